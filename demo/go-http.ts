@@ -1,0 +1,117 @@
+/** Headers the way Go holds them: canonical names, every value kept. */
+export type GoHeaders = Map<string, string[]>
+
+/** Go's canonical spelling: `x-forwarded-FOR` and `X-Forwarded-For` are one header, `X_Forwarded_For` is another. */
+export const canonicalName = (name: string): string =>
+  name.toLowerCase().replace(/(^|-)([a-z])/g, (_match, dash, letter) => dash + letter.toUpperCase())
+
+export const goHeaders = (rawHeaders: readonly string[]): GoHeaders => {
+  const headers: GoHeaders = new Map()
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = canonicalName(rawHeaders[index] ?? '')
+    headers.set(name, [...(headers.get(name) ?? []), rawHeaders[index + 1] ?? ''])
+  }
+  return headers
+}
+
+/** For `node:http`, which takes a flat list and then keeps order, spelling and duplicates. */
+export const flatHeaders = (headers: GoHeaders): string[] =>
+  [...headers].flatMap(([name, values]) => values.flatMap((value) => [name, value]))
+
+/** The request target as Traefik sees it after normalizePath, sanitizePath and AllowQuerySemicolons. */
+export interface GoTarget {
+  readonly host: string | undefined
+  readonly escapedPath: string
+  readonly requestUri: string
+}
+
+/** `malformed` is refused by Go's server itself, `fragment` by Traefik. */
+export const parseTarget = (target: string): GoTarget | 'malformed' | 'fragment' => {
+  if (target === '*') return { host: undefined, escapedPath: '*', requestUri: '*' }
+  const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target)
+  const rest = absolute ? absolute[2] || '/' : target
+  if (!rest.startsWith('/')) return 'malformed'
+  const mark = rest.indexOf('?')
+  const path = mark < 0 ? rest : rest.slice(0, mark)
+  const query = mark < 0 ? '' : rest.slice(mark).replaceAll(';', '&')
+  if (/%(?![0-9a-f]{2})/i.test(path)) return 'malformed'
+  if (path.includes('#')) return 'fragment'
+  const escapedPath = clean(normalize(escapePath(path)))
+  return { host: absolute?.[1], escapedPath, requestUri: escapedPath + query }
+}
+
+const MAY_STAND_AS_IS = /^[\w\-.~$&+,/:;=@!'()*[\]%]*$/
+const MUST_BE_ESCAPED = /[^\w\-.~$&+,/:;=@]/
+
+/** url.EscapedPath: a path that is validly escaped stays as it is, another one is escaped afresh. */
+const escapePath = (path: string): string => {
+  if (MAY_STAND_AS_IS.test(path)) return path
+  const bytes = Buffer.from(unescapeBytes(path), 'latin1')
+  return [...bytes].map((byte) => escapeByte(byte, MUST_BE_ESCAPED)).join('')
+}
+
+const unescapeBytes = (path: string): string =>
+  path.replace(/%([0-9a-f]{2})/gi, (_match, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+
+const escapeByte = (byte: number, escaped: RegExp): string => {
+  const character = String.fromCharCode(byte)
+  if (!escaped.test(character)) return character
+  return `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+const normalize = (path: string): string =>
+  path.replace(/%[0-9a-f]{2}/gi, (escape) => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape.toUpperCase()
+  })
+
+const clean = (path: string): string => {
+  const kept: string[] = []
+  for (const segment of path.split('/')) {
+    if (segment === '..') kept.pop()
+    else if (segment !== '' && segment !== '.') kept.push(segment)
+  }
+  const cleaned = `/${kept.join('/')}`
+  return path.endsWith('/') && cleaned !== '/' ? `${cleaned}/` : cleaned
+}
+
+const KNOWN_ATTRIBUTES = [
+  'path',
+  'domain',
+  'expires',
+  'max-age',
+  'httponly',
+  'secure',
+  'samesite',
+  'partitioned',
+]
+const SPELLING: Record<string, string> = {
+  path: 'Path',
+  domain: 'Domain',
+  expires: 'Expires',
+  'max-age': 'Max-Age',
+  httponly: 'HttpOnly',
+  secure: 'Secure',
+  samesite: 'SameSite',
+  partitioned: 'Partitioned',
+}
+
+/** A Set-Cookie line after Go has parsed and written it again: what Go does not know is gone. */
+export const rewriteSetCookie = (line: string): string | undefined => {
+  const [pair = '', ...attributes] = line.split(';').map((part) => part.trim())
+  if (!setCookieName(line)) return undefined
+  const known = new Map(
+    attributes.map((attribute) => {
+      const [name = '', ...value] = attribute.split('=')
+      return [name.toLowerCase(), value.join('=')] as const
+    }),
+  )
+  const written = KNOWN_ATTRIBUTES.filter((name) => known.has(name)).map((name) =>
+    known.get(name) ? `${SPELLING[name]}=${known.get(name)}` : SPELLING[name],
+  )
+  return [pair, ...written].join('; ')
+}
+
+/** The cookie's name, or `undefined` for a line that Go cannot parse. */
+export const setCookieName = (line: string): string | undefined =>
+  /^\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=/.exec(line)?.[1]

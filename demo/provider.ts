@@ -1,0 +1,295 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { html, raw } from 'hono/html'
+import { exportJWK, generateKeyPair } from 'jose'
+import type {
+  ClientMetadata,
+  Configuration,
+  JWKS,
+  KoaContextWithOIDC,
+  Provider,
+} from 'oidc-provider'
+import { page } from './page.ts'
+import { createProviderStore } from './provider-store.ts'
+
+/** oidc-provider greets every runtime that is not an LTS release with a warning as it is imported. */
+const importQuietly = async () => {
+  const { warn } = console
+  console.warn = () => undefined
+  try {
+    return await import('oidc-provider')
+  } finally {
+    console.warn = warn
+  }
+}
+
+const { Provider: OidcProvider } = await importQuietly()
+
+type Features = NonNullable<Configuration['features']>
+
+/** A person the provider knows; every further member is a claim, whatever its form. */
+export interface ProviderUser {
+  readonly sub: string
+  readonly [claim: string]: unknown
+}
+
+export interface ProviderOptions {
+  readonly port?: number
+  /** The address browsers and clients use, when something stands in front of this provider. */
+  readonly issuer?: string
+  readonly clients: readonly ClientMetadata[]
+  readonly users?: readonly ProviderUser[]
+  readonly configuration?: Configuration
+}
+
+export interface RunningProvider extends AsyncDisposable {
+  readonly issuer: string
+  readonly provider: Provider
+  readonly server: Server
+  readonly close: () => Promise<void>
+}
+
+export const demoUsers: readonly ProviderUser[] = [
+  {
+    sub: 'alice',
+    name: 'Alice Liddell',
+    given_name: 'Alice',
+    family_name: 'Liddell',
+    preferred_username: 'alice',
+    email: 'alice@example.com',
+    email_verified: true,
+    groups: ['staff', 'admins'],
+  },
+  {
+    sub: 'bob',
+    name: 'Bob Baumeister',
+    given_name: 'Bob',
+    family_name: 'Baumeister',
+    preferred_username: 'bob',
+    email: 'bob@example.com',
+    email_verified: true,
+    groups: ['staff'],
+  },
+]
+
+/** An OpenID provider on loopback whose sign-in page has one button per user. */
+export const startProvider = async (options: ProviderOptions): Promise<RunningProvider> => {
+  const users = options.users ?? demoUsers
+  const server = createServer()
+  const port = await listen(server, options.port ?? 0)
+  const issuer = options.issuer ?? `http://127.0.0.1:${port}`
+  const provider = await createProvider(issuer, users, options)
+  const interaction = getRequestListener(createInteraction(provider, users).fetch, {
+    overrideGlobalObjects: false,
+  })
+  const protocol = provider.callback()
+  server.on('request', (request, response) => {
+    const handle = request.url?.startsWith('/interaction/') ? interaction : protocol
+    void handle(request, response)
+  })
+  const close = async (): Promise<void> => {
+    const closed = Promise.withResolvers<void>()
+    server.close(() => closed.resolve())
+    server.closeAllConnections()
+    await closed.promise
+  }
+  return { issuer, provider, server, close, [Symbol.asyncDispose]: close }
+}
+
+/** Private keys for a provider: RS256, which every client understands, and ES256. */
+export const generateProviderKeys = async (): Promise<JWKS> => {
+  const keys = await Promise.all(
+    ['RS256', 'ES256'].map(async (alg) => {
+      const { privateKey } = await generateKeyPair(alg, { extractable: true })
+      const kid = `${alg}-${crypto.randomUUID()}`
+      return { ...(await exportJWK(privateKey)), kty: kty(alg), alg, use: 'sig', kid }
+    }),
+  )
+  return { keys }
+}
+
+const kty = (alg: string): string => (alg === 'RS256' ? 'RSA' : 'EC')
+
+const listen = async (server: Server, port: number): Promise<number> => {
+  const listening = Promise.withResolvers<void>()
+  server.once('error', listening.reject).listen(port, '127.0.0.1', () => listening.resolve())
+  await listening.promise
+  return (server.address() as AddressInfo).port
+}
+
+const createProvider = async (
+  issuer: string,
+  users: readonly ProviderUser[],
+  { clients, configuration }: ProviderOptions,
+): Promise<Provider> => {
+  const base = baseConfiguration(users)
+  const provider = new OidcProvider(issuer, {
+    ...base,
+    clients,
+    jwks: configuration?.jwks ?? (await generateProviderKeys()),
+    ...configuration,
+    ttl: { ...base.ttl, ...configuration?.ttl },
+    features: { ...baseFeatures, ...configuration?.features } as Features,
+  })
+  provider.on('server_error', (_context, error) => console.error('provider:', error))
+  return provider
+}
+
+const emailClaims = ['email', 'email_verified']
+const hourSeconds = 60 * 60
+const daySeconds = 24 * hourSeconds
+
+const baseConfiguration = (users: readonly ProviderUser[]): Configuration => ({
+  adapter: createProviderStore(),
+  clientDefaults: { grant_types: ['authorization_code', 'refresh_token'] },
+  claims: {
+    openid: ['sub'],
+    email: emailClaims,
+    profile: profileClaims(users),
+    groups: ['groups'],
+  },
+  scopes: ['openid', 'offline_access', 'email', 'profile', 'groups'],
+  cookies: { keys: [crypto.randomUUID()] },
+  findAccount: (_context, sub) => {
+    const user = users.find((candidate) => candidate.sub === sub)
+    return user && { accountId: sub, claims: () => ({ ...user }) }
+  },
+  interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+  // Most providers give a refresh token without being asked for offline_access.
+  issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: true,
+  loadExistingGrant: grantWhatIsAsked,
+  pkce: { required: () => true },
+  renderError: async (context, out) => {
+    context.type = 'html'
+    context.body = String(await errorPage(out))
+  },
+  ttl: {
+    AccessToken: hourSeconds,
+    AuthorizationCode: 60,
+    Grant: 14 * daySeconds,
+    IdToken: hourSeconds,
+    Interaction: hourSeconds,
+    RefreshToken: 14 * daySeconds,
+    Session: 14 * daySeconds,
+  },
+})
+
+const baseFeatures: Features = {
+  devInteractions: { enabled: false },
+  revocation: {
+    enabled: true,
+    allowedPolicy: (_context, client, token) => token.clientId === client.clientId,
+  },
+  rpInitiatedLogout: {
+    enabled: true,
+    logoutSource: async (context, form) => {
+      context.body = String(await logoutPage(form))
+    },
+    postLogoutSuccessSource: async (context) => {
+      context.body = String(await signedOutPage())
+    },
+  },
+}
+
+/** Whatever claims a user brings are delivered under `profile`, so that tests can try any claim. */
+const profileClaims = (users: readonly ProviderUser[]): readonly string[] => {
+  const names = users.flatMap((user) => Object.keys(user))
+  return [...new Set(['name', 'preferred_username', 'groups', ...names])].filter(
+    (name) => name !== 'sub' && !emailClaims.includes(name),
+  )
+}
+
+const grantWhatIsAsked = async (context: KoaContextWithOIDC) => {
+  const { client, session, params, provider, result } = context.oidc
+  if (!client || !session?.accountId) return undefined
+  const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId)
+  const known = grantId ? await provider.Grant.find(grantId) : undefined
+  const { accountId } = session
+  const grant = known ?? new provider.Grant({ accountId, clientId: client.clientId })
+  grant.addOIDCScope(String(params?.['scope'] ?? 'openid'))
+  await grant.save()
+  return grant
+}
+
+type InteractionContext = Context<{ Bindings: HttpBindings }>
+
+const createInteraction = (provider: Provider, users: readonly ProviderUser[]) => {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+
+  const finish = async (
+    context: InteractionContext,
+    result: Parameters<Provider['interactionResult']>[2],
+  ) => {
+    const { incoming, outgoing } = context.env
+    return context.redirect(await provider.interactionResult(incoming, outgoing, result), 303)
+  }
+
+  app.onError((_error, context) => context.html(expiredPage(), 400))
+
+  app.get('/interaction/:uid', async (context) => {
+    const { incoming, outgoing } = context.env
+    const { prompt, params } = await provider.interactionDetails(incoming, outgoing)
+    if (prompt.name === 'consent') return finish(context, { consent: {} })
+    return context.html(signInPage(users, String(params['client_id'])))
+  })
+
+  app.post('/interaction/:uid', async (context) => {
+    const { login } = await context.req.parseBody()
+    const user = users.find(({ sub }) => sub === login)
+    if (user) return finish(context, { login: { accountId: user.sub } })
+    return finish(context, {
+      error: 'access_denied',
+      error_description: 'The sign-in was declined',
+    })
+  })
+
+  return app
+}
+
+const signInPage = (users: readonly ProviderUser[], clientId: string) =>
+  page(
+    'Sign in',
+    html`<h1>Sign in</h1>
+<p class="soft"><strong>${clientId}</strong> asks who you are. There are no passwords here: choose a person.</p>
+<form method="post">
+<ul class="choices">
+${users.map(({ sub, name, groups }) => html`<li><button name="login" value="${sub}">${shown(name ?? sub)}${groups ? html` <span class="soft">${shown(groups)}</span>` : ''}</button></li>`)}
+</ul>
+<button name="decline" value="yes">Do not sign in</button>
+</form>`,
+  )
+
+const shown = (claim: unknown): string => {
+  const text = Array.isArray(claim) ? claim.join(', ') : String(claim)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+const logoutPage = (form: string) =>
+  page(
+    'Sign out',
+    html`<h1>Sign out of the provider?</h1>
+<p class="soft">Otherwise the next sign-in needs no click.</p>
+${raw(form)}
+<div class="actions">
+<button class="main" type="submit" form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>
+<button type="submit" form="op.logoutForm">No, stay signed in</button>
+</div>`,
+  )
+
+const signedOutPage = () => page('Signed out', html`<h1>You are signed out of the provider</h1>`)
+
+const expiredPage = () =>
+  page(
+    'Start again',
+    html`<h1>This sign-in has ended</h1><p>Go back to the application and start again.</p>`,
+  )
+
+const errorPage = (out: object) =>
+  page(
+    'The provider refused',
+    html`<h1>The provider refused</h1>
+<table>${Object.entries(out).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${String(value)}</td></tr>`)}</table>`,
+  )

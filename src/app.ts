@@ -1,0 +1,127 @@
+import type { IncomingMessage } from 'node:http'
+import { type Handler, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { Registry } from 'prom-client'
+import type { Site, Sites } from './core/site.ts'
+import { AuthError, type AuthErrorCode } from './errors.ts'
+import { answerWithoutEffect } from './routes/login.ts'
+import type { NodeContext, NodeEnv } from './routes/node-env.ts'
+import type { Refuse } from './routes/refusals.ts'
+
+/** The one table from error to status. */
+const STATUS: Readonly<Record<AuthErrorCode, number>> = {
+  invalid_request: 400,
+  foreign_host: 400,
+  alias_header: 400,
+  invalid_return_to: 400,
+  sign_in_failed: 400,
+  untrusted_peer: 403,
+  sign_in_router: 403,
+  foreign_origin: 403,
+  claims_too_large: 403,
+  method_not_allowed: 405,
+  internal: 500,
+  provider_failed: 502,
+  busy: 503,
+  provider_unavailable: 503,
+  store_unavailable: 503,
+}
+
+type Route = (c: NodeContext) => Response | Promise<Response>
+
+export interface PublicRoutes {
+  readonly login: Route
+  readonly callback: Route
+  readonly confirmLogout: Route
+  readonly logout: Route
+  readonly signedOut: Route
+  readonly me: Route
+}
+
+export interface InternalRoutes {
+  readonly check: Route
+  readonly livez: Route
+  readonly readyz: Route
+  readonly startupz: Route
+  readonly health: Route
+}
+
+const MAX_BODY_BYTES = 16 * 1024
+
+/** What browsers reach, through a router for `BASE_PATH`. */
+export function createPublicApp(
+  routes: PublicRoutes,
+  basePath: string,
+  knownSites: Sites,
+  refuse: Refuse,
+): Hono<NodeEnv> {
+  const app = new Hono<NodeEnv>()
+  const page = new Hono<NodeEnv>()
+  page.use(async (c, next) => {
+    c.set('site', knownSite(c.env.incoming, knownSites))
+    await next()
+  })
+  page.get('/login', effectful(routes.login))
+  page.get('/callback', effectful(routes.callback))
+  page.get('/logout', effectful(routes.confirmLogout))
+  page.post('/logout', bodyLimit({ maxSize: MAX_BODY_BYTES }), routes.logout)
+  page.get('/signed-out', routes.signedOut)
+  page.get('/me', routes.me)
+  app.get('/healthz', () => new Response('ok\n', { headers: { 'Cache-Control': 'no-store' } }))
+  app.route(basePath, page)
+  return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
+}
+
+/** What Traefik, the kubelet, Prometheus and operators reach; never routed to the outside. */
+export function createInternalApp(
+  routes: InternalRoutes,
+  registry: Registry,
+  refuse: Refuse,
+): Hono<NodeEnv> {
+  const app = new Hono<NodeEnv>()
+  app.all('/auth', routes.check as Handler<NodeEnv>)
+  app.get('/livez', routes.livez)
+  app.get('/readyz', routes.readyz)
+  app.get('/startupz', routes.startupz)
+  app.get('/health', routes.health)
+  app.get('/metrics', async () => {
+    return new Response(await registry.metrics(), {
+      headers: { 'Content-Type': registry.contentType },
+    })
+  })
+  return withErrors(app, refuse, (raw) => String(raw.headers['x-forwarded-method'] ?? 'GET'))
+}
+
+function withErrors(
+  app: Hono<NodeEnv>,
+  refuse: Refuse,
+  methodOf: (raw: IncomingMessage) => string,
+): Hono<NodeEnv> {
+  app.notFound(
+    () => new Response('not found\n', { status: 404, headers: { 'Cache-Control': 'no-store' } }),
+  )
+  app.onError((error, c) => {
+    const status = error instanceof AuthError ? STATUS[error.code] : 500
+    const raw = c.env.incoming
+    return refuse(error, status, {
+      raw,
+      method: methodOf(raw),
+      site: c.get('site'),
+      target: c.get('target'),
+    })
+  })
+  return app
+}
+
+function effectful(route: Route): Route {
+  return (c) => answerWithoutEffect(c) ?? route(c)
+}
+
+/** The host comes from `Host` alone, and must be one of ours. */
+function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
+  const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
+  if (site) return site
+  throw new AuthError('foreign_host', 'The host is not PUBLIC_URL’s and not a protected one.', {
+    isPublic: true,
+  })
+}

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { crossCheck } from './config/cross-check.ts'
+import { LISTS, type RulesFile, rulesFile } from './config/rules-file.ts'
+import { notesOf, type SettingName, type Settings, settings } from './config/settings.ts'
+import type { AccessRule } from './core/access-rule.ts'
+import type { IdentityHeader } from './core/identity.ts'
+import type { HostPattern, Site } from './core/site.ts'
+
+/** Everything the service is told, validated and immutable. */
+export interface Config {
+  readonly settings: Settings
+  readonly publicSite?: Site
+  readonly hosts: readonly HostPattern[]
+  readonly rules: readonly AccessRule[]
+  readonly identityHeaders: readonly IdentityHeader[]
+  /** Absent in memory mode when none was given: made up at start. */
+  readonly keys?: readonly Buffer[]
+  /** Where the keys came from, to be read again while running. */
+  readonly keyFile?: string
+}
+
+/** Strings by name, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The configuration cannot be used; `problems` says everything that is wrong with it, each with a remedy. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration cannot be used:\n${problems.map((each) => `  - ${each}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Reads environment and files. Throws `ConfigError` with every problem at once. */
+export function loadConfig(environment: Environment): Config {
+  const problems: string[] = []
+  const given = withSecretFiles(environment, problems)
+  const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
+  const parsed = parseSettings(given, file, problems)
+  const config = crossCheck(parsed, file.rules, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
+  return { ...config, ...(keyFile && { keyFile }) }
+}
+
+const NAMES = Object.keys(settings.shape) as SettingName[]
+
+/** Secrets may come from the file that `NAME_FILE` names; an empty value counts as not given. */
+function withSecretFiles(environment: Environment, problems: string[]): Environment {
+  const given: Record<string, string | undefined> = {}
+  for (const name of NAMES) {
+    const value = environment[name]
+    if (value) given[name] = value
+    const path = notesOf(name).isSecret ? environment[`${name}_FILE`] : undefined
+    if (!path) continue
+    if (value) problems.push(`${name} and ${name}_FILE are both set: remove one of them`)
+    const text = readText(path, `${name}_FILE`, problems)
+    if (text?.trim() === '') problems.push(`${name}_FILE: ${path} is empty`)
+    if (text) given[name] = text.trim()
+  }
+  return given
+}
+
+function readRulesFile(path: string | undefined, problems: string[]): RulesFile {
+  const text = path && readText(path, 'VESTIBULE_CONFIG', problems)
+  if (!text) return { rules: [] }
+  const result = rulesFile.safeParse(parseYaml(text, problems) ?? {})
+  if (result.success) return result.data
+  for (const issue of result.error.issues) {
+    problems.push(`VESTIBULE_CONFIG: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
+  }
+  return { rules: [] }
+}
+
+function parseYaml(text: string, problems: string[]): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message.split('\n')[0]}`)
+    return undefined
+  }
+}
+
+function readText(path: string, name: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    problems.push(`${name}: ${path} cannot be read (${code}): check the path and its permissions`)
+    return undefined
+  }
+}
+
+/** Each setting by itself, so that one that fails does not hide what is wrong with the others. */
+function parseSettings(given: Environment, file: RulesFile, problems: string[]): Settings {
+  const fromFile = new Map<SettingName, string>(
+    Object.entries(LISTS).flatMap(([key, name]) => {
+      const entries = file[key as keyof typeof LISTS]
+      return entries ? [[name, entries.join(',')] as const] : []
+    }),
+  )
+  const values = NAMES.map((name) => {
+    const schema = settings.shape[name]
+    const result = schema.safeParse(given[name] ?? fromFile.get(name))
+    if (result.success) return [name, result.data] as const
+    const what = result.error.issues.map((issue) => issue.message).join(', ')
+    problems.push(`${name}: ${what}. ${notesOf(name).text}`)
+    return [name, schema.safeParse(undefined).data] as const
+  })
+  return Object.fromEntries(values) as Settings
+}

@@ -1,0 +1,133 @@
+import { AuthError, invalidRequest } from '../errors.ts'
+import type { Site, Sites } from './site.ts'
+
+/** The user's request as Traefik describes it; every field is checked, nothing falls back to our own request line. */
+export interface ForwardedRequest {
+  readonly method: string
+  readonly site: Site
+  /** Path and query in ASCII; bytes from 0x80 up are percent-encoded. */
+  readonly uri: string
+  readonly path: string
+  /** The absolute URL the visitor asked for. */
+  readonly url: string
+  readonly isWebSocketScheme: boolean
+}
+
+/** The parts of Node's `IncomingMessage` that are read here. */
+export interface RawRequest {
+  readonly rawHeaders: readonly string[]
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+const FORWARDED_NAMES = ['method', 'proto', 'host', 'uri', 'for'].map((n) => `x-forwarded-${n}`)
+const OVERRIDE_NAMES = ['x-http-method-override', 'x-http-method', 'x-method-override']
+const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
+const METHODS = new Set(
+  `GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL MKCALENDAR COPY MOVE LOCK UNLOCK
+   REPORT ACL BIND UNBIND REBIND LINK UNLINK CHECKOUT MERGE MKACTIVITY PURGE SUBSCRIBE UNSUBSCRIBE NOTIFY`.split(
+    /\s+/,
+  ),
+)
+const MAX_URI_LENGTH = 8192
+
+/**
+ * Reads the canonical `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes (contract T1-T10).
+ * Throws `AuthError` `invalid_request`, `foreign_host`, `alias_header` or `method_not_allowed`; a header that is
+ * missing, doubled, listed or of another form is never guessed at (threats A01-A10).
+ */
+export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedRequest {
+  refuseDoubledHeaders(raw.rawHeaders)
+  const method = parseMethod(required(raw, 'x-forwarded-method'))
+  const proto = required(raw, 'x-forwarded-proto')
+  const site = findSite(required(raw, 'x-forwarded-host'), sites)
+  const scheme = parseScheme(proto)
+  if (scheme !== site.scheme) {
+    throw invalidRequest(
+      `X-Forwarded-Proto says ${scheme}, and ${site.host} is configured for ${site.scheme}`,
+    )
+  }
+  const uri = parseUri(required(raw, 'x-forwarded-uri'))
+  const query = uri.indexOf('?')
+  const path = query === -1 ? uri : uri.slice(0, query)
+  const isWebSocketScheme = proto === 'ws' || proto === 'wss'
+  return { method, site, uri, path, url: site.origin + uri, isWebSocketScheme }
+}
+
+/** Makes the check for spellings such as `X_Auth_User` of any header that carries trust (threats A09, A29). */
+export function createAliasCheck(
+  identityHeaderNames: readonly string[],
+): (raw: RawRequest) => string | undefined {
+  const trusted = new Set([...identityHeaderNames.map((n) => n.toLowerCase()), ...FORWARDED_NAMES])
+  return ({ rawHeaders }) => {
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      const name = rawHeaders[index] as string
+      if (CANONICAL_NAME.test(name)) continue
+      if (trusted.has(name.toLowerCase().replace(/[^a-z0-9]/g, '-'))) return name
+    }
+    return undefined
+  }
+}
+
+/** The right-most `X-Forwarded-For` entry that is no proxy of ours; nothing when there is none or it is no address. */
+export function clientAddress(
+  raw: RawRequest,
+  isTrustedProxy: (address: string) => boolean,
+): string | undefined {
+  const header = raw.headers['x-forwarded-for']
+  if (typeof header !== 'string') return undefined
+  const entries = header.split(',').map((entry) => entry.trim())
+  const address = entries.findLast((entry) => !isTrustedProxy(entry))
+  return address && /^[0-9a-fA-F.:]{2,45}$/.test(address) ? address : undefined
+}
+
+function refuseDoubledHeaders(rawHeaders: readonly string[]): void {
+  const seen = new Set<string>()
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string
+    if (name.length < 13 || (name[0] !== 'X' && name[0] !== 'x')) continue
+    const lowerCase = name.toLowerCase()
+    if (OVERRIDE_NAMES.includes(lowerCase)) throw invalidRequest(`${name} is not accepted`)
+    if (!FORWARDED_NAMES.includes(lowerCase) || lowerCase === 'x-forwarded-for') continue
+    if (seen.has(lowerCase)) throw invalidRequest(`${name} was sent twice`)
+    seen.add(lowerCase)
+  }
+}
+
+function required(raw: RawRequest, name: string): string {
+  const value = raw.headers[name]
+  if (typeof value === 'string' && value !== '') return value
+  throw invalidRequest(`${name} is missing: is this request sent by Traefik's forwardAuth?`)
+}
+
+function parseMethod(value: string): string {
+  if (METHODS.has(value)) return value
+  if (value === 'CONNECT' || value === 'TRACE') {
+    throw new AuthError('method_not_allowed', `${value} is never allowed`, { isPublic: true })
+  }
+  throw invalidRequest('X-Forwarded-Method is not a method that is supported')
+}
+
+function parseScheme(value: string): 'https' | 'http' {
+  if (value === 'https' || value === 'wss') return 'https'
+  if (value === 'http' || value === 'ws') return 'http'
+  throw invalidRequest('X-Forwarded-Proto is none of http, https, ws and wss')
+}
+
+function findSite(value: string, sites: Sites): Site {
+  const site = sites.find(value)
+  if (site) return site
+  throw new AuthError('foreign_host', 'X-Forwarded-Host is not one of PROTECTED_HOSTS', {
+    isPublic: true,
+  })
+}
+
+function parseUri(value: string): string {
+  if (value.length > MAX_URI_LENGTH) throw invalidRequest('X-Forwarded-Uri is too long')
+  if (!/^\/(?!\/)[^\s#\x00-\x20\x7f]*$/.test(value.replace(/[\x80-\xff]/g, 'x'))) {
+    throw invalidRequest('X-Forwarded-Uri is not a path with an optional query')
+  }
+  return value.replace(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+}

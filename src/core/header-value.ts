@@ -1,0 +1,22 @@
+/**
+ * Any string as a header value that Node will write: control characters and line separators dropped, lone
+ * surrogates replaced, the rest as UTF-8 bytes. Total: no input makes it throw (threat A32).
+ */
+export function encodeHeaderValue(text: string): string {
+  if (/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)) return text
+  const visible = text
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '')
+    .trim()
+  let bytes = ''
+  for (const byte of new TextEncoder().encode(visible)) bytes += String.fromCharCode(byte)
+  return bytes
+}
+
+/** Members of a list joined by commas; a comma inside a member becomes `%2C` and `%` becomes `%25` (threat A33). */
+export function encodeListValue(members: readonly string[]): string {
+  return members
+    .map((member) => encodeHeaderValue(member.replaceAll('%', '%25').replaceAll(',', '%2C')))
+    .filter((member) => member !== '')
+    .join(',')
+}

@@ -1,0 +1,143 @@
+import { AuthError } from '../errors.ts'
+import { encodeHeaderValue, encodeListValue } from './header-value.ts'
+
+/** Who somebody is: what their provider said, reduced to what headers and rules use. */
+export interface Identity {
+  readonly issuer: string
+  readonly subject: string
+  /** Only an address that counts: verified, or from a provider whose addresses are trusted. */
+  readonly email?: string
+  readonly preferredUsername?: string
+  readonly name?: string
+  readonly groups: readonly string[]
+  /** Claims that only `IDENTITY_HEADERS` asks for. */
+  readonly claims: Readonly<Record<string, string | readonly string[]>>
+}
+
+/** A response header of the check and the claim it carries. */
+export interface IdentityHeader {
+  readonly name: string
+  readonly claim: string
+}
+
+/** How claims become an identity. */
+export interface IdentityOptions {
+  readonly groupsClaim: string
+  readonly trustEmail: boolean
+  readonly headers: readonly IdentityHeader[]
+}
+
+/** The headers of every 200: the answer, the docs and the generated Traefik middleware all read this list. */
+export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
+  { name: 'X-Auth-Request-User', claim: 'sub' },
+  { name: 'X-Auth-Request-Email', claim: 'email' },
+  { name: 'X-Auth-Request-Preferred-Username', claim: 'preferred_username' },
+  { name: 'X-Auth-Request-Name', claim: 'name' },
+  { name: 'X-Auth-Request-Groups', claim: 'groups' },
+]
+
+/** Claims as a provider sends them, not yet trusted to have any form. */
+export type Claims = Readonly<Record<string, unknown>>
+
+const STANDARD_CLAIMS = new Set(IDENTITY_HEADERS.map((header) => header.claim))
+
+/**
+ * An own claim by its literal name or, failing that, by a dotted path (`realm_access.roles`). Inherited properties
+ * such as `constructor` are never found (threat A35).
+ */
+export function claimValue(claims: Claims, name: string): unknown {
+  if (Object.hasOwn(claims, name)) return claims[name]
+  let value: unknown = claims
+  for (const key of name.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = (value as Claims)[key]
+  }
+  return value
+}
+
+/** Reduces validated claims to an identity. `iss` and `sub` must have been checked before. */
+export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
+  const email = claims['email_verified'] === true || options.trustEmail ? text(claims['email']) : ''
+  const preferredUsername = text(claims['preferred_username'])
+  const name = text(claims['name'])
+  const extra = options.headers.filter(({ claim }) => !STANDARD_CLAIMS.has(claim))
+  return {
+    issuer: text(claims['iss']),
+    subject: text(claims['sub']),
+    ...(email && { email }),
+    ...(preferredUsername && { preferredUsername }),
+    ...(name && { name }),
+    groups: list(claimValue(claims, options.groupsClaim)),
+    claims: Object.fromEntries(
+      extra.map(({ claim }) => [claim, scalarOrList(claimValue(claims, claim))]),
+    ),
+  }
+}
+
+/** Whether headers and rules may need claims that these lack; a reason to ask UserInfo. */
+export function lacksClaims(
+  claims: Claims,
+  { groupsClaim, trustEmail, headers }: IdentityOptions,
+): boolean {
+  const wanted = headers.map(({ claim }) => (claim === 'groups' ? groupsClaim : claim))
+  if (!trustEmail) wanted.push('email_verified')
+  return wanted.some((claim) => claimValue(claims, claim) === undefined)
+}
+
+/** The identity headers for one session, all of them on every answer, so that Traefik replaces what a client sent. */
+export function identityHeaders(
+  identity: Identity | undefined,
+  headers: readonly IdentityHeader[],
+  maxBytes: number,
+): Readonly<Record<string, string>> {
+  const values: Record<string, string> = {}
+  let bytes = 0
+  let largest = { claim: '', bytes: 0 }
+  for (const { name, claim } of headers) {
+    const value = identity ? encodeClaim(identity, claim) : ''
+    values[name] = value
+    bytes += name.length + value.length
+    if (value.length > largest.bytes) largest = { claim, bytes: value.length }
+  }
+  if (bytes > maxBytes) {
+    throw new AuthError(
+      'claims_too_large',
+      `the identity headers take ${bytes} bytes, most of them the claim "${largest.claim}"; IDENTITY_HEADERS_MAX_BYTES is ${maxBytes}`,
+      { isPublic: true },
+    )
+  }
+  return values
+}
+
+function encodeClaim(identity: Identity, claim: string): string {
+  switch (claim) {
+    case 'sub':
+      return encodeHeaderValue(identity.subject)
+    case 'email':
+      return encodeHeaderValue(identity.email ?? '')
+    case 'preferred_username':
+      return encodeHeaderValue(identity.preferredUsername ?? '')
+    case 'name':
+      return encodeHeaderValue(identity.name ?? '')
+    case 'groups':
+      return encodeListValue(identity.groups)
+    default: {
+      const value = identity.claims[claim] ?? ''
+      return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
+    }
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function list(value: unknown): readonly string[] {
+  const members = Array.isArray(value) ? value : [value]
+  return members.filter((member): member is string => typeof member === 'string' && member !== '')
+}
+
+function scalarOrList(value: unknown): string | readonly string[] {
+  if (Array.isArray(value)) return list(value)
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : text(value)
+}

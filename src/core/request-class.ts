@@ -1,0 +1,87 @@
+import type { RawRequest } from './forwarded-request.ts'
+
+/**
+ * What kind of request this is. The class decides how a request is refused, never whether it is (threat A20).
+ * Only a navigation may start a sign-in.
+ */
+export type RequestClass =
+  | 'preflight'
+  | 'websocket'
+  | 'prefetch'
+  | 'navigation'
+  | 'form-navigation'
+  | 'background'
+
+interface Signals {
+  readonly method: string
+  readonly isWebSocketScheme: boolean
+  readonly header: (name: string) => string
+}
+
+/** Top to bottom, the first row that fits decides. */
+const TABLE: readonly (readonly [RequestClass, (request: Signals) => boolean])[] = [
+  ['preflight', isPreflight],
+  ['websocket', isWebSocket],
+  ['prefetch', ({ header }) => isSpeculative(header('sec-purpose'), header('purpose'))],
+  ['navigation', (request) => isSafe(request.method) && isPage(request)],
+  ['form-navigation', (request) => request.method === 'POST' && isPage(request)],
+  ['background', () => true],
+]
+
+/** Classifies a forwarded request by method, fetch metadata and content negotiation. */
+export function classify(raw: RawRequest, method: string, isWebSocketScheme = false): RequestClass {
+  const signals: Signals = { method, isWebSocketScheme, header: (name) => headerOf(raw, name) }
+  const row = TABLE.find(([, fits]) => fits(signals))
+  return row?.[0] ?? 'background'
+}
+
+/** Whether a browser asks ahead of its user. */
+export function isPrefetch(raw: RawRequest): boolean {
+  return isSpeculative(headerOf(raw, 'sec-purpose'), headerOf(raw, 'purpose'))
+}
+
+/** Whether a refusal of this class is read by a person, in a page. */
+export function showsPage(requestClass: RequestClass): boolean {
+  return requestClass === 'navigation' || requestClass === 'form-navigation'
+}
+
+function isPreflight({ method, header }: Signals): boolean {
+  return (
+    method === 'OPTIONS' &&
+    header('origin') !== '' &&
+    header('access-control-request-method') !== ''
+  )
+}
+
+/** Traefik removes `Upgrade`, so the handshake shows in its other headers (contract T2). */
+function isWebSocket({ isWebSocketScheme, header }: Signals): boolean {
+  return (
+    isWebSocketScheme ||
+    header('sec-websocket-key') !== '' ||
+    header('sec-websocket-version') !== '' ||
+    header('sec-fetch-mode') === 'websocket'
+  )
+}
+
+function isSpeculative(...purposes: readonly string[]): boolean {
+  return purposes.some((purpose) => /prefetch|prerender|preview/i.test(purpose))
+}
+
+function isSafe(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+function isPage({ header }: Signals): boolean {
+  const mode = header('sec-fetch-mode')
+  const destination = header('sec-fetch-dest')
+  if (mode || destination) {
+    return (!mode || mode === 'navigate') && (!destination || destination === 'document')
+  }
+  if (header('x-requested-with') || /^application\/grpc/i.test(header('content-type'))) return false
+  return /text\/html/i.test(header('accept'))
+}
+
+function headerOf(raw: RawRequest, name: string): string {
+  const value = raw.headers[name]
+  return typeof value === 'string' ? value : ''
+}

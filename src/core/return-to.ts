@@ -1,0 +1,43 @@
+import { isUnder } from './path-readings.ts'
+import type { Site, Sites } from './site.ts'
+
+const MAX_LENGTH = 2048
+const FORBIDDEN =
+  /[\x00-\x20\x7f-\x9f\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff\\]/
+
+/** Where a sign-in or sign-out may lead: `PUBLIC_URL` and the protected hosts. */
+export interface ReturnToOptions {
+  /** Finds `PUBLIC_URL`'s own site and the protected ones. */
+  readonly sites: Sites
+  readonly basePath: string
+}
+
+/**
+ * Checks where somebody wants to be sent and returns the absolute `href` to emit, or nothing when it leads
+ * elsewhere. Never decodes what it was given. Our own paths become `/`, so that a sign-in cannot lead into a
+ * sign-out or another sign-in (threats A40-A47).
+ */
+export function parseReturnTo(
+  rd: string,
+  self: Site,
+  { sites, basePath }: ReturnToOptions,
+): string | undefined {
+  if (rd.length === 0 || rd.length > MAX_LENGTH || FORBIDDEN.test(rd)) return undefined
+  const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
+  if (!url || url.pathname.startsWith('//')) return undefined
+  return isUnder(basePath, url.pathname) ? `${url.origin}/` : url.href
+}
+
+function parseRelative(rd: string, self: Site): URL | undefined {
+  if (rd.startsWith('//')) return undefined
+  const url = URL.parse(rd, self.origin)
+  return url?.origin === self.origin ? url : undefined
+}
+
+function parseAbsolute(rd: string, sites: Sites): URL | undefined {
+  if (!/^https?:\/\/[A-Za-z0-9]/.test(rd)) return undefined
+  const url = URL.parse(rd)
+  const authority = /^https?:\/\/([^/?#]*)/.exec(rd)?.[1]?.toLowerCase()
+  if (!url || url.username || url.password || authority !== url.host) return undefined
+  return sites.find(url.host)?.origin === url.origin ? url : undefined
+}

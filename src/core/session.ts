@@ -1,0 +1,38 @@
+import type { Identity } from './identity.ts'
+
+/** Milliseconds since the Unix epoch; used only inside sealed statements. */
+export type EpochMs = number
+
+/** A signed-in user, as opened from the sealed record. */
+export interface Session {
+  readonly identity: Identity
+  readonly createdAt: EpochMs
+  /** The absolute end; a session never outlives it. */
+  readonly expiresAt: EpochMs
+  /** Only where apps are given it; kept apart in the store. */
+  readonly accessToken?: { readonly value: string; readonly expiresAt?: EpochMs }
+}
+
+/** What the session cookie carries: an id to find the record by and a secret to open it with. */
+export interface SessionCredential {
+  readonly id: string
+  readonly secret: string
+}
+
+const COOKIE_VALUE = /^v1\.(?<id>[A-Za-z0-9_-]{43})\.(?<secret>[A-Za-z0-9_-]{43})$/
+
+/** Parses `v1.<id>.<secret>`, 256 bits each; any other value, a newer version included, is no credential. */
+export function parseSessionCookie(value: string): SessionCredential | undefined {
+  const groups = COOKIE_VALUE.exec(value)?.groups
+  return groups && { id: groups['id'] as string, secret: groups['secret'] as string }
+}
+
+/** The cookie's value for a credential. */
+export function formatSessionCookie({ id, secret }: SessionCredential): string {
+  return `v1.${id}.${secret}`
+}
+
+/** Whether the session may still be used at this moment. */
+export function isAlive(session: Session, nowMs: EpochMs): boolean {
+  return nowMs < session.expiresAt
+}

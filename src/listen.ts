@@ -1,0 +1,62 @@
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Hono } from 'hono'
+import type { NodeEnv } from './routes/node-env.ts'
+
+/** One listener of the service. */
+export interface Listener {
+  readonly port: number
+  /** From now on every answer closes its connection, so that clients go elsewhere. */
+  startDraining(): void
+  /** Takes no new connections and resolves when the last request has been answered. */
+  close(): Promise<void>
+}
+
+/** Slow and oversized requests end here (threats A76, A94). */
+const LIMITS: ServerOptions = {
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 2000,
+  // Go's client, and so Traefik, reuses idle connections for 90 s.
+  keepAliveTimeout: 95_000,
+}
+
+/** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
+export async function listen(app: Hono<NodeEnv>, host: string, port: number): Promise<Listener> {
+  let isDraining = false
+  const answer = getRequestListener(app.fetch)
+  const listener: RequestListener = (incoming, outgoing) => {
+    if (isDraining) outgoing.shouldKeepAlive = false
+    answer(incoming, outgoing).catch(() => {
+      // What cannot be written is a denial, not the end of the process.
+      if (!outgoing.headersSent) outgoing.writeHead(500, { 'Cache-Control': 'no-store' })
+      outgoing.end()
+    })
+  }
+  const server = createServer(LIMITS, listener)
+  await bind(server, host, port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    startDraining() {
+      isDraining = true
+      server.closeIdleConnections()
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+  }
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 2048 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,27 @@
+import { checkConfig } from './commands/check-config.ts'
+import { healthcheck } from './commands/healthcheck.ts'
+import { serve } from './commands/serve.ts'
+import { ConfigError, type Environment } from './config.ts'
+
+const COMMANDS: Readonly<Record<string, (environment: Environment) => Promise<number>>> = {
+  serve,
+  'check-config': checkConfig,
+  healthcheck,
+}
+
+const name = process.argv[2] ?? 'serve'
+const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+if (!command) {
+  process.stderr.write(
+    `vestibule: no command ${name}; there are ${Object.keys(COMMANDS).join(', ')}\n`,
+  )
+  process.exit(2)
+}
+try {
+  process.exit(await command(process.env))
+} catch (error) {
+  if (!(error instanceof ConfigError) && !(error instanceof Error && 'syscall' in error))
+    throw error
+  process.stderr.write(`vestibule: ${error.message}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,43 @@
+import { isIP } from 'node:net'
+import type { ServerMetadata } from 'openid-client'
+
+const ENDPOINTS = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'jwks_uri',
+  'userinfo_endpoint',
+  'end_session_endpoint',
+  'revocation_endpoint',
+] as const
+
+/**
+ * Refuses metadata that are not exactly the issuer's (OpenID Connect Discovery 1.0 section 4.3) or that point to
+ * where requests must not go: plain http, or an address literal other than the issuer's (threats A95, A96).
+ * Throws a `TypeError` with the reason.
+ */
+export function checkMetadata(metadata: ServerMetadata, issuerUrl: string): void {
+  if (metadata.issuer !== issuerUrl) {
+    throw new TypeError(
+      `the provider calls itself ${metadata.issuer}; set OIDC_ISSUER_URL to exactly that`,
+    )
+  }
+  const issuer = new URL(issuerUrl)
+  for (const name of ENDPOINTS) {
+    const endpoint = metadata[name]
+    if (endpoint !== undefined) checkEndpoint(name, endpoint, issuer)
+  }
+  for (const name of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
+    if (!metadata[name]) throw new TypeError(`the provider's metadata have no ${name}`)
+  }
+}
+
+function checkEndpoint(name: string, endpoint: string, issuer: URL): void {
+  const url = URL.parse(endpoint)
+  if (!url || url.username || url.password) throw new TypeError(`${name} is not a URL to use`)
+  const isPlainHttpToo = url.protocol === 'http:' && issuer.protocol === 'http:'
+  if (url.protocol !== 'https:' && !isPlainHttpToo) throw new TypeError(`${name} is not https`)
+  const isAddress = isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0
+  if (isAddress && url.hostname !== issuer.hostname) {
+    throw new TypeError(`${name} is at an address that is not the issuer's`)
+  }
+}

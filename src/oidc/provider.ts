@@ -1,0 +1,125 @@
+import * as client from 'openid-client'
+import { AuthError } from '../errors.ts'
+import { checkMetadata } from './metadata.ts'
+import { PROVIDER_TIMEOUT_SECONDS, providerFetch } from './provider-fetch.ts'
+
+/** How Vestibule is registered at its provider. */
+export interface ProviderOptions {
+  readonly issuerUrl: string
+  readonly clientId: string
+  readonly clientSecret?: string
+  readonly tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
+  readonly onDiscovery: (failure?: unknown) => void
+}
+
+/** The provider's metadata, had when it is there; waiting for it never stops the service (fault F30). */
+export interface ProviderConnection {
+  /** Throws `AuthError` `provider_unavailable` as long as discovery has not succeeded. */
+  configuration(): Promise<client.Configuration>
+  readonly isDiscovered: boolean
+  /** Known origins of the provider, for the pages' `form-action`. */
+  origins(): readonly string[]
+  /** Resolves when the first attempt has ended, either way. */
+  readonly firstAttempt: Promise<void>
+  close(): void
+}
+
+/** Clocks may differ by this much. */
+export const CLOCK_TOLERANCE_SECONDS = 30
+
+const RETRY_MIN_MS = 1000
+const RETRY_MAX_MS = 30_000
+const REFRESH_MS = 60 * 60 * 1000
+
+/** Starts discovery in the background, tries again with growing pauses, and anew every hour; the last good metadata stay. */
+export function connectProvider(options: ProviderOptions): ProviderConnection {
+  let configuration: client.Configuration | undefined
+  let attempt: Promise<void> | undefined
+  let timer: NodeJS.Timeout | undefined
+  let failures = 0
+  let isClosed = false
+
+  const discover = () => {
+    attempt ??= discoverOnce(options)
+      .then((found) => {
+        configuration = found
+        failures = 0
+        options.onDiscovery()
+      })
+      .catch((cause: unknown) => {
+        failures++
+        options.onDiscovery(cause)
+      })
+      .finally(() => {
+        attempt = undefined
+        schedule()
+      })
+    return attempt
+  }
+  const schedule = () => {
+    clearTimeout(timer)
+    if (isClosed) return
+    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.max(0, failures - 1))
+    timer = setTimeout(
+      () => void discover(),
+      failures ? backoffMs * (0.5 + Math.random()) : REFRESH_MS,
+    )
+    timer.unref()
+  }
+
+  return {
+    async configuration() {
+      if (!configuration) await discover()
+      if (configuration) return configuration
+      throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
+    },
+    get isDiscovered() {
+      return configuration !== undefined
+    },
+    origins: () => [
+      ...new Set([options.issuerUrl, endSessionEndpoint(configuration)].flatMap(originOf)),
+    ],
+    firstAttempt: discover(),
+    close() {
+      isClosed = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+async function discoverOnce(options: ProviderOptions): Promise<client.Configuration> {
+  const isHttp = options.issuerUrl.startsWith('http:')
+  const configuration = await client.discovery(
+    new URL(options.issuerUrl),
+    options.clientId,
+    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+    clientAuthentication(options),
+    {
+      timeout: PROVIDER_TIMEOUT_SECONDS,
+      [client.customFetch]: providerFetch as client.CustomFetch,
+      ...(isHttp && { execute: [client.allowInsecureRequests] }),
+    },
+  )
+  checkMetadata(configuration.serverMetadata(), options.issuerUrl)
+  return configuration
+}
+
+function clientAuthentication({ clientSecret, tokenEndpointAuthMethod }: ProviderOptions) {
+  switch (tokenEndpointAuthMethod) {
+    case 'client_secret_basic':
+      return client.ClientSecretBasic(clientSecret)
+    case 'client_secret_post':
+      return client.ClientSecretPost(clientSecret)
+    case 'none':
+      return client.None()
+  }
+}
+
+function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {
+  return configuration?.serverMetadata().end_session_endpoint
+}
+
+function originOf(url: string | undefined): string[] {
+  const origin = url && URL.parse(url)?.origin
+  return origin ? [origin] : []
+}

@@ -1,0 +1,43 @@
+import type { Site, Sites } from '../core/site.ts'
+
+/** The absolute addresses of our own endpoints. Nothing in them comes from a request but a host that is known. */
+export interface Addresses {
+  readonly basePath: string
+  /** Where the sign-in for a site happens: `PUBLIC_URL`, or the site itself. */
+  home(site: Site): Site
+  login(site: Site, target: string, prompt?: 'login'): string
+  callback(site: Site): string
+  logout(site: Site): string
+  signedOut(site: Site): string
+  /** Where somebody lands who asked for nothing in particular. */
+  landing(site: Site): string
+}
+
+export interface AddressOptions {
+  readonly basePath: string
+  readonly publicSite: Site | undefined
+  readonly protectedSites: Sites
+  /** The first protected host that is no wildcard. */
+  readonly firstSite: Site | undefined
+}
+
+export function createAddresses(options: AddressOptions): Addresses {
+  const { basePath, publicSite } = options
+  const home = (site: Site) => publicSite ?? site
+  const under = (site: Site, path: string) => `${home(site).origin}${basePath}${path}`
+  return {
+    basePath,
+    home,
+    login: (site, target, prompt) => {
+      const query = new URLSearchParams({ rd: target, ...(prompt && { prompt }) })
+      return `${under(site, '/login')}?${query.toString()}`
+    },
+    callback: (site) => under(site, '/callback'),
+    logout: (site) => `${site.origin}${basePath}/logout`,
+    signedOut: (site) => under(site, '/signed-out'),
+    landing: (site) => {
+      const isApp = options.protectedSites.find(site.host) !== undefined
+      return `${(isApp ? site : (options.firstSite ?? site)).origin}/`
+    },
+  }
+}

@@ -1,0 +1,193 @@
+import type { IncomingMessage } from 'node:http'
+import { type AccessRule, findAccess } from '../core/access-rule.ts'
+import { readCookie, withoutCookies } from '../core/cookie-header.ts'
+import {
+  decide,
+  type Evidence,
+  isForeignOrigin,
+  needsEvidence,
+  type Verdict,
+} from '../core/decision.ts'
+import {
+  createAliasCheck,
+  type ForwardedRequest,
+  parseForwardedRequest,
+} from '../core/forwarded-request.ts'
+import { type IdentityHeader, identityHeaders } from '../core/identity.ts'
+import { isUnder } from '../core/path-readings.ts'
+import { classify, type RequestClass } from '../core/request-class.ts'
+import { parseSessionCookie, type Session } from '../core/session.ts'
+import type { Sites } from '../core/site.ts'
+import { AuthError } from '../errors.ts'
+import type { Sessions } from '../session/sessions.ts'
+import type { CheckOutcome, CheckSource, Metrics } from '../telemetry/metrics.ts'
+import type { Cookies } from './cookies.ts'
+import type { Denials } from './denials.ts'
+import type { NodeContext } from './node-env.ts'
+
+export interface CheckOptions {
+  readonly sites: Sites
+  readonly rules: readonly AccessRule[]
+  readonly basePath: string
+  readonly cookies: Cookies
+  readonly sessions: Sessions
+  readonly realmOf: (host: string) => string
+  readonly isTrustedPeer: (incoming: IncomingMessage) => boolean
+  readonly headers: readonly IdentityHeader[]
+  readonly headersMaxBytes: number
+  readonly refusesAliases: boolean
+  readonly passesAccessToken: boolean
+  readonly passesAuthorization: boolean
+  readonly denials: Denials
+  readonly metrics: Metrics
+  readonly now: () => number
+}
+
+interface Answer {
+  readonly response: Response | Promise<Response>
+  readonly outcome: CheckOutcome
+  readonly source: CheckSource
+}
+
+/** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes nothing. */
+export function createCheck(options: CheckOptions) {
+  const { sites, rules, basePath, cookies, sessions, denials, metrics } = options
+  const findAlias = createAliasCheck(options.headers.map(({ name }) => name))
+  const allow = createAllow(options)
+
+  function check(raw: IncomingMessage): Answer | Promise<Answer> {
+    refuseStrangers(raw)
+    const request = parseForwardedRequest(raw, sites)
+    if (isUnder(basePath, request.path)) {
+      throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
+        isPublic: true,
+      })
+    }
+    const requestClass = classify(raw, request.method, request.isWebSocketScheme)
+    const access = findAccess(rules, request)
+    const answer = (evidence: Evidence, source: CheckSource): Answer =>
+      render(decide(access, requestClass, evidence), source, request, requestClass, raw)
+
+    if (requestClass === 'websocket' && isForeignOrigin(raw.headers.origin, request, sites)) {
+      throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
+    }
+    if (!needsEvidence(access, requestClass)) return answer({ kind: 'none' }, 'rule')
+
+    const cookie = readCookie(raw.headers.cookie, cookies.sessionName(request.site))
+    if (cookie === 'ambiguous') return answer({ kind: 'ambiguous' }, 'none')
+    const credential = cookie && parseSessionCookie(cookie.value)
+    if (!credential) return answer({ kind: 'none' }, 'none')
+
+    const realm = options.realmOf(request.site.host)
+    const recalled = sessions.recall(credential, realm)
+    metrics.opened(recalled ? 'hit' : 'miss')
+    if (recalled) return answer({ kind: 'session', session: recalled }, 'memory')
+    return sessions
+      .find(credential, realm)
+      .then((session) => answer(session ? { kind: 'session', session } : { kind: 'none' }, 'store'))
+  }
+
+  function refuseStrangers(raw: IncomingMessage): void {
+    if (!options.isTrustedPeer(raw)) {
+      throw new AuthError('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
+        isPublic: true,
+      })
+    }
+    const alias = options.refusesAliases ? findAlias(raw) : undefined
+    if (alias !== undefined) {
+      throw new AuthError(
+        'alias_header',
+        `${alias} is another spelling of a header that is trusted`,
+        { isPublic: true },
+      )
+    }
+  }
+
+  function render(
+    verdict: Verdict,
+    source: CheckSource,
+    request: ForwardedRequest,
+    requestClass: RequestClass,
+    raw: IncomingMessage,
+  ): Answer {
+    switch (verdict.kind) {
+      case 'allow':
+        return { response: allow(verdict.session, raw), outcome: 'allow', source }
+      case 'sign-in': {
+        const response = denials.signIn(request, requestClass, raw)
+        return {
+          response,
+          outcome: response.status === 401 ? 'unauthenticated' : 'sign_in',
+          source,
+        }
+      }
+      case 'forbidden': {
+        const response = denials.forbidden(request, requestClass, raw, verdict.session)
+        return { response, outcome: 'forbidden', source }
+      }
+      case 'reset-cookies':
+        metrics.duplicateCookie()
+        return {
+          response: denials.resetCookies(request, requestClass, raw),
+          outcome: 'unauthenticated',
+          source,
+        }
+    }
+  }
+
+  return function checkRoute(c: NodeContext): Response | Promise<Response> {
+    const startedAtMs = performance.now()
+    const count = (outcome: CheckOutcome, source: CheckSource) =>
+      metrics.check(outcome, source, (performance.now() - startedAtMs) / 1000)
+    const settle = ({ response, outcome, source }: Answer) => {
+      count(outcome, source)
+      return response
+    }
+    const fail = (error: unknown): never => {
+      const isOurs = error instanceof AuthError
+      count(isOurs && error.code !== 'store_unavailable' ? 'refused' : 'unavailable', 'none')
+      throw error
+    }
+    try {
+      const answer = check(c.env.incoming)
+      return answer instanceof Promise ? answer.then(settle).catch(fail) : settle(answer)
+    } catch (error) {
+      return fail(error)
+    }
+  }
+}
+
+/** Makes the one function that can answer 200. */
+function createAllow(options: CheckOptions) {
+  const { headers, headersMaxBytes, cookies, passesAccessToken, passesAuthorization } = options
+  const nobody = withToken(identityHeaders(undefined, headers, headersMaxBytes), undefined)
+  const issued = new WeakMap<Session, Readonly<Record<string, string>>>()
+
+  function withToken(
+    identity: Readonly<Record<string, string>>,
+    session: Session | undefined,
+  ): Readonly<Record<string, string>> {
+    if (!passesAccessToken && !passesAuthorization) return identity
+    const { value, expiresAt = Number.POSITIVE_INFINITY } = session?.accessToken ?? {}
+    const token = value !== undefined && expiresAt > options.now() ? value : ''
+    return {
+      ...identity,
+      ...(passesAccessToken && { 'X-Auth-Request-Access-Token': token }),
+      ...(passesAuthorization && token && { Authorization: `Bearer ${token}` }),
+    }
+  }
+
+  return function allow(session: Session | undefined, raw: IncomingMessage): Response {
+    let identity = session ? issued.get(session) : nobody
+    if (!identity) {
+      identity = identityHeaders(session?.identity, headers, headersMaxBytes)
+      if (session) issued.set(session, identity)
+    }
+    const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
+    const answer = session ? withToken(identity, session) : identity
+    return new Response(null, {
+      status: 200,
+      headers: cookie === undefined ? answer : { ...answer, Cookie: cookie },
+    })
+  }
+}

@@ -1,0 +1,71 @@
+import { serialize } from 'hono/utils/cookie'
+import type { Site } from '../core/site.ts'
+import { LOGIN_LIFETIME_MS } from '../session/login-transaction.ts'
+
+/** The cookies of one installation. Names depend on the host's scheme, attributes on configuration (threat A77). */
+export interface Cookies {
+  /** Every name that is ours, in every variant; apps never see them. */
+  readonly ownNames: ReadonlySet<string>
+  sessionName(site: Site): string
+  loginName(site: Site): string
+  targetName(site: Site): string
+  session(site: Site, value: string): string
+  login(site: Site, value: string): string
+  target(site: Site, value: string): string
+  /** Expires the session in both variants: host-only and for the domain. */
+  clearSession(site: Site): string[]
+  clearTarget(site: Site): string
+}
+
+export interface CookieOptions {
+  readonly name: string
+  readonly domain: string | undefined
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly sessionMaxAgeSeconds: number
+}
+
+/** Long enough for a browser to keep its binding while its user reads the provider's pages. */
+const BINDING_MAX_AGE_SECONDS = 86_400
+
+export function createCookies({
+  name,
+  domain,
+  sameSite,
+  sessionMaxAgeSeconds,
+}: CookieOptions): Cookies {
+  const bases = [name, `${name}_login`, `${name}_target`, `${name}_outage`]
+  const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
+  const shared = (site: Site, base: string) => {
+    if (domain === undefined) return hostOnly(site, base)
+    return site.scheme === 'https' ? `__Secure-${base}` : base
+  }
+  const common = (site: Site) => ({ path: '/', httpOnly: true, secure: site.scheme === 'https' })
+  const write = (site: Site, cookieName: string, value: string, maxAge: number) =>
+    serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
+  const ofDomain = domain === undefined ? {} : { domain }
+  return {
+    ownNames: new Set(bases.flatMap((base) => [base, `__Host-${base}`, `__Secure-${base}`])),
+    sessionName: (site) => shared(site, name),
+    loginName: (site) => hostOnly(site, `${name}_login`),
+    targetName: (site) => hostOnly(site, `${name}_target`),
+    session: (site, value) =>
+      serialize(shared(site, name), value, {
+        ...common(site),
+        ...ofDomain,
+        sameSite,
+        maxAge: sessionMaxAgeSeconds,
+      }),
+    login: (site, value) =>
+      write(site, hostOnly(site, `${name}_login`), value, BINDING_MAX_AGE_SECONDS),
+    target: (site, value) =>
+      write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
+    clearSession: (site) => {
+      const cleared = { ...common(site), sameSite, maxAge: 0 } as const
+      const variants = [serialize(hostOnly(site, name), '', cleared)]
+      if (domain !== undefined)
+        variants.push(serialize(shared(site, name), '', { ...cleared, domain }))
+      return variants
+    },
+    clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
+  }
+}

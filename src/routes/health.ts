@@ -1,0 +1,39 @@
+import type { Context } from 'hono'
+
+/** What the health endpoints tell; asked each time. */
+export interface HealthState {
+  /** Keys are loaded, work is accepted, and no shutdown has begun. Never about Redis or the provider. */
+  readonly isReady: () => boolean
+  /** The first attempts at outside systems have ended, either way. */
+  readonly isStarted: () => boolean
+  readonly isProviderDiscovered: () => boolean
+  readonly version: string
+}
+
+const HEADERS = { 'Cache-Control': 'no-store' }
+
+/** `/livez`, `/readyz`, `/startupz` and `/health`, for the kubelet, load balancers and people. */
+export function createHealth(state: HealthState) {
+  const yesOrNo = (isSo: boolean) =>
+    new Response(isSo ? 'ok\n' : 'no\n', { status: isSo ? 200 : 503, headers: HEADERS })
+  return {
+    livez: () => yesOrNo(true),
+    readyz: () => yesOrNo(state.isReady()),
+    startupz: () => yesOrNo(state.isStarted()),
+    health(c: Context) {
+      const isDegraded = !state.isProviderDiscovered()
+      const body = {
+        status: isDegraded ? 'degraded' : 'healthy',
+        cache: {
+          mode: 'memory',
+          redis: { connected: false, latency: null },
+          circuit_breaker: { state: 'closed', failures: 0 },
+        },
+        provider: { discovered: state.isProviderDiscovered() },
+        version: state.version,
+      }
+      const isStrict = c.req.query('strict') === '1'
+      return Response.json(body, { status: isDegraded && isStrict ? 503 : 200, headers: HEADERS })
+    },
+  }
+}

@@ -1,0 +1,112 @@
+import { readCookie } from '../core/cookie-header.ts'
+import { isPrefetch } from '../core/request-class.ts'
+import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
+import type { Site } from '../core/site.ts'
+import { AuthError, invalidRequest } from '../errors.ts'
+import type { SignIn } from '../oidc/sign-in.ts'
+import {
+  formatBinding,
+  isLooping,
+  type LoginTransactions,
+  newBinding,
+  parseBinding,
+} from '../session/login-transaction.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Addresses } from './addresses.ts'
+import type { Cookies } from './cookies.ts'
+import { redirect } from './denials.ts'
+import { type NodeContext, requestIdOf } from './node-env.ts'
+import { loopPage } from './pages/pages.ts'
+import type { PageWriter } from './pages/write.ts'
+
+export interface LoginOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly returnTo: ReturnToOptions
+  readonly transactions: LoginTransactions
+  readonly signIn: SignIn
+  readonly writePage: PageWriter
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+}
+
+/** `GET BASE_PATH/login?rd=`: sends the browser to the provider. The server keeps nothing of it. */
+export function createLogin(options: LoginOptions) {
+  const { addresses, cookies, transactions, signIn, writePage, log, metrics } = options
+
+  return async function login(c: NodeContext): Promise<Response> {
+    const raw = c.env.incoming
+    const site = c.get('site')
+    const target = readTarget(c, site)
+    const prompt = singleQuery(c, 'prompt') === 'login' ? 'login' : undefined
+    const home = addresses.home(site)
+    if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, prompt))
+
+    c.set('target', target)
+    const given = readCookie(raw.headers.cookie, cookies.loginName(site))
+    const binding = (given !== 'ambiguous' && given && parseBinding(given.value)) || newBinding()
+    const nowSeconds = Math.floor(options.now() / 1000)
+    if (isLooping(binding, nowSeconds)) {
+      metrics.loopStopped()
+      log.warn(
+        { event: 'sign_in_loop', host: site.host, request_id: requestIdOf(raw) },
+        'a sign-in loop was stopped',
+      )
+      const didCookieArrive =
+        readCookie(raw.headers.cookie, cookies.sessionName(site)) !== undefined
+      const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
+      const reset = cookies.login(site, formatBinding({ ...binding, rounds: 0 }))
+      return writePage(400, page, requestIdOf(raw), [['Set-Cookie', reset]])
+    }
+
+    const started = transactions.start(binding, target, site.origin)
+    const url = await signIn.authorizationUrl({
+      redirectUri: addresses.callback(site),
+      state: started.state,
+      nonce: started.nonce,
+      codeChallenge: started.codeChallenge,
+      ...(prompt && { prompt }),
+    })
+    const written = [cookies.login(site, formatBinding(binding))]
+    if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
+    return redirect(
+      302,
+      url.href,
+      written.map((cookie) => ['Set-Cookie', cookie] as const),
+    )
+  }
+
+  function readTarget(c: NodeContext, site: Site): string {
+    const rd = singleQuery(c, 'rd')
+    if (rd === undefined || rd === '') return addresses.landing(site)
+    const target = parseReturnTo(rd, site, options.returnTo)
+    if (target !== undefined) return target
+    log.warn(
+      { event: 'suspicious_return_to', host: site.host, request_id: requestIdOf(c.env.incoming) },
+      'a return address was refused',
+    )
+    throw new AuthError(
+      'invalid_return_to',
+      'The address to return to is not one of the protected hosts.',
+      { isPublic: true },
+    )
+  }
+}
+
+/** A query parameter that may occur once (threats A47, A55). */
+export function singleQuery(c: NodeContext, name: string): string | undefined {
+  const values = c.req.queries(name) ?? []
+  if (values.length > 1) throw invalidRequest(`The parameter ${name} was sent more than once.`)
+  return values[0]
+}
+
+/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
+export function answerWithoutEffect(c: NodeContext): Response | undefined {
+  const raw = c.env.incoming
+  const headers = { 'Cache-Control': 'no-store' }
+  if (raw.method === 'HEAD') return new Response(null, { status: 204, headers })
+  // A browser that gets an error throws the prefetched page away and asks again when its user does.
+  return isPrefetch(raw) ? new Response(null, { status: 503, headers }) : undefined
+}

@@ -1,0 +1,120 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { readCookie } from '../core/cookie-header.ts'
+import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
+import type { Site, Sites } from '../core/site.ts'
+import type { ProviderConnection } from '../oidc/provider.ts'
+import type { SignIn } from '../oidc/sign-in.ts'
+import type { KeyRing } from '../seal.ts'
+import type { Sessions } from '../session/sessions.ts'
+import { type Log, userDigest } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Addresses } from './addresses.ts'
+import type { Cookies } from './cookies.ts'
+import { redirect } from './denials.ts'
+import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
+import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
+import type { PageWriter } from './pages/write.ts'
+
+export interface LogoutOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly sites: Sites
+  readonly sessions: Sessions
+  readonly signIn: SignIn
+  readonly connection: ProviderConnection
+  readonly ring: KeyRing
+  readonly realmOf: (host: string) => string
+  readonly writePage: PageWriter
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
+export function createLogout(options: LogoutOptions) {
+  const { addresses, cookies, sessions, signIn, writePage, log, metrics } = options
+
+  async function confirm(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const page = confirmSignOutPage(addresses.logout(site), confirmToken(sessionCookie(c, site)))
+    return writePage(200, page, requestIdOf(c.env.incoming))
+  }
+
+  async function logout(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const cookie = sessionCookie(c, site)
+    if (!(await isIntended(c, cookie))) return confirm(c)
+    const credential = parseSessionCookie(cookie)
+    const next = credential && (await end(c, site, credential))
+    const cleared = cookies.clearSession(site).map((header) => ['Set-Cookie', header] as const)
+    return redirect(303, next ?? addresses.signedOut(site), cleared)
+  }
+
+  async function signedOut(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const page = signedOutPage(addresses.login(site, addresses.landing(site)))
+    return writePage(200, page, requestIdOf(c.env.incoming))
+  }
+
+  /** Ends the session and says where the provider's part of the sign-out is, if it has one. */
+  async function end(
+    c: NodeContext,
+    site: Site,
+    credential: SessionCredential,
+  ): Promise<string | undefined> {
+    const realm = options.realmOf(site.host)
+    const session = await sessions.find(credential, realm)
+    if (!session) return undefined
+    const tokens = await sessions.findTokens(credential, realm)
+    await sessions.end(credential)
+    metrics.signOut()
+    const { issuer, subject } = session.identity
+    const raw = c.env.incoming
+    log.info(
+      {
+        event: 'sign_out',
+        user: userDigest(issuer, subject),
+        host: site.host,
+        request_id: requestIdOf(raw),
+        ...traceOf(raw),
+      },
+      'signed out',
+    )
+    if (!options.connection.isDiscovered) return undefined
+    const url = await signIn.endSessionUrl(tokens?.idToken, addresses.signedOut(site))
+    return url?.href
+  }
+
+  async function isIntended(c: NodeContext, cookie: string): Promise<boolean> {
+    const { headers } = c.env.incoming
+    if (headers['sec-fetch-site'] === 'same-origin') return true
+    if (headers.origin !== undefined && isOurs(headers.origin, c.get('site'))) return true
+    const { token } = await c.req.parseBody()
+    return typeof token === 'string' && isEqual(token, confirmToken(cookie))
+  }
+
+  function isOurs(origin: string, site: Site): boolean {
+    const url = URL.parse(origin)
+    if (!url) return false
+    const home = addresses.home(site)
+    return origin === home.origin || options.sites.find(url.host)?.origin === url.origin
+  }
+
+  /** Only somebody who sees the page for this very cookie knows it. */
+  function confirmToken(cookie: string): string {
+    return createHmac('sha256', options.ring.derive('logout-confirm'))
+      .update(cookie)
+      .digest('base64url')
+  }
+
+  function sessionCookie(c: NodeContext, site: Site): string {
+    const cookie = readCookie(c.env.incoming.headers.cookie, cookies.sessionName(site))
+    return cookie && cookie !== 'ambiguous' ? cookie.value : ''
+  }
+
+  return { confirm, logout, signedOut }
+}
+
+function isEqual(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

@@ -1,0 +1,50 @@
+import { readCookie } from '../core/cookie-header.ts'
+import type { Identity } from '../core/identity.ts'
+import { parseSessionCookie } from '../core/session.ts'
+import type { Sessions } from '../session/sessions.ts'
+import type { Addresses } from './addresses.ts'
+import type { Cookies } from './cookies.ts'
+import { type NodeContext, requestIdOf } from './node-env.ts'
+import { writeJson } from './pages/write.ts'
+
+export interface MeOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly sessions: Sessions
+  readonly realmOf: (host: string) => string
+}
+
+const NO_STORE = ['Cache-Control', 'no-cache, no-store, must-revalidate'] as const
+
+/** `GET BASE_PATH/me`: the signed-in user's claims as JSON; 401 without a session. */
+export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
+  return async function me(c: NodeContext): Promise<Response> {
+    const raw = c.env.incoming
+    const site = c.get('site')
+    const cookie = readCookie(raw.headers.cookie, cookies.sessionName(site))
+    const credential =
+      cookie && cookie !== 'ambiguous' ? parseSessionCookie(cookie.value) : undefined
+    const session = credential && (await sessions.find(credential, realmOf(site.host)))
+    if (session) return writeJson(200, claimsOf(session.identity), requestIdOf(raw), [NO_STORE])
+    const body = {
+      error: 'login_required',
+      login_url: addresses.login(site, addresses.landing(site)),
+    }
+    return writeJson(401, body, requestIdOf(raw), [
+      NO_STORE,
+      ['WWW-Authenticate', `Bearer realm="${site.host}"`],
+    ])
+  }
+}
+
+function claimsOf(identity: Identity): Record<string, unknown> {
+  return {
+    iss: identity.issuer,
+    sub: identity.subject,
+    email: identity.email,
+    preferred_username: identity.preferredUsername,
+    name: identity.name,
+    groups: identity.groups,
+    ...identity.claims,
+  }
+}

@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Context } from 'hono'
+import type { Site } from '../core/site.ts'
+
+/** What every handler has: Node's own request, and what earlier steps found out. */
+export interface NodeEnv {
+  Bindings: { incoming: IncomingMessage }
+  Variables: {
+    /** The host that a visitor of the public listener came to. */
+    site: Site
+    /** Where the visitor wanted to go, for the links of pages. */
+    target?: string
+  }
+}
+
+export type NodeContext = Context<NodeEnv>
+
+/** Traefik's `X-Request-Id` where it has a form to be shown and logged, else a new one. */
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : randomUUID()
+}
+
+/** The trace that a request belongs to (W3C Trace Context), for the log. */
+export function traceOf({ headers }: IncomingMessage): { traceparent?: string } {
+  const given = headers['traceparent']
+  return typeof given === 'string' && /^[0-9a-f-]{55}$/.test(given) ? { traceparent: given } : {}
+}

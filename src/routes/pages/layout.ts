@@ -1,0 +1,82 @@
+import { hash } from 'node:crypto'
+import { html, raw } from 'hono/html'
+import type { HtmlEscapedString } from 'hono/utils/html'
+
+/** Part of a page; everything put into it has been escaped by `hono/html`. */
+export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>
+
+const STYLE = `
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--paper:#fff;--ground:#eef1f5;--line:#d5dbe3;--accent:#1d5fd1;--on-accent:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ecf2;--soft:#a3adbb;--paper:#1b212b;--ground:#11151b;--line:#323b48;--accent:#7fb0ff;--on-accent:#10151d}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);color:var(--ink);font:1rem/1.55 system-ui,sans-serif}
+main{width:100%;max-width:32rem;background:var(--paper);border:1px solid var(--line);border-radius:.75rem;padding:2rem;overflow-wrap:anywhere}
+h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}
+p{margin:.75rem 0}
+.actions{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0 0}
+a.button,button{display:inline-block;border:1px solid var(--accent);border-radius:.5rem;padding:.6rem 1.1rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+a.quiet{background:transparent;color:var(--accent)}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+footer{margin-top:1.75rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
+`
+
+const STYLE_HASH = hash('sha256', STYLE, 'base64')
+
+/** What every page has. */
+export interface PageOptions {
+  readonly title: string
+  readonly body: Markup
+  readonly requestId: string
+  /** Loads the page again after this many seconds. */
+  readonly refreshSeconds?: number
+  /** Where to go on without a click. */
+  readonly refreshUrl?: string
+}
+
+/** A whole document: no script, no external asset, one style sheet that the policy below names by its hash. */
+export function renderPage({
+  title,
+  body,
+  requestId,
+  refreshSeconds,
+  refreshUrl,
+}: PageOptions): Promise<string> | string {
+  const content =
+    refreshUrl === undefined ? `${refreshSeconds}` : `${refreshSeconds};url=${refreshUrl}`
+  const refresh =
+    refreshSeconds === undefined ? '' : html`<meta http-equiv="refresh" content="${content}">`
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+${refresh}
+<title>${title}</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<main>
+<h1>${title}</h1>
+${body}
+<footer>Request ${requestId}</footer>
+</main>
+</body>
+</html>
+`
+}
+
+/** Headers of every page. Forms may lead to ourselves and, by redirect, to the provider (threats A70, A99). */
+export function pageHeaders(formTargets: readonly string[]): Record<string, string> {
+  const formAction = ["'self'", ...formTargets].join(' ')
+  return {
+    'Content-Type': 'text/html; charset=UTF-8',
+    'Content-Security-Policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${formAction}; frame-ancestors 'none'; base-uri 'none'`,
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Referrer-Policy': 'same-origin',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+    'Cache-Control': 'no-store',
+    Vary: 'Cookie, Authorization',
+  }
+}

@@ -1,0 +1,111 @@
+import { html } from 'hono/html'
+import type { Markup } from './layout.ts'
+
+/** A page's title and what it says. */
+export interface PageContent {
+  readonly title: string
+  readonly body: Markup
+  readonly refreshSeconds?: number
+  readonly refreshUrl?: string
+}
+
+/** Seconds after which a page for something that is away loads itself again; also `Retry-After`. */
+export const RETRY_SECONDS = 5
+
+export function signInFailedPage(loginUrl: string): PageContent {
+  return {
+    title: 'The sign-in did not work',
+    body: html`<p>Your sign-in could not be completed. It may have taken too long, or it was started in another window or browser.</p>
+<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+  }
+}
+
+export function badRequestPage(explanation: string): PageContent {
+  return {
+    title: 'This request cannot be answered',
+    body: html`<p>${explanation}</p>`,
+  }
+}
+
+export function notAllowedPage(signedInAs: string | undefined, switchUserUrl: string): PageContent {
+  const who =
+    signedInAs === undefined
+      ? ''
+      : html`<p>You are signed in as <strong>${signedInAs}</strong>.</p>`
+  return {
+    title: 'You may not open this page',
+    body: html`${who}
+<p>If you have been given access a moment ago, sign in again so that it counts.</p>
+<p class="actions"><a class="button" href="${switchUserUrl}">Sign in as someone else</a></p>`,
+  }
+}
+
+export function unavailablePage(): PageContent {
+  return {
+    title: 'One moment, please',
+    body: html`<p>Sign-in is not available right now. You have not been signed out. This page tries again by itself every ${RETRY_SECONDS} seconds.</p>`,
+    refreshSeconds: RETRY_SECONDS,
+  }
+}
+
+export function brokenProviderPage(loginUrl: string): PageContent {
+  return {
+    title: 'The sign-in service gave no usable answer',
+    body: html`<p>This is not your fault. Try again in a moment, and tell your administrator if it goes on.</p>
+<p class="actions"><a class="button" href="${loginUrl}">Try again</a></p>`,
+  }
+}
+
+export function internalErrorPage(): PageContent {
+  return {
+    title: 'Something went wrong here',
+    body: html`<p>Try again in a moment. If it goes on, tell your administrator the request number below.</p>`,
+  }
+}
+
+export function loopPage(didCookieArrive: boolean, host: string, loginUrl: string): PageContent {
+  const cause = didCookieArrive
+    ? html`<p>Your browser sends the session, and it is not accepted. Likely causes: replicas with different encryption keys, or a session store that was emptied.</p>`
+    : html`<p>Your browser does not send the session back. Likely causes: cookies are blocked for <strong>${host}</strong>, the cookie domain does not cover the page you came from, or the page is opened with http instead of https.</p>`
+  return {
+    title: 'You are being sent in circles',
+    body: html`<p>You have signed in several times within half a minute, and each time the page asked again. We stopped here.</p>
+${cause}
+<p class="actions"><a class="button" href="${loginUrl}">Try once more</a></p>`,
+  }
+}
+
+export function resetCookiesPage(loginUrl: string): PageContent {
+  return {
+    title: 'Your session is not clear',
+    body: html`<p>Your browser sent two different sessions for this site, and we cannot tell which one is yours. Both have been removed.</p>
+<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+  }
+}
+
+export function confirmSignOutPage(action: string, token: string): PageContent {
+  return {
+    title: 'Sign out?',
+    body: html`<p>You will be signed out of all pages that use this sign-in.</p>
+<form method="post" action="${action}"><input type="hidden" name="token" value="${token}">
+<p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="/">Stay signed in</a></p></form>`,
+  }
+}
+
+export function signedOutPage(loginUrl: string): PageContent {
+  return {
+    title: 'You are signed out',
+    body: html`<p>To be safe on a shared computer, close the browser as well.</p>
+<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+  }
+}
+
+/** Leads on from a page of ours, so that a `SameSite=Strict` cookie goes along. */
+export function continuePage(target: string): PageContent {
+  return {
+    title: 'You are signed in',
+    body: html`<p class="actions"><a class="button" href="${target}">Continue</a></p>`,
+    refreshSeconds: 0,
+    refreshUrl: target,
+  }
+}

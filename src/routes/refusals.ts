@@ -1,0 +1,134 @@
+import type { IncomingMessage } from 'node:http'
+import { classify, showsPage } from '../core/request-class.ts'
+import type { Site, Sites } from '../core/site.ts'
+import { AuthError } from '../errors.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Addresses } from './addresses.ts'
+import { requestIdOf, traceOf } from './node-env.ts'
+import {
+  badRequestPage,
+  brokenProviderPage,
+  internalErrorPage,
+  type PageContent,
+  RETRY_SECONDS,
+  signInFailedPage,
+  unavailablePage,
+} from './pages/pages.ts'
+import { type ExtraHeaders, type PageWriter, writeJson } from './pages/write.ts'
+
+/** What is known of a request when its answer is an error. */
+export interface RefusedRequest {
+  readonly raw: IncomingMessage
+  /** The method the visitor used: the forwarded one on the check. */
+  readonly method: string
+  readonly site: Site | undefined
+  readonly target: string | undefined
+}
+
+export interface RefusalOptions {
+  readonly addresses: Addresses
+  readonly fallbackSite: Site
+  readonly sites: Sites
+  readonly writePage: PageWriter
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** Answers with an error: a page for a person, JSON for a program, nothing of the inside for either. */
+export type Refuse = (
+  error: unknown,
+  status: number,
+  request: RefusedRequest,
+) => Response | Promise<Response>
+
+export function createRefusals({
+  addresses,
+  fallbackSite,
+  writePage,
+  log,
+  metrics,
+}: RefusalOptions): Refuse {
+  return (thrown, status, request) => {
+    const error =
+      thrown instanceof AuthError
+        ? thrown
+        : new AuthError('internal', 'unexpected', { cause: thrown })
+    const { raw, method } = request
+    const requestId = requestIdOf(raw)
+    report(error, status, request, requestId)
+    const isRetryable = status === 503
+    const extra: ExtraHeaders = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
+    const requestClass = classify(raw, method)
+    if (showsPage(requestClass)) {
+      const site = request.site ?? fallbackSite
+      const loginUrl = addresses.login(site, request.target ?? addresses.landing(site))
+      return writePage(
+        status,
+        contentOf(error, loginUrl, requestClass === 'navigation'),
+        requestId,
+        extra,
+      )
+    }
+    const message = error.isPublic ? { message: error.message } : {}
+    return writeJson(
+      status,
+      { error: error.code, ...message, request_id: requestId },
+      requestId,
+      extra,
+    )
+  }
+
+  function report(
+    error: AuthError,
+    status: number,
+    { raw, site }: RefusedRequest,
+    requestId: string,
+  ): void {
+    if (error.code === 'alias_header') metrics.aliasRefused()
+    if (error.code === 'foreign_host') metrics.foreignHostRefused()
+    if (error.code === 'sign_in_failed' || error.code === 'provider_failed')
+      metrics.signIn('failure')
+    const fields = {
+      event: 'refused',
+      code: error.code,
+      status,
+      reason: error.message,
+      ...(site && { host: site.host }),
+      request_id: requestId,
+      ...traceOf(raw),
+      ...(error.cause !== undefined && { cause: describeCause(error.cause) }),
+    }
+    if (error.code === 'internal') log.error(fields, 'request failed')
+    else log.warn(fields, 'request refused')
+  }
+}
+
+function contentOf(error: AuthError, loginUrl: string, mayRetry: boolean): PageContent {
+  switch (error.code) {
+    case 'sign_in_failed':
+      return signInFailedPage(loginUrl)
+    case 'provider_failed':
+      return brokenProviderPage(loginUrl)
+    case 'store_unavailable':
+    case 'provider_unavailable':
+    case 'busy': {
+      const { refreshSeconds, ...quiet } = unavailablePage()
+      return mayRetry && refreshSeconds !== undefined ? { ...quiet, refreshSeconds } : quiet
+    }
+    case 'internal':
+      return internalErrorPage()
+    default:
+      return badRequestPage(error.message)
+  }
+}
+
+/** Names and codes along the chain of causes; messages of other software may hold what must not be logged. */
+function describeCause(cause: unknown): string {
+  const names: string[] = []
+  for (let each = cause; each instanceof Error && names.length < 5; each = each.cause) {
+    const code = 'code' in each && typeof each.code === 'string' ? ` ${each.code}` : ''
+    names.push(`${each.name}${code}`)
+  }
+  return names.join(' < ') || typeof cause
+}

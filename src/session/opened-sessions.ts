@@ -1,0 +1,74 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Session, SessionCredential } from '../core/session.ts'
+
+/**
+ * The L1: sessions opened a moment ago, so that a check needs no I/O and no decryption. Each is kept with the
+ * digest of its cookie's secret, and the right id with a wrong secret is no session.
+ */
+export interface OpenedSessions {
+  find(digest: string, credential: SessionCredential, realm: string): Session | undefined
+  /** Taken before a read; `keep` stores nothing if anything was evicted in between. */
+  fillTicket(): number
+  keep(
+    digest: string,
+    credential: SessionCredential,
+    realm: string,
+    session: Session,
+    ticket: number,
+  ): void
+  evict(digest: string): void
+  clear(): void
+  readonly size: number
+}
+
+interface Opened {
+  readonly session: Session
+  readonly secretDigest: Buffer
+  readonly realm: string
+}
+
+/** Bounds: `maxEntries`, `maxBytes` (an estimate from the JSON form) and the age up to which an entry is served. */
+export interface OpenedSessionsOptions {
+  readonly maxEntries: number
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+}
+
+/** Least recently used goes first when a bound is reached. */
+export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSessions {
+  const cache = new LRUCache<string, Opened>({
+    max: options.maxEntries,
+    maxSize: options.maxBytes,
+    ttl: options.maxAgeMs,
+  })
+  let evictions = 0
+  return {
+    find(digest, { secret }, realm) {
+      const opened = cache.get(digest)
+      if (!opened || opened.realm !== realm) return undefined
+      return timingSafeEqual(opened.secretDigest, digestSecret(secret)) ? opened.session : undefined
+    },
+    fillTicket: () => evictions,
+    keep(digest, { secret }, realm, session, ticket) {
+      if (ticket !== evictions) return
+      const opened = { session, secretDigest: digestSecret(secret), realm }
+      cache.set(digest, opened, { size: 400 + 2 * JSON.stringify(session).length })
+    },
+    evict(digest) {
+      evictions++
+      cache.delete(digest)
+    },
+    clear() {
+      evictions++
+      cache.clear()
+    },
+    get size() {
+      return cache.size
+    },
+  }
+}
+
+function digestSecret(secret: string): Buffer {
+  return hash('sha256', secret, 'buffer')
+}

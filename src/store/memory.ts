@@ -1,0 +1,109 @@
+import { AuthError } from '../errors.ts'
+import type { OneTimeKeys } from './one-time-keys.ts'
+import type { RecordPart, Store } from './store.ts'
+
+/** Bounds of the memory store; what does not fit is refused, since evicting would sign somebody out. */
+export interface MemoryBounds {
+  readonly maxEntries: number
+  readonly maxBytes: number
+}
+
+/** Monotonic milliseconds. */
+export type MonotonicClock = () => number
+
+interface Entry<T> {
+  readonly value: T
+  readonly bytes: number
+  expiresAtMs: number
+}
+
+/** A map whose entries end by themselves and whose size is bounded by count and bytes. */
+interface ExpiringMap<T> {
+  get(key: string): Entry<T> | undefined
+  set(key: string, value: T, bytes: number, ttlMs: number): void
+  delete(key: string): void
+}
+
+const ENTRY_OVERHEAD_BYTES = 200
+
+function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): ExpiringMap<T> {
+  const entries = new Map<string, Entry<T>>()
+  let totalBytes = 0
+  const remove = (key: string) => {
+    const entry = entries.get(key)
+    if (entry && entries.delete(key)) totalBytes -= entry.bytes
+  }
+  const sweep = () => {
+    for (const [key, entry] of entries) if (entry.expiresAtMs <= now()) remove(key)
+  }
+  let sweptAtMs = now()
+  const isFull = (bytes: number) =>
+    entries.size >= bounds.maxEntries || totalBytes + bytes > bounds.maxBytes
+  return {
+    get(key) {
+      const entry = entries.get(key)
+      if (entry && entry.expiresAtMs > now()) return entry
+      remove(key)
+      return undefined
+    },
+    set(key, value, payloadBytes, ttlMs) {
+      const bytes = payloadBytes + ENTRY_OVERHEAD_BYTES
+      remove(key)
+      if (isFull(bytes) || now() - sweptAtMs > 60_000) {
+        sweep()
+        sweptAtMs = now()
+      }
+      if (isFull(bytes)) throw new AuthError('store_unavailable', 'the memory store is full')
+      entries.set(key, { value, bytes, expiresAtMs: now() + ttlMs })
+      totalBytes += bytes
+    },
+    delete: remove,
+  }
+}
+
+/** Sessions in this process only: for one replica, and gone with it. */
+export function createMemoryStore(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): Store {
+  const sessions = createExpiringMap<Readonly<Record<RecordPart, Buffer>>>(bounds, now)
+  return {
+    async read(digest, parts) {
+      const records = sessions.get(digest)?.value
+      return records ? Object.fromEntries(parts.map((part) => [part, records[part]])) : {}
+    },
+    async create(digest, records, ttlMs) {
+      const bytes = records.s.length + records.t.length + records.m.length
+      sessions.set(digest, records, bytes, ttlMs)
+    },
+    async extend(digest, ttlMs) {
+      const entry = sessions.get(digest)
+      if (entry) entry.expiresAtMs = now() + ttlMs
+      return entry !== undefined
+    },
+    async end(digest) {
+      sessions.delete(digest)
+    },
+  }
+}
+
+/** Consumption marks in this process only. */
+export function createMemoryOneTimeKeys(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): OneTimeKeys {
+  const marks = createExpiringMap<string>(bounds, now)
+  return {
+    async consume(kind, key, attemptId, ttlMs) {
+      const name = `${kind}:${key}`
+      const owner = marks.get(name)?.value
+      if (owner !== undefined) return owner === attemptId
+      marks.set(name, attemptId, name.length + attemptId.length, ttlMs)
+      return true
+    },
+    async release(kind, key, attemptId) {
+      const name = `${kind}:${key}`
+      if (marks.get(name)?.value === attemptId) marks.delete(name)
+    },
+  }
+}

@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto'
+
+/** What can be consumed once. */
+export type ConsumptionKind = 'login' | 'id-token'
+
+/**
+ * Marks things as consumed, atomically over all replicas. A port of its own, so that no cache can stand in front
+ * of it. Throws `AuthError` `store_unavailable` when it cannot tell.
+ */
+export interface OneTimeKeys {
+  /**
+   * True for the first use, and for the same attempt again (a resend of our own is no replay). `attemptId` is random
+   * per incoming request.
+   */
+  consume(kind: ConsumptionKind, key: string, attemptId: string, ttlMs: number): Promise<boolean>
+  /** Takes back this attempt's mark, for a thing that turned out not to have been spent. */
+  release(kind: ConsumptionKind, key: string, attemptId: string): Promise<void>
+}
+
+/** A fixed-length name for parts of any content; lengths keep `a,bc` and `ab,c` apart (threats A74, A92). */
+export function consumptionKey(...parts: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`)
+  return hash.digest('base64url')
+}

@@ -1,0 +1,29 @@
+/** The records of one session: `s` identity, `t` tokens, `m` metadata. Each is sealed before it comes here. */
+export type RecordPart = 's' | 't' | 'm'
+
+/** Records read together, in the order asked for; nothing where a part is not there. */
+export type SealedRecords = Readonly<Partial<Record<RecordPart, Buffer>>>
+
+/**
+ * Where sealed session records live. A port answers hit or miss and throws `AuthError` `store_unavailable` for
+ * everything else: an error is never a miss (invariant I3). It holds no cache and knows no session id, only digests.
+ */
+export interface Store {
+  /** The parts asked for, in one round trip. A session that is not there has none of them. */
+  read(digest: string, parts: readonly RecordPart[]): Promise<SealedRecords>
+  /** Writes a new session's records, which all end after `ttlMs`. */
+  create(
+    digest: string,
+    records: Readonly<Record<RecordPart, Buffer>>,
+    ttlMs: number,
+  ): Promise<void>
+  /** Lets the session live `ttlMs` from now; false when it is not there. */
+  extend(digest: string, ttlMs: number): Promise<boolean>
+  /** Ends the session for good: nothing written late can bring it back before `tombstoneMs` have passed. */
+  end(digest: string, tombstoneMs: number): Promise<void>
+}
+
+/** The full name of a record's key, also used to bind the sealed value to its place. */
+export function recordKey(prefix: string, digest: string, part: RecordPart): string {
+  return `${prefix}{${digest}}:${part}`
+}

@@ -1,0 +1,102 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What came of a check, as a label. */
+export type CheckOutcome =
+  | 'allow'
+  | 'sign_in'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'refused'
+  | 'unavailable'
+
+/** What the answer of a check rests on, as a label. */
+export type CheckSource = 'memory' | 'store' | 'rule' | 'none'
+
+export interface Metrics {
+  readonly registry: Registry
+  check(outcome: CheckOutcome, source: CheckSource, seconds: number): void
+  opened(result: 'hit' | 'miss'): void
+  signIn(result: 'success' | 'failure'): void
+  signOut(): void
+  replayRefused(kind: string): void
+  aliasRefused(): void
+  foreignHostRefused(): void
+  duplicateCookie(): void
+  loopStopped(): void
+  integrityFailure(): void
+}
+
+/** Gauges that are asked when somebody reads `/metrics`. */
+export interface Observed {
+  readonly openedSessions: () => number
+  readonly isProviderDiscovered: () => boolean
+}
+
+/** A registry of its own, so that several services in one process do not mix. Labels come from this code alone (threat A93). */
+export function createMetrics(observed: Observed): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: 'vestibule_' })
+  const checks = new Counter({
+    name: 'vestibule_checks_total',
+    help: 'Checks by outcome and by what the answer rests on',
+    labelNames: ['outcome', 'source'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'vestibule_check_duration_seconds',
+    help: 'Time from the arrival of a check to its answer',
+    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.5],
+    registers,
+  })
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
+  const l1 = counter('l1_lookups', 'Lookups of opened sessions in memory', ['result'])
+  const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
+  const signOuts = counter('sign_outs', 'Sessions ended by their users')
+  const replays = counter('replays_refused', 'Things presented twice that may be used once', [
+    'kind',
+  ])
+  const aliases = counter(
+    'alias_headers_refused',
+    'Requests with another spelling of a trusted header',
+  )
+  const foreignHosts = counter('foreign_hosts_refused', 'Requests for hosts that are not protected')
+  const duplicates = counter('duplicate_cookies', 'Requests with several different session cookies')
+  const loops = counter('sign_in_loops', 'Sign-in loops that were stopped')
+  const integrity = counter('store_integrity_failures', 'Stored records that did not open')
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `vestibule_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('l1_sessions', 'Opened sessions in memory', observed.openedSessions)
+  gauge('provider_discovered', '1 when the provider has been discovered', () =>
+    observed.isProviderDiscovered() ? 1 : 0,
+  )
+  const hits = l1.labels('hit')
+  const misses = l1.labels('miss')
+  const outcomes = new Map<string, Counter.Internal>()
+  return {
+    registry,
+    check(outcome, source, seconds) {
+      outcomes
+        .getOrInsertComputed(`${outcome} ${source}`, () => checks.labels(outcome, source))
+        .inc()
+      duration.observe(seconds)
+    },
+    opened: (result) => (result === 'hit' ? hits : misses).inc(),
+    signIn: (result) => signIns.inc({ result }),
+    signOut: () => signOuts.inc(),
+    replayRefused: (kind) => replays.inc({ kind }),
+    aliasRefused: () => aliases.inc(),
+    foreignHostRefused: () => foreignHosts.inc(),
+    duplicateCookie: () => duplicates.inc(),
+    loopStopped: () => loops.inc(),
+    integrityFailure: () => integrity.inc(),
+  }
+}

@@ -1,0 +1,161 @@
+/** A cookie as a browser keeps it. */
+export interface StoredCookie {
+  readonly name: string
+  readonly value: string
+  readonly domain: string
+  readonly hostOnly: boolean
+  readonly path: string
+  readonly secure: boolean
+  readonly httpOnly: boolean
+  readonly sameSite: string | undefined
+  /** `Infinity` for a session cookie. */
+  readonly endsAtMs: number
+}
+
+export interface SendContext {
+  readonly crossSite?: boolean
+  readonly method?: string
+  readonly topLevel?: boolean
+}
+
+export interface CookieJar {
+  /** Applies one `Set-Cookie` line; says why a browser would refuse it, or nothing. */
+  readonly set: (line: string, url: URL) => string | undefined
+  readonly header: (url: URL, context?: SendContext) => string | undefined
+  readonly all: () => readonly StoredCookie[]
+  readonly find: (name: string) => StoredCookie | undefined
+  readonly put: (cookie: StoredCookie) => void
+  readonly remove: (name: string) => void
+  readonly clear: () => void
+  readonly copy: () => CookieJar
+}
+
+const MAX_COOKIE_BYTES = 4096
+
+/** A browser's cookie rules (RFC 6265bis), at their strictest where browsers differ. */
+export const createCookieJar = (
+  initial: readonly StoredCookie[] = [],
+  nowMs: () => number = Date.now,
+): CookieJar => {
+  const cookies = new Map(initial.map((cookie) => [keyOf(cookie), cookie]))
+  const live = (): readonly StoredCookie[] =>
+    [...cookies.values()].filter(({ endsAtMs }) => endsAtMs > nowMs())
+
+  const set = (line: string, url: URL): string | undefined => {
+    const cookie = parseSetCookie(line, url, nowMs())
+    const refusal = refuse(cookie, line, url)
+    if (refusal) return refusal
+    const shadowsSecure = live().some(
+      (other) => other.secure && other.name === cookie.name && other.domain === cookie.domain,
+    )
+    if (shadowsSecure && !isTrustworthy(url)) return 'a plain page may not replace a Secure cookie'
+    cookies.set(keyOf(cookie), cookie)
+    return undefined
+  }
+
+  const header = (url: URL, context: SendContext = {}): string | undefined => {
+    const sent = live()
+      .filter((cookie) => isSentTo(cookie, url) && isSentFrom(cookie, context))
+      .sort((a, b) => b.path.length - a.path.length)
+    return sent.length > 0
+      ? sent.map(({ name, value }) => (name ? `${name}=${value}` : value)).join('; ')
+      : undefined
+  }
+
+  return {
+    set,
+    header,
+    all: live,
+    find: (name) => live().find((cookie) => cookie.name === name),
+    put: (cookie) => void cookies.set(keyOf(cookie), cookie),
+    remove: (name) => {
+      for (const [key, cookie] of cookies) if (cookie.name === name) cookies.delete(key)
+    },
+    clear: () => cookies.clear(),
+    copy: () => createCookieJar(live(), nowMs),
+  }
+}
+
+const keyOf = ({ name, domain, hostOnly, path }: StoredCookie): string =>
+  JSON.stringify([name, domain, hostOnly, path])
+
+const parseSetCookie = (line: string, url: URL, nowMs: number): StoredCookie => {
+  const [pair = '', ...rest] = line.split(';')
+  const attributes = new Map(
+    rest.map((part) => {
+      const [name = '', ...value] = part.split('=')
+      return [name.trim().toLowerCase(), value.join('=').trim()] as const
+    }),
+  )
+  const equals = pair.indexOf('=')
+  const domain = (attributes.get('domain') ?? '').replace(/^\./, '').toLowerCase()
+  const path = attributes.get('path') ?? ''
+  return {
+    name: equals < 0 ? '' : pair.slice(0, equals).trim(),
+    value: pair.slice(equals + 1).trim(),
+    domain: domain || url.hostname,
+    hostOnly: !domain,
+    path: path.startsWith('/') ? path : defaultPath(url),
+    secure: attributes.has('secure'),
+    httpOnly: attributes.has('httponly'),
+    sameSite: attributes.get('samesite')?.toLowerCase(),
+    endsAtMs: endOf(attributes, nowMs),
+  }
+}
+
+const defaultPath = (url: URL): string =>
+  url.pathname.slice(0, Math.max(1, url.pathname.lastIndexOf('/')))
+
+const endOf = (attributes: ReadonlyMap<string, string>, nowMs: number): number => {
+  const maxAgeSeconds = attributes.get('max-age')
+  if (maxAgeSeconds !== undefined && /^-?\d+$/.test(maxAgeSeconds)) {
+    return Number(maxAgeSeconds) <= 0 ? 0 : nowMs + Number(maxAgeSeconds) * 1000
+  }
+  const expiresMs = Date.parse(attributes.get('expires') ?? '')
+  return Number.isNaN(expiresMs) ? Number.POSITIVE_INFINITY : expiresMs
+}
+
+const refuse = (cookie: StoredCookie, line: string, url: URL): string | undefined => {
+  const { name, value, domain, hostOnly } = cookie
+  if (!name && !value) return 'it is empty'
+  if (hasControlCharacter(line)) return 'it has a control character'
+  if (name.length + value.length > MAX_COOKIE_BYTES) return 'it is longer than 4096 bytes'
+  if (cookie.secure && !isTrustworthy(url)) return 'Secure needs https'
+  if (!hostOnly && !isUnder(url.hostname, domain)) return 'its Domain is not of this host'
+  if (!hostOnly && !domain.includes('.')) return 'its Domain is a public suffix'
+  const lower = name.toLowerCase()
+  const isHostBound = lower.startsWith('__host-')
+  if (isHostBound || lower.startsWith('__secure-')) {
+    if (!cookie.secure || url.protocol !== 'https:') return 'its prefix needs Secure and https'
+  }
+  if (isHostBound && (!hostOnly || cookie.path !== '/')) return '__Host- needs Path=/ and no Domain'
+  if (cookie.sameSite === 'none' && !cookie.secure) return 'SameSite=None needs Secure'
+  return undefined
+}
+
+const hasControlCharacter = (line: string): boolean =>
+  [...line].some((character) => character !== '\t' && (character < ' ' || character === '\x7f'))
+
+const isUnder = (host: string, domain: string): boolean =>
+  host === domain || (host.endsWith(`.${domain}`) && !/^[\d.]+$/.test(host))
+
+/** Loopback counts as secure for the Secure attribute, as it does in browsers. */
+const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
+  protocol === 'https:' ||
+  hostname === 'localhost' ||
+  hostname.endsWith('.localhost') ||
+  hostname.startsWith('127.') ||
+  hostname === '[::1]'
+
+const isSentTo = ({ domain, hostOnly, path, secure }: StoredCookie, url: URL): boolean => {
+  const hostMatches = hostOnly ? url.hostname === domain : isUnder(url.hostname, domain)
+  const pathMatches =
+    url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`)
+  return hostMatches && pathMatches && (!secure || isTrustworthy(url))
+}
+
+const isSentFrom = ({ sameSite }: StoredCookie, context: SendContext): boolean => {
+  if (!context.crossSite || sameSite === 'none') return true
+  const isSafe = context.method === 'GET' || context.method === 'HEAD'
+  return sameSite !== 'strict' && isSafe && context.topLevel === true
+}

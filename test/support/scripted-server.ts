@@ -1,0 +1,91 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
+
+/** A request as the scripted server got it. */
+export interface SeenRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: string
+}
+
+export interface ScriptedAnswer {
+  readonly status?: number
+  /** A flat list keeps duplicates: `['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']`. */
+  readonly headers?: readonly string[]
+  readonly body?: string
+}
+
+export interface ScriptedServer extends AsyncDisposable {
+  readonly url: string
+  readonly seen: readonly SeenRequest[]
+  /** What every further request is answered with; forgets what was seen. */
+  readonly script: (answer?: ScriptedAnswer) => void
+  readonly close: () => Promise<void>
+}
+
+/** A server that answers as told and remembers what it was asked; handshakes for WebSocket get a bare 101. */
+export const startScriptedServer = async (): Promise<ScriptedServer> => {
+  let seen: SeenRequest[] = []
+  let next: ScriptedAnswer = {}
+  const upgraded = new Set<Duplex>()
+
+  const server = createServer(async (request, response) => {
+    const body = await text(request).catch(() => '')
+    seen.push(describe(request, body))
+    const { status = 200, headers = [], body: answer = '' } = next
+    response.writeHead(status, [...headers]).end(answer)
+  })
+  server.on('upgrade', (request, socket) => {
+    upgraded.add(socket)
+    socket.on('error', () => socket.destroy())
+    seen.push(describe(request, ''))
+    const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade']
+    const { headers = [] } = next
+    headers.forEach((name, at) => {
+      if (at % 2 === 0) lines.push(`${name}: ${headers[at + 1]}`)
+    })
+    socket.write(`${lines.join('\r\n')}\r\n\r\nfrom the app`)
+  })
+  const listening = Promise.withResolvers<void>()
+  server.once('error', listening.reject).listen(0, '127.0.0.1', () => listening.resolve())
+  await listening.promise
+
+  const close = async (): Promise<void> => {
+    const closed = Promise.withResolvers<void>()
+    server.close(() => closed.resolve())
+    server.closeAllConnections()
+    for (const socket of upgraded) socket.destroy()
+    await closed.promise
+  }
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    get seen() {
+      return seen
+    },
+    script: (answer = {}) => {
+      next = answer
+      seen = []
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+const describe = (request: IncomingMessage, body: string): SeenRequest => ({
+  method: request.method ?? '',
+  url: request.url ?? '',
+  headers: request.rawHeaders.flatMap((name, at) =>
+    at % 2 === 0 ? [[name, request.rawHeaders[at + 1] ?? ''] as const] : [],
+  ),
+  body,
+})
+
+/** Every value of a header, whatever its spelling. */
+export const valuesOf = (request: SeenRequest | undefined, name: string): readonly string[] =>
+  (request?.headers ?? [])
+    .filter(([header]) => header.toLowerCase() === name.toLowerCase())
+    .map(([, value]) => value)
