@@ -3,7 +3,7 @@ export type GoHeaders = Map<string, string[]>
 
 /** Go's canonical spelling: `x-forwarded-FOR` and `X-Forwarded-For` are one header, `X_Forwarded_For` is another. */
 export const canonicalName = (name: string): string =>
-  name.toLowerCase().replace(/(^|-)([a-z])/g, (_match, dash, letter) => dash + letter.toUpperCase())
+  name.toLowerCase().replace(/(^|-)([a-z])/g, (match) => match.toUpperCase())
 
 export const goHeaders = (rawHeaders: readonly string[]): GoHeaders => {
   const headers: GoHeaders = new Map()
@@ -51,7 +51,9 @@ const escapePath = (path: string): string => {
 }
 
 const unescapeBytes = (path: string): string =>
-  path.replace(/%([0-9a-f]{2})/gi, (_match, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+  path.replace(/%[0-9a-f]{2}/gi, (escape) =>
+    String.fromCharCode(Number.parseInt(escape.slice(1), 16)),
+  )
 
 const escapeByte = (byte: number, escaped: RegExp): string => {
   const character = String.fromCharCode(byte)

@@ -9,6 +9,7 @@ export const page = (title: string, body: Markup): Markup => html`<!doctype html
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
 <title>${title}</title>
 <style>
 :root { color-scheme: light dark; --ink: light-dark(#1d2330, #e8eaf0); --soft: light-dark(#5a6275, #a3abbd); --paper: light-dark(#f4f5f8, #14171f); --card: light-dark(#fff, #1d212c); --line: light-dark(#d9dde6, #343a49); --accent: light-dark(#2f5bd7, #8fb0ff); --on-accent: light-dark(#fff, #10131a) }
@@ -30,6 +31,7 @@ table { width: 100%; border-collapse: collapse; font-size: .9rem }
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; overflow-wrap: anywhere }
 th { font-weight: 600 }
 code { font-family: ui-monospace, monospace }
+td code { white-space: nowrap }
 </style>
 </head>
 <body><main>

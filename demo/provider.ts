@@ -1,8 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { getRequestListener, type HttpBindings } from '@hono/node-server'
-import { type Context, Hono } from 'hono'
-import { html, raw } from 'hono/html'
+import { getRequestListener } from '@hono/node-server'
 import { exportJWK, generateKeyPair } from 'jose'
 import type {
   ClientMetadata,
@@ -11,8 +9,12 @@ import type {
   KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider'
-import { page } from './page.ts'
+import { createInteraction } from './provider-interaction.ts'
+import { errorPage, logoutPage, signedOutPage } from './provider-pages.ts'
 import { createProviderStore } from './provider-store.ts'
+import { demoUsers, type ProviderUser } from './provider-users.ts'
+
+export { demoUsers, type ProviderUser } from './provider-users.ts'
 
 /** oidc-provider greets every runtime that is not an LTS release with a warning as it is imported. */
 const importQuietly = async () => {
@@ -29,12 +31,6 @@ const { Provider: OidcProvider } = await importQuietly()
 
 type Features = NonNullable<Configuration['features']>
 
-/** A person the provider knows; every further member is a claim, whatever its form. */
-export interface ProviderUser {
-  readonly sub: string
-  readonly [claim: string]: unknown
-}
-
 export interface ProviderOptions {
   readonly port?: number
   /** The address browsers and clients use, when something stands in front of this provider. */
@@ -50,29 +46,6 @@ export interface RunningProvider extends AsyncDisposable {
   readonly server: Server
   readonly close: () => Promise<void>
 }
-
-export const demoUsers: readonly ProviderUser[] = [
-  {
-    sub: 'alice',
-    name: 'Alice Liddell',
-    given_name: 'Alice',
-    family_name: 'Liddell',
-    preferred_username: 'alice',
-    email: 'alice@example.com',
-    email_verified: true,
-    groups: ['staff', 'admins'],
-  },
-  {
-    sub: 'bob',
-    name: 'Bob Baumeister',
-    given_name: 'Bob',
-    family_name: 'Baumeister',
-    preferred_username: 'bob',
-    email: 'bob@example.com',
-    email_verified: true,
-    groups: ['staff'],
-  },
-]
 
 /** An OpenID provider on loopback whose sign-in page has one button per user. */
 export const startProvider = async (options: ProviderOptions): Promise<RunningProvider> => {
@@ -209,87 +182,8 @@ const grantWhatIsAsked = async (context: KoaContextWithOIDC) => {
   const known = grantId ? await provider.Grant.find(grantId) : undefined
   const { accountId } = session
   const grant = known ?? new provider.Grant({ accountId, clientId: client.clientId })
-  grant.addOIDCScope(String(params?.['scope'] ?? 'openid'))
+  const scope = params?.['scope']
+  grant.addOIDCScope(typeof scope === 'string' ? scope : 'openid')
   await grant.save()
   return grant
 }
-
-type InteractionContext = Context<{ Bindings: HttpBindings }>
-
-const createInteraction = (provider: Provider, users: readonly ProviderUser[]) => {
-  const app = new Hono<{ Bindings: HttpBindings }>()
-
-  const finish = async (
-    context: InteractionContext,
-    result: Parameters<Provider['interactionResult']>[2],
-  ) => {
-    const { incoming, outgoing } = context.env
-    return context.redirect(await provider.interactionResult(incoming, outgoing, result), 303)
-  }
-
-  app.onError((_error, context) => context.html(expiredPage(), 400))
-
-  app.get('/interaction/:uid', async (context) => {
-    const { incoming, outgoing } = context.env
-    const { prompt, params } = await provider.interactionDetails(incoming, outgoing)
-    if (prompt.name === 'consent') return finish(context, { consent: {} })
-    return context.html(signInPage(users, String(params['client_id'])))
-  })
-
-  app.post('/interaction/:uid', async (context) => {
-    const { login } = await context.req.parseBody()
-    const user = users.find(({ sub }) => sub === login)
-    if (user) return finish(context, { login: { accountId: user.sub } })
-    return finish(context, {
-      error: 'access_denied',
-      error_description: 'The sign-in was declined',
-    })
-  })
-
-  return app
-}
-
-const signInPage = (users: readonly ProviderUser[], clientId: string) =>
-  page(
-    'Sign in',
-    html`<h1>Sign in</h1>
-<p class="soft"><strong>${clientId}</strong> asks who you are. There are no passwords here: choose a person.</p>
-<form method="post">
-<ul class="choices">
-${users.map(({ sub, name, groups }) => html`<li><button name="login" value="${sub}">${shown(name ?? sub)}${groups ? html` <span class="soft">${shown(groups)}</span>` : ''}</button></li>`)}
-</ul>
-<button name="decline" value="yes">Do not sign in</button>
-</form>`,
-  )
-
-const shown = (claim: unknown): string => {
-  const text = Array.isArray(claim) ? claim.join(', ') : String(claim)
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text
-}
-
-const logoutPage = (form: string) =>
-  page(
-    'Sign out',
-    html`<h1>Sign out of the provider?</h1>
-<p class="soft">Otherwise the next sign-in needs no click.</p>
-${raw(form)}
-<div class="actions">
-<button class="main" type="submit" form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>
-<button type="submit" form="op.logoutForm">No, stay signed in</button>
-</div>`,
-  )
-
-const signedOutPage = () => page('Signed out', html`<h1>You are signed out of the provider</h1>`)
-
-const expiredPage = () =>
-  page(
-    'Start again',
-    html`<h1>This sign-in has ended</h1><p>Go back to the application and start again.</p>`,
-  )
-
-const errorPage = (out: object) =>
-  page(
-    'The provider refused',
-    html`<h1>The provider refused</h1>
-<table>${Object.entries(out).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${String(value)}</td></tr>`)}</table>`,
-  )

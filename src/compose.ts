@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
-import { parseNetworks } from './config/networks.ts'
 import type { Config } from './config.ts'
 import { type IdentityOptions, lacksClaims } from './core/identity.ts'
-import { createSite, createSites, type Site, type Sites } from './core/site.ts'
+import { createSites, patternOf } from './core/site.ts'
 import { connectProvider, type ProviderConnection } from './oidc/provider.ts'
 import { createSignIn } from './oidc/sign-in.ts'
 import { createAddresses } from './routes/addresses.ts'
@@ -21,9 +18,11 @@ import { createMe } from './routes/me.ts'
 import type { NodeEnv } from './routes/node-env.ts'
 import { createPageWriter } from './routes/pages/write.ts'
 import { createRefusals } from './routes/refusals.ts'
+import { createPeerCheck } from './routes/trusted-peers.ts'
 import { createKeyRing, type KeyRing } from './seal.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
 import { createOpenedSessions } from './session/opened-sessions.ts'
+import { createRedemption } from './session/redemption.ts'
 import { createSessions } from './session/sessions.ts'
 import { createMemoryOneTimeKeys, createMemoryStore } from './store/memory.ts'
 import type { Log } from './telemetry/log.ts'
@@ -56,7 +55,9 @@ export function composeService(options: ServiceOptions): Service {
   const { settings, publicSite, rules } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
   const sites = createSites(config.hosts)
-  const knownSites = publicSite ? withSite(sites, publicSite) : sites
+  const knownSites = createSites(
+    publicSite ? [...config.hosts, patternOf(publicSite)] : config.hosts,
+  )
   const returnTo = { sites: knownSites, basePath: settings.BASE_PATH }
   const identity: IdentityOptions = {
     groupsClaim: settings.OIDC_GROUPS_CLAIM,
@@ -97,12 +98,10 @@ export function composeService(options: ServiceOptions): Service {
       log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
   })
 
-  const firstSite = firstOf(config)
   const addresses = createAddresses({
     basePath: settings.BASE_PATH,
     publicSite,
-    protectedSites: sites,
-    firstSite,
+    hosts: config.hosts,
   })
   const cookies = createCookies({
     name: settings.COOKIE_NAME,
@@ -124,12 +123,18 @@ export function composeService(options: ServiceOptions): Service {
     realmOf,
   }
   const transactions = createLoginTransactions(ring, now)
-  const refuse = createRefusals({
-    ...shared,
-    sites,
-    fallbackSite: publicSite ?? firstSite ?? UNKNOWN_SITE,
-  })
+  const refuse = createRefusals(shared)
   const logout = createLogout({ ...shared, sites: knownSites, connection: provider, ring })
+
+  const redeem = createRedemption({
+    ...shared,
+    oneTimeKeys: createMemoryOneTimeKeys(),
+    identity,
+    clientId: settings.OIDC_CLIENT_ID,
+    concurrency: settings.SIGN_IN_CONCURRENCY,
+    detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
+    onReplay: (kind) => metrics.replayRefused(kind),
+  })
 
   const publicApp = createPublicApp(
     {
@@ -137,11 +142,7 @@ export function composeService(options: ServiceOptions): Service {
       callback: createCallback({
         ...shared,
         transactions,
-        oneTimeKeys: createMemoryOneTimeKeys(),
-        identity,
-        clientId: settings.OIDC_CLIENT_ID,
-        concurrency: settings.SIGN_IN_CONCURRENCY,
-        detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
+        redeem,
         needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
       }),
       confirmLogout: logout.confirm,
@@ -168,16 +169,13 @@ export function composeService(options: ServiceOptions): Service {
   })
   const health = createHealth({
     isReady: options.isAccepting,
-    isStarted: startedWithin(provider.firstAttempt),
+    firstAttempts: provider.firstAttempt,
     isProviderDiscovered: () => provider.isDiscovered,
     version: options.version,
   })
   const internalApp = createInternalApp({ check, ...health }, metrics.registry, refuse)
   return { publicApp, internalApp, ring, provider }
 }
-
-/** Only for links on error pages when nothing but wildcards is protected. */
-const UNKNOWN_SITE = createSite('https', 'localhost', '')
 
 function connectConfiguredProvider({
   config: { settings },
@@ -208,44 +206,4 @@ function reasonOf(failure: unknown): string {
   return failure instanceof Error
     ? `${failure.name} ${'code' in failure ? String(failure.code) : ''}`.trim()
     : 'unknown'
-}
-
-function withSite(sites: Sites, site: Site): Sites {
-  const own = createSites([{ ...hostOf(site), isWildcard: false }])
-  return { find: (host) => sites.find(host) ?? own.find(host) }
-}
-
-function hostOf({ scheme, origin }: Site) {
-  const { hostname, port } = new URL(origin)
-  return { scheme, hostname, port }
-}
-
-function firstOf({ hosts }: Config): Site | undefined {
-  const exact = hosts.find((host) => !host.isWildcard)
-  return exact && createSite(exact.scheme, exact.hostname, exact.port)
-}
-
-/** A connection has one peer, so each is looked up once. */
-function createPeerCheck(
-  trustedProxies: readonly string[],
-): (incoming: IncomingMessage) => boolean {
-  const networks = parseNetworks(trustedProxies)
-  const known = new WeakMap<Socket, boolean>()
-  return ({ socket }) =>
-    known.getOrInsertComputed(socket, () => {
-      const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? ''
-      return networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
-    })
-}
-
-const STARTUP_MAX_MS = 5000
-
-function startedWithin(firstAttempt: Promise<void>): () => boolean {
-  let isStarted = false
-  const start = () => {
-    isStarted = true
-  }
-  void firstAttempt.then(start)
-  setTimeout(start, STARTUP_MAX_MS).unref()
-  return () => isStarted
 }

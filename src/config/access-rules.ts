@@ -1,6 +1,6 @@
 import { type AccessRule, type AllowedUsers, parseEmail } from '../core/access-rule.ts'
 import { compilePathPattern, type PathPattern } from '../core/path-pattern.ts'
-import { parseHostPattern } from '../core/site.ts'
+import { type HostPattern, parseHostPattern } from '../core/site.ts'
 import type { RuleSource } from './rules-file.ts'
 import type { Settings } from './settings.ts'
 
@@ -38,12 +38,7 @@ export function compileRules(
 }
 
 function compileRule(source: RuleSource, where: string, problems: string[]): AccessRule {
-  const { access } = source
-  const hosts = source.hosts?.flatMap((entry) => {
-    const host = parseHostPattern(entry)
-    if (!host) problems.push(`${where}.hosts: ${entry} is not a host`)
-    return host ? [host] : []
-  })
+  const { access, hosts, paths } = source
   const methods = source.methods?.map((method) => (method === 'HEAD' ? 'GET' : method))
   if (methods?.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
     problems.push(`${where}.methods: write methods in capitals`)
@@ -59,11 +54,23 @@ function compileRule(source: RuleSource, where: string, problems: string[]): Acc
   return {
     access,
     passesPreflight: source.preflight === 'pass',
-    ...(hosts && { hosts }),
-    ...(source.paths && { paths: compilePaths(source.paths, `${where}.paths`, problems) }),
+    ...(hosts && { hosts: compileHosts(hosts, where, problems) }),
+    ...(paths && { paths: compilePaths(paths, `${where}.paths`, problems) }),
     ...(methods && { methods: new Set(methods) }),
     ...(allowed && { allowed }),
   }
+}
+
+function compileHosts(
+  sources: readonly string[],
+  where: string,
+  problems: string[],
+): HostPattern[] {
+  return sources.flatMap((source) => {
+    const host = parseHostPattern(source)
+    if (!host) problems.push(`${where}.hosts: ${source} is not a host`)
+    return host ? [host] : []
+  })
 }
 
 function compilePaths(

@@ -1,9 +1,9 @@
 import type { Config } from '../config.ts'
 import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity.ts'
 import { createSite, type HostPattern, parseHostPattern, type Site } from '../core/site.ts'
+import { parseNetworks } from '../networks.ts'
 import { parseKeys } from '../seal.ts'
 import { compileRules } from './access-rules.ts'
-import { parseNetworks } from './networks.ts'
 import type { RuleSource } from './rules-file.ts'
 import type { Settings } from './settings.ts'
 
@@ -15,10 +15,18 @@ export function crossCheck(
 ): Omit<Config, 'keyFile'> {
   const publicSite = parsePublicUrl(settings, problems)
   const hosts = parseHosts(settings, problems)
-  checkCookieDomain(settings, hosts, publicSite, problems)
+  checkCookieDomain(settings, publicSite, problems)
+  for (const host of hosts) checkReach(host, settings, publicSite, problems)
   checkProvider(settings, problems)
-  checkProxies(settings, problems)
-  const keys = readKeys(settings, problems)
+  checkClientSecret(settings, problems)
+  const keys = attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
+    settings.SESSION_ENCRYPTION_KEY === undefined
+      ? undefined
+      : parseKeys(settings.SESSION_ENCRYPTION_KEY),
+  )
+  attempt('TRUSTED_PROXIES', 'write 10.0.0.0/8 or a single address', problems, () =>
+    parseNetworks(settings.TRUSTED_PROXIES),
+  )
   return {
     settings,
     hosts,
@@ -29,33 +37,50 @@ export function crossCheck(
   }
 }
 
-function isLocal(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname.startsWith('127.')
+const KEY_REMEDY = 'make one with: openssl rand -base64 32'
+
+/** A parser's `TypeError` is a problem of the setting that it parsed. */
+function attempt<T>(
+  name: string,
+  remedy: string,
+  problems: string[],
+  parse: () => T,
+): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    problems.push(`${name}: ${(error as Error).message}; ${remedy}`)
+    return undefined
+  }
+}
+
+/** Plain http is for this machine, or for somebody who says that they want it. */
+function checkInsecureHttp(
+  what: string,
+  hostname: string,
+  settings: Settings,
+  problems: string[],
+): void {
+  const isLocal = /(?:^|\.)localhost$|^127\./.test(hostname)
+  if (isLocal || settings.ALLOW_INSECURE_HTTP) return
+  problems.push(
+    `${what}: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true`,
+  )
 }
 
 function parsePublicUrl(settings: Settings, problems: string[]): Site | undefined {
   if (!settings.PUBLIC_URL) return undefined
   const url = URL.parse(settings.PUBLIC_URL)
-  const isHttp = url?.protocol === 'http:'
-  if (
-    !url ||
-    (url.protocol !== 'https:' && !isHttp) ||
-    url.pathname !== '/' ||
-    url.search ||
-    url.hash ||
-    url.username
-  ) {
+  const isOrigin = url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`
+  if (!isOrigin) {
     problems.push(
       'PUBLIC_URL: is not an origin such as https://auth.example.com; a path goes into BASE_PATH',
     )
     return undefined
   }
-  if (isHttp && !isLocal(url.hostname) && !settings.ALLOW_INSECURE_HTTP) {
-    problems.push(
-      'PUBLIC_URL: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true',
-    )
-  }
-  return createSite(isHttp ? 'http' : 'https', url.hostname, url.port)
+  const scheme = url.protocol === 'http:' ? 'http' : 'https'
+  if (scheme === 'http') checkInsecureHttp('PUBLIC_URL', url.hostname, settings, problems)
+  return createSite(scheme, url.hostname, url.port)
 }
 
 function parseHosts(settings: Settings, problems: string[]): HostPattern[] {
@@ -66,99 +91,78 @@ function parseHosts(settings: Settings, problems: string[]): HostPattern[] {
   }
   return settings.PROTECTED_HOSTS.flatMap((entry) => {
     const host = parseHostPattern(entry)
-    if (!host) {
-      problems.push(
-        `PROTECTED_HOSTS: ${entry} is not of the form app.example.com, *.example.com or http://app.localhost:8080`,
-      )
-      return []
-    }
-    if (host.scheme === 'http' && !isLocal(host.hostname) && !settings.ALLOW_INSECURE_HTTP) {
-      problems.push(
-        `PROTECTED_HOSTS: ${entry}: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true`,
-      )
-    }
-    return [host]
+    if (host?.scheme === 'http')
+      checkInsecureHttp(`PROTECTED_HOSTS: ${entry}`, host.hostname, settings, problems)
+    if (host) return [host]
+    problems.push(
+      `PROTECTED_HOSTS: ${entry} is not of the form app.example.com, *.example.com or http://app.localhost:8080`,
+    )
+    return []
   })
 }
 
+function covers(domain: string | undefined, hostname: string): boolean {
+  return domain !== undefined && (hostname === domain || hostname.endsWith(`.${domain}`))
+}
+
 function checkCookieDomain(
-  { COOKIE_DOMAIN, COOKIE_SAMESITE }: Settings,
-  hosts: readonly HostPattern[],
+  { COOKIE_DOMAIN }: Settings,
   publicSite: Site | undefined,
   problems: string[],
 ): void {
-  const domain = COOKIE_DOMAIN?.toLowerCase()
-  if (domain !== undefined && !/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) {
-    problems.push('COOKIE_DOMAIN: is not a domain such as example.com (no leading dot, no port)')
-  }
-  const covers = (hostname: string) =>
-    domain !== undefined && (hostname === domain || hostname.endsWith(`.${domain}`))
-  const publicHost = publicSite && new URL(publicSite.origin).hostname
-  if (domain !== undefined && publicHost !== undefined && !covers(publicHost)) {
+  if (COOKIE_DOMAIN === undefined) return
+  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(COOKIE_DOMAIN)) {
     problems.push(
-      `COOKIE_DOMAIN: ${domain} does not cover PUBLIC_URL (${publicHost}): set it to a domain above both`,
+      'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
     )
   }
-  for (const { hostname, port, scheme, isWildcard } of hosts) {
-    if (COOKIE_SAMESITE === 'none' && scheme === 'http') {
-      problems.push(`COOKIE_SAMESITE: none needs https, and ${hostname} is an http host`)
-    }
-    const isPublic = publicSite?.host === createSite(scheme, hostname, port).host && !isWildcard
-    if (publicSite && !isPublic && !covers(hostname)) {
-      problems.push(
-        `PROTECTED_HOSTS: ${hostname} would never get the session cookie of PUBLIC_URL (${publicHost}): set COOKIE_DOMAIN to a domain above both, or leave PUBLIC_URL out`,
-      )
-    }
-    if (publicSite && scheme !== publicSite.scheme) {
-      problems.push(
-        `PROTECTED_HOSTS: ${hostname} is an ${scheme} host and PUBLIC_URL is not: their cookies have different names`,
-      )
-    }
+  const publicHost = publicSite && new URL(publicSite.origin).hostname
+  if (publicHost !== undefined && !covers(COOKIE_DOMAIN, publicHost)) {
+    problems.push(
+      `COOKIE_DOMAIN: ${COOKIE_DOMAIN} does not cover PUBLIC_URL (${publicHost}): set it to a domain above both`,
+    )
+  }
+}
+
+/** Whether the session cookie can reach a protected host at all. */
+function checkReach(
+  host: HostPattern,
+  settings: Settings,
+  publicSite: Site | undefined,
+  problems: string[],
+): void {
+  const { scheme, hostname, port, isWildcard } = host
+  if (settings.COOKIE_SAMESITE === 'none' && scheme === 'http') {
+    problems.push(`COOKIE_SAMESITE: none needs https, and ${hostname} is an http host`)
+  }
+  if (!publicSite) return
+  const isItself = publicSite.host === createSite(scheme, hostname, port).host && !isWildcard
+  if (!isItself && !covers(settings.COOKIE_DOMAIN, hostname)) {
+    problems.push(
+      `PROTECTED_HOSTS: ${hostname} would never get the session cookie of PUBLIC_URL (${publicSite.host}): set COOKIE_DOMAIN to a domain above both, or leave PUBLIC_URL out`,
+    )
+  }
+  if (scheme !== publicSite.scheme) {
+    problems.push(
+      `PROTECTED_HOSTS: ${hostname} is an ${scheme} host and PUBLIC_URL is not: their cookies differ`,
+    )
   }
 }
 
 function checkProvider(settings: Settings, problems: string[]): void {
-  const issuer =
-    settings.OIDC_ISSUER_URL === undefined ? undefined : URL.parse(settings.OIDC_ISSUER_URL)
-  if (settings.OIDC_ISSUER_URL !== undefined) {
-    const isHttps = issuer?.protocol === 'https:'
-    const isHttp = issuer?.protocol === 'http:'
-    if (!issuer || (!isHttps && !isHttp) || issuer.search || issuer.hash) {
-      problems.push('OIDC_ISSUER_URL: is not a URL such as https://id.example.com')
-    } else if (isHttp && !isLocal(issuer.hostname) && !settings.ALLOW_INSECURE_HTTP) {
-      problems.push(
-        'OIDC_ISSUER_URL: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true',
-      )
-    }
+  if (!settings.OIDC_ISSUER_URL) return
+  const issuer = URL.parse(settings.OIDC_ISSUER_URL)
+  if (!issuer || !/^https?:$/.test(issuer.protocol) || issuer.search || issuer.hash) {
+    problems.push('OIDC_ISSUER_URL: is not a URL such as https://id.example.com')
+  } else if (issuer.protocol === 'http:') {
+    checkInsecureHttp('OIDC_ISSUER_URL', issuer.hostname, settings, problems)
   }
+}
+
+function checkClientSecret(settings: Settings, problems: string[]): void {
   const method = settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD
-  if (method !== undefined && method !== 'none' && !settings.OIDC_CLIENT_SECRET) {
-    problems.push(
-      `OIDC_CLIENT_SECRET: is missing, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD is ${method}`,
-    )
-  }
-}
-
-function checkProxies(settings: Settings, problems: string[]): void {
-  try {
-    parseNetworks(settings.TRUSTED_PROXIES)
-  } catch (error) {
-    problems.push(
-      `TRUSTED_PROXIES: ${(error as Error).message}; write 10.0.0.0/8 or a single address`,
-    )
-  }
-}
-
-function readKeys(settings: Settings, problems: string[]): readonly Buffer[] | undefined {
-  if (settings.SESSION_ENCRYPTION_KEY === undefined) return undefined
-  try {
-    return parseKeys(settings.SESSION_ENCRYPTION_KEY)
-  } catch (error) {
-    problems.push(
-      `SESSION_ENCRYPTION_KEY: ${(error as Error).message}; make one with: openssl rand -base64 32`,
-    )
-    return undefined
-  }
+  if (method === undefined || method === 'none' || settings.OIDC_CLIENT_SECRET) return
+  problems.push(`OIDC_CLIENT_SECRET: is missing, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD is ${method}`)
 }
 
 /** Names that a proxy or the check itself gives another meaning. */

@@ -39,7 +39,13 @@ export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
 /** Claims as a provider sends them, not yet trusted to have any form. */
 export type Claims = Readonly<Record<string, unknown>>
 
-const STANDARD_CLAIMS = new Set(IDENTITY_HEADERS.map((header) => header.claim))
+const STANDARD: Readonly<Record<string, (identity: Identity) => string | readonly string[]>> = {
+  sub: (identity) => identity.subject,
+  email: (identity) => identity.email ?? '',
+  preferred_username: (identity) => identity.preferredUsername ?? '',
+  name: (identity) => identity.name ?? '',
+  groups: (identity) => identity.groups,
+}
 
 /**
  * An own claim by its literal name or, failing that, by a dotted path (`realm_access.roles`). Inherited properties
@@ -60,7 +66,7 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   const email = claims['email_verified'] === true || options.trustEmail ? text(claims['email']) : ''
   const preferredUsername = text(claims['preferred_username'])
   const name = text(claims['name'])
-  const extra = options.headers.filter(({ claim }) => !STANDARD_CLAIMS.has(claim))
+  const extra = options.headers.filter(({ claim }) => !Object.hasOwn(STANDARD, claim))
   return {
     issuer: text(claims['iss']),
     subject: text(claims['sub']),
@@ -110,22 +116,11 @@ export function identityHeaders(
 }
 
 function encodeClaim(identity: Identity, claim: string): string {
-  switch (claim) {
-    case 'sub':
-      return encodeHeaderValue(identity.subject)
-    case 'email':
-      return encodeHeaderValue(identity.email ?? '')
-    case 'preferred_username':
-      return encodeHeaderValue(identity.preferredUsername ?? '')
-    case 'name':
-      return encodeHeaderValue(identity.name ?? '')
-    case 'groups':
-      return encodeListValue(identity.groups)
-    default: {
-      const value = identity.claims[claim] ?? ''
-      return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
-    }
-  }
+  const value =
+    (Object.hasOwn(STANDARD, claim) ? STANDARD[claim]?.(identity) : undefined) ??
+    identity.claims[claim] ??
+    ''
+  return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
 }
 
 function text(value: unknown): string {

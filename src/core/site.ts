@@ -42,6 +42,12 @@ export function createSite(scheme: 'https' | 'http', hostname: string, port: str
   return { scheme, host, origin: `${scheme}://${host}` }
 }
 
+/** The pattern that matches one site and nothing else. */
+export function patternOf({ scheme, host }: Site): HostPattern {
+  const [hostname = '', port = ''] = host.split(':')
+  return { scheme, hostname, port, isWildcard: false }
+}
+
 /** Whether a host name is the pattern's or, for a wildcard, lies below it at a dot. */
 export function matchesHost(pattern: HostPattern, hostname: string, port: string): boolean {
   const samePort = pattern.port === (port === DEFAULT_PORT[pattern.scheme] ? '' : port)

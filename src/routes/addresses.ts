@@ -1,4 +1,4 @@
-import type { Site, Sites } from '../core/site.ts'
+import { createSite, createSites, type HostPattern, type Site } from '../core/site.ts'
 
 /** The absolute addresses of our own endpoints. Nothing in them comes from a request but a host that is known. */
 export interface Addresses {
@@ -16,13 +16,14 @@ export interface Addresses {
 export interface AddressOptions {
   readonly basePath: string
   readonly publicSite: Site | undefined
-  readonly protectedSites: Sites
-  /** The first protected host that is no wildcard. */
-  readonly firstSite: Site | undefined
+  readonly hosts: readonly HostPattern[]
 }
 
 export function createAddresses(options: AddressOptions): Addresses {
-  const { basePath, publicSite } = options
+  const { basePath, publicSite, hosts } = options
+  const protectedSites = createSites(hosts)
+  const exact = hosts.find((host) => !host.isWildcard)
+  const firstSite = exact && createSite(exact.scheme, exact.hostname, exact.port)
   const home = (site: Site) => publicSite ?? site
   const under = (site: Site, path: string) => `${home(site).origin}${basePath}${path}`
   return {
@@ -36,8 +37,8 @@ export function createAddresses(options: AddressOptions): Addresses {
     logout: (site) => `${site.origin}${basePath}/logout`,
     signedOut: (site) => under(site, '/signed-out'),
     landing: (site) => {
-      const isApp = options.protectedSites.find(site.host) !== undefined
-      return `${(isApp ? site : (options.firstSite ?? site)).origin}/`
+      const isApp = protectedSites.find(site.host) !== undefined
+      return `${(isApp ? site : (firstSite ?? site)).origin}/`
     },
   }
 }

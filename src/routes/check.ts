@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type AccessRule, findAccess } from '../core/access-rule.ts'
-import { readCookie, withoutCookies } from '../core/cookie-header.ts'
+import { withoutCookies } from '../core/cookie-header.ts'
 import {
   decide,
   type Evidence,
@@ -16,7 +16,7 @@ import {
 import { type IdentityHeader, identityHeaders } from '../core/identity.ts'
 import { isUnder } from '../core/path-readings.ts'
 import { classify, type RequestClass } from '../core/request-class.ts'
-import { parseSessionCookie, type Session } from '../core/session.ts'
+import type { Session } from '../core/session.ts'
 import type { Sites } from '../core/site.ts'
 import { AuthError } from '../errors.ts'
 import type { Sessions } from '../session/sessions.ts'
@@ -24,6 +24,7 @@ import type { CheckOutcome, CheckSource, Metrics } from '../telemetry/metrics.ts
 import type { Cookies } from './cookies.ts'
 import type { Denials } from './denials.ts'
 import type { NodeContext } from './node-env.ts'
+import type { PeerCheck } from './trusted-peers.ts'
 
 export interface CheckOptions {
   readonly sites: Sites
@@ -32,7 +33,7 @@ export interface CheckOptions {
   readonly cookies: Cookies
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
-  readonly isTrustedPeer: (incoming: IncomingMessage) => boolean
+  readonly isTrustedPeer: PeerCheck
   readonly headers: readonly IdentityHeader[]
   readonly headersMaxBytes: number
   readonly refusesAliases: boolean
@@ -73,9 +74,8 @@ export function createCheck(options: CheckOptions) {
     }
     if (!needsEvidence(access, requestClass)) return answer({ kind: 'none' }, 'rule')
 
-    const cookie = readCookie(raw.headers.cookie, cookies.sessionName(request.site))
-    if (cookie === 'ambiguous') return answer({ kind: 'ambiguous' }, 'none')
-    const credential = cookie && parseSessionCookie(cookie.value)
+    const credential = cookies.readSession(raw, request.site)
+    if (credential === 'ambiguous') return answer({ kind: 'ambiguous' }, 'none')
     if (!credential) return answer({ kind: 'none' }, 'none')
 
     const realm = options.realmOf(request.site.host)
@@ -159,35 +159,41 @@ export function createCheck(options: CheckOptions) {
 
 /** Makes the one function that can answer 200. */
 function createAllow(options: CheckOptions) {
-  const { headers, headersMaxBytes, cookies, passesAccessToken, passesAuthorization } = options
-  const nobody = withToken(identityHeaders(undefined, headers, headersMaxBytes), undefined)
-  const issued = new WeakMap<Session, Readonly<Record<string, string>>>()
+  const { headers, headersMaxBytes, cookies } = options
+  const addTokens = createTokenHeaders(options)
+  const nobody = identityAnswer(undefined)
+  const issued = new WeakMap<Session, HeaderValues>()
 
-  function withToken(
-    identity: Readonly<Record<string, string>>,
-    session: Session | undefined,
-  ): Readonly<Record<string, string>> {
-    if (!passesAccessToken && !passesAuthorization) return identity
-    const { value, expiresAt = Number.POSITIVE_INFINITY } = session?.accessToken ?? {}
-    const token = value !== undefined && expiresAt > options.now() ? value : ''
+  function identityAnswer(session: Session | undefined): HeaderValues {
     return {
-      ...identity,
-      ...(passesAccessToken && { 'X-Auth-Request-Access-Token': token }),
-      ...(passesAuthorization && token && { Authorization: `Bearer ${token}` }),
+      ...identityHeaders(session?.identity, headers, headersMaxBytes),
+      'Content-Length': '0',
     }
   }
 
   return function allow(session: Session | undefined, raw: IncomingMessage): Response {
-    let identity = session ? issued.get(session) : nobody
-    if (!identity) {
-      identity = identityHeaders(session?.identity, headers, headersMaxBytes)
-      if (session) issued.set(session, identity)
-    }
+    const identity = session ? issued.getOrInsertComputed(session, identityAnswer) : nobody
+    const answer = addTokens ? addTokens(identity, session) : identity
     const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
-    const answer = session ? withToken(identity, session) : identity
     return new Response(null, {
       status: 200,
       headers: cookie === undefined ? answer : { ...answer, Cookie: cookie },
     })
+  }
+}
+
+type HeaderValues = Readonly<Record<string, string>>
+
+/** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
+function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: CheckOptions) {
+  if (!passesAccessToken && !passesAuthorization) return undefined
+  return (identity: HeaderValues, session: Session | undefined): HeaderValues => {
+    const { value = '', expiresAt = Number.POSITIVE_INFINITY } = session?.accessToken ?? {}
+    const token = expiresAt > now() ? value : ''
+    return {
+      ...identity,
+      ...(passesAccessToken && { 'X-Auth-Request-Access-Token': token }),
+      ...(passesAuthorization && token !== '' && { Authorization: `Bearer ${token}` }),
+    }
   }
 }

@@ -1,16 +1,27 @@
+import type { IncomingMessage } from 'node:http'
 import { serialize } from 'hono/utils/cookie'
+import { readCookie } from '../core/cookie-header.ts'
+import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
-import { LOGIN_LIFETIME_MS } from '../session/login-transaction.ts'
+import {
+  type Binding,
+  formatBinding,
+  LOGIN_LIFETIME_MS,
+  parseBinding,
+} from '../session/login-transaction.ts'
 
 /** The cookies of one installation. Names depend on the host's scheme, attributes on configuration (threat A77). */
 export interface Cookies {
   /** Every name that is ours, in every variant; apps never see them. */
   readonly ownNames: ReadonlySet<string>
   sessionName(site: Site): string
-  loginName(site: Site): string
-  targetName(site: Site): string
+  /** `'ambiguous'` when two different values came; nothing when none did, or none of a form we know. */
+  readSession(raw: IncomingMessage, site: Site): SessionCredential | 'ambiguous' | undefined
+  /** An ambiguous or malformed binding is none. */
+  readBinding(raw: IncomingMessage, site: Site): Binding | undefined
+  readTarget(raw: IncomingMessage, site: Site): string | undefined
   session(site: Site, value: string): string
-  login(site: Site, value: string): string
+  binding(site: Site, binding: Binding): string
   target(site: Site, value: string): string
   /** Expires the session in both variants: host-only and for the domain. */
   clearSession(site: Site): string[]
@@ -46,8 +57,18 @@ export function createCookies({
   return {
     ownNames: new Set(bases.flatMap((base) => [base, `__Host-${base}`, `__Secure-${base}`])),
     sessionName: (site) => shared(site, name),
-    loginName: (site) => hostOnly(site, `${name}_login`),
-    targetName: (site) => hostOnly(site, `${name}_target`),
+    readSession(raw, site) {
+      const cookie = readCookie(raw.headers.cookie, shared(site, name))
+      return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie
+    },
+    readBinding(raw, site) {
+      const cookie = readCookie(raw.headers.cookie, hostOnly(site, `${name}_login`))
+      return typeof cookie === 'object' ? parseBinding(cookie.value) : undefined
+    },
+    readTarget(raw, site) {
+      const cookie = readCookie(raw.headers.cookie, hostOnly(site, `${name}_target`))
+      return typeof cookie === 'object' ? cookie.value : undefined
+    },
     session: (site, value) =>
       serialize(shared(site, name), value, {
         ...common(site),
@@ -55,8 +76,8 @@ export function createCookies({
         sameSite,
         maxAge: sessionMaxAgeSeconds,
       }),
-    login: (site, value) =>
-      write(site, hostOnly(site, `${name}_login`), value, BINDING_MAX_AGE_SECONDS),
+    binding: (site, binding) =>
+      write(site, hostOnly(site, `${name}_login`), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
     target: (site, value) =>
       write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
     clearSession: (site) => {

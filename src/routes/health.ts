@@ -4,8 +4,8 @@ import type { Context } from 'hono'
 export interface HealthState {
   /** Keys are loaded, work is accepted, and no shutdown has begun. Never about Redis or the provider. */
   readonly isReady: () => boolean
-  /** The first attempts at outside systems have ended, either way. */
-  readonly isStarted: () => boolean
+  /** Resolves when the first attempts at outside systems have ended, either way. */
+  readonly firstAttempts: Promise<void>
   readonly isProviderDiscovered: () => boolean
   readonly version: string
 }
@@ -16,10 +16,11 @@ const HEADERS = { 'Cache-Control': 'no-store' }
 export function createHealth(state: HealthState) {
   const yesOrNo = (isSo: boolean) =>
     new Response(isSo ? 'ok\n' : 'no\n', { status: isSo ? 200 : 503, headers: HEADERS })
+  const isStarted = startedAfter(state.firstAttempts)
   return {
     livez: () => yesOrNo(true),
     readyz: () => yesOrNo(state.isReady()),
-    startupz: () => yesOrNo(state.isStarted()),
+    startupz: () => yesOrNo(isStarted()),
     health(c: Context) {
       const isDegraded = !state.isProviderDiscovered()
       const body = {
@@ -36,4 +37,17 @@ export function createHealth(state: HealthState) {
       return Response.json(body, { status: isDegraded && isStrict ? 503 : 200, headers: HEADERS })
     },
   }
+}
+
+const STARTUP_MAX_MS = 5000
+
+/** An outside system that does not answer does not hold up the start. */
+function startedAfter(firstAttempts: Promise<void>): () => boolean {
+  let isStarted = false
+  const start = () => {
+    isStarted = true
+  }
+  void firstAttempts.then(start)
+  setTimeout(start, STARTUP_MAX_MS).unref()
+  return () => isStarted
 }

@@ -1,15 +1,13 @@
-import { readCookie } from '../core/cookie-header.ts'
 import { isPrefetch } from '../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, invalidRequest } from '../errors.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
 import {
-  formatBinding,
+  type Binding,
   isLooping,
   type LoginTransactions,
   newBinding,
-  parseBinding,
 } from '../session/login-transaction.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -45,22 +43,9 @@ export function createLogin(options: LoginOptions) {
     if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, prompt))
 
     c.set('target', target)
-    const given = readCookie(raw.headers.cookie, cookies.loginName(site))
-    const binding = (given !== 'ambiguous' && given && parseBinding(given.value)) || newBinding()
-    const nowSeconds = Math.floor(options.now() / 1000)
-    if (isLooping(binding, nowSeconds)) {
-      metrics.loopStopped()
-      log.warn(
-        { event: 'sign_in_loop', host: site.host, request_id: requestIdOf(raw) },
-        'a sign-in loop was stopped',
-      )
-      const didCookieArrive =
-        readCookie(raw.headers.cookie, cookies.sessionName(site)) !== undefined
-      const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
-      const reset = cookies.login(site, formatBinding({ ...binding, rounds: 0 }))
-      return writePage(400, page, requestIdOf(raw), [['Set-Cookie', reset]])
-    }
-
+    const binding = cookies.readBinding(raw, site) ?? newBinding()
+    if (isLooping(binding, Math.floor(options.now() / 1000)))
+      return stopLoop(c, site, target, binding)
     const started = transactions.start(binding, target, site.origin)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
@@ -69,13 +54,33 @@ export function createLogin(options: LoginOptions) {
       codeChallenge: started.codeChallenge,
       ...(prompt && { prompt }),
     })
-    const written = [cookies.login(site, formatBinding(binding))]
+    const written = [cookies.binding(site, binding)]
     if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
     return redirect(
       302,
       url.href,
       written.map((cookie) => ['Set-Cookie', cookie] as const),
     )
+  }
+
+  /** Names the likely cause and starts counting anew, so that a person can try once more. */
+  async function stopLoop(
+    c: NodeContext,
+    site: Site,
+    target: string,
+    binding: Binding,
+  ): Promise<Response> {
+    const raw = c.env.incoming
+    const requestId = requestIdOf(raw)
+    metrics.loopStopped()
+    log.warn(
+      { event: 'sign_in_loop', host: site.host, request_id: requestId },
+      'a sign-in loop was stopped',
+    )
+    const didCookieArrive = cookies.readSession(raw, site) !== undefined
+    const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
+    const reset = cookies.binding(site, { ...binding, rounds: 0 })
+    return writePage(400, page, requestId, [['Set-Cookie', reset]])
   }
 
   function readTarget(c: NodeContext, site: Site): string {

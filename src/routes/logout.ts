@@ -1,6 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { readCookie } from '../core/cookie-header.ts'
-import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
+import { formatSessionCookie, type SessionCredential } from '../core/session.ts'
 import type { Site, Sites } from '../core/site.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
@@ -35,15 +34,14 @@ export function createLogout(options: LogoutOptions) {
 
   async function confirm(c: NodeContext): Promise<Response> {
     const site = c.get('site')
-    const page = confirmSignOutPage(addresses.logout(site), confirmToken(sessionCookie(c, site)))
+    const page = confirmSignOutPage(addresses.logout(site), confirmToken(presented(c)))
     return writePage(200, page, requestIdOf(c.env.incoming))
   }
 
   async function logout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
-    const cookie = sessionCookie(c, site)
-    if (!(await isIntended(c, cookie))) return confirm(c)
-    const credential = parseSessionCookie(cookie)
+    const credential = presented(c)
+    if (!(await isIntended(c, credential))) return confirm(c)
     const next = credential && (await end(c, site, credential))
     const cleared = cookies.clearSession(site).map((header) => ['Set-Cookie', header] as const)
     return redirect(303, next ?? addresses.signedOut(site), cleared)
@@ -84,12 +82,15 @@ export function createLogout(options: LogoutOptions) {
     return url?.href
   }
 
-  async function isIntended(c: NodeContext, cookie: string): Promise<boolean> {
+  async function isIntended(
+    c: NodeContext,
+    credential: SessionCredential | undefined,
+  ): Promise<boolean> {
     const { headers } = c.env.incoming
     if (headers['sec-fetch-site'] === 'same-origin') return true
     if (headers.origin !== undefined && isOurs(headers.origin, c.get('site'))) return true
     const { token } = await c.req.parseBody()
-    return typeof token === 'string' && isEqual(token, confirmToken(cookie))
+    return typeof token === 'string' && isEqual(token, confirmToken(credential))
   }
 
   function isOurs(origin: string, site: Site): boolean {
@@ -99,16 +100,17 @@ export function createLogout(options: LogoutOptions) {
     return origin === home.origin || options.sites.find(url.host)?.origin === url.origin
   }
 
-  /** Only somebody who sees the page for this very cookie knows it. */
-  function confirmToken(cookie: string): string {
+  /** Only somebody who sees the page made for this very session knows it. */
+  function confirmToken(credential: SessionCredential | undefined): string {
+    const session = credential ? formatSessionCookie(credential) : ''
     return createHmac('sha256', options.ring.derive('logout-confirm'))
-      .update(cookie)
+      .update(session)
       .digest('base64url')
   }
 
-  function sessionCookie(c: NodeContext, site: Site): string {
-    const cookie = readCookie(c.env.incoming.headers.cookie, cookies.sessionName(site))
-    return cookie && cookie !== 'ambiguous' ? cookie.value : ''
+  function presented(c: NodeContext): SessionCredential | undefined {
+    const credential = cookies.readSession(c.env.incoming, c.get('site'))
+    return credential === 'ambiguous' ? undefined : credential
   }
 
   return { confirm, logout, signedOut }

@@ -1,6 +1,4 @@
-import { readCookie } from '../core/cookie-header.ts'
 import type { Identity } from '../core/identity.ts'
-import { parseSessionCookie } from '../core/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Addresses } from './addresses.ts'
 import type { Cookies } from './cookies.ts'
@@ -21,10 +19,11 @@ export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
   return async function me(c: NodeContext): Promise<Response> {
     const raw = c.env.incoming
     const site = c.get('site')
-    const cookie = readCookie(raw.headers.cookie, cookies.sessionName(site))
-    const credential =
-      cookie && cookie !== 'ambiguous' ? parseSessionCookie(cookie.value) : undefined
-    const session = credential && (await sessions.find(credential, realmOf(site.host)))
+    const credential = cookies.readSession(raw, site)
+    const session =
+      credential &&
+      credential !== 'ambiguous' &&
+      (await sessions.find(credential, realmOf(site.host)))
     if (session) return writeJson(200, claimsOf(session.identity), requestIdOf(raw), [NO_STORE])
     const body = {
       error: 'login_required',

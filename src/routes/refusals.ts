@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { classify, showsPage } from '../core/request-class.ts'
-import type { Site, Sites } from '../core/site.ts'
+import type { Site } from '../core/site.ts'
 import { AuthError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -28,8 +28,6 @@ export interface RefusedRequest {
 
 export interface RefusalOptions {
   readonly addresses: Addresses
-  readonly fallbackSite: Site
-  readonly sites: Sites
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -42,13 +40,7 @@ export type Refuse = (
   request: RefusedRequest,
 ) => Response | Promise<Response>
 
-export function createRefusals({
-  addresses,
-  fallbackSite,
-  writePage,
-  log,
-  metrics,
-}: RefusalOptions): Refuse {
+export function createRefusals({ addresses, writePage, log, metrics }: RefusalOptions): Refuse {
   return (thrown, status, request) => {
     const error =
       thrown instanceof AuthError
@@ -61,8 +53,9 @@ export function createRefusals({
     const extra: ExtraHeaders = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
     const requestClass = classify(raw, method)
     if (showsPage(requestClass)) {
-      const site = request.site ?? fallbackSite
-      const loginUrl = addresses.login(site, request.target ?? addresses.landing(site))
+      const loginUrl =
+        request.site &&
+        addresses.login(request.site, request.target ?? addresses.landing(request.site))
       return writePage(
         status,
         contentOf(error, loginUrl, requestClass === 'navigation'),
@@ -104,7 +97,7 @@ export function createRefusals({
   }
 }
 
-function contentOf(error: AuthError, loginUrl: string, mayRetry: boolean): PageContent {
+function contentOf(error: AuthError, loginUrl: string | undefined, mayRetry: boolean): PageContent {
   switch (error.code) {
     case 'sign_in_failed':
       return signInFailedPage(loginUrl)

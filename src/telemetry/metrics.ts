@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { createCheckMetrics } from './check-metrics.ts'
 
 /** What came of a check, as a label. */
 export type CheckOutcome =
@@ -14,8 +15,8 @@ export type CheckSource = 'memory' | 'store' | 'rule' | 'none'
 
 export interface Metrics {
   readonly registry: Registry
-  check(outcome: CheckOutcome, source: CheckSource, seconds: number): void
-  opened(result: 'hit' | 'miss'): void
+  readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
+  readonly opened: (result: 'hit' | 'miss') => void
   signIn(result: 'success' | 'failure'): void
   signOut(): void
   replayRefused(kind: string): void
@@ -37,21 +38,9 @@ export function createMetrics(observed: Observed): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry, prefix: 'vestibule_' })
-  const checks = new Counter({
-    name: 'vestibule_checks_total',
-    help: 'Checks by outcome and by what the answer rests on',
-    labelNames: ['outcome', 'source'],
-    registers,
-  })
-  const duration = new Histogram({
-    name: 'vestibule_check_duration_seconds',
-    help: 'Time from the arrival of a check to its answer',
-    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.5],
-    registers,
-  })
+  const checks = createCheckMetrics(registry)
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
-  const l1 = counter('l1_lookups', 'Lookups of opened sessions in memory', ['result'])
   const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
   const replays = counter('replays_refused', 'Things presented twice that may be used once', [
@@ -78,18 +67,10 @@ export function createMetrics(observed: Observed): Metrics {
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
-  const hits = l1.labels('hit')
-  const misses = l1.labels('miss')
-  const outcomes = new Map<string, Counter.Internal>()
   return {
     registry,
-    check(outcome, source, seconds) {
-      outcomes
-        .getOrInsertComputed(`${outcome} ${source}`, () => checks.labels(outcome, source))
-        .inc()
-      duration.observe(seconds)
-    },
-    opened: (result) => (result === 'hit' ? hits : misses).inc(),
+    check: checks.count,
+    opened: checks.lookUp,
     signIn: (result) => signIns.inc({ result }),
     signOut: () => signOuts.inc(),
     replayRefused: (kind) => replays.inc({ kind }),

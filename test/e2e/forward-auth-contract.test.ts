@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { freePort } from '../../demo/process.ts'
 import type { RunningProxy } from '../../demo/proxy.ts'
-import { freePort } from '../support/process.ts'
 import { type ProxyOptions, proxyMissing, startProxy } from '../support/proxies.ts'
 import {
   type ScriptedAnswer,
@@ -502,6 +502,7 @@ const bytesOf = ({ method = 'GET', target = '/', host = 'app.test', headers = []
     `${method} ${target} HTTP/1.1`,
     `Host: ${host}`,
     'User-Agent: contract',
+    // Without it Go asks for gzip by itself, and unpacks it again.
     'Accept-Encoding: identity',
     ...headers,
     ...(says ? [] : ['Connection: close']),
@@ -551,7 +552,7 @@ const sorted = (headers: Outcome['headers']): readonly string[] =>
   headers
     .map(([name, value]) => `${name.toLowerCase()}: ${value}`)
     .filter((line) => !PER_CONNECTION.some((name) => line.startsWith(`${name}:`)))
-    .sort()
+    .toSorted()
 
 let stage: Stage
 beforeAll(async () => {
@@ -671,11 +672,11 @@ describe('Caddy', () => {
         ),
       )
 
-    check.script({ headers: ['X-Auth-Request-User', 'alice'] })
+    check.script({ headers: ['X-Auth-Request-User', 'alice', 'X-Auth-Request-Groups', ''] })
     expect(await ask()).toMatchObject({ status: 200 })
     // Caddy 2.6 hands the check the query of the original request.
-    const url = expect.stringMatching(/^\/auth(\?|$)/)
-    expect(check.seen[0]).toMatchObject({ method: 'GET', url, body: '' })
+    expect(check.seen[0]?.url).toMatch(/^\/auth(\?|$)/)
+    expect(check.seen[0]).toMatchObject({ method: 'GET', body: '' })
     expect(valuesOf(check.seen[0], 'X-Forwarded-Method')).toEqual(['POST'])
     expect(valuesOf(check.seen[0], 'X-Forwarded-Uri')).toEqual(['/a?b=1'])
     expect(valuesOf(check.seen[0], 'X-Forwarded-Host')).toEqual([`app.test:${port}`])

@@ -56,7 +56,7 @@ export const createCookieJar = (
   const header = (url: URL, context: SendContext = {}): string | undefined => {
     const sent = live()
       .filter((cookie) => isSentTo(cookie, url) && isSentFrom(cookie, context))
-      .sort((a, b) => b.path.length - a.path.length)
+      .toSorted((a, b) => b.path.length - a.path.length)
     return sent.length > 0
       ? sent.map(({ name, value }) => (name ? `${name}=${value}` : value)).join('; ')
       : undefined
@@ -133,8 +133,7 @@ const refuse = (cookie: StoredCookie, line: string, url: URL): string | undefine
   return undefined
 }
 
-const hasControlCharacter = (line: string): boolean =>
-  [...line].some((character) => character !== '\t' && (character < ' ' || character === '\x7f'))
+const hasControlCharacter = (line: string): boolean => /[\x00-\x08\x0a-\x1f\x7f]/.test(line)
 
 const isUnder = (host: string, domain: string): boolean =>
   host === domain || (host.endsWith(`.${domain}`) && !/^[\d.]+$/.test(host))

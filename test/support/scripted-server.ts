@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -32,12 +32,13 @@ export const startScriptedServer = async (): Promise<ScriptedServer> => {
   let next: ScriptedAnswer = {}
   const upgraded = new Set<Duplex>()
 
-  const server = createServer(async (request, response) => {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await text(request).catch(() => '')
     seen.push(describe(request, body))
     const { status = 200, headers = [], body: answer = '' } = next
     response.writeHead(status, [...headers]).end(answer)
-  })
+  }
+  const server = createServer((request, response) => void serve(request, response))
   server.on('upgrade', (request, socket) => {
     upgraded.add(socket)
     socket.on('error', () => socket.destroy())

@@ -84,7 +84,9 @@ export const startVestibule = async (
     await browser.signIn(`https://${host}/oauth2/login?rd=/oauth2/me`, sub)
     const cookie = browser.cookies.header(new URL(`https://${host}/`))
     if (!cookie?.includes('vestibule=')) {
-      throw new Error(`${sub} is not signed in: ${browser.trail.map((v) => `${v.status} ${v.url}`).join(', ')}`)
+      throw new Error(
+        `${sub} is not signed in: ${browser.trail.map((v) => `${v.status} ${v.url}`).join(', ')}`,
+      )
     }
     return cookie
   }
@@ -119,7 +121,8 @@ const untilListening = async (
   })
   for (const end = performance.now() + READY_WITHIN_MS; performance.now() < end; await wait(10)) {
     const line = log().find((entry) => entry['event'] === 'listening')
-    if (line) return { publicPort: Number(line['port']), internalPort: Number(line['internal_port']) }
+    if (line)
+      return { publicPort: Number(line['port']), internalPort: Number(line['internal_port']) }
     if (hasExited) break
   }
   throw new Error(`vestibule did not start:\n${output()}`)

@@ -3,6 +3,7 @@ import { request as openTls } from 'node:https'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { type CookieJar, createCookieJar } from './cookie-jar.ts'
+import { type Form, parseForm } from './html-form.ts'
 
 /** Values as sent, spelling and duplicates included; `undefined` takes a default header away. */
 export type VisitHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -62,10 +63,8 @@ export interface Visitor {
   readonly copy: () => Visitor
 }
 
-type Form = Readonly<Record<string, string>>
-
 const MAX_REDIRECTS = 15
-const REDIRECTS = [301, 302, 303, 307, 308]
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
 
 /** A person's browser as far as HTTP goes: cookies, redirects, forms, navigation headers. */
 export const createVisitor = (options: VisitorOptions = {}): Visitor => {
@@ -116,7 +115,7 @@ export const createVisitor = (options: VisitorOptions = {}): Visitor => {
 
   const follow: Visitor['follow'] = async (visit) => {
     let last = visit
-    for (let hops = 0; REDIRECTS.includes(last.status) && last.location; hops += 1) {
+    for (let hops = 0; REDIRECTS.has(last.status) && last.location; hops += 1) {
       if (hops === MAX_REDIRECTS) throw new Error(`redirects without end:\n${describeTrail(trail)}`)
       const keepsMethod = last.status >= 307 && last.method !== 'GET'
       if (keepsMethod) throw new Error(`${last.status} for ${last.method} is not followed here`)
@@ -128,7 +127,7 @@ export const createVisitor = (options: VisitorOptions = {}): Visitor => {
   const browse: Visitor['browse'] = async (url, visit) => follow(await get(url, visit))
 
   const submit: Visitor['submit'] = async (visit, fields = {}) => {
-    const form = parseForm(visit)
+    const form = parseForm(visit.body, visit.url)
     if (!form) throw new Error(`no form at ${visit.url} (${visit.status}):\n${visit.body}`)
     return follow(await post(form.action, { ...form.hidden, ...fields }))
   }
@@ -254,38 +253,6 @@ const toVisit = (
     sentCookie: cookieAt < 0 ? undefined : headers[cookieAt + 1],
   }
 }
-
-interface ParsedForm {
-  readonly action: string
-  readonly hidden: Form
-}
-
-const parseForm = ({ body, url }: Visit): ParsedForm | undefined => {
-  const form = /<form\b([^>]*)>([\s\S]*?)<\/form>/i.exec(body)
-  if (!form) return undefined
-  const [, attributes = '', inside = ''] = form
-  const inputs = [...inside.matchAll(/<input\b([^>]*)>/gi)].map(([, input = '']) => input)
-  const hidden = inputs.flatMap((input) => {
-    const name = attribute(input, 'name')
-    return name ? [[name, attribute(input, 'value') ?? '']] : []
-  })
-  const action = attribute(attributes, 'action') || url
-  return { action: new URL(action, url).href, hidden: Object.fromEntries(hidden) }
-}
-
-const attribute = (tag: string, name: string): string | undefined => {
-  const value = new RegExp(`\\b${name}\\s*=\\s*"([^"]*)"`, 'i').exec(tag)?.[1]
-  return value === undefined ? undefined : unescapeHtml(value)
-}
-
-const unescapeHtml = (text: string): string =>
-  text
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&#x27;', "'")
-    .replaceAll('&amp;', '&')
 
 const RAW_ANSWER_WITHIN_MS = 10_000
 

@@ -12,11 +12,17 @@ export interface PageContent {
 /** Seconds after which a page for something that is away loads itself again; also `Retry-After`. */
 export const RETRY_SECONDS = 5
 
-export function signInFailedPage(loginUrl: string): PageContent {
+function action(url: string | undefined, label: string): Markup | string {
+  return url === undefined
+    ? ''
+    : html`<p class="actions"><a class="button" href="${url}">${label}</a></p>`
+}
+
+export function signInFailedPage(loginUrl: string | undefined): PageContent {
   return {
     title: 'The sign-in did not work',
     body: html`<p>Your sign-in could not be completed. It may have taken too long, or it was started in another window or browser.</p>
-<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+${action(loginUrl, 'Sign in again')}`,
   }
 }
 
@@ -48,11 +54,11 @@ export function unavailablePage(): PageContent {
   }
 }
 
-export function brokenProviderPage(loginUrl: string): PageContent {
+export function brokenProviderPage(loginUrl: string | undefined): PageContent {
   return {
     title: 'The sign-in service gave no usable answer',
     body: html`<p>This is not your fault. Try again in a moment, and tell your administrator if it goes on.</p>
-<p class="actions"><a class="button" href="${loginUrl}">Try again</a></p>`,
+${action(loginUrl, 'Try again')}`,
   }
 }
 

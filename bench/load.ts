@@ -1,0 +1,66 @@
+import autocannon from 'autocannon'
+
+/** What one round of load gave. */
+export interface Round {
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Processor time of the server alone, which the load generator and other programs do not blur. */
+  readonly cpuMicrosPerRequest: number
+  readonly failures: number
+}
+
+/** Sends checks for some seconds over keep-alive connections, as a proxy does. */
+export async function load(
+  port: number,
+  headers: Readonly<Record<string, string>>,
+  seconds: number,
+  connections = 32,
+): Promise<Round> {
+  const cpuBefore = await cpuSeconds(port)
+  const result = await autocannon({
+    url: `http://127.0.0.1:${port}/auth`,
+    connections,
+    duration: seconds,
+    headers,
+  })
+  const cpuAfter = await cpuSeconds(port)
+  return {
+    requestsPerSecond: result.requests.average,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+    cpuMicrosPerRequest: ((cpuAfter - cpuBefore) * 1e6) / result.requests.total,
+    failures: result.non2xx + result.errors + result.timeouts,
+  }
+}
+
+async function cpuSeconds(port: number): Promise<number> {
+  const text = await metricsOf(port)
+  return Number(/^vestibule_process_cpu_seconds_total (\S+)/m.exec(text)?.[1] ?? Number.NaN)
+}
+
+/** Resident memory of a server, in MiB. */
+export async function residentMib(port: number): Promise<number> {
+  const text = await metricsOf(port)
+  const bytes = Number(
+    /^vestibule_process_resident_memory_bytes (\S+)/m.exec(text)?.[1] ?? Number.NaN,
+  )
+  return bytes / 1024 / 1024
+}
+
+async function metricsOf(port: number): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+}
+
+/** The middle of several rounds, each figure by itself. */
+export function median(rounds: readonly Round[]): Round {
+  const middle = (of: (round: Round) => number) =>
+    rounds.map(of).toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? Number.NaN
+  return {
+    requestsPerSecond: middle((round) => round.requestsPerSecond),
+    p50Ms: middle((round) => round.p50Ms),
+    p99Ms: middle((round) => round.p99Ms),
+    cpuMicrosPerRequest: middle((round) => round.cpuMicrosPerRequest),
+    failures: rounds.reduce((sum, round) => sum + round.failures, 0),
+  }
+}

@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { ForwardAuth } from './forward-auth.ts'
+import { findProgram, freePort, type RunningProcess, startProcess } from './process.ts'
+import { type RunningProxy, startStandIn } from './proxy.ts'
+
+/** One application behind one Vestibule, for whichever proxy. */
+export interface GatewayOptions {
+  /** Protected hosts without scheme; a port is ignored. */
+  readonly hosts: readonly string[]
+  readonly vestibulePublicUrl: string
+  /** With its path: `http://127.0.0.1:4181/auth`. */
+  readonly vestibuleCheckUrl: string
+  readonly appUrl: string
+  readonly authResponseHeaders: readonly string[]
+  readonly addAuthCookies?: readonly string[]
+  readonly basePath?: string
+  readonly port?: number
+  /** With `https` Traefik serves TLS with its own certificate, and the stand-in only says so. Not for Caddy. */
+  readonly scheme?: 'http' | 'https'
+  readonly underscoreHeadersStrategy?: 'keep' | 'delete' | 'reject'
+  /** Further options of Traefik's `forwardAuth`. Not for Caddy. */
+  readonly forwardAuth?: Omit<
+    ForwardAuth,
+    'address' | 'authResponseHeaders' | 'addAuthCookiesToResponse'
+  >
+  /** Also protects the sign-in router, a mistake that operators make. Not for Caddy. */
+  readonly protectSignIn?: boolean
+}
+
+export interface RunningGateway extends RunningProxy {
+  /** Settles when a proxy of its own process ends by itself. */
+  readonly exited?: Promise<unknown>
+}
+
+/** `readyHost` must answer 200 as soon as all routes are in force. */
+export type WriteGatewayFiles = (
+  folder: string,
+  port: number,
+  readyHost: string,
+  options: GatewayOptions,
+) => Promise<readonly string[]>
+
+export const withoutPort = (host: string): string => host.replace(/:\d+$/, '')
+
+export const forwardAuthOf = (options: GatewayOptions): ForwardAuth => ({
+  ...options.forwardAuth,
+  address: options.vestibuleCheckUrl,
+  authResponseHeaders: options.authResponseHeaders,
+  addAuthCookiesToResponse: options.addAuthCookies ?? [],
+})
+
+/** The stand-in with the routes that Traefik would get. */
+export const startStandInGateway = async (options: GatewayOptions): Promise<RunningGateway> => {
+  const { appUrl, vestibulePublicUrl, basePath = '/oauth2', port, scheme } = options
+  const { underscoreHeadersStrategy } = options
+  const forwardAuth = forwardAuthOf(options)
+  const routes = options.hosts.map(withoutPort).flatMap((host) => [
+    { host, backend: appUrl, forwardAuth },
+    {
+      host,
+      pathPrefix: `${basePath}/`,
+      backend: vestibulePublicUrl,
+      ...(options.protectSignIn && { forwardAuth }),
+    },
+  ])
+  return startStandIn({
+    routes,
+    ...(port && { port }),
+    ...(scheme && { scheme }),
+    ...(underscoreHeadersStrategy && { underscoreHeadersStrategy }),
+  })
+}
+
+const READY_HOST = 'ready.invalid'
+
+/** A proxy that is a program on PATH, with its files in a folder of its own that goes with it. */
+export const startGatewayProgram = async (
+  name: string,
+  options: GatewayOptions,
+  writeFiles: WriteGatewayFiles,
+): Promise<RunningGateway> => {
+  const program = findProgram(name)
+  if (!program) throw new Error(`${name} is not on PATH`)
+  const port = options.port ?? (await freePort())
+  const folder = await mkdtemp(join(tmpdir(), `vestibule-${name}-`))
+  const args = await writeFiles(folder, port, READY_HOST, options)
+  const running = startProcess(program, args, {
+    cwd: folder,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: folder,
+      XDG_DATA_HOME: folder,
+      XDG_CONFIG_HOME: folder,
+    },
+  })
+  const close = async (): Promise<void> => {
+    // Traefik takes two seconds to stop politely, and has nothing to save.
+    await running.stop('SIGKILL')
+    await rm(folder, { recursive: true, force: true })
+  }
+  const scheme = options.scheme ?? 'http'
+  try {
+    await untilReady(running, port, scheme)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const origin = `${scheme}://127.0.0.1:${port}`
+  return { origin, exited: running.exited, close, [Symbol.asyncDispose]: close }
+}
+
+const READY_WITHIN_MS = 30_000
+
+const untilReady = async (
+  running: RunningProcess,
+  port: number,
+  scheme: 'http' | 'https',
+): Promise<void> => {
+  const deadlineMs = performance.now() + READY_WITHIN_MS
+  while (performance.now() < deadlineMs && running.child.exitCode === null) {
+    if ((await readyStatus(port, scheme)) === 200) return
+    await wait(50)
+  }
+  throw new Error(`the proxy did not get ready:\n${running.output()}`)
+}
+
+const readyStatus = async (port: number, scheme: 'http' | 'https'): Promise<number | undefined> => {
+  const open = scheme === 'https' ? requestTls : request
+  const status = Promise.withResolvers<number | undefined>()
+  const headers = { Host: `${READY_HOST}:${port}` }
+  open({ port, host: '127.0.0.1', headers, rejectUnauthorized: false, agent: false })
+    .on('response', (response) => {
+      response.resume()
+      status.resolve(response.statusCode)
+    })
+    .on('error', () => status.resolve(undefined))
+    .end()
+  return status.promise
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { createServer } from 'node:net'
+import { delimiter, join } from 'node:path'
+
+/** Where a program is on PATH, or `undefined`. */
+export const findProgram = (name: string): string | undefined =>
+  (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, name))
+    .find(isExecutable)
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A loopback port that was free a moment ago, for programs that cannot listen on port 0. */
+export const freePort = async (): Promise<number> => {
+  const server = createServer()
+  const listening = Promise.withResolvers<void>()
+  server.once('error', listening.reject).listen(0, '127.0.0.1', () => listening.resolve())
+  await listening.promise
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port was assigned')
+  return address.port
+}
+
+/** Whether nothing listens at this port, neither on 127.0.0.1 nor on ::1. */
+export const isFree = async (port: number): Promise<boolean> => {
+  const answers = await Promise.all(['127.0.0.1', '::1'].map((host) => tryToListen(port, host)))
+  return !answers.includes('EADDRINUSE')
+}
+
+const tryToListen = async (port: number, host: string): Promise<string | undefined> => {
+  const server = createServer()
+  const outcome = Promise.withResolvers<string | undefined>()
+  server.once('error', ({ code }: NodeJS.ErrnoException) => outcome.resolve(code))
+  server.listen(port, host, () => outcome.resolve(undefined))
+  const failure = await outcome.promise
+  if (!failure) await new Promise((resolve) => server.close(resolve))
+  return failure
+}
+
+export interface RunningProcess {
+  readonly child: ChildProcess
+  /** Everything the process has written so far. */
+  readonly output: () => string
+  readonly exited: Promise<number | null>
+  readonly stop: (signal?: 'SIGTERM' | 'SIGINT' | 'SIGKILL') => Promise<number | null>
+}
+
+export interface ProcessOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+}
+
+const KILL_AFTER_MS = 8_000
+
+/** Starts a program that ends with the tests, however they end. */
+export const startProcess = (
+  program: string,
+  args: readonly string[],
+  options: ProcessOptions = {},
+): RunningProcess => {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const chunks: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
+  }
+  const killWithTests = () => child.kill('SIGKILL')
+  process.once('exit', killWithTests)
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      chunks.push(String(error))
+      resolve(null)
+    })
+    child.once('close', resolve)
+  }).finally(() => process.off('exit', killWithTests))
+
+  const stop: RunningProcess['stop'] = async (signal = 'SIGTERM') => {
+    child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+    return exited.finally(() => clearTimeout(timer))
+  }
+  return { child, output: () => chunks.join(''), exited, stop }
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod'
+import { flag, integer, list, note } from './setting-kinds.ts'
+
+const ADDRESSES = 'Addresses'
+const ACCESS = 'Who may enter'
+const IDENTITY = 'Identity headers'
+
+/** Settings about what is asked: hosts, people, and what apps are told. */
+export const requestSettings = {
+  PUBLIC_URL: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        ADDRESSES,
+        'The one address of the sign-in pages, e.g. `https://auth.example.com`. Not set: each protected host carries its own `BASE_PATH`.',
+      ),
+    ),
+  BASE_PATH: z
+    .string()
+    .default('/oauth2')
+    .refine(
+      (value) => /^(?:\/[a-z0-9_-][a-z0-9._-]*)+$/.test(value),
+      'is not a lower-case path such as /oauth2',
+    )
+    .meta(note(ADDRESSES, 'Path below which sign-in, sign-out and `/me` live.')),
+  PROTECTED_HOSTS: list
+    .default([])
+    .meta(
+      note(
+        ADDRESSES,
+        'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
+      ),
+    ),
+  ALLOW_INSECURE_HTTP: flag
+    .default(false)
+    .meta(
+      note(
+        ADDRESSES,
+        'Allows http for hosts and providers other than loopback and `*.localhost`. Cookies and codes then travel in clear.',
+      ),
+    ),
+  TRUSTED_PROXIES: list
+    .default([
+      '127.0.0.0/8',
+      '::1/128',
+      '10.0.0.0/8',
+      '172.16.0.0/12',
+      '192.168.0.0/16',
+      '169.254.0.0/16',
+      'fc00::/7',
+      'fe80::/10',
+    ])
+    .meta(note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.')),
+  ALIAS_HEADERS: z
+    .enum(['reject', 'ignore'])
+    .default('reject')
+    .meta(
+      note(
+        ADDRESSES,
+        'What to do with `X_Auth_…` and other spellings of trusted headers. `ignore` leaves the danger to your apps.',
+      ),
+    ),
+  PUBLIC_PATHS: list
+    .default([])
+    .meta(
+      note(ACCESS, 'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.'),
+    ),
+  ALLOWED_EMAILS: list
+    .default([])
+    .meta(
+      note(
+        ACCESS,
+        'E-mail addresses that may enter. Somebody named by any of the three lists may enter.',
+      ),
+    ),
+  ALLOWED_EMAIL_DOMAINS: list
+    .default([])
+    .meta(note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
+  ALLOWED_GROUPS: list.default([]).meta(note(ACCESS, 'Groups whose members may enter.')),
+  ALLOW_ANY_USER: flag
+    .default(false)
+    .meta(note(ACCESS, 'Lets in everybody whom the provider signs in.')),
+  VESTIBULE_CONFIG: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        ACCESS,
+        'A YAML file with `rules` and the lists of this section; the environment wins over the lists.',
+      ),
+    ),
+  IDENTITY_HEADERS: list
+    .default([])
+    .meta(note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.')),
+  IDENTITY_HEADERS_MAX_BYTES: integer(256, 32_768)
+    .default(8192)
+    .meta(
+      note(
+        IDENTITY,
+        'Above this many bytes of identity headers the answer is 403; nothing is ever cut.',
+      ),
+    ),
+  PASS_ACCESS_TOKEN: flag
+    .default(false)
+    .meta(note(IDENTITY, 'Gives apps `X-Auth-Request-Access-Token`.')),
+  PASS_AUTHORIZATION: flag
+    .default(false)
+    .meta(note(IDENTITY, 'Gives apps `Authorization: Bearer` with the access token.')),
+}

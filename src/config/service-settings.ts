@@ -1,0 +1,129 @@
+import { z } from 'zod'
+import { flag, integer, note } from './setting-kinds.ts'
+
+const PROVIDER = 'OpenID provider'
+const SESSION = 'Sessions and cookies'
+const PROCESS = 'Process'
+
+/** Settings about the service itself: its provider, its sessions, its process. */
+export const serviceSettings = {
+  OIDC_ISSUER_URL: z
+    .string({ error: 'is missing' })
+    .meta(note(PROVIDER, 'The issuer, exactly as the provider writes it.')),
+  OIDC_CLIENT_ID: z
+    .string({ error: 'is missing' })
+    .min(1)
+    .meta(note(PROVIDER, 'Client id at the provider.')),
+  OIDC_CLIENT_SECRET: z
+    .string()
+    .optional()
+    .meta(note(PROVIDER, 'Client secret at the provider.', true)),
+  OIDC_SCOPES: z
+    .string()
+    .default('openid profile email')
+    .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
+    .meta(note(PROVIDER, 'Scopes to ask for, separated by blanks.')),
+  OIDC_TOKEN_ENDPOINT_AUTH_METHOD: z
+    .enum(['client_secret_basic', 'client_secret_post', 'none'])
+    .optional()
+    .meta(
+      note(
+        PROVIDER,
+        '`client_secret_basic`, `client_secret_post` or `none`. Default: basic with a secret, none without.',
+      ),
+    ),
+  OIDC_USERINFO: z
+    .enum(['auto', 'always', 'never'])
+    .default('auto')
+    .meta(
+      note(
+        PROVIDER,
+        'Whether UserInfo is asked at sign-in; `auto` = when the ID token lacks a claim that a header or rule uses.',
+      ),
+    ),
+  OIDC_GROUPS_CLAIM: z
+    .string()
+    .min(1)
+    .default('groups')
+    .meta(
+      note(
+        PROVIDER,
+        'The claim with the groups; a dotted path such as `realm_access.roles` is understood.',
+      ),
+    ),
+  OIDC_TRUST_EMAIL: flag
+    .default(false)
+    .meta(
+      note(
+        PROVIDER,
+        'Lets e-mail addresses count although the provider does not say `email_verified`.',
+      ),
+    ),
+  OIDC_CA_FILE: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        PROVIDER,
+        'PEM file with the authority that signed the provider’s certificate, beside the usual ones.',
+      ),
+    ),
+  SESSION_ENCRYPTION_KEY: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        SESSION,
+        'Keys of at least 32 random bytes (base64, base64url or hex), separated by commas or newlines. The first seals, all open; a key file is re-read while running. In memory mode a missing key is made up at start.',
+        true,
+      ),
+    ),
+  SESSION_MAX_AGE: integer(60, 31_536_000)
+    .default(86_400)
+    .meta(note(SESSION, 'Seconds after which a session ends in any case.')),
+  SESSION_IDLE_TIMEOUT: z
+    .union([z.literal('0').transform(() => 0), integer(60, 31_536_000)])
+    .default(0)
+    .meta(
+      note(SESSION, 'Seconds without a request after which a session ends, 60 or more; 0 = off.'),
+    ),
+  SIGN_IN_CONCURRENCY: integer(1, 10_000)
+    .default(50)
+    .meta(note(SESSION, 'Token requests in flight at most; above it sign-in answers 503.')),
+  COOKIE_NAME: z
+    .string()
+    .default('vestibule')
+    .refine(
+      (value) => /^[a-z0-9_-]{1,40}$/i.test(value) && !value.startsWith('__'),
+      'is not a plain cookie name; the prefix is added by itself',
+    )
+    .meta(note(SESSION, 'Name of the session cookie, to which `__Host-` or `__Secure-` is added.')),
+  COOKIE_DOMAIN: z
+    .string()
+    .optional()
+    .meta(note(SESSION, 'Shares the session among all hosts below this domain.')),
+  COOKIE_SAMESITE: z
+    .enum(['lax', 'strict', 'none'])
+    .default('lax')
+    .meta(note(SESSION, '`lax`, `strict` or `none`.')),
+  DISABLE_REPLAY_DETECTION: flag
+    .default(false)
+    .meta(note(SESSION, 'Lets an ID token be used for more than one sign-in. Logged as a risk.')),
+  PORT: integer(0, 65_535).default(4180).meta(note(PROCESS, 'Public listener.')),
+  INTERNAL_PORT: integer(0, 65_535)
+    .default(4181)
+    .meta(
+      note(
+        PROCESS,
+        'Internal listener: the check, health, metrics. Never route it to the outside.',
+      ),
+    ),
+  HOST: z.string().default('0.0.0.0').meta(note(PROCESS, 'Address that both listeners bind to.')),
+  DRAIN_SECONDS: integer(0, 300)
+    .default(5)
+    .meta(note(PROCESS, 'How long requests are still served after SIGTERM.')),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .meta(note(PROCESS, 'Least level that is logged.')),
+}

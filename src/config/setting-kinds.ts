@@ -1,0 +1,39 @@
+import { z } from 'zod'
+
+/** How a setting is documented: `docs/configuration.md` is generated from these. */
+export type SettingNotes = {
+  readonly section: string
+  readonly text: string
+  /** Also read from the file that `NAME_FILE` names, and never printed. */
+  readonly isSecret?: boolean
+}
+
+/** `true` or `false`. */
+export const flag = z
+  .string()
+  .toLowerCase()
+  .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
+  .transform((value) => value === 'true')
+
+/** Entries separated by commas or newlines. */
+export const list = z.string().transform((value) =>
+  value
+    .split(/[,\n]/)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== ''),
+)
+
+/** A whole number within bounds, both included. */
+export const integer = (min: number, max: number) =>
+  z
+    .string()
+    .refine((value) => /^\d{1,12}$/.test(value), 'is not a whole number')
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `is not between ${min} and ${max}`)
+
+/** The notes of one setting. */
+export const note = (section: string, text: string, isSecret = false): SettingNotes => ({
+  section,
+  text,
+  isSecret,
+})

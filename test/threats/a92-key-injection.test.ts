@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { recordKey } from '../../src/store/store.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty({
+    OIDC_USERINFO: 'never',
+    IDENTITY_HEADERS: 'X-Proto=__proto__,X-Maker=constructor,X-Deep=a.__proto__.b',
+  })
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+const hostile: readonly [string, string][] = [
+  ['a wildcard', '*'],
+  ['a pattern', '[a-z]?*'],
+  ['the separator of keys', 'a:b'],
+  ['a hash tag', '{tag}'],
+  ['braces the wrong way round', '}{'],
+  ['a line break and a command', 'a\r\nFLUSHALL\r\n'],
+  ['the end of a Lua string', '"]] redis.call("flushall") --'],
+  ['NUL', 'a\0b'],
+  ['a path', '../../etc/passwd'],
+  ['__proto__', '__proto__'],
+  ['constructor', 'constructor'],
+  ['letters beyond ASCII', 'ålice—𝒶'],
+  ['2000 characters', 'x'.repeat(2000)],
+]
+
+describe('A92 key and pattern injection', () => {
+  test.for(hostile)(
+    'as sub, sid and jti it is one user among others: %s',
+    async ([, value], { expect }) => {
+      party.provider.reset()
+      const bystander = await party.attempt('bob')
+      party.provider.tamperIdToken({ sub: value, sid: value, jti: value })
+      const first = await party.attempt()
+      expect(first.isSignedIn).toBe(true)
+      expect(first.identity?.['x-auth-request-user']).toBe(asHeader(value))
+
+      await first.browser.post(`${APP}/oauth2/logout`)
+      const cookie = bystander.browser.cookies.header(new URL(APP))
+      const check = await party.vestibule.check({}, { Cookie: cookie })
+      expect(check.headers['x-auth-request-user']).toBe('bob')
+      expect(party.vestibule.isAlive()).toBe(true)
+    },
+  )
+
+  test.for(hostile)(
+    'an ID token whose jti was used once is refused as a replay: %s',
+    async ([name, value], { expect }) => {
+      party.provider.tamperIdToken({ jti: `${name} ${value}` })
+      expect((await party.attempt()).isSignedIn).toBe(true)
+      const again = await party.attempt()
+      expect(again).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
+    },
+  )
+
+  test('jti values that differ only in where the parts end are different ones', async () => {
+    for (const jti of ['1:2', '1', '2', '', ':', '1:', ':2', '1*', '1**']) {
+      party.provider.tamperIdToken({ jti })
+      expect((await party.attempt()).isSignedIn).toBe(true)
+    }
+    expect(consumptionKey('a', 'bc')).not.toBe(consumptionKey('ab', 'c'))
+    expect(consumptionKey('a', '')).not.toBe(consumptionKey('', 'a'))
+  })
+
+  test.for([...hostile, ['a megabyte', 'x'.repeat(1_000_000)]] as const)(
+    'every variable part of a key is a digest of fixed length: %s',
+    ([, value], { expect }) => {
+      expect(consumptionKey(value, value)).toMatch(/^[A-Za-z0-9_-]{43}$/)
+      expect(recordKey('vestibule:', consumptionKey(value), 's')).toMatch(
+        /^vestibule:\{[A-Za-z0-9_-]{43}\}:s$/,
+      )
+    },
+  )
+
+  test('a sub of 100 KB signs in and is then too large for the headers, which says so', async () => {
+    party.provider.tamperIdToken({ sub: 's'.repeat(100_000) })
+    const { browser, answer } = await party.attempt()
+    expect(answer.status).toBe(302)
+    const cookie = browser.cookies.header(new URL(APP))
+    const check = await party.vestibule.check({}, { Cookie: cookie })
+    expect(check.status).toBe(403)
+    expect(check.body).toContain('IDENTITY_HEADERS_MAX_BYTES')
+    expect(check.body).not.toContain('ssssssssss')
+    expect(check.headers['x-auth-request-user']).toBeUndefined()
+  })
+
+  test('a sub of a megabyte is more than a provider may answer', async () => {
+    party.provider.tamperIdToken({ sub: 's'.repeat(1_000_000) })
+    const { answer, isSignedIn } = await party.attempt()
+    expect([502, 503]).toContain(answer.status)
+    expect(isSignedIn).toBe(false)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+
+  test('a claim named __proto__ gives nobody anything', async () => {
+    const claims = JSON.parse('{"__proto__":{"email":"root@example.com","name":"root","x":"y"}}')
+    party.provider.tamperIdToken({ ...claims, email: undefined, name: undefined, jti: undefined })
+    const { identity } = await party.attempt()
+    expect(identity?.['x-auth-request-email']).toBe('')
+    expect(identity?.['x-auth-request-name']).toBe('')
+    expect(identity?.['x-maker']).toBe('')
+    expect(identity?.['x-deep']).toBe('')
+    party.provider.reset()
+    const other = await party.attempt('bob')
+    expect(other.identity).toMatchObject({ 'x-proto': '', 'x-auth-request-user': 'bob' })
+  })
+
+  test.for(['*', '__proto__', 'constructor', '{app.example.com}', 'app.example.com:*', 'app\0'])(
+    'a host of this name is not found among the protected ones: %j',
+    async (host, { expect }) => {
+      const sendable = host.replace('\0', '%00')
+      const check = await party.vestibule.check({ host: sendable })
+      expect(check.status).toBe(400)
+      expect(check.headers['cache-control']).toBe('no-store')
+      expect(check.location).toBeUndefined()
+    },
+  )
+
+  test.for(['v1.*.*', 'v1.{a}.{a}', 'v1.__proto__.__proto__', '__proto__', 'v1..', '*'])(
+    'a session cookie of this form is no session: %s',
+    async (value, { expect }) => {
+      const check = await party.vestibule.check({}, { Cookie: `__Host-vestibule=${value}` })
+      expect(check.status).toBe(302)
+    },
+  )
+
+  test.for(['__proto__=1', 'constructor=1', 'hasOwnProperty=1', '__proto__[a]=1; toString=2'])(
+    'cookies and parameters with such names change nothing: %s',
+    async (pair, { expect }) => {
+      party.provider.reset()
+      const { browser } = await party.attempt()
+      const own = browser.cookies.header(new URL(APP))
+      const query = pair.replace('; ', '&')
+      const check = await party.vestibule.check(
+        { uri: `/?${query}` },
+        { Cookie: `${pair}; ${own}` },
+      )
+      expect(check.status).toBe(200)
+      expect(check.headers.cookie).toBe(pair)
+      const login = await browser.get(`${APP}/oauth2/login?${query}&rd=/`)
+      expect(login.status).toBe(302)
+    },
+  )
+})
+
+/** Control characters dropped, the rest as UTF-8 bytes, which Node shows as Latin-1. */
+const asHeader = (value: string): string =>
+  Buffer.from([...value].filter((character) => character >= ' ').join(''))
+    .toString('latin1')
+    .trim()
