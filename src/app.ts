@@ -47,6 +47,7 @@ export interface InternalRoutes {
 }
 
 const MAX_BODY_BYTES = 16 * 1024
+const NO_STORE = { 'Cache-Control': 'no-store' }
 
 /** What browsers reach, through a router for `BASE_PATH`. */
 export function createPublicApp(
@@ -64,10 +65,17 @@ export function createPublicApp(
   page.get('/login', effectful(routes.login))
   page.get('/callback', effectful(routes.callback))
   page.get('/logout', effectful(routes.confirmLogout))
-  page.post('/logout', bodyLimit({ maxSize: MAX_BODY_BYTES }), routes.logout)
+  page.post(
+    '/logout',
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => new Response(null, { status: 413, headers: NO_STORE }),
+    }),
+    routes.logout,
+  )
   page.get('/signed-out', routes.signedOut)
   page.get('/me', routes.me)
-  app.get('/healthz', () => new Response('ok\n', { headers: { 'Cache-Control': 'no-store' } }))
+  app.get('/healthz', () => new Response('ok\n', { headers: NO_STORE }))
   app.route(basePath, page)
   return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
 }
@@ -97,9 +105,7 @@ function withErrors(
   refuse: Refuse,
   methodOf: (raw: IncomingMessage) => string,
 ): Hono<NodeEnv> {
-  app.notFound(
-    () => new Response('not found\n', { status: 404, headers: { 'Cache-Control': 'no-store' } }),
-  )
+  app.notFound(() => new Response('not found\n', { status: 404, headers: NO_STORE }))
   app.onError((error, c) => {
     const status = error instanceof AuthError ? STATUS[error.code] : 500
     const raw = c.env.incoming

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { NodeEnv } from './routes/node-env.ts'
 
@@ -26,7 +26,7 @@ const LIMITS: ServerOptions = {
 /** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
 export async function listen(app: Hono<NodeEnv>, host: string, port: number): Promise<Listener> {
   let isDraining = false
-  const answer = getRequestListener(app.fetch)
+  const answer = getRequestListener(app.fetch, { errorHandler: answerUnreadable })
   const listener: RequestListener = (incoming, outgoing) => {
     if (isDraining) outgoing.shouldKeepAlive = false
     answer(incoming, outgoing).catch(() => {
@@ -41,14 +41,18 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
     port: (server.address() as AddressInfo).port,
     startDraining() {
       isDraining = true
-      server.closeIdleConnections()
     },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        server.closeIdleConnections()
       }),
   }
+}
+
+/** A request that has no form to be routed, such as one with a broken `Host`. */
+function answerUnreadable(error: unknown): Response {
+  const status = error instanceof RequestError ? 400 : 500
+  return new Response(null, { status, headers: { 'Cache-Control': 'no-store' } })
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {

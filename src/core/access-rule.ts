@@ -1,7 +1,7 @@
 import type { ForwardedRequest } from './forwarded-request.ts'
 import type { Identity } from './identity.ts'
 import type { PathPattern } from './path-pattern.ts'
-import { isUnambiguous, pathReadings } from './path-readings.ts'
+import { isUnambiguous } from './path-readings.ts'
 import { type HostPattern, matchesHost, parseHost } from './site.ts'
 
 /** One rule, compiled. An absent condition matches everything. */
@@ -28,27 +28,39 @@ export interface Access {
   permits(identity: Identity): boolean
 }
 
+/** Finds what a request needs. */
+export type AccessFinder = (request: ForwardedRequest) => Access
+
 /**
- * Finds what a request needs. The first matching rule wins, once for every way its path may be read, and all
- * rules found must be met: an ambiguous path can only lose access (threats A15-A19). No rule = denied.
+ * The first matching rule wins, once for every way the path may be read, and all rules found must be met: an
+ * ambiguous path can only lose access, and no public rule matches it at all (threats A15-A19). No rule = denied.
  */
-export function findAccess(rules: readonly AccessRule[], request: ForwardedRequest): Access {
-  const readings = pathReadings(request.path)
-  const found = new Set(
-    readings.map((path, index) => rules.find((rule) => matches(rule, request, path, index > 0))),
-  )
-  const applying = [...found]
-  if (applying.some((rule) => rule === undefined || rule.access === 'deny')) return DENIED
-  const asked = applying.filter((rule) => rule !== undefined)
-  const isPublic = asked.every((rule) => rule.access === 'public') && isUnambiguous(request.path)
-  return {
-    kind: isPublic ? 'public' : 'signed-in',
-    passesPreflight: asked.every((rule) => rule.passesPreflight),
-    permits: (identity) => asked.every((rule) => isAllowed(rule.allowed, identity)),
+export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
+  const alone = new Map(rules.map((rule) => [rule, combine([rule])]))
+  return (request) => {
+    const isClear = request.readings.length === 1 || isUnambiguous(request.path)
+    const found = request.readings.map((path, index) =>
+      rules.find(
+        (rule) => (isClear || rule.access !== 'public') && matches(rule, request, path, index > 0),
+      ),
+    )
+    const [only] = found
+    if (found.length > 1 || only === undefined) return combine(found)
+    return alone.get(only) ?? DENIED
   }
 }
 
 const DENIED: Access = { kind: 'deny', passesPreflight: false, permits: () => false }
+
+function combine(found: readonly (AccessRule | undefined)[]): Access {
+  const rules = found.filter((rule) => rule !== undefined)
+  if (rules.length < found.length || rules.some((rule) => rule.access === 'deny')) return DENIED
+  return {
+    kind: rules.every((rule) => rule.access === 'public') ? 'public' : 'signed-in',
+    passesPreflight: rules.every((rule) => rule.passesPreflight),
+    permits: (identity) => rules.every((rule) => isAllowed(rule.allowed, identity)),
+  }
+}
 
 function matches(
   rule: AccessRule,

@@ -28,9 +28,12 @@ export function pathReadings(path: string): readonly string[] {
   return [...readings]
 }
 
-/** Whether any reading of the path lies at or below `base` (a lower-case prefix without a final slash). */
-export function isUnder(base: string, path: string): boolean {
-  return pathReadings(path).some((reading) => reading === base || reading.startsWith(`${base}/`))
+/** Whether any reading lies at or below `base` (a lower-case prefix without a final slash). */
+export function isUnder(base: string, readings: readonly string[]): boolean {
+  return readings.some(
+    (reading) =>
+      reading.startsWith(base) && (reading.length === base.length || reading[base.length] === '/'),
+  )
 }
 
 function addNormalForms(readings: Set<string>, decoded: string): void {

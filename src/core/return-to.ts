@@ -1,4 +1,4 @@
-import { isUnder } from './path-readings.ts'
+import { isUnder, pathReadings } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
 const MAX_LENGTH = 2048
@@ -25,7 +25,7 @@ export function parseReturnTo(
   if (rd.length === 0 || rd.length > MAX_LENGTH || FORBIDDEN.test(rd)) return undefined
   const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
   if (!url || url.pathname.startsWith('//')) return undefined
-  return isUnder(basePath, url.pathname) ? `${url.origin}/` : url.href
+  return isUnder(basePath, pathReadings(url.pathname)) ? `${url.origin}/` : url.href
 }
 
 function parseRelative(rd: string, self: Site): URL | undefined {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { type AccessRule, findAccess } from '../core/access-rule.ts'
+import { type AccessRule, createAccessFinder } from '../core/access-rule.ts'
 import { withoutCookies } from '../core/cookie-header.ts'
 import {
   decide,
@@ -52,20 +52,21 @@ interface Answer {
 
 /** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes nothing. */
 export function createCheck(options: CheckOptions) {
-  const { sites, rules, basePath, cookies, sessions, denials, metrics } = options
+  const { sites, basePath, cookies, sessions, denials, metrics } = options
   const findAlias = createAliasCheck(options.headers.map(({ name }) => name))
+  const findAccess = createAccessFinder(options.rules)
   const allow = createAllow(options)
 
   function check(raw: IncomingMessage): Answer | Promise<Answer> {
     refuseStrangers(raw)
     const request = parseForwardedRequest(raw, sites)
-    if (isUnder(basePath, request.path)) {
+    if (isUnder(basePath, request.readings)) {
       throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
         isPublic: true,
       })
     }
     const requestClass = classify(raw, request.method, request.isWebSocketScheme)
-    const access = findAccess(rules, request)
+    const access = findAccess(request)
     const answer = (evidence: Evidence, source: CheckSource): Answer =>
       render(decide(access, requestClass, evidence), source, request, requestClass, raw)
 

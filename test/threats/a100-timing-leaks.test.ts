@@ -1,0 +1,187 @@
+import { Agent, request } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+
+let party: RelyingParty
+let agent: Agent
+/** `v1.<id>.<secret>` of a session that is there, and of one that has been ended. */
+let present: readonly string[]
+let ended: readonly string[]
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+  agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  present = cookieOf((await party.attempt()).browser)
+  const { browser } = await party.attempt('bob')
+  ended = cookieOf(browser)
+  await browser.post(`${APP}/oauth2/logout`)
+})
+afterAll(async () => {
+  agent.destroy()
+  await party[Symbol.asyncDispose]()
+})
+
+const cookieOf = (browser: Awaited<ReturnType<RelyingParty['attempt']>>['browser']) => {
+  const value = browser.cookies.find('__Host-vestibule')?.value
+  if (!value) throw new Error('there is no session cookie')
+  return value.split('.')
+}
+
+const SAMPLES = 1500
+/** Two thousand requests over loopback differ by some percent by themselves; a comparison that leaks differs by far less than a lookup that does other work. */
+const LARGEST_DIFFERENCE = 0.3
+
+const askMs = (options: {
+  readonly port: number
+  readonly method?: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}): Promise<{ readonly ms: number; readonly status: number }> =>
+  new Promise((resolve, reject) => {
+    const { body, ...how } = options
+    const startedAtMs = performance.now()
+    request({ host: '127.0.0.1', agent, ...how })
+      .on('response', (answer) =>
+        answer.resume().on('end', () => {
+          resolve({ ms: performance.now() - startedAtMs, status: answer.statusCode ?? 0 })
+        }),
+      )
+      .on('error', reject)
+      .end(body)
+  })
+
+const medianOf = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+/** Takes the classes in turn, so that whatever else the machine does falls on all of them. */
+const compare = async (
+  title: string,
+  classes: Readonly<Record<string, () => Promise<{ ms: number; status: number }>>>,
+  samples = SAMPLES,
+) => {
+  const names = Object.keys(classes)
+  const times = new Map(names.map((name) => [name, [] as number[]]))
+  const statuses = new Set<number>()
+  for (let round = 0; round < samples + 100; round += 1) {
+    for (const name of round % 2 ? names : names.toReversed()) {
+      const { ms, status } = await (
+        classes[name] as () => Promise<{ ms: number; status: number }>
+      )()
+      statuses.add(status)
+      if (round >= 100) times.get(name)?.push(ms)
+    }
+  }
+  const medians = names.map((name) => medianOf(times.get(name) ?? []))
+  const difference = (Math.max(...medians) - Math.min(...medians)) / Math.min(...medians)
+  const figures = names.map((name, at) => `${name} ${medians[at]?.toFixed(3)} ms`).join(', ')
+  console.log(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %`)
+  return { difference, statuses: [...statuses] }
+}
+
+const FORWARDED = {
+  'X-Forwarded-Method': 'GET',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'app.example.com',
+  'X-Forwarded-Uri': '/',
+  'X-Forwarded-For': '203.0.113.7',
+  'Sec-Fetch-Mode': 'cors',
+}
+
+const check = (id: string, secret: string) =>
+  askMs({
+    port: party.vestibule.internalPort,
+    path: '/auth',
+    headers: { ...FORWARDED, Cookie: `__Host-vestibule=v1.${id}.${secret}` },
+  })
+
+const other = (text: string, at: number): string => {
+  const index = at < 0 ? text.length + at : at
+  return text.slice(0, index) + (text[index] === 'A' ? 'B' : 'A') + text.slice(index + 1)
+}
+
+describe('A100 timing leaks', () => {
+  test('an unknown session and an ended one are denied alike', async () => {
+    const [, id = '', secret = ''] = ended
+    const { difference, statuses } = await compare('check', {
+      unknown: () => check(other(id, 3), secret),
+      ended: () => check(id, secret),
+    })
+    expect(statuses).toEqual([401])
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+  })
+
+  test('a wrong secret takes as long wherever it is wrong', async () => {
+    const [, id = '', secret = ''] = present
+    const { difference, statuses } = await compare('secret', {
+      first: () => check(id, other(secret, 0)),
+      last: () => check(id, other(secret, -2)),
+    })
+    expect(statuses).toEqual([401])
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+  })
+
+  test('a wrong secret takes as long also while the right one is in memory', async () => {
+    const [, id = '', secret = ''] = present
+    const warm = async (text: string) => {
+      expect((await check(id, secret)).status).toBe(200)
+      return check(id, text)
+    }
+    const { difference, statuses } = await compare('secret beside L1', {
+      first: () => warm(other(secret, 0)),
+      last: () => warm(other(secret, -2)),
+    })
+    expect(statuses).toEqual([401])
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+  })
+
+  test('a wrong state takes as long wherever it is wrong', async () => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    const url = new URL(callbackUrl)
+    const state = url.searchParams.get('state') ?? ''
+    const Cookie = browser.cookies.header(url) ?? ''
+    const callback = (wrong: string) => {
+      url.searchParams.set('state', wrong)
+      const headers = { Host: url.host, Cookie, Accept: 'text/html' }
+      const path = url.pathname + url.search
+      return askMs({ port: party.vestibule.publicPort, path, headers })
+    }
+    const { difference, statuses } = await compare(
+      'state',
+      {
+        'in the text': () => callback(other(state, 40)),
+        'in the tag': () => callback(other(state, -4)),
+      },
+      500,
+    )
+    expect(statuses).toEqual([400])
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+  })
+
+  test('a wrong token of the sign-out takes as long wherever it is wrong', async () => {
+    const value = present.join('.')
+    const headers = { Host: 'app.example.com', Cookie: `__Host-vestibule=${value}` }
+    const { publicPort } = party.vestibule
+    const page = await party.vestibule.visitor().get(`${APP}/oauth2/logout`, { headers })
+    const token = /name="token" value="([^"]+)"/.exec(page.body)?.[1] ?? ''
+    expect(token).toHaveLength(43)
+    const logout = (wrong: string) =>
+      askMs({
+        port: publicPort,
+        method: 'POST',
+        path: '/oauth2/logout',
+        headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: `token=${wrong}`,
+      })
+    const { difference, statuses } = await compare(
+      'sign-out',
+      { first: () => logout(other(token, 0)), last: () => logout(other(token, -2)) },
+      500,
+    )
+    // The question again: the session goes on.
+    expect(statuses).toEqual([200])
+    expect((await check(present[1] ?? '', present[2] ?? '')).status).toBe(200)
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})
