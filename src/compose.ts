@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
 import type { Config } from './config.ts'
-import { type IdentityOptions, lacksClaims } from './core/identity.ts'
+import { ACCESS_TOKEN_HEADER, type IdentityOptions, lacksClaims } from './core/identity.ts'
 import { createSites, patternOf } from './core/site.ts'
 import { connectProvider, type ProviderConnection } from './oidc/provider.ts'
 import { createSignIn } from './oidc/sign-in.ts'
 import { createAddresses } from './routes/addresses.ts'
+import { createAllow } from './routes/allow.ts'
 import { createCallback } from './routes/callback.ts'
 import { createCheck } from './routes/check.ts'
 import { createCookies } from './routes/cookies.ts'
@@ -45,41 +46,31 @@ export interface ServiceOptions {
   readonly now?: () => number
 }
 
+const KEY_PREFIX = 'vestibule:'
 const EPHEMERAL_KEY_BYTES = 32
-/** A session opened a moment ago is served from memory for this long. */
-const OPENED_MAX_AGE_MS = 5000
+
+/** The L1: how many opened sessions are kept, how large, and for how long one is served. */
+const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024, maxAgeMs: 5000 }
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
 export function composeService(options: ServiceOptions): Service {
-  const { config, log, now = Date.now } = options
-  const { settings, publicSite, rules } = config
-  const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
-  const sites = createSites(config.hosts)
-  const knownSites = createSites(
-    publicSite ? [...config.hosts, patternOf(publicSite)] : config.hosts,
-  )
-  const returnTo = { sites: knownSites, basePath: settings.BASE_PATH }
-  const identity: IdentityOptions = {
-    groupsClaim: settings.OIDC_GROUPS_CLAIM,
-    trustEmail: settings.OIDC_TRUST_EMAIL,
-    headers: config.identityHeaders,
+  const parts = createParts(options)
+  return {
+    publicApp: composePublicApp(options, parts),
+    internalApp: composeInternalApp(options, parts),
+    ring: parts.ring,
+    provider: parts.provider,
   }
-  const realmOf = (host: string) => settings.COOKIE_DOMAIN ?? host
+}
 
-  const provider = connectConfiguredProvider(options)
-  const signIn = createSignIn({
-    connection: provider,
-    clientId: settings.OIDC_CLIENT_ID,
-    scopes: settings.OIDC_SCOPES,
-    userInfo: settings.OIDC_USERINFO,
-    needsMore: (claims) => lacksClaims(claims, identity),
-  })
+type Parts = ReturnType<typeof createParts>
 
-  const opened = createOpenedSessions({
-    maxEntries: 20_000,
-    maxBytes: 64 * 1024 * 1024,
-    maxAgeMs: OPENED_MAX_AGE_MS,
-  })
+/** What both listeners share. */
+function createParts({ config, log, now = Date.now }: ServiceOptions) {
+  const { settings, publicSite, hosts } = config
+  const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
+  const provider = connectConfiguredProvider(config, log)
+  const opened = createOpenedSessions(OPENED)
   const metrics = createMetrics({
     openedSessions: () => opened.size,
     isProviderDiscovered: () => provider.isDiscovered,
@@ -88,7 +79,7 @@ export function composeService(options: ServiceOptions): Service {
     store: createMemoryStore(),
     ring,
     opened,
-    keyPrefix: 'vestibule:',
+    keyPrefix: KEY_PREFIX,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     maxAgeMs: settings.SESSION_MAX_AGE * 1000,
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
@@ -97,37 +88,41 @@ export function composeService(options: ServiceOptions): Service {
     onExtendFailure: () =>
       log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
   })
-
-  const addresses = createAddresses({
-    basePath: settings.BASE_PATH,
-    publicSite,
-    hosts: config.hosts,
-  })
+  const addresses = createAddresses({ basePath: settings.BASE_PATH, publicSite, hosts })
   const cookies = createCookies({
     name: settings.COOKIE_NAME,
     domain: settings.COOKIE_DOMAIN,
     sameSite: settings.COOKIE_SAMESITE,
     sessionMaxAgeSeconds: settings.SESSION_MAX_AGE,
   })
+  const protectedSites = createSites(hosts)
+  const knownSites = createSites(publicSite ? [...hosts, patternOf(publicSite)] : hosts)
+  const returnTo = { sites: knownSites, basePath: settings.BASE_PATH }
+  const realmOf = (host: string) => settings.COOKIE_DOMAIN ?? host
   const writePage = createPageWriter(() => provider.origins())
-  const shared = {
-    addresses,
-    cookies,
-    returnTo,
-    sessions,
-    signIn,
-    writePage,
-    log,
-    metrics,
-    now,
-    realmOf,
-  }
-  const transactions = createLoginTransactions(ring, now)
-  const refuse = createRefusals(shared)
-  const logout = createLogout({ ...shared, sites: knownSites, connection: provider, ring })
+  const refuse = createRefusals({ addresses, writePage, log, metrics })
+  const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
+  return { ...local, ring, provider, metrics, sessions, writePage, refuse, log, now }
+}
 
+function composePublicApp({ config: { settings, identityHeaders } }: ServiceOptions, parts: Parts) {
+  const { ring, provider, metrics, knownSites, refuse, now } = parts
+  const identity: IdentityOptions = {
+    groupsClaim: settings.OIDC_GROUPS_CLAIM,
+    trustEmail: settings.OIDC_TRUST_EMAIL,
+    headers: identityHeaders,
+  }
+  const signIn = createSignIn({
+    connection: provider,
+    clientId: settings.OIDC_CLIENT_ID,
+    scopes: settings.OIDC_SCOPES,
+    userInfo: settings.OIDC_USERINFO,
+    needsMore: (claims) => lacksClaims(claims, identity),
+  })
+  const transactions = createLoginTransactions(ring, now)
   const redeem = createRedemption({
-    ...shared,
+    ...parts,
+    signIn,
     oneTimeKeys: createMemoryOneTimeKeys(),
     identity,
     clientId: settings.OIDC_CLIENT_ID,
@@ -135,37 +130,34 @@ export function composeService(options: ServiceOptions): Service {
     detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
     onReplay: (kind) => metrics.replayRefused(kind),
   })
+  const needsContinuePage = settings.COOKIE_SAMESITE === 'strict'
+  const routes = {
+    login: createLogin({ ...parts, signIn, transactions }),
+    callback: createCallback({ ...parts, transactions, redeem, needsContinuePage }),
+    ...createLogout({ ...parts, signIn }),
+    me: createMe(parts),
+  }
+  return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
+}
 
-  const publicApp = createPublicApp(
-    {
-      login: createLogin({ ...shared, transactions }),
-      callback: createCallback({
-        ...shared,
-        transactions,
-        redeem,
-        needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
-      }),
-      confirmLogout: logout.confirm,
-      logout: logout.logout,
-      signedOut: logout.signedOut,
-      me: createMe(shared),
-    },
-    settings.BASE_PATH,
-    knownSites,
-    refuse,
-  )
+function composeInternalApp(options: ServiceOptions, parts: Parts) {
+  const { settings, rules, identityHeaders } = options.config
+  const { provider, metrics, refuse } = parts
+  const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const check = createCheck({
-    ...shared,
-    sites,
+    ...parts,
     rules,
     basePath: settings.BASE_PATH,
     isTrustedPeer: createPeerCheck(settings.TRUSTED_PROXIES),
-    headers: config.identityHeaders,
-    headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
-    refusesAliases: settings.ALIAS_HEADERS === 'reject',
-    passesAccessToken: settings.PASS_ACCESS_TOKEN,
-    passesAuthorization: settings.PASS_AUTHORIZATION,
-    denials: createDenials(shared),
+    guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
+    allow: createAllow({
+      ...parts,
+      headers: identityHeaders,
+      headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
+      passesAccessToken: settings.PASS_ACCESS_TOKEN,
+      passesAuthorization: settings.PASS_AUTHORIZATION,
+    }),
+    denials: createDenials(parts),
   })
   const health = createHealth({
     isReady: options.isAccepting,
@@ -173,14 +165,10 @@ export function composeService(options: ServiceOptions): Service {
     isProviderDiscovered: () => provider.isDiscovered,
     version: options.version,
   })
-  const internalApp = createInternalApp({ check, ...health }, metrics.registry, refuse)
-  return { publicApp, internalApp, ring, provider }
+  return createInternalApp({ check, ...health }, metrics.registry, refuse)
 }
 
-function connectConfiguredProvider({
-  config: { settings },
-  log,
-}: ServiceOptions): ProviderConnection {
+function connectConfiguredProvider({ settings }: Config, log: Log): ProviderConnection {
   const secret = settings.OIDC_CLIENT_SECRET
   return connectProvider({
     issuerUrl: settings.OIDC_ISSUER_URL,
@@ -188,22 +176,18 @@ function connectConfiguredProvider({
     ...(secret !== undefined && { clientSecret: secret }),
     tokenEndpointAuthMethod:
       settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD ?? (secret ? 'client_secret_basic' : 'none'),
-    onDiscovery(failure) {
-      if (failure === undefined)
-        log.info({ event: 'provider_discovered' }, 'the provider has been discovered')
-      else
-        log.warn(
-          { event: 'provider_discovery_failed', reason: reasonOf(failure) },
-          'the provider could not be discovered; trying again',
-        )
-    },
+    onDiscovered: () => log.info({ event: 'provider_discovered' }, 'the provider is discovered'),
+    onDiscoveryFailed: (cause) =>
+      log.warn(
+        { event: 'provider_discovery_failed', reason: reasonOf(cause) },
+        'the provider could not be discovered; trying again',
+      ),
   })
 }
 
 /** A `TypeError` of ours says what to change; of anything else only the kind is logged. */
-function reasonOf(failure: unknown): string {
-  if (failure instanceof TypeError && failure.cause === undefined) return failure.message
-  return failure instanceof Error
-    ? `${failure.name} ${'code' in failure ? String(failure.code) : ''}`.trim()
-    : 'unknown'
+function reasonOf(cause: unknown): string {
+  if (cause instanceof TypeError && cause.cause === undefined) return cause.message
+  if (!(cause instanceof Error)) return typeof cause
+  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
 }

@@ -36,6 +36,9 @@ export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
   { name: 'X-Auth-Request-Groups', claim: 'groups' },
 ]
 
+/** Given with `PASS_ACCESS_TOKEN`, and guarded always: apps may read it whether or not it is given. */
+export const ACCESS_TOKEN_HEADER = 'X-Auth-Request-Access-Token'
+
 /** Claims as a provider sends them, not yet trusted to have any form. */
 export type Claims = Readonly<Record<string, unknown>>
 

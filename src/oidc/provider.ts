@@ -9,7 +9,8 @@ export interface ProviderOptions {
   readonly clientId: string
   readonly clientSecret?: string
   readonly tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
-  readonly onDiscovery: (failure?: unknown) => void
+  readonly onDiscovered: () => void
+  readonly onDiscoveryFailed: (cause: unknown) => void
 }
 
 /** The provider's metadata, had when it is there; waiting for it never stops the service (fault F30). */
@@ -44,11 +45,11 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
       .then((found) => {
         configuration = found
         failures = 0
-        options.onDiscovery()
+        options.onDiscovered()
       })
       .catch((cause: unknown) => {
         failures++
-        options.onDiscovery(cause)
+        options.onDiscoveryFailed(cause)
       })
       .finally(() => {
         attempt = undefined

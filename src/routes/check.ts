@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { type AccessRule, createAccessFinder } from '../core/access-rule.ts'
-import { withoutCookies } from '../core/cookie-header.ts'
 import {
   decide,
   type Evidence,
@@ -13,35 +12,31 @@ import {
   type ForwardedRequest,
   parseForwardedRequest,
 } from '../core/forwarded-request.ts'
-import { type IdentityHeader, identityHeaders } from '../core/identity.ts'
 import { isUnder } from '../core/path-readings.ts'
 import { classify, type RequestClass } from '../core/request-class.ts'
-import type { Session } from '../core/session.ts'
 import type { Sites } from '../core/site.ts'
 import { AuthError } from '../errors.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { CheckOutcome, CheckSource, Metrics } from '../telemetry/metrics.ts'
+import type { Allow } from './allow.ts'
 import type { Cookies } from './cookies.ts'
 import type { Denials } from './denials.ts'
 import type { NodeContext } from './node-env.ts'
 import type { PeerCheck } from './trusted-peers.ts'
 
 export interface CheckOptions {
-  readonly sites: Sites
+  readonly protectedSites: Sites
   readonly rules: readonly AccessRule[]
   readonly basePath: string
   readonly cookies: Cookies
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
   readonly isTrustedPeer: PeerCheck
-  readonly headers: readonly IdentityHeader[]
-  readonly headersMaxBytes: number
-  readonly refusesAliases: boolean
-  readonly passesAccessToken: boolean
-  readonly passesAuthorization: boolean
+  /** Header names of which no other spelling is let through; none to let all through. */
+  readonly guardedNames: readonly string[]
+  readonly allow: Allow
   readonly denials: Denials
   readonly metrics: Metrics
-  readonly now: () => number
 }
 
 interface Answer {
@@ -52,14 +47,13 @@ interface Answer {
 
 /** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes nothing. */
 export function createCheck(options: CheckOptions) {
-  const { sites, basePath, cookies, sessions, denials, metrics } = options
-  const findAlias = createAliasCheck(options.headers.map(({ name }) => name))
+  const { protectedSites, basePath, cookies, sessions, allow, denials, metrics } = options
+  const findAlias = createAliasCheck(options.guardedNames)
   const findAccess = createAccessFinder(options.rules)
-  const allow = createAllow(options)
 
   function check(raw: IncomingMessage): Answer | Promise<Answer> {
     refuseStrangers(raw)
-    const request = parseForwardedRequest(raw, sites)
+    const request = parseForwardedRequest(raw, protectedSites)
     if (isUnder(basePath, request.readings)) {
       throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
         isPublic: true,
@@ -70,7 +64,10 @@ export function createCheck(options: CheckOptions) {
     const answer = (evidence: Evidence, source: CheckSource): Answer =>
       render(decide(access, requestClass, evidence), source, request, requestClass, raw)
 
-    if (requestClass === 'websocket' && isForeignOrigin(raw.headers.origin, request, sites)) {
+    if (
+      requestClass === 'websocket' &&
+      isForeignOrigin(raw.headers.origin, request, protectedSites)
+    ) {
       throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
     }
     if (!needsEvidence(access, requestClass)) return answer({ kind: 'none' }, 'rule')
@@ -94,7 +91,7 @@ export function createCheck(options: CheckOptions) {
         isPublic: true,
       })
     }
-    const alias = options.refusesAliases ? findAlias(raw) : undefined
+    const alias = findAlias(raw)
     if (alias !== undefined) {
       throw new AuthError(
         'alias_header',
@@ -154,47 +151,6 @@ export function createCheck(options: CheckOptions) {
       return answer instanceof Promise ? answer.then(settle).catch(fail) : settle(answer)
     } catch (error) {
       return fail(error)
-    }
-  }
-}
-
-/** Makes the one function that can answer 200. */
-function createAllow(options: CheckOptions) {
-  const { headers, headersMaxBytes, cookies } = options
-  const addTokens = createTokenHeaders(options)
-  const nobody = identityAnswer(undefined)
-  const issued = new WeakMap<Session, HeaderValues>()
-
-  function identityAnswer(session: Session | undefined): HeaderValues {
-    return {
-      ...identityHeaders(session?.identity, headers, headersMaxBytes),
-      'Content-Length': '0',
-    }
-  }
-
-  return function allow(session: Session | undefined, raw: IncomingMessage): Response {
-    const identity = session ? issued.getOrInsertComputed(session, identityAnswer) : nobody
-    const answer = addTokens ? addTokens(identity, session) : identity
-    const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
-    return new Response(null, {
-      status: 200,
-      headers: cookie === undefined ? answer : { ...answer, Cookie: cookie },
-    })
-  }
-}
-
-type HeaderValues = Readonly<Record<string, string>>
-
-/** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
-function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: CheckOptions) {
-  if (!passesAccessToken && !passesAuthorization) return undefined
-  return (identity: HeaderValues, session: Session | undefined): HeaderValues => {
-    const { value = '', expiresAt = Number.POSITIVE_INFINITY } = session?.accessToken ?? {}
-    const token = expiresAt > now() ? value : ''
-    return {
-      ...identity,
-      ...(passesAccessToken && { 'X-Auth-Request-Access-Token': token }),
-      ...(passesAuthorization && token !== '' && { Authorization: `Bearer ${token}` }),
     }
   }
 }

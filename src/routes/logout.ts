@@ -17,10 +17,10 @@ import type { PageWriter } from './pages/write.ts'
 export interface LogoutOptions {
   readonly addresses: Addresses
   readonly cookies: Cookies
-  readonly sites: Sites
+  readonly knownSites: Sites
   readonly sessions: Sessions
   readonly signIn: SignIn
-  readonly connection: ProviderConnection
+  readonly provider: ProviderConnection
   readonly ring: KeyRing
   readonly realmOf: (host: string) => string
   readonly writePage: PageWriter
@@ -32,7 +32,7 @@ export interface LogoutOptions {
 export function createLogout(options: LogoutOptions) {
   const { addresses, cookies, sessions, signIn, writePage, log, metrics } = options
 
-  async function confirm(c: NodeContext): Promise<Response> {
+  async function confirmLogout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
     const page = confirmSignOutPage(addresses.logout(site), confirmToken(presented(c)))
     return writePage(200, page, requestIdOf(c.env.incoming))
@@ -41,7 +41,7 @@ export function createLogout(options: LogoutOptions) {
   async function logout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
     const credential = presented(c)
-    if (!(await isIntended(c, credential))) return confirm(c)
+    if (!(await isIntended(c, credential))) return confirmLogout(c)
     const next = credential && (await end(c, site, credential))
     const cleared = cookies.clearSession(site).map((header) => ['Set-Cookie', header] as const)
     return redirect(303, next ?? addresses.signedOut(site), cleared)
@@ -77,7 +77,7 @@ export function createLogout(options: LogoutOptions) {
       },
       'signed out',
     )
-    if (!options.connection.isDiscovered) return undefined
+    if (!options.provider.isDiscovered) return undefined
     const url = await signIn.endSessionUrl(tokens?.idToken, addresses.signedOut(site))
     return url?.href
   }
@@ -97,7 +97,7 @@ export function createLogout(options: LogoutOptions) {
     const url = URL.parse(origin)
     if (!url) return false
     const home = addresses.home(site)
-    return origin === home.origin || options.sites.find(url.host)?.origin === url.origin
+    return origin === home.origin || options.knownSites.find(url.host)?.origin === url.origin
   }
 
   /** Only somebody who sees the page made for this very session knows it. */
@@ -113,7 +113,7 @@ export function createLogout(options: LogoutOptions) {
     return credential === 'ambiguous' ? undefined : credential
   }
 
-  return { confirm, logout, signedOut }
+  return { confirmLogout, logout, signedOut }
 }
 
 function isEqual(given: string, expected: string): boolean {

@@ -28,7 +28,7 @@ const cookieOf = (browser: Awaited<ReturnType<RelyingParty['attempt']>>['browser
 }
 
 const SAMPLES = 1500
-/** Two thousand requests over loopback differ by some percent by themselves; a comparison that leaks differs by far less than a lookup that does other work. */
+/** Generous, since the machine has other work too; a look-up of another kind would show, and so would a comparison of many steps. */
 const LARGEST_DIFFERENCE = 0.3
 
 const askMs = (options: {

@@ -39,6 +39,9 @@ const checkText = (further: readonly string[] = [], requestLine = 'GET /auth HTT
     '\r\n',
   )
 
+/** Saves the wait for an answer that may still come. */
+const CLOSE = 'Connection: close'
+
 const statusesOf = (answer: string): readonly number[] =>
   [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
 

@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startProcess } from '../../demo/process.ts'
+import { ConfigError, loadConfig } from '../../src/config.ts'
+import { createKeyRing } from '../../src/seal.ts'
+
+const base = {
+  HOST: '127.0.0.1',
+  PORT: '0',
+  INTERNAL_PORT: '0',
+  PROTECTED_HOSTS: 'app.example.com',
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: 'http://127.0.0.1:9',
+  OIDC_CLIENT_ID: 'vestibule',
+  OIDC_CLIENT_SECRET: 'the-client-secret-nobody-prints',
+}
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-a101-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** The message of a start that is refused; nothing when the configuration is taken. */
+const refusalOf = (settings: Readonly<Record<string, string>>): string | undefined => {
+  try {
+    loadConfig({ ...base, ...settings })
+    return undefined
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+}
+
+const run = async (command: string, settings: Readonly<Record<string, string>>) => {
+  const running = startProcess(process.execPath, ['src/main.ts', command], {
+    env: { PATH: process.env['PATH'] ?? '', ...base, ...settings },
+  })
+  const timer = setTimeout(() => running.child.kill('SIGKILL'), 8_000)
+  const code = await running.exited.finally(() => clearTimeout(timer))
+  return { code, output: running.output() }
+}
+
+const strong = () => randomBytes(32)
+
+const weak: readonly (readonly [string, string])[] = [
+  ['eight characters', 'hunter2!'],
+  ['eight letters', 'changeme'],
+  ['a placeholder', 'CHANGE_ME_PLEASE'],
+  ['a sentence', 'correct horse battery staple, and a few more words'],
+  ['16 bytes in hex', randomBytes(16).toString('hex')],
+  ['31 bytes in hex', randomBytes(31).toString('hex')],
+  ['31 bytes in base64', randomBytes(31).toString('base64')],
+  ['24 bytes in base64url', randomBytes(24).toString('base64url')],
+  ['hex of odd length', `${randomBytes(32).toString('hex')}a`],
+  ['hex of odd length, one digit short', randomBytes(33).toString('hex').slice(1)],
+  ['64 times the same digit', '0'.repeat(64)],
+  ['one byte over and over', 'ab'.repeat(32)],
+  ['a word over and over', 'changeme'.repeat(6)],
+  ['base64 of zeros', Buffer.alloc(32).toString('base64')],
+  ['base64 with a foreign character', `${strong().toString('base64').slice(0, -2)}!=`],
+  [
+    'base64 with a blank inside',
+    `${strong().toString('base64url').slice(0, 20)} ${strong().toString('base64url')}`,
+  ],
+  [
+    'base64 with padding inside',
+    `${randomBytes(16).toString('base64')}${randomBytes(16).toString('base64')}`,
+  ],
+  ['quotes that an env file keeps', `"${strong().toString('base64')}"`],
+  [
+    'a weak key behind a good one',
+    `${strong().toString('base64')},${randomBytes(8).toString('base64')}`,
+  ],
+  ['a weak key before a good one', `secret-secret,${strong().toString('base64')}`],
+  ['commas alone', ',,,'],
+]
+
+describe('A101 weak or shared secrets', () => {
+  test.for<[string, string]>([
+    ['base64', strong().toString('base64')],
+    ['base64 without padding', strong().toString('base64').replaceAll('=', '')],
+    ['base64url', strong().toString('base64url')],
+    ['hex', strong().toString('hex')],
+    ['hex in capitals', strong().toString('hex').toUpperCase()],
+    ['48 bytes', randomBytes(48).toString('base64')],
+    ['two keys', `${strong().toString('base64')},${strong().toString('hex')}`],
+    ['keys on lines', `${strong().toString('base64')}\n${strong().toString('base64url')}\n`],
+  ])('32 random bytes are taken: %s', ([, key], { expect }) => {
+    expect(refusalOf({ SESSION_ENCRYPTION_KEY: key })).toBeUndefined()
+  })
+
+  test.for(weak)(
+    'a start with a weak key is refused, without its value: %s',
+    ([, key], { expect }) => {
+      const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: key })
+      expect(refusal).toContain('SESSION_ENCRYPTION_KEY')
+      expect(refusal).toContain('openssl rand -base64 32')
+      for (const part of key.split(',').filter((each) => each.length >= 8)) {
+        expect(refusal).not.toContain(part)
+        expect(refusal).not.toContain(part.slice(0, 8))
+      }
+    },
+  )
+
+  test.for(weak)('a key file is held to the same: %s', async ([name, key], { expect }) => {
+    const path = join(folder, name.replaceAll(/[^a-z0-9]/g, '-'))
+    await writeFile(path, `${key}\n`)
+    const refusal = refusalOf({ SESSION_ENCRYPTION_KEY_FILE: path })
+    expect(refusal).toContain('SESSION_ENCRYPTION_KEY')
+    expect(refusal).not.toContain(key)
+  })
+
+  test.for<[string, string | undefined]>([
+    ['an empty file', ''],
+    ['a file of blanks', ' \n\t\n'],
+    ['no file', undefined],
+  ])('a key file without a key is refused: %s', async ([name, text], { expect }) => {
+    const path = join(folder, name.replaceAll(' ', '-'))
+    if (text !== undefined) await writeFile(path, text)
+    expect(refusalOf({ SESSION_ENCRYPTION_KEY_FILE: path })).toContain(
+      'SESSION_ENCRYPTION_KEY_FILE',
+    )
+  })
+
+  test('a key beside a key file is refused, with neither value', async () => {
+    const [one, two] = [strong().toString('base64'), strong().toString('base64')]
+    const path = join(folder, 'both')
+    await writeFile(path, two)
+    const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: one, SESSION_ENCRYPTION_KEY_FILE: path })
+    expect(refusal).toContain('both set')
+    expect(refusal).not.toContain(one)
+    expect(refusal).not.toContain(two)
+  })
+
+  test.for([
+    ['serve', 'a-short-secret'],
+    ['check-config', 'a-short-secret'],
+    ['serve', `${randomBytes(32).toString('hex')}a`],
+  ] as const)(
+    'vestibule %s ends with a code other than 0 and never prints the key',
+    async ([command, key], { expect }) => {
+      const { code, output } = await run(command, { SESSION_ENCRYPTION_KEY: key })
+      expect(code).toBe(1)
+      expect(output).toContain('SESSION_ENCRYPTION_KEY: key 1')
+      expect(output).not.toContain(key)
+      expect(output).not.toContain('listening')
+      expect(output).not.toMatch(/\n\s+at /)
+    },
+  )
+
+  test('check-config prints a good configuration without any secret in it', async () => {
+    const key = strong().toString('base64')
+    const { code, output } = await run('check-config', { SESSION_ENCRYPTION_KEY: key })
+    expect(code).toBe(0)
+    expect(output).toContain('SESSION_ENCRYPTION_KEY=***')
+    expect(output).toContain('OIDC_CLIENT_SECRET=***')
+    expect(output).not.toContain(key)
+    expect(output).not.toContain(base.OIDC_CLIENT_SECRET)
+  })
+
+  test('a refused setting elsewhere does not bring secrets into the message', () => {
+    const key = strong().toString('base64')
+    const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: key, PROTECTED_HOSTS: '', PORT: 'x' })
+    expect(refusal).toContain('PROTECTED_HOSTS')
+    expect(refusal).not.toContain(key)
+    expect(refusal).not.toContain(base.OIDC_CLIENT_SECRET)
+  })
+
+  test('one key serves every purpose with a key of its own', () => {
+    const key = strong()
+    const ring = createKeyRing([key])
+    const context = { purpose: 'session', name: 'a', realm: 'r', secret: 's' }
+    const sealed = ring.seal(Buffer.from('text'), context)
+    expect(ring.open(sealed, context)?.toString()).toBe('text')
+    for (const other of [
+      { purpose: 'login-state' },
+      { name: 'b' },
+      { realm: 'other' },
+      { secret: 't' },
+      { secret: '' },
+    ]) {
+      expect(ring.open(sealed, { ...context, ...other })).toBeUndefined()
+    }
+    const derived = ['logout-confirm', 'session', 'login-state'].map((purpose) =>
+      ring.derive(purpose).toString('hex'),
+    )
+    expect(new Set([...derived, key.toString('hex')]).size).toBe(4)
+    expect(sealed.includes(key.subarray(0, 8))).toBe(false)
+  })
+})

@@ -1,0 +1,287 @@
+import { request } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { raw } from '../support/visitor.ts'
+
+let party: RelyingParty
+let cookie: string
+
+beforeAll(async () => {
+  party = await startRelyingParty({ OIDC_USERINFO: 'always', IDENTITY_HEADERS: 'X-Team=team' })
+  cookie = (await party.attempt()).browser.cookies.header(new URL(APP)) ?? ''
+})
+afterEach(() => party.provider.reset())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const FORWARDED = [
+  'X-Forwarded-Method: GET',
+  'X-Forwarded-Proto: https',
+  'X-Forwarded-Host: app.example.com',
+  'X-Forwarded-Uri: /',
+  'X-Forwarded-For: 203.0.113.7',
+]
+
+const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1])
+
+/** Nothing of the inside: no stack, no path, no name of a class or module. */
+const INSIDE =
+  /\bat \S+ \(|\.ts:\d|node_modules|node:internal|TypeError|RangeError|SyntaxError|undefined|\[object/
+
+const expectGeneric = (text: string): void => {
+  expect(text).not.toMatch(INSIDE)
+}
+
+const BROKEN_HOSTS = [
+  'a b',
+  '[::1',
+  'a/b',
+  'user@app.example.com',
+  'app.example.com:99999999',
+  'app.example.com:',
+  'app.example.com:x',
+  'app.example.com\\evil.example',
+  'app.example.com#',
+  'app.example.com?',
+  '%61pp.example.com',
+  '%00',
+  '\xff\xfe',
+  '..',
+  ':',
+  'a'.repeat(5000),
+]
+
+describe('A102 internal errors', () => {
+  test.for(BROKEN_HOSTS)('a broken Host is refused by the public listener: %s', async (host) => {
+    const head = ['GET /oauth2/me HTTP/1.1', `Host: ${host}`, `Cookie: ${cookie}`, 'Connection: close', '', '']
+    const answer = await raw(party.vestibule.publicPort, head.join('\r\n'))
+    expect(statusOf(answer)).toBe(400)
+    expect(answer).not.toContain('alice')
+    expect(answer.toLowerCase()).toContain('cache-control: no-store')
+    expectGeneric(answer)
+  })
+
+  test.for(BROKEN_HOSTS)(
+    'and a check that carries one is refused or judged by its forwarded host: %s',
+    async (host) => {
+      const head = ['GET /auth HTTP/1.1', `Host: ${host}`, ...FORWARDED, 'Accept: */*', 'Connection: close', '', '']
+      const answer = await raw(party.vestibule.internalPort, head.join('\r\n'))
+      expect([400, 401]).toContain(statusOf(answer))
+      expect(answer.toLowerCase()).toContain('cache-control: no-store')
+      expectGeneric(answer)
+    },
+  )
+
+  test.for([
+    'http://evil.example/auth',
+    'http://[::1/auth',
+    '//auth',
+    '/auth/',
+    '/auth/..',
+    '/auth;a=b',
+    '/AUTH',
+    '/%61uth%00',
+    '/%',
+    '/%ff%fe',
+    '/auth%',
+    '/\\auth',
+    '/auth\\..\\livez',
+    'auth',
+    '*',
+    `/${'a/'.repeat(20_000)}`,
+    '/oauth2/login?rd=%',
+    '/oauth2/login?rd=%E0%A4%A',
+    '/oauth2/callback?state=%&code=%',
+    `/oauth2/callback?${'a&'.repeat(15_000)}`,
+    '/oauth2/../oauth2/%6d%65',
+    '/__proto__',
+    '/oauth2/constructor',
+  ])('a strange request target never gets a 2xx: %s', async (target) => {
+    const { publicPort, internalPort } = party.vestibule
+    for (const [port, host] of [
+      [publicPort, 'app.example.com'],
+      [internalPort, 'v'],
+    ] as const) {
+      const answer = await raw(
+        port,
+        `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
+      )
+      expect(statusOf(answer)).toBeGreaterThanOrEqual(300)
+      expectGeneric(answer)
+    }
+  })
+
+  test.for([
+    '=',
+    ';;;;',
+    '__Host-vestibule',
+    '__Host-vestibule=',
+    '__Host-vestibule=%E0%A4%A',
+    '__Host-vestibule="v1.a.b"',
+    `__Host-vestibule=v1.${'a'.repeat(30_000)}.b`,
+    `${'a=b; '.repeat(8000)}`,
+    '__Host-vestibule=v1.\xff.\xff',
+    '__Host-vestibule_login=v1.; __Host-vestibule_target=%',
+  ])('broken cookies are no session and no error: %s', async (Cookie) => {
+    expect((await party.vestibule.check({}, { Cookie })).status).toBe(302)
+    const browser = party.vestibule.visitor()
+    const login = await browser.get(`${APP}/oauth2/login?rd=/`, { headers: { Cookie } })
+    expect(login.status).toBe(302)
+    const callback = await browser.get(`${APP}/oauth2/callback?state=a&code=b`, {
+      headers: { Cookie },
+    })
+    expect(callback.status).toBe(400)
+    expectGeneric(callback.body)
+  })
+
+  test.for<[string, Readonly<Record<string, string>>, string]>([
+    ['multipart without a boundary', { 'Content-Type': 'multipart/form-data' }, 'x'],
+    ['multipart cut off', { 'Content-Type': 'multipart/form-data; boundary=b' }, '--b\r\nContent-'],
+    ['JSON', { 'Content-Type': 'application/json' }, '{"token":"x"}'],
+    ['broken JSON', { 'Content-Type': 'application/json' }, '{'],
+    ['an unknown type', { 'Content-Type': ';;;' }, 'token=x'],
+    [
+      'an unknown charset',
+      { 'Content-Type': 'application/x-www-form-urlencoded; charset=x' },
+      'a=b',
+    ],
+    [
+      'bytes that are no text',
+      { 'Content-Type': 'application/x-www-form-urlencoded' },
+      '%ff%fe%00',
+    ],
+    ['token as an object', { 'Content-Type': 'application/x-www-form-urlencoded' }, 'token[a]=b'],
+    ['many tokens', { 'Content-Type': 'application/x-www-form-urlencoded' }, 'token=a&token=b'],
+  ])('a body that is no form signs nobody out: %s', async ([, headers, body]) => {
+    const browser = party.vestibule.visitor()
+    const own = { Cookie: cookie, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }
+    const visit = await browser.request('POST', `${APP}/oauth2/logout`, {
+      body,
+      headers: { ...headers, ...own },
+    })
+    // The question, or a refusal; the sign-out itself would be a redirect, and 500 would be our fault.
+    expect([200, 400, 415]).toContain(visit.status)
+    expect(visit.setCookies).toEqual([])
+    expectGeneric(visit.body)
+    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test.for<[string, Endpoint, Behaviour]>([
+    ['tokens of other types', 'token', { rewrite: (body) => ({ ...body, access_token: 42 }) }],
+    [
+      'a refresh token that is a list',
+      'token',
+      { rewrite: (body) => ({ ...body, refresh_token: [] }) },
+    ],
+    ['a life that is text', 'token', { rewrite: (body) => ({ ...body, expires_in: 'soon' }) }],
+    ['a life that is negative', 'token', { rewrite: (body) => ({ ...body, expires_in: -5 }) }],
+    ['an unknown token type', 'token', { rewrite: (body) => ({ ...body, token_type: 'N_A' }) }],
+    ['no token type', 'token', { rewrite: (body) => ({ ...body, token_type: undefined }) }],
+    [
+      'null',
+      'token',
+      { status: 200, headers: { 'Content-Type': 'application/json' }, body: 'null' },
+    ],
+    [
+      'a number',
+      'token',
+      { status: 200, headers: { 'Content-Type': 'application/json' }, body: '1' },
+    ],
+    ['201', 'token', { status: 201, rewrite: (body) => body }],
+    ['204', 'token', { status: 204, body: '' }],
+    ['418', 'token', { status: 418, body: 'teapot' }],
+    ['no UserInfo', 'userinfo', faults.down],
+    ['UserInfo in HTML', 'userinfo', faults.html],
+    ['UserInfo cut off', 'userinfo', faults.truncatedJson],
+    ['UserInfo that is a list', 'userinfo', faults.notAnObject],
+    ['UserInfo that is empty', 'userinfo', faults.emptyObject],
+    ['UserInfo of 10 MB', 'userinfo', faults.tenMegabytes],
+    ['UserInfo of somebody else', 'userinfo', { rewrite: (body) => ({ ...body, sub: 'root' }) }],
+    [
+      'UserInfo that says 401',
+      'userinfo',
+      { status: 401, headers: { 'WWW-Authenticate': 'x' }, body: '' },
+    ],
+    ['keys that are no object', 'jwks', faults.notAnObject],
+  ])(
+    'a provider that answers nonsense makes no session: %s',
+    async ([, endpoint, behaviour], { expect }) => {
+      // A party of its own would hold no keys yet; here only the key set has to be asked for anew.
+      await using fresh = endpoint === 'jwks' ? await startRelyingParty() : undefined
+      const { provider, attempt } = fresh ?? party
+      provider.set(endpoint, behaviour)
+      const { answer, isSignedIn, browser } = await attempt()
+      expect(isSignedIn).toBe(false)
+      expect([400, 502, 503]).toContain(answer.status)
+      expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
+      expect(answer.body).toMatch(/Request [A-Za-z0-9-]{8,}/)
+      expectGeneric(answer.body)
+    },
+  )
+
+  test.for<[string, Readonly<Record<string, unknown>>]>([
+    ['line breaks and a header', { name: 'a\r\nSet-Cookie: evil=1\r\n\r\n<html>' }],
+    [
+      'NUL and other controls',
+      { name: '\0\x01\x1b[31m\x7f\x85', preferred_username: '\u2028\u2029' },
+    ],
+    ['half a surrogate', { name: '\ud800', preferred_username: '\udfff' }],
+    ['numbers', { name: 42, preferred_username: 1e400, team: Number.MAX_VALUE }],
+    ['objects', { name: { toString: 'x' }, groups: { a: ['b'] }, team: { constructor: 1 } }],
+    ['lists in lists', { groups: [['a'], [null], 7, { x: 1 }, '', 'ok'], team: [['x']] }],
+    ['null everywhere', { name: null, preferred_username: null, groups: null, email: null }],
+    ['true', { name: true, groups: true, team: false, email: true }],
+    ['an e-mail address that is a list', { email: ['root@example.com'], email_verified: true }],
+    ['blanks only', { name: '   ', preferred_username: '\t', groups: [' ', '\t'] }],
+    [
+      'every letter there is',
+      { name: String.fromCodePoint(0x1f468, 0x200d, 0x1f469, 0xfeff, 0x202e) },
+    ],
+  ])('claims of any form are written as headers or denied, never half: %s', async ([, claims]) => {
+    party.provider.tamperIdToken(claims)
+    party.provider.set('userinfo', { rewrite: ({ sub }) => ({ sub }) })
+    const { browser } = await party.attempt()
+    const own = browser.cookies.header(new URL(APP))
+    const check = await party.vestibule.check({}, { Cookie: own })
+    expect([200, 403]).toContain(check.status)
+    expect(check.setCookies.join()).not.toContain('evil')
+    expect(check.body).toBe('')
+    if (check.status === 200) expect(check.headers['x-auth-request-user']).toBe('alice')
+    expect((await browser.get(`${APP}/oauth2/me`)).status).toBe(200)
+  })
+
+  test('visitors who leave in the middle leave nothing behind', async () => {
+    party.provider.set('token', { delayMs: 150, rewrite: (body) => body })
+    const leaving = await Promise.all(Array.from({ length: 5 }, () => party.untilCallback()))
+    await Promise.all(
+      leaving.map(async ({ browser, callbackUrl }) => {
+        const signal = AbortSignal.timeout(50)
+        await browser.get(callbackUrl, { signal }).catch(() => undefined)
+      }),
+    )
+    for (let round = 0; round < 20; round += 1) {
+      const headers = { ...Object.fromEntries(FORWARDED.map((line) => line.split(': '))) }
+      const outgoing = request({
+        host: '127.0.0.1',
+        port: party.vestibule.internalPort,
+        path: '/auth',
+        headers,
+      })
+      outgoing.on('error', () => undefined).end(() => outgoing.destroy())
+    }
+    await wait(400)
+    party.provider.reset()
+    expect((await party.attempt()).isSignedIn).toBe(true)
+  })
+
+  test('nothing was left unhandled, every line is JSON, and the process is the one that started', async () => {
+    const { vestibule } = party
+    expect(vestibule.isAlive()).toBe(true)
+    const lines = vestibule.output().trimEnd().split('\n')
+    expect(lines).toHaveLength(vestibule.log().length)
+    const failures = vestibule.log().filter(({ event }) => event === 'unhandled_rejection')
+    expect(failures).toEqual([])
+    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+})
