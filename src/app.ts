@@ -6,6 +6,7 @@ import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode } from './errors.ts'
 import { answerWithoutEffect } from './routes/login.ts'
 import type { NodeContext, NodeEnv } from './routes/node-env.ts'
+import { plain } from './routes/plain.ts'
 import type { Refuse } from './routes/refusals.ts'
 
 /** The one table from error to status. */
@@ -47,7 +48,6 @@ export interface InternalRoutes {
 }
 
 const MAX_BODY_BYTES = 16 * 1024
-const NO_STORE = { 'Cache-Control': 'no-store' }
 
 /** What browsers reach, through a router for `BASE_PATH`. */
 export function createPublicApp(
@@ -69,13 +69,13 @@ export function createPublicApp(
     '/logout',
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
-      onError: () => new Response(null, { status: 413, headers: NO_STORE }),
+      onError: () => plain(413),
     }),
     routes.logout,
   )
   page.get('/signed-out', routes.signedOut)
   page.get('/me', routes.me)
-  app.get('/healthz', () => new Response('ok\n', { headers: NO_STORE }))
+  app.get('/healthz', () => plain(200, 'ok\n'))
   app.route(basePath, page)
   return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
 }
@@ -94,7 +94,7 @@ export function createInternalApp(
   app.get('/health', routes.health)
   app.get('/metrics', async () => {
     return new Response(await registry.metrics(), {
-      headers: { 'Content-Type': registry.contentType },
+      headers: { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' },
     })
   })
   return withErrors(app, refuse, (raw) => String(raw.headers['x-forwarded-method'] ?? 'GET'))
@@ -105,7 +105,7 @@ function withErrors(
   refuse: Refuse,
   methodOf: (raw: IncomingMessage) => string,
 ): Hono<NodeEnv> {
-  app.notFound(() => new Response('not found\n', { status: 404, headers: NO_STORE }))
+  app.notFound(() => plain(404, 'not found\n'))
   app.onError((error, c) => {
     const status = error instanceof AuthError ? STATUS[error.code] : 500
     const raw = c.env.incoming

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { NodeEnv } from './routes/node-env.ts'
@@ -36,6 +37,10 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
     })
   }
   const server = createServer(LIMITS, listener)
+  server.on('clientError', answerMalformed)
+  server.on('checkExpectation', (_incoming, outgoing) => {
+    outgoing.writeHead(417, { 'Cache-Control': 'no-store', Connection: 'close' }).end()
+  })
   await bind(server, host, port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -47,6 +52,25 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
         server.close(() => resolve())
       }),
   }
+}
+
+/** What Node's parser refuses gets a status and is not stored (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  // Behind an answer, a second one would be taken for that of another request.
+  const isAnswered = socket instanceof Socket && socket.bytesWritten > 0
+  if (!socket.writable || isAnswered) {
+    socket.destroy()
+    return
+  }
+  const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  )
+}
+
+const PARSER_STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
 /** A request that has no form to be routed, such as one with a broken `Host`. */

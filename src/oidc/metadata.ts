@@ -12,7 +12,7 @@ const ENDPOINTS = [
 
 /**
  * Refuses metadata that are not exactly the issuer's (OpenID Connect Discovery 1.0 section 4.3) or that point to
- * where requests must not go: plain http, or an address literal other than the issuer's (threats A95, A96).
+ * where requests must not go: plain http, or an address or local name other than the issuer's (threats A95, A96).
  * Throws a `TypeError` with the reason.
  */
 export function checkMetadata(metadata: ServerMetadata, issuerUrl: string): void {
@@ -37,7 +37,8 @@ function checkEndpoint(name: string, endpoint: string, issuer: URL): void {
   const isPlainHttpToo = url.protocol === 'http:' && issuer.protocol === 'http:'
   if (url.protocol !== 'https:' && !isPlainHttpToo) throw new TypeError(`${name} is not https`)
   const isAddress = isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0
-  if (isAddress && url.hostname !== issuer.hostname) {
+  const isInside = isAddress || /(?:^|\.)localhost\.?$/.test(url.hostname)
+  if (isInside && url.hostname !== issuer.hostname) {
     throw new TypeError(`${name} is at an address that is not the issuer's`)
   }
 }

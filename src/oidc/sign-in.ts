@@ -1,9 +1,10 @@
-import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { JWTPayload, JWTVerifyGetKey } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
-import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { verifyIdToken } from './id-token.ts'
 import { createKeySet } from './key-set.ts'
-import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
+import type { ProviderConnection } from './provider.ts'
+import { translate } from './translate.ts'
 
 /** What an authorization request carries; the rest is configuration. */
 export interface AuthorizationRequest {
@@ -59,21 +60,6 @@ export interface SignInOptions {
   readonly needsMore: (claims: Claims) => boolean
 }
 
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
-const TEN_YEARS_SECONDS = 10 * 365 * 86_400
-
 /** Authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
 export function createSignIn(options: SignInOptions): SignIn {
   const keySets = new Map<string, JWTVerifyGetKey>()
@@ -106,12 +92,11 @@ export function createSignIn(options: SignInOptions): SignIn {
         })
         .catch(translate)
       const idToken = tokens.id_token as string
-      const payload = await verifyIdToken(
-        idToken,
-        configuration,
-        keySetOf(configuration),
-        options.clientId,
-      )
+      const { issuer } = configuration.serverMetadata()
+      const payload = await verifyIdToken(idToken, keySetOf(configuration), {
+        issuer,
+        clientId: options.clientId,
+      })
       const expiresIn = tokens.expiresIn()
       return {
         claims: await complete(payload, tokens.access_token, configuration, options),
@@ -134,34 +119,6 @@ export function createSignIn(options: SignInOptions): SignIn {
   }
 }
 
-/**
- * The signature is verified although the token came over TLS (openid-client leaves that out), and what openid-client
- * does not look at: `typ`, a reasonable `exp`, an `iat` of now, a `sub` that is text (threats A80-A84).
- */
-async function verifyIdToken(
-  idToken: string,
-  configuration: client.Configuration,
-  keySet: JWTVerifyGetKey,
-  clientId: string,
-): Promise<JWTPayload> {
-  const { payload, protectedHeader } = await jwtVerify(idToken, keySet, {
-    issuer: configuration.serverMetadata().issuer,
-    audience: clientId,
-    algorithms: ALGORITHMS,
-    clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    maxTokenAge: 600,
-    requiredClaims: ['sub', 'exp', 'iat', 'nonce'],
-  }).catch(translate)
-  const { exp = Number.NaN, iat = 0, sub } = payload
-  const isIdToken = protectedHeader.typ === undefined || protectedHeader.typ.toUpperCase() === 'JWT'
-  if (!isIdToken) throw new AuthError('sign_in_failed', 'the ID token has another type')
-  if (!(exp - iat < TEN_YEARS_SECONDS))
-    throw new AuthError('sign_in_failed', 'the ID token lives too long')
-  if (typeof sub !== 'string' || sub === '')
-    throw new AuthError('sign_in_failed', 'the ID token has no sub')
-  return payload
-}
-
 async function complete(
   claims: JWTPayload,
   accessToken: string,
@@ -182,50 +139,4 @@ function merge(claims: JWTPayload, more: client.UserInfoResponse): Claims {
   const { email_verified, ...rest } = more
   const isSameAddress = !Object.hasOwn(claims, 'email') || claims['email'] === more.email
   return { ...rest, ...(isSameAddress && { email_verified }), ...claims }
-}
-
-/** What the codes of openid-client and jose mean; every other failure is one of reaching the provider. */
-const MEANING: Readonly<Record<string, AuthErrorCode>> = {
-  OAUTH_AUTHORIZATION_RESPONSE_ERROR: 'sign_in_failed',
-  OAUTH_RESPONSE_BODY_ERROR: 'sign_in_failed',
-  OAUTH_INVALID_RESPONSE: 'sign_in_failed',
-  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'sign_in_failed',
-  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: 'sign_in_failed',
-  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'sign_in_failed',
-  OAUTH_UNSUPPORTED_OPERATION: 'sign_in_failed',
-  OAUTH_WWW_AUTHENTICATE_CHALLENGE: 'provider_failed',
-  OAUTH_RESPONSE_IS_NOT_CONFORM: 'provider_failed',
-  OAUTH_RESPONSE_IS_NOT_JSON: 'provider_failed',
-  OAUTH_PARSE_ERROR: 'provider_failed',
-  ERR_JWT_CLAIM_VALIDATION_FAILED: 'sign_in_failed',
-  ERR_JWT_EXPIRED: 'sign_in_failed',
-  ERR_JWT_INVALID: 'sign_in_failed',
-  ERR_JWS_INVALID: 'sign_in_failed',
-  ERR_JOSE_ALG_NOT_ALLOWED: 'sign_in_failed',
-  ERR_JOSE_NOT_SUPPORTED: 'sign_in_failed',
-  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'sign_in_failed',
-  ERR_JWKS_NO_MATCHING_KEY: 'sign_in_failed',
-  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'sign_in_failed',
-  ERR_JWKS_INVALID: 'provider_failed',
-}
-
-/** Turns what openid-client and jose throw into our error, by code and status, never by text. */
-function translate(cause: unknown): never {
-  const code = codeOf(cause)
-  const status = statusOf(cause)
-  const meaning = status >= 500 || status === 429 ? undefined : MEANING[code]
-  throw new AuthError(meaning ?? 'provider_unavailable', `the provider: ${code || 'no answer'}`, {
-    cause,
-  })
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
-    ? cause.code
-    : ''
-}
-
-function statusOf(cause: unknown): number {
-  if (cause instanceof client.ResponseBodyError) return cause.status
-  return cause instanceof Error && cause.cause instanceof Response ? cause.cause.status : 0
 }

@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import { plain } from './plain.ts'
 
 /** What the health endpoints tell; asked each time. */
 export interface HealthState {
@@ -10,12 +11,9 @@ export interface HealthState {
   readonly version: string
 }
 
-const HEADERS = { 'Cache-Control': 'no-store' }
-
 /** `/livez`, `/readyz`, `/startupz` and `/health`, for the kubelet, load balancers and people. */
 export function createHealth(state: HealthState) {
-  const yesOrNo = (isSo: boolean) =>
-    new Response(isSo ? 'ok\n' : 'no\n', { status: isSo ? 200 : 503, headers: HEADERS })
+  const yesOrNo = (isSo: boolean) => (isSo ? plain(200, 'ok\n') : plain(503, 'no\n'))
   const isStarted = startedAfter(state.firstAttempts)
   return {
     livez: () => yesOrNo(true),
@@ -34,7 +32,10 @@ export function createHealth(state: HealthState) {
         version: state.version,
       }
       const isStrict = c.req.query('strict') === '1'
-      return Response.json(body, { status: isDegraded && isStrict ? 503 : 200, headers: HEADERS })
+      return Response.json(body, {
+        status: isDegraded && isStrict ? 503 : 200,
+        headers: { 'Cache-Control': 'no-store' },
+      })
     },
   }
 }

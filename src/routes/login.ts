@@ -17,6 +17,7 @@ import { redirect } from './denials.ts'
 import { type NodeContext, requestIdOf } from './node-env.ts'
 import { loopPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
+import { plain } from './plain.ts'
 
 export interface LoginOptions {
   readonly addresses: Addresses
@@ -110,8 +111,7 @@ export function singleQuery(c: NodeContext, name: string): string | undefined {
 /** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
 export function answerWithoutEffect(c: NodeContext): Response | undefined {
   const raw = c.env.incoming
-  const headers = { 'Cache-Control': 'no-store' }
-  if (raw.method === 'HEAD') return new Response(null, { status: 204, headers })
+  if (raw.method === 'HEAD') return plain(204)
   // A browser that gets an error throws the prefetched page away and asks again when its user does.
-  return isPrefetch(raw) ? new Response(null, { status: 503, headers }) : undefined
+  return isPrefetch(raw) ? plain(503) : undefined
 }

@@ -89,8 +89,8 @@ export function createLogout(options: LogoutOptions) {
     const { headers } = c.env.incoming
     if (headers['sec-fetch-site'] === 'same-origin') return true
     if (headers.origin !== undefined && isOurs(headers.origin, c.get('site'))) return true
-    const { token } = await c.req.parseBody()
-    return typeof token === 'string' && isEqual(token, confirmToken(credential))
+    const token = await readToken(c)
+    return token !== undefined && isEqual(token, confirmToken(credential))
   }
 
   function isOurs(origin: string, site: Site): boolean {
@@ -114,6 +114,13 @@ export function createLogout(options: LogoutOptions) {
   }
 
   return { confirmLogout, logout, signedOut }
+}
+
+/** The form of the confirm page; a body of any other kind has no token. */
+async function readToken(c: NodeContext): Promise<string | undefined> {
+  const type = c.env.incoming.headers['content-type'] ?? ''
+  if (!/^application\/x-www-form-urlencoded(?:;|$)/i.test(type)) return undefined
+  return new URLSearchParams(await c.req.text()).get('token') ?? undefined
 }
 
 function isEqual(given: string, expected: string): boolean {

@@ -27,8 +27,11 @@ export const APP = 'https://app.example.com'
 export const startRelyingParty = async (
   settings: Readonly<Record<string, string>> = {},
   providerOptions: TestProviderOptions = {},
+  /** What happens to the provider before Vestibule meets it. */
+  prepare: (provider: TestProvider) => void = () => undefined,
 ): Promise<RelyingParty> => {
   const provider = await startTestProvider({ origins: [APP], ...providerOptions })
+  prepare(provider)
   const vestibule = await startVestibule({
     OIDC_ISSUER_URL: provider.issuer,
     OIDC_CLIENT_ID: provider.clientId,

@@ -54,7 +54,14 @@ const BROKEN_HOSTS = [
 
 describe('A102 internal errors', () => {
   test.for(BROKEN_HOSTS)('a broken Host is refused by the public listener: %s', async (host) => {
-    const head = ['GET /oauth2/me HTTP/1.1', `Host: ${host}`, `Cookie: ${cookie}`, 'Connection: close', '', '']
+    const head = [
+      'GET /oauth2/me HTTP/1.1',
+      `Host: ${host}`,
+      `Cookie: ${cookie}`,
+      'Connection: close',
+      '',
+      '',
+    ]
     const answer = await raw(party.vestibule.publicPort, head.join('\r\n'))
     expect(statusOf(answer)).toBe(400)
     expect(answer).not.toContain('alice')
@@ -65,7 +72,15 @@ describe('A102 internal errors', () => {
   test.for(BROKEN_HOSTS)(
     'and a check that carries one is refused or judged by its forwarded host: %s',
     async (host) => {
-      const head = ['GET /auth HTTP/1.1', `Host: ${host}`, ...FORWARDED, 'Accept: */*', 'Connection: close', '', '']
+      const head = [
+        'GET /auth HTTP/1.1',
+        `Host: ${host}`,
+        ...FORWARDED,
+        'Accept: */*',
+        'Connection: close',
+        '',
+        '',
+      ]
       const answer = await raw(party.vestibule.internalPort, head.join('\r\n'))
       expect([400, 401]).toContain(statusOf(answer))
       expect(answer.toLowerCase()).toContain('cache-control: no-store')

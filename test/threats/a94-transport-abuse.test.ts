@@ -67,7 +67,7 @@ describe('A94 resource and transport abuse', () => {
     const padding = (kib: number) =>
       Array.from({ length: kib }, (_, index) => `X-Pad-${index}: ${'p'.repeat(1010)}`)
     const large = padding(60)
-    expect(statusesOf(await raw(internalPort, checkText(large)))).toEqual([200])
+    expect(statusesOf(await raw(internalPort, checkText([...large, CLOSE])))).toEqual([200])
     for (const port of [internalPort, publicPort]) {
       expect(statusesOf(await raw(port, checkText(padding(66))))).toEqual([431])
       expect(statusesOf(await raw(port, checkText([`X-One: ${'p'.repeat(70_000)}`])))).toEqual([
@@ -75,7 +75,7 @@ describe('A94 resource and transport abuse', () => {
       ])
     }
     expect(
-      statusesOf(await raw(internalPort, checkText([`Cookie2: ${'c'.repeat(60_000)}`]))),
+      statusesOf(await raw(internalPort, checkText([`Cookie2: ${'c'.repeat(60_000)}`, CLOSE]))),
     ).toEqual([200])
   })
 
@@ -83,7 +83,14 @@ describe('A94 resource and transport abuse', () => {
     '%i headers in front of the cookie are refused or skipped, and sign nobody out',
     async (count, { expect }) => {
       const many = Array.from({ length: count }, (_, index) => `a${index}: `)
-      const head = ['GET /auth HTTP/1.1', 'Host: v', ...many, ...FORWARDED, `Cookie: ${cookie}`]
+      const head = [
+        'GET /auth HTTP/1.1',
+        'Host: v',
+        ...many,
+        ...FORWARDED,
+        `Cookie: ${cookie}`,
+        CLOSE,
+      ]
       const answer = await raw(internalPort, [...head, '', ''].join('\r\n'))
       // Half a head is no head: a cookie that was not read must not look like one that was not sent.
       expect([200, 400, 431]).toContain(statusesOf(answer)[0])
@@ -101,12 +108,12 @@ describe('A94 resource and transport abuse', () => {
         'X-Forwarded-Host: www.example.com',
       ]) {
         expect([400, 431]).toContain(
-          statusesOf(await raw(internalPort, checkText([...many, last])))[0],
+          statusesOf(await raw(internalPort, checkText([...many, last, CLOSE])))[0],
         )
       }
       const origin = 'Origin: https://evil.example'
       const handshake = ['Sec-WebSocket-Key: a', 'Sec-WebSocket-Version: 13']
-      const socket = await raw(internalPort, checkText([...many, ...handshake, origin]))
+      const socket = await raw(internalPort, checkText([...many, ...handshake, origin, CLOSE]))
       expect([400, 403, 431]).toContain(statusesOf(socket)[0])
     },
   )
@@ -224,6 +231,7 @@ describe('A94 resource and transport abuse', () => {
       [
         'POST /oauth2/logout HTTP/1.1',
         'Host: app.example.com',
+        CLOSE,
         'Accept: text/html',
         'Content-Type: application/x-www-form-urlencoded',
         ...further,

@@ -81,16 +81,17 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
 
   test('metadata that are wrong an hour later leave the good ones in use and are reported', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    const failures: unknown[] = []
+    const outcomes: unknown[] = []
     const connection = connectProvider({
       issuerUrl: provider.issuer,
       clientId: provider.clientId,
       tokenEndpointAuthMethod: 'none',
-      onDiscovery: (failure) => failures.push(failure),
+      onDiscovered: () => outcomes.push(undefined),
+      onDiscoveryFailed: (cause) => outcomes.push(cause),
     })
     try {
       await connection.firstAttempt
-      expect(failures).toEqual([undefined])
+      expect(outcomes).toEqual([undefined])
       provider.set('discovery', {
         rewrite: (metadata) => ({
           ...metadata,
@@ -99,8 +100,8 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
         }),
       })
       await vi.advanceTimersByTimeAsync(HOUR_MS)
-      await vi.waitUntil(() => failures.length === 2, { timeout: 3000 })
-      expect(failures[1]).toBeInstanceOf(Error)
+      await vi.waitUntil(() => outcomes.length === 2, { timeout: 3000 })
+      expect(outcomes[1]).toBeInstanceOf(Error)
       expect(connection.isDiscovered).toBe(true)
       const metadata = (await connection.configuration()).serverMetadata()
       expect(metadata).toMatchObject({

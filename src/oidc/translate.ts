@@ -1,0 +1,48 @@
+import { ResponseBodyError } from 'openid-client'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
+
+/** What the codes of openid-client and jose mean; every other failure is one of reaching the provider. */
+const MEANING: Readonly<Record<string, AuthErrorCode>> = {
+  OAUTH_AUTHORIZATION_RESPONSE_ERROR: 'sign_in_failed',
+  OAUTH_RESPONSE_BODY_ERROR: 'sign_in_failed',
+  OAUTH_INVALID_RESPONSE: 'sign_in_failed',
+  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'sign_in_failed',
+  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: 'sign_in_failed',
+  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'sign_in_failed',
+  OAUTH_UNSUPPORTED_OPERATION: 'sign_in_failed',
+  OAUTH_WWW_AUTHENTICATE_CHALLENGE: 'provider_failed',
+  OAUTH_RESPONSE_IS_NOT_CONFORM: 'provider_failed',
+  OAUTH_RESPONSE_IS_NOT_JSON: 'provider_failed',
+  OAUTH_PARSE_ERROR: 'provider_failed',
+  ERR_JWT_CLAIM_VALIDATION_FAILED: 'sign_in_failed',
+  ERR_JWT_EXPIRED: 'sign_in_failed',
+  ERR_JWT_INVALID: 'sign_in_failed',
+  ERR_JWS_INVALID: 'sign_in_failed',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'sign_in_failed',
+  ERR_JOSE_NOT_SUPPORTED: 'sign_in_failed',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'sign_in_failed',
+  ERR_JWKS_NO_MATCHING_KEY: 'sign_in_failed',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'sign_in_failed',
+  ERR_JWKS_INVALID: 'provider_failed',
+}
+
+/** Turns what openid-client and jose throw into our error, by code and status, never by text. */
+export function translate(cause: unknown): never {
+  const code = codeOf(cause)
+  const status = statusOf(cause)
+  const meaning = status >= 500 || status === 429 ? undefined : MEANING[code]
+  throw new AuthError(meaning ?? 'provider_unavailable', `the provider: ${code || 'no answer'}`, {
+    cause,
+  })
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : ''
+}
+
+function statusOf(cause: unknown): number {
+  if (cause instanceof ResponseBodyError) return cause.status
+  return cause instanceof Error && cause.cause instanceof Response ? cause.cause.status : 0
+}

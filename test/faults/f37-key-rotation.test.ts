@@ -1,0 +1,134 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { JWK } from 'jose'
+import { describe, test } from 'vitest'
+import { generateProviderKeys } from '../../demo/provider.ts'
+import { faults } from '../support/provider.ts'
+import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { claimsOf, signToken } from '../support/tokens.ts'
+
+const signsIn = async (party: RelyingParty): Promise<boolean> => (await party.attempt()).isSignedIn
+/** The pause between two fetches of the key set may be up to this long, and is shorter here. */
+const PAUSE_MS = 1100
+
+describe.concurrent('F37 rotation of the provider’s keys', () => {
+  test('keys are fetched once and then kept', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    for (let round = 0; round < 3; round += 1) expect(await signsIn(party)).toBe(true)
+    expect(party.provider.count('jwks')).toBe(1)
+  })
+
+  test('a rotation just before the signature costs one fetch and no sign-in', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    expect(await signsIn(party)).toBe(true)
+    expect(party.provider.count('jwks')).toBe(2)
+  })
+
+  test('two rotations within ten seconds, with and without the old keys published', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    for (const keepOld of [true, false]) {
+      await wait(PAUSE_MS)
+      await party.provider.rotateKeys({ keepOld })
+      expect(await signsIn(party)).toBe(true)
+    }
+    expect(party.provider.count('jwks')).toBe(3)
+  })
+
+  test('a rotation between two sign-ins of the same second heals within ten seconds', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await party.provider.rotateKeys()
+    await expect.poll(() => signsIn(party), { timeout: 10_000, interval: 250 }).toBe(true)
+  })
+
+  test('a key that has been taken away is not accepted once the new set is there', async ({
+    expect,
+  }) => {
+    const old = await generateProviderKeys()
+    await using party = await startRelyingParty({}, { configuration: { jwks: old } })
+    const signWithOld = () =>
+      party.provider.set('token', {
+        rewrite: async (body) => {
+          const claims = claimsOf(String(body['id_token']))
+          return { ...body, id_token: await signToken(old.keys as readonly JWK[], claims) }
+        },
+      })
+    signWithOld()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    party.provider.reset()
+    expect(await signsIn(party)).toBe(true)
+    signWithOld()
+    expect(await signsIn(party)).toBe(false)
+  })
+
+  test('a set that fails to come leaves the last good one in use', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    for (const fault of [faults.serverError, faults.down, faults.html, faults.truncatedJson]) {
+      await wait(PAUSE_MS)
+      party.provider.set('jwks', fault)
+      party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+      expect(await signsIn(party)).toBe(false)
+      party.provider.reset('token')
+      expect(await signsIn(party)).toBe(true)
+    }
+    expect(party.provider.count('jwks')).toBeGreaterThanOrEqual(5)
+  })
+
+  test('an empty set leaves the last good one in use', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    const headers = { 'Content-Type': 'application/json' }
+    party.provider.set('jwks', { status: 200, headers, body: '{"keys":[]}' })
+    party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+    expect(await signsIn(party)).toBe(false)
+    expect(party.provider.count('jwks')).toBe(2)
+    party.provider.reset('token')
+    expect(await signsIn(party)).toBe(true)
+  })
+
+  test('a new key while the set cannot be had is the provider’s fault, and heals by itself', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    party.provider.set('jwks', faults.serverError)
+    const { answer, isSignedIn } = await party.attempt()
+    expect(isSignedIn).toBe(false)
+    expect(answer.status).toBe(503)
+    party.provider.reset()
+    await expect.poll(() => signsIn(party), { timeout: 10_000, interval: 250 }).toBe(true)
+  })
+
+  test('a flood of unknown keys fetches the set a few times, and nobody else is kept waiting', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    party.provider.forgetRequests()
+    party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+    const startedAtMs = performance.now()
+    const attempts = await Promise.all(Array.from({ length: 30 }, () => party.attempt()))
+    expect(attempts.some(({ isSignedIn }) => isSignedIn)).toBe(false)
+    const seconds = (performance.now() - startedAtMs) / 1000
+    expect(party.provider.count('jwks')).toBeLessThanOrEqual(1 + Math.ceil(seconds))
+    party.provider.reset()
+    expect(await signsIn(party)).toBe(true)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})

@@ -1,0 +1,228 @@
+import { exportJWK, generateKeyPair, type JWK } from 'jose'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { breakSignature } from '../support/tokens.ts'
+
+/**
+ * The modules of the OpenID Foundation's conformance suite for relying parties, by their ids, each as a switch of
+ * the test provider.
+ */
+let party: RelyingParty
+beforeAll(async () => {
+  party = await startRelyingParty({ OIDC_USERINFO: 'always' })
+})
+afterEach(() => party.provider.reset())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const expectSignIn = async (by: RelyingParty = party): Promise<Record<string, unknown>> => {
+  const { answer, identity } = await by.attempt()
+  expect(answer.location).toBe(`${APP}/`)
+  expect(identity?.['x-auth-request-user']).toBe('alice')
+  return { ...identity }
+}
+
+const expectRefusal = async (by: RelyingParty = party): Promise<void> => {
+  const { answer, isSignedIn, browser } = await by.attempt()
+  expect([400, 502]).toContain(answer.status)
+  expect(answer.setCookies).toEqual([])
+  expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
+  expect(isSignedIn).toBe(false)
+}
+
+const furtherRsaKey = async (): Promise<JWK> => {
+  const { publicKey } = await generateKeyPair('RS256', { extractable: true })
+  return { ...(await exportJWK(publicKey)), kid: 'further', alg: 'RS256', use: 'sig' }
+}
+
+/** Vestibule fetches an unknown key at most once a second. */
+const untilKeysMayBeFetched = () => new Promise((resolve) => setTimeout(resolve, 1100))
+
+const rsaOnly = ({ keys }: { keys: readonly JWK[] }) => keys.filter(({ kty }) => kty === 'RSA')
+
+describe('oidcc-client-basic-certification-test-plan', () => {
+  test('oidcc-client-test', async () => {
+    const identity = await expectSignIn()
+    const [authorization] = party.provider.requests('authorization').slice(-2)
+    const query = new URL(authorization?.url ?? '', party.provider.issuer).searchParams
+    expect(query.get('response_type')).toBe('code')
+    expect(query.get('scope')?.split(' ')).toContain('openid')
+    expect(query.get('nonce')).toMatch(/^[\w-]{43}$/)
+    expect(query.get('code_challenge_method')).toBe('S256')
+    expect(identity['x-auth-request-email']).toBe('alice@example.com')
+  })
+
+  test('oidcc-client-test-invalid-iss', async () => {
+    party.provider.tamperIdToken({ iss: `${party.provider.issuer}/other` })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-missing-sub', async () => {
+    party.provider.tamperIdToken({ sub: undefined })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-invalid-aud', async () => {
+    party.provider.tamperIdToken({ aud: 'another client' })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-missing-iat', async () => {
+    party.provider.tamperIdToken({ iat: undefined })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-kid-absent-single-jwks', async () => {
+    await using single = await startRelyingParty()
+    single.provider.set('jwks', { rewrite: (set) => ({ keys: rsaOnly(set as { keys: JWK[] }) }) })
+    single.provider.tamperIdToken({}, { header: { kid: undefined } })
+    await expectSignIn(single)
+  })
+
+  test('oidcc-client-test-kid-absent-multiple-jwks', async () => {
+    await using several = await startRelyingParty()
+    const further = await furtherRsaKey()
+    several.provider.set('jwks', {
+      rewrite: (set) => ({ keys: [...(set as { keys: JWK[] }).keys, further] }),
+    })
+    several.provider.tamperIdToken({}, { header: { kid: undefined } })
+    await expectRefusal(several)
+  })
+
+  test('oidcc-client-test-idtoken-sig-rs256', async () => {
+    party.provider.tamperIdToken({}, { as: 'provider' })
+    await expectSignIn()
+  })
+
+  test('oidcc-client-test-idtoken-sig-none', async () => {
+    party.provider.tamperIdToken({}, { as: 'none' })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-invalid-sig-rs256', async () => {
+    party.provider.set('token', {
+      rewrite: (body) => ({ ...body, id_token: breakSignature(String(body['id_token'])) }),
+    })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-userinfo-invalid-sub', async () => {
+    party.provider.set('userinfo', { rewrite: (claims) => ({ ...claims, sub: 'mallory' }) })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-nonce-invalid', async () => {
+    party.provider.tamperIdToken({ nonce: 'the nonce of somebody else' })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-scope-userinfo-claims', async () => {
+    party.provider.forgetRequests()
+    party.provider.tamperIdToken({ email: undefined, name: undefined, email_verified: undefined })
+    const identity = await expectSignIn()
+    expect(identity['x-auth-request-email']).toBe('alice@example.com')
+    expect(identity['x-auth-request-name']).toBe('Alice Liddell')
+    const [asked] = party.provider.requests('userinfo')
+    expect(asked?.headers.authorization).toMatch(/^Bearer \S+$/)
+    expect(party.provider.count('userinfo')).toBe(1)
+  })
+
+  test('oidcc-client-test-client-secret-basic', async () => {
+    await expectSignIn()
+    const sent = party.provider.requests('token').at(-1)
+    const [, basic = ''] = sent?.headers.authorization?.split(' ') ?? []
+    const [id = '', secret = ''] = Buffer.from(basic, 'base64').toString().split(':')
+    const decode = (text: string) => decodeURIComponent(text.replaceAll('+', ' '))
+    expect([decode(id), decode(secret)]).toEqual([
+      party.provider.clientId,
+      party.provider.clientSecret,
+    ])
+    expect(sent?.body).not.toContain('client_secret')
+  })
+})
+
+describe('oidcc-client-config-certification-test-plan', () => {
+  test('oidcc-client-test-discovery-openid-config', async () => {
+    await using fresh = await startRelyingParty()
+    await expectSignIn(fresh)
+    const [asked] = fresh.provider.requests('discovery')
+    expect(asked?.url).toBe('/.well-known/openid-configuration')
+  })
+
+  test('oidcc-client-test-discovery-jwks-uri-keys', async () => {
+    await using fresh = await startRelyingParty()
+    expect(fresh.provider.count('jwks')).toBe(0)
+    await expectSignIn(fresh)
+    expect(fresh.provider.count('jwks')).toBe(1)
+  })
+
+  test('oidcc-client-test-discovery-issuer-mismatch', async () => {
+    await using fresh = await startRelyingParty({}, {}, (provider) =>
+      provider.set('discovery', {
+        rewrite: (found) => ({ ...found, issuer: 'https://other.example' }),
+      }),
+    )
+    const login = await fresh.vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)
+    expect(login.status).toBe(503)
+    expect(fresh.provider.count('authorization')).toBe(0)
+  })
+
+  test('oidcc-client-test-idtoken-sig-none', async () => {
+    party.provider.tamperIdToken({}, { as: 'none' })
+    await expectRefusal()
+  })
+
+  test('oidcc-client-test-signing-key-rotation-just-before-signing', async () => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    await untilKeysMayBeFetched()
+    await party.provider.rotateKeys()
+    expect((await browser.get(callbackUrl)).location).toBe(`${APP}/`)
+  })
+
+  test('oidcc-client-test-signing-key-rotation', async () => {
+    await expectSignIn()
+    await untilKeysMayBeFetched()
+    await party.provider.rotateKeys({ keepOld: true })
+    await expectSignIn()
+  })
+})
+
+describe('oidcc-client-rp-initiated-logout-rp-basic-certification-test-plan', () => {
+  const signOut = async (change: (url: URL) => void = () => undefined) => {
+    const { browser } = await party.attempt()
+    const cookie = browser.cookies.header(new URL(APP))
+    const leaving = await browser.post(`${APP}/oauth2/logout`)
+    const question = await browser.get(String(leaving.location))
+    const back = new URL(`${APP}/oauth2/signed-out`)
+    change(back)
+    const page = await browser.get(back.href)
+    const check = await party.vestibule.check({}, { Cookie: cookie })
+    return { leaving, question, page, check, browser }
+  }
+
+  test('oidcc-client-test-rp-init-logout', async () => {
+    const { browser } = await party.attempt()
+    const leaving = await browser.post(`${APP}/oauth2/logout`)
+    const query = new URL(String(leaving.location)).searchParams
+    expect(leaving.location).toMatch(`${party.provider.issuer}/session/end?`)
+    expect(query.get('id_token_hint')).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+    expect(query.get('post_logout_redirect_uri')).toBe(`${APP}/oauth2/signed-out`)
+    const page = await browser.submit(await browser.get(String(leaving.location)), {
+      logout: 'yes',
+    })
+    expect(page.url).toMatch(`${APP}/oauth2/signed-out`)
+    expect(page.status).toBe(200)
+  })
+
+  test('oidcc-client-test-rp-init-logout-other-state', async () => {
+    const { page, check } = await signOut((url) => url.searchParams.set('state', 'other'))
+    expect([page.status, check.status]).toEqual([200, 302])
+    expect(page.body).not.toContain('other')
+    expect(page.setCookies).toEqual([])
+  })
+
+  test('oidcc-client-test-rp-init-logout-no-state', async () => {
+    const { page, check } = await signOut()
+    expect([page.status, check.status]).toEqual([200, 302])
+    expect(page.setCookies).toEqual([])
+  })
+})

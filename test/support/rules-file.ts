@@ -1,0 +1,18 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { RuleSource } from '../../src/config/rules-file.ts'
+
+export interface WrittenRules extends AsyncDisposable {
+  /** For `VESTIBULE_CONFIG`. */
+  readonly path: string
+}
+
+/** A rules file in a folder of its own that goes with it. */
+export const writeRules = async (rules: readonly RuleSource[]): Promise<WrittenRules> => {
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-rules-'))
+  const path = join(folder, 'vestibule.yaml')
+  await writeFile(path, stringify({ rules }))
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+}

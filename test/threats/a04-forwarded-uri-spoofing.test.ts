@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  gatewayKinds,
+  givenTo,
+  type ProtectedApp,
+  startProtectedApp,
+  trustedHeaders,
+} from '../support/protected-app.ts'
+
+let app: ProtectedApp
+let cookie: string
+
+beforeAll(async () => {
+  app = await startProtectedApp({ PUBLIC_PATHS: '/healthz,/public/**' })
+  cookie = await app.party.vestibule.signIn('alice')
+})
+afterAll(() => app[Symbol.asyncDispose]())
+
+const spoofs: readonly (readonly string[])[] = [
+  ['X-Forwarded-Uri', '/healthz'],
+  ['x-forwarded-uri', '/public/a'],
+  ['X-FORWARDED-URI', '/healthz'],
+  ['X-Forwarded-Uri', '/healthz', 'X-Forwarded-Uri', '/public/a'],
+  ['X-Forwarded-Method', 'OPTIONS', 'X-Forwarded-Uri', '/healthz'],
+  ['X-Forwarded-Host', 'other.example.com', 'X-Forwarded-Uri', '/healthz'],
+  ['X-Forwarded-Host', 'evil.example'],
+  ['X-Forwarded-Proto', 'http'],
+  ['X-Forwarded-Port', '80'],
+  ['X-Forwarded-Prefix', '/public'],
+  ['X-Forwarded-For', '127.0.0.1', 'X-Real-Ip', '127.0.0.1'],
+  ['X-Forwarded-Server', 'evil.example'],
+  ['Connection', 'close, X-Forwarded-Uri', 'X-Forwarded-Uri', '/healthz'],
+  ['Connection', 'X-Forwarded-Uri, X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method'],
+]
+
+/** These reach us and the app, for nobody but us may decide by them; none of them is an alias. */
+const untouched: readonly (readonly string[])[] = [
+  ['X-Original-Url', '/healthz'],
+  ['X-Rewrite-Url', '/healthz'],
+  ['X-Original-Uri', '/healthz'],
+  ['X-Original-Method', 'OPTIONS'],
+  ['Forwarded', 'for=127.0.0.1;host=evil.example;proto=http'],
+]
+
+describe.for(gatewayKinds)('A04 X-Forwarded-Uri spoofing, through %s', (kind) => {
+  test('a public path passes without a session, and the app hears of nobody', async ({ skip }) => {
+    for (const target of ['/healthz', '/public/a']) {
+      const passage = await app.send(kind, skip, { target })
+      expect(passage).toMatchObject({ status: 200, app: { url: target } })
+      expect(givenTo(passage.app, 'X-Auth-Request-User')).toEqual([''])
+    }
+  })
+
+  test.for([...spoofs, ...untouched])(
+    'without a session nothing opens: %j',
+    async (headers, { skip }) => {
+      const passage = await app.send(kind, skip, { target: '/admin?a=1', headers })
+      expect(passage.status).toBe(302)
+      expect(passage.app).toBeUndefined()
+      expect(passage.location).toBe(
+        'https://app.example.com/oauth2/login?rd=https%3A%2F%2Fapp.example.com%2Fadmin%3Fa%3D1',
+      )
+    },
+  )
+
+  test.for([...spoofs, ...untouched])(
+    'with a session the app hears nothing else: %j',
+    async (headers, { skip }) => {
+      const target = '/admin?a=1'
+      const clean = await app.send(kind, skip, { target, headers: ['Cookie', cookie] })
+      const spoofed = await app.send(kind, skip, {
+        target,
+        headers: ['Cookie', cookie, ...headers],
+      })
+      expect(clean).toMatchObject({ status: 200, app: { method: 'GET', url: target } })
+      expect(spoofed).toMatchObject({ status: 200, app: { method: 'GET', url: target } })
+      expect(trustedHeaders(spoofed.app)).toEqual(trustedHeaders(clean.app))
+      expect(givenTo(clean.app, 'X-Auth-Request-User')).toEqual(['alice'])
+    },
+  )
+
+  test('a spoofed path does not close a public one either', async ({ skip }) => {
+    const headers = ['X-Forwarded-Uri', '/admin', 'X-Forwarded-Method', 'DELETE']
+    const passage = await app.send(kind, skip, { target: '/public/a', headers })
+    expect(passage).toMatchObject({ status: 200, app: { url: '/public/a' } })
+    expect(app.party.vestibule.isAlive()).toBe(true)
+  })
+
+  test.for(['X_Forwarded_Uri', 'X.Forwarded.Uri', 'X_Forwarded-Host'])(
+    'another spelling opens nothing and does not reach the app: %s',
+    async (name, { skip }) => {
+      const headers = [name, '/healthz']
+      const passage = await app.send(kind, skip, { target: '/admin', headers })
+      expect([302, 400]).toContain(passage.status)
+      expect(passage.app).toBeUndefined()
+      const signedIn = await app.send(kind, skip, {
+        target: '/admin',
+        headers: ['Cookie', cookie, ...headers],
+      })
+      expect([200, 400]).toContain(signedIn.status)
+      const said = trustedHeaders(signedIn.app).filter((line) => line.includes('/healthz'))
+      expect(said).toEqual([])
+    },
+  )
+})

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { gatewayKinds, type ProtectedApp, startProtectedApp } from '../support/protected-app.ts'
+import { expectRefusal } from '../support/refusal.ts'
+import { raw } from '../support/visitor.ts'
+
+let app: ProtectedApp
+let cookie: string
+
+beforeAll(async () => {
+  app = await startProtectedApp({ PUBLIC_PATHS: '/public/**' })
+  cookie = await app.party.vestibule.signIn('alice')
+})
+afterAll(() => app[Symbol.asyncDispose]())
+
+const NAMES = ['X-Forwarded-Method', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Forwarded-Uri']
+const subsets = Array.from({ length: 2 ** NAMES.length - 1 }, (_, mask) =>
+  NAMES.filter((_name, index) => ((mask + 1) & (1 << index)) !== 0),
+)
+
+describe('A10 forwarded headers that are taken away', () => {
+  test('the check is complete with all four, and X-Forwarded-For may be missing', async () => {
+    const headers = { Cookie: cookie, 'X-Forwarded-For': undefined }
+    expect((await app.party.vestibule.check({}, headers)).status).toBe(200)
+  })
+
+  test.for(subsets.map((names) => [names] as const))(
+    'nothing stands in for %j',
+    async ([names]) => {
+      const removed = Object.fromEntries(names.map((name) => [name, undefined]))
+      const standIns = { Host: 'app.example.com', 'X-Original-Url': '/public/a' }
+      const { vestibule } = app.party
+      for (const extra of [{}, standIns, { ...standIns, Cookie: cookie }]) {
+        const visit = await vestibule.check({ uri: '/public/a' }, { ...extra, ...removed })
+        expectRefusal(visit, 400)
+      }
+      expectRefusal(await vestibule.check({}, { ...removed, 'X-Requested-With': 'a' }), 400)
+    },
+  )
+
+  test('our own request line and Host are no forwarded request', async () => {
+    const { internalPort } = app.party.vestibule
+    for (const target of ['/auth', '/auth?', 'http://app.example.com/auth', '/auth?/public/a']) {
+      const text = `GET ${target} HTTP/1.1\r\nHost: app.example.com\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`
+      expect(await raw(internalPort, text)).toMatch(/^HTTP\/1\.1 400 /)
+    }
+  })
+
+  test('the Connection header of the check itself takes nothing away', async () => {
+    const headers = { Connection: 'close, X-Forwarded-Host, X-Forwarded-Uri', Cookie: cookie }
+    expect((await app.party.vestibule.check({}, headers)).status).toBe(200)
+  })
+})
+
+describe.for(gatewayKinds)('A10 headers named in Connection, through %s', (kind) => {
+  test.for([
+    'X-Forwarded-Host, X-Forwarded-Uri',
+    'x-forwarded-host, x-forwarded-uri, x-forwarded-proto, x-forwarded-method',
+    'close, X-FORWARDED-PROTO',
+    'X-Forwarded-For, X-Real-Ip',
+    'X-Auth-Request-User, X-Auth-Request-Groups',
+  ])('the decision stays: %s', async (connection, { skip }) => {
+    const headers = ['Connection', connection]
+    const anonymous = await app.send(kind, skip, { target: '/admin', headers })
+    expect(anonymous).toMatchObject({ status: 302, app: undefined })
+    expect(anonymous.location).toContain('rd=https%3A%2F%2Fapp.example.com%2Fadmin')
+    const signedIn = await app.send(kind, skip, {
+      target: '/admin',
+      headers: ['Cookie', cookie, ...headers],
+    })
+    expect(signedIn).toMatchObject({ status: 200, app: { url: '/admin' } })
+    expect(signedIn.app?.headers).toContainEqual(['X-Auth-Request-User', 'alice'])
+    expect(app.party.vestibule.isAlive()).toBe(true)
+  })
+
+  test('a cookie that is named there is gone, so nobody is signed in', async ({ skip }) => {
+    const headers = ['Connection', 'Cookie', 'Cookie', cookie]
+    expect(await app.send(kind, skip, { target: '/admin', headers })).toMatchObject({
+      status: 302,
+      app: undefined,
+    })
+  })
+})

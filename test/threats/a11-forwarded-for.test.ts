@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clientAddress } from '../../src/core/forwarded-request.ts'
+import { parseNetworks } from '../../src/networks.ts'
+import { expectLogin } from '../support/refusal.ts'
+import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { startVestibule } from '../support/vestibule.ts'
+import type { Visit } from '../support/visitor.ts'
+
+let party: RelyingParty
+let cookie: string
+
+beforeAll(async () => {
+  party = await startRelyingParty({ PUBLIC_PATHS: '/public/**' })
+  cookie = await party.vestibule.signIn('alice')
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+const claims: readonly (readonly [string, string | undefined | readonly string[]])[] = [
+  ['loopback', '127.0.0.1'],
+  ['no address', 'a'],
+  ['an IPv4-mapped entry', '1.2.3.4, ::ffff:10.0.0.1'],
+  ['500 entries', Array.from({ length: 500 }, (_, index) => `10.0.${index % 256}.1`).join(', ')],
+  ['500 headers', Array.from({ length: 500 }, () => '127.0.0.1')],
+  ['nothing', undefined],
+  ['an empty value', ''],
+  ['commas alone', ',,,,'],
+  ['an octal look', '0177.0.0.1'],
+  ['a number', '2130706433'],
+  ['a port', '127.0.0.1:80, [::1]:80'],
+  ['a zone', 'fe80::1%eth0'],
+  ['a script', '<script>alert(1)</script>'],
+  ['a quote', `'; DROP TABLE sessions; --`],
+  ['30 KB of one entry', '1'.repeat(30_000)],
+]
+
+const comparable = ({ status, headers, body }: Visit) => {
+  const { date: _date, ...kept } = headers
+  return { status, headers: kept, body }
+}
+
+describe('A11 X-Forwarded-For', () => {
+  test.for(claims)('decides nothing: %s', async ([, value]) => {
+    const { vestibule } = party
+    for (const [uri, Cookie, status] of [
+      ['/admin', undefined, 302],
+      ['/admin', cookie, 200],
+      ['/public/a', undefined, 200],
+    ] as const) {
+      const common = { Cookie, 'X-Request-Id': 'the-same-each-time' }
+      const plain = await vestibule.check({ uri }, common)
+      const spoofed = await vestibule.check({ uri }, { ...common, 'X-Forwarded-For': value })
+      expect(plain.status).toBe(status)
+      expect(comparable(spoofed)).toEqual(comparable(plain))
+    }
+    const real = { 'X-Real-Ip': '127.0.0.1', 'X-Forwarded-For': value }
+    expectLogin(await vestibule.check({ uri: '/admin' }, real), 'https://app.example.com/admin')
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
+  test('a caller outside TRUSTED_PROXIES stays outside, whatever X-Forwarded-For says', async () => {
+    await using strict = await startVestibule({ TRUSTED_PROXIES: '203.0.113.0/24' })
+    for (const address of ['203.0.113.1', '203.0.113.1, 203.0.113.2', '::ffff:203.0.113.1']) {
+      const visit = await strict.check({ for: address }, { 'X-Real-Ip': address })
+      expect(visit.status).toBe(403)
+      expect(visit.location).toBeUndefined()
+      expect(visit.headers['cache-control']).toBe('no-store')
+    }
+  })
+})
+
+const networks = parseNetworks(['127.0.0.0/8', '10.0.0.0/8', 'fc00::/7'])
+const isTrustedProxy = (address: string) =>
+  networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
+
+const addressOf = (header: string | undefined) =>
+  clientAddress({ rawHeaders: [], headers: { 'x-forwarded-for': header } }, isTrustedProxy)
+
+describe('A11 the address of the client', () => {
+  test.for<[string | undefined, string | undefined]>([
+    ['203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.1', '203.0.113.7'],
+    ['203.0.113.7,10.0.0.1,10.0.0.2', '203.0.113.7'],
+    ['198.51.100.1, 203.0.113.7', '203.0.113.7'],
+    ['127.0.0.1, 203.0.113.7, 10.0.0.1', '203.0.113.7'],
+    ['10.0.0.9, 127.0.0.1', undefined],
+    ['2001:db8::7, fc00::1', '2001:db8::7'],
+    ['203.0.113.7, ::ffff:10.0.0.1', '203.0.113.7'],
+    ['1.2.3.4, ::FFFF:10.0.0.1', '1.2.3.4'],
+    ['', undefined],
+    [undefined, undefined],
+  ])('in %j it is the right-most entry that is no proxy: %j', ([header, address]) => {
+    expect(addressOf(header)).toBe(address)
+  })
+
+  test.for([
+    'a',
+    '203.0.113.7, a',
+    '203.0.113.7, unknown',
+    '203.0.113.7, _hidden',
+    '203.0.113.7, ',
+    '203.0.113.7, 203.0.113.8:80',
+    '203.0.113.7, [2001:db8::1]',
+    '203.0.113.7, 999.1.1.1',
+    '203.0.113.7, 1.2.3',
+    '203.0.113.7, deadbeef',
+    '203.0.113.7, :::::',
+    '203.0.113.7, ....',
+    '203.0.113.7, 0177.0.0.1',
+    '203.0.113.7, 10.0.0.1\u00a0',
+  ])(
+    'an entry that is no address is none, and the one to its left is not believed: %j',
+    (header) => {
+      expect(addressOf(header)).toBeUndefined()
+    },
+  )
+
+  test('no entry makes it throw or take long', () => {
+    const startedAtMs = performance.now()
+    for (const entry of [...Array(1000).keys()].map((code) => String.fromCharCode(code))) {
+      expect(() => addressOf(`203.0.113.7,${entry.repeat(50)}`)).not.toThrow()
+    }
+    expect(addressOf(`203.0.113.7${',10.0.0.1'.repeat(5000)}`)).toBe('203.0.113.7')
+    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+  })
+})
