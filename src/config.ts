@@ -41,10 +41,15 @@ export function loadConfig(environment: Environment): Config {
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, file, problems)
   const config = crossCheck(parsed, file.rules, problems)
+  if (environment['REDIS_ENABLED'] === 'true') problems.push(NO_REDIS_YET)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
   return { ...config, ...(keyFile && { keyFile }) }
 }
+
+/** Better no start than sessions that are not where somebody believes them to be. */
+const NO_REDIS_YET =
+  'REDIS_ENABLED: this version keeps sessions in memory only; remove it and run one replica'
 
 const NAMES = Object.keys(settings.shape) as SettingName[]
 

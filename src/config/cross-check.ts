@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity.ts'
 import { createSite, type HostPattern, parseHostPattern, type Site } from '../core/site.ts'
@@ -24,6 +26,11 @@ export function crossCheck(
       ? undefined
       : parseKeys(settings.SESSION_ENCRYPTION_KEY),
   )
+  attempt('OIDC_CA_FILE', 'name a readable PEM file', problems, () =>
+    settings.OIDC_CA_FILE === undefined
+      ? undefined
+      : new X509Certificate(readFileSync(settings.OIDC_CA_FILE)),
+  )
   attempt('TRUSTED_PROXIES', 'write 10.0.0.0/8 or a single address', problems, () =>
     parseNetworks(settings.TRUSTED_PROXIES),
   )
@@ -39,7 +46,7 @@ export function crossCheck(
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
 
-/** A parser's `TypeError` is a problem of the setting that it parsed. */
+/** What a parser throws is a problem of the setting that it parsed. */
 function attempt<T>(
   name: string,
   remedy: string,

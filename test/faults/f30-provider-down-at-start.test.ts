@@ -21,8 +21,8 @@ afterAll(async () => {
   await provider.close()
 })
 
-const gauge = async () =>
-  /^vestibule_provider_discovered (\d)$/m.exec((await vestibule.internal('/metrics')).body)?.[1]
+const isDiscovered = async (of: RunningVestibule) =>
+  /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
 
 describe('F30 provider down at start', () => {
   test.for([
@@ -34,7 +34,8 @@ describe('F30 provider down at start', () => {
   ] as const)('the process is up: %s is %i', async ([path, status], { expect }) => {
     const visit = await vestibule.internal(path)
     expect(visit.status).toBe(status)
-    if (path.startsWith('/health')) expect(JSON.parse(visit.body).status).toBe('degraded')
+    if (path.startsWith('/health'))
+      expect(JSON.parse(visit.body)).toMatchObject({ status: 'degraded' })
   })
 
   test('the check answers as always: public paths pass, all else is asked to sign in', async () => {
@@ -42,7 +43,7 @@ describe('F30 provider down at start', () => {
     expect((await vestibule.check()).status).toBe(302)
     const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
     expect((await vestibule.check({}, script)).status).toBe(401)
-    expect(await gauge()).toBe('0')
+    expect(await isDiscovered(vestibule)).toBe('0')
   })
 
   test('a sign-in is a page that tries again by itself, and changes no cookie', async () => {
@@ -70,8 +71,19 @@ describe('F30 provider down at start', () => {
   })
 
   test('the provider is found by itself soon after it is there, with nobody asking', async () => {
+    await using late = await startTestProvider()
+    await late.pause()
+    await using alone = await startVestibule({ OIDC_ISSUER_URL: late.issuer })
+    expect(await isDiscovered(alone)).toBe('0')
+    await late.resume()
+    await expect.poll(() => isDiscovered(alone), { timeout: 10_000, interval: 100 }).toBe('1')
+    expect(late.count('discovery')).toBe(1)
+  })
+
+  test('the first sign-in after the provider’s return works', async () => {
     await provider.resume()
-    await expect.poll(gauge, { timeout: 15_000, interval: 100 }).toBe('1')
+    expect((await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)).status).toBe(302)
+    expect(await isDiscovered(vestibule)).toBe('1')
     expect(vestibule.log()).toContainEqual(
       expect.objectContaining({ event: 'provider_discovered' }),
     )

@@ -1,14 +1,16 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { JWK } from 'jose'
-import { describe, test } from 'vitest'
+import { type CompactJWSHeaderParameters, decodeProtectedHeader, type JWK } from 'jose'
+import { afterEach, describe, test, vi } from 'vitest'
 import { generateProviderKeys } from '../../demo/provider.ts'
-import { faults } from '../support/provider.ts'
+import { createKeySet } from '../../src/oidc/key-set.ts'
+import { faults, startTestProvider } from '../support/provider.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { claimsOf, signToken } from '../support/tokens.ts'
 
 const signsIn = async (party: RelyingParty): Promise<boolean> => (await party.attempt()).isSignedIn
 /** The pause between two fetches of the key set may be up to this long, and is shorter here. */
 const PAUSE_MS = 1100
+const HOUR_MS = 60 * 60 * 1000
 
 describe.concurrent('F37 rotation of the provider’s keys', () => {
   test('keys are fetched once and then kept', async ({ expect }) => {
@@ -131,4 +133,39 @@ describe.concurrent('F37 rotation of the provider’s keys', () => {
     expect(await signsIn(party)).toBe(true)
     expect(party.vestibule.isAlive()).toBe(true)
   })
+})
+
+describe('F37 the age of the last good set', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  test.for(['serverError', 'html', 'truncatedJson', 'notAnObject'] as const)(
+    'it is used for a day and no longer while the provider answers with a fault: %s',
+    async (fault, { expect }) => {
+      await using provider = await startTestProvider()
+      let elapsedMs = 0
+      const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)
+      const token = await provider.sign({ sub: 'alice' })
+      const [header = '', payload = '', signature = ''] = token.split('.')
+      const find = async () =>
+        keySet(decodeProtectedHeader(token) as CompactJWSHeaderParameters, {
+          protected: header,
+          payload,
+          signature,
+        })
+      expect(await find()).toMatchObject({ type: 'public' })
+
+      const startedAtMs = Date.now()
+      vi.useFakeTimers({ toFake: ['Date'] })
+      provider.set('jwks', faults[fault])
+      for (const hours of [1, 12, 23]) {
+        elapsedMs = hours * HOUR_MS
+        vi.setSystemTime(startedAtMs + elapsedMs)
+        expect(await find()).toMatchObject({ type: 'public' })
+      }
+      elapsedMs = 25 * HOUR_MS
+      vi.setSystemTime(startedAtMs + elapsedMs)
+      await expect(find()).rejects.toThrow()
+      expect(provider.count('jwks')).toBe(5)
+    },
+  )
 })

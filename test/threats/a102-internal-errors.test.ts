@@ -135,7 +135,7 @@ describe('A102 internal errors', () => {
     '__Host-vestibule=%E0%A4%A',
     '__Host-vestibule="v1.a.b"',
     `__Host-vestibule=v1.${'a'.repeat(30_000)}.b`,
-    `${'a=b; '.repeat(8000)}`,
+    'a=b; '.repeat(8000),
     '__Host-vestibule=v1.\xff.\xff',
     '__Host-vestibule_login=v1.; __Host-vestibule_target=%',
   ])('broken cookies are no session and no error: %s', async (Cookie) => {
@@ -242,7 +242,7 @@ describe('A102 internal errors', () => {
       { name: '\0\x01\x1b[31m\x7f\x85', preferred_username: '\u2028\u2029' },
     ],
     ['half a surrogate', { name: '\ud800', preferred_username: '\udfff' }],
-    ['numbers', { name: 42, preferred_username: 1e400, team: Number.MAX_VALUE }],
+    ['numbers', { name: 42, preferred_username: -0.5, team: Number.MAX_VALUE }],
     ['objects', { name: { toString: 'x' }, groups: { a: ['b'] }, team: { constructor: 1 } }],
     ['lists in lists', { groups: [['a'], [null], 7, { x: 1 }, '', 'ok'], team: [['x']] }],
     ['null everywhere', { name: null, preferred_username: null, groups: null, email: null }],
@@ -276,7 +276,7 @@ describe('A102 internal errors', () => {
       }),
     )
     for (let round = 0; round < 20; round += 1) {
-      const headers = { ...Object.fromEntries(FORWARDED.map((line) => line.split(': '))) }
+      const headers = ['Host', 'v', ...FORWARDED.flatMap((line) => line.split(': '))]
       const outgoing = request({
         host: '127.0.0.1',
         port: party.vestibule.internalPort,

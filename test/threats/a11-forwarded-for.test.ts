@@ -86,6 +86,7 @@ describe('A11 the address of the client', () => {
     ['2001:db8::7, fc00::1', '2001:db8::7'],
     ['203.0.113.7, ::ffff:10.0.0.1', '203.0.113.7'],
     ['1.2.3.4, ::FFFF:10.0.0.1', '1.2.3.4'],
+    ['::ffff:203.0.113.7, 10.0.0.1', '203.0.113.7'],
     ['', undefined],
     [undefined, undefined],
   ])('in %j it is the right-most entry that is no proxy: %j', ([header, address]) => {

@@ -66,8 +66,6 @@ const reserved = [
   '/oauth2%20/login',
   '/oauth2%0a/login',
   '/oauth2%09/login',
-  '/oauth2./login',
-  '/oauth2%2e/login',
   '/oauth2/login/../../admin',
   '/oauth2/%2e%2e/admin',
   '/oauth2/..%2fadmin',

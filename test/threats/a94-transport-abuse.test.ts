@@ -292,9 +292,9 @@ describe('A94 resource and transport abuse', () => {
     await using leaving = await startVestibule({ DRAIN_SECONDS: '2' })
     const agent = new Agent({ keepAlive: true, maxSockets: 32 })
     const outcomes: string[] = []
-    let isRunning = true
+    const ended = new AbortController()
     const worker = async () => {
-      while (isRunning) {
+      while (!ended.signal.aborted) {
         outcomes.push(await askOnce(leaving.internalPort, agent))
         await wait(Math.random() * 4)
       }
@@ -309,7 +309,7 @@ describe('A94 resource and transport abuse', () => {
     expect(ready.headers.connection).toBe('close')
     expect((await leaving.internal('/livez')).status).toBe(200)
     await wait(1000)
-    isRunning = false
+    ended.abort()
     await Promise.all(workers)
     agent.destroy()
     expect(before).toBeGreaterThan(100)
@@ -366,12 +366,8 @@ const flood = async (port: number, head: string): Promise<void> => {
   const socket = connect(port, '127.0.0.1')
   const answered = readAll(socket)
   const block = Buffer.alloc(1024 * 1024, 'a')
-  let isOpen = true
-  void answered.then(() => {
-    isOpen = false
-  })
   socket.write(head)
-  for (let megabytes = 0; megabytes < 50 && isOpen; megabytes += 1) {
+  for (let megabytes = 0; megabytes < 50 && socket.writable; megabytes += 1) {
     if (!socket.write(block)) {
       await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), wait(200)])
     }

@@ -1,0 +1,359 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  type AccessRule,
+  type AllowedUsers,
+  createAccessFinder,
+  parseEmail,
+} from '../../src/core/access-rule.ts'
+import { type ForwardedRequest, parseForwardedRequest } from '../../src/core/forwarded-request.ts'
+import type { Identity } from '../../src/core/identity.ts'
+import { compilePathPattern } from '../../src/core/path-pattern.ts'
+import { isUnambiguous, pathReadings } from '../../src/core/path-readings.ts'
+import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { forwarded, rawRequest } from '../support/raw-request.ts'
+
+const hosts = (...sources: readonly string[]): HostPattern[] =>
+  sources.map((source) => parseHostPattern(source) as HostPattern)
+const sites = createSites(hosts('app.example.com', 'wiki.example.com', '*.apps.example.com'))
+
+interface RuleSource {
+  readonly access: AccessRule['access']
+  readonly paths?: readonly string[]
+  readonly hosts?: readonly string[]
+  readonly methods?: readonly string[]
+  readonly allowed?: Partial<AllowedUsers>
+  readonly passesPreflight?: boolean
+}
+
+const rule = ({ access, paths, methods, allowed, passesPreflight = false, ...rest }: RuleSource) =>
+  ({
+    access,
+    passesPreflight,
+    ...(paths && { paths: paths.map(compilePathPattern) }),
+    ...(rest.hosts && { hosts: hosts(...rest.hosts) }),
+    ...(methods && { methods: new Set(methods) }),
+    ...(allowed && {
+      allowed: { emails: new Set(), emailDomains: new Set(), groups: new Set(), ...allowed },
+    }),
+  }) satisfies AccessRule as AccessRule
+
+const request = (path: string, method = 'GET', host = 'app.example.com'): ForwardedRequest =>
+  parseForwardedRequest(
+    rawRequest(
+      forwarded({
+        'X-Forwarded-Uri': path,
+        'X-Forwarded-Method': method,
+        'X-Forwarded-Host': host,
+      }),
+    ),
+    sites,
+  )
+
+const accessTo = (rules: readonly RuleSource[], ...asked: Parameters<typeof request>) =>
+  createAccessFinder(rules.map(rule))(request(...asked))
+
+const person = (changes: Partial<Identity> = {}): Identity => ({
+  issuer: 'https://id.example.com',
+  subject: 'u1',
+  groups: [],
+  claims: {},
+  ...changes,
+})
+
+const ADMINS = { groups: new Set(['admins']) }
+const admin = person({ groups: ['admins'] })
+
+describe('finding the rule', () => {
+  test('no rule at all denies', () => {
+    const access = accessTo([], '/')
+    expect(access).toMatchObject({ kind: 'deny', passesPreflight: false })
+    expect(access.permits(admin)).toBe(false)
+  })
+
+  test('no rule that matches denies', () => {
+    expect(accessTo([{ access: 'public', paths: ['/public/**'] }], '/private').kind).toBe('deny')
+  })
+
+  const rules: RuleSource[] = [
+    { access: 'deny', paths: ['/public/secret/**'] },
+    { access: 'public', paths: ['/public/**', '/robots.txt'] },
+    { access: 'public', paths: ['/status'], methods: ['GET'] },
+    { access: 'public', hosts: ['wiki.example.com', '*.apps.example.com'], paths: ['/open'] },
+    { access: 'signed-in', paths: ['/admin/**'], allowed: ADMINS },
+    { access: 'signed-in' },
+  ]
+
+  test.for<[string, string, string, string]>([
+    ['/public/a', 'GET', 'app.example.com', 'public'],
+    ['/public', 'POST', 'app.example.com', 'public'],
+    ['/robots.txt', 'GET', 'app.example.com', 'public'],
+    ['/public/secret/a', 'GET', 'app.example.com', 'deny'],
+    ['/status', 'GET', 'app.example.com', 'public'],
+    ['/status', 'HEAD', 'app.example.com', 'public'],
+    ['/status', 'POST', 'app.example.com', 'signed-in'],
+    ['/status?x=1', 'GET', 'app.example.com', 'public'],
+    ['/open', 'GET', 'app.example.com', 'signed-in'],
+    ['/open', 'GET', 'wiki.example.com', 'public'],
+    ['/open', 'GET', 'x.apps.example.com', 'public'],
+    ['/admin/a', 'GET', 'app.example.com', 'signed-in'],
+    ['/', 'GET', 'app.example.com', 'signed-in'],
+  ])('%s %s of %s is %s', ([path, method, host, kind], { expect }) => {
+    expect(accessTo(rules, path, method, host).kind).toBe(kind)
+  })
+
+  test.for([
+    '/publicx',
+    '/public-admin/a',
+    '/Public/a',
+    '/private?x=/public/a',
+    '/status/',
+    '/public/..',
+    '/public/../public/a',
+    '/public/%2e%2e/a',
+    '/public/a%2fb',
+    '/public/a;b',
+    '/public//a',
+    '/public%2fa',
+    '/public/%00',
+    '/public/a%23',
+    '/public/a%3fb',
+    '/public/%ef%bc%8e%ef%bc%8e/a',
+  ])('%s is not public (A15-A18)', (path, { expect }) => {
+    expect(accessTo(rules, path).kind).not.toBe('public')
+  })
+
+  test.for([
+    '/ADMIN/a',
+    '/Admin',
+    '/admin/',
+    '/admin;x/a',
+    '/admin%2fa',
+    '/admin/%2e/a',
+    '/x/../admin/a',
+    '/x/..%2fadmin/a',
+    '/x/..;/admin/a',
+    '/%61dmin/a',
+    '/%2561dmin/a',
+    '/admin%20/a',
+    '/admin%00/a',
+    '/%ef%bd%81dmin/a',
+  ])('%s needs what /admin/** needs (A19)', (path, { expect }) => {
+    const access = accessTo(rules, path)
+    expect(access.permits(person())).toBe(false)
+    expect(access.permits(admin)).toBe(true)
+  })
+
+  test('all rules found for the readings of a path must be met together', () => {
+    const both: RuleSource[] = [
+      { access: 'signed-in', paths: ['/a/**'], allowed: { groups: new Set(['a']) } },
+      { access: 'signed-in', paths: ['/b/**'], allowed: { groups: new Set(['b']) } },
+    ]
+    const access = accessTo(both, '/a/..%2fb/x')
+    expect(access.permits(person({ groups: ['a'] }))).toBe(false)
+    expect(access.permits(person({ groups: ['b'] }))).toBe(false)
+    expect(access.permits(person({ groups: ['a', 'b'] }))).toBe(true)
+  })
+
+  test('a reading without a rule denies, whatever the other readings have', () => {
+    expect(accessTo([{ access: 'signed-in', paths: ['/a/**'] }], '/a/..%2fb').kind).toBe('deny')
+  })
+
+  test('a preflight passes only where every rule found lets it', () => {
+    const open = { access: 'signed-in', passesPreflight: true } as const
+    expect(accessTo([open], '/api').passesPreflight).toBe(true)
+    const rules: RuleSource[] = [{ access: 'signed-in', paths: ['/api/closed/**'] }, open]
+    expect(accessTo(rules, '/api/x/..%2fclosed/a').passesPreflight).toBe(false)
+    expect(accessTo([{ access: 'deny', passesPreflight: true }], '/').passesPreflight).toBe(false)
+  })
+})
+
+describe('ambiguity may only remove a bypass', () => {
+  test('a restrictive rule in capitals holds for the path in small letters', () => {
+    const rules: RuleSource[] = [{ access: 'deny', paths: ['/Admin/**'] }, { access: 'public' }]
+    expect(accessTo(rules, '/ADMIN/a').kind).toBe('deny')
+    expect(accessTo(rules, '/Admin/a').kind).toBe('deny')
+    expect(accessTo(rules, '/admin/a').kind).toBe('deny')
+  })
+
+  test('a restrictive rule holds with a final slash and without (A19)', () => {
+    const rules: RuleSource[] = [
+      { access: 'deny', paths: ['/admin', '/users/'] },
+      { access: 'public' },
+    ]
+    expect(accessTo(rules, '/admin').kind).toBe('deny')
+    expect(accessTo(rules, '/ADMIN/').kind).toBe('deny')
+    expect(accessTo(rules, '/admin/').kind).toBe('deny')
+    expect(accessTo(rules, '/users').kind).toBe('deny')
+  })
+
+  test('a rule for a group holds where an app resolves dots and keeps repeated slashes', () => {
+    const rules: RuleSource[] = [
+      { access: 'signed-in', paths: ['/a/admin/**'], allowed: ADMINS },
+      { access: 'signed-in' },
+    ]
+    const path = '/a//../admin'
+    expect(new URL(path, 'https://app.example.com').pathname).toBe('/a/admin')
+    expect(accessTo(rules, path).permits(person())).toBe(false)
+  })
+
+  const part = fc.constantFrom(
+    ...['a', 'A', 'b', 'admin', 'ADMIN', '/', '/', '/', '..', '.', '/../', '//', ';x', '\\'],
+    ...['%2e%2e', '%2f', '%5c', '%61', '%41', '%2561', '%00', '%20', '%3f', '%23', '%25', '%zz'],
+  )
+  const path = fc
+    .array(part, { maxLength: 8 })
+    .map((parts) => `/${parts.join('').replace(/^\/+/, '')}`)
+  const pattern = fc
+    .array(fc.constantFrom('a', 'b', 'admin', '*', '**'), { minLength: 1, maxLength: 3 })
+    .filter((segments) => segments.filter((segment) => segment === '**').length < 2)
+    .map((segments) => `/${segments.join('/')}`)
+  const access = fc.constantFrom('public' as const, 'signed-in' as const, 'deny' as const)
+  const ruleSource = fc.record({ access, paths: fc.array(pattern, { minLength: 1, maxLength: 2 }) })
+
+  test('a path of which any reading hits a restrictive rule first is never public', () => {
+    fc.assert(
+      fc.property(
+        pattern,
+        fc.array(ruleSource, { maxLength: 4 }),
+        path,
+        (source, others, asked) => {
+          const restriction = compilePathPattern(source)
+          const isHit = pathReadings(asked).some((reading) =>
+            restriction.matches(reading, reading !== asked),
+          )
+          fc.pre(isHit)
+          const found = accessTo([{ access: 'deny', paths: [source] }, ...others], asked)
+          expect(found.kind).toBe('deny')
+          const limited = accessTo(
+            [{ access: 'signed-in', paths: [source], allowed: ADMINS }, ...others],
+            asked,
+          )
+          expect(limited.kind).not.toBe('public')
+          expect(limited.permits(person())).toBe(false)
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('an ambiguous path is never public, whatever the rules', () => {
+    fc.assert(
+      fc.property(fc.array(ruleSource, { maxLength: 5 }), path, (rules, asked) => {
+        fc.pre(!isUnambiguous(asked))
+        expect(accessTo([...rules, { access: 'public' }], asked).kind).not.toBe('public')
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('what a path may do, its plainest reading may do too', () => {
+    fc.assert(
+      fc.property(fc.array(ruleSource, { maxLength: 5 }), path, (rules, asked) => {
+        const plainest = pathReadings(asked).at(-1) as string
+        fc.pre(/^\/[\x21\x22\x24-\x3e\x40-\x7e]*(?<!\/)$/.test(plainest))
+        const rank = { deny: 0, 'signed-in': 1, public: 2 }
+        const plain = accessTo(rules, plainest).kind
+        fc.pre(pathReadings(plainest).length === 1 && isUnambiguous(plainest))
+        expect(rank[accessTo(rules, asked).kind]).toBeLessThanOrEqual(rank[plain])
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('who may enter', () => {
+  const allowed = {
+    emails: new Set(['alice@example.com']),
+    emailDomains: new Set(['corp.example']),
+    groups: new Set(['admins', 'ops']),
+  }
+  const permits = (identity: Partial<Identity>) =>
+    accessTo([{ access: 'signed-in', allowed }], '/').permits(person(identity))
+
+  test.for<[string, Partial<Identity>, boolean]>([
+    ['an address on the list', { email: 'alice@example.com' }, true],
+    ['the same in capitals', { email: 'ALICE@Example.COM' }, true],
+    ['an address of a domain', { email: 'bob@corp.example' }, true],
+    ['a group', { groups: ['users', 'ops'] }, true],
+    ['a group beside a foreign address', { email: 'x@evil.test', groups: ['ops'] }, true],
+    ['nothing', {}, false],
+    ['another address of the same domain', { email: 'mallory@example.com' }, false],
+    ['a sub-domain (A36)', { email: 'bob@sub.corp.example' }, false],
+    ['a longer domain (A36)', { email: 'bob@evilcorp.example' }, false],
+    ['a domain that goes on (A36)', { email: 'bob@corp.example.evil.test' }, false],
+    ['two at signs (A36)', { email: 'bob@evil.test@corp.example' }, false],
+    ['a quoted local part (A36)', { email: '"a@corp.example"@evil.test' }, false],
+    ['a name before it (A36)', { email: 'Bob <bob@corp.example>' }, false],
+    ['a blank behind it', { email: 'bob@corp.example ' }, false],
+    ['a line end behind it', { email: 'bob@corp.example\n' }, false],
+    ['a letter that looks alike', { email: 'bob@ｃorp.example' }, false],
+    ['a group in another case', { groups: ['Admins'] }, false],
+    ['a part of a group', { groups: ['admin', 'admins-readonly'] }, false],
+    ['a group list as one text (A33)', { groups: ['admins,ops'] }, false],
+  ])('%s: %s', ([, identity, expected], { expect }) => {
+    expect(permits(identity)).toBe(expected)
+  })
+
+  test('a letter that lower-cases to ASCII does not make somebody else of it', () => {
+    const rules: RuleSource[] = [
+      { access: 'signed-in', allowed: { emails: new Set(['mark@example.com']) } },
+    ]
+    const access = accessTo(rules, '/')
+    expect(access.permits(person({ email: 'mark@example.com' }))).toBe(true)
+    expect(access.permits(person({ email: 'mar\u212a@example.com' }))).toBe(false)
+  })
+
+  test('a rule that names nobody lets in everybody who is signed in', () => {
+    expect(accessTo([{ access: 'signed-in' }], '/').permits(person())).toBe(true)
+  })
+
+  test('a rule with empty lists lets in nobody', () => {
+    const access = accessTo([{ access: 'signed-in', allowed: {} }], '/')
+    expect(access.permits(person({ email: 'alice@example.com', groups: ['admins'] }))).toBe(false)
+  })
+})
+
+describe('an e-mail address', () => {
+  test.for<[string, string | undefined, string | undefined]>([
+    ['alice@example.com', 'alice@example.com', 'example.com'],
+    ['Alice.B+tag@Example.COM', 'alice.b+tag@example.com', 'example.com'],
+    ["o'brien@example.com", "o'brien@example.com", 'example.com'],
+    ['root@localhost', 'root@localhost', 'localhost'],
+    ['', undefined, undefined],
+    ['@', undefined, undefined],
+    ['alice', undefined, undefined],
+    ['alice@', undefined, undefined],
+    ['@example.com', undefined, undefined],
+    ['alice@example..com', undefined, undefined],
+    ['alice@.example.com', undefined, undefined],
+    ['alice@example.com.', undefined, undefined],
+    ['alice@[127.0.0.1]', undefined, undefined],
+    ['alice@exam_ple.com', undefined, undefined],
+    ['alice@bücher.example', undefined, undefined],
+    ['älice@example.com', undefined, undefined],
+    [`${'a'.repeat(65)}@example.com`, undefined, undefined],
+    [`a@${'b'.repeat(64)}.com`, undefined, undefined],
+    ['a,b@example.com', undefined, undefined],
+    ['a b@example.com', undefined, undefined],
+  ])('%j', ([value, email, domain], { expect }) => {
+    expect(parseEmail(value)).toEqual(email === undefined ? undefined : { email, domain })
+  })
+
+  test('any text is plain lower-case ASCII with one at sign, or nothing', () => {
+    const near = fc
+      .array(fc.constantFrom('a', 'B', '@', '@', '.', '-', '"', ' ', '\u212a', '\u0130', 'x.com'))
+      .map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(fc.oneof(near, fc.string({ unit: 'binary' }), fc.emailAddress()), (value) => {
+        const parsed = parseEmail(value)
+        if (!parsed) return
+        expect(parsed.email).toMatch(/^[\x21-\x3f\x5b-\x7e]+@[a-z0-9.-]+$/)
+        expect(parsed.email.endsWith(`@${parsed.domain}`)).toBe(true)
+        expect(parseEmail(parsed.email)).toEqual(parsed)
+        expect(value).toMatch(/^[\x21-\x7e]+$/)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})

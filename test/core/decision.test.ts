@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import type { Access } from '../../src/core/access-rule.ts'
+import {
+  decide,
+  type Evidence,
+  isForeignOrigin,
+  needsEvidence,
+  type Verdict,
+} from '../../src/core/decision.ts'
+import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
+import type { RequestClass } from '../../src/core/request-class.ts'
+import type { Session } from '../../src/core/session.ts'
+import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { forwarded, rawRequest } from '../support/raw-request.ts'
+
+const CLASSES: readonly RequestClass[] = [
+  'preflight',
+  'websocket',
+  'prefetch',
+  'navigation',
+  'form-navigation',
+  'background',
+]
+
+const session: Session = {
+  identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },
+  createdAt: 0,
+  expiresAt: 1,
+}
+
+const access = (kind: Access['kind'], isPermitted = false, passesPreflight = false): Access => ({
+  kind,
+  passesPreflight,
+  permits: (identity) => isPermitted && identity === session.identity,
+})
+
+const NONE: Evidence = { kind: 'none' }
+const SESSION: Evidence = { kind: 'session', session }
+const AMBIGUOUS: Evidence = { kind: 'ambiguous' }
+
+const rows: readonly (readonly [string, Access, Evidence, Verdict])[] = [
+  ['public, nobody', access('public'), NONE, { kind: 'allow' }],
+  ['public, somebody', access('public'), SESSION, { kind: 'allow' }],
+  ['public, two sessions', access('public'), AMBIGUOUS, { kind: 'allow' }],
+  ['signed-in, nobody', access('signed-in', true), NONE, { kind: 'sign-in' }],
+  ['signed-in, permitted', access('signed-in', true), SESSION, { kind: 'allow', session }],
+  ['signed-in, not permitted', access('signed-in'), SESSION, { kind: 'forbidden', session }],
+  ['signed-in, two sessions', access('signed-in', true), AMBIGUOUS, { kind: 'reset-cookies' }],
+  ['deny, nobody', access('deny'), NONE, { kind: 'forbidden' }],
+  ['deny, somebody', access('deny', true), SESSION, { kind: 'forbidden', session }],
+  ['deny, two sessions', access('deny'), AMBIGUOUS, { kind: 'reset-cookies' }],
+]
+
+describe('the decision', () => {
+  test.for(rows)('%s', ([, asked, evidence, verdict], { expect }) => {
+    for (const requestClass of CLASSES) {
+      expect(decide(asked, requestClass, evidence), requestClass).toEqual(verdict)
+    }
+  })
+
+  test('only a preflight passes where preflights pass, and it passes as nobody', () => {
+    const open = access('signed-in', true, true)
+    expect(decide(open, 'preflight', NONE)).toEqual({ kind: 'allow' })
+    expect(decide(open, 'preflight', SESSION)).toEqual({ kind: 'allow' })
+    for (const requestClass of CLASSES.slice(1)) {
+      expect(decide(open, requestClass, NONE), requestClass).toEqual({ kind: 'sign-in' })
+    }
+  })
+
+  test('a session is looked up only where the answer depends on it', () => {
+    for (const requestClass of CLASSES) {
+      expect(needsEvidence(access('public'), requestClass)).toBe(false)
+      expect(needsEvidence(access('deny'), requestClass)).toBe(false)
+      expect(needsEvidence(access('signed-in'), requestClass)).toBe(true)
+      expect(needsEvidence(access('signed-in', true, true), requestClass)).toBe(
+        requestClass !== 'preflight',
+      )
+    }
+  })
+})
+
+describe('the origin of a WebSocket handshake', () => {
+  const sites = createSites(
+    ['app.example.com', '*.apps.example.com', 'http://app.localhost:8080'].map(
+      (source) => parseHostPattern(source) as HostPattern,
+    ),
+  )
+  const request = parseForwardedRequest(
+    rawRequest(forwarded({ 'X-Forwarded-Proto': 'wss', 'X-Forwarded-Uri': '/socket' })),
+    sites,
+  )
+
+  test.for([
+    undefined,
+    'https://app.example.com',
+    'https://app.example.com:443',
+    'https://a.apps.example.com',
+    'http://app.localhost:8080',
+  ])('%s is ours', (origin, { expect }) => {
+    expect(isForeignOrigin(origin, request, sites)).toBe(false)
+  })
+
+  test.for([
+    '',
+    'null',
+    'https://evil.test',
+    'http://app.example.com',
+    'https://app.example.com:8443',
+    'https://app.example.com.evil.test',
+    'https://evil.test/app.example.com',
+    'https://apps.example.com',
+    'https://app.localhost:8080',
+    'wss://app.example.com',
+    'file://',
+    'app.example.com',
+    'https://app.example.com, https://evil.test',
+  ])('%j is foreign (A98)', (origin, { expect }) => {
+    expect(isForeignOrigin(origin, request, sites)).toBe(true)
+  })
+})

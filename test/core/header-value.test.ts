@@ -1,0 +1,127 @@
+import { createServer, get, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { encodeHeaderValue, encodeListValue } from '../../src/core/header-value.ts'
+
+/** Every string that JavaScript has, lone surrogates and control characters included. */
+const anyString = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+  fc
+    .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 24 })
+    .map((units) => String.fromCharCode(...units)),
+  fc
+    .array(fc.constantFrom('\r', '\n', '\0', '\u2028', '\u2029', '\u0085', '\ud800', 'é', ' ', 'a'))
+    .map((parts) => parts.join('')),
+)
+
+const isDropped = (code: number): boolean =>
+  code < 0x20 || (code >= 0x7f && code <= 0x9f) || code === 0x2028 || code === 0x2029
+
+/** What a person would see of the text. */
+const visibleOf = (text: string): string =>
+  [...text.toWellFormed()]
+    .filter((character) => !isDropped(character.codePointAt(0) ?? 0))
+    .join('')
+    .trim()
+
+const decode = (value: string): string => Buffer.from(value, 'latin1').toString('utf8')
+
+let server: Server
+let answered: readonly string[] = []
+
+beforeAll(async () => {
+  server = createServer((_, outgoing) => {
+    for (const [index, value] of answered.entries()) outgoing.setHeader(`X-Value-${index}`, value)
+    outgoing.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+})
+afterAll(() => new Promise((resolve) => server.close(resolve)))
+
+/** Sends the values through a socket and returns them as they arrive. */
+const throughServer = async (values: readonly string[]): Promise<(string | undefined)[]> => {
+  answered = values
+  const { port } = server.address() as AddressInfo
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    get({ host: '127.0.0.1', port, agent: false }, resolve).on('error', reject)
+  })
+  answer.resume()
+  return values.map((_, index) => answer.headers[`x-value-${index}`] as string | undefined)
+}
+
+describe('one header value', () => {
+  test.for([
+    ['', ''],
+    ['Alice', 'Alice'],
+    ['Alice  B. (x) "y", z;=%', 'Alice  B. (x) "y", z;=%'],
+    [' Alice ', 'Alice'],
+    ['a\r\nX-Auth-Request-Groups: admins', 'aX-Auth-Request-Groups: admins'],
+    ['a\0b\u007fc\u0085d', 'abcd'],
+    ['a\u2028b\u2029c', 'abc'],
+    ['\t\t', ''],
+    ['\u00a0', ''],
+  ])('%j becomes %j', ([text = '', expected], { expect }) => {
+    expect(encodeHeaderValue(text)).toBe(expected)
+  })
+
+  test.for([
+    ['é', 'é'],
+    ['Zoë 🐈', 'Zoë 🐈'],
+    ['à', 'à'],
+    ['\ud800x', '\ufffdx'],
+    ['x\udc00', 'x\ufffd'],
+  ])('%j travels as the UTF-8 bytes of %j', ([text = '', expected], { expect }) => {
+    expect(decode(encodeHeaderValue(text))).toBe(expected)
+  })
+
+  test('no string makes it throw, and every result holds visible ASCII and bytes from 0x80 alone', () => {
+    fc.assert(
+      fc.property(anyString, (text) => {
+        const value = encodeHeaderValue(text)
+        expect(value).toMatch(/^[\x20-\x7e\x80-\xff]*$/)
+        expect(value).not.toMatch(/^ | $/)
+        expect(decode(value)).toBe(visibleOf(text))
+        expect(new Headers({ 'X-Value': value }).get('X-Value')).toBe(value)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('what a server of Node writes is what a client reads', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyString, { minLength: 40, maxLength: 60 }), async (texts) => {
+        const received = await throughServer(texts.map(encodeHeaderValue))
+        expect(received.map((value) => decode(value ?? 'missing'))).toEqual(texts.map(visibleOf))
+      }),
+      { numRuns: 25 },
+    )
+  })
+})
+
+describe('a list as one header value', () => {
+  test.for<[readonly string[], string]>([
+    [[], ''],
+    [['admins'], 'admins'],
+    [['a', 'b'], 'a,b'],
+    [['a,admins', 'b'], 'a%2Cadmins,b'],
+    [['100%', '%2C'], '100%25,%252C'],
+    [['', 'a', '\r\n', ' b '], 'a,b'],
+  ])('%j becomes %j', ([members, expected], { expect }) => {
+    expect(encodeListValue(members)).toBe(expected)
+  })
+
+  test('no member can become two or another one', () => {
+    fc.assert(
+      fc.property(fc.array(anyString, { maxLength: 6 }), (members) => {
+        const value = encodeListValue(members)
+        const read = (value === '' ? [] : value.split(',')).map((member) =>
+          decode(member.replaceAll('%2C', ',').replaceAll('%25', '%')),
+        )
+        expect(read).toEqual(members.map(visibleOf).filter((member) => member !== ''))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})

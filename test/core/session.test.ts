@@ -1,0 +1,79 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  formatSessionCookie,
+  isAlive,
+  parseSessionCookie,
+  type Session,
+} from '../../src/core/session.ts'
+
+const ID = 'i'.repeat(43)
+const SECRET = 's'.repeat(43)
+const token = fc.stringMatching(/^[A-Za-z0-9_-]{43}$/)
+
+describe('the session cookie', () => {
+  test('a credential is read back as it was written', () => {
+    fc.assert(
+      fc.property(token, token, (id, secret) => {
+        expect(parseSessionCookie(formatSessionCookie({ id, secret }))).toEqual({ id, secret })
+      }),
+    )
+  })
+
+  test.for([
+    ['nothing', ''],
+    ['a newer version', `v2.${ID}.${SECRET}`],
+    ['no version', `${ID}.${SECRET}`],
+    ['a version in capitals', `V1.${ID}.${SECRET}`],
+    ['no secret', `v1.${ID}`],
+    ['an empty secret', `v1.${ID}.`],
+    ['a short id', `v1.${ID.slice(1)}.${SECRET}`],
+    ['a long id', `v1.${ID}i.${SECRET}`],
+    ['a long secret', `v1.${ID}.${SECRET}s`],
+    ['a fourth part', `v1.${ID}.${SECRET}.x`],
+    ['standard base64', `v1.${'+'.repeat(43)}.${SECRET}`],
+    ['padding', `v1.${ID}.${SECRET.slice(1)}=`],
+    ['a line end behind it', `v1.${ID}.${SECRET}\n`],
+    ['a blank before it', ` v1.${ID}.${SECRET}`],
+    ['quotes', `"v1.${ID}.${SECRET}"`],
+  ])('%s is no credential', ([, value = ''], { expect }) => {
+    expect(parseSessionCookie(value)).toBeUndefined()
+  })
+
+  test('any text is a credential that formats to the same text, or none', () => {
+    const almost = fc
+      .tuple(fc.constantFrom('v1', 'v2', ''), fc.constantFrom('.', ''), token, fc.string(), token)
+      .map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), almost), (value) => {
+        const credential = parseSessionCookie(value)
+        expect(credential ? formatSessionCookie(credential) : value).toBe(value)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('the life of a session', () => {
+  const session: Session = {
+    identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },
+    createdAt: 1000,
+    expiresAt: 2000,
+  }
+
+  test.for([
+    [1000, true],
+    [1999, true],
+    [2000, false],
+    [2001, false],
+    [Number.NaN, false],
+    [Number.POSITIVE_INFINITY, false],
+  ] as const)('at %d it is alive: %s', ([nowMs, expected], { expect }) => {
+    expect(isAlive(session, nowMs)).toBe(expected)
+  })
+
+  test('a session without an end is not alive', () => {
+    const endless = { ...session, expiresAt: Number.NaN }
+    expect(isAlive(endless, 0)).toBe(false)
+  })
+})

@@ -1,0 +1,302 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  createSite,
+  createSites,
+  type HostPattern,
+  matchesHost,
+  parseHost,
+  parseHostPattern,
+  patternOf,
+} from '../../src/core/site.ts'
+
+const patterns = (...sources: readonly string[]): HostPattern[] =>
+  sources.map((source) => parseHostPattern(source) as HostPattern)
+
+const sites = createSites(
+  patterns(
+    'app.example.com',
+    '*.apps.example.com',
+    'https://odd.example.com:8443',
+    'http://app.localhost:8080',
+    'http://*.test.localhost',
+  ),
+)
+
+/** Host values near the ones that are protected. */
+const hostileHost = fc
+  .array(
+    fc.constantFrom(
+      'app',
+      'apps',
+      'a',
+      'APP',
+      '.',
+      '.',
+      '-',
+      'example',
+      'com',
+      'localhost',
+      ':',
+      '443',
+      '8080',
+      '0',
+      '@',
+      '/',
+      ' ',
+      ',',
+      '*',
+      '[::1]',
+      'xn--a',
+      'é',
+      '\0',
+      '_',
+    ),
+    { maxLength: 9 },
+  )
+  .map((parts) => parts.join(''))
+const anyHost = fc.oneof(hostileHost, fc.string({ unit: 'binary' }), fc.domain())
+
+describe('a host value', () => {
+  test.for<[string, ReturnType<typeof parseHost>]>([
+    ['app.example.com', { hostname: 'app.example.com', port: '' }],
+    ['APP.Example.COM', { hostname: 'app.example.com', port: '' }],
+    ['app.example.com:8443', { hostname: 'app.example.com', port: '8443' }],
+    ['localhost', { hostname: 'localhost', port: '' }],
+    ['127.0.0.1:80', { hostname: '127.0.0.1', port: '80' }],
+    ['xn--bcher-kva.example', { hostname: 'xn--bcher-kva.example', port: '' }],
+    ['', undefined],
+    ['.', undefined],
+    ['app.example.com.', undefined],
+    ['.app.example.com', undefined],
+    ['app..example.com', undefined],
+    ['-app.example.com', undefined],
+    ['app.example.com:', undefined],
+    ['app.example.com:port', undefined],
+    ['app.example.com:123456', undefined],
+    ['app.example.com:80:80', undefined],
+    ['[::1]', undefined],
+    ['[::1]:80', undefined],
+    ['::1', undefined],
+    ['user@app.example.com', undefined],
+    ['app.example.com/x', undefined],
+    ['app.example.com, evil.example', undefined],
+    [' app.example.com', undefined],
+    ['app.example.com\n', undefined],
+    ['app_1.example.com', undefined],
+    ['äpp.example.com', undefined],
+    ['app.example.com%2eevil', undefined],
+    [`${'a'.repeat(63)}.`.repeat(4).slice(0, -1), undefined],
+  ])('%s', ([value, expected], { expect }) => {
+    const parsed = parseHost(value)
+    if (value.length === 255) expect(parsed?.hostname).toBe(value)
+    else expect(parsed).toEqual(expected)
+  })
+
+  test('one that is longer than any name with a port is none', () => {
+    expect(parseHost('a'.repeat(259))?.hostname).toHaveLength(259)
+    expect(parseHost('a'.repeat(260))).toBeUndefined()
+  })
+
+  test('whatever comes, it is a plain name or nothing, and reads the same a second time', () => {
+    fc.assert(
+      fc.property(anyHost, (value) => {
+        const host = parseHost(value)
+        if (!host) return
+        expect(host.hostname).toMatch(/^[a-z0-9][a-z0-9.-]*$/)
+        expect(host.hostname).not.toMatch(/\.\.|[.-]$/)
+        expect(parseHost(host.port ? `${host.hostname}:${host.port}` : host.hostname)).toEqual(host)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('an entry of PROTECTED_HOSTS', () => {
+  const https = { scheme: 'https', port: '', isWildcard: false }
+
+  test.for<[string, ReturnType<typeof parseHostPattern>]>([
+    ['app.example.com', { ...https, hostname: 'app.example.com' } as HostPattern],
+    ['https://App.example.com', { ...https, hostname: 'app.example.com' } as HostPattern],
+    ['HTTPS://app.example.com:443', { ...https, hostname: 'app.example.com' } as HostPattern],
+    [
+      'app.example.com:8443',
+      { ...https, hostname: 'app.example.com', port: '8443' } as HostPattern,
+    ],
+    ['*.example.com', { ...https, hostname: 'example.com', isWildcard: true } as HostPattern],
+    [
+      'http://app.localhost:8080',
+      { scheme: 'http', hostname: 'app.localhost', port: '8080', isWildcard: false },
+    ],
+    [
+      'http://*.localhost:80',
+      { scheme: 'http', hostname: 'localhost', port: '', isWildcard: true },
+    ],
+    ['app.example.com:80', { ...https, hostname: 'app.example.com', port: '80' } as HostPattern],
+    ['', undefined],
+    ['*', undefined],
+    ['*.', undefined],
+    ['*.*.example.com', undefined],
+    ['app.*.com', undefined],
+    ['*app.example.com', undefined],
+    ['https://app.example.com/', undefined],
+    ['https://app.example.com/path', undefined],
+    ['ftp://app.example.com', undefined],
+    ['//app.example.com', undefined],
+    ['https://user@app.example.com', undefined],
+    ['https://', undefined],
+    ['app.example.com,b.example.com', undefined],
+  ])('%s', ([source, expected], { expect }) => {
+    expect(parseHostPattern(source)).toEqual(expected)
+  })
+
+  test('a port that no browser sends makes it none', () => {
+    for (const source of ['app.example.com:65536', 'app.example.com:99999', 'a.test:0443']) {
+      expect(parseHostPattern(source), source).toBeUndefined()
+    }
+  })
+
+  test('any text is a pattern or nothing, and a pattern written out is the same pattern', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom('', 'https://', 'http://', 'HTTP://'),
+        fc.constantFrom('', '*.'),
+        anyHost,
+        (scheme, star, host) => {
+          const pattern = parseHostPattern(`${scheme}${star}${host}`)
+          if (!pattern) return
+          const { origin } = createSite(pattern.scheme, pattern.hostname, pattern.port)
+          const written = pattern.isWildcard ? origin.replace('://', '://*.') : origin
+          expect(parseHostPattern(written)).toEqual(pattern)
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('a site', () => {
+  test.for([
+    ['https', 'app.example.com', '', 'https://app.example.com'],
+    ['https', 'app.example.com', '443', 'https://app.example.com'],
+    ['https', 'app.example.com', '80', 'https://app.example.com:80'],
+    ['http', 'app.localhost', '80', 'http://app.localhost'],
+    ['http', 'app.localhost', '8080', 'http://app.localhost:8080'],
+  ] as const)('%s %s %s has the origin %s', ([scheme, name, port, origin], { expect }) => {
+    const site = createSite(scheme, name, port)
+    expect(site).toEqual({ scheme, host: origin.slice(origin.indexOf('//') + 2), origin })
+    expect(new URL(site.origin).origin).toBe(origin)
+  })
+
+  test('its own pattern finds it and nothing else', () => {
+    const label = fc.stringMatching(/^[a-z]([a-z0-9-]{0,6}[a-z0-9])?$/)
+    const port = fc.constantFrom('', '443', '80', '8443')
+    const scheme = fc.constantFrom('https' as const, 'http' as const)
+    fc.assert(
+      fc.property(
+        scheme,
+        fc.array(label, { minLength: 1, maxLength: 4 }),
+        port,
+        (how, labels, at) => {
+          const site = createSite(how, labels.join('.'), at)
+          const found = createSites([patternOf(site)])
+          expect(site.origin).toBe(new URL(site.origin).origin)
+          expect(found.find(site.host)).toEqual(site)
+          expect(found.find(`x.${site.host}`)).toBeUndefined()
+          expect(found.find(`x${site.host}`)).toBeUndefined()
+        },
+      ),
+    )
+  })
+})
+
+describe('matching a host', () => {
+  test.for([
+    ['app.example.com', 'app.example.com', '', true],
+    ['app.example.com', 'app.example.com', '443', true],
+    ['app.example.com', 'app.example.com', '80', false],
+    ['app.example.com', 'app.example.com', '8443', false],
+    ['app.example.com', 'x.app.example.com', '', false],
+    ['app.example.com', 'example.com', '', false],
+    ['*.example.com', 'app.example.com', '', true],
+    ['*.example.com', 'a.b.example.com', '', true],
+    ['*.example.com', 'example.com', '', false],
+    ['*.example.com', 'evilexample.com', '', false],
+    ['*.example.com', 'app.example.com.evil.test', '', false],
+    ['*.example.com', 'app.example.com', '8443', false],
+    ['*.example.com:8443', 'app.example.com', '8443', true],
+    ['http://app.localhost', 'app.localhost', '80', true],
+    ['http://app.localhost', 'app.localhost', '443', false],
+  ] as const)('%s and %s:%s: %s', ([source, hostname, port, expected], { expect }) => {
+    const [pattern] = patterns(source)
+    expect(matchesHost(pattern as HostPattern, hostname, port)).toBe(expected)
+  })
+})
+
+describe('finding a protected site', () => {
+  test.for([
+    ['app.example.com', 'https://app.example.com'],
+    ['APP.example.com', 'https://app.example.com'],
+    ['app.example.com:443', 'https://app.example.com'],
+    ['App.example.com:443', 'https://app.example.com'],
+    ['a.apps.example.com', 'https://a.apps.example.com'],
+    ['A.b.apps.example.com', 'https://a.b.apps.example.com'],
+    ['a.apps.example.com:443', 'https://a.apps.example.com'],
+    ['odd.example.com:8443', 'https://odd.example.com:8443'],
+    ['app.localhost:8080', 'http://app.localhost:8080'],
+    ['a.test.localhost', 'http://a.test.localhost'],
+    ['a.test.localhost:80', 'http://a.test.localhost'],
+  ] as const)('%s is %s', ([value, origin], { expect }) => {
+    expect(sites.find(value)?.origin).toBe(origin)
+  })
+
+  test.for([
+    '',
+    'evil.test',
+    'example.com',
+    'apps.example.com',
+    'xapps.example.com',
+    'app.example.com.',
+    'app.example.com:80',
+    'app.example.com:8443',
+    'app.example.com:0443',
+    'odd.example.com',
+    'app.localhost',
+    'app.localhost:80',
+    'a.apps.example.com:8443',
+    'app.example.com.evil.test',
+    'evil.test@app.example.com',
+    'app.example.com, evil.test',
+    'app.example.com\0',
+    ' app.example.com',
+    '__proto__',
+    'constructor',
+  ])('%j is none of ours', (value, { expect }) => {
+    expect(sites.find(value)).toBeUndefined()
+  })
+
+  test('whatever comes, only a protected name is found, with the scheme from configuration', () => {
+    fc.assert(
+      fc.property(
+        anyHost,
+        fc.constantFrom('', '.apps.example.com', '.test.localhost'),
+        (host, end) => {
+          const site = sites.find(host + end)
+          if (!site) return
+          expect(site.origin).toMatch(
+            /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/(app\.localhost:8080|[a-z0-9.-]+\.test\.localhost))$/,
+          )
+          expect(site.origin).toBe(`${site.scheme}://${site.host}`)
+          expect(sites.find(site.host)).toEqual(site)
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('below a wildcard, a name that no URL can have is none of ours', () => {
+    for (const value of ['xn--a.apps.example.com', 'xn--.apps.example.com']) {
+      expect(sites.find(value), value).toBeUndefined()
+    }
+  })
+})

@@ -1,0 +1,53 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningProvider, startProvider } from '../../demo/provider.ts'
+import { createAuthority } from '../support/certificates.ts'
+import { startVestibule, testClient } from '../support/vestibule.ts'
+
+describe('a provider whose certificate a private authority has signed', () => {
+  let folder: string
+  let provider: RunningProvider
+  const front = createServer()
+
+  beforeAll(async () => {
+    const authority = await createAuthority()
+    const own = await authority.issue(['localhost'])
+    front.setSecureContext({ cert: own.certificate, key: own.privateKey })
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+    const { port } = front.address() as AddressInfo
+    provider = await startProvider({ clients: [testClient], issuer: `https://localhost:${port}` })
+    provider.provider.proxy = true
+    front.on('request', (incoming, outgoing) => {
+      incoming.headers['x-forwarded-proto'] = 'https'
+      provider.server.emit('request', incoming, outgoing)
+    })
+    folder = await mkdtemp(join(tmpdir(), 'vestibule-ca-'))
+    await writeFile(join(folder, 'ca.pem'), authority.certificate)
+  })
+
+  afterAll(async () => {
+    front.closeAllConnections()
+    front.close()
+    await provider.close()
+    await rm(folder, { recursive: true })
+  })
+
+  test('is trusted with OIDC_CA_FILE', async () => {
+    const settings = { OIDC_ISSUER_URL: provider.issuer, OIDC_CA_FILE: join(folder, 'ca.pem') }
+    await using vestibule = await startVestibule(settings)
+    const answer = await vestibule.visitor().get('https://app.example.com/oauth2/login')
+    expect(answer.status).toBe(302)
+    expect(answer.location).toMatch(new RegExp(`^${provider.issuer}/auth\\?`))
+  })
+
+  test('is not trusted without', async () => {
+    await using vestibule = await startVestibule({ OIDC_ISSUER_URL: provider.issuer })
+    const answer = await vestibule.visitor().get('https://app.example.com/oauth2/login')
+    expect(answer.status).toBe(503)
+    expect(answer.setCookies).toEqual([])
+  })
+})

@@ -1,0 +1,33 @@
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
+
+/** Header names and values in the order of the wire. */
+export type HeaderEntries = readonly (readonly [string, string])[]
+
+/** A request with these headers, laid out the way Node lays them out: in lower case, doubled ones joined. */
+export const rawRequest = (
+  headers: HeaderEntries | Readonly<Record<string, string>>,
+): IncomingMessage => {
+  const entries = Array.isArray(headers)
+    ? (headers as HeaderEntries)
+    : Object.entries(headers as Readonly<Record<string, string>>)
+  const raw = new IncomingMessage(new Socket())
+  raw.rawHeaders = entries.flat()
+  for (const [name, value] of entries) {
+    const lowerCase = name.toLowerCase()
+    const before = raw.headers[lowerCase]
+    raw.headers[lowerCase] = typeof before === 'string' ? `${before}, ${value}` : value
+  }
+  return raw
+}
+
+/** What Traefik sends for a plain page, with other values where a test says so. */
+export const forwarded = (
+  changes: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> => ({
+  'X-Forwarded-Method': 'GET',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'app.example.com',
+  'X-Forwarded-Uri': '/',
+  ...changes,
+})

@@ -1,0 +1,77 @@
+import { expect } from 'vitest'
+import { APP } from './relying-party.ts'
+import type { Visit, Visitor } from './visitor.ts'
+
+export const LOGIN = `${APP}/oauth2/login`
+export const CALLBACK = `${APP}/oauth2/callback`
+export const LOGOUT = `${APP}/oauth2/logout`
+
+export const SESSION_COOKIE = '__Host-vestibule'
+export const BINDING_COOKIE = '__Host-vestibule_login'
+export const TARGET_COOKIE = '__Host-vestibule_target'
+
+/** The first step: the browser is told to go to the provider, and has not gone yet. */
+export const startLogin = (browser: Visitor, rd = '/'): Promise<Visit> =>
+  browser.get(`${LOGIN}?${new URLSearchParams({ rd })}`)
+
+/** A parameter that a redirect carries. */
+export const sentAlong = (visit: Visit, name: string): string => {
+  const value = URL.parse(visit.location ?? '')?.searchParams.get(name)
+  if (!value) throw new Error(`no ${name} after ${visit.url} (${visit.status})`)
+  return value
+}
+
+/** Follows a started login through the provider, up to the callback, which the browser has not followed yet. */
+export const returnFromProvider = async (
+  browser: Visitor,
+  started: Visit,
+  sub = 'alice',
+): Promise<string> => {
+  let visit = started
+  while (!visit.location?.startsWith(CALLBACK)) {
+    if (visit.location) visit = await browser.get(visit.location)
+    else if (visit.body.includes('name="login"'))
+      visit = await browser.post(visit.url, { login: sub })
+    else throw new Error(`no way on from ${visit.url} (${visit.status})`)
+  }
+  return visit.location
+}
+
+/** A fresh login by this browser, up to the callback. */
+export const untilCallback = async (browser: Visitor, rd = '/', sub = 'alice'): Promise<string> =>
+  returnFromProvider(browser, await startLogin(browser, rd), sub)
+
+/** The address with these query parameters set; `undefined` takes one away. */
+export const withQuery = (
+  url: string,
+  changes: Readonly<Record<string, string | undefined>>,
+): string => {
+  const changed = new URL(url)
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) changed.searchParams.delete(name)
+    else changed.searchParams.set(name, value)
+  }
+  return changed.href
+}
+
+/** What the browser sends to the protected app. */
+export const cookieHeader = (browser: Visitor): string | undefined =>
+  browser.cookies.header(new URL(APP))
+
+/** Asserts the page of a sign-in that did not work: a request id, a way on, no cookie, nothing of the input. */
+export const expectFailedSignIn = (
+  visit: Visit,
+  hostile: readonly string[] = [],
+  status: 400 | 502 = 400,
+): void => {
+  expect(visit.status).toBe(status)
+  expect(visit.headers['cache-control']).toBe('no-store')
+  expect(visit.headers['content-type']).toMatch(/^text\/html/)
+  expect(visit.headers['x-request-id']).toMatch(/^[\w.-]{8,}$/)
+  expect(visit.body).toContain(`Request ${visit.headers['x-request-id']}`)
+  expect(visit.body).toContain(`href="${LOGIN}?rd=`)
+  expect(visit.setCookies).toEqual([])
+  expect(visit.location).toBeUndefined()
+  const answer = `${visit.rawHeaders.join('\n')}\n${visit.body}`
+  for (const text of hostile) expect(answer).not.toContain(text)
+}

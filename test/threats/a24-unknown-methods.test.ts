@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { gatewayKinds, type ProtectedApp, startProtectedApp } from '../support/protected-app.ts'
+import { expectRefusal } from '../support/refusal.ts'
+import { createVisitor, raw } from '../support/visitor.ts'
+
+let app: ProtectedApp
+let cookie: string
+
+beforeAll(async () => {
+  app = await startProtectedApp({ PUBLIC_PATHS: '/public/**' })
+  cookie = await app.party.vestibule.signIn('alice')
+})
+afterAll(() => app[Symbol.asyncDispose]())
+
+const forwarded = [
+  'Host: a',
+  'X-Forwarded-Method: GET',
+  'X-Forwarded-Proto: https',
+  'X-Forwarded-Host: app.example.com',
+  'X-Forwarded-Uri: /admin',
+]
+
+describe('A24 CONNECT, TRACE and unknown methods', () => {
+  test.for(['CONNECT', 'TRACE'])('X-Forwarded-Method: %s never passes', async (method) => {
+    const { vestibule } = app.party
+    for (const uri of ['/admin', '/public/a']) {
+      expectRefusal(await vestibule.check({ method, uri }), 405)
+      expectRefusal(await vestibule.check({ method, uri }, { Cookie: cookie }), 405)
+    }
+    expect((await vestibule.check({ uri: '/admin' }, { Cookie: cookie })).status).toBe(200)
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
+  test.for(['FOO', 'TRACK', 'DEBUG', 'PRI', 'BREW', 'connect', 'trace', 'GET,TRACE', 'INVOKE'])(
+    'X-Forwarded-Method: %s is malformed',
+    async (method) => {
+      const { vestibule } = app.party
+      for (const uri of ['/admin', '/public/a']) {
+        expectRefusal(await vestibule.check({ method, uri }, { Cookie: cookie }), 400)
+      }
+    },
+  )
+
+  // The threat list asks for GET alone here; the design is `ANY /auth`, since Traefik may preserve the method.
+  test.for(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY', 'PROPFIND', 'SEARCH'])(
+    'our own request line decides nothing: %s',
+    async (method) => {
+      const { internalPort } = app.party.vestibule
+      const headers = Object.fromEntries(forwarded.slice(1).map((line) => line.split(': ')))
+      const ask = (extra: Record<string, string>) =>
+        createVisitor().request(method, `http://127.0.0.1:${internalPort}/auth`, {
+          headers: { ...headers, ...extra },
+        })
+      expect((await ask({})).status).toBe(302)
+      const signedIn = await ask({ Cookie: cookie })
+      expect(signedIn.status).toBe(200)
+      expect(signedIn.headers['x-auth-request-user']).toBe('alice')
+      expectRefusal(await ask({ 'X-Forwarded-Method': 'TRACE', Cookie: cookie }), 405)
+    },
+  )
+
+  test.for([
+    'CONNECT /auth HTTP/1.1',
+    'CONNECT app.example.com:443 HTTP/1.1',
+    'TRACE /auth HTTP/1.1',
+    'FOO /auth HTTP/1.1',
+    'get /auth HTTP/1.1',
+    'PRI * HTTP/2.0',
+    'GET /auth HTTP/9.9',
+    'GET /auth',
+    ' /auth HTTP/1.1',
+  ])('no request line makes the check pass or end the process: %s', async (line) => {
+    const { vestibule } = app.party
+    const text = [line, ...forwarded, 'Connection: close', '', ''].join('\r\n')
+    const answer = await raw(vestibule.internalPort, text)
+    expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
+    expect(answer.toLowerCase()).not.toContain('x-auth-request')
+    expect((await vestibule.check({ uri: '/admin' }, { Cookie: cookie })).status).toBe(200)
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
+  test.for(['TRACE', 'CONNECT', 'FOO'])('with a session neither: %s', async (method) => {
+    const { vestibule } = app.party
+    const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
+    const lines = [`${method} ${target} HTTP/1.1`, ...forwarded, `Cookie: ${cookie}`]
+    const text = [...lines, 'Connection: close', '', ''].join('\r\n')
+    const answer = await raw(vestibule.internalPort, text)
+    const secret = cookie.split('=')[1] ?? cookie
+    // TRACE by its nature sends back what it was sent, cookies included.
+    expect(answer).not.toContain(secret)
+    if (method !== 'TRACE') expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
+    expect(vestibule.isAlive()).toBe(true)
+  })
+})
+
+describe.for(gatewayKinds)('A24 CONNECT, TRACE and unknown methods through %s', (kind) => {
+  test.for(['TRACE', 'PROPFIND', 'SEARCH'])(
+    '%s without a session is no way in',
+    async (method, { skip }) => {
+      const passage = await app.send(kind, skip, { method, target: '/admin' })
+      expect(passage).toMatchObject({ status: method === 'TRACE' ? 405 : 401, app: undefined })
+    },
+  )
+
+  test('TRACE does not reach the app with a session either', async ({ skip }) => {
+    const headers = ['Cookie', cookie]
+    const trace = await app.send(kind, skip, { method: 'TRACE', target: '/public/a', headers })
+    expect(trace).toMatchObject({ status: 405, app: undefined })
+    const search = await app.send(kind, skip, { method: 'SEARCH', target: '/admin', headers })
+    expect(search).toMatchObject({ status: 200, app: { method: 'SEARCH' } })
+  })
+})

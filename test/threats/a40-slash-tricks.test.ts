@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { APP } from '../support/relying-party.ts'
+import {
+  expectKnownLocations,
+  expectRefusedReturn,
+  type ReturnToParty,
+  rdQuery,
+  startReturnToParty,
+} from '../support/return-to.ts'
+
+let sut: ReturnToParty
+
+beforeAll(async () => {
+  sut = await startReturnToParty()
+})
+afterAll(() => sut[Symbol.asyncDispose]())
+
+const hostile = [
+  '//evil.example',
+  '///evil.example',
+  '////evil.example',
+  '//evil.example/%2f..',
+  '/\\evil.example',
+  '\\\\evil.example',
+  '\\/evil.example',
+  '\\evil.example',
+  '//\\evil.example',
+  '/\t/evil.example',
+  '/\n/evil.example',
+  '/\r/evil.example',
+  '/\r\n/evil.example',
+  '/\0/evil.example',
+  '/ /evil.example',
+  '\t//evil.example',
+  ' //evil.example',
+  '\n//evil.example',
+  '\u00a0//evil.example',
+  '\ufeff//evil.example',
+  '\u2028//evil.example',
+  '//evil.example ',
+  'https:\\evil.example',
+  'https:\\\\evil.example',
+  'https:evil.example',
+  'https:/evil.example',
+  'https:///evil.example',
+  'http:evil.example',
+  'http:/evil.example',
+  'http://evil.example',
+  'https://evil.example',
+  'ht\ttps://evil.example',
+  'https:\n//evil.example',
+  'https://\tevil.example',
+  'https:/\\evil.example',
+  'https:\\/evil.example',
+  '//app.example.com',
+  '\\\\app.example.com',
+  'https:app.example.com',
+  'https:/app.example.com',
+  'https:///app.example.com',
+  'evil.example',
+  'evil.example//',
+  './/evil.example',
+  '?//evil.example',
+  '#//evil.example',
+  ' ',
+]
+
+describe('A40 scheme-relative addresses and slash tricks', () => {
+  test.for(hostile)('is refused with a page: %j', async (rd) => {
+    expectRefusedReturn(await sut.login(rdQuery(rd)))
+    expect(sut.party.vestibule.isAlive()).toBe(true)
+  })
+
+  test.for([
+    '?rd=/%09/evil.example',
+    '?rd=%09//evil.example',
+    '?rd=%2f%2fevil.example',
+    '?rd=%2F%5Cevil.example',
+    '?rd=%5c%5cevil.example',
+    '?rd=/%5cevil.example',
+    '?rd=/+/evil.example',
+    '?rd=+//evil.example',
+    '?rd=//evil.example',
+    '?rd=/\\evil.example',
+    '?rd=/%00/evil.example',
+    '?rd=%E2%80%A8//evil.example',
+    '?rd=//evil.example#x',
+    '?x=1&rd=//evil.example&y=/',
+    '?%72d=//evil.example',
+    '?r%64=//evil.example',
+  ])('is refused however the query is written: %s', async (query, { expect }) => {
+    const visit = await sut.login(query)
+    expectRefusedReturn(visit)
+    expect(visit.body).toContain('This request cannot be answered')
+  })
+
+  test.for([
+    ['/', `${APP}/`],
+    ['/a', `${APP}/a`],
+    ['/a/b?c=d&e=%2F%2Fevil.example#f', `${APP}/a/b?c=d&e=%2F%2Fevil.example#f`],
+    ['/a//b', `${APP}/a//b`],
+    ['/?next=//evil.example', `${APP}/?next=//evil.example`],
+    ['/#//evil.example', `${APP}/#//evil.example`],
+    ['/%09/evil.example', `${APP}/%09/evil.example`],
+    ['/é', `${APP}/%C3%A9`],
+    [`${APP}/a?b`, `${APP}/a?b`],
+    [APP, `${APP}/`],
+    ['https://other.example.com/x', 'https://other.example.com/x'],
+    ['https://APP.example.com/x', `${APP}/x`],
+  ] as const)('a path or address of ours is where the sign-in ends: %s', async ([rd, target]) => {
+    const landing = await sut.land(rdQuery(rd))
+    expect(landing.target).toBe(target)
+    expectKnownLocations(landing.trail, sut.party.provider.issuer)
+  })
+
+  test.for(['', '?rd=', '?rd', '?', '?x=//evil.example'])(
+    'without an address the sign-in ends at the root: %s',
+    async (query, { expect }) => {
+      expect((await sut.land(query)).target).toBe(`${APP}/`)
+    },
+  )
+
+  test('an address longer than 2048 characters is refused', async () => {
+    expectRefusedReturn(await sut.login(rdQuery(`/${'a'.repeat(2048)}`)))
+    expectRefusedReturn(await sut.login(rdQuery(`/${'a'.repeat(20_000)}`)))
+    expect((await sut.land(rdQuery(`/${'a'.repeat(2047)}`))).target).toBe(
+      `${APP}/${'a'.repeat(2047)}`,
+    )
+  })
+
+  test('a refusal is logged without the address', async () => {
+    const line = sut.party.vestibule.log().find(({ event }) => event === 'suspicious_return_to')
+    expect(line).toMatchObject({ host: 'app.example.com' })
+    expect(sut.party.vestibule.output()).not.toContain('evil')
+  })
+
+  test('a script gets its refusal as JSON, and a HEAD or a prefetch has no effect', async () => {
+    const browser = sut.party.vestibule.visitor()
+    const url = `${APP}/oauth2/login${rdQuery('//evil.example')}`
+    const script = await browser.fetch(url)
+    expect([script.status, script.headers['content-type']]).toEqual([400, 'application/json'])
+    expect(JSON.parse(script.body)).toMatchObject({ error: 'invalid_return_to' })
+    const head = await browser.request('HEAD', url)
+    const prefetch = await browser.get(url, { headers: { 'Sec-Purpose': 'prefetch' } })
+    for (const { location, setCookies, body } of [script, head, prefetch]) {
+      expect({ location, setCookies }).toEqual({ location: undefined, setCookies: [] })
+      expect(body).not.toContain('evil')
+    }
+  })
+})

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createKeyRing } from '../../src/seal.ts'
+import {
+  createLoginTransactions,
+  LOGIN_LIFETIME_MS,
+  newBinding,
+} from '../../src/session/login-transaction.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import {
+  BINDING_COOKIE,
+  CALLBACK,
+  cookieHeader,
+  expectFailedSignIn,
+  SESSION_COOKIE,
+  sentAlong,
+  startLogin,
+  TARGET_COOKIE,
+  untilCallback,
+  withQuery,
+} from '../support/sign-in-steps.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+})
+beforeEach(() => party.provider.forgetRequests())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const flip = (text: string, at: number): string => {
+  const bytes = Buffer.from(text, 'base64url')
+  const index = at < 0 ? bytes.length + at : at
+  bytes[index] = (bytes[index] ?? 0) ^ 1
+  return bytes.toString('base64url')
+}
+
+const mutations: readonly (readonly [string, (state: string) => string])[] = [
+  ['cut by two characters', (state) => state.slice(0, -2)],
+  ['cut in half', (state) => state.slice(0, state.length / 2)],
+  ['only its head', (state) => state.slice(0, 30)],
+  ['in capitals', (state) => state.toUpperCase()],
+  ['in small letters', (state) => state.toLowerCase()],
+  ['with more behind it', (state) => `${state}AAAA`],
+  ['with more before it', (state) => `AAAA${state}`],
+  ['twice', (state) => `${state}${state}`],
+  ['backwards', (state) => [...state].toReversed().join('')],
+  ['of another version', (state) => flip(state, 0)],
+  ['of another key', (state) => flip(state, 1)],
+  ['with another nonce', (state) => flip(state, 9)],
+  ['with another txid', (state) => flip(state, 21)],
+  ['with another start', (state) => flip(state, 42)],
+  ['with another target', (state) => flip(state, 44)],
+  ['with another tag', (state) => flip(state, -1)],
+]
+
+describe('A52 state mismatch, foreign and swapped transactions', () => {
+  test.for(mutations)('a state that was changed is refused: %s', async ([, mutate]) => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    const state = new URL(callbackUrl).searchParams.get('state') ?? ''
+    expect(mutate(state)).not.toBe(state)
+    const visit = await browser.get(withQuery(callbackUrl, { state: mutate(state) }))
+    expectFailedSignIn(visit)
+    expect(party.provider.count('token')).toBe(0)
+
+    const finished = await browser.get(callbackUrl)
+    expect([finished.status, finished.location]).toEqual([302, `${APP}/`])
+  })
+
+  test('the state of another browser is refused, and stays good in that browser', async () => {
+    const mine = await party.untilCallback('alice')
+    const theirs = await party.untilCallback('bob')
+    const foreign = new URL(theirs.callbackUrl).searchParams.get('state') ?? ''
+    for (const url of [theirs.callbackUrl, withQuery(mine.callbackUrl, { state: foreign })]) {
+      expectFailedSignIn(await mine.browser.get(url))
+    }
+    expect(party.provider.count('token')).toBe(0)
+    expect(mine.browser.cookies.find(BINDING_COOKIE)).toBeDefined()
+
+    expect((await theirs.browser.get(theirs.callbackUrl)).status).toBe(302)
+    expect((await mine.browser.get(mine.callbackUrl)).status).toBe(302)
+    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(mine.browser) })
+    expect(checked.headers['x-auth-request-user']).toBe('alice')
+  })
+
+  test('two logins of one browser both finish, in either order and each at its own target', async () => {
+    const browser = party.vestibule.visitor()
+    const first = await untilCallback(browser, `${APP}/first`)
+    const second = await untilCallback(browser, `${APP}/second`)
+    expect((await browser.get(second)).location).toBe(`${APP}/second`)
+    expect((await browser.get(first)).location).toBe(`${APP}/first`)
+  })
+
+  test('the code of one login with the state of another gives no session', async () => {
+    const browser = party.vestibule.visitor()
+    const first = await untilCallback(browser, '/first')
+    const state = sentAlong(await startLogin(browser, '/second'), 'state')
+    expectFailedSignIn(await browser.get(withQuery(first, { state })))
+    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+    expect((await browser.get(first)).location).toBe(`${APP}/first`)
+  })
+
+  test('a state made at one host is none at another, even with the same cookies', async () => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    const elsewhere = callbackUrl.replace(APP, 'https://other.example.com')
+    const cookie = cookieHeader(browser)
+    const visit = await party.vestibule.visitor().get(elsewhere, { headers: { Cookie: cookie } })
+    expect([visit.status, visit.setCookies]).toEqual([400, []])
+    expect(party.provider.count('token')).toBe(0)
+    expect((await browser.get(callbackUrl)).status).toBe(302)
+  })
+
+  test('no other sealed or secret value of ours is a state', async () => {
+    const { browser } = await party.attempt()
+    await startLogin(browser, `/${'x'.repeat(1500)}`)
+    const names = [SESSION_COOKIE, BINDING_COOKIE, TARGET_COOKIE]
+    const values = names.map((name) => browser.cookies.find(name)?.value ?? '')
+    expect(values).not.toContain('')
+    browser.cookies.remove(SESSION_COOKIE)
+    for (const state of values) {
+      const query = new URLSearchParams({ code: 'x', state })
+      expectFailedSignIn(await browser.get(`${CALLBACK}?${query}`), [state])
+    }
+    expect(party.provider.count('token')).toBe(1)
+  })
+
+  test('a login that took longer than ten minutes has expired, and one that did not has not', () => {
+    let nowMs = 1_700_000_000_000
+    const transactions = createLoginTransactions(createKeyRing([randomBytes(32)]), () => nowMs)
+    const binding = newBinding()
+    const { state } = transactions.start(binding, `${APP}/`, APP)
+    nowMs += LOGIN_LIFETIME_MS
+    expect(transactions.resume(binding, state, APP)?.isExpired).toBe(false)
+    nowMs += 1
+    expect(transactions.resume(binding, state, APP)?.isExpired).toBe(true)
+    expect(transactions.resume(newBinding(), state, APP)).toBeUndefined()
+    expect(transactions.resume(binding, state, 'https://other.example.com')).toBeUndefined()
+  })
+
+  test('the process has survived all of it', () => {
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})
