@@ -4,9 +4,9 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode } from './errors.ts'
+import { plain } from './routes/answers.ts'
 import { answerWithoutEffect } from './routes/login.ts'
 import type { NodeContext, NodeEnv } from './routes/node-env.ts'
-import { plain } from './routes/plain.ts'
 import type { Refuse } from './routes/refusals.ts'
 
 /** The one table from error to status. */
@@ -71,7 +71,7 @@ export function createPublicApp(
       maxSize: MAX_BODY_BYTES,
       onError: () => plain(413),
     }),
-    routes.logout,
+    effectful(routes.logout),
   )
   page.get('/signed-out', routes.signedOut)
   page.get('/me', routes.me)
@@ -114,6 +114,7 @@ function withErrors(
       method: methodOf(raw),
       site: c.get('site'),
       target: c.get('target'),
+      retryUrl: c.get('retryUrl'),
     })
   })
   return app

@@ -20,7 +20,7 @@ export interface Config {
   readonly keyFile?: string
 }
 
-/** Strings by name, as `process.env` has them. */
+/** Strings by name, as a process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** The configuration cannot be used; `problems` says everything that is wrong with it, each with a remedy. */

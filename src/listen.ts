@@ -1,4 +1,11 @@
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
@@ -24,12 +31,19 @@ const LIMITS: ServerOptions = {
   keepAliveTimeout: 95_000,
 }
 
+/** Beyond this many connections of one listener new ones are dropped. */
+const MAX_CONNECTIONS = 20_000
+
 /** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
 export async function listen(app: Hono<NodeEnv>, host: string, port: number): Promise<Listener> {
   let isDraining = false
-  const answer = getRequestListener(app.fetch, { errorHandler: answerUnreadable })
+  const answer = getRequestListener(app.fetch, {
+    errorHandler: answerUnreadable,
+    autoCleanupIncoming: false,
+  })
   const listener: RequestListener = (incoming, outgoing) => {
     if (isDraining) outgoing.shouldKeepAlive = false
+    if (hasLongBody(incoming)) closeAfterAnswer(incoming, outgoing)
     answer(incoming, outgoing).catch(() => {
       // What cannot be written is a denial, not the end of the process.
       if (!outgoing.headersSent) outgoing.writeHead(500, { 'Cache-Control': 'no-store' })
@@ -37,6 +51,7 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
     })
   }
   const server = createServer(LIMITS, listener)
+  server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', answerMalformed)
   server.on('checkExpectation', (_incoming, outgoing) => {
     outgoing.writeHead(417, { 'Cache-Control': 'no-store', Connection: 'close' }).end()
@@ -52,6 +67,21 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
         server.close(() => resolve())
       }),
   }
+}
+
+/** More of a body than this is never read on: the connection ends with the answer. */
+const MAX_UNREAD_BODY_BYTES = 16 * 1024
+
+function hasLongBody({ headers }: IncomingMessage): boolean {
+  const bytes = Number(headers['content-length'] ?? 0)
+  return headers['transfer-encoding'] !== undefined || bytes > MAX_UNREAD_BODY_BYTES
+}
+
+function closeAfterAnswer(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.shouldKeepAlive = false
+  outgoing.once('finish', () => {
+    if (!incoming.complete) incoming.socket.destroySoon()
+  })
 }
 
 /** What Node's parser refuses gets a status and is not stored (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). */

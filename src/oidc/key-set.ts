@@ -3,6 +3,7 @@ import {
   createRemoteJWKSet,
   customFetch,
   errors,
+  type JSONWebKeySet,
   type JWTVerifyGetKey,
 } from 'jose'
 import { providerFetch } from './provider-fetch.ts'
@@ -13,32 +14,45 @@ const FRESH_MS = 10 * 60 * 1000
 /** For how long the last good set is used while the provider's cannot be had. */
 const LAST_GOOD_MS = 24 * 60 * 60 * 1000
 
+interface GoodSet {
+  readonly keys: ReturnType<typeof createLocalJWKSet>
+  readonly fetchedAtMs: number
+}
+
 /** The provider's keys: fetched when needed, refetched for an unknown `kid`, kept when fetching fails (fault F37). */
-export function createKeySet(
-  url: URL,
-  now: () => number = () => performance.now(),
-): JWTVerifyGetKey {
-  let fetchedAtMs = now()
+export function createKeySet(url: URL, now = () => performance.now()): JWTVerifyGetKey {
+  let lastGood: GoodSet | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
+
   const remote = createRemoteJWKSet(url, {
     cooldownDuration: COOLDOWN_MS,
     cacheMaxAge: FRESH_MS,
     [customFetch]: async (href, init) => {
-      if (now() - attemptedAtMs < COOLDOWN_MS && remote.jwks()) throw new Error('cooling down')
+      if (lastGood && now() - attemptedAtMs < COOLDOWN_MS) throw new Error('cooling down')
       attemptedAtMs = now()
       const response = await providerFetch(href, init)
-      if (response.status === 200) fetchedAtMs = now()
+      if (response.status !== 200) return response
+      const set: unknown = await response.clone().json()
+      if (!isUsable(set)) throw new errors.JWKSInvalid('the key set has no keys')
+      lastGood = { keys: createLocalJWKSet(set), fetchedAtMs: now() }
       return response
     },
   })
+
   return async (header, token) => {
     try {
       return await remote(header, token)
     } catch (error) {
-      const lastGood = remote.jwks()
-      const isFetchFailure = !(error instanceof errors.JWKSNoMatchingKey)
-      if (!isFetchFailure || !lastGood || now() - fetchedAtMs > LAST_GOOD_MS) throw error
-      return createLocalJWKSet(lastGood)(header, token)
+      const isKept = lastGood && now() - lastGood.fetchedAtMs < LAST_GOOD_MS
+      if (!lastGood || !isKept || error instanceof errors.JWKSNoMatchingKey) throw error
+      return lastGood.keys(header, token).catch(() => {
+        throw error
+      })
     }
   }
+}
+
+function isUsable(set: unknown): set is JSONWebKeySet {
+  const keys = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : undefined
+  return Array.isArray(keys) && keys.length > 0
 }

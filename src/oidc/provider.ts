@@ -35,36 +35,32 @@ const REFRESH_MS = 60 * 60 * 1000
 /** Starts discovery in the background, tries again with growing pauses, and anew every hour; the last good metadata stay. */
 export function connectProvider(options: ProviderOptions): ProviderConnection {
   let configuration: client.Configuration | undefined
-  let attempt: Promise<void> | undefined
+  let attempt: Promise<boolean> | undefined
   let timer: NodeJS.Timeout | undefined
-  let failures = 0
   let isClosed = false
 
   const discover = () => {
     attempt ??= discoverOnce(options)
       .then((found) => {
         configuration = found
-        failures = 0
         options.onDiscovered()
+        return true
       })
       .catch((cause: unknown) => {
-        failures++
         options.onDiscoveryFailed(cause)
+        return false
       })
       .finally(() => {
         attempt = undefined
-        schedule()
       })
     return attempt
   }
-  const schedule = () => {
-    clearTimeout(timer)
+  const keepDiscovering = async (failures: number): Promise<void> => {
+    const isFound = await discover()
     if (isClosed) return
-    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.max(0, failures - 1))
-    timer = setTimeout(
-      () => void discover(),
-      failures ? backoffMs * (0.5 + Math.random()) : REFRESH_MS,
-    )
+    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures) * (0.5 + Math.random())
+    const next = () => void keepDiscovering(isFound ? 0 : failures + 1)
+    timer = setTimeout(next, isFound ? REFRESH_MS : backoffMs)
     timer.unref()
   }
 
@@ -80,7 +76,7 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
     origins: () => [
       ...new Set([options.issuerUrl, endSessionEndpoint(configuration)].flatMap(originOf)),
     ],
-    firstAttempt: discover(),
+    firstAttempt: keepDiscovering(0),
     close() {
       isClosed = true
       clearTimeout(timer)

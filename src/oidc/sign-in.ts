@@ -37,6 +37,12 @@ export interface Grant {
   readonly accessTokenExpiresInSeconds?: number
 }
 
+/** Tokens that are of no more use. */
+export interface RevocableTokens {
+  readonly accessToken: string
+  readonly refreshToken?: string
+}
+
 export interface SignIn {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>
   /**
@@ -44,6 +50,8 @@ export interface SignIn {
    * `provider_unavailable` when the provider cannot be reached, `provider_failed` when it answers nonsense.
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
+  /** Revokes what can be revoked, the refresh token first (RFC 7009); nothing where the provider offers no revocation. */
+  revoke(tokens: RevocableTokens): Promise<void>
   /** Where RP-initiated logout goes (OpenID Connect RP-Initiated Logout 1.0); nothing when the provider has none. */
   endSessionUrl(
     idToken: string | undefined,
@@ -105,6 +113,14 @@ export function createSignIn(options: SignInOptions): SignIn {
         accessToken: tokens.access_token,
         ...(tokens.refresh_token !== undefined && { refreshToken: tokens.refresh_token }),
         ...(expiresIn !== undefined && { accessTokenExpiresInSeconds: expiresIn }),
+      }
+    },
+
+    async revoke({ refreshToken, accessToken }) {
+      const configuration = await options.connection.configuration()
+      if (!configuration.serverMetadata().revocation_endpoint) return
+      for (const token of [refreshToken, accessToken]) {
+        if (token !== undefined) await client.tokenRevocation(configuration, token).catch(translate)
       }
     },
 

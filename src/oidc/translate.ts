@@ -1,5 +1,6 @@
 import { ResponseBodyError } from 'openid-client'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
 /** What the codes of openid-client and jose mean; every other failure is one of reaching the provider. */
 const MEANING: Readonly<Record<string, AuthErrorCode>> = {
@@ -14,6 +15,7 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   OAUTH_RESPONSE_IS_NOT_CONFORM: 'provider_failed',
   OAUTH_RESPONSE_IS_NOT_JSON: 'provider_failed',
   OAUTH_PARSE_ERROR: 'provider_failed',
+  [WRONG_CONTENT_TYPE]: 'provider_failed',
   ERR_JWT_CLAIM_VALIDATION_FAILED: 'sign_in_failed',
   ERR_JWT_EXPIRED: 'sign_in_failed',
   ERR_JWT_INVALID: 'sign_in_failed',
@@ -30,10 +32,21 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
   const status = statusOf(cause)
-  const meaning = status >= 500 || status === 429 ? undefined : MEANING[code]
+  const isFault = status >= 500 || status === 429
+  const isBody = code === 'OAUTH_INVALID_RESPONSE' && isAboutBody(cause)
+  const meaning = isFault ? undefined : isBody ? 'provider_failed' : MEANING[code]
   throw new AuthError(meaning ?? 'provider_unavailable', `the provider: ${code || 'no answer'}`, {
     cause,
   })
+}
+
+/** Whether the body of an answer is at fault, and not what the browser brought back. */
+function isAboutBody(cause: unknown): boolean {
+  for (let each = cause; typeof each === 'object' && each !== null; ) {
+    if ('body' in each) return true
+    each = 'cause' in each ? each.cause : undefined
+  }
+  return false
 }
 
 function codeOf(cause: unknown): string {

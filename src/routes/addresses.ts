@@ -5,12 +5,20 @@ export interface Addresses {
   readonly basePath: string
   /** Where the sign-in for a site happens: `PUBLIC_URL`, or the site itself. */
   home(site: Site): Site
-  login(site: Site, target: string, prompt?: 'login'): string
+  login(site: Site, target: string, options?: LoginParameters): string
   callback(site: Site): string
   logout(site: Site): string
   signedOut(site: Site): string
   /** Where somebody lands who asked for nothing in particular. */
   landing(site: Site): string
+}
+
+/** What a sign-in address may say beside its target. */
+export interface LoginParameters {
+  /** Asks the provider to have the user sign in anew. */
+  readonly prompt?: 'login'
+  /** Goes straight to the target if somebody is signed in by now. */
+  readonly retry?: '1'
 }
 
 export interface AddressOptions {
@@ -29,8 +37,8 @@ export function createAddresses(options: AddressOptions): Addresses {
   return {
     basePath,
     home,
-    login: (site, target, prompt) => {
-      const query = new URLSearchParams({ rd: target, ...(prompt && { prompt }) })
+    login: (site, target, parameters = {}) => {
+      const query = new URLSearchParams({ rd: target, ...parameters })
       return `${under(site, '/login')}?${query.toString()}`
     },
     callback: (site) => under(site, '/callback'),

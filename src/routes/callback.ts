@@ -7,13 +7,13 @@ import {
   type LoginTransactions,
   type ReturnedLogin,
 } from '../session/login-transaction.ts'
-import type { Redemption } from '../session/redemption.ts'
+import type { Redeemable, Redemption } from '../session/redemption.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
+import { redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
-import { redirect } from './denials.ts'
 import { singleQuery } from './login.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { continuePage } from './pages/pages.ts'
@@ -35,6 +35,8 @@ export interface CallbackOptions {
   readonly now: () => number
 }
 
+type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier'>
+
 interface Presented {
   readonly credential: SessionCredential
   readonly session: Session
@@ -50,36 +52,41 @@ export function createCallback(options: CallbackOptions) {
     const presented = await findPresented(c, site)
     const binding = cookies.readBinding(c.env.incoming, site)
     const longTarget = cookies.readTarget(c.env.incoming, site)
-    const login = binding && transactions.resume(binding, query.state, site.origin, longTarget)
-    if (!login) {
-      if (presented) return redirect(302, addresses.landing(site))
-      throw new AuthError('sign_in_failed', 'the state is not one of this browser')
-    }
+    const login = transactions.resume({
+      state: query.state,
+      origin: site.origin,
+      binding,
+      longTarget,
+    })
+    if (!login) throw new AuthError('sign_in_failed', 'the state is not ours')
     const target = targetOf(login, site)
     c.set('target', target)
-    if (presented && presented.session.createdAt > login.startedAtMs) return finish(c, target, [])
+    if (presented && presented.session.createdAt > login.startedAtMs)
+      return finish(c, login, target, [])
 
+    if (!binding || !login.secrets) {
+      if (binding && !login.isRetry)
+        c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
+      throw new AuthError(
+        'sign_in_failed',
+        'the state is not of this browser, or its binding was replaced',
+      )
+    }
     requireCode(login, query)
-    const cookie = await open(c, site, login, query.state)
+    const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
     if (presented) await sessions.end(presented.credential)
     const round = countRound(binding, Math.floor(options.now() / 1000))
-    return finish(c, target, [cookies.session(site, cookie), cookies.binding(site, round)])
+    return finish(c, login, target, [cookies.session(site, cookie), cookies.binding(site, round)])
   }
 
-  async function open(
-    c: NodeContext,
-    site: Site,
-    login: ReturnedLogin,
-    state: string,
-  ): Promise<string> {
+  async function open(c: NodeContext, site: Site, login: BoundLogin): Promise<string> {
     const raw = c.env.incoming
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
     const address = raw.socket.remoteAddress
     const userAgent = raw.headers['user-agent']
     const { cookie, identity } = await options.redeem({
-      login,
-      state,
+      ...login,
       url,
       realm: options.realmOf(site.host),
       ...(address !== undefined && { address }),
@@ -110,12 +117,12 @@ export function createCallback(options: CallbackOptions) {
 
   async function finish(
     c: NodeContext,
+    login: ReturnedLogin,
     target: string,
     written: readonly string[],
   ): Promise<Response> {
-    const headers = [...written, cookies.clearTarget(c.get('site'))].map(
-      (cookie) => ['Set-Cookie', cookie] as const,
-    )
+    const cleared = login.isLongTarget ? [cookies.clearTarget(c.get('site'))] : []
+    const headers = settingCookies(...written, ...cleared)
     if (!options.needsContinuePage) return redirect(302, target, headers)
     return options.writePage(200, continuePage(target), requestIdOf(c.env.incoming), headers)
   }

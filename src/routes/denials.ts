@@ -4,10 +4,11 @@ import { type RequestClass, showsPage } from '../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Session } from '../core/session.ts'
 import type { Addresses } from './addresses.ts'
+import { json, redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
 import { requestIdOf } from './node-env.ts'
 import { notAllowedPage, resetCookiesPage } from './pages/pages.ts'
-import { type PageWriter, writeJson } from './pages/write.ts'
+import type { PageWriter } from './pages/write.ts'
 
 /** The answers of the check to people and programs that may not pass. */
 export interface Denials {
@@ -44,7 +45,7 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
   }
 
   const unauthenticated = (request: ForwardedRequest, raw: IncomingMessage) =>
-    writeJson(
+    json(
       401,
       { error: 'login_required', login_url: addresses.login(request.site, pageOf(request, raw)) },
       requestIdOf(raw),
@@ -64,41 +65,20 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
 
     forbidden(request, requestClass, raw, session) {
       const requestId = requestIdOf(raw)
-      if (!showsPage(requestClass)) return writeJson(403, { error: 'forbidden' }, requestId)
+      if (!showsPage(requestClass)) return json(403, { error: 'forbidden' }, requestId)
       const { identity } = session ?? {}
       const name =
         identity &&
         (identity.email ?? identity.preferredUsername ?? identity.name ?? identity.subject)
-      const switchUser = addresses.login(request.site, targetOf(request), 'login')
+      const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })
       return writePage(403, notAllowedPage(name, switchUser), requestId)
     },
 
     resetCookies(request, requestClass, raw) {
       if (!showsPage(requestClass)) return unauthenticated(request, raw)
-      const expired = cookies
-        .clearSession(request.site)
-        .map((cookie) => ['Set-Cookie', cookie] as const)
+      const expired = settingCookies(...cookies.clearSession(request.site))
       const page = resetCookiesPage(addresses.login(request.site, targetOf(request)))
       return writePage(400, page, requestIdOf(raw), expired)
     },
   }
-}
-
-/** A redirect of the check or of a sign-in page; `location` is absolute. */
-export function redirect(
-  status: 302 | 303,
-  location: string,
-  headers: readonly (readonly [string, string])[] = [],
-): Response {
-  return new Response(null, {
-    status,
-    headers: [
-      ['Location', location],
-      ['Cache-Control', 'no-store'],
-      ['Referrer-Policy', 'same-origin'],
-      ['Vary', 'Cookie, Authorization'],
-      ['X-Content-Type-Options', 'nosniff'],
-      ...headers.map(([name, value]): [string, string] => [name, value]),
-    ],
-  })
 }

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { plain } from './plain.ts'
+import { plain } from './answers.ts'
 
 /** What the health endpoints tell; asked each time. */
 export interface HealthState {

@@ -9,21 +9,23 @@ import {
   type LoginTransactions,
   newBinding,
 } from '../session/login-transaction.ts'
+import type { Sessions } from '../session/sessions.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { Addresses } from './addresses.ts'
+import type { Addresses, LoginParameters } from './addresses.ts'
+import { plain, redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
-import { redirect } from './denials.ts'
 import { type NodeContext, requestIdOf } from './node-env.ts'
 import { loopPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
-import { plain } from './plain.ts'
 
 export interface LoginOptions {
   readonly addresses: Addresses
   readonly cookies: Cookies
   readonly returnTo: ReturnToOptions
   readonly transactions: LoginTransactions
+  readonly sessions: Sessions
+  readonly realmOf: (host: string) => string
   readonly signIn: SignIn
   readonly writePage: PageWriter
   readonly log: Log
@@ -39,29 +41,33 @@ export function createLogin(options: LoginOptions) {
     const raw = c.env.incoming
     const site = c.get('site')
     const target = readTarget(c, site)
-    const prompt = singleQuery(c, 'prompt') === 'login' ? 'login' : undefined
+    const parameters = readParameters(c)
     const home = addresses.home(site)
-    if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, prompt))
+    if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
 
     c.set('target', target)
+    const isRetry = parameters.retry === '1'
+    if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
     const binding = cookies.readBinding(raw, site) ?? newBinding()
     if (isLooping(binding, Math.floor(options.now() / 1000)))
       return stopLoop(c, site, target, binding)
-    const started = transactions.start(binding, target, site.origin)
+    const started = transactions.start(binding, target, site.origin, isRetry)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
       state: started.state,
       nonce: started.nonce,
       codeChallenge: started.codeChallenge,
-      ...(prompt && { prompt }),
+      ...(parameters.prompt && { prompt: parameters.prompt }),
     })
     const written = [cookies.binding(site, binding)]
     if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
-    return redirect(
-      302,
-      url.href,
-      written.map((cookie) => ['Set-Cookie', cookie] as const),
-    )
+    return redirect(302, url.href, settingCookies(...written))
+  }
+
+  async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
+    const credential = cookies.readSession(c.env.incoming, site)
+    if (!credential || credential === 'ambiguous') return false
+    return (await options.sessions.find(credential, options.realmOf(site.host))) !== undefined
   }
 
   /** Names the likely cause and starts counting anew, so that a person can try once more. */
@@ -81,7 +87,7 @@ export function createLogin(options: LoginOptions) {
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
     const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
     const reset = cookies.binding(site, { ...binding, rounds: 0 })
-    return writePage(400, page, requestId, [['Set-Cookie', reset]])
+    return writePage(400, page, requestId, settingCookies(reset))
   }
 
   function readTarget(c: NodeContext, site: Site): string {
@@ -99,6 +105,12 @@ export function createLogin(options: LoginOptions) {
       { isPublic: true },
     )
   }
+}
+
+function readParameters(c: NodeContext): LoginParameters {
+  const asksAnew = singleQuery(c, 'prompt') === 'login'
+  const isRetry = singleQuery(c, 'retry') === '1'
+  return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
 }
 
 /** A query parameter that may occur once (threats A47, A55). */

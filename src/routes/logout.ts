@@ -4,12 +4,12 @@ import type { Site, Sites } from '../core/site.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
 import type { KeyRing } from '../seal.ts'
-import type { Sessions } from '../session/sessions.ts'
+import type { Sessions, Tokens } from '../session/sessions.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
+import { redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
-import { redirect } from './denials.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
@@ -43,7 +43,7 @@ export function createLogout(options: LogoutOptions) {
     const credential = presented(c)
     if (!(await isIntended(c, credential))) return confirmLogout(c)
     const next = credential && (await end(c, site, credential))
-    const cleared = cookies.clearSession(site).map((header) => ['Set-Cookie', header] as const)
+    const cleared = settingCookies(...cookies.clearSession(site))
     return redirect(303, next ?? addresses.signedOut(site), cleared)
   }
 
@@ -65,6 +65,7 @@ export function createLogout(options: LogoutOptions) {
     const tokens = await sessions.findTokens(credential, realm)
     await sessions.end(credential)
     metrics.signOut()
+    if (tokens) revokeBehind(tokens)
     const { issuer, subject } = session.identity
     const raw = c.env.incoming
     log.info(
@@ -82,6 +83,13 @@ export function createLogout(options: LogoutOptions) {
     return url?.href
   }
 
+  /** Behind the answer: the session has ended whether or not the provider can be told. */
+  function revokeBehind(tokens: Tokens): void {
+    signIn.revoke(tokens).catch(() => {
+      log.warn({ event: 'revocation_failed' }, 'tokens could not be revoked at the provider')
+    })
+  }
+
   async function isIntended(
     c: NodeContext,
     credential: SessionCredential | undefined,
@@ -90,7 +98,9 @@ export function createLogout(options: LogoutOptions) {
     if (headers['sec-fetch-site'] === 'same-origin') return true
     if (headers.origin !== undefined && isOurs(headers.origin, c.get('site'))) return true
     const token = await readToken(c)
-    return token !== undefined && isEqual(token, confirmToken(credential))
+    return (
+      credential !== undefined && token !== undefined && isEqual(token, confirmToken(credential))
+    )
   }
 
   function isOurs(origin: string, site: Site): boolean {

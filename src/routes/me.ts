@@ -1,9 +1,9 @@
 import type { Identity } from '../core/identity.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Addresses } from './addresses.ts'
+import { json } from './answers.ts'
 import type { Cookies } from './cookies.ts'
 import { type NodeContext, requestIdOf } from './node-env.ts'
-import { writeJson } from './pages/write.ts'
 
 export interface MeOptions {
   readonly addresses: Addresses
@@ -24,12 +24,12 @@ export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
       credential &&
       credential !== 'ambiguous' &&
       (await sessions.find(credential, realmOf(site.host)))
-    if (session) return writeJson(200, claimsOf(session.identity), requestIdOf(raw), [NO_STORE])
+    if (session) return json(200, claimsOf(session.identity), requestIdOf(raw), [NO_STORE])
     const body = {
       error: 'login_required',
       login_url: addresses.login(site, addresses.landing(site)),
     }
-    return writeJson(401, body, requestIdOf(raw), [
+    return json(401, body, requestIdOf(raw), [
       NO_STORE,
       ['WWW-Authenticate', `Bearer realm="${site.host}"`],
     ])

@@ -11,6 +11,8 @@ export interface NodeEnv {
     site: Site
     /** Where the visitor wanted to go, for the links of pages. */
     target?: string
+    /** Where the page of a failed sign-in goes on by itself, once. */
+    retryUrl?: string
   }
 }
 

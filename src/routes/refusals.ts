@@ -5,6 +5,7 @@ import { AuthError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
+import { type HeaderList, json } from './answers.ts'
 import { requestIdOf, traceOf } from './node-env.ts'
 import {
   badRequestPage,
@@ -15,7 +16,7 @@ import {
   signInFailedPage,
   unavailablePage,
 } from './pages/pages.ts'
-import { type ExtraHeaders, type PageWriter, writeJson } from './pages/write.ts'
+import type { PageWriter } from './pages/write.ts'
 
 /** What is known of a request when its answer is an error. */
 export interface RefusedRequest {
@@ -24,6 +25,7 @@ export interface RefusedRequest {
   readonly method: string
   readonly site: Site | undefined
   readonly target: string | undefined
+  readonly retryUrl: string | undefined
 }
 
 export interface RefusalOptions {
@@ -50,7 +52,7 @@ export function createRefusals({ addresses, writePage, log, metrics }: RefusalOp
     const requestId = requestIdOf(raw)
     report(error, status, request, requestId)
     const isRetryable = status === 503
-    const extra: ExtraHeaders = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
+    const extra: HeaderList = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
     const requestClass = classify(raw, method)
     if (showsPage(requestClass)) {
       const loginUrl =
@@ -58,18 +60,17 @@ export function createRefusals({ addresses, writePage, log, metrics }: RefusalOp
         addresses.login(request.site, request.target ?? addresses.landing(request.site))
       return writePage(
         status,
-        contentOf(error, loginUrl, requestClass === 'navigation'),
+        contentOf(error, {
+          loginUrl,
+          retryUrl: request.retryUrl,
+          mayReload: requestClass === 'navigation',
+        }),
         requestId,
         extra,
       )
     }
     const message = error.isPublic ? { message: error.message } : {}
-    return writeJson(
-      status,
-      { error: error.code, ...message, request_id: requestId },
-      requestId,
-      extra,
-    )
+    return json(status, { error: error.code, ...message, request_id: requestId }, requestId, extra)
   }
 
   function report(
@@ -97,17 +98,23 @@ export function createRefusals({ addresses, writePage, log, metrics }: RefusalOp
   }
 }
 
-function contentOf(error: AuthError, loginUrl: string | undefined, mayRetry: boolean): PageContent {
+interface PageContext {
+  readonly loginUrl: string | undefined
+  readonly retryUrl: string | undefined
+  readonly mayReload: boolean
+}
+
+function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageContext): PageContent {
   switch (error.code) {
     case 'sign_in_failed':
-      return signInFailedPage(loginUrl)
+      return signInFailedPage(loginUrl, retryUrl)
     case 'provider_failed':
       return brokenProviderPage(loginUrl)
     case 'store_unavailable':
     case 'provider_unavailable':
     case 'busy': {
       const { refreshSeconds, ...quiet } = unavailablePage()
-      return mayRetry && refreshSeconds !== undefined ? { ...quiet, refreshSeconds } : quiet
+      return mayReload && refreshSeconds !== undefined ? { ...quiet, refreshSeconds } : quiet
     }
     case 'internal':
       return internalErrorPage()

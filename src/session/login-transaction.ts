@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { KeyRing, SealContext } from '../seal.ts'
 
 /** What a login transaction may take, from the redirect to the provider until its answer. */
@@ -7,6 +7,7 @@ export const LOGIN_LIFETIME_MS = 10 * 60 * 1000
 const STATE_MAX_CHARS = 900
 const TXID_BYTES = 16
 const TIME_BYTES = 6
+const PROOF_BYTES = 16
 const LOOP_ROUNDS = 3
 const LOOP_WINDOW_SECONDS = 30
 
@@ -31,77 +32,85 @@ export interface ReturnedLogin {
   readonly txid: string
   readonly startedAtMs: number
   readonly isExpired: boolean
+  /** Begun by the page that continues a login whose binding was replaced meanwhile. */
+  readonly isRetry: boolean
   /** Absolute, or nothing when the cookie that held it has been replaced by a later login. */
   readonly target?: string
-  readonly nonce: string
-  readonly codeVerifier: string
+  readonly isLongTarget: boolean
+  /** What redeeming the code needs; only the browser that began the login has it. */
+  readonly secrets?: { readonly nonce: string; readonly codeVerifier: string }
 }
 
 /** Sealed login state (threats A48, A51-A53, A64): it costs the server nothing and the browser one cookie. */
 export interface LoginTransactions {
-  start(binding: Binding, target: string, origin: string): StartedLogin
-  /** Nothing for a state that is not ours, was changed, or belongs to another browser or origin. */
-  resume(
-    binding: Binding,
-    state: string,
-    origin: string,
-    longTarget?: string,
-  ): ReturnedLogin | undefined
+  start(binding: Binding, target: string, origin: string, isRetry: boolean): StartedLogin
+  /** Nothing for a state that is not ours, was changed, or belongs to another origin. */
+  resume(returned: ReturnedState): ReturnedLogin | undefined
 }
 
+/** What the browser brings back from the provider. */
+export interface ReturnedState {
+  readonly state: string
+  readonly origin: string
+  readonly binding: Binding | undefined
+  readonly longTarget: string | undefined
+}
+
+/** Where the parts of a state lie: txid, time, flags, proof of the binding, target. */
+const TIME_AT = TXID_BYTES
+const FLAGS_AT = TIME_AT + TIME_BYTES
+const PROOF_AT = FLAGS_AT + 1
+const TARGET_AT = PROOF_AT + PROOF_BYTES
+
+/**
+ * The state is sealed with the server key alone and proves the binding secret, so that a tab whose binding was
+ * replaced by another tab's still knows where it wanted to go.
+ */
 export function createLoginTransactions(ring: KeyRing, now: () => number): LoginTransactions {
-  const context = (purpose: string, binding: Binding, origin: string): SealContext => ({
-    purpose,
-    name: '',
-    realm: origin,
-    secret: binding.secret,
-  })
+  const context = (purpose: string, realm: string): SealContext => ({ purpose, name: '', realm })
+  const seal = (purpose: string, origin: string, ...parts: Buffer[]) =>
+    ring.seal(Buffer.concat(parts), context(purpose, origin)).toString('base64url')
+  const open = (purpose: string, origin: string, sealed: string) =>
+    ring.open(Buffer.from(sealed, 'base64url'), context(purpose, origin))
+
+  function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
+    const opened = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
+    const isOurs = opened?.subarray(0, TXID_BYTES).equals(txid) === true
+    return isOurs ? opened.subarray(TXID_BYTES).toString() : ''
+  }
+
   return {
-    start(binding, target, origin) {
+    start(binding, target, origin, isRetry) {
       const txid = randomBytes(TXID_BYTES)
       const startedAt = Buffer.alloc(TIME_BYTES)
       startedAt.writeUIntBE(now(), 0, TIME_BYTES)
-      const seal = (purpose: string, ...parts: Buffer[]) =>
-        ring.seal(Buffer.concat(parts), context(purpose, binding, origin)).toString('base64url')
-      const id = txid.toString('base64url')
-      const secrets = {
-        nonce: derive(binding, 'nonce', id),
-        codeChallenge: challengeOf(derive(binding, 'code_verifier', id)),
-      }
-      const state = seal('login-state', txid, startedAt, Buffer.from(target))
-      if (state.length <= STATE_MAX_CHARS) return { state, ...secrets }
-      return {
-        state: seal('login-state', txid, startedAt),
-        ...secrets,
-        longTarget: seal('login-target', txid, Buffer.from(target)),
-      }
+      const { proof, nonce, codeVerifier } = deriveAll(binding, txid)
+      const head = Buffer.concat([txid, startedAt, Buffer.of(isRetry ? 1 : 0), proof])
+      const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
+      const state = seal('login-state', origin, head, Buffer.from(target))
+      if (state.length <= STATE_MAX_CHARS) return { state, nonce, codeChallenge }
+      const longTarget = seal('login-target', origin, txid, Buffer.from(target))
+      return { state: seal('login-state', origin, head), nonce, codeChallenge, longTarget }
     },
 
-    resume(binding, state, origin, longTarget) {
-      const opened = ring.open(
-        Buffer.from(state, 'base64url'),
-        context('login-state', binding, origin),
-      )
-      if (!opened || opened.length < TXID_BYTES + TIME_BYTES) return undefined
+    resume(returned) {
+      const opened = open('login-state', returned.origin, returned.state)
+      if (!opened || opened.length < TARGET_AT) return undefined
       const txid = opened.subarray(0, TXID_BYTES)
-      const startedAtMs = opened.readUIntBE(TXID_BYTES, TIME_BYTES)
-      const inState = opened.subarray(TXID_BYTES + TIME_BYTES).toString()
-      const further =
-        longTarget &&
-        ring.open(Buffer.from(longTarget, 'base64url'), context('login-target', binding, origin))
-      const inCookie =
-        further && further.subarray(0, TXID_BYTES).equals(txid)
-          ? further.subarray(TXID_BYTES).toString()
-          : ''
-      const target = inState || inCookie
-      const id = txid.toString('base64url')
+      const startedAtMs = opened.readUIntBE(TIME_AT, TIME_BYTES)
+      const inState = opened.subarray(TARGET_AT).toString()
+      const target = inState || openLongTarget(returned, txid)
+      const derived = returned.binding && deriveAll(returned.binding, txid)
+      const isBound =
+        derived && timingSafeEqual(derived.proof, opened.subarray(PROOF_AT, TARGET_AT))
       return {
-        txid: id,
+        txid: txid.toString('base64url'),
         startedAtMs,
         isExpired: now() - startedAtMs > LOGIN_LIFETIME_MS,
+        isRetry: opened[FLAGS_AT] === 1,
+        isLongTarget: inState === '' && target !== '',
         ...(target && { target }),
-        nonce: derive(binding, 'nonce', id),
-        codeVerifier: derive(binding, 'code_verifier', id),
+        ...(isBound && { secrets: { nonce: derived.nonce, codeVerifier: derived.codeVerifier } }),
       }
     },
   }
@@ -136,13 +145,13 @@ export function isLooping(binding: Binding, nowSeconds: number): boolean {
   return binding.rounds >= LOOP_ROUNDS && nowSeconds - binding.roundsSince < LOOP_WINDOW_SECONDS
 }
 
-/** RFC 7636 section 4.1 asks for 43 to 128 characters; this has 43. */
-function derive(binding: Binding, purpose: string, txid: string): string {
-  return createHmac('sha256', binding.secret)
-    .update(`vestibule/1/${purpose}/${txid}`)
-    .digest('base64url')
-}
-
-function challengeOf(codeVerifier: string): string {
-  return createHash('sha256').update(codeVerifier).digest('base64url')
+/** Everything that only the holder of the binding secret can tell; the verifier has 43 characters (RFC 7636 section 4.1). */
+function deriveAll({ secret }: Binding, txid: Buffer) {
+  const derive = (purpose: string) =>
+    createHmac('sha256', secret).update(`vestibule/1/${purpose}/`).update(txid).digest()
+  return {
+    proof: derive('binding').subarray(0, PROOF_BYTES),
+    nonce: derive('nonce').toString('base64url'),
+    codeVerifier: derive('code_verifier').toString('base64url'),
+  }
 }

@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
-import type { Grant, SignIn } from '../oidc/sign-in.ts'
+import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
-import { LOGIN_LIFETIME_MS, type ReturnedLogin } from './login-transaction.ts'
+import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
 import type { Sessions, Tokens } from './sessions.ts'
 
 /** A login that came back with a code. */
-export interface Redeemable {
-  readonly login: ReturnedLogin
-  readonly state: string
-  /** The redirect URI from configuration with the query as received. */
-  readonly url: URL
+export interface Redeemable extends AuthorizationResponse {
+  readonly txid: string
   readonly realm: string
   readonly address?: string
   readonly userAgent?: string
@@ -59,11 +56,10 @@ export function createRedemption(options: RedemptionOptions): Redemption {
   }
 
   /** A login whose code was not accepted is not spent, so a reload may try again and strangers leave no marks. */
-  async function redeemOnce({ login, state, url }: Redeemable, attemptId: string): Promise<Grant> {
-    const key = consumptionKey(login.txid)
+  async function redeemOnce(redeemable: Redeemable, attemptId: string): Promise<Grant> {
+    const key = consumptionKey(redeemable.txid)
     await consume('login', key, attemptId, LOGIN_LIFETIME_MS)
-    const { nonce, codeVerifier } = login
-    return signIn.redeem({ url, state, nonce, codeVerifier }).catch(async (cause: unknown) => {
+    return signIn.redeem(redeemable).catch(async (cause: unknown) => {
       await oneTimeKeys.release('login', key, attemptId)
       throw cause
     })

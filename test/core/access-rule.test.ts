@@ -11,6 +11,7 @@ import type { Identity } from '../../src/core/identity.ts'
 import { compilePathPattern } from '../../src/core/path-pattern.ts'
 import { isUnambiguous, pathReadings } from '../../src/core/path-readings.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { anyText } from '../support/any-text.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
 
 const hosts = (...sources: readonly string[]): HostPattern[] =>
@@ -198,8 +199,32 @@ describe('ambiguity may only remove a bypass', () => {
   })
 
   const part = fc.constantFrom(
-    ...['a', 'A', 'b', 'admin', 'ADMIN', '/', '/', '/', '..', '.', '/../', '//', ';x', '\\'],
-    ...['%2e%2e', '%2f', '%5c', '%61', '%41', '%2561', '%00', '%20', '%3f', '%23', '%25', '%zz'],
+    'a',
+    'A',
+    'b',
+    'admin',
+    'ADMIN',
+    '/',
+    '/',
+    '/',
+    '..',
+    '.',
+    '/../',
+    '//',
+    ';x',
+    '\\',
+    '%2e%2e',
+    '%2f',
+    '%5c',
+    '%61',
+    '%41',
+    '%2561',
+    '%00',
+    '%20',
+    '%3f',
+    '%23',
+    '%25',
+    '%zz',
   )
   const path = fc
     .array(part, { maxLength: 8 })
@@ -345,7 +370,7 @@ describe('an e-mail address', () => {
       .array(fc.constantFrom('a', 'B', '@', '@', '.', '-', '"', ' ', '\u212a', '\u0130', 'x.com'))
       .map((parts) => parts.join(''))
     fc.assert(
-      fc.property(fc.oneof(near, fc.string({ unit: 'binary' }), fc.emailAddress()), (value) => {
+      fc.property(fc.oneof(near, anyText, fc.emailAddress()), (value) => {
         const parsed = parseEmail(value)
         if (!parsed) return
         expect(parsed.email).toMatch(/^[\x21-\x3f\x5b-\x7e]+@[a-z0-9.-]+$/)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isUnambiguous, isUnder, pathReadings } from '../../src/core/path-readings.ts'
+import { anyText } from '../support/any-text.ts'
 
 /** What software behind us does to a path, one step each. */
 const STEPS = {
@@ -30,9 +31,38 @@ const resolve = (path: string): string => {
 const hostilePath = fc
   .array(
     fc.constantFrom(
-      ...['a', 'admin', 'Public', '/', '/', '/', '.', '..', '/../', '/./', '//', '\\', ';', ';x=1'],
-      ...['%2e', '%2E%2e', '%2f', '%5C', '%3b', '%25', '%252e', '%25252f', '%00', '%20', '%', '%z'],
-      ...['%ef%bc%8f', '%ef%bc%8e', '%C3%A9', '%ff', '%3F', '%23'],
+      'a',
+      'admin',
+      'Public',
+      '/',
+      '/',
+      '/',
+      '.',
+      '..',
+      '/../',
+      '/./',
+      '//',
+      '\\',
+      ';',
+      ';x=1',
+      '%2e',
+      '%2E%2e',
+      '%2f',
+      '%5C',
+      '%3b',
+      '%25',
+      '%252e',
+      '%25252f',
+      '%00',
+      '%20',
+      '%',
+      '%z',
+      '%ef%bc%8f',
+      '%ef%bc%8e',
+      '%C3%A9',
+      '%ff',
+      '%3F',
+      '%23',
     ),
     { maxLength: 10 },
   )
@@ -81,12 +111,11 @@ describe('the readings of a path', () => {
     expect(pathReadings(path)[0]).toBe(path)
   })
 
-  test.for(['/a//../admin', '/a/b///..//../admin', '/a//%2e%2e/admin'])(
-    '%s may be read as the URL Standard reads it, which collapses no slashes',
-    (path, { expect }) => {
+  test('a path may be read as the URL Standard reads it, which collapses no slashes', () => {
+    for (const path of ['/a//../admin', '/a/b///..//../admin', '/a//%2e%2e/admin']) {
       expect(pathReadings(path)).toContain(new URL(path, 'https://app.example.com').pathname)
-    },
-  )
+    }
+  })
 
   test('a simple path has one reading, which no software reads in another way', () => {
     fc.assert(
@@ -100,7 +129,7 @@ describe('the readings of a path', () => {
 
   test('no path throws; each reading starts with a slash and the first is the path itself', () => {
     fc.assert(
-      fc.property(fc.oneof(hostilePath, fc.string({ unit: 'binary' })), (path) => {
+      fc.property(fc.oneof(hostilePath, anyText), (path) => {
         const readings = pathReadings(`/${path}`)
         expect(readings[0]).toBe(`/${path}`)
         expect(new Set(readings).size).toBe(readings.length)
@@ -152,51 +181,55 @@ describe('the readings of a path', () => {
 
 describe('paths that public rules leave alone (A17, A18)', () => {
   test.for([
-    ...[
-      '/a%2fb',
-      '/a%2Fb',
-      '/a%5cb',
-      '/a%25',
-      '/a%2e',
-      '/a%3b',
-      '/a%23',
-      '/a%3F',
-      '/a%00',
-      '/a%0a',
-    ],
-    ...[
-      '/a%1f',
-      '/a%7f',
-      '/a;b',
-      '/a\\b',
-      '//a',
-      '/a//b',
-      '/a/..',
-      '/a/../b',
-      '/./a',
-      '/a/.',
-      '/é',
-    ],
-    ...['/a b', '/a\tb', '/..', '/.', '/a\u007f'],
+    '/a%2fb',
+    '/a%2Fb',
+    '/a%5cb',
+    '/a%25',
+    '/a%2e',
+    '/a%3b',
+    '/a%23',
+    '/a%3F',
+    '/a%00',
+    '/a%0a',
+    '/a%1f',
+    '/a%7f',
+    '/a;b',
+    '/a\\b',
+    '//a',
+    '/a//b',
+    '/a/..',
+    '/a/../b',
+    '/./a',
+    '/a/.',
+    '/é',
+    '/a b',
+    '/a\tb',
+    '/..',
+    '/.',
+    '/a\u007f',
   ])('%j is ambiguous', (path, { expect }) => {
     expect(isUnambiguous(path)).toBe(false)
   })
 
   test.for([
-    ...[
-      '/',
-      '/a',
-      '/A',
-      '/a/',
-      '/.well-known/x',
-      '/a..b',
-      '/..a',
-      '/a/...',
-      '/a.',
-      '/%20',
-      '/%C3%A9',
-    ],
-    ...['/a+b', "/!$&'()*,:@=", '/%41', '/%', '/%2', '/a%7e', '/[x]'],
+    '/',
+    '/a',
+    '/A',
+    '/a/',
+    '/.well-known/x',
+    '/a..b',
+    '/..a',
+    '/a/...',
+    '/a.',
+    '/%20',
+    '/%C3%A9',
+    '/a+b',
+    "/!$&'()*,:@=",
+    '/%41',
+    '/%',
+    '/%2',
+    '/a%7e',
+    '/[x]',
   ])('%j is not', (path, { expect }) => {
     expect(isUnambiguous(path)).toBe(true)
   })

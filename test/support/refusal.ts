@@ -23,7 +23,7 @@ export const expectLogin = (
   expectNoEffect(visit, status)
   const { origin } = new URL(target)
   expect(visit.headers.location).toBe(
-    `${origin}/oauth2/login?${new URLSearchParams({ rd: target })}`,
+    `${origin}/oauth2/login?${new URLSearchParams({ rd: target }).toString()}`,
   )
   expectNothingOf(visit, hostile)
 }

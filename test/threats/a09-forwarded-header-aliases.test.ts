@@ -42,10 +42,9 @@ describe('A09 other spellings of forwarded headers', () => {
     for (const uri of ['/', '/public/a']) {
       const visit = await vestibule.check({ uri }, { ...script, [name]: value })
       expectRefusal(visit, 400, ['evil.example'])
-      expect(JSON.parse(visit.body)).toMatchObject({
-        error: 'alias_header',
-        message: expect.stringContaining(name),
-      })
+      const { error, message } = JSON.parse(visit.body) as Record<string, string>
+      expect(error).toBe('alias_header')
+      expect(message).toContain(name)
     }
     expect(await readCounter(vestibule, 'alias_headers_refused')).toBe(before + 2)
   })

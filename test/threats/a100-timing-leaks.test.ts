@@ -75,7 +75,7 @@ const compare = async (
   const medians = names.map((name) => medianOf(times.get(name) ?? []))
   const difference = (Math.max(...medians) - Math.min(...medians)) / Math.min(...medians)
   const figures = names.map((name, at) => `${name} ${medians[at]?.toFixed(3)} ms`).join(', ')
-  console.log(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %`)
+  process.stdout.write(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %\n`)
   return { difference, statuses: [...statuses] }
 }
 

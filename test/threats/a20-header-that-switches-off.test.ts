@@ -102,7 +102,11 @@ const name = oneof(
   { weight: 6, arbitrary: constantFrom(...names()) },
   {
     weight: 1,
-    arbitrary: string({ unit: constantFrom(...'aZ09-_.!~+'), minLength: 1, maxLength: 20 }),
+    arbitrary: string({
+      unit: constantFrom(...'aZ09-_.!~+'.split('')),
+      minLength: 1,
+      maxLength: 20,
+    }),
   },
 )
 

@@ -46,7 +46,9 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
     'our own request line decides nothing: %s',
     async (method) => {
       const { internalPort } = app.party.vestibule
-      const headers = Object.fromEntries(forwarded.slice(1).map((line) => line.split(': ')))
+      const headers: Record<string, string> = Object.fromEntries(
+        forwarded.slice(1).map((line) => [line.split(': ')[0] ?? '', line.split(': ')[1] ?? '']),
+      )
       const ask = (extra: Record<string, string>) =>
         createVisitor().request(method, `http://127.0.0.1:${internalPort}/auth`, {
           headers: { ...headers, ...extra },

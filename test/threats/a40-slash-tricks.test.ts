@@ -120,12 +120,37 @@ describe('A40 scheme-relative addresses and slash tricks', () => {
     },
   )
 
-  test('an address longer than 2048 characters is refused', async () => {
-    expectRefusedReturn(await sut.login(rdQuery(`/${'a'.repeat(2048)}`)))
-    expectRefusedReturn(await sut.login(rdQuery(`/${'a'.repeat(20_000)}`)))
-    expect((await sut.land(rdQuery(`/${'a'.repeat(2047)}`))).target).toBe(
-      `${APP}/${'a'.repeat(2047)}`,
-    )
+  test.for([
+    ['2049 characters', `/${'a'.repeat(2048)}`],
+    ['20 000 characters', `/${'a'.repeat(20_000)}`],
+    ['2049 characters with a host', `${APP}/${'a'.repeat(2049 - APP.length - 1)}`],
+  ] as const)('a long address is refused: %s', async ([, rd]) => {
+    expectRefusedReturn(await sut.login(rdQuery(rd)))
+  })
+
+  test.for([
+    ['2048 characters with a host', `${APP}/${'a'.repeat(2047 - APP.length)}`],
+    ['2000 characters of path', `/${'a'.repeat(1999)}`],
+    ['2048 characters of path', `/${'a'.repeat(2047)}`],
+    ['200 letters that take six characters each', `/${'é'.repeat(200)}`],
+    ['1000 letters that take six characters each', `/${'é'.repeat(1000)}`],
+    ['2000 letters that take nine characters each', `/${'。'.repeat(2000)}`],
+  ] as const)('an address is refused at once or kept to the end: %s', async ([, rd]) => {
+    const { target, trail, last } = await sut.land(rdQuery(rd))
+    expect(trail.flatMap(({ refusedCookies }) => refusedCookies)).toEqual([])
+    if (target === undefined) return expectRefusedReturn(last)
+    expect(target).toBe(new URL(rd, APP).href)
+  })
+
+  test.for([
+    ['1000 quotes in the path', `/${'"'.repeat(1000)}`],
+    ['1000 quotes in the query', `/?${'"'.repeat(1000)}`],
+    ['8 KiB', `/${'a'.repeat(8191)}`],
+    ['1000 bytes above ASCII', `/${'\xe9'.repeat(1000)}`],
+  ] as const)('what the check sends to the sign-in is accepted there: %s', async ([, uri]) => {
+    const { location } = await sut.party.vestibule.check({ uri })
+    const { target } = await sut.land(new URL(location ?? '').search)
+    expect(target).toMatch(/^https:\/\/app\.example\.com\/(?!\/)/)
   })
 
   test('a refusal is logged without the address', async () => {

@@ -128,13 +128,15 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
     let nowMs = 1_700_000_000_000
     const transactions = createLoginTransactions(createKeyRing([randomBytes(32)]), () => nowMs)
     const binding = newBinding()
-    const { state } = transactions.start(binding, `${APP}/`, APP)
+    const { state } = transactions.start(binding, `${APP}/`, APP, false)
+    const returned = { state, origin: APP, binding, longTarget: undefined }
     nowMs += LOGIN_LIFETIME_MS
-    expect(transactions.resume(binding, state, APP)?.isExpired).toBe(false)
+    expect(transactions.resume(returned)?.isExpired).toBe(false)
     nowMs += 1
-    expect(transactions.resume(binding, state, APP)?.isExpired).toBe(true)
-    expect(transactions.resume(newBinding(), state, APP)).toBeUndefined()
-    expect(transactions.resume(binding, state, 'https://other.example.com')).toBeUndefined()
+    expect(transactions.resume(returned)?.isExpired).toBe(true)
+    expect(transactions.resume({ ...returned, binding: newBinding() })?.secrets).toBeUndefined()
+    const elsewhere = 'https://other.example.com'
+    expect(transactions.resume({ ...returned, origin: elsewhere })).toBeUndefined()
   })
 
   test('the process has survived all of it', () => {

@@ -98,7 +98,10 @@ describe('A92 key and pattern injection', () => {
   })
 
   test('a claim named __proto__ gives nobody anything', async () => {
-    const claims = JSON.parse('{"__proto__":{"email":"root@example.com","name":"root","x":"y"}}')
+    const claims: Record<string, unknown> = {
+      ['__proto__']: { email: 'root@example.com', name: 'root', x: 'y' },
+    }
+    expect(Object.keys(claims)).toEqual(['__proto__'])
     party.provider.tamperIdToken({ ...claims, email: undefined, name: undefined, jti: undefined })
     const { identity } = await party.attempt()
     expect(identity?.['x-auth-request-email']).toBe('')
@@ -150,6 +153,6 @@ describe('A92 key and pattern injection', () => {
 
 /** Control characters dropped, the rest as UTF-8 bytes, which Node shows as Latin-1. */
 const asHeader = (value: string): string =>
-  Buffer.from([...value].filter((character) => character >= ' ').join(''))
+  Buffer.from(value.replaceAll(/\p{Cc}/gu, ''))
     .toString('latin1')
     .trim()

@@ -25,7 +25,7 @@ const rememberVisit = ({ url, location, setCookies }: Visit): void => {
   for (const address of [url, location].flatMap((text) => (text ? [new URL(text)] : []))) {
     for (const name of ['code', 'state', 'nonce', 'code_challenge', 'id_token_hint']) {
       const value = address.searchParams.get(name)
-      if (value) secrets.set(name, value)
+      if (value && value.length > 10) secrets.set(name, value)
     }
   }
   for (const line of setCookies) {
@@ -66,9 +66,9 @@ describe('A93 log and metric injection and leakage', () => {
     await browser.get(`${APP}/oauth2/me`)
     await browser.post(`${APP}/oauth2/logout`)
     browser.trail.forEach(rememberVisit)
-    const events = party.vestibule.log().map((line) => line['event'])
-    expect(events).toContain('sign_in')
-    expect(events).toContain('sign_out')
+    const events = () => party.vestibule.log().map((line) => line['event'])
+    await expect.poll(events).toContain('sign_out')
+    expect(events()).toContain('sign_in')
     for (const name of ['code', 'state', 'nonce', 'cookie', 'id_token', 'id_token_hint']) {
       expect(secrets.has(name), `no ${name} was seen`).toBe(true)
     }
@@ -95,7 +95,7 @@ describe('A93 log and metric injection and leakage', () => {
     for (const [name, fail] of failures) {
       const before = party.vestibule.log().length
       await fail()
-      expect(party.vestibule.log().length - before, name).toBe(1)
+      await expect.poll(() => party.vestibule.log().length - before, { message: name }).toBe(1)
     }
     expectNothingLeaked(party.vestibule.output())
   })
@@ -145,9 +145,9 @@ describe('A93 log and metric injection and leakage', () => {
     const headers = { 'X-Request-Id': 'req-0123456789', Accept: '*/*' }
     const refused = await party.vestibule.check({ host: 'elsewhere.example' }, headers)
     expect(refused.headers['x-request-id']).toBe('req-0123456789')
-    expect(party.vestibule.log()).toContainEqual(
-      expect.objectContaining({ event: 'refused', request_id: 'req-0123456789' }),
-    )
+    await expect
+      .poll(() => party.vestibule.log())
+      .toContainEqual(expect.objectContaining({ event: 'refused', request_id: 'req-0123456789' }))
   })
 
   test('metrics have the same series however many hosts, paths and methods are tried', async () => {

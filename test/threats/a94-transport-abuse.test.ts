@@ -222,6 +222,15 @@ describe('A94 resource and transport abuse', () => {
     expect(statusesOf(await raw(internalPort, checkText()))).toEqual([200])
   })
 
+  test.for(['GET', 'POST'])(
+    'a %s check whose body does not end is cut off instead of being read on',
+    async (method, { expect }) => {
+      const head = checkText(['Content-Length: 100000000'], `${method} /auth HTTP/1.1`)
+      // The sockets of both sides hold some megabytes before anybody has read them.
+      expect(await flood(internalPort, head)).toBeLessThan(20)
+    },
+  )
+
   test.for<[string, readonly string[]]>([
     ['from anywhere', []],
     ['from our own page', ['Sec-Fetch-Site: same-origin']],
@@ -361,8 +370,8 @@ const sendSlowly = async (port: number) => {
   return { answer, ms: performance.now() - startedAtMs }
 }
 
-/** Sends up to 50 MB behind the head, or until the other side has had enough. */
-const flood = async (port: number, head: string): Promise<void> => {
+/** Sends up to 50 MB behind the head, or until the other side has had enough; returns how many it took. */
+const flood = async (port: number, head: string): Promise<number> => {
   const socket = connect(port, '127.0.0.1')
   const answered = readAll(socket)
   const block = Buffer.alloc(1024 * 1024, 'a')
@@ -372,8 +381,10 @@ const flood = async (port: number, head: string): Promise<void> => {
       await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), wait(200)])
     }
   }
+  const takenMb = (socket.bytesWritten - socket.writableLength) / 1024 / 1024
   socket.destroy()
   await answered
+  return takenMb
 }
 
 const askOnce = (port: number, agent: Agent): Promise<string> =>

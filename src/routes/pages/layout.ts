@@ -74,11 +74,8 @@ export function pageHeaders(formTargets: readonly string[]): Record<string, stri
     'Content-Security-Policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${formAction}; frame-ancestors 'none'; base-uri 'none'`,
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Referrer-Policy': 'same-origin',
-    'X-Content-Type-Options': 'nosniff',
     'X-Frame-Options': 'DENY',
     // Browsers heed it over https alone (RFC 6797 section 7.2).
     'Strict-Transport-Security': 'max-age=31536000',
-    'Cache-Control': 'no-store',
-    Vary: 'Cookie, Authorization',
   }
 }

@@ -18,11 +18,13 @@ function action(url: string | undefined, label: string): Markup | string {
     : html`<p class="actions"><a class="button" href="${url}">${label}</a></p>`
 }
 
-export function signInFailedPage(loginUrl: string | undefined): PageContent {
+/** With `retryUrl` the page goes on by itself: a login that lost its binding to another tab only has to begin anew. */
+export function signInFailedPage(loginUrl: string | undefined, retryUrl?: string): PageContent {
   return {
     title: 'The sign-in did not work',
     body: html`<p>Your sign-in could not be completed. It may have taken too long, or it was started in another window or browser.</p>
-${action(loginUrl, 'Sign in again')}`,
+${action(retryUrl ?? loginUrl, 'Sign in again')}`,
+    ...(retryUrl !== undefined && { refreshSeconds: 1, refreshUrl: retryUrl }),
   }
 }
 

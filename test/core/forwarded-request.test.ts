@@ -1,0 +1,427 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  clientAddress,
+  createAliasCheck,
+  parseForwardedRequest,
+  type RawRequest,
+} from '../../src/core/forwarded-request.ts'
+import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { AuthError, type AuthErrorCode } from '../../src/errors.ts'
+import { anyText } from '../support/any-text.ts'
+import { forwarded, type HeaderEntries, rawRequest } from '../support/raw-request.ts'
+
+const sites = createSites(
+  ['app.example.com', '*.apps.example.com', 'http://app.localhost:8080'].map(
+    (source) => parseHostPattern(source) as HostPattern,
+  ),
+)
+
+const parse = (changes: Readonly<Record<string, string>> = {}) =>
+  parseForwardedRequest(rawRequest(forwarded(changes)), sites)
+
+/** The refusal of a request, or nothing when it was taken. */
+const refusalOf = (raw: RawRequest): AuthError | undefined => {
+  try {
+    parseForwardedRequest(raw, sites)
+    return undefined
+  } catch (error) {
+    if (error instanceof AuthError) return error
+    throw error
+  }
+}
+
+const METHODS =
+  'GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT'
+
+describe('a forwarded request', () => {
+  test('it has the parts that Traefik sent', () => {
+    expect(parse({ 'X-Forwarded-Method': 'POST', 'X-Forwarded-Uri': '/a/b?c=/d?e' })).toEqual({
+      method: 'POST',
+      site: { scheme: 'https', host: 'app.example.com', origin: 'https://app.example.com' },
+      uri: '/a/b?c=/d?e',
+      path: '/a/b',
+      readings: ['/a/b'],
+      url: 'https://app.example.com/a/b?c=/d?e',
+      isWebSocketScheme: false,
+    })
+  })
+
+  test.for(METHODS.split(' '))('the method %s is taken', (method, { expect }) => {
+    expect(parse({ 'X-Forwarded-Method': method }).method).toBe(method)
+  })
+
+  test.for([
+    ['https', 'app.example.com', false],
+    ['wss', 'app.example.com', true],
+    ['http', 'app.localhost:8080', false],
+    ['ws', 'app.localhost:8080', true],
+  ] as const)('%s belongs to %s', ([proto, host, isWebSocketScheme], { expect }) => {
+    const request = parse({ 'X-Forwarded-Proto': proto, 'X-Forwarded-Host': host })
+    expect(request).toMatchObject({ site: { host }, isWebSocketScheme })
+  })
+
+  test.for([
+    ['/', '/'],
+    ['/?', '/?'],
+    ['/a%20b', '/a%20b'],
+    ['/%zz', '/%zz'],
+    ['/!$&\'()*+,;=:@"<>[]^`{|}\\', '/!$&\'()*+,;=:@"<>[]^`{|}\\'],
+    ['/\u00c3\u00a9?\u00ff', '/%C3%A9?%FF'],
+    [`/${'a'.repeat(8191)}`, `/${'a'.repeat(8191)}`],
+  ])('the address %s is taken', ([uri = '', expected = ''], { expect }) => {
+    const request = parse({ 'X-Forwarded-Uri': uri })
+    expect(request.uri).toBe(expected)
+    expect(request.url).toBe(`https://app.example.com${expected}`)
+  })
+
+  test('what is not read changes nothing', () => {
+    const others = {
+      Forwarded: 'host=evil.test',
+      'X-Forwarded-Port': '80',
+      'X-Forwarded-Prefix': '/evil',
+      'X-Forwarded-Server': 'evil',
+      'X-Original-URL': '/evil',
+      'X-Rewrite-URL': '/evil',
+      Host: 'evil.test',
+    }
+    expect(parse(others)).toEqual(parse())
+  })
+})
+
+describe('a request that is refused', () => {
+  const name = (part: string) => `X-Forwarded-${part}`
+  const rows: readonly (readonly [
+    string,
+    Readonly<Record<string, string>>,
+    AuthErrorCode,
+    string,
+  ])[] = [
+    ...['Method', 'Proto', 'Host', 'Uri'].map(
+      (part) =>
+        [`an empty ${part}`, { [name(part)]: '' }, 'invalid_request', 'is missing'] as const,
+    ),
+    ...['get', 'Get', ' GET', 'GET ', 'GET, POST', 'FOO', '__proto__', 'GET\n'].map(
+      (value) =>
+        [
+          `the method ${JSON.stringify(value)}`,
+          { [name('Method')]: value },
+          'invalid_request',
+          'not a method',
+        ] as const,
+    ),
+    ...['CONNECT', 'TRACE'].map(
+      (value) =>
+        [
+          `the method ${value}`,
+          { [name('Method')]: value },
+          'method_not_allowed',
+          'never allowed',
+        ] as const,
+    ),
+    ...['HTTPS', 'https,http', 'h2', 'https ', 'ftp', 'javascript', '//'].map(
+      (value) =>
+        [`the scheme ${value}`, { [name('Proto')]: value }, 'invalid_request', 'none of'] as const,
+    ),
+    ...['http', 'ws'].map(
+      (value) =>
+        [
+          `${value} for an https host`,
+          { [name('Proto')]: value },
+          'invalid_request',
+          'is configured for https',
+        ] as const,
+    ),
+    [
+      'https for an http host',
+      { [name('Host')]: 'app.localhost:8080' },
+      'invalid_request',
+      'is configured for http',
+    ],
+    ...[
+      'evil.test',
+      'app.example.com.',
+      'app.example.com, evil.test',
+      'evil.test@app.example.com',
+      'app.example.com/x',
+      'app.example.com:8080',
+      '[::1]',
+      'apps.example.com',
+    ].map(
+      (value) =>
+        [
+          `the host ${value}`,
+          { [name('Host')]: value },
+          'foreign_host',
+          'PROTECTED_HOSTS',
+        ] as const,
+    ),
+    ...[
+      'a',
+      '*',
+      '?a',
+      '//evil.test/',
+      '///',
+      'https://evil.test/',
+      '/a b',
+      '/a\tb',
+      '/a#b',
+      '/a\u007f',
+      '/a\0',
+      '/\u0100',
+      '/a\n',
+    ].map(
+      (value) =>
+        [
+          `the address ${JSON.stringify(value)}`,
+          { [name('Uri')]: value },
+          'invalid_request',
+          'not a path',
+        ] as const,
+    ),
+    [
+      'an address that is too long',
+      { [name('Uri')]: `/${'a'.repeat(8192)}` },
+      'invalid_request',
+      'too long',
+    ],
+    ...[
+      'X-HTTP-Method-Override',
+      'X-HTTP-Method',
+      'X-Method-Override',
+      'x-http-method-override',
+    ].map(
+      (value) =>
+        [`the header ${value}`, { [value]: 'GET' }, 'invalid_request', 'is not accepted'] as const,
+    ),
+  ]
+
+  test.for(rows)('%s', ([, changes, code, text], { expect }) => {
+    const refusal = refusalOf(rawRequest(forwarded(changes)))
+    expect(refusal).toMatchObject({ code, isPublic: true })
+    expect(refusal?.message).toContain(text)
+  })
+
+  test.for(['Method', 'Proto', 'Host', 'Uri'])(
+    'a request without X-Forwarded-%s is refused with its name',
+    (part, { expect }) => {
+      const { [name(part)]: _, ...others } = forwarded()
+      const refusal = refusalOf(rawRequest(others))
+      expect(refusal?.code).toBe('invalid_request')
+      expect(refusal?.message).toContain(`x-forwarded-${part.toLowerCase()} is missing`)
+    },
+  )
+
+  test.for(['Method', 'Proto', 'Host', 'Uri'])(
+    'X-Forwarded-%s twice is refused, also in another case and with the same value',
+    (part, { expect }) => {
+      const entries = Object.entries(forwarded()) as HeaderEntries
+      const value = forwarded()[name(part)] ?? ''
+      for (const spelling of [name(part), name(part).toLowerCase(), name(part).toUpperCase()]) {
+        for (const second of [value, '', 'evil.test']) {
+          const refusal = refusalOf(rawRequest([...entries, [spelling, second]]))
+          expect(refusal?.code).toBe('invalid_request')
+          expect(refusal?.message).toContain('was sent twice')
+        }
+      }
+    },
+  )
+
+  test('a header that comes as a list is as good as missing', () => {
+    const raw = rawRequest(forwarded())
+    const headers = { ...raw.headers, 'x-forwarded-host': ['app.example.com'] }
+    expect(refusalOf({ rawHeaders: raw.rawHeaders, headers })).toMatchObject({
+      code: 'invalid_request',
+    })
+  })
+})
+
+describe('any forwarded request', () => {
+  const text = fc.oneof(
+    anyText,
+    fc.constantFrom('GET', 'https', 'app.example.com', 'x.apps.example.com', '/', '/a?b', '//', ''),
+  )
+  const uri = fc
+    .array(fc.constantFrom('/', 'a', '%2e', '..', ';', '?', '#', ' ', '\u00e9', '\\', '%', '\0'))
+    .map((parts) => `/${parts.join('')}`)
+  const names = fc.constantFrom(
+    'X-Forwarded-Method',
+    'X-Forwarded-Proto',
+    'X-Forwarded-Host',
+    'X-Forwarded-Uri',
+    'x-forwarded-uri',
+    'X-Forwarded-For',
+    'X_Forwarded_Host',
+    'X-HTTP-Method',
+    'Host',
+  )
+  const request = fc
+    .record({
+      'X-Forwarded-Method': fc.constantFrom('GET', 'POST', 'TRACE', 'get'),
+      'X-Forwarded-Proto': fc.constantFrom('https', 'wss', 'https', 'http'),
+      'X-Forwarded-Host': fc.constantFrom(
+        'app.example.com',
+        'APP.example.com:443',
+        'a.apps.example.com',
+      ),
+      'X-Forwarded-Uri': fc.oneof(uri, text),
+    })
+    .map((headers) => Object.entries(headers))
+  const anything = fc.array(fc.tuple(names, text), { maxLength: 8 })
+
+  test('it is refused with an error of ours or has a place that a URL can name', () => {
+    const codes = new Set<AuthErrorCode>(['invalid_request', 'foreign_host', 'method_not_allowed'])
+    fc.assert(
+      fc.property(fc.oneof(request, anything), (entries) => {
+        const raw = rawRequest(entries)
+        const refusal = refusalOf(raw)
+        if (refusal) {
+          expect(codes).toContain(refusal.code)
+          return
+        }
+        const { url, site, uri, path, readings } = parseForwardedRequest(raw, sites)
+        expect(new URL(url).origin).toBe(site.origin)
+        expect(uri).toMatch(/^\/(?!\/)[\x21-\x7e]*$/)
+        expect(uri.startsWith(path)).toBe(true)
+        expect(path).not.toContain('?')
+        expect(readings[0]).toBe(path)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('what was read, sent again, is read the same', () => {
+    fc.assert(
+      fc.property(request, (entries) => {
+        const raw = rawRequest(entries)
+        fc.pre(refusalOf(raw) === undefined)
+        const once = parseForwardedRequest(raw, sites)
+        const again = parse({
+          'X-Forwarded-Method': once.method,
+          'X-Forwarded-Proto': once.isWebSocketScheme ? 'wss' : 'https',
+          'X-Forwarded-Host': once.site.host,
+          'X-Forwarded-Uri': once.uri,
+        })
+        expect(again).toEqual(once)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a header beside a good request never makes another request of it', () => {
+    fc.assert(
+      fc.property(names, text, fc.boolean(), (added, value, isFirst) => {
+        const good = Object.entries(forwarded({ 'X-Forwarded-Uri': '/a' }))
+        const extra: [string, string] = [added, value]
+        const raw = rawRequest(isFirst ? [extra, ...good] : [...good, extra])
+        if (refusalOf(raw) !== undefined) return
+        expect(parseForwardedRequest(raw, sites)).toEqual(parse({ 'X-Forwarded-Uri': '/a' }))
+      }),
+    )
+  })
+})
+
+describe('another spelling of a trusted header (A09, A29)', () => {
+  const findAlias = createAliasCheck(['X-Auth-Request-User', 'Remote-User'])
+
+  test.for([
+    'X_Auth_Request_User',
+    'x_auth_request_user',
+    'X-Auth_Request-User',
+    'X.Auth.Request.User',
+    'X!Auth!Request!User',
+    'Remote_User',
+    'remote.user',
+    'X_Forwarded_Host',
+    'X_Forwarded_For',
+    'X-Forwarded_Uri',
+    'X.Forwarded.Method',
+    'X~Forwarded~Proto',
+  ])('%s is found by its name as it was written', (name, { expect }) => {
+    expect(
+      findAlias(
+        rawRequest([
+          ['Accept', '*/*'],
+          [name, 'x'],
+        ]),
+      ),
+    ).toBe(name)
+  })
+
+  test.for([
+    'X-Auth-Request-User',
+    'x-auth-request-user',
+    'X-Forwarded-Host',
+    'Remote-User',
+    'X_Request_Id',
+    'X_Auth_Request_User_2',
+    'XAuthRequestUser',
+    '__proto__',
+    '_',
+  ])('%s is none', (name, { expect }) => {
+    expect(findAlias(rawRequest([[name, 'x']]))).toBeUndefined()
+  })
+
+  test('values are not names', () => {
+    expect(findAlias(rawRequest([['Accept', 'X_Auth_Request_User']]))).toBeUndefined()
+  })
+
+  test('where nothing is guarded nothing is found', () => {
+    expect(createAliasCheck([])(rawRequest([['X_Forwarded_Host', 'x']]))).toBeUndefined()
+  })
+
+  test('every trusted name with any of its dashes replaced is found', () => {
+    const guarded = ['X-Auth-Request-User', 'Remote-User', 'X-Forwarded-Uri', 'X-Forwarded-For']
+    const separator = fc.constantFrom(..."_.!#$%&'*+^`|~".split(''))
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...guarded),
+        separator,
+        fc.nat(),
+        fc.boolean(),
+        (name, by, at, up) => {
+          const dashes = [...name.matchAll(/-/g)].map(({ index }) => index)
+          const index = dashes[at % dashes.length] as number
+          const alias = name.slice(0, index) + by + name.slice(index + 1)
+          const spelled = up ? alias.toUpperCase() : alias
+          expect(findAlias(rawRequest([[spelled, 'x']]))).toBe(spelled)
+        },
+      ),
+    )
+  })
+})
+
+describe('the address of the client (A11)', () => {
+  const isTrustedProxy = (address: string) => address.startsWith('10.')
+  const addressOf = (value: string) =>
+    clientAddress(rawRequest({ 'X-Forwarded-For': value }), isTrustedProxy)
+
+  test.for([
+    ['203.0.113.7', '203.0.113.7'],
+    ['1.2.3.4, 203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.1,10.0.0.2', '203.0.113.7'],
+    ['2001:db8::7', '2001:db8::7'],
+    ['10.0.0.1', undefined],
+    ['', undefined],
+    ['unknown', undefined],
+    ['203.0.113.7, ', undefined],
+    ['203.0.113.7, <script>', undefined],
+    ['203.0.113.7:80; x', undefined],
+  ])('%j is %j', ([value = '', expected], { expect }) => {
+    expect(addressOf(value)).toBe(expected)
+  })
+
+  test('without the header, or with a list of them, nobody knows', () => {
+    expect(clientAddress(rawRequest({}), isTrustedProxy)).toBeUndefined()
+    const headers = { 'x-forwarded-for': ['203.0.113.7'] }
+    expect(clientAddress({ rawHeaders: [], headers }, isTrustedProxy)).toBeUndefined()
+  })
+
+  test('any text gives the form of an address or nothing', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), (value) => {
+        expect(addressOf(value) ?? '::').toMatch(/^[0-9a-fA-F.:]{2,45}$/)
+      }),
+    )
+  })
+})

@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createKeyRing, parseKeys, type SealContext } from '../src/seal.ts'
+import { anyText } from './support/any-text.ts'
+
+const CONTEXT: SealContext = {
+  purpose: 'session',
+  name: 'k',
+  realm: 'app.example.com',
+  secret: 's',
+}
+const HEADER_BYTES = 21
+const OVERHEAD_BYTES = HEADER_BYTES + 16
+
+const bytes = fc.uint8Array({ maxLength: 64 })
+const context: fc.Arbitrary<SealContext> = fc.record(
+  { purpose: anyText, name: anyText, realm: anyText, secret: anyText },
+  { requiredKeys: ['purpose', 'name', 'realm'] },
+)
+
+const newRing = () => createKeyRing([randomBytes(32)])
+
+describe('sealing', () => {
+  test('what was sealed is opened in the same context, byte for byte', () => {
+    const ring = newRing()
+    fc.assert(
+      fc.property(bytes, context, (plaintext, where) => {
+        const opened = ring.open(ring.seal(plaintext, where), where)
+        expect(opened && Buffer.from(plaintext).equals(opened)).toBe(true)
+      }),
+    )
+  })
+
+  test.for([
+    ['another purpose', { purpose: 'login-state' }],
+    ['another name', { name: 'k2' }],
+    ['another realm', { realm: 'wiki.example.com' }],
+    ['another secret', { secret: 't' }],
+    ['no secret', { secret: '' }],
+  ] as const)('%s opens nothing', ([, change], { expect }) => {
+    const ring = newRing()
+    const sealed = ring.seal(Buffer.from('text'), CONTEXT)
+    expect(ring.open(sealed, { ...CONTEXT, ...change })).toBeUndefined()
+  })
+
+  test('any two contexts that differ open nothing of each other', () => {
+    const ring = newRing()
+    fc.assert(
+      fc.property(context, context, (one, other) => {
+        const isSame = (['purpose', 'name', 'realm', 'secret'] as const).every(
+          (key) => (one[key] ?? '').toWellFormed() === (other[key] ?? '').toWellFormed(),
+        )
+        expect(ring.open(ring.seal(Buffer.of(1), one), other) !== undefined).toBe(isSame)
+      }),
+    )
+  })
+
+  test('letters that move between purpose and name open nothing (A74)', () => {
+    const ring = newRing()
+    const sealed = ring.seal(Buffer.of(1), { ...CONTEXT, purpose: 'a', name: 'bc' })
+    expect(ring.open(sealed, { ...CONTEXT, purpose: 'ab', name: 'c' })).toBeUndefined()
+  })
+
+  test('one flipped bit anywhere opens nothing (A73)', () => {
+    const ring = newRing()
+    const sealed = ring.seal(Buffer.from('identity'), CONTEXT)
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
+      const changed = Buffer.from(sealed)
+      changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7))
+      expect(ring.open(changed, CONTEXT), `bit ${bit}`).toBeUndefined()
+    }
+  })
+
+  test('what is cut or longer opens nothing (A73)', () => {
+    const ring = newRing()
+    const sealed = ring.seal(Buffer.from('identity'), CONTEXT)
+    for (let length = 0; length < sealed.length; length++) {
+      expect(ring.open(sealed.subarray(0, length), CONTEXT)).toBeUndefined()
+    }
+    expect(ring.open(Buffer.concat([sealed, Buffer.of(0)]), CONTEXT)).toBeUndefined()
+  })
+
+  test('no bytes make it throw', () => {
+    const ring = newRing()
+    const kid = ring.seal(Buffer.of(), CONTEXT).subarray(0, HEADER_BYTES)
+    const near = bytes.map((rest) => Buffer.concat([kid, rest]))
+    fc.assert(
+      fc.property(fc.oneof(bytes, near), (sealed) => {
+        expect(ring.open(sealed, CONTEXT)).toBeUndefined()
+      }),
+    )
+  })
+
+  test('sealing twice gives two texts, of the same known length', () => {
+    const ring = newRing()
+    const [one, two] = [
+      ring.seal(Buffer.of(1, 2, 3), CONTEXT),
+      ring.seal(Buffer.of(1, 2, 3), CONTEXT),
+    ]
+    expect(one.equals(two)).toBe(false)
+    expect(one).toHaveLength(OVERHEAD_BYTES + 3)
+  })
+
+  test('a view into a larger buffer is opened too', () => {
+    const ring = newRing()
+    const sealed = ring.seal(Buffer.from('text'), CONTEXT)
+    const padded = new Uint8Array([9, 9, ...sealed, 9])
+    expect(ring.open(padded.subarray(2, -1), CONTEXT)?.toString()).toBe('text')
+  })
+})
+
+describe('a ring of keys', () => {
+  const [first, second, third] = [randomBytes(32), randomBytes(32), randomBytes(48)]
+
+  test('the first key seals and all open', () => {
+    const before = createKeyRing([first])
+    const after = createKeyRing([second, first, third])
+    const sealed = before.seal(Buffer.from('text'), CONTEXT)
+    expect(after.open(sealed, CONTEXT)?.toString()).toBe('text')
+    expect(before.open(after.seal(Buffer.from('text'), CONTEXT), CONTEXT)).toBeUndefined()
+    expect(createKeyRing([third]).open(sealed, CONTEXT)).toBeUndefined()
+  })
+
+  test('keys may be replaced while it is in use; a key that went opens nothing more (A75)', () => {
+    const ring = createKeyRing([first])
+    const sealed = ring.seal(Buffer.from('text'), CONTEXT)
+    ring.replaceKeys([second, first])
+    expect(ring.open(sealed, CONTEXT)?.toString()).toBe('text')
+    expect(createKeyRing([second]).open(ring.seal(Buffer.of(1), CONTEXT), CONTEXT)).toHaveLength(1)
+    ring.replaceKeys([second])
+    expect(ring.open(sealed, CONTEXT)).toBeUndefined()
+  })
+
+  test('without a key there is no ring, and a failed replacement keeps the old keys', () => {
+    expect(() => createKeyRing([])).toThrow(TypeError)
+    const ring = createKeyRing([first])
+    const sealed = ring.seal(Buffer.from('text'), CONTEXT)
+    expect(() => ring.replaceKeys([])).toThrow(TypeError)
+    expect(ring.open(sealed, CONTEXT)?.toString()).toBe('text')
+  })
+
+  test('the id in clear tells nothing of the key and is the same everywhere', () => {
+    const kidOf = (key: Buffer) => createKeyRing([key]).seal(Buffer.of(), CONTEXT).subarray(1, 9)
+    expect(kidOf(first).equals(kidOf(first))).toBe(true)
+    expect(kidOf(first).equals(kidOf(second))).toBe(false)
+    expect(first.includes(kidOf(first))).toBe(false)
+  })
+
+  test('derived values differ by purpose and by key, and agree between replicas', () => {
+    const ring = createKeyRing([first])
+    expect(ring.derive('a')).toHaveLength(32)
+    expect(ring.derive('a').equals(createKeyRing([first, second]).derive('a'))).toBe(true)
+    expect(ring.derive('a').equals(ring.derive('b'))).toBe(false)
+    expect(ring.derive('a').equals(createKeyRing([second]).derive('a'))).toBe(false)
+    expect(ring.derive('kid').subarray(0, 8).equals(first.subarray(0, 8))).toBe(false)
+  })
+})
+
+describe('parsing keys', () => {
+  const key = fc
+    .uint8Array({ minLength: 32, maxLength: 64 })
+    .filter((each) => new Set(each).size >= 8)
+    .map((each) => Buffer.from(each))
+  const encoding = fc.constantFrom('hex' as const, 'base64' as const, 'base64url' as const)
+
+  test('keys are read as they were written, in any encoding and with any separator', () => {
+    const separator = fc.constantFrom(',', '\n', ' , ', '\r\n', ',\n\n')
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(key, encoding), { minLength: 1, maxLength: 3 }),
+        separator,
+        (entries, between) => {
+          // 64 or more hexadecimal digits are read as such, even where they were base64.
+          fc.pre(
+            entries.every(
+              ([each, how]) => how === 'hex' || !/^[0-9a-f]+$/i.test(each.toString(how)),
+            ),
+          )
+          const text = entries.map(([each, how]) => each.toString(how)).join(between)
+          expect(parseKeys(text)).toEqual(entries.map(([each]) => each))
+        },
+      ),
+    )
+  })
+
+  test('any text gives keys of 32 bytes or more, or a TypeError without any of it', () => {
+    const near = fc.stringMatching(/^[A-Za-z0-9+/_=,-]{0,120}$/)
+    fc.assert(
+      fc.property(fc.oneof(anyText, near), (text) => {
+        try {
+          expect(parseKeys(text).every((each) => each.length >= 32)).toBe(true)
+        } catch (error) {
+          expect(error).toBeInstanceOf(TypeError)
+          expect((error as Error).message).toMatch(
+            /^(?:no key given|key \d+ (?:is none of hex, base64 and base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
+          )
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test.for([
+    ['', 'no key given'],
+    [',\n ,', 'no key given'],
+    ['short', 'key 1 has'],
+    ['a'.repeat(65), 'key 1 is none of'],
+    ['0'.repeat(64), 'key 1 is not random'],
+    ['päss', 'key 1 is none of'],
+    ['abc=def', 'key 1 is none of'],
+    ['abc===', 'key 1 is none of'],
+  ])('%j: %s', ([text = '', message = ''], { expect }) => {
+    expect(() => parseKeys(text)).toThrow(TypeError)
+    expect(() => parseKeys(text)).toThrow(message)
+  })
+
+  test('the position of the key that is wrong is named', () => {
+    const good = randomBytes(32).toString('base64')
+    expect(() => parseKeys(`${good},${good}\nshort`)).toThrow('key 3 has 3 bytes')
+  })
+})

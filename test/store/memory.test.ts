@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest'
+import {
+  createMemoryOneTimeKeys,
+  createMemoryStore,
+  type MemoryBounds,
+} from '../../src/store/memory.ts'
+import { describeOneTimeKeys, describeStore } from './contract.ts'
+
+const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
+
+/** A clock that is set forward by hand. */
+const createClock = () => {
+  let nowMs = 1_000_000
+  return {
+    now: () => nowMs,
+    elapse: (ms: number): Promise<void> => {
+      nowMs += ms
+      return Promise.resolve()
+    },
+  }
+}
+
+describeStore('memory', () => {
+  const { now, elapse } = createClock()
+  return { subject: createMemoryStore(ROOMY, now), elapse }
+})
+
+describeOneTimeKeys('memory', () => {
+  const { now, elapse } = createClock()
+  return { subject: createMemoryOneTimeKeys(ROOMY, now), elapse }
+})
+
+const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
+
+describe('the bounds of the memory store', () => {
+  const records = (bytes: number) => ({
+    s: Buffer.alloc(bytes),
+    t: Buffer.alloc(0),
+    m: Buffer.alloc(0),
+  })
+  const start = (bounds: Partial<MemoryBounds>) => {
+    const clock = createClock()
+    return { ...clock, store: createMemoryStore({ ...ROOMY, ...bounds }, clock.now) }
+  }
+  const isThere = async (store: ReturnType<typeof createMemoryStore>, digest: string) =>
+    (await store.read(digest, ['s'])).s !== undefined
+
+  test('by number: one too many is refused, and nobody is signed out for it', async () => {
+    const { store } = start({ maxEntries: 3 })
+    for (const digest of ['a', 'b', 'c']) await store.create(digest, records(1), 1000)
+    await expect(store.create('d', records(1), 1000)).rejects.toThrow(FULL)
+    for (const digest of ['a', 'b', 'c']) expect(await isThere(store, digest)).toBe(true)
+    expect(await isThere(store, 'd')).toBe(false)
+  })
+
+  test('by bytes: what does not fit is refused, and something smaller still fits', async () => {
+    const { store } = start({ maxBytes: 4000 })
+    await store.create('a', records(3000), 1000)
+    await expect(store.create('b', records(3000), 1000)).rejects.toThrow(FULL)
+    await store.create('c', records(100), 1000)
+    expect(await isThere(store, 'a')).toBe(true)
+    expect(await isThere(store, 'b')).toBe(false)
+    expect(await isThere(store, 'c')).toBe(true)
+  })
+
+  test('all three records count', async () => {
+    const { store } = start({ maxBytes: 2000 })
+    const part = Buffer.alloc(700)
+    await expect(store.create('a', { s: part, t: part, m: part }, 1000)).rejects.toThrow(FULL)
+  })
+
+  test('small sessions have a weight too', async () => {
+    const { store } = start({ maxBytes: 1000 })
+    for (const digest of ['a', 'b', 'c', 'd', 'e'].slice(0, 4)) {
+      await store.create(digest, records(1), 1000)
+    }
+    await expect(store.create('e', records(1), 1000)).rejects.toThrow(FULL)
+  })
+
+  test('a session that has ended makes room, by its end and by its time', async () => {
+    const { store, elapse } = start({ maxEntries: 2, maxBytes: 3000 })
+    await store.create('a', records(2000), 1000)
+    await store.end('a', 1000)
+    await store.create('b', records(2000), 1000)
+    await elapse(1001)
+    await store.create('c', records(2000), 1000)
+    expect(await isThere(store, 'c')).toBe(true)
+  })
+
+  test('a session that is written again does not count twice', async () => {
+    const { store } = start({ maxEntries: 1, maxBytes: 3000 })
+    await store.create('a', records(2000), 1000)
+    await store.create('a', records(2000), 1000)
+    expect(await isThere(store, 'a')).toBe(true)
+  })
+
+  test('a write that is refused leaves what was there', async () => {
+    const { store } = start({ maxBytes: 3000 })
+    await store.create('a', records(100), 1000)
+    await expect(store.create('a', records(5000), 1000)).rejects.toThrow(FULL)
+    expect(await isThere(store, 'a')).toBe(true)
+  })
+
+  test('what has passed unread for a minute goes with the next write', async () => {
+    const { store, elapse } = start({ maxBytes: 10_000 })
+    for (const digest of ['a', 'b', 'c', 'd']) await store.create(digest, records(2000), 1000)
+    await elapse(60_001)
+    for (const digest of ['e', 'f', 'g', 'h']) await store.create(digest, records(2000), 1000)
+    expect(await isThere(store, 'a')).toBe(false)
+    expect(await isThere(store, 'e')).toBe(true)
+  })
+
+  test('without bounds of its own it takes what a single replica needs', async () => {
+    const store = createMemoryStore()
+    await store.create('a', records(1024), 60_000)
+    expect(await isThere(store, 'a')).toBe(true)
+  })
+})
+
+describe('the bounds of marks in memory', () => {
+  test('one too many is refused as an error, never as a replay, and no mark is forgotten', async () => {
+    const { now, elapse } = createClock()
+    const keys = createMemoryOneTimeKeys({ maxEntries: 2, maxBytes: 10_000 }, now)
+    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
+    expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
+    await expect(keys.consume('login', 'c', '1', 1000)).rejects.toThrow(FULL)
+    expect(await keys.consume('login', 'a', '2', 1000)).toBe(false)
+    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
+    await elapse(1001)
+    expect(await keys.consume('login', 'c', '1', 1000)).toBe(true)
+  })
+
+  test('a mark that was taken back makes room', async () => {
+    const keys = createMemoryOneTimeKeys({ maxEntries: 1, maxBytes: 10_000 })
+    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
+    await keys.release('login', 'a', '1')
+    expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
+  })
+})

@@ -1,0 +1,31 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { anyText } from '../support/any-text.ts'
+
+test('a consumption key has one form, whatever its parts hold', () => {
+  fc.assert(
+    fc.property(fc.array(anyText), (parts) => {
+      const key = consumptionKey(...parts)
+      expect(key).toMatch(/^[A-Za-z0-9_-]{43}$/)
+      expect(consumptionKey(...parts)).toBe(key)
+    }),
+  )
+})
+
+test('no characters can move from one part to the next (A74)', () => {
+  const text = fc.array(fc.constantFrom('a', '1', ':', 'é', ''), { maxLength: 6 })
+  const parts = fc.array(
+    text.map((characters) => characters.join('')),
+    { maxLength: 4 },
+  )
+  fc.assert(
+    fc.property(parts, parts, (one, other) => {
+      const isSame = JSON.stringify(one) === JSON.stringify(other)
+      expect(consumptionKey(...one) === consumptionKey(...other)).toBe(isSame)
+    }),
+    { numRuns: 500 },
+  )
+  expect(consumptionKey('a', 'bc')).not.toBe(consumptionKey('ab', 'c'))
+  expect(consumptionKey('1:a')).not.toBe(consumptionKey('a'))
+})

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { authResponseHeaders } from '../../demo/vestibule.ts'
+import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import {
+  gatewayKinds,
+  givenTo,
+  type ProtectedApp,
+  startProtectedApp,
+  trustedHeaders,
+} from '../support/protected-app.ts'
+
+let app: ProtectedApp
+let alice: string
+let bob: string
+
+beforeAll(async () => {
+  app = await startProtectedApp(
+    { PUBLIC_PATHS: '/public/**', IDENTITY_HEADERS: 'Remote-User=sub,Remote-Groups=groups' },
+    { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'Remote-Groups'] },
+  )
+  alice = await app.party.vestibule.signIn('alice')
+  bob = await app.party.vestibule.signIn('bob')
+})
+afterAll(() => app[Symbol.asyncDispose]())
+
+const NAMES = [...IDENTITY_HEADERS.map(({ name }) => name), 'Remote-User', 'Remote-Groups']
+const FORGED = 'forged-admin'
+const forged = [...NAMES, 'X-Auth-Request-Access-Token'].flatMap((name) => [name, FORGED])
+
+const identities = {
+  bob: ['bob', 'bob@example.com', 'bob', 'Bob Baumeister', 'staff', 'bob', 'staff'],
+  alice: [
+    'alice',
+    'alice@example.com',
+    'alice',
+    'Alice Liddell',
+    'staff,admins',
+    'alice',
+    'staff,admins',
+  ],
+}
+
+describe('A28 identity headers that the client sends', () => {
+  test('the check answers every one of them, on protected and on public paths', async () => {
+    const { vestibule } = app.party
+    const headers = Object.fromEntries(NAMES.map((name) => [name, FORGED]))
+    const signedIn = await vestibule.check({ uri: '/a' }, { ...headers, Cookie: bob })
+    expect(signedIn.status).toBe(200)
+    expect(NAMES.map((name) => signedIn.headers[name.toLowerCase()])).toEqual(identities.bob)
+    for (const Cookie of [undefined, bob]) {
+      const visit = await vestibule.check({ uri: '/public/a' }, { ...headers, Cookie })
+      expect(visit.status).toBe(200)
+      expect(NAMES.map((name) => visit.headers[name.toLowerCase()])).toEqual(NAMES.map(() => ''))
+    }
+  })
+
+  test('they sign nobody in', async () => {
+    const headers = Object.fromEntries(NAMES.map((name) => [name, 'alice']))
+    const visit = await app.party.vestibule.check({ uri: '/a' }, headers)
+    expect(visit.status).toBe(302)
+    expect(visit.rawHeaders.join('\n')).not.toMatch(/x-auth-request|remote-/i)
+  })
+})
+
+describe.for(gatewayKinds)('A28 identity headers that the client sends, through %s', (kind) => {
+  test.for(['bob', 'alice'] as const)(
+    'on a protected path the app sees only ours: %s',
+    async (user, { skip }) => {
+      const cookie = user === 'bob' ? bob : alice
+      const headers = ['Cookie', cookie, ...forged]
+      const passage = await app.send(kind, skip, { target: '/a', headers })
+      expect(passage.status).toBe(200)
+      expect(NAMES.map((name) => givenTo(passage.app, name))).toEqual(
+        identities[user].map((value) => [value]),
+      )
+      expect(JSON.stringify(passage.app)).not.toContain(FORGED)
+      const clean = await app.send(kind, skip, { target: '/a', headers: ['Cookie', cookie] })
+      expect(trustedHeaders(passage.app)).toEqual(trustedHeaders(clean.app))
+    },
+  )
+
+  test('on a public path the app sees nobody, with and without a session', async ({ skip }) => {
+    for (const headers of [forged, ['Cookie', bob, ...forged]]) {
+      const passage = await app.send(kind, skip, { target: '/public/a', headers })
+      expect(passage.status).toBe(200)
+      for (const name of NAMES) expect(givenTo(passage.app, name)).toEqual([''])
+      expect(givenTo(passage.app, 'X-Auth-Request-Access-Token')).toEqual([])
+      expect(JSON.stringify(passage.app)).not.toContain(FORGED)
+    }
+  })
+
+  test('without a session a protected path stays closed', async ({ skip }) => {
+    const passage = await app.send(kind, skip, { target: '/a', headers: forged })
+    expect(passage).toMatchObject({ status: 302, app: undefined })
+  })
+
+  test('our own cookies do not reach the app, and the others do byte for byte', async ({
+    skip,
+  }) => {
+    const headers = ['Cookie', `a="1, 2"; ${bob};b=c=d`]
+    const passage = await app.send(kind, skip, { target: '/a', headers })
+    expect(givenTo(passage.app, 'Cookie')).toHaveLength(1)
+    expect(givenTo(passage.app, 'Cookie')[0]).toMatch(/^a="1, 2";\s?b=c=d$/)
+    const onlyOurs = await app.send(kind, skip, { target: '/a', headers: ['Cookie', bob] })
+    expect(givenTo(onlyOurs.app, 'Cookie')).toEqual([])
+    expect(app.party.vestibule.isAlive()).toBe(true)
+  })
+})

@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import type { Visit } from '../support/visitor.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+// In this cut the sign-out takes no target from the request at all, so that every one of these must be without effect.
+const PARAMETERS = [
+  'post_logout_redirect_uri=//evil.example',
+  'post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F',
+  'post_logout_redirect_uri=https://app.example.com@evil.example',
+  'post_logout_redirect_uri=javascript:alert(1)',
+  'post_logout_redirect_uri=/x&post_logout_redirect_uri=//evil.example',
+  'rd=//evil.example',
+  'rd=/%5cevil.example',
+  'redirect=//evil.example&return_to=//evil.example&next=//evil.example',
+  'redirect_uri=https://evil.example',
+  'state=evil',
+  'id_token_hint=evil.evil.evil',
+  'client_id=evil&logout_hint=evil&ui_locales=evil',
+  'token=evil',
+  '%0d%0aLocation:%20//evil.example',
+]
+
+const DEAD_ENDS = [
+  'state=evil',
+  'state=',
+  'state=a&state=b',
+  'state=//evil.example',
+  'state=%00%0d%0aLocation:%20//evil.example',
+  `state=${'x'.repeat(30_000)}`,
+  'rd=//evil.example',
+  'post_logout_redirect_uri=//evil.example&state=https://evil.example',
+  'error=evil&error_description=%3Cscript%3Eevil%3C/script%3E',
+  'iss=https://evil.example&sid=evil',
+]
+
+/** What is the same for every visit to one page by one person. */
+const comparable = ({ status, headers, setCookies, body }: Visit) => {
+  const { date: _date, 'x-request-id': id = '', ...rest } = headers
+  return { status, rest, setCookies, body: body.replaceAll(String(id), 'id') }
+}
+
+const expectNoTrace = (visit: Visit): void => {
+  expect(`${visit.rawHeaders.join('\n')}\n${visit.body}`).not.toMatch(/evil|javascript/i)
+}
+
+describe('A49 post-logout redirect', () => {
+  test.for(PARAMETERS)('the question before the sign-out is the same: %s', async (query) => {
+    const { browser } = await party.attempt()
+    const plain = await browser.get(`${APP}/oauth2/logout`)
+    const hostile = await browser.get(`${APP}/oauth2/logout?${query}`)
+    expect(plain.status).toBe(200)
+    expect(comparable(hostile)).toEqual(comparable(plain))
+    expectNoTrace(hostile)
+    const cookie = browser.cookies.header(new URL(APP))
+    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test.for(PARAMETERS)(
+    'the sign-out leads to the provider and back to our own page alone: %s',
+    async (query, { expect }) => {
+      const { browser } = await party.attempt()
+      const cookie = browser.cookies.header(new URL(APP))
+      const form = query.startsWith('token') ? {} : Object.fromEntries(new URLSearchParams(query))
+      const answer = await browser.post(`${APP}/oauth2/logout?${query}`, form)
+      expect(answer.status).toBe(303)
+      expectNoTrace(answer)
+      const end = new URL(answer.headers.location ?? '')
+      expect(end.origin).toBe(party.provider.issuer)
+      expect(end.searchParams.getAll('post_logout_redirect_uri')).toEqual([
+        `${APP}/oauth2/signed-out`,
+      ])
+      expect([...end.searchParams.keys()].toSorted()).toEqual([
+        'client_id',
+        'id_token_hint',
+        'post_logout_redirect_uri',
+      ])
+      expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
+    },
+  )
+
+  test.for(PARAMETERS)('without a session it leads to our own page: %s', async (query) => {
+    const browser = party.vestibule.visitor()
+    const answer = await browser.post(`${APP}/oauth2/logout?${query}`)
+    expect([answer.status, answer.headers.location]).toEqual([303, `${APP}/oauth2/signed-out`])
+    expectNoTrace(answer)
+  })
+
+  test('the whole way ends on the page that says so', async () => {
+    const { browser } = await party.attempt()
+    const page = await browser.follow(await browser.post(`${APP}/oauth2/logout`))
+    expect(new URL(page.url).origin).toBe(party.provider.issuer)
+    const last = await browser.submit(page, { logout: 'yes' })
+    expect(last.url).toBe(`${APP}/oauth2/signed-out`)
+    expect(last.body).toContain('You are signed out')
+  })
+
+  test.for(DEAD_ENDS)('an unknown state lands on the safe page: %s', async (query) => {
+    const browser = party.vestibule.visitor()
+    const plain = await browser.get(`${APP}/oauth2/signed-out`)
+    const answer = await browser.get(`${APP}/oauth2/signed-out?${query}`)
+    expect(plain.status).toBe(200)
+    expect(plain.body).toContain('You are signed out')
+    expect(plain.headers['cache-control']).toBe('no-store')
+    expect(comparable(answer)).toEqual(comparable(plain))
+    expectNoTrace(answer)
+    const links = [...answer.body.matchAll(/href="([^"]*)"/g)].map(([, href]) => href)
+    expect(links).toEqual([`${APP}/oauth2/login?rd=${encodeURIComponent(`${APP}/`)}`])
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+
+  test('the safe page ends no session', async () => {
+    const { browser } = await party.attempt()
+    await browser.get(`${APP}/oauth2/signed-out?state=evil`)
+    const cookie = browser.cookies.header(new URL(APP))
+    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test('hostile headers do not move the sign-out', async () => {
+    const { browser } = await party.attempt()
+    const answer = await browser.post(
+      `${APP}/oauth2/logout`,
+      {},
+      {
+        headers: {
+          'X-Forwarded-Host': 'evil.example',
+          'X-Auth-Request-Redirect': 'https://evil.example',
+          Referer: 'https://evil.example/',
+        },
+      },
+    )
+    expect(answer.status).toBe(303)
+    expectNoTrace(answer)
+  })
+})

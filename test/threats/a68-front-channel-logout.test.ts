@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+const paths = [
+  '/oauth2/frontchannel',
+  '/oauth2/frontchannel-logout',
+  '/oauth2/frontchannel_logout',
+  '/oauth2/front-channel-logout',
+  '/oauth2/logout/frontchannel',
+  '/oauth2/logout/',
+  '/oauth2/sign_out',
+  '/oauth2/signout',
+  '/frontchannel',
+  '/frontchannel-logout',
+  '/logout',
+]
+
+const query = (iss: string): string => new URLSearchParams({ iss, sid: 'guess' }).toString()
+
+// The design offers no front-channel logout, since a Lax cookie never reaches the provider's frame.
+describe('A68 front-channel logout abuse', () => {
+  test.for(paths)('there is no %s', async (path) => {
+    const { browser } = await party.attempt()
+    for (const method of ['GET', 'POST']) {
+      for (const search of ['', '?sid=guess', `?${query(party.provider.issuer)}`]) {
+        const visit = await browser.request(method, `${APP}${path}${search}`, {
+          headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'iframe' },
+        })
+        expect([visit.status, visit.setCookies]).toEqual([404, []])
+        expect(visit.headers['cache-control']).toBe('no-store')
+        expect(visit.body).not.toContain('guess')
+      }
+    }
+    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
+    expect(checked.status).toBe(200)
+  })
+
+  test('iss and sid at /logout end nobody’s session', async () => {
+    const users = [await party.attempt('alice'), await party.attempt('bob')]
+    for (const iss of [party.provider.issuer, 'https://evil.example']) {
+      for (const browser of [party.vestibule.visitor(), users[0]?.browser]) {
+        const visit = await browser?.get(`${LOGOUT}?${query(iss)}`, { crossSite: true })
+        expect(visit?.status).toBe(200)
+        expect(visit?.setCookies).toEqual([])
+        expect(visit?.headers['content-security-policy']).toContain("frame-ancestors 'none'")
+        expect(visit?.body).not.toContain('guess')
+      }
+    }
+    for (const { browser } of users) {
+      const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
+      expect(checked.status).toBe(200)
+    }
+  })
+
+  test('the internal listener has none either', async () => {
+    for (const path of paths) {
+      expect((await party.vestibule.internal(`${path}?sid=guess`)).status).toBe(404)
+    }
+  })
+
+  test('the legitimate twin, a sign-out of the user’s own, ends the session', async () => {
+    const { browser } = await party.attempt()
+    const cookie = cookieHeader(browser)
+    expect((await browser.post(LOGOUT)).status).toBe(303)
+    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})

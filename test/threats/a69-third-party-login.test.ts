@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { LOGIN, sentAlong, untilCallback } from '../support/sign-in-steps.ts'
+import type { Visit } from '../support/visitor.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+})
+beforeEach(() => party.provider.forgetRequests())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const documented = [
+  'client_id',
+  'code_challenge',
+  'code_challenge_method',
+  'nonce',
+  'redirect_uri',
+  'response_mode',
+  'response_type',
+  'scope',
+  'state',
+]
+
+const parametersOf = ({ location }: Visit): readonly string[] =>
+  [...new URL(location ?? '').searchParams.keys()].toSorted()
+
+const expectConfigured = (visit: Visit, further: readonly string[] = []): void => {
+  expect(visit.status).toBe(302)
+  expect(new URL(visit.location ?? '').origin).toBe(party.provider.issuer)
+  expect(parametersOf(visit)).toEqual([...documented, ...further].toSorted())
+  expect(sentAlong(visit, 'client_id')).toBe('vestibule')
+  expect(sentAlong(visit, 'scope')).toBe('openid profile email groups')
+  expect(sentAlong(visit, 'redirect_uri')).toBe(`${APP}/oauth2/callback`)
+  expect(sentAlong(visit, 'response_type')).toBe('code')
+  expect(sentAlong(visit, 'response_mode')).toBe('query')
+  expect(visit.rawHeaders.join('\n')).not.toContain('evil')
+}
+
+describe('A69 third-party initiated login', () => {
+  test.for([
+    'iss=https://evil.example',
+    'target_link_uri=//evil.example',
+    'target_link_uri=https://evil.example/',
+    'login_hint=evil@example.com',
+    'scope=admin-evil',
+    'scope=openid%20evil',
+    'prompt=none',
+    'prompt=consent',
+    'prompt=create',
+    'prompt=',
+    'prompt=login%20none',
+    'prompt=LOGIN',
+    'client_id=evil',
+    'redirect_uri=https://evil.example/',
+    'response_type=token',
+    'response_type=id_token&response_mode=fragment',
+    'response_mode=form_post',
+    'state=evil',
+    'nonce=evil',
+    'code_challenge=evil&code_challenge_method=plain',
+    'request=eyJhbGciOiJub25lIn0.evil.',
+    'request_uri=https://evil.example/',
+    'claims=%7B%22evil%22:null%7D',
+    'acr_values=evil&max_age=0&ui_locales=evil&id_token_hint=evil',
+    'resource=https://evil.example&audience=evil',
+    'return_to=https://evil.example/&redirect=https://evil.example/&next=//evil.example&url=//evil.example',
+    'RD=https://evil.example/&rd%5B%5D=https://evil.example/',
+    'connection=evil&kc_idp_hint=evil&domain_hint=evil',
+  ])('the configuration wins over the request: %s', async (query) => {
+    for (const search of [query, `rd=/report&${query}`, `${query}&rd=/report`]) {
+      expectConfigured(await party.vestibule.visitor().get(`${LOGIN}?${search}`))
+    }
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+
+  test('what a third party asks for does not decide where the sign-in ends', async () => {
+    const browser = party.vestibule.visitor()
+    const query = 'iss=https://evil.example&target_link_uri=https://evil.example/&login_hint=bob'
+    const last = await browser.signIn(`${LOGIN}?${query}`, 'alice')
+    expect(last.url).toBe(`${APP}/`)
+    expect(browser.trail.map(({ url }) => url).join('\n')).not.toMatch(/^https:\/\/evil/m)
+  })
+
+  test.for([
+    'https://evil.example/',
+    '//evil.example',
+    'javascript:alert(1)',
+    'https://app.example.com.evil.example/',
+  ])('a foreign rd is refused before anything else: %s', async (rd) => {
+    const visit = await party.vestibule.visitor().get(`${LOGIN}?${new URLSearchParams({ rd })}`)
+    expect([visit.status, visit.location, visit.setCookies]).toEqual([400, undefined, []])
+    expect(visit.body).not.toContain('evil')
+  })
+
+  test.for(['POST', 'PUT'])('a login cannot be begun by %s', async (method) => {
+    const visit = await party.vestibule.visitor().request(method, `${LOGIN}?rd=/`, {
+      crossSite: true,
+      body: 'iss=https://evil.example',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    })
+    expect([visit.status, visit.location, visit.setCookies]).toEqual([404, undefined, []])
+  })
+
+  test('the legitimate twins: a plain login, and one that asks the user to sign in anew', async () => {
+    expectConfigured(await party.vestibule.visitor().get(`${LOGIN}?rd=/report`))
+    const again = await party.vestibule.visitor().get(`${LOGIN}?rd=/report&prompt=login`)
+    expectConfigured(again, ['prompt'])
+    expect(sentAlong(again, 'prompt')).toBe('login')
+    const browser = party.vestibule.visitor()
+    expect((await browser.get(await untilCallback(browser, '/report'))).location).toBe(
+      `${APP}/report`,
+    )
+  })
+})
