@@ -18,8 +18,8 @@ import { createLogout } from './routes/logout.ts'
 import { createMe } from './routes/me.ts'
 import type { NodeEnv } from './routes/node-env.ts'
 import { createPageWriter } from './routes/pages/write.ts'
-import { createRefusals } from './routes/refusals.ts'
-import { createPeerCheck } from './routes/trusted-peers.ts'
+import { createRefusals, type RefusalOptions } from './routes/refusals.ts'
+import { createTrustedProxies } from './routes/trusted-peers.ts'
 import { createKeyRing, type KeyRing } from './seal.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
 import { createOpenedSessions } from './session/opened-sessions.ts'
@@ -100,13 +100,13 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const returnTo = { sites: knownSites, basePath: settings.BASE_PATH }
   const realmOf = (host: string) => settings.COOKIE_DOMAIN ?? host
   const writePage = createPageWriter(() => provider.origins())
-  const refuse = createRefusals({ addresses, writePage, log, metrics })
+  const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
-  return { ...local, ring, provider, metrics, sessions, writePage, refuse, log, now }
+  return { ...local, proxies, ring, provider, metrics, sessions, writePage, log, now }
 }
 
 function composePublicApp({ config: { settings, identityHeaders } }: ServiceOptions, parts: Parts) {
-  const { ring, provider, metrics, knownSites, refuse, now } = parts
+  const { ring, provider, metrics, knownSites, now } = parts
   const identity: IdentityOptions = {
     groupsClaim: settings.OIDC_GROUPS_CLAIM,
     trustEmail: settings.OIDC_TRUST_EMAIL,
@@ -137,18 +137,18 @@ function composePublicApp({ config: { settings, identityHeaders } }: ServiceOpti
     ...createLogout({ ...parts, signIn }),
     me: createMe(parts),
   }
+  const refuse = createRefusals({ ...parts, clientOf: () => undefined })
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 
 function composeInternalApp(options: ServiceOptions, parts: Parts) {
   const { settings, rules, identityHeaders } = options.config
-  const { provider, metrics, refuse } = parts
+  const { provider, metrics, proxies } = parts
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const check = createCheck({
     ...parts,
     rules,
     basePath: settings.BASE_PATH,
-    isTrustedPeer: createPeerCheck(settings.TRUSTED_PROXIES),
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
       ...parts,
@@ -165,6 +165,9 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
     isProviderDiscovered: () => provider.isDiscovered,
     version: options.version,
   })
+  const clientOf: RefusalOptions['clientOf'] = (raw) =>
+    proxies.isTrustedPeer(raw) ? proxies.clientAddress(raw) : undefined
+  const refuse = createRefusals({ ...parts, clientOf })
   return createInternalApp({ check, ...health }, metrics.registry, refuse)
 }
 

@@ -38,15 +38,15 @@ export type AccessFinder = (request: ForwardedRequest) => Access
 export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   const alone = new Map(rules.map((rule) => [rule, combine([rule])]))
   return (request) => {
-    const isClear = request.readings.length === 1 || isUnambiguous(request.path)
-    const found = request.readings.map((path, index) =>
+    const isClear = isUnambiguous(request.path)
+    const find = (path: string, generously: boolean) =>
       rules.find(
-        (rule) => (isClear || rule.access !== 'public') && matches(rule, request, path, index > 0),
-      ),
-    )
-    const [only] = found
-    if (found.length > 1 || only === undefined) return combine(found)
-    return alone.get(only) ?? DENIED
+        (rule) => (isClear || rule.access !== 'public') && matches(rule, request, path, generously),
+      )
+    const first = find(request.path, false)
+    const others = request.readings.map((path) => find(path, true))
+    const isOne = first !== undefined && others.every((rule) => rule === first)
+    return (isOne ? alone.get(first) : undefined) ?? combine([first, ...others])
   }
 }
 
@@ -90,11 +90,12 @@ function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boole
   return allowed.emails.has(address.email) || allowed.emailDomains.has(address.domain)
 }
 
-/** Lower-cased address and domain; nothing unless it is plain ASCII with exactly one `@`. */
+const EMAIL = /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}$/i
+
+/** Lower-cased address and domain; nothing unless it is plain ASCII with exactly one `@` (threat A36). */
 export function parseEmail(value: string): { email: string; domain: string } | undefined {
+  // Before folding, since some letters beyond ASCII fold into it.
+  if (!EMAIL.test(value)) return undefined
   const email = value.toLowerCase()
-  const match = /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@((?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63})$/.exec(
-    email,
-  )
-  return match?.[1] === undefined ? undefined : { email, domain: match[1] }
+  return { email, domain: email.slice(email.indexOf('@') + 1) }
 }

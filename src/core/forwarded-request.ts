@@ -89,18 +89,6 @@ export function createAliasCheck(
   }
 }
 
-/** The right-most `X-Forwarded-For` entry that is no proxy of ours; nothing when there is none or it is no address. */
-export function clientAddress(
-  raw: RawRequest,
-  isTrustedProxy: (address: string) => boolean,
-): string | undefined {
-  const header = raw.headers['x-forwarded-for']
-  if (typeof header !== 'string') return undefined
-  const entries = header.split(',').map((entry) => entry.trim())
-  const address = entries.findLast((entry) => !isTrustedProxy(entry))
-  return address && /^[0-9a-fA-F.:]{2,45}$/.test(address) ? address : undefined
-}
-
 /** A bit for each header that may occur once; nothing is allocated for a request that is in order. */
 const SINGLE_BITS = new Map([...SINGLE_NAMES].map((name, index) => [name, 1 << index]))
 
@@ -110,7 +98,8 @@ function refuseDoubledHeaders(rawHeaders: readonly string[]): void {
     const name = rawHeaders[index] as string
     if (name.length < 13 || name.length > 22 || (name[0] !== 'X' && name[0] !== 'x')) continue
     const lowerCase = name.toLowerCase()
-    if (OVERRIDE_NAMES.has(lowerCase)) throw invalidRequest(`${name} is not accepted`)
+    if (OVERRIDE_NAMES.has(lowerCase.replace(/[^a-z0-9]/g, '-')))
+      throw invalidRequest(`${name} is not accepted`)
     const bit = SINGLE_BITS.get(lowerCase) ?? 0
     if ((seen & bit) !== 0) throw invalidRequest(`${name} was sent twice`)
     seen |= bit

@@ -119,11 +119,14 @@ export function identityHeaders(
 }
 
 function encodeClaim(identity: Identity, claim: string): string {
-  const value =
-    (Object.hasOwn(STANDARD, claim) ? STANDARD[claim]?.(identity) : undefined) ??
-    identity.claims[claim] ??
-    ''
+  const value = valueOf(identity, claim)
   return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
+}
+
+/** A session from before a header was configured does not have its claim. */
+function valueOf(identity: Identity, claim: string): string | readonly string[] {
+  if (Object.hasOwn(STANDARD, claim)) return STANDARD[claim]?.(identity) ?? ''
+  return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] ?? '') : ''
 }
 
 function text(value: unknown): string {

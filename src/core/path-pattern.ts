@@ -8,7 +8,9 @@ export interface PathPattern {
  * regular expressions, so no request can make matching slow (threat A25). Throws a plain `TypeError` for other forms.
  */
 export function compilePathPattern(source: string): PathPattern {
-  if (!source.startsWith('/')) throw new TypeError('a path pattern starts with /')
+  if (!/^\/[^?#]*$/.test(source)) {
+    throw new TypeError('a path pattern starts with / and has no query')
+  }
   const segments = splitPath(source)
   if (segments.some((segment) => segment.includes('*') && segment !== '*' && segment !== '**')) {
     throw new TypeError('* and ** stand for whole segments: /files/*, /public/**')
@@ -17,11 +19,13 @@ export function compilePathPattern(source: string): PathPattern {
     throw new TypeError('** may occur once in a pattern')
   }
   const folded = splitPath(source.toLowerCase().replace(/\/$/, ''))
+  const start = source.slice(0, source.indexOf('*') >>> 0).replace(/\/$/, '')
+  const foldedStart = start.toLowerCase()
   return {
     matches: (path, generously) =>
       generously
-        ? matchSegments(folded, splitPath(path.replace(/\/$/, '')))
-        : matchSegments(segments, splitPath(path)),
+        ? path.startsWith(foldedStart) && matchSegments(folded, splitPath(path.replace(/\/$/, '')))
+        : path.startsWith(start) && matchSegments(segments, splitPath(path)),
   }
 }
 

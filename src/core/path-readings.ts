@@ -1,9 +1,12 @@
 /** A path that every proxy and app reads alike: no encoding, no case, nothing to collapse. */
 const SIMPLE = /^\/(?:[a-z0-9_~-][a-z0-9._~-]*(?:\/[a-z0-9_~-][a-z0-9._~-]*)*)?$/
 
-/** What makes a path mean different things to different software (threats A17, A18). */
+/**
+ * What makes a path mean different things to different software (threats A17, A18): encoded separators, dots and
+ * controls, escapes that are none or no UTF-8, and what may be collapsed.
+ */
 const AMBIGUOUS =
-  /%(?:2f|5c|25|2e|3b|23|3f|[01][0-9a-f]|7f)|[\\;]|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/i
+  /%(?:2f|5c|25|2e|3b|23|3f|[01][0-9a-f]|7f|c[01]|f[5-9a-f]|(?![0-9a-f]{2}))|[\\;]|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/i
 
 /** Whether a public rule may match this path at all. */
 export function isUnambiguous(path: string): boolean {
@@ -13,7 +16,7 @@ export function isUnambiguous(path: string): boolean {
 /**
  * Every way a path may be read behind us: as sent, and decoded up to three times, without `;` parameters,
  * with back-slashes, repeated slashes and dot segments both kept and resolved, and in lower case.
- * The first reading is the path as sent; the others are for generous matching.
+ * The first reading is the path as sent.
  */
 export function pathReadings(path: string): readonly string[] {
   if (SIMPLE.test(path)) return [path]
@@ -39,9 +42,12 @@ export function isUnder(base: string, readings: readonly string[]): boolean {
 function addNormalForms(readings: Set<string>, decoded: string): void {
   const folded = decoded.normalize('NFKC').toLowerCase().replaceAll('\\', '/')
   const printable = folded.replace(/[\p{Cc}\p{Zs}]+/gu, '')
-  for (const form of new Set([folded, printable, cutAtQuery(printable)])) {
-    const plain = form.replace(/;[^/]*/g, '').replace(/\/{2,}/g, '/')
-    readings.add(plain).add(resolveDots(plain))
+  const ended = folded.replace(/\0.*$/s, '')
+  for (const form of new Set([folded, printable, ended, cutAtQuery(printable)])) {
+    const plain = form.replace(/;[^/]*/g, '')
+    for (const path of [plain, plain.replace(/\/{2,}/g, '/')]) {
+      readings.add(path).add(resolveDots(path))
+    }
   }
 }
 

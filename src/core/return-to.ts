@@ -25,7 +25,8 @@ export function parseReturnTo(
   if (rd.length === 0 || rd.length > MAX_LENGTH || FORBIDDEN.test(rd)) return undefined
   const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
   if (!url || url.pathname.startsWith('//')) return undefined
-  return isUnder(basePath, pathReadings(url.pathname)) ? `${url.origin}/` : url.href
+  if (isUnder(basePath, pathReadings(url.pathname))) return `${url.origin}/`
+  return url.href.length > MAX_LENGTH ? undefined : url.href
 }
 
 function parseRelative(rd: string, self: Site): URL | undefined {

@@ -22,7 +22,8 @@ const DEFAULT_PORT = { https: '443', http: '80' }
 export function parseHost(value: string): { hostname: string; port: string } | undefined {
   const groups = value.length <= 253 + 6 ? HOST.exec(value.toLowerCase())?.groups : undefined
   const hostname = groups?.['hostname']
-  if (!hostname || hostname.includes('..')) return undefined
+  if (!hostname || hostname.includes('..') || Number(groups?.['port'] ?? 0) > 65_535)
+    return undefined
   return { hostname, port: groups?.['port'] ?? '' }
 }
 

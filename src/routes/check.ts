@@ -22,7 +22,7 @@ import type { Allow } from './allow.ts'
 import type { Cookies } from './cookies.ts'
 import type { Denials } from './denials.ts'
 import type { NodeContext } from './node-env.ts'
-import type { PeerCheck } from './trusted-peers.ts'
+import type { TrustedProxies } from './trusted-peers.ts'
 
 export interface CheckOptions {
   readonly protectedSites: Sites
@@ -31,7 +31,7 @@ export interface CheckOptions {
   readonly cookies: Cookies
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
-  readonly isTrustedPeer: PeerCheck
+  readonly proxies: TrustedProxies
   /** Header names of which no other spelling is let through; none to let all through. */
   readonly guardedNames: readonly string[]
   readonly allow: Allow
@@ -86,7 +86,7 @@ export function createCheck(options: CheckOptions) {
   }
 
   function refuseStrangers(raw: IncomingMessage): void {
-    if (!options.isTrustedPeer(raw)) {
+    if (!options.proxies.isTrustedPeer(raw)) {
       throw new AuthError('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
         isPublic: true,
       })

@@ -30,6 +30,8 @@ export interface RefusedRequest {
 
 export interface RefusalOptions {
   readonly addresses: Addresses
+  /** The visitor's address for the log, where a proxy we believe tells it. */
+  readonly clientOf: (raw: IncomingMessage) => string | undefined
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -42,7 +44,13 @@ export type Refuse = (
   request: RefusedRequest,
 ) => Response | Promise<Response>
 
-export function createRefusals({ addresses, writePage, log, metrics }: RefusalOptions): Refuse {
+export function createRefusals({
+  addresses,
+  clientOf,
+  writePage,
+  log,
+  metrics,
+}: RefusalOptions): Refuse {
   return (thrown, status, request) => {
     const error =
       thrown instanceof AuthError
@@ -83,12 +91,14 @@ export function createRefusals({ addresses, writePage, log, metrics }: RefusalOp
     if (error.code === 'foreign_host') metrics.foreignHostRefused()
     if (error.code === 'sign_in_failed' || error.code === 'provider_failed')
       metrics.signIn('failure')
+    const client = clientOf(raw)
     const fields = {
       event: 'refused',
       code: error.code,
       status,
       reason: error.message,
       ...(site && { host: site.host }),
+      ...(client !== undefined && { client }),
       request_id: requestId,
       ...traceOf(raw),
       ...(error.cause !== undefined && { cause: describeCause(error.cause) }),

@@ -1,17 +1,42 @@
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { parseNetworks } from '../networks.ts'
 
-/** Whether a request comes over a connection from one of the networks. */
-export type PeerCheck = (incoming: IncomingMessage) => boolean
+/** Whom forwarded headers are believed. */
+export interface TrustedProxies {
+  /** Whether a request comes over a connection from one of the networks. */
+  isTrustedPeer(incoming: IncomingMessage): boolean
+  /** The visitor's address as far as it can be believed. */
+  clientAddress(incoming: IncomingMessage): string | undefined
+}
 
-/** A connection has one peer, so each is looked up once. */
-export function createPeerCheck(trustedProxies: readonly string[]): PeerCheck {
-  const networks = parseNetworks(trustedProxies)
+export function createTrustedProxies(networkList: readonly string[]): TrustedProxies {
+  const networks = parseNetworks(networkList)
   const known = new WeakMap<Socket, boolean>()
-  return ({ socket }) =>
-    known.getOrInsertComputed(socket, () => {
-      const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? ''
-      return networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
-    })
+  const isTrusted = (address: string) =>
+    networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
+  return {
+    // A connection has one peer, so each is looked up once.
+    isTrustedPeer: ({ socket }) =>
+      known.getOrInsertComputed(socket, () => isTrusted(unmapped(socket.remoteAddress ?? ''))),
+    clientAddress: ({ headers }) => clientAddress(headers['x-forwarded-for'], isTrusted),
+  }
+}
+
+/** The right-most entry that is no proxy of ours (threat A11); nothing when there is none or it is no address. */
+export function clientAddress(
+  forwardedFor: string | string[] | undefined,
+  isTrusted: (address: string) => boolean,
+): string | undefined {
+  if (typeof forwardedFor !== 'string') return undefined
+  const entries = forwardedFor
+    .split(',')
+    .map((entry) => unmapped(entry.replace(/^[ \t]+|[ \t]+$/g, '')))
+  const address = entries.findLast((entry) => isIP(entry) === 0 || !isTrusted(entry))
+  return address !== undefined && isIP(address) !== 0 ? address : undefined
+}
+
+/** IPv4 addresses on sockets that speak IPv6 are IPv4 addresses. */
+function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }

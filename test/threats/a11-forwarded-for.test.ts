@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { clientAddress } from '../../src/core/forwarded-request.ts'
 import { parseNetworks } from '../../src/networks.ts'
+import { clientAddress } from '../../src/routes/trusted-peers.ts'
 import { expectLogin } from '../support/refusal.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
@@ -72,8 +72,7 @@ const networks = parseNetworks(['127.0.0.0/8', '10.0.0.0/8', 'fc00::/7'])
 const isTrustedProxy = (address: string) =>
   networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
 
-const addressOf = (header: string | undefined) =>
-  clientAddress({ rawHeaders: [], headers: { 'x-forwarded-for': header } }, isTrustedProxy)
+const addressOf = (header: string | undefined) => clientAddress(header, isTrustedProxy)
 
 describe('A11 the address of the client', () => {
   test.for<[string | undefined, string | undefined]>([

@@ -1,0 +1,172 @@
+import { describe, expect, test } from 'vitest'
+import { createSite } from '../../src/core/site.ts'
+import { type CookieOptions, createCookies } from '../../src/routes/cookies.ts'
+import { rawRequest } from '../support/raw-request.ts'
+
+const secure = createSite('https', 'app.example.com', '')
+const plain = createSite('http', 'app.localhost', '8080')
+const options: CookieOptions = {
+  name: 'vestibule',
+  domain: undefined,
+  sameSite: 'lax',
+  sessionMaxAgeSeconds: 86_400,
+}
+const VALUE = `v1.${'i'.repeat(43)}.${'s'.repeat(43)}`
+const binding = { secret: 's'.repeat(43), rounds: 2, roundsSince: 1_700_000_000 }
+const attributesOf = (cookie: string) => cookie.split('; ').slice(1).toSorted()
+const nameOf = (cookie: string) => cookie.slice(0, cookie.indexOf('='))
+
+const hostOnly = createCookies(options)
+const shared = createCookies({ ...options, domain: 'example.com' })
+
+describe('writing cookies (A77)', () => {
+  test.for([
+    ['an https host', hostOnly.session(secure, VALUE), '__Host-vestibule', 'Secure', ''],
+    [
+      'a domain',
+      shared.session(secure, VALUE),
+      '__Secure-vestibule',
+      'Secure',
+      'Domain=example.com',
+    ],
+    ['an http host', hostOnly.session(plain, VALUE), 'vestibule', '', ''],
+    ['an http domain', shared.session(plain, VALUE), 'vestibule', '', 'Domain=example.com'],
+  ] as const)('the session of %s', ([, cookie, name, secureFlag, domain], { expect }) => {
+    expect(cookie.startsWith(`${name}=${VALUE};`)).toBe(true)
+    expect(attributesOf(cookie)).toEqual(
+      ['HttpOnly', 'Max-Age=86400', 'Path=/', 'SameSite=Lax', secureFlag, domain]
+        .filter((attribute) => attribute !== '')
+        .toSorted(),
+    )
+    expect(cookie.indexOf(';')).toBeLessThan(150)
+  })
+
+  test.for(['strict', 'none'] as const)(
+    'SameSite=%s is for the session alone',
+    (sameSite, { expect }) => {
+      const cookies = createCookies({ ...options, sameSite })
+      const written = sameSite === 'strict' ? 'SameSite=Strict' : 'SameSite=None'
+      expect(attributesOf(cookies.session(secure, VALUE))).toContain(written)
+      expect(attributesOf(cookies.binding(secure, binding))).toContain('SameSite=Lax')
+      expect(attributesOf(cookies.target(secure, 'x'))).toContain('SameSite=Lax')
+    },
+  )
+
+  test('the binding and the target stay with their host, whatever the domain', () => {
+    for (const cookies of [hostOnly, shared]) {
+      const [login, target] = [cookies.binding(secure, binding), cookies.target(secure, 'x')]
+      expect(nameOf(login)).toBe('__Host-vestibule_login')
+      expect(nameOf(target)).toBe('__Host-vestibule_target')
+      for (const cookie of [login, target]) {
+        expect(cookie).not.toContain('Domain')
+        expect(attributesOf(cookie)).toEqual(
+          expect.arrayContaining(['HttpOnly', 'Path=/', 'Secure']),
+        )
+      }
+      expect(login.length).toBeLessThan(300)
+    }
+    expect(nameOf(hostOnly.binding(plain, binding))).toBe('vestibule_login')
+  })
+
+  test('a cookie with a prefix keeps the rules of that prefix', () => {
+    const all = [hostOnly, shared].flatMap((cookies) => [
+      cookies.session(secure, VALUE),
+      cookies.binding(secure, binding),
+      cookies.target(secure, 'x'),
+      cookies.clearTarget(secure),
+      ...cookies.clearSession(secure),
+    ])
+    for (const cookie of all) {
+      expect(attributesOf(cookie), cookie).toEqual(expect.arrayContaining(['Path=/', 'Secure']))
+      if (cookie.startsWith('__Host-')) expect(cookie).not.toContain('Domain=')
+      else expect(cookie).toMatch(/^__Secure-.*Domain=example\.com/)
+    }
+  })
+
+  test('clearing takes every variant that could be there', () => {
+    expect(hostOnly.clearSession(secure).map(nameOf)).toEqual(['__Host-vestibule'])
+    expect(shared.clearSession(secure).map(nameOf)).toEqual([
+      '__Host-vestibule',
+      '__Secure-vestibule',
+    ])
+    const both = [
+      ...shared.clearSession(secure),
+      ...shared.clearSession(plain),
+      hostOnly.clearTarget(secure),
+    ]
+    for (const cookie of both) {
+      expect(cookie).toMatch(/^[A-Za-z_-]+=;/)
+      expect(attributesOf(cookie)).toContain('Max-Age=0')
+    }
+  })
+
+  test('another name is used everywhere', () => {
+    const named = createCookies({ ...options, name: 'door' })
+    expect(named.sessionName(secure)).toBe('__Host-door')
+    expect(nameOf(named.session(secure, VALUE))).toBe('__Host-door')
+    expect(nameOf(named.binding(secure, binding))).toBe('__Host-door_login')
+    expect([...named.ownNames].every((name) => name.includes('door'))).toBe(true)
+  })
+})
+
+describe('reading cookies', () => {
+  const credential = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
+  const OTHER = VALUE.replace('ss', 'sr')
+  const raw = (cookie: string) => rawRequest({ Cookie: cookie })
+
+  test.for<[string, string, unknown]>([
+    ['the session', `a=1; __Host-vestibule=${VALUE}`, credential],
+    ['the session twice', `__Host-vestibule=${VALUE}; __Host-vestibule=${VALUE}`, credential],
+    ['two sessions', `__Host-vestibule=${VALUE}; __Host-vestibule=${OTHER}`, 'ambiguous'],
+    ['none', 'a=1', undefined],
+    ['a session of another form', '__Host-vestibule=v2.x', undefined],
+    ['the name without its prefix', `vestibule=${VALUE}`, undefined],
+    ['the name of a domain', `__Secure-vestibule=${VALUE}`, undefined],
+  ])('%s', ([, cookie, expected], { expect }) => {
+    expect(hostOnly.readSession(raw(cookie), secure)).toEqual(expected)
+  })
+
+  test('without a Cookie header there is nothing', () => {
+    expect(hostOnly.readSession(rawRequest({}), secure)).toBeUndefined()
+    expect(hostOnly.readBinding(rawRequest({}), secure)).toBeUndefined()
+    expect(hostOnly.readTarget(rawRequest({}), secure)).toBeUndefined()
+  })
+
+  test('what was written is read by the same installation, on the same kind of host', () => {
+    for (const cookies of [hostOnly, shared]) {
+      for (const site of [secure, plain]) {
+        const written = [
+          cookies.session(site, VALUE),
+          cookies.binding(site, binding),
+          cookies.target(site, 'sealed_target-1'),
+        ].map((cookie) => cookie.slice(0, cookie.indexOf(';')))
+        const request = raw(written.join('; '))
+        expect(cookies.readSession(request, site)).toEqual(credential)
+        expect(cookies.readBinding(request, site)).toEqual(binding)
+        expect(cookies.readTarget(request, site)).toBe('sealed_target-1')
+        for (const cookie of written) expect(cookies.ownNames).toContain(nameOf(cookie))
+      }
+    }
+  })
+
+  test.for([
+    [
+      'two bindings',
+      `__Host-vestibule_login=v1.${'a'.repeat(43)}.0.0; __Host-vestibule_login=v1.${'b'.repeat(43)}.0.0`,
+    ],
+    ['a binding of another form', '__Host-vestibule_login=v1.x'],
+    ['two targets', '__Host-vestibule_target=a; __Host-vestibule_target=b'],
+  ])('%s are as good as none', ([, cookie = ''], { expect }) => {
+    expect(hostOnly.readBinding(raw(cookie), secure)).toBeUndefined()
+    expect(hostOnly.readTarget(raw(cookie), secure)).toBeUndefined()
+  })
+
+  test('every name of ours is kept from apps, in every variant', () => {
+    for (const base of ['vestibule', 'vestibule_login', 'vestibule_target', 'vestibule_outage']) {
+      for (const prefix of ['', '__Host-', '__Secure-']) {
+        expect(hostOnly.ownNames).toContain(prefix + base)
+      }
+    }
+    expect(hostOnly.ownNames.size).toBe(12)
+  })
+})

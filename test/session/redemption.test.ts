@@ -1,0 +1,197 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { parseSessionCookie } from '../../src/core/session.ts'
+import { AuthError } from '../../src/errors.ts'
+import type { Grant, SignIn } from '../../src/oidc/sign-in.ts'
+import { createKeyRing } from '../../src/seal.ts'
+import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import {
+  createRedemption,
+  type Redeemable,
+  type RedemptionOptions,
+} from '../../src/session/redemption.ts'
+import { createSessions } from '../../src/session/sessions.ts'
+import { createMemoryOneTimeKeys, createMemoryStore } from '../../src/store/memory.ts'
+
+const REALM = 'app.example.com'
+const NOW_MS = 1_700_000_000_000
+
+const grantOf = (changes: Partial<Grant> = {}): Grant => ({
+  claims: { iss: 'https://id.example.com', sub: 'u1', name: 'Alice', sid: 'sid-1' },
+  idToken: `id-token-${randomBytes(4).toString('hex')}`,
+  idTokenExpiresAt: NOW_MS / 1000 + 300,
+  accessToken: 'access',
+  ...changes,
+})
+
+const redeemable = (txid = randomBytes(8).toString('hex')): Redeemable => ({
+  txid,
+  url: new URL('https://app.example.com/oauth2/callback?code=c&state=s'),
+  state: 's',
+  nonce: 'n',
+  codeVerifier: 'v',
+  realm: REALM,
+  address: '203.0.113.7',
+  userAgent: 'x'.repeat(500),
+})
+
+/** A redemption over memory, with a provider that answers as told. */
+const start = (redeem: SignIn['redeem'], changes: Partial<RedemptionOptions> = {}) => {
+  const refusals: string[] = []
+  const consumed: number[] = []
+  const sessions = createSessions({
+    store: createMemoryStore(),
+    ring: createKeyRing([randomBytes(32)]),
+    opened: createOpenedSessions({ maxEntries: 10, maxBytes: 100_000, maxAgeMs: 1000 }),
+    keyPrefix: 'vestibule:',
+    withAccessToken: true,
+    maxAgeMs: 86_400_000,
+    idleTimeoutMs: 0,
+    now: () => NOW_MS,
+    onIntegrityFailure: () => undefined,
+    onExtendFailure: () => undefined,
+  })
+  const keys = createMemoryOneTimeKeys()
+  return {
+    sessions,
+    refusals,
+    consumed,
+    redemption: createRedemption({
+      signIn: { redeem } as SignIn,
+      sessions,
+      oneTimeKeys: {
+        ...keys,
+        consume: (kind, key, attemptId, ttlMs) => {
+          if (kind === 'id-token') consumed.push(ttlMs)
+          return keys.consume(kind, key, attemptId, ttlMs)
+        },
+      },
+      identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+      clientId: 'vestibule',
+      concurrency: 2,
+      detectsIdTokenReplay: true,
+      onReplay: (kind) => refusals.push(kind),
+      now: () => NOW_MS,
+      ...changes,
+    }),
+  }
+}
+
+const error = (code: string) => expect.objectContaining({ code }) as Error
+
+describe('redeeming a code', () => {
+  test('it gives a session that holds the identity and the tokens', async () => {
+    const grant = grantOf({ refreshToken: 'refresh', accessTokenExpiresInSeconds: 60 })
+    const { redemption, sessions } = start(async () => grant)
+    const { cookie, identity } = await redemption(redeemable())
+    const credential = parseSessionCookie(cookie) ?? { id: '', secret: '' }
+    expect(identity).toMatchObject({ subject: 'u1', name: 'Alice' })
+    expect(await sessions.find(credential, REALM)).toMatchObject({
+      identity,
+      accessToken: { value: 'access', expiresAt: NOW_MS + 60_000 },
+    })
+    expect(await sessions.findTokens(credential, REALM)).toEqual({
+      idToken: grant.idToken,
+      accessToken: 'access',
+      refreshToken: 'refresh',
+      accessTokenExpiresAt: NOW_MS + 60_000,
+    })
+  })
+
+  test('what the provider leaves out is left out', async () => {
+    const claims = { iss: 'https://id.example.com', sub: 'u1', preferred_username: 'alice' }
+    const { redemption, sessions } = start(async () => grantOf({ claims }))
+    const { address: _, userAgent: __, ...bare } = redeemable()
+    const { cookie } = await redemption(bare)
+    const tokens = await sessions.findTokens(
+      parseSessionCookie(cookie) ?? { id: '', secret: '' },
+      REALM,
+    )
+    expect(Object.keys(tokens ?? {})).toEqual(['idToken', 'accessToken'])
+  })
+
+  test('one login is redeemed once, also when it comes twice at the same time (A54)', async () => {
+    const { redemption, refusals } = start(async () => grantOf(), { concurrency: 50 })
+    const same = redeemable('one')
+    const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => redemption(same)))
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    await expect(redemption(same)).rejects.toThrow(error('sign_in_failed'))
+    expect(refusals).toEqual(Array.from({ length: 20 }, () => 'login'))
+  })
+
+  test('a login whose code was not accepted may be tried again', async () => {
+    let attempts = 0
+    const { redemption, refusals } = start(async () => {
+      attempts += 1
+      if (attempts === 1) throw new AuthError('provider_unavailable', 'away')
+      return grantOf()
+    })
+    const login = redeemable('one')
+    await expect(redemption(login)).rejects.toThrow(error('provider_unavailable'))
+    expect((await redemption(login)).cookie).toMatch(/^v1\./)
+    expect(refusals).toEqual([])
+  })
+
+  test('above the limit it is refused before anything is consumed, and room comes back', async () => {
+    const goOn = Promise.withResolvers<void>()
+    const { redemption } = start(async () => {
+      await goOn.promise
+      return grantOf()
+    })
+    const running = [redemption(redeemable()), redemption(redeemable())]
+    const waiting = redeemable('third')
+    await expect(redemption(waiting)).rejects.toThrow(error('busy'))
+    goOn.resolve()
+    await Promise.all(running)
+    expect((await redemption(waiting)).identity.subject).toBe('u1')
+  })
+
+  test('failures give their room back too', async () => {
+    const { redemption } = start(async () => {
+      throw new AuthError('sign_in_failed', 'no')
+    })
+    for (let count = 0; count < 5; count += 1) {
+      await expect(redemption(redeemable())).rejects.toThrow(error('sign_in_failed'))
+    }
+  })
+})
+
+describe('the replay of an ID token', () => {
+  const claims = { iss: 'https://id.example.com', sub: 'u1' }
+
+  test('the same token is no second sign-in, by its jti or by itself', async () => {
+    for (const grant of [grantOf({ claims: { ...claims, jti: 'j1' } }), grantOf({ claims })]) {
+      const { redemption, refusals } = start(async () => grant)
+      await redemption(redeemable())
+      await expect(redemption(redeemable())).rejects.toThrow(error('sign_in_failed'))
+      expect(refusals).toEqual(['id-token'])
+    }
+  })
+
+  test('another token of the same user is', async () => {
+    const { redemption, refusals } = start(async () => grantOf({ claims }))
+    await redemption(redeemable())
+    await redemption(redeemable())
+    expect(refusals).toEqual([])
+  })
+
+  test('where it is not looked for, nothing is marked', async () => {
+    const grant = grantOf({ claims })
+    const { redemption, consumed } = start(async () => grant, { detectsIdTokenReplay: false })
+    await redemption(redeemable())
+    await redemption(redeemable())
+    expect(consumed).toEqual([])
+  })
+
+  test.for([
+    ['its remaining life and the skew', 300, 330_000],
+    ['a minute at least', -600, 60_000],
+    ['a day at most', 1e9, 86_400_000],
+  ] as const)('the mark holds for %s', async ([, lifeSeconds, ttlMs], { expect }) => {
+    const grant = grantOf({ idTokenExpiresAt: NOW_MS / 1000 + lifeSeconds })
+    const { redemption, consumed } = start(async () => grant)
+    await redemption(redeemable())
+    expect(consumed).toEqual([ttlMs])
+  })
+})

@@ -1,0 +1,461 @@
+import { hash, randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { Identity } from '../../src/core/identity.ts'
+import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
+import { AuthError } from '../../src/errors.ts'
+import { createKeyRing } from '../../src/seal.ts'
+import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import {
+  createSessions,
+  type NewSession,
+  type SessionsOptions,
+} from '../../src/session/sessions.ts'
+import { createMemoryStore } from '../../src/store/memory.ts'
+import { type RecordPart, recordKey, type Store } from '../../src/store/store.ts'
+
+const REALM = 'app.example.com'
+const DAY_MS = 86_400_000
+const PREFIX = 'vestibule:'
+const identity: Identity = {
+  issuer: 'https://id.example.com',
+  subject: 'u1',
+  email: 'alice@example.com',
+  name: 'Alice',
+  groups: ['admins'],
+  claims: { dept: 'R&D' },
+}
+const newSession: NewSession = {
+  identity,
+  tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
+  metadata: { subject: 'u1', displayName: 'Alice', sid: 'sid-1', address: '203.0.113.7' },
+  realm: REALM,
+}
+
+const digestOf = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
+
+/** Sessions over a real memory store that tells what was asked of it. */
+const start = (
+  changes: Partial<SessionsOptions> & { readonly wrap?: (store: Store) => Store } = {},
+) => {
+  let nowMs = 1_700_000_000_000
+  const now = () => nowMs
+  const calls: string[] = []
+  const inner = createMemoryStore({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
+  const memory: Store = {
+    read: (digest, parts) => {
+      calls.push(`read ${parts.join('')}`)
+      return inner.read(digest, parts)
+    },
+    create: (digest, records, ttlMs) => {
+      calls.push(`create ${ttlMs}`)
+      return inner.create(digest, records, ttlMs)
+    },
+    extend: (digest, ttlMs) => {
+      calls.push(`extend ${ttlMs}`)
+      return inner.extend(digest, ttlMs)
+    },
+    end: (digest, tombstoneMs) => {
+      calls.push(`end ${tombstoneMs}`)
+      return inner.end(digest, tombstoneMs)
+    },
+  }
+  const { wrap = (store: Store) => store, ...rest } = changes
+  const ring = createKeyRing([randomBytes(32)])
+  const opened = createOpenedSessions({ maxEntries: 100, maxBytes: 1_000_000, maxAgeMs: 60_000 })
+  const integrityFailures: string[] = []
+  const extendFailures: unknown[] = []
+  const options: SessionsOptions = {
+    store: wrap(memory),
+    ring,
+    opened,
+    keyPrefix: PREFIX,
+    withAccessToken: false,
+    maxAgeMs: DAY_MS,
+    idleTimeoutMs: 0,
+    now,
+    onIntegrityFailure: (key) => integrityFailures.push(key),
+    onExtendFailure: (cause) => extendFailures.push(cause),
+    ...rest,
+  }
+  const sessions = createSessions(options)
+  return {
+    sessions,
+    ring,
+    opened,
+    store: inner,
+    calls,
+    integrityFailures,
+    extendFailures,
+    options,
+    elapse: (ms: number) => {
+      nowMs += ms
+    },
+    open: async (changes: Partial<NewSession> = {}): Promise<SessionCredential> =>
+      parseSessionCookie(await sessions.open({ ...newSession, ...changes })) as SessionCredential,
+  }
+}
+
+const away = (): never => {
+  throw new AuthError('store_unavailable', 'away')
+}
+const STORE_AWAY = expect.objectContaining({ code: 'store_unavailable' }) as Error
+
+describe('a session', () => {
+  test('it is found by the cookie it was opened with', async () => {
+    const { sessions, open } = start()
+    const credential = await open()
+    expect(await sessions.find(credential, REALM)).toEqual({
+      identity,
+      createdAt: 1_700_000_000_000,
+      expiresAt: 1_700_000_000_000 + DAY_MS,
+    })
+    expect(await sessions.findTokens(credential, REALM)).toEqual(newSession.tokens)
+  })
+
+  test('each has an id and a secret of its own (A65)', async () => {
+    const { open } = start()
+    const credentials = await Promise.all(Array.from({ length: 20 }, () => open()))
+    const all = credentials.flatMap(({ id, secret }) => [id, secret])
+    expect(new Set(all).size).toBe(40)
+  })
+
+  test('a cookie that was never given out finds nothing, which is no failure', async () => {
+    const { sessions, integrityFailures } = start()
+    const stranger = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
+    expect(await sessions.find(stranger, REALM)).toBeUndefined()
+    expect(await sessions.findTokens(stranger, REALM)).toBeUndefined()
+    expect(sessions.recall(stranger, REALM)).toBeUndefined()
+    expect(integrityFailures).toEqual([])
+  })
+
+  test('the right id with a wrong secret finds nothing and is told as a record that did not open', async () => {
+    const { sessions, open, integrityFailures } = start()
+    const credential = await open()
+    const forged = { ...credential, secret: 's'.repeat(43) }
+    expect(await sessions.find(forged, REALM)).toBeUndefined()
+    expect(await sessions.findTokens(forged, REALM)).toBeUndefined()
+    expect(integrityFailures).toEqual(
+      (['s', 't'] as const).map((part) => recordKey(PREFIX, digestOf(credential), part)),
+    )
+    expect(await sessions.find(credential, REALM)).toBeDefined()
+  })
+
+  test('elsewhere it is no session', async () => {
+    const { sessions, open } = start()
+    const credential = await open()
+    await sessions.find(credential, REALM)
+    expect(await sessions.find(credential, 'wiki.example.com')).toBeUndefined()
+    expect(sessions.recall(credential, 'wiki.example.com')).toBeUndefined()
+    expect(await sessions.findTokens(credential, 'wiki.example.com')).toBeUndefined()
+  })
+
+  test('it is recalled without the store once it was found, and not before', async () => {
+    const { sessions, open, calls } = start()
+    const credential = await open()
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    const found = await sessions.find(credential, REALM)
+    calls.length = 0
+    expect(sessions.recall(credential, REALM)).toEqual(found)
+    expect(sessions.recall({ ...credential, secret: 's'.repeat(43) }, REALM)).toBeUndefined()
+    expect(calls).toEqual([])
+  })
+
+  test('one lookup is one read, of the identity alone', async () => {
+    const { sessions, open, calls } = start()
+    const credential = await open()
+    calls.length = 0
+    await sessions.find(credential, REALM)
+    expect(calls).toEqual(['read s'])
+  })
+})
+
+describe('access tokens', () => {
+  test('they are read together with the identity where apps are given them', async () => {
+    const { sessions, open, calls } = start({ withAccessToken: true })
+    const credential = await open()
+    calls.length = 0
+    const session = await sessions.find(credential, REALM)
+    expect(session?.accessToken).toEqual({ value: 'the-access-token', expiresAt: 5000 })
+    expect(sessions.recall(credential, REALM)?.accessToken?.value).toBe('the-access-token')
+    expect(calls).toEqual(['read st'])
+  })
+
+  test('one without an end has none', async () => {
+    const { sessions, open } = start({ withAccessToken: true })
+    const credential = await open({ tokens: { idToken: 'i', accessToken: 'a' } })
+    expect((await sessions.find(credential, REALM))?.accessToken).toEqual({ value: 'a' })
+  })
+
+  test('a session of which the tokens are gone is a session without a token', async () => {
+    const { sessions, open } = start({
+      withAccessToken: true,
+      wrap: (store) => ({
+        ...store,
+        read: async (digest, parts) => {
+          const { s } = await store.read(digest, parts)
+          return { ...(s && { s }) }
+        },
+      }),
+    })
+    const session = await sessions.find(await open(), REALM)
+    expect(session?.identity).toEqual(identity)
+    expect(session?.accessToken).toBeUndefined()
+  })
+})
+
+describe('at rest', () => {
+  test('the store sees neither the id, nor the secret, nor anything that is in the session', async () => {
+    const seen: string[] = []
+    const { open } = start({
+      wrap: (store) => ({
+        ...store,
+        create: (digest, records, ttlMs) => {
+          const bytes = Buffer.concat([records.s, records.t, records.m])
+          seen.push(digest, bytes.toString('latin1'), bytes.toString('base64url'))
+          return store.create(digest, records, ttlMs)
+        },
+      }),
+    })
+    const { id, secret } = await open()
+    const words = [id, secret, 'alice', 'Alice', 'u1', 'the.id.token', 'the-access-token', 'sid-1']
+    for (const word of words) {
+      expect(seen.join(' ').includes(word), word).toBe(false)
+    }
+  })
+
+  test('the server key alone opens the metadata and nothing else', async () => {
+    const { store, ring, open } = start()
+    const credential = await open()
+    const digest = digestOf(credential)
+    const records = await store.read(digest, ['s', 't', 'm'])
+    const openPart = (part: RecordPart, secret?: string) =>
+      ring.open(records[part] as Buffer, {
+        purpose: 'session',
+        name: recordKey(PREFIX, digest, part),
+        realm: REALM,
+        ...(secret !== undefined && { secret }),
+      })
+    expect(openPart('s')).toBeUndefined()
+    expect(openPart('t')).toBeUndefined()
+    expect(JSON.parse(String(openPart('m')))).toEqual({
+      ...newSession.metadata,
+      createdAt: 1_700_000_000_000,
+    })
+    expect(openPart('s', credential.secret)).toBeDefined()
+  })
+
+  test('a record that was moved to another session or part opens nothing (A73)', async () => {
+    const { sessions, store, open } = start()
+    const [mine, other] = [await open(), await open()]
+    const records = await store.read(digestOf(mine), ['s', 't', 'm'])
+    const { s, t, m } = records as Record<RecordPart, Buffer>
+    await store.create(digestOf({ ...other, id: other.id }), { s, t, m }, DAY_MS)
+    expect(await sessions.find({ id: other.id, secret: mine.secret }, REALM)).toBeUndefined()
+    await store.create(digestOf(mine), { s: t, t: s, m }, DAY_MS)
+    expect(await sessions.find(mine, REALM)).toBeUndefined()
+    expect(await sessions.findTokens(mine, REALM)).toBeUndefined()
+  })
+
+  test.for([
+    ['an empty one', Buffer.alloc(0)],
+    ['noise', randomBytes(200)],
+    ['text', Buffer.from('{"identity":{}}')],
+  ] as const)('a record that is not ours is no session: %s', async ([, noise], { expect }) => {
+    const { sessions, store, open, integrityFailures } = start()
+    const credential = await open()
+    await store.create(digestOf(credential), { s: noise, t: noise, m: noise }, DAY_MS)
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+    expect(integrityFailures).toHaveLength(1)
+  })
+})
+
+describe('the end of a session', () => {
+  test('its absolute end holds, in the store and in memory', async () => {
+    const { sessions, open, calls, elapse } = start()
+    const credential = await open()
+    expect(calls).toEqual([`create ${DAY_MS}`])
+    elapse(DAY_MS - 1)
+    expect(await sessions.find(credential, REALM)).toBeDefined()
+    expect(sessions.recall(credential, REALM)).toBeDefined()
+    elapse(1)
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  })
+
+  test('its absolute end holds although the store kept it longer', async () => {
+    const { sessions, open, store, elapse } = start()
+    const credential = await open()
+    await store.extend(digestOf(credential), 10 * DAY_MS)
+    elapse(DAY_MS)
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  })
+
+  test('after signing out neither memory nor the store has it', async () => {
+    const { sessions, open, calls } = start()
+    const credential = await open()
+    await sessions.find(credential, REALM)
+    calls.length = 0
+    await sessions.end(credential)
+    expect(calls).toEqual([`end ${DAY_MS}`])
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+    expect(await sessions.findTokens(credential, REALM)).toBeUndefined()
+  })
+
+  test('ending touches no other session, and ending again is no failure', async () => {
+    const { sessions, open } = start()
+    const [one, other] = [await open(), await open()]
+    await sessions.end(one)
+    await sessions.end(one)
+    expect(await sessions.find(other, REALM)).toBeDefined()
+  })
+
+  test('a lookup under way while it ends does not keep it in memory', async () => {
+    const reached = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const { sessions, open } = start({
+      wrap: (store) => ({
+        ...store,
+        read: async (digest, parts) => {
+          const records = await store.read(digest, parts)
+          reached.resolve()
+          await goOn.promise
+          return records
+        },
+      }),
+    })
+    const credential = await open()
+    const finding = sessions.find(credential, REALM)
+    await reached.promise
+    await sessions.end(credential)
+    goOn.resolve()
+    await finding
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  })
+
+  test('a lookup that begins while the store is ending it does not keep it in memory', async () => {
+    const reached = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const { sessions, open } = start({
+      wrap: (store) => ({
+        ...store,
+        end: async (digest, tombstoneMs) => {
+          reached.resolve()
+          await goOn.promise
+          await store.end(digest, tombstoneMs)
+        },
+      }),
+    })
+    const credential = await open()
+    const ending = sessions.end(credential)
+    await reached.promise
+    expect(await sessions.find(credential, REALM)).toBeDefined()
+    goOn.resolve()
+    await ending
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+  })
+})
+
+describe('idle sessions', () => {
+  const IDLE_MS = 2000
+
+  test('the record lives for the idle time, and never past the absolute end', async () => {
+    const idle = start({ idleTimeoutMs: IDLE_MS })
+    await idle.open()
+    expect(idle.calls).toEqual([`create ${IDLE_MS}`])
+    const long = start({ idleTimeoutMs: 2 * DAY_MS })
+    await long.open()
+    expect(long.calls).toEqual([`create ${DAY_MS}`])
+  })
+
+  test('without a request it ends, with requests it goes on', async () => {
+    const { sessions, open, elapse } = start({ idleTimeoutMs: IDLE_MS })
+    const [used, unused] = [await open(), await open()]
+    elapse(IDLE_MS - 1)
+    expect(await sessions.find(used, REALM)).toBeDefined()
+    elapse(2)
+    expect(await sessions.find(used, REALM)).toBeDefined()
+    expect(await sessions.find(unused, REALM)).toBeUndefined()
+  })
+
+  test('many requests cost one write, and the next one a while later', async () => {
+    const { sessions, open, calls } = start({ idleTimeoutMs: IDLE_MS })
+    const credential = await open()
+    calls.length = 0
+    await Promise.all(Array.from({ length: 20 }, () => sessions.find(credential, REALM)))
+    for (let count = 0; count < 20; count += 1) sessions.recall(credential, REALM)
+    const extensions = () => calls.filter((call) => call.startsWith('extend'))
+    expect(extensions()).toEqual([`extend ${IDLE_MS}`])
+    await pause(IDLE_MS / 10 + 30)
+    sessions.recall(credential, REALM)
+    expect(extensions()).toHaveLength(2)
+  })
+
+  test('near its absolute end it is extended up to there and no further', async () => {
+    const { sessions, open, calls, elapse } = start({ idleTimeoutMs: IDLE_MS, maxAgeMs: 3000 })
+    const credential = await open()
+    elapse(1500)
+    await sessions.find(credential, REALM)
+    expect(calls.at(-1)).toBe('extend 1500')
+  })
+
+  test('with no idle time a lookup writes nothing', async () => {
+    const { sessions, open, calls } = start()
+    const credential = await open()
+    calls.length = 0
+    await sessions.find(credential, REALM)
+    sessions.recall(credential, REALM)
+    expect(calls).toEqual(['read s'])
+  })
+
+  test('an extension that fails is told and refuses nobody', async () => {
+    const { sessions, open, extendFailures } = start({
+      idleTimeoutMs: IDLE_MS,
+      wrap: (store) => ({ ...store, extend: async () => away() }),
+    })
+    expect(await sessions.find(await open(), REALM)).toBeDefined()
+    expect(extendFailures).toEqual([expect.objectContaining({ code: 'store_unavailable' })])
+  })
+
+  test('an answer does not wait for the extension', async () => {
+    const never = new Promise<boolean>(() => undefined)
+    const { sessions, open } = start({
+      idleTimeoutMs: IDLE_MS,
+      wrap: (store) => ({ ...store, extend: () => never }),
+    })
+    expect(await sessions.find(await open(), REALM)).toBeDefined()
+  })
+})
+
+describe('a store that is away', () => {
+  const credential = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
+  const broken = () =>
+    start({
+      wrap: () => ({
+        read: async () => away(),
+        create: async () => away(),
+        extend: async () => away(),
+        end: async () => away(),
+      }),
+    }).sessions
+
+  test('is never "no session", and a sign-in or sign-out that did not happen is not told as done', async () => {
+    const sessions = broken()
+    await expect(sessions.find(credential, REALM)).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.findTokens(credential, REALM)).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.open(newSession)).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.end(credential)).rejects.toThrow(STORE_AWAY)
+  })
+
+  test('what was ended meanwhile is not served from memory', async () => {
+    const { sessions, open } = start({
+      wrap: (store) => ({ ...store, end: async () => away() }),
+    })
+    const mine = await open()
+    await sessions.find(mine, REALM)
+    await expect(sessions.end(mine)).rejects.toThrow(STORE_AWAY)
+    expect(sessions.recall(mine, REALM)).toBeUndefined()
+  })
+})
