@@ -15,16 +15,16 @@ export interface HostPattern {
   readonly isWildcard: boolean
 }
 
-const HOST = /^(?<hostname>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?<port>\d{1,5}))?$/
+const HOST = /^(?!.*\.\.)([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9]\d{0,4}))?$/
+/** A host name (RFC 1035 section 2.3.4), a colon and a port. */
+const MAX_LENGTH = 253 + 6
 const DEFAULT_PORT = { https: '443', http: '80' }
 
 /** The host in lower case and its port, or nothing for user info, IPv6, a trailing dot or any other form. */
 export function parseHost(value: string): { hostname: string; port: string } | undefined {
-  const groups = value.length <= 253 + 6 ? HOST.exec(value.toLowerCase())?.groups : undefined
-  const hostname = groups?.['hostname']
-  if (!hostname || hostname.includes('..') || Number(groups?.['port'] ?? 0) > 65_535)
-    return undefined
-  return { hostname, port: groups?.['port'] ?? '' }
+  const [, hostname, port = ''] =
+    (value.length <= MAX_LENGTH && HOST.exec(value.toLowerCase())) || []
+  return hostname !== undefined && Number(port) <= 65_535 ? { hostname, port } : undefined
 }
 
 /** Parses `app.example.com`, `*.example.com` or `http://app.localhost:8080`; nothing when it is none of them. */

@@ -134,7 +134,7 @@ describe('the readings of a path', () => {
         expect(readings[0]).toBe(`/${path}`)
         expect(new Set(readings).size).toBe(readings.length)
         expect(readings.every((reading) => /^[/\\]/.test(reading))).toBe(true)
-        expect(readings.length).toBeLessThanOrEqual(30)
+        expect(readings.length).toBeLessThanOrEqual(64)
       }),
       { numRuns: 1000 },
     )
@@ -172,7 +172,8 @@ describe('the readings of a path', () => {
   test('a path that is ambiguous has more readings than one', () => {
     fc.assert(
       fc.property(hostilePath, (path) => {
-        if (!isUnambiguous(path)) expect(pathReadings(path).length).toBeGreaterThan(1)
+        fc.pre(!isUnambiguous(path) && !/%(?![0-9a-f]{2})/i.test(path))
+        expect(pathReadings(path).length).toBeGreaterThan(1)
       }),
       { numRuns: 1000 },
     )
@@ -207,6 +208,9 @@ describe('paths that public rules leave alone (A17, A18)', () => {
     '/..',
     '/.',
     '/a\u007f',
+    '/%',
+    '/%2',
+    '/%c0%ae',
   ])('%j is ambiguous', (path, { expect }) => {
     expect(isUnambiguous(path)).toBe(false)
   })
@@ -226,8 +230,6 @@ describe('paths that public rules leave alone (A17, A18)', () => {
     '/a+b',
     "/!$&'()*,:@=",
     '/%41',
-    '/%',
-    '/%2',
     '/a%7e',
     '/[x]',
   ])('%j is not', (path, { expect }) => {
