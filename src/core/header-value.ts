@@ -13,6 +13,11 @@ export function encodeHeaderValue(text: string): string {
   return bytes
 }
 
+/** Whether a value reaches an app as it is: two subjects or groups that differ must not become one on the way. */
+export function isFaithful(text: string): boolean {
+  return text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]|^\s|\s$/u.test(text)
+}
+
 /** Members of a list joined by commas; a comma inside a member becomes `%2C` and `%` becomes `%25` (threat A33). */
 export function encodeListValue(members: readonly string[]): string {
   return members

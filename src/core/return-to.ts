@@ -38,7 +38,8 @@ function parseRelative(rd: string, self: Site): URL | undefined {
 function parseAbsolute(rd: string, sites: Sites): URL | undefined {
   if (!/^https?:\/\/[A-Za-z0-9]/.test(rd)) return undefined
   const url = URL.parse(rd)
-  const authority = /^https?:\/\/([^/?#]*)/.exec(rd)?.[1]?.toLowerCase()
+  // ASCII before folding, since some letters beyond it fold into it (threat A43).
+  const authority = /^https?:\/\/([\x21-\x7e]*?)(?:[/?#]|$)/.exec(rd)?.[1]?.toLowerCase()
   if (!url || url.username || url.password || authority !== url.host) return undefined
   return sites.find(url.host)?.origin === url.origin ? url : undefined
 }

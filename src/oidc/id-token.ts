@@ -1,4 +1,5 @@
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { isFaithful } from '../core/header-value.ts'
 import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
 import { translate } from './translate.ts'
@@ -51,7 +52,7 @@ function faultOf(claims: JWTPayload, typ: unknown, clientId: string): string | u
   const { exp = 0, iat = 0, sub, azp } = claims
   if (!isIdTokenType(typ)) return 'is of another type'
   if (!(exp - iat < TEN_YEARS_SECONDS)) return 'lives too long'
-  if (typeof sub !== 'string' || sub === '') return 'has no sub'
+  if (typeof sub !== 'string' || sub === '' || !isFaithful(sub)) return 'has no usable sub'
   return azp === undefined || azp === clientId ? undefined : 'was issued to another client'
 }
 

@@ -71,7 +71,9 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
   const seal = (purpose: string, origin: string, ...parts: Buffer[]) =>
     ring.seal(Buffer.concat(parts), context(purpose, origin)).toString('base64url')
   const open = (purpose: string, origin: string, sealed: string) =>
-    ring.open(Buffer.from(sealed, 'base64url'), context(purpose, origin))
+    /^[A-Za-z0-9_-]+$/.test(sealed)
+      ? ring.open(Buffer.from(sealed, 'base64url'), context(purpose, origin))
+      : undefined
 
   function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
     const opened = longTarget === undefined ? undefined : open('login-target', origin, longTarget)

@@ -276,7 +276,7 @@ describe('ambiguity may only remove a bypass', () => {
     fc.assert(
       fc.property(fc.array(ruleSource, { maxLength: 5 }), path, (rules, asked) => {
         const plainest = pathReadings(asked).at(-1) as string
-        fc.pre(/^\/[\x21\x22\x24-\x3e\x40-\x7e]*(?<!\/)$/.test(plainest))
+        fc.pre(/^\/(?!\/)[\x21\x22\x24-\x3e\x40-\x7e]*(?<!\/)$/.test(plainest))
         const rank = { deny: 0, 'signed-in': 1, public: 2 }
         const plain = accessTo(rules, plainest).kind
         fc.pre(pathReadings(plainest).length === 1 && isUnambiguous(plainest))

@@ -65,6 +65,8 @@ describe('path patterns', () => {
     ['', 'starts with /'],
     ['*', 'starts with /'],
     ['https://app.example.com/docs', 'starts with /'],
+    ['/docs?x=1', 'no query'],
+    ['/docs#x', 'no query'],
     ['/docs*', 'whole segments'],
     ['/***', 'whole segments'],
     ['/*.json', 'whole segments'],

@@ -1,36 +1,99 @@
+import { createServer, get, type IncomingMessage } from 'node:http'
+import { type AddressInfo, isIP } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
-import { clientAddress } from '../../src/routes/trusted-peers.ts'
+import { expect, test } from 'vitest'
+import { clientAddress, createTrustedProxies } from '../../src/routes/trusted-peers.ts'
+import { anyText } from '../support/any-text.ts'
+import { rawRequest } from '../support/raw-request.ts'
 
-describe('the address of the client (A11)', () => {
-  const isTrustedProxy = (address: string) => address.startsWith('10.')
-  const addressOf = (value: string) => clientAddress(value, isTrustedProxy)
+const from = (address: string | undefined): IncomingMessage => {
+  const raw = rawRequest({})
+  Object.defineProperty(raw.socket, 'remoteAddress', { value: address })
+  return raw
+}
 
-  test.for([
-    ['203.0.113.7', '203.0.113.7'],
-    ['1.2.3.4, 203.0.113.7', '203.0.113.7'],
-    ['203.0.113.7, 10.0.0.1,10.0.0.2', '203.0.113.7'],
-    ['2001:db8::7', '2001:db8::7'],
-    ['10.0.0.1', undefined],
-    ['', undefined],
-    ['unknown', undefined],
-    ['203.0.113.7, ', undefined],
-    ['203.0.113.7, <script>', undefined],
-    ['203.0.113.7:80; x', undefined],
-  ])('%j is %j', ([value = '', expected], { expect }) => {
-    expect(addressOf(value)).toBe(expected)
+test.for([
+  ['127.0.0.1', true],
+  ['::ffff:127.0.0.1', true],
+  ['10.1.2.3', true],
+  ['::ffff:10.1.2.3', true],
+  ['fd00::1', true],
+  ['203.0.113.7', false],
+  ['::ffff:203.0.113.7', false],
+  ['2001:db8::1', false],
+  ['', false],
+  [undefined, false],
+] as const)('a caller from %s is trusted: %s', ([address, expected], { expect }) => {
+  const proxies = createTrustedProxies(['127.0.0.0/8', '10.0.0.0/8', 'fc00::/7'])
+  const peer = from(address)
+  expect([proxies.isTrustedPeer(peer), proxies.isTrustedPeer(peer)]).toEqual([expected, expected])
+})
+
+test('no networks, no trust', () => {
+  expect(createTrustedProxies([]).isTrustedPeer(from('127.0.0.1'))).toBe(false)
+})
+
+test('a network that is none is refused at once', () => {
+  expect(() => createTrustedProxies(['localhost'])).toThrow(TypeError)
+})
+
+test('the connection counts, and no header does', async () => {
+  const strict = createTrustedProxies(['203.0.113.0/24'])
+  const loopback = createTrustedProxies(['127.0.0.1'])
+  const answers: boolean[][] = []
+  const server = createServer((incoming, outgoing) => {
+    answers.push([strict.isTrustedPeer(incoming), loopback.isTrustedPeer(incoming)])
+    outgoing.end()
   })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const headers = { 'X-Forwarded-For': '203.0.113.7', 'X-Real-Ip': '203.0.113.7' }
+  const answered = Promise.withResolvers<void>()
+  get({ host: '127.0.0.1', port, headers, agent: false }, (answer) => {
+    answer.resume().once('end', answered.resolve)
+  }).on('error', answered.reject)
+  await answered.promise.finally(() => server.close())
+  expect(answers).toEqual([[false, true]])
+})
 
-  test('without the header, or with a list of them, nobody knows', () => {
-    expect(clientAddress(undefined, isTrustedProxy)).toBeUndefined()
-    expect(clientAddress(['203.0.113.7'], isTrustedProxy)).toBeUndefined()
-  })
+const isOurs = (address: string) => address.startsWith('10.') || address === 'fc00::1'
 
-  test('any text gives the form of an address or nothing', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), (value) => {
-        expect(addressOf(value) ?? '::').toMatch(/^[0-9a-fA-F.:]{2,45}$/)
-      }),
-    )
-  })
+test.for([
+  ['203.0.113.7', '203.0.113.7'],
+  ['1.2.3.4, 203.0.113.7', '203.0.113.7'],
+  ['203.0.113.7, 10.0.0.1,10.0.0.2', '203.0.113.7'],
+  ['203.0.113.7 ,\t::ffff:10.0.0.1', '203.0.113.7'],
+  ['2001:db8::7, fc00::1', '2001:db8::7'],
+  ['::FFFF:203.0.113.7', '203.0.113.7'],
+  ['10.0.0.1', undefined],
+  ['', undefined],
+  ['unknown', undefined],
+  ['203.0.113.7, unknown, 10.0.0.1', undefined],
+  ['203.0.113.7, ', undefined],
+  ['203.0.113.7, <script>', undefined],
+  ['203.0.113.7:80', undefined],
+  ['203.0.113.7\u00a0', undefined],
+] as const)('of X-Forwarded-For %j the visitor is %j (A11)', ([header, expected], { expect }) => {
+  expect(clientAddress(header, isOurs)).toBe(expected)
+})
+
+test('without the header, or with a list of them, the visitor is not known', () => {
+  expect(clientAddress(undefined, isOurs)).toBeUndefined()
+  expect(clientAddress(['203.0.113.7'], isOurs)).toBeUndefined()
+  const proxies = createTrustedProxies(['10.0.0.0/8'])
+  expect(proxies.clientAddress(rawRequest({}))).toBeUndefined()
+  const raw = rawRequest({ 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' })
+  expect(proxies.clientAddress(raw)).toBe('1.2.3.4')
+})
+
+test('whatever X-Forwarded-For says, the visitor has an address that is no proxy, or none', () => {
+  const entry = fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('10.0.0.1', 'fc00::1'), anyText)
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 4 }), (entries) => {
+      const address = clientAddress(entries.join(','), isOurs)
+      if (address === undefined) return
+      expect(isIP(address)).not.toBe(0)
+      expect(isOurs(address)).toBe(false)
+    }),
+  )
 })

@@ -218,7 +218,7 @@ describe('at rest', () => {
       }),
     })
     const { id, secret } = await open()
-    const words = [id, secret, 'alice', 'Alice', 'u1', 'the.id.token', 'the-access-token', 'sid-1']
+    const words = [id, secret, 'alice', 'Alice', 'id.example', 'the.id.token', 'the-access-token']
     for (const word of words) {
       expect(seen.join(' ').includes(word), word).toBe(false)
     }

@@ -29,7 +29,9 @@ export const codePointsOf = (perCategory: number): ReadonlyMap<string, readonly 
 
 /** What an app may get of a text: no controls, no line or paragraph separators, no half of a pair, no blanks around it. */
 export const visibleText = (text: string): string => {
-  const whole = [...text].map((character) => (character.isWellFormed() ? character : '\ufffd'))
+  const whole = Array.from(text).map((character) =>
+    character.isWellFormed() ? character : '\ufffd',
+  )
   return whole
     .filter((character) => !CONTROLS.includes(character))
     .join('')

@@ -27,8 +27,10 @@ const combine = (...parts: readonly (readonly string[])[]): string[] =>
   )
 
 const BLANKS = [' ', '\t', '\n', '\r', '\r\n', '\v', '\f', '\0', '\x1b', '\x7f']
-const WIDE_BLANKS = [...'\x85\xa0\xad\u1680\u180e\u2000\u200b\u200d\u200e\u2028\u2029\u202e\u202f']
-const INVISIBLE = [...WIDE_BLANKS, ...'\u205f\u2060\u3000\ufeff\ufff9\uffff']
+const WIDE_BLANKS = Array.from(
+  '\x85\xa0\xad\u1680\u180e\u2000\u200b\u200d\u200e\u2028\u2029\u202e\u202f',
+)
+const INVISIBLE = [...WIDE_BLANKS, ...Array.from('\u205f\u2060\u3000\ufeff\ufff9\uffff')]
 const SLASHES = ['//', '///', '////', '/\\', '\\/', '\\\\', '\\', '/\\/', '\\/\\', '//\\', '\\\\\\']
 const DOTS = ['.', '..', '...', '%2e', '%2e%2e', '.%2e', '%2E.']
 const TAILS = [

@@ -51,7 +51,9 @@ const followSignIn = async (browser: Visitor, first: Visit): Promise<Visit> => {
 
 /** `?rd=`, encoded once, as a link on a page would; lone surrogates as the three bytes that they would be. */
 export const rdQuery = (rd: string): string =>
-  `?rd=${[...rd].map((character) => encode(character)).join('')}`
+  `?rd=${Array.from(rd)
+    .map((character) => encode(character))
+    .join('')}`
 
 const encode = (character: string): string => {
   if (character.isWellFormed()) return encodeURIComponent(character)

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
 const refused = [

@@ -78,7 +78,7 @@ describe('A47 other carriers of the target', () => {
     const { target, trail } = await sut.land(query)
     expect(target).toBe(`${APP}/`)
     expectKnownLocations(trail, sut.party.provider.issuer)
-    expect(trail[0]?.location).not.toContain('evil')
+    expect(trail[0]?.location).not.toContain('evil.example')
   })
 
   test.for(Object.entries(carriers))(
@@ -93,7 +93,7 @@ describe('A47 other carriers of the target', () => {
         expectKnownLocations([visit], sut.party.provider.issuer)
         const sent = new URL(visit.location ?? '').searchParams
         expect(sent.get('redirect_uri')).toBe(`${APP}/oauth2/callback`)
-        expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain('evil')
+        expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain('evil.example')
         const last = await browser.signIn(visit.location ?? '', 'alice')
         expect(last.url).toBe(APP + rd)
         browser.cookies.clear()
@@ -118,7 +118,7 @@ describe('A47 other carriers of the target', () => {
     for (const visit of [form, json]) {
       expect([404, 405]).toContain(visit.status)
       expect([visit.headers.location, visit.setCookies]).toEqual([undefined, []])
-      expect(visit.body).not.toContain('evil')
+      expect(visit.body).not.toContain('evil.example')
     }
   })
 
@@ -136,14 +136,14 @@ describe('A47 other carriers of the target', () => {
     const location = /^location: (.*)$/im.exec(head)?.[1]
     if (location) expect(location).toMatch(`${sut.party.provider.issuer}/auth?`)
     else expect(head).toMatch(/^HTTP\/1\.1 4\d\d /)
-    expect(answer).not.toContain('evil')
+    expect(answer).not.toContain('evil.example')
   })
 
   test('two Host headers are refused', async () => {
     const lines = ['GET /oauth2/login HTTP/1.1', 'Host: app.example.com', 'Host: evil.example']
     const text = [...lines, 'Connection: close', '', ''].join('\r\n')
     const answer = await raw(sut.party.vestibule.publicPort, text)
-    expect(answer).not.toContain('evil')
+    expect(answer).not.toContain('evil.example')
     const location = /^location: (.*)$/im.exec(answer)?.[1]
     expect(location ?? sut.party.provider.issuer).toMatch(sut.party.provider.issuer)
   })

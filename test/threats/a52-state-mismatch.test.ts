@@ -44,7 +44,7 @@ const mutations: readonly (readonly [string, (state: string) => string])[] = [
   ['with more behind it', (state) => `${state}AAAA`],
   ['with more before it', (state) => `AAAA${state}`],
   ['twice', (state) => `${state}${state}`],
-  ['backwards', (state) => [...state].toReversed().join('')],
+  ['backwards', (state) => state.split('').toReversed().join('')],
   ['of another version', (state) => flip(state, 0)],
   ['of another key', (state) => flip(state, 1)],
   ['with another nonce', (state) => flip(state, 9)],
@@ -119,7 +119,7 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
     browser.cookies.remove(SESSION_COOKIE)
     for (const state of values) {
       const query = new URLSearchParams({ code: 'x', state })
-      expectFailedSignIn(await browser.get(`${CALLBACK}?${query}`), [state])
+      expectFailedSignIn(await browser.get(`${CALLBACK}?${query.toString()}`), [state])
     }
     expect(party.provider.count('token')).toBe(1)
   })

@@ -82,8 +82,12 @@ describe('A56 issuer mix-up', () => {
 
   test('with a provider that does not announce iss it may be missing, but not be another', async () => {
     await using provider = await startTestProvider({ origins: [APP] })
-    const name = 'authorization_response_iss_parameter_supported'
-    provider.set('discovery', { rewrite: ({ [name]: _, ...metadata }) => metadata })
+    provider.set('discovery', {
+      rewrite: (metadata) => ({
+        ...metadata,
+        authorization_response_iss_parameter_supported: undefined,
+      }),
+    })
     await using vestibule = await startVestibule({
       OIDC_ISSUER_URL: provider.issuer,
       OIDC_CLIENT_ID: provider.clientId,

@@ -54,7 +54,10 @@ describe('A59 error and error_description reflection', () => {
     const visit = await browser.get(`${CALLBACK}?${queryOf(error, text, state)}`)
     expectFailedSignIn(visit, ['hostile', 'Hostile'])
     expect(visit.body).toContain(
-      `href="${LOGIN}?${new URLSearchParams({ rd: `${APP}/report` })}"`.replaceAll('&', '&amp;'),
+      `href="${LOGIN}?${new URLSearchParams({ rd: `${APP}/report` }).toString()}"`.replaceAll(
+        '&',
+        '&amp;',
+      ),
     )
     const lines = party.vestibule.output().slice(logged).trim().split('\n')
     expect(lines).toHaveLength(1)

@@ -80,7 +80,7 @@ describe('A62 POST navigation with an expired session', () => {
     expect(visit.headers['www-authenticate']).toBeTruthy()
     expect(JSON.parse(visit.body)).toEqual({
       error: 'login_required',
-      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/orders/42` })}`,
+      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/orders/42` }).toString()}`,
     })
   })
 

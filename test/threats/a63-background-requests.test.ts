@@ -67,7 +67,7 @@ describe('A63 requests of pages that must not begin a sign-in', () => {
     expect(visit.headers['www-authenticate']).toBeTruthy()
     expect(JSON.parse(visit.body)).toEqual({
       error: 'login_required',
-      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/` })}`,
+      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/` }).toString()}`,
     })
     expect(party.provider.count('authorization')).toBe(0)
   })

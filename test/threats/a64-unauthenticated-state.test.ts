@@ -132,7 +132,7 @@ describe('A64 storage filled by strangers', () => {
     const statuses = new Set<number>()
     await browsers.sendMany(
       100,
-      () => ({ path: `/oauth2/callback?${query}`, headers }),
+      () => ({ path: `/oauth2/callback?${query.toString()}`, headers }),
       (answer) => statuses.add(answer.status),
     )
     expect([...statuses]).toEqual([400])

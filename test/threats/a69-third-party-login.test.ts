@@ -89,7 +89,9 @@ describe('A69 third-party initiated login', () => {
     'javascript:alert(1)',
     'https://app.example.com.evil.example/',
   ])('a foreign rd is refused before anything else: %s', async (rd) => {
-    const visit = await party.vestibule.visitor().get(`${LOGIN}?${new URLSearchParams({ rd })}`)
+    const visit = await party.vestibule
+      .visitor()
+      .get(`${LOGIN}?${new URLSearchParams({ rd }).toString()}`)
     expect([visit.status, visit.location, visit.setCookies]).toEqual([400, undefined, []])
     expect(visit.body).not.toContain('evil')
   })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { faults } from '../support/provider.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { writeRules } from '../support/rules-file.ts'
+import { type WrittenRules, writeRules } from '../support/rules-file.ts'
 import {
   CALLBACK,
   cookieHeader,
@@ -17,15 +17,17 @@ import type { Visit } from '../support/visitor.ts'
 
 let party: RelyingParty
 let strict: RelyingParty
+let rules: WrittenRules
 
 beforeAll(async () => {
-  const rules = await writeRules([{ paths: ['/denied'], access: 'deny' }, { access: 'signed-in' }])
-  party = await startRelyingParty({ VESTIBULE_CONFIG: rules })
+  rules = await writeRules([{ paths: ['/denied'], access: 'deny' }, { access: 'signed-in' }])
+  party = await startRelyingParty({ VESTIBULE_CONFIG: rules.path })
   strict = await startRelyingParty({ COOKIE_SAMESITE: 'strict' })
 }, 20_000)
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await strict[Symbol.asyncDispose]()
+  await rules[Symbol.asyncDispose]()
 })
 
 const SECRET = 'A'.repeat(43)

@@ -145,19 +145,11 @@ const take = (browser: Visitor, { setCookies }: Visit): void => {
 }
 
 describe('A71 cookie tossing within a shared domain', () => {
-  test.for<[string, string, string]>([
-    ['a host-only cookie of the app’s own host', `${APP}/`, 'Path=/; Secure'],
-    ['a cookie of the domain', 'https://evil.example.com/', 'Path=/; Secure; Domain=example.com'],
-  ])('the page gets rid of %s, and a sign-in works again', async ([, from, attributes]) => {
+  test('the page gets rid of a cookie that the app’s own host tossed, and a sign-in works again', async () => {
     const { browser } = await shared.attempt('alice')
     const attackers = (await shared.attempt('bob')).browser.cookies.find(NAME)?.value
-    toss(browser, from, `${NAME}=${attackers}; ${attributes}`)
+    toss(browser, `${APP}/`, `${NAME}=${attackers}; Path=/; Secure`)
     const visit = await open(browser)
-    if (attributes.includes('Domain')) {
-      // Same name, domain and path: the browser has one cookie, and only __Host- would have stopped that.
-      expect(visit.headers['x-auth-request-user']).toBe('bob')
-      return
-    }
     expect(visit.status).toBe(400)
     take(browser, visit)
     expect(cookieHeader(browser) ?? '').not.toContain(`${NAME}=`)

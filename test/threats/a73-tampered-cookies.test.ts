@@ -77,7 +77,7 @@ const mutators: readonly ((value: string, chance: Chance) => string)[] = [
   (value, chance) => value.slice(0, 3) + randomToken(chance) + value.slice(46),
   (value, chance) => value.slice(0, 47) + randomToken(chance),
   (value, chance) => value.slice(0, 40 + chance(20)).toUpperCase() + value.slice(60),
-  (value, chance) => Array.from({ length: 1 + chance(300) }, () => anyByte(chance)).join(''),
+  (_, chance) => Array.from({ length: 1 + chance(300) }, () => anyByte(chance)).join(''),
   (value) => encodeURIComponent(Buffer.from(value).toString('base64')),
 ]
 
@@ -93,8 +93,8 @@ const isUnchanged = (mutated: string, good: string): boolean => {
 const mutationsOf = (good: string, count: number, seed: number): readonly string[] => {
   const chance = createChance(seed)
   const mutated: string[] = []
-  while (mutated.length < count) {
-    const mutate = mutators[mutated.length % mutators.length] as (typeof mutators)[number]
+  for (let turn = 0; mutated.length < count; turn += 1) {
+    const mutate = mutators[turn % mutators.length] as (typeof mutators)[number]
     const value = mutate(good, chance)
     if (!isUnchanged(value, good)) mutated.push(value)
   }
@@ -102,7 +102,8 @@ const mutationsOf = (good: string, count: number, seed: number): readonly string
 }
 
 const eachByteFlipped = (good: string): readonly string[] =>
-  [...good]
+  good
+    .split('')
     .flatMap((_, at) =>
       [1, 2, 4, 8, 16, 32].map((bit) =>
         put(good, at, String.fromCharCode(good.charCodeAt(at) ^ bit)),
@@ -150,10 +151,7 @@ describe('A73 tampered, truncated and swapped values', () => {
     const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1)
     console.log(`A73 ${values.length} mutated cookies in ${seconds} s:`, statuses)
     expect(values.length).toBeGreaterThanOrEqual(MUTATIONS)
-    // 400 is the page for a line in which the mutation made two different sessions.
-    expect(
-      Object.keys(statuses).filter((status) => !['302', '400', '401'].includes(status)),
-    ).toEqual([])
+    expect(Object.keys(statuses)).toEqual(['302', '401'])
     expect(statuses[302]).toBeGreaterThan(MUTATIONS / 3)
     expect(statuses[401]).toBeGreaterThan(MUTATIONS / 3)
     expect(party.vestibule.isAlive()).toBe(true)
@@ -168,7 +166,7 @@ describe('A73 tampered, truncated and swapped values', () => {
     const binding = browser.cookies.find(BINDING_COOKIE)?.value ?? ''
     const target = browser.cookies.find(TARGET_COOKIE)?.value ?? ''
     const callback = (parts: { state?: string; binding?: string; target?: string }) => ({
-      path: `/oauth2/callback?${new URLSearchParams({ error: 'access_denied', state, ...pick(parts) })}`,
+      path: `/oauth2/callback?${new URLSearchParams({ error: 'access_denied', state, ...pick(parts) }).toString()}`,
       headers: {
         Host: 'app.example.com',
         Accept: 'text/html',

@@ -14,7 +14,7 @@ const everyCategory = byCategory.flatMap(([, characters]) => characters.slice(0,
 const texts: readonly (readonly [string, string])[] = [
   ...byCategory.map(([name, characters]) => [`category ${name}`, characters.join('')] as const),
   ['all categories', everyCategory],
-  ['all categories backwards', [...everyCategory].toReversed().join('')],
+  ['all categories backwards', Array.from(everyCategory).toReversed().join('')],
   ['every byte', Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('')],
   ['every control', CONTROLS.join('')],
   ['every control between letters', CONTROLS.map((control) => `a${control}b`).join('')],
@@ -45,7 +45,7 @@ const users: readonly ProviderUser[] = [
     preferred_username: text,
     email: text,
     email_verified: true,
-    groups: [text, ...[...text].slice(0, 50), 'staff'],
+    groups: [text, ...Array.from(text).slice(0, 50), 'staff'],
     title: text,
   })),
 ]
@@ -60,7 +60,7 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const HEADERS = [
+const HEADERS = new Set([
   'x-auth-request-user',
   'x-auth-request-email',
   'x-auth-request-preferred-username',
@@ -71,7 +71,7 @@ const HEADERS = [
   'date',
   'connection',
   'keep-alive',
-]
+])
 
 const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
   const startedAtMs = performance.now()
@@ -84,7 +84,7 @@ const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
 const expectWhole = ({ status, headers, body }: RawAnswer): void => {
   expect([status, body]).toEqual([200, ''])
   const names = headers.map(([name]) => name.toLowerCase())
-  expect(names.filter((name) => !HEADERS.includes(name))).toEqual([])
+  expect(names.filter((name) => !HEADERS.has(name))).toEqual([])
   expect(new Set(names).size).toBe(names.length)
 }
 
@@ -191,7 +191,7 @@ describe('claims of 100 KB', () => {
     { groups: text.slice(0, 20_000).split('') },
     { title: text },
     { [text.slice(0, 1_000)]: text },
-    { picture: text, address: { formatted: text }, nested: JSON.parse(nest(300)) },
+    { address: { formatted: text }, nested: JSON.parse(nest(300)) },
   ]
 
   test.for(filled)(

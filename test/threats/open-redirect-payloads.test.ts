@@ -39,20 +39,21 @@ const everyNth = <T>(items: readonly T[], count: number): readonly T[] => {
 const isRefused = ({ status }: Visit): boolean => status === 400
 
 describe('A40-A45 several hundred addresses that lead elsewhere', () => {
+  const accepted: string[] = []
+
   test('the list is long and has no address twice', () => {
     expect(payloads.length).toBeGreaterThan(700)
     expect(new Set(payloads.map(({ rd }) => rd)).size).toBe(payloads.length)
   })
 
   test('each is refused with a page or leads to the provider, and only harmless ones do the latter', async () => {
-    const accepted: string[] = []
     await inParallel(payloads, async ({ idea, rd }) => {
       const visit = await sut.login(rdQuery(rd))
       const shown = `${idea}: ${JSON.stringify(rd)}`
       if (isRefused(visit)) return expectRefusedReturn(visit)
       expect(visit.status, shown).toBe(302)
       expect(visit.location, shown).toMatch(`${sut.party.provider.issuer}/auth?`)
-      expect(visit.location, shown).not.toContain('evil')
+      expect(visit.location, shown).not.toContain('evil.example')
       accepted.push(rd)
     })
     // What is left are paths of this host: a path that contains a name is still a path.
@@ -73,11 +74,7 @@ describe('A40-A45 several hundred addresses that lead elsewhere', () => {
   })
 
   test('a sign-in that began with one of them ends at a path of this host', async () => {
-    const candidates: string[] = []
-    await inParallel(payloads, async ({ rd }) => {
-      if (!isRefused(await sut.login(rdQuery(rd)))) candidates.push(rd)
-    })
-    const sample = everyNth(candidates.toSorted(), 60)
+    const sample = everyNth(accepted.toSorted(), 60)
     await inParallel(sample, async (rd) => {
       const { target, trail } = await sut.land(rdQuery(rd))
       expectKnownLocations(trail, sut.party.provider.issuer)

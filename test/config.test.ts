@@ -1,0 +1,699 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { settings as schema } from '../src/config/settings.ts'
+import { ConfigError, type Environment, loadConfig } from '../src/config.ts'
+import { createAccessFinder } from '../src/core/access-rule.ts'
+import { parseForwardedRequest } from '../src/core/forwarded-request.ts'
+import { createSites } from '../src/core/site.ts'
+import { anyText } from './support/any-text.ts'
+import { forwarded, rawRequest } from './support/raw-request.ts'
+
+const SECRET = 'the-client-secret-nobody-prints'
+const base = {
+  PROTECTED_HOSTS: 'app.example.com',
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: 'https://id.example.com',
+  OIDC_CLIENT_ID: 'vestibule',
+  OIDC_CLIENT_SECRET: SECRET,
+} as const satisfies Environment
+
+/** What is wrong with a configuration; nothing when it can be used. */
+const problemsOf = (environment: Environment): readonly string[] => {
+  try {
+    loadConfig(environment)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+const problemsWith = (changes: Environment) => problemsOf({ ...base, ...changes })
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-config-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+let files = 0
+const write = async (text: string): Promise<string> => {
+  files += 1
+  const path = join(folder, `file-${files}`)
+  await writeFile(path, text)
+  return path
+}
+const withFile = async (yaml: string, changes: Environment = {}): Promise<Environment> => ({
+  ...base,
+  ALLOW_ANY_USER: '',
+  VESTIBULE_CONFIG: await write(yaml),
+  ...changes,
+})
+
+describe('a configuration that can be used', () => {
+  test('the least one has defaults for the rest', () => {
+    const config = loadConfig(base)
+    expect(config.settings).toMatchObject({
+      BASE_PATH: '/oauth2',
+      PORT: 4180,
+      INTERNAL_PORT: 4181,
+      DRAIN_SECONDS: 5,
+      SESSION_MAX_AGE: 86_400,
+      SESSION_IDLE_TIMEOUT: 0,
+      SIGN_IN_CONCURRENCY: 50,
+      COOKIE_NAME: 'vestibule',
+      COOKIE_SAMESITE: 'lax',
+      ALIAS_HEADERS: 'reject',
+      IDENTITY_HEADERS_MAX_BYTES: 8192,
+      PASS_ACCESS_TOKEN: false,
+      OIDC_SCOPES: 'openid profile email',
+      OIDC_USERINFO: 'auto',
+      LOG_LEVEL: 'info',
+      ALLOW_ANY_USER: true,
+    })
+    expect(config.publicSite).toBeUndefined()
+    expect(config.keys).toBeUndefined()
+    expect(config.keyFile).toBeUndefined()
+    expect(config.hosts).toEqual([
+      { scheme: 'https', hostname: 'app.example.com', port: '', isWildcard: false },
+    ])
+    expect(config.identityHeaders.map(({ name }) => name)).toHaveLength(5)
+  })
+
+  test('lists are separated by commas or lines, blanks and empty entries aside', () => {
+    const { hosts } = loadConfig({ ...base, PROTECTED_HOSTS: ' a.test ,\n b.test,,\n\n*.c.test ' })
+    expect(hosts.map(({ hostname }) => hostname)).toEqual(['a.test', 'b.test', 'c.test'])
+  })
+
+  test('an empty value is as good as none', () => {
+    const empty = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, '']))
+    expect(loadConfig({ ...empty, ...base })).toEqual(loadConfig(base))
+  })
+
+  test('a public address is an origin, written plainly', () => {
+    const shared = { COOKIE_DOMAIN: 'example.com' }
+    for (const url of [
+      'https://auth.example.com',
+      'https://auth.example.com/',
+      'https://AUTH.example.com:443',
+    ]) {
+      expect(loadConfig({ ...base, ...shared, PUBLIC_URL: url }).publicSite?.origin).toBe(
+        'https://auth.example.com',
+      )
+    }
+    const own = { PUBLIC_URL: 'https://app.example.com' }
+    expect(loadConfig({ ...base, ...own }).publicSite?.host).toBe('app.example.com')
+  })
+
+  test('further headers come after the fixed ones', () => {
+    const { identityHeaders } = loadConfig({
+      ...base,
+      IDENTITY_HEADERS: 'Remote-User=sub,X-Roles=realm_access.roles',
+    })
+    expect(identityHeaders.slice(5)).toEqual([
+      { name: 'Remote-User', claim: 'sub' },
+      { name: 'X-Roles', claim: 'realm_access.roles' },
+    ])
+  })
+
+  test('flags are true and false in any case', () => {
+    expect(loadConfig({ ...base, PASS_ACCESS_TOKEN: 'TRUE' }).settings.PASS_ACCESS_TOKEN).toBe(true)
+    expect(loadConfig({ ...base, PASS_ACCESS_TOKEN: 'False' }).settings.PASS_ACCESS_TOKEN).toBe(
+      false,
+    )
+  })
+
+  test.for<[string, Environment]>([
+    [
+      'http on this machine',
+      { PROTECTED_HOSTS: 'http://app.localhost:8080,http://127.0.0.1:8080' },
+    ],
+    [
+      'http where it is allowed',
+      { PROTECTED_HOSTS: 'http://app.test', ALLOW_INSECURE_HTTP: 'true' },
+    ],
+    ['a provider on this machine', { OIDC_ISSUER_URL: 'http://localhost:9000' }],
+    ['an issuer with a path', { OIDC_ISSUER_URL: 'https://id.example.com/realms/a' }],
+    ['no client secret', { OIDC_CLIENT_SECRET: '' }],
+    ['a public client', { OIDC_CLIENT_SECRET: '', OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'none' }],
+    ['no idle time', { SESSION_IDLE_TIMEOUT: '0' }],
+    ['the shortest idle time', { SESSION_IDLE_TIMEOUT: '60' }],
+    ['any port', { PORT: '0', INTERNAL_PORT: '65535' }],
+    ['a deep base path', { BASE_PATH: '/account/sign-in' }],
+    ['users by name', { ALLOW_ANY_USER: '', ALLOWED_EMAILS: 'alice@example.com' }],
+    ['users by domain', { ALLOW_ANY_USER: '', ALLOWED_EMAIL_DOMAINS: 'example.com' }],
+    ['users by group', { ALLOW_ANY_USER: 'false', ALLOWED_GROUPS: 'admins' }],
+    ['Redis switched off', { REDIS_ENABLED: 'false' }],
+    ['what belongs to other software', { PATH: '/bin', NODE_ENV: 'production', VESTIBULE: 'x' }],
+  ])('%s is taken', ([, changes], { expect }) => {
+    expect(problemsWith(changes)).toEqual([])
+  })
+})
+
+describe('a bad value', () => {
+  const rows: readonly (readonly [name: string, values: readonly string[], remedy: RegExp])[] = [
+    [
+      'PUBLIC_URL',
+      [
+        'auth.example.com',
+        'https://auth.example.com/path',
+        'https://auth.example.com?x',
+        'ftp://x',
+        'https://u:p@x',
+        'https://',
+      ],
+      /origin such as https:\/\/auth\.example\.com; a path goes into BASE_PATH/,
+    ],
+    [
+      'BASE_PATH',
+      ['oauth2', '/', '/OAuth2', '/a/', '/a//b', '/a b', '/ä', '/..', '/a?b', '/%61'],
+      /lower-case path such as \/oauth2/,
+    ],
+    [
+      'PROTECTED_HOSTS',
+      [
+        'https://app.example.com/',
+        'app.*.com',
+        '*',
+        'ä.example',
+        'user@app.example.com',
+        '[::1]',
+        'app.example.com:99999',
+      ],
+      /of the form app\.example\.com, \*\.example\.com or http:\/\/app\.localhost:8080/,
+    ],
+    ['PROTECTED_HOSTS', ['http://app.example.com'], /use https, or set ALLOW_INSECURE_HTTP=true/],
+    ['PROTECTED_HOSTS', ['', ',', ' '], /is empty\. Name the hosts to protect/],
+    [
+      'TRUSTED_PROXIES',
+      ['localhost', '10.0.0.0/33', '10.0.0.0/8;::1'],
+      /write 10\.0\.0\.0\/8 or a single address/,
+    ],
+    ['ALIAS_HEADERS', ['allow', 'REJECT'], /"reject"\|"ignore"/],
+    [
+      'PUBLIC_PATHS',
+      ['public/**', '/public*', '/a/**/b/**', '/a?b'],
+      /path pattern starts with|whole segments|may occur once/,
+    ],
+    [
+      'IDENTITY_HEADERS',
+      ['Remote-User', 'Remote User=sub', '=sub', 'Remote-User=', 'Remote_User=sub', 'X:Y=sub'],
+      /of the form Remote-User=sub/,
+    ],
+    [
+      'IDENTITY_HEADERS',
+      [
+        'Cookie=sub',
+        'authorization=sub',
+        'Content-Length=sub',
+        'Location=sub',
+        'X-Forwarded-Host=sub',
+        'X-Auth-Request-User=email',
+        'Set-Cookie=sub',
+        'Host=sub',
+      ],
+      /a header name that is free to use/,
+    ],
+    [
+      'IDENTITY_HEADERS_MAX_BYTES',
+      ['0', '255', '32769', '8k', '-1', '1e3', '8192.5'],
+      /between 256 and 32768|whole number/,
+    ],
+    [
+      'OIDC_ISSUER_URL',
+      ['', undefined as never],
+      /is missing\. The issuer, exactly as the provider writes it/,
+    ],
+    [
+      'OIDC_ISSUER_URL',
+      ['id.example.com', 'https://id.example.com/?a=b', 'https://id.example.com/#a', 'ldap://id'],
+      /URL such as https:\/\/id\.example\.com/,
+    ],
+    ['OIDC_ISSUER_URL', ['http://id.example.com'], /use https, or set ALLOW_INSECURE_HTTP=true/],
+    ['OIDC_CLIENT_ID', ['', undefined as never], /is missing\. Client id at the provider/],
+    ['OIDC_SCOPES', ['profile email', 'openids', 'OpenID'], /does not contain openid/],
+    [
+      'OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
+      ['private_key_jwt', 'basic'],
+      /`client_secret_basic`, `client_secret_post` or `none`/,
+    ],
+    ['OIDC_USERINFO', ['true', 'sometimes'], /"auto"\|"always"\|"never"/],
+    ['OIDC_CA_FILE', ['/nowhere/ca.pem'], /name a readable PEM file/],
+    [
+      'SESSION_ENCRYPTION_KEY',
+      ['short', '0'.repeat(64), 'a b c'],
+      /make one with: openssl rand -base64 32/,
+    ],
+    [
+      'SESSION_MAX_AGE',
+      ['59', '31536001', '1d', '', ' 60'].filter(Boolean),
+      /between 60 and 31536000|whole number/,
+    ],
+    ['SESSION_IDLE_TIMEOUT', ['1', '59', '-1', '31536001', 'off'], /60 or more; 0 = off/],
+    ['SIGN_IN_CONCURRENCY', ['0', '10001', 'many'], /between 1 and 10000|whole number/],
+    [
+      'COOKIE_NAME',
+      ['__Host-x', 'a b', 'a=b', 'ä', 'x'.repeat(41), 'a;b'],
+      /not a plain cookie name/,
+    ],
+    [
+      'COOKIE_DOMAIN',
+      ['.example.com', 'Example.com', 'example.com:443', 'https://example.com', 'a..b'],
+      /domain such as example\.com/,
+    ],
+    ['COOKIE_SAMESITE', ['Lax', 'off'], /"lax"\|"strict"\|"none"/],
+    ['PORT', ['65536', '-1', 'http', '4180 '], /between 0 and 65535|whole number/],
+    ['INTERNAL_PORT', ['65536', '0x10'], /between 0 and 65535|whole number/],
+    ['DRAIN_SECONDS', ['301', 'soon'], /between 0 and 300|whole number/],
+    ['LOG_LEVEL', ['verbose', 'INFO'], /Least level that is logged/],
+    ['REDIS_ENABLED', ['true'], /remove it and run one replica/],
+    ...[
+      'ALLOW_INSECURE_HTTP',
+      'PASS_ACCESS_TOKEN',
+      'PASS_AUTHORIZATION',
+      'OIDC_TRUST_EMAIL',
+      'DISABLE_REPLAY_DETECTION',
+    ].map((name) => [name, ['yes', '1', 'on', ' true'], /neither true nor false/] as const),
+  ]
+  const single = rows.flatMap(([name, values, remedy]) =>
+    values.map((value) => [name, value, remedy] as const),
+  )
+
+  test.for(single)('%s=%s is one problem with a remedy', ([name, value, remedy], { expect }) => {
+    const problems = problemsWith({ [name]: value })
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(new RegExp(`^${name}: `))
+    expect(problems[0]).toMatch(remedy)
+    expect(problems[0]).not.toContain(SECRET)
+  })
+
+  test('every setting is tried here, free texts aside', () => {
+    const free = [
+      'OIDC_CLIENT_SECRET',
+      'OIDC_GROUPS_CLAIM',
+      'HOST',
+      'VESTIBULE_CONFIG',
+      'ALLOWED_EMAILS',
+      'ALLOWED_EMAIL_DOMAINS',
+      'ALLOWED_GROUPS',
+      'ALLOW_ANY_USER',
+    ]
+    const tried = new Set([...rows.map(([name]) => name), ...free])
+    expect(Object.keys(schema.shape).filter((name) => !tried.has(name))).toEqual([])
+  })
+
+  test('all of them together are all told, each once', () => {
+    const first = new Map(single.toReversed().map(([name, value]) => [name, value]))
+    const problems = problemsOf({ ...Object.fromEntries(first), OIDC_CLIENT_SECRET: SECRET })
+    for (const name of first.keys()) {
+      expect(
+        problems.filter((problem) => problem.startsWith(`${name}: `)),
+        name,
+      ).toHaveLength(1)
+    }
+    expect(problems.some((problem) => problem.startsWith('Nobody may enter'))).toBe(true)
+  })
+
+  test('the message is a list of the problems', () => {
+    const problems = problemsWith({ PORT: 'x', LOG_LEVEL: 'y' })
+    expect(problems).toHaveLength(2)
+    expect(new ConfigError(problems).message).toBe(
+      `the configuration cannot be used:\n  - ${problems[0]}\n  - ${problems[1]}`,
+    )
+  })
+
+  test('nothing at all is told as what is missing', () => {
+    expect(problemsOf({}).map((problem) => problem.split(/[:.]/)[0])).toEqual([
+      'OIDC_ISSUER_URL',
+      'OIDC_CLIENT_ID',
+      'PROTECTED_HOSTS',
+      'Nobody may enter',
+    ])
+  })
+
+  test('whatever a setting holds, the outcome is a configuration or problems that hold no secret', () => {
+    const names = Object.keys(schema.shape).filter((name) => !/FILE|CONFIG|_KEY|SECRET/.test(name))
+    fc.assert(
+      fc.property(fc.constantFrom(...names), anyText, (name, value) => {
+        for (const problem of problemsWith({ [name]: value })) expect(problem).not.toContain(SECRET)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('settings that do not go together', () => {
+  test.for<[string, Environment, string, RegExp]>([
+    [
+      'a cookie domain that does not cover the public address',
+      { PUBLIC_URL: 'https://auth.other.test', COOKIE_DOMAIN: 'example.com' },
+      'COOKIE_DOMAIN',
+      /does not cover PUBLIC_URL \(auth\.other\.test\)/,
+    ],
+    [
+      'a cookie domain that is only the end of a word',
+      { PUBLIC_URL: 'https://badexample.com', COOKIE_DOMAIN: 'example.com' },
+      'COOKIE_DOMAIN',
+      /does not cover/,
+    ],
+    [
+      'a host that never gets the cookie',
+      { PUBLIC_URL: 'https://auth.example.com' },
+      'PROTECTED_HOSTS',
+      /would never get the session cookie.*set COOKIE_DOMAIN/,
+    ],
+    [
+      'a wildcard beside a public address without a domain',
+      { PUBLIC_URL: 'https://example.com', PROTECTED_HOSTS: '*.example.com' },
+      'PROTECTED_HOSTS',
+      /would never get the session cookie/,
+    ],
+    [
+      'another port of the same host',
+      { PUBLIC_URL: 'https://app.example.com', PROTECTED_HOSTS: 'app.example.com:8443' },
+      'PROTECTED_HOSTS',
+      /would never get the session cookie/,
+    ],
+    [
+      'an http host beside an https address',
+      {
+        PUBLIC_URL: 'https://auth.app.localhost',
+        COOKIE_DOMAIN: 'app.localhost',
+        PROTECTED_HOSTS: 'http://app.localhost',
+      },
+      'PROTECTED_HOSTS',
+      /is an http host and PUBLIC_URL is not/,
+    ],
+    [
+      'SameSite=None over http',
+      { PROTECTED_HOSTS: 'http://app.localhost', COOKIE_SAMESITE: 'none' },
+      'COOKIE_SAMESITE',
+      /none needs https/,
+    ],
+    [
+      'a method that needs a secret',
+      { OIDC_CLIENT_SECRET: '', OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'client_secret_post' },
+      'OIDC_CLIENT_SECRET',
+      /is missing, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD is client_secret_post/,
+    ],
+    [
+      'everybody and somebody',
+      { ALLOWED_GROUPS: 'admins' },
+      'ALLOW_ANY_USER',
+      /names users too: remove one of them/,
+    ],
+    ['nobody', { ALLOW_ANY_USER: 'false' }, 'Nobody may enter', /or set ALLOW_ANY_USER=true/],
+    [
+      'nobody but public paths',
+      { ALLOW_ANY_USER: '', PUBLIC_PATHS: '/public/**' },
+      'Nobody may enter',
+      /set ALLOWED_EMAILS/,
+    ],
+    [
+      'an address that is none',
+      { ALLOW_ANY_USER: '', ALLOWED_EMAILS: 'alice@example.com,example.com' },
+      'ALLOWED_…',
+      /example\.com is not an e-mail address or domain/,
+    ],
+    [
+      'a domain with its at sign',
+      { ALLOW_ANY_USER: '', ALLOWED_EMAIL_DOMAINS: '@example.com' },
+      'ALLOWED_…',
+      /@example\.com is not an e-mail address or domain/,
+    ],
+    [
+      'a domain with a star',
+      { ALLOW_ANY_USER: '', ALLOWED_EMAIL_DOMAINS: '*.example.com' },
+      'ALLOWED_…',
+      /\*\.example\.com is not an e-mail address or domain/,
+    ],
+  ])('%s', ([, changes, name, remedy], { expect }) => {
+    const problems = problemsWith(changes)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]?.startsWith(name)).toBe(true)
+    expect(problems[0]).toMatch(remedy)
+  })
+
+  test('a public address over http is for this machine, or for somebody who says so', () => {
+    const plain = { PUBLIC_URL: 'http://app.test', PROTECTED_HOSTS: 'http://app.test' }
+    const remedy =
+      'PUBLIC_URL: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true'
+    expect(problemsWith(plain)).toContain(remedy)
+    expect(problemsWith({ ...plain, ALLOW_INSECURE_HTTP: 'true' })).toEqual([])
+  })
+
+  test('hosts below the cookie domain and the public address itself go together', () => {
+    const problems = problemsWith({
+      PUBLIC_URL: 'https://auth.example.com',
+      COOKIE_DOMAIN: 'example.com',
+      PROTECTED_HOSTS: 'app.example.com,*.apps.example.com,auth.example.com,example.com:8443',
+    })
+    expect(problems).toEqual([])
+  })
+})
+
+describe('secrets from files', () => {
+  const key = randomBytes(32)
+
+  test('a file holds the secret, its last line end aside', async () => {
+    const path = await write(`${SECRET}\n`)
+    const { settings } = loadConfig({
+      ...base,
+      OIDC_CLIENT_SECRET: undefined,
+      OIDC_CLIENT_SECRET_FILE: path,
+    })
+    expect(settings.OIDC_CLIENT_SECRET).toBe(SECRET)
+  })
+
+  test('a key file is remembered, to be read again', async () => {
+    const path = await write(`${key.toString('base64')}\n${randomBytes(32).toString('hex')}\n`)
+    const config = loadConfig({ ...base, SESSION_ENCRYPTION_KEY_FILE: path })
+    expect(config.keyFile).toBe(path)
+    expect(config.keys).toHaveLength(2)
+    expect(config.keys?.[0]?.equals(key)).toBe(true)
+  })
+
+  test('a key that is given by itself is not looked for in a file', () => {
+    const config = loadConfig({ ...base, SESSION_ENCRYPTION_KEY: key.toString('hex') })
+    expect(config.keyFile).toBeUndefined()
+    expect(config.keys?.[0]?.equals(key)).toBe(true)
+  })
+
+  test('both at once is a problem that shows neither', async () => {
+    const path = await write('the-other-secret')
+    const [problem, ...others] = problemsWith({ OIDC_CLIENT_SECRET_FILE: path })
+    expect(others).toEqual([])
+    expect(problem).toContain('OIDC_CLIENT_SECRET and OIDC_CLIENT_SECRET_FILE are both set')
+    expect(problem).not.toContain('the-other-secret')
+    expect(problem).not.toContain(SECRET)
+  })
+
+  test('a file that is not there or holds nothing is named', async () => {
+    const missing = problemsWith({ SESSION_ENCRYPTION_KEY_FILE: join(folder, 'nowhere') })
+    expect(missing).toHaveLength(1)
+    expect(missing[0]).toMatch(/^SESSION_ENCRYPTION_KEY_FILE: .*nowhere cannot be read \(ENOENT\)/)
+    const path = await write(' \n')
+    const empty = problemsWith({ OIDC_CLIENT_SECRET: '', OIDC_CLIENT_SECRET_FILE: path })
+    expect(empty).toEqual([`OIDC_CLIENT_SECRET_FILE: ${path} is empty`])
+  })
+
+  test('a bad key in a file is told by its position alone', async () => {
+    const path = await write(`${key.toString('base64')},weak-key-material`)
+    const problems = problemsWith({ SESSION_ENCRYPTION_KEY_FILE: path })
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain('SESSION_ENCRYPTION_KEY: key 2')
+    expect(problems[0]).not.toContain('weak-key')
+  })
+
+  test('only secrets come from files', async () => {
+    const path = await write('5000')
+    expect(loadConfig({ ...base, PORT_FILE: path }).settings.PORT).toBe(4180)
+  })
+})
+
+describe('the rules file', () => {
+  const sites = createSites(loadConfig(base).hosts)
+  const accessOf = (environment: Environment, path: string, method = 'GET') =>
+    createAccessFinder(loadConfig(environment).rules)(
+      parseForwardedRequest(
+        rawRequest(forwarded({ 'X-Forwarded-Uri': path, 'X-Forwarded-Method': method })),
+        sites,
+      ),
+    )
+  const person = (groups: readonly string[], email?: string) => ({
+    issuer: 'https://id.example.com',
+    subject: 'u1',
+    groups,
+    claims: {},
+    ...(email !== undefined && { email }),
+  })
+
+  test('its rules come first, then public paths, then everybody who is named', async () => {
+    const environment = await withFile(
+      `rules:
+  - { paths: [/public/secret/**], access: deny }
+  - { paths: [/api/**], methods: [GET], access: signed-in, groups: [readers], preflight: pass }
+  - { paths: [/team/**], access: signed-in, emails: [Alice@Example.com], emailDomains: [Corp.example] }
+`,
+      { PUBLIC_PATHS: '/public/**', ALLOWED_GROUPS: 'admins' },
+    )
+    expect(accessOf(environment, '/public/a').kind).toBe('public')
+    expect(accessOf(environment, '/public/secret/a').kind).toBe('deny')
+    const api = accessOf(environment, '/api/a')
+    expect(api.passesPreflight).toBe(true)
+    expect(api.permits(person(['readers']))).toBe(true)
+    expect(api.permits(person(['admins']))).toBe(false)
+    expect(accessOf(environment, '/api/a', 'HEAD').permits(person(['readers']))).toBe(true)
+    expect(accessOf(environment, '/api/a', 'POST').permits(person(['readers']))).toBe(false)
+    expect(accessOf(environment, '/team/a').permits(person([], 'alice@example.com'))).toBe(true)
+    expect(accessOf(environment, '/team/a').permits(person([], 'bob@corp.example'))).toBe(true)
+    expect(accessOf(environment, '/').permits(person(['admins']))).toBe(true)
+    expect(accessOf(environment, '/').permits(person(['readers']))).toBe(false)
+  })
+
+  test('a rule for HEAD is a rule for GET, whatever else it names', async () => {
+    const environment = await withFile(
+      'rules: [{ methods: [HEAD], access: signed-in, emailDomains: [example.com] }]',
+    )
+    expect(accessOf(environment, '/', 'GET').permits(person([], 'a@example.com'))).toBe(true)
+    expect(accessOf(environment, '/', 'HEAD').permits(person([], 'a@example.com'))).toBe(true)
+    expect(accessOf(environment, '/', 'POST').kind).toBe('deny')
+  })
+
+  test('rules alone are enough, and what they do not name is denied', async () => {
+    const environment = await withFile('rules: [{ paths: [/a], access: signed-in }]')
+    expect(accessOf(environment, '/a').kind).toBe('signed-in')
+    expect(accessOf(environment, '/b').kind).toBe('deny')
+  })
+
+  test('its lists count where the environment has none; the environment wins over them', async () => {
+    const yaml = `protectedHosts: [a.test, b.test]
+publicPaths: [/open/**]
+allowedEmails: [alice@example.com]
+allowedEmailDomains: [example.com]
+allowedGroups: [admins]
+trustedProxies: [192.0.2.0/24]
+`
+    const fromFile = loadConfig(await withFile(yaml, { PROTECTED_HOSTS: '' }))
+    expect(fromFile.settings).toMatchObject({
+      PROTECTED_HOSTS: ['a.test', 'b.test'],
+      PUBLIC_PATHS: ['/open/**'],
+      ALLOWED_EMAILS: ['alice@example.com'],
+      ALLOWED_EMAIL_DOMAINS: ['example.com'],
+      ALLOWED_GROUPS: ['admins'],
+      TRUSTED_PROXIES: ['192.0.2.0/24'],
+    })
+    const given = {
+      PROTECTED_HOSTS: 'c.test',
+      PUBLIC_PATHS: '/x',
+      ALLOWED_EMAILS: 'bob@example.com',
+      ALLOWED_EMAIL_DOMAINS: 'b.test',
+      ALLOWED_GROUPS: 'ops',
+      TRUSTED_PROXIES: '::1',
+    }
+    const { settings } = loadConfig(await withFile(yaml, given))
+    for (const [name, value] of Object.entries(given)) {
+      expect(settings[name as keyof typeof given], name).toEqual([value])
+    }
+  })
+
+  test('an entry of a list is one entry, also with a comma in it', async () => {
+    const { settings } = loadConfig(await withFile('allowedGroups: ["CN=admins,OU=staff"]'))
+    expect(settings.ALLOWED_GROUPS).toEqual(['CN=admins,OU=staff'])
+  })
+
+  test('an empty file is a file without rules', async () => {
+    const given = { ALLOWED_GROUPS: 'admins' }
+    expect(problemsOf(await withFile('', given))).toEqual([])
+    expect(problemsOf(await withFile('# nothing yet\n', given))).toEqual([])
+  })
+
+  test.for([
+    ['an unknown key', 'rulez: []', /the file: Unrecognized key: "rulez"/],
+    [
+      'an unknown key of a rule',
+      'rules: [{ access: deny, path: /a }]',
+      /rules\.0: Unrecognized key: "path"/,
+    ],
+    ['a setting that belongs to the environment', 'PORT: 1', /Unrecognized key: "PORT"/],
+    ['a rule without access', 'rules: [{ paths: [/a] }]', /rules\.0\.access/],
+    ['an unknown access', 'rules: [{ access: allow }]', /rules\.0\.access/],
+    ['a path that is no list', 'rules: [{ access: deny, paths: /a }]', /rules\.0\.paths/],
+    ['an empty name', 'allowedGroups: [""]', /allowedGroups\.0/],
+    ['a number for a name', 'allowedGroups: [7]', /allowedGroups\.0/],
+    ['another preflight', 'rules: [{ access: deny, preflight: allow }]', /rules\.0\.preflight/],
+    ['rules that are no list', 'rules: { access: deny }', /rules/],
+    ['a text', 'just text', /the file/],
+    ['no YAML', 'rules: [', /not YAML/],
+    ['a key twice', 'rules: []\nrules: []', /not YAML/],
+  ] as const)('%s is one problem', async ([, yaml, reason], { expect }) => {
+    const problems = problemsOf(await withFile(yaml, { ALLOWED_GROUPS: 'admins' }))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/^VESTIBULE_CONFIG: /)
+    expect(problems[0]).toMatch(reason)
+  })
+
+  test.for([
+    ['a bad pattern', '{ access: deny, paths: [a] }', /rules\.0\.paths: a: .*starts with \//],
+    [
+      'a bad host',
+      '{ access: deny, hosts: ["https://a/b"] }',
+      /rules\.0\.hosts: https:\/\/a\/b is not a host/,
+    ],
+    [
+      'a method in small letters',
+      '{ access: deny, methods: [get] }',
+      /rules\.0\.methods: write methods in capitals/,
+    ],
+    [
+      'users of a public rule',
+      '{ access: public, groups: [a] }',
+      /rules\.0: .*belong to access: signed-in/,
+    ],
+    [
+      'users of a deny rule',
+      '{ access: deny, emails: [a@b.test] }',
+      /rules\.0: .*belong to access: signed-in/,
+    ],
+    [
+      'an address that is none',
+      '{ access: signed-in, emails: [alice] }',
+      /rules\.0: alice is not an e-mail address/,
+    ],
+  ] as const)('%s is one problem of its rule', async ([, rule, reason], { expect }) => {
+    const problems = problemsOf(await withFile(`rules: [${rule}]`))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(reason)
+  })
+
+  test('an empty list of users is a problem of its rule, and never lets everybody in', async () => {
+    for (const name of ['groups', 'emails', 'emailDomains']) {
+      const problems = problemsOf(await withFile(`rules: [{ access: signed-in, ${name}: [] }]`))
+      expect(problems, name).toEqual([expect.stringContaining(`rules.0.${name}`)])
+    }
+  })
+
+  test('an empty list of conditions is a problem of its rule, which could never match', async () => {
+    for (const name of ['paths', 'hosts', 'methods']) {
+      const problems = problemsOf(await withFile(`rules: [{ access: deny, ${name}: [] }]`))
+      expect(problems, name).toEqual([expect.stringContaining(`rules.0.${name}`)])
+    }
+  })
+
+  test('a file that cannot be read is named', () => {
+    const problems = problemsWith({ VESTIBULE_CONFIG: join(folder, 'nowhere.yaml') })
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/^VESTIBULE_CONFIG: .*nowhere\.yaml cannot be read \(ENOENT\)/)
+  })
+
+  test('problems of the file and of the environment are told together', async () => {
+    const environment = await withFile('rules: [{ access: deny, paths: [a] }]', { PORT: 'x' })
+    expect(problemsOf(environment).map((problem) => problem.split(':')[0])).toEqual([
+      'PORT',
+      'rules.0.paths',
+    ])
+  })
+})

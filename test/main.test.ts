@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningProcess, startProcess } from './support/process.ts'
+
+const SECRET = 'the-client-secret-nobody-prints'
+const KEY = randomBytes(32).toString('base64')
+const CONFIGURATION = {
+  HOST: '127.0.0.1',
+  PORT: '0',
+  INTERNAL_PORT: '0',
+  DRAIN_SECONDS: '0',
+  PROTECTED_HOSTS: 'app.example.com,*.apps.example.com',
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: 'http://127.0.0.1:9',
+  OIDC_CLIENT_ID: 'vestibule',
+  OIDC_CLIENT_SECRET: SECRET,
+  SESSION_ENCRYPTION_KEY: KEY,
+}
+
+const start = (args: readonly string[], changes: Readonly<Record<string, string>> = {}) =>
+  startProcess(process.execPath, ['src/main.ts', ...args], {
+    env: { PATH: process.env['PATH'] ?? '', ...CONFIGURATION, ...changes },
+  })
+
+const run = async (...how: Parameters<typeof start>) => {
+  const running = start(...how)
+  const timer = setTimeout(() => running.child.kill('SIGKILL'), 15_000)
+  const code = await running.exited.finally(() => clearTimeout(timer))
+  return { code, lines: running.output().trimEnd().split('\n') }
+}
+
+describe.concurrent('the command line', { timeout: 20_000 }, () => {
+  test('check-config prints every setting, and of secrets only that they are there', async ({
+    expect,
+  }) => {
+    const { code, lines } = await run(['check-config'], { COOKIE_DOMAIN: 'example.com' })
+    expect(code).toBe(0)
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'PROTECTED_HOSTS=app.example.com,*.apps.example.com',
+        'COOKIE_DOMAIN=example.com',
+        'PUBLIC_URL=',
+        'PASS_ACCESS_TOKEN=false',
+        'SESSION_MAX_AGE=86400',
+        'OIDC_CLIENT_SECRET=***',
+        'SESSION_ENCRYPTION_KEY=***',
+        '# 1 rules, the first that matches decides',
+      ]),
+    )
+    expect(lines.join('\n')).not.toContain(SECRET)
+    expect(lines.join('\n')).not.toContain(KEY)
+  })
+
+  test.for([[['check-config']], [[]]] as const)(
+    'vestibule %j with a bad configuration ends with one clear message',
+    async ([args], { expect }) => {
+      const { code, lines } = await run(args, { PORT: 'x', PROTECTED_HOSTS: '' })
+      expect(code).toBe(1)
+      expect(lines).toHaveLength(3)
+      expect(lines[0]).toBe('vestibule: the configuration cannot be used:')
+      expect(lines[1]).toMatch(/^ {2}- PORT: is not a whole number\. /)
+      expect(lines[2]).toMatch(/^ {2}- PROTECTED_HOSTS: is empty\. Name the hosts to protect/)
+    },
+  )
+
+  test.for(['sevre', '__proto__'])(
+    'a command that there is none of names those there are: %j',
+    async (name, { expect }) => {
+      const { code, lines } = await run([name])
+      expect(code).toBe(2)
+      expect(lines).toEqual([
+        `vestibule: no command ${name}; there are serve, check-config, healthcheck`,
+      ])
+    },
+  )
+
+  test('a port that is taken ends the start with one line', async ({ expect }) => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    const { code, lines } = await run(['serve'], { INTERNAL_PORT: String(port) }).finally(() =>
+      taken.close(),
+    )
+    expect(code).toBe(1)
+    const told = lines.filter((line) => line.startsWith('vestibule: '))
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain(`EADDRINUSE`)
+    expect(lines.join('\n')).not.toMatch(/\n\s+at /)
+  })
+
+  test('healthcheck fails where nobody is', async ({ expect }) => {
+    expect((await run(['healthcheck'], { INTERNAL_PORT: '9' })).code).toBe(1)
+  })
+})
+
+describe('the service', { timeout: 20_000 }, () => {
+  let running: RunningProcess
+  beforeAll(() => {
+    running = start([])
+  })
+  afterAll(() => running.stop('SIGKILL'))
+
+  const entries = () =>
+    running
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const untilLogged = async (event: string): Promise<Record<string, unknown>> => {
+    for (const end = performance.now() + 15_000; performance.now() < end; await pause(10)) {
+      const entry = entries().find((each) => each['event'] === event)
+      if (entry) return entry
+    }
+    throw new Error(`no ${event} in:\n${running.output()}`)
+  }
+
+  test('it starts without its provider, answers, and goes when it is told to', async () => {
+    const listening = await untilLogged('listening')
+    const internal = `http://127.0.0.1:${String(listening['internal_port'])}`
+    const open = `http://127.0.0.1:${String(listening['port'])}`
+    expect((await fetch(`${internal}/livez`)).status).toBe(200)
+    expect((await fetch(`${open}/healthz`)).status).toBe(200)
+    expect((await fetch(`${open}/auth`)).status).toBe(404)
+    expect((await fetch(`${internal}/auth`)).status).toBe(400)
+
+    const ready = await run(['healthcheck'], { INTERNAL_PORT: String(listening['internal_port']) })
+    expect(ready.code).toBe(0)
+
+    expect(await running.stop('SIGTERM')).toBe(0)
+    expect(entries().map(({ event }) => event)).toEqual(
+      expect.arrayContaining(['listening', 'stopping', 'stopped']),
+    )
+    expect(running.output()).not.toContain(SECRET)
+    expect(running.output()).not.toContain(KEY)
+    expect(entries().every((entry) => typeof entry['message'] === 'string')).toBe(true)
+  })
+})

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { answer, json, plain, redirect, settingCookies } from '../../src/routes/answers.ts'
+
+const COMMON = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  vary: 'Cookie, Authorization',
+}
+
+test('no answer may be stored, guessed at or shared', () => {
+  const answers = [
+    plain(404, 'not found\n'),
+    plain(413),
+    json(401, { error: 'login_required' }, 'request-1'),
+    redirect(302, 'https://app.example.com/'),
+    answer(200, 'x', []),
+  ]
+  for (const { headers } of answers) expect(Object.fromEntries(headers)).toMatchObject(COMMON)
+})
+
+test('JSON carries its request id and its further headers', async () => {
+  const refusal = json(401, { error: 'x', none: undefined }, 'request-1', [
+    ['WWW-Authenticate', 'Bearer realm="app.example.com"'],
+  ])
+  expect(refusal.status).toBe(401)
+  expect(await refusal.json()).toEqual({ error: 'x' })
+  expect(refusal.headers.get('Content-Type')).toBe('application/json')
+  expect(refusal.headers.get('X-Request-Id')).toBe('request-1')
+  expect(refusal.headers.get('WWW-Authenticate')).toBe('Bearer realm="app.example.com"')
+})
+
+test('a redirect has no body, an absolute address and every cookie', async () => {
+  const leading = redirect(303, 'https://app.example.com/a?b', settingCookies('a=1', 'b=2'))
+  expect(leading.status).toBe(303)
+  expect(await leading.text()).toBe('')
+  expect(leading.headers.get('Location')).toBe('https://app.example.com/a?b')
+  expect(leading.headers.get('Referrer-Policy')).toBe('same-origin')
+  expect(leading.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+})
+
+test('a later header replaces an earlier one, cookies aside', () => {
+  const { headers } = answer(200, null, [
+    ['Cache-Control', 'no-cache, no-store'],
+    ['Set-Cookie', 'a=1'],
+    ['Set-Cookie', 'a=2'],
+  ])
+  expect(headers.get('Cache-Control')).toBe('no-cache, no-store')
+  expect(headers.getSetCookie()).toEqual(['a=1', 'a=2'])
+})

@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+const start = () => {
+  let sessions = 0
+  let isDiscovered = false
+  const metrics = createMetrics({
+    openedSessions: () => sessions,
+    isProviderDiscovered: () => isDiscovered,
+  })
+  return {
+    metrics,
+    observe: (count: number, discovered: boolean) => {
+      sessions = count
+      isDiscovered = discovered
+    },
+    /** The values of one metric as they are written out, by their labels. */
+    read: async (name: string): Promise<Record<string, number>> => {
+      const text = await metrics.registry.metrics()
+      const lines = text
+        .split('\n')
+        .filter((line) => new RegExp(`^vestibule_${name}[ {]`).test(line))
+      return Object.fromEntries(
+        lines.map((line) => {
+          const at = line.lastIndexOf(' ')
+          return [line.slice(`vestibule_${name}`.length, at), Number(line.slice(at + 1))]
+        }),
+      )
+    },
+  }
+}
+
+describe('the counts of checks', () => {
+  test('each outcome and source is counted by itself', async () => {
+    const { metrics, read } = start()
+    expect(await read('checks_total')).toEqual({})
+    metrics.check('allow', 'memory', 0.0001)
+    metrics.check('allow', 'memory', 0.0001)
+    metrics.check('allow', 'store', 0.002)
+    metrics.check('refused', 'none', 0.00001)
+    expect(await read('checks_total')).toEqual({
+      '{outcome="allow",source="memory"}': 2,
+      '{outcome="allow",source="store"}': 1,
+      '{outcome="refused",source="none"}': 1,
+    })
+  })
+
+  test('look-ups are there from the start', async () => {
+    const { metrics, read } = start()
+    expect(await read('l1_lookups_total')).toEqual({ '{result="hit"}': 0, '{result="miss"}': 0 })
+    metrics.opened('hit')
+    metrics.opened('miss')
+    metrics.opened('hit')
+    expect(await read('l1_lookups_total')).toEqual({ '{result="hit"}': 2, '{result="miss"}': 1 })
+  })
+
+  test('durations add up to a histogram that grows from bucket to bucket', async () => {
+    const { metrics, read } = start()
+    const durations = [0, 0.00005, 0.00006, 0.004, 0.2, 1.5, 7]
+    for (const seconds of durations) metrics.check('allow', 'memory', seconds)
+    const buckets = await read('check_duration_seconds_bucket')
+    expect(buckets).toMatchObject({
+      '{le="0.00005"}': 2,
+      '{le="0.0001"}': 3,
+      '{le="0.0025"}': 3,
+      '{le="0.005"}': 4,
+      '{le="0.25"}': 5,
+      '{le="1.5"}': 6,
+      '{le="+Inf"}': 7,
+    })
+    const counts = Object.values(buckets)
+    expect(counts).toEqual(counts.toSorted((a, b) => a - b))
+    expect(await read('check_duration_seconds_count')).toEqual({ '': 7 })
+    const sum = (await read('check_duration_seconds_sum'))[''] ?? 0
+    expect(sum).toBeCloseTo(8.70411, 5)
+  })
+})
+
+describe('the other counts', () => {
+  test('each event counts under its name, which ends in _total', async () => {
+    const { metrics, read } = start()
+    metrics.signIn('success')
+    metrics.signIn('failure')
+    metrics.signIn('failure')
+    metrics.replayRefused('login')
+    metrics.signOut()
+    metrics.aliasRefused()
+    metrics.foreignHostRefused()
+    metrics.duplicateCookie()
+    metrics.loopStopped()
+    metrics.integrityFailure()
+    expect(await read('sign_ins_total')).toEqual({
+      '{result="success"}': 1,
+      '{result="failure"}': 2,
+    })
+    expect(await read('replays_refused_total')).toEqual({ '{kind="login"}': 1 })
+    for (const name of [
+      'sign_outs',
+      'alias_headers_refused',
+      'foreign_hosts_refused',
+      'duplicate_cookies',
+      'sign_in_loops',
+      'store_integrity_failures',
+    ]) {
+      expect(await read(`${name}_total`), name).toEqual({ '': 1 })
+    }
+  })
+
+  test('gauges are asked when somebody reads', async () => {
+    const { read, observe } = start()
+    expect(await read('l1_sessions')).toEqual({ '': 0 })
+    expect(await read('provider_discovered')).toEqual({ '': 0 })
+    observe(7, true)
+    expect(await read('l1_sessions')).toEqual({ '': 7 })
+    expect(await read('provider_discovered')).toEqual({ '': 1 })
+  })
+
+  test('two services in one process count apart', async () => {
+    const [one, other] = [start(), start()]
+    one.metrics.signOut()
+    expect(await one.read('sign_outs_total')).toEqual({ '': 1 })
+    expect(await other.read('sign_outs_total')).toEqual({ '': 0 })
+  })
+
+  test('every metric has our prefix, a type and a help text', async () => {
+    const { metrics } = start()
+    const lines = (await metrics.registry.metrics()).split('\n').filter((line) => line !== '')
+    const named = lines.filter((line) => !line.startsWith('#'))
+    expect(named.every((line) => line.startsWith('vestibule_'))).toBe(true)
+    const typed = lines.filter((line) => line.startsWith('# TYPE '))
+    expect(lines.filter((line) => line.startsWith('# HELP ')).length).toBe(typed.length)
+    expect(typed).toContain('# TYPE vestibule_check_duration_seconds histogram')
+    expect(typed).toContain('# TYPE vestibule_checks_total counter')
+  })
+})

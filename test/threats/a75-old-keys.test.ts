@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createKeyRing } from '../../src/seal.ts'
+import { expectLogin, expectRefusal } from '../support/refusal.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import {
+  CALLBACK,
+  cookieHeader,
+  expectFailedSignIn,
+  LOGOUT,
+  SESSION_COOKIE,
+  sentAlong,
+  startLogin,
+  untilCallback,
+} from '../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+
+const OLD = randomBytes(32).toString('base64')
+const NEW = randomBytes(32).toString('hex')
+/** The file is read every 5 s, and a session opened a moment ago is served for 5 s more. */
+const REREAD_WITHIN_MS = 7000
+const FORGOTTEN_WITHIN_MS = 7000
+
+let folder: string
+let party: RelyingParty
+let steady: RelyingParty
+
+const fileOf = (name: string): string => join(folder, name)
+
+/** Written beside and moved into place, as secrets are mounted. */
+const writeKeys = async (name: string, text: string): Promise<void> => {
+  await writeFile(`${fileOf(name)}.new`, text)
+  await rename(`${fileOf(name)}.new`, fileOf(name))
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-keys-'))
+  await writeKeys('rotated', OLD)
+  await writeKeys('broken', OLD)
+  party = await startRelyingParty({ SESSION_ENCRYPTION_KEY_FILE: fileOf('rotated') })
+  steady = await startRelyingParty({ SESSION_ENCRYPTION_KEY_FILE: fileOf('broken') })
+}, 20_000)
+afterAll(async () => {
+  await party[Symbol.asyncDispose]()
+  await steady[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const untilLogged = async (vestibule: RunningVestibule, event: string, times: number) => {
+  await expect
+    .poll(() => vestibule.log().filter((line) => line['event'] === event).length, {
+      timeout: REREAD_WITHIN_MS,
+      interval: 100,
+    })
+    .toBe(times)
+}
+
+/** The name of the key that seals now, which travels in clear. */
+const keyInUse = async ({ vestibule }: RelyingParty): Promise<string> => {
+  const state = sentAlong(await startLogin(vestibule.visitor()), 'state')
+  return Buffer.from(state, 'base64url').toString('hex', 1, 9)
+}
+
+const userBehind = async ({ vestibule }: RelyingParty, cookie: string | undefined) => {
+  const visit = await vestibule.check({}, { Cookie: cookie })
+  return visit.status === 200 ? visit.headers['x-auth-request-user'] : visit.status
+}
+
+describe('A75 key rotation while running', () => {
+  test.concurrent('a session lives through a change of order, and dies cleanly with its key', async ({
+    expect,
+  }) => {
+    const old = cookieHeader((await party.attempt('alice')).browser)
+    const waiting = party.vestibule.visitor()
+    const begun = await untilCallback(waiting, '/report')
+
+    const first = await keyInUse(party)
+    await writeKeys('rotated', `${NEW}\n${OLD}\n`)
+    await expect
+      .poll(() => keyInUse(party), { timeout: REREAD_WITHIN_MS, interval: 100 })
+      .not.toBe(first)
+    expect(await userBehind(party, old)).toBe('alice')
+    expect((await waiting.get(begun)).location).toBe(`${APP}/report`)
+    const fresh = cookieHeader((await party.attempt('bob')).browser)
+    expect(await userBehind(party, fresh)).toBe('bob')
+
+    await writeKeys('rotated', NEW)
+    await expect
+      .poll(() => userBehind(party, old), {
+        timeout: REREAD_WITHIN_MS + FORGOTTEN_WITHIN_MS,
+        interval: 200,
+      })
+      .toBe(302)
+    expectLogin(await party.vestibule.check({}, { Cookie: old }), `${APP}/`)
+    const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
+    expectRefusal(await party.vestibule.check({}, { Cookie: old, ...asScript }), 401)
+    const me = await party.vestibule.visitor().get(`${APP}/oauth2/me`, { headers: { Cookie: old } })
+    expect([me.status, me.setCookies]).toEqual([401, []])
+    const out = await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie: old } })
+    expect(out.status).toBe(303)
+
+    expect(await userBehind(party, fresh)).toBe('bob')
+    expect((await party.attempt('alice')).isSignedIn).toBe(true)
+    expect(party.vestibule.output()).not.toContain(OLD)
+    expect(party.vestibule.output()).not.toContain(NEW)
+    expect(party.vestibule.isAlive()).toBe(true)
+  }, 40_000)
+
+  test.concurrent('a file that cannot be used is logged, and changes nothing', async ({
+    expect,
+  }) => {
+    const cookie = cookieHeader((await steady.attempt('alice')).browser)
+    await writeKeys('broken', `${OLD.slice(0, 20)}\n`)
+    await untilLogged(steady.vestibule, 'keys_not_reloaded', 1)
+    await rm(fileOf('broken'))
+    await untilLogged(steady.vestibule, 'keys_not_reloaded', 2)
+    expect(await userBehind(steady, cookie)).toBe('alice')
+    expect((await steady.attempt('bob')).isSignedIn).toBe(true)
+    expect(steady.vestibule.output()).not.toContain(OLD.slice(0, 20))
+    expect(steady.vestibule.isAlive()).toBe(true)
+  }, 40_000)
+})
+
+const jwe = (header: Record<string, unknown>): string => {
+  const encoded = Buffer.from(JSON.stringify(header)).toString('base64url')
+  return `${encoded}..${'A'.repeat(16)}.${'A'.repeat(86)}.${'A'.repeat(22)}`
+}
+
+const ID = 'A'.repeat(43)
+const formats: readonly (readonly [string, string])[] = [
+  ['a later version', `v2.${ID}.${ID}`],
+  ['a much later version', `v10.${ID}.${ID}.${ID}`],
+  ['an earlier version', `v0.${ID}.${ID}`],
+  ['no version', `${ID}.${ID}`],
+  ['a version in capitals', `V1.${ID}.${ID}`],
+  ['a JWE with direct encryption', jwe({ alg: 'dir', enc: 'A256GCM', kid: 'old' })],
+  ['a JWE with A128CBC', jwe({ alg: 'dir', enc: 'A128CBC-HS256', kid: 'old' })],
+  ['a JWE with a path as kid', jwe({ alg: 'dir', enc: 'A256GCM', kid: '../../etc/passwd' })],
+  ['a JWE with a URL as kid', jwe({ alg: 'dir', enc: 'A256GCM', jku: 'https://evil.example/' })],
+  ['a JWE with alg none', jwe({ alg: 'none', enc: 'none' })],
+  ['a JWE inside a JWE', jwe({ alg: 'dir', enc: 'A256GCM', cty: 'JWT', zip: 'DEF' })],
+  ['a JWE with a password', jwe({ alg: 'PBES2-HS256+A128KW', enc: 'A256GCM', p2c: 2 ** 31 })],
+  ['a seed’s base64 JSON', Buffer.from('{"email":"alice@example.com"}').toString('base64')],
+]
+
+describe('A75 older, newer and foreign formats', () => {
+  test.for(formats)('%s is no session, and the cookie stays as it is', async ([, value]) => {
+    const cookie = `${SESSION_COOKIE}=${value}`
+    expectLogin(await steady.vestibule.check({}, { Cookie: cookie }), `${APP}/`, ['evil'])
+    const me = await steady.vestibule
+      .visitor()
+      .get(`${APP}/oauth2/me`, { headers: { Cookie: cookie } })
+    expect([me.status, me.setCookies]).toEqual([401, []])
+    expect(steady.vestibule.isAlive()).toBe(true)
+  })
+
+  test('a session in this format is one', async () => {
+    expect((await steady.attempt()).isSignedIn).toBe(true)
+  })
+
+  test.for<[string, (sealed: Buffer) => void]>([
+    ['a later version', (sealed) => void sealed.writeUInt8(2, 0)],
+    ['version 0', (sealed) => void sealed.writeUInt8(0, 0)],
+    ['a retired key', (sealed) => void randomBytes(8).copy(sealed, 1)],
+    ['a key id of zeros', (sealed) => void sealed.fill(0, 1, 9)],
+    ['a path as key id', (sealed) => void sealed.write('../../x\0', 1, 'latin1')],
+  ])('a state sealed with %s is refused', async ([, change]) => {
+    const browser = steady.vestibule.visitor()
+    const sealed = Buffer.from(sentAlong(await startLogin(browser), 'state'), 'base64url')
+    change(sealed)
+    const query = new URLSearchParams({ code: 'x', state: sealed.toString('base64url') })
+    expectFailedSignIn(await browser.get(`${CALLBACK}?${query.toString()}`))
+  })
+
+  test('each key opens only what it sealed itself, under whichever key id', () => {
+    const [first, second] = [randomBytes(32), randomBytes(32)]
+    const context = { purpose: 'session', name: 'a', realm: 'app.example.com' }
+    const ring = createKeyRing([first, second])
+    const sealed = ring.seal(Buffer.from('text'), context)
+    const ofSecond = createKeyRing([second]).seal(Buffer.from('text'), context)
+    expect(ring.open(sealed, context)?.toString()).toBe('text')
+    expect(ring.open(ofSecond, context)?.toString()).toBe('text')
+    expect(createKeyRing([second]).open(sealed, context)).toBeUndefined()
+
+    ofSecond.copy(sealed, 1, 1, 9)
+    expect(ring.open(sealed, context)).toBeUndefined()
+  })
+})

@@ -1,0 +1,174 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import {
+  BINDING_COOKIE,
+  cookieHeader,
+  LOGIN,
+  LOGOUT,
+  SESSION_COOKIE,
+  startLogin,
+  untilCallback,
+} from '../support/sign-in-steps.ts'
+import { startVestibule } from '../support/vestibule.ts'
+import type { Visit, Visitor } from '../support/visitor.ts'
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty({ SIGN_IN_CONCURRENCY: '1', OIDC_USERINFO: 'always' })
+})
+afterEach(() => party.provider.reset())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const userOf = async (browser: Visitor): Promise<unknown> => {
+  const visit = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
+  return visit.status === 200 ? visit.headers['x-auth-request-user'] : visit.status
+}
+
+const expectNothingCleared = (visit: Visit): void => {
+  expect(visit.setCookies.filter((line) => /Max-Age=0|Expires=/i.test(line))).toEqual([])
+  expect(visit.headers['clear-site-data']).toBeUndefined()
+}
+
+const expectUnavailable = (visit: Visit): void => {
+  expect(visit.status).toBe(503)
+  expect(visit.setCookies).toEqual([])
+  expect(visit.location).toBeUndefined()
+  expect(Number(visit.headers['retry-after'])).toBeGreaterThan(0)
+  expect(visit.headers['cache-control']).toBe('no-store')
+}
+
+const outages: readonly (readonly [string, Endpoint, Behaviour])[] = [
+  ['the token endpoint is down', 'token', faults.down],
+  ['the token endpoint answers 500', 'token', faults.serverError],
+  ['the token endpoint answers 503', 'token', faults.unavailable],
+  ['the token endpoint answers 429', 'token', faults.tooManyRequests],
+  ['UserInfo is down', 'userinfo', faults.down],
+  ['UserInfo answers 500', 'userinfo', faults.serverError],
+]
+
+// What a failing store does to a check belongs to the shared store; the memory store cannot fail on a read.
+describe('A79 cookies cleared by an error', () => {
+  test.for(outages)(
+    'a sign-in that fails because %s clears nothing',
+    async ([, endpoint, fault]) => {
+      const { browser } = await party.attempt('alice')
+      const url = await untilCallback(browser)
+      const before = cookieHeader(browser)
+      party.provider.set(endpoint, fault)
+      expectUnavailable(await browser.get(url))
+      expect(cookieHeader(browser)).toBe(before)
+      expect(await userOf(browser)).toBe('alice')
+    },
+  )
+
+  test.for<[string, Behaviour]>([
+    ['HTML', faults.html],
+    ['half a JSON', faults.truncatedJson],
+    ['an empty object', faults.emptyObject],
+    ['invalid_grant', faults.invalidGrant],
+  ])('a token endpoint that answers with %s clears nothing', async ([, fault]) => {
+    const { browser } = await party.attempt('alice')
+    const url = await untilCallback(browser)
+    const before = cookieHeader(browser)
+    party.provider.set('token', fault)
+    const visit = await browser.get(url)
+    expect([400, 502]).toContain(visit.status)
+    expectNothingCleared(visit)
+    expect(cookieHeader(browser)).toBe(before)
+    expect(await userOf(browser)).toBe('alice')
+  })
+
+  test('a code that was not spent is still good when the provider is back', async () => {
+    const browser = party.vestibule.visitor()
+    const url = await untilCallback(browser, '/report')
+    party.provider.set('token', faults.down)
+    expectUnavailable(await browser.get(url))
+    party.provider.reset()
+    const visit = await browser.get(url)
+    expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
+  })
+
+  test('more sign-ins at once than allowed are told to wait, and lose neither cookie nor code', async () => {
+    const [first, second] = [await party.untilCallback('alice'), await party.untilCallback('bob')]
+    party.provider.forgetRequests()
+    party.provider.set('token', { delayMs: 400, times: 1 })
+    const slow = first.browser.get(first.callbackUrl)
+    await expect.poll(() => party.provider.count('token')).toBe(1)
+    expectUnavailable(await second.browser.get(second.callbackUrl))
+    expect(party.provider.count('token')).toBe(1)
+    expect(second.browser.cookies.find(BINDING_COOKIE)).toBeDefined()
+    expect((await slow).status).toBe(302)
+    expect((await second.browser.get(second.callbackUrl)).status).toBe(302)
+    expect(await userOf(second.browser)).toBe('bob')
+  })
+
+  test('with the provider gone, who is signed in stays so, everywhere', async () => {
+    const { browser } = await party.attempt('alice')
+    await party.provider.pause()
+    try {
+      expect(await userOf(browser)).toBe('alice')
+      const me = await browser.get(`${APP}/oauth2/me`)
+      expect([me.status, me.setCookies]).toEqual([200, []])
+      expectNothingCleared(await browser.get(LOGOUT))
+      expectNothingCleared(await startLogin(browser))
+      expect(await userOf(browser)).toBe('alice')
+    } finally {
+      await party.provider.resume()
+    }
+  })
+
+  test('before the provider has ever been found, sign-in waits and writes no cookie', async () => {
+    await using vestibule = await startVestibule({ OIDC_ISSUER_URL: 'http://127.0.0.1:9' })
+    const visit = await vestibule.visitor().get(`${LOGIN}?rd=/`)
+    expectUnavailable(visit)
+    const binding = `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0`
+    const session = `${SESSION_COOKIE}=v1.${'A'.repeat(43)}.${'A'.repeat(43)}`
+    const headers = { Cookie: `${session}; ${binding}` }
+    expectUnavailable(await vestibule.visitor().get(`${LOGIN}?rd=/`, { headers }))
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
+  test.for<[string, string | undefined]>([
+    ['unknown', `v1.${'A'.repeat(43)}.${'A'.repeat(43)}`],
+    ['malformed', 'hostile'],
+    ['of a later version', `v2.${'A'.repeat(43)}`],
+    ['empty', ''],
+  ])('a check, which only asks, does not clear a session that is %s', async ([, value]) => {
+    const Cookie = `${SESSION_COOKIE}=${value}`
+    for (const headers of [{ Cookie }, { Cookie, 'Sec-Fetch-Mode': 'cors' }]) {
+      const visit = await party.vestibule.check({}, headers)
+      expect([302, 401]).toContain(visit.status)
+      expect(visit.setCookies).toEqual([])
+    }
+    const { setCookies } = await party.vestibule
+      .visitor()
+      .get(`${APP}/oauth2/me`, { headers: { Cookie } })
+    expect(setCookies).toEqual([])
+  })
+
+  test.for([
+    { host: 'evil.example' },
+    { uri: '/oauth2/login' },
+    { uri: '/%zz' },
+    { method: 'BAD METHOD' },
+    { proto: 'http' },
+  ])('a request that is refused for its form clears nothing: %o', async (forwarded) => {
+    const { browser } = await party.attempt('alice')
+    const visit = await party.vestibule.check(forwarded, { Cookie: cookieHeader(browser) })
+    expect(visit.status).toBeLessThan(500)
+    expect(visit.setCookies).toEqual([])
+    expect(await userOf(browser)).toBe('alice')
+  })
+
+  test('the legitimate twin: a sign-out clears the session, and says so', async () => {
+    const { browser } = await party.attempt('alice')
+    const visit = await browser.post(LOGOUT)
+    expect(visit.setCookies).toEqual([
+      `${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`,
+    ])
+    expect(await userOf(browser)).toBe(302)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})
