@@ -24,6 +24,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // No unit test leaves anything behind, and loading everything anew per file takes longer than the tests.
+          isolate: false,
           setupFiles: ['test/setup.ts'],
           include: [
             'test/{core,store,session,oidc,routes,telemetry}/**/*.test.ts',

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type RunningProcess, startProcess } from './support/process.ts'
+import { type RunningProcess, startProcess } from '../demo/process.ts'
 
 const SECRET = 'the-client-secret-nobody-prints'
 const KEY = randomBytes(32).toString('base64')

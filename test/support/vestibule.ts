@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { startProcess } from './process.ts'
+import { startProcess } from '../../demo/process.ts'
 import { createVisitor, type Visit, type VisitHeaders, type Visitor } from './visitor.ts'
 
 /** The forwarded request of a check; what is not given is a plain GET navigation to `https://app.example.com/`. */

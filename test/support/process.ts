@@ -1,1 +1,0 @@
-export { findProgram, freePort, type RunningProcess, startProcess } from '../../demo/process.ts'
