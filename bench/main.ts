@@ -1,5 +1,5 @@
-import { startProvider } from '../demo/provider.ts'
 import { startProcess } from '../demo/process.ts'
+import { startProvider } from '../demo/provider.ts'
 import { startVestibule, testClient } from '../test/support/vestibule.ts'
 import { load, median, type Round, residentMib } from './load.ts'
 

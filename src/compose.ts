@@ -20,7 +20,7 @@ import type { NodeEnv } from './routes/node-env.ts'
 import { createPageWriter } from './routes/pages/write.ts'
 import { createRefusals, type RefusalOptions } from './routes/refusals.ts'
 import { createTrustedProxies } from './routes/trusted-peers.ts'
-import { createKeyRing, type KeyRing } from './seal.ts'
+import { createKeyRing } from './seal.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
 import { createOpenedSessions } from './session/opened-sessions.ts'
 import { createRedemption } from './session/redemption.ts'
@@ -33,7 +33,8 @@ import { createMetrics } from './telemetry/metrics.ts'
 export interface Service {
   readonly publicApp: Hono<NodeEnv>
   readonly internalApp: Hono<NodeEnv>
-  readonly ring: KeyRing
+  /** Seals with the first of these keys from now on, and opens with any of them. */
+  replaceKeys(keys: readonly Buffer[]): void
   readonly provider: ProviderConnection
 }
 
@@ -58,7 +59,10 @@ export function composeService(options: ServiceOptions): Service {
   return {
     publicApp: composePublicApp(options, parts),
     internalApp: composeInternalApp(options, parts),
-    ring: parts.ring,
+    replaceKeys(keys) {
+      parts.ring.replaceKeys(keys)
+      parts.opened.clear()
+    },
     provider: parts.provider,
   }
 }
@@ -102,7 +106,7 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
-  return { ...local, proxies, ring, provider, metrics, sessions, writePage, log, now }
+  return { ...local, proxies, ring, opened, provider, metrics, sessions, writePage, log, now }
 }
 
 function composePublicApp({ config: { settings, identityHeaders } }: ServiceOptions, parts: Parts) {

@@ -40,7 +40,7 @@ export function loadConfig(environment: Environment): Config {
   const given = withSecretFiles(environment, problems)
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, file, problems)
-  const config = crossCheck(parsed, file.rules, problems)
+  const config = crossCheck(parsed, file?.rules, problems)
   if (environment['REDIS_ENABLED'] === 'true') problems.push(NO_REDIS_YET)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
@@ -69,15 +69,17 @@ function withSecretFiles(environment: Environment, problems: string[]): Environm
   return given
 }
 
-function readRulesFile(path: string | undefined, problems: string[]): RulesFile {
-  const text = path && readText(path, 'VESTIBULE_CONFIG', problems)
-  if (!text) return { rules: [] }
+/** Nothing for a file that cannot be used. */
+function readRulesFile(path: string | undefined, problems: string[]): RulesFile | undefined {
+  if (path === undefined) return { rules: [] }
+  const text = readText(path, 'VESTIBULE_CONFIG', problems)
+  if (text === undefined) return undefined
   const result = rulesFile.safeParse(parseYaml(text, problems) ?? {})
   if (result.success) return result.data
   for (const issue of result.error.issues) {
     problems.push(`VESTIBULE_CONFIG: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
   }
-  return { rules: [] }
+  return undefined
 }
 
 function parseYaml(text: string, problems: string[]): unknown {
@@ -100,11 +102,15 @@ function readText(path: string, name: string, problems: string[]): string | unde
 }
 
 /** Each setting by itself, so that one that fails does not hide what is wrong with the others. */
-function parseSettings(given: Environment, file: RulesFile, problems: string[]): Settings {
-  const fromFile = new Map<SettingName, string>(
+function parseSettings(
+  given: Environment,
+  file: RulesFile | undefined,
+  problems: string[],
+): Settings {
+  const fromFile = new Map<SettingName, readonly string[]>(
     Object.entries(LISTS).flatMap(([key, name]) => {
-      const entries = file[key as keyof typeof LISTS]
-      return entries ? [[name, entries.join(',')] as const] : []
+      const entries = file?.[key as keyof typeof LISTS]
+      return entries ? [[name, entries] as const] : []
     }),
   )
   const values = NAMES.map((name) => {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
 import packageJson from '../../package.json' with { type: 'json' }
-import { composeService } from '../compose.ts'
+import { composeService, type Service } from '../compose.ts'
 import { type Config, type Environment, loadConfig } from '../config.ts'
 import { listen } from '../listen.ts'
-import { type KeyRing, parseKeys } from '../seal.ts'
+import { parseKeys } from '../seal.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 
 const KEY_FILE_INTERVAL_MS = 5000
@@ -32,7 +32,7 @@ export async function serve(environment: Environment): Promise<number> {
     version: packageJson.version,
     isAccepting: () => isAccepting,
   })
-  const stopWatching = watchKeys(config, service.ring, log)
+  const stopWatching = watchKeys(config, service, log)
   const publicListener = await listen(service.publicApp, settings.HOST, settings.PORT)
   const internalListener = await listen(service.internalApp, settings.HOST, settings.INTERNAL_PORT)
   isAccepting = true
@@ -93,17 +93,16 @@ function warnOfRisks({ settings, keys }: Config, log: Log): void {
 }
 
 /** Reads the key file again and again; a file that cannot be used leaves the keys as they are. */
-function watchKeys({ keyFile }: Config, ring: KeyRing, log: Log): () => void {
+function watchKeys({ keyFile, settings }: Config, service: Service, log: Log): () => void {
   if (keyFile === undefined) return () => undefined
-  let known = ''
+  let known = settings.SESSION_ENCRYPTION_KEY
   const timer = setInterval(() => {
     try {
       const text = readFileSync(keyFile, 'utf8').trim()
       if (text === known) return
-      ring.replaceKeys(parseKeys(text))
-      if (known !== '')
-        log.info({ event: 'keys_reloaded' }, 'the key file has changed and was read')
+      service.replaceKeys(parseKeys(text))
       known = text
+      log.info({ event: 'keys_reloaded' }, 'the key file has changed and was read')
     } catch (error) {
       const reason =
         error instanceof TypeError ? error.message : (error as NodeJS.ErrnoException).code

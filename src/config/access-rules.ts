@@ -7,10 +7,13 @@ import type { Settings } from './settings.ts'
 /** The file's rules, then `PUBLIC_PATHS`, then everybody whom the environment names. */
 export function compileRules(
   settings: Settings,
-  sources: readonly RuleSource[],
+  /** Nothing when there is a file that cannot be used. */
+  sources: readonly RuleSource[] | undefined,
   problems: string[],
 ): AccessRule[] {
-  const rules = sources.map((source, index) => compileRule(source, `rules.${index}`, problems))
+  const rules = (sources ?? []).map((source, index) =>
+    compileRule(source, `rules.${index}`, problems),
+  )
   if (settings.PUBLIC_PATHS.length > 0) {
     const paths = compilePaths(settings.PUBLIC_PATHS, 'PUBLIC_PATHS', problems)
     rules.push({ paths, access: 'public', passesPreflight: false })
@@ -29,7 +32,7 @@ export function compileRules(
   }
   if (settings.ALLOW_ANY_USER) rules.push({ access: 'signed-in', passesPreflight: false })
   else if (named) rules.push({ access: 'signed-in', allowed: named, passesPreflight: false })
-  else if (sources.length === 0) {
+  else if (sources?.length === 0) {
     problems.push(
       'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, write rules, or set ALLOW_ANY_USER=true',
     )

@@ -12,13 +12,15 @@ import type { Settings } from './settings.ts'
 /** Turns settings into what the service uses and checks what concerns more than one of them. */
 export function crossCheck(
   settings: Settings,
-  ruleSources: readonly RuleSource[],
+  ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
 ): Omit<Config, 'keyFile'> {
   const publicSite = parsePublicUrl(settings, problems)
   const hosts = parseHosts(settings, problems)
-  checkCookieDomain(settings, publicSite, problems)
-  for (const host of hosts) checkReach(host, settings, publicSite, problems)
+  if (isDomain(settings.COOKIE_DOMAIN, problems)) {
+    checkCookieDomain(settings, publicSite, problems)
+    for (const host of hosts) checkReach(host, settings, publicSite, problems)
+  }
   checkProvider(settings, problems)
   checkClientSecret(settings, problems)
   const keys = attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
@@ -112,23 +114,25 @@ function covers(domain: string | undefined, hostname: string): boolean {
   return domain !== undefined && (hostname === domain || hostname.endsWith(`.${domain}`))
 }
 
+function isDomain(domain: string | undefined, problems: string[]): boolean {
+  if (domain === undefined || /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) return true
+  problems.push(
+    'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
+  )
+  return false
+}
+
 function checkCookieDomain(
   { COOKIE_DOMAIN }: Settings,
   publicSite: Site | undefined,
   problems: string[],
 ): void {
-  if (COOKIE_DOMAIN === undefined) return
-  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(COOKIE_DOMAIN)) {
-    problems.push(
-      'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
-    )
-  }
   const publicHost = publicSite && new URL(publicSite.origin).hostname
-  if (publicHost !== undefined && !covers(COOKIE_DOMAIN, publicHost)) {
-    problems.push(
-      `COOKIE_DOMAIN: ${COOKIE_DOMAIN} does not cover PUBLIC_URL (${publicHost}): set it to a domain above both`,
-    )
-  }
+  if (COOKIE_DOMAIN === undefined || publicHost === undefined) return
+  if (covers(COOKIE_DOMAIN, publicHost)) return
+  problems.push(
+    `COOKIE_DOMAIN: ${COOKIE_DOMAIN} does not cover PUBLIC_URL (${publicHost}): set it to a domain above both`,
+  )
 }
 
 /** Whether the session cookie can reach a protected host at all. */
@@ -142,9 +146,16 @@ function checkReach(
   if (settings.COOKIE_SAMESITE === 'none' && scheme === 'http') {
     problems.push(`COOKIE_SAMESITE: none needs https, and ${hostname} is an http host`)
   }
+  const isOutside =
+    settings.COOKIE_DOMAIN !== undefined && !covers(settings.COOKIE_DOMAIN, hostname)
+  if (isOutside) {
+    problems.push(
+      `COOKIE_DOMAIN: ${settings.COOKIE_DOMAIN} does not cover the protected host ${hostname}`,
+    )
+  }
   if (!publicSite) return
   const isItself = publicSite.host === createSite(scheme, hostname, port).host && !isWildcard
-  if (!isItself && !covers(settings.COOKIE_DOMAIN, hostname)) {
+  if (!isItself && settings.COOKIE_DOMAIN === undefined) {
     problems.push(
       `PROTECTED_HOSTS: ${hostname} would never get the session cookie of PUBLIC_URL (${publicSite.host}): set COOKIE_DOMAIN to a domain above both, or leave PUBLIC_URL out`,
     )

@@ -2,15 +2,18 @@ import { z } from 'zod'
 
 const names = z.array(z.string().min(1))
 
+/** An empty condition would mean everybody or nobody; leaving it out says which. */
+const condition = names.min(1)
+
 /** One rule as written in the file; see `core/access-rule.ts` for what it means. */
 const rule = z.strictObject({
-  hosts: names.optional(),
-  paths: names.optional(),
-  methods: names.optional(),
+  hosts: condition.optional(),
+  paths: condition.optional(),
+  methods: condition.optional(),
   access: z.enum(['public', 'signed-in', 'deny']),
-  emails: names.optional(),
-  emailDomains: names.optional(),
-  groups: names.optional(),
+  emails: condition.optional(),
+  emailDomains: condition.optional(),
+  groups: condition.optional(),
   preflight: z.literal('pass').optional(),
 })
 

@@ -15,13 +15,16 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries separated by commas or newlines. */
-export const list = z.string().transform((value) =>
-  value
-    .split(/[,\n]/)
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== ''),
-)
+/** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
+export const list = z.union([
+  z.array(z.string()),
+  z.string().transform((value) =>
+    value
+      .split(/[,\n]/)
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  ),
+])
 
 /** A whole number within bounds, both included. */
 export const integer = (min: number, max: number) =>

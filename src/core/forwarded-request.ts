@@ -37,7 +37,7 @@ const MAX_URI_LENGTH = 8192
 
 /**
  * Reads the canonical `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes (contract T1-T10).
- * Throws `AuthError` `invalid_request`, `foreign_host`, `alias_header` or `method_not_allowed`; a header that is
+ * Throws `AuthError` `invalid_request`, `foreign_host` or `method_not_allowed`; a header that is
  * missing, doubled, listed or of another form is never guessed at (threats A01-A10).
  */
 export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedRequest {

@@ -42,13 +42,13 @@ export const ACCESS_TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 /** Claims as a provider sends them, not yet trusted to have any form. */
 export type Claims = Readonly<Record<string, unknown>>
 
-const STANDARD: Readonly<Record<string, (identity: Identity) => string | readonly string[]>> = {
-  sub: (identity) => identity.subject,
-  email: (identity) => identity.email ?? '',
-  preferred_username: (identity) => identity.preferredUsername ?? '',
-  name: (identity) => identity.name ?? '',
-  groups: (identity) => identity.groups,
-}
+const STANDARD = new Map<string, (identity: Identity) => string | readonly string[]>([
+  ['sub', (identity) => identity.subject],
+  ['email', (identity) => identity.email ?? ''],
+  ['preferred_username', (identity) => identity.preferredUsername ?? ''],
+  ['name', (identity) => identity.name ?? ''],
+  ['groups', (identity) => identity.groups],
+])
 
 /**
  * An own claim by its literal name or, failing that, by a dotted path (`realm_access.roles`). Inherited properties
@@ -69,7 +69,7 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   const email = claims['email_verified'] === true || options.trustEmail ? text(claims['email']) : ''
   const preferredUsername = text(claims['preferred_username'])
   const name = text(claims['name'])
-  const extra = options.headers.filter(({ claim }) => !Object.hasOwn(STANDARD, claim))
+  const extra = options.headers.filter(({ claim }) => !STANDARD.has(claim))
   return {
     issuer: text(claims['iss']),
     subject: text(claims['sub']),
@@ -125,8 +125,9 @@ function encodeClaim(identity: Identity, claim: string): string {
 
 /** A session from before a header was configured does not have its claim. */
 function valueOf(identity: Identity, claim: string): string | readonly string[] {
-  if (Object.hasOwn(STANDARD, claim)) return STANDARD[claim]?.(identity) ?? ''
-  return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] ?? '') : ''
+  const standard = STANDARD.get(claim)
+  if (standard) return standard(identity)
+  return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] as string | string[]) : ''
 }
 
 function text(value: unknown): string {

@@ -18,14 +18,13 @@ interface Signals {
   readonly header: (name: string) => string
 }
 
-/** Top to bottom, the first row that fits decides. */
+/** Top to bottom, the first row that fits decides; all else is in the background. */
 const TABLE: readonly (readonly [RequestClass, (request: Signals) => boolean])[] = [
   ['preflight', isPreflight],
   ['websocket', isWebSocket],
   ['prefetch', ({ header }) => isSpeculative(header('sec-purpose'), header('purpose'))],
   ['navigation', (request) => isSafe(request.method) && isPage(request)],
   ['form-navigation', (request) => request.method === 'POST' && isPage(request)],
-  ['background', () => true],
 ]
 
 /** Classifies a forwarded request by method, fetch metadata and content negotiation. */

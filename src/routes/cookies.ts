@@ -23,7 +23,7 @@ export interface Cookies {
   session(site: Site, value: string): string
   binding(site: Site, binding: Binding): string
   target(site: Site, value: string): string
-  /** Expires the session in both variants: host-only and for the domain. */
+  /** Expires the session in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
 }
@@ -82,10 +82,10 @@ export function createCookies({
       write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
     clearSession: (site) => {
       const cleared = { ...common(site), sameSite, maxAge: 0 } as const
-      const variants = [serialize(hostOnly(site, name), '', cleared)]
-      if (domain !== undefined)
-        variants.push(serialize(shared(site, name), '', { ...cleared, domain }))
-      return variants
+      const names = new Set([hostOnly(site, name), shared(site, name)])
+      const hostOnlyVariants = [...names].map((each) => serialize(each, '', cleared))
+      if (domain === undefined) return hostOnlyVariants
+      return [...hostOnlyVariants, serialize(shared(site, name), '', { ...cleared, domain })]
     },
     clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
   }

@@ -104,10 +104,11 @@ export function createLogout(options: LogoutOptions) {
   }
 
   function isOurs(origin: string, site: Site): boolean {
-    const url = URL.parse(origin)
-    if (!url) return false
-    const home = addresses.home(site)
-    return origin === home.origin || options.knownSites.find(url.host)?.origin === url.origin
+    const host = URL.parse(origin)?.host
+    if (host === undefined) return false
+    return (
+      origin === addresses.home(site).origin || options.knownSites.find(host)?.origin === origin
+    )
   }
 
   /** Only somebody who sees the page made for this very session knows it. */

@@ -136,15 +136,19 @@ export function parseBinding(value: string): Binding | undefined {
 
 /** Counts a finished sign-in. Parallel tabs finish as one round, since all of them start from the same count. */
 export function countRound(binding: Binding, nowSeconds: number): Binding {
-  const isRecent = nowSeconds - binding.roundsSince < LOOP_WINDOW_SECONDS
-  return isRecent
+  return isRecent(binding, nowSeconds)
     ? { ...binding, rounds: binding.rounds + 1 }
     : { ...binding, rounds: 1, roundsSince: nowSeconds }
 }
 
 /** Three finished sign-ins in 30 s and yet another one asked for: the session does not come back (threat A50). */
 export function isLooping(binding: Binding, nowSeconds: number): boolean {
-  return binding.rounds >= LOOP_ROUNDS && nowSeconds - binding.roundsSince < LOOP_WINDOW_SECONDS
+  return binding.rounds >= LOOP_ROUNDS && isRecent(binding, nowSeconds)
+}
+
+/** A count from the future is that of another clock and tells nothing. */
+function isRecent({ roundsSince }: Binding, nowSeconds: number): boolean {
+  return roundsSince <= nowSeconds && nowSeconds - roundsSince < LOOP_WINDOW_SECONDS
 }
 
 /** Everything that only the holder of the binding secret can tell; the verifier has 43 characters (RFC 7636 section 4.1). */

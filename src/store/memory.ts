@@ -25,6 +25,9 @@ interface ExpiringMap<T> {
 }
 
 const ENTRY_OVERHEAD_BYTES = 200
+const SWEEP_INTERVAL_MS = 60_000
+/** A full store is not searched for what has ended more often than this. */
+const SWEEP_PAUSE_MS = 1000
 
 function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): ExpiringMap<T> {
   const entries = new Map<string, Entry<T>>()
@@ -33,12 +36,19 @@ function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): Expiri
     const entry = entries.get(key)
     if (entry && entries.delete(key)) totalBytes -= entry.bytes
   }
-  const sweep = () => {
-    for (const [key, entry] of entries) if (entry.expiresAtMs <= now()) remove(key)
-  }
   let sweptAtMs = now()
-  const isFull = (bytes: number) =>
-    entries.size >= bounds.maxEntries || totalBytes + bytes > bounds.maxBytes
+  const sweep = () => {
+    if (now() - sweptAtMs < SWEEP_PAUSE_MS) return
+    sweptAtMs = now()
+    for (const [key, entry] of entries) if (entry.expiresAtMs <= sweptAtMs) remove(key)
+  }
+  const isFull = (key: string, bytes: number) => {
+    const replaced = entries.get(key)
+    const count = entries.size + (replaced ? 0 : 1)
+    return (
+      count > bounds.maxEntries || totalBytes + bytes - (replaced?.bytes ?? 0) > bounds.maxBytes
+    )
+  }
   return {
     get(key) {
       const entry = entries.get(key)
@@ -48,12 +58,9 @@ function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): Expiri
     },
     set(key, value, payloadBytes, ttlMs) {
       const bytes = payloadBytes + ENTRY_OVERHEAD_BYTES
+      if (isFull(key, bytes) || now() - sweptAtMs > SWEEP_INTERVAL_MS) sweep()
+      if (isFull(key, bytes)) throw new AuthError('store_unavailable', 'the memory store is full')
       remove(key)
-      if (isFull(bytes) || now() - sweptAtMs > 60_000) {
-        sweep()
-        sweptAtMs = now()
-      }
-      if (isFull(bytes)) throw new AuthError('store_unavailable', 'the memory store is full')
       entries.set(key, { value, bytes, expiresAtMs: now() + ttlMs })
       totalBytes += bytes
     },
@@ -67,12 +74,14 @@ export function createMemoryStore(
   now: MonotonicClock = () => performance.now(),
 ): Store {
   const sessions = createExpiringMap<Readonly<Record<RecordPart, Buffer>>>(bounds, now)
+  const ended = createExpiringMap<true>(bounds, now)
   return {
     async read(digest, parts) {
       const records = sessions.get(digest)?.value
       return records ? Object.fromEntries(parts.map((part) => [part, records[part]])) : {}
     },
     async create(digest, records, ttlMs) {
+      if (ended.get(digest)) return
       const bytes = records.s.length + records.t.length + records.m.length
       sessions.set(digest, records, bytes, ttlMs)
     },
@@ -81,8 +90,9 @@ export function createMemoryStore(
       if (entry) entry.expiresAtMs = now() + ttlMs
       return entry !== undefined
     },
-    async end(digest) {
+    async end(digest, tombstoneMs) {
       sessions.delete(digest)
+      ended.set(digest, true, digest.length, tombstoneMs)
     },
   }
 }

@@ -46,6 +46,7 @@ export function createMetrics(observed: Observed): Metrics {
   const replays = counter('replays_refused', 'Things presented twice that may be used once', [
     'kind',
   ])
+  for (const kind of ['login', 'id-token']) replays.inc({ kind }, 0)
   const aliases = counter(
     'alias_headers_refused',
     'Requests with another spelling of a trusted header',

@@ -93,7 +93,10 @@ describe('the other counts', () => {
       '{result="success"}': 1,
       '{result="failure"}': 2,
     })
-    expect(await read('replays_refused_total')).toEqual({ '{kind="login"}': 1 })
+    expect(await read('replays_refused_total')).toEqual({
+      '{kind="login"}': 1,
+      '{kind="id-token"}': 0,
+    })
     for (const name of [
       'sign_outs',
       'alias_headers_refused',
