@@ -1,32 +1,38 @@
-import { readFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
+import type { Reporter, TestCase, TestModule } from 'vitest/node'
 
-/** What is read of vitest's JSON report. */
-interface Report {
-  readonly numTotalTests: number
-  readonly numPassedTests: number
-  readonly numFailedTests: number
-  readonly numFailedTestSuites: number
-  readonly testResults: readonly {
-    readonly name: string
-    readonly status: string
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[]
-  }[]
+/** Vitest's reporter for CI: writes what was skipped and why, and the counts as the last line, into RESULTS_FILE. */
+export default function countResults(): Reporter {
+  return {
+    onTestRunEnd(modules, unhandledErrors) {
+      const tests = modules.flatMap((module) => [...module.children.allTests()])
+      const inState = (state: string) => tests.filter((test) => test.result().state === state)
+      const passed = inState('passed').length
+      const skipped = inState('skipped')
+      const broken = modules.filter(hasFailedOutsideTests)
+      const failed = tests.length - passed - skipped.length + broken.length + unhandledErrors.length
+      const lines = [
+        ...skipped.map((test) => `skipped: ${nameOf(test)}: ${reasonOf(test)}`),
+        ...broken.map((module) => `failed outside its tests: ${module.relativeModuleId}`),
+        // Nothing executed is nothing proven.
+        `${passed} passed, ${passed + failed === 0 ? 1 : failed} failed, ${skipped.length} skipped`,
+      ]
+      writeFileSync(process.env['RESULTS_FILE'] ?? '/dev/stdout', `${lines.join('\n')}\n`)
+    },
+  }
 }
 
-const path = process.argv[2] ?? ''
-const report = JSON.parse(readFileSync(path, 'utf8')) as Report
-const skipped = report.testResults.flatMap((file) =>
-  file.assertionResults.filter(({ status }) => status === 'skipped' || status === 'pending'),
-)
-for (const { fullName } of skipped) process.stdout.write(`skipped: ${fullName}\n`)
-// A file that cannot be loaded has no tests to fail.
-const broken = report.testResults.filter(
-  (file) =>
-    file.status === 'failed' && file.assertionResults.every(({ status }) => status !== 'failed'),
-)
-for (const { name } of broken) process.stdout.write(`failed: ${name}\n`)
-const failed = report.numFailedTests + broken.length + (report.numPassedTests === 0 ? 1 : 0)
-process.stdout.write(
-  `${report.numPassedTests} passed, ${failed} failed, ${skipped.length} skipped\n`,
-)
-process.exitCode = failed > 0 ? 1 : 0
+/** A file that cannot be loaded, or whose hooks fail, may have no test that failed. */
+function hasFailedOutsideTests(module: TestModule): boolean {
+  const suites = [...module.children.allSuites()]
+  return module.errors().length > 0 || suites.some((suite) => suite.errors().length > 0)
+}
+
+function nameOf(test: TestCase): string {
+  return `${test.module.relativeModuleId} > ${test.fullName}`
+}
+
+function reasonOf(test: TestCase): string {
+  const result = test.result()
+  return (result.state === 'skipped' && result.note) || 'its title or group says why'
+}

@@ -56,7 +56,7 @@ describe('the documentation', () => {
     const listed = [...read('docs/operations.md').matchAll(/^\| `(vestibule_[a-z0-9_]+)`/gm)].map(
       ([, name]) => name,
     )
-    expect(listed.toSorted()).toEqual(registered.toSorted())
+    expect(new Set(listed)).toEqual(new Set(registered))
   })
 
   test.for(PAGES)('%s has no link that leads nowhere', (page) => {

@@ -138,7 +138,8 @@ describe.skipIf(!program)(
           return page.locator('h1').innerText()
         }),
       )
-      expect(landed).toEqual(addresses.map(() => expect.stringContaining('Alice Liddell')))
+      expect(landed).toHaveLength(TABS)
+      for (const greeting of landed) expect(greeting).toContain('Alice Liddell')
       const own = (await context.cookies(origin)).map(({ name }) => name)
       expect(own.toSorted()).toEqual(['vestibule', 'vestibule_login'])
       await context.close()
