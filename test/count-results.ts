@@ -34,5 +34,5 @@ function nameOf(test: TestCase): string {
 
 function reasonOf(test: TestCase): string {
   const result = test.result()
-  return (result.state === 'skipped' && result.note) || 'its title or group says why'
+  return (result.state === 'skipped' && result.note) || 'no reason given'
 }
