@@ -1,5 +1,7 @@
 import { notesOf, type SettingName } from '../config/settings.ts'
 import { type Environment, loadConfig } from '../config.ts'
+import type { AccessRule } from '../core/access-rule.ts'
+import { createSite } from '../core/site.ts'
 
 /** Prints the effective configuration with secrets masked. Throws `ConfigError` when it cannot be used. */
 export async function checkConfig(environment: Environment): Promise<number> {
@@ -7,7 +9,10 @@ export async function checkConfig(environment: Environment): Promise<number> {
   for (const [name, value] of Object.entries(settings)) {
     process.stdout.write(`${name}=${show(name as SettingName, value)}\n`)
   }
-  process.stdout.write(`# ${rules.length} rules, the first that matches decides\n`)
+  process.stdout.write('\n# The first rule that matches decides; what matches none is denied.\n')
+  for (const [index, rule] of rules.entries()) {
+    process.stdout.write(`# ${index + 1}. ${describeRule(rule)}\n`)
+  }
   return 0
 }
 
@@ -15,4 +20,31 @@ function show(name: SettingName, value: unknown): string {
   if (value === undefined) return ''
   if (notesOf(name).isSecret) return '***'
   return Array.isArray(value) ? value.join(',') : `${value as string | number | boolean}`
+}
+
+function describeRule({
+  access,
+  hosts,
+  paths,
+  methods,
+  allowed,
+  passesPreflight,
+}: AccessRule): string {
+  const conditions = [
+    [
+      'hosts',
+      hosts?.map(
+        (host) =>
+          `${host.isWildcard ? '*.' : ''}${createSite(host.scheme, host.hostname, host.port).host}`,
+      ),
+    ],
+    ['paths', paths?.map(({ source }) => source)],
+    ['methods', methods && [...methods]],
+    ['emails', allowed && [...allowed.emails]],
+    ['email domains', allowed && [...allowed.emailDomains]],
+    ['groups', allowed && [...allowed.groups]],
+    ['preflights', passesPreflight ? ['pass'] : undefined],
+  ] as const
+  const given = conditions.filter(([, values]) => values !== undefined && values.length > 0)
+  return [access, ...given.map(([name, values]) => `${name}: ${values?.join(' ')}`)].join(' · ')
 }

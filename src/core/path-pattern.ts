@@ -1,5 +1,7 @@
 /** Matches a path letter by letter, or generously: in lower case and without regard to a final slash. */
 export interface PathPattern {
+  /** As it was written. */
+  readonly source: string
   matches(path: string, generously: boolean): boolean
 }
 
@@ -22,6 +24,7 @@ export function compilePathPattern(source: string): PathPattern {
   const start = source.slice(0, source.indexOf('*') >>> 0).replace(/\/$/, '')
   const foldedStart = start.toLowerCase()
   return {
+    source,
     matches: (path, generously) =>
       generously
         ? path.startsWith(foldedStart) && matchSegments(folded, splitPath(path.replace(/\/$/, '')))
