@@ -1,3 +1,4 @@
+import { Agent, get } from 'node:http'
 import autocannon from 'autocannon'
 
 /** What one round of load gave. */
@@ -25,13 +26,36 @@ export async function load(
     headers,
   })
   const cpuAfter = await cpuSeconds(port)
+  const waits = await latencies(port, headers)
   return {
     requestsPerSecond: result.requests.average,
-    p50Ms: result.latency.p50,
-    p99Ms: result.latency.p99,
+    ...waits,
     cpuMicrosPerRequest: ((cpuAfter - cpuBefore) * 1e6) / result.requests.total,
     failures: result.non2xx + result.errors + result.timeouts,
   }
+}
+
+const SEQUENTIAL = 5000
+
+/** One request after another over one connection, timed here: what a single visitor waits for. */
+async function latencies(
+  port: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<{ p50Ms: number; p99Ms: number }> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const taken: number[] = []
+  for (let count = 0; count < SEQUENTIAL; count++) {
+    const startedAtMs = performance.now()
+    await new Promise<void>((resolve, reject) => {
+      const options = { host: '127.0.0.1', port, path: '/auth', headers, agent }
+      get(options, (answer) => answer.resume().on('end', resolve)).on('error', reject)
+    })
+    taken.push(performance.now() - startedAtMs)
+  }
+  agent.destroy()
+  const sorted = taken.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
+  return { p50Ms: at(0.5), p99Ms: at(0.99) }
 }
 
 async function cpuSeconds(port: number): Promise<number> {

@@ -63,7 +63,7 @@ await load(
 
 const row = (name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMicrosPerRequest }: Round) =>
   process.stdout.write(
-    `${name.padEnd(26)} ${requestsPerSecond.toFixed(0).padStart(9)} ${String(p50Ms).padStart(8)} ${String(p99Ms).padStart(8)} ${cpuMicrosPerRequest.toFixed(1).padStart(10)}\n`,
+    `${name.padEnd(26)} ${requestsPerSecond.toFixed(0).padStart(9)} ${p50Ms.toFixed(3).padStart(8)} ${p99Ms.toFixed(3).padStart(8)} ${cpuMicrosPerRequest.toFixed(1).padStart(10)}\n`,
   )
 process.stdout.write(
   `\n${'median of rounds'.padEnd(26)} ${'checks/s'.padStart(9)} ${'p50 ms'.padStart(8)} ${'p99 ms'.padStart(8)} ${'CPU µs'.padStart(10)}\n`,

@@ -10,7 +10,7 @@ export function encodeHeaderValue(text: string): string {
   return bytes
 }
 
-/** Whether a value reaches an app as it is: two subjects or groups that differ must not become one on the way. */
+/** Whether a value reaches an app as it is: two subjects that differ must not become one on the way. */
 export function isFaithful(text: string): boolean {
   return text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]|^\s|\s$/u.test(text)
 }

@@ -1,5 +1,5 @@
 import { AuthError } from '../errors.ts'
-import { encodeHeaderValue, encodeListValue, isFaithful } from './header-value.ts'
+import { encodeHeaderValue, encodeListValue } from './header-value.ts'
 
 /** Who somebody is: what their provider said, reduced to what headers and rules use. */
 export interface Identity {
@@ -136,9 +136,7 @@ function text(value: unknown): string {
 
 function list(value: unknown): readonly string[] {
   const members = Array.isArray(value) ? value : [value]
-  return members.filter(
-    (member): member is string => typeof member === 'string' && member !== '' && isFaithful(member),
-  )
+  return members.filter((member): member is string => typeof member === 'string' && member !== '')
 }
 
 function scalarOrList(value: unknown): string | readonly string[] {

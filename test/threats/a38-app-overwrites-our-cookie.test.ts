@@ -160,6 +160,7 @@ describe('A38 with COOKIE_DOMAIN', () => {
         expect(page.setCookies.map((line) => line.split('=')[0] ?? '').toSorted()).toEqual([
           '__Host-vestibule',
           NAME,
+          NAME,
         ])
         for (const line of page.setCookies) expect(line).toMatch(/Max-Age=0/)
         const script = await browser.fetch(`${APP}/headers`, { headers: { Cookie: pair } })

@@ -30,7 +30,20 @@ const hostile: readonly [string, string][] = [
 ]
 
 describe('A92 key and pattern injection', () => {
-  test.for(hostile)(
+  const isControlled = ([, value]: readonly [string, string]) => /[\0\r\n]/.test(value)
+
+  test.for(hostile.filter(isControlled))(
+    'as sub it signs nobody in, since an app could take it for another: %s',
+    async ([, value], { expect }) => {
+      party.provider.reset()
+      party.provider.tamperIdToken({ sub: value })
+      const attempt = await party.attempt()
+      expect(attempt).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
+      expect(party.vestibule.isAlive()).toBe(true)
+    },
+  )
+
+  test.for(hostile.filter((each) => !isControlled(each)))(
     'as sub, sid and jti it is one user among others: %s',
     async ([, value], { expect }) => {
       party.provider.reset()
