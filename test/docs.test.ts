@@ -2,8 +2,10 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { settings } from '../src/config/settings.ts'
 import { loadConfig } from '../src/config.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
 
 const PAGES = [
@@ -13,6 +15,10 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ]
 const read = (page: string) => readFileSync(page, 'utf8')
+/** Environment variables of others, and one that is only refused. */
+const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY', 'REDIS_ENABLED']
+const sources = () =>
+  readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 const minimum = {
   PROTECTED_HOSTS: 'app.example.com',
   OIDC_ISSUER_URL: 'https://id.example.com',
@@ -36,11 +42,12 @@ describe('the documentation', () => {
   })
 
   test.for(PAGES)('%s names no setting that does not exist', (page) => {
-    const known = new Set(Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`]))
-    const named = [...read(page).matchAll(/`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g)].map(
-      ([, name]) => name,
-    )
-    const strangers = named.filter((name) => !known.has(name ?? '') && name !== 'NAME_FILE')
+    const known = new Set([
+      ...NOT_OURS,
+      ...Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`]),
+    ])
+    const named = read(page).match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g) ?? []
+    const strangers = named.filter((name) => !known.has(name))
     expect(strangers).toEqual([])
   })
 
@@ -57,6 +64,35 @@ describe('the documentation', () => {
       ([, name]) => name,
     )
     expect(new Set(listed)).toEqual(new Set(registered))
+  })
+
+  test('lists the events that are logged', () => {
+    const logged = sources().flatMap((path) =>
+      [...read(`src/${path}`).matchAll(/\bevent: '([a-z_]+)'/g)].map(([, event]) => event),
+    )
+    const [, table = ''] = read('docs/operations.md').split('| `event` |')
+    const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []
+    const listed = rows.flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`([a-z_]+)`/g)].map(([, event]) => event),
+    )
+    expect(new Set(listed)).toEqual(new Set(logged))
+    expect(logged.length).toBeGreaterThan(0)
+  })
+
+  test('shows the middleware with the headers that are given to apps', () => {
+    const [, text = ''] = /```yaml\n(http:.*?)```/s.exec(read('README.md')) ?? []
+    const { http } = parse(text) as {
+      http: { middlewares: { vestibule: { forwardAuth: { authResponseHeaders: string[] } } } }
+    }
+    const names = [...IDENTITY_HEADERS.map(({ name }) => name), ACCESS_TOKEN_HEADER, 'Cookie']
+    expect(http.middlewares.vestibule.forwardAuth.authResponseHeaders).toEqual(names)
+  })
+
+  test('names attacks that there are tests for', () => {
+    const files = new Set(readdirSync('test/threats').map((name) => name.split('-')[0]))
+    const named = [...read('docs/security.md').matchAll(/`(a\d+)`/g)].map(([, id]) => id)
+    expect(named.length).toBeGreaterThan(0)
+    expect(named.filter((id) => !files.has(id))).toEqual([])
   })
 
   test.for(PAGES)('%s has no link that leads nowhere', (page) => {
