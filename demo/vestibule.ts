@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { IDENTITY_HEADERS } from '../src/core/identity.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { type RunningProcess, startProcess } from './process.ts'
 
 export interface RunningVestibule extends AsyncDisposable {
@@ -13,7 +13,7 @@ export interface RunningVestibule extends AsyncDisposable {
 /** What a proxy must take over from the answer of the check, so that a client cannot send it itself. */
 export const authResponseHeaders: readonly string[] = [
   ...IDENTITY_HEADERS.map(({ name }) => name),
-  'X-Auth-Request-Access-Token',
+  ACCESS_TOKEN_HEADER,
   'Cookie',
 ]
 

@@ -34,12 +34,15 @@ describe('the documentation', () => {
     expect(blocks.length).toBeGreaterThan(1)
   })
 
-  test.for(blocks)('shows rules that the loader accepts: %.40s', (text) => {
-    const path = join(mkdtempSync(join(tmpdir(), 'vestibule-docs-')), 'rules.yaml')
-    writeFileSync(path, text)
-    const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path })
-    expect(rules.length).toBeGreaterThan(0)
-  })
+  test.for(blocks.map((text, index) => [index + 1, text] as const))(
+    'shows rules that the loader accepts, in example %i',
+    ([, text]) => {
+      const path = join(mkdtempSync(join(tmpdir(), 'vestibule-docs-')), 'rules.yaml')
+      writeFileSync(path, text)
+      const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path })
+      expect(rules.length).toBeGreaterThan(0)
+    },
+  )
 
   test.for(PAGES)('%s names no setting that does not exist', (page) => {
     const known = new Set([

@@ -53,7 +53,8 @@ export async function serve(environment: Environment): Promise<number> {
   log.info({ event: 'stopping', signal }, 'stopping')
   const listeners = [publicListener, internalListener]
   for (const listener of listeners) listener.startDraining()
-  if (signal === 'SIGTERM') await pause(settings.DRAIN_SECONDS * 1000)
+  // A second signal is somebody who does not want to wait.
+  if (signal === 'SIGTERM') await Promise.race([pause(settings.DRAIN_SECONDS * 1000), nextSignal()])
   await Promise.race([
     Promise.all(listeners.map((listener) => listener.close())),
     pause(LAST_ANSWERS_MS),

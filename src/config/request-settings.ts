@@ -87,7 +87,7 @@ export const requestSettings = {
     .meta(
       note(
         ACCESS,
-        'A YAML file with `rules` and the lists of this section; the environment wins over the lists.',
+        'A YAML file with `rules` and lists, see rules.md; the environment wins over the lists.',
       ),
     ),
   IDENTITY_HEADERS: list

@@ -109,13 +109,13 @@ export const serviceSettings = {
   DISABLE_REPLAY_DETECTION: flag
     .default(false)
     .meta(note(SESSION, 'Lets an ID token be used for more than one sign-in. Logged as a risk.')),
-  PORT: integer(0, 65_535).default(4180).meta(note(PROCESS, 'Public listener.')),
+  PORT: integer(0, 65_535).default(4180).meta(note(PROCESS, 'Port of the public listener.')),
   INTERNAL_PORT: integer(0, 65_535)
     .default(4181)
     .meta(
       note(
         PROCESS,
-        'Internal listener: the check, health, metrics. Never route it to the outside.',
+        'Port of the internal listener: the check, health, metrics. Never route it to the outside.',
       ),
     ),
   HOST: z.string().default('0.0.0.0').meta(note(PROCESS, 'Address that both listeners bind to.')),

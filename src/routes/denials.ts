@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { ForwardedRequest } from '../core/forwarded-request.ts'
+import type { Identity } from '../core/identity.ts'
 import { type RequestClass, showsPage } from '../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Session } from '../core/session.ts'
@@ -66,10 +67,7 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
     forbidden(request, requestClass, raw, session) {
       const requestId = requestIdOf(raw)
       if (!showsPage(requestClass)) return json(403, { error: 'forbidden' }, requestId)
-      const { identity } = session ?? {}
-      const name =
-        identity &&
-        (identity.email ?? identity.preferredUsername ?? identity.name ?? identity.subject)
+      const name = session && displayName(session.identity)
       const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })
       return writePage(403, notAllowedPage(name, switchUser), requestId)
     },
@@ -81,4 +79,11 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
       return writePage(400, page, requestIdOf(raw), expired)
     },
   }
+}
+
+/** Traefik answers an empty 401 for a page above its `maxResponseBodySize`. */
+const MAX_NAME_LENGTH = 200
+
+function displayName({ email, preferredUsername, name, subject }: Identity): string {
+  return (email ?? preferredUsername ?? name ?? subject).slice(0, MAX_NAME_LENGTH)
 }

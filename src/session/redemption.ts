@@ -97,7 +97,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       metadata: {
         subject: identity.subject,
         displayName: identity.name ?? identity.preferredUsername ?? '',
-        ...(typeof sid === 'string' && { sid }),
+        ...(typeof sid === 'string' && { sidDigest: consumptionKey(identity.issuer, sid) }),
         ...(address !== undefined && { address }),
         ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
       },

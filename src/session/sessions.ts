@@ -24,7 +24,8 @@ export interface Tokens {
 export interface SessionMetadata {
   readonly subject: string
   readonly displayName: string
-  readonly sid?: string
+  /** Of the issuer and the provider's own session id, to find the session by at back-channel logout. */
+  readonly sidDigest?: string
   readonly createdAt: EpochMs
   readonly address?: string
   readonly userAgent?: string

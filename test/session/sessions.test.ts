@@ -28,7 +28,7 @@ const identity: Identity = {
 const newSession: NewSession = {
   identity,
   tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
-  metadata: { subject: 'u1', displayName: 'Alice', sid: 'sid-1', address: '203.0.113.7' },
+  metadata: { subject: 'u1', displayName: 'Alice', sidDigest: 'sid-1', address: '203.0.113.7' },
   realm: REALM,
 }
 
