@@ -61,15 +61,13 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
   })
 
   test('the log says what to set, and the check goes on answering', async () => {
-    const reasons = vestibule
-      .log()
-      .flatMap(({ reason }) => (typeof reason === 'string' ? [reason] : []))
+    const reasons = new Set(vestibule.log().map(({ reason }) => reason))
     // A login that joins an attempt already under way sees what the provider said before.
     const says = ['/', '/tenant'].map(
       (more) =>
         `the provider calls itself ${provider.issuer}${more}; set OIDC_ISSUER_URL to exactly that`,
     )
-    expect(says.some((reason) => reasons.includes(reason))).toBe(true)
+    expect(says.some((reason) => reasons.has(reason))).toBe(true)
     expect((await vestibule.check()).status).toBe(302)
     expect((await vestibule.internal('/readyz')).status).toBe(200)
     expect((await vestibule.internal('/health?strict=1')).status).toBe(503)
