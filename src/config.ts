@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { crossCheck } from './config/cross-check.ts'
+import { checkRedis, type RedisConfig } from './config/redis.ts'
 import { LISTS, type RulesFile, rulesFile } from './config/rules-file.ts'
 import { notesOf, type SettingName, type Settings, settings } from './config/settings.ts'
 import type { AccessRule } from './core/access-rule.ts'
@@ -18,6 +19,8 @@ export interface Config {
   readonly keys?: readonly Buffer[]
   /** Where the keys came from, to be read again while running. */
   readonly keyFile?: string
+  /** Absent in memory mode. */
+  readonly redis?: RedisConfig
 }
 
 /** Strings by name, as a process gets them. */
@@ -41,15 +44,11 @@ export function loadConfig(environment: Environment): Config {
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, file, problems)
   const config = crossCheck(parsed, file?.rules, problems)
-  if (environment['REDIS_ENABLED'] === 'true') problems.push(NO_REDIS_YET)
+  const redis = checkRedis(parsed, environment['REDIS_PASSWORD_FILE'] || undefined, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
-  return { ...config, ...(keyFile && { keyFile }) }
+  return { ...config, ...(keyFile && { keyFile }), ...(redis && { redis }) }
 }
-
-/** Better no start than sessions that are not where somebody believes them to be. */
-const NO_REDIS_YET =
-  'REDIS_ENABLED: this version keeps sessions in memory only; remove it and run one replica'
 
 const NAMES = Object.keys(settings.shape) as SettingName[]
 

@@ -14,7 +14,7 @@ export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<Config, 'keyFile'> {
+): Omit<Config, 'keyFile' | 'redis'> {
   const publicSite = parsePublicUrl(settings, problems)
   const hosts = parseHosts(settings, problems)
   if (isDomain(settings.COOKIE_DOMAIN, problems)) {

@@ -33,6 +33,7 @@ export interface OpenedSessionsOptions {
   readonly maxEntries: number
   readonly maxBytes: number
   readonly maxAgeMs: number
+  readonly onLookUp: (result: 'hit' | 'miss') => void
 }
 
 /** How old the cache's idea of the time may be; asking the clock for every lookup costs more than the lookup. */
@@ -50,8 +51,9 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
   return {
     find(digest, { secret }, realm) {
       const opened = cache.get(digest)
-      if (!opened || opened.realm !== realm) return undefined
-      return isSecretOf(opened, secret) ? opened.session : undefined
+      const isHit = opened !== undefined && opened.realm === realm && isSecretOf(opened, secret)
+      options.onLookUp(isHit ? 'hit' : 'miss')
+      return isHit ? opened.session : undefined
     },
     fillTicket: () => evictions,
     keep(digest, { secret }, realm, session, ticket) {
@@ -71,6 +73,16 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
       return cache.size
     },
   }
+}
+
+/** For modes in which every check asks the store. */
+export const NO_OPENED_SESSIONS: OpenedSessions = {
+  find: () => undefined,
+  fillTicket: () => 0,
+  keep: () => undefined,
+  evict: () => undefined,
+  clear: () => undefined,
+  size: 0,
 }
 
 /** Reused, since making a buffer for every check would cost more than the digest itself. */

@@ -3,8 +3,9 @@ import { type Identity, type IdentityOptions, toIdentity } from '../core/identit
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
+import type { Tokens } from './codec.ts'
 import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
-import type { Sessions, Tokens } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
 
 /** A login that came back with a code. */
 export interface Redeemable extends AuthorizationResponse {
@@ -60,7 +61,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     const key = consumptionKey(redeemable.txid)
     await consume('login', key, attemptId, LOGIN_LIFETIME_MS)
     return signIn.redeem(redeemable).catch(async (cause: unknown) => {
-      await oneTimeKeys.release('login', key, attemptId)
+      // What the provider said is the answer, also where the mark cannot be taken back.
+      await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
       throw cause
     })
   }
@@ -90,14 +92,18 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     grant: Grant,
     identity: Identity,
   ): Promise<string> {
+    const { issuer, subject } = identity
     const { sid } = grant.claims
     return sessions.open({
       identity,
       tokens: tokensOf(grant, now()),
       metadata: {
-        subject: identity.subject,
+        subject,
         displayName: identity.name ?? identity.preferredUsername ?? '',
-        ...(typeof sid === 'string' && { sidDigest: consumptionKey(identity.issuer, sid) }),
+        owners: {
+          user: consumptionKey(issuer, subject),
+          ...(typeof sid === 'string' && { providerSession: consumptionKey(issuer, sid) }),
+        },
         ...(address !== undefined && { address }),
         ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
       },

@@ -8,28 +8,10 @@ import {
   type Session,
   type SessionCredential,
 } from '../core/session.ts'
-import type { KeyRing, SealContext } from '../seal.ts'
-import { type RecordPart, recordKey, type Store } from '../store/store.ts'
+import type { Owners, SessionIndex } from '../store/session-index.ts'
+import type { Store } from '../store/store.ts'
+import type { SessionCodec, SessionMetadata, Tokens } from './codec.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
-
-/** What the provider gave beside the identity. */
-export interface Tokens {
-  readonly idToken: string
-  readonly accessToken: string
-  readonly refreshToken?: string
-  readonly accessTokenExpiresAt?: EpochMs
-}
-
-/** What can be known of a session without its cookie. */
-export interface SessionMetadata {
-  readonly subject: string
-  readonly displayName: string
-  /** Of the issuer and the provider's own session id, to find the session by at back-channel logout. */
-  readonly sidDigest?: string
-  readonly createdAt: EpochMs
-  readonly address?: string
-  readonly userAgent?: string
-}
 
 /** A sign-in about to become a session. */
 export interface NewSession {
@@ -43,19 +25,26 @@ export interface NewSession {
 export interface Sessions {
   /** From memory, without any I/O; nothing does not mean that there is no such session. */
   recall(credential: SessionCredential, realm: string): Session | undefined
-  find(credential: SessionCredential, realm: string): Promise<Session | undefined>
+  /** `timeoutMs` is for callers that cannot wait as long as the store would. */
+  find(
+    credential: SessionCredential,
+    realm: string,
+    timeoutMs?: number,
+  ): Promise<Session | undefined>
   findTokens(credential: SessionCredential, realm: string): Promise<Tokens | undefined>
   /** Makes a session under a new id and returns the cookie's value (threat A65). */
   open(newSession: NewSession): Promise<string>
   /** Ends whatever the credential's id names, on every replica. */
   end(credential: SessionCredential): Promise<void>
+  /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
+  signOut(credential: SessionCredential): Promise<void>
 }
 
 export interface SessionsOptions {
   readonly store: Store
-  readonly ring: KeyRing
+  readonly index: SessionIndex
+  readonly codec: SessionCodec
   readonly opened: OpenedSessions
-  readonly keyPrefix: string
   /** Whether checks hand out access tokens; they are then read together with the identity. */
   readonly withAccessToken: boolean
   readonly maxAgeMs: number
@@ -63,33 +52,25 @@ export interface SessionsOptions {
   readonly idleTimeoutMs: number
   /** Wall clock, for sealed statements. */
   readonly now: () => EpochMs
-  readonly onIntegrityFailure: (key: string) => void
   readonly onExtendFailure: (cause: unknown) => void
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, ring, opened, maxAgeMs, idleTimeoutMs, now } = options
+  const { store, index, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
   const touches = createTouches(options)
+  const parts = options.withAccessToken ? (['s', 't'] as const) : (['s'] as const)
 
-  const contextOf = (
-    digest: string,
-    part: RecordPart,
-    realm: string,
-    secret?: string,
-  ): SealContext => ({
-    purpose: 'session',
-    name: recordKey(options.keyPrefix, digest, part),
-    realm,
-    ...(secret !== undefined && { secret }),
-  })
+  async function findOwners(digest: string): Promise<Owners | undefined> {
+    const { m } = await store.read(digest, ['m'])
+    return codec.open(digest, 'm', m)?.owners
+  }
 
-  /** A record that does not open is no session; a cookie with a wrong secret looks the same as tampering. */
-  function openRecord(sealed: Buffer | undefined, context: SealContext): unknown {
-    if (!sealed) return undefined
-    const plaintext = ring.open(sealed, context)
-    if (plaintext) return JSON.parse(plaintext.toString())
-    options.onIntegrityFailure(context.name)
-    return undefined
+  async function endOne(digest: string, owners: Owners | undefined): Promise<void> {
+    opened.evict(digest)
+    await store.end(digest, maxAgeMs)
+    opened.evict(digest)
+    // An entry that leads nowhere does no harm and ends by itself.
+    if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
 
   return {
@@ -101,17 +82,14 @@ export function createSessions(options: SessionsOptions): Sessions {
       return session
     },
 
-    async find(credential, realm) {
+    async find(credential, realm, timeoutMs) {
       const digest = digestOf(credential)
+      const holder = { secret: credential.secret, realm }
       const ticket = opened.fillTicket()
-      const { s, t } = await store.read(digest, options.withAccessToken ? ['s', 't'] : ['s'])
-      const identified = openRecord(s, contextOf(digest, 's', realm, credential.secret)) as
-        | Session
-        | undefined
+      const { s, t } = await store.read(digest, parts, timeoutMs)
+      const identified = codec.open(digest, 's', s, holder)
       if (!identified || !isAlive(identified, now())) return undefined
-      const tokens = openRecord(t, contextOf(digest, 't', realm, credential.secret)) as
-        | Tokens
-        | undefined
+      const tokens = codec.open(digest, 't', t, holder)
       const session = { ...identified, ...(tokens && accessTokenOf(tokens)) }
       opened.keep(digest, credential, realm, session, ticket)
       touches.touch(digest, session)
@@ -121,34 +99,39 @@ export function createSessions(options: SessionsOptions): Sessions {
     async findTokens(credential, realm) {
       const digest = digestOf(credential)
       const { t } = await store.read(digest, ['t'])
-      return openRecord(t, contextOf(digest, 't', realm, credential.secret)) as Tokens | undefined
+      return codec.open(digest, 't', t, { secret: credential.secret, realm })
     },
 
     async open({ identity, tokens, metadata, realm }) {
       const credential = { id: randomToken(), secret: randomToken() }
       const digest = digestOf(credential)
+      const holder = { secret: credential.secret, realm }
       const createdAt = now()
       const session: Session = { identity, createdAt, expiresAt: createdAt + maxAgeMs }
-      const seal = (part: RecordPart, value: unknown, secret?: string) =>
-        ring.seal(Buffer.from(JSON.stringify(value)), contextOf(digest, part, realm, secret))
       const records = {
-        s: seal('s', session, credential.secret),
-        t: seal('t', tokens, credential.secret),
-        m: seal('m', { ...metadata, createdAt }),
+        s: codec.seal(digest, 's', session, holder),
+        t: codec.seal(digest, 't', tokens, holder),
+        m: codec.seal(digest, 'm', { ...metadata, createdAt }),
       }
-      await store.create(
-        digest,
-        records,
-        idleTimeoutMs ? Math.min(idleTimeoutMs, maxAgeMs) : maxAgeMs,
-      )
+      // Before the session, so that none is ever without.
+      await index.add(digest, metadata.owners, maxAgeMs)
+      await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
       return formatSessionCookie(credential)
     },
 
     async end(credential) {
       const digest = digestOf(credential)
-      opened.evict(digest)
-      await store.end(digest, maxAgeMs)
-      opened.evict(digest)
+      await endOne(digest, await findOwners(digest))
+    },
+
+    async signOut(credential) {
+      const digest = digestOf(credential)
+      const owners = await findOwners(digest)
+      await endOne(digest, owners)
+      if (owners?.providerSession === undefined) return
+      for (const other of await index.list('providerSession', owners.providerSession)) {
+        await endOne(other, await findOwners(other))
+      }
     },
   }
 }

@@ -1,5 +1,6 @@
 import { AuthError } from '../errors.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
+import type { Owners, SessionIndex } from './session-index.ts'
 import type { RecordPart, Store } from './store.ts'
 
 /** Bounds of the memory store; what does not fit is refused, since evicting would sign somebody out. */
@@ -114,6 +115,35 @@ export function createMemoryOneTimeKeys(
     async release(kind, key, attemptId) {
       const name = `${kind}:${key}`
       if (marks.get(name)?.value === attemptId) marks.delete(name)
+    },
+  }
+}
+
+/** Whose sessions are whose, in this process only. */
+export function createMemorySessionIndex(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): SessionIndex {
+  const owned = createExpiringMap<ReadonlyMap<string, number>>(bounds, now)
+  const keysOf = (owners: Owners) =>
+    Object.entries(owners).map(([kind, owner]) => `${kind}:${owner}`)
+  const alive = (key: string) =>
+    [...(owned.get(key)?.value ?? [])].filter(([, endsAtMs]) => endsAtMs > now())
+  const keep = (key: string, entries: readonly (readonly [string, number])[]) => {
+    const lastEndMs = Math.max(...entries.map(([, endsAtMs]) => endsAtMs))
+    owned.set(key, new Map(entries), entries.length * ENTRY_OVERHEAD_BYTES, lastEndMs - now())
+  }
+  return {
+    async add(digest, owners, ttlMs) {
+      for (const key of keysOf(owners)) keep(key, [...alive(key), [digest, now() + ttlMs]])
+    },
+    list: async (kind, owner) => alive(`${kind}:${owner}`).map(([digest]) => digest),
+    async remove(digest, owners) {
+      for (const key of keysOf(owners)) {
+        const others = alive(key).filter(([each]) => each !== digest)
+        if (others.length > 0) keep(key, others)
+        else owned.delete(key)
+      }
     },
   }
 }

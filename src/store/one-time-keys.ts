@@ -10,9 +10,15 @@ export type ConsumptionKind = 'login' | 'id-token'
 export interface OneTimeKeys {
   /**
    * True for the first use, and for the same attempt again (a resend of our own is no replay). `attemptId` is random
-   * per incoming request.
+   * per incoming request; `timeoutMs` is for callers that cannot wait as long as the store would.
    */
-  consume(kind: ConsumptionKind, key: string, attemptId: string, ttlMs: number): Promise<boolean>
+  consume(
+    kind: ConsumptionKind,
+    key: string,
+    attemptId: string,
+    ttlMs: number,
+    timeoutMs?: number,
+  ): Promise<boolean>
   /** Takes back this attempt's mark, for a thing that turned out not to have been spent. */
   release(kind: ConsumptionKind, key: string, attemptId: string): Promise<void>
 }

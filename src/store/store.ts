@@ -9,8 +9,11 @@ export type SealedRecords = Readonly<Partial<Record<RecordPart, Buffer>>>
  * everything else: an error is never a miss (invariant I3). It holds no cache and knows no session id, only digests.
  */
 export interface Store {
-  /** The parts asked for, in one round trip. A session that is not there has none of them. */
-  read(digest: string, parts: readonly RecordPart[]): Promise<SealedRecords>
+  /**
+   * The parts asked for, in one round trip. A session that is not there has none of them. `timeoutMs` is for callers
+   * that cannot wait as long as the store would.
+   */
+  read(digest: string, parts: readonly RecordPart[], timeoutMs?: number): Promise<SealedRecords>
   /** Writes a new session's records, which all end after `ttlMs`. */
   create(
     digest: string,
@@ -23,7 +26,7 @@ export interface Store {
   end(digest: string, tombstoneMs: number): Promise<void>
 }
 
-/** The full name of a record's key, also used to bind the sealed value to its place. */
-export function recordKey(prefix: string, digest: string, part: RecordPart): string {
+/** The full name of a record's key, also used to bind the sealed value to its place; `l` locks and `x` tombstones are beside it. */
+export function recordKey(prefix: string, digest: string, part: RecordPart | 'l' | 'x'): string {
   return `${prefix}{${digest}}:${part}`
 }

@@ -7,7 +7,12 @@ import {
   type OpenedSessionsOptions,
 } from '../../src/session/opened-sessions.ts'
 
-const ROOMY: OpenedSessionsOptions = { maxEntries: 100, maxBytes: 1_000_000, maxAgeMs: 60_000 }
+const ROOMY: OpenedSessionsOptions = {
+  maxEntries: 100,
+  maxBytes: 1_000_000,
+  maxAgeMs: 60_000,
+  onLookUp: () => undefined,
+}
 const REALM = 'app.example.com'
 const credential = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
 

@@ -5,14 +5,19 @@ import { parseSessionCookie } from '../../src/core/session.ts'
 import { AuthError } from '../../src/errors.ts'
 import type { Grant, SignIn } from '../../src/oidc/sign-in.ts'
 import { createKeyRing } from '../../src/seal.ts'
-import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import { createSessionCodec } from '../../src/session/codec.ts'
+import { NO_OPENED_SESSIONS } from '../../src/session/opened-sessions.ts'
 import {
   createRedemption,
   type Redeemable,
   type RedemptionOptions,
 } from '../../src/session/redemption.ts'
 import { createSessions } from '../../src/session/sessions.ts'
-import { createMemoryOneTimeKeys, createMemoryStore } from '../../src/store/memory.ts'
+import {
+  createMemoryOneTimeKeys,
+  createMemorySessionIndex,
+  createMemoryStore,
+} from '../../src/store/memory.ts'
 
 const REALM = 'app.example.com'
 const NOW_MS = 1_700_000_000_000
@@ -42,14 +47,17 @@ const start = (redeem: SignIn['redeem'], changes: Partial<RedemptionOptions> = {
   const consumed: number[] = []
   const sessions = createSessions({
     store: createMemoryStore(),
-    ring: createKeyRing([randomBytes(32)]),
-    opened: createOpenedSessions({ maxEntries: 10, maxBytes: 100_000, maxAgeMs: 1000 }),
-    keyPrefix: 'vestibule:',
+    index: createMemorySessionIndex(),
+    codec: createSessionCodec({
+      ring: createKeyRing([randomBytes(32)]),
+      keyPrefix: 'vestibule:',
+      onIntegrityFailure: () => undefined,
+    }),
+    opened: NO_OPENED_SESSIONS,
     withAccessToken: true,
     maxAgeMs: 86_400_000,
     idleTimeoutMs: 0,
     now: () => NOW_MS,
-    onIntegrityFailure: () => undefined,
     onExtendFailure: () => undefined,
   })
   const keys = createMemoryOneTimeKeys()

@@ -5,13 +5,14 @@ import type { Identity } from '../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { AuthError } from '../../src/errors.ts'
 import { createKeyRing } from '../../src/seal.ts'
+import { createSessionCodec } from '../../src/session/codec.ts'
 import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
 import {
   createSessions,
   type NewSession,
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
-import { createMemoryStore } from '../../src/store/memory.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
 import { type RecordPart, recordKey, type Store } from '../../src/store/store.ts'
 
 const REALM = 'app.example.com'
@@ -28,7 +29,12 @@ const identity: Identity = {
 const newSession: NewSession = {
   identity,
   tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
-  metadata: { subject: 'u1', displayName: 'Alice', sidDigest: 'sid-1', address: '203.0.113.7' },
+  metadata: {
+    subject: 'u1',
+    displayName: 'Alice',
+    owners: { user: 'user-1', providerSession: 'sid-1' },
+    address: '203.0.113.7',
+  },
   realm: REALM,
 }
 
@@ -62,19 +68,28 @@ const start = (
   }
   const { wrap = (store: Store) => store, ...rest } = changes
   const ring = createKeyRing([randomBytes(32)])
-  const opened = createOpenedSessions({ maxEntries: 100, maxBytes: 1_000_000, maxAgeMs: 60_000 })
+  const opened = createOpenedSessions({
+    maxEntries: 100,
+    maxBytes: 1_000_000,
+    maxAgeMs: 60_000,
+    onLookUp: () => undefined,
+  })
   const integrityFailures: string[] = []
   const extendFailures: unknown[] = []
+  const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
   const options: SessionsOptions = {
     store: wrap(memory),
-    ring,
+    index,
+    codec: createSessionCodec({
+      ring,
+      keyPrefix: PREFIX,
+      onIntegrityFailure: (key) => integrityFailures.push(key),
+    }),
     opened,
-    keyPrefix: PREFIX,
     withAccessToken: false,
     maxAgeMs: DAY_MS,
     idleTimeoutMs: 0,
     now,
-    onIntegrityFailure: (key) => integrityFailures.push(key),
     onExtendFailure: (cause) => extendFailures.push(cause),
     ...rest,
   }
@@ -84,6 +99,7 @@ const start = (
     ring,
     opened,
     store: inner,
+    index,
     calls,
     integrityFailures,
     extendFailures,
@@ -233,7 +249,7 @@ describe('at rest', () => {
       ring.open(records[part] as Buffer, {
         purpose: 'session',
         name: recordKey(PREFIX, digest, part),
-        realm: REALM,
+        realm: part === 'm' ? '' : REALM,
         ...(secret !== undefined && { secret }),
       })
     expect(openPart('s')).toBeUndefined()
@@ -297,7 +313,7 @@ describe('the end of a session', () => {
     await sessions.find(credential, REALM)
     calls.length = 0
     await sessions.end(credential)
-    expect(calls).toEqual([`end ${DAY_MS}`])
+    expect(calls).toEqual(['read m', `end ${DAY_MS}`])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(await sessions.findTokens(credential, REALM)).toBeUndefined()
@@ -311,6 +327,53 @@ describe('the end of a session', () => {
     expect(await sessions.find(other, REALM)).toBeDefined()
   })
 
+  test('it is found by its owners until it ends', async () => {
+    const { sessions, index, open } = start()
+    const credential = await open()
+    const digest = digestOf(credential)
+    expect(await index.list('user', 'user-1')).toEqual([digest])
+    expect(await index.list('providerSession', 'sid-1')).toEqual([digest])
+    await sessions.end(credential)
+    expect(await index.list('user', 'user-1')).toEqual([])
+    expect(await index.list('providerSession', 'sid-1')).toEqual([])
+  })
+
+  test('signing out ends the sessions of the same session at the provider, and no other', async () => {
+    const { sessions, open } = start()
+    const owners = (providerSession?: string) => ({
+      metadata: {
+        ...newSession.metadata,
+        owners: { user: 'user-1', ...(providerSession !== undefined && { providerSession }) },
+      },
+    })
+    const [here, there] = [await open(), await open({ realm: 'other.example.com' })]
+    const [elsewhere, unknown] = [await open(owners('sid-2')), await open(owners())]
+    await sessions.signOut(here)
+    expect(await sessions.find(here, REALM)).toBeUndefined()
+    expect(await sessions.find(there, 'other.example.com')).toBeUndefined()
+    expect(await sessions.find(elsewhere, REALM)).toBeDefined()
+    await sessions.signOut(unknown)
+    expect(await sessions.find(unknown, REALM)).toBeUndefined()
+    expect(await sessions.find(elsewhere, REALM)).toBeDefined()
+  })
+
+  test('an index that cannot be cleaned does not keep a session alive', async () => {
+    const { sessions, open } = start({
+      index: { add: async () => undefined, list: async () => [], remove: async () => away() },
+    })
+    const credential = await open()
+    await sessions.end(credential)
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  })
+
+  test('without its index no session is opened', async () => {
+    const { open, calls } = start({
+      index: { add: async () => away(), list: async () => [], remove: async () => undefined },
+    })
+    await expect(open()).rejects.toThrow(STORE_AWAY)
+    expect(calls).toEqual([])
+  })
+
   test('a lookup under way while it ends does not keep it in memory', async () => {
     const reached = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
@@ -319,6 +382,7 @@ describe('the end of a session', () => {
         ...store,
         read: async (digest, parts) => {
           const records = await store.read(digest, parts)
+          if (!parts.includes('s')) return records
           reached.resolve()
           await goOn.promise
           return records

@@ -1,0 +1,100 @@
+/** What an address says; the rest comes from settings of their own. */
+export interface RedisAddress {
+  readonly host: string
+  readonly port: number
+  readonly isTls: boolean
+  readonly username?: string
+  readonly password?: string
+  readonly database?: number
+}
+
+const DEFAULT_PORT = 6379
+
+/**
+ * Understands `redis://` and `rediss://` URLs, `host:port`, and StackExchange's `host:port,password=…,ssl=True`.
+ * Throws a `TypeError` that says what is wrong and never what the address holds, since that may be a password.
+ */
+export function parseRedisAddress(text: string): RedisAddress {
+  return /^[a-z]+:\/\//i.test(text) ? parseUrl(text) : parseConnectionString(text)
+}
+
+function parseUrl(text: string): RedisAddress {
+  const url = URL.parse(text)
+  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '') {
+    throw new TypeError('is not a URL such as redis://redis.example.com:6379')
+  }
+  const database = /^\/?(\d{0,2})$/.exec(url.pathname)?.[1]
+  if (database === undefined || url.search || url.hash) {
+    throw new TypeError('has more behind the port than the number of a database')
+  }
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || DEFAULT_PORT),
+    isTls: url.protocol === 'rediss:',
+    ...(url.username && { username: decode(url.username) }),
+    ...(url.password && { password: decode(url.password) }),
+    ...(database && { database: Number(database) }),
+  }
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new TypeError('has a % in its user or password that is not written as %25')
+  }
+}
+
+/** Names as StackExchange.Redis writes them, in lower case, and what each is for. */
+const OPTIONS: Readonly<Record<string, (value: string) => Partial<RedisAddress>>> = {
+  user: (username) => ({ username }),
+  password: (password) => ({ password }),
+  ssl: (value) => ({ isTls: parseFlag('ssl', value) }),
+  defaultdatabase: (value) => ({ database: parseNumber('defaultDatabase', value) }),
+  abortconnect(value) {
+    if (!parseFlag('abortConnect', value)) return {}
+    throw new TypeError('says abortConnect=True, but the service always starts: remove it')
+  },
+}
+
+function parseConnectionString(text: string): RedisAddress {
+  const [endpoint = '', ...options] = text.split(',').map((part) => part.trim())
+  const { host, port } = parseEndpoint(endpoint)
+  const given = options.filter((option) => option !== '').map(parseOption)
+  return Object.assign({ host, port, isTls: false }, ...given) as RedisAddress
+}
+
+function parseEndpoint(endpoint: string): Pick<RedisAddress, 'host' | 'port'> {
+  const groups = /^(?:\[(?<v6>[0-9a-f:]+)\]|(?<name>[A-Za-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(
+    endpoint,
+  )?.groups
+  const host = groups?.['v6'] ?? groups?.['name']
+  const port = Number(groups?.['port'] ?? DEFAULT_PORT)
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new TypeError('does not begin with host:port')
+  }
+  return { host, port }
+}
+
+function parseOption(option: string): Partial<RedisAddress> {
+  const [name = '', ...rest] = option.split('=')
+  if (rest.length === 0) throw new TypeError('names several servers, or an option without a value')
+  const parse = OPTIONS[name.toLowerCase()]
+  if (!parse) {
+    const shown = /^[A-Za-z]{1,40}$/.test(name) ? name : 'something'
+    throw new TypeError(
+      `has the option ${shown}, which is not understood; there are user, password, ssl, defaultDatabase and abortConnect`,
+    )
+  }
+  return parse(rest.join('='))
+}
+
+function parseFlag(name: string, value: string): boolean {
+  if (/^(?:true|false)$/i.test(value)) return value.toLowerCase() === 'true'
+  throw new TypeError(`has an ${name} that is neither True nor False`)
+}
+
+function parseNumber(name: string, value: string): number {
+  if (/^\d{1,2}$/.test(value)) return Number(value)
+  throw new TypeError(`has a ${name} that is no number`)
+}

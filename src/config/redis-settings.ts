@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import { flag, integer, note } from './setting-kinds.ts'
+
+const REDIS = 'Redis'
+
+const file = (text: string) => z.string().optional().meta(note(REDIS, text))
+
+/** Settings about the state that replicas share; the names and defaults are those of the traefikoidc plugin. */
+export const redisSettings = {
+  REDIS_ENABLED: flag
+    .default(false)
+    .meta(note(REDIS, 'Keeps sessions and replay markers in Redis, shared by all replicas.')),
+  REDIS_CACHE_MODE: z
+    .enum(['memory', 'redis', 'hybrid'])
+    .default('redis')
+    .meta(
+      note(
+        REDIS,
+        '`redis`: every check reads Redis. `memory`: Redis is not used at all. `hybrid` comes with a later version.',
+      ),
+    ),
+  REDIS_ADDRESS: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        REDIS,
+        '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`.',
+        true,
+      ),
+    ),
+  REDIS_URL: z
+    .string()
+    .optional()
+    .meta(note(REDIS, '`redis://user:password@host:port/db`, or `rediss://` for TLS.', true)),
+  REDIS_USERNAME: z.string().optional().meta(note(REDIS, 'ACL user; none = the default user.')),
+  REDIS_PASSWORD: z
+    .string()
+    .optional()
+    .meta(note(REDIS, 'Password; a password file is read again for every connection.', true)),
+  REDIS_DB: integer(0, 15).default(0).meta(note(REDIS, 'Number of the database.')),
+  REDIS_KEY_PREFIX: z
+    .string()
+    .default('vestibule:')
+    .refine(
+      (value) => /^[\x21-\x7e]{1,64}$/.test(value) && !/[{}*?[\]\\]/.test(value),
+      'is not a plain prefix such as vestibule: (no blanks, braces or wildcards)',
+    )
+    .meta(note(REDIS, 'Begins every key; installations that share a Redis differ in it.')),
+  REDIS_CONNECT_TIMEOUT: integer(1, 60)
+    .default(5)
+    .meta(note(REDIS, 'Seconds that connecting may take, signing in at Redis included.')),
+  REDIS_READ_TIMEOUT: integer(1, 60)
+    .default(3)
+    .meta(note(REDIS, 'Seconds that a read may take outside the check.')),
+  REDIS_WRITE_TIMEOUT: integer(1, 60)
+    .default(3)
+    .meta(note(REDIS, 'Seconds that a write may take.')),
+  CHECK_STORE_TIMEOUT_MS: integer(10, 1000)
+    .default(250)
+    .meta(note(REDIS, 'Milliseconds after which a check gives up on Redis and answers 503.')),
+  REDIS_POOL_SIZE: integer(1, 1000)
+    .default(10)
+    .meta(note(REDIS, 'Accepted and not needed: one pipelined connection serves a replica.')),
+  REDIS_ENABLE_TLS: flag.default(false).meta(note(REDIS, 'Speaks TLS to Redis.')),
+  REDIS_TLS_SKIP_VERIFY: flag
+    .default(false)
+    .meta(note(REDIS, 'Accepts any certificate of Redis. Logged as a risk.')),
+  REDIS_CA_FILE: file('PEM file with the authority that signed the certificate of Redis.'),
+  REDIS_CERT_FILE: file('PEM file with our certificate, where Redis asks for one.'),
+  REDIS_KEY_FILE: file('PEM file with the key to it.'),
+}

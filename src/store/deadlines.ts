@@ -1,0 +1,59 @@
+import { DeadlineError } from './redis-failure.ts'
+
+/** Gives up on answers that take too long; what has been given up may still happen. */
+export interface Deadlines {
+  /** The answer, or a `DeadlineError` after `timeoutMs`. */
+  within<T>(answer: Promise<T>, timeoutMs: number): Promise<T>
+  /** Commands without an answer, given up or not. */
+  readonly inFlight: number
+  close(): void
+}
+
+interface Waiting {
+  readonly sinceMs: number
+  readonly untilMs: number
+  readonly giveUp: (error: DeadlineError) => void
+  isGivenUp: boolean
+}
+
+const SWEEP_MS = 20
+/** A sweep this late says that this process was busy, and that answers may lie unread in the socket. */
+const LATE_MS = 100
+
+/**
+ * One timer for all commands, since a timer for each costs more than the command. `onStalled` is called when the
+ * oldest unanswered command is older than `stalledAfterMs`.
+ */
+export function createDeadlines(stalledAfterMs: number, onStalled: () => void): Deadlines {
+  const waiting = new Set<Waiting>()
+  let sweptAtMs = performance.now()
+
+  const sweep = () => {
+    const nowMs = performance.now()
+    const isLate = nowMs - sweptAtMs > SWEEP_MS + LATE_MS
+    sweptAtMs = nowMs
+    if (isLate) return
+    for (const each of waiting) {
+      if (each.isGivenUp || each.untilMs > nowMs) continue
+      each.isGivenUp = true
+      each.giveUp(new DeadlineError())
+    }
+    const [oldest] = waiting
+    if (oldest && nowMs - oldest.sinceMs > stalledAfterMs) onStalled()
+  }
+  const timer = setInterval(sweep, SWEEP_MS).unref()
+
+  return {
+    within: (answer, timeoutMs) =>
+      new Promise((resolve, reject) => {
+        const sinceMs = performance.now()
+        const each = { sinceMs, untilMs: sinceMs + timeoutMs, giveUp: reject, isGivenUp: false }
+        waiting.add(each)
+        answer.then(resolve, reject).finally(() => waiting.delete(each))
+      }),
+    get inFlight() {
+      return waiting.size
+    },
+    close: () => clearInterval(timer),
+  }
+}

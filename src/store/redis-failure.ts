@@ -1,0 +1,68 @@
+import { ErrorReply } from 'redis'
+import { AuthError } from '../errors.ts'
+
+/** What kind of failure it was, as a metric's label. All but `data` mean that Redis cannot be used just now. */
+export type RedisFailure =
+  | 'auth'
+  | 'clients'
+  | 'cluster'
+  | 'connection'
+  | 'data'
+  | 'deadline'
+  | 'full'
+  | 'loading'
+  | 'misconf'
+  | 'other'
+  | 'permission'
+  | 'readonly'
+  | 'replication'
+  | 'tls'
+
+/** No answer within the time that a caller gives. */
+export class DeadlineError extends Error {
+  constructor() {
+    super('Redis did not answer in time')
+    this.name = 'DeadlineError'
+  }
+}
+
+/** Error replies by their first word (Redis protocol: the word after `-` is the kind of error). */
+const BY_CODE: Readonly<Record<string, RedisFailure>> = {
+  ASK: 'cluster',
+  CLUSTERDOWN: 'cluster',
+  CROSSSLOT: 'cluster',
+  LOADING: 'loading',
+  MASTERDOWN: 'replication',
+  MISCONF: 'misconf',
+  MOVED: 'cluster',
+  NOAUTH: 'auth',
+  NOPERM: 'permission',
+  NOREPLICAS: 'replication',
+  OOM: 'full',
+  READONLY: 'readonly',
+  TRYAGAIN: 'cluster',
+  WRONGPASS: 'auth',
+  WRONGTYPE: 'data',
+}
+
+const TLS_CODE = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
+
+/** The one place that tells what went wrong, by code; the text of an error decides only where Redis gives no code. */
+export function failureOf(cause: unknown): RedisFailure {
+  if (cause instanceof ErrorReply) return replyFailure(cause.message)
+  if (cause instanceof DeadlineError) return 'deadline'
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  return TLS_CODE.test(code) ? 'tls' : 'connection'
+}
+
+function replyFailure(text: string): RedisFailure {
+  if (text.startsWith('ERR max number of clients')) return 'clients'
+  // Before Redis 7 an error inside a script carries its code behind a dash.
+  const code = /^(?:ERR .*-)?([A-Z]+)\b/.exec(text)?.[1] ?? ''
+  return BY_CODE[code] ?? 'other'
+}
+
+/** What every port of the store throws when Redis cannot tell. */
+export function unavailable(cause: unknown): AuthError {
+  return new AuthError('store_unavailable', `Redis: ${failureOf(cause)}`, { cause })
+}

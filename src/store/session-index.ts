@@ -1,0 +1,18 @@
+/** Whose a session is: digests of issuer and subject, and of issuer and the provider's own session id. */
+export interface Owners {
+  readonly user: string
+  readonly providerSession?: string
+}
+
+export type OwnerKind = keyof Owners
+
+/**
+ * Finds sessions without their cookies. Entries are written before their sessions, so one may lead nowhere, and no
+ * session is without. Throws `AuthError` `store_unavailable` when it cannot tell.
+ */
+export interface SessionIndex {
+  add(digest: string, owners: Owners, ttlMs: number): Promise<void>
+  /** Digests of the sessions that have not reached their end. */
+  list(kind: OwnerKind, owner: string): Promise<readonly string[]>
+  remove(digest: string, owners: Owners): Promise<void>
+}
