@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
+import { openConfiguredState } from './compose-state.ts'
 import type { Config } from './config.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityOptions, lacksClaims } from './core/identity.ts'
 import { createSites, patternOf } from './core/site.ts'
@@ -21,13 +22,18 @@ import { createPageWriter } from './routes/pages/write.ts'
 import { createRefusals, type RefusalOptions } from './routes/refusals.ts'
 import { createTrustedProxies } from './routes/trusted-peers.ts'
 import { createKeyRing } from './seal.ts'
+import { createSessionCodec } from './session/codec.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
-import { createOpenedSessions } from './session/opened-sessions.ts'
+import {
+  createOpenedSessions,
+  NO_OPENED_SESSIONS,
+  type OpenedSessions,
+} from './session/opened-sessions.ts'
 import { createRedemption } from './session/redemption.ts'
 import { createSessions } from './session/sessions.ts'
-import { createMemoryOneTimeKeys, createMemoryStore } from './store/memory.ts'
+import type { SharedState } from './store/open.ts'
 import type { Log } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 
 /** The whole service, not yet listening. */
 export interface Service {
@@ -36,6 +42,7 @@ export interface Service {
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
   readonly provider: ProviderConnection
+  readonly state: SharedState
 }
 
 /** The process as the service sees it. */
@@ -47,10 +54,9 @@ export interface ServiceOptions {
   readonly now?: () => number
 }
 
-const KEY_PREFIX = 'vestibule:'
 const EPHEMERAL_KEY_BYTES = 32
 
-/** The L1: how many opened sessions are kept, how large, and for how long one is served. */
+/** The L1 of memory mode: how many opened sessions are kept, how large, and for how long one is served. */
 const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024, maxAgeMs: 5000 }
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
@@ -64,6 +70,7 @@ export function composeService(options: ServiceOptions): Service {
       parts.opened.clear()
     },
     provider: parts.provider,
+    state: parts.state,
   }
 }
 
@@ -74,21 +81,28 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
   const provider = connectConfiguredProvider(config, log)
-  const opened = createOpenedSessions(OPENED)
-  const metrics = createMetrics({
+  const metrics: Metrics = createMetrics({
     openedSessions: () => opened.size,
     isProviderDiscovered: () => provider.isDiscovered,
+    ...(config.redis && { redis: () => state }),
   })
+  const opened: OpenedSessions = config.redis
+    ? NO_OPENED_SESSIONS
+    : createOpenedSessions({ ...OPENED, onLookUp: (result) => metrics.opened(result) })
+  const state: SharedState = openConfiguredState(config, log, metrics, now)
   const sessions = createSessions({
-    store: createMemoryStore(),
-    ring,
+    store: state.store,
+    index: state.sessionIndex,
+    codec: createSessionCodec({
+      ring,
+      keyPrefix: settings.REDIS_KEY_PREFIX,
+      onIntegrityFailure: () => metrics.integrityFailure(),
+    }),
     opened,
-    keyPrefix: KEY_PREFIX,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     maxAgeMs: settings.SESSION_MAX_AGE * 1000,
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
     now,
-    onIntegrityFailure: () => metrics.integrityFailure(),
     onExtendFailure: () =>
       log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
   })
@@ -106,7 +120,8 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
-  return { ...local, proxies, ring, opened, provider, metrics, sessions, writePage, log, now }
+  const shared = { state, oneTimeKeys: state.oneTimeKeys, sessions }
+  return { ...local, ...shared, proxies, ring, opened, provider, metrics, writePage, log, now }
 }
 
 function composePublicApp({ config: { settings, identityHeaders } }: ServiceOptions, parts: Parts) {
@@ -127,7 +142,6 @@ function composePublicApp({ config: { settings, identityHeaders } }: ServiceOpti
   const redeem = createRedemption({
     ...parts,
     signIn,
-    oneTimeKeys: createMemoryOneTimeKeys(),
     identity,
     clientId: settings.OIDC_CLIENT_ID,
     concurrency: settings.SIGN_IN_CONCURRENCY,
@@ -152,6 +166,7 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
   const check = createCheck({
     ...parts,
     rules,
+    storeTimeoutMs: settings.CHECK_STORE_TIMEOUT_MS,
     basePath: settings.BASE_PATH,
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
@@ -165,8 +180,10 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
   })
   const health = createHealth({
     isReady: options.isAccepting,
-    firstAttempts: provider.firstAttempt,
+    firstAttempts: Promise.all([provider.firstAttempt, parts.state.firstAttempt]),
     isProviderDiscovered: () => provider.isDiscovered,
+    mode: options.config.redis ? 'redis' : 'memory',
+    state: parts.state,
     version: options.version,
   })
   const clientOf: RefusalOptions['clientOf'] = (raw) =>

@@ -42,7 +42,7 @@ export async function serve(environment: Environment): Promise<number> {
       port: publicListener.port,
       internal_port: internalListener.port,
       version: packageJson.version,
-      mode: 'memory',
+      mode: config.redis ? 'redis' : 'memory',
     },
     'ready',
   )
@@ -61,6 +61,7 @@ export async function serve(environment: Environment): Promise<number> {
   ])
   stopWatching()
   service.provider.close()
+  await service.state.close()
   log.info({ event: 'stopped' }, 'stopped')
   return 0
 }
@@ -76,21 +77,45 @@ function trustAuthority(path: string): void {
   tls.setDefaultCACertificates([...tls.getCACertificates('default'), readFileSync(path, 'utf8')])
 }
 
-function warnOfRisks({ settings, keys }: Config, log: Log): void {
-  const warn = (setting: string, text: string) => log.warn({ event: 'risk', setting }, text)
-  if (!keys)
-    warn(
-      'SESSION_ENCRYPTION_KEY',
-      'no key given: one was made up, and sessions end with this process',
-    )
-  if (settings.ALIAS_HEADERS === 'ignore')
-    warn('ALIAS_HEADERS', 'other spellings of identity headers reach your apps')
-  if (settings.DISABLE_REPLAY_DETECTION)
-    warn('DISABLE_REPLAY_DETECTION', 'an ID token can be used for more than one sign-in')
-  if (settings.ALLOW_INSECURE_HTTP)
-    warn('ALLOW_INSECURE_HTTP', 'cookies and codes may travel in clear')
-  if (settings.OIDC_TRUST_EMAIL)
-    warn('OIDC_TRUST_EMAIL', 'e-mail addresses count although the provider has not verified them')
+/** What somebody chose that lowers the guard, or may not be what they meant. */
+function warnOfRisks({ settings, keys, redis }: Config, log: Log): void {
+  const hasUnusedAddress = !redis && (settings.REDIS_ADDRESS ?? settings.REDIS_URL) !== undefined
+  const risks: readonly (readonly [setting: string, isTaken: boolean, text: string])[] = [
+    ['SESSION_ENCRYPTION_KEY', !keys, 'a key was made up, and sessions end with this process'],
+    [
+      'ALIAS_HEADERS',
+      settings.ALIAS_HEADERS === 'ignore',
+      'other spellings of identity headers reach your apps',
+    ],
+    [
+      'DISABLE_REPLAY_DETECTION',
+      settings.DISABLE_REPLAY_DETECTION,
+      'an ID token can be used for more than one sign-in',
+    ],
+    ['ALLOW_INSECURE_HTTP', settings.ALLOW_INSECURE_HTTP, 'cookies and codes may travel in clear'],
+    [
+      'OIDC_TRUST_EMAIL',
+      settings.OIDC_TRUST_EMAIL,
+      'e-mail addresses count although the provider has not verified them',
+    ],
+    [
+      'REDIS_TLS_SKIP_VERIFY',
+      redis?.tls?.skipVerify === true,
+      'whoever stands between us and Redis can read along',
+    ],
+    [
+      'REDIS_ENABLED',
+      hasUnusedAddress,
+      'an address of Redis is set and not used: sessions are in memory only',
+    ],
+  ]
+  for (const [setting, isTaken, text] of risks) {
+    if (isTaken) log.warn({ event: 'risk', setting }, text)
+  }
+  if (redis && settings.REDIS_POOL_SIZE !== 10) {
+    const fields = { event: 'setting_not_needed', setting: 'REDIS_POOL_SIZE' }
+    log.info(fields, 'one pipelined connection serves a replica')
+  }
 }
 
 /** Reads the key file again and again; a file that cannot be used leaves the keys as they are. */

@@ -31,6 +31,8 @@ export interface CheckOptions {
   readonly cookies: Cookies
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
+  /** After this a check gives up on the store, which is an error and never "no session". */
+  readonly storeTimeoutMs: number
   readonly proxies: TrustedProxies
   /** Header names of which no other spelling is let through; none to let all through. */
   readonly guardedNames: readonly string[]
@@ -78,10 +80,9 @@ export function createCheck(options: CheckOptions) {
 
     const realm = options.realmOf(request.site.host)
     const recalled = sessions.recall(credential, realm)
-    metrics.opened(recalled ? 'hit' : 'miss')
     if (recalled) return answer({ kind: 'session', session: recalled }, 'memory')
     return sessions
-      .find(credential, realm)
+      .find(credential, realm, options.storeTimeoutMs)
       .then((session) => answer(session ? { kind: 'session', session } : { kind: 'none' }, 'store'))
   }
 

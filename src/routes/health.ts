@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import type { SharedState } from '../store/open.ts'
 import { plain } from './answers.ts'
 
 /** What the health endpoints tell; asked each time. */
@@ -6,8 +7,10 @@ export interface HealthState {
   /** Keys are loaded, work is accepted, and no shutdown has begun. Never about Redis or the provider. */
   readonly isReady: () => boolean
   /** Resolves when the first attempts at outside systems have ended, either way. */
-  readonly firstAttempts: Promise<void>
+  readonly firstAttempts: Promise<unknown>
   readonly isProviderDiscovered: () => boolean
+  readonly mode: 'memory' | 'redis'
+  readonly state: SharedState
   readonly version: string
 }
 
@@ -19,13 +22,19 @@ export function createHealth(state: HealthState) {
     livez: () => yesOrNo(true),
     readyz: () => yesOrNo(state.isReady()),
     startupz: () => yesOrNo(isStarted()),
-    health(c: Context) {
-      const isDegraded = !state.isProviderDiscovered()
+    async health(c: Context) {
+      const latencyMs = await state.state.measureLatency()
+      const isCacheDown = state.mode === 'redis' && latencyMs === undefined
+      const isDegraded = isCacheDown || !state.isProviderDiscovered()
       const body = {
         status: isDegraded ? 'degraded' : 'healthy',
         cache: {
-          mode: 'memory',
-          redis: { connected: false, latency: null },
+          mode: state.mode,
+          redis: {
+            connected: latencyMs !== undefined,
+            latency: latencyMs === undefined ? null : `${Math.ceil(latencyMs)}ms`,
+            findings: state.state.examination?.findings ?? [],
+          },
           circuit_breaker: { state: 'closed', failures: 0 },
         },
         provider: { discovered: state.isProviderDiscovered() },
@@ -43,7 +52,7 @@ export function createHealth(state: HealthState) {
 const STARTUP_MAX_MS = 5000
 
 /** An outside system that does not answer does not hold up the start. */
-function startedAfter(firstAttempts: Promise<void>): () => boolean {
+function startedAfter(firstAttempts: Promise<unknown>): () => boolean {
   let isStarted = false
   const start = () => {
     isStarted = true

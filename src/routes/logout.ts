@@ -4,7 +4,8 @@ import type { Site, Sites } from '../core/site.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
 import type { KeyRing } from '../seal.ts'
-import type { Sessions, Tokens } from '../session/sessions.ts'
+import type { Tokens } from '../session/codec.ts'
+import type { Sessions } from '../session/sessions.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
@@ -63,7 +64,7 @@ export function createLogout(options: LogoutOptions) {
     const session = await sessions.find(credential, realm)
     if (!session) return undefined
     const tokens = await sessions.findTokens(credential, realm)
-    await sessions.end(credential)
+    await sessions.signOut(credential)
     metrics.signOut()
     if (tokens) revokeBehind(tokens)
     const { issuer, subject } = session.identity

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { createCheckMetrics } from './check-metrics.ts'
+import { createRedisMetrics, type ObservedRedis } from './redis-metrics.ts'
 
 /** What came of a check, as a label. */
 export type CheckOutcome =
@@ -25,12 +26,15 @@ export interface Metrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
+  redisFailure(failure: string): void
 }
 
 /** Gauges that are asked when somebody reads `/metrics`. */
 export interface Observed {
   readonly openedSessions: () => number
   readonly isProviderDiscovered: () => boolean
+  /** Absent in memory mode. */
+  readonly redis?: () => ObservedRedis
 }
 
 /** A registry of its own, so that several services in one process do not mix. Labels come from this code alone (threat A93). */
@@ -68,6 +72,7 @@ export function createMetrics(observed: Observed): Metrics {
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
+  const countRedisFailure = observed.redis && createRedisMetrics(registry, observed.redis)
   return {
     registry,
     check: checks.count,
@@ -80,5 +85,6 @@ export function createMetrics(observed: Observed): Metrics {
     duplicateCookie: () => duplicates.inc(),
     loopStopped: () => loops.inc(),
     integrityFailure: () => integrity.inc(),
+    redisFailure: (failure) => countRedisFailure?.(failure),
   }
 }
