@@ -1,14 +1,29 @@
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { createClient, RESP_TYPES } from 'redis'
 
-/** The least a Hono service can do: the headers given as JSON in the first argument, on every request. */
-const headers = JSON.parse(process.argv[2] ?? '{}') as Record<string, string>
+/**
+ * The least a Hono service can do: the headers given as JSON in the first argument, on every request. With a Redis URL
+ * and a key as further arguments, one raw `GET` comes before each answer.
+ */
+const [, , headersJson = '{}', redisUrl, key] = process.argv
+const headers = JSON.parse(headersJson) as Record<string, string>
 const registry = new Registry()
 collectDefaultMetrics({ register: registry, prefix: 'vestibule_' })
 
 const app = new Hono()
-app.all('/auth', () => new Response(null, { status: 200, headers }))
+if (redisUrl === undefined || key === undefined) {
+  app.all('/auth', () => new Response(null, { status: 200, headers }))
+} else {
+  const client = createClient({ url: redisUrl, commandOptions: { timeout: 0 } })
+  await client.connect()
+  const binary = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+  app.all('/auth', async () => {
+    const value = await binary.get(key)
+    return new Response(null, { status: value === null ? 500 : 200, headers })
+  })
+}
 app.get('/metrics', async () => new Response(await registry.metrics()))
 serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
   process.stdout.write(`${JSON.stringify({ event: 'listening', internal_port: port })}\n`)

@@ -9,8 +9,8 @@ import {
   type SessionCredential,
 } from '../core/session.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
-import type { Store } from '../store/store.ts'
-import type { SessionCodec, SessionMetadata, Tokens } from './codec.ts'
+import type { SealedRecords, Store } from '../store/store.ts'
+import type { Holder, SessionCodec, SessionMetadata, Tokens } from './codec.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
 
 /** A sign-in about to become a session. */
@@ -60,6 +60,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   const touches = createTouches(options)
   const parts = options.withAccessToken ? (['s', 't'] as const) : (['s'] as const)
 
+  function openAll(digest: string, { s, t }: SealedRecords, holder: Holder): Session | undefined {
+    const session = codec.open(digest, 's', s, holder)
+    const tokens = session && codec.open(digest, 't', t, holder)
+    return session && { ...session, ...(tokens && accessTokenOf(tokens)) }
+  }
+
   async function findOwners(digest: string): Promise<Owners | undefined> {
     const { m } = await store.read(digest, ['m'])
     return codec.open(digest, 'm', m)?.owners
@@ -76,7 +82,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   return {
     recall(credential, realm) {
       const digest = digestOf(credential)
-      const session = opened.find(digest, credential, realm)
+      const session = opened.recall(digest, credential, realm)
       if (!session || !isAlive(session, now())) return undefined
       touches.touch(digest, session)
       return session
@@ -86,12 +92,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       const digest = digestOf(credential)
       const holder = { secret: credential.secret, realm }
       const ticket = opened.fillTicket()
-      const { s, t } = await store.read(digest, parts, timeoutMs)
-      const identified = codec.open(digest, 's', s, holder)
-      if (!identified || !isAlive(identified, now())) return undefined
-      const tokens = codec.open(digest, 't', t, holder)
-      const session = { ...identified, ...(tokens && accessTokenOf(tokens)) }
-      opened.keep(digest, credential, realm, session, ticket)
+      const records = await store.read(digest, parts, timeoutMs)
+      const known = opened.reopen(digest, credential, realm, records)
+      const session = known ?? openAll(digest, records, holder)
+      if (!session || !isAlive(session, now())) return undefined
+      if (!known) opened.keep(digest, credential, { session, realm, records }, ticket)
       touches.touch(digest, session)
       return session
     },

@@ -11,6 +11,7 @@ const ROOMY: OpenedSessionsOptions = {
   maxEntries: 100,
   maxBytes: 1_000_000,
   maxAgeMs: 60_000,
+  recalls: true,
   onLookUp: () => undefined,
 }
 const REALM = 'app.example.com'
@@ -22,16 +23,18 @@ const sessionOf = (subject: string): Session => ({
   expiresAt: 1,
 })
 const session = sessionOf('u1')
+const records = { s: Buffer.from('sealed s') }
+const openedFrom = (session: Session) => ({ session, realm: REALM, records })
 
 const keep = (opened: OpenedSessions, digest: string, kept = session) =>
-  opened.keep(digest, credential, REALM, kept, opened.fillTicket())
+  opened.keep(digest, credential, openedFrom(kept), opened.fillTicket())
 
 describe('opened sessions', () => {
   test('a session that was kept is found by its own cookie', () => {
     const opened = createOpenedSessions(ROOMY)
     keep(opened, 'd')
-    expect(opened.find('d', credential, REALM)).toBe(session)
-    expect(opened.find('other', credential, REALM)).toBeUndefined()
+    expect(opened.recall('d', credential, REALM)).toBe(session)
+    expect(opened.recall('other', credential, REALM)).toBeUndefined()
   })
 
   test.for([
@@ -43,27 +46,27 @@ describe('opened sessions', () => {
   ])('the right id with %s is no session, also on a warm entry', ([, secret = ''], { expect }) => {
     const opened = createOpenedSessions(ROOMY)
     keep(opened, 'd')
-    expect(opened.find('d', credential, REALM)).toBe(session)
-    expect(opened.find('d', { ...credential, secret }, REALM)).toBeUndefined()
-    expect(opened.find('d', credential, REALM)).toBe(session)
+    expect(opened.recall('d', credential, REALM)).toBe(session)
+    expect(opened.recall('d', { ...credential, secret }, REALM)).toBeUndefined()
+    expect(opened.recall('d', credential, REALM)).toBe(session)
   })
 
   test('elsewhere it is no session', () => {
     const opened = createOpenedSessions(ROOMY)
     keep(opened, 'd')
-    expect(opened.find('d', credential, 'wiki.example.com')).toBeUndefined()
-    expect(opened.find('d', credential, '')).toBeUndefined()
+    expect(opened.recall('d', credential, 'wiki.example.com')).toBeUndefined()
+    expect(opened.recall('d', credential, '')).toBeUndefined()
   })
 
   test('an eviction takes the one session, clearing takes all', () => {
     const opened = createOpenedSessions(ROOMY)
     for (const digest of ['a', 'b', 'c']) keep(opened, digest)
     opened.evict('a')
-    expect(opened.find('a', credential, REALM)).toBeUndefined()
-    expect(opened.find('b', credential, REALM)).toBe(session)
+    expect(opened.recall('a', credential, REALM)).toBeUndefined()
+    expect(opened.recall('b', credential, REALM)).toBe(session)
     expect(opened.size).toBe(2)
     opened.clear()
-    expect(opened.find('b', credential, REALM)).toBeUndefined()
+    expect(opened.recall('b', credential, REALM)).toBeUndefined()
     expect(opened.size).toBe(0)
   })
 
@@ -75,17 +78,17 @@ describe('opened sessions', () => {
     const opened = createOpenedSessions(ROOMY)
     const ticket = opened.fillTicket()
     evict(opened)
-    opened.keep('d', credential, REALM, session, ticket)
-    expect(opened.find('d', credential, REALM)).toBeUndefined()
+    opened.keep('d', credential, openedFrom(session), ticket)
+    expect(opened.recall('d', credential, REALM)).toBeUndefined()
     keep(opened, 'd')
-    expect(opened.find('d', credential, REALM)).toBe(session)
+    expect(opened.recall('d', credential, REALM)).toBe(session)
   })
 
   test('fills that race each other are all stored', () => {
     const opened = createOpenedSessions(ROOMY)
     const tickets = [opened.fillTicket(), opened.fillTicket()]
     for (const [index, ticket] of tickets.entries()) {
-      opened.keep(`d${index}`, credential, REALM, session, ticket)
+      opened.keep(`d${index}`, credential, openedFrom(session), ticket)
     }
     expect(opened.size).toBe(2)
   })
@@ -93,12 +96,12 @@ describe('opened sessions', () => {
   test('the number is bounded, and what was used last stays', () => {
     const opened = createOpenedSessions({ ...ROOMY, maxEntries: 3 })
     for (const digest of ['a', 'b', 'c']) keep(opened, digest)
-    opened.find('a', credential, REALM)
+    opened.recall('a', credential, REALM)
     keep(opened, 'd')
     expect(opened.size).toBe(3)
-    expect(opened.find('b', credential, REALM)).toBeUndefined()
+    expect(opened.recall('b', credential, REALM)).toBeUndefined()
     for (const digest of ['a', 'c', 'd']) {
-      expect(opened.find(digest, credential, REALM), digest).toBe(session)
+      expect(opened.recall(digest, credential, REALM), digest).toBe(session)
     }
   })
 
@@ -117,19 +120,70 @@ describe('opened sessions', () => {
     const opened = createOpenedSessions({ ...ROOMY, maxBytes: 5000 })
     keep(opened, 'small')
     keep(opened, 'large', sessionOf('u'.repeat(5000)))
-    expect(opened.find('large', credential, REALM)).toBeUndefined()
-    expect(opened.find('small', credential, REALM)).toBe(session)
+    expect(opened.recall('large', credential, REALM)).toBeUndefined()
+    expect(opened.recall('small', credential, REALM)).toBe(session)
   })
 
   test('an entry is served up to its age, and looking at it does not keep it young', async () => {
     const opened = createOpenedSessions({ ...ROOMY, maxAgeMs: 150 })
     keep(opened, 'd')
     const startedAtMs = performance.now()
-    expect(opened.find('d', credential, REALM)).toBe(session)
+    expect(opened.recall('d', credential, REALM)).toBe(session)
     while (performance.now() - startedAtMs < 250) {
-      opened.find('d', credential, REALM)
+      opened.recall('d', credential, REALM)
       await pause(20)
     }
-    expect(opened.find('d', credential, REALM)).toBeUndefined()
+    expect(opened.recall('d', credential, REALM)).toBeUndefined()
+  })
+})
+
+describe('sessions that the store has just confirmed', () => {
+  const t = Buffer.from('sealed t')
+
+  test.for([
+    ['the same bytes', records, true],
+    ['the same bytes at another place', { s: Buffer.from('sealed s') }, true],
+    ['other bytes', { s: Buffer.from('sealed x') }, false],
+    ['a part of them', { s: Buffer.from('sealed') }, false],
+    ['nothing', {}, false],
+    ['no record any more', { s: undefined as unknown as Buffer }, false],
+    ['one more record', { ...records, t }, false],
+  ] as const)('are opened anew unless the bytes are those of before: %s', ([, found, isKnown]) => {
+    const opened = createOpenedSessions(ROOMY)
+    keep(opened, 'd')
+    const reopened = opened.reopen('d', credential, REALM, found)
+    expect(reopened).toBe(isKnown ? session : undefined)
+  })
+
+  test('a record that was absent and is still absent makes no difference', () => {
+    const opened = createOpenedSessions(ROOMY)
+    const found = { ...records, t: undefined as unknown as Buffer }
+    opened.keep('d', credential, { session, realm: REALM, records: found }, opened.fillTicket())
+    expect(opened.reopen('d', credential, REALM, found)).toBe(session)
+    expect(opened.reopen('d', credential, REALM, { ...records, t })).toBeUndefined()
+  })
+
+  test('need the right secret and the right realm all the same', () => {
+    const opened = createOpenedSessions(ROOMY)
+    keep(opened, 'd')
+    const wrong = { ...credential, secret: 'x'.repeat(43) }
+    expect(opened.reopen('d', wrong, REALM, records)).toBeUndefined()
+    expect(opened.reopen('d', credential, 'wiki.example.com', records)).toBeUndefined()
+    expect(opened.reopen('e', credential, REALM, records)).toBeUndefined()
+  })
+
+  test('are not served unasked where every check has to ask', () => {
+    const lookUps: string[] = []
+    const onLookUp = (result: string) => void lookUps.push(result)
+    const asking = createOpenedSessions({ ...ROOMY, recalls: false, onLookUp })
+    keep(asking, 'd')
+    expect(asking.recall('d', credential, REALM)).toBeUndefined()
+    expect(asking.reopen('d', credential, REALM, records)).toBe(session)
+    expect(lookUps).toEqual([])
+    const recalling = createOpenedSessions({ ...ROOMY, onLookUp })
+    recalling.recall('d', credential, REALM)
+    keep(recalling, 'd')
+    recalling.recall('d', credential, REALM)
+    expect(lookUps).toEqual(['miss', 'hit'])
   })
 })

@@ -6,7 +6,7 @@ import { AuthError } from '../../src/errors.ts'
 import type { Grant, SignIn } from '../../src/oidc/sign-in.ts'
 import { createKeyRing } from '../../src/seal.ts'
 import { createSessionCodec } from '../../src/session/codec.ts'
-import { NO_OPENED_SESSIONS } from '../../src/session/opened-sessions.ts'
+import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
 import {
   createRedemption,
   type Redeemable,
@@ -53,7 +53,13 @@ const start = (redeem: SignIn['redeem'], changes: Partial<RedemptionOptions> = {
       keyPrefix: 'vestibule:',
       onIntegrityFailure: () => undefined,
     }),
-    opened: NO_OPENED_SESSIONS,
+    opened: createOpenedSessions({
+      maxEntries: 10,
+      maxBytes: 100_000,
+      maxAgeMs: 1000,
+      recalls: true,
+      onLookUp: () => undefined,
+    }),
     withAccessToken: true,
     maxAgeMs: 86_400_000,
     idleTimeoutMs: 0,

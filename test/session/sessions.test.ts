@@ -72,6 +72,7 @@ const start = (
     maxEntries: 100,
     maxBytes: 1_000_000,
     maxAgeMs: 60_000,
+    recalls: true,
     onLookUp: () => undefined,
   })
   const integrityFailures: string[] = []

@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import { createClient } from 'redis'
+import { findProgram, freePort, startProcess } from '../demo/process.ts'
+import type { RunningVestibule } from '../test/support/vestibule.ts'
+
+const forwarded = {
+  'X-Forwarded-Method': 'GET',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'app.example.com',
+  'X-Forwarded-Uri': '/dashboard/items?page=2',
+  'X-Forwarded-For': '203.0.113.7',
+  'User-Agent':
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140 Safari/537.36',
+  Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+  'Accept-Language': 'en',
+  'Sec-Fetch-Dest': 'document',
+  'Sec-Fetch-Mode': 'navigate',
+  'Sec-Fetch-Site': 'same-origin',
+}
+
+/** A signed-in user's check, tried once: what is sent, and the headers of the answer. */
+export async function checkHeaders(
+  vestibule: RunningVestibule,
+): Promise<{ sent: Record<string, string>; answered: Record<string, string> }> {
+  const sent = { ...forwarded, Cookie: `${await vestibule.signIn('alice')}; theme=dark` }
+  const answer = await vestibule.check({}, sent)
+  if (answer.status !== 200 || answer.headers['x-auth-request-user'] !== 'alice') {
+    throw new Error(`the check does not answer as it should: ${answer.status}`)
+  }
+  const names = Object.keys(answer.headers).filter((name) =>
+    /^x-auth-|^cookie$|^content-length$/.test(name),
+  )
+  return {
+    sent,
+    answered: Object.fromEntries(names.map((name) => [name, String(answer.headers[name])])),
+  }
+}
+
+/** A Redis of this run's own. */
+export async function redisServer() {
+  if (!findProgram('redis-server')) throw new Error('redis-server is not on PATH')
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '']
+  const running = startProcess('redis-server', args)
+  while (!running.output().includes('Ready to accept'))
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    sessionKey: randomBytes(32).toString('base64'),
+    [Symbol.asyncDispose]: async () => void (await running.stop('SIGKILL')),
+  }
+}
+
+/** What the one session that is there takes, as Redis counts it, its share of the indexes included. */
+export async function sessionKeys({ url }: { readonly url: string }) {
+  const client = createClient({ url })
+  await client.connect()
+  const keys = await client.keys('vestibule:*')
+  const sizes = new Map<string, number>()
+  for (const key of keys) sizes.set(key, (await client.memoryUsage(key)) ?? 0)
+  client.destroy()
+  const sum = (pattern: RegExp) =>
+    [...sizes].reduce((bytes, [key, size]) => (pattern.test(key) ? bytes + size : bytes), 0)
+  return {
+    identityKey: keys.find((key) => key.endsWith(':s')) ?? '',
+    sessionBytes: sum(/:[sm]$|:[up]:\{/),
+    tokenBytes: sum(/:t$/),
+  }
+}
+
+/** The bare server in a process of its own. */
+export async function bareServer(
+  headers: Readonly<Record<string, string>>,
+  ...redis: readonly string[]
+) {
+  const running = startProcess(process.execPath, [
+    'bench/bare-server.ts',
+    JSON.stringify(headers),
+    ...redis,
+  ])
+  for (let tries = 0; tries < 500; tries++) {
+    const port = /"internal_port":(\d+)/.exec(running.output())?.[1]
+    const stop = async () => void (await running.stop('SIGKILL'))
+    if (port !== undefined) return { port: Number(port), [Symbol.asyncDispose]: stop }
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error(`the bare server did not start:\n${running.output()}`)
+}
