@@ -33,6 +33,8 @@ type Features = NonNullable<Configuration['features']>
 
 export interface ProviderOptions {
   readonly port?: number
+  /** The address to listen at; loopback unless something stands in front of this provider. */
+  readonly host?: string
   /** The address browsers and clients use, when something stands in front of this provider. */
   readonly issuer?: string
   readonly clients: readonly ClientMetadata[]
@@ -47,11 +49,11 @@ export interface RunningProvider extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-/** An OpenID provider on loopback whose sign-in page has one button per user. */
+/** An OpenID provider whose sign-in page has one button per user. */
 export const startProvider = async (options: ProviderOptions): Promise<RunningProvider> => {
   const users = options.users ?? demoUsers
   const server = createServer()
-  const port = await listen(server, options.port ?? 0)
+  const port = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1')
   const issuer = options.issuer ?? `http://127.0.0.1:${port}`
   const provider = await createProvider(issuer, users, options)
   const interaction = getRequestListener(createInteraction(provider, users).fetch, {
@@ -85,9 +87,9 @@ export const generateProviderKeys = async (): Promise<JWKS> => {
 
 const kty = (alg: string): string => (alg === 'RS256' ? 'RSA' : 'EC')
 
-const listen = async (server: Server, port: number): Promise<number> => {
+const listen = async (server: Server, port: number, host: string): Promise<number> => {
   const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject).listen(port, '127.0.0.1', () => listening.resolve())
+  server.once('error', listening.reject).listen(port, host, () => listening.resolve())
   await listening.promise
   return (server.address() as AddressInfo).port
 }

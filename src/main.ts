@@ -1,15 +1,19 @@
 import { checkConfig } from './commands/check-config.ts'
 import { healthcheck } from './commands/healthcheck.ts'
+import { render } from './commands/render.ts'
 import { serve } from './commands/serve.ts'
 import { ConfigError, type Environment } from './config.ts'
 
-const COMMANDS: Readonly<Record<string, (environment: Environment) => Promise<number>>> = {
+type Command = (environment: Environment, ...args: string[]) => Promise<number>
+
+const COMMANDS: Readonly<Record<string, Command>> = {
   serve,
   'check-config': checkConfig,
   healthcheck,
+  render,
 }
 
-const name = process.argv[2] ?? 'serve'
+const [name = 'serve', ...args] = process.argv.slice(2)
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (!command) {
   process.stderr.write(
@@ -18,7 +22,7 @@ if (!command) {
   process.exit(2)
 }
 try {
-  process.exit(await command(process.env))
+  process.exit(await command(process.env, ...args))
 } catch (error) {
   if (!(error instanceof ConfigError) && !(error instanceof Error && 'syscall' in error))
     throw error

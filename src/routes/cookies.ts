@@ -44,7 +44,7 @@ export function createCookies({
   sameSite,
   sessionMaxAgeSeconds,
 }: CookieOptions): Cookies {
-  const bases = [name, `${name}_login`, `${name}_target`, `${name}_outage`]
+  const bases = [name, `${name}_login`, `${name}_target`]
   const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
   const shared = (site: Site, base: string) => {
     if (domain === undefined) return hostOnly(site, base)
@@ -55,7 +55,7 @@ export function createCookies({
     serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
   const ofDomain = domain === undefined ? {} : { domain }
   return {
-    ownNames: new Set(bases.flatMap((base) => [base, `__Host-${base}`, `__Secure-${base}`])),
+    ownNames: new Set([...bases.flatMap(variants), ...outageCookieNames(name)]),
     sessionName: (site) => shared(site, name),
     readSession(raw, site) {
       const cookie = readCookie(raw.headers.cookie, shared(site, name))
@@ -89,4 +89,13 @@ export function createCookies({
     },
     clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
   }
+}
+
+/** The names under which a 200 of the check may set a cookie; Traefik has to be told each of them. */
+export function outageCookieNames(name: string): string[] {
+  return variants(`${name}_outage`)
+}
+
+function variants(base: string): string[] {
+  return [base, `__Host-${base}`, `__Secure-${base}`]
 }

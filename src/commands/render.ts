@@ -1,0 +1,43 @@
+import { parseArgs } from 'node:util'
+import { type Environment, loadConfig } from '../config.ts'
+import { kubernetesManifests } from '../render/kubernetes.ts'
+import { traefikFile } from '../render/traefik.ts'
+
+const USAGE = `usage: vestibule render traefik [--kubernetes] [--host NAME]
+  --kubernetes  Middleware and IngressRoute objects instead of a file for the file provider
+  --host NAME   what Traefik calls Vestibule (vestibule; with --kubernetes the Service of
+                that name in the namespace vestibule)
+`
+
+/** Prints what Traefik must be told for this configuration. Throws `ConfigError` when it cannot be used. */
+export async function render(environment: Environment, ...args: string[]): Promise<number> {
+  const options = parseOptions(args)
+  if (!options) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  const config = loadConfig(environment)
+  if (options.isKubernetes) {
+    // The final dot spares every look-up the search list of the pod.
+    const host = options.host ?? 'vestibule.vestibule.svc.cluster.local.'
+    const { middlewares, signIn } = kubernetesManifests(config, host)
+    process.stdout.write(`${middlewares}---\n${signIn}`)
+  } else {
+    process.stdout.write(traefikFile(config, options.host ?? 'vestibule'))
+  }
+  return 0
+}
+
+function parseOptions(args: string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      options: { kubernetes: { type: 'boolean', default: false }, host: { type: 'string' } },
+      allowPositionals: true,
+    })
+    if (positionals.join(' ') !== 'traefik') return undefined
+    return { isKubernetes: values.kubernetes, host: values.host }
+  } catch {
+    return undefined
+  }
+}

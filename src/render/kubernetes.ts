@@ -1,0 +1,34 @@
+import type { Config } from '../config.ts'
+import { explained, middlewareOptions, signInRule } from './traefik.ts'
+
+/**
+ * Traefik's custom resources: the middlewares, needed in every namespace with an app, and the route to the sign-in
+ * pages, which belongs beside our Service. `host` is the Service's full name: Traefik runs in another namespace.
+ */
+export function kubernetesManifests(config: Config, host: string) {
+  const { strip, check } = middlewareOptions(config, host)
+  const { rule: match, priority } = signInRule(config)
+  const [name = host] = host.split('.')
+  const chain = { middlewares: [{ name: 'vestibule-strip' }, { name: 'vestibule' }] }
+  const services = [{ name, port: config.settings.PORT }]
+  return {
+    middlewares: manifests([
+      resource('Middleware', 'vestibule-strip', strip),
+      resource('Middleware', 'vestibule', check),
+      resource('Middleware', 'protected', { chain }),
+    ]),
+    signIn: manifests([
+      resource('IngressRoute', 'vestibule', {
+        routes: [{ kind: 'Rule', match, priority, services }],
+      }),
+    ]),
+  }
+}
+
+function resource(kind: string, name: string, spec: object) {
+  return { apiVersion: 'traefik.io/v1alpha1', kind, metadata: { name }, spec }
+}
+
+function manifests(resources: readonly object[]): string {
+  return resources.map(explained).join('---\n')
+}

@@ -1,0 +1,109 @@
+import { Document, isScalar, visit } from 'yaml'
+import type { Config } from '../config.ts'
+import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
+import { type HostPattern, patternOf } from '../core/site.ts'
+import { outageCookieNames } from '../routes/cookies.ts'
+
+/** What makes another host, path or method of a request than the one that Traefik routes by. */
+const REWRITING_HEADERS = [
+  'Forwarded',
+  'X-Forwarded-Host',
+  'X-Forwarded-Method',
+  'X-Forwarded-Prefix',
+  'X-Forwarded-Uri',
+  'X-Original-Url',
+  'X-Rewrite-Url',
+]
+/** Our largest pages have a few KiB; Traefik answers 401 above the limit. */
+const MAX_RESPONSE_BODY_BYTES = 65_536
+/** Above what Traefik computes for the rule of any app, which is the rule's length. */
+const SIGN_IN_PRIORITY = 100_000
+
+/** Why, by key. The same in every format. */
+const NOTES: Readonly<Record<string, string>> = {
+  customRequestHeaders:
+    'Empty deletes. The check must judge the host, path and method that Traefik routes by, so what\na client or a proxy in front says about them goes first; and so do forged identity headers.',
+  trustForwardHeader:
+    "Whom to believe is decided by the entry point's forwardedHeaders.trustedIPs.",
+  authResponseHeaders:
+    "Traefik deletes each of these from the client's request before it copies ours: a header that\nis missing here can be forged.",
+  addAuthCookiesToResponse: 'The one cookie that a 200 may set, under each of its names.',
+  maxResponseBodySize: 'Bounds what Traefik reads of an answer.',
+  preserveLocationHeader: 'Every Location is absolute.',
+  headerField: 'ClientUsername in the access log.',
+  chain: 'What routers name: first strip, then ask.',
+  priority:
+    "Before the apps' own routers, and without the middleware: the check answers 403 there.",
+}
+
+/** The middlewares of this configuration, but for the form in which a chain names its members. */
+export function middlewareOptions({ settings, identityHeaders }: Config, host: string) {
+  const identity = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
+  const authorization = settings.PASS_AUTHORIZATION ? ['Authorization'] : []
+  const stripped = [...REWRITING_HEADERS, ...identity]
+  return {
+    strip: {
+      headers: { customRequestHeaders: Object.fromEntries(stripped.map((name) => [name, ''])) },
+    },
+    check: {
+      forwardAuth: {
+        address: `http://${host}:${settings.INTERNAL_PORT}/auth`,
+        trustForwardHeader: true,
+        authResponseHeaders: [...identity, ...authorization, 'Cookie'],
+        addAuthCookiesToResponse: outageCookieNames(settings.COOKIE_NAME),
+        maxResponseBodySize: MAX_RESPONSE_BODY_BYTES,
+        preserveLocationHeader: true,
+        headerField: 'X-Auth-Request-User',
+      },
+    },
+  }
+}
+
+/** The router for `BASE_PATH`, on every host that is ours. */
+export function signInRule({ settings, publicSite, hosts }: Config) {
+  const patterns = [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
+  const matchers = [...new Set(patterns.map(hostMatcher))]
+  const anyHost = matchers.length === 1 ? matchers.join('') : `(${matchers.join(' || ')})`
+  return {
+    rule: `${anyHost} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
+    priority: SIGN_IN_PRIORITY,
+  }
+}
+
+/** The dynamic configuration for Traefik's file provider. `host` is what Traefik calls us. */
+export function traefikFile(config: Config, host: string): string {
+  const { strip, check } = middlewareOptions(config, host)
+  const { rule, priority } = signInRule(config)
+  return explained({
+    http: {
+      middlewares: {
+        'vestibule-strip': strip,
+        vestibule: check,
+        protected: { chain: { middlewares: ['vestibule-strip', 'vestibule'] } },
+      },
+      routers: { vestibule: { rule, priority, service: 'vestibule' } },
+      services: {
+        vestibule: {
+          loadBalancer: { servers: [{ url: `http://${host}:${config.settings.PORT}` }] },
+        },
+      },
+    },
+  })
+}
+
+/** YAML with the reasons beside it. */
+export function explained(value: unknown): string {
+  const document = new Document(value)
+  visit(document, {
+    Pair(_, { key }) {
+      const note = isScalar<string>(key) ? NOTES[key.value] : undefined
+      if (note !== undefined && isScalar(key)) key.commentBefore = note.replace(/^/gm, ' ')
+    },
+  })
+  return document.toString({ lineWidth: 0 })
+}
+
+function hostMatcher({ hostname, isWildcard }: HostPattern): string {
+  if (!isWildcard) return `Host(\`${hostname}\`)`
+  return `HostRegexp(\`^.+\\.${hostname.replaceAll('.', '\\.')}$\`)`
+}

@@ -1,0 +1,192 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { findProgram } from '../../demo/process.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { fileSettings, loadSettings, readSettings, SECRET_NAMES } from './settings.ts'
+
+interface Service {
+  readonly image: string
+  readonly user?: string
+  readonly command?: readonly string[]
+  readonly entrypoint?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  readonly env_file?: readonly string[]
+  readonly volumes?: readonly string[]
+  readonly ports?: readonly string[]
+  readonly networks?: { readonly default: { readonly aliases: readonly string[] } }
+  readonly healthcheck?: { readonly test: readonly string[] }
+  readonly deploy?: { readonly replicas: number }
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
+  readonly stop_grace_period?: string
+}
+
+const text = readFileSync('docker-compose.yml', 'utf8')
+const compose = parse(text, { merge: true }) as Record<string, Record<string, Service>>
+const { services = {} } = compose
+const service = (name: string): Service => {
+  const found = services[name]
+  if (!found) throw new Error(`there is no service ${name}`)
+  return found
+}
+const traefiks = ['traefik-1', 'traefik-2'].map(service)
+const environment = readSettings('deploy/compose/vestibule.env')
+const staticFile = parse(readFileSync('deploy/compose/traefik.yaml', 'utf8')) as {
+  entryPoints: Record<string, { address: string; http: Record<string, unknown> }>
+  providers: Record<string, { directory: string }>
+}
+const apps = parse(readFileSync('deploy/compose/dynamic/apps.yaml', 'utf8')) as {
+  http: { routers: Record<string, { rule: string; middlewares?: string[] }> }
+}
+
+describe('docker-compose.yml', () => {
+  test('has nothing at its top that docker-compose 1.29 refuses', () => {
+    const own = Object.keys(compose).filter((key) => !key.startsWith('x-'))
+    expect(own.toSorted()).toEqual(['services', 'volumes'])
+  })
+
+  test('is understood by the docker-compose that is here', ({ skip }) => {
+    const program = findProgram('docker-compose')
+    if (!program) return skip('docker-compose is not on PATH')
+    const told = execFileSync(program, ['config', '--services'], { encoding: 'utf8' })
+    expect(told.trim().split('\n').toSorted()).toEqual(Object.keys(services).toSorted())
+  })
+
+  test.for(Object.keys(services))('%s can change nothing but its volumes', (name) => {
+    expect(service(name)).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+    })
+    expect(service(name)).not.toHaveProperty('privileged')
+    expect(service(name)).not.toHaveProperty('cap_add')
+    expect(service(name)).not.toHaveProperty('container_name')
+    for (const volume of service(name).volumes ?? []) expect(volume).not.toContain('docker.sock')
+  })
+
+  test.for(Object.keys(services))('%s has an image with a tag that stays', (name) => {
+    const { image } = service(name)
+    expect(image).toMatch(/:(?!latest$)[a-z0-9][a-z0-9.-]*$/)
+    if (image.startsWith('vestibule')) expect(image.split(':')[1]).toBe(packageJson.version)
+  })
+
+  test('publishes Traefik alone, and to this machine alone', () => {
+    const published = Object.entries(services).flatMap(([name, { ports = [] }]) =>
+      ports.map((port) => `${name} ${port}`),
+    )
+    expect(published).toEqual(['traefik-1 127.0.0.1:8080:8080', 'traefik-2 127.0.0.1:8081:8080'])
+  })
+
+  test('checks the health of each that others need; Vestibule says itself how', () => {
+    for (const each of ['traefik-1', 'traefik-2', 'redis', 'demo-provider']) {
+      expect(service(each).healthcheck?.test.length, each).toBeGreaterThan(1)
+    }
+    expect(service('vestibule').healthcheck).toBe(undefined)
+    expect(readFileSync('Dockerfile', 'utf8')).toContain('HEALTHCHECK')
+  })
+
+  test('has several Vestibules, which have time to drain', () => {
+    const { deploy, stop_grace_period = '', depends_on } = service('vestibule')
+    expect(deploy?.replicas).toBe(3)
+    expect(depends_on).toMatchObject({ redis: { condition: 'service_healthy' } })
+    const { DRAIN_SECONDS } = loadSettings(environment).settings
+    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(DRAIN_SECONDS + 10)
+  })
+})
+
+describe('its secrets', () => {
+  const maker = service('secrets')
+
+  test('are made on first start, and are in no file of this repository', () => {
+    const made = /for name in ([^;]+);/.exec(maker.command?.join(' ') ?? '')?.[1]?.split(' ') ?? []
+    const wanted = fileSettings(environment).map(([, path]) => basename(path))
+    expect(made.toSorted()).toEqual(wanted.toSorted())
+    expect(SECRET_NAMES).toEqual(expect.arrayContaining(made))
+    for (const name of made) expect(existsSync(`deploy/compose/${name}`)).toBe(false)
+  })
+
+  test('are read from files that only their maker can write', () => {
+    for (const [name, { volumes = [] }] of Object.entries(services)) {
+      const mounted = volumes.filter((volume) => volume.startsWith('secrets:'))
+      const expected = name === 'secrets' ? ['secrets:/secrets'] : ['secrets:/run/secrets:ro']
+      if (mounted.length > 0) expect(mounted, name).toEqual(expected)
+    }
+    for (const [, path] of fileSettings(environment)) expect(path).toMatch(/^\/run\/secrets\//)
+  })
+
+  test('are in no environment', () => {
+    const names = Object.values(services).flatMap((each) => Object.keys(each.environment ?? {}))
+    for (const name of [...names, ...Object.keys(environment)]) {
+      if (/SECRET|PASSWORD|KEY|TOKEN|URL$/.test(name) && name !== 'OIDC_ISSUER_URL')
+        expect(name).toMatch(/_FILE$/)
+    }
+  })
+})
+
+describe('its Redis', () => {
+  const { command = [], healthcheck, volumes } = service('redis')
+
+  test('evicts nothing and keeps what it is given', () => {
+    expect(readFileSync('deploy/compose/redis.conf', 'utf8').split('\n')).toEqual(
+      expect.arrayContaining([
+        'dir /data',
+        'appendonly yes',
+        'maxmemory 128mb',
+        'maxmemory-policy noeviction',
+      ]),
+    )
+    expect(volumes).toContain('redis:/data')
+  })
+
+  test('has a password, and is asked whether it is well without a write', () => {
+    expect(command.join(' ')).toContain('requirepass $$(cat /run/secrets/redis-password)')
+    expect(command.join(' ')).not.toContain('--requirepass')
+    expect(healthcheck?.test.join(' ')).toMatch(/ redis-cli ping \| grep -q PONG$/)
+  })
+})
+
+describe('its routing', () => {
+  test('comes from files, not from labels that vanish with unhealthy containers', () => {
+    expect(Object.keys(staticFile.providers)).toEqual(['file'])
+    expect(text).not.toContain('traefik.http.')
+    for (const traefik of traefiks) {
+      expect(traefik.volumes).toContain('./deploy/compose/dynamic:/etc/traefik/dynamic:ro')
+    }
+  })
+
+  test('lets no other spelling of a header in and believes nobody', () => {
+    for (const entryPoint of Object.values(staticFile.entryPoints)) {
+      expect(entryPoint.http).toEqual({ aliasHeadersStrategy: 'delete' })
+      expect(entryPoint).not.toHaveProperty('forwardedHeaders')
+    }
+  })
+
+  test('guards the app, and the provider is open', () => {
+    const { whoami, idp } = apps.http.routers
+    expect(whoami?.middlewares).toEqual(['protected'])
+    expect(idp?.middlewares).toBe(undefined)
+  })
+
+  test('gives the issuer one address, from the browser and from containers', () => {
+    const { ISSUER, CLIENT_ID, CLIENT_ORIGINS } = service('demo-provider').environment ?? {}
+    expect(ISSUER).toBe(environment['OIDC_ISSUER_URL'])
+    expect(CLIENT_ID).toBe(environment['OIDC_CLIENT_ID'])
+    expect(CLIENT_ORIGINS).toBe(environment['PROTECTED_HOSTS'])
+    const { hostname, port } = new URL(ISSUER ?? '')
+    expect(apps.http.routers['idp']?.rule).toBe(`Host(\`${hostname}\`)`)
+    expect(staticFile.entryPoints['web']?.address).toBe(`:${port}`)
+    for (const traefik of traefiks) expect(traefik.networks?.default.aliases).toContain(hostname)
+  })
+
+  test('shares one session between both Traefiks', () => {
+    const { hosts, settings } = loadSettings(environment)
+    expect(hosts.map(({ hostname }) => hostname)).toEqual([
+      'whoami.apps.localhost',
+      'whoami.apps.localhost',
+    ])
+    expect(settings.COOKIE_DOMAIN).toBe('apps.localhost')
+    expect(settings.REDIS_ADDRESS).toBe('redis:6379')
+  })
+})

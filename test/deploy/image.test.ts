@@ -1,0 +1,136 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningProcess, startProcess } from '../../demo/process.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const dockerfile = readFileSync('Dockerfile', 'utf8')
+const instructions = dockerfile
+  .replaceAll(/\\\n\s*/g, '')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+const stages = instructions
+  .join('\n')
+  .split(/^(?=FROM )/m)
+  .slice(1)
+const final = stages.at(-1)?.split('\n') ?? []
+const valueOf = (name: string) =>
+  final.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1)
+const MAIN = '/app/dist/src/main.js'
+
+describe('the Dockerfile', () => {
+  test('builds on the Node that package.json asks for, by a name that needs no registry of ours', () => {
+    const [, major] = /^ARG NODE_VERSION=(\d+)$/m.exec(dockerfile) ?? []
+    expect(packageJson.engines.node).toMatch(new RegExp(`^>=${major}\\.`))
+    const bases = stages.map((stage) => /^FROM (\S+)/.exec(stage)?.[1])
+    const known = ['node:${NODE_VERSION}-bookworm-slim', 'development']
+    expect(bases.length).toBeGreaterThan(1)
+    for (const base of bases) expect(known).toContain(base)
+    expect(dockerfile).not.toMatch(/^# syntax=/m)
+  })
+
+  test('ends with the service: no root, no compiler, nothing to type', () => {
+    expect(valueOf('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
+    expect(valueOf('ENV')).toBe('NODE_ENV=production')
+    expect(valueOf('WORKDIR')).toBe('/app')
+    expect(valueOf('STOPSIGNAL')).toBe('SIGTERM')
+    expect(valueOf('EXPOSE')).toBe('4180 4181')
+    expect(JSON.parse(valueOf('ENTRYPOINT') ?? '')).toEqual(['node', MAIN])
+    expect(JSON.parse(valueOf('CMD') ?? '')).toEqual(['serve'])
+    expect(valueOf('HEALTHCHECK')).toMatch(
+      /CMD \["node", "\/app\/dist\/src\/main\.js", "healthcheck"\]$/,
+    )
+    expect(final.filter((line) => line.startsWith('RUN '))).toEqual([])
+  })
+
+  test('ships compiled code and what package.json lists as dependencies', () => {
+    const sources = final
+      .filter((line) => line.startsWith('COPY '))
+      .map((line) => line.split(' ').slice(1).join(' '))
+    expect(sources).toEqual([
+      '--from=dependencies /app/node_modules node_modules',
+      '--from=build /app/dist dist',
+      'LICENSE ./',
+    ])
+    const dependencies = stages.find((stage) => stage.includes(' AS dependencies'))
+    expect(dependencies).toContain('RUN npm ci --omit=dev')
+    expect(packageJson.devDependencies).toHaveProperty('node')
+  })
+
+  test('says which version it is', () => {
+    expect(dockerfile).toContain(`image.version="${packageJson.version}"`)
+  })
+
+  test('sees nothing of the folder but what it copies', () => {
+    const [everything, ...seen] = readFileSync('.dockerignore', 'utf8')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+    const copied = instructions
+      .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
+      .flatMap((line) => line.split(' ').slice(1, -1))
+    expect(everything).toBe('*')
+    expect(new Set(seen)).toEqual(new Set(copied.map((name) => `!${name}`)))
+  })
+})
+
+describe('what npm run build makes', { timeout: 60_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vestibule-build-'))
+  const main = join(folder, 'dist/src/main.js')
+  const environment = {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    INTERNAL_PORT: '0',
+    DRAIN_SECONDS: '0',
+    PROTECTED_HOSTS: 'app.example.com',
+    ALLOW_ANY_USER: 'true',
+    OIDC_ISSUER_URL: 'http://127.0.0.1:9',
+    OIDC_CLIENT_ID: 'vestibule',
+  }
+  let running: RunningProcess | undefined
+
+  beforeAll(() => {
+    symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+    execFileSync('npm', ['run', 'build', '--', '--outDir', join(folder, 'dist')])
+  })
+  afterAll(async () => {
+    await running?.stop('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test('serves, says that it is well, and stops when told to', async () => {
+    running = startProcess(process.execPath, [main], { env: environment })
+    const listening = await untilListening(running)
+    expect(listening['version']).toBe(packageJson.version)
+    const internalPort = String(listening['internal_port'])
+    expect((await fetch(`http://127.0.0.1:${internalPort}/livez`)).status).toBe(200)
+
+    const healthcheck = startProcess(process.execPath, [main, 'healthcheck'], {
+      env: { INTERNAL_PORT: internalPort },
+    })
+    expect(await healthcheck.exited, healthcheck.output()).toBe(0)
+    expect(await running.stop('SIGTERM')).toBe(0)
+  })
+
+  test('prints what Traefik must be told, as the sources do', async () => {
+    const [built, direct] = [main, 'src/main.ts'].map((path) =>
+      startProcess(process.execPath, [path, 'render', 'traefik'], { env: environment }),
+    )
+    expect(await built?.exited).toBe(0)
+    expect(await direct?.exited).toBe(0)
+    expect(built?.output()).toBe(direct?.output())
+  })
+})
+
+const untilListening = async (process: RunningProcess): Promise<Record<string, unknown>> => {
+  for (const end = performance.now() + 20_000; performance.now() < end; await wait(20)) {
+    const line = process
+      .output()
+      .split('\n')
+      .find((each) => each.includes('"event":"listening"') && each.endsWith('}'))
+    if (line) return JSON.parse(line) as Record<string, unknown>
+  }
+  throw new Error(`it does not listen:\n${process.output()}`)
+}

@@ -1,0 +1,429 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { findProgram } from '../../demo/process.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { settings } from '../../src/config/settings.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { createCookies } from '../../src/routes/cookies.ts'
+import {
+  type IngressRouteSpec,
+  isSubset,
+  K8S,
+  type Manifest,
+  manifestFiles,
+  type NetworkPolicySpec,
+  named,
+  ofKind,
+  rendered,
+  type ServiceSpec,
+  type Workload,
+} from './manifests.ts'
+import { fileSettings, loadSettings } from './settings.ts'
+
+const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
+const OVERLAYS = ['overlays/demo', 'overlays/production'] as const
+const KUSTOMIZATIONS = ['base', ...OVERLAYS, 'traefik/plain'] as const
+const EVERYTHING = ['the files', ...KUSTOMIZATIONS] as const
+
+const sources = new Map<string, readonly Manifest[] | undefined>(
+  KUSTOMIZATIONS.map((path) => [path, rendered(path)]),
+)
+sources.set('the files', manifestFiles())
+
+const workloadsOf = (objects: readonly Manifest[]) =>
+  ofKind<Workload>(objects, 'Deployment', 'StatefulSet')
+const podOf = ({ spec }: Manifest<Workload>) => spec.template.spec
+const containerOf = (workload: Manifest<Workload>) => podOf(workload).containers[0]
+const ports = { public: 4180, internal: 4181 }
+
+const suite = (names: readonly string[], title: string, check: (of: readonly Manifest[]) => void) =>
+  test.for(names)(`%s: ${title}`, (name, { skip }) => {
+    const objects = sources.get(name)
+    if (!objects) return skip(NO_KUBECTL)
+    expect(objects.length).toBeGreaterThan(0)
+    return check(objects)
+  })
+
+test('this machine can render the overlays', ({ skip }) => {
+  if (!findProgram('kubectl')) return skip(NO_KUBECTL)
+  expect([...sources.values()].every((objects) => objects && objects.length > 0)).toBe(true)
+})
+
+describe('every pod', () => {
+  suite(EVERYTHING, 'is restricted', (objects) => {
+    expect(workloadsOf(objects).length).toBeGreaterThan(0)
+    for (const workload of workloadsOf(objects)) {
+      const pod = podOf(workload)
+      expect(pod.securityContext).toMatchObject({
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      })
+      expect(pod.securityContext['runAsUser']).toBeGreaterThan(0)
+      expect(pod.containers).toHaveLength(1)
+      expect(containerOf(workload).securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      })
+      for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC']) {
+        expect(pod).not.toHaveProperty(forbidden)
+      }
+      expect(pod.volumes?.some(({ hostPath }) => hostPath) ?? false).toBe(false)
+    }
+  })
+
+  suite(
+    EVERYTHING,
+    'has no token, but for Traefik, which asks the API for its routes',
+    (objects) => {
+      for (const workload of workloadsOf(objects)) {
+        const needsOne = workload.metadata.name === 'traefik'
+        expect(podOf(workload).automountServiceAccountToken, workload.metadata.name).toBe(needsOne)
+      }
+      for (const account of ofKind(objects, 'ServiceAccount')) {
+        expect(account.automountServiceAccountToken).toBe(false)
+      }
+    },
+  )
+
+  suite(EVERYTHING, 'has an environment without what Services would add', (objects) => {
+    for (const workload of workloadsOf(objects)) {
+      expect(podOf(workload).enableServiceLinks, workload.metadata.name).toBe(false)
+    }
+  })
+
+  suite(EVERYTHING, 'waits for nobody', (objects) => {
+    for (const workload of workloadsOf(objects))
+      expect(podOf(workload).initContainers).toBe(undefined)
+  })
+
+  suite(EVERYTHING, 'has as much memory as it asks for, and no CPU limit', (objects) => {
+    for (const workload of workloadsOf(objects)) {
+      const { requests, limits } = containerOf(workload).resources
+      expect(limits).toEqual({ memory: requests['memory'] })
+      expect(requests['cpu']).toBeDefined()
+    }
+  })
+
+  suite(EVERYTHING, 'has an image with a tag that stays', (objects) => {
+    for (const workload of workloadsOf(objects)) {
+      const { image } = containerOf(workload)
+      expect(image).toMatch(/:(?!latest$)[a-z0-9][a-z0-9.-]*$/)
+      if (workload.metadata.name === 'vestibule')
+        expect(image.split(':')[1]).toBe(packageJson.version)
+    }
+  })
+
+  suite(EVERYTHING, 'is found by its own selector and by a Service', (objects) => {
+    const services = ofKind<ServiceSpec>(objects, 'Service')
+    for (const { spec, metadata } of workloadsOf(objects)) {
+      const { labels } = spec.template.metadata
+      expect(isSubset(spec.selector.matchLabels, labels), metadata.name).toBe(true)
+      for (const spread of spec.template.spec.topologySpreadConstraints ?? []) {
+        expect(isSubset(spread.labelSelector.matchLabels, labels)).toBe(true)
+      }
+      const service = services.find(({ spec }) => isSubset(spec.selector, labels))
+      const known = spec.template.spec.containers[0].ports.map(({ name }) => name)
+      expect(service, metadata.name).toBeDefined()
+      for (const { targetPort } of service?.spec.ports ?? []) expect(known).toContain(targetPort)
+    }
+  })
+
+  suite(EVERYTHING, 'that others depend on survives the drain of a node', (objects) => {
+    const budgets = ofKind<{ maxUnavailable: number; selector: { matchLabels: object } }>(
+      objects,
+      'PodDisruptionBudget',
+    )
+    expect(budgets.length).toBeGreaterThan(0)
+    for (const { spec } of budgets) {
+      expect(spec).toMatchObject({ maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' })
+      const workload = workloadsOf(objects).find(({ spec: { template } }) =>
+        isSubset(spec.selector.matchLabels as Record<string, string>, template.metadata.labels),
+      )
+      expect(workload?.spec.replicas).toBeGreaterThan(spec.maxUnavailable)
+    }
+  })
+})
+
+describe('Vestibule', () => {
+  const withVestibule = ['base', ...OVERLAYS]
+  const vestibule = (objects: readonly Manifest[]) =>
+    named<Workload>(objects, 'Deployment', 'vestibule')
+  const environmentOf = (objects: readonly Manifest[]) =>
+    named(objects, 'ConfigMap', 'vestibule').data ?? {}
+
+  suite(
+    withVestibule,
+    'is probed on its internal port, whatever Redis and the provider do',
+    (all) => {
+      const { startupProbe, readinessProbe, livenessProbe } = containerOf(vestibule(all))
+      const probes = [startupProbe, readinessProbe, livenessProbe]
+      expect(probes.map((probe) => probe?.httpGet)).toEqual(
+        ['/startupz', '/readyz', '/livez'].map((path) => ({ path, port: 'internal' })),
+      )
+    },
+  )
+
+  suite(withVestibule, 'rolls without ever being one pod short, and drains in time', (objects) => {
+    const { strategy, template } = vestibule(objects).spec
+    expect(strategy?.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 })
+    // Ten seconds for the last answers, see src/commands/serve.ts.
+    const needed = Number(environmentOf(objects)['DRAIN_SECONDS']) + 10
+    expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(needed)
+  })
+
+  suite(withVestibule, 'collects garbage before the kernel kills it', (objects) => {
+    const { env, resources } = containerOf(vestibule(objects))
+    const limitMiB = Number(/^(\d+)Mi$/.exec(resources.limits['memory'] ?? '')?.[1])
+    expect(env).toContainEqual({
+      name: 'NODE_OPTIONS',
+      value: `--max-old-space-size=${limitMiB * 0.75}`,
+    })
+  })
+
+  suite(withVestibule, 'has secrets as files that change with the Secret', (objects) => {
+    const pod = podOf(vestibule(objects))
+    const { env = [], envFrom, volumeMounts = [] } = pod.containers[0]
+    expect(ofKind(objects, 'Secret')).toEqual([])
+    expect(env.some(({ valueFrom }) => valueFrom)).toBe(false)
+    expect(envFrom).toEqual([
+      { configMapRef: { name: named(objects, 'ConfigMap', 'vestibule').metadata.name } },
+    ])
+    const volume = pod.volumes?.find(({ secret }) => secret)
+    expect(volume?.secret).toEqual({ secretName: 'vestibule', defaultMode: 0o440 })
+    const mount = volumeMounts.find(({ name }) => name === volume?.name)
+    expect(mount).toMatchObject({ readOnly: true })
+    expect(mount).not.toHaveProperty('subPath')
+
+    const example = parse(readFileSync(`${K8S}/base/secret.example.yaml`, 'utf8')) as {
+      stringData: object
+    }
+    const keys = Object.keys(example.stringData)
+    for (const [name, path] of fileSettings(environmentOf(objects))) {
+      expect(path, name).toBe(`${mount?.mountPath}/${basename(path)}`)
+      expect(keys, name).toContain(basename(path))
+    }
+  })
+
+  suite(withVestibule, 'has ports that Service, policy and code agree on', (objects) => {
+    const defaults = settings.parse({ OIDC_ISSUER_URL: 'https://x', OIDC_CLIENT_ID: 'x' })
+    expect(ports).toEqual({ public: defaults.PORT, internal: defaults.INTERNAL_PORT })
+    const expected = Object.entries(ports)
+    const { spec } = named<ServiceSpec>(objects, 'Service', 'vestibule')
+    expect(containerOf(vestibule(objects)).ports).toEqual(
+      expected.map(([name, containerPort]) => ({ name, containerPort })),
+    )
+    expect(spec.ports.map(({ name, port, targetPort }) => [name, port, targetPort])).toEqual(
+      expected.map(([name, port]) => [name, port, name]),
+    )
+    expect(spec.sessionAffinity).toBe(undefined)
+  })
+
+  suite(
+    withVestibule,
+    'is called by Traefik alone, and by Prometheus for its metrics',
+    (objects) => {
+      const { spec } = named<NetworkPolicySpec>(objects, 'NetworkPolicy', 'vestibule')
+      const { matchLabels = {} } = spec.podSelector
+      expect(isSubset(matchLabels, vestibule(objects).spec.template.metadata.labels)).toBe(true)
+      expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
+      const allowed = spec.ingress?.map(({ from, ports }) => ({
+        from: from.map(({ namespaceSelector, podSelector }) => [
+          namespaceSelector?.matchLabels['kubernetes.io/metadata.name'],
+          podSelector?.matchLabels['app.kubernetes.io/name'],
+        ]),
+        ports: ports.map(({ port }) => port),
+      }))
+      expect(allowed).toEqual([
+        { from: [['traefik', 'traefik']], ports: [ports.public, ports.internal] },
+        { from: [['monitoring', 'prometheus']], ports: [ports.internal] },
+      ])
+    },
+  )
+
+  suite(withVestibule, 'calls names, its provider and Redis, and nobody else', (objects) => {
+    const mine = vestibule(objects).spec.template.metadata.labels
+    const called = ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
+      .filter(({ spec }) => spec.podSelector.matchLabels)
+      .filter(({ spec }) => isSubset(spec.podSelector.matchLabels ?? {}, mine))
+      .flatMap(({ spec }) => spec.egress ?? [])
+      .flatMap((rule) => rule.ports.map(({ port, protocol }) => `${protocol} ${port}`))
+    const hasRedis = objects !== sources.get('base')
+    expect(called.toSorted()).toEqual(
+      ['TCP 443', 'TCP 53', ...(hasRedis ? ['TCP 6379'] : []), 'UDP 53'].toSorted(),
+    )
+  })
+
+  suite(OVERLAYS, 'has three replicas or more, on several nodes', (objects) => {
+    expect(vestibule(objects).spec.replicas).toBeGreaterThanOrEqual(3)
+    const spread = podOf(vestibule(objects)).topologySpreadConstraints ?? []
+    const isProduction = objects === sources.get('overlays/production')
+    expect(spread.map((each) => [each.topologyKey, each.whenUnsatisfiable])).toEqual([
+      ['kubernetes.io/hostname', isProduction ? 'DoNotSchedule' : 'ScheduleAnyway'],
+      ['topology.kubernetes.io/zone', 'ScheduleAnyway'],
+    ])
+  })
+
+  suite(
+    OVERLAYS,
+    'accepts its configuration, which has no setting that there is not',
+    (objects) => {
+      const environment = environmentOf(objects)
+      const known = Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`])
+      expect(known).toEqual(expect.arrayContaining(Object.keys(environment)))
+      const config = loadSettings(environment)
+      expect(config.settings).toMatchObject({ REDIS_ENABLED: true, REDIS_CACHE_MODE: 'redis' })
+      expect(config.keys).toHaveLength(1)
+    },
+  )
+})
+
+describe('an overlay', () => {
+  suite(OVERLAYS, 'puts everything into one namespace, which is restricted', (objects) => {
+    const [namespace] = ofKind(objects, 'Namespace')
+    for (const mode of ['enforce', 'warn', 'audit']) {
+      expect(namespace?.metadata.labels?.[`pod-security.kubernetes.io/${mode}`]).toBe('restricted')
+    }
+    const others = objects.filter(({ kind }) => kind !== 'Namespace')
+    expect(new Set(others.map(({ metadata }) => metadata.namespace))).toEqual(
+      new Set([namespace?.metadata.name]),
+    )
+  })
+
+  suite(OVERLAYS, 'denies what is not allowed', (objects) => {
+    const { spec } = named<NetworkPolicySpec>(objects, 'NetworkPolicy', 'default-deny')
+    expect(spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
+  })
+
+  suite(OVERLAYS, 'asks at the address of the Service, for the headers of the code', (objects) => {
+    const service = named(objects, 'Service', 'vestibule')
+    const strip = named<{ headers: { customRequestHeaders: Record<string, string> } }>(
+      objects,
+      'Middleware',
+      'vestibule-strip',
+    )
+    const { forwardAuth } = named<{ forwardAuth: Record<string, unknown> }>(
+      objects,
+      'Middleware',
+      'vestibule',
+    ).spec
+    const { name, namespace } = service.metadata
+    expect(forwardAuth['address']).toBe(
+      `http://${name}.${namespace}.svc.cluster.local.:${ports.internal}/auth`,
+    )
+    const identity = [...IDENTITY_HEADERS.map((header) => header.name), ACCESS_TOKEN_HEADER]
+    expect(forwardAuth['authResponseHeaders']).toEqual([...identity, 'Cookie'])
+    expect(forwardAuth).not.toHaveProperty('authRequestHeaders')
+    expect(Object.keys(strip.spec.headers.customRequestHeaders)).toEqual(
+      expect.arrayContaining([...identity, 'X-Forwarded-Uri', 'X-Forwarded-Method', 'Forwarded']),
+    )
+    const { ownNames } = createCookies({
+      name: 'vestibule',
+      domain: undefined,
+      sameSite: 'lax',
+      sessionMaxAgeSeconds: 60,
+    })
+    expect(new Set(forwardAuth['addAuthCookiesToResponse'] as string[])).toEqual(
+      new Set([...ownNames].filter((cookie) => cookie.endsWith('_outage'))),
+    )
+    expect(named(objects, 'Middleware', 'protected').spec).toEqual({
+      chain: { middlewares: [{ name: 'vestibule-strip' }, { name: 'vestibule' }] },
+    })
+  })
+
+  suite(OVERLAYS, 'routes the sign-in past the middleware, and the app through it', (objects) => {
+    const routes = ofKind<IngressRouteSpec>(objects, 'IngressRoute')
+    for (const { apiVersion, metadata, spec } of routes) {
+      expect(apiVersion).toBe('traefik.io/v1alpha1')
+      const [route] = spec.routes
+      const isSignIn = metadata.name === 'vestibule'
+      expect(route?.middlewares).toEqual(isSignIn ? undefined : [{ name: 'protected' }])
+      if (isSignIn) {
+        expect(route?.services).toEqual([{ name: 'vestibule', port: ports.public }])
+        expect(route?.match).toMatch(/ && PathPrefix\(`\/oauth2\/`\)$/)
+      }
+    }
+    expect(routes.map(({ metadata }) => metadata.name)).toContain('vestibule')
+  })
+})
+
+describe('the Redis of the demo', () => {
+  const demo = sources.get('overlays/demo') ?? manifestFiles(`${K8S}/components/redis`)
+  const redis = named<Workload>(demo, 'StatefulSet', 'redis')
+  const lines = readFileSync(`${K8S}/components/redis/redis.conf`, 'utf8').split('\n')
+
+  test('keeps what it is given, and evicts nothing', () => {
+    expect(lines).toEqual(expect.arrayContaining(['appendonly yes', 'maxmemory-policy noeviction']))
+    const [, maxMemoryMiB] = /^maxmemory (\d+)mb$/m.exec(lines.join('\n')) ?? []
+    const [, limitMiB] = /^(\d+)Mi$/.exec(containerOf(redis).resources.limits['memory'] ?? '') ?? []
+    expect(Number(maxMemoryMiB) * 2).toBeLessThanOrEqual(Number(limitMiB))
+  })
+
+  test('has a password from a file, on no command line', () => {
+    const command = containerOf(redis).command?.join(' ') ?? ''
+    expect(command).toContain('requirepass $(cat /run/secrets/redis/redis-password)')
+    expect(command).not.toContain('--requirepass')
+    const modes = podOf(redis).volumes?.flatMap(({ secret }) => secret?.defaultMode ?? [])
+    expect(modes).toEqual([0o440])
+  })
+
+  test('is asked whether it is well without a write', () => {
+    const { readinessProbe, livenessProbe } = containerOf(redis)
+    for (const probe of [readinessProbe, livenessProbe]) {
+      expect(probe?.exec?.command.join(' ')).toMatch(/ redis-cli ping \| grep -q PONG$/)
+    }
+  })
+
+  test('is reached by Vestibule alone', () => {
+    const { spec } = named<NetworkPolicySpec>(demo, 'NetworkPolicy', 'redis')
+    expect(spec.ingress).toEqual([
+      {
+        from: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'vestibule' } } }],
+        ports: [{ protocol: 'TCP', port: 6379 }],
+      },
+    ])
+    expect(spec).not.toHaveProperty('egress')
+  })
+})
+
+describe('Traefik', () => {
+  interface EntryPoint {
+    readonly http: Readonly<Record<string, unknown>>
+    readonly forwardedHeaders?: object
+  }
+  const read = (path: string) => parse(readFileSync(`${K8S}/traefik/${path}`, 'utf8')) as unknown
+
+  test('has several replicas by either way of installing it', () => {
+    const values = read('helm-values.yaml') as Record<string, Record<string, unknown>>
+    const deployment = read('plain/deployment.yaml') as Manifest<Workload>
+    expect(values['deployment']).toMatchObject({ replicas: 3 })
+    expect(values['podDisruptionBudget']).toMatchObject({ enabled: true, maxUnavailable: 1 })
+    expect(deployment.spec.replicas).toBe(3)
+    expect(deployment.spec.template.metadata.labels['app.kubernetes.io/name']).toBe('traefik')
+  })
+
+  test('lets no other spelling of a header in and believes nobody, by either way', () => {
+    const { entryPoints } = read('plain/traefik.yaml') as {
+      entryPoints: Record<string, EntryPoint>
+    }
+    const { ports } = read('helm-values.yaml') as { ports: Record<string, EntryPoint> }
+    for (const points of [entryPoints, ports]) {
+      expect(Object.keys(points)).toEqual(expect.arrayContaining(['web', 'websecure']))
+      for (const { http, forwardedHeaders } of Object.values(points)) {
+        expect(http['aliasHeadersStrategy']).toBe('delete')
+        // With another value beside it Traefik does not start.
+        expect(http).not.toHaveProperty('underscoreHeadersStrategy')
+        expect(forwardedHeaders).toBe(undefined)
+      }
+    }
+  })
+
+  test('is one version throughout', () => {
+    const { image } = read('helm-values.yaml') as { image: { tag: string } }
+    const { spec } = read('plain/deployment.yaml') as Manifest<Workload>
+    expect(spec.template.spec.containers[0].image).toBe(`traefik:${image.tag}`)
+    expect(readFileSync('docker-compose.yml', 'utf8')).toContain(`image: traefik:${image.tag}\n`)
+  })
+})

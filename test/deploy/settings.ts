@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { parseEnv } from 'node:util'
+import { type Config, loadConfig } from '../../src/config.ts'
+
+/** What stands in files while the service runs, by the name of the file. */
+const SECRETS: Readonly<Record<string, string>> = {
+  'session-key': randomBytes(32).toString('base64'),
+  'client-secret': 'secret',
+  'redis-password': 'password',
+  'redis-url': 'rediss://user:password@redis.example.com:6379',
+}
+
+export const SECRET_NAMES: readonly string[] = Object.keys(SECRETS)
+
+export const readSettings = (path: string): Readonly<Record<string, string>> =>
+  parseEnv(readFileSync(path, 'utf8')) as Record<string, string>
+
+/** Those settings that name a file, with the path. */
+export const fileSettings = (settings: Readonly<Record<string, string>>) =>
+  Object.entries(settings).filter(([name]) => name.endsWith('_FILE'))
+
+/** Through the product's own loader, with secrets of this test in the place of those that the settings name. */
+export const loadSettings = (settings: Readonly<Record<string, string>>): Config => {
+  const folder = mkdtempSync(join(tmpdir(), 'vestibule-deploy-'))
+  for (const [name, text] of Object.entries(SECRETS)) writeFileSync(join(folder, name), text)
+  const here = fileSettings(settings).map(([name, path]) => [name, join(folder, basename(path))])
+  try {
+    return loadConfig({ ...settings, ...(Object.fromEntries(here) as Record<string, string>) })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
