@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
+import { connectConfiguredOidc } from './compose-oidc.ts'
 import { openConfiguredState } from './compose-state.ts'
 import type { Config } from './config.ts'
-import { ACCESS_TOKEN_HEADER, type IdentityOptions, lacksClaims } from './core/identity.ts'
+import { ACCESS_TOKEN_HEADER, lacksClaims } from './core/identity.ts'
 import { createSites, patternOf } from './core/site.ts'
-import { connectProvider, type ProviderConnection } from './oidc/provider.ts'
 import { createSignIn } from './oidc/sign-in.ts'
 import { createAddresses } from './routes/addresses.ts'
 import { createAllow } from './routes/allow.ts'
+import { createBearers } from './routes/bearers.ts'
 import { createCallback } from './routes/callback.ts'
 import { createCheck } from './routes/check.ts'
 import { createCookies } from './routes/cookies.ts'
@@ -24,11 +25,7 @@ import { createTrustedProxies } from './routes/trusted-peers.ts'
 import { createKeyRing } from './seal.ts'
 import { createSessionCodec } from './session/codec.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
-import {
-  createOpenedSessions,
-  NO_OPENED_SESSIONS,
-  type OpenedSessions,
-} from './session/opened-sessions.ts'
+import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
 import { createRedemption } from './session/redemption.ts'
 import { createSessions } from './session/sessions.ts'
 import type { SharedState } from './store/open.ts'
@@ -41,7 +38,7 @@ export interface Service {
   readonly internalApp: Hono<NodeEnv>
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
-  readonly provider: ProviderConnection
+  closeProviders(): void
   readonly state: SharedState
 }
 
@@ -56,7 +53,7 @@ export interface ServiceOptions {
 
 const EPHEMERAL_KEY_BYTES = 32
 
-/** The L1 of memory mode: how many opened sessions are kept, how large, and for how long one is served. */
+/** How many opened sessions are kept, how large, and for how long one is served. */
 const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024, maxAgeMs: 5000 }
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
@@ -69,7 +66,7 @@ export function composeService(options: ServiceOptions): Service {
       parts.ring.replaceKeys(keys)
       parts.opened.clear()
     },
-    provider: parts.provider,
+    closeProviders: parts.closeProviders,
     state: parts.state,
   }
 }
@@ -80,15 +77,18 @@ type Parts = ReturnType<typeof createParts>
 function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
-  const provider = connectConfiguredProvider(config, log)
+  const oidc = connectConfiguredOidc(config, log, now)
+  const { provider } = oidc
   const metrics: Metrics = createMetrics({
     openedSessions: () => opened.size,
     isProviderDiscovered: () => provider.isDiscovered,
     ...(config.redis && { redis: () => state }),
   })
-  const opened: OpenedSessions = config.redis
-    ? NO_OPENED_SESSIONS
-    : createOpenedSessions({ ...OPENED, onLookUp: (result) => metrics.opened(result) })
+  const opened: OpenedSessions = createOpenedSessions({
+    ...OPENED,
+    recalls: !config.redis,
+    onLookUp: (result) => metrics.opened(result),
+  })
   const state: SharedState = openConfiguredState(config, log, metrics, now)
   const sessions = createSessions({
     store: state.store,
@@ -121,18 +121,14 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
   const shared = { state, oneTimeKeys: state.oneTimeKeys, sessions }
-  return { ...local, ...shared, proxies, ring, opened, provider, metrics, writePage, log, now }
+  return { ...local, ...shared, ...oidc, proxies, ring, opened, metrics, writePage, log, now }
 }
 
-function composePublicApp({ config: { settings, identityHeaders } }: ServiceOptions, parts: Parts) {
-  const { ring, provider, metrics, knownSites, now } = parts
-  const identity: IdentityOptions = {
-    groupsClaim: settings.OIDC_GROUPS_CLAIM,
-    trustEmail: settings.OIDC_TRUST_EMAIL,
-    headers: identityHeaders,
-  }
+function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts) {
+  const { ring, provider, keySets, identity, metrics, knownSites, now } = parts
   const signIn = createSignIn({
     connection: provider,
+    keySets,
     clientId: settings.OIDC_CLIENT_ID,
     scopes: settings.OIDC_SCOPES,
     userInfo: settings.OIDC_USERINFO,
@@ -142,7 +138,6 @@ function composePublicApp({ config: { settings, identityHeaders } }: ServiceOpti
   const redeem = createRedemption({
     ...parts,
     signIn,
-    identity,
     clientId: settings.OIDC_CLIENT_ID,
     concurrency: settings.SIGN_IN_CONCURRENCY,
     detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
@@ -162,11 +157,17 @@ function composePublicApp({ config: { settings, identityHeaders } }: ServiceOpti
 function composeInternalApp(options: ServiceOptions, parts: Parts) {
   const { settings, rules, identityHeaders } = options.config
   const { provider, metrics, proxies } = parts
+  const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const check = createCheck({
     ...parts,
     rules,
-    storeTimeoutMs: settings.CHECK_STORE_TIMEOUT_MS,
+    storeTimeoutMs,
+    bearers: createBearers({
+      ...parts,
+      storeTimeoutMs,
+      onReplay: (kind) => metrics.replayRefused(kind),
+    }),
     basePath: settings.BASE_PATH,
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
@@ -190,28 +191,4 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
     proxies.isTrustedPeer(raw) ? proxies.clientAddress(raw) : undefined
   const refuse = createRefusals({ ...parts, clientOf })
   return createInternalApp({ check, ...health }, metrics.registry, refuse)
-}
-
-function connectConfiguredProvider({ settings }: Config, log: Log): ProviderConnection {
-  const secret = settings.OIDC_CLIENT_SECRET
-  return connectProvider({
-    issuerUrl: settings.OIDC_ISSUER_URL,
-    clientId: settings.OIDC_CLIENT_ID,
-    ...(secret !== undefined && { clientSecret: secret }),
-    tokenEndpointAuthMethod:
-      settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD ?? (secret ? 'client_secret_basic' : 'none'),
-    onDiscovered: () => log.info({ event: 'provider_discovered' }, 'the provider is discovered'),
-    onDiscoveryFailed: (cause) =>
-      log.warn(
-        { event: 'provider_discovery_failed', reason: reasonOf(cause) },
-        'the provider could not be discovered; trying again',
-      ),
-  })
-}
-
-/** A `TypeError` of ours says what to change; of anything else only the kind is logged. */
-function reasonOf(cause: unknown): string {
-  if (cause instanceof TypeError && cause.cause === undefined) return cause.message
-  if (!(cause instanceof Error)) return typeof cause
-  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
 }

@@ -22,14 +22,8 @@ function show(name: SettingName, value: unknown): string {
   return Array.isArray(value) ? value.join(',') : `${value as string | number | boolean}`
 }
 
-function describeRule({
-  access,
-  hosts,
-  paths,
-  methods,
-  allowed,
-  passesPreflight,
-}: AccessRule): string {
+function describeRule(rule: AccessRule): string {
+  const { access, hosts, paths, methods, allowed, passesPreflight } = rule
   const conditions = [
     [
       'hosts',
@@ -43,8 +37,21 @@ function describeRule({
     ['emails', allowed && [...allowed.emails]],
     ['email domains', allowed && [...allowed.emailDomains]],
     ['groups', allowed && [...allowed.groups]],
+    ...describeTokens(rule),
     ['preflights', passesPreflight ? ['pass'] : undefined],
   ] as const
   const given = conditions.filter(([, values]) => values !== undefined && values.length > 0)
   return [access, ...given.map(([name, values]) => `${name}: ${values?.join(' ')}`)].join(' · ')
+}
+
+function describeTokens({ bearer, isOneTime }: AccessRule) {
+  if (!bearer) return []
+  const { type, issuers, audiences, scopes, claims } = bearer
+  return [
+    [isOneTime ? 'one-time tokens' : 'tokens', [type]],
+    ['issuers', [...issuers]],
+    ['audiences', [...audiences]],
+    ['scopes', scopes],
+    ['claims', [...claims].map(([name, values]) => `${name}=${[...values].join('|')}`)],
+  ] as const
 }

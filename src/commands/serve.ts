@@ -60,7 +60,7 @@ export async function serve(environment: Environment): Promise<number> {
     pause(LAST_ANSWERS_MS),
   ])
   stopWatching()
-  service.provider.close()
+  service.closeProviders()
   await service.state.close()
   log.info({ event: 'stopped' }, 'stopped')
   return 0

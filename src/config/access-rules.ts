@@ -1,6 +1,7 @@
 import { type AccessRule, type AllowedUsers, parseEmail } from '../core/access-rule.ts'
 import { compilePathPattern, type PathPattern } from '../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../core/site.ts'
+import { compileBearer } from './bearer-rule.ts'
 import type { RuleSource } from './rules-file.ts'
 import type { Settings } from './settings.ts'
 
@@ -12,7 +13,7 @@ export function compileRules(
   problems: string[],
 ): AccessRule[] {
   const rules = (sources ?? []).map((source, index) =>
-    compileRule(source, `rules.${index}`, problems),
+    compileRule(source, `rules.${index}`, settings, problems),
   )
   if (settings.PUBLIC_PATHS.length > 0) {
     const paths = compilePaths(settings.PUBLIC_PATHS, 'PUBLIC_PATHS', problems)
@@ -40,7 +41,12 @@ export function compileRules(
   return rules
 }
 
-function compileRule(source: RuleSource, where: string, problems: string[]): AccessRule {
+function compileRule(
+  source: RuleSource,
+  where: string,
+  settings: Settings,
+  problems: string[],
+): AccessRule {
   const { access, hosts, paths } = source
   const methods = source.methods?.map((method) => (method === 'HEAD' ? 'GET' : method))
   if (methods?.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
@@ -57,11 +63,27 @@ function compileRule(source: RuleSource, where: string, problems: string[]): Acc
   return {
     access,
     passesPreflight: source.preflight === 'pass',
+    isOneTime: source.oneTime === true,
+    deniesDegraded: source.degraded === 'deny',
+    ...compileTokens(source, where, settings, problems),
     ...(hosts && { hosts: compileHosts(hosts, where, problems) }),
     ...(paths && { paths: compilePaths(paths, `${where}.paths`, problems) }),
     ...(methods && { methods: new Set(methods) }),
     ...(allowed && { allowed }),
   }
+}
+
+function compileTokens(
+  { bearer, oneTime, access }: RuleSource,
+  where: string,
+  settings: Settings,
+  problems: string[],
+): Pick<AccessRule, 'bearer'> {
+  if (bearer && access !== 'signed-in') {
+    problems.push(`${where}.bearer: belongs to access: signed-in`)
+  }
+  if (oneTime && !bearer) problems.push(`${where}.oneTime: belongs to a rule with bearer`)
+  return bearer ? { bearer: compileBearer(bearer, `${where}.bearer`, settings, problems) } : {}
 }
 
 function compileHosts(

@@ -6,6 +6,8 @@ import { createSite, type HostPattern, parseHostPattern, type Site } from '../co
 import { parseNetworks } from '../networks.ts'
 import { parseKeys } from '../seal.ts'
 import { compileRules } from './access-rules.ts'
+import { attempt } from './attempt.ts'
+import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
 import type { RuleSource } from './rules-file.ts'
 import type { Settings } from './settings.ts'
 
@@ -21,7 +23,9 @@ export function crossCheck(
     checkCookieDomain(settings, publicSite, problems)
     for (const host of hosts) checkReach(host, settings, publicSite, problems)
   }
-  checkProvider(settings, problems)
+  if (settings.OIDC_ISSUER_URL) {
+    checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
+  }
   checkClientSecret(settings, problems)
   const keys = attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
     settings.SESSION_ENCRYPTION_KEY === undefined
@@ -47,35 +51,6 @@ export function crossCheck(
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
-
-/** What a parser throws is a problem of the setting that it parsed. */
-function attempt<T>(
-  name: string,
-  remedy: string,
-  problems: string[],
-  parse: () => T,
-): T | undefined {
-  try {
-    return parse()
-  } catch (error) {
-    problems.push(`${name}: ${(error as Error).message}; ${remedy}`)
-    return undefined
-  }
-}
-
-/** Plain http is for this machine, or for somebody who says that they want it. */
-function checkInsecureHttp(
-  what: string,
-  hostname: string,
-  settings: Settings,
-  problems: string[],
-): void {
-  const isLocal = /(?:^|\.)localhost$|^127\./.test(hostname)
-  if (isLocal || settings.ALLOW_INSECURE_HTTP) return
-  problems.push(
-    `${what}: http is for loopback and *.localhost; use https, or set ALLOW_INSECURE_HTTP=true`,
-  )
-}
 
 function parsePublicUrl(settings: Settings, problems: string[]): Site | undefined {
   if (!settings.PUBLIC_URL) return undefined
@@ -164,16 +139,6 @@ function checkReach(
     problems.push(
       `PROTECTED_HOSTS: ${hostname} is an ${scheme} host and PUBLIC_URL is not: their cookies differ`,
     )
-  }
-}
-
-function checkProvider(settings: Settings, problems: string[]): void {
-  if (!settings.OIDC_ISSUER_URL) return
-  const issuer = URL.parse(settings.OIDC_ISSUER_URL)
-  if (!issuer || !/^https?:$/.test(issuer.protocol) || issuer.search || issuer.hash) {
-    problems.push('OIDC_ISSUER_URL: is not a URL such as https://id.example.com')
-  } else if (issuer.protocol === 'http:') {
-    checkInsecureHttp('OIDC_ISSUER_URL', issuer.hostname, settings, problems)
   }
 }
 

@@ -9,6 +9,7 @@ export interface RedisAddress {
 }
 
 const DEFAULT_PORT = 6379
+const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/i
 
 /**
  * Understands `redis://` and `rediss://` URLs, `host:port`, and StackExchange's `host:port,password=…,ssl=True`.
@@ -20,21 +21,25 @@ export function parseRedisAddress(text: string): RedisAddress {
 
 function parseUrl(text: string): RedisAddress {
   const url = URL.parse(text)
-  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '') {
+  if (!url || !/^rediss?:$/.test(url.protocol) || !HOST.test(url.hostname) || url.port === '0') {
     throw new TypeError('is not a URL such as redis://redis.example.com:6379')
   }
-  const database = /^\/?(\d{0,2})$/.exec(url.pathname)?.[1]
-  if (database === undefined || url.search || url.hash) {
+  const database = /^\/?(\d{0,2})$/.exec(url.pathname + url.search + url.hash)?.[1]
+  if (database === undefined) {
     throw new TypeError('has more behind the port than the number of a database')
   }
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port || DEFAULT_PORT),
     isTls: url.protocol === 'rediss:',
-    ...(url.username && { username: decode(url.username) }),
-    ...(url.password && { password: decode(url.password) }),
+    ...given('username', decode(url.username)),
+    ...given('password', decode(url.password)),
     ...(database && { database: Number(database) }),
   }
+}
+
+function given(name: 'username' | 'password', value: string): Partial<RedisAddress> {
+  return value === '' ? {} : { [name]: value }
 }
 
 function decode(part: string): string {
@@ -46,15 +51,17 @@ function decode(part: string): string {
 }
 
 /** Names as StackExchange.Redis writes them, in lower case, and what each is for. */
-const OPTIONS: Readonly<Record<string, (value: string) => Partial<RedisAddress>>> = {
-  user: (username) => ({ username }),
-  password: (password) => ({ password }),
-  ssl: (value) => ({ isTls: parseFlag('ssl', value) }),
-  defaultdatabase: (value) => ({ database: parseNumber('defaultDatabase', value) }),
-  abortconnect(value) {
-    if (!parseFlag('abortConnect', value)) return {}
-    throw new TypeError('says abortConnect=True, but the service always starts: remove it')
-  },
+const OPTIONS = new Map<string, (value: string) => Partial<RedisAddress>>([
+  ['user', (username) => ({ username })],
+  ['password', (password) => ({ password })],
+  ['ssl', (value) => ({ isTls: parseFlag('ssl', value) })],
+  ['defaultdatabase', (value) => ({ database: parseNumber('defaultDatabase', value) })],
+  ['abortconnect', parseAbortConnect],
+])
+
+function parseAbortConnect(value: string): Partial<RedisAddress> {
+  if (!parseFlag('abortConnect', value)) return {}
+  throw new TypeError('says abortConnect=True, but the service always starts: remove it')
 }
 
 function parseConnectionString(text: string): RedisAddress {
@@ -79,11 +86,11 @@ function parseEndpoint(endpoint: string): Pick<RedisAddress, 'host' | 'port'> {
 function parseOption(option: string): Partial<RedisAddress> {
   const [name = '', ...rest] = option.split('=')
   if (rest.length === 0) throw new TypeError('names several servers, or an option without a value')
-  const parse = OPTIONS[name.toLowerCase()]
+  const parse = OPTIONS.get(name.toLowerCase())
   if (!parse) {
-    const shown = /^[A-Za-z]{1,40}$/.test(name) ? name : 'something'
+    // Not named, since it may be what follows a comma in a password.
     throw new TypeError(
-      `has the option ${shown}, which is not understood; there are user, password, ssl, defaultDatabase and abortConnect`,
+      'has an option that is not understood; there are user, password, ssl, defaultDatabase and abortConnect',
     )
   }
   return parse(rest.join('='))

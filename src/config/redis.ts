@@ -1,5 +1,6 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { attempt } from './attempt.ts'
 import { parseRedisAddress, type RedisAddress } from './redis-address.ts'
 import type { Settings } from './settings.ts'
 
@@ -38,23 +39,13 @@ export function checkRedis(
     )
   }
   const address = findAddress(settings, problems)
+  const tls = checkTls(settings, address?.isTls === true, problems)
   if (!address) return undefined
-  const tls = checkTls(settings, address.isTls, problems)
-  const username = either('user', settings.REDIS_USERNAME, 'REDIS_USERNAME', address, problems)
-  const password = either('password', settings.REDIS_PASSWORD, 'REDIS_PASSWORD', address, problems)
-  if (
-    address.database !== undefined &&
-    settings.REDIS_DB !== 0 &&
-    address.database !== settings.REDIS_DB
-  ) {
-    problems.push('REDIS_DB: is another database than that of the address: remove one of them')
-  }
   return {
     host: address.host,
     port: address.port,
-    database: address.database ?? settings.REDIS_DB,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
+    ...credentialsOf(settings, address, problems),
+    database: databaseOf(settings, address, problems),
     ...(passwordFile !== undefined && { passwordFile }),
     ...(tls && { tls }),
   }
@@ -73,28 +64,38 @@ function findAddress(settings: Settings, problems: string[]): RedisAddress | und
     )
     return undefined
   }
-  try {
-    return parseRedisAddress(text)
-  } catch (error) {
-    problems.push(`${name}: ${(error as Error).message}`)
-    return undefined
+  return attempt(name, 'write host:port or a redis:// URL', problems, () => parseRedisAddress(text))
+}
+
+function databaseOf(settings: Settings, { database }: RedisAddress, problems: string[]): number {
+  if (database !== undefined && settings.REDIS_DB !== 0 && database !== settings.REDIS_DB) {
+    problems.push('REDIS_DB: is another database than that of the address: remove one of them')
+  }
+  return database ?? settings.REDIS_DB
+}
+
+/** Of what the address and a setting of its own both say, one would silently lose. */
+function credentialsOf(
+  settings: Settings,
+  address: RedisAddress,
+  problems: string[],
+): Pick<RedisConfig, 'username' | 'password'> {
+  const either = (name: 'REDIS_USERNAME' | 'REDIS_PASSWORD', what: 'username' | 'password') => {
+    const [setting, inAddress] = [settings[name], address[what]]
+    if (setting !== undefined && inAddress !== undefined) {
+      problems.push(`${name}: the address of Redis has one as well: remove one of them`)
+    }
+    return setting ?? inAddress
+  }
+  const username = either('REDIS_USERNAME', 'username')
+  const password = either('REDIS_PASSWORD', 'password')
+  return {
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
   }
 }
 
-/** What the address and a setting of its own both say, one of them would silently lose. */
-function either(
-  what: 'user' | 'password',
-  setting: string | undefined,
-  name: string,
-  address: RedisAddress,
-  problems: string[],
-): string | undefined {
-  const inAddress = what === 'user' ? address.username : address.password
-  if (setting !== undefined && inAddress !== undefined) {
-    problems.push(`${name}: the address of Redis has a ${what} as well: remove one of them`)
-  }
-  return setting ?? inAddress
-}
+const PEM_REMEDY = 'name a readable PEM file'
 
 function checkTls(
   settings: Settings,
@@ -114,6 +115,10 @@ function checkTls(
   }
   checkCertificate('REDIS_CA_FILE', REDIS_CA_FILE, problems)
   checkCertificate('REDIS_CERT_FILE', REDIS_CERT_FILE, problems)
+  if (REDIS_KEY_FILE !== undefined) {
+    const readKey = () => createPrivateKey(readFileSync(REDIS_KEY_FILE))
+    attempt('REDIS_KEY_FILE', PEM_REMEDY, problems, readKey)
+  }
   return {
     skipVerify: REDIS_TLS_SKIP_VERIFY,
     ...(REDIS_CA_FILE !== undefined && { caFile: REDIS_CA_FILE }),
@@ -124,9 +129,5 @@ function checkTls(
 
 function checkCertificate(name: string, path: string | undefined, problems: string[]): void {
   if (path === undefined) return
-  try {
-    new X509Certificate(readFileSync(path))
-  } catch (error) {
-    problems.push(`${name}: ${(error as Error).message}; name a readable PEM file`)
-  }
+  attempt(name, PEM_REMEDY, problems, () => new X509Certificate(readFileSync(path)))
 }

@@ -5,6 +5,17 @@ const names = z.array(z.string().min(1))
 /** An empty condition would mean everybody or nobody; leaving it out says which. */
 const condition = names.min(1)
 
+const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
+
+/** The tokens that a rule accepts; see `core/bearer.ts` for what it means. */
+const bearer = z.strictObject({
+  issuers: condition.optional(),
+  audiences: condition,
+  scopes: condition.optional(),
+  claims: z.record(z.string().min(1), z.union([scalar, z.array(scalar).min(1)])).optional(),
+  tokenType: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
+})
+
 /** One rule as written in the file; see `core/access-rule.ts` for what it means. */
 const rule = z.strictObject({
   hosts: condition.optional(),
@@ -14,7 +25,10 @@ const rule = z.strictObject({
   emails: condition.optional(),
   emailDomains: condition.optional(),
   groups: condition.optional(),
+  bearer: bearer.optional(),
+  oneTime: z.literal(true).optional(),
   preflight: z.literal('pass').optional(),
+  degraded: z.literal('deny').optional(),
 })
 
 /** `VESTIBULE_CONFIG`: rules, and the lists that also exist in the environment. Unknown keys are errors. */

@@ -1,3 +1,4 @@
+import type { BearerAccess, BearerRequirement } from './bearer.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
 import type { Identity } from './identity.ts'
 import type { PathPattern } from './path-pattern.ts'
@@ -12,6 +13,12 @@ export interface AccessRule {
   readonly access: 'public' | 'signed-in' | 'deny'
   /** Who may enter a `signed-in` rule; absent = every signed-in user. Somebody named by any list may enter. */
   readonly allowed?: AllowedUsers
+  /** Lets tokens in beside sessions; absent = `Authorization` is the app's. */
+  readonly bearer?: BearerRequirement
+  /** Only a token counts, and each counts once. */
+  readonly isOneTime?: boolean
+  /** Nobody passes on the strength of what was known before an outage. */
+  readonly deniesDegraded?: boolean
   readonly passesPreflight: boolean
 }
 
@@ -25,6 +32,7 @@ export interface AllowedUsers {
 export interface Access {
   readonly kind: 'public' | 'signed-in' | 'deny'
   readonly passesPreflight: boolean
+  readonly bearer?: BearerAccess
   permits(identity: Identity): boolean
 }
 
@@ -55,11 +63,22 @@ const DENIED: Access = { kind: 'deny', passesPreflight: false, permits: () => fa
 function combine(found: readonly (AccessRule | undefined)[]): Access {
   const rules = found.filter((rule) => rule !== undefined)
   if (rules.length < found.length || rules.some((rule) => rule.access === 'deny')) return DENIED
+  const isOneTime = rules.some((rule) => rule.isOneTime)
+  const requirements = requirementsOf(rules)
+  // No one credential meets both a rule for tokens alone and a rule without tokens.
+  if (isOneTime && !requirements) return DENIED
   return {
     kind: rules.every((rule) => rule.access === 'public') ? 'public' : 'signed-in',
     passesPreflight: rules.every((rule) => rule.passesPreflight),
     permits: (identity) => rules.every((rule) => isAllowed(rule.allowed, identity)),
+    ...(requirements && { bearer: { requirements, isOneTime } }),
   }
+}
+
+/** Tokens count only where every rule found accepts them. */
+function requirementsOf(rules: readonly AccessRule[]): readonly BearerRequirement[] | undefined {
+  const requirements = rules.flatMap(({ bearer }) => bearer ?? [])
+  return requirements.length === rules.length ? requirements : undefined
 }
 
 function matches(

@@ -3,14 +3,18 @@ import type { Identity } from './identity.ts'
 /** Milliseconds since the Unix epoch; used only inside sealed statements. */
 export type EpochMs = number
 
-/** A signed-in user, as opened from the sealed record. */
-export interface Session {
+/** Somebody whom apps are told about. */
+export interface Principal {
   readonly identity: Identity
+  /** Only where apps are given it. */
+  readonly accessToken?: { readonly value: string; readonly expiresAt?: EpochMs }
+}
+
+/** A signed-in user, as opened from the sealed record; the access token is kept apart in the store. */
+export interface Session extends Principal {
   readonly createdAt: EpochMs
   /** The absolute end; a session never outlives it. */
   readonly expiresAt: EpochMs
-  /** Only where apps are given it; kept apart in the store. */
-  readonly accessToken?: { readonly value: string; readonly expiresAt?: EpochMs }
 }
 
 /** What the session cookie carries: an id to find the record by and a secret to open it with. */

@@ -1,23 +1,8 @@
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { isFaithful } from '../core/header-value.ts'
 import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
+import { ALGORITHMS, hasUsableSubject, isReasonable } from './token-rules.ts'
 import { translate } from './translate.ts'
-
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
-const TEN_YEARS_SECONDS = 10 * 365 * 86_400
 
 /** Whom the token must come from and be for. */
 export interface ExpectedParties {
@@ -38,7 +23,7 @@ export async function verifyIdToken(
   const { payload, protectedHeader } = await jwtVerify(idToken, keySet, {
     issuer,
     audience: clientId,
-    algorithms: ALGORITHMS,
+    algorithms: [...ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     maxTokenAge: 600,
     requiredClaims: ['sub', 'exp', 'iat', 'nonce'],
@@ -49,10 +34,10 @@ export async function verifyIdToken(
 }
 
 function faultOf(claims: JWTPayload, typ: unknown, clientId: string): string | undefined {
-  const { exp = 0, iat = 0, sub, azp } = claims
+  const { exp = 0, iat = 0, azp } = claims
   if (!isIdTokenType(typ)) return 'is of another type'
-  if (!(exp - iat < TEN_YEARS_SECONDS)) return 'lives too long'
-  if (typeof sub !== 'string' || sub === '' || !isFaithful(sub)) return 'has no usable sub'
+  if (!isReasonable(exp - iat)) return 'lives too long'
+  if (!hasUsableSubject(claims)) return 'has no usable sub'
   return azp === undefined || azp === clientId ? undefined : 'was issued to another client'
 }
 

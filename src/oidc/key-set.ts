@@ -7,16 +7,28 @@ import {
   type JWTVerifyGetKey,
 } from 'jose'
 import { providerFetch } from './provider-fetch.ts'
+import { within } from './time-limit.ts'
 
 /** An unknown `kid` fetches the set anew at most this often, so a flood of them costs the provider little. */
 const COOLDOWN_MS = 1000
 const FRESH_MS = 10 * 60 * 1000
 /** For how long the last good set is used while the provider's cannot be had. */
 const LAST_GOOD_MS = 24 * 60 * 60 * 1000
+/** For how long a provider that hangs is waited for where there is a last good set. */
+const PATIENCE_MS = 500
 
 interface GoodSet {
   readonly keys: ReturnType<typeof createLocalJWKSet>
   readonly fetchedAtMs: number
+}
+
+/** The key set at an address, one for all who ask for it. */
+export type KeySets = (uri: string) => JWTVerifyGetKey
+
+/** Addresses come from providers' metadata, never from a token (threat A81). */
+export function createKeySets(): KeySets {
+  const keySets = new Map<string, JWTVerifyGetKey>()
+  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
 }
 
 /** The provider's keys: fetched when needed, refetched for an unknown `kid`, kept when fetching fails (fault F37). */
@@ -41,7 +53,8 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
 
   return async (header, token) => {
     try {
-      return await remote(header, token)
+      const found = remote(header, token)
+      return await (lastGood ? within(PATIENCE_MS, found) : found)
     } catch (error) {
       const isKept = lastGood && now() - lastGood.fetchedAtMs < LAST_GOOD_MS
       if (!lastGood || !isKept || error instanceof errors.JWKSNoMatchingKey) throw error

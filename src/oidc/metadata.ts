@@ -1,32 +1,41 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
 
-const ENDPOINTS = [
-  'authorization_endpoint',
-  'token_endpoint',
-  'jwks_uri',
-  'userinfo_endpoint',
-  'end_session_endpoint',
-  'revocation_endpoint',
-] as const
+/** What is asked of an issuer: to sign people in, or only to tell the keys of the tokens it makes. */
+export type IssuerUse = 'sign-in' | 'keys'
+
+const NEEDED = {
+  'sign-in': ['authorization_endpoint', 'token_endpoint', 'jwks_uri'],
+  keys: ['jwks_uri'],
+} as const
+const USED = {
+  'sign-in': [
+    ...NEEDED['sign-in'],
+    'userinfo_endpoint',
+    'end_session_endpoint',
+    'revocation_endpoint',
+  ],
+  keys: NEEDED.keys,
+} as const
 
 /**
  * Refuses metadata that are not exactly the issuer's (OpenID Connect Discovery 1.0 section 4.3) or that point to
  * where requests must not go: plain http, or an address or local name other than the issuer's (threats A95, A96).
  * Throws a `TypeError` with the reason.
  */
-export function checkMetadata(metadata: ServerMetadata, issuerUrl: string): void {
+export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: IssuerUse): void {
   if (metadata.issuer !== issuerUrl) {
+    const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
     throw new TypeError(
-      `the provider calls itself ${metadata.issuer}; set OIDC_ISSUER_URL to exactly that`,
+      `the provider calls itself ${metadata.issuer}; set ${setting} to exactly that`,
     )
   }
   const issuer = new URL(issuerUrl)
-  for (const name of ENDPOINTS) {
+  for (const name of USED[use]) {
     const endpoint = metadata[name]
     if (endpoint !== undefined) checkEndpoint(name, endpoint, issuer)
   }
-  for (const name of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
+  for (const name of NEEDED[use]) {
     if (!metadata[name]) throw new TypeError(`the provider's metadata have no ${name}`)
   }
 }

@@ -1,11 +1,13 @@
 import * as client from 'openid-client'
 import { AuthError } from '../errors.ts'
-import { checkMetadata } from './metadata.ts'
+import { checkMetadata, type IssuerUse } from './metadata.ts'
 import { PROVIDER_TIMEOUT_SECONDS, providerFetch } from './provider-fetch.ts'
 
 /** How Vestibule is registered at its provider. */
 export interface ProviderOptions {
   readonly issuerUrl: string
+  /** Default: to sign people in. */
+  readonly use?: IssuerUse
   readonly clientId: string
   readonly clientSecret?: string
   readonly tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
@@ -97,7 +99,7 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
       ...(isHttp && { execute: [client.allowInsecureRequests] }),
     },
   )
-  checkMetadata(configuration.serverMetadata(), options.issuerUrl)
+  checkMetadata(configuration.serverMetadata(), options.issuerUrl, options.use ?? 'sign-in')
   return configuration
 }
 

@@ -1,8 +1,8 @@
-import type { JWTPayload, JWTVerifyGetKey } from 'jose'
+import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
 import { verifyIdToken } from './id-token.ts'
-import { createKeySet } from './key-set.ts'
+import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
 import { translate } from './translate.ts'
 
@@ -61,6 +61,7 @@ export interface SignIn {
 
 export interface SignInOptions {
   readonly connection: ProviderConnection
+  readonly keySets: KeySets
   readonly clientId: string
   readonly scopes: string
   readonly userInfo: 'auto' | 'always' | 'never'
@@ -70,11 +71,6 @@ export interface SignInOptions {
 
 /** Authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
 export function createSignIn(options: SignInOptions): SignIn {
-  const keySets = new Map<string, JWTVerifyGetKey>()
-  const keySetOf = (configuration: client.Configuration): JWTVerifyGetKey => {
-    const uri = configuration.serverMetadata().jwks_uri as string
-    return keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
-  }
   return {
     async authorizationUrl({ redirectUri, state, nonce, codeChallenge, prompt }) {
       return client.buildAuthorizationUrl(await options.connection.configuration(), {
@@ -100,8 +96,8 @@ export function createSignIn(options: SignInOptions): SignIn {
         })
         .catch(translate)
       const idToken = tokens.id_token as string
-      const { issuer } = configuration.serverMetadata()
-      const payload = await verifyIdToken(idToken, keySetOf(configuration), {
+      const { issuer, jwks_uri } = configuration.serverMetadata()
+      const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
         issuer,
         clientId: options.clientId,
       })

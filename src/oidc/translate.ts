@@ -28,16 +28,21 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   ERR_JWKS_INVALID: 'provider_failed',
 }
 
-/** Turns what openid-client and jose throw into our error, by code and status, never by text. */
+/** Turns what openid-client and jose throw into our error. */
 export function translate(cause: unknown): never {
+  const reason = codeOf(cause) || 'no answer'
+  throw new AuthError(meaningOf(cause), `the provider: ${reason}`, { cause })
+}
+
+/** Judged by code and status, never by text; what is an error of ours already keeps its code. */
+export function meaningOf(cause: unknown): AuthErrorCode {
+  if (cause instanceof AuthError) return cause.code
   const code = codeOf(cause)
   const status = statusOf(cause)
   const isFault = status >= 500 || status === 429
   const isBody = code === 'OAUTH_INVALID_RESPONSE' && isAboutBody(cause)
   const meaning = isFault ? undefined : isBody ? 'provider_failed' : MEANING[code]
-  throw new AuthError(meaning ?? 'provider_unavailable', `the provider: ${code || 'no answer'}`, {
-    cause,
-  })
+  return meaning ?? 'provider_unavailable'
 }
 
 /** Whether the body of an answer is at fault, and not what the browser brought back. */

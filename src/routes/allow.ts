@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { withoutCookies } from '../core/cookie-header.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../core/identity.ts'
-import type { Session } from '../core/session.ts'
+import type { Principal } from '../core/session.ts'
 import type { Cookies } from './cookies.ts'
 
-/** The one function that can answer a check with 200; without a session it says that nobody is known. */
-export type Allow = (session: Session | undefined, raw: IncomingMessage) => Response
+/** The one function that can answer a check with 200; without a principal it says that nobody is known. */
+export type Allow = (principal: Principal | undefined, raw: IncomingMessage) => Response
 
 export interface AllowOptions {
   readonly cookies: Cookies
@@ -16,23 +16,23 @@ export interface AllowOptions {
   readonly now: () => number
 }
 
-/** What can be made once for a session is made once. */
+/** What can be made once for a session or token is made once. */
 export function createAllow(options: AllowOptions): Allow {
   const { headers, headersMaxBytes, cookies } = options
   const addTokens = createTokenHeaders(options)
   const nobody = identityAnswer(undefined)
-  const issued = new WeakMap<Session, HeaderValues>()
+  const issued = new WeakMap<Principal, HeaderValues>()
 
-  function identityAnswer(session: Session | undefined): HeaderValues {
+  function identityAnswer(principal: Principal | undefined): HeaderValues {
     return {
-      ...identityHeaders(session?.identity, headers, headersMaxBytes),
+      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
       'Content-Length': '0',
     }
   }
 
-  return function allow(session: Session | undefined, raw: IncomingMessage): Response {
-    const identity = session ? issued.getOrInsertComputed(session, identityAnswer) : nobody
-    const answer = addTokens ? addTokens(identity, session) : identity
+  return function allow(principal: Principal | undefined, raw: IncomingMessage): Response {
+    const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
+    const answer = addTokens ? addTokens(identity, principal) : identity
     const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
     return new Response(null, {
       status: 200,
@@ -46,8 +46,8 @@ type HeaderValues = Readonly<Record<string, string>>
 /** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
 function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: AllowOptions) {
   if (!passesAccessToken && !passesAuthorization) return undefined
-  return (identity: HeaderValues, session: Session | undefined): HeaderValues => {
-    const { value = '', expiresAt = Number.POSITIVE_INFINITY } = session?.accessToken ?? {}
+  return (identity: HeaderValues, principal: Principal | undefined): HeaderValues => {
+    const { value = '', expiresAt = Number.POSITIVE_INFINITY } = principal?.accessToken ?? {}
     const token = expiresAt > now() ? value : ''
     return {
       ...identity,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { type AccessRule, createAccessFinder } from '../core/access-rule.ts'
+import { type Access, type AccessRule, createAccessFinder } from '../core/access-rule.ts'
+import { type PresentedToken, readAuthorization } from '../core/authorization.ts'
 import {
   decide,
   type Evidence,
@@ -15,10 +16,11 @@ import {
 import { isUnder } from '../core/path-readings.ts'
 import { classify, type RequestClass } from '../core/request-class.ts'
 import type { Sites } from '../core/site.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { CheckOutcome, CheckSource, Metrics } from '../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
+import type { Bearers } from './bearers.ts'
 import type { Cookies } from './cookies.ts'
 import type { Denials } from './denials.ts'
 import type { NodeContext } from './node-env.ts'
@@ -33,6 +35,7 @@ export interface CheckOptions {
   readonly realmOf: (host: string) => string
   /** After this a check gives up on the store, which is an error and never "no session". */
   readonly storeTimeoutMs: number
+  readonly bearers: Bearers
   readonly proxies: TrustedProxies
   /** Header names of which no other spelling is let through; none to let all through. */
   readonly guardedNames: readonly string[]
@@ -47,9 +50,23 @@ interface Answer {
   readonly source: CheckSource
 }
 
-/** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes nothing. */
+const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
+  'store_unavailable',
+  'provider_unavailable',
+])
+
+/** A request whose facts are known, and what its rules ask. */
+interface Asked {
+  readonly raw: IncomingMessage
+  readonly request: ForwardedRequest
+  readonly requestClass: RequestClass
+  readonly access: Access
+  readonly presented: PresentedToken | undefined
+}
+
+/** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes only what is used up. */
 export function createCheck(options: CheckOptions) {
-  const { protectedSites, basePath, cookies, sessions, allow, denials, metrics } = options
+  const { protectedSites, basePath, cookies, sessions, bearers, allow, denials, metrics } = options
   const findAlias = createAliasCheck(options.guardedNames)
   const findAccess = createAccessFinder(options.rules)
 
@@ -63,27 +80,41 @@ export function createCheck(options: CheckOptions) {
     }
     const requestClass = classify(raw, request.method, request.isWebSocketScheme)
     const access = findAccess(request)
-    const answer = (evidence: Evidence, source: CheckSource): Answer =>
-      render(decide(access, requestClass, evidence), source, request, requestClass, raw)
-
     if (
       requestClass === 'websocket' &&
       isForeignOrigin(raw.headers.origin, request, protectedSites)
     ) {
       throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
     }
-    if (!needsEvidence(access, requestClass)) return answer({ kind: 'none' }, 'rule')
+    const presented = access.bearer && readAuthorization(raw)
+    const asked: Asked = { raw, request, requestClass, access, presented }
+    if (!needsEvidence(access, requestClass)) return answer(asked, { kind: 'none' }, 'rule')
+    if (presented) return checkToken(asked, presented)
+    return access.bearer?.isOneTime ? answer(asked, { kind: 'none' }, 'none') : checkSession(asked)
+  }
 
+  /** Where a token counts and one is there, it alone decides (threat A87). */
+  function checkToken(asked: Asked, presented: PresentedToken): Answer | Promise<Answer> {
+    const evidence = bearers.examine(presented, asked.request, asked.raw)
+    return evidence instanceof Promise
+      ? evidence.then((each) => answer(asked, each, 'bearer'))
+      : answer(asked, evidence, 'bearer')
+  }
+
+  function checkSession(asked: Asked): Answer | Promise<Answer> {
+    const { raw, request } = asked
     const credential = cookies.readSession(raw, request.site)
-    if (credential === 'ambiguous') return answer({ kind: 'ambiguous' }, 'none')
-    if (!credential) return answer({ kind: 'none' }, 'none')
+    if (credential === 'ambiguous') return answer(asked, { kind: 'ambiguous' }, 'none')
+    if (!credential) return answer(asked, { kind: 'none' }, 'none')
 
     const realm = options.realmOf(request.site.host)
     const recalled = sessions.recall(credential, realm)
-    if (recalled) return answer({ kind: 'session', session: recalled }, 'memory')
+    if (recalled) return answer(asked, { kind: 'session', session: recalled }, 'memory')
     return sessions
       .find(credential, realm, options.storeTimeoutMs)
-      .then((session) => answer(session ? { kind: 'session', session } : { kind: 'none' }, 'store'))
+      .then((session) =>
+        answer(asked, session ? { kind: 'session', session } : { kind: 'none' }, 'store'),
+      )
   }
 
   function refuseStrangers(raw: IncomingMessage): void {
@@ -102,16 +133,19 @@ export function createCheck(options: CheckOptions) {
     }
   }
 
-  function render(
-    verdict: Verdict,
-    source: CheckSource,
-    request: ForwardedRequest,
-    requestClass: RequestClass,
-    raw: IncomingMessage,
-  ): Answer {
+  function answer(asked: Asked, evidence: Evidence, source: CheckSource): Answer | Promise<Answer> {
+    const verdict = decide(asked.access, asked.requestClass, evidence)
+    if (verdict.kind !== 'allow' || !verdict.spends) return render(asked, verdict, source)
+    return bearers
+      .spend(verdict.spends)
+      .then((fault) => render(asked, fault ? { kind: 'refuse-token', fault } : verdict, source))
+  }
+
+  function render(asked: Asked, verdict: Verdict, source: CheckSource): Answer {
+    const { raw, request, requestClass } = asked
     switch (verdict.kind) {
       case 'allow':
-        return { response: allow(verdict.session, raw), outcome: 'allow', source }
+        return { response: allow(verdict.principal, raw), outcome: 'allow', source }
       case 'sign-in': {
         const response = denials.signIn(request, requestClass, raw)
         return {
@@ -131,6 +165,14 @@ export function createCheck(options: CheckOptions) {
           outcome: 'unauthenticated',
           source,
         }
+      case 'refuse-token': {
+        const response = denials.refuseToken(request, raw, asked.presented, verdict.fault)
+        return {
+          response,
+          outcome: response.status === 403 ? 'forbidden' : 'unauthenticated',
+          source,
+        }
+      }
     }
   }
 
@@ -143,8 +185,8 @@ export function createCheck(options: CheckOptions) {
       return response
     }
     const fail = (error: unknown): never => {
-      const isOurs = error instanceof AuthError
-      count(isOurs && error.code !== 'store_unavailable' ? 'refused' : 'unavailable', 'none')
+      const isRefusal = error instanceof AuthError && !UNAVAILABLE.has(error.code)
+      count(isRefusal ? 'refused' : 'unavailable', 'none')
       throw error
     }
     try {

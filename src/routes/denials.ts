@@ -1,9 +1,12 @@
 import type { IncomingMessage } from 'node:http'
+import { isReadByPerson, type PresentedToken } from '../core/authorization.ts'
+import type { TokenFault } from '../core/bearer.ts'
 import type { ForwardedRequest } from '../core/forwarded-request.ts'
 import type { Identity } from '../core/identity.ts'
 import { type RequestClass, showsPage } from '../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Session } from '../core/session.ts'
+import { DPOP_ALGORITHMS } from '../oidc/dpop.ts'
 import type { Addresses } from './addresses.ts'
 import { json, redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
@@ -25,6 +28,13 @@ export interface Denials {
     requestClass: RequestClass,
     raw: IncomingMessage,
   ): Response | Promise<Response>
+  /** For programs alone: never a page, a redirect or a cookie. Without a fault no token was sent. */
+  refuseToken(
+    request: ForwardedRequest,
+    raw: IncomingMessage,
+    presented: PresentedToken | undefined,
+    fault: TokenFault | undefined,
+  ): Response
 }
 
 export interface DenialOptions {
@@ -66,7 +76,7 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
 
     forbidden(request, requestClass, raw, session) {
       const requestId = requestIdOf(raw)
-      if (!showsPage(requestClass)) return json(403, { error: 'forbidden' }, requestId)
+      if (!isReadByPerson(raw, requestClass)) return json(403, { error: 'forbidden' }, requestId)
       const name = session && displayName(session.identity)
       const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })
       return writePage(403, notAllowedPage(name, switchUser), requestId)
@@ -78,7 +88,38 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
       const page = resetCookiesPage(addresses.login(request.site, targetOf(request)))
       return writePage(400, page, requestIdOf(raw), expired)
     },
+
+    refuseToken({ site }, raw, presented, fault) {
+      const { error = 'token_required' } = fault ?? {}
+      const status = error === 'insufficient_scope' || error === 'forbidden' ? 403 : 401
+      const challenge = challengeOf(site.host, presented?.scheme, fault)
+      const headers = challenge === undefined ? [] : [['WWW-Authenticate', challenge] as const]
+      return json(status, { error }, requestIdOf(raw), headers)
+    },
   }
+}
+
+/** By RFC 6750 section 3 and, for a caller that knows of proofs, RFC 9449 section 7.1. */
+function challengeOf(
+  host: string,
+  scheme: PresentedToken['scheme'] | undefined,
+  fault: TokenFault | undefined,
+): string | undefined {
+  if (fault?.error === 'forbidden') return undefined
+  const parameters = fault ? parametersOf(fault) : []
+  const bearer = `Bearer realm="${host}"`
+  return scheme === 'DPoP'
+    ? `${bearer}, DPoP ${[`algs="${DPOP_ALGORITHMS}"`, ...parameters].join(', ')}`
+    : [bearer, ...parameters].join(', ')
+}
+
+function parametersOf(fault: Exclude<TokenFault, { error: 'forbidden' }>): readonly string[] {
+  const { error } = fault
+  const detail =
+    error === 'insufficient_scope'
+      ? `scope="${fault.scopes.join(' ')}"`
+      : `error_description="${fault.description}"`
+  return [`error="${error}"`, detail]
 }
 
 /** Traefik answers an empty 401 for a page above its `maxResponseBodySize`. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { classify, showsPage } from '../core/request-class.ts'
+import { isReadByPerson } from '../core/authorization.ts'
+import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -62,7 +63,7 @@ export function createRefusals({
     const isRetryable = status === 503
     const extra: HeaderList = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
     const requestClass = classify(raw, method)
-    if (showsPage(requestClass)) {
+    if (isReadByPerson(raw, requestClass)) {
       const loginUrl =
         request.site &&
         addresses.login(request.site, request.target ?? addresses.landing(request.site))

@@ -12,7 +12,7 @@ export type CheckOutcome =
   | 'unavailable'
 
 /** What the answer of a check rests on, as a label. */
-export type CheckSource = 'memory' | 'store' | 'rule' | 'none'
+export type CheckSource = 'memory' | 'store' | 'bearer' | 'rule' | 'none'
 
 export interface Metrics {
   readonly registry: Registry
@@ -50,7 +50,7 @@ export function createMetrics(observed: Observed): Metrics {
   const replays = counter('replays_refused', 'Things presented twice that may be used once', [
     'kind',
   ])
-  for (const kind of ['login', 'id-token']) replays.inc({ kind }, 0)
+  for (const kind of ['login', 'id-token', 'bearer', 'dpop']) replays.inc({ kind }, 0)
   const aliases = counter(
     'alias_headers_refused',
     'Requests with another spelling of a trusted header',

@@ -6,6 +6,7 @@ import {
   createAccessFinder,
   parseEmail,
 } from '../../src/core/access-rule.ts'
+import type { BearerRequirement } from '../../src/core/bearer.ts'
 import { type ForwardedRequest, parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import { compilePathPattern } from '../../src/core/path-pattern.ts'
@@ -25,14 +26,17 @@ interface RuleSource {
   readonly methods?: readonly string[]
   readonly allowed?: Partial<AllowedUsers>
   readonly passesPreflight?: boolean
+  readonly bearer?: BearerRequirement
+  readonly isOneTime?: boolean
 }
 
-const rule = ({ access, paths, methods, allowed, passesPreflight = false, ...rest }: RuleSource) =>
+const rule = ({ access, paths, methods, allowed, hosts: names, ...rest }: RuleSource) =>
   ({
     access,
-    passesPreflight,
+    passesPreflight: false,
+    ...rest,
     ...(paths && { paths: paths.map(compilePathPattern) }),
-    ...(rest.hosts && { hosts: hosts(...rest.hosts) }),
+    ...(names && { hosts: hosts(...names) }),
     ...(methods && { methods: new Set(methods) }),
     ...(allowed && {
       allowed: { emails: new Set(), emailDomains: new Set(), groups: new Set(), ...allowed },
@@ -166,6 +170,45 @@ describe('finding the rule', () => {
     const rules: RuleSource[] = [{ access: 'signed-in', paths: ['/api/closed/**'] }, open]
     expect(accessTo(rules, '/api/x/..%2fclosed/a').passesPreflight).toBe(false)
     expect(accessTo([{ access: 'deny', passesPreflight: true }], '/').passesPreflight).toBe(false)
+  })
+})
+
+describe('tokens', () => {
+  const requirement = (audience: string): BearerRequirement => ({
+    issuers: new Set(['https://id.example.com']),
+    audiences: new Set([audience]),
+    scopes: [],
+    claims: new Map(),
+    type: 'at+jwt',
+  })
+  const [a, b] = [requirement('a'), requirement('b')]
+  const rules: RuleSource[] = [
+    { access: 'signed-in', paths: ['/a/**'], bearer: a },
+    { access: 'signed-in', paths: ['/b/**'], bearer: b, isOneTime: true },
+    { access: 'public', paths: ['/Open'] },
+    { access: 'signed-in', paths: ['/open/**'], bearer: a },
+    { access: 'signed-in' },
+  ]
+
+  test.for<[string, ReturnType<ReturnType<typeof createAccessFinder>>['bearer']]>([
+    ['/a/x', { requirements: [a], isOneTime: false }],
+    ['/b/x', { requirements: [b], isOneTime: true }],
+    ['/c', undefined],
+    ['/a/..%2fb/x', { requirements: [a, b], isOneTime: true }],
+    ['/a/..%2fc', undefined],
+    ['/Open', undefined],
+  ])('%s accepts what every rule found accepts', ([path, bearer], { expect }) => {
+    const access = accessTo(rules, path)
+    expect(access.kind).toBe('signed-in')
+    expect(
+      access.bearer && { ...access.bearer, requirements: [...new Set(access.bearer.requirements)] },
+    ).toEqual(bearer)
+  })
+
+  test('a path for tokens of one use that may also be one for sessions is for nobody', () => {
+    const access = accessTo(rules, '/b/..%2fc')
+    expect(access).toMatchObject({ kind: 'deny', passesPreflight: false })
+    expect(access.permits(admin)).toBe(false)
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Access } from '../../src/core/access-rule.ts'
+import type { Bearer, BearerAccess, TokenFault } from '../../src/core/bearer.ts'
 import {
   decide,
   type Evidence,
@@ -43,7 +44,12 @@ const rows: readonly (readonly [string, Access, Evidence, Verdict])[] = [
   ['public, somebody', access('public'), SESSION, { kind: 'allow' }],
   ['public, two sessions', access('public'), AMBIGUOUS, { kind: 'allow' }],
   ['signed-in, nobody', access('signed-in', true), NONE, { kind: 'sign-in' }],
-  ['signed-in, permitted', access('signed-in', true), SESSION, { kind: 'allow', session }],
+  [
+    'signed-in, permitted',
+    access('signed-in', true),
+    SESSION,
+    { kind: 'allow', principal: session },
+  ],
   ['signed-in, not permitted', access('signed-in'), SESSION, { kind: 'forbidden', session }],
   ['signed-in, two sessions', access('signed-in', true), AMBIGUOUS, { kind: 'reset-cookies' }],
   ['deny, nobody', access('deny'), NONE, { kind: 'forbidden' }],
@@ -76,6 +82,75 @@ describe('the decision', () => {
         requestClass !== 'preflight',
       )
     }
+  })
+})
+
+describe('the decision about a token', () => {
+  const bearer: Bearer = {
+    identity: session.identity,
+    type: 'at+jwt',
+    audiences: ['api'],
+    scopes: new Set(['read']),
+    claims: {},
+    jti: 'j',
+    lifeSeconds: 600,
+    acceptedUntil: 7000,
+  }
+  const asked: BearerAccess = {
+    requirements: [
+      {
+        issuers: new Set([session.identity.issuer]),
+        audiences: new Set(['api']),
+        scopes: ['read'],
+        claims: new Map(),
+        type: 'at+jwt',
+      },
+    ],
+    isOneTime: false,
+  }
+  const once: BearerAccess = { ...asked, isOneTime: true }
+  const fault: TokenFault = { error: 'invalid_token', description: 'none' }
+  const GOOD: Evidence = { kind: 'bearer', bearer }
+  const BAD: Evidence = { kind: 'bad-bearer', fault }
+  const proof = { kind: 'dpop', parts: ['key', 'p'], endsAt: 5000 } as const
+  const PROVEN: Evidence = { kind: 'bearer', bearer, proof }
+  const spent = { kind: 'bearer', parts: ['https://id.example.com', 'j'], endsAt: 7000 } as const
+  const allow: Verdict = { kind: 'allow', principal: bearer }
+  const refuse = (error: 'forbidden'): Verdict => ({ kind: 'refuse-token', fault: { error } })
+  const to = (tokens: BearerAccess, isPermitted = true): Access => ({
+    ...access('signed-in', isPermitted),
+    bearer: tokens,
+  })
+
+  test.for<[string, Access, Evidence, Verdict]>([
+    ['good', to(asked), GOOD, allow],
+    ['good, user not on the list', to(asked, false), GOOD, refuse('forbidden')],
+    ['bad', to(asked), BAD, { kind: 'refuse-token', fault }],
+    ['proven', to(asked), PROVEN, { ...allow, spends: [proof] }],
+    ['one use', to(once), GOOD, { ...allow, spends: [spent] }],
+    ['one use, proven', to(once), PROVEN, { ...allow, spends: [proof, spent] }],
+    ['one use, user not on the list', to(once, false), GOOD, refuse('forbidden')],
+    ['one use, bad', to(once), BAD, { kind: 'refuse-token', fault }],
+    ['one use, nobody', to(once), NONE, { kind: 'refuse-token' }],
+    ['one use, a session', to(once), SESSION, { kind: 'refuse-token' }],
+    ['one use, two sessions', to(once), AMBIGUOUS, { kind: 'refuse-token' }],
+    ['several uses, nobody', to(asked), NONE, { kind: 'sign-in' }],
+    ['several uses, a session', to(asked), SESSION, { kind: 'allow', principal: session }],
+    ['a rule without tokens', access('signed-in', true), GOOD, { kind: 'forbidden' }],
+    ['denied', access('deny'), GOOD, { kind: 'forbidden' }],
+    ['public', access('public'), BAD, { kind: 'allow' }],
+  ])('%s', ([, asked, evidence, verdict], { expect }) => {
+    for (const requestClass of CLASSES) {
+      expect(decide(asked, requestClass, evidence), requestClass).toEqual(verdict)
+    }
+  })
+
+  test('a token that lacks a scope is not spent', () => {
+    const poor: Evidence = { kind: 'bearer', bearer: { ...bearer, scopes: new Set() }, proof }
+    expect(decide(to(once), 'background', poor)).toEqual({
+      kind: 'refuse-token',
+      fault: { error: 'insufficient_scope', scopes: ['read'] },
+    })
   })
 })
 

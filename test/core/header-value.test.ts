@@ -2,7 +2,7 @@ import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { encodeHeaderValue, encodeListValue } from '../../src/core/header-value.ts'
+import { encodeHeaderValue, encodeListValue, isFaithful } from '../../src/core/header-value.ts'
 import { anyText } from '../support/any-text.ts'
 
 const anyValue = fc.oneof(
@@ -119,5 +119,21 @@ describe('a list as one header value', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+})
+
+describe('a value that reaches an app as it is', () => {
+  test.for<[string, boolean]>([
+    ['alice', true],
+    ['Älice Ünïcode 42', true],
+    ['', true],
+    [' alice', false],
+    ['alice ', false],
+    ['ali\nce', false],
+    ['ali\u2028ce', false],
+    ['ali\u0085ce', false],
+    ['ali\ud800ce', false],
+  ])('%j: %s', ([value, expected], { expect }) => {
+    expect(isFaithful(value)).toBe(expected)
   })
 })

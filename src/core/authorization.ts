@@ -1,0 +1,46 @@
+import type { RawRequest } from './forwarded-request.ts'
+import { type RequestClass, showsPage } from './request-class.ts'
+
+/** A token as it was sent; without `token` the header has no form that could hold one. */
+export interface PresentedToken {
+  readonly scheme: 'Bearer' | 'DPoP'
+  readonly token?: string
+}
+
+const SCHEME = /^(?:bearer|(dpop))(?![!#$%&'*+.^_`|~\w-])/i
+/** A scheme and one JWS in compact form (RFC 7515 section 7.1). */
+const COMPACT_JWS = /^[a-z]+ +([\w-]+\.[\w-]+\.[\w-]+)$/i
+const NAME = 'authorization'
+const MAX_VALUE_LENGTH = 16 * 1024
+
+/**
+ * The token in `Authorization`; nothing where the scheme is another one, which is the app's. Of several such headers
+ * Node keeps the first and an app may read the last, so a token in any of them counts as malformed (threat A87).
+ */
+export function readAuthorization({ rawHeaders }: RawRequest): PresentedToken | undefined {
+  let scheme: PresentedToken['scheme'] | undefined
+  let count = 0
+  let value = ''
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string
+    if (name.length !== NAME.length || name.toLowerCase() !== NAME) continue
+    value = rawHeaders[index + 1] as string
+    scheme = schemeOf(value) ?? scheme
+    count++
+  }
+  if (!scheme) return undefined
+  const isReadable = count === 1 && value.length <= MAX_VALUE_LENGTH
+  const token = isReadable ? COMPACT_JWS.exec(value)?.[1] : undefined
+  return token === undefined ? { scheme } : { scheme, token }
+}
+
+function schemeOf(value: string): PresentedToken['scheme'] | undefined {
+  const match = SCHEME.exec(value)
+  if (!match) return undefined
+  return match[1] === undefined ? 'Bearer' : 'DPoP'
+}
+
+/** Whether a person reads a refusal: a program that sends a token gets no page, whatever it accepts. */
+export function isReadByPerson(raw: RawRequest, requestClass: RequestClass): boolean {
+  return showsPage(requestClass) && readAuthorization(raw) === undefined
+}

@@ -1,0 +1,85 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isReadByPerson, readAuthorization } from '../../src/core/authorization.ts'
+import { anyText } from '../support/any-text.ts'
+import { rawRequest } from '../support/raw-request.ts'
+
+const read = (...values: readonly string[]) =>
+  readAuthorization(rawRequest(values.map((value) => ['Authorization', value] as const)))
+
+describe('the token in Authorization', () => {
+  test.for<[string, ReturnType<typeof readAuthorization>]>([
+    ['Bearer a.b.c', { scheme: 'Bearer', token: 'a.b.c' }],
+    ['bearer a.b.c', { scheme: 'Bearer', token: 'a.b.c' }],
+    ['BEARER   a-_9.b.c', { scheme: 'Bearer', token: 'a-_9.b.c' }],
+    ['DPoP a.b.c', { scheme: 'DPoP', token: 'a.b.c' }],
+    ['dpop a.b.c', { scheme: 'DPoP', token: 'a.b.c' }],
+    ['Bearer', { scheme: 'Bearer' }],
+    ['Bearer ', { scheme: 'Bearer' }],
+    ['Bearer\ta.b.c', { scheme: 'Bearer' }],
+    ['Bearer,a.b.c', { scheme: 'Bearer' }],
+    ['Bearer a b', { scheme: 'Bearer' }],
+    ['Bearer a.b.c d.e.f', { scheme: 'Bearer' }],
+    ['Bearer a.b.c, Basic eDp5', { scheme: 'Bearer' }],
+    ['Bearer a.b.c ', { scheme: 'Bearer' }],
+    ['Bearer a.b.', { scheme: 'Bearer' }],
+    ['Bearer a.b', { scheme: 'Bearer' }],
+    ['Bearer a.b.c.d.e', { scheme: 'Bearer' }],
+    ['Bearer "a.b.c"', { scheme: 'Bearer' }],
+    ['Bearer a.b.c=', { scheme: 'Bearer' }],
+    ['Bearer opaque', { scheme: 'Bearer' }],
+    ['DPoP', { scheme: 'DPoP' }],
+    ['Basic eDp5', undefined],
+    ['Basic eDp5, Bearer a.b.c', undefined],
+    ['Bearerx a.b.c', undefined],
+    ['Bearer-2 a.b.c', undefined],
+    ['xBearer a.b.c', undefined],
+    ['a.b.c', undefined],
+    ['', undefined],
+  ])('%j', ([value, token], { expect }) => {
+    expect(read(value)).toEqual(token)
+  })
+
+  test('there is none without the header', () => {
+    expect(read()).toBeUndefined()
+    expect(readAuthorization(rawRequest({ 'X-Authorized-By': 'Bearer a.b.c' }))).toBeUndefined()
+  })
+
+  test('two headers hold none, whichever of them has one', () => {
+    for (const values of [
+      ['Bearer a.b.c', 'Bearer a.b.c'],
+      ['Basic eDp5', 'Bearer a.b.c'],
+      ['Bearer a.b.c', 'Basic eDp5'],
+    ]) {
+      expect(read(...values), values.join()).toEqual({ scheme: 'Bearer' })
+    }
+    expect(read('Basic eDp5', 'Basic eDp5')).toBeUndefined()
+  })
+
+  test('it has at most 16 KiB', () => {
+    const longest = `Bearer ${'a'.repeat(16 * 1024 - 11)}.b.c`
+    expect(read(longest)?.token).toHaveLength(16 * 1024 - 7)
+    expect(read(`${longest}c`)).toEqual({ scheme: 'Bearer' })
+  })
+
+  test('any text is a token of plain characters, malformed, or the app’s', () => {
+    fc.assert(
+      fc.property(fc.constantFrom('Bearer ', 'dpop ', ''), anyText, (scheme, value) => {
+        const presented = read(scheme + value)
+        expect(presented?.token ?? 'a.b.c').toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+      }),
+    )
+  })
+})
+
+describe('who reads a refusal', () => {
+  test('a person does after a navigation, unless a token was sent with it', () => {
+    const plain = rawRequest({})
+    const withToken = rawRequest({ Authorization: 'Bearer x' })
+    const withPassword = rawRequest({ Authorization: 'Basic eDp5' })
+    expect(isReadByPerson(plain, 'navigation')).toBe(true)
+    expect(isReadByPerson(withPassword, 'form-navigation')).toBe(true)
+    expect(isReadByPerson(withToken, 'navigation')).toBe(false)
+    expect(isReadByPerson(plain, 'background')).toBe(false)
+  })
+})

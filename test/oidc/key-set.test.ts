@@ -1,0 +1,46 @@
+import { type CompactJWSHeaderParameters, decodeProtectedHeader } from 'jose'
+import { afterEach, describe, test, vi } from 'vitest'
+import { createKeySet, createKeySets } from '../../src/oidc/key-set.ts'
+import { faults, startTestProvider } from '../support/provider.ts'
+
+const HOUR_MS = 60 * 60 * 1000
+const find = async (keySet: ReturnType<ReturnType<typeof createKeySets>>, token: string) => {
+  const [header = '', payload = '', signature = ''] = token.split('.')
+  return keySet(decodeProtectedHeader(token) as CompactJWSHeaderParameters, {
+    protected: header,
+    payload,
+    signature,
+  })
+}
+
+describe('key sets', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  test('there is one for an address, whoever asks', async ({ expect }) => {
+    await using provider = await startTestProvider()
+    const keySets = createKeySets()
+    const uri = `${provider.issuer}/jwks`
+    expect(keySets(uri)).toBe(keySets(uri))
+    expect(keySets(uri)).not.toBe(keySets(`${uri}/other`))
+    const token = await provider.sign({ sub: 'alice' })
+    await Promise.all(Array.from({ length: 10 }, () => find(keySets(uri), token)))
+    expect(provider.count('jwks')).toBe(1)
+  })
+
+  test('a provider that hangs is not waited for where there is a last good set', async ({
+    expect,
+  }) => {
+    await using provider = await startTestProvider()
+    let elapsedMs = 0
+    const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)
+    const token = await provider.sign({ sub: 'alice' })
+    await find(keySet, token)
+    elapsedMs = HOUR_MS
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HOUR_MS })
+    provider.set('jwks', faults.hangs)
+    const startedAtMs = performance.now()
+    expect(await find(keySet, token)).toMatchObject({ type: 'public' })
+    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+    expect(provider.count('jwks')).toBe(2)
+  })
+})

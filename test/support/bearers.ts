@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { expect } from 'vitest'
+import type { RuleSource } from '../../src/config/rules-file.ts'
+import type { TestProvider } from './provider.ts'
+import { type RelyingParty, startRelyingParty } from './relying-party.ts'
+import { writeRules } from './rules-file.ts'
+import { type ClaimChanges, changeClaims, type SignOptions } from './tokens.ts'
+import type { Forwarded } from './vestibule.ts'
+import type { Visit, VisitHeaders } from './visitor.ts'
+
+export const AUDIENCE = 'https://api.example.com'
+
+/** A rule for tokens of the provider's, with what a test asks beyond that. */
+export const bearerRule = (
+  path: string,
+  bearer: Partial<RuleSource['bearer']> = {},
+  rule: Partial<RuleSource> = {},
+): RuleSource => ({
+  paths: [path],
+  access: 'signed-in',
+  bearer: { audiences: [AUDIENCE], tokenType: 'at+jwt', ...bearer },
+  ...rule,
+})
+
+export interface BearerParty extends RelyingParty {
+  /** An access token by RFC 9068 of the provider's. */
+  readonly mint: (changes?: ClaimChanges, how?: SignOptions) => Promise<string>
+  /** A check that carries the token, as a program sends it. */
+  readonly present: (token: string, forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
+}
+
+/** A service with these rules, and the provider whose tokens they accept. */
+export const startBearerParty = async (
+  rules: readonly RuleSource[],
+  settings: Readonly<Record<string, string>> = {},
+  prepare?: Parameters<typeof startRelyingParty>[2],
+): Promise<BearerParty> => {
+  await using stack = new AsyncDisposableStack()
+  const { path } = stack.use(await writeRules(rules))
+  const party = stack.use(
+    await startRelyingParty({ VESTIBULE_CONFIG: path, ...settings }, {}, prepare),
+  )
+  const resources = stack.move()
+  return {
+    ...party,
+    mint: (changes, how) => mintAccessToken(party.provider, changes, how),
+    present: (token, forwarded = {}, headers = {}) =>
+      party.vestibule.check(
+        { uri: '/api/', ...forwarded },
+        { ...asProgram, Authorization: `Bearer ${token}`, ...headers },
+      ),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** What a program sends; it says nothing of what it accepts. */
+export const asProgram: VisitHeaders = {
+  Accept: undefined,
+  'Accept-Language': undefined,
+  'User-Agent': undefined,
+  'Sec-Fetch-Site': undefined,
+  'Sec-Fetch-Mode': undefined,
+  'Sec-Fetch-User': undefined,
+  'Sec-Fetch-Dest': undefined,
+  'Upgrade-Insecure-Requests': undefined,
+}
+
+export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+
+export const mintAccessToken = (
+  provider: Pick<TestProvider, 'issuer' | 'sign'>,
+  changes: ClaimChanges = {},
+  { header, ...how }: SignOptions = {},
+): Promise<string> => {
+  const claims: JWTPayload = {
+    iss: provider.issuer,
+    aud: AUDIENCE,
+    sub: 'robot',
+    client_id: 'a-program',
+    jti: crypto.randomUUID(),
+    iat: nowSeconds(),
+    exp: nowSeconds() + 300,
+  }
+  return provider.sign(changeClaims(claims, changes), {
+    ...how,
+    header: { typ: 'at+jwt', ...header },
+  })
+}
+
+/** Asserts an answer for programs: no page, no redirect, no cookie, a challenge with this error. */
+export const expectTokenRefusal = (visit: Visit, error: string, status: 401 | 403 = 401): void => {
+  expect({ status: visit.status, body: visit.body }).toEqual({
+    status,
+    body: JSON.stringify({ error }),
+  })
+  expect(visit.headers['content-type']).toBe('application/json')
+  expect(visit.headers['cache-control']).toBe('no-store')
+  expect(visit.location).toBeUndefined()
+  expect(visit.setCookies).toEqual([])
+  const challenge = visit.headers['www-authenticate'] ?? ''
+  if (error !== 'forbidden') expect(challenge).toMatch(/^Bearer realm="app\.example\.com"/)
+  if (error.startsWith('in')) expect(challenge).toContain(`error="${error}"`)
+}
+
+/** A key that tokens are bound to, and the proofs of having it. */
+export interface ProofKey {
+  readonly thumbprint: string
+  readonly prove: (
+    token: string,
+    changes?: ClaimChanges,
+    header?: Readonly<Record<string, unknown>>,
+  ) => Promise<string>
+}
+
+export const createProofKey = async (
+  alg = 'ES256',
+  options: { readonly crv?: string; readonly modulusLength?: number } = {},
+): Promise<ProofKey> => {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true, ...options })
+  const jwk = await exportJWK(publicKey)
+  return {
+    thumbprint: await calculateJwkThumbprint(jwk),
+    prove: (token, changes = {}, header = {}) => {
+      const claims: JWTPayload = {
+        jti: crypto.randomUUID(),
+        htm: 'GET',
+        htu: 'https://app.example.com/api/',
+        iat: nowSeconds(),
+        ath: createHash('sha256').update(token).digest('base64url'),
+      }
+      return new SignJWT(changeClaims(claims, changes))
+        .setProtectedHeader({ typ: 'dpop+jwt', alg, jwk, ...header })
+        .sign(privateKey)
+    },
+  }
+}
