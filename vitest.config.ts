@@ -27,12 +27,47 @@ export default defineConfig({
           // No unit test leaves anything behind, and loading everything anew per file takes longer than the tests.
           isolate: false,
           setupFiles: ['test/setup.ts'],
-          include: ['test/{core,store,session,routes,telemetry}/**/*.test.ts', 'test/*.test.ts'],
+          include: [
+            'test/{config,core,store,session,routes,telemetry}/**/*.test.ts',
+            'test/*.test.ts',
+          ],
         },
       },
-      { test: { name: 'oidc', include: ['test/oidc/**/*.test.ts'], testTimeout: 20_000 } },
-      { test: { name: 'threats', include: ['test/threats/**/*.test.ts'], testTimeout: 20_000 } },
-      { test: { name: 'faults', include: ['test/faults/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'redis',
+          include: ['test/redis/**/*.test.ts'],
+          globalSetup: ['test/support/programs.ts'],
+          testTimeout: 30_000,
+          // A container may have to be fetched first.
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'oidc',
+          include: ['test/oidc/**/*.test.ts'],
+          globalSetup: ['test/support/programs.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'threats',
+          include: ['test/threats/**/*.test.ts'],
+          globalSetup: ['test/support/programs.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: ['test/support/programs.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      { test: { name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 60_000 } },
       {
         test: {
           name: 'e2e',

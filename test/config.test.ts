@@ -64,6 +64,17 @@ describe('a configuration that can be used', () => {
       SESSION_MAX_AGE: 86_400,
       SESSION_IDLE_TIMEOUT: 0,
       SIGN_IN_CONCURRENCY: 50,
+      REDIS_ENABLED: false,
+      REDIS_CACHE_MODE: 'redis',
+      REDIS_DB: 0,
+      REDIS_KEY_PREFIX: 'vestibule:',
+      REDIS_CONNECT_TIMEOUT: 5,
+      REDIS_READ_TIMEOUT: 3,
+      REDIS_WRITE_TIMEOUT: 3,
+      CHECK_STORE_TIMEOUT_MS: 250,
+      REDIS_POOL_SIZE: 10,
+      REDIS_ENABLE_TLS: false,
+      REDIS_TLS_SKIP_VERIFY: false,
       COOKIE_NAME: 'vestibule',
       COOKIE_SAMESITE: 'lax',
       ALIAS_HEADERS: 'reject',
@@ -77,6 +88,7 @@ describe('a configuration that can be used', () => {
     expect(config.publicSite).toBeUndefined()
     expect(config.keys).toBeUndefined()
     expect(config.keyFile).toBeUndefined()
+    expect(config.redis).toBeUndefined()
     expect(config.hosts).toEqual([
       { scheme: 'https', hostname: 'app.example.com', port: '', isWildcard: false },
     ])
@@ -269,8 +281,22 @@ describe('a bad value', () => {
     ['INTERNAL_PORT', ['65536', '0x10'], /between 0 and 65535|whole number/],
     ['DRAIN_SECONDS', ['301', 'soon'], /between 0 and 300|whole number/],
     ['LOG_LEVEL', ['verbose', 'INFO'], /Least level that is logged/],
-    ['REDIS_ENABLED', ['true'], /remove it and run one replica/],
+    ['REDIS_CACHE_MODE', ['Redis', 'disk', 'redis,memory'], /"memory"\|"redis"\|"hybrid"/],
+    ['REDIS_DB', ['16', '-1', 'db1', '1.5'], /between 0 and 15|whole number/],
+    [
+      'REDIS_KEY_PREFIX',
+      ['a b', '{a}:', 'a*', 'a?', '[a]:', 'a\\', 'ä:', 'a\n', 'x'.repeat(65)],
+      /plain prefix such as vestibule:/,
+    ],
+    ['REDIS_CONNECT_TIMEOUT', ['0', '61', '5s'], /between 1 and 60|whole number/],
+    ['REDIS_READ_TIMEOUT', ['0', '61', '0.25'], /between 1 and 60|whole number/],
+    ['REDIS_WRITE_TIMEOUT', ['0', '61', '3000ms'], /between 1 and 60|whole number/],
+    ['CHECK_STORE_TIMEOUT_MS', ['9', '1001', '250ms'], /between 10 and 1000|whole number/],
+    ['REDIS_POOL_SIZE', ['0', '1001', 'ten'], /between 1 and 1000|whole number/],
     ...[
+      'REDIS_ENABLED',
+      'REDIS_ENABLE_TLS',
+      'REDIS_TLS_SKIP_VERIFY',
       'ALLOW_INSECURE_HTTP',
       'PASS_ACCESS_TOKEN',
       'PASS_AUTHORIZATION',
@@ -281,6 +307,25 @@ describe('a bad value', () => {
   const single = rows.flatMap(([name, values, remedy]) =>
     values.map((value) => [name, value, remedy] as const),
   )
+  /** Looked at only where Redis is used. */
+  const redisRows: typeof rows = [
+    ['REDIS_CACHE_MODE', ['hybrid'], /comes with a later version; use redis/],
+    [
+      'REDIS_ADDRESS',
+      ['', undefined as never],
+      /is missing, and REDIS_ENABLED is true: set host:port, or REDIS_URL/,
+    ],
+    ['REDIS_ADDRESS', [':6379', 'a b', 'host:0', 'host:65536'], /does not begin with host:port/],
+    ['REDIS_URL', ['redis://', 'http://redis', 'redis://redis:x'], /URL such as redis:\/\//],
+    ...['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'].map(
+      (name) => [name, ['/nowhere/redis.pem'], /without TLS: set REDIS_ENABLE_TLS=true/] as const,
+    ),
+  ]
+  const withRedis = {
+    REDIS_ENABLED: 'true',
+    REDIS_ADDRESS: 'redis.example.com',
+    SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  }
 
   test.for(single)('%s=%s is one problem with a remedy', ([name, value, remedy], { expect }) => {
     const problems = problemsWith({ [name]: value })
@@ -290,8 +335,25 @@ describe('a bad value', () => {
     expect(problems[0]).not.toContain(SECRET)
   })
 
+  test.for(
+    redisRows.flatMap(([name, values, remedy]) =>
+      values.map((value) => [name, value, remedy] as const),
+    ),
+  )('%s=%s is one problem where Redis is used', ([name, value, remedy], { expect }) => {
+    const address = name === 'REDIS_URL' ? { REDIS_ADDRESS: '' } : {}
+    const problems = problemsWith({ ...withRedis, ...address, [name]: value })
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name}: `))])
+    expect(problems[0]).toMatch(remedy)
+    const elsewhere = { ...withRedis, ...address, [name]: value }
+    expect(problemsWith({ ...elsewhere, REDIS_ENABLED: 'false' })).toEqual([])
+    if (name === 'REDIS_CACHE_MODE') return
+    expect(problemsWith({ ...elsewhere, REDIS_CACHE_MODE: 'memory' })).toEqual([])
+  })
+
   test('every setting is tried here, free texts aside', () => {
     const free = [
+      'REDIS_USERNAME',
+      'REDIS_PASSWORD',
       'OIDC_CLIENT_SECRET',
       'OIDC_GROUPS_CLAIM',
       'HOST',
@@ -301,7 +363,7 @@ describe('a bad value', () => {
       'ALLOWED_GROUPS',
       'ALLOW_ANY_USER',
     ]
-    const tried = new Set([...rows.map(([name]) => name), ...free])
+    const tried = new Set([...[...rows, ...redisRows].map(([name]) => name), ...free])
     expect(Object.keys(schema.shape).filter((name) => !tried.has(name))).toEqual([])
   })
 
@@ -364,6 +426,12 @@ describe('settings that do not go together', () => {
       { PUBLIC_URL: 'https://auth.example.com' },
       'PROTECTED_HOSTS',
       /would never get the session cookie.*set COOKIE_DOMAIN/,
+    ],
+    [
+      'a protected host outside the cookie domain',
+      { COOKIE_DOMAIN: 'other.test' },
+      'COOKIE_DOMAIN',
+      /other\.test does not cover the protected host app\.example\.com/,
     ],
     [
       'a wildcard beside a public address without a domain',
@@ -659,12 +727,109 @@ trustedProxies: [192.0.2.0/24]
       /rules\.0: .*belong to access: signed-in/,
     ],
     [
+      'tokens on a public rule',
+      '{ access: public, bearer: { audiences: [a] } }',
+      /rules\.0\.bearer: belongs to access: signed-in/,
+    ],
+    [
+      'one use without tokens',
+      '{ access: signed-in, oneTime: true }',
+      /rules\.0\.oneTime: belongs to a rule with bearer/,
+    ],
+    [
+      'an issuer that is no address',
+      '{ access: signed-in, bearer: { audiences: [a], issuers: [id] } }',
+      /rules\.0\.bearer\.issuers: id: is not a URL/,
+    ],
+    [
+      'an issuer by plain http',
+      '{ access: signed-in, bearer: { audiences: [a], issuers: ["http://id.example.com"] } }',
+      /rules\.0\.bearer\.issuers: .*http is for loopback/,
+    ],
+    [
+      'two scopes in one text',
+      '{ access: signed-in, bearer: { audiences: [a], scopes: [read write] } }',
+      /rules\.0\.bearer\.scopes: read write is not one scope/,
+    ],
+    [
+      'a scope that would end a challenge',
+      `{ access: signed-in, bearer: { audiences: [a], scopes: ['a"b'] } }`,
+      /rules\.0\.bearer\.scopes: a"b is not one scope/,
+    ],
+    [
+      'our own client as the audience of plain JWTs',
+      '{ access: signed-in, bearer: { audiences: [vestibule], tokenType: jwt } }',
+      /rules\.0\.bearer\.audiences: vestibule is OIDC_CLIENT_ID/,
+    ],
+    [
       'an address that is none',
       '{ access: signed-in, emails: [alice] }',
       /rules\.0: alice is not an e-mail address/,
     ],
   ] as const)('%s is one problem of its rule', async ([, rule, reason], { expect }) => {
     const problems = problemsOf(await withFile(`rules: [${rule}]`))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(reason)
+  })
+
+  test('tokens are those of the provider unless the rule says otherwise', async () => {
+    const { rules } = loadConfig(
+      await withFile(
+        'rules: [{ access: signed-in, bearer: { audiences: [api] }, degraded: deny }]',
+      ),
+    )
+    expect(rules[0]).toMatchObject({
+      bearer: {
+        issuers: new Set(['https://id.example.com']),
+        audiences: new Set(['api']),
+        scopes: [],
+        claims: new Map(),
+        type: 'at+jwt',
+      },
+      isOneTime: false,
+      deniesDegraded: true,
+    })
+  })
+
+  test('a rule names issuers, scopes and the values that claims may have', async () => {
+    const { rules } = loadConfig(
+      await withFile(
+        `rules:
+          - access: signed-in
+            oneTime: true
+            bearer:
+              issuers: [https://ci.example.com, http://127.0.0.1:9]
+              audiences: [api]
+              scopes: [read, write]
+              claims: { tenant: [a, 42], trusted: true }
+              tokenType: jwt`,
+      ),
+    )
+    expect(rules[0]).toMatchObject({
+      bearer: {
+        issuers: new Set(['https://ci.example.com', 'http://127.0.0.1:9']),
+        scopes: ['read', 'write'],
+        claims: new Map([
+          ['tenant', new Set(['a', '42'])],
+          ['trusted', new Set(['true'])],
+        ]),
+        type: 'jwt',
+      },
+      isOneTime: true,
+      deniesDegraded: false,
+    })
+  })
+
+  test.for([
+    ['no audience', 'bearer: {}', /rules\.0\.bearer\.audiences/],
+    ['an empty list', 'bearer: { audiences: [] }', /rules\.0\.bearer\.audiences/],
+    ['an unknown key', 'bearer: { audiences: [a], iss: b }', /Unrecognized key: "iss"/],
+    ['another type', 'bearer: { audiences: [a], tokenType: id }', /rules\.0\.bearer\.tokenType/],
+    ['no values', 'bearer: { audiences: [a], claims: { b: [] } }', /rules\.0\.bearer\.claims\.b/],
+    ['no for once', 'bearer: { audiences: [a] }, oneTime: false', /rules\.0\.oneTime/],
+    ['another degraded', 'degraded: allow', /rules\.0\.degraded/],
+  ] as const)('what a rule asks of tokens is checked: %s', async ([, part, reason]) => {
+    const problems = problemsOf(await withFile(`rules: [{ access: signed-in, ${part} }]`))
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(reason)
   })

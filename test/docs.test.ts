@@ -15,8 +15,8 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ]
 const read = (page: string) => readFileSync(page, 'utf8')
-/** Environment variables of others, and one that is only refused. */
-const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY', 'REDIS_ENABLED']
+/** Environment variables of others. */
+const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY']
 const sources = () =>
   readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 const minimum = {
@@ -58,6 +58,7 @@ describe('the documentation', () => {
     const { registry } = createMetrics({
       openedSessions: () => 0,
       isProviderDiscovered: () => true,
+      redis: () => ({ isConnected: true, commandsInFlight: 0, examination: undefined }),
     })
     const own = /^vestibule_(?!process_|nodejs_)/
     const registered = (await registry.getMetricsAsJSON())
@@ -67,6 +68,28 @@ describe('the documentation', () => {
       ([, name]) => name,
     )
     expect(new Set(listed)).toEqual(new Set(registered))
+  })
+
+  test('lists the classes of failures of Redis that there are', () => {
+    const [, union = ''] =
+      /type RedisFailure =(.*?)\n\n/s.exec(read('src/store/redis-failure.ts')) ?? []
+    const classes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
+    const [, table = ''] = read('docs/operations.md').split('| `class` | what')
+    const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []
+    const listed = rows.map((row) => /^\| `([a-z]+)`/.exec(row)?.[1])
+    expect(classes.length).toBeGreaterThan(0)
+    expect(new Set(listed)).toEqual(new Set(classes))
+  })
+
+  test('lists the findings about Redis that there are', () => {
+    const [, union = ''] =
+      /readonly code:(.*?)readonly message/s.exec(read('src/store/self-test.ts')) ?? []
+    const codes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
+    const [, table = ''] = read('docs/operations.md').split('| `code` | meaning')
+    const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []
+    const listed = rows.map((row) => /^\| `([a-z]+)`/.exec(row)?.[1])
+    expect(codes.length).toBeGreaterThan(0)
+    expect(new Set(listed)).toEqual(new Set(codes))
   })
 
   test('lists the events that are logged', () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { consumptionKey, type OneTimeKeys } from '../../src/store/one-time-keys.ts'
+import type { Owners, SessionIndex } from '../../src/store/session-index.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 
 /** An implementation under test and the way to let its time pass: a clock set forward, or a real wait. */
@@ -290,6 +291,167 @@ export const describeOneTimeKeys = (name: string, make: Make<OneTimeKeys>): void
       await keys.release('login', key, late)
       expect(await consume(key, newAttempt())).toBe(false)
       expect(await consume(key, next)).toBe(true)
+    })
+  })
+}
+
+/** What every `SessionIndex` does, whatever it is made of. */
+export const describeSessionIndex = (name: string, make: Make<SessionIndex>): void => {
+  describe(`${name} as an index of sessions by their owners`, () => {
+    let made: UnderTest<SessionIndex>
+    let index: SessionIndex
+    beforeAll(async () => {
+      made = await make()
+      index = made.subject
+    })
+    afterAll(() => made.close?.())
+
+    const newOwners = () => ({ user: newDigest(), providerSession: newDigest() })
+    const addOne = async (owners: Owners, ttlMs = LONG_MS): Promise<string> => {
+      const digest = newDigest()
+      await index.add(digest, owners, ttlMs)
+      return digest
+    }
+    const userList = async (owners: Owners) => (await index.list('user', owners.user)).toSorted()
+
+    test('a session is found by its user and by the session at the provider', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners)
+      expect(await index.list('user', owners.user)).toEqual([digest])
+      expect(await index.list('providerSession', owners.providerSession)).toEqual([digest])
+    })
+
+    test('an owner without sessions has none, which is no error', async () => {
+      expect(await index.list('user', newDigest())).toEqual([])
+      expect(await index.list('providerSession', newDigest())).toEqual([])
+    })
+
+    test('a user without a session at the provider is found as a user alone', async () => {
+      const owners = { user: newDigest() }
+      const digest = await addOne(owners)
+      expect(await index.list('user', owners.user)).toEqual([digest])
+      await index.remove(digest, owners)
+      expect(await index.list('user', owners.user)).toEqual([])
+    })
+
+    test('kinds of owners do not mix, also where they have the same name', async () => {
+      const same = newDigest()
+      const user = await addOne({ user: same })
+      const both = { user: newDigest(), providerSession: same }
+      const session = await addOne(both)
+      expect(await index.list('user', same)).toEqual([user])
+      expect(await index.list('providerSession', same)).toEqual([session])
+      await index.remove(session, both)
+      expect(await index.list('user', same)).toEqual([user])
+    })
+
+    test('owners do not touch each other', async () => {
+      const [first, second] = [newOwners(), newOwners()]
+      const digest = await addOne(first)
+      const other = await addOne(second)
+      await index.remove(digest, first)
+      expect(await userList(first)).toEqual([])
+      expect(await userList(second)).toEqual([other])
+    })
+
+    test('several sessions at the provider belong to one user', async () => {
+      const [first, second] = [newOwners(), newOwners()]
+      const owners = { ...second, user: first.user }
+      const digests = [await addOne(first), await addOne(owners)]
+      expect(await userList(first)).toEqual(digests.toSorted())
+      expect(await index.list('providerSession', first.providerSession)).toEqual([digests[0]])
+      expect(await index.list('providerSession', owners.providerSession)).toEqual([digests[1]])
+    })
+
+    test('many sessions of one user, added at once, are all found', async () => {
+      const owners = newOwners()
+      const digests = await Promise.all(Array.from({ length: 200 }, () => addOne(owners)))
+      expect(await userList(owners)).toEqual(digests.toSorted())
+      await Promise.all(digests.slice(1).map((digest) => index.remove(digest, owners)))
+      expect(await userList(owners)).toEqual([digests[0]])
+    })
+
+    test('a session that is added twice is found once', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners)
+      await index.add(digest, owners, LONG_MS)
+      expect(await userList(owners)).toEqual([digest])
+    })
+
+    test('a session is found until its time has passed, and then not', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners, SHORT_MS)
+      expect(await userList(owners)).toEqual([digest])
+      await made.elapse(SHORT_MS + 50)
+      expect(await userList(owners)).toEqual([])
+      expect(await index.list('providerSession', owners.providerSession)).toEqual([])
+    })
+
+    test('the longest life counts, whichever session came first', async () => {
+      const [first, second] = [newOwners(), newOwners()]
+      const long = [await addOne(first, LONG_MS)]
+      await addOne(first, SHORT_MS)
+      await addOne(second, SHORT_MS)
+      long.push(await addOne(second, LONG_MS))
+      await made.elapse(SHORT_MS + 50)
+      expect(await userList(first)).toEqual([long[0]])
+      expect(await userList(second)).toEqual([long[1]])
+    })
+
+    test('adding again prolongs, and adding another session does not', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners, SHORT_MS)
+      const passing = await addOne(owners, SHORT_MS)
+      await index.add(digest, owners, LONG_MS)
+      await made.elapse(SHORT_MS + 50)
+      expect(await userList(owners)).toEqual([digest])
+      await addOne(owners)
+      expect(await userList(owners)).not.toContain(passing)
+    })
+
+    test('looking does not prolong', async () => {
+      const owners = newOwners()
+      await addOne(owners, SHORT_MS)
+      await made.elapse(SHORT_MS / 2)
+      await userList(owners)
+      await made.elapse(SHORT_MS / 2 + 50)
+      expect(await userList(owners)).toEqual([])
+    })
+
+    test('removing what is not there is no error and leaves the others', async () => {
+      const owners = newOwners()
+      await index.remove(newDigest(), owners)
+      const digest = await addOne(owners)
+      await index.remove(newDigest(), owners)
+      await index.remove(digest, newOwners())
+      expect(await userList(owners)).toEqual([digest])
+      await index.remove(digest, owners)
+      await index.remove(digest, owners)
+      expect(await userList(owners)).toEqual([])
+    })
+
+    test('removing one of two leaves the other for as long as it had', async () => {
+      const owners = newOwners()
+      const longer = await addOne(owners, LONG_MS)
+      const shorter = await addOne(owners, SHORT_MS)
+      await index.remove(longer, owners)
+      expect(await userList(owners)).toEqual([shorter])
+      await made.elapse(SHORT_MS + 50)
+      expect(await userList(owners)).toEqual([])
+    })
+
+    test('what was removed may be added again', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners)
+      await index.remove(digest, owners)
+      await index.add(digest, owners, LONG_MS)
+      expect(await userList(owners)).toEqual([digest])
+    })
+
+    test('a life of a part of a millisecond more is still a life', async () => {
+      const owners = newOwners()
+      const digest = await addOne(owners, 1234.56)
+      expect(await userList(owners)).toEqual([digest])
     })
   })
 }

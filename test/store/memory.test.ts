@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import {
   createMemoryOneTimeKeys,
+  createMemorySessionIndex,
   createMemoryStore,
   type MemoryBounds,
 } from '../../src/store/memory.ts'
-import { describeOneTimeKeys, describeStore } from './contract.ts'
+import { describeOneTimeKeys, describeSessionIndex, describeStore } from './contract.ts'
 
 const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
 
@@ -28,6 +29,11 @@ describeStore('memory', () => {
 describeOneTimeKeys('memory', () => {
   const { now, elapse } = createClock()
   return { subject: createMemoryOneTimeKeys(ROOMY, now), elapse }
+})
+
+describeSessionIndex('memory', () => {
+  const { now, elapse } = createClock()
+  return { subject: createMemorySessionIndex(ROOMY, now), elapse }
 })
 
 const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
@@ -110,6 +116,18 @@ describe('the bounds of the memory store', () => {
     expect(await isThere(store, 'e')).toBe(true)
   })
 
+  test('what makes room is what has ended, and nothing else', async () => {
+    const { store, elapse } = start({ maxEntries: 2 })
+    await store.create('a', records(1), 1500)
+    await store.create('b', records(1), 60_000)
+    await elapse(1501)
+    await store.create('c', records(1), 60_000)
+    for (const digest of ['b', 'c']) expect(await isThere(store, digest)).toBe(true)
+    await elapse(1501)
+    await expect(store.create('d', records(1), 60_000)).rejects.toThrow(FULL)
+    for (const digest of ['b', 'c']) expect(await isThere(store, digest)).toBe(true)
+  })
+
   test('without bounds of its own it takes what a single replica needs', async () => {
     const store = createMemoryStore()
     await store.create('a', records(1024), 60_000)
@@ -135,5 +153,33 @@ describe('the bounds of marks in memory', () => {
     expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
     await keys.release('login', 'a', '1')
     expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
+  })
+})
+
+describe('the bounds of the index in memory', () => {
+  test('one owner too many is refused, and what was there stays', async () => {
+    const index = createMemorySessionIndex({ maxEntries: 2, maxBytes: 10_000 })
+    await index.add('a', { user: '1' }, 1000)
+    await index.add('b', { user: '2' }, 1000)
+    await expect(index.add('c', { user: '3' }, 1000)).rejects.toThrow(FULL)
+    await index.add('d', { user: '1' }, 1000)
+    expect(await index.list('user', '1')).toEqual(['a', 'd'])
+    expect(await index.list('user', '2')).toEqual(['b'])
+    expect(await index.list('user', '3')).toEqual([])
+  })
+
+  test('every session of an owner has a weight, and one that is removed gives it back', async () => {
+    const index = createMemorySessionIndex({ maxEntries: 10, maxBytes: 1000 })
+    for (const digest of ['a', 'b', 'c', 'd']) await index.add(digest, { user: '1' }, 1000)
+    await expect(index.add('e', { user: '1' }, 1000)).rejects.toThrow(FULL)
+    await index.remove('a', { user: '1' })
+    await index.add('e', { user: '1' }, 1000)
+    expect(await index.list('user', '1')).toEqual(['b', 'c', 'd', 'e'])
+  })
+
+  test('without bounds of its own it takes what a single replica needs', async () => {
+    const index = createMemorySessionIndex()
+    await index.add('a', { user: '1' }, 1000)
+    expect(await index.list('user', '1')).toEqual(['a'])
   })
 })

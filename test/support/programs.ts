@@ -1,23 +1,33 @@
 import { execFileSync } from 'node:child_process'
+import type { TestProject } from 'vitest/node'
 import { findProgram } from '../../demo/process.ts'
 
-/** Programs that end-to-end tests use, and the Debian package each is in. */
-const PACKAGES = { chromium: 'chromium', caddy: 'caddy' } as const
+/** Programs that tests use, by project; on Debian each is in a package of the same name. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  e2e: ['chromium', 'caddy', 'redis-server'],
+}
+const REDIS_ALONE = ['redis-server']
+
+/** Projects load this file each for itself, so what one has tried the next learns from the environment. */
+const TRIED = 'VESTIBULE_TESTS_TRIED_TO_INSTALL'
 
 /** Installs what is missing where that is possible: on Debian, as root. Tests skip what is still not there, by name. */
-export default function installPrograms(): void {
-  const missing = Object.entries(PACKAGES).filter(([program]) => !findProgram(program))
+export default function installPrograms({ name }: TestProject): void {
+  const tried = (process.env[TRIED] ?? '').split(' ')
+  const missing = (PROGRAMS[name] ?? REDIS_ALONE).filter(
+    (program) => !findProgram(program) && !tried.includes(program),
+  )
   if (missing.length === 0) return
-  const names = missing.map(([, name]) => name)
+  process.env[TRIED] = [...tried, ...missing].join(' ')
   if (process.getuid?.() !== 0 || !findProgram('apt-get')) {
-    process.stdout.write(`not on PATH, and cannot be installed here: ${names.join(', ')}\n`)
+    process.stdout.write(`not on PATH, and cannot be installed here: ${missing.join(', ')}\n`)
     return
   }
-  process.stdout.write(`installing ${names.join(', ')}\n`)
+  process.stdout.write(`installing ${missing.join(', ')}\n`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   for (const args of [
     ['update', '-q'],
-    ['install', '-y', '-q', '--no-install-recommends', ...names],
+    ['install', '-y', '-q', '--no-install-recommends', ...missing],
   ]) {
     try {
       execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] })

@@ -96,6 +96,8 @@ describe('the other counts', () => {
     expect(await read('replays_refused_total')).toEqual({
       '{kind="login"}': 1,
       '{kind="id-token"}': 0,
+      '{kind="bearer"}': 0,
+      '{kind="dpop"}': 0,
     })
     for (const name of [
       'sign_outs',

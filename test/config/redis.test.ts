@@ -1,0 +1,262 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ConfigError, type Environment, loadConfig } from '../../src/config.ts'
+import { type Certificate, createAuthority } from '../support/certificates.ts'
+
+const SECRET = 'the-redis-password-nobody-prints'
+const base = {
+  PROTECTED_HOSTS: 'app.example.com',
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: 'https://id.example.com',
+  OIDC_CLIENT_ID: 'vestibule',
+  OIDC_CLIENT_SECRET: 'a secret',
+  SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  REDIS_ENABLED: 'true',
+  REDIS_ADDRESS: 'redis.example.com',
+} as const satisfies Environment
+
+const problemsWith = (changes: Environment): readonly string[] => {
+  try {
+    loadConfig({ ...base, ...changes })
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+let folder: string
+let issued: Certificate
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-redis-config-'))
+  issued = await (await createAuthority()).issue(['redis.example.com'])
+  await writeFile(join(folder, 'cert.pem'), issued.certificate)
+  await writeFile(join(folder, 'key.pem'), issued.privateKey)
+  await writeFile(join(folder, 'password'), `${SECRET}\n`)
+  await writeFile(join(folder, 'text.pem'), 'no certificate')
+})
+afterAll(() => rm(folder, { recursive: true }))
+const file = (name: string) => join(folder, name)
+
+describe('Redis by its settings', () => {
+  test('an address is enough beside the key', () => {
+    expect(loadConfig(base).redis).toEqual({ host: 'redis.example.com', port: 6379, database: 0 })
+  })
+
+  test('memory mode knows no Redis, whatever else is set', () => {
+    const other = { REDIS_CA_FILE: '/nowhere', REDIS_PASSWORD: SECRET, SESSION_ENCRYPTION_KEY: '' }
+    expect(loadConfig({ ...base, ...other, REDIS_CACHE_MODE: 'memory' }).redis).toBeUndefined()
+    expect(loadConfig({ ...base, ...other, REDIS_ENABLED: 'false' }).redis).toBeUndefined()
+  })
+
+  test('credentials and database come from settings or from the address', () => {
+    const settings = { REDIS_USERNAME: 'app', REDIS_PASSWORD: SECRET, REDIS_DB: '4' }
+    const address = `redis://app:${SECRET}@redis.example.com/4`
+    const expected = { username: 'app', password: SECRET, database: 4 }
+    expect(loadConfig({ ...base, ...settings }).redis).toMatchObject(expected)
+    expect(loadConfig({ ...base, REDIS_ADDRESS: address }).redis).toMatchObject(expected)
+    const url = { REDIS_ADDRESS: '', REDIS_URL: address }
+    expect(loadConfig({ ...base, ...url }).redis).toMatchObject(expected)
+  })
+
+  test('the same database in both places is no conflict', () => {
+    const same = { REDIS_ADDRESS: 'redis://redis.example.com/4', REDIS_DB: '4' }
+    expect(loadConfig({ ...base, ...same }).redis?.database).toBe(4)
+    const address = { REDIS_ADDRESS: 'redis://redis.example.com/4' }
+    expect(loadConfig({ ...base, ...address }).redis?.database).toBe(4)
+  })
+
+  test('a password file is remembered, to be read again', () => {
+    const { redis } = loadConfig({ ...base, REDIS_PASSWORD_FILE: file('password') })
+    expect(redis).toMatchObject({ password: SECRET, passwordFile: file('password') })
+    const given = loadConfig({ ...base, REDIS_PASSWORD: SECRET }).redis
+    expect(given).not.toHaveProperty('passwordFile')
+  })
+
+  test('an address may come from a file, since it may hold a password', () => {
+    const given = { REDIS_ADDRESS: '', REDIS_ADDRESS_FILE: file('password') }
+    expect(loadConfig({ ...base, ...given }).redis?.host).toBe(SECRET)
+  })
+
+  test.for<[string, Environment]>([
+    ['a setting', { REDIS_ENABLE_TLS: 'true' }],
+    ['rediss://', { REDIS_ADDRESS: 'rediss://redis.example.com' }],
+    ['ssl=True', { REDIS_ADDRESS: 'redis.example.com,ssl=True' }],
+    ['both', { REDIS_ADDRESS: 'rediss://redis.example.com', REDIS_ENABLE_TLS: 'true' }],
+    [
+      'a setting beside redis://',
+      { REDIS_ADDRESS: 'redis://redis.example.com', REDIS_ENABLE_TLS: 'true' },
+    ],
+  ])('TLS is spoken for %s', ([, changes], { expect }) => {
+    expect(loadConfig({ ...base, ...changes }).redis?.tls).toEqual({ skipVerify: false })
+  })
+
+  test('files of TLS are named and not read', () => {
+    const tls = {
+      REDIS_ENABLE_TLS: 'true',
+      REDIS_TLS_SKIP_VERIFY: 'true',
+      REDIS_CA_FILE: file('cert.pem'),
+      REDIS_CERT_FILE: file('cert.pem'),
+      REDIS_KEY_FILE: file('key.pem'),
+    }
+    expect(loadConfig({ ...base, ...tls }).redis?.tls).toEqual({
+      skipVerify: true,
+      caFile: file('cert.pem'),
+      certFile: file('cert.pem'),
+      keyFile: file('key.pem'),
+    })
+  })
+
+  test.for<[string, (at: typeof file) => Environment, RegExp]>([
+    [
+      'a shared store without a key',
+      () => ({ SESSION_ENCRYPTION_KEY: '' }),
+      /^SESSION_ENCRYPTION_KEY: is missing, .*make one with: openssl rand -base64 32$/,
+    ],
+    [
+      'no address',
+      () => ({ REDIS_ADDRESS: '' }),
+      /^REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, or REDIS_URL$/,
+    ],
+    [
+      'two addresses',
+      () => ({ REDIS_URL: 'redis://redis.example.com' }),
+      /^REDIS_ADDRESS and REDIS_URL are both set: remove one of them$/,
+    ],
+    [
+      'an address that is none',
+      () => ({ REDIS_ADDRESS: 'redis.example.com:redis' }),
+      /^REDIS_ADDRESS: does not begin with host:port/,
+    ],
+    [
+      'a URL that is none',
+      () => ({ REDIS_ADDRESS: '', REDIS_URL: `redis://:${SECRET}@` }),
+      /^REDIS_URL: is not a URL/,
+    ],
+    [
+      'a password in address and setting',
+      () => ({ REDIS_ADDRESS: `redis://:${SECRET}@redis`, REDIS_PASSWORD: SECRET }),
+      /^REDIS_PASSWORD: the address of Redis has one as well: remove one of them$/,
+    ],
+    [
+      'a password in address and file',
+      (at) => ({
+        REDIS_ADDRESS: `redis,password=${SECRET}`,
+        REDIS_PASSWORD_FILE: at('password'),
+      }),
+      /^REDIS_PASSWORD: the address of Redis has one as well: remove one of them$/,
+    ],
+    [
+      'a password in setting and file',
+      (at) => ({ REDIS_PASSWORD: SECRET, REDIS_PASSWORD_FILE: at('password') }),
+      /^REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set: remove one of them$/,
+    ],
+    [
+      'a password file that cannot be read',
+      (at) => ({ REDIS_PASSWORD_FILE: at('nowhere') }),
+      /^REDIS_PASSWORD_FILE: .*nowhere cannot be read \(ENOENT\)/,
+    ],
+    [
+      'a user in address and setting',
+      () => ({ REDIS_ADDRESS: 'redis://app@redis', REDIS_USERNAME: 'app' }),
+      /^REDIS_USERNAME: the address of Redis has one as well: remove one of them$/,
+    ],
+    [
+      'two databases',
+      () => ({ REDIS_ADDRESS: 'redis://redis/1', REDIS_DB: '2' }),
+      /^REDIS_DB: is another database than that of the address: remove one of them$/,
+    ],
+    [
+      'database 0 in the address and another in the setting',
+      () => ({ REDIS_ADDRESS: 'redis://redis/0', REDIS_DB: '2' }),
+      /^REDIS_DB: is another database/,
+    ],
+    ...(['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'] as const).map(
+      (name) =>
+        [
+          `${name} without TLS`,
+          (at: typeof file) => ({ [name]: at('cert.pem') }),
+          new RegExp(`^${name}: has no use without TLS: set REDIS_ENABLE_TLS=true$`),
+        ] as [string, (at: typeof file) => Environment, RegExp],
+    ),
+    [
+      'a certificate without its key',
+      (at) => ({ REDIS_ENABLE_TLS: 'true', REDIS_CERT_FILE: at('cert.pem') }),
+      /^REDIS_CERT_FILE and REDIS_KEY_FILE: one of them is missing$/,
+    ],
+    [
+      'a key without its certificate',
+      (at) => ({ REDIS_ENABLE_TLS: 'true', REDIS_KEY_FILE: at('key.pem') }),
+      /^REDIS_CERT_FILE and REDIS_KEY_FILE: one of them is missing$/,
+    ],
+    [
+      'an authority that cannot be read',
+      (at) => ({ REDIS_ENABLE_TLS: 'true', REDIS_CA_FILE: at('nowhere') }),
+      /^REDIS_CA_FILE: .*ENOENT.*; name a readable PEM file$/,
+    ],
+    [
+      'an authority that is no certificate',
+      (at) => ({ REDIS_ENABLE_TLS: 'true', REDIS_CA_FILE: at('text.pem') }),
+      /^REDIS_CA_FILE: .*; name a readable PEM file$/,
+    ],
+    [
+      'a certificate that cannot be read',
+      (at) => ({
+        REDIS_ENABLE_TLS: 'true',
+        REDIS_CERT_FILE: at('nowhere'),
+        REDIS_KEY_FILE: at('key.pem'),
+      }),
+      /^REDIS_CERT_FILE: .*; name a readable PEM file$/,
+    ],
+    [
+      'a key that cannot be read',
+      (at) => ({
+        REDIS_ENABLE_TLS: 'true',
+        REDIS_CERT_FILE: at('cert.pem'),
+        REDIS_KEY_FILE: at('nowhere'),
+      }),
+      /^REDIS_KEY_FILE: .*; name a readable PEM file$/,
+    ],
+    [
+      'a key that is none',
+      (at) => ({
+        REDIS_ENABLE_TLS: 'true',
+        REDIS_CERT_FILE: at('cert.pem'),
+        REDIS_KEY_FILE: at('text.pem'),
+      }),
+      /^REDIS_KEY_FILE: .*; name a readable PEM file$/,
+    ],
+    [
+      'hybrid mode',
+      () => ({ REDIS_CACHE_MODE: 'hybrid' }),
+      /^REDIS_CACHE_MODE: hybrid comes with a later version; use redis$/,
+    ],
+  ])('%s is one problem with a remedy', ([, changes, problem], { expect }) => {
+    const problems = problemsWith(changes(file))
+    expect(problems).toEqual([expect.stringMatching(problem)])
+    expect(problems[0]).not.toContain(SECRET)
+  })
+
+  test('what is wrong is told all at once', () => {
+    const wrong = {
+      SESSION_ENCRYPTION_KEY: '',
+      REDIS_CACHE_MODE: 'hybrid',
+      REDIS_ADDRESS: 'rediss://app:x@redis/1',
+      REDIS_USERNAME: 'app',
+      REDIS_PASSWORD: 'x',
+      REDIS_DB: '2',
+      REDIS_CERT_FILE: file('cert.pem'),
+    }
+    expect(problemsWith(wrong).map((problem) => problem.split(/[: ]/)[0])).toEqual([
+      'REDIS_CACHE_MODE',
+      'SESSION_ENCRYPTION_KEY',
+      'REDIS_CERT_FILE',
+      'REDIS_USERNAME',
+      'REDIS_PASSWORD',
+      'REDIS_DB',
+    ])
+  })
+})

@@ -1,0 +1,149 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { openConfiguredState } from '../../src/compose-state.ts'
+import { type Environment, loadConfig } from '../../src/config.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { createAuthority } from '../support/certificates.ts'
+import { startRedis } from '../support/redis.ts'
+import { until } from '../support/redis-state.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+
+const SECRET = 'the-redis-password-nobody-logs'
+const base = {
+  PROTECTED_HOSTS: 'app.example.com',
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: 'https://id.example.com',
+  OIDC_CLIENT_ID: 'vestibule',
+  OIDC_CLIENT_SECRET: 'a secret',
+  SESSION_ENCRYPTION_KEY: '0123456789abcdef'.repeat(4),
+  REDIS_ENABLED: 'true',
+} as const satisfies Environment
+
+interface Line {
+  readonly level: number
+  readonly event: string
+  readonly [field: string]: unknown
+}
+
+/** The state as the service opens it, and what it writes to the log. */
+const open = (environment: Environment) => {
+  const lines: Line[] = []
+  const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
+  const observed = { openedSessions: () => 0, isProviderDiscovered: () => true }
+  const config = loadConfig({ ...base, ...environment })
+  const state = openConfiguredState(config, log, createMetrics(observed), Date.now)
+  return {
+    state,
+    lines,
+    count: (event: string) => lines.filter((line) => line.event === event).length,
+    [Symbol.asyncDispose]: () => state.close(),
+  }
+}
+const folderOf = async () => {
+  const path = await mkdtemp(join(tmpdir(), 'vestibule-state-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
+}
+
+test.for([{ REDIS_CACHE_MODE: 'memory' }, { REDIS_ENABLED: 'false' }])(
+  'with %o Redis is left alone',
+  async (mode, { expect }) => {
+    await using redis = await startRedis()
+    await using proxy = await startTcpProxy(redis.port)
+    await using opened = open({ ...mode, REDIS_ADDRESS: `127.0.0.1:${proxy.port}` })
+    await opened.state.firstAttempt
+    await wait(200)
+    expect(proxy.connections()).toBe(0)
+    expect(opened.state.isConnected).toBe(false)
+    expect(await opened.state.measureLatency()).toBeUndefined()
+    expect(opened.lines).toEqual([])
+  },
+)
+
+test('connections and losses are logged once each, a finding when it comes up, the password never', async () => {
+  await using redis = await startRedis({ password: SECRET })
+  await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+  await using opened = open({ REDIS_ADDRESS: `127.0.0.1:${redis.port},password=${SECRET}` })
+  await until('a finding', () => opened.count('redis_finding') === 1)
+  await redis.restart({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  await until('the next connection', () => opened.count('redis_connected') === 2)
+  await until('an examination', async () => (await opened.state.measureLatency()) !== undefined)
+  await redis.kill()
+  await until('the loss', () => opened.count('redis_disconnected') === 2)
+  await wait(300)
+  expect(opened.lines).toMatchObject([
+    { level: 30, event: 'redis_connected' },
+    { level: 40, event: 'redis_finding', code: 'eviction' },
+    { level: 50, event: 'redis_disconnected', failure: 'connection' },
+    { level: 30, event: 'redis_connected' },
+    { level: 50, event: 'redis_disconnected', failure: 'connection' },
+  ])
+  expect(opened.lines).toHaveLength(5)
+  expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
+})
+
+test('a wrong password is told by its class, and not shown', async () => {
+  await using redis = await startRedis({ password: 'right' })
+  await using opened = open({ REDIS_ADDRESS: `redis://:${SECRET}@127.0.0.1:${redis.port}` })
+  await opened.state.firstAttempt
+  await until('a line', () => opened.lines.length > 0)
+  expect(opened.lines).toMatchObject([{ event: 'redis_disconnected', failure: 'auth' }])
+  expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
+})
+
+test('where files of TLS are away from the start, nothing is sent, least of all in clear', async () => {
+  await using folder = await folderOf()
+  await using redis = await startRedis()
+  await using proxy = await startTcpProxy(redis.port)
+  const authority = await createAuthority()
+  const caFile = join(folder.path, 'ca.pem')
+  await writeFile(caFile, authority.certificate)
+  const config = {
+    REDIS_ADDRESS: `rediss://127.0.0.1:${proxy.port}`,
+    REDIS_CA_FILE: caFile,
+    REDIS_CERT_FILE: caFile,
+    REDIS_KEY_FILE: join(folder.path, 'key.pem'),
+  }
+  await writeFile(config.REDIS_KEY_FILE, (await authority.issue(['vestibule'])).privateKey)
+  const loaded = loadConfig({ ...base, ...config })
+  await rm(config.REDIS_KEY_FILE)
+  const lines: Line[] = []
+  const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
+  const metrics = createMetrics({ openedSessions: () => 0, isProviderDiscovered: () => true })
+  const state = openConfiguredState(loaded, log, metrics, Date.now)
+  await state.firstAttempt
+  await wait(200)
+  expect(state.isConnected).toBe(false)
+  expect(proxy.connections()).toBe(0)
+  const unreadable = {
+    event: 'redis_file_unreadable',
+    reason: 'ENOENT',
+    path: config.REDIS_KEY_FILE,
+  }
+  expect(lines).toContainEqual(expect.objectContaining(unreadable))
+  await state.close()
+})
+
+test('a file that is away later leaves what was read last, and is logged', async () => {
+  await using folder = await folderOf()
+  const passwordFile = join(folder.path, 'password')
+  await writeFile(passwordFile, `${SECRET}\n`)
+  await using redis = await startRedis({ password: SECRET })
+  await using opened = open({
+    REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
+    REDIS_PASSWORD_FILE: passwordFile,
+  })
+  await until('a connection', () => opened.state.isConnected)
+  await rm(passwordFile)
+  await redis.restart()
+  await until('the next connection', () => opened.count('redis_connected') === 2)
+  expect(opened.lines).toContainEqual(
+    expect.objectContaining({ event: 'redis_file_unreadable', path: passwordFile }),
+  )
+  await writeFile(passwordFile, SECRET)
+  await redis.restart()
+  await until('one more connection', () => opened.count('redis_connected') === 3)
+})

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { createKeyRing } from '../../src/seal.ts'
+import { createSessionCodec } from '../../src/session/codec.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { openState, until } from '../support/redis-state.ts'
+
+const PREFIX = 'vestibule:'
+const PARTS = ['s', 't', 'm'] as const
+
+const start = async () => {
+  const redis = await startRedis()
+  const observed = openState(redis, { prefix: PREFIX })
+  await until('a connection', () => observed.state.isConnected)
+  return {
+    redis,
+    observed,
+    store: observed.state.store,
+    [Symbol.asyncDispose]: async () => {
+      await observed.state.close()
+      await redis.stop()
+    },
+  }
+}
+const codec = createSessionCodec({
+  ring: createKeyRing([randomBytes(32)]),
+  keyPrefix: PREFIX,
+  onIntegrityFailure: () => undefined,
+})
+const opens = (part: (typeof PARTS)[number], sealed: Buffer | undefined) =>
+  codec.open('digest', part, sealed, { secret: 'x', realm: 'app.example.com' }) !== undefined
+
+const keyOf = (part: string) => `${PREFIX}{digest}:${part}`
+const large = (redis: RunningRedis, part: string, bytes: number) =>
+  redis.cli(
+    'EVAL',
+    "redis.call('SET', KEYS[1], string.rep('x', ARGV[1]))",
+    '1',
+    keyOf(part),
+    `${bytes}`,
+  )
+
+test.for([
+  ['a list', ['RPUSH', keyOf('s'), 'x']],
+  ['a hash', ['HSET', keyOf('s'), 'a', 'b']],
+  ['a set', ['SADD', keyOf('s'), 'x']],
+  ['a stream', ['XADD', keyOf('s'), '*', 'a', 'b']],
+  ['an empty text', ['SET', keyOf('s'), '']],
+  ['a text', ['SET', keyOf('s'), 'v1.not-sealed']],
+  ['a number', ['SET', keyOf('s'), '42']],
+] as const)(
+  '%s in the place of a record is what no key opens, and no failure of Redis',
+  async ([, command], { expect }) => {
+    await using made = await start()
+    await made.redis.cli(...command)
+    const { s } = await made.store.read('digest', ['s'])
+    expect(s).toBeInstanceOf(Buffer)
+    expect(opens('s', s)).toBe(false)
+    const all = await made.store.read('digest', PARTS)
+    expect(opens('s', all.s)).toBe(false)
+    expect(all.t).toBeUndefined()
+    await made.store.end('digest', 1000)
+    expect((await made.store.read('digest', ['s'])).s).toBeUndefined()
+    expect(made.observed.failures).toEqual([])
+  },
+)
+
+test('a session can be ended and made where the values are of another kind', async () => {
+  await using made = await start()
+  for (const part of PARTS) await made.redis.cli('RPUSH', keyOf(part), 'x')
+  const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+  await made.store.create('digest', records, 10_000)
+  expect(await made.store.read('digest', PARTS)).toEqual(records)
+})
+
+test('a megabyte is a record, and a byte more is none', async () => {
+  await using made = await start()
+  await large(made.redis, 's', 1024 * 1024)
+  expect((await made.store.read('digest', ['s'])).s).toHaveLength(1024 * 1024)
+  await large(made.redis, 's', 1024 * 1024 + 1)
+  const { s } = await made.store.read('digest', ['s'])
+  expect(s).toHaveLength(0)
+  expect(opens('s', s)).toBe(false)
+})
+
+test('while 50 MB are read, others on the same connection are answered within 250 ms', async () => {
+  await using made = await start()
+  await large(made.redis, 's', 50_000_000)
+  const records = { s: randomBytes(800), t: randomBytes(800), m: randomBytes(800) }
+  await made.store.create('other', records, 60_000)
+  const timed = async <T>(work: Promise<T>) => {
+    const sinceMs = performance.now()
+    const result = await work
+    return { result, ms: performance.now() - sinceMs }
+  }
+  const others: number[] = []
+  for (let round = 0; round < 5; round += 1) {
+    const big = timed(made.store.read('digest', ['s'], 2000))
+    const beside = await Promise.all(
+      Array.from({ length: 20 }, () => timed(made.store.read('other', ['s'], 250))),
+    )
+    for (const { result, ms } of beside) {
+      expect(result.s?.equals(records.s)).toBe(true)
+      others.push(ms)
+    }
+    const { result } = await big
+    expect(opens('s', result.s)).toBe(false)
+  }
+  expect(Math.max(...others)).toBeLessThan(250)
+  expect(made.observed.failures).toEqual([])
+})

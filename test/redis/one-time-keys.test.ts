@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { CONSUME, RELEASE } from '../../src/store/redis-scripts.ts'
+import { startRedis } from '../support/redis.ts'
+import { openState, until } from '../support/redis-state.ts'
+
+describe('marks of consumption', () => {
+  /** What was there, and what comes of an attempt by `mine`: `SET NX GET` and the script for older servers agree. */
+  const table = [
+    ['nothing', [], 'nothing', true],
+    ['our own mark', ['SET', 'key', 'mine', 'PX', '60000'], 'mine', true],
+    ['the mark of another', ['SET', 'key', 'other', 'PX', '60000'], 'other', false],
+    ['an empty mark', ['SET', 'key', '', 'PX', '60000'], '', false],
+    ['a mark without an end', ['SET', 'key', 'other'], 'other', false],
+  ] as const
+
+  test.for(table)('by script, beside %s', async ([, before, answer], { expect }) => {
+    await using redis = await startRedis()
+    if (before.length > 0) await redis.cli(...before)
+    const left = Number(await redis.cli('PTTL', 'key'))
+    const got = await redis.cli('EVAL', CONSUME, '1', 'key', 'mine', '50000')
+    expect(got).toBe(answer === 'nothing' ? '' : answer)
+    expect(await redis.cli('GET', 'key')).toBe(answer === 'nothing' ? 'mine' : answer)
+    const ttlMs = Number(await redis.cli('PTTL', 'key'))
+    if (answer === 'nothing') expect(ttlMs).toBeGreaterThan(49_000)
+    else expect(Math.abs(left - ttlMs)).toBeLessThan(1000)
+    const again = await redis.cli('EVAL', CONSUME, '1', 'key', 'mine', '50000')
+    expect(again).toBe(answer === 'nothing' ? 'mine' : answer)
+  })
+
+  test.for(table)('by the port, beside %s', async ([, before, , isFirst], { expect }) => {
+    await using redis = await startRedis()
+    const key = 'vestibule:j:login:{key}'
+    if (before.length > 0) await redis.cli('SET', key, ...before.slice(2))
+    await using observed = openState(redis)
+    await until('a connection', () => observed.state.isConnected)
+    const { oneTimeKeys } = observed.state
+    expect(await oneTimeKeys.consume('login', 'key', 'mine', 50_000)).toBe(isFirst)
+    expect(await oneTimeKeys.consume('login', 'key', 'mine', 50_000)).toBe(isFirst)
+  })
+
+  test('a mark is taken back by script only for its owner', async () => {
+    await using redis = await startRedis()
+    await redis.cli('SET', 'key', 'mine')
+    expect(await redis.cli('EVAL', RELEASE, '1', 'key', 'other')).toBe('0')
+    expect(await redis.cli('EVAL', RELEASE, '1', 'nowhere', 'mine')).toBe('0')
+    expect(await redis.cli('GET', 'key')).toBe('mine')
+    expect(await redis.cli('EVAL', RELEASE, '1', 'key', 'mine')).toBe('1')
+    expect(await redis.cli('EXISTS', 'key')).toBe('0')
+  })
+
+  test('of a value that is no mark nothing is said: neither first use nor replay', async () => {
+    await using redis = await startRedis()
+    await redis.cli('LPUSH', 'vestibule:j:login:{key}', 'x')
+    await using observed = openState(redis)
+    await until('a connection', () => observed.state.isConnected)
+    const consumed = observed.state.oneTimeKeys.consume('login', 'key', 'mine', 1000)
+    await expect(consumed).rejects.toMatchObject({
+      code: 'store_unavailable',
+      message: 'Redis: data',
+    })
+  })
+
+  test('over 8 connections and 2,000 rounds each key has exactly one winner', async () => {
+    await using redis = await startRedis()
+    await using stack = new AsyncDisposableStack()
+    const states = Array.from({ length: 8 }, () => stack.use(openState(redis)))
+    await until('connections', () => states.every(({ state }) => state.isConnected))
+    const winners: number[] = []
+    for (let round = 0; round < 2000; round += 1) {
+      const key = randomUUID()
+      const won = await Promise.all(
+        states.map(({ state }) => state.oneTimeKeys.consume('login', key, randomUUID(), 60_000)),
+      )
+      winners.push(won.filter(Boolean).length)
+    }
+    expect(winners).toHaveLength(2000)
+    expect(new Set(winners)).toEqual(new Set([1]))
+    expect(states.flatMap(({ failures }) => failures)).toEqual([])
+  })
+})

@@ -1,0 +1,126 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createDeadlines, type Deadlines } from '../../src/store/deadlines.ts'
+import { DeadlineError } from '../../src/store/redis-failure.ts'
+
+const made: Deadlines[] = []
+afterEach(() => {
+  for (const each of made.splice(0)) each.close()
+})
+
+const start = (stalledAfterMs = 60_000) => {
+  let stalls = 0
+  const deadlines = createDeadlines(stalledAfterMs, () => {
+    stalls += 1
+  })
+  made.push(deadlines)
+  return { deadlines, stalls: () => stalls }
+}
+/** Nothing else runs meanwhile, as while a large answer is parsed. */
+const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+const never = () => new Promise<never>(() => undefined)
+
+describe('deadlines', () => {
+  test('an answer in time is the answer, also when it is an error', async () => {
+    const { deadlines } = start()
+    expect(await deadlines.within(Promise.resolve(1), 50)).toBe(1)
+    expect(await deadlines.within(wait(20, 2), 200)).toBe(2)
+    await expect(deadlines.within(Promise.reject(new Error('own')), 50)).rejects.toThrow('own')
+    expect(deadlines.inFlight).toBe(0)
+  })
+
+  test.for([20, 60, 150])(
+    'after %i ms it is given up, and not before',
+    async (timeoutMs, { expect }) => {
+      const { deadlines } = start()
+      const sinceMs = performance.now()
+      await expect(deadlines.within(never(), timeoutMs)).rejects.toThrow(DeadlineError)
+      const tookMs = performance.now() - sinceMs
+      expect(tookMs).toBeGreaterThanOrEqual(timeoutMs)
+      expect(tookMs).toBeLessThan(timeoutMs + 80)
+    },
+  )
+
+  test('each has a deadline of its own', async () => {
+    const { deadlines } = start()
+    const order: string[] = []
+    const tell = (name: string, ms: number) =>
+      deadlines.within(never(), ms).catch(() => order.push(name))
+    await Promise.all([tell('long', 150), tell('short', 30), tell('middle', 90)])
+    expect(order).toEqual(['short', 'middle', 'long'])
+  })
+
+  test('what has been given up is in flight until it is answered, and its answer is dropped', async () => {
+    const { deadlines } = start()
+    const answer = Promise.withResolvers<string>()
+    const given = deadlines.within(answer.promise, 20)
+    await expect(given).rejects.toThrow(DeadlineError)
+    expect(deadlines.inFlight).toBe(1)
+    answer.resolve('late')
+    await expect(given).rejects.toThrow(DeadlineError)
+    await wait(0)
+    expect(deadlines.inFlight).toBe(0)
+  })
+
+  test('a late error is dropped too, and no rejection is left unhandled', async () => {
+    const { deadlines } = start()
+    const unhandled: unknown[] = []
+    const listen = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', listen)
+    const answer = Promise.withResolvers<string>()
+    await expect(deadlines.within(answer.promise, 20)).rejects.toThrow(DeadlineError)
+    answer.reject(new Error('late'))
+    await wait(50)
+    process.off('unhandledRejection', listen)
+    expect(unhandled).toEqual([])
+    expect(deadlines.inFlight).toBe(0)
+  })
+
+  test('a process that was busy reads the answers that wait for it, and gives up none of them', async () => {
+    const { deadlines } = start()
+    const inTime = new Promise((resolve) => setTimeout(resolve, 30, 'read after the block'))
+    const given = deadlines.within(inTime, 100)
+    block(400)
+    expect(await given).toBe('read after the block')
+  })
+
+  test('after that it gives up what is really not there', async () => {
+    const { deadlines } = start()
+    const given = deadlines.within(never(), 50)
+    block(300)
+    const sinceMs = performance.now()
+    await expect(given).rejects.toThrow(DeadlineError)
+    expect(performance.now() - sinceMs).toBeLessThan(120)
+  })
+
+  test('a connection is called stalled by its oldest command, given up or not', async () => {
+    const { deadlines, stalls } = start(150)
+    const answer = Promise.withResolvers<void>()
+    await expect(deadlines.within(answer.promise, 20)).rejects.toThrow(DeadlineError)
+    expect(stalls()).toBe(0)
+    await wait(60)
+    expect(stalls()).toBe(0)
+    await wait(150)
+    expect(stalls()).toBeGreaterThan(0)
+    answer.resolve()
+    await wait(0)
+    const sofar = stalls()
+    await wait(100)
+    expect(stalls()).toBe(sofar)
+  })
+
+  test('answered commands, however many, never make it stalled', async () => {
+    const { deadlines, stalls } = start(100)
+    const endMs = performance.now() + 300
+    while (performance.now() < endMs) await deadlines.within(wait(5), 200)
+    expect(stalls()).toBe(0)
+  })
+
+  test('after its end it calls nobody', async () => {
+    const { deadlines, stalls } = start(30)
+    const given = deadlines.within(wait(150, 'late'), 20)
+    deadlines.close()
+    expect(await given).toBe('late')
+    expect(stalls()).toBe(0)
+  })
+})

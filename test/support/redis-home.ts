@@ -1,0 +1,117 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { findProgram, startProcess } from '../../demo/process.ts'
+
+/** Where a Redis of a test's own can run. */
+export type RedisHome = 'process' | 'container'
+
+/** A server that was told to start; whether it answers is for the caller to find out. */
+export interface LaunchedRedis {
+  /** Of the process; a container has none. */
+  readonly pid: number | undefined
+  readonly hasExited: () => boolean
+  readonly output: () => Promise<string>
+  readonly pause: () => Promise<void>
+  readonly resume: () => Promise<void>
+  /** As `kill -9` does. */
+  readonly kill: () => Promise<void>
+}
+
+type Launch = (args: readonly string[], folder: string) => Promise<LaunchedRedis>
+
+/** Redis as it can be had here, the given home first. */
+export const findRedisHome = async (
+  first: RedisHome = 'process',
+): Promise<RedisHome | undefined> => {
+  const isThere = {
+    process: async () => findProgram('redis-server') !== undefined,
+    container: findDocker,
+  }
+  const other = first === 'process' ? 'container' : 'process'
+  if (await isThere[first]()) return first
+  return (await isThere[other]()) ? other : undefined
+}
+
+/** Why tests cannot start a Redis of their own here, or `undefined` when they can. */
+export const redisMissing = async (): Promise<string | undefined> =>
+  (await findRedisHome())
+    ? undefined
+    : 'redis-server is not on PATH and could not be installed, and no Docker answers'
+
+let dockerAnswers: Promise<boolean> | undefined
+
+const findDocker = (): Promise<boolean> => {
+  dockerAnswers ??= import('testcontainers')
+    .then(({ getContainerRuntimeClient }) => getContainerRuntimeClient())
+    .then(
+      () => true,
+      () => false,
+    )
+  return dockerAnswers
+}
+
+const launchProcess: Launch = async (args) => {
+  const running = startProcess('redis-server', args)
+  const { child } = running
+  const signal = async (name: 'SIGSTOP' | 'SIGCONT') => {
+    if (!child.kill(name)) throw new Error('this Redis does not run')
+  }
+  return {
+    pid: child.pid,
+    hasExited: () =>
+      child.pid === undefined || child.exitCode !== null || child.signalCode !== null,
+    output: async () => running.output(),
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
+    kill: async () => {
+      await running.stop('SIGKILL')
+    },
+  }
+}
+
+const IMAGE = process.env['REDIS_IMAGE'] ?? 'redis:7-alpine'
+
+/** In the network and with the folder of the host, so that all else is as with a process; this takes a Docker on Linux. */
+const launchContainer: Launch = async (args, folder) => {
+  const { GenericContainer, getContainerRuntimeClient } = await import('testcontainers')
+  const started = await new GenericContainer(IMAGE)
+    .withNetworkMode('host')
+    .withBindMounts([{ source: folder, target: folder, mode: 'rw' }])
+    .withUser(`${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`)
+    // That of the image would change the user.
+    .withEntrypoint(['redis-server'])
+    .withCommand([...args])
+    .start()
+  const { container } = await getContainerRuntimeClient()
+  const handle = container.getById(started.getId())
+  let hasExited = false
+  const ended = () => {
+    hasExited = true
+  }
+  handle.wait().then(ended, ended)
+  return {
+    pid: undefined,
+    hasExited: () => hasExited,
+    output: async () => {
+      const logs = await started.logs()
+      const lines: string[] = []
+      logs.on('data', (line) => lines.push(String(line)))
+      await Promise.race([new Promise((resolve) => logs.once('end', resolve)), wait(500)])
+      return lines.join('')
+    },
+    pause: async () => {
+      await handle.pause()
+    },
+    resume: async () => {
+      await handle.unpause()
+    },
+    kill: async () => {
+      await handle.kill({ signal: 'SIGKILL' }).catch(() => undefined)
+      await started.stop({ timeout: 0 }).catch(() => undefined)
+    },
+  }
+}
+
+export const launchRedis: Readonly<Record<RedisHome, Launch>> = {
+  process: launchProcess,
+  container: launchContainer,
+}

@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { createClient } from 'redis'
+import type { Authority, Certificate } from './certificates.ts'
+import {
+  findRedisHome,
+  type LaunchedRedis,
+  launchRedis,
+  type RedisHome,
+  redisMissing,
+} from './redis-home.ts'
+import { steadyPort } from './steady-port.ts'
+
+export interface RedisOptions {
+  readonly port?: number
+  /** Of the default user. */
+  readonly password?: string | undefined
+  /** Lines of an ACL, such as `user app on >secret ~vestibule:* &vestibule:* +@all`. */
+  readonly users?: readonly string[] | undefined
+  readonly tls?: RedisTlsOptions | undefined
+  /** Further arguments of `redis-server`, such as `--maxmemory 2mb`; the last word on each directive. */
+  readonly args?: readonly string[] | undefined
+}
+
+export interface RedisTlsOptions {
+  readonly authority: Authority
+  readonly requireClientCertificate?: boolean
+  /** What the server shows instead of a good certificate for localhost and 127.0.0.1. */
+  readonly certificate?: Certificate
+}
+
+export interface RestartOptions extends Omit<RedisOptions, 'port'> {
+  /** Keeps the data of a server that runs, or what `SAVE` wrote before it was killed. */
+  readonly keepData?: boolean
+}
+
+export interface RunningRedis extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  /** With the password of the default user, if it has one. */
+  readonly url: string
+  /** Of the process that runs now; a container has none. */
+  readonly pid: number | undefined
+  /** PEM files for a client of a server with TLS; a certificate for `vestibule` among them. */
+  readonly clientFiles: { readonly ca: string; readonly certificate: string; readonly key: string }
+  /**
+   * Asks as an administrator of its own, on a connection of its own that is open from the start and is one of the
+   * `connected_clients`. Lists come one item a line, nothing comes as an empty text, and errors are thrown.
+   */
+  readonly cli: (...args: string[]) => Promise<string>
+  /** Ends it as `kill -9` does; `restart` brings it back. */
+  readonly kill: () => Promise<void>
+  /** Stops it in its tracks: its connections stay, and so does the port, but nothing is answered. */
+  readonly pause: () => Promise<void>
+  readonly resume: () => Promise<void>
+  /** Kills it if it still runs and starts it at the same port: empty, and with its options unless told otherwise. */
+  readonly restart: (changes?: RestartOptions) => Promise<void>
+  /** Ends it for good and removes its folder, as leaving the scope of `await using` does. */
+  readonly stop: () => Promise<void>
+}
+
+const HOST = '127.0.0.1'
+const ANSWERS_WITHIN_MS = 10_000
+const ADMIN = { username: 'test-admin', password: randomBytes(16).toString('hex') }
+
+/** Starts a Redis server of its own, at a loopback port and with nothing in it. */
+export const startRedis = async (
+  options: RedisOptions = {},
+  preferredHome?: RedisHome,
+): Promise<RunningRedis> => {
+  const home = await findRedisHome(preferredHome)
+  if (!home) throw new Error(await redisMissing())
+  const port = options.port ?? (await steadyPort())
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-redis-'))
+  const socket = join(folder, 'redis.sock')
+  let current: RedisOptions = options
+  let launched: LaunchedRedis | undefined
+  let admin: Admin | undefined
+
+  const start = async (): Promise<void> => {
+    await writeFiles(folder, current)
+    launched = await launchRedis[home](argumentsOf(folder, port, current), folder)
+    admin = await untilAnswered(launched, socket)
+  }
+  const kill = async (): Promise<void> => {
+    await launched?.kill()
+    launched = undefined
+    if (admin?.isOpen) admin.destroy()
+    admin = undefined
+  }
+  const running = (): LaunchedRedis => {
+    if (!launched) throw new Error('this Redis does not run')
+    return launched
+  }
+  const cli: RunningRedis['cli'] = async (...args) => {
+    running()
+    if (!admin?.isReady) admin = await connectAdmin(socket)
+    return textOf(await admin.sendCommand<Reply>(args))
+  }
+  const stop = async (): Promise<void> => {
+    await kill()
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  await start().catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
+  return {
+    host: HOST,
+    port,
+    get url() {
+      const { password, tls } = current
+      const credentials = password === undefined ? '' : `:${encodeURIComponent(password)}@`
+      return `${tls ? 'rediss' : 'redis'}://${credentials}${HOST}:${port}`
+    },
+    get pid() {
+      return launched?.pid
+    },
+    clientFiles: filesIn(folder, 'client'),
+    cli,
+    kill,
+    pause: async () => running().pause(),
+    resume: async () => running().resume(),
+    restart: async ({ keepData = false, ...changes } = {}) => {
+      if (keepData && launched) await cli('SAVE')
+      await kill()
+      if (!keepData) await rm(join(folder, 'dump.rdb'), { force: true })
+      current = { ...current, ...changes }
+      await start()
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+const filesIn = (folder: string, side: 'server' | 'client') => ({
+  ca: join(folder, 'ca.pem'),
+  certificate: join(folder, `${side}.pem`),
+  key: join(folder, `${side}-key.pem`),
+})
+
+/** Users are written to a file, since the list of processes shows arguments. */
+const writeFiles = async (folder: string, { password, users = [], tls }: RedisOptions) => {
+  const lines = [
+    ...(password === undefined ? [] : [`requirepass "${password}"`]),
+    ...users,
+    `user ${ADMIN.username} on >${ADMIN.password} ~* &* +@all`,
+  ]
+  await writeFile(join(folder, 'redis.conf'), `${lines.join('\n')}\n`)
+  if (!tls) return
+  const { authority } = tls
+  const server = tls.certificate ?? (await authority.issue(['localhost', HOST]))
+  const client = await authority.issue(['vestibule'])
+  await writeFile(join(folder, 'ca.pem'), authority.certificate)
+  for (const [side, issued] of [['server', server] as const, ['client', client] as const]) {
+    const files = filesIn(folder, side)
+    await writeFile(files.certificate, issued.certificate)
+    await writeFile(files.key, issued.privateKey)
+  }
+}
+
+const argumentsOf = (folder: string, port: number, { tls, args = [] }: RedisOptions): string[] => {
+  const settings: readonly (readonly [name: string, value: string])[] = [
+    ...(tls ? tlsSettings(folder, port, tls) : [['port', `${port}`] as const]),
+    ['bind', HOST],
+    ['dir', folder],
+    ['unixsocket', join(folder, 'redis.sock')],
+    ['save', ''],
+    ['appendonly', 'no'],
+    ['maxmemory-policy', 'noeviction'],
+    ['enable-debug-command', 'yes'],
+  ]
+  return [
+    join(folder, 'redis.conf'),
+    ...settings.flatMap(([name, value]) => [`--${name}`, value]),
+    ...args,
+  ]
+}
+
+const tlsSettings = (
+  folder: string,
+  port: number,
+  { requireClientCertificate = false }: RedisTlsOptions,
+) => {
+  const { ca, certificate, key } = filesIn(folder, 'server')
+  return [
+    ['port', '0'],
+    ['tls-port', `${port}`],
+    ['tls-ca-cert-file', ca],
+    ['tls-cert-file', certificate],
+    ['tls-key-file', key],
+    ['tls-auth-clients', requireClientCertificate ? 'yes' : 'no'],
+  ] as const
+}
+
+type Admin = Awaited<ReturnType<typeof connectAdmin>>
+
+/** Over the socket in the folder, where neither TLS nor the port are in the way. */
+const connectAdmin = async (path: string) => {
+  const client = createClient({
+    ...ADMIN,
+    RESP: 2,
+    socket: { path, reconnectStrategy: false },
+    disableClientInfo: true,
+    maintNotifications: 'disabled',
+  })
+  client.on('error', () => undefined)
+  await client.connect()
+  return client
+}
+
+const untilAnswered = async (launched: LaunchedRedis, socket: string): Promise<Admin> => {
+  const endMs = performance.now() + ANSWERS_WITHIN_MS
+  while (performance.now() < endMs && !launched.hasExited()) {
+    try {
+      const admin = await connectAdmin(socket)
+      await admin.ping()
+      return admin
+    } catch {
+      await wait(10)
+    }
+  }
+  const output = await launched.output()
+  await launched.kill()
+  throw new Error(`Redis did not start:\n${output}`)
+}
+
+type Reply = string | number | null | readonly Reply[]
+
+const textOf = (reply: Reply): string =>
+  typeof reply === 'object' ? (reply ?? []).map(textOf).join('\n') : `${reply}`
