@@ -47,6 +47,7 @@ function createFindingsLog(log: Log) {
 function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
   const { passwordFile, tls, ...server } = redis
   let lastGood: RedisTarget | undefined
+  let isReported = false
   return () => {
     try {
       lastGood = {
@@ -54,9 +55,12 @@ function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
         ...(passwordFile !== undefined && { password: readFileSync(passwordFile, 'utf8').trim() }),
         ...(tls && { tls: readTls(tls) }),
       }
+      isReported = false
     } catch (error) {
       const { code, path } = error as NodeJS.ErrnoException
-      log.error({ event: 'redis_file_unreadable', reason: code, path }, 'a file cannot be read')
+      const fields = { event: 'redis_file_unreadable', reason: code, path }
+      if (!isReported) log.error(fields, 'a file cannot be read')
+      isReported = true
       // Without its files there is no connection: never one without TLS instead (fault F20).
       if (!lastGood) throw error
     }

@@ -33,6 +33,7 @@ export interface ClientConnection {
   /** Rejects with the cause when the connection ends; what waits for an answer is then rejected too. */
   readonly lost: Promise<never>
   drop(cause: Error): void
+  readonly isOver: boolean
 }
 
 /** Commands beyond this are refused, so that a slow Redis costs a bounded amount of memory (fault F03). */
@@ -43,7 +44,9 @@ export function openClient(target: RedisTarget, connectTimeoutMs: number): Clien
   const client = createConfiguredClient(target, connectTimeoutMs)
   const lost = Promise.withResolvers<never>()
   lost.promise.catch(() => undefined)
+  let isOver = false
   const drop = (cause: Error) => {
+    isOver = true
     lost.reject(cause)
     if (client.isOpen) client.destroy()
   }
@@ -52,7 +55,16 @@ export function openClient(target: RedisTarget, connectTimeoutMs: number): Clien
   const connected = Promise.race([client.connect(), lost.promise])
     .then(() => undefined)
     .finally(() => clearTimeout(timer))
-  return { client, binary: binaryOf(client), connected, lost: lost.promise, drop }
+  return {
+    client,
+    binary: binaryOf(client),
+    connected,
+    lost: lost.promise,
+    drop,
+    get isOver() {
+      return isOver
+    },
+  }
 }
 
 /** No offline queue, no timers and no retries of its own: `connect.ts` decides on these for all commands. */

@@ -120,16 +120,19 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     run: (command, timeoutMs) => send(command, timeoutMs).catch(report),
     async runTwice(command, timeoutMs) {
       const untilMs = performance.now() + timeoutMs
-      const wasConnected = current !== undefined
-      return send(command, timeoutMs)
-        .catch(async (cause: unknown) => {
-          if (!wasConnected || !MAY_PASS.has(failureOf(cause))) throw cause
-          if (failureOf(cause) === 'readonly') resolveAgain()
-          const leftMs = () => Math.max(0, untilMs - performance.now())
-          await Promise.race([reconnected.promise, pause(leftMs())])
-          return send(command, leftMs())
-        })
-        .catch(report)
+      const leftMs = () => untilMs - performance.now()
+      const used = current
+      try {
+        return await send(command, timeoutMs)
+      } catch (cause) {
+        if (failureOf(cause) === 'readonly') resolveAgain()
+        if (!used?.isOver) return report(cause)
+        if (!current || current === used) {
+          await Promise.race([reconnected.promise, pause(leftMs(), undefined, { ref: false })])
+        }
+        if (leftMs() <= 0) return report(cause)
+        return send(command, leftMs()).catch(report)
+      }
     },
     get isConnected() {
       return current !== undefined
@@ -145,6 +148,3 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     },
   }
 }
-
-/** Failures that another connection may not have. */
-const MAY_PASS: ReadonlySet<RedisFailure> = new Set(['connection', 'readonly'])

@@ -45,7 +45,7 @@ const BY_CODE: Readonly<Record<string, RedisFailure>> = {
   WRONGTYPE: 'data',
 }
 
-const TLS_CODE = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
+const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
 
 /** The one place that tells what went wrong, by code; the text of an error decides only where Redis gives no code. */
 export function failureOf(cause: unknown): RedisFailure {
@@ -57,6 +57,7 @@ export function failureOf(cause: unknown): RedisFailure {
 
 function replyFailure(text: string): RedisFailure {
   if (text.startsWith('ERR max number of clients')) return 'clients'
+  if (text.startsWith("ERR The user executing the script can't")) return 'permission'
   // Before Redis 7 an error inside a script carries its code behind a dash.
   const code = /^(?:ERR .*-)?([A-Z]+)\b/.exec(text)?.[1] ?? ''
   return BY_CODE[code] ?? 'other'

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { BinaryClient } from './client.ts'
 import type { RedisConnection } from './connect.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
@@ -15,8 +16,10 @@ export interface RedisStoreOptions {
   readonly writeTimeoutMs: number
 }
 
-/** More is no record of ours: what a provider answers is bounded to this before it is sealed. */
-const MAX_RECORD_BYTES = 1024 * 1024
+/** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
+const MAX_RECORD_BYTES = 2 * 1024 * 1024
+/** Reading one of these delays everybody on the connection, so it is not read again for a while. */
+const OVERSIZED_PAUSE_MS = 5000
 
 /** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
@@ -25,11 +28,16 @@ const UNUSABLE = Buffer.alloc(0)
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { connection, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
+  const oversized = new LRUCache<string, true>({ max: 1000, ttl: OVERSIZED_PAUSE_MS })
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
+      if (oversized.has(digest)) return Object.fromEntries(parts.map((part) => [part, UNUSABLE]))
       const keys = parts.map((part) => keyOf(digest, part))
       const values = await connection.run((_, binary) => fetchAll(binary, keys), timeoutMs)
-      return Object.fromEntries(parts.map((part, index) => [part, bounded(values[index])]))
+      const isOversized = values.some((value) => value && value.length > MAX_RECORD_BYTES)
+      if (isOversized) oversized.set(digest, true)
+      const records = values.map((value) => (isOversized ? UNUSABLE : (value ?? undefined)))
+      return Object.fromEntries(parts.map((part, index) => [part, records[index]]))
     },
 
     async create(digest, { s, t, m }, ttlMs) {
@@ -67,11 +75,6 @@ async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<
     if (failureOf(error) === 'data') return [UNUSABLE]
     throw error
   }
-}
-
-function bounded(value: Buffer | null | undefined): Buffer | undefined {
-  if (!value) return undefined
-  return value.length > MAX_RECORD_BYTES ? UNUSABLE : value
 }
 
 /** Consumption marks in Redis, which alone decides; no cache stands in front of them. */

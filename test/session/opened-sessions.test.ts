@@ -161,6 +161,15 @@ describe('sessions that the store has just confirmed', () => {
     opened.keep('d', credential, { session, realm: REALM, records: found }, opened.fillTicket())
     expect(opened.reopen('d', credential, REALM, found)).toBe(session)
     expect(opened.reopen('d', credential, REALM, { ...records, t })).toBeUndefined()
+    keep(opened, 'e')
+    opened.keep(
+      'e',
+      credential,
+      { session, realm: REALM, records: { ...records, t } },
+      opened.fillTicket(),
+    )
+    expect(opened.reopen('e', credential, REALM, found)).toBeUndefined()
+    expect(opened.reopen('e', credential, REALM, { ...records, t })).toBe(session)
   })
 
   test('need the right secret and the right realm all the same', () => {
