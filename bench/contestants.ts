@@ -19,21 +19,28 @@ const forwarded = {
 }
 
 /** A signed-in user's check, tried once: what is sent, and the headers of the answer. */
-export async function checkHeaders(
-  vestibule: RunningVestibule,
-): Promise<{ sent: Record<string, string>; answered: Record<string, string> }> {
-  const sent = { ...forwarded, Cookie: `${await vestibule.signIn('alice')}; theme=dark` }
+export async function signedInCheck(vestibule: RunningVestibule) {
+  const cookie = `${await vestibule.signIn('alice')}; theme=dark`
+  return tried(vestibule, { ...forwarded, Cookie: cookie }, 'alice')
+}
+
+/** A program's check with a token, tried once. */
+export async function bearerCheck(vestibule: RunningVestibule, token: string) {
+  const { 'User-Agent': _, ...rest } = forwarded
+  const sent = { ...rest, 'X-Forwarded-Uri': '/api/items', Authorization: `Bearer ${token}` }
+  return tried(vestibule, sent, 'robot')
+}
+
+async function tried(vestibule: RunningVestibule, sent: Record<string, string>, user: string) {
   const answer = await vestibule.check({}, sent)
-  if (answer.status !== 200 || answer.headers['x-auth-request-user'] !== 'alice') {
+  if (answer.status !== 200 || answer.headers['x-auth-request-user'] !== user) {
     throw new Error(`the check does not answer as it should: ${answer.status}`)
   }
   const names = Object.keys(answer.headers).filter((name) =>
     /^x-auth-|^cookie$|^content-length$/.test(name),
   )
-  return {
-    sent,
-    answered: Object.fromEntries(names.map((name) => [name, String(answer.headers[name])])),
-  }
+  const answered = Object.fromEntries(names.map((name) => [name, String(answer.headers[name])]))
+  return { port: vestibule.internalPort, headers: sent, answered }
 }
 
 /** A Redis of this run's own. */
