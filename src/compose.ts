@@ -156,7 +156,7 @@ function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts
 
 function composeInternalApp(options: ServiceOptions, parts: Parts) {
   const { settings, rules, identityHeaders } = options.config
-  const { provider, metrics, proxies } = parts
+  const { provider, metrics, proxies, state } = parts
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const check = createCheck({
@@ -181,10 +181,13 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
   })
   const health = createHealth({
     isReady: options.isAccepting,
-    firstAttempts: Promise.all([provider.firstAttempt, parts.state.firstAttempt]),
+    firstAttempts: Promise.all([provider.firstAttempt, state.firstAttempt]),
     isProviderDiscovered: () => provider.isDiscovered,
-    mode: options.config.redis ? 'redis' : 'memory',
-    state: parts.state,
+    cache: {
+      mode: options.config.redis ? 'redis' : 'memory',
+      measureLatency: () => state.measureLatency(),
+      findings: () => state.examination?.findings ?? [],
+    },
     version: options.version,
   })
   const clientOf: RefusalOptions['clientOf'] = (raw) =>

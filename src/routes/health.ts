@@ -1,6 +1,14 @@
 import type { Context } from 'hono'
-import type { SharedState } from '../store/open.ts'
 import { plain } from './answers.ts'
+
+/** Where sessions are, as far as health goes. */
+export interface CacheState {
+  readonly mode: 'memory' | 'redis'
+  /** Milliseconds that a read takes just now; nothing when Redis is not used or does not answer. */
+  readonly measureLatency: () => Promise<number | undefined>
+  /** What is known to be wrong with Redis. */
+  readonly findings: () => readonly { readonly code: string; readonly message: string }[]
+}
 
 /** What the health endpoints tell; asked each time. */
 export interface HealthState {
@@ -9,8 +17,7 @@ export interface HealthState {
   /** Resolves when the first attempts at outside systems have ended, either way. */
   readonly firstAttempts: Promise<unknown>
   readonly isProviderDiscovered: () => boolean
-  readonly mode: 'memory' | 'redis'
-  readonly state: SharedState
+  readonly cache: CacheState
   readonly version: string
 }
 
@@ -23,17 +30,18 @@ export function createHealth(state: HealthState) {
     readyz: () => yesOrNo(state.isReady()),
     startupz: () => yesOrNo(isStarted()),
     async health(c: Context) {
-      const latencyMs = await state.state.measureLatency()
-      const isCacheDown = state.mode === 'redis' && latencyMs === undefined
+      const { mode, measureLatency, findings } = state.cache
+      const latencyMs = await measureLatency()
+      const isCacheDown = mode === 'redis' && latencyMs === undefined
       const isDegraded = isCacheDown || !state.isProviderDiscovered()
       const body = {
         status: isDegraded ? 'degraded' : 'healthy',
         cache: {
-          mode: state.mode,
+          mode,
           redis: {
             connected: latencyMs !== undefined,
             latency: latencyMs === undefined ? null : `${Math.ceil(latencyMs)}ms`,
-            findings: state.state.examination?.findings ?? [],
+            findings: findings(),
           },
           circuit_breaker: { state: 'closed', failures: 0 },
         },
