@@ -26,6 +26,8 @@ export function openConfiguredState(
     onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
     onDisconnected: (failure) =>
       log.error({ event: 'redis_disconnected', failure }, 'Redis cannot be used; trying again'),
+    onStillAway: (failure) =>
+      log.error({ event: 'redis_still_away', failure }, 'Redis cannot be used for another reason'),
     onFailure: (failure) => metrics.redisFailure(failure),
     onExamined: ({ findings: found }) =>
       findings(found.map(({ code, message }) => ({ code, message }))),

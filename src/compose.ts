@@ -143,9 +143,10 @@ function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts
     detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
     onReplay: (kind) => metrics.replayRefused(kind),
   })
+  const isStoreAvailable = () => parts.state.isAvailable
   const needsContinuePage = settings.COOKIE_SAMESITE === 'strict'
   const routes = {
-    login: createLogin({ ...parts, signIn, transactions }),
+    login: createLogin({ ...parts, signIn, transactions, isStoreAvailable }),
     callback: createCallback({ ...parts, transactions, redeem, needsContinuePage }),
     ...createLogout({ ...parts, signIn }),
     me: createMe(parts),

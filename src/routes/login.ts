@@ -27,6 +27,8 @@ export interface LoginOptions {
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
   readonly signIn: SignIn
+  /** Whether a sign-in could be finished just now, as far as is known. */
+  readonly isStoreAvailable: () => boolean
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -46,6 +48,9 @@ export function createLogin(options: LoginOptions) {
     if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
 
     c.set('target', target)
+    if (!options.isStoreAvailable()) {
+      throw new AuthError('store_unavailable', 'a sign-in could not be finished now')
+    }
     const isRetry = parameters.retry === '1'
     if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
     const binding = cookies.readBinding(raw, site) ?? newBinding()

@@ -52,6 +52,7 @@ export function createRefusals({
   log,
   metrics,
 }: RefusalOptions): Refuse {
+  const sayOutage = createThrottle()
   return (thrown, status, request) => {
     const error =
       thrown instanceof AuthError
@@ -59,6 +60,7 @@ export function createRefusals({
         : new AuthError('internal', 'unexpected', { cause: thrown })
     const { raw, method } = request
     const requestId = requestIdOf(raw)
+    count(error)
     report(error, status, request, requestId)
     const isRetryable = status === 503
     const extra: HeaderList = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
@@ -82,16 +84,20 @@ export function createRefusals({
     return json(status, { error: error.code, ...message, request_id: requestId }, requestId, extra)
   }
 
+  function count({ code }: AuthError): void {
+    if (code === 'alias_header') metrics.aliasRefused()
+    if (code === 'foreign_host') metrics.foreignHostRefused()
+    if (code === 'sign_in_failed' || code === 'provider_failed') metrics.signIn('failure')
+  }
+
   function report(
     error: AuthError,
     status: number,
     { raw, site }: RefusedRequest,
     requestId: string,
   ): void {
-    if (error.code === 'alias_header') metrics.aliasRefused()
-    if (error.code === 'foreign_host') metrics.foreignHostRefused()
-    if (error.code === 'sign_in_failed' || error.code === 'provider_failed')
-      metrics.signIn('failure')
+    const suppressed = status === 503 ? sayOutage() : 0
+    if (suppressed === undefined) return
     const client = clientOf(raw)
     const fields = {
       event: 'refused',
@@ -100,12 +106,31 @@ export function createRefusals({
       reason: error.message,
       ...(site && { host: site.host }),
       ...(client !== undefined && { client }),
+      ...(suppressed > 0 && { suppressed }),
       request_id: requestId,
       ...traceOf(raw),
       ...(error.cause !== undefined && { cause: describeCause(error.cause) }),
     }
     if (error.code === 'internal') log.error(fields, 'request failed')
     else log.warn(fields, 'request refused')
+  }
+}
+
+const OUTAGE_PAUSE_MS = 1000
+
+/** During an outage every request is refused: one line a second says so, with the number of those left out. */
+function createThrottle(): () => number | undefined {
+  let saidAtMs = Number.NEGATIVE_INFINITY
+  let suppressed = 0
+  return () => {
+    if (performance.now() - saidAtMs < OUTAGE_PAUSE_MS) {
+      suppressed++
+      return undefined
+    }
+    const count = suppressed
+    saidAtMs = performance.now()
+    suppressed = 0
+    return count
   }
 }
 

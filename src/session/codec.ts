@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { EpochMs, Session } from '../core/session.ts'
 import type { KeyRing } from '../seal.ts'
 import type { Owners } from '../store/session-index.ts'
@@ -22,12 +23,45 @@ export interface SessionMetadata {
   readonly userAgent?: string
 }
 
-/** What each record holds. */
-interface Records {
-  readonly s: Session
-  readonly t: Tokens
-  readonly m: SessionMetadata
-}
+const time = z.number()
+const optionalText = z.exactOptional(z.string())
+
+const session: z.ZodType<Session> = z.object({
+  identity: z.object({
+    issuer: z.string().min(1),
+    subject: z.string().min(1),
+    email: optionalText,
+    preferredUsername: optionalText,
+    name: optionalText,
+    groups: z.array(z.string()),
+    claims: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
+  }),
+  createdAt: time,
+  expiresAt: time,
+})
+
+const tokens: z.ZodType<Tokens> = z.object({
+  idToken: z.string(),
+  accessToken: z.string(),
+  refreshToken: optionalText,
+  accessTokenExpiresAt: z.exactOptional(time),
+})
+
+const metadata: z.ZodType<SessionMetadata> = z.object({
+  subject: z.string(),
+  displayName: z.string(),
+  owners: z.object({ user: z.string(), providerSession: optionalText }),
+  createdAt: time,
+  address: optionalText,
+  userAgent: optionalText,
+})
+
+/** What each record holds; what a later version may have added is left out. */
+const RECORDS = { s: session, t: tokens, m: metadata } as const satisfies Record<
+  RecordPart,
+  z.ZodType
+>
+type Records = { readonly [P in RecordPart]: z.output<(typeof RECORDS)[P]> }
 
 /** What a record is bound to beside its place: the cookie's half of the key, and where the session counts. */
 export interface Holder {
@@ -75,9 +109,17 @@ export function createSessionCodec(options: SessionCodecOptions): SessionCodec {
       if (!sealed) return undefined
       const context = contextOf(digest, part, holder)
       const plaintext = ring.open(sealed, context)
-      if (plaintext) return JSON.parse(plaintext.toString()) as Records[P]
-      onIntegrityFailure(context.name)
-      return undefined
+      const value = plaintext && parse(part, plaintext)
+      if (!value) onIntegrityFailure(context.name)
+      return value
     },
+  }
+}
+
+function parse<P extends RecordPart>(part: P, plaintext: Buffer): Records[P] | undefined {
+  try {
+    return RECORDS[part].parse(JSON.parse(plaintext.toString())) as Records[P]
+  } catch {
+    return undefined
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
@@ -37,6 +38,7 @@ export interface RedemptionOptions {
   readonly now: () => number
 }
 
+const CLAIM_MS = 500
 const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60
 const ID_TOKEN_MAX_SECONDS = 86_400
@@ -56,10 +58,23 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     throw new AuthError('sign_in_failed', `the ${kind} has been used before`)
   }
 
+  /**
+   * First for a moment, then for good: a mark that is set late, after its attempt was given up, must not spend the
+   * login (fault F04). What is found marked may be such a mark, which ends by itself.
+   */
+  async function consumeLogin(key: string, attemptId: string): Promise<void> {
+    if (!(await oneTimeKeys.consume('login', key, attemptId, CLAIM_MS))) {
+      await pause(CLAIM_MS)
+      await consume('login', key, attemptId, CLAIM_MS)
+    }
+    if (await oneTimeKeys.extend('login', key, attemptId, LOGIN_LIFETIME_MS)) return
+    throw new AuthError('store_unavailable', 'the login could not be marked in time')
+  }
+
   /** A login whose code was not accepted is not spent, so a reload may try again and strangers leave no marks. */
   async function redeemOnce(redeemable: Redeemable, attemptId: string): Promise<Grant> {
     const key = consumptionKey(redeemable.txid)
-    await consume('login', key, attemptId, LOGIN_LIFETIME_MS)
+    await consumeLogin(key, attemptId)
     return signIn.redeem(redeemable).catch(async (cause: unknown) => {
       // What the provider said is the answer, also where the mark cannot be taken back.
       await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)

@@ -62,8 +62,9 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   function openAll(digest: string, { s, t }: SealedRecords, holder: Holder): Session | undefined {
     const session = codec.open(digest, 's', s, holder)
-    const tokens = session && codec.open(digest, 't', t, holder)
-    return session && { ...session, ...(tokens && accessTokenOf(tokens)) }
+    if (!session || !t) return session
+    const tokens = codec.open(digest, 't', t, holder)
+    return tokens && { ...session, ...accessTokenOf(tokens) }
   }
 
   async function findOwners(digest: string): Promise<Owners | undefined> {

@@ -15,8 +15,11 @@ export interface ConnectOptions {
   readonly target: () => RedisTarget
   readonly connectTimeoutMs: number
   readonly onConnected: () => void
-  /** Called once when a connection is lost or the first attempt fails, and not for every attempt after that. */
+  /** Called once when a connection is lost or the first attempt fails. */
   readonly onDisconnected: (failure: RedisFailure) => void
+  /** Called when a later attempt fails for another reason than the one before. */
+  readonly onStillAway: (failure: RedisFailure) => void
+  /** Called for every attempt and every command that fails. */
   readonly onFailure: (failure: RedisFailure) => void
 }
 
@@ -29,9 +32,14 @@ export interface RedisConnection {
    * then still be carried out, late.
    */
   run<T>(command: Command<T>, timeoutMs: number): Promise<T>
-  /** Like `run`, for what may be carried out twice: an answer lost with its connection is asked for once more. */
+  /**
+   * Like `run`, for what may be carried out twice: where the connection has just been lost, the answer is asked for
+   * over the next one.
+   */
   runTwice<T>(command: Command<T>, timeoutMs: number): Promise<T>
   readonly isConnected: boolean
+  /** Connected, or about to be as far as is known. */
+  readonly isExpected: boolean
   readonly inFlight: number
   /** Resolves when the first attempt has ended, either way. */
   readonly firstAttempt: Promise<void>
@@ -54,16 +62,24 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   const deadlines = createDeadlines(STALLED_AFTER_MS, () => current?.drop(new DeadlineError()))
 
   let failures = 0
-  let isKnownAway = false
+  let knownFailure: RedisFailure | undefined
+  /** At the start and after a loss, until an attempt fails: a moment's patience is worth it. */
+  let isExpected = true
 
   async function keepConnected(): Promise<void> {
     while (!closing.signal.aborted) {
       const cause = await useOneConnection().catch((reason: unknown) => reason)
       firstAttempt.resolve()
-      if (!isKnownAway && !closing.signal.aborted) options.onDisconnected(failureOf(cause))
-      isKnownAway = true
+      if (!closing.signal.aborted) tell(failureOf(cause))
       await backOff(failures++)
     }
+  }
+
+  function tell(failure: RedisFailure): void {
+    options.onFailure(failure)
+    if (knownFailure === undefined) options.onDisconnected(failure)
+    else if (knownFailure !== failure) options.onStillAway(failure)
+    knownFailure = failure
   }
 
   /** From the attempt to its end, which is the rejection. */
@@ -72,9 +88,13 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     const abandon = () => opened.drop(new Error('closed'))
     closing.signal.addEventListener('abort', abandon, { once: true })
     try {
-      await opened.connected
+      await opened.connected.catch((cause: unknown) => {
+        isExpected = false
+        throw cause
+      })
+      isExpected = true
       failures = 0
-      isKnownAway = false
+      knownFailure = undefined
       current = opened
       reconnected.resolve()
       reconnected = Promise.withResolvers()
@@ -93,7 +113,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     return pause(ms, undefined, { signal: closing.signal }).catch(() => undefined)
   }
 
-  let resolvedAtMs = 0
+  let resolvedAtMs = Number.NEGATIVE_INFINITY
   /** What a replica refuses to write, the primary might take. */
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
@@ -126,7 +146,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
         return await send(command, timeoutMs)
       } catch (cause) {
         if (failureOf(cause) === 'readonly') resolveAgain()
-        if (!used?.isOver) return report(cause)
+        const isComingBack = used ? used.isOver : isExpected
+        if (!isComingBack) return report(cause)
         if (!current || current === used) {
           await Promise.race([reconnected.promise, pause(leftMs(), undefined, { ref: false })])
         }
@@ -136,6 +157,9 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     },
     get isConnected() {
       return current !== undefined
+    },
+    get isExpected() {
+      return isExpected
     },
     get inFlight() {
       return deadlines.inFlight

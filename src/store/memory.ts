@@ -112,6 +112,12 @@ export function createMemoryOneTimeKeys(
       marks.set(name, attemptId, name.length + attemptId.length, ttlMs)
       return true
     },
+    async extend(kind, key, attemptId, ttlMs) {
+      const entry = marks.get(`${kind}:${key}`)
+      if (entry?.value !== attemptId) return false
+      entry.expiresAtMs = now() + ttlMs
+      return true
+    },
     async release(kind, key, attemptId) {
       const name = `${kind}:${key}`
       if (marks.get(name)?.value === attemptId) marks.delete(name)

@@ -19,6 +19,8 @@ export interface OneTimeKeys {
     ttlMs: number,
     timeoutMs?: number,
   ): Promise<boolean>
+  /** Lets this attempt's mark live `ttlMs` from now; false when it is there no more. */
+  extend(kind: ConsumptionKind, key: string, attemptId: string, ttlMs: number): Promise<boolean>
   /** Takes back this attempt's mark, for a thing that turned out not to have been spent. */
   release(kind: ConsumptionKind, key: string, attemptId: string): Promise<void>
 }

@@ -16,6 +16,8 @@ export interface SharedState {
   /** Resolves when the first attempt to connect has ended, either way. */
   readonly firstAttempt: Promise<void>
   readonly isConnected: boolean
+  /** Whether there is any use in asking. */
+  readonly isAvailable: boolean
   readonly commandsInFlight: number
   /** What the last examination said; nothing until there was one. */
   readonly examination: Examination | undefined
@@ -35,11 +37,13 @@ export interface RedisStateOptions {
   readonly now: () => number
   readonly onConnected: () => void
   readonly onDisconnected: (failure: RedisFailure) => void
+  readonly onStillAway: (failure: RedisFailure) => void
   readonly onFailure: (failure: RedisFailure) => void
   readonly onExamined: (examination: Examination) => void
 }
 
 const PROBE_TIMEOUT_MS = 1000
+const EXAMINE_AGAIN_MS = 10_000
 
 /** Sessions and marks of one process, gone with it. */
 export function openMemoryState(): SharedState {
@@ -49,6 +53,7 @@ export function openMemoryState(): SharedState {
     sessionIndex: createMemorySessionIndex(),
     firstAttempt: Promise.resolve(),
     isConnected: false,
+    isAvailable: true,
     commandsInFlight: 0,
     examination: undefined,
     measureLatency: async () => undefined,
@@ -61,24 +66,33 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   const { prefix, onConnected, onExamined } = options
   const channel = `${prefix}${options.database}:events`
   let examination: Examination | undefined
+  let timer: NodeJS.Timeout | undefined
 
   const connection: RedisConnection = connectRedis({
     ...options,
     onConnected() {
       onConnected()
-      connection
-        .run(
-          (client) => examineRedis(client, { prefix, channel }, options.now),
-          options.readTimeoutMs,
-        )
-        .then((made) => {
-          examination = made
-          onExamined(made)
-        })
-        // A connection that is lost again is examined when it is back.
-        .catch(() => undefined)
+      examine()
     },
   })
+
+  /** Again and again as long as there is something to find: what is wrong may pass, as loading does. */
+  function examine(): void {
+    clearTimeout(timer)
+    connection
+      .run(
+        (client) => examineRedis(client, { prefix, channel }, options.now),
+        options.readTimeoutMs,
+      )
+      .then((made) => {
+        examination = made
+        onExamined(made)
+        if (made.findings.length > 0) timer = setTimeout(examine, EXAMINE_AGAIN_MS).unref()
+      })
+      // A connection that is lost again is examined when it is back.
+      .catch(() => undefined)
+  }
+
   const shared = { ...options, connection, channel }
 
   return {
@@ -88,6 +102,9 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     firstAttempt: connection.firstAttempt,
     get isConnected() {
       return connection.isConnected
+    },
+    get isAvailable() {
+      return connection.isExpected
     },
     get commandsInFlight() {
       return connection.inFlight
@@ -103,6 +120,9 @@ export function openRedisState(options: RedisStateOptions): SharedState {
         () => undefined,
       )
     },
-    close: () => connection.close(),
+    close() {
+      clearTimeout(timer)
+      return connection.close()
+    },
   }
 }

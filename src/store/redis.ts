@@ -3,7 +3,7 @@ import type { BinaryClient } from './client.ts'
 import type { RedisConnection } from './connect.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import { failureOf } from './redis-failure.ts'
-import { CONSUME, CREATE, END, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
+import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
 import { type RecordPart, recordKey, type Store } from './store.ts'
 
@@ -33,7 +33,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
       if (oversized.has(digest)) return Object.fromEntries(parts.map((part) => [part, UNUSABLE]))
       const keys = parts.map((part) => keyOf(digest, part))
-      const values = await connection.run((_, binary) => fetchAll(binary, keys), timeoutMs)
+      const values = await connection.runTwice((_, binary) => fetchAll(binary, keys), timeoutMs)
       const isOversized = values.some((value) => value && value.length > MAX_RECORD_BYTES)
       if (isOversized) oversized.set(digest, true)
       const records = values.map((value) => (isOversized ? UNUSABLE : (value ?? undefined)))
@@ -107,6 +107,17 @@ export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys 
     async consume(kind, key, attemptId, ttlMs, timeoutMs = writeTimeoutMs) {
       const owner = await mark(nameOf(kind, key), attemptId, ttlMs, timeoutMs)
       return owner === null || owner === attemptId
+    },
+    async extend(kind, key, attemptId, ttlMs) {
+      const script = {
+        keys: [nameOf(kind, key)],
+        arguments: [attemptId, milliseconds(ttlMs)],
+      }
+      const extended = await connection.runTwice(
+        (client) => client.eval(EXTEND, script),
+        writeTimeoutMs,
+      )
+      return extended === 1
     },
     async release(kind, key, attemptId) {
       const script = { keys: [nameOf(kind, key)], arguments: [attemptId] }

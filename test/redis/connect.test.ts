@@ -45,7 +45,7 @@ describe('a connection that comes back', () => {
     await until('a connection', () => connection.isConnected)
     expect(await echo(connection, 'after')).toBe('after')
     expect(opened.connected()).toBe(2)
-    expect(opened.failures).toEqual(['connection'])
+    expect(new Set(opened.failures)).toEqual(new Set(['connection']))
   })
 
   test('every time', async () => {
@@ -254,7 +254,8 @@ describe('an answer that is lost with its connection', () => {
       expect(await redis.cli('GET', `vestibule:j:login:{${key}}`)).toBe('mine')
       expect(await oneTimeKeys.consume('login', key, 'other', 60_000)).toBe(false)
     }
-    expect(observed.failures).toEqual([])
+    // The connections that were cut, and no command.
+    expect(new Set(observed.failures)).toEqual(new Set(['connection']))
   })
 
   test('costs a session or its end nothing either', async () => {
@@ -275,7 +276,8 @@ describe('an answer that is lost with its connection', () => {
     expect(await sessionIndex.list('user', 'u1')).toEqual(['one'])
     await lose('{one}', () => store.end('one', 60_000))
     expect(await store.read('one', ['s'])).toEqual({})
-    expect(observed.failures).toEqual([])
+    // The connections that were cut, and no command.
+    expect(new Set(observed.failures)).toEqual(new Set(['connection']))
   })
 
   test('is not asked for again by what may be carried out once only', async () => {

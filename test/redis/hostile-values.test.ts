@@ -73,11 +73,11 @@ test('a session can be ended and made where the values are of another kind', asy
   expect(await made.store.read('digest', PARTS)).toEqual(records)
 })
 
-test('a megabyte is a record, and a byte more is none', async () => {
+test('two megabytes are a record, and a byte more is none', async () => {
   await using made = await start()
-  await large(made.redis, 's', 1024 * 1024)
-  expect((await made.store.read('digest', ['s'])).s).toHaveLength(1024 * 1024)
-  await large(made.redis, 's', 1024 * 1024 + 1)
+  await large(made.redis, 's', 2 * 1024 * 1024)
+  expect((await made.store.read('digest', ['s'])).s).toHaveLength(2 * 1024 * 1024)
+  await large(made.redis, 's', 2 * 1024 * 1024 + 1)
   const { s } = await made.store.read('digest', ['s'])
   expect(s).toHaveLength(0)
   expect(opens('s', s)).toBe(false)

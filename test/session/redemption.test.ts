@@ -18,6 +18,7 @@ import {
   createMemorySessionIndex,
   createMemoryStore,
 } from '../../src/store/memory.ts'
+import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 
 const REALM = 'app.example.com'
 const NOW_MS = 1_700_000_000_000
@@ -144,6 +145,33 @@ describe('redeeming a code', () => {
     const login = redeemable('one')
     await expect(redemption(login)).rejects.toThrow(error('provider_unavailable'))
     expect((await redemption(login)).cookie).toMatch(/^v1\./)
+    expect(refusals).toEqual([])
+  })
+
+  test('a mark that was set late, after its attempt was given up, does not spend the login', async () => {
+    const keys = createMemoryOneTimeKeys()
+    let attempts = 0
+    const late: OneTimeKeys = {
+      ...keys,
+      async consume(...mark) {
+        await keys.consume(...mark)
+        if (attempts++ === 0) throw new AuthError('store_unavailable', 'no answer in time')
+        return keys.consume(...mark)
+      },
+    }
+    const { redemption, refusals } = start(async () => grantOf(), { oneTimeKeys: late })
+    await expect(redemption(redeemable('late'))).rejects.toThrow(error('store_unavailable'))
+    await expect(redemption(redeemable('late'))).resolves.toHaveProperty('cookie')
+    await expect(redemption(redeemable('late'))).rejects.toThrow(error('sign_in_failed'))
+    expect(refusals).toEqual(['login'])
+  })
+
+  test('a mark that ended before it could be kept is no replay: it may be tried again', async () => {
+    const keys = createMemoryOneTimeKeys()
+    const { redemption, refusals } = start(async () => grantOf(), {
+      oneTimeKeys: { ...keys, extend: async () => false },
+    })
+    await expect(redemption(redeemable('slow'))).rejects.toThrow(error('store_unavailable'))
     expect(refusals).toEqual([])
   })
 

@@ -287,6 +287,67 @@ describe('at rest', () => {
   })
 })
 
+describe('a record that opens and is none', () => {
+  const good = {
+    identity: { ...identity },
+    createdAt: 1_700_000_000_000,
+    expiresAt: 1_700_000_000_000 + DAY_MS,
+  }
+  const without = (key: keyof Identity) => {
+    const { [key]: _, ...rest } = identity
+    return { ...good, identity: rest }
+  }
+
+  test.for([
+    ['as it should be', good, true],
+    ['with what a later version adds', { ...good, acr: 'high' }, true],
+    ['without an identity', { createdAt: 1, expiresAt: good.expiresAt }, false],
+    ['without a subject', without('subject'), false],
+    ['without an issuer', without('issuer'), false],
+    ['without groups', without('groups'), false],
+    ['without claims', without('claims'), false],
+    ['with an empty subject', { ...good, identity: { ...identity, subject: '' } }, false],
+    ['with a number for a subject', { ...good, identity: { ...identity, subject: 7 } }, false],
+    ['without an end', { ...good, expiresAt: undefined }, false],
+    ['with text for its end', { ...good, expiresAt: '9999999999999' }, false],
+    ['null', null, false],
+    ['a list', [], false],
+  ] as const)('%s', async ([, value, isSession], { expect }) => {
+    const { sessions, ring, store, open, integrityFailures } = start()
+    const credential = await open()
+    const digest = digestOf(credential)
+    const name = recordKey(PREFIX, digest, 's')
+    const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
+    const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
+    const s = ring.seal(Buffer.from(JSON.stringify(value)), context)
+    await store.create(digest, { s, t, m }, DAY_MS)
+    expect((await sessions.find(credential, REALM)) !== undefined).toBe(isSession)
+    expect(integrityFailures).toEqual(isSession ? [] : [name])
+  })
+
+  test('no JSON at all', async () => {
+    const { sessions, ring, store, open, integrityFailures } = start()
+    const credential = await open()
+    const digest = digestOf(credential)
+    const name = recordKey(PREFIX, digest, 's')
+    const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
+    const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
+    await store.create(digest, { s: ring.seal(Buffer.from('{"identity'), context), t, m }, DAY_MS)
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+    expect(integrityFailures).toEqual([name])
+  })
+
+  test('tokens that do not open make the session none where checks hand them out', async () => {
+    const { sessions, store, open } = start({ withAccessToken: true })
+    const credential = await open()
+    const digest = digestOf(credential)
+    const { s, m } = (await store.read(digest, ['s', 'm'])) as Record<RecordPart, Buffer>
+    expect(await sessions.find(credential, REALM)).toHaveProperty('accessToken')
+    await store.create(digest, { s, t: Buffer.from('noise'), m }, DAY_MS)
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  })
+})
+
 describe('the end of a session', () => {
   test('its absolute end holds, in the store and in memory', async () => {
     const { sessions, open, calls, elapse } = start()

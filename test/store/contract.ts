@@ -265,6 +265,26 @@ export const describeOneTimeKeys = (name: string, make: Make<OneTimeKeys>): void
       expect(await consume(newKey(), newAttempt(), 1234.56)).toBe(true)
     })
 
+    test('its owner may let a mark live longer, and nobody else', async () => {
+      const [key, attempt] = [newKey(), newAttempt()]
+      await consume(key, attempt, SHORT_MS)
+      expect(await keys.extend('login', key, newAttempt(), LONG_MS)).toBe(false)
+      expect(await keys.extend('id-token', key, attempt, LONG_MS)).toBe(false)
+      expect(await keys.extend('login', key, attempt, LONG_MS)).toBe(true)
+      await made.elapse(SHORT_MS + 50)
+      expect(await consume(key, newAttempt())).toBe(false)
+      expect(await consume(key, attempt)).toBe(true)
+    })
+
+    test('a mark that has ended cannot be made to live longer', async () => {
+      const [key, attempt] = [newKey(), newAttempt()]
+      expect(await keys.extend('login', key, attempt, LONG_MS)).toBe(false)
+      await consume(key, attempt, SHORT_MS)
+      await made.elapse(SHORT_MS + 50)
+      expect(await keys.extend('login', key, attempt, LONG_MS)).toBe(false)
+      expect(await consume(key, newAttempt())).toBe(true)
+    })
+
     test('its owner may take a mark back, and then anybody may consume', async () => {
       const [key, attempt] = [newKey(), newAttempt()]
       await consume(key, attempt)

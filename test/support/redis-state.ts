@@ -9,6 +9,7 @@ import type { Examination } from '../../src/store/self-test.ts'
 export interface Told {
   readonly connected: () => number
   readonly disconnected: readonly RedisFailure[]
+  readonly stillAway: readonly RedisFailure[]
   readonly failures: readonly RedisFailure[]
 }
 
@@ -23,15 +24,17 @@ const complete = (target: Target): RedisTarget => ({ host: HOST, database: 0, ..
 
 const observe = () => {
   const disconnected: RedisFailure[] = []
+  const stillAway: RedisFailure[] = []
   const failures: RedisFailure[] = []
   let connected = 0
   return {
-    told: { connected: () => connected, disconnected, failures },
+    told: { connected: () => connected, disconnected, stillAway, failures },
     observers: {
       onConnected: () => {
         connected += 1
       },
       onDisconnected: (failure: RedisFailure) => disconnected.push(failure),
+      onStillAway: (failure: RedisFailure) => stillAway.push(failure),
       onFailure: (failure: RedisFailure) => failures.push(failure),
     },
   }

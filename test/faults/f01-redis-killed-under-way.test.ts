@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCheckLoad } from '../support/check-load.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectOthersServed,
+  expectRecovery,
+  expectUnhealthy,
+  readMetric,
+  redisErrors,
+  timed,
+} from '../support/outage.ts'
+import { until } from '../support/redis-state.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+
+describeWithRedis('F01 Redis killed between request and reply', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas({ count: 2 })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test('a check whose answer is lost is asked for again over the next connection', async () => {
+    const { first, network } = replicas
+    const { cookie } = await replicas.signedIn()
+    const failedBefore = await redisErrors(first, 'connection')
+    const read = network.cutAfterRequest(/\r\nGET\r\n/)
+    const { value: visit, ms } = await timed(first.check({}, { Cookie: cookie }))
+    await read
+    expect(visit.status).toBe(200)
+    expect(ms).toBeLessThan(250)
+    await expectRecovery('F01 cut connection', first, cookie)
+    expect(await redisErrors(first, 'connection')).toBeGreaterThan(failedBefore)
+    await expectOthersServed(first)
+  })
+
+  test('killed under load, every check is 200 or 503 in time, and it comes back by itself', async () => {
+    const { redis, all, first } = replicas
+    const { browser, cookie } = await replicas.signedIn()
+    await redis.cli('SAVE')
+    const lossesBefore = all.map((each) => countEvents(each, 'redis_disconnected'))
+    const loads = all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
+    const all200 = () => loads.every((load) => load.count(200) > 50)
+    await until('some checks', all200)
+    await redis.kill()
+    await until('refusals', () => loads.every((load) => load.count(503) > 50))
+    await expectUnhealthy(first)
+    expect(await readMetric(first, 'vestibule_redis_connected')).toBe(0)
+    await expectOthersServed(first)
+    await redis.restart({ keepData: true })
+    for (const replica of all) {
+      await expectRecovery('F01 killed and started again', replica, cookie)
+    }
+    await Promise.all(loads.map((load) => load.stop()))
+
+    for (const load of loads) {
+      expect(load.statuses()).toEqual([200, 503])
+      expect(load.oddities).toEqual([])
+      expect(load.users).toEqual(new Set(['alice']))
+      expect(load.slowestMs()).toBeLessThan(750)
+    }
+    for (const [at, replica] of all.entries()) {
+      expect(countEvents(replica, 'redis_disconnected') - (lossesBefore[at] ?? 0)).toBe(1)
+      expect(countEvents(replica, 'unhandled_rejection')).toBe(0)
+      await expectHealthy(replica)
+      expect(await readMetric(replica, 'vestibule_redis_connected')).toBe(1)
+      expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
+    }
+    expect(browser.cookies.find('__Host-vestibule')).toBeDefined()
+  })
+})

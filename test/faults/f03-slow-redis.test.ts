@@ -1,0 +1,105 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import {
+  expectChecksRefused,
+  expectOthersServed,
+  expectRecovery,
+  readMetric,
+  redisErrors,
+  timed,
+} from '../support/outage.ts'
+import { until } from '../support/redis-state.ts'
+import { APP } from '../support/relying-party.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
+
+const CHECKS = 5000
+const MORE_BYTES = 150 * 1024 * 1024
+
+describeWithRedis('F03 slow Redis', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas()
+  })
+  afterEach(() => replicas.network.delay(0))
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
+  test('checks give up in time, and what may wait gets its answer', async () => {
+    const { first, network } = replicas
+    const { browser, cookie } = await replicas.signedIn()
+    network.delay(300)
+    await expectChecksRefused(first, cookie)
+    await expectOthersServed(first)
+    const me = await timed(browser.get(`${APP}/oauth2/me`))
+    expect(me.value.status).toBe(200)
+    expect(JSON.parse(me.value.body)).toMatchObject({ sub: 'alice' })
+    expect(me.ms).toBeGreaterThan(590)
+    expect(me.ms).toBeLessThan(3000)
+    expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
+
+    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+    expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
+    network.delay(0)
+    await expectRecovery('F03 slow', first, cookie)
+  })
+
+  test('a latency below the deadline is waited for', async () => {
+    const { cookie } = await replicas.signedIn()
+    replicas.network.delay(50)
+    expect((await replicas.first.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test('5,000 checks meanwhile cost a bounded amount of memory, and the event loop stays free', async () => {
+    const { first, network } = replicas
+    const { cookie } = await replicas.signedIn()
+    const resident = () => readMetric(first, 'vestibule_process_resident_memory_bytes')
+    using pool = createRequestPool(first.internalPort, 500)
+    const request = { path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } }
+    const statuses = new Set<number>()
+    await pool.sendMany(
+      1000,
+      () => request,
+      ({ status }) => statuses.add(status),
+    )
+    expect(statuses).toEqual(new Set([200]))
+    const bytesBefore = await resident()
+
+    network.delay(300)
+    const slowest = { check: 0, live: 0, inFlight: 0 }
+    const refused = new Set<number>()
+    let isOver = false
+    const watched = (async () => {
+      while (!isOver) {
+        const { ms } = await timed(first.internal('/livez'))
+        slowest.live = Math.max(slowest.live, ms)
+        const inFlight = await readMetric(first, 'vestibule_redis_commands_in_flight')
+        slowest.inFlight = Math.max(slowest.inFlight, inFlight)
+      }
+    })()
+    await pool.sendMany(
+      CHECKS,
+      () => request,
+      ({ status }) => refused.add(status),
+    )
+    isOver = true
+    await watched
+    expect(refused).toEqual(new Set([503]))
+    expect(slowest.live).toBeLessThan(500)
+    expect(slowest.inFlight).toBeGreaterThan(100)
+    expect(slowest.inFlight).toBeLessThan(10_000)
+
+    network.delay(0)
+    await until(
+      'an empty queue',
+      async () => (await readMetric(first, 'vestibule_redis_commands_in_flight')) === 0,
+    )
+    const moreBytes = (await resident()) - bytesBefore
+    process.stdout.write(
+      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${slowest.inFlight} commands in flight, /livez at most ${slowest.live.toFixed(0)} ms\n`,
+    )
+    expect(moreBytes).toBeLessThan(MORE_BYTES)
+    await expectRecovery('F03 after the load', first, cookie)
+    expect(first.isAlive()).toBe(true)
+  })
+})

@@ -1,0 +1,81 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCheckLoad } from '../support/check-load.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectOthersServed,
+  expectRecovery,
+  expectUnhealthy,
+} from '../support/outage.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+
+const USERS = Array.from({ length: 5 }, (_, at) => `user-${at}`)
+
+const freezes = [
+  ['stopped and continued', 3000],
+  ['stopped for less than a connection is given', 1000],
+] as const
+
+describeWithRedis('F05 Redis frozen and back', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    const users = USERS.map((sub) => ({ sub }))
+    replicas = await startReplicas({ count: 2, provider: { users } })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
+  test.for(freezes)(
+    '%s (%i ms): nobody is taken for somebody else, and all go on with the cookies they have',
+    async ([what, ms], { expect }) => {
+      const { redis, all, first } = replicas
+      const people = await Promise.all(
+        USERS.map(async (user) => ({ user, ...(await replicas.signedIn(user)) })),
+      )
+      const loads = people.flatMap(({ user, cookie }) =>
+        all.map(({ internalPort }) => ({
+          user,
+          load: startCheckLoad(internalPort, cookie, { perSecond: 40, connections: 8 }),
+        })),
+      )
+      await wait(300)
+      const lossesBefore = countEvents(first, 'redis_disconnected')
+      await redis.pause()
+      await wait(ms / 2)
+      await expectOthersServed(first)
+      await expectUnhealthy(first)
+      await wait(Math.max(0, ms / 2 - 1000))
+      await redis.resume()
+      const [somebody] = people
+      await expectRecovery(`F05 ${what}`, first, String(somebody?.cookie), USERS[0])
+      await wait(500)
+      await Promise.all(loads.map(({ load }) => load.stop()))
+      for (const { user, load } of loads) {
+        expect(load.users).toEqual(new Set([user]))
+        expect(load.oddities).toEqual([])
+        expect(load.statuses()).toEqual([200, 503])
+        expect(load.slowestMs()).toBeLessThan(1000)
+      }
+      for (const { user, cookie } of people) {
+        for (const replica of all) {
+          const { status, headers } = await replica.check({}, { Cookie: cookie })
+          expect([status, headers['x-auth-request-user']]).toEqual([200, user])
+        }
+      }
+      expect(countEvents(first, 'redis_disconnected') - lossesBefore).toBeLessThanOrEqual(1)
+      await expectHealthy(first)
+    },
+  )
+
+  test('a command that blocks it for a while is the same', async () => {
+    const { redis, first } = replicas
+    const { cookie } = await replicas.signedIn('user-0')
+    const slept = redis.cli('DEBUG', 'SLEEP', '1')
+    await wait(50)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(503)
+    await slept
+    await expectRecovery('F05 DEBUG SLEEP', first, cookie, 'user-0')
+  })
+})

@@ -1,0 +1,146 @@
+import { expect } from 'vitest'
+import { until } from './redis-state.ts'
+import { LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
+import type { RunningVestibule } from './vestibule.ts'
+import type { Visit, VisitHeaders, Visitor } from './visitor.ts'
+
+/** The time a check gives the store, and what a busy machine adds to it. */
+const CHECK_WITHIN_MS = 250 + 500
+const RECOVERY_WITHIN_MS = 2000
+
+export const script: VisitHeaders = {
+  Accept: 'application/json',
+  'Sec-Fetch-Mode': 'cors',
+  'Sec-Fetch-Dest': 'empty',
+}
+
+export const timed = async <T>(work: Promise<T>): Promise<{ value: T; ms: number }> => {
+  const sinceMs = performance.now()
+  const value = await work
+  return { value, ms: performance.now() - sinceMs }
+}
+
+/** Asserts the one answer to somebody whose session cannot be told: come again, with all that you have. */
+export const expectComeAgain = (
+  visit: Visit,
+  kind: 'page' | 'quiet page' | 'json' = 'page',
+): void => {
+  const { status, headers, setCookies, location, body } = visit
+  expect(status).toBe(503)
+  expect(headers).toMatchObject({ 'retry-after': '5', 'cache-control': 'no-store' })
+  expect(setCookies).toEqual([])
+  expect(location).toBeUndefined()
+  expect(headers['x-auth-request-user']).toBeUndefined()
+  if (kind === 'json') {
+    expect(headers['content-type']).toMatch(/^application\/json/)
+    expect(JSON.parse(body)).toMatchObject({ error: 'store_unavailable' })
+  } else {
+    expect(headers['content-type']).toMatch(/^text\/html/)
+    expect(body.includes('http-equiv="refresh"')).toBe(kind === 'page')
+  }
+}
+
+/** Asserts what a signed-in visitor's checks are told, and in what time, while Redis cannot be read. */
+export const expectChecksRefused = async (
+  vestibule: RunningVestibule,
+  cookie: string,
+): Promise<void> => {
+  const asks = [
+    ['page', { uri: '/reports?id=1' }, {}],
+    ['json', { uri: '/api' }, script],
+    ['quiet page', { method: 'POST' }, {}],
+    ['json', { method: 'POST' }, script],
+  ] as const
+  await Promise.all(
+    asks.map(async ([kind, forwarded, headers]) => {
+      const { value, ms } = await timed(vestibule.check(forwarded, { ...headers, Cookie: cookie }))
+      expectComeAgain(value, kind)
+      expect(ms).toBeLessThan(CHECK_WITHIN_MS)
+    }),
+  )
+}
+
+/** Asserts that whoever does not need Redis does not feel that it is away. */
+export const expectOthersServed = async (vestibule: RunningVestibule): Promise<void> => {
+  const [stranger, program, anyone, live, ready] = await Promise.all([
+    vestibule.check(),
+    vestibule.check({}, script),
+    vestibule.check({ uri: '/public/logo.svg' }, { Cookie: `${SESSION_COOKIE}=of-no-use` }),
+    vestibule.internal('/livez'),
+    vestibule.internal('/readyz'),
+  ])
+  expect(stranger.status).toBe(302)
+  expect(stranger.setCookies).toEqual([])
+  expect(program.status).toBe(401)
+  expect(anyone.status).toBe(200)
+  expect(live.status).toBe(200)
+  expect(ready.status).toBe(200)
+  expect(vestibule.isAlive()).toBe(true)
+}
+
+interface Health {
+  readonly status: string
+  readonly cache: {
+    readonly redis: {
+      readonly connected: boolean
+      readonly findings: readonly { readonly code: string; readonly message: string }[]
+    }
+  }
+}
+
+export const readHealth = async (vestibule: RunningVestibule): Promise<Health> =>
+  JSON.parse((await vestibule.internal('/health')).body) as Health
+
+export const expectUnhealthy = async (vestibule: RunningVestibule): Promise<void> => {
+  expect(await readHealth(vestibule)).toMatchObject({
+    status: 'degraded',
+    cache: { redis: { connected: false } },
+  })
+  expect((await vestibule.internal('/health?strict=1')).status).toBe(503)
+}
+
+export const expectHealthy = async (vestibule: RunningVestibule): Promise<void> => {
+  expect(await readHealth(vestibule)).toMatchObject({
+    status: 'healthy',
+    cache: { redis: { connected: true } },
+  })
+  expect((await vestibule.internal('/health?strict=1')).status).toBe(200)
+}
+
+/** One sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; 0 when it is not there. */
+export const readMetric = async (vestibule: RunningVestibule, sample: string): Promise<number> => {
+  const { body } = await vestibule.internal('/metrics')
+  const line = body.split('\n').find((each) => each.startsWith(`${sample} `))
+  return Number(line?.slice(sample.length + 1) ?? 0)
+}
+
+export const redisErrors = (vestibule: RunningVestibule, failure: string): Promise<number> =>
+  readMetric(vestibule, `vestibule_redis_errors_total{class="${failure}"}`)
+
+export const countEvents = (vestibule: RunningVestibule, event: string): number =>
+  vestibule.log().filter((line) => line['event'] === event).length
+
+/** Waits until the visitor's check passes again, with the cookie that there was, and prints how long that took. */
+export const expectRecovery = async (
+  what: string,
+  vestibule: RunningVestibule,
+  cookie: string,
+  user = 'alice',
+): Promise<void> => {
+  const { ms } = await timed(
+    until(
+      'a check that passes',
+      async () => {
+        const visit = await vestibule.check({}, { Cookie: cookie })
+        if (visit.status !== 200) expectComeAgain(visit)
+        else expect(visit.headers['x-auth-request-user']).toBe(user)
+        return visit.status === 200
+      },
+      RECOVERY_WITHIN_MS,
+    ),
+  )
+  process.stdout.write(`${what}: back after ${ms.toFixed(0)} ms\n`)
+}
+
+/** Presses the button of the sign-out page. */
+export const signOut = (browser: Visitor): Promise<Visit> => browser.post(LOGOUT)

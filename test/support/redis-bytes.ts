@@ -1,0 +1,47 @@
+import { createClient, RESP_TYPES } from 'redis'
+import type { RunningRedis } from './redis.ts'
+
+/** Whoever can write to Redis and is not Vestibule; values byte for byte. */
+export interface RedisBytes extends AsyncDisposable {
+  readonly get: (key: string) => Promise<Buffer>
+  /** Keeps the time to live of what is there. */
+  readonly put: (key: string, value: Buffer) => Promise<void>
+  readonly keys: (pattern?: string) => Promise<readonly string[]>
+  /** All there is, whatever its type, as the key and what it holds. */
+  readonly dump: () => Promise<ReadonlyMap<string, readonly Buffer[]>>
+}
+
+const HOUR_SECONDS = '3600'
+
+export const openRedisBytes = async (redis: RunningRedis): Promise<RedisBytes> => {
+  const text = createClient({ url: redis.url, disableClientInfo: true })
+  text.on('error', () => undefined)
+  await text.connect()
+  const client = text.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+  const keys: RedisBytes['keys'] = async (pattern = '*') => (await text.keys(pattern)).toSorted()
+  const held = async (key: string): Promise<Buffer[]> => {
+    const type = await text.type(key)
+    if (type === 'string') return [(await client.get(key)) as Buffer]
+    if (type === 'zset') return client.zRange(key, 0, -1)
+    throw new Error(`${key} is a ${type}`)
+  }
+  return {
+    get: async (key) => {
+      const value = await client.get(key)
+      if (value === null) throw new Error(`${key} is not there`)
+      return value
+    },
+    put: async (key, value) => {
+      const isThere = (await text.exists(key)) === 1
+      const ttl = isThere ? (['KEEPTTL'] as const) : (['EX', HOUR_SECONDS] as const)
+      await text.sendCommand(['SET', key, value, ...ttl])
+    },
+    keys,
+    dump: async () => {
+      const all = new Map<string, readonly Buffer[]>()
+      for (const key of await keys()) all.set(key, await held(key))
+      return all
+    },
+    [Symbol.asyncDispose]: async () => text.destroy(),
+  }
+}

@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { RunningRedis } from './redis.ts'
+
+/** What Redis is told by everybody, scripts included. */
+export interface RedisMonitor extends Disposable {
+  /** A line for each command so far, byte for byte. */
+  readonly lines: () => Promise<readonly Buffer[]>
+}
+
+/** For what is still on its way from Redis. */
+const LAG_MS = 50
+
+export const startRedisMonitor = async ({ host, port }: RunningRedis): Promise<RedisMonitor> => {
+  const socket = connect(port, host)
+  let text = ''
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk
+  })
+  socket.write('MONITOR\r\n')
+  await once(socket, 'data')
+  return {
+    lines: async () => {
+      await wait(LAG_MS)
+      return text.split('\r\n').slice(1, -1).map(unescape)
+    },
+    [Symbol.dispose]: () => socket.destroy(),
+  }
+}
+
+const ESCAPED: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+}
+
+const unescape = (line: string): Buffer => {
+  const plain = line.replaceAll(
+    /\\(?:x([0-9a-f]{2})|(.))/g,
+    (_, hex?: string, letter: string = '') =>
+      hex ? String.fromCharCode(Number.parseInt(hex, 16)) : (ESCAPED[letter] ?? letter),
+  )
+  return Buffer.from(plain, 'latin1')
+}

@@ -1,0 +1,88 @@
+import { startTestProvider, type TestProvider, type TestProviderOptions } from './provider.ts'
+import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
+import { APP } from './relying-party.ts'
+import { cookieHeader, returnFromProvider, SESSION_COOKIE, startLogin } from './sign-in-steps.ts'
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
+import { type RunningVestibule, startVestibule } from './vestibule.ts'
+import type { Visitor } from './visitor.ts'
+
+/** Replicas of Vestibule that share a Redis, which they reach through a network that can fail. */
+export interface Replicas extends AsyncDisposable {
+  readonly redis: RunningRedis
+  readonly network: TcpProxy
+  readonly provider: TestProvider
+  readonly all: readonly RunningVestibule[]
+  readonly first: RunningVestibule
+  /** One more, with further settings; ended with the others. */
+  readonly add: (settings?: Settings) => Promise<RunningVestibule>
+  /** A fresh browser at the provider's redirect to the callback, which it has not followed yet. */
+  readonly untilCallback: (sub?: string) => Promise<{ browser: Visitor; callbackUrl: string }>
+  /** A fresh browser with a session, and the `Cookie` header that its checks carry. */
+  readonly signedIn: (sub?: string) => Promise<{ browser: Visitor; cookie: string }>
+}
+
+type Settings = Readonly<Record<string, string>>
+
+export interface ReplicaOptions {
+  readonly count?: number
+  readonly settings?: Settings
+  readonly redis?: RedisOptions
+  readonly provider?: TestProviderOptions
+}
+
+export const SERVER_KEY = '0123456789abcdef'.repeat(4)
+
+export const startReplicas = async (options: ReplicaOptions = {}): Promise<Replicas> => {
+  const started = new AsyncDisposableStack()
+  try {
+    const provider = started.use(await startTestProvider({ origins: [APP], ...options.provider }))
+    const redis = started.use(await startRedis(options.redis))
+    const network = started.use(await startTcpProxy(redis.port))
+    const add = async (settings: Settings = {}): Promise<RunningVestibule> =>
+      started.use(
+        await startVestibule({
+          OIDC_ISSUER_URL: provider.issuer,
+          OIDC_CLIENT_ID: provider.clientId,
+          OIDC_CLIENT_SECRET: provider.clientSecret,
+          PUBLIC_PATHS: '/public/**',
+          REDIS_ENABLED: 'true',
+          REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+          ...(settings['SESSION_ENCRYPTION_KEY_FILE'] === undefined && {
+            SESSION_ENCRYPTION_KEY: SERVER_KEY,
+          }),
+          ...options.settings,
+          ...settings,
+        }),
+      )
+    const all = await Promise.all(Array.from({ length: options.count ?? 1 }, () => add()))
+    const first = all[0] as RunningVestibule
+    const untilCallback: Replicas['untilCallback'] = async (sub) => {
+      const browser = first.visitor()
+      return {
+        browser,
+        callbackUrl: await returnFromProvider(browser, await startLogin(browser), sub),
+      }
+    }
+    const signedIn: Replicas['signedIn'] = async (sub) => {
+      const { browser, callbackUrl } = await untilCallback(sub)
+      const { status } = await browser.get(callbackUrl)
+      const cookie = cookieHeader(browser)
+      if (!cookie?.includes(`${SESSION_COOKIE}=`)) throw new Error(`not signed in: ${status}`)
+      return { browser, cookie }
+    }
+    return {
+      redis,
+      network,
+      provider,
+      all,
+      first,
+      add,
+      untilCallback,
+      signedIn,
+      [Symbol.asyncDispose]: () => started.disposeAsync(),
+    }
+  } catch (error) {
+    await started.disposeAsync()
+    throw error
+  }
+}

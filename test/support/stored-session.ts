@@ -1,0 +1,31 @@
+import { hash } from 'node:crypto'
+import { until } from './redis-state.ts'
+import type { Replicas } from './replicas.ts'
+import { SESSION_COOKIE } from './sign-in-steps.ts'
+import type { RunningVestibule } from './vestibule.ts'
+
+export type StoredPart = 's' | 't' | 'm' | 'x'
+
+/** A session as its user and as Redis know it. */
+export interface StoredSession {
+  readonly cookie: string
+  readonly digest: string
+  readonly keyOf: (part: StoredPart) => string
+}
+
+export const storedSession = (cookie: string): StoredSession => {
+  const [, id = ''] = new RegExp(`${SESSION_COOKIE}=v1\\.([^.;]+)`).exec(cookie) ?? []
+  const digest = hash('sha256', id, 'base64url')
+  return { cookie, digest, keyOf: (part) => `vestibule:{${digest}}:${part}` }
+}
+
+/** A replica that has met its Redis, and reaches it without the network that can fail. */
+export const addDirectly = async (
+  replicas: Replicas,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<RunningVestibule> => {
+  const direct = { REDIS_ADDRESS: `127.0.0.1:${replicas.redis.port}` }
+  const replica = await replicas.add({ ...direct, ...settings })
+  await until('a start', async () => (await replica.internal('/startupz')).status === 200)
+  return replica
+}
