@@ -47,35 +47,22 @@ export function createRedemption(options: RedemptionOptions): Redemption {
   const { signIn, sessions, oneTimeKeys, now } = options
   let inFlight = 0
 
-  async function consume(
-    kind: ConsumptionKind,
-    key: string,
-    attemptId: string,
-    ttlMs: number,
-  ): Promise<void> {
-    if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs)) return
+  function refuseReplay(kind: ConsumptionKind): never {
     options.onReplay(kind)
     throw new AuthError('sign_in_failed', `the ${kind} has been used before`)
   }
 
-  /**
-   * First for a moment, then for good: a mark that is set late, after its attempt was given up, must not spend the
-   * login (fault F04). What is found marked may be such a mark, which ends by itself.
-   */
-  async function consumeLogin(key: string, attemptId: string): Promise<void> {
-    if (!(await oneTimeKeys.consume('login', key, attemptId, CLAIM_MS))) {
-      await pause(CLAIM_MS)
-      await consume('login', key, attemptId, CLAIM_MS)
-    }
-    if (await oneTimeKeys.extend('login', key, attemptId, LOGIN_LIFETIME_MS)) return
+  /** First for a moment, then for good: a mark that is set late, after its attempt was given up, spends no login. */
+  async function claim(key: string, attemptId: string): Promise<boolean> {
+    if (!(await oneTimeKeys.consume('login', key, attemptId, CLAIM_MS))) return false
+    if (await oneTimeKeys.extend('login', key, attemptId, LOGIN_LIFETIME_MS)) return true
     throw new AuthError('store_unavailable', 'the login could not be marked in time')
   }
 
   /** A login whose code was not accepted is not spent, so a reload may try again and strangers leave no marks. */
-  async function redeemOnce(redeemable: Redeemable, attemptId: string): Promise<Grant> {
-    const key = consumptionKey(redeemable.txid)
-    await consumeLogin(key, attemptId)
+  async function redeemCode(redeemable: Redeemable, attemptId: string): Promise<Grant> {
     return signIn.redeem(redeemable).catch(async (cause: unknown) => {
+      const key = consumptionKey(redeemable.txid)
       // What the provider said is the answer, also where the mark cannot be taken back.
       await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
       throw cause
@@ -94,12 +81,9 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       Math.max(remainingSeconds, ID_TOKEN_MIN_SECONDS),
       ID_TOKEN_MAX_SECONDS,
     )
-    await consume(
-      'id-token',
-      consumptionKey(issuer, options.clientId, token),
-      attemptId,
-      ttlSeconds * 1000,
-    )
+    const key = consumptionKey(issuer, options.clientId, token)
+    const isFirst = await oneTimeKeys.consume('id-token', key, attemptId, ttlSeconds * 1000)
+    if (!isFirst) refuseReplay('id-token')
   }
 
   async function open(
@@ -126,18 +110,28 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     })
   }
 
-  return async (redeemable) => {
+  /** Nothing when somebody has marked the login before. */
+  async function attempt(redeemable: Redeemable): Promise<SignedIn | undefined> {
     if (inFlight >= options.concurrency) throw new AuthError('busy', 'too many sign-ins at once')
     inFlight++
     try {
       const attemptId = randomBytes(16).toString('base64url')
-      const grant = await redeemOnce(redeemable, attemptId)
+      if (!(await claim(consumptionKey(redeemable.txid), attemptId))) return undefined
+      const grant = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       return { cookie: await open(redeemable, grant, identity), identity }
     } finally {
       inFlight--
     }
+  }
+
+  return async (redeemable) => {
+    const first = await attempt(redeemable)
+    if (first) return first
+    // It may be the mark of an attempt that was given up, which ends by itself (fault F04).
+    await pause(CLAIM_MS)
+    return (await attempt(redeemable)) ?? refuseReplay('login')
   }
 }
 

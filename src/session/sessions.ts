@@ -62,7 +62,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   function openAll(digest: string, { s, t }: SealedRecords, holder: Holder): Session | undefined {
     const session = codec.open(digest, 's', s, holder)
-    if (!session || !t) return session
+    if (!session || !options.withAccessToken) return session
     const tokens = codec.open(digest, 't', t, holder)
     return tokens && { ...session, ...accessTokenOf(tokens) }
   }
@@ -136,7 +136,9 @@ export function createSessions(options: SessionsOptions): Sessions {
       await endOne(digest, owners)
       if (owners?.providerSession === undefined) return
       for (const other of await index.list('providerSession', owners.providerSession)) {
-        await endOne(other, await findOwners(other))
+        const theirs = await findOwners(other)
+        // An index says where to look; whose a session is, its sealed record says.
+        if (theirs?.providerSession === owners.providerSession) await endOne(other, theirs)
       }
     },
   }

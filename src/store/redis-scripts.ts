@@ -36,8 +36,12 @@ const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`
 
-/** KEYS index · ARGV ttlMs digest. The index lives as long as the longest session in it. */
+/**
+ * KEYS index · ARGV ttlMs digest. The index lives as long as the longest session in it. What is no index at its place
+ * gives way, so that it keeps nobody from signing in (threat A91).
+ */
 export const INDEX_ADD = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
 redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
@@ -45,4 +49,5 @@ return 1`
 
 /** KEYS index. */
 export const INDEX_LIST = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')`

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { BinaryClient } from './client.ts'
 import type { RedisConnection } from './connect.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
+import { createOverdue } from './overdue.ts'
 import { failureOf } from './redis-failure.ts'
 import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
@@ -19,7 +20,7 @@ export interface RedisStoreOptions {
 /** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
 /** Reading one of these delays everybody on the connection, so it is not read again for a while. */
-const OVERSIZED_PAUSE_MS = 5000
+const OVERSIZED_PAUSE_MS = 60_000
 
 /** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
@@ -28,16 +29,22 @@ const UNUSABLE = Buffer.alloc(0)
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { connection, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
+  const overdue = createOverdue()
   const oversized = new LRUCache<string, true>({ max: 1000, ttl: OVERSIZED_PAUSE_MS })
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
       if (oversized.has(digest)) return Object.fromEntries(parts.map((part) => [part, UNUSABLE]))
       const keys = parts.map((part) => keyOf(digest, part))
-      const values = await connection.runTwice((_, binary) => fetchAll(binary, keys), timeoutMs)
-      const isOversized = values.some((value) => value && value.length > MAX_RECORD_BYTES)
-      if (isOversized) oversized.set(digest, true)
-      const records = values.map((value) => (isOversized ? UNUSABLE : (value ?? undefined)))
-      return Object.fromEntries(parts.map((part, index) => [part, records[index]]))
+      const values = await connection.runTwice(async (_, binary) => {
+        const found = await overdue.unlessOverdue(digest, timeoutMs, () => fetchAll(binary, keys))
+        // Noted here, where it is learnt also after the caller has given up.
+        if (found.some((value) => value && value.length > MAX_RECORD_BYTES)) {
+          oversized.set(digest, true)
+          return found.map(() => UNUSABLE)
+        }
+        return found
+      }, timeoutMs)
+      return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
     },
 
     async create(digest, { s, t, m }, ttlMs) {
@@ -84,22 +91,26 @@ export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys 
   let understandsNxGet = true
 
   /** The owner that was there before; null when the mark is new. */
-  function mark(name: string, attemptId: string, ttlMs: number, timeoutMs: number) {
+  async function mark(name: string, attemptId: string, ttlMs: number, timeoutMs: number) {
     const ttl = milliseconds(ttlMs)
     const script = { keys: [name], arguments: [attemptId, ttl] }
+    const set = {
+      condition: 'NX',
+      GET: true,
+      expiration: { type: 'PX', value: Number(ttl) },
+    } as const
     return connection.runTwice(async (client) => {
-      if (!understandsNxGet) return client.eval(CONSUME, script)
-      const set = {
-        condition: 'NX',
-        GET: true,
-        expiration: { type: 'PX', value: Number(ttl) },
-      } as const
-      return client.set(name, attemptId, set).catch((error: Error) => {
+      try {
+        if (understandsNxGet) return await client.set(name, attemptId, set)
+        return await client.eval(CONSUME, script)
+      } catch (error) {
+        // Something else is there in place of a mark, which is as good as one of somebody else.
+        if (failureOf(error) === 'data') return ''
         // Before Redis 7.0 the two do not go together.
-        if (!error.message.startsWith('ERR syntax error')) throw error
+        if (!understandsNxGet || !isSyntaxError(error)) throw error
         understandsNxGet = false
         return client.eval(CONSUME, script)
-      })
+      }
     }, timeoutMs)
   }
 
@@ -147,8 +158,9 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
       )
     },
     async list(kind, owner) {
-      const found = await connection.run(
-        (client) => client.eval(INDEX_LIST, { keys: [nameOf(kind, owner)] }),
+      const call = { keys: [nameOf(kind, owner)] }
+      const found = await connection.runTwice(
+        (client) => client.eval(INDEX_LIST, call),
         readTimeoutMs,
       )
       return found as unknown as string[]
@@ -160,6 +172,10 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
       )
     },
   }
+}
+
+function isSyntaxError(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('ERR syntax error')
 }
 
 /** Redis takes whole milliseconds of at least one. */

@@ -136,6 +136,7 @@ async function tryCommands(
     ['GET', record],
     ['MGET', record],
     ['EXISTS', record],
+    ['TYPE', record],
     ['PEXPIRE', record, '5000'],
     ['ZADD', index, '1', '1'],
     ['PEXPIRE', index, '5000'],

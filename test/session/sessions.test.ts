@@ -204,7 +204,7 @@ describe('access tokens', () => {
     expect((await sessions.find(credential, REALM))?.accessToken).toEqual({ value: 'a' })
   })
 
-  test('a session of which the tokens are gone is a session without a token', async () => {
+  test('a session of which the tokens are gone is none', async () => {
     const { sessions, open } = start({
       withAccessToken: true,
       wrap: (store) => ({
@@ -215,9 +215,7 @@ describe('access tokens', () => {
         },
       }),
     })
-    const session = await sessions.find(await open(), REALM)
-    expect(session?.identity).toEqual(identity)
-    expect(session?.accessToken).toBeUndefined()
+    expect(await sessions.find(await open(), REALM)).toBeUndefined()
   })
 })
 
@@ -417,6 +415,20 @@ describe('the end of a session', () => {
     await sessions.signOut(unknown)
     expect(await sessions.find(unknown, REALM)).toBeUndefined()
     expect(await sessions.find(elsewhere, REALM)).toBeDefined()
+  })
+
+  test('signing out ends no session that an index names wrongly', async () => {
+    const { sessions, index, open } = start()
+    const mine = await open()
+    const metadata = {
+      ...newSession.metadata,
+      owners: { user: 'user-2', providerSession: 'sid-2' },
+    }
+    const theirs = await open({ metadata })
+    await index.add(digestOf(theirs), { user: 'user-1', providerSession: 'sid-1' }, DAY_MS)
+    await sessions.signOut(mine)
+    expect(await sessions.find(mine, REALM)).toBeUndefined()
+    expect(await sessions.find(theirs, REALM)).toBeDefined()
   })
 
   test('an index that cannot be cleaned does not keep a session alive', async () => {

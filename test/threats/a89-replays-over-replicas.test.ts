@@ -1,0 +1,199 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { AUDIENCE, asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { expectComeAgain, readMetric, timed } from '../support/outage.ts'
+import { until } from '../support/redis-state.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { createRequestPool, type RequestPool } from '../support/request-pool.ts'
+import { writeRules } from '../support/rules-file.ts'
+import { BINDING_COOKIE, cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+import { createVisitor, type Visit, type Visitor } from '../support/visitor.ts'
+
+const COUNT = 3
+const ROUNDS = 1000
+const ORDINARY_USES = 10_000
+const CALLBACK_ROUNDS = 5
+const CALLBACKS_EACH = 4
+/** The default. */
+const SIGN_IN_CONCURRENCY = 50
+
+/** What Traefik sends for a program's request. */
+const forwarded = (path: string, token: string) => ({
+  path: '/auth',
+  headers: {
+    'X-Forwarded-Method': 'GET',
+    'X-Forwarded-Proto': 'https',
+    'X-Forwarded-Host': 'app.example.com',
+    'X-Forwarded-Uri': path,
+    'X-Forwarded-For': '203.0.113.7',
+    Authorization: `Bearer ${token}`,
+  },
+})
+
+const tally = (statuses: readonly number[]): Record<number, number> =>
+  Object.fromEntries(
+    Map.groupBy(statuses, (status) => status)
+      .entries()
+      .map(([status, all]) => [status, all.length]),
+  )
+
+describeWithRedis('A89 the same thing at several replicas at the same moment', () => {
+  const stack = new AsyncDisposableStack()
+  let replicas: Replicas
+  let pools: readonly RequestPool[] = []
+
+  beforeAll(async () => {
+    const rules = stack.use(
+      await writeRules([
+        bearerRule('/once/**', {}, { oneTime: true }),
+        bearerRule('/api/**'),
+        { access: 'signed-in' },
+      ]),
+    )
+    replicas = stack.use(
+      await startReplicas({ count: COUNT, settings: { VESTIBULE_CONFIG: rules.path } }),
+    )
+    pools = replicas.all.map(({ internalPort }) => stack.use(createRequestPool(internalPort)))
+  })
+  afterAll(() => stack.disposeAsync())
+
+  const mint = (): Promise<string> => mintAccessToken(replicas.provider)
+  const sendToAll = (path: string, token: string): Promise<number[]> =>
+    Promise.all(pools.map(async (pool) => (await pool.send(forwarded(path, token))).status))
+  const present = (replica: RunningVestibule, token: string): Promise<Visit> =>
+    replica.check({ uri: '/once/' }, { ...asProgram, Authorization: `Bearer ${token}` })
+  const sum = async (sample: string): Promise<number> => {
+    const each = await Promise.all(replicas.all.map((replica) => readMetric(replica, sample)))
+    return each.reduce((total, value) => total + value)
+  }
+  const at = (replica: RunningVestibule, browser: Visitor): Visitor =>
+    createVisitor({
+      connectTo: { 'app.example.com': `http://127.0.0.1:${replica.publicPort}` },
+      cookies: browser.cookies.copy(),
+    })
+  const isSignedIn = (browser: Visitor): boolean =>
+    cookieHeader(browser)?.includes(`${SESSION_COOKIE}=`) ?? false
+
+  const expectOneSignIn = (visits: readonly Visit[], browsers: readonly Visitor[]): void => {
+    expect(tally(visits.map(({ status }) => status))).toEqual({ 302: 1, 400: visits.length - 1 })
+    expect(browsers.filter(isSignedIn)).toHaveLength(1)
+    for (const refused of visits.filter(({ status }) => status === 400)) {
+      expect(refused.setCookies).toEqual([])
+      expect(refused.headers['content-type']).toMatch(/^text\/html/)
+      expect(refused.headers['cache-control']).toBe('no-store')
+    }
+  }
+
+  test('one login that comes back many times signs in exactly once', async () => {
+    for (let round = 0; round < CALLBACK_ROUNDS; round += 1) {
+      const { browser, callbackUrl } = await replicas.untilCallback()
+      expect(cookieHeader(browser)).toContain(`${BINDING_COOKIE}=`)
+      const before = await sum('vestibule_replays_refused_total{kind="login"}')
+      const browsers = replicas.all.flatMap((replica) =>
+        Array.from({ length: CALLBACKS_EACH }, () => at(replica, browser)),
+      )
+      const visits = await Promise.all(browsers.map((each) => each.get(callbackUrl)))
+      expectOneSignIn(visits, browsers)
+      const refused = (await sum('vestibule_replays_refused_total{kind="login"}')) - before
+      expect(refused).toBe(browsers.length - 1)
+    }
+  })
+
+  test('replays of a used login take no place of those that sign in', async () => {
+    const { browser, callbackUrl } = await replicas.untilCallback()
+    const [again, next] = [browser.copy(), await replicas.untilCallback('bob')]
+    expect((await browser.get(callbackUrl)).status).toBe(302)
+    const replays = Promise.all(
+      Array.from({ length: SIGN_IN_CONCURRENCY }, () => again.get(callbackUrl)),
+    )
+    await wait(100)
+    const { status } = await next.browser.get(next.callbackUrl)
+    expect(tally((await replays).map((each) => each.status))).toEqual({ 400: SIGN_IN_CONCURRENCY })
+    expect(status).toBe(302)
+  })
+
+  test('one ID token that comes to several logins signs in exactly once', async () => {
+    for (let round = 0; round < CALLBACK_ROUNDS; round += 1) {
+      replicas.provider.tamperIdToken({ jti: `the-same-${round}` })
+      const logins = await Promise.all(replicas.all.map(() => replicas.untilCallback()))
+      const browsers = logins.map(({ browser }, index) =>
+        at(replicas.all[index] as RunningVestibule, browser),
+      )
+      const visits = await Promise.all(
+        browsers.map((browser, index) => browser.get(String(logins[index]?.callbackUrl))),
+      )
+      expectOneSignIn(visits, browsers)
+    }
+    replicas.provider.reset('token')
+    expect(await sum('vestibule_replays_refused_total{kind="id-token"}')).toBe(
+      CALLBACK_ROUNDS * (COUNT - 1),
+    )
+  })
+
+  test('a one-time token passes at exactly one of them', async () => {
+    const tokens = await Promise.all(Array.from({ length: ROUNDS }, mint))
+    const { value: all, ms } = await timed(
+      (async () => {
+        const statuses: string[] = []
+        for (const token of tokens) {
+          statuses.push((await sendToAll('/once/', token)).toSorted((a, b) => a - b).join())
+        }
+        return statuses
+      })(),
+    )
+    process.stdout.write(`A89: ${ROUNDS} rounds at ${COUNT} replicas in ${ms.toFixed(0)} ms\n`)
+    expect(new Set(all)).toEqual(new Set(['200,401,401']))
+    expect(await sum('vestibule_replays_refused_total{kind="bearer"}')).toBe(ROUNDS * (COUNT - 1))
+  })
+
+  test('an ordinary token is never used up, wherever it is sent', async () => {
+    const token = await mintAccessToken(replicas.provider, { aud: AUDIENCE })
+    const request = forwarded('/api/', token)
+    const statuses: number[] = []
+    const { ms } = await timed(
+      Promise.all(
+        pools.map((pool, index) =>
+          pool.sendMany(
+            Math.floor((ORDINARY_USES + index) / COUNT),
+            () => request,
+            ({ status }) => statuses.push(status),
+          ),
+        ),
+      ),
+    )
+    process.stdout.write(`A89: ${ORDINARY_USES} uses of one token in ${ms.toFixed(0)} ms\n`)
+    expect(tally(statuses)).toEqual({ 200: ORDINARY_USES })
+  })
+
+  const outages = [
+    ['frozen', () => replicas.redis.pause(), () => replicas.redis.resume()],
+    ['killed', () => replicas.redis.kill(), () => replicas.redis.restart()],
+  ] as const
+  test.for(outages)(
+    'while Redis is %s a one-time token passes nowhere, and never twice afterwards',
+    async ([how, stop, start]) => {
+      const [first] = replicas.all as [RunningVestibule]
+      const [token, fresh, ordinary] = await Promise.all([mint(), mint(), mint()])
+      await stop()
+      const visits = await Promise.all(replicas.all.map((replica) => present(replica, token)))
+      for (const visit of visits) expectComeAgain(visit, 'json')
+      expect(await sendToAll('/api/', ordinary)).toEqual([200, 200, 200])
+      await start()
+      await until('a mark in Redis', async () => (await present(first, fresh)).status === 200)
+      await Promise.all(
+        replicas.all.map((replica) =>
+          until('Redis', async () => (await replica.internal('/health?strict=1')).status === 200),
+        ),
+      )
+      const passed: number[] = []
+      for (let turn = 0; turn < 3; turn += 1) passed.push(...(await sendToAll('/once/', token)))
+      const counts = tally(passed)
+      process.stdout.write(`A89: ${how}, afterwards ${JSON.stringify(counts)}\n`)
+      expect(counts[200] ?? 0).toBeLessThanOrEqual(1)
+      expect((counts[200] ?? 0) + (counts[401] ?? 0)).toBe(passed.length)
+      for (const replica of replicas.all) expect(replica.isAlive()).toBe(true)
+    },
+  )
+})

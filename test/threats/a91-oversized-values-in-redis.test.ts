@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCheckLoad } from '../support/check-load.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { expectHealthy, readMetric, redisErrors } from '../support/outage.ts'
+import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
+import { until } from '../support/redis-state.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
+import { LOGOUT } from '../support/sign-in-steps.ts'
+import { addDirectly, type StoredPart, storedSession } from '../support/stored-session.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+
+const MEGABYTE = 1024 * 1024
+const AT_ONCE = 16
+const HAMMERING_MS = 1500
+
+describeWithRedis('A91 values in Redis that are far too large', () => {
+  const stack = new AsyncDisposableStack()
+  let replicas: Replicas
+  let bytes: RedisBytes
+  let plain: RunningVestibule
+  let passing: RunningVestibule
+  let bystander = ''
+  const cases: readonly (readonly [
+    megabytes: number,
+    part: StoredPart,
+    replicaOf: () => RunningVestibule,
+  ])[] = [
+    [3, 's', () => plain],
+    [50, 's', () => plain],
+    [50, 's', () => passing],
+    [50, 't', () => passing],
+  ]
+  const victims: string[] = []
+  beforeAll(async () => {
+    replicas = stack.use(await startReplicas({ count: 0 }))
+    bytes = stack.use(await openRedisBytes(replicas.redis))
+    plain = await addDirectly(replicas)
+    passing = await addDirectly(replicas, { PASS_ACCESS_TOKEN: 'true' })
+    bystander = await plain.signIn('bob')
+    for (const _ of [...cases, 'm', 'burst']) victims.push(await plain.signIn('alice'))
+  })
+  afterAll(() => stack.disposeAsync())
+
+  /** Many visitors with the one cookie, all at once and again and again. */
+  const hammer = async ({ internalPort }: RunningVestibule, cookie: string) => {
+    using pool = createRequestPool(internalPort, AT_ONCE)
+    const counts: Record<number, number> = {}
+    const endMs = performance.now() + HAMMERING_MS
+    const headers = { ...forwardedNavigation, Cookie: cookie }
+    const work = async (): Promise<void> => {
+      while (performance.now() < endMs) {
+        const { status, headers: got } = await pool.send({ path: '/auth', headers })
+        expect(got['set-cookie']).toBeUndefined()
+        counts[status] = (counts[status] ?? 0) + 1
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, work))
+    return counts
+  }
+
+  test.for(cases)(
+    '%i MB in place of %s: that session is refused, and once it has been read nobody waits for it',
+    async ([megabytes, part, replicaOf]) => {
+      const replica = replicaOf()
+      const victim = storedSession(String(victims.pop()))
+      const own = await bytes.get(victim.keyOf(part))
+      await bytes.put(victim.keyOf(part), Buffer.concat([own], megabytes * MEGABYTE))
+      expect((await replica.check({}, { Cookie: victim.cookie })).status).toBe(302)
+      const load = startCheckLoad(replica.internalPort, bystander)
+      const deadlinesBefore = await redisErrors(replica, 'deadline')
+      const counts = await hammer(replica, victim.cookie)
+      await load.stop()
+      process.stdout.write(
+        `A91: ${megabytes} MB in ${part}: ${JSON.stringify(counts)}; ` +
+          `a bystander's slowest of ${load.count(200)} checks ${load.slowestMs().toFixed(0)} ms, ` +
+          `${load.count(503)} refused with 503\n`,
+      )
+      expect(load.statuses()).toEqual([200])
+      expect(load.oddities).toEqual([])
+      expect(Object.keys(counts)).toEqual(['302'])
+      expect(await redisErrors(replica, 'deadline')).toBe(deadlinesBefore)
+      expect(await readMetric(replica, 'vestibule_store_integrity_failures_total')).toBeGreaterThan(
+        0,
+      )
+      await expectHealthy(replica)
+
+      const logout = { headers: { Cookie: victim.cookie } }
+      expect((await plain.visitor().post(LOGOUT, {}, logout)).status).toBe(303)
+      expect((await plain.check({}, { Cookie: victim.cookie })).status).toBe(302)
+    },
+  )
+
+  // `GET` has no limit, so what comes at once before the first answer has to be read: a pause, and only one.
+  test('many who ask for 50 MB at once make others wait once, and sign nobody out', async () => {
+    const victim = storedSession(String(victims.pop()))
+    await bytes.put(victim.keyOf('s'), Buffer.alloc(50 * MEGABYTE))
+    const load = startCheckLoad(plain.internalPort, bystander)
+    const counts = await hammer(plain, victim.cookie)
+    await load.stop()
+    process.stdout.write(
+      `A91: 50 MB asked for by ${AT_ONCE} at once: ${JSON.stringify(counts)}; a bystander: ` +
+        `${load.count(200)} x 200, ${load.count(503)} x 503\n`,
+    )
+    for (const seen of [load.statuses(), Object.keys(counts).map(Number)]) {
+      expect(seen.filter((status) => ![200, 302, 503].includes(status))).toEqual([])
+    }
+    expect(counts[200]).toBeUndefined()
+    expect(load.oddities).toEqual([])
+    await until(
+      'an answer for the bystander',
+      async () => (await plain.check({}, { Cookie: bystander })).status === 200,
+    )
+    const calm = startCheckLoad(plain.internalPort, bystander)
+    expect(Object.keys(await hammer(plain, victim.cookie))).toEqual(['302'])
+    await calm.stop()
+    expect(calm.statuses()).toEqual([200])
+  })
+
+  test('50 MB in place of the metadata do not keep anybody from signing out', async () => {
+    const victim = storedSession(String(victims.pop()))
+    await bytes.put(victim.keyOf('m'), Buffer.alloc(50 * MEGABYTE))
+    expect((await plain.check({}, { Cookie: victim.cookie })).status).toBe(200)
+    const load = startCheckLoad(plain.internalPort, bystander)
+    const logout = { headers: { Cookie: victim.cookie } }
+    expect((await plain.visitor().post(LOGOUT, {}, logout)).status).toBe(303)
+    expect((await plain.check({}, { Cookie: victim.cookie })).status).toBe(302)
+    await load.stop()
+    expect(load.statuses()).toEqual([200])
+    expect(await bytes.keys(`${victim.keyOf('s').slice(0, -1)}*`)).toEqual([victim.keyOf('x')])
+  })
+})

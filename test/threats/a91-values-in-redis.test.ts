@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type CheckLoad, startCheckLoad } from '../support/check-load.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { expectHealthy, readMetric, script } from '../support/outage.ts'
+import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
+import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { LOGOUT } from '../support/sign-in-steps.ts'
+import {
+  addDirectly,
+  type StoredPart,
+  type StoredSession,
+  storedSession,
+} from '../support/stored-session.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+
+/** Those that are sealed. */
+type Part = Exclude<StoredPart, 'x'>
+
+interface Damage {
+  readonly what: string
+  /** One at a time, and the session is as it was before each. */
+  readonly values: (own: Buffer, other: Buffer, sibling: Buffer) => readonly Buffer[]
+}
+
+/** Where what can be told apart in a sealed record begins and ends: version, key id, nonce, text, tag. */
+const edges = ({ length }: Buffer): readonly number[] => [
+  0,
+  1,
+  8,
+  9,
+  20,
+  21,
+  length >> 1,
+  length - 17,
+  length - 16,
+  length - 1,
+]
+
+const flipped = (value: Buffer, at: number): Buffer => {
+  const changed = Buffer.from(value)
+  changed[at] = Number(changed[at]) ^ 1
+  return changed
+}
+
+const DAMAGES: readonly Damage[] = [
+  { what: "another session's record", values: (_, other) => [other] },
+  { what: 'another record of the same session', values: (_own, _other, sibling) => [sibling] },
+  { what: 'one bit changed', values: (own) => edges(own).map((at) => flipped(own, at)) },
+  {
+    what: 'cut off',
+    values: (own) =>
+      [own.length - 1, own.length >> 1, 38, 37, 36, 9, 1].map((n) => own.subarray(0, n)),
+  },
+  { what: 'cut off in front', values: (own) => [own.subarray(1), own.subarray(21)] },
+  { what: 'longer', values: (own) => [Buffer.concat([own, Buffer.of(0)])] },
+  { what: 'empty', values: () => [Buffer.alloc(0)] },
+  {
+    what: 'plain JSON',
+    values: () => [
+      Buffer.from('{"identity":{"subject":"root","groups":["admins"]}}'),
+      Buffer.from('null'),
+    ],
+  },
+  { what: 'noise', values: (own) => [randomBytes(own.length), Buffer.alloc(own.length)] },
+]
+
+const OTHER_TYPES: readonly (readonly [type: string, make: (key: string) => string[]])[] = [
+  ['list', (key) => ['RPUSH', key, 'a']],
+  ['hash', (key) => ['HSET', key, 'a', 'b']],
+  ['set', (key) => ['SADD', key, 'a']],
+  ['sorted set', (key) => ['ZADD', key, '1', 'a']],
+  ['stream', (key) => ['XADD', key, '*', 'a', 'b']],
+]
+
+const PARTS: readonly Part[] = ['s', 't', 'm']
+const SIBLING: Readonly<Record<Part, Part>> = { s: 't', t: 's', m: 's' }
+const failuresAt = (replica: RunningVestibule): Promise<number> =>
+  readMetric(replica, 'vestibule_store_integrity_failures_total')
+
+describeWithRedis('A91 values in Redis that are not what they were', () => {
+  const stack = new AsyncDisposableStack()
+  let replicas: Replicas
+  let bytes: RedisBytes
+  let plain: RunningVestibule
+  /** Where apps are given access tokens, so that a check reads `t` as well. */
+  let passing: RunningVestibule
+  let bystander = ''
+  const loads: CheckLoad[] = []
+
+  beforeAll(async () => {
+    replicas = stack.use(await startReplicas({ count: 0 }))
+    bytes = stack.use(await openRedisBytes(replicas.redis))
+    plain = await addDirectly(replicas)
+    passing = await addDirectly(replicas, { PASS_ACCESS_TOKEN: 'true' })
+    bystander = (await signIn('bob')).cookie
+    for (const { internalPort } of [plain, passing]) {
+      loads.push(startCheckLoad(internalPort, bystander, { perSecond: 100, connections: 4 }))
+    }
+  })
+  afterAll(() => stack.disposeAsync())
+
+  const signIn = async (sub: string) => storedSession(await plain.signIn(sub))
+
+  const statusAt = async (replica: RunningVestibule, { cookie }: StoredSession): Promise<number> =>
+    (await replica.check({}, { Cookie: cookie })).status
+
+  /** As a page and as a script: asked to sign in, with nothing taken away. */
+  const expectRefused = async (
+    replica: RunningVestibule,
+    { cookie }: StoredSession,
+    isTold = true,
+  ): Promise<void> => {
+    const before = await failuresAt(replica)
+    const page = await replica.check({}, { Cookie: cookie })
+    const program = await replica.check({}, { ...script, Cookie: cookie })
+    expect([page.status, program.status]).toEqual([302, 401])
+    expect([...page.setCookies, ...program.setCookies]).toEqual([])
+    expect(page.headers['x-auth-request-user']).toBeUndefined()
+    expect(page.headers['cache-control']).toBe('no-store')
+    if (isTold) expect(await failuresAt(replica)).toBeGreaterThan(before)
+    await expectHealthy(replica)
+    expect(replica.isAlive()).toBe(true)
+  }
+
+  /** Asserts what a record that cannot be opened means to those who read it. */
+  const expectHarmless = async (
+    part: Part,
+    victim: StoredSession,
+    isTold = true,
+  ): Promise<void> => {
+    if (part === 's') await expectRefused(plain, victim)
+    else expect(await statusAt(plain, victim)).toBe(200)
+    if (part === 'm') expect(await statusAt(passing, victim)).toBe(200)
+    else await expectRefused(passing, victim, isTold)
+  }
+
+  const expectSignOut = async (victim: StoredSession): Promise<void> => {
+    const { status, setCookies } = await plain
+      .visitor()
+      .post(LOGOUT, {}, { headers: { Cookie: victim.cookie } })
+    expect(status).toBe(303)
+    expect(setCookies.join()).toContain('Max-Age=0')
+    for (const replica of [plain, passing]) expect(await statusAt(replica, victim)).toBe(302)
+  }
+
+  const cases = PARTS.flatMap((part) => DAMAGES.map((damage) => ({ part, ...damage })))
+  test.for(cases)('$part: $what', async ({ part, values }) => {
+    const [victim, other] = await Promise.all([signIn('alice'), signIn('bob')])
+    const own = await bytes.get(victim.keyOf(part))
+    const foreign = await bytes.get(other.keyOf(part))
+    const sibling = await bytes.get(victim.keyOf(SIBLING[part]))
+    for (const value of values(own, foreign, sibling)) {
+      await bytes.put(victim.keyOf(part), value)
+      await expectHarmless(part, victim)
+      await bytes.put(victim.keyOf(part), own)
+      for (const replica of [plain, passing]) expect(await statusAt(replica, victim)).toBe(200)
+    }
+    await bytes.put(victim.keyOf(part), sibling)
+    await expectSignOut(victim)
+    expect(await statusAt(plain, other)).toBe(200)
+  })
+
+  const ofOtherTypes = PARTS.flatMap((part) =>
+    OTHER_TYPES.map(([type, make]) => ({ part, type, make })),
+  )
+  test.for(ofOtherTypes)('$part: a $type in its place', async ({ part, make }) => {
+    const victim = await signIn('alice')
+    await replicas.redis.cli('DEL', victim.keyOf(part))
+    await replicas.redis.cli(...make(victim.keyOf(part)))
+    // `MGET` says of another type that nothing is there.
+    await expectHarmless(part, victim, false)
+    await expectSignOut(victim)
+  })
+
+  test('a record that was written for another installation opens nothing in this one', async () => {
+    const elsewhere = await addDirectly(replicas, { REDIS_KEY_PREFIX: 'elsewhere:' })
+    const victim = await signIn('alice')
+    const copy = victim.keyOf('s').replace('vestibule:', 'elsewhere:')
+    expect(await statusAt(elsewhere, victim)).toBe(302)
+    await bytes.put(copy, await bytes.get(victim.keyOf('s')))
+    await expectRefused(elsewhere, victim)
+    expect(await statusAt(plain, victim)).toBe(200)
+  })
+
+  test('a record of another host opens nothing', async () => {
+    const { cookie } = await signIn('alice')
+    const before = await failuresAt(plain)
+    const { status, setCookies } = await plain.check(
+      { host: 'other.example.com' },
+      { Cookie: cookie },
+    )
+    expect([status, setCookies]).toEqual([302, []])
+    expect(await failuresAt(plain)).toBe(before + 1)
+  })
+
+  // Whoever may write to Redis may take a sign-out back, for the holder of the cookie and until the sealed end.
+  test('a record that is put back after the sign-out counts again, for its own cookie alone', async () => {
+    const [victim, other] = await Promise.all([signIn('alice'), signIn('bob')])
+    const old = await bytes.get(victim.keyOf('s'))
+    await expectSignOut(victim)
+    await bytes.put(victim.keyOf('s'), old)
+    await bytes.put(other.keyOf('s'), old)
+    expect((await bytes.get(victim.keyOf('x'))).toString()).toBe('1')
+    expect(await statusAt(plain, victim)).toBe(200)
+    expect(await statusAt(plain, other)).toBe(302)
+    await expectSignOut(victim)
+  })
+
+  test('meanwhile nobody else has noticed anything', async () => {
+    await Promise.all(loads.map((load) => load.stop()))
+    for (const load of loads) {
+      expect(load.statuses()).toEqual([200])
+      expect(load.oddities).toEqual([])
+      expect(load.users).toEqual(new Set(['bob']))
+      process.stdout.write(
+        `A91: ${load.count(200)} checks of a bystander, the slowest ${load.slowestMs().toFixed(0)} ms\n`,
+      )
+    }
+    for (const replica of [plain, passing]) {
+      expect(replica.log().filter(({ level }) => Number(level) >= 50)).toEqual([])
+    }
+  })
+})
