@@ -96,7 +96,7 @@ export function createRefusals({
     { raw, site }: RefusedRequest,
     requestId: string,
   ): void {
-    const suppressed = status === 503 ? sayOutage() : 0
+    const suppressed = error.code === 'store_unavailable' ? sayOutage() : 0
     if (suppressed === undefined) return
     const client = clientOf(raw)
     const fields = {
@@ -118,7 +118,7 @@ export function createRefusals({
 
 const OUTAGE_PAUSE_MS = 1000
 
-/** During an outage every request is refused: one line a second says so, with the number of those left out. */
+/** While the store is away every check is refused: one line a second says so, with the number of those left out. */
 function createThrottle(): () => number | undefined {
   let saidAtMs = Number.NEGATIVE_INFINITY
   let suppressed = 0

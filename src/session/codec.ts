@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Identity } from '../core/identity.ts'
 import type { EpochMs, Session } from '../core/session.ts'
 import type { KeyRing } from '../seal.ts'
 import type { Owners } from '../store/session-index.ts'
@@ -34,11 +35,19 @@ const session: z.ZodType<Session> = z.object({
     preferredUsername: optionalText,
     name: optionalText,
     groups: z.array(z.string()),
-    claims: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
+    claims: z.custom<Identity['claims']>(isClaims),
   }),
   createdAt: time,
   expiresAt: time,
 })
+
+/** Any name may be a claim's, `__proto__` too, which a copy would lose (threat A35). */
+function isClaims(value: unknown): boolean {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
+}
+
+const claimValue = z.union([z.string(), z.array(z.string())])
 
 const tokens: z.ZodType<Tokens> = z.object({
   idToken: z.string(),

@@ -38,7 +38,8 @@ export interface RedemptionOptions {
   readonly now: () => number
 }
 
-const CLAIM_MS = 500
+/** Longer than the answers of a slow Redis take, and short for somebody who waits. */
+const CLAIM_MS = 1500
 const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60
 const ID_TOKEN_MAX_SECONDS = 86_400

@@ -3,11 +3,12 @@ import { DeadlineError } from './redis-failure.ts'
 /** Keeps many from waiting for the same slow thing: while an answer about a key is overdue, nobody else asks. */
 export interface Overdue {
   /** Asks, or throws a `DeadlineError` at once where somebody has waited for most of `timeoutMs`. */
-  unlessOverdue<T>(key: string, timeoutMs: number, ask: () => Promise<T>): Promise<T>
+  readonly unlessOverdue: <T>(key: string, timeoutMs: number, ask: () => Promise<T>) => Promise<T>
 }
 
 interface UnderWay {
-  readonly sinceMs: number
+  /** When it was asked for, or last answered. */
+  sinceMs: number
   count: number
 }
 
@@ -29,6 +30,7 @@ export function createOverdue(): Overdue {
         return await ask()
       } finally {
         asked.count--
+        asked.sinceMs = performance.now()
         if (asked.count === 0) underWay.delete(key)
       }
     },

@@ -45,7 +45,7 @@ describe('the examination of a Redis', () => {
   })
 
   const commands =
-    'set get mget del exists pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish time info'.split(
+    'set get mget del exists type pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish time info'.split(
       ' ',
     )
   test('names each command that the user lacks', { timeout: 60_000 }, async () => {
