@@ -79,11 +79,11 @@ export function createAliasCheck(
     ...SINGLE_NAMES,
     'x-forwarded-for',
   ])
+  const isAlias = remember((name) => !CANONICAL_NAME.test(name) && trusted.has(canonical(name)))
   return ({ rawHeaders }) => {
     for (let index = 0; index < rawHeaders.length; index += 2) {
       const name = rawHeaders[index] as string
-      if (CANONICAL_NAME.test(name)) continue
-      if (trusted.has(name.toLowerCase().replace(/[^a-z0-9]/g, '-'))) return name
+      if (isAlias(name)) return name
     }
     return undefined
   }
@@ -91,18 +91,42 @@ export function createAliasCheck(
 
 /** A bit for each header that may occur once; nothing is allocated for a request that is in order. */
 const SINGLE_BITS = new Map([...SINGLE_NAMES].map((name, index) => [name, 1 << index]))
+const REFUSED_BIT = 1 << SINGLE_NAMES.size
+
+const bitOf = remember((name) =>
+  OVERRIDE_NAMES.has(canonical(name)) ? REFUSED_BIT : (SINGLE_BITS.get(name.toLowerCase()) ?? 0),
+)
 
 function refuseDoubledHeaders(rawHeaders: readonly string[]): void {
   let seen = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
-    if (name.length < 13 || name.length > 22 || (name[0] !== 'X' && name[0] !== 'x')) continue
-    const lowerCase = name.toLowerCase()
-    if (OVERRIDE_NAMES.has(lowerCase.replace(/[^a-z0-9]/g, '-')))
-      throw invalidRequest(`${name} is not accepted`)
-    const bit = SINGLE_BITS.get(lowerCase) ?? 0
+    const bit = bitOf(name)
+    if (bit === REFUSED_BIT) throw invalidRequest(`${name} is not accepted`)
     if ((seen & bit) !== 0) throw invalidRequest(`${name} was sent twice`)
     seen |= bit
+  }
+}
+
+/** The spelling by which an app may know a header. */
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
+}
+
+const MAX_REMEMBERED = 500
+const MAX_REMEMBERED_LENGTH = 40
+
+/** Works out what a name means once for each spelling; forgets all when clients send too many. */
+function remember<T extends number | boolean>(meaningOf: (name: string) => T): (name: string) => T {
+  const meanings = new Map<string, T>()
+  return (name) => {
+    const known = meanings.get(name)
+    if (known !== undefined) return known
+    const meaning = meaningOf(name)
+    if (name.length > MAX_REMEMBERED_LENGTH) return meaning
+    if (meanings.size >= MAX_REMEMBERED) meanings.clear()
+    meanings.set(name, meaning)
+    return meaning
   }
 }
 

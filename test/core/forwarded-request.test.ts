@@ -389,3 +389,16 @@ describe('another spelling of a trusted header (A09, A29)', () => {
     )
   })
 })
+
+test('a header means the same however many others were seen before, short or long', () => {
+  const findAlias = createAliasCheck(['X-Auth-Request-User'])
+  const raw = (name: string) => ({ rawHeaders: [name, 'x'], headers: {} })
+  for (let round = 0; round < 2; round++) {
+    for (let index = 0; index < 1500; index++) {
+      const name = `X-Other-${'o'.repeat(index % 60)}-${index}`
+      expect(findAlias(raw(name))).toBeUndefined()
+    }
+    expect(findAlias(raw('X_Auth_Request_User'))).toBe('X_Auth_Request_User')
+    expect(findAlias(raw('X-Auth-Request-User'))).toBeUndefined()
+  }
+})
