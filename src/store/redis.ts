@@ -2,11 +2,11 @@ import { LRUCache } from 'lru-cache'
 import type { BinaryClient } from './client.ts'
 import type { RedisConnection } from './connect.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
-import { createOverdue } from './overdue.ts'
 import { failureOf } from './redis-failure.ts'
 import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
 import { type RecordPart, recordKey, type Store } from './store.ts'
+import { createTurns } from './turns.ts'
 
 /** Where the keys live and how long an answer may take where the caller does not say. */
 export interface RedisStoreOptions {
@@ -29,21 +29,25 @@ const UNUSABLE = Buffer.alloc(0)
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { connection, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
-  const overdue = createOverdue()
+  const turns = createTurns<(Buffer | null)[]>()
   const oversized = new LRUCache<string, true>({ max: 1000, ttl: OVERSIZED_PAUSE_MS })
+
+  /** Notes what is too large where it is learnt, which is also after the caller has given up. */
+  async function fetchUsable(binary: BinaryClient, digest: string, keys: readonly string[]) {
+    if (oversized.has(digest)) return keys.map(() => UNUSABLE)
+    const found = await fetchAll(binary, keys)
+    if (found.every((value) => (value?.length ?? 0) <= MAX_RECORD_BYTES)) return found
+    oversized.set(digest, true)
+    return keys.map(() => UNUSABLE)
+  }
+
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
-      if (oversized.has(digest)) return Object.fromEntries(parts.map((part) => [part, UNUSABLE]))
       const keys = parts.map((part) => keyOf(digest, part))
-      const values = await connection.runTwice(async (_, binary) => {
-        const found = await overdue.unlessOverdue(digest, timeoutMs, () => fetchAll(binary, keys))
-        // Noted here, where it is learnt also after the caller has given up.
-        if (found.some((value) => value && value.length > MAX_RECORD_BYTES)) {
-          oversized.set(digest, true)
-          return found.map(() => UNUSABLE)
-        }
-        return found
-      }, timeoutMs)
+      const values = await connection.runTwice(
+        (_, binary) => turns.share(keys.join(' '), () => fetchUsable(binary, digest, keys)),
+        timeoutMs,
+      )
       return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
     },
 

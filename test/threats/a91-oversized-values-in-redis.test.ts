@@ -3,7 +3,6 @@ import { startCheckLoad } from '../support/check-load.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { expectHealthy, readMetric, redisErrors } from '../support/outage.ts'
 import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
-import { until } from '../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 import { LOGOUT } from '../support/sign-in-steps.ts'
@@ -91,8 +90,8 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
     },
   )
 
-  // `GET` has no limit, so what comes at once before the first answer has to be read: a pause, and only one.
-  test('many who ask for 50 MB at once make others wait once, and sign nobody out', async () => {
+  // `GET` has no limit: the first answer is read whole, which may take a busy machine longer than a check waits.
+  test('many who ask for 50 MB at once sign nobody out, and are answered once it has been read', async () => {
     const victim = storedSession(String(victims.pop()))
     await bytes.put(victim.keyOf('s'), Buffer.alloc(50 * MEGABYTE))
     const load = startCheckLoad(plain.internalPort, bystander)
@@ -107,10 +106,6 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
     }
     expect(counts[200]).toBeUndefined()
     expect(load.oddities).toEqual([])
-    await until(
-      'an answer for the bystander',
-      async () => (await plain.check({}, { Cookie: bystander })).status === 200,
-    )
     const calm = startCheckLoad(plain.internalPort, bystander)
     expect(Object.keys(await hammer(plain, victim.cookie))).toEqual(['302'])
     await calm.stop()
