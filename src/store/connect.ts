@@ -21,6 +21,8 @@ export interface ConnectOptions {
   readonly onStillAway: (failure: RedisFailure) => void
   /** Called for every attempt and every command that fails. */
   readonly onFailure: (failure: RedisFailure) => void
+  /** Called when an answer comes that was given up: Redis works again. */
+  readonly onLateAnswer?: () => void
 }
 
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
@@ -59,7 +61,11 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   let reconnected = Promise.withResolvers<void>()
   const firstAttempt = Promise.withResolvers<void>()
   const closing = new AbortController()
-  const deadlines = createDeadlines(STALLED_AFTER_MS, () => current?.drop(new DeadlineError()))
+  const deadlines = createDeadlines({
+    stalledAfterMs: STALLED_AFTER_MS,
+    onStalled: () => current?.drop(new DeadlineError()),
+    onLateAnswer: () => options.onLateAnswer?.(),
+  })
 
   let failures = 0
   let knownFailure: RedisFailure | undefined

@@ -20,11 +20,17 @@ const SWEEP_MS = 20
 /** A sweep this late says that this process was busy, and that answers may lie unread in the socket. */
 const LATE_MS = 100
 
-/**
- * One timer for all commands, since a timer for each costs more than the command. `onStalled` is called when the
- * oldest unanswered command is older than `stalledAfterMs`.
- */
-export function createDeadlines(stalledAfterMs: number, onStalled: () => void): Deadlines {
+/** What is noticed beside single answers. */
+export interface DeadlineOptions {
+  readonly stalledAfterMs: number
+  /** The oldest unanswered command is older than `stalledAfterMs`. */
+  readonly onStalled: () => void
+  /** An answer came that nobody waits for any more: whoever gives it works again. */
+  readonly onLateAnswer: () => void
+}
+
+/** One timer for all commands, since a timer for each costs more than the command. */
+export function createDeadlines(options: DeadlineOptions): Deadlines {
   const waiting = new Set<Waiting>()
   let sweptAtMs = performance.now()
 
@@ -39,7 +45,7 @@ export function createDeadlines(stalledAfterMs: number, onStalled: () => void): 
       each.giveUp(new DeadlineError())
     }
     const [oldest] = waiting
-    if (oldest && nowMs - oldest.sinceMs > stalledAfterMs) onStalled()
+    if (oldest && nowMs - oldest.sinceMs > options.stalledAfterMs) options.onStalled()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
@@ -49,7 +55,11 @@ export function createDeadlines(stalledAfterMs: number, onStalled: () => void): 
         const sinceMs = performance.now()
         const each = { sinceMs, untilMs: sinceMs + timeoutMs, giveUp: reject, isGivenUp: false }
         waiting.add(each)
-        answer.then(resolve, reject).finally(() => waiting.delete(each))
+        const settle = (value: T) => {
+          if (each.isGivenUp) options.onLateAnswer()
+          else resolve(value)
+        }
+        answer.then(settle, reject).finally(() => waiting.delete(each))
       }),
     get inFlight() {
       return waiting.size

@@ -10,11 +10,18 @@ afterEach(() => {
 
 const start = (stalledAfterMs = 60_000) => {
   let stalls = 0
-  const deadlines = createDeadlines(stalledAfterMs, () => {
-    stalls += 1
+  let late = 0
+  const deadlines = createDeadlines({
+    stalledAfterMs,
+    onStalled: () => {
+      stalls += 1
+    },
+    onLateAnswer: () => {
+      late += 1
+    },
   })
   made.push(deadlines)
-  return { deadlines, stalls: () => stalls }
+  return { deadlines, stalls: () => stalls, late: () => late }
 }
 /** Nothing else runs meanwhile, as while a large answer is parsed. */
 const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
@@ -51,13 +58,15 @@ describe('deadlines', () => {
   })
 
   test('what has been given up is in flight until it is answered, and its answer is dropped', async () => {
-    const { deadlines } = start()
+    const { deadlines, late } = start()
     const answer = Promise.withResolvers<string>()
     const given = deadlines.within(answer.promise, 20)
     await expect(given).rejects.toThrow(DeadlineError)
     expect(deadlines.inFlight).toBe(1)
+    expect(late()).toBe(0)
     answer.resolve('late')
     await expect(given).rejects.toThrow(DeadlineError)
+    expect(late()).toBe(1)
     await wait(0)
     expect(deadlines.inFlight).toBe(0)
   })
