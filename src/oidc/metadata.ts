@@ -24,12 +24,7 @@ const USED = {
  * Throws a `TypeError` with the reason.
  */
 export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: IssuerUse): void {
-  if (metadata.issuer !== issuerUrl) {
-    const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
-    throw new TypeError(
-      `the provider calls itself ${metadata.issuer}; set ${setting} to exactly that`,
-    )
-  }
+  if (metadata.issuer !== issuerUrl) throw anotherIssuer(metadata.issuer, use)
   const issuer = new URL(issuerUrl)
   for (const name of USED[use]) {
     const endpoint = metadata[name]
@@ -38,6 +33,12 @@ export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: 
   for (const name of NEEDED[use]) {
     if (!metadata[name]) throw new TypeError(`the provider's metadata have no ${name}`)
   }
+}
+
+/** The reason for people who run the service: what to set. */
+export function anotherIssuer(found: unknown, use: IssuerUse): TypeError {
+  const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
+  return new TypeError(`the provider calls itself ${String(found)}; set ${setting} to exactly that`)
 }
 
 function checkEndpoint(name: string, endpoint: string, issuer: URL): void {

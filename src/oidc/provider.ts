@@ -1,6 +1,6 @@
 import * as client from 'openid-client'
 import { AuthError } from '../errors.ts'
-import { checkMetadata, type IssuerUse } from './metadata.ts'
+import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
 import { PROVIDER_TIMEOUT_SECONDS, providerFetch } from './provider-fetch.ts'
 
 /** How Vestibule is registered at its provider. */
@@ -87,20 +87,35 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
 }
 
 async function discoverOnce(options: ProviderOptions): Promise<client.Configuration> {
-  const isHttp = options.issuerUrl.startsWith('http:')
-  const configuration = await client.discovery(
-    new URL(options.issuerUrl),
-    options.clientId,
-    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-    clientAuthentication(options),
-    {
-      timeout: PROVIDER_TIMEOUT_SECONDS,
-      [client.customFetch]: providerFetch as client.CustomFetch,
-      ...(isHttp && { execute: [client.allowInsecureRequests] }),
-    },
-  )
-  checkMetadata(configuration.serverMetadata(), options.issuerUrl, options.use ?? 'sign-in')
+  const { issuerUrl, use = 'sign-in' } = options
+  const isHttp = issuerUrl.startsWith('http:')
+  const configuration = await client
+    .discovery(
+      new URL(issuerUrl),
+      options.clientId,
+      { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+      clientAuthentication(options),
+      {
+        timeout: PROVIDER_TIMEOUT_SECONDS,
+        [client.customFetch]: providerFetch as client.CustomFetch,
+        ...(isHttp && { execute: [client.allowInsecureRequests] }),
+      },
+    )
+    .catch((cause: unknown) => {
+      const found = foreignIssuer(cause)
+      throw found === undefined ? cause : anotherIssuer(found, use)
+    })
+  checkMetadata(configuration.serverMetadata(), issuerUrl, use)
   return configuration
+}
+
+/** What the metadata have for an issuer where the library has refused them for it. */
+function foreignIssuer(cause: unknown): unknown {
+  if (!(cause instanceof client.ClientError)) return undefined
+  if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined
+  const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
+  const { body } = details as { readonly body: { readonly issuer: unknown } }
+  return body.issuer
 }
 
 function clientAuthentication({ clientSecret, tokenEndpointAuthMethod }: ProviderOptions) {

@@ -50,8 +50,8 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
   return {
-    within: (answer, timeoutMs) =>
-      new Promise((resolve, reject) => {
+    within: <T>(answer: Promise<T>, timeoutMs: number) =>
+      new Promise<T>((resolve, reject) => {
         const sinceMs = performance.now()
         const each = { sinceMs, untilMs: sinceMs + timeoutMs, giveUp: reject, isGivenUp: false }
         waiting.add(each)

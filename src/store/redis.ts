@@ -1,12 +1,11 @@
-import { LRUCache } from 'lru-cache'
 import type { BinaryClient } from './client.ts'
 import type { RedisConnection } from './connect.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import { failureOf } from './redis-failure.ts'
 import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
+import { createScoutedReads, type Values } from './scouted-reads.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
 import { type RecordPart, recordKey, type Store } from './store.ts'
-import { createTurns } from './turns.ts'
 
 /** Where the keys live and how long an answer may take where the caller does not say. */
 export interface RedisStoreOptions {
@@ -19,8 +18,6 @@ export interface RedisStoreOptions {
 
 /** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
-/** Reading one of these delays everybody on the connection, so it is not read again for a while. */
-const OVERSIZED_PAUSE_MS = 60_000
 
 /** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
@@ -29,23 +26,12 @@ const UNUSABLE = Buffer.alloc(0)
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { connection, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
-  const turns = createTurns<(Buffer | null)[]>()
-  const oversized = new LRUCache<string, true>({ max: 1000, ttl: OVERSIZED_PAUSE_MS })
-
-  /** Notes what is too large where it is learnt, which is also after the caller has given up. */
-  async function fetchUsable(binary: BinaryClient, digest: string, keys: readonly string[]) {
-    if (oversized.has(digest)) return keys.map(() => UNUSABLE)
-    const found = await fetchAll(binary, keys)
-    if (found.every((value) => (value?.length ?? 0) <= MAX_RECORD_BYTES)) return found
-    oversized.set(digest, true)
-    return keys.map(() => UNUSABLE)
-  }
-
+  const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
       const keys = parts.map((part) => keyOf(digest, part))
       const values = await connection.runTwice(
-        (_, binary) => turns.share(keys.join(' '), () => fetchUsable(binary, digest, keys)),
+        (_, binary) => reads.read(digest, () => fetchAll(binary, keys)),
         timeoutMs,
       )
       return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
@@ -77,7 +63,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 }
 
 /** One key is one `GET`, several are one `MGET`. */
-async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<(Buffer | null)[]> {
+async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
   const [key] = keys
   if (keys.length > 1 || key === undefined) return binary.mGet([...keys])
   try {

@@ -134,7 +134,7 @@ describe.skipIf(!program)(
         addresses.map(async (address) => {
           const page = await context.newPage()
           await page.goto(address)
-          await page.waitForURL(address, { timeout: 20_000 })
+          await page.waitForURL(address, { timeout: 60_000 })
           return page.locator('h1').innerText()
         }),
       )

@@ -1,0 +1,89 @@
+import { setImmediate as nextRound } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { createScoutedReads, type Values } from '../../src/store/scouted-reads.ts'
+
+const UNUSABLE = Buffer.alloc(0)
+const small = [Buffer.from('small')]
+const large = [Buffer.alloc(100), Buffer.alloc(3)]
+
+/** Reads whose answers come when the test says so. */
+const start = () => {
+  const reads = createScoutedReads(10, UNUSABLE)
+  const sent: PromiseWithResolvers<Values>[] = []
+  const read = (digest: string) =>
+    reads.read(digest, () => {
+      const question = Promise.withResolvers<Values>()
+      sent.push(question)
+      return question.promise
+    })
+  return { sent, read }
+}
+
+describe('reads of one session', () => {
+  test('wait for the first, and then each asks for itself', async () => {
+    const { sent, read } = start()
+    const all = [read('a'), read('a'), read('a')]
+    expect(sent).toHaveLength(1)
+    sent[0]?.resolve(small)
+    await nextRound()
+    expect(sent).toHaveLength(3)
+    const known = read('a')
+    expect(sent).toHaveLength(4)
+    for (const question of sent.slice(1)) question.resolve(small)
+    expect(await Promise.all([...all, known])).toEqual([small, small, small, small])
+  })
+
+  test('what is not there counts as small', async () => {
+    const { sent, read } = start()
+    const first = read('a')
+    sent[0]?.resolve([null])
+    expect(await first).toEqual([null])
+    void read('a')
+    void read('a')
+    expect(sent).toHaveLength(3)
+  })
+
+  test('what is too large is read once, by nobody else who waits, and is not used', async () => {
+    const { sent, read } = start()
+    const all = [read('a'), read('a'), read('a')]
+    sent[0]?.resolve(large)
+    expect(await all[0]).toEqual([UNUSABLE, UNUSABLE])
+    for (const each of await Promise.all(all))
+      expect(each.every((one) => one === UNUSABLE)).toBe(true)
+    expect(await read('a')).toEqual([UNUSABLE])
+    expect(sent).toHaveLength(1)
+  })
+
+  test('what has become too large is noticed', async () => {
+    const { sent, read } = start()
+    const first = read('a')
+    sent[0]?.resolve(small)
+    await first
+    const second = read('a')
+    sent[1]?.resolve(large)
+    expect(await second).toEqual([UNUSABLE, UNUSABLE])
+    expect(await read('a')).toEqual([UNUSABLE])
+  })
+
+  test('a failure is told to whom it belongs, and the next asks anew', async () => {
+    const { sent, read } = start()
+    const first = read('a')
+    const second = read('a')
+    const failed = expect(first).rejects.toThrow('no')
+    sent[0]?.reject(new Error('no'))
+    await failed
+    await nextRound()
+    sent[1]?.resolve(small)
+    expect(await second).toEqual(small)
+  })
+
+  test('other sessions do not wait', async () => {
+    const { sent, read } = start()
+    const first = read('a')
+    const other = read('b')
+    sent[1]?.resolve(small)
+    expect(await other).toEqual(small)
+    sent[0]?.resolve(small)
+    expect(await first).toEqual(small)
+  })
+})
