@@ -1,60 +1,153 @@
 import { readFileSync } from 'node:fs'
 import type { RedisConfig, RedisTlsFiles } from './config/redis.ts'
 import type { Config } from './config.ts'
+import type { BackplaneMessage } from './store/backplane-message.ts'
 import type { RedisTarget, RedisTls } from './store/client.ts'
-import { openMemoryState, openRedisState, type SharedState } from './store/open.ts'
+import type { Fingerprint } from './store/fleet.ts'
+import { openMemoryState, type SharedState } from './store/open.ts'
+import { openRedisState, type RedisObserver } from './store/open-redis.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
+/** What the rest of the service does about news of the shared state. */
+export interface StateListeners {
+  /** The connection is there again. */
+  readonly onReattached: () => void
+  /** Redis came back with other data. */
+  readonly onDatasetChanged: () => void
+  /** Redis came back as another process, which may have older data. */
+  readonly onAnotherServer: () => void
+  readonly onMessage: (message: BackplaneMessage) => void
+  readonly onUnknownMessage: () => void
+}
+
+export interface StateOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly fingerprint: () => Omit<Fingerprint, 'place'>
+  readonly listeners: StateListeners
+}
+
 /** Opens what the mode asks for, and tells log and metrics what happens to it. */
-export function openConfiguredState(
-  { redis, settings }: Config,
-  log: Log,
-  metrics: Metrics,
-  now: () => number,
-): SharedState {
+export function openConfiguredState(options: StateOptions): SharedState {
+  const { redis, settings } = options.config
   if (!redis) return openMemoryState()
-  const findings = createFindingsLog(log)
   return openRedisState({
-    target: createTarget(redis, log),
+    target: createTarget(redis, options.log),
     database: redis.database,
     prefix: settings.REDIS_KEY_PREFIX,
     connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT * 1000,
     readTimeoutMs: settings.REDIS_READ_TIMEOUT * 1000,
     writeTimeoutMs: settings.REDIS_WRITE_TIMEOUT * 1000,
-    now,
-    onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
-    onDisconnected: (failure) =>
-      log.error({ event: 'redis_disconnected', failure }, 'Redis cannot be used; trying again'),
-    onStillAway: (failure) =>
-      log.error({ event: 'redis_still_away', failure }, 'Redis cannot be used for another reason'),
-    onFailure: (failure) => metrics.redisFailure(failure),
-    onExamined: ({ findings: found }) =>
-      findings(found.map(({ code, message }) => ({ code, message }))),
+    breaker: {
+      isEnabled: settings.REDIS_ENABLE_CIRCUIT_BREAKER,
+      threshold: settings.REDIS_CIRCUIT_BREAKER_THRESHOLD,
+      timeoutMs: settings.REDIS_CIRCUIT_BREAKER_TIMEOUT * 1000,
+    },
+    healthCheck: {
+      isEnabled: settings.REDIS_ENABLE_HEALTH_CHECK,
+      intervalMs: settings.REDIS_HEALTH_CHECK_INTERVAL * 1000,
+    },
+    fingerprint: options.fingerprint,
+    now: options.now,
+    observer: createObserver(options),
   })
 }
 
-/** Each finding is logged when it comes up, not at every connection. */
-function createFindingsLog(log: Log) {
-  let known = new Set<string>()
-  return (findings: readonly { readonly code: string; readonly message: string }[]) => {
-    for (const { code, message } of findings) {
-      if (!known.has(message)) log.warn({ event: 'redis_finding', code }, message)
+function createObserver({ log, metrics, listeners }: StateOptions): RedisObserver {
+  const redisFindings = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'redis_finding', code }, message),
+  )
+  const fleetFindings = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'fleet_finding', code }, message),
+  )
+  return {
+    onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
+    onReattached: listeners.onReattached,
+    onDisconnected: (failure, reason) =>
+      log.error(
+        { event: 'redis_disconnected', failure, reason },
+        'Redis cannot be used; trying again',
+      ),
+    onStillAway: (failure, reason) =>
+      log.error(
+        { event: 'redis_still_away', failure, reason },
+        'Redis cannot be used for another reason',
+      ),
+    onFailure: (failure) => metrics.redisFailure(failure),
+    onRead: metrics.redisLatency,
+    onExamined: ({ findings }) => redisFindings(findings),
+    onBreaker: createBreakerLog(log, metrics),
+    onDatasetChanged() {
+      metrics.datasetChanged()
+      log.error(
+        { event: 'redis_data_changed' },
+        'Redis has other data than before: sessions and replay markers were lost',
+      )
+      listeners.onDatasetChanged()
+    },
+    onAnotherServer: listeners.onAnotherServer,
+    onBackplane: (isHealthy) =>
+      isHealthy
+        ? log.info({ event: 'backplane_healthy' }, 'messages of other replicas arrive')
+        : log.warn({ event: 'backplane_broken' }, 'messages of other replicas may be missed'),
+    onMessage: listeners.onMessage,
+    onUnknownMessage() {
+      log.warn({ event: 'unknown_message' }, 'a message was not understood; the cache is cleared')
+      listeners.onUnknownMessage()
+    },
+    onApplied: (delayMs) => metrics.backplaneApplied(delayMs / 1000),
+    onFleet: (findings) =>
+      fleetFindings(findings.map(({ kind, message }) => ({ code: kind, message }))),
+  }
+}
+
+/** One line per change; a try that fails leaves it open. */
+function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'] {
+  const isOpen = { read: false, write: false }
+  return (breaker, state) => {
+    metrics.breakerChanged(breaker, state)
+    if (state === 'half-open' || isOpen[breaker] === (state === 'open')) return
+    isOpen[breaker] = state === 'open'
+    if (isOpen[breaker]) {
+      const fields = { event: 'circuit_breaker_open', breaker }
+      log.error(fields, 'circuit breaker is open, falling back to memory')
+    } else {
+      const fields = { event: 'circuit_breaker_closed', breaker }
+      log.info(fields, 'circuit breaker is closed, Redis is used again')
     }
+  }
+}
+
+interface Said {
+  readonly code: string
+  readonly message: string
+}
+
+/** Each finding is logged when it comes up, not every time it is found. */
+function createFindingsLog(say: (finding: Said) => void) {
+  let known = new Set<string>()
+  return (findings: readonly Said[]) => {
+    for (const finding of findings) if (!known.has(finding.message)) say(finding)
     known = new Set(findings.map(({ message }) => message))
   }
 }
 
 /** Reads password and certificates anew for every connection; what cannot be read leaves the last good ones. */
 function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
-  const { passwordFile, tls, ...server } = redis
+  const { passwordFile, sentinelPasswordFile, tls, ...servers } = redis
   let lastGood: RedisTarget | undefined
   let isReported = false
   return () => {
     try {
       lastGood = {
-        ...server,
-        ...(passwordFile !== undefined && { password: readFileSync(passwordFile, 'utf8').trim() }),
+        ...servers,
+        ...(passwordFile !== undefined && { password: readPassword(passwordFile) }),
+        ...(sentinelPasswordFile !== undefined && {
+          sentinelPassword: readPassword(sentinelPasswordFile),
+        }),
         ...(tls && { tls: readTls(tls) }),
       }
       isReported = false
@@ -68,6 +161,10 @@ function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
     }
     return lastGood
   }
+}
+
+function readPassword(path: string): string {
+  return readFileSync(path, 'utf8').trim()
 }
 
 function readTls({ caFile, certFile, keyFile, skipVerify }: RedisTlsFiles): RedisTls {

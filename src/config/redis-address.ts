@@ -1,18 +1,23 @@
 /** What an address says; the rest comes from settings of their own. */
 export interface RedisAddress {
-  readonly host: string
-  readonly port: number
+  /** Several for a cluster only. */
+  readonly servers: readonly [ServerAddress, ...ServerAddress[]]
   readonly isTls: boolean
   readonly username?: string
   readonly password?: string
   readonly database?: number
 }
 
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+}
+
 const DEFAULT_PORT = 6379
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/i
 
 /**
- * Understands `redis://` and `rediss://` URLs, `host:port`, and StackExchange's `host:port,password=…,ssl=True`.
+ * Understands `redis://` and `rediss://` URLs, `host:port`, and StackExchange's `host:port,host:port,password=…,ssl=True`.
  * Throws a `TypeError` that says what is wrong and never what the address holds, since that may be a password.
  */
 export function parseRedisAddress(text: string): RedisAddress {
@@ -29,8 +34,9 @@ function parseUrl(text: string): RedisAddress {
     throw new TypeError('has more behind the port than the number of a database')
   }
   return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || DEFAULT_PORT),
+    servers: [
+      { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || DEFAULT_PORT) },
+    ],
     isTls: url.protocol === 'rediss:',
     ...given('username', decode(url.username)),
     ...given('password', decode(url.password)),
@@ -65,18 +71,25 @@ function parseAbortConnect(value: string): Partial<RedisAddress> {
 }
 
 function parseConnectionString(text: string): RedisAddress {
-  const [endpoint = '', ...options] = text.split(',').map((part) => part.trim())
-  const { host, port } = parseEndpoint(endpoint)
+  const [endpoint = '', ...rest] = text.split(',').map((part) => part.trim())
+  const firstOption = rest.findIndex((part) => !FURTHER_SERVER.test(part))
+  const further = firstOption === -1 ? rest : rest.slice(0, firstOption)
+  const options = rest.slice(further.length)
+  const servers = [endpoint, ...further].map((server) => parseServer(server, DEFAULT_PORT))
   const given = options.filter((option) => option !== '').map(parseOption)
-  return Object.assign({ host, port, isTls: false }, ...given) as RedisAddress
+  return Object.assign({ servers, isTls: false }, ...given) as RedisAddress
 }
 
-function parseEndpoint(endpoint: string): Pick<RedisAddress, 'host' | 'port'> {
+/** With its port: what has none may be a piece of a password with a comma in it. */
+const FURTHER_SERVER = /^[^=]+:\d+$/
+
+/** `host:port`, or `host` at the default port. Throws a `TypeError`. */
+export function parseServer(endpoint: string, defaultPort: number): ServerAddress {
   const groups = /^(?:\[(?<v6>[0-9a-f:]+)\]|(?<name>[A-Za-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(
     endpoint,
   )?.groups
   const host = groups?.['v6'] ?? groups?.['name']
-  const port = Number(groups?.['port'] ?? DEFAULT_PORT)
+  const port = Number(groups?.['port'] ?? defaultPort)
   if (host === undefined || port < 1 || port > 65_535) {
     throw new TypeError('does not begin with host:port')
   }
@@ -85,7 +98,8 @@ function parseEndpoint(endpoint: string): Pick<RedisAddress, 'host' | 'port'> {
 
 function parseOption(option: string): Partial<RedisAddress> {
   const [name = '', ...rest] = option.split('=')
-  if (rest.length === 0) throw new TypeError('names several servers, or an option without a value')
+  if (rest.length === 0)
+    throw new TypeError('names a server without its port, or an option without a value')
   const parse = OPTIONS.get(name.toLowerCase())
   if (!parse) {
     // Not named, since it may be what follows a comma in a password.

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, note } from './setting-kinds.ts'
+import { flag, integer, list, note } from './setting-kinds.ts'
 
 const REDIS = 'Redis'
 
@@ -16,7 +16,7 @@ export const redisSettings = {
     .meta(
       note(
         REDIS,
-        '`redis`: every check reads Redis. `memory`: Redis is not used at all. `hybrid` comes with a later version.',
+        '`redis`: every check reads Redis. `hybrid`: sessions seen a moment ago are answered from memory, and all replicas hear of what changes. `memory`: Redis is not used at all.',
       ),
     ),
   REDIS_ADDRESS: z
@@ -33,6 +33,40 @@ export const redisSettings = {
     .string()
     .optional()
     .meta(note(REDIS, '`redis://user:password@host:port/db`, or `rediss://` for TLS.', true)),
+  REDIS_CLUSTER: flag
+    .default(false)
+    .meta(
+      note(
+        REDIS,
+        'Redis is a Redis Cluster; the address names one of its servers, or several: `a:6379,b:6379,password=…`.',
+      ),
+    ),
+  REDIS_SENTINEL_ADDRESSES: list
+    .default([])
+    .meta(
+      note(
+        REDIS,
+        'Sentinels that name the primary, as `host:port` separated by commas, in place of an address. TLS is spoken to them as to Redis.',
+      ),
+    ),
+  REDIS_SENTINEL_MASTER: z
+    .string()
+    .optional()
+    .meta(note(REDIS, 'Name under which the Sentinels watch the primary, such as `mymaster`.')),
+  REDIS_SENTINEL_USERNAME: z
+    .string()
+    .optional()
+    .meta(note(REDIS, 'ACL user of the Sentinels themselves; none = their default user.')),
+  REDIS_SENTINEL_PASSWORD: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        REDIS,
+        'Password of the Sentinels themselves; a password file is read again for every connection.',
+        true,
+      ),
+    ),
   REDIS_USERNAME: z.string().optional().meta(note(REDIS, 'ACL user; none = the default user.')),
   REDIS_PASSWORD: z
     .string()
@@ -58,7 +92,7 @@ export const redisSettings = {
     .meta(note(REDIS, 'Seconds that a write may take.')),
   CHECK_STORE_TIMEOUT_MS: integer(10, 1000)
     .default(250)
-    .meta(note(REDIS, 'Milliseconds after which a check gives up on Redis and answers 503.')),
+    .meta(note(REDIS, 'Milliseconds after which a check gives up on Redis.')),
   REDIS_POOL_SIZE: integer(1, 1000)
     .default(10)
     .meta(note(REDIS, 'Accepted and not needed: one pipelined connection serves a replica.')),

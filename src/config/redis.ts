@@ -1,19 +1,23 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { attempt } from './attempt.ts'
-import { parseRedisAddress, type RedisAddress } from './redis-address.ts'
+import type { RedisAddress } from './redis-address.ts'
+import { checkPlace, type RedisPlace } from './redis-place.ts'
 import type { Settings } from './settings.ts'
 
 /** Where Redis is and how to be let in. Files are named, not read: they are read for every connection. */
-export interface RedisConfig {
-  readonly host: string
-  readonly port: number
-  readonly database: number
-  readonly username?: string
-  readonly password?: string
-  /** Read again where the password came from a file. */
+export type RedisConfig = RedisPlace &
+  RedisPasswordFiles & {
+    readonly database: number
+    readonly username?: string
+    readonly password?: string
+    readonly tls?: RedisTlsFiles
+  }
+
+/** Read again where the passwords came from files. */
+export interface RedisPasswordFiles {
   readonly passwordFile?: string
-  readonly tls?: RedisTlsFiles
+  readonly sentinelPasswordFile?: string
 }
 
 export interface RedisTlsFiles {
@@ -26,62 +30,51 @@ export interface RedisTlsFiles {
 /** Nothing when Redis is not used, or when a problem was found. */
 export function checkRedis(
   settings: Settings,
-  passwordFile: string | undefined,
+  passwordFiles: RedisPasswordFiles,
   problems: string[],
 ): RedisConfig | undefined {
   if (!settings.REDIS_ENABLED || settings.REDIS_CACHE_MODE === 'memory') return undefined
-  if (settings.REDIS_CACHE_MODE === 'hybrid') {
-    problems.push('REDIS_CACHE_MODE: hybrid comes with a later version; use redis')
-  }
   if (settings.SESSION_ENCRYPTION_KEY === undefined) {
     problems.push(
       'SESSION_ENCRYPTION_KEY: is missing, and replicas that share sessions need the same one; make one with: openssl rand -base64 32',
     )
   }
-  const address = findAddress(settings, problems)
+  const { place, address } = checkPlace(settings, problems)
   const tls = checkTls(settings, address?.isTls === true, problems)
-  if (!address) return undefined
+  if (!place) return undefined
   return {
-    host: address.host,
-    port: address.port,
+    ...place,
     ...credentialsOf(settings, address, problems),
     database: databaseOf(settings, address, problems),
-    ...(passwordFile !== undefined && { passwordFile }),
+    ...passwordFiles,
     ...(tls && { tls }),
   }
 }
 
-function findAddress(settings: Settings, problems: string[]): RedisAddress | undefined {
-  const { REDIS_ADDRESS, REDIS_URL } = settings
-  if (REDIS_ADDRESS !== undefined && REDIS_URL !== undefined) {
-    problems.push('REDIS_ADDRESS and REDIS_URL are both set: remove one of them')
-  }
-  const text = REDIS_URL ?? REDIS_ADDRESS
-  const name = REDIS_URL === undefined ? 'REDIS_ADDRESS' : 'REDIS_URL'
-  if (text === undefined) {
-    problems.push(
-      'REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, or REDIS_URL',
-    )
-    return undefined
-  }
-  return attempt(name, 'write host:port or a redis:// URL', problems, () => parseRedisAddress(text))
-}
-
-function databaseOf(settings: Settings, { database }: RedisAddress, problems: string[]): number {
+function databaseOf(
+  settings: Settings,
+  address: RedisAddress | undefined,
+  problems: string[],
+): number {
+  const database = address?.database
   if (database !== undefined && settings.REDIS_DB !== 0 && database !== settings.REDIS_DB) {
     problems.push('REDIS_DB: is another database than that of the address: remove one of them')
   }
-  return database ?? settings.REDIS_DB
+  const used = database ?? settings.REDIS_DB
+  if (settings.REDIS_CLUSTER && used !== 0) {
+    problems.push('REDIS_DB: a Redis Cluster has no database but 0: remove it')
+  }
+  return used
 }
 
 /** Of what the address and a setting of its own both say, one would silently lose. */
 function credentialsOf(
   settings: Settings,
-  address: RedisAddress,
+  address: RedisAddress | undefined,
   problems: string[],
 ): Pick<RedisConfig, 'username' | 'password'> {
   const either = (name: 'REDIS_USERNAME' | 'REDIS_PASSWORD', what: 'username' | 'password') => {
-    const [setting, inAddress] = [settings[name], address[what]]
+    const [setting, inAddress] = [settings[name], address?.[what]]
     if (setting !== undefined && inAddress !== undefined) {
       problems.push(`${name}: the address of Redis has one as well: remove one of them`)
     }

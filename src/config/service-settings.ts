@@ -119,6 +119,16 @@ export const serviceSettings = {
       ),
     ),
   HOST: z.string().default('0.0.0.0').meta(note(PROCESS, 'Address that both listeners bind to.')),
+  ADMIN_TOKEN: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        PROCESS,
+        'Bearer token for `/admin` on the internal listener, 32 characters or more; none = there is no `/admin`.',
+        true,
+      ),
+    ),
   DRAIN_SECONDS: integer(0, 300)
     .default(5)
     .meta(note(PROCESS, 'How long requests are still served after SIGTERM.')),

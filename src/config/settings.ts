@@ -1,11 +1,17 @@
 import { z } from 'zod'
+import { cacheSettings } from './cache-settings.ts'
 import { redisSettings } from './redis-settings.ts'
 import { requestSettings } from './request-settings.ts'
 import { serviceSettings } from './service-settings.ts'
 import type { SettingNotes } from './setting-kinds.ts'
 
 /** Every setting, in the order of the documentation. Each takes a string, as environments have them. */
-export const settings = z.object({ ...requestSettings, ...serviceSettings, ...redisSettings })
+export const settings = z.object({
+  ...requestSettings,
+  ...serviceSettings,
+  ...redisSettings,
+  ...cacheSettings,
+})
 
 export type SettingName = keyof typeof settings.shape
 export type Settings = z.output<typeof settings>

@@ -1,11 +1,39 @@
 import { createClient, RESP_TYPES } from 'redis'
+import { createLifetime } from './lifetime.ts'
 import { DeadlineError } from './redis-failure.ts'
 
-/** A server and how to be let in. */
-export interface RedisTarget {
+/** Where Redis is and how to be let in. */
+export type RedisTarget = SingleTarget | SentinelTarget | ClusterTarget
+
+/** One server, the same all the time. */
+export interface SingleTarget extends ServerAddress, Access {
+  readonly kind: 'single'
+  readonly database: number
+}
+
+/** The primary that Sentinels name. */
+export interface SentinelTarget extends Access {
+  readonly kind: 'sentinel'
+  readonly sentinels: readonly ServerAddress[]
+  readonly sentinelUsername?: string
+  readonly sentinelPassword?: string
+  /** The name under which the Sentinels watch it. */
+  readonly primaryName: string
+  readonly database: number
+}
+
+/** All primaries of a Redis Cluster; some of its servers are enough to find them. */
+export interface ClusterTarget extends Access {
+  readonly kind: 'cluster'
+  readonly servers: readonly ServerAddress[]
+}
+
+export interface ServerAddress {
   readonly host: string
   readonly port: number
-  readonly database: number
+}
+
+export interface Access {
   readonly username?: string
   readonly password?: string
   /** Absent = no TLS. */
@@ -28,48 +56,102 @@ export type BinaryClient = ReturnType<typeof binaryOf>
 export interface ClientConnection {
   readonly client: RedisClient
   readonly binary: BinaryClient
-  /** Rejects when it cannot be made within the time given. */
-  readonly connected: Promise<void>
+  /** The server, or those of a cluster that can be asked just now. */
+  readonly primaries: readonly Primary[]
+  /** False while some primary of a cluster is away. */
+  readonly isWhole: boolean
   /** Rejects with the cause when the connection ends; what waits for an answer is then rejected too. */
   readonly lost: Promise<never>
-  drop(cause: Error): void
   readonly isOver: boolean
+  drop(cause: unknown): void
+  /** Drops what has a command that has waited for longer, and in a cluster nothing else. */
+  dropStalled(stalledAfterMs: number): void
+}
+
+/** A server that takes writes. */
+export interface Primary {
+  readonly address: string
+  readonly isInCluster: boolean
+  readonly owns: (key: string) => boolean
+  readonly run: <T>(call: (client: RedisClient) => Promise<T>) => Promise<T>
+}
+
+interface Server extends ServerAddress, Access {
+  readonly database: number
 }
 
 /** Commands beyond this are refused, so that a slow Redis costs a bounded amount of memory (fault F03). */
 const MAX_QUEUED_COMMANDS = 10_000
 
-/** Connects; a server that accepts and then says nothing counts as one that cannot be reached. */
-export function openClient(target: RedisTarget, connectTimeoutMs: number): ClientConnection {
-  const client = createConfiguredClient(target, connectTimeoutMs)
-  const lost = Promise.withResolvers<never>()
-  lost.promise.catch(() => undefined)
-  let isOver = false
-  const drop = (cause: Error) => {
-    isOver = true
-    lost.reject(cause)
+/**
+ * Connects; a server that accepts and then says nothing counts as one that cannot be reached. `signal` ends the
+ * connection with its reason, also later on.
+ */
+export async function openClient(
+  server: Server,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
+  const life = createLifetime(signal)
+  const client = createConfiguredClient(server, connectTimeoutMs)
+  life.signal.addEventListener('abort', () => {
     if (client.isOpen) client.destroy()
+  })
+  client.on('error', life.end)
+  const only: Primary = {
+    address: addressOf(server),
+    isInCluster: false,
+    owns: () => true,
+    run: (call) => call(client),
   }
-  client.on('error', drop)
-  const timer = setTimeout(() => drop(new DeadlineError()), connectTimeoutMs)
-  const connected = Promise.race([client.connect(), lost.promise])
-    .then(() => undefined)
-    .finally(() => clearTimeout(timer))
-  return {
+  const connection: ClientConnection = {
     client,
     binary: binaryOf(client),
-    connected,
-    lost: lost.promise,
-    drop,
+    primaries: [only],
+    isWhole: true,
+    lost: life.lost,
     get isOver() {
-      return isOver
+      return life.isOver
     },
+    drop: life.end,
+    dropStalled: () => life.end(new DeadlineError()),
+  }
+  try {
+    await answerOf(connection, connectTimeoutMs, () => client.connect())
+  } catch (cause) {
+    life.end(cause)
+    throw cause
+  }
+  return connection
+}
+
+/** The answer; without one in time the connection is dropped. */
+export async function answerOf<T>(
+  connection: ClientConnection,
+  timeoutMs: number,
+  ask: (client: RedisClient) => Promise<T>,
+): Promise<T> {
+  let lastChance: NodeJS.Immediate | undefined
+  const timer = setTimeout(() => {
+    // Where this process was busy, the answer may lie unread in the socket: it is read before this comes.
+    lastChance = setImmediate(() => connection.drop(new DeadlineError()))
+  }, timeoutMs)
+  try {
+    return await Promise.race([ask(connection.client), connection.lost])
+  } finally {
+    clearTimeout(timer)
+    clearImmediate(lastChance)
   }
 }
 
+/** `host:port`, the name of a server in Redis's own replies. */
+export function addressOf({ host, port }: ServerAddress): string {
+  return `${host}:${port}`
+}
+
 /** No offline queue, no timers and no retries of its own: `connect.ts` decides on these for all commands. */
-function createConfiguredClient(target: RedisTarget, connectTimeoutMs: number) {
-  const { host, port, tls, database, username, password } = target
+function createConfiguredClient(server: Server, connectTimeoutMs: number) {
+  const { host, port, tls, database, username, password } = server
   const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
   return createClient({
     socket: tls ? { ...common, ...tlsOptions(host, tls) } : common,

@@ -1,30 +1,39 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import {
-  type BinaryClient,
-  type ClientConnection,
-  openClient,
-  type RedisClient,
-  type RedisTarget,
-} from './client.ts'
+import type { BinaryClient, Primary, RedisClient, RedisTarget } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
-import { DeadlineError, failureOf, type RedisFailure, unavailable } from './redis-failure.ts'
+import { keepOpen } from './keep-open.ts'
+import { createOpener } from './open-target.ts'
+import {
+  failureOf,
+  type RedisFailure,
+  ServerLostError,
+  TopologyError,
+  unavailable,
+} from './redis-failure.ts'
 
 /** Settings and observers of a connection. */
 export interface ConnectOptions {
   /** Asked for every attempt, so that rotated passwords and certificates are read again (fault F18). */
   readonly target: () => RedisTarget
+  /** `subscription`: the client is that of one server also in a cluster, where each server passes on what is published. */
+  readonly purpose?: 'commands' | 'subscription'
   readonly connectTimeoutMs: number
+  /** Commands can be sent, in a cluster to some primary at least; and again when none of them is away any more. */
   readonly onConnected: () => void
-  /** Called once when a connection is lost or the first attempt fails. */
-  readonly onDisconnected: (failure: RedisFailure) => void
+  /**
+   * Called once when a connection is lost or the first attempt fails, in a cluster also when the first of its primaries
+   * is lost. `reason` says more, where more is known.
+   */
+  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
   /** Called when a later attempt fails for another reason than the one before. */
-  readonly onStillAway: (failure: RedisFailure) => void
+  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
   /** Called for every attempt and every command that fails. */
   readonly onFailure: (failure: RedisFailure) => void
   /** Called when an answer comes that was given up: Redis works again. */
   readonly onLateAnswer?: () => void
 }
 
+/** In a cluster each command of `client` goes where its key is. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
 
 /** A connection that comes back by itself. Nothing is queued for later: there is an answer now, or an error. */
@@ -39,7 +48,12 @@ export interface RedisConnection {
    * over the next one.
    */
   runTwice<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  /** Like `run`, at each primary that is connected. */
+  runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
+  /** Commands can be sent, in a cluster to some primary at least. */
   readonly isConnected: boolean
+  /** Some primaries of a cluster can be asked, and others cannot. */
+  readonly isPartial: boolean
   /** Connected, or about to be as far as is known. */
   readonly isExpected: boolean
   readonly inFlight: number
@@ -50,73 +64,36 @@ export interface RedisConnection {
 
 /** A connection whose oldest command has waited for longer is dead, whatever its socket says (fault F04). */
 const STALLED_AFTER_MS = 2000
-const RETRY_MIN_MS = 25
-const RETRY_MAX_MS = 1000
 /** A name that leads to a replica may lead elsewhere by now; it is not asked more often than this (fault F09). */
 const RESOLVE_AGAIN_MS = 5000
 
 /** Connects in the background and tries again until it is closed; the service starts without Redis. */
 export function connectRedis(options: ConnectOptions): RedisConnection {
-  let current: ClientConnection | undefined
-  let reconnected = Promise.withResolvers<void>()
-  const firstAttempt = Promise.withResolvers<void>()
-  const closing = new AbortController()
+  let knownFailure: RedisFailure | undefined
+  let isClosing = false
+  const kept = keepOpen({
+    open: createOpener({ ...options, onServerLost: fail, onWhole: succeed }),
+    onOpen: succeed,
+    onOver: fail,
+  })
   const deadlines = createDeadlines({
     stalledAfterMs: STALLED_AFTER_MS,
-    onStalled: () => current?.drop(new DeadlineError()),
+    onStalled: () => kept.current?.dropStalled(STALLED_AFTER_MS),
     onLateAnswer: () => options.onLateAnswer?.(),
   })
 
-  let failures = 0
-  let knownFailure: RedisFailure | undefined
-  /** At the start and after a loss, until an attempt fails: a moment's patience is worth it. */
-  let isExpected = true
-
-  async function keepConnected(): Promise<void> {
-    while (!closing.signal.aborted) {
-      const cause = await useOneConnection().catch((reason: unknown) => reason)
-      firstAttempt.resolve()
-      if (!closing.signal.aborted) tell(failureOf(cause))
-      await backOff(failures++)
-    }
+  function succeed(): void {
+    knownFailure = undefined
+    options.onConnected()
   }
 
-  function tell(failure: RedisFailure): void {
+  function fail(cause: unknown): void {
+    const failure = failureOf(cause)
+    const reason = cause instanceof TopologyError ? cause.message : undefined
     options.onFailure(failure)
-    if (knownFailure === undefined) options.onDisconnected(failure)
-    else if (knownFailure !== failure) options.onStillAway(failure)
+    if (knownFailure === undefined) options.onDisconnected(failure, reason)
+    else if (knownFailure !== failure) options.onStillAway(failure, reason)
     knownFailure = failure
-  }
-
-  /** From the attempt to its end, which is the rejection. */
-  async function useOneConnection(): Promise<never> {
-    const opened = openClient(options.target(), options.connectTimeoutMs)
-    const abandon = () => opened.drop(new Error('closed'))
-    closing.signal.addEventListener('abort', abandon, { once: true })
-    try {
-      await opened.connected.catch((cause: unknown) => {
-        isExpected = false
-        throw cause
-      })
-      isExpected = true
-      failures = 0
-      knownFailure = undefined
-      current = opened
-      reconnected.resolve()
-      reconnected = Promise.withResolvers()
-      options.onConnected()
-      firstAttempt.resolve()
-      return await opened.lost
-    } finally {
-      current = undefined
-      opened.drop(new Error('over'))
-      closing.signal.removeEventListener('abort', abandon)
-    }
-  }
-
-  function backOff(failures: number): Promise<void> {
-    const ms = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures) * (0.5 + Math.random())
-    return pause(ms, undefined, { signal: closing.signal }).catch(() => undefined)
   }
 
   let resolvedAtMs = Number.NEGATIVE_INFINITY
@@ -124,56 +101,69 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
     resolvedAtMs = performance.now()
-    current?.drop(new Error('a replica'))
+    kept.current?.drop(new Error('a replica'))
   }
 
   async function send<T>(command: Command<T>, timeoutMs: number): Promise<T> {
-    if (!current) throw new Error('not connected')
-    const { client, binary } = current
+    if (!kept.current) throw new Error('not connected')
+    const { client, binary } = kept.current
     return deadlines.within(command(client, binary), timeoutMs)
+  }
+
+  async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
+    if (!kept.current) throw new Error('not connected')
+    const answers = kept.current.primaries.map((primary) =>
+      deadlines.within(command(primary), timeoutMs),
+    )
+    return Promise.all(answers)
   }
 
   function report(cause: unknown): never {
     const failure = failureOf(cause)
-    options.onFailure(failure)
+    // What was under way when we ourselves closed says nothing of Redis.
+    if (!isClosing) options.onFailure(failure)
     if (failure === 'readonly') resolveAgain()
     throw unavailable(cause)
   }
-
-  const kept = keepConnected()
 
   return {
     run: (command, timeoutMs) => send(command, timeoutMs).catch(report),
     async runTwice(command, timeoutMs) {
       const untilMs = performance.now() + timeoutMs
       const leftMs = () => untilMs - performance.now()
-      const used = current
+      const used = kept.current
       try {
         return await send(command, timeoutMs)
       } catch (cause) {
         if (failureOf(cause) === 'readonly') resolveAgain()
-        const isComingBack = used ? used.isOver : isExpected
+        const isComingBack = used
+          ? used.isOver || cause instanceof ServerLostError
+          : kept.isExpected
         if (!isComingBack) return report(cause)
-        if (!current || current === used) {
-          await Promise.race([reconnected.promise, pause(leftMs(), undefined, { ref: false })])
+        if (!kept.current || kept.current.isOver) {
+          await Promise.race([kept.next, pause(leftMs(), undefined, { ref: false })])
         }
         if (leftMs() <= 0) return report(cause)
         return send(command, leftMs()).catch(report)
       }
     },
+    runAtEach: (command, timeoutMs) => sendToEach(command, timeoutMs).catch(report),
     get isConnected() {
-      return current !== undefined
+      return kept.current !== undefined
+    },
+    get isPartial() {
+      return kept.current?.isWhole === false
     },
     get isExpected() {
-      return isExpected
+      return kept.isExpected
     },
     get inFlight() {
       return deadlines.inFlight
     },
-    firstAttempt: firstAttempt.promise,
+    firstAttempt: kept.firstAttempt,
     async close() {
-      closing.abort()
-      await kept
+      isClosing = true
+      await kept.close()
       deadlines.close()
     },
   }

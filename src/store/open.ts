@@ -1,10 +1,9 @@
-import type { RedisTarget } from './client.ts'
-import { connectRedis, type RedisConnection } from './connect.ts'
+import type { Backplane } from './backplane.ts'
+import type { Breaker } from './breaker.ts'
+import type { Fleet } from './fleet.ts'
 import { createMemoryOneTimeKeys, createMemorySessionIndex, createMemoryStore } from './memory.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
-import { createRedisOneTimeKeys, createRedisSessionIndex, createRedisStore } from './redis.ts'
-import type { RedisFailure } from './redis-failure.ts'
-import { type Examination, examineRedis } from './self-test.ts'
+import type { Examination } from './self-test.ts'
 import type { SessionIndex } from './session-index.ts'
 import type { Store } from './store.ts'
 
@@ -13,37 +12,28 @@ export interface SharedState {
   readonly store: Store
   readonly oneTimeKeys: OneTimeKeys
   readonly sessionIndex: SessionIndex
+  readonly backplane: Backplane
+  /** Absent where there is no Redis. */
+  readonly redis?: ObservedRedis
   /** Resolves when the first attempt to connect has ended, either way. */
   readonly firstAttempt: Promise<void>
-  readonly isConnected: boolean
   /** Whether there is any use in asking. */
   readonly isAvailable: boolean
+  close(): Promise<void>
+}
+
+/** What can be told of the Redis behind it, for health and metrics. */
+export interface ObservedRedis {
+  readonly isConnected: boolean
   readonly commandsInFlight: number
+  readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
+  readonly isBackplaneHealthy: boolean
+  readonly fleet: Pick<Fleet, 'size' | 'findings'>
   /** What the last examination said; nothing until there was one. */
   readonly examination: Examination | undefined
   /** Milliseconds that a read takes just now; nothing when there is no answer. */
   measureLatency(): Promise<number | undefined>
-  close(): Promise<void>
 }
-
-export interface RedisStateOptions {
-  readonly target: () => RedisTarget
-  readonly database: number
-  readonly prefix: string
-  readonly connectTimeoutMs: number
-  readonly readTimeoutMs: number
-  readonly writeTimeoutMs: number
-  /** Wall clock, to compare with that of Redis. */
-  readonly now: () => number
-  readonly onConnected: () => void
-  readonly onDisconnected: (failure: RedisFailure) => void
-  readonly onStillAway: (failure: RedisFailure) => void
-  readonly onFailure: (failure: RedisFailure) => void
-  readonly onExamined: (examination: Examination) => void
-}
-
-const PROBE_TIMEOUT_MS = 1000
-const EXAMINE_AGAIN_MS = 10_000
 
 /** Sessions and marks of one process, gone with it. */
 export function openMemoryState(): SharedState {
@@ -51,78 +41,9 @@ export function openMemoryState(): SharedState {
     store: createMemoryStore(),
     oneTimeKeys: createMemoryOneTimeKeys(),
     sessionIndex: createMemorySessionIndex(),
+    backplane: { epoch: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),
-    isConnected: false,
     isAvailable: true,
-    commandsInFlight: 0,
-    examination: undefined,
-    measureLatency: async () => undefined,
     close: async () => undefined,
-  }
-}
-
-/** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
-export function openRedisState(options: RedisStateOptions): SharedState {
-  const { prefix, onConnected, onExamined } = options
-  const channel = `${prefix}${options.database}:events`
-  let examination: Examination | undefined
-  let timer: NodeJS.Timeout | undefined
-
-  const connection: RedisConnection = connectRedis({
-    ...options,
-    onConnected() {
-      onConnected()
-      examine()
-    },
-  })
-
-  /** Again and again as long as there is something to find: what is wrong may pass, as loading does. */
-  function examine(): void {
-    clearTimeout(timer)
-    connection
-      .run(
-        (client) => examineRedis(client, { prefix, channel }, options.now),
-        options.readTimeoutMs,
-      )
-      .then((made) => {
-        examination = made
-        onExamined(made)
-        if (made.findings.length > 0) timer = setTimeout(examine, EXAMINE_AGAIN_MS).unref()
-      })
-      // A connection that is lost again is examined when it is back.
-      .catch(() => undefined)
-  }
-
-  const shared = { ...options, connection, channel }
-
-  return {
-    store: createRedisStore(shared),
-    oneTimeKeys: createRedisOneTimeKeys(shared),
-    sessionIndex: createRedisSessionIndex(shared),
-    firstAttempt: connection.firstAttempt,
-    get isConnected() {
-      return connection.isConnected
-    },
-    get isAvailable() {
-      return connection.isExpected
-    },
-    get commandsInFlight() {
-      return connection.inFlight
-    },
-    get examination() {
-      return examination
-    },
-    async measureLatency() {
-      const sentAtMs = performance.now()
-      const read = connection.run((client) => client.get(`${prefix}{health}`), PROBE_TIMEOUT_MS)
-      return read.then(
-        () => performance.now() - sentAtMs,
-        () => undefined,
-      )
-    },
-    close() {
-      clearTimeout(timer)
-      return connection.close()
-    },
   }
 }

@@ -1,9 +1,12 @@
 import { ErrorReply } from 'redis'
 import { AuthError } from '../errors.ts'
+import { OutageError } from './store.ts'
 
 /** What kind of failure it was, as a metric's label. All but `data` mean that Redis cannot be used just now. */
 export type RedisFailure =
   | 'auth'
+  | 'breaker'
+  | 'busy'
   | 'clients'
   | 'cluster'
   | 'connection'
@@ -16,6 +19,7 @@ export type RedisFailure =
   | 'permission'
   | 'readonly'
   | 'replication'
+  | 'sentinel'
   | 'tls'
 
 /** No answer within the time that a caller gives. */
@@ -26,9 +30,40 @@ export class DeadlineError extends Error {
   }
 }
 
+/** Not asked, since the last answers were failures. */
+export class BreakerOpenError extends Error {
+  constructor() {
+    super('the circuit breaker is open')
+    this.name = 'BreakerOpenError'
+  }
+}
+
+/** Of servers that belong together something is amiss; the message says what, and what to change. */
+export class TopologyError extends Error {
+  readonly failure: RedisFailure
+
+  constructor(failure: RedisFailure, message: string, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'TopologyError'
+    this.failure = failure
+  }
+}
+
+/** The connection to one server of a cluster was lost before the answer came; another one follows. */
+export class ServerLostError extends Error {
+  constructor(cause: unknown) {
+    super('the connection to a server of the cluster was lost', { cause })
+    this.name = 'ServerLostError'
+  }
+}
+
+/** Redis answered, and what it said concerns this one command or our right to give it. */
+const ANSWERED: ReadonlySet<RedisFailure> = new Set(['data', 'other', 'permission'])
+
 /** Error replies by their first word (Redis protocol: the word after `-` is the kind of error). */
 const BY_CODE: Readonly<Record<string, RedisFailure>> = {
   ASK: 'cluster',
+  BUSY: 'busy',
   CLUSTERDOWN: 'cluster',
   CROSSSLOT: 'cluster',
   LOADING: 'loading',
@@ -51,6 +86,9 @@ const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPT
 export function failureOf(cause: unknown): RedisFailure {
   if (cause instanceof ErrorReply) return replyFailure(cause.message)
   if (cause instanceof DeadlineError) return 'deadline'
+  if (cause instanceof BreakerOpenError) return 'breaker'
+  if (cause instanceof TopologyError) return cause.failure
+  if (cause instanceof ServerLostError) return failureOf(cause.cause)
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return TLS_CODE.test(code) ? 'tls' : 'connection'
 }
@@ -65,5 +103,9 @@ function replyFailure(text: string): RedisFailure {
 
 /** What every port of the store throws when Redis cannot tell. */
 export function unavailable(cause: unknown): AuthError {
-  return new AuthError('store_unavailable', `Redis: ${failureOf(cause)}`, { cause })
+  const failure = failureOf(cause)
+  const message = `Redis: ${failure}`
+  return ANSWERED.has(failure)
+    ? new AuthError('store_unavailable', message, { cause })
+    : new OutageError(message, cause)
 }

@@ -1,5 +1,6 @@
+import type { MessageBody } from './backplane-message.ts'
 import type { BinaryClient } from './client.ts'
-import type { RedisConnection } from './connect.ts'
+import type { GuardedRedis } from './guarded-redis.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import { failureOf } from './redis-failure.ts'
 import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
@@ -9,9 +10,11 @@ import { type RecordPart, recordKey, type Store } from './store.ts'
 
 /** Where the keys live and how long an answer may take where the caller does not say. */
 export interface RedisStoreOptions {
-  readonly connection: RedisConnection
+  readonly redis: GuardedRedis
   readonly prefix: string
   readonly channel: string
+  /** What is published so that other replicas hear of it. */
+  readonly writeMessage: (body: MessageBody) => string
   readonly readTimeoutMs: number
   readonly writeTimeoutMs: number
 }
@@ -24,13 +27,13 @@ const UNUSABLE = Buffer.alloc(0)
 
 /** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
 export function createRedisStore(options: RedisStoreOptions): Store {
-  const { connection, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
+  const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
   const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
       const keys = parts.map((part) => keyOf(digest, part))
-      const values = await connection.runTwice(
+      const values = await redis.read(
         (_, binary) => reads.read(digest, () => fetchAll(binary, keys)),
         timeoutMs,
       )
@@ -40,13 +43,13 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     async create(digest, { s, t, m }, ttlMs) {
       const keys = (['s', 't', 'm', 'x'] as const).map((part) => keyOf(digest, part))
       const call = { keys, arguments: [milliseconds(ttlMs), s, t, m] }
-      await connection.runTwice((client) => client.eval(CREATE, call), writeTimeoutMs)
+      await redis.write((client) => client.eval(CREATE, call), writeTimeoutMs)
     },
 
     async extend(digest, ttlMs) {
       const keys = (['s', 't', 'm'] as const).map((part) => keyOf(digest, part))
       const ttl = Number(milliseconds(ttlMs))
-      const [extended] = await connection.run(
+      const [extended] = await redis.writeOnce(
         (client) => Promise.all(keys.map((key) => client.pExpire(key, ttl))),
         writeTimeoutMs,
       )
@@ -55,9 +58,9 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 
     async end(digest, tombstoneMs) {
       const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
-      const message = JSON.stringify({ v: 1, type: 'session-ended', session: digest })
+      const message = options.writeMessage({ type: 'session-ended', session: digest })
       const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }
-      await connection.runTwice((client) => client.eval(END, call), writeTimeoutMs)
+      await redis.write((client) => client.eval(END, call), writeTimeoutMs)
     },
   }
 }
@@ -76,7 +79,7 @@ async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<
 
 /** Consumption marks in Redis, which alone decides; no cache stands in front of them. */
 export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys {
-  const { connection, prefix, writeTimeoutMs } = options
+  const { redis, prefix, writeTimeoutMs } = options
   const nameOf = (kind: string, key: string) => `${prefix}j:${kind}:{${key}}`
   let understandsNxGet = true
 
@@ -89,7 +92,7 @@ export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys 
       GET: true,
       expiration: { type: 'PX', value: Number(ttl) },
     } as const
-    return connection.runTwice(async (client) => {
+    return redis.write(async (client) => {
       try {
         if (understandsNxGet) return await client.set(name, attemptId, set)
         return await client.eval(CONSUME, script)
@@ -114,15 +117,12 @@ export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys 
         keys: [nameOf(kind, key)],
         arguments: [attemptId, milliseconds(ttlMs)],
       }
-      const extended = await connection.runTwice(
-        (client) => client.eval(EXTEND, script),
-        writeTimeoutMs,
-      )
+      const extended = await redis.write((client) => client.eval(EXTEND, script), writeTimeoutMs)
       return extended === 1
     },
     async release(kind, key, attemptId) {
       const script = { keys: [nameOf(kind, key)], arguments: [attemptId] }
-      await connection.runTwice((client) => client.eval(RELEASE, script), writeTimeoutMs)
+      await redis.write((client) => client.eval(RELEASE, script), writeTimeoutMs)
     },
   }
 }
@@ -132,14 +132,14 @@ const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerS
 
 /** Sorted sets of session digests by the sessions' ends. */
 export function createRedisSessionIndex(options: RedisStoreOptions): SessionIndex {
-  const { connection, prefix, readTimeoutMs, writeTimeoutMs } = options
+  const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
   const namesOf = (owners: Owners) =>
     (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
   return {
     async add(digest, owners, ttlMs) {
       const call = { arguments: [milliseconds(ttlMs), digest] }
-      await connection.runTwice(
+      await redis.write(
         (client) =>
           Promise.all(
             namesOf(owners).map((name) => client.eval(INDEX_ADD, { ...call, keys: [name] })),
@@ -149,14 +149,11 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
     },
     async list(kind, owner) {
       const call = { keys: [nameOf(kind, owner)] }
-      const found = await connection.runTwice(
-        (client) => client.eval(INDEX_LIST, call),
-        readTimeoutMs,
-      )
+      const found = await redis.read((client) => client.eval(INDEX_LIST, call), readTimeoutMs)
       return found as unknown as string[]
     },
     async remove(digest, owners) {
-      await connection.runTwice(
+      await redis.write(
         (client) => Promise.all(namesOf(owners).map((name) => client.zRem(name, digest))),
         writeTimeoutMs,
       )

@@ -1,20 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import type { RedisClient } from './client.ts'
-import { failureOf } from './redis-failure.ts'
-
-/** Something about Redis that will hurt, and what to do about it. */
-export interface Finding {
-  readonly code:
-    | 'access'
-    | 'clock'
-    | 'cluster'
-    | 'eviction'
-    | 'refused'
-    | 'replica'
-    | 'sentinel'
-    | 'version'
-  readonly message: string
-}
+import type { Primary, RedisClient } from './client.ts'
+import type { RedisConnection } from './connect.ts'
+import { type Finding, type TriedNames, tryCommands } from './tried-commands.ts'
 
 /** What was found out about a Redis that was connected to. */
 export interface Examination {
@@ -22,37 +8,69 @@ export interface Examination {
   readonly evictionPolicy?: string
   /** How far Redis's clock is ahead of ours. */
   readonly clockOffsetMs?: number
-}
-
-export interface ExaminedNames {
-  readonly prefix: string
-  readonly channel: string
+  /** Of the processes that were examined: others may have other data. */
+  readonly runIds: readonly string[]
 }
 
 const OLDEST_TESTED = '7.0'
 const CLOCK_TOLERANCE_MS = 5000
 
-/** Tries each command that the service uses, on names of its own, and reads what Redis says about itself. Never throws. */
+/**
+ * Tries each command that the service uses, on names of its own, and reads what Redis says about itself; in a cluster
+ * at every primary. Throws only when there is no answer.
+ */
 export async function examineRedis(
+  connection: Pick<RedisConnection, 'runAtEach'>,
+  names: TriedNames,
+  now: () => number,
+  timeoutMs: number,
+): Promise<Examination> {
+  const examine = async (primary: Primary) => {
+    const made = await primary.run((client) => examinePrimary(client, primary, names, now))
+    return primary.isInCluster ? nameIt(made, primary) : made
+  }
+  const made = await connection.runAtEach(examine, timeoutMs)
+  const policies = made.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
+  const policy = policies.find(isHarmful) ?? policies[0]
+  const offsets = made.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
+  const [offset] = offsets.toSorted((one, other) => Math.abs(other) - Math.abs(one))
+  return {
+    findings: made.flatMap(({ findings }) => findings),
+    runIds: made.flatMap(({ runIds }) => runIds).toSorted(),
+    ...(policy !== undefined && { evictionPolicy: policy }),
+    ...(offset !== undefined && { clockOffsetMs: offset }),
+  }
+}
+
+function nameIt({ findings, ...rest }: Examination, { address }: Primary): Examination {
+  const named = findings.map(({ code, message }) => ({ code, message: `${address}: ${message}` }))
+  return { ...rest, findings: named }
+}
+
+async function examinePrimary(
   client: RedisClient,
-  names: ExaminedNames,
+  primary: Primary,
+  names: TriedNames,
   now: () => number,
 ): Promise<Examination> {
   const [info, refusals, clockOffsetMs] = await Promise.all([
     readInfo(client),
-    tryCommands(client, names),
+    tryCommands(client, primary, names),
     measureClock(client, now),
   ])
+  const runIds = [info?.get('run_id') ?? '']
   const role = info && roleFinding(info)
-  if (role) return { findings: [role] }
+  if (role) return { findings: [role], runIds }
   const evictionPolicy = info?.get('maxmemory_policy')
   const findings = [
     ...refusals,
-    ...(info ? [versionFinding(info), evictionFinding(evictionPolicy), clusterFinding(info)] : []),
+    ...(info ? [versionFinding(info), evictionFinding(evictionPolicy)] : []),
+    primary.isInCluster ? undefined : clusterFinding(info),
     clockFinding(clockOffsetMs),
   ].filter((finding) => finding !== undefined)
   return {
     findings,
+    runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
   }
@@ -70,7 +88,8 @@ async function readInfo(client: RedisClient): Promise<Info | undefined> {
 /** Another kind of server than a single primary; nothing else about it is worth saying then. */
 function roleFinding(info: Info): Finding | undefined {
   if (info.get('redis_mode') === 'sentinel') {
-    const message = 'this is a Sentinel, not a Redis server: name the server that it watches'
+    const message =
+      'this is a Sentinel, not a Redis server: put it into REDIS_SENTINEL_ADDRESSES, and the name of the primary into REDIS_SENTINEL_MASTER'
     return { code: 'sentinel', message }
   }
   if (info.get('role') !== 'slave') return undefined
@@ -81,10 +100,10 @@ function roleFinding(info: Info): Finding | undefined {
   }
 }
 
-function clusterFinding(info: Info): Finding | undefined {
-  if (info.get('cluster_enabled') !== '1') return undefined
+function clusterFinding(info: Info | undefined): Finding | undefined {
+  if (info?.get('cluster_enabled') !== '1') return undefined
   const message =
-    'this is a node of a Redis Cluster behind a plain address: most keys live on other nodes'
+    'this is a node of a Redis Cluster, and most keys live on other nodes: set REDIS_CLUSTER=true'
   return { code: 'cluster', message }
 }
 
@@ -98,9 +117,13 @@ function versionFinding(info: Info): Finding | undefined {
 }
 
 function evictionFinding(policy: string | undefined): Finding | undefined {
-  if (policy === undefined || policy === 'noeviction') return undefined
+  if (policy === undefined || !isHarmful(policy)) return undefined
   const message = `maxmemory-policy is ${policy}, which removes sessions and replay markers that are still needed: set noeviction`
   return { code: 'eviction', message }
+}
+
+function isHarmful(policy: string): boolean {
+  return policy !== 'noeviction'
 }
 
 function clockFinding(offsetMs: number | undefined): Finding | undefined {
@@ -120,54 +143,4 @@ async function measureClock(client: RedisClient, now: () => number): Promise<num
   const [seconds, micros] = reply.map(Number)
   const theirsMs = (seconds as number) * 1000 + (micros as number) / 1000
   return theirsMs - (sentAtMs + now()) / 2
-}
-
-/** Pipelined in this order; what the user may not do is named as Redis's own ACL rules are written. */
-async function tryCommands(
-  client: RedisClient,
-  { prefix, channel }: ExaminedNames,
-): Promise<Finding[]> {
-  const key = `${prefix}{self-test-${randomUUID()}}`
-  const record = `${key}:s`
-  const index = `${key}:u`
-  const commands = [
-    ['SET', record, '1', 'PX', '5000'],
-    ['SET', record, '1', 'NX', 'PX', '5000'],
-    ['GET', record],
-    ['MGET', record],
-    ['EXISTS', record],
-    ['TYPE', record],
-    ['PEXPIRE', record, '5000'],
-    ['ZADD', index, '1', '1'],
-    ['PEXPIRE', index, '5000'],
-    ['PTTL', index],
-    ['ZRANGEBYSCORE', index, '-inf', '+inf'],
-    ['ZREMRANGEBYSCORE', index, '-inf', '0'],
-    ['ZREM', index, '1'],
-    ['EVAL', 'return 1', '1', record],
-    ['PUBLISH', channel, JSON.stringify({ v: 1, type: 'self-test' })],
-    ['TIME'],
-    ['INFO'],
-    ['DEL', record, index],
-  ] as const
-  const outcomes = await Promise.allSettled(commands.map((command) => client.sendCommand(command)))
-  const refused = outcomes.flatMap((outcome, index) => {
-    const [name] = commands[index] as readonly [string]
-    return outcome.status === 'rejected' ? [refusal(name, outcome.reason, { prefix, channel })] : []
-  })
-  return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
-}
-
-function refusal(command: string, cause: unknown, { prefix, channel }: ExaminedNames): Finding {
-  const failure = failureOf(cause)
-  if (failure !== 'permission') {
-    return { code: 'refused', message: `${command} is refused: ${failure}` }
-  }
-  const text = (cause as Error).message
-  const missing = text.includes(' key')
-    ? `~${prefix}*`
-    : text.includes(' channel')
-      ? `&${channel}`
-      : `+${command.toLowerCase()}`
-  return { code: 'access', message: `the Redis user lacks ${missing} (needed for ${command})` }
 }

@@ -1,12 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseRedisAddress, type RedisAddress } from '../../src/config/redis-address.ts'
+import {
+  parseRedisAddress,
+  type RedisAddress,
+  type ServerAddress,
+} from '../../src/config/redis-address.ts'
+
+type Said = Partial<ServerAddress & Omit<RedisAddress, 'servers'>>
 
 /** Where nothing else is said. */
-const PLAIN: RedisAddress = { host: 'redis', port: 6379, isTls: false }
+const PLAIN = { host: 'redis', port: 6379, isTls: false }
 
 describe('an address of Redis', () => {
-  test.for<[string, Partial<RedisAddress>]>([
+  test.for<[string, Said]>([
     ['redis', {}],
     ['redis:6380', { port: 6380 }],
     ['redis.example.com:1', { host: 'redis.example.com', port: 1 }],
@@ -72,7 +78,19 @@ describe('an address of Redis', () => {
     ],
     ['redis://127.0.0.1:7000', { host: '127.0.0.1', port: 7000 }],
   ])('%s is understood', ([text, said], { expect }) => {
-    expect(parseRedisAddress(text)).toEqual({ ...PLAIN, ...said })
+    const { host, port, ...rest } = { ...PLAIN, ...said }
+    expect(parseRedisAddress(text)).toEqual({ servers: [{ host, port }], ...rest })
+  })
+
+  test.for<[string, string[], Said]>([
+    ['a:6379,b:6380', ['a:6379', 'b:6380'], {}],
+    ['a,b:6380', ['a:6379', 'b:6380'], {}],
+    ['a:1, [::1]:2 ,c:3,', ['a:1', '::1:2', 'c:3'], {}],
+    ['a:1,b:2,password=x:3,ssl=True', ['a:1', 'b:2'], { password: 'x:3', isTls: true }],
+  ])('%s names several servers', ([text, servers, said], { expect }) => {
+    const { servers: parsed, ...rest } = parseRedisAddress(text)
+    expect(parsed.map(({ host, port }) => `${host}:${port}`)).toEqual(servers)
+    expect(rest).toEqual({ isTls: false, ...said })
   })
 
   test.for<[string, RegExp]>([
@@ -91,9 +109,12 @@ describe('an address of Redis', () => {
     ['hunter2@redis:6379', /does not begin with host:port/],
     ['password=hunter2', /does not begin with host:port/],
     ['redis+sentinel://redis', /does not begin with host:port/],
-    ['redis:6379,other:6379', /names several servers/],
-    ['redis,hunter2', /names several servers, or an option without a value/],
-    ['redis,password=hun,ter2', /names several servers, or an option without a value/],
+    ['redis,hunter2', /names a server without its port, or an option without a value/],
+    ['redis,password=hun,ter2', /names a server without its port, or an option without a value/],
+    ['redis,password=hun,ter2:6379', /names a server without its port, or an option/],
+    ['redis:6379,hunter2', /names a server without its port/],
+    ['redis:6379,:6379', /names a server without its port/],
+    ['redis:6379,other:0', /does not begin with host:port/],
     ['redis,ssl=yes', /ssl that is neither True nor False/],
     ['redis,ssl=', /ssl that is neither True nor False/],
     ['redis,abortConnect=maybe', /abortConnect that is neither True nor False/],

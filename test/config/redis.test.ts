@@ -43,13 +43,26 @@ const file = (name: string) => join(folder, name)
 
 describe('Redis by its settings', () => {
   test('an address is enough beside the key', () => {
-    expect(loadConfig(base).redis).toEqual({ host: 'redis.example.com', port: 6379, database: 0 })
+    expect(loadConfig(base).redis).toEqual({
+      kind: 'single',
+      host: 'redis.example.com',
+      port: 6379,
+      database: 0,
+    })
   })
 
   test('memory mode knows no Redis, whatever else is set', () => {
     const other = { REDIS_CA_FILE: '/nowhere', REDIS_PASSWORD: SECRET, SESSION_ENCRYPTION_KEY: '' }
     expect(loadConfig({ ...base, ...other, REDIS_CACHE_MODE: 'memory' }).redis).toBeUndefined()
     expect(loadConfig({ ...base, ...other, REDIS_ENABLED: 'false' }).redis).toBeUndefined()
+  })
+
+  test('every mode but memory knows it', () => {
+    for (const mode of ['redis', 'hybrid'] as const) {
+      const config = loadConfig({ ...base, REDIS_CACHE_MODE: mode })
+      expect(config.settings.REDIS_CACHE_MODE).toBe(mode)
+      expect(config.redis).toEqual(loadConfig(base).redis)
+    }
   })
 
   test('credentials and database come from settings or from the address', () => {
@@ -78,7 +91,7 @@ describe('Redis by its settings', () => {
 
   test('an address may come from a file, since it may hold a password', () => {
     const given = { REDIS_ADDRESS: '', REDIS_ADDRESS_FILE: file('password') }
-    expect(loadConfig({ ...base, ...given }).redis?.host).toBe(SECRET)
+    expect(loadConfig({ ...base, ...given }).redis).toMatchObject({ host: SECRET })
   })
 
   test.for<[string, Environment]>([
@@ -110,7 +123,104 @@ describe('Redis by its settings', () => {
     })
   })
 
+  const sentinels = {
+    REDIS_ADDRESS: '',
+    REDIS_SENTINEL_ADDRESSES: 's-0:26380, s-1,[::1]:5000',
+    REDIS_SENTINEL_MASTER: 'mymaster',
+  } as const
+
+  test('Sentinels take the place of an address', () => {
+    const sentinelPasswordFile = file('password')
+    const { redis } = loadConfig({
+      ...base,
+      ...sentinels,
+      REDIS_SENTINEL_USERNAME: 'watcher',
+      REDIS_SENTINEL_PASSWORD_FILE: sentinelPasswordFile,
+      REDIS_PASSWORD: 'of-the-server',
+      REDIS_DB: '3',
+      REDIS_ENABLE_TLS: 'true',
+    })
+    expect(redis).toEqual({
+      kind: 'sentinel',
+      sentinels: [
+        { host: 's-0', port: 26_380 },
+        { host: 's-1', port: 26_379 },
+        { host: '::1', port: 5000 },
+      ],
+      primaryName: 'mymaster',
+      sentinelUsername: 'watcher',
+      sentinelPassword: SECRET,
+      sentinelPasswordFile,
+      password: 'of-the-server',
+      database: 3,
+      tls: { skipVerify: false },
+    })
+  })
+
+  test.for<[string, string[]]>([
+    ['redis-0', ['redis-0:6379']],
+    ['redis-0:7000,redis-1:7001,password=x', ['redis-0:7000', 'redis-1:7001']],
+    ['redis://:x@redis-0:7000', ['redis-0:7000']],
+  ])('with REDIS_CLUSTER %s names servers of a cluster', ([address, servers], { expect }) => {
+    const { redis } = loadConfig({ ...base, REDIS_CLUSTER: 'true', REDIS_ADDRESS: address })
+    const expected = servers.map((server) => {
+      const [host, port] = server.split(':')
+      return { host, port: Number(port) }
+    })
+    expect(redis).toMatchObject({ kind: 'cluster', servers: expected, database: 0 })
+  })
+
   test.for<[string, (at: typeof file) => Environment, RegExp]>([
+    [
+      'Sentinels and an address',
+      () => ({ ...sentinels, REDIS_ADDRESS: 'redis.example.com' }),
+      /^REDIS_ADDRESS: the Sentinels name the server: remove it, or REDIS_SENTINEL_ADDRESSES$/,
+    ],
+    [
+      'Sentinels and a URL',
+      () => ({ ...sentinels, REDIS_URL: 'redis://redis.example.com' }),
+      /^REDIS_URL: the Sentinels name the server: remove it/,
+    ],
+    [
+      'Sentinels and a cluster',
+      () => ({ ...sentinels, REDIS_CLUSTER: 'true' }),
+      /^REDIS_CLUSTER: a Redis Cluster has no Sentinels: remove it, or REDIS_SENTINEL_ADDRESSES$/,
+    ],
+    [
+      'Sentinels without the name of a primary',
+      () => ({ ...sentinels, REDIS_SENTINEL_MASTER: '' }),
+      /^REDIS_SENTINEL_MASTER: is missing: set the name that follows/,
+    ],
+    [
+      'a Sentinel that is none',
+      () => ({ ...sentinels, REDIS_SENTINEL_ADDRESSES: 'good,redis://bad' }),
+      /^REDIS_SENTINEL_ADDRESSES: does not begin with host:port; write host:port$/,
+    ],
+    ...(
+      ['REDIS_SENTINEL_MASTER', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'] as const
+    ).map(
+      (name) =>
+        [
+          `${name} without Sentinels`,
+          () => ({ [name]: SECRET }),
+          new RegExp(`^${name}: has no use without Sentinels: set REDIS_SENTINEL_ADDRESSES$`),
+        ] as [string, () => Environment, RegExp],
+    ),
+    [
+      'several servers that are no cluster',
+      () => ({ REDIS_ADDRESS: `a:6379,b:6379,password=${SECRET}` }),
+      /^REDIS_ADDRESS: names several servers: set REDIS_CLUSTER=true .*, or REDIS_SENTINEL_ADDRESSES/,
+    ],
+    [
+      'a cluster with another database',
+      () => ({ REDIS_CLUSTER: 'true', REDIS_DB: '1' }),
+      /^REDIS_DB: a Redis Cluster has no database but 0: remove it$/,
+    ],
+    [
+      'a cluster with another database in the address',
+      () => ({ REDIS_CLUSTER: 'true', REDIS_ADDRESS: 'redis://redis/1' }),
+      /^REDIS_DB: a Redis Cluster has no database but 0: remove it$/,
+    ],
     [
       'a shared store without a key',
       () => ({ SESSION_ENCRYPTION_KEY: '' }),
@@ -119,7 +229,7 @@ describe('Redis by its settings', () => {
     [
       'no address',
       () => ({ REDIS_ADDRESS: '' }),
-      /^REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, or REDIS_URL$/,
+      /^REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, REDIS_URL, or REDIS_SENTINEL_ADDRESSES$/,
     ],
     [
       'two addresses',
@@ -229,11 +339,6 @@ describe('Redis by its settings', () => {
       }),
       /^REDIS_KEY_FILE: .*; name a readable PEM file$/,
     ],
-    [
-      'hybrid mode',
-      () => ({ REDIS_CACHE_MODE: 'hybrid' }),
-      /^REDIS_CACHE_MODE: hybrid comes with a later version; use redis$/,
-    ],
   ])('%s is one problem with a remedy', ([, changes, problem], { expect }) => {
     const problems = problemsWith(changes(file))
     expect(problems).toEqual([expect.stringMatching(problem)])
@@ -243,7 +348,6 @@ describe('Redis by its settings', () => {
   test('what is wrong is told all at once', () => {
     const wrong = {
       SESSION_ENCRYPTION_KEY: '',
-      REDIS_CACHE_MODE: 'hybrid',
       REDIS_ADDRESS: 'rediss://app:x@redis/1',
       REDIS_USERNAME: 'app',
       REDIS_PASSWORD: 'x',
@@ -251,7 +355,6 @@ describe('Redis by its settings', () => {
       REDIS_CERT_FILE: file('cert.pem'),
     }
     expect(problemsWith(wrong).map((problem) => problem.split(/[: ]/)[0])).toEqual([
-      'REDIS_CACHE_MODE',
       'SESSION_ENCRYPTION_KEY',
       'REDIS_CERT_FILE',
       'REDIS_USERNAME',

@@ -4,12 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { openConfiguredState } from '../../src/compose-state.ts'
 import { type Environment, loadConfig } from '../../src/config.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { startRedis } from '../support/redis.ts'
-import { until } from '../support/redis-state.ts'
+import { openConfigured, until } from '../support/redis-state.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
@@ -33,9 +31,8 @@ interface Line {
 const open = (environment: Environment) => {
   const lines: Line[] = []
   const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
-  const observed = { openedSessions: () => 0, isProviderDiscovered: () => true }
   const config = loadConfig({ ...base, ...environment })
-  const state = openConfiguredState(config, log, createMetrics(observed), Date.now)
+  const state = openConfigured(config, log)
   return {
     state,
     lines,
@@ -57,8 +54,7 @@ test.for([{ REDIS_CACHE_MODE: 'memory' }, { REDIS_ENABLED: 'false' }])(
     await opened.state.firstAttempt
     await wait(200)
     expect(proxy.connections()).toBe(0)
-    expect(opened.state.isConnected).toBe(false)
-    expect(await opened.state.measureLatency()).toBeUndefined()
+    expect(opened.state.redis).toBeUndefined()
     expect(opened.lines).toEqual([])
   },
 )
@@ -70,18 +66,28 @@ test('connections and losses are logged once each, a finding when it comes up, t
   await until('a finding', () => opened.count('redis_finding') === 1)
   await redis.restart({ args: ['--maxmemory-policy', 'allkeys-lru'] })
   await until('the next connection', () => opened.count('redis_connected') === 2)
-  await until('an examination', async () => (await opened.state.measureLatency()) !== undefined)
+  await until('the loss of data', () => opened.count('redis_data_changed') === 1)
+  await until('the backplane', () => opened.count('backplane_healthy') === 2)
   await redis.kill()
   await until('the loss', () => opened.count('redis_disconnected') === 2)
   await wait(300)
-  expect(opened.lines).toMatchObject([
+  const ofConnection = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
+  expect(ofConnection).toMatchObject([
     { level: 30, event: 'redis_connected' },
     { level: 40, event: 'redis_finding', code: 'eviction' },
     { level: 50, event: 'redis_disconnected', failure: 'connection' },
     { level: 30, event: 'redis_connected' },
+    { level: 50, event: 'redis_data_changed' },
     { level: 50, event: 'redis_disconnected', failure: 'connection' },
   ])
-  expect(opened.lines).toHaveLength(5)
+  expect(ofConnection).toHaveLength(6)
+  const ofBackplane = opened.lines.filter(({ event }) => event.startsWith('backplane_'))
+  expect(ofBackplane).toMatchObject([
+    { level: 30, event: 'backplane_healthy' },
+    { level: 40, event: 'backplane_broken' },
+    { level: 30, event: 'backplane_healthy' },
+    { level: 40, event: 'backplane_broken' },
+  ])
   expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
 })
 
@@ -112,11 +118,10 @@ test('where files of TLS are away from the start, nothing is sent, least of all 
   await rm(config.REDIS_KEY_FILE)
   const lines: Line[] = []
   const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
-  const metrics = createMetrics({ openedSessions: () => 0, isProviderDiscovered: () => true })
-  const state = openConfiguredState(loaded, log, metrics, Date.now)
+  const state = openConfigured(loaded, log)
   await state.firstAttempt
   await wait(200)
-  expect(state.isConnected).toBe(false)
+  expect(state.redis?.isConnected).toBe(false)
   expect(proxy.connections()).toBe(0)
   const unreadable = {
     event: 'redis_file_unreadable',
@@ -136,7 +141,7 @@ test('a file that is away later leaves what was read last, and is logged', async
     REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
     REDIS_PASSWORD_FILE: passwordFile,
   })
-  await until('a connection', () => opened.state.isConnected)
+  await until('a connection', () => opened.state.redis?.isConnected === true)
   await rm(passwordFile)
   await redis.restart()
   await until('the next connection', () => opened.count('redis_connected') === 2)

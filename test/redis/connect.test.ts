@@ -4,18 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { openConfiguredState } from '../../src/compose-state.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { RedisConnection } from '../../src/store/connect.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
-import { openConnection, openState, until } from '../support/redis-state.ts'
+import { openConfigured, openConnection, openState, until } from '../support/redis-state.ts'
 import { steadyPort } from '../support/steady-port.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const UNAVAILABLE = { name: 'AuthError', code: 'store_unavailable' }
+const UNAVAILABLE = { code: 'store_unavailable' }
 const unavailable = (failure: string) => ({ ...UNAVAILABLE, message: `Redis: ${failure}` })
 
 const echo = (connection: RedisConnection, value: string, timeoutMs = 1000) =>
@@ -144,21 +142,21 @@ describe('a connection that comes back', () => {
       REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
       REDIS_PASSWORD_FILE: passwordFile,
     })
-    const observed = { openedSessions: () => 0, isProviderDiscovered: () => true }
-    const state = openConfiguredState(
-      config,
-      createLog('silent'),
-      createMetrics(observed),
-      Date.now,
-    )
-    await until('a connection', () => state.isConnected)
+    const state = openConfigured(config, createLog('silent'))
+    await until('a connection', () => state.redis?.isConnected === true)
     await writeFile(passwordFile, 'second\n')
     await redis.restart({ password: 'second' })
-    await until('the next connection', async () => (await state.measureLatency()) !== undefined)
+    await until(
+      'the next connection',
+      async () => (await state.redis?.measureLatency()) !== undefined,
+    )
     // A file that is away for a moment leaves the last good password.
     await rm(passwordFile)
     await redis.restart()
-    await until('one more connection', async () => (await state.measureLatency()) !== undefined)
+    await until(
+      'one more connection',
+      async () => (await state.redis?.measureLatency()) !== undefined,
+    )
     await state.close()
     await rm(folder, { recursive: true })
   })
@@ -449,7 +447,7 @@ describe('the end of a connection', () => {
   test('ends what waits for an answer, and nothing connects any more', async () => {
     await using redis = await startRedis()
     await using proxy = await startTcpProxy(redis.port)
-    const { connection, connected, disconnected } = openConnection(proxy)
+    const { connection, connected, disconnected, failures } = openConnection(proxy)
     await connection.firstAttempt
     await redis.pause()
     const pending = [echo(connection, 'x', 5000), echo(connection, 'y', 5000)].map(timed)
@@ -465,6 +463,7 @@ describe('the end of a connection', () => {
     expect(connection.inFlight).toBe(0)
     expect(connected()).toBe(1)
     expect(disconnected).toEqual([])
+    expect(failures, 'our own end is no failure of Redis').toEqual([])
     await expect(echo(connection, 'z')).rejects.toMatchObject(UNAVAILABLE)
   })
 

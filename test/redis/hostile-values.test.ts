@@ -11,7 +11,7 @@ const PARTS = ['s', 't', 'm'] as const
 const start = async () => {
   const redis = await startRedis()
   const observed = openState(redis, { prefix: PREFIX })
-  await until('a connection', () => observed.state.isConnected)
+  await until('a connection', () => observed.redis.isConnected)
   return {
     redis,
     observed,

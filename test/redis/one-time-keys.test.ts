@@ -33,7 +33,7 @@ describe('marks of consumption', () => {
     const key = 'vestibule:j:login:{key}'
     if (before.length > 0) await redis.cli('SET', key, ...before.slice(2))
     await using observed = openState(redis)
-    await until('a connection', () => observed.state.isConnected)
+    await until('a connection', () => observed.redis.isConnected)
     const { oneTimeKeys } = observed.state
     expect(await oneTimeKeys.consume('login', 'key', 'mine', 50_000)).toBe(isFirst)
     expect(await oneTimeKeys.consume('login', 'key', 'mine', 50_000)).toBe(isFirst)
@@ -53,7 +53,7 @@ describe('marks of consumption', () => {
     await using redis = await startRedis()
     await redis.cli('LPUSH', 'vestibule:j:login:{key}', 'x')
     await using observed = openState(redis)
-    await until('a connection', () => observed.state.isConnected)
+    await until('a connection', () => observed.redis.isConnected)
     expect(await observed.state.oneTimeKeys.consume('login', 'key', 'mine', 1000)).toBe(false)
   })
 
@@ -61,7 +61,7 @@ describe('marks of consumption', () => {
     await using redis = await startRedis()
     await using stack = new AsyncDisposableStack()
     const states = Array.from({ length: 8 }, () => stack.use(openState(redis)))
-    await until('connections', () => states.every(({ state }) => state.isConnected))
+    await until('connections', () => states.every(({ redis }) => redis.isConnected))
     const winners: number[] = []
     for (let round = 0; round < 2000; round += 1) {
       const key = randomUUID()

@@ -2,11 +2,15 @@ import { ErrorReply, SocketClosedUnexpectedlyError } from 'redis'
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
 import {
+  BreakerOpenError,
   DeadlineError,
   failureOf,
   type RedisFailure,
+  ServerLostError,
+  TopologyError,
   unavailable,
 } from '../../src/store/redis-failure.ts'
+import { OutageError } from '../../src/store/store.ts'
 
 describe('what kind of failure a reply of Redis is', () => {
   test.for<[string, RedisFailure]>([
@@ -33,7 +37,7 @@ describe('what kind of failure a reply of Redis is', () => {
       'replication',
     ],
     ['NOREPLICAS Not enough good replicas to write.', 'replication'],
-    ['BUSY Redis is busy running a script. You can only call SCRIPT KILL', 'other'],
+    ['BUSY Redis is busy running a script. You can only call SCRIPT KILL', 'busy'],
     ['ERR syntax error', 'other'],
     ["ERR unknown command 'EVAL', with args beginning with: ", 'other'],
     ['ERR value is not an integer or out of range', 'other'],
@@ -137,6 +141,12 @@ describe('what kind of failure it is where Redis did not reply', () => {
   test('an answer that did not come in time is a deadline', () => {
     expect(failureOf(new DeadlineError())).toBe('deadline')
   })
+
+  test('what is amiss among several servers says itself what it is', () => {
+    expect(failureOf(new TopologyError('sentinel', 'no such primary'))).toBe('sentinel')
+    expect(failureOf(new ServerLostError(new DeadlineError()))).toBe('deadline')
+    expect(failureOf(new ServerLostError(new Error('closed')))).toBe('connection')
+  })
 })
 
 test('what a port throws has the class in its message and the cause beside it', () => {
@@ -149,4 +159,32 @@ test('what a port throws has the class in its message and the cause beside it', 
     isPublic: false,
   })
   expect(error.cause).toBe(cause)
+})
+
+describe('what may stand in for an answer', () => {
+  test.for<[string, unknown, RedisFailure, boolean]>([
+    ['no answer in time', new DeadlineError(), 'deadline', true],
+    ['an open breaker', new BreakerOpenError(), 'breaker', true],
+    ['a lost socket', new SocketClosedUnexpectedlyError(), 'connection', true],
+    ['a certificate', withCode('CERT_HAS_EXPIRED'), 'tls', true],
+    ['a lost server', new ServerLostError(new DeadlineError()), 'deadline', true],
+    ['no primary', new TopologyError('sentinel', 'no primary'), 'sentinel', true],
+    ['a wrong password', new ErrorReply('WRONGPASS invalid'), 'auth', true],
+    ['a script that goes on', new ErrorReply('BUSY Redis is busy'), 'busy', true],
+    ['too many clients', new ErrorReply('ERR max number of clients reached'), 'clients', true],
+    ['a slot without a server', new ErrorReply('CLUSTERDOWN no'), 'cluster', true],
+    ['a full memory', new ErrorReply('OOM command not allowed'), 'full', true],
+    ['a start', new ErrorReply('LOADING Redis is loading'), 'loading', true],
+    ['a full disk', new ErrorReply('MISCONF no space'), 'misconf', true],
+    ['a replica', new ErrorReply('READONLY no writes'), 'readonly', true],
+    ['too few replicas', new ErrorReply('NOREPLICAS no'), 'replication', true],
+    ['a value of another kind', new ErrorReply('WRONGTYPE no'), 'data', false],
+    ['a right that is missing', new ErrorReply('NOPERM no'), 'permission', false],
+    ['a command that is wrong', new ErrorReply('ERR syntax error'), 'other', false],
+  ])('%s', ([, cause, failure, isOutage], { expect }) => {
+    const error = unavailable(cause)
+    expect(error).toMatchObject({ code: 'store_unavailable', message: `Redis: ${failure}` })
+    expect(error instanceof OutageError).toBe(isOutage)
+    expect(error.cause).toBe(cause)
+  })
 })

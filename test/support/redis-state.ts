@@ -1,14 +1,23 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { RedisTarget } from '../../src/store/client.ts'
+import { openConfiguredState } from '../../src/compose-state.ts'
+import type { Config } from '../../src/config.ts'
+import type { BackplaneMessage } from '../../src/store/backplane-message.ts'
+import type { BreakerState } from '../../src/store/breaker.ts'
+import type { RedisTarget, SingleTarget } from '../../src/store/client.ts'
 import { connectRedis, type RedisConnection } from '../../src/store/connect.ts'
-import { openRedisState, type SharedState } from '../../src/store/open.ts'
+import type { ObservedRedis, SharedState } from '../../src/store/open.ts'
+import { openRedisState } from '../../src/store/open-redis.ts'
 import type { RedisFailure } from '../../src/store/redis-failure.ts'
 import type { Examination } from '../../src/store/self-test.ts'
+import type { Log } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 /** What a connection told those who observe it. */
 export interface Told {
   readonly connected: () => number
   readonly disconnected: readonly RedisFailure[]
+  /** What more was told, where more is known. */
+  readonly reasons: readonly string[]
   readonly stillAway: readonly RedisFailure[]
   readonly failures: readonly RedisFailure[]
 }
@@ -17,23 +26,28 @@ export interface ObservedConnection extends AsyncDisposable, Told {
   readonly connection: RedisConnection
 }
 
-type Target = Partial<RedisTarget> & { readonly port: number }
+type Target = RedisTarget | (Partial<Omit<SingleTarget, 'kind'>> & { readonly port: number })
 
 const HOST = '127.0.0.1'
-const complete = (target: Target): RedisTarget => ({ host: HOST, database: 0, ...target })
+const complete = (target: Target): RedisTarget =>
+  'kind' in target ? target : { kind: 'single', host: HOST, database: 0, ...target }
 
 const observe = () => {
   const disconnected: RedisFailure[] = []
+  const reasons: string[] = []
   const stillAway: RedisFailure[] = []
   const failures: RedisFailure[] = []
   let connected = 0
   return {
-    told: { connected: () => connected, disconnected, stillAway, failures },
+    told: { connected: () => connected, disconnected, reasons, stillAway, failures },
     observers: {
       onConnected: () => {
         connected += 1
       },
-      onDisconnected: (failure: RedisFailure) => disconnected.push(failure),
+      onDisconnected: (failure: RedisFailure, reason?: string) => {
+        disconnected.push(failure)
+        if (reason !== undefined) reasons.push(reason)
+      },
       onStillAway: (failure: RedisFailure) => stillAway.push(failure),
       onFailure: (failure: RedisFailure) => failures.push(failure),
     },
@@ -44,11 +58,13 @@ const observe = () => {
 export const openConnection = (
   target: Target | (() => Target),
   connectTimeoutMs = 2000,
+  purpose?: 'commands' | 'subscription',
 ): ObservedConnection => {
   const { told, observers } = observe()
   const connection = connectRedis({
     target: () => complete(typeof target === 'function' ? target() : target),
     connectTimeoutMs,
+    ...(purpose && { purpose }),
     ...observers,
   })
   return { connection, ...told, [Symbol.asyncDispose]: () => connection.close() }
@@ -56,32 +72,102 @@ export const openConnection = (
 
 export interface ObservedState extends AsyncDisposable, Told {
   readonly state: SharedState
+  readonly redis: ObservedRedis
   readonly examinations: readonly Examination[]
+  readonly messages: readonly BackplaneMessage[]
+  /** Such as `read open`. */
+  readonly breakerChanges: readonly string[]
+  readonly backplaneHealth: readonly boolean[]
+  readonly datasetChanges: () => number
+  readonly unknownMessages: () => number
 }
 
 export interface StateOptions {
   readonly prefix?: string
   readonly now?: () => number
   readonly timeoutMs?: number
+  readonly breaker?: { readonly threshold?: number; readonly timeoutMs?: number }
+  readonly healthIntervalMs?: number
+  readonly keys?: readonly string[]
+  readonly mode?: string
+  readonly version?: string
 }
 
 /** The ports over a Redis, as the service opens them. */
 export const openState = (target: Target, options: StateOptions = {}): ObservedState => {
   const { prefix = 'vestibule:', now = Date.now, timeoutMs = 3000 } = options
+  const { healthIntervalMs = 30_000 } = options
+  const { keys = ['key'], mode = 'hybrid', version = '1.0.0' } = options
   const { told, observers } = observe()
   const examinations: Examination[] = []
+  const messages: BackplaneMessage[] = []
+  const breakerChanges: string[] = []
+  const backplaneHealth: boolean[] = []
+  let datasetChanges = 0
+  let unknownMessages = 0
   const state = openRedisState({
     target: () => complete(target),
-    database: target.database ?? 0,
+    database: 'database' in target ? (target.database ?? 0) : 0,
     prefix,
     connectTimeoutMs: 2000,
     readTimeoutMs: timeoutMs,
     writeTimeoutMs: timeoutMs,
+    breaker: { isEnabled: true, threshold: 5, timeoutMs: 60_000, ...options.breaker },
+    healthCheck: { isEnabled: true, intervalMs: healthIntervalMs },
+    fingerprint: () => ({ keys, mode, version }),
     now,
-    ...observers,
-    onExamined: (examination) => examinations.push(examination),
+    observer: {
+      ...observers,
+      onReattached: () => undefined,
+      onRead: () => undefined,
+      onExamined: (examination) => void examinations.push(examination),
+      onBreaker: (name: string, breaker: BreakerState) =>
+        void breakerChanges.push(`${name} ${breaker}`),
+      onDatasetChanged: () => void datasetChanges++,
+      onAnotherServer: () => undefined,
+      onBackplane: (isHealthy) => void backplaneHealth.push(isHealthy),
+      onMessage: (message) => void messages.push(message),
+      onUnknownMessage: () => void unknownMessages++,
+      onApplied: () => undefined,
+      onFleet: () => undefined,
+    },
   })
-  return { state, examinations, ...told, [Symbol.asyncDispose]: () => state.close() }
+  return {
+    state,
+    redis: state.redis as ObservedRedis,
+    examinations,
+    messages,
+    breakerChanges,
+    backplaneHealth,
+    datasetChanges: () => datasetChanges,
+    unknownMessages: () => unknownMessages,
+    ...told,
+    [Symbol.asyncDispose]: () => state.close(),
+  }
+}
+
+/** The state as the service opens it for a configuration. */
+export const openConfigured = (config: Config, log: Log): SharedState => {
+  const observed = {
+    openedSessions: () => 0,
+    isProviderDiscovered: () => true,
+    revocationsWaiting: () => 0,
+  }
+  const ignore = () => undefined
+  return openConfiguredState({
+    config,
+    log,
+    metrics: createMetrics(observed),
+    now: Date.now,
+    fingerprint: () => ({ keys: ['key'], mode: 'redis', version: '1.0.0' }),
+    listeners: {
+      onReattached: ignore,
+      onDatasetChanged: ignore,
+      onAnotherServer: ignore,
+      onMessage: ignore,
+      onUnknownMessage: ignore,
+    },
+  })
 }
 
 /** Waits until it is so; throws what it was about when it never is. */

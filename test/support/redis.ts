@@ -21,6 +21,8 @@ export interface RedisOptions {
   /** Lines of an ACL, such as `user app on >secret ~vestibule:* &vestibule:* +@all`. */
   readonly users?: readonly string[] | undefined
   readonly tls?: RedisTlsOptions | undefined
+  /** Further lines of the configuration file, where arguments cannot say it. */
+  readonly lines?: readonly string[] | undefined
   /** Further arguments of `redis-server`, such as `--maxmemory 2mb`; the last word on each directive. */
   readonly args?: readonly string[] | undefined
 }
@@ -144,10 +146,12 @@ const filesIn = (folder: string, side: 'server' | 'client') => ({
 })
 
 /** Users are written to a file, since the list of processes shows arguments. */
-const writeFiles = async (folder: string, { password, users = [], tls }: RedisOptions) => {
+const writeFiles = async (folder: string, options: RedisOptions) => {
+  const { password, users = [], lines: further = [], tls } = options
   const lines = [
     ...(password === undefined ? [] : [`requirepass "${password}"`]),
     ...users,
+    ...further,
     `user ${ADMIN.username} on >${ADMIN.password} ~* &* +@all`,
   ]
   await writeFile(join(folder, 'redis.conf'), `${lines.join('\n')}\n`)

@@ -1,0 +1,218 @@
+import { randomBytes } from 'node:crypto'
+import { openBackplane } from './backplane.ts'
+import type { BackplaneMessage } from './backplane-message.ts'
+import type { BreakerState } from './breaker.ts'
+import type { RedisTarget } from './client.ts'
+import { connectRedis, type RedisConnection } from './connect.ts'
+import { createDataset } from './dataset.ts'
+import { createFleet, type Fingerprint, type FleetFinding } from './fleet.ts'
+import { type BreakerSettings, guardRedis } from './guarded-redis.ts'
+import { type HealthLoop, startHealthLoop } from './health-loop.ts'
+import type { SharedState } from './open.ts'
+import { createRedisOneTimeKeys, createRedisSessionIndex, createRedisStore } from './redis.ts'
+import { type RedisFailure, unavailable } from './redis-failure.ts'
+import { type Examination, examineRedis } from './self-test.ts'
+import type { TriedNames } from './tried-commands.ts'
+
+export interface RedisStateOptions {
+  readonly target: () => RedisTarget
+  readonly database: number
+  readonly prefix: string
+  readonly connectTimeoutMs: number
+  readonly readTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly breaker: Omit<BreakerSettings, 'onChange' | 'onRead'>
+  readonly healthCheck: { readonly isEnabled: boolean; readonly intervalMs: number }
+  /** What this replica has in common with the others, but for the place. */
+  readonly fingerprint: () => Omit<Fingerprint, 'place'>
+  /** Wall clock, to compare with that of Redis. */
+  readonly now: () => number
+  readonly observer: RedisObserver
+}
+
+/** Who wants to know what happens. */
+export interface RedisObserver {
+  readonly onConnected: () => void
+  /** Called when it has been tried, after that, whether Redis can be used. */
+  readonly onReattached: () => void
+  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
+  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
+  readonly onFailure: (failure: RedisFailure) => void
+  readonly onExamined: (examination: Examination) => void
+  readonly onRead: (seconds: number) => void
+  readonly onBreaker: (name: 'read' | 'write', state: BreakerState) => void
+  readonly onDatasetChanged: () => void
+  /** Another process answers: after a restart or a failover it may have older data. */
+  readonly onAnotherServer: () => void
+  readonly onBackplane: (isHealthy: boolean) => void
+  readonly onMessage: (message: BackplaneMessage) => void
+  readonly onUnknownMessage: () => void
+  readonly onApplied: (delayMs: number) => void
+  /** How other replicas differ, whenever one has announced itself. */
+  readonly onFleet: (findings: readonly FleetFinding[]) => void
+}
+
+const PROBE_TIMEOUT_MS = 1000
+const EXAMINE_AGAIN_MS = 10_000
+const ANNOUNCE_MS = 10_000
+const REPLICA_ID_BYTES = 6
+
+/** One for all installations, so that replicas with different prefixes hear of each other. */
+const FLEET_CHANNEL = 'vestibule:fleet'
+
+/** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
+export function openRedisState(options: RedisStateOptions): SharedState {
+  const { prefix, database, observer, now } = options
+  const channel = `${prefix}${database}:events`
+  const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
+
+  const connection = connectRedis({
+    ...options,
+    ...observer,
+    onConnected() {
+      observer.onConnected()
+      void loop.reattach().then(observer.onReattached)
+      examination.start()
+    },
+    onLateAnswer: () => loop.signOfLife(),
+  })
+  const redis = guardRedis(connection, {
+    ...options.breaker,
+    onChange: observer.onBreaker,
+    onRead: observer.onRead,
+  })
+  const dataset = createDataset({
+    redis,
+    prefix,
+    timeoutMs: PROBE_TIMEOUT_MS,
+    onChanged: observer.onDatasetChanged,
+  })
+  const loop: HealthLoop = startHealthLoop({
+    ...options.healthCheck,
+    connection,
+    breakers: redis.breakers,
+    dataset,
+  })
+  const examination = keepExamining(
+    connection,
+    { prefix, channel, fleetChannel: FLEET_CHANNEL },
+    options,
+  )
+  const fleet = createFleet({
+    replica,
+    fingerprint: () => ({ ...options.fingerprint(), place: `${prefix}${database}` }),
+    now,
+  })
+  const announce = () => {
+    const text = fleet.announcement()
+    connection
+      .run((client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS)
+      .catch(() => undefined)
+  }
+  const announcing = setInterval(announce, ANNOUNCE_MS).unref()
+  const backplane = openBackplane({
+    channel,
+    fleetChannel: FLEET_CHANNEL,
+    replica,
+    connect: (observers) =>
+      connectRedis({
+        ...options,
+        ...observers,
+        purpose: 'subscription',
+        onStillAway: () => undefined,
+        onFailure: observer.onFailure,
+      }),
+    send: (command, timeoutMs) =>
+      // Before the first connection there is nothing to count as a failure.
+      connection.isConnected
+        ? connection.run(command, timeoutMs)
+        : Promise.reject(unavailable(new Error('not connected'))),
+    redisNow: () => now() + (examination.latest?.clockOffsetMs ?? 0),
+    onMessage: observer.onMessage,
+    onUnknown: observer.onUnknownMessage,
+    onFleet(text) {
+      if (fleet.hear(text)) announce()
+      observer.onFleet(fleet.findings)
+    },
+    onApplied: observer.onApplied,
+    onHealth(isHealthy) {
+      observer.onBackplane(isHealthy)
+      if (isHealthy) announce()
+    },
+  })
+
+  const shared = { ...options, redis, channel, writeMessage: backplane.writeMessage }
+  const { breakers } = redis
+  return {
+    store: createRedisStore(shared),
+    oneTimeKeys: createRedisOneTimeKeys(shared),
+    sessionIndex: createRedisSessionIndex(shared),
+    backplane,
+    redis: {
+      get isConnected() {
+        return connection.isConnected
+      },
+      get commandsInFlight() {
+        return connection.inFlight
+      },
+      breakers,
+      get isBackplaneHealthy() {
+        return backplane.epoch !== undefined
+      },
+      fleet,
+      get examination() {
+        return examination.latest
+      },
+      async measureLatency() {
+        const sentAtMs = performance.now()
+        const read = connection.run((client) => client.get(`${prefix}{health}`), PROBE_TIMEOUT_MS)
+        return read.then(
+          () => performance.now() - sentAtMs,
+          () => undefined,
+        )
+      },
+    },
+    firstAttempt: connection.firstAttempt,
+    get isAvailable() {
+      const isOpen = [breakers.read, breakers.write].some(({ state }) => state === 'open')
+      return connection.isExpected && !isOpen
+    },
+    async close() {
+      clearInterval(announcing)
+      examination.stop()
+      loop.close()
+      await backplane.close()
+      await connection.close()
+    },
+  }
+}
+
+/** Again and again as long as there is something to find: what is wrong may pass, as loading does. */
+function keepExamining(
+  connection: RedisConnection,
+  names: TriedNames,
+  { readTimeoutMs, now, observer }: RedisStateOptions,
+) {
+  let latest: Examination | undefined
+  let timer: NodeJS.Timeout | undefined
+  function start(): void {
+    clearTimeout(timer)
+    examineRedis(connection, names, now, readTimeoutMs)
+      .then((made) => {
+        const isAnother = latest !== undefined && String(made.runIds) !== String(latest.runIds)
+        latest = made
+        observer.onExamined(made)
+        if (isAnother) observer.onAnotherServer()
+        if (made.findings.length > 0) timer = setTimeout(start, EXAMINE_AGAIN_MS).unref()
+      })
+      // A connection that is lost again is examined when it is back.
+      .catch(() => undefined)
+  }
+  return {
+    start,
+    stop: () => clearTimeout(timer),
+    get latest() {
+      return latest
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import {
+  type ClientConnection,
+  type ClusterTarget,
+  openClient,
+  type RedisTarget,
+} from './client.ts'
+import { type ClusterObserver, openCluster } from './cluster.ts'
+import { createTopologyReader, openSomeServer } from './cluster-topology.ts'
+import { openPrimary } from './sentinel.ts'
+
+export interface OpenerOptions extends ClusterObserver {
+  /** Asked for every attempt. */
+  readonly target: () => RedisTarget
+  readonly purpose?: 'commands' | 'subscription'
+  readonly connectTimeoutMs: number
+}
+
+/** Opens a connection to whatever kind of Redis the target is; `signal` ends the attempt or the connection. */
+export function createOpener(
+  options: OpenerOptions,
+): (signal: AbortSignal) => Promise<ClientConnection> {
+  const { connectTimeoutMs } = options
+  // What is known of a cluster outlives its connections: the servers of the settings may all be gone by then.
+  const readTopology = createTopologyReader(connectTimeoutMs)
+  /** The kind of target never changes. */
+  const again = (target: ClusterTarget) => () => {
+    const next = options.target()
+    return next.kind === 'cluster' ? next : target
+  }
+  return async (signal) => {
+    const target = options.target()
+    switch (target.kind) {
+      case 'single':
+        return openClient(target, connectTimeoutMs, signal)
+      case 'sentinel':
+        return openPrimary(target, connectTimeoutMs, signal)
+      case 'cluster':
+        return options.purpose === 'subscription'
+          ? openSomeServer(target, readTopology, connectTimeoutMs, signal)
+          : openCluster({ ...options, target: again(target), readTopology }, signal)
+    }
+  }
+}

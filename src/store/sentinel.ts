@@ -1,0 +1,147 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { ErrorReply } from 'redis'
+import {
+  addressOf,
+  answerOf,
+  type ClientConnection,
+  openClient,
+  type RedisClient,
+  type SentinelTarget,
+  type ServerAddress,
+} from './client.ts'
+import { createLifetime, type Lifetime } from './lifetime.ts'
+import { failureOf, TopologyError } from './redis-failure.ts'
+
+/** Where a Sentinel believes the primary to be; of several beliefs the one of the highest epoch is the latest. */
+interface Belief extends ServerAddress {
+  readonly epoch: number
+}
+
+const SENTINEL_TIMEOUT_MS = 500
+/** How long the first Sentinel's answer waits for those of the others. */
+const OTHERS_MS = 100
+const WATCH_MS = 500
+
+/**
+ * Connects to the primary that the Sentinels name, and watches them until the connection is over: when they name another
+ * one, it is dropped at once, also while it is being made, and whether or not the old primary answers (faults F15, F17).
+ */
+export async function openPrimary(
+  target: SentinelTarget,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
+  const life = createLifetime(signal)
+  const sentinels = target.sentinels.map((address) => keepAsking(target, address, life.signal))
+  try {
+    const address = await findPrimary(sentinels)
+    void watch(sentinels, address, life)
+    const opened = await openClient({ ...target, ...address }, connectTimeoutMs, life.signal)
+    opened.lost.catch(life.end)
+    await checkRole(opened, connectTimeoutMs)
+    return opened
+  } catch (cause) {
+    life.end(cause)
+    throw cause
+  }
+}
+
+/** All at once, so that neither one that is silent nor one that is behind the others matters. */
+async function findPrimary(sentinels: readonly (() => Promise<Belief>)[]): Promise<ServerAddress> {
+  const beliefs: Belief[] = []
+  const answers = sentinels.map((ask) => ask().then((belief) => beliefs.push(belief)))
+  const all = Promise.allSettled(answers)
+  await Promise.race([
+    all,
+    Promise.any(answers).then(
+      () => pause(OTHERS_MS),
+      () => all,
+    ),
+  ])
+  const [latest] = beliefs.toSorted((one, other) => other.epoch - one.epoch)
+  if (latest) return { host: latest.host, port: latest.port }
+  const causes = (await all).map((answer): unknown => 'reason' in answer && answer.reason)
+  throw causes.find((cause) => cause instanceof TopologyError) ?? causes[0]
+}
+
+async function watch(
+  sentinels: readonly (() => Promise<Belief>)[],
+  address: ServerAddress,
+  life: Lifetime,
+): Promise<void> {
+  while (!life.isOver) {
+    await pause(WATCH_MS * (0.75 + Math.random() / 2), undefined, { ref: false })
+    // Sentinels that are away are no reason to leave a primary that is there.
+    const found = await findPrimary(sentinels).catch(() => address)
+    if (addressOf(found) === addressOf(address)) continue
+    const text = `the Sentinels name another primary: ${addressOf(found)}`
+    life.end(new TopologyError('connection', text))
+  }
+}
+
+/** Asks one Sentinel over a connection that is kept for the next time. */
+function keepAsking(
+  target: SentinelTarget,
+  address: ServerAddress,
+  signal: AbortSignal,
+): () => Promise<Belief> {
+  const { sentinelUsername, sentinelPassword, tls, primaryName } = target
+  const server = {
+    ...address,
+    database: 0,
+    ...(tls && { tls }),
+    ...(sentinelUsername !== undefined && { username: sentinelUsername }),
+    ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+  }
+  let current: ClientConnection | undefined
+  let answer: Promise<Belief> | undefined
+  const ask = async () => {
+    if (!current || current.isOver) current = await openClient(server, SENTINEL_TIMEOUT_MS, signal)
+    return answerOf(current, SENTINEL_TIMEOUT_MS, (client) => askBelief(client, primaryName))
+  }
+  return () => {
+    answer ??= ask()
+      .catch((cause: unknown) => {
+        throw explain(cause, primaryName)
+      })
+      .finally(() => {
+        answer = undefined
+      })
+    return answer
+  }
+}
+
+/** In two commands: while a failover goes on, what one of them says of the address is behind. */
+async function askBelief(client: RedisClient, primaryName: string): Promise<Belief> {
+  const [state, address] = await Promise.all([
+    client.sendCommand(['SENTINEL', 'MASTER', primaryName]),
+    client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName]),
+  ])
+  const { 'config-epoch': epoch } = state as unknown as Record<string, string>
+  const [host, port] = address as unknown as readonly [string, string]
+  return { host, port: Number(port), epoch: Number(epoch) }
+}
+
+/** What a Sentinel refuses is a matter of settings; what else goes wrong is as with any server. */
+function explain(cause: unknown, primaryName: string): unknown {
+  if (!(cause instanceof ErrorReply)) return cause
+  const text = cause.message
+  if (text.startsWith('ERR No such master')) {
+    const remedy = `the Sentinels watch no primary called ${primaryName}: correct REDIS_SENTINEL_MASTER`
+    return new TopologyError('sentinel', remedy, cause)
+  }
+  if (text.startsWith('ERR unknown command')) {
+    const remedy =
+      'REDIS_SENTINEL_ADDRESSES leads to a server that is no Sentinel: name the Sentinels, or put the server into REDIS_ADDRESS instead'
+    return new TopologyError('sentinel', remedy, cause)
+  }
+  const remedy = `a Sentinel refuses to be asked (${failureOf(cause)}): check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD; its user needs +sentinel|master and +sentinel|get-master-addr-by-name`
+  return new TopologyError(failureOf(cause), remedy, cause)
+}
+
+/** Right after a failover Sentinels may name a server that does not know of it yet. */
+async function checkRole(opened: ClientConnection, timeoutMs: number): Promise<void> {
+  const info = await answerOf(opened, timeoutMs, (client) => client.info('replication'))
+  if (/^role:master\r?$/m.test(info)) return
+  throw new TopologyError('readonly', 'the server that the Sentinels name is no primary')
+}

@@ -1,0 +1,139 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { type ObservedState, openState, until } from '../support/redis-state.ts'
+
+const KEY = 'vestibule:{dataset}'
+const OFTEN = { healthIntervalMs: 1000 }
+const untilNamed = (redis: RunningRedis) =>
+  until('a name of the data', async () => (await redis.cli('EXISTS', KEY)) === '1')
+/** Until it is known which data there are; the name is read after it was written. */
+const untilKnown = async (redis: RunningRedis, ...states: readonly ObservedState[]) => {
+  await until('connections', () => states.every((each) => each.redis.isConnected))
+  await untilNamed(redis)
+  await wait(100)
+}
+
+test('data that are lost under way are noticed once, by every replica', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await using b = openState(redis, OFTEN)
+  await untilKnown(redis, a, b)
+  await redis.cli('FLUSHALL')
+  const sinceMs = performance.now()
+  await until('both to notice', () => a.datasetChanges() === 1 && b.datasetChanges() === 1)
+  process.stdout.write(`FLUSHALL: noticed after ${(performance.now() - sinceMs).toFixed(0)} ms\n`)
+  await wait(2500)
+  expect([a.datasetChanges(), b.datasetChanges()]).toEqual([1, 1])
+  expect(await redis.cli('EXISTS', KEY)).toBe('1')
+  expect([...a.disconnected, ...b.disconnected]).toEqual([])
+})
+
+test('a replica that is alone notices it too, though it is the one who names the data', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await untilKnown(redis, a)
+  for (let count = 1; count <= 2; count += 1) {
+    await redis.cli('FLUSHALL')
+    await until('the loss', () => a.datasetChanges() === count)
+    await untilNamed(redis)
+    await wait(100)
+  }
+})
+
+test('a start with the data of before is no change', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await untilKnown(redis, a)
+  const name = await redis.cli('GET', KEY)
+  for (let count = 2; count <= 3; count += 1) {
+    await redis.restart({ keepData: true })
+    await until('the next connection', () => a.connected() === count)
+    await wait(1500)
+  }
+  expect(await redis.cli('GET', KEY)).toBe(name)
+  expect(a.datasetChanges()).toBe(0)
+})
+
+test('a start with nothing is noticed as soon as there is a connection', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis)
+  await untilKnown(redis, a)
+  await redis.restart()
+  await until('the next connection', () => a.connected() === 2)
+  await until('the loss', () => a.datasetChanges() === 1, 500)
+})
+
+test('a server with other data in its place is noticed', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis)
+  await untilKnown(redis, a)
+  await redis.cli('SET', KEY, 'of another server', 'PX', '60000')
+  await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal')
+  await until('the loss', () => a.datasetChanges() === 1)
+  expect(await redis.cli('GET', KEY)).toBe('of another server')
+})
+
+test('who comes later takes the data as they are', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await untilKnown(redis, a)
+  const name = await redis.cli('GET', KEY)
+  await using b = openState(redis, OFTEN)
+  await until('a connection', () => b.redis.isConnected)
+  await wait(1500)
+  expect(await redis.cli('GET', KEY)).toBe(name)
+  expect([a.datasetChanges(), b.datasetChanges()]).toEqual([0, 0])
+})
+
+test('each installation has data of its own', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await using other = openState(redis, { ...OFTEN, prefix: 'other:' })
+  await untilKnown(redis, a, other)
+  await redis.cli('DEL', KEY)
+  await until('the loss', () => a.datasetChanges() === 1)
+  await wait(1500)
+  expect(other.datasetChanges()).toBe(0)
+})
+
+test('what cannot be read for a while is no change', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, { ...OFTEN, timeoutMs: 200 })
+  await untilKnown(redis, a)
+  await redis.pause()
+  await wait(3000)
+  await redis.resume()
+  await until('an answer', async () => (await a.redis.measureLatency()) !== undefined)
+  await wait(1500)
+  expect(a.datasetChanges()).toBe(0)
+})
+
+test('the name lives as long as somebody asks for it, and so does no other key for ever', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await untilKnown(redis, a)
+  await redis.cli('PEXPIRE', KEY, '60000')
+  await until('a longer life', async () => Number(await redis.cli('PTTL', KEY)) > 60_000)
+  const { store, sessionIndex, oneTimeKeys } = a.state
+  const record = Buffer.from('sealed')
+  await sessionIndex.add('d1', { user: 'u', providerSession: 'p' }, 60_000)
+  await store.create('d1', { s: record, t: record, m: record }, 60_000)
+  await store.create('d2', { s: record, t: record, m: record }, 60_000)
+  await store.end('d2', 60_000)
+  await oneTimeKeys.consume('login', 'k', 'me', 60_000)
+  const keys = (await redis.cli('KEYS', '*')).split('\n').toSorted()
+  expect(keys).toEqual(
+    [
+      KEY,
+      'vestibule:{d1}:s',
+      'vestibule:{d1}:t',
+      'vestibule:{d1}:m',
+      'vestibule:{d2}:x',
+      'vestibule:u:{u}',
+      'vestibule:p:{p}',
+      'vestibule:j:login:{k}',
+    ].toSorted(),
+  )
+  for (const key of keys) expect(Number(await redis.cli('PTTL', key)), key).toBeGreaterThan(0)
+})

@@ -1,0 +1,89 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { startRedis } from '../support/redis.ts'
+import { type ObservedState, openState, type StateOptions, until } from '../support/redis-state.ts'
+
+const kindsAt = ({ redis }: ObservedState) => redis.fleet.findings.map(({ kind }) => kind)
+const untilHealthy = (...states: readonly ObservedState[]) =>
+  until('backplanes', () => states.every(({ redis }) => redis.isBackplaneHealthy))
+
+describe('replicas at one Redis', () => {
+  test('know of each other soon after the last one has come', async () => {
+    await using redis = await startRedis()
+    await using a = openState(redis)
+    await using b = openState(redis)
+    await untilHealthy(a, b)
+    await using c = openState(redis)
+    const sinceMs = performance.now()
+    const all = [a, b, c]
+    await until('all of them', () => all.every(({ redis: { fleet } }) => fleet.size === 2))
+    process.stdout.write(
+      `third replica: known to all after ${(performance.now() - sinceMs).toFixed(0)} ms\n`,
+    )
+    expect(performance.now() - sinceMs).toBeLessThan(1500)
+    expect(all.flatMap(kindsAt)).toEqual([])
+  })
+
+  test.for<[string, string, StateOptions]>([
+    ['another key', 'keys', { keys: ['another'] }],
+    ['another key beside the one in common', 'keys', { keys: ['key', 'another'] }],
+    ['another mode', 'mode', { mode: 'redis' }],
+    ['another version', 'version', { version: '2.0.0' }],
+    ['a clock that is ahead', 'clock', { now: () => Date.now() + 60_000 }],
+    ['another prefix and the same key', 'place', { prefix: 'other:' }],
+  ])('find %s from both sides', async ([, kind, options], { expect }) => {
+    await using redis = await startRedis()
+    await using a = openState(redis)
+    await using b = openState(redis, options)
+    await until('both to find it', () => [a, b].every((each) => kindsAt(each).length > 0))
+    expect([kindsAt(a), kindsAt(b)]).toEqual([[kind], [kind]])
+  })
+
+  test('another database and the same key is found too', async () => {
+    await using redis = await startRedis()
+    await using a = openState(redis)
+    await using b = openState({ port: redis.port, database: 3 })
+    await until('both to find it', () => [a, b].every((each) => kindsAt(each).length > 0))
+    expect([kindsAt(a), kindsAt(b)]).toEqual([['place'], ['place']])
+    expect([a.redis.fleet.size, b.redis.fleet.size]).toEqual([0, 0])
+  })
+
+  test('another installation is left alone', async () => {
+    await using redis = await startRedis()
+    await using a = openState(redis)
+    await using twin = openState(redis)
+    await using other = openState(redis, { prefix: 'other:', keys: ['another'], mode: 'redis' })
+    await untilHealthy(a, twin, other)
+    await until('the twin', () => a.redis.fleet.size === 1 && twin.redis.fleet.size === 1)
+    await wait(200)
+    expect([a, twin, other].map(kindsAt)).toEqual([[], [], []])
+    expect(other.redis.fleet.size).toBe(0)
+  })
+
+  test('noise on their channel disturbs nobody', async () => {
+    await using redis = await startRedis()
+    await using a = openState(redis)
+    await untilHealthy(a)
+    for (const text of ['', 'noise', '{}', '{"v":1,"type":"self-test"}', '[]', '{"v":2}']) {
+      await redis.cli('PUBLISH', 'vestibule:fleet', text)
+    }
+    await using b = openState(redis)
+    await until('the other', () => a.redis.fleet.size === 1 && b.redis.fleet.size === 1)
+    expect([...kindsAt(a), ...kindsAt(b)]).toEqual([])
+    expect(a.unknownMessages()).toBe(0)
+    expect(a.redis.isBackplaneHealthy).toBe(true)
+  })
+
+  test('a user who may not speak there hears messages all the same', async () => {
+    await using redis = await startRedis({
+      users: ['user app on >app ~vestibule:* resetchannels &vestibule:0:events* +@all'],
+    })
+    const app = { port: redis.port, username: 'app', password: 'app' }
+    await using a = openState(app)
+    await using b = openState(app)
+    await untilHealthy(a, b)
+    await a.state.backplane.publish({ type: 'clear-all' })
+    await until('the message', () => b.messages.some(({ type }) => type === 'clear-all'))
+    expect([a.redis.fleet.size, b.redis.fleet.size]).toEqual([0, 0])
+  })
+})

@@ -1,0 +1,80 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  type BackplaneMessage,
+  formatMessage,
+  parseJson,
+  parseMessage,
+} from '../../src/store/backplane-message.ts'
+import { anyText } from '../support/any-text.ts'
+
+const bodies: readonly BackplaneMessage[] = [
+  { type: 'session-ended', session: 'd'.repeat(43) },
+  { type: 'evict', session: '' },
+  { type: 'clear', region: 'sessions' },
+  { type: 'clear', region: 'tokens' },
+  { type: 'clear-all' },
+  { type: 'self-test' },
+]
+
+describe('a message of the backplane', () => {
+  test.for(
+    bodies.flatMap((body): BackplaneMessage[] => [
+      body,
+      { ...body, from: 'a1b2c3', at: 1_700_000_000_000.5 },
+      { ...body, at: 0 },
+    ]),
+  )('is understood as it was meant: %o', (message, { expect }) => {
+    expect(parseMessage(formatMessage(message))).toEqual(message)
+  })
+
+  test('carries any session name and sender unharmed', () => {
+    fc.assert(
+      fc.property(anyText, anyText, (session, from) => {
+        const message: BackplaneMessage = { type: 'evict', session, from }
+        expect(parseMessage(formatMessage(message))).toEqual(message)
+      }),
+    )
+  })
+
+  test('that has more in it than is known is understood without that', () => {
+    const text = '{"v":1,"type":"clear-all","from":"a","at":1,"why":"a later version says so"}'
+    expect(parseMessage(text)).toEqual({ type: 'clear-all', from: 'a', at: 1 })
+  })
+
+  test.for([
+    ['another version', '{"v":2,"type":"clear-all"}'],
+    ['a version as text', '{"v":"1","type":"clear-all"}'],
+    ['no version', '{"type":"clear-all"}'],
+    ['another type', '{"v":1,"type":"reload"}'],
+    ['no type', '{"v":1}'],
+    ['the type of another channel', '{"v":1,"type":"replica","from":"a","at":1}'],
+    ['another region', '{"v":1,"type":"clear","region":"everything"}'],
+    ['no region', '{"v":1,"type":"clear"}'],
+    ['no session', '{"v":1,"type":"evict"}'],
+    ['a session that is no text', '{"v":1,"type":"session-ended","session":7}'],
+    ['a sender that is no text', '{"v":1,"type":"clear-all","from":7}'],
+    ['a time that is no number', '{"v":1,"type":"clear-all","at":"now"}'],
+    ['a time without end', '{"v":1,"type":"clear-all","at":1e999}'],
+    ['null', 'null'],
+    ['a list', '[{"v":1,"type":"clear-all"}]'],
+    ['a number', '1'],
+    ['a text', '"clear-all"'],
+    ['nothing', ''],
+    ['half of one', '{"v":1,"type":"clear-a'],
+    ['two of them', '{"v":1,"type":"clear-all"}{"v":1,"type":"clear-all"}'],
+    ['a prototype', '{"__proto__":{"v":1,"type":"clear-all"}}'],
+  ] as const)('is not understood: %s', ([, text], { expect }) => {
+    expect(parseMessage(text)).toBeUndefined()
+  })
+
+  test('is not found in noise, which does no harm', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        expect(parseMessage(text)).toBeUndefined()
+        expect(() => parseJson(text)).not.toThrow()
+      }),
+    )
+    fc.assert(fc.property(fc.json(), (text) => parseMessage(text) === undefined))
+  })
+})

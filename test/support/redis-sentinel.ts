@@ -1,0 +1,122 @@
+import type { SentinelTarget } from '../../src/store/client.ts'
+import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
+import { until } from './redis-state.ts'
+import { steadyPort } from './steady-port.ts'
+
+export interface WatchedRedisOptions extends Pick<RedisOptions, 'tls'> {
+  /** Of the Sentinels themselves. */
+  readonly sentinelPassword?: string
+}
+
+/** A primary with two replicas, and three Sentinels that watch them. */
+export interface WatchedRedis extends AsyncDisposable {
+  /** The primary of the start first. */
+  readonly servers: readonly [RunningRedis, RunningRedis, RunningRedis]
+  readonly sentinels: readonly RunningRedis[]
+  /** The port of the primary that most Sentinels name. */
+  readonly primaryPort: () => Promise<number>
+  /** Sentinels and replicas lose sight of a server, which goes on answering everybody else. */
+  readonly isolate: (server: RunningRedis) => Promise<void>
+  readonly target: Omit<SentinelTarget, 'tls'>
+}
+
+export const PRIMARY_NAME = 'the-primary'
+/** Sentinels take a server for down after this. */
+export const DOWN_AFTER_MS = 1000
+
+/** The user by which Sentinels and replicas come to the servers. */
+const PEER = { name: 'peer', password: 'of-the-peers' }
+const PEER_LINE = `user ${PEER.name} on >${PEER.password} ~* &* +@all`
+/** Of everybody else. */
+const PASSWORD = 'of-the-servers'
+
+export const startWatchedRedis = async (
+  options: WatchedRedisOptions = {},
+): Promise<WatchedRedis> => {
+  await using started = new AsyncDisposableStack()
+  const { tls } = options
+  const startServer = async (primary?: RunningRedis) => {
+    const port = await steadyPort()
+    const server = await startRedis({
+      port,
+      password: PASSWORD,
+      tls,
+      users: [PEER_LINE],
+      args: [
+        ...`--masteruser ${PEER.name} --masterauth ${PEER.password}`.split(' '),
+        ...`--repl-diskless-sync-delay 0 --tls-replication ${tls ? 'yes' : 'no'}`.split(' '),
+        ...(primary ? ['--replicaof', primary.host, `${primary.port}`] : []),
+      ],
+    })
+    return started.use(server)
+  }
+  const primary = await startServer()
+  const servers = [primary, await startServer(primary), await startServer(primary)] as const
+  await until('replicas', async () =>
+    (await primary.cli('INFO', 'replication')).includes('slave1:ip=127.0.0.1'),
+  )
+  await until('copies', async () => {
+    const states = await primary.cli('INFO', 'replication')
+    return (states.match(/state=online/g) ?? []).length === 2
+  })
+  const sentinels = await Promise.all(
+    [1, 2, 3].map(async () => started.use(await startRedis(await sentinelOf(primary, options)))),
+  )
+  await until('Sentinels that know each other', () => doKnowAll(sentinels), 15_000)
+  const kept = started.move()
+  const address = ({ host, port }: RunningRedis) => ({ host, port })
+  return {
+    servers,
+    sentinels,
+    async primaryPort() {
+      const [, port] = (
+        await (sentinels[0] as RunningRedis).cli(
+          'SENTINEL',
+          'GET-MASTER-ADDR-BY-NAME',
+          PRIMARY_NAME,
+        )
+      ).split('\n')
+      return Number(port)
+    },
+    async isolate(server) {
+      await server.cli('ACL', 'SETUSER', PEER.name, 'off')
+      await server.cli('CLIENT', 'KILL', 'USER', PEER.name)
+    },
+    target: {
+      kind: 'sentinel',
+      sentinels: sentinels.map(address),
+      primaryName: PRIMARY_NAME,
+      database: 0,
+      password: PASSWORD,
+      ...(options.sentinelPassword !== undefined && { sentinelPassword: options.sentinelPassword }),
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+const sentinelOf = async (
+  primary: RunningRedis,
+  { sentinelPassword, tls }: WatchedRedisOptions,
+): Promise<RedisOptions> => ({
+  port: await steadyPort(),
+  password: sentinelPassword,
+  tls,
+  lines: [
+    `sentinel monitor ${PRIMARY_NAME} ${primary.host} ${primary.port} 2`,
+    `sentinel down-after-milliseconds ${PRIMARY_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${PRIMARY_NAME} 3000`,
+    `sentinel parallel-syncs ${PRIMARY_NAME} 2`,
+    `sentinel auth-user ${PRIMARY_NAME} ${PEER.name}`,
+    `sentinel auth-pass ${PRIMARY_NAME} ${PEER.password}`,
+    ...(sentinelPassword === undefined ? [] : [`sentinel sentinel-pass ${sentinelPassword}`]),
+    ...(tls ? ['tls-replication yes'] : []),
+  ],
+  args: ['--sentinel'],
+})
+
+const doKnowAll = async (sentinels: readonly RunningRedis[]): Promise<boolean> => {
+  const views = await Promise.all(
+    sentinels.map(({ cli }) => cli('INFO', 'sentinel').catch(() => '')),
+  )
+  return views.every((view) => /status=ok.*slaves=2,sentinels=3/.test(view))
+}
