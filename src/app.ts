@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode } from './errors.ts'
+import type { Admin } from './routes/admin.ts'
 import { plain } from './routes/answers.ts'
 import { answerWithoutEffect } from './routes/login.ts'
 import type { NodeContext, NodeEnv } from './routes/node-env.ts'
@@ -45,6 +46,7 @@ export interface InternalRoutes {
   readonly readyz: Route
   readonly startupz: Route
   readonly health: Route
+  readonly admin: Admin
 }
 
 const MAX_BODY_BYTES = 16 * 1024
@@ -97,6 +99,9 @@ export function createInternalApp(
       headers: { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' },
     })
   })
+  app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
+  app.get('/admin/cache', routes.admin.showCache)
+  app.delete('/admin/cache/:region?', routes.admin.clearCache)
   return withErrors(app, refuse, (raw) => String(raw.headers['x-forwarded-method'] ?? 'GET'))
 }
 

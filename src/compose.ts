@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
 import { connectConfiguredOidc } from './compose-oidc.ts'
-import { openConfiguredState } from './compose-state.ts'
+import { openConfiguredSessions } from './compose-sessions.ts'
 import type { Config } from './config.ts'
 import { ACCESS_TOKEN_HEADER, lacksClaims } from './core/identity.ts'
 import { createSites, patternOf } from './core/site.ts'
 import { createSignIn } from './oidc/sign-in.ts'
+import { watchOverload } from './overload.ts'
 import { createAddresses } from './routes/addresses.ts'
+import { createAdmin } from './routes/admin.ts'
 import { createAllow } from './routes/allow.ts'
 import { createBearers } from './routes/bearers.ts'
 import { createCallback } from './routes/callback.ts'
@@ -19,18 +21,16 @@ import { createLogin } from './routes/login.ts'
 import { createLogout } from './routes/logout.ts'
 import { createMe } from './routes/me.ts'
 import type { NodeEnv } from './routes/node-env.ts'
+import { createOutageCookie } from './routes/outage-cookie.ts'
 import { createPageWriter } from './routes/pages/write.ts'
 import { createRefusals, type RefusalOptions } from './routes/refusals.ts'
 import { createTrustedProxies } from './routes/trusted-peers.ts'
 import { createKeyRing } from './seal.ts'
-import { createSessionCodec } from './session/codec.ts'
 import { createLoginTransactions } from './session/login-transaction.ts'
-import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
 import { createRedemption } from './session/redemption.ts'
-import { createSessions } from './session/sessions.ts'
-import type { SharedState } from './store/open.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import type { ObservedRedis } from './telemetry/redis-metrics.ts'
 
 /** The whole service, not yet listening. */
 export interface Service {
@@ -39,7 +39,8 @@ export interface Service {
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
   closeProviders(): void
-  readonly state: SharedState
+  /** Tells the store what it has not been told yet, and lets go of it. */
+  closeState(): Promise<void>
 }
 
 /** The process as the service sees it. */
@@ -53,9 +54,6 @@ export interface ServiceOptions {
 
 const EPHEMERAL_KEY_BYTES = 32
 
-/** How many opened sessions are kept, how large, and for how long one is served. */
-const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024, maxAgeMs: 5000 }
-
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
 export function composeService(options: ServiceOptions): Service {
   const parts = createParts(options)
@@ -64,54 +62,35 @@ export function composeService(options: ServiceOptions): Service {
     internalApp: composeInternalApp(options, parts),
     replaceKeys(keys) {
       parts.ring.replaceKeys(keys)
-      parts.opened.clear()
+      parts.caches.clear('sessions')
     },
     closeProviders: parts.closeProviders,
-    state: parts.state,
+    closeState: parts.closeState,
   }
 }
 
 type Parts = ReturnType<typeof createParts>
 
 /** What both listeners share. */
-function createParts({ config, log, now = Date.now }: ServiceOptions) {
+function createParts({ config, log, version, now = Date.now }: ServiceOptions) {
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
   const oidc = connectConfiguredOidc(config, log, now)
   const { provider } = oidc
   const metrics: Metrics = createMetrics({
-    openedSessions: () => opened.size,
+    openedSessions: () => shared.caches.size('sessions'),
     isProviderDiscovered: () => provider.isDiscovered,
-    ...(config.redis && { redis: () => state }),
+    revocationsWaiting: () => shared.sessions.revocations.waiting,
+    ...(config.redis && { redis: () => shared.state.redis as ObservedRedis }),
   })
-  const opened: OpenedSessions = createOpenedSessions({
-    ...OPENED,
-    recalls: !config.redis,
-    onLookUp: (result) => metrics.opened(result),
-  })
-  const state: SharedState = openConfiguredState(config, log, metrics, now)
-  const sessions = createSessions({
-    store: state.store,
-    index: state.sessionIndex,
-    codec: createSessionCodec({
-      ring,
-      keyPrefix: settings.REDIS_KEY_PREFIX,
-      onIntegrityFailure: () => metrics.integrityFailure(),
-    }),
-    opened,
-    withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
-    maxAgeMs: settings.SESSION_MAX_AGE * 1000,
-    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
-    now,
-    onExtendFailure: () =>
-      log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
-  })
+  const shared = openConfiguredSessions({ ...oidc, config, log, metrics, ring, version, now })
   const addresses = createAddresses({ basePath: settings.BASE_PATH, publicSite, hosts })
   const cookies = createCookies({
     name: settings.COOKIE_NAME,
     domain: settings.COOKIE_DOMAIN,
     sameSite: settings.COOKIE_SAMESITE,
     sessionMaxAgeSeconds: settings.SESSION_MAX_AGE,
+    outageGraceSeconds: shared.graceMs / 1000,
   })
   const protectedSites = createSites(hosts)
   const knownSites = createSites(publicSite ? [...hosts, patternOf(publicSite)] : hosts)
@@ -120,8 +99,8 @@ function createParts({ config, log, now = Date.now }: ServiceOptions) {
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
-  const shared = { state, oneTimeKeys: state.oneTimeKeys, sessions }
-  return { ...local, ...shared, ...oidc, proxies, ring, opened, metrics, writePage, log, now }
+  const { oneTimeKeys } = shared.state
+  return { ...local, ...shared, ...oidc, oneTimeKeys, proxies, ring, metrics, writePage, log, now }
 }
 
 function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts) {
@@ -147,7 +126,13 @@ function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts
   const needsContinuePage = settings.COOKIE_SAMESITE === 'strict'
   const routes = {
     login: createLogin({ ...parts, signIn, transactions, isStoreAvailable }),
-    callback: createCallback({ ...parts, transactions, redeem, needsContinuePage }),
+    callback: createCallback({
+      ...parts,
+      transactions,
+      redeem,
+      needsContinuePage,
+      onFromElsewhere: parts.mode === 'memory' ? createLonelinessLog(parts.log) : () => undefined,
+    }),
     ...createLogout({ ...parts, signIn }),
     me: createMe(parts),
   }
@@ -164,6 +149,8 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
     ...parts,
     rules,
     storeTimeoutMs,
+    renewOutageCookie: createOutageCookie(parts),
+    isOverloaded: watchOverload(),
     bearers: createBearers({
       ...parts,
       storeTimeoutMs,
@@ -184,15 +171,27 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
     isReady: options.isAccepting,
     firstAttempts: Promise.all([provider.firstAttempt, state.firstAttempt]),
     isProviderDiscovered: () => provider.isDiscovered,
-    cache: {
-      mode: options.config.redis ? 'redis' : 'memory',
-      measureLatency: () => state.measureLatency(),
-      findings: () => state.examination?.findings ?? [],
-    },
+    mode: parts.mode,
+    redis: state.redis,
+    revocationsWaiting: () => parts.sessions.revocations.waiting,
     version: options.version,
   })
   const clientOf: RefusalOptions['clientOf'] = (raw) =>
     proxies.isTrustedPeer(raw) ? proxies.clientAddress(raw) : undefined
   const refuse = createRefusals({ ...parts, clientOf })
-  return createInternalApp({ check, ...health }, metrics.registry, refuse)
+  const admin = createAdmin({ ...parts, token: settings.ADMIN_TOKEN })
+  return createInternalApp({ check, ...health, admin }, metrics.registry, refuse)
+}
+
+/** In memory mode nobody can be told of anybody else; a login that was begun elsewhere gives a second replica away. */
+function createLonelinessLog(log: Log): () => void {
+  let isSaid = false
+  return () => {
+    if (isSaid) return
+    isSaid = true
+    log.warn(
+      { event: 'second_replica' },
+      'another replica began a login that came back here: in memory mode their sessions are not shared; set REDIS_ENABLED=true',
+    )
+  }
 }

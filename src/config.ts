@@ -44,7 +44,15 @@ export function loadConfig(environment: Environment): Config {
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, file, problems)
   const config = crossCheck(parsed, file?.rules, problems)
-  const redis = checkRedis(parsed, environment['REDIS_PASSWORD_FILE'] || undefined, problems)
+  const [passwordFile, sentinelPasswordFile] = [
+    environment['REDIS_PASSWORD_FILE'],
+    environment['REDIS_SENTINEL_PASSWORD_FILE'],
+  ]
+  const passwordFiles = {
+    ...(passwordFile && { passwordFile }),
+    ...(sentinelPasswordFile && { sentinelPasswordFile }),
+  }
+  const redis = checkRedis(parsed, passwordFiles, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
   return { ...config, ...(keyFile && { keyFile }), ...(redis && { redis }) }

@@ -19,6 +19,8 @@ export interface KeyRing {
   open(sealed: Uint8Array, context: SealContext): Buffer | undefined
   /** A value derived from the first key, for tokens that need no decryption. */
   derive(purpose: string): Buffer
+  /** One for each key, by which holders of the same keys know each other and nobody learns anything else. */
+  fingerprints(): string[]
   replaceKeys(keys: readonly Buffer[]): void
 }
 
@@ -53,6 +55,7 @@ export function createKeyRing(initialKeys: readonly Buffer[]): KeyRing {
       return serverKey && openWith(serverKey.key, bytes, context)
     },
     derive: (purpose) => expand(keys[0].key, '', purpose, 32),
+    fingerprints: () => keys.map(({ key }) => expand(key, '', 'fleet', 16).toString('base64url')),
     replaceKeys(next) {
       keys = identify(next)
     },

@@ -42,7 +42,7 @@ export async function serve(environment: Environment): Promise<number> {
       port: publicListener.port,
       internal_port: internalListener.port,
       version: packageJson.version,
-      mode: config.redis ? 'redis' : 'memory',
+      mode: config.redis ? settings.REDIS_CACHE_MODE : 'memory',
     },
     'ready',
   )
@@ -61,7 +61,7 @@ export async function serve(environment: Environment): Promise<number> {
   ])
   stopWatching()
   service.closeProviders()
-  await service.state.close()
+  await service.closeState()
   log.info({ event: 'stopped' }, 'stopped')
   return 0
 }
@@ -102,6 +102,11 @@ function warnOfRisks({ settings, keys, redis }: Config, log: Log): void {
       'REDIS_TLS_SKIP_VERIFY',
       redis?.tls?.skipVerify === true,
       'whoever stands between us and Redis can read along',
+    ],
+    [
+      'ADMIN_TOKEN',
+      settings.ADMIN_TOKEN !== undefined && settings.ADMIN_TOKEN.length < 32,
+      'is short enough to be guessed',
     ],
     [
       'REDIS_ENABLED',

@@ -33,6 +33,8 @@ export interface Access {
   readonly kind: 'public' | 'signed-in' | 'deny'
   readonly passesPreflight: boolean
   readonly bearer?: BearerAccess
+  /** Nobody passes on the strength of what was known before an outage. */
+  readonly deniesDegraded: boolean
   permits(identity: Identity): boolean
 }
 
@@ -58,7 +60,12 @@ export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   }
 }
 
-const DENIED: Access = { kind: 'deny', passesPreflight: false, permits: () => false }
+const DENIED: Access = {
+  kind: 'deny',
+  passesPreflight: false,
+  deniesDegraded: true,
+  permits: () => false,
+}
 
 function combine(found: readonly (AccessRule | undefined)[]): Access {
   const rules = found.filter((rule) => rule !== undefined)
@@ -70,6 +77,7 @@ function combine(found: readonly (AccessRule | undefined)[]): Access {
   return {
     kind: rules.every((rule) => rule.access === 'public') ? 'public' : 'signed-in',
     passesPreflight: rules.every((rule) => rule.passesPreflight),
+    deniesDegraded: rules.some((rule) => rule.deniesDegraded),
     permits: (identity) => rules.every((rule) => isAllowed(rule.allowed, identity)),
     ...(requirements && { bearer: { requirements, isOneTime } }),
   }

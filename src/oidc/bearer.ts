@@ -16,6 +16,9 @@ export interface BearerVerifier {
   recall(token: string): Bearer | undefined
   /** Throws `AuthError` `provider_unavailable` when the issuer's keys cannot be had. */
   verify(token: string): Promise<TokenEvidence>
+  /** Forgets what has been verified. */
+  clear(): void
+  readonly size: number
 }
 
 export interface BearerVerifierOptions {
@@ -45,6 +48,10 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
 
   return {
     recall: (token) => verified.get(digestOf(token)),
+    clear: () => verified.clear(),
+    get size() {
+      return verified.size
+    },
 
     async verify(token) {
       const issuer = claimedIssuer(token)

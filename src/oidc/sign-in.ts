@@ -56,6 +56,7 @@ export interface SignIn {
   endSessionUrl(
     idToken: string | undefined,
     postLogoutRedirectUri: string,
+    state?: string,
   ): Promise<URL | undefined>
 }
 
@@ -120,12 +121,13 @@ export function createSignIn(options: SignInOptions): SignIn {
       }
     },
 
-    async endSessionUrl(idToken, postLogoutRedirectUri) {
+    async endSessionUrl(idToken, postLogoutRedirectUri, state) {
       const configuration = await options.connection.configuration()
       if (!configuration.serverMetadata().end_session_endpoint) return undefined
       return client.buildEndSessionUrl(configuration, {
         post_logout_redirect_uri: postLogoutRedirectUri,
         ...(idToken && { id_token_hint: idToken }),
+        ...(state !== undefined && { state }),
       })
     },
   }

@@ -5,7 +5,11 @@ import type { Principal } from '../core/session.ts'
 import type { Cookies } from './cookies.ts'
 
 /** The one function that can answer a check with 200; without a principal it says that nobody is known. */
-export type Allow = (principal: Principal | undefined, raw: IncomingMessage) => Response
+export type Allow = (
+  principal: Principal | undefined,
+  raw: IncomingMessage,
+  setCookie?: string,
+) => Response
 
 export interface AllowOptions {
   readonly cookies: Cookies
@@ -30,13 +34,14 @@ export function createAllow(options: AllowOptions): Allow {
     }
   }
 
-  return function allow(principal: Principal | undefined, raw: IncomingMessage): Response {
+  return function allow(principal, raw, setCookie): Response {
     const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
     const answer = addTokens ? addTokens(identity, principal) : identity
     const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
+    const headers = cookie === undefined ? answer : { ...answer, Cookie: cookie }
     return new Response(null, {
       status: 200,
-      headers: cookie === undefined ? answer : { ...answer, Cookie: cookie },
+      headers: setCookie === undefined ? headers : { ...headers, 'Set-Cookie': setCookie },
     })
   }
 }

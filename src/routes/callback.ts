@@ -29,6 +29,8 @@ export interface CallbackOptions {
   readonly realmOf: (host: string) => string
   /** A strict cookie does not travel with a redirect that began at another site. */
   readonly needsContinuePage: boolean
+  /** Called for each login that another replica began. */
+  readonly onFromElsewhere: () => void
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -59,6 +61,7 @@ export function createCallback(options: CallbackOptions) {
       longTarget,
     })
     if (!login) throw new AuthError('sign_in_failed', 'the state is not ours')
+    if (login.isFromElsewhere) options.onFromElsewhere()
     const target = targetOf(login, site)
     c.set('target', target)
     if (presented && presented.session.createdAt > login.startedAtMs)
@@ -76,7 +79,13 @@ export function createCallback(options: CallbackOptions) {
     const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
     if (presented) await sessions.end(presented.credential)
     const round = countRound(binding, Math.floor(options.now() / 1000))
-    return finish(c, login, target, [cookies.session(site, cookie), cookies.binding(site, round)])
+    const written = [cookies.session(site, cookie), cookies.binding(site, round)]
+    return finish(c, login, target, [...written, ...clearStale(c, site)])
+  }
+
+  /** An assertion of an earlier session would keep the new one from getting its own. */
+  function clearStale(c: NodeContext, site: Site): string[] {
+    return cookies.readOutage(c.env.incoming, site) === undefined ? [] : cookies.clearOutage(site)
   }
 
   async function open(c: NodeContext, site: Site, login: BoundLogin): Promise<string> {
@@ -111,8 +120,8 @@ export function createCallback(options: CallbackOptions) {
   async function findPresented(c: NodeContext, site: Site): Promise<Presented | undefined> {
     const credential = cookies.readSession(c.env.incoming, site)
     if (!credential || credential === 'ambiguous') return undefined
-    const session = await sessions.find(credential, options.realmOf(site.host))
-    return session && { credential, session }
+    const found = await sessions.find(credential, options.realmOf(site.host))
+    return found && { credential, session: found.session }
   }
 
   async function finish(

@@ -17,31 +17,25 @@ import { isUnder } from '../core/path-readings.ts'
 import { classify, type RequestClass } from '../core/request-class.ts'
 import type { Sites } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
-import type { Sessions } from '../session/sessions.ts'
-import type { CheckOutcome, CheckSource, Metrics } from '../telemetry/metrics.ts'
+import type { CheckOutcome, CheckSource } from '../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
 import type { Bearers } from './bearers.ts'
-import type { Cookies } from './cookies.ts'
+import { createSessionCheck, type SessionCheckOptions } from './check-session.ts'
 import type { Denials } from './denials.ts'
 import type { NodeContext } from './node-env.ts'
 import type { TrustedProxies } from './trusted-peers.ts'
 
-export interface CheckOptions {
+export interface CheckOptions extends SessionCheckOptions {
   readonly protectedSites: Sites
   readonly rules: readonly AccessRule[]
   readonly basePath: string
-  readonly cookies: Cookies
-  readonly sessions: Sessions
-  readonly realmOf: (host: string) => string
-  /** After this a check gives up on the store, which is an error and never "no session". */
-  readonly storeTimeoutMs: number
   readonly bearers: Bearers
   readonly proxies: TrustedProxies
   /** Header names of which no other spelling is let through; none to let all through. */
   readonly guardedNames: readonly string[]
   readonly allow: Allow
   readonly denials: Denials
-  readonly metrics: Metrics
+  readonly isOverloaded: (nowMs: number) => boolean
 }
 
 interface Answer {
@@ -53,6 +47,7 @@ interface Answer {
 const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
   'store_unavailable',
   'provider_unavailable',
+  'busy',
 ])
 
 /** A request whose facts are known, and what its rules ask. */
@@ -66,7 +61,8 @@ interface Asked {
 
 /** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes only what is used up. */
 export function createCheck(options: CheckOptions) {
-  const { protectedSites, basePath, cookies, sessions, bearers, allow, denials, metrics } = options
+  const { protectedSites, basePath, bearers, allow, denials, metrics } = options
+  const findSession = createSessionCheck(options)
   const findAlias = createAliasCheck(options.guardedNames)
   const findAccess = createAccessFinder(options.rules)
 
@@ -90,7 +86,11 @@ export function createCheck(options: CheckOptions) {
     const asked: Asked = { raw, request, requestClass, access, presented }
     if (!needsEvidence(access, requestClass)) return answer(asked, { kind: 'none' }, 'rule')
     if (presented) return checkToken(asked, presented)
-    return access.bearer?.isOneTime ? answer(asked, { kind: 'none' }, 'none') : checkSession(asked)
+    if (access.bearer?.isOneTime) return answer(asked, { kind: 'none' }, 'none')
+    const found = findSession(asked)
+    return found instanceof Promise
+      ? found.then((each) => answer(asked, each.evidence, each.source, each.renew))
+      : answer(asked, found.evidence, found.source, found.renew)
   }
 
   /** Where a token counts and one is there, it alone decides (threat A87). */
@@ -99,22 +99,6 @@ export function createCheck(options: CheckOptions) {
     return evidence instanceof Promise
       ? evidence.then((each) => answer(asked, each, 'bearer'))
       : answer(asked, evidence, 'bearer')
-  }
-
-  function checkSession(asked: Asked): Answer | Promise<Answer> {
-    const { raw, request } = asked
-    const credential = cookies.readSession(raw, request.site)
-    if (credential === 'ambiguous') return answer(asked, { kind: 'ambiguous' }, 'none')
-    if (!credential) return answer(asked, { kind: 'none' }, 'none')
-
-    const realm = options.realmOf(request.site.host)
-    const recalled = sessions.recall(credential, realm)
-    if (recalled) return answer(asked, { kind: 'session', session: recalled }, 'memory')
-    return sessions
-      .find(credential, realm, options.storeTimeoutMs)
-      .then((session) =>
-        answer(asked, session ? { kind: 'session', session } : { kind: 'none' }, 'store'),
-      )
   }
 
   function refuseStrangers(raw: IncomingMessage): void {
@@ -133,19 +117,29 @@ export function createCheck(options: CheckOptions) {
     }
   }
 
-  function answer(asked: Asked, evidence: Evidence, source: CheckSource): Answer | Promise<Answer> {
+  function answer(
+    asked: Asked,
+    evidence: Evidence,
+    source: CheckSource,
+    renew?: () => string | undefined,
+  ): Answer | Promise<Answer> {
     const verdict = decide(asked.access, asked.requestClass, evidence)
-    if (verdict.kind !== 'allow' || !verdict.spends) return render(asked, verdict, source)
+    if (verdict.kind !== 'allow' || !verdict.spends) return render(asked, verdict, source, renew)
     return bearers
       .spend(verdict.spends)
       .then((fault) => render(asked, fault ? { kind: 'refuse-token', fault } : verdict, source))
   }
 
-  function render(asked: Asked, verdict: Verdict, source: CheckSource): Answer {
+  function render(
+    asked: Asked,
+    verdict: Verdict,
+    source: CheckSource,
+    renew?: () => string | undefined,
+  ): Answer {
     const { raw, request, requestClass } = asked
     switch (verdict.kind) {
       case 'allow':
-        return { response: allow(verdict.principal, raw), outcome: 'allow', source }
+        return { response: allow(verdict.principal, raw, renew?.()), outcome: 'allow', source }
       case 'sign-in': {
         const response = denials.signIn(request, requestClass, raw)
         return {
@@ -190,6 +184,8 @@ export function createCheck(options: CheckOptions) {
       throw error
     }
     try {
+      if (options.isOverloaded(startedAtMs))
+        throw new AuthError('busy', 'the process is overloaded')
       const answer = check(c.env.incoming)
       return answer instanceof Promise ? answer.then(settle).catch(fail) : settle(answer)
     } catch (error) {

@@ -20,12 +20,17 @@ export interface Cookies {
   /** An ambiguous or malformed binding is none. */
   readBinding(raw: IncomingMessage, site: Site): Binding | undefined
   readTarget(raw: IncomingMessage, site: Site): string | undefined
+  /** The outage assertion; an ambiguous one is none. */
+  readOutage(raw: IncomingMessage, site: Site): string | undefined
   session(site: Site, value: string): string
   binding(site: Site, binding: Binding): string
   target(site: Site, value: string): string
-  /** Expires the session in every variant: host-only under either name, and for the domain. */
+  /** Expires the session and what goes with it in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
+  /** Expires what was asserted of an earlier session. */
+  clearOutage(site: Site): string[]
+  outage(site: Site, value: string): string
 }
 
 export interface CookieOptions {
@@ -33,6 +38,8 @@ export interface CookieOptions {
   readonly domain: string | undefined
   readonly sameSite: 'lax' | 'strict' | 'none'
   readonly sessionMaxAgeSeconds: number
+  /** 0 = no outage assertions. */
+  readonly outageGraceSeconds: number
 }
 
 /** Long enough for a browser to keep its binding while its user reads the provider's pages. */
@@ -43,7 +50,9 @@ export function createCookies({
   domain,
   sameSite,
   sessionMaxAgeSeconds,
+  outageGraceSeconds,
 }: CookieOptions): Cookies {
+  const outageBase = `${name}_outage`
   const bases = [name, `${name}_login`, `${name}_target`]
   const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
   const shared = (site: Site, base: string) => {
@@ -54,6 +63,22 @@ export function createCookies({
   const write = (site: Site, cookieName: string, value: string, maxAge: number) =>
     serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
   const ofDomain = domain === undefined ? {} : { domain }
+  /** As far as the session reaches. */
+  const writeShared = (site: Site, base: string, value: string, maxAge: number) =>
+    serialize(shared(site, base), value, { ...common(site), ...ofDomain, sameSite, maxAge })
+  const clear = (site: Site, base: string) => {
+    const names = new Set([hostOnly(site, base), shared(site, base)])
+    const cleared = { ...common(site), sameSite, maxAge: 0 } as const
+    const hostOnlyVariants = [...names].map((each) => serialize(each, '', cleared))
+    return domain === undefined
+      ? hostOnlyVariants
+      : [...hostOnlyVariants, writeShared(site, base, '', 0)]
+  }
+  const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, outageBase) : [])
+  const read = (raw: IncomingMessage, cookieName: string) => {
+    const cookie = readCookie(raw.headers.cookie, cookieName)
+    return typeof cookie === 'object' ? cookie.value : undefined
+  }
   return {
     ownNames: new Set([...bases.flatMap(variants), ...outageCookieNames(name)]),
     sessionName: (site) => shared(site, name),
@@ -62,31 +87,19 @@ export function createCookies({
       return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie
     },
     readBinding(raw, site) {
-      const cookie = readCookie(raw.headers.cookie, hostOnly(site, `${name}_login`))
-      return typeof cookie === 'object' ? parseBinding(cookie.value) : undefined
+      const value = read(raw, hostOnly(site, `${name}_login`))
+      return value === undefined ? undefined : parseBinding(value)
     },
-    readTarget(raw, site) {
-      const cookie = readCookie(raw.headers.cookie, hostOnly(site, `${name}_target`))
-      return typeof cookie === 'object' ? cookie.value : undefined
-    },
-    session: (site, value) =>
-      serialize(shared(site, name), value, {
-        ...common(site),
-        ...ofDomain,
-        sameSite,
-        maxAge: sessionMaxAgeSeconds,
-      }),
+    readTarget: (raw, site) => read(raw, hostOnly(site, `${name}_target`)),
+    readOutage: (raw, site) => read(raw, shared(site, outageBase)),
+    session: (site, value) => writeShared(site, name, value, sessionMaxAgeSeconds),
+    outage: (site, value) => writeShared(site, outageBase, value, outageGraceSeconds),
     binding: (site, binding) =>
       write(site, hostOnly(site, `${name}_login`), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
     target: (site, value) =>
       write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
-    clearSession: (site) => {
-      const cleared = { ...common(site), sameSite, maxAge: 0 } as const
-      const names = new Set([hostOnly(site, name), shared(site, name)])
-      const hostOnlyVariants = [...names].map((each) => serialize(each, '', cleared))
-      if (domain === undefined) return hostOnlyVariants
-      return [...hostOnlyVariants, serialize(shared(site, name), '', { ...cleared, domain })]
-    },
+    clearSession: (site) => [...clear(site, name), ...clearOutage(site)],
+    clearOutage,
     clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
   }
 }

@@ -1,14 +1,6 @@
 import type { Context } from 'hono'
+import type { ObservedRedis } from '../store/open.ts'
 import { plain } from './answers.ts'
-
-/** Where sessions are, as far as health goes. */
-export interface CacheState {
-  readonly mode: 'memory' | 'redis'
-  /** Milliseconds that a read takes just now; nothing when Redis is not used or does not answer. */
-  readonly measureLatency: () => Promise<number | undefined>
-  /** What is known to be wrong with Redis. */
-  readonly findings: () => readonly { readonly code: string; readonly message: string }[]
-}
 
 /** What the health endpoints tell; asked each time. */
 export interface HealthState {
@@ -17,7 +9,11 @@ export interface HealthState {
   /** Resolves when the first attempts at outside systems have ended, either way. */
   readonly firstAttempts: Promise<unknown>
   readonly isProviderDiscovered: () => boolean
-  readonly cache: CacheState
+  /** Where sessions are. */
+  readonly mode: 'memory' | 'redis' | 'hybrid'
+  /** Absent in memory mode. */
+  readonly redis: ObservedRedis | undefined
+  readonly revocationsWaiting: () => number
   readonly version: string
 }
 
@@ -30,30 +26,70 @@ export function createHealth(state: HealthState) {
     readyz: () => yesOrNo(state.isReady()),
     startupz: () => yesOrNo(isStarted()),
     async health(c: Context) {
-      const { mode, measureLatency, findings } = state.cache
-      const latencyMs = await measureLatency()
-      const isCacheDown = mode === 'redis' && latencyMs === undefined
-      const isDegraded = isCacheDown || !state.isProviderDiscovered()
+      const { isDegraded, ...cache } = await describeCache(state)
+      const isAnythingWrong = isDegraded || !state.isProviderDiscovered()
       const body = {
-        status: isDegraded ? 'degraded' : 'healthy',
-        cache: {
-          mode,
-          redis: {
-            connected: latencyMs !== undefined,
-            latency: latencyMs === undefined ? null : `${Math.ceil(latencyMs)}ms`,
-            findings: findings(),
-          },
-          circuit_breaker: { state: 'closed', failures: 0 },
-        },
+        status: isAnythingWrong ? 'degraded' : 'healthy',
+        cache,
+        ...describeFleet(state.redis),
+        revocations_waiting: state.revocationsWaiting(),
         provider: { discovered: state.isProviderDiscovered() },
         version: state.version,
       }
       const isStrict = c.req.query('strict') === '1'
       return Response.json(body, {
-        status: isDegraded && isStrict ? 503 : 200,
+        status: isAnythingWrong && isStrict ? 503 : 200,
         headers: { 'Cache-Control': 'no-store' },
       })
     },
+  }
+}
+
+const CLOSED = { state: 'closed', failures: 0 } as const
+const SEVERITY = ['closed', 'half-open', 'open'] as const
+
+/** Mode, Redis and circuit breaker, by the names of the traefikoidc plugin. */
+async function describeCache({ mode, redis }: HealthState) {
+  if (!redis) {
+    const away = { connected: false, latency: null, findings: [] }
+    return { isDegraded: false, mode, redis: away, circuit_breaker: CLOSED }
+  }
+  const latencyMs = await redis.measureLatency()
+  const { state, failures } = worseOf(redis.breakers)
+  const isDeaf = mode === 'hybrid' && !redis.isBackplaneHealthy
+  const isConnected = latencyMs !== undefined
+  return {
+    isDegraded: !isConnected || isDeaf || state !== 'closed' || isSplit(redis),
+    mode,
+    redis: {
+      connected: isConnected,
+      latency: isConnected ? `${Math.ceil(latencyMs)}ms` : null,
+      findings: redis.examination?.findings ?? [],
+    },
+    circuit_breaker: { state, failures },
+  }
+}
+
+function worseOf({ read, write }: ObservedRedis['breakers']) {
+  const rank = ({ state, failures }: typeof read) => SEVERITY.indexOf(state) * 1e6 + failures
+  return rank(read) >= rank(write) ? read : write
+}
+
+/** A difference that signs people out or hides sessions, unlike that of versions during an update. */
+function isSplit({ fleet }: ObservedRedis): boolean {
+  return fleet.findings.some(({ kind }) => kind !== 'version')
+}
+
+function describeFleet(redis: ObservedRedis | undefined) {
+  if (!redis) return {}
+  const { breakers, fleet } = redis
+  return {
+    circuit_breakers: {
+      read: { state: breakers.read.state, failures: breakers.read.failures },
+      write: { state: breakers.write.state, failures: breakers.write.failures },
+    },
+    backplane: { healthy: redis.isBackplaneHealthy },
+    fleet: { replicas: fleet.size + 1, findings: fleet.findings },
   }
 }
 

@@ -5,6 +5,7 @@ import type { ProviderConnection } from '../oidc/provider.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
 import type { KeyRing } from '../seal.ts'
 import type { Tokens } from '../session/codec.ts'
+import type { Ending } from '../session/end-session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -29,6 +30,9 @@ export interface LogoutOptions {
   readonly metrics: Metrics
 }
 
+/** Comes back from the provider as it was sent (OpenID Connect RP-Initiated Logout 1.0 section 3). */
+const PENDING = 'pending'
+
 /** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
 export function createLogout(options: LogoutOptions) {
   const { addresses, cookies, sessions, signIn, writePage, log, metrics } = options
@@ -50,28 +54,32 @@ export function createLogout(options: LogoutOptions) {
 
   async function signedOut(c: NodeContext): Promise<Response> {
     const site = c.get('site')
-    const page = signedOutPage(addresses.login(site, addresses.landing(site)))
+    const isPending = c.req.query('state') === PENDING
+    const page = signedOutPage(addresses.login(site, addresses.landing(site)), isPending)
     return writePage(200, page, requestIdOf(c.env.incoming))
   }
 
-  /** Ends the session and says where the provider's part of the sign-out is, if it has one. */
+  /** Ends the session and says where to go; nothing where there was none. */
   async function end(
     c: NodeContext,
     site: Site,
     credential: SessionCredential,
   ): Promise<string | undefined> {
     const realm = options.realmOf(site.host)
-    const session = await sessions.find(credential, realm)
-    if (!session) return undefined
-    const tokens = await sessions.findTokens(credential, realm)
-    await sessions.signOut(credential)
-    metrics.signOut()
-    if (tokens) revokeBehind(tokens)
-    const { issuer, subject } = session.identity
     const raw = c.env.incoming
+    const standIn = { assertion: () => cookies.readOutage(raw, site) }
+    const found = await sessions.find(credential, realm, { standIn })
+    if (!found) return undefined
+    const { tokens, ending } =
+      found.source === 'store'
+        ? await endStored(credential, realm)
+        : { ending: sessions.deferSignOut(credential) }
+    metrics.signOut()
+    const { issuer, subject } = found.session.identity
     log.info(
       {
         event: 'sign_out',
+        ending,
         user: userDigest(issuer, subject),
         host: site.host,
         request_id: requestIdOf(raw),
@@ -79,9 +87,23 @@ export function createLogout(options: LogoutOptions) {
       },
       'signed out',
     )
-    if (!options.provider.isDiscovered) return undefined
-    const url = await signIn.endSessionUrl(tokens?.idToken, addresses.signedOut(site))
-    return url?.href
+    return leaveUrl(addresses.signedOut(site), tokens, ending)
+  }
+
+  async function endStored(credential: SessionCredential, realm: string) {
+    const tokens = await sessions.findTokens(credential, realm)
+    const ending = await sessions.signOut(credential)
+    if (tokens) revokeBehind(tokens)
+    return { tokens, ending }
+  }
+
+  /** Where the provider's part of the sign-out is, or our own page where it has none. */
+  async function leaveUrl(own: string, tokens: Tokens | undefined, ending: Ending) {
+    const state = ending === 'pending' ? PENDING : undefined
+    const url = options.provider.isDiscovered
+      ? await signIn.endSessionUrl(tokens?.idToken, own, state)
+      : undefined
+    return url?.href ?? (state === undefined ? own : `${own}?state=${state}`)
   }
 
   /** Behind the answer: the session has ended whether or not the provider can be told. */

@@ -20,11 +20,12 @@ export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
     const raw = c.env.incoming
     const site = c.get('site')
     const credential = cookies.readSession(raw, site)
-    const session =
+    const standIn = { assertion: () => cookies.readOutage(raw, site) }
+    const found =
       credential &&
       credential !== 'ambiguous' &&
-      (await sessions.find(credential, realmOf(site.host)))
-    if (session) return json(200, claimsOf(session.identity), requestIdOf(raw), [NO_STORE])
+      (await sessions.find(credential, realmOf(site.host), { standIn }))
+    if (found) return json(200, claimsOf(found.session.identity), requestIdOf(raw), [NO_STORE])
     const body = {
       error: 'login_required',
       login_url: addresses.login(site, addresses.landing(site)),

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
@@ -96,7 +96,7 @@ export function createRefusals({
     { raw, site }: RefusedRequest,
     requestId: string,
   ): void {
-    const suppressed = error.code === 'store_unavailable' ? sayOutage() : 0
+    const suppressed = MANY_AT_ONCE.has(error.code) ? sayOutage() : 0
     if (suppressed === undefined) return
     const client = clientOf(raw)
     const fields = {
@@ -116,9 +116,11 @@ export function createRefusals({
   }
 }
 
+/** What refuses everybody while it lasts. */
+const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
 const OUTAGE_PAUSE_MS = 1000
 
-/** While the store is away every check is refused: one line a second says so, with the number of those left out. */
+/** One line a second says so, with the number of those left out. */
 function createThrottle(): () => number | undefined {
   let saidAtMs = Number.NEGATIVE_INFINITY
   let suppressed = 0

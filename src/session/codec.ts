@@ -1,6 +1,7 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Identity } from '../core/identity.ts'
-import type { EpochMs, Session } from '../core/session.ts'
+import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
 import type { KeyRing } from '../seal.ts'
 import type { Owners } from '../store/session-index.ts'
 import { type RecordPart, recordKey } from '../store/store.ts'
@@ -27,7 +28,8 @@ export interface SessionMetadata {
 const time = z.number()
 const optionalText = z.exactOptional(z.string())
 
-const session: z.ZodType<Session> = z.object({
+/** What a session is made of, but for the access token, which is kept apart. */
+export const sessionRecord: z.ZodType<Session> = z.object({
   identity: z.object({
     issuer: z.string().min(1),
     subject: z.string().min(1),
@@ -66,7 +68,7 @@ const metadata: z.ZodType<SessionMetadata> = z.object({
 })
 
 /** What each record holds; what a later version may have added is left out. */
-const RECORDS = { s: session, t: tokens, m: metadata } as const satisfies Record<
+const RECORDS = { s: sessionRecord, t: tokens, m: metadata } as const satisfies Record<
   RecordPart,
   z.ZodType
 >
@@ -131,4 +133,9 @@ function parse<P extends RecordPart>(part: P, plaintext: Buffer): Records[P] | u
   } catch {
     return undefined
   }
+}
+
+/** The store never sees a session id, only its digest. */
+export function digestOf({ id }: SessionCredential): string {
+  return hash('sha256', id, 'base64url')
 }

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import type { KeyRing, SealContext } from '../seal.ts'
 
 /** What a login transaction may take, from the redirect to the provider until its answer. */
@@ -34,6 +34,8 @@ export interface ReturnedLogin {
   readonly isExpired: boolean
   /** Begun by the page that continues a login whose binding was replaced meanwhile. */
   readonly isRetry: boolean
+  /** By another process, while this one was running already. */
+  readonly isFromElsewhere: boolean
   /** Absolute, or nothing when the cookie that held it has been replaced by a later login. */
   readonly target?: string
   readonly isLongTarget: boolean
@@ -56,6 +58,10 @@ export interface ReturnedState {
   readonly longTarget: string | undefined
 }
 
+/** Bits of the flags: a retry, and who began it; the mark tells most other processes from this one. */
+const RETRY_FLAG = 1
+const MARK_BITS = 0xfe
+
 /** Where the parts of a state lie: txid, time, flags, proof of the binding, target. */
 const TIME_AT = TXID_BYTES
 const FLAGS_AT = TIME_AT + TIME_BYTES
@@ -67,6 +73,8 @@ const TARGET_AT = PROOF_AT + PROOF_BYTES
  * replaced by another tab's still knows where it wanted to go.
  */
 export function createLoginTransactions(ring: KeyRing, now: () => number): LoginTransactions {
+  const mark = randomInt(256) & MARK_BITS
+  const runningSinceMs = now()
   const context = (purpose: string, realm: string): SealContext => ({ purpose, name: '', realm })
   const seal = (purpose: string, origin: string, ...parts: Buffer[]) =>
     ring.seal(Buffer.concat(parts), context(purpose, origin)).toString('base64url')
@@ -87,7 +95,8 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       const startedAt = Buffer.alloc(TIME_BYTES)
       startedAt.writeUIntBE(now(), 0, TIME_BYTES)
       const { proof, nonce, codeVerifier } = deriveAll(binding, txid)
-      const head = Buffer.concat([txid, startedAt, Buffer.of(isRetry ? 1 : 0), proof])
+      const flags = Buffer.of(mark | (isRetry ? RETRY_FLAG : 0))
+      const head = Buffer.concat([txid, startedAt, flags, proof])
       const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
       const state = seal('login-state', origin, head, Buffer.from(target))
       if (state.length <= STATE_MAX_CHARS) return { state, nonce, codeChallenge }
@@ -103,13 +112,15 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       const inState = opened.subarray(TARGET_AT).toString()
       const target = inState || openLongTarget(returned, txid)
       const derived = returned.binding && deriveAll(returned.binding, txid)
+      const flags = opened.readUInt8(FLAGS_AT)
       const isBound =
         derived && timingSafeEqual(derived.proof, opened.subarray(PROOF_AT, TARGET_AT))
       return {
         txid: txid.toString('base64url'),
         startedAtMs,
         isExpired: now() - startedAtMs > LOGIN_LIFETIME_MS,
-        isRetry: opened[FLAGS_AT] === 1,
+        isRetry: (flags & RETRY_FLAG) !== 0,
+        isFromElsewhere: (flags & MARK_BITS) !== mark && startedAtMs > runningSinceMs,
         isLongTarget: inState === '' && target !== '',
         ...(target && { target }),
         ...(isBound && { secrets: { nonce: derived.nonce, codeVerifier: derived.codeVerifier } }),

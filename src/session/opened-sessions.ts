@@ -4,81 +4,129 @@ import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
 
 /**
- * Sessions opened a moment ago, each kept with the digest of its cookie's secret: the right id with a wrong secret is
- * no session.
+ * Sessions opened a moment ago (the L1), each kept with the digest of its cookie's secret: the right id with a wrong
+ * secret is no session.
  */
 export interface OpenedSessions {
-  /** Without asking the store (the L1); nothing where every check has to ask. */
-  recall(digest: string, credential: SessionCredential, realm: string): Session | undefined
+  /** Whether a session may be served without asking the store. */
+  readonly recalls: boolean
+  /** Without asking the store; nothing where a change may have been missed. */
+  recall(digest: string, credential: SessionCredential, realm: string): Opened | undefined
+  /** While the store cannot be asked: however old, up to `keptMs`. */
+  recallStale(digest: string, credential: SessionCredential, realm: string): Opened | undefined
   /** What these records gave when they were opened before, so that the same bytes are not decrypted again. */
-  reopen(
-    digest: string,
-    credential: SessionCredential,
-    realm: string,
-    records: SealedRecords,
-  ): Session | undefined
-  /** Taken before a read; `keep` stores nothing if anything was evicted in between. */
-  fillTicket(): number
-  keep(digest: string, credential: SessionCredential, opened: OpenedSession, ticket: number): void
+  reopen(holder: HeldSession, records: SealedRecords, ticket: FillTicket): Opened | undefined
+  /** Taken before a read. */
+  fillTicket(): FillTicket
+  /** Stores nothing if anything was evicted since the ticket was taken. */
+  keep(holder: HeldSession, records: SealedRecords, session: Session, ticket: FillTicket): Opened
   evict(digest: string): void
   clear(): void
   readonly size: number
 }
 
-/** A session and what it was opened from. */
-export interface OpenedSession {
+/** A session, and when the store last said that there is such a session. */
+export interface Opened {
+  readonly session: Session
+  readonly confirmedAtMs: number
+}
+
+/** Whose session is looked for, and where. */
+export interface HeldSession {
+  readonly digest: string
+  readonly credential: SessionCredential
+  readonly realm: string
+}
+
+/** The moment before a read. */
+export interface FillTicket {
+  readonly evictions: number
+  readonly epoch: number | undefined
+  readonly takenAtMs: number
+}
+
+interface Entry {
   readonly session: Session
   readonly realm: string
   readonly records: SealedRecords
-}
-
-interface Entry extends OpenedSession {
   readonly secretDigest: Buffer
+  confirmedAtMs: number
+  epoch: number | undefined
 }
 
-/** Bounds: `maxEntries`, `maxBytes` (an estimate from the JSON form) and the age up to which an entry is served. */
 export interface OpenedSessionsOptions {
   readonly maxEntries: number
+  /** An estimate from the JSON form. */
   readonly maxBytes: number
-  readonly maxAgeMs: number
-  /** Whether a session may be served without asking the store. */
+  /** The age up to which an entry is served. */
+  readonly servedMs: number
+  /** The age up to which an entry is kept for the time when the store cannot be asked. */
+  readonly keptMs: number
   readonly recalls: boolean
-  readonly onLookUp: (result: 'hit' | 'miss') => void
+  /** What all changes have been heard of under; nothing while some may be missed. */
+  readonly epoch: () => number | undefined
+  readonly onLookUp: (result: LookUp) => void
 }
+
+export type LookUp = 'hit' | 'miss' | 'bypassed'
 
 /** How old the cache's idea of the time may be; asking the clock for every lookup costs more than the lookup. */
 const CLOCK_RESOLUTION_MS = 50
 
 /** Least recently used goes first when a bound is reached. */
 export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSessions {
+  const { servedMs, keptMs, epoch, onLookUp } = options
   const cache = new LRUCache<string, Entry>({
     max: options.maxEntries,
     maxSize: options.maxBytes,
-    ttl: options.maxAgeMs,
+    ttl: Math.max(servedMs, keptMs),
     ttlResolution: CLOCK_RESOLUTION_MS,
+    updateAgeOnGet: true,
   })
   let evictions = 0
-  const find = (digest: string, { secret }: SessionCredential, realm: string) => {
+
+  function find(digest: string, { secret }: SessionCredential, realm: string) {
     const entry = cache.get(digest)
     return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
   }
+  const isYounger = ({ confirmedAtMs }: Entry, ageMs: number) =>
+    performance.now() - confirmedAtMs < ageMs
+
   return {
+    recalls: options.recalls,
     recall(digest, credential, realm) {
-      if (!options.recalls) return undefined
       const entry = find(digest, credential, realm)
-      options.onLookUp(entry ? 'hit' : 'miss')
-      return entry?.session
+      if (!entry || !isYounger(entry, servedMs)) {
+        onLookUp('miss')
+        return undefined
+      }
+      const isHeard = entry.epoch !== undefined && entry.epoch === epoch()
+      onLookUp(isHeard ? 'hit' : 'bypassed')
+      return isHeard ? entry : undefined
     },
-    reopen(digest, credential, realm, records) {
+    recallStale(digest, credential, realm) {
       const entry = find(digest, credential, realm)
-      return entry && isSame(entry.records, records) ? entry.session : undefined
+      return entry && isYounger(entry, keptMs) ? entry : undefined
     },
-    fillTicket: () => evictions,
-    keep(digest, { secret }, opened, ticket) {
-      if (ticket !== evictions) return
-      const secretDigest = Buffer.from(hash('sha256', secret, 'hex'))
-      const size = 400 + 2 * JSON.stringify(opened.session).length + bytesOf(opened.records)
-      cache.set(digest, { ...opened, secretDigest }, { size })
+    reopen({ digest, credential, realm }, records, ticket) {
+      const entry = find(digest, credential, realm)
+      if (!entry || !isSame(entry.records, records)) return undefined
+      if (ticket.evictions === evictions) {
+        entry.confirmedAtMs = ticket.takenAtMs
+        entry.epoch = ticket.epoch
+      }
+      return entry
+    },
+    fillTicket: () => ({ evictions, epoch: epoch(), takenAtMs: performance.now() }),
+    keep({ digest, credential, realm }, records, session, ticket) {
+      const confirmedAtMs = ticket.takenAtMs
+      if (ticket.evictions === evictions) {
+        const secretDigest = Buffer.from(hash('sha256', credential.secret, 'hex'))
+        const size = 400 + 2 * JSON.stringify(session).length + bytesOf(records)
+        const entry = { session, realm, records, secretDigest, confirmedAtMs, epoch: ticket.epoch }
+        cache.set(digest, entry, { size })
+      }
+      return { session, confirmedAtMs }
     },
     evict(digest) {
       evictions++

@@ -1,17 +1,19 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Identity } from '../core/identity.ts'
 import {
   type EpochMs,
   formatSessionCookie,
-  isAlive,
   type Session,
   type SessionCredential,
 } from '../core/session.ts'
-import type { Owners, SessionIndex } from '../store/session-index.ts'
-import type { SealedRecords, Store } from '../store/store.ts'
-import type { Holder, SessionCodec, SessionMetadata, Tokens } from './codec.ts'
+import type { SessionIndex } from '../store/session-index.ts'
+import type { Store } from '../store/store.ts'
+import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './codec.ts'
+import { createSessionEnder, type SessionEnder } from './end-session.ts'
+import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
+import type { OutageAssertions } from './outage-assertion.ts'
 
 /** A sign-in about to become a session. */
 export interface NewSession {
@@ -22,22 +24,10 @@ export interface NewSession {
 }
 
 /** Opens, finds and ends sessions. Failures of the store come out as they are: they are never "no session". */
-export interface Sessions {
-  /** From memory, without any I/O; nothing does not mean that there is no such session. */
-  recall(credential: SessionCredential, realm: string): Session | undefined
-  /** `timeoutMs` is for callers that cannot wait as long as the store would. */
-  find(
-    credential: SessionCredential,
-    realm: string,
-    timeoutMs?: number,
-  ): Promise<Session | undefined>
+export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
   findTokens(credential: SessionCredential, realm: string): Promise<Tokens | undefined>
   /** Makes a session under a new id and returns the cookie's value (threat A65). */
   open(newSession: NewSession): Promise<string>
-  /** Ends whatever the credential's id names, on every replica. */
-  end(credential: SessionCredential): Promise<void>
-  /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
-  signOut(credential: SessionCredential): Promise<void>
 }
 
 export interface SessionsOptions {
@@ -45,62 +35,31 @@ export interface SessionsOptions {
   readonly index: SessionIndex
   readonly codec: SessionCodec
   readonly opened: OpenedSessions
+  readonly assertions: OutageAssertions
   /** Whether checks hand out access tokens; they are then read together with the identity. */
   readonly withAccessToken: boolean
+  /** Whether those who miss the same session in memory share one read. */
+  readonly sharesReads: boolean
   readonly maxAgeMs: number
   /** 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
   /** Wall clock, for sealed statements. */
   readonly now: () => EpochMs
   readonly onExtendFailure: (cause: unknown) => void
+  /** Tells other replicas of an end that the store cannot tell them yet. */
+  readonly announceEnded: (digest: string) => void
+  /** Sessions that were ended while the store was away have now been ended in it. */
+  readonly onFlushed: (count: number) => void
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, index, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
-  const touches = createTouches(options)
-  const parts = options.withAccessToken ? (['s', 't'] as const) : (['s'] as const)
-
-  function openAll(digest: string, { s, t }: SealedRecords, holder: Holder): Session | undefined {
-    const session = codec.open(digest, 's', s, holder)
-    if (!session || !options.withAccessToken) return session
-    const tokens = codec.open(digest, 't', t, holder)
-    return tokens && { ...session, ...accessTokenOf(tokens) }
-  }
-
-  async function findOwners(digest: string): Promise<Owners | undefined> {
-    const { m } = await store.read(digest, ['m'])
-    return codec.open(digest, 'm', m)?.owners
-  }
-
-  async function endOne(digest: string, owners: Owners | undefined): Promise<void> {
-    opened.evict(digest)
-    await store.end(digest, maxAgeMs)
-    opened.evict(digest)
-    // An entry that leads nowhere does no harm and ends by itself.
-    if (owners) await index.remove(digest, owners).catch(() => undefined)
-  }
-
+  const ender = createSessionEnder(options)
+  const { revocations } = ender
+  const finder = createSessionFinder({ ...options, revocations, onUse: createTouch(options) })
   return {
-    recall(credential, realm) {
-      const digest = digestOf(credential)
-      const session = opened.recall(digest, credential, realm)
-      if (!session || !isAlive(session, now())) return undefined
-      touches.touch(digest, session)
-      return session
-    },
-
-    async find(credential, realm, timeoutMs) {
-      const digest = digestOf(credential)
-      const holder = { secret: credential.secret, realm }
-      const ticket = opened.fillTicket()
-      const records = await store.read(digest, parts, timeoutMs)
-      const known = opened.reopen(digest, credential, realm, records)
-      const session = known ?? openAll(digest, records, holder)
-      if (!session || !isAlive(session, now())) return undefined
-      if (!known) opened.keep(digest, credential, { session, realm, records }, ticket)
-      touches.touch(digest, session)
-      return session
-    },
+    ...finder,
+    ...ender,
 
     async findTokens(credential, realm) {
       const digest = digestOf(credential)
@@ -119,27 +78,13 @@ export function createSessions(options: SessionsOptions): Sessions {
         t: codec.seal(digest, 't', tokens, holder),
         m: codec.seal(digest, 'm', { ...metadata, createdAt }),
       }
+      const ticket = opened.fillTicket()
       // Before the session, so that none is ever without.
       await index.add(digest, metadata.owners, maxAgeMs)
       await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
+      if (opened.recalls)
+        finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
       return formatSessionCookie(credential)
-    },
-
-    async end(credential) {
-      const digest = digestOf(credential)
-      await endOne(digest, await findOwners(digest))
-    },
-
-    async signOut(credential) {
-      const digest = digestOf(credential)
-      const owners = await findOwners(digest)
-      await endOne(digest, owners)
-      if (owners?.providerSession === undefined) return
-      for (const other of await index.list('providerSession', owners.providerSession)) {
-        const theirs = await findOwners(other)
-        // An index says where to look; whose a session is, its sealed record says.
-        if (theirs?.providerSession === owners.providerSession) await endOne(other, theirs)
-      }
     },
   }
 }
@@ -148,32 +93,18 @@ export function createSessions(options: SessionsOptions): Sessions {
  * Idle sessions: at most one write per session and min(idle/10, 60 s), behind the answer. The write is the only
  * one a check ever makes.
  */
-function createTouches({ store, idleTimeoutMs, now, onExtendFailure }: SessionsOptions) {
+function createTouch({ store, idleTimeoutMs, now, onExtendFailure }: SessionsOptions) {
+  if (!idleTimeoutMs) return () => undefined
   const recent = new LRUCache<string, true>({
     max: 100_000,
     ttl: Math.max(1, Math.min(idleTimeoutMs / 10, 60_000)),
   })
-  return {
-    touch(digest: string, session: Session) {
-      if (!idleTimeoutMs || recent.has(digest)) return
-      recent.set(digest, true)
-      const ttlMs = Math.min(idleTimeoutMs, session.expiresAt - now())
-      store.extend(digest, ttlMs).catch(onExtendFailure)
-    },
+  return (digest: string, session: Session): void => {
+    if (recent.has(digest)) return
+    recent.set(digest, true)
+    const ttlMs = Math.min(idleTimeoutMs, session.expiresAt - now())
+    store.extend(digest, ttlMs).catch(onExtendFailure)
   }
-}
-
-function accessTokenOf({
-  accessToken,
-  accessTokenExpiresAt,
-}: Tokens): Pick<Session, 'accessToken'> {
-  const expiry = accessTokenExpiresAt === undefined ? {} : { expiresAt: accessTokenExpiresAt }
-  return { accessToken: { value: accessToken, ...expiry } }
-}
-
-/** The store never sees a session id, only its digest. */
-function digestOf({ id }: SessionCredential): string {
-  return hash('sha256', id, 'base64url')
 }
 
 function randomToken(): string {

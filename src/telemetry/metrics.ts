@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import { createCheckMetrics } from './check-metrics.ts'
-import { createRedisMetrics, type ObservedRedis } from './redis-metrics.ts'
+import { createCheckMetrics, type LookUp } from './check-metrics.ts'
+import { createRedisMetrics, type ObservedRedis, type RedisMetrics } from './redis-metrics.ts'
 
 /** What came of a check, as a label. */
 export type CheckOutcome =
@@ -12,12 +12,12 @@ export type CheckOutcome =
   | 'unavailable'
 
 /** What the answer of a check rests on, as a label. */
-export type CheckSource = 'memory' | 'store' | 'bearer' | 'rule' | 'none'
+export type CheckSource = 'memory' | 'store' | 'l1' | 'assertion' | 'bearer' | 'rule' | 'none'
 
-export interface Metrics {
+export interface Metrics extends RedisMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
-  readonly opened: (result: 'hit' | 'miss') => void
+  readonly opened: (result: LookUp) => void
   signIn(result: 'success' | 'failure'): void
   signOut(): void
   replayRefused(kind: string): void
@@ -26,13 +26,14 @@ export interface Metrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
-  redisFailure(failure: string): void
 }
 
 /** Gauges that are asked when somebody reads `/metrics`. */
 export interface Observed {
   readonly openedSessions: () => number
   readonly isProviderDiscovered: () => boolean
+  /** Sessions ended here of which the store has not been told yet. */
+  readonly revocationsWaiting: () => number
   /** Absent in memory mode. */
   readonly redis?: () => ObservedRedis
 }
@@ -72,7 +73,12 @@ export function createMetrics(observed: Observed): Metrics {
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
-  const countRedisFailure = observed.redis && createRedisMetrics(registry, observed.redis)
+  gauge(
+    'revocations_waiting',
+    'Sessions ended here of which Redis has not been told yet',
+    observed.revocationsWaiting,
+  )
+  const redis = createRedisMetrics(registry, observed.redis)
   return {
     registry,
     check: checks.count,
@@ -85,6 +91,6 @@ export function createMetrics(observed: Observed): Metrics {
     duplicateCookie: () => duplicates.inc(),
     loopStopped: () => loops.inc(),
     integrityFailure: () => integrity.inc(),
-    redisFailure: (failure) => countRedisFailure?.(failure),
+    ...redis,
   }
 }

@@ -1,50 +1,142 @@
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
+import { createPlainHistogram, type Observe } from './plain-histogram.ts'
 
 /** What can be told of Redis at the moment somebody reads `/metrics`. */
 export interface ObservedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
+  readonly breakers: Readonly<Record<'read' | 'write', { readonly state: string }>>
+  readonly isBackplaneHealthy: boolean
+  readonly fleet: {
+    readonly size: number
+    readonly findings: readonly { readonly kind: string }[]
+  }
   readonly examination: { evictionPolicy?: string; clockOffsetMs?: number } | undefined
 }
 
-/** Registers the metrics of a Redis; returns the counter of failures by class. */
+export interface RedisMetrics {
+  redisFailure(failure: string): void
+  readonly redisLatency: Observe
+  breakerChanged(name: string, state: string): void
+  /** Somebody was let in on the strength of what was known before Redis went away. */
+  degradedDecision(reason: 'l1' | 'assertion'): void
+  /** From the publication of a message to its effect here. */
+  readonly backplaneApplied: Observe
+  datasetChanged(): void
+  revocationsFlushed(count: number): void
+}
+
+const BREAKER_STATES = ['closed', 'half-open', 'open']
+const FLEET_KINDS = ['clock', 'keys', 'mode', 'place', 'version']
+const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
+
+/** Registers what concerns Redis and the other replicas, where there is a Redis. */
 export function createRedisMetrics(
-  registry: Registry,
-  observe: () => ObservedRedis,
-): (failure: string) => void {
+  shown: Registry,
+  observe: (() => ObservedRedis) | undefined,
+): RedisMetrics {
+  const registry = observe ? shown : new Registry()
+  const registers = [registry]
+  if (observe) createGauges(registry, observe)
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
+  const histogram = (name: string, help: string, limits: readonly number[]) =>
+    createPlainHistogram(registry, `vestibule_${name}_seconds`, help, limits)
+  const failures = counter('redis_errors', 'Failures of Redis by class', ['class'])
+  const redisLatency = histogram('redis_latency', 'Time that reads took', LATENCY_BUCKETS)
+  const changes = counter('circuit_breaker_changes', 'Changes of the circuit breakers', [
+    'breaker',
+    'state',
+  ])
+  const degraded = counter(
+    'degraded_decisions',
+    'Requests let in on the strength of what was known before an outage',
+    ['use', 'reason'],
+  )
+  for (const reason of ['l1', 'assertion']) degraded.inc({ use: 'session', reason }, 0)
+  const backplaneApplied = histogram(
+    'backplane_delay',
+    'From the publication of a message to its effect here',
+    DELAY_BUCKETS,
+  )
+  const datasets = counter('redis_dataset_changes', 'Times that Redis came back with other data')
+  const flushed = counter(
+    'revocations_flushed',
+    'Sessions ended while Redis was away, of which it has been told since',
+  )
+  return {
+    redisFailure: (failure) => failures.inc({ class: failure }),
+    redisLatency,
+    breakerChanged: (breaker, state) => changes.inc({ breaker, state }),
+    degradedDecision: (reason) => degraded.inc({ use: 'session', reason }),
+    backplaneApplied,
+    datasetChanged: () => datasets.inc(),
+    revocationsFlushed: (count) => flushed.inc(count),
+  }
+}
+
+function createGauges(registry: Registry, observe: () => ObservedRedis): void {
   const registers = [registry]
   const gauge = (name: string, help: string, read: (redis: ObservedRedis) => number) =>
     new Gauge({
-      name: `vestibule_redis_${name}`,
+      name: `vestibule_${name}`,
       help,
       registers,
       collect() {
         this.set(read(observe()))
       },
     })
-  gauge('connected', '1 when commands can be sent to Redis', ({ isConnected }) =>
+  gauge('redis_connected', '1 when commands can be sent to Redis', ({ isConnected }) =>
     Number(isConnected),
   )
   gauge(
-    'commands_in_flight',
+    'redis_commands_in_flight',
     'Commands that Redis has not answered yet',
     ({ commandsInFlight }) => commandsInFlight,
   )
   gauge(
-    'eviction_policy_ok',
+    'redis_eviction_policy_ok',
     '1 when Redis is set to noeviction, 0 when not or not known',
     ({ examination }) => Number(examination?.evictionPolicy === 'noeviction'),
   )
   gauge(
-    'clock_offset_seconds',
+    'redis_clock_offset_seconds',
     'How far the clock of Redis is ahead of ours',
     ({ examination }) => (examination?.clockOffsetMs ?? Number.NaN) / 1000,
   )
-  const failures = new Counter({
-    name: 'vestibule_redis_errors_total',
-    help: 'Failures of Redis by class',
-    labelNames: ['class'],
-    registers,
+  gauge(
+    'backplane_healthy',
+    '1 while messages of other replicas are known to arrive',
+    ({ isBackplaneHealthy }) => Number(isBackplaneHealthy),
+  )
+  gauge('fleet_replicas', 'Other replicas heard of lately', ({ fleet }) => fleet.size)
+  labelled(registry, 'fleet_mismatches', 'Other replicas that differ from this one', 'kind', () => {
+    const { findings } = observe().fleet
+    return FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length])
   })
-  return (failure) => failures.inc({ class: failure })
+  labelled(registry, 'circuit_breaker_state', '0 closed, 1 half-open, 2 open', 'breaker', () =>
+    Object.entries(observe().breakers).map(([name, { state }]) => [
+      name,
+      BREAKER_STATES.indexOf(state),
+    ]),
+  )
+}
+
+function labelled(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: string,
+  read: () => readonly (readonly [string, number])[],
+): Gauge {
+  return new Gauge({
+    name: `vestibule_${name}`,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect() {
+      for (const [value, count] of read()) this.set({ [label]: value }, count)
+    },
+  })
 }

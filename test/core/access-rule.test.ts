@@ -28,6 +28,7 @@ interface RuleSource {
   readonly passesPreflight?: boolean
   readonly bearer?: BearerRequirement
   readonly isOneTime?: boolean
+  readonly deniesDegraded?: boolean
 }
 
 const rule = ({ access, paths, methods, allowed, hosts: names, ...rest }: RuleSource) =>
@@ -162,6 +163,20 @@ describe('finding the rule', () => {
 
   test('a reading without a rule denies, whatever the other readings have', () => {
     expect(accessTo([{ access: 'signed-in', paths: ['/a/**'] }], '/a/..%2fb').kind).toBe('deny')
+  })
+
+  test('one rule of those found is enough to let nobody in during an outage', () => {
+    const strict: RuleSource[] = [
+      { access: 'signed-in', paths: ['/admin/**'], deniesDegraded: true },
+      { access: 'public', paths: ['/public/**'] },
+      { access: 'signed-in' },
+    ]
+    expect(accessTo(strict, '/admin/a').deniesDegraded).toBe(true)
+    expect(accessTo(strict, '/ADMIN/a').deniesDegraded).toBe(true)
+    expect(accessTo(strict, '/a/../admin/a').deniesDegraded).toBe(true)
+    expect(accessTo(strict, '/a').deniesDegraded).toBe(false)
+    expect(accessTo(strict, '/public/a').deniesDegraded).toBe(false)
+    expect(accessTo([], '/a').deniesDegraded).toBe(true)
   })
 
   test('a preflight passes only where every rule found lets it', () => {

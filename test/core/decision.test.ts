@@ -32,6 +32,7 @@ const session: Session = {
 const access = (kind: Access['kind'], isPermitted = false, passesPreflight = false): Access => ({
   kind,
   passesPreflight,
+  deniesDegraded: false,
   permits: (identity) => isPermitted && identity === session.identity,
 })
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createSite } from '../../src/core/site.ts'
-import { type CookieOptions, createCookies } from '../../src/routes/cookies.ts'
+import { type CookieOptions, createCookies, outageCookieNames } from '../../src/routes/cookies.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
 const secure = createSite('https', 'app.example.com', '')
@@ -10,6 +10,7 @@ const options: CookieOptions = {
   domain: undefined,
   sameSite: 'lax',
   sessionMaxAgeSeconds: 86_400,
+  outageGraceSeconds: 300,
 }
 const VALUE = `v1.${'i'.repeat(43)}.${'s'.repeat(43)}`
 const binding = { secret: 's'.repeat(43), rounds: 2, roundsSince: 1_700_000_000 }
@@ -83,12 +84,20 @@ describe('writing cookies (A77)', () => {
   })
 
   test('clearing takes every variant that could be there', () => {
-    expect(hostOnly.clearSession(secure).map(nameOf)).toEqual(['__Host-vestibule'])
+    expect(hostOnly.clearSession(secure).map(nameOf)).toEqual([
+      '__Host-vestibule',
+      '__Host-vestibule_outage',
+    ])
     expect(shared.clearSession(secure).map(nameOf)).toEqual([
       '__Host-vestibule',
       '__Secure-vestibule',
       '__Secure-vestibule',
+      '__Host-vestibule_outage',
+      '__Secure-vestibule_outage',
+      '__Secure-vestibule_outage',
     ])
+    const without = createCookies({ ...options, outageGraceSeconds: 0 })
+    expect(without.clearSession(secure).map(nameOf)).toEqual(['__Host-vestibule'])
     const both = [
       ...shared.clearSession(secure),
       ...shared.clearSession(plain),
@@ -99,6 +108,47 @@ describe('writing cookies (A77)', () => {
       expect(attributesOf(cookie)).toContain('Max-Age=0')
     }
   })
+
+  test.for([
+    ['an https host', hostOnly.outage(secure, 'v1.a.b'), '__Host-vestibule_outage', 'Secure', ''],
+    [
+      'a domain',
+      shared.outage(secure, 'v1.a.b'),
+      '__Secure-vestibule_outage',
+      'Secure',
+      'Domain=example.com',
+    ],
+    ['an http host', hostOnly.outage(plain, 'v1.a.b'), 'vestibule_outage', '', ''],
+    [
+      'an http domain',
+      shared.outage(plain, 'v1.a.b'),
+      'vestibule_outage',
+      '',
+      'Domain=example.com',
+    ],
+  ] as const)(
+    'the outage assertion of %s reaches as far as the session, and lives for the grace',
+    ([, cookie, name, secureFlag, domain], { expect }) => {
+      expect(cookie.startsWith(`${name}=v1.a.b;`)).toBe(true)
+      expect(attributesOf(cookie)).toEqual(
+        ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', secureFlag, domain]
+          .filter((attribute) => attribute !== '')
+          .toSorted(),
+      )
+    },
+  )
+
+  test.for(['strict', 'none'] as const)(
+    'SameSite=%s is for the outage assertion too, since it goes with the session',
+    (sameSite, { expect }) => {
+      const cookies = createCookies({ ...options, sameSite })
+      const written = sameSite === 'strict' ? 'SameSite=Strict' : 'SameSite=None'
+      expect(attributesOf(cookies.outage(secure, 'x'))).toContain(written)
+      for (const cleared of cookies.clearSession(secure)) {
+        expect(attributesOf(cleared)).toEqual(expect.arrayContaining([written, 'Max-Age=0']))
+      }
+    },
+  )
 
   test('another name is used everywhere', () => {
     const named = createCookies({ ...options, name: 'door' })
@@ -159,6 +209,29 @@ describe('reading cookies', () => {
   ])('%s are as good as none', ([, cookie = ''], { expect }) => {
     expect(hostOnly.readBinding(raw(cookie), secure)).toBeUndefined()
     expect(hostOnly.readTarget(raw(cookie), secure)).toBeUndefined()
+  })
+
+  test.for<[string, string, string | undefined]>([
+    ['one', '__Host-vestibule_outage=v1.a.b', 'v1.a.b'],
+    ['one twice', '__Host-vestibule_outage=v1.a.b; __Host-vestibule_outage=v1.a.b', 'v1.a.b'],
+    ['two', '__Host-vestibule_outage=v1.a.b; __Host-vestibule_outage=v1.a.c', undefined],
+    ['none', 'a=1', undefined],
+    ['the name without its prefix', 'vestibule_outage=v1.a.b', undefined],
+    ['the name of a domain', '__Secure-vestibule_outage=v1.a.b', undefined],
+    ['the session alone', `__Host-vestibule=${VALUE}`, undefined],
+  ])('of outage assertions %s counts as it should', ([, cookie, expected], { expect }) => {
+    expect(hostOnly.readOutage(raw(cookie), secure)).toBe(expected)
+  })
+
+  test('the outage assertion that was written is read on the same kind of host', () => {
+    for (const cookies of [hostOnly, shared]) {
+      for (const site of [secure, plain]) {
+        const cookie = cookies.outage(site, 'v1.s44we8.AAAA-_')
+        const request = raw(cookie.slice(0, cookie.indexOf(';')))
+        expect(cookies.readOutage(request, site)).toBe('v1.s44we8.AAAA-_')
+        expect(outageCookieNames('vestibule')).toContain(nameOf(cookie))
+      }
+    }
   })
 
   test('every name of ours is kept from apps, in every variant', () => {

@@ -7,6 +7,7 @@ import type { Grant, SignIn } from '../../src/oidc/sign-in.ts'
 import { createKeyRing } from '../../src/seal.ts'
 import { createSessionCodec } from '../../src/session/codec.ts'
 import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import {
   createRedemption,
   type Redeemable,
@@ -46,26 +47,33 @@ const redeemable = (txid = randomBytes(8).toString('hex')): Redeemable => ({
 const start = (redeem: SignIn['redeem'], changes: Partial<RedemptionOptions> = {}) => {
   const refusals: string[] = []
   const consumed: number[] = []
+  const ring = createKeyRing([randomBytes(32)])
   const sessions = createSessions({
     store: createMemoryStore(),
     index: createMemorySessionIndex(),
     codec: createSessionCodec({
-      ring: createKeyRing([randomBytes(32)]),
+      ring,
       keyPrefix: 'vestibule:',
       onIntegrityFailure: () => undefined,
     }),
     opened: createOpenedSessions({
       maxEntries: 10,
       maxBytes: 100_000,
-      maxAgeMs: 1000,
+      servedMs: 1000,
+      keptMs: 0,
       recalls: true,
+      epoch: () => 0,
       onLookUp: () => undefined,
     }),
+    assertions: createOutageAssertions({ ring, graceMs: 0, now: () => NOW_MS }),
     withAccessToken: true,
+    sharesReads: false,
     maxAgeMs: 86_400_000,
     idleTimeoutMs: 0,
     now: () => NOW_MS,
     onExtendFailure: () => undefined,
+    announceEnded: () => undefined,
+    onFlushed: () => undefined,
   })
   const keys = createMemoryOneTimeKeys()
   return {
@@ -103,8 +111,7 @@ describe('redeeming a code', () => {
     const credential = parseSessionCookie(cookie) ?? { id: '', secret: '' }
     expect(identity).toMatchObject({ subject: 'u1', name: 'Alice' })
     expect(await sessions.find(credential, REALM)).toMatchObject({
-      identity,
-      accessToken: { value: 'access', expiresAt: NOW_MS + 60_000 },
+      session: { identity, accessToken: { value: 'access', expiresAt: NOW_MS + 60_000 } },
     })
     expect(await sessions.findTokens(credential, REALM)).toEqual({
       idToken: grant.idToken,

@@ -1,121 +1,20 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Identity } from '../../src/core/identity.ts'
-import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
-import { AuthError } from '../../src/errors.ts'
-import { createKeyRing } from '../../src/seal.ts'
-import { createSessionCodec } from '../../src/session/codec.ts'
-import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import { type RecordPart, recordKey } from '../../src/store/store.ts'
 import {
-  createSessions,
-  type NewSession,
-  type SessionsOptions,
-} from '../../src/session/sessions.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
-import { type RecordPart, recordKey, type Store } from '../../src/store/store.ts'
-
-const REALM = 'app.example.com'
-const DAY_MS = 86_400_000
-const PREFIX = 'vestibule:'
-const identity: Identity = {
-  issuer: 'https://id.example.com',
-  subject: 'u1',
-  email: 'alice@example.com',
-  name: 'Alice',
-  groups: ['admins'],
-  claims: { dept: 'R&D' },
-}
-const newSession: NewSession = {
+  away,
+  DAY_MS,
+  digestOf,
   identity,
-  tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
-  metadata: {
-    subject: 'u1',
-    displayName: 'Alice',
-    owners: { user: 'user-1', providerSession: 'sid-1' },
-    address: '203.0.113.7',
-  },
-  realm: REALM,
-}
+  KEY_PREFIX,
+  newSession,
+  REALM,
+  STARTED_AT,
+  startSessions as start,
+} from '../support/started-sessions.ts'
 
-const digestOf = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
-
-/** Sessions over a real memory store that tells what was asked of it. */
-const start = (
-  changes: Partial<SessionsOptions> & { readonly wrap?: (store: Store) => Store } = {},
-) => {
-  let nowMs = 1_700_000_000_000
-  const now = () => nowMs
-  const calls: string[] = []
-  const inner = createMemoryStore({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
-  const memory: Store = {
-    read: (digest, parts) => {
-      calls.push(`read ${parts.join('')}`)
-      return inner.read(digest, parts)
-    },
-    create: (digest, records, ttlMs) => {
-      calls.push(`create ${ttlMs}`)
-      return inner.create(digest, records, ttlMs)
-    },
-    extend: (digest, ttlMs) => {
-      calls.push(`extend ${ttlMs}`)
-      return inner.extend(digest, ttlMs)
-    },
-    end: (digest, tombstoneMs) => {
-      calls.push(`end ${tombstoneMs}`)
-      return inner.end(digest, tombstoneMs)
-    },
-  }
-  const { wrap = (store: Store) => store, ...rest } = changes
-  const ring = createKeyRing([randomBytes(32)])
-  const opened = createOpenedSessions({
-    maxEntries: 100,
-    maxBytes: 1_000_000,
-    maxAgeMs: 60_000,
-    recalls: true,
-    onLookUp: () => undefined,
-  })
-  const integrityFailures: string[] = []
-  const extendFailures: unknown[] = []
-  const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
-  const options: SessionsOptions = {
-    store: wrap(memory),
-    index,
-    codec: createSessionCodec({
-      ring,
-      keyPrefix: PREFIX,
-      onIntegrityFailure: (key) => integrityFailures.push(key),
-    }),
-    opened,
-    withAccessToken: false,
-    maxAgeMs: DAY_MS,
-    idleTimeoutMs: 0,
-    now,
-    onExtendFailure: (cause) => extendFailures.push(cause),
-    ...rest,
-  }
-  const sessions = createSessions(options)
-  return {
-    sessions,
-    ring,
-    opened,
-    store: inner,
-    index,
-    calls,
-    integrityFailures,
-    extendFailures,
-    options,
-    elapse: (ms: number) => {
-      nowMs += ms
-    },
-    open: async (changes: Partial<NewSession> = {}): Promise<SessionCredential> =>
-      parseSessionCookie(await sessions.open({ ...newSession, ...changes })) as SessionCredential,
-  }
-}
-
-const away = (): never => {
-  throw new AuthError('store_unavailable', 'away')
-}
 const STORE_AWAY = expect.objectContaining({ code: 'store_unavailable' }) as Error
 
 describe('a session', () => {
@@ -123,9 +22,9 @@ describe('a session', () => {
     const { sessions, open } = start()
     const credential = await open()
     expect(await sessions.find(credential, REALM)).toEqual({
-      identity,
-      createdAt: 1_700_000_000_000,
-      expiresAt: 1_700_000_000_000 + DAY_MS,
+      session: { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + DAY_MS },
+      confirmedAtMs: expect.any(Number) as number,
+      source: 'store',
     })
     expect(await sessions.findTokens(credential, REALM)).toEqual(newSession.tokens)
   })
@@ -153,7 +52,7 @@ describe('a session', () => {
     expect(await sessions.find(forged, REALM)).toBeUndefined()
     expect(await sessions.findTokens(forged, REALM)).toBeUndefined()
     expect(integrityFailures).toEqual(
-      (['s', 't'] as const).map((part) => recordKey(PREFIX, digestOf(credential), part)),
+      (['s', 't'] as const).map((part) => recordKey(KEY_PREFIX, digestOf(credential), part)),
     )
     expect(await sessions.find(credential, REALM)).toBeDefined()
   })
@@ -167,13 +66,54 @@ describe('a session', () => {
     expect(await sessions.findTokens(credential, 'wiki.example.com')).toBeUndefined()
   })
 
-  test('it is recalled without the store once it was found, and not before', async () => {
+  test('it is recalled without the store from its beginning on', async () => {
     const { sessions, open, calls } = start()
     const credential = await open()
+    calls.length = 0
+    const recalled = sessions.recall(credential, REALM)
+    expect(recalled).toMatchObject({ session: { identity }, source: 'memory' })
+    expect(sessions.recall({ ...credential, secret: 's'.repeat(43) }, REALM)).toBeUndefined()
+    expect(sessions.recall(credential, 'wiki.example.com')).toBeUndefined()
+    expect(calls).toEqual([])
+    expect((await sessions.find(credential, REALM))?.session).toEqual(recalled?.session)
+  })
+
+  test.for([true, false])(
+    'what is recalled from its beginning on is what the store has, with access tokens: %s',
+    async (withAccessToken, { expect }) => {
+      const { sessions, opened, open } = start({ withAccessToken })
+      const credential = await open()
+      const recalled = sessions.recall(credential, REALM)
+      opened.clear()
+      const found = await sessions.find(credential, REALM)
+      expect(recalled?.session).toEqual(found?.session)
+      expect(recalled?.session.accessToken?.value).toBe(
+        withAccessToken ? newSession.tokens.accessToken : undefined,
+      )
+    },
+  )
+
+  test('a session that the store did not take is not recalled', async () => {
+    const { opened, open } = start({ wrap: (store) => ({ ...store, create: async () => away() }) })
+    await expect(open()).rejects.toThrow(STORE_AWAY)
+    expect(opened.size).toBe(0)
+  })
+
+  test('where every check has to ask a new session is not kept in memory', async () => {
+    const { opened, open } = start({ l1: { recalls: false } })
+    await open()
+    expect(opened.size).toBe(0)
+  })
+
+  test('elsewhere it is recalled without the store once it was found, and not before', async () => {
+    const { sessions, opened, open, calls } = start()
+    const credential = await open()
+    opened.clear()
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     const found = await sessions.find(credential, REALM)
     calls.length = 0
-    expect(sessions.recall(credential, REALM)).toEqual(found)
+    expect(sessions.recall(credential, REALM)).toEqual({ ...found, source: 'memory' })
+    expect(sessions.recall(credential, REALM)?.session).toBe(found?.session)
     expect(sessions.recall({ ...credential, secret: 's'.repeat(43) }, REALM)).toBeUndefined()
     expect(calls).toEqual([])
   })
@@ -192,16 +132,16 @@ describe('access tokens', () => {
     const { sessions, open, calls } = start({ withAccessToken: true })
     const credential = await open()
     calls.length = 0
-    const session = await sessions.find(credential, REALM)
-    expect(session?.accessToken).toEqual({ value: 'the-access-token', expiresAt: 5000 })
-    expect(sessions.recall(credential, REALM)?.accessToken?.value).toBe('the-access-token')
+    const found = await sessions.find(credential, REALM)
+    expect(found?.session.accessToken).toEqual({ value: 'the-access-token', expiresAt: 5000 })
+    expect(sessions.recall(credential, REALM)?.session.accessToken?.value).toBe('the-access-token')
     expect(calls).toEqual(['read st'])
   })
 
   test('one without an end has none', async () => {
     const { sessions, open } = start({ withAccessToken: true })
     const credential = await open({ tokens: { idToken: 'i', accessToken: 'a' } })
-    expect((await sessions.find(credential, REALM))?.accessToken).toEqual({ value: 'a' })
+    expect((await sessions.find(credential, REALM))?.session.accessToken).toEqual({ value: 'a' })
   })
 
   test('a session of which the tokens are gone is none', async () => {
@@ -247,7 +187,7 @@ describe('at rest', () => {
     const openPart = (part: RecordPart, secret?: string) =>
       ring.open(records[part] as Buffer, {
         purpose: 'session',
-        name: recordKey(PREFIX, digest, part),
+        name: recordKey(KEY_PREFIX, digest, part),
         realm: part === 'm' ? '' : REALM,
         ...(secret !== undefined && { secret }),
       })
@@ -255,7 +195,7 @@ describe('at rest', () => {
     expect(openPart('t')).toBeUndefined()
     expect(JSON.parse(String(openPart('m')))).toEqual({
       ...newSession.metadata,
-      createdAt: 1_700_000_000_000,
+      createdAt: STARTED_AT,
     })
     expect(openPart('s', credential.secret)).toBeDefined()
   })
@@ -288,8 +228,8 @@ describe('at rest', () => {
 describe('a record that opens and is none', () => {
   const good = {
     identity: { ...identity },
-    createdAt: 1_700_000_000_000,
-    expiresAt: 1_700_000_000_000 + DAY_MS,
+    createdAt: STARTED_AT,
+    expiresAt: STARTED_AT + DAY_MS,
   }
   const without = (key: keyof Identity) => {
     const { [key]: _, ...rest } = identity
@@ -314,7 +254,7 @@ describe('a record that opens and is none', () => {
     const { sessions, ring, store, open, integrityFailures } = start()
     const credential = await open()
     const digest = digestOf(credential)
-    const name = recordKey(PREFIX, digest, 's')
+    const name = recordKey(KEY_PREFIX, digest, 's')
     const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
     const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
     const s = ring.seal(Buffer.from(JSON.stringify(value)), context)
@@ -327,7 +267,7 @@ describe('a record that opens and is none', () => {
     const { sessions, ring, store, open, integrityFailures } = start()
     const credential = await open()
     const digest = digestOf(credential)
-    const name = recordKey(PREFIX, digest, 's')
+    const name = recordKey(KEY_PREFIX, digest, 's')
     const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
     const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
     await store.create(digest, { s: ring.seal(Buffer.from('{"identity'), context), t, m }, DAY_MS)
@@ -340,7 +280,7 @@ describe('a record that opens and is none', () => {
     const credential = await open()
     const digest = digestOf(credential)
     const { s, m } = (await store.read(digest, ['s', 'm'])) as Record<RecordPart, Buffer>
-    expect(await sessions.find(credential, REALM)).toHaveProperty('accessToken')
+    expect(await sessions.find(credential, REALM)).toHaveProperty('session.accessToken')
     await store.create(digest, { s, t: Buffer.from('noise'), m }, DAY_MS)
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })

@@ -4,15 +4,18 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 const start = () => {
   let sessions = 0
   let isDiscovered = false
+  let waiting = 0
   const metrics = createMetrics({
     openedSessions: () => sessions,
     isProviderDiscovered: () => isDiscovered,
+    revocationsWaiting: () => waiting,
   })
   return {
     metrics,
-    observe: (count: number, discovered: boolean) => {
+    observe: (count: number, discovered: boolean, revocations = 0) => {
       sessions = count
       isDiscovered = discovered
+      waiting = revocations
     },
     /** The values of one metric as they are written out, by their labels. */
     read: async (name: string): Promise<Record<string, number>> => {
@@ -47,11 +50,13 @@ describe('the counts of checks', () => {
 
   test('look-ups are there from the start', async () => {
     const { metrics, read } = start()
-    expect(await read('l1_lookups_total')).toEqual({ '{result="hit"}': 0, '{result="miss"}': 0 })
-    metrics.opened('hit')
-    metrics.opened('miss')
-    metrics.opened('hit')
-    expect(await read('l1_lookups_total')).toEqual({ '{result="hit"}': 2, '{result="miss"}': 1 })
+    const none = { '{result="hit"}': 0, '{result="miss"}': 0, '{result="bypassed"}': 0 }
+    expect(await read('l1_lookups_total')).toEqual(none)
+    for (const result of ['hit', 'miss', 'bypassed', 'hit', 'hit', 'miss'] as const) {
+      metrics.opened(result)
+    }
+    const some = { '{result="hit"}': 3, '{result="miss"}': 2, '{result="bypassed"}': 1 }
+    expect(await read('l1_lookups_total')).toEqual(some)
   })
 
   test('durations add up to a histogram that grows from bucket to bucket', async () => {
@@ -115,7 +120,9 @@ describe('the other counts', () => {
     const { read, observe } = start()
     expect(await read('l1_sessions')).toEqual({ '': 0 })
     expect(await read('provider_discovered')).toEqual({ '': 0 })
-    observe(7, true)
+    expect(await read('revocations_waiting')).toEqual({ '': 0 })
+    observe(7, true, 3)
+    expect(await read('revocations_waiting')).toEqual({ '': 3 })
     expect(await read('l1_sessions')).toEqual({ '': 7 })
     expect(await read('provider_discovered')).toEqual({ '': 1 })
   })

@@ -2,10 +2,21 @@ import { describe, expect, test } from 'vitest'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import type { ObservedRedis } from '../../src/telemetry/redis-metrics.ts'
 
-const local = { openedSessions: () => 0, isProviderDiscovered: () => true }
+const local = {
+  openedSessions: () => 0,
+  isProviderDiscovered: () => true,
+  revocationsWaiting: () => 0,
+}
 
 const start = () => {
-  let observed: ObservedRedis = { isConnected: false, commandsInFlight: 0, examination: undefined }
+  let observed: ObservedRedis = {
+    isConnected: false,
+    commandsInFlight: 0,
+    examination: undefined,
+    breakers: { read: { state: 'closed' }, write: { state: 'closed' } },
+    isBackplaneHealthy: false,
+    fleet: { size: 0, findings: [] },
+  }
   const metrics = createMetrics({ ...local, redis: () => observed })
   return {
     metrics,
@@ -25,7 +36,13 @@ const start = () => {
 describe('the metrics of Redis', () => {
   test('say before there is one that nothing is known', async () => {
     const { read } = start()
-    expect(await read()).toEqual({
+    const all = Object.entries(await read())
+    const [latencies, others] = [true, false].map((isOne) =>
+      all.filter(([name]) => name.startsWith('latency_seconds_') === isOne),
+    )
+    expect(new Set(latencies?.map(([, value]) => value))).toEqual(new Set(['0']))
+    expect(Object.fromEntries(others ?? [])).toEqual({
+      dataset_changes_total: '0',
       connected: '0',
       commands_in_flight: '0',
       eviction_policy_ok: '0',
@@ -64,6 +81,49 @@ describe('the metrics of Redis', () => {
       'errors_total{class="deadline"}': '2',
       'errors_total{class="full"}': '1',
     })
+  })
+
+  test('tell breakers, backplane and fleet as they are when somebody reads', async () => {
+    const { metrics, observe } = start()
+    const lines = async () => (await metrics.registry.metrics()).split('\n')
+    expect(await lines()).toEqual(
+      expect.arrayContaining([
+        'vestibule_circuit_breaker_state{breaker="read"} 0',
+        'vestibule_backplane_healthy 0',
+        'vestibule_fleet_replicas 0',
+        'vestibule_fleet_mismatches{kind="keys"} 0',
+        'vestibule_degraded_decisions_total{use="session",reason="assertion"} 0',
+      ]),
+    )
+    observe({
+      breakers: { read: { state: 'half-open' }, write: { state: 'open' } },
+      isBackplaneHealthy: true,
+      fleet: { size: 2, findings: [{ kind: 'keys' }, { kind: 'keys' }, { kind: 'clock' }] },
+    })
+    metrics.degradedDecision('assertion')
+    metrics.breakerChanged('write', 'open')
+    metrics.backplaneApplied(0.003)
+    metrics.datasetChanged()
+    metrics.revocationsFlushed(3)
+    metrics.redisLatency(0.0004)
+    expect(await lines()).toEqual(
+      expect.arrayContaining([
+        'vestibule_circuit_breaker_state{breaker="read"} 1',
+        'vestibule_circuit_breaker_state{breaker="write"} 2',
+        'vestibule_circuit_breaker_changes_total{breaker="write",state="open"} 1',
+        'vestibule_backplane_healthy 1',
+        'vestibule_backplane_delay_seconds_bucket{le="0.002"} 0',
+        'vestibule_backplane_delay_seconds_bucket{le="0.005"} 1',
+        'vestibule_fleet_replicas 2',
+        'vestibule_fleet_mismatches{kind="keys"} 2',
+        'vestibule_fleet_mismatches{kind="clock"} 1',
+        'vestibule_fleet_mismatches{kind="mode"} 0',
+        'vestibule_degraded_decisions_total{use="session",reason="assertion"} 1',
+        'vestibule_redis_dataset_changes_total 1',
+        'vestibule_revocations_flushed_total 3',
+        'vestibule_redis_latency_seconds_bucket{le="0.0005"} 1',
+      ]),
+    )
   })
 
   test('are not there where there is no Redis', async () => {

@@ -100,10 +100,15 @@ export function confirmSignOutPage(action: string, token: string): PageContent {
   }
 }
 
-export function signedOutPage(loginUrl: string): PageContent {
+/** `isPending`: the session's end has not reached every server yet. */
+export function signedOutPage(loginUrl: string, isPending: boolean): PageContent {
+  const pending = isPending
+    ? html`<p>This browser has forgotten your session. Our servers cannot all be told just now; they end it as soon as they can.</p>
+`
+    : ''
   return {
     title: 'You are signed out',
-    body: html`<p>To be safe on a shared computer, close the browser as well.</p>
+    body: html`${pending}<p>To be safe on a shared computer, close the browser as well.</p>
 <p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
   }
 }

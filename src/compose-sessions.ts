@@ -1,0 +1,191 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { openConfiguredState } from './compose-state.ts'
+import type { Config } from './config.ts'
+import type { BearerVerifier } from './oidc/bearer.ts'
+import type { KeyRing } from './seal.ts'
+import { createSessionCodec } from './session/codec.ts'
+import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
+import { createOutageAssertions, type OutageAssertions } from './session/outage-assertion.ts'
+import type { Revocations } from './session/revocations.ts'
+import { createSessions, type Sessions } from './session/sessions.ts'
+import type { BackplaneMessage, Region } from './store/backplane-message.ts'
+import type { SharedState } from './store/open.ts'
+import type { Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+/** Where sessions are, as `/health` names it. */
+export type CacheMode = 'memory' | 'redis' | 'hybrid'
+
+/** What this replica keeps in memory of what is true elsewhere. */
+export interface Caches {
+  clear(region: Region): void
+  size(region: Region): number
+}
+
+/** Sessions, and all they rest on. */
+export interface ConfiguredSessions {
+  readonly mode: CacheMode
+  readonly state: SharedState
+  readonly sessions: Sessions
+  readonly assertions: OutageAssertions
+  readonly caches: Caches
+  /** How long after its last confirmation a session may go on without the store; 0 = not at all. */
+  readonly graceMs: number
+  /** Tells the store what it has not been told yet, and lets go of it. */
+  readonly closeState: () => Promise<void>
+}
+
+export interface ConfiguredSessionsOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly ring: KeyRing
+  readonly verifier: BearerVerifier
+  readonly version: string
+  readonly now: () => number
+}
+
+/** How many opened sessions are kept where every check asks the store, or the store is memory anyway. */
+const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
+const MEMORY_SERVED_MS = 5000
+const FLUSH_INTERVAL_MS = 1000
+const LAST_FLUSH_MS = 2000
+const LAST_FLUSH_PAUSE_MS = 100
+
+export function openConfiguredSessions(options: ConfiguredSessionsOptions): ConfiguredSessions {
+  const { config, log, metrics, ring, verifier, version, now } = options
+  const { settings } = config
+  const mode: CacheMode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
+  const graceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
+
+  const opened: OpenedSessions = createOpenedSessions({
+    ...(mode === 'hybrid' ? hybridBounds(settings) : OPENED),
+    servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL * 1000 : MEMORY_SERVED_MS,
+    keptMs: graceMs,
+    recalls: mode !== 'redis',
+    epoch: () => state.backplane.epoch,
+    onLookUp: (result) => metrics.opened(result),
+  })
+  const caches = createCaches(opened, verifier)
+  const state: SharedState = openConfiguredState({
+    config,
+    log,
+    metrics,
+    now,
+    fingerprint: () => ({ keys: ring.fingerprints(), mode, version }),
+    listeners: {
+      onReattached: () => void sessions.revocations.flush(),
+      onDatasetChanged: () => opened.clear(),
+      onAnotherServer: () => void sessions.revocations.repeat(),
+      onMessage: (message) => hear(message, sessions, opened, caches),
+      onUnknownMessage: () => clearAll(caches),
+    },
+  })
+  const assertions = createOutageAssertions({ ring, graceMs, now })
+  const sessions = createSessions({
+    store: state.store,
+    index: state.sessionIndex,
+    codec: createSessionCodec({
+      ring,
+      keyPrefix: settings.REDIS_KEY_PREFIX,
+      onIntegrityFailure: () => metrics.integrityFailure(),
+    }),
+    opened,
+    assertions,
+    withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    sharesReads: mode === 'hybrid',
+    maxAgeMs: settings.SESSION_MAX_AGE * 1000,
+    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
+    now,
+    onExtendFailure: () =>
+      log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
+    announceEnded: (digest) =>
+      void state.backplane
+        .publish({ type: 'session-ended', session: digest })
+        // They hear of it when the store is told.
+        .catch(() => undefined),
+    onFlushed(count) {
+      metrics.revocationsFlushed(count)
+      log.info({ event: 'revocations_flushed', count }, 'Redis was told of sessions that ended')
+    },
+  })
+  const { revocations } = sessions
+  const flushing = setInterval(() => {
+    if (revocations.waiting > 0) void revocations.flush()
+  }, FLUSH_INTERVAL_MS).unref()
+
+  return {
+    mode,
+    state,
+    sessions,
+    assertions,
+    caches,
+    graceMs,
+    async closeState() {
+      clearInterval(flushing)
+      await flushAtLast(revocations)
+      const count = revocations.waiting
+      if (count > 0) {
+        log.error({ event: 'revocations_lost', count }, 'Redis was never told of ended sessions')
+      }
+      await state.close()
+    },
+  }
+}
+
+function hybridBounds(settings: Config['settings']) {
+  return {
+    maxEntries: settings.REDIS_HYBRID_L1_SIZE,
+    maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * 1024 * 1024,
+  }
+}
+
+function createCaches(opened: OpenedSessions, verifier: BearerVerifier): Caches {
+  const regions = { sessions: opened, tokens: verifier } as const satisfies Record<Region, unknown>
+  return {
+    clear: (region) => regions[region].clear(),
+    size: (region) => regions[region].size,
+  }
+}
+
+function clearAll(caches: Caches): void {
+  caches.clear('sessions')
+  caches.clear('tokens')
+}
+
+/** What another replica said. */
+function hear(
+  message: BackplaneMessage,
+  sessions: Sessions,
+  opened: OpenedSessions,
+  caches: Caches,
+): void {
+  switch (message.type) {
+    case 'session-ended':
+      sessions.hearEnded(message.session)
+      break
+    case 'evict':
+      opened.evict(message.session)
+      break
+    case 'clear':
+      caches.clear(message.region)
+      break
+    case 'clear-all':
+      clearAll(caches)
+      break
+    case 'self-test':
+      break
+  }
+}
+
+/** Tries until the store has been told, or the process has to end. */
+async function flushAtLast(revocations: Revocations): Promise<void> {
+  const ended = new AbortController()
+  const end = pause(LAST_FLUSH_MS, undefined, { signal: ended.signal }).catch(() => undefined)
+  const untilMs = performance.now() + LAST_FLUSH_MS
+  while (revocations.waiting > 0 && performance.now() < untilMs) {
+    await Promise.race([revocations.flush(), end])
+    if (revocations.waiting > 0) await pause(LAST_FLUSH_PAUSE_MS)
+  }
+  ended.abort()
+}

@@ -1,0 +1,159 @@
+import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
+import { isAlive } from '../core/session.ts'
+import { OutageError, type RecordPart, type SealedRecords, type Store } from '../store/store.ts'
+import { digestOf, type SessionCodec, type Tokens } from './codec.ts'
+import type { FillTicket, HeldSession, Opened, OpenedSessions } from './opened-sessions.ts'
+import type { OutageAssertions } from './outage-assertion.ts'
+import type { Revocations } from './revocations.ts'
+
+/** A session that was found, and what that rests on. */
+export interface Found extends Opened {
+  readonly source: FoundIn
+}
+
+/** `l1` and `assertion` stand in for a store that cannot be asked. */
+export type FoundIn = 'memory' | 'store' | 'l1' | 'assertion'
+
+export interface FindOptions {
+  /** For callers that cannot wait as long as the store would. */
+  readonly timeoutMs?: number
+  /** What may stand in while the store cannot be asked; absent = nothing may. */
+  readonly standIn?: StandIn
+}
+
+export interface StandIn {
+  /** The outage assertion that came with the session's cookie. */
+  readonly assertion: () => string | undefined
+}
+
+export interface SessionFinder {
+  recall(credential: SessionCredential, realm: string): Found | undefined
+  find(
+    credential: SessionCredential,
+    realm: string,
+    options?: FindOptions,
+  ): Promise<Found | undefined>
+  /** Remembers a session that has just been written, as if it had been read. */
+  keep(
+    held: HeldSession,
+    records: Readonly<Record<RecordPart, Buffer>>,
+    session: Session,
+    tokens: Tokens,
+    ticket: FillTicket,
+  ): void
+}
+
+export interface SessionFinderOptions {
+  readonly store: Store
+  readonly codec: SessionCodec
+  readonly opened: OpenedSessions
+  readonly revocations: Revocations
+  readonly assertions: OutageAssertions
+  /** Whether checks hand out access tokens; they are then read together with the identity. */
+  readonly withAccessToken: boolean
+  /** Whether those who miss the same session share one read, as they may where L1 answers without asking. */
+  readonly sharesReads: boolean
+  readonly now: () => EpochMs
+  /** Called for each session that was found in the store or in memory. */
+  readonly onUse: (digest: string, session: Session) => void
+}
+
+interface Read {
+  readonly ticket: FillTicket
+  readonly records: Promise<SealedRecords>
+}
+
+export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
+  const { store, codec, opened, revocations, assertions, now } = options
+  const parts: readonly RecordPart[] = options.withAccessToken ? ['s', 't'] : ['s']
+  const underWay = new Map<string, Read>()
+
+  function openAll({ digest, credential, realm }: HeldSession, { s, t }: SealedRecords) {
+    const holder = { secret: credential.secret, realm }
+    const session = codec.open(digest, 's', s, holder)
+    if (!session || !options.withAccessToken) return session
+    const tokens = codec.open(digest, 't', t, holder)
+    return tokens && withAccessToken(session, tokens)
+  }
+
+  function read(digest: string, timeoutMs: number | undefined): Read {
+    const ticket = opened.fillTicket()
+    // Who has more time than a check would keep the checks waiting that join.
+    if (!options.sharesReads || timeoutMs === undefined) {
+      return { ticket, records: store.read(digest, parts, timeoutMs) }
+    }
+    const other = underWay.get(digest)
+    // What was asked before something was evicted may be what has just been evicted.
+    if (other?.ticket.evictions === ticket.evictions) return other
+    const own = { ticket, records: store.read(digest, parts, timeoutMs) }
+    underWay.set(digest, own)
+    const forget = () => {
+      if (underWay.get(digest) === own) underWay.delete(digest)
+    }
+    own.records.then(forget, forget)
+    return own
+  }
+
+  async function findInStore(held: HeldSession, timeoutMs?: number): Promise<Found | undefined> {
+    const { digest } = held
+    if (revocations.has(digest)) return undefined
+    const { ticket, records: pending } = read(digest, timeoutMs)
+    const records = await pending
+    const known = opened.reopen(held, records, ticket)
+    const session = known?.session ?? openAll(held, records)
+    if (!session || !isAlive(session, now()) || revocations.has(digest)) return undefined
+    options.onUse(digest, session)
+    const { confirmedAtMs } = known ?? opened.keep(held, records, session, ticket)
+    return { session, confirmedAtMs, source: 'store' }
+  }
+
+  function findStandIn(held: HeldSession, { assertion }: StandIn): Found | undefined {
+    const { digest, credential, realm } = held
+    if (revocations.has(digest)) return undefined
+    const stale = opened.recallStale(digest, credential, realm)
+    if (stale) {
+      const { session, confirmedAtMs } = stale
+      return isAlive(session, now()) ? { session, confirmedAtMs, source: 'l1' } : undefined
+    }
+    const text = assertion()
+    const session = text === undefined ? undefined : assertions.open(text, held)
+    return session && { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
+  }
+
+  return {
+    recall(credential, realm) {
+      if (!opened.recalls) return undefined
+      const digest = digestOf(credential)
+      const known = opened.recall(digest, credential, realm)
+      if (!known || !isAlive(known.session, now())) return undefined
+      options.onUse(digest, known.session)
+      return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
+    },
+
+    keep(held, { s, t }, session, tokens, ticket) {
+      if (options.withAccessToken) {
+        opened.keep(held, { s, t }, withAccessToken(session, tokens), ticket)
+      } else {
+        opened.keep(held, { s }, session, ticket)
+      }
+    },
+
+    async find(credential, realm, { timeoutMs, standIn } = {}) {
+      const held = { digest: digestOf(credential), credential, realm }
+      try {
+        return await findInStore(held, timeoutMs)
+      } catch (error) {
+        // A miss, or an answer that makes no sense, is not an outage (invariant I3).
+        const found =
+          standIn && error instanceof OutageError ? findStandIn(held, standIn) : undefined
+        if (!found) throw error
+        return found
+      }
+    },
+  }
+}
+
+function withAccessToken(session: Session, { accessToken, accessTokenExpiresAt }: Tokens): Session {
+  const expiry = accessTokenExpiresAt === undefined ? {} : { expiresAt: accessTokenExpiresAt }
+  return { ...session, accessToken: { value: accessToken, ...expiry } }
+}

@@ -1,0 +1,79 @@
+import { LRUCache } from 'lru-cache'
+import { AuthError } from '../errors.ts'
+
+/**
+ * Sessions that are known to have ended, whatever the store says: it may not have been told yet, or may have lost it
+ * in a failover. Only ended sessions are added, so requests cannot fill it.
+ */
+export interface Revocations {
+  has(digest: string): boolean
+  /** Heard from another replica, or done here. */
+  note(digest: string): void
+  /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
+  defer(digest: string): void
+  /** Tells the store what waits; what fails waits on. */
+  flush(): Promise<void>
+  /** Tells a store that may have come back with old data what it may not know any more (faults F13, F16). */
+  repeat(): Promise<void>
+  readonly waiting: number
+}
+
+export interface RevocationsOptions {
+  /** After this no session of today lives. */
+  readonly maxAgeMs: number
+  /** Ends one session, and whatever belongs to it, in the store. */
+  readonly apply: (digest: string) => Promise<void>
+  /** Ends just this one session in the store once more. */
+  readonly applyAgain: (digest: string) => Promise<void>
+  readonly onFlushed: (count: number) => void
+}
+
+const MAX_KNOWN = 100_000
+const MAX_WAITING = 10_000
+const AT_ONCE = 100
+
+export function createRevocations(options: RevocationsOptions): Revocations {
+  const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
+  const outbox = new Set<string>()
+  let underWay: Promise<void> | undefined
+
+  /** All at once, so that they are ahead of whatever is asked next over the same connection. */
+  async function flushOutbox(): Promise<void> {
+    const digests = [...outbox]
+    const results = await Promise.allSettled(
+      digests.map(async (digest) => {
+        await options.apply(digest)
+        outbox.delete(digest)
+      }),
+    )
+    const done = results.filter(({ status }) => status === 'fulfilled').length
+    if (done > 0) options.onFlushed(done)
+  }
+
+  return {
+    has: (digest) => known.size > 0 && known.has(digest),
+    note: (digest) => void known.set(digest, true),
+    defer(digest) {
+      if (outbox.size >= MAX_WAITING) {
+        throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
+      }
+      known.set(digest, true)
+      outbox.add(digest)
+    },
+    flush() {
+      underWay ??= flushOutbox().finally(() => {
+        underWay = undefined
+      })
+      return underWay
+    },
+    async repeat() {
+      const digests = [...known.keys()]
+      for (let at = 0; at < digests.length; at += AT_ONCE) {
+        await Promise.allSettled(digests.slice(at, at + AT_ONCE).map(options.applyAgain))
+      }
+    },
+    get waiting() {
+      return outbox.size
+    },
+  }
+}

@@ -1,0 +1,197 @@
+import { Hono } from 'hono'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createHealth, type HealthState } from '../../src/routes/health.ts'
+import type { BreakerState } from '../../src/store/breaker.ts'
+import type { ObservedRedis } from '../../src/store/open.ts'
+
+const CLOSED = { state: 'closed', failures: 0 } as const
+
+const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
+  isConnected: true,
+  commandsInFlight: 0,
+  breakers: { read: CLOSED, write: CLOSED },
+  isBackplaneHealthy: true,
+  fleet: { size: 2, findings: [] },
+  examination: undefined,
+  measureLatency: async () => 1.2,
+  ...changes,
+})
+
+const start = (changes: Partial<HealthState> = {}) => {
+  const health = createHealth({
+    isReady: () => true,
+    firstAttempts: Promise.resolve(),
+    isProviderDiscovered: () => true,
+    mode: 'memory',
+    redis: undefined,
+    revocationsWaiting: () => 0,
+    version: '1.2.3',
+    ...changes,
+  })
+  const app = new Hono().get('/health', (c) => health.health(c))
+  return {
+    health,
+    read: async () => (await (await app.request('/health')).json()) as Record<string, unknown>,
+    strictStatus: async () => (await app.request('/health?strict=1')).status,
+    app,
+  }
+}
+
+describe('what /health tells', () => {
+  test('in memory mode that there is no Redis, which is as it should be', async () => {
+    const { read, strictStatus } = start()
+    expect(await read()).toEqual({
+      status: 'healthy',
+      cache: {
+        mode: 'memory',
+        redis: { connected: false, latency: null, findings: [] },
+        circuit_breaker: { state: 'closed', failures: 0 },
+      },
+      revocations_waiting: 0,
+      provider: { discovered: true },
+      version: '1.2.3',
+    })
+    expect(await strictStatus()).toBe(200)
+  })
+
+  test.for(['redis', 'hybrid'] as const)('in %s mode all that concerns Redis', async (mode) => {
+    const findings = [{ code: 'eviction', message: 'allkeys-lru evicts markers' }] as const
+    const redis = redisWith({
+      examination: { findings, runIds: [], evictionPolicy: 'allkeys-lru' },
+    })
+    const { read } = start({ mode, redis, revocationsWaiting: () => 3 })
+    expect(await read()).toEqual({
+      status: 'healthy',
+      cache: {
+        mode,
+        redis: { connected: true, latency: '2ms', findings },
+        circuit_breaker: { state: 'closed', failures: 0 },
+      },
+      circuit_breakers: { read: CLOSED, write: CLOSED },
+      backplane: { healthy: true },
+      fleet: { replicas: 3, findings: [] },
+      revocations_waiting: 3,
+      provider: { discovered: true },
+      version: '1.2.3',
+    })
+  })
+
+  test('nobody may keep the answer', async () => {
+    const { app } = start()
+    expect((await app.request('/health')).headers.get('cache-control')).toBe('no-store')
+  })
+})
+
+const finding = (kind: 'clock' | 'keys' | 'mode' | 'place' | 'version') =>
+  redisWith({ fleet: { size: 1, findings: [{ kind, replica: 'b', message: 'it differs' }] } })
+const breaking = (read: BreakerState, write: BreakerState) =>
+  redisWith({
+    breakers: { read: { state: read, failures: 5 }, write: { state: write, failures: 1 } },
+  })
+const silent = redisWith({ isConnected: false, measureLatency: async () => undefined })
+
+describe('what is degraded', () => {
+  test.for<[string, Partial<HealthState>, boolean]>([
+    ['everything is well', { mode: 'hybrid', redis: redisWith() }, false],
+    ['Redis does not answer', { mode: 'redis', redis: silent }, true],
+    ['Redis does not answer in hybrid mode', { mode: 'hybrid', redis: silent }, true],
+    ['the provider is not known', { isProviderDiscovered: () => false }, true],
+    ['reads are refused', { mode: 'redis', redis: breaking('open', 'closed') }, true],
+    ['writes are refused', { mode: 'redis', redis: breaking('closed', 'open') }, true],
+    ['reads are tried', { mode: 'redis', redis: breaking('half-open', 'closed') }, true],
+    ['a few reads failed', { mode: 'redis', redis: breaking('closed', 'closed') }, false],
+    [
+      'messages may be missed and are needed',
+      { mode: 'hybrid', redis: redisWith({ isBackplaneHealthy: false }) },
+      true,
+    ],
+    [
+      'messages may be missed and are not needed',
+      { mode: 'redis', redis: redisWith({ isBackplaneHealthy: false }) },
+      false,
+    ],
+    ['keys differ', { mode: 'hybrid', redis: finding('keys') }, true],
+    ['places differ', { mode: 'hybrid', redis: finding('place') }, true],
+    ['modes differ', { mode: 'hybrid', redis: finding('mode') }, true],
+    ['clocks differ', { mode: 'hybrid', redis: finding('clock') }, true],
+    ['versions differ, as during an update', { mode: 'hybrid', redis: finding('version') }, false],
+    [
+      'revocations wait',
+      { mode: 'hybrid', redis: redisWith(), revocationsWaiting: () => 9 },
+      false,
+    ],
+  ])('%s', async ([, changes, isDegraded], { expect }) => {
+    const { read, strictStatus, app } = start(changes)
+    expect(await read()).toHaveProperty('status', isDegraded ? 'degraded' : 'healthy')
+    expect((await app.request('/health')).status).toBe(200)
+    expect((await app.request('/health?strict=0')).status).toBe(200)
+    expect(await strictStatus()).toBe(isDegraded ? 503 : 200)
+  })
+
+  test.for<[BreakerState, number, BreakerState, number, BreakerState, number]>([
+    ['closed', 0, 'closed', 2, 'closed', 2],
+    ['closed', 3, 'closed', 2, 'closed', 3],
+    ['half-open', 5, 'closed', 4, 'half-open', 5],
+    ['closed', 4, 'half-open', 1, 'half-open', 1],
+    ['half-open', 9, 'open', 5, 'open', 5],
+    ['open', 5, 'open', 7, 'open', 7],
+    ['open', 5, 'closed', 100, 'open', 5],
+  ])(
+    'of a %s breaker (%i) and a %s one (%i) the worse is shown',
+    async ([read, readFailures, write, writeFailures, state, failures], { expect }) => {
+      const breakers = {
+        read: { state: read, failures: readFailures },
+        write: { state: write, failures: writeFailures },
+      }
+      const { read: readHealth } = start({ mode: 'redis', redis: redisWith({ breakers }) })
+      expect(await readHealth()).toMatchObject({
+        cache: { circuit_breaker: { state, failures } },
+        circuit_breakers: breakers,
+      })
+    },
+  )
+
+  test('what differs between replicas is told with its remedy', async () => {
+    const { read } = start({ mode: 'hybrid', redis: finding('keys') })
+    const findings = [{ kind: 'keys', replica: 'b', message: 'it differs' }]
+    expect(await read()).toMatchObject({ fleet: { replicas: 2, findings } })
+  })
+})
+
+describe('the probes', () => {
+  afterEach(() => vi.useRealTimers())
+
+  test('ready is who accepts work, whatever Redis and the provider do', () => {
+    let isReady = false
+    const { health } = start({
+      isReady: () => isReady,
+      isProviderDiscovered: () => false,
+      mode: 'hybrid',
+      redis: silent,
+      firstAttempts: new Promise(() => undefined),
+    })
+    expect(health.readyz().status).toBe(503)
+    expect(health.livez().status).toBe(200)
+    isReady = true
+    expect(health.readyz().status).toBe(200)
+  })
+
+  test('started is who has tried everything once', async () => {
+    const attempts = Promise.withResolvers<void>()
+    const { health } = start({ firstAttempts: attempts.promise })
+    expect(health.startupz().status).toBe(503)
+    attempts.resolve()
+    await attempts.promise
+    await Promise.resolve()
+    expect(health.startupz().status).toBe(200)
+  })
+
+  test('started is also who has waited for five seconds', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const { health } = start({ firstAttempts: new Promise(() => undefined) })
+    vi.advanceTimersByTime(4999)
+    expect(health.startupz().status).toBe(503)
+    vi.advanceTimersByTime(1)
+    expect(health.startupz().status).toBe(200)
+  })
+})

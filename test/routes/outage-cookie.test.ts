@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { RequestClass } from '../../src/core/request-class.ts'
+import { classify } from '../../src/core/request-class.ts'
+import type { Session } from '../../src/core/session.ts'
+import { createSite } from '../../src/core/site.ts'
+import { createCookies } from '../../src/routes/cookies.ts'
+import { createOutageCookie } from '../../src/routes/outage-cookie.ts'
+import { createKeyRing } from '../../src/seal.ts'
+import type { HeldSession } from '../../src/session/opened-sessions.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { rawRequest } from '../support/raw-request.ts'
+import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
+
+const GRACE_MS = 300_000
+const NAME = '__Host-vestibule_outage'
+const site = createSite('https', REALM, '')
+const held: HeldSession = {
+  digest: 'd'.repeat(43),
+  credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
+  realm: REALM,
+}
+const session: Session = {
+  identity,
+  createdAt: STARTED_AT,
+  expiresAt: STARTED_AT + 86_400_000,
+}
+
+let clock: MonotonicClock
+beforeEach(() => {
+  clock = holdMonotonicClock()
+})
+afterEach(() => clock[Symbol.dispose]())
+
+const start = (graceMs = GRACE_MS) => {
+  let nowMs = STARTED_AT
+  const ring = createKeyRing([randomBytes(32)])
+  const assertions = createOutageAssertions({ ring, graceMs, now: () => nowMs })
+  const cookies = createCookies({
+    name: 'vestibule',
+    domain: undefined,
+    sameSite: 'lax',
+    sessionMaxAgeSeconds: 86_400,
+    outageGraceSeconds: graceMs / 1000,
+  })
+  const renew = createOutageCookie({ cookies, assertions, graceMs })
+  return {
+    assertions,
+    /** What a request gets whose session was confirmed just now. */
+    ask: (
+      headers: Readonly<Record<string, string>>,
+      {
+        method = 'GET',
+        asClass,
+        of = session,
+      }: {
+        method?: string
+        asClass?: RequestClass
+        of?: Session
+      } = {},
+    ): string | undefined => {
+      const raw = rawRequest(headers)
+      const requestClass = asClass ?? classify(raw, method)
+      const opened = { session: of, confirmedAtMs: performance.now() }
+      return renew({ raw, method, requestClass, site }, opened, held)
+    },
+    elapse: (ms: number) => {
+      nowMs += ms
+    },
+  }
+}
+const valueOf = (cookie: string | undefined) =>
+  /^__Host-vestibule_outage=([^;]+);/.exec(cookie ?? '')?.[1] ?? ''
+const PAGE = { Accept: 'text/html' }
+
+describe('who is given an outage cookie', () => {
+  const fetched = (destination: string, mode = 'cors') => ({
+    'Sec-Fetch-Dest': destination,
+    'Sec-Fetch-Mode': mode,
+  })
+  test.for<[string, string, Readonly<Record<string, string>>, boolean]>([
+    ['a page', 'GET', PAGE, true],
+    ['a page by its mode', 'GET', fetched('document', 'navigate'), true],
+    ['a fetch', 'GET', fetched('empty'), true],
+    ['a fetch of the same origin', 'GET', fetched('empty', 'same-origin'), true],
+    ['XMLHttpRequest of an old browser', 'GET', { 'X-Requested-With': 'XMLHttpRequest' }, true],
+    ['a page in a frame', 'GET', fetched('iframe', 'navigate'), true],
+    ['a page in an old frame', 'GET', fetched('frame', 'navigate'), true],
+    ...[
+      'image',
+      'script',
+      'style',
+      'font',
+      'manifest',
+      'audio',
+      'video',
+      'track',
+      'object',
+      'embed',
+      'worker',
+      'serviceworker',
+      'report',
+      'something-new',
+    ].map((destination): [string, string, Readonly<Record<string, string>>, boolean] => [
+      `an asset (${destination})`,
+      'GET',
+      fetched(destination, 'no-cors'),
+      false,
+    ]),
+    ['an asset of an old browser', 'GET', { Accept: 'image/*' }, false],
+    ['a program', 'GET', {}, false],
+    ['a WebSocket', 'GET', { 'Sec-WebSocket-Key': 'x', 'Sec-WebSocket-Version': '13' }, false],
+    ['a WebSocket by its mode', 'GET', fetched('websocket', 'websocket'), false],
+    ['a prefetch', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch;prerender' }, false],
+    ['an old prefetch', 'GET', { ...PAGE, Purpose: 'prefetch' }, false],
+    ['a form', 'POST', PAGE, false],
+    ['a fetch that writes', 'POST', fetched('empty'), false],
+    ['a fetch that deletes', 'DELETE', fetched('empty'), false],
+    ['HEAD for a page', 'HEAD', PAGE, false],
+    [
+      'a preflight',
+      'OPTIONS',
+      { Origin: 'https://a.example.com', 'Access-Control-Request-Method': 'GET' },
+      false,
+    ],
+  ])('%s by %s with %o: %s', ([, method, headers, isGiven], { expect }) => {
+    const { ask, assertions } = start()
+    const cookie = ask(headers, { method })
+    expect(cookie !== undefined).toBe(isGiven)
+    if (isGiven) expect(assertions.open(valueOf(cookie), held)).toEqual(session)
+  })
+
+  test('the class of the request counts, whatever its other headers say', () => {
+    const { ask } = start()
+    const classes: readonly RequestClass[] = [
+      'preflight',
+      'websocket',
+      'prefetch',
+      'form-navigation',
+    ]
+    for (const asClass of classes) expect(ask(PAGE, { asClass }), asClass).toBeUndefined()
+    expect(ask({}, { asClass: 'navigation' })).toBeDefined()
+  })
+
+  test('without a grace nobody is', () => {
+    const { ask } = start(0)
+    expect(ask(PAGE)).toBeUndefined()
+    expect(ask({ 'Sec-Fetch-Dest': 'empty' })).toBeUndefined()
+  })
+
+  test('somebody whose identity does not fit into one is not', () => {
+    const { ask } = start()
+    const large = { ...session, identity: { ...identity, claims: { dept: 'x'.repeat(5000) } } }
+    expect(ask(PAGE, { of: large })).toBeUndefined()
+    expect(ask(PAGE)).toBeDefined()
+  })
+})
+
+describe('the outage cookie that a browser has', () => {
+  const presenting = (...values: readonly string[]) => ({
+    ...PAGE,
+    Cookie: values.map((value) => `${NAME}=${value}`).join('; '),
+  })
+
+  test('is left for a fifth of the grace, and renewed after that', () => {
+    const { ask, assertions, elapse } = start()
+    const first = valueOf(ask(PAGE))
+    expect(ask(presenting(first))).toBeUndefined()
+    elapse(59_999)
+    expect(ask(presenting(first))).toBeUndefined()
+    elapse(1)
+    const second = valueOf(ask(presenting(first)))
+    expect(second).not.toBe(first)
+    expect(ask(presenting(second))).toBeUndefined()
+    elapse(GRACE_MS - 60_000)
+    expect(assertions.open(first, held)).toBeUndefined()
+    expect(assertions.open(second, held)).toEqual(session)
+  })
+
+  test.for([
+    ['noise', ['noise']],
+    ['an empty one', ['']],
+    ['another version', ['v2.s44we8.AAAA']],
+    ['one of the year 2100', ['v1.zzzzzz.AAAA']],
+    ['one from long ago', ['v1.1.AAAA']],
+    ['two of them', ['v1.s44we8.AAAA', 'v1.s44we8.BBBB']],
+  ] as const)('is replaced when it is none: %s', ([, values], { expect }) => {
+    const { ask, assertions } = start()
+    const cookie = ask(presenting(...values))
+    expect(assertions.open(valueOf(cookie), held)).toEqual(session)
+  })
+
+  test('of another kind of host is none', () => {
+    const { ask } = start()
+    const recent = valueOf(ask(PAGE))
+    for (const name of ['vestibule_outage', '__Secure-vestibule_outage']) {
+      expect(ask({ ...PAGE, Cookie: `${name}=${recent}` }), name).toBeDefined()
+    }
+  })
+
+  test('lives for the grace, host-only and out of reach for scripts', () => {
+    const { ask } = start()
+    const [pair = '', ...attributes] = (ask(PAGE) ?? '').split('; ')
+    expect(pair.startsWith(`${NAME}=v1.`)).toBe(true)
+    expect(attributes.toSorted()).toEqual(
+      ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', 'Secure'].toSorted(),
+    )
+    expect(pair.length).toBeLessThan(4096)
+  })
+})

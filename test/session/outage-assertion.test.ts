@@ -1,0 +1,326 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Session } from '../../src/core/session.ts'
+import { createKeyRing, type SealContext } from '../../src/seal.ts'
+import { createSessionCodec } from '../../src/session/codec.ts'
+import { createLoginTransactions } from '../../src/session/login-transaction.ts'
+import type { HeldSession } from '../../src/session/opened-sessions.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { identity, KEY_PREFIX, REALM, STARTED_AT } from '../support/started-sessions.ts'
+
+const GRACE_MS = 300_000
+
+let clock: MonotonicClock
+beforeEach(() => {
+  clock = holdMonotonicClock()
+})
+afterEach(() => clock[Symbol.dispose]())
+
+const held: HeldSession = {
+  digest: 'd'.repeat(43),
+  credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
+  realm: REALM,
+}
+const session: Session = {
+  identity,
+  createdAt: STARTED_AT - 1000,
+  expiresAt: STARTED_AT + 86_400_000,
+}
+const context: SealContext = {
+  purpose: 'outage',
+  name: held.digest,
+  realm: REALM,
+  secret: held.credential.secret,
+}
+
+const start = (keys = [randomBytes(32)]) => {
+  let nowMs = STARTED_AT
+  const now = () => nowMs
+  const ring = createKeyRing(keys)
+  const assertions = createOutageAssertions({ ring, graceMs: GRACE_MS, now })
+  /** As it is after an answer of the store that was asked for just now. */
+  const tryIssue = (issued = session, ageMs = 0) =>
+    assertions.issue({ session: issued, confirmedAtMs: performance.now() - ageMs }, held)
+  return {
+    ring,
+    now,
+    assertions,
+    tryIssue,
+    issue: (issued = session, ageMs = 0) => tryIssue(issued, ageMs) ?? 'none',
+    elapse: (ms: number) => {
+      nowMs += ms
+    },
+  }
+}
+/** Any statement in the place of one of ours. */
+const written = (sealed: Buffer, at = STARTED_AT) =>
+  `v1.${Math.floor(at / 1000).toString(36)}.${sealed.toString('base64url')}`
+const sealedPartOf = (text: string) => text.slice(text.lastIndexOf('.') + 1)
+
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+/** Another digit of base64url, so that the highest of its bits differs: the last digit may have bits that say nothing. */
+const otherDigit = (digit: string) => DIGITS[DIGITS.indexOf(digit) ^ 32] ?? '!'
+const editedAt = (text: string, at: number, digit: string) =>
+  text.slice(0, at) + digit + text.slice(at + 1)
+
+describe('an outage assertion', () => {
+  test('says who it is to whoever has the server key and the cookie', () => {
+    const keys = [randomBytes(32)]
+    const text = start(keys).issue()
+    expect(start(keys).assertions.open(text, held)).toEqual(session)
+  })
+
+  test('is opened after its key was rotated, and not after it was taken away', () => {
+    const [old, next] = [randomBytes(32), randomBytes(32)]
+    const text = start([old]).issue()
+    expect(start([next, old]).assertions.open(text, held)).toEqual(session)
+    expect(start([next]).assertions.open(text, held)).toBeUndefined()
+  })
+
+  test.for<[string, HeldSession]>([
+    ['another id', { ...held, digest: 'e'.repeat(43) }],
+    ['another secret', { ...held, credential: { ...held.credential, secret: 't'.repeat(43) } }],
+    ['no secret', { ...held, credential: { ...held.credential, secret: '' } }],
+    ['another realm', { ...held, realm: 'wiki.example.com' }],
+    ['the realm of a domain', { ...held, realm: 'example.com' }],
+  ])('is nothing with %s', ([, other], { expect }) => {
+    const { assertions, issue } = start()
+    const text = issue()
+    expect(assertions.open(text, held)).toEqual(session)
+    expect(assertions.open(text, other)).toBeUndefined()
+  })
+
+  test('is nothing when it was edited, at any position', () => {
+    const { assertions, issue } = start()
+    const text = issue()
+    const sealedAt = text.lastIndexOf('.') + 1
+    const edits = Array.from({ length: text.length - sealedAt }, (_, index) => {
+      const at = sealedAt + index
+      return editedAt(text, at, otherDigit(text[at] ?? ''))
+    })
+    const prefixes = [0, 1, 2].map((at) => editedAt(text, at, 'x'))
+    expect(edits.length).toBeGreaterThan(300)
+    for (const edited of [...edits, ...prefixes]) {
+      expect(assertions.open(edited, held), edited).toBeUndefined()
+    }
+  })
+
+  test('is nothing when a part of it is missing, or something is put in', () => {
+    const { assertions, issue } = start()
+    const text = issue()
+    for (let length = 0; length < text.length; length += 1) {
+      expect(assertions.open(text.slice(0, length), held), `${length}`).toBeUndefined()
+    }
+    for (const part of ['.', '=', '+', ' ', '\n', 'AAAA']) {
+      for (const at of [text.lastIndexOf('.') + 1, text.length - 20, text.length]) {
+        const longer = text.slice(0, at) + part + text.slice(at)
+        expect(assertions.open(longer, held), JSON.stringify(part)).toBeUndefined()
+      }
+    }
+  })
+
+  test('the time that it shows makes it no younger: what counts is sealed', () => {
+    const { assertions, issue, now, elapse } = start()
+    const sealed = sealedPartOf(issue())
+    elapse(GRACE_MS - 1)
+    const shown = `v1.${Math.floor(now() / 1000).toString(36)}.${sealed}`
+    expect(assertions.isRecent(shown)).toBe(true)
+    expect(assertions.open(shown, held)).toEqual(session)
+    elapse(1)
+    expect(assertions.open(shown, held)).toBeUndefined()
+  })
+
+  test('holds no access token', () => {
+    const { ring, assertions, issue } = start()
+    const text = issue({ ...session, accessToken: { value: 'the-access-token', expiresAt: 5 } })
+    expect(assertions.open(text, held)).toEqual(session)
+    const plaintext = ring.open(Buffer.from(sealedPartOf(text), 'base64url'), context)
+    expect(JSON.parse(String(plaintext))).toEqual({ session, confirmedAt: STARTED_AT })
+  })
+})
+
+describe('other things that we seal', () => {
+  const codecOf = (ring: ReturnType<typeof createKeyRing>) =>
+    createSessionCodec({ ring, keyPrefix: KEY_PREFIX, onIntegrityFailure: () => undefined })
+  const holder = { secret: held.credential.secret, realm: REALM }
+
+  test('a record of the session is no assertion, and an assertion is no record', () => {
+    const { ring, assertions, issue } = start()
+    const codec = codecOf(ring)
+    const record = codec.seal(held.digest, 's', session, holder)
+    expect(assertions.open(written(record), held)).toBeUndefined()
+    const sealed = Buffer.from(sealedPartOf(issue()), 'base64url')
+    for (const part of ['s', 't', 'm'] as const) {
+      expect(codec.open(held.digest, part, sealed, holder), part).toBeUndefined()
+      expect(codec.open(held.digest, part, sealed), part).toBeUndefined()
+    }
+  })
+
+  test('the state of a login is no assertion', () => {
+    const { ring, assertions, now } = start()
+    const binding = { secret: held.credential.secret, rounds: 0, roundsSince: 0 }
+    const { state } = createLoginTransactions(ring, now).start(
+      binding,
+      'https://app.example.com/',
+      'https://app.example.com',
+      false,
+    )
+    for (const text of [state, `v1.0.${state}`, `v1.0.${state.split('.').at(-1)}`]) {
+      expect(assertions.open(text, held)).toBeUndefined()
+    }
+  })
+
+  test.for([
+    ['another purpose', { ...context, purpose: 'session' }],
+    ['another name', { ...context, name: `${KEY_PREFIX}{${held.digest}}:s` }],
+    ['no holder', { purpose: 'outage', name: held.digest, realm: REALM }],
+  ] as const)('a good statement that was sealed for %s is none', ([, other], { expect }) => {
+    const { ring, assertions } = start()
+    const statement = Buffer.from(JSON.stringify({ session, confirmedAt: STARTED_AT }))
+    expect(assertions.open(written(ring.seal(statement, context)), held)).toEqual(session)
+    expect(assertions.open(written(ring.seal(statement, other)), held)).toBeUndefined()
+  })
+
+  test.for<[string, unknown]>([
+    ['without its time', { session }],
+    ['with text for its time', { session, confirmedAt: `${STARTED_AT}` }],
+    ['without a session', { confirmedAt: STARTED_AT }],
+    ['without a subject', { session: { ...session, identity: {} }, confirmedAt: STARTED_AT }],
+    ['that is null', null],
+  ])('a statement %s is none', ([, statement], { expect }) => {
+    const { ring, assertions } = start()
+    const sealed = ring.seal(Buffer.from(JSON.stringify(statement)), context)
+    expect(assertions.open(written(sealed), held)).toBeUndefined()
+  })
+
+  test.for([
+    '',
+    'v1.',
+    'v1..',
+    'v1.0.',
+    'v2.0.AAAA',
+    'AAAA',
+    'v1.0.!!!!',
+    `v1.0.${'A'.repeat(400)}`,
+  ])('noise is none: %s', (noise, { expect }) => {
+    expect(start().assertions.open(noise, held)).toBeUndefined()
+  })
+})
+
+describe('the age of an outage assertion', () => {
+  test.for([
+    [0, true],
+    [GRACE_MS - 1, true],
+    [GRACE_MS, false],
+    [10 * GRACE_MS, false],
+    [-29_999, true],
+    [-30_000, false],
+    [-GRACE_MS, false],
+  ] as const)('after %i ms it counts: %s', ([ageMs, doesCount], { expect }) => {
+    const { assertions, issue, elapse } = start()
+    const text = issue()
+    elapse(ageMs)
+    expect(assertions.open(text, held)).toEqual(doesCount ? session : undefined)
+  })
+
+  test('begins with the confirmation and not with the cookie', () => {
+    const { assertions, issue, elapse } = start()
+    const text = issue(session, 100_000)
+    elapse(GRACE_MS - 100_001)
+    expect(assertions.open(text, held)).toEqual(session)
+    elapse(1)
+    expect(assertions.open(text, held)).toBeUndefined()
+  })
+
+  test('does not outlive the session', () => {
+    const { assertions, issue, elapse } = start()
+    const short = { ...session, expiresAt: STARTED_AT + 1000 }
+    const text = issue(short)
+    elapse(999)
+    expect(assertions.open(text, held)).toEqual(short)
+    elapse(1)
+    expect(assertions.open(text, held)).toBeUndefined()
+  })
+
+  test.for([
+    [0, true],
+    [59_999, true],
+    [60_000, false],
+    [GRACE_MS, false],
+    [-29_999, true],
+    [-30_000, false],
+  ] as const)('after %i ms it needs no successor: %s', ([ageMs, isRecent], { expect }) => {
+    const { assertions, issue, elapse } = start()
+    const text = issue()
+    elapse(ageMs)
+    expect(assertions.isRecent(text)).toBe(isRecent)
+  })
+
+  test.for(['', 'v1.', 'v1..', 'v1.!.x', 'v1.0.x', 'v1.zzzzzzzzzzzz.x', 'v2.0.x', 'noise'])(
+    'what shows no time needs a successor: %s',
+    (text, { expect }) => {
+      expect(start().assertions.isRecent(text)).toBe(false)
+    },
+  )
+})
+
+describe('making outage assertions', () => {
+  test('one that does not fit into a cookie is not made', () => {
+    const lengths = [0, 500, 1000, 1500, 1700, 1800, 1900, 2000, 2100, 2500, 5000, 100_000]
+    const made = lengths.map((length) => {
+      const claims = { dept: 'x'.repeat(length) }
+      return start().tryIssue({ ...session, identity: { ...identity, claims } })
+    })
+    const given = made.filter((text) => text !== undefined)
+    expect(given.length).toBeGreaterThan(3)
+    expect(made.slice(given.length)).toEqual(lengths.slice(given.length).map(() => undefined))
+    expect(given.length).toBeLessThan(lengths.length - 1)
+    for (const text of given) expect(text.length).toBeLessThanOrEqual(3000)
+  })
+
+  test('the limit is met to the character', () => {
+    const texts = Array.from({ length: 200 }, (_, more) => {
+      const claims = { dept: 'x'.repeat(1800 + more) }
+      return start().tryIssue({ ...session, identity: { ...identity, claims } })
+    })
+    const longest = texts.findLast((text) => text !== undefined)
+    expect(texts.at(-1)).toBeUndefined()
+    expect(longest?.length).toBeGreaterThan(2996)
+    expect(longest?.length).toBeLessThanOrEqual(3000)
+  })
+
+  test('one session has one for a fifth of the grace, since sealing costs more than a check', () => {
+    const { issue, elapse } = start()
+    const first = issue()
+    elapse(59_999)
+    expect(issue()).toBe(first)
+    elapse(1)
+    const second = issue()
+    expect(second).not.toBe(first)
+    expect(issue()).toBe(second)
+    expect(issue({ ...session })).not.toBe(second)
+  })
+
+  test('one that did not fit is not tried again for as long', () => {
+    const { ring } = start()
+    let seals = 0
+    const counting = createOutageAssertions({
+      ring: {
+        ...ring,
+        seal: (...sealed) => {
+          seals += 1
+          return ring.seal(...sealed)
+        },
+      },
+      graceMs: GRACE_MS,
+      now: () => STARTED_AT,
+    })
+    const large = { ...session, identity: { ...identity, claims: { dept: 'x'.repeat(5000) } } }
+    for (let count = 0; count < 5; count += 1) {
+      const opened = { session: large, confirmedAtMs: performance.now() }
+      expect(counting.issue(opened, held)).toBeUndefined()
+    }
+    expect(seals).toBe(1)
+  })
+})

@@ -1,0 +1,167 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { createRevocations } from '../../src/session/revocations.ts'
+import { holdMonotonicClock } from '../support/monotonic-clock.ts'
+
+const DAY_MS = 86_400_000
+
+const start = (maxAgeMs = DAY_MS) => {
+  const applied: string[] = []
+  const repeated: string[] = []
+  const flushed: number[] = []
+  const failing = new Set<string>()
+  let atOnce = 0
+  let mostAtOnce = 0
+  const tell = (told: string[]) => async (digest: string) => {
+    atOnce += 1
+    mostAtOnce = Math.max(mostAtOnce, atOnce)
+    await pause(0)
+    atOnce -= 1
+    if (failing.has(digest)) throw new AuthError('store_unavailable', 'away')
+    told.push(digest)
+  }
+  const revocations = createRevocations({
+    maxAgeMs,
+    apply: tell(applied),
+    applyAgain: tell(repeated),
+    onFlushed: (count) => flushed.push(count),
+  })
+  return { revocations, applied, repeated, flushed, failing, mostAtOnce: () => mostAtOnce }
+}
+const names = (count: number, prefix = 'd') =>
+  Array.from({ length: count }, (_, index) => `${prefix}${index}`)
+
+describe('sessions that are known to have ended', () => {
+  test('are known from the moment that they are noted, and no others are', () => {
+    const { revocations } = start()
+    expect(revocations.has('a')).toBe(false)
+    revocations.note('a')
+    expect(revocations.has('a')).toBe(true)
+    expect(revocations.has('b')).toBe(false)
+    expect(revocations.waiting).toBe(0)
+  })
+
+  test('asking about others, however many, pushes none of them out', () => {
+    const { revocations } = start()
+    revocations.note('a')
+    for (const each of names(200_000)) revocations.has(each)
+    expect(revocations.has('a')).toBe(true)
+  })
+
+  test('are forgotten when no session of their day lives any more', async () => {
+    using clock = holdMonotonicClock()
+    const { revocations } = start(5000)
+    revocations.note('a')
+    clock.elapse(4999)
+    await pause(10)
+    expect(revocations.has('a')).toBe(true)
+    clock.elapse(2)
+    await pause(10)
+    expect(revocations.has('a')).toBe(false)
+  })
+
+  test('are bounded: the oldest go first', () => {
+    const { revocations } = start()
+    for (const each of names(100_001)) revocations.note(each)
+    expect(revocations.has('d0')).toBe(false)
+    expect(revocations.has('d1')).toBe(true)
+    expect(revocations.has('d100000')).toBe(true)
+  })
+})
+
+describe('ends that the store could not be told', () => {
+  test('count here at once, and the store is told by the next flush', async () => {
+    const { revocations, applied, flushed } = start()
+    for (const each of ['a', 'b', 'c']) revocations.defer(each)
+    expect(revocations.has('a')).toBe(true)
+    expect(revocations.waiting).toBe(3)
+    expect(applied).toEqual([])
+    await revocations.flush()
+    expect(applied).toEqual(['a', 'b', 'c'])
+    expect(revocations.waiting).toBe(0)
+    expect(flushed).toEqual([3])
+    expect(revocations.has('a')).toBe(true)
+    await revocations.flush()
+    expect(applied).toEqual(['a', 'b', 'c'])
+    expect(flushed).toEqual([3])
+  })
+
+  test('that of one session waits once', async () => {
+    const { revocations, applied } = start()
+    for (let count = 0; count < 3; count += 1) revocations.defer('a')
+    expect(revocations.waiting).toBe(1)
+    await revocations.flush()
+    expect(applied).toEqual(['a'])
+  })
+
+  test('what fails waits on, and holds up nothing else', async () => {
+    const { revocations, applied, flushed, failing } = start()
+    for (const each of ['a', 'b', 'c']) revocations.defer(each)
+    failing.add('a').add('b')
+    await revocations.flush()
+    expect(applied).toEqual(['c'])
+    expect(revocations.waiting).toBe(2)
+    failing.delete('a')
+    await revocations.flush()
+    expect(applied).toEqual(['c', 'a'])
+    await revocations.flush()
+    expect(flushed).toEqual([1, 1])
+    expect(revocations.waiting).toBe(1)
+    expect(revocations.has('b')).toBe(true)
+  })
+
+  test('two flushes at once are one, and what is added meanwhile waits for the next', async () => {
+    const { revocations, applied, flushed } = start()
+    revocations.defer('a')
+    const flushes = [revocations.flush(), revocations.flush()]
+    revocations.defer('b')
+    await Promise.all(flushes)
+    expect(applied).toEqual(['a'])
+    expect(flushed).toEqual([1])
+    expect(revocations.waiting).toBe(1)
+    await revocations.flush()
+    expect(applied).toEqual(['a', 'b'])
+  })
+
+  test('are bounded: what does not fit is refused and counts as not ended', async () => {
+    const { revocations, applied } = start()
+    for (const each of names(10_000)) revocations.defer(each)
+    expect(() => revocations.defer('more')).toThrow(
+      expect.objectContaining({ code: 'store_unavailable' }) as Error,
+    )
+    expect(revocations.has('more')).toBe(false)
+    expect(revocations.waiting).toBe(10_000)
+    await revocations.flush()
+    expect(applied).toHaveLength(10_000)
+    revocations.defer('more')
+    expect(revocations.waiting).toBe(1)
+  })
+})
+
+describe('a store that may have come back with old data', () => {
+  test('is told again of every end that is known, at most a hundred at once', async () => {
+    const { revocations, applied, repeated, flushed, mostAtOnce } = start()
+    for (const each of names(250)) revocations.note(each)
+    await revocations.repeat()
+    expect(repeated.toSorted()).toEqual(names(250).toSorted())
+    expect(mostAtOnce()).toBe(100)
+    expect(applied).toEqual([])
+    expect(flushed).toEqual([])
+  })
+
+  test('what fails then keeps nothing else from being told', async () => {
+    const { revocations, repeated, failing } = start()
+    for (const each of names(150)) revocations.note(each)
+    for (const each of names(100)) failing.add(each)
+    await revocations.repeat()
+    expect(repeated).toHaveLength(50)
+    expect(revocations.has('d0')).toBe(true)
+  })
+
+  test('where no end is known there is nothing to tell', async () => {
+    const { revocations, repeated } = start()
+    await revocations.repeat()
+    expect(repeated).toEqual([])
+  })
+})
