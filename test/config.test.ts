@@ -75,6 +75,16 @@ describe('a configuration that can be used', () => {
       REDIS_POOL_SIZE: 10,
       REDIS_ENABLE_TLS: false,
       REDIS_TLS_SKIP_VERIFY: false,
+      REDIS_HYBRID_L1_SIZE: 500,
+      REDIS_HYBRID_L1_MEMORY_MB: 10,
+      REDIS_HYBRID_L1_TTL: 5,
+      SESSION_OUTAGE_GRACE: 300,
+      REDIS_ENABLE_CIRCUIT_BREAKER: true,
+      REDIS_CIRCUIT_BREAKER_THRESHOLD: 5,
+      REDIS_CIRCUIT_BREAKER_TIMEOUT: 60,
+      REDIS_ENABLE_HEALTH_CHECK: true,
+      REDIS_HEALTH_CHECK_INTERVAL: 30,
+      ADMIN_TOKEN: undefined,
       COOKIE_NAME: 'vestibule',
       COOKIE_SAMESITE: 'lax',
       ALIAS_HEADERS: 'reject',
@@ -93,6 +103,29 @@ describe('a configuration that can be used', () => {
       { scheme: 'https', hostname: 'app.example.com', port: '', isWildcard: false },
     ])
     expect(config.identityHeaders.map(({ name }) => name)).toHaveLength(5)
+  })
+
+  test.for<[string, number, number]>([
+    ['REDIS_HYBRID_L1_SIZE', 1, 1_000_000],
+    ['REDIS_HYBRID_L1_MEMORY_MB', 1, 10_000],
+    ['REDIS_HYBRID_L1_TTL', 1, 30],
+    ['SESSION_OUTAGE_GRACE', 0, 900],
+    ['REDIS_CIRCUIT_BREAKER_THRESHOLD', 1, 1000],
+    ['REDIS_CIRCUIT_BREAKER_TIMEOUT', 1, 3600],
+    ['REDIS_HEALTH_CHECK_INTERVAL', 1, 3600],
+  ])('%s goes from %i to %i', ([name, least, most], { expect }) => {
+    for (const value of [least, most]) {
+      const { settings } = loadConfig({ ...base, [name]: `${value}` })
+      expect(settings).toHaveProperty(name, value)
+    }
+  })
+
+  test('circuit breakers and health checks can be switched off', () => {
+    const off = { REDIS_ENABLE_CIRCUIT_BREAKER: 'false', REDIS_ENABLE_HEALTH_CHECK: 'False' }
+    expect(loadConfig({ ...base, ...off }).settings).toMatchObject({
+      REDIS_ENABLE_CIRCUIT_BREAKER: false,
+      REDIS_ENABLE_HEALTH_CHECK: false,
+    })
   })
 
   test('lists are separated by commas or lines, blanks and empty entries aside', () => {
@@ -293,10 +326,20 @@ describe('a bad value', () => {
     ['REDIS_WRITE_TIMEOUT', ['0', '61', '3000ms'], /between 1 and 60|whole number/],
     ['CHECK_STORE_TIMEOUT_MS', ['9', '1001', '250ms'], /between 10 and 1000|whole number/],
     ['REDIS_POOL_SIZE', ['0', '1001', 'ten'], /between 1 and 1000|whole number/],
+    ['REDIS_HYBRID_L1_SIZE', ['0', '1000001', '1e3'], /between 1 and 1000000|whole number/],
+    ['REDIS_HYBRID_L1_MEMORY_MB', ['0', '10001', '10MB'], /between 1 and 10000|whole number/],
+    ['REDIS_HYBRID_L1_TTL', ['0', '31', '5s', '0.5'], /between 1 and 30|whole number/],
+    ['SESSION_OUTAGE_GRACE', ['901', '-1', '5m'], /between 0 and 900|whole number/],
+    ['REDIS_CIRCUIT_BREAKER_THRESHOLD', ['0', '1001', 'x'], /between 1 and 1000|whole number/],
+    ['REDIS_CIRCUIT_BREAKER_TIMEOUT', ['0', '3601', '1m'], /between 1 and 3600|whole number/],
+    ['REDIS_HEALTH_CHECK_INTERVAL', ['0', '3601', '30s'], /between 1 and 3600|whole number/],
     ...[
       'REDIS_ENABLED',
       'REDIS_ENABLE_TLS',
       'REDIS_TLS_SKIP_VERIFY',
+      'REDIS_CLUSTER',
+      'REDIS_ENABLE_CIRCUIT_BREAKER',
+      'REDIS_ENABLE_HEALTH_CHECK',
       'ALLOW_INSECURE_HTTP',
       'PASS_ACCESS_TOKEN',
       'PASS_AUTHORIZATION',
@@ -309,14 +352,16 @@ describe('a bad value', () => {
   )
   /** Looked at only where Redis is used. */
   const redisRows: typeof rows = [
-    ['REDIS_CACHE_MODE', ['hybrid'], /comes with a later version; use redis/],
     [
       'REDIS_ADDRESS',
       ['', undefined as never],
-      /is missing, and REDIS_ENABLED is true: set host:port, or REDIS_URL/,
+      /is missing, and REDIS_ENABLED is true: set host:port, REDIS_URL, or REDIS_SENTINEL_ADDR/,
     ],
     ['REDIS_ADDRESS', [':6379', 'a b', 'host:0', 'host:65536'], /does not begin with host:port/],
     ['REDIS_URL', ['redis://', 'http://redis', 'redis://redis:x'], /URL such as redis:\/\//],
+    ...['REDIS_SENTINEL_MASTER', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'].map(
+      (name) => [name, ['x'], /without Sentinels: set REDIS_SENTINEL_ADDRESSES/] as const,
+    ),
     ...['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'].map(
       (name) => [name, ['/nowhere/redis.pem'], /without TLS: set REDIS_ENABLE_TLS=true/] as const,
     ),
@@ -346,7 +391,6 @@ describe('a bad value', () => {
     expect(problems[0]).toMatch(remedy)
     const elsewhere = { ...withRedis, ...address, [name]: value }
     expect(problemsWith({ ...elsewhere, REDIS_ENABLED: 'false' })).toEqual([])
-    if (name === 'REDIS_CACHE_MODE') return
     expect(problemsWith({ ...elsewhere, REDIS_CACHE_MODE: 'memory' })).toEqual([])
   })
 
@@ -354,6 +398,9 @@ describe('a bad value', () => {
     const free = [
       'REDIS_USERNAME',
       'REDIS_PASSWORD',
+      // Tried beside the other settings about servers, in config/redis.test.ts.
+      'REDIS_SENTINEL_ADDRESSES',
+      'ADMIN_TOKEN',
       'OIDC_CLIENT_SECRET',
       'OIDC_GROUPS_CLAIM',
       'HOST',
@@ -536,6 +583,16 @@ describe('secrets from files', () => {
     expect(settings.OIDC_CLIENT_SECRET).toBe(SECRET)
   })
 
+  test('so it does for the token of operators, which has no default', async () => {
+    const path = await write(`${SECRET}\n`)
+    const { settings } = loadConfig({ ...base, ADMIN_TOKEN_FILE: path })
+    expect(settings.ADMIN_TOKEN).toBe(SECRET)
+    expect(loadConfig({ ...base, ADMIN_TOKEN: '' }).settings.ADMIN_TOKEN).toBeUndefined()
+    const [problem] = problemsWith({ ADMIN_TOKEN: 'the-other-secret', ADMIN_TOKEN_FILE: path })
+    expect(problem).toContain('ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set')
+    expect(problem).not.toContain('the-other-secret')
+  })
+
   test('a key file is remembered, to be read again', async () => {
     const path = await write(`${key.toString('base64')}\n${randomBytes(32).toString('hex')}\n`)
     const config = loadConfig({ ...base, SESSION_ENCRYPTION_KEY_FILE: path })
@@ -620,6 +677,14 @@ describe('the rules file', () => {
     expect(accessOf(environment, '/team/a').permits(person([], 'bob@corp.example'))).toBe(true)
     expect(accessOf(environment, '/').permits(person(['admins']))).toBe(true)
     expect(accessOf(environment, '/').permits(person(['readers']))).toBe(false)
+  })
+
+  test('a rule may say that nobody passes it on the strength of what was known before an outage', async () => {
+    const environment = await withFile(
+      'rules: [{ paths: [/admin/**], access: signed-in, degraded: deny }, { access: signed-in }]',
+    )
+    expect(accessOf(environment, '/admin/a').deniesDegraded).toBe(true)
+    expect(accessOf(environment, '/a').deniesDegraded).toBe(false)
   })
 
   test('a rule for HEAD is a rule for GET, whatever else it names', async () => {

@@ -58,7 +58,15 @@ describe('the documentation', () => {
     const { registry } = createMetrics({
       openedSessions: () => 0,
       isProviderDiscovered: () => true,
-      redis: () => ({ isConnected: true, commandsInFlight: 0, examination: undefined }),
+      revocationsWaiting: () => 0,
+      redis: () => ({
+        isConnected: true,
+        commandsInFlight: 0,
+        examination: undefined,
+        breakers: { read: { state: 'closed' }, write: { state: 'closed' } },
+        isBackplaneHealthy: true,
+        fleet: { size: 0, findings: [] },
+      }),
     })
     const own = /^vestibule_(?!process_|nodejs_)/
     const registered = (await registry.getMetricsAsJSON())
@@ -83,7 +91,7 @@ describe('the documentation', () => {
 
   test('lists the findings about Redis that there are', () => {
     const [, union = ''] =
-      /readonly code:(.*?)readonly message/s.exec(read('src/store/self-test.ts')) ?? []
+      /readonly code:(.*?)readonly message/s.exec(read('src/store/tried-commands.ts')) ?? []
     const codes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
     const [, table = ''] = read('docs/operations.md').split('| `code` | meaning')
     const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []

@@ -147,6 +147,21 @@ describe('a ring of keys', () => {
     expect(first.includes(kidOf(first))).toBe(false)
   })
 
+  test('fingerprints tell holders of the same keys from all others, and nothing of the keys', () => {
+    const ring = createKeyRing([first, second])
+    const [one, other] = ring.fingerprints()
+    expect(createKeyRing([first, second]).fingerprints()).toEqual([one, other])
+    expect(createKeyRing([second, first]).fingerprints()).toEqual([other, one])
+    expect(one).not.toBe(other)
+    ring.replaceKeys([second])
+    expect(ring.fingerprints()).toEqual([other])
+    const shown = Buffer.from(one ?? '', 'base64url')
+    expect(shown).toHaveLength(16)
+    expect(shown.equals(first.subarray(0, 16))).toBe(false)
+    const sealed = createKeyRing([first]).seal(Buffer.from('x'), CONTEXT)
+    expect(sealed.includes(shown.subarray(0, 8))).toBe(false)
+  })
+
   test('derived values differ by purpose and by key, and agree between replicas', () => {
     const ring = createKeyRing([first])
     expect(ring.derive('a')).toHaveLength(32)

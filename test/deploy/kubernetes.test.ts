@@ -274,7 +274,7 @@ describe('Vestibule', () => {
       const known = Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`])
       expect(known).toEqual(expect.arrayContaining(Object.keys(environment)))
       const config = loadSettings(environment)
-      expect(config.settings).toMatchObject({ REDIS_ENABLED: true, REDIS_CACHE_MODE: 'redis' })
+      expect(config.settings).toMatchObject({ REDIS_ENABLED: true, REDIS_CACHE_MODE: 'hybrid' })
       expect(config.keys).toHaveLength(1)
     },
   )
@@ -324,6 +324,7 @@ describe('an overlay', () => {
       domain: undefined,
       sameSite: 'lax',
       sessionMaxAgeSeconds: 60,
+      outageGraceSeconds: 300,
     })
     expect(new Set(forwardAuth['addAuthCookiesToResponse'] as string[])).toEqual(
       new Set([...ownNames].filter((cookie) => cookie.endsWith('_outage'))),

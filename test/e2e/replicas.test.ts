@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type CookieJar, createCookieJar } from '../support/cookie-jar.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { readMetric } from '../support/outage.ts'
+import { readHealth, readMetric } from '../support/outage.ts'
 import { givenTo } from '../support/protected-app.ts'
 import { givenToApp } from '../support/proxied-browser.ts'
 import {
@@ -124,14 +124,20 @@ describeWithRedis('three replicas that share a Redis', () => {
     what: string,
     settings: Readonly<Record<string, string>>,
     integrityFailures: number,
+    kind: 'keys' | 'place',
   ])[] = [
-    ['another SESSION_ENCRYPTION_KEY', { SESSION_ENCRYPTION_KEY: 'fedcba9876543210'.repeat(4) }, 2],
-    ['another REDIS_KEY_PREFIX', { REDIS_KEY_PREFIX: 'elsewhere:' }, 0],
-    ['another REDIS_DB', { REDIS_DB: '1' }, 0],
+    [
+      'another SESSION_ENCRYPTION_KEY',
+      { SESSION_ENCRYPTION_KEY: 'fedcba9876543210'.repeat(4) },
+      2,
+      'keys',
+    ],
+    ['another REDIS_KEY_PREFIX', { REDIS_KEY_PREFIX: 'elsewhere:' }, 0, 'place'],
+    ['another REDIS_DB', { REDIS_DB: '1' }, 0, 'place'],
   ]
   test.for(strangers)(
-    'at a replica with %s nobody is signed in, and nothing breaks',
-    async ([, settings, integrityFailures]) => {
+    'at a replica with %s nobody is signed in, nothing breaks, and it says what is wrong',
+    async ([, settings, integrityFailures, kind]) => {
       await using stranger = await fleet.addAside(settings)
       const page = await checkAt(stranger, alice)
       const script = await checkAt(stranger, alice, asScript)
@@ -139,7 +145,12 @@ describeWithRedis('three replicas that share a Redis', () => {
       expect([...page.setCookies, ...script.setCookies]).toEqual([])
       const failures = await readMetric(stranger, 'vestibule_store_integrity_failures_total')
       expect(failures).toBe(integrityFailures)
-      expect((await stranger.internal('/health?strict=1')).status).toBe(200)
+      await until('a finding', async () => {
+        const { fleet, cache } = await readHealth(stranger)
+        expect(cache.redis).toMatchObject({ connected: true, findings: [] })
+        return fleet.findings.some((finding) => finding.kind === kind)
+      })
+      expect((await stranger.internal('/health?strict=1')).status).toBe(503)
       expect(stranger.output()).not.toContain('"level":50')
       await expectSignedIn()
     },
@@ -183,7 +194,15 @@ describeWithRedis('three replicas that share a Redis', () => {
 
   test('whatever they leave in Redis ends by itself', async () => {
     const { redis } = fleet.replicas
-    const keys = (await redis.cli('KEYS', '*')).split('\n')
+    const all = (await redis.cli('KEYS', '*')).split('\n')
+    const names = all.filter((key) => key.endsWith('{dataset}'))
+    expect(names).toContain('vestibule:{dataset}')
+    for (const name of names) {
+      const ttlMs = Number(await redis.cli('PTTL', name))
+      expect(ttlMs, name).toBeGreaterThan(0)
+      expect(ttlMs, name).toBeLessThanOrEqual(30 * 86_400_000)
+    }
+    const keys = all.filter((key) => !names.includes(key))
     const suffixes = new Set(keys.map((key) => /^vestibule:(?:\{.*\}:.|.:)/.exec(key)?.[0].at(-1)))
     expect(suffixes).toEqual(new Set(['s', 't', 'm', 'x', ':']))
     for (const key of keys) {

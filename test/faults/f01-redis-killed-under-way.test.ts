@@ -10,14 +10,16 @@ import {
   readMetric,
   redisErrors,
   timed,
+  WITHOUT_GRACE,
 } from '../support/outage.ts'
+import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 
 describeWithRedis('F01 Redis killed between request and reply', () => {
   let replicas: Replicas
   beforeAll(async () => {
-    replicas = await startReplicas({ count: 2 })
+    replicas = await startReplicas({ count: 2, settings: WITHOUT_GRACE })
   })
   afterAll(() => replicas[Symbol.asyncDispose]())
 
@@ -35,12 +37,14 @@ describeWithRedis('F01 Redis killed between request and reply', () => {
     await expectOthersServed(first)
   })
 
-  test('killed under load, every check is 200 or 503 in time, and it comes back by itself', async () => {
+  test('killed under load, every check is 200 or 503 in time, or 200 alone with a grace, and it comes back by itself', async () => {
     const { redis, all, first } = replicas
     const { browser, cookie } = await replicas.signedIn()
     await redis.cli('SAVE')
     const lossesBefore = all.map((each) => countEvents(each, 'redis_disconnected'))
+    const prepared = await prepareReplicas(replicas, cookie)
     const loads = all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
+    const calm = startCheckLoad(prepared.knowing.internalPort, prepared.cookie, { perSecond: 50 })
     const all200 = () => loads.every((load) => load.count(200) > 50)
     await until('some checks', all200)
     await redis.kill()
@@ -48,14 +52,16 @@ describeWithRedis('F01 Redis killed between request and reply', () => {
     await expectUnhealthy(first)
     expect(await readMetric(first, 'vestibule_redis_connected')).toBe(0)
     await expectOthersServed(first)
+    await prepared.expectGoingOn()
     await redis.restart({ keepData: true })
     for (const replica of all) {
       await expectRecovery('F01 killed and started again', replica, cookie)
     }
-    await Promise.all(loads.map((load) => load.stop()))
+    await Promise.all([...loads, calm].map((load) => load.stop()))
 
-    for (const load of loads) {
-      expect(load.statuses()).toEqual([200, 503])
+    for (const load of loads) expect(load.statuses()).toEqual([200, 503])
+    expect(calm.statuses()).toEqual([200])
+    for (const load of [...loads, calm]) {
       expect(load.oddities).toEqual([])
       expect(load.users).toEqual(new Set(['alice']))
       expect(load.slowestMs()).toBeLessThan(750)

@@ -12,7 +12,9 @@ import {
   redisErrors,
   signOut,
   timed,
+  WITHOUT_GRACE,
 } from '../support/outage.ts'
+import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
@@ -31,18 +33,21 @@ const holes = [
 ] as const
 
 describeWithRedis.concurrent('F04 blackhole', () => {
-  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
   test.for(holes)(
-    '%s: checks give up in time, nobody is signed out, and it comes back by itself',
+    '%s: checks give up in time or stand on what was known, nobody is signed out, and it comes back by itself',
     async ([what, open, close], { expect }) => {
-      await using replicas = await startReplicas({ settings: { REDIS_WRITE_TIMEOUT: '1' } })
+      await using replicas = await startReplicas({
+        settings: { REDIS_WRITE_TIMEOUT: '1', ...WITHOUT_GRACE },
+      })
       const { first, provider } = replicas
       const { browser, cookie } = await replicas.signedIn()
+      const prepared = await prepareReplicas(replicas, cookie)
       const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
       provider.forgetRequests()
 
       await open(replicas)
       await expectChecksRefused(first, cookie)
+      await prepared.expectGoingOn()
       await expectOthersServed(first)
       await expectUnhealthy(first)
 

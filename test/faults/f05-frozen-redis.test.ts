@@ -8,7 +8,9 @@ import {
   expectOthersServed,
   expectRecovery,
   expectUnhealthy,
+  WITHOUT_GRACE,
 } from '../support/outage.ts'
+import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 
 const USERS = Array.from({ length: 5 }, (_, at) => `user-${at}`)
@@ -22,11 +24,10 @@ describeWithRedis('F05 Redis frozen and back', () => {
   let replicas: Replicas
   beforeAll(async () => {
     const users = USERS.map((sub) => ({ sub }))
-    replicas = await startReplicas({ count: 2, provider: { users } })
+    replicas = await startReplicas({ count: 2, settings: WITHOUT_GRACE, provider: { users } })
   })
   afterAll(() => replicas[Symbol.asyncDispose]())
 
-  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
   test.for(freezes)(
     '%s (%i ms): nobody is taken for somebody else, and all go on with the cookies they have',
     async ([what, ms], { expect }) => {
@@ -40,24 +41,33 @@ describeWithRedis('F05 Redis frozen and back', () => {
           load: startCheckLoad(internalPort, cookie, { perSecond: 40, connections: 8 }),
         })),
       )
+      const [somebody] = people
+      const prepared = await prepareReplicas(replicas, String(somebody?.cookie), USERS[0])
+      const calm = startCheckLoad(prepared.knowing.internalPort, prepared.cookie, {
+        perSecond: 40,
+        connections: 4,
+      })
       await wait(300)
       const lossesBefore = countEvents(first, 'redis_disconnected')
       await redis.pause()
       await wait(ms / 2)
       await expectOthersServed(first)
       await expectUnhealthy(first)
+      await prepared.expectGoingOn()
       await wait(Math.max(0, ms / 2 - 1000))
       await redis.resume()
-      const [somebody] = people
       await expectRecovery(`F05 ${what}`, first, String(somebody?.cookie), USERS[0])
       await wait(500)
-      await Promise.all(loads.map(({ load }) => load.stop()))
+      await Promise.all([...loads.map(({ load }) => load), calm].map((load) => load.stop()))
       for (const { user, load } of loads) {
         expect(load.users).toEqual(new Set([user]))
         expect(load.oddities).toEqual([])
         expect(load.statuses()).toEqual([200, 503])
         expect(load.slowestMs()).toBeLessThan(1000)
       }
+      expect(calm.users).toEqual(new Set([USERS[0]]))
+      expect(calm.oddities).toEqual([])
+      expect(calm.statuses()).toEqual([200])
       for (const { user, cookie } of people) {
         for (const replica of all) {
           const { status, headers } = await replica.check({}, { Cookie: cookie })

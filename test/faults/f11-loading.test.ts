@@ -8,7 +8,9 @@ import {
   expectRecovery,
   expectUnhealthy,
   redisErrors,
+  WITHOUT_GRACE,
 } from '../support/outage.ts'
+import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
 import { startReplicas } from '../support/replicas.ts'
@@ -17,11 +19,11 @@ import { startReplicas } from '../support/replicas.ts'
 const SLOW_LOADING = ['--key-load-delay', '100', '--loading-process-events-interval-bytes', '1024']
 
 describeWithRedis('F11 Redis reads its data after a start', () => {
-  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
-  test('until it has done so nobody is told anything, and then everybody goes on', async () => {
-    await using replicas = await startReplicas()
+  test('until it has done so nobody is told anything new, and then everybody goes on', async () => {
+    await using replicas = await startReplicas({ settings: WITHOUT_GRACE })
     const { first, redis, provider } = replicas
     const { cookie } = await replicas.signedIn()
+    const prepared = await prepareReplicas(replicas, cookie)
     const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
     provider.forgetRequests()
     await redis.cli('DEBUG', 'POPULATE', '20000')
@@ -31,6 +33,7 @@ describeWithRedis('F11 Redis reads its data after a start', () => {
       return (await redisErrors(first, 'loading')) > 0
     })
     await expectChecksRefused(first, cookie)
+    await prepared.expectGoingOn()
     await expectUnhealthy(first)
     await expectOthersServed(first)
     expectComeAgain(await other.get(callbackUrl))

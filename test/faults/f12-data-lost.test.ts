@@ -1,9 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { expectHealthy, expectOthersServed, readMetric, script } from '../support/outage.ts'
+import { keepInMemory } from '../support/hybrid-replicas.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectOthersServed,
+  readMetric,
+  script,
+  timed,
+} from '../support/outage.ts'
+import { takeAssertion } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 
 const losses = [
@@ -70,4 +79,64 @@ describeWithRedis('F12 Redis lost its data', () => {
     expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
     expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
   })
+})
+
+describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas({
+      count: 2,
+      settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30', REDIS_HEALTH_CHECK_INTERVAL: '1' },
+    })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test.for(losses)(
+    '%s: what is in memory is forgotten, no assertion brings a session back, and one sign-in does',
+    async ([what, lose], { expect }) => {
+      const { first, all, provider } = replicas
+      const { browser, cookie } = await replicas.signedIn()
+      const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
+      for (const replica of all) await keepInMemory(replica, asserted)
+      const changes = () =>
+        Promise.all(all.map((each) => readMetric(each, 'vestibule_redis_dataset_changes_total')))
+      const changesBefore = await changes()
+      const toldBefore = all.map((each) => countEvents(each, 'redis_data_changed'))
+
+      const lost = lose(replicas)
+      for (const replica of all) {
+        const { ms } = await timed(
+          until('an answer that is certain', async () => {
+            const { status } = await replica.check({}, { Cookie: asserted })
+            expect([200, 302]).toContain(status)
+            return status === 302
+          }),
+        )
+        process.stdout.write(`F12 ${what}: forgotten after ${ms.toFixed(0)} ms\n`)
+      }
+      await lost
+      for (const [at, replica] of all.entries()) {
+        for (let round = 0; round < 5; round += 1) {
+          const { status, setCookies } = await replica.check({}, { Cookie: asserted })
+          expect([status, setCookies]).toEqual([302, []])
+        }
+        expect((await changes())[at]).toBe(Number(changesBefore[at]) + 1)
+        expect(countEvents(replica, 'redis_data_changed')).toBe(Number(toldBefore[at]) + 1)
+      }
+
+      provider.forgetRequests()
+      const { location } = await first.check({}, { Cookie: asserted })
+      const stepsBefore = browser.trail.length
+      expect((await browser.browse(String(location))).url).toBe(`${APP}/`)
+      const logins = browser.trail
+        .slice(stepsBefore)
+        .filter(({ url }) => url.includes('/oauth2/login'))
+      expect(logins).toHaveLength(1)
+      expect(provider.count('token')).toBe(1)
+      for (const replica of all) {
+        expect((await replica.check({}, { Cookie: cookieHeader(browser) })).status).toBe(200)
+        expect((await replica.check({}, { Cookie: asserted })).status).toBe(302)
+      }
+    },
+  )
 })

@@ -15,6 +15,7 @@ import {
   expectRecovery,
   expectUnhealthy,
   redisErrors,
+  WITHOUT_GRACE,
 } from '../support/outage.ts'
 import type { RestartOptions } from '../support/redis.ts'
 import { until } from '../support/redis-state.ts'
@@ -62,7 +63,13 @@ describeWithRedis('F20 the certificate of Redis', () => {
     wiretap = await startWiretap(() => redisPort)
     replicas = await startReplicas({
       redis: { tls: { authority } },
-      settings: { REDIS_ADDRESS: `rediss://127.0.0.1:${wiretap.port}`, REDIS_CA_FILE: caFile },
+      settings: {
+        ...WITHOUT_GRACE,
+        // One outage follows the other here, and the breaker would wait longer each time.
+        REDIS_CIRCUIT_BREAKER_TIMEOUT: '1',
+        REDIS_ADDRESS: `rediss://127.0.0.1:${wiretap.port}`,
+        REDIS_CA_FILE: caFile,
+      },
     })
     redisPort = replicas.network.port
     await until('a connection', () => countEvents(replicas.first, 'redis_connected') === 1)
@@ -82,7 +89,6 @@ describeWithRedis('F20 the certificate of Redis', () => {
     ['is of an unknown authority', async () => (await createAuthority()).issue(NAMES)],
   ] as const
 
-  // The catalogue's 200 from an assertion comes with outage assertions; until then it is 503.
   test.for(faults)(
     'that %s is refused until there is a good one',
     async ([what, issue], { expect }) => {

@@ -5,7 +5,7 @@ import { createKeyRing, parseKeys } from '../../src/seal.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { expectHealthy, expectOthersServed, readMetric, script } from '../support/outage.ts'
-import { type ObservedState, openState } from '../support/redis-state.ts'
+import { type ObservedState, openState, until } from '../support/redis-state.ts'
 import { type Replicas, SERVER_KEY, startReplicas } from '../support/replicas.ts'
 import { SESSION_COOKIE, untilCallback } from '../support/sign-in-steps.ts'
 
@@ -31,7 +31,11 @@ describeWithRedis('F40 other versions at the same Redis', () => {
   let observed: ObservedState
   beforeAll(async () => {
     replicas = await startReplicas()
-    observed = openState(replicas.redis)
+    observed = openState(replicas.redis, {
+      keys: ring.fingerprints(),
+      mode: 'redis',
+      version: '99.0.0',
+    })
     await observed.state.firstAttempt
   })
   afterAll(async () => {
@@ -167,5 +171,20 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     await expectHealthy(first)
     await expectOthersServed(first)
+  })
+
+  test('a message that is not understood empties the cache of those who have one', async () => {
+    const hybrid = await replicas.add({ REDIS_CACHE_MODE: 'hybrid' })
+    const { cookie } = await replicas.signedIn()
+    const cached = () => readMetric(hybrid, 'vestibule_l1_sessions')
+    expect((await hybrid.check({}, { Cookie: cookie })).status).toBe(200)
+    await until('a subscription', async () => {
+      await hybrid.check({}, { Cookie: cookie })
+      return (await readMetric(hybrid, 'vestibule_backplane_healthy')) === 1
+    })
+    expect(await cached()).toBe(1)
+    await replicas.redis.cli('PUBLISH', `${PREFIX}0:events`, '{"v":99,"type":"from-the-future"}')
+    await until('an empty cache', async () => (await cached()) === 0)
+    expect((await hybrid.check({}, { Cookie: cookie })).status).toBe(200)
   })
 })

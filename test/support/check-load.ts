@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { OUTAGE_COOKIE } from './outage.ts'
 import { createRequestPool, forwardedNavigation } from './request-pool.ts'
 
 /** What came of many checks. */
@@ -7,11 +8,32 @@ export interface CheckLoad {
   readonly statuses: () => readonly number[]
   /** Whom the answers named. */
   readonly users: ReadonlySet<string>
-  /** Answers that changed a cookie, and requests that got no answer. */
+  /** Answers that changed a cookie they had no reason to change, and requests that got no answer. */
   readonly oddities: readonly string[]
   readonly slowestMs: () => number
   /** Resolves when the last answer is there. */
   readonly stop: () => Promise<void>
+}
+
+/** An outage assertion is renewed after a fifth of the grace. */
+const RENEWED_AFTER_MS = 60_000
+
+/** Keeps the outage assertion, as a browser does; no other cookie may come, and none that is not needed yet. */
+const createKept = (cookie: string) => {
+  const prefix = `${OUTAGE_COOKIE}=`
+  let kept = { pair: '', atMs: 0 }
+  return {
+    header: () => (kept.pair ? `${cookie}; ${kept.pair}` : cookie),
+    /** Whether there was a reason to set these. */
+    take: (status: number, setCookies: readonly string[], sentAtMs: number): boolean => {
+      const [line = '', ...others] = setCookies
+      const isNeeded = !kept.pair || sentAtMs < kept.atMs || sentAtMs > kept.atMs + RENEWED_AFTER_MS
+      if (status !== 200 || others.length > 0 || !line.startsWith(prefix) || !isNeeded) return false
+      const [pair = ''] = line.split(';')
+      if (!kept.pair || sentAtMs > kept.atMs) kept = { pair, atMs: performance.now() }
+      return true
+    },
+  }
 }
 
 /** Asks again and again about a page with this cookie, from several connections at a steady pace. */
@@ -26,14 +48,18 @@ export const startCheckLoad = (
   const oddities: string[] = []
   let slowestMs = 0
   let isOver = false
-  const headers = { ...forwardedNavigation, Cookie: cookie }
+  const kept = createKept(cookie)
 
   const ask = async (): Promise<void> => {
     const sentAtMs = performance.now()
+    const headers = { ...forwardedNavigation, Cookie: kept.header() }
     try {
       const { status, headers: got } = await pool.send({ path: '/auth', headers })
       counts.set(status, (counts.get(status) ?? 0) + 1)
-      if (got['set-cookie']) oddities.push(`${status} with ${String(got['set-cookie'])}`)
+      const setCookies = got['set-cookie']
+      if (setCookies && !kept.take(status, setCookies, sentAtMs)) {
+        oddities.push(`${status} with ${setCookies.map((line) => line.split('=')[0]).join()}`)
+      }
       const user = got['x-auth-request-user']
       if (typeof user === 'string') users.add(user)
     } catch (error) {

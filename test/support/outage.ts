@@ -1,8 +1,14 @@
 import { expect } from 'vitest'
 import { until } from './redis-state.ts'
-import { LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
+import { APP } from './relying-party.ts'
+import { cookieHeader, LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, VisitHeaders, Visitor } from './visitor.ts'
+
+/** For replicas that let nobody in whom Redis does not confirm. */
+export const WITHOUT_GRACE = { SESSION_OUTAGE_GRACE: '0' } as const
+
+export const OUTAGE_COOKIE = `${SESSION_COOKIE}_outage`
 
 /** The time a check gives the store, and what a busy machine adds to it. */
 const CHECK_WITHIN_MS = 250 + 500
@@ -40,24 +46,48 @@ export const expectComeAgain = (
   }
 }
 
-/** Asserts what a signed-in visitor's checks are told, and in what time, while Redis cannot be read. */
+const asks = [
+  ['page', { uri: '/reports?id=1' }, {}],
+  ['json', { uri: '/api' }, script],
+  ['quiet page', { method: 'POST' }, {}],
+  ['json', { method: 'POST' }, script],
+] as const
+
+const askAll = (
+  vestibule: RunningVestibule,
+  cookie: string,
+  expectAnswer: (visit: Visit, kind: (typeof asks)[number][0]) => void,
+): Promise<unknown> =>
+  Promise.all(
+    asks.map(async ([kind, forwarded, headers]) => {
+      const { value, ms } = await timed(vestibule.check(forwarded, { ...headers, Cookie: cookie }))
+      expectAnswer(value, kind)
+      expect(ms).toBeLessThan(CHECK_WITHIN_MS)
+    }),
+  )
+
+/** Asserts what a signed-in visitor's checks are told, and in what time, where nothing stands in for Redis. */
 export const expectChecksRefused = async (
   vestibule: RunningVestibule,
   cookie: string,
 ): Promise<void> => {
-  const asks = [
-    ['page', { uri: '/reports?id=1' }, {}],
-    ['json', { uri: '/api' }, script],
-    ['quiet page', { method: 'POST' }, {}],
-    ['json', { method: 'POST' }, script],
-  ] as const
-  await Promise.all(
-    asks.map(async ([kind, forwarded, headers]) => {
-      const { value, ms } = await timed(vestibule.check(forwarded, { ...headers, Cookie: cookie }))
-      expectComeAgain(value, kind)
-      expect(ms).toBeLessThan(CHECK_WITHIN_MS)
-    }),
-  )
+  await askAll(vestibule, cookie, expectComeAgain)
+}
+
+/** Asserts that a visitor's checks pass while Redis cannot be read, and what they rest on. */
+export const expectChecksStoodIn = async (
+  vestibule: RunningVestibule,
+  cookie: string,
+  reason: 'l1' | 'assertion',
+  user = 'alice',
+): Promise<void> => {
+  const sample = `vestibule_degraded_decisions_total{use="session",reason="${reason}"}`
+  const before = await readMetric(vestibule, sample)
+  await askAll(vestibule, cookie, ({ status, headers, setCookies }) => {
+    expect([status, headers['x-auth-request-user']]).toEqual([200, user])
+    expect(setCookies).toEqual([])
+  })
+  expect(await readMetric(vestibule, sample)).toBeGreaterThanOrEqual(before + asks.length)
 }
 
 /** Asserts that whoever does not need Redis does not feel that it is away. */
@@ -85,6 +115,10 @@ interface Health {
       readonly connected: boolean
       readonly findings: readonly { readonly code: string; readonly message: string }[]
     }
+  }
+  readonly fleet: {
+    readonly replicas: number
+    readonly findings: readonly { readonly kind: string; readonly message: string }[]
   }
 }
 
@@ -144,3 +178,50 @@ export const expectRecovery = async (
 
 /** Presses the button of the sign-out page. */
 export const signOut = (browser: Visitor): Promise<Visit> => browser.post(LOGOUT)
+
+const revocationsWaiting = (vestibule: RunningVestibule): Promise<number> =>
+  readMetric(vestibule, 'vestibule_revocations_waiting')
+
+/**
+ * Signs out, while Redis cannot be written, at the replica that the browser reaches: there the session has ended, and
+ * the page says that it may not have elsewhere.
+ */
+export const expectSignOutDeferred = async (
+  vestibule: RunningVestibule,
+  browser: Visitor,
+): Promise<void> => {
+  const cookie = cookieHeader(browser)
+  const waitingBefore = await revocationsWaiting(vestibule)
+  const { status, location } = await signOut(browser)
+  expect([status, URL.parse(location ?? '')?.searchParams.get('state')]).toEqual([303, 'pending'])
+  expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+  expect(browser.cookies.find(OUTAGE_COOKIE)).toBeUndefined()
+  const page = await browser.get(`${APP}/oauth2/signed-out?state=pending`)
+  expect(page.body).toContain('cannot all be told just now')
+  expect(await revocationsWaiting(vestibule)).toBe(waitingBefore + 1)
+  expect(vestibule.log().findLast((line) => line['event'] === 'sign_out')).toMatchObject({
+    ending: 'pending',
+  })
+  expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(302)
+  expect((await vestibule.check({}, { ...script, Cookie: cookie })).status).toBe(401)
+}
+
+/** Waits until Redis has been told of what was signed out meanwhile, and asserts that no replica lets it in. */
+export const expectEndedEverywhere = async (
+  what: string,
+  all: readonly RunningVestibule[],
+  cookies: readonly string[],
+): Promise<void> => {
+  const { ms } = await timed(
+    until('a Redis that has been told of all', async () => {
+      const waiting = await Promise.all(all.map(revocationsWaiting))
+      return waiting.every((count) => count === 0)
+    }),
+  )
+  process.stdout.write(`${what}: told of all that ended after ${ms.toFixed(0)} ms\n`)
+  for (const cookie of cookies) {
+    for (const replica of all) {
+      expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
+    }
+  }
+}

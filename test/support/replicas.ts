@@ -30,6 +30,8 @@ export interface ReplicaOptions {
   readonly provider?: TestProviderOptions
 }
 
+export const HYBRID = { REDIS_CACHE_MODE: 'hybrid' } as const
+
 export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 
 export const startReplicas = async (options: ReplicaOptions = {}): Promise<Replicas> => {

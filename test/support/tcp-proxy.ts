@@ -14,6 +14,16 @@ export interface TcpProxy extends AsyncDisposable {
    * request is carried out, its answer is lost. Resolves once the server has read all of it.
    */
   readonly cutAfterRequest: (match?: string | RegExp) => Promise<void>
+  /**
+   * Keeps back what the server answers where a client next sends `match`; resolves when that has been forwarded, with
+   * what lets the answers go.
+   */
+  readonly holdAnswers: (match: string | RegExp) => Promise<() => void>
+  /**
+   * Nothing arrives any more on connections on which a client has sent `match`, and on later ones from then on if
+   * asked for, while all others go on; what it returns lets it flow again.
+   */
+  readonly muffle: (match: string | RegExp, which?: 'present' | 'present and later') => () => void
   /** Nothing arrives any more, not even the end of a connection; `flow` delivers it late, as TCP would. */
   readonly blackhole: () => void
   readonly flow: () => void
@@ -30,18 +40,37 @@ interface Trap {
   readonly sprung: () => void
 }
 
+/** Between one client and the server. */
+interface Line {
+  /** The beginning of what the client has sent. */
+  sent: string
+  /** Until these are over, nothing arrives in that direction. */
+  toTarget: Promise<void> | undefined
+  toClient: Promise<void> | undefined
+}
+
+interface Muffler {
+  readonly match: string | RegExp
+  readonly until: Promise<void>
+}
+
+const REMEMBERED_CHARACTERS = 10_000
+
 /** Stands before a port of 127.0.0.1. */
 export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   const clients = new Set<Socket>()
   const sockets = new Set<Socket>()
   const traps = new Set<Trap>()
+  const lines = new Set<Line>()
+  const mufflers = new Set<Muffler>()
+  const holds = new Set<{ match: string | RegExp; hold: (line: Line) => void }>()
   let delayMs = 0
   let open = Promise.withResolvers<void>()
   let isBlackhole = false
   open.resolve()
 
   /** One direction: what is passed to it happens in order, and late if need be. */
-  const createLane = () => {
+  const createLane = (obstacle: () => Promise<void> | undefined) => {
     let last = Promise.resolve()
     const happen = async (
       before: Promise<void>,
@@ -51,6 +80,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
       await before
       if (dueMs > performance.now()) await wait(dueMs - performance.now())
       while (isBlackhole) await open.promise
+      await obstacle()
       act()
     }
     return (act: () => unknown): void => {
@@ -60,16 +90,27 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
 
   const server = createServer((client) => {
     const target = connect(targetPort, '127.0.0.1')
-    const [toTarget, toClient] = [createLane(), createLane()]
+    const line: Line = { sent: '', toTarget: undefined, toClient: undefined }
+    const toTarget = createLane(() => line.toTarget)
+    const toClient = createLane(() => line.toClient)
     clients.add(client)
+    lines.add(line)
     for (const socket of [client, target]) {
       sockets.add(socket)
       socket.setNoDelay(true).on('error', () => socket.destroy())
       socket.once('close', () => sockets.delete(socket))
     }
     let isTrapped = false
-    client.on('data', (chunk) =>
+    const note = (chunk: Buffer | string): void => {
+      if (line.sent.length < REMEMBERED_CHARACTERS) line.sent += chunk.toString('latin1')
+      const muffler = [...mufflers].find(({ match }) => isFound(match, line.sent))
+      if (muffler) line.toTarget = line.toClient = muffler.until
+    }
+    client.on('data', (chunk) => {
+      note(chunk)
       toTarget(() => {
+        const held = [...holds].find(({ match }) => isFound(match, chunk))
+        held?.hold(line)
         const trap = [...traps].find(({ match }) => isFound(match, chunk))
         if (!trap) return void target.write(chunk)
         traps.delete(trap)
@@ -77,11 +118,12 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
         client.destroy()
         // Destroying it with answers unread would reset the connection, and the server might lose the request.
         target.once('close', trap.sprung).end(chunk)
-      }),
-    )
+      })
+    })
     target.on('data', (chunk) => toClient(() => client.write(chunk)))
     client.once('close', () => {
       clients.delete(client)
+      lines.delete(line)
       toTarget(() => isTrapped || target.destroySoon())
     })
     target.once('close', () => toClient(() => client.destroySoon()))
@@ -125,6 +167,32 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
       const sprung = Promise.withResolvers<void>()
       traps.add({ match, sprung: sprung.resolve })
       await sprung.promise
+    },
+    holdAnswers: async (match) => {
+      const [forwarded, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const held = {
+        match,
+        hold: (line: Line) => {
+          holds.delete(held)
+          line.toClient = released.promise
+          forwarded.resolve()
+        },
+      }
+      holds.add(held)
+      await forwarded.promise
+      return released.resolve
+    },
+    muffle: (match, which = 'present') => {
+      const released = Promise.withResolvers<void>()
+      const muffler = { match, until: released.promise }
+      for (const line of lines) {
+        if (isFound(match, line.sent)) line.toTarget = line.toClient = released.promise
+      }
+      if (which === 'present and later') mufflers.add(muffler)
+      return () => {
+        mufflers.delete(muffler)
+        released.resolve()
+      }
     },
     blackhole: () => {
       if (isBlackhole) return

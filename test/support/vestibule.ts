@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { startProcess } from '../../demo/process.ts'
+import { type RunningProcess, startProcess } from '../../demo/process.ts'
+import { steadyPort } from './steady-port.ts'
 import { createVisitor, type Visit, type VisitHeaders, type Visitor } from './visitor.ts'
 
 /** The forwarded request of a check; what is not given is a plain GET navigation to `https://app.example.com/`. */
@@ -14,6 +15,7 @@ export interface Forwarded {
 export interface RunningVestibule extends AsyncDisposable {
   readonly publicPort: number
   readonly internalPort: number
+  readonly pid: number
   /** Calls `/auth` as Traefik would. Further headers are sent as spelled; `undefined` takes one away. */
   readonly check: (forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
   /** A browser that reaches the protected hosts through this service alone. */
@@ -52,7 +54,7 @@ const defaults = {
   DRAIN_SECONDS: '0',
 }
 
-/** Starts `node src/main.ts serve` with the given settings over defaults that suit most tests. */
+/** Starts `node src/main.ts serve` with the given settings, Node's own among them, over defaults that suit most tests. */
 export const startVestibule = async (
   settings: Readonly<Record<string, string>> = {},
 ): Promise<RunningVestibule> => {
@@ -60,8 +62,39 @@ export const startVestibule = async (
     env: { PATH: process.env['PATH'] ?? '', ...defaults, ...settings },
   })
   const log = () => running.output().split('\n').flatMap(parseLine)
-  const ready = await untilListening(running.exited, log, running.output)
+  return describeRunning(running, log, await untilListening(running.exited, log, running.output))
+}
 
+/** The same, writing its log to a file of which it cannot be told when it listens. */
+export const startVestibuleLoggingTo = async (
+  file: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<RunningVestibule> => {
+  const ready = { publicPort: await steadyPort(), internalPort: await steadyPort() }
+  const ports = { PORT: `${ready.publicPort}`, INTERNAL_PORT: `${ready.internalPort}` }
+  const command = 'exec "$0" src/main.ts serve >"$1"'
+  const running = startProcess('sh', ['-c', command, process.execPath, file], {
+    env: { PATH: process.env['PATH'] ?? '', ...defaults, ...settings, ...ports },
+  })
+  const described = describeRunning(running, () => [], ready)
+  const isLive = () =>
+    described.internal('/livez').then(
+      ({ status }) => status === 200,
+      () => false,
+    )
+  for (const end = performance.now() + READY_WITHIN_MS; !(await isLive()); await wait(10)) {
+    if (performance.now() < end && described.isAlive()) continue
+    await described.stop('SIGKILL')
+    throw new Error(`vestibule did not start:\n${running.output()}`)
+  }
+  return described
+}
+
+const describeRunning = (
+  running: RunningProcess,
+  log: RunningVestibule['log'],
+  ready: Pick<RunningVestibule, 'publicPort' | 'internalPort'>,
+): RunningVestibule => {
   const check: RunningVestibule['check'] = (forwarded = {}, headers = {}) =>
     createVisitor().get(`http://127.0.0.1:${ready.internalPort}/auth`, {
       headers: {
@@ -93,6 +126,7 @@ export const startVestibule = async (
   const stop = running.stop
   return {
     ...ready,
+    pid: running.child.pid ?? 0,
     check,
     visitor,
     signIn,

@@ -1,0 +1,70 @@
+import { expect } from 'vitest'
+import { readMetric, timed } from './outage.ts'
+import { until } from './redis-state.ts'
+import { APP } from './relying-party.ts'
+import { cookieHeader, LOGIN, SESSION_COOKIE } from './sign-in-steps.ts'
+import type { RunningVestibule } from './vestibule.ts'
+import type { Visitor } from './visitor.ts'
+
+/** A browser signed in at this replica, and the `Cookie` header that its checks carry. */
+export const signInAt = async (
+  vestibule: RunningVestibule,
+  sub = 'alice',
+): Promise<{ browser: Visitor; cookie: string }> => {
+  const browser = vestibule.visitor()
+  await browser.signIn(`${LOGIN}?rd=/oauth2/me`, sub)
+  const cookie = cookieHeader(browser)
+  if (!cookie?.includes(`${SESSION_COOKIE}=`)) throw new Error(`${sub} is not signed in`)
+  return { browser, cookie }
+}
+
+/** Asks until the answer comes out of memory: from now on only a message or its age makes the replica ask Redis. */
+export const keepInMemory = async (vestibule: RunningVestibule, cookie: string): Promise<void> => {
+  const fromMemory = () =>
+    readMetric(vestibule, 'vestibule_checks_total{outcome="allow",source="memory"}')
+  await until('a check out of memory', async () => {
+    const before = await fromMemory()
+    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    return (await fromMemory()) > before
+  })
+}
+
+/** Asks until nobody is let in any more; how long that took. In between there is nothing but 200. */
+export const untilRefused = async (
+  vestibule: RunningVestibule,
+  cookie: string,
+  withinMs = 5000,
+): Promise<number> => {
+  const { ms } = await timed(
+    until(
+      'a refusal',
+      async () => {
+        const { status, location } = await vestibule.check({}, { Cookie: cookie })
+        expect([200, 302]).toContain(status)
+        if (status === 302) expect(location).toContain(`${APP}/oauth2/login`)
+        return status === 302
+      },
+      withinMs,
+    ),
+  )
+  return ms
+}
+
+export const isBackplaneHealthy = async (vestibule: RunningVestibule): Promise<boolean> =>
+  (await readMetric(vestibule, 'vestibule_backplane_healthy')) === 1
+
+/** Waits for it, and prints how long that took. */
+export const expectBackplaneBack = async (
+  what: string,
+  vestibule: RunningVestibule,
+): Promise<void> => {
+  const { ms } = await timed(until('a healthy backplane', () => isBackplaneHealthy(vestibule)))
+  process.stdout.write(`${what}: messages arrive again after ${ms.toFixed(0)} ms\n`)
+}
+
+/** Lookups of opened sessions that were there and could not be trusted. */
+export const bypassed = (vestibule: RunningVestibule): Promise<number> =>
+  readMetric(vestibule, 'vestibule_l1_lookups_total{result="bypassed"}')
+
+/** What the connection says on which a replica hears of the others. */
+export const SUBSCRIBER = /subscribe\r\n\$\d+\r\nvestibule:0:events\r\n/i

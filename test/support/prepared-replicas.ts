@@ -1,0 +1,47 @@
+import { expect } from 'vitest'
+import { expectChecksRefused, expectChecksStoodIn, OUTAGE_COOKIE } from './outage.ts'
+import type { Replicas } from './replicas.ts'
+import type { RunningVestibule } from './vestibule.ts'
+
+/** Replicas that let people go on while Redis is away, beside those of a test that do not. */
+export interface PreparedReplicas {
+  /** What the user's browser carries: the session and the outage assertion. */
+  readonly cookie: string
+  /** The replica that has seen the user. */
+  readonly knowing: RunningVestibule
+  /** Asserts that the user goes on at a replica that knows them, and with the assertion also at one that does not. */
+  readonly expectGoingOn: () => Promise<void>
+}
+
+/** The outage assertion that a browser is given with its first page, as it sends it. */
+export const takeAssertion = async (
+  vestibule: RunningVestibule,
+  cookie: string,
+): Promise<string> => {
+  const { status, setCookies } = await vestibule.check({}, { Cookie: cookie })
+  expect(status).toBe(200)
+  expect(setCookies).toHaveLength(1)
+  const [pair = ''] = setCookies[0]?.split(';') ?? []
+  expect(pair).toMatch(new RegExp(`^${OUTAGE_COOKIE}=.`))
+  return pair
+}
+
+/** Two replicas with the default grace: one that has seen the user, and one that has not. */
+export const prepareReplicas = async (
+  replicas: Replicas,
+  session: string,
+  user = 'alice',
+): Promise<PreparedReplicas> => {
+  const grace = { SESSION_OUTAGE_GRACE: '300' }
+  const [knowing, newcomer] = await Promise.all([replicas.add(grace), replicas.add(grace)])
+  const cookie = `${session}; ${await takeAssertion(knowing, session)}`
+  return {
+    cookie,
+    knowing,
+    expectGoingOn: async () => {
+      await expectChecksStoodIn(knowing, session, 'l1', user)
+      await expectChecksStoodIn(newcomer, cookie, 'assertion', user)
+      await expectChecksRefused(newcomer, session)
+    },
+  }
+}

@@ -1,0 +1,20 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Replicas } from './replicas.ts'
+import { addDirectly } from './stored-session.ts'
+import type { RunningVestibule } from './vestibule.ts'
+
+const PRELOAD = pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href
+
+/** What starts a replica whose wall clock is wrong by this much. */
+export const clockAhead = (ms: number): Readonly<Record<string, string>> => ({
+  NODE_OPTIONS: `--import ${PRELOAD}`,
+  CLOCK_AHEAD_MS: `${ms}`,
+})
+
+/** A replica whose wall clock is wrong by this much, once it has met its Redis. */
+export const addShifted = (
+  replicas: Replicas,
+  aheadMs: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<RunningVestibule> => addDirectly(replicas, { ...clockAhead(aheadMs), ...settings })

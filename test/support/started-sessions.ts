@@ -1,0 +1,144 @@
+import { hash, randomBytes } from 'node:crypto'
+import type { Identity } from '../../src/core/identity.ts'
+import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
+import { AuthError } from '../../src/errors.ts'
+import { createKeyRing } from '../../src/seal.ts'
+import { createSessionCodec } from '../../src/session/codec.ts'
+import {
+  createOpenedSessions,
+  type OpenedSessionsOptions,
+} from '../../src/session/opened-sessions.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import {
+  createSessions,
+  type NewSession,
+  type SessionsOptions,
+} from '../../src/session/sessions.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
+import { OutageError, type Store } from '../../src/store/store.ts'
+
+export const REALM = 'app.example.com'
+export const DAY_MS = 86_400_000
+export const KEY_PREFIX = 'vestibule:'
+export const STARTED_AT = 1_700_000_000_000
+
+export const identity: Identity = {
+  issuer: 'https://id.example.com',
+  subject: 'u1',
+  email: 'alice@example.com',
+  name: 'Alice',
+  groups: ['admins'],
+  claims: { dept: 'R&D' },
+}
+
+export const newSession: NewSession = {
+  identity,
+  tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
+  metadata: {
+    subject: 'u1',
+    displayName: 'Alice',
+    owners: { user: 'user-1', providerSession: 'sid-1' },
+    address: '203.0.113.7',
+  },
+  realm: REALM,
+}
+
+export const digestOf = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
+
+/** A failure for which nothing stands in. */
+export const away = (): never => {
+  throw new AuthError('store_unavailable', 'away')
+}
+/** The store cannot be reached. */
+export const outage = (): never => {
+  throw new OutageError('Redis: connection', new Error('gone'))
+}
+
+export interface StartedSessionsOptions extends Partial<SessionsOptions> {
+  readonly wrap?: (store: Store) => Store
+  readonly l1?: Partial<OpenedSessionsOptions>
+  readonly graceMs?: number
+}
+
+/** Sessions over a real memory store that tells what was asked of it. */
+export const startSessions = (changes: StartedSessionsOptions = {}) => {
+  let nowMs = STARTED_AT
+  const now = () => nowMs
+  const calls: string[] = []
+  const inner = createMemoryStore({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
+  const memory: Store = {
+    read: (digest, parts) => {
+      calls.push(`read ${parts.join('')}`)
+      return inner.read(digest, parts)
+    },
+    create: (digest, records, ttlMs) => {
+      calls.push(`create ${ttlMs}`)
+      return inner.create(digest, records, ttlMs)
+    },
+    extend: (digest, ttlMs) => {
+      calls.push(`extend ${ttlMs}`)
+      return inner.extend(digest, ttlMs)
+    },
+    end: (digest, tombstoneMs) => {
+      calls.push(`end ${tombstoneMs}`)
+      return inner.end(digest, tombstoneMs)
+    },
+  }
+  const { wrap = (store: Store) => store, l1 = {}, graceMs = 300_000, ...rest } = changes
+  const ring = createKeyRing([randomBytes(32)])
+  const opened = createOpenedSessions({
+    maxEntries: 100,
+    maxBytes: 1_000_000,
+    servedMs: 60_000,
+    keptMs: graceMs,
+    recalls: true,
+    epoch: () => 0,
+    onLookUp: () => undefined,
+    ...l1,
+  })
+  const integrityFailures: string[] = []
+  const extendFailures: unknown[] = []
+  const announced: string[] = []
+  const flushed: number[] = []
+  const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
+  const assertions = createOutageAssertions({ ring, graceMs, now })
+  const options: SessionsOptions = {
+    store: wrap(memory),
+    index,
+    codec: createSessionCodec({
+      ring,
+      keyPrefix: KEY_PREFIX,
+      onIntegrityFailure: (key) => integrityFailures.push(key),
+    }),
+    opened,
+    assertions,
+    withAccessToken: false,
+    sharesReads: false,
+    maxAgeMs: DAY_MS,
+    idleTimeoutMs: 0,
+    now,
+    onExtendFailure: (cause) => extendFailures.push(cause),
+    announceEnded: (digest) => announced.push(digest),
+    onFlushed: (count) => flushed.push(count),
+    ...rest,
+  }
+  const sessions = createSessions(options)
+  return {
+    sessions,
+    ring,
+    opened,
+    assertions,
+    store: inner,
+    index,
+    calls,
+    integrityFailures,
+    extendFailures,
+    announced,
+    flushed,
+    elapse: (ms: number) => {
+      nowMs += ms
+    },
+    open: async (changes: Partial<NewSession> = {}): Promise<SessionCredential> =>
+      parseSessionCookie(await sessions.open({ ...newSession, ...changes })) as SessionCredential,
+  }
+}
