@@ -24,6 +24,14 @@ export async function signedInCheck(vestibule: RunningVestibule) {
   return tried(vestibule, { ...forwarded, Cookie: cookie }, 'alice')
 }
 
+/** The cookie that a browser is given for the time when Redis is away, as it sends it back. */
+export async function outageCookie(vestibule: RunningVestibule, headers: Record<string, string>) {
+  const { setCookies } = await vestibule.check({}, headers)
+  const [cookie] = (setCookies[0] ?? '').split(';')
+  if (!cookie?.includes('_outage=')) throw new Error('no outage assertion was given')
+  return cookie
+}
+
 /** A program's check with a token, tried once. */
 export async function bearerCheck(vestibule: RunningVestibule, token: string) {
   const { 'User-Agent': _, ...rest } = forwarded

@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto'
+import { openConfiguredSessions } from '../src/compose-sessions.ts'
+import { loadConfig } from '../src/config.ts'
+import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
+import { createKeyRing } from '../src/seal.ts'
+import { createLog } from '../src/telemetry/log.ts'
+import { createMetrics } from '../src/telemetry/metrics.ts'
+
+/** Sessions as the check reads them, in this process, over a Redis or over memory. */
+export interface StoredSessions extends AsyncDisposable {
+  /** What a check does: memory, else the store. False when there is no such session. */
+  readonly read: (credential: SessionCredential) => boolean | Promise<boolean>
+  /** One record of each kind, in one round trip. */
+  readonly write: () => Promise<void>
+  /** So many signed-in users. */
+  readonly signIn: (count: number) => Promise<SessionCredential[]>
+}
+
+export type Mode = 'memory' | 'redis' | 'hybrid'
+
+const REALM = 'app.example.com'
+const AT_ONCE = 500
+
+/** `l1Entries` = how many sessions memory may hold in hybrid mode. */
+export async function storedSessions(
+  mode: Mode,
+  redisUrl: string,
+  l1Entries = 1000,
+): Promise<StoredSessions> {
+  const config = loadConfig({
+    PROTECTED_HOSTS: REALM,
+    ALLOW_ANY_USER: 'true',
+    OIDC_ISSUER_URL: 'https://id.example.com',
+    OIDC_CLIENT_ID: 'bench',
+    SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    REDIS_HYBRID_L1_SIZE: String(l1Entries),
+    REDIS_HYBRID_L1_MEMORY_MB: '4096',
+    REDIS_HYBRID_L1_TTL: '30',
+    ...(mode !== 'memory' && {
+      REDIS_ENABLED: 'true',
+      REDIS_CACHE_MODE: mode,
+      REDIS_URL: redisUrl,
+      REDIS_KEY_PREFIX: `bench-${mode}:`,
+    }),
+  })
+  const idle = { clear: () => undefined, size: 0, recall: () => undefined }
+  const { sessions, state, closeState } = openConfiguredSessions({
+    config,
+    log: createLog('silent'),
+    metrics: createMetrics({
+      openedSessions: () => 0,
+      isProviderDiscovered: () => true,
+      revocationsWaiting: () => 0,
+    }),
+    ring: createKeyRing(config.keys ?? []),
+    verifier: { ...idle, verify: () => Promise.reject(new Error('no tokens here')) },
+    version: 'bench',
+    now: Date.now,
+  })
+  await state.firstAttempt
+  while (state.backplane.epoch === undefined)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+
+  async function signInOne(user: number): Promise<SessionCredential> {
+    const cookie = await sessions.open({
+      identity: identityOf(user),
+      tokens: { idToken: 'x'.repeat(700), accessToken: 'y'.repeat(40) },
+      metadata: {
+        subject: `user-${user}`,
+        displayName: `User ${user}`,
+        owners: { user: `owner-${user}` },
+      },
+      realm: REALM,
+    })
+    return parseSessionCookie(cookie) as SessionCredential
+  }
+  const record = randomBytes(350)
+  const records = { s: record, t: record, m: record }
+  let written = 0
+  return {
+    read: (credential) =>
+      sessions.recall(credential, REALM) !== undefined ||
+      sessions.find(credential, REALM).then((found) => found !== undefined),
+    write: () => state.store.create(`written-${written++}`, records, 60_000),
+    async signIn(count) {
+      const credentials: SessionCredential[] = []
+      while (credentials.length < count) {
+        const size = Math.min(AT_ONCE, count - credentials.length)
+        const users = Array.from({ length: size }, (_, index) => credentials.length + index)
+        credentials.push(...(await Promise.all(users.map(signInOne))))
+      }
+      return credentials
+    },
+    [Symbol.asyncDispose]: closeState,
+  }
+}
+
+function identityOf(user: number) {
+  return {
+    issuer: 'https://id.example.com',
+    subject: `user-${user}`,
+    email: `user-${user}@example.com`,
+    preferredUsername: `user-${user}`,
+    name: `User ${user}`,
+    groups: ['admins', 'everybody'],
+    claims: {},
+  }
+}
