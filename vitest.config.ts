@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** Threat, fault and end-to-end files start real servers, so they share the machine less greedily. */
+/** Threat, fault and end-to-end files start real servers and mostly wait for them: two at a time, on any machine. */
 export default defineConfig({
   test: {
+    maxWorkers: 2,
     coverage: {
       include: ['src/**'],
       // What `--project unit --coverage` must reach; the other projects are for the rest of src.
@@ -64,7 +65,9 @@ export default defineConfig({
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
-          testTimeout: 30_000,
+          // A failover alone may take ten seconds on a busy machine.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       { test: { name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 60_000 } },
