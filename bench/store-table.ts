@@ -115,7 +115,7 @@ export async function largeRatio(redisUrl: string, mode: Mode): Promise<number> 
   const [few, many] = [1000, 1_000_000]
   const perSecond: number[] = []
   for (const count of [few, many]) {
-    await using stored = await storedSessions(mode, redisUrl, 2 * many)
+    await using stored = await storedSessions(mode, redisUrl, many)
     const credentials = await stored.signIn(count)
     for (const credential of credentials) await stored.read(credential)
     const hot = credentials.slice(-100)
