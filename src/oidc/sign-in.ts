@@ -1,10 +1,10 @@
-import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
 import { translate } from './translate.ts'
+import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** What an authorization request carries; the rest is configuration. */
 export interface AuthorizationRequest {
@@ -60,14 +60,11 @@ export interface SignIn {
   ): Promise<URL | undefined>
 }
 
-export interface SignInOptions {
+export interface SignInOptions extends UserInfoOptions {
   readonly connection: ProviderConnection
   readonly keySets: KeySets
   readonly clientId: string
   readonly scopes: string
-  readonly userInfo: 'auto' | 'always' | 'never'
-  /** Whether headers or rules want more than these claims have. */
-  readonly needsMore: (claims: Claims) => boolean
 }
 
 /** Authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
@@ -104,7 +101,7 @@ export function createSignIn(options: SignInOptions): SignIn {
       })
       const expiresIn = tokens.expiresIn()
       return {
-        claims: await complete(payload, tokens.access_token, configuration, options),
+        claims: await withUserInfo(payload, tokens.access_token, configuration, options),
         idToken,
         idTokenExpiresAt: payload.exp as number,
         accessToken: tokens.access_token,
@@ -131,26 +128,4 @@ export function createSignIn(options: SignInOptions): SignIn {
       })
     },
   }
-}
-
-async function complete(
-  claims: JWTPayload,
-  accessToken: string,
-  configuration: client.Configuration,
-  { userInfo, needsMore }: SignInOptions,
-): Promise<Claims> {
-  const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
-  const isAsked = userInfo === 'always' || (userInfo === 'auto' && isOffered && needsMore(claims))
-  if (!isAsked) return claims
-  const more = await client
-    .fetchUserInfo(configuration, accessToken, claims.sub as string)
-    .catch(translate)
-  return merge(claims, more)
-}
-
-/** The ID token wins, and a verification is only taken over together with the address it is about. */
-function merge(claims: JWTPayload, more: client.UserInfoResponse): Claims {
-  const { email_verified, ...rest } = more
-  const isSameAddress = !Object.hasOwn(claims, 'email') || claims['email'] === more.email
-  return { ...rest, ...(isSameAddress && { email_verified }), ...claims }
 }
