@@ -9,6 +9,8 @@ const body = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session-ended'), session: z.string() }),
   /** The session has changed: what is known of it is old. */
   z.object({ type: z.literal('evict'), session: z.string() }),
+  /** The token does not count any more. */
+  z.object({ type: z.literal('token-denied'), token: z.string(), ttlMs: z.number() }),
   z.object({ type: z.literal('clear'), region: z.enum(REGIONS) }),
   z.object({ type: z.literal('clear-all') }),
   /** Says nothing; sent to see whether it may be sent. */

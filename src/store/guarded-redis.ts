@@ -1,11 +1,14 @@
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
+import type { Primary } from './client.ts'
 import type { Command, RedisConnection } from './connect.ts'
-import { BreakerOpenError, unavailable } from './redis-failure.ts'
+import { BreakerOpenError, TopologyError, unavailable } from './redis-failure.ts'
 import { OutageError } from './store.ts'
 
 /** Commands behind circuit breakers, one for what reads and one for what writes: a full Redis can still be read. */
 export interface GuardedRedis {
   read<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  /** At each primary; throws also where some of them cannot be asked. */
+  readAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
   /** For what may be carried out twice. */
   write<T>(command: Command<T>, timeoutMs: number): Promise<T>
   writeOnce<T>(command: Command<T>, timeoutMs: number): Promise<T>
@@ -36,6 +39,12 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
       settings.onRead((performance.now() - sentAtMs) / 1000)
       return answer
     },
+    readAtEach: (command, timeoutMs) =>
+      breakers.read.run(async () => {
+        if (connection.isPartial)
+          throw unavailable(new TopologyError('cluster', 'some primaries are away'))
+        return connection.runAtEach(command, timeoutMs)
+      }),
     write: (command, timeoutMs) =>
       breakers.write.run(() => connection.runTwice(command, timeoutMs)),
     writeOnce: (command, timeoutMs) => breakers.write.run(() => connection.run(command, timeoutMs)),

@@ -1,4 +1,6 @@
 import { AuthError } from '../errors.ts'
+import type { Generations } from './generations.ts'
+import type { Locks } from './locks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { Owners, SessionIndex } from './session-index.ts'
 import type { RecordPart, Store } from './store.ts'
@@ -23,6 +25,7 @@ interface ExpiringMap<T> {
   get(key: string): Entry<T> | undefined
   set(key: string, value: T, bytes: number, ttlMs: number): void
   delete(key: string): void
+  keys(): readonly string[]
 }
 
 const ENTRY_OVERHEAD_BYTES = 200
@@ -66,6 +69,8 @@ function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): Expiri
       totalBytes += bytes
     },
     delete: remove,
+    keys: () =>
+      [...entries].flatMap(([key, { expiresAtMs }]) => (expiresAtMs > now() ? [key] : [])),
   }
 }
 
@@ -86,6 +91,16 @@ export function createMemoryStore(
       const bytes = records.s.length + records.t.length + records.m.length
       sessions.set(digest, records, bytes, ttlMs)
     },
+    async replace(digest, { s, t }, before) {
+      const entry = sessions.get(digest)
+      if (!entry) return 'gone'
+      const { value, expiresAtMs } = entry
+      if (value.t.equals(t)) return 'replaced'
+      if (!value.t.equals(before)) return 'changed'
+      const bytes = s.length + t.length + value.m.length
+      sessions.set(digest, { s, t, m: value.m }, bytes, expiresAtMs - now())
+      return 'replaced'
+    },
     async extend(digest, ttlMs) {
       const entry = sessions.get(digest)
       if (entry) entry.expiresAtMs = now() + ttlMs
@@ -95,6 +110,9 @@ export function createMemoryStore(
       sessions.delete(digest)
       ended.set(digest, true, digest.length, tombstoneMs)
     },
+    async *list() {
+      yield sessions.keys()
+    },
   }
 }
 
@@ -103,25 +121,66 @@ export function createMemoryOneTimeKeys(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),
 ): OneTimeKeys {
+  const marks = createMarks(bounds, now)
+  return {
+    consume: async (kind, key, attemptId, ttlMs) => marks.set(`${kind}:${key}`, attemptId, ttlMs),
+    extend: async (kind, key, attemptId, ttlMs) => marks.extend(`${kind}:${key}`, attemptId, ttlMs),
+    release: async (kind, key, attemptId) => marks.release(`${kind}:${key}`, attemptId),
+  }
+}
+
+/** Locks among those who are in this process. */
+export function createMemoryLocks(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): Locks {
+  const marks = createMarks(bounds, now)
+  return {
+    acquire: async (digest, owner, ttlMs) => marks.set(digest, owner, ttlMs),
+    extend: async (digest, owner, ttlMs) => marks.extend(digest, owner, ttlMs),
+    release: async (digest, owner) => marks.release(digest, owner),
+  }
+}
+
+/** Names that belong to who sets them first, until they end. */
+function createMarks(bounds: MemoryBounds, now: MonotonicClock) {
   const marks = createExpiringMap<string>(bounds, now)
   return {
-    async consume(kind, key, attemptId, ttlMs) {
-      const name = `${kind}:${key}`
-      const owner = marks.get(name)?.value
-      if (owner !== undefined) return owner === attemptId
-      marks.set(name, attemptId, name.length + attemptId.length, ttlMs)
+    set(name: string, owner: string, ttlMs: number): boolean {
+      const before = marks.get(name)?.value
+      if (before !== undefined) return before === owner
+      marks.set(name, owner, name.length + owner.length, ttlMs)
       return true
     },
-    async extend(kind, key, attemptId, ttlMs) {
-      const entry = marks.get(`${kind}:${key}`)
-      if (entry?.value !== attemptId) return false
+    extend(name: string, owner: string, ttlMs: number): boolean {
+      const entry = marks.get(name)
+      if (entry?.value !== owner) return false
       entry.expiresAtMs = now() + ttlMs
       return true
     },
-    async release(kind, key, attemptId) {
-      const name = `${kind}:${key}`
-      if (marks.get(name)?.value === attemptId) marks.delete(name)
+    release(name: string, owner: string): void {
+      if (marks.get(name)?.value === owner) marks.delete(name)
     },
+  }
+}
+
+/** Generations of this process. */
+export function createMemoryGenerations(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 16 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): Generations {
+  const oldest = createExpiringMap<number>(bounds, now)
+  let generation = 0
+  let oldestOfAll = 0
+  return {
+    current: async () => generation,
+    async advance(owner, ttlMs) {
+      generation++
+      if (owner === undefined) oldestOfAll = generation
+      else oldest.set(owner, generation, owner.length, ttlMs)
+    },
+    oldestOf: async (...owners) =>
+      Math.max(oldestOfAll, ...owners.map((owner) => oldest.get(owner)?.value ?? 0)),
   }
 }
 

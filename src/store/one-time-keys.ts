@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** What can be consumed once. */
-export type ConsumptionKind = 'login' | 'id-token' | 'bearer' | 'dpop'
+export type ConsumptionKind = 'login' | 'id-token' | 'bearer' | 'dpop' | 'logout-token'
 
 /**
  * Marks things as consumed, atomically over all replicas. A port of its own, so that no cache can stand in front

@@ -9,8 +9,8 @@ import { createFleet, type Fingerprint, type FleetFinding } from './fleet.ts'
 import { type BreakerSettings, guardRedis } from './guarded-redis.ts'
 import { type HealthLoop, startHealthLoop } from './health-loop.ts'
 import type { SharedState } from './open.ts'
-import { createRedisOneTimeKeys, createRedisSessionIndex, createRedisStore } from './redis.ts'
 import { type RedisFailure, unavailable } from './redis-failure.ts'
+import { createRedisPorts } from './redis-ports.ts'
 import { type Examination, examineRedis } from './self-test.ts'
 import type { TriedNames } from './tried-commands.ts'
 
@@ -144,9 +144,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   const shared = { ...options, redis, channel, writeMessage: backplane.writeMessage }
   const { breakers } = redis
   return {
-    store: createRedisStore(shared),
-    oneTimeKeys: createRedisOneTimeKeys(shared),
-    sessionIndex: createRedisSessionIndex(shared),
+    ...createRedisPorts(shared),
     backplane,
     redis: {
       get isConnected() {

@@ -1,17 +1,33 @@
 import type { Backplane } from './backplane.ts'
 import type { Breaker } from './breaker.ts'
+import type { DenyList } from './deny-list.ts'
 import type { Fleet } from './fleet.ts'
-import { createMemoryOneTimeKeys, createMemorySessionIndex, createMemoryStore } from './memory.ts'
+import type { Generations } from './generations.ts'
+import type { Locks } from './locks.ts'
+import {
+  createMemoryGenerations,
+  createMemoryLocks,
+  createMemoryOneTimeKeys,
+  createMemorySessionIndex,
+  createMemoryStore,
+} from './memory.ts'
+import { createMemoryDenyList } from './memory-deny-list.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { Examination } from './self-test.ts'
 import type { SessionIndex } from './session-index.ts'
 import type { Store } from './store.ts'
 
 /** What replicas share, or what one process keeps for itself: the same ports either way. */
-export interface SharedState {
+export interface SharedPorts {
   readonly store: Store
   readonly oneTimeKeys: OneTimeKeys
+  readonly locks: Locks
   readonly sessionIndex: SessionIndex
+  readonly generations: Generations
+  readonly denyList: DenyList
+}
+
+export interface SharedState extends SharedPorts {
   readonly backplane: Backplane
   /** Absent where there is no Redis. */
   readonly redis?: ObservedRedis
@@ -40,7 +56,10 @@ export function openMemoryState(): SharedState {
   return {
     store: createMemoryStore(),
     oneTimeKeys: createMemoryOneTimeKeys(),
+    locks: createMemoryLocks(),
     sessionIndex: createMemorySessionIndex(),
+    generations: createMemoryGenerations(),
+    denyList: createMemoryDenyList(),
     backplane: { epoch: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),
     isAvailable: true,

@@ -7,6 +7,21 @@ for part = 1, 3 do redis.call('SET', KEYS[part], ARGV[part + 1], 'PX', ARGV[1]) 
 return 1`
 
 /**
+ * KEYS s t · ARGV before s t channel message. Compares and sets: neither somebody who comes late nor somebody who has not
+ * heard of the end writes. What was read is compared as a whole, for no two sealed values are the same. Its own value is
+ * found where the script is carried out twice.
+ */
+export const REPLACE = `
+local found = redis.call('GET', KEYS[2])
+if not found or redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+if found == ARGV[3] then return 'replaced' end
+if found ~= ARGV[1] then return 'changed' end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+redis.call('SET', KEYS[2], ARGV[3], 'KEEPTTL')
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return 'replaced'`
+
+/**
  * KEYS s t m l x · ARGV tombstoneMs channel message. The deletion comes first: what frees memory may be followed by
  * what takes some, also when Redis is full (fault F06); a replica refuses it, which a bare PUBLISH would not (F09).
  */
@@ -51,3 +66,44 @@ return 1`
 export const INDEX_LIST = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')`
+
+/**
+ * KEYS denied · ARGV ttlMs token channel message. The set lives as long as the longest denial in it, and no denial is ever
+ * shortened. What frees memory comes first, as at the end of a session.
+ */
+export const DENY = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], 'GT', now + ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return redis.call('PUBLISH', ARGV[3], ARGV[4])`
+
+/** KEYS denied · ARGV count. Tokens with the milliseconds that each has left. */
+export const DENIED = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], now + 1, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+local denied = {}
+for at = 1, #found, 2 do denied[#denied + 1] = {found[at], found[at + 1] - now} end
+return denied`
+
+/**
+ * KEYS counter. One that was lost goes on from the time, so that nobody whose sessions were ended before is kept out; the
+ * next one is later than that also within the same millisecond.
+ */
+export const CURRENT_GENERATION = `${NOW}
+return redis.call('GET', KEYS[1]) or string.format('%.0f', now - 1)`
+
+/**
+ * KEYS counter · ARGV ttlMs. Never less than the time, so that a counter that was lost goes on where it was.
+ */
+export const NEXT_GENERATION = `${NOW}
+local next = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
+local text = string.format('%.0f', next)
+redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
+return text`
+
+/** KEYS oldest · ARGV generation ttlMs. */
+export const RAISE = `
+if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`

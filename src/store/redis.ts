@@ -1,12 +1,12 @@
 import type { MessageBody } from './backplane-message.ts'
-import type { BinaryClient } from './client.ts'
+import type { BinaryClient, Primary } from './client.ts'
 import type { GuardedRedis } from './guarded-redis.ts'
-import type { OneTimeKeys } from './one-time-keys.ts'
 import { failureOf } from './redis-failure.ts'
-import { CONSUME, CREATE, END, EXTEND, INDEX_ADD, INDEX_LIST, RELEASE } from './redis-scripts.ts'
+import { milliseconds } from './redis-marks.ts'
+import { CREATE, END, INDEX_ADD, INDEX_LIST, REPLACE } from './redis-scripts.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
-import { type RecordPart, recordKey, type Store } from './store.ts'
+import { type RecordPart, type Replacement, recordKey, type Store } from './store.ts'
 
 /** Where the keys live and how long an answer may take where the caller does not say. */
 export interface RedisStoreOptions {
@@ -22,6 +22,11 @@ export interface RedisStoreOptions {
 /** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
 
+/** Redis begins and ends a scan with the same cursor. */
+const FIRST = '0'
+const LAST = 'last'
+const SCANNED_AT_ONCE = 1000
+
 /** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
 
@@ -29,6 +34,7 @@ const UNUSABLE = Buffer.alloc(0)
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
+  const pattern = `${escapeGlob(prefix)}{*}:s`
   const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
   return {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
@@ -56,6 +62,32 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       return extended === 1
     },
 
+    async replace(digest, { s, t }, before) {
+      const keys = (['s', 't'] as const).map((part) => keyOf(digest, part))
+      const message = options.writeMessage({ type: 'evict', session: digest })
+      const call = { keys, arguments: [before, s, t, channel, message] }
+      const outcome = await redis.write((client) => client.eval(REPLACE, call), writeTimeoutMs)
+      return outcome as unknown as Replacement
+    },
+
+    async *list() {
+      const cursors = new Map<string, string>()
+      const scan = async ({ address, run }: Primary) => {
+        const from = cursors.get(address) ?? FIRST
+        if (from === LAST) return undefined
+        const page = await run((client) =>
+          client.scan(from, { MATCH: pattern, COUNT: SCANNED_AT_ONCE }),
+        )
+        cursors.set(address, page.cursor === FIRST ? LAST : page.cursor)
+        return page.keys.map((key) => key.slice(prefix.length + 1, -'}:s'.length))
+      }
+      for (;;) {
+        const pages = await redis.readAtEach(scan, readTimeoutMs)
+        if (pages.every((page) => page === undefined)) return
+        yield pages.flatMap((page) => page ?? [])
+      }
+    },
+
     async end(digest, tombstoneMs) {
       const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
       const message = options.writeMessage({ type: 'session-ended', session: digest })
@@ -74,56 +106,6 @@ async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<
   } catch (error) {
     if (failureOf(error) === 'data') return [UNUSABLE]
     throw error
-  }
-}
-
-/** Consumption marks in Redis, which alone decides; no cache stands in front of them. */
-export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys {
-  const { redis, prefix, writeTimeoutMs } = options
-  const nameOf = (kind: string, key: string) => `${prefix}j:${kind}:{${key}}`
-  let understandsNxGet = true
-
-  /** The owner that was there before; null when the mark is new. */
-  async function mark(name: string, attemptId: string, ttlMs: number, timeoutMs: number) {
-    const ttl = milliseconds(ttlMs)
-    const script = { keys: [name], arguments: [attemptId, ttl] }
-    const set = {
-      condition: 'NX',
-      GET: true,
-      expiration: { type: 'PX', value: Number(ttl) },
-    } as const
-    return redis.write(async (client) => {
-      try {
-        if (understandsNxGet) return await client.set(name, attemptId, set)
-        return await client.eval(CONSUME, script)
-      } catch (error) {
-        // Something else is there in place of a mark, which is as good as one of somebody else.
-        if (failureOf(error) === 'data') return ''
-        // Before Redis 7.0 the two do not go together.
-        if (!understandsNxGet || !isSyntaxError(error)) throw error
-        understandsNxGet = false
-        return client.eval(CONSUME, script)
-      }
-    }, timeoutMs)
-  }
-
-  return {
-    async consume(kind, key, attemptId, ttlMs, timeoutMs = writeTimeoutMs) {
-      const owner = await mark(nameOf(kind, key), attemptId, ttlMs, timeoutMs)
-      return owner === null || owner === attemptId
-    },
-    async extend(kind, key, attemptId, ttlMs) {
-      const script = {
-        keys: [nameOf(kind, key)],
-        arguments: [attemptId, milliseconds(ttlMs)],
-      }
-      const extended = await redis.write((client) => client.eval(EXTEND, script), writeTimeoutMs)
-      return extended === 1
-    },
-    async release(kind, key, attemptId) {
-      const script = { keys: [nameOf(kind, key)], arguments: [attemptId] }
-      await redis.write((client) => client.eval(RELEASE, script), writeTimeoutMs)
-    },
   }
 }
 
@@ -161,11 +143,6 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
   }
 }
 
-function isSyntaxError(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('ERR syntax error')
-}
-
-/** Redis takes whole milliseconds of at least one. */
-function milliseconds(ms: number): string {
-  return String(Math.max(1, Math.ceil(ms)))
+function escapeGlob(text: string): string {
+  return text.replace(/[*?[\]\\]/g, '\\$&')
 }

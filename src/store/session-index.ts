@@ -6,6 +6,12 @@ export interface Owners {
 
 export type OwnerKind = keyof Owners
 
+/** One of a session's owners. */
+export interface Owner {
+  readonly kind: OwnerKind
+  readonly id: string
+}
+
 /**
  * Finds sessions without their cookies. Entries are written before their sessions, so one may lead nowhere, and no
  * session is without. Throws `AuthError` `store_unavailable` when it cannot tell.

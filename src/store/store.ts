@@ -33,11 +33,25 @@ export interface Store {
     records: Readonly<Record<RecordPart, Buffer>>,
     ttlMs: number,
   ): Promise<void>
+  /**
+   * Replaces identity and tokens where the tokens are still those of `before`; the session lives as long as it would
+   * have. Other replicas are told.
+   */
+  replace(
+    digest: string,
+    records: Readonly<Record<'s' | 't', Buffer>>,
+    before: Buffer,
+  ): Promise<Replacement>
   /** Lets the session live `ttlMs` from now; false when it is not there. */
   extend(digest: string, ttlMs: number): Promise<boolean>
   /** Ends the session for good: nothing written late can bring it back before `tombstoneMs` have passed. */
   end(digest: string, tombstoneMs: number): Promise<void>
+  /** All sessions, in portions; one that comes or goes meanwhile may be missed, and one may come twice. */
+  list(): AsyncIterable<readonly string[]>
 }
+
+/** `changed`: somebody else has replaced the tokens; `gone`: the session has ended. */
+export type Replacement = 'replaced' | 'changed' | 'gone'
 
 /** The full name of a record's key, also used to bind the sealed value to its place; `l` locks and `x` tombstones are beside it. */
 export function recordKey(prefix: string, digest: string, part: RecordPart | 'l' | 'x'): string {

@@ -50,6 +50,7 @@ export async function tryCommands(
     ['ZREMRANGEBYSCORE', index, '-inf', '0'],
     ['ZREM', index, '1'],
     ['EVAL', 'return 1', '1', record],
+    ['SCAN', '0', 'MATCH', record, 'COUNT', '1'],
     ['PUBLISH', channel, message],
     ['PUBLISH', fleetChannel, message],
     ['TIME'],

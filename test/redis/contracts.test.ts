@@ -3,19 +3,24 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Access, RedisTarget } from '../../src/store/client.ts'
-import type { SharedState } from '../../src/store/open.ts'
+import type { SharedPorts } from '../../src/store/open.ts'
 import {
   describeOneTimeKeys,
   describeSessionIndex,
   describeStore,
   type UnderTest,
 } from '../store/contract.ts'
+import { describeDenyList } from '../store/deny-list-contract.ts'
+import { describeGenerations } from '../store/generations-contract.ts'
+import { describeListing } from '../store/listing-contract.ts'
+import { describeLocks } from '../store/locks-contract.ts'
+import { describeReplacement } from '../store/replacement-contract.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { leastUser } from '../support/least-user.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { startWatchedRedis } from '../support/redis-sentinel.ts'
-import { openState, until } from '../support/redis-state.ts'
+import { type ObservedState, openState, until } from '../support/redis-state.ts'
 
 const PASSWORD = `it's "difficult" ${randomBytes(8).toString('hex')}`.replaceAll(/["' ]/g, '-')
 
@@ -97,28 +102,38 @@ const SEVERAL: Ways = {
 
 const describeContracts = ([name, reach]: [string, () => Promise<Reached>]): void => {
   let reached: Reached
+  let observed: ObservedState
+  let failedBefore: number
   beforeAll(async () => {
     reached = await reach()
-  })
-  afterAll(() => reached.stop())
-
-  const open = async <T>(pick: (state: SharedState) => T): Promise<UnderTest<T>> => {
-    const observed = openState(reached.target)
+    observed = openState(reached.target)
     await until('a connection', () => observed.connected() > 0)
     // Subscriber and commands connect each for themselves, and the one may have something to say before the other can.
-    const failedBefore = observed.failures.length
-    return {
-      subject: pick(observed.state),
+    failedBefore = observed.failures.length
+  })
+  afterAll(async () => {
+    await observed.state.close()
+    await reached.stop()
+    expect(observed.failures.slice(failedBefore), 'no command fails').toEqual([])
+  })
+  const over =
+    <K extends keyof SharedPorts>(port: K) =>
+    (): UnderTest<SharedPorts[K]> => ({
+      subject: observed.state[port],
       elapse: (ms) => wait(ms),
-      close: async () => {
-        await observed.state.close()
-        expect(observed.failures.slice(failedBefore), 'no command fails').toEqual([])
-      },
+    })
+
+  // Most of it is waiting.
+  describe.concurrent('asked for much at once', () => {
+    for (const describeOne of [describeStore, describeReplacement, describeListing]) {
+      describeOne(name, over('store'))
     }
-  }
-  describeStore(name, () => open(({ store }) => store))
-  describeOneTimeKeys(name, () => open(({ oneTimeKeys }) => oneTimeKeys))
-  describeSessionIndex(name, () => open(({ sessionIndex }) => sessionIndex))
+    describeLocks(name, over('locks'))
+    describeGenerations(name, over('generations'))
+    describeOneTimeKeys(name, over('oneTimeKeys'))
+    describeSessionIndex(name, over('sessionIndex'))
+    describeDenyList(name, over('denyList'))
+  })
 }
 
 describe.concurrent.for(Object.entries(SINGLE))('%s', describeContracts)
@@ -129,31 +144,42 @@ test('every key that is written has an end', async () => {
   await using redis = await startRedis()
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
-  const { store, oneTimeKeys, sessionIndex } = observed.state
+  const { store, oneTimeKeys, sessionIndex, locks, generations, denyList } = observed.state
   const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
   await store.create('a', records, 60_000)
   await store.create('b', records, 60_000)
   await store.extend('a', 50_000)
+  await store.replace('a', { s: Buffer.of(4), t: Buffer.of(5) }, records.t)
   await store.end('b', 60_000)
+  await locks.acquire('a', 'owner', 60_000)
+  await generations.advance('u1', 60_000)
+  await generations.advance(undefined, 60_000)
   await oneTimeKeys.consume('login', 'c', 'attempt', 60_000)
   await sessionIndex.add('a', { user: 'u1', providerSession: 'p1' }, 60_000)
+  await denyList.add('d', 60_000)
   const keys = (await redis.cli('KEYS', '*'))
     .split('\n')
     // The name of the data lives on while Redis does.
     .filter((key) => key !== 'vestibule:{dataset}')
     .toSorted()
   expect(keys).toEqual([
+    'vestibule:g:{u1}',
     'vestibule:j:login:{c}',
     'vestibule:p:{p1}',
     'vestibule:u:{u1}',
+    'vestibule:{a}:l',
     'vestibule:{a}:m',
     'vestibule:{a}:s',
     'vestibule:{a}:t',
     'vestibule:{b}:x',
+    'vestibule:{denied}',
+    'vestibule:{generation}',
+    'vestibule:{generation}:oldest',
   ])
   for (const key of keys) {
     const ttlMs = Number(await redis.cli('PTTL', key))
     expect(ttlMs, key).toBeGreaterThan(40_000)
-    expect(ttlMs, key).toBeLessThanOrEqual(60_000)
+    // The counter outlives what refers to it.
+    expect(ttlMs, key).toBeLessThanOrEqual(key.endsWith('{generation}') ? 120_000 : 60_000)
   }
 })

@@ -47,7 +47,7 @@ describe('the examination of a Redis', () => {
   })
 
   const commands =
-    'set get mget del exists type pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish subscribe unsubscribe ping time info'.split(
+    'set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish subscribe unsubscribe ping time info'.split(
       ' ',
     )
   test('names each command that the user lacks', { timeout: 60_000 }, async () => {

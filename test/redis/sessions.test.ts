@@ -1,9 +1,10 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ConfiguredSessions, openConfiguredSessions } from '../../src/compose-sessions.ts'
 import { loadConfig } from '../../src/config.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/seal.ts'
-import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createAuthority } from '../support/certificates.ts'
@@ -44,6 +45,7 @@ const TOPOLOGIES: Readonly<Record<string, () => Promise<Reached>>> = {
   },
 }
 
+const ISSUER = 'https://id.example.com'
 const REALM = 'app.example.com'
 const OTHER_REALM = 'other.example.com'
 /** A lost message would show only after it. */
@@ -53,7 +55,7 @@ const openReplica = (settings: Settings, mode: string): ConfiguredSessions => {
   const config = loadConfig({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
-    OIDC_ISSUER_URL: 'https://id.example.com',
+    OIDC_ISSUER_URL: ISSUER,
     OIDC_CLIENT_ID: 'vestibule',
     SESSION_ENCRYPTION_KEY: SERVER_KEY,
     REDIS_ENABLED: 'true',
@@ -72,6 +74,7 @@ const openReplica = (settings: Settings, mode: string): ConfiguredSessions => {
     }),
     ring: createKeyRing(config.keys ?? []),
     verifier: { ...nothing, verify: () => Promise.reject(new Error('no tokens here')) },
+    bearerIssuers: new Set(),
     version: '1.0.0',
     now: Date.now,
   })
@@ -98,18 +101,29 @@ describe.for(
     await reached.stop()
   })
 
-  const open = async (sid = 'sid', realm = REALM): Promise<SessionCredential> => {
-    const cookie = await (one as ConfiguredSessions).sessions.open({
-      identity: { issuer: 'https://id.example.com', subject: 'u', groups: ['a'], claims: {} },
-      tokens: { idToken: 'id', accessToken: 'access' },
-      metadata: {
-        subject: 'u',
-        displayName: 'U',
-        owners: { user: consumptionKey('u'), providerSession: consumptionKey(sid) },
-      },
-      realm,
-    })
-    return parseSessionCookie(cookie) as SessionCredential
+  /** A sign-in at one of them that begins now and opens its session later. */
+  const begin = async ({ sessions }: ConfiguredSessions, subject: string, sid: string) => {
+    const generation = await sessions.currentGeneration()
+    return async (realm = REALM): Promise<SessionCredential> => {
+      const cookie = await sessions.open({
+        identity: { issuer: ISSUER, subject, groups: ['a'], claims: {} },
+        tokens: { idToken: 'id', accessToken: 'access', generation },
+        metadata: {
+          subject,
+          displayName: subject.toUpperCase(),
+          owners: {
+            user: userOwner(ISSUER, subject).id,
+            providerSession: providerSessionOwner(ISSUER, sid).id,
+          },
+        },
+        realm,
+      })
+      return parseSessionCookie(cookie) as SessionCredential
+    }
+  }
+  const open = async (sid = 'sid', realm = REALM, subject = 'u') => {
+    const signIn = await begin(one as ConfiguredSessions, subject, sid)
+    return signIn(realm)
   }
   /** As a check does it. */
   const find = async ({ sessions }: ConfiguredSessions, held: SessionCredential, realm = REALM) =>
@@ -156,6 +170,94 @@ describe.for(
     expect(await first.sessions.signOut(here)).toBe('done')
     await until('a refusal', () => isRefused(second, there, OTHER_REALM), 1000)
     for (const replica of both()) expect(await find(replica, bystander)).toBeDefined()
+  })
+
+  test.for([
+    ['a user', 'ending', userOwner(ISSUER, 'ending'), 3],
+    ['a session at the provider', 'leaving', providerSessionOwner(ISSUER, 'leaving-1'), 2],
+  ] as const)(
+    'all of %s end at both, whoever is told',
+    async ([, subject, owner, count], { expect }) => {
+      const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+      const [here, there] = [
+        await open(`${subject}-1`, REALM, subject),
+        await open(`${subject}-1`, REALM, subject),
+      ]
+      const elsewhere = await open(`${subject}-2`, REALM, subject)
+      const bystander = await open(`${subject}-3`, REALM, `not-${subject}`)
+      for (const held of [here, there, elsewhere]) expect(await find(first, held)).toBeDefined()
+      expect(await second.sessions.endAllOf(owner)).toBe(count)
+      for (const held of [here, there]) {
+        expect(await isRefused(second, held)).toBe(true)
+        await until('a refusal', () => isRefused(first, held), 1000)
+      }
+      for (const replica of both()) {
+        expect(await isRefused(replica, elsewhere)).toBe(owner.kind === 'user')
+        expect(await find(replica, bystander)).toBeDefined()
+      }
+    },
+  )
+
+  test('a sign-in that began at one before the other ended all of its user loses', async () => {
+    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const user = userOwner(ISSUER, 'racing')
+    const [before, ofAnother] = [await begin(first, 'racing', 'r'), await begin(first, 'calm', 'c')]
+    expect(await second.sessions.endAllOf(user)).toBe(0)
+    const after = await begin(first, 'racing', 'r')
+    const lost = expect.objectContaining({ code: 'sign_in_failed' }) as Error
+    await expect(before()).rejects.toThrow(lost)
+    const won = await after()
+    for (const replica of both()) {
+      expect(await find(replica, won)).toBeDefined()
+      const listed = await replica.sessions.list(user.id, 10)
+      expect(listed.map(({ subject, displayName }) => [subject, displayName])).toEqual([
+        ['racing', 'RACING'],
+      ])
+    }
+    expect(await find(second, await ofAnother())).toBeDefined()
+  })
+
+  test('whoever races with the end of all of a user, nobody is left behind', async () => {
+    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const user = userOwner(ISSUER, 'hurried')
+    const signIns = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        begin(index % 2 === 0 ? first : second, 'hurried', `h${index}`),
+      ),
+    )
+    const opening = Promise.allSettled(
+      signIns.map(async (signIn, index) => {
+        await wait(index)
+        return signIn()
+      }),
+    )
+    await wait(10)
+    await second.sessions.endAllOf(user)
+    const held = (await opening).flatMap((outcome) =>
+      outcome.status === 'fulfilled' ? [outcome.value] : [],
+    )
+    for (const replica of both()) {
+      for (const each of held) await until('a refusal', () => isRefused(replica, each), 1000)
+      expect(await replica.sessions.list(user.id, 100)).toEqual([])
+    }
+  })
+
+  test('everything ends at both, and whoever signs in after that is let in', async () => {
+    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const held = await Promise.all(
+      Array.from({ length: 150 }, (_, index) => open(`s${index}`, REALM, `user-${index}`)),
+    )
+    const before = await begin(first, 'late', 'l')
+    for (const each of held) expect(await find(first, each)).toBeDefined()
+    expect((await second.sessions.list(undefined, 100)).length).toBe(100)
+    expect(await second.sessions.endAll()).toBeGreaterThanOrEqual(150)
+    for (const each of held) await until('a refusal', () => isRefused(first, each), 1000)
+    await expect(before()).rejects.toThrow(
+      expect.objectContaining({ code: 'sign_in_failed' }) as Error,
+    )
+    for (const replica of both()) expect(await replica.sessions.list(undefined, 10)).toEqual([])
+    const anew = await open()
+    for (const replica of both()) expect(await find(replica, anew)).toBeDefined()
   })
 
   test('what an operator clears is read again, and nobody is signed out', async () => {

@@ -11,6 +11,7 @@ import { anyText } from '../support/any-text.ts'
 const bodies: readonly BackplaneMessage[] = [
   { type: 'session-ended', session: 'd'.repeat(43) },
   { type: 'evict', session: '' },
+  { type: 'token-denied', token: 'd'.repeat(43), ttlMs: 1234.56 },
   { type: 'clear', region: 'sessions' },
   { type: 'clear', region: 'tokens' },
   { type: 'clear-all' },
@@ -52,6 +53,8 @@ describe('a message of the backplane', () => {
     ['another region', '{"v":1,"type":"clear","region":"everything"}'],
     ['no region', '{"v":1,"type":"clear"}'],
     ['no session', '{"v":1,"type":"evict"}'],
+    ['no token', '{"v":1,"type":"token-denied","ttlMs":1}'],
+    ['a time that is endless', '{"v":1,"type":"token-denied","token":"a","ttlMs":1e999}'],
     ['a session that is no text', '{"v":1,"type":"session-ended","session":7}'],
     ['a sender that is no text', '{"v":1,"type":"clear-all","from":7}'],
     ['a time that is no number', '{"v":1,"type":"clear-all","at":"now"}'],

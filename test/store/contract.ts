@@ -12,16 +12,16 @@ export interface UnderTest<T> {
   readonly close?: () => Promise<void>
 }
 
-type Make<T> = () => Promise<UnderTest<T>> | UnderTest<T>
+export type Make<T> = () => Promise<UnderTest<T>> | UnderTest<T>
 
 /** Short enough to be waited for, long enough for several round trips. */
-const SHORT_MS = 300
-const LONG_MS = 60_000
+export const SHORT_MS = 300
+export const LONG_MS = 60_000
 const PARTS: readonly RecordPart[] = ['s', 't', 'm']
 
-const newDigest = (): string => randomBytes(32).toString('base64url')
+export const newDigest = (): string => randomBytes(32).toString('base64url')
 
-const newRecords = (bytes = 64): Record<RecordPart, Buffer> => ({
+export const newRecords = (bytes = 64): Record<RecordPart, Buffer> => ({
   s: randomBytes(bytes),
   t: randomBytes(bytes + 1),
   m: randomBytes(bytes + 2),

@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import {
+  createMemoryGenerations,
+  createMemoryLocks,
   createMemoryOneTimeKeys,
   createMemorySessionIndex,
   createMemoryStore,
   type MemoryBounds,
 } from '../../src/store/memory.ts'
 import { describeOneTimeKeys, describeSessionIndex, describeStore } from './contract.ts'
+import { describeGenerations } from './generations-contract.ts'
+import { describeListing } from './listing-contract.ts'
+import { describeLocks } from './locks-contract.ts'
+import { describeReplacement } from './replacement-contract.ts'
 
 const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
 
@@ -21,14 +27,26 @@ const createClock = () => {
   }
 }
 
-describeStore('memory', () => {
-  const { now, elapse } = createClock()
-  return { subject: createMemoryStore(ROOMY, now), elapse }
-})
+for (const describeOne of [describeStore, describeReplacement, describeListing]) {
+  describeOne('memory', () => {
+    const { now, elapse } = createClock()
+    return { subject: createMemoryStore(ROOMY, now), elapse }
+  })
+}
 
 describeOneTimeKeys('memory', () => {
   const { now, elapse } = createClock()
   return { subject: createMemoryOneTimeKeys(ROOMY, now), elapse }
+})
+
+describeLocks('memory', () => {
+  const { now, elapse } = createClock()
+  return { subject: createMemoryLocks(ROOMY, now), elapse }
+})
+
+describeGenerations('memory', () => {
+  const { now, elapse } = createClock()
+  return { subject: createMemoryGenerations(ROOMY, now), elapse }
 })
 
 describeSessionIndex('memory', () => {
@@ -107,6 +125,17 @@ describe('the bounds of the memory store', () => {
     expect(await isThere(store, 'a')).toBe(true)
   })
 
+  test('a session may be replaced where it fits, and is not counted twice', async () => {
+    const { store } = start({ maxEntries: 1, maxBytes: 3000 })
+    const { t: before } = records(2000)
+    await store.create('a', records(2000), 1000)
+    const after = { s: Buffer.alloc(2000), t: Buffer.of(1) }
+    expect(await store.replace('a', after, before)).toBe('replaced')
+    const large = { s: Buffer.alloc(5000), t: Buffer.of(2) }
+    await expect(store.replace('a', large, after.t)).rejects.toThrow(FULL)
+    expect(await store.read('a', ['s', 't'])).toEqual(after)
+  })
+
   test('what has passed unread for a minute goes with the next write', async () => {
     const { store, elapse } = start({ maxBytes: 10_000 })
     for (const digest of ['a', 'b', 'c', 'd']) await store.create(digest, records(2000), 1000)
@@ -135,6 +164,20 @@ describe('the bounds of the memory store', () => {
   })
 })
 
+describe('the list of sessions in memory', () => {
+  test('has what was created and has not ended, and nothing else', async () => {
+    const { now, elapse } = createClock()
+    const store = createMemoryStore(ROOMY, now)
+    expect((await Array.fromAsync(store.list())).flat()).toEqual([])
+    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    for (const digest of ['a', 'b', 'c']) await store.create(digest, records, 1000)
+    await store.create('d', records, 500)
+    await store.end('b', 1000)
+    await elapse(501)
+    expect((await Array.fromAsync(store.list())).flat()).toEqual(['a', 'c'])
+  })
+})
+
 describe('the bounds of marks in memory', () => {
   test('one too many is refused as an error, never as a replay, and no mark is forgotten', async () => {
     const { now, elapse } = createClock()
@@ -153,6 +196,51 @@ describe('the bounds of marks in memory', () => {
     expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
     await keys.release('login', 'a', '1')
     expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
+  })
+})
+
+describe('the bounds of locks in memory', () => {
+  test('one too many is refused as an error, and nobody loses one', async () => {
+    const locks = createMemoryLocks({ maxEntries: 1, maxBytes: 10_000 })
+    expect(await locks.acquire('a', '1', 1000)).toBe(true)
+    await expect(locks.acquire('b', '1', 1000)).rejects.toThrow(FULL)
+    expect(await locks.acquire('a', '2', 1000)).toBe(false)
+    await locks.release('a', '1')
+    expect(await locks.acquire('b', '1', 1000)).toBe(true)
+  })
+
+  test('without bounds of their own there are as many as a single replica needs', async () => {
+    const locks = createMemoryLocks()
+    for (let count = 0; count < 1000; count += 1) {
+      expect(await locks.acquire(`d${count}`, '1', 1000)).toBe(true)
+    }
+  })
+})
+
+describe('the bounds of generations in memory', () => {
+  test('one user too many is an error, and no end is forgotten for it', async () => {
+    const { now, elapse } = createClock()
+    const generations = createMemoryGenerations({ maxEntries: 1, maxBytes: 10_000 }, now)
+    await generations.advance('a', 2000)
+    const ofFirst = await generations.oldestOf('a')
+    await expect(generations.advance('b', 2000)).rejects.toThrow(FULL)
+    expect(await generations.oldestOf('a')).toBe(ofFirst)
+    await elapse(2001)
+    await generations.advance('b', 2000)
+    expect(await generations.oldestOf('b')).toBe(await generations.current())
+  })
+
+  test('ending everything needs no room', async () => {
+    const generations = createMemoryGenerations({ maxEntries: 0, maxBytes: 0 })
+    const before = await generations.current()
+    await generations.advance(undefined, 1000)
+    expect(await generations.oldestOf('a')).toBeGreaterThan(before)
+  })
+
+  test('without bounds of their own they take what a single replica needs', async () => {
+    const generations = createMemoryGenerations()
+    for (let count = 0; count < 1000; count += 1) await generations.advance(`u${count}`, 1000)
+    expect(await generations.current()).toBe(1000)
   })
 })
 

@@ -9,12 +9,17 @@ import {
   type OpenedSessionsOptions,
 } from '../../src/session/opened-sessions.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import {
   createSessions,
   type NewSession,
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
+import {
+  createMemoryGenerations,
+  createMemorySessionIndex,
+  createMemoryStore,
+} from '../../src/store/memory.ts'
 import { OutageError, type Store } from '../../src/store/store.ts'
 
 export const REALM = 'app.example.com'
@@ -42,6 +47,19 @@ export const newSession: NewSession = {
   },
   realm: REALM,
 }
+
+/** What the sign-in of some user at the provider makes of it. */
+export const sessionOf = (subject: string, sid?: string) => ({
+  identity: { ...identity, subject },
+  metadata: {
+    subject,
+    displayName: subject.toUpperCase(),
+    owners: {
+      user: userOwner(identity.issuer, subject).id,
+      ...(sid !== undefined && { providerSession: providerSessionOwner(identity.issuer, sid).id }),
+    },
+  },
+})
 
 export const digestOf = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
 
@@ -79,10 +97,15 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
       calls.push(`extend ${ttlMs}`)
       return inner.extend(digest, ttlMs)
     },
+    replace: (digest, records, before) => {
+      calls.push('replace')
+      return inner.replace(digest, records, before)
+    },
     end: (digest, tombstoneMs) => {
       calls.push(`end ${tombstoneMs}`)
       return inner.end(digest, tombstoneMs)
     },
+    list: () => inner.list(),
   }
   const { wrap = (store: Store) => store, l1 = {}, graceMs = 300_000, ...rest } = changes
   const ring = createKeyRing([randomBytes(32)])
@@ -101,10 +124,12 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
   const announced: string[] = []
   const flushed: number[] = []
   const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
+  const generations = createMemoryGenerations({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
   const assertions = createOutageAssertions({ ring, graceMs, now })
   const options: SessionsOptions = {
     store: wrap(memory),
     index,
+    generations,
     codec: createSessionCodec({
       ring,
       keyPrefix: KEY_PREFIX,
@@ -130,6 +155,7 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
     assertions,
     store: inner,
     index,
+    generations,
     calls,
     integrityFailures,
     extendFailures,
