@@ -15,6 +15,25 @@ export interface Session extends Principal {
   readonly createdAt: EpochMs
   /** The absolute end; a session never outlives it. */
   readonly expiresAt: EpochMs
+  /** Digest of the provider's own session, where it has named one. */
+  readonly providerSession?: string
+  /** Absent where the provider's tokens cannot be refreshed, or have no end. */
+  readonly renewal?: Renewal
+}
+
+/** When the provider's tokens are to be refreshed, and when the access token ends. */
+export interface Renewal {
+  readonly dueAt: EpochMs
+  readonly endsAt: EpochMs
+}
+
+/** `due`: refresh them, and go on meanwhile; `overdue`: there is no going on without. */
+export type RenewalNeed = 'none' | 'due' | 'overdue'
+
+/** `patienceMs`: for how long after the access token's end a session may go on without a new one. */
+export function renewalNeed({ renewal }: Session, nowMs: EpochMs, patienceMs: number): RenewalNeed {
+  if (!renewal || nowMs < renewal.dueAt) return 'none'
+  return nowMs < renewal.endsAt + patienceMs ? 'due' : 'overdue'
 }
 
 /** What the session cookie carries: an id to find the record by and a secret to open it with. */

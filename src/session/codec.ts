@@ -12,6 +12,8 @@ export interface Tokens {
   readonly accessToken: string
   readonly refreshToken?: string
   readonly accessTokenExpiresAt?: EpochMs
+  /** In which the sign-in began; what ended all sessions later has ended this one, too. */
+  readonly generation?: number
 }
 
 /** What can be known of a session without its cookie. */
@@ -41,6 +43,8 @@ export const sessionRecord: z.ZodType<Session> = z.object({
   }),
   createdAt: time,
   expiresAt: time,
+  providerSession: optionalText,
+  renewal: z.exactOptional(z.object({ dueAt: time, endsAt: time })),
 })
 
 /** Any name may be a claim's, `__proto__` too, which a copy would lose (threat A35). */
@@ -56,6 +60,7 @@ const tokens: z.ZodType<Tokens> = z.object({
   accessToken: z.string(),
   refreshToken: optionalText,
   accessTokenExpiresAt: z.exactOptional(time),
+  generation: z.exactOptional(z.number()),
 })
 
 const metadata: z.ZodType<SessionMetadata> = z.object({

@@ -1,5 +1,6 @@
 import type { SessionCredential } from '../core/session.ts'
-import type { Owners, SessionIndex } from '../store/session-index.ts'
+import type { Generations } from '../store/generations.ts'
+import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import { OutageError, type Store } from '../store/store.ts'
 import { digestOf, type SessionCodec } from './codec.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
@@ -10,8 +11,15 @@ export type Ending = 'done' | 'pending'
 
 export interface SessionEnder {
   readonly revocations: Revocations
-  /** Ends whatever the credential's id names, on every replica. Throws while the store cannot be told. */
-  end(credential: SessionCredential): Promise<void>
+  /** Ends the session whose digest it is, on every replica; false where there was none. Throws while the store cannot be told. */
+  end(digest: string): Promise<boolean>
+  /**
+   * Ends all sessions of an owner, or those of them that are this user's, and says how many; a sign-in of theirs that has
+   * begun loses. Throws like `end`.
+   */
+  endAllOf(owner: Owner, user?: string): Promise<number>
+  /** Ends all sessions of everybody, likewise. */
+  endAll(): Promise<number>
   /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
   signOut(credential: SessionCredential): Promise<Ending>
   /** The same, while the store is known to be away: it is told when it is back. */
@@ -23,6 +31,7 @@ export interface SessionEnder {
 export interface SessionEnderOptions {
   readonly store: Store
   readonly index: SessionIndex
+  readonly generations: Generations
   readonly codec: SessionCodec
   readonly opened: OpenedSessions
   readonly maxAgeMs: number
@@ -31,18 +40,22 @@ export interface SessionEnderOptions {
   readonly onFlushed: (count: number) => void
 }
 
+/** Commands at once where many sessions end: enough to be quick, and room for everybody else. */
+const AT_ONCE = 100
+
 export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
-  const { store, index, codec, opened, maxAgeMs } = options
+  const { store, index, generations, codec, opened, maxAgeMs } = options
   const revocations = createRevocations({
     maxAgeMs,
     apply: signOutByDigest,
+    applyToAllOf: (owner) => endAllOf(owner),
     applyAgain: (digest) => store.end(digest, maxAgeMs),
     onFlushed: options.onFlushed,
   })
 
-  async function findOwners(digest: string): Promise<Owners | undefined> {
+  async function look(digest: string): Promise<{ isThere: boolean; owners: Owners | undefined }> {
     const { m } = await store.read(digest, ['m'])
-    return codec.open(digest, 'm', m)?.owners
+    return { isThere: m !== undefined, owners: codec.open(digest, 'm', m)?.owners }
   }
 
   function forget(digest: string): void {
@@ -59,17 +72,40 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
 
+  async function end(digest: string): Promise<boolean> {
+    const { isThere, owners } = await look(digest)
+    await endOne(digest, owners)
+    return isThere
+  }
+
+  /** An index says where to look; whose a session is, its sealed record says. */
+  async function endListed(
+    { kind, id }: Owner,
+    isMeant: (digest: string, owners: Owners) => boolean,
+  ): Promise<number> {
+    let ended = 0
+    for (const digest of await index.list(kind, id)) {
+      const { isThere, owners } = await look(digest)
+      const isTheirs = owners?.[kind] === id && isMeant(digest, owners)
+      // What is not there may be about to be.
+      if (isThere && !isTheirs) continue
+      await endOne(digest, owners)
+      if (isThere) ended++
+    }
+    return ended
+  }
+
+  async function endAllOf(owner: Owner, user?: string): Promise<number> {
+    await generations.advance(owner.id, maxAgeMs)
+    return endListed(owner, (_, owners) => user === undefined || owners.user === user)
+  }
+
   /** The others first: whose they are is known by the record of this one, also when it has to be tried again. */
   async function signOutByDigest(digest: string): Promise<void> {
-    const owners = await findOwners(digest)
-    const providerSession = owners?.providerSession
-    const listed =
-      providerSession === undefined ? [] : await index.list('providerSession', providerSession)
-    for (const other of listed) {
-      if (other === digest) continue
-      const theirs = await findOwners(other)
-      // An index says where to look; whose a session is, its sealed record says.
-      if (theirs?.providerSession === providerSession) await endOne(other, theirs)
+    const { owners } = await look(digest)
+    const id = owners?.providerSession
+    if (id !== undefined) {
+      await endListed({ kind: 'providerSession', id }, (other) => other !== digest)
     }
     await endOne(digest, owners)
   }
@@ -83,9 +119,19 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
 
   return {
     revocations,
-    async end(credential) {
-      const digest = digestOf(credential)
-      await endOne(digest, await findOwners(digest))
+    end,
+    endAllOf,
+    async endAll() {
+      await generations.advance(undefined, maxAgeMs)
+      const ended = new Set<string>()
+      for await (const digests of store.list()) {
+        for (let at = 0; at < digests.length; at += AT_ONCE) {
+          const portion = digests.slice(at, at + AT_ONCE)
+          await Promise.all(portion.map(end))
+          for (const digest of portion) ended.add(digest)
+        }
+      }
+      return ended.size
     },
     async signOut(credential) {
       const digest = digestOf(credential)

@@ -68,6 +68,10 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   const parts: readonly RecordPart[] = options.withAccessToken ? ['s', 't'] : ['s']
   const underWay = new Map<string, Read>()
 
+  function isUsable(digest: string, session: Session): boolean {
+    return isAlive(session, now()) && !revocations.has(digest) && !revocations.includes(session)
+  }
+
   function openAll({ digest, credential, realm }: HeldSession, { s, t }: SealedRecords) {
     const holder = { secret: credential.secret, realm }
     const session = codec.open(digest, 's', s, holder)
@@ -101,7 +105,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     const records = await pending
     const known = opened.reopen(held, records, ticket)
     const session = known?.session ?? openAll(held, records)
-    if (!session || !isAlive(session, now()) || revocations.has(digest)) return undefined
+    if (!session || !isUsable(digest, session)) return undefined
     options.onUse(digest, session)
     const { confirmedAtMs } = known ?? opened.keep(held, records, session, ticket)
     return { session, confirmedAtMs, source: 'store' }
@@ -113,11 +117,12 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     const stale = opened.recallStale(digest, credential, realm)
     if (stale) {
       const { session, confirmedAtMs } = stale
-      return isAlive(session, now()) ? { session, confirmedAtMs, source: 'l1' } : undefined
+      return isUsable(digest, session) ? { session, confirmedAtMs, source: 'l1' } : undefined
     }
     const text = assertion()
     const session = text === undefined ? undefined : assertions.open(text, held)
-    return session && { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
+    if (!session || !isUsable(digest, session)) return undefined
+    return { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
   }
 
   return {
@@ -125,7 +130,10 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       if (!opened.recalls) return undefined
       const digest = digestOf(credential)
       const known = opened.recall(digest, credential, realm)
-      if (!known || !isAlive(known.session, now())) return undefined
+      // What has ended is not in memory any more, unless it ended as one of many of which the store has yet to be told.
+      if (!known || !isAlive(known.session, now()) || revocations.includes(known.session)) {
+        return undefined
+      }
       options.onUse(digest, known.session)
       return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
     },

@@ -47,8 +47,10 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     secret: credential.secret,
   })
 
-  function seal({ identity, createdAt, expiresAt }: Session, at: EpochMs, held: HeldSession) {
-    const statement = { session: { identity, createdAt, expiresAt }, confirmedAt: at }
+  function seal(session: Session, at: EpochMs, held: HeldSession) {
+    const { identity, createdAt, expiresAt, providerSession } = session
+    const carried = { identity, createdAt, expiresAt, ...(providerSession && { providerSession }) }
+    const statement = { session: carried, confirmedAt: at }
     const plaintext = Buffer.from(JSON.stringify(statement))
     const sealed = ring.seal(plaintext, contextOf(held)).toString('base64url')
     const text = `${PREFIX}${Math.floor(at / 1000).toString(36)}.${sealed}`

@@ -4,9 +4,10 @@ import { type Identity, type IdentityOptions, toIdentity } from '../core/identit
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
-import type { Tokens } from './codec.ts'
 import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
+import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
+import { keptTokens } from './tokens.ts'
 
 /** A login that came back with a code. */
 export interface Redeemable extends AuthorizationResponse {
@@ -91,18 +92,19 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     { realm, address, userAgent }: Redeemable,
     grant: Grant,
     identity: Identity,
+    generation: number,
   ): Promise<string> {
     const { issuer, subject } = identity
     const { sid } = grant.claims
     return sessions.open({
       identity,
-      tokens: tokensOf(grant, now()),
+      tokens: keptTokens(grant, now(), { idToken: grant.idToken, generation }),
       metadata: {
         subject,
         displayName: identity.name ?? identity.preferredUsername ?? '',
         owners: {
-          user: consumptionKey(issuer, subject),
-          ...(typeof sid === 'string' && { providerSession: consumptionKey(issuer, sid) }),
+          user: userOwner(issuer, subject).id,
+          ...(typeof sid === 'string' && { providerSession: providerSessionOwner(issuer, sid).id }),
         },
         ...(address !== undefined && { address }),
         ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
@@ -117,11 +119,13 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     inFlight++
     try {
       const attemptId = randomBytes(16).toString('base64url')
+      // Before the login is marked: what fails here has spent nothing.
+      const generation = await sessions.currentGeneration()
       if (!(await claim(consumptionKey(redeemable.txid), attemptId))) return undefined
       const grant = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
-      return { cookie: await open(redeemable, grant, identity), identity }
+      return { cookie: await open(redeemable, grant, identity, generation), identity }
     } finally {
       inFlight--
     }
@@ -133,15 +137,5 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     // It may be the mark of an attempt that was given up, which ends by itself (fault F04).
     await pause(CLAIM_MS)
     return (await attempt(redeemable)) ?? refuseReplay('login')
-  }
-}
-
-function tokensOf(grant: Grant, nowMs: number): Tokens {
-  const { idToken, accessToken, refreshToken, accessTokenExpiresInSeconds: seconds } = grant
-  return {
-    idToken,
-    accessToken,
-    ...(refreshToken !== undefined && { refreshToken }),
-    ...(seconds !== undefined && { accessTokenExpiresAt: nowMs + seconds * 1000 }),
   }
 }

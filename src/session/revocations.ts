@@ -1,5 +1,8 @@
 import { LRUCache } from 'lru-cache'
+import type { Session } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
+import type { Owner } from '../store/session-index.ts'
+import { ownersOf } from './owners.ts'
 
 /**
  * Sessions that are known to have ended, whatever the store says: it may not have been told yet, or may have lost it
@@ -7,10 +10,14 @@ import { AuthError } from '../errors.ts'
  */
 export interface Revocations {
   has(digest: string): boolean
+  /** Whether the store has yet to be told that all sessions of this one's user or provider's session have ended. */
+  includes(session: Session): boolean
   /** Heard from another replica, or done here. */
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
   defer(digest: string): void
+  /** The same of all sessions of an owner. */
+  deferAllOf(owner: Owner): void
   /** Tells the store what waits; what fails waits on. */
   flush(): Promise<void>
   /** Tells a store that may have come back with old data what it may not know any more (faults F13, F16). */
@@ -23,6 +30,7 @@ export interface RevocationsOptions {
   readonly maxAgeMs: number
   /** Ends one session, and whatever belongs to it, in the store. */
   readonly apply: (digest: string) => Promise<void>
+  readonly applyToAllOf: (owner: Owner) => Promise<unknown>
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
   readonly onFlushed: (count: number) => void
@@ -34,31 +42,49 @@ const AT_ONCE = 100
 
 export function createRevocations(options: RevocationsOptions): Revocations {
   const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
-  const outbox = new Set<string>()
+  const outbox = new Map<string, () => Promise<unknown>>()
+  const owners = new Set<string>()
   let underWay: Promise<void> | undefined
 
   /** All at once, so that they are ahead of whatever is asked next over the same connection. */
   async function flushOutbox(): Promise<void> {
-    const digests = [...outbox]
+    const waiting = [...outbox]
     const results = await Promise.allSettled(
-      digests.map(async (digest) => {
-        await options.apply(digest)
-        outbox.delete(digest)
+      waiting.map(async ([name, apply]) => {
+        await apply()
+        // What was put there meanwhile may concern what has come since.
+        if (outbox.get(name) === apply) outbox.delete(name)
       }),
     )
     const done = results.filter(({ status }) => status === 'fulfilled').length
     if (done > 0) options.onFlushed(done)
   }
 
+  function put(name: string, apply: () => Promise<unknown>): void {
+    if (outbox.size >= MAX_WAITING && !outbox.has(name)) {
+      throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
+    }
+    outbox.set(name, apply)
+  }
+
   return {
     has: (digest) => known.size > 0 && known.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest) {
-      if (outbox.size >= MAX_WAITING) {
-        throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
-      }
+      put(digest, () => options.apply(digest))
       known.set(digest, true)
-      outbox.add(digest)
+    },
+    includes(session) {
+      return owners.size > 0 && ownersOf(session).some((owner) => owners.has(nameOf(owner)))
+    },
+    deferAllOf(owner) {
+      const name = nameOf(owner)
+      const apply = async () => {
+        await options.applyToAllOf(owner)
+        if (outbox.get(name) === apply) owners.delete(name)
+      }
+      put(name, apply)
+      owners.add(name)
     },
     flush() {
       underWay ??= flushOutbox().finally(() => {
@@ -76,4 +102,8 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       return outbox.size
     },
   }
+}
+
+function nameOf({ kind, id }: Owner): string {
+  return `${kind}:${id}`
 }

@@ -7,6 +7,8 @@ import {
   type Session,
   type SessionCredential,
 } from '../core/session.ts'
+import { AuthError } from '../errors.ts'
+import type { Generations } from '../store/generations.ts'
 import type { SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
 import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './codec.ts'
@@ -14,6 +16,7 @@ import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { renewalOf } from './tokens.ts'
 
 /** A sign-in about to become a session. */
 export interface NewSession {
@@ -26,13 +29,27 @@ export interface NewSession {
 /** Opens, finds and ends sessions. Failures of the store come out as they are: they are never "no session". */
 export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
   findTokens(credential: SessionCredential, realm: string): Promise<Tokens | undefined>
-  /** Makes a session under a new id and returns the cookie's value (threat A65). */
+  /** What a sign-in takes down when it begins: what is ended as a whole from then on ends its session, too. */
+  currentGeneration(): Promise<number>
+  /**
+   * Makes a session under a new id and returns the cookie's value (threat A65). Throws `AuthError` `sign_in_failed` where
+   * all sessions of the user were ended since the sign-in began.
+   */
   open(newSession: NewSession): Promise<string>
+  /** What is known of sessions without their cookies: those of a user, or up to `limit` of all. */
+  list(user: string | undefined, limit: number): Promise<readonly ListedSession[]>
+}
+
+/** A session as operators see it. */
+export interface ListedSession extends SessionMetadata {
+  readonly digest: string
+  readonly endsAt: EpochMs
 }
 
 export interface SessionsOptions {
   readonly store: Store
   readonly index: SessionIndex
+  readonly generations: Generations
   readonly codec: SessionCodec
   readonly opened: OpenedSessions
   readonly assertions: OutageAssertions
@@ -53,7 +70,7 @@ export interface SessionsOptions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, index, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
+  const { store, index, generations, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
   const ender = createSessionEnder(options)
   const { revocations } = ender
   const finder = createSessionFinder({ ...options, revocations, onUse: createTouch(options) })
@@ -72,7 +89,16 @@ export function createSessions(options: SessionsOptions): Sessions {
       const digest = digestOf(credential)
       const holder = { secret: credential.secret, realm }
       const createdAt = now()
-      const session: Session = { identity, createdAt, expiresAt: createdAt + maxAgeMs }
+      const renewal = renewalOf(tokens, createdAt)
+      const { user, providerSession } = metadata.owners
+      const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
+      const session: Session = {
+        identity,
+        createdAt,
+        expiresAt: createdAt + maxAgeMs,
+        ...(providerSession !== undefined && { providerSession }),
+        ...(renewal && { renewal }),
+      }
       const records = {
         s: codec.seal(digest, 's', session, holder),
         t: codec.seal(digest, 't', tokens, holder),
@@ -82,10 +108,40 @@ export function createSessions(options: SessionsOptions): Sessions {
       // Before the session, so that none is ever without.
       await index.add(digest, metadata.owners, maxAgeMs)
       await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
+      // After it is there: whoever ends all sessions of an owner first says so, and then looks for them.
+      if ((await generations.oldestOf(...ownerIds)) > (tokens.generation ?? 0)) {
+        await ender.end(digest)
+        throw new AuthError('sign_in_failed', 'the sessions of the user have been ended meanwhile')
+      }
       if (opened.recalls)
         finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
       return formatSessionCookie(credential)
     },
+
+    currentGeneration: () => generations.current(),
+
+    async list(user, limit) {
+      const found: ListedSession[] = []
+      const seen = new Set<string>()
+      for await (const digests of user === undefined ? store.list() : listed(user)) {
+        for (const digest of digests) {
+          if (found.length >= limit) return found
+          // A list that grows while it is read may name one twice.
+          if (seen.has(digest)) continue
+          seen.add(digest)
+          const { m } = await store.read(digest, ['m'])
+          const metadata = codec.open(digest, 'm', m)
+          const isTheirs = user === undefined || metadata?.owners.user === user
+          if (!metadata || !isTheirs) continue
+          found.push({ ...metadata, digest, endsAt: metadata.createdAt + maxAgeMs })
+        }
+      }
+      return found
+    },
+  }
+
+  async function* listed(user: string) {
+    yield await index.list('user', user)
   }
 }
 

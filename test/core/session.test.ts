@@ -4,6 +4,7 @@ import {
   formatSessionCookie,
   isAlive,
   parseSessionCookie,
+  renewalNeed,
   type Session,
 } from '../../src/core/session.ts'
 import { anyText } from '../support/any-text.ts'
@@ -76,5 +77,34 @@ describe('the life of a session', () => {
   test('a session without an end is not alive', () => {
     const endless = { ...session, expiresAt: Number.NaN }
     expect(isAlive(endless, 0)).toBe(false)
+  })
+})
+
+describe('the need to refresh tokens', () => {
+  const session: Session = {
+    identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },
+    createdAt: 1000,
+    expiresAt: 100_000,
+    renewal: { dueAt: 4000, endsAt: 5000 },
+  }
+
+  test.for([
+    [3999, 0, 'none'],
+    [4000, 0, 'due'],
+    [4999, 0, 'due'],
+    [5000, 0, 'overdue'],
+    [3999, 2000, 'none'],
+    [5000, 2000, 'due'],
+    [6999, 2000, 'due'],
+    [7000, 2000, 'overdue'],
+    [Number.NaN, 2000, 'overdue'],
+    [6000, Number.NaN, 'overdue'],
+  ] as const)('at %d, with %d ms of patience, is %s', ([nowMs, patienceMs, need], { expect }) => {
+    expect(renewalNeed(session, nowMs, patienceMs)).toBe(need)
+  })
+
+  test('is none where there is nothing to refresh, however long ago the token ended', () => {
+    const { renewal: _, ...lasting } = session
+    expect(renewalNeed(lasting, Number.MAX_SAFE_INTEGER, 0)).toBe('none')
   })
 })

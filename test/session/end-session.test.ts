@@ -207,7 +207,7 @@ describe('ending one session', () => {
       const { sessions, announced } = started
       const credential = await started.open()
       started.break()
-      await expect(sessions.end(credential)).rejects.toThrow(STORE_AWAY)
+      await expect(sessions.end(digestOf(credential))).rejects.toThrow(STORE_AWAY)
       expect(sessions.revocations.waiting).toBe(0)
       expect(announced).toEqual([])
       started.mend()
@@ -230,7 +230,7 @@ describe('ending one session', () => {
   test('is repeated for a store that has come back with old data', async () => {
     const { sessions, store, open, calls } = startSessions()
     const [ended, heard, other] = [await open(), await open(), await open(owned('sid-2'))]
-    await sessions.end(ended)
+    await sessions.end(digestOf(ended))
     sessions.hearEnded(digestOf(heard))
     calls.length = 0
     await sessions.revocations.repeat()

@@ -71,6 +71,18 @@ describe('an outage assertion', () => {
     expect(start(keys).assertions.open(text, held)).toEqual(session)
   })
 
+  test('says whose it is as well, and nothing of tokens, which wait for the store', () => {
+    const { assertions, issue } = start()
+    const providerSession = 'p'.repeat(43)
+    const text = issue({
+      ...session,
+      providerSession,
+      accessToken: { value: 'the-access-token', expiresAt: STARTED_AT + 60_000 },
+      renewal: { dueAt: STARTED_AT, endsAt: STARTED_AT + 60_000 },
+    })
+    expect(assertions.open(text, held)).toEqual({ ...session, providerSession })
+  })
+
   test('is opened after its key was rotated, and not after it was taken away', () => {
     const [old, next] = [randomBytes(32), randomBytes(32)]
     const text = start([old]).issue()

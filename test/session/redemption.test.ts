@@ -8,13 +8,16 @@ import { createKeyRing } from '../../src/seal.ts'
 import { createSessionCodec } from '../../src/session/codec.ts'
 import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import {
   createRedemption,
   type Redeemable,
   type RedemptionOptions,
 } from '../../src/session/redemption.ts'
 import { createSessions } from '../../src/session/sessions.ts'
+import type { Generations } from '../../src/store/generations.ts'
 import {
+  createMemoryGenerations,
   createMemoryOneTimeKeys,
   createMemorySessionIndex,
   createMemoryStore,
@@ -23,6 +26,7 @@ import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 
 const REALM = 'app.example.com'
 const NOW_MS = 1_700_000_000_000
+const NOBODY = { id: '', secret: '' }
 
 const grantOf = (changes: Partial<Grant> = {}): Grant => ({
   claims: { iss: 'https://id.example.com', sub: 'u1', name: 'Alice', sid: 'sid-1' },
@@ -44,13 +48,18 @@ const redeemable = (txid = randomBytes(8).toString('hex')): Redeemable => ({
 })
 
 /** A redemption over memory, with a provider that answers as told. */
-const start = (redeem: SignIn['redeem'], changes: Partial<RedemptionOptions> = {}) => {
+const start = (
+  redeem: SignIn['redeem'],
+  changes: Partial<RedemptionOptions> = {},
+  generations: Generations = createMemoryGenerations(),
+) => {
   const refusals: string[] = []
   const consumed: number[] = []
   const ring = createKeyRing([randomBytes(32)])
   const sessions = createSessions({
     store: createMemoryStore(),
     index: createMemorySessionIndex(),
+    generations,
     codec: createSessionCodec({
       ring,
       keyPrefix: 'vestibule:',
@@ -108,7 +117,7 @@ describe('redeeming a code', () => {
     const grant = grantOf({ refreshToken: 'refresh', accessTokenExpiresInSeconds: 60 })
     const { redemption, sessions } = start(async () => grant)
     const { cookie, identity } = await redemption(redeemable())
-    const credential = parseSessionCookie(cookie) ?? { id: '', secret: '' }
+    const credential = parseSessionCookie(cookie) ?? NOBODY
     expect(identity).toMatchObject({ subject: 'u1', name: 'Alice' })
     expect(await sessions.find(credential, REALM)).toMatchObject({
       session: { identity, accessToken: { value: 'access', expiresAt: NOW_MS + 60_000 } },
@@ -118,6 +127,7 @@ describe('redeeming a code', () => {
       accessToken: 'access',
       refreshToken: 'refresh',
       accessTokenExpiresAt: NOW_MS + 60_000,
+      generation: 0,
     })
   })
 
@@ -126,11 +136,8 @@ describe('redeeming a code', () => {
     const { redemption, sessions } = start(async () => grantOf({ claims }))
     const { address: _, userAgent: __, ...bare } = redeemable()
     const { cookie } = await redemption(bare)
-    const tokens = await sessions.findTokens(
-      parseSessionCookie(cookie) ?? { id: '', secret: '' },
-      REALM,
-    )
-    expect(Object.keys(tokens ?? {})).toEqual(['idToken', 'accessToken'])
+    const tokens = await sessions.findTokens(parseSessionCookie(cookie) ?? NOBODY, REALM)
+    expect(Object.keys(tokens ?? {})).toEqual(['idToken', 'accessToken', 'generation'])
   })
 
   test('one login is redeemed once, also when it comes twice at the same time (A54)', async () => {
@@ -179,6 +186,57 @@ describe('redeeming a code', () => {
       oneTimeKeys: { ...keys, extend: async () => false },
     })
     await expect(redemption(redeemable('slow'))).rejects.toThrow(error('store_unavailable'))
+    expect(refusals).toEqual([])
+  })
+
+  test('one during which all sessions of the user end gives no session, and is spent', async () => {
+    const started = start(async () => {
+      await started.sessions.endAllOf(userOwner('https://id.example.com', 'u1'))
+      return grantOf()
+    })
+    const login = redeemable()
+    await expect(started.redemption(login)).rejects.toThrow(error('sign_in_failed'))
+    expect(await started.sessions.list(undefined, 10)).toEqual([])
+    expect(started.refusals).toEqual([])
+    await expect(started.redemption(login)).rejects.toThrow(error('sign_in_failed'))
+    expect(started.refusals).toEqual(['login'])
+  })
+
+  test('one that began after that gives one', async () => {
+    const { redemption, sessions } = start(async () => grantOf())
+    await sessions.endAllOf(userOwner('https://id.example.com', 'u1'))
+    await sessions.endAll()
+    const { cookie } = await redemption(redeemable())
+    expect(await sessions.find(parseSessionCookie(cookie) ?? NOBODY, REALM)).toBeDefined()
+  })
+
+  test('its session is found by its user and by its session at the provider', async () => {
+    const { redemption, sessions } = start(async () => grantOf())
+    await redemption(redeemable())
+    const user = userOwner('https://id.example.com', 'u1')
+    expect(await sessions.list(user.id, 10)).toMatchObject([{ subject: 'u1' }])
+    expect(await sessions.endAllOf(providerSessionOwner('https://id.example.com', 'sid-1'))).toBe(1)
+    expect(await sessions.list(user.id, 10)).toEqual([])
+  })
+
+  test('where its generation cannot be told nothing is spent', async () => {
+    let isAway = true
+    const generations = createMemoryGenerations()
+    const { redemption, refusals } = start(
+      async () => grantOf(),
+      {},
+      {
+        ...generations,
+        async current() {
+          if (isAway) throw new AuthError('store_unavailable', 'away')
+          return generations.current()
+        },
+      },
+    )
+    const login = redeemable()
+    await expect(redemption(login)).rejects.toThrow(error('store_unavailable'))
+    isAway = false
+    expect(await redemption(login)).toHaveProperty('cookie')
     expect(refusals).toEqual([])
   })
 

@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
+import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createRevocations } from '../../src/session/revocations.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
+import { identity, STARTED_AT } from '../support/started-sessions.ts'
 
 const DAY_MS = 86_400_000
 
@@ -24,6 +26,7 @@ const start = (maxAgeMs = DAY_MS) => {
   const revocations = createRevocations({
     maxAgeMs,
     apply: tell(applied),
+    applyToAllOf: ({ kind, id }) => tell(applied)(`${kind} ${id}`),
     applyAgain: tell(repeated),
     onFlushed: (count) => flushed.push(count),
   })
@@ -136,6 +139,106 @@ describe('ends that the store could not be told', () => {
     expect(applied).toHaveLength(10_000)
     revocations.defer('more')
     expect(revocations.waiting).toBe(1)
+  })
+})
+
+describe('ends of all sessions of an owner that the store could not be told', () => {
+  const user = userOwner(identity.issuer, identity.subject)
+  const atProvider = providerSessionOwner(identity.issuer, 'sid-1')
+  const named = ({ kind, id }: typeof user) => `${kind} ${id}`
+  const session = { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + DAY_MS }
+  const ofProvider = { ...session, providerSession: atProvider.id }
+  const ofAnother = { ...ofProvider, identity: { ...identity, subject: 'u2' } }
+
+  test.for([
+    ['a user', user, [true, true, false]],
+    ['a session at the provider', atProvider, [false, true, true]],
+  ] as const)(
+    'those of %s count here at once, until the store has been told',
+    async ([, owner, expected], { expect }) => {
+      const { revocations, applied, flushed } = start()
+      const included = () =>
+        [session, ofProvider, ofAnother].map((each) => revocations.includes(each))
+      expect(included()).toEqual([false, false, false])
+      revocations.deferAllOf(owner)
+      expect(included()).toEqual(expected)
+      expect(revocations.waiting).toBe(1)
+      await revocations.flush()
+      expect(included()).toEqual([false, false, false])
+      expect([applied, flushed, revocations.waiting]).toEqual([[named(owner)], [1], 0])
+    },
+  )
+
+  test('a user and a session at the provider of the same name are two', async () => {
+    const { revocations, applied } = start()
+    revocations.deferAllOf({ kind: 'providerSession', id: user.id })
+    expect(revocations.includes(session)).toBe(false)
+    revocations.deferAllOf(user)
+    expect(revocations.waiting).toBe(2)
+    await revocations.flush()
+    expect(applied).toEqual([`providerSession ${user.id}`, named(user)])
+  })
+
+  test('those of one owner wait once', async () => {
+    const { revocations, applied } = start()
+    for (let count = 0; count < 3; count += 1) revocations.deferAllOf(user)
+    expect(revocations.waiting).toBe(1)
+    await revocations.flush()
+    expect(applied).toEqual([named(user)])
+    expect(revocations.includes(session)).toBe(false)
+  })
+
+  test('what fails waits on and counts on, and holds up nothing else', async () => {
+    const { revocations, applied, failing, flushed } = start()
+    failing.add(named(user))
+    revocations.deferAllOf(user)
+    revocations.deferAllOf(atProvider)
+    revocations.defer('a')
+    await revocations.flush()
+    expect(applied).toEqual([named(atProvider), 'a'])
+    expect([revocations.waiting, revocations.includes(session)]).toEqual([1, true])
+    expect(revocations.includes(ofAnother)).toBe(false)
+    failing.clear()
+    await revocations.flush()
+    expect([revocations.waiting, revocations.includes(session)]).toEqual([0, false])
+    expect(flushed).toEqual([2, 1])
+  })
+
+  test('what is deferred while the same is being told waits for the next time: more may have come', async () => {
+    const goOn = Promise.withResolvers<void>()
+    let told = 0
+    const revocations = createRevocations({
+      maxAgeMs: DAY_MS,
+      apply: async () => undefined,
+      applyToAllOf: async () => {
+        told += 1
+        await goOn.promise
+      },
+      applyAgain: async () => undefined,
+      onFlushed: () => undefined,
+    })
+    revocations.deferAllOf(user)
+    const flush = revocations.flush()
+    revocations.deferAllOf(user)
+    goOn.resolve()
+    await flush
+    expect([told, revocations.waiting, revocations.includes(session)]).toEqual([1, 1, true])
+    await revocations.flush()
+    expect([told, revocations.waiting, revocations.includes(session)]).toEqual([2, 0, false])
+  })
+
+  test('they share their bound with those of single sessions, and what does not fit counts as not ended', () => {
+    const { revocations } = start()
+    for (const id of names(5000)) revocations.deferAllOf({ kind: 'user', id })
+    for (const each of names(5000)) revocations.defer(each)
+    const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
+    expect(() => revocations.deferAllOf(user)).toThrow(refused)
+    expect(() => revocations.defer('more')).toThrow(refused)
+    expect(revocations.includes(session)).toBe(false)
+    // What waits already needs no room.
+    revocations.deferAllOf({ kind: 'user', id: 'd0' })
+    revocations.defer('d0')
+    expect(revocations.waiting).toBe(10_000)
   })
 })
 

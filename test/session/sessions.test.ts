@@ -12,6 +12,7 @@ import {
   newSession,
   REALM,
   STARTED_AT,
+  sessionOf,
   startSessions as start,
 } from '../support/started-sessions.ts'
 
@@ -22,11 +23,35 @@ describe('a session', () => {
     const { sessions, open } = start()
     const credential = await open()
     expect(await sessions.find(credential, REALM)).toEqual({
-      session: { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + DAY_MS },
+      session: {
+        identity,
+        createdAt: STARTED_AT,
+        expiresAt: STARTED_AT + DAY_MS,
+        providerSession: newSession.metadata.owners.providerSession,
+      },
       confirmedAtMs: expect.any(Number) as number,
       source: 'store',
     })
     expect(await sessions.findTokens(credential, REALM)).toEqual(newSession.tokens)
+  })
+
+  test('it knows when its tokens are to be refreshed, where they can be, and nothing of what it lacks', async () => {
+    const { sessions, open } = start()
+    const { metadata } = sessionOf('u1')
+    const tokens = {
+      ...newSession.tokens,
+      refreshToken: 'the-refresh-token',
+      accessTokenExpiresAt: STARTED_AT + 60_000,
+    }
+    const credential = await open({ metadata, tokens })
+    const found = await sessions.find(credential, REALM)
+    expect(found?.session).toEqual({
+      identity,
+      createdAt: STARTED_AT,
+      expiresAt: STARTED_AT + DAY_MS,
+      renewal: { dueAt: STARTED_AT + 45_000, endsAt: STARTED_AT + 60_000 },
+    })
+    expect(await sessions.findTokens(credential, REALM)).toEqual(tokens)
   })
 
   test('each has an id and a secret of its own (A65)', async () => {
@@ -239,6 +264,11 @@ describe('a record that opens and is none', () => {
   test.for([
     ['as it should be', good, true],
     ['with what a later version adds', { ...good, acr: 'high' }, true],
+    ['with a session at the provider', { ...good, providerSession: 'p' }, true],
+    ['with tokens to refresh', { ...good, renewal: { dueAt: 1, endsAt: 2 } }, true],
+    ['with a number for a session at the provider', { ...good, providerSession: 7 }, false],
+    ['with tokens to refresh some time', { ...good, renewal: { dueAt: 1 } }, false],
+    ['with tokens to refresh at no time', { ...good, renewal: null }, false],
     ['without an identity', { createdAt: 1, expiresAt: good.expiresAt }, false],
     ['without a subject', without('subject'), false],
     ['without an issuer', without('issuer'), false],
@@ -312,7 +342,7 @@ describe('the end of a session', () => {
     const credential = await open()
     await sessions.find(credential, REALM)
     calls.length = 0
-    await sessions.end(credential)
+    await sessions.end(digestOf(credential))
     expect(calls).toEqual(['read m', `end ${DAY_MS}`])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
@@ -322,8 +352,8 @@ describe('the end of a session', () => {
   test('ending touches no other session, and ending again is no failure', async () => {
     const { sessions, open } = start()
     const [one, other] = [await open(), await open()]
-    await sessions.end(one)
-    await sessions.end(one)
+    await sessions.end(digestOf(one))
+    await sessions.end(digestOf(one))
     expect(await sessions.find(other, REALM)).toBeDefined()
   })
 
@@ -333,7 +363,7 @@ describe('the end of a session', () => {
     const digest = digestOf(credential)
     expect(await index.list('user', 'user-1')).toEqual([digest])
     expect(await index.list('providerSession', 'sid-1')).toEqual([digest])
-    await sessions.end(credential)
+    await sessions.end(digestOf(credential))
     expect(await index.list('user', 'user-1')).toEqual([])
     expect(await index.list('providerSession', 'sid-1')).toEqual([])
   })
@@ -376,7 +406,7 @@ describe('the end of a session', () => {
       index: { add: async () => undefined, list: async () => [], remove: async () => away() },
     })
     const credential = await open()
-    await sessions.end(credential)
+    await sessions.end(digestOf(credential))
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
@@ -406,7 +436,7 @@ describe('the end of a session', () => {
     const credential = await open()
     const finding = sessions.find(credential, REALM)
     await reached.promise
-    await sessions.end(credential)
+    await sessions.end(digestOf(credential))
     goOn.resolve()
     await finding
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -427,7 +457,7 @@ describe('the end of a session', () => {
       }),
     })
     const credential = await open()
-    const ending = sessions.end(credential)
+    const ending = sessions.end(digestOf(credential))
     await reached.promise
     expect(await sessions.find(credential, REALM)).toBeDefined()
     goOn.resolve()
@@ -515,7 +545,11 @@ describe('a store that is away', () => {
         read: async () => away(),
         create: async () => away(),
         extend: async () => away(),
+        replace: async () => away(),
         end: async () => away(),
+        async *list() {
+          yield away()
+        },
       }),
     }).sessions
 
@@ -524,7 +558,7 @@ describe('a store that is away', () => {
     await expect(sessions.find(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.findTokens(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.open(newSession)).rejects.toThrow(STORE_AWAY)
-    await expect(sessions.end(credential)).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.end(digestOf(credential))).rejects.toThrow(STORE_AWAY)
   })
 
   test('what was ended meanwhile is not served from memory', async () => {
@@ -533,7 +567,7 @@ describe('a store that is away', () => {
     })
     const mine = await open()
     await sessions.find(mine, REALM)
-    await expect(sessions.end(mine)).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.end(digestOf(mine))).rejects.toThrow(STORE_AWAY)
     expect(sessions.recall(mine, REALM)).toBeUndefined()
   })
 })

@@ -1,0 +1,766 @@
+import { randomBytes } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import type { SessionCredential } from '../../src/core/session.ts'
+import type { RefreshOutcome, RefreshTokens } from '../../src/oidc/refresh.ts'
+import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
+import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
+import type { HeldSession } from '../../src/session/opened-sessions.ts'
+import { userOwner } from '../../src/session/owners.ts'
+import {
+  createSessionRefresher,
+  type RefreshResult,
+  type SessionRefresherOptions,
+} from '../../src/session/refresh-session.ts'
+import { createMemoryGenerations, createMemoryLocks } from '../../src/store/memory.ts'
+import type { Replacement, Store } from '../../src/store/store.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import {
+  away,
+  DAY_MS,
+  digestOf,
+  identity,
+  KEY_PREFIX,
+  newSession,
+  outage,
+  REALM,
+  STARTED_AT,
+  startSessions,
+} from '../support/started-sessions.ts'
+
+const LIFE_MS = 60_000
+const DUE_MS = 45_000
+const USER = userOwner(identity.issuer, identity.subject).id
+const PROVIDER_SESSION = newSession.metadata.owners.providerSession
+
+const tokens: Tokens = {
+  idToken: 'id-1',
+  accessToken: 'access-1',
+  refreshToken: 'refresh-1',
+  accessTokenExpiresAt: STARTED_AT + LIFE_MS,
+  generation: 0,
+}
+const claims = { iss: identity.issuer, sub: identity.subject, name: 'Alice', groups: ['staff'] }
+const issued = {
+  idToken: 'id-2',
+  accessToken: 'access-2',
+  refreshToken: 'refresh-2',
+  accessTokenExpiresInSeconds: 60,
+}
+const refreshed: RefreshOutcome = { kind: 'refreshed', issued, claims }
+const failed: RefreshOutcome = { kind: 'failed', reason: 'provider_unavailable' }
+
+let clock: MonotonicClock
+beforeEach(() => {
+  clock = holdMonotonicClock()
+})
+afterEach(() => {
+  clock[Symbol.dispose]()
+  vi.useRealTimers()
+})
+
+interface StartOptions {
+  readonly wrap?: (store: Store) => Store
+  readonly refresher?: Partial<SessionRefresherOptions>
+}
+
+/** Replicas over one memory store, and a provider that answers as told. */
+const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {}) => {
+  const generations = createMemoryGenerations()
+  const locks = createMemoryLocks()
+  const started = startSessions({ generations, ...(wrap && { wrap }) })
+  const asked: string[] = []
+  const results: { result: RefreshResult; reason?: string }[] = []
+  const revoked: RevocableTokens[] = []
+  const codec = createSessionCodec({
+    ring: started.ring,
+    keyPrefix: KEY_PREFIX,
+    onIntegrityFailure: (key) => started.integrityFailures.push(key),
+  })
+  const options: SessionRefresherOptions = {
+    store: wrap ? wrap(started.store) : started.store,
+    locks,
+    generations,
+    codec,
+    opened: started.opened,
+    identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+    refreshTokens: async (refreshable) => {
+      asked.push(refreshable.refreshToken)
+      return answer(refreshable)
+    },
+    endSession: (digest) => started.sessions.end(digest),
+    revokeTokens: async (taken) => void revoked.push(taken),
+    canStore: () => true,
+    now: () => STARTED_AT + elapsedMs,
+    onResult: (result, { reason }) =>
+      results.push({ result, ...(reason !== undefined && { reason }) }),
+    ...refresher,
+  }
+  let elapsedMs = 0
+  const elapse = (ms: number): void => {
+    elapsedMs += ms
+    started.elapse(ms)
+    clock.elapse(ms)
+  }
+  const open = async (kept: Tokens = tokens): Promise<HeldSession> => {
+    const credential = await started.open({ tokens: kept })
+    return { digest: digestOf(credential), credential, realm: REALM }
+  }
+  return {
+    ...started,
+    generations,
+    locks,
+    codec,
+    asked,
+    results,
+    revoked,
+    elapse,
+    open,
+    openDue: async (kept?: Tokens) => {
+      const held = await open(kept)
+      elapse(DUE_MS)
+      return held
+    },
+    replica: () => createSessionRefresher(options),
+    found: async ({ credential }: HeldSession) =>
+      (await started.sessions.find(credential, REALM))?.session,
+    tokensOf: ({ credential }: HeldSession) => started.sessions.findTokens(credential, REALM),
+    /** As another replica would have stored what it was given. */
+    refreshElsewhere: async ({ digest, credential }: HeldSession) => {
+      const holder = { secret: credential.secret, realm: REALM }
+      const { s, t } = await started.store.read(digest, ['s', 't'])
+      const others = codec.seal(digest, 't', { ...tokens, accessToken: 'elsewhere' }, holder)
+      return started.store.replace(digest, { s: s as Buffer, t: others }, t as Buffer)
+    },
+  }
+}
+
+type Started = ReturnType<typeof start>
+
+/** A provider that takes as long as it is told to. */
+const holdAnswers = () => {
+  const answers: ((outcome: RefreshOutcome) => void)[] = []
+  const answer: RefreshTokens = () => new Promise((resolve) => answers.push(resolve))
+  return { answers, answer }
+}
+
+describe('a session that is due', () => {
+  test('has its identity and tokens replaced', async () => {
+    const seen: unknown[] = []
+    const started = start(async (refreshable) => {
+      seen.push(refreshable)
+      return refreshed
+    })
+    const held = await started.openDue()
+    const before = await started.found(held)
+    await started.replica().refresh(held)
+    const { issuer, subject } = identity
+    expect(seen).toEqual([{ refreshToken: 'refresh-1', idToken: 'id-1', issuer, subject }])
+    expect(await started.found(held)).toEqual({
+      ...before,
+      identity: { issuer, subject, name: 'Alice', groups: ['staff'], claims: {} },
+      renewal: {
+        dueAt: STARTED_AT + DUE_MS + DUE_MS,
+        endsAt: STARTED_AT + DUE_MS + LIFE_MS,
+      },
+    })
+    expect(await started.tokensOf(held)).toEqual({
+      idToken: 'id-2',
+      accessToken: 'access-2',
+      refreshToken: 'refresh-2',
+      accessTokenExpiresAt: STARTED_AT + DUE_MS + LIFE_MS,
+      generation: 0,
+    })
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('lives no longer for being refreshed', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    started.elapse(DAY_MS - DUE_MS - 1)
+    expect(await started.store.read(held.digest, ['s'])).toHaveProperty('s')
+    started.elapse(1)
+    expect(await started.store.read(held.digest, ['s'])).toEqual({})
+  })
+
+  test('keeps of its tokens and identity what the answer leaves out', async () => {
+    const started = start(async () => ({
+      kind: 'refreshed',
+      issued: { accessToken: 'access-2', accessTokenExpiresInSeconds: 60 },
+    }))
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    const accessTokenExpiresAt = STARTED_AT + DUE_MS + LIFE_MS
+    expect(await started.tokensOf(held)).toEqual({
+      ...tokens,
+      accessToken: 'access-2',
+      accessTokenExpiresAt,
+    })
+    expect(await started.found(held)).toMatchObject({ identity })
+  })
+
+  test('is not refreshed any more when the new token has no end', async () => {
+    const started = start(async () => ({
+      kind: 'refreshed',
+      issued: { accessToken: 'access-2' },
+      claims,
+    }))
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    const session = await started.found(held)
+    expect(session?.identity.groups).toEqual(['staff'])
+    expect(session).not.toHaveProperty('renewal')
+    expect(await started.tokensOf(held)).not.toHaveProperty('accessTokenExpiresAt')
+  })
+
+  test('is seen anew at once where it was in memory', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    expect(started.sessions.recall(held.credential, REALM)).toBeDefined()
+    await started.replica().refresh(held)
+    expect(started.sessions.recall(held.credential, REALM)).toBeUndefined()
+  })
+})
+
+describe('no token request is made', () => {
+  const expectNothing = async (
+    started: Started,
+    held: HeldSession,
+    of: HeldSession = held,
+  ): Promise<void> => {
+    const before = await started.store.read(of.digest, ['s', 't', 'm'])
+    await started.replica().refresh(held)
+    expect(started.asked).toEqual([])
+    expect(started.results).toEqual([])
+    expect(await started.store.read(of.digest, ['s', 't', 'm'])).toEqual(before)
+    // Nobody is kept from refreshing it.
+    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+  }
+
+  test('a moment before the session is due', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.open()
+    started.elapse(DUE_MS - 1)
+    await expectNothing(started, held)
+  })
+
+  test.for<[string, Tokens]>([
+    ['without a refresh token', { idToken: 'id-1', accessToken: 'a', accessTokenExpiresAt: 0 }],
+    [
+      'whose token has no end',
+      { idToken: 'id-1', accessToken: 'access-1', refreshToken: 'refresh-1' },
+    ],
+  ])('for a session %s', async ([, kept]) => {
+    const started = start(async () => refreshed)
+    await expectNothing(started, await started.openDue(kept))
+  })
+
+  const stranger = (): SessionCredential => ({
+    id: randomBytes(32).toString('base64url'),
+    secret: randomBytes(32).toString('base64url'),
+  })
+  test.for<[string, (held: HeldSession) => HeldSession]>([
+    ['another secret', (held) => ({ ...held, credential: { ...held.credential, secret: 'x' } })],
+    ['another realm', (held) => ({ ...held, realm: 'other.example.com' })],
+    [
+      'an id of no session',
+      (held) => ({ ...held, credential: stranger(), digest: digestOf(stranger()) }),
+    ],
+  ])('for a cookie with %s', async ([, change]) => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    await expectNothing(started, change(held), held)
+  })
+
+  test('for a session that has ended', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    await started.sessions.end(held.digest)
+    await expectNothing(started, held)
+  })
+
+  test('for one whose identity has been damaged in the store', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    const { t } = await started.store.read(held.digest, ['t'])
+    const s = Buffer.from('nonsense')
+    const again = started.codec.seal(held.digest, 't', tokens, {
+      secret: held.credential.secret,
+      realm: REALM,
+    })
+    await started.store.replace(held.digest, { s, t: again }, t as Buffer)
+    await expectNothing(started, held)
+    expect(started.integrityFailures).toHaveLength(1)
+  })
+})
+
+describe('once', () => {
+  test('however many ask at a replica; each learns when it is done', async () => {
+    const { answers, answer } = holdAnswers()
+    const started = start(answer)
+    const held = await started.openDue()
+    const replica = started.replica()
+    let done = 0
+    const all = Array.from({ length: 50 }, async () => {
+      await replica.refresh(held)
+      done += 1
+    })
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await turn()
+    expect(done).toBe(0)
+    answers[0]?.(refreshed)
+    await Promise.all(all)
+    await Promise.all(Array.from({ length: 50 }, () => replica.refresh(held)))
+    expect(started.asked).toEqual(['refresh-1'])
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('however many replicas are asked; the others do so again after a second', async () => {
+    const { answers, answer } = holdAnswers()
+    const started = start(answer)
+    const held = await started.openDue()
+    const [one, two, three] = [started.replica(), started.replica(), started.replica()]
+    const first = one.refresh(held)
+    await Promise.all([two.refresh(held), three.refresh(held)])
+    expect(two.isPaused(held.digest)).toBe(false)
+    answers[0]?.(refreshed)
+    await first
+    started.elapse(LIFE_MS)
+    answers.length = 0
+    const again = two.refresh(held)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    answers[0]?.(refreshed)
+    await again
+    expect(started.asked).toEqual(['refresh-1', 'refresh-2'])
+  })
+
+  test('a replica that came too late finds that there is nothing to do', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    await started.replica().refresh(held)
+    expect(started.asked).toEqual(['refresh-1'])
+  })
+
+  test('the lock lasts for as long as the provider takes', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { answers, answer } = holdAnswers()
+    const started = start(answer)
+    const held = await started.openDue()
+    const first = started.replica().refresh(held)
+    const other = started.replica()
+    for (let seconds = 0; seconds < 30; seconds += 3) {
+      await turn()
+      started.elapse(3000)
+      await vi.advanceTimersByTimeAsync(3000)
+      await other.refresh(held)
+    }
+    expect(started.asked).toEqual(['refresh-1'])
+    answers[0]?.(refreshed)
+    await first
+    expect(vi.getTimerCount()).toBe(0)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+  })
+
+  test('a lock that cannot be extended or released ends no refresh', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { answers, answer } = holdAnswers()
+    const locks = {
+      ...createMemoryLocks(),
+      extend: async () => outage(),
+      release: async () => outage(),
+    }
+    const started = start(answer, { refresher: { locks } })
+    const held = await started.openDue()
+    const running = started.replica().refresh(held)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await vi.advanceTimersByTimeAsync(3000)
+    answers[0]?.(refreshed)
+    await running
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+})
+
+describe('the session ends', () => {
+  test.for<[RefreshResult, RefreshOutcome, { reason?: string }]>([
+    ['refused', { kind: 'refused' }, {}],
+    ['rejected', { kind: 'rejected', reason: 'sign_in_failed' }, { reason: 'sign_in_failed' }],
+  ])('when the provider’s answer is %s', async ([result, outcome, about]) => {
+    const started = start(async () => outcome)
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    expect(started.results).toEqual([{ result, ...about }])
+    expect(await started.found(held)).toBeUndefined()
+    expect(started.sessions.recall(held.credential, REALM)).toBeUndefined()
+    expect(started.calls).toContain(`end ${DAY_MS}`)
+    expect(replica.isPaused(held.digest)).toBe(false)
+    expect(started.revoked).toEqual([])
+  })
+
+  test.for([
+    ['the user’s', USER],
+    ['those of the same session at the provider', PROVIDER_SESSION],
+    ['everybody’s', undefined],
+  ] as const)(
+    'without a token request where all sessions, %s, have ended since its sign-in began',
+    async ([, owner]) => {
+      const started = start(async () => refreshed)
+      const held = await started.openDue()
+      await started.generations.advance(owner, DAY_MS)
+      await started.replica().refresh(held)
+      expect(started.results).toEqual([{ result: 'revoked' }])
+      expect(started.asked).toEqual([])
+      expect(await started.found(held)).toBeUndefined()
+    },
+  )
+
+  test('likewise where it is from before there were generations', async () => {
+    const { generation: _, ...older } = tokens
+    const started = start(async () => refreshed)
+    const held = await started.openDue(older)
+    const replica = started.replica()
+    await replica.refresh(held)
+    await started.generations.advance(USER, DAY_MS)
+    started.elapse(LIFE_MS)
+    await replica.refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }, { result: 'revoked' }])
+    expect(await started.found(held)).toBeUndefined()
+  })
+
+  test('not where only another user’s have been ended', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    await started.generations.advance(userOwner(identity.issuer, 'u2').id, DAY_MS)
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('not by a refusal when somebody else has stored new tokens', async () => {
+    const started: Started = start(async () => {
+      await started.refreshElsewhere(held)
+      return { kind: 'refused' }
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([])
+    expect(await started.tokensOf(held)).toMatchObject({ accessToken: 'elsewhere' })
+  })
+
+  test('not by a refusal when somebody else has the lock now, and may be about to store them', async () => {
+    const started: Started = start(async () => {
+      started.elapse(10_000)
+      await started.locks.acquire(held.digest, 'somebody', 10_000)
+      return { kind: 'refused' }
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([])
+    expect(await started.found(held)).toMatchObject({ identity })
+    expect(await started.locks.acquire(held.digest, 'yet another', 1000)).toBe(false)
+  })
+
+  test('later when the store cannot be told at once', async () => {
+    let isAway = true
+    const started: Started = start(async () => ({ kind: 'refused' }), {
+      refresher: {
+        endSession: async (digest) => (isAway ? outage() : started.sessions.end(digest)),
+      },
+    })
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    expect(started.results).toEqual([])
+    isAway = false
+    started.elapse(1000)
+    await replica.refresh(held)
+    expect(started.results).toEqual([{ result: 'refused' }])
+    expect(await started.found(held)).toBeUndefined()
+  })
+})
+
+describe('tokens that come too late', () => {
+  test('are dropped where somebody else has stored newer ones', async () => {
+    const started: Started = start(async () => {
+      await started.refreshElsewhere(held)
+      return refreshed
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'late' }])
+    expect(await started.tokensOf(held)).toMatchObject({ accessToken: 'elsewhere' })
+    // They may be of the same grant.
+    expect(started.revoked).toEqual([])
+  })
+
+  test.for<
+    [string, Omit<typeof issued, 'refreshToken'> & { refreshToken?: string }, RevocableTokens]
+  >([
+    ['both', issued, { accessToken: 'access-2', refreshToken: 'refresh-2' }],
+    [
+      'the access token alone',
+      { accessToken: 'access-2', idToken: 'id-2', accessTokenExpiresInSeconds: 60 },
+      { accessToken: 'access-2' },
+    ],
+  ])('are taken back where the session has ended meanwhile: %s', async ([, given, taken]) => {
+    const started: Started = start(async () => {
+      await started.sessions.end(held.digest)
+      return { kind: 'refreshed', issued: given, claims }
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'gone' }])
+    expect(started.revoked).toEqual([taken])
+    expect(await started.found(held)).toBeUndefined()
+  })
+
+  test('do no harm where they cannot be taken back', async () => {
+    const started: Started = start(
+      async () => {
+        await started.sessions.end(held.digest)
+        return refreshed
+      },
+      { refresher: { revokeTokens: async () => away() } },
+    )
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'gone' }])
+    expect(await started.found(held)).toBeUndefined()
+  })
+})
+
+describe('tokens that cannot be stored', () => {
+  const startFailing = (
+    fail: (attempt: number, write: () => Promise<Replacement>) => Promise<Replacement>,
+  ) => {
+    let attempts = 0
+    return start(async () => refreshed, {
+      wrap: (store) => ({
+        ...store,
+        replace: (...written) => fail(++attempts, () => store.replace(...written)),
+      }),
+    })
+  }
+
+  test('are stored when the store is back', async () => {
+    const started = startFailing(async (attempt, write) => (attempt < 2 ? outage() : write()))
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+
+  test('are lost when it is away for more than a minute', async () => {
+    const started = startFailing(async (attempt) => {
+      if (attempt === 2) started.elapse(60_001)
+      return outage()
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'lost' }])
+    expect(await started.tokensOf(held)).toEqual(tokens)
+  })
+
+  test('are lost at once where waiting would not help', async () => {
+    let attempts = 0
+    const started = startFailing(async (attempt) => {
+      attempts = attempt
+      return away()
+    })
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'lost' }])
+    expect(attempts).toBe(1)
+  })
+})
+
+describe('the next try waits', () => {
+  test('for as long as the last one has failed more often: up to a minute', async () => {
+    const started = start(async () => failed)
+    const held = await started.openDue()
+    const before = await started.store.read(held.digest, ['s', 't'])
+    const replica = started.replica()
+    for (let failures = 1; failures <= 9; failures += 1) {
+      await replica.refresh(held)
+      expect(started.asked).toHaveLength(failures)
+      const backOffMs = Math.min(60_000, 1000 * 2 ** (failures - 1))
+      started.elapse(backOffMs / 2 - 1)
+      await replica.refresh(held)
+      expect(replica.isPaused(held.digest)).toBe(true)
+      expect(started.asked).toHaveLength(failures)
+      started.elapse(backOffMs / 2 + 1)
+      expect(replica.isPaused(held.digest)).toBe(false)
+    }
+    expect(new Set(started.results.map(({ reason }) => reason))).toEqual(
+      new Set(['provider_unavailable']),
+    )
+    expect(await started.store.read(held.digest, ['s', 't'])).toEqual(before)
+  })
+
+  test('no longer than a second after a failure that follows a success', async () => {
+    const outcomes: RefreshOutcome[] = [failed, failed, failed, refreshed, failed]
+    const started = start(async () => outcomes.shift() ?? refreshed)
+    const held = await started.openDue()
+    const replica = started.replica()
+    for (let tries = 0; tries < 5; tries += 1) {
+      await replica.refresh(held)
+      started.elapse(LIFE_MS)
+    }
+    expect(started.results.map(({ result }) => result)).toEqual([
+      'failed',
+      'failed',
+      'failed',
+      'refreshed',
+      'failed',
+    ])
+    outcomes.push(failed)
+    await replica.refresh(held)
+    started.elapse(2000)
+    expect(replica.isPaused(held.digest)).toBe(false)
+  })
+
+  test.for([
+    ['as long as the provider asks for', 300_000, 300_000],
+    ['an hour at most', 7_200_000, 3_600_000],
+  ] as const)('%s, on every replica', async ([, retryAfterMs, waitMs]) => {
+    const outcomes: RefreshOutcome[] = [{ ...failed, retryAfterMs }]
+    const started = start(async () => outcomes.shift() ?? refreshed)
+    const held = await started.openDue()
+    const [one, other] = [started.replica(), started.replica()]
+    await one.refresh(held)
+    await other.refresh(held)
+    started.elapse(waitMs - 1)
+    await Promise.all([one.refresh(held), other.refresh(held)])
+    expect(one.isPaused(held.digest)).toBe(true)
+    expect(other.isPaused(held.digest)).toBe(false)
+    expect(started.asked).toHaveLength(1)
+    started.elapse(1001)
+    await Promise.all([one.refresh(held), other.refresh(held)])
+    expect(started.asked).toHaveLength(2)
+    expect(started.results).toEqual([
+      { result: 'failed', reason: 'provider_unavailable' },
+      { result: 'refreshed' },
+    ])
+  })
+
+  test('a second where what comes could not be stored', async () => {
+    let canStore = false
+    const started = start(async () => refreshed, { refresher: { canStore: () => canStore } })
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    expect(replica.isPaused(held.digest)).toBe(false)
+    canStore = true
+    started.elapse(999)
+    await replica.refresh(held)
+    expect(started.asked).toEqual([])
+    started.elapse(1)
+    await replica.refresh(held)
+    expect(started.asked).toEqual(['refresh-1'])
+  })
+
+  test.for(['acquire', 'read', 'generation'] as const)(
+    'a second where the store fails before anything was spent: %s',
+    async (step) => {
+      let isAway = true
+      const failAt = (at: typeof step) => {
+        if (isAway && at === step) outage()
+      }
+      const locks = createMemoryLocks()
+      const generations = createMemoryGenerations()
+      const started = start(async () => refreshed, {
+        wrap: (store) => ({
+          ...store,
+          read: async (...wanted) => {
+            failAt('read')
+            return store.read(...wanted)
+          },
+        }),
+        refresher: {
+          locks: {
+            ...locks,
+            acquire: async (...wanted) => {
+              failAt('acquire')
+              return locks.acquire(...wanted)
+            },
+          },
+          generations: {
+            ...generations,
+            oldestOf: async (...owners) => {
+              failAt('generation')
+              return generations.oldestOf(...owners)
+            },
+          },
+        },
+      })
+      const held = await started.openDue()
+      const replica = started.replica()
+      await replica.refresh(held)
+      isAway = false
+      await replica.refresh(held)
+      expect(started.asked).toEqual([])
+      expect(started.results).toEqual([])
+      started.elapse(1000)
+      await replica.refresh(held)
+      expect(started.results).toEqual([{ result: 'refreshed' }])
+    },
+  )
+
+  test('a second even when the new token is due at once', async () => {
+    const short = { ...issued, accessTokenExpiresInSeconds: 0 }
+    const started = start(async () => ({ kind: 'refreshed', issued: short, claims }))
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    started.elapse(999)
+    await replica.refresh(held)
+    expect(started.asked).toHaveLength(1)
+    expect(replica.isPaused(held.digest)).toBe(false)
+    started.elapse(1)
+    await replica.refresh(held)
+    expect(started.asked).toHaveLength(2)
+  })
+})
+
+describe('a replica', () => {
+  test('has a hundred refreshes under way at most; the next one waits for nobody', async () => {
+    const { answers, answer } = holdAnswers()
+    const started = start(answer)
+    const all = await Promise.all(Array.from({ length: 101 }, () => started.open()))
+    started.elapse(DUE_MS)
+    const replica = started.replica()
+    const running = all.slice(0, 100).map((held) => replica.refresh(held))
+    const last = all[100] as HeldSession
+    await replica.refresh(last)
+    await vi.waitFor(() => expect(answers).toHaveLength(100))
+    for (const each of answers) each(refreshed)
+    await Promise.all(running)
+    const waiting = replica.refresh(last)
+    await vi.waitFor(() => expect(answers).toHaveLength(101))
+    answers[100]?.(refreshed)
+    await waiting
+    expect(started.results).toHaveLength(101)
+  })
+
+  test('has finished when nothing is under way any more', async () => {
+    const { answers, answer } = holdAnswers()
+    const started = start(answer)
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.finish()
+    void replica.refresh(held)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    let hasFinished = false
+    const finished = replica.finish().then(() => {
+      hasFinished = true
+    })
+    await turn()
+    expect(hasFinished).toBe(false)
+    answers[0]?.(refreshed)
+    await finished
+    expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+})
