@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
+import type { AuthorizationParam } from './config/authorization-params.ts'
 import { crossCheck } from './config/cross-check.ts'
 import { checkRedis, type RedisConfig } from './config/redis.ts'
 import { LISTS, type RulesFile, rulesFile } from './config/rules-file.ts'
 import { notesOf, type SettingName, type Settings, settings } from './config/settings.ts'
 import type { AccessRule } from './core/access-rule.ts'
+import type { ClientCredentials } from './core/client-credentials.ts'
 import type { IdentityHeader } from './core/identity.ts'
 import type { HostPattern, Site } from './core/site.ts'
 
@@ -15,6 +17,9 @@ export interface Config {
   readonly hosts: readonly HostPattern[]
   readonly rules: readonly AccessRule[]
   readonly identityHeaders: readonly IdentityHeader[]
+  readonly clientCredentials: ClientCredentials
+  /** What every authorization request says beside what it has to. */
+  readonly authorizationParams: readonly AuthorizationParam[]
   /** Absent in memory mode when none was given: made up at start. */
   readonly keys?: readonly Buffer[]
   /** Where the keys came from, to be read again while running. */

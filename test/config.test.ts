@@ -63,6 +63,7 @@ describe('a configuration that can be used', () => {
       DRAIN_SECONDS: 5,
       SESSION_MAX_AGE: 86_400,
       SESSION_IDLE_TIMEOUT: 0,
+      SESSION_REFRESH_GRACE: 3600,
       SIGN_IN_CONCURRENCY: 50,
       REDIS_ENABLED: false,
       REDIS_CACHE_MODE: 'redis',
@@ -92,6 +93,7 @@ describe('a configuration that can be used', () => {
       PASS_ACCESS_TOKEN: false,
       OIDC_SCOPES: 'openid profile email',
       OIDC_USERINFO: 'auto',
+      OIDC_LOGOUT_TOKEN_TYPE: 'logout+jwt',
       LOG_LEVEL: 'info',
       ALLOW_ANY_USER: true,
     })
@@ -282,10 +284,26 @@ describe('a bad value', () => {
     ['OIDC_SCOPES', ['profile email', 'openids', 'OpenID'], /does not contain openid/],
     [
       'OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
-      ['private_key_jwt', 'basic'],
-      /`client_secret_basic`, `client_secret_post` or `none`/,
+      ['client_secret_jwt', 'basic'],
+      /`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`/,
+    ],
+    [
+      'OIDC_AUTHORIZATION_PARAMS',
+      ['prompt=none', 'scope=openid', 'max_age=1h', 'acr_values'],
+      /remove it|set OIDC_SCOPES|whole number of seconds|of the form acr_values=urn%3Amfa/,
+    ],
+    [
+      'OIDC_END_SESSION_URL',
+      ['/logout', 'https://id.example.com/{client_id}', 'https://id.example.com/?a={user}'],
+      /is not a URL such as|values go behind the \?|is none of \{client_id\}/,
+    ],
+    [
+      'POST_LOGOUT_REDIRECT_URIS',
+      ['/bye', 'www.example.com', 'https://a@www.example.com/', 'javascript:alert(1)'],
+      /is not a whole address such as/,
     ],
     ['OIDC_USERINFO', ['true', 'sometimes'], /"auto"\|"always"\|"never"/],
+    ['OIDC_LOGOUT_TOKEN_TYPE', ['JWT', 'Any', 'logout'], /"logout\+jwt"\|"any"/],
     ['OIDC_CA_FILE', ['/nowhere/ca.pem'], /name a readable PEM file/],
     [
       'SESSION_ENCRYPTION_KEY',
@@ -298,6 +316,7 @@ describe('a bad value', () => {
       /between 60 and 31536000|whole number/,
     ],
     ['SESSION_IDLE_TIMEOUT', ['1', '59', '-1', '31536001', 'off'], /60 or more; 0 = off/],
+    ['SESSION_REFRESH_GRACE', ['-1', '31536001', 'never'], /between 0 and|whole number/],
     ['SIGN_IN_CONCURRENCY', ['0', '10001', 'many'], /between 1 and 10000|whole number/],
     [
       'COOKIE_NAME',
@@ -402,6 +421,8 @@ describe('a bad value', () => {
       'REDIS_SENTINEL_ADDRESSES',
       'ADMIN_TOKEN',
       'OIDC_CLIENT_SECRET',
+      // Tried in config/client-credentials.test.ts.
+      'OIDC_CLIENT_PRIVATE_KEY',
       'OIDC_GROUPS_CLAIM',
       'HOST',
       'VESTIBULE_CONFIG',

@@ -5,9 +5,13 @@ import { createSite } from '../core/site.ts'
 
 /** Prints the effective configuration with secrets masked. Throws `ConfigError` when it cannot be used. */
 export async function checkConfig(environment: Environment): Promise<number> {
-  const { settings, rules } = loadConfig(environment)
+  const { settings, rules, clientCredentials } = loadConfig(environment)
   for (const [name, value] of Object.entries(settings)) {
     process.stdout.write(`${name}=${show(name as SettingName, value)}\n`)
+  }
+  if (clientCredentials.method === 'private_key_jwt') {
+    const keySet = JSON.stringify({ keys: [clientCredentials.key.publicJwk] })
+    process.stdout.write(`\n# The key set to register at the provider: ${keySet}\n`)
   }
   process.stdout.write('\n# The first rule that matches decides; what matches none is denied.\n')
   for (const [index, rule] of rules.entries()) {

@@ -7,9 +7,12 @@ import { parseNetworks } from '../networks.ts'
 import { parseKeys } from '../seal.ts'
 import { compileRules } from './access-rules.ts'
 import { attempt } from './attempt.ts'
+import { readAuthorizationParams } from './authorization-params.ts'
+import { readClientCredentials } from './client-credentials.ts'
 import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
 import type { RuleSource } from './rules-file.ts'
 import type { Settings } from './settings.ts'
+import { checkSignOutUrls } from './sign-out-urls.ts'
 
 /** Turns settings into what the service uses and checks what concerns more than one of them. */
 export function crossCheck(
@@ -26,7 +29,7 @@ export function crossCheck(
   if (settings.OIDC_ISSUER_URL) {
     checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
   }
-  checkClientSecret(settings, problems)
+  checkSignOutUrls(settings, problems)
   const keys = attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
     settings.SESSION_ENCRYPTION_KEY === undefined
       ? undefined
@@ -45,6 +48,8 @@ export function crossCheck(
     hosts,
     rules: compileRules(settings, ruleSources, problems),
     identityHeaders: [...IDENTITY_HEADERS, ...furtherHeaders(settings, problems)],
+    clientCredentials: readClientCredentials(settings, problems),
+    authorizationParams: readAuthorizationParams(settings, problems),
     ...(publicSite && { publicSite }),
     ...(keys && { keys }),
   }
@@ -140,12 +145,6 @@ function checkReach(
       `PROTECTED_HOSTS: ${hostname} is an ${scheme} host and PUBLIC_URL is not: their cookies differ`,
     )
   }
-}
-
-function checkClientSecret(settings: Settings, problems: string[]): void {
-  const method = settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD
-  if (method === undefined || method === 'none' || settings.OIDC_CLIENT_SECRET) return
-  problems.push(`OIDC_CLIENT_SECRET: is missing, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD is ${method}`)
 }
 
 /** Names that a proxy or the check itself gives another meaning. */

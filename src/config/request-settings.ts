@@ -40,6 +40,14 @@ export const requestSettings = {
         'Allows http for hosts and providers other than loopback and `*.localhost`. Cookies and codes then travel in clear.',
       ),
     ),
+  POST_LOGOUT_REDIRECT_URIS: list
+    .default([])
+    .meta(
+      note(
+        ADDRESSES,
+        'Pages beside those of protected hosts to which a sign-out may lead, as whole addresses: `https://www.example.com/bye`.',
+      ),
+    ),
   TRUSTED_PROXIES: list
     .default([
       '127.0.0.0/8',

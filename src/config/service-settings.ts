@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, note } from './setting-kinds.ts'
+import { flag, integer, note, separated } from './setting-kinds.ts'
 
 const PROVIDER = 'OpenID provider'
 const SESSION = 'Sessions and cookies'
@@ -18,18 +18,45 @@ export const serviceSettings = {
     .string()
     .optional()
     .meta(note(PROVIDER, 'Client secret at the provider.', true)),
+  OIDC_CLIENT_PRIVATE_KEY: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        PROVIDER,
+        'Private key for `private_key_jwt`, in place of a client secret: a PEM, or a JWK with `alg` and `kid` if they are not to be derived.',
+        true,
+      ),
+    ),
   OIDC_SCOPES: z
     .string()
     .default('openid profile email')
     .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
     .meta(note(PROVIDER, 'Scopes to ask for, separated by blanks.')),
   OIDC_TOKEN_ENDPOINT_AUTH_METHOD: z
-    .enum(['client_secret_basic', 'client_secret_post', 'none'])
+    .enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'])
     .optional()
     .meta(
       note(
         PROVIDER,
-        '`client_secret_basic`, `client_secret_post` or `none`. Default: basic with a secret, none without.',
+        '`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. Default: basic with a secret, `private_key_jwt` with a key, none without either.',
+      ),
+    ),
+  OIDC_AUTHORIZATION_PARAMS: separated(/[,&\n]/)
+    .default([])
+    .meta(
+      note(
+        PROVIDER,
+        'Further parameters of every authorization request: `acr_values=urn%3Amfa,max_age=3600`, see provider.md.',
+      ),
+    ),
+  OIDC_END_SESSION_URL: z
+    .string()
+    .optional()
+    .meta(
+      note(
+        PROVIDER,
+        'Where browsers are sent to sign out at the provider, if not to its `end_session_endpoint`; a URL with placeholders, see provider.md.',
       ),
     ),
   OIDC_USERINFO: z
@@ -59,6 +86,15 @@ export const serviceSettings = {
         'Lets e-mail addresses count although the provider does not say `email_verified`.',
       ),
     ),
+  OIDC_LOGOUT_TOKEN_TYPE: z
+    .enum(['logout+jwt', 'any'])
+    .default('logout+jwt')
+    .meta(
+      note(
+        PROVIDER,
+        '`any` also accepts logout tokens whose `typ` is `JWT` or absent, or that have no `exp`, as older providers make them.',
+      ),
+    ),
   OIDC_CA_FILE: z
     .string()
     .optional()
@@ -86,6 +122,14 @@ export const serviceSettings = {
     .default(0)
     .meta(
       note(SESSION, 'Seconds without a request after which a session ends, 60 or more; 0 = off.'),
+    ),
+  SESSION_REFRESH_GRACE: integer(0, 31_536_000)
+    .default(3600)
+    .meta(
+      note(
+        SESSION,
+        'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
+      ),
     ),
   SIGN_IN_CONCURRENCY: integer(1, 10_000)
     .default(50)

@@ -15,16 +15,17 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
-export const list = z.union([
-  z.array(z.string()),
+/** Entries between separators, without what is empty. */
+export const separated = (by: RegExp) =>
   z.string().transform((value) =>
     value
-      .split(/[,\n]/)
+      .split(by)
       .map((entry) => entry.trim())
       .filter((entry) => entry !== ''),
-  ),
-])
+  )
+
+/** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
+export const list = z.union([z.array(z.string()), separated(/[,\n]/)])
 
 /** A whole number within bounds, both included. */
 export const integer = (min: number, max: number) =>

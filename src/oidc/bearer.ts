@@ -23,6 +23,12 @@ export interface BearerVerifier {
 
 export interface BearerVerifierOptions {
   readonly issuers: TrustedIssuers
+  /** Tokens that are valid and do not count, by what is known here. */
+  readonly denied: {
+    includes(issuer: string, jti: string): boolean
+    /** Resolves when there is something to go by. */
+    firstLook(): Promise<void>
+  }
   /** Of our own client: a token for it is an ID token, unless it says that it is none. */
   readonly clientId: string
   readonly identity: IdentityOptions
@@ -38,7 +44,7 @@ const CLOCK_RESOLUTION_MS = 50
 
 /** Only tokens that are good are remembered, by their digest, so that a dump shows none and a flood displaces none. */
 export function createBearerVerifier(options: BearerVerifierOptions): BearerVerifier {
-  const { issuers, now } = options
+  const { issuers, denied, now } = options
   const verified = new LRUCache<string, Bearer>({ ...CACHE, ttlResolution: CLOCK_RESOLUTION_MS })
 
   function keep(token: string, bearer: Bearer): void {
@@ -46,8 +52,14 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
     if (ttl >= 1) verified.set(digestOf(token), bearer, { ttl, size: 1000 + 4 * token.length })
   }
 
+  const isDenied = ({ identity, jti }: Bearer) =>
+    jti !== undefined && denied.includes(identity.issuer, jti)
+
   return {
-    recall: (token) => verified.get(digestOf(token)),
+    recall(token) {
+      const bearer = verified.get(digestOf(token))
+      return bearer && !isDenied(bearer) ? bearer : undefined
+    },
     clear: () => verified.clear(),
     get size() {
       return verified.size
@@ -75,6 +87,8 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
         ...toBearer(payload, type, options.identity),
         ...(options.withAccessToken && { accessToken: { value: token } }),
       }
+      await denied.firstLook()
+      if (isDenied(bearer)) return refused(REVOKED)
       keep(token, bearer)
       return { kind: 'bearer', bearer }
     },
@@ -85,6 +99,7 @@ const UNTRUSTED = invalidToken('the issuer is not trusted')
 const WRONG_TYPE = invalidToken('the token is not an access token')
 const EXPIRED = invalidToken('the token has expired')
 const NOT_VALID = invalidToken('the token is not valid')
+const REVOKED = invalidToken('the token has been revoked')
 
 function refused(fault: TokenFault): TokenEvidence {
   return { kind: 'bad-bearer', fault }

@@ -8,6 +8,8 @@ import { translate } from './translate.ts'
 export interface ExpectedParties {
   readonly issuer: string
   readonly clientId: string
+  /** One that came with a refresh has no nonce (OpenID Connect Core 1.0 section 12.2). */
+  readonly isRefreshed?: boolean
 }
 
 /**
@@ -18,7 +20,7 @@ export interface ExpectedParties {
 export async function verifyIdToken(
   idToken: string,
   keySet: JWTVerifyGetKey,
-  { issuer, clientId }: ExpectedParties,
+  { issuer, clientId, isRefreshed = false }: ExpectedParties,
 ): Promise<JWTPayload> {
   const { payload, protectedHeader } = await jwtVerify(idToken, keySet, {
     issuer,
@@ -26,7 +28,7 @@ export async function verifyIdToken(
     algorithms: [...ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     maxTokenAge: 600,
-    requiredClaims: ['sub', 'exp', 'iat', 'nonce'],
+    requiredClaims: ['sub', 'exp', 'iat', ...(isRefreshed ? [] : ['nonce'])],
   }).catch(translate)
   const fault = faultOf(payload, protectedHeader.typ, clientId)
   if (fault !== undefined) throw new AuthError('sign_in_failed', `the ID token ${fault}`)

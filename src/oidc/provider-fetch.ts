@@ -4,11 +4,18 @@ export const PROVIDER_TIMEOUT_SECONDS = 5
 /** The code of the error for an answer of another content type. */
 export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
 
+/**
+ * But for a refresh, for which nobody waits: a refresh token may be spent although the answer comes late, and is lost
+ * with it (fault F35).
+ */
+export const REFRESH_TIMEOUT_SECONDS = 30
+
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
 /** A `fetch` for the provider: bounded in time and size, and it follows no redirect (threat A95, fault F34). */
 export async function providerFetch(url: string, init: RequestInit = {}): Promise<Response> {
-  const timeout = AbortSignal.timeout(PROVIDER_TIMEOUT_SECONDS * 1000)
+  const seconds = isRefresh(init) ? REFRESH_TIMEOUT_SECONDS : PROVIDER_TIMEOUT_SECONDS
+  const timeout = AbortSignal.timeout(seconds * 1000)
   const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
   const response = await fetch(url, { ...init, signal, redirect: 'manual' })
   const body = await readBounded(response)
@@ -17,6 +24,10 @@ export async function providerFetch(url: string, init: RequestInit = {}): Promis
     status: response.status,
     headers: response.headers,
   })
+}
+
+function isRefresh({ body }: RequestInit): boolean {
+  return body instanceof URLSearchParams && body.get('grant_type') === 'refresh_token'
 }
 
 /** JSON, a key set (RFC 7517 section 8.5.2) or a signed UserInfo answer; anything else is a page for people. */

@@ -1,7 +1,9 @@
 import * as client from 'openid-client'
+import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
+import { clientAuthentication } from './client-authentication.ts'
 import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
-import { PROVIDER_TIMEOUT_SECONDS, providerFetch } from './provider-fetch.ts'
+import { providerFetch, REFRESH_TIMEOUT_SECONDS } from './provider-fetch.ts'
 
 /** How Vestibule is registered at its provider. */
 export interface ProviderOptions {
@@ -9,8 +11,9 @@ export interface ProviderOptions {
   /** Default: to sign people in. */
   readonly use?: IssuerUse
   readonly clientId: string
-  readonly clientSecret?: string
-  readonly tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
+  readonly credentials: ClientCredentials
+  /** Where browsers are sent to sign out, if not to the endpoint of the metadata. */
+  readonly endSessionTemplate?: string
   readonly onDiscovered: () => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }
@@ -75,9 +78,10 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
     get isDiscovered() {
       return configuration !== undefined
     },
-    origins: () => [
-      ...new Set([options.issuerUrl, endSessionEndpoint(configuration)].flatMap(originOf)),
-    ],
+    origins() {
+      const endSession = options.endSessionTemplate ?? endSessionEndpoint(configuration)
+      return [...new Set([options.issuerUrl, endSession].flatMap(originOf))]
+    },
     firstAttempt: keepDiscovering(0),
     close() {
       isClosed = true
@@ -94,9 +98,10 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
       new URL(issuerUrl),
       options.clientId,
       { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-      clientAuthentication(options),
+      clientAuthentication(options.credentials),
       {
-        timeout: PROVIDER_TIMEOUT_SECONDS,
+        // The longest; `providerFetch` ends everything else sooner.
+        timeout: REFRESH_TIMEOUT_SECONDS,
         [client.customFetch]: providerFetch as client.CustomFetch,
         ...(isHttp && { execute: [client.allowInsecureRequests] }),
       },
@@ -116,17 +121,6 @@ function foreignIssuer(cause: unknown): unknown {
   const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
   const { body } = details as { readonly body: { readonly issuer: unknown } }
   return body.issuer
-}
-
-function clientAuthentication({ clientSecret, tokenEndpointAuthMethod }: ProviderOptions) {
-  switch (tokenEndpointAuthMethod) {
-    case 'client_secret_basic':
-      return client.ClientSecretBasic(clientSecret)
-    case 'client_secret_post':
-      return client.ClientSecretPost(clientSecret)
-    case 'none':
-      return client.None()
-  }
 }
 
 function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {

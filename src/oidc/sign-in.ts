@@ -1,12 +1,12 @@
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
+import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
-import type { ProviderConnection } from './provider.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
-/** What an authorization request carries; the rest is configuration. */
+/** What an authorization request carries; the rest is configuration, and none of it the visitor's (threat A69). */
 export interface AuthorizationRequest {
   readonly redirectUri: string
   readonly state: string
@@ -25,16 +25,21 @@ export interface AuthorizationResponse {
   readonly codeVerifier: string
 }
 
+/** What the token endpoint gave (RFC 6749 section 5.1). */
+export interface IssuedTokens {
+  readonly idToken?: string
+  readonly accessToken: string
+  readonly refreshToken?: string
+  readonly accessTokenExpiresInSeconds?: number
+}
+
 /** What a redeemed code gave, everything verified. */
-export interface Grant {
+export interface Grant extends IssuedTokens {
   /** ID token claims, completed from UserInfo. */
   readonly claims: Claims
   readonly idToken: string
   /** When the ID token ends, in seconds since the epoch. */
   readonly idTokenExpiresAt: number
-  readonly accessToken: string
-  readonly refreshToken?: string
-  readonly accessTokenExpiresInSeconds?: number
 }
 
 /** Tokens that are of no more use. */
@@ -50,28 +55,29 @@ export interface SignIn {
    * `provider_unavailable` when the provider cannot be reached, `provider_failed` when it answers nonsense.
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
-  /** Revokes what can be revoked, the refresh token first (RFC 7009); nothing where the provider offers no revocation. */
+  /**
+   * Revokes what can be revoked, the refresh token first (RFC 7009); nothing where the provider offers no revocation.
+   * Throws `AuthError` like `redeem` when one of them could not be, after both have been tried.
+   */
   revoke(tokens: RevocableTokens): Promise<void>
-  /** Where RP-initiated logout goes (OpenID Connect RP-Initiated Logout 1.0); nothing when the provider has none. */
-  endSessionUrl(
-    idToken: string | undefined,
-    postLogoutRedirectUri: string,
-    state?: string,
-  ): Promise<URL | undefined>
+  /** Where the provider's part of a sign-out is; nothing when it has none. */
+  endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
-export interface SignInOptions extends UserInfoOptions {
-  readonly connection: ProviderConnection
+export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
   readonly keySets: KeySets
-  readonly clientId: string
   readonly scopes: string
+  /** What every authorization request says beside what it has to; a name may occur more than once. */
+  readonly authorizationParams: readonly (readonly [name: string, value: string])[]
 }
 
 /** Authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
 export function createSignIn(options: SignInOptions): SignIn {
+  // A provider need not heed what it was asked for, so `auth_time` is looked at (section 3.1.3.7).
+  const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
   return {
     async authorizationUrl({ redirectUri, state, nonce, codeChallenge, prompt }) {
-      return client.buildAuthorizationUrl(await options.connection.configuration(), {
+      const parameters = new URLSearchParams({
         redirect_uri: redirectUri,
         scope: options.scopes,
         state,
@@ -79,8 +85,10 @@ export function createSignIn(options: SignInOptions): SignIn {
         code_challenge: codeChallenge,
         code_challenge_method: 'S256',
         response_mode: 'query',
-        ...(prompt && { prompt }),
       })
+      for (const [name, value] of options.authorizationParams) parameters.append(name, value)
+      if (prompt) parameters.set('prompt', withPrompt(parameters.get('prompt'), prompt))
+      return client.buildAuthorizationUrl(await options.connection.configuration(), parameters)
     },
 
     async redeem(response) {
@@ -91,6 +99,7 @@ export function createSignIn(options: SignInOptions): SignIn {
           expectedNonce: response.nonce,
           pkceCodeVerifier: response.codeVerifier,
           idTokenExpected: true,
+          ...(maxAge && { maxAge: Number(maxAge) }),
         })
         .catch(translate)
       const idToken = tokens.id_token as string
@@ -113,19 +122,24 @@ export function createSignIn(options: SignInOptions): SignIn {
     async revoke({ refreshToken, accessToken }) {
       const configuration = await options.connection.configuration()
       if (!configuration.serverMetadata().revocation_endpoint) return
-      for (const token of [refreshToken, accessToken]) {
-        if (token !== undefined) await client.tokenRevocation(configuration, token).catch(translate)
+      const failures: unknown[] = []
+      for (const [hint, token] of [
+        ['refresh_token', refreshToken],
+        ['access_token', accessToken],
+      ] as const) {
+        if (token === undefined) continue
+        await client
+          .tokenRevocation(configuration, token, { token_type_hint: hint })
+          .catch((cause: unknown) => failures.push(cause))
       }
+      if (failures.length > 0) translate(failures[0])
     },
 
-    async endSessionUrl(idToken, postLogoutRedirectUri, state) {
-      const configuration = await options.connection.configuration()
-      if (!configuration.serverMetadata().end_session_endpoint) return undefined
-      return client.buildEndSessionUrl(configuration, {
-        post_logout_redirect_uri: postLogoutRedirectUri,
-        ...(idToken && { id_token_hint: idToken }),
-        ...(state !== undefined && { state }),
-      })
-    },
+    endSessionUrl: (request) => endSessionUrl(options, request),
   }
+}
+
+/** Beside what is configured: a list in which each value stands once (OpenID Connect Core 1.0 section 3.1.2.1). */
+function withPrompt(configured: string | null, prompt: string): string {
+  return [...new Set([...(configured?.split(' ') ?? []), prompt])].join(' ')
 }

@@ -54,13 +54,36 @@ function isAboutBody(cause: unknown): boolean {
   return false
 }
 
-function codeOf(cause: unknown): string {
+/** The code that openid-client and jose give their errors. */
+export function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
     ? cause.code
     : ''
 }
 
 function statusOf(cause: unknown): number {
-  if (cause instanceof ResponseBodyError) return cause.status
-  return cause instanceof Error && cause.cause instanceof Response ? cause.cause.status : 0
+  return responseOf(cause)?.status ?? 0
 }
+
+function responseOf(cause: unknown): Response | undefined {
+  if (cause instanceof ResponseBodyError) return cause.response
+  return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
+}
+
+/** Milliseconds that the provider asks to be left alone (RFC 9110 section 10.2.3); nothing where it does not say. */
+export function retryAfterMs(cause: unknown, nowMs: number): number | undefined {
+  const value = responseOf(cause)?.headers.get('retry-after')?.trim()
+  if (!value) return undefined
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - nowMs
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+}
+
+/** What a failure is called in logs and metrics: an OAuth error code where the provider gave one. */
+export function reasonOf(cause: unknown): string {
+  if (cause instanceof ResponseBodyError && OAUTH_ERROR.test(cause.error)) return cause.error
+  return meaningOf(cause)
+}
+
+/** As registered (RFC 6749 section 11.4); whatever else stands there is the provider's text. */
+const OAUTH_ERROR =
+  /^(?:invalid_(?:request|client|grant|scope|target)|unauthorized_client|unsupported_grant_type|server_error|temporarily_unavailable)$/

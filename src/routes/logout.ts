@@ -1,145 +1,191 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
-import { formatSessionCookie, type SessionCredential } from '../core/session.ts'
-import type { Site, Sites } from '../core/site.ts'
-import type { ProviderConnection } from '../oidc/provider.ts'
-import type { SignIn } from '../oidc/sign-in.ts'
-import type { KeyRing } from '../seal.ts'
-import type { Tokens } from '../session/codec.ts'
+import type { SessionCredential } from '../core/session.ts'
+import type { Site } from '../core/site.ts'
+import { AuthError } from '../errors.ts'
+import type { RevocableTokens, SignIn } from '../oidc/sign-in.ts'
+import { within } from '../oidc/time-limit.ts'
 import type { Ending } from '../session/end-session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { Addresses } from './addresses.ts'
 import { redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
+import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
+import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 
-export interface LogoutOptions {
-  readonly addresses: Addresses
+export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions {
   readonly cookies: Cookies
-  readonly knownSites: Sites
   readonly sessions: Sessions
   readonly signIn: SignIn
-  readonly provider: ProviderConnection
-  readonly ring: KeyRing
   readonly realmOf: (host: string) => string
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
 }
 
-/** Comes back from the provider as it was sent (OpenID Connect RP-Initiated Logout 1.0 section 3). */
-const PENDING = 'pending'
+/** What a sign-out may ask for, in its address or in its form. */
+interface SignOutRequest {
+  readonly token: string | undefined
+  /** Where to go on to, if that is allowed. */
+  readonly landingPage?: string
+  /** Leaves the session at the provider as it is. */
+  readonly isLocal: boolean
+}
+
+/** How long somebody who signs out waits for the provider to revoke tokens. */
+const REVOCATION_WAIT_MS = 2000
 
 /** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
 export function createLogout(options: LogoutOptions) {
-  const { addresses, cookies, sessions, signIn, writePage, log, metrics } = options
+  const { addresses, cookies, sessions, signIn, log, metrics } = options
+  const intent = createLogoutIntent(options)
+  const landingPages = createLandingPages(options)
 
   async function confirmLogout(c: NodeContext): Promise<Response> {
-    const site = c.get('site')
-    const page = confirmSignOutPage(addresses.logout(site), confirmToken(presented(c)))
-    return writePage(200, page, requestIdOf(c.env.incoming))
+    return confirm(c, readRequest(c, new URLSearchParams()))
   }
 
   async function logout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
     const credential = presented(c)
-    if (!(await isIntended(c, credential))) return confirmLogout(c)
-    const next = credential && (await end(c, site, credential))
-    const cleared = settingCookies(...cookies.clearSession(site))
-    return redirect(303, next ?? addresses.signedOut(site), cleared)
+    const request = readRequest(c, await readForm(c))
+    if (!intent.isIntended(c.env.incoming, site, credential, request.token)) {
+      return confirm(c, request)
+    }
+    const ended = credential && (await end(c, credential, request))
+    const next = ended ?? ownAddress(site, stateOf(request, 'done'))
+    return redirect(303, next, settingCookies(...cookies.clearSession(site)))
   }
 
   async function signedOut(c: NodeContext): Promise<Response> {
     const site = c.get('site')
-    const isPending = c.req.query('state') === PENDING
-    const page = signedOutPage(addresses.login(site, addresses.landing(site)), isPending)
-    return writePage(200, page, requestIdOf(c.env.incoming))
+    const [sealed = '', ...others] = c.req.queries('state') ?? []
+    const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
+    const isPending = state?.ending === 'pending'
+    if (state?.landingPage !== undefined && !isPending) return redirect(302, state.landingPage)
+    const loginUrl = addresses.login(site, addresses.landing(site))
+    const page = signedOutPage(loginUrl, isPending, state?.landingPage)
+    return options.writePage(200, page, requestIdOf(c.env.incoming))
+  }
+
+  /** The question keeps what was asked for; Chromium wants each address on the way to be allowed to its form. */
+  function confirm(c: NodeContext, { landingPage, isLocal }: SignOutRequest): Promise<Response> {
+    const site = c.get('site')
+    const fields = {
+      token: intent.confirmToken(presented(c)),
+      ...(landingPage !== undefined && { rd: landingPage }),
+      ...(isLocal && { local: 'true' }),
+    }
+    const targets = [addresses.signedOut(site), landingPage ?? site.origin].map(
+      (url) => new URL(url).origin,
+    )
+    const elsewhere = [...new Set(targets)].filter((origin) => origin !== site.origin)
+    const page = confirmSignOutPage(addresses.logout(site), fields, elsewhere)
+    return options.writePage(200, page, requestIdOf(c.env.incoming))
   }
 
   /** Ends the session and says where to go; nothing where there was none. */
   async function end(
     c: NodeContext,
-    site: Site,
     credential: SessionCredential,
+    request: SignOutRequest,
   ): Promise<string | undefined> {
+    const site = c.get('site')
     const realm = options.realmOf(site.host)
     const raw = c.env.incoming
+    const requestId = requestIdOf(raw)
     const standIn = { assertion: () => cookies.readOutage(raw, site) }
     const found = await sessions.find(credential, realm, { standIn })
     if (!found) return undefined
     const { tokens, ending } =
       found.source === 'store'
-        ? await endStored(credential, realm)
+        ? await endStored(credential, realm, requestId)
         : { ending: sessions.deferSignOut(credential) }
     metrics.signOut()
+    const state = stateOf(request, ending)
+    const url = request.isLocal ? undefined : await providerUrl(site, tokens?.idToken, state)
     const { issuer, subject } = found.session.identity
     log.info(
       {
         event: 'sign_out',
+        kind: url ? 'rp_initiated' : 'local',
         ending,
         user: userDigest(issuer, subject),
         host: site.host,
-        request_id: requestIdOf(raw),
+        request_id: requestId,
         ...traceOf(raw),
       },
       'signed out',
     )
-    return leaveUrl(addresses.signedOut(site), tokens, ending)
+    return url?.href ?? ownAddress(site, state)
   }
 
-  async function endStored(credential: SessionCredential, realm: string) {
+  async function endStored(credential: SessionCredential, realm: string, requestId: string) {
     const tokens = await sessions.findTokens(credential, realm)
     const ending = await sessions.signOut(credential)
-    if (tokens) revokeBehind(tokens)
+    if (tokens) await revoke(tokens, requestId)
     return { tokens, ending }
   }
 
-  /** Where the provider's part of the sign-out is, or our own page where it has none. */
-  async function leaveUrl(own: string, tokens: Tokens | undefined, ending: Ending) {
-    const state = ending === 'pending' ? PENDING : undefined
-    const url = options.provider.isDiscovered
-      ? await signIn.endSessionUrl(tokens?.idToken, own, state)
-      : undefined
-    return url?.href ?? (state === undefined ? own : `${own}?state=${state}`)
-  }
-
-  /** Behind the answer: the session has ended whether or not the provider can be told. */
-  function revokeBehind(tokens: Tokens): void {
-    signIn.revoke(tokens).catch(() => {
-      log.warn({ event: 'revocation_failed' }, 'tokens could not be revoked at the provider')
+  /** The session has ended by now, whether or not the provider can be told. */
+  async function revoke(tokens: RevocableTokens, requestId: string): Promise<void> {
+    await within(REVOCATION_WAIT_MS, signIn.revoke(tokens)).catch((cause: unknown) => {
+      metrics.tokenRevocationFailed()
+      log.warn(
+        {
+          event: 'revocation_failed',
+          code: cause instanceof AuthError ? cause.code : 'internal',
+          request_id: requestId,
+        },
+        'tokens could not be revoked at the provider',
+      )
     })
   }
 
-  async function isIntended(
-    c: NodeContext,
-    credential: SessionCredential | undefined,
-  ): Promise<boolean> {
-    const { headers } = c.env.incoming
-    if (headers['sec-fetch-site'] === 'same-origin') return true
-    if (headers.origin !== undefined && isOurs(headers.origin, c.get('site'))) return true
-    const token = await readToken(c)
-    return (
-      credential !== undefined && token !== undefined && isEqual(token, confirmToken(credential))
-    )
+  async function providerUrl(site: Site, idToken: string | undefined, state: SignOutState) {
+    return signIn.endSessionUrl({
+      ...(idToken !== undefined && { idToken }),
+      postLogoutRedirectUri: addresses.signedOut(site),
+      state: landingPages.sealState(state, site),
+    })
   }
 
-  function isOurs(origin: string, site: Site): boolean {
-    const host = URL.parse(origin)?.host
-    if (host === undefined) return false
-    return (
-      origin === addresses.home(site).origin || options.knownSites.find(host)?.origin === origin
-    )
+  /** Where the provider has no part in it: our own page stands between only if it has something to say. */
+  function ownAddress(site: Site, state: SignOutState): string {
+    const own = addresses.signedOut(site)
+    if (state.ending === 'pending') return `${own}?state=${landingPages.sealState(state, site)}`
+    return state.landingPage ?? own
   }
 
-  /** Only somebody who sees the page made for this very session knows it. */
-  function confirmToken(credential: SessionCredential | undefined): string {
-    const session = credential ? formatSessionCookie(credential) : ''
-    return createHmac('sha256', options.ring.derive('logout-confirm'))
-      .update(session)
-      .digest('base64url')
+  function readRequest(c: NodeContext, form: URLSearchParams): SignOutRequest {
+    const carriers = [new URL(c.req.url).searchParams, form]
+    const asked = carriers.flatMap((carrier) => [
+      ...carrier.getAll('rd'),
+      ...carrier.getAll('post_logout_redirect_uri'),
+    ])
+    const landingPage = readLandingPage(c, new Set(asked.filter((each) => each !== '')))
+    return {
+      token: form.get('token') ?? undefined,
+      isLocal: carriers.some((carrier) => carrier.get('local') === 'true'),
+      ...(landingPage !== undefined && { landingPage }),
+    }
+  }
+
+  /** One that is refused does not keep anybody signed in. */
+  function readLandingPage(c: NodeContext, asked: ReadonlySet<string>): string | undefined {
+    const site = c.get('site')
+    const [first] = asked
+    if (first === undefined || first === addresses.signedOut(site)) return undefined
+    const landingPage = asked.size === 1 ? landingPages.allow(first, site) : undefined
+    if (landingPage === undefined) {
+      log.warn(
+        { event: 'suspicious_return_to', host: site.host, request_id: requestIdOf(c.env.incoming) },
+        'a page to go on to after a sign-out was refused',
+      )
+    }
+    return landingPage
   }
 
   function presented(c: NodeContext): SessionCredential | undefined {
@@ -150,14 +196,13 @@ export function createLogout(options: LogoutOptions) {
   return { confirmLogout, logout, signedOut }
 }
 
-/** The form of the confirm page; a body of any other kind has no token. */
-async function readToken(c: NodeContext): Promise<string | undefined> {
-  const type = c.env.incoming.headers['content-type'] ?? ''
-  if (!/^application\/x-www-form-urlencoded(?:;|$)/i.test(type)) return undefined
-  return new URLSearchParams(await c.req.text()).get('token') ?? undefined
+function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {
+  return { ending, ...(landingPage !== undefined && { landingPage }) }
 }
 
-function isEqual(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
-  return a.length === b.length && timingSafeEqual(a, b)
+/** The form of a page; a body of any other kind says nothing. */
+async function readForm(c: NodeContext): Promise<URLSearchParams> {
+  const type = c.env.incoming.headers['content-type'] ?? ''
+  const isForm = /^application\/x-www-form-urlencoded(?:;|$)/i.test(type)
+  return new URLSearchParams(isForm ? await c.req.text() : '')
 }

@@ -30,6 +30,7 @@ export const timed = async <T>(work: Promise<T>): Promise<{ value: T; ms: number
 export const expectComeAgain = (
   visit: Visit,
   kind: 'page' | 'quiet page' | 'json' = 'page',
+  error: 'store_unavailable' | 'provider_unavailable' = 'store_unavailable',
 ): void => {
   const { status, headers, setCookies, location, body } = visit
   expect(status).toBe(503)
@@ -39,7 +40,7 @@ export const expectComeAgain = (
   expect(headers['x-auth-request-user']).toBeUndefined()
   if (kind === 'json') {
     expect(headers['content-type']).toMatch(/^application\/json/)
-    expect(JSON.parse(body)).toMatchObject({ error: 'store_unavailable' })
+    expect(JSON.parse(body)).toMatchObject({ error })
   } else {
     expect(headers['content-type']).toMatch(/^text\/html/)
     expect(body.includes('http-equiv="refresh"')).toBe(kind === 'page')
@@ -193,10 +194,11 @@ export const expectSignOutDeferred = async (
   const cookie = cookieHeader(browser)
   const waitingBefore = await revocationsWaiting(vestibule)
   const { status, location } = await signOut(browser)
-  expect([status, URL.parse(location ?? '')?.searchParams.get('state')]).toEqual([303, 'pending'])
+  const state = URL.parse(location ?? '')?.searchParams.get('state')
+  expect([status, typeof state]).toEqual([303, 'string'])
   expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
   expect(browser.cookies.find(OUTAGE_COOKIE)).toBeUndefined()
-  const page = await browser.get(`${APP}/oauth2/signed-out?state=pending`)
+  const page = await browser.get(`${APP}/oauth2/signed-out?state=${state}`)
   expect(page.body).toContain('cannot all be told just now')
   expect(await revocationsWaiting(vestibule)).toBe(waitingBefore + 1)
   expect(vestibule.log().findLast((line) => line['event'] === 'sign_out')).toMatchObject({

@@ -108,6 +108,24 @@ describe('A47 other carriers of the target', () => {
     expect(visit.setCookies.join()).not.toMatch(/evil|domain=/i)
   })
 
+  test.for([
+    `?RD=${EVIL}&Post_Logout_Redirect_Uri=${EVIL}`,
+    `?rd[]=${EVIL}&rd.x=${EVIL}&returnTo=${EVIL}&redirect_uri=${EVIL}`,
+    `?logout_uri=${EVIL}&next=${EVIL}&x=1;rd=${EVIL}`,
+    `?state=${EVIL}`,
+  ])('a sign-out has no other carriers either: %s', async (query, { expect }) => {
+    const { browser } = await sut.party.attempt()
+    const visit = await browser.post(
+      `${APP}/oauth2/logout${query}&local=true`,
+      {},
+      {
+        headers: { ...carriers, Origin: APP },
+      },
+    )
+    expect([visit.status, visit.headers.location]).toEqual([303, `${APP}/oauth2/signed-out`])
+    expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain('evil.example')
+  })
+
   test('a target in the body of a POST is not taken, whatever its type', async () => {
     const browser = sut.party.vestibule.visitor()
     const form = await browser.post(`${APP}/oauth2/login`, { rd: EVIL })

@@ -1,21 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { sentAlong, startLogin } from '../support/sign-in-steps.ts'
 import type { Visit } from '../support/visitor.ts'
 
+const FURTHER = 'https://www.example.org/bye?a=b'
 let party: RelyingParty
 
 beforeAll(async () => {
-  party = await startRelyingParty()
+  party = await startRelyingParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER })
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-// In this cut the sign-out takes no target from the request at all, so that every one of these must be without effect.
+// None of these is a page to which a sign-out may lead, so that every one of them must be without effect.
 const PARAMETERS = [
   'post_logout_redirect_uri=//evil.example',
   'post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F',
   'post_logout_redirect_uri=https://app.example.com@evil.example',
   'post_logout_redirect_uri=javascript:alert(1)',
   'post_logout_redirect_uri=/x&post_logout_redirect_uri=//evil.example',
+  'rd=/x&post_logout_redirect_uri=/y',
   'rd=//evil.example',
   'rd=/%5cevil.example',
   'redirect=//evil.example&return_to=//evil.example&next=//evil.example',
@@ -80,6 +83,7 @@ describe('A49 post-logout redirect', () => {
         'client_id',
         'id_token_hint',
         'post_logout_redirect_uri',
+        'state',
       ])
       expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
     },
@@ -97,8 +101,70 @@ describe('A49 post-logout redirect', () => {
     const page = await browser.follow(await browser.post(`${APP}/oauth2/logout`))
     expect(new URL(page.url).origin).toBe(party.provider.issuer)
     const last = await browser.submit(page, { logout: 'yes' })
-    expect(last.url).toBe(`${APP}/oauth2/signed-out`)
+    expect(last.url).toMatch(`${APP}/oauth2/signed-out?state=`)
     expect(last.body).toContain('You are signed out')
+  })
+
+  test.for([
+    FURTHER.replace('a=b', 'a=c'),
+    `${FURTHER}#x`,
+    `${FURTHER}&c=d`,
+    FURTHER.replace('/bye', '/BYE'),
+    FURTHER.replace('/bye', '/./bye'),
+    FURTHER.replace('https:', 'http:'),
+    FURTHER.replace('www.', 'www.evil.'),
+    FURTHER.replace('.org', '.org:444'),
+    FURTHER.replace('www', 'evil@www'),
+    ` ${FURTHER}`,
+    `${FURTHER},https://evil.example/`,
+    'https://www.example.org/',
+    'https://evil.example.com/',
+    'https://app.example.com.evil.example/',
+    'http://app.example.com/',
+    'https:app.example.com',
+    'https:/\\evil.example',
+    '///evil.example',
+    '/%2f%2fevil.example/..//evil.example',
+    'data:text/html,evil',
+    `/${'x'.repeat(2100)}`,
+  ])('a page that is almost allowed is not, and that is logged once: %s', async (rd) => {
+    const linesBefore = party.vestibule.log().length
+    const { browser } = await party.attempt()
+    const cookie = browser.cookies.header(new URL(APP))
+    const answer = await browser.post(`${APP}/oauth2/logout`, { rd, local: 'true' })
+    expect([answer.status, answer.headers.location]).toEqual([303, `${APP}/oauth2/signed-out`])
+    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
+    const lines = party.vestibule.log().slice(linesBefore)
+    const suspicious = lines.filter(({ event }) => event === 'suspicious_return_to')
+    expect(suspicious).toHaveLength(1)
+    expect(JSON.stringify(suspicious)).not.toMatch(/evil|www|xxx/)
+  })
+
+  test.for(['https://other.example.com/x', '/x', FURTHER])(
+    'the legitimate twin, a page that is allowed: %s',
+    async (rd, { expect }) => {
+      const { browser } = await party.attempt()
+      const answer = await browser.post(`${APP}/oauth2/logout`, { rd, local: 'true' })
+      expect([answer.status, answer.location]).toEqual([303, new URL(rd, APP).href])
+    },
+  )
+
+  test('a state of another host or of a sign-in leads nowhere, and one of ours signs nobody in', async () => {
+    const { browser } = await party.attempt()
+    const leaving = await browser.post(`${APP}/oauth2/logout`, {
+      rd: 'https://other.example.com/x',
+    })
+    const state = sentAlong(leaving, 'state')
+    const visitor = party.vestibule.visitor()
+    const elsewhere = await visitor.get(
+      `https://other.example.com/oauth2/signed-out?state=${state}`,
+    )
+    expect([elsewhere.status, elsewhere.location]).toEqual([200, undefined])
+    const loginState = sentAlong(await startLogin(visitor, 'https://other.example.com/x'), 'state')
+    const confused = await visitor.get(`${APP}/oauth2/signed-out?state=${loginState}`)
+    expect([confused.status, confused.location]).toEqual([200, undefined])
+    const callback = await visitor.get(`${APP}/oauth2/callback?code=x&state=${state}`)
+    expect([callback.status, callback.location]).toEqual([400, undefined])
   })
 
   test.for(DEAD_ENDS)('an unknown state lands on the safe page: %s', async (query) => {

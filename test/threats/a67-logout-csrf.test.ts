@@ -68,6 +68,17 @@ describe('A67 logout CSRF', () => {
     expect(await isSignedIn(browser)).toBe(true)
   })
 
+  test.for(['local=true', 'rd=/welcome', 'local=true&rd=/welcome'])(
+    'what is asked for beside it signs nobody out by itself: %s',
+    async (query) => {
+      const { browser } = await party.attempt()
+      expectConfirmPage(await browser.get(`${LOGOUT}?${query}`))
+      const crossSite = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }
+      expectConfirmPage(await post(browser, crossSite, query))
+      expect(await isSignedIn(browser)).toBe(true)
+    },
+  )
+
   test.for<[string, VisitHeaders]>([
     ['cross-site', { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }],
     ['cross-site without an Origin', { 'Sec-Fetch-Site': 'cross-site' }],

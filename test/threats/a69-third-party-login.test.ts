@@ -4,12 +4,20 @@ import { LOGIN, sentAlong, untilCallback } from '../support/sign-in-steps.ts'
 import type { Visit } from '../support/visitor.ts'
 
 let party: RelyingParty
+let configured: RelyingParty
 
 beforeAll(async () => {
   party = await startRelyingParty()
+  configured = await startRelyingParty({
+    OIDC_AUTHORIZATION_PARAMS:
+      'acr_values=urn:mfa,max_age=60,login_hint=corp,resource=urn:a,resource=urn:b',
+  })
 })
 beforeEach(() => party.provider.forgetRequests())
-afterAll(() => party[Symbol.asyncDispose]())
+afterAll(async () => {
+  await party[Symbol.asyncDispose]()
+  await configured[Symbol.asyncDispose]()
+})
 
 const documented = [
   'client_id',
@@ -73,6 +81,28 @@ describe('A69 third-party initiated login', () => {
       expectConfigured(await party.vestibule.visitor().get(`${LOGIN}?${search}`))
     }
     expect(party.vestibule.isAlive()).toBe(true)
+  })
+
+  test.for([
+    'acr_values=evil&max_age=0&login_hint=evil&prompt=none&ui_locales=evil',
+    'acr_values=&max_age=&login_hint=',
+    'max_age=99999999&acr_values=evil&acr_values=evil',
+    'resource=https://evil.example&audience=evil&claims=evil',
+  ])('it wins where it names these parameters itself, too: %s', async (query) => {
+    const visit = await configured.vestibule.visitor().get(`${LOGIN}?rd=/report&${query}`)
+    const sent = [...new URL(visit.location ?? '').searchParams]
+    const own = new Set(['acr_values', 'max_age', 'login_hint', 'resource'])
+    expect(sent.filter(([name]) => own.has(name))).toEqual([
+      ['acr_values', 'urn:mfa'],
+      ['max_age', '60'],
+      ['login_hint', 'corp'],
+      ['resource', 'urn:a'],
+      ['resource', 'urn:b'],
+    ])
+    expect(sent.map(([name]) => name).filter((name) => !own.has(name))).toHaveLength(
+      documented.length,
+    )
+    expect(visit.rawHeaders.join('\n')).not.toContain('evil')
   })
 
   test('what a third party asks for does not decide where the sign-in ends', async () => {

@@ -15,7 +15,7 @@ import {
 import type { RunningVestibule } from '../support/vestibule.ts'
 
 /** Those that are sealed. */
-type Part = Exclude<StoredPart, 'x'>
+type Part = Exclude<StoredPart, 'x' | 'l'>
 
 interface Damage {
   readonly what: string

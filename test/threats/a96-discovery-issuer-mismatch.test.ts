@@ -92,7 +92,7 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
     const connection = connectProvider({
       issuerUrl: provider.issuer,
       clientId: provider.clientId,
-      tokenEndpointAuthMethod: 'none',
+      credentials: { method: 'none' },
       onDiscovered: () => outcomes.push(undefined),
       onDiscoveryFailed: (cause) => outcomes.push(cause),
     })

@@ -7,6 +7,8 @@ export interface PageContent {
   readonly body: Markup
   readonly refreshSeconds?: number
   readonly refreshUrl?: string
+  /** Where its form may lead by redirects, beside ourselves and the provider. */
+  readonly formTargets?: readonly string[]
 }
 
 /** Seconds after which a page for something that is away loads itself again; also `Retry-After`. */
@@ -91,17 +93,30 @@ export function resetCookiesPage(loginUrl: string): PageContent {
   }
 }
 
-export function confirmSignOutPage(action: string, token: string): PageContent {
+/** `fields` go along unseen with the answer. */
+export function confirmSignOutPage(
+  action: string,
+  fields: Readonly<Record<string, string>>,
+  formTargets: readonly string[],
+): PageContent {
+  const hidden = Object.entries(fields).map(
+    ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`,
+  )
   return {
     title: 'Sign out?',
-    body: html`<p>You will be signed out of all pages that use this sign-in.</p>
-<form method="post" action="${action}"><input type="hidden" name="token" value="${token}">
+    formTargets,
+    body: html`<p>You will be signed out of all pages that use this sign-in.${'local' in fields ? ' The sign-in service itself will still know you.' : ''}</p>
+<form method="post" action="${action}">${hidden}
 <p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="/">Stay signed in</a></p></form>`,
   }
 }
 
 /** `isPending`: the session's end has not reached every server yet. */
-export function signedOutPage(loginUrl: string, isPending: boolean): PageContent {
+export function signedOutPage(
+  loginUrl: string,
+  isPending: boolean,
+  landingPage?: string,
+): PageContent {
   const pending = isPending
     ? html`<p>This browser has forgotten your session. Our servers cannot all be told just now; they end it as soon as they can.</p>
 `
@@ -109,7 +124,7 @@ export function signedOutPage(loginUrl: string, isPending: boolean): PageContent
   return {
     title: 'You are signed out',
     body: html`${pending}<p>To be safe on a shared computer, close the browser as well.</p>
-<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+${landingPage === undefined ? action(loginUrl, 'Sign in again') : action(landingPage, 'Continue')}`,
   }
 }
 

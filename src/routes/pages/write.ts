@@ -14,7 +14,8 @@ export type PageWriter = (
 export function createPageWriter(formTargets: () => readonly string[]): PageWriter {
   return async (status, content, requestId, extra = []) => {
     const page = await renderPage({ ...content, requestId })
-    const headers = Object.entries(pageHeaders(formTargets()))
+    const targets = [...formTargets(), ...(content.formTargets ?? [])]
+    const headers = Object.entries(pageHeaders(targets))
     return answer(status, page, [...headers, ['X-Request-Id', requestId], ...extra])
   }
 }

@@ -37,9 +37,10 @@ const pagesWith = (text: string): readonly (readonly [string, PageContent])[] =>
   ['a loop without the cookie', loopPage(false, text, text)],
   ['a loop with the cookie', loopPage(true, text, text)],
   ['two sessions', resetCookiesPage(text)],
-  ['the question before signing out', confirmSignOutPage(text, text)],
+  ['the question before signing out', confirmSignOutPage(text, { token: text, rd: text }, [])],
   ['signed out', signedOutPage(text, false)],
   ['signed out for now', signedOutPage(text, true)],
+  ['signed out for now, and going on', signedOutPage(LOGIN, true, text)],
   ['going on', continuePage(text)],
   ['not available', unavailablePage()],
   ['an internal error', internalErrorPage()],
@@ -183,10 +184,28 @@ describe('single pages', () => {
   })
 
   test('signing out is a form with the token', async () => {
-    const html = await htmlOf(
-      confirmSignOutPage('https://app.example.com/oauth2/logout', 'token-1'),
+    const page = confirmSignOutPage(
+      'https://app.example.com/oauth2/logout',
+      { token: 'token-1', local: 'true' },
+      ['https://www.example.com'],
     )
+    const { answer, html } = await render(page)
     expect(html).toContain('<form method="post" action="https://app.example.com/oauth2/logout">')
     expect(html).toContain('<input type="hidden" name="token" value="token-1">')
+    expect(html).toContain('<input type="hidden" name="local" value="true">')
+    expect(html).toContain('The sign-in service itself will still know you')
+    const whole = confirmSignOutPage('https://app.example.com/oauth2/logout', { token: 'a' }, [])
+    expect(await htmlOf(whole)).not.toContain('will still know you')
+    expect(answer.headers.get('Content-Security-Policy')).toContain(
+      "form-action 'self' https://id.example.com https://www.example.com;",
+    )
+  })
+
+  test('somebody who has been signed out goes on to where they wanted, or signs in again', async () => {
+    const landingPage = 'https://www.example.com/bye'
+    const onward = await htmlOf(signedOutPage(LOGIN, true, landingPage))
+    expect(onward).toContain(`href="${landingPage}"`)
+    expect(onward).not.toContain('Sign in again')
+    expect(await htmlOf(signedOutPage(LOGIN, false))).toContain('Sign in again')
   })
 })

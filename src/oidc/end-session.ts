@@ -1,0 +1,52 @@
+import { decodeJwt } from 'jose'
+import * as client from 'openid-client'
+import { type EndSessionParameters, fillEndSessionTemplate } from '../core/end-session-template.ts'
+import type { ProviderConnection } from './provider.ts'
+
+/** What a sign-out at the provider is about; its tokens were verified when they came. */
+export interface EndSessionRequest {
+  readonly idToken?: string
+  readonly postLogoutRedirectUri: string
+  readonly state: string
+}
+
+export interface EndSessionOptions {
+  readonly connection: ProviderConnection
+  readonly clientId: string
+  /** Stands in for the endpoint of the metadata; see `core/end-session-template`. */
+  readonly endSessionTemplate?: string
+}
+
+/** Servers and proxies refuse longer ones. */
+const URL_MAX_CHARS = 6 * 1024
+
+/**
+ * Where RP-initiated logout goes (OpenID Connect RP-Initiated Logout 1.0 section 2); nothing when the provider has no
+ * such place, or is not known yet. An ID token that would make the address too long is left out.
+ */
+export async function endSessionUrl(
+  { connection, clientId, endSessionTemplate }: EndSessionOptions,
+  { idToken, postLogoutRedirectUri, state }: EndSessionRequest,
+): Promise<URL | undefined> {
+  const hint = idToken && decodeJwt(idToken)['login_hint']
+  const parameters = {
+    client_id: clientId,
+    post_logout_redirect_uri: postLogoutRedirectUri,
+    state,
+    ...(typeof hint === 'string' && { logout_hint: hint }),
+  }
+  const build = endSessionTemplate
+    ? (all: EndSessionParameters) => fillEndSessionTemplate(endSessionTemplate, all)
+    : await builderOf(connection)
+  if (!build || !idToken) return build?.(parameters)
+  const url = build({ id_token_hint: idToken, ...parameters })
+  return url.href.length > URL_MAX_CHARS ? build(parameters) : url
+}
+
+/** Nobody who signs out waits for discovery. */
+async function builderOf(connection: ProviderConnection) {
+  const configuration = connection.isDiscovered ? await connection.configuration() : undefined
+  if (!configuration?.serverMetadata().end_session_endpoint) return undefined
+  return (parameters: Record<string, string>) =>
+    client.buildEndSessionUrl(configuration, parameters)
+}

@@ -1,0 +1,470 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Behaviour, faults, type TestProvider } from '../support/provider.ts'
+import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
+import type { Visit } from '../support/visitor.ts'
+
+type Json = Record<string, unknown>
+
+/** With tokens for apps a check waits for its refresh; without, it is made behind the answer. */
+let passing: RelyingParty
+let plain: RelyingParty
+beforeAll(async () => {
+  passing = await startRelyingParty({ PASS_ACCESS_TOKEN: 'true' })
+  plain = await startRelyingParty()
+})
+afterEach(() => {
+  for (const { provider } of [passing, plain]) {
+    provider.reset()
+    provider.forgetRequests()
+  }
+})
+afterAll(async () => {
+  await passing[Symbol.asyncDispose]()
+  await plain[Symbol.asyncDispose]()
+})
+
+const endsAtOnce = (body: Json): Json => ({ ...body, expires_in: 0 })
+
+/** A fresh session whose access token has ended already, and the `Cookie` header of its checks. */
+const signInDue = async (party: RelyingParty, sub = 'alice'): Promise<string> => {
+  party.provider.set('token', { rewrite: endsAtOnce })
+  const { browser, callbackUrl } = await party.untilCallback(sub)
+  await browser.get(callbackUrl)
+  party.provider.reset('token')
+  party.provider.forgetRequests()
+  const cookie = cookieHeader(browser) ?? ''
+  expect(cookie).toContain(`${SESSION_COOKIE}=`)
+  return cookie
+}
+
+const check = (party: RelyingParty, cookie: string): Promise<Visit> =>
+  party.vestibule.check({}, { Cookie: cookie })
+
+const refreshRequests = (provider: TestProvider) =>
+  provider
+    .requests('token')
+    .map(({ body }) => new URLSearchParams(body))
+    .filter((sent) => sent.get('grant_type') === 'refresh_token')
+
+const results = async (party: RelyingParty, result: string): Promise<number> => {
+  const { body } = await party.vestibule.internal('/metrics')
+  const line = new RegExp(`^vestibule_refreshes_total\\{result="${result}"\\} (\\d+)$`, 'm')
+  return Number(line.exec(body)?.[1] ?? 0)
+}
+
+const ended = (party: RelyingParty) =>
+  party.vestibule.log().filter(({ event }) => event === 'session_not_refreshed')
+
+const nowSeconds = () => Math.floor(Date.now() / 1000)
+
+const expectRefreshed = async (cookie: string, party = passing): Promise<Visit> => {
+  const before = await results(party, 'refreshed')
+  const visit = await check(party, cookie)
+  expect(visit.status).toBe(200)
+  expect(visit.setCookies).toEqual([])
+  expect(visit.headers['x-auth-request-user']).toBe('alice')
+  expect(visit.headers['x-auth-request-access-token']).toMatch(/^[\w-]+$/)
+  expect(await results(party, 'refreshed')).toBe(before + 1)
+  return visit
+}
+
+const expectEnded = async (cookie: string, result: 'refused' | 'rejected'): Promise<void> => {
+  const before = ended(passing).length
+  const visit = await check(passing, cookie)
+  expect(visit.status).toBe(302)
+  expect(visit.setCookies).toEqual([])
+  await expect
+    .poll(() => ended(passing).slice(before))
+    .toEqual([
+      expect.objectContaining({ result, level: 'info', user: expect.any(String) as string }),
+    ])
+  passing.provider.reset()
+  expect((await check(passing, cookie)).status).toBe(302)
+  expect(refreshRequests(passing.provider)).toHaveLength(1)
+}
+
+describe('oidcc-client-refreshtoken-certification-test-plan', () => {
+  test('oidcc-client-test-refresh-token', async () => {
+    const cookie = await signInDue(passing)
+    await expectRefreshed(cookie)
+    const [sent, ...more] = refreshRequests(passing.provider)
+    expect(more).toEqual([])
+    expect(sent?.get('refresh_token')).toMatch(/^[\w-]+$/)
+    expect(sent?.has('scope')).toBe(false)
+    expect(passing.provider.requests('token')[0]?.headers.authorization).toMatch(/^Basic /)
+    expect((await check(passing, cookie)).status).toBe(200)
+    expect(refreshRequests(passing.provider)).toHaveLength(1)
+  })
+
+  test('oidcc-client-test-refresh-token-invalid-issuer', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken({ iss: `${passing.provider.issuer}/other` })
+    await expectEnded(cookie, 'rejected')
+  })
+
+  test('oidcc-client-test-refresh-token-invalid-sub', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken({ sub: 'mallory' })
+    await expectEnded(cookie, 'rejected')
+  })
+})
+
+describe('a refreshed ID token', () => {
+  test.for<[string, () => ClaimChanges, SignOptions?]>([
+    ['without a nonce', () => ({ nonce: undefined })],
+    ['signed with another key of the provider’s', () => ({}), { as: 'provider-es256' }],
+    ['with an audience more', () => ({ aud: ['vestibule', 'other'], azp: 'vestibule' })],
+    ['that ended 20 s ago, within the skew', () => ({ exp: nowSeconds() - 20 })],
+    ['without claims about the user', () => ({ name: undefined, email: undefined })],
+  ])('is accepted %s', async ([, changes, how]) => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken(changes(), how)
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-email']).toBe('alice@example.com')
+    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+  })
+
+  test.for<[string, () => ClaimChanges, SignOptions?]>([
+    ['for another client', () => ({ aud: 'other' })],
+    ['issued to another client', () => ({ azp: 'other' })],
+    ['of another sign-in', () => ({ nonce: 'of another sign-in' })],
+    ['whose nonce is a list', () => ({ nonce: ['a'] })],
+    ['that has ended', () => ({ exp: nowSeconds() - 120 })],
+    ['that was issued an hour ago', () => ({ iat: nowSeconds() - 3600 })],
+    ['without iat', () => ({ iat: undefined })],
+    ['without exp', () => ({ exp: undefined })],
+    ['without sub', () => ({ sub: undefined })],
+    ['without iss', () => ({ iss: undefined })],
+    ['without aud', () => ({ aud: undefined })],
+    ['whose sub is a list', () => ({ sub: ['alice'] })],
+    ['that lives for eleven years', () => ({ exp: nowSeconds() + 11 * 365 * 86_400 })],
+    ['that is not signed', () => ({}), { as: 'none' }],
+    ['that a stranger signed', () => ({}), { as: 'stranger' }],
+    ['signed with the public key', () => ({}), { as: 'public-key-as-secret' }],
+    ['that is an access token', () => ({}), { header: { typ: 'at+jwt' } }],
+    ['that is a logout token', () => ({}), { header: { typ: 'logout+jwt' } }],
+  ])('ends the session %s', async ([, changes, how]) => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken(changes(), how)
+    await expectEnded(cookie, 'rejected')
+  })
+
+  test('ends the session with a broken signature', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('token', {
+      rewrite: (body) => ({ ...body, id_token: breakSignature(String(body['id_token'])) }),
+    })
+    await expectEnded(cookie, 'rejected')
+  })
+
+  test('ends the session when its key is still unknown after the keys were fetched anew', async () => {
+    const cookie = await signInDue(plain)
+    const before = await results(plain, 'rejected')
+    plain.provider.tamperIdToken({}, { as: 'unknown-kid' })
+    expect((await check(plain, cookie)).status).toBe(200)
+    await expect.poll(() => results(plain, 'rejected'), { timeout: 3000 }).toBe(before + 1)
+    expect((await check(plain, cookie)).status).toBe(302)
+    expect(refreshRequests(plain.provider)).toHaveLength(1)
+  })
+
+  test('is accepted although the keys were changed twice within a second (F37)', async () => {
+    const cookies = [await signInDue(plain), await signInDue(plain)]
+    const before = await results(plain, 'refreshed')
+    for (const [index, cookie] of cookies.entries()) {
+      await plain.provider.rotateKeys()
+      await check(plain, cookie)
+      await expect
+        .poll(() => results(plain, 'refreshed'), { timeout: 3000 })
+        .toBe(before + index + 1)
+    }
+    for (const cookie of cookies) expect((await check(plain, cookie)).status).toBe(200)
+    expect(ended(plain).filter(({ result }) => result !== 'rejected')).toEqual([])
+  })
+
+  test('may have a nonce again after one that had none', async () => {
+    const cookie = await signInDue(plain)
+    const before = await results(plain, 'refreshed')
+    const bare = await plain.provider.mintIdToken()
+    plain.provider.set('token', {
+      rewrite: (body) => ({ ...endsAtOnce(body), id_token: bare }),
+      times: 1,
+    })
+    await check(plain, cookie)
+    await expect.poll(() => results(plain, 'refreshed')).toBe(before + 1)
+    await pause(1000)
+    expect((await check(plain, cookie)).status).toBe(200)
+    await expect.poll(() => results(plain, 'refreshed')).toBe(before + 2)
+    expect((await check(plain, cookie)).status).toBe(200)
+  })
+
+  test('ends the session also while its signature cannot be verified, when it is about somebody else', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('jwks', faults.serverError)
+    passing.provider.tamperIdToken({ sub: 'bob' }, { as: 'unknown-kid' })
+    await expectEnded(cookie, 'rejected')
+  })
+
+  test('is not kept while its signature cannot be verified, but the tokens beside it are', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('jwks', faults.serverError)
+    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, groups: ['other'] }) })
+    await passing.provider.rotateKeys()
+    await pause(1000)
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+  })
+})
+
+describe('a token endpoint that fails', () => {
+  const json = { 'Content-Type': 'application/json' }
+  const sayInvalidGrant = (status: number, headers: Record<string, string> = json): Behaviour => ({
+    status,
+    headers,
+    body: '{"error":"invalid_grant"}',
+  })
+  test.for<[string, Behaviour]>([
+    ['is down', faults.down],
+    ['says 500', faults.serverError],
+    ['says 502 in HTML', faults.badGateway],
+    ['says 503', faults.unavailable],
+    ['says 429', faults.tooManyRequests],
+    ['says 500 and invalid_grant', sayInvalidGrant(500)],
+    ['says 200 and invalid_grant', sayInvalidGrant(200)],
+    ['says invalid_grant in HTML', sayInvalidGrant(400, { 'Content-Type': 'text/html' })],
+    [
+      'says 401 and invalid_client',
+      { status: 401, headers: json, body: '{"error":"invalid_client"}' },
+    ],
+    ['says 400 and an error of its own', { status: 400, headers: json, body: '{"error":"<b>"}' }],
+    ['gives HTML', faults.html],
+    ['gives JSON that is cut off', faults.truncatedJson],
+    ['gives an empty object', faults.emptyObject],
+    ['gives a list', faults.notAnObject],
+    ['gives JSON under text/plain', faults.wrongContentType],
+    ['gives 10 MB', faults.tenMegabytes],
+    ['sends us elsewhere', faults.redirect],
+    ['leaves out the access token', { rewrite: (body) => ({ ...body, access_token: undefined }) }],
+    ['leaves out the token type', { rewrite: (body) => ({ ...body, token_type: undefined }) }],
+    ['gives a token of another type', { rewrite: (body) => ({ ...body, token_type: 'mac' }) }],
+    ['gives a list as refresh token', { rewrite: (body) => ({ ...body, refresh_token: ['x'] }) }],
+    ['gives an ID token that is a number', { rewrite: (body) => ({ ...body, id_token: 42 }) }],
+    ['gives an end that is none', { rewrite: (body) => ({ ...body, expires_in: 'soon' }) }],
+  ])('leaves the session as it was: it %s', async ([, behaviour]) => {
+    const cookie = await signInDue(plain)
+    const [failed, lines] = [await results(plain, 'failed'), ended(plain).length]
+    plain.provider.set('token', behaviour)
+    expect((await check(plain, cookie)).status).toBe(200)
+    await expect.poll(() => results(plain, 'failed')).toBe(failed + 1)
+    const { status, setCookies, headers } = await check(plain, cookie)
+    expect([status, setCookies]).toEqual([200, []])
+    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+    expect(ended(plain)).toHaveLength(lines)
+    expect(refreshRequests(plain.provider)).toHaveLength(1)
+  })
+
+  test('is asked again, and works: one line for each, without what the provider said', async () => {
+    const cookie = await signInDue(plain)
+    await expect
+      .poll(() => plain.vestibule.log().filter(({ event }) => event === 'refresh_failing'))
+      .toHaveLength(1)
+    await check(plain, cookie)
+    const works = () => plain.vestibule.log().filter(({ event }) => event === 'refresh_works')
+    await expect.poll(works).toHaveLength(1)
+    expect(works()[0]).toMatchObject({ level: 'info' })
+    const failing = plain.vestibule.log().find(({ event }) => event === 'refresh_failing')
+    expect(failing).toMatchObject({ level: 'warn', reason: 'provider_unavailable' })
+    expect(plain.vestibule.output()).not.toContain('<b>')
+  })
+
+  test('makes checks wait where apps are given the token, and then 503', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('token', faults.tooManyRequests)
+    for (let times = 0; times < 3; times += 1) {
+      const { status, headers, setCookies } = await check(passing, cookie)
+      expect([status, setCookies]).toEqual([503, []])
+      expect(headers['retry-after']).toMatch(/^\d+$/)
+    }
+    expect(refreshRequests(passing.provider)).toHaveLength(1)
+    passing.provider.reset()
+    await pause(1000)
+    await expectRefreshed(cookie)
+  })
+
+  test('that is slow answers a check that has waited with 503, and the next one with the new token', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('token', { delayMs: 1500, times: 1 })
+    const startedAtMs = performance.now()
+    expect((await check(passing, cookie)).status).toBe(503)
+    const waitedMs = performance.now() - startedAtMs
+    expect(waitedMs).toBeGreaterThan(900)
+    expect(waitedMs).toBeLessThan(1500)
+    await pause(600)
+    expect((await check(passing, cookie)).status).toBe(200)
+    expect(refreshRequests(passing.provider)).toHaveLength(1)
+  })
+
+  test('is left alone for as long as it asks for', async () => {
+    const cookie = await signInDue(plain)
+    plain.provider.set('token', {
+      ...faults.unavailable,
+      headers: { 'Retry-After': '2' },
+      times: 1,
+    })
+    const before = await results(plain, 'refreshed')
+    await check(plain, cookie)
+    await expect.poll(() => refreshRequests(plain.provider)).toHaveLength(1)
+    await pause(1500)
+    expect((await check(plain, cookie)).status).toBe(200)
+    await pause(100)
+    expect(refreshRequests(plain.provider)).toHaveLength(1)
+    await pause(500)
+    await check(plain, cookie)
+    await expect.poll(() => results(plain, 'refreshed')).toBe(before + 1)
+  })
+
+  test('and says invalid_grant ends the session', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('token', faults.invalidGrant)
+    await expectEnded(cookie, 'refused')
+  })
+})
+
+describe('SESSION_REFRESH_GRACE', () => {
+  test('0 ends the patience with the token', async () => {
+    await using strict = await startRelyingParty({ SESSION_REFRESH_GRACE: '0' })
+    const cookie = await signInDue(strict)
+    strict.provider.set('token', faults.unavailable)
+    expect((await check(strict, cookie)).status).toBe(503)
+    strict.provider.reset()
+    await pause(1000)
+    expect((await check(strict, cookie)).status).toBe(200)
+  })
+})
+
+describe('what a refresh gives', () => {
+  test('is new groups, from UserInfo', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('userinfo', {
+      rewrite: (known) => ({
+        ...known,
+        groups: ['staff', 'night shift'],
+        email: 'new@example.com',
+      }),
+    })
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-groups']).toBe('staff,night shift')
+    expect(headers['x-auth-request-email']).toBe('new@example.com')
+  })
+
+  test('is new groups, from the ID token', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken({ groups: ['night shift'] })
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-groups']).toBe('night shift')
+  })
+
+  test('is new groups also without an ID token', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
+    passing.provider.set('userinfo', {
+      rewrite: (known) => ({ ...known, groups: ['night shift'] }),
+    })
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-groups']).toBe('night shift')
+  })
+
+  test('is what the first ID token says where there is no other and UserInfo is not asked', async () => {
+    await using quiet = await startRelyingParty({
+      OIDC_USERINFO: 'never',
+      PASS_ACCESS_TOKEN: 'true',
+    })
+    const groups = ['from the first']
+    quiet.provider.set('token', {
+      rewrite: async (body) => ({
+        ...endsAtOnce(body),
+        id_token: await quiet.provider.sign({ ...claimsOf(String(body['id_token'])), groups }),
+      }),
+    })
+    const { browser, callbackUrl } = await quiet.untilCallback()
+    await browser.get(callbackUrl)
+    quiet.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
+    const { headers } = await expectRefreshed(cookieHeader(browser) ?? '', quiet)
+    expect(headers['x-auth-request-groups']).toBe('from the first')
+    expect(quiet.provider.count('userinfo')).toBe(0)
+  })
+
+  test.for<[string, Behaviour]>([
+    ['is down', faults.down],
+    ['says 503', faults.unavailable],
+    ['says 401', { status: 401, headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } }],
+    ['gives HTML', faults.html],
+    ['gives an empty object', faults.emptyObject],
+  ])('is tokens alone where UserInfo %s', async ([, behaviour]) => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('userinfo', behaviour)
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+    expect(headers['x-auth-request-email']).toBe('alice@example.com')
+  })
+
+  test('is refused when UserInfo is about somebody else', async () => {
+    const cookie = await signInDue(passing)
+    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, sub: 'bob' }) })
+    await expectEnded(cookie, 'rejected')
+  })
+
+  test('leaves the refresh token as it was where it names none (RFC 6749 section 6)', async () => {
+    await using steady = await startRelyingParty(
+      {},
+      { configuration: { rotateRefreshToken: false } },
+    )
+    const cookie = await signInDue(steady)
+    steady.provider.set('token', {
+      rewrite: (body) => endsAtOnce({ ...body, refresh_token: undefined }),
+    })
+    for (const times of [1, 2]) {
+      if (times > 1) await pause(1000)
+      expect((await check(steady, cookie)).status).toBe(200)
+      await expect.poll(() => results(steady, 'refreshed')).toBe(times)
+    }
+    const [first, second] = refreshRequests(steady.provider)
+    expect(second?.get('refresh_token')).toBe(first?.get('refresh_token'))
+    expect((await check(steady, cookie)).status).toBe(200)
+  })
+
+  test('is asked for with the newest refresh token, so that none is used twice', async () => {
+    const cookie = await signInDue(plain)
+    const before = await results(plain, 'refreshed')
+    plain.provider.set('token', { rewrite: endsAtOnce })
+    for (const times of [1, 2]) {
+      if (times > 1) await pause(1000)
+      await Promise.all(Array.from({ length: 10 }, () => check(plain, cookie)))
+      await expect.poll(() => results(plain, 'refreshed')).toBe(before + times)
+    }
+    const used = refreshRequests(plain.provider).map((sent) => sent.get('refresh_token'))
+    expect(used).toHaveLength(2)
+    expect(new Set(used).size).toBe(2)
+    expect((await check(plain, cookie)).status).toBe(200)
+  })
+})
+
+describe('a session without a refresh token', () => {
+  test('lives on without one', async () => {
+    plain.provider.set('token', {
+      rewrite: (body) => endsAtOnce({ ...body, refresh_token: undefined }),
+    })
+    const { browser, callbackUrl } = await plain.untilCallback()
+    await browser.get(callbackUrl)
+    plain.provider.reset()
+    plain.provider.forgetRequests()
+    const cookie = cookieHeader(browser) ?? ''
+    for (let times = 0; times < 3; times += 1) {
+      expect((await check(plain, cookie)).status).toBe(200)
+      await pause(20)
+    }
+    expect(plain.provider.count('token')).toBe(0)
+  })
+})

@@ -1,0 +1,331 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { parseForm } from '../support/html-form.ts'
+import { faults } from '../support/provider-front.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
+import { claimsOf } from '../support/tokens.ts'
+import type { Visit, Visitor } from '../support/visitor.ts'
+
+const OTHER = 'https://other.example.com/bye?a=b'
+const FURTHER = 'https://www.example.org/bye'
+const SIGNED_OUT = `${APP}/oauth2/signed-out`
+
+let party: RelyingParty
+beforeAll(async () => {
+  party = await startRelyingParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER })
+})
+beforeEach(() => party.provider.forgetRequests())
+afterEach(() => party.provider.reset())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const sentTo = (visit: Visit) => {
+  const url = new URL(visit.location ?? '')
+  return { at: url.origin + url.pathname, query: Object.fromEntries(url.searchParams) }
+}
+
+const logoutWith = (browser: Visitor, query: Readonly<Record<string, string>>): Promise<Visit> =>
+  browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
+
+const expectEnded = async (cookie: string | undefined, by = party): Promise<void> => {
+  expect((await by.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
+}
+
+const lastSignOut = (by = party) => by.vestibule.log().findLast(({ event }) => event === 'sign_out')
+
+/** Says yes at the provider, and is sent back by it. */
+const confirmAtProvider = async (browser: Visitor, leaving: Visit): Promise<Visit> => {
+  const page = await browser.follow(leaving)
+  const form = parseForm(page.body, page.url)
+  return browser.post(form?.action ?? '', { ...form?.hidden, logout: 'yes' })
+}
+
+describe('the sign-out at the provider', () => {
+  test('names the user, the client, the way back and a state of ours', async () => {
+    const { browser } = await party.attempt()
+    const { at, query } = sentTo(await browser.post(LOGOUT))
+    expect(at).toBe(`${party.provider.issuer}/session/end`)
+    expect(Object.keys(query).toSorted()).toEqual([
+      'client_id',
+      'id_token_hint',
+      'post_logout_redirect_uri',
+      'state',
+    ])
+    expect(claimsOf(query['id_token_hint'] ?? '')).toMatchObject({ sub: 'alice', aud: 'vestibule' })
+    expect(query).toMatchObject({ client_id: 'vestibule', post_logout_redirect_uri: SIGNED_OUT })
+    expect(query['state']).toMatch(/^[\w-]{40,80}$/)
+    expect(lastSignOut()).toMatchObject({ kind: 'rp_initiated', ending: 'done' })
+  })
+
+  test('has a state that nobody else can make, and that is new each time', async () => {
+    const states = new Set<string | undefined>()
+    for (let time = 1; time <= 2; time += 1) {
+      const { browser } = await party.attempt()
+      states.add(sentTo(await browser.post(LOGOUT)).query['state'])
+    }
+    expect(states.size).toBe(2)
+  })
+
+  test.for([OTHER, `${APP}/welcome`, FURTHER])(
+    'leads back to our page, and from there to the landing page: %s',
+    async (landingPage, { expect }) => {
+      for (const name of ['rd', 'post_logout_redirect_uri']) {
+        const { browser } = await party.attempt()
+        const copied = cookieHeader(browser)
+        const leaving = await logoutWith(browser, { [name]: landingPage })
+        expect(leaving.location).not.toContain(encodeURIComponent(landingPage))
+        const back = await confirmAtProvider(browser, leaving)
+        expect(back.location).toMatch(`${SIGNED_OUT}?state=`)
+        const landing = await browser.get(back.location ?? '')
+        expect([landing.status, landing.headers.location]).toEqual([302, landingPage])
+        expect(landing.headers['cache-control']).toBe('no-store')
+        await expectEnded(copied)
+      }
+    },
+  )
+
+  test('takes a path for one of the host that it is asked of', async () => {
+    const { browser } = await party.attempt()
+    const back = await confirmAtProvider(browser, await logoutWith(browser, { rd: '/welcome?x' }))
+    expect((await browser.get(back.location ?? '')).headers.location).toBe(`${APP}/welcome?x`)
+  })
+
+  test('takes our own page for no landing page, and does not call it suspicious', async () => {
+    const { browser } = await party.attempt()
+    const leaving = await logoutWith(browser, { post_logout_redirect_uri: SIGNED_OUT })
+    const last = await browser.submit(await browser.follow(leaving), { logout: 'yes' })
+    expect(last.url).toMatch(`${SIGNED_OUT}?state=`)
+    expect(last.body).toContain('You are signed out')
+    expect(party.vestibule.output()).not.toContain('suspicious_return_to')
+  })
+
+  test('oidcc-client-test-rp-init-logout-other-state: ends on the plain page', async () => {
+    for (const query of [{}, { rd: OTHER }]) {
+      const { browser } = await party.attempt()
+      const copied = cookieHeader(browser)
+      const back = await confirmAtProvider(browser, await logoutWith(browser, query))
+      const state = new URL(back.location ?? '').searchParams.get('state') ?? ''
+      const changed = `${state.slice(0, 30)}${state[30] === 'A' ? 'B' : 'A'}${state.slice(31)}`
+      const plain = await browser.get(SIGNED_OUT)
+      for (const other of ['other-state', changed, `${state}A`, state.slice(0, -4)]) {
+        const page = await browser.get(`${SIGNED_OUT}?state=${other}`)
+        expect([page.status, page.location, page.setCookies]).toEqual([200, undefined, []])
+        expect(withoutId(page)).toBe(withoutId(plain))
+      }
+      await expectEnded(copied)
+    }
+  })
+
+  test('oidcc-client-test-rp-init-logout-no-state: ends on the plain page', async () => {
+    const { browser } = await party.attempt()
+    const copied = cookieHeader(browser)
+    const back = await confirmAtProvider(browser, await logoutWith(browser, { rd: OTHER }))
+    expect(back.location).toMatch('state=')
+    const page = await browser.get(SIGNED_OUT)
+    expect([page.status, page.location, page.setCookies]).toEqual([200, undefined, []])
+    expect(page.body).toContain('You are signed out')
+    expect(page.body).not.toContain('other.example.com')
+    await expectEnded(copied)
+  })
+
+  test('sends what Entra wants to know of its user, and no ID token that is too long', async () => {
+    party.provider.tamperIdToken({ login_hint: 'O.CiQ1', padding: 'x'.repeat(6000) })
+    const { browser } = await party.attempt()
+    const visit = await browser.post(LOGOUT)
+    const { query } = sentTo(visit)
+    expect(visit.location?.length).toBeLessThan(6144)
+    expect(Object.keys(query).toSorted()).toEqual([
+      'client_id',
+      'logout_hint',
+      'post_logout_redirect_uri',
+      'state',
+    ])
+    expect(query['logout_hint']).toBe('O.CiQ1')
+    const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
+    expect(last.body).toContain('You are signed out')
+  })
+
+  test('is left out where the provider offers none', async () => {
+    await using other = await startRelyingParty({}, {}, (provider) =>
+      provider.set('discovery', {
+        rewrite: ({ end_session_endpoint: _none, ...found }) => found,
+      }),
+    )
+    const { browser } = await other.attempt()
+    const copied = cookieHeader(browser)
+    expect((await browser.post(`${LOGOUT}?rd=/welcome`)).location).toBe(`${APP}/welcome`)
+    await expectEnded(copied, other)
+    expect(lastSignOut(other)).toMatchObject({ kind: 'local' })
+  })
+})
+
+const withoutId = ({ body, headers }: Visit): string =>
+  body.replaceAll(String(headers['x-request-id']), 'id')
+
+describe('a local sign-out', () => {
+  test('ends the session, revokes its tokens, and leaves the provider alone', async () => {
+    const { browser } = await party.attempt()
+    const copied = cookieHeader(browser)
+    const visit = await logoutWith(browser, { local: 'true' })
+    expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
+    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    await expectEnded(copied)
+    expect(party.provider.count('endSession')).toBe(0)
+    expect(party.provider.count('revocation')).toBe(2)
+    expect(lastSignOut()).toMatchObject({ kind: 'local', ending: 'done' })
+    // The provider still knows its user, so that no name is asked for.
+    expect((await browser.browse(`${APP}/oauth2/login?rd=/`)).url).toBe(`${APP}/`)
+  })
+
+  test('leads straight to its landing page', async () => {
+    const { browser } = await party.attempt()
+    const visit = await logoutWith(browser, { local: 'true', rd: OTHER })
+    expect([visit.status, visit.headers.location]).toEqual([303, OTHER])
+  })
+
+  test.for(['1', 'TRUE', '', 'yes'])('is not what local=%s asks for', async (local) => {
+    const { browser } = await party.attempt()
+    expect(sentTo(await logoutWith(browser, { local })).at).toMatch('/session/end')
+  })
+
+  test('is what the confirm page goes on with, landing page included', async () => {
+    const { browser } = await party.attempt()
+    const page = await browser.get(`${LOGOUT}?local=true&rd=${encodeURIComponent(FURTHER)}`)
+    const form = parseForm(page.body, page.url)
+    expect(form?.action).toBe(LOGOUT)
+    expect(form?.hidden).toMatchObject({ local: 'true', rd: FURTHER })
+    expect(page.headers['content-security-policy']).toMatch(
+      /form-action 'self' http:\/\/127\.0\.0\.1:\d+ https:\/\/www\.example\.org;/,
+    )
+    const answer = await browser.post(LOGOUT, form?.hidden, {
+      headers: { 'Sec-Fetch-Site': undefined, Origin: undefined },
+    })
+    expect([answer.status, answer.headers.location]).toEqual([303, FURTHER])
+  })
+})
+
+describe('whoever signs out', () => {
+  test('ends on the page that says so, also for the second time', async () => {
+    const { browser } = await party.attempt()
+    const before = browser.copy()
+    await browser.post(LOGOUT)
+    for (const again of [browser, before, party.vestibule.visitor()]) {
+      const visit = await again.post(LOGOUT)
+      expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
+      expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+      expect((await again.follow(visit)).body).toContain('You are signed out')
+    }
+  })
+
+  test.for([
+    ['an unknown session', `__Host-vestibule=v1.${'A'.repeat(43)}.${'B'.repeat(43)}`],
+    ['no session', '__Host-vestibule=nonsense'],
+    ['two sessions', `__Host-vestibule=a; __Host-vestibule=b`],
+  ] as const)('ends there with %s', async ([, cookie]) => {
+    const visit = await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie: cookie } })
+    expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
+    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+  })
+
+  test('goes on to a landing page also when the session has ended meanwhile', async () => {
+    const { browser } = await party.attempt()
+    const forgotten = browser.copy()
+    await browser.post(LOGOUT)
+    for (const again of [forgotten, party.vestibule.visitor()]) {
+      const visit = await logoutWith(again, { rd: '/welcome' })
+      expect([visit.status, visit.location]).toEqual([303, `${APP}/welcome`])
+      expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    }
+  })
+
+  test.for<[string, () => void]>([
+    ['fails', () => party.provider.set('revocation', faults.serverError)],
+    ['is cut off', () => party.provider.set('revocation', faults.down)],
+  ])('is signed out although the revocation %s', async ([, breakIt], { expect }) => {
+    breakIt()
+    const { browser } = await party.attempt()
+    const copied = cookieHeader(browser)
+    const visit = await browser.post(LOGOUT)
+    expect(visit.status).toBe(303)
+    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    // The second token is tried although the first one failed.
+    expect(party.provider.count('revocation')).toBe(2)
+    await expectEnded(copied)
+    const logged = party.vestibule.log().filter(({ event }) => event === 'revocation_failed')
+    expect(logged.at(-1)).toMatchObject({ code: 'provider_unavailable' })
+    expect(logged.at(-1)?.['request_id']).toBe(lastSignOut()?.['request_id'])
+    const { body } = await party.vestibule.internal('/metrics')
+    expect(body).toMatch(/^vestibule_token_revocations_failed_total [1-9]/m)
+  })
+
+  test('waits two seconds for the revocation, and no longer', async () => {
+    const { browser } = await party.attempt()
+    const copied = cookieHeader(browser)
+    party.provider.set('revocation', faults.hangs)
+    const startedMs = performance.now()
+    const leaving = browser.post(LOGOUT)
+    await wait(500)
+    await expectEnded(copied)
+    expect((await leaving).status).toBe(303)
+    const tookMs = performance.now() - startedMs
+    expect(tookMs).toBeGreaterThan(1900)
+    expect(tookMs).toBeLessThan(3500)
+  })
+
+  test('says which token is which, the refresh token first', async () => {
+    const { browser } = await party.attempt()
+    await browser.post(LOGOUT)
+    const hints = party.provider
+      .requests('revocation')
+      .map(({ body }) => new URLSearchParams(body).get('token_type_hint'))
+    expect(hints).toEqual(['refresh_token', 'access_token'])
+  })
+})
+
+describe('OIDC_END_SESSION_URL', () => {
+  const startWithTemplate = (template: string) =>
+    startRelyingParty({ OIDC_END_SESSION_URL: template })
+
+  test('sends browsers where Auth0 wants them, and its pages allow that', async () => {
+    await using auth0 = await startWithTemplate(
+      'https://tenant.eu.auth0.com/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}',
+    )
+    const { browser } = await auth0.attempt()
+    const page = await browser.get(LOGOUT)
+    expect(page.headers['content-security-policy']).toContain(
+      `form-action 'self' ${auth0.provider.issuer} https://tenant.eu.auth0.com;`,
+    )
+    const visit = await browser.post(`${LOGOUT}?rd=/welcome`)
+    expect(visit.headers.location).toBe(
+      `https://tenant.eu.auth0.com/v2/logout?client_id=vestibule&returnTo=${encodeURIComponent(SIGNED_OUT)}`,
+    )
+    expect(lastSignOut(auth0)).toMatchObject({ kind: 'rp_initiated' })
+  })
+
+  test('leaves out what is not known, as the hint of Entra', async () => {
+    const template =
+      'https://login.example.com/logout?post_logout_redirect_uri={post_logout_redirect_uri}&logout_hint={logout_hint}&state={state}'
+    await using entra = await startWithTemplate(template)
+    const first = await entra.attempt()
+    const without = sentTo(await first.browser.post(LOGOUT))
+    expect(without.at).toBe('https://login.example.com/logout')
+    expect(Object.keys(without.query)).toEqual(['post_logout_redirect_uri', 'state'])
+    entra.provider.tamperIdToken({ login_hint: 'O.Ci&Q1=#' })
+    const second = await entra.attempt()
+    const { query } = sentTo(await second.browser.post(LOGOUT))
+    expect(query['logout_hint']).toBe('O.Ci&Q1=#')
+  })
+
+  test('drops an ID token that would make the address too long', async () => {
+    await using party = await startWithTemplate(
+      'https://login.example.com/logout?id_token_hint={id_token_hint}&client_id={client_id}',
+    )
+    const short = await party.attempt()
+    expect(Object.keys(sentTo(await short.browser.post(LOGOUT)).query)).toContain('id_token_hint')
+    party.provider.tamperIdToken({ padding: 'x'.repeat(6000) })
+    const long = await party.attempt()
+    expect((await long.browser.post(LOGOUT)).headers.location).toBe(
+      'https://login.example.com/logout?client_id=vestibule',
+    )
+  })
+})

@@ -1,0 +1,117 @@
+import { errors } from 'jose'
+import { ClientError, ResponseBodyError } from 'openid-client'
+import { describe, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { reasonOf, retryAfterMs, translate } from '../../src/oidc/translate.ts'
+
+const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')
+
+const answer = (status: number, headers: Record<string, string> = {}): Response =>
+  new Response(null, { status, headers })
+
+/** What openid-client throws where the answer is no OAuth one. */
+const notConform = (response: Response) =>
+  Object.assign(new ClientError('x', { cause: response }), {
+    code: 'OAUTH_RESPONSE_IS_NOT_CONFORM',
+  })
+
+/** What it throws where the provider named an error. */
+const named = (error: string, response = answer(400)) =>
+  new ResponseBodyError('x', { cause: { error }, response })
+
+const coded = (code: string, cause?: unknown) =>
+  Object.assign(new ClientError('x', { cause }), { code })
+
+describe('Retry-After', () => {
+  test.for<[string, number]>([
+    ['0', 0],
+    ['1', 1000],
+    ['120', 120_000],
+    [' 30 ', 30_000],
+    ['999999999', 999_999_999_000],
+    ['Sat, 21 Nov 2026 10:00:07 GMT', 7000],
+    ['Saturday, 21-Nov-26 10:00:07 GMT', 7000],
+    ['Sat Nov 21 10:00:07 2026 GMT', 7000],
+    ['Sat, 21 Nov 2026 09:00:00 GMT', 0],
+  ])('%j is %d ms from now', async ([value, ms], { expect }) => {
+    const headers = { 'Retry-After': value }
+    for (const cause of [
+      notConform(answer(503, headers)),
+      notConform(answer(429, headers)),
+      named('temporarily_unavailable', answer(400, headers)),
+    ]) {
+      expect(retryAfterMs(cause, NOW_MS)).toBe(ms)
+    }
+  })
+
+  test.for(['', ' ', 'soon', '1 minute', '1e3', '-5', '1.5', '3, 4', 'Infinity', '99999999999'])(
+    'what makes no sense asks for no pause: %j',
+    async (value, { expect }) => {
+      const cause = notConform(answer(503, { 'Retry-After': value }))
+      expect(retryAfterMs(cause, NOW_MS) ?? 0).toBe(0)
+    },
+  )
+
+  test.for<[string, unknown]>([
+    ['an answer without it', notConform(answer(503))],
+    ['no answer', coded('OAUTH_TIMEOUT', new Error('timed out'))],
+    ['a failure without a cause', new TypeError('fetch failed')],
+    ['no error at all', undefined],
+  ])('nothing is said by %s', async ([, cause], { expect }) => {
+    expect(retryAfterMs(cause, NOW_MS)).toBeUndefined()
+  })
+})
+
+describe('what a failure is called', () => {
+  test.for([
+    'invalid_request',
+    'invalid_client',
+    'invalid_grant',
+    'invalid_scope',
+    'invalid_target',
+    'unauthorized_client',
+    'unsupported_grant_type',
+    'server_error',
+    'temporarily_unavailable',
+  ])('%s is a name of OAuth’s own', async (error, { expect }) => {
+    expect(reasonOf(named(error))).toBe(error)
+  })
+
+  test.for<[string, unknown, string]>([
+    ['a text of the provider’s', named('<script>alice@example.com'), 'sign_in_failed'],
+    ['a name with more behind it', named('invalid_grant\nalice'), 'sign_in_failed'],
+    ['a name of another document', named('slow_down', answer(429)), 'provider_unavailable'],
+    ['429', notConform(answer(429)), 'provider_unavailable'],
+    ['500', notConform(answer(500)), 'provider_unavailable'],
+    ['404', notConform(answer(404)), 'provider_failed'],
+    ['302', notConform(answer(302)), 'provider_failed'],
+    ['a body that is no JSON', coded('OAUTH_PARSE_ERROR', new SyntaxError('x')), 'provider_failed'],
+    [
+      'a body of another form',
+      coded('OAUTH_INVALID_RESPONSE', new Error('x', { cause: { body: {} } })),
+      'provider_failed',
+    ],
+    [
+      'a token of another form',
+      coded('OAUTH_INVALID_RESPONSE', new Error('x', { cause: { claims: {} } })),
+      'sign_in_failed',
+    ],
+    [
+      'a signature that does not fit',
+      new errors.JWSSignatureVerificationFailed(),
+      'sign_in_failed',
+    ],
+    ['a key set that is none', new errors.JWKSInvalid('x'), 'provider_failed'],
+    ['a key set that cannot be had', new errors.JWKSTimeout(), 'provider_unavailable'],
+    ['no answer', coded('OAUTH_TIMEOUT'), 'provider_unavailable'],
+    ['no connection', new TypeError('fetch failed'), 'provider_unavailable'],
+    ['a failure of ours', new AuthError('busy', 'too many'), 'busy'],
+    ['a text in place of an error', 'broken', 'provider_unavailable'],
+    ['a code that is no text', Object.assign(new Error('x'), { code: 42 }), 'provider_unavailable'],
+  ])('%s', async ([, cause, reason], { expect }) => {
+    expect(reasonOf(cause)).toBe(reason)
+    expect(() => translate(cause)).toThrow(
+      expect.objectContaining({ name: 'AuthError', code: reason, cause }) as Error,
+    )
+  })
+})

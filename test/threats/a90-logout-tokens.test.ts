@@ -1,0 +1,384 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  BACKCHANNEL_LOGOUT,
+  expectLoggedOut,
+  expectLogoutRefused,
+  requestLogout,
+  sendLogoutToken,
+} from '../support/backchannel-logout.ts'
+import { countEvents, readMetric } from '../support/outage.ts'
+import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader } from '../support/sign-in-steps.ts'
+import { breakSignature, claimsOf, type SignOptions } from '../support/tokens.ts'
+import { raw } from '../support/visitor.ts'
+
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+const SID = 'the-session-of-alice'
+const nowSeconds = () => Math.floor(Date.now() / 1000)
+const form = (token: string) => `logout_token=${token}`
+
+let party: RelyingParty
+/** Of alice, in the provider's session that the tokens name. */
+let alice: string
+
+const signIn = async (sub: string, sid: string): Promise<string> => {
+  party.provider.tamperIdToken({ sid })
+  const { browser, isSignedIn } = await party.attempt(sub)
+  expect(isSignedIn).toBe(true)
+  return String(cookieHeader(browser))
+}
+
+const statusOf = async (cookie: string, at: RelyingParty = party): Promise<number> =>
+  (await at.vestibule.check({}, { Cookie: cookie })).status
+
+const mint = (changes: Record<string, unknown> = {}, how?: SignOptions) =>
+  party.provider.mintLogoutToken({ sid: SID, ...changes }, how)
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+  alice = await signIn('alice', SID)
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+describe('A90 what is no logout request', () => {
+  test.for(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
+    'any method but POST ends nothing: %s',
+    async (method, { expect }) => {
+      const url = `${BACKCHANNEL_LOGOUT}?${form(await mint())}`
+      const { status, headers } = await requestLogout(party.vestibule, { method, url })
+      expect([status, headers.allow, headers['cache-control']]).toEqual([405, 'POST', 'no-store'])
+      expect(await statusOf(alice)).toBe(200)
+    },
+  )
+
+  test.for<[string, string | undefined, (token: string) => string]>([
+    ['JSON', 'application/json', (token) => JSON.stringify({ logout_token: token })],
+    ['a form that says it is JSON', 'application/json', form],
+    ['plain text', 'text/plain', form],
+    ['the bare token', 'application/logout+jwt', (token) => token],
+    ['another type that begins alike', 'application/x-www-form-urlencoded2', form],
+    ['a form of parts', 'multipart/form-data; boundary=x', form],
+    ['no type', undefined, form],
+  ])('any body but a form is refused: %s', async ([, type, body], { expect }) => {
+    const { status, headers } = await requestLogout(party.vestibule, {
+      headers: { 'Content-Type': type },
+      body: body(await mint()),
+    })
+    expect([status, headers['cache-control']]).toEqual([415, 'no-store'])
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test.for<[string, (token: string) => string]>([
+    ['nothing', () => ''],
+    ['another parameter', (token) => `token=${token}`],
+    ['another spelling', (token) => `Logout_Token=${token}`],
+    ['an empty one', () => 'logout_token='],
+    ['the same twice', (token) => `${form(token)}&${form(token)}`],
+    ['an empty one beside it', (token) => `${form(token)}&logout_token=`],
+    ['a list', (token) => `logout_token[]=${token}`],
+    ['no JWT', () => 'logout_token=%2A'],
+    ['a JWT without a signature', (token) => form(token.replace(/[^.]+$/, ''))],
+    ['a JWT with blanks around it', (token) => `logout_token=+${token}+`],
+    ['five parts, as if encrypted', (token) => form(`${token}.x.y`)],
+    ['bytes that are no text', () => 'logout_token=%ff%fe'],
+  ])('exactly one logout_token is needed: %s', async ([, body], { expect }) => {
+    const token = await mint()
+    const visit = await requestLogout(party.vestibule, { body: body(token) })
+    expectLogoutRefused(visit, [token])
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('a token in the address does not count', async () => {
+    const url = `${BACKCHANNEL_LOGOUT}?${form(await mint())}`
+    expectLogoutRefused(await requestLogout(party.vestibule, { url, body: '' }))
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('a body above 16 KiB is refused, whether or not it says so', async () => {
+    const body = `${form(await mint())}&pad=${'x'.repeat(16 * 1024)}`
+    const { status, headers } = await requestLogout(party.vestibule, { body })
+    expect([status, headers['cache-control']]).toEqual([413, 'no-store'])
+    const chunked = await raw(
+      party.vestibule.publicPort,
+      [
+        'POST /oauth2/backchannel-logout HTTP/1.1',
+        'Host: app.example.com',
+        'Content-Type: application/x-www-form-urlencoded',
+        'Transfer-Encoding: chunked',
+        '',
+        body.length.toString(16),
+        `${body}\r\n0\r\n\r\n`,
+      ].join('\r\n'),
+    )
+    expect(chunked).toMatch(/^HTTP\/1\.1 413 /)
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('a host that is not ours is refused, and the internal listener has no such page', async () => {
+    const body = form(await mint())
+    const foreign = await requestLogout(party.vestibule, {
+      body,
+      headers: { Host: 'evil.example' },
+    })
+    expect([foreign.status, foreign.headers['cache-control']]).toEqual([400, 'no-store'])
+    const { internalPort } = party.vestibule
+    const url = `http://127.0.0.1:${internalPort}/oauth2/backchannel-logout`
+    expect((await requestLogout(party.vestibule, { body, url })).status).toBe(404)
+    expect(await statusOf(alice)).toBe(200)
+  })
+})
+
+describe('A90 what is no logout token of this provider for this client', () => {
+  test.for<[string, Record<string, unknown>, SignOptions?]>([
+    ['alg none', {}, { as: 'none' }],
+    ['alg none under the right type', {}, { as: 'none', header: { typ: 'logout+jwt' } }],
+    ['HS256 with the public key as secret', {}, { as: 'public-key-as-secret' }],
+    ['the key of a stranger', {}, { as: 'stranger' }],
+    ['an unknown key', {}, { as: 'unknown-kid' }],
+    ['the type of an ID token', {}, { header: { typ: 'JWT' } }],
+    ['no type', {}, { header: { typ: undefined } }],
+    ['the type of an access token', {}, { header: { typ: 'at+jwt' } }],
+    ['the type of a security event', {}, { header: { typ: 'secevent+jwt' } }],
+    ['a type that only ends alike', {}, { header: { typ: 'x/logout+jwt' } }],
+    ['a type that is no text', {}, { header: { typ: ['logout+jwt'] } }],
+    ['another issuer', { iss: 'https://evil.example' }],
+    ['the issuer in other letters', { iss: 'HTTP://127.0.0.1' }],
+    ['no issuer', { iss: undefined }],
+    ['another client', { aud: 'evil client' }],
+    ['a list without this client', { aud: ['evil', 'vestibule-2'] }],
+    ['no audience', { aud: undefined }],
+    ['no iat', { iat: undefined }],
+    ['an iat that is text', { iat: 'now' }],
+    ['an iat of an hour ago', { iat: nowSeconds() - 3600 }],
+    ['an iat in two minutes', { iat: nowSeconds() + 120 }],
+    ['no exp', { exp: undefined }],
+    ['an exp of a minute ago', { exp: nowSeconds() - 60 }],
+    ['an exp at the end of days', { exp: 1e300 }],
+    ['an nbf in two minutes', { nbf: nowSeconds() + 120 }],
+    ['no jti', { jti: undefined }],
+    ['an empty jti', { jti: '' }],
+    ['a jti that is a number', { jti: 7 }],
+    ['a jti of 5 KB', { jti: 'j'.repeat(5000) }],
+    ['no events', { events: undefined }],
+    ['events that are text', { events: EVENT }],
+    ['events that are a list', { events: [EVENT] }],
+    ['events that are null', { events: null }],
+    ['another event', { events: { 'http://schemas.openid.net/event/other': {} } }],
+    ['an event that is true', { events: { [EVENT]: true } }],
+    ['an event that is a list', { events: { [EVENT]: [] } }],
+    ['an event that is null', { events: { [EVENT]: null } }],
+    ['a nonce', { nonce: 'n' }],
+    ['a nonce that is null', { nonce: null }],
+    ['neither sub nor sid', { sub: undefined, sid: undefined }],
+    ['a sub that is empty', { sub: '' }],
+    ['a sub that is a number', { sub: 1 }],
+    ['a sub that is null', { sub: null }],
+    ['a sub with a blank behind it', { sub: 'alice ' }],
+    ['a sid that is empty', { sid: '' }],
+    ['a sid that is null', { sid: null }],
+    ['a sid that is a list', { sid: [SID] }],
+    ['a sid of 10 KB', { sid: 's'.repeat(10_000) }],
+    ['a sub of 10 KB', { sub: 's'.repeat(10_000) }],
+  ])('a token is refused and ends nothing: %s', async ([, changes, how], { expect }) => {
+    const token = await mint(changes, how)
+    const visit = await sendLogoutToken(party.vestibule, token)
+    expectLogoutRefused(visit, [token, 'evil', SID])
+    expect(visit.headers['retry-after']).toBeUndefined()
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('neither a broken signature, an ID token nor an access token ends anything', async () => {
+    let issued: Record<string, unknown> = {}
+    party.provider.set('token', {
+      rewrite: (body) => {
+        issued = body
+        return body
+      },
+    })
+    await party.attempt('alice')
+    const { id_token: idToken, access_token: accessToken } = issued
+    expect(claimsOf(String(idToken)).sub).toBe('alice')
+    const withEvent = await party.provider.mintIdToken({ events: { [EVENT]: {} }, jti: 'j' })
+    for (const token of [breakSignature(await mint()), idToken, accessToken, withEvent]) {
+      expectLogoutRefused(await sendLogoutToken(party.vestibule, String(token)))
+    }
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('each of them was counted, and the log has a reason and nothing of the tokens', async () => {
+    const sample = 'vestibule_backchannel_logouts_total{result="refused"}'
+    const refused = await readMetric(party.vestibule, sample)
+    expect(refused).toBeGreaterThan(60)
+    expect(countEvents(party.vestibule, 'backchannel_logout_refused')).toBe(refused)
+    const line = party.vestibule
+      .log()
+      .find((each) => each['event'] === 'backchannel_logout_refused')
+    expect(line).toMatchObject({ code: 'invalid_request' })
+    expect(String(line?.['reason'])).toContain('logout_token')
+    expect(party.vestibule.output()).not.toMatch(/eyJ[\w-]+\.|the-session-of-alice/)
+    expect(countEvents(party.vestibule, 'backchannel_logout')).toBe(0)
+  })
+})
+
+describe('A90 what a logout token ends', () => {
+  const ownSession = async () => {
+    const sid = crypto.randomUUID()
+    return { sid, cookie: await signIn('alice', sid) }
+  }
+
+  test.for<[string, (sid: string) => Record<string, unknown>, SignOptions?]>([
+    ['sub and sid', (sid) => ({ sid })],
+    ['sid alone', (sid) => ({ sid, sub: undefined })],
+    ['aud as a list', (sid) => ({ sid, aud: ['other', 'vestibule'] })],
+    ['an iat of five minutes ago', (sid) => ({ sid, iat: nowSeconds() - 300 })],
+    ['an iat in 20 s, within the skew', (sid) => ({ sid, iat: nowSeconds() + 20 })],
+    ['an exp of 20 s ago, within the skew', (sid) => ({ sid, exp: nowSeconds() - 20 })],
+    [
+      'an event with members, and others beside it',
+      (sid) => ({ sid, events: { [EVENT]: { a: 1 }, b: {} } }),
+    ],
+    ['claims that nobody knows', (sid) => ({ sid, azp: 'other', sids: ['x'], __proto: 1 })],
+    ['a type in capitals', (sid) => ({ sid }), { header: { typ: 'LOGOUT+JWT' } }],
+    ['a whole media type', (sid) => ({ sid }), { header: { typ: 'application/logout+jwt' } }],
+    ['another algorithm of the provider', (sid) => ({ sid }), { as: 'provider-es256' }],
+  ])('a good token ends the session it names, and no other: %s', async ([, changes, how]) => {
+    const { sid, cookie } = await ownSession()
+    const token = await party.provider.mintLogoutToken(changes(sid), how)
+    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
+    expect([await statusOf(cookie), await statusOf(alice)]).toEqual([302, 200])
+  })
+
+  test('further parameters, a charset, cookies and foreign origins change nothing', async () => {
+    const { sid, cookie } = await ownSession()
+    const token = await party.provider.mintLogoutToken({ sid })
+    const visit = await requestLogout(party.vestibule, {
+      body: `state=x&${form(token)}&token=y`,
+      headers: {
+        'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
+        Cookie: cookie,
+        Origin: 'https://evil.example',
+        'Sec-Fetch-Site': 'cross-site',
+      },
+    })
+    expectLoggedOut(visit)
+    expect(await statusOf(cookie)).toBe(302)
+  })
+
+  test.for(['*', '{tag}', 'a:b', '[a-z]*', '__proto__', 'constructor', 'line\nbreak', 'ü', '%00'])(
+    'a session that nobody has is none, and the answer is 200: %j',
+    async (name) => {
+      for (const named of [{ sid: name }, { sid: name, sub: undefined }]) {
+        const token = await party.provider.mintLogoutToken(named)
+        expectLoggedOut(await sendLogoutToken(party.vestibule, token))
+      }
+      expect(await statusOf(alice)).toBe(200)
+    },
+  )
+
+  test('a user whom nobody knows has no sessions', async () => {
+    for (const sub of ['nobody', 'Alice', 'al*', '*']) {
+      const token = await party.provider.mintLogoutToken({ sub })
+      expectLoggedOut(await sendLogoutToken(party.vestibule, token))
+    }
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('the session of one user is not ended in the name of another', async () => {
+    const bob = await signIn('bob', SID)
+    const token = await mint({ sub: 'carol' })
+    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
+    expect([await statusOf(alice), await statusOf(bob)]).toEqual([200, 200])
+    expectLoggedOut(await sendLogoutToken(party.vestibule, await mint({ sub: 'bob' })))
+    expect([await statusOf(alice), await statusOf(bob)]).toEqual([200, 302])
+  })
+
+  test('a token that was used ends nothing the second time, also at once, and is counted', async () => {
+    const kind = 'vestibule_replays_refused_total{kind="logout-token"}'
+    const { sid, cookie } = await ownSession()
+    const token = await party.provider.mintLogoutToken({ sid })
+    const answers = await Promise.all(
+      [1, 2, 3, 4, 5].map(() => sendLogoutToken(party.vestibule, token)),
+    )
+    const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
+    expect(statuses).toEqual([200, 400, 400, 400, 400])
+    expect(await statusOf(cookie)).toBe(302)
+    const again = await signIn('alice', sid)
+    const replayed = await sendLogoutToken(party.vestibule, token)
+    expect(expectLogoutRefused(replayed)).toContain('used before')
+    expect(await statusOf(again)).toBe(200)
+    expect(await readMetric(party.vestibule, kind)).toBe(5)
+  })
+
+  test('the same jti in another token is the same token, for this issuer', async () => {
+    const jti = crypto.randomUUID()
+    const tokens = [await mint({ jti, sid: 'x' }), await mint({ jti })]
+    expectLoggedOut(await sendLogoutToken(party.vestibule, String(tokens[0])))
+    expectLogoutRefused(await sendLogoutToken(party.vestibule, String(tokens[1])))
+    expect(await statusOf(alice)).toBe(200)
+  })
+
+  test('a token without sid ends all sessions of its user and of nobody else', async () => {
+    const theirs = [alice, await signIn('alice', 'one'), await signIn('alice', 'two')]
+    const bob = await signIn('bob', 'three')
+    const token = await party.provider.mintLogoutToken()
+    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
+    expect(await Promise.all(theirs.map((each) => statusOf(each)))).toEqual([302, 302, 302])
+    expect(await statusOf(bob)).toBe(200)
+    expect(await statusOf(await signIn('alice', 'four'))).toBe(200)
+  })
+
+  test('each logout is one line with a digest of the user, where the token names one', () => {
+    const lines = party.vestibule.log().filter((line) => line['event'] === 'backchannel_logout')
+    const [ofBoth, ofSid] = lines
+    expect(ofBoth).toMatchObject({ outcome: 'done', scope: 'provider_session', count: 1 })
+    expect(ofBoth?.['user']).toMatch(/^[\w-]{16}$/)
+    expect(ofBoth?.['request_id']).toMatch(/^[\w-]{36}$/)
+    expect(ofSid).toMatchObject({ outcome: 'done', scope: 'provider_session', count: 1 })
+    expect(ofSid).not.toHaveProperty('user')
+    const ofUser = lines.findLast((line) => line['scope'] === 'user')
+    expect(ofUser).toMatchObject({ outcome: 'done', user: ofBoth?.['user'] })
+    expect(Number(ofUser?.['count'])).toBeGreaterThanOrEqual(3)
+    expect(party.vestibule.output()).not.toMatch(/eyJ[\w-]+\./)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})
+
+describe('A90 what is decided elsewhere', () => {
+  test('while the keys of the provider cannot be had nothing is accepted', async () => {
+    await using other = await startRelyingParty({}, {}, (provider) =>
+      provider.set('jwks', { down: true }),
+    )
+    const token = await other.provider.mintLogoutToken()
+    const refused = await sendLogoutToken(other.vestibule, token)
+    expectLogoutRefused(refused)
+    expect(refused.headers['retry-after']).toBe('5')
+    other.provider.reset()
+    expectLoggedOut(await sendLogoutToken(other.vestibule, token))
+    const failed = 'vestibule_backchannel_logouts_total{result="failed"}'
+    expect(await readMetric(other.vestibule, failed)).toBe(1)
+  })
+
+  test('with OIDC_LOGOUT_TOKEN_TYPE=any tokens of older providers count, and no others', async () => {
+    await using other = await startRelyingParty({ OIDC_LOGOUT_TOKEN_TYPE: 'any' })
+    const send = async (changes: Record<string, unknown>, header: Record<string, unknown>) => {
+      const token = await other.provider.mintLogoutToken(changes, { header })
+      return sendLogoutToken(other.vestibule, token)
+    }
+    for (const typ of ['JWT', 'jwt', undefined, 'logout+jwt', 'application/jwt']) {
+      expectLoggedOut(await send({ exp: undefined }, { typ }))
+    }
+    for (const typ of ['at+jwt', 'dpop+jwt', '', null, 42]) {
+      expectLogoutRefused(await send({}, { typ }))
+    }
+    for (const changes of [
+      { nonce: 'n' },
+      { events: undefined },
+      { iat: undefined },
+      { iat: nowSeconds() - 3600, exp: undefined },
+      { exp: nowSeconds() - 60 },
+      { jti: undefined },
+    ]) {
+      expectLogoutRefused(await send(changes, { typ: 'JWT' }))
+    }
+  })
+})
