@@ -1,0 +1,60 @@
+import { expect } from 'vitest'
+import { APP } from './relying-party.ts'
+import type { RunningVestibule } from './vestibule.ts'
+import type { Visit, VisitHeaders, VisitOptions } from './visitor.ts'
+
+export const BACKCHANNEL_LOGOUT = `${APP}/oauth2/backchannel-logout`
+
+/** A provider is no browser, and brings no cookies. */
+const FROM_A_PROGRAM: VisitHeaders = {
+  Accept: '*/*',
+  'User-Agent': undefined,
+  'Accept-Language': undefined,
+  'Sec-Fetch-Site': undefined,
+  'Sec-Fetch-Mode': undefined,
+  'Sec-Fetch-User': undefined,
+  'Sec-Fetch-Dest': undefined,
+  'Upgrade-Insecure-Requests': undefined,
+}
+
+/** One request to the endpoint, as a form unless told otherwise. */
+export const requestLogout = (
+  vestibule: RunningVestibule,
+  { headers, ...options }: VisitOptions & { readonly method?: string; readonly url?: string },
+): Promise<Visit> =>
+  vestibule.visitor().request(options.method ?? 'POST', options.url ?? BACKCHANNEL_LOGOUT, {
+    ...options,
+    headers: {
+      ...FROM_A_PROGRAM,
+      'Content-Type': 'application/x-www-form-urlencoded',
+      ...headers,
+    },
+  })
+
+export const sendLogoutToken = (vestibule: RunningVestibule, token: string): Promise<Visit> =>
+  requestLogout(vestibule, { body: new URLSearchParams({ logout_token: token }).toString() })
+
+/** Asserts that the sessions have ended, as the provider is told. */
+export const expectLoggedOut = ({ status, headers, body, setCookies }: Visit): void => {
+  expect([status, body]).toEqual([200, ''])
+  expect(headers['cache-control']).toBe('no-store')
+  expect(setCookies).toEqual([])
+}
+
+/** Asserts a refusal by section 2.8 of the specification; the reason is ours and shows nothing of the token. */
+export const expectLogoutRefused = (
+  { status, headers, body, setCookies, location }: Visit,
+  hostile: readonly string[] = [],
+): string => {
+  expect(status).toBe(400)
+  expect(headers).toMatchObject({
+    'cache-control': 'no-store',
+    'content-type': 'application/json',
+  })
+  expect([setCookies, location]).toEqual([[], undefined])
+  const told = JSON.parse(body) as Record<string, unknown>
+  expect(Object.keys(told)).toEqual(['error', 'error_description'])
+  expect(told['error']).toBe('invalid_request')
+  for (const text of hostile) expect(body).not.toContain(text)
+  return String(told['error_description'])
+}
