@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode } from './errors.ts'
 import type { Admin } from './routes/admin.ts'
-import { plain } from './routes/answers.ts'
+import { answer, plain } from './routes/answers.ts'
 import { answerWithoutEffect } from './routes/login.ts'
 import type { NodeContext, NodeEnv } from './routes/node-env.ts'
 import type { Refuse } from './routes/refusals.ts'
@@ -37,6 +37,7 @@ export interface PublicRoutes {
   readonly confirmLogout: Route
   readonly logout: Route
   readonly signedOut: Route
+  readonly backchannelLogout: Route
   readonly me: Route
 }
 
@@ -50,6 +51,7 @@ export interface InternalRoutes {
 }
 
 const MAX_BODY_BYTES = 16 * 1024
+const limitBody = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => plain(413) })
 
 /** What browsers reach, through a router for `BASE_PATH`. */
 export function createPublicApp(
@@ -67,15 +69,10 @@ export function createPublicApp(
   page.get('/login', effectful(routes.login))
   page.get('/callback', effectful(routes.callback))
   page.get('/logout', effectful(routes.confirmLogout))
-  page.post(
-    '/logout',
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => plain(413),
-    }),
-    effectful(routes.logout),
-  )
+  page.post('/logout', limitBody, effectful(routes.logout))
   page.get('/signed-out', routes.signedOut)
+  page.post('/backchannel-logout', limitBody, routes.backchannelLogout)
+  page.all('/backchannel-logout', () => answer(405, null, [['Allow', 'POST']]))
   page.get('/me', routes.me)
   app.get('/healthz', () => plain(200, 'ok\n'))
   app.route(basePath, page)
@@ -102,6 +99,11 @@ export function createInternalApp(
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)
   app.delete('/admin/cache/:region?', routes.admin.clearCache)
+  app.get('/admin/sessions', routes.admin.listSessions)
+  app.delete('/admin/sessions', routes.admin.endSessions)
+  app.delete('/admin/sessions/:id', routes.admin.endSession)
+  app.get('/admin/denied-tokens', routes.admin.listDeniedTokens)
+  app.post('/admin/denied-tokens', limitBody, routes.admin.denyToken)
   return withErrors(app, refuse, (raw) => String(raw.headers['x-forwarded-method'] ?? 'GET'))
 }
 

@@ -1,9 +1,16 @@
 import type { Config } from './config.ts'
-import type { IdentityOptions } from './core/identity.ts'
-import { type BearerVerifier, createBearerVerifier } from './oidc/bearer.ts'
+import { type Claims, type IdentityOptions, lacksClaims } from './core/identity.ts'
+import {
+  type BearerVerifier,
+  type BearerVerifierOptions,
+  createBearerVerifier,
+} from './oidc/bearer.ts'
 import { createProofVerifier, type VerifyProof } from './oidc/dpop.ts'
 import { createKeySets, type KeySets } from './oidc/key-set.ts'
+import { createLogoutTokenVerifier, type VerifyLogoutToken } from './oidc/logout-token.ts'
 import { connectProvider, type ProviderConnection, type ProviderOptions } from './oidc/provider.ts'
+import { createRefresh, type RefreshTokens } from './oidc/refresh.ts'
+import { createSignIn, type SignIn } from './oidc/sign-in.ts'
 import { createTrustedIssuers } from './oidc/trusted-issuers.ts'
 import type { Log } from './telemetry/log.ts'
 
@@ -12,25 +19,35 @@ export interface ConfiguredOidc {
   readonly provider: ProviderConnection
   readonly keySets: KeySets
   readonly identity: IdentityOptions
+  readonly signIn: SignIn
+  readonly refreshTokens: RefreshTokens
+  readonly verifyLogoutToken: VerifyLogoutToken
   readonly verifier: BearerVerifier
+  /** Those whose tokens rules accept. */
+  readonly bearerIssuers: ReadonlySet<string>
   readonly verifyProof: VerifyProof
   readonly closeProviders: () => void
 }
 
 /** Connects to the provider now and to other issuers when the first token of theirs is there. */
 export function connectConfiguredOidc(
-  { settings, rules, identityHeaders }: Config,
+  { settings, rules, identityHeaders, clientCredentials, authorizationParams }: Config,
   log: Log,
   now: () => number,
+  denied: BearerVerifierOptions['denied'],
 ): ConfiguredOidc {
+  const endSessionTemplate = settings.OIDC_END_SESSION_URL
   const provider = connectProvider({
-    ...clientOf(settings),
     issuerUrl: settings.OIDC_ISSUER_URL,
+    clientId: settings.OIDC_CLIENT_ID,
+    credentials: clientCredentials,
+    ...(endSessionTemplate && { endSessionTemplate }),
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })
   const keySets = createKeySets()
+  const bearerIssuers = new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])]))
   const issuers = createTrustedIssuers({
-    issuers: new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])])),
+    issuers: bearerIssuers,
     connect: (issuerUrl) =>
       issuerUrl === settings.OIDC_ISSUER_URL
         ? provider
@@ -38,7 +55,7 @@ export function connectConfiguredOidc(
             issuerUrl,
             use: 'keys',
             clientId: settings.OIDC_CLIENT_ID,
-            tokenEndpointAuthMethod: 'none',
+            credentials: { method: 'none' },
             ...createDiscoveryLog(issuerUrl, log),
           }),
     keySets,
@@ -48,12 +65,33 @@ export function connectConfiguredOidc(
     trustEmail: settings.OIDC_TRUST_EMAIL,
     headers: identityHeaders,
   }
+  const client = {
+    connection: provider,
+    keySets,
+    clientId: settings.OIDC_CLIENT_ID,
+    userInfo: settings.OIDC_USERINFO,
+    needsMore: (claims: Claims) => lacksClaims(claims, identity),
+  }
   return {
     provider,
     keySets,
     identity,
+    signIn: createSignIn({
+      ...client,
+      scopes: settings.OIDC_SCOPES,
+      authorizationParams,
+      ...(endSessionTemplate && { endSessionTemplate }),
+    }),
+    refreshTokens: createRefresh({ ...client, now }),
+    verifyLogoutToken: createLogoutTokenVerifier({
+      ...client,
+      type: settings.OIDC_LOGOUT_TOKEN_TYPE,
+      now,
+    }),
+    bearerIssuers,
     verifier: createBearerVerifier({
       issuers,
+      denied,
       clientId: settings.OIDC_CLIENT_ID,
       identity,
       withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
@@ -64,18 +102,6 @@ export function connectConfiguredOidc(
       provider.close()
       issuers.close()
     },
-  }
-}
-
-function clientOf(
-  settings: Config['settings'],
-): Pick<ProviderOptions, 'clientId' | 'clientSecret' | 'tokenEndpointAuthMethod'> {
-  const secret = settings.OIDC_CLIENT_SECRET
-  return {
-    clientId: settings.OIDC_CLIENT_ID,
-    ...(secret !== undefined && { clientSecret: secret }),
-    tokenEndpointAuthMethod:
-      settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD ?? (secret ? 'client_secret_basic' : 'none'),
   }
 }
 

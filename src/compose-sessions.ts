@@ -1,11 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { createConfiguredDeniedTokens } from './compose-denied-tokens.ts'
 import { openConfiguredState } from './compose-state.ts'
 import type { Config } from './config.ts'
 import type { BearerVerifier } from './oidc/bearer.ts'
 import type { KeyRing } from './seal.ts'
-import { createSessionCodec } from './session/codec.ts'
+import { createSessionCodec, type SessionCodec } from './session/codec.ts'
+import type { DeniedTokens } from './session/denied-tokens.ts'
 import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
 import { createOutageAssertions, type OutageAssertions } from './session/outage-assertion.ts'
+import { createProviderLogout, type ProviderLogout } from './session/provider-logout.ts'
 import type { Revocations } from './session/revocations.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { BackplaneMessage, Region } from './store/backplane-message.ts'
@@ -27,7 +30,11 @@ export interface ConfiguredSessions {
   readonly mode: CacheMode
   readonly state: SharedState
   readonly sessions: Sessions
+  readonly endAsAtProvider: ProviderLogout
+  readonly codec: SessionCodec
+  readonly opened: OpenedSessions
   readonly assertions: OutageAssertions
+  readonly deniedTokens: DeniedTokens
   readonly caches: Caches
   /** How long after its last confirmation a session may go on without the store; 0 = not at all. */
   readonly graceMs: number
@@ -41,6 +48,7 @@ export interface ConfiguredSessionsOptions {
   readonly metrics: Metrics
   readonly ring: KeyRing
   readonly verifier: BearerVerifier
+  readonly bearerIssuers: ReadonlySet<string>
   readonly version: string
   readonly now: () => number
 }
@@ -74,22 +82,28 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     now,
     fingerprint: () => ({ keys: ring.fingerprints(), mode, version }),
     listeners: {
-      onReattached: () => void sessions.revocations.flush(),
+      onReattached() {
+        void sessions.revocations.flush()
+        deniedTokens.reload().catch(() => undefined)
+      },
       onDatasetChanged: () => opened.clear(),
       onAnotherServer: () => void sessions.revocations.repeat(),
-      onMessage: (message) => hear(message, sessions, opened, caches),
+      onMessage: (message) => hear(message, { sessions, deniedTokens, opened, caches }),
       onUnknownMessage: () => clearAll(caches),
     },
   })
+  const codec = createSessionCodec({
+    ring,
+    keyPrefix: settings.REDIS_KEY_PREFIX,
+    onIntegrityFailure: () => metrics.integrityFailure(),
+  })
   const assertions = createOutageAssertions({ ring, graceMs, now })
+  const deniedTokens = createConfiguredDeniedTokens({ ...options, state })
   const sessions = createSessions({
     store: state.store,
     index: state.sessionIndex,
-    codec: createSessionCodec({
-      ring,
-      keyPrefix: settings.REDIS_KEY_PREFIX,
-      onIntegrityFailure: () => metrics.integrityFailure(),
-    }),
+    generations: state.generations,
+    codec,
     opened,
     assertions,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
@@ -118,11 +132,22 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     mode,
     state,
     sessions,
+    endAsAtProvider: createProviderLogout({
+      sessions,
+      oneTimeKeys: state.oneTimeKeys,
+      clientId: settings.OIDC_CLIENT_ID,
+      isStoreAvailable: () => state.isAvailable,
+      now,
+    }),
+    codec,
+    opened,
     assertions,
+    deniedTokens,
     caches,
     graceMs,
     async closeState() {
       clearInterval(flushing)
+      deniedTokens.close()
       await flushAtLast(revocations)
       const count = revocations.waiting
       if (count > 0) {
@@ -156,9 +181,12 @@ function clearAll(caches: Caches): void {
 /** What another replica said. */
 function hear(
   message: BackplaneMessage,
-  sessions: Sessions,
-  opened: OpenedSessions,
-  caches: Caches,
+  {
+    sessions,
+    deniedTokens,
+    opened,
+    caches,
+  }: Pick<ConfiguredSessions, 'sessions' | 'deniedTokens' | 'opened' | 'caches'>,
 ): void {
   switch (message.type) {
     case 'session-ended':
@@ -166,6 +194,9 @@ function hear(
       break
     case 'evict':
       opened.evict(message.session)
+      break
+    case 'token-denied':
+      deniedTokens.hearDenied(message.token, message.ttlMs)
       break
     case 'clear':
       caches.clear(message.region)

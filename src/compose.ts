@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import { createInternalApp, createPublicApp } from './app.ts'
-import { connectConfiguredOidc } from './compose-oidc.ts'
+import { type ConfiguredOidc, connectConfiguredOidc } from './compose-oidc.ts'
+import { createConfiguredRefresher } from './compose-refresh.ts'
 import { openConfiguredSessions } from './compose-sessions.ts'
 import type { Config } from './config.ts'
-import { ACCESS_TOKEN_HEADER, lacksClaims } from './core/identity.ts'
+import { ACCESS_TOKEN_HEADER } from './core/identity.ts'
 import { createSites, patternOf } from './core/site.ts'
-import { createSignIn } from './oidc/sign-in.ts'
 import { watchOverload } from './overload.ts'
 import { createAddresses } from './routes/addresses.ts'
 import { createAdmin } from './routes/admin.ts'
 import { createAllow } from './routes/allow.ts'
+import { createBackchannelLogout } from './routes/backchannel-logout.ts'
 import { createBearers } from './routes/bearers.ts'
 import { createCallback } from './routes/callback.ts'
 import { createCheck } from './routes/check.ts'
@@ -53,6 +55,8 @@ export interface ServiceOptions {
 }
 
 const EPHEMERAL_KEY_BYTES = 32
+/** How long refreshes that are under way at the end may take. */
+const LAST_REFRESHES_MS = 10_000
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
 export function composeService(options: ServiceOptions): Service {
@@ -65,17 +69,23 @@ export function composeService(options: ServiceOptions): Service {
       parts.caches.clear('sessions')
     },
     closeProviders: parts.closeProviders,
-    closeState: parts.closeState,
+    async closeState() {
+      await Promise.race([parts.refresher.finish(), pause(LAST_REFRESHES_MS)])
+      await parts.closeState()
+    },
   }
 }
 
 type Parts = ReturnType<typeof createParts>
 
 /** What both listeners share. */
-function createParts({ config, log, version, now = Date.now }: ServiceOptions) {
+function createParts({ config, log, version, isAccepting, now = Date.now }: ServiceOptions) {
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
-  const oidc = connectConfiguredOidc(config, log, now)
+  const oidc: ConfiguredOidc = connectConfiguredOidc(config, log, now, {
+    includes: (issuer, jti) => shared.deniedTokens.includes(issuer, jti),
+    firstLook: () => shared.deniedTokens.firstLook,
+  })
   const { provider } = oidc
   const metrics: Metrics = createMetrics({
     openedSessions: () => shared.caches.size('sessions'),
@@ -84,6 +94,14 @@ function createParts({ config, log, version, now = Date.now }: ServiceOptions) {
     ...(config.redis && { redis: () => shared.state.redis as ObservedRedis }),
   })
   const shared = openConfiguredSessions({ ...oidc, config, log, metrics, ring, version, now })
+  const refresher = createConfiguredRefresher({
+    ...oidc,
+    ...shared,
+    isAccepting,
+    log,
+    metrics,
+    now,
+  })
   const addresses = createAddresses({ basePath: settings.BASE_PATH, publicSite, hosts })
   const cookies = createCookies({
     name: settings.COOKIE_NAME,
@@ -98,25 +116,17 @@ function createParts({ config, log, version, now = Date.now }: ServiceOptions) {
   const realmOf = (host: string) => settings.COOKIE_DOMAIN ?? host
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
-  const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf }
+  const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf, refresher }
   const { oneTimeKeys } = shared.state
   return { ...local, ...shared, ...oidc, oneTimeKeys, proxies, ring, metrics, writePage, log, now }
 }
 
-function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts) {
-  const { ring, provider, keySets, identity, metrics, knownSites, now } = parts
-  const signIn = createSignIn({
-    connection: provider,
-    keySets,
-    clientId: settings.OIDC_CLIENT_ID,
-    scopes: settings.OIDC_SCOPES,
-    userInfo: settings.OIDC_USERINFO,
-    needsMore: (claims) => lacksClaims(claims, identity),
-  })
+function composePublicApp({ config }: ServiceOptions, parts: Parts) {
+  const { settings } = config
+  const { ring, metrics, knownSites, now } = parts
   const transactions = createLoginTransactions(ring, now)
   const redeem = createRedemption({
     ...parts,
-    signIn,
     clientId: settings.OIDC_CLIENT_ID,
     concurrency: settings.SIGN_IN_CONCURRENCY,
     detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
@@ -125,7 +135,7 @@ function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts
   const isStoreAvailable = () => parts.state.isAvailable
   const needsContinuePage = settings.COOKIE_SAMESITE === 'strict'
   const routes = {
-    login: createLogin({ ...parts, signIn, transactions, isStoreAvailable }),
+    login: createLogin({ ...parts, transactions, isStoreAvailable }),
     callback: createCallback({
       ...parts,
       transactions,
@@ -133,7 +143,11 @@ function composePublicApp({ config: { settings } }: ServiceOptions, parts: Parts
       needsContinuePage,
       onFromElsewhere: parts.mode === 'memory' ? createLonelinessLog(parts.log) : () => undefined,
     }),
-    ...createLogout({ ...parts, signIn }),
+    ...createLogout({
+      ...parts,
+      postLogoutRedirectUris: settings.POST_LOGOUT_REDIRECT_URIS,
+    }),
+    backchannelLogout: createBackchannelLogout(parts),
     me: createMe(parts),
   }
   const refuse = createRefusals({ ...parts, clientOf: () => undefined })
@@ -149,6 +163,8 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
     ...parts,
     rules,
     storeTimeoutMs,
+    passesTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    refreshGraceMs: settings.SESSION_REFRESH_GRACE * 1000,
     renewOutageCookie: createOutageCookie(parts),
     isOverloaded: watchOverload(),
     bearers: createBearers({
@@ -179,7 +195,11 @@ function composeInternalApp(options: ServiceOptions, parts: Parts) {
   const clientOf: RefusalOptions['clientOf'] = (raw) =>
     proxies.isTrustedPeer(raw) ? proxies.clientAddress(raw) : undefined
   const refuse = createRefusals({ ...parts, clientOf })
-  const admin = createAdmin({ ...parts, token: settings.ADMIN_TOKEN })
+  const admin = createAdmin({
+    ...parts,
+    token: settings.ADMIN_TOKEN,
+    issuer: settings.OIDC_ISSUER_URL,
+  })
   return createInternalApp({ check, ...health, admin }, metrics.registry, refuse)
 }
 

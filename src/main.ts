@@ -2,6 +2,7 @@ import { checkConfig } from './commands/check-config.ts'
 import { healthcheck } from './commands/healthcheck.ts'
 import { render } from './commands/render.ts'
 import { serve } from './commands/serve.ts'
+import { sessions } from './commands/sessions.ts'
 import { ConfigError, type Environment } from './config.ts'
 
 type Command = (environment: Environment, ...args: string[]) => Promise<number>
@@ -11,6 +12,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'check-config': checkConfig,
   healthcheck,
   render,
+  sessions,
 }
 
 const [name = 'serve', ...args] = process.argv.slice(2)

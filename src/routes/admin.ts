@@ -1,12 +1,18 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { AuthError, invalidRequest } from '../errors.ts'
 import type { Backplane } from '../store/backplane.ts'
 import { REGIONS, type Region } from '../store/backplane-message.ts'
-import type { Log } from '../telemetry/log.ts'
-import { json, plain } from './answers.ts'
+import { createAdminGuard } from './admin-guard.ts'
+import { operatorOf } from './admin-request.ts'
+import {
+  type AdminSessions,
+  type AdminSessionsOptions,
+  createAdminSessions,
+} from './admin-sessions.ts'
+import { type AdminTokens, type AdminTokensOptions, createAdminTokens } from './admin-tokens.ts'
+import { json } from './answers.ts'
 import { type NodeContext, requestIdOf } from './node-env.ts'
 
-export interface AdminOptions {
+export interface AdminOptions extends AdminSessionsOptions, AdminTokensOptions {
   /** Absent = there is no `/admin`. */
   readonly token: string | undefined
   readonly caches: {
@@ -14,35 +20,28 @@ export interface AdminOptions {
     size(region: Region): number
   }
   readonly state: { readonly backplane: Backplane }
-  readonly log: Log
 }
 
 /** `/admin` on the internal listener, for operators with `ADMIN_TOKEN`. */
-export interface Admin {
+export interface Admin extends AdminSessions, AdminTokens {
   /** What keeps everybody else out; nothing for an operator. */
   readonly guard: (c: NodeContext) => Response | undefined
   readonly showCache: (c: NodeContext) => Response
   readonly clearCache: (c: NodeContext) => Promise<Response>
 }
 
-export function createAdmin({ token, caches, state, log }: AdminOptions): Admin {
-  const expected = token === undefined ? undefined : digest(token)
+export function createAdmin(options: AdminOptions): Admin {
+  const { caches, state, log } = options
   const sizes = () => Object.fromEntries(REGIONS.map((each) => [each, caches.size(each)]))
   return {
-    guard(c) {
-      if (!expected) return plain(404, 'not found\n')
-      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? ''
-      if (timingSafeEqual(digest(given), expected)) return undefined
-      const response = plain(401, 'ADMIN_TOKEN is needed\n')
-      response.headers.set('WWW-Authenticate', 'Bearer realm="vestibule admin"')
-      return response
-    },
+    guard: createAdminGuard(options),
+    ...createAdminSessions(options),
+    ...createAdminTokens(options),
 
     showCache: (c) => json(200, { entries: sizes() }, requestIdOf(c.env.incoming)),
 
     /** Here first, then everywhere: where the others cannot be told the answer says so. */
     async clearCache(c) {
-      const requestId = requestIdOf(c.env.incoming)
       const region = readRegion(c)
       const regions = region === undefined ? REGIONS : [region]
       for (const each of regions) caches.clear(each)
@@ -54,8 +53,9 @@ export function createAdmin({ token, caches, state, log }: AdminOptions): Admin 
             isPublic: true,
           })
         })
-      log.info({ event: 'cache_cleared', regions, request_id: requestId }, 'cache cleared')
-      return json(200, { cleared: regions }, requestId)
+      const operator = operatorOf(c)
+      log.info({ event: 'cache_cleared', regions, ...operator }, 'cache cleared')
+      return json(200, { cleared: regions }, operator.request_id)
     },
   }
 }
@@ -65,10 +65,5 @@ function readRegion(c: NodeContext): Region | undefined {
   if (name === undefined) return undefined
   const region = REGIONS.find((each) => each === name)
   if (region) return region
-  throw invalidRequest(`There is no region ${name}; there are ${REGIONS.join(' and ')}.`)
-}
-
-/** Of one length, whatever was sent. */
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  throw invalidRequest(`There is no such region; there are ${REGIONS.join(' and ')}.`)
 }

@@ -2,6 +2,7 @@ import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError } from '../errors.ts'
+import { digestOf } from '../session/codec.ts'
 import {
   countRound,
   type LoginTransactions,
@@ -77,7 +78,7 @@ export function createCallback(options: CallbackOptions) {
     }
     requireCode(login, query)
     const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
-    if (presented) await sessions.end(presented.credential)
+    if (presented) await sessions.end(digestOf(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [cookies.session(site, cookie), cookies.binding(site, round)]
     return finish(c, login, target, [...written, ...clearStale(c, site)])

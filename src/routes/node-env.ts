@@ -18,10 +18,13 @@ export interface NodeEnv {
 
 export type NodeContext = Context<NodeEnv>
 
-/** Traefik's `X-Request-Id` where it has a form to be shown and logged, else a new one. */
-export function requestIdOf({ headers }: IncomingMessage): string {
-  const given = headers['x-request-id']
-  return typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : randomUUID()
+const made = new WeakMap<IncomingMessage, string>()
+
+/** Traefik's `X-Request-Id` where it has a form to be shown and logged, else one of ours, the same each time. */
+export function requestIdOf(raw: IncomingMessage): string {
+  const given = raw.headers['x-request-id']
+  if (typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given)) return given
+  return made.getOrInsertComputed(raw, () => randomUUID())
 }
 
 /** The trace that a request belongs to (W3C Trace Context), for the log. */

@@ -18,6 +18,7 @@ import {
   unavailablePage,
 } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
+import { createThrottle } from './throttle.ts'
 
 /** What is known of a request when its answer is an error. */
 export interface RefusedRequest {
@@ -52,7 +53,7 @@ export function createRefusals({
   log,
   metrics,
 }: RefusalOptions): Refuse {
-  const sayOutage = createThrottle()
+  const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
     const error =
       thrown instanceof AuthError
@@ -118,23 +119,8 @@ export function createRefusals({
 
 /** What refuses everybody while it lasts. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
+/** One line in this time says so, with the number of those left out. */
 const OUTAGE_PAUSE_MS = 1000
-
-/** One line a second says so, with the number of those left out. */
-function createThrottle(): () => number | undefined {
-  let saidAtMs = Number.NEGATIVE_INFINITY
-  let suppressed = 0
-  return () => {
-    if (performance.now() - saidAtMs < OUTAGE_PAUSE_MS) {
-      suppressed++
-      return undefined
-    }
-    const count = suppressed
-    saidAtMs = performance.now()
-    suppressed = 0
-    return count
-  }
-}
 
 interface PageContext {
   readonly loginUrl: string | undefined

@@ -17,8 +17,8 @@ export function createTrustedProxies(networkList: readonly string[]): TrustedPro
     networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
   return {
     // A connection has one peer, so each is looked up once.
-    isTrustedPeer: ({ socket }) =>
-      known.getOrInsertComputed(socket, () => isTrusted(unmapped(socket.remoteAddress ?? ''))),
+    isTrustedPeer: (incoming) =>
+      known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming))),
     clientAddress: ({ headers }) => clientAddress(headers['x-forwarded-for'], isTrusted),
   }
 }
@@ -34,6 +34,11 @@ export function clientAddress(
     .map((entry) => unmapped(entry.replace(/^[ \t]+|[ \t]+$/g, '')))
   const address = entries.findLast((entry) => isIP(entry) === 0 || !isTrusted(entry))
   return address !== undefined && isIP(address) !== 0 ? address : undefined
+}
+
+/** The other end of the connection. */
+export function peerAddress({ socket }: IncomingMessage): string {
+  return unmapped(socket.remoteAddress ?? '')
 }
 
 /** IPv4 addresses on sockets that speak IPv6 are IPv4 addresses. */

@@ -14,12 +14,31 @@ export type CheckOutcome =
 /** What the answer of a check rests on, as a label. */
 export type CheckSource = 'memory' | 'store' | 'l1' | 'assertion' | 'bearer' | 'rule' | 'none'
 
+/** What came of a logout that the provider told of, as a label. */
+export type BackchannelLogoutResult = 'done' | 'deferred' | 'replayed' | 'refused' | 'failed'
+
+/** What came of a refresh, as a label. Each is there from the start, so that the first of its kind is seen to be one more. */
+const REFRESH_RESULTS = [
+  'refreshed',
+  'refused',
+  'rejected',
+  'revoked',
+  'failed',
+  'late',
+  'gone',
+  'lost',
+] as const
+
 export interface Metrics extends RedisMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
   readonly opened: (result: LookUp) => void
   signIn(result: 'success' | 'failure'): void
   signOut(): void
+  sessionsEndedByOperator(count: number): void
+  refresh(result: (typeof REFRESH_RESULTS)[number]): void
+  tokenRevocationFailed(): void
+  backchannelLogout(result: BackchannelLogoutResult): void
   replayRefused(kind: string): void
   aliasRefused(): void
   foreignHostRefused(): void
@@ -48,10 +67,22 @@ export function createMetrics(observed: Observed): Metrics {
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
   const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
+  const endedByOperators = counter('sessions_ended_by_operators', 'Sessions ended through /admin')
+  const tokenRevocations = counter(
+    'token_revocations_failed',
+    'Sign-outs whose tokens could not be revoked at the provider',
+  )
+  const backchannelLogouts = counter('backchannel_logouts', 'Logouts that the provider told of', [
+    'result',
+  ])
+  const refreshes = counter('refreshes', 'Refreshes of the provider’s tokens', ['result'])
+  for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
   const replays = counter('replays_refused', 'Things presented twice that may be used once', [
     'kind',
   ])
-  for (const kind of ['login', 'id-token', 'bearer', 'dpop']) replays.inc({ kind }, 0)
+  for (const kind of ['login', 'id-token', 'bearer', 'dpop', 'logout-token']) {
+    replays.inc({ kind }, 0)
+  }
   const aliases = counter(
     'alias_headers_refused',
     'Requests with another spelling of a trusted header',
@@ -85,6 +116,10 @@ export function createMetrics(observed: Observed): Metrics {
     opened: checks.lookUp,
     signIn: (result) => signIns.inc({ result }),
     signOut: () => signOuts.inc(),
+    sessionsEndedByOperator: (count) => endedByOperators.inc(count),
+    refresh: (result) => refreshes.inc({ result }),
+    tokenRevocationFailed: () => tokenRevocations.inc(),
+    backchannelLogout: (result) => backchannelLogouts.inc({ result }),
     replayRefused: (kind) => replays.inc({ kind }),
     aliasRefused: () => aliases.inc(),
     foreignHostRefused: () => foreignHosts.inc(),

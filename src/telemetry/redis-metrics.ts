@@ -19,13 +19,15 @@ export interface RedisMetrics {
   readonly redisLatency: Observe
   breakerChanged(name: string, state: string): void
   /** Somebody was let in on the strength of what was known before Redis went away. */
-  degradedDecision(reason: 'l1' | 'assertion'): void
+  degradedDecision(reason: keyof typeof DEGRADED_USES): void
   /** From the publication of a message to its effect here. */
   readonly backplaneApplied: Observe
   datasetChanged(): void
   revocationsFlushed(count: number): void
 }
 
+/** What was decided, by what stood in for Redis. */
+const DEGRADED_USES = { l1: 'session', assertion: 'session', 'deny-list': 'bearer' } as const
 const BREAKER_STATES = ['closed', 'half-open', 'open']
 const FLEET_KINDS = ['clock', 'keys', 'mode', 'place', 'version']
 const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
@@ -54,7 +56,7 @@ export function createRedisMetrics(
     'Requests let in on the strength of what was known before an outage',
     ['use', 'reason'],
   )
-  for (const reason of ['l1', 'assertion']) degraded.inc({ use: 'session', reason }, 0)
+  for (const [reason, use] of Object.entries(DEGRADED_USES)) degraded.inc({ use, reason }, 0)
   const backplaneApplied = histogram(
     'backplane_delay',
     'From the publication of a message to its effect here',
@@ -69,7 +71,7 @@ export function createRedisMetrics(
     redisFailure: (failure) => failures.inc({ class: failure }),
     redisLatency,
     breakerChanged: (breaker, state) => changes.inc({ breaker, state }),
-    degradedDecision: (reason) => degraded.inc({ use: 'session', reason }),
+    degradedDecision: (reason) => degraded.inc({ use: DEGRADED_USES[reason], reason }),
     backplaneApplied,
     datasetChanged: () => datasets.inc(),
     revocationsFlushed: (count) => flushed.inc(count),

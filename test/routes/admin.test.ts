@@ -1,86 +1,7 @@
-import { pino } from 'pino'
-import { describe, expect, test } from 'vitest'
-import { createInternalApp } from '../../src/app.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { createAddresses } from '../../src/routes/addresses.ts'
-import { createAdmin } from '../../src/routes/admin.ts'
-import { plain } from '../../src/routes/answers.ts'
-import { createPageWriter } from '../../src/routes/pages/write.ts'
-import { createRefusals } from '../../src/routes/refusals.ts'
-import type { MessageBody, Region } from '../../src/store/backplane-message.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { rawRequest } from '../support/raw-request.ts'
-
-const TOKEN = 'the-token-of-operators-0123456789'
-const signed = { Authorization: `Bearer ${TOKEN}` }
-
-interface Options {
-  readonly token?: string | undefined
-  readonly publish?: () => Promise<void>
-}
-
-/** `/admin` on the internal listener, over two caches and a backplane that does as told. */
-const start = (options: Options = {}) => {
-  const { token, publish } = { token: TOKEN, publish: async () => undefined, ...options }
-  const events: string[] = []
-  const published: MessageBody[] = []
-  const lines: Record<string, unknown>[] = []
-  const log = pino({}, { write: (text) => lines.push(JSON.parse(text) as Record<string, unknown>) })
-  const sizes: Record<Region, number> = { sessions: 3, tokens: 2 }
-  const admin = createAdmin({
-    token,
-    caches: {
-      clear: (region) => {
-        events.push(`cleared ${region}`)
-        sizes[region] = 0
-      },
-      size: (region) => sizes[region],
-    },
-    state: {
-      backplane: {
-        epoch: 1,
-        publish: async (body) => {
-          events.push('published')
-          published.push(body)
-          await publish()
-        },
-      },
-    },
-    log,
-  })
-  const metrics = createMetrics({
-    openedSessions: () => 0,
-    isProviderDiscovered: () => true,
-    revocationsWaiting: () => 0,
-  })
-  const refuse = createRefusals({
-    addresses: createAddresses({ basePath: '/oauth2', publicSite: undefined, hosts: [] }),
-    clientOf: () => undefined,
-    writePage: createPageWriter(() => []),
-    log,
-    metrics,
-  })
-  const other = () => plain(200)
-  const routes = { check: other, livez: other, readyz: other, startupz: other, health: other }
-  const app = createInternalApp({ ...routes, admin }, metrics.registry, refuse)
-  return {
-    events,
-    published,
-    lines,
-    ask: async (
-      method: string,
-      path: string,
-      headers: Readonly<Record<string, string>> = signed,
-    ): Promise<Response> =>
-      app.request(
-        `http://vestibule:4181${path}`,
-        { method, headers },
-        {
-          incoming: rawRequest(headers),
-        },
-      ),
-  }
-}
+import { signed, startAdmin as start, ADMIN_TOKEN as TOKEN } from '../support/started-admin.ts'
 
 const PATHS = [
   ['GET', '/admin/cache'],
@@ -91,13 +12,18 @@ const PATHS = [
   ['GET', '/admin'],
   ['GET', '/admin/'],
   ['GET', '/admin/other'],
+  ['GET', '/admin/sessions'],
+  ['DELETE', '/admin/sessions?all=true'],
+  ['DELETE', `/admin/sessions/${'a'.repeat(43)}`],
+  ['GET', '/admin/denied-tokens'],
+  ['POST', '/admin/denied-tokens'],
 ] as const
 
 describe('without ADMIN_TOKEN', () => {
   test.for(PATHS)('%s %s is not there, whoever asks', async ([method, path], { expect }) => {
     const { ask, events } = start({ token: undefined })
     for (const headers of [{}, signed, { Authorization: 'Bearer ' }]) {
-      const response = await ask(method, path, headers)
+      const response = await ask(method, path, { headers })
       expect(response.status).toBe(404)
       expect(await response.text()).toBe('not found\n')
       expect(response.headers.get('www-authenticate')).toBeNull()
@@ -124,8 +50,8 @@ describe('with ADMIN_TOKEN', () => {
     ['it in another header', { 'X-Admin-Token': TOKEN, Cookie: `token=${TOKEN}` }],
   ])('%s opens nothing', async ([, headers], { expect }) => {
     const { ask, events } = start()
-    for (const [method, path] of PATHS) {
-      const response = await ask(method, path, headers)
+    for (const [at, [method, path]] of PATHS.entries()) {
+      const response = await ask(method, path, { headers, from: `10.0.0.${at}` })
       expect(response.status, `${method} ${path}`).toBe(401)
       expect(response.headers.get('www-authenticate')).toBe('Bearer realm="vestibule admin"')
       expect(response.headers.get('cache-control')).toBe('no-store')
@@ -136,7 +62,9 @@ describe('with ADMIN_TOKEN', () => {
 
   test.for(['Bearer', 'bearer', 'BEARER'])('%s is the scheme', async (scheme, { expect }) => {
     const { ask } = start()
-    const response = await ask('GET', '/admin/cache', { Authorization: `${scheme} ${TOKEN}` })
+    const response = await ask('GET', '/admin/cache', {
+      headers: { Authorization: `${scheme} ${TOKEN}` },
+    })
     expect(response.status).toBe(200)
     expect(await response.json()).toEqual({ entries: { sessions: 3, tokens: 2 } })
     expect(response.headers.get('cache-control')).toBe('no-store')
@@ -174,9 +102,7 @@ describe('with ADMIN_TOKEN', () => {
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({
       error: 'invalid_request',
-      message: expect.stringMatching(
-        /^There is no region .*; there are sessions and tokens\.$/,
-      ) as string,
+      message: 'There is no such region; there are sessions and tokens.',
     })
     expect(events).toEqual([])
   })
@@ -223,5 +149,90 @@ describe('with ADMIN_TOKEN', () => {
     }
     expect(lines.length).toBeGreaterThan(0)
     expect(JSON.stringify(lines)).not.toContain(TOKEN)
+  })
+})
+
+describe('the guard of /admin', () => {
+  const wrong = { Authorization: 'Bearer wrong' }
+  afterEach(() => vi.restoreAllMocks())
+
+  const startAt = () => {
+    let nowMs = performance.now()
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+    return {
+      ...start(),
+      elapse: async (ms: number) => {
+        nowMs += ms
+        await pause(5)
+      },
+    }
+  }
+  const statusOf = async (
+    { ask }: ReturnType<typeof start>,
+    headers: Readonly<Record<string, string>>,
+    from: string,
+  ) => (await ask('GET', '/admin/cache', { headers, from })).status
+
+  test('lets nobody guess for long from one address, and others are not held up', async () => {
+    const started = startAt()
+    for (let guess = 0; guess < 10; guess++) {
+      expect(await statusOf(started, wrong, '10.0.0.1')).toBe(401)
+    }
+    await started.elapse(20_000)
+    for (const headers of [wrong, signed, {}]) {
+      const response = await started.ask('GET', '/admin/cache', { headers, from: '10.0.0.1' })
+      expect([response.status, await response.text()]).toEqual([429, 'too many wrong tokens\n'])
+      expect(Number(response.headers.get('retry-after'))).toBe(40)
+      expect(response.headers.get('cache-control')).toBe('no-store')
+    }
+    expect(await statusOf(started, signed, '10.0.0.2')).toBe(200)
+    expect(await statusOf(started, wrong, '10.0.0.2')).toBe(401)
+  })
+
+  test('listens again a minute after the first wrong one, however many came since', async () => {
+    const started = startAt()
+    await statusOf(started, wrong, '10.0.0.1')
+    await started.elapse(30_000)
+    for (let guess = 0; guess < 30; guess++) await statusOf(started, wrong, '10.0.0.1')
+    await started.elapse(29_000)
+    expect(await statusOf(started, signed, '10.0.0.1')).toBe(429)
+    await started.elapse(2000)
+    expect(await statusOf(started, signed, '10.0.0.1')).toBe(200)
+  })
+
+  test('does not count those who send no token, nor a few that were mistyped', async () => {
+    const started = startAt()
+    for (let attempt = 0; attempt < 30; attempt++) {
+      for (const headers of [{}, { Authorization: 'Bearer ' }]) {
+        expect(await statusOf(started, headers, '10.0.0.1')).toBe(401)
+      }
+    }
+    for (let guess = 0; guess < 9; guess++) await statusOf(started, wrong, '10.0.0.1')
+    expect(await statusOf(started, signed, '10.0.0.1')).toBe(200)
+  })
+
+  test('goes by the other end of the connection, whatever headers say', async () => {
+    const started = startAt()
+    const from = '::ffff:10.0.0.1'
+    for (let guess = 0; guess < 12; guess++) {
+      const forwarded = { 'X-Forwarded-For': `192.0.2.${guess}`, Forwarded: `for=192.0.2.${guess}` }
+      await started.ask('GET', '/admin/cache', { headers: { ...wrong, ...forwarded }, from })
+    }
+    expect(await statusOf(started, signed, '10.0.0.1')).toBe(429)
+    const clients = started.lines.map(({ client }) => client)
+    expect(new Set(clients)).toEqual(new Set(['10.0.0.1']))
+  })
+
+  test('says who was refused, once a second, and how many that leaves out', async () => {
+    const started = startAt()
+    for (let guess = 0; guess < 12; guess++) await statusOf(started, wrong, '10.0.0.1')
+    await started.elapse(1001)
+    await statusOf(started, wrong, '10.0.0.1')
+    const told = { event: 'admin_refused', client: '10.0.0.1' }
+    expect(started.lines).toMatchObject([
+      { ...told, status: 401 },
+      { ...told, status: 429, suppressed: 11 },
+    ])
+    expect(JSON.stringify(started.lines)).not.toContain('wrong')
   })
 })

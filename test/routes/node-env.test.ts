@@ -21,10 +21,11 @@ test.for(['', 'short', 'x'.repeat(65), '<script>', 'abc defgh', 'abcdefgh\n', 'a
   },
 )
 
-test('without one there is a new one each time', () => {
+test('without one each request has one of its own, the same whenever it is asked for', () => {
   const raw = rawRequest({})
   expect(requestIdOf(raw)).toMatch(UUID)
-  expect(requestIdOf(raw)).not.toBe(requestIdOf(raw))
+  expect(requestIdOf(raw)).toBe(requestIdOf(raw))
+  expect(requestIdOf(raw)).not.toBe(requestIdOf(rawRequest({})))
 })
 
 test('a trace goes on where it has the form of one', () => {

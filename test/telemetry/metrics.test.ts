@@ -89,6 +89,7 @@ describe('the other counts', () => {
     metrics.signIn('failure')
     metrics.replayRefused('login')
     metrics.signOut()
+    metrics.tokenRevocationFailed()
     metrics.aliasRefused()
     metrics.foreignHostRefused()
     metrics.duplicateCookie()
@@ -103,9 +104,11 @@ describe('the other counts', () => {
       '{kind="id-token"}': 0,
       '{kind="bearer"}': 0,
       '{kind="dpop"}': 0,
+      '{kind="logout-token"}': 0,
     })
     for (const name of [
       'sign_outs',
+      'token_revocations_failed',
       'alias_headers_refused',
       'foreign_hosts_refused',
       'duplicate_cookies',

@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ADMIN_TOKEN } from '../support/operator.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
 let party: RelyingParty
@@ -9,7 +10,7 @@ let present: readonly string[]
 let ended: readonly string[]
 
 beforeAll(async () => {
-  party = await startRelyingParty()
+  party = await startRelyingParty({ ADMIN_TOKEN })
   agent = new Agent({ keepAlive: true, maxSockets: 1 })
   present = cookieOf((await party.attempt()).browser)
   const { browser } = await party.attempt('bob')
@@ -37,6 +38,7 @@ const askMs = (options: {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
+  readonly localAddress?: string
 }): Promise<{ readonly ms: number; readonly status: number }> =>
   new Promise((resolve, reject) => {
     const { body, ...how } = options
@@ -131,6 +133,32 @@ describe('A100 timing leaks', () => {
       first: () => warm(other(secret, 0)),
       last: () => warm(other(secret, -2)),
     })
+    expect(statuses).toEqual([401])
+    expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
+  })
+
+  test('a wrong token of an operator takes as long wherever it is wrong', async (ctx) => {
+    if (process.platform !== 'linux') return ctx.skip('127.0.0.1 is the only address of loopback')
+    let guesses = 0
+    const guess = (wrong: string) => {
+      // Before an address has guessed too often, another one does.
+      const host = Math.floor(guesses++ / 8)
+      return askMs({
+        port: party.vestibule.internalPort,
+        path: '/admin/sessions',
+        headers: { Authorization: `Bearer ${wrong}` },
+        localAddress: `127.1.${host >> 8}.${(host & 255) + 1}`,
+      })
+    }
+    const { difference, statuses } = await compare(
+      'ADMIN_TOKEN',
+      {
+        first: () => guess(other(ADMIN_TOKEN, 0)),
+        last: () => guess(other(ADMIN_TOKEN, -1)),
+        short: () => guess(ADMIN_TOKEN.slice(0, 8)),
+      },
+      300,
+    )
     expect(statuses).toEqual([401])
     expect(difference).toBeLessThan(LARGEST_DIFFERENCE)
   })

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { Environment } from '../config.ts'
+
+/** What was asked of the service has not been done; the message is for the operator. */
+export class AdminError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'AdminError'
+  }
+}
+
+/** Asks a running service for what operators may ask. Throws `AdminError` for every answer but 200. */
+export type AskAdmin = (method: 'GET' | 'DELETE', path: string) => Promise<unknown>
+
+/** Ending the sessions of everybody takes a while. */
+const TIMEOUT_MS = 10 * 60 * 1000
+
+/** Speaks to the service at an address, or on this machine, as the operator whose token the environment holds. */
+export function createAdminClient(environment: Environment, url: string | undefined): AskAdmin {
+  const token = readToken(environment)
+  const base = url ?? `http://127.0.0.1:${environment['INTERNAL_PORT'] || '4181'}`
+  return async function askAdmin(method, path) {
+    const response = await fetch(new URL(path, base), {
+      method,
+      headers: { Authorization: `Bearer ${token}` },
+      // Nobody else is given the token.
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).catch((error: unknown) => {
+      throw new AdminError(`no answer from ${base}: ${reasonOf(error)}`)
+    })
+    const answer: unknown = await response.json().catch(() => undefined)
+    if (response.status === 200) return answer
+    throw new AdminError(describeRefusal(response, answer, base))
+  }
+}
+
+function readToken(environment: Environment): string {
+  const path = environment['ADMIN_TOKEN_FILE']
+  const token = environment['ADMIN_TOKEN'] || (path && readTokenFile(path))
+  if (token && /^[\x20-\x7e]+$/.test(token)) return token
+  throw new AdminError('set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has')
+}
+
+function readTokenFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new AdminError(`ADMIN_TOKEN_FILE: ${path} cannot be read (${code})`)
+  }
+}
+
+const refusal = z.object({ message: z.string() })
+
+function describeRefusal({ status, headers }: Response, answer: unknown, base: string): string {
+  const said = refusal.safeParse(answer).data?.message
+  switch (status) {
+    case 401:
+      return `${base} does not accept this ADMIN_TOKEN`
+    case 404:
+      return said ?? `${base} has no /admin: is that the internal listener, with ADMIN_TOKEN set?`
+    case 429:
+      return `${base} was given too many wrong tokens; it listens again in ${headers.get('retry-after')} s`
+    case 503:
+      return `Redis is away${said === undefined ? '' : `: ${said}`}`
+    default:
+      return said ?? `${base} answered ${status}`
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error
+  if (!(cause instanceof Error)) return 'unknown'
+  return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name
+}

@@ -1,0 +1,153 @@
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import type { Environment } from '../config.ts'
+import { AdminError, createAdminClient } from './admin-client.ts'
+
+const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]
+       vestibule sessions end --id=ID | --user=SUB [--issuer=URL] | --all
+  --id=ID       one session, as the list names it
+  --user=SUB    all sessions of a user, by the provider's id
+  --issuer=URL  who names the user, if not OIDC_ISSUER_URL of the service
+  --all         all sessions of everybody
+  --json        the answer of the service as it is
+  --url=URL     the internal listener (http://127.0.0.1:4181, or INTERNAL_PORT)
+The token is that of the service, in ADMIN_TOKEN or ADMIN_TOKEN_FILE.
+`
+
+/** Lists and ends sessions of a running service. 0 = done, 1 = not or not wholly done, 2 = not understood. */
+export async function sessions(environment: Environment, ...args: string[]): Promise<number> {
+  const asked = parseOptions(args)
+  if (!asked) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  try {
+    const ask = createAdminClient(environment, asked.url)
+    const answer = await ask(asked.action === 'list' ? 'GET' : 'DELETE', asked.path)
+    process.stdout.write(asked.isJson ? `${toSafeJson(answer)}\n` : describe(asked.action, answer))
+    return 0
+  } catch (error) {
+    if (!(error instanceof AdminError)) throw error
+    process.stderr.write(`vestibule: ${error.message}\n`)
+    return 1
+  }
+}
+
+type Action = 'list' | 'end'
+
+interface Asked {
+  readonly action: Action
+  readonly path: string
+  readonly url: string | undefined
+  readonly isJson: boolean
+}
+
+function parseOptions(args: string[]): Asked | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      options: {
+        id: { type: 'string' },
+        user: { type: 'string' },
+        issuer: { type: 'string' },
+        all: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        url: { type: 'string' },
+      },
+      allowPositionals: true,
+    })
+    const [action] = positionals
+    if (positionals.length !== 1 || (action !== 'list' && action !== 'end')) return undefined
+    if (!isClear(action, values) || !isUsableUrl(values.url)) return undefined
+    return { action, path: pathOf(values), url: values.url, isJson: values.json }
+  } catch {
+    return undefined
+  }
+}
+
+interface Whose {
+  readonly id?: string | undefined
+  readonly user?: string | undefined
+  readonly issuer?: string | undefined
+  readonly all: boolean
+}
+
+/** Whether it is said whose sessions are meant, and not in two ways. */
+function isClear(action: Action, { id, user, issuer, all }: Whose): boolean {
+  if (issuer !== undefined && user === undefined) return false
+  if (action === 'list') return id === undefined && !all
+  const said = [id !== undefined, user !== undefined, all].filter(Boolean)
+  return said.length === 1 && id !== ''
+}
+
+function pathOf({ id, user, issuer, all }: Whose): string {
+  if (id !== undefined) return `/admin/sessions/${encodeURIComponent(id)}`
+  const query = new URLSearchParams({
+    ...(user !== undefined && { user }),
+    ...(issuer !== undefined && { iss: issuer }),
+    ...(all && { all: 'true' }),
+  })
+  return `/admin/sessions?${query.toString()}`
+}
+
+function isUsableUrl(url: string | undefined): boolean {
+  if (url === undefined) return true
+  const { protocol, username, password } = new URL(url)
+  return /^https?:$/.test(protocol) && username === '' && password === ''
+}
+
+const ended = z.object({ ended: z.number() })
+const list = z.object({
+  sessions: z.array(
+    z.object({
+      id: z.string(),
+      subject: z.string(),
+      display_name: z.string(),
+      created: z.string(),
+      ends: z.string(),
+      address: z.string().default(''),
+      user_agent: z.string().default(''),
+    }),
+  ),
+  truncated: z.boolean(),
+})
+
+function describe(action: Action, answer: unknown): string {
+  const { data } = (action === 'list' ? list : ended).safeParse(answer)
+  if (!data) throw new AdminError('the answer is not understood: is that another version?')
+  if ('ended' in data) {
+    const what = data.ended === 1 ? '1 session has' : `${data.ended} sessions have`
+    return `${what} ended. Tokens that apps or programs hold live on until their own end.\n`
+  }
+  const rows = data.sessions.map(Object.values<string>)
+  const more = data.truncated ? 'There are more; name a user with --user.\n' : ''
+  return rows.length > 0 ? formatTable([COLUMNS, ...rows]) + more : 'There are no sessions.\n'
+}
+
+const COLUMNS = ['ID', 'USER', 'NAME', 'CREATED', 'ENDS', 'ADDRESS', 'USER AGENT']
+
+function formatTable(rows: readonly (readonly string[])[]): string {
+  const shown = rows.map((row) => row.map(harmless))
+  const widths = COLUMNS.map((_, at) => Math.max(...shown.map((row) => row[at]?.length ?? 0)))
+  return shown
+    .map(
+      (row) =>
+        `${row
+          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
+}
+
+/** Names and user agents are of users' making, and a terminal obeys some characters (threat A93). */
+function harmless(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
+}
+
+function toSafeJson(value: unknown): string {
+  return JSON.stringify(value, undefined, 2).replace(
+    /[\x7f-\x9f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import {
+  type Asked,
+  ISSUER,
+  NOW_MS,
+  OPERATOR,
+  signed,
+  startAdmin as start,
+} from '../support/started-admin.ts'
+
+const PATH = '/admin/denied-tokens'
+const NOW = NOW_MS / 1000
+const SKEW = 60
+const DAY = 86_400
+
+const jwtOf = (claims: unknown): string => {
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${encode({ alg: 'ES256', typ: 'at+jwt' })}.${encode(claims)}.c2lnbmF0dXJl`
+}
+const deny = (
+  { ask }: ReturnType<typeof start>,
+  body: unknown,
+  type = 'application/json',
+  asked: Asked = {},
+) =>
+  ask('POST', PATH, {
+    headers: { ...signed, 'Content-Type': type },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    ...asked,
+  })
+const at = (seconds: number) => new Date(seconds * 1000).toISOString()
+
+describe('denying a token', () => {
+  const claims = { iss: ISSUER, jti: 'j1', exp: NOW + 300, sub: 'robot' }
+  const accepted: readonly (readonly [what: string, body: unknown, until: number])[] = [
+    ['a token', { token: jwtOf(claims) }, NOW + 300],
+    ['a token without an end', { token: jwtOf({ ...claims, exp: undefined }) }, NOW + DAY],
+    ['its name', { jti: 'j1', iss: ISSUER, exp: NOW + 300 }, NOW + 300],
+    ['its name, of our own issuer', { jti: 'j1', exp: NOW + 300 }, NOW + 300],
+    ['its name alone', { jti: 'j1' }, NOW + DAY],
+    ['a token of years', { jti: 'j1', exp: NOW + 1000 * DAY }, NOW + 1000 * DAY],
+    ['a token that others may still accept', { jti: 'j1', exp: NOW - SKEW + 1 }, NOW - SKEW + 1],
+  ]
+  test.for(accepted)('by %s', async ([, body, until], { expect }) => {
+    const started = start()
+    const response = await deny(started, body)
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { denied: true, until: at(until + SKEW) },
+    ])
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(true)
+    expect(started.deniedTokens.includes(ISSUER, 'j2')).toBe(false)
+    const shown = await started.ask('GET', PATH)
+    expect(shown.status).toBe(200)
+    const { denied, ends } = (await shown.json()) as { denied: number; ends: string[] }
+    expect(denied).toBe(1)
+    expect(Math.abs(Date.parse(ends[0] ?? '') / 1000 - until - SKEW)).toBeLessThan(5)
+  })
+
+  test('that has ended does nothing, and is no failure', async () => {
+    const started = start()
+    for (const exp of [NOW - SKEW, 0, -1e9]) {
+      const response = await deny(started, { jti: 'j1', exp })
+      expect([response.status, await response.json()]).toEqual([
+        200,
+        { denied: false, expired: true },
+      ])
+    }
+    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
+    expect(started.lines).toEqual([])
+  })
+
+  test('twice is as good as once', async () => {
+    const started = start()
+    for (const exp of [NOW + 300, NOW + 100]) await deny(started, { jti: 'j1', exp })
+    expect(await (await started.ask('GET', PATH)).json()).toMatchObject({ denied: 1 })
+  })
+
+  test('is one line in the log, in which no token is', async () => {
+    const started = start()
+    const token = jwtOf(claims)
+    const response = await deny(started, { token })
+    expect(started.lines).toMatchObject([
+      {
+        event: 'token_denied',
+        token: consumptionKey(ISSUER, 'j1'),
+        until: at(NOW + 300 + SKEW),
+        client: OPERATOR,
+        request_id: response.headers.get('x-request-id'),
+      },
+    ])
+    const log = JSON.stringify(started.lines)
+    for (const secret of [token, ...token.split('.'), 'j1', 'robot']) {
+      expect(log).not.toContain(secret)
+    }
+  })
+
+  test('of an issuer that a rule names counts for that issuer', async () => {
+    const issuer = 'https://builds.example.com'
+    const started = start({ bearerIssuers: [issuer] })
+    expect((await deny(started, { jti: 'j1', iss: issuer })).status).toBe(200)
+    expect(started.deniedTokens.includes(issuer, 'j1')).toBe(true)
+    expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
+  })
+
+  const refused: readonly (readonly [what: string, body: unknown, message: RegExp])[] = [
+    ['nothing', '', /neither/],
+    ['no JSON', '{"jti":', /neither/],
+    ['a form', 'jti=j1', /neither/],
+    ['a list', [{ jti: 'j1' }], /neither/],
+    ['null', 'null', /neither/],
+    ['neither', {}, /neither/],
+    ['both', { token: jwtOf(claims), jti: 'j1' }, /neither/],
+    ['more', { jti: 'j1', user: 'alice' }, /neither/],
+    ['an empty name', { jti: '' }, /neither/],
+    ['a name that is a number', { jti: 7 }, /neither/],
+    ['an issuer that is a list', { jti: 'j1', iss: [ISSUER] }, /neither/],
+    ['an empty issuer', { jti: 'j1', iss: '' }, /neither/],
+    ['an end that is a text', { jti: 'j1', exp: '2026-01-01' }, /neither/],
+    ['an endless end', '{"jti":"j1","exp":1e999}', /neither/],
+    ['an end in milliseconds', { jti: 'j1', exp: NOW_MS }, /no time in seconds/],
+    ['a prototype', '{"__proto__":{"jti":"j1"}}', /neither/],
+    ['a token that is none', { token: 'abc' }, /no JWT/],
+    ['an encrypted token', { token: 'a.b.c.d.e' }, /no JWT/],
+    ['a token without a name', { token: jwtOf({ ...claims, jti: undefined }) }, /no JWT/],
+    ['a token whose name is empty', { token: jwtOf({ ...claims, jti: '' }) }, /no JWT/],
+    ['a token whose name is a number', { token: jwtOf({ ...claims, jti: 7 }) }, /no JWT/],
+    ['a token of nobody', { token: jwtOf({ ...claims, iss: undefined }) }, /no JWT/],
+    ['a token of another', { token: jwtOf({ ...claims, iss: `${ISSUER}/` }) }, /No rule/],
+    ['the name of another', { jti: 'j1', iss: 'https://other.example.com' }, /No rule/],
+  ]
+  test.for(refused)('by %s is 400', async ([, body, message], { expect }) => {
+    const started = start()
+    const response = await deny(started, body)
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({
+      error: 'invalid_request',
+      message: expect.stringMatching(message) as string,
+    })
+    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
+    expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
+    expect(JSON.stringify(started.lines)).not.toContain('j1')
+  })
+
+  test('is 400 where no rule accepts tokens at all', async () => {
+    const started = start({ bearerIssuers: [] })
+    expect((await deny(started, { jti: 'j1' })).status).toBe(400)
+  })
+
+  test.for([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'text/json',
+    'application/jsonp',
+    '',
+  ])('as %j is 415', async (type, { expect }) => {
+    const started = start()
+    expect((await deny(started, { jti: 'j1' }, type)).status).toBe(415)
+    expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
+  })
+
+  test.for(['application/json; charset=utf-8', 'Application/JSON'])(
+    'as %j is understood',
+    async (type, { expect }) => {
+      expect((await deny(start(), { jti: 'j1' }, type)).status).toBe(200)
+    },
+  )
+
+  test('with a body of more than 16 KiB is 413', async () => {
+    const started = start()
+    expect((await deny(started, { jti: 'j'.repeat(16 * 1024) })).status).toBe(413)
+    expect((await deny(started, { jti: 'j'.repeat(16 * 1024 - 20) })).status).toBe(200)
+  })
+
+  test('has no parameters', async () => {
+    const started = start()
+    for (const method of ['GET', 'POST']) {
+      const asked = { headers: { ...signed, 'Content-Type': 'application/json' } }
+      const body = method === 'POST' ? { body: '{"jti":"j1"}' } : {}
+      const response = await started.ask(method, `${PATH}?jti=j1`, { ...asked, ...body })
+      expect(response.status).toBe(400)
+    }
+  })
+
+  test('is 503 while the others cannot be told, and nothing has changed', async () => {
+    const away = async (): Promise<never> => {
+      throw new AuthError('store_unavailable', 'Redis: connection at 10.1.2.3')
+    }
+    const started = start({ denyList: { add: away, list: away } })
+    for (const response of [await deny(started, { jti: 'j1' }), await started.ask('GET', PATH)]) {
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
+      expect(await response.text()).not.toContain('10.1.2.3')
+    }
+    expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
+    expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
+  })
+
+  test.for(['PUT', 'DELETE', 'PATCH'])('%s is not there', async (method, { expect }) => {
+    expect((await start().ask(method, PATH)).status).toBe(404)
+  })
+})
