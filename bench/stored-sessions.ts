@@ -54,6 +54,7 @@ export async function storedSessions(
     }),
     ring: createKeyRing(config.keys ?? []),
     verifier: { ...idle, verify: () => Promise.reject(new Error('no tokens here')) },
+    bearerIssuers: new Set(),
     version: 'bench',
     now: Date.now,
   })

@@ -72,7 +72,7 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
       const { code, lines } = await run([name])
       expect(code).toBe(2)
       expect(lines).toEqual([
-        `vestibule: no command ${name}; there are serve, check-config, healthcheck, render`,
+        `vestibule: no command ${name}; there are serve, check-config, healthcheck, render, sessions`,
       ])
     },
   )

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findProgram, freePort, type RunningProcess, startProcess } from '../../demo/process.ts'
+import { startTestProvider } from '../support/provider.ts'
 import { startVestibule } from '../support/vestibule.ts'
 
 const FLAGS = [
@@ -184,6 +185,37 @@ describe.skipIf(!program)(
       const again = await page.waitForResponse(/\/oauth2\/login/, { timeout: 10_000 })
       expect(again.status()).toBe(503)
       expect(away.isAlive()).toBe(true)
+      await page.context().close()
+    })
+
+    test('goes on to another host after signing out, here alone or at the provider too', async () => {
+      const port = await freePort()
+      const [app, other] = ['app', 'other'].map((name) => `http://${name}.localhost:${port}`)
+      await using provider = await startTestProvider({ origins: [`${app}`] })
+      await using vestibule = await startVestibule({
+        PORT: String(port),
+        PROTECTED_HOSTS: `${app},${other}`,
+        OIDC_ISSUER_URL: provider.issuer,
+        OIDC_CLIENT_SECRET: provider.clientSecret,
+      })
+      const page = await (await open()).newPage()
+      const landingPage = `${other}/healthz`
+      const logout = `${app}/oauth2/logout?rd=${encodeURIComponent(landingPage)}`
+      for (const [address, user] of [
+        [`${logout}&local=true`, 'alice'],
+        [logout, undefined],
+      ] as const) {
+        await page.goto(`${app}/oauth2/login?rd=/healthz`)
+        if (user) await page.locator(`button[value="${user}"]`).click()
+        await page.waitForURL(`${app}/healthz`)
+        await page.goto(address)
+        await page.getByRole('button', { name: 'Sign out' }).click()
+        if (!user) await page.locator('button[value="yes"]').click()
+        await page.waitForURL(landingPage)
+      }
+      await page.goto(`${app}/oauth2/login?rd=/healthz`)
+      expect(await page.locator('button[value="alice"]').count()).toBe(1)
+      expect(vestibule.isAlive()).toBe(true)
       await page.context().close()
     })
 

@@ -2,7 +2,6 @@ import { hash, randomBytes } from 'node:crypto'
 import { formatSessionCookie } from '../../src/core/session.ts'
 import { createKeyRing, parseKeys } from '../../src/seal.ts'
 import { createSessionCodec } from '../../src/session/codec.ts'
-import type { RunningRedis } from './redis.ts'
 import { openState } from './redis-state.ts'
 import { SERVER_KEY } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
@@ -18,7 +17,7 @@ const AT_ONCE = 200
 
 /** More sessions than anybody would sign in for: written to Redis as the service writes them, for app.example.com. */
 export const makeSessions = async (
-  redis: RunningRedis,
+  redis: Parameters<typeof openState>[0],
   count: number,
 ): Promise<readonly MadeSession[]> => {
   const ring = createKeyRing(parseKeys(SERVER_KEY))

@@ -4,7 +4,7 @@ import type { Replicas } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
-export type StoredPart = 's' | 't' | 'm' | 'x'
+export type StoredPart = 's' | 't' | 'm' | 'x' | 'l'
 
 /** A session as its user and as Redis know it. */
 export interface StoredSession {

@@ -1,0 +1,138 @@
+import { pino } from 'pino'
+import { createInternalApp } from '../../src/app.ts'
+import { createAddresses } from '../../src/routes/addresses.ts'
+import { createAdmin } from '../../src/routes/admin.ts'
+import { plain } from '../../src/routes/answers.ts'
+import { createPageWriter } from '../../src/routes/pages/write.ts'
+import { createRefusals } from '../../src/routes/refusals.ts'
+import { createDeniedTokens } from '../../src/session/denied-tokens.ts'
+import { userOwner } from '../../src/session/owners.ts'
+import type { MessageBody, Region } from '../../src/store/backplane-message.ts'
+import type { DenyList } from '../../src/store/deny-list.ts'
+import { createMemoryDenyList } from '../../src/store/memory-deny-list.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { rawRequest } from './raw-request.ts'
+import {
+  identity,
+  newSession,
+  type StartedSessionsOptions,
+  startSessions,
+} from './started-sessions.ts'
+
+export const ADMIN_TOKEN = 'the-token-of-operators-0123456789'
+export const signed = { Authorization: `Bearer ${ADMIN_TOKEN}` }
+export const ISSUER = identity.issuer
+export const NOW_MS = 1_800_000_000_000
+/** Where operators are, unless a test says otherwise. */
+export const OPERATOR = '10.0.0.9'
+
+export interface StartedAdminOptions {
+  readonly token?: string | undefined
+  readonly publish?: () => Promise<void>
+  readonly sessions?: StartedSessionsOptions
+  readonly denyList?: DenyList
+  readonly bearerIssuers?: readonly string[]
+}
+
+export interface Asked {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** The other end of the connection. */
+  readonly from?: string
+}
+
+/** `/admin` on the internal listener, over real sessions in memory, two caches and a backplane that does as told. */
+export const startAdmin = (options: StartedAdminOptions = {}) => {
+  const { token, publish } = { token: ADMIN_TOKEN, publish: async () => undefined, ...options }
+  const events: string[] = []
+  const published: MessageBody[] = []
+  const lines: Record<string, unknown>[] = []
+  const log = pino({}, { write: (text) => lines.push(JSON.parse(text) as Record<string, unknown>) })
+  const sizes: Record<Region, number> = { sessions: 3, tokens: 2 }
+  const metrics = createMetrics({
+    openedSessions: () => 0,
+    isProviderDiscovered: () => true,
+    revocationsWaiting: () => 0,
+  })
+  const started = startSessions(options.sessions)
+  const deniedTokens = createDeniedTokens({
+    denyList: options.denyList ?? createMemoryDenyList(),
+    isUsed: false,
+    firstAttempt: Promise.resolve(),
+    isAvailable: () => true,
+    onUnread: () => undefined,
+    onDoubt: () => undefined,
+  })
+  const admin = createAdmin({
+    token,
+    caches: {
+      clear: (region) => {
+        events.push(`cleared ${region}`)
+        sizes[region] = 0
+      },
+      size: (region) => sizes[region],
+    },
+    state: {
+      backplane: {
+        epoch: 1,
+        publish: async (body) => {
+          events.push('published')
+          published.push(body)
+          await publish()
+        },
+      },
+    },
+    sessions: started.sessions,
+    deniedTokens,
+    bearerIssuers: new Set(options.bearerIssuers ?? [ISSUER]),
+    issuer: ISSUER,
+    log,
+    metrics,
+    now: () => NOW_MS,
+  })
+  const refuse = createRefusals({
+    addresses: createAddresses({ basePath: '/oauth2', publicSite: undefined, hosts: [] }),
+    clientOf: () => undefined,
+    writePage: createPageWriter(() => []),
+    log,
+    metrics,
+  })
+  const other = () => plain(200)
+  const routes = { check: other, livez: other, readyz: other, startupz: other, health: other }
+  const app = createInternalApp({ ...routes, admin }, metrics.registry, refuse)
+  return {
+    app,
+    events,
+    published,
+    lines,
+    deniedTokens,
+    ...started,
+    /** A session of this user, and its id as operators see it. */
+    openFor: async (subject: string, issuer = ISSUER): Promise<string> => {
+      const { user } = { user: userOwner(issuer, subject).id }
+      const before = new Set(await started.sessions.list(user, 1000).then((all) => all.map(idOf)))
+      await started.open({
+        identity: { ...identity, issuer, subject },
+        metadata: { ...newSession.metadata, subject, owners: { user } },
+      })
+      const ids = (await started.sessions.list(user, 1000)).map(idOf)
+      return ids.find((id) => !before.has(id)) as string
+    },
+    ask: async (method: string, path: string, asked: Asked = {}): Promise<Response> => {
+      const { headers = signed, body, from = OPERATOR } = asked
+      const incoming = rawRequest(headers)
+      Object.defineProperty(incoming.socket, 'remoteAddress', { value: from })
+      return app.request(
+        `http://vestibule:4181${path}`,
+        { method, headers, ...(body !== undefined && { body }) },
+        { incoming },
+      )
+    },
+    readMetric: async (name: string): Promise<number> => {
+      const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(await metrics.registry.metrics())
+      return Number(found?.[1])
+    },
+  }
+}
+
+const idOf = ({ digest }: { readonly digest: string }): string => digest
