@@ -193,7 +193,7 @@ function hear(
       sessions.hearEnded(message.session)
       break
     case 'evict':
-      opened.evict(message.session)
+      opened.expire(message.session)
       break
     case 'token-denied':
       deniedTokens.hearDenied(message.token, message.ttlMs)

@@ -98,8 +98,8 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
     try {
       claims = await claimsOf(issued, refreshable, configuration)
     } catch (cause) {
-      if (meaningOf(cause) === 'sign_in_failed') return rejected(cause)
-      // Not verified, so it is not kept.
+      if (meaningOf(cause) === 'sign_in_failed' && !isOfUnknownKey(cause)) return rejected(cause)
+      // Its key may be one that the provider publishes too late. Not verified, it is not kept.
       const { idToken: _, ...others } = issued
       return { kind: 'refreshed', issued: others }
     }

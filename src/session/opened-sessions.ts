@@ -21,6 +21,8 @@ export interface OpenedSessions {
   /** Stores nothing if anything was evicted since the ticket was taken. */
   keep(holder: HeldSession, records: SealedRecords, session: Session, ticket: FillTicket): Opened
   evict(digest: string): void
+  /** Not served any more, and kept for the time when the store cannot be asked. */
+  expire(digest: string): void
   clear(): void
   readonly size: number
 }
@@ -131,6 +133,11 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
     evict(digest) {
       evictions++
       cache.delete(digest)
+    },
+    expire(digest) {
+      evictions++
+      const entry = cache.peek(digest)
+      if (entry) entry.epoch = undefined
     },
     clear() {
       evictions++

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
 import { type EpochMs, renewalNeed, type Session } from '../core/session.ts'
 import type { RefreshOutcome, RefreshTokens } from '../oidc/refresh.ts'
-import type { IssuedTokens, RevocableTokens } from '../oidc/sign-in.ts'
+import type { RevocableTokens } from '../oidc/sign-in.ts'
 import type { Generations } from '../store/generations.ts'
 import type { Locks } from '../store/locks.ts'
 import { OutageError, type Replacement, type Store } from '../store/store.ts'
@@ -119,6 +119,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     const before = await read(held)
     const refreshToken = before?.tokens.refreshToken
     // Somebody was faster, or the session has ended: what is known here is old.
+    if (!before) opened.evict(digest)
     if (!before || refreshToken === undefined) return leave(digest)
     const { session, tokens } = before
     const { issuer, subject } = session.identity
@@ -155,7 +156,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
   }
 
   function leave(digest: string): number {
-    opened.evict(digest)
+    opened.expire(digest)
     pauses.forget(digest)
     return 0
   }
@@ -198,16 +199,14 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     const stored = await storeAtLast(() => store.replace(digest, records, before.sealedTokens))
     options.onResult(RESULTS[stored], { identity })
     // A late one's tokens are left alone: taking them back may end those of who was faster.
-    if (stored === 'gone') await takeBack(issued)
+    if (stored === 'gone') {
+      opened.evict(digest)
+      await options.revokeTokens(issued).catch(() => undefined)
+    }
     leave(digest)
     // Tokens that end at once are no reason to ask without a pause.
     pauses.wait(digest, ELSEWHERE_MS)
     return 0
-  }
-
-  async function takeBack({ accessToken, refreshToken }: IssuedTokens): Promise<void> {
-    const tokens = { accessToken, ...(refreshToken !== undefined && { refreshToken }) }
-    await options.revokeTokens(tokens).catch(() => undefined)
   }
 
   /** Never resolved by giving up early: the refresh token of before may be spent. */

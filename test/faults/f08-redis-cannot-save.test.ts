@@ -1,6 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { breakSnapshots } from '../support/broken-snapshots.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import {
   expectComeAgain,
@@ -13,27 +12,6 @@ import {
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
-
-/** Where its snapshot belongs there is a folder, until the function that is returned takes it away. */
-const breakSnapshots = async ({ redis }: Replicas): Promise<() => Promise<void>> => {
-  const [, folder = ''] = (await redis.cli('CONFIG', 'GET', 'dir')).split('\n')
-  const snapshot = join(folder, 'dump.rdb')
-  const saveUntil = async (status: 'ok' | 'err') => {
-    await until(`a snapshot that is ${status}`, async () => {
-      const info = await redis.cli('INFO', 'persistence')
-      if (info.includes(`rdb_last_bgsave_status:${status}`)) return true
-      if (info.includes('rdb_bgsave_in_progress:0')) await redis.cli('BGSAVE')
-      return false
-    })
-  }
-  await redis.cli('CONFIG', 'SET', 'save', '3600 1')
-  await mkdir(snapshot)
-  await saveUntil('err')
-  return async () => {
-    await rm(snapshot, { recursive: true })
-    await saveUntil('ok')
-  }
-}
 
 describeWithRedis('F08 Redis cannot save', () => {
   let replicas: Replicas
@@ -48,7 +26,7 @@ describeWithRedis('F08 Redis cannot save', () => {
     const { browser, cookie } = await replicas.signedIn()
     const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
     const fresh = await replicas.signedIn()
-    const repair = await breakSnapshots(replicas)
+    const repair = await breakSnapshots(replicas.redis)
     provider.forgetRequests()
     for (let round = 0; round < 20; round += 1) {
       expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
@@ -64,7 +42,17 @@ describeWithRedis('F08 Redis cannot save', () => {
     await expectOthersServed(first)
 
     await repair()
-    expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
+    // The breaker may have opened, and is tried again each second.
+    await until(
+      'a sign-in',
+      async () => {
+        const visit = await other.get(callbackUrl)
+        if (visit.status === 503) return false
+        expect(visit.location).toBe(`${APP}/`)
+        return true
+      },
+      3000,
+    )
     await expectEndedEverywhere('F08 sign-out', all, [cookie])
     expect((await first.check({}, { Cookie: fresh.cookie })).status).toBe(200)
     expect(first.isAlive()).toBe(true)

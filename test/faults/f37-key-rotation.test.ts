@@ -3,7 +3,19 @@ import { type CompactJWSHeaderParameters, decodeProtectedHeader, type JWK } from
 import { afterEach, describe, test, vi } from 'vitest'
 import { generateProviderKeys } from '../../demo/provider.ts'
 import { createKeySet } from '../../src/oidc/key-set.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { faults, startTestProvider } from '../support/provider.ts'
+import { until } from '../support/redis-state.ts'
+import {
+  askEverywhere,
+  countResults,
+  expectGoesOn,
+  expectLetIn,
+  refreshRequests,
+  startRefreshingReplicas,
+  tokensFor,
+  untilDue,
+} from '../support/refreshing-replicas.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { claimsOf, signToken } from '../support/tokens.ts'
 
@@ -168,4 +180,70 @@ describe('F37 the age of the last good set', () => {
       expect(provider.count('jwks')).toBe(5)
     },
   )
+})
+
+describeWithRedis('F37 rotation while sessions are refreshed', () => {
+  test('twice within ten seconds, nobody is signed out, and what the new keys have signed is believed', async ({
+    expect,
+  }) => {
+    const lifeSeconds = 2
+    const users = Array.from({ length: 6 }, (_, at) => ({ sub: `user-${at}` }))
+    await using replicas = await startRefreshingReplicas({ provider: { users } })
+    const { all, provider } = replicas
+    const cookies = new Map<string, string>()
+    for (const { sub } of users) {
+      cookies.set(sub, (await replicas.signedInFor(lifeSeconds, sub)).cookie)
+    }
+    await untilDue(performance.now(), lifeSeconds)
+    provider.set('token', tokensFor(lifeSeconds))
+    const refreshed = () => countResults(all, 'refreshed')
+    const useUntil = (what: string, count: number) =>
+      until(
+        what,
+        async () => {
+          for (const [sub, cookie] of cookies) await expectGoesOn(all, cookie, sub)
+          return (await refreshed()) >= count
+        },
+        15_000,
+      )
+
+    await useUntil('refreshes with the first keys', users.length)
+    await provider.rotateKeys()
+    await useUntil('refreshes with the second keys', 2 * users.length)
+    await provider.rotateKeys()
+    await useUntil('refreshes with the third keys', 3 * users.length)
+    for (const result of ['rejected', 'refused', 'failed'] as const) {
+      expect([result, await countResults(all, result)]).toEqual([result, 0])
+    }
+    const fetches = provider.count('jwks')
+    process.stdout.write(
+      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set\n`,
+    )
+    expect(fetches).toBeLessThanOrEqual(4 * all.length)
+  })
+  test('with a key that is published a moment later: it is looked for again, and nobody is signed out', async ({
+    expect,
+  }) => {
+    const lifeSeconds = 2
+    const user = { sub: 'alice', groups: ['before'] }
+    await using replicas = await startRefreshingReplicas({ provider: { users: [user] } })
+    const { all, first, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(lifeSeconds)
+    const old = await (await fetch(`${provider.issuer}/jwks`)).text()
+    await provider.rotateKeys()
+    const headers = { 'Content-Type': 'application/json' }
+    provider.set('jwks', { status: 200, headers, body: old, times: 1 })
+    user.groups = ['after']
+    await untilDue(issuedAtMs, lifeSeconds)
+    provider.forgetRequests()
+    await expectGoesOn([first], cookie)
+    await until('a refresh', async () => (await countResults(all, 'refreshed')) === 1)
+    const visits = await askEverywhere(all, cookie)
+    expectLetIn(visits)
+    expect(new Set(visits.map((each) => each.headers['x-auth-request-groups']))).toEqual(
+      new Set(['after']),
+    )
+    expect(provider.count('jwks')).toBe(2)
+    expect(refreshRequests(provider)).toHaveLength(1)
+  })
 })

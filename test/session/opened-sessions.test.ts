@@ -87,6 +87,7 @@ describe('opened sessions', () => {
     ['of the same session', (opened) => opened.evict('d')],
     ['of another session', (opened) => opened.evict('other')],
     ['of all sessions', (opened) => opened.clear()],
+    ['that leaves the session for an outage', (opened) => opened.expire('d')],
   ])('a fill that raced an eviction %s is not stored', ([, evict], { expect }) => {
     const opened = createOpenedSessions(ROOMY)
     const ticket = opened.fillTicket()
@@ -301,6 +302,20 @@ describe('the age of what is kept', () => {
     keep(opened, 'd')
     opened.clear()
     expect(stale(opened)).toBeUndefined()
+  })
+
+  test('a session that has changed is not served, and stands in for the store until it is read again', () => {
+    const opened = createOpenedSessions(AGES)
+    keep(opened, 'd')
+    keep(opened, 'other')
+    opened.expire('d')
+    opened.expire('unknown')
+    expect(recalled(opened, 'd')).toBeUndefined()
+    expect(stale(opened)).toBe(session)
+    expect(recalled(opened, 'other')).toBe(session)
+    keep(opened, 'd')
+    expect(recalled(opened, 'd')).toBe(session)
+    expect(opened.size).toBe(2)
   })
 
   test('what stands in for the store needs the right secret and the right realm', () => {

@@ -1,0 +1,150 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { OUTAGE_COOKIE, readMetric } from './outage.ts'
+import type { Behaviour, TestProvider } from './provider.ts'
+import type { SeenProviderRequest } from './provider-front.ts'
+import { until } from './redis-state.ts'
+import { HYBRID, type ReplicaOptions, type Replicas, startReplicas } from './replicas.ts'
+import type { RunningVestibule } from './vestibule.ts'
+import type { Visit, Visitor } from './visitor.ts'
+
+/** A session whose tokens end soon, and the moment at which they were given. */
+export interface EndingSession {
+  readonly browser: Visitor
+  readonly cookie: string
+  readonly sub: string
+  readonly issuedAtMs: number
+}
+
+export interface RefreshingReplicas extends Replicas {
+  /** A fresh session at the first replica, whose access token lives this long; later ones live for an hour. */
+  readonly signedInFor: (seconds: number, sub?: string) => Promise<EndingSession>
+}
+
+export type RefreshResult =
+  | 'refreshed'
+  | 'refused'
+  | 'rejected'
+  | 'revoked'
+  | 'failed'
+  | 'late'
+  | 'gone'
+  | 'lost'
+
+/** Due for a refresh is who has used up three quarters of the life of the access token. */
+const DUE_AFTER = 3 / 4
+
+/** Three hybrid replicas, unless told otherwise. */
+export const startRefreshingReplicas = async (
+  options: ReplicaOptions = {},
+): Promise<RefreshingReplicas> => {
+  const settings = { ...HYBRID, ...options.settings }
+  const replicas = await startReplicas({ count: 3, ...options, settings })
+  await Promise.all(replicas.all.map(untilStarted))
+  return {
+    ...replicas,
+    add: async (more) => {
+      const replica = await replicas.add(more)
+      await untilStarted(replica)
+      return replica
+    },
+    signedInFor: async (seconds, sub = 'alice') => {
+      replicas.provider.set('token', tokensFor(seconds))
+      const { browser, cookie } = await replicas.signedIn(sub)
+      replicas.provider.reset('token')
+      return { browser, cookie, sub, issuedAtMs: performance.now() }
+    },
+  }
+}
+
+/** By then it has met its Redis and its provider. */
+const untilStarted = (replica: RunningVestibule): Promise<void> =>
+  until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+
+/** A token endpoint that does its work; its access tokens end after this, and its answer waits for what is done meanwhile. */
+export const tokensFor = (seconds: number, meanwhile?: () => unknown): Behaviour => ({
+  rewrite: async (body) => {
+    await meanwhile?.()
+    return 'access_token' in body ? { ...body, expires_in: seconds } : body
+  },
+})
+
+/** Waits until an access token that was given with this life is to be refreshed, or has ended. */
+export const untilDue = (issuedAtMs: number, lifeSeconds: number): Promise<void> =>
+  waitUntil(issuedAtMs + lifeSeconds * 1000 * DUE_AFTER)
+
+export const untilEnded = (issuedAtMs: number, lifeSeconds: number): Promise<void> =>
+  waitUntil(issuedAtMs + lifeSeconds * 1000)
+
+const waitUntil = async (atMs: number): Promise<void> => {
+  await wait(Math.max(0, atMs - performance.now()) + 20)
+}
+
+/** The refresh requests that have come to the provider's door. */
+export const refreshRequests = (
+  provider: Pick<TestProvider, 'requests'>,
+): readonly SeenProviderRequest[] =>
+  provider.requests('token').filter(({ body }) => fieldOf(body, 'grant_type') === 'refresh_token')
+
+/** What they presented. */
+export const presentedTokens = (provider: Pick<TestProvider, 'requests'>): readonly string[] =>
+  refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
+
+const fieldOf = (body: string, name: string): string => new URLSearchParams(body).get(name) ?? ''
+
+/** The same check at each replica, this many times at once. */
+export const askEverywhere = (
+  all: readonly RunningVestibule[],
+  cookie: string,
+  times = 1,
+): Promise<readonly Visit[]> =>
+  Promise.all(
+    all.flatMap((replica) =>
+      Array.from({ length: times }, () => replica.check({}, { Cookie: cookie })),
+    ),
+  )
+
+/** Asserts that all of these were let in as this user, and that no session cookie was touched. */
+export const expectLetIn = (visits: readonly Visit[], user = 'alice'): void => {
+  for (const { status, headers, setCookies } of visits) {
+    expect([status, headers['x-auth-request-user']]).toEqual([200, user])
+    expect(setCookies.filter((line) => !line.startsWith(`${OUTAGE_COOKIE}=`))).toEqual([])
+  }
+}
+
+/** Asserts that each replica lets the session in. */
+export const expectGoesOn = async (
+  all: readonly RunningVestibule[],
+  cookie: string,
+  user?: string,
+): Promise<void> => expectLetIn(await askEverywhere(all, cookie), user)
+
+/** Asserts that each replica asks people to sign in, and programs too. */
+export const expectEnded = async (
+  all: readonly RunningVestibule[],
+  cookie: string,
+): Promise<void> => {
+  for (const replica of all) {
+    const page = await replica.check({}, { Cookie: cookie })
+    const program = await replica.check(
+      {},
+      { Cookie: cookie, Accept: 'application/json', 'Sec-Fetch-Mode': 'cors' },
+    )
+    expect([page.status, program.status]).toEqual([302, 401])
+    expect([...page.setCookies, ...program.setCookies]).toEqual([])
+  }
+}
+
+/** How often that came of a refresh, over all replicas. */
+export const countResults = async (
+  all: readonly RunningVestibule[],
+  result: RefreshResult,
+): Promise<number> => {
+  const sample = `vestibule_refreshes_total{result="${result}"}`
+  const counts = await Promise.all(all.map((replica) => readMetric(replica, sample)))
+  return counts.reduce((sum, count) => sum + count)
+}
+
+/** What the app is given where `PASS_ACCESS_TOKEN` is set. */
+export const accessTokenOf = ({ headers }: Visit): string =>
+  String(headers['x-auth-request-access-token'] ?? '')
