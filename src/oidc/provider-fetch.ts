@@ -13,8 +13,11 @@ export const REFRESH_TIMEOUT_SECONDS = 30
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
 /** A `fetch` for the provider: bounded in time and size, and it follows no redirect (threat A95, fault F34). */
-export async function providerFetch(url: string, init: RequestInit = {}): Promise<Response> {
-  const seconds = isRefresh(init) ? REFRESH_TIMEOUT_SECONDS : PROVIDER_TIMEOUT_SECONDS
+export async function providerFetch(
+  url: string,
+  init: RequestInit = {},
+  seconds = PROVIDER_TIMEOUT_SECONDS,
+): Promise<Response> {
   const timeout = AbortSignal.timeout(seconds * 1000)
   const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
   const response = await fetch(url, { ...init, signal, redirect: 'manual' })
@@ -24,10 +27,6 @@ export async function providerFetch(url: string, init: RequestInit = {}): Promis
     status: response.status,
     headers: response.headers,
   })
-}
-
-function isRefresh({ body }: RequestInit): boolean {
-  return body instanceof URLSearchParams && body.get('grant_type') === 'refresh_token'
 }
 
 /** JSON, a key set (RFC 7517 section 8.5.2) or a signed UserInfo answer; anything else is a page for people. */

@@ -3,7 +3,11 @@ import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
 import { clientAuthentication } from './client-authentication.ts'
 import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
-import { providerFetch, REFRESH_TIMEOUT_SECONDS } from './provider-fetch.ts'
+import {
+  PROVIDER_TIMEOUT_SECONDS,
+  providerFetch,
+  REFRESH_TIMEOUT_SECONDS,
+} from './provider-fetch.ts'
 
 /** How Vestibule is registered at its provider. */
 export interface ProviderOptions {
@@ -22,6 +26,8 @@ export interface ProviderOptions {
 export interface ProviderConnection {
   /** Throws `AuthError` `provider_unavailable` as long as discovery has not succeeded. */
   configuration(): Promise<client.Configuration>
+  /** The same for refreshes, which may take longer, and whose tokens are not lost because a clock is wrong. Throws alike. */
+  refreshConfiguration(): Promise<client.Configuration>
   readonly isDiscovered: boolean
   /** Known origins of the provider, for the pages' `form-action`. */
   origins(): readonly string[]
@@ -33,6 +39,7 @@ export interface ProviderConnection {
 /** Clocks may differ by this much. */
 export const CLOCK_TOLERANCE_SECONDS = 30
 
+const ANY_TIME_SECONDS = 100 * 365 * 86_400
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
 const REFRESH_MS = 60 * 60 * 1000
@@ -69,12 +76,15 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
     timer.unref()
   }
 
+  async function discovered(): Promise<client.Configuration> {
+    if (!configuration) await discover()
+    if (configuration) return configuration
+    throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
+  }
+
   return {
-    async configuration() {
-      if (!configuration) await discover()
-      if (configuration) return configuration
-      throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
-    },
+    configuration: discovered,
+    refreshConfiguration: async () => forRefresh(await discovered(), options),
     get isDiscovered() {
       return configuration !== undefined
     },
@@ -100,8 +110,7 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
       { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
       clientAuthentication(options.credentials),
       {
-        // The longest; `providerFetch` ends everything else sooner.
-        timeout: REFRESH_TIMEOUT_SECONDS,
+        timeout: PROVIDER_TIMEOUT_SECONDS,
         [client.customFetch]: providerFetch as client.CustomFetch,
         ...(isHttp && { execute: [client.allowInsecureRequests] }),
       },
@@ -112,6 +121,25 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
     })
   checkMetadata(configuration.serverMetadata(), issuerUrl, use)
   return configuration
+}
+
+/** openid-client would drop tokens for the times in an ID token, which is verified once more by us. */
+function forRefresh(
+  configuration: client.Configuration,
+  { clientId, credentials }: ProviderOptions,
+): client.Configuration {
+  const metadata = configuration.serverMetadata()
+  const patient = new client.Configuration(
+    metadata,
+    clientId,
+    { [client.clockTolerance]: ANY_TIME_SECONDS },
+    clientAuthentication(credentials),
+  )
+  patient.timeout = REFRESH_TIMEOUT_SECONDS
+  patient[client.customFetch] = ((url, init) =>
+    providerFetch(url, init, REFRESH_TIMEOUT_SECONDS)) as typeof providerFetch as client.CustomFetch
+  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(patient)
+  return patient
 }
 
 /** What the metadata have for an issuer where the library has refused them for it. */

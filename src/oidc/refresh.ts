@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { decodeJwt, type JWTPayload } from 'jose'
+import { decodeJwt, errors, type JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
@@ -98,8 +98,9 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
     try {
       claims = await claimsOf(issued, refreshable, configuration)
     } catch (cause) {
-      if (meaningOf(cause) === 'sign_in_failed' && !isOfUnknownKey(cause)) return rejected(cause)
-      // Its key may be one that the provider publishes too late. Not verified, it is not kept.
+      const isForNow = isOfUnknownKey(cause) || isAboutTime(cause)
+      if (meaningOf(cause) === 'sign_in_failed' && !isForNow) return rejected(cause)
+      // Its key may be published late, or our clock be wrong. Not verified, it is not kept.
       const { idToken: _, ...others } = issued
       return { kind: 'refreshed', issued: others }
     }
@@ -114,9 +115,8 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
 
   return async (refreshable) => {
     try {
-      const configuration = await connection.configuration()
-      const issued = await request(refreshable, configuration)
-      return await read(issued, refreshable, configuration)
+      const issued = await request(refreshable, await connection.refreshConfiguration())
+      return await read(issued, refreshable, await connection.configuration())
     } catch (cause) {
       if (cause instanceof client.ResponseBodyError && cause.error === 'invalid_grant') {
         return { kind: 'refused' }
@@ -144,6 +144,19 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
     throw new AuthError('sign_in_failed', 'the refreshed ID token is of another sign-in')
   }
 }
+
+/** Whether nothing but the clock speaks against it (fault F28). */
+function isAboutTime(cause: unknown): boolean {
+  const fault = cause instanceof AuthError ? cause.cause : undefined
+  return (
+    fault instanceof errors.JWTExpired ||
+    (fault instanceof errors.JWTClaimValidationFailed &&
+      fault.reason === 'check_failed' &&
+      TIMES.has(fault.claim))
+  )
+}
+
+const TIMES = new Set(['exp', 'iat', 'nbf'])
 
 function isOfUnknownKey(cause: unknown): boolean {
   return cause instanceof AuthError && codeOf(cause.cause) === 'ERR_JWKS_NO_MATCHING_KEY'

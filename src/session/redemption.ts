@@ -62,13 +62,17 @@ export function createRedemption(options: RedemptionOptions): Redemption {
   }
 
   /** A login whose code was not accepted is not spent, so a reload may try again and strangers leave no marks. */
-  async function redeemCode(redeemable: Redeemable, attemptId: string): Promise<Grant> {
-    return signIn.redeem(redeemable).catch(async (cause: unknown) => {
+  async function redeemCode(redeemable: Redeemable, attemptId: string) {
+    try {
+      // Before the code: whatever is ended from now on ends this sign-in, too.
+      const generation = await sessions.currentGeneration()
+      return { grant: await signIn.redeem(redeemable), generation }
+    } catch (cause) {
       const key = consumptionKey(redeemable.txid)
       // What the provider said is the answer, also where the mark cannot be taken back.
       await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
       throw cause
-    })
+    }
   }
 
   async function consumeIdToken(
@@ -119,10 +123,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     inFlight++
     try {
       const attemptId = randomBytes(16).toString('base64url')
-      // Before the login is marked: what fails here has spent nothing.
-      const generation = await sessions.currentGeneration()
       if (!(await claim(consumptionKey(redeemable.txid), attemptId))) return undefined
-      const grant = await redeemCode(redeemable, attemptId)
+      const { grant, generation } = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       return { cookie: await open(redeemable, grant, identity, generation), identity }

@@ -132,8 +132,6 @@ describe('a refreshed ID token', () => {
     ['issued to another client', () => ({ azp: 'other' })],
     ['of another sign-in', () => ({ nonce: 'of another sign-in' })],
     ['whose nonce is a list', () => ({ nonce: ['a'] })],
-    ['that has ended', () => ({ exp: nowSeconds() - 120 })],
-    ['that was issued an hour ago', () => ({ iat: nowSeconds() - 3600 })],
     ['without iat', () => ({ iat: undefined })],
     ['without exp', () => ({ exp: undefined })],
     ['without sub', () => ({ sub: undefined })],
@@ -158,6 +156,17 @@ describe('a refreshed ID token', () => {
       rewrite: (body) => ({ ...body, id_token: breakSignature(String(body['id_token'])) }),
     })
     await expectEnded(cookie, 'rejected')
+  })
+
+  test.for<[string, () => ClaimChanges]>([
+    ['it has ended', () => ({ exp: nowSeconds() - 120 })],
+    ['it was issued an hour ago', () => ({ iat: nowSeconds() - 3600 })],
+    ['it will be issued in an hour', () => ({ iat: nowSeconds() + 3600 })],
+  ])('is not kept where by our clock %s, but the tokens are', async ([, changes]) => {
+    const cookie = await signInDue(passing)
+    passing.provider.tamperIdToken({ ...changes(), email: 'mallory@example.com' })
+    const { headers } = await expectRefreshed(cookie)
+    expect(headers['x-auth-request-email']).toBe('alice@example.com')
   })
 
   test('is not kept when its key is still unknown after the keys were fetched anew, but the tokens are', async () => {

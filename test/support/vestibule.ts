@@ -42,6 +42,8 @@ export const testClient = {
 }
 
 const defaults = {
+  // Processes by the hundred read the same sources.
+  NODE_COMPILE_CACHE: 'node_modules/.cache/node-compile',
   HOST: '127.0.0.1',
   PORT: '0',
   INTERNAL_PORT: '0',
