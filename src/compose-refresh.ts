@@ -1,11 +1,7 @@
 import type { ConfiguredOidc } from './compose-oidc.ts'
 import type { ConfiguredSessions } from './compose-sessions.ts'
-import {
-  createSessionRefresher,
-  type RefreshReport,
-  type RefreshResult,
-  type SessionRefresher,
-} from './session/refresh-session.ts'
+import type { RefreshReport, RefreshResult } from './session/refresh-once.ts'
+import { createSessionRefresher, type SessionRefresher } from './session/refresh-session.ts'
 import { type Log, userDigest } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -29,6 +25,11 @@ export function createConfiguredRefresher(options: ConfiguredRefresherOptions): 
     revokeTokens: (tokens) => signIn.revoke(tokens),
     canStore: () => state.isAvailable && options.isAccepting(),
     onResult: createRefreshLog(log, metrics),
+    onFault: (cause) =>
+      log.error(
+        { event: 'refresh_fault', kind: cause instanceof Error ? cause.name : typeof cause },
+        'a refresh failed by a fault of Vestibule',
+      ),
   })
 }
 

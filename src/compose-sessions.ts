@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { type Caches, clearAll, createCaches, hear } from './compose-caches.ts'
 import { createConfiguredDeniedTokens } from './compose-denied-tokens.ts'
 import { openConfiguredState } from './compose-state.ts'
 import type { Config } from './config.ts'
@@ -11,19 +12,12 @@ import { createOutageAssertions, type OutageAssertions } from './session/outage-
 import { createProviderLogout, type ProviderLogout } from './session/provider-logout.ts'
 import type { Revocations } from './session/revocations.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
-import type { BackplaneMessage, Region } from './store/backplane-message.ts'
 import type { SharedState } from './store/open.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 /** Where sessions are, as `/health` names it. */
 export type CacheMode = 'memory' | 'redis' | 'hybrid'
-
-/** What this replica keeps in memory of what is true elsewhere. */
-export interface Caches {
-  clear(region: Region): void
-  size(region: Region): number
-}
 
 /** Sessions, and all they rest on. */
 export interface ConfiguredSessions {
@@ -162,50 +156,6 @@ function hybridBounds(settings: Config['settings']) {
   return {
     maxEntries: settings.REDIS_HYBRID_L1_SIZE,
     maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * 1024 * 1024,
-  }
-}
-
-function createCaches(opened: OpenedSessions, verifier: BearerVerifier): Caches {
-  const regions = { sessions: opened, tokens: verifier } as const satisfies Record<Region, unknown>
-  return {
-    clear: (region) => regions[region].clear(),
-    size: (region) => regions[region].size,
-  }
-}
-
-function clearAll(caches: Caches): void {
-  caches.clear('sessions')
-  caches.clear('tokens')
-}
-
-/** What another replica said. */
-function hear(
-  message: BackplaneMessage,
-  {
-    sessions,
-    deniedTokens,
-    opened,
-    caches,
-  }: Pick<ConfiguredSessions, 'sessions' | 'deniedTokens' | 'opened' | 'caches'>,
-): void {
-  switch (message.type) {
-    case 'session-ended':
-      sessions.hearEnded(message.session)
-      break
-    case 'evict':
-      opened.expire(message.session)
-      break
-    case 'token-denied':
-      deniedTokens.hearDenied(message.token, message.ttlMs)
-      break
-    case 'clear':
-      caches.clear(message.region)
-      break
-    case 'clear-all':
-      clearAll(caches)
-      break
-    case 'self-test':
-      break
   }
 }
 

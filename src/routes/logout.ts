@@ -11,6 +11,7 @@ import { redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
 import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
 import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
+import { createSignOutReader, type SignOutRequest } from './logout-request.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
@@ -25,15 +26,6 @@ export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions {
   readonly metrics: Metrics
 }
 
-/** What a sign-out may ask for, in its address or in its form. */
-interface SignOutRequest {
-  readonly token: string | undefined
-  /** Where to go on to, if that is allowed. */
-  readonly landingPage?: string
-  /** Leaves the session at the provider as it is. */
-  readonly isLocal: boolean
-}
-
 /** How long somebody who signs out waits for the provider to revoke tokens. */
 const REVOCATION_WAIT_MS = 2000
 
@@ -42,15 +34,16 @@ export function createLogout(options: LogoutOptions) {
   const { addresses, cookies, sessions, signIn, log, metrics } = options
   const intent = createLogoutIntent(options)
   const landingPages = createLandingPages(options)
+  const readRequest = createSignOutReader({ ...options, landingPages })
 
   async function confirmLogout(c: NodeContext): Promise<Response> {
-    return confirm(c, readRequest(c, new URLSearchParams()))
+    return confirm(c, await readRequest(c))
   }
 
   async function logout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
     const credential = presented(c)
-    const request = readRequest(c, await readForm(c))
+    const request = await readRequest(c)
     if (!intent.isIntended(c.env.incoming, site, credential, request.token)) {
       return confirm(c, request)
     }
@@ -159,35 +152,6 @@ export function createLogout(options: LogoutOptions) {
     return state.landingPage ?? own
   }
 
-  function readRequest(c: NodeContext, form: URLSearchParams): SignOutRequest {
-    const carriers = [new URL(c.req.url).searchParams, form]
-    const asked = carriers.flatMap((carrier) => [
-      ...carrier.getAll('rd'),
-      ...carrier.getAll('post_logout_redirect_uri'),
-    ])
-    const landingPage = readLandingPage(c, new Set(asked.filter((each) => each !== '')))
-    return {
-      token: form.get('token') ?? undefined,
-      isLocal: carriers.some((carrier) => carrier.get('local') === 'true'),
-      ...(landingPage !== undefined && { landingPage }),
-    }
-  }
-
-  /** One that is refused does not keep anybody signed in. */
-  function readLandingPage(c: NodeContext, asked: ReadonlySet<string>): string | undefined {
-    const site = c.get('site')
-    const [first] = asked
-    if (first === undefined || first === addresses.signedOut(site)) return undefined
-    const landingPage = asked.size === 1 ? landingPages.allow(first, site) : undefined
-    if (landingPage === undefined) {
-      log.warn(
-        { event: 'suspicious_return_to', host: site.host, request_id: requestIdOf(c.env.incoming) },
-        'a page to go on to after a sign-out was refused',
-      )
-    }
-    return landingPage
-  }
-
   function presented(c: NodeContext): SessionCredential | undefined {
     const credential = cookies.readSession(c.env.incoming, c.get('site'))
     return credential === 'ambiguous' ? undefined : credential
@@ -198,11 +162,4 @@ export function createLogout(options: LogoutOptions) {
 
 function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {
   return { ending, ...(landingPage !== undefined && { landingPage }) }
-}
-
-/** The form of a page; a body of any other kind says nothing. */
-async function readForm(c: NodeContext): Promise<URLSearchParams> {
-  const type = c.env.incoming.headers['content-type'] ?? ''
-  const isForm = /^application\/x-www-form-urlencoded(?:;|$)/i.test(type)
-  return new URLSearchParams(isForm ? await c.req.text() : '')
 }

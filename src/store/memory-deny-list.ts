@@ -1,5 +1,5 @@
 import type { DenyList } from './deny-list.ts'
-import type { MonotonicClock } from './memory.ts'
+import type { MonotonicClock } from './expiring-map.ts'
 
 /** Denied tokens of this process. */
 export function createMemoryDenyList(now: MonotonicClock = () => performance.now()): DenyList {

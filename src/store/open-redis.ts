@@ -3,16 +3,16 @@ import { openBackplane } from './backplane.ts'
 import type { BackplaneMessage } from './backplane-message.ts'
 import type { BreakerState } from './breaker.ts'
 import type { RedisTarget } from './client.ts'
-import { connectRedis, type RedisConnection } from './connect.ts'
+import { connectRedis } from './connect.ts'
 import { createDataset } from './dataset.ts'
 import { createFleet, type Fingerprint, type FleetFinding } from './fleet.ts'
 import { type BreakerSettings, guardRedis } from './guarded-redis.ts'
 import { type HealthLoop, startHealthLoop } from './health-loop.ts'
+import { keepExamining } from './keep-examining.ts'
 import type { SharedState } from './open.ts'
 import { type RedisFailure, unavailable } from './redis-failure.ts'
 import { createRedisPorts } from './redis-ports.ts'
-import { type Examination, examineRedis } from './self-test.ts'
-import type { TriedNames } from './tried-commands.ts'
+import type { Examination } from './self-test.ts'
 
 export interface RedisStateOptions {
   readonly target: () => RedisTarget
@@ -53,7 +53,6 @@ export interface RedisObserver {
 }
 
 const PROBE_TIMEOUT_MS = 1000
-const EXAMINE_AGAIN_MS = 10_000
 const ANNOUNCE_MS = 10_000
 const REPLICA_ID_BYTES = 6
 
@@ -93,11 +92,11 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     breakers: redis.breakers,
     dataset,
   })
-  const examination = keepExamining(
+  const examination = keepExamining({
+    ...options,
     connection,
-    { prefix, channel, fleetChannel: FLEET_CHANNEL },
-    options,
-  )
+    names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
+  })
   const fleet = createFleet({
     replica,
     fingerprint: () => ({ ...options.fingerprint(), place: `${prefix}${database}` }),
@@ -181,36 +180,6 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       loop.close()
       await backplane.close()
       await connection.close()
-    },
-  }
-}
-
-/** Again and again as long as there is something to find: what is wrong may pass, as loading does. */
-function keepExamining(
-  connection: RedisConnection,
-  names: TriedNames,
-  { readTimeoutMs, now, observer }: RedisStateOptions,
-) {
-  let latest: Examination | undefined
-  let timer: NodeJS.Timeout | undefined
-  function start(): void {
-    clearTimeout(timer)
-    examineRedis(connection, names, now, readTimeoutMs)
-      .then((made) => {
-        const isAnother = latest !== undefined && String(made.runIds) !== String(latest.runIds)
-        latest = made
-        observer.onExamined(made)
-        if (isAnother) observer.onAnotherServer()
-        if (made.findings.length > 0) timer = setTimeout(start, EXAMINE_AGAIN_MS).unref()
-      })
-      // A connection that is lost again is examined when it is back.
-      .catch(() => undefined)
-  }
-  return {
-    start,
-    stop: () => clearTimeout(timer),
-    get latest() {
-      return latest
     },
   }
 }

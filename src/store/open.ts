@@ -4,14 +4,10 @@ import type { DenyList } from './deny-list.ts'
 import type { Fleet } from './fleet.ts'
 import type { Generations } from './generations.ts'
 import type { Locks } from './locks.ts'
-import {
-  createMemoryGenerations,
-  createMemoryLocks,
-  createMemoryOneTimeKeys,
-  createMemorySessionIndex,
-  createMemoryStore,
-} from './memory.ts'
+import { createMemorySessionIndex, createMemoryStore } from './memory.ts'
 import { createMemoryDenyList } from './memory-deny-list.ts'
+import { createMemoryGenerations } from './memory-generations.ts'
+import { createMemoryLocks, createMemoryOneTimeKeys } from './memory-marks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { Examination } from './self-test.ts'
 import type { SessionIndex } from './session-index.ts'

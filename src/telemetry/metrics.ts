@@ -14,9 +14,6 @@ export type CheckOutcome =
 /** What the answer of a check rests on, as a label. */
 export type CheckSource = 'memory' | 'store' | 'l1' | 'assertion' | 'bearer' | 'rule' | 'none'
 
-/** What came of a logout that the provider told of, as a label. */
-export type BackchannelLogoutResult = 'done' | 'deferred' | 'replayed' | 'refused' | 'failed'
-
 /** What came of a refresh, as a label. Each is there from the start, so that the first of its kind is seen to be one more. */
 const REFRESH_RESULTS = [
   'refreshed',
@@ -29,6 +26,9 @@ const REFRESH_RESULTS = [
   'lost',
 ] as const
 
+/** What came of a logout that the provider told of, as a label; likewise there from the start. */
+const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
+
 export interface Metrics extends RedisMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
@@ -38,7 +38,7 @@ export interface Metrics extends RedisMetrics {
   sessionsEndedByOperator(count: number): void
   refresh(result: (typeof REFRESH_RESULTS)[number]): void
   tokenRevocationFailed(): void
-  backchannelLogout(result: BackchannelLogoutResult): void
+  backchannelLogout(result: (typeof LOGOUT_RESULTS)[number]): void
   replayRefused(kind: string): void
   aliasRefused(): void
   foreignHostRefused(): void
@@ -75,6 +75,7 @@ export function createMetrics(observed: Observed): Metrics {
   const backchannelLogouts = counter('backchannel_logouts', 'Logouts that the provider told of', [
     'result',
   ])
+  for (const result of LOGOUT_RESULTS) backchannelLogouts.inc({ result }, 0)
   const refreshes = counter('refreshes', 'Refreshes of the provider’s tokens', ['result'])
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
   const replays = counter('replays_refused', 'Things presented twice that may be used once', [

@@ -16,12 +16,9 @@ import {
 } from '../../src/session/redemption.ts'
 import { createSessions } from '../../src/session/sessions.ts'
 import type { Generations } from '../../src/store/generations.ts'
-import {
-  createMemoryGenerations,
-  createMemoryOneTimeKeys,
-  createMemorySessionIndex,
-  createMemoryStore,
-} from '../../src/store/memory.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
+import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
+import { createMemoryOneTimeKeys } from '../../src/store/memory-marks.ts'
 import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 
 const REALM = 'app.example.com'

@@ -8,12 +8,13 @@ import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
 import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
 import type { HeldSession } from '../../src/session/opened-sessions.ts'
 import { userOwner } from '../../src/session/owners.ts'
+import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import {
   createSessionRefresher,
-  type RefreshResult,
   type SessionRefresherOptions,
 } from '../../src/session/refresh-session.ts'
-import { createMemoryGenerations, createMemoryLocks } from '../../src/store/memory.ts'
+import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
+import { createMemoryLocks } from '../../src/store/memory-marks.ts'
 import type { Replacement, Store } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import {
@@ -73,6 +74,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   const asked: string[] = []
   const results: { result: RefreshResult; reason?: string }[] = []
   const revoked: RevocableTokens[] = []
+  const faults: unknown[] = []
   const codec = createSessionCodec({
     ring: started.ring,
     keyPrefix: KEY_PREFIX,
@@ -95,6 +97,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     now: () => STARTED_AT + elapsedMs,
     onResult: (result, { reason }) =>
       results.push({ result, ...(reason !== undefined && { reason }) }),
+    onFault: (cause) => faults.push(cause),
     ...refresher,
   }
   let elapsedMs = 0
@@ -115,6 +118,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     asked,
     results,
     revoked,
+    faults,
     elapse,
     open,
     openDue: async (kept?: Tokens) => {
@@ -651,6 +655,21 @@ describe('the next try waits', () => {
     started.elapse(1)
     await replica.refresh(held)
     expect(started.asked).toEqual(['refresh-1'])
+  })
+
+  test('a second where it fails by a fault of ours, of which it is told', async () => {
+    const fault = new TypeError('not a function')
+    const started = start(async () => {
+      throw fault
+    })
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    await replica.refresh(held)
+    expect([started.faults, started.asked, started.results]).toEqual([[fault], ['refresh-1'], []])
+    started.elapse(1000)
+    await replica.refresh(held)
+    expect(started.asked).toEqual(['refresh-1', 'refresh-1'])
   })
 
   test.for(['acquire', 'read', 'generation'] as const)(

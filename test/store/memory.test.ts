@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import {
-  createMemoryGenerations,
-  createMemoryLocks,
-  createMemoryOneTimeKeys,
-  createMemorySessionIndex,
-  createMemoryStore,
-  type MemoryBounds,
-} from '../../src/store/memory.ts'
+import { type MemoryBounds } from '../../src/store/expiring-map.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
+import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
+import { createMemoryLocks, createMemoryOneTimeKeys } from '../../src/store/memory-marks.ts'
 import { describeOneTimeKeys, describeSessionIndex, describeStore } from './contract.ts'
 import { describeGenerations } from './generations-contract.ts'
 import { describeListing } from './listing-contract.ts'

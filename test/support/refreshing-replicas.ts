@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
+import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import { OUTAGE_COOKIE, readMetric } from './outage.ts'
 import type { Behaviour, TestProvider } from './provider.ts'
 import type { SeenProviderRequest } from './provider-front.ts'
@@ -20,16 +21,6 @@ export interface RefreshingReplicas extends Replicas {
   /** A fresh session at the first replica, whose access token lives this long; later ones live for an hour. */
   readonly signedInFor: (seconds: number, sub?: string) => Promise<EndingSession>
 }
-
-export type RefreshResult =
-  | 'refreshed'
-  | 'refused'
-  | 'rejected'
-  | 'revoked'
-  | 'failed'
-  | 'late'
-  | 'gone'
-  | 'lost'
 
 /** Due for a refresh is who has used up three quarters of the life of the access token. */
 const DUE_AFTER = 3 / 4

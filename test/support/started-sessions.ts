@@ -15,11 +15,8 @@ import {
   type NewSession,
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
-import {
-  createMemoryGenerations,
-  createMemorySessionIndex,
-  createMemoryStore,
-} from '../../src/store/memory.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
+import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { OutageError, type Store } from '../../src/store/store.ts'
 
 export const REALM = 'app.example.com'

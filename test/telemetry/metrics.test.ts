@@ -90,6 +90,9 @@ describe('the other counts', () => {
     metrics.replayRefused('login')
     metrics.signOut()
     metrics.tokenRevocationFailed()
+    metrics.sessionsEndedByOperator(5)
+    metrics.refresh('late')
+    metrics.backchannelLogout('deferred')
     metrics.aliasRefused()
     metrics.foreignHostRefused()
     metrics.duplicateCookie()
@@ -105,6 +108,17 @@ describe('the other counts', () => {
       '{kind="bearer"}': 0,
       '{kind="dpop"}': 0,
       '{kind="logout-token"}': 0,
+    })
+    expect(await read('sessions_ended_by_operators_total')).toEqual({ '': 5 })
+    expect(await read('refreshes_total')).toMatchObject({
+      '{result="late"}': 1,
+      '{result="refreshed"}': 0,
+      '{result="lost"}': 0,
+    })
+    expect(await read('backchannel_logouts_total')).toMatchObject({
+      '{result="deferred"}': 1,
+      '{result="done"}': 0,
+      '{result="refused"}': 0,
     })
     for (const name of [
       'sign_outs',
