@@ -46,6 +46,8 @@ export interface BackplaneOptions {
 
 const HEARTBEAT_MS = 1000
 const BROKEN_AFTER_MS = 3000
+/** Longer than a heartbeat takes that is on its way. */
+const DEAF_AFTER_MS = 2 * BROKEN_AFTER_MS
 
 /**
  * A heartbeat goes through Redis to ourselves each second. Neither that the socket is open nor that publishing succeeds
@@ -56,6 +58,7 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
   const inbox = `${channel}:${replica}`
   let epoch = 0
   let isSubscribed = false
+  let subscribedAtMs = Number.NEGATIVE_INFINITY
   /** When the last heartbeat that came back was sent. */
   let heardAtMs = Number.NEGATIVE_INFINITY
   let wasHealthy = false
@@ -86,6 +89,7 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
     await subscribed.then(
       () => {
         isSubscribed = true
+        subscribedAtMs = performance.now()
         beat()
       },
       // The next beat tries again.
@@ -116,8 +120,16 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
     // Keeps the socket under the rule for connections that do not answer.
     connection.run((client) => client.ping(), BROKEN_AFTER_MS).catch(() => undefined)
     const sound = `${epoch} ${performance.now()}`
-    options.send((client) => client.publish(inbox, sound), BROKEN_AFTER_MS).catch(() => undefined)
+    options
+      .send((client) => client.publish(inbox, sound), BROKEN_AFTER_MS)
+      .then(reopenWhenDeaf, () => undefined)
     if (!isSubscribed) void subscribe()
+  }
+
+  /** A server that was taken out of the cluster keeps its subscribers, and has nothing to tell them any more. */
+  function reopenWhenDeaf(): void {
+    const deafSinceMs = Math.max(heardAtMs, subscribedAtMs)
+    if (isSubscribed && performance.now() - deafSinceMs > DEAF_AFTER_MS) connection.reopen()
   }
 
   function tellHealth(): void {

@@ -59,6 +59,8 @@ export interface RedisConnection {
   readonly inFlight: number
   /** Resolves when the first attempt has ended, either way. */
   readonly firstAttempt: Promise<void>
+  /** Gives up the present connection for a new one, which may lead to another server. */
+  reopen(): void
   close(): Promise<void>
 }
 
@@ -161,6 +163,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
       return deadlines.inFlight
     },
     firstAttempt: kept.firstAttempt,
+    reopen: () => kept.current?.drop(new Error('reopened')),
     async close() {
       isClosing = true
       await kept.close()

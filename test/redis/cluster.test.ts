@@ -378,6 +378,31 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     expect(opened.disconnected).toEqual(['connection'])
   })
 
+  test('taken out of the cluster with a subscriber, which then looks for another server', async () => {
+    await using redis = await startCluster({ shards: 3 })
+    await using observed = openState(redis.target)
+    const isHealthy = () => observed.state.backplane.epoch !== undefined
+    await until('a backplane that is heard', isHealthy)
+    const hasSubscriber = async (server: RunningRedis) =>
+      (await server.cli('PUBSUB', 'NUMSUB', 'vestibule:0:events')).endsWith('1')
+    const hears = await Promise.all(redis.primaries.map(hasSubscriber))
+    const leaving = redis.primaries[hears.indexOf(true)] as RunningRedis
+    const [heir] = redis.primaries.filter((server) => server !== leaving) as [RunningRedis]
+    await leaving.cli('FLUSHALL')
+    await redis.takeOut(leaving, heir)
+    // Whoever asks for what it had learns of it.
+    const asked = Array.from({ length: 30 }, () => observed.state.store.read(randomUUID(), ['s']))
+    await Promise.allSettled(asked)
+    await until('deafness', () => !isHealthy())
+    const sinceMs = performance.now()
+    await until('a backplane that is heard again', isHealthy, 20_000)
+    const ms = performance.now() - sinceMs
+    process.stdout.write(
+      `Cluster, the server of the subscription taken out: deaf for ${ms.toFixed(0)} ms\n`,
+    )
+    expect(await hasSubscriber(leaving)).toBe(false)
+  })
+
   test('all of them, killed and started again', async () => {
     await using redis = await startCluster({ shards: 1 })
     await using opened = openConnection(redis.target)

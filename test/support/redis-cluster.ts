@@ -22,6 +22,8 @@ export interface RunningCluster extends AsyncDisposable {
     to: RunningRedis,
     how?: 'half',
   ) => Promise<void>
+  /** Takes an empty primary out, which stays up; its slots go to another. */
+  readonly takeOut: (leaving: RunningRedis, heir: RunningRedis) => Promise<void>
 }
 
 /** A primary without an answer for so long is replaced. */
@@ -58,9 +60,12 @@ export const startCluster = async (options: RedisClusterOptions): Promise<Runnin
   for (const [index, { server }] of all.entries()) {
     await server.cli('CLUSTER', 'SET-CONFIG-EPOCH', `${index + 1}`)
   }
-  for (const [index, { server }] of primaries.entries()) {
+  const slotsOf = (index: number): [from: string, to: string] => {
     const at = (shard: number) => Math.floor((SLOT_COUNT * shard) / shards)
-    await server.cli('CLUSTER', 'ADDSLOTSRANGE', `${at(index)}`, `${at(index + 1) - 1}`)
+    return [`${at(index)}`, `${at(index + 1) - 1}`]
+  }
+  for (const [index, { server }] of primaries.entries()) {
+    await server.cli('CLUSTER', 'ADDSLOTSRANGE', ...slotsOf(index))
   }
   for (const { server, busPort } of all.slice(1)) {
     await first.server.cli('CLUSTER', 'MEET', server.host, `${server.port}`, `${busPort}`)
@@ -109,6 +114,15 @@ export const startCluster = async (options: RedisClusterOptions): Promise<Runnin
         await from.cli('MIGRATE', to.host, `${to.port}`, key, '0', '1000')
       }
       for (const server of [to, from]) await server.cli(...set, 'NODE', idOf(to))
+    },
+    async takeOut(leaving, heir) {
+      const id = idOf(leaving)
+      const index = primaries.findIndex(({ server }) => server === leaving)
+      await leaving.cli('CLUSTER', 'RESET', 'HARD')
+      for (const { server } of all.filter((one) => one.server !== leaving)) {
+        await server.cli('CLUSTER', 'FORGET', id)
+      }
+      await heir.cli('CLUSTER', 'ADDSLOTSRANGE', ...slotsOf(index))
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
