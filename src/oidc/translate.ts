@@ -28,6 +28,11 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   ERR_JWKS_INVALID: 'provider_failed',
 }
 
+const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
+  'OAUTH_INVALID_RESPONSE',
+  'OAUTH_UNSUPPORTED_OPERATION',
+])
+
 /** Turns what openid-client and jose throw into our error. */
 export function translate(cause: unknown): never {
   const reason = codeOf(cause) || 'no answer'
@@ -40,7 +45,7 @@ export function meaningOf(cause: unknown): AuthErrorCode {
   const code = codeOf(cause)
   const status = statusOf(cause)
   const isFault = status >= 500 || status === 429
-  const isBody = code === 'OAUTH_INVALID_RESPONSE' && isAboutBody(cause)
+  const isBody = MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)
   const meaning = isFault ? undefined : isBody ? 'provider_failed' : MEANING[code]
   return meaning ?? 'provider_unavailable'
 }

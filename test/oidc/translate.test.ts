@@ -92,6 +92,12 @@ describe('what a failure is called', () => {
       'provider_failed',
     ],
     [
+      'a type of token that is not known',
+      coded('OAUTH_UNSUPPORTED_OPERATION', new Error('x', { cause: { body: {} } })),
+      'provider_failed',
+    ],
+    ['an algorithm that is not known', coded('OAUTH_UNSUPPORTED_OPERATION'), 'sign_in_failed'],
+    [
       'a token of another form',
       coded('OAUTH_INVALID_RESPONSE', new Error('x', { cause: { claims: {} } })),
       'sign_in_failed',
