@@ -33,9 +33,9 @@ export function compileRules(
   }
   if (settings.ALLOW_ANY_USER) rules.push({ access: 'signed-in', passesPreflight: false })
   else if (named) rules.push({ access: 'signed-in', allowed: named, passesPreflight: false })
-  else if (sources?.length === 0) {
+  else if (sources && rules.length === 0) {
     problems.push(
-      'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, write rules, or set ALLOW_ANY_USER=true',
+      'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, PUBLIC_PATHS, write rules, or set ALLOW_ANY_USER=true',
     )
   }
   return rules
