@@ -55,6 +55,13 @@ export function createBearers(options: BearersOptions): Bearers {
     return proof ? { kind: 'bearer', bearer, proof } : refused(NOT_PROVEN)
   }
 
+  /** Nobody has passed by it: what Redis carries out late must not have used it up (fault F02). */
+  function giveBack(spends: readonly Spend[], attemptId: string): void {
+    for (const { kind, parts } of spends) {
+      oneTimeKeys.release(kind, consumptionKey(...parts), attemptId).catch(() => undefined)
+    }
+  }
+
   return {
     examine({ scheme, token }, request, raw) {
       if (token === undefined) return refused(MALFORMED)
@@ -68,14 +75,20 @@ export function createBearers(options: BearersOptions): Bearers {
 
     async spend(spends) {
       const attemptId = randomBytes(ATTEMPT_ID_BYTES).toString('base64url')
-      for (const { kind, parts, endsAt } of spends) {
-        const ttlMs = Math.max(1, endsAt - now())
-        const key = consumptionKey(...parts)
-        if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs, options.storeTimeoutMs)) continue
-        options.onReplay(kind)
-        return USED[kind]
+      try {
+        for (const { kind, parts, endsAt } of spends) {
+          const ttlMs = Math.max(1, endsAt - now())
+          const key = consumptionKey(...parts)
+          const timeoutMs = options.storeTimeoutMs
+          if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs, timeoutMs)) continue
+          options.onReplay(kind)
+          return USED[kind]
+        }
+        return undefined
+      } catch (error) {
+        giveBack(spends, attemptId)
+        throw error
       }
-      return undefined
     },
   }
 }
