@@ -63,7 +63,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     opened.evict(digest)
   }
 
-  async function endOne(digest: string, owners: Owners | undefined): Promise<void> {
+  async function endOne(digest: string, owners: Partial<Owners> | undefined): Promise<void> {
     // It may be carried out although no answer comes.
     opened.evict(digest)
     await store.end(digest, maxAgeMs)
@@ -89,7 +89,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       const isTheirs = owners?.[kind] === id && isMeant(digest, owners)
       // What is not there may be about to be.
       if (isThere && !isTheirs) continue
-      await endOne(digest, owners)
+      await endOne(digest, owners ?? { [kind]: id })
       if (isThere) ended++
     }
     return ended

@@ -55,7 +55,7 @@ export function createMemorySessionIndex(
   now: MonotonicClock = () => performance.now(),
 ): SessionIndex {
   const owned = createExpiringMap<ReadonlyMap<string, number>>(bounds, now)
-  const keysOf = (owners: Owners) =>
+  const keysOf = (owners: Partial<Owners>) =>
     Object.entries(owners).map(([kind, owner]) => `${kind}:${owner}`)
   const alive = (key: string) =>
     [...(owned.get(key)?.value ?? [])].filter(([, endsAtMs]) => endsAtMs > now())

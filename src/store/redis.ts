@@ -116,7 +116,7 @@ const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerS
 export function createRedisSessionIndex(options: RedisStoreOptions): SessionIndex {
   const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
-  const namesOf = (owners: Owners) =>
+  const namesOf = (owners: Partial<Owners>) =>
     (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
   return {
     async add(digest, owners, ttlMs) {

@@ -20,5 +20,5 @@ export interface SessionIndex {
   add(digest: string, owners: Owners, ttlMs: number): Promise<void>
   /** Digests of the sessions that have not reached their end. */
   list(kind: OwnerKind, owner: string): Promise<readonly string[]>
-  remove(digest: string, owners: Owners): Promise<void>
+  remove(digest: string, owners: Partial<Owners>): Promise<void>
 }

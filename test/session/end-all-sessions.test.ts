@@ -119,6 +119,15 @@ describe('ending all sessions of an owner', () => {
     expect(await isThere(started, laptop)).toBe(false)
   })
 
+  test('an entry that leads nowhere is gone after it', async () => {
+    const started = startSessions()
+    const digest = digestOf(await started.open(sessionOf('bob')))
+    await started.store.end(digest, DAY_MS)
+    await started.index.add(digest, { user: ALICE.id }, DAY_MS)
+    expect(await started.sessions.endAllOf(ALICE)).toBe(0)
+    expect(await started.index.list('user', ALICE.id)).toEqual([])
+  })
+
   test('an index that cannot be cleaned keeps no session alive', async () => {
     const { index } = startSessions()
     const started = startSessions({ index: { ...index, remove: async () => away() } })
