@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 import { writeRules } from '../support/rules-file.ts'
 import {
@@ -72,7 +72,7 @@ describeWithRedis('what the check asks of Redis', () => {
   const add = async (settings: Readonly<Record<string, string>>): Promise<RunningVestibule> => {
     const replica = await replicas.add(settings)
     replicaCount += 1
-    await until('a start', async () => (await replica.internal('/startupz')).status === 200)
+    await untilStarted(replica)
     await until('silence', async () => isEmpty(await commandsDuring(() => wait(50))))
     return replica
   }

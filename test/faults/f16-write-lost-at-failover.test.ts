@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { untilWhole } from '../support/fleet-load.ts'
 import { signOut } from '../support/outage.ts'
 import { startWatchedRedis, type WatchedRedis } from '../support/redis-sentinel.ts'
 import { settingsFor } from '../support/redis-settings.ts'
@@ -27,6 +28,7 @@ describeWithRedis('F16 a write that is lost at a failover', () => {
       count: 2,
       settings: { ...settingsFor(redis.target), REDIS_CACHE_MODE: 'hybrid' },
     })
+    await untilWhole(fleet.all)
     const { browser, cookie } = await fleet.signedIn()
     const { cookie: other } = await fleet.signedIn('bob')
     const refuses = async (replica: (typeof fleet.all)[0]) =>

@@ -10,7 +10,7 @@ import {
 } from '../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { storedSession } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
@@ -56,7 +56,7 @@ describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () 
     const key = storedSession(cookie).keyOf('s')
     await redis.cli('SET', key, randomBytes(512 * 1024).toString('hex'), 'KEEPTTL')
     const fresh = await replicas.add(SETTINGS)
-    await until('a start', async () => (await fresh.internal('/startupz')).status === 200)
+    await untilStarted(fresh)
     await until('a healthy backplane', () => isBackplaneHealthy(fresh))
     for (const replica of [first, fresh]) {
       expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)

@@ -2,8 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { countEvents } from '../support/outage.ts'
-import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 import { cookieHeader } from '../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
@@ -91,7 +90,7 @@ describeWithRedis('F38 SIGTERM during load', () => {
       const served = await replica.check({}, { Cookie: cookie })
       expect([served.status, served.headers.connection]).toEqual([200, 'close'])
       const next = await replicas.add()
-      await until('a start', async () => (await next.internal('/startupz')).status === 200)
+      await untilStarted(next)
       balancer.add(next)
       expect(await stopped).toBe(0)
       expect(countEvents(replica, 'stopped')).toBe(1)

@@ -19,7 +19,13 @@ import {
 } from '../support/outage.ts'
 import { takeAssertion } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, SERVER_KEY, startReplicas } from '../support/replicas.ts'
+import {
+  HYBRID,
+  type Replicas,
+  SERVER_KEY,
+  startReplicas,
+  untilStarted,
+} from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 import { type RunningVestibule, startVestibuleLoggingTo } from '../support/vestibule.ts'
 
@@ -138,7 +144,7 @@ describeWithRedis('F43 nowhere to log to', () => {
         REDIS_ADDRESS: `127.0.0.1:${network.port}`,
         SESSION_ENCRYPTION_KEY: SERVER_KEY,
       })
-      await until('a start', async () => (await vestibule.internal('/startupz')).status === 200)
+      await untilStarted(vestibule)
       const { browser, cookie } = await signInAt(vestibule)
       const { cookie: staying } = await signInAt(vestibule, 'bob')
       const statuses = async () =>

@@ -13,9 +13,8 @@ import {
   untilWhole,
 } from '../support/fleet-load.ts'
 import { readHealth } from '../support/outage.ts'
-import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
@@ -186,7 +185,7 @@ describeWithRedis('four replicas under load', () => {
 
 const addWhole = async (fleet: Replicas): Promise<RunningVestibule> => {
   const replica = await fleet.add()
-  await until('a start', async () => (await replica.internal('/startupz')).status === 200)
+  await untilStarted(replica)
   await untilWhole([replica])
   return replica
 }

@@ -5,8 +5,7 @@ import { startGatewayProgram, type WriteGatewayFiles } from '../../demo/gateway.
 import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { type CookieJar, createCookieJar } from './cookie-jar.ts'
 import { proxyMissing, startProxy } from './proxies.ts'
-import { until } from './redis-state.ts'
-import { type Replicas, startReplicas } from './replicas.ts'
+import { type Replicas, startReplicas, untilStarted } from './replicas.ts'
 import { startRoundRobin } from './round-robin.ts'
 import { steadyPort } from './steady-port.ts'
 import type { RunningVestibule } from './vestibule.ts'
@@ -95,10 +94,6 @@ export const startProxiedReplicas = async (
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
-
-/** As the probes of Kubernetes see it: before that a replica has not met its Redis. */
-const untilStarted = (replica: RunningVestibule): Promise<void> =>
-  until('a start', async () => (await replica.internal('/startupz')).status === 200)
 
 const startEntrances = async (
   stack: AsyncDisposableStack,

@@ -4,8 +4,13 @@ import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import { OUTAGE_COOKIE, readMetric } from './outage.ts'
 import type { Behaviour, TestProvider } from './provider.ts'
 import type { SeenProviderRequest } from './provider-front.ts'
-import { until } from './redis-state.ts'
-import { HYBRID, type ReplicaOptions, type Replicas, startReplicas } from './replicas.ts'
+import {
+  HYBRID,
+  type ReplicaOptions,
+  type Replicas,
+  startReplicas,
+  untilStarted,
+} from './replicas.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, Visitor } from './visitor.ts'
 
@@ -31,7 +36,6 @@ export const startRefreshingReplicas = async (
 ): Promise<RefreshingReplicas> => {
   const settings = { ...HYBRID, ...options.settings }
   const replicas = await startReplicas({ count: 3, ...options, settings })
-  await Promise.all(replicas.all.map(untilStarted))
   return {
     ...replicas,
     add: async (more) => {
@@ -47,10 +51,6 @@ export const startRefreshingReplicas = async (
     },
   }
 }
-
-/** By then it has met its Redis and its provider. */
-const untilStarted = (replica: RunningVestibule): Promise<void> =>
-  until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
 
 /** A token endpoint that does its work; its access tokens end after this, and its answer waits for what is done meanwhile. */
 export const tokensFor = (seconds: number, meanwhile?: () => unknown): Behaviour => ({

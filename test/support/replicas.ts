@@ -1,5 +1,6 @@
 import { startTestProvider, type TestProvider, type TestProviderOptions } from './provider.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
+import { until } from './redis-state.ts'
 import { APP } from './relying-party.ts'
 import { cookieHeader, returnFromProvider, SESSION_COOKIE, startLogin } from './sign-in-steps.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
@@ -34,6 +35,10 @@ export const HYBRID = { REDIS_CACHE_MODE: 'hybrid' } as const
 
 export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 
+/** As the probes of Kubernetes see it: by then it has met its Redis and its provider, or knows that they are away. */
+export const untilStarted = (replica: RunningVestibule): Promise<void> =>
+  until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+
 export const startReplicas = async (options: ReplicaOptions = {}): Promise<Replicas> => {
   const started = new AsyncDisposableStack()
   try {
@@ -57,6 +62,7 @@ export const startReplicas = async (options: ReplicaOptions = {}): Promise<Repli
         }),
       )
     const all = await Promise.all(Array.from({ length: options.count ?? 1 }, () => add()))
+    await Promise.all(all.map(untilStarted))
     const first = all[0] as RunningVestibule
     const untilCallback: Replicas['untilCallback'] = async (sub) => {
       const browser = first.visitor()

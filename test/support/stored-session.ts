@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
-import { until } from './redis-state.ts'
-import type { Replicas } from './replicas.ts'
+import { type Replicas, untilStarted } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
@@ -26,6 +25,6 @@ export const addDirectly = async (
 ): Promise<RunningVestibule> => {
   const direct = { REDIS_ADDRESS: `127.0.0.1:${replicas.redis.port}` }
   const replica = await replicas.add({ ...direct, ...settings })
-  await until('a start', async () => (await replica.internal('/startupz')).status === 200)
+  await untilStarted(replica)
   return replica
 }
