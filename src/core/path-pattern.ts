@@ -20,29 +20,45 @@ export function compilePathPattern(source: string): PathPattern {
   if (segments.filter((segment) => segment === '**').length > 1) {
     throw new TypeError('** may occur once in a pattern')
   }
-  const folded = splitPath(source.toLowerCase().replace(/\/$/, ''))
-  const start = source.slice(0, source.indexOf('*') >>> 0).replace(/\/$/, '')
+  const matchesExactly = createMatcher(segments)
+  const matchesFolded = createMatcher(splitPath(withoutSlash(source.toLowerCase())))
+  const start = withoutSlash(source.slice(0, source.indexOf('*') >>> 0))
   const foldedStart = start.toLowerCase()
   return {
     source,
     matches: (path, generously) =>
       generously
-        ? path.startsWith(foldedStart) && matchSegments(folded, splitPath(path.replace(/\/$/, '')))
-        : path.startsWith(start) && matchSegments(segments, splitPath(path)),
+        ? path.startsWith(foldedStart) && matchesFolded(withoutSlash(path))
+        : path.startsWith(start) && matchesExactly(path),
   }
 }
 
-function splitPath(path: string): string[] {
-  return path.slice(1).split('/')
-}
-
-function matchSegments(pattern: readonly string[], path: readonly string[]): boolean {
+/** Splits a path no further than it has to: it may be long, and there may be many patterns. */
+function createMatcher(pattern: readonly string[]): (path: string) => boolean {
   const gap = pattern.indexOf('**')
-  if (gap === -1) return path.length === pattern.length && startsWith(pattern, path)
+  if (gap === -1) {
+    return (path) => {
+      const segments = splitPath(path, pattern.length + 1)
+      return segments.length === pattern.length && startsWith(pattern, segments)
+    }
+  }
   const head = pattern.slice(0, gap)
   const tail = pattern.slice(gap + 1)
-  if (path.length < head.length + tail.length) return false
-  return startsWith(head, path) && startsWith(tail, path.slice(path.length - tail.length))
+  return (path) => {
+    if (!startsWith(head, splitPath(path, head.length))) return false
+    if (tail.length === 0) return true
+    const segments = splitPath(path)
+    const isLongEnough = segments.length >= head.length + tail.length
+    return isLongEnough && startsWith(tail, segments.slice(-tail.length))
+  }
+}
+
+function splitPath(path: string, limit?: number): string[] {
+  return path.slice(1).split('/', limit)
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path
 }
 
 function startsWith(pattern: readonly string[], path: readonly string[]): boolean {

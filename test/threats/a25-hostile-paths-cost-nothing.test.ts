@@ -77,10 +77,16 @@ const findAccess = createAccessFinder(
 
 const site = createSite('https', 'app.example.com', '')
 
-/** What a path costs a check, in milliseconds: the fastest of several, since others share the machine. */
+/** What this thread has spent so far, however many share the machine. */
+const spentMs = (): number => {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
+}
+
+/** What a path costs a check, in milliseconds: the cheapest of several, since the first ones are not compiled yet. */
 const cost = (path: string): number => {
   const took = Array.from({ length: 4 }, () => {
-    const startedAtMs = performance.now()
+    const beforeMs = spentMs()
     const readings = pathReadings(path)
     isUnder('/oauth2', readings)
     const request: ForwardedRequest = {
@@ -93,7 +99,7 @@ const cost = (path: string): number => {
       isWebSocketScheme: false,
     }
     findAccess(request)
-    return performance.now() - startedAtMs
+    return spentMs() - beforeMs
   })
   return Math.min(...took)
 }
@@ -104,7 +110,7 @@ describe('A25 regular expressions and hostile paths', () => {
       const short = cost(pathOf(unit, MAX_LENGTH / 8, tail))
       const long = cost(pathOf(unit, MAX_LENGTH, tail))
       // Eight times the length; a quadratic cost would be 64 times, an exponential one would not end.
-      expect(long).toBeLessThan(Math.max(short, 0.5) * 8 * 3)
+      expect(long).toBeLessThan(Math.max(short, 0.3) * 8 * 3)
     }
   })
 
@@ -122,7 +128,7 @@ describe('A25 regular expressions and hostile paths', () => {
         return performance.now() - startedAtMs
       }),
     )
-    expect(Math.min(...took)).toBeLessThan(150)
+    expect(Math.min(...took)).toBeLessThan(500)
     expect(vestibule.isAlive()).toBe(true)
   })
 
