@@ -4,7 +4,11 @@
  */
 export function encodeHeaderValue(text: string): string {
   if (/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)) return text
-  const visible = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '').trim()
+  // Well-formed first: what stood between two halves of a character must not make one of them.
+  const visible = text
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '')
+    .trim()
   let bytes = ''
   for (const byte of new TextEncoder().encode(visible)) bytes += String.fromCharCode(byte)
   return bytes
