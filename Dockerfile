@@ -18,6 +18,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # A type error ends the build.
 RUN npm run build
+RUN mkdir bin && ln -s /app/dist/src/main.js bin/vestibule
 
 # Without what only development needs, a second Node among it.
 FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
@@ -35,6 +36,8 @@ WORKDIR /app
 # Owned by root: the service cannot change its own code, and it writes nothing at all (--read-only).
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
+# `docker exec CONTAINER vestibule check-config`; a folder, since of a link by itself the target would be copied.
+COPY --from=build /app/bin /usr/local/bin
 COPY LICENSE ./
 # A number, since Kubernetes cannot tell that a name is not root (runAsNonRoot).
 USER 65532:65532
@@ -43,6 +46,6 @@ STOPSIGNAL SIGTERM
 # By sub-command: the image needs no curl. Asks /readyz, which does not depend on Redis or the provider.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "/app/dist/src/main.js", "healthcheck"]
-# `docker run vestibule check-config` is `vestibule check-config`.
+# `docker run IMAGE check-config` is `vestibule check-config`.
 ENTRYPOINT ["node", "/app/dist/src/main.js"]
 CMD ["serve"]

@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import type { RedisConfig, RedisTlsFiles } from './config/redis.ts'
+import { createTarget } from './compose-target.ts'
 import type { Config } from './config.ts'
 import type { BackplaneMessage } from './store/backplane-message.ts'
-import type { RedisTarget, RedisTls } from './store/client.ts'
 import type { Fingerprint } from './store/fleet.ts'
 import { openMemoryState, type SharedState } from './store/open.ts'
 import { openRedisState, type RedisObserver } from './store/open-redis.ts'
@@ -76,6 +74,12 @@ function createObserver({ log, metrics, listeners }: StateOptions): RedisObserve
         { event: 'redis_still_away', failure, reason },
         'Redis cannot be used for another reason',
       ),
+    onSentinelsAway: (failure, reason) =>
+      log.error(
+        { event: 'sentinels_away', failure, reason },
+        'no Sentinel can be asked: a failover may go unnoticed; trying again',
+      ),
+    onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel can be asked again'),
     onFailure: (failure) => metrics.redisFailure(failure),
     onRead: metrics.redisLatency,
     onExamined: ({ findings }) => redisFindings(findings),
@@ -132,46 +136,5 @@ function createFindingsLog(say: (finding: Said) => void) {
   return (findings: readonly Said[]) => {
     for (const finding of findings) if (!known.has(finding.message)) say(finding)
     known = new Set(findings.map(({ message }) => message))
-  }
-}
-
-/** Reads password and certificates anew for every connection; what cannot be read leaves the last good ones. */
-function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
-  const { passwordFile, sentinelPasswordFile, tls, ...servers } = redis
-  let lastGood: RedisTarget | undefined
-  let isReported = false
-  return () => {
-    try {
-      lastGood = {
-        ...servers,
-        ...(passwordFile !== undefined && { password: readPassword(passwordFile) }),
-        ...(sentinelPasswordFile !== undefined && {
-          sentinelPassword: readPassword(sentinelPasswordFile),
-        }),
-        ...(tls && { tls: readTls(tls) }),
-      }
-      isReported = false
-    } catch (error) {
-      const { code, path } = error as NodeJS.ErrnoException
-      const fields = { event: 'redis_file_unreadable', reason: code, path }
-      if (!isReported) log.error(fields, 'a file cannot be read')
-      isReported = true
-      // Without its files there is no connection: never one without TLS instead (fault F20).
-      if (!lastGood) throw error
-    }
-    return lastGood
-  }
-}
-
-function readPassword(path: string): string {
-  return readFileSync(path, 'utf8').trim()
-}
-
-function readTls({ caFile, certFile, keyFile, skipVerify }: RedisTlsFiles): RedisTls {
-  return {
-    skipVerify,
-    ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
-    ...(certFile !== undefined && { cert: readFileSync(certFile, 'utf8') }),
-    ...(keyFile !== undefined && { key: readFileSync(keyFile, 'utf8') }),
   }
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { AuthorizationParam } from './config/authorization-params.ts'
+import { ConfigError } from './config/config-error.ts'
 import { crossCheck } from './config/cross-check.ts'
-import { checkRedis, type RedisConfig } from './config/redis.ts'
+import { checkRedis, type RedisConfig, type RedisFiles } from './config/redis.ts'
 import { LISTS, type RulesFile, rulesFile } from './config/rules-file.ts'
 import { notesOf, type SettingName, type Settings, settings } from './config/settings.ts'
 import type { AccessRule } from './core/access-rule.ts'
@@ -31,17 +32,6 @@ export interface Config {
 /** Strings by name, as a process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** The configuration cannot be used; `problems` says everything that is wrong with it, each with a remedy. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[]
-
-  constructor(problems: readonly string[]) {
-    super(`the configuration cannot be used:\n${problems.map((each) => `  - ${each}`).join('\n')}`)
-    this.name = 'ConfigError'
-    this.problems = problems
-  }
-}
-
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
 export function loadConfig(environment: Environment): Config {
   const problems: string[] = []
@@ -49,15 +39,7 @@ export function loadConfig(environment: Environment): Config {
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, file, problems)
   const config = crossCheck(parsed, file?.rules, problems)
-  const [passwordFile, sentinelPasswordFile] = [
-    environment['REDIS_PASSWORD_FILE'],
-    environment['REDIS_SENTINEL_PASSWORD_FILE'],
-  ]
-  const passwordFiles = {
-    ...(passwordFile && { passwordFile }),
-    ...(sentinelPasswordFile && { sentinelPasswordFile }),
-  }
-  const redis = checkRedis(parsed, passwordFiles, problems)
+  const redis = checkRedis(parsed, redisFilesOf(environment), problems)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
   return { ...config, ...(keyFile && { keyFile }), ...(redis && { redis }) }
@@ -81,12 +63,24 @@ function withSecretFiles(environment: Environment, problems: string[]): Environm
   return given
 }
 
+function redisFilesOf(environment: Environment): RedisFiles {
+  const addressFile = environment['REDIS_URL_FILE'] || environment['REDIS_ADDRESS_FILE']
+  const passwordFile = environment['REDIS_PASSWORD_FILE']
+  const sentinelPasswordFile = environment['REDIS_SENTINEL_PASSWORD_FILE']
+  return {
+    ...(addressFile && { addressFile }),
+    ...(passwordFile && { passwordFile }),
+    ...(sentinelPasswordFile && { sentinelPasswordFile }),
+  }
+}
+
 /** Nothing for a file that cannot be used. */
 function readRulesFile(path: string | undefined, problems: string[]): RulesFile | undefined {
   if (path === undefined) return { rules: [] }
   const text = readText(path, 'VESTIBULE_CONFIG', problems)
-  if (text === undefined) return undefined
-  const result = rulesFile.safeParse(parseYaml(text, problems) ?? {})
+  const content = text === undefined ? undefined : parseYaml(text, problems)
+  if (content === undefined) return undefined
+  const result = rulesFile.safeParse(content)
   if (result.success) return result.data
   for (const issue of result.error.issues) {
     problems.push(`VESTIBULE_CONFIG: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
@@ -94,9 +88,10 @@ function readRulesFile(path: string | undefined, problems: string[]): RulesFile 
   return undefined
 }
 
+/** Nothing for what is not YAML. */
 function parseYaml(text: string, problems: string[]): unknown {
   try {
-    return parse(text)
+    return parse(text) ?? {}
   } catch (error) {
     problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message.split('\n')[0]}`)
     return undefined

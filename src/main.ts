@@ -1,27 +1,44 @@
-import { checkConfig } from './commands/check-config.ts'
-import { healthcheck } from './commands/healthcheck.ts'
-import { render } from './commands/render.ts'
-import { serve } from './commands/serve.ts'
-import { sessions } from './commands/sessions.ts'
-import { ConfigError, type Environment } from './config.ts'
+#!/usr/bin/env node
+import { catchStopSignals } from './commands/stop-signals.ts'
+import { ConfigError } from './config/config-error.ts'
+import type { Environment } from './config.ts'
 
 type Command = (environment: Environment, ...args: string[]) => Promise<number>
 
+/** Loaded when it is asked for, which takes a while: signals to stop are caught before. */
 const COMMANDS: Readonly<Record<string, Command>> = {
-  serve,
-  'check-config': checkConfig,
-  healthcheck,
-  render,
-  sessions,
+  async serve(environment) {
+    const signals = catchStopSignals()
+    const { serve } = await import('./commands/serve.ts')
+    return serve(environment, signals)
+  },
+  async 'check-config'(environment) {
+    const { checkConfig } = await import('./commands/check-config.ts')
+    return checkConfig(environment)
+  },
+  async healthcheck(environment) {
+    const { healthcheck } = await import('./commands/healthcheck.ts')
+    return healthcheck(environment)
+  },
+  async render(environment, ...args) {
+    const { render } = await import('./commands/render.ts')
+    return render(environment, ...args)
+  },
+  async sessions(environment, ...args) {
+    const { sessions } = await import('./commands/sessions.ts')
+    return sessions(environment, ...args)
+  },
 }
+
+/** These are told everything by their environment. */
+const WITHOUT_ARGUMENTS = ['serve', 'check-config', 'healthcheck']
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (!command) {
-  process.stderr.write(
-    `vestibule: no command ${name}; there are ${Object.keys(COMMANDS).join(', ')}\n`,
-  )
-  process.exit(2)
+  refuse(`no command ${name}; there are ${Object.keys(COMMANDS).join(', ')}`)
+} else if (WITHOUT_ARGUMENTS.includes(name) && args.length > 0) {
+  refuse(`${name} takes no arguments; it is told by its environment`)
 }
 try {
   process.exit(await command(process.env, ...args))
@@ -30,4 +47,10 @@ try {
     throw error
   process.stderr.write(`vestibule: ${error.message}\n`)
   process.exit(1)
+}
+
+/** What was typed is not understood. */
+function refuse(why: string): never {
+  process.stderr.write(`vestibule: ${why}\n`)
+  process.exit(2)
 }

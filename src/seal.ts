@@ -102,7 +102,7 @@ const MIN_KEY_BYTES = 32
 
 /**
  * Parses `SESSION_ENCRYPTION_KEY`: keys separated by commas or newlines, each in hex, base64 or base64url and of
- * at least 32 bytes. Throws a `TypeError` that names the position and never the value (threat A101).
+ * at least 32 bytes. Throws a `TypeError` that names each bad one's position and never its value (threat A101).
  */
 export function parseKeys(text: string): Buffer[] {
   const entries = text
@@ -110,17 +110,21 @@ export function parseKeys(text: string): Buffer[] {
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
   if (entries.length === 0) throw new TypeError('no key given')
-  return entries.map((entry, index) => {
-    const key = decodeKey(entry)
-    if (!key) throw new TypeError(`key ${index + 1} is none of hex, base64 and base64url`)
-    if (key.length < MIN_KEY_BYTES) {
-      throw new TypeError(
-        `key ${index + 1} has ${key.length} bytes, at least ${MIN_KEY_BYTES} are needed`,
-      )
-    }
-    if (new Set(key).size < 8) throw new TypeError(`key ${index + 1} is not random`)
-    return key
+  const keys = entries.map(decodeKey)
+  const faults = keys.flatMap((key, index) => {
+    const fault = faultOf(key)
+    return fault === undefined ? [] : [`key ${index + 1} ${fault}`]
   })
+  if (faults.length > 0) throw new TypeError(faults.join('; '))
+  return keys.filter((key) => key !== undefined)
+}
+
+function faultOf(key: Buffer | undefined): string | undefined {
+  if (!key) return 'is none of hex, base64 and base64url'
+  if (key.length < MIN_KEY_BYTES) {
+    return `has ${key.length} bytes, at least ${MIN_KEY_BYTES} are needed`
+  }
+  return new Set(key).size < 8 ? 'is not random' : undefined
 }
 
 function decodeKey(entry: string): Buffer | undefined {

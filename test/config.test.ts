@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ConfigError } from '../src/config/config-error.ts'
 import { settings as schema } from '../src/config/settings.ts'
-import { ConfigError, type Environment, loadConfig } from '../src/config.ts'
+import { type Environment, loadConfig } from '../src/config.ts'
 import { createAccessFinder } from '../src/core/access-rule.ts'
 import { parseForwardedRequest } from '../src/core/forwarded-request.ts'
 import { createSites } from '../src/core/site.ts'
@@ -334,7 +335,7 @@ describe('a bad value', () => {
     ['DRAIN_SECONDS', ['301', 'soon'], /between 0 and 300|whole number/],
     ['LOG_LEVEL', ['verbose', 'INFO'], /Least level that is logged/],
     ['REDIS_CACHE_MODE', ['Redis', 'disk', 'redis,memory'], /"memory"\|"redis"\|"hybrid"/],
-    ['REDIS_DB', ['16', '-1', 'db1', '1.5'], /between 0 and 15|whole number/],
+    ['REDIS_DB', ['1000000000', '-1', 'db1', '1.5'], /between 0 and 999999999|whole number/],
     [
       'REDIS_KEY_PREFIX',
       ['a b', '{a}:', 'a*', 'a?', '[a]:', 'a\\', 'ä:', 'a\n', 'x'.repeat(65)],
@@ -452,6 +453,25 @@ describe('a bad value', () => {
     expect(new ConfigError(problems).message).toBe(
       `the configuration cannot be used:\n  - ${problems[0]}\n  - ${problems[1]}`,
     )
+  })
+
+  test('of several bad entries each is told, and of a key never what it holds', () => {
+    expect(problemsWith({ TRUSTED_PROXIES: 'bad1,10.0.0.0/8,bad2/99' })).toEqual([
+      expect.stringMatching(/^TRUSTED_PROXIES: bad1 is not a network/),
+      expect.stringMatching(/^TRUSTED_PROXIES: bad2\/99 is not a network/),
+    ])
+    const good = randomBytes(32).toString('hex')
+    expect(problemsWith({ SESSION_ENCRYPTION_KEY: `short,${good},söcret` })).toEqual([
+      'SESSION_ENCRYPTION_KEY: key 1 has 3 bytes, at least 32 are needed; key 3 is none of hex, base64 and base64url; make one with: openssl rand -base64 32',
+    ])
+  })
+
+  test('a port for both listeners is one problem, unless the system is to choose', () => {
+    expect(problemsWith({ PORT: '5000', INTERNAL_PORT: '5000' })).toEqual([
+      'INTERNAL_PORT: is 5000 as PORT is: give each listener a port of its own',
+    ])
+    expect(problemsWith({ INTERNAL_PORT: '4180' })).toHaveLength(1)
+    expect(problemsWith({ PORT: '0', INTERNAL_PORT: '0' })).toEqual([])
   })
 
   test('nothing at all is told as what is missing', () => {
@@ -933,6 +953,15 @@ trustedProxies: [192.0.2.0/24]
       const problems = problemsOf(await withFile(`rules: [{ access: deny, ${name}: [] }]`))
       expect(problems, name).toEqual([expect.stringContaining(`rules.0.${name}`)])
     }
+  })
+
+  test.for([
+    ['an unknown key', 'protectedHosts: [a.test]\nallowedGroups: [a]\nrulez: []'],
+    ['a key twice', 'protectedHosts: [a.test]\nrules: []\nrules: []'],
+    ['no YAML', 'protectedHosts: [a.test]\nallowedGroups: ['],
+  ] as const)('what else is in a file with %s is not said to be missing', async ([, yaml]) => {
+    const problems = problemsOf(await withFile(yaml, { PROTECTED_HOSTS: '' }))
+    expect(problems).toEqual([expect.stringMatching(/^VESTIBULE_CONFIG: /)])
   })
 
   test('a file that cannot be read is named', () => {

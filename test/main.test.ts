@@ -4,6 +4,9 @@ import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningProcess, startProcess } from '../demo/process.ts'
+import { until } from './support/redis-state.ts'
+import { writeRules } from './support/rules-file.ts'
+import { startVestibule } from './support/vestibule.ts'
 
 const SECRET = 'the-client-secret-nobody-prints'
 const KEY = randomBytes(32).toString('base64')
@@ -36,7 +39,12 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
   test('check-config prints every setting, and of secrets only that they are there', async ({
     expect,
   }) => {
-    const { code, lines } = await run(['check-config'], { COOKIE_DOMAIN: 'example.com' })
+    await using rules = await writeRules([{ access: 'signed-in', degraded: 'deny' }])
+    const { code, lines } = await run(['check-config'], {
+      COOKIE_DOMAIN: 'example.com',
+      ALLOW_ANY_USER: '',
+      VESTIBULE_CONFIG: rules.path,
+    })
     expect(code).toBe(0)
     expect(lines).toEqual(
       expect.arrayContaining([
@@ -47,7 +55,7 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
         'SESSION_MAX_AGE=86400',
         'OIDC_CLIENT_SECRET=***',
         'SESSION_ENCRYPTION_KEY=***',
-        expect.stringMatching(/^# 1\. signed-in/),
+        '# 1. signed-in · degraded: deny',
       ]),
     )
     expect(lines.join('\n')).not.toContain(SECRET)
@@ -77,6 +85,29 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
     },
   )
 
+  test.for(['serve', 'check-config', 'healthcheck'])(
+    '%s takes no arguments, and says so',
+    async (name, { expect }) => {
+      const { code, lines } = await run([name, '--json'])
+      expect(code).toBe(2)
+      expect(lines).toEqual([
+        `vestibule: ${name} takes no arguments; it is told by its environment`,
+      ])
+    },
+  )
+
+  test('a SIGTERM that comes while the service is loaded ends it, and nothing is served', async ({
+    expect,
+  }) => {
+    const asSoonAsCaught = `process.on('newListener', (name) => {
+      if (name === 'SIGTERM') queueMicrotask(() => process.kill(process.pid, name))
+    })`
+    const url = `data:text/javascript,${encodeURIComponent(asSoonAsCaught)}`
+    const { code, lines } = await run(['serve'], { NODE_OPTIONS: `--import ${url}` })
+    expect(code).toBe(0)
+    expect(lines.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual(['stopped'])
+  })
+
   test('a port that is taken ends the start with one line', async ({ expect }) => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
@@ -89,6 +120,25 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
     expect(told).toHaveLength(1)
     expect(told[0]).toContain(`EADDRINUSE`)
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)
+  })
+
+  test.for<[string, Readonly<Record<string, string>>, string[]]>([
+    ['a key that is made up', { SESSION_ENCRYPTION_KEY: '' }, ['SESSION_ENCRYPTION_KEY']],
+    ['an address that is not used', { REDIS_ADDRESS: '127.0.0.1:9' }, ['REDIS_ENABLED']],
+    ['Sentinels that are not used', { REDIS_SENTINEL_ADDRESSES: '127.0.0.1:9' }, ['REDIS_ENABLED']],
+    [
+      'a pool of the usual size',
+      { REDIS_ENABLED: 'true', REDIS_ADDRESS: '127.0.0.1:9', REDIS_POOL_SIZE: '10' },
+      ['REDIS_POOL_SIZE'],
+    ],
+  ])('%s is told at start', async ([, settings, expected], { expect }) => {
+    await using vestibule = await startVestibule({ SESSION_ENCRYPTION_KEY: KEY, ...settings })
+    const told = () => {
+      const lines = vestibule.log().filter(({ event }) => /^(?:risk|setting_)/.test(String(event)))
+      return lines.map(({ setting }) => setting)
+    }
+    await until('what is told', () => told().length > 0)
+    expect(told()).toEqual(expected)
   })
 
   test('healthcheck fails where nobody is', async ({ expect }) => {

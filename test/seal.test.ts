@@ -207,9 +207,11 @@ describe('parsing keys', () => {
           expect(parseKeys(text).every((each) => each.length >= 32)).toBe(true)
         } catch (error) {
           expect(error).toBeInstanceOf(TypeError)
-          expect((error as Error).message).toMatch(
-            /^(?:no key given|key \d+ (?:is none of hex, base64 and base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
-          )
+          for (const fault of (error as Error).message.split('; ')) {
+            expect(fault).toMatch(
+              /^(?:no key given|key \d+ (?:is none of hex, base64 and base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
+            )
+          }
         }
       }),
       { numRuns: 500 },
@@ -230,8 +232,10 @@ describe('parsing keys', () => {
     expect(() => parseKeys(text)).toThrow(message)
   })
 
-  test('the position of the key that is wrong is named', () => {
+  test('the position of each key that is wrong is named', () => {
     const good = randomBytes(32).toString('base64')
-    expect(() => parseKeys(`${good},${good}\nshort`)).toThrow('key 3 has 3 bytes')
+    expect(() => parseKeys(`${good},päss,${good}\nshort`)).toThrow(
+      /^key 2 is none of .*; key 4 has 3 bytes/,
+    )
   })
 })

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { Environment } from '../config.ts'
+import { internalListener } from './internal-listener.ts'
 
 /** What was asked of the service has not been done; the message is for the operator. */
 export class AdminError extends Error {
@@ -19,7 +20,7 @@ const TIMEOUT_MS = 10 * 60 * 1000
 /** Speaks to the service at an address, or on this machine, as the operator whose token the environment holds. */
 export function createAdminClient(environment: Environment, url: string | undefined): AskAdmin {
   const token = readToken(environment)
-  const base = url ?? `http://127.0.0.1:${environment['INTERNAL_PORT'] || '4181'}`
+  const base = url ?? internalListener(environment)
   return async function askAdmin(method, path) {
     const response = await fetch(new URL(path, base), {
       method,

@@ -27,7 +27,7 @@ function show(name: SettingName, value: unknown): string {
 }
 
 function describeRule(rule: AccessRule): string {
-  const { access, hosts, paths, methods, allowed, passesPreflight } = rule
+  const { access, hosts, paths, methods, allowed, passesPreflight, deniesDegraded } = rule
   const conditions = [
     [
       'hosts',
@@ -43,6 +43,7 @@ function describeRule(rule: AccessRule): string {
     ['groups', allowed && [...allowed.groups]],
     ...describeTokens(rule),
     ['preflights', passesPreflight ? ['pass'] : undefined],
+    ['degraded', deniesDegraded ? ['deny'] : undefined],
   ] as const
   const given = conditions.filter(([, values]) => values !== undefined && values.length > 0)
   return [access, ...given.map(([name, values]) => `${name}: ${values?.join(' ')}`)].join(' · ')

@@ -21,7 +21,8 @@ export function crossCheck(
   problems: string[],
 ): Omit<Config, 'keyFile' | 'redis'> {
   const publicSite = parsePublicUrl(settings, problems)
-  const hosts = parseHosts(settings, problems)
+  // What a file that cannot be used would have said is not known.
+  const hosts = parseHosts(settings, ruleSources !== undefined, problems)
   if (isDomain(settings.COOKIE_DOMAIN, problems)) {
     checkCookieDomain(settings, publicSite, problems)
     for (const host of hosts) checkReach(host, settings, publicSite, problems)
@@ -40,9 +41,11 @@ export function crossCheck(
       ? undefined
       : new X509Certificate(readFileSync(settings.OIDC_CA_FILE)),
   )
-  attempt('TRUSTED_PROXIES', 'write 10.0.0.0/8 or a single address', problems, () =>
-    parseNetworks(settings.TRUSTED_PROXIES),
-  )
+  for (const network of settings.TRUSTED_PROXIES) {
+    const parse = () => parseNetworks([network])
+    attempt('TRUSTED_PROXIES', 'write 10.0.0.0/8 or a single address', problems, parse)
+  }
+  checkPorts(settings, problems)
   return {
     settings,
     hosts,
@@ -53,6 +56,12 @@ export function crossCheck(
     ...(publicSite && { publicSite }),
     ...(keys && { keys }),
   }
+}
+
+/** Of 0 the system makes a port for each. */
+function checkPorts({ PORT, INTERNAL_PORT }: Settings, problems: string[]): void {
+  if (PORT === 0 || PORT !== INTERNAL_PORT) return
+  problems.push(`INTERNAL_PORT: is ${PORT} as PORT is: give each listener a port of its own`)
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
@@ -72,8 +81,8 @@ function parsePublicUrl(settings: Settings, problems: string[]): Site | undefine
   return createSite(scheme, url.hostname, url.port)
 }
 
-function parseHosts(settings: Settings, problems: string[]): HostPattern[] {
-  if (settings.PROTECTED_HOSTS.length === 0) {
+function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[]): HostPattern[] {
+  if (settings.PROTECTED_HOSTS.length === 0 && isAllKnown) {
     problems.push(
       'PROTECTED_HOSTS: is empty. Name the hosts to protect, e.g. PROTECTED_HOSTS=app.example.com',
     )

@@ -29,7 +29,7 @@ function parseUrl(text: string): RedisAddress {
   if (!url || !/^rediss?:$/.test(url.protocol) || !HOST.test(url.hostname) || url.port === '0') {
     throw new TypeError('is not a URL such as redis://redis.example.com:6379')
   }
-  const database = /^\/?(\d{0,2})$/.exec(url.pathname + url.search + url.hash)?.[1]
+  const database = /^\/?(\d{0,9})$/.exec(url.pathname + url.search + url.hash)?.[1]
   if (database === undefined) {
     throw new TypeError('has more behind the port than the number of a database')
   }
@@ -116,6 +116,6 @@ function parseFlag(name: string, value: string): boolean {
 }
 
 function parseNumber(name: string, value: string): number {
-  if (/^\d{1,2}$/.test(value)) return Number(value)
+  if (/^\d{1,9}$/.test(value)) return Number(value)
   throw new TypeError(`has a ${name} that is no number`)
 }

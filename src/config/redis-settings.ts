@@ -72,7 +72,7 @@ export const redisSettings = {
     .string()
     .optional()
     .meta(note(REDIS, 'Password; a password file is read again for every connection.', true)),
-  REDIS_DB: integer(0, 15).default(0).meta(note(REDIS, 'Number of the database.')),
+  REDIS_DB: integer(0, 999_999_999).default(0).meta(note(REDIS, 'Number of the database.')),
   REDIS_KEY_PREFIX: z
     .string()
     .default('vestibule:')

@@ -7,15 +7,17 @@ import type { Settings } from './settings.ts'
 
 /** Where Redis is and how to be let in. Files are named, not read: they are read for every connection. */
 export type RedisConfig = RedisPlace &
-  RedisPasswordFiles & {
+  RedisFiles & {
     readonly database: number
     readonly username?: string
     readonly password?: string
     readonly tls?: RedisTlsFiles
   }
 
-/** Read again where the passwords came from files. */
-export interface RedisPasswordFiles {
+/** Read again where passwords came from files. */
+export interface RedisFiles {
+  /** With the user and the password in the address. */
+  readonly addressFile?: string
   readonly passwordFile?: string
   readonly sentinelPasswordFile?: string
 }
@@ -30,7 +32,7 @@ export interface RedisTlsFiles {
 /** Nothing when Redis is not used, or when a problem was found. */
 export function checkRedis(
   settings: Settings,
-  passwordFiles: RedisPasswordFiles,
+  files: RedisFiles,
   problems: string[],
 ): RedisConfig | undefined {
   if (!settings.REDIS_ENABLED || settings.REDIS_CACHE_MODE === 'memory') return undefined
@@ -46,7 +48,7 @@ export function checkRedis(
     ...place,
     ...credentialsOf(settings, address, problems),
     database: databaseOf(settings, address, problems),
-    ...passwordFiles,
+    ...files,
     ...(tls && { tls }),
   }
 }

@@ -169,7 +169,7 @@ export const serviceSettings = {
     .meta(
       note(
         PROCESS,
-        'Bearer token for `/admin` on the internal listener, 32 characters or more; none = there is no `/admin`.',
+        'Bearer token for `/admin` on the internal listener; none = there is no `/admin`. Fewer than 32 characters are logged as a risk.',
         true,
       ),
     ),

@@ -10,9 +10,10 @@ import {
   TopologyError,
   unavailable,
 } from './redis-failure.ts'
+import type { SentinelObserver } from './sentinel-sightings.ts'
 
 /** Settings and observers of a connection. */
-export interface ConnectOptions {
+export interface ConnectOptions extends SentinelObserver {
   /** Asked for every attempt, so that rotated passwords and certificates are read again (fault F18). */
   readonly target: () => RedisTarget
   /** `subscription`: the client is that of one server also in a cluster, where each server passes on what is published. */

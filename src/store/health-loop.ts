@@ -42,7 +42,8 @@ export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
 
   function tick(): void {
     if (!connection.isConnected) return
-    if (isOpen() || performance.now() - askedAtMs >= intervalMs) void ask()
+    // Nearer to this tick than to the next: ticks do not come to the millisecond.
+    if (isOpen() || performance.now() - askedAtMs >= intervalMs - TICK_MS / 2) void ask()
   }
 
   const timer = options.isEnabled ? setInterval(tick, TICK_MS).unref() : undefined

@@ -13,6 +13,7 @@ import type { SharedState } from './open.ts'
 import { type RedisFailure, unavailable } from './redis-failure.ts'
 import { createRedisPorts } from './redis-ports.ts'
 import type { Examination } from './self-test.ts'
+import type { SentinelObserver } from './sentinel-sightings.ts'
 
 export interface RedisStateOptions {
   readonly target: () => RedisTarget
@@ -31,7 +32,7 @@ export interface RedisStateOptions {
 }
 
 /** Who wants to know what happens. */
-export interface RedisObserver {
+export interface RedisObserver extends SentinelObserver {
   readonly onConnected: () => void
   /** Called when it has been tried, after that, whether Redis can be used. */
   readonly onReattached: () => void

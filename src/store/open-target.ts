@@ -1,14 +1,10 @@
-import {
-  type ClientConnection,
-  type ClusterTarget,
-  openClient,
-  type RedisTarget,
-} from './client.ts'
+import { type ClientConnection, openClient, type RedisTarget } from './client.ts'
 import { type ClusterObserver, openCluster } from './cluster.ts'
 import { createTopologyReader, openSomeServer } from './cluster-topology.ts'
 import { openPrimary } from './sentinel.ts'
+import { createSentinelSightings, type SentinelObserver } from './sentinel-sightings.ts'
 
-export interface OpenerOptions extends ClusterObserver {
+export interface OpenerOptions extends ClusterObserver, SentinelObserver {
   /** Asked for every attempt. */
   readonly target: () => RedisTarget
   readonly purpose?: 'commands' | 'subscription'
@@ -22,18 +18,21 @@ export function createOpener(
   const { connectTimeoutMs } = options
   // What is known of a cluster outlives its connections: the servers of the settings may all be gone by then.
   const readTopology = createTopologyReader(connectTimeoutMs)
+  const sightings = createSentinelSightings(options)
   /** The kind of target never changes. */
-  const again = (target: ClusterTarget) => () => {
-    const next = options.target()
-    return next.kind === 'cluster' ? next : target
-  }
+  const again =
+    <T extends RedisTarget>(target: T) =>
+    () => {
+      const next = options.target()
+      return next.kind === target.kind ? (next as T) : target
+    }
   return async (signal) => {
     const target = options.target()
     switch (target.kind) {
       case 'single':
         return openClient(target, connectTimeoutMs, signal)
       case 'sentinel':
-        return openPrimary(target, connectTimeoutMs, signal)
+        return openPrimary({ target: again(target), sightings, connectTimeoutMs }, signal)
       case 'cluster':
         return options.purpose === 'subscription'
           ? openSomeServer(target, readTopology, connectTimeoutMs, signal)

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ErrorReply } from 'redis'
 import {
+  type Access,
   addressOf,
   answerOf,
   type ClientConnection,
@@ -11,11 +12,21 @@ import {
 } from './client.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { failureOf, TopologyError } from './redis-failure.ts'
+import type { SentinelSightings } from './sentinel-sightings.ts'
 
 /** Where a Sentinel believes the primary to be; of several beliefs the one of the highest epoch is the latest. */
 interface Belief extends ServerAddress {
   readonly epoch: number
 }
+
+export interface PrimaryOptions {
+  /** Asked for every connection, to Sentinels too. */
+  readonly target: () => SentinelTarget
+  readonly sightings: SentinelSightings
+  readonly connectTimeoutMs: number
+}
+
+type Sentinels = readonly (() => Promise<Belief>)[]
 
 const SENTINEL_TIMEOUT_MS = 500
 /** How long the first Sentinel's answer waits for those of the others. */
@@ -27,16 +38,15 @@ const WATCH_MS = 500
  * one, it is dropped at once, also while it is being made, and whether or not the old primary answers (faults F15, F17).
  */
 export async function openPrimary(
-  target: SentinelTarget,
-  connectTimeoutMs: number,
+  { target, sightings, connectTimeoutMs }: PrimaryOptions,
   signal: AbortSignal,
 ): Promise<ClientConnection> {
   const life = createLifetime(signal)
-  const sentinels = target.sentinels.map((address) => keepAsking(target, address, life.signal))
+  const sentinels = target().sentinels.map((address) => keepAsking(target, address, life.signal))
   try {
     const address = await findPrimary(sentinels)
-    void watch(sentinels, address, life)
-    const opened = await openClient({ ...target, ...address }, connectTimeoutMs, life.signal)
+    void watch(sentinels, address, life, sightings)
+    const opened = await openClient({ ...target(), ...address }, connectTimeoutMs, life.signal)
     opened.lost.catch(life.end)
     await checkRole(opened, connectTimeoutMs)
     return opened
@@ -47,7 +57,7 @@ export async function openPrimary(
 }
 
 /** All at once, so that neither one that is silent nor one that is behind the others matters. */
-async function findPrimary(sentinels: readonly (() => Promise<Belief>)[]): Promise<ServerAddress> {
+async function findPrimary(sentinels: Sentinels): Promise<ServerAddress> {
   const beliefs: Belief[] = []
   const answers = sentinels.map((ask) => ask().then((belief) => beliefs.push(belief)))
   const all = Promise.allSettled(answers)
@@ -65,14 +75,19 @@ async function findPrimary(sentinels: readonly (() => Promise<Belief>)[]): Promi
 }
 
 async function watch(
-  sentinels: readonly (() => Promise<Belief>)[],
+  sentinels: Sentinels,
   address: ServerAddress,
   life: Lifetime,
+  sightings: SentinelSightings,
 ): Promise<void> {
   while (!life.isOver) {
     await pause(WATCH_MS * (0.75 + Math.random() / 2), undefined, { ref: false })
+    const found = await findPrimary(sentinels).catch((cause: unknown) => {
+      if (!life.isOver) sightings.lose(cause)
+    })
     // Sentinels that are away are no reason to leave a primary that is there.
-    const found = await findPrimary(sentinels).catch(() => address)
+    if (!found) continue
+    sightings.see()
     if (addressOf(found) === addressOf(address)) continue
     const text = `the Sentinels name another primary: ${addressOf(found)}`
     life.end(new TopologyError('connection', text))
@@ -81,22 +96,17 @@ async function watch(
 
 /** Asks one Sentinel over a connection that is kept for the next time. */
 function keepAsking(
-  target: SentinelTarget,
+  target: () => SentinelTarget,
   address: ServerAddress,
   signal: AbortSignal,
 ): () => Promise<Belief> {
-  const { sentinelUsername, sentinelPassword, tls, primaryName } = target
-  const server = {
-    ...address,
-    database: 0,
-    ...(tls && { tls }),
-    ...(sentinelUsername !== undefined && { username: sentinelUsername }),
-    ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-  }
+  const { primaryName } = target()
+  const open = () =>
+    openClient({ ...address, ...accessOf(target()), database: 0 }, SENTINEL_TIMEOUT_MS, signal)
   let current: ClientConnection | undefined
   let answer: Promise<Belief> | undefined
   const ask = async () => {
-    if (!current || current.isOver) current = await openClient(server, SENTINEL_TIMEOUT_MS, signal)
+    if (!current || current.isOver) current = await open()
     return answerOf(current, SENTINEL_TIMEOUT_MS, (client) => askBelief(client, primaryName))
   }
   return () => {
@@ -108,6 +118,15 @@ function keepAsking(
         answer = undefined
       })
     return answer
+  }
+}
+
+/** How the Sentinels themselves let us in. */
+function accessOf({ sentinelUsername, sentinelPassword, tls }: SentinelTarget): Access {
+  return {
+    ...(tls && { tls }),
+    ...(sentinelUsername !== undefined && { username: sentinelUsername }),
+    ...(sentinelPassword !== undefined && { password: sentinelPassword }),
   }
 }
 

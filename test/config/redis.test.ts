@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ConfigError, type Environment, loadConfig } from '../../src/config.ts'
+import { ConfigError } from '../../src/config/config-error.ts'
+import { type Environment, loadConfig } from '../../src/config.ts'
 import { type Certificate, createAuthority } from '../support/certificates.ts'
 
 const SECRET = 'the-redis-password-nobody-prints'
@@ -89,9 +90,25 @@ describe('Redis by its settings', () => {
     expect(given).not.toHaveProperty('passwordFile')
   })
 
-  test('an address may come from a file, since it may hold a password', () => {
-    const given = { REDIS_ADDRESS: '', REDIS_ADDRESS_FILE: file('password') }
-    expect(loadConfig({ ...base, ...given }).redis).toMatchObject({ host: SECRET })
+  test.for(['REDIS_ADDRESS_FILE', 'REDIS_URL_FILE'])(
+    'an address may come from %s, since it may hold a password, and is remembered',
+    (name, { expect }) => {
+      const given = { REDIS_ADDRESS: '', [name]: file('password') }
+      expect(loadConfig({ ...base, ...given }).redis).toMatchObject({
+        host: SECRET,
+        addressFile: file('password'),
+      })
+    },
+  )
+
+  test('a database is any number, in a setting and in an address', () => {
+    for (const given of [
+      { REDIS_DB: '99' },
+      { REDIS_ADDRESS: 'redis://redis.example.com/99' },
+      { REDIS_ADDRESS: 'redis.example.com,defaultDatabase=99' },
+    ]) {
+      expect(loadConfig({ ...base, ...given }).redis?.database).toBe(99)
+    }
   })
 
   test.for<[string, Environment]>([

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { findProgram } from '../../demo/process.ts'
 import packageJson from '../../package.json' with { type: 'json' }
-import { fileSettings, loadSettings, readSettings, SECRET_NAMES } from './settings.ts'
+import { fileSettings, LAST_SECONDS, loadSettings, readSettings, SECRET_NAMES } from './settings.ts'
 
 interface Service {
   readonly image: string
@@ -92,7 +92,7 @@ describe('docker-compose.yml', () => {
     expect(deploy?.replicas).toBe(3)
     expect(depends_on).toMatchObject({ redis: { condition: 'service_healthy' } })
     const { DRAIN_SECONDS } = loadSettings(environment).settings
-    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(DRAIN_SECONDS + 10)
+    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(DRAIN_SECONDS + LAST_SECONDS)
   })
 })
 

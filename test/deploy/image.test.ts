@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningProcess, startProcess } from '../../demo/process.ts'
@@ -53,11 +53,17 @@ describe('the Dockerfile', () => {
     expect(sources).toEqual([
       '--from=dependencies /app/node_modules node_modules',
       '--from=build /app/dist dist',
+      '--from=build /app/bin /usr/local/bin',
       'LICENSE ./',
     ])
     const dependencies = stages.find((stage) => stage.includes(' AS dependencies'))
     expect(dependencies).toContain('RUN npm ci --omit=dev')
     expect(packageJson.devDependencies).toHaveProperty('node')
+  })
+
+  test('has the commands under the name by which the documentation calls them', () => {
+    const build = stages.find((stage) => stage.includes(' AS build'))
+    expect(build).toContain(`RUN mkdir bin && ln -s ${MAIN} bin/vestibule`)
   })
 
   test('says which version it is', () => {
@@ -91,10 +97,14 @@ describe('what npm run build makes', { timeout: 60_000 }, () => {
   }
   let running: RunningProcess | undefined
 
+  // Of what the build stage copies, and nothing else.
   beforeAll(() => {
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
-    execFileSync('npm', ['run', 'build', '--', '--outDir', join(folder, 'dist')])
-  })
+    for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
+      cpSync(name, join(folder, name), { recursive: true })
+    }
+    execFileSync('npm', ['run', 'build'], { cwd: folder })
+  }, 60_000)
   afterAll(async () => {
     await running?.stop('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
@@ -112,6 +122,17 @@ describe('what npm run build makes', { timeout: 60_000 }, () => {
     })
     expect(await healthcheck.exited, healthcheck.output()).toBe(0)
     expect(await running.stop('SIGTERM')).toBe(0)
+  })
+
+  test('is a program by itself, also behind a link', async () => {
+    const vestibule = join(folder, 'vestibule')
+    symlinkSync(main, vestibule)
+    const path = dirname(process.execPath)
+    const checked = startProcess(vestibule, ['check-config'], {
+      env: { ...environment, PATH: path },
+    })
+    expect(await checked.exited, checked.output()).toBe(0)
+    expect(checked.output()).toContain('PROTECTED_HOSTS=app.example.com\n')
   })
 
   test('prints what Traefik must be told, as the sources do', async () => {

@@ -20,7 +20,7 @@ import {
   type ServiceSpec,
   type Workload,
 } from './manifests.ts'
-import { fileSettings, loadSettings } from './settings.ts'
+import { fileSettings, LAST_SECONDS, loadSettings } from './settings.ts'
 
 const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
 const OVERLAYS = ['overlays/demo', 'overlays/production'] as const
@@ -169,8 +169,7 @@ describe('Vestibule', () => {
   suite(withVestibule, 'rolls without ever being one pod short, and drains in time', (objects) => {
     const { strategy, template } = vestibule(objects).spec
     expect(strategy?.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 })
-    // Ten seconds for the last answers, see src/commands/serve.ts.
-    const needed = Number(environmentOf(objects)['DRAIN_SECONDS']) + 10
+    const needed = Number(environmentOf(objects)['DRAIN_SECONDS']) + LAST_SECONDS
     expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(needed)
   })
 

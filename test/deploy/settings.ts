@@ -13,6 +13,9 @@ const SECRETS: Readonly<Record<string, string>> = {
   'redis-url': 'rediss://user:password@redis.example.com:6379',
 }
 
+/** What a stop may take beside `DRAIN_SECONDS`: for answers 10, refreshes 10, and what Redis is still to be told 2. */
+export const LAST_SECONDS = 22
+
 export const SECRET_NAMES: readonly string[] = Object.keys(SECRETS)
 
 export const readSettings = (path: string): Readonly<Record<string, string>> =>

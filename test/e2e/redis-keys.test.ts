@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   asProgram,
@@ -34,6 +35,21 @@ const zoe = {
 }
 const SID = 'the-session-at-the-provider'
 const DIGEST = '[A-Za-z0-9_-]{43}'
+const ADMIN_TOKEN = 'the-token-of-operators-of-this-test'
+
+/** The names of keys that the documentation lists. */
+const documented = (): readonly RegExp[] => {
+  const [, section = ''] = readFileSync('docs/redis.md', 'utf8').split(/^## Keys$/m)
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'))
+  return rows.flatMap((row) =>
+    [...(row.split('|')[1] ?? '').matchAll(/`P(.*?)`/g)].map(([, name = '']) => {
+      const pattern = RegExp.escape(name)
+        .replaceAll(RegExp.escape('{d}'), `\\{${DIGEST}\\}`)
+        .replaceAll('…', '.*')
+      return new RegExp(`^vestibule:${pattern}$`)
+    }),
+  )
+}
 
 type Dump = ReadonlyMap<string, readonly Buffer[]>
 
@@ -61,7 +77,7 @@ describeWithRedis('what Redis is given', () => {
     replicas = stack.use(
       await startReplicas({
         provider: { users: [zoe] },
-        settings: { VESTIBULE_CONFIG: rules.path },
+        settings: { VESTIBULE_CONFIG: rules.path, ADMIN_TOKEN },
       }),
     )
     bytes = stack.use(await openRedisBytes(replicas.redis))
@@ -195,6 +211,27 @@ describeWithRedis('what Redis is given', () => {
     expect(published).toHaveLength(1)
     expect(published[0]).toContain('"PUBLISH" "vestibule:0:events"')
     expect(published[0]).toContain(digest)
+  })
+
+  test('each of them is documented', async () => {
+    const { first, redis } = replicas
+    using monitor = await startRedisMonitor(redis)
+    await useEverything()
+    for (const query of [`user=${zoe.sub}`, 'all=true']) {
+      const ended = await fetch(`http://127.0.0.1:${first.internalPort}/admin/sessions?${query}`, {
+        method: 'DELETE',
+        headers: { Authorization: `Bearer ${ADMIN_TOKEN}` },
+      })
+      expect(ended.status).toBe(200)
+    }
+    const told = Buffer.concat(await monitor.lines()).toString()
+    const names = new Set(
+      [...told.matchAll(/"(vestibule:[^" ]*\{[^" *]+)"/g)].map(([, name]) => name),
+    )
+    const known = documented()
+    const isKnown = (name = '') => known.some((pattern) => pattern.test(name))
+    expect([...names].filter((name) => !isKnown(name))).toEqual([])
+    expect(names.size).toBeGreaterThan(10)
   })
 
   test('all of a session is in one slot of a cluster', async () => {

@@ -152,3 +152,77 @@ test('a file that is away later leaves what was read last, and is logged', async
   await redis.restart()
   await until('one more connection', () => opened.count('redis_connected') === 3)
 })
+
+const addressFiles = [
+  ['REDIS_URL_FILE', (password: string, port: number) => `redis://:${password}@127.0.0.1:${port}`],
+  [
+    'REDIS_ADDRESS_FILE',
+    (password: string, port: number) => `127.0.0.1:${port},password=${password}`,
+  ],
+] as const
+
+test.for(addressFiles)(
+  'a password in %s is read again, and what is no address leaves what was read last',
+  async ([name, addressWith], { expect }) => {
+    await using folder = await folderOf()
+    const addressFile = join(folder.path, 'address')
+    await using redis = await startRedis({ password: 'the-first' })
+    await writeFile(addressFile, `${addressWith('the-first', redis.port)}\n`)
+    await using opened = open({ [name]: addressFile })
+    await until('a connection', () => opened.count('redis_connected') === 1)
+    await writeFile(addressFile, addressWith(SECRET, redis.port))
+    await redis.cli('CONFIG', 'SET', 'requirepass', SECRET)
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await until('the next connection', () => opened.count('redis_connected') === 2)
+    await writeFile(addressFile, `redis://:${SECRET}%@127.0.0.1`)
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await until('one more connection', () => opened.count('redis_connected') === 3)
+    expect(opened.lines.filter(({ event }) => event === 'redis_file_unreadable')).toMatchObject([
+      { path: addressFile, reason: expect.stringMatching(/not written as %25$/) as string },
+    ])
+    expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
+  },
+)
+
+test('Sentinels that cannot be asked are told once, and asked with what is in the file by then', async () => {
+  await using folder = await folderOf()
+  const passwordFile = join(folder.path, 'password')
+  await writeFile(passwordFile, 'the-first')
+  await using redis = await startRedis()
+  await using sentinel = await startRedis({
+    password: 'the-first',
+    lines: [`sentinel monitor the-primary 127.0.0.1 ${redis.port} 1`],
+    args: ['--sentinel'],
+  })
+  await using opened = open({
+    REDIS_SENTINEL_ADDRESSES: `127.0.0.1:${sentinel.port}`,
+    REDIS_SENTINEL_MASTER: 'the-primary',
+    REDIS_SENTINEL_PASSWORD_FILE: passwordFile,
+  })
+  await until('a connection', () => opened.count('redis_connected') === 1)
+  const rotate = async () => {
+    await sentinel.cli('ACL', 'SETUSER', 'default', 'resetpass', `>${SECRET}`)
+    await sentinel.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  }
+  await rotate()
+  await until('what is told', () => opened.count('sentinels_away') > 0)
+  await wait(2000)
+  await writeFile(passwordFile, SECRET)
+  await until('the Sentinel', () => opened.count('sentinels_back') > 0)
+  // Connections that are closed, and can be opened anew at once, are nothing to speak of.
+  await sentinel.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await wait(1500)
+  const told = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
+  expect(told).toMatchObject([
+    { level: 30, event: 'redis_connected' },
+    {
+      level: 50,
+      event: 'sentinels_away',
+      failure: 'auth',
+      reason: expect.stringContaining('check REDIS_SENTINEL_USERNAME') as string,
+    },
+    { level: 30, event: 'sentinels_back' },
+  ])
+  expect(told).toHaveLength(3)
+  expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
+})

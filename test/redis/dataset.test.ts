@@ -29,6 +29,17 @@ test('data that are lost under way are noticed once, by every replica', async ()
   expect([...a.disconnected, ...b.disconnected]).toEqual([])
 })
 
+test('with an interval of a second Redis is asked each second', async () => {
+  await using redis = await startRedis()
+  await using a = openState(redis, OFTEN)
+  await untilKnown(redis, a)
+  const asked = async () =>
+    Number(/cmdstat_set:calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1])
+  const before = await asked()
+  await wait(4000)
+  expect((await asked()) - before).toBeGreaterThanOrEqual(3)
+})
+
 test('a replica that is alone notices it too, though it is the one who names the data', async () => {
   await using redis = await startRedis()
   await using a = openState(redis, OFTEN)

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startProcess } from '../../demo/process.ts'
-import { ConfigError, loadConfig } from '../../src/config.ts'
+import { ConfigError } from '../../src/config/config-error.ts'
+import { loadConfig } from '../../src/config.ts'
 import { createKeyRing } from '../../src/seal.ts'
 
 const base = {

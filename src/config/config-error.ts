@@ -1,0 +1,10 @@
+/** The configuration cannot be used; `problems` says everything that is wrong with it, each with a remedy. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration cannot be used:\n${problems.map((each) => `  - ${each}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}

@@ -1,0 +1,46 @@
+import { failureOf, type RedisFailure, TopologyError } from './redis-failure.ts'
+
+/** Who wants to know whether a failover would be noticed. */
+export interface SentinelObserver {
+  /**
+   * Called when the primary is there and none of its Sentinels can be asked any more, and when the reason is another one
+   * than before.
+   */
+  readonly onSentinelsAway?: (failure: RedisFailure, reason?: string) => void
+  readonly onSentinelsBack?: () => void
+  /** Called for every round of questions that got no answer. */
+  readonly onFailure: (failure: RedisFailure) => void
+}
+
+/** What came of asking the Sentinels again and again. */
+export interface SentinelSightings {
+  readonly see: () => void
+  readonly lose: (cause: unknown) => void
+}
+
+/** One round without an answer may be connections that were closed, which are opened anew for the next. */
+const AWAY_AFTER_ROUNDS = 3
+
+/** Outlives connections: Sentinels that were away are back when they have named a primary. */
+export function createSentinelSightings(observer: SentinelObserver): SentinelSightings {
+  let rounds = 0
+  let told: RedisFailure | undefined
+  return {
+    see() {
+      rounds = 0
+      if (told !== undefined) observer.onSentinelsBack?.()
+      told = undefined
+    },
+    lose(cause) {
+      const failure = failureOf(cause)
+      observer.onFailure(failure)
+      rounds += 1
+      if (rounds < AWAY_AFTER_ROUNDS || failure === told) return
+      told = failure
+      observer.onSentinelsAway?.(
+        failure,
+        cause instanceof TopologyError ? cause.message : undefined,
+      )
+    },
+  }
+}

@@ -1,0 +1,66 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, expect, test, vi } from 'vitest'
+import { keepExamining } from '../../src/store/keep-examining.ts'
+import { type Examination } from '../../src/store/self-test.ts'
+import { startRedis } from '../support/redis.ts'
+import { openConnection } from '../support/redis-state.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const MINUTE_MS = 60_000
+
+test('what is well is examined again within a minute or so, what is not within ten seconds', async () => {
+  await using redis = await startRedis()
+  await using opened = openConnection(redis)
+  await opened.connection.firstAttempt
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const made: Examination[] = []
+  const others: number[] = []
+  const examination = keepExamining({
+    connection: opened.connection,
+    names: { prefix: 'vestibule:', channel: 'vestibule:0:events', fleetChannel: 'vestibule:fleet' },
+    readTimeoutMs: 3000,
+    now: Date.now,
+    observer: {
+      onExamined: (each) => made.push(each),
+      onAnotherServer: () => others.push(made.length),
+    },
+  })
+  const untilMade = async (count: number) => {
+    while (made.length < count) await turn()
+    // Until the next one is planned.
+    await turn()
+  }
+  const commands = async () =>
+    Number(/total_commands_processed:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+
+  examination.start()
+  await untilMade(1)
+  await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+  vi.advanceTimersByTime(0.7 * MINUTE_MS)
+  await turn()
+  expect(made.at(-1)?.findings).toEqual([])
+  const before = await commands()
+  vi.advanceTimersByTime(0.6 * MINUTE_MS)
+  await untilMade(2)
+  expect(examination.latest?.findings.map(({ code }) => code)).toEqual(['eviction'])
+  const cost = (await commands()) - before
+  process.stdout.write(`An examination is ${cost} commands\n`)
+  expect(cost).toBeLessThan(40)
+
+  await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+  vi.advanceTimersByTime(10_000)
+  await untilMade(3)
+  expect(examination.latest?.findings).toEqual([])
+
+  await opened.connection.close()
+  vi.advanceTimersByTime(2 * MINUTE_MS)
+  await turn()
+  expect(opened.failures, 'a Redis that is away is left alone').toEqual([])
+  expect(vi.getTimerCount()).toBe(1)
+  examination.stop()
+  expect(vi.getTimerCount()).toBe(0)
+  expect(others).toEqual([])
+})
