@@ -3,11 +3,11 @@ import { type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import type { Site, Sites } from './core/site.ts'
-import { AuthError, type AuthErrorCode } from './errors.ts'
+import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
 import type { Admin } from './routes/admin.ts'
 import { answer, plain } from './routes/answers.ts'
 import { answerWithoutEffect } from './routes/login.ts'
-import type { NodeContext, NodeEnv } from './routes/node-env.ts'
+import { type NodeContext, type NodeEnv, requestIdOf } from './routes/node-env.ts'
 import type { Refuse } from './routes/refusals.ts'
 
 /** The one table from error to status. */
@@ -96,6 +96,10 @@ export function createInternalApp(
       headers: { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' },
     })
   })
+  app.use('/admin/*', async (c, next) => {
+    await next()
+    c.header('X-Request-Id', requestIdOf(c.env.incoming))
+  })
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)
   app.delete('/admin/cache/:region?', routes.admin.clearCache)
@@ -133,9 +137,15 @@ function effectful(route: Route): Route {
 
 /** The host comes from `Host` alone, and must be one of ours. */
 function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
+  // Of several Node keeps the first, and a proxy may have gone by another (RFC 9112 section 3.2).
+  if (countHosts(raw) > 1) throw invalidRequest('Host was sent twice.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site
   throw new AuthError('foreign_host', 'The host is not PUBLIC_URL’s and not a protected one.', {
     isPublic: true,
   })
+}
+
+function countHosts({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length
 }

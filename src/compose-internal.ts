@@ -9,7 +9,7 @@ import { createCheck } from './routes/check.ts'
 import { createDenials } from './routes/denials.ts'
 import { createHealth } from './routes/health.ts'
 import { createOutageCookie } from './routes/outage-cookie.ts'
-import { createRefusals, type RefusalOptions } from './routes/refusals.ts'
+import { createRefusals } from './routes/refusals.ts'
 
 /** What Traefik, the kubelet, Prometheus and operators reach. */
 export function composeInternalApp(options: ServiceOptions, parts: Parts) {
@@ -50,9 +50,7 @@ export function composeInternalApp(options: ServiceOptions, parts: Parts) {
     revocationsWaiting: () => parts.sessions.revocations.waiting,
     version: options.version,
   })
-  const clientOf: RefusalOptions['clientOf'] = (raw) =>
-    proxies.isTrustedPeer(raw) ? proxies.clientAddress(raw) : undefined
-  const refuse = createRefusals({ ...parts, clientOf })
+  const refuse = createRefusals({ ...parts, clientOf: (raw) => proxies.clientAddress(raw) })
   const admin = createAdmin({
     ...parts,
     token: settings.ADMIN_TOKEN,

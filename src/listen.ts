@@ -29,6 +29,8 @@ const LIMITS: ServerOptions = {
   connectionsCheckingInterval: 2000,
   // Go's client, and so Traefik, reuses idle connections for 90 s.
   keepAliveTimeout: 95_000,
+  // Node's own answer to a request without Host could be stored; ours is made below.
+  requireHostHeader: false,
 }
 
 /** Beyond this many connections of one listener new ones are dropped. */
@@ -103,7 +105,7 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** A request that has no form to be routed, such as one with a broken `Host`. */
+/** A request that has no form to be routed, such as one with a broken `Host` or none. */
 function answerUnreadable(error: unknown): Response {
   const status = error instanceof RequestError ? 400 : 500
   return new Response(null, { status, headers: { 'Cache-Control': 'no-store' } })

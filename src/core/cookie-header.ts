@@ -13,13 +13,23 @@ export function readCookie(
   if (header === undefined) return undefined
   let found: string | undefined
   for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + name.length)) {
-    const equals = skipBlanks(header, at + name.length)
-    if (header.charCodeAt(equals) !== EQUALS || !isPairStart(header, at)) continue
-    const value = trimBlanks(header, equals + 1, pairEnd(header, equals))
+    const value = valueAt(header, name, at)
+    if (value === undefined) continue
     if (found !== undefined && found !== value) return 'ambiguous'
     found = value
   }
   return found ? { value: found } : undefined
+}
+
+/** Every value that a cookie was sent with, each once, in their order. */
+export function readCookies(header: string | undefined, name: string): readonly string[] {
+  const found = new Set<string>()
+  if (header === undefined) return []
+  for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + name.length)) {
+    const value = valueAt(header, name, at)
+    if (value) found.add(value)
+  }
+  return [...found]
 }
 
 /** The header without the named cookies and otherwise byte for byte the same; nothing when nothing is left. */
@@ -39,6 +49,13 @@ export function withoutCookies(
     start = end + 1
   }
   return kept === '' ? undefined : kept
+}
+
+/** What belongs to the name that stands here; nothing where it is not the name of a cookie. */
+function valueAt(header: string, name: string, at: number): string | undefined {
+  const equals = skipBlanks(header, at + name.length)
+  if (header.charCodeAt(equals) !== EQUALS || !isPairStart(header, at)) return undefined
+  return trimBlanks(header, equals + 1, pairEnd(header, equals))
 }
 
 function nameOf(header: string, start: number, end: number): string {

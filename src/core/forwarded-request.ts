@@ -27,7 +27,8 @@ const SINGLE_NAMES = new Set(
 )
 const OVERRIDE_NAMES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
 const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
-const METHODS = new Set(
+/** Those that the check knows. */
+export const METHODS: ReadonlySet<string> = new Set(
   `GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL MKCALENDAR COPY MOVE LOCK UNLOCK
    REPORT ACL BIND UNBIND REBIND LINK UNLINK CHECKOUT MERGE MKACTIVITY PURGE SUBSCRIBE UNSUBSCRIBE NOTIFY`.split(
     /\s+/,

@@ -54,7 +54,9 @@ export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
       const denied = await deniedTokens.list()
       const ends = denied.map(({ leftMs }) => now() + leftMs).toSorted((a, b) => a - b)
       const answer = { denied: ends.length, ends: ends.slice(0, MAX_LISTED).map(describeTime) }
-      return json(200, answer, operatorOf(c).request_id)
+      const about = { count: denied.length, ...operatorOf(c) }
+      log.info({ event: 'denied_tokens_listed', ...about }, 'an operator looked at denied tokens')
+      return json(200, answer, about.request_id)
     },
 
     async denyToken(c) {
@@ -73,13 +75,18 @@ export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
       if (!isReasonable(leftSeconds)) throw invalidRequest('exp is no time in seconds.')
 
       const ttlMs = (leftSeconds + SKEW_SECONDS) * 1000
-      const operator = operatorOf(c)
-      if (ttlMs <= 0) return json(200, { denied: false, expired: true }, operator.request_id)
-      await deniedTokens.deny(issuer, jti, ttlMs)
+      const about = { token: consumptionKey(issuer, jti), ...operatorOf(c) }
+      if (ttlMs <= 0) {
+        log.info({ event: 'token_expired', ...about }, 'a token that was to be denied has ended')
+        return json(200, { denied: false, expired: true }, about.request_id)
+      }
+      await deniedTokens.deny(issuer, jti, ttlMs).catch((cause: unknown) => {
+        log.error({ event: 'token_not_denied', ...about }, 'a token counts that was to be denied')
+        throw cause
+      })
       const until = describeTime(now() + ttlMs)
-      const fields = { event: 'token_denied', token: consumptionKey(issuer, jti), until }
-      log.info({ ...fields, ...operator }, 'an operator denied a token')
-      return json(200, { denied: true, until }, operator.request_id)
+      log.info({ event: 'token_denied', until, ...about }, 'an operator denied a token')
+      return json(200, { denied: true, until }, about.request_id)
     },
   }
 }

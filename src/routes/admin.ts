@@ -2,7 +2,7 @@ import { AuthError, invalidRequest } from '../errors.ts'
 import type { Backplane } from '../store/backplane.ts'
 import { REGIONS, type Region } from '../store/backplane-message.ts'
 import { createAdminGuard } from './admin-guard.ts'
-import { operatorOf } from './admin-request.ts'
+import { operatorOf, readParameters } from './admin-request.ts'
 import {
   type AdminSessions,
   type AdminSessionsOptions,
@@ -10,7 +10,7 @@ import {
 } from './admin-sessions.ts'
 import { type AdminTokens, type AdminTokensOptions, createAdminTokens } from './admin-tokens.ts'
 import { json } from './answers.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
+import type { NodeContext } from './node-env.ts'
 
 export interface AdminOptions extends AdminSessionsOptions, AdminTokensOptions {
   /** Absent = there is no `/admin`. */
@@ -38,30 +38,37 @@ export function createAdmin(options: AdminOptions): Admin {
     ...createAdminSessions(options),
     ...createAdminTokens(options),
 
-    showCache: (c) => json(200, { entries: sizes() }, requestIdOf(c.env.incoming)),
+    showCache(c) {
+      readParameters(c, [])
+      const [entries, operator] = [sizes(), operatorOf(c)]
+      log.info({ event: 'cache_shown', ...operator }, 'an operator looked at the caches')
+      return json(200, { entries }, operator.request_id)
+    },
 
     /** Here first, then everywhere: where the others cannot be told the answer says so. */
     async clearCache(c) {
       const region = readRegion(c)
       const regions = region === undefined ? REGIONS : [region]
+      const about = { regions, ...operatorOf(c) }
       for (const each of regions) caches.clear(each)
       await state.backplane
         .publish(region === undefined ? { type: 'clear-all' } : { type: 'clear', region })
         .catch((cause: unknown) => {
+          log.error({ event: 'cache_not_cleared', ...about }, 'the cache was cleared here alone')
           throw new AuthError('store_unavailable', 'the other replicas could not be told', {
             cause,
             isPublic: true,
           })
         })
-      const operator = operatorOf(c)
-      log.info({ event: 'cache_cleared', regions, ...operator }, 'cache cleared')
-      return json(200, { cleared: regions }, operator.request_id)
+      log.info({ event: 'cache_cleared', ...about }, 'cache cleared')
+      return json(200, { cleared: regions }, about.request_id)
     },
   }
 }
 
 function readRegion(c: NodeContext): Region | undefined {
-  const name = c.req.param('region') ?? c.req.query('region')
+  const inPath = c.req.param('region')
+  const { region: name = inPath } = readParameters(c, inPath === undefined ? ['region'] : [])
   if (name === undefined) return undefined
   const region = REGIONS.find((each) => each === name)
   if (region) return region

@@ -4,6 +4,7 @@ import type { ProviderLogout, ProviderLogoutResult } from '../session/provider-l
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type HeaderList, json, plain } from './answers.ts'
+import { isForm } from './form.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { RETRY_SECONDS } from './pages/pages.ts'
 
@@ -20,7 +21,6 @@ interface Trace {
   readonly traceparent?: string
 }
 
-const FORM = /^application\/x-www-form-urlencoded *(?:;|$)/i
 const RETRY: HeaderList = [['Retry-After', String(RETRY_SECONDS)]]
 
 /**
@@ -32,7 +32,7 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions) {
 
   return async function backchannelLogout(c: NodeContext): Promise<Response> {
     const raw = c.env.incoming
-    if (!FORM.test(raw.headers['content-type'] ?? '')) return plain(415)
+    if (!isForm(raw)) return plain(415)
     const trace = { request_id: requestIdOf(raw), ...traceOf(raw) }
     try {
       const token = await verifyLogoutToken(parseBody(await c.req.text()))

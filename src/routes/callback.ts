@@ -19,6 +19,7 @@ import { singleQuery } from './login.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { continuePage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
+import { peerAddress, type TrustedProxies } from './trusted-peers.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses
@@ -30,6 +31,7 @@ export interface CallbackOptions {
   readonly realmOf: (host: string) => string
   /** A strict cookie does not travel with a redirect that began at another site. */
   readonly needsContinuePage: boolean
+  readonly proxies: TrustedProxies
   /** Called for each login that another replica began. */
   readonly onFromElsewhere: () => void
   readonly writePage: PageWriter
@@ -93,13 +95,12 @@ export function createCallback(options: CallbackOptions) {
     const raw = c.env.incoming
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
-    const address = raw.socket.remoteAddress
     const userAgent = raw.headers['user-agent']
     const { cookie, identity } = await options.redeem({
       ...login,
       url,
       realm: options.realmOf(site.host),
-      ...(address !== undefined && { address }),
+      address: options.proxies.clientAddress(raw) ?? peerAddress(raw),
       ...(userAgent !== undefined && { userAgent }),
     })
     metrics.signIn('success')
@@ -145,12 +146,9 @@ interface CallbackQuery {
 }
 
 function readQuery(c: NodeContext): CallbackQuery {
-  singleQuery(c, 'iss')
-  return {
-    state: singleQuery(c, 'state') ?? '',
-    code: singleQuery(c, 'code'),
-    error: singleQuery(c, 'error'),
-  }
+  const single = (name: string) => singleQuery(c, name, 'sign_in_failed')
+  single('iss')
+  return { state: single('state') ?? '', code: single('code'), error: single('error') }
 }
 
 /** The error code of RFC 6749 section 4.1.2.1 decides; its description is the provider's and is shown to nobody. */

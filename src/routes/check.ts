@@ -14,7 +14,7 @@ import {
   parseForwardedRequest,
 } from '../core/forwarded-request.ts'
 import { isUnder } from '../core/path-readings.ts'
-import { classify, type RequestClass } from '../core/request-class.ts'
+import { classify, type RequestClass, showsPage } from '../core/request-class.ts'
 import type { Sites } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import type { CheckOutcome, CheckSource } from '../telemetry/metrics.ts'
@@ -149,7 +149,9 @@ export function createCheck(options: CheckOptions) {
         }
       }
       case 'forbidden': {
-        const response = denials.forbidden(request, requestClass, raw, verdict.session)
+        // Where the rule asks for no token, Authorization is the app's and says nothing of who reads.
+        const isReadByPerson = showsPage(requestClass) && !asked.presented
+        const response = denials.forbidden(request, isReadByPerson, raw, verdict.session)
         return { response, outcome: 'forbidden', source }
       }
       case 'reset-cookies':

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { serialize } from 'hono/utils/cookie'
-import { readCookie } from '../core/cookie-header.ts'
+import { readCookie, readCookies } from '../core/cookie-header.ts'
 import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
 import {
@@ -17,6 +17,8 @@ export interface Cookies {
   sessionName(site: Site): string
   /** `'ambiguous'` when two different values came; nothing when none did, or none of a form we know. */
   readSession(raw: IncomingMessage, site: Site): SessionCredential | 'ambiguous' | undefined
+  /** All that could be one, for whoever wants to be rid of them. */
+  readSessions(raw: IncomingMessage, site: Site): readonly SessionCredential[]
   /** An ambiguous or malformed binding is none. */
   readBinding(raw: IncomingMessage, site: Site): Binding | undefined
   readTarget(raw: IncomingMessage, site: Site): string | undefined
@@ -44,6 +46,9 @@ export interface CookieOptions {
 
 /** Long enough for a browser to keep its binding while its user reads the provider's pages. */
 const BINDING_MAX_AGE_SECONDS = 86_400
+
+/** More of them come from no browser that has merely been used. */
+const MAX_SESSIONS = 8
 
 export function createCookies({
   name,
@@ -86,6 +91,10 @@ export function createCookies({
       const cookie = readCookie(raw.headers.cookie, shared(site, name))
       return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie
     },
+    readSessions: (raw, site) =>
+      readCookies(raw.headers.cookie, shared(site, name))
+        .flatMap((value) => parseSessionCookie(value) ?? [])
+        .slice(0, MAX_SESSIONS),
     readBinding(raw, site) {
       const value = read(raw, hostOnly(site, `${name}_login`))
       return value === undefined ? undefined : parseBinding(value)

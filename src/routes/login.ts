@@ -1,7 +1,7 @@
 import { isPrefetch } from '../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../core/return-to.ts'
 import type { Site } from '../core/site.ts'
-import { AuthError, invalidRequest } from '../errors.ts'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
 import type { SignIn } from '../oidc/sign-in.ts'
 import {
   type Binding,
@@ -15,7 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses, LoginParameters } from './addresses.ts'
 import { plain, redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
+import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 import { loopPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 
@@ -86,7 +86,7 @@ export function createLogin(options: LoginOptions) {
     const requestId = requestIdOf(raw)
     metrics.loopStopped()
     log.warn(
-      { event: 'sign_in_loop', host: site.host, request_id: requestId },
+      { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
       'a sign-in loop was stopped',
     )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
@@ -100,10 +100,9 @@ export function createLogin(options: LoginOptions) {
     if (rd === undefined || rd === '') return addresses.landing(site)
     const target = parseReturnTo(rd, site, options.returnTo)
     if (target !== undefined) return target
-    log.warn(
-      { event: 'suspicious_return_to', host: site.host, request_id: requestIdOf(c.env.incoming) },
-      'a return address was refused',
-    )
+    const raw = c.env.incoming
+    const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.warn({ event: 'suspicious_return_to', ...about }, 'a return address was refused')
     throw new AuthError(
       'invalid_return_to',
       'The address to return to is not one of the protected hosts.',
@@ -119,9 +118,15 @@ function readParameters(c: NodeContext): LoginParameters {
 }
 
 /** A query parameter that may occur once (threats A47, A55). */
-export function singleQuery(c: NodeContext, name: string): string | undefined {
+export function singleQuery(
+  c: NodeContext,
+  name: string,
+  code: AuthErrorCode = 'invalid_request',
+): string | undefined {
   const values = c.req.queries(name) ?? []
-  if (values.length > 1) throw invalidRequest(`The parameter ${name} was sent more than once.`)
+  if (values.length > 1) {
+    throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
+  }
   return values[0]
 }
 

@@ -1,7 +1,8 @@
 import type { Log } from '../telemetry/log.ts'
 import type { Addresses } from './addresses.ts'
+import { isForm } from './form.ts'
 import type { LandingPages } from './landing-pages.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
+import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
 
 /** What a sign-out may ask for, in its address or in its form. */
 export interface SignOutRequest {
@@ -27,8 +28,10 @@ export function createSignOutReader({ addresses, landingPages, log }: SignOutRea
     if (first === undefined || first === addresses.signedOut(site)) return undefined
     const landingPage = asked.size === 1 ? landingPages.allow(first, site) : undefined
     if (landingPage === undefined) {
+      const raw = c.env.incoming
+      const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
       log.warn(
-        { event: 'suspicious_return_to', host: site.host, request_id: requestIdOf(c.env.incoming) },
+        { event: 'suspicious_return_to', ...about },
         'a page to go on to after a sign-out was refused',
       )
     }
@@ -53,7 +56,5 @@ export function createSignOutReader({ addresses, landingPages, log }: SignOutRea
 
 /** The form of a page; a body of any other kind says nothing. */
 async function readForm(c: NodeContext): Promise<URLSearchParams> {
-  const type = c.env.incoming.headers['content-type'] ?? ''
-  const isForm = /^application\/x-www-form-urlencoded(?:;|$)/i.test(type)
-  return new URLSearchParams(isForm ? await c.req.text() : '')
+  return new URLSearchParams(isForm(c.env.incoming) ? await c.req.text() : '')
 }

@@ -1,38 +1,24 @@
 import type { SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
-import { AuthError } from '../errors.ts'
-import type { RevocableTokens, SignIn } from '../oidc/sign-in.ts'
-import { within } from '../oidc/time-limit.ts'
 import type { Ending } from '../session/end-session.ts'
-import type { Sessions } from '../session/sessions.ts'
-import { type Log, userDigest } from '../telemetry/log.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
 import { redirect, settingCookies } from './answers.ts'
-import type { Cookies } from './cookies.ts'
 import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
 import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
 import { createSignOutReader, type SignOutRequest } from './logout-request.ts'
-import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
+import { type NodeContext, requestIdOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
+import { createSignOut, type Ended, type SignOutOptions } from './sign-out.ts'
 
-export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions {
-  readonly cookies: Cookies
-  readonly sessions: Sessions
-  readonly signIn: SignIn
-  readonly realmOf: (host: string) => string
+export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions, SignOutOptions {
   readonly writePage: PageWriter
-  readonly log: Log
-  readonly metrics: Metrics
 }
-
-/** How long somebody who signs out waits for the provider to revoke tokens. */
-const REVOCATION_WAIT_MS = 2000
 
 /** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
 export function createLogout(options: LogoutOptions) {
-  const { addresses, cookies, sessions, signIn, log, metrics } = options
+  const { addresses, cookies, signIn } = options
   const intent = createLogoutIntent(options)
+  const signOut = createSignOut(options)
   const landingPages = createLandingPages(options)
   const readRequest = createSignOutReader({ ...options, landingPages })
 
@@ -42,13 +28,11 @@ export function createLogout(options: LogoutOptions) {
 
   async function logout(c: NodeContext): Promise<Response> {
     const site = c.get('site')
-    const credential = presented(c)
     const request = await readRequest(c)
-    if (!intent.isIntended(c.env.incoming, site, credential, request.token)) {
+    if (!intent.isIntended(c.env.incoming, site, presented(c), request.token)) {
       return confirm(c, request)
     }
-    const ended = credential && (await end(c, credential, request))
-    const next = ended ?? ownAddress(site, stateOf(request, 'done'))
+    const next = await goOn(c, await signOut.end(c), request)
     return redirect(303, next, settingCookies(...cookies.clearSession(site)))
   }
 
@@ -75,66 +59,21 @@ export function createLogout(options: LogoutOptions) {
       (url) => new URL(url).origin,
     )
     const elsewhere = [...new Set(targets)].filter((origin) => origin !== site.origin)
-    const page = confirmSignOutPage(addresses.logout(site), fields, elsewhere)
+    const [signOutUrl, stayUrl] = [addresses.logout(site), addresses.landing(site)]
+    const page = confirmSignOutPage(signOutUrl, stayUrl, fields, elsewhere)
     return options.writePage(200, page, requestIdOf(c.env.incoming))
   }
 
-  /** Ends the session and says where to go; nothing where there was none. */
-  async function end(
-    c: NodeContext,
-    credential: SessionCredential,
-    request: SignOutRequest,
-  ): Promise<string | undefined> {
+  /** Where the browser goes from here. */
+  async function goOn(c: NodeContext, ended: readonly Ended[], request: SignOutRequest) {
     const site = c.get('site')
-    const realm = options.realmOf(site.host)
-    const raw = c.env.incoming
-    const requestId = requestIdOf(raw)
-    const standIn = { assertion: () => cookies.readOutage(raw, site) }
-    const found = await sessions.find(credential, realm, { standIn })
-    if (!found) return undefined
-    const { tokens, ending } =
-      found.source === 'store'
-        ? await endStored(credential, realm, requestId)
-        : { ending: sessions.deferSignOut(credential) }
-    metrics.signOut()
-    const state = stateOf(request, ending)
-    const url = request.isLocal ? undefined : await providerUrl(site, tokens?.idToken, state)
-    const { issuer, subject } = found.session.identity
-    log.info(
-      {
-        event: 'sign_out',
-        kind: url ? 'rp_initiated' : 'local',
-        ending,
-        user: userDigest(issuer, subject),
-        host: site.host,
-        request_id: requestId,
-        ...traceOf(raw),
-      },
-      'signed out',
-    )
+    const isPending = ended.some(({ ending }) => ending === 'pending')
+    const state = stateOf(request, isPending ? 'pending' : 'done')
+    const isOver = request.isLocal || ended.length === 0
+    const { idToken } = ended.find((each) => each.idToken !== undefined) ?? {}
+    const url = isOver ? undefined : await providerUrl(site, idToken, state)
+    signOut.report(c, ended, url ? 'rp_initiated' : 'local')
     return url?.href ?? ownAddress(site, state)
-  }
-
-  async function endStored(credential: SessionCredential, realm: string, requestId: string) {
-    const tokens = await sessions.findTokens(credential, realm)
-    const ending = await sessions.signOut(credential)
-    if (tokens) await revoke(tokens, requestId)
-    return { tokens, ending }
-  }
-
-  /** The session has ended by now, whether or not the provider can be told. */
-  async function revoke(tokens: RevocableTokens, requestId: string): Promise<void> {
-    await within(REVOCATION_WAIT_MS, signIn.revoke(tokens)).catch((cause: unknown) => {
-      metrics.tokenRevocationFailed()
-      log.warn(
-        {
-          event: 'revocation_failed',
-          code: cause instanceof AuthError ? cause.code : 'internal',
-          request_id: requestId,
-        },
-        'tokens could not be revoked at the provider',
-      )
-    })
   }
 
   async function providerUrl(site: Site, idToken: string | undefined, state: SignOutState) {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
+import { METHODS } from '../core/forwarded-request.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
@@ -63,8 +64,7 @@ export function createRefusals({
     const requestId = requestIdOf(raw)
     count(error)
     report(error, status, request, requestId)
-    const isRetryable = status === 503
-    const extra: HeaderList = isRetryable ? [['Retry-After', String(RETRY_SECONDS)]] : []
+    const extra = headersOf(status)
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
       const loginUrl =
@@ -122,6 +122,17 @@ const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', '
 /** One line in this time says so, with the number of those left out. */
 const OUTAGE_PAUSE_MS = 1000
 
+function headersOf(status: number): HeaderList {
+  switch (status) {
+    case 405:
+      return [['Allow', [...METHODS].join(', ')]]
+    case 503:
+      return [['Retry-After', String(RETRY_SECONDS)]]
+    default:
+      return []
+  }
+}
+
 interface PageContext {
   readonly loginUrl: string | undefined
   readonly retryUrl: string | undefined
@@ -136,10 +147,8 @@ function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageCont
       return brokenProviderPage(loginUrl)
     case 'store_unavailable':
     case 'provider_unavailable':
-    case 'busy': {
-      const { refreshSeconds, ...quiet } = unavailablePage()
-      return mayReload && refreshSeconds !== undefined ? { ...quiet, refreshSeconds } : quiet
-    }
+    case 'busy':
+      return unavailablePage(mayReload)
     case 'internal':
       return internalErrorPage()
     default:

@@ -6,7 +6,7 @@ import { parseNetworks } from '../networks.ts'
 export interface TrustedProxies {
   /** Whether a request comes over a connection from one of the networks. */
   isTrustedPeer(incoming: IncomingMessage): boolean
-  /** The visitor's address as far as it can be believed. */
+  /** The visitor's address, where somebody tells it who is believed. */
   clientAddress(incoming: IncomingMessage): string | undefined
 }
 
@@ -15,11 +15,15 @@ export function createTrustedProxies(networkList: readonly string[]): TrustedPro
   const known = new WeakMap<Socket, boolean>()
   const isTrusted = (address: string) =>
     networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
+  // A connection has one peer, so each is looked up once.
+  const isTrustedPeer = (incoming: IncomingMessage) =>
+    known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming)))
   return {
-    // A connection has one peer, so each is looked up once.
-    isTrustedPeer: (incoming) =>
-      known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming))),
-    clientAddress: ({ headers }) => clientAddress(headers['x-forwarded-for'], isTrusted),
+    isTrustedPeer,
+    clientAddress: (incoming) =>
+      isTrustedPeer(incoming)
+        ? clientAddress(incoming.headers['x-forwarded-for'], isTrusted)
+        : undefined,
   }
 }
 

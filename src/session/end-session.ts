@@ -24,6 +24,8 @@ export interface SessionEnder {
   signOut(credential: SessionCredential): Promise<Ending>
   /** The same, while the store is known to be away: it is told when it is back. */
   deferSignOut(credential: SessionCredential): Ending
+  /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
+  deferUnverifiedSignOut(credential: SessionCredential, realm: string): Ending
   /** Another replica has ended it. */
   hearEnded(digest: string): void
 }
@@ -110,6 +112,11 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     await endOne(digest, owners)
   }
 
+  async function isSession(digest: string, { secret }: SessionCredential, realm: string) {
+    const { s } = await store.read(digest, ['s'])
+    return codec.open(digest, 's', s, { secret, realm }) !== undefined
+  }
+
   function defer(digest: string): Ending {
     revocations.defer(digest)
     opened.evict(digest)
@@ -146,6 +153,15 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
     },
     deferSignOut: (credential) => defer(digestOf(credential)),
+    deferUnverifiedSignOut(credential, realm) {
+      const digest = digestOf(credential)
+      revocations.deferUnverified(digest, async () => {
+        if (await isSession(digest, credential, realm)) await signOutByDigest(digest)
+      })
+      opened.evict(digest)
+      // Other replicas would keep it among what is known to have ended, and strangers can make it up.
+      return 'pending'
+    },
     hearEnded: forget,
   }
 }

@@ -6,7 +6,7 @@ import { ownersOf } from './owners.ts'
 
 /**
  * Sessions that are known to have ended, whatever the store says: it may not have been told yet, or may have lost it
- * in a failover. Only ended sessions are added, so requests cannot fill it.
+ * in a failover. Only ended sessions are added, so requests cannot fill it; what nobody could verify is apart, and few.
  */
 export interface Revocations {
   has(digest: string): boolean
@@ -16,6 +16,8 @@ export interface Revocations {
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
   defer(digest: string): void
+  /** The same where nobody can say whether there is such a session: `apply` finds out. Keeps nothing else from waiting. */
+  deferUnverified(digest: string, apply: () => Promise<unknown>): void
   /** The same of all sessions of an owner. */
   deferAllOf(owner: Owner): void
   /** Tells the store what waits; what fails waits on. */
@@ -38,42 +40,40 @@ export interface RevocationsOptions {
 
 const MAX_KNOWN = 100_000
 const MAX_WAITING = 10_000
+/** Strangers can make these up. */
+const MAX_UNVERIFIED = 1000
 const AT_ONCE = 100
 
 export function createRevocations(options: RevocationsOptions): Revocations {
   const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
-  const outbox = new Map<string, () => Promise<unknown>>()
+  const outbox: Outbox = new Map()
+  const unverified: Outbox = new Map()
   const owners = new Set<string>()
   let underWay: Promise<void> | undefined
 
   /** All at once, so that they are ahead of whatever is asked next over the same connection. */
   async function flushOutbox(): Promise<void> {
-    const waiting = [...outbox]
     const results = await Promise.allSettled(
-      waiting.map(async ([name, apply]) => {
-        await apply()
-        // What was put there meanwhile may concern what has come since.
-        if (outbox.get(name) === apply) outbox.delete(name)
-      }),
+      [outbox, unverified].flatMap((waiting) =>
+        [...waiting].map(async ([name, apply]) => {
+          await apply()
+          // What was put there meanwhile may concern what has come since.
+          if (waiting.get(name) === apply) waiting.delete(name)
+        }),
+      ),
     )
     const done = results.filter(({ status }) => status === 'fulfilled').length
     if (done > 0) options.onFlushed(done)
   }
 
-  function put(name: string, apply: () => Promise<unknown>): void {
-    if (outbox.size >= MAX_WAITING && !outbox.has(name)) {
-      throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
-    }
-    outbox.set(name, apply)
-  }
-
   return {
-    has: (digest) => known.size > 0 && known.has(digest),
+    has: (digest) => (known.size > 0 && known.has(digest)) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest) {
-      put(digest, () => options.apply(digest))
+      put(outbox, digest, () => options.apply(digest), MAX_WAITING)
       known.set(digest, true)
     },
+    deferUnverified: (digest, apply) => put(unverified, digest, apply, MAX_UNVERIFIED),
     includes(session) {
       return owners.size > 0 && ownersOf(session).some((owner) => owners.has(nameOf(owner)))
     },
@@ -83,7 +83,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
         await options.applyToAllOf(owner)
         if (outbox.get(name) === apply) owners.delete(name)
       }
-      put(name, apply)
+      put(outbox, name, apply, MAX_WAITING)
       owners.add(name)
     },
     flush() {
@@ -99,9 +99,19 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       }
     },
     get waiting() {
-      return outbox.size
+      return outbox.size + unverified.size
     },
   }
+}
+
+/** What the store has to be told, by the name under which it waits once. */
+type Outbox = Map<string, () => Promise<unknown>>
+
+function put(outbox: Outbox, name: string, apply: () => Promise<unknown>, max: number): void {
+  if (outbox.size >= max && !outbox.has(name)) {
+    throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
+  }
+  outbox.set(name, apply)
 }
 
 function nameOf({ kind, id }: Owner): string {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readCookie, withoutCookies } from '../../src/core/cookie-header.ts'
+import { readCookie, readCookies, withoutCookies } from '../../src/core/cookie-header.ts'
 import { anyText } from '../support/any-text.ts'
 
 const OURS = '__Host-vestibule'
@@ -76,6 +76,17 @@ describe('reading a cookie', () => {
     expect(readCookie(header, OURS)).toEqual(expected)
   })
 
+  test.for<[string, string | undefined, readonly string[]]>([
+    ['no header', undefined, []],
+    ['none of that name', `app=1; x${OURS}=a; ${OURS}_login=b`, []],
+    ['one', `${OURS}=a`, ['a']],
+    ['several, in their order', `${OURS}=b; app=1; ${OURS}=a;\t${OURS} = c `, ['b', 'a', 'c']],
+    ['identical copies once', `${OURS}=a; ${OURS}=b; ${OURS}=a`, ['a', 'b']],
+    ['empty ones not', `${OURS}=; ${OURS}=a; ${OURS}`, ['a']],
+  ])('every value that came: %s', ([, header, expected], { expect }) => {
+    expect(readCookies(header, OURS)).toEqual(expected)
+  })
+
   test('any header reads as the plain way reads it, and nothing throws', () => {
     fc.assert(
       fc.property(fc.oneof(hostileHeader, anyText), (header) => {
@@ -83,6 +94,7 @@ describe('reading a cookie', () => {
         const [value] = values
         const expected = values.size > 1 ? 'ambiguous' : value ? { value } : undefined
         expect(readCookie(header, OURS)).toEqual(expected)
+        expect(readCookies(header, OURS)).toEqual([...values].filter(Boolean))
       }),
       { numRuns: 1000 },
     )

@@ -33,7 +33,7 @@ describe.skipIf(!program)(
       demo = startProcess(process.execPath, ['demo/main.ts'], {
         env: { PATH: process.env['PATH'] ?? '' },
       })
-      await vi.waitUntil(() => demo.output().includes('Ctrl-C'), { timeout: 30_000 })
+      await vi.waitUntil(() => demo.output().includes('Ctrl-C'), { timeout: 60_000 })
       origin = /guards this application: (\S+)/.exec(demo.output())?.[1] ?? ''
       browser = await chromium.launch({ executablePath: program ?? '', args: FLAGS })
     })

@@ -9,6 +9,7 @@ import {
   expectOthersServed,
   expectRecovery,
   expectSignOutDeferred,
+  expectSignOutPending,
   expectUnhealthy,
   redisErrors,
   signOut,
@@ -29,6 +30,7 @@ describeWithRedis('F10 replication is broken', () => {
   test('a replica that lost its primary and says so is no authority on anybody’s session', async () => {
     const { first, redis, provider } = replicas
     const { browser, cookie } = await replicas.signedIn()
+    const { browser: leaving, cookie: left } = await replicas.signedIn('bob')
     const prepared = await prepareReplicas(replicas, cookie)
     const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
     provider.forgetRequests()
@@ -38,7 +40,7 @@ describeWithRedis('F10 replication is broken', () => {
     await prepared.expectGoingOn()
     await expectUnhealthy(first)
     await expectOthersServed(first)
-    expectComeAgain(await signOut(browser), 'quiet page')
+    expectSignOutPending(leaving, await signOut(leaving))
     expectComeAgain(await other.get(callbackUrl))
     expect(provider.count('token')).toBe(0)
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
@@ -47,6 +49,7 @@ describeWithRedis('F10 replication is broken', () => {
     await redis.cli('REPLICAOF', 'NO', 'ONE')
     await redis.cli('CONFIG', 'SET', 'replica-serve-stale-data', 'yes')
     await expectRecovery('F10 MASTERDOWN', first, cookie)
+    await expectEndedEverywhere('F10 MASTERDOWN', [first], [left])
     await expectHealthy(first)
     expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
     expect((await signOut(browser)).status).toBe(303)

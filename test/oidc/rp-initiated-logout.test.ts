@@ -10,6 +10,7 @@ import type { Visit, Visitor } from '../support/visitor.ts'
 const OTHER = 'https://other.example.com/bye?a=b'
 const FURTHER = 'https://www.example.org/bye'
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
 let party: RelyingParty
 beforeAll(async () => {
@@ -204,6 +205,24 @@ describe('a local sign-out', () => {
   })
 })
 
+describe('whoever changes their mind', () => {
+  test.for([
+    ['at an app stays there', {}, APP, `${APP}/`],
+    [
+      'at a PUBLIC_URL without an app goes to the first that there is',
+      { PUBLIC_URL: 'https://auth.example.com', COOKIE_DOMAIN: 'example.com' },
+      'https://auth.example.com',
+      `${APP}/`,
+    ],
+  ] as const)('%s', async ([, settings, origin, expected]) => {
+    await using other = await startRelyingParty(settings)
+    const browser = other.vestibule.visitor([new URL(origin).host])
+    const { status, body } = await browser.get(`${origin}/oauth2/logout`)
+    expect(status).toBe(200)
+    expect(/href="([^"]*)">Stay signed in/.exec(body)?.[1]).toBe(expected)
+  })
+})
+
 describe('whoever signs out', () => {
   test('ends on the page that says so, also for the second time', async () => {
     const { browser } = await party.attempt()
@@ -245,14 +264,17 @@ describe('whoever signs out', () => {
     breakIt()
     const { browser } = await party.attempt()
     const copied = cookieHeader(browser)
-    const visit = await browser.post(LOGOUT)
+    const visit = await browser.post(LOGOUT, {}, { headers: { traceparent: TRACE } })
     expect(visit.status).toBe(303)
     expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
     // The second token is tried although the first one failed.
     expect(party.provider.count('revocation')).toBe(2)
     await expectEnded(copied)
     const logged = party.vestibule.log().filter(({ event }) => event === 'revocation_failed')
-    expect(logged.at(-1)).toMatchObject({ code: 'provider_unavailable' })
+    expect(logged.at(-1)).toMatchObject({
+      code: 'provider_unavailable',
+      traceparent: TRACE,
+    })
     expect(logged.at(-1)?.['request_id']).toBe(lastSignOut()?.['request_id'])
     const { body } = await party.vestibule.internal('/metrics')
     expect(body).toMatch(/^vestibule_token_revocations_failed_total [1-9]/m)

@@ -69,8 +69,10 @@ describe('denying a token', () => {
         { denied: false, expired: true },
       ])
     }
+    const token = consumptionKey(ISSUER, 'j1')
+    const told = { event: 'token_expired', token, client: OPERATOR }
+    expect(started.lines).toMatchObject([told, told, told])
     expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
-    expect(started.lines).toEqual([])
   })
 
   test('twice is as good as once', async () => {
@@ -140,8 +142,8 @@ describe('denying a token', () => {
       error: 'invalid_request',
       message: expect.stringMatching(message) as string,
     })
-    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
     expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
+    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
     expect(JSON.stringify(started.lines)).not.toContain('j1')
   })
 
@@ -195,7 +197,25 @@ describe('denying a token', () => {
       expect(await response.text()).not.toContain('10.1.2.3')
     }
     expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
-    expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
+    expect(started.lines).toMatchObject([
+      { event: 'token_not_denied', token: consumptionKey(ISSUER, 'j1'), client: OPERATOR },
+      { event: 'refused' },
+    ])
+  })
+
+  test('and a look at the list is one line in the log each', async () => {
+    const started = start()
+    await deny(started, { jti: 'j1' })
+    const response = await started.ask('GET', PATH)
+    expect(started.lines).toMatchObject([
+      { event: 'token_denied' },
+      {
+        event: 'denied_tokens_listed',
+        count: 1,
+        client: OPERATOR,
+        request_id: response.headers.get('x-request-id'),
+      },
+    ])
   })
 
   test.for(['PUT', 'DELETE', 'PATCH'])('%s is not there', async (method, { expect }) => {

@@ -1,7 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { signed, startAdmin as start, ADMIN_TOKEN as TOKEN } from '../support/started-admin.ts'
+import {
+  OPERATOR,
+  signed,
+  startAdmin as start,
+  ADMIN_TOKEN as TOKEN,
+} from '../support/started-admin.ts'
 
 const PATHS = [
   ['GET', '/admin/cache'],
@@ -93,7 +98,7 @@ describe('with ADMIN_TOKEN', () => {
 
   test.for([
     '/admin/cache/everything',
-    '/admin/cache?region=',
+    '/admin/cache?region=Tokens',
     '/admin/cache/Sessions',
     '/admin/cache/__proto__',
   ])('DELETE %s is no region: nothing is cleared', async (path, { expect }) => {
@@ -105,6 +110,58 @@ describe('with ADMIN_TOKEN', () => {
       message: 'There is no such region; there are sessions and tokens.',
     })
     expect(events).toEqual([])
+  })
+
+  test.for([
+    ['DELETE', '/admin/cache?regio=tokens', 'There are only the parameters region.'],
+    ['DELETE', '/admin/cache?region=tokens&all=true', 'There are only the parameters region.'],
+    ['DELETE', '/admin/cache?region=', 'region is empty or there more than once.'],
+    [
+      'DELETE',
+      '/admin/cache?region=tokens&region=tokens',
+      'region is empty or there more than once.',
+    ],
+    ['DELETE', '/admin/cache/tokens?region=tokens', 'There are no parameters here.'],
+    ['DELETE', '/admin/cache/tokens?x', 'There are no parameters here.'],
+    ['GET', '/admin/cache?region=tokens', 'There are no parameters here.'],
+  ] as const)(
+    '%s %s is not understood, and nothing is done',
+    async ([method, path, message], { expect }) => {
+      const { ask, events, lines } = start()
+      const response = await ask(method, path)
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ error: 'invalid_request', message })
+      expect(events).toEqual([])
+      expect(lines.map(({ event }) => event)).toEqual(['refused'])
+    },
+  )
+
+  test('every answer has the number of its request', async () => {
+    const headers = { ...signed, 'X-Request-Id': 'request-1' }
+    const { 'X-Request-Id': _id, ...unsigned } = { ...headers, Authorization: 'Bearer wrong' }
+    const asked = [...PATHS, ['GET', '/admin/cache?x=y'] as const]
+    for (const [method, path] of asked) {
+      const answers = [
+        await start({ token: undefined }).ask(method, path, { headers }),
+        await start().ask(method, path, { headers }),
+        await start().ask(method, path, { headers: { ...unsigned, 'X-Request-Id': 'request-1' } }),
+      ]
+      for (const answer of answers) {
+        expect(answer.headers.get('x-request-id'), `${method} ${path}`).toBe('request-1')
+      }
+    }
+    const { ask } = start()
+    for (let guess = 0; guess <= 10; guess++) {
+      const answer = await ask('GET', '/admin/cache', { headers: unsigned })
+      expect(answer.headers.get('x-request-id')).toMatch(/^[\w-]{36}$/)
+    }
+  })
+
+  test('a look at the caches is one line in the log', async () => {
+    const { ask, lines } = start()
+    const response = await ask('GET', '/admin/cache')
+    const operator = { client: OPERATOR, request_id: response.headers.get('x-request-id') }
+    expect(lines).toMatchObject([{ event: 'cache_shown', ...operator }])
   })
 
   test.for([
@@ -135,7 +192,10 @@ describe('with ADMIN_TOKEN', () => {
     })
     expect(body).not.toContain('10.1.2.3')
     expect(events).toEqual(['cleared sessions', 'cleared tokens', 'published'])
-    expect(lines.map(({ event }) => event)).toEqual(['refused'])
+    expect(lines).toMatchObject([
+      { event: 'cache_not_cleared', regions: ['sessions', 'tokens'], client: OPERATOR },
+      { event: 'refused' },
+    ])
     expect(await (await ask('GET', '/admin/cache')).json()).toEqual({
       entries: { sessions: 0, tokens: 0 },
     })

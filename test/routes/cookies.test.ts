@@ -176,8 +176,27 @@ describe('reading cookies', () => {
     expect(hostOnly.readSession(raw(cookie), secure)).toEqual(expected)
   })
 
+  test.for<[string, readonly string[], readonly unknown[]]>([
+    ['one', [VALUE], [credential]],
+    ['one twice', [VALUE, VALUE], [credential]],
+    ['two', [OTHER, VALUE], [{ ...credential, secret: `sr${'s'.repeat(41)}` }, credential]],
+    ['one among others of no form', ['a', 'v2.x', VALUE, ''], [credential]],
+    ['none', ['a', 'v2.x'], []],
+  ])('all sessions there are: %s', ([, values, expected], { expect }) => {
+    const cookie = values.map((value) => `__Host-vestibule=${value}`).join('; ')
+    expect(hostOnly.readSessions(raw(cookie), secure)).toEqual(expected)
+  })
+
+  test('of more sessions than any browser has the first eight are read', () => {
+    const values = Array.from({ length: 9 }, (_, at) => VALUE.replace('ii', `${at}i`))
+    const cookie = ['junk', ...values].map((value) => `__Host-vestibule=${value}`).join('; ')
+    const ids = hostOnly.readSessions(raw(cookie), secure).map(({ id }) => id[0])
+    expect(ids).toEqual(['0', '1', '2', '3', '4', '5', '6', '7'])
+  })
+
   test('without a Cookie header there is nothing', () => {
     expect(hostOnly.readSession(rawRequest({}), secure)).toBeUndefined()
+    expect(hostOnly.readSessions(rawRequest({}), secure)).toEqual([])
     expect(hostOnly.readBinding(rawRequest({}), secure)).toBeUndefined()
     expect(hostOnly.readTarget(rawRequest({}), secure)).toBeUndefined()
   })

@@ -6,8 +6,11 @@ import { clientAddress, createTrustedProxies } from '../../src/routes/trusted-pe
 import { anyText } from '../support/any-text.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
-const from = (address: string | undefined): IncomingMessage => {
-  const raw = rawRequest({})
+const from = (
+  address: string | undefined,
+  headers: Readonly<Record<string, string>> = {},
+): IncomingMessage => {
+  const raw = rawRequest(headers)
   Object.defineProperty(raw.socket, 'remoteAddress', { value: address })
   return raw
 }
@@ -81,9 +84,14 @@ test('without the header, or with a list of them, the visitor is not known', () 
   expect(clientAddress(undefined, isOurs)).toBeUndefined()
   expect(clientAddress(['203.0.113.7'], isOurs)).toBeUndefined()
   const proxies = createTrustedProxies(['10.0.0.0/8'])
-  expect(proxies.clientAddress(rawRequest({}))).toBeUndefined()
-  const raw = rawRequest({ 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' })
-  expect(proxies.clientAddress(raw)).toBe('1.2.3.4')
+  expect(proxies.clientAddress(from('10.0.0.2'))).toBeUndefined()
+})
+
+test('a proxy of ours is believed what it says of the visitor, and nobody else is', () => {
+  const proxies = createTrustedProxies(['10.0.0.0/8'])
+  const told = { 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' }
+  expect(proxies.clientAddress(from('10.0.0.2', told))).toBe('1.2.3.4')
+  expect(proxies.clientAddress(from('203.0.113.7', told))).toBeUndefined()
 })
 
 test('whatever X-Forwarded-For says, the visitor has an address that is no proxy, or none', () => {

@@ -149,6 +149,45 @@ describe('signing out while the store cannot be reached', () => {
     expect(calls).toContain(`end ${DAY_MS}`)
   })
 
+  test('a sign-out that nobody could verify counts here, and everywhere once it is verified', async () => {
+    const started = startFailing('read', outage)
+    const { sessions, store, announced, flushed, calls } = started
+    const credential = await started.open()
+    const there = await started.open({ realm: OTHER_REALM })
+    started.break()
+    expect(sessions.deferUnverifiedSignOut(credential, REALM)).toBe('pending')
+    expect([calls, announced]).toEqual([[], []])
+    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect(await sessions.find(credential, REALM)).toBeUndefined()
+    await sessions.revocations.flush()
+    expect([sessions.revocations.waiting, flushed]).toEqual([1, []])
+    started.mend()
+    await sessions.revocations.flush()
+    expect([sessions.revocations.waiting, flushed]).toEqual([0, [1]])
+    expect(await store.read(digestOf(credential), ['s', 't', 'm'])).toEqual({})
+    expect(await sessions.find(there, OTHER_REALM)).toBeUndefined()
+    expect(sessions.revocations.has(digestOf(credential))).toBe(true)
+  })
+
+  test('it ends nobody’s session without its secret, or at another place', async () => {
+    const started = startFailing('read', outage)
+    const { sessions, calls } = started
+    const credential = await started.open()
+    started.break()
+    sessions.deferUnverifiedSignOut({ ...credential, secret: 'x'.repeat(43) }, REALM)
+    started.mend()
+    await sessions.revocations.flush()
+    expect(await sessions.find(credential, REALM)).toBeDefined()
+    started.break()
+    sessions.deferUnverifiedSignOut(credential, OTHER_REALM)
+    sessions.deferUnverifiedSignOut({ id: 'y'.repeat(43), secret: 'y'.repeat(43) }, REALM)
+    started.mend()
+    await sessions.revocations.flush()
+    expect(sessions.revocations.waiting).toBe(0)
+    expect(calls.filter((call) => call.startsWith('end'))).toEqual([])
+    expect(await sessions.find(credential, REALM)).toBeDefined()
+  })
+
   test('where too many wait it is told that the session goes on', async () => {
     const started = startFailing('read', outage)
     const { sessions } = started

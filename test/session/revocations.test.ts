@@ -142,6 +142,72 @@ describe('ends that the store could not be told', () => {
   })
 })
 
+describe('ends of what nobody could verify', () => {
+  const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
+  const none = async () => undefined
+
+  test('count here while they wait, and not any more when it was found out what they are', async () => {
+    const { revocations, flushed } = start()
+    const looked: string[] = []
+    revocations.deferUnverified('a', async () => looked.push('a'))
+    expect([revocations.has('a'), revocations.has('b')]).toEqual([true, false])
+    expect(revocations.waiting).toBe(1)
+    await revocations.flush()
+    expect([looked, flushed]).toEqual([['a'], [1]])
+    expect([revocations.has('a'), revocations.waiting]).toEqual([false, 0])
+  })
+
+  test('wait on while it cannot be found out', async () => {
+    const { revocations, flushed } = start()
+    let isAway = true
+    revocations.deferUnverified('a', async () => {
+      if (isAway) throw new AuthError('store_unavailable', 'away')
+      revocations.note('a')
+    })
+    await revocations.flush()
+    expect([revocations.has('a'), revocations.waiting, flushed]).toEqual([true, 1, []])
+    isAway = false
+    await revocations.flush()
+    expect([revocations.has('a'), revocations.waiting, flushed]).toEqual([true, 0, [1]])
+  })
+
+  test('are a thousand at most, and leave all room to those that were verified', async () => {
+    const { revocations, applied } = start()
+    for (const each of names(1000, 'u')) revocations.deferUnverified(each, none)
+    expect(() => revocations.deferUnverified('more', none)).toThrow(refused)
+    expect(revocations.has('more')).toBe(false)
+    // What waits already needs no room.
+    revocations.deferUnverified('u0', none)
+    for (const each of names(10_000)) revocations.defer(each)
+    expect(() => revocations.defer('more')).toThrow(refused)
+    expect(revocations.waiting).toBe(11_000)
+    await revocations.flush()
+    expect(applied).toHaveLength(10_000)
+    expect([revocations.has('u0'), revocations.has('d0')]).toEqual([false, true])
+  })
+
+  test('push nothing out of what is known to have ended, nor are they told again', async () => {
+    const { revocations, repeated } = start()
+    revocations.note('a')
+    for (let round = 0; round < 110; round += 1) {
+      for (const each of names(1000, `u${round}-`)) revocations.deferUnverified(each, none)
+      await revocations.flush()
+    }
+    expect(revocations.has('a')).toBe(true)
+    await revocations.repeat()
+    expect(repeated).toEqual(['a'])
+  })
+
+  test('may be verified meanwhile', async () => {
+    const { revocations, applied } = start()
+    revocations.deferUnverified('a', none)
+    revocations.defer('a')
+    expect(revocations.waiting).toBe(2)
+    await revocations.flush()
+    expect([applied, revocations.waiting, revocations.has('a')]).toEqual([['a'], 0, true])
+  })
+})
+
 describe('ends of all sessions of an owner that the store could not be told', () => {
   const user = userOwner(identity.issuer, identity.subject)
   const atProvider = providerSessionOwner(identity.issuer, 'sid-1')

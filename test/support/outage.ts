@@ -44,6 +44,7 @@ export const expectComeAgain = (
   } else {
     expect(headers['content-type']).toMatch(/^text\/html/)
     expect(body.includes('http-equiv="refresh"')).toBe(kind === 'page')
+    expect(body.includes('tries again by itself')).toBe(kind === 'page')
   }
 }
 
@@ -183,6 +184,14 @@ export const signOut = (browser: Visitor): Promise<Visit> => browser.post(LOGOUT
 const revocationsWaiting = (vestibule: RunningVestibule): Promise<number> =>
   readMetric(vestibule, 'vestibule_revocations_waiting')
 
+/** Asserts that a sign-out counts, and that its user reads that it may not count everywhere yet. */
+export const expectSignOutPending = (browser: Visitor, { status, location }: Visit): void => {
+  const state = URL.parse(location ?? '')?.searchParams.get('state')
+  expect([status, typeof state]).toEqual([303, 'string'])
+  expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+  expect(browser.cookies.find(OUTAGE_COOKIE)).toBeUndefined()
+}
+
 /**
  * Signs out, while Redis cannot be written, at the replica that the browser reaches: there the session has ended, and
  * the page says that it may not have elsewhere.
@@ -193,11 +202,9 @@ export const expectSignOutDeferred = async (
 ): Promise<void> => {
   const cookie = cookieHeader(browser)
   const waitingBefore = await revocationsWaiting(vestibule)
-  const { status, location } = await signOut(browser)
-  const state = URL.parse(location ?? '')?.searchParams.get('state')
-  expect([status, typeof state]).toEqual([303, 'string'])
-  expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
-  expect(browser.cookies.find(OUTAGE_COOKIE)).toBeUndefined()
+  const visit = await signOut(browser)
+  expectSignOutPending(browser, visit)
+  const state = URL.parse(visit.location ?? '')?.searchParams.get('state')
   const page = await browser.get(`${APP}/oauth2/signed-out?state=${state}`)
   expect(page.body).toContain('cannot all be told just now')
   expect(await revocationsWaiting(vestibule)).toBe(waitingBefore + 1)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseNetworks } from '../../src/networks.ts'
 import { clientAddress } from '../../src/routes/trusted-peers.ts'
+import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { expectLogin } from '../support/refusal.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
@@ -65,6 +66,27 @@ describe('A11 X-Forwarded-For', () => {
       expect(visit.location).toBeUndefined()
       expect(visit.headers['cache-control']).toBe('no-store')
     }
+  })
+})
+
+describe('A11 the address that is kept of a sign-in, for operators to read', () => {
+  test.for([
+    ['the right-most that is no proxy', {}, '198.51.100.1, 203.0.113.7, 10.0.0.1', '203.0.113.7'],
+    ['that of the connection where none is told', {}, undefined, '127.0.0.1'],
+    ['that of the connection where what is told is none', {}, '<script>', '127.0.0.1'],
+    [
+      'that of the connection where its other end is nobody we believe',
+      { TRUSTED_PROXIES: '203.0.113.0/24' },
+      '198.51.100.1',
+      '127.0.0.1',
+    ],
+  ] as const)('is %s', async ([, settings, forwardedFor, expected]) => {
+    await using other = await startRelyingParty({ ...settings, ADMIN_TOKEN })
+    const { browser, callbackUrl } = await other.untilCallback()
+    const headers = { 'X-Forwarded-For': forwardedFor, 'X-Real-Ip': '192.0.2.1' }
+    expect((await browser.get(callbackUrl, { headers })).status).toBe(302)
+    const { body } = await askAdmin(other.vestibule, 'GET', 'sessions')
+    expect(body).toMatchObject({ sessions: [{ subject: 'alice', address: expected }] })
   })
 })
 

@@ -27,6 +27,9 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
       expectRefusal(await vestibule.check({ method, uri }), 405)
       expectRefusal(await vestibule.check({ method, uri }, { Cookie: cookie }), 405)
     }
+    const { allow = '' } = (await vestibule.check({ method })).headers
+    expect(allow.split(', ')).toEqual(expect.arrayContaining(['GET', 'HEAD', 'POST', 'QUERY']))
+    expect(allow).not.toMatch(/CONNECT|TRACE/)
     expect((await vestibule.check({ uri: '/admin' }, { Cookie: cookie })).status).toBe(200)
     expect(vestibule.isAlive()).toBe(true)
   })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { gatewayKinds, givenTo } from '../support/protected-app.ts'
 import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
-import { APP } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import type { Visitor } from '../support/visitor.ts'
 
 const TOKEN_HEADER = 'X-Auth-Request-Access-Token'
@@ -123,6 +123,25 @@ describe('A39 Authorization and the app', () => {
       expect((await given(browser, TOKEN_HEADER, sent, '/public/x')).filter(Boolean)).toEqual([])
     },
   )
+
+  test('it does not take the page from somebody who may not enter', async () => {
+    await using party = await startRelyingParty({
+      ALLOW_ANY_USER: 'false',
+      ALLOWED_EMAILS: 'bob@example.com',
+    })
+    const Cookie = await party.vestibule.signIn('alice')
+    for (const Authorization of [undefined, ...credentials]) {
+      const visit = await party.vestibule.check({}, { Cookie, Authorization })
+      expect([visit.status, visit.headers['content-type']]).toEqual([
+        403,
+        'text/html; charset=UTF-8',
+      ])
+      expect(visit.body).toContain('Sign in as someone else')
+    }
+    const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
+    const fetched = await party.vestibule.check({}, { Cookie, ...script })
+    expect([fetched.status, JSON.parse(fetched.body)]).toEqual([403, { error: 'forbidden' }])
+  })
 
   test('the check answers Authorization with a token or not at all', async () => {
     const { vestibule } = passing.party

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { until } from '../support/redis-state.ts'
+import { expectLogin } from '../support/refusal.ts'
 import { APP } from '../support/relying-party.ts'
 import {
   expectKnownLocations,
@@ -14,6 +16,8 @@ beforeAll(async () => {
   sut = await startReturnToParty()
 })
 afterAll(() => sut[Symbol.asyncDispose]())
+
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
 const hostile = [
   '//evil.example',
@@ -153,9 +157,42 @@ describe('A40 scheme-relative addresses and slash tricks', () => {
     expect(target).toMatch(/^https:\/\/app\.example\.com\/(?!\/)/)
   })
 
+  test.for([
+    ['/search?q=a\\b', `${APP}/search?q=a%5Cb`],
+    ['/?\\\\evil.example\\', `${APP}/?%5C%5Cevil.example%5C`],
+    ['/?q=a?b\\/evil.example', `${APP}/?q=a?b%5C/evil.example`],
+    ['/a\\b?q=c', `${APP}/`],
+    ['/\\evil.example', `${APP}/`],
+    ['/\\evil.example?\\', `${APP}/`],
+    ['/\\/evil.example', `${APP}/`],
+    ['/a/..\\..\\evil.example', `${APP}/`],
+  ] as const)(
+    'of what was asked for a backslash is kept in the query alone: %s',
+    async ([uri, expected]) => {
+      const asked = await sut.party.vestibule.check({ uri })
+      expectLogin(asked, expected)
+      const landing = await sut.land(new URL(asked.location ?? '').search)
+      expect(landing.target).toBe(expected)
+      expectKnownLocations(landing.trail, sut.party.provider.issuer)
+      const form = { Referer: APP + uri, 'Content-Type': 'application/x-www-form-urlencoded' }
+      expectLogin(await sut.party.vestibule.check({ method: 'POST' }, form), expected, [], 303)
+    },
+  )
+
   test('a refusal is logged without the address', async () => {
-    const line = sut.party.vestibule.log().find(({ event }) => event === 'suspicious_return_to')
-    expect(line).toMatchObject({ host: 'app.example.com' })
+    const { vestibule } = sut.party
+    const headers = { 'X-Request-Id': 'request-a40', traceparent: TRACE }
+    for (const path of ['login', 'logout']) {
+      await vestibule.visitor().get(`${APP}/oauth2/${path}?rd=//evil.example`, { headers })
+    }
+    const lines = () =>
+      vestibule
+        .log()
+        .filter((line) => line['event'] === 'suspicious_return_to')
+        .filter((line) => line['request_id'] === 'request-a40')
+    await until('a line for each refusal', async () => lines().length === 2)
+    const told = { host: 'app.example.com', traceparent: TRACE }
+    expect(lines()).toMatchObject([told, told])
     expect(sut.party.vestibule.output()).not.toContain('evil.example')
   })
 

@@ -12,6 +12,7 @@ afterAll(() => party[Symbol.asyncDispose]())
 
 const BINDING = '__Host-vestibule_login'
 const SESSION = '__Host-vestibule'
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
 /** Opens the page as a browser does until something is not a redirect; `spoil` is done to it before each step. */
 const open = async (browser: Visitor, spoil: (browser: Visitor) => void, uri = '/page') => {
@@ -21,7 +22,9 @@ const open = async (browser: Visitor, spoil: (browser: Visitor) => void, uri = '
     spoil(browser)
     const url = new URL(next)
     const isApp = url.origin === APP && !url.pathname.startsWith('/oauth2/')
-    const visit: Visit = isApp ? await check(browser, url) : await browser.get(next)
+    const visit: Visit = isApp
+      ? await check(browser, url)
+      : await browser.get(next, { headers: { traceparent: TRACE } })
     steps.push(visit)
     next = visit.location
   }
@@ -191,7 +194,8 @@ describe('A50 redirect loops and amplification', () => {
     const spoil = (browser: Visitor) => browser.cookies.remove(SESSION)
     await open(await knownBrowser(), spoil)
     expect(await readCounter(party.vestibule, 'sign_in_loops')).toBe(before + 1)
-    expect(party.vestibule.log().some(({ event }) => event === 'sign_in_loop')).toBe(true)
+    const line = party.vestibule.log().findLast(({ event }) => event === 'sign_in_loop')
+    expect(line).toMatchObject({ host: 'app.example.com', traceparent: TRACE })
     expect(party.vestibule.isAlive()).toBe(true)
   })
 })

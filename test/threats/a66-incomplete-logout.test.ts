@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { parseForm } from '../support/html-form.ts'
 import { expectLogin, expectRefusal, readCounter } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import {
+  APP,
+  type RelyingParty,
+  type SignInAttempt,
+  startRelyingParty,
+} from '../support/relying-party.ts'
 import { cookieHeader, LOGIN, LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 
@@ -87,6 +93,39 @@ describe('A66 incomplete logout', () => {
     await here.browser.post(LOGOUT)
     await expectSignedIn(cookieHeader(elsewhere.browser))
     await expectSignedIn(cookieHeader(other.browser), 'bob')
+  })
+
+  test('of several sessions in one browser each ends, whichever comes first', async () => {
+    const before = await readCounter(party.vestibule, 'sign_outs')
+    const [alice, bob] = await Promise.all(['alice', 'bob'].map((sub) => party.attempt(sub)))
+    const [first, second] = [alice, bob].map((each) =>
+      cookieHeader((each as SignInAttempt).browser),
+    )
+    const junk = `${SESSION_COOKIE}=${'j'.repeat(20)}`
+    const headers = { Cookie: `${first}; ${junk}; ${SESSION_COOKIE}=; ${second}; ${first}` }
+    const visit = await party.vestibule.visitor().post(LOGOUT, {}, { headers })
+    expect(visit.status).toBe(303)
+    expect(visit.setCookies.join()).toContain(`${SESSION_COOKIE}=; Max-Age=0`)
+    const { searchParams } = new URL(visit.location ?? '')
+    expect(claimsOf(searchParams.get('id_token_hint') ?? '').sub).toBe('alice')
+    await expectEnded(first)
+    await expectEnded(second)
+    expect(await readCounter(party.vestibule, 'sign_outs')).toBe(before + 2)
+  })
+
+  test('of several sessions in one request none ends that another site has asked for', async () => {
+    const [alice, bob] = await Promise.all(['alice', 'bob'].map((sub) => party.attempt(sub)))
+    const [first, second] = [alice, bob].map((each) =>
+      cookieHeader((each as SignInAttempt).browser),
+    )
+    const browser = party.vestibule.visitor()
+    const Cookie = `${first}; ${second}`
+    const page = await browser.get(LOGOUT, { headers: { Cookie } })
+    const token = parseForm(page.body, page.url)?.hidden['token'] ?? ''
+    const headers = { Cookie, 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }
+    expect((await browser.post(LOGOUT, { token }, { headers })).status).toBe(200)
+    await expectSignedIn(first)
+    await expectSignedIn(second, 'bob')
   })
 
   test('a local sign-out ends no less: the session of the other protected host goes with it', async () => {

@@ -153,6 +153,17 @@ describe('A67 logout CSRF', () => {
     expect(await isSignedIn(browser)).toBe(true)
   })
 
+  test.for([
+    'application/x-www-form-urlencoded;charset=UTF-8',
+    'application/x-www-form-urlencoded ; charset=UTF-8',
+    'Application/X-WWW-Form-Urlencoded\t',
+  ])('a form is one however its type is written: %j', async (type) => {
+    const { browser } = await party.attempt()
+    const token = await tokenOf(browser)
+    expect((await post(browser, { 'Content-Type': type }, `token=${token}`)).status).toBe(303)
+    expect(await isSignedIn(browser)).toBe(false)
+  })
+
   test.for<[string, VisitHeaders]>([
     ['the same origin', { 'Sec-Fetch-Site': 'same-origin' }],
     ['the public URL, by an old browser', { Origin: APP }],

@@ -172,10 +172,34 @@ describe('A94 resource and transport abuse', () => {
     const malformed = await raw(internalPort, 'GET /auth HTTP/1.1\r\nHost : v\r\n\r\n')
     const oversized = await raw(internalPort, checkText([`X-One: ${'p'.repeat(70_000)}`]))
     const unexpected = await raw(internalPort, checkLike('Expect: foo'))
-    for (const answer of [malformed, oversized, unexpected]) {
+    const hostless = await Promise.all(
+      [internalPort, publicPort].flatMap((port) =>
+        ['1.0', '1.1'].map((version) => raw(port, `GET /auth HTTP/${version}\r\n\r\n`)),
+      ),
+    )
+    for (const answer of [malformed, oversized, unexpected, ...hostless]) {
       expect(answer.toLowerCase()).toContain('cache-control: no-store')
     }
   })
+
+  test.for([
+    ['the same twice', ['app.example.com', 'app.example.com']],
+    ['another behind it', ['app.example.com', 'evil.example']],
+    ['another in front of it', ['evil.example', 'app.example.com']],
+    ['an empty one behind it', ['app.example.com', '']],
+  ] as const)(
+    'two hosts are one too many on the public port: %s',
+    async ([, hosts], { expect }) => {
+      const [first, second] = hosts.map((host, at) => `${at === 0 ? 'Host' : 'hOST'}: ${host}`)
+      for (const path of ['/login?rd=/', '/logout', '/me', '/callback']) {
+        const lines = [`GET /oauth2${path} HTTP/1.1`, first, second, CLOSE, '', '']
+        const answer = await raw(publicPort, lines.join('\r\n'))
+        expect(statusesOf(answer)).toEqual([400])
+        expect(answer.toLowerCase()).toContain('cache-control: no-store')
+        expect(answer).not.toMatch(/^(?:set-cookie|location)/im)
+      }
+    },
+  )
 
   test('a second request in the body of the first is never answered', async () => {
     const hidden = checkText()

@@ -50,11 +50,15 @@ export function notAllowedPage(signedInAs: string | undefined, switchUserUrl: st
   }
 }
 
-export function unavailablePage(): PageContent {
+/** What was sent with a form would be lost if the page loaded itself again. */
+export function unavailablePage(mayReload: boolean): PageContent {
+  const outlook = mayReload
+    ? `This page tries again by itself every ${RETRY_SECONDS} seconds.`
+    : 'Try again in a moment.'
   return {
     title: 'One moment, please',
-    body: html`<p>Sign-in is not available right now. You have not been signed out. This page tries again by itself every ${RETRY_SECONDS} seconds.</p>`,
-    refreshSeconds: RETRY_SECONDS,
+    body: html`<p>Sign-in is not available right now. You have not been signed out. ${outlook}</p>`,
+    ...(mayReload && { refreshSeconds: RETRY_SECONDS }),
   }
 }
 
@@ -96,6 +100,7 @@ export function resetCookiesPage(loginUrl: string): PageContent {
 /** `fields` go along unseen with the answer. */
 export function confirmSignOutPage(
   action: string,
+  stayUrl: string,
   fields: Readonly<Record<string, string>>,
   formTargets: readonly string[],
 ): PageContent {
@@ -107,7 +112,7 @@ export function confirmSignOutPage(
     formTargets,
     body: html`<p>You will be signed out of all pages that use this sign-in.${'local' in fields ? ' The sign-in service itself will still know you.' : ''}</p>
 <form method="post" action="${action}">${hidden}
-<p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="/">Stay signed in</a></p></form>`,
+<p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="${stayUrl}">Stay signed in</a></p></form>`,
   }
 }
 

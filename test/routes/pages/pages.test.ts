@@ -37,12 +37,15 @@ const pagesWith = (text: string): readonly (readonly [string, PageContent])[] =>
   ['a loop without the cookie', loopPage(false, text, text)],
   ['a loop with the cookie', loopPage(true, text, text)],
   ['two sessions', resetCookiesPage(text)],
-  ['the question before signing out', confirmSignOutPage(text, { token: text, rd: text }, [])],
+  [
+    'the question before signing out',
+    confirmSignOutPage(text, text, { token: text, rd: text }, []),
+  ],
   ['signed out', signedOutPage(text, false)],
   ['signed out for now', signedOutPage(text, true)],
   ['signed out for now, and going on', signedOutPage(LOGIN, true, text)],
   ['going on', continuePage(text)],
-  ['not available', unavailablePage()],
+  ['not available', unavailablePage(true)],
   ['an internal error', internalErrorPage()],
 ]
 
@@ -135,7 +138,7 @@ describe('every page', () => {
   })
 
   test('status and further headers are those asked for; cookies do not replace each other', async () => {
-    const answer = await write(503, unavailablePage(), REQUEST_ID, [
+    const answer = await write(503, unavailablePage(true), REQUEST_ID, [
       ['Retry-After', '5'],
       ['Set-Cookie', 'a=1'],
       ['Set-Cookie', 'b=2'],
@@ -152,7 +155,7 @@ describe('single pages', () => {
   test('only what should go on by itself does', async () => {
     const refreshOf = async (content: PageContent) =>
       /<meta http-equiv="refresh" content="([^"]*)">/.exec(await htmlOf(content))?.[1]
-    expect(await refreshOf(unavailablePage())).toBe(String(RETRY_SECONDS))
+    expect(await refreshOf(unavailablePage(true))).toBe(String(RETRY_SECONDS))
     expect(await refreshOf(continuePage('https://app.example.com/?a=1&b=2'))).toBe(
       '0;url=https://app.example.com/?a=1&amp;b=2',
     )
@@ -162,6 +165,13 @@ describe('single pages', () => {
     const others = pagesWith(LOGIN).filter(([, content]) => content.refreshSeconds === undefined)
     expect(others.length).toBe(pagesWith(LOGIN).length - 3)
     for (const [what, content] of others) expect(await refreshOf(content), what).toBeUndefined()
+  })
+
+  test('only a page that tries again by itself says so', async () => {
+    const promise = `tries again by itself every ${RETRY_SECONDS} seconds`
+    expect(await htmlOf(unavailablePage(true))).toContain(promise)
+    expect(await htmlOf(unavailablePage(false))).not.toContain('by itself')
+    expect(await htmlOf(unavailablePage(false))).toContain('Try again in a moment')
   })
 
   test('a page names an address where it has one, and has no empty link where not', async () => {
@@ -186,6 +196,7 @@ describe('single pages', () => {
   test('signing out is a form with the token', async () => {
     const page = confirmSignOutPage(
       'https://app.example.com/oauth2/logout',
+      'https://app.example.com/',
       { token: 'token-1', local: 'true' },
       ['https://www.example.com'],
     )
@@ -194,7 +205,8 @@ describe('single pages', () => {
     expect(html).toContain('<input type="hidden" name="token" value="token-1">')
     expect(html).toContain('<input type="hidden" name="local" value="true">')
     expect(html).toContain('The sign-in service itself will still know you')
-    const whole = confirmSignOutPage('https://app.example.com/oauth2/logout', { token: 'a' }, [])
+    expect(html).toContain('href="https://app.example.com/">Stay signed in</a>')
+    const whole = confirmSignOutPage(LOGIN, LOGIN, { token: 'a' }, [])
     expect(await htmlOf(whole)).not.toContain('will still know you')
     expect(answer.headers.get('Content-Security-Policy')).toContain(
       "form-action 'self' https://id.example.com https://www.example.com;",
