@@ -75,7 +75,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
     const renew = () => {
       const { raw, request, requestClass } = asked
       const { method, site } = request
-      return renewOutageCookie({ raw, method, requestClass, site }, found, heldBy(holder))
+      return renewOutageCookie({ raw, method, requestClass, site }, found, () => heldBy(holder))
     }
     return { evidence, source, renew }
   }

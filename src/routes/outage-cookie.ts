@@ -17,7 +17,7 @@ export interface AssertedRequest {
 export type RenewOutageCookie = (
   request: AssertedRequest,
   opened: Opened,
-  held: HeldSession,
+  held: () => HeldSession,
 ) => string | undefined
 
 export interface OutageCookieOptions {
@@ -37,7 +37,7 @@ export function createOutageCookie({
     if (method !== 'GET' || !isKept(raw, requestClass)) return undefined
     const sent = cookies.readOutage(raw, site)
     if (sent !== undefined && assertions.isRecent(sent)) return undefined
-    const text = assertions.issue(opened, held)
+    const text = assertions.issue(opened, held())
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }
