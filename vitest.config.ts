@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** How long `expect.poll` waits where nothing else is said: a second is little where processes share a machine. */
+const patience = { expect: { poll: { timeout: 5000 } } }
+
 /** Threat, fault and end-to-end files start real servers and mostly wait for them: two at a time, on any machine. */
 export default defineConfig({
   test: {
@@ -40,6 +43,7 @@ export default defineConfig({
       {
         test: {
           name: 'redis',
+          ...patience,
           include: ['test/redis/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
           testTimeout: 30_000,
@@ -50,6 +54,7 @@ export default defineConfig({
       {
         test: {
           name: 'oidc',
+          ...patience,
           include: ['test/oidc/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
           testTimeout: 20_000,
@@ -58,6 +63,7 @@ export default defineConfig({
       {
         test: {
           name: 'threats',
+          ...patience,
           include: ['test/threats/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
           testTimeout: 20_000,
@@ -66,6 +72,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
+          ...patience,
           include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
           // A failover alone may take ten seconds on a busy machine.
@@ -77,6 +84,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          ...patience,
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
           testTimeout: 60_000,

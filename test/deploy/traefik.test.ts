@@ -5,12 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { type RunningApp, startApp } from '../../demo/app.ts'
 import { type RunningGateway, startGatewayProgram } from '../../demo/gateway.ts'
-import { findProgram, freePort, startProcess } from '../../demo/process.ts'
+import { findProgram, startProcess } from '../../demo/process.ts'
 import { loadConfig } from '../../src/config.ts'
 import { kubernetesManifests } from '../../src/render/kubernetes.ts'
 import { traefikFile } from '../../src/render/traefik.ts'
 import { givenToApp } from '../support/proxied-browser.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { steadyPort } from '../support/steady-port.ts'
 import { createVisitor } from '../support/visitor.ts'
 import { readSettings } from './settings.ts'
 
@@ -136,7 +137,11 @@ describe('the real Traefik with the files of deploy/traefik, behind a proxy that
         'underscoreHeadersStrategy',
       ),
     ) as { entryPoints: Record<string, Record<string, unknown>>; [key: string]: unknown }
-    const addresses = { web: await freePort(), websecure: port, traefik: await freePort() }
+    const addresses = {
+      web: await steadyPort(),
+      websecure: port,
+      traefik: await steadyPort(),
+    }
     for (const [name, number] of Object.entries(addresses)) {
       Object.assign(file.entryPoints[name] ?? {}, { address: `127.0.0.1:${number}` })
     }
@@ -162,6 +167,7 @@ describe('the real Traefik with the files of deploy/traefik, behind a proxy that
     gateway = await startGatewayProgram(
       'traefik',
       {
+        port: await steadyPort(),
         hosts: [HOST],
         scheme: 'https',
         appUrl: app.url,

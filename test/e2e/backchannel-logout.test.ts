@@ -10,7 +10,7 @@ import { quantile, untilWhole } from '../support/fleet-load.ts'
 import { signInAt } from '../support/hybrid-replicas.ts'
 import { readMetric } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
 import {
   createRequestPool,
   forwardedNavigation,
@@ -33,7 +33,6 @@ const DELAY_ROUNDS = 12
 const P99_WITHIN_MS = 1000
 /** No delay is measured to less than this. */
 const ASK_EVERY_MS = 5
-const TOKEN_DELAY_MS = 1000
 
 describeWithRedis('a back-channel logout at one of three replicas', () => {
   let fleet: Replicas
@@ -41,7 +40,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
   beforeAll(async () => {
     fleet = await startReplicas({
       count: REPLICAS,
-      settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' },
+      settings: { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' },
       provider: { users: ['alice', 'bob'].map((sub) => ({ sub })) },
     })
     pools = fleet.all.map(({ internalPort }) => createRequestPool(internalPort, SESSIONS))
@@ -153,6 +152,9 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
     const answers = await Promise.all(fleet.all.map((each) => sendLogoutToken(each, token)))
     const statuses = answers.map(({ status }) => status)
     expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 400, 400])
+    for (const session of sessions) {
+      await until('refusals', async () => (await statusesOf(session)).every((each) => each === 302))
+    }
     await expectEverywhere(302, sessions)
   })
 
@@ -180,11 +182,13 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
       const { browser: late, callbackUrl } = await fleet.untilCallback('alice')
       for (const cookie of late.cookies.all()) browser.cookies.put(cookie)
       provider.forgetRequests()
-      provider.set('token', { delayMs: TOKEN_DELAY_MS, times: 1 })
+      const ended = Promise.withResolvers<void>()
+      provider.set('token', { after: ended.promise, times: 1 })
       const finished = browser.get(callbackUrl)
       await until('a token request', () => provider.count('token') === 1)
       const token = await provider.mintLogoutToken()
       expectLoggedOut(await sendLogoutToken(replica(at + 1), token))
+      ended.resolve()
       expectFailedSignIn(await finished)
       expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
     }

@@ -2,8 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { findProgram, freePort, type RunningProcess, startProcess } from '../../demo/process.ts'
+import { findProgram, type RunningProcess, startProcess } from '../../demo/process.ts'
 import { startTestProvider } from '../support/provider.ts'
+import { steadyPort } from '../support/steady-port.ts'
 import { startVestibule } from '../support/vestibule.ts'
 
 const FLAGS = [
@@ -172,7 +173,7 @@ describe.skipIf(!program)(
     })
 
     test('waits on a page that tries again while the provider is away', async () => {
-      const port = await freePort()
+      const port = await steadyPort()
       await using away = await startVestibule({
         PORT: String(port),
         PROTECTED_HOSTS: `http://localhost:${port}`,
@@ -189,7 +190,7 @@ describe.skipIf(!program)(
     })
 
     test('goes on to another host after signing out, here alone or at the provider too', async () => {
-      const port = await freePort()
+      const port = await steadyPort()
       const [app, other] = ['app', 'other'].map((name) => `http://${name}.localhost:${port}`)
       await using provider = await startTestProvider({ origins: [`${app}`] })
       await using vestibule = await startVestibule({

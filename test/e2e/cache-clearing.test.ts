@@ -4,7 +4,7 @@ import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../support/fleet-load.ts'
 import { countEvents, readMetric } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../support/rules-file.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visit } from '../support/visitor.ts'
@@ -24,7 +24,8 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
     fleet = await startReplicas({
       count: 3,
       settings: {
-        REDIS_CACHE_MODE: 'hybrid',
+        ...HYBRID,
+        ...PATIENT,
         REDIS_HYBRID_L1_TTL: '30',
         ADMIN_TOKEN: TOKEN,
         VESTIBULE_CONFIG: rules.path,

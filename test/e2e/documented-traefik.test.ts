@@ -8,6 +8,7 @@ import { type RunningGateway, startGatewayProgram } from '../../demo/gateway.ts'
 import { findProgram } from '../../demo/process.ts'
 import { givenToApp } from '../support/proxied-browser.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { steadyPort } from '../support/steady-port.ts'
 import { createVisitor, type Visitor } from '../support/visitor.ts'
 
 const HOST = 'app.example.com'
@@ -75,10 +76,11 @@ const staticFile = (dynamicPath: string, port: number, isBehindProxy: boolean): 
   return withoutAliasStrategy(text).replace('192.0.2.10', '127.0.0.1')
 }
 
-const startDocumented = (targets: Targets, isBehindProxy: boolean): Promise<RunningGateway> =>
+const startDocumented = async (targets: Targets, isBehindProxy: boolean): Promise<RunningGateway> =>
   startGatewayProgram(
     'traefik',
     {
+      port: await steadyPort(),
       hosts: [HOST],
       scheme: 'https',
       appUrl: targets.appUrl,

@@ -4,12 +4,13 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApp } from '../../demo/app.ts'
 import { startStandInGateway } from '../../demo/gateway.ts'
-import { findProgram, freePort } from '../../demo/process.ts'
+import { findProgram } from '../../demo/process.ts'
 import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { untilWhole } from '../support/fleet-load.ts'
 import { ADMIN_TOKEN, runCommand } from '../support/operator.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { steadyPort } from '../support/steady-port.ts'
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
 const program = findProgram('chromium')
@@ -29,13 +30,14 @@ describeWithRedis('people whose sessions an operator ends', () => {
   /** Two replicas, each behind a gateway of its own. */
   beforeAll(async () => {
     if (!program) return
-    const ports = [await freePort(), await freePort()]
+    const ports = [await steadyPort(), await steadyPort()]
     origins = ports.map((port) => `http://localhost:${port}`)
     fleet = stack.use(
       await startReplicas({
         count: 2,
         settings: {
           ...HYBRID,
+          ...PATIENT,
           ADMIN_TOKEN,
           PROTECTED_HOSTS: origins.join(),
           // Or else the provider, who still knows her, would let her in again without a word.

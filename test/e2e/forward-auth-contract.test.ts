@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { freePort } from '../../demo/process.ts'
 import type { RunningProxy } from '../../demo/proxy.ts'
 import { type ProxyOptions, proxyMissing, startProxy } from '../support/proxies.ts'
 import {
@@ -9,6 +8,7 @@ import {
   startScriptedServer,
   valuesOf,
 } from '../support/scripted-server.ts'
+import { steadyPort } from '../support/steady-port.ts'
 import { raw } from '../support/visitor.ts'
 
 const kinds = ['stand-in', 'traefik'] as const
@@ -484,12 +484,16 @@ const setStage = async (
       signIn.script()
       const proxy = proxies.get(kind)
       if (!proxy) throw new Error(`no ${kind}`)
-      const answer = parseAnswer(await raw(Number(new URL(proxy.origin).port), bytesOf(example)))
+      const { port } = new URL(proxy.origin)
+      const answer = parseAnswer(await raw(Number(port), bytesOf(example), QUIET_MS))
       return { ...answer, check: only(check), app: only(app), signIn: only(signIn) }
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
+
+/** All but tunnels end by themselves; a program that pauses for a moment has not said everything. */
+const QUIET_MS = 1000
 
 const only = ({ seen }: ScriptedServer): SeenRequest | undefined => {
   expect(seen.length).toBeLessThanOrEqual(1)
@@ -621,7 +625,9 @@ describe.for(kinds)('the forwardAuth contract as %s keeps it', (kind) => {
     { part: 'vestibuleCheckUrl', status: 500, body: '', meaning: 'T8 an unreachable check is 500' },
     { part: 'appUrl', status: 502, body: 'Bad Gateway', meaning: 'an unreachable app is 502' },
   ])('$meaning', async ({ part, status, body, meaning }) => {
-    await using other = await setStage([kind], { [part]: `http://127.0.0.1:${await freePort()}/` })
+    await using other = await setStage([kind], {
+      [part]: `http://127.0.0.1:${await steadyPort()}/`,
+    })
     const outcome = await other.run(kind, { title: meaning, expect: () => undefined })
     expect(outcome).toMatchObject({ status, body, app: undefined })
   })

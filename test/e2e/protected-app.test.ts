@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp } from '../../demo/app.ts'
-import { freePort } from '../../demo/process.ts'
 import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { startTestProvider } from '../support/provider.ts'
 import { proxyKinds, proxyMissing, startProxy } from '../support/proxies.ts'
 import { writeRules } from '../support/rules-file.ts'
+import { steadyPort } from '../support/steady-port.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visit, type Visitor } from '../support/visitor.ts'
 
@@ -169,7 +169,7 @@ describe.for(proxyKinds)('an app behind %s', (kind) => {
 
   beforeAll(async () => {
     if (missing) return
-    const port = await freePort()
+    const port = await steadyPort()
     origin = `http://localhost:${port}`
     const provider = stack.use(await startTestProvider({ origins: [origin] }))
     const rules = stack.use(

@@ -15,6 +15,7 @@ import {
   untilDue,
   untilEnded,
 } from '../support/refreshing-replicas.ts'
+import { PATIENT } from '../support/replicas.ts'
 import { addShifted } from '../support/shifted-replica.ts'
 import { type StoredPart, storedSession } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
@@ -34,7 +35,7 @@ describeWithRedis('a session that is refreshed', () => {
   const alice = { sub: 'alice', groups: ['staff'] }
   let replicas: RefreshingReplicas
   beforeAll(async () => {
-    const settings = { SESSION_IDLE_TIMEOUT: '600' }
+    const settings = { ...PATIENT, SESSION_IDLE_TIMEOUT: '600' }
     replicas = await startRefreshingReplicas({ settings, provider: { users: [alice] } })
   })
   afterEach(() => replicas.provider.reset())
@@ -105,6 +106,9 @@ describeWithRedis('a session that is refreshed', () => {
       await come.promise
       const { status } = await signOut(move(browser, all[at] as RunningVestibule))
       expect(status).toBe(303)
+      await until('refusals', async () =>
+        (await askEverywhere(all, cookie)).every((visit) => visit.status === 302),
+      )
       await expectEnded(all, cookie)
       provider.forgetRequests()
       ended.resolve()
@@ -123,7 +127,10 @@ describeWithRedis('a session that is refreshed', () => {
 describeWithRedis('a session without a refresh token', () => {
   test('goes on when its access token has ended, to its absolute end, and nobody is asked for another', async () => {
     const configuration = { issueRefreshToken: () => false }
-    await using replicas = await startRefreshingReplicas({ provider: { configuration } })
+    await using replicas = await startRefreshingReplicas({
+      settings: PATIENT,
+      provider: { configuration },
+    })
     const { all, first, provider, redis } = replicas
     const { cookie, issuedAtMs } = await replicas.signedInFor(1)
     const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))

@@ -13,6 +13,7 @@ import {
   startProxiedReplicas,
 } from '../support/proxied-replicas.ts'
 import { until } from '../support/redis-state.ts'
+import { PATIENT } from '../support/replicas.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
 
@@ -34,6 +35,9 @@ const checkAt = (
 ): Promise<Visit> =>
   replica.check({ host: HOST, proto: 'http' }, { ...headers, Cookie: cookies.header(new URL(APP)) })
 
+/** Replicas announce themselves every ten seconds. */
+const FOUND_WITHIN_MS = 15_000
+
 const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*' }
 
 const checksOf = async (replica: RunningVestibule): Promise<number> =>
@@ -43,7 +47,7 @@ describeWithRedis('three replicas that share a Redis', () => {
   let fleet: ProxiedReplicas
   let alice: CookieJar
   beforeAll(async () => {
-    fleet = await startProxiedReplicas({ count: 3, hosts: [HOST] })
+    fleet = await startProxiedReplicas({ count: 3, hosts: [HOST], settings: PATIENT })
     alice = createCookieJar()
     await here.map((entrance) => fleet.browser(entrance, alice))[0]?.signIn(HEADERS, 'alice')
   })
@@ -145,13 +149,17 @@ describeWithRedis('three replicas that share a Redis', () => {
       expect([...page.setCookies, ...script.setCookies]).toEqual([])
       const failures = await readMetric(stranger, 'vestibule_store_integrity_failures_total')
       expect(failures).toBe(integrityFailures)
-      await until('a finding', async () => {
-        const { fleet, cache } = await readHealth(stranger)
-        expect(cache.redis).toMatchObject({ connected: true, findings: [] })
-        return fleet.findings.some((finding) => finding.kind === kind)
-      })
+      await until(
+        'a finding',
+        async () => {
+          const { fleet, cache } = await readHealth(stranger)
+          expect(cache.redis).toMatchObject({ connected: true, findings: [] })
+          return fleet.findings.some((finding) => finding.kind === kind)
+        },
+        FOUND_WITHIN_MS,
+      )
       expect((await stranger.internal('/health?strict=1')).status).toBe(503)
-      expect(stranger.output()).not.toContain('"level":50')
+      expect(stranger.output()).not.toMatch(/"level":"(?:error|fatal)"/)
       await expectSignedIn()
     },
   )
@@ -194,7 +202,9 @@ describeWithRedis('three replicas that share a Redis', () => {
 
   test('whatever they leave in Redis ends by itself', async () => {
     const { redis } = fleet.replicas
-    const all = (await redis.cli('KEYS', '*')).split('\n')
+    // Each replica tries its commands from time to time, on keys that are gone a moment later.
+    const isTrial = (key: string) => key.includes('{self-test-')
+    const all = (await redis.cli('KEYS', '*')).split('\n').filter((key) => !isTrial(key))
     const names = all.filter((key) => key.endsWith('{dataset}'))
     expect(names).toContain('vestibule:{dataset}')
     for (const name of names) {
@@ -242,7 +252,7 @@ describeWithRedis('replicas that sign in for several hosts at one of them', () =
     fleet = await startProxiedReplicas({
       count: 3,
       hosts: [home, one, two],
-      settings: { PUBLIC_URL: `http://${home}`, COOKIE_DOMAIN: 'apps.localhost' },
+      settings: { ...PATIENT, PUBLIC_URL: `http://${home}`, COOKIE_DOMAIN: 'apps.localhost' },
     })
   })
   afterAll(() => fleet[Symbol.asyncDispose]())

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startCheckLoad } from '../support/check-load.ts'
+import { expectInTime, startCheckLoad } from '../support/check-load.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import {
   countEvents,
@@ -14,7 +14,8 @@ import {
 } from '../support/outage.ts'
 import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
+import { readOf } from '../support/stored-session.ts'
 
 describeWithRedis('F01 Redis killed between request and reply', () => {
   let replicas: Replicas
@@ -24,17 +25,20 @@ describeWithRedis('F01 Redis killed between request and reply', () => {
   afterAll(() => replicas[Symbol.asyncDispose]())
 
   test('a check whose answer is lost is asked for again over the next connection', async () => {
-    const { first, network } = replicas
+    const { network } = replicas
+    // Connecting anew may take longer on a busy machine than a check usually waits.
+    const patient = await replicas.add(PATIENT)
+    await untilStarted(patient)
     const { cookie } = await replicas.signedIn()
-    const failedBefore = await redisErrors(first, 'connection')
-    const read = network.cutAfterRequest(/\r\nGET\r\n/)
-    const { value: visit, ms } = await timed(first.check({}, { Cookie: cookie }))
+    const failedBefore = await redisErrors(patient, 'connection')
+    const read = network.cutAfterRequest(readOf(cookie))
+    const { value: visit, ms } = await timed(patient.check({}, { Cookie: cookie }))
     await read
     expect(visit.status).toBe(200)
-    expect(ms).toBeLessThan(250)
-    await expectRecovery('F01 cut connection', first, cookie)
-    expect(await redisErrors(first, 'connection')).toBeGreaterThan(failedBefore)
-    await expectOthersServed(first)
+    expect(ms).toBeLessThan(Number(PATIENT.CHECK_STORE_TIMEOUT_MS))
+    await expectRecovery('F01 cut connection', patient, cookie)
+    expect(await redisErrors(patient, 'connection')).toBeGreaterThan(failedBefore)
+    await expectOthersServed(patient)
   })
 
   test('killed under load, every check is 200 or 503 in time, or 200 alone with a grace, and it comes back by itself', async () => {
@@ -64,7 +68,7 @@ describeWithRedis('F01 Redis killed between request and reply', () => {
     for (const load of [...loads, calm]) {
       expect(load.oddities).toEqual([])
       expect(load.users).toEqual(new Set(['alice']))
-      expect(load.slowestMs()).toBeLessThan(750)
+      expectInTime(load)
     }
     for (const [at, replica] of all.entries()) {
       expect(countEvents(replica, 'redis_disconnected') - (lossesBefore[at] ?? 0)).toBe(1)

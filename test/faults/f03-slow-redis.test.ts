@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { quantile } from '../support/fleet-load.ts'
 import {
   expectChecksRefused,
   expectOthersServed,
@@ -12,7 +13,7 @@ import {
 import { prepareReplicas } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 
 const CHECKS = 5000
@@ -30,14 +31,14 @@ describeWithRedis('F03 slow Redis', () => {
     const { first, network } = replicas
     const { browser, cookie } = await replicas.signedIn()
     const prepared = await prepareReplicas(replicas, cookie)
-    network.delay(300)
+    network.delay(400)
     await expectChecksRefused(first, cookie)
     await prepared.expectGoingOn()
     await expectOthersServed(first)
     const me = await timed(browser.get(`${APP}/oauth2/me`))
     expect(me.value.status).toBe(200)
     expect(JSON.parse(me.value.body)).toMatchObject({ sub: 'alice' })
-    expect(me.ms).toBeGreaterThan(590)
+    expect(me.ms).toBeGreaterThan(790)
     expect(me.ms).toBeLessThan(3000)
     expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
 
@@ -49,8 +50,12 @@ describeWithRedis('F03 slow Redis', () => {
 
   test('a latency below the deadline is waited for', async () => {
     const { cookie } = await replicas.signedIn()
-    replicas.network.delay(50)
-    expect((await replicas.first.check({}, { Cookie: cookie })).status).toBe(200)
+    const patient = await replicas.add(PATIENT)
+    await untilStarted(patient)
+    replicas.network.delay(150)
+    const { value, ms } = await timed(patient.check({}, { Cookie: cookie }))
+    expect(value.status).toBe(200)
+    expect(ms).toBeGreaterThan(290)
   })
 
   test('5,000 checks meanwhile cost a bounded amount of memory, and the event loop stays free', async () => {
@@ -65,20 +70,22 @@ describeWithRedis('F03 slow Redis', () => {
       () => request,
       ({ status }) => statuses.add(status),
     )
-    expect(statuses).toEqual(new Set([200]))
+    // Five hundred at once may have to wait for Redis for longer than a check does.
+    expect([...statuses].filter((status) => status !== 503)).toEqual([200])
     const bytesBefore = await resident()
 
     // Far above the limit of a check, which is longer while the process is busy.
     network.delay(600)
-    const slowest = { check: 0, live: 0, inFlight: 0 }
+    const liveMs: number[] = []
+    let mostInFlight = 0
     const refused = new Set<number>()
     let isOver = false
     const watched = (async () => {
       while (!isOver) {
         const { ms } = await timed(first.internal('/livez'))
-        slowest.live = Math.max(slowest.live, ms)
+        liveMs.push(ms)
         const inFlight = await readMetric(first, 'vestibule_redis_commands_in_flight')
-        slowest.inFlight = Math.max(slowest.inFlight, inFlight)
+        mostInFlight = Math.max(mostInFlight, inFlight)
       }
     })()
     await pool.sendMany(
@@ -89,9 +96,11 @@ describeWithRedis('F03 slow Redis', () => {
     isOver = true
     await watched
     expect(refused).toEqual(new Set([503]))
-    expect(slowest.live).toBeLessThan(500)
-    expect(slowest.inFlight).toBeGreaterThan(0)
-    expect(slowest.inFlight).toBeLessThan(10_000)
+    expect(quantile(liveMs, 0.75)).toBeLessThan(500)
+    // Five hundred checks that came at once are answered before some of them.
+    expect(Math.max(...liveMs)).toBeLessThan(1500)
+    expect(mostInFlight).toBeGreaterThan(0)
+    expect(mostInFlight).toBeLessThan(10_000)
 
     network.delay(0)
     await until(
@@ -100,7 +109,7 @@ describeWithRedis('F03 slow Redis', () => {
     )
     const moreBytes = (await resident()) - bytesBefore
     process.stdout.write(
-      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${slowest.inFlight} commands in flight, /livez at most ${slowest.live.toFixed(0)} ms\n`,
+      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms\n`,
     )
     expect(moreBytes).toBeLessThan(MORE_BYTES)
     await expectRecovery('F03 after the load', first, cookie)

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startCheckLoad } from '../support/check-load.ts'
+import { expectInTime, startCheckLoad } from '../support/check-load.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import {
   countEvents,
@@ -11,9 +11,13 @@ import {
   WITHOUT_GRACE,
 } from '../support/outage.ts'
 import { prepareReplicas } from '../support/prepared-replicas.ts'
+import { until } from '../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 
 const USERS = Array.from({ length: 5 }, (_, at) => `user-${at}`)
+
+/** A connection that has said nothing for longer is given up. */
+const STALLED_AFTER_MS = 2000
 
 const freezes = [
   ['stopped and continued', 3000],
@@ -50,11 +54,15 @@ describeWithRedis('F05 Redis frozen and back', () => {
       await wait(300)
       const lossesBefore = countEvents(first, 'redis_disconnected')
       await redis.pause()
-      await wait(ms / 2)
-      await expectOthersServed(first)
-      await expectUnhealthy(first)
-      await prepared.expectGoingOn()
-      await wait(Math.max(0, ms / 2 - 1000))
+      const frozenAtMs = performance.now()
+      if (ms > STALLED_AFTER_MS) {
+        await wait(ms / 2)
+        await expectOthersServed(first)
+        await expectUnhealthy(first)
+        await prepared.expectGoingOn()
+      }
+      await wait(Math.max(0, frozenAtMs + ms - performance.now()))
+      const frozenMs = performance.now() - frozenAtMs
       await redis.resume()
       await expectRecovery(`F05 ${what}`, first, String(somebody?.cookie), USERS[0])
       await wait(500)
@@ -63,7 +71,7 @@ describeWithRedis('F05 Redis frozen and back', () => {
         expect(load.users).toEqual(new Set([user]))
         expect(load.oddities).toEqual([])
         expect(load.statuses()).toEqual([200, 503])
-        expect(load.slowestMs()).toBeLessThan(1000)
+        expectInTime(load)
       }
       expect(calm.users).toEqual(new Set([USERS[0]]))
       expect(calm.oddities).toEqual([])
@@ -74,7 +82,9 @@ describeWithRedis('F05 Redis frozen and back', () => {
           expect([status, headers['x-auth-request-user']]).toEqual([200, user])
         }
       }
-      expect(countEvents(first, 'redis_disconnected') - lossesBefore).toBeLessThanOrEqual(1)
+      // What is on its way takes its time on a busy machine.
+      const maxLosses = frozenMs < STALLED_AFTER_MS - 500 ? 0 : 1
+      expect(countEvents(first, 'redis_disconnected') - lossesBefore).toBeLessThanOrEqual(maxLosses)
       await expectHealthy(first)
     },
   )
@@ -83,8 +93,11 @@ describeWithRedis('F05 Redis frozen and back', () => {
     const { redis, first } = replicas
     const { cookie } = await replicas.signedIn('user-0')
     const slept = redis.cli('DEBUG', 'SLEEP', '1')
-    await wait(50)
-    expect((await first.check({}, { Cookie: cookie })).status).toBe(503)
+    await until('a check that does not wait for it', async () => {
+      const { status } = await first.check({}, { Cookie: cookie })
+      expect([200, 503]).toContain(status)
+      return status === 503
+    })
     await slept
     await expectRecovery('F05 DEBUG SLEEP', first, cookie, 'user-0')
   })

@@ -15,8 +15,8 @@ import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
 import { startReplicas } from '../support/replicas.ts'
 
-/** Two seconds of loading, during which it listens to what it is asked. */
-const SLOW_LOADING = ['--key-load-delay', '100', '--loading-process-events-interval-bytes', '1024']
+/** Four seconds of loading, during which it listens to what it is asked; connecting may take one and a half of them. */
+const SLOW_LOADING = ['--key-load-delay', '200', '--loading-process-events-interval-bytes', '1024']
 
 describeWithRedis('F11 Redis reads its data after a start', () => {
   test('until it has done so nobody is told anything new, and then everybody goes on', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { untilWhole } from '../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut, timed } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
@@ -50,6 +51,7 @@ describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
     )
     process.stdout.write(`F13 told again: after ${ms.toFixed(0)} ms\n`)
     const fresh = await addDirectly(replicas, HYBRID)
+    await untilWhole([...all, fresh])
     for (const replica of [...all, fresh]) {
       for (let round = 0; round < 3; round += 1) {
         expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)

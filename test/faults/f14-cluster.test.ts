@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { keySlot, SLOT_COUNT } from '../../src/store/key-slot.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { untilWhole } from '../support/fleet-load.ts'
 import { startLoadedFleet } from '../support/loaded-fleet.ts'
 import { readHealth } from '../support/outage.ts'
 import type { RunningRedis } from '../support/redis.ts'
@@ -42,6 +43,7 @@ describeWithRedis('F14 Redis Cluster', () => {
       count: 2,
       settings: { ...settingsFor(cluster.target), REDIS_CACHE_MODE: 'hybrid' },
     })
+    await untilWhole(replicas.all)
     const { cookie } = await replicas.signedIn()
     for (const replica of replicas.all) {
       await until(

@@ -7,6 +7,7 @@ import {
   expectComeAgain,
   expectOthersServed,
   readHealth,
+  readMetric,
   redisErrors,
   signOut,
 } from '../support/outage.ts'
@@ -58,6 +59,8 @@ describeWithRedis('F19 ACL too narrow', () => {
     const { browser, cookie } = await replicas.signedIn()
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await signOut(browser)).status).toBe(303)
+    const examined = 'vestibule_redis_eviction_policy_ok'
+    await until('an examination', async () => (await readMetric(first, examined)) === 1)
     expect(await messages()).toEqual([])
   })
 

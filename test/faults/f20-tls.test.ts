@@ -13,13 +13,13 @@ import {
   expectHealthy,
   expectOthersServed,
   expectRecovery,
+  expectSignInFinished,
   expectUnhealthy,
   redisErrors,
   WITHOUT_GRACE,
 } from '../support/outage.ts'
 import type { RestartOptions } from '../support/redis.ts'
 import { until } from '../support/redis-state.ts'
-import { APP } from '../support/relying-party.ts'
 import { type Replicas, startReplicas } from '../support/replicas.ts'
 
 const DAY_MS = 86_400_000
@@ -109,7 +109,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
       await good()
       await expectRecovery(`F20 a certificate that ${what}`, first, cookie)
       await expectHealthy(first)
-      expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
+      await expectSignInFinished(other, callbackUrl)
     },
   )
 

@@ -11,12 +11,12 @@ import {
 } from '../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, readHealth, signOut } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
 import { addDirectly } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
-/** Long, so that no session is refused merely because its entry in memory is old. */
-const SETTINGS = { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' }
+/** Long, so that no session is refused merely because its entry is old, or let in merely because Redis is slow. */
+const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const ROUNDS = 10
 
 describeWithRedis('F22 the subscriber is dropped', () => {

@@ -10,12 +10,12 @@ import {
 } from '../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
 import { addDirectly } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
-/** Long, so that it is the missing heartbeat and not the age of the entry that ends it. */
-const SETTINGS = { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' }
+/** Long, so that the missing heartbeat and not the entry's age ends it, and a slow Redis is not taken for an outage. */
+const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const BROKEN_WITHIN_MS = 3000
 /** What a busy machine adds. */
 const MORE_MS = 500

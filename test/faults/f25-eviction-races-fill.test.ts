@@ -4,7 +4,7 @@ import { isBackplaneHealthy, keepInMemory, signInAt } from '../support/hybrid-re
 import { readMetric, signOut } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
-import { addDirectly, storedSession } from '../support/stored-session.ts'
+import { addDirectly, readOf, storedSession } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
 /** Long enough for an answer that is held back, and for an entry that must not be there. */
@@ -24,7 +24,7 @@ describeWithRedis('F25 a session changes while it is being read', () => {
   /** A check whose answer from Redis is on its way when `meanwhile` happens. */
   const checkAround = async (cookie: string, meanwhile: () => Promise<unknown>) => {
     const { first, network } = replicas
-    const held = network.holdAnswers(`GET\r\n$`)
+    const held = network.holdAnswers(readOf(cookie))
     const asked = first.check({}, { Cookie: cookie })
     const letGo = await held
     await meanwhile()

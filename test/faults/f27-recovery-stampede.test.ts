@@ -6,7 +6,7 @@ import { type MadeSession, makeSessions } from '../support/made-sessions.ts'
 import { expectHealthy, readMetric, timed } from '../support/outage.ts'
 import type { RunningRedis } from '../support/redis.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas } from '../support/replicas.ts'
 import {
   createRequestPool,
   forwardedNavigation,
@@ -77,6 +77,7 @@ describeWithRedis('F27 everybody comes back at once', () => {
       count: REPLICAS,
       settings: {
         ...HYBRID,
+        ...PATIENT,
         REDIS_HYBRID_L1_TTL: '30',
         REDIS_HYBRID_L1_SIZE: `${USERS + 10}`,
         REDIS_HYBRID_L1_MEMORY_MB: '100',

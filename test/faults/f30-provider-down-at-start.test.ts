@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestProvider, type TestProvider } from '../support/provider.ts'
 import { APP } from '../support/relying-party.ts'
+import { untilStarted } from '../support/replicas.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
 let provider: TestProvider
@@ -15,6 +16,7 @@ beforeAll(async () => {
     OIDC_CLIENT_SECRET: provider.clientSecret,
     PUBLIC_PATHS: '/public/**',
   })
+  await untilStarted(vestibule)
 })
 afterAll(async () => {
   await vestibule.stop('SIGKILL')
@@ -120,6 +122,6 @@ describe('F30 provider down at start', () => {
     expect((await waiting.internal('/startupz')).status).toBe(503)
     expect((await login).status).toBe(503)
     expect(performance.now() - startedAtMs).toBeLessThan(10_000)
-    await expect.poll(async () => (await waiting.internal('/startupz')).status).toBe(200)
+    await untilStarted(waiting)
   })
 })

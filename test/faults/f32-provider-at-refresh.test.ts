@@ -10,6 +10,7 @@ import {
   askEverywhere,
   countResults,
   type EndingSession,
+  expectAskedOnce,
   expectGoesOn,
   expectLetIn,
   type RefreshingReplicas,
@@ -20,6 +21,8 @@ import {
 import type { RunningVestibule } from '../support/vestibule.ts'
 
 const LIFE_SECONDS = 2
+/** Shorter than the four seconds that are asked for by as much as a busy machine takes. */
+const QUIET_MS = 3300
 const json = { 'Content-Type': 'application/json' }
 
 const failures = [
@@ -78,10 +81,11 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
       const session = takeDue()
       const failedBefore = await countResults(all, 'failed')
       provider.set('token', behaviour)
+      const sinceMs = performance.now()
       await expectGoesOn([first], session.cookie)
       await until('a failure', async () => (await countResults(all, 'failed')) > failedBefore)
       expectLetIn(await askEverywhere(all, session.cookie, 3))
-      expect(refreshRequests(provider)).toHaveLength(1)
+      expectAskedOnce(provider, sinceMs)
       failed.push(session)
     },
   )
@@ -99,7 +103,8 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(countEvents(first, 'refresh_failing')).toBe(1)
     const works = all.map((each) => countEvents(each, 'refresh_works'))
     expect(Math.max(...works)).toBeLessThanOrEqual(1)
-    expect(all.flatMap((each) => each.log()).filter(({ level }) => Number(level) >= 50)).toEqual([])
+    const levels = all.flatMap((each) => each.log()).map(({ level }) => level)
+    expect(levels.filter((level) => level === 'error' || level === 'fatal')).toEqual([])
   })
 
   test('one that hangs keeps nobody waiting', async () => {
@@ -140,6 +145,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
   test('the time it asks for is given to it by all replicas: in seconds, and as a date', async () => {
     const { all, first, provider } = replicas
     const asked = [takeDue(), takeDue()]
+    const sinceMs = performance.now()
     // A date has no fractions of a second.
     const untilDate = new Date(Math.ceil(Date.now() / 1000) * 1000 + 4000).toUTCString()
     for (const [at, retryAfter] of ['4', untilDate].entries()) {
@@ -154,13 +160,15 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     }
     const before = await refreshed()
     const loads = asked.flatMap(({ cookie }) => startLoads(all, cookie))
-    await wait(3500)
+    await wait(sinceMs + QUIET_MS - performance.now())
     expect(refreshRequests(provider)).toHaveLength(2)
     const { ms } = await timed(
       until('both refreshed', async () => (await refreshed()) === before + 2, 5000),
     )
     await expectCalm(loads)
-    process.stdout.write(`F32 Retry-After of 4 s: refreshed after ${(3500 + ms).toFixed(0)} ms\n`)
+    process.stdout.write(
+      `F32 Retry-After of 4 s: refreshed after ${(QUIET_MS + ms).toFixed(0)} ms\n`,
+    )
     expect(refreshRequests(provider)).toHaveLength(4)
   })
 })

@@ -173,7 +173,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
       status: 400,
       headers,
       body,
-      delayMs: 500,
+      delayMs: 1000,
     })
     process.kill(doomed.pid, 'SIGSTOP')
     await endLock()

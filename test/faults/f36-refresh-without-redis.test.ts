@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { breakSnapshots } from '../support/broken-snapshots.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { untilWhole } from '../support/fleet-load.ts'
 import { timed } from '../support/outage.ts'
 import { takeAssertion } from '../support/prepared-replicas.ts'
 import { faults } from '../support/provider.ts'
@@ -137,7 +138,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
     await expectGoesOn([first], cookie)
     expect(await countResults(all, 'refused')).toBe(refused)
     await network.accept()
-    await until('Redis', async () => (await all[1]?.internal('/health?strict=1'))?.status === 200)
+    await untilWhole(all)
     // It could not be given back, and would end by itself.
     await redis.cli('DEL', storedSession(cookie).keyOf('l'))
     await until('the end', async () => {

@@ -6,7 +6,7 @@ import { recordKey } from '../../src/store/store.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { expectHealthy, expectOthersServed, readMetric, script } from '../support/outage.ts'
 import { type ObservedState, openState, until } from '../support/redis-state.ts'
-import { type Replicas, SERVER_KEY, startReplicas } from '../support/replicas.ts'
+import { type Replicas, SERVER_KEY, startReplicas, untilStarted } from '../support/replicas.ts'
 import { SESSION_COOKIE, untilCallback } from '../support/sign-in-steps.ts'
 
 const PREFIX = 'vestibule:'
@@ -175,6 +175,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
 
   test('a message that is not understood empties the cache of those who have one', async () => {
     const hybrid = await replicas.add({ REDIS_CACHE_MODE: 'hybrid' })
+    await untilStarted(hybrid)
     const { cookie } = await replicas.signedIn()
     const cached = () => readMetric(hybrid, 'vestibule_l1_sessions')
     expect((await hybrid.check({}, { Cookie: cookie })).status).toBe(200)

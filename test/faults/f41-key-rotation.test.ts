@@ -7,7 +7,7 @@ import { startCheckLoad } from '../support/check-load.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { countEvents, readMetric, script } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
@@ -45,6 +45,7 @@ const startKeyed = async (name: string): Promise<Keyed> => {
   await write(oldKey)
   writes = 0
   const vestibule = await replicas.add({ SESSION_ENCRYPTION_KEY_FILE: keyFile })
+  await untilStarted(vestibule)
   const isRead = () =>
     until('keys', () => countEvents(vestibule, 'keys_reloaded') === writes, READ_WITHIN_MS)
   return { vestibule, write, isRead }

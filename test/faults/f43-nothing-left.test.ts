@@ -70,6 +70,7 @@ describeWithRedis('F43 no more files', () => {
 
     await limitFiles(first, limit)
     const crowd = gatherCrowd(first.internalPort)
+    await until('a crowd', async () => (await openFiles(first)) > limit - MORE_FILES / 2)
     await wait(CONNECTED_MS)
     const open = await openFiles(first)
     expect(open).toBeGreaterThan(limit - MORE_FILES / 2)

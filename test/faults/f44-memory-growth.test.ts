@@ -6,7 +6,7 @@ import { isBackplaneHealthy, signInAt } from '../support/hybrid-replicas.ts'
 import { makeSessions } from '../support/made-sessions.ts'
 import { OUTAGE_COOKIE, readMetric, timed } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import {
   createRequestPool,
   forwardedNavigation,
@@ -137,6 +137,7 @@ describeWithRedis('F44 memory', () => {
 
   test('sessions in memory stay within their bounds, whoever comes along', async ({ expect }) => {
     const bounded = await replicas.add({ ...HYBRID, REDIS_HYBRID_L1_SIZE: '10' })
+    await untilStarted(bounded)
     const sessions = await makeSessions(replicas.redis, 50)
     for (const { cookie, sub } of sessions) {
       const { status, headers } = await bounded.check({}, { Cookie: cookie })

@@ -12,7 +12,8 @@ import {
   startFleetLoad,
   untilWhole,
 } from '../support/fleet-load.ts'
-import { readHealth } from '../support/outage.ts'
+import { readHealth, readMetric } from '../support/outage.ts'
+import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
 import { type Replicas, startReplicas, untilStarted } from '../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../support/sign-in-steps.ts'
@@ -22,8 +23,10 @@ const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 const REPLICAS = 4
 /** Both connections of a replica come back within one and a half seconds each, and flapping breakers wait a while. */
 const BACK_WITHIN_MS = 8000
-/** A check gives the store 250 ms. */
-const FIRST_ANSWERS_WITHIN_MS = 500
+/** A check gives the store 250 ms, and a busy machine adds to it. */
+const FIRST_ANSWERS_WITHIN_MS = 250 + 500
+/** What is in memory is confirmed again after this. */
+const L1_MS = 5000
 
 const startFleet = async (mode: string) => {
   const fleet = await startReplicas({
@@ -144,6 +147,7 @@ describeWithRedis('four replicas under load', () => {
     test('a calm load seldom asks Redis and writes nothing, and one more replica changes neither', async () => {
       const load = await startFleetLoad(fleet.all, people, { perSecond: 300 })
       const calls = async () => countCalls(await fleet.redis.cli('INFO', 'commandstats'))
+      const startedAtMs = performance.now()
       const before = await calls()
       await load.more(600)
       const between = await calls()
@@ -153,6 +157,7 @@ describeWithRedis('four replicas under load', () => {
       await load.more(600)
       const after = await calls()
       const seen = await load.stop()
+      const rounds = 1 + (performance.now() - startedAtMs) / L1_MS
       await fifth.stop('SIGKILL')
       const { memory = 0, store = 0 } = seen.sources
       const hitRate = memory / (memory + store)
@@ -164,10 +169,12 @@ describeWithRedis('four replicas under load', () => {
       )
       print(`calm: ${reads[1]} and ${writes[1]} with five`)
       expectUnnoticed(seen)
-      expect(hitRate).toBeGreaterThan(0.9)
+      // Each replica reads each session once in the life of an entry, so a slow machine hits less often.
+      const mayRead = USERS.length * (REPLICAS + 1) * rounds
+      expect(hitRate).toBeGreaterThan(Math.min(0.9, 1 - mayRead / (memory + store)))
       // A `SET` and a `PEXPIRE` of each replica in half a minute.
       expect(Math.max(...writes)).toBeLessThanOrEqual(2 * (REPLICAS + 1))
-      expect(Math.max(...reads)).toBeLessThan(120)
+      expect(Math.max(...reads)).toBeLessThan(Math.max(120, mayRead))
     })
 
     test('the network flaps: nobody notices', async () => {
@@ -187,6 +194,9 @@ const addWhole = async (fleet: Replicas): Promise<RunningVestibule> => {
   const replica = await fleet.add()
   await untilStarted(replica)
   await untilWhole([replica])
+  // It tries each command once when it has connected.
+  const examined = 'vestibule_redis_eviction_policy_ok'
+  await until('an examination', async () => (await readMetric(replica, examined)) === 1)
   return replica
 }
 

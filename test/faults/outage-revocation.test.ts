@@ -14,7 +14,7 @@ import { countEvents, readMetric, signOut } from '../support/outage.ts'
 import { takeAssertion } from '../support/prepared-replicas.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { type SubscriptionProxy, startSubscriptionProxy } from '../support/subscription-proxy.ts'
@@ -30,6 +30,7 @@ const SETUP_WITHIN_MS = 30_000
 const DELAY_ROUNDS = 50
 const P99_WITHIN_MS = 50
 
+const EVENTS = 'vestibule:0:events'
 const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -42,7 +43,12 @@ describeWithRedis('a session ended at one of four replicas', () => {
   beforeAll(async () => {
     fleet = await startReplicas({
       count: 3,
-      settings: { REDIS_CACHE_MODE: 'hybrid', REDIS_HYBRID_L1_TTL: L1_SECONDS },
+      settings: {
+        REDIS_CACHE_MODE: 'hybrid',
+        REDIS_HYBRID_L1_TTL: L1_SECONDS,
+        // While a Redis that is merely slow counts as away, what is in memory stands in for it.
+        ...PATIENT,
+      },
       provider: { users: ['victim', ...OTHERS].map((sub) => ({ sub })) },
     })
     network = await startSubscriptionProxy(fleet.redis.port)
@@ -119,9 +125,12 @@ describeWithRedis('a session ended at one of four replicas', () => {
   test('is refused at once while Redis ends the subscriptions of all of them', async () => {
     const victim = await startLoad()
     const lossesBefore = await readMetric(remote, 'vestibule_l1_lookups_total{result="bypassed"}')
+    const subscribed = await fleet.redis.cli('PUBSUB', 'NUMSUB', EVENTS)
+    expect(subscribed).toBe(`${EVENTS}\n4`)
     const killed = fleet.redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await endWithin('subscriptions killed', victim, HEARD_WITHIN_MS)
-    expect(Number(await killed)).toBe(4)
+    // A replica that examines Redis subscribes for a moment over its other connection, too.
+    expect(Number(await killed)).toBeGreaterThanOrEqual(4)
     const losses = await readMetric(remote, 'vestibule_l1_lookups_total{result="bypassed"}')
     expect(losses).toBeGreaterThan(lossesBefore)
   })
@@ -141,7 +150,7 @@ describeWithRedis('a session ended at one of four replicas', () => {
   })
 
   test('ended while Redis is away, at a replica that drains: Redis is told before the replica ends', async () => {
-    await using leaving = await fleet.add({ DRAIN_SECONDS: '3' })
+    await using leaving = await fleet.add({ DRAIN_SECONDS: '5' })
     await untilWhole([leaving])
     const { browser, stolen } = await steal(leaving)
     await breakOff()
@@ -230,24 +239,29 @@ describeWithRedis('a session ended at one of four replicas', () => {
       const headers = { ...forwardedNavigation, Cookie: cookie }
       const ask = async ({ send }: (typeof pools)[number]) =>
         (await send({ path: '/auth', headers })).status
+      /** When the last check was sent that was let in: a replica that stands still lets nobody in. */
       const untilRefused = async (pool: (typeof pools)[number]): Promise<number> => {
-        let status = 200
-        while (status === 200) {
+        let lastAllowedAtMs = Number.NEGATIVE_INFINITY
+        for (;;) {
           // No delay is measured to less than this.
           await wait(1)
-          status = await ask(pool)
+          const sentAtMs = performance.now()
+          const status = await ask(pool)
+          if (status !== 200) {
+            expect(status).toBe(302)
+            return lastAllowedAtMs
+          }
+          lastAllowedAtMs = sentAtMs
         }
-        expect(status).toBe(302)
-        return performance.now()
       }
       for (const pool of pools) expect(await ask(pool)).toBe(200)
       const refusals = Promise.all(pools.map(untilRefused))
       const askedAtMs = performance.now()
       expect((await signOut(browser)).status).toBe(303)
       const answeredAtMs = performance.now()
-      for (const refusedAtMs of await refusals) {
-        sinceAnswer.push(refusedAtMs - answeredAtMs)
-        sinceAsked.push(refusedAtMs - askedAtMs)
+      for (const lastAllowedAtMs of await refusals) {
+        sinceAnswer.push(Math.max(0, lastAllowedAtMs - answeredAtMs))
+        sinceAsked.push(Math.max(0, lastAllowedAtMs - askedAtMs))
       }
     }
     for (const pool of pools) pool[Symbol.dispose]()
@@ -257,7 +271,7 @@ describeWithRedis('a session ended at one of four replicas', () => {
     ] as const) {
       const [median, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantile(delays, share).toFixed(1))
       print(
-        `sign-out: refused elsewhere after it was ${what}: median ${median} ms, 90 % ${p90} ms, ` +
+        `sign-out: let in elsewhere after it was ${what}: median ${median} ms, 90 % ${p90} ms, ` +
           `99 % ${p99} ms, of ${delays.length}`,
       )
     }

@@ -71,11 +71,11 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     expectComeAgain(await signOut(browser), 'quiet page')
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
 
+    const tombstones = async () =>
+      (await fleet.redis.cli('KEYS', '*:x')).split('\n').filter(Boolean).toSorted()
+    const before = await tombstones()
     await network.accept()
     await untilWhole([first, other])
-    const tombstones = async () =>
-      (await fleet.redis.cli('KEYS', '*:x')).split('\n').filter(Boolean)
-    const before = await tombstones()
     await expectEndedEverywhere('what strangers made up', [first, other], [])
     expect(await tombstones()).toEqual(before)
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)

@@ -13,6 +13,9 @@ import {
 import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
 import { startScriptedServer } from '../support/scripted-server.ts'
 
+/** The deadline of a check, and what a busy machine adds to it. */
+const CHECK_WITHIN_MS = 1500 + 500
+
 let party: BearerParty
 let other: TestProvider
 
@@ -82,15 +85,15 @@ describe('an access token that a rule accepts', () => {
     },
   )
 
-  test.for<[string, Record<string, unknown>]>([
-    ['several audiences', { aud: ['https://else.example.com', AUDIENCE] }],
-    ['an exp with a fraction', { exp: nowSeconds() + 300.5 }],
-    ['an exp within the tolerance', { exp: nowSeconds() - 10 }],
-    ['an iat within the tolerance', { iat: nowSeconds() + 15 }],
-    ['an nbf within the tolerance', { nbf: nowSeconds() + 15 }],
-    ['an old iat', { iat: nowSeconds() - 90_000 }],
+  test.for<[string, () => Record<string, unknown>]>([
+    ['several audiences', () => ({ aud: ['https://else.example.com', AUDIENCE] })],
+    ['an exp with a fraction', () => ({ exp: nowSeconds() + 300.5 })],
+    ['an exp within the tolerance', () => ({ exp: nowSeconds() - 10 })],
+    ['an iat within the tolerance', () => ({ iat: nowSeconds() + 15 })],
+    ['an nbf within the tolerance', () => ({ nbf: nowSeconds() + 15 })],
+    ['an old iat', () => ({ iat: nowSeconds() - 90_000 })],
   ])('may have %s', async ([, changes]) => {
-    expect((await party.present(await party.mint(changes))).status).toBe(200)
+    expect((await party.present(await party.mint(changes()))).status).toBe(200)
   })
 
   test.for(['at+jwt', 'AT+JWT', 'application/at+jwt'])('may have the typ %s', async (typ) => {
@@ -339,9 +342,10 @@ describe('an issuer whose keys cannot be had', () => {
       await using slow = await startBearerParty([bearerRule('/**')], {}, (provider) =>
         provider.set(endpoint, faults.hangs),
       )
+      const token = await slow.mint()
       const startedAtMs = performance.now()
-      expect((await slow.present(await slow.mint())).status).toBe(503)
-      expect(performance.now() - startedAtMs).toBeLessThan(1500)
+      expect((await slow.present(token)).status).toBe(503)
+      expect(performance.now() - startedAtMs).toBeLessThan(CHECK_WITHIN_MS)
     },
   )
 })

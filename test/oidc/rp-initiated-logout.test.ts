@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseForm } from '../support/html-form.ts'
 import { faults } from '../support/provider-front.ts'
+import { until } from '../support/redis-state.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
@@ -286,7 +286,7 @@ describe('whoever signs out', () => {
     party.provider.set('revocation', faults.hangs)
     const startedMs = performance.now()
     const leaving = browser.post(LOGOUT)
-    await wait(500)
+    await until('a revocation', () => party.provider.count('revocation') > 0)
     await expectEnded(copied)
     expect((await leaving).status).toBe(303)
     const tookMs = performance.now() - startedMs

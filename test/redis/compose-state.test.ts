@@ -5,9 +5,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { type Environment, loadConfig } from '../../src/config.ts'
+import type { ObservedRedis } from '../../src/store/open.ts'
+import type { Examination } from '../../src/store/self-test.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { startRedis } from '../support/redis.ts'
-import { openConfigured, until } from '../support/redis-state.ts'
+import { openConfigured, until, untilDataKnown } from '../support/redis-state.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
@@ -64,12 +66,15 @@ test('connections and losses are logged once each, a finding when it comes up, t
   await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
   await using opened = open({ REDIS_ADDRESS: `127.0.0.1:${redis.port},password=${SECRET}` })
   await until('a finding', () => opened.count('redis_finding') === 1)
+  await untilDataKnown(opened.state.redis as ObservedRedis)
+  await until('the first backplane', () => opened.count('backplane_healthy') === 1)
   await redis.restart({ args: ['--maxmemory-policy', 'allkeys-lru'] })
   await until('the next connection', () => opened.count('redis_connected') === 2)
   await until('the loss of data', () => opened.count('redis_data_changed') === 1)
   await until('the backplane', () => opened.count('backplane_healthy') === 2)
   await redis.kill()
   await until('the loss', () => opened.count('redis_disconnected') === 2)
+  await until('the loss of the backplane', () => opened.count('backplane_broken') === 2)
   await wait(300)
   const ofConnection = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
   expect(ofConnection).toMatchObject([
@@ -170,10 +175,19 @@ test.for(addressFiles)(
     await writeFile(addressFile, `${addressWith('the-first', redis.port)}\n`)
     await using opened = open({ [name]: addressFile })
     await until('a connection', () => opened.count('redis_connected') === 1)
+    /** While it is examined a connection is a subscriber, too, and no normal one. */
+    const untilExamined = async () => {
+      const before = examined
+      await until('its examination', () => opened.state.redis?.examination !== before)
+      examined = opened.state.redis?.examination
+    }
+    let examined: Examination | undefined
+    await untilExamined()
     await writeFile(addressFile, addressWith(SECRET, redis.port))
     await redis.cli('CONFIG', 'SET', 'requirepass', SECRET)
     await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     await until('the next connection', () => opened.count('redis_connected') === 2)
+    await untilExamined()
     await writeFile(addressFile, `redis://:${SECRET}%@127.0.0.1`)
     await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     await until('one more connection', () => opened.count('redis_connected') === 3)

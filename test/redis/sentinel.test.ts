@@ -4,12 +4,7 @@ import { expect, test } from 'vitest'
 import type { RedisTarget, SentinelTarget } from '../../src/store/client.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import {
-  DOWN_AFTER_MS,
-  PRIMARY_NAME,
-  startWatchedRedis,
-  type WatchedRedis,
-} from '../support/redis-sentinel.ts'
+import { PRIMARY_NAME, startWatchedRedis, type WatchedRedis } from '../support/redis-sentinel.ts'
 import {
   type ObservedConnection,
   openConnection,
@@ -22,7 +17,7 @@ import { startTcpProxy } from '../support/tcp-proxy.ts'
 /** The port of the server that a connection leads to. */
 const portOf = ({ connection }: ObservedConnection): Promise<number> =>
   connection
-    .run((client) => client.sendCommand(['CONFIG', 'GET', 'port']), 300)
+    .run((client) => client.sendCommand(['CONFIG', 'GET', 'port']), 1000)
     .then((reply) => Number((reply as unknown as { readonly port: string }).port))
 const write = ({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> =>
   connection
@@ -32,14 +27,45 @@ const write = ({ connection }: ObservedConnection, timeoutMs = 250): Promise<boo
       () => false,
     )
 
-/** Milliseconds from the event until writes are answered by another server than before. */
+/** The ports of the primaries that the Sentinels name which can be asked. */
+const namedPorts = async (sentinels: readonly RunningRedis[]): Promise<readonly number[]> => {
+  const answers = await Promise.allSettled(
+    sentinels.map(({ cli }) => cli('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', PRIMARY_NAME)),
+  )
+  return answers.flatMap((answer) =>
+    answer.status === 'fulfilled' ? [Number(answer.value.split('\n')[1])] : [],
+  )
+}
+
+/** For which a connection takes, once some Sentinel names the new primary. */
+const FOLLOWS_WITHIN_MS = 4000
+
+/** In milliseconds. */
+interface Switch {
+  /** From the event until writes are answered by another server than before. */
+  readonly ms: number
+  /** From the first Sentinel that named another primary. How long Sentinels take to agree is their matter. */
+  readonly followedMs: number
+}
+
 const timeUntilSwitched = async (
   opened: ObservedConnection,
+  { sentinels }: WatchedRedis,
   before: number,
   event: () => Promise<unknown>,
-): Promise<number> => {
+): Promise<Switch> => {
   const sinceMs = performance.now()
   await event()
+  let namedAtMs = Number.NaN
+  const watched = until(
+    'another primary that is named',
+    async () => {
+      // Before it is asked: what is measured from then on is no shorter than it was.
+      namedAtMs = performance.now()
+      return (await namedPorts(sentinels)).some((port) => port !== before)
+    },
+    20_000,
+  )
   await until(
     'writes at another primary',
     async () => {
@@ -48,10 +74,14 @@ const timeUntilSwitched = async (
     },
     20_000,
   )
-  return performance.now() - sinceMs
+  const switchedAtMs = performance.now()
+  await watched
+  return { ms: switchedAtMs - sinceMs, followedMs: Math.max(0, switchedAtMs - namedAtMs) }
 }
-const print = (what: string, ms: number) =>
-  process.stdout.write(`Sentinel, ${what}: writes again after ${ms.toFixed(0)} ms\n`)
+const print = (what: string, ms: number, followedMs: number) =>
+  process.stdout.write(
+    `Sentinel, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after it was named\n`,
+  )
 
 describeWithRedis('a connection by way of Sentinels', () => {
   test('leads to the primary, though one Sentinel is away and another one says nothing', async () => {
@@ -67,23 +97,21 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await second.resume()
   })
 
-  test.for<[string, (redis: WatchedRedis) => Promise<unknown>, number]>([
+  test.for<[string, (redis: WatchedRedis) => Promise<unknown>]>([
     [
       'an ordered failover',
       ({ sentinels }) => (sentinels[0] as RunningRedis).cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
-      5000,
     ],
-    ['the primary killed', ({ servers }) => servers[0].kill(), DOWN_AFTER_MS + 6000],
-    ['the primary frozen', ({ servers }) => servers[0].pause(), DOWN_AFTER_MS + 6000],
+    ['the primary killed', ({ servers }) => servers[0].kill()],
+    ['the primary frozen', ({ servers }) => servers[0].pause()],
     [
       'the primary and a Sentinel killed',
       async ({ servers, sentinels }) => {
         await (sentinels[0] as RunningRedis).kill()
         await servers[0].kill()
       },
-      DOWN_AFTER_MS + 6000,
     ],
-  ])('follows %s', async ([what, event, withinMs], { expect }) => {
+  ])('follows %s', async ([what, event], { expect }) => {
     await using redis = await startWatchedRedis()
     await using opened = openConnection(redis.target, 5000)
     const { connection } = opened
@@ -91,9 +119,9 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const before = await portOf(opened)
     expect(await connection.run((client) => client.set('kept', 'value'), 1000)).toBe('OK')
     await redis.servers[0].cli('WAIT', '2', '1000')
-    const ms = await timeUntilSwitched(opened, before, () => event(redis))
-    print(what, ms)
-    expect(ms).toBeLessThan(withinMs)
+    const { ms, followedMs } = await timeUntilSwitched(opened, redis, before, () => event(redis))
+    print(what, ms, followedMs)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     expect(await connection.run((client) => client.get('kept'), 1000)).toBe('value')
     expect(await portOf(opened)).not.toBe(before)
     expect(connection.inFlight).toBe(0)
@@ -104,16 +132,22 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await using opened = openConnection(redis.target)
     await opened.connection.firstAttempt
     const [old] = redis.servers
-    const ms = await timeUntilSwitched(opened, old.port, () => redis.isolate(old))
-    print('split brain', ms)
-    expect(opened.reasons).toEqual([
-      `the Sentinels name another primary: 127.0.0.1:${await portOf(opened)}`,
-    ])
+    const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
+      redis.isolate(old),
+    )
+    print('split brain', ms, followedMs)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+    const named = 'the Sentinels name another primary: 127.0.0.1:'
+    expect(opened.reasons).toContain(`${named}${await portOf(opened)}`)
+    // More than once where the Sentinel that knew it first was kept waiting.
+    expect(opened.reasons.filter((reason) => !reason.startsWith(named))).toEqual([])
     expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
-    await until('agreement', async () => (await redis.primaryPort()) !== old.port)
-    expect(await write(opened)).toBe(true)
+    await until('agreement', async () =>
+      (await namedPorts(redis.sentinels)).every((port) => port !== old.port),
+    )
+    expect(await write(opened, 1000)).toBe(true)
     const keysAtOld = await old.cli('DBSIZE')
-    for (let round = 0; round < 20; round++) expect(await write(opened)).toBe(true)
+    for (let round = 0; round < 20; round++) expect(await write(opened, 1000)).toBe(true)
     expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
   })
 
@@ -122,8 +156,11 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await using opened = openConnection(redis.target)
     await opened.connection.firstAttempt
     const [old] = redis.servers
-    await timeUntilSwitched(opened, old.port, () => redis.isolate(old))
+    await timeUntilSwitched(opened, redis, old.port, () => redis.isolate(old))
     const port = await portOf(opened)
+    await until('agreement', async () =>
+      (await namedPorts(redis.sentinels)).every((named) => named === port),
+    )
     // Cut off from its fellows it goes on naming the old primary.
     await using alone = await startRedis({
       port: await steadyPort(),
@@ -146,11 +183,17 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await old.pause()
     await using opened = openConnection(redis.target, 30_000)
     const sinceMs = performance.now()
+    await until(
+      'another primary that is named',
+      async () => (await namedPorts(redis.sentinels)).some((port) => port !== old.port),
+      20_000,
+    )
+    const namedAtMs = performance.now()
     await until('a connection', () => opened.connection.isConnected, 15_000)
-    const ms = performance.now() - sinceMs
-    print('started while the primary is frozen', ms)
+    const followedMs = performance.now() - namedAtMs
+    print('started while the primary is frozen', performance.now() - sinceMs, followedMs)
     expect(await portOf(opened)).not.toBe(old.port)
-    expect(ms).toBeLessThan(DOWN_AFTER_MS + 6000)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
   })
 
   test('Sentinels that go away take no primary with them, and come back by themselves', async () => {
@@ -159,11 +202,11 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await opened.connection.firstAttempt
     for (const sentinel of redis.sentinels) await sentinel.pause()
     await wait(1500)
-    expect(await write(opened)).toBe(true)
+    expect(await write(opened, 1000)).toBe(true)
     expect(opened.connected()).toBe(1)
     for (const sentinel of redis.sentinels) await sentinel.resume()
     const [old] = redis.servers
-    await timeUntilSwitched(opened, old.port, () =>
+    await timeUntilSwitched(opened, redis, old.port, () =>
       (redis.sentinels[0] as RunningRedis).cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
     )
   })
@@ -180,9 +223,11 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const processed = async () =>
       Number(/total_commands_processed:(\d+)/.exec(await sentinel.cli('INFO', 'stats'))?.[1])
     const before = await processed()
+    const sinceMs = performance.now()
     await wait(2000)
     // What the Sentinels ask each other included.
-    expect((await processed()) - before).toBeLessThan(40)
+    const perSecond = ((await processed()) - before) / ((performance.now() - sinceMs) / 1000)
+    expect(perSecond).toBeLessThan(20)
     expect(proxy.connections()).toBe(1)
     await opened.connection.close()
     await until('no connection', () => proxy.connections() === 0)
@@ -205,8 +250,8 @@ describeWithRedis('a connection by way of Sentinels', () => {
     expect(await publish('one')).toBe(1)
     await until('one', () => heard.includes('one'))
     const [old] = redis.servers
-    await timeUntilSwitched(commands, old.port, () => old.kill())
-    await until('the subscription', () => subscription.connected() === 2, 10_000)
+    await timeUntilSwitched(commands, redis, old.port, () => old.kill())
+    await until('the subscription', () => subscription.connected() >= 2, 10_000)
     await subscribe()
     await publish('two')
     await until('two', () => heard.includes('two'))

@@ -211,11 +211,14 @@ describe('the list of sessions in Redis', () => {
     }
     expect(observed.breakerChanges).toEqual([])
     await server.restart({ keepData: true })
-    await until('a cluster that is whole', () =>
-      listed(observed).then(
-        () => true,
-        () => false,
-      ),
+    await until(
+      'a cluster that is whole',
+      () =>
+        listed(observed).then(
+          () => true,
+          () => false,
+        ),
+      15_000,
     )
     expect(await listed(observed)).toHaveLength(digests.length - kept)
   })

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { createClient, type RedisClientOptions } from 'redis'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { isFree } from '../../demo/process.ts'
@@ -261,6 +261,8 @@ describe('a proxy before Redis', () => {
     const beforeMs = performance.now()
     const slow = client.incr('n')
     await wait(20)
+    // Whatever this process was kept waiting for: the proxy has got it.
+    for (let round = 0; round < 3; round += 1) await turn()
     proxy.delay(0)
     expect(await Promise.all([slow, client.incr('n')])).toEqual([1, 2])
     expect(performance.now() - beforeMs).toBeGreaterThan(55)

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { untilWhole } from '../support/fleet-load.ts'
 import { startTestProvider, type TestProvider } from '../support/provider.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type RunningCluster, startCluster } from '../support/redis-cluster.ts'
 import { PRIMARY_NAME, startWatchedRedis } from '../support/redis-sentinel.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
-import { SERVER_KEY } from '../support/replicas.ts'
+import { SERVER_KEY, untilStarted } from '../support/replicas.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
 const addresses = (servers: readonly { readonly host: string; readonly port: number }[]) =>
@@ -38,12 +39,16 @@ describeWithRedis('the service', () => {
       OIDC_CLIENT_SECRET: provider.clientSecret,
       SESSION_ENCRYPTION_KEY: SERVER_KEY,
       REDIS_ENABLED: 'true',
+      // A Redis that the machine keeps waiting for a moment is not what this is about.
+      CHECK_STORE_TIMEOUT_MS: '1000',
       ...settings,
     })
   const linesOf = (vestibule: RunningVestibule, event: string) =>
     vestibule.log().filter((line) => line['event'] === event)
-  const connectedTo = (vestibule: RunningVestibule) =>
-    until('a connection', () => linesOf(vestibule, 'redis_connected').length > 0)
+  const connectedTo = async (vestibule: RunningVestibule) => {
+    await until('a connection', () => linesOf(vestibule, 'redis_connected').length > 0)
+    await untilStarted(vestibule)
+  }
   /** What a check answers from now on until it is 200 again. */
   const checksUntilAllowed = async (vestibule: RunningVestibule, Cookie: string) => {
     const statuses = new Set<number>()
@@ -82,6 +87,7 @@ describeWithRedis('the service', () => {
       new Set(),
     )
     await until('a new connection', () => linesOf(vestibule, 'redis_connected').length > 1, 15_000)
+    await untilWhole([vestibule])
     expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await vestibule.check({}, { Cookie: await vestibule.signIn('bob') })).status).toBe(200)
     expect(vestibule.output()).not.toContain(changed)
@@ -103,6 +109,7 @@ describeWithRedis('the service', () => {
     const seen = await Promise.all(cookies.map((cookie) => checksUntilAllowed(vestibule, cookie)))
     for (const statuses of seen) expect(statuses.difference(ALLOWED_OR_LATER)).toEqual(new Set())
     await until('a whole cluster', () => linesOf(vestibule, 'redis_connected').length > 1, 10_000)
+    await untilWhole([vestibule])
     expect((await vestibule.check({}, { Cookie: await vestibule.signIn('bob') })).status).toBe(200)
     const lost = `the primary 127.0.0.1:${redis.primaries[0]?.port} of the cluster cannot be reached`
     expect(linesOf(vestibule, 'redis_disconnected')).toMatchObject([{ reason: lost }])

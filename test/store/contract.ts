@@ -14,8 +14,8 @@ export interface UnderTest<T> {
 
 export type Make<T> = () => Promise<UnderTest<T>> | UnderTest<T>
 
-/** Short enough to be waited for, long enough for several round trips. */
-export const SHORT_MS = 300
+/** Short enough to be waited for; long enough that half of it is several round trips on a machine that pauses. */
+export const SHORT_MS = 500
 export const LONG_MS = 60_000
 const PARTS: readonly RecordPart[] = ['s', 't', 'm']
 

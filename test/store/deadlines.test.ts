@@ -1,11 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createDeadlines, type Deadlines } from '../../src/store/deadlines.ts'
 import { DeadlineError } from '../../src/store/redis-failure.ts'
+import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
 const made: Deadlines[] = []
 afterEach(() => {
   for (const each of made.splice(0)) each.close()
+  vi.useRealTimers()
 })
 
 const start = (stalledAfterMs = 60_000) => {
@@ -23,6 +25,42 @@ const start = (stalledAfterMs = 60_000) => {
   made.push(deadlines)
   return { deadlines, stalls: () => stalls, late: () => late }
 }
+/** As often as answers are looked after. */
+const SWEEP_MS = 20
+
+/** The clock and the sweeps, which go on when the test says so. */
+const holdTime = () => {
+  const clock = holdMonotonicClock()
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  return {
+    elapse: async (ms: number): Promise<void> => {
+      for (let leftMs = ms; leftMs > 0; leftMs -= SWEEP_MS) {
+        const stepMs = Math.min(SWEEP_MS, leftMs)
+        clock.elapse(stepMs)
+        await vi.advanceTimersByTimeAsync(stepMs)
+      }
+    },
+    /** Time in which nothing runs; the sweep that was due comes late. */
+    block: async (ms: number): Promise<void> => {
+      clock.elapse(ms)
+      await vi.advanceTimersByTimeAsync(SWEEP_MS)
+    },
+    [Symbol.dispose]: () => clock[Symbol.dispose](),
+  }
+}
+/** What has become of it by now. */
+const watch = (given: Promise<unknown>) => {
+  let state: unknown = 'waiting'
+  given.then(
+    (value) => {
+      state = value
+    },
+    (cause: unknown) => {
+      state = cause
+    },
+  )
+  return () => state
+}
 /** Nothing else runs meanwhile, as while a large answer is parsed. */
 const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 const never = () => new Promise<never>(() => undefined)
@@ -39,21 +77,25 @@ describe('deadlines', () => {
   test.for([20, 60, 150])(
     'after %i ms it is given up, and not before',
     async (timeoutMs, { expect }) => {
+      using time = holdTime()
       const { deadlines } = start()
-      const sinceMs = performance.now()
-      await expect(deadlines.within(never(), timeoutMs)).rejects.toThrow(DeadlineError)
-      const tookMs = performance.now() - sinceMs
-      expect(tookMs).toBeGreaterThanOrEqual(timeoutMs)
-      expect(tookMs).toBeLessThan(timeoutMs + 80)
+      const state = watch(deadlines.within(never(), timeoutMs))
+      await time.elapse(timeoutMs - 1)
+      expect(state()).toBe('waiting')
+      await time.elapse(1 + SWEEP_MS)
+      expect(state()).toBeInstanceOf(DeadlineError)
     },
   )
 
   test('each has a deadline of its own', async () => {
+    using time = holdTime()
     const { deadlines } = start()
     const order: string[] = []
     const tell = (name: string, ms: number) =>
       deadlines.within(never(), ms).catch(() => order.push(name))
-    await Promise.all([tell('long', 150), tell('short', 30), tell('middle', 90)])
+    const all = Promise.all([tell('long', 150), tell('short', 30), tell('middle', 90)])
+    await time.elapse(200)
+    await all
     expect(order).toEqual(['short', 'middle', 'long'])
   })
 
@@ -94,34 +136,43 @@ describe('deadlines', () => {
   })
 
   test('after that it gives up what is really not there', async () => {
+    using time = holdTime()
     const { deadlines } = start()
-    const given = deadlines.within(never(), 50)
-    block(300)
-    const sinceMs = performance.now()
-    await expect(given).rejects.toThrow(DeadlineError)
-    expect(performance.now() - sinceMs).toBeLessThan(120)
+    const state = watch(deadlines.within(never(), 50))
+    await time.block(300)
+    expect(state()).toBe('waiting')
+    await time.elapse(SWEEP_MS)
+    expect(state()).toBeInstanceOf(DeadlineError)
   })
 
   test('a connection is called stalled by its oldest command, given up or not', async () => {
+    using time = holdTime()
     const { deadlines, stalls } = start(150)
     const answer = Promise.withResolvers<void>()
-    await expect(deadlines.within(answer.promise, 20)).rejects.toThrow(DeadlineError)
+    const state = watch(deadlines.within(answer.promise, 20))
+    await time.elapse(40)
+    expect(state()).toBeInstanceOf(DeadlineError)
+    await time.elapse(110)
     expect(stalls()).toBe(0)
-    await wait(60)
-    expect(stalls()).toBe(0)
-    await wait(150)
+    await time.elapse(40)
     expect(stalls()).toBeGreaterThan(0)
     answer.resolve()
-    await wait(0)
+    await time.elapse(SWEEP_MS)
     const sofar = stalls()
-    await wait(100)
+    await time.elapse(100)
     expect(stalls()).toBe(sofar)
   })
 
   test('answered commands, however many, never make it stalled', async () => {
+    using time = holdTime()
     const { deadlines, stalls } = start(100)
-    const endMs = performance.now() + 300
-    while (performance.now() < endMs) await deadlines.within(wait(5), 200)
+    for (let count = 0; count < 60; count += 1) {
+      const answer = Promise.withResolvers<void>()
+      const given = deadlines.within(answer.promise, 200)
+      await time.elapse(5)
+      answer.resolve()
+      await given
+    }
     expect(stalls()).toBe(0)
   })
 

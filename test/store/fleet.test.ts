@@ -287,7 +287,8 @@ describe('an announcement', () => {
       replica(name, { keys: createKeyRing(keys).fingerprints() }).announcement()
     const text = announce('a')
     const fingerprints = createKeyRing(keys).fingerprints()
-    expect(JSON.parse(text)).toEqual({
+    const { at, ...told } = JSON.parse(text) as Record<string, unknown>
+    expect({ at, ...told }).toEqual({
       v: 1,
       type: 'replica',
       from: 'a',
@@ -295,11 +296,13 @@ describe('an announcement', () => {
       ...common,
       keys: fingerprints,
     })
+    // The time is a number in which some digits of a random key may well be.
+    const withoutTime = JSON.stringify(told)
     for (const key of keys) {
       for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) {
         const written = key.toString(encoding)
-        for (let at = 0; at + 6 <= written.length; at += 1) {
-          expect(text).not.toContain(written.slice(at, at + 6))
+        for (let from = 0; from + 6 <= written.length; from += 1) {
+          expect(withoutTime).not.toContain(written.slice(from, from + 6))
         }
       }
     }

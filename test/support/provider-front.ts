@@ -27,6 +27,8 @@ export interface Behaviour {
   /** The connection is destroyed without an answer. */
   readonly down?: boolean
   readonly delayMs?: number
+  /** Nothing is done before this has come. */
+  readonly after?: Promise<unknown>
   readonly status?: number
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -98,6 +100,7 @@ export const startProviderFront = async (wantedPort: number): Promise<ProviderFr
     seen.push({ endpoint, method, url, headers, body: body.toString() })
     const behaviour = behaviours.take(endpoint)
     await wait(behaviour.delayMs ?? 0, undefined, { signal: ended.signal }).catch(() => undefined)
+    await behaviour.after
     if (behaviour.down || target === undefined) return void response.destroy()
     if (behaviour.body !== undefined || (behaviour.status !== undefined && !behaviour.rewrite)) {
       const { status = 200, headers: own = {} } = behaviour

@@ -104,7 +104,7 @@ const startEntrances = async (
   const app = stack.use(await startApp())
   const origins = new Map<Entrance, string>()
   for (const entrance of entrances.filter((each) => !entranceMissing(each))) {
-    const common = { hosts, appUrl: app.url, authResponseHeaders }
+    const common = { port: await steadyPort(), hosts, appUrl: app.url, authResponseHeaders }
     if (entrance === 'caddy') {
       const unused = { vestibulePublicUrl: '', vestibuleCheckUrl: '' }
       const proxy = await startGatewayProgram('caddy', { ...common, ...unused }, spreading(ports))

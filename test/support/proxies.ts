@@ -10,6 +10,7 @@ import {
 } from '../../demo/gateway.ts'
 import { findProgram } from '../../demo/process.ts'
 import { startTraefik } from '../../demo/traefik.ts'
+import { steadyPort } from './steady-port.ts'
 
 export const proxyKinds = ['stand-in', 'traefik', 'caddy'] as const
 export type ProxyKind = (typeof proxyKinds)[number]
@@ -19,11 +20,15 @@ export type ProxyOptions = GatewayOptions
 export const proxyMissing = (kind: ProxyKind): string | undefined =>
   kind === 'stand-in' || findProgram(kind) ? undefined : `${kind} is not on PATH`
 
-export const startProxy = (kind: ProxyKind, options: ProxyOptions): Promise<RunningGateway> => {
+export const startProxy = async (
+  kind: ProxyKind,
+  options: ProxyOptions,
+): Promise<RunningGateway> => {
   if (kind === 'stand-in') return startStandInGateway(options)
+  const placed = { port: await steadyPort(), ...options }
   return kind === 'traefik'
-    ? startTraefik(options)
-    : startGatewayProgram('caddy', options, writeCaddyFile)
+    ? startTraefik(placed)
+    : startGatewayProgram('caddy', placed, writeCaddyFile)
 }
 
 const writeCaddyFile: WriteGatewayFiles = async (folder, port, readyHost, options) => {

@@ -19,10 +19,12 @@ export const openRedisBytes = async (redis: RunningRedis): Promise<RedisBytes> =
   await text.connect()
   const client = text.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   const keys: RedisBytes['keys'] = async (pattern = '*') => (await text.keys(pattern)).toSorted()
-  const held = async (key: string): Promise<Buffer[]> => {
+  /** Nothing of what is gone by now. */
+  const held = async (key: string): Promise<Buffer[] | undefined> => {
     const type = await text.type(key)
     if (type === 'string') return [(await client.get(key)) as Buffer]
     if (type === 'zset') return client.zRange(key, 0, -1)
+    if (type === 'none') return undefined
     throw new Error(`${key} is a ${type}`)
   }
   return {
@@ -39,7 +41,10 @@ export const openRedisBytes = async (redis: RunningRedis): Promise<RedisBytes> =
     keys,
     dump: async () => {
       const all = new Map<string, readonly Buffer[]>()
-      for (const key of await keys()) all.set(key, await held(key))
+      for (const key of await keys()) {
+        const values = await held(key)
+        if (values) all.set(key, values)
+      }
       return all
     },
     [Symbol.asyncDispose]: async () => text.destroy(),

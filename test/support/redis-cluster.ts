@@ -74,8 +74,10 @@ export const startCluster = async (options: RedisClusterOptions): Promise<Runnin
     what.test(await server.cli('CLUSTER', 'INFO'))
   const everywhere = async (what: RegExp) =>
     (await Promise.all(all.map(({ server }) => knows(server, what)))).every(Boolean)
-  await until('servers that know each other', () =>
-    everywhere(new RegExp(`cluster_known_nodes:${all.length}\r`)),
+  await until(
+    'servers that know each other',
+    () => everywhere(new RegExp(`cluster_known_nodes:${all.length}\r`)),
+    15_000,
   )
   for (const [index, { server }] of replicas.entries()) {
     const id = primaries[index]?.id as string
@@ -84,16 +86,22 @@ export const startCluster = async (options: RedisClusterOptions): Promise<Runnin
     )
     await server.cli('CLUSTER', 'REPLICATE', id)
   }
-  await until('a cluster that can be used', () => everywhere(/cluster_state:ok/), 10_000)
+  await until('a cluster that can be used', () => everywhere(/cluster_state:ok/), 15_000)
   for (const { server } of replicas) {
-    await until('a copy', async () =>
-      (await server.cli('INFO', 'replication')).includes('master_link_status:up'),
+    await until(
+      'a copy',
+      async () => (await server.cli('INFO', 'replication')).includes('master_link_status:up'),
+      15_000,
     )
   }
-  await until('replicas that their primaries know', async () => {
-    const slots = await Promise.all(primaries.map(({ server }) => server.cli('CLUSTER', 'SLOTS')))
-    return slots.every((known) => all.every(({ id }) => known.includes(id)))
-  })
+  await until(
+    'replicas that their primaries know',
+    async () => {
+      const slots = await Promise.all(primaries.map(({ server }) => server.cli('CLUSTER', 'SLOTS')))
+      return slots.every((known) => all.every(({ id }) => known.includes(id)))
+    },
+    15_000,
+  )
   const idOf = (server: RunningRedis) => all.find((one) => one.server === server)?.id as string
   const kept = started.move()
   return {

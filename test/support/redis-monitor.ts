@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { RunningRedis } from './redis.ts'
+import { until } from './redis-state.ts'
 
 /** What Redis is told by everybody, scripts included. */
 export interface RedisMonitor extends Disposable {
@@ -9,10 +11,16 @@ export interface RedisMonitor extends Disposable {
   readonly lines: () => Promise<readonly Buffer[]>
 }
 
-/** For what is still on its way from Redis. */
+/** For what is still on its way to Redis. */
 const LAG_MS = 50
+/** Of what is asked to see how far the lines have come. */
+const MARK = 'mark-of-the-monitor-'
 
-export const startRedisMonitor = async ({ host, port }: RunningRedis): Promise<RedisMonitor> => {
+export const startRedisMonitor = async ({
+  host,
+  port,
+  cli,
+}: RunningRedis): Promise<RedisMonitor> => {
   const socket = connect(port, host)
   let text = ''
   socket.setEncoding('latin1').on('data', (chunk: string) => {
@@ -23,7 +31,11 @@ export const startRedisMonitor = async ({ host, port }: RunningRedis): Promise<R
   return {
     lines: async () => {
       await wait(LAG_MS)
-      return text.split('\r\n').slice(1, -1).map(unescape)
+      const mark = `${MARK}${randomUUID()}`
+      await cli('ECHO', mark)
+      await until('all lines', () => text.includes(mark))
+      const lines = text.slice(0, text.indexOf(mark)).split('\r\n').slice(1, -1)
+      return lines.filter((line) => !line.includes(MARK)).map(unescape)
     },
     [Symbol.dispose]: () => socket.destroy(),
   }

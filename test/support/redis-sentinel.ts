@@ -52,17 +52,25 @@ export const startWatchedRedis = async (
   }
   const primary = await startServer()
   const servers = [primary, await startServer(primary), await startServer(primary)] as const
-  await until('replicas', async () =>
-    (await primary.cli('INFO', 'replication')).includes('slave1:ip=127.0.0.1'),
+  await until(
+    'replicas',
+    async () => (await primary.cli('INFO', 'replication')).includes('slave1:ip=127.0.0.1'),
+    15_000,
   )
-  await until('copies', async () => {
-    const states = await primary.cli('INFO', 'replication')
-    return (states.match(/state=online/g) ?? []).length === 2
-  })
+  await until(
+    'copies',
+    async () => {
+      const states = await primary.cli('INFO', 'replication')
+      return (states.match(/state=online/g) ?? []).length === 2
+    },
+    15_000,
+  )
   const sentinels = await Promise.all(
     [1, 2, 3].map(async () => started.use(await startRedis(await sentinelOf(primary, options)))),
   )
   await until('Sentinels that know each other', () => doKnowAll(sentinels), 15_000)
+  // One that was kept waiting for two seconds would do nothing for the next thirty.
+  await Promise.all(sentinels.map(({ cli }) => cli('SENTINEL', 'DEBUG', 'tilt-trigger', '60000')))
   const kept = started.move()
   const address = ({ host, port }: RunningRedis) => ({ host, port })
   return {

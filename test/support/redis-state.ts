@@ -88,6 +88,8 @@ export interface StateOptions {
   readonly timeoutMs?: number
   readonly breaker?: { readonly threshold?: number; readonly timeoutMs?: number }
   readonly healthIntervalMs?: number
+  /** Whether Redis is asked without an occasion; it is unless told otherwise. */
+  readonly isHealthChecked?: boolean
   readonly keys?: readonly string[]
   readonly mode?: string
   readonly version?: string
@@ -96,7 +98,7 @@ export interface StateOptions {
 /** The ports over a Redis, as the service opens them. */
 export const openState = (target: Target, options: StateOptions = {}): ObservedState => {
   const { prefix = 'vestibule:', now = Date.now, timeoutMs = 3000 } = options
-  const { healthIntervalMs = 30_000 } = options
+  const { healthIntervalMs = 30_000, isHealthChecked = true } = options
   const { keys = ['key'], mode = 'hybrid', version = '1.0.0' } = options
   const { told, observers } = observe()
   const examinations: Examination[] = []
@@ -113,7 +115,7 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
     readTimeoutMs: timeoutMs,
     writeTimeoutMs: timeoutMs,
     breaker: { isEnabled: true, threshold: 5, timeoutMs: 60_000, ...options.breaker },
-    healthCheck: { isEnabled: true, intervalMs: healthIntervalMs },
+    healthCheck: { isEnabled: isHealthChecked, intervalMs: healthIntervalMs },
     fingerprint: () => ({ keys, mode, version }),
     now,
     observer: {
@@ -168,6 +170,18 @@ export const openConfigured = (config: Config, log: Log): SharedState => {
       onUnknownMessage: ignore,
     },
   })
+}
+
+/** Name written, prolonged and read, one after the other, and a little more. */
+const ROUND_TRIPS = 6
+
+/**
+ * Waits until a replica that is connected knows which data there are: it has begun to find out when it is connected, and
+ * answers over its one connection come in order.
+ */
+export const untilDataKnown = async (redis: ObservedRedis): Promise<void> => {
+  await until('a connection', () => redis.isConnected)
+  for (let count = 0; count < ROUND_TRIPS; count += 1) await redis.measureLatency()
 }
 
 /** Waits until it is so; throws what it was about when it never is. */

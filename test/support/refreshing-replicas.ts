@@ -81,6 +81,19 @@ export const refreshRequests = (
 export const presentedTokens = (provider: Pick<TestProvider, 'requests'>): readonly string[] =>
   refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
 
+/** After a failure the provider is left alone for half a second at least. */
+const LEFT_ALONE_MS = 500
+
+/** Asserts that since then the provider was asked once about this session, and again only where a busy machine took too long. */
+export const expectAskedOnce = (
+  provider: Pick<TestProvider, 'requests'>,
+  sinceMs: number,
+): void => {
+  const { length } = refreshRequests(provider)
+  expect(length).toBeGreaterThan(0)
+  expect(length).toBeLessThanOrEqual(1 + Math.floor((performance.now() - sinceMs) / LEFT_ALONE_MS))
+}
+
 const fieldOf = (body: string, name: string): string => new URLSearchParams(body).get(name) ?? ''
 
 /** The same check at each replica, this many times at once. */

@@ -33,6 +33,9 @@ export interface ReplicaOptions {
 
 export const HYBRID = { REDIS_CACHE_MODE: 'hybrid' } as const
 
+/** Where nothing happens to Redis: one that a busy machine pauses for a moment is not away. */
+export const PATIENT = { CHECK_STORE_TIMEOUT_MS: '1000' } as const
+
 export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 
 /** As the probes of Kubernetes see it: by then it has met its Redis and its provider, or knows that they are away. */

@@ -3,6 +3,12 @@ import { type Replicas, untilStarted } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
+/** What a replica sends to read the identity of a session, and nothing that it sends besides. */
+export const readOf = (cookie: string): string => {
+  const key = storedSession(cookie).keyOf('s')
+  return `GET\r\n$${key.length}\r\n${key}`
+}
+
 export type StoredPart = 's' | 't' | 'm' | 'x' | 'l'
 
 /** A session as its user and as Redis know it. */

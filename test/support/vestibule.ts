@@ -63,7 +63,8 @@ export const startVestibule = async (
   const running = startProcess(process.execPath, ['src/main.ts', 'serve'], {
     env: { PATH: process.env['PATH'] ?? '', ...defaults, ...settings },
   })
-  const log = () => running.output().split('\n').flatMap(parseLine)
+  // A line of which only a part has come is none yet.
+  const log = () => running.output().split('\n').slice(0, -1).flatMap(parseLine)
   return describeRunning(running, log, await untilListening(running.exited, log, running.output))
 }
 

@@ -263,18 +263,26 @@ export const raw = async (port: number, text: string, quietMs = 300): Promise<st
   const socket = connect(port, '127.0.0.1')
   const deadline = setTimeout(() => done.resolve(), RAW_ANSWER_WITHIN_MS)
   let quiet: NodeJS.Timeout | undefined
+  let lastLook: NodeJS.Immediate | undefined
   socket.on('connect', () => socket.write(text, 'latin1'))
   socket.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
     clearTimeout(quiet)
-    quiet = setTimeout(() => done.resolve(), quietMs)
+    clearImmediate(lastLook)
+    // Behind a pause of this process timers come first, and what has arrived meanwhile is read after them.
+    quiet = setTimeout(() => {
+      lastLook = setImmediate(() => done.resolve())
+    }, quietMs)
   })
-  socket.on('close', () => done.resolve()).on('error', done.reject)
+  // Who has answered without reading everything resets the connection.
+  socket.on('error', (error) => (chunks.length > 0 ? done.resolve() : done.reject(error)))
+  socket.on('close', () => done.resolve())
   try {
     await done.promise
   } finally {
     clearTimeout(deadline)
     clearTimeout(quiet)
+    clearImmediate(lastLook)
     socket.destroy()
   }
   return Buffer.concat(chunks).toString('latin1')

@@ -53,8 +53,9 @@ const askMs = (options: {
       .end(body)
   })
 
-const medianOf = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+/** What it takes when nothing comes in between: a tenth was quicker. A median jumps where about half of them had to wait. */
+const undisturbedMs = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? Number.NaN
 
 /** Takes the classes in turn, so that whatever else the machine does falls on all of them. */
 const compare = async (
@@ -74,9 +75,9 @@ const compare = async (
       if (round >= 100) times.get(name)?.push(ms)
     }
   }
-  const medians = names.map((name) => medianOf(times.get(name) ?? []))
-  const difference = (Math.max(...medians) - Math.min(...medians)) / Math.min(...medians)
-  const figures = names.map((name, at) => `${name} ${medians[at]?.toFixed(3)} ms`).join(', ')
+  const typical = names.map((name) => undisturbedMs(times.get(name) ?? []))
+  const difference = (Math.max(...typical) - Math.min(...typical)) / Math.min(...typical)
+  const figures = names.map((name, at) => `${name} ${typical[at]?.toFixed(3)} ms`).join(', ')
   process.stdout.write(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %\n`)
   return { difference, statuses: [...statuses] }
 }
@@ -102,7 +103,7 @@ const other = (text: string, at: number): string => {
   return text.slice(0, index) + (text[index] === 'A' ? 'B' : 'A') + text.slice(index + 1)
 }
 
-describe('A100 timing leaks', () => {
+describe('A100 timing leaks', { timeout: 60_000 }, () => {
   test('an unknown session and an ended one are denied alike', async () => {
     const [, id = '', secret = ''] = ended
     const { difference, statuses } = await compare('check', {

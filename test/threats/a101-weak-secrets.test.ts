@@ -40,7 +40,7 @@ const run = async (command: string, settings: Readonly<Record<string, string>>) 
   const running = startProcess(process.execPath, ['src/main.ts', command], {
     env: { PATH: process.env['PATH'] ?? '', ...base, ...settings },
   })
-  const timer = setTimeout(() => running.child.kill('SIGKILL'), 8_000)
+  const timer = setTimeout(() => running.child.kill('SIGKILL'), 15_000)
   const code = await running.exited.finally(() => clearTimeout(timer))
   return { code, output: running.output() }
 }

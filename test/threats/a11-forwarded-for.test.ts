@@ -137,11 +137,12 @@ describe('A11 the address of the client', () => {
   )
 
   test('no entry makes it throw or take long', () => {
-    const startedAtMs = performance.now()
+    const before = process.threadCpuUsage()
     for (const entry of [...Array(1000).keys()].map((code) => String.fromCharCode(code))) {
       expect(() => addressOf(`203.0.113.7,${entry.repeat(50)}`)).not.toThrow()
     }
     expect(addressOf(`203.0.113.7${',10.0.0.1'.repeat(5000)}`)).toBe('203.0.113.7')
-    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+    const { user, system } = process.threadCpuUsage(before)
+    expect((user + system) / 1000).toBeLessThan(1000)
   })
 })

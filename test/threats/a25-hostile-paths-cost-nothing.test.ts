@@ -5,6 +5,7 @@ import type { ForwardedRequest } from '../../src/core/forwarded-request.ts'
 import { compilePathPattern } from '../../src/core/path-pattern.ts'
 import { isUnder, pathReadings } from '../../src/core/path-readings.ts'
 import { createSite, parseHost } from '../../src/core/site.ts'
+import { readMetric } from '../support/outage.ts'
 import { type WrittenRules, writeRules } from '../support/rules-file.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
@@ -83,6 +84,10 @@ const spentMs = (): number => {
   return (user + system) / 1000
 }
 
+/** The same of the service. */
+const spentByServiceMs = async (): Promise<number> =>
+  1000 * (await readMetric(vestibule, 'vestibule_process_cpu_seconds_total'))
+
 /** What a path costs a check, in milliseconds: the cheapest of several, since the first ones are not compiled yet. */
 const cost = (path: string): number => {
   const took = Array.from({ length: 4 }, () => {
@@ -120,15 +125,12 @@ describe('A25 regular expressions and hostile paths', () => {
   })
 
   test.for(hostile)('the service answers a path of %j as fast as any other', async (unit) => {
-    const took = await Promise.all(
-      ['', '!', '/end1'].map(async (tail) => {
-        const startedAtMs = performance.now()
-        const { status } = await vestibule.check({ uri: pathOf(unit, MAX_LENGTH, tail) })
-        expect([302, 400, 403]).toContain(status)
-        return performance.now() - startedAtMs
-      }),
+    const beforeMs = await spentByServiceMs()
+    const visits = await Promise.all(
+      ['', '!', '/end1'].map((tail) => vestibule.check({ uri: pathOf(unit, MAX_LENGTH, tail) })),
     )
-    expect(Math.min(...took)).toBeLessThan(500)
+    for (const { status } of visits) expect([302, 400, 403]).toContain(status)
+    expect((await spentByServiceMs()) - beforeMs).toBeLessThan(500)
     expect(vestibule.isAlive()).toBe(true)
   })
 
@@ -150,13 +152,14 @@ describe('A25 regular expressions and hostile paths', () => {
   })
 
   test('hosts cost nothing either', async () => {
-    const startedAtMs = performance.now()
+    const [hereMs, thereMs] = [spentMs(), await spentByServiceMs()]
     for (const unit of ['a', 'a.', 'a-', '.', '-', '1', ':1']) {
       parseHost(`${unit.repeat(30_000)}!`)
       parseHost(`${unit.repeat(120)}!`)
       expect((await vestibule.check({ host: `${unit.repeat(2000)}!` })).status).toBe(400)
     }
-    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+    expect(spentMs() - hereMs).toBeLessThan(1000)
+    expect((await spentByServiceMs()) - thereMs).toBeLessThan(1000)
   })
 
   test.for([

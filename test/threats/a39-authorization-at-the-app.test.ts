@@ -172,7 +172,7 @@ describe('A39 Authorization and the app', () => {
     const refreshed = await vestibule.signIn('alice')
     provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), refresh_token: undefined }) })
     const unrefreshable = await vestibule.signIn('bob')
-    provider.set('token', { rewrite: endsSoon })
+    provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), expires_in: 60 }) })
     await new Promise((resolve) => setTimeout(resolve, 1_100))
     const [authorization, token] = await given(refreshed)
     expect(issued).toHaveLength(3)

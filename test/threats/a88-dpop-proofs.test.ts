@@ -106,21 +106,21 @@ describe('A88 attacks on proofs of possession', () => {
     expectTokenRefusal(await send(await prove(), { uri: '/once/a' }, once), 'invalid_token')
   })
 
-  test.for<[string, ClaimChanges]>([
-    ['another method', { htm: 'POST' }],
-    ['our own address', { htu: 'http://127.0.0.1/auth' }],
-    ['http for https', { htu: 'http://app.example.com/api/' }],
-    ['another host', { htu: 'https://other.example.com/api/' }],
-    ['another path', { htu: 'https://app.example.com/api/x' }],
-    ['an old iat', { iat: nowSeconds() - 90 }],
-    ['an iat from the future', { iat: nowSeconds() + 90 }],
-    ['no ath', { ath: undefined }],
-    ['another ath', { ath: 'x' }],
-    ['no jti', { jti: undefined }],
-    ['a jti of 4 KB', { jti: 'j'.repeat(4000) }],
-    ['a jti of 100 KB', { jti: 'j'.repeat(30_000) }],
+  test.for<[string, () => ClaimChanges]>([
+    ['another method', () => ({ htm: 'POST' })],
+    ['our own address', () => ({ htu: 'http://127.0.0.1/auth' })],
+    ['http for https', () => ({ htu: 'http://app.example.com/api/' })],
+    ['another host', () => ({ htu: 'https://other.example.com/api/' })],
+    ['another path', () => ({ htu: 'https://app.example.com/api/x' })],
+    ['an old iat', () => ({ iat: nowSeconds() - 90 })],
+    ['an iat from the future', () => ({ iat: nowSeconds() + 90 })],
+    ['no ath', () => ({ ath: undefined })],
+    ['another ath', () => ({ ath: 'x' })],
+    ['no jti', () => ({ jti: undefined })],
+    ['a jti of 4 KB', () => ({ jti: 'j'.repeat(4000) })],
+    ['a jti of 100 KB', () => ({ jti: 'j'.repeat(30_000) })],
   ])('a proof is refused: %s', async ([, changes]) => {
-    const visit = await send(await key.prove(token, changes))
+    const visit = await send(await key.prove(token, changes()))
     expectTokenRefusal(visit, 'invalid_dpop_proof')
     expect(visit.headers['www-authenticate']).toMatch(/, DPoP algs="[A-Za-z0-9 ]+", error=/)
     expect(visit.headers['www-authenticate']).not.toMatch(/algs="[^"]*(?:HS|none)/)
