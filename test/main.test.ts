@@ -124,6 +124,11 @@ describe.concurrent('the command line', { timeout: 20_000 }, () => {
 
   test.for<[string, Readonly<Record<string, string>>, string[]]>([
     ['a key that is made up', { SESSION_ENCRYPTION_KEY: '' }, ['SESSION_ENCRYPTION_KEY']],
+    [
+      'that nobody is named beside public paths',
+      { ALLOW_ANY_USER: '', PUBLIC_PATHS: '/public/**' },
+      ['PUBLIC_PATHS'],
+    ],
     ['an address that is not used', { REDIS_ADDRESS: '127.0.0.1:9' }, ['REDIS_ENABLED']],
     ['Sentinels that are not used', { REDIS_SENTINEL_ADDRESSES: '127.0.0.1:9' }, ['REDIS_ENABLED']],
     [

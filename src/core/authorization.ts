@@ -40,7 +40,7 @@ function schemeOf(value: string): PresentedToken['scheme'] | undefined {
   return match[1] === undefined ? 'Bearer' : 'DPoP'
 }
 
-/** Whether a person reads a refusal of which no rule is known: a program that sends a token gets no page, whatever it accepts. */
+/** Whether a person reads a refusal where no rule is known: a program that sends a token gets no page. */
 export function isReadByPerson(raw: RawRequest, requestClass: RequestClass): boolean {
   return showsPage(requestClass) && readAuthorization(raw) === undefined
 }
