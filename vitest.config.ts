@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config'
 /** How long `expect.poll` waits where nothing else is said: a second is little where processes share a machine. */
 const patience = { expect: { poll: { timeout: 5000 } } }
 
-/** Threat, fault and end-to-end files start real servers and mostly wait for them: two at a time, on any machine. */
+/**
+ * The lanes: `npm test` runs the projects named neither `full-*` nor `soak`, `npm run test:full` adds `full-*`,
+ * `npm run test:soak` runs `soak`. Files that start real servers mostly wait for them: two at a time, on any machine.
+ */
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -69,25 +72,25 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      {
+      { test: { name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 60_000 } },
+      ...['redis', 'faults', 'e2e', 'costs'].map((room) => ({
         test: {
-          name: 'faults',
+          name: `full-${room}`,
           ...patience,
-          include: ['test/faults/**/*.test.ts'],
+          include: [`test/full/${room}/**/*.test.ts`],
           globalSetup: ['test/support/programs.ts'],
           // A failover alone may take ten seconds on a busy machine.
           testTimeout: 60_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
         },
-      },
-      { test: { name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 60_000 } },
+      })),
       {
         test: {
-          name: 'e2e',
+          name: 'soak',
           ...patience,
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/soak/**/*.test.ts'],
           globalSetup: ['test/support/programs.ts'],
-          testTimeout: 60_000,
+          testTimeout: 2 * 60 * 60 * 1000,
           hookTimeout: 120_000,
         },
       },

@@ -1,0 +1,234 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { untilWhole } from '../../support/fleet-load.ts'
+import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
+import { makeSessions } from '../../support/made-sessions.ts'
+import { ADMIN_TOKEN, askAdmin, runCommand } from '../../support/operator.ts'
+import { readMetric, timed } from '../../support/outage.ts'
+import { startCluster } from '../../support/redis-cluster.ts'
+import { settingsFor } from '../../support/redis-settings.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { storedSession } from '../../support/stored-session.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+/** Long, so that nobody is refused merely because an entry in memory is old. */
+const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30', ADMIN_TOKEN }
+const USERS = ['alice', 'bob', 'carol']
+const ROUNDS = 10
+const MANY = 3000
+const PROMPT_MS = 1000
+/** Thousands of sessions are ended one after the other, and it is not said in which order. */
+const MANY_WITHIN_MS = 30_000
+
+interface Listed {
+  readonly sessions: readonly { readonly id: string; readonly subject: string }[]
+  readonly truncated: boolean
+}
+const list = async (replica: RunningVestibule, query = ''): Promise<Listed> =>
+  (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
+const medianOf = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+const print = (text: string) => process.stdout.write(`${text}\n`)
+
+describeWithRedis('sessions that an operator ends', () => {
+  let fleet: Replicas
+  let first: RunningVestibule
+  let second: RunningVestibule
+  beforeAll(async () => {
+    fleet = await startReplicas({
+      count: 3,
+      settings: SETTINGS,
+      provider: { users: USERS.map((sub) => ({ sub })) },
+    })
+    await untilWhole(fleet.all)
+    ;[first, second] = fleet.all as [RunningVestibule, RunningVestibule]
+  })
+  afterAll(() => fleet[Symbol.asyncDispose]())
+
+  const signIn = async (sub: string) => {
+    const { cookie } = await signInAt(first, sub)
+    for (const replica of fleet.all) await keepInMemory(replica, cookie)
+    return storedSession(cookie)
+  }
+  /** How long each replica goes on letting somebody in, from the moment on at which the operator asks. */
+  const endAndWatch = async (
+    cookies: readonly string[],
+    path: string,
+    ended: number,
+    withinMs?: number,
+  ) => {
+    const watched = fleet.all.flatMap((replica) =>
+      cookies.map((cookie) => untilRefused(replica, cookie, withinMs)),
+    )
+    const answer = askAdmin(second, 'DELETE', path)
+    expect(await answer).toMatchObject({ status: 200, body: { ended } })
+    return Promise.all(watched)
+  }
+  const untilNobody = async () => {
+    await askAdmin(first, 'DELETE', 'sessions?all=true')
+    expect((await list(first)).sessions).toEqual([])
+  }
+
+  test('are listed at every replica, by user and in all', async () => {
+    await untilNobody()
+    const [alice, again, bob] = [await signIn('alice'), await signIn('alice'), await signIn('bob')]
+    for (const replica of fleet.all) {
+      const { text } = await askAdmin(replica, 'GET', 'sessions')
+      for (const { cookie } of [alice, again, bob]) {
+        const parts = cookie.split(/[.=; ]+/).filter((part) => part.length > 30)
+        expect(parts.length).toBeGreaterThan(1)
+        for (const part of parts) expect(text).not.toContain(part)
+      }
+      const idsOf = async (query: string) =>
+        (await list(replica, query)).sessions.map(({ id }) => id).toSorted()
+      expect(await idsOf('?user=alice')).toEqual([alice.digest, again.digest].toSorted())
+      expect(await idsOf('?user=carol')).toEqual([])
+      expect(await idsOf('')).toEqual([alice.digest, again.digest, bob.digest].toSorted())
+    }
+  })
+
+  test('one by its id: refused at every replica, and the others go on', async () => {
+    const staying = await signIn('alice')
+    const delays: number[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      const { cookie, digest } = await signIn('alice')
+      delays.push(...(await endAndWatch([cookie], `sessions/${digest}`, 1)))
+      expect((await askAdmin(first, 'DELETE', `sessions/${digest}`)).status).toBe(404)
+    }
+    print(
+      `an operator ends one session: refused after ${medianOf(delays).toFixed(0)} ms in the median, ${Math.max(...delays).toFixed(0)} ms at most (${delays.length} observations, 3 replicas)`,
+    )
+    expect(Math.max(...delays)).toBeLessThan(PROMPT_MS)
+    for (const replica of fleet.all) {
+      expect((await replica.check({}, { Cookie: staying.cookie })).status).toBe(200)
+    }
+  })
+
+  test('all of a user: refused at every replica, and other users go on', async () => {
+    await untilNobody()
+    const staying = await signIn('bob')
+    const cookies: string[] = []
+    for (let count = 0; count < 5; count++) cookies.push((await signIn('alice')).cookie)
+    const delays = await endAndWatch(cookies, 'sessions?user=alice', 5)
+    print(
+      `an operator ends 5 sessions of a user: all refused after ${Math.max(...delays).toFixed(0)} ms`,
+    )
+    expect(Math.max(...delays)).toBeLessThan(PROMPT_MS)
+    for (const replica of fleet.all) {
+      expect((await replica.check({}, { Cookie: staying.cookie })).status).toBe(200)
+    }
+    expect((await askAdmin(second, 'DELETE', 'sessions?user=alice')).body).toEqual({ ended: 0 })
+    expect(second.log().findLast((line) => line['event'] === 'sessions_ended')).toMatchObject({
+      client: '127.0.0.1',
+      count: 0,
+      tokens_revoked: false,
+    })
+    expect(await readMetric(second, 'vestibule_sessions_ended_by_operators_total')).toBeGreaterThan(
+      4,
+    )
+  })
+
+  test('a sign-in that is being finished meanwhile opens none', async () => {
+    await untilNobody()
+    const { browser, callbackUrl } = await fleet.untilCallback('alice')
+    const answers: unknown[] = []
+    fleet.provider.set('token', {
+      rewrite: async (body) => {
+        answers.push((await askAdmin(second, 'DELETE', 'sessions?user=alice')).body)
+        return body
+      },
+    })
+    const landed = await browser.get(callbackUrl)
+    fleet.provider.reset('token')
+    expect(answers).toEqual([{ ended: 0 }])
+    expect(landed.status).toBe(400)
+    expect((await list(first, '?user=alice')).sessions).toEqual([])
+    const { cookie } = await signInAt(first, 'alice')
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test(`all of everybody, ${MANY} of them`, async () => {
+    await untilNobody()
+    const cookies = [(await signIn('alice')).cookie, (await signIn('bob')).cookie]
+    const made = await makeSessions(fleet.redis, MANY)
+    expect(await list(second)).toMatchObject({ truncated: true })
+    const all = MANY + cookies.length
+    const { ms } = await timed(endAndWatch(cookies, 'sessions?all=true', all, MANY_WITHIN_MS))
+    print(`an operator ends ${MANY} sessions in ${ms.toFixed(0)} ms`)
+    for (const { cookie } of [made[0], made.at(-1), made[MANY / 2]] as typeof made) {
+      for (const replica of fleet.all) {
+        expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
+      }
+    }
+    expect(await list(first)).toEqual({ sessions: [], truncated: false })
+  })
+
+  test('by the command, as somebody who is on the machine', async () => {
+    await untilNobody()
+    const { cookie, digest } = await signIn('alice')
+    const env = { ADMIN_TOKEN, INTERNAL_PORT: `${second.internalPort}` }
+    const listed = await runCommand(['sessions', 'list', '--user', 'alice'], env)
+    expect(listed).toEqual({ code: 0, output: expect.stringContaining(digest) as string })
+    const wrong = { ...env, ADMIN_TOKEN: 'another-token' }
+    expect(await runCommand(['sessions', 'end', '--all'], wrong)).toEqual({
+      code: 1,
+      output: `vestibule: http://127.0.0.1:${second.internalPort} does not accept this ADMIN_TOKEN\n`,
+    })
+    const watched = fleet.all.map((replica) => untilRefused(replica, cookie, 20_000))
+    const ended = await runCommand(['sessions', 'end', '--user', 'alice'], env)
+    expect([ended.code, ended.output.split('.')[0]]).toEqual([0, '1 session has ended'])
+    await Promise.all(watched)
+  })
+
+  test('while Redis is away nothing is said to have ended, and later it can be done again', async () => {
+    await untilNobody()
+    const { cookie, digest } = await signIn('alice')
+    await fleet.network.refuse()
+    for (const path of [`sessions/${digest}`, 'sessions?user=alice', 'sessions?all=true']) {
+      const { status, headers, body } = await askAdmin(second, 'DELETE', path)
+      expect([status, headers.get('retry-after')]).toEqual([503, '5'])
+      expect(body).toMatchObject({ message: 'sessions may live on: do it again' })
+    }
+    expect((await askAdmin(second, 'GET', 'sessions')).status).toBe(503)
+    const command = await runCommand(['sessions', 'end', '--user', 'alice'], {
+      ADMIN_TOKEN,
+      INTERNAL_PORT: `${second.internalPort}`,
+    })
+    expect(command).toEqual({
+      code: 1,
+      output: 'vestibule: Redis is away: sessions may live on: do it again\n',
+    })
+    await fleet.network.accept()
+    await untilWhole(fleet.all)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    expect(Math.max(...(await endAndWatch([cookie], 'sessions?user=alice', 1)))).toBeLessThan(
+      PROMPT_MS,
+    )
+  })
+})
+
+describeWithRedis('sessions in a Redis Cluster that an operator ends', () => {
+  test(`all of everybody, ${MANY} of them on three primaries`, async () => {
+    await using cluster = await startCluster({ shards: 3 })
+    await using fleet = await startReplicas({
+      count: 2,
+      settings: { ...SETTINGS, ...settingsFor(cluster.target) },
+    })
+    await untilWhole(fleet.all)
+    const { cookie } = await fleet.signedIn()
+    const made = await makeSessions(cluster.target, MANY)
+    const [first, second] = fleet.all as [RunningVestibule, RunningVestibule]
+    for (const replica of fleet.all) await keepInMemory(replica, cookie)
+    const watched = Promise.all(
+      fleet.all.map((replica) => untilRefused(replica, cookie, MANY_WITHIN_MS)),
+    )
+    const { value, ms } = await timed(askAdmin(second, 'DELETE', 'sessions?all=true'))
+    expect(value.body).toEqual({ ended: MANY + 1 })
+    await watched
+    print(`an operator ends ${MANY} sessions in a cluster of three in ${ms.toFixed(0)} ms`)
+    for (const each of made.slice(0, 3)) {
+      expect((await first.check({}, { Cookie: each.cookie })).status).toBe(302)
+    }
+    expect(await list(first)).toEqual({ sessions: [], truncated: false })
+  })
+})

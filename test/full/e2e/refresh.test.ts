@@ -1,0 +1,153 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { signOut } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  askEverywhere,
+  countResults,
+  expectEnded,
+  expectGoesOn,
+  expectLetIn,
+  type RefreshingReplicas,
+  refreshRequests,
+  startRefreshingReplicas,
+  untilDue,
+  untilEnded,
+} from '../../support/refreshing-replicas.ts'
+import { PATIENT } from '../../support/replicas.ts'
+import { addShifted } from '../../support/shifted-replica.ts'
+import { type StoredPart, storedSession } from '../../support/stored-session.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { Visitor } from '../../support/visitor.ts'
+
+const LIFE_SECONDS = 2
+const PARTS: readonly StoredPart[] = ['s', 't', 'm']
+
+/** The same browser, led to another replica from now on. */
+const move = (browser: Visitor, to: RunningVestibule): Visitor => {
+  const moved = to.visitor()
+  for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
+  return moved
+}
+
+describeWithRedis('a session that is refreshed', () => {
+  const alice = { sub: 'alice', groups: ['staff'] }
+  let replicas: RefreshingReplicas
+  beforeAll(async () => {
+    const settings = { ...PATIENT, SESSION_IDLE_TIMEOUT: '600' }
+    replicas = await startRefreshingReplicas({ settings, provider: { users: [alice] } })
+  })
+  afterEach(() => replicas.provider.reset())
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  const refreshed = () => countResults(replicas.all, 'refreshed')
+
+  test('is one of the groups that the provider knows by then, at every replica', async () => {
+    const { all } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const groups = async () => {
+      const visits = await askEverywhere(all, cookie)
+      expectLetIn(visits)
+      return new Set(visits.map(({ headers }) => headers['x-auth-request-groups']))
+    }
+    expect(await groups()).toEqual(new Set(['staff']))
+    alice.groups = ['staff', 'admins']
+    expect(await groups()).toEqual(new Set(['staff']))
+    await untilDue(issuedAtMs, LIFE_SECONDS)
+    await until('the new groups', async () => {
+      const known = await groups()
+      return known.size === 1 && known.has('staff,admins')
+    })
+  })
+
+  test('lives neither longer nor shorter for it', async () => {
+    const { first, redis, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const { keyOf } = storedSession(cookie)
+    // The first check lets it live on, and others do not before a minute is over.
+    await expectGoesOn([first], cookie)
+    await untilDue(issuedAtMs, LIFE_SECONDS)
+    for (const part of PARTS) await redis.cli('PEXPIRE', keyOf(part), '300000')
+    const before = await refreshed()
+    provider.forgetRequests()
+    await expectGoesOn([first], cookie)
+    await until('a refresh', async () => (await refreshed()) === before + 1)
+    for (const part of PARTS) {
+      const leftMs = Number(await redis.cli('PTTL', keyOf(part)))
+      expect(leftMs, part).toBeLessThanOrEqual(300_000)
+      expect(leftMs, part).toBeGreaterThan(290_000)
+    }
+    expect(refreshRequests(provider)).toHaveLength(1)
+  })
+
+  test.for([
+    ['the same replica', 0],
+    ['another replica', 1],
+  ] as const)(
+    'is signed out at %s while new tokens are under way: it stays ended everywhere, and they are revoked',
+    async ([, at]) => {
+      const { all, first, provider } = replicas
+      const { browser, cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+      await untilDue(issuedAtMs, LIFE_SECONDS)
+      const [goneBefore, refreshedBefore] = [await countResults(all, 'gone'), await refreshed()]
+      const [come, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      let tokens: readonly unknown[] = []
+      provider.set('token', {
+        rewrite: async (body) => {
+          tokens = [body['refresh_token'], body['access_token']]
+          come.resolve()
+          await ended.promise
+          return body
+        },
+        times: 1,
+      })
+      await expectGoesOn([first], cookie)
+      await come.promise
+      const { status } = await signOut(move(browser, all[at] as RunningVestibule))
+      expect(status).toBe(303)
+      await until('refusals', async () =>
+        (await askEverywhere(all, cookie)).every((visit) => visit.status === 302),
+      )
+      await expectEnded(all, cookie)
+      provider.forgetRequests()
+      ended.resolve()
+      await until('an end', async () => (await countResults(all, 'gone')) === goneBefore + 1)
+      await until('revocations', () => provider.count('revocation') === 2)
+      const revoked = provider
+        .requests('revocation')
+        .map(({ body }) => new URLSearchParams(body).get('token'))
+      expect(revoked).toEqual(tokens)
+      await expectEnded(all, cookie)
+      expect(await refreshed()).toBe(refreshedBefore)
+    },
+  )
+})
+
+describeWithRedis('a session without a refresh token', () => {
+  test('goes on when its access token has ended, to its absolute end, and nobody is asked for another', async () => {
+    const configuration = { issueRefreshToken: () => false }
+    await using replicas = await startRefreshingReplicas({
+      settings: PATIENT,
+      provider: { configuration },
+    })
+    const { all, first, provider, redis } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(1)
+    const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))
+    provider.forgetRequests()
+    await untilEnded(issuedAtMs, 1)
+    for (let round = 0; round < 5; round += 1) {
+      await expectGoesOn(all, cookie)
+      await wait(50)
+    }
+    expect(provider.count('token')).toBe(0)
+    expect(Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))).toBeLessThan(leftMs)
+    const [lastMinute, afterwards] = await Promise.all([
+      addShifted(replicas, 86_340_000),
+      addShifted(replicas, 86_400_000),
+    ])
+    await expectGoesOn([lastMinute, first], cookie)
+    await expectEnded([afterwards], cookie)
+    expect(provider.count('token')).toBe(0)
+  })
+})

@@ -1,0 +1,118 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { quantile } from '../../support/fleet-load.ts'
+import {
+  expectChecksRefused,
+  expectOthersServed,
+  expectRecovery,
+  readMetric,
+  redisErrors,
+  timed,
+  WITHOUT_GRACE,
+} from '../../support/outage.ts'
+import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { until } from '../../support/redis-state.ts'
+import { APP } from '../../support/relying-party.ts'
+import { PATIENT, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+
+const CHECKS = 5000
+const MORE_BYTES = 150 * 1024 * 1024
+
+describeWithRedis('F03 slow Redis', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas({ settings: WITHOUT_GRACE })
+  })
+  afterEach(() => replicas.network.delay(0))
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test('checks give up in time, and what may wait gets its answer', async () => {
+    const { first, network } = replicas
+    const { browser, cookie } = await replicas.signedIn()
+    const prepared = await prepareReplicas(replicas, cookie)
+    network.delay(400)
+    await expectChecksRefused(first, cookie)
+    await prepared.expectGoingOn()
+    await expectOthersServed(first)
+    const me = await timed(browser.get(`${APP}/oauth2/me`))
+    expect(me.value.status).toBe(200)
+    expect(JSON.parse(me.value.body)).toMatchObject({ sub: 'alice' })
+    expect(me.ms).toBeGreaterThan(790)
+    expect(me.ms).toBeLessThan(3000)
+    expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
+
+    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+    expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
+    network.delay(0)
+    await expectRecovery('F03 slow', first, cookie)
+  })
+
+  test('a latency below the deadline is waited for', async () => {
+    const { cookie } = await replicas.signedIn()
+    const patient = await replicas.add(PATIENT)
+    await untilStarted(patient)
+    replicas.network.delay(150)
+    const { value, ms } = await timed(patient.check({}, { Cookie: cookie }))
+    expect(value.status).toBe(200)
+    expect(ms).toBeGreaterThan(290)
+  })
+
+  test('5,000 checks meanwhile cost a bounded amount of memory, and the event loop stays free', async () => {
+    const { first, network } = replicas
+    const { cookie } = await replicas.signedIn()
+    const resident = () => readMetric(first, 'vestibule_process_resident_memory_bytes')
+    using pool = createRequestPool(first.internalPort, 500)
+    const request = { path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } }
+    const statuses = new Set<number>()
+    await pool.sendMany(
+      1000,
+      () => request,
+      ({ status }) => statuses.add(status),
+    )
+    // Five hundred at once may have to wait for Redis for longer than a check does.
+    expect([...statuses].filter((status) => status !== 503)).toEqual([200])
+    const bytesBefore = await resident()
+
+    // Far above the limit of a check, which is longer while the process is busy.
+    network.delay(600)
+    const liveMs: number[] = []
+    let mostInFlight = 0
+    const refused = new Set<number>()
+    let isOver = false
+    const watched = (async () => {
+      while (!isOver) {
+        const { ms } = await timed(first.internal('/livez'))
+        liveMs.push(ms)
+        const inFlight = await readMetric(first, 'vestibule_redis_commands_in_flight')
+        mostInFlight = Math.max(mostInFlight, inFlight)
+      }
+    })()
+    await pool.sendMany(
+      CHECKS,
+      () => request,
+      ({ status }) => refused.add(status),
+    )
+    isOver = true
+    await watched
+    expect(refused).toEqual(new Set([503]))
+    expect(quantile(liveMs, 0.75)).toBeLessThan(500)
+    // Five hundred checks that came at once are answered before some of them.
+    expect(Math.max(...liveMs)).toBeLessThan(1500)
+    expect(mostInFlight).toBeGreaterThan(0)
+    expect(mostInFlight).toBeLessThan(10_000)
+
+    network.delay(0)
+    await until(
+      'an empty queue',
+      async () => (await readMetric(first, 'vestibule_redis_commands_in_flight')) === 0,
+    )
+    const moreBytes = (await resident()) - bytesBefore
+    process.stdout.write(
+      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms\n`,
+    )
+    expect(moreBytes).toBeLessThan(MORE_BYTES)
+    await expectRecovery('F03 after the load', first, cookie)
+    expect(first.isAlive()).toBe(true)
+  })
+})

@@ -1,0 +1,123 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { leastUser } from '../../support/least-user.ts'
+import {
+  countEvents,
+  expectChecksRefused,
+  expectHealthy,
+  expectOthersServed,
+  expectRecovery,
+  expectUnhealthy,
+  redisErrors,
+  WITHOUT_GRACE,
+} from '../../support/outage.ts'
+import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import type { RunningRedis } from '../../support/redis.ts'
+import { until } from '../../support/redis-state.ts'
+import { startReplicas } from '../../support/replicas.ts'
+
+const OLD = 'old-password-that-nobody-logs'
+const NEW = 'new-password-that-nobody-logs'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-f18-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Of each replica one for commands and one for messages, and there are three of them. */
+const CONNECTIONS = 6
+
+const killClients = (redis: RunningRedis) =>
+  redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+const attempts = async (redis: RunningRedis): Promise<number> =>
+  Number(/total_connections_received:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+
+const passwords = [
+  [
+    'of the default user',
+    { redis: { password: OLD } },
+    (redis: RunningRedis) => redis.cli('CONFIG', 'SET', 'requirepass', NEW),
+  ],
+  [
+    'of an ACL user',
+    { redis: { users: [leastUser('app', OLD)] }, settings: { REDIS_USERNAME: 'app' } },
+    (redis: RunningRedis) => redis.cli('ACL', 'SETUSER', 'app', 'resetpass', `>${NEW}`),
+  ],
+] as const
+
+const start = async (name: string, options: (typeof passwords)[number][1]) => {
+  const passwordFile = join(folder, name.replaceAll(/\W/g, '-'))
+  await writeFile(passwordFile, `${OLD}\n`)
+  const settings = { ...('settings' in options && options.settings) }
+  const replicas = await startReplicas({
+    ...options,
+    settings: { ...settings, ...WITHOUT_GRACE, REDIS_PASSWORD_FILE: passwordFile },
+  })
+  return Object.assign(replicas, { passwordFile })
+}
+
+describeWithRedis.concurrent('F18 rotated password', () => {
+  test.for(passwords)(
+    '%s: rewritten first, it costs no more than a new connection',
+    async ([name, options, rotate], { expect }) => {
+      await using replicas = await start(`first ${name}`, options)
+      const { first, redis } = replicas
+      const { cookie } = await replicas.signedIn()
+      await writeFile(replicas.passwordFile, `${NEW}\n`)
+      await rotate(redis)
+      expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+      await killClients(redis)
+      await expectRecovery(`F18 password ${name}`, first, cookie)
+      await expectHealthy(first)
+      expect(first.output()).not.toContain(OLD)
+      expect(first.output()).not.toContain(NEW)
+      expect(first.isAlive()).toBe(true)
+    },
+  )
+
+  test.for(passwords)(
+    '%s: rewritten late, it is asked for with pauses until it fits',
+    async ([name, options, rotate], { expect }) => {
+      await using replicas = await start(`late ${name}`, options)
+      const { first, redis } = replicas
+      const { cookie } = await replicas.signedIn()
+      const prepared = await prepareReplicas(replicas, cookie)
+      await rotate(redis)
+      expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+      const attemptsBefore = await attempts(redis)
+      await killClients(redis)
+      await until('the loss', () => countEvents(first, 'redis_disconnected') === 1)
+      await wait(1000)
+      await expectChecksRefused(first, cookie)
+      await prepared.expectGoingOn()
+      await expectUnhealthy(first)
+      await expectOthersServed(first)
+      const made = (await attempts(redis)) - attemptsBefore
+      process.stdout.write(`F18 ${made} attempts with a wrong password in 1 s\n`)
+      expect(made).toBeGreaterThan(2)
+      expect(made).toBeLessThan(20 * CONNECTIONS)
+      expect(countEvents(first, 'redis_disconnected')).toBe(1)
+      await writeFile(replicas.passwordFile, `${NEW}\n`)
+      await expectRecovery(`F18 password ${name}, rewritten late`, first, cookie)
+      await expectHealthy(first)
+      expect(first.output()).not.toContain(OLD)
+      expect(first.output()).not.toContain(NEW)
+    },
+  )
+
+  test('a wrong password has a metric of its own', async () => {
+    const [, options] = passwords[0]
+    await using replicas = await start('metric', options)
+    const { first, redis } = replicas
+    await replicas.signedIn()
+    await redis.cli('CONFIG', 'SET', 'requirepass', NEW)
+    await killClients(redis)
+    await until('the loss', () => countEvents(first, 'redis_disconnected') === 1)
+    await until('a wrong password', async () => (await redisErrors(first, 'auth')) > 0)
+  })
+})

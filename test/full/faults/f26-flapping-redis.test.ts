@@ -1,0 +1,109 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { test } from 'vitest'
+import { expectInTime, startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { signInAt } from '../../support/hybrid-replicas.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectRecovery,
+  readMetric,
+  WITHOUT_GRACE,
+} from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import { startReplicas } from '../../support/replicas.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+const FLAPS = 6
+const HALF_MS = 1000
+
+const modes = [
+  // Short, so that active users are asked about again and again.
+  ['hybrid', { REDIS_CACHE_MODE: 'hybrid', REDIS_HYBRID_L1_TTL: '1' }, 0],
+  ['redis', { REDIS_CACHE_MODE: 'redis' }, 1],
+] as const
+
+describeWithRedis('F26 Redis comes and goes', () => {
+  test.for(modes)(
+    'once a second, in %s mode: whoever is active notices nothing, and no breaker flutters',
+    async ([mode, settings, minOpened], { expect }) => {
+      await using replicas = await startReplicas({ count: 2, settings })
+      const { all, first, redis, provider } = replicas
+      /** Lets nobody in whom Redis does not confirm, so that it shows what Redis is like. */
+      const strict = await replicas.add(WITHOUT_GRACE)
+      const { cookie } = await signInAt(first)
+      for (const replica of all) {
+        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
+      }
+      const load = { perSecond: 100, connections: 4 }
+      const active = all.map(({ internalPort }) => startCheckLoad(internalPort, cookie, load))
+      const exposed = startCheckLoad(strict.internalPort, cookie, load)
+      await wait(300)
+      provider.forgetRequests()
+      for (let flap = 0; flap < FLAPS; flap += 1) {
+        await redis.pause()
+        await wait(HALF_MS)
+        await redis.resume()
+        await wait(HALF_MS)
+      }
+      const back = all.map((replica) =>
+        expectRecovery(`F26 flapping, ${mode} mode`, replica, cookie),
+      )
+      await Promise.all([
+        ...back,
+        until('closed breakers', async () => areClosed([...all, strict]), 10_000),
+      ])
+      await expectRecovery(`F26 flapping, ${mode} mode without a grace`, strict, cookie)
+      await Promise.all([...active, exposed].map((each) => each.stop()))
+
+      for (const each of active) {
+        expect(each.statuses()).toEqual([200])
+        expect(each.oddities).toEqual([])
+        expect(each.users).toEqual(new Set(['alice']))
+        expectInTime(each)
+      }
+      expect(exposed.statuses().filter((status) => status !== 200 && status !== 503)).toEqual([])
+      expect(exposed.users).toEqual(new Set(['alice']))
+      expect(provider.count('token')).toBe(0)
+      for (const replica of [...all, strict]) {
+        for (const breaker of ['read', 'write']) {
+          const [opened, tried, closed] = await changesOf(replica, breaker)
+          process.stdout.write(
+            `F26 ${mode} mode, ${breaker} breaker: opened ${opened}, tried ${tried}, closed ${closed}\n`,
+          )
+          if (breaker === 'read') expect(opened).toBeGreaterThanOrEqual(minOpened)
+          expect(opened).toBeLessThanOrEqual(FLAPS)
+          expect(closed).toBeLessThanOrEqual(FLAPS)
+        }
+        expect(countEvents(replica, 'circuit_breaker_open')).toBeLessThanOrEqual(2 * FLAPS)
+        expect(countEvents(replica, 'unhandled_rejection')).toBe(0)
+        await until(
+          'health',
+          async () => (await replica.internal('/health?strict=1')).status === 200,
+        )
+        await expectHealthy(replica)
+      }
+    },
+  )
+})
+
+const changesOf = (replica: RunningVestibule, breaker: string) =>
+  Promise.all(
+    ['open', 'half-open', 'closed'].map((state) =>
+      readMetric(
+        replica,
+        `vestibule_circuit_breaker_changes_total{breaker="${breaker}",state="${state}"}`,
+      ),
+    ),
+  )
+
+const areClosed = async (replicas: readonly RunningVestibule[]): Promise<boolean> => {
+  const states = await Promise.all(
+    replicas.flatMap((replica) =>
+      ['read', 'write'].map((breaker) =>
+        readMetric(replica, `vestibule_circuit_breaker_state{breaker="${breaker}"}`),
+      ),
+    ),
+  )
+  return states.every((state) => state === 0)
+}

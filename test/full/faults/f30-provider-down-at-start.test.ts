@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startTestProvider, type TestProvider } from '../../support/provider.ts'
+import { APP } from '../../support/relying-party.ts'
+import { untilStarted } from '../../support/replicas.ts'
+import { type RunningVestibule, startVestibule } from '../../support/vestibule.ts'
+
+let provider: TestProvider
+let vestibule: RunningVestibule
+
+beforeAll(async () => {
+  provider = await startTestProvider({ origins: [APP] })
+  await provider.pause()
+  vestibule = await startVestibule({
+    OIDC_ISSUER_URL: provider.issuer,
+    OIDC_CLIENT_ID: provider.clientId,
+    OIDC_CLIENT_SECRET: provider.clientSecret,
+    PUBLIC_PATHS: '/public/**',
+  })
+  await untilStarted(vestibule)
+})
+afterAll(async () => {
+  await vestibule.stop('SIGKILL')
+  await provider.close()
+})
+
+const isDiscovered = async (of: RunningVestibule) =>
+  /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
+
+describe('F30 provider down at start', () => {
+  test.for([
+    ['/livez', 200],
+    ['/readyz', 200],
+    ['/startupz', 200],
+    ['/health', 200],
+    ['/health?strict=1', 503],
+  ] as const)('the process is up: %s is %i', async ([path, status], { expect }) => {
+    const visit = await vestibule.internal(path)
+    expect(visit.status).toBe(status)
+    if (path.startsWith('/health'))
+      expect(JSON.parse(visit.body)).toMatchObject({ status: 'degraded' })
+  })
+
+  test('the check answers as always: public paths pass, all else is asked to sign in', async () => {
+    expect((await vestibule.check({ uri: '/public/a' })).status).toBe(200)
+    expect((await vestibule.check()).status).toBe(302)
+    const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
+    expect((await vestibule.check({}, script)).status).toBe(401)
+    expect(await isDiscovered(vestibule)).toBe('0')
+  })
+
+  test('a sign-in is a page that tries again by itself, and changes no cookie', async () => {
+    const page = await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)
+    expect(page.status).toBe(503)
+    expect(page.headers['retry-after']).toBe('5')
+    expect(page.headers['cache-control']).toBe('no-store')
+    expect(page.body).toContain('<meta http-equiv="refresh" content="5">')
+    expect(page.location).toBeUndefined()
+    expect(page.setCookies).toEqual([])
+  })
+
+  test('many sign-ins at once are answered in time', async () => {
+    const startedAtMs = performance.now()
+    const pages = await Promise.all(
+      Array.from({ length: 50 }, () => vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)),
+    )
+    expect(new Set(pages.map(({ status }) => status))).toEqual(new Set([503]))
+    expect(performance.now() - startedAtMs).toBeLessThan(5000)
+  })
+
+  test('a sign-out works without the provider', async () => {
+    const done = await vestibule.visitor().post(`${APP}/oauth2/logout`)
+    expect(done.location).toBe(`${APP}/oauth2/signed-out`)
+  })
+
+  test('the provider is found by itself soon after it is there, with nobody asking', async () => {
+    await using late = await startTestProvider()
+    await late.pause()
+    await using alone = await startVestibule({ OIDC_ISSUER_URL: late.issuer })
+    expect(await isDiscovered(alone)).toBe('0')
+    await late.resume()
+    await expect.poll(() => isDiscovered(alone), { timeout: 10_000, interval: 100 }).toBe('1')
+    expect(late.count('discovery')).toBe(1)
+  })
+
+  test('the first sign-in after the provider’s return works', async () => {
+    await provider.resume()
+    expect((await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)).status).toBe(302)
+    expect(await isDiscovered(vestibule)).toBe('1')
+    expect(vestibule.log()).toContainEqual(
+      expect.objectContaining({ event: 'provider_discovered' }),
+    )
+    const cookie = await vestibule.signIn('alice')
+    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test('sessions, and sign-ins that were begun, outlive the provider’s going away', async () => {
+    const cookie = await vestibule.signIn('alice')
+    const browser = vestibule.visitor()
+    await browser.get(`${APP}/oauth2/login?rd=/`)
+    await provider.pause()
+    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    // The metadata are known by now, so a sign-in may begin; where it leads is for the provider to answer.
+    expect((await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)).status).toBe(302)
+    expect((await vestibule.internal('/readyz')).status).toBe(200)
+    await provider.resume()
+    expect((await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice')).url).toBe(`${APP}/`)
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
+  test('a provider that accepts and says nothing delays a sign-in by its time limit and no check', async () => {
+    await using hanging = await startTestProvider()
+    hanging.set('discovery', { delayMs: 60_000 })
+    await using waiting = await startVestibule({ OIDC_ISSUER_URL: hanging.issuer })
+    const startedAtMs = performance.now()
+    const login = waiting.visitor().get(`${APP}/oauth2/login?rd=/`)
+    for (let round = 0; round < 20; round += 1) {
+      const checkedAtMs = performance.now()
+      expect((await waiting.check()).status).toBe(302)
+      expect(performance.now() - checkedAtMs).toBeLessThan(500)
+    }
+    expect((await waiting.internal('/readyz')).status).toBe(200)
+    expect((await waiting.internal('/startupz')).status).toBe(503)
+    expect((await login).status).toBe(503)
+    expect(performance.now() - startedAtMs).toBeLessThan(10_000)
+    await untilStarted(waiting)
+  })
+})

@@ -1,0 +1,263 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type CheckLoad, startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { countEvents, expectComeAgain, script, timed } from '../../support/outage.ts'
+import { faults } from '../../support/provider.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  accessTokenOf,
+  askEverywhere,
+  countResults,
+  type EndingSession,
+  expectAskedOnce,
+  expectGoesOn,
+  expectLetIn,
+  type RefreshingReplicas,
+  refreshRequests,
+  startRefreshingReplicas,
+  untilEnded,
+} from '../../support/refreshing-replicas.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+const LIFE_SECONDS = 2
+/** Shorter than the four seconds that are asked for by as much as a busy machine takes. */
+const QUIET_MS = 3300
+const json = { 'Content-Type': 'application/json' }
+
+const failures = [
+  ['drops the connection', faults.down],
+  ['answers 500', faults.serverError],
+  ['answers 502 in HTML', faults.badGateway],
+  ['answers 503', faults.unavailable],
+  ['answers 429', faults.tooManyRequests],
+  ['answers with a page', faults.html],
+  ['answers with half of its JSON', faults.truncatedJson],
+  ['answers with nothing in it', faults.emptyObject],
+  ['sends elsewhere', faults.redirect],
+  [
+    'answers that it is busy',
+    { status: 400, headers: json, body: '{"error":"temporarily_unavailable"}' },
+  ],
+] as const
+
+/** Use of a session at each of these replicas. */
+const startLoads = (all: readonly RunningVestibule[], cookie: string): readonly CheckLoad[] =>
+  all.map(({ internalPort }) =>
+    startCheckLoad(internalPort, cookie, { perSecond: 30, connections: 3 }),
+  )
+
+/** Asserts that nobody was turned away or given another cookie. */
+const expectCalm = async (loads: readonly CheckLoad[]): Promise<void> => {
+  await Promise.all(loads.map((load) => load.stop()))
+  for (const load of loads) {
+    expect(load.statuses()).toEqual([200])
+    expect(load.oddities).toEqual([])
+  }
+}
+
+describeWithRedis('F32 the provider fails at a refresh', () => {
+  let replicas: RefreshingReplicas
+  const due: EndingSession[] = []
+  const failed: EndingSession[] = []
+  beforeAll(async () => {
+    replicas = await startRefreshingReplicas()
+    for (const _ of [...failures, 1, 2, 3, 4]) due.push(await replicas.signedInFor(LIFE_SECONDS))
+    await untilEnded(performance.now(), LIFE_SECONDS)
+  })
+  afterEach(() => replicas.provider.reset())
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  const takeDue = (): EndingSession => {
+    replicas.provider.forgetRequests()
+    return due.pop() as EndingSession
+  }
+  const refreshed = () => countResults(replicas.all, 'refreshed')
+
+  test.for(failures)(
+    'a token endpoint that %s changes nothing for anybody',
+    async ([, behaviour]) => {
+      const { all, first, provider } = replicas
+      const session = takeDue()
+      const failedBefore = await countResults(all, 'failed')
+      provider.set('token', behaviour)
+      const sinceMs = performance.now()
+      await expectGoesOn([first], session.cookie)
+      await until('a failure', async () => (await countResults(all, 'failed')) > failedBefore)
+      expectLetIn(await askEverywhere(all, session.cookie, 3))
+      expectAskedOnce(provider, sinceMs)
+      failed.push(session)
+    },
+  )
+
+  test('when it works again, all of them are refreshed without a sign-in, and the log says so once', async () => {
+    const { all, first } = replicas
+    const before = await refreshed()
+    const { ms } = await timed(
+      until('all refreshed', async () => {
+        for (const { cookie } of failed) await expectGoesOn(all, cookie)
+        return (await refreshed()) === before + failures.length
+      }),
+    )
+    process.stdout.write(`F32 ${failed.length} sessions: refreshed after ${ms.toFixed(0)} ms\n`)
+    expect(countEvents(first, 'refresh_failing')).toBe(1)
+    const works = all.map((each) => countEvents(each, 'refresh_works'))
+    expect(Math.max(...works)).toBeLessThanOrEqual(1)
+    const levels = all.flatMap((each) => each.log()).map(({ level }) => level)
+    expect(levels.filter((level) => level === 'error' || level === 'fatal')).toEqual([])
+  })
+
+  test('one that hangs keeps nobody waiting', async () => {
+    const { all, provider } = replicas
+    const { cookie } = takeDue()
+    provider.set('token', faults.hangs)
+    await expectGoesOn(all, cookie)
+    const { value: visits, ms } = await timed(askEverywhere(all, cookie, 20))
+    expectLetIn(visits)
+    expect(ms).toBeLessThan(3000)
+    await until('a request', () => refreshRequests(provider).length > 0)
+    expectLetIn(await askEverywhere(all, cookie, 20))
+    expect(refreshRequests(provider)).toHaveLength(1)
+  })
+
+  test('the longer it fails the less it is asked, by all replicas together, and then once', async () => {
+    const { all, provider } = replicas
+    const { cookie } = takeDue()
+    provider.set('token', faults.serverError)
+    const before = await refreshed()
+    const loads = startLoads(all, cookie)
+    await wait(5000)
+    const requests = refreshRequests(provider).length
+    provider.reset()
+    const { ms } = await timed(
+      until('a refresh', async () => (await refreshed()) === before + 1, 10_000),
+    )
+    await wait(500)
+    await expectCalm(loads)
+    process.stdout.write(
+      `F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end\n`,
+    )
+    expect(requests).toBeGreaterThan(1)
+    expect(requests).toBeLessThanOrEqual(8)
+    expect(refreshRequests(provider)).toHaveLength(requests + 1)
+  })
+
+  test('the time it asks for is given to it by all replicas: in seconds, and as a date', async () => {
+    const { all, first, provider } = replicas
+    const asked = [takeDue(), takeDue()]
+    const sinceMs = performance.now()
+    // A date has no fractions of a second.
+    const untilDate = new Date(Math.ceil(Date.now() / 1000) * 1000 + 4000).toUTCString()
+    for (const [at, retryAfter] of ['4', untilDate].entries()) {
+      provider.set('token', {
+        status: 429,
+        headers: { 'Retry-After': retryAfter },
+        body: '',
+        times: 1,
+      })
+      await expectGoesOn([first], String(asked[at]?.cookie))
+      await until('a request', () => refreshRequests(provider).length === at + 1)
+    }
+    const before = await refreshed()
+    const loads = asked.flatMap(({ cookie }) => startLoads(all, cookie))
+    await wait(sinceMs + QUIET_MS - performance.now())
+    expect(refreshRequests(provider)).toHaveLength(2)
+    const { ms } = await timed(
+      until('both refreshed', async () => (await refreshed()) === before + 2, 5000),
+    )
+    await expectCalm(loads)
+    process.stdout.write(
+      `F32 Retry-After of 4 s: refreshed after ${(QUIET_MS + ms).toFixed(0)} ms\n`,
+    )
+    expect(refreshRequests(provider)).toHaveLength(4)
+  })
+})
+
+describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE', () => {
+  test('checks say come again to people and programs, change no cookie, and pass when it is back', async () => {
+    await using replicas = await startRefreshingReplicas({
+      settings: { SESSION_REFRESH_GRACE: '2' },
+    })
+    const { all, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    await provider.pause()
+    await untilEnded(issuedAtMs, LIFE_SECONDS)
+    await expectGoesOn(all, cookie)
+    await untilEnded(issuedAtMs, LIFE_SECONDS + 2)
+    const asks = all.flatMap((replica) => [
+      timed(replica.check({}, { Cookie: cookie })),
+      timed(replica.check({}, { ...script, Cookie: cookie })),
+      timed(replica.check({ method: 'POST' }, { Cookie: cookie })),
+    ])
+    const answers = await Promise.all(asks)
+    const kinds = ['page', 'json', 'quiet page'] as const
+    for (const [at, { value, ms }] of answers.entries()) {
+      expectComeAgain(value, kinds[at % kinds.length], 'provider_unavailable')
+      expect(ms).toBeLessThan(2000)
+    }
+    await provider.resume()
+    const { ms } = await timed(
+      until(
+        'checks that pass',
+        async () => {
+          const visits = await askEverywhere(all, cookie)
+          for (const { status } of visits) expect([200, 503]).toContain(status)
+          return visits.every(({ status }) => status === 200)
+        },
+        10_000,
+      ),
+    )
+    process.stdout.write(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider\n`)
+    await expectGoesOn(all, cookie)
+    expect(await countResults(all, 'refreshed')).toBe(1)
+  })
+})
+
+describeWithRedis('F32 apps that are given the access token', () => {
+  let replicas: RefreshingReplicas
+  beforeAll(async () => {
+    const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
+    replicas = await startRefreshingReplicas({ settings })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test('once it has ended a check waits for the next, which every replica gives to the app', async () => {
+    const { all, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const before = await askEverywhere(all, cookie)
+    expectLetIn(before)
+    await untilEnded(issuedAtMs, LIFE_SECONDS)
+    provider.forgetRequests()
+    provider.set('token', { delayMs: 300 })
+    const { value: visits, ms } = await timed(askEverywhere(all, cookie, 3))
+    process.stdout.write(`F32 an access token that has ended: the next after ${ms.toFixed(0)} ms\n`)
+    expectLetIn(visits)
+    const [token] = visits.map(accessTokenOf)
+    expect(token).not.toBe('')
+    expect(before.map(accessTokenOf)).not.toContain(token)
+    expect(new Set(visits.map(accessTokenOf))).toEqual(new Set([token]))
+    expect(new Set(visits.map(({ headers }) => headers.authorization))).toEqual(
+      new Set([`Bearer ${token}`]),
+    )
+    expect(refreshRequests(provider)).toHaveLength(1)
+    provider.reset()
+  })
+
+  test('while there is no next one a check says come again, and gives nothing that has ended', async () => {
+    const { all, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    await untilEnded(issuedAtMs, LIFE_SECONDS)
+    provider.set('token', faults.serverError)
+    for (const replica of all) {
+      const { value, ms } = await timed(replica.check({}, { Cookie: cookie }))
+      expectComeAgain(value)
+      expect(accessTokenOf(value)).toBe('')
+      expect(ms).toBeLessThan(2000)
+    }
+    provider.reset()
+    await until('checks that pass', async () => {
+      const visits = await askEverywhere(all, cookie)
+      return visits.every((visit) => visit.status === 200 && accessTokenOf(visit) !== '')
+    })
+  })
+})

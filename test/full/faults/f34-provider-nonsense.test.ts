@@ -1,0 +1,103 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Behaviour, faults } from '../../support/provider.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+
+let party: RelyingParty
+beforeAll(async () => {
+  party = await startRelyingParty({ OIDC_USERINFO: 'always' })
+})
+afterEach(() => party.provider.reset())
+afterAll(() => party[Symbol.asyncDispose]())
+
+const json = { 'Content-Type': 'application/json' }
+const nonsense: Readonly<Record<string, Behaviour>> = {
+  'HTML with 200': faults.html,
+  'HTML with 502': faults.badGateway,
+  'JSON cut off': faults.truncatedJson,
+  'an empty object': faults.emptyObject,
+  'a list': faults.notAnObject,
+  'JSON under text/plain': faults.wrongContentType,
+  '10 MB': faults.tenMegabytes,
+  'a redirect': faults.redirect,
+  'an empty body': { status: 200, headers: json, body: '' },
+  'bytes that are no UTF-8': { status: 200, headers: json, body: '\ufffd\ufffe{' },
+  'an error with 200': { status: 200, headers: json, body: '{"error":"invalid_grant"}' },
+  '204': { status: 204, body: '' },
+}
+const cases = (['token', 'userinfo'] as const).flatMap((endpoint) =>
+  Object.entries(nonsense).map(([name, behaviour]) => [endpoint, name, behaviour] as const),
+)
+
+const residentBytes = async (): Promise<number> => {
+  const { body } = await party.vestibule.internal('/metrics')
+  return Number(/^vestibule_process_resident_memory_bytes (\S+)$/m.exec(body)?.[1])
+}
+
+const refusals = () => party.vestibule.log().filter(({ event }) => event === 'refused')
+
+describe('F34 provider that answers nonsense', () => {
+  test.for(cases)(
+    '%s: %s is a 502 or 503 page and one line in the log',
+    async ([endpoint, , behaviour], { expect }) => {
+      const before = refusals().length
+      party.provider.set(endpoint, behaviour)
+      const { answer, isSignedIn, browser } = await party.attempt()
+      expect([502, 503]).toContain(answer.status)
+      expect(answer.headers['cache-control']).toBe('no-store')
+      expect(answer.location).toBeUndefined()
+      expect(isSignedIn).toBe(false)
+      expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
+      await expect.poll(() => refusals().length - before).toBe(1)
+      const lines = refusals().slice(before)
+      expect(lines[0]).toMatchObject({ status: answer.status })
+      expect(String(lines[0]?.['reason'])).toMatch(/^the provider: /)
+    },
+  )
+
+  test('an error of the provider’s about the code is the login’s failure, not the provider’s', async () => {
+    party.provider.set('token', faults.invalidGrant)
+    const { answer, isSignedIn } = await party.attempt()
+    expect(answer.status).toBe(400)
+    expect(answer.body).toContain('Sign in again')
+    expect(isSignedIn).toBe(false)
+  })
+
+  test('answers of 10 MB do not make the process grow by them', async () => {
+    party.provider.set('token', faults.tenMegabytes)
+    await party.attempt()
+    const before = await residentBytes()
+    for (let round = 0; round < 8; round += 1) await party.attempt()
+    const grownMb = ((await residentBytes()) - before) / 1024 / 1024
+    process.stdout.write(`after 80 MB of answers: ${grownMb.toFixed(1)} MB more\n`)
+    expect(grownMb).toBeLessThan(40)
+  })
+
+  test.for([
+    'html',
+    'truncatedJson',
+    'notAnObject',
+    'redirect',
+    'tenMegabytes',
+    'serverError',
+  ] as const)(
+    'a key set that is nonsense (%s) fails the sign-in until it is one',
+    async (fault, { expect }) => {
+      await using fresh = await startRelyingParty()
+      fresh.provider.set('jwks', faults[fault])
+      const { answer, isSignedIn } = await fresh.attempt()
+      expect([502, 503]).toContain(answer.status)
+      expect(isSignedIn).toBe(false)
+      fresh.provider.reset()
+      await expect
+        .poll(async () => (await fresh.attempt()).isSignedIn, { timeout: 5000, interval: 300 })
+        .toBe(true)
+    },
+  )
+
+  test('afterwards the service signs people in', async () => {
+    expect((await party.attempt()).isSignedIn).toBe(true)
+    expect(party.vestibule.isAlive()).toBe(true)
+    expect(party.vestibule.log().map(({ code }) => code)).not.toContain('internal')
+    expect((await party.vestibule.visitor().get(`${APP}/healthz`)).status).toBe(200)
+  })
+})

@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { countEvents, timed } from '../../support/outage.ts'
+import type { Behaviour } from '../../support/provider.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  accessTokenOf,
+  countResults,
+  expectEnded,
+  expectGoesOn,
+  presentedTokens,
+  type RefreshingReplicas,
+  refreshRequests,
+  startRefreshingReplicas,
+  tokensFor,
+  untilDue,
+} from '../../support/refreshing-replicas.ts'
+import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
+import { storedSession } from '../../support/stored-session.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+const LIFE_SECONDS = 2
+const LOCK_MS = 10_000
+/** Those who wait for a lock look once a second. */
+const LOOK_MS = 1000
+
+interface Interrupted {
+  /** The one that has begun a refresh; the provider's door has seen its request. */
+  readonly doomed: RunningVestibule
+  readonly cookie: string
+  /** Ends the lock of the refresh, as if its owner had not been heard of for 10 s. */
+  readonly endLock: () => Promise<unknown>
+}
+
+describeWithRedis('F35 a replica that does not finish a refresh', () => {
+  let replicas: RefreshingReplicas
+  let others: readonly RunningVestibule[]
+  let looking: RunningVestibule
+  beforeAll(async () => {
+    replicas = await startRefreshingReplicas({
+      count: 2,
+      provider: {
+        configuration: {
+          // To bob it gives no new refresh token with the access token.
+          rotateRefreshToken: ({ oidc }) => oidc.entities.RefreshToken?.accountId !== 'bob',
+        },
+      },
+    })
+    others = replicas.all
+    looking = await replicas.add({ PASS_ACCESS_TOKEN: 'true' })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  const interrupt = async (behaviour: Behaviour, sub = 'alice'): Promise<Interrupted> => {
+    const { provider, redis } = replicas
+    const doomed = await replicas.add()
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS, sub)
+    await untilDue(issuedAtMs, LIFE_SECONDS)
+    provider.forgetRequests()
+    provider.set('token', { ...behaviour, times: 1 })
+    await expectGoesOn([doomed], cookie, sub)
+    await until('a refresh request', () => refreshRequests(provider).length === 1)
+    const endLock = () => redis.cli('PEXPIRE', storedSession(cookie).keyOf('l'), '1')
+    return { doomed, cookie, endLock }
+  }
+
+  /** Goes on using the session until another replica asks the provider; nobody is turned away meanwhile. */
+  const untilTakenOver = async (cookie: string, sub = 'alice'): Promise<number> => {
+    const loads = others.map(({ internalPort }) =>
+      startCheckLoad(internalPort, cookie, { perSecond: 20, connections: 2 }),
+    )
+    const isTried = () => refreshRequests(replicas.provider).length === 2
+    const { ms } = await timed(until('another try', isTried, LOCK_MS + 2 * LOOK_MS))
+    await Promise.all(loads.map((load) => load.stop()))
+    for (const load of loads) {
+      expect(load.oddities).toEqual([])
+      expect(load.count(200)).toBeGreaterThan(0)
+      expect(load.users).toEqual(new Set([sub]))
+    }
+    return ms
+  }
+
+  const tokenOf = async (cookie: string): Promise<string> => {
+    const visit = await looking.check({}, { Cookie: cookie })
+    expect(visit.status).toBe(200)
+    return accessTokenOf(visit)
+  }
+
+  test('killed before the provider has the request: another replica refreshes once the lock has ended, and nobody notices', async () => {
+    const { doomed, cookie } = await interrupt({ down: true, delayMs: 3000 })
+    const refreshedBefore = await countResults(others, 'refreshed')
+    await doomed.stop('SIGKILL')
+    const ms = await untilTakenOver(cookie)
+    process.stdout.write(`F35 killed with nothing spent: taken over after ${ms.toFixed(0)} ms\n`)
+    expect(ms).toBeGreaterThan(LOCK_MS / 2)
+    await until(
+      'a refresh',
+      async () => (await countResults(others, 'refreshed')) > refreshedBefore,
+    )
+    expect(new Set(presentedTokens(replicas.provider)).size).toBe(1)
+    await expectGoesOn(others, cookie)
+    expect(await tokenOf(cookie)).not.toBe('')
+    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+  })
+
+  test('killed with the answer on its way: the tokens are lost, the next try ends the session, and a sign-in mends it', async () => {
+    const killed = Promise.withResolvers<void>()
+    const spent = Promise.withResolvers<void>()
+    const { doomed, cookie, endLock } = await interrupt(
+      tokensFor(3600, () => {
+        spent.resolve()
+        return killed.promise
+      }),
+    )
+    const refusedBefore = await countResults(others, 'refused')
+    await spent.promise
+    await doomed.stop('SIGKILL')
+    killed.resolve()
+    await expectGoesOn(others, cookie)
+    await endLock()
+    const hasEnded = async () => {
+      const visits = await Promise.all(others.map((each) => each.check({}, { Cookie: cookie })))
+      for (const { status } of visits) expect([200, 302]).toContain(status)
+      return visits.every(({ status }) => status === 302)
+    }
+    await until('the end', hasEnded)
+    expect(await countResults(others, 'refused')).toBe(refusedBefore + 1)
+    await expectEnded(others, cookie)
+    // The provider has seen one refresh token twice, and takes that for theft.
+    expect(new Set(presentedTokens(replicas.provider)).size).toBe(1)
+    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+
+    const browser = replicas.first.visitor()
+    await browser.signIn(`${LOGIN}?rd=/`, 'alice')
+    await expectGoesOn(others, String(cookieHeader(browser)))
+  })
+
+  test('told to stop, it waits for the answer and stores what comes', async () => {
+    const { doomed, cookie } = await interrupt({ delayMs: 2000 })
+    const { value: code, ms } = await timed(doomed.stop('SIGTERM'))
+    process.stdout.write(`F35 told to stop in a refresh: ended after ${ms.toFixed(0)} ms\n`)
+    expect(code).toBe(0)
+    await expectGoesOn(others, cookie)
+    expect(await tokenOf(cookie)).not.toBe('')
+    expect(refreshRequests(replicas.provider)).toHaveLength(1)
+  })
+
+  test('frozen for longer than its lock lasts: what it has when it goes on is too late, and is left', async () => {
+    const frozen = Promise.withResolvers<void>()
+    const { doomed, cookie, endLock } = await interrupt(
+      tokensFor(3600, () => frozen.promise),
+      'bob',
+    )
+    process.kill(doomed.pid, 'SIGSTOP')
+    frozen.resolve()
+    await endLock()
+    await untilTakenOver(cookie, 'bob')
+    const before = await tokenOf(cookie)
+    process.kill(doomed.pid, 'SIGCONT')
+    await until('its late answer', async () => (await countResults([doomed], 'late')) === 1)
+    await expectGoesOn([doomed, ...others], cookie, 'bob')
+    expect(before).not.toBe('')
+    expect(await tokenOf(cookie)).toBe(before)
+    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+    expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)
+  })
+
+  test('frozen, and refused when it goes on since another replica was faster: the session stays', async () => {
+    const body = '{"error":"invalid_grant"}'
+    const headers = { 'Content-Type': 'application/json' }
+    const { doomed, cookie, endLock } = await interrupt({
+      status: 400,
+      headers,
+      body,
+      delayMs: 1000,
+    })
+    process.kill(doomed.pid, 'SIGSTOP')
+    await endLock()
+    await untilTakenOver(cookie)
+    const before = await tokenOf(cookie)
+    process.kill(doomed.pid, 'SIGCONT')
+    await expectGoesOn([doomed, ...others], cookie)
+    // It ends when it has dealt with the answer.
+    expect(await doomed.stop('SIGTERM')).toBe(0)
+    await expectGoesOn(others, cookie)
+    expect(before).not.toBe('')
+    expect(await tokenOf(cookie)).toBe(before)
+    expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)
+  })
+})

@@ -1,0 +1,135 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { timed } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  accessTokenOf,
+  askEverywhere,
+  countResults,
+  expectGoesOn,
+  expectLetIn,
+  presentedTokens,
+  refreshRequests,
+  startRefreshingReplicas,
+  tokensFor,
+  untilDue,
+} from '../../support/refreshing-replicas.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+const PASSING = { PASS_ACCESS_TOKEN: 'true' } as const
+
+/** Asks until the app is given a token that is not that of before; who waits for it may have to come again. */
+const untilRenewed = async (
+  looking: RunningVestibule,
+  cookie: string,
+  before: string,
+): Promise<string> => {
+  let token = before
+  await until('a new token', async () => {
+    const visit = await looking.check({}, { Cookie: cookie })
+    expect([200, 503]).toContain(visit.status)
+    token = accessTokenOf(visit) || before
+    return token !== before
+  })
+  return token
+}
+
+describeWithRedis('F35 many replicas and one refresh token', { concurrent: true }, () => {
+  test('an answer after 8 s: one request, everybody goes on meanwhile, and then all have the new token', async () => {
+    const lifeSeconds = 2
+    await using replicas = await startRefreshingReplicas()
+    const { all, provider } = replicas
+    const looking = await replicas.add(PASSING)
+    const { cookie, issuedAtMs } = await replicas.signedInFor(lifeSeconds)
+    const before = accessTokenOf(await looking.check({}, { Cookie: cookie }))
+    await expectGoesOn(all, cookie)
+    await untilDue(issuedAtMs, lifeSeconds)
+    provider.set('token', { delayMs: 8000 })
+
+    const { value: visits, ms } = await timed(askEverywhere(all, cookie, 50))
+    expectLetIn(visits)
+    const loads = all.map(({ internalPort }) =>
+      startCheckLoad(internalPort, cookie, { perSecond: 30 }),
+    )
+    await until('a refresh', async () => (await countResults(all, 'refreshed')) > 0, 12_000)
+    const [slowest] = loads.map((load) => load.slowestMs()).toSorted((a, b) => b - a)
+    await wait(500)
+    await Promise.all(loads.map((load) => load.stop()))
+    const checks = loads.reduce((sum, load) => sum + load.count(200), visits.length)
+    process.stdout.write(
+      `F35 answer after 8 s: ${checks} checks, ${refreshRequests(provider).length} refresh request, ` +
+        `50 at once at each in ${ms.toFixed(0)} ms, slowest later one ${slowest?.toFixed(0)} ms\n`,
+    )
+
+    for (const load of loads) {
+      expect(load.statuses()).toEqual([200])
+      expect(load.oddities).toEqual([])
+      expect(load.users).toEqual(new Set(['alice']))
+    }
+    expect(refreshRequests(provider)).toHaveLength(1)
+    expect(await countResults(all, 'refreshed')).toBe(1)
+    await expectGoesOn(all, cookie)
+    const after = accessTokenOf(await looking.check({}, { Cookie: cookie }))
+    expect(before).not.toBe('')
+    expect(after).not.toBe('')
+    expect(after).not.toBe(before)
+  })
+
+  test('each expiry costs one request, however long its answer takes', () =>
+    expectOneRequestEach('hybrid', 10, 5))
+})
+
+describeWithRedis('F35 where each check asks Redis', () => {
+  test('each expiry costs one request, however long its answer takes', () =>
+    expectOneRequestEach('redis', 5, 2))
+})
+
+/** Lets the tokens of some people end again and again; each time 50 requests at once come to each of three replicas. */
+const expectOneRequestEach = async (
+  mode: 'hybrid' | 'redis',
+  people: number,
+  rounds: number,
+): Promise<void> => {
+  const lifeSeconds = 2
+  // On a busy machine a burst may have to wait for Redis for longer than a check does.
+  const settings = { REDIS_CACHE_MODE: mode, CHECK_STORE_TIMEOUT_MS: '1000' }
+  const users = Array.from({ length: people }, (_, at) => ({ sub: `user-${at}` }))
+  await using replicas = await startRefreshingReplicas({ settings, provider: { users } })
+  const { all, provider } = replicas
+  const looking = await replicas.add(PASSING)
+  let slowestMs = 0
+  provider.set(
+    'token',
+    tokensFor(lifeSeconds, () => wait(Math.random() * slowestMs)),
+  )
+  const burstsMs: number[] = []
+
+  const use = async (sub: string, cookie: string): Promise<void> => {
+    let issuedAtMs = performance.now()
+    let token = await untilRenewed(looking, cookie, '')
+    for (let round = 0; round < rounds; round += 1) {
+      await untilDue(issuedAtMs, lifeSeconds)
+      const { value: visits, ms } = await timed(askEverywhere(all, cookie, 50 / people))
+      expectLetIn(visits, sub)
+      burstsMs.push(ms)
+      token = await untilRenewed(looking, cookie, token)
+      issuedAtMs = performance.now()
+    }
+  }
+  const uses: Promise<void>[] = []
+  for (const { sub } of users) uses.push(use(sub, (await replicas.signedIn(sub)).cookie))
+  slowestMs = 800
+  await Promise.all(uses)
+
+  const presented = presentedTokens(provider)
+  const expiries = people * rounds
+  process.stdout.write(
+    `F35 ${mode}: ${expiries} expiries, ${presented.length} refresh requests, ` +
+      `slowest burst ${Math.max(...burstsMs).toFixed(0)} ms\n`,
+  )
+  expect(presented).toHaveLength(expiries)
+  expect(new Set(presented).size).toBe(expiries)
+  expect(await countResults([...all, looking], 'refreshed')).toBe(expiries)
+}

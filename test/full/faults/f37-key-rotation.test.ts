@@ -1,0 +1,249 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { type CompactJWSHeaderParameters, decodeProtectedHeader, type JWK } from 'jose'
+import { afterEach, describe, test, vi } from 'vitest'
+import { generateProviderKeys } from '../../../demo/provider.ts'
+import { createKeySet } from '../../../src/oidc/key-set.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { faults, startTestProvider } from '../../support/provider.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  askEverywhere,
+  countResults,
+  expectGoesOn,
+  expectLetIn,
+  refreshRequests,
+  startRefreshingReplicas,
+  tokensFor,
+  untilDue,
+} from '../../support/refreshing-replicas.ts'
+import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+import { claimsOf, signToken } from '../../support/tokens.ts'
+
+const signsIn = async (party: RelyingParty): Promise<boolean> => (await party.attempt()).isSignedIn
+/** The pause between two fetches of the key set may be up to this long, and is shorter here. */
+const PAUSE_MS = 1100
+const HOUR_MS = 60 * 60 * 1000
+
+describe.concurrent('F37 rotation of the provider’s keys', () => {
+  test('keys are fetched once and then kept', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    for (let round = 0; round < 3; round += 1) expect(await signsIn(party)).toBe(true)
+    expect(party.provider.count('jwks')).toBe(1)
+  })
+
+  test('a rotation just before the signature costs one fetch and no sign-in', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    expect(await signsIn(party)).toBe(true)
+    expect(party.provider.count('jwks')).toBe(2)
+  })
+
+  test('two rotations within ten seconds, with and without the old keys published', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    for (const keepOld of [true, false]) {
+      await wait(PAUSE_MS)
+      await party.provider.rotateKeys({ keepOld })
+      expect(await signsIn(party)).toBe(true)
+    }
+    expect(party.provider.count('jwks')).toBe(3)
+  })
+
+  test('a rotation between two sign-ins of the same second heals within ten seconds', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await party.provider.rotateKeys()
+    await expect.poll(() => signsIn(party), { timeout: 10_000, interval: 250 }).toBe(true)
+  })
+
+  test('a key that has been taken away is not accepted once the new set is there', async ({
+    expect,
+  }) => {
+    const old = await generateProviderKeys()
+    await using party = await startRelyingParty({}, { configuration: { jwks: old } })
+    const signWithOld = () =>
+      party.provider.set('token', {
+        rewrite: async (body) => {
+          const claims = claimsOf(String(body['id_token']))
+          return { ...body, id_token: await signToken(old.keys as readonly JWK[], claims) }
+        },
+      })
+    signWithOld()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    party.provider.reset()
+    expect(await signsIn(party)).toBe(true)
+    signWithOld()
+    expect(await signsIn(party)).toBe(false)
+  })
+
+  test('a set that fails to come leaves the last good one in use', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    for (const fault of [faults.serverError, faults.down, faults.html, faults.truncatedJson]) {
+      await wait(PAUSE_MS)
+      party.provider.set('jwks', fault)
+      party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+      expect(await signsIn(party)).toBe(false)
+      party.provider.reset('token')
+      expect(await signsIn(party)).toBe(true)
+    }
+    expect(party.provider.count('jwks')).toBeGreaterThanOrEqual(5)
+  })
+
+  test('an empty set leaves the last good one in use', async ({ expect }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    const headers = { 'Content-Type': 'application/json' }
+    party.provider.set('jwks', { status: 200, headers, body: '{"keys":[]}' })
+    party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+    expect(await signsIn(party)).toBe(false)
+    expect(party.provider.count('jwks')).toBe(2)
+    party.provider.reset('token')
+    expect(await signsIn(party)).toBe(true)
+  })
+
+  test('a new key while the set cannot be had is the provider’s fault, and heals by itself', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    await party.provider.rotateKeys()
+    party.provider.set('jwks', faults.serverError)
+    const { answer, isSignedIn } = await party.attempt()
+    expect(isSignedIn).toBe(false)
+    expect(answer.status).toBe(503)
+    party.provider.reset()
+    await expect.poll(() => signsIn(party), { timeout: 10_000, interval: 250 }).toBe(true)
+  })
+
+  test('a flood of unknown keys fetches the set a few times, and nobody else is kept waiting', async ({
+    expect,
+  }) => {
+    await using party = await startRelyingParty()
+    expect(await signsIn(party)).toBe(true)
+    await wait(PAUSE_MS)
+    party.provider.forgetRequests()
+    party.provider.tamperIdToken({}, { as: 'unknown-kid' })
+    const startedAtMs = performance.now()
+    const attempts = await Promise.all(Array.from({ length: 30 }, () => party.attempt()))
+    expect(attempts.some(({ isSignedIn }) => isSignedIn)).toBe(false)
+    const seconds = (performance.now() - startedAtMs) / 1000
+    expect(party.provider.count('jwks')).toBeLessThanOrEqual(1 + Math.ceil(seconds))
+    party.provider.reset()
+    expect(await signsIn(party)).toBe(true)
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
+})
+
+describe('F37 the age of the last good set', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  test.for(['serverError', 'html', 'truncatedJson', 'notAnObject'] as const)(
+    'it is used for a day and no longer while the provider answers with a fault: %s',
+    async (fault, { expect }) => {
+      await using provider = await startTestProvider()
+      let elapsedMs = 0
+      const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)
+      const token = await provider.sign({ sub: 'alice' })
+      const [header = '', payload = '', signature = ''] = token.split('.')
+      const find = async () =>
+        keySet(decodeProtectedHeader(token) as CompactJWSHeaderParameters, {
+          protected: header,
+          payload,
+          signature,
+        })
+      expect(await find()).toMatchObject({ type: 'public' })
+
+      const startedAtMs = Date.now()
+      vi.useFakeTimers({ toFake: ['Date'] })
+      provider.set('jwks', faults[fault])
+      for (const hours of [1, 12, 23]) {
+        elapsedMs = hours * HOUR_MS
+        vi.setSystemTime(startedAtMs + elapsedMs)
+        expect(await find()).toMatchObject({ type: 'public' })
+      }
+      elapsedMs = 25 * HOUR_MS
+      vi.setSystemTime(startedAtMs + elapsedMs)
+      await expect(find()).rejects.toThrow()
+      expect(provider.count('jwks')).toBe(5)
+    },
+  )
+})
+
+describeWithRedis('F37 rotation while sessions are refreshed', () => {
+  test('twice within ten seconds, nobody is signed out, and what the new keys have signed is believed', async ({
+    expect,
+  }) => {
+    const lifeSeconds = 2
+    const users = Array.from({ length: 6 }, (_, at) => ({ sub: `user-${at}` }))
+    await using replicas = await startRefreshingReplicas({ provider: { users } })
+    const { all, provider } = replicas
+    const cookies = new Map<string, string>()
+    for (const { sub } of users) {
+      cookies.set(sub, (await replicas.signedInFor(lifeSeconds, sub)).cookie)
+    }
+    await untilDue(performance.now(), lifeSeconds)
+    provider.set('token', tokensFor(lifeSeconds))
+    const refreshed = () => countResults(all, 'refreshed')
+    const useUntil = (what: string, count: number) =>
+      until(
+        what,
+        async () => {
+          for (const [sub, cookie] of cookies) await expectGoesOn(all, cookie, sub)
+          return (await refreshed()) >= count
+        },
+        15_000,
+      )
+
+    await useUntil('refreshes with the first keys', users.length)
+    await provider.rotateKeys()
+    await useUntil('refreshes with the second keys', 2 * users.length)
+    await provider.rotateKeys()
+    await useUntil('refreshes with the third keys', 3 * users.length)
+    for (const result of ['rejected', 'refused', 'failed'] as const) {
+      expect([result, await countResults(all, result)]).toEqual([result, 0])
+    }
+    const fetches = provider.count('jwks')
+    process.stdout.write(
+      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set\n`,
+    )
+    expect(fetches).toBeLessThanOrEqual(4 * all.length)
+  })
+  test('with a key that is published a moment later: it is looked for again, and nobody is signed out', async ({
+    expect,
+  }) => {
+    const lifeSeconds = 2
+    const user = { sub: 'alice', groups: ['before'] }
+    await using replicas = await startRefreshingReplicas({ provider: { users: [user] } })
+    const { all, first, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(lifeSeconds)
+    const old = await (await fetch(`${provider.issuer}/jwks`)).text()
+    await provider.rotateKeys()
+    const headers = { 'Content-Type': 'application/json' }
+    provider.set('jwks', { status: 200, headers, body: old, times: 1 })
+    user.groups = ['after']
+    await untilDue(issuedAtMs, lifeSeconds)
+    provider.forgetRequests()
+    await expectGoesOn([first], cookie)
+    await until('a refresh', async () => (await countResults(all, 'refreshed')) === 1)
+    const visits = await askEverywhere(all, cookie)
+    expectLetIn(visits)
+    expect(new Set(visits.map((each) => each.headers['x-auth-request-groups']))).toEqual(
+      new Set(['after']),
+    )
+    expect(provider.count('jwks')).toBe(2)
+    expect(refreshRequests(provider)).toHaveLength(1)
+  })
+})

@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { signOut } from '../../support/outage.ts'
+import { faults } from '../../support/provider.ts'
+import { until } from '../../support/redis-state.ts'
+import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import {
+  cookieHeader,
+  expectFailedSignIn,
+  LOGIN,
+  SESSION_COOKIE,
+} from '../../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { Visitor } from '../../support/visitor.ts'
+
+/** The same browser, led to another replica from now on. */
+const move = (browser: Visitor, to: RunningVestibule): Visitor => {
+  const moved = to.visitor()
+  for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
+  return moved
+}
+
+describeWithRedis('F39 a replica is killed', () => {
+  let replicas: Replicas
+  let second: RunningVestibule
+  beforeAll(async () => {
+    replicas = await startReplicas({ count: 2, settings: PATIENT })
+    second = replicas.all[1] as RunningVestibule
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test('the others carry on, with the sessions that it made', async () => {
+    const doomed = await replicas.add()
+    const cookie = await doomed.signIn('alice')
+    const loads = replicas.all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
+    const dying = startCheckLoad(doomed.internalPort, cookie)
+    await until('some checks', () => [...loads, dying].every((load) => load.count(200) > 20))
+    await doomed.stop('SIGKILL')
+    const before = loads.map((load) => load.count(200))
+    await until('more checks', () =>
+      loads.every((load, at) => load.count(200) > Number(before[at]) + 50),
+    )
+    await Promise.all([...loads, dying].map((load) => load.stop()))
+    expect(dying.count(200)).toBeGreaterThan(10)
+    expect(dying.statuses()).toEqual([200])
+    for (const load of loads) {
+      expect(load.statuses()).toEqual([200])
+      expect(load.users).toEqual(new Set(['alice']))
+      expect(load.oddities).toEqual([])
+    }
+    expect(replicas.all.every((replica) => replica.isAlive())).toBe(true)
+  })
+
+  test('a sign-in ends on another replica, and so does a sign-out', async () => {
+    const doomed = await replicas.add()
+    const begun = doomed.visitor()
+    const { location } = await begun.get(`${LOGIN}?rd=/`)
+    await doomed.stop('SIGKILL')
+    const browser = move(begun, replicas.first)
+    await browser.signIn(String(location), 'alice')
+    const cookie = cookieHeader(browser)
+    expect((await second.check({}, { Cookie: cookie })).status).toBe(200)
+    expect((await signOut(move(browser, second))).status).toBe(303)
+    expect((await replicas.first.check({}, { Cookie: cookie })).status).toBe(302)
+  })
+
+  test('killed with a code in its hands, it leaves a page with a way on, and nothing without an end', async () => {
+    const { provider, redis, first } = replicas
+    const doomed = await replicas.add()
+    const { browser, callbackUrl } = await replicas.untilCallback()
+    provider.set('token', { ...faults.hangs, times: 1 })
+    provider.forgetRequests()
+    const lost = move(browser, doomed).get(callbackUrl)
+    const outcome = expect(lost).rejects.toThrow()
+    await until('a token request', () => provider.count('token') === 1)
+    await doomed.stop('SIGKILL')
+    await outcome
+    provider.reset()
+
+    const page = await browser.get(callbackUrl)
+    expectFailedSignIn(page)
+    expect(provider.count('token')).toBe(1)
+    await browser.browse(`${LOGIN}?rd=/`)
+    expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
+    expect((await first.check({}, { Cookie: cookieHeader(browser) })).status).toBe(200)
+
+    const keys = (await redis.cli('KEYS', 'vestibule:*')).split('\n')
+    expect(keys.length).toBeGreaterThan(5)
+    // One that has just come to its end has none any more (-2); one without an end is -1.
+    for (const key of keys) expect(Number(await redis.cli('PTTL', key)), key).not.toBe(-1)
+  })
+})

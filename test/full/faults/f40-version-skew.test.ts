@@ -1,0 +1,191 @@
+import { hash, randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { formatSessionCookie } from '../../../src/core/session.ts'
+import { createKeyRing, parseKeys } from '../../../src/seal.ts'
+import { recordKey } from '../../../src/store/store.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { expectHealthy, expectOthersServed, readMetric, script } from '../../support/outage.ts'
+import { type ObservedState, openState, until } from '../../support/redis-state.ts'
+import { type Replicas, SERVER_KEY, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { SESSION_COOKIE, untilCallback } from '../../support/sign-in-steps.ts'
+
+const PREFIX = 'vestibule:'
+const HOUR_MS = 3_600_000
+const ring = createKeyRing(parseKeys(SERVER_KEY))
+
+const now = Date.now()
+const session = {
+  identity: {
+    issuer: 'https://id.example.com',
+    subject: 'alice',
+    email: 'alice@example.com',
+    groups: ['staff'],
+    claims: {},
+  },
+  createdAt: now,
+  expiresAt: now + HOUR_MS,
+}
+
+describeWithRedis('F40 other versions at the same Redis', () => {
+  let replicas: Replicas
+  let observed: ObservedState
+  beforeAll(async () => {
+    replicas = await startReplicas()
+    observed = openState(replicas.redis, {
+      keys: ring.fingerprints(),
+      mode: 'redis',
+      version: '99.0.0',
+    })
+    await observed.state.firstAttempt
+  })
+  afterAll(async () => {
+    await observed[Symbol.asyncDispose]()
+    await replicas[Symbol.asyncDispose]()
+  })
+
+  /** Writes a session as some version might, and returns the `Cookie` header that belongs to it. */
+  const write = async (
+    payload: string,
+    change: (sealed: Buffer) => Buffer = (sealed) => sealed,
+  ): Promise<string> => {
+    const [id, secret] = [token(), token()]
+    const digest = hash('sha256', id, 'base64url')
+    const seal = (
+      part: 's' | 't' | 'm',
+      text: string,
+      holder: { secret?: string; realm: string },
+    ) =>
+      ring.seal(Buffer.from(text), {
+        purpose: 'session',
+        name: recordKey(PREFIX, digest, part),
+        ...holder,
+      })
+    const holder = { secret, realm: 'app.example.com' }
+    const records = {
+      s: change(seal('s', payload, holder)),
+      t: seal('t', '{"idToken":"x","accessToken":"x"}', holder),
+      m: seal('m', JSON.stringify({ subject: 'alice', owners: {} }), { realm: '' }),
+    }
+    await observed.state.store.create(digest, records, HOUR_MS)
+    return `${SESSION_COOKIE}=${formatSessionCookie({ id, secret })}`
+  }
+  const token = () => randomBytes(32).toString('base64url')
+
+  const expectNoSession = async (cookie: string): Promise<void> => {
+    const { first } = replicas
+    const page = await first.check({}, { Cookie: cookie })
+    expect(page.status).toBe(302)
+    const program = await first.check({}, { ...script, Cookie: cookie })
+    expect(program.status).toBe(401)
+    expect([...page.setCookies, ...program.setCookies]).toEqual([])
+    expect(page.headers['x-auth-request-user']).toBeUndefined()
+  }
+
+  test('a record of this version is a session', async () => {
+    const cookie = await write(JSON.stringify(session))
+    const { status, headers } = await replicas.first.check({}, { Cookie: cookie })
+    expect(status).toBe(200)
+    expect(headers).toMatchObject({
+      'x-auth-request-user': 'alice',
+      'x-auth-request-email': 'alice@example.com',
+      'x-auth-request-groups': 'staff',
+    })
+  })
+
+  test('fields that a later version added are ignored, here and in the identity', async () => {
+    const later = {
+      ...session,
+      identity: { ...session.identity, pronouns: 'they', avatar: { url: 'https://x.example' } },
+      assurance: 3,
+      device: ['a', { b: null }],
+    }
+    const cookie = await write(JSON.stringify(later))
+    const { status, headers } = await replicas.first.check({}, { Cookie: cookie })
+    expect(status).toBe(200)
+    expect(headers['x-auth-request-user']).toBe('alice')
+    expect(JSON.stringify(headers)).not.toMatch(/pronouns|they|x\.example/)
+  })
+
+  test.for([0, 2, 3, 255])(
+    'a record of the unknown format version %i is no session, and leaves the cookie for those that know it',
+    async (version, { expect }) => {
+      const before = await readMetric(replicas.first, 'vestibule_store_integrity_failures_total')
+      const cookie = await write(JSON.stringify(session), (sealed) => {
+        sealed[0] = version
+        return sealed
+      })
+      await expectNoSession(cookie)
+      const after = await readMetric(replicas.first, 'vestibule_store_integrity_failures_total')
+      expect(after).toBeGreaterThan(before)
+    },
+  )
+
+  test.for([
+    ['no JSON', '\u00a9not json'],
+    ['an empty text', ''],
+    ['no object', '[1,2]'],
+    ['null', 'null'],
+    ['an object without a session', '{}'],
+    ['a session without an identity', JSON.stringify({ ...session, identity: undefined })],
+    [
+      'an identity without a user',
+      JSON.stringify({ ...session, identity: { groups: [], claims: {} } }),
+    ],
+    [
+      'a user that is no text',
+      JSON.stringify({ ...session, identity: { ...session.identity, subject: { id: 1 } } }),
+    ],
+  ] as const)('a record that opens and holds %s is no session', async ([, payload]) => {
+    await expectNoSession(await write(payload))
+    await expectOthersServed(replicas.first)
+  })
+
+  test.for(['v2', 'v10', 'v1.', 'V1', '2'])(
+    'a cookie of the unknown version %s is no session, and stays',
+    async (version) => {
+      const current = await write(JSON.stringify(session))
+      await expectNoSession(current.replace('=v1.', `=${version}.`))
+    },
+  )
+
+  test('a cookie of an unknown version does not stand in the way of a sign-in', async () => {
+    const browser = replicas.first.visitor()
+    browser.cookies.set(
+      `${SESSION_COOKIE}=v2.${token()}.${token()}; Path=/; Secure; HttpOnly`,
+      new URL('https://app.example.com/'),
+    )
+    expect((await browser.get(await untilCallback(browser))).status).toBe(302)
+    expect(browser.cookies.find(SESSION_COOKIE)?.value).toMatch(/^v1\./)
+  })
+
+  test.for([
+    '',
+    'no json',
+    '{"v":99,"type":"from-the-future"}',
+    '{"v":1,"type":"unknown"}',
+    'null',
+  ])('the message %j on the channel harms nobody', async (message, { expect }) => {
+    const { first, redis } = replicas
+    const { cookie } = await replicas.signedIn()
+    await redis.cli('PUBLISH', `${PREFIX}0:events`, message)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    await expectHealthy(first)
+    await expectOthersServed(first)
+  })
+
+  test('a message that is not understood empties the cache of those who have one', async () => {
+    const hybrid = await replicas.add({ REDIS_CACHE_MODE: 'hybrid' })
+    await untilStarted(hybrid)
+    const { cookie } = await replicas.signedIn()
+    const cached = () => readMetric(hybrid, 'vestibule_l1_sessions')
+    expect((await hybrid.check({}, { Cookie: cookie })).status).toBe(200)
+    await until('a subscription', async () => {
+      await hybrid.check({}, { Cookie: cookie })
+      return (await readMetric(hybrid, 'vestibule_backplane_healthy')) === 1
+    })
+    expect(await cached()).toBe(1)
+    await replicas.redis.cli('PUBLISH', `${PREFIX}0:events`, '{"v":99,"type":"from-the-future"}')
+    await until('an empty cache', async () => (await cached()) === 0)
+    expect((await hybrid.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+})

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, test } from 'vitest'
+import { startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { countEvents, readMetric, script } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import { type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+/** Key files are read again every five seconds. */
+const READ_WITHIN_MS = 8000
+const INTEGRITY = 'vestibule_store_integrity_failures_total'
+const [oldKey, newKey] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
+
+let folder: string
+let replicas: Replicas
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-f41-'))
+  replicas = await startReplicas({ count: 0 })
+})
+afterAll(async () => {
+  await replicas[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
+
+interface Keyed {
+  readonly vestibule: RunningVestibule
+  /** Replaces the file as a whole; `isRead` waits until the replica has taken it. */
+  readonly write: (...keys: readonly string[]) => Promise<void>
+  readonly isRead: () => Promise<void>
+}
+
+const startKeyed = async (name: string): Promise<Keyed> => {
+  const keyFile = join(folder, name)
+  let writes = 0
+  const write = async (...keys: readonly string[]) => {
+    await writeFile(`${keyFile}.new`, `${keys.join('\n')}\n`)
+    await rename(`${keyFile}.new`, keyFile)
+    writes += 1
+  }
+  await write(oldKey)
+  writes = 0
+  const vestibule = await replicas.add({ SESSION_ENCRYPTION_KEY_FILE: keyFile })
+  await untilStarted(vestibule)
+  const isRead = () =>
+    until('keys', () => countEvents(vestibule, 'keys_reloaded') === writes, READ_WITHIN_MS)
+  return { vestibule, write, isRead }
+}
+
+/** A login begun at one replica that comes back to another. */
+const signInAcross = async (begin: RunningVestibule, end: RunningVestibule): Promise<string> => {
+  const begun = begin.visitor()
+  const { location } = await begun.get(`${LOGIN}?rd=/`)
+  const browser = end.visitor()
+  for (const cookie of begun.cookies.all()) browser.cookies.put(cookie)
+  await browser.signIn(String(location), 'alice')
+  return cookieHeader(browser) ?? ''
+}
+
+describeWithRedis.concurrent('F41 rotation of the key', () => {
+  test('in the right order nobody is asked anything, at any step', async ({ expect }) => {
+    const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
+    const everywhere = fleet.map(({ vestibule }) => vestibule)
+    const [first, second, third] = everywhere as [
+      RunningVestibule,
+      RunningVestibule,
+      RunningVestibule,
+    ]
+    const cookies = [await first.signIn('alice')]
+    const expectAllIn = async () => {
+      for (const cookie of cookies) {
+        for (const replica of everywhere) {
+          const page = await replica.check({}, { Cookie: cookie })
+          expect([page.status, page.headers['x-auth-request-user']]).toEqual([200, 'alice'])
+          expect((await replica.check({}, { ...script, Cookie: cookie })).status).toBe(200)
+        }
+      }
+    }
+    const loads = everywhere.map(({ internalPort }) =>
+      startCheckLoad(internalPort, String(cookies[0]), { perSecond: 50, connections: 2 }),
+    )
+
+    const signInEverywhere = async () => {
+      cookies.push(
+        await signInAcross(first, second),
+        await signInAcross(second, third),
+        await signInAcross(third, first),
+      )
+      await expectAllIn()
+    }
+
+    for (const { write } of fleet) await write(oldKey, newKey)
+    await Promise.all(fleet.map(({ isRead }) => isRead()))
+    await signInEverywhere()
+    const [ahead, ...rest] = fleet as [Keyed, ...Keyed[]]
+    await ahead.write(newKey, oldKey)
+    await ahead.isRead()
+    await signInEverywhere()
+    for (const { write } of rest) await write(newKey, oldKey)
+    await Promise.all(rest.map(({ isRead }) => isRead()))
+    await signInEverywhere()
+    await Promise.all(loads.map((load) => load.stop()))
+    for (const load of loads) {
+      expect(load.statuses()).toEqual([200])
+      expect(load.oddities).toEqual([])
+    }
+    for (const replica of everywhere) {
+      expect(await readMetric(replica, INTEGRITY)).toBe(0)
+      expect(replica.isAlive()).toBe(true)
+    }
+  })
+
+  test('in the wrong order the damage shows in a metric, heals, and no cookie is cleared', async ({
+    expect,
+  }) => {
+    const [hasty, slow] = (await Promise.all(['hasty', 'slow'].map(startKeyed))) as [Keyed, Keyed]
+    const before = await hasty.vestibule.signIn('alice')
+    await hasty.write(newKey, oldKey)
+    await hasty.isRead()
+    const after = await hasty.vestibule.signIn('bob')
+    expect((await slow.vestibule.check({}, { Cookie: before })).status).toBe(200)
+    expect(await readMetric(slow.vestibule, INTEGRITY)).toBe(0)
+
+    const asked = await slow.vestibule.check({}, { Cookie: after })
+    expect([asked.status, asked.setCookies]).toEqual([302, []])
+    expect(await readMetric(slow.vestibule, INTEGRITY)).toBeGreaterThan(0)
+    expect((await hasty.vestibule.check({}, { Cookie: after })).status).toBe(200)
+
+    await slow.write(newKey, oldKey)
+    await slow.isRead()
+    const healed = await slow.vestibule.check({}, { Cookie: after })
+    expect([healed.status, healed.headers['x-auth-request-user']]).toEqual([200, 'bob'])
+
+    // Sessions that the old key sealed end with it; those that the new one sealed do not notice.
+    for (const { write } of [hasty, slow]) await write(newKey)
+    await Promise.all([hasty.isRead(), slow.isRead()])
+    for (const { vestibule } of [hasty, slow]) {
+      expect((await vestibule.check({}, { Cookie: after })).status).toBe(200)
+      const ended = await vestibule.check({}, { Cookie: before })
+      expect([ended.status, ended.setCookies]).toEqual([302, []])
+      expect(vestibule.isAlive()).toBe(true)
+    }
+  })
+})

@@ -1,0 +1,173 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { findProgram, startProcess } from '../../../demo/process.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectOthersServed,
+  readMetric,
+  signOut,
+  timed,
+} from '../../support/outage.ts'
+import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { until } from '../../support/redis-state.ts'
+import {
+  HYBRID,
+  type Replicas,
+  SERVER_KEY,
+  startReplicas,
+  untilStarted,
+} from '../../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+import { type RunningVestibule, startVestibuleLoggingTo } from '../../support/vestibule.ts'
+
+const run = promisify(execFile)
+/** Beyond those that are open anyway. */
+const MORE_FILES = 20
+const CROWD = 200
+const CONNECTED_MS = 500
+
+const limitFiles = async ({ pid }: RunningVestibule, count: number): Promise<void> => {
+  await run('prlimit', ['--pid', `${pid}`, `--nofile=${count}:`])
+}
+const openFiles = async ({ pid }: RunningVestibule): Promise<number> =>
+  (await readdir(`/proc/${pid}/fd`)).length
+
+/** Connections that say nothing. */
+const gatherCrowd = (port: number): readonly Socket[] =>
+  Array.from({ length: CROWD }, () =>
+    connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .unref(),
+  )
+
+describeWithRedis('F43 no more files', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas({ settings: HYBRID })
+  })
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  test('whoever is connected is answered, Redis included or not, and newcomers are once there is room', async (ctx) => {
+    if (!findProgram('prlimit')) ctx.skip('prlimit is not on PATH')
+    const { first, redis } = replicas
+    const { cookie } = await signInAt(first)
+    const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
+    await until('a healthy backplane', () => isBackplaneHealthy(first))
+    using pool = createRequestPool(first.internalPort, 1)
+    const ask = async (headers: Readonly<Record<string, string>>) =>
+      (await pool.send({ path: '/auth', headers: { ...forwardedNavigation, ...headers } })).status
+    const limit = (await openFiles(first)) + MORE_FILES
+    expect(await ask({ Cookie: asserted })).toBe(200)
+
+    await limitFiles(first, limit)
+    const crowd = gatherCrowd(first.internalPort)
+    await until('a crowd', async () => (await openFiles(first)) > limit - MORE_FILES / 2)
+    await wait(CONNECTED_MS)
+    const open = await openFiles(first)
+    expect(open).toBeGreaterThan(limit - MORE_FILES / 2)
+    expect(open).toBeLessThan(limit + MORE_FILES)
+    for (let round = 0; round < 20; round += 1) {
+      expect(await ask({ Cookie: asserted })).toBe(200)
+      expect(await ask({})).toBe(302)
+    }
+    for (const type of ['normal', 'pubsub']) {
+      await redis.cli('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+    }
+    const endMs = performance.now() + 2 * CONNECTED_MS
+    while (performance.now() < endMs) {
+      expect(await ask({ Cookie: asserted })).toBe(200)
+      expect(await ask({})).toBe(302)
+    }
+    expect(first.isAlive()).toBe(true)
+
+    for (const socket of crowd) socket.destroy()
+    await limitFiles(first, 1024)
+    const { ms } = await timed(
+      until(
+        'health',
+        async () => (await first.internal('/health?strict=1')).status === 200,
+        10_000,
+      ),
+    )
+    process.stdout.write(`F43 files again: healthy after ${ms.toFixed(0)} ms\n`)
+    await expectOthersServed(first)
+    await expectHealthy(first)
+    expect((await first.check({}, { Cookie: asserted })).status).toBe(200)
+    expect(countEvents(first, 'unhandled_rejection')).toBe(0)
+    expect(await readMetric(first, 'vestibule_redis_connected')).toBe(1)
+  })
+})
+
+describeWithRedis('F43 nowhere to log to', () => {
+  let replicas: Replicas
+  let folder: string
+  beforeAll(async () => {
+    replicas = await startReplicas({ count: 0 })
+    folder = await mkdtemp(join(tmpdir(), 'vestibule-f43-'))
+  })
+  afterAll(async () => {
+    await replicas[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true })
+  })
+
+  /** Reads one byte and goes away. */
+  const startShortReader = async (): Promise<string> => {
+    const pipe = join(folder, 'log')
+    await run('mkfifo', [pipe])
+    startProcess('head', ['-c', '1', pipe])
+    return pipe
+  }
+  const logs = [
+    ['a full disk', async () => '/dev/full'],
+    ['a pipe that nobody reads any more', startShortReader],
+  ] as const
+
+  test.for(logs)(
+    '%s: decisions are as always, in an outage too',
+    async ([what, place], { expect }) => {
+      const { provider, redis, network } = replicas
+      await using vestibule = await startVestibuleLoggingTo(await place(), {
+        ...HYBRID,
+        OIDC_ISSUER_URL: provider.issuer,
+        OIDC_CLIENT_ID: provider.clientId,
+        OIDC_CLIENT_SECRET: provider.clientSecret,
+        PUBLIC_PATHS: '/public/**',
+        REDIS_ENABLED: 'true',
+        REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+        SESSION_ENCRYPTION_KEY: SERVER_KEY,
+      })
+      await untilStarted(vestibule)
+      const { browser, cookie } = await signInAt(vestibule)
+      const { cookie: staying } = await signInAt(vestibule, 'bob')
+      const statuses = async () =>
+        Promise.all(
+          [{ Cookie: cookie }, { Cookie: staying }, {}].map(
+            async (headers) => (await vestibule.check({}, headers)).status,
+          ),
+        )
+      expect(await statuses()).toEqual([200, 200, 302])
+      expect((await vestibule.check({ host: 'foreign.example' })).status).toBe(400)
+      await redis.pause()
+      await wait(300)
+      expect(await statuses()).toEqual([200, 200, 302])
+      await redis.resume()
+      const { ms } = await timed(
+        until('health', async () => (await vestibule.internal('/health?strict=1')).status === 200),
+      )
+      process.stdout.write(`F43 ${what}: healthy after ${ms.toFixed(0)} ms\n`)
+      expect((await signOut(browser)).status).toBe(303)
+      expect(await statuses()).toEqual([302, 200, 302])
+      await expectOthersServed(vestibule)
+      expect(await vestibule.stop('SIGTERM')).toBe(0)
+    },
+  )
+})

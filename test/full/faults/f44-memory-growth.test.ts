@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, type ExpectStatic, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
+import { makeSessions } from '../../support/made-sessions.ts'
+import { OUTAGE_COOKIE, readMetric, timed } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import { HYBRID, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import {
+  createRequestPool,
+  forwardedNavigation,
+  type PooledRequest,
+} from '../../support/request-pool.ts'
+import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+
+/** `F44_REQUESTS=1000000` is the full measure. */
+const REQUESTS = Number(process.env['F44_REQUESTS'] ?? 15_000)
+const WARM_UP = 3000
+const MIB = 1024 * 1024
+/** What the process needs now and then, and what of each request is less than any trace of it would take. */
+const NOISE_BYTES = MIB
+const MAX_HEAP_BYTES_EACH = 30
+const MAX_RSS_GROWTH_MIB = 48
+/** What is still in use is seen only right behind a collection, so the runtime is told to collect often. */
+const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
+
+const token = () => randomBytes(32).toString('base64url')
+const junkSession = () => `${SESSION_COOKIE}=v1.${token()}.${token()}`
+const junkAssertion = () =>
+  `${OUTAGE_COOKIE}=v1.${Math.floor(Date.now() / 1000).toString(36)}.${randomBytes(300).toString('base64url')}`
+
+type Junk = readonly [
+  what: string,
+  headers: (at: number) => PooledRequest['headers'],
+  expected: readonly number[],
+]
+const kinds: readonly Junk[] = [
+  ['strangers', () => ({}), [302]],
+  ['strangers at ever new pages', (at) => ({ 'X-Forwarded-Uri': `/page/${at}/${token()}` }), [302]],
+  ['made-up sessions', () => ({ Cookie: junkSession() }), [302]],
+  [
+    'made-up sessions and assertions',
+    () => ({ Cookie: `${junkSession()}; ${junkAssertion()}` }),
+    [302],
+  ],
+]
+
+describeWithRedis('F44 memory', () => {
+  let replicas: Replicas
+  beforeAll(async () => {
+    replicas = await startReplicas({
+      settings: { ...HYBRID, NODE_OPTIONS: COLLECT },
+    })
+    await until('a healthy backplane', () => isBackplaneHealthy(replicas.first))
+    for (const junk of kinds) await send(junk, WARM_UP)
+  }, 60_000)
+  afterAll(() => replicas[Symbol.asyncDispose]())
+
+  const send = async ([, headers, expected]: Junk, count: number): Promise<void> => {
+    using pool = createRequestPool(replicas.first.internalPort)
+    const odd = new Set<number>()
+    await pool.sendMany(
+      count,
+      (at) => ({ path: '/auth', headers: { ...forwardedNavigation, ...headers(at) } }),
+      ({ status }) => {
+        if (!expected.includes(status)) odd.add(status)
+      },
+    )
+    if (odd.size > 0) throw new Error(`answered with ${[...odd].join()}`)
+  }
+
+  /** The least of a second. */
+  const measure = async () => {
+    let [heap, rss] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (let reading = 0; reading < 10; reading += 1) {
+      await wait(100)
+      heap = Math.min(
+        heap,
+        await readMetric(replicas.first, 'vestibule_nodejs_heap_size_used_bytes'),
+      )
+      rss = Math.min(
+        rss,
+        await readMetric(replicas.first, 'vestibule_process_resident_memory_bytes'),
+      )
+    }
+    return { heap, rss }
+  }
+
+  const expectFlat = async (junk: Junk, what: string, expect: ExpectStatic): Promise<void> => {
+    const before = await measure()
+    const seriesBefore = await countSeries()
+    const startedAtMs = performance.now()
+    await send(junk, REQUESTS)
+    const seconds = (performance.now() - startedAtMs) / 1000
+    const after = await measure()
+    const show = ({ heap, rss }: typeof after) =>
+      `heap ${(heap / MIB).toFixed(1)} MiB, resident ${(rss / MIB).toFixed(0)} MiB`
+    process.stdout.write(
+      `F44 ${REQUESTS} ${what} in ${seconds.toFixed(1)} s: ${show(before)} → ${show(after)}\n`,
+    )
+    expect(after.heap - before.heap).toBeLessThan(NOISE_BYTES + MAX_HEAP_BYTES_EACH * REQUESTS)
+    expect((after.rss - before.rss) / MIB).toBeLessThan(MAX_RSS_GROWTH_MIB)
+    expect(await countSeries()).toBeLessThanOrEqual(seriesBefore + 5)
+    const inFlight = () => readMetric(replicas.first, 'vestibule_redis_commands_in_flight')
+    // A heartbeat may just be under way.
+    await until('an empty queue', async () => (await inFlight()) === 0)
+  }
+  const countSeries = async (): Promise<number> =>
+    (await replicas.first.internal('/metrics')).body.split('\n').length
+
+  const timeout = 60_000 + REQUESTS * 5
+  test.for(kinds)('%s leave nothing behind', { timeout }, async (junk, { expect }) => {
+    await expectFlat(junk, junk[0], expect)
+    expect(await readMetric(replicas.first, 'vestibule_l1_sessions')).toBe(0)
+  })
+
+  test('made-up sessions and assertions leave nothing behind in an outage', { timeout }, async ({
+    expect,
+  }) => {
+    const { first, redis } = replicas
+    const { cookie } = await signInAt(first)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    await redis.pause()
+    const [, , , junk] = kinds as [Junk, Junk, Junk, Junk]
+    const refused: Junk = [junk[0], junk[1], [503]]
+    await send(refused, WARM_UP)
+    await expectFlat(refused, `${junk[0]} in an outage`, expect)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    expect(await readMetric(first, 'vestibule_l1_sessions')).toBe(1)
+    await redis.resume()
+    const { ms } = await timed(
+      until('health', async () => (await first.internal('/health?strict=1')).status === 200),
+    )
+    process.stdout.write(`F44 after the outage: healthy after ${ms.toFixed(0)} ms\n`)
+  })
+
+  test('sessions in memory stay within their bounds, whoever comes along', async ({ expect }) => {
+    const bounded = await replicas.add({ ...HYBRID, REDIS_HYBRID_L1_SIZE: '10' })
+    await untilStarted(bounded)
+    const sessions = await makeSessions(replicas.redis, 50)
+    for (const { cookie, sub } of sessions) {
+      const { status, headers } = await bounded.check({}, { Cookie: cookie })
+      expect([status, headers['x-auth-request-user']]).toEqual([200, sub])
+    }
+    expect(await readMetric(bounded, 'vestibule_l1_sessions')).toBe(10)
+  })
+})

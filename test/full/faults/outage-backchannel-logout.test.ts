@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import {
+  expectLoggedOut,
+  expectLogoutRefused,
+  sendLogoutToken,
+} from '../../support/backchannel-logout.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { untilWhole } from '../../support/fleet-load.ts'
+import { signInAt } from '../../support/hybrid-replicas.ts'
+import { countEvents, readMetric, timed } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+/** Providers wait some seconds for an answer; oidc-provider two and a half. */
+const ANSWERED_WITHIN_MS = 2500
+const RECOVERY_WITHIN_MS = 15_000
+const SID = 'the-session-of-bob'
+
+interface Outage {
+  readonly begin: (fleet: Replicas) => Promise<unknown>
+  readonly end: (fleet: Replicas) => Promise<unknown>
+}
+
+const killed: Outage = {
+  begin: async ({ redis }) => {
+    await redis.cli('SAVE')
+    await redis.kill()
+  },
+  end: ({ redis }) => redis.restart({ keepData: true }),
+}
+const cutOff: Outage = {
+  begin: ({ network }) => network.refuse(),
+  end: ({ network }) => network.accept(),
+}
+const frozen: Outage = {
+  begin: async ({ network }) => network.blackhole(),
+  end: async ({ network }) => network.flow(),
+}
+
+describeWithRedis('a back-channel logout while Redis is away', () => {
+  let fleet: Replicas
+  let told: RunningVestibule
+  let other: RunningVestibule
+  let alice: string
+  let bob: string
+  let carol: string
+  beforeAll(async () => {
+    fleet = await startReplicas({
+      count: 2,
+      settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' },
+      provider: { users: ['alice', 'bob', 'carol'].map((sub) => ({ sub })) },
+    })
+    ;[told, other] = fleet.all as [RunningVestibule, RunningVestibule]
+  })
+  beforeEach(async () => {
+    await untilWhole(fleet.all)
+    alice = (await signInAt(other, 'alice')).cookie
+    carol = (await signInAt(told, 'carol')).cookie
+    fleet.provider.tamperIdToken({ sid: SID })
+    bob = (await signInAt(told, 'bob')).cookie
+    fleet.provider.reset()
+    await expectStatuses([200, 200])
+  })
+  afterAll(() => fleet[Symbol.asyncDispose]())
+
+  const statuses = (cookie: string): Promise<number[]> =>
+    Promise.all(
+      [told, other].map(async (each) => (await each.check({}, { Cookie: cookie })).status),
+    )
+  /** Of all three at both. */
+  const expectStatuses = async (expected: readonly number[]): Promise<void> => {
+    for (const cookie of [alice, bob, carol]) expect(await statuses(cookie)).toEqual(expected)
+  }
+  const deferred = (): Promise<number> =>
+    readMetric(told, 'vestibule_backchannel_logouts_total{result="deferred"}')
+  const waiting = (): Promise<number> => readMetric(told, 'vestibule_revocations_waiting')
+
+  /** 400, as it is not done; this replica has heard it all the same. */
+  const expectDeferred = async (token: string): Promise<void> => {
+    const { value, ms } = await timed(sendLogoutToken(told, token))
+    expect(expectLogoutRefused(value)).toContain('send it again')
+    expect(value.headers['retry-after']).toBe('5')
+    expect(ms).toBeLessThan(ANSWERED_WITHIN_MS)
+  }
+  const expectRefusedHereAlone = async (cookie: string): Promise<void> => {
+    expect(await statuses(cookie)).toEqual([503, 200])
+  }
+
+  test.for<[string, Outage]>([
+    ['killed', killed],
+    ['cut off', cutOff],
+    ['frozen', frozen],
+  ])(
+    'is 400 and counts at this replica at once, at all when Redis is back, and 200 when it is sent again: %s',
+    async ([how, outage], { expect }) => {
+      const deferredBefore = await deferred()
+      const flushedBefore = countEvents(told, 'revocations_flushed')
+      const bySub = await fleet.provider.mintLogoutToken()
+      const bySid = await fleet.provider.mintLogoutToken({ sub: undefined, sid: SID })
+      await outage.begin(fleet)
+      await expectDeferred(bySub)
+      await expectDeferred(bySid)
+      await expectDeferred(bySub)
+      await expectRefusedHereAlone(alice)
+      await expectRefusedHereAlone(bob)
+      expect((await statuses(carol))[0]).toBe(200)
+      expect(await waiting()).toBe(2)
+
+      await outage.end(fleet)
+      const { ms } = await timed(
+        until(
+          'a Redis that has been told',
+          async () => (await waiting()) === 0,
+          RECOVERY_WITHIN_MS,
+        ),
+      )
+      process.stdout.write(`${how}: Redis was told ${ms.toFixed(0)} ms after it was back\n`)
+      await untilWhole(fleet.all)
+      expect(await statuses(alice)).toEqual([302, 302])
+      expect(await statuses(bob)).toEqual([302, 302])
+      expect(await statuses(carol)).toEqual([200, 200])
+
+      for (const token of [bySub, bySid]) {
+        expectLoggedOut(await sendLogoutToken(other, token))
+        expectLogoutRefused(await sendLogoutToken(told, token))
+      }
+      expect(await statuses((await signInAt(told, 'alice')).cookie)).toEqual([200, 200])
+      expect(countEvents(told, 'revocations_flushed')).toBeGreaterThan(flushedBefore)
+      expect(await deferred()).toBe(deferredBefore + 3)
+    },
+  )
+
+  test('a mark whose answer is lost does not make the same token a replay', async () => {
+    const token = await fleet.provider.mintLogoutToken()
+    const held = fleet.network.holdAnswers('logout-token')
+    const sent = expectDeferred(token)
+    const letGo = await held
+    await sent
+    letGo()
+    await until(
+      'a Redis that has been told',
+      async () => (await waiting()) === 0,
+      RECOVERY_WITHIN_MS,
+    )
+    await untilWhole(fleet.all)
+    expectLoggedOut(await sendLogoutToken(other, token))
+    expect(await statuses(alice)).toEqual([302, 302])
+  })
+})

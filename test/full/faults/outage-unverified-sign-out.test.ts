@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { untilWhole } from '../../support/fleet-load.ts'
+import {
+  expectComeAgain,
+  expectEndedEverywhere,
+  expectSignOutDeferred,
+  readMetric,
+  signOut,
+  WITHOUT_GRACE,
+} from '../../support/outage.ts'
+import { APP } from '../../support/relying-party.ts'
+import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { createRequestPool } from '../../support/request-pool.ts'
+import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+const MAX_UNVERIFIED = 1000
+
+/** A session that nobody has. */
+const madeUp = (count: number): string => {
+  const [id, secret] = [`${count}`.padStart(43, 'i'), 's'.repeat(43)]
+  return `${SESSION_COOKIE}=v1.${id}.${secret}`
+}
+
+describeWithRedis('a sign-out while Redis is away, of a session that nothing stands in for', () => {
+  let fleet: Replicas
+  let other: RunningVestibule
+  beforeAll(async () => {
+    fleet = await startReplicas({ settings: WITHOUT_GRACE })
+    other = await fleet.add()
+    await untilWhole([fleet.first, other])
+  })
+  afterAll(() => fleet[Symbol.asyncDispose]())
+
+  test('counts at this replica at once, and everywhere when Redis is back', async () => {
+    const { first, network } = fleet
+    const { browser, cookie } = await fleet.signedIn()
+    const { browser: bob, cookie: staying } = await fleet.signedIn('bob')
+    await network.refuse()
+    await expectSignOutDeferred(first, browser)
+    const line = first.log().findLast(({ event }) => event === 'sign_out')
+    expect(line).not.toHaveProperty('user')
+    const [, id] = (bob.cookies.find(SESSION_COOKIE)?.value ?? '').split('.')
+    const forged = `${SESSION_COOKIE}=v1.${id}.${'A'.repeat(43)}`
+    const headers = { Cookie: forged }
+    expect((await first.visitor().post(`${APP}/oauth2/logout`, {}, { headers })).status).toBe(303)
+
+    await network.accept()
+    await untilWhole([first, other])
+    await expectEndedEverywhere('a sign-out that nobody could verify', [first, other], [cookie])
+    for (const replica of [first, other]) {
+      expect((await replica.check({}, { Cookie: staying })).status).toBe(200)
+    }
+  })
+
+  test('of which strangers can make up a thousand is refused beyond that, and tried again counts', async () => {
+    const { first, network } = fleet
+    const { browser, cookie } = await fleet.signedIn()
+    await network.refuse()
+    const pool = createRequestPool(first.publicPort, 16)
+    const ask = async (count: number) => {
+      const headers = { Host: 'app.example.com', 'Sec-Fetch-Site': 'same-origin' }
+      const asked = { ...headers, Cookie: madeUp(count), 'Content-Length': '0' }
+      return (await pool.send({ method: 'POST', path: '/oauth2/logout', headers: asked })).status
+    }
+    const statuses = await Promise.all(Array.from({ length: MAX_UNVERIFIED }, (_, at) => ask(at)))
+    expect(new Set(statuses)).toEqual(new Set([303]))
+    expect([await ask(MAX_UNVERIFIED), await ask(0)]).toEqual([503, 303])
+    expect(await readMetric(first, 'vestibule_revocations_waiting')).toBe(MAX_UNVERIFIED)
+    expectComeAgain(await signOut(browser), 'quiet page')
+    expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
+
+    const tombstones = async () =>
+      (await fleet.redis.cli('KEYS', '*:x')).split('\n').filter(Boolean).toSorted()
+    const before = await tombstones()
+    await network.accept()
+    await untilWhole([first, other])
+    await expectEndedEverywhere('what strangers made up', [first, other], [])
+    expect(await tombstones()).toEqual(before)
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    expect((await signOut(browser)).status).toBe(303)
+    pool[Symbol.dispose]()
+    await expectEndedEverywhere('tried again', [first, other], [cookie])
+  })
+})
