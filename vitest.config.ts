@@ -73,7 +73,16 @@ export default defineConfig({
         },
       },
       { test: { name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 60_000 } },
-      ...['redis', 'faults', 'e2e', 'costs'].map((room) => ({
+      {
+        test: {
+          name: 'contact',
+          ...patience,
+          include: ['test/contact/**/*.test.ts'],
+          globalSetup: ['test/support/programs.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      ...['redis', 'faults', 'e2e', 'contact', 'chaos'].map((room) => ({
         test: {
           name: `full-${room}`,
           ...patience,
