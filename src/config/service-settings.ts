@@ -145,7 +145,12 @@ export const serviceSettings = {
   COOKIE_DOMAIN: z
     .string()
     .optional()
-    .meta(note(SESSION, 'Shares the session among all hosts below this domain.')),
+    .meta(
+      note(
+        SESSION,
+        'Shares the session among all hosts below this domain, each of which receives the cookie, also those that Traefik does not serve. Unset: one session a host.',
+      ),
+    ),
   COOKIE_SAMESITE: z
     .enum(['lax', 'strict', 'none'])
     .default('lax')

@@ -16,7 +16,7 @@ interface Service {
   readonly env_file?: readonly string[]
   readonly volumes?: readonly string[]
   readonly ports?: readonly string[]
-  readonly networks?: { readonly default: { readonly aliases: readonly string[] } }
+  readonly networks?: readonly string[] | Readonly<Record<string, { aliases: string[] } | null>>
   readonly healthcheck?: { readonly test: readonly string[] }
   readonly deploy?: { readonly replicas: number }
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
@@ -44,7 +44,7 @@ const apps = parse(readFileSync('deploy/compose/dynamic/apps.yaml', 'utf8')) as 
 describe('docker-compose.yml', () => {
   test('has nothing at its top that docker-compose 1.29 refuses', () => {
     const own = Object.keys(compose).filter((key) => !key.startsWith('x-'))
-    expect(own.toSorted()).toEqual(['services', 'volumes'])
+    expect(own.toSorted()).toEqual(['networks', 'services', 'volumes'])
   })
 
   test('is understood by the docker-compose that is here', ({ skip }) => {
@@ -68,7 +68,7 @@ describe('docker-compose.yml', () => {
 
   test.for(Object.keys(services))('%s has an image with a tag that stays', (name) => {
     const { image } = service(name)
-    expect(image).toMatch(/:(?!latest$)[a-z0-9][a-z0-9.-]*$/)
+    expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*$/)
     if (image.startsWith('vestibule')) expect(image.split(':')[1]).toBe(packageJson.version)
   })
 
@@ -96,6 +96,36 @@ describe('docker-compose.yml', () => {
   })
 })
 
+describe('its networks', () => {
+  const networksOf = (name: string): readonly string[] => {
+    const { networks = [] } = service(name)
+    return 'length' in networks ? (networks as readonly string[]) : Object.keys(networks)
+  }
+  const neighbours = (name: string) =>
+    Object.keys(services)
+      .filter((other) => other !== name)
+      .filter((other) => networksOf(other).some((each) => networksOf(name).includes(each)))
+      .toSorted()
+
+  test.for([
+    ['redis', ['vestibule']],
+    ['vestibule', ['redis', 'traefik-1', 'traefik-2']],
+    ['whoami', ['traefik-1', 'traefik-2']],
+    ['demo-provider', ['traefik-1', 'traefik-2']],
+  ] as const)('C17: %s is reached by %j alone', ([name, others]) => {
+    expect(neighbours(name)).toEqual(others)
+  })
+
+  test('C17: lead nowhere outside but through Traefik', () => {
+    const networks = compose['networks'] as unknown as Record<string, { internal?: true } | null>
+    for (const name of Object.keys(services).flatMap(networksOf)) {
+      expect(networks[name]?.internal, name).toBe(name === 'edge' ? undefined : true)
+    }
+    for (const name of Object.keys(services).filter((each) => networksOf(each).length === 0))
+      expect(service(name)).toMatchObject({ network_mode: 'none' })
+  })
+})
+
 describe('its secrets', () => {
   const maker = service('secrets')
 
@@ -107,11 +137,28 @@ describe('its secrets', () => {
     for (const name of made) expect(existsSync(`deploy/compose/${name}`)).toBe(false)
   })
 
+  test.for([
+    ['vestibule', 'vestibule', ['client-secret', 'redis-password', 'session-key']],
+    ['redis', 'redis', ['redis-password']],
+    ['demo-provider', 'provider', ['client-secret']],
+  ] as const)('C17: %s reads those that it needs, and no other', ([name, folder, wanted]) => {
+    expect(service(name).volumes).toContain(`${folder}-secrets:/run/secrets:ro`)
+    expect(maker.volumes).toContain(`${folder}-secrets:/${folder}`)
+    const script = maker.command?.join('\n') ?? ''
+    const made = folder === 'vestibule' ? script.match(/for name in (.*);/)?.[1]?.split(' ') : []
+    const copied = [...script.matchAll(/^cp -f \/vestibule\/(\S+) \/(\S+)\/$/gm)]
+      .filter(([, , to]) => to === folder)
+      .map(([, secret = '']) => secret)
+    expect([...(made ?? []), ...copied].toSorted()).toEqual(wanted)
+  })
+
   test('are read from files that only their maker can write', () => {
     for (const [name, { volumes = [] }] of Object.entries(services)) {
-      const mounted = volumes.filter((volume) => volume.startsWith('secrets:'))
-      const expected = name === 'secrets' ? ['secrets:/secrets'] : ['secrets:/run/secrets:ro']
-      if (mounted.length > 0) expect(mounted, name).toEqual(expected)
+      const mounted = volumes.filter((volume) => volume.includes('secrets:'))
+      expect(mounted.length, name).toBe(
+        { secrets: 3, vestibule: 1, redis: 1, 'demo-provider': 1 }[name] ?? 0,
+      )
+      if (name !== 'secrets') for (const each of mounted) expect(each).toMatch(/:ro$/)
     }
     for (const [, path] of fileSettings(environment)) expect(path).toMatch(/^\/run\/secrets\//)
   })
@@ -158,7 +205,7 @@ describe('its routing', () => {
 
   test('lets no other spelling of a header in and believes nobody', () => {
     for (const entryPoint of Object.values(staticFile.entryPoints)) {
-      expect(entryPoint.http).toEqual({ aliasHeadersStrategy: 'delete' })
+      expect(entryPoint.http['aliasHeadersStrategy']).toBe('delete')
       expect(entryPoint).not.toHaveProperty('forwardedHeaders')
     }
   })
@@ -177,7 +224,8 @@ describe('its routing', () => {
     const { hostname, port } = new URL(ISSUER ?? '')
     expect(apps.http.routers['idp']?.rule).toBe(`Host(\`${hostname}\`)`)
     expect(staticFile.entryPoints['web']?.address).toBe(`:${port}`)
-    for (const traefik of traefiks) expect(traefik.networks?.default.aliases).toContain(hostname)
+    for (const traefik of traefiks)
+      expect(traefik.networks).toMatchObject({ check: { aliases: [hostname] } })
   })
 
   test('shares one session between both Traefiks', () => {

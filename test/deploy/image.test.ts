@@ -23,8 +23,8 @@ const MAIN = '/app/dist/src/main.js'
 
 describe('the Dockerfile', () => {
   test('builds on the Node that package.json asks for, by a name that needs no registry of ours', () => {
-    const [, major] = /^ARG NODE_VERSION=(\d+)$/m.exec(dockerfile) ?? []
-    expect(packageJson.engines.node).toMatch(new RegExp(`^>=${major}\\.`))
+    const [, version = ''] = /^ARG NODE_VERSION=(\d+\.\d+\.\d+)$/m.exec(dockerfile) ?? []
+    expect(isAtLeast(version, packageJson.engines.node.replace('>=', ''))).toBe(true)
     const bases = stages.map((stage) => /^FROM (\S+)/.exec(stage)?.[1])
     const known = ['node:${NODE_VERSION}-bookworm-slim', 'development']
     expect(bases.length).toBeGreaterThan(1)
@@ -57,8 +57,17 @@ describe('the Dockerfile', () => {
       'LICENSE ./',
     ])
     const dependencies = stages.find((stage) => stage.includes(' AS dependencies'))
-    expect(dependencies).toContain('RUN npm ci --omit=dev')
-    expect(packageJson.devDependencies).toHaveProperty('node')
+    expect(dependencies).toContain('RUN npm ci --omit=dev --omit=optional')
+  })
+
+  /** The first release without the advisory: CVE-2026-111497 (Brotli), then Node's November 2026 security release. */
+  test('C15: Node is a release without a known advisory, in the image and here', () => {
+    const pinned = Object.values(packageJson.optionalDependencies)
+    expect(pinned.length).toBeGreaterThan(0)
+    for (const version of [...pinned, process.versions.node])
+      expect(isAtLeast(version, '26.12.1'), version).toBe(true)
+    const [, image = ''] = /^ARG NODE_VERSION=(.*)$/m.exec(dockerfile) ?? []
+    expect(isAtLeast(image, '26.13.1'), image).toBe(true)
   })
 
   test('has the commands under the name by which the documentation calls them', () => {
@@ -144,6 +153,11 @@ describe('what npm run build makes', { timeout: 60_000 }, () => {
     expect(built?.output()).toBe(direct?.output())
   })
 })
+
+/** Whether a version `1.2.3`, with or without a `v`, is this one or a later one. */
+const isAtLeast = (version: string, least: string): boolean =>
+  /^v?\d+\.\d+\.\d+$/.test(version) &&
+  version.replace('v', '').localeCompare(least, 'en', { numeric: true }) >= 0
 
 const untilListening = async (process: RunningProcess): Promise<Record<string, unknown>> => {
   for (const end = performance.now() + 20_000; performance.now() < end; await wait(20)) {

@@ -20,12 +20,12 @@ import {
   type ServiceSpec,
   type Workload,
 } from './manifests.ts'
-import { fileSettings, LAST_SECONDS, loadSettings } from './settings.ts'
+import { fileSettings, LAST_SECONDS, loadSettings, readSettings } from './settings.ts'
 
 const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
 const OVERLAYS = ['overlays/demo', 'overlays/production'] as const
-const KUSTOMIZATIONS = ['base', ...OVERLAYS, 'traefik/plain'] as const
-const EVERYTHING = ['the files', ...KUSTOMIZATIONS] as const
+const KUSTOMIZATIONS = ['base', ...OVERLAYS, 'traefik/plain', 'traefik/policies'] as const
+const EVERYTHING = ['the files', 'base', ...OVERLAYS, 'traefik/plain'] as const
 
 const sources = new Map<string, readonly Manifest[] | undefined>(
   KUSTOMIZATIONS.map((path) => [path, rendered(path)]),
@@ -229,7 +229,7 @@ describe('Vestibule', () => {
       expect(isSubset(matchLabels, vestibule(objects).spec.template.metadata.labels)).toBe(true)
       expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
       const allowed = spec.ingress?.map(({ from, ports }) => ({
-        from: from.map(({ namespaceSelector, podSelector }) => [
+        from: from?.map(({ namespaceSelector, podSelector }) => [
           namespaceSelector?.matchLabels['kubernetes.io/metadata.name'],
           podSelector?.matchLabels['app.kubernetes.io/name'],
         ]),
@@ -249,10 +249,21 @@ describe('Vestibule', () => {
       .filter(({ spec }) => isSubset(spec.podSelector.matchLabels ?? {}, mine))
       .flatMap(({ spec }) => spec.egress ?? [])
       .flatMap((rule) => rule.ports.map(({ port, protocol }) => `${protocol} ${port}`))
-    const hasRedis = objects !== sources.get('base')
-    expect(called.toSorted()).toEqual(
-      ['TCP 443', 'TCP 53', ...(hasRedis ? ['TCP 6379'] : []), 'UDP 53'].toSorted(),
+    const isBase = objects === sources.get('base')
+    expect([...new Set(called)].toSorted()).toEqual(
+      ['TCP 53', 'UDP 53', ...(isBase ? [] : ['TCP 443', 'TCP 6379'])].toSorted(),
     )
+  })
+
+  suite(EVERYTHING, 'C17: calls addresses that are named, never all of them', (objects) => {
+    const policies = ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
+    const called = policies.flatMap(({ spec }) => spec.egress ?? []).flatMap(({ to }) => to)
+    expect(called.length).toBeGreaterThan(0)
+    for (const { namespaceSelector, podSelector, ipBlock } of called) {
+      expect(ipBlock?.cidr ?? '').not.toMatch(/\/0$/)
+      const labels = { ...namespaceSelector?.matchLabels, ...podSelector?.matchLabels }
+      expect(Object.keys(labels).length + (ipBlock ? 1 : 0)).toBeGreaterThan(0)
+    }
   })
 
   suite(OVERLAYS, 'has three replicas or more, on several nodes', (objects) => {
@@ -386,6 +397,52 @@ describe('the Redis of the demo', () => {
     ])
     expect(spec).not.toHaveProperty('egress')
   })
+})
+
+describe("Traefik's namespace", () => {
+  const policies = (of: readonly Manifest[]) =>
+    ofKind<NetworkPolicySpec>(of, 'NetworkPolicy').filter(
+      ({ metadata: { namespace } }) => namespace === 'traefik',
+    )
+
+  suite(['traefik/plain', 'traefik/policies'], 'C17: denies what is not allowed', (objects) => {
+    const { spec } = named<NetworkPolicySpec>(policies(objects), 'NetworkPolicy', 'default-deny')
+    expect(spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
+  })
+
+  suite(
+    ['traefik/plain', 'traefik/policies'],
+    'C17: lets visitors to the entry points and Prometheus to the metrics',
+    (objects) => {
+      const { spec } = named<NetworkPolicySpec>(policies(objects), 'NetworkPolicy', 'traefik')
+      const allowed = spec.ingress?.map(({ from, ports }) => [
+        from?.map(({ podSelector }) => podSelector?.matchLabels['app.kubernetes.io/name']),
+        ports.map(({ port }) => port),
+      ])
+      expect(allowed).toEqual([
+        [undefined, [8000, 8443]],
+        [['prometheus'], [8080, 9100]],
+      ])
+      const labels = spec.egress?.flatMap(({ to }) =>
+        to.flatMap(({ namespaceSelector }) => Object.entries(namespaceSelector?.matchLabels ?? {})),
+      )
+      expect(labels).toContainEqual(['vestibule/behind-traefik', 'true'])
+      expect(labels).toContainEqual(['kubernetes.io/metadata.name', 'vestibule'])
+    },
+  )
+
+  suite(OVERLAYS, 'C17: may call the apps of an overlay', (objects) => {
+    const [namespace] = ofKind(objects, 'Namespace')
+    expect(namespace?.metadata.labels).toMatchObject({ 'vestibule/behind-traefik': 'true' })
+  })
+})
+
+test('C8: no overlay gives the session cookie to all hosts of a domain', () => {
+  for (const overlay of OVERLAYS) {
+    const settings = readSettings(`${K8S}/${overlay}/vestibule.env`)
+    expect(settings).toHaveProperty('PROTECTED_HOSTS')
+    expect(settings).not.toHaveProperty('COOKIE_DOMAIN')
+  }
 })
 
 describe('Traefik', () => {

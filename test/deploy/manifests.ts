@@ -96,7 +96,8 @@ export interface NetworkPolicySpec {
   readonly podSelector: { readonly matchLabels?: Labels }
   readonly policyTypes: readonly string[]
   readonly ingress?: readonly {
-    readonly from: readonly Peer[]
+    /** Everybody where it is absent. */
+    readonly from?: readonly Peer[]
     readonly ports: readonly PolicyPort[]
   }[]
   readonly egress?: readonly {

@@ -68,7 +68,7 @@ const launchProcess: Launch = async (args) => {
   }
 }
 
-const IMAGE = process.env['REDIS_IMAGE'] ?? 'redis:7-alpine'
+const IMAGE = process.env['REDIS_IMAGE'] ?? 'redis:7.4.9-alpine'
 
 /** In the network and with the folder of the host, so that all else is as with a process; this takes a Docker on Linux. */
 const launchContainer: Launch = async (args, folder) => {
