@@ -10,11 +10,9 @@ import {
   nowSeconds,
   startBearerParty,
 } from '../support/bearers.ts'
+import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
 import { startScriptedServer } from '../support/scripted-server.ts'
-
-/** The deadline of a check, and what a busy machine adds to it. */
-const CHECK_WITHIN_MS = 1500 + 500
 
 let party: BearerParty
 let other: TestProvider
@@ -118,9 +116,7 @@ describe('an access token that a rule accepts', () => {
     const token = await party.mint({ exp: nowSeconds() - 27 })
     expect((await party.present(token)).status).toBe(200)
     expect((await party.present(token)).status).toBe(200)
-    await expect
-      .poll(async () => (await party.present(token)).status, { timeout: 5000, interval: 250 })
-      .toBe(401)
+    await expect.poll(async () => (await party.present(token)).status, { interval: 250 }).toBe(401)
   })
 
   test('is counted as what the answer rests on', async () => {
@@ -343,9 +339,8 @@ describe('an issuer whose keys cannot be had', () => {
         provider.set(endpoint, faults.hangs),
       )
       const token = await slow.mint()
-      const startedAtMs = performance.now()
+      using _ = letRequestsTakeForever()
       expect((await slow.present(token)).status).toBe(503)
-      expect(performance.now() - startedAtMs).toBeLessThan(CHECK_WITHIN_MS)
     },
   )
 })

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, faults } from '../support/provider.ts'
 import { countResults } from '../support/refreshing-replicas.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
 
 let replicas: Replicas
 beforeAll(async () => {
-  replicas = await startReplicas({ count: 2, settings: { ...HYBRID, ...PATIENT } })
+  replicas = await startReplicasInProcess({ count: 2, settings: { ...HYBRID, ...PATIENT } })
 })
 afterEach(() => {
   replicas.provider.reset()
@@ -27,7 +27,7 @@ const signInDue = async (sub = 'alice'): Promise<string> => {
 }
 
 /** What is done behind an answer takes a busy machine some time. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 10_000 })
+const eventually = <T>(read: () => T) => expect.poll(read)
 
 /** What each replica says of a cookie. */
 const checkAll = (cookie: string) =>
