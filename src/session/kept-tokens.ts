@@ -46,8 +46,8 @@ export function createKeptTokens({ replace, roundMs = ROUND_MS }: KeptTokensOpti
   }
 
   /** Whether there is nothing more to be done about it. */
-  async function replayKept(digest: string): Promise<boolean> {
-    const last = await replay(digest, kept.get(digest) ?? []).catch(() => 'changed' as const)
+  async function isRestored([digest, steps]: [string, readonly Step[]]): Promise<boolean> {
+    const last = await replay(digest, steps).catch(() => 'changed' as const)
     return last !== 'changed'
   }
 
@@ -61,14 +61,14 @@ export function createKeptTokens({ replace, roundMs = ROUND_MS }: KeptTokensOpti
       return written
     },
     async restore() {
-      let left = [...kept.keys()]
+      let left = [...kept.entries()]
       for (let round = 0; round < ROUNDS && left.length > 0; round++) {
         if (round > 0) await pause(roundMs, undefined, { ref: false })
         const all = left
         left = []
         for (let at = 0; at < all.length; at += AT_ONCE) {
           const portion = all.slice(at, at + AT_ONCE)
-          const written = await Promise.all(portion.map(replayKept))
+          const written = await Promise.all(portion.map(isRestored))
           left.push(...portion.filter((_, index) => !written[index]))
         }
       }

@@ -82,8 +82,7 @@ const runRound = async (world: World, awayMs: number, back: Return): Promise<Rou
   await using visits = startVisits(cookies)
   for (const replica of all) visits.add(replica)
   await wait(KILLED_AFTER_MS)
-  await using newcomer = await breakRedis(world, awayMs, back)
-  if (newcomer) visits.add(newcomer)
+  await using _newcomer = await breakRedis(world, awayMs, back, visits.add)
   await wait(SETTLED_AFTER_MS)
   await visits.stop()
   const refreshed = (await countResults(all, 'refreshed')) - before
@@ -156,13 +155,16 @@ const breakRedis = async (
   { replicas, wires }: World,
   awayMs: number,
   { laterMs, newcomerMs }: Return,
+  visit: (newcomer: RunningVestibule) => void,
 ): Promise<RunningVestibule | undefined> => {
   const { redis } = replicas
   await redis.cli('SAVE')
   await Promise.all([redis.kill(), ...wires.map((wire) => wire.refuse())])
   const addNewcomer = async (startsMs: number): Promise<RunningVestibule> => {
     await wait(Math.max(0, awayMs + startsMs))
-    return replicas.add()
+    const newcomer = await replicas.add()
+    visit(newcomer)
+    return newcomer
   }
   const bringBack = async (): Promise<void> => {
     await wait(awayMs)
