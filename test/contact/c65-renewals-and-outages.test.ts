@@ -42,7 +42,7 @@ const live = async (schedule: Schedule) => {
   const replicas = schedule.returnsMs.map(() => world.addReplica())
   const all: ModelReplica[] = [...replicas]
   for (const replica of all) replica.connect()
-  const people = await Promise.all(Array.from({ length: PEOPLE }, world.signIn))
+  const people = await Promise.all(Array.from({ length: PEOPLE }, () => world.signIn()))
   vi.advanceTimersByTime(world.dueAfterMs)
 
   const visitAll = (): void => {
