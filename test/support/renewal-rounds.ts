@@ -87,10 +87,14 @@ const runRound = async (world: World, awayMs: number, back: Return): Promise<Rou
   await using visits = startVisits(cookies)
   for (const replica of all) visits.add(replica)
   await wait(KILLED_AFTER_MS)
-  await using _newcomer = await breakRedis(world, awayMs, back, visits.add)
+  await using newcomer = await breakRedis(world, awayMs, back, visits.add)
   await wait(SETTLED_AFTER_MS)
+  const counted = newcomer ? [...all, newcomer] : all
+  const countRefreshed = async () => (await countResults(counted, 'refreshed')) - before
+  const areStored = async () => (await countRefreshed()) >= PEOPLE.length
+  await until('all to be stored', areStored, BUSY_MS).catch(() => undefined)
   await visits.stop()
-  const refreshed = (await countResults(all, 'refreshed')) - before
+  const refreshed = await countRefreshed()
   provider.reset()
   return {
     signedOut: visits.signedOut.size,
@@ -122,9 +126,11 @@ const watchProvider = ({ provider }: Replicas) => {
 }
 
 const signInAll = async (all: readonly RunningVestibule[]): Promise<readonly string[]> => {
-  const signIn = async (sub: string, at: number): Promise<string> =>
-    (await signInAt(all[at % all.length] as RunningVestibule, sub)).cookie
-  return Promise.all(PEOPLE.map(signIn))
+  const cookies: string[] = []
+  for (const [at, sub] of PEOPLE.entries()) {
+    cookies.push((await signInAt(all[at % all.length] as RunningVestibule, sub)).cookie)
+  }
+  return cookies
 }
 
 /** Everybody at every replica, again and again. */
