@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import { composeInternalApp } from './compose-internal.ts'
 import { createParts, type ServiceOptions } from './compose-parts.ts'
@@ -11,7 +10,7 @@ export interface Service {
   readonly internalApp: Hono<NodeEnv>
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
-  /** Tells the store what it has not been told yet, and lets go of everything; refreshes under way may take this long. */
+  /** Tells the store what it has not been told yet, and lets go of everything; refreshes under way, and what they gave, may take this long. */
   close(underWayMs: number): Promise<void>
 }
 
@@ -28,10 +27,7 @@ export function composeService(options: ServiceOptions): Service {
     async close(underWayMs) {
       parts.overload.close()
       parts.closeProviders()
-      const ended = new AbortController()
-      const end = pause(underWayMs, undefined, { signal: ended.signal }).catch(() => undefined)
-      await Promise.race([parts.refresher.finish(), end])
-      ended.abort()
+      await parts.refresher.finish(underWayMs)
       await parts.closeState()
     },
   }

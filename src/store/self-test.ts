@@ -8,6 +8,8 @@ export interface Examination {
   readonly evictionPolicy?: string
   /** How far Redis's clock is ahead of ours. */
   readonly clockOffsetMs?: number
+  /** For how long the youngest of the processes has run. */
+  readonly uptimeMs?: number
   /** Of the processes that were examined: others may have other data. */
   readonly runIds: readonly string[]
 }
@@ -33,12 +35,14 @@ export async function examineRedis(
   const policies = made.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
   const policy = policies.find(isHarmful) ?? policies[0]
   const offsets = made.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
+  const uptimes = made.flatMap(({ uptimeMs }) => uptimeMs ?? [])
   const [offset] = offsets.toSorted((one, other) => Math.abs(other) - Math.abs(one))
   return {
     findings: made.flatMap(({ findings }) => findings),
     runIds: made.flatMap(({ runIds }) => runIds).toSorted(),
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
+    ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
   }
 }
 
@@ -73,10 +77,16 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
+    ...uptimeOf(info),
   }
 }
 
 type Info = ReadonlyMap<string, string>
+
+function uptimeOf(info: Info | undefined): Pick<Examination, 'uptimeMs'> {
+  const seconds = info?.get('uptime_in_seconds')
+  return seconds === undefined ? {} : { uptimeMs: Number(seconds) * 1000 }
+}
 
 async function readInfo(client: RedisClient): Promise<Info | undefined> {
   const text = await client.info().catch(() => undefined)

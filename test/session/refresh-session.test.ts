@@ -8,13 +8,17 @@ import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
 import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
 import type { HeldSession } from '../../src/session/opened-sessions.ts'
 import { userOwner } from '../../src/session/owners.ts'
+import { SILENT_MS } from '../../src/session/refresh-locks.ts'
 import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import {
   createSessionRefresher,
   type SessionRefresherOptions,
 } from '../../src/session/refresh-session.ts'
+import { createRenewedRecords } from '../../src/session/renewed-records.ts'
+import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
+import { SETTLE_MS, SETTLED, type Settling } from '../../src/store/settling.ts'
 import type { Replacement, Store } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import {
@@ -80,8 +84,11 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     keyPrefix: KEY_PREFIX,
     onIntegrityFailure: (key) => started.integrityFailures.push(key),
   })
+  const store = wrap ? wrap(started.store) : started.store
   const options: SessionRefresherOptions = {
-    store: wrap ? wrap(started.store) : started.store,
+    store,
+    settling: SETTLED,
+    renewedRecords: createRenewedRecords(store),
     locks,
     generations,
     codec,
@@ -126,7 +133,8 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
       elapse(DUE_MS)
       return held
     },
-    replica: () => createSessionRefresher(options),
+    replica: (changes: Partial<SessionRefresherOptions> = {}) =>
+      createSessionRefresher({ ...options, ...changes }),
     found: async ({ credential }: HeldSession) =>
       (await started.sessions.find(credential, REALM))?.session,
     tokensOf: ({ credential }: HeldSession) => started.sessions.findTokens(credential, REALM),
@@ -240,7 +248,9 @@ describe('no token request is made', () => {
     expect(started.results).toEqual([])
     expect(await started.store.read(of.digest, ['s', 't', 'm'])).toEqual(before)
     // Nobody is kept from refreshing it.
-    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
+      isOurs: true,
+    })
   }
 
   test('a moment before the session is due', async () => {
@@ -327,6 +337,7 @@ describe('once', () => {
     const held = await started.openDue()
     const [one, two, three] = [started.replica(), started.replica(), started.replica()]
     const first = one.refresh(held)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
     await Promise.all([two.refresh(held), three.refresh(held)])
     expect(two.isPaused(held.digest)).toBe(false)
     answers[0]?.(refreshed)
@@ -366,25 +377,33 @@ describe('once', () => {
     await first
     expect(vi.getTimerCount()).toBe(0)
     expect(started.results).toEqual([{ result: 'refreshed' }])
-    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
+      isOurs: true,
+    })
   })
 
-  test('a lock that cannot be extended or released ends no refresh', async () => {
+  test('a lock that cannot be held any more ends no refresh, and is let go of when it can be', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { answers, answer } = holdAnswers()
-    const locks = {
-      ...createMemoryLocks(),
-      extend: async () => outage(),
-      release: async () => outage(),
+    const memory = createMemoryLocks()
+    let isAway = false
+    let tries = 0
+    const locks: Locks = {
+      ...memory,
+      hold: async (...given) => (isAway ? outage() : memory.hold(...given)),
+      release: async (...given) => (++tries < 2 ? outage() : memory.release(...given)),
     }
     const started = start(answer, { refresher: { locks } })
     const held = await started.openDue()
     const running = started.replica().refresh(held)
     await vi.waitFor(() => expect(answers).toHaveLength(1))
+    isAway = true
     await vi.advanceTimersByTimeAsync(3000)
     answers[0]?.(refreshed)
     await running
     expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(tries).toBe(2)
+    expect(await locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({ isOurs: true })
   })
 })
 
@@ -456,15 +475,17 @@ describe('the session ends', () => {
 
   test('not by a refusal when somebody else has the lock now, and may be about to store them', async () => {
     const started: Started = start(async () => {
-      started.elapse(10_000)
-      await started.locks.acquire(held.digest, 'somebody', 10_000)
+      const found = await started.locks.acquire(held.digest, 'somebody', 'taken', 10_000)
+      if (found.isOurs) throw new Error('nobody has the lock')
+      await started.locks.takeOver(held.digest, 'somebody', 'taken', 10_000, found.mark)
       return { kind: 'refused' }
     })
     const held = await started.openDue()
     await started.replica().refresh(held)
     expect(started.results).toEqual([])
     expect(await started.found(held)).toMatchObject({ identity })
-    expect(await started.locks.acquire(held.digest, 'yet another', 1000)).toBe(false)
+    const found = await started.locks.acquire(held.digest, 'yet another', 'taken', 1000)
+    expect(found).toEqual({ isOurs: false, mark: 'somebody taken' })
   })
 
   test('later when the store cannot be told at once', async () => {
@@ -548,13 +569,29 @@ describe('tokens that cannot be stored', () => {
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
   })
 
-  test('are lost when it is away for more than a minute', async () => {
-    const started = startFailing(async (attempt) => {
-      if (attempt === 2) started.elapse(60_001)
-      return outage()
+  test('are stored however long it was away', async () => {
+    const started = startFailing(async (attempt, write) => {
+      started.elapse(10 * 60_000)
+      return attempt < 3 ? outage() : write()
     })
     const held = await started.openDue()
     await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+
+  test('are lost when the process ends before it is back, which is said', async () => {
+    const waiting = Promise.withResolvers<void>()
+    const started = startFailing(async () => {
+      waiting.resolve()
+      return outage()
+    })
+    const held = await started.openDue()
+    const replica = started.replica()
+    const running = replica.refresh(held)
+    await waiting.promise
+    await replica.finish(1)
+    await running
     expect(started.results).toEqual([{ result: 'lost' }])
     expect(await started.tokensOf(held)).toEqual(tokens)
   })
@@ -759,12 +796,12 @@ describe('a replica', () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const held = await started.openDue()
+    await started.replica().finish(60_000)
     const replica = started.replica()
-    await replica.finish()
     void replica.refresh(held)
     await vi.waitFor(() => expect(answers).toHaveLength(1))
     let hasFinished = false
-    const finished = replica.finish().then(() => {
+    const finished = replica.finish(60_000).then(() => {
       hasFinished = true
     })
     await turn()
@@ -772,5 +809,135 @@ describe('a replica', () => {
     answers[0]?.(refreshed)
     await finished
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+})
+
+describe('C65: a store that was away a moment ago', () => {
+  /** One that every replica has had time to reach again when the test says so. */
+  const startUnsettled = (answer: RefreshTokens, more: StartOptions = {}) => {
+    const state = { isSettled: false, epoch: 1, since: STARTED_AT }
+    const settling: Settling = {
+      get isSettled() {
+        return state.isSettled
+      },
+      get epoch() {
+        return state.epoch
+      },
+      isSettledFor: (createdAt) => state.isSettled || createdAt > state.since,
+    }
+    return Object.assign(start(answer, { ...more, refresher: { settling } }), { state })
+  }
+
+  test('no renewal begins before all have had time to store what they have', async () => {
+    const started = startUnsettled(async () => refreshed)
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    expect([started.asked, started.results]).toEqual([[], []])
+    expect(await started.locks.acquire(held.digest, 'x', 'taken', 1)).toEqual({ isOurs: true })
+    await started.locks.release(held.digest, 'x')
+    started.state.isSettled = true
+    await replica.refresh(held)
+    expect(started.asked).toEqual([])
+    started.elapse(1000)
+    await replica.refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('what has begun since need not wait, and what is no session waits for nothing', async () => {
+    const started = startUnsettled(async () => refreshed)
+    const held = await started.openDue()
+    await started.replica().refresh({ ...held, realm: 'other.example.com' })
+    expect(started.asked).toEqual([])
+    started.state.since = STARTED_AT - 1
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('no renewal begins where it was away since the lock was taken', async () => {
+    const started: ReturnType<typeof startUnsettled> = startUnsettled(async () => refreshed, {
+      wrap: (store) => ({
+        ...store,
+        read: async (...given) => {
+          started.state.epoch += 1
+          return store.read(...given)
+        },
+      }),
+    })
+    started.state.isSettled = true
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect([started.asked, started.results]).toEqual([[], []])
+  })
+
+  test('a refusal ends nothing before the others had their turn, and then what nobody has renewed', async () => {
+    const started = startUnsettled(async () => ({ kind: 'refused' }))
+    const held = await started.openDue()
+    started.state.isSettled = true
+    let isAway = false
+    const replica = started.replica({
+      endSession: async (digest) => started.sessions.end(digest),
+      refreshTokens: async () => {
+        started.state.isSettled = false
+        isAway = true
+        return { kind: 'refused' }
+      },
+      locks: {
+        ...started.locks,
+        hold: async (...given) => {
+          if (!isAway) return started.locks.hold(...given)
+          isAway = false
+          return outage()
+        },
+      },
+    })
+    const running = replica.refresh(held)
+    await vi.waitFor(() => expect(isAway).toBe(false))
+    await turn()
+    expect(await started.found(held)).toBeDefined()
+    started.state.isSettled = true
+    await running
+    expect(started.results).toEqual([{ result: 'refused' }])
+    expect(await started.found(held)).toBeUndefined()
+  })
+
+  test.for(['the others', 'nobody, and the process ends'] as const)(
+    'a refusal is left where the session has been renewed by %s',
+    async (who) => {
+      const started = startUnsettled(async () => ({ kind: 'refused' }))
+      const held = await started.openDue()
+      started.state.isSettled = true
+      const asked = Promise.withResolvers<void>()
+      const replica = started.replica({
+        refreshTokens: async () => {
+          started.state.isSettled = false
+          asked.resolve()
+          return { kind: 'refused' }
+        },
+      })
+      const running = replica.refresh(held)
+      await asked.promise
+      if (who === 'the others') await started.refreshElsewhere(held)
+      else await replica.finish(1)
+      await running
+      expect(started.results).toEqual([])
+      expect(await started.found(held)).toBeDefined()
+    },
+  )
+
+  test('a refusal to one who took the lock from somebody silent waits for them, too', async () => {
+    const started = start(async () => ({ kind: 'refused' }))
+    const held = await started.openDue()
+    await started.locks.acquire(held.digest, 'silent', 'asking 1', DAY_MS)
+    const replica = started.replica()
+    await replica.refresh(held)
+    started.elapse(SILENT_MS)
+    const running = replica.refresh(held)
+    await vi.waitFor(() => expect(started.asked).toHaveLength(1))
+    await turn()
+    expect(started.results).toEqual([])
+    started.elapse(SETTLE_MS)
+    await running
+    expect(started.results).toEqual([{ result: 'refused' }])
   })
 })
