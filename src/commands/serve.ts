@@ -13,12 +13,27 @@ import type { StopSignals } from './stop-signals.ts'
 const KEY_FILE_INTERVAL_MS = 5000
 /** How long answers that are under way at the end may take. */
 const LAST_ANSWERS_MS = 10_000
+/** How long whoever reads the log may take for the last lines. */
+const LAST_LINES_MS = 1000
 
 /** Runs the service until SIGTERM (drains) or SIGINT (ends at once); resolves with the exit code. */
 export async function serve(environment: Environment, signals: StopSignals): Promise<number> {
   const config = loadConfig(environment)
+  const log = createLog(config.settings.LOG_LEVEL)
+  try {
+    return await run(environment, config, log, signals)
+  } finally {
+    await log.finish(LAST_LINES_MS)
+  }
+}
+
+async function run(
+  environment: Environment,
+  config: Config,
+  log: Log,
+  signals: StopSignals,
+): Promise<number> {
   const { settings } = config
-  const log = createLog(settings.LOG_LEVEL)
   process.on('unhandledRejection', (reason) => {
     log.error(
       { event: 'unhandled_rejection', kind: reason instanceof Error ? reason.name : typeof reason },
