@@ -1,11 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { ADMIN_TOKEN } from '../../support/operator.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { makeUnreadPipe } from '../../support/unread-pipe.ts'
 import { startVestibuleLoggingTo } from '../../support/vestibule.ts'
 
 const UNREAD_MS = 60_000
 const PAUSE_MS = 5
+/** In each round; no limit holds for these, so the bound is passed on a slow machine, too. */
+const LINES_OF_OPERATORS = 8
 
 /** Refusals with a code each, of which ten lines a second are written, as long as strangers can make them. */
 const HOSTILE: readonly Readonly<Record<string, string>>[] = [
@@ -21,8 +24,8 @@ test('C50: a pipe that nobody reads for a minute holds up no check, and what was
   timeout: 120_000,
 }, async () => {
   using pipe = makeUnreadPipe()
-  const operator = 'x'.repeat(32)
-  const settings = { PUBLIC_PATHS: '/public/**', ADMIN_TOKEN: operator }
+  const settings = { PUBLIC_PATHS: '/public/**', ADMIN_TOKEN }
+  const operators = { path: '/admin/cache', headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } }
   await using vestibule = await startVestibuleLoggingTo(pipe.path, settings)
   using pool = createRequestPool(vestibule.internalPort, 4)
   const check = (headers: Readonly<Record<string, string>>) =>
@@ -38,8 +41,13 @@ test('C50: a pipe that nobody reads for a minute holds up no check, and what was
     for (const headers of HOSTILE) {
       expect((await check({ ...headers, ...LONG })).status).toBeGreaterThanOrEqual(400)
     }
-    const authorization = { Authorization: `Bearer ${operator}` }
-    await pool.send({ path: '/admin/cache', headers: authorization })
+    await pool.sendMany(
+      LINES_OF_OPERATORS,
+      () => operators,
+      ({ status }) => {
+        expect(status).toBe(200)
+      },
+    )
     await timed('check', check({ 'X-Forwarded-Uri': '/public/x' }))
     await timed('livez', pool.send({ path: '/livez' }))
     await wait(PAUSE_MS)
