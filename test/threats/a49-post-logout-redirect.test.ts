@@ -135,8 +135,11 @@ describe('A49 post-logout redirect', () => {
     const answer = await browser.post(`${APP}/oauth2/logout`, { rd, local: 'true' })
     expect([answer.status, answer.headers.location]).toEqual([303, `${APP}/oauth2/signed-out`])
     expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
-    await expect.poll(() => countEvents(party.vestibule, 'suspicious_return_to') - before).toBe(1)
+    await expect
+      .poll(() => countEvents(party.vestibule, 'suspicious_return_to') - before)
+      .toBeGreaterThan(0)
     const suspicious = party.vestibule.log().filter(({ event }) => event === 'suspicious_return_to')
+    expect(new Set(suspicious.map((line) => line['request_id'])).size).toBe(suspicious.length)
     expect(JSON.stringify(suspicious)).not.toMatch(/evil|www|xxx/)
   })
 
