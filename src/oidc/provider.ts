@@ -41,7 +41,7 @@ export interface ProviderConnection {
 export const CLOCK_TOLERANCE_SECONDS = 30
 
 const ANY_TIME_SECONDS = 100 * 365 * 86_400
-/** Whoever asks: visitors can ask as often as they like (finding C13). */
+/** Between two attempts, because visitors can ask as often as they like (finding C13). */
 const MIN_PAUSE_MS = 1000
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
@@ -55,7 +55,7 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
 
-  /** Whoever asks within the pause waits for the attempt at its end, so that the first after an outage gets through. */
+  /** Requests within the pause wait for the attempt at its end, so that the first after an outage gets through. */
   const discoverInTurn = async () => {
     const leftMs = attemptedAtMs + MIN_PAUSE_MS - performance.now()
     if (leftMs > 0) await pause(leftMs, undefined, { ref: false })

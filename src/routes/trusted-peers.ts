@@ -1,14 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP, type Socket } from 'node:net'
+import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { parseNetworks } from '../networks.ts'
-
-/** Where a request comes from, as far as limits are concerned. */
-export interface LimitedOrigin {
-  /** An IPv4 address, or the /64 of an IPv6 address. */
-  readonly address: string
-  /** False where a proxy tells no address, so that it is its own, which everybody behind it shares. */
-  readonly isTold: boolean
-}
 
 /** Whom forwarded headers are believed. */
 export interface TrustedProxies {
@@ -16,7 +9,7 @@ export interface TrustedProxies {
   isTrustedPeer(incoming: IncomingMessage): boolean
   /** The visitor's address, where somebody tells it who is believed. */
   clientAddress(incoming: IncomingMessage): string | undefined
-  /** What limits count by: the visitor's address, or the nearest one that is known. */
+  /** Limits count by it: the visitor's address, or the nearest one that is known. */
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }
 
@@ -66,7 +59,7 @@ function addressesIn(forwardedFor: string): readonly string[] {
   })
 }
 
-const WITH_PORT = /^(?:\[([0-9a-f:.]+)\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5})$/i
+const WITH_PORT = /^(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})):\d{1,5}$/i
 
 /** One for all that is no address, so that nobody has many by making them up. */
 const UNUSABLE = 'unusable'

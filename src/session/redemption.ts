@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
+import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
 import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
-import { createSignInSlots, type SignInOrigin } from './sign-in-slots.ts'
+import { createSignInSlots } from './sign-in-slots.ts'
 import { keptTokens } from './tokens.ts'
 
 /** A login that came back with a code. */
@@ -16,7 +17,7 @@ export interface Redeemable extends AuthorizationResponse {
   readonly realm: string
   readonly address?: string
   readonly userAgent?: string
-  readonly origin: SignInOrigin
+  readonly origin: LimitedOrigin
 }
 
 /** A session that has just been opened. */

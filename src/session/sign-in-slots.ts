@@ -1,15 +1,10 @@
+import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { AuthError } from '../errors.ts'
-
-/** Where a sign-in comes from; `isTold` is false where many visitors share the address of a proxy. */
-export interface SignInOrigin {
-  readonly address: string
-  readonly isTold: boolean
-}
 
 /** Bounds token requests in flight, altogether and for one address (fault F31, finding C11). */
 export interface SignInSlots {
   /** Returns what gives the slot back. Throws `AuthError` `busy` when there is none. */
-  take(origin: SignInOrigin): () => void
+  take(origin: LimitedOrigin): () => void
 }
 
 /** Strangers with made-up codes leave the others to everybody else. */
@@ -22,7 +17,7 @@ export function createSignInSlots(total: number): SignInSlots {
   let held = 0
 
   /** Visitors whose proxy tells no address are not bounded as one, because a few would keep all others out. */
-  const shareOf = ({ isTold }: SignInOrigin) =>
+  const shareOf = ({ isTold }: LimitedOrigin) =>
     isTold && total >= MIN_DIVIDED ? Math.floor(total * SHARE_OF_ADDRESS) : total
 
   return {

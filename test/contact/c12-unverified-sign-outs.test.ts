@@ -62,7 +62,10 @@ describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
     expect(await readMetric(first, 'vestibule_revocations_waiting')).toBe(A_MINUTE)
     expect(countEvents(first, 'sign_out')).toBeLessThanOrEqual(A_MINUTE)
     for (const line of first.log().filter(({ event }) => event === 'sign_out')) {
-      expect(line).toMatchObject({ verified: false, message: expect.stringMatching('unverified') })
+      expect(line).toMatchObject({
+        verified: false,
+        message: expect.stringMatching('unverified') as string,
+      })
       expect(line['client']).toMatch(/^2001:db8:0:66::/)
     }
 

@@ -24,7 +24,7 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = 0
 })
-afterAll(() => void broken.close().closeAllConnections())
+afterAll(() => broken.close().closeAllConnections())
 
 /** Many who ask at once, again and again; each is refused. Slowness only raises what they may cost. */
 const askMany = async (ask: () => Promise<unknown>) => {
