@@ -33,10 +33,11 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
   const LOOPS = 30
   const SHARE = 12
   const PEOPLE = 20
+  const START_WITHIN_MS = 60_000
   let party: RelyingParty
   beforeAll(async () => {
     party = await startRelyingParty()
-  })
+  }, START_WITHIN_MS)
   afterEach(() => party.provider.reset())
   afterAll(() => party[Symbol.asyncDispose]())
 

@@ -10,6 +10,7 @@ import { LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 const REQUESTS = 125
 const COOKIES_EACH = 8
 const A_MINUTE = 20
+const START_WITHIN_MS = 60_000
 
 const madeUp = (request: number): string =>
   Array.from({ length: COOKIES_EACH }, (_, at) => {
@@ -28,7 +29,7 @@ describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
   let fleet: Replicas
   beforeAll(async () => {
     fleet = await startReplicas({ settings: WITHOUT_GRACE })
-  })
+  }, START_WITHIN_MS)
   afterAll(() => fleet[Symbol.asyncDispose]())
 
   test('C12: of one network take little room, are told as unverified, and keep nobody else from signing out', async () => {
