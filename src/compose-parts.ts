@@ -40,6 +40,7 @@ export function createParts({ config, log, version, isAccepting, now = Date.now 
     openedSessions: () => shared.caches.size('sessions'),
     isProviderDiscovered: () => provider.isDiscovered,
     revocationsWaiting: () => shared.sessions.revocations.waiting,
+    logLinesDropped: () => log.droppedLines?.() ?? 0,
     ...(config.redis && { redis: () => shared.state.redis as ObservedRedis }),
   })
   const shared = openConfiguredSessions({ ...oidc, config, log, metrics, ring, version, now })

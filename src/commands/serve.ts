@@ -1,19 +1,34 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
-import { type Environment, loadConfig } from '../config.ts'
-import { createLog } from '../telemetry/log.ts'
+import { type Config, type Environment, loadConfig } from '../config.ts'
+import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
 
 /** How long answers and refreshes that are under way at the end may take, each. */
 const UNDER_WAY_MS = 10_000
+/** How long whoever reads the log may take for the last lines. */
+const LAST_LINES_MS = 1000
 
 /** Runs the service until SIGTERM (drains) or SIGINT (ends at once); resolves with the exit code. */
 export async function serve(environment: Environment, signals: StopSignals): Promise<number> {
   const config = loadConfig(environment)
+  const log = createLog(config.settings.LOG_LEVEL)
+  try {
+    return await run(environment, config, log, signals)
+  } finally {
+    await log.finish(LAST_LINES_MS)
+  }
+}
+
+async function run(
+  environment: Environment,
+  config: Config,
+  log: Log,
+  signals: StopSignals,
+): Promise<number> {
   const { settings } = config
-  const log = createLog(settings.LOG_LEVEL)
   process.on('unhandledRejection', (reason) => {
     log.error(
       { event: 'unhandled_rejection', kind: reason instanceof Error ? reason.name : typeof reason },

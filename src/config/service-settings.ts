@@ -133,7 +133,12 @@ export const serviceSettings = {
     ),
   SIGN_IN_CONCURRENCY: integer(1, 10_000)
     .default(50)
-    .meta(note(SESSION, 'Token requests in flight at most; above it sign-in answers 503.')),
+    .meta(
+      note(
+        SESSION,
+        'Token requests in flight at most, and a quarter of that for one address (IPv6: a /64); above it sign-in answers 503.',
+      ),
+    ),
   COOKIE_NAME: z
     .string()
     .default('vestibule')

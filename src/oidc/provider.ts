@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import * as client from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
@@ -40,6 +41,8 @@ export interface ProviderConnection {
 export const CLOCK_TOLERANCE_SECONDS = 30
 
 const ANY_TIME_SECONDS = 100 * 365 * 86_400
+/** Between two attempts, because visitors can ask as often as they like (finding C13). */
+const MIN_PAUSE_MS = 1000
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
 const REFRESH_MS = 60 * 60 * 1000
@@ -48,11 +51,19 @@ const REFRESH_MS = 60 * 60 * 1000
 export function connectProvider(options: ProviderOptions): ProviderConnection {
   let configuration: client.Configuration | undefined
   let attempt: Promise<boolean> | undefined
+  let attemptedAtMs = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
 
+  /** Requests within the pause wait for the attempt at its end, so that the first after an outage gets through. */
+  const discoverInTurn = async () => {
+    const leftMs = attemptedAtMs + MIN_PAUSE_MS - performance.now()
+    if (leftMs > 0) await pause(leftMs, undefined, { ref: false })
+    attemptedAtMs = performance.now()
+    return discoverOnce(options)
+  }
   const discover = () => {
-    attempt ??= discoverOnce(options)
+    attempt ??= discoverInTurn()
       .then((found) => {
         configuration = found
         options.onDiscovered()

@@ -1,6 +1,6 @@
 import { ResponseBodyError } from 'openid-client'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
-import { WRONG_CONTENT_TYPE } from './provider-fetch.ts'
+import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
 /** What the codes of openid-client and jose mean; every other failure is one of reaching the provider. */
 const MEANING: Readonly<Record<string, AuthErrorCode>> = {
@@ -16,6 +16,7 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   OAUTH_RESPONSE_IS_NOT_JSON: 'provider_failed',
   OAUTH_PARSE_ERROR: 'provider_failed',
   [WRONG_CONTENT_TYPE]: 'provider_failed',
+  [CONTENT_ENCODED]: 'provider_failed',
   ERR_JWT_CLAIM_VALIDATION_FAILED: 'sign_in_failed',
   ERR_JWT_EXPIRED: 'sign_in_failed',
   ERR_JWT_INVALID: 'sign_in_failed',
@@ -28,6 +29,9 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   ERR_JWKS_INVALID: 'provider_failed',
 }
 
+/** Of errors made here, whose messages may be logged. */
+const OWN_CODES: ReadonlySet<string> = new Set([WRONG_CONTENT_TYPE, CONTENT_ENCODED])
+
 const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
   'OAUTH_INVALID_RESPONSE',
   'OAUTH_UNSUPPORTED_OPERATION',
@@ -35,7 +39,8 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
 
 /** Turns what openid-client and jose throw into our error. */
 export function translate(cause: unknown): never {
-  const reason = codeOf(cause) || 'no answer'
+  const code = codeOf(cause)
+  const reason = OWN_CODES.has(code) ? (cause as TypeError).message : code || 'no answer'
   throw new AuthError(meaningOf(cause), `the provider: ${reason}`, { cause })
 }
 

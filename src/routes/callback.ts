@@ -101,6 +101,7 @@ export function createCallback(options: CallbackOptions) {
       url,
       realm: options.realmOf(site.host),
       address: options.proxies.clientAddress(raw) ?? peerAddress(raw),
+      origin: options.proxies.limitedOrigin(raw),
       ...(userAgent !== undefined && { userAgent }),
     })
     metrics.signIn('success')

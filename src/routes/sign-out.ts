@@ -9,8 +9,10 @@ import type { Sessions } from '../session/sessions.ts'
 import { OutageError } from '../store/store.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { createAddressLimit } from './address-limit.ts'
 import type { Cookies } from './cookies.ts'
 import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
+import { peerAddress, type TrustedProxies } from './trusted-peers.ts'
 
 /** A session that has ended; whose it was is not known where the store could not be asked. */
 export interface Ended {
@@ -34,15 +36,20 @@ export interface SignOutOptions {
   readonly sessions: Sessions
   readonly signIn: SignIn
   readonly realmOf: (host: string) => string
+  readonly proxies: TrustedProxies
   readonly log: Log
   readonly metrics: Metrics
 }
 
 /** How long somebody who signs out waits for the provider to revoke tokens. */
 const REVOCATION_WAIT_MS = 2000
+/** Sign-outs of one address that nobody can verify, since the store is away and nothing stands in for it (finding C12). */
+const MAX_UNVERIFIED = 20
+const UNVERIFIED_PERIOD_MS = 60_000
 
 export function createSignOut(options: SignOutOptions): SignOut {
   const { cookies, sessions, signIn, log, metrics } = options
+  const isRare = createAddressLimit({ max: MAX_UNVERIFIED, periodMs: UNVERIFIED_PERIOD_MS })
 
   /** Nothing where there was no session. */
   async function endOne(c: NodeContext, credential: SessionCredential): Promise<Ended | undefined> {
@@ -52,10 +59,19 @@ export function createSignOut(options: SignOutOptions): SignOut {
     const standIn = { assertion: () => cookies.readOutage(raw, site) }
     const found = await sessions.find(credential, realm, { standIn }).catch(away)
     if (!found) return undefined
-    if (found === 'away') return { ending: sessions.deferUnverifiedSignOut(credential, realm) }
+    if (found === 'away') return deferUnverified(c, credential, realm)
     const { identity } = found.session
     if (found.source === 'store') return { identity, ...(await endStored(c, credential, realm)) }
     return { identity, ending: sessions.deferSignOut(credential) }
+  }
+
+  /** Strangers can make such cookies up, and have little room for them. */
+  function deferUnverified(c: NodeContext, credential: SessionCredential, realm: string): Ended {
+    const { address } = options.proxies.limitedOrigin(c.env.incoming)
+    if (!isRare(address)) {
+      throw new AuthError('busy', 'too many sign-outs from one address that nobody can verify')
+    }
+    return { ending: sessions.deferUnverifiedSignOut(credential, realm, address) }
   }
 
   async function endStored(c: NodeContext, credential: SessionCredential, realm: string) {
@@ -84,18 +100,22 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   function reportOne(c: NodeContext, { identity, ending }: Ended, kind: SignOutKind) {
     const raw = c.env.incoming
-    metrics.signOut()
+    if (identity) metrics.signOut()
     log.info(
       {
         event: 'sign_out',
         kind,
         ending,
-        ...(identity && { user: userDigest(identity.issuer, identity.subject) }),
+        ...(identity
+          ? { user: userDigest(identity.issuer, identity.subject) }
+          : { verified: false, client: options.proxies.clientAddress(raw) ?? peerAddress(raw) }),
         host: c.get('site').host,
         request_id: requestIdOf(raw),
         ...traceOf(raw),
       },
-      'signed out',
+      identity
+        ? 'signed out'
+        : 'signed out, unverified: Redis has yet to say whether there was such a session',
     )
   }
 

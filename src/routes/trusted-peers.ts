@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP, type Socket } from 'node:net'
+import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { parseNetworks } from '../networks.ts'
 
 /** Whom forwarded headers are believed. */
@@ -8,6 +9,8 @@ export interface TrustedProxies {
   isTrustedPeer(incoming: IncomingMessage): boolean
   /** The visitor's address, where somebody tells it who is believed. */
   clientAddress(incoming: IncomingMessage): string | undefined
+  /** Limits count by it: the visitor's address, or the nearest one that is known. */
+  limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }
 
 export function createTrustedProxies(networkList: readonly string[]): TrustedProxies {
@@ -24,6 +27,14 @@ export function createTrustedProxies(networkList: readonly string[]): TrustedPro
       isTrustedPeer(incoming)
         ? clientAddress(incoming.headers['x-forwarded-for'], isTrusted)
         : undefined,
+    limitedOrigin(incoming) {
+      const told = incoming.headers['x-forwarded-for']
+      const peer = networkOf(peerAddress(incoming))
+      if (!isTrustedPeer(incoming)) return { address: peer, isTold: true }
+      if (typeof told !== 'string') return { address: peer, isTold: false }
+      const address = clientAddress(told, isTrusted) ?? addressesIn(told).at(-1) ?? UNUSABLE
+      return { address: networkOf(address), isTold: true }
+    },
   }
 }
 
@@ -33,11 +44,39 @@ export function clientAddress(
   isTrusted: (address: string) => boolean,
 ): string | undefined {
   if (typeof forwardedFor !== 'string') return undefined
-  const entries = forwardedFor
-    .split(',')
-    .map((entry) => unmapped(entry.replace(/^[ \t]+|[ \t]+$/g, '')))
-  const address = entries.findLast((entry) => isIP(entry) === 0 || !isTrusted(entry))
+  const address = addressesIn(forwardedFor).findLast(
+    (entry) => isIP(entry) === 0 || !isTrusted(entry),
+  )
   return address !== undefined && isIP(address) !== 0 ? address : undefined
+}
+
+/** The entries without their ports, which some proxies add (finding C44). */
+function addressesIn(forwardedFor: string): readonly string[] {
+  return forwardedFor.split(',').map((entry) => {
+    const text = entry.replace(/^[ \t]+|[ \t]+$/g, '')
+    const [, bracketed, v4] = WITH_PORT.exec(text) ?? []
+    return unmapped(bracketed ?? v4 ?? text)
+  })
+}
+
+const WITH_PORT = /^(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})):\d{1,5}$/i
+
+/** One for all that is no address, so that nobody has many by making them up. */
+const UNUSABLE = 'unusable'
+const IPV6_GROUPS = 8
+const NETWORK_GROUPS = 4
+
+/** An IPv6 network of 64 bits, all of whose addresses one machine may have; an IPv4 address as it is. */
+function networkOf(address: string): string {
+  const version = isIP(address)
+  if (version !== 6) return version === 4 ? address : UNUSABLE
+  const [head = [], tail = []] = address.split('::').map((half) => half.split(':').filter(Boolean))
+  const embedded = tail.at(-1)?.includes('.') ? 1 : 0
+  const zeros = Array<string>(IPV6_GROUPS - head.length - tail.length - embedded).fill('0')
+  return [...head, ...zeros, ...tail]
+    .slice(0, NETWORK_GROUPS)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
 }
 
 /** The other end of the connection. */

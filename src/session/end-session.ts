@@ -25,7 +25,7 @@ export interface SessionEnder {
   /** The same, while the store is known to be away: it is told when it is back. */
   deferSignOut(credential: SessionCredential): Ending
   /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
-  deferUnverifiedSignOut(credential: SessionCredential, realm: string): Ending
+  deferUnverifiedSignOut(credential: SessionCredential, realm: string, address: string): Ending
   /** Another replica has ended it. */
   hearEnded(digest: string): void
 }
@@ -153,11 +153,12 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
     },
     deferSignOut: (credential) => defer(digestOf(credential)),
-    deferUnverifiedSignOut(credential, realm) {
+    deferUnverifiedSignOut(credential, realm, address) {
       const digest = digestOf(credential)
-      revocations.deferUnverified(digest, async () => {
+      const apply = async () => {
         if (await isSession(digest, credential, realm)) await signOutByDigest(digest)
-      })
+      }
+      revocations.deferUnverified(digest, apply, address)
       opened.evict(digest)
       // Other replicas would keep it among what is known to have ended, and strangers can make it up.
       return 'pending'

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
+import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
 import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
+import { createSignInSlots } from './sign-in-slots.ts'
 import { keptTokens } from './tokens.ts'
 
 /** A login that came back with a code. */
@@ -15,6 +17,7 @@ export interface Redeemable extends AuthorizationResponse {
   readonly realm: string
   readonly address?: string
   readonly userAgent?: string
+  readonly origin: LimitedOrigin
 }
 
 /** A session that has just been opened. */
@@ -49,7 +52,7 @@ const ID_TOKEN_MAX_SECONDS = 86_400
 
 export function createRedemption(options: RedemptionOptions): Redemption {
   const { signIn, sessions, oneTimeKeys, now } = options
-  let inFlight = 0
+  const slots = createSignInSlots(options.concurrency)
 
   function refuseReplay(kind: ConsumptionKind): never {
     options.onReplay(kind)
@@ -121,8 +124,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
 
   /** Nothing when somebody has marked the login before. */
   async function attempt(redeemable: Redeemable): Promise<SignedIn | undefined> {
-    if (inFlight >= options.concurrency) throw new AuthError('busy', 'too many sign-ins at once')
-    inFlight++
+    const giveBack = slots.take(redeemable.origin)
     try {
       const attemptId = randomBytes(16).toString('base64url')
       if (!(await claim(consumptionKey(redeemable.txid), attemptId))) return undefined
@@ -131,7 +133,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       return { cookie: await open(redeemable, grant, identity, generation), identity }
     } finally {
-      inFlight--
+      giveBack()
     }
   }
 

@@ -16,8 +16,11 @@ export interface Revocations {
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
   defer(digest: string): void
-  /** The same where nobody can say whether there is such a session: `apply` finds out. Keeps nothing else from waiting. */
-  deferUnverified(digest: string, apply: () => Promise<unknown>): void
+  /**
+   * The same where nobody can say whether there is such a session: `apply` finds out. Keeps nothing else from waiting,
+   * and one address from taking all the room.
+   */
+  deferUnverified(digest: string, apply: () => Promise<unknown>, address: string): void
   /** The same of all sessions of an owner. */
   deferAllOf(owner: Owner): void
   /** Tells the store what waits; what fails waits on. */
@@ -40,8 +43,9 @@ export interface RevocationsOptions {
 
 const MAX_KNOWN = 100_000
 const MAX_WAITING = 10_000
-/** Strangers can make these up. */
+/** Strangers can make these up (finding C12). */
 const MAX_UNVERIFIED = 1000
+const MAX_UNVERIFIED_OF_ADDRESS = 100
 const AT_ONCE = 100
 
 export function createRevocations(options: RevocationsOptions): Revocations {
@@ -73,7 +77,11 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       put(outbox, digest, () => options.apply(digest), MAX_WAITING)
       known.set(digest, true)
     },
-    deferUnverified: (digest, apply) => put(unverified, digest, apply, MAX_UNVERIFIED),
+    deferUnverified(digest, apply, address) {
+      const own = [...unverified.values()].filter((each) => each.address === address).length
+      if (own >= MAX_UNVERIFIED_OF_ADDRESS && !unverified.has(digest)) refuseMore()
+      put(unverified, digest, Object.assign(apply, { address }), MAX_UNVERIFIED)
+    },
     includes(session) {
       return owners.size > 0 && ownersOf(session).some((owner) => owners.has(nameOf(owner)))
     },
@@ -105,13 +113,15 @@ export function createRevocations(options: RevocationsOptions): Revocations {
 }
 
 /** What the store has to be told, by the name under which it waits once. */
-type Outbox = Map<string, () => Promise<unknown>>
+type Outbox = Map<string, (() => Promise<unknown>) & { readonly address?: string }>
 
 function put(outbox: Outbox, name: string, apply: () => Promise<unknown>, max: number): void {
-  if (outbox.size >= max && !outbox.has(name)) {
-    throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
-  }
+  if (outbox.size >= max && !outbox.has(name)) refuseMore()
   outbox.set(name, apply)
+}
+
+function refuseMore(): never {
+  throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
 }
 
 function nameOf({ kind, id }: Owner): string {

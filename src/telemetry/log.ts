@@ -1,27 +1,54 @@
 import { hash } from 'node:crypto'
-import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
+import { createLogLimit, type LimitedFields } from './log-limit.ts'
+import { type LogOutput, openStandardOutput } from './log-output.ts'
 
 /** One JSON line per event. No field ever holds a token, a cookie, a secret or an e-mail address. */
-export type Log = Logger
+export type Log = Logger & {
+  /** Lines that nobody got; absent in a log that drops none. */
+  readonly droppedLines?: () => number
+}
 
-/** Logs to standard output unless told otherwise. */
-export function createLog(level: string, output: DestinationStream = standardOutput()): Log {
-  return pino(
+/** A log that can be waited for before the process exits. */
+export interface EndingLog {
+  readonly droppedLines: () => number
+  /** Resolves when what was logged is written, or after this time. */
+  readonly finish: (withinMs: number) => Promise<void>
+}
+
+/** Logs to standard output unless told otherwise, and never waits for whoever reads it (finding C50). */
+export function createLog(
+  level: string,
+  output: DestinationStream & Partial<LogOutput> = openStandardOutput(),
+): Logger & EndingLog {
+  const limit = createLogLimit((leftOut) => {
+    log.warn({ event: 'log_lines_left_out', ...leftOut }, 'lines of one kind were left out')
+  })
+  const log = pino(
     {
       level,
       base: null,
       messageKey: 'message',
       formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(args, method) {
+          const [fields] = args as readonly unknown[]
+          if (limit.admits(fields as LimitedFields)) method.apply(this, args)
+        },
+      },
     },
     output,
   )
-}
-
-/** A full disk or a closed pipe loses lines and changes no decision (fault F43). */
-function standardOutput(): DestinationStream {
-  const output = destination({ dest: 1, sync: true })
-  output.on('error', () => undefined)
-  return output
+  output.onDropped?.((count) =>
+    log.warn({ event: 'log_lines_dropped', count }, 'lines were dropped: nobody read them'),
+  )
+  return Object.assign(log, {
+    droppedLines: () => output.droppedLines?.() ?? 0,
+    async finish(withinMs: number) {
+      limit.tellNow()
+      await output.finish?.(withinMs)
+    },
+  })
 }
 
 /** Tells users apart in the log without naming them; the same for the same `iss` and `sub`. */

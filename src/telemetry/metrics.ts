@@ -53,6 +53,8 @@ export interface Observed {
   readonly isProviderDiscovered: () => boolean
   /** Sessions ended here of which the store has not been told yet. */
   readonly revocationsWaiting: () => number
+  /** Log lines that nobody got; absent where none is dropped. */
+  readonly logLinesDropped?: () => number
   /** Absent in memory mode. */
   readonly redis?: () => ObservedRedis
 }
@@ -119,6 +121,21 @@ export function createMetrics(observed: Observed): Metrics {
     'revocations_waiting',
     'Sessions ended here of which Redis has not been told yet',
     observed.revocationsWaiting,
+  )
+  const observedCounter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name: `vestibule_${name}_total`,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  observedCounter(
+    'log_lines_dropped',
+    'Log lines that were lost, since nobody read them or they could not be written',
+    () => observed.logLinesDropped?.() ?? 0,
   )
   const redis = createRedisMetrics(registry, observed.redis)
   return {

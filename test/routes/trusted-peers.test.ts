@@ -74,7 +74,12 @@ test.for([
   ['203.0.113.7, unknown, 10.0.0.1', undefined],
   ['203.0.113.7, ', undefined],
   ['203.0.113.7, <script>', undefined],
-  ['203.0.113.7:80', undefined],
+  ['203.0.113.7:80', '203.0.113.7'],
+  ['[2001:db8::7]:443, 10.0.0.1:80', '2001:db8::7'],
+  ['[2001:db8::7]', undefined],
+  ['[::ffff:203.0.113.7]:80', '203.0.113.7'],
+  ['203.0.113.7:x', undefined],
+  ['[203.0.113.7]x', undefined],
   ['203.0.113.7\u00a0', undefined],
 ] as const)('of X-Forwarded-For %j the visitor is %j (A11)', ([header, expected], { expect }) => {
   expect(clientAddress(header, isOurs)).toBe(expected)
@@ -102,6 +107,40 @@ test('whatever X-Forwarded-For says, the visitor has an address that is no proxy
       if (address === undefined) return
       expect(isIP(address)).not.toBe(0)
       expect(isOurs(address)).toBe(false)
+    }),
+  )
+})
+
+test.for([
+  ['203.0.113.7', undefined, '203.0.113.7', true],
+  ['203.0.113.7', '198.51.100.1', '203.0.113.7', true],
+  ['10.0.0.2', undefined, '10.0.0.2', false],
+  ['10.0.0.2', '1.2.3.4, 203.0.113.7:80, 10.0.0.1', '203.0.113.7', true],
+  ['10.0.0.2', '10.9.9.9, 10.1.2.3', '10.1.2.3', true],
+  ['10.0.0.2', '<script>', 'unusable', true],
+  ['10.0.0.2', '203.0.113.7, 300.1.1.1', 'unusable', true],
+  ['10.0.0.2', '', 'unusable', true],
+  ['10.0.0.2', '2001:DB8:0:1:2:3:4:5', '2001:db8:0:1', true],
+  ['10.0.0.2', '2001:db8::1:2:3:4:5', '2001:db8:0:1', true],
+  ['10.0.0.2', '[2001:0db8::1]:443', '2001:db8:0:0', true],
+  ['10.0.0.2', '64:ff9b::203.0.113.7', '64:ff9b:0:0', true],
+  ['::1', undefined, '0:0:0:0', true],
+  ['10.0.0.2', '::ffff:203.0.113.7', '203.0.113.7', true],
+] as const)(
+  'limits of a request of %s for %j count by %j (C11)',
+  ([peer, told, address, isTold], { expect }) => {
+    const proxies = createTrustedProxies(['10.0.0.0/8'])
+    const headers = told === undefined ? {} : { 'X-Forwarded-For': told }
+    expect(proxies.limitedOrigin(from(peer, headers))).toEqual({ address, isTold })
+  },
+)
+
+test('limits know a network for whatever address there is (C11)', () => {
+  const proxies = createTrustedProxies([])
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (peer) => {
+      const { address } = proxies.limitedOrigin(from(peer))
+      expect(address).toMatch(/^(?:\d+(?:\.\d+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){3})$/)
     }),
   )
 })

@@ -155,7 +155,7 @@ describe('signing out while the store cannot be reached', () => {
     const credential = await started.open()
     const there = await started.open({ realm: OTHER_REALM })
     started.break()
-    expect(sessions.deferUnverifiedSignOut(credential, REALM)).toBe('pending')
+    expect(sessions.deferUnverifiedSignOut(credential, REALM, '203.0.113.7')).toBe('pending')
     expect([calls, announced]).toEqual([[], []])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
@@ -174,13 +174,17 @@ describe('signing out while the store cannot be reached', () => {
     const { sessions, calls } = started
     const credential = await started.open()
     started.break()
-    sessions.deferUnverifiedSignOut({ ...credential, secret: 'x'.repeat(43) }, REALM)
+    sessions.deferUnverifiedSignOut({ ...credential, secret: 'x'.repeat(43) }, REALM, '203.0.113.7')
     started.mend()
     await sessions.revocations.flush()
     expect(await sessions.find(credential, REALM)).toBeDefined()
     started.break()
-    sessions.deferUnverifiedSignOut(credential, OTHER_REALM)
-    sessions.deferUnverifiedSignOut({ id: 'y'.repeat(43), secret: 'y'.repeat(43) }, REALM)
+    sessions.deferUnverifiedSignOut(credential, OTHER_REALM, '203.0.113.7')
+    sessions.deferUnverifiedSignOut(
+      { id: 'y'.repeat(43), secret: 'y'.repeat(43) },
+      REALM,
+      '203.0.113.7',
+    )
     started.mend()
     await sessions.revocations.flush()
     expect(sessions.revocations.waiting).toBe(0)

@@ -41,6 +41,7 @@ const redeemable = (txid = randomBytes(8).toString('hex')): Redeemable => ({
   codeVerifier: 'v',
   realm: REALM,
   address: '203.0.113.7',
+  origin: { address: '10.0.0.1', isTold: false },
   userAgent: 'x'.repeat(500),
 })
 

@@ -145,11 +145,23 @@ describe('ends that the store could not be told', () => {
 describe('ends of what nobody could verify', () => {
   const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
   const none = async () => undefined
+  const ADDRESS = '203.0.113.7'
+
+  test('of one address are a hundred at most, and room comes back when they are told (C12)', async () => {
+    const { revocations } = start()
+    for (const each of names(100, 'u'))
+      revocations.deferUnverified(each, async () => undefined, ADDRESS)
+    expect(() => revocations.deferUnverified('more', none, ADDRESS)).toThrow(refused)
+    revocations.deferUnverified('u0', async () => undefined, ADDRESS)
+    revocations.deferUnverified('other', none, '198.51.100.1')
+    await revocations.flush()
+    expect(() => revocations.deferUnverified('more', none, ADDRESS)).not.toThrow()
+  })
 
   test('count here while they wait, and not any more when it was found out what they are', async () => {
     const { revocations, flushed } = start()
     const looked: string[] = []
-    revocations.deferUnverified('a', async () => looked.push('a'))
+    revocations.deferUnverified('a', async () => looked.push('a'), ADDRESS)
     expect([revocations.has('a'), revocations.has('b')]).toEqual([true, false])
     expect(revocations.waiting).toBe(1)
     await revocations.flush()
@@ -160,10 +172,14 @@ describe('ends of what nobody could verify', () => {
   test('wait on while it cannot be found out', async () => {
     const { revocations, flushed } = start()
     let isAway = true
-    revocations.deferUnverified('a', async () => {
-      if (isAway) throw new AuthError('store_unavailable', 'away')
-      revocations.note('a')
-    })
+    revocations.deferUnverified(
+      'a',
+      async () => {
+        if (isAway) throw new AuthError('store_unavailable', 'away')
+        revocations.note('a')
+      },
+      ADDRESS,
+    )
     await revocations.flush()
     expect([revocations.has('a'), revocations.waiting, flushed]).toEqual([true, 1, []])
     isAway = false
@@ -173,11 +189,11 @@ describe('ends of what nobody could verify', () => {
 
   test('are a thousand at most, and leave all room to those that were verified', async () => {
     const { revocations, applied } = start()
-    for (const each of names(1000, 'u')) revocations.deferUnverified(each, none)
-    expect(() => revocations.deferUnverified('more', none)).toThrow(refused)
+    for (const each of names(1000, 'u')) revocations.deferUnverified(each, none, each)
+    expect(() => revocations.deferUnverified('more', none, ADDRESS)).toThrow(refused)
     expect(revocations.has('more')).toBe(false)
     // What waits already needs no room.
-    revocations.deferUnverified('u0', none)
+    revocations.deferUnverified('u0', none, ADDRESS)
     for (const each of names(10_000)) revocations.defer(each)
     expect(() => revocations.defer('more')).toThrow(refused)
     expect(revocations.waiting).toBe(11_000)
@@ -190,7 +206,7 @@ describe('ends of what nobody could verify', () => {
     const { revocations, repeated } = start()
     revocations.note('a')
     for (let round = 0; round < 110; round += 1) {
-      for (const each of names(1000, `u${round}-`)) revocations.deferUnverified(each, none)
+      for (const each of names(1000, `u${round}-`)) revocations.deferUnverified(each, none, each)
       await revocations.flush()
     }
     expect(revocations.has('a')).toBe(true)
@@ -200,7 +216,7 @@ describe('ends of what nobody could verify', () => {
 
   test('may be verified meanwhile', async () => {
     const { revocations, applied } = start()
-    revocations.deferUnverified('a', none)
+    revocations.deferUnverified('a', none, ADDRESS)
     revocations.defer('a')
     expect(revocations.waiting).toBe(2)
     await revocations.flush()

@@ -209,7 +209,9 @@ describe('A90 what is no logout token of this provider for this client', () => {
     const sample = 'vestibule_backchannel_logouts_total{result="refused"}'
     const refused = await readMetric(party.vestibule, sample)
     expect(refused).toBeGreaterThan(60)
-    expect(countEvents(party.vestibule, 'backchannel_logout_refused')).toBe(refused)
+    await expect
+      .poll(() => countEvents(party.vestibule, 'backchannel_logout_refused'))
+      .toBe(refused)
     const line = party.vestibule
       .log()
       .find((each) => each['event'] === 'backchannel_logout_refused')

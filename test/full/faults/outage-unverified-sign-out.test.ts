@@ -61,7 +61,13 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     const pool = createRequestPool(first.publicPort, 16)
     const ask = async (count: number) => {
       const headers = { Host: 'app.example.com', 'Sec-Fetch-Site': 'same-origin' }
-      const asked = { ...headers, Cookie: madeUp(count), 'Content-Length': '0' }
+      const address = `198.51.${count % 100}.1`
+      const asked = {
+        ...headers,
+        Cookie: madeUp(count),
+        'Content-Length': '0',
+        'X-Forwarded-For': address,
+      }
       return (await pool.send({ method: 'POST', path: '/oauth2/logout', headers: asked })).status
     }
     const statuses = await Promise.all(Array.from({ length: MAX_UNVERIFIED }, (_, at) => ask(at)))

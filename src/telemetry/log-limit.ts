@@ -1,0 +1,106 @@
+import { LRUCache } from 'lru-cache'
+
+/** The fields that a line is limited by. */
+export interface LimitedFields {
+  readonly event?: unknown
+  readonly code?: unknown
+  /** False where nobody could say whether there was anything to do, so that anybody may have asked. */
+  readonly verified?: unknown
+}
+
+/** Lines of one kind that were left out within a second. */
+export interface LeftOut {
+  readonly suppressed: number
+  readonly of: { readonly event: string; readonly code?: string }
+}
+
+export interface LogLimit {
+  /** Whether a line may be written. */
+  admits(fields: LimitedFields): boolean
+  /** Tells now what would be told when its second is over. */
+  tellNow(): void
+}
+
+/** Never left out: what operators, signed-in people and the provider did, and the life of the process. */
+const UNLIMITED: ReadonlySet<unknown> = new Set([
+  'listening',
+  'stopping',
+  'stopped',
+  'log_lines_dropped',
+  'log_lines_left_out',
+  'risk',
+  'setting_not_needed',
+  'sign_in',
+  'sign_out',
+  'session_not_refreshed',
+  'backchannel_logout',
+  'cache_shown',
+  'cache_cleared',
+  'cache_not_cleared',
+  'sessions_listed',
+  'sessions_ended',
+  'sessions_not_ended',
+  'denied_tokens_listed',
+  'token_denied',
+  'token_expired',
+  'token_not_denied',
+])
+
+const MAX_LINES = 10
+const PERIOD_MS = 1000
+/** More than there are events and codes, all of which are this code's own. */
+const MAX_KINDS = 1000
+
+interface Kind {
+  /** When the last lines were written, the oldest first. */
+  readonly writtenAtMs: number[]
+  leftOut: LeftOut | undefined
+}
+
+/** Admits ten lines of each event and code in any second, because strangers can cause them (finding C50). */
+export function createLogLimit(tell: (leftOut: LeftOut) => void): LogLimit {
+  const kinds = new LRUCache<string, Kind>({ max: MAX_KINDS })
+
+  function kindOf(key: string): Kind {
+    const kind = kinds.get(key) ?? { writtenAtMs: [], leftOut: undefined }
+    kinds.set(key, kind)
+    return kind
+  }
+
+  function tellOf(kind: Kind): void {
+    const { leftOut } = kind
+    kind.leftOut = undefined
+    if (leftOut) tell(leftOut)
+  }
+
+  function leaveOut(kind: Kind, of: LeftOut['of']): void {
+    if (!kind.leftOut) setTimeout(tellOf, PERIOD_MS, kind).unref()
+    kind.leftOut = { of, suppressed: (kind.leftOut?.suppressed ?? 0) + 1 }
+  }
+
+  return {
+    admits({ event, code, verified }) {
+      const isUnlimited = UNLIMITED.has(event) && verified !== false
+      if (typeof event !== 'string' || isUnlimited) return true
+      const of = { event, ...(typeof code === 'string' && { code }) }
+      const kind = kindOf(JSON.stringify(of))
+      if (hasRoom(kind.writtenAtMs, performance.now())) return true
+      leaveOut(kind, of)
+      return false
+    },
+    tellNow() {
+      for (const kind of kinds.values()) tellOf(kind)
+    },
+  }
+}
+
+/** Whether fewer than ten lines were written within the last second; notes one more if so. */
+function hasRoom(writtenAtMs: number[], nowMs: number): boolean {
+  const [oldestMs = nowMs] = writtenAtMs
+  if (writtenAtMs.length === MAX_LINES) {
+    if (nowMs - oldestMs < PERIOD_MS) return false
+    writtenAtMs.shift()
+  }
+  writtenAtMs.push(nowMs)
+  return true
+}

@@ -1,0 +1,124 @@
+import { fstatSync, writeFile } from 'node:fs'
+
+/** Takes one chunk and calls back when it is written or lost; never blocks. */
+export type WriteChunk = (chunk: string, done: (error?: Error | null) => void) => void
+
+/** A destination of pino whose writes never wait for whoever reads (finding C50). */
+export interface LogOutput {
+  write(line: string): void
+  /** Calls back with the number of dropped lines as soon as a write succeeds again. */
+  onDropped(listener: (count: number) => void): void
+  droppedLines(): number
+  /** Resolves when no line waits any more, or after this time. */
+  finish(withinMs: number): Promise<void>
+  /** Takes the lines that nothing has been done with yet. */
+  takeWaiting(): string
+}
+
+/** Bounds what is kept while nobody reads; later lines are dropped. */
+const MAX_WAITING_BYTES = 1024 * 1024
+const MAX_CHUNK_BYTES = 16 * 1024
+const STANDARD_OUTPUT = 1
+
+/**
+ * Keeps lines in memory and writes them one chunk after another. Not pino's own destination: a write of sonic-boom
+ * holds a thread of libuv for as long as nobody reads, and a process with such a thread cannot exit.
+ */
+export function createLogOutput(writeChunk: WriteChunk): LogOutput {
+  const waiting: string[] = []
+  let waitingBytes = 0
+  let isWriting = false
+  let dropped = 0
+  let untold = 0
+  let tell: (count: number) => void = () => undefined
+  const emptied = new Set<() => void>()
+
+  function drop(count: number): void {
+    dropped += count
+    untold += count
+  }
+
+  function takeChunk(): readonly string[] {
+    let bytes = 0
+    const end = waiting.findIndex((line) => (bytes += Buffer.byteLength(line)) > MAX_CHUNK_BYTES)
+    return waiting.splice(0, end === -1 ? waiting.length : Math.max(1, end))
+  }
+
+  function writeNext(): void {
+    isWriting = waiting.length > 0
+    if (!isWriting) {
+      for (const resolve of emptied) resolve()
+      emptied.clear()
+      return
+    }
+    const lines = takeChunk()
+    const chunk = lines.join('')
+    writeChunk(chunk, (error) => {
+      waitingBytes -= Buffer.byteLength(chunk)
+      if (error) drop(lines.length)
+      else if (untold > 0) {
+        const count = untold
+        untold = 0
+        tell(count)
+      }
+      writeNext()
+    })
+  }
+
+  return {
+    write(line) {
+      const bytes = Buffer.byteLength(line)
+      if (waitingBytes + bytes > MAX_WAITING_BYTES) {
+        drop(1)
+        return
+      }
+      waiting.push(line)
+      waitingBytes += bytes
+      if (!isWriting) writeNext()
+    },
+    onDropped(listener) {
+      tell = listener
+    },
+    droppedLines: () => dropped,
+    async finish(withinMs) {
+      if (!isWriting) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      emptied.add(resolve)
+      const timer = setTimeout(resolve, withinMs)
+      await promise
+      clearTimeout(timer)
+    },
+    takeWaiting: () => waiting.splice(0).join(''),
+  }
+}
+
+let standardOutput: LogOutput | undefined
+
+/** The standard output of this process, whatever it is. */
+export function openStandardOutput(): LogOutput {
+  standardOutput ??= connectStandardOutput(process.stdout)
+  return standardOutput
+}
+
+function connectStandardOutput(stdout: NodeJS.WriteStream & UnlockedTerminal): LogOutput {
+  const isFile = fstatSync(STANDARD_OUTPUT).isFile()
+  // The callback of each write has the error; a full disk or a closed pipe changes no decision (fault F43).
+  stdout.on('error', () => undefined)
+  // Node sets terminals to block; pipes and sockets take what they have room for.
+  if (stdout.isTTY) stdout['_handle']?.setBlocking?.(false)
+  // Warnings of Node go to standard error, which is non-blocking as soon as the stream is made.
+  process.stderr.on('error', () => undefined)
+  const output = createLogOutput(
+    isFile
+      ? (chunk, done) => writeFile(STANDARD_OUTPUT, chunk, done)
+      : (chunk, done) => stdout.write(chunk, done),
+  )
+  // After an uncaught exception nothing is waited for; what the pipe has room for is written all the same.
+  process.once('exit', () => stdout.write(output.takeWaiting()))
+  return output
+}
+
+/** The handle under a terminal's stream, which has no public name. */
+interface UnlockedTerminal {
+  readonly _handle?: { setBlocking?(isBlocking: boolean): void }
+}

@@ -1,0 +1,152 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import zlib from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { providerFetch } from '../../src/oidc/provider-fetch.ts'
+import { bearerRule, startBearerParty } from '../support/bearers.ts'
+
+const BODY = '{"issuer":"https://id.example.com"}'
+const encoders: Readonly<Record<string, (body: string) => Buffer>> = {
+  br: zlib.brotliCompressSync,
+  gzip: zlib.gzipSync,
+  'x-gzip': zlib.gzipSync,
+  deflate: zlib.deflateSync,
+  zstd: zlib.zstdCompressSync,
+}
+
+let answer: (response: ServerResponse, request: IncomingMessage) => void
+let url: string
+const server = createServer((request, response) => {
+  response.setHeader('Content-Type', 'application/json')
+  answer(response, request)
+})
+beforeAll(async () => {
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+})
+afterAll(() => server.close().closeAllConnections())
+
+const decoders = [
+  'createBrotliDecompress',
+  'createGunzip',
+  'createInflate',
+  'createZstdDecompress',
+] as const
+
+describe('C15: answers of providers and issuers', () => {
+  test('C15: are asked for unencoded, whatever the caller says', async () => {
+    const seen: unknown[] = []
+    answer = (response, { headers }) => {
+      seen.push(headers['accept-encoding'])
+      response.end(BODY)
+    }
+    await providerFetch(url)
+    const headers = { 'Accept-Encoding': 'br', Authorization: 'Basic x' }
+    const form = new URLSearchParams({ grant_type: 'refresh_token' })
+    await providerFetch(url, { method: 'POST', body: form, headers })
+    expect(seen).toEqual(['identity', 'identity'])
+  })
+
+  const refused: readonly (readonly [
+    shown: string,
+    values: string | string[],
+    body: Buffer | string,
+  ])[] = [
+    ...Object.entries(encoders).map(([name, encode]) => [name, name, encode(BODY)] as const),
+    ['br', 'BR ', zlib.brotliCompressSync(BODY)],
+    ['gzip, br', 'gzip, br', zlib.brotliCompressSync(zlib.gzipSync(BODY))],
+    ['br', ['identity', 'br'], zlib.brotliCompressSync(BODY)],
+    ['gzip, gzip', ['gzip', 'gzip'], zlib.gzipSync(zlib.gzipSync(BODY))],
+    ['made-up', 'made-up', BODY],
+    ['unknown', 'b\xe4d "quoted"', BODY],
+    ['unknown', 'x'.repeat(30), BODY],
+  ]
+  test.for(refused)('C15: encoded with %s (%j) are refused', async ([shown, values, body]) => {
+    answer = (response) => void response.setHeader('Content-Encoding', values).end(body)
+    await expect(providerFetch(url)).rejects.toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        code: 'ERR_PROVIDER_CONTENT_ENCODING',
+        message: expect.stringContaining(`encoded (${shown})`) as string,
+      }),
+    )
+  })
+
+  test.for([[undefined], ['identity'], ['Identity'], [''], ['identity, identity']])(
+    'C15: with Content-Encoding %j are read',
+    async ([value]) => {
+      answer = (response) => {
+        if (value !== undefined) response.setHeader('Content-Encoding', value)
+        response.end(BODY)
+      }
+      expect(await (await providerFetch(url)).text()).toBe(BODY)
+    },
+  )
+
+  test.for([200, 302, 400, 500])('C15: with status %i are refused alike', async (status) => {
+    answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
+    await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
+  })
+
+  test('C15: that would grow without end are neither decoded nor read', async () => {
+    const spies = decoders.map((name) => vi.spyOn(zlib, name))
+    const bomb = zlib.brotliCompressSync(Buffer.alloc(8 * 1024 * 1024))
+    const closed = Promise.withResolvers<void>()
+    answer = (response) => {
+      response.on('close', closed.resolve).setHeader('Content-Encoding', 'br')
+      // The answer never ends: whoever read it would wait.
+      response.write(bomb)
+    }
+    await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
+    await closed.promise
+    for (const spy of spies) expect(spy).not.toHaveBeenCalled()
+    vi.restoreAllMocks()
+  })
+})
+
+test('C15: an encoded answer of any endpoint is refused with its cause in the log', async () => {
+  const encoded = {
+    rewrite: (json: object) => ({ ...json }),
+    headers: { 'Content-Encoding': 'br' },
+  }
+  await using party = await startBearerParty(
+    [bearerRule('/api/**'), { access: 'signed-in' }],
+    { OIDC_USERINFO: 'always' },
+    (provider) => provider.set('discovery', encoded),
+  )
+  const { provider, vestibule } = party
+  const reasons = (event: string) =>
+    vestibule.log().flatMap((line) => (line['event'] === event ? [line['reason']] : []))
+  const named = expect.stringContaining('encoded (br)') as string
+  await expect.poll(() => reasons('provider_discovery_failed')[0]).toEqual(named)
+  provider.reset()
+  await expect.poll(() => reasons('provider_discovered')).toHaveLength(1)
+
+  provider.set('jwks', encoded)
+  expect((await party.present(await party.mint())).status).toBe(503)
+  for (const endpoint of ['jwks', 'token', 'userinfo'] as const) {
+    provider.reset()
+    provider.set(endpoint, encoded)
+    const { answer, isSignedIn } = await party.attempt()
+    expect([endpoint, answer.status, isSignedIn]).toEqual([endpoint, 502, false])
+    await expect.poll(() => reasons('refused').at(-1)).toEqual(named)
+  }
+  provider.reset()
+  provider.set('revocation', { status: 200, body: '{}', headers: encoded.headers })
+  const { browser, isSignedIn } = await party.attempt()
+  expect(isSignedIn).toBe(true)
+  await browser.post(
+    'https://app.example.com/oauth2/logout',
+    {},
+    { headers: { 'Sec-Fetch-Site': 'same-origin' } },
+  )
+  await expect
+    .poll(() => vestibule.log().find(({ event }) => event === 'revocation_failed')?.['code'])
+    .toBe('provider_failed')
+  const endpoints = ['discovery', 'jwks', 'token', 'userinfo', 'revocation'] as const
+  const asked = endpoints.flatMap((endpoint) => provider.requests(endpoint))
+  expect(new Set(asked.map(({ headers }) => headers['accept-encoding']))).toEqual(
+    new Set(['identity']),
+  )
+})

@@ -1,0 +1,189 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { readMetric } from '../../support/outage.ts'
+import { until } from '../../support/redis-state.ts'
+import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
+import {
+  createRequestPool,
+  forwardedNavigation,
+  type PooledRequest,
+  type RequestPool,
+} from '../../support/request-pool.ts'
+import {
+  cookieHeader,
+  LOGOUT,
+  SESSION_COOKIE,
+  sentAlong,
+  startLogin,
+} from '../../support/sign-in-steps.ts'
+
+const HOSTILE_EACH_MS = 10
+const HOSTILE_LOGINS = 20
+/** With and without strangers in turns, so that what else the machine does counts for both alike. */
+const SLICES = 16
+const SLICE_MS = 1000
+const MAX_RATIO = 1.5
+const STRANGER = '203.0.113.66'
+
+const p50 = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', () => {
+  let fleet: Replicas
+  let browsers: RequestPool
+  let checks: RequestPool
+  let hostileChecks: RequestPool
+  let logins: readonly { readonly cookie: string; readonly state: string }[]
+  beforeAll(async () => {
+    fleet = await startReplicas({ settings: HYBRID })
+    browsers = createRequestPool(fleet.first.publicPort, 64)
+    checks = createRequestPool(fleet.first.internalPort, 1)
+    hostileChecks = createRequestPool(fleet.first.internalPort, 16)
+    logins = await Promise.all(
+      Array.from({ length: HOSTILE_LOGINS }, async () => {
+        const browser = fleet.first.visitor()
+        const state = sentAlong(await startLogin(browser), 'state')
+        return { state, cookie: cookieHeader(browser) ?? '' }
+      }),
+    )
+  })
+  afterAll(async () => {
+    for (const pool of [browsers, checks, hostileChecks]) pool[Symbol.dispose]()
+    await fleet[Symbol.asyncDispose]()
+  })
+
+  const headers = { Host: 'app.example.com', 'X-Forwarded-For': STRANGER, Accept: 'text/html' }
+  const madeUp = (at: number) =>
+    `${SESSION_COOKIE}=v1.${String(at).padStart(43, 'i')}.${'s'.repeat(43)}`
+  const kinds: readonly ((at: number) => readonly [RequestPool, PooledRequest])[] = [
+    () => [browsers, { path: '/oauth2/login?rd=/', headers }],
+    (at) => {
+      const { state = '', cookie = '' } = logins[at % logins.length] ?? {}
+      const query = new URLSearchParams({
+        state,
+        code: `made-up-${at}`,
+        iss: fleet.provider.issuer,
+      })
+      return [
+        browsers,
+        { path: `/oauth2/callback?${query.toString()}`, headers: { ...headers, Cookie: cookie } },
+      ]
+    },
+    (at) => {
+      const own = { 'Sec-Fetch-Site': 'same-origin', 'Content-Length': '0', Cookie: madeUp(at) }
+      return [browsers, { method: 'POST', path: '/oauth2/logout', headers: { ...headers, ...own } }]
+    },
+    (at) => {
+      const own = { ...forwardedNavigation, 'X-Forwarded-For': STRANGER, Cookie: madeUp(at) }
+      return [hostileChecks, { path: '/auth', headers: own }]
+    },
+  ]
+  let sent = 0
+  const startStranger = (): NodeJS.Timeout =>
+    setInterval(() => {
+      const [pool, request] = (kinds[sent % kinds.length] as (typeof kinds)[number])(sent)
+      sent += 1
+      void pool.send(request)
+    }, HOSTILE_EACH_MS)
+
+  const measure = async (cookie: string) => {
+    const quietMs: number[] = []
+    const hostileMs: number[] = []
+    for (let slice = 0; slice < SLICES; slice += 1) {
+      const timer = slice % 2 ? startStranger() : undefined
+      const samples = slice % 2 ? hostileMs : quietMs
+      for (const endMs = performance.now() + SLICE_MS; performance.now() < endMs; ) {
+        const startedAtMs = performance.now()
+        const asked = { path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } }
+        expect((await checks.send(asked)).status).toBe(200)
+        samples.push(performance.now() - startedAtMs)
+        await wait(1)
+      }
+      clearInterval(timer)
+    }
+    return { quietMs, hostileMs }
+  }
+
+  const expectUnfelt = (
+    what: string,
+    { quietMs, hostileMs }: Awaited<ReturnType<typeof measure>>,
+  ) => {
+    const [quiet, hostile] = [p50(quietMs), p50(hostileMs)]
+    process.stdout.write(
+      `strangers, Redis ${what}: p50 of ${quietMs.length} checks ${quiet.toFixed(2)} ms, of ${hostileMs.length} beside them ${hostile.toFixed(2)} ms\n`,
+    )
+    expect(hostile / quiet).toBeLessThan(MAX_RATIO)
+  }
+
+  /** Each from an address of their own, while the stranger goes on. */
+  const from = (at: number) => ({ headers: { 'X-Forwarded-For': `198.51.100.${at}` } })
+
+  test('is not felt by who is signed in, and nobody’s sign-in or sign-out is refused', {
+    timeout: 120_000,
+  }, async () => {
+    const { cookie } = await fleet.signedIn()
+    expectUnfelt('up', await measure(cookie))
+    const timer = startStranger()
+    for (let at = 0; at < 20; at += 1) {
+      const { browser, callbackUrl } = await fleet.untilCallback()
+      expect((await browser.get(callbackUrl, from(at))).status).toBe(302)
+      expect((await browser.post(LOGOUT, {}, from(at))).status).toBe(303)
+    }
+    clearInterval(timer)
+  })
+
+  test('is not felt while Redis is away, and nobody’s sign-out is refused', {
+    timeout: 120_000,
+  }, async () => {
+    const { first, network } = fleet
+    const people = await Promise.all(Array.from({ length: 20 }, () => fleet.signedIn()))
+    const { cookie } = await fleet.signedIn('bob')
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+    await network.refuse()
+    await until(
+      'an outage',
+      async () => (await readMetric(first, 'vestibule_redis_connected')) === 0,
+    )
+    expectUnfelt('away', await measure(cookie))
+    const timer = startStranger()
+    for (const [at, { browser }] of people.entries()) {
+      expect((await browser.post(LOGOUT, {}, from(at))).status).toBe(303)
+    }
+    clearInterval(timer)
+    await network.accept()
+    await until(
+      'all told',
+      async () => (await readMetric(first, 'vestibule_revocations_waiting')) === 0,
+    )
+    for (const { cookie: ended } of people) {
+      expect((await first.check({}, { Cookie: ended })).status).toBe(302)
+    }
+    expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
+  })
+
+  test('and the provider away asks for it once a second', { timeout: 90_000 }, async () => {
+    const { provider } = fleet
+    await provider.pause()
+    const late = await fleet.add()
+    using pool = createRequestPool(late.publicPort, 64)
+    const startedAtMs = performance.now()
+    const statuses = new Set<number>()
+    await provider.resume()
+    provider.set('discovery', { status: 503, body: '' })
+    provider.forgetRequests()
+    await pool.sendMany(
+      500,
+      () => ({ path: '/oauth2/login?rd=/', headers }),
+      ({ status }) => statuses.add(status),
+    )
+    const seconds = (performance.now() - startedAtMs) / 1000
+    expect([...statuses]).toEqual([503])
+    expect(provider.count('discovery')).toBeLessThanOrEqual(1 + seconds)
+    const failures = late.log().filter(({ event }) => event === 'provider_discovery_failed')
+    expect(failures.length).toBeLessThanOrEqual(2 + seconds)
+    provider.reset()
+    const browser = late.visitor()
+    expect((await startLogin(browser)).status).toBe(302)
+  })
+})
