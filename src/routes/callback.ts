@@ -96,7 +96,7 @@ export function createCallback(options: CallbackOptions) {
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
     const userAgent = raw.headers['user-agent']
-    const { cookie, identity } = await options.redeem({
+    const { cookie, identity, ignored } = await options.redeem({
       ...login,
       url,
       realm: options.realmOf(site.host),
@@ -105,8 +105,9 @@ export function createCallback(options: CallbackOptions) {
     })
     metrics.signIn('success')
     const user = userDigest(identity.issuer, identity.subject)
+    const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.info(
-      { event: 'sign_in', user, host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) },
+      { event: 'sign_in', user, ...(ignored.length > 0 && { ignored }), ...about },
       'signed in',
     )
     return cookie

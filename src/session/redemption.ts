@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
+import { type Identity, type IdentityOptions, ignoredClaims, toIdentity } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
 import { type ConsumptionKind, consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
@@ -21,6 +21,8 @@ export interface Redeemable extends AuthorizationResponse {
 export interface SignedIn {
   readonly cookie: string
   readonly identity: Identity
+  /** Claims that came and do not count, each with the reason. */
+  readonly ignored: readonly string[]
 }
 
 /** Turns a code into a session, once. Throws `AuthError` `busy`, `sign_in_failed` and what the provider and store throw. */
@@ -127,7 +129,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       const { grant, generation } = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
-      return { cookie: await open(redeemable, grant, identity, generation), identity }
+      const cookie = await open(redeemable, grant, identity, generation)
+      return { cookie, identity, ignored: ignoredClaims(grant.claims, options.identity) }
     } finally {
       inFlight--
     }
