@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { composeService, type Service } from '../compose.ts'
 import { type Config, type Environment, loadConfig } from '../config.ts'
 import { listen } from '../listen.ts'
+import { describeCause } from '../routes/refusals.ts'
 import { parseKeys } from '../seal.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './risks.ts'
@@ -41,8 +42,14 @@ export async function serve(environment: Environment, signals: StopSignals): Pro
     isAccepting: () => isAccepting,
   })
   const stopWatching = watchKeys(config, service, log)
-  const publicListener = await listen(service.publicApp, settings.HOST, settings.PORT)
-  const internalListener = await listen(service.internalApp, settings.HOST, settings.INTERNAL_PORT)
+  const onUnwritten = (cause: unknown) =>
+    log.error(
+      { event: 'answer_failed', cause: describeCause(cause) },
+      'an answer could not be written; a 500 was sent instead',
+    )
+  const { HOST, PORT, INTERNAL_PORT } = settings
+  const publicListener = await listen(service.publicApp, HOST, PORT, onUnwritten)
+  const internalListener = await listen(service.internalApp, HOST, INTERNAL_PORT, onUnwritten)
   isAccepting = true
   log.info(
     {
