@@ -7,7 +7,7 @@ import { redirect, settingCookies } from './answers.ts'
 import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
 import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
 import { createSignOutReader, type SignOutRequest } from './logout-request.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
+import { type NodeContext, pathOf, requestIdOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 import { createSignOut, type Ended, type SignOutOptions } from './sign-out.ts'
@@ -35,7 +35,11 @@ export function createLogout(options: LogoutOptions) {
       return confirm(c, request)
     }
     const next = await goOn(c, await signOut.end(c), request)
-    return redirect(303, next, settingCookies(...cookies.clearSession(site), ...freshBinding(c)))
+    const cleared = [
+      ...cookies.clearSession(site),
+      ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
+    ]
+    return redirect(303, next, settingCookies(...cleared, ...freshBinding(c)))
   }
 
   async function signedOut(c: NodeContext): Promise<Response> {

@@ -21,6 +21,12 @@ export interface NodeEnv {
 
 export type NodeContext = Context<NodeEnv>
 
+/** The path of a visitor's own request, as sent. */
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  const query = url.indexOf('?')
+  return query === -1 ? url : url.slice(0, query)
+}
+
 const made = new WeakMap<IncomingMessage, string>()
 
 /** Traefik's `X-Request-Id` where it has a form to be shown and logged, else one of ours, the same each time. */
