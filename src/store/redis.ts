@@ -88,9 +88,10 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       }
     },
 
-    async end(digest, tombstoneMs) {
+    async end(digest, tombstoneMs, reason) {
       const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
-      const message = options.writeMessage({ type: 'session-ended', session: digest })
+      const about = reason === undefined ? {} : { reason }
+      const message = options.writeMessage({ type: 'session-ended', session: digest, ...about })
       const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }
       await redis.write((client) => client.eval(END, call), writeTimeoutMs)
     },
