@@ -8,7 +8,7 @@ import type { SessionCodec } from './codec.ts'
  * session has been written, on every replica alike, so that sign-ins at the same time end the same ones. Returns how many
  * have ended.
  */
-export type LimitSessions = (digest: string, owners: Owners) => Promise<number>
+export type LimitSessions = (user: string) => Promise<number>
 
 export interface SessionLimitOptions {
   readonly store: Store
@@ -22,6 +22,8 @@ export interface SessionLimitOptions {
 /** What one sign-in looks at beyond the limit: entries that lead nowhere go by and by. */
 const MAX_SURPLUS = 1000
 const AT_ONCE = 100
+/** An entry is written before its session, which comes long before this has passed or never. */
+const UNDER_WAY_MS = 60_000
 
 interface Listed {
   readonly digest: string
@@ -43,24 +45,16 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     }
   }
 
-  /** An entry is there before its session, which may have come while it was removed. */
-  async function removeLost(digest: string, user: string): Promise<void> {
-    await index.remove(digest, { user })
-    const { m } = await store.read(digest, ['m'])
-    if (m !== undefined) await index.add(digest, { user }, maxAgeMs)
-  }
-
-  return async (own, owners) => {
-    const { user } = owners
+  return async (user) => {
     const digests = await index.list('user', user)
-    // Somebody has removed it before the session was there.
-    if (!digests.includes(own)) await index.add(own, owners, maxAgeMs)
     if (digests.length <= perUser) return 0
     const listed = await inPortions(digests.slice(0, perUser + MAX_SURPLUS), (digest) =>
       look(digest, user),
     )
-    const lost = listed.filter(({ isThere }) => !isThere)
-    await inPortions(lost, ({ digest }) => removeLost(digest, user))
+    const lost = listed.filter(({ isThere }) => !isThere).map(({ digest }) => digest)
+    if (lost.length > 0) {
+      await index.removeLost({ kind: 'user', id: user }, lost, maxAgeMs - UNDER_WAY_MS)
+    }
     const theirs = listed
       .flatMap(({ digest, metadata }) => (metadata ? [{ digest, ...metadata }] : []))
       .toSorted((a, b) => a.createdAt - b.createdAt || (a.digest < b.digest ? -1 : 1))

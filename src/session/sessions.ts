@@ -77,8 +77,11 @@ export interface SessionsOptions {
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, index, generations, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
   const ender = createSessionEnder(options)
-  const { revocations, endReplaced } = ender
-  const limit = createSessionLimit({ ...options, endReplaced })
+  const { revocations } = ender
+  const limit = createSessionLimit({
+    ...options,
+    endReplaced: (digest, owners) => ender.endReplaced(digest, owners),
+  })
   const finder = createSessionFinder({ ...options, revocations, onUse: createTouch(options) })
   return {
     ...finder,
@@ -120,7 +123,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         throw new AuthError('sign_in_failed', 'the sessions of the user have been ended meanwhile')
       }
       // What fails is made up for at the next sign-in; this one has a session.
-      const replaced = await limit(digest, metadata.owners).catch(noneWhileAway)
+      const replaced = await limit(user).catch(noneWhileAway)
       if (replaced > 0) options.onReplaced(replaced, identity)
       if (opened.recalls)
         finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
