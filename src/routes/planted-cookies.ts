@@ -56,7 +56,7 @@ function prefixesOf(path: string): readonly string[] {
     end = folder.indexOf('/', end + 1)
   }
   return [...prefixes].filter(
-    (prefix) => /^[\x21-\x3a\x3c-\x7e]+$/.test(prefix) && prefix.length <= MAX_PATH_LENGTH,
+    (prefix) => /^\/[\x21-\x3a\x3c-\x7e]*$/.test(prefix) && prefix.length <= MAX_PATH_LENGTH,
   )
 }
 
