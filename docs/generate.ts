@@ -66,7 +66,8 @@ ${NOTE}
 ${rows.join('\n')}
 
 All of them are on every 200, empty where nothing is known, so that Traefik replaces whatever a client sent under these
-names. \`${ACCESS_TOKEN_HEADER}\` is given with \`PASS_ACCESS_TOKEN\` and should be listed in any case. Values are UTF-8
+names. \`${ACCESS_TOKEN_HEADER}\` is given with \`PASS_ACCESS_TOKEN\` and should be listed in any case. A token is given
+as it is: one with characters that no header can carry makes the answer 403, and a log line says so. Other values are UTF-8
 without control characters; in lists a comma inside a member is written \`%2C\` and a percent sign \`%25\`. \`Cookie\` comes
 back without Vestibule's own cookies. An e-mail address is given only when the provider says that it is verified, or with
 \`OIDC_TRUST_EMAIL\`.

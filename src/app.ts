@@ -21,6 +21,7 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   sign_in_router: 403,
   foreign_origin: 403,
   claims_too_large: 403,
+  unusable_token: 403,
   method_not_allowed: 405,
   internal: 500,
   provider_failed: 502,

@@ -14,7 +14,7 @@ import { createRenewedRecords, type RenewedRecords } from './session/renewed-rec
 import type { Revocations } from './session/revocations.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { SharedState } from './store/open.ts'
-import type { Log } from './telemetry/log.ts'
+import { type Log, userDigest } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 /** Where sessions are, as `/health` names it. */
@@ -109,6 +109,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     sharesReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE * 1000,
+    perUser: settings.SESSIONS_PER_USER,
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
     now,
     onExtendFailure: () =>
@@ -118,6 +119,11 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
         .publish({ type: 'session-ended', session: digest })
         // They hear of it when the store is told.
         .catch(() => undefined),
+    onReplaced: (count, { issuer, subject }) =>
+      log.info(
+        { event: 'sessions_replaced', count, user: userDigest(issuer, subject) },
+        'the oldest sessions of a user ended: there are no more than SESSIONS_PER_USER',
+      ),
     onFlushed(count) {
       metrics.revocationsFlushed(count)
       log.info({ event: 'revocations_flushed', count }, 'Redis was told of sessions that ended')

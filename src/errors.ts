@@ -8,6 +8,7 @@ export type AuthErrorCode =
   | 'sign_in_router'
   | 'foreign_origin'
   | 'claims_too_large'
+  | 'unusable_token'
   | 'invalid_return_to'
   | 'sign_in_failed'
   | 'store_unavailable'

@@ -4,13 +4,13 @@ import {
   type RequestListener,
   type Server,
   type ServerOptions,
-  type ServerResponse,
+  ServerResponse,
 } from 'node:http'
 import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
-import type { NodeEnv } from './routes/node-env.ts'
+import type { NodeEnv, Outgoing } from './routes/node-env.ts'
 
 /** One listener of the service. */
 export interface Listener {
@@ -36,23 +36,34 @@ const LIMITS: ServerOptions = {
 /** Beyond this many connections of one listener new ones are dropped. */
 const MAX_CONNECTIONS = 20_000
 
+/** Tells of an answer that could not be made or written, and was a 500 instead. */
+export type OnUnwritten = (cause: unknown) => void
+
 /** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
-export async function listen(app: Hono<NodeEnv>, host: string, port: number): Promise<Listener> {
+export async function listen(
+  app: Hono<NodeEnv>,
+  host: string,
+  port: number,
+  onUnwritten: OnUnwritten = () => undefined,
+): Promise<Listener> {
   let isDraining = false
   const answer = getRequestListener(app.fetch, {
-    errorHandler: answerUnreadable,
+    errorHandler: (error) => answerUnreadable(error, onUnwritten),
     autoCleanupIncoming: false,
   })
   const listener: RequestListener = (incoming, outgoing) => {
     if (isDraining) outgoing.shouldKeepAlive = false
     if (hasLongBody(incoming)) closeAfterAnswer(incoming, outgoing)
-    answer(incoming, outgoing).catch(() => {
-      // What cannot be written is a denial, not the end of the process.
+    answer(incoming, outgoing).catch((cause: unknown) => {
+      onUnwritten(cause)
       if (!outgoing.headersSent) outgoing.writeHead(500, { 'Cache-Control': 'no-store' })
       outgoing.end()
     })
   }
-  const server = createServer(LIMITS, listener)
+  const server = createServer(
+    { ...LIMITS, ServerResponse: createAnswerType(onUnwritten) },
+    listener,
+  )
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', answerMalformed)
   server.on('checkExpectation', (_incoming, outgoing) => {
@@ -72,6 +83,35 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
           resolve()
         })
       }),
+  }
+}
+
+/**
+ * Node's answer with a head that can always be written: one with a value that no header can have becomes a 500 (finding
+ * C10). The class is Node's own way to say so once for all answers.
+ */
+function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<IncomingMessage> {
+  return class Answer extends ServerResponse implements Outgoing {
+    onHead: Outgoing['onHead'] = undefined
+
+    override writeHead(...head: [status: number, ...unknown[]]): this {
+      try {
+        super.writeHead(...(head as Parameters<ServerResponse['writeHead']>))
+      } catch (cause) {
+        this.deny(cause)
+      }
+      this.onHead?.(this.statusCode)
+      return this
+    }
+
+    private deny(cause: unknown): void {
+      onUnwritten(cause)
+      // The body of the answer that was meant comes after the end of this one, and is an error that nobody needs.
+      this.on('error', () => undefined)
+      for (const name of this.getHeaderNames()) this.removeHeader(name)
+      super.writeHead(500, { 'Cache-Control': 'no-store', 'Content-Length': '0' })
+      super.end()
+    }
   }
 }
 
@@ -110,8 +150,9 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
 }
 
 /** A request that has no form to be routed, such as one with a broken `Host` or none. */
-function answerUnreadable(error: unknown): Response {
+function answerUnreadable(error: unknown, onUnwritten: OnUnwritten): Response {
   const status = error instanceof RequestError ? 400 : 500
+  if (status === 500) onUnwritten(error)
   return new Response(null, { status, headers: { 'Cache-Control': 'no-store' } })
 }
 

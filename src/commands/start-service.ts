@@ -2,6 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { composeService } from '../compose.ts'
 import type { Config, Environment } from '../config.ts'
 import { type Listener, listen } from '../listen.ts'
+import { describeCause } from '../routes/refusals.ts'
 import type { Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './risks.ts'
 import { watchKeyFile } from './watch-key-file.ts'
@@ -28,8 +29,13 @@ export async function startService(
   const service = composeService({ config, log, version, isAccepting: () => isAccepting })
   const stopWatching = watchKeyFile(config, service, log)
   const listeners: Listener[] = []
+  const onUnwritten = (cause: unknown) =>
+    log.error(
+      { event: 'answer_failed', cause: describeCause(cause) },
+      'an answer could not be written; a 500 was sent instead',
+    )
   async function open(app: typeof service.publicApp, port: number): Promise<number> {
-    const listener = await listen(app, settings.HOST, port)
+    const listener = await listen(app, settings.HOST, port, onUnwritten)
     listeners.push(listener)
     return listener.port
   }

@@ -131,6 +131,11 @@ export const serviceSettings = {
         'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
       ),
     ),
+  SESSIONS_PER_USER: integer(1, 10_000)
+    .default(100)
+    .meta(
+      note(SESSION, 'Sessions of one user at most; a sign-in beyond them ends the oldest one.'),
+    ),
   SIGN_IN_CONCURRENCY: integer(1, 10_000)
     .default(50)
     .meta(

@@ -66,7 +66,7 @@ export function claimValue(claims: Claims, name: string): unknown {
 
 /** Reduces validated claims to an identity. `iss` and `sub` must have been checked before. */
 export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
-  const email = claims['email_verified'] === true || options.trustEmail ? text(claims['email']) : ''
+  const email = hasUsableEmail(claims, options) ? text(claims['email']) : ''
   const preferredUsername = text(claims['preferred_username'])
   const name = text(claims['name'])
   const extra = options.headers.filter(({ claim }) => !STANDARD.has(claim))
@@ -83,6 +83,18 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   }
 }
 
+/** Says which claims do not count, and why; for the log, so without their values. */
+export function ignoredClaims(claims: Claims, options: IdentityOptions): readonly string[] {
+  const isIgnored = text(claims['email']) !== '' && !hasUsableEmail(claims, options)
+  return isIgnored ? ['email: not verified'] : []
+}
+
+/** Some providers write the boolean as text (finding C23). */
+function hasUsableEmail(claims: Claims, { trustEmail }: IdentityOptions): boolean {
+  const verified = claims['email_verified']
+  return trustEmail || verified === true || verified === 'true'
+}
+
 /** Whether headers and rules may need claims that these lack; a reason to ask UserInfo. */
 export function lacksClaims(
   claims: Claims,
@@ -90,7 +102,12 @@ export function lacksClaims(
 ): boolean {
   const wanted = headers.map(({ claim }) => (claim === 'groups' ? groupsClaim : claim))
   if (!trustEmail) wanted.push('email_verified')
-  return wanted.some((claim) => claimValue(claims, claim) === undefined)
+  return wanted.some((claim) => isAbsent(claimValue(claims, claim)))
+}
+
+/** Providers write out what they have no value for in either way. */
+export function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null || value === ''
 }
 
 /** The identity headers for one session, all of them on every answer, so that Traefik replaces what a client sent. */

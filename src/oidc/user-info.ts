@@ -1,5 +1,6 @@
 import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import { completeClaims } from '../core/complete-claims.ts'
 import type { Claims } from '../core/identity.ts'
 import { translate } from './translate.ts'
 
@@ -23,12 +24,5 @@ export async function withUserInfo(
   const more = await client
     .fetchUserInfo(configuration, accessToken, claims.sub as string)
     .catch(translate)
-  return merge(claims, more)
-}
-
-/** The ID token wins, and a verification is only taken over together with the address it is about. */
-function merge(claims: JWTPayload, more: client.UserInfoResponse): Claims {
-  const { email_verified, ...rest } = more
-  const isSameAddress = !Object.hasOwn(claims, 'email') || claims['email'] === more.email
-  return { ...rest, ...(isSameAddress && { email_verified }), ...claims }
+  return completeClaims(claims, more)
 }

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { withoutCookies } from '../core/cookie-header.ts'
+import { encodeHeaderValue, isFaithful } from '../core/header-value.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../core/identity.ts'
 import type { Principal } from '../core/session.ts'
+import { AuthError } from '../errors.ts'
 import type { Cookies } from './cookies.ts'
 
 /** The one function that can answer a check with 200; without a principal it says that nobody is known. */
@@ -51,9 +53,23 @@ type HeaderValues = Readonly<Record<string, string>>
 /** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
 function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: AllowOptions) {
   if (!passesAccessToken && !passesAuthorization) return undefined
+  const encoded = new WeakMap<AccessToken, string>()
+  const setting = passesAccessToken ? 'PASS_ACCESS_TOKEN' : 'PASS_AUTHORIZATION'
+
+  /** A token is given to apps as it is or not at all: one that is changed is another token (finding C10). */
+  function encode({ value }: AccessToken): string {
+    if (isFaithful(value)) return encodeHeaderValue(value)
+    throw new AuthError(
+      'unusable_token',
+      `the access token has characters that no header can carry; ${setting} asks for it`,
+      { isPublic: true },
+    )
+  }
+
   return (identity: HeaderValues, principal: Principal | undefined): HeaderValues => {
-    const { value = '', expiresAt = Number.POSITIVE_INFINITY } = principal?.accessToken ?? {}
-    const token = expiresAt > now() ? value : ''
+    const given = principal?.accessToken
+    const isValid = given !== undefined && (given.expiresAt ?? Number.POSITIVE_INFINITY) > now()
+    const token = isValid ? encoded.getOrInsertComputed(given, encode) : ''
     return {
       ...identity,
       ...(passesAccessToken && { [ACCESS_TOKEN_HEADER]: token }),
@@ -61,3 +77,5 @@ function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: All
     }
   }
 }
+
+type AccessToken = NonNullable<Principal['accessToken']>

@@ -16,7 +16,7 @@ import type { Addresses } from './addresses.ts'
 import { redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
 import { singleQuery } from './login.ts'
-import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
+import { type NodeContext, pathOf, requestIdOf, traceOf } from './node-env.ts'
 import { continuePage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 import { peerAddress, type TrustedProxies } from './trusted-peers.ts'
@@ -82,7 +82,11 @@ export function createCallback(options: CallbackOptions) {
     const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
     if (presented) await sessions.end(digestOf(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
-    const written = [cookies.session(site, cookie), cookies.binding(site, round)]
+    const written = [
+      ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
+      cookies.session(site, cookie),
+      cookies.binding(site, round),
+    ]
     return finish(c, login, target, [...written, ...clearStale(c, site)])
   }
 
@@ -96,7 +100,7 @@ export function createCallback(options: CallbackOptions) {
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
     const userAgent = raw.headers['user-agent']
-    const { cookie, identity } = await options.redeem({
+    const { cookie, identity, ignored } = await options.redeem({
       ...login,
       url,
       realm: options.realmOf(site.host),
@@ -106,8 +110,9 @@ export function createCallback(options: CallbackOptions) {
     })
     metrics.signIn('success')
     const user = userDigest(identity.issuer, identity.subject)
+    const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.info(
-      { event: 'sign_in', user, host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) },
+      { event: 'sign_in', user, ...(ignored.length > 0 && { ignored }), ...about },
       'signed in',
     )
     return cookie

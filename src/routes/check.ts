@@ -154,13 +154,11 @@ export function createCheck(options: CheckOptions) {
         const response = denials.forbidden(request, isReadByPerson, raw, verdict.session)
         return { response, outcome: 'forbidden', source }
       }
-      case 'reset-cookies':
+      case 'reset-cookies': {
         metrics.duplicateCookie()
-        return {
-          response: denials.resetCookies(request, requestClass, raw),
-          outcome: 'unauthenticated',
-          source,
-        }
+        const response = denials.resetCookies(request, requestClass, raw)
+        return { response, outcome: 'unauthenticated', source }
+      }
       case 'refuse-token': {
         const response = denials.refuseToken(request, raw, asked.presented, verdict.fault)
         return {
@@ -174,8 +172,12 @@ export function createCheck(options: CheckOptions) {
 
   return function checkRoute(c: NodeContext): Response | Promise<Response> {
     const startedAtMs = performance.now()
-    const count = (outcome: CheckOutcome, source: CheckSource) =>
-      metrics.check(outcome, source, (performance.now() - startedAtMs) / 1000)
+    const count = (outcome: CheckOutcome, source: CheckSource) => {
+      c.env.outgoing.onHead = (status) => {
+        const seconds = (performance.now() - startedAtMs) / 1000
+        metrics.check(status === 500 ? 'unavailable' : outcome, source, seconds)
+      }
+    }
     const settle = ({ response, outcome, source }: Answer) => {
       count(outcome, source)
       return response

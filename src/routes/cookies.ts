@@ -9,6 +9,7 @@ import {
   LOGIN_LIFETIME_MS,
   parseBinding,
 } from '../session/login-transaction.ts'
+import { expirePlanted } from './planted-cookies.ts'
 
 /** The cookies of one installation. Names depend on the host's scheme, attributes on configuration (threat A77). */
 export interface Cookies {
@@ -30,6 +31,8 @@ export interface Cookies {
   /** Expires the session and what goes with it in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
+  /** Expires what came with several values wherever a prefix of the path may keep it; nothing where nothing did. */
+  clearPlanted(raw: IncomingMessage, site: Site, path: string): string[]
   /** Expires what was asserted of an earlier session. */
   clearOutage(site: Site): string[]
   outage(site: Site, value: string): string
@@ -110,6 +113,26 @@ export function createCookies({
     clearSession: (site) => [...clear(site, name), ...clearOutage(site)],
     clearOutage,
     clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
+    clearPlanted(raw, site, path) {
+      const candidates = [
+        ...[name, outageBase].map((base) => shared(site, base)),
+        ...[`${name}_login`, `${name}_target`].map((base) => hostOnly(site, base)),
+      ]
+      // Browsers keep a cookie with this prefix for the whole host alone.
+      const names = candidates.filter(
+        (each) =>
+          !each.startsWith('__Host-') && readCookie(raw.headers.cookie, each) === 'ambiguous',
+      )
+      const [hostname = ''] = site.host.split(':')
+      const { httpOnly, secure } = common(site)
+      return expirePlanted({
+        names,
+        hostname,
+        domain,
+        path,
+        attributes: { httpOnly, secure, sameSite },
+      })
+    },
   }
 }
 

@@ -84,7 +84,11 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
 
     resetCookies(request, requestClass, raw) {
       if (!showsPage(requestClass)) return unauthenticated(request, raw)
-      const expired = settingCookies(...cookies.clearSession(request.site))
+      const { site, path } = request
+      const expired = settingCookies(
+        ...cookies.clearSession(site),
+        ...cookies.clearPlanted(raw, site, path),
+      )
       const page = resetCookiesPage(addresses.login(request.site, targetOf(request)))
       return writePage(400, page, requestIdOf(raw), expired)
     },

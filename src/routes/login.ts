@@ -15,7 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses, LoginParameters } from './addresses.ts'
 import { plain, redirect, settingCookies } from './answers.ts'
 import type { Cookies } from './cookies.ts'
-import { type NodeContext, requestIdOf, traceOf } from './node-env.ts'
+import { type NodeContext, pathOf, requestIdOf, traceOf } from './node-env.ts'
 import { loopPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 
@@ -64,7 +64,10 @@ export function createLogin(options: LoginOptions) {
       codeChallenge: started.codeChallenge,
       ...(parameters.prompt && { prompt: parameters.prompt }),
     })
-    const written = [cookies.binding(site, binding)]
+    const written = [
+      ...cookies.clearPlanted(raw, site, pathOf(raw)),
+      cookies.binding(site, binding),
+    ]
     if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
     return redirect(302, url.href, settingCookies(...written))
   }

@@ -1,11 +1,13 @@
+import { classify } from '../core/request-class.ts'
 import type { SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
 import type { Ending } from '../session/end-session.ts'
+import { newBinding } from '../session/login-transaction.ts'
 import { redirect, settingCookies } from './answers.ts'
 import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
 import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
 import { createSignOutReader, type SignOutRequest } from './logout-request.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
+import { type NodeContext, pathOf, requestIdOf } from './node-env.ts'
 import { confirmSignOutPage, signedOutPage } from './pages/pages.ts'
 import type { PageWriter } from './pages/write.ts'
 import { createSignOut, type Ended, type SignOutOptions } from './sign-out.ts'
@@ -33,7 +35,11 @@ export function createLogout(options: LogoutOptions) {
       return confirm(c, request)
     }
     const next = await goOn(c, await signOut.end(c), request)
-    return redirect(303, next, settingCookies(...cookies.clearSession(site)))
+    const cleared = [
+      ...cookies.clearSession(site),
+      ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
+    ]
+    return redirect(303, next, settingCookies(...cleared, ...freshBinding(c)))
   }
 
   async function signedOut(c: NodeContext): Promise<Response> {
@@ -41,10 +47,20 @@ export function createLogout(options: LogoutOptions) {
     const [sealed = '', ...others] = c.req.queries('state') ?? []
     const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
     const isPending = state?.ending === 'pending'
-    if (state?.landingPage !== undefined && !isPending) return redirect(302, state.landingPage)
+    const written = settingCookies(...(isNavigation(c) ? freshBinding(c) : []))
+    if (state?.landingPage !== undefined && !isPending) {
+      return redirect(302, state.landingPage, written)
+    }
     const loginUrl = addresses.login(site, addresses.landing(site))
     const page = signedOutPage(loginUrl, isPending, state?.landingPage)
-    return options.writePage(200, page, requestIdOf(c.env.incoming))
+    return options.writePage(200, page, requestIdOf(c.env.incoming), written)
+  }
+
+  /** Whoever comes next at this browser has no part in the logins of who was here (finding C9). */
+  function freshBinding(c: NodeContext): string[] {
+    const site = c.get('site')
+    if (!cookies.readBinding(c.env.incoming, site)) return []
+    return [cookies.binding(site, newBinding())]
   }
 
   /** The question keeps what was asked for; Chromium wants each address on the way to be allowed to its form. */
@@ -84,10 +100,13 @@ export function createLogout(options: LogoutOptions) {
     })
   }
 
-  /** Where the provider has no part in it: our own page stands between only if it has something to say. */
+  /** Where the provider has no part in it: our own page stands between only if it has something to say or to do. */
   function ownAddress(site: Site, state: SignOutState): string {
     const own = addresses.signedOut(site)
-    if (state.ending === 'pending') return `${own}?state=${landingPages.sealState(state, site)}`
+    // The binding is a cookie of the host that people sign in at.
+    const isElsewhere = addresses.home(site).origin !== site.origin
+    if (state.ending === 'pending' || isElsewhere)
+      return `${own}?state=${landingPages.sealState(state, site)}`
     return state.landingPage ?? own
   }
 
@@ -97,6 +116,10 @@ export function createLogout(options: LogoutOptions) {
   }
 
   return { confirmLogout, logout, signedOut }
+}
+
+function isNavigation({ env: { incoming } }: NodeContext): boolean {
+  return incoming.method === 'GET' && classify(incoming, 'GET') === 'navigation'
 }
 
 function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {

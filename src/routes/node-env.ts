@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import type { Site } from '../core/site.ts'
 
+/** Node's own answer; `onHead` is called with the status that is really sent, by which checks are counted (finding C10). */
+export type Outgoing = ServerResponse & { onHead?: ((status: number) => void) | undefined }
+
 /** What every handler has: Node's own request, and what earlier steps found out. */
 export interface NodeEnv {
-  Bindings: { incoming: IncomingMessage }
+  Bindings: { incoming: IncomingMessage; outgoing: Outgoing }
   Variables: {
     /** The host that a visitor of the public listener came to. */
     site: Site
@@ -17,6 +20,12 @@ export interface NodeEnv {
 }
 
 export type NodeContext = Context<NodeEnv>
+
+/** The path of a visitor's own request, as sent. */
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  const query = url.indexOf('?')
+  return query === -1 ? url : url.slice(0, query)
+}
 
 const made = new WeakMap<IncomingMessage, string>()
 

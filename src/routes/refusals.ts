@@ -157,7 +157,7 @@ function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageCont
 }
 
 /** Names and codes along the chain of causes; messages of other software may hold what must not be logged. */
-function describeCause(cause: unknown): string {
+export function describeCause(cause: unknown): string {
   const names: string[] = []
   for (let each = cause; each instanceof Error && names.length < 5; each = each.cause) {
     const code = 'code' in each && typeof each.code === 'string' ? ` ${each.code}` : ''

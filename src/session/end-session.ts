@@ -1,7 +1,7 @@
 import type { SessionCredential } from '../core/session.ts'
 import type { Generations } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
-import { OutageError, type Store } from '../store/store.ts'
+import { type EndReason, OutageError, type Store } from '../store/store.ts'
 import { digestOf, type SessionCodec } from './codec.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
@@ -26,6 +26,8 @@ export interface SessionEnder {
   deferSignOut(credential: SessionCredential): Ending
   /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
   deferUnverifiedSignOut(credential: SessionCredential, realm: string, address: string): Ending
+  /** Ends one that has to make room for newer ones of the same user; throws like `end`. */
+  endReplaced(digest: string, owners: Owners): Promise<void>
   /** Another replica has ended it. */
   hearEnded(digest: string): void
 }
@@ -41,6 +43,12 @@ export interface SessionEnderOptions {
   readonly announceEnded: (digest: string) => void
   readonly onFlushed: (count: number) => void
 }
+
+/**
+ * The tombstone of a session that made room. It was written long ago, so only writes under way could bring it back, and one
+ * for each sign-in of a user must not fill the store (finding C14).
+ */
+const REPLACED_MS = 5 * 60 * 1000
 
 /** Commands at once where many sessions end: enough to be quick, and room for everybody else. */
 const AT_ONCE = 100
@@ -65,10 +73,15 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     opened.evict(digest)
   }
 
-  async function endOne(digest: string, owners: Partial<Owners> | undefined): Promise<void> {
+  async function endOne(
+    digest: string,
+    owners: Partial<Owners> | undefined,
+    reason?: EndReason,
+  ): Promise<void> {
     // It may be carried out although no answer comes.
     opened.evict(digest)
-    await store.end(digest, maxAgeMs)
+    const tombstoneMs = reason === 'replaced' ? Math.min(REPLACED_MS, maxAgeMs) : maxAgeMs
+    await store.end(digest, tombstoneMs, reason)
     forget(digest)
     // An entry that leads nowhere does no harm and ends by itself.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
@@ -163,6 +176,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       // Other replicas would keep it among what is known to have ended, and strangers can make it up.
       return 'pending'
     },
+    endReplaced: (digest, owners) => endOne(digest, owners, 'replaced'),
     hearEnded: forget,
   }
 }

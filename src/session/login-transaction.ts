@@ -11,7 +11,7 @@ const PROOF_BYTES = 16
 const LOOP_ROUNDS = 3
 const LOOP_WINDOW_SECONDS = 30
 
-/** The browser's side of all its logins: one secret, and the sign-ins finished of late. */
+/** The browser's side of all logins under way: one secret, and the sign-ins finished of late. */
 export interface Binding {
   readonly secret: string
   readonly rounds: number
@@ -129,7 +129,7 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
   }
 }
 
-/** A browser that has no binding yet gets a new secret. */
+/** A new secret for a browser that has none, or whose user may have changed: what was begun before is void (finding C9). */
 export function newBinding(): Binding {
   return { secret: randomBytes(32).toString('base64url'), rounds: 0, roundsSince: 0 }
 }
@@ -145,11 +145,15 @@ export function parseBinding(value: string): Binding | undefined {
   return { secret: match[1] as string, rounds: Number(match[2]), roundsSince: Number(match[3]) }
 }
 
-/** Counts a finished sign-in. Parallel tabs finish as one round, since all of them start from the same count. */
+/**
+ * Counts a finished sign-in, under a new secret. Parallel tabs finish as one round, since all of them start from the same
+ * count.
+ */
 export function countRound(binding: Binding, nowSeconds: number): Binding {
+  const { secret } = newBinding()
   return isRecent(binding, nowSeconds)
-    ? { ...binding, rounds: binding.rounds + 1 }
-    : { ...binding, rounds: 1, roundsSince: nowSeconds }
+    ? { secret, rounds: binding.rounds + 1, roundsSince: binding.roundsSince }
+    : { secret, rounds: 1, roundsSince: nowSeconds }
 }
 
 /** Three finished sign-ins in 30 s and yet another one asked for: the session does not come back (threat A50). */

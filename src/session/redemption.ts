@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Identity, type IdentityOptions, toIdentity } from '../core/identity.ts'
+import { type Identity, type IdentityOptions, ignoredClaims, toIdentity } from '../core/identity.ts'
 import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../oidc/sign-in.ts'
@@ -24,6 +24,8 @@ export interface Redeemable extends AuthorizationResponse {
 export interface SignedIn {
   readonly cookie: string
   readonly identity: Identity
+  /** Claims that came and do not count, each with the reason. */
+  readonly ignored: readonly string[]
 }
 
 /** Turns a code into a session, once. Throws `AuthError` `busy`, `sign_in_failed` and what the provider and store throw. */
@@ -131,7 +133,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       const { grant, generation } = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
-      return { cookie: await open(redeemable, grant, identity, generation), identity }
+      const cookie = await open(redeemable, grant, identity, generation)
+      return { cookie, identity, ignored: ignoredClaims(grant.claims, options.identity) }
     } finally {
       giveBack()
     }

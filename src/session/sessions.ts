@@ -16,6 +16,7 @@ import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { createSessionLimit } from './session-limit.ts'
 import { renewalOf } from './tokens.ts'
 
 /** A sign-in about to become a session. */
@@ -58,6 +59,8 @@ export interface SessionsOptions {
   /** Whether those who miss the same session in memory share one read. */
   readonly sharesReads: boolean
   readonly maxAgeMs: number
+  /** Sessions of one user at most. */
+  readonly perUser: number
   /** 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
   /** Wall clock, for sealed statements. */
@@ -65,6 +68,8 @@ export interface SessionsOptions {
   readonly onExtendFailure: (cause: unknown) => void
   /** Tells other replicas of an end that the store cannot tell them yet. */
   readonly announceEnded: (digest: string) => void
+  /** Sessions of the same user that a new one has taken the place of. */
+  readonly onReplaced: (count: number, identity: Identity) => void
   /** Sessions that were ended while the store was away have now been ended in it. */
   readonly onFlushed: (count: number) => void
 }
@@ -73,6 +78,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   const { store, index, generations, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
   const ender = createSessionEnder(options)
   const { revocations } = ender
+  const limit = createSessionLimit({
+    ...options,
+    endReplaced: (digest, owners) => ender.endReplaced(digest, owners),
+  })
   const finder = createSessionFinder({ ...options, revocations, onUse: createTouch(options) })
   return {
     ...finder,
@@ -113,6 +122,9 @@ export function createSessions(options: SessionsOptions): Sessions {
         await ender.end(digest)
         throw new AuthError('sign_in_failed', 'the sessions of the user have been ended meanwhile')
       }
+      // What fails is made up for at the next sign-in; this one has a session.
+      const replaced = await limit(user).catch(noneWhileAway)
+      if (replaced > 0) options.onReplaced(replaced, identity)
       if (opened.recalls)
         finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
       return formatSessionCookie(credential)
@@ -161,6 +173,11 @@ function createTouch({ store, idleTimeoutMs, now, onExtendFailure }: SessionsOpt
     const ttlMs = Math.min(idleTimeoutMs, session.expiresAt - now())
     store.extend(digest, ttlMs).catch(onExtendFailure)
   }
+}
+
+function noneWhileAway(error: unknown): number {
+  if (error instanceof AuthError) return 0
+  throw error
 }
 
 function randomToken(): string {

@@ -5,8 +5,12 @@ export const REGIONS = ['sessions', 'tokens'] as const
 export type Region = (typeof REGIONS)[number]
 
 const body = z.discriminatedUnion('type', [
-  /** The session has ended for good. */
-  z.object({ type: z.literal('session-ended'), session: z.string() }),
+  /** The session has ended for good, for a reason that may be one of a later version. */
+  z.object({
+    type: z.literal('session-ended'),
+    session: z.string(),
+    reason: z.exactOptional(z.string()),
+  }),
   /** The session has changed: what is known of it is old. */
   z.object({ type: z.literal('evict'), session: z.string() }),
   /** The token does not count any more. */

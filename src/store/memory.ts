@@ -63,17 +63,25 @@ export function createMemorySessionIndex(
     const lastEndMs = Math.max(...entries.map(([, endsAtMs]) => endsAtMs))
     owned.set(key, new Map(entries), entries.length * ENTRY_OVERHEAD_BYTES, lastEndMs - now())
   }
+  const keepOnly = (key: string, isKept: (entry: readonly [string, number]) => boolean) => {
+    const others = alive(key).filter(isKept)
+    if (others.length > 0) keep(key, others)
+    else owned.delete(key)
+  }
   return {
     async add(digest, owners, ttlMs) {
       for (const key of keysOf(owners)) keep(key, [...alive(key), [digest, now() + ttlMs]])
     },
     list: async (kind, owner) => alive(`${kind}:${owner}`).map(([digest]) => digest),
     async remove(digest, owners) {
-      for (const key of keysOf(owners)) {
-        const others = alive(key).filter(([each]) => each !== digest)
-        if (others.length > 0) keep(key, others)
-        else owned.delete(key)
-      }
+      for (const key of keysOf(owners)) keepOnly(key, ([each]) => each !== digest)
+    },
+    async removeLost({ kind, id }, digests, withinMs) {
+      const lost = new Set(digests)
+      keepOnly(
+        `${kind}:${id}`,
+        ([each, endsAtMs]) => !lost.has(each) || endsAtMs > now() + withinMs,
+      )
     },
   }
 }

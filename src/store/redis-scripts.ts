@@ -93,6 +93,16 @@ export const INDEX_LIST = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')`
 
+/** KEYS index · ARGV withinMs digest... */
+export const INDEX_REMOVE_LOST = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return 0 end
+local old = {}
+for _, digest in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[1])) do old[digest] = true end
+for at = 2, #ARGV do
+  if old[ARGV[at]] then redis.call('ZREM', KEYS[1], ARGV[at]) end
+end
+return 1`
+
 /**
  * KEYS denied · ARGV ttlMs token channel message. The set lives as long as the longest denial in it, and no denial is ever
  * shortened. What frees memory comes first, as at the end of a session.

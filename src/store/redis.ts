@@ -3,7 +3,7 @@ import type { BinaryClient, Primary } from './client.ts'
 import type { GuardedRedis } from './guarded-redis.ts'
 import { failureOf } from './redis-failure.ts'
 import { milliseconds } from './redis-marks.ts'
-import { CREATE, END, INDEX_ADD, INDEX_LIST, REPLACE } from './redis-scripts.ts'
+import { CREATE, END, INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST, REPLACE } from './redis-scripts.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
 import type { OwnerKind, Owners, SessionIndex } from './session-index.ts'
 import { type RecordPart, type Replacement, recordKey, type Store } from './store.ts'
@@ -88,9 +88,10 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       }
     },
 
-    async end(digest, tombstoneMs) {
+    async end(digest, tombstoneMs, reason) {
       const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
-      const message = options.writeMessage({ type: 'session-ended', session: digest })
+      const about = reason === undefined ? {} : { reason }
+      const message = options.writeMessage({ type: 'session-ended', session: digest, ...about })
       const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }
       await redis.write((client) => client.eval(END, call), writeTimeoutMs)
     },
@@ -139,6 +140,10 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
         (client) => Promise.all(namesOf(owners).map((name) => client.zRem(name, digest))),
         writeTimeoutMs,
       )
+    },
+    async removeLost({ kind, id }, digests, withinMs) {
+      const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
+      await redis.write((client) => client.eval(INDEX_REMOVE_LOST, call), writeTimeoutMs)
     },
   }
 }

@@ -44,11 +44,17 @@ export interface Store {
   ): Promise<Replacement>
   /** Lets the session live `ttlMs` from now; false when it is not there. */
   extend(digest: string, ttlMs: number): Promise<boolean>
-  /** Ends the session for good: nothing written late can bring it back before `tombstoneMs` have passed. */
-  end(digest: string, tombstoneMs: number): Promise<void>
+  /**
+   * Ends the session for good: nothing written late can bring it back before `tombstoneMs` have passed. Other replicas are
+   * told, with the reason where there is one.
+   */
+  end(digest: string, tombstoneMs: number, reason?: EndReason): Promise<void>
   /** All sessions, in portions; one that comes or goes meanwhile may be missed, and one may come twice. */
   list(): AsyncIterable<readonly string[]>
 }
+
+/** `replaced`: newer sessions of the same user took its place. */
+export type EndReason = 'replaced'
 
 /** `changed`: somebody else has replaced the tokens; `gone`: the session has ended. */
 export type Replacement = 'replaced' | 'changed' | 'gone'

@@ -104,7 +104,9 @@ describe('from claims to an identity', () => {
     [true, false, 'alice@example.com'],
     [false, false, undefined],
     [undefined, false, undefined],
-    ['true', false, undefined],
+    ['true', false, 'alice@example.com'],
+    ['TRUE', false, undefined],
+    ['false', false, undefined],
     [1, false, undefined],
     [false, true, 'alice@example.com'],
     [undefined, true, 'alice@example.com'],
@@ -217,7 +219,14 @@ describe('asking UserInfo', () => {
       false,
     ],
     ['a further claim lacks', claims, withHeaders(['X-Dept', 'dept']), true],
-    ['a further claim is there', { ...claims, dept: '' }, withHeaders(['X-Dept', 'dept']), false],
+    [
+      'a further claim is there',
+      { ...claims, dept: 'R&D' },
+      withHeaders(['X-Dept', 'dept']),
+      false,
+    ],
+    ['a further claim is empty', { ...claims, dept: '' }, withHeaders(['X-Dept', 'dept']), true],
+    ['the address is null', { ...claims, email: null }, options, true],
   ])('%s', ([, given, asked, expected], { expect }) => {
     expect(lacksClaims(given, asked)).toBe(expected)
   })

@@ -4,7 +4,7 @@ import { createMemoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
 import { ISSUER, OPERATOR, startAdmin as start } from '../support/started-admin.ts'
-import { DAY_MS, newSession, outage, STARTED_AT } from '../support/started-sessions.ts'
+import { DAY_MS, newSession, outage, STARTED_AT, sessionOf } from '../support/started-sessions.ts'
 
 interface Listed {
   readonly sessions: readonly { readonly id: string; readonly subject: string }[]
@@ -77,7 +77,7 @@ describe('the list of sessions', () => {
 
   test('ends after a thousand, and says that there are more', async () => {
     const started = start({ sessions: { store: createMemoryStore() } })
-    for (let count = 0; count < 1000; count++) await started.open()
+    for (let count = 0; count < 1000; count++) await started.open(sessionOf(`user-${count % 20}`))
     expect(await list(started)).toMatchObject({ truncated: false })
     await started.open()
     const { sessions, truncated } = await list(started)

@@ -73,6 +73,8 @@ const start = (
       onLookUp: () => undefined,
     }),
     assertions: createOutageAssertions({ ring, graceMs: 0, now: () => NOW_MS }),
+    perUser: 100,
+    onReplaced: () => undefined,
     withAccessToken: true,
     sharesReads: false,
     maxAgeMs: 86_400_000,

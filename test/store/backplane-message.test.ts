@@ -10,6 +10,7 @@ import { anyText } from '../support/any-text.ts'
 
 const bodies: readonly BackplaneMessage[] = [
   { type: 'session-ended', session: 'd'.repeat(43) },
+  { type: 'session-ended', session: 'd'.repeat(43), reason: 'replaced' },
   { type: 'evict', session: '' },
   { type: 'token-denied', token: 'd'.repeat(43), ttlMs: 1234.56 },
   { type: 'clear', region: 'sessions' },

@@ -365,6 +365,21 @@ export const describeSessionIndex = (name: string, make: Make<SessionIndex>): vo
       expect(await index.list('user', same)).toEqual([user])
     })
 
+    test('of what is said to be lost goes what ends early enough, and of this owner alone', async () => {
+      const [owners, other] = [newOwners(), newOwners()]
+      const [early, late, kept] = [await addOne(owners), await addOne(owners), await addOne(owners)]
+      const theirs = await addOne(other)
+      await index.add(late, owners, 3 * LONG_MS)
+      const owner = { kind: 'user', id: owners.user } as const
+      await index.removeLost(owner, [early, late, theirs, newDigest()], 2 * LONG_MS)
+      await index.removeLost({ ...owner, id: newDigest() }, [kept], 2 * LONG_MS)
+      expect(await userList(owners)).toEqual([kept, late].toSorted())
+      expect(await userList(other)).toEqual([theirs])
+      expect(await index.list('providerSession', owners.providerSession)).toContain(early)
+      await index.removeLost(owner, [kept, late], 4 * LONG_MS)
+      expect(await userList(owners)).toEqual([])
+    })
+
     test('owners do not touch each other', async () => {
       const [first, second] = [newOwners(), newOwners()]
       const digest = await addOne(first)

@@ -98,9 +98,9 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
       calls.push('replace')
       return inner.replace(digest, records, before)
     },
-    end: (digest, tombstoneMs) => {
+    end: (digest, tombstoneMs, reason) => {
       calls.push(`end ${tombstoneMs}`)
-      return inner.end(digest, tombstoneMs)
+      return inner.end(digest, tombstoneMs, reason)
     },
     list: () => inner.list(),
   }
@@ -120,6 +120,7 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
   const extendFailures: unknown[] = []
   const announced: string[] = []
   const flushed: number[] = []
+  const replaced: number[] = []
   const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
   const generations = createMemoryGenerations({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
   const assertions = createOutageAssertions({ ring, graceMs, now })
@@ -137,6 +138,8 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
     withAccessToken: false,
     sharesReads: false,
     maxAgeMs: DAY_MS,
+    perUser: 10_000,
+    onReplaced: (count) => replaced.push(count),
     idleTimeoutMs: 0,
     now,
     onExtendFailure: (cause) => extendFailures.push(cause),
@@ -158,6 +161,7 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
     extendFailures,
     announced,
     flushed,
+    replaced,
     elapse: (ms: number) => {
       nowMs += ms
     },

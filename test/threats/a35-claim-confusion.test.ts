@@ -36,7 +36,7 @@ const impostors: readonly (readonly [string, Readonly<Record<string, unknown>>])
 ]
 
 const mailed: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
-  ['verified as text', { email_verified: 'true' }],
+  ['verified as text that is not "true"', { email_verified: 'TRUE' }],
   ['verified as a number', { email_verified: 1 }],
   ['verified as a list', { email_verified: [true] }],
   ['verified as an object', { email_verified: {} }],

@@ -165,7 +165,7 @@ describe('A79 cookies cleared by an error', () => {
   test('the legitimate twin: a sign-out clears the session, and says so', async () => {
     const { browser } = await party.attempt('alice')
     const visit = await browser.post(LOGOUT)
-    expect(visit.setCookies).toEqual([
+    expect(visit.setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([
       `${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`,
     ])
     expect(await userOf(browser)).toBe(302)

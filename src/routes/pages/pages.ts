@@ -92,8 +92,9 @@ ${cause}
 export function resetCookiesPage(loginUrl: string): PageContent {
   return {
     title: 'Your session is not clear',
-    body: html`<p>Your browser sent two different sessions for this site, and we cannot tell which one is yours. Both have been removed.</p>
-<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>`,
+    body: html`<p>Your browser sent two different sessions for this site, and we cannot tell which one is yours. We have told it to forget both, for this address and every folder above it. Another site or another user of this browser may have set one of them.</p>
+<p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>
+<p>If you see this page again, delete the cookies of this site in your browser’s settings.</p>`,
   }
 }
 

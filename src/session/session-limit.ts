@@ -1,0 +1,73 @@
+import type { EpochMs } from '../core/session.ts'
+import type { Owners, SessionIndex } from '../store/session-index.ts'
+import type { Store } from '../store/store.ts'
+import type { SessionCodec } from './codec.ts'
+
+/**
+ * Keeps a user at a number of sessions: those that began first end when there are more (finding C14). Called when a
+ * session has been written, on every replica alike, so that sign-ins at the same time end the same ones. Returns how many
+ * have ended.
+ */
+export type LimitSessions = (user: string) => Promise<number>
+
+export interface SessionLimitOptions {
+  readonly store: Store
+  readonly index: SessionIndex
+  readonly codec: SessionCodec
+  readonly perUser: number
+  readonly maxAgeMs: number
+  readonly endReplaced: (digest: string, owners: Owners) => Promise<void>
+}
+
+/** What one sign-in looks at beyond the limit: entries that lead nowhere go by and by. */
+const MAX_SURPLUS = 1000
+const AT_ONCE = 100
+/** An entry is written before its session, which comes long before this has passed or never. */
+const UNDER_WAY_MS = 60_000
+
+interface Listed {
+  readonly digest: string
+  readonly isThere: boolean
+  /** Nothing for a session that is not this user's, whatever the index says. */
+  readonly metadata: { readonly owners: Owners; readonly createdAt: EpochMs } | undefined
+}
+
+export function createSessionLimit(options: SessionLimitOptions): LimitSessions {
+  const { store, index, codec, perUser, maxAgeMs, endReplaced } = options
+
+  async function look(digest: string, user: string): Promise<Listed> {
+    const { m } = await store.read(digest, ['m'])
+    const metadata = codec.open(digest, 'm', m)
+    return {
+      digest,
+      isThere: m !== undefined,
+      metadata: metadata?.owners.user === user ? metadata : undefined,
+    }
+  }
+
+  return async (user) => {
+    const digests = await index.list('user', user)
+    if (digests.length <= perUser) return 0
+    const listed = await inPortions(digests.slice(0, perUser + MAX_SURPLUS), (digest) =>
+      look(digest, user),
+    )
+    const lost = listed.filter(({ isThere }) => !isThere).map(({ digest }) => digest)
+    if (lost.length > 0) {
+      await index.removeLost({ kind: 'user', id: user }, lost, maxAgeMs - UNDER_WAY_MS)
+    }
+    const theirs = listed
+      .flatMap(({ digest, metadata }) => (metadata ? [{ digest, ...metadata }] : []))
+      .toSorted((a, b) => a.createdAt - b.createdAt || (a.digest < b.digest ? -1 : 1))
+    const surplus = theirs.slice(0, Math.max(0, theirs.length - perUser))
+    await inPortions(surplus, (each) => endReplaced(each.digest, each.owners))
+    return surplus.length
+  }
+}
+
+async function inPortions<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let at = 0; at < all.length; at += AT_ONCE) {
+    results.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(work))))
+  }
+  return results
+}

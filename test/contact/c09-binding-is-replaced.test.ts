@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import {
+  BINDING_COOKIE,
+  cookieHeader,
+  expectFailedSignIn,
+  LOGOUT,
+  returnFromProvider,
+  startLogin,
+  untilCallback,
+} from '../support/sign-in-steps.ts'
+import type { Visitor } from '../support/visitor.ts'
+
+const SIGNED_OUT = `${APP}/oauth2/signed-out`
+
+let party: RelyingParty
+
+beforeAll(async () => {
+  party = await startRelyingParty()
+})
+afterAll(() => party[Symbol.asyncDispose]())
+
+const bindingOf = ({ cookies }: Visitor) => cookies.find(BINDING_COOKIE)
+const secretOf = (browser: Visitor) => bindingOf(browser)?.value.split('.')[1]
+
+const userOf = async (browser: Visitor): Promise<unknown> => {
+  const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
+  return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
+}
+
+/** Somebody at a browser whose provider has forgotten everybody. */
+const signIn = async (browser: Visitor, sub: string) => {
+  const visit = await browser.get(await untilCallback(browser, '/', sub))
+  expect(visit.status).toBe(302)
+  expect(await userOf(browser)).toBe(sub)
+  forgetProvider(browser)
+}
+
+const forgetProvider = ({ cookies }: Visitor) => {
+  for (const { name, domain } of cookies.all()) if (domain === '127.0.0.1') cookies.remove(name)
+}
+
+/** What somebody makes elsewhere who knows the binding of this browser: a callback that signs in as them. */
+const linkFor = async (browser: Visitor, sub = 'bob'): Promise<string> => {
+  const elsewhere = party.vestibule.visitor()
+  const binding = bindingOf(browser)
+  if (binding) elsewhere.cookies.put(binding)
+  return untilCallback(elsewhere, '/', sub)
+}
+
+const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknown>])[] = [
+  ['a sign-out', (browser) => browser.post(LOGOUT)],
+  ['one that leaves the provider alone', (browser) => browser.post(LOGOUT, { local: 'true' })],
+  ['one by the page that asks', async (browser) => browser.submit(await browser.get(LOGOUT))],
+  [
+    'one that ends nothing',
+    (browser) => {
+      browser.cookies.remove('__Host-vestibule')
+      return browser.post(LOGOUT)
+    },
+  ],
+  ['the way back from the provider', (browser) => browser.get(SIGNED_OUT, { crossSite: true })],
+]
+
+describe('C9: the binding is replaced when its holder may change', () => {
+  test('C9: after a sign-in', async () => {
+    const browser = party.vestibule.visitor()
+    await startLogin(browser)
+    const [before, link] = [secretOf(browser), await linkFor(browser)]
+    await signIn(browser, 'alice')
+    expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
+    expect(secretOf(browser)).not.toBe(before)
+    browser.cookies.remove('__Host-vestibule')
+    expectFailedSignIn(await browser.get(link))
+    expect(await userOf(browser)).toBeUndefined()
+  })
+
+  test.for(signOuts)('C9: after %s', async ([, signOut], { expect }) => {
+    const browser = party.vestibule.visitor()
+    await signIn(browser, 'alice')
+    const [before, link] = [secretOf(browser), await linkFor(browser)]
+    await signOut(browser)
+    expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
+    expect(secretOf(browser)).not.toBe(before)
+    browser.cookies.remove('__Host-vestibule')
+    expectFailedSignIn(await browser.get(link))
+    expect(await userOf(browser)).toBeUndefined()
+  })
+
+  test('C9: who comes next is not signed in by what was left behind', async () => {
+    const browser = party.vestibule.visitor()
+    const links: string[] = []
+    await startLogin(browser)
+    links.push(await linkFor(browser))
+    await signIn(browser, 'bob')
+    links.push(await linkFor(browser))
+    await browser.post(LOGOUT, { local: 'true' })
+    links.push(await linkFor(browser))
+    await signIn(browser, 'alice')
+    for (const link of links) {
+      await browser.get(link)
+      expect(await userOf(browser)).toBe('alice')
+    }
+  })
+
+  test.for([
+    ['HEAD', 'HEAD', {}],
+    ['a page loaded ahead', 'GET', { 'Sec-Purpose': 'prefetch' }],
+    ['an image', 'GET', { 'Sec-Fetch-Dest': 'image' }],
+  ] as const)('C9: not by %s of the signed-out page', async ([, method, headers], { expect }) => {
+    const browser = party.vestibule.visitor()
+    await startLogin(browser)
+    const before = secretOf(browser)
+    await browser.request(method, SIGNED_OUT, { headers })
+    expect(secretOf(browser)).toBe(before)
+  })
+})
+
+describe('C9: and nobody who is at it is kept from going on', () => {
+  test('C9: to sign in and out again and again is no circle', async () => {
+    const browser = party.vestibule.visitor()
+    for (let round = 0; round < 5; round += 1) {
+      await signIn(browser, 'alice')
+      await browser.post(LOGOUT, { local: 'true' })
+    }
+    expect((await startLogin(browser)).status).toBe(302)
+  })
+
+  test.for(['one after another', 'side by side'])(
+    'C9: tabs that began together finish %s, with one cookie',
+    async (order, { expect }) => {
+      const browser = party.vestibule.visitor()
+      await startLogin(browser)
+      const started = await Promise.all(
+        Array.from({ length: 30 }, (_, tab) => startLogin(browser, `/tab-${tab}`)),
+      )
+      expect(browser.cookies.all().map(({ name }) => name)).toEqual([BINDING_COOKIE])
+      const callbacks: string[] = []
+      for (const tab of started) callbacks.push(await returnFromProvider(browser, tab))
+      const visits =
+        order === 'side by side'
+          ? await Promise.all(callbacks.map((url) => browser.get(url)))
+          : await Array.fromAsync(callbacks, (url) => browser.get(url))
+      expect(visits.map(({ location }) => location)).toEqual(
+        started.map((_, tab) => `${APP}/tab-${tab}`),
+      )
+      expect(await userOf(browser)).toBe('alice')
+      expect((await startLogin(browser)).status).toBe(302)
+    },
+  )
+
+  test('C9: a tab of before somebody else signed in goes on as them', async () => {
+    const browser = party.vestibule.visitor()
+    const link = await untilCallback(browser, '/mine', 'bob')
+    forgetProvider(browser)
+    party.provider.forgetRequests()
+    await signIn(browser, 'alice')
+    const spent = party.provider.count('token')
+    expect((await browser.get(link)).location).toBe(`${APP}/mine`)
+    expect(await userOf(browser)).toBe('alice')
+    expect(party.provider.count('token')).toBe(spent)
+  })
+
+  test('C9: and if they have signed out since, it begins anew by itself, once', async () => {
+    const browser = party.vestibule.visitor()
+    const link = await untilCallback(browser, '/mine', 'bob')
+    forgetProvider(browser)
+    await signIn(browser, 'alice')
+    await browser.post(LOGOUT, { local: 'true' })
+    const page = await browser.get(link)
+    expectFailedSignIn(page)
+    const retry = /http-equiv="refresh" content="1;url=([^"]+)"/.exec(page.body)?.[1]
+    const anew = await browser.get(String(retry).replaceAll('&amp;', '&'))
+    expect(new URL(anew.location ?? '').origin).toBe(party.provider.issuer)
+    const visit = await browser.get(await returnFromProvider(browser, anew, 'alice'))
+    expect(visit.location).toBe(`${APP}/mine`)
+    expect(await userOf(browser)).toBe('alice')
+  })
+})
+
+test('C9: a sign-out at an app’s own host replaces the binding of the host of the sign-in', async () => {
+  await using shared = await startRelyingParty({ PUBLIC_URL: APP, COOKIE_DOMAIN: 'example.com' })
+  const browser = shared.vestibule.visitor()
+  expect((await browser.get(await untilCallback(browser))).status).toBe(302)
+  const before = secretOf(browser)
+  const OTHER = 'https://other.example.com'
+  const visit = await browser.post(`${OTHER}/oauth2/logout`, { local: 'true', rd: `${OTHER}/bye` })
+  expect(visit.location).toMatch(`${SIGNED_OUT}?state=`)
+  expect((await browser.get(visit.location ?? '')).location).toBe(`${OTHER}/bye`)
+  expect(secretOf(browser)).not.toBe(before)
+})

@@ -1,0 +1,123 @@
+import { Hono } from 'hono'
+import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
+import { type Listener, listen } from '../../src/listen.ts'
+import type { NodeEnv } from '../../src/routes/node-env.ts'
+import { rawCheck, rawValues } from '../support/raw-check.ts'
+import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+
+describe('C10: a token reaches an app as it is, or the request is denied', () => {
+  let party: RelyingParty
+
+  beforeAll(async () => {
+    const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
+    party = await startRelyingParty({ ...settings, OIDC_USERINFO: 'never' })
+  })
+  afterAll(() => party[Symbol.asyncDispose]())
+
+  const signIn = async (token: string): Promise<string> => {
+    party.provider.set('token', { rewrite: (body) => ({ ...body, access_token: token }) })
+    const cookie = await party.vestibule.signIn('alice')
+    party.provider.reset('token')
+    return cookie
+  }
+
+  const counted = async (): Promise<Readonly<Record<string, number>>> => {
+    const { body } = await party.vestibule.internal('/metrics')
+    const found = [...body.matchAll(/^vestibule_checks_total\{outcome="(\w+)".*\} (\d+)$/gm)]
+    const sums: Record<string, number> = {}
+    for (const [, outcome = '', count] of found) {
+      sums[outcome] = (sums[outcome] ?? 0) + Number(count)
+    }
+    return sums
+  }
+
+  const alone = '\r\n\0\x01\t\x7f\x85\u2028\u2029\ud800'
+  test.for([...alone, '\r\nX-Auth-Request-Groups: admins'])(
+    'C10: with %j in it: denied, told and counted',
+    async (hostile, { expect }) => {
+      const cookie = await signIn(`a${hostile}b`)
+      const before = await counted()
+      const lines = () => party.vestibule.log().filter(({ code }) => code === 'unusable_token')
+      const told = lines().length
+      const { status, headers } = await rawCheck(party.vestibule, cookie)
+      expect(status).toBe(403)
+      expect(headers.filter(([name]) => /^x-auth|^authorization/i.test(name))).toEqual([])
+      await expect.poll(() => lines().length).toBe(told + 1)
+      const line = lines().at(-1)
+      expect(line).toMatchObject({ event: 'refused', level: 'warn', status: 403 })
+      expect(line?.['reason']).toContain('PASS_ACCESS_TOKEN')
+      const after = await counted()
+      expect(after['refused']).toBe((before['refused'] ?? 0) + 1)
+      expect(after['allow']).toBe(before['allow'])
+    },
+  )
+
+  test.for([' a', 'a ', '\u00a0a', '\ufeffa'])(
+    'C10: nor is one cut that begins or ends with a blank: %j',
+    async (token, { expect }) => {
+      expect((await rawCheck(party.vestibule, await signIn(token))).status).toBe(403)
+    },
+  )
+
+  test.for(['a-b.c_d~e+f/g=', 'a b', 'caf\u00e9', '\u20ac', 'a\u{1f98a}b'])(
+    'C10: %j arrives as UTF-8',
+    async (token, { expect }) => {
+      const answer = await rawCheck(party.vestibule, await signIn(token))
+      expect(answer.status).toBe(200)
+      expect(rawValues(answer, 'X-Auth-Request-Access-Token')).toEqual([token])
+      expect(rawValues(answer, 'Authorization')).toEqual([`Bearer ${token}`])
+    },
+  )
+})
+
+describe('C10: a head that cannot be written', () => {
+  const unwritten: unknown[] = []
+  const sent: number[] = []
+  let listener: Listener
+
+  beforeAll(async () => {
+    const app = new Hono<NodeEnv>()
+    const hostile = (body: string | ReadableStream | null) =>
+      new Response(body, { headers: { 'X-First': '1', 'X-Second': 'a\nb' } })
+    app.use(async (c, next) => {
+      c.env.outgoing.onHead = (status) => sent.push(status)
+      await next()
+    })
+    app.get('/fine', () => new Response('fine'))
+    app.get('/empty', () => hostile(null))
+    app.get('/text', () => hostile('a secret'))
+    app.get('/later', async () => hostile('a secret'))
+    app.get('/stream', () => hostile(new Blob(['a secret']).stream()))
+    app.get('/throws', () => {
+      throw new Error('never caught')
+    })
+    app.onError((error) => {
+      throw error
+    })
+    listener = await listen(app, '127.0.0.1', 0, (cause) => unwritten.push(cause))
+  })
+  beforeEach(() => {
+    unwritten.length = 0
+    sent.length = 0
+  })
+  afterAll(() => listener.close(0))
+
+  const get = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${listener.port}${path}`)
+    return { answer, body: await answer.text() }
+  }
+
+  test.for(['/empty', '/text', '/later', '/stream', '/throws'])(
+    'C10: %s is a denial that is told and counted as one',
+    async (path, { expect }) => {
+      const { answer, body } = await get(path)
+      expect([answer.status, body]).toEqual([500, ''])
+      expect(answer.headers.get('cache-control')).toBe('no-store')
+      expect(answer.headers.get('x-first')).toBeNull()
+      expect(unwritten).toHaveLength(1)
+      expect(sent).toEqual([500])
+      expect(await get('/fine')).toMatchObject({ body: 'fine' })
+      expect(sent).toEqual([500, 200])
+    },
+  )
+})
