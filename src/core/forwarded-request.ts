@@ -1,5 +1,5 @@
 import { AuthError, invalidRequest } from '../errors.ts'
-import { MAX_AMBIGUOUS_LENGTH, readPath } from './path-readings.ts'
+import { MAX_AMBIGUOUS_LENGTH, type PathReadings, readPath } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
 /** The user's request as Traefik describes it; every field is checked, nothing falls back to our own request line. */
@@ -9,8 +9,8 @@ export interface ForwardedRequest {
   /** Path and query in ASCII; bytes from 0x80 up are percent-encoded. */
   readonly uri: string
   readonly path: string
-  /** Every way the path may be read behind us, decoded; one alone where all software agrees but for case. */
-  readonly readings: readonly string[]
+  /** Every way the path may be read behind us. */
+  readonly readings: PathReadings
   /** The absolute URL the visitor asked for. */
   readonly url: string
   readonly isWebSocketScheme: boolean
@@ -160,9 +160,10 @@ function findSite(value: string, sites: Sites): Site {
 }
 
 /** Throws where no rule can say what the path means: no honest path needs that (findings C1 and C4). */
-function readingsOf(path: string): readonly string[] {
-  const { all, fault } = readPath(path)
-  if (fault === undefined) return all
+function readingsOf(path: string): PathReadings {
+  const readings = readPath(path)
+  const { fault } = readings
+  if (fault === undefined) return readings
   throw fault === 'hidden_dots'
     ? new AuthError('hidden_dots', 'The path has a hidden dot segment.', { isPublic: true })
     : invalidRequest(

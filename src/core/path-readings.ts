@@ -5,6 +5,8 @@ import { everythingBut, latin1Decode, percentDecode } from './percent-decoding.t
 export interface PathReadings {
   /** Each reading once, in the letters of the path; one alone where all software agrees but for case. */
   readonly all: readonly string[]
+  /** Those of software that leaves compatibility forms such as `²` alone, and so compares letters as they are. */
+  readonly asWritten: readonly string[]
   /** Why no rule is asked: a dot segment in some reading, or more readings than are worth the work. */
   readonly fault?: PathFault
 }
@@ -37,9 +39,10 @@ const ALL_BUT_SLASH = everythingBut('/')
 
 const MAX_ROUNDS = 3
 
+type Step = (text: string) => string
+
 /** What software does to a whole path, in any order; none of it undoes another. */
-const STEPS: readonly ((text: string) => string)[] = [
-  (text) => (/[^\x00-\x7f]/.test(text) ? text.normalize('NFKC') : text),
+const STEPS: readonly Step[] = [
   (text) => text.replaceAll('\\', '/'),
   (text) => (text.includes(';') ? text.replace(/;[^/]*/g, '') : text),
   (text) => (text.includes('//') ? text.replace(/\/{2,}/g, '/') : text),
@@ -51,21 +54,29 @@ const STEPS: readonly ((text: string) => string)[] = [
   // The look-behind keeps the work linear: a run is tried from its start only.
   (text) => text.replace(/(?<![.\s\x00-\x1f\x7f-\x9f])[.\s\x00-\x1f\x7f-\x9f]+(?=\/|$)/g, ''),
   // Parsers of URLs leave out tabs and line ends.
-  (text) => text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ''),
+  (text) => text.replace(/[\t\n\r]+/g, ''),
   (text) => (text.includes('%') ? latin1Decode(text) : text),
 ]
+const toCompatible: Step = (text) => (/[^\x00-\x7f]/.test(text) ? text.normalize('NFKC') : text)
+const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 
 /**
  * Finds every way in which software behind us may read a path: the product of the choices that servers make
  * independently, each for the whole path and in any order (findings C1, C2, C5).
  */
 export function readPath(path: string): PathReadings {
-  if (!NOT_PLAIN.test(path)) return { all: [path] }
+  if (!NOT_PLAIN.test(path)) return alike([path])
   const letters = percentDecode(path, REQUIRED_ESCAPES)
-  if (MANY_MARKS.test(letters)) return { all: [letters], fault: 'too_ambiguous' }
-  if (!isChangeable(letters)) return { all: [letters] }
-  if (path.length > MAX_AMBIGUOUS_LENGTH) return { all: [letters], fault: 'too_ambiguous' }
-  return readInEveryWay(letters)
+  if (MANY_MARKS.test(letters)) return { ...alike([letters]), fault: 'too_ambiguous' }
+  if (!isChangeable(letters)) return alike([letters])
+  if (path.length > MAX_AMBIGUOUS_LENGTH) return { ...alike([letters]), fault: 'too_ambiguous' }
+  const written = readInEveryWay(letters, STEPS)
+  if (written.fault || written.all.every((text) => toCompatible(text) === text)) return written
+  return { ...readInEveryWay(letters, STEPS_OF_COMPATIBLE), asWritten: written.all }
+}
+
+function alike(all: readonly string[]): PathReadings {
+  return { all, asWritten: all }
 }
 
 /** Whether any reading lies at or below `base` (a lower-case prefix without a final slash). */
@@ -84,10 +95,10 @@ export function mayLeadUnder(base: string, { all, fault }: PathReadings): boolea
 }
 
 function isChangeable(text: string): boolean {
-  return CHANGEABLE.test(text) || text.normalize('NFKC') !== text
+  return CHANGEABLE.test(text) || toCompatible(text) !== text
 }
 
-function readInEveryWay(letters: string): PathReadings {
+function readInEveryWay(letters: string, steps: readonly Step[]): PathReadings {
   const found = new Set([letters])
   let ofRound = new Set(found)
   let characters = 0
@@ -96,16 +107,16 @@ function readInEveryWay(letters: string): PathReadings {
     for (const text of ofRound) {
       characters += text.length
       if (found.size > MAX_READINGS || characters > MAX_READ_CHARACTERS) {
-        return { all: [...found], fault: 'too_ambiguous' }
+        return { ...alike([...found]), fault: 'too_ambiguous' }
       }
-      if (DOT_SEGMENT.test(text)) return { all: [...found], fault: 'hidden_dots' }
-      for (const step of STEPS) add(step(text), ofRound, found)
+      if (DOT_SEGMENT.test(text)) return { ...alike([...found]), fault: 'hidden_dots' }
+      for (const step of steps) add(step(text), ofRound, found)
     }
     const next = new Set<string>()
     if (round < MAX_ROUNDS) for (const text of ofRound) decodeInto(next, found, text)
     ofRound = next
   }
-  return { all: [...found] }
+  return alike([...found])
 }
 
 function decodeInto(next: Set<string>, found: Set<string>, text: string): void {
@@ -113,8 +124,7 @@ function decodeInto(next: Set<string>, found: Set<string>, text: string): void {
   const hasUtf16 = /%u[0-9a-f]{4}/i.test(text)
   for (const taken of /%2f/i.test(text) ? [ALL_ESCAPES, ALL_BUT_SLASH] : [ALL_ESCAPES]) {
     for (const takesUtf16 of hasUtf16 ? [false, true] : [false]) {
-      const decoded = percentDecode(text, taken, takesUtf16)
-      if (decoded !== text) add(percentDecode(decoded, REQUIRED_ESCAPES), next, found)
+      add(percentDecode(text, taken, takesUtf16), next, found)
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   splitPath,
   withoutFinalSlash,
 } from './path-pattern.ts'
+import type { PathReadings } from './path-readings.ts'
 import { matchesHost, parseHost } from './site.ts'
 
 /** The first rule of each way to read and compare the path; `undefined` for a way that none matches. */
@@ -32,8 +33,8 @@ const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] 
 )
 
 /**
- * Looks every reading up letter by letter, without regard to case, and without regard to compatibility forms, each
- * with its final slash and without, because servers differ in all of these and each serves what its own way finds.
+ * Looks readings up letter by letter, without regard to case, and without regard to compatibility forms, each with
+ * its final slash and without, because servers differ in all of these and each serves what its own way finds.
  */
 export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
   const tables = createTables(rules)
@@ -53,9 +54,9 @@ export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
     const asked: Asked = {
       method: request.method === 'HEAD' ? 'GET' : request.method,
       host: namesHosts ? parseHost(request.site.host) : undefined,
-      isAmbiguous: request.readings.length > 1,
+      isAmbiguous: request.readings.all.length > 1,
     }
-    const [reading] = request.readings
+    const [reading] = request.readings.all
     const [only] = tables
     if (reading !== undefined && !asked.isAmbiguous && tables.length === 1 && isFolded(reading)) {
       return [find(only as RuleTable, reading, asked)]
@@ -106,12 +107,12 @@ function createTables(rules: readonly AccessRule[]): readonly RuleTable[] {
 }
 
 function pathsOf(
-  readings: readonly string[],
+  { all, asWritten }: PathReadings,
   comparisons: readonly Comparison[],
 ): ReadonlySet<string> {
   const paths = new Set<string>()
-  for (const reading of readings) {
-    for (const { folding, countsFinalSlash } of comparisons) {
+  for (const { folding, countsFinalSlash } of comparisons) {
+    for (const reading of folding === 'compatible' ? all : asWritten) {
       const folded = FOLDINGS[folding](reading)
       paths.add(countsFinalSlash ? folded : withoutFinalSlash(folded))
     }

@@ -250,7 +250,7 @@ describe('ambiguity may only remove a bypass', () => {
   test.for([
     [['/docs/**', '/Docs/**'], '/Docs;v/a'],
     [['/m2/**', '/m\u00b2/**'], '/M%C2%B2/a'],
-    [['/m\u00b2/**', '/m2/**'], '/m%C2%B2/a'],
+    [['/m\u00b2/**', '/m2/**'], '/M2/a'],
     [['/docs', '/Docs'], '/Docs/'],
   ] as const)('the later of the rules %j holds as well for %s', ([[open, closed], path]) => {
     const rules: RuleSource[] = [

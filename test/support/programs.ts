@@ -4,7 +4,8 @@ import { findProgram } from '../../demo/process.ts'
 
 /** Programs that tests use, by project; on Debian each is in a package of the same name. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  'full-e2e': ['chromium', 'caddy', 'nginx', 'redis-server'],
+  'full-e2e': ['chromium', 'caddy', 'redis-server'],
+  'full-contact': ['nginx', 'redis-server'],
 }
 const REDIS_ALONE = ['redis-server']
 

@@ -92,7 +92,7 @@ const often = <T>(usual: T, weight: number, rare: fc.Arbitrary<T>): fc.Arbitrary
   fc.oneof({ weight, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare })
 
 /** A path that a pattern names, disguised; some lie beside it. */
-const pathOf = (source: string): fc.Arbitrary<string> => {
+export const pathOf = (source: string): fc.Arbitrary<string> => {
   const names = source
     .split('/')
     .slice(1)
