@@ -102,7 +102,8 @@ function splitSegments(path: string): string[] {
 
 function startsWith(path: readonly string[], from: number, segments: Segments): boolean {
   for (let index = 0; index < segments.length; index++) {
-    const [wanted, given] = [segments[index], path[from + index]]
+    const wanted = segments[index]
+    const given = path[from + index]
     if (wanted === undefined ? !given : wanted !== given) return false
   }
   return true

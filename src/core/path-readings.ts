@@ -16,7 +16,7 @@ export type PathFault = 'hidden_dots' | 'too_ambiguous'
 /** The longest path that may have several readings. */
 export const MAX_AMBIGUOUS_LENGTH = 2048
 /** Bound the work that a stranger can ask for (finding C4, threat A25). */
-export const MAX_READINGS = 96
+export const MAX_READINGS = 64
 export const MAX_READ_CHARACTERS = 16 * 1024
 
 /** What no software changes: no escape, nothing to collapse or to cut, no dot at the end of a segment. */

@@ -89,13 +89,13 @@ describe('C1: the real nginx behind the real check', () => {
     ] as const
     await fc.assert(
       fc.asyncProperty(targets, async (target) => {
-        fc.pre(!/\.php|%(?![0-9a-f]{2})/i.test(target))
         for (const [mergesSlashes, name] of names) {
           const { status, path } = await nginx.serve(mergesSlashes, target)
           if (status !== 200) continue
           const modelled = serverModels[name]?.serve(target)
-          // nginx hands on bytes that are no UTF-8; the model leaves their escapes.
-          if (!path.includes('\ufffd')) expect(modelled).toBe(path)
+          // nginx hands on bytes that are no UTF-8, of which the model leaves the escapes, and names the script alone.
+          if (path.includes('\ufffd') || path.endsWith('.php')) continue
+          expect(modelled).toBe(path)
         }
       }),
       { numRuns: 1000 },

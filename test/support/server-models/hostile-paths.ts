@@ -52,27 +52,35 @@ const utf16 = (text: string): string =>
 const fullWidth = (text: string): string =>
   text.replace(/[!-~]/g, (each) => String.fromCharCode(each.charCodeAt(0) + 0xfee0))
 
+/** Bytes that are no UTF-8, and in Latin-1 a letter or what is compatible with one. */
+const LATIN1: Readonly<Record<string, string>> = {
+  a: '%aa',
+  o: '%ba',
+  é: '%e9',
+  º: '%ba',
+  '²': '%b2',
+}
+
 /** How a letter may be disguised; what is beyond ASCII is always written in escapes. */
 const disguises: readonly ((text: string) => string)[] = [
   bytes,
   (text) => again(bytes(text)),
   (text) => again(again(bytes(text))),
   utf16,
+  (text) => LATIN1[text] ?? bytes(text),
   (text) => bytes(fullWidth(text)),
   (text) => again(bytes(fullWidth(text))),
   (text) => text.toUpperCase(),
 ]
 const spelled = (text: string) =>
-  fc
-    .array(fc.tuple(fc.nat({ max: 12 }), fc.constantFrom(...disguises)), { maxLength: 2 })
-    .map((changes) => {
-      const letters = [...text].map((letter) => (letter > '~' ? bytes(letter) : letter))
-      for (const [at, disguise] of changes) {
-        const letter = [...text][at]
-        if (letter !== undefined) letters[at] = disguise(letter)
-      }
-      return letters.map((letter) => letter.replace(/[^!-~]/g, bytes)).join('')
-    })
+  fc.array(fc.tuple(fc.nat(), fc.constantFrom(...disguises)), { maxLength: 2 }).map((changes) => {
+    const letters = [...text].map((letter) => (letter > '~' ? bytes(letter) : letter))
+    for (const [place, disguise] of changes) {
+      const at = place % letters.length
+      letters[at] = disguise([...text][at] ?? '')
+    }
+    return letters.map((letter) => letter.replace(/[^!-~]/g, bytes)).join('')
+  })
 
 const SEPARATORS =
   '// %2f %2F %5c \\ %252f %25252F %255c ;/ ;v=1/ %3bx/ %253bx/ /;/ /;x/ /./ /%2e/ %ef%bc%8f %25ef%25bc%258f %ef%bc%bc %u002f %u005c %09/ %20/ ./ %00/ %2520/ /%2f /.%09/'.split(
