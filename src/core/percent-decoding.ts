@@ -91,7 +91,7 @@ function byteAt(text: string, at: number): number {
 }
 
 const HEX_DIGITS = new Int8Array(128).fill(-1)
-for (const [value, digit] of [...'0123456789abcdef'].entries()) {
+for (const [value, digit] of '0123456789abcdef'.split('').entries()) {
   HEX_DIGITS[digit.charCodeAt(0)] = value
   HEX_DIGITS[digit.toUpperCase().charCodeAt(0)] = value
 }

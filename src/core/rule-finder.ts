@@ -15,7 +15,7 @@ import { matchesHost, parseHost } from './site.ts'
 /** The first rule of each way to read and compare the path; `undefined` for a way that none matches. */
 export type RuleFinder = (request: ForwardedRequest) => readonly (AccessRule | undefined)[]
 
-/** Two ways to compare, with every rule's patterns in that form; ways in which all look alike share a table. */
+/** Each rule's patterns in one form, and the ways to compare that see them in it. */
 interface RuleTable {
   readonly comparisons: Comparison[]
   readonly patterns: readonly (readonly SegmentPattern[] | undefined)[]

@@ -31,7 +31,7 @@ export interface RunningVestibule extends AsyncDisposable {
 }
 
 const HOSTS = ['app.example.com', 'other.example.com']
-const READY_WITHIN_MS = 120_000
+const READY_WITHIN_MS = 10_000
 
 /** Clients for the provider of a test: the redirect URIs of the hosts above. */
 export const testClient = {

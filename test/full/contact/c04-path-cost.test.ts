@@ -20,8 +20,8 @@ afterAll(async () => {
   await rules[Symbol.asyncDispose]()
 })
 
-const CHECKS = 60
-const ROUNDS = 4
+const CHECKS = 40
+const ROUNDS = 3
 /** Of a script, so that the answer is as short for each path. */
 const headers = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 

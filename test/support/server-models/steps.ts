@@ -64,7 +64,6 @@ export const trimNames: Step = (path) =>
     .map((name) => (/^\.{1,2}\s*$/.test(name) ? name.trimEnd() : name.replace(/[. ]+$/, '')))
     .join('/')
 export const withoutEmptySegments: Step = (path) => `/${path.split('/').filter(Boolean).join('/')}`
-export const dropQuery: Step = (path) => path.split('?')[0]
 
 export const refuse =
   (what: RegExp): Step =>
