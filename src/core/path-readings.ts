@@ -19,17 +19,18 @@ export const MAX_AMBIGUOUS_LENGTH = 2048
 export const MAX_READINGS = 64
 export const MAX_READ_CHARACTERS = 16 * 1024
 
-/** What no software changes: no escape, nothing to collapse or to cut, no dot at the end of a segment. */
+/** Finds whether software may change a path: an escape, something to collapse or to cut, a dot at a segment's end. */
 const NOT_PLAIN = /[^\w~!$&'()*+,=:@./-]|\/\/|\.(?:\/|$)/
-/** What some software changes and other does not. */
+/** The same once letters are decoded: some software changes this, and other does not. */
 const CHANGEABLE = /[\\;?#\x00-\x1f\x7f-\x9f]|\/\/|[.\s](?:\/|$)|%[\dA-Fa-f]{2}|%[Uu][\dA-Fa-f]{4}/
+/** A segment `.` or `..`, also with blanks and further dots behind it, which some software drops. */
 const DOT_SEGMENT =
   /(?:^|\/)[\s\x00-\x1f\x7f-\x9f]*\.{1,2}(?:[\s\x00-\x1f\x7f-\x9f][\s\x00-\x1f\x7f-\x9f.]*)?(?:\/|$)/
 
 /** More combining marks in a row than any language has (UAX #15, stream-safe text): to sort them takes their square. */
 const MANY_MARKS = /\p{M}(?<!\p{M}\p{M})\p{M}{30}/u
 
-/** What RFC 3986 allows in a path as it stands: only of these is an escape another way to write them. */
+/** Characters that stand in a path as they are (RFC 3986 section 3.3): an escape is another way to write them. */
 const OPTIONAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%"
 /** Escapes that a browser must write; they count as their letters. */
 const REQUIRED_ESCAPES = everythingBut(OPTIONAL)
@@ -41,7 +42,7 @@ const MAX_ROUNDS = 3
 
 type Step = (text: string) => string
 
-/** What software does to a whole path, in any order; none of it undoes another. */
+/** Changes that software makes to a whole path, in any order. */
 const STEPS: readonly Step[] = [
   (text) => text.replaceAll('\\', '/'),
   (text) => (text.includes(';') ? text.replace(/;[^/]*/g, '') : text),
@@ -69,7 +70,10 @@ export function readPath(path: string): PathReadings {
   const letters = percentDecode(path, REQUIRED_ESCAPES)
   if (MANY_MARKS.test(letters)) return { ...alike([letters]), fault: 'too_ambiguous' }
   if (!isChangeable(letters)) return alike([letters])
-  if (path.length > MAX_AMBIGUOUS_LENGTH) return { ...alike([letters]), fault: 'too_ambiguous' }
+  if (path.length > MAX_AMBIGUOUS_LENGTH) {
+    const fault = DOT_SEGMENT.test(letters) ? 'hidden_dots' : 'too_ambiguous'
+    return { ...alike([letters]), fault }
+  }
   const written = readInEveryWay(letters, STEPS)
   if (written.fault || written.all.every((text) => toCompatible(text) === text)) return written
   return { ...readInEveryWay(letters, STEPS_OF_COMPATIBLE), asWritten: written.all }
@@ -87,11 +91,19 @@ export function isUnder(base: string, readings: readonly string[]): boolean {
   })
 }
 
-/** The same of paths that are no requests (yet): a dot segment may lead to `base` wherever it stands. */
+/** Answers the same for an address that somebody is sent to: behind a hidden dot segment `base` may stand anywhere. */
 export function mayLeadUnder(base: string, { all, fault }: PathReadings): boolean {
   if (fault === undefined) return isUnder(base, all)
   if (fault === 'too_ambiguous') return true
-  return all.some((reading) => `${FOLDINGS.compatible(reading)}/`.includes(`${base}/`))
+  return all.some((reading) => FOLDINGS.compatible(decodeFully(reading)).includes(base))
+}
+
+function decodeFully(text: string): string {
+  let decoded = text
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    decoded = percentDecode(decoded, ALL_ESCAPES, true).replaceAll('\\', '/')
+  }
+  return decoded
 }
 
 function isChangeable(text: string): boolean {

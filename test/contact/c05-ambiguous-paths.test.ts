@@ -64,7 +64,7 @@ describe('C5: a path that can be read in several ways is never public', () => {
   })
 })
 
-/** What browsers and clients really send, and who may have it. */
+/** Browsers and other clients really send these. */
 describe('C3: honest paths', () => {
   const [PUBLIC, SIGNED_IN, ADMINS] = [
     [200, 200],

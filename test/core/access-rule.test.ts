@@ -246,7 +246,7 @@ describe('ambiguity may only remove a bypass', () => {
     expect(accessTo(rules, '/users').kind).toBe('deny')
   })
 
-  // Where two rules differ in case, compatibility form or a final slash alone, each server serves what its own way finds.
+  // Two rules may differ in case, compatibility form or a final slash alone, and each server takes one of them.
   test.for([
     [['/docs/**', '/Docs/**'], '/Docs;v/a'],
     [['/m2/**', '/m\u00b2/**'], '/M%C2%B2/a'],

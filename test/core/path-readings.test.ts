@@ -108,6 +108,7 @@ describe('the readings of a path', () => {
     '/%u002e%u002e',
     '/%ef%bc%852e%ef%bc%852e',
     '/a;/../b',
+    `/../${'a'.repeat(MAX_AMBIGUOUS_LENGTH)}`,
   ])('%s has a hidden dot segment', (path) => {
     expect(readPath(path).fault).toBe('hidden_dots')
   })
@@ -178,7 +179,9 @@ describe('lying below the sign-in path', () => {
     ['/oauth', false],
     ['/', false],
     ['/a/oauth2', false],
-    ['/a/..;/oauth2-proxy', false],
+    ['/a/..;/%256fauth2/logout', true],
+    ['/a/..;/%u006fauth2%5clogout', true],
+    ['/a/..;/b', false],
   ] as const)('%s: %s', ([path, expected]) => {
     expect(mayLeadUnder('/oauth2', readPath(path))).toBe(expected)
   })

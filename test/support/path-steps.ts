@@ -4,7 +4,7 @@ import { compilePathPattern, type PathPattern } from '../../src/core/path-patter
 import { isUnder, readPath } from '../../src/core/path-readings.ts'
 import { createSite } from '../../src/core/site.ts'
 
-/** What a path costs a check before anything is known of its sender, counted and not timed. */
+/** The cost of a path to a check before anything is known of its sender, counted and not timed. */
 export interface PathSteps {
   /** Characters of the path and of every reading that was made of it. */
   readonly characters: number

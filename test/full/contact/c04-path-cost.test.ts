@@ -22,10 +22,10 @@ afterAll(async () => {
 
 const CHECKS = 40
 const ROUNDS = 3
-/** Of a script, so that the answer is as short for each path. */
+/** Sent by a script, so that the answer is as short for each path. */
 const headers = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
-/** What the service spends on a check of this path: the cheapest of several rounds, in CPU milliseconds. */
+/** Measures a check of this path in the service's CPU milliseconds: the cheapest of several rounds. */
 const costMs = async (uri: string): Promise<number> => {
   const rounds: number[] = []
   for (let round = 0; round < ROUNDS; round++) {

@@ -22,7 +22,7 @@ export const compilePolicy = (rules: readonly PolicyRule[]): readonly AccessRule
     ...(access === 'admins' && { allowed: admins }),
   }))
 
-/** What the check answers, without sessions and the wire: alice is of the admins, bob is signed in. */
+/** Answers as the check does, without sessions and the wire: alice is of the admins, bob is signed in. */
 export const checkInCore: Check = (rules, path) => {
   const findAccess = createAccessFinder(compilePolicy(rules))
   try {

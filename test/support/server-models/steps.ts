@@ -1,4 +1,4 @@
-/** What servers do to a path, each as a server's own documents tell it; independent of `src`. */
+/** Changes that servers make to a path, each as a server's own documents tell it; independent of `src`. */
 
 export type Step = (path: string) => string | undefined
 
@@ -36,7 +36,7 @@ export const decodeAsLatin1: Step = (path) =>
 export const decodeUtf16: Step = (path) =>
   path.replace(/%u([0-9a-f]{4})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 
-/** Where nothing is decoded, a route beyond plain ASCII is written as browsers send it: in escapes that stand for it. */
+/** Routes beyond plain ASCII are written in the escapes that browsers send, in servers that decode nothing. */
 export const readLetters: Step = (path) =>
   path.replace(
     /(?:%[89a-f][0-9a-f])+|%(?:[01][0-9a-f]|2[023]|3[cef]|5[b-e]|60|7[b-df])/gi,
