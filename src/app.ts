@@ -13,6 +13,7 @@ import type { Refuse } from './routes/refusals.ts'
 /** The one table from error to status. */
 const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   invalid_request: 400,
+  hidden_dots: 400,
   foreign_host: 400,
   alias_header: 400,
   invalid_return_to: 400,

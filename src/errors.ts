@@ -1,6 +1,7 @@
 /** Every refusal and failure that can reach a visitor; `app.ts` maps each code to one status. */
 export type AuthErrorCode =
   | 'invalid_request'
+  | 'hidden_dots'
   | 'foreign_host'
   | 'alias_header'
   | 'method_not_allowed'

@@ -107,7 +107,8 @@ function compilePaths(
     try {
       return [compilePathPattern(source)]
     } catch (error) {
-      problems.push(`${where}: ${source}: ${(error as Error).message}`)
+      const oneLine = source.replace(/\p{Cc}+/gu, '\ufffd')
+      problems.push(`${where}: ${oneLine}: ${(error as Error).message}`)
       return []
     }
   })

@@ -2,8 +2,8 @@ import type { BearerAccess, BearerRequirement } from './bearer.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
 import type { Identity } from './identity.ts'
 import type { PathPattern } from './path-pattern.ts'
-import { isUnambiguous } from './path-readings.ts'
-import { type HostPattern, matchesHost, parseHost } from './site.ts'
+import { createRuleFinder } from './rule-finder.ts'
+import type { HostPattern } from './site.ts'
 
 /** One rule, compiled. An absent condition matches everything. */
 export interface AccessRule {
@@ -42,21 +42,16 @@ export interface Access {
 export type AccessFinder = (request: ForwardedRequest) => Access
 
 /**
- * The first matching rule wins, once for every way the path may be read, and all rules found must be met: an
- * ambiguous path can only lose access, and no public rule matches it at all (threats A15-A19). No rule = denied.
+ * The first matching rule wins, once for every way the path may be read and compared, and all rules found must be
+ * met: an ambiguous path can only lose access, and no public rule matches it at all (threats A15-A19). No rule = denied.
  */
 export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   const alone = new Map(rules.map((rule) => [rule, combine([rule])]))
+  const findRules = createRuleFinder(rules)
   return (request) => {
-    const isClear = isUnambiguous(request.path)
-    const find = (path: string, generously: boolean) =>
-      rules.find(
-        (rule) => (isClear || rule.access !== 'public') && matches(rule, request, path, generously),
-      )
-    const first = find(request.path, false)
-    const others = request.readings.map((path) => find(path, true))
-    const isOne = first !== undefined && others.every((rule) => rule === first)
-    return (isOne ? alone.get(first) : undefined) ?? combine([first, ...others])
+    const found = findRules(request)
+    const [first] = found
+    return (found.length === 1 && first && alone.get(first)) || combine(found)
   }
 }
 
@@ -87,25 +82,6 @@ function combine(found: readonly (AccessRule | undefined)[]): Access {
 function requirementsOf(rules: readonly AccessRule[]): readonly BearerRequirement[] | undefined {
   const requirements = rules.flatMap(({ bearer }) => bearer ?? [])
   return requirements.length === rules.length ? requirements : undefined
-}
-
-function matches(
-  rule: AccessRule,
-  request: ForwardedRequest,
-  path: string,
-  generously: boolean,
-): boolean {
-  const method = request.method === 'HEAD' ? 'GET' : request.method
-  return (
-    (!rule.methods || rule.methods.has(method)) &&
-    (!rule.hosts || rule.hosts.some((host) => isHost(host, request.site.host))) &&
-    (!rule.paths || rule.paths.some((pattern) => pattern.matches(path, generously)))
-  )
-}
-
-function isHost(pattern: HostPattern, value: string): boolean {
-  const host = parseHost(value)
-  return host !== undefined && matchesHost(pattern, host.hostname, host.port)
 }
 
 /** Set membership only: no prefixes, no substrings (threats A35, A36). */

@@ -1,5 +1,5 @@
 import { AuthError, invalidRequest } from '../errors.ts'
-import { pathReadings } from './path-readings.ts'
+import { MAX_AMBIGUOUS_LENGTH, type PathReadings, readPath } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
 /** The user's request as Traefik describes it; every field is checked, nothing falls back to our own request line. */
@@ -9,8 +9,8 @@ export interface ForwardedRequest {
   /** Path and query in ASCII; bytes from 0x80 up are percent-encoded. */
   readonly uri: string
   readonly path: string
-  /** Every way the path may be read behind us; the first is the path itself. */
-  readonly readings: readonly string[]
+  /** Every way the path may be read behind us. */
+  readonly readings: PathReadings
   /** The absolute URL the visitor asked for. */
   readonly url: string
   readonly isWebSocketScheme: boolean
@@ -61,7 +61,7 @@ export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedR
     site,
     uri,
     path,
-    readings: pathReadings(path),
+    readings: readingsOf(path),
     url: site.origin + uri,
     isWebSocketScheme,
   }
@@ -157,6 +157,18 @@ function findSite(value: string, sites: Sites): Site {
   throw new AuthError('foreign_host', 'X-Forwarded-Host is not one of PROTECTED_HOSTS', {
     isPublic: true,
   })
+}
+
+/** Throws where no rule can say what the path means: no honest path needs that (findings C1 and C4). */
+function readingsOf(path: string): PathReadings {
+  const readings = readPath(path)
+  const { fault } = readings
+  if (fault === undefined) return readings
+  throw fault === 'hidden_dots'
+    ? new AuthError('hidden_dots', 'The path has a hidden dot segment.', { isPublic: true })
+    : invalidRequest(
+        `The path can be read in too many ways, or in more than one and is longer than ${MAX_AMBIGUOUS_LENGTH} characters.`,
+      )
 }
 
 /** One slash, then neither blanks, controls nor `#`; bytes above ASCII are let through to be encoded. */

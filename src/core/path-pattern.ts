@@ -1,8 +1,19 @@
-/** Matches a path letter by letter, or generously: in lower case and without regard to a final slash. */
+import { FOLDINGS, type Folding } from './path-folding.ts'
+
+/** Segments of a pattern: literal ones, and `undefined` for `*`. */
+type Segments = readonly (string | undefined)[]
+
+/** One pattern, folded: `head`, and `tail` where `**` stands between them. */
+export interface SegmentPattern {
+  readonly head: Segments
+  readonly tail: Segments | undefined
+}
+
+/** A pattern as it was written, and how it looks to each comparison. */
 export interface PathPattern {
-  /** As it was written. */
   readonly source: string
-  matches(path: string, generously: boolean): boolean
+  /** Letter by letter and otherwise; a final slash counts or does not. */
+  fold(folding: Folding, countsFinalSlash: boolean): SegmentPattern
 }
 
 /**
@@ -10,59 +21,90 @@ export interface PathPattern {
  * regular expressions, so no request can make matching slow (threat A25). Throws a plain `TypeError` for other forms.
  */
 export function compilePathPattern(source: string): PathPattern {
-  if (!/^\/[^?#]*$/.test(source)) {
-    throw new TypeError('a path pattern starts with / and has no query')
+  refuseOtherForms(source)
+  return {
+    source,
+    fold(folding, countsFinalSlash) {
+      const written = splitSegments(countsFinalSlash ? source : withoutFinalSlash(source))
+      const segments = written.map((segment) =>
+        segment === '*' ? undefined : FOLDINGS[folding](segment),
+      )
+      const gap = written.indexOf('**')
+      if (gap === -1) return { head: segments, tail: undefined }
+      return { head: segments.slice(0, gap), tail: segments.slice(gap + 1) }
+    },
   }
-  const segments = splitPath(source)
+}
+
+function refuseOtherForms(source: string): void {
+  if (!source.startsWith('/')) throw new TypeError('a path pattern starts with /')
+  const segments = splitSegments(source)
+  const compatible = source.normalize('NFKC')
+  // The same where full-width letters and the like stand for them.
+  const isUnreachable = [source, compatible].some(
+    (text) => /[%\\;?#\p{Cc}]|\/\//u.test(text) || splitSegments(text).some(isDotSegment),
+  )
+  if (isUnreachable || splitSegments(compatible).length !== segments.length) {
+    throw new TypeError(
+      'a path pattern is written decoded and plain: no %, \\, ;, ?, #, //, control character or dot segment, and no letter that stands for one',
+    )
+  }
   if (segments.some((segment) => segment.includes('*') && segment !== '*' && segment !== '**')) {
     throw new TypeError('* and ** stand for whole segments: /files/*, /public/**')
   }
   if (segments.filter((segment) => segment === '**').length > 1) {
     throw new TypeError('** may occur once in a pattern')
   }
-  const matchesExactly = createMatcher(segments)
-  const matchesFolded = createMatcher(splitPath(withoutSlash(source.toLowerCase())))
-  const start = withoutSlash(source.slice(0, source.indexOf('*') >>> 0))
-  const foldedStart = start.toLowerCase()
-  return {
-    source,
-    matches: (path, generously) =>
-      generously
-        ? path.startsWith(foldedStart) && matchesFolded(withoutSlash(path))
-        : path.startsWith(start) && matchesExactly(path),
-  }
 }
 
-/** Splits a path no further than it has to: it may be long, and there may be many patterns. */
-function createMatcher(pattern: readonly string[]): (path: string) => boolean {
-  const gap = pattern.indexOf('**')
-  if (gap === -1) {
-    return (path) => {
-      const segments = splitPath(path, pattern.length + 1)
-      return segments.length === pattern.length && startsWith(pattern, segments)
-    }
-  }
-  const head = pattern.slice(0, gap)
-  const tail = pattern.slice(gap + 1)
-  return (path) => {
-    if (!startsWith(head, splitPath(path, head.length))) return false
-    if (tail.length === 0) return true
-    const segments = splitPath(path)
-    const isLongEnough = segments.length >= head.length + tail.length
-    return isLongEnough && startsWith(tail, segments.slice(-tail.length))
-  }
+function isDotSegment(segment: string): boolean {
+  return /^\s*\.{1,2}(?:\s[\s.]*)?$/.test(segment)
 }
 
-function splitPath(path: string, limit?: number): string[] {
-  return path.slice(1).split('/', limit)
+/** A path in segments, as far as patterns look: its first ones, its last ones, and whether those are all. */
+export interface SplitPath {
+  readonly first: readonly string[]
+  readonly last: readonly string[]
+  readonly isWhole: boolean
 }
 
-function withoutSlash(path: string): string {
+/** Splits a path no further than patterns of `limit` segments look: it may be long, and there may be many patterns. */
+export function splitPath(path: string, limit: number): SplitPath {
+  const first = path.slice(1).split('/', limit + 1)
+  if (first.length <= limit) return { first, last: first, isWhole: true }
+  let at = path.length
+  for (let index = 0; index < limit; index++) at = path.lastIndexOf('/', at - 1)
+  return { first, last: path.slice(at + 1).split('/'), isWhole: false }
+}
+
+/** How many segments a path must be split into for this pattern. */
+export function lengthOf({ head, tail = [] }: SegmentPattern): number {
+  return head.length + tail.length
+}
+
+export function matchesPath({ head, tail }: SegmentPattern, path: SplitPath): boolean {
+  if (tail === undefined) {
+    return path.isWhole && path.first.length === head.length && startsWith(path.first, 0, head)
+  }
+  if (path.first.length < head.length + tail.length) return false
+  return (
+    startsWith(path.first, 0, head) && startsWith(path.last, path.last.length - tail.length, tail)
+  )
+}
+
+export function withoutFinalSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path
 }
 
-function startsWith(pattern: readonly string[], path: readonly string[]): boolean {
-  return pattern.every((segment, index) =>
-    segment === '*' ? Boolean(path[index]) : segment === path[index],
-  )
+function splitSegments(path: string): string[] {
+  return path.slice(1).split('/')
+}
+
+function startsWith(path: readonly string[], from: number, segments: Segments): boolean {
+  for (let index = 0; index < segments.length; index++) {
+    const wanted = segments[index]
+    const given = path[from + index]
+    if (wanted === undefined ? !given : wanted !== given) return false
+  }
+  return true
 }

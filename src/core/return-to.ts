@@ -1,4 +1,4 @@
-import { isUnder, pathReadings } from './path-readings.ts'
+import { mayLeadUnder, readPath } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
 const MAX_LENGTH = 2048
@@ -25,7 +25,7 @@ export function parseReturnTo(
   if (rd.length === 0 || rd.length > MAX_LENGTH || FORBIDDEN.test(rd)) return undefined
   const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
   if (!url || url.pathname.startsWith('//')) return undefined
-  if (isUnder(basePath, pathReadings(url.pathname))) return `${url.origin}/`
+  if (mayLeadUnder(basePath, readPath(url.pathname))) return `${url.origin}/`
   return url.href.length > MAX_LENGTH ? undefined : url.href
 }
 

@@ -69,7 +69,7 @@ export function createCheck(options: CheckOptions) {
   function check(raw: IncomingMessage): Answer | Promise<Answer> {
     refuseStrangers(raw)
     const request = parseForwardedRequest(raw, protectedSites)
-    if (isUnder(basePath, request.readings)) {
+    if (isUnder(basePath, request.readings.all)) {
       throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
         isPublic: true,
       })

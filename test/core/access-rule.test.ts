@@ -10,7 +10,6 @@ import type { BearerRequirement } from '../../src/core/bearer.ts'
 import { type ForwardedRequest, parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import { compilePathPattern } from '../../src/core/path-pattern.ts'
-import { isUnambiguous, pathReadings } from '../../src/core/path-readings.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { anyText } from '../support/any-text.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
@@ -114,9 +113,10 @@ describe('finding the rule', () => {
     '/Public/a',
     '/private?x=/public/a',
     '/status/',
-    '/public/..',
-    '/public/../public/a',
-    '/public/%2e%2e/a',
+    '/public/...',
+    '/public/a.',
+    '/public/%41',
+    '/public/%80',
     '/public/a%2fb',
     '/public/a;b',
     '/public//a',
@@ -124,7 +124,7 @@ describe('finding the rule', () => {
     '/public/%00',
     '/public/a%23',
     '/public/a%3fb',
-    '/public/%ef%bc%8e%ef%bc%8e/a',
+    '/public/m%C2%B2',
   ])('%s is not public (A15-A18)', (path, { expect }) => {
     expect(accessTo(rules, path).kind).not.toBe('public')
   })
@@ -135,10 +135,9 @@ describe('finding the rule', () => {
     '/admin/',
     '/admin;x/a',
     '/admin%2fa',
-    '/admin/%2e/a',
-    '/x/../admin/a',
-    '/x/..%2fadmin/a',
-    '/x/..;/admin/a',
+    '/admin./a',
+    '/admin%2fx%2fy',
+    '/%2fx/admin/a',
     '/%61dmin/a',
     '/%2561dmin/a',
     '/admin%20/a',
@@ -152,17 +151,17 @@ describe('finding the rule', () => {
 
   test('all rules found for the readings of a path must be met together', () => {
     const both: RuleSource[] = [
-      { access: 'signed-in', paths: ['/a/**'], allowed: { groups: new Set(['a']) } },
-      { access: 'signed-in', paths: ['/b/**'], allowed: { groups: new Set(['b']) } },
+      { access: 'signed-in', paths: ['/a/*'], allowed: { groups: new Set(['a']) } },
+      { access: 'signed-in', paths: ['/a/*/*'], allowed: { groups: new Set(['b']) } },
     ]
-    const access = accessTo(both, '/a/..%2fb/x')
+    const access = accessTo(both, '/a/x%2fy')
     expect(access.permits(person({ groups: ['a'] }))).toBe(false)
     expect(access.permits(person({ groups: ['b'] }))).toBe(false)
     expect(access.permits(person({ groups: ['a', 'b'] }))).toBe(true)
   })
 
   test('a reading without a rule denies, whatever the other readings have', () => {
-    expect(accessTo([{ access: 'signed-in', paths: ['/a/**'] }], '/a/..%2fb').kind).toBe('deny')
+    expect(accessTo([{ access: 'signed-in', paths: ['/a/*'] }], '/a/x%2fy').kind).toBe('deny')
   })
 
   test('one rule of those found is enough to let nobody in during an outage', () => {
@@ -173,7 +172,7 @@ describe('finding the rule', () => {
     ]
     expect(accessTo(strict, '/admin/a').deniesDegraded).toBe(true)
     expect(accessTo(strict, '/ADMIN/a').deniesDegraded).toBe(true)
-    expect(accessTo(strict, '/a/../admin/a').deniesDegraded).toBe(true)
+    expect(accessTo(strict, '/%61dmin/a').deniesDegraded).toBe(true)
     expect(accessTo(strict, '/a').deniesDegraded).toBe(false)
     expect(accessTo(strict, '/public/a').deniesDegraded).toBe(false)
     expect(accessTo([], '/a').deniesDegraded).toBe(true)
@@ -183,7 +182,7 @@ describe('finding the rule', () => {
     const open = { access: 'signed-in', passesPreflight: true } as const
     expect(accessTo([open], '/api').passesPreflight).toBe(true)
     const rules: RuleSource[] = [{ access: 'signed-in', paths: ['/api/closed/**'] }, open]
-    expect(accessTo(rules, '/api/x/..%2fclosed/a').passesPreflight).toBe(false)
+    expect(accessTo(rules, '/api%2fclosed/a').passesPreflight).toBe(false)
     expect(accessTo([{ access: 'deny', passesPreflight: true }], '/').passesPreflight).toBe(false)
   })
 })
@@ -199,9 +198,10 @@ describe('tokens', () => {
   const [a, b] = [requirement('a'), requirement('b')]
   const rules: RuleSource[] = [
     { access: 'signed-in', paths: ['/a/**'], bearer: a },
-    { access: 'signed-in', paths: ['/b/**'], bearer: b, isOneTime: true },
-    { access: 'public', paths: ['/Open'] },
-    { access: 'signed-in', paths: ['/open/**'], bearer: a },
+    { access: 'signed-in', paths: ['/b/*'], bearer: b, isOneTime: true },
+    { access: 'signed-in', paths: ['/b/a/*'], bearer: a },
+    { access: 'public', paths: ['/open'] },
+    { access: 'signed-in', paths: ['/OPEN/**', '/API/**'], bearer: a },
     { access: 'signed-in' },
   ]
 
@@ -209,19 +209,19 @@ describe('tokens', () => {
     ['/a/x', { requirements: [a], isOneTime: false }],
     ['/b/x', { requirements: [b], isOneTime: true }],
     ['/c', undefined],
-    ['/a/..%2fb/x', { requirements: [a, b], isOneTime: true }],
-    ['/a/..%2fc', undefined],
-    ['/Open', undefined],
+    ['/b/a%2fx', { requirements: [b, a], isOneTime: true }],
+    ['/%61/x', undefined],
+    ['/OPEN', undefined],
+    ['/API/x', { requirements: [a], isOneTime: false }],
+    ['/api/x', undefined],
   ])('%s accepts what every rule found accepts', ([path, bearer], { expect }) => {
     const access = accessTo(rules, path)
     expect(access.kind).toBe('signed-in')
-    expect(
-      access.bearer && { ...access.bearer, requirements: [...new Set(access.bearer.requirements)] },
-    ).toEqual(bearer)
+    expect(access.bearer).toEqual(bearer)
   })
 
   test('a path for tokens of one use that may also be one for sessions is for nobody', () => {
-    const access = accessTo(rules, '/b/..%2fc')
+    const access = accessTo(rules, '/b/x%2fy')
     expect(access).toMatchObject({ kind: 'deny', passesPreflight: false })
     expect(access.permits(admin)).toBe(false)
   })
@@ -246,102 +246,19 @@ describe('ambiguity may only remove a bypass', () => {
     expect(accessTo(rules, '/users').kind).toBe('deny')
   })
 
-  test('a rule for a group holds where an app resolves dots and keeps repeated slashes', () => {
+  // Two rules may differ in case, compatibility form or a final slash alone, and each server takes one of them.
+  test.for([
+    [['/docs/**', '/Docs/**'], '/Docs;v/a'],
+    [['/m2/**', '/m\u00b2/**'], '/M%C2%B2/a'],
+    [['/m\u00b2/**', '/m2/**'], '/M2/a'],
+    [['/docs', '/Docs'], '/Docs/'],
+  ] as const)('the later of the rules %j holds as well for %s', ([[open, closed], path]) => {
     const rules: RuleSource[] = [
-      { access: 'signed-in', paths: ['/a/admin/**'], allowed: ADMINS },
+      { access: 'signed-in', paths: [open] },
+      { access: 'deny', paths: [closed] },
       { access: 'signed-in' },
     ]
-    const path = '/a//../admin'
-    expect(new URL(path, 'https://app.example.com').pathname).toBe('/a/admin')
-    expect(accessTo(rules, path).permits(person())).toBe(false)
-  })
-
-  const part = fc.constantFrom(
-    'a',
-    'A',
-    'b',
-    'admin',
-    'ADMIN',
-    '/',
-    '/',
-    '/',
-    '..',
-    '.',
-    '/../',
-    '//',
-    ';x',
-    '\\',
-    '%2e%2e',
-    '%2f',
-    '%5c',
-    '%61',
-    '%41',
-    '%2561',
-    '%00',
-    '%20',
-    '%3f',
-    '%23',
-    '%25',
-    '%zz',
-  )
-  const path = fc
-    .array(part, { maxLength: 8 })
-    .map((parts) => `/${parts.join('').replace(/^\/+/, '')}`)
-  const pattern = fc
-    .array(fc.constantFrom('a', 'b', 'admin', '*', '**'), { minLength: 1, maxLength: 3 })
-    .filter((segments) => segments.filter((segment) => segment === '**').length < 2)
-    .map((segments) => `/${segments.join('/')}`)
-  const access = fc.constantFrom('public' as const, 'signed-in' as const, 'deny' as const)
-  const ruleSource = fc.record({ access, paths: fc.array(pattern, { minLength: 1, maxLength: 2 }) })
-
-  test('a path of which any reading hits a restrictive rule first is never public', () => {
-    fc.assert(
-      fc.property(
-        pattern,
-        fc.array(ruleSource, { maxLength: 4 }),
-        path,
-        (source, others, asked) => {
-          const restriction = compilePathPattern(source)
-          const isHit = pathReadings(asked).some((reading) =>
-            restriction.matches(reading, reading !== asked),
-          )
-          fc.pre(isHit)
-          const found = accessTo([{ access: 'deny', paths: [source] }, ...others], asked)
-          expect(found.kind).toBe('deny')
-          const limited = accessTo(
-            [{ access: 'signed-in', paths: [source], allowed: ADMINS }, ...others],
-            asked,
-          )
-          expect(limited.kind).not.toBe('public')
-          expect(limited.permits(person())).toBe(false)
-        },
-      ),
-      { numRuns: 1000 },
-    )
-  })
-
-  test('an ambiguous path is never public, whatever the rules', () => {
-    fc.assert(
-      fc.property(fc.array(ruleSource, { maxLength: 5 }), path, (rules, asked) => {
-        fc.pre(!isUnambiguous(asked))
-        expect(accessTo([...rules, { access: 'public' }], asked).kind).not.toBe('public')
-      }),
-      { numRuns: 500 },
-    )
-  })
-
-  test('what a path may do, its plainest reading may do too', () => {
-    fc.assert(
-      fc.property(fc.array(ruleSource, { maxLength: 5 }), path, (rules, asked) => {
-        const plainest = pathReadings(asked).at(-1) as string
-        fc.pre(/^\/(?!\/)[\x21\x22\x24-\x3e\x40-\x7e]*(?<!\/)$/.test(plainest))
-        const rank = { deny: 0, 'signed-in': 1, public: 2 }
-        const plain = accessTo(rules, plainest).kind
-        fc.pre(pathReadings(plainest).length === 1 && isUnambiguous(plainest))
-        expect(rank[accessTo(rules, asked).kind]).toBeLessThanOrEqual(rank[plain])
-      }),
-      { numRuns: 1000 },
-    )
+    expect(accessTo(rules, path).kind).toBe('deny')
   })
 })
 

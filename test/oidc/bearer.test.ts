@@ -244,7 +244,7 @@ describe('what a rule asks beyond the token being valid', () => {
   test('where the path may be read in two ways and one rule knows no tokens, none counts', async () => {
     const token = await party.mint()
     expect((await party.present(token, { uri: '/both/b' })).status).toBe(200)
-    const visit = await party.present(token, { uri: '/both/b/..%2fa/x' })
+    const visit = await party.present(token, { uri: '/both/%61/x' })
     expect(visit.status).toBe(401)
     expect(visit.body).toContain('login_required')
   })

@@ -127,14 +127,15 @@ describe('A05 forms of X-Forwarded-Uri', () => {
   })
 
   test('a public path may hold letters from 0x80 up, and they hide no dot segment', async () => {
-    const uri = Buffer.from('/public/é', 'utf8').toString('latin1')
-    expect((await vestibule.check({ uri })).status).toBe(200)
-    const hidden = [
+    const open = Buffer.from('/public/é', 'utf8').toString('latin1')
+    expect((await vestibule.check({ uri: open })).status).toBe(200)
+    for (const uri of [
       '/public/\xff/../../admin',
       '/public/\xe9/..%2f..%2fadmin',
       '/public/\xc0\xae\xc0\xae/a\\..',
-    ]
-    for (const path of hidden) expect((await vestibule.check({ uri: path })).status).toBe(302)
+    ]) {
+      expectRefusal(await vestibule.check({ uri }), 400)
+    }
     expect(vestibule.isAlive()).toBe(true)
   })
 })

@@ -11,8 +11,8 @@ beforeAll(async () => {
 })
 afterAll(() => app[Symbol.asyncDispose]())
 
-/** Nothing here is refused for its form; it is only no longer public. */
-const ambiguous: readonly string[] = [
+/** Refused, whoever asks: some software takes a segment for `.` or `..`. */
+const hidden: readonly string[] = [
   '/public/../admin',
   '/public/..',
   '/public/../',
@@ -27,16 +27,12 @@ const ambiguous: readonly string[] = [
   '/public/..%2fadmin',
   '/public/..%2Fadmin',
   '/public%2f..%2fadmin',
-  '/public/%2f/admin',
-  '/public%2fa',
   '/public/..%5cadmin',
   '/public/..%5Cadmin',
   '/public/..\\admin',
   '/public\\..\\admin',
-  '/public/a\\b',
   '/public/%252e%252e/admin',
   '/public/%25252e%25252e/admin',
-  '/public/%2525252525252e%2525252525252e/admin',
   '/public/..%252fadmin',
   '/public/..%255cadmin',
   '/public/..;/admin',
@@ -44,24 +40,40 @@ const ambiguous: readonly string[] = [
   '/public/;/../admin',
   '/public/.;/..',
   '/public/.;/../admin',
-  '/public/a;b',
-  '/public;/admin',
   '/public;x=/../admin',
-  '/public/%3b/admin',
   '/public/..%3b/admin',
   '/./public',
   '/./public/a',
   '/.;/public/a',
   '/a/../public/a',
+  '/public//../../admin',
+  '/public/..%00/admin',
+  '/one/..',
+  '/one/.',
+  '/one/%2e%2e',
+  '/one/..%2fadmin',
+  '/one/..;',
+  '/public/%ef%bc%8e%ef%bc%8e/admin',
+  '/public/%ef%bc%8e%ef%bc%8e%ef%bc%8fadmin',
+  '/public/%u002e%u002e/admin',
+]
+
+/** Nothing here is refused for its form; it is only no longer public. */
+const ambiguous: readonly string[] = [
+  '/public/%2f/admin',
+  '/public%2fa',
+  '/public/a\\b',
+  '/public/%2525252525252e%2525252525252e/admin',
+  '/public/a;b',
+  '/public;/admin',
+  '/public/%3b/admin',
   '/public//a',
   '/public//',
   '/public///admin',
-  '/public//../../admin',
   '/public/a//',
   '/public%00',
   '/public/%00',
   '/public/a%00.css',
-  '/public/..%00/admin',
   '/public/a%0a',
   '/public/a%0d%0a',
   '/public%0a',
@@ -74,21 +86,16 @@ const ambiguous: readonly string[] = [
   '/public/a%3fb',
   '/public/100%25',
   '/public/%252fa',
-  '/one/..',
-  '/one/.',
-  '/one/%2e%2e',
   '/one/a%2fb',
-  '/one/..%2fadmin',
-  '/one/..;',
-  '/public/%ef%bc%8e%ef%bc%8e/admin',
-  '/public/%ef%bc%8e%ef%bc%8e%ef%bc%8fadmin',
   '/public/%c0%ae%c0%ae/admin',
   '/public/%c0%ae%c0%ae%c0%afadmin',
-  '/public/%u002e%u002e/admin',
+  '/public/...',
+  '/public/a.',
+  '/public/%41',
 ]
 
 /** Outside `/public` in each reading; listed by A18 with a public rule for what they almost are. */
-const outside = ['/public%20', '/public%20/../admin', '/%70ublic/a', '/public%2e', '/publi%63']
+const outside = ['/public%20', '/%70ublic/a', '/public%2e', '/publi%63']
 
 describe('A18 dot segments and encodings', () => {
   test.for([
@@ -98,7 +105,6 @@ describe('A18 dot segments and encodings', () => {
     '/public/a.b-c_d~e',
     '/public/..a',
     '/public/a..b',
-    '/public/...',
     '/one/a',
     '/public/%C3%A9',
   ])('the plain twin is public: %s', async (uri) => {
@@ -123,6 +129,15 @@ describe('A18 dot segments and encodings', () => {
     expect(vestibule.isAlive()).toBe(true)
   })
 
+  test.for([...hidden, '/public%20/../admin'])('is refused: %s', async (uri) => {
+    const { vestibule } = app.party
+    for (const method of ['GET', 'DELETE']) {
+      expectRefusal(await vestibule.check({ uri, method }), 400)
+      expectRefusal(await vestibule.check({ uri, method }, { Cookie: cookie }), 400)
+    }
+    expect(vestibule.isAlive()).toBe(true)
+  })
+
   test('two slashes at the start are no path at all', async () => {
     for (const uri of ['//public', '//public/a', '///public/a']) {
       expectRefusal(await app.party.vestibule.check({ uri }), 400)
@@ -137,7 +152,7 @@ describe.for(gatewayKinds)('A18 dot segments and encodings through %s', (kind) =
     expect(passage).toMatchObject({ status: 200, app: { url: '/public/a' } })
   })
 
-  test.for([...ambiguous, ...outside].filter((path) => !path.includes('\\')))(
+  test.for([...hidden, ...ambiguous, ...outside].filter((path) => !path.includes('\\')))(
     'nobody reaches the app outside /public without a session: %s',
     async (target, { skip }) => {
       const passage = await app.send(kind, skip, { target })

@@ -49,23 +49,13 @@ const variantsOf = (name: string): readonly string[] => {
     `/${name}%23`,
     `/${name}%3f`,
     `/${name}%3fx=y`,
+    `/${name}.`,
+    `/${name}%2e`,
+    `/${name}.%20.`,
     `/${name}%2f`,
+    `/%2fx/${name}`,
     `/${name}%5c`,
     `/${name}\\`,
-    `/${name}/.`,
-    `/${name}/%2e`,
-    `/${name}/x/..`,
-    `/${name}/x/%2e%2e`,
-    `/${name}/x/..;/`,
-    `/${name}/x/..%2f`,
-    `/x/../${name}`,
-    `/x/%2e%2e/${name}`,
-    `/x/..%2f${name}`,
-    `/x/..%5c${name}`,
-    `/x/..;/${name}`,
-    `/./${name}`,
-    `/%2e/${name}`,
-    `/.;/${name}`,
     `/;/${name}`,
     `/;x=y/${name}`,
     `/%2f${name}`,
@@ -79,6 +69,24 @@ const variantsOf = (name: string): readonly string[] => {
     `/${encodeURIComponent(String.fromCodePoint(first.charCodeAt(0) + 0xfee0))}${rest}`,
   ]
 }
+
+/** The same by way of a dot segment that some software does not see: refused, whoever asks. */
+const detoursTo = (name: string): readonly string[] => [
+  `/${name}/.`,
+  `/${name}/%2e`,
+  `/${name}/x/..`,
+  `/${name}/x/%2e%2e`,
+  `/${name}/x/..;/`,
+  `/${name}/x/..%2f`,
+  `/x/../${name}`,
+  `/x/%2e%2e/${name}`,
+  `/x/..%2f${name}`,
+  `/x/..%5c${name}`,
+  `/x/..;/${name}`,
+  `/./${name}`,
+  `/%2e/${name}`,
+  `/.;/${name}`,
+]
 
 const wire = (uri: string): string => Buffer.from(uri, 'utf8').toString('latin1')
 
@@ -109,7 +117,6 @@ describe('A19 variants of restricted paths', () => {
     '/closed',
     '/closed/a',
     '/CLOSED/A',
-    '/closed/..;/closed/a',
     '/Mixed/Case',
     '/mixed/case/a',
     '/MIXED/CASE/A',
@@ -134,9 +141,17 @@ describe('A19 variants of restricted paths', () => {
     expect((await party.vestibule.check({ uri }, { Cookie: bob })).status).toBe(200)
   })
 
-  // By the contract these are other paths: rules name whole segments, and neither an extension nor a
-  // final dot is an encoding. An app for which they are /admin needs a rule of its own.
-  test.for(['/admin.json', '/admin%2e', '/admin.', '/admin%2ejson'])(
+  test.for([...detoursTo('admin'), ...detoursTo('closed')])(
+    'nobody gets there by %s',
+    async (uri) => {
+      expectRefusal(await party.vestibule.check({ uri: wire(uri) }, { Cookie: alice }), 400)
+      expectRefusal(await party.vestibule.check({ uri: wire(uri) }), 400)
+    },
+  )
+
+  // By the contract these are other paths: rules name whole segments, and an extension is no encoding. An app for
+  // which they are /admin needs a rule of its own.
+  test.for(['/admin.json', '/admin%2ejson'])(
     'another name in the same place is another path, for the signed-in alone: %s',
     async (uri) => {
       const { vestibule } = party

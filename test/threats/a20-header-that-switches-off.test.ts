@@ -123,7 +123,7 @@ const request = record({
       '/admin',
       '/admin?x=/public/a',
       '/public-admin',
-      '/public/../admin',
+      '/public//admin',
       '/healthz',
       '/oauth2/me',
     ),

@@ -72,8 +72,8 @@ const table: readonly (readonly [string, Forwarded, Outcome])[] = [
   ['an ending in the middle of nowhere', { uri: '/x/y/status' }, OPEN],
   ['an ending with a query', { uri: '/x?/status' }, SIGNED_IN],
   ['what nobody names is for the signed-in', { uri: '/' }, SIGNED_IN],
-  ['an unclear path meets each rule it may mean', { uri: '/x/../write/a', method: 'POST' }, CLOSED],
-  ['an unclear path may not use a public rule', { uri: '/x/../public/a' }, SIGNED_IN],
+  ['an unclear path meets each rule it may mean', { uri: '/%2fx/write/a', method: 'POST' }, CLOSED],
+  ['an unclear path may not use a public rule', { uri: '/public//a' }, SIGNED_IN],
 ]
 
 const environment = {

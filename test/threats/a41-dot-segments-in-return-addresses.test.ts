@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectRefusal } from '../support/refusal.ts'
 import { APP } from '../support/relying-party.ts'
 import {
   expectKnownLocations,
@@ -75,10 +76,8 @@ describe('A41 dot segments that leave two slashes behind', () => {
     '/.//evil.example',
     '/a/..//evil.example',
     '/%2e%2e//evil.example',
-  ])('the check asks for a sign-in that ends at the root: %s', async (uri, { expect }) => {
-    const visit = await sut.party.vestibule.check({ uri })
-    expect(visit.status).toBe(302)
-    expect(visit.headers.location).toBe(`${APP}/oauth2/login?rd=${encodeURIComponent(`${APP}/`)}`)
+  ])('the check asks for no sign-in that leads there: %s', async (uri) => {
+    expectRefusal(await sut.party.vestibule.check({ uri }), 400)
   })
 
   test.for([

@@ -65,17 +65,15 @@ describe('A45 double decoding', () => {
     expectKnownLocations(trail, sut.party.provider.issuer)
   })
 
-  test.for([
-    '/%2f%2fevil.example',
-    '/%252f%252fevil.example',
-    '/%5cevil.example',
-    '/%2e%2e%2f%2fx',
-  ])('the check hands on the path as it is, encoded once: %s', async (uri, { expect }) => {
-    const visit = await sut.party.vestibule.check({ uri })
-    expect(visit.headers.location).toBe(`${APP}/oauth2/login?rd=${encodeURIComponent(APP + uri)}`)
-    const { target } = await sut.land(new URL(visit.location ?? '').search)
-    expect(target).toBe(APP + uri)
-  })
+  test.for(['/%2f%2fevil.example', '/%252f%252fevil.example', '/%5cevil.example', '/%2fx'])(
+    'the check hands on the path as it is, encoded once: %s',
+    async (uri, { expect }) => {
+      const visit = await sut.party.vestibule.check({ uri })
+      expect(visit.headers.location).toBe(`${APP}/oauth2/login?rd=${encodeURIComponent(APP + uri)}`)
+      const { target } = await sut.land(new URL(visit.location ?? '').search)
+      expect(target).toBe(APP + uri)
+    },
+  )
 
   test('a detour over PUBLIC_URL adds one encoding and takes one away', async () => {
     await using central = await startVestibule({

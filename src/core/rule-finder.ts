@@ -1,0 +1,121 @@
+import type { AccessRule } from './access-rule.ts'
+import type { ForwardedRequest } from './forwarded-request.ts'
+import { FOLDINGS, type Folding, isFolded } from './path-folding.ts'
+import {
+  lengthOf,
+  matchesPath,
+  type SegmentPattern,
+  type SplitPath,
+  splitPath,
+  withoutFinalSlash,
+} from './path-pattern.ts'
+import type { PathReadings } from './path-readings.ts'
+import { matchesHost, parseHost } from './site.ts'
+
+/** The first rule of each way to read and compare the path; `undefined` for a way that none matches. */
+export type RuleFinder = (request: ForwardedRequest) => readonly (AccessRule | undefined)[]
+
+/** Each rule's patterns in one form, and the ways to compare that see them in it. */
+interface RuleTable {
+  readonly comparisons: Comparison[]
+  readonly patterns: readonly (readonly SegmentPattern[] | undefined)[]
+  /** In segments: as far as the longest pattern looks. */
+  readonly reach: number
+}
+
+interface Comparison {
+  readonly folding: Folding
+  readonly countsFinalSlash: boolean
+}
+
+const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] as const).flatMap(
+  (folding) => [true, false].map((countsFinalSlash) => ({ folding, countsFinalSlash })),
+)
+
+/**
+ * Looks readings up letter by letter, without regard to case, and without regard to compatibility forms, each with
+ * its final slash and without, because servers differ in all of these and each serves what its own way finds.
+ */
+export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
+  const tables = createTables(rules)
+  const namesHosts = rules.some(({ hosts }) => hosts !== undefined)
+
+  function find(table: RuleTable, path: string, request: Asked): AccessRule | undefined {
+    const split = table.reach === 0 ? ROOT : splitPath(path, table.reach)
+    return rules.find((rule, index) => {
+      const patterns = table.patterns[index]
+      return (
+        applies(rule, request) && (!patterns || patterns.some((each) => matchesPath(each, split)))
+      )
+    })
+  }
+
+  return (request) => {
+    const asked: Asked = {
+      method: request.method === 'HEAD' ? 'GET' : request.method,
+      host: namesHosts ? parseHost(request.site.host) : undefined,
+      isAmbiguous: request.readings.all.length > 1,
+    }
+    const [reading] = request.readings.all
+    const [only] = tables
+    if (reading !== undefined && !asked.isAmbiguous && tables.length === 1 && isFolded(reading)) {
+      return [find(only as RuleTable, reading, asked)]
+    }
+    const found = new Set<AccessRule | undefined>()
+    for (const table of tables) {
+      for (const path of pathsOf(request.readings, table.comparisons)) {
+        found.add(find(table, path, asked))
+      }
+    }
+    return [...found]
+  }
+}
+
+/** The conditions of a rule besides its paths, read once. */
+interface Asked {
+  readonly method: string
+  readonly host: ReturnType<typeof parseHost>
+  /** No public rule matches a path that can be read in several ways. */
+  readonly isAmbiguous: boolean
+}
+
+const ROOT: SplitPath = splitPath('/', 1)
+
+function applies(rule: AccessRule, { method, host, isAmbiguous }: Asked): boolean {
+  if (isAmbiguous && rule.access === 'public') return false
+  if (rule.methods && !rule.methods.has(method)) return false
+  return (
+    !rule.hosts ||
+    (host !== undefined &&
+      rule.hosts.some((pattern) => matchesHost(pattern, host.hostname, host.port)))
+  )
+}
+
+function createTables(rules: readonly AccessRule[]): readonly RuleTable[] {
+  const tables = new Map<string, RuleTable>()
+  for (const comparison of COMPARISONS) {
+    const { folding, countsFinalSlash } = comparison
+    const patterns = rules.map((rule) =>
+      rule.paths?.map((path) => path.fold(folding, countsFinalSlash)),
+    )
+    const reach = Math.max(0, ...patterns.flatMap((each) => each ?? []).map(lengthOf))
+    tables
+      .getOrInsertComputed(JSON.stringify(patterns), () => ({ comparisons: [], patterns, reach }))
+      .comparisons.push(comparison)
+  }
+  return [...tables.values()]
+}
+
+function pathsOf(
+  { all, asWritten }: PathReadings,
+  comparisons: readonly Comparison[],
+): ReadonlySet<string> {
+  const paths = new Set<string>()
+  for (const { folding, countsFinalSlash } of comparisons) {
+    for (const reading of folding === 'compatible' ? all : asWritten) {
+      const folded = FOLDINGS[folding](reading)
+      paths.add(countsFinalSlash ? folded : withoutFinalSlash(folded))
+    }
+  }
+  return paths
+}
