@@ -184,11 +184,11 @@ export const untilDataKnown = async (redis: ObservedRedis): Promise<void> => {
   for (let count = 0; count < ROUND_TRIPS; count += 1) await redis.measureLatency()
 }
 
-/** Waits until it is so; throws what it was about when it never is. */
+/** Waits until it is so; throws what it was about when it is not within a time that no machine takes for it. */
 export const until = async (
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  withinMs = 5000,
+  withinMs = 15_000,
 ): Promise<void> => {
   const endMs = performance.now() + withinMs
   while (!(await isSo())) {
