@@ -7,6 +7,7 @@ import {
   type RequestPool,
 } from '../support/request-pool.ts'
 import { cookieHeader, sentAlong, startLogin } from '../support/sign-in-steps.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 let party: RelyingParty
 let browsers: RequestPool
@@ -16,7 +17,7 @@ let proxy: RequestPool
 const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
 
 beforeAll(async () => {
-  party = await startRelyingParty({ NODE_OPTIONS: COLLECT })
+  party = await startRelyingParty({ NODE_OPTIONS: COLLECT }, {}, undefined, startVestibuleProcess)
   browsers = createRequestPool(party.vestibule.publicPort)
   proxy = createRequestPool(party.vestibule.internalPort)
 }, 20_000)

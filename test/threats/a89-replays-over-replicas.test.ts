@@ -4,7 +4,7 @@ import { AUDIENCE, asProgram, bearerRule, mintAccessToken } from '../support/bea
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { expectComeAgain, readMetric, timed } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { createRequestPool, type RequestPool } from '../support/request-pool.ts'
 import { writeRules } from '../support/rules-file.ts'
 import { BINDING_COOKIE, cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
@@ -55,7 +55,7 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
       ]),
     )
     replicas = stack.use(
-      await startReplicas({
+      await startReplicasInProcess({
         count: COUNT,
         settings: { ...PATIENT, VESTIBULE_CONFIG: rules.path },
       }),

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../support/redis-state.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { startVestibule } from '../support/vestibule.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 import { raw } from '../support/visitor.ts'
 
 let party: RelyingParty
@@ -329,7 +329,7 @@ describe('A94 resource and transport abuse', () => {
   })
 
   test('SIGTERM under steady load fails no request, and /readyz says so at once', async () => {
-    await using leaving = await startVestibule({ DRAIN_SECONDS: '5' })
+    await using leaving = await startVestibuleProcess({ DRAIN_SECONDS: '5' })
     const agent = new Agent({ keepAlive: true, maxSockets: 32 })
     const outcomes: string[] = []
     const ended = new AbortController()
