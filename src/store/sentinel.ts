@@ -19,6 +19,11 @@ interface Belief extends ServerAddress {
   readonly epoch: number
 }
 
+interface Sighting extends Belief {
+  /** No Sentinel is left that might know of a later one. */
+  readonly isOfAll: boolean
+}
+
 export interface PrimaryOptions {
   /** Asked for every connection, to Sentinels too. */
   readonly target: () => SentinelTarget
@@ -44,9 +49,9 @@ export async function openPrimary(
   const life = createLifetime(signal)
   const sentinels = target().sentinels.map((address) => keepAsking(target, address, life.signal))
   try {
-    const address = await findPrimary(sentinels)
-    void watch(sentinels, address, life, sightings)
-    const opened = await openClient({ ...target(), ...address }, connectTimeoutMs, life.signal)
+    const { host, port, epoch } = await findPrimary(sentinels)
+    void watch(sentinels, { host, port, epoch }, life, sightings)
+    const opened = await openClient({ ...target(), host, port }, connectTimeoutMs, life.signal)
     opened.lost.catch(life.end)
     await checkRole(opened, connectTimeoutMs)
     return opened
@@ -57,7 +62,7 @@ export async function openPrimary(
 }
 
 /** All at once, so that neither one that is silent nor one that is behind the others matters. */
-async function findPrimary(sentinels: Sentinels): Promise<ServerAddress> {
+async function findPrimary(sentinels: Sentinels): Promise<Sighting> {
   const beliefs: Belief[] = []
   const answers = sentinels.map((ask) => ask().then((belief) => beliefs.push(belief)))
   const all = Promise.allSettled(answers)
@@ -69,14 +74,14 @@ async function findPrimary(sentinels: Sentinels): Promise<ServerAddress> {
     ),
   ])
   const [latest] = beliefs.toSorted((one, other) => other.epoch - one.epoch)
-  if (latest) return { host: latest.host, port: latest.port }
+  if (latest) return { ...latest, isOfAll: beliefs.length === sentinels.length }
   const causes = (await all).map((answer): unknown => 'reason' in answer && answer.reason)
   throw causes.find((cause) => cause instanceof TopologyError) ?? causes[0]
 }
 
 async function watch(
   sentinels: Sentinels,
-  address: ServerAddress,
+  known: Belief,
   life: Lifetime,
   sightings: SentinelSightings,
 ): Promise<void> {
@@ -88,7 +93,9 @@ async function watch(
     // Sentinels that are away are no reason to leave a primary that is there.
     if (!found) continue
     sightings.see()
-    if (addressOf(found) === addressOf(address)) continue
+    if (addressOf(found) === addressOf(known)) continue
+    // Who is behind may be the only one to answer in time; epochs fall only where all Sentinels were set up anew.
+    if (found.epoch < known.epoch && !found.isOfAll) continue
     const text = `the Sentinels name another primary: ${addressOf(found)}`
     life.end(new TopologyError('connection', text))
   }

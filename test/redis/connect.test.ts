@@ -8,7 +8,13 @@ import type { RedisConnection } from '../../src/store/connect.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
-import { openConfigured, openConnection, openState, until } from '../support/redis-state.ts'
+import {
+  openConfigured,
+  openConnection,
+  openState,
+  until,
+  untilConnected,
+} from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 import { steadyPort } from '../support/steady-port.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
@@ -25,7 +31,7 @@ describe('a connection that comes back', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     expect(await echo(connection, 'before')).toBe('before')
     await redis.kill()
     await until('the loss', () => !connection.isConnected)
@@ -191,7 +197,7 @@ describe('an answer that is lost with its connection', () => {
     const redis = await freshRedis()
     await using proxy = await startTcpProxy(redis.port)
     await using opened = openConnection(proxy)
-    await opened.connection.firstAttempt
+    await untilConnected(opened)
     const cut = proxy.cutAfterRequest('counter')
     const counted = opened.connection.run((client) => client.incr('counter'), 1000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
@@ -204,7 +210,7 @@ describe('an answer that is lost with its connection', () => {
     await using proxy = await startTcpProxy(redis.port)
     await using opened = openConnection(proxy)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     const cuts = [1, 2, 3].map(() => proxy.cutAfterRequest('counter'))
     const counted = connection.runTwice((client) => client.incr('counter'), 15_000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
@@ -221,7 +227,7 @@ describe('an answer that is lost with its connection', () => {
     let { port } = proxy
     await using opened = openConnection(() => ({ port }))
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     const cut = proxy.cutAfterRequest('counter')
     const counted = connection.runTwice((client) => client.incr('counter'), 300)
     port = nowhere
@@ -241,7 +247,7 @@ describe('a replica in the place of the primary', () => {
     await using replica = await startRedis({ args: replicaof })
     await using opened = openConnection(replica)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     for (let round = 0; round < 3; round += 1) {
       let sent = 0
       const write = connection.runTwice((client) => {
@@ -260,7 +266,7 @@ describe('a replica in the place of the primary', () => {
     await using replica = await startRedis({ args: replicaof })
     let port = replica.port
     await using opened = openConnection(() => ({ port }))
-    await opened.connection.firstAttempt
+    await untilConnected(opened)
     port = primary.port
     const write = opened.connection.runTwice((client) => client.set('key', 'value'), 15_000)
     expect(await write).toBe('OK')
@@ -286,7 +292,7 @@ describe('what a failing command tells', () => {
     await redis.cli('LPUSH', 'vestibule:list', 'x')
     if (failure === 'full') await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     await using opened = openConnection({ port: redis.port, username: 'app', password: 'secret' })
-    await opened.connection.firstAttempt
+    await untilConnected(opened)
     const error = await opened.connection.run(command, 1000).catch((cause: unknown) => cause)
     expect(error).toMatchObject(unavailable(failure))
     expect((error as Error).cause).toBeInstanceOf(Error)
@@ -317,7 +323,7 @@ describe('the end of a connection', () => {
     await using redis = await startRedis()
     await using proxy = await startTcpProxy(redis.port)
     const { connection, connected, disconnected, failures } = openConnection(proxy)
-    await connection.firstAttempt
+    await until('a connection', () => connection.isConnected)
     await redis.pause()
     const pending = [echo(connection, 'x', 60_000), echo(connection, 'y', 60_000)]
     const ended = Promise.allSettled(pending)
@@ -335,7 +341,7 @@ describe('the end of a connection', () => {
     await expect(echo(connection, 'z')).rejects.toMatchObject(UNAVAILABLE)
     // Whoever comes now is the next one to be let in, and the first.
     await using last = openConnection(proxy)
-    await last.connection.firstAttempt
+    await untilConnected(last)
     expect(proxy.connections()).toBe(1)
   })
 

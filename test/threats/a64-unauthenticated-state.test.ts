@@ -99,31 +99,6 @@ const kinds: readonly (readonly [
 ]
 
 describe('A64 storage filled by strangers', () => {
-  test.for(kinds)(
-    '%s leave nothing in memory',
-    { timeout: 60_000 },
-    async ([what, pool, make, status]) => {
-      const { sendMany } = pool === 'browsers' ? browsers : proxy
-      const statuses = new Map<number, number>()
-      const count = (answer: { readonly status: number }) =>
-        statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
-      await sendMany(WARM_UP, make, count)
-      const before = await measure()
-      const startedAtMs = performance.now()
-      await sendMany(STARTS, (at) => make(WARM_UP + at), count)
-      const seconds = (performance.now() - startedAtMs) / 1000
-      const after = await measure()
-      report(`${STARTS} ${what}`, before, after, seconds)
-
-      expect(Object.fromEntries(statuses)).toEqual({ [status]: WARM_UP + STARTS })
-      const grownBytes = (after.heapMib - before.heapMib) * MIB
-      expect(grownBytes / STARTS).toBeLessThan(MAX_BYTES_EACH)
-      expect(after.rssMib - before.rssMib).toBeLessThan(MAX_RSS_GROWTH_MIB)
-      expect(party.provider.count('token')).toBe(0)
-      expect(party.vestibule.isAlive()).toBe(true)
-    },
-  )
-
   test('callbacks with a good state and a junk code leave no session and no mark', async () => {
     const browser = party.vestibule.visitor()
     const started = await startLogin(browser)

@@ -10,6 +10,7 @@ import {
   openConnection,
   openState,
   until,
+  untilConnected,
   untilDataKnown,
 } from '../../support/redis-state.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
@@ -55,7 +56,7 @@ describeWithRedis('a server that is frozen', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     const timeouts = [100, 250, 500]
     await redis.pause()
     const given = await Promise.all(timeouts.map((ms) => timed(echo(connection, 'x', ms))))
@@ -77,7 +78,7 @@ describeWithRedis('a server that is frozen', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     for (let round = 0; round < 5; round += 1) {
       await redis.pause()
       const late = Array.from({ length: 50 }, () => timed(echo(connection, randomUUID(), 60)))
@@ -98,7 +99,7 @@ describeWithRedis('a server that is frozen', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis, 300)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     await redis.pause()
     const pending = Array.from({ length: 20 }, () => timed(echo(connection, 'x', 30_000)))
     for (const { error, ms, ownMs } of await Promise.all(pending)) {
@@ -129,7 +130,7 @@ describeWithRedis('a server that is frozen', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     await redis.pause()
     const counted = connection.runTwice((client) => client.incr('counter'), 200)
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
@@ -143,7 +144,7 @@ describeWithRedis('a server that is frozen', () => {
     await using proxy = await startTcpProxy(redis.port)
     await using opened = openConnection(proxy)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     await redis.pause()
     const timeoutMs = 400
     const outcomes = await Promise.all(
@@ -162,7 +163,7 @@ describeWithRedis('a server that is frozen', () => {
     await using redis = await startRedis()
     await using opened = openConnection(redis)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     await redis.pause()
     const timeoutMs = 1200
     const filling = Array.from({ length: 10_000 }, () => settled(echo(connection, 'x', timeoutMs)))

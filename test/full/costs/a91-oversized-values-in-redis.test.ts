@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startCheckLoad } from '../support/check-load.ts'
-import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { expectHealthy, readMetric, redisErrors } from '../support/outage.ts'
-import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
-import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicasInProcess } from '../support/replicas.ts'
-import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
-import { LOGOUT } from '../support/sign-in-steps.ts'
-import { addDirectly, type StoredPart, storedSession } from '../support/stored-session.ts'
-import type { RunningVestibule } from '../support/vestibule.ts'
+import { startCheckLoad } from '../../support/check-load.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { expectHealthy, readMetric, redisErrors } from '../../support/outage.ts'
+import { openRedisBytes, type RedisBytes } from '../../support/redis-bytes.ts'
+import { until } from '../../support/redis-state.ts'
+import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+import { LOGOUT } from '../../support/sign-in-steps.ts'
+import { addDirectly, type StoredPart, storedSession } from '../../support/stored-session.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const MEGABYTE = 1024 * 1024
 const AT_ONCE = 16
@@ -33,7 +33,7 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
   ]
   const victims: string[] = []
   beforeAll(async () => {
-    replicas = stack.use(await startReplicasInProcess({ count: 0 }))
+    replicas = stack.use(await startReplicas({ count: 0 }))
     bytes = stack.use(await openRedisBytes(replicas.redis))
     plain = await addDirectly(replicas)
     passing = await addDirectly(replicas, { PASS_ACCESS_TOKEN: 'true' })
