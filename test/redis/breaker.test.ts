@@ -58,8 +58,10 @@ describe('a Redis that is away', () => {
     await untilConnected(observed)
     await redis.kill()
     await until('the loss', () => !observed.redis.isConnected)
-    expect(await read(observed)).toBe('Redis: connection')
-    expect(await write(observed)).toBe('Redis: connection')
+    // What was under way when it was lost has failed, too, and may have been enough.
+    for (const asked of [read(observed), write(observed)]) {
+      expect(['Redis: connection', 'Redis: breaker']).toContain(await asked)
+    }
     expect(observed.redis.breakers).toMatchObject({
       read: { state: 'open' },
       write: { state: 'open' },
