@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 
 /** The leaders of process groups that have not ended yet, and what they are. */
@@ -53,6 +54,6 @@ const startWatchdog = (): Writable => {
   })
   child.on('error', () => undefined).unref()
   child.stdin.on('error', () => undefined)
-  if ('unref' in child.stdin && typeof child.stdin.unref === 'function') child.stdin.unref()
+  if (child.stdin instanceof Socket) child.stdin.unref()
   return child.stdin
 }

@@ -41,6 +41,8 @@ export interface RedemptionOptions {
 
 /** Longer than the answers of a slow Redis take, and short for somebody who waits. */
 const CLAIM_MS = 1500
+/** Timers are early by up to a millisecond, and stores round the ends of marks. */
+const CLAIM_ENDED_MS = CLAIM_MS + 50
 const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60
 const ID_TOKEN_MAX_SECONDS = 86_400
@@ -137,7 +139,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     const first = await attempt(redeemable)
     if (first) return first
     // It may be the mark of an attempt that was given up, which ends by itself (fault F04).
-    await pause(CLAIM_MS)
+    await pause(CLAIM_ENDED_MS)
     return (await attempt(redeemable)) ?? refuseReplay('login')
   }
 }

@@ -196,7 +196,7 @@ describe('the real Traefik with the files of deploy/traefik, behind a proxy that
         return [`--configFile=${join(folder, 'traefik.yaml')}`]
       },
     )
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await gateway?.close()

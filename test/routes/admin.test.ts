@@ -217,7 +217,8 @@ describe('the guard of /admin', () => {
   afterEach(() => vi.restoreAllMocks())
 
   const startAt = () => {
-    let nowMs = performance.now()
+    // Whole, so that sums of it are exact.
+    let nowMs = Math.ceil(performance.now())
     vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
     return {
       ...start(),

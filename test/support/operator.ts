@@ -45,7 +45,5 @@ export const runCommand = async (
   const running = startProcess(process.execPath, ['src/main.ts', ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
   })
-  const timer = setTimeout(() => running.child.kill('SIGKILL'), 30_000)
-  const code = await running.exited.finally(() => clearTimeout(timer))
-  return { code, output: running.output() }
+  return { code: await running.exited, output: running.output() }
 }

@@ -65,7 +65,7 @@ export const startTestProvider = async (
   await client.save()
   const inner = createInner(issuer, { ...options.configuration, adapter: store }, options.users)
   const lent = options.configuration?.jwks ? undefined : await lendKeys()
-  const { keys } = options.configuration?.jwks ?? (lent as JWKS)
+  const { keys = [] } = options.configuration?.jwks ?? lent ?? {}
   await inner.useKeys(keys as readonly JWK[], pointTo)
   const minting = createMinting(issuer, inner.keys)
   const close = async (): Promise<void> => {

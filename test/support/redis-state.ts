@@ -193,7 +193,7 @@ export const untilDataKnown = async (redis: ObservedRedis): Promise<void> => {
 export const until = async (
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  withinMs = 15_000,
+  withinMs = 30_000,
 ): Promise<void> => {
   const endMs = performance.now() + withinMs
   while (!(await isSo())) {

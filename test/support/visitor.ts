@@ -254,7 +254,7 @@ const toVisit = (
   }
 }
 
-const RAW_ANSWER_WITHIN_MS = 10_000
+const RAW_ANSWER_WITHIN_MS = 60_000
 
 /** Sends Latin-1 text byte for byte and reads until the other side closes, or has said nothing for `quietMs`. */
 export const raw = async (port: number, text: string, quietMs = 300): Promise<string> => {

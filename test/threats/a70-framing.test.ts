@@ -23,7 +23,7 @@ beforeAll(async () => {
   rules = await writeRules([{ paths: ['/denied'], access: 'deny' }, { access: 'signed-in' }])
   party = await startRelyingParty({ VESTIBULE_CONFIG: rules.path })
   strict = await startRelyingParty({ COOKIE_SAMESITE: 'strict' })
-}, 20_000)
+})
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await strict[Symbol.asyncDispose]()

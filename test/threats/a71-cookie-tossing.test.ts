@@ -14,7 +14,7 @@ beforeAll(async () => {
   shared = await startRelyingParty({ COOKIE_DOMAIN: 'example.com', PUBLIC_URL: APP })
   alice = await sessionOf('alice')
   bob = await sessionOf('bob')
-}, 20_000)
+})
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await shared[Symbol.asyncDispose]()

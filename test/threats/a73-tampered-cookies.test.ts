@@ -25,7 +25,7 @@ beforeAll(async () => {
   party = await startRelyingParty({ SESSION_ENCRYPTION_KEY: key() })
   staging = await startRelyingParty({ SESSION_ENCRYPTION_KEY: key() })
   session = (await party.attempt()).browser.cookies.find(SESSION_COOKIE)?.value ?? ''
-}, 20_000)
+})
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await staging[Symbol.asyncDispose]()

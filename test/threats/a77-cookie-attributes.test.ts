@@ -50,7 +50,7 @@ let shared: RelyingParty
 beforeAll(async () => {
   party = await startRelyingParty({ SESSION_MAX_AGE: '7200' })
   shared = await startRelyingParty({ COOKIE_DOMAIN: 'example.com', PUBLIC_URL: APP })
-}, 20_000)
+})
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await shared[Symbol.asyncDispose]()

@@ -27,7 +27,7 @@ const signInDue = async (sub = 'alice'): Promise<string> => {
 }
 
 /** What is done behind an answer takes a busy machine some time. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 10_000 })
+const eventually = <T>(read: () => T) => expect.poll(read)
 
 /** What each replica says of a cookie. */
 const checkAll = (cookie: string) =>

@@ -56,7 +56,6 @@ const expectNothingLeaked = (text: string): void => {
   }
 }
 
-const LOGGED_WITHIN_MS = 5000
 const ESC = '\x1b[2J\x1b[31m'
 
 describe('A93 log and metric injection and leakage', () => {
@@ -68,7 +67,7 @@ describe('A93 log and metric injection and leakage', () => {
     await browser.post(`${APP}/oauth2/logout`)
     browser.trail.forEach(rememberVisit)
     const events = () => party.vestibule.log().map((line) => line['event'])
-    await expect.poll(events, { timeout: LOGGED_WITHIN_MS }).toContain('sign_out')
+    await expect.poll(events).toContain('sign_out')
     expect(events()).toContain('sign_in')
     for (const name of ['code', 'state', 'nonce', 'cookie', 'id_token', 'id_token_hint']) {
       expect(secrets.has(name), `no ${name} was seen`).toBe(true)
@@ -99,7 +98,6 @@ describe('A93 log and metric injection and leakage', () => {
       await expect
         .poll(() => party.vestibule.log().length - before, {
           message: name,
-          timeout: LOGGED_WITHIN_MS,
         })
         .toBe(1)
     }
@@ -152,7 +150,7 @@ describe('A93 log and metric injection and leakage', () => {
     const refused = await party.vestibule.check({ host: 'elsewhere.example' }, headers)
     expect(refused.headers['x-request-id']).toBe('req-0123456789')
     await expect
-      .poll(() => party.vestibule.log(), { timeout: LOGGED_WITHIN_MS })
+      .poll(() => party.vestibule.log())
       .toContainEqual(expect.objectContaining({ event: 'refused', request_id: 'req-0123456789' }))
   })
 

@@ -325,7 +325,7 @@ describe('A94 resource and transport abuse', () => {
   })
 
   test('SIGTERM under steady load fails no request, and /readyz says so', async () => {
-    await using leaving = await startVestibuleProcess({ DRAIN_SECONDS: '600' })
+    await using leaving = await startVestibuleProcess({ DRAIN_SECONDS: '300' })
     const agent = new Agent({ keepAlive: true, maxSockets: 32 })
     const outcomes: string[] = []
     const ended = new AbortController()
