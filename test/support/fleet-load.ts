@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { OUTAGE_COOKIE } from './outage.ts'
 import { watchOwnLag } from './own-lag.ts'
+import { until } from './redis-state.ts'
 import { APP } from './relying-party.ts'
 import type { Replicas } from './replicas.ts'
 import { createRequestPool, forwardedNavigation, type RequestPool } from './request-pool.ts'
@@ -39,6 +40,8 @@ export interface FleetLoad {
   readonly ending: (user: string) => void
   /** The session has just been ended: who is let in with it after `withinMs` is let in wrongly. */
   readonly ended: (user: string, withinMs: number) => void
+  /** Everybody has been given an outage assertion: from now on nobody is to notice anything. */
+  readonly warm: () => Promise<void>
   /** Answers are there that were asked for after this call. */
   readonly more: (count: number) => Promise<void>
   /** Resolves when the last answer is there. */
@@ -141,6 +144,10 @@ export const startFleetLoad = async (
     },
     ending: (user) => void ends.set(user, Number.POSITIVE_INFINITY),
     ended: (user, withinMs) => void ends.set(user, performance.now() + withinMs),
+    warm: () =>
+      until('an assertion for everybody', () =>
+        people.every(({ browser }) => browser.cookies.find(OUTAGE_COOKIE) !== undefined),
+      ),
     more: async (count) => {
       const sinceMs = performance.now()
       while (answers.filter(({ sentAtMs }) => sentAtMs > sinceMs).length < count) await wait(10)

@@ -44,9 +44,9 @@ describeWithRedis('four replicas under load', () => {
   let fleet: ReplicaProcesses
   let people: readonly Person[]
 
-  /** Everybody has been given an assertion by now. */
   const startWarmLoad = async (): Promise<FleetLoad> => {
     const load = await startFleetLoad(fleet.all, people)
+    await load.warm()
     await load.more(100)
     return load
   }
