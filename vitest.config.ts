@@ -58,7 +58,7 @@ export default defineConfig({
           ],
         },
       },
-      ...['redis', 'oidc', 'threats', 'deploy', 'contact'].map((room) => ({
+      ...['redis', 'oidc', 'threats', 'e2e', 'deploy', 'contact'].map((room) => ({
         test: {
           name: room,
           ...patience,

@@ -34,10 +34,12 @@ export const killGroup = ({ pid }: ChildProcess): void => {
   }
 }
 
-/** Kills what was started here and has not ended. Returns what that was. */
-export const killRunning = (): readonly string[] => {
+/** What was started here and has not ended. */
+export const stillRunning = (): readonly string[] =>
+  [...running].map(([{ pid }, name]) => `${name} (process ${pid})`)
+
+export const killRunning = (): void => {
   for (const child of running.keys()) killGroup(child)
-  return [...running].map(([{ pid }, name]) => `${name} (process ${pid})`)
 }
 
 const tellWatchdog = (): void => {

@@ -34,5 +34,7 @@ function nameOf(test: TestCase): string {
 
 function reasonOf(test: TestCase): string {
   const result = test.result()
-  return (result.state === 'skipped' && result.note) || 'no reason given'
+  return (
+    (result.state === 'skipped' && result.note) || 'what its suite needs is missing, as said above'
+  )
 }

@@ -1,6 +1,6 @@
 import { afterAll, expect } from 'vitest'
 import { RUN_MARK } from '../demo/process.ts'
-import { killRunning } from '../demo/process-guard.ts'
+import { killRunning, stillRunning } from '../demo/process-guard.ts'
 import { RUN_ID } from './support/left-behind.ts'
 import { closeLeftOpen } from './support/left-open.ts'
 
@@ -9,6 +9,7 @@ process.env[RUN_MARK] = process.env[RUN_ID] ?? ''
 
 /** A file that leaves something open fails and names it, and it does not live on. */
 afterAll(async () => {
-  const left = [...(await closeLeftOpen()), ...killRunning()]
+  const left = [...(await closeLeftOpen()), ...stillRunning()]
+  killRunning()
   expect(left, 'left open by the tests of this file').toEqual([])
 })

@@ -2,11 +2,16 @@ import { execFileSync } from 'node:child_process'
 import type { TestProject } from 'vitest/node'
 import { findProgram } from '../../demo/process.ts'
 
-/** Programs that tests use, by project; on Debian each is in a package of the same name. */
-const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  'full-e2e': ['chromium', 'caddy', 'nginx', 'redis-server'],
+/** Programs that the projects of each lane use; on Debian each is in a package of the same name. */
+const NPM_TEST = ['redis-server']
+const TEST_FULL = [...NPM_TEST, 'chromium', 'caddy', 'nginx']
+/** These start nothing but the service. */
+const WITHOUT_PROGRAMS = ['unit', 'oidc', 'deploy']
+
+const programsOf = (project: string): readonly string[] => {
+  if (WITHOUT_PROGRAMS.includes(project)) return []
+  return project.startsWith('full-') || project === 'soak' ? TEST_FULL : NPM_TEST
 }
-const REDIS_ALONE = ['redis-server']
 
 /** Projects load this file each for itself, so what one has tried the next learns from the environment. */
 const TRIED = 'VESTIBULE_TESTS_TRIED_TO_INSTALL'
@@ -14,7 +19,7 @@ const TRIED = 'VESTIBULE_TESTS_TRIED_TO_INSTALL'
 /** Installs what is missing where that is possible: on Debian, as root. Tests skip what is still not there, by name. */
 export default function installPrograms({ name }: TestProject): void {
   const tried = (process.env[TRIED] ?? '').split(' ')
-  const missing = (PROGRAMS[name] ?? REDIS_ALONE).filter(
+  const missing = programsOf(name).filter(
     (program) => !findProgram(program) && !tried.includes(program),
   )
   if (missing.length === 0) return

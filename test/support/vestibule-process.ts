@@ -20,7 +20,6 @@ type Ports = Pick<RunningVestibule, 'publicPort' | 'internalPort'>
 /** Not what is tried, but what a hanging start costs: a busy machine may take its time. */
 const READY_WITHIN_MS = 60_000
 
-/** What Vitest takes over from the shell that runs it, and what is for Node. */
 const environmentOf = (settings: Settings) => ({
   PATH: process.env['PATH'] ?? '',
   // Processes by the hundred read the same sources.
@@ -30,7 +29,10 @@ const environmentOf = (settings: Settings) => ({
 })
 
 /** Starts `node src/main.ts serve` with the given settings, Node's own among them, over defaults that suit most tests. */
-export const startVestibuleProcess = async (settings: Settings = {}): Promise<VestibuleProcess> => {
+export const startVestibuleProcess = async (
+  settings: Settings = {},
+  readyWithinMs = READY_WITHIN_MS,
+): Promise<VestibuleProcess> => {
   const running = startProcess(process.execPath, ['src/main.ts', 'serve'], {
     env: environmentOf(settings),
   })
@@ -40,7 +42,7 @@ export const startVestibuleProcess = async (settings: Settings = {}): Promise<Ve
     const line = log().find((entry) => entry['event'] === 'listening')
     return line && { publicPort: Number(line['port']), internalPort: Number(line['internal_port']) }
   }
-  return describeProcess(running, log, await untilReady(running, listening))
+  return describeProcess(running, log, await untilReady(running, listening, readyWithinMs))
 }
 
 /** The same, writing its log to a file of which it cannot be told when it listens. */
@@ -85,8 +87,9 @@ const isRunning = ({ child }: RunningProcess): boolean =>
 const untilReady = async (
   running: RunningProcess,
   ready: () => Ports | undefined | Promise<Ports | undefined>,
+  withinMs = READY_WITHIN_MS,
 ): Promise<Ports> => {
-  for (const end = performance.now() + READY_WITHIN_MS; performance.now() < end; await wait(10)) {
+  for (const end = performance.now() + withinMs; performance.now() < end; await wait(10)) {
     const ports = await ready()
     if (ports) return ports
     if (!isRunning(running)) break

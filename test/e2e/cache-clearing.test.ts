@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { asProgram, bearerRule, mintAccessToken } from '../../support/bearers.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { readSources, untilWhole } from '../../support/fleet-load.ts'
-import { countEvents, readMetric } from '../../support/outage.ts'
-import { until } from '../../support/redis-state.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
-import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
-import { createVisitor, type Visit } from '../../support/visitor.ts'
+import { asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { readSources, untilWhole } from '../support/fleet-load.ts'
+import { countEvents, readMetric } from '../support/outage.ts'
+import { until } from '../support/redis-state.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
+import { type WrittenRules, writeRules } from '../support/rules-file.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+import { createVisitor, type Visit } from '../support/visitor.ts'
 
 const TOKEN = 'an-admin-token-that-is-long-enough-for-anybody'
 const USERS = ['alice', 'bob', 'carol']
@@ -20,7 +20,7 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
   let bearer: string
   beforeAll(async () => {
     rules = await writeRules([bearerRule('/api/**'), { access: 'signed-in' }])
-    fleet = await startReplicas({
+    fleet = await startReplicasInProcess({
       count: 3,
       settings: {
         ...HYBRID,

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { countEvents } from '../../support/outage.ts'
-import { startTestProvider } from '../../support/provider.ts'
-import { APP } from '../../support/relying-party.ts'
-import { SERVER_KEY } from '../../support/replicas.ts'
-import { returnFromProvider, startLogin } from '../../support/sign-in-steps.ts'
-import { startVestibule } from '../../support/vestibule.ts'
+import { countEvents } from '../support/outage.ts'
+import { startTestProvider } from '../support/provider.ts'
+import { APP } from '../support/relying-party.ts'
+import { SERVER_KEY } from '../support/replicas.ts'
+import { returnFromProvider, startLogin } from '../support/sign-in-steps.ts'
+import { startVestibule } from '../support/vestibule.ts'
 
 test('memory mode: a login that comes back from another replica gives the second one away, in one line', async () => {
   await using provider = await startTestProvider({ origins: [APP] })

@@ -7,23 +7,23 @@ import {
   createProofKey,
   mintAccessToken,
   type ProofKey,
-} from '../../support/bearers.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { disguisesOf } from '../../support/disguises.ts'
-import { startRedis } from '../../support/redis.ts'
-import { openRedisBytes, type RedisBytes } from '../../support/redis-bytes.ts'
-import { startRedisMonitor } from '../../support/redis-monitor.ts'
-import { type Replicas, SERVER_KEY, startReplicas } from '../../support/replicas.ts'
-import { writeRules } from '../../support/rules-file.ts'
+} from '../support/bearers.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { disguisesOf } from '../support/disguises.ts'
+import { startRedis } from '../support/redis.ts'
+import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
+import { startRedisMonitor } from '../support/redis-monitor.ts'
+import { type Replicas, SERVER_KEY, startReplicasInProcess } from '../support/replicas.ts'
+import { writeRules } from '../support/rules-file.ts'
 import {
   BINDING_COOKIE,
   cookieHeader,
   LOGOUT,
   SESSION_COOKIE,
   sentAlong,
-} from '../../support/sign-in-steps.ts'
-import { steadyPort } from '../../support/steady-port.ts'
-import { changeClaims, claimsOf } from '../../support/tokens.ts'
+} from '../support/sign-in-steps.ts'
+import { steadyPort } from '../support/steady-port.ts'
+import { changeClaims, claimsOf } from '../support/tokens.ts'
 
 const zoe = {
   sub: 'subject-4711-of-zoe',
@@ -78,7 +78,7 @@ describeWithRedis('what Redis is given', () => {
       ]),
     )
     replicas = stack.use(
-      await startReplicas({
+      await startReplicasInProcess({
         provider: { users: [zoe] },
         settings: {
           VESTIBULE_CONFIG: rules.path,

@@ -1,20 +1,20 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { asProgram, bearerRule, mintAccessToken } from '../../support/bearers.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { startRedisMonitor } from '../../support/redis-monitor.ts'
-import { until } from '../../support/redis-state.ts'
-import { type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
-import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
-import { writeRules } from '../../support/rules-file.ts'
+import { asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { startRedisMonitor } from '../support/redis-monitor.ts'
+import { until } from '../support/redis-state.ts'
+import { type Replicas, startReplicasInProcess, untilStarted } from '../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
+import { writeRules } from '../support/rules-file.ts'
 import {
   BINDING_COOKIE,
   CALLBACK,
   LOGIN,
   LOGOUT,
   SESSION_COOKIE,
-} from '../../support/sign-in-steps.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+} from '../support/sign-in-steps.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
 
 const TIMES = 100
 
@@ -56,7 +56,7 @@ describeWithRedis('what the check asks of Redis', () => {
     )
     // A Redis that the machine keeps waiting for a moment is not what this is about.
     const settings = { VESTIBULE_CONFIG: rules.path, CHECK_STORE_TIMEOUT_MS: '1000' }
-    replicas = stack.use(await startReplicas({ settings }))
+    replicas = stack.use(await startReplicasInProcess({ settings }))
     const { browser } = await replicas.signedIn()
     alice = `${SESSION_COOKIE}=${browser.cookies.find(SESSION_COOKIE)?.value}`
   })
