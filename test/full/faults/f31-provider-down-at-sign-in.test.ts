@@ -61,9 +61,9 @@ describe('F31 provider down or slow at sign-in', () => {
     party.provider.forgetRequests()
 
     const answers = visitors.map(async ({ browser, callbackUrl }) => {
-      const { value, ownMs } = await timed(browser.get(callbackUrl))
+      const { value, ms, ownMs } = await timed(browser.get(callbackUrl))
       const { status, setCookies, headers } = value
-      return { status, setCookies, retry: headers['retry-after'], ownMs }
+      return { status, setCookies, retry: headers['retry-after'], ms, ownMs }
     })
     const checksMs: number[] = []
     for (let round = 0; round < 200; round += 1) {
@@ -77,7 +77,10 @@ describe('F31 provider down or slow at sign-in', () => {
     expect(slowest).toBeLessThan(BUSY_MS)
     expect(settled.map(({ status }) => status)).toEqual(Array(6).fill(503))
     expect(settled.every(({ retry, setCookies }) => retry === '5' && !setCookies.length)).toBe(true)
-    expect(settled.filter(({ ownMs }) => ownMs < 2 * BUSY_MS)).toHaveLength(3)
+    const inOrder = settled.toSorted((one, other) => one.ms - other.ms)
+    const [atOnce, given] = [inOrder.slice(0, 3), inOrder.slice(3)]
+    expect(atOnce.filter(({ ownMs }) => ownMs > 2 * BUSY_MS)).toEqual([])
+    expect(given.filter(({ ms }) => ms < 2 * BUSY_MS)).toEqual([])
     expect(Math.max(...settled.map(({ ownMs }) => ownMs))).toBeLessThan(10_000 + BUSY_MS)
     expect(tokenRequests()).toBe(3)
 
