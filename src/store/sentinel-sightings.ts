@@ -14,7 +14,9 @@ export interface SentinelObserver {
 
 /** What came of asking the Sentinels again and again. */
 export interface SentinelSightings {
-  readonly see: () => void
+  readonly see: (sighting: { readonly epoch: number; readonly isOfAll: boolean }) => void
+  /** The latest epoch that was named. */
+  readonly epoch: number
   readonly lose: (cause: unknown) => void
 }
 
@@ -25,11 +27,16 @@ const AWAY_AFTER_ROUNDS = 3
 export function createSentinelSightings(observer: SentinelObserver): SentinelSightings {
   let rounds = 0
   let told: RedisFailure | undefined
+  let latest = 0
   return {
-    see() {
+    see({ epoch, isOfAll }) {
+      latest = isOfAll ? epoch : Math.max(latest, epoch)
       rounds = 0
       if (told !== undefined) observer.onSentinelsBack?.()
       told = undefined
+    },
+    get epoch() {
+      return latest
     },
     lose(cause) {
       const failure = failureOf(cause)

@@ -19,6 +19,11 @@ interface Belief extends ServerAddress {
   readonly epoch: number
 }
 
+interface Sighting extends Belief {
+  /** Every Sentinel has answered: none is left that might know of a later primary. */
+  readonly isOfAll: boolean
+}
+
 export interface PrimaryOptions {
   /** Asked for every connection, to Sentinels too. */
   readonly target: () => SentinelTarget
@@ -44,9 +49,11 @@ export async function openPrimary(
   const life = createLifetime(signal)
   const sentinels = target().sentinels.map((address) => keepAsking(target, address, life.signal))
   try {
-    const address = await findPrimary(sentinels)
-    void watch(sentinels, address, life, sightings)
-    const opened = await openClient({ ...target(), ...address }, connectTimeoutMs, life.signal)
+    const found = await findPrimary(sentinels, sightings.epoch)
+    sightings.see(found)
+    const { host, port } = found
+    void watch(sentinels, found, life, sightings)
+    const opened = await openClient({ ...target(), host, port }, connectTimeoutMs, life.signal)
     opened.lost.catch(life.end)
     await checkRole(opened, connectTimeoutMs)
     return opened
@@ -56,8 +63,11 @@ export async function openPrimary(
   }
 }
 
-/** All at once, so that neither one that is silent nor one that is behind the others matters. */
-async function findPrimary(sentinels: Sentinels): Promise<ServerAddress> {
+/**
+ * All at once, so that neither one that is silent nor one that is behind the others matters. Who has named a primary of
+ * a later epoch than the first answer is waited for, or else one that is behind and quick would be followed (F17).
+ */
+async function findPrimary(sentinels: Sentinels, knownEpoch: number): Promise<Sighting> {
   const beliefs: Belief[] = []
   const answers = sentinels.map((ask) => ask().then((belief) => beliefs.push(belief)))
   const all = Promise.allSettled(answers)
@@ -68,27 +78,30 @@ async function findPrimary(sentinels: Sentinels): Promise<ServerAddress> {
       () => all,
     ),
   ])
+  if (beliefs.every(({ epoch }) => epoch < knownEpoch)) await all
   const [latest] = beliefs.toSorted((one, other) => other.epoch - one.epoch)
-  if (latest) return { host: latest.host, port: latest.port }
+  if (latest) return { ...latest, isOfAll: beliefs.length === sentinels.length }
   const causes = (await all).map((answer): unknown => 'reason' in answer && answer.reason)
   throw causes.find((cause) => cause instanceof TopologyError) ?? causes[0]
 }
 
 async function watch(
   sentinels: Sentinels,
-  address: ServerAddress,
+  known: Belief,
   life: Lifetime,
   sightings: SentinelSightings,
 ): Promise<void> {
   while (!life.isOver) {
     await pause(WATCH_MS * (0.75 + Math.random() / 2), undefined, { ref: false })
-    const found = await findPrimary(sentinels).catch((cause: unknown) => {
+    const found = await findPrimary(sentinels, known.epoch).catch((cause: unknown) => {
       if (!life.isOver) sightings.lose(cause)
     })
     // Sentinels that are away are no reason to leave a primary that is there.
     if (!found) continue
-    sightings.see()
-    if (addressOf(found) === addressOf(address)) continue
+    sightings.see(found)
+    if (addressOf(found) === addressOf(known)) continue
+    // One that is behind may be the only one to answer in time; epochs fall only where all Sentinels were set up anew.
+    if (found.epoch < known.epoch && !found.isOfAll) continue
     const text = `the Sentinels name another primary: ${addressOf(found)}`
     life.end(new TopologyError('connection', text))
   }

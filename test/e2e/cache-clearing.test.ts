@@ -11,8 +11,7 @@ import { createVisitor, type Visit } from '../support/visitor.ts'
 
 const TOKEN = 'an-admin-token-that-is-long-enough-for-anybody'
 const USERS = ['alice', 'bob', 'carol']
-const SETUP_WITHIN_MS = 30_000
-const CLEARED_WITHIN_MS = 1000
+const SETUP_WITHIN_MS = 120_000
 
 describeWithRedis('clearing the caches of all replicas at one of them', () => {
   let fleet: Replicas
@@ -53,14 +52,10 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
   })
 
   const everywhere = (sizes: Sizes): Promise<void> =>
-    until(
-      'cleared caches',
-      async () => {
-        const all = await Promise.all(fleet.all.map(sizesAt))
-        return all.every((each) => JSON.stringify(each) === JSON.stringify(sizes))
-      },
-      CLEARED_WITHIN_MS,
-    )
+    until('cleared caches', async () => {
+      const all = await Promise.all(fleet.all.map(sizesAt))
+      return all.every((each) => JSON.stringify(each) === JSON.stringify(sizes))
+    })
 
   const clearings: readonly (readonly [path: string, left: Sizes, cleared: readonly string[]])[] = [
     ['/admin/cache', { sessions: 0, tokens: 0 }, ['sessions', 'tokens']],

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
 import { keySlot, SLOT_COUNT } from '../../src/store/key-slot.ts'
@@ -6,6 +5,7 @@ import { OutageError, recordKey } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import { reuseRedis } from '../support/reused-redis.ts'
 
 const record = Buffer.alloc(1000)
 const records = { s: record, t: record, m: record }
@@ -19,13 +19,14 @@ const outcome = async (asked: Promise<unknown>): Promise<string> =>
 const read = ({ state }: ObservedState) => outcome(state.store.read('nobody', ['s']))
 const write = ({ state }: ObservedState, digest = 'd') =>
   outcome(state.store.create(digest, records, 60_000))
+const freshRedis = reuseRedis()
 const untilConnected = (observed: ObservedState) =>
   until('a connection', () => observed.redis.isConnected)
 
 describe('a Redis that is away', () => {
   test('is not asked again and again, and is asked again as soon as it is back', async () => {
     await using redis = await startRedis()
-    await using observed = openState(redis, { timeoutMs: 300 })
+    await using observed = openState(redis)
     await untilConnected(observed)
     await redis.kill()
     await until('the loss', () => !observed.redis.isConnected)
@@ -34,13 +35,9 @@ describe('a Redis that is away', () => {
     expect(new Set(outcomes.slice(0, -1))).toEqual(new Set(['Redis: connection']))
     expect(outcomes.length).toBeLessThanOrEqual(6)
     expect(observed.breakerChanges).toEqual(['read open'])
-    const sinceMs = performance.now()
     for (let count = 0; count < 1000; count += 1) {
       expect(await read(observed)).toBe('Redis: breaker')
     }
-    const eachMs = (performance.now() - sinceMs) / 1000
-    process.stdout.write(`refused by the breaker: ${(eachMs * 1000).toFixed(0)} µs each\n`)
-    expect(eachMs).toBeLessThan(1)
     expect(observed.redis.breakers.read).toMatchObject({ state: 'open', failures: 5 })
     expect(observed.state.isAvailable).toBe(false)
     const refused = observed.state.store.read('nobody', ['s'])
@@ -48,9 +45,7 @@ describe('a Redis that is away', () => {
 
     await redis.restart()
     await untilConnected(observed)
-    const backMs = performance.now()
     await until('reads', async () => (await read(observed)) === 'done')
-    process.stdout.write(`closed ${(performance.now() - backMs).toFixed(0)} ms after connecting\n`)
     // A try may meet a server that is only just starting.
     expect(observed.breakerChanges.slice(0, 2)).toEqual(['read open', 'read half-open'])
     expect(observed.breakerChanges.at(-1)).toBe('read closed')
@@ -59,12 +54,14 @@ describe('a Redis that is away', () => {
 
   test('closes both without anybody who asks', async () => {
     await using redis = await startRedis()
-    await using observed = openState(redis, { timeoutMs: 300, breaker: { threshold: 1 } })
+    await using observed = openState(redis, { breaker: { threshold: 1 } })
     await untilConnected(observed)
     await redis.kill()
     await until('the loss', () => !observed.redis.isConnected)
-    expect(await read(observed)).toBe('Redis: connection')
-    expect(await write(observed)).toBe('Redis: connection')
+    // What was under way when it was lost has failed, too, and may have been enough.
+    for (const asked of [read(observed), write(observed)]) {
+      expect(['Redis: connection', 'Redis: breaker']).toContain(await asked)
+    }
     expect(observed.redis.breakers).toMatchObject({
       read: { state: 'open' },
       write: { state: 'open' },
@@ -74,31 +71,11 @@ describe('a Redis that is away', () => {
       Object.values(observed.redis.breakers).every(({ state }) => state === 'closed'),
     )
   })
-
-  test('one that does not answer opens it by deadlines, and a late answer closes it', async () => {
-    await using redis = await startRedis()
-    // Nobody asks of their own accord, so that nothing but a late answer can close it.
-    await using observed = openState(redis, { timeoutMs: 100, isHealthChecked: false })
-    await untilConnected(observed)
-    await until('its examination', () => observed.examinations.length === 1)
-    await redis.pause()
-    const reads = await Promise.all(Array.from({ length: 5 }, () => read(observed)))
-    expect(reads).toEqual(Array(5).fill('Redis: deadline'))
-    expect(await read(observed)).toBe('Redis: breaker')
-    await redis.resume()
-    const sinceMs = performance.now()
-    await until('its end', () => observed.redis.breakers.read.state === 'closed')
-    const tookMs = performance.now() - sinceMs
-    process.stdout.write(`frozen Redis: closed ${tookMs.toFixed(0)} ms after it went on\n`)
-    expect(tookMs).toBeLessThan(2000)
-    expect(await read(observed)).toBe('done')
-    expect(observed.disconnected).toEqual([])
-  })
 })
 
 describe('a Redis that takes no writes', () => {
-  test('is read as ever, and written again within seconds of having room', async () => {
-    await using redis = await startRedis()
+  test('is read as ever, and written again as soon as it has room', async () => {
+    const redis = await freshRedis()
     await using observed = openState(redis)
     await untilConnected(observed)
     await until('its examination', () => observed.examinations.length === 1)
@@ -113,23 +90,19 @@ describe('a Redis that takes no writes', () => {
     })
     expect(await write(observed)).toBe('Redis: breaker')
     for (let count = 0; count < 20; count += 1) expect(await read(observed)).toBe('done')
-    await wait(2500)
+    const tries = () => observed.breakerChanges.filter((each) => each === 'write half-open').length
+    await until('two tries', () => tries() >= 2)
     expect(observed.breakerChanges.filter((each) => each.startsWith('read'))).toEqual([])
-    expect(observed.breakerChanges).toContain('write half-open')
     expect(observed.breakerChanges).not.toContain('write closed')
     expect(['open', 'half-open']).toContain(observed.redis.breakers.write.state)
 
     await redis.cli('CONFIG', 'SET', 'maxmemory', '0')
-    const sinceMs = performance.now()
     await until('writes', () => observed.redis.breakers.write.state === 'closed')
-    process.stdout.write(
-      `room again: closed after ${(performance.now() - sinceMs).toFixed(0)} ms\n`,
-    )
     expect(await write(observed)).toBe('done')
   })
 
   test('marks are refused by the same breaker as sessions, and never taken for first uses', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using observed = openState(redis, { breaker: { threshold: 1 } })
     await untilConnected(observed)
     await until('its examination', () => observed.examinations.length === 1)

@@ -1,7 +1,8 @@
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { type Environment, loadConfig } from '../../src/config.ts'
@@ -10,7 +11,7 @@ import type { Examination } from '../../src/store/self-test.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { startRedis } from '../support/redis.ts'
 import { openConfigured, until, untilDataKnown } from '../support/redis-state.ts'
-import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
 const base = {
@@ -42,6 +43,15 @@ const open = (environment: Environment) => {
     [Symbol.asyncDispose]: () => state.close(),
   }
 }
+/** Whoever was connecting by now came before ourselves, and would be counted. */
+const connectionsBut = async (proxy: TcpProxy): Promise<number> => {
+  const own = connect(proxy.port, '127.0.0.1')
+  await once(own, 'connect')
+  await until('ourselves', () => proxy.connections() > 0)
+  const count = proxy.connections() - 1
+  own.destroy()
+  return count
+}
 const folderOf = async () => {
   const path = await mkdtemp(join(tmpdir(), 'vestibule-state-'))
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
@@ -54,8 +64,7 @@ test.for([{ REDIS_CACHE_MODE: 'memory' }, { REDIS_ENABLED: 'false' }])(
     await using proxy = await startTcpProxy(redis.port)
     await using opened = open({ ...mode, REDIS_ADDRESS: `127.0.0.1:${proxy.port}` })
     await opened.state.firstAttempt
-    await wait(200)
-    expect(proxy.connections()).toBe(0)
+    expect(await connectionsBut(proxy)).toBe(0)
     expect(opened.state.redis).toBeUndefined()
     expect(opened.lines).toEqual([])
   },
@@ -75,7 +84,6 @@ test('connections and losses are logged once each, a finding when it comes up, t
   await redis.kill()
   await until('the loss', () => opened.count('redis_disconnected') === 2)
   await until('the loss of the backplane', () => opened.count('backplane_broken') === 2)
-  await wait(300)
   const ofConnection = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
   expect(ofConnection).toMatchObject([
     { level: 30, event: 'redis_connected' },
@@ -125,9 +133,8 @@ test('where files of TLS are away from the start, nothing is sent, least of all 
   const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
   const state = openConfigured(loaded, log)
   await state.firstAttempt
-  await wait(200)
   expect(state.redis?.isConnected).toBe(false)
-  expect(proxy.connections()).toBe(0)
+  expect(await connectionsBut(proxy)).toBe(0)
   const unreadable = {
     event: 'redis_file_unreadable',
     reason: 'ENOENT',
@@ -220,12 +227,14 @@ test('Sentinels that cannot be asked are told once, and asked with what is in th
   }
   await rotate()
   await until('what is told', () => opened.count('sentinels_away') > 0)
-  await wait(2000)
   await writeFile(passwordFile, SECRET)
   await until('the Sentinel', () => opened.count('sentinels_back') > 0)
   // Connections that are closed, and can be opened anew at once, are nothing to speak of.
+  const received = async () =>
+    Number(/total_connections_received:(\d+)/.exec(await sentinel.cli('INFO', 'stats'))?.[1])
+  const before = await received()
   await sentinel.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  await wait(1500)
+  await until('new connections', async () => (await received()) >= before + 2)
   const told = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
   expect(told).toMatchObject([
     { level: 30, event: 'redis_connected' },

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Access, RedisTarget } from '../../src/store/client.ts'
 import type { SharedPorts } from '../../src/store/open.ts'
 import {
   describeOneTimeKeys,
@@ -17,129 +15,95 @@ import { describeLocks } from '../store/locks-contract.ts'
 import { describeReplacement } from '../store/replacement-contract.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { leastUser } from '../support/least-user.ts'
-import { type RedisOptions, type RunningRedis, startRedis } from '../support/redis.ts'
+import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { startWatchedRedis } from '../support/redis-sentinel.ts'
 import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import { type AskRedis, elapseInRedis } from '../support/redis-time.ts'
+import { sharedRedis } from '../support/shared-redis.ts'
 
-const PASSWORD = `it's "difficult" ${randomBytes(8).toString('hex')}`.replaceAll(/["' ]/g, '-')
+const PASSWORD = randomBytes(8).toString('hex')
 
 /** Some Redis, and how to reach it. */
-interface Reached {
+interface Reached extends AsyncDisposable {
   readonly target: Parameters<typeof openState>[0]
-  readonly stop: () => Promise<void>
+  /** Each primary. */
+  readonly servers: readonly AskRedis[]
+  readonly prefix?: string
 }
 
-const single =
-  (
-    options: () => Promise<RedisOptions>,
-    target: (
-      redis: RunningRedis,
-    ) => Promise<Partial<Access & { database: number }>> = async () => ({}),
-  ) =>
-  async (): Promise<Reached> => {
-    const redis = await startRedis(await options())
-    return { target: { port: redis.port, ...(await target(redis)) }, stop: redis.stop }
-  }
-const several = (
-  redis: AsyncDisposable & { readonly target: RedisTarget },
-  access: Access = {},
-): Reached => ({
-  target: { ...redis.target, ...access },
-  stop: async () => redis[Symbol.asyncDispose](),
-})
-const withTls = async (requireClientCertificate: boolean): Promise<RedisOptions> => ({
-  tls: { authority: await createAuthority(), requireClientCertificate },
-})
-const read = (path: string) => readFile(path, 'utf8')
-
-type Ways = Readonly<Record<string, () => Promise<Reached>>>
-
-const SINGLE: Ways = {
-  'plain Redis': single(async () => ({})),
-  'Redis in another database': single(
-    async () => ({}),
-    async () => ({ database: 7 }),
-  ),
-  'Redis with a password': single(
-    async () => ({ password: PASSWORD }),
-    async () => ({ password: PASSWORD }),
-  ),
-  'Redis with a user that may do only what is documented': single(
-    async () => ({ password: 'of-the-default-user', users: [leastUser('app', PASSWORD)] }),
-    async () => ({ username: 'app', password: PASSWORD }),
-  ),
-  'Redis with TLS': single(
-    () => withTls(false),
-    async ({ clientFiles }) => ({
-      tls: { ca: await read(clientFiles.ca), skipVerify: false },
-    }),
-  ),
-  'Redis that asks for a certificate': single(
-    () => withTls(true),
-    async ({ clientFiles: { ca, certificate, key } }) => ({
-      tls: {
-        ca: await read(ca),
-        cert: await read(certificate),
-        key: await read(key),
-        skipVerify: false,
-      },
-    }),
-  ),
-}
-
-const SEVERAL: Ways = {
-  'Redis behind Sentinels': async () => several(await startWatchedRedis()),
-  'Redis behind Sentinels that ask for a password, all with TLS': async () => {
-    const authority = await createAuthority()
-    const redis = await startWatchedRedis({ tls: { authority }, sentinelPassword: PASSWORD })
-    return several(redis, { tls: { ca: authority.certificate, skipVerify: false } })
+/** Every other way to Redis is tried in `test/full/redis/ways.test.ts`. */
+const WAYS: Readonly<Record<string, () => Promise<Reached>>> = {
+  'plain Redis': async () => {
+    const redis = await sharedRedis()
+    process.stdout.write(`plain Redis of the contract suites: ${redis.home}\n`)
+    return {
+      target: redis.target,
+      servers: [redis.cli],
+      prefix: redis.keyPrefix,
+      [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+    }
   },
-  'a Redis Cluster of one shard': async () => several(await startCluster({ shards: 1 })),
-  'a Redis Cluster of three shards with a password': async () =>
-    several(await startCluster({ shards: 3, replicasPerShard: 1, password: PASSWORD })),
+  'Redis with TLS and a user that may do only what is documented': async () => {
+    const redis = await startRedis({
+      tls: { authority: await createAuthority() },
+      password: 'of-the-default-user',
+      users: [leastUser('app', PASSWORD)],
+    })
+    const ca = await readFile(redis.clientFiles.ca, 'utf8')
+    return {
+      target: {
+        port: redis.port,
+        username: 'app',
+        password: PASSWORD,
+        tls: { ca, skipVerify: false },
+      },
+      servers: [redis.cli],
+      [Symbol.asyncDispose]: redis.stop,
+    }
+  },
+  'a Redis Cluster of three shards with a password': async () => {
+    const redis = await startCluster({ shards: 3, password: PASSWORD })
+    return {
+      target: redis.target,
+      servers: redis.primaries.map(({ cli }) => cli),
+      [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+    }
+  },
 }
 
-const describeContracts = ([name, reach]: [string, () => Promise<Reached>]): void => {
+describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   let reached: Reached
   let observed: ObservedState
   let failedBefore: number
   beforeAll(async () => {
     reached = await reach()
-    observed = openState(reached.target)
+    const { prefix } = reached
+    observed = openState(reached.target, prefix === undefined ? {} : { prefix })
     await until('a connection', () => observed.connected() > 0)
     // Subscriber and commands connect each for themselves, and the one may have something to say before the other can.
     failedBefore = observed.failures.length
   })
   afterAll(async () => {
     await observed.state.close()
-    await reached.stop()
+    await reached[Symbol.asyncDispose]()
     expect(observed.failures.slice(failedBefore), 'no command fails').toEqual([])
   })
   const over =
     <K extends keyof SharedPorts>(port: K) =>
     (): UnderTest<SharedPorts[K]> => ({
       subject: observed.state[port],
-      elapse: (ms) => wait(ms),
+      elapse: (ms) => elapseInRedis(reached.servers, reached.prefix ?? 'vestibule:', ms),
     })
 
-  // Most of it is waiting.
-  describe.concurrent('asked for much at once', () => {
-    for (const describeOne of [describeStore, describeReplacement, describeListing]) {
-      describeOne(name, over('store'))
-    }
-    describeLocks(name, over('locks'))
-    describeGenerations(name, over('generations'))
-    describeOneTimeKeys(name, over('oneTimeKeys'))
-    describeSessionIndex(name, over('sessionIndex'))
-    describeDenyList(name, over('denyList'))
-  })
-}
-
-describe.concurrent.for(Object.entries(SINGLE))('%s', describeContracts)
-// One after the other: their servers together leave this machine little time for the tests.
-describe.for(Object.entries(SEVERAL))('%s', describeContracts)
-
+  describeStore(name, over('store'))
+  describeReplacement(name, over('store'))
+  describeLocks(name, over('locks'))
+  describeGenerations(name, over('generations'))
+  describeOneTimeKeys(name, over('oneTimeKeys'))
+  describeSessionIndex(name, over('sessionIndex'))
+  describeDenyList(name, over('denyList'))
+  describeListing(name, over('store'))
+})
 test('every key that is written has an end', async () => {
   await using redis = await startRedis()
   await using observed = openState(redis)

@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { keepExamining } from '../../src/store/keep-examining.ts'
 import { type Examination } from '../../src/store/self-test.ts'
 import { startRedis } from '../support/redis.ts'
-import { openConnection } from '../support/redis-state.ts'
+import { openConnection, untilConnected } from '../support/redis-state.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -14,7 +14,7 @@ const MINUTE_MS = 60_000
 test('what is well is examined again within a minute or so, what is not within ten seconds', async () => {
   await using redis = await startRedis()
   await using opened = openConnection(redis)
-  await opened.connection.firstAttempt
+  await untilConnected(opened)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const made: Examination[] = []
   const others: number[] = []

@@ -3,7 +3,11 @@ import type { Examination } from '../../src/store/self-test.ts'
 import { leastUser } from '../support/least-user.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openState, type StateOptions, until } from '../support/redis-state.ts'
+import { reuseRedis } from '../support/reused-redis.ts'
 import { steadyPort } from '../support/steady-port.ts'
+
+/** A clock is measured to half of the time for which the question was under way, which a busy machine makes longer. */
+const ERROR_MS = 5000
 
 const CLEAN = {
   findings: [],
@@ -23,15 +27,16 @@ const examine = async (
   expect(observed.redis.examination).toEqual(observed.examinations[0])
   return observed.examinations[0] as Examination
 }
+const freshRedis = reuseRedis()
 const messagesOf = ({ findings }: Examination) => findings.map(({ message }) => message)
 
 describe('the examination of a Redis', () => {
   test('finds nothing on a good server, and leaves nothing there', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     const made = await examine(redis)
     expect(made).toEqual(CLEAN)
     // It is half of how long the question was under way, at most.
-    expect(Math.abs(made.clockOffsetMs ?? Infinity)).toBeLessThan(1000)
+    expect(Math.abs(made.clockOffsetMs ?? Infinity)).toBeLessThan(ERROR_MS)
     expect((await redis.cli('KEYS', '*')).replace('vestibule:{dataset}', '')).toBe('')
   })
 
@@ -52,10 +57,10 @@ describe('the examination of a Redis', () => {
     'set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish subscribe unsubscribe ping time info'.split(
       ' ',
     )
-  test('names each command that the user lacks', { timeout: 60_000 }, async () => {
+  test('names each command that the user lacks', async () => {
     const users = commands.map((name) => `${leastUser(`no-${name}`, 'secret')} -${name}`)
     await using redis = await startRedis({ users })
-    for (const name of commands) {
+    const examined = commands.map(async (name) => {
       const { findings } = await examine(redis, { username: `no-${name}`, password: 'secret' })
       expect(findings, name).toEqual([
         {
@@ -63,7 +68,8 @@ describe('the examination of a Redis', () => {
           message: `the Redis user lacks +${name} (needed for ${name.toUpperCase()})`,
         },
       ])
-    }
+    })
+    await Promise.all(examined)
   })
 
   test('every command that is documented is tried, and the other way round', () => {
@@ -95,7 +101,8 @@ describe('the examination of a Redis', () => {
   test.for(['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random'])(
     'says that %s loses sessions',
     async (policy, { expect }) => {
-      await using redis = await startRedis({ args: ['--maxmemory-policy', policy] })
+      const redis = await freshRedis()
+      await redis.cli('CONFIG', 'SET', 'maxmemory-policy', policy)
       const made = await examine(redis)
       expect(made.evictionPolicy).toBe(policy)
       expect(made.findings).toEqual([
@@ -151,25 +158,25 @@ describe('the examination of a Redis', () => {
   })
 
   test.for([
-    [-3_600_000, /3600 s ahead of this machine/],
-    [60_000, /60 s behind this machine/],
+    [-3_600_000, /3(?:59|60)\d s ahead of this machine/],
+    [60_000, /[56]\d s behind this machine/],
   ] as const)('tells a clock that differs by %i ms', async ([offsetMs, message], { expect }) => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     const made = await examine(redis, {}, { now: () => Date.now() + offsetMs })
     expect(made.findings).toEqual([
       { code: 'clock', message: expect.stringMatching(message) as string },
     ])
-    expect(Math.abs((made.clockOffsetMs ?? 0) + offsetMs)).toBeLessThan(1000)
+    expect(Math.abs((made.clockOffsetMs ?? 0) + offsetMs)).toBeLessThan(ERROR_MS)
   })
 
   test('lets a clock differ by a few seconds', async () => {
-    await using redis = await startRedis()
-    const made = await examine(redis, {}, { now: () => Date.now() + 4000 })
+    const redis = await freshRedis()
+    const made = await examine(redis, {}, { now: () => Date.now() + 2500 })
     expect(made.findings).toEqual([])
   })
 
   test('tells a Redis that is full', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     const { findings } = await examine(redis)
     expect(findings).toContainEqual({ code: 'refused', message: 'SET is refused: full' })

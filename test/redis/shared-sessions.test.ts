@@ -1,17 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RedisTarget } from '../../src/store/client.ts'
 import { RAISE } from '../../src/store/redis-scripts.ts'
 import { OutageError } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { startWatchedRedis } from '../support/redis-sentinel.ts'
 import { type ObservedState, openState, type StateOptions, until } from '../support/redis-state.ts'
+import { reuseRedis } from '../support/reused-redis.ts'
 
-const LONG_MS = 60_000
+const LONG_MS = 3_600_000
 const newDigest = (): string => randomBytes(32).toString('base64url')
 const newRecords = () => ({ s: randomBytes(8), t: randomBytes(8), m: randomBytes(8) })
+
+const freshRedis = reuseRedis()
 
 const open = async (
   target: Parameters<typeof openState>[0],
@@ -46,7 +47,6 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
       }
     },
   ],
-  ['Sentinel', () => startWatchedRedis()],
   ['Cluster', () => startCluster({ shards: 3 })],
 ])('two replicas over %s', ([, reach]) => {
   let redis: Awaited<ReturnType<typeof reach>>
@@ -57,7 +57,7 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
     one = await open(redis.target)
     other = await open(redis.target)
     for (const { state } of both()) {
-      await until('a healthy backplane', () => state.backplane.epoch !== undefined, 10_000)
+      await until('a healthy backplane', () => state.backplane.epoch !== undefined)
     }
   })
   afterAll(async () => {
@@ -140,7 +140,7 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
 
 describe('the list of sessions in Redis', () => {
   test('has the sessions of its own prefix, and nothing else that is there', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using own = await open(redis)
     await using longer = await open(redis, { prefix: 'vestibule:2:' })
     await using shorter = await open(redis, { prefix: 'vest' })
@@ -174,7 +174,7 @@ describe('the list of sessions in Redis', () => {
     ['all of them', '*?[a-z]\\*:', 'xxa*:'],
     ['nothing', '', 'a:'],
   ] as const)('takes a prefix with %s at its word', async ([, prefix, alike], { expect }) => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using own = await open(redis, { prefix })
     await using other = await open(redis, { prefix: alike })
     const digests = await createMany(own, 3)
@@ -183,7 +183,7 @@ describe('the list of sessions in Redis', () => {
   })
 
   test('comes in portions, among however much else', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using observed = await open(redis)
     const digests = await createMany(observed, 4000)
     await redis.cli('DEBUG', 'POPULATE', '20000', 'other')
@@ -193,14 +193,14 @@ describe('the list of sessions in Redis', () => {
   })
 
   test('is empty where there are none, which is no error', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using observed = await open(redis)
     expect(await listed(observed)).toEqual([])
   })
 
   test('has those of every shard, or is an outage: none is left out', async () => {
     await using redis = await startCluster({ shards: 3 })
-    await using observed = await open(redis.target, { timeoutMs: 1000 })
+    await using observed = await open(redis.target, { timeoutMs: 3000 })
     const digests = await createMany(observed, 300)
     expect(await listed(observed)).toEqual(digests)
     const [server] = redis.primaries as [RunningRedis]
@@ -240,15 +240,12 @@ describe('the list of sessions in Redis', () => {
 describe('values of another kind in Redis', () => {
   const REFUSED = expect.objectContaining({ code: 'store_unavailable' }) as Error
   const start = async () => {
-    const redis = await startRedis()
+    const redis = await freshRedis()
     const observed = await open(redis)
     return {
       ...observed.state,
       redis,
-      [Symbol.asyncDispose]: async () => {
-        await observed.state.close()
-        await redis.stop()
-      },
+      [Symbol.asyncDispose]: () => observed.state.close(),
     }
   }
 
@@ -319,7 +316,7 @@ describe('values of another kind in Redis', () => {
 
 describe('generations in Redis', () => {
   test('an end that is told late does not undo one that came after it', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     const raise = (generation: number, ttlMs: number) =>
       redis.cli('EVAL', RAISE, '1', 'oldest', String(generation), String(ttlMs))
     await raise(20, LONG_MS)
@@ -331,15 +328,14 @@ describe('generations in Redis', () => {
   })
 
   test('a counter that was lost keeps nobody out, and lets nobody in who began before', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     await using observed = await open(redis)
     const { generations } = observed.state
     for (const whose of ['user', undefined]) {
       await generations.advance(whose, LONG_MS)
-      await wait(2)
+      const advanced = await generations.oldestOf('user')
       await redis.cli('DEL', 'vestibule:{generation}')
-      const after = await generations.current()
-      expect(await generations.oldestOf('user')).toBeLessThanOrEqual(after)
+      await until('a clock ahead of it', async () => (await generations.current()) >= advanced)
       // Also within the same millisecond.
       for (let count = 0; count < 50; count += 1) {
         await redis.cli('DEL', 'vestibule:{generation}')
@@ -353,7 +349,7 @@ describe('generations in Redis', () => {
   })
 
   test('a counter that is ahead of the time goes on from where it is', async () => {
-    await using redis = await startRedis()
+    const redis = await freshRedis()
     const ahead = Date.now() + 3_600_000
     await redis.cli('SET', 'vestibule:{generation}', String(ahead))
     await using observed = await open(redis)

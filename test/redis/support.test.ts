@@ -217,12 +217,6 @@ describe('some Redis', () => {
       if (before !== undefined) process.env['REDIS_URL'] = before
     }
   })
-
-  test('is had without REDIS_URL, too', async () => {
-    await using shared = await sharedRedis()
-    await using client = await openClient({ url: shared.url })
-    expect(await client.ping()).toBe('PONG')
-  })
 })
 
 describe('a proxy before Redis', () => {

@@ -6,17 +6,20 @@ import { type RedisTlsOptions, type RunningRedis, startRedis } from '../support/
 import { openConnection, until } from '../support/redis-state.ts'
 
 const DAY_MS = 86_400_000
+/** For who waits for a greeting that never comes: whatever comes of it, it is no connection. */
+const NEVER_MS = 300
 
 /** What comes of connecting: `connected`, or the class of the failure. */
 const outcomeOf = async (
   { port }: RunningRedis,
   tls: RedisTls | undefined,
   host = '127.0.0.1',
+  connectTimeoutMs = 10_000,
 ): Promise<string> => {
-  await using opened = openConnection({ host, port, ...(tls && { tls }) })
+  await using opened = openConnection({ host, port, ...(tls && { tls }) }, connectTimeoutMs)
   await opened.connection.firstAttempt
   if (!opened.connection.isConnected) return opened.disconnected[0] ?? 'nothing'
-  expect(await opened.connection.run((client) => client.ping(), 1000)).toBe('PONG')
+  expect(await opened.connection.run((client) => client.ping(), 10_000)).toBe('PONG')
   return 'connected'
 }
 
@@ -71,14 +74,18 @@ describe('a connection with TLS', () => {
   test('is never replaced by one without: a server that speaks none is refused', async () => {
     await using redis = await startRedis()
     for (const skipVerify of [true, false]) {
-      expect(await outcomeOf(redis, { skipVerify })).toMatch(/^(?:tls|connection|deadline)$/)
+      expect(await outcomeOf(redis, { skipVerify }, undefined, NEVER_MS)).toMatch(
+        /^(?:tls|connection|deadline)$/,
+      )
     }
     expect(await redis.cli('DBSIZE')).toBe('0')
   })
 
   test('is not made by accident: without it a server that wants it is refused', async () => {
     await using redis = await start()
-    expect(await outcomeOf(redis, undefined)).toMatch(/^(?:tls|connection|deadline)$/)
+    expect(await outcomeOf(redis, undefined, undefined, NEVER_MS)).toMatch(
+      /^(?:tls|connection|deadline)$/,
+    )
   })
 
   test('takes a certificate of ours where the server asks for one', async () => {

@@ -4,7 +4,7 @@ import { consumptionKey, type OneTimeKeys } from '../../src/store/one-time-keys.
 import type { Owners, SessionIndex } from '../../src/store/session-index.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 
-/** An implementation under test and the way to let its time pass: a clock set forward, or a real wait. */
+/** An implementation under test and the way to set its clock forward. */
 export interface UnderTest<T> {
   readonly subject: T
   readonly elapse: (ms: number) => Promise<void>
@@ -14,9 +14,12 @@ export interface UnderTest<T> {
 
 export type Make<T> = () => Promise<UnderTest<T>> | UnderTest<T>
 
-/** Short enough to be waited for; long enough that half of it is several round trips on a machine that pauses. */
-export const SHORT_MS = 500
-export const LONG_MS = 60_000
+/** No test waits for it. Longer than a busy machine keeps a test waiting between two lines. */
+export const SHORT_MS = 60_000
+/** Outlives whatever time a test lets pass. */
+export const LONG_MS = 60 * SHORT_MS
+/** Redis takes whole milliseconds. */
+export const FRACTION_MS = SHORT_MS + 0.56
 const PARTS: readonly RecordPart[] = ['s', 't', 'm']
 
 export const newDigest = (): string => randomBytes(32).toString('base64url')
@@ -262,7 +265,7 @@ export const describeOneTimeKeys = (name: string, make: Make<OneTimeKeys>): void
     })
 
     test('a mark of a part of a millisecond is still a mark', async () => {
-      expect(await consume(newKey(), newAttempt(), 1234.56)).toBe(true)
+      expect(await consume(newKey(), newAttempt(), FRACTION_MS)).toBe(true)
     })
 
     test('its owner may let a mark live longer, and nobody else', async () => {
@@ -485,7 +488,7 @@ export const describeSessionIndex = (name: string, make: Make<SessionIndex>): vo
 
     test('a life of a part of a millisecond more is still a life', async () => {
       const owners = newOwners()
-      const digest = await addOne(owners, 1234.56)
+      const digest = await addOne(owners, FRACTION_MS)
       expect(await userList(owners)).toEqual([digest])
     })
   })

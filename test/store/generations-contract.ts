@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Generations } from '../../src/store/generations.ts'
-import { LONG_MS, type Make, newDigest, SHORT_MS, type UnderTest } from './contract.ts'
+import { FRACTION_MS, LONG_MS, type Make, newDigest, SHORT_MS, type UnderTest } from './contract.ts'
 
 /** What all `Generations` do, whatever they are made of. */
 export const describeGenerations = (name: string, make: Make<Generations>): void => {
-  // What ends the sessions of everybody is a matter of all tests.
-  describe(`${name} as generations of sign-ins`, { concurrent: false }, () => {
+  describe(`${name} as generations of sign-ins`, () => {
     let made: UnderTest<Generations>
     let generations: Generations
     beforeAll(async () => {
@@ -135,7 +134,7 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
     test('a time of a part of a millisecond more is still a time', async () => {
       const user = newUser()
       const signIn = await begin(user)
-      await generations.advance(user, 1234.56)
+      await generations.advance(user, FRACTION_MS)
       expect(await signIn.hasLost()).toBe(true)
     })
   })

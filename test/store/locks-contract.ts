@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Locks, noteOf } from '../../src/store/locks.ts'
-import { LONG_MS, type Make, newDigest, SHORT_MS, type UnderTest } from './contract.ts'
+import { FRACTION_MS, LONG_MS, type Make, newDigest, SHORT_MS, type UnderTest } from './contract.ts'
 
 const newOwner = (): string => randomBytes(16).toString('base64url')
 
@@ -137,8 +137,8 @@ export const describeLocks = (name: string, make: Make<Locks>): void => {
 
     test('a time of a part of a millisecond more is still a time', async () => {
       const [digest, owner] = [newDigest(), newOwner()]
-      expect(await acquire(digest, owner, 1234.56)).toBe(true)
-      expect(await hold(digest, owner, 1234.56)).toBe(true)
+      expect(await acquire(digest, owner, FRACTION_MS)).toBe(true)
+      expect(await hold(digest, owner, FRACTION_MS)).toBe(true)
     })
   })
 }

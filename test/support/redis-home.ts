@@ -24,7 +24,7 @@ export const findRedisHome = async (
 ): Promise<RedisHome | undefined> => {
   const isThere = {
     process: async () => findProgram('redis-server') !== undefined,
-    container: findDocker,
+    container: async () => (await dockerMissing()) === undefined,
   }
   const other = first === 'process' ? 'container' : 'process'
   if (await isThere[first]()) return first
@@ -35,18 +35,19 @@ export const findRedisHome = async (
 export const redisMissing = async (): Promise<string | undefined> =>
   (await findRedisHome())
     ? undefined
-    : 'redis-server is not on PATH and could not be installed, and no Docker answers'
+    : `redis-server is not on PATH and could not be installed, and ${await dockerMissing()}`
 
-let dockerAnswers: Promise<boolean> | undefined
+let sought: Promise<string | undefined> | undefined
 
-const findDocker = (): Promise<boolean> => {
-  dockerAnswers ??= import('testcontainers')
+/** Why no container can be started here, or `undefined` when one can. */
+export const dockerMissing = (): Promise<string | undefined> => {
+  sought ??= import('testcontainers')
     .then(({ getContainerRuntimeClient }) => getContainerRuntimeClient())
     .then(
-      () => true,
-      () => false,
+      () => undefined,
+      (cause: unknown) => `no Docker answers (${cause instanceof Error ? cause.message : cause})`,
     )
-  return dockerAnswers
+  return sought
 }
 
 const launchProcess: Launch = async (args) => {

@@ -57,7 +57,7 @@ const observe = () => {
 /** A connection, and what it says of itself. */
 export const openConnection = (
   target: Target | (() => Target),
-  connectTimeoutMs = 2000,
+  connectTimeoutMs = 10_000,
   purpose?: 'commands' | 'subscription',
 ): ObservedConnection => {
   const { told, observers } = observe()
@@ -111,7 +111,7 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
     target: () => complete(target),
     database: 'database' in target ? (target.database ?? 0) : 0,
     prefix,
-    connectTimeoutMs: 2000,
+    connectTimeoutMs: 10_000,
     readTimeoutMs: timeoutMs,
     writeTimeoutMs: timeoutMs,
     breaker: { isEnabled: true, threshold: 5, timeoutMs: 60_000, ...options.breaker },
@@ -172,6 +172,11 @@ export const openConfigured = (config: Config, log: Log): SharedState => {
   })
 }
 
+/** The first attempt may be one that a busy machine has kept waiting for too long. */
+export const untilConnected = async (...all: readonly ObservedConnection[]): Promise<void> => {
+  await until('connections', () => all.every(({ connection }) => connection.isConnected), 60_000)
+}
+
 /** Name written, prolonged and read, one after the other, and a little more. */
 const ROUND_TRIPS = 6
 
@@ -184,7 +189,7 @@ export const untilDataKnown = async (redis: ObservedRedis): Promise<void> => {
   for (let count = 0; count < ROUND_TRIPS; count += 1) await redis.measureLatency()
 }
 
-/** Waits until it is so; throws what it was about when it never is. */
+/** Waits until it is so; throws what it was about when it is not within a time that no machine takes for it. */
 export const until = async (
   what: string,
   isSo: () => boolean | Promise<boolean>,

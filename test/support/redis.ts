@@ -100,7 +100,7 @@ export const startRedis = async (
   const cli: RunningRedis['cli'] = async (...args) => {
     running()
     if (!admin?.isReady) admin = await connectAdmin(socket)
-    return textOf(await admin.sendCommand<Reply>(args))
+    return replyText(await admin.sendCommand<Reply>(args))
   }
   const stop = async (): Promise<void> => {
     await kill()
@@ -233,7 +233,8 @@ const untilAnswered = async (launched: LaunchedRedis, socket: string): Promise<A
   throw new Error(`Redis did not start:\n${output}`)
 }
 
-type Reply = string | number | null | readonly Reply[]
+export type Reply = string | number | null | readonly Reply[]
 
-const textOf = (reply: Reply): string =>
-  typeof reply === 'object' ? (reply ?? []).map(textOf).join('\n') : `${reply}`
+/** One item a line, and nothing as an empty text. */
+export const replyText = (reply: Reply): string =>
+  typeof reply === 'object' ? (reply ?? []).map(replyText).join('\n') : `${reply}`

@@ -1,34 +1,74 @@
 import { randomBytes } from 'node:crypto'
 import { createClient } from 'redis'
-import { startRedis } from './redis.ts'
-import { redisMissing } from './redis-home.ts'
+import { parseRedisAddress } from '../../src/config/redis-address.ts'
+import type { SingleTarget } from '../../src/store/client.ts'
+import { type Reply, replyText, startRedis } from './redis.ts'
+import { dockerMissing, findRedisHome, redisMissing } from './redis-home.ts'
+import type { AskRedis } from './redis-time.ts'
 
 /** Some Redis, which may be in use by others: only keys with the prefix are the test's own. */
 export interface SharedRedis extends AsyncDisposable {
   readonly url: string
+  readonly target: SingleTarget
   readonly keyPrefix: string
+  readonly cli: AskRedis
+  /** Where it runs, and why not in a container where it does not. */
+  readonly home: string
 }
 
-/** The Redis of `REDIS_URL` if there is one, else one in a container where Docker answers, else a process. */
+/**
+ * The Redis of `REDIS_URL` if there is one, else one in a container where Docker answers, else a process of the
+ * `redis-server` that is on PATH, where the set-up of the tests has put it on Debian as root. Throws what is missing.
+ */
 export const sharedRedis = async (): Promise<SharedRedis> => {
   const keyPrefix = `test-${randomBytes(6).toString('hex')}:`
   const given = process.env['REDIS_URL']
-  if (given) {
-    return { url: given, keyPrefix, [Symbol.asyncDispose]: () => removeKeys(given, keyPrefix) }
+  if (given) return { ...(await useGiven(given, keyPrefix)), keyPrefix }
+  const home = await findRedisHome('container')
+  if (!home) throw new Error(`no Redis for tests: REDIS_URL is not set, ${await redisMissing()}`)
+  const own = await startRedis({}, home)
+  return {
+    url: own.url,
+    target: targetOf(own.url),
+    keyPrefix,
+    cli: own.cli,
+    home:
+      home === 'container'
+        ? 'in a container, through testcontainers'
+        : `as a process; skipped: the container, since ${await dockerMissing()}`,
+    [Symbol.asyncDispose]: own.stop,
   }
-  if (await redisMissing()) {
-    throw new Error(`no Redis for tests: REDIS_URL is not set, ${await redisMissing()}`)
-  }
-  const own = await startRedis({}, 'container')
-  return { url: own.url, keyPrefix, [Symbol.asyncDispose]: own.stop }
 }
 
-const removeKeys = async (url: string, keyPrefix: string): Promise<void> => {
-  const client = createClient({ url })
+const targetOf = (url: string): SingleTarget => {
+  const { servers, isTls, database = 0, username, password } = parseRedisAddress(url)
+  return {
+    kind: 'single',
+    ...servers[0],
+    database,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(isTls && { tls: { skipVerify: false } }),
+  }
+}
+
+const useGiven = async (
+  url: string,
+  keyPrefix: string,
+): Promise<Omit<SharedRedis, 'keyPrefix'>> => {
+  const client = createClient({ url, RESP: 2 })
   client.on('error', () => undefined)
   await client.connect()
-  for await (const keys of client.scanIterator({ MATCH: `${keyPrefix}*`, COUNT: 1000 })) {
-    if (keys.length > 0) await client.unlink(keys)
+  return {
+    url,
+    target: targetOf(url),
+    cli: async (...args) => replyText(await client.sendCommand<Reply>(args)),
+    home: 'at REDIS_URL',
+    [Symbol.asyncDispose]: async () => {
+      for await (const keys of client.scanIterator({ MATCH: `${keyPrefix}*`, COUNT: 1000 })) {
+        if (keys.length > 0) await client.unlink(keys)
+      }
+      client.destroy()
+    },
   }
-  client.destroy()
 }

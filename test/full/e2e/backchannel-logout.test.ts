@@ -76,14 +76,19 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
       expect(await statusesOf(session)).toEqual(pools.map(() => status))
     }
   }
+  /** When the last check was sent that was let in: a replica that stands still lets nobody in. */
   const untilRefused = async (pool: RequestPool, { cookie }: Known): Promise<number> => {
-    let status = 200
-    while (status === 200) {
+    let lastAllowedAtMs = performance.now()
+    for (;;) {
       await wait(ASK_EVERY_MS)
-      status = await ask(pool, cookie)
+      const sentAtMs = performance.now()
+      const status = await ask(pool, cookie)
+      if (status !== 200) {
+        expect(status).toBe(302)
+        return lastAllowedAtMs
+      }
+      lastAllowedAtMs = sentAtMs
     }
-    expect(status).toBe(302)
-    return performance.now()
   }
 
   test('by sub: all five sessions of the user are refused by all of them, within milliseconds', async () => {
@@ -98,7 +103,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
       expectLoggedOut(await sendLogoutToken(replica(round), token))
       const answeredAtMs = performance.now()
       for (const atMs of await Promise.all(refusals)) {
-        sinceAsked.push(atMs - askedAtMs)
+        sinceAsked.push(Math.max(0, atMs - askedAtMs))
         sinceAnswer.push(Math.max(0, atMs - answeredAtMs))
       }
       await expectEverywhere(302, sessions)
@@ -109,7 +114,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
     ] as const) {
       const [median, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantile(delays, share).toFixed(1))
       process.stdout.write(
-        `back-channel logout by sub: refused everywhere after it was ${what}: median ${median} ms, ` +
+        `back-channel logout by sub: let in elsewhere after it was ${what}: median ${median} ms, ` +
           `90 % ${p90} ms, 99 % ${p99} ms, of ${delays.length}\n`,
       )
     }

@@ -19,7 +19,7 @@ const SITES = {
   caddy: { origin: 'http://app.localhost', prefix: '', passesCookies: false },
 } as const satisfies Record<ProxyKind, unknown>
 
-const SETUP_WITHIN_MS = 60_000
+const SETUP_WITHIN_MS = 120_000
 
 interface Entrance {
   readonly browser: Visitor

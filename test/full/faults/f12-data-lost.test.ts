@@ -7,8 +7,8 @@ import {
   expectOthersServed,
   readMetric,
   script,
-  timed,
 } from '../../support/outage.ts'
+import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'

@@ -10,6 +10,7 @@ import {
   untilRefused,
 } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, readHealth, signOut } from '../../support/outage.ts'
+import { BUSY_MS } from '../../support/own-lag.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { addDirectly } from '../../support/stored-session.ts'
@@ -72,7 +73,7 @@ describeWithRedis('F22 the subscriber is dropped', () => {
     process.stdout.write(
       `F22 ended while dropped: refused after at most ${slowestMs.toFixed(0)} ms\n`,
     )
-    expect(slowestMs).toBeLessThan(500)
+    expect(slowestMs).toBeLessThan(BUSY_MS)
     for (const replica of [first, aside]) {
       await until('a healthy backplane', () => isBackplaneHealthy(replica))
       await expectHealthy(replica)

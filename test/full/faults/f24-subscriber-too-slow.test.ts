@@ -9,6 +9,7 @@ import {
   untilRefused,
 } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
+import { BUSY_MS } from '../../support/own-lag.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   HYBRID,
@@ -47,7 +48,7 @@ describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () 
     expect(status).toBe(303)
     const refusedMs = await untilRefused(first, cookie)
     process.stdout.write(`F24 ended while cut off: refused after ${refusedMs.toFixed(0)} ms\n`)
-    expect(refusedMs).toBeLessThan(500)
+    expect(refusedMs).toBeLessThan(BUSY_MS)
     for (const replica of all) {
       await until('the loss', () => countEvents(replica, 'backplane_broken') > 0)
       await expectBackplaneBack('F24 cut off', replica)

@@ -12,6 +12,7 @@ import {
   script,
   signOut,
 } from '../../support/outage.ts'
+import { BUSY_MS } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
@@ -70,10 +71,10 @@ describeWithRedis('F28 the clock of one replica is wrong', () => {
         return fleet.findings.some(({ kind }) => kind === 'clock')
       })
       const offset = await readMetric(shifted, 'vestibule_redis_clock_offset_seconds')
-      expect(Math.abs(offset + aheadMs / 1000)).toBeLessThan(2)
+      expect(Math.abs(offset + aheadMs / 1000)).toBeLessThan(10)
 
       expect((await signOut(browser)).status).toBe(303)
-      expect(await untilRefused(shifted, cookie)).toBeLessThan(500)
+      expect(await untilRefused(shifted, cookie)).toBeLessThan(BUSY_MS)
       for (const failure of ['other', 'data', 'permission']) {
         expect(await redisErrors(shifted, failure)).toBe(0)
       }
@@ -126,7 +127,7 @@ describeWithRedis('F28 the clock of one replica is wrong', () => {
     const { cookie } = await signInAt(first)
     expect((await shifted.check({}, { Cookie: cookie })).status).toBe(200)
     await redis.cli('DEL', storedSession(cookie).keyOf('s'))
-    expect(await untilRefused(shifted, cookie)).toBeLessThan(500)
+    expect(await untilRefused(shifted, cookie)).toBeLessThan(BUSY_MS)
     expect((await shifted.check({}, { ...script, Cookie: cookie })).status).toBe(401)
   })
 

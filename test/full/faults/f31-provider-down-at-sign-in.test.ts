@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { faults } from '../../support/provider.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 
@@ -59,30 +60,28 @@ describe('F31 provider down or slow at sign-in', () => {
     party.provider.set('token', faults.hangs)
     party.provider.forgetRequests()
 
-    const startedAtMs = performance.now()
     const answers = visitors.map(async ({ browser, callbackUrl }) => {
-      const { status, setCookies, headers } = await browser.get(callbackUrl)
-      return {
-        status,
-        setCookies,
-        retry: headers['retry-after'],
-        ms: performance.now() - startedAtMs,
-      }
+      const { value, ms, ownMs } = await timed(browser.get(callbackUrl))
+      const { status, setCookies, headers } = value
+      return { status, setCookies, retry: headers['retry-after'], ms, ownMs }
     })
     const checksMs: number[] = []
     for (let round = 0; round < 200; round += 1) {
-      const checkedAtMs = performance.now()
-      expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(200)
-      checksMs.push(performance.now() - checkedAtMs)
+      const { value, ownMs } = await timed(party.vestibule.check({}, { Cookie: cookie }))
+      expect(value.status).toBe(200)
+      checksMs.push(ownMs)
     }
     const settled = await Promise.all(answers)
     const slowest = Math.max(...checksMs)
     process.stdout.write(`slowest of 200 checks meanwhile: ${slowest.toFixed(1)} ms\n`)
-    expect(slowest).toBeLessThan(500)
+    expect(slowest).toBeLessThan(BUSY_MS)
     expect(settled.map(({ status }) => status)).toEqual(Array(6).fill(503))
     expect(settled.every(({ retry, setCookies }) => retry === '5' && !setCookies.length)).toBe(true)
-    expect(settled.filter(({ ms }) => ms < 1000)).toHaveLength(3)
-    expect(Math.max(...settled.map(({ ms }) => ms))).toBeLessThan(10_000)
+    const inOrder = settled.toSorted((one, other) => one.ms - other.ms)
+    const [atOnce, given] = [inOrder.slice(0, 3), inOrder.slice(3)]
+    expect(atOnce.filter(({ ownMs }) => ownMs > 2 * BUSY_MS)).toEqual([])
+    expect(given.filter(({ ms }) => ms < 2 * BUSY_MS)).toEqual([])
+    expect(Math.max(...settled.map(({ ownMs }) => ownMs))).toBeLessThan(10_000 + BUSY_MS)
     expect(tokenRequests()).toBe(3)
 
     party.provider.reset()

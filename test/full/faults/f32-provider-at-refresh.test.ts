@@ -2,7 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type CheckLoad, startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { countEvents, expectComeAgain, script, timed } from '../../support/outage.ts'
+import { countEvents, expectComeAgain, script } from '../../support/outage.ts'
+import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -21,8 +22,10 @@ import {
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const LIFE_SECONDS = 2
-/** Shorter than the four seconds that are asked for by as much as a busy machine takes. */
-const QUIET_MS = 3300
+/** Within which a busy machine comes to it. */
+const GRACE_SECONDS = 6
+/** Four seconds are asked for, and clocks are rounded. */
+const QUIET_MS = 3900
 const json = { 'Content-Type': 'application/json' }
 
 const failures = [
@@ -112,9 +115,9 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     const { cookie } = takeDue()
     provider.set('token', faults.hangs)
     await expectGoesOn(all, cookie)
-    const { value: visits, ms } = await timed(askEverywhere(all, cookie, 20))
+    const { value: visits, ownMs } = await timed(askEverywhere(all, cookie, 20))
     expectLetIn(visits)
-    expect(ms).toBeLessThan(3000)
+    expect(ownMs).toBeLessThan(3000 + BUSY_MS)
     await until('a request', () => refreshRequests(provider).length > 0)
     expectLetIn(await askEverywhere(all, cookie, 20))
     expect(refreshRequests(provider)).toHaveLength(1)
@@ -125,20 +128,20 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     const { cookie } = takeDue()
     provider.set('token', faults.serverError)
     const before = await refreshed()
+    const sinceMs = performance.now()
     const loads = startLoads(all, cookie)
     await wait(5000)
+    const seconds = (performance.now() - sinceMs) / 1000
     const requests = refreshRequests(provider).length
     provider.reset()
-    const { ms } = await timed(
-      until('a refresh', async () => (await refreshed()) === before + 1, 10_000),
-    )
+    const { ms } = await timed(until('a refresh', async () => (await refreshed()) === before + 1))
     await wait(500)
     await expectCalm(loads)
     process.stdout.write(
       `F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end\n`,
     )
     expect(requests).toBeGreaterThan(1)
-    expect(requests).toBeLessThanOrEqual(8)
+    expect(requests).toBeLessThanOrEqual(3 + seconds)
     expect(refreshRequests(provider)).toHaveLength(requests + 1)
   })
 
@@ -160,14 +163,13 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     }
     const before = await refreshed()
     const loads = asked.flatMap(({ cookie }) => startLoads(all, cookie))
-    await wait(sinceMs + QUIET_MS - performance.now())
-    expect(refreshRequests(provider)).toHaveLength(2)
-    const { ms } = await timed(
-      until('both refreshed', async () => (await refreshed()) === before + 2, 5000),
-    )
+    await until('another request', () => refreshRequests(provider).length > 2)
+    const askedAgainMs = performance.now() - sinceMs
+    expect(askedAgainMs).toBeGreaterThan(QUIET_MS)
+    await until('both refreshed', async () => (await refreshed()) === before + 2)
     await expectCalm(loads)
     process.stdout.write(
-      `F32 Retry-After of 4 s: refreshed after ${(QUIET_MS + ms).toFixed(0)} ms\n`,
+      `F32 Retry-After of 4 s: asked again after ${askedAgainMs.toFixed(0)} ms\n`,
     )
     expect(refreshRequests(provider)).toHaveLength(4)
   })
@@ -176,14 +178,14 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
 describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE', () => {
   test('checks say come again to people and programs, change no cookie, and pass when it is back', async () => {
     await using replicas = await startRefreshingReplicas({
-      settings: { SESSION_REFRESH_GRACE: '2' },
+      settings: { SESSION_REFRESH_GRACE: `${GRACE_SECONDS}` },
     })
     const { all, provider } = replicas
     const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
     await provider.pause()
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     await expectGoesOn(all, cookie)
-    await untilEnded(issuedAtMs, LIFE_SECONDS + 2)
+    await untilEnded(issuedAtMs, LIFE_SECONDS + GRACE_SECONDS)
     const asks = all.flatMap((replica) => [
       timed(replica.check({}, { Cookie: cookie })),
       timed(replica.check({}, { ...script, Cookie: cookie })),
@@ -191,9 +193,9 @@ describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE'
     ])
     const answers = await Promise.all(asks)
     const kinds = ['page', 'json', 'quiet page'] as const
-    for (const [at, { value, ms }] of answers.entries()) {
+    for (const [at, { value, ownMs }] of answers.entries()) {
       expectComeAgain(value, kinds[at % kinds.length], 'provider_unavailable')
-      expect(ms).toBeLessThan(2000)
+      expect(ownMs).toBeLessThan(2000 + BUSY_MS)
     }
     await provider.resume()
     const { ms } = await timed(
@@ -204,7 +206,7 @@ describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE'
           for (const { status } of visits) expect([200, 503]).toContain(status)
           return visits.every(({ status }) => status === 200)
         },
-        10_000,
+        60_000,
       ),
     )
     process.stdout.write(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider\n`)
@@ -249,10 +251,10 @@ describeWithRedis('F32 apps that are given the access token', () => {
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     provider.set('token', faults.serverError)
     for (const replica of all) {
-      const { value, ms } = await timed(replica.check({}, { Cookie: cookie }))
+      const { value, ownMs } = await timed(replica.check({}, { Cookie: cookie }))
       expectComeAgain(value)
       expect(accessTokenOf(value)).toBe('')
-      expect(ms).toBeLessThan(2000)
+      expect(ownMs).toBeLessThan(2000 + BUSY_MS)
     }
     provider.reset()
     await until('checks that pass', async () => {

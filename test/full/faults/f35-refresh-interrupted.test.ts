@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { countEvents, timed } from '../../support/outage.ts'
+import { countEvents } from '../../support/outage.ts'
+import { timed } from '../../support/own-lag.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -72,7 +73,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
       startCheckLoad(internalPort, cookie, { perSecond: 20, connections: 2 }),
     )
     const isTried = () => refreshRequests(replicas.provider).length === 2
-    const { ms } = await timed(until('another try', isTried, SILENT_MS + 10 * LOOK_MS))
+    const { ms } = await timed(until('another try', isTried, SILENT_MS + 10 * LOOK_MS + 60_000))
     await Promise.all(loads.map((load) => load.stop()))
     for (const load of loads) {
       expect(load.oddities).toEqual([])

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { timed } from '../../support/outage.ts'
+import { timed } from '../../support/own-lag.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   accessTokenOf,
@@ -36,7 +36,7 @@ const untilRenewed = async (
   return token
 }
 
-describeWithRedis('F35 many replicas and one refresh token', { concurrent: true }, () => {
+describeWithRedis('F35 many replicas and one refresh token', () => {
   test('an answer after 8 s: one request, everybody goes on meanwhile, and then all have the new token', async () => {
     const lifeSeconds = 2
     await using replicas = await startRefreshingReplicas()
@@ -53,7 +53,7 @@ describeWithRedis('F35 many replicas and one refresh token', { concurrent: true 
     const loads = all.map(({ internalPort }) =>
       startCheckLoad(internalPort, cookie, { perSecond: 30 }),
     )
-    await until('a refresh', async () => (await countResults(all, 'refreshed')) > 0, 12_000)
+    await until('a refresh', async () => (await countResults(all, 'refreshed')) > 0, 60_000)
     const [slowest] = loads.map((load) => load.slowestMs()).toSorted((a, b) => b - a)
     await wait(500)
     await Promise.all(loads.map((load) => load.stop()))

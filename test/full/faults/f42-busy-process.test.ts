@@ -34,7 +34,7 @@ const BUSY_MS = 4000
 const NEIGHBOURS = 4
 const AT_ONCE = 20
 
-const BLOCKING = pathToFileURL(join(import.meta.dirname, '../support/blocking.ts')).href
+const BLOCKING = pathToFileURL(join(import.meta.dirname, '../../support/blocking.ts')).href
 
 const modes = [
   ['redis', WITHOUT_GRACE],

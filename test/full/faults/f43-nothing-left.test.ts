@@ -15,8 +15,8 @@ import {
   expectOthersServed,
   readMetric,
   signOut,
-  timed,
 } from '../../support/outage.ts'
+import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import {

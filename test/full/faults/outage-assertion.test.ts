@@ -27,7 +27,7 @@ import type { RunningVestibule } from '../../support/vestibule.ts'
 /** Long enough for a replica to start in the first half of it, also on a busy machine. */
 const GRACE_MS = 8000
 const L1_MS = 1000
-const SETUP_WITHIN_MS = 30_000
+const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -47,6 +47,7 @@ describeWithRedis(
       fleet = await startReplicas({
         count: 4,
         settings: {
+          ...PATIENT,
           REDIS_CACHE_MODE: 'hybrid',
           SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
           REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
@@ -111,7 +112,7 @@ describeWithRedis(
       const seen = await load.stop()
 
       print(`T1: all back after ${backMs.toFixed(0)} ms; ${describeSeen(seen)}`)
-      const [firstRefusal] = seen.serverErrors
+      const firstRefusal = seen.serverErrors.find(({ sentAtMs }) => sentAtMs > killedAtMs)
       print(
         `T1: first 503 ${(Number(firstRefusal?.sentAtMs) - killedAtMs).toFixed(0)} ms after the kill; ` +
           `the newcomer allowed ${assertion} checks`,

@@ -7,8 +7,7 @@ import { type Replicas, SERVER_KEY, startReplicas } from '../../support/replicas
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const OTHER_KEY = 'fedcba9876543210'.repeat(4)
-const TOLD_WITHIN_MS = 3000
-const SETUP_WITHIN_MS = 30_000
+const SETUP_WITHIN_MS = 120_000
 
 /** Ten minutes ahead, from before the service reads the clock. */
 const SHIFTED = 'const now=Date.now.bind(Date);Date.now=()=>now()+600000'
@@ -99,7 +98,7 @@ describeWithRedis('replicas that are not alike', () => {
             (await readHealth(replica)).fleet.findings.find(
               (each) => each.kind === kind && says.test(each.message),
             )
-          await until('a finding', async () => (await find()) !== undefined, TOLD_WITHIN_MS)
+          await until('a finding', async () => (await find()) !== undefined)
           expect(await mismatches(replica, kind)).toBeGreaterThan(0)
           const lines = replica.log().filter((line) => line['event'] === 'fleet_finding')
           const line = lines.find(({ code, message }) => code === kind && says.test(`${message}`))

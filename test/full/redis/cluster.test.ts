@@ -6,10 +6,10 @@ import type { RedisConnection } from '../../../src/store/connect.ts'
 import { keySlot, SLOT_COUNT } from '../../../src/store/key-slot.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
-import { watchOwnLag } from '../../support/own-lag.ts'
+import { BUSY_MS, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { type RunningCluster, startCluster } from '../../support/redis-cluster.ts'
-import { openConnection, openState, until } from '../../support/redis-state.ts'
+import { openConnection, openState, until, untilConnected } from '../../support/redis-state.ts'
 
 const unavailable = (failure: string) => ({
   code: 'store_unavailable',
@@ -26,18 +26,20 @@ const keyOf = (shard: number, shards = 3): string => {
 /** Keys that follow each other into one slot. */
 const keysOfSlot = (key: string) => [`${key}:s`, `${key}:t`, `${key}:m`] as const
 
-const write = (connection: RedisConnection, key: string, timeoutMs = 1000): Promise<string> =>
+const write = (connection: RedisConnection, key: string, timeoutMs = 10_000): Promise<string> =>
   connection
     .run((client) => client.set(key, 'x'), timeoutMs)
     .then(
       () => 'OK',
       (error: Error) => error.message,
     )
-const read = (connection: RedisConnection, key: string, timeoutMs = 1000) =>
+const read = (connection: RedisConnection, key: string, timeoutMs = 10_000) =>
   connection.run((client) => client.get(key), timeoutMs)
 
+/** Far more than the connection of a frozen server is given: nobody is to wait for that. */
+const OTHERS_TIMEOUT_MS = 10_000
 /** For which a connection takes, once the replica of a primary has taken over. */
-const FOLLOWS_WITHIN_MS = 4000
+const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
 
 /**
  * Milliseconds from the event until every shard takes writes, and from when the replica of the first shard has taken over:
@@ -48,6 +50,7 @@ const timeUntilWhole = async (
   { primaries: { length: shards }, replicas }: RunningCluster,
   event: () => Promise<unknown>,
 ): Promise<{ readonly ms: number; readonly followedMs: number }> => {
+  const lag = watchOwnLag()
   const sinceMs = performance.now()
   await event()
   let takenOverAtMs = Number.NaN
@@ -58,19 +61,19 @@ const timeUntilWhole = async (
       takenOverAtMs = performance.now()
       return (await (replicas[0] as RunningRedis).cli('ROLE')).startsWith('master')
     },
-    25_000,
+    60_000,
   )
   await until('a loss', async () => (await write(connection, keyOf(0, shards), 250)) !== 'OK')
   const isWhole = async () => {
     const writes = Array.from({ length: shards }, (_, shard) =>
-      write(connection, keyOf(shard, shards), 250),
+      write(connection, keyOf(shard, shards), 5000),
     )
     return (await Promise.all(writes)).every((outcome) => outcome === 'OK')
   }
-  await until('writes at every shard', isWhole, 20_000)
+  await until('writes at every shard', isWhole, 60_000)
   const wholeAtMs = performance.now()
   await watched
-  return { ms: wholeAtMs - sinceMs, followedMs: Math.max(0, wholeAtMs - takenOverAtMs) }
+  return { ms: wholeAtMs - sinceMs, followedMs: Math.max(0, wholeAtMs - takenOverAtMs - lag.end()) }
 }
 /**
  * Writes again and again to the slots of some shards, and remembers what came of it. The slowest is told without the time
@@ -137,7 +140,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   test('sends each command where its key is, whatever its form', async () => {
     await using opened = openConnection(redis.target)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     for (const [shard, server] of redis.primaries.entries()) {
       const key = keyOf(shard)
       const [s, t, m] = keysOfSlot(key)
@@ -206,7 +209,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     expect(await read(connection, t)).toBe('x')
     const both = connection.run((client) => client.mGet([s, t]), 1000)
     await expect(both, 'neither has both').rejects.toMatchObject(unavailable('cluster'))
-    const waiting = connection.run((client) => client.mGet([s, t]), 1000)
+    const waiting = connection.run((client) => client.mGet([s, t]), 20_000)
     await redis.moveSlot(slot, from, to)
     expect(await waiting, 'some patience').toEqual(['x', 'x'])
     expect(await write(connection, m)).toBe('OK')
@@ -241,15 +244,15 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   test('a subscription hears what is published at any server', async () => {
     await using commands = openConnection(redis.target)
     await using subscription = openConnection(redis.target, 2000, 'subscription')
-    await Promise.all([commands.connection.firstAttempt, subscription.connection.firstAttempt])
+    await untilConnected(commands, subscription)
     const heard = new Set<string>()
     await subscription.connection.run(
       (client) => client.subscribe('news', (text) => heard.add(text)),
       1000,
     )
-    expect(await subscription.connection.run((client) => client.ping(), 1000)).toBe('PONG')
+    expect(await subscription.connection.run((client) => client.ping(), 10_000)).toBe('PONG')
     for (let count = 0; count < 12; count++) {
-      await commands.connection.run((client) => client.publish('news', `${count}`), 1000)
+      await commands.connection.run((client) => client.publish('news', `${count}`), 10_000)
     }
     await until('all of it', () => heard.size === 12)
   })
@@ -278,7 +281,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   test('a plain client there is told to be one', async () => {
     const [server] = redis.primaries as [RunningRedis]
     await using opened = openConnection({ port: server.port })
-    await opened.connection.firstAttempt
+    await untilConnected(opened)
     const asked = read(opened.connection, keyOf(1))
     await expect(asked).rejects.toMatchObject(unavailable('cluster'))
   })
@@ -298,7 +301,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
         kind: 'cluster',
         servers: [stranger, { host: '127.0.0.1', port: 1 }, ...redis.target.servers],
       })
-      await other.connection.firstAttempt
+      await untilConnected(other)
       expect(other.connection.isConnected).toBe(true)
     }
   })
@@ -313,14 +316,14 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     const kept = keyOf(0)
     await write(connection, kept)
     const [first] = redis.primaries as [RunningRedis]
-    const others = watchShards(connection, [1, 2], 1000, redis.primaries.slice(1))
+    const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
     const own = watchShards(connection, [0], 250)
     const took = await timeUntilWhole(connection, redis, () => first.kill())
     print('a primary killed', took)
-    expect((await own.end()).slowestMs).toBeLessThan(400)
+    expect((await own.end()).slowestMs).toBeLessThan(250 + BUSY_MS)
     const { slowestMs, outcomes } = await others.end()
     expect(outcomes).toEqual(new Set(['OK']))
-    expect(slowestMs).toBeLessThan(200)
+    expect(slowestMs).toBeLessThan(BUSY_MS)
     expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     await until('told', () => opened.connected() >= 2)
     // A server that has not heard of its new neighbour yet may be the next one asked about the slots.
@@ -348,14 +351,15 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     const { connection } = opened
     await until('a connection', () => opened.connected() === 1)
     const [first] = redis.primaries as [RunningRedis]
-    const others = watchShards(connection, [1, 2], 1000, redis.primaries.slice(1))
+    const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
     const took = await timeUntilWhole(connection, redis, () => first.pause())
     print('a primary frozen', took)
     expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     const { slowestMs, outcomes } = await others.end()
     expect(outcomes).toEqual(new Set(['OK']))
-    expect(slowestMs).toBeLessThan(200)
-    expect(opened.disconnected[0]).toBe('deadline')
+    expect(slowestMs).toBeLessThan(BUSY_MS)
+    // Whichever comes first: its silence, or the servers that know it as a replica by now.
+    expect(['deadline', 'connection']).toContain(opened.disconnected[0])
     await first.resume()
     await until('nothing in flight', () => connection.inFlight === 0)
     for (let round = 0; round < 20; round++) {
@@ -369,7 +373,7 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     await first.pause()
     await using opened = openConnection(redis.target, 3000)
     const { connection } = opened
-    await connection.firstAttempt
+    await untilConnected(opened)
     expect(connection.isConnected).toBe(true)
     expect(connection.isPartial).toBe(true)
     for (const shard of [1, 2]) expect(await write(connection, keyOf(shard))).toBe('OK')
@@ -390,7 +394,7 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     await using opened = openConnection(redis.target)
     const { connection } = opened
     await until('a connection', () => opened.connected() === 1)
-    const others = watchShards(connection, [1, 2], 1000)
+    const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS)
     const [first] = redis.primaries as [RunningRedis]
     const took = await timeUntilWhole(connection, redis, () => first.kill())
     print('a primary killed, all slots or none', took)
@@ -410,7 +414,7 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
       await (redis.replicas[0] as RunningRedis).cli('CLUSTER', 'FAILOVER', 'TAKEOVER')
     })
     print('the only primary killed, its replica told to take over', took)
-    expect(took.ms).toBeLessThan(4000)
+    expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     await until('the subscription', () => subscription.connected() === 2, 10_000)
     expect(opened.disconnected).toEqual(['connection'])
   })

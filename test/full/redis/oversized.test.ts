@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { startRedis } from '../../support/redis.ts'
+import { openState, until } from '../../support/redis-state.ts'
+
+const ROUNDS = 5
+const OVERSIZED_BYTES = '50000000'
+/** Four times what a check waits for Redis: the bound tells a queue of 50 MB answers from one of them. */
+const BESIDE_WITHIN_MS = 1000
+
+describeWithRedis('a value of 50 MB', () => {
+  test('keeps nobody waiting who reads another session over the same connection', async () => {
+    await using redis = await startRedis()
+    await using observed = openState(redis)
+    await until('its examination', () => observed.examinations.length === 1)
+    const { store } = observed.state
+    const records = { s: randomBytes(800), t: randomBytes(800), m: randomBytes(800) }
+    await store.create('other', records, 600_000)
+    const slowestMs: number[] = []
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const key = `vestibule:{large-${round}}:s`
+      const fill = "redis.call('SET', KEYS[1], string.rep('x', ARGV[1]))"
+      await redis.cli('EVAL', fill, '1', key, OVERSIZED_BYTES)
+      const large = Array.from({ length: 20 }, () => store.read(`large-${round}`, ['s'], 30_000))
+      const sinceMs = performance.now()
+      const beside = await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const { s } = await store.read('other', ['s'], 30_000)
+          expect(s?.equals(records.s)).toBe(true)
+          return performance.now() - sinceMs
+        }),
+      )
+      slowestMs.push(Math.max(...beside))
+      await Promise.all(large)
+    }
+    // In most rounds: the machine may keep Redis or this process waiting for a moment.
+    const median = slowestMs.toSorted((one, other) => one - other)[Math.floor(ROUNDS / 2)]
+    process.stdout.write(`beside 50 MB: slowest read ${median?.toFixed(0)} ms\n`)
+    expect(median).toBeLessThan(BESIDE_WITHIN_MS)
+  })
+})

@@ -1,0 +1,152 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { createAuthority } from '../../support/certificates.ts'
+import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { type RunningRedis, startRedis } from '../../support/redis.ts'
+import { startCluster } from '../../support/redis-cluster.ts'
+import { startWatchedRedis } from '../../support/redis-sentinel.ts'
+import { type ObservedState, openConnection, openState, until } from '../../support/redis-state.ts'
+
+const PASSWORD = `it's-"difficult"-${randomBytes(8).toString('hex')}`.replaceAll(/["']/g, '-')
+const LONG_MS = 60_000
+
+type Target = Parameters<typeof openState>[0]
+
+/** Something of every port, by one replica for another; `test/redis/contracts.test.ts` has the rest. */
+const useEveryPort = async (target: Target): Promise<void> => {
+  await using one = openState(target)
+  await using other = openState(target)
+  await until(
+    'backplanes',
+    () => [one, other].every(({ redis }) => redis.isBackplaneHealthy),
+    10_000,
+  )
+  const before = one.failures.length
+  for (let round = 0; round < 10; round += 1) await useOnce(one, other)
+  expect(one.failures.slice(before), 'no command fails').toEqual([])
+}
+
+const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Promise<void> => {
+  const other = heard.state
+  const digest = randomUUID()
+  const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+  await one.store.create(digest, records, LONG_MS)
+  await one.sessionIndex.add(digest, { user: digest }, LONG_MS)
+  expect(await other.store.read(digest, ['s', 't', 'm'])).toEqual(records)
+  expect(await other.sessionIndex.list('user', digest)).toEqual([digest])
+  expect((await Array.fromAsync(other.store.list())).flat()).toContain(digest)
+  expect(await one.locks.acquire(digest, 'one', LONG_MS)).toBe(true)
+  expect(await other.locks.acquire(digest, 'other', LONG_MS)).toBe(false)
+  const after = { s: Buffer.of(4), t: Buffer.of(5) }
+  expect(await one.store.replace(digest, after, records.t)).toBe('replaced')
+  expect(await other.store.replace(digest, after, records.t)).toBe('replaced')
+  const generation = await other.generations.current()
+  await one.generations.advance(digest, LONG_MS)
+  expect(await other.generations.oldestOf(digest)).toBeGreaterThan(generation)
+  expect(await one.oneTimeKeys.consume('login', digest, 'one', LONG_MS)).toBe(true)
+  expect(await other.oneTimeKeys.consume('login', digest, 'other', LONG_MS)).toBe(false)
+  await one.denyList.add(digest, LONG_MS)
+  expect((await other.denyList.list()).map(({ token }) => token)).toContain(digest)
+  await one.store.end(digest, LONG_MS)
+  await other.store.create(digest, records, LONG_MS)
+  expect(await other.store.read(digest, ['s'])).toEqual({})
+  const hasHeard = (type: string) =>
+    heard.messages.some(
+      (message) => message.type === type && JSON.stringify(message).includes(digest),
+    )
+  await until('the messages', () =>
+    ['evict', 'session-ended', 'token-denied'].every((type) => hasHeard(type)),
+  )
+}
+
+const failureOf = async (target: Target): Promise<string | undefined> => {
+  await using opened = openConnection(target)
+  await opened.connection.firstAttempt
+  return opened.connection.isConnected ? undefined : opened.disconnected[0]
+}
+const keysAt = async ({ cli }: RunningRedis, pattern = 'vestibule:*') =>
+  (await cli('KEYS', pattern)).split('\n').filter((key) => key !== '')
+
+describeWithRedis('every port over', () => {
+  test('another database, where everything stays', async () => {
+    await using redis = await startRedis()
+    await useEveryPort({ port: redis.port, database: 7 })
+    expect(await redis.cli('INFO', 'keyspace')).toMatch(/^# Keyspace\s+db7:\S+\s*$/)
+  })
+
+  test('a password, without which nobody is let in', async () => {
+    await using redis = await startRedis({ password: PASSWORD })
+    await useEveryPort({ port: redis.port, password: PASSWORD })
+    expect(await failureOf({ port: redis.port })).toBe('auth')
+  })
+
+  test('TLS with a certificate of ours, without which nobody is let in', async () => {
+    const tls = { authority: await createAuthority(), requireClientCertificate: true }
+    await using redis = await startRedis({ tls })
+    const read = (path: string) => readFile(path, 'utf8')
+    const { ca, certificate, key } = redis.clientFiles
+    const trust = { ca: await read(ca), skipVerify: false }
+    const own = { cert: await read(certificate), key: await read(key) }
+    await useEveryPort({ port: redis.port, tls: { ...trust, ...own } })
+    expect(await failureOf({ port: redis.port, tls: trust })).toBe('tls')
+  })
+
+  test('Sentinels, at the primary that they name', async () => {
+    await using redis = await startWatchedRedis()
+    await useEveryPort(redis.target)
+    const [primary, replica] = redis.servers
+    expect(await primary.cli('WAIT', '2', '5000')).toBe('2')
+    expect((await keysAt(replica)).toSorted()).toEqual((await keysAt(primary)).toSorted())
+  })
+
+  test('Sentinels that ask for a password, all with TLS', async () => {
+    const authority = await createAuthority()
+    await using redis = await startWatchedRedis({ tls: { authority }, sentinelPassword: PASSWORD })
+    const tls = { ca: authority.certificate, skipVerify: false }
+    await useEveryPort({ ...redis.target, tls })
+    expect(await failureOf(redis.target), 'without TLS').toMatch(/^(?:connection|deadline|tls)$/)
+    const wrong = { ...redis.target, tls, sentinelPassword: 'wrong' }
+    expect(await failureOf(wrong)).toBe('auth')
+  })
+
+  test('a cluster of one shard', async () => {
+    await using redis = await startCluster({ shards: 1 })
+    await useEveryPort(redis.target)
+  })
+
+  test('a cluster with replicas, over all shards and on each replica', async () => {
+    await using redis = await startCluster({ shards: 3, replicasPerShard: 1, password: PASSWORD })
+    await useEveryPort(redis.target)
+    for (const [shard, primary] of redis.primaries.entries()) {
+      const keys = await keysAt(primary)
+      expect(keys.length, `shard ${shard}`).toBeGreaterThan(5)
+      expect(await primary.cli('WAIT', '1', '5000')).toBe('1')
+      expect((await keysAt(redis.replicas[shard] as RunningRedis)).length).toBeGreaterThan(5)
+    }
+  })
+
+  test('time that really passes: what has an end is gone by then', async () => {
+    await using redis = await startRedis()
+    await using observed = openState(redis)
+    await until('a connection', () => observed.connected() > 0)
+    const { store, locks, sessionIndex, denyList, oneTimeKeys } = observed.state
+    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    const SHORT_MS = 300
+    await store.create('kept', records, LONG_MS)
+    await store.create('passing', records, SHORT_MS)
+    await locks.acquire('passing', 'one', SHORT_MS)
+    await oneTimeKeys.consume('login', 'passing', 'one', SHORT_MS)
+    for (const [digest, ttlMs] of [['kept', LONG_MS] as const, ['passing', SHORT_MS] as const]) {
+      await sessionIndex.add(digest, { user: 'user' }, ttlMs)
+      await denyList.add(digest, ttlMs)
+    }
+    await wait(SHORT_MS + 50)
+    expect((await Array.fromAsync(store.list())).flat()).toEqual(['kept'])
+    expect(await sessionIndex.list('user', 'user')).toEqual(['kept'])
+    expect((await denyList.list()).map(({ token }) => token)).toEqual(['kept'])
+    expect(await locks.acquire('passing', 'other', LONG_MS)).toBe(true)
+    expect(await oneTimeKeys.consume('login', 'passing', 'other', LONG_MS)).toBe(true)
+  })
+})
