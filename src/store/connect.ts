@@ -138,7 +138,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
           ? used.isOver || cause instanceof ServerLostError
           : kept.isExpected
         if (!isComingBack || leftMs() <= 0) return report(cause)
-        if (!kept.current || kept.current.isOver) {
+        if (!kept.current) {
           await Promise.race([kept.next, pause(leftMs(), undefined, { ref: false })])
         }
         if (leftMs() <= 0) return report(cause)

@@ -82,7 +82,8 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
   const kept = keep()
   return {
     get current() {
-      return current
+      // What waited on one that ended hears of it before this loop does.
+      return current?.isOver ? undefined : current
     },
     get isExpected() {
       return isExpected
