@@ -4,6 +4,8 @@ export interface Moment {
   readonly atMs: number
   /** What began before had an earlier generation; nothing where that could not be told at the time. */
   readonly generation: number | undefined
+  /** By how much the generation may be too late. */
+  readonly doubt: number
 }
 
 /**

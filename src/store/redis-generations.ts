@@ -1,7 +1,7 @@
 import { AuthError } from '../errors.ts'
 import type { Generations, Moment } from './generations.ts'
 import type { RedisStoreOptions } from './redis.ts'
-import { type ClockReading, createRedisClock, latestTimeAt } from './redis-clock.ts'
+import { type ClockReading, createRedisClock } from './redis-clock.ts'
 import { milliseconds } from './redis-marks.ts'
 import { ADVANCE, COUNTER_AND_TIME, RAISE } from './redis-scripts.ts'
 
@@ -10,13 +10,11 @@ interface Reading extends ClockReading {
   readonly counter: number
 }
 
-/** A reading that took longer is repeated: a process that stood still meanwhile would be wrong by as much. */
-const EXACT_WITHIN_MS = 50
-const READINGS = 3
-/** Two readings that differ by more say that Redis's clock was set, or that another server answers. */
-const CLOCK_STEP_MS = 1000
+/** A reading that took longer is repeated, since the moment would be told as much too late. */
+const EXACT_WITHIN_MS = 5
+const READINGS = 5
 /** Ends at the same time are told apart by counting up, so that the counter may be ahead of the clock by a little. */
-const COUNTED_AHEAD_MS = 10
+const COUNTED_AHEAD = 10
 
 /** One counter for all, and for each owner whose sessions were ended the number at which that was. */
 export function createRedisGenerations(options: RedisStoreOptions): Generations {
@@ -39,17 +37,19 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
     return reading
   }
 
-  async function readExactly(): Promise<Reading> {
-    let best = await read()
-    for (let count = 1; count < READINGS && tookMs(best) > EXACT_WITHIN_MS; count++) {
-      const next = await read()
-      if (tookMs(next) < tookMs(best)) best = next
+  async function from(asked: Moment): Promise<number> {
+    let reading = await read()
+    for (let count = 1; count < READINGS && tookMs(reading) > EXACT_WITHIN_MS; count++) {
+      reading = await read()
     }
-    return best
+    return fromWhich(asked, momentAt(asked.atMs), reading)
   }
 
-  async function from(asked: Moment): Promise<number> {
-    return fromWhich(asked, await readExactly())
+  function momentAt(atMs: number): Moment {
+    const time = clock.timeAt(atMs)
+    if (!time) return { atMs, generation: undefined, doubt: 0 }
+    const generation = Math.ceil(time.toMs)
+    return { atMs, generation, doubt: generation - time.fromMs }
   }
 
   return {
@@ -58,18 +58,10 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
       // Earlier than whatever is asked for in the same millisecond.
       return Math.max(counted, redisMs - 1)
     },
-    moment() {
-      const atMs = performance.now()
-      const timeMs = clock.timeAt(atMs)
-      return { atMs, generation: timeMs === undefined ? undefined : timeMs + 1 }
-    },
-    knownFrom({ atMs, generation }) {
-      if (generation !== undefined) return generation
-      const timeMs = clock.timeAt(atMs)
-      return timeMs === undefined ? undefined : timeMs + 1
-    },
+    moment: () => momentAt(performance.now()),
+    knownFrom: ({ atMs, generation }) => generation ?? momentAt(atMs).generation,
     from,
-    async advance(owner, ttlMs, asked = { atMs: performance.now(), generation: undefined }) {
+    async advance(owner, ttlMs, asked = momentAt(performance.now())) {
       const oldest = await from(asked)
       // The counter outlives what refers to it.
       const advance = { keys: [counter], arguments: [`${oldest}`, milliseconds(2 * ttlMs)] }
@@ -93,16 +85,18 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
   }
 }
 
-/** Of the time that was estimated then and the one that is told now; the later one where Redis's clock was set. */
-function fromWhich(asked: Moment, reading: Reading): number {
-  const told = latestTimeAt(reading, asked.atMs) + 1
-  const estimated = asked.generation ?? told
-  const isSteady = Math.abs(told - estimated) <= CLOCK_STEP_MS
-  const from = isSteady ? Math.min(told, estimated) : Math.max(told, estimated)
-  const { counter, redisMs } = reading
-  const isOfThen = counter <= from + COUNTED_AHEAD_MS
+/**
+ * What was known of Redis's clock then and what is known of it now tell the moment together, or the later of both does
+ * where they contradict each other: the clock was set, or another server answers.
+ */
+function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): number {
+  const now = told.generation ?? Number.POSITIVE_INFINITY
+  const then = asked.generation ?? now
+  const isSteady = now - told.doubt <= then && then - asked.doubt <= now
+  const from = isSteady ? Math.min(now, then) : Math.max(now, then)
+  const isOfThen = counter <= from + COUNTED_AHEAD
   // The clock is behind what was counted, so it has gone back, and nobody can say what began when.
-  const isClockBehind = counter > redisMs + COUNTED_AHEAD_MS
+  const isClockBehind = counter > redisMs + COUNTED_AHEAD
   return isOfThen || isClockBehind ? Math.max(from, counter + 1) : from
 }
 

@@ -34,7 +34,7 @@ const start = (maxAgeMs = DAY_MS) => {
   return { revocations, defer, applied, repeated, flushed, failing, mostAtOnce: () => mostAtOnce }
 }
 /** When what is asked for here is asked for. */
-const ASKED = { atMs: 0, generation: 5 }
+const ASKED = { atMs: 0, generation: 5, doubt: 0 }
 const names = (count: number, prefix = 'd') =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`)
 

@@ -22,8 +22,8 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
       return { hasLost: async () => (await generations.oldestOf(user)) > generation }
     }
 
-    /** So much later that no two readings of a clock are mistaken for one. */
-    const later = () => pause(100)
+    /** Later than the slowest answer about the time, which is how exactly a moment can be told. */
+    const later = () => pause(500)
 
     test('a sign-in of a user of whom nothing was ended counts', async () => {
       const signIn = await begin(newUser())
@@ -122,11 +122,10 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
         const since = await begin(user)
         // What others end meanwhile, and the order when it is carried out again, change nothing.
         await generations.advance(newUser(), LONG_MS)
-        const from = await generations.advance(whose, LONG_MS, asked)
+        await generations.advance(whose, LONG_MS, asked)
         expect([await before.hasLost(), await since.hasLost()]).toEqual([true, false])
-        expect(await generations.advance(whose, LONG_MS, asked)).toBeLessThanOrEqual(from)
+        await generations.advance(whose, LONG_MS, asked)
         expect([await before.hasLost(), await since.hasLost()]).toEqual([true, false])
-        expect(await generations.from(asked)).toBeLessThanOrEqual(from)
       }
     })
 
