@@ -26,6 +26,8 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
   const heard = { ended: (_: string): void => undefined }
   const observed = openState(network, {
     now,
+    // Whether Redis is away is told by the connection alone, and not by how often it was away before.
+    breaker: { threshold: 1_000_000 },
     onMessage: (message) => {
       if (message.type === 'session-ended') heard.ended(message.session)
     },
