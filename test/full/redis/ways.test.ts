@@ -37,8 +37,10 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   expect(await other.store.read(digest, ['s', 't', 'm'])).toEqual(records)
   expect(await other.sessionIndex.list('user', digest)).toEqual([digest])
   expect((await Array.fromAsync(other.store.list())).flat()).toContain(digest)
-  expect(await one.locks.acquire(digest, 'one', LONG_MS)).toBe(true)
-  expect(await other.locks.acquire(digest, 'other', LONG_MS)).toBe(false)
+  expect(await one.locks.acquire(digest, 'one', 'note', LONG_MS)).toEqual({ isOurs: true })
+  expect(await other.locks.acquire(digest, 'other', 'note', LONG_MS)).toMatchObject({
+    isOurs: false,
+  })
   const after = { s: Buffer.of(4), t: Buffer.of(5) }
   expect(await one.store.replace(digest, after, records.t)).toBe('replaced')
   expect(await other.store.replace(digest, after, records.t)).toBe('replaced')
@@ -136,7 +138,7 @@ describeWithRedis('every port over', () => {
     const SHORT_MS = 300
     await store.create('kept', records, LONG_MS)
     await store.create('passing', records, SHORT_MS)
-    await locks.acquire('passing', 'one', SHORT_MS)
+    await locks.acquire('passing', 'one', 'note', SHORT_MS)
     await oneTimeKeys.consume('login', 'passing', 'one', SHORT_MS)
     for (const [digest, ttlMs] of [['kept', LONG_MS] as const, ['passing', SHORT_MS] as const]) {
       await sessionIndex.add(digest, { user: 'user' }, ttlMs)
@@ -146,7 +148,7 @@ describeWithRedis('every port over', () => {
     expect((await Array.fromAsync(store.list())).flat()).toEqual(['kept'])
     expect(await sessionIndex.list('user', 'user')).toEqual(['kept'])
     expect((await denyList.list()).map(({ token }) => token)).toEqual(['kept'])
-    expect(await locks.acquire('passing', 'other', LONG_MS)).toBe(true)
+    expect(await locks.acquire('passing', 'other', 'note', LONG_MS)).toEqual({ isOurs: true })
     expect(await oneTimeKeys.consume('login', 'passing', 'other', LONG_MS)).toBe(true)
   })
 })
