@@ -7,6 +7,7 @@ import type { BearerVerifier } from './oidc/bearer.ts'
 import type { KeyRing } from './seal.ts'
 import { createSessionCodec, type SessionCodec } from './session/codec.ts'
 import type { DeniedTokens } from './session/denied-tokens.ts'
+import { createKeptTokens, type KeptTokens } from './session/kept-tokens.ts'
 import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
 import { createOutageAssertions, type OutageAssertions } from './session/outage-assertion.ts'
 import { createProviderLogout, type ProviderLogout } from './session/provider-logout.ts'
@@ -26,6 +27,7 @@ export interface ConfiguredSessions {
   readonly sessions: Sessions
   readonly endAsAtProvider: ProviderLogout
   readonly codec: SessionCodec
+  readonly kept: KeptTokens
   readonly opened: OpenedSessions
   readonly assertions: OutageAssertions
   readonly deniedTokens: DeniedTokens
@@ -81,7 +83,10 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
         deniedTokens.reload().catch(() => undefined)
       },
       onDatasetChanged: () => opened.clear(),
-      onAnotherServer: () => void sessions.revocations.repeat(),
+      onAnotherServer() {
+        void sessions.revocations.repeat()
+        void kept.restore()
+      },
       onMessage: (message) => hear(message, { sessions, deniedTokens, opened, caches }),
       onUnknownMessage: () => clearAll(caches),
     },
@@ -91,6 +96,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     keyPrefix: settings.REDIS_KEY_PREFIX,
     onIntegrityFailure: () => metrics.integrityFailure(),
   })
+  const kept = createKeptTokens(state.store)
   const assertions = createOutageAssertions({ ring, graceMs, now })
   const deniedTokens = createConfiguredDeniedTokens({ ...options, state })
   const sessions = createSessions({
@@ -134,6 +140,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
       now,
     }),
     codec,
+    kept,
     opened,
     assertions,
     deniedTokens,

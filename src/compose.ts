@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import { composeInternalApp } from './compose-internal.ts'
 import { createParts, type ServiceOptions } from './compose-parts.ts'
@@ -16,7 +15,7 @@ export interface Service {
   closeState(): Promise<void>
 }
 
-/** How long refreshes that are under way at the end may take. */
+/** How long refreshes that are under way at the end may take, and what they gave may wait for Redis. */
 const LAST_REFRESHES_MS = 10_000
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
@@ -31,7 +30,7 @@ export function composeService(options: ServiceOptions): Service {
     },
     closeProviders: parts.closeProviders,
     async closeState() {
-      await Promise.race([parts.refresher.finish(), pause(LAST_REFRESHES_MS)])
+      await parts.refresher.finish(LAST_REFRESHES_MS)
       await parts.closeState()
     },
   }

@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
 import type { Locks } from '../store/locks.ts'
 import type { HeldSession } from './opened-sessions.ts'
+import { createRefreshLocks } from './refresh-locks.ts'
 import { createRefreshOnce, type NextTry, type RefreshOnceOptions } from './refresh-once.ts'
 import { createRefreshPauses } from './refresh-pauses.ts'
 
@@ -14,11 +15,14 @@ export interface SessionRefresher {
   refresh(held: HeldSession): Promise<void>
   /** Whether the last try failed and the next has to wait. */
   isPaused(digest: string): boolean
-  /** Resolves when nothing is under way: a token that has come and is not stored would be lost with the process. */
-  finish(): Promise<void>
+  /**
+   * Resolves when nothing is under way, or after so many milliseconds: what has come and is not stored by then is lost
+   * with the process.
+   */
+  finish(withinMs: number): Promise<void>
 }
 
-export interface SessionRefresherOptions extends RefreshOnceOptions {
+export interface SessionRefresherOptions extends Omit<RefreshOnceOptions, 'ending'> {
   readonly locks: Locks
   /** Whether what comes can be stored: a refresh token that is spent and not stored is lost (fault F36). */
   readonly canStore: () => boolean
@@ -26,9 +30,6 @@ export interface SessionRefresherOptions extends RefreshOnceOptions {
   readonly onFault: (cause: unknown) => void
 }
 
-/** A lock whose owner has died ends after this; while its owner lives it is extended. */
-const LOCK_MS = 10_000
-const EXTEND_EVERY_MS = 3000
 /** Token requests at once from this replica (fault F27). */
 const MAX_UNDER_WAY = 100
 /** When another replica has the lock, it is not asked for again before this. */
@@ -36,26 +37,32 @@ const ELSEWHERE_MS = 1000
 
 /** Once in this process, and under a lock over all replicas. */
 export function createSessionRefresher(options: SessionRefresherOptions): SessionRefresher {
-  const { locks, canStore, onFault } = options
-  const refreshOnce = createRefreshOnce(options)
+  const { store, codec, settling, canStore, onFault } = options
+  const ending = new AbortController()
+  const refreshLocks = createRefreshLocks({ ...options, ending: ending.signal })
+  const refreshOnce = createRefreshOnce({ ...options, ending: ending.signal })
   const underWay = new Map<string, Promise<void>>()
   const pauses = createRefreshPauses()
 
+  /** After an outage those who hold tokens store them first (finding C65); what is newer than the outage need not wait. */
+  async function mayBegin({ digest, credential, realm }: HeldSession): Promise<boolean> {
+    if (!canStore()) return false
+    if (settling.isSettled) return true
+    const { s } = await store.read(digest, ['s'])
+    const session = codec.open(digest, 's', s, { secret: credential.secret, realm })
+    return session !== undefined && settling.isSettledFor(session.createdAt)
+  }
+
   async function attempt(held: HeldSession): Promise<void> {
     const { digest } = held
-    if (!canStore()) return pauses.wait(digest, ELSEWHERE_MS)
-    const owner = randomBytes(16).toString('base64url')
-    if (!(await locks.acquire(digest, owner, LOCK_MS))) return pauses.wait(digest, ELSEWHERE_MS)
-    const extend = () => locks.extend(digest, owner, LOCK_MS)
-    const extending = setInterval(() => void extend().catch(() => undefined), EXTEND_EVERY_MS)
+    const lock = (await mayBegin(held)) ? await refreshLocks.take(digest) : undefined
+    if (!lock) return pauses.wait(digest, ELSEWHERE_MS)
     let keptMs = 0
     try {
-      keptMs = pauseFor(digest, await refreshOnce(held, extend))
+      keptMs = pauseFor(digest, await refreshOnce(held, lock))
     } finally {
-      clearInterval(extending)
       // Kept by one who failed, so that the others leave the provider alone, too.
-      const letGo = keptMs > 0 ? locks.extend(digest, owner, keptMs) : locks.release(digest, owner)
-      await letGo.catch(() => undefined)
+      await lock.letGo(keptMs)
     }
   }
 
@@ -90,8 +97,14 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       return run
     },
     isPaused: (digest) => pauses.hasFailed(digest),
-    async finish() {
-      await Promise.all(underWay.values())
+    async finish(withinMs) {
+      const done = new AbortController()
+      const time = pause(withinMs, undefined, { signal: done.signal }).catch(() => undefined)
+      await Promise.race([Promise.all(underWay.values()), time])
+      done.abort()
+      ending.abort()
+      // What is lost is said before the process ends.
+      await nextRound()
     },
   }
 }

@@ -1,5 +1,5 @@
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
-import type { Locks } from './locks.ts'
+import { type Locks, markOf, ownerPart } from './locks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 
 /** Consumption marks in this process only. */
@@ -20,11 +20,31 @@ export function createMemoryLocks(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),
 ): Locks {
-  const marks = createMarks(bounds, now)
+  const marks = createExpiringMap<string>(bounds, now)
+  const isOf = (mark: string | undefined, owner: string) =>
+    mark?.startsWith(ownerPart(owner)) === true
+  const put = (digest: string, mark: string, ttlMs: number) =>
+    marks.set(digest, mark, digest.length + mark.length, ttlMs)
   return {
-    acquire: async (digest, owner, ttlMs) => marks.set(digest, owner, ttlMs),
-    extend: async (digest, owner, ttlMs) => marks.extend(digest, owner, ttlMs),
-    release: async (digest, owner) => marks.release(digest, owner),
+    async acquire(digest, owner, note, ttlMs) {
+      const mark = marks.get(digest)?.value
+      if (mark === undefined) put(digest, markOf(owner, note), ttlMs)
+      return mark === undefined || isOf(mark, owner) ? { isOurs: true } : { isOurs: false, mark }
+    },
+    async takeOver(digest, owner, note, ttlMs, mark) {
+      if (marks.get(digest)?.value !== mark) return false
+      put(digest, markOf(owner, note), ttlMs)
+      return true
+    },
+    async hold(digest, owner, note, ttlMs, revive = false) {
+      const mark = marks.get(digest)?.value
+      if (mark === undefined ? !revive : !isOf(mark, owner)) return false
+      put(digest, markOf(owner, note), ttlMs)
+      return true
+    },
+    async release(digest, owner) {
+      if (isOf(marks.get(digest)?.value, owner)) marks.delete(digest)
+    },
   }
 }
 

@@ -14,6 +14,7 @@ import { type RedisFailure, unavailable } from './redis-failure.ts'
 import { createRedisPorts } from './redis-ports.ts'
 import type { Examination } from './self-test.ts'
 import type { SentinelObserver } from './sentinel-sightings.ts'
+import { observeDisturbances, watchSettling } from './settling.ts'
 
 export interface RedisStateOptions {
   readonly target: () => RedisTarget
@@ -62,7 +63,9 @@ const FLEET_CHANNEL = 'vestibule:fleet'
 
 /** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
 export function openRedisState(options: RedisStateOptions): SharedState {
-  const { prefix, database, observer, now } = options
+  const { prefix, database, now } = options
+  const settling = watchSettling(now)
+  const observer = observeDisturbances(options.observer, settling)
   const channel = `${prefix}${database}:events`
   const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
 
@@ -95,6 +98,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   })
   const examination = keepExamining({
     ...options,
+    observer,
     connection,
     names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
   })
@@ -171,6 +175,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       },
     },
     firstAttempt: connection.firstAttempt,
+    settling,
     get isAvailable() {
       const isOpen = [breakers.read, breakers.write].some(({ state }) => state === 'open')
       return connection.isExpected && !isOpen

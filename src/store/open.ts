@@ -11,6 +11,7 @@ import { createMemoryLocks, createMemoryOneTimeKeys } from './memory-marks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { Examination } from './self-test.ts'
 import type { SessionIndex } from './session-index.ts'
+import { SETTLED, type Settling } from './settling.ts'
 import type { Store } from './store.ts'
 
 /** What replicas share, or what one process keeps for itself: the same ports either way. */
@@ -31,6 +32,7 @@ export interface SharedState extends SharedPorts {
   readonly firstAttempt: Promise<void>
   /** Whether there is any use in asking. */
   readonly isAvailable: boolean
+  readonly settling: Settling
   close(): Promise<void>
 }
 
@@ -59,6 +61,7 @@ export function openMemoryState(): SharedState {
     backplane: { epoch: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),
     isAvailable: true,
+    settling: SETTLED,
     close: async () => undefined,
   }
 }

@@ -1,9 +1,7 @@
-import type { Locks } from './locks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { RedisStoreOptions } from './redis.ts'
 import { failureOf } from './redis-failure.ts'
 import { CONSUME, EXTEND, RELEASE } from './redis-scripts.ts'
-import { recordKey } from './store.ts'
 
 /** Consumption marks in Redis, which alone decides; no cache stands in front of them. */
 export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys {
@@ -17,23 +15,17 @@ export function createRedisOneTimeKeys(options: RedisStoreOptions): OneTimeKeys 
   }
 }
 
-/** Locks beside the session's records, so that ending the session ends them too. */
-export function createRedisLocks(options: RedisStoreOptions): Locks {
-  const marks = createMarks(options)
-  const nameOf = (digest: string) => recordKey(options.prefix, digest, 'l')
-  return {
-    acquire: (digest, owner, ttlMs) => marks.set(nameOf(digest), owner, ttlMs),
-    extend: (digest, owner, ttlMs) => marks.extend(nameOf(digest), owner, ttlMs),
-    release: (digest, owner) => marks.release(nameOf(digest), owner),
-  }
-}
-
 /** Keys that belong to who sets them first, until they end. */
-function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
+export function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
   let understandsNxGet = true
 
   /** The owner that was there before; null when the mark is new. */
-  async function mark(name: string, owner: string, ttlMs: number, timeoutMs: number) {
+  async function mark(
+    name: string,
+    owner: string,
+    ttlMs: number,
+    timeoutMs = writeTimeoutMs,
+  ): Promise<string | null> {
     const ttl = milliseconds(ttlMs)
     const script = { keys: [name], arguments: [owner, ttl] }
     const set = {
@@ -44,19 +36,20 @@ function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
     return redis.write(async (client) => {
       try {
         if (understandsNxGet) return await client.set(name, owner, set)
-        return await client.eval(CONSUME, script)
+        return textOf(await client.eval(CONSUME, script))
       } catch (error) {
         // Something else is there in place of a mark, which is as good as one of somebody else.
         if (failureOf(error) === 'data') return ''
         // Before Redis 7.0 the two do not go together.
         if (!understandsNxGet || !isSyntaxError(error)) throw error
         understandsNxGet = false
-        return client.eval(CONSUME, script)
+        return textOf(await client.eval(CONSUME, script))
       }
     }, timeoutMs)
   }
 
   return {
+    mark,
     async set(name: string, owner: string, ttlMs: number, timeoutMs = writeTimeoutMs) {
       const before = await mark(name, owner, ttlMs, timeoutMs)
       return before === null || before === owner
@@ -71,6 +64,11 @@ function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
       await redis.write((client) => client.eval(RELEASE, script), writeTimeoutMs)
     },
   }
+}
+
+/** A script has no type of its own for its answer. */
+function textOf(answer: unknown): string | null {
+  return typeof answer === 'string' ? answer : null
 }
 
 function isSyntaxError(error: unknown): boolean {

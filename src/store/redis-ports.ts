@@ -2,7 +2,8 @@ import type { SharedPorts } from './open.ts'
 import { createRedisSessionIndex, createRedisStore, type RedisStoreOptions } from './redis.ts'
 import { createRedisDenyList } from './redis-deny-list.ts'
 import { createRedisGenerations } from './redis-generations.ts'
-import { createRedisLocks, createRedisOneTimeKeys } from './redis-marks.ts'
+import { createRedisLocks } from './redis-locks.ts'
+import { createRedisOneTimeKeys } from './redis-marks.ts'
 
 /** All that is kept in Redis, each behind its port. */
 export function createRedisPorts(options: RedisStoreOptions): SharedPorts {

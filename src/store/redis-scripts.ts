@@ -46,6 +46,32 @@ export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
+/**
+ * KEYS lock · ARGV mark ttlMs seen. Found as it was seen, it is taken from whoever wrote that; its own mark is found where
+ * the script is carried out twice.
+ */
+export const TAKE_OVER = `
+local found = redis.call('GET', KEYS[1])
+if found == ARGV[1] then return 1 end
+if found ~= ARGV[3] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`
+
+/** Whether what is found at a lock begins with the owner's part. */
+const IS_OWN = `
+local found = redis.call('GET', KEYS[1])
+local isOwn = found and string.sub(found, 1, #ARGV[1]) == ARGV[1]`
+
+/** KEYS lock · ARGV owner mark ttlMs revive. */
+export const HOLD = `${IS_OWN}
+if not isOwn and (found or ARGV[4] == '0') then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`
+
+/** KEYS lock · ARGV owner. */
+export const LET_GO = `${IS_OWN}
+return isOwn and redis.call('DEL', KEYS[1]) or 0`
+
 /** Milliseconds of Redis's own clock, so that replicas whose clocks differ order the ends alike. */
 const NOW = `
 local time = redis.call('TIME')

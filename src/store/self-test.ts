@@ -8,6 +8,8 @@ export interface Examination {
   readonly evictionPolicy?: string
   /** How far Redis's clock is ahead of ours. */
   readonly clockOffsetMs?: number
+  /** For how long the youngest of the processes has run. */
+  readonly uptimeMs?: number
   /** Of the processes that were examined: others may have other data. */
   readonly runIds: readonly string[]
 }
@@ -33,12 +35,14 @@ export async function examineRedis(
   const policies = made.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
   const policy = policies.find(isHarmful) ?? policies[0]
   const offsets = made.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
+  const uptimes = made.flatMap(({ uptimeMs }) => uptimeMs ?? [])
   const [offset] = offsets.toSorted((one, other) => Math.abs(other) - Math.abs(one))
   return {
     findings: made.flatMap(({ findings }) => findings),
     runIds: made.flatMap(({ runIds }) => runIds).toSorted(),
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
+    ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
   }
 }
 
@@ -59,6 +63,7 @@ async function examinePrimary(
     measureClock(client, now),
   ])
   const runIds = [info?.get('run_id') ?? '']
+  const uptimeMs = Number(info?.get('uptime_in_seconds') ?? Number.NaN) * 1000
   const role = info && roleFinding(info)
   if (role) return { findings: [role], runIds }
   const evictionPolicy = info?.get('maxmemory_policy')
@@ -73,6 +78,7 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
+    ...(Number.isFinite(uptimeMs) && { uptimeMs }),
   }
 }
 

@@ -110,10 +110,12 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
     const [first, second] = both()
     const digest = newDigest()
     await first.state.store.create(digest, newRecords(), LONG_MS)
-    expect(await first.state.locks.acquire(digest, 'first', LONG_MS)).toBe(true)
-    expect(await second.state.locks.acquire(digest, 'second', LONG_MS)).toBe(false)
+    const acquire = async ({ state }: typeof first, owner: string) =>
+      (await state.locks.acquire(digest, owner, 'note', LONG_MS)).isOurs
+    expect(await acquire(first, 'first')).toBe(true)
+    expect(await acquire(second, 'second')).toBe(false)
     await second.state.store.end(digest, LONG_MS)
-    expect(await first.state.locks.extend(digest, 'first', LONG_MS)).toBe(false)
+    expect(await first.state.locks.hold(digest, 'first', 'note', LONG_MS)).toBe(false)
   })
 
   test('what one ends as a whole has ended for the sign-ins of the other', async () => {
@@ -148,7 +150,7 @@ describe('the list of sessions in Redis', () => {
     await store.end(ended, LONG_MS)
     await sessionIndex.add(digest, { user: digest, providerSession: digest }, LONG_MS)
     await oneTimeKeys.consume('login', digest, 'attempt', LONG_MS)
-    await locks.acquire(digest, 'owner', LONG_MS)
+    await locks.acquire(digest, 'owner', 'note', LONG_MS)
     await generations.advance(digest, LONG_MS)
     await generations.advance(undefined, LONG_MS)
     for (const key of [
@@ -285,8 +287,10 @@ describe('values of another kind in Redis', () => {
     const { redis, locks, store } = made
     await store.create('digest', newRecords(), LONG_MS)
     await redis.cli('RPUSH', 'vestibule:{digest}:l', 'owner')
-    expect(await locks.acquire('digest', 'owner', LONG_MS)).toBe(false)
-    await expect(locks.extend('digest', 'owner', LONG_MS)).rejects.toThrow(REFUSED)
+    const found = await locks.acquire('digest', 'owner', 'note', LONG_MS)
+    expect(found).toEqual({ isOurs: false, mark: '' })
+    await expect(locks.hold('digest', 'owner', 'note', LONG_MS)).rejects.toThrow(REFUSED)
+    await expect(locks.takeOver('digest', 'owner', 'note', LONG_MS, '')).rejects.toThrow(REFUSED)
     await expect(locks.release('digest', 'owner')).rejects.toThrow(REFUSED)
     await store.end('digest', LONG_MS)
     expect(await redis.cli('EXISTS', 'vestibule:{digest}:l')).toBe('0')

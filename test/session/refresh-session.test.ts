@@ -6,6 +6,7 @@ import type { SessionCredential } from '../../src/core/session.ts'
 import type { RefreshOutcome, RefreshTokens } from '../../src/oidc/refresh.ts'
 import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
 import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
+import { createKeptTokens } from '../../src/session/kept-tokens.ts'
 import type { HeldSession } from '../../src/session/opened-sessions.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import type { RefreshResult } from '../../src/session/refresh-once.ts'
@@ -13,8 +14,10 @@ import {
   createSessionRefresher,
   type SessionRefresherOptions,
 } from '../../src/session/refresh-session.ts'
+import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
+import { SETTLED } from '../../src/store/settling.ts'
 import type { Replacement, Store } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import {
@@ -80,8 +83,11 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     keyPrefix: KEY_PREFIX,
     onIntegrityFailure: (key) => started.integrityFailures.push(key),
   })
+  const store = wrap ? wrap(started.store) : started.store
   const options: SessionRefresherOptions = {
-    store: wrap ? wrap(started.store) : started.store,
+    store,
+    settling: SETTLED,
+    kept: createKeptTokens(store),
     locks,
     generations,
     codec,
@@ -240,7 +246,9 @@ describe('no token request is made', () => {
     expect(started.results).toEqual([])
     expect(await started.store.read(of.digest, ['s', 't', 'm'])).toEqual(before)
     // Nobody is kept from refreshing it.
-    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
+      isOurs: true,
+    })
   }
 
   test('a moment before the session is due', async () => {
@@ -327,6 +335,7 @@ describe('once', () => {
     const held = await started.openDue()
     const [one, two, three] = [started.replica(), started.replica(), started.replica()]
     const first = one.refresh(held)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
     await Promise.all([two.refresh(held), three.refresh(held)])
     expect(two.isPaused(held.digest)).toBe(false)
     answers[0]?.(refreshed)
@@ -366,25 +375,33 @@ describe('once', () => {
     await first
     expect(vi.getTimerCount()).toBe(0)
     expect(started.results).toEqual([{ result: 'refreshed' }])
-    expect(await started.locks.acquire(held.digest, 'somebody', 1000)).toBe(true)
+    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
+      isOurs: true,
+    })
   })
 
-  test('a lock that cannot be extended or released ends no refresh', async () => {
+  test('a lock that cannot be held any more ends no refresh, and is let go of when it can be', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { answers, answer } = holdAnswers()
-    const locks = {
-      ...createMemoryLocks(),
-      extend: async () => outage(),
-      release: async () => outage(),
+    const memory = createMemoryLocks()
+    let isAway = false
+    let tries = 0
+    const locks: Locks = {
+      ...memory,
+      hold: async (...given) => (isAway ? outage() : memory.hold(...given)),
+      release: async (...given) => (++tries < 2 ? outage() : memory.release(...given)),
     }
     const started = start(answer, { refresher: { locks } })
     const held = await started.openDue()
     const running = started.replica().refresh(held)
     await vi.waitFor(() => expect(answers).toHaveLength(1))
+    isAway = true
     await vi.advanceTimersByTimeAsync(3000)
     answers[0]?.(refreshed)
     await running
     expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(tries).toBe(2)
+    expect(await locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({ isOurs: true })
   })
 })
 
@@ -456,15 +473,17 @@ describe('the session ends', () => {
 
   test('not by a refusal when somebody else has the lock now, and may be about to store them', async () => {
     const started: Started = start(async () => {
-      started.elapse(10_000)
-      await started.locks.acquire(held.digest, 'somebody', 10_000)
+      const found = await started.locks.acquire(held.digest, 'somebody', 'taken', 10_000)
+      if (found.isOurs) throw new Error('nobody has the lock')
+      await started.locks.takeOver(held.digest, 'somebody', 'taken', 10_000, found.mark)
       return { kind: 'refused' }
     })
     const held = await started.openDue()
     await started.replica().refresh(held)
     expect(started.results).toEqual([])
     expect(await started.found(held)).toMatchObject({ identity })
-    expect(await started.locks.acquire(held.digest, 'yet another', 1000)).toBe(false)
+    const found = await started.locks.acquire(held.digest, 'yet another', 'taken', 1000)
+    expect(found).toEqual({ isOurs: false, mark: 'somebody taken' })
   })
 
   test('later when the store cannot be told at once', async () => {
@@ -548,13 +567,29 @@ describe('tokens that cannot be stored', () => {
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
   })
 
-  test('are lost when it is away for more than a minute', async () => {
-    const started = startFailing(async (attempt) => {
-      if (attempt === 2) started.elapse(60_001)
-      return outage()
+  test('are stored however long it was away', async () => {
+    const started = startFailing(async (attempt, write) => {
+      started.elapse(10 * 60_000)
+      return attempt < 3 ? outage() : write()
     })
     const held = await started.openDue()
     await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+
+  test('are lost when the process ends before it is back, which is said', async () => {
+    const waiting = Promise.withResolvers<void>()
+    const started = startFailing(async () => {
+      waiting.resolve()
+      return outage()
+    })
+    const held = await started.openDue()
+    const replica = started.replica()
+    const running = replica.refresh(held)
+    await waiting.promise
+    await replica.finish(1)
+    await running
     expect(started.results).toEqual([{ result: 'lost' }])
     expect(await started.tokensOf(held)).toEqual(tokens)
   })
@@ -759,12 +794,12 @@ describe('a replica', () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const held = await started.openDue()
+    await started.replica().finish(60_000)
     const replica = started.replica()
-    await replica.finish()
     void replica.refresh(held)
     await vi.waitFor(() => expect(answers).toHaveLength(1))
     let hasFinished = false
-    const finished = replica.finish().then(() => {
+    const finished = replica.finish(60_000).then(() => {
       hasFinished = true
     })
     await turn()

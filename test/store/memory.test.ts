@@ -198,17 +198,17 @@ describe('the bounds of marks in memory', () => {
 describe('the bounds of locks in memory', () => {
   test('one too many is refused as an error, and nobody loses one', async () => {
     const locks = createMemoryLocks({ maxEntries: 1, maxBytes: 10_000 })
-    expect(await locks.acquire('a', '1', 1000)).toBe(true)
-    await expect(locks.acquire('b', '1', 1000)).rejects.toThrow(FULL)
-    expect(await locks.acquire('a', '2', 1000)).toBe(false)
+    expect(await locks.acquire('a', '1', 'note', 1000)).toEqual({ isOurs: true })
+    await expect(locks.acquire('b', '1', 'note', 1000)).rejects.toThrow(FULL)
+    expect(await locks.acquire('a', '2', 'note', 1000)).toMatchObject({ isOurs: false })
     await locks.release('a', '1')
-    expect(await locks.acquire('b', '1', 1000)).toBe(true)
+    expect(await locks.acquire('b', '1', 'note', 1000)).toEqual({ isOurs: true })
   })
 
   test('without bounds of their own there are as many as a single replica needs', async () => {
     const locks = createMemoryLocks()
     for (let count = 0; count < 1000; count += 1) {
-      expect(await locks.acquire(`d${count}`, '1', 1000)).toBe(true)
+      expect(await locks.acquire(`d${count}`, '1', 'note', 1000)).toEqual({ isOurs: true })
     }
   })
 })

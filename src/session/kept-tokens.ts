@@ -1,0 +1,73 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import type { Replacement, Store } from '../store/store.ts'
+
+/** Renewed records that this replica has written lately: a store that comes back with older data is given them again. */
+export interface KeptTokens {
+  /** As `Store.replace`, also over what is older by some renewals of this replica. */
+  write(digest: string, records: Renewed, before: Buffer): Promise<Replacement>
+  /** Writes all of them again where the store has what they replaced; never rejects. */
+  restore(): Promise<void>
+}
+
+type Renewed = Readonly<Record<'s' | 't', Buffer>>
+
+interface Step {
+  readonly records: Renewed
+  readonly before: Buffer
+}
+
+export interface KeptTokensOptions {
+  readonly replace: Store['replace']
+}
+
+/** A snapshot, or a replica that is promoted, is seldom older. */
+const KEPT_MS = 10 * 60 * 1000
+const MAX_BYTES = 8 * 1024 * 1024
+const MAX_STEPS = 5
+const AT_ONCE = 100
+/** Renewals of other replicas may come between those of this one, and each waits for the one before it. */
+const ROUNDS = 3
+const ROUND_MS = 2000
+
+export function createKeptTokens({ replace }: KeptTokensOptions): KeptTokens {
+  const kept = new LRUCache<string, readonly Step[]>({
+    maxSize: MAX_BYTES,
+    sizeCalculation: sizeOf,
+    ttl: KEPT_MS,
+  })
+
+  async function replay(digest: string, steps: readonly Step[]): Promise<Replacement> {
+    let last: Replacement = 'gone'
+    for (const { records, before } of steps) last = await replace(digest, records, before)
+    return last
+  }
+
+  return {
+    async write(digest, records, before) {
+      const earlier = kept.get(digest) ?? []
+      const steps = [...earlier, { records, before }].slice(-MAX_STEPS)
+      let written = await replace(digest, records, before)
+      if (written === 'changed' && earlier.length > 0) written = await replay(digest, steps)
+      if (written === 'replaced') kept.set(digest, steps)
+      return written
+    },
+    async restore() {
+      for (let round = 0; round < ROUNDS; round++) {
+        const all = [...kept.entries()]
+        for (let at = 0; at < all.length; at += AT_ONCE) {
+          const portion = all.slice(at, at + AT_ONCE)
+          await Promise.allSettled(portion.map(([digest, steps]) => replay(digest, steps)))
+        }
+        if (all.length > 0) await pause(ROUND_MS, undefined, { ref: false })
+      }
+    },
+  }
+}
+
+function sizeOf(steps: readonly Step[]): number {
+  return steps.reduce(
+    (sum, { records, before }) => sum + records.s.length + records.t.length + before.length,
+    1,
+  )
+}
