@@ -4,7 +4,8 @@ import {
   type MessageBody,
   parseMessage,
 } from './backplane-message.ts'
-import type { Command, ConnectOptions, RedisConnection } from './connect.ts'
+import type { Command } from './client.ts'
+import type { ConnectOptions, RedisConnection } from './connect.ts'
 
 /** Tells all replicas what has changed (Redis pub/sub), and knows whether it would hear of it itself. */
 export interface Backplane {

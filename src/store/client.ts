@@ -1,6 +1,7 @@
 import { createClient, RESP_TYPES } from 'redis'
 import { createLifetime } from './lifetime.ts'
 import { DeadlineError } from './redis-failure.ts'
+import { createUnanswered } from './unanswered.ts'
 
 /** Where Redis is and how to be let in. */
 export type RedisTarget = SingleTarget | SentinelTarget | ClusterTarget
@@ -52,19 +53,22 @@ export type RedisClient = ReturnType<typeof createConfiguredClient>
 /** Answers with bytes where `RedisClient` answers with text. */
 export type BinaryClient = ReturnType<typeof binaryOf>
 
+/** In a cluster each command of `client` goes where its key is. */
+export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
+
 /** One connection from its beginning to its end; it never comes back, another takes its place. */
 export interface ClientConnection {
-  readonly client: RedisClient
-  readonly binary: BinaryClient
+  /** The answer; rejects with the cause at once when the connection that it was asked for over ends (fault F04). */
+  run<T>(command: Command<T>): Promise<T>
   /** The server, or those of a cluster that can be asked just now. */
   readonly primaries: readonly Primary[]
   /** False while some primary of a cluster is away. */
   readonly isWhole: boolean
-  /** Rejects with the cause when the connection ends; what waits for an answer is then rejected too. */
+  /** Rejects with the cause when the connection ends. */
   readonly lost: Promise<never>
   readonly isOver: boolean
   drop(cause: unknown): void
-  /** Drops what has a command that has waited for longer, and in a cluster nothing else. */
+  /** Drops what has a command of its own that has waited for longer, and in a cluster nothing else. */
   dropStalled(stalledAfterMs: number): void
 }
 
@@ -73,7 +77,7 @@ export interface Primary {
   readonly address: string
   readonly isInCluster: boolean
   readonly owns: (key: string) => boolean
-  readonly run: <T>(call: (client: RedisClient) => Promise<T>) => Promise<T>
+  readonly run: <T>(command: Command<T>) => Promise<T>
 }
 
 interface Server extends ServerAddress, Access {
@@ -93,20 +97,24 @@ export async function openClient(
   signal: AbortSignal,
 ): Promise<ClientConnection> {
   const life = createLifetime(signal)
+  const unanswered = createUnanswered(life.signal)
   const client = createConfiguredClient(server, connectTimeoutMs)
-  life.signal.addEventListener('abort', () => {
-    if (client.isOpen) client.destroy()
-  })
+  const binary = binaryOf(client)
+  life.signal.addEventListener('abort', () => client.destroy())
   client.on('error', life.end)
+  // node-redis goes on connecting a client that is destroyed meanwhile, and keeps that connection (6.3.1).
+  client.on('connect', () => {
+    if (life.isOver) client.destroy()
+  })
+  const run: ClientConnection['run'] = (command) => unanswered.run(() => command(client, binary))
   const only: Primary = {
     address: addressOf(server),
     isInCluster: false,
     owns: () => true,
-    run: (call) => call(client),
+    run,
   }
   const connection: ClientConnection = {
-    client,
-    binary: binaryOf(client),
+    run,
     primaries: [only],
     isWhole: true,
     lost: life.lost,
@@ -114,10 +122,12 @@ export async function openClient(
       return life.isOver
     },
     drop: life.end,
-    dropStalled: () => life.end(new DeadlineError()),
+    dropStalled(stalledAfterMs) {
+      if (unanswered.isOlderThan(stalledAfterMs)) life.end(new DeadlineError())
+    },
   }
   try {
-    await answerOf(connection, connectTimeoutMs, () => client.connect())
+    await answerOf(connection, connectTimeoutMs, (opening) => opening.connect())
   } catch (cause) {
     life.end(cause)
     throw cause
@@ -137,7 +147,7 @@ export async function answerOf<T>(
     lastChance = setImmediate(() => connection.drop(new DeadlineError()))
   }, timeoutMs)
   try {
-    return await Promise.race([ask(connection.client), connection.lost])
+    return await connection.run(ask)
   } finally {
     clearTimeout(timer)
     clearImmediate(lastChance)

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Call } from './cluster-server.ts'
+import type { Command } from './client.ts'
 import type { ClusterServers } from './cluster-servers.ts'
 import { keySlot } from './key-slot.ts'
 import { redirectionOf } from './redirection.ts'
@@ -16,7 +16,7 @@ export function createRoute(servers: ClusterServers, onStale: () => void) {
       ? servers.connected[Math.floor(Math.random() * servers.connected.length)]
       : servers.ownerOf(keySlot(key))
 
-  return async <T>(key: string | undefined, call: Call<T>): Promise<T> => {
+  return async <T>(key: string | undefined, command: Command<T>): Promise<T> => {
     let server = firstFor(key)
     if (!server) {
       onStale()
@@ -25,7 +25,7 @@ export function createRoute(servers: ClusterServers, onStale: () => void) {
     let isAsking = false
     for (let redirections = 0; ; redirections++) {
       try {
-        return await server.send(call, isAsking)
+        return await server.send(command, isAsking)
       } catch (cause) {
         if (failureOf(cause) === 'cluster') onStale()
         const redirection = redirectionOf(cause, server.address)

@@ -2,23 +2,22 @@ import {
   addressOf,
   type ClientConnection,
   type ClusterTarget,
+  type Command,
   openClient,
   type ServerAddress,
 } from './client.ts'
 import { type KeepOpenOptions, type KeptConnection, keepOpen } from './keep-open.ts'
-import { DeadlineError, failureOf, ServerLostError, TopologyError } from './redis-failure.ts'
+import { failureOf, ServerLostError, TopologyError } from './redis-failure.ts'
 
 /** One primary of a cluster, and the connection to it, which comes back by itself. */
 export interface ClusterServer {
   readonly address: ServerAddress
   readonly connection: KeptConnection
   /** Waits for a connection only where one is expected. Throws `ServerLostError` when it is lost under way. */
-  send<T>(call: Call<T>, isAsking?: boolean): Promise<T>
-  /** Drops the connection when something sent has waited for longer. */
+  send<T>(command: Command<T>, isAsking?: boolean): Promise<T>
+  /** Drops the connection when something sent over it has waited for longer. */
   dropStalled(stalledAfterMs: number): void
 }
-
-export type Call<T> = (connection: ClientConnection) => Promise<T>
 
 export interface ClusterServerOptions extends Pick<KeepOpenOptions, 'onOpen' | 'onOver'> {
   readonly target: () => ClusterTarget
@@ -40,7 +39,6 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
         signal,
       ),
   })
-  const waiting = new Set<{ readonly sinceMs: number }>()
 
   async function whenConnected(): Promise<ClientConnection> {
     if (!connection.isExpected) throw new Error(`not connected to ${addressOf(address)}`)
@@ -52,24 +50,18 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
   return {
     address,
     connection,
-    async send(call, isAsking = false) {
+    async send(command, isAsking = false) {
       const used = connection.current ?? (await whenConnected())
-      const sent = { sinceMs: performance.now() }
-      waiting.add(sent)
       try {
-        // Counts for the command that is sent next on this connection; what becomes of it shows there.
-        if (isAsking) used.client.sendCommand(['ASKING']).catch(() => undefined)
-        return await call(used)
+        return await used.run((client, binary) => {
+          // Counts for the command that is sent next on this connection; what becomes of it shows there.
+          if (isAsking) client.sendCommand(['ASKING']).catch(() => undefined)
+          return command(client, binary)
+        })
       } catch (cause) {
         throw used.isOver ? new ServerLostError(cause) : cause
-      } finally {
-        waiting.delete(sent)
       }
     },
-    dropStalled(stalledAfterMs) {
-      const [oldest] = waiting
-      if (!oldest || performance.now() - oldest.sinceMs <= stalledAfterMs) return
-      connection.current?.drop(new DeadlineError())
-    },
+    dropStalled: (stalledAfterMs) => connection.current?.dropStalled(stalledAfterMs),
   }
 }

@@ -1,5 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { addressOf, type ClientConnection, type ClusterTarget, type Primary } from './client.ts'
+import {
+  addressOf,
+  type BinaryClient,
+  type ClientConnection,
+  type ClusterTarget,
+  type Primary,
+  type RedisClient,
+} from './client.ts'
 import { createRoute } from './cluster-route.ts'
 import { type ClusterServers, createClusterServers } from './cluster-servers.ts'
 import type { ReadTopology } from './cluster-topology.ts'
@@ -82,7 +89,7 @@ export async function openCluster(
   isOpen = true
   isKnownWhole = servers.isWhole
   return {
-    ...clientsOf(servers, refreshSoon),
+    run: createRun(servers, refreshSoon),
     get primaries() {
       return primariesOf(servers)
     },
@@ -100,15 +107,14 @@ export async function openCluster(
   }
 }
 
-function clientsOf(
-  servers: ClusterServers,
-  onStale: () => void,
-): Pick<ClientConnection, 'client' | 'binary'> {
+/** What waits for a server ends with the connection to that server. */
+function createRun(servers: ClusterServers, onStale: () => void): ClientConnection['run'] {
   const route = createRoute(servers, onStale)
-  return {
-    client: createRoutedClient((key, call) => route(key, ({ client }) => call(client))),
-    binary: createRoutedClient((key, call) => route(key, ({ binary }) => call(binary))),
-  }
+  const routed = createRoutedClient<RedisClient>((key, call) => route(key, call))
+  const routedBinary = createRoutedClient<BinaryClient>((key, call) =>
+    route(key, (_, binary) => call(binary)),
+  )
+  return (command) => command(routed, routedBinary)
 }
 
 function primariesOf(servers: ClusterServers): Primary[] {
@@ -116,6 +122,6 @@ function primariesOf(servers: ClusterServers): Primary[] {
     address: addressOf(server.address),
     isInCluster: true,
     owns: (key) => servers.ownerOf(keySlot(key)) === server,
-    run: (call) => server.send(({ client }) => call(client)),
+    run: (command) => server.send(command),
   }))
 }

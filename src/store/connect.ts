@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { BinaryClient, Primary, RedisClient, RedisTarget } from './client.ts'
+import type { Command, Primary, RedisTarget } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
 import { keepOpen } from './keep-open.ts'
 import { createOpener } from './open-target.ts'
@@ -34,9 +34,6 @@ export interface ConnectOptions extends SentinelObserver {
   readonly onLateAnswer?: () => void
 }
 
-/** In a cluster each command of `client` goes where its key is. */
-export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
-
 /** A connection that comes back by itself. Nothing is queued for later: there is an answer now, or an error. */
 export interface RedisConnection {
   /**
@@ -65,7 +62,7 @@ export interface RedisConnection {
   close(): Promise<void>
 }
 
-/** A connection whose oldest command has waited for longer is dead, whatever its socket says (fault F04). */
+/** A connection whose own oldest command has waited for longer is dead, whatever its socket says (fault F04). */
 const STALLED_AFTER_MS = 2000
 /** A name that leads to a replica may lead elsewhere by now; it is not asked more often than this (fault F09). */
 const RESOLVE_AGAIN_MS = 5000
@@ -80,8 +77,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     onOver: fail,
   })
   const deadlines = createDeadlines({
-    stalledAfterMs: STALLED_AFTER_MS,
-    onStalled: () => kept.current?.dropStalled(STALLED_AFTER_MS),
+    onSwept: () => kept.current?.dropStalled(STALLED_AFTER_MS),
     onLateAnswer: () => options.onLateAnswer?.(),
   })
 
@@ -109,8 +105,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 
   async function send<T>(command: Command<T>, timeoutMs: number): Promise<T> {
     if (!kept.current) throw new Error('not connected')
-    const { client, binary } = kept.current
-    return deadlines.within(command(client, binary), timeoutMs)
+    return deadlines.within(kept.current.run(command), timeoutMs)
   }
 
   async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
@@ -142,8 +137,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
         const isComingBack = used
           ? used.isOver || cause instanceof ServerLostError
           : kept.isExpected
-        if (!isComingBack) return report(cause)
-        if (!kept.current || kept.current.isOver) {
+        if (!isComingBack || leftMs() <= 0) return report(cause)
+        if (!kept.current) {
           await Promise.race([kept.next, pause(leftMs(), undefined, { ref: false })])
         }
         if (leftMs() <= 0) return report(cause)

@@ -10,7 +10,6 @@ export interface Deadlines {
 }
 
 interface Waiting {
-  readonly sinceMs: number
   readonly untilMs: number
   readonly giveUp: (error: DeadlineError) => void
   isGivenUp: boolean
@@ -22,9 +21,8 @@ const LATE_MS = 100
 
 /** What is noticed beside single answers. */
 export interface DeadlineOptions {
-  readonly stalledAfterMs: number
-  /** The oldest unanswered command is older than `stalledAfterMs`. */
-  readonly onStalled: () => void
+  /** Called again and again, but not while this process was too busy to read what has arrived. */
+  readonly onSwept: () => void
   /** An answer came that nobody waits for any more: whoever gives it works again. */
   readonly onLateAnswer: () => void
 }
@@ -44,22 +42,26 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
       each.isGivenUp = true
       each.giveUp(new DeadlineError())
     }
-    const [oldest] = waiting
-    if (oldest && nowMs - oldest.sinceMs > options.stalledAfterMs) options.onStalled()
+    options.onSwept()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
   return {
     within: <T>(answer: Promise<T>, timeoutMs: number) =>
       new Promise<T>((resolve, reject) => {
-        const sinceMs = performance.now()
-        const each = { sinceMs, untilMs: sinceMs + timeoutMs, giveUp: reject, isGivenUp: false }
+        const untilMs = performance.now() + timeoutMs
+        const each = { untilMs, giveUp: reject, isGivenUp: false }
         waiting.add(each)
         const settle = (value: T) => {
+          waiting.delete(each)
           if (each.isGivenUp) options.onLateAnswer()
           else resolve(value)
         }
-        answer.then(settle, reject).finally(() => waiting.delete(each))
+        const fail = (cause: unknown) => {
+          waiting.delete(each)
+          reject(cause)
+        }
+        answer.then(settle, fail)
       }),
     get inFlight() {
       return waiting.size

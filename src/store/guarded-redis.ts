@@ -1,6 +1,6 @@
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
-import type { Primary } from './client.ts'
-import type { Command, RedisConnection } from './connect.ts'
+import type { Command, Primary } from './client.ts'
+import type { RedisConnection } from './connect.ts'
 import { BreakerOpenError, TopologyError, unavailable } from './redis-failure.ts'
 import { OutageError } from './store.ts'
 

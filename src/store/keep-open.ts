@@ -24,6 +24,8 @@ export interface KeepOpenOptions {
 
 const RETRY_MIN_MS = 25
 const RETRY_MAX_MS = 1000
+/** One that ends sooner counts as a failure, so that what ends each at once makes no storm of new ones (C74). */
+const STEADY_AFTER_MS = 1000
 
 /** Opens in the background and tries again, with growing pauses, until it is closed. */
 export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnection {
@@ -56,13 +58,15 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
     })
     current = opened
     isExpected = true
-    failures = 0
     endAttempt()
     next.resolve()
     next = Promise.withResolvers()
     onOpen(opened)
     firstAttempt.resolve()
-    return opened.lost
+    const openedAtMs = performance.now()
+    return opened.lost.finally(() => {
+      if (performance.now() - openedAtMs > STEADY_AFTER_MS) failures = 0
+    })
   }
 
   function endAttempt(): void {
@@ -78,7 +82,8 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
   const kept = keep()
   return {
     get current() {
-      return current
+      // What waited on one that ended hears of it before this loop does.
+      return current?.isOver ? undefined : current
     },
     get isExpected() {
       return isExpected

@@ -28,7 +28,7 @@ export async function examineRedis(
   timeoutMs: number,
 ): Promise<Examination> {
   const examine = async (primary: Primary) => {
-    const made = await primary.run((client) => examinePrimary(client, primary, names, now))
+    const made = await examinePrimary(primary, names, now)
     return primary.isInCluster ? nameIt(made, primary) : made
   }
   const made = await connection.runAtEach(examine, timeoutMs)
@@ -52,15 +52,14 @@ function nameIt({ findings, ...rest }: Examination, { address }: Primary): Exami
 }
 
 async function examinePrimary(
-  client: RedisClient,
   primary: Primary,
   names: TriedNames,
   now: () => number,
 ): Promise<Examination> {
   const [info, refusals, clockOffsetMs] = await Promise.all([
-    readInfo(client),
-    tryCommands(client, primary, names),
-    measureClock(client, now),
+    primary.run(readInfo),
+    tryCommands(primary, names),
+    primary.run((client) => measureClock(client, now)),
   ])
   const runIds = [info?.get('run_id') ?? '']
   const uptimeMs = Number(info?.get('uptime_in_seconds') ?? Number.NaN) * 1000

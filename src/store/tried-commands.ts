@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Primary, RedisClient } from './client.ts'
+import type { Command, Primary } from './client.ts'
 import { failureOf } from './redis-failure.ts'
 
 /** Something about Redis that will hurt, and what to do about it. */
@@ -24,12 +24,11 @@ export interface TriedNames {
   readonly fleetChannel: string
 }
 
-/** Pipelined in this order; what the user may not do is named as Redis's own ACL rules are written. */
-export async function tryCommands(
-  client: RedisClient,
-  primary: Primary,
-  names: TriedNames,
-): Promise<Finding[]> {
+/**
+ * Pipelined in this order; what the user may not do is named as Redis's own ACL rules are written. Throws where the
+ * connection ends before Redis has answered all.
+ */
+export async function tryCommands(primary: Primary, names: TriedNames): Promise<Finding[]> {
   const { prefix, channel, fleetChannel } = names
   const key = ownKey(prefix, primary)
   const record = `${key}:s`
@@ -60,12 +59,16 @@ export async function tryCommands(
     ['DEL', record, index],
   ] as const
   const heard = `${channel}:self-test`
-  const outcomes: PromiseSettledResult<unknown>[] = await Promise.allSettled(
-    commands.map((command) => client.sendCommand(command)),
-  )
+  const all: Command<Outcomes> = (client) =>
+    Promise.allSettled(commands.map((command) => client.sendCommand(command)))
   // By themselves, since Redis cuts subscribers off whose answers are large, as those to commands may be.
-  outcomes.push(...(await Promise.allSettled([client.subscribe(heard, ignore)])))
-  outcomes.push(...(await Promise.allSettled([client.unsubscribe(heard, ignore)])))
+  const subscribe: Command<Outcomes> = (client) =>
+    Promise.allSettled([client.subscribe(heard, ignore)])
+  const unsubscribe: Command<Outcomes> = (client) =>
+    Promise.allSettled([client.unsubscribe(heard, ignore)])
+  const outcomes: PromiseSettledResult<unknown>[] = []
+  // Each step is asked for by itself, so that a slow Redis does not look like one that does not answer.
+  for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
   const tried = [...commands, ['SUBSCRIBE', heard], ['UNSUBSCRIBE', heard]]
   const refused = outcomes.flatMap((outcome, at) => {
     if (outcome.status === 'fulfilled') return []
@@ -75,6 +78,8 @@ export async function tryCommands(
   })
   return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
 }
+
+type Outcomes = readonly PromiseSettledResult<unknown>[]
 
 const ignore = () => undefined
 
