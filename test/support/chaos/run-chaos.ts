@@ -14,7 +14,14 @@ import { startLagLog } from './lag-log.ts'
 import { createLedger, type Ledger } from './ledger.ts'
 import { createPeople, type People, subOf } from './people.ts'
 import { type Renewals, watchRenewals } from './renewals.ts'
-import { PEOPLE, planChaos, REPLICAS, type Schedule, TOKEN_SECONDS } from './schedule.ts'
+import {
+  PEOPLE,
+  planChaos,
+  REPLICAS,
+  type Schedule,
+  SIGNED_IN_BEFORE_MS,
+  TOKEN_SECONDS,
+} from './schedule.ts'
 import { createTrouble, type Trouble } from './trouble.ts'
 
 /** What a run came to. */
@@ -128,7 +135,7 @@ const startPlaces = async (stack: AsyncDisposableStack) => {
 const signInAll = async (people: People): Promise<void> => {
   await Promise.all(
     Array.from({ length: PEOPLE }, async (_, person) => {
-      await wait(person * 100)
+      await wait((SIGNED_IN_BEFORE_MS * person) / PEOPLE)
       await people.signIn(person, person % REPLICAS)
     }),
   )

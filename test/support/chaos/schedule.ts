@@ -43,6 +43,8 @@ export const PEOPLE = STEADY_PEOPLE + 8
 /** Tokens are renewed at three quarters of this. */
 export const TOKEN_SECONDS = 40
 
+/** Those who stay have signed in by then before the first fault's clock begins. */
+export const SIGNED_IN_BEFORE_MS = 2000
 const FIRST_FAULT_MS = 4000
 /** Before the end, so that the last of them are over by then. */
 const QUIET_END_MS = 3000
@@ -73,14 +75,14 @@ export const planChaos = (seed: string, seconds: number): Schedule => {
 
 /** The tokens of the first sign-ins are due together: Redis goes away while a slow provider renews them (issue C65). */
 const planFirstRenewals = (random: Random): readonly PlannedFault[] => {
-  const dueMs = (TOKEN_SECONDS * 1000 * 3) / 4
+  const dueMs = (TOKEN_SECONDS * 1000 * 3) / 4 - SIGNED_IN_BEFORE_MS
   const slowMs = random.between(2000, 6000)
   const kind = random.isLikely(0.7) ? 'redis killed' : 'redis frozen'
   return [
     { kind: 'provider slow', atMs: dueMs - 2000, forMs: 20_000, strengthMs: slowMs },
     {
       kind,
-      atMs: dueMs + random.between(1000, 1500 + slowMs),
+      atMs: dueMs + random.between(500, 0.8 * slowMs),
       forMs: kind === 'redis frozen' ? random.between(5000, 9000) : random.between(8000, 13_000),
       strengthMs: 0,
     },
