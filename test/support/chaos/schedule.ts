@@ -77,13 +77,12 @@ export const planChaos = (seed: string, seconds: number): Schedule => {
 const planFirstRenewals = (random: Random): readonly PlannedFault[] => {
   const dueMs = (TOKEN_SECONDS * 1000 * 3) / 4 - SIGNED_IN_BEFORE_MS
   const slowMs = random.between(2000, 6000)
-  const kind = random.isLikely(0.7) ? 'redis killed' : 'redis frozen'
   return [
     { kind: 'provider slow', atMs: dueMs - 2000, forMs: 20_000, strengthMs: slowMs },
     {
-      kind,
+      kind: 'redis killed',
       atMs: dueMs + random.between(500, 0.8 * slowMs),
-      forMs: kind === 'redis frozen' ? random.between(5000, 9000) : random.between(8000, 13_000),
+      forMs: random.between(8000, 13_000),
       strengthMs: 0,
     },
   ]
