@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { guard, killGroup } from './process-guard.ts'
 
 /** Where a program is on PATH, or `undefined`. */
 export const findProgram = (name: string): string | undefined =>
@@ -62,31 +63,45 @@ export interface ProcessOptions {
 
 const KILL_AFTER_MS = 8_000
 
-/** Starts a program that ends with the tests, however they end. */
+/** Starts a program in a process group of its own, which ends with this process, however that ends. */
 export const startProcess = (
   program: string,
   args: readonly string[],
   options: ProcessOptions = {},
 ): RunningProcess => {
-  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = { ...(options.env ?? process.env), ...markOfRun() }
+  const child = spawn(program, args, {
+    ...options,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  guard(child, [program, ...args].join(' '))
   const chunks: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
   }
-  const killWithTests = () => child.kill('SIGKILL')
-  process.once('exit', killWithTests)
   const exited = new Promise<number | null>((resolve) => {
     child.once('error', (error) => {
       chunks.push(String(error))
       resolve(null)
     })
     child.once('close', resolve)
-  }).finally(() => process.off('exit', killWithTests))
+  })
 
   const stop: RunningProcess['stop'] = async (signal = 'SIGTERM') => {
-    child.kill(signal)
-    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+    if (signal === 'SIGKILL') killGroup(child)
+    else child.kill(signal)
+    const timer = setTimeout(() => killGroup(child), KILL_AFTER_MS)
     return exited.finally(() => clearTimeout(timer))
   }
   return { child, output: () => chunks.join(''), exited, stop }
+}
+
+/** The variable by which a test run finds what it has left behind. */
+export const RUN_MARK = 'VESTIBULE_TEST_RUN'
+
+const markOfRun = (): Record<string, string> => {
+  const run = process.env[RUN_MARK]
+  return run === undefined ? {} : { [RUN_MARK]: run }
 }

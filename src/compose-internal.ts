@@ -1,7 +1,6 @@
 import { createInternalApp } from './app.ts'
 import type { Parts, ServiceOptions } from './compose-parts.ts'
 import { ACCESS_TOKEN_HEADER } from './core/identity.ts'
-import { watchOverload } from './overload.ts'
 import { createAdmin } from './routes/admin.ts'
 import { createAllow } from './routes/allow.ts'
 import { createBearers } from './routes/bearers.ts'
@@ -24,7 +23,7 @@ export function composeInternalApp(options: ServiceOptions, parts: Parts) {
     passesTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     refreshGraceMs: settings.SESSION_REFRESH_GRACE * 1000,
     renewOutageCookie: createOutageCookie(parts),
-    isOverloaded: watchOverload(),
+    isOverloaded: parts.overload.isOverloaded,
     bearers: createBearers({
       ...parts,
       storeTimeoutMs,

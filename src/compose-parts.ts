@@ -4,6 +4,7 @@ import { createConfiguredRefresher } from './compose-refresh.ts'
 import { openConfiguredSessions } from './compose-sessions.ts'
 import type { Config } from './config.ts'
 import { createSites, patternOf } from './core/site.ts'
+import { watchOverload } from './overload.ts'
 import { createAddresses } from './routes/addresses.ts'
 import { createCookies } from './routes/cookies.ts'
 import { createPageWriter } from './routes/pages/write.ts'
@@ -65,6 +66,7 @@ export function createParts({ config, log, version, isAccepting, now = Date.now 
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf, refresher }
+  const process = { metrics, log, now, overload: watchOverload() }
   const { oneTimeKeys } = shared.state
-  return { ...local, ...shared, ...oidc, oneTimeKeys, proxies, ring, metrics, writePage, log, now }
+  return { ...local, ...shared, ...oidc, ...process, oneTimeKeys, proxies, ring, writePage }
 }

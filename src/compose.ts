@@ -10,13 +10,9 @@ export interface Service {
   readonly internalApp: Hono<NodeEnv>
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
-  closeProviders(): void
-  /** Tells the store what it has not been told yet, and lets go of it. */
-  closeState(): Promise<void>
+  /** Tells the store what it has not been told yet, and lets go of everything; refreshes under way may take this long. */
+  close(underWayMs: number): Promise<void>
 }
-
-/** How long refreshes that are under way at the end may take, and what they gave may wait for Redis. */
-const LAST_REFRESHES_MS = 10_000
 
 /** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
 export function composeService(options: ServiceOptions): Service {
@@ -28,9 +24,10 @@ export function composeService(options: ServiceOptions): Service {
       parts.ring.replaceKeys(keys)
       parts.caches.clear('sessions')
     },
-    closeProviders: parts.closeProviders,
-    async closeState() {
-      await parts.refresher.finish(LAST_REFRESHES_MS)
+    async close(underWayMs) {
+      parts.overload.close()
+      parts.closeProviders()
+      await parts.refresher.finish(underWayMs)
       await parts.closeState()
     },
   }

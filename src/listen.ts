@@ -17,8 +17,8 @@ export interface Listener {
   readonly port: number
   /** From now on every answer closes its connection, so that clients go elsewhere. */
   startDraining(): void
-  /** Takes no new connections and resolves when the last request has been answered. */
-  close(): Promise<void>
+  /** Takes no new connections and resolves when the last request has been answered; connections end after this at the latest. */
+  close(underWayMs: number): Promise<void>
 }
 
 /** Slow and oversized requests end here (threats A76, A94). */
@@ -64,9 +64,13 @@ export async function listen(app: Hono<NodeEnv>, host: string, port: number): Pr
     startDraining() {
       isDraining = true
     },
-    close: () =>
+    close: (underWayMs) =>
       new Promise((resolve) => {
-        server.close(() => resolve())
+        const end = setTimeout(() => server.closeAllConnections(), underWayMs)
+        server.close(() => {
+          clearTimeout(end)
+          resolve()
+        })
       }),
   }
 }

@@ -27,7 +27,7 @@ const start = async (): Promise<void> => {
 }
 afterEach(async () => {
   vi.restoreAllMocks()
-  await listener.close()
+  await listener.close(0)
 })
 
 /** What the command does, and all that it writes. */

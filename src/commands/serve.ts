@@ -1,18 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
-import packageJson from '../../package.json' with { type: 'json' }
-import { composeService, type Service } from '../compose.ts'
-import { type Config, type Environment, loadConfig } from '../config.ts'
-import { listen } from '../listen.ts'
-import { parseKeys } from '../seal.ts'
-import { createLog, type Log } from '../telemetry/log.ts'
-import { warnOfRisks } from './risks.ts'
+import { type Environment, loadConfig } from '../config.ts'
+import { createLog } from '../telemetry/log.ts'
+import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
 
-const KEY_FILE_INTERVAL_MS = 5000
-/** How long answers that are under way at the end may take. */
-const LAST_ANSWERS_MS = 10_000
+/** How long answers and refreshes that are under way at the end may take, each. */
+const UNDER_WAY_MS = 10_000
 
 /** Runs the service until SIGTERM (drains) or SIGINT (ends at once); resolves with the exit code. */
 export async function serve(environment: Environment, signals: StopSignals): Promise<number> {
@@ -33,73 +28,19 @@ export async function serve(environment: Environment, signals: StopSignals): Pro
     return 0
   }
 
-  let isAccepting = false
-  const service = composeService({
-    config,
-    log,
-    version: packageJson.version,
-    isAccepting: () => isAccepting,
-  })
-  const stopWatching = watchKeys(config, service, log)
-  const publicListener = await listen(service.publicApp, settings.HOST, settings.PORT)
-  const internalListener = await listen(service.internalApp, settings.HOST, settings.INTERNAL_PORT)
-  isAccepting = true
-  log.info(
-    {
-      event: 'listening',
-      port: publicListener.port,
-      internal_port: internalListener.port,
-      version: packageJson.version,
-      mode: config.redis ? settings.REDIS_CACHE_MODE : 'memory',
-    },
-    'ready',
-  )
-  warnOfRisks(environment, config, log)
-
+  const service = await startService(environment, config, log)
   const signal = await signals.first
-  isAccepting = false
+  service.startDraining()
   log.info({ event: 'stopping', signal }, 'stopping')
-  const listeners = [publicListener, internalListener]
-  for (const listener of listeners) listener.startDraining()
   // A second signal is somebody who does not want to wait.
   if (signal === 'SIGTERM') {
     await Promise.race([pause(settings.DRAIN_SECONDS * 1000), signals.second])
   }
-  await Promise.race([
-    Promise.all(listeners.map((listener) => listener.close())),
-    pause(LAST_ANSWERS_MS),
-  ])
-  stopWatching()
-  service.closeProviders()
-  await service.closeState()
+  await service.stop(UNDER_WAY_MS)
   log.info({ event: 'stopped' }, 'stopped')
   return 0
 }
 
 function trustAuthority(path: string): void {
   tls.setDefaultCACertificates([...tls.getCACertificates('default'), readFileSync(path, 'utf8')])
-}
-
-/** Reads the key file again and again; a file that cannot be used leaves the keys as they are. */
-function watchKeys({ keyFile, settings }: Config, service: Service, log: Log): () => void {
-  if (keyFile === undefined) return () => undefined
-  let known = settings.SESSION_ENCRYPTION_KEY
-  const timer = setInterval(() => {
-    try {
-      const text = readFileSync(keyFile, 'utf8').trim()
-      if (text === known) return
-      service.replaceKeys(parseKeys(text))
-      known = text
-      log.info({ event: 'keys_reloaded' }, 'the key file has changed and was read')
-    } catch (error) {
-      const reason =
-        error instanceof TypeError ? error.message : (error as NodeJS.ErrnoException).code
-      log.error(
-        { event: 'keys_not_reloaded', reason },
-        'the key file cannot be used; the keys stay as they are',
-      )
-    }
-  }, KEY_FILE_INTERVAL_MS)
-  timer.unref()
-  return () => clearInterval(timer)
 }

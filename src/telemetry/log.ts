@@ -1,13 +1,11 @@
 import { hash } from 'node:crypto'
-import { destination, type Logger, pino } from 'pino'
+import { type DestinationStream, destination, type Logger, pino } from 'pino'
 
 /** One JSON line per event. No field ever holds a token, a cookie, a secret or an e-mail address. */
 export type Log = Logger
 
-/** Logs to standard output; a full disk or a closed pipe loses lines and changes no decision (fault F43). */
-export function createLog(level: string): Log {
-  const output = destination({ dest: 1, sync: true })
-  output.on('error', () => undefined)
+/** Logs to standard output unless told otherwise. */
+export function createLog(level: string, output: DestinationStream = standardOutput()): Log {
   return pino(
     {
       level,
@@ -17,6 +15,13 @@ export function createLog(level: string): Log {
     },
     output,
   )
+}
+
+/** A full disk or a closed pipe loses lines and changes no decision (fault F43). */
+function standardOutput(): DestinationStream {
+  const output = destination({ dest: 1, sync: true })
+  output.on('error', () => undefined)
+  return output
 }
 
 /** Tells users apart in the log without naming them; the same for the same `iss` and `sub`. */

@@ -57,11 +57,21 @@ export interface Observed {
   readonly redis?: () => ObservedRedis
 }
 
+let ofProcess: Registry | undefined
+
+/** Watches the process once, because what watches its event loop and its garbage collection cannot be ended. */
+function processMetrics(): Registry {
+  if (!ofProcess) {
+    ofProcess = new Registry()
+    collectDefaultMetrics({ register: ofProcess, prefix: 'vestibule_' })
+  }
+  return ofProcess
+}
+
 /** A registry of its own, so that several services in one process do not mix. Labels come from this code alone (threat A93). */
 export function createMetrics(observed: Observed): Metrics {
-  const registry = new Registry()
+  const registry = Registry.merge([processMetrics()])
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, prefix: 'vestibule_' })
   const checks = createCheckMetrics(registry)
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })

@@ -10,11 +10,9 @@ import {
   nowSeconds,
   startBearerParty,
 } from '../support/bearers.ts'
+import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
 import { startScriptedServer } from '../support/scripted-server.ts'
-
-/** The deadline of a check, and what a busy machine adds to it. */
-const CHECK_WITHIN_MS = 1500 + 500
 
 let party: BearerParty
 let other: TestProvider
@@ -343,9 +341,8 @@ describe('an issuer whose keys cannot be had', () => {
         provider.set(endpoint, faults.hangs),
       )
       const token = await slow.mint()
-      const startedAtMs = performance.now()
+      using _ = letRequestsTakeForever()
       expect((await slow.present(token)).status).toBe(503)
-      expect(performance.now() - startedAtMs).toBeLessThan(CHECK_WITHIN_MS)
     },
   )
 })

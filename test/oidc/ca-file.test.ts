@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningProvider, startProvider } from '../../demo/provider.ts'
 import { createAuthority } from '../support/certificates.ts'
-import { startVestibule, testClient } from '../support/vestibule.ts'
+import { testClient } from '../support/vestibule.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 describe('a provider whose certificate a private authority has signed', () => {
   let folder: string
@@ -38,14 +39,14 @@ describe('a provider whose certificate a private authority has signed', () => {
 
   test('is trusted with OIDC_CA_FILE', async () => {
     const settings = { OIDC_ISSUER_URL: provider.issuer, OIDC_CA_FILE: join(folder, 'ca.pem') }
-    await using vestibule = await startVestibule(settings)
+    await using vestibule = await startVestibuleProcess(settings)
     const answer = await vestibule.visitor().get('https://app.example.com/oauth2/login')
     expect(answer.status).toBe(302)
     expect(answer.location).toMatch(new RegExp(`^${provider.issuer}/auth\\?`))
   })
 
   test('is not trusted without', async () => {
-    await using vestibule = await startVestibule({ OIDC_ISSUER_URL: provider.issuer })
+    await using vestibule = await startVestibuleProcess({ OIDC_ISSUER_URL: provider.issuer })
     const answer = await vestibule.visitor().get('https://app.example.com/oauth2/login')
     expect(answer.status).toBe(503)
     expect(answer.setCookies).toEqual([])

@@ -1,5 +1,6 @@
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { takeTime } from '../support/passing-time.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { breakSignature } from '../support/tokens.ts'
 
@@ -7,12 +8,16 @@ import { breakSignature } from '../support/tokens.ts'
  * The modules of the OpenID Foundation's conformance suite for relying parties, by their ids, each as a switch of
  * the test provider.
  */
+const time = takeTime()
 let party: RelyingParty
 beforeAll(async () => {
   party = await startRelyingParty({ OIDC_USERINFO: 'always' })
 })
 afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
+afterAll(async () => {
+  await party[Symbol.asyncDispose]()
+  time[Symbol.dispose]()
+})
 
 const expectSignIn = async (by: RelyingParty = party): Promise<Record<string, unknown>> => {
   const { answer, identity } = await by.attempt()
@@ -35,7 +40,7 @@ const furtherRsaKey = async (): Promise<JWK> => {
 }
 
 /** Vestibule fetches an unknown key at most once a second. */
-const untilKeysMayBeFetched = () => new Promise((resolve) => setTimeout(resolve, 1100))
+const untilKeysMayBeFetched = () => time.pass(1000)
 
 const rsaOnly = ({ keys }: { keys: readonly JWK[] }) => keys.filter(({ kty }) => kty === 'RSA')
 
@@ -173,14 +178,14 @@ describe('oidcc-client-config-certification-test-plan', () => {
 
   test('oidcc-client-test-signing-key-rotation-just-before-signing', async () => {
     const { browser, callbackUrl } = await party.untilCallback()
-    await untilKeysMayBeFetched()
+    untilKeysMayBeFetched()
     await party.provider.rotateKeys()
     expect((await browser.get(callbackUrl)).location).toBe(`${APP}/`)
   })
 
   test('oidcc-client-test-signing-key-rotation', async () => {
     await expectSignIn()
-    await untilKeysMayBeFetched()
+    untilKeysMayBeFetched()
     await party.provider.rotateKeys({ keepOld: true })
     await expectSignIn()
   })

@@ -1,6 +1,7 @@
 import { type CompactJWSHeaderParameters, decodeProtectedHeader } from 'jose'
 import { afterEach, describe, test, vi } from 'vitest'
 import { createKeySet, createKeySets } from '../../src/oidc/key-set.ts'
+import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider } from '../support/provider.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -38,9 +39,8 @@ describe('key sets', () => {
     elapsedMs = HOUR_MS
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HOUR_MS })
     provider.set('jwks', faults.hangs)
-    const startedAtMs = performance.now()
+    using _ = letRequestsTakeForever()
     expect(await find(keySet, token)).toMatchObject({ type: 'public' })
-    expect(performance.now() - startedAtMs).toBeLessThan(1000)
     expect(provider.count('jwks')).toBe(2)
   })
 })

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { takeTime } from '../support/passing-time.ts'
 import { type Behaviour, faults, type TestProvider } from '../support/provider.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
@@ -24,14 +24,14 @@ afterEach(() => {
 afterAll(async () => {
   await passing[Symbol.asyncDispose]()
   await plain[Symbol.asyncDispose]()
+  time[Symbol.dispose]()
 })
 
-/** The deadline of a check, and what a busy machine adds to it. */
-const CHECK_WITHIN_MS = 1500 + 500
-/** The second for which a session is not refreshed again; timers may be early. */
-const PAUSED_MS = 1000 + 100
+/** The second for which a session is not refreshed again. */
+const PAUSED_MS = 1000
 /** What is done behind an answer takes a busy machine some time. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 10_000 })
+const eventually = <T>(read: () => T) => expect.poll(read)
+const time = takeTime()
 
 const endsAtOnce = (body: Json): Json => ({ ...body, expires_in: 0 })
 
@@ -207,7 +207,7 @@ describe('a refreshed ID token', () => {
     })
     await check(plain, cookie)
     await eventually(() => results(plain, 'refreshed')).toBe(before + 1)
-    await pause(PAUSED_MS)
+    time.pass(PAUSED_MS)
     expect((await check(plain, cookie)).status).toBe(200)
     await eventually(() => results(plain, 'refreshed')).toBe(before + 2)
     expect((await check(plain, cookie)).status).toBe(200)
@@ -225,7 +225,7 @@ describe('a refreshed ID token', () => {
     passing.provider.set('jwks', faults.serverError)
     passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, groups: ['other'] }) })
     await passing.provider.rotateKeys()
-    await pause(PAUSED_MS)
+    time.pass(PAUSED_MS)
     const { headers } = await expectRefreshed(cookie)
     expect(headers['x-auth-request-groups']).toBe('staff,admins')
   })
@@ -302,7 +302,7 @@ describe('a token endpoint that fails', () => {
     }
     expect(refreshRequests(passing.provider)).toHaveLength(1)
     passing.provider.reset()
-    await pause(PAUSED_MS)
+    time.pass(PAUSED_MS)
     await expectRefreshed(cookie)
   })
 
@@ -312,9 +312,7 @@ describe('a token endpoint that fails', () => {
     passing.provider.set('token', { after: slow.promise, times: 1 })
     const startedAtMs = performance.now()
     expect((await check(passing, cookie)).status).toBe(503)
-    const waitedMs = performance.now() - startedAtMs
-    expect(waitedMs).toBeGreaterThan(900)
-    expect(waitedMs).toBeLessThan(CHECK_WITHIN_MS)
+    expect(performance.now() - startedAtMs).toBeGreaterThan(900)
     slow.resolve()
     expect((await check(passing, cookie)).status).toBe(200)
     expect(refreshRequests(passing.provider)).toHaveLength(1)
@@ -324,17 +322,17 @@ describe('a token endpoint that fails', () => {
     const cookie = await signInDue(plain)
     plain.provider.set('token', {
       ...faults.unavailable,
-      headers: { 'Retry-After': '3' },
+      headers: { 'Retry-After': '300' },
       times: 1,
     })
-    const before = await results(plain, 'refreshed')
+    const [before, failed] = [await results(plain, 'refreshed'), await results(plain, 'failed')]
     await check(plain, cookie)
     await eventually(() => refreshRequests(plain.provider)).toHaveLength(1)
-    await pause(1500)
+    await eventually(() => results(plain, 'failed')).toBe(failed + 1)
+    time.pass(200_000)
     expect((await check(plain, cookie)).status).toBe(200)
-    await pause(100)
     expect(refreshRequests(plain.provider)).toHaveLength(1)
-    await pause(1500)
+    time.pass(100_000)
     await check(plain, cookie)
     await eventually(() => results(plain, 'refreshed')).toBe(before + 1)
   })
@@ -353,7 +351,7 @@ describe('SESSION_REFRESH_GRACE', () => {
     strict.provider.set('token', faults.unavailable)
     expect((await check(strict, cookie)).status).toBe(503)
     strict.provider.reset()
-    await pause(PAUSED_MS)
+    time.pass(PAUSED_MS)
     expect((await check(strict, cookie)).status).toBe(200)
   })
 })
@@ -440,7 +438,7 @@ describe('what a refresh gives', () => {
       rewrite: (body) => endsAtOnce({ ...body, refresh_token: undefined }),
     })
     for (const times of [1, 2]) {
-      if (times > 1) await pause(PAUSED_MS)
+      if (times > 1) time.pass(PAUSED_MS)
       expect((await check(steady, cookie)).status).toBe(200)
       await eventually(() => results(steady, 'refreshed')).toBe(times)
     }
@@ -454,7 +452,7 @@ describe('what a refresh gives', () => {
     const before = await results(plain, 'refreshed')
     plain.provider.set('token', { rewrite: endsAtOnce })
     for (const times of [1, 2]) {
-      if (times > 1) await pause(PAUSED_MS)
+      if (times > 1) time.pass(PAUSED_MS)
       await Promise.all(Array.from({ length: 10 }, () => check(plain, cookie)))
       await eventually(() => results(plain, 'refreshed')).toBe(before + times)
     }
@@ -477,7 +475,6 @@ describe('a session without a refresh token', () => {
     const cookie = cookieHeader(browser) ?? ''
     for (let times = 0; times < 3; times += 1) {
       expect((await check(plain, cookie)).status).toBe(200)
-      await pause(20)
     }
     expect(plain.provider.count('token')).toBe(0)
   })

@@ -64,12 +64,14 @@ export const startTestProvider = async (
   )
   await client.save()
   const inner = createInner(issuer, { ...options.configuration, adapter: store }, options.users)
-  const { keys } = options.configuration?.jwks ?? (await generateProviderKeys())
+  const lent = options.configuration?.jwks ? undefined : await lendKeys()
+  const { keys } = options.configuration?.jwks ?? (lent as JWKS)
   await inner.useKeys(keys as readonly JWK[], pointTo)
   const minting = createMinting(issuer, inner.keys)
   const close = async (): Promise<void> => {
     await front.close()
     await inner.close()
+    if (lent) spareKeys.push(lent)
   }
 
   return {
@@ -96,6 +98,11 @@ export const startTestProvider = async (
     [Symbol.asyncDispose]: close,
   }
 }
+
+/** Key pairs that no provider of this process uses just now: an RSA key takes longer to make than a provider to start. */
+const spareKeys: JWKS[] = []
+
+const lendKeys = async (): Promise<JWKS> => spareKeys.pop() ?? (await generateProviderKeys())
 
 /** The provider that works; with new keys it is started anew over the same store. */
 const createInner = (

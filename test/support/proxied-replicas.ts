@@ -5,10 +5,10 @@ import { startGatewayProgram, type WriteGatewayFiles } from '../../demo/gateway.
 import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { type CookieJar, createCookieJar } from './cookie-jar.ts'
 import { proxyMissing, startProxy } from './proxies.ts'
-import { type Replicas, startReplicas, untilStarted } from './replicas.ts'
+import { type ReplicaProcesses, startReplicas, untilStarted } from './replicas.ts'
 import { startRoundRobin } from './round-robin.ts'
 import { steadyPort } from './steady-port.ts'
-import type { RunningVestibule } from './vestibule.ts'
+import type { VestibuleProcess } from './vestibule-process.ts'
 import { createVisitor, type Visitor } from './visitor.ts'
 
 /** Caddy spreads requests itself; each Traefik has one address that spreads its connections. */
@@ -20,16 +20,16 @@ export const entranceMissing = (entrance: Entrance): string | undefined =>
 
 /** The demo's app behind several proxies, all of them before the same replicas of Vestibule. */
 export interface ProxiedReplicas extends AsyncDisposable {
-  readonly replicas: Replicas
+  readonly replicas: ReplicaProcesses
   /** Those that run now. */
-  readonly all: () => readonly RunningVestibule[]
+  readonly all: () => readonly VestibuleProcess[]
   readonly restart: (at: number, signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
   /** One more, which no proxy knows. */
-  readonly addAside: (settings: Settings) => Promise<RunningVestibule>
+  readonly addAside: (settings: Settings) => Promise<VestibuleProcess>
   /** A browser that comes in here; with the cookies of another one it is the same person. */
   readonly browser: (entrance: Entrance, cookies?: CookieJar) => Visitor
   /** A browser that is routed to this very replica, sign-in pages only. */
-  readonly browserAt: (replica: RunningVestibule, cookies: CookieJar) => Visitor
+  readonly browserAt: (replica: VestibuleProcess, cookies: CookieJar) => Visitor
 }
 
 type Settings = Readonly<Record<string, string>>
@@ -58,7 +58,7 @@ export const startProxiedReplicas = async (
     ports.push({ publicPort: await steadyPort(), internalPort: await steadyPort() })
   }
   const ready = new Set<number>()
-  const start = async ({ publicPort, internalPort }: Ports): Promise<RunningVestibule> => {
+  const start = async ({ publicPort, internalPort }: Ports): Promise<VestibuleProcess> => {
     const [PORT, INTERNAL_PORT] = [`${publicPort}`, `${internalPort}`]
     const replica = await replicas.add({ ...settings, PORT, INTERNAL_PORT })
     await untilStarted(replica)

@@ -7,7 +7,7 @@ import type { SeenProviderRequest } from './provider-front.ts'
 import {
   HYBRID,
   type ReplicaOptions,
-  type Replicas,
+  type ReplicaProcesses,
   startReplicas,
   untilStarted,
 } from './replicas.ts'
@@ -22,7 +22,7 @@ export interface EndingSession {
   readonly issuedAtMs: number
 }
 
-export interface RefreshingReplicas extends Replicas {
+export interface RefreshingReplicas extends ReplicaProcesses {
   /** A fresh session at the first replica, whose access token lives this long; later ones live for an hour. */
   readonly signedInFor: (seconds: number, sub?: string) => Promise<EndingSession>
 }

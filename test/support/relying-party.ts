@@ -29,10 +29,11 @@ export const startRelyingParty = async (
   providerOptions: TestProviderOptions = {},
   /** What happens to the provider before Vestibule meets it. */
   prepare: (provider: TestProvider) => void = () => undefined,
+  start: typeof startVestibule = startVestibule,
 ): Promise<RelyingParty> => {
   const provider = await startTestProvider({ origins: [APP], ...providerOptions })
   prepare(provider)
-  const vestibule = await startVestibule({
+  const vestibule = await start({
     OIDC_ISSUER_URL: provider.issuer,
     OIDC_CLIENT_ID: provider.clientId,
     OIDC_CLIENT_SECRET: provider.clientSecret,
@@ -69,7 +70,7 @@ export const startRelyingParty = async (
     attempt,
     untilCallback,
     [Symbol.asyncDispose]: async () => {
-      await vestibule.stop('SIGKILL')
+      await vestibule.stop()
       await provider.close()
     },
   }

@@ -5,22 +5,26 @@ import { APP } from './relying-party.ts'
 import { cookieHeader, returnFromProvider, SESSION_COOKIE, startLogin } from './sign-in-steps.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 import { type RunningVestibule, startVestibule } from './vestibule.ts'
+import { startVestibuleProcess, type VestibuleProcess } from './vestibule-process.ts'
 import type { Visitor } from './visitor.ts'
 
 /** Replicas of Vestibule that share a Redis, which they reach through a network that can fail. */
-export interface Replicas extends AsyncDisposable {
+export interface Replicas<Replica extends RunningVestibule = RunningVestibule>
+  extends AsyncDisposable {
   readonly redis: RunningRedis
   readonly network: TcpProxy
   readonly provider: TestProvider
-  readonly all: readonly RunningVestibule[]
-  readonly first: RunningVestibule
+  readonly all: readonly Replica[]
+  readonly first: Replica
   /** One more, with further settings; ended with the others. */
-  readonly add: (settings?: Settings) => Promise<RunningVestibule>
+  readonly add: (settings?: Settings) => Promise<Replica>
   /** A fresh browser at the provider's redirect to the callback, which it has not followed yet. */
   readonly untilCallback: (sub?: string) => Promise<{ browser: Visitor; callbackUrl: string }>
   /** A fresh browser with a session, and the `Cookie` header that its checks carry. */
   readonly signedIn: (sub?: string) => Promise<{ browser: Visitor; cookie: string }>
 }
+
+export type ReplicaProcesses = Replicas<VestibuleProcess>
 
 type Settings = Readonly<Record<string, string>>
 
@@ -42,15 +46,26 @@ export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 export const untilStarted = (replica: RunningVestibule): Promise<void> =>
   until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
 
-export const startReplicas = async (options: ReplicaOptions = {}): Promise<Replicas> => {
+/** Each in a process of its own, as where it is deployed. */
+export const startReplicas = (options?: ReplicaOptions): Promise<ReplicaProcesses> =>
+  startWith(startVestibuleProcess, options)
+
+/** All in the process of the test, for what depends neither on signals nor on one keeping its pace while another does not. */
+export const startReplicasInProcess = (options?: ReplicaOptions): Promise<Replicas> =>
+  startWith(startVestibule, options)
+
+const startWith = async <Replica extends RunningVestibule>(
+  start: (settings: Settings) => Promise<Replica>,
+  options: ReplicaOptions = {},
+): Promise<Replicas<Replica>> => {
   const started = new AsyncDisposableStack()
   try {
     const provider = started.use(await startTestProvider({ origins: [APP], ...options.provider }))
     const redis = started.use(await startRedis(options.redis))
     const network = started.use(await startTcpProxy(redis.port))
-    const add = async (settings: Settings = {}): Promise<RunningVestibule> =>
+    const add = async (settings: Settings = {}): Promise<Replica> =>
       started.use(
-        await startVestibule({
+        await start({
           OIDC_ISSUER_URL: provider.issuer,
           OIDC_CLIENT_ID: provider.clientId,
           OIDC_CLIENT_SECRET: provider.clientSecret,
@@ -66,7 +81,7 @@ export const startReplicas = async (options: ReplicaOptions = {}): Promise<Repli
       )
     const all = await Promise.all(Array.from({ length: options.count ?? 1 }, () => add()))
     await Promise.all(all.map(untilStarted))
-    const first = all[0] as RunningVestibule
+    const first = all[0] as Replica
     const untilCallback: Replicas['untilCallback'] = async (sub) => {
       const browser = first.visitor()
       return {

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Replicas } from './replicas.ts'
+import type { ReplicaProcesses } from './replicas.ts'
 import { addDirectly } from './stored-session.ts'
-import type { RunningVestibule } from './vestibule.ts'
+import type { VestibuleProcess } from './vestibule-process.ts'
 
 const PRELOAD = pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href
 
@@ -14,7 +14,7 @@ export const clockAhead = (ms: number): Readonly<Record<string, string>> => ({
 
 /** A replica whose wall clock is wrong by this much, once it has met its Redis. */
 export const addShifted = (
-  replicas: Replicas,
+  replicas: ReplicaProcesses,
   aheadMs: number,
   settings: Readonly<Record<string, string>> = {},
-): Promise<RunningVestibule> => addDirectly(replicas, { ...clockAhead(aheadMs), ...settings })
+): Promise<VestibuleProcess> => addDirectly(replicas, { ...clockAhead(aheadMs), ...settings })

@@ -25,10 +25,10 @@ export const storedSession = (cookie: string): StoredSession => {
 }
 
 /** A replica that has met its Redis, and reaches it without the network that can fail. */
-export const addDirectly = async (
-  replicas: Replicas,
+export const addDirectly = async <Replica extends RunningVestibule>(
+  replicas: Replicas<Replica>,
   settings: Readonly<Record<string, string>> = {},
-): Promise<RunningVestibule> => {
+): Promise<Replica> => {
   const direct = { REDIS_ADDRESS: `127.0.0.1:${replicas.redis.port}` }
   const replica = await replicas.add({ ...direct, ...settings })
   await untilStarted(replica)

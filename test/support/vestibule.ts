@@ -1,6 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises'
-import { type RunningProcess, startProcess } from '../../demo/process.ts'
-import { steadyPort } from './steady-port.ts'
+import { startService } from '../../src/commands/start-service.ts'
+import { loadConfig } from '../../src/config.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { noteOpen } from './left-open.ts'
 import { createVisitor, type Visit, type VisitHeaders, type Visitor } from './visitor.ts'
 
 /** The forwarded request of a check; what is not given is a plain GET navigation to `https://app.example.com/`. */
@@ -15,7 +16,6 @@ export interface Forwarded {
 export interface RunningVestibule extends AsyncDisposable {
   readonly publicPort: number
   readonly internalPort: number
-  readonly pid: number
   /** Calls `/auth` as Traefik would. Further headers are sent as spelled; `undefined` takes one away. */
   readonly check: (forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
   /** A browser that reaches the protected hosts through this service alone. */
@@ -27,11 +27,10 @@ export interface RunningVestibule extends AsyncDisposable {
   readonly log: () => readonly Record<string, unknown>[]
   readonly output: () => string
   readonly isAlive: () => boolean
-  readonly stop: (signal?: 'SIGTERM' | 'SIGINT' | 'SIGKILL') => Promise<number | null>
+  readonly stop: () => Promise<unknown>
 }
 
 const HOSTS = ['app.example.com', 'other.example.com']
-const READY_WITHIN_MS = 10_000
 
 /** Clients for the provider of a test: the redirect URIs of the hosts above. */
 export const testClient = {
@@ -41,9 +40,8 @@ export const testClient = {
   post_logout_redirect_uris: HOSTS.map((host) => `https://${host}/oauth2/signed-out`),
 }
 
-const defaults = {
-  // Processes by the hundred read the same sources.
-  NODE_COMPILE_CACHE: 'node_modules/.cache/node-compile',
+/** Settings that suit most tests. */
+export const defaultSettings = {
   HOST: '127.0.0.1',
   PORT: '0',
   INTERNAL_PORT: '0',
@@ -56,50 +54,41 @@ const defaults = {
   DRAIN_SECONDS: '0',
 }
 
-/** Starts `node src/main.ts serve` with the given settings, Node's own among them, over defaults that suit most tests. */
+/** The service in the process of the test, with its log in memory. Settings of Node itself need `startVestibuleProcess`. */
 export const startVestibule = async (
   settings: Readonly<Record<string, string>> = {},
 ): Promise<RunningVestibule> => {
-  const running = startProcess(process.execPath, ['src/main.ts', 'serve'], {
-    env: { PATH: process.env['PATH'] ?? '', ...defaults, ...settings },
-  })
-  // A line of which only a part has come is none yet.
-  const log = () => running.output().split('\n').slice(0, -1).flatMap(parseLine)
-  return describeRunning(running, log, await untilListening(running.exited, log, running.output))
-}
-
-/** The same, writing its log to a file of which it cannot be told when it listens. */
-export const startVestibuleLoggingTo = async (
-  file: string,
-  settings: Readonly<Record<string, string>>,
-): Promise<RunningVestibule> => {
-  const ready = { publicPort: await steadyPort(), internalPort: await steadyPort() }
-  const ports = { PORT: `${ready.publicPort}`, INTERNAL_PORT: `${ready.internalPort}` }
-  const command = 'exec "$0" src/main.ts serve >"$1"'
-  const running = startProcess('sh', ['-c', command, process.execPath, file], {
-    env: { PATH: process.env['PATH'] ?? '', ...defaults, ...settings, ...ports },
-  })
-  const described = describeRunning(running, () => [], ready)
-  const isLive = () =>
-    described.internal('/livez').then(
-      ({ status }) => status === 200,
-      () => false,
-    )
-  for (const end = performance.now() + READY_WITHIN_MS; !(await isLive()); await wait(10)) {
-    if (performance.now() < end && described.isAlive()) continue
-    await described.stop('SIGKILL')
-    throw new Error(`vestibule did not start:\n${running.output()}`)
+  const ofNode = Object.keys(settings).filter((name) => /^NODE_|^OIDC_CA_FILE$/.test(name))
+  if (ofNode.length > 0) throw new Error(`${ofNode.join()} is for a process of its own`)
+  const environment = { ...defaultSettings, ...settings }
+  const lines: string[] = []
+  const config = loadConfig(environment)
+  const log = createLog(config.settings.LOG_LEVEL, { write: (line) => void lines.push(line) })
+  const service = await startService(environment, config, log)
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    stopped ??= service.stop(0).finally(noteClosed)
+    return stopped
   }
-  return described
+  const noteClosed = noteOpen(`the service at port ${service.internalPort}`, stop)
+  return describeVestibule(service, {
+    output: () => lines.join(''),
+    log: () => lines.flatMap(parseLine),
+    isAlive: () => stopped === undefined,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  })
 }
 
-const describeRunning = (
-  running: RunningProcess,
-  log: RunningVestibule['log'],
-  ready: Pick<RunningVestibule, 'publicPort' | 'internalPort'>,
-): RunningVestibule => {
+type Ports = Pick<RunningVestibule, 'publicPort' | 'internalPort'>
+
+/** How a service at these ports is asked, beside what is particular to where it runs. */
+export const describeVestibule = <Particular>(
+  { publicPort, internalPort }: Ports,
+  particular: Particular,
+): Particular & Ports & Pick<RunningVestibule, 'check' | 'visitor' | 'signIn' | 'internal'> => {
   const check: RunningVestibule['check'] = (forwarded = {}, headers = {}) =>
-    createVisitor().get(`http://127.0.0.1:${ready.internalPort}/auth`, {
+    createVisitor().get(`http://127.0.0.1:${internalPort}/auth`, {
       headers: {
         'X-Forwarded-Method': forwarded.method ?? 'GET',
         'X-Forwarded-Proto': forwarded.proto ?? 'https',
@@ -111,9 +100,7 @@ const describeRunning = (
     })
   const visitor: RunningVestibule['visitor'] = (hosts = HOSTS) =>
     createVisitor({
-      connectTo: Object.fromEntries(
-        hosts.map((host) => [host, `http://127.0.0.1:${ready.publicPort}`]),
-      ),
+      connectTo: Object.fromEntries(hosts.map((host) => [host, `http://127.0.0.1:${publicPort}`])),
     })
   const signIn: RunningVestibule['signIn'] = async (sub, host = 'app.example.com') => {
     const browser = visitor([host])
@@ -126,41 +113,17 @@ const describeRunning = (
     }
     return cookie
   }
-  const stop = running.stop
   return {
-    ...ready,
-    pid: running.child.pid ?? 0,
+    ...particular,
+    publicPort,
+    internalPort,
     check,
     visitor,
     signIn,
-    internal: (path) => createVisitor().get(`http://127.0.0.1:${ready.internalPort}${path}`),
-    log,
-    output: running.output,
-    isAlive: () => running.child.exitCode === null && running.child.signalCode === null,
-    stop,
-    [Symbol.asyncDispose]: async () => {
-      await stop('SIGKILL')
-    },
+    internal: (path) => createVisitor().get(`http://127.0.0.1:${internalPort}${path}`),
   }
 }
 
-const parseLine = (line: string): Record<string, unknown>[] =>
+/** One entry per line that is JSON. */
+export const parseLine = (line: string): Record<string, unknown>[] =>
   line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []
-
-const untilListening = async (
-  exited: Promise<number | null>,
-  log: () => readonly Record<string, unknown>[],
-  output: () => string,
-): Promise<{ publicPort: number; internalPort: number }> => {
-  let hasExited = false
-  void exited.then(() => {
-    hasExited = true
-  })
-  for (const end = performance.now() + READY_WITHIN_MS; performance.now() < end; await wait(10)) {
-    const line = log().find((entry) => entry['event'] === 'listening')
-    if (line)
-      return { publicPort: Number(line['port']), internalPort: Number(line['internal_port']) }
-    if (hasExited) break
-  }
-  throw new Error(`vestibule did not start:\n${output()}`)
-}

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
+import { until } from '../support/redis-state.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { raw } from '../support/visitor.ts'
 
@@ -267,14 +267,18 @@ describe('A102 internal errors', () => {
   })
 
   test('visitors who leave in the middle leave nothing behind', async () => {
-    party.provider.set('token', { delayMs: 150, rewrite: (body) => body })
+    const before = party.provider.count('token')
+    const left = Promise.withResolvers<void>()
+    party.provider.set('token', { after: left.promise, rewrite: (body) => body })
     const leaving = await Promise.all(Array.from({ length: 5 }, () => party.untilCallback()))
-    await Promise.all(
-      leaving.map(async ({ browser, callbackUrl }) => {
-        const signal = AbortSignal.timeout(50)
-        await browser.get(callbackUrl, { signal }).catch(() => undefined)
-      }),
+    const ended = new AbortController()
+    const visits = leaving.map(({ browser, callbackUrl }) =>
+      browser.get(callbackUrl, { signal: ended.signal }).catch(() => undefined),
     )
+    await until('requests for tokens', () => party.provider.count('token') - before >= 5)
+    ended.abort()
+    await Promise.all(visits)
+    left.resolve()
     for (let round = 0; round < 20; round += 1) {
       const headers = ['Host', 'v', ...FORWARDED.flatMap((line) => line.split(': '))]
       const outgoing = request({
@@ -285,7 +289,6 @@ describe('A102 internal errors', () => {
       })
       outgoing.on('error', () => undefined).end(() => outgoing.destroy())
     }
-    await wait(400)
     party.provider.reset()
     expect((await party.attempt()).isSignedIn).toBe(true)
   })

@@ -11,7 +11,7 @@ let closed: ProtectedApp
 beforeAll(async () => {
   app = await startProtectedApp({ PUBLIC_PATHS: '/public/**' })
   closed = await startProtectedApp()
-  await closed.party.vestibule.stop('SIGKILL')
+  await closed.party.vestibule.stop()
 })
 afterAll(async () => {
   await app[Symbol.asyncDispose]()

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { authResponseHeaders } from '../../demo/vestibule.ts'
+import { takeTime } from '../support/passing-time.ts'
 import { gatewayKinds, givenTo } from '../support/protected-app.ts'
 import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
@@ -8,6 +9,7 @@ import type { Visitor } from '../support/visitor.ts'
 const TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 const PUBLIC = { PUBLIC_PATHS: '/public/**' }
 
+const time = takeTime()
 let plain: ProxiedHosts
 let blanking: ProxiedHosts
 let passing: ProxiedHosts
@@ -25,6 +27,7 @@ afterAll(async () => {
   await plain[Symbol.asyncDispose]()
   await blanking[Symbol.asyncDispose]()
   await passing[Symbol.asyncDispose]()
+  time[Symbol.dispose]()
 })
 
 const credentials = [
@@ -173,7 +176,7 @@ describe('A39 Authorization and the app', () => {
     provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), refresh_token: undefined }) })
     const unrefreshable = await vestibule.signIn('bob')
     provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), expires_in: 60 }) })
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    time.pass(1000)
     const [authorization, token] = await given(refreshed)
     expect(issued).toHaveLength(3)
     expect([authorization, token]).toEqual([`Bearer ${String(issued[2])}`, issued[2]])

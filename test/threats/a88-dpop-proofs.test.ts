@@ -1,5 +1,5 @@
 import { generateKeyPair, SignJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   asProgram,
   type BearerParty,
@@ -155,16 +155,16 @@ describe('A88 attacks on proofs of possession', () => {
     expect(visit.status).toBe(200)
   })
 
-  test('a huge key costs no time', async () => {
+  test('a huge key is refused before any arithmetic with it', async () => {
     const { privateKey } = await generateKeyPair('RS256')
     const jwk = { kty: 'RSA', e: 'AQAB', n: Buffer.alloc(2048, 0xff).toString('base64url') }
     const proof = await new SignJWT({ jti: 'j', iat: nowSeconds() })
       .setProtectedHeader({ typ: 'dpop+jwt', alg: 'RS256', jwk })
       .sign(privateKey)
-    const startedAtMs = performance.now()
-    for (let round = 0; round < 50; round += 1) {
-      expectTokenRefusal(await send(proof), 'invalid_dpop_proof')
-    }
-    expect(performance.now() - startedAtMs).toBeLessThan(5000)
+    const imported = vi.spyOn(crypto.subtle, 'importKey')
+    expectTokenRefusal(await send(proof), 'invalid_dpop_proof')
+    const formats = imported.mock.calls.map(([format]) => format)
+    imported.mockRestore()
+    expect(formats).not.toContain('jwk')
   })
 })

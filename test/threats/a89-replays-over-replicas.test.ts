@@ -1,10 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AUDIENCE, asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { expectComeAgain, readMetric, timed } from '../support/outage.ts'
+import { expectComeAgain, readMetric } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { createRequestPool, type RequestPool } from '../support/request-pool.ts'
 import { writeRules } from '../support/rules-file.ts'
 import { BINDING_COOKIE, cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
@@ -12,12 +11,10 @@ import type { RunningVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visit, type Visitor } from '../support/visitor.ts'
 
 const COUNT = 3
-const ROUNDS = 1000
-const ORDINARY_USES = 10_000
+const ROUNDS = 200
+const ORDINARY_USES = 1000
 const CALLBACK_ROUNDS = 5
 const CALLBACKS_EACH = 4
-/** For thousands of requests on a busy machine. */
-const LONG_MS = 60_000
 /** The default. */
 const SIGN_IN_CONCURRENCY = 50
 
@@ -55,7 +52,7 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
       ]),
     )
     replicas = stack.use(
-      await startReplicas({
+      await startReplicasInProcess({
         count: COUNT,
         settings: { ...PATIENT, VESTIBULE_CONFIG: rules.path },
       }),
@@ -110,12 +107,16 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
     const { browser, callbackUrl } = await replicas.untilCallback()
     const [again, next] = [browser.copy(), await replicas.untilCallback('bob')]
     expect((await browser.get(callbackUrl)).status).toBe(302)
-    const replays = Promise.all(
-      Array.from({ length: SIGN_IN_CONCURRENCY }, () => again.get(callbackUrl)),
-    )
-    await wait(100)
+    let replies = 0
+    const replay = async () => {
+      const { status } = await again.get(callbackUrl)
+      replies += 1
+      return status
+    }
+    const replays = Promise.all(Array.from({ length: SIGN_IN_CONCURRENCY }, replay))
+    await until('replays', () => replies > 0)
     const { status } = await next.browser.get(next.callbackUrl)
-    expect(tally((await replays).map((each) => each.status))).toEqual({ 400: SIGN_IN_CONCURRENCY })
+    expect(tally(await replays)).toEqual({ 400: SIGN_IN_CONCURRENCY })
     expect(status).toBe(302)
   })
 
@@ -137,40 +138,28 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
     )
   })
 
-  test('a one-time token passes at exactly one of them', { timeout: LONG_MS }, async () => {
+  test('a one-time token passes at exactly one of them', async () => {
     const tokens = await Promise.all(Array.from({ length: ROUNDS }, mint))
-    const { value: all, ms } = await timed(
-      (async () => {
-        const statuses: string[] = []
-        for (const token of tokens) {
-          statuses.push((await sendToAll('/once/', token)).toSorted((a, b) => a - b).join())
-        }
-        return statuses
-      })(),
-    )
-    process.stdout.write(`A89: ${ROUNDS} rounds at ${COUNT} replicas in ${ms.toFixed(0)} ms\n`)
-    expect(new Set(all)).toEqual(new Set(['200,401,401']))
+    for (const token of tokens) {
+      const statuses = await sendToAll('/once/', token)
+      expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 401, 401])
+    }
     expect(await sum('vestibule_replays_refused_total{kind="bearer"}')).toBe(ROUNDS * (COUNT - 1))
   })
 
-  test('an ordinary token is never used up, wherever it is sent', {
-    timeout: LONG_MS,
-  }, async () => {
+  test('an ordinary token is never used up, wherever it is sent', async () => {
     const token = await mintAccessToken(replicas.provider, { aud: AUDIENCE })
     const request = forwarded('/api/', token)
     const statuses: number[] = []
-    const { ms } = await timed(
-      Promise.all(
-        pools.map((pool, index) =>
-          pool.sendMany(
-            Math.floor((ORDINARY_USES + index) / COUNT),
-            () => request,
-            ({ status }) => statuses.push(status),
-          ),
+    await Promise.all(
+      pools.map((pool, index) =>
+        pool.sendMany(
+          Math.floor((ORDINARY_USES + index) / COUNT),
+          () => request,
+          ({ status }) => statuses.push(status),
         ),
       ),
     )
-    process.stdout.write(`A89: ${ORDINARY_USES} uses of one token in ${ms.toFixed(0)} ms\n`)
     expect(tally(statuses)).toEqual({ 200: ORDINARY_USES })
   })
 
@@ -180,7 +169,7 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
   ] as const
   test.for(outages)(
     'while Redis is %s a one-time token passes nowhere, and once afterwards',
-    async ([how, stop, start]) => {
+    async ([, stop, start]) => {
       const [first] = replicas.all as [RunningVestibule]
       const [token, fresh, ordinary] = await Promise.all([mint(), mint(), mint()])
       await stop()
@@ -191,17 +180,12 @@ describeWithRedis('A89 the same thing at several replicas at the same moment', (
       await until('a mark in Redis', async () => (await present(first, fresh)).status === 200)
       await Promise.all(
         replicas.all.map((replica) =>
-          until(
-            'Redis',
-            async () => (await replica.internal('/health?strict=1')).status === 200,
-            10_000,
-          ),
+          until('Redis', async () => (await replica.internal('/health?strict=1')).status === 200),
         ),
       )
       const passed: number[] = []
       for (let turn = 0; turn < 3; turn += 1) passed.push(...(await sendToAll('/once/', token)))
       const counts = tally(passed)
-      process.stdout.write(`A89: ${how}, afterwards ${JSON.stringify(counts)}\n`)
       expect(counts).toEqual({ 200: 1, 401: passed.length - 1 })
       for (const replica of replicas.all) expect(replica.isAlive()).toBe(true)
     },

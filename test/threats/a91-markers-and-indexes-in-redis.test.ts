@@ -10,7 +10,7 @@ import { type CheckLoad, startCheckLoad } from '../support/check-load.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { expectHealthy } from '../support/outage.ts'
 import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
-import { PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { writeRules } from '../support/rules-file.ts'
 import {
   cookieHeader,
@@ -53,7 +53,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
         { access: 'signed-in' },
       ]),
     )
-    replicas = stack.use(await startReplicas({ count: 0, settings: PATIENT }))
+    replicas = stack.use(await startReplicasInProcess({ count: 0, settings: PATIENT }))
     bytes = stack.use(await openRedisBytes(replicas.redis))
     vestibule = await addDirectly(replicas, { VESTIBULE_CONFIG: rules.path })
     bystander = await vestibule.signIn('bob')

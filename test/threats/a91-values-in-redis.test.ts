@@ -6,7 +6,7 @@ import { untilWhole } from '../support/fleet-load.ts'
 import { expectHealthy, readMetric, script } from '../support/outage.ts'
 import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
 import { until } from '../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas } from '../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { LOGOUT } from '../support/sign-in-steps.ts'
 import {
   addDirectly,
@@ -94,7 +94,7 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
   const loads: CheckLoad[] = []
 
   beforeAll(async () => {
-    replicas = stack.use(await startReplicas({ count: 0, settings: PATIENT }))
+    replicas = stack.use(await startReplicasInProcess({ count: 0, settings: PATIENT }))
     bytes = stack.use(await openRedisBytes(replicas.redis))
     plain = await addDirectly(replicas)
     passing = await addDirectly(replicas, { PASS_ACCESS_TOKEN: 'true' })

@@ -115,7 +115,7 @@ describe('A95 metadata that point elsewhere', () => {
     vestibule = await startUndiscovered()
   })
   afterAll(async () => {
-    await vestibule.stop('SIGKILL')
+    await vestibule.stop()
     await provider.close()
   })
 

@@ -18,7 +18,7 @@ beforeAll(async () => {
   })
 })
 afterAll(async () => {
-  await vestibule.stop('SIGKILL')
+  await vestibule.stop()
   await provider.close()
 })
 afterEach(() => void vi.useRealTimers())

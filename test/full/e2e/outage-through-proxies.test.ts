@@ -7,9 +7,9 @@ import { readSources, untilWhole } from '../../support/fleet-load.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type ProxyKind, proxyKinds, proxyMissing, startProxy } from '../../support/proxies.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import { steadyPort } from '../../support/steady-port.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import { createVisitor, type Visit, type Visitor } from '../../support/visitor.ts'
 
 /** Caddy is used with http only, and in the oldest version passes no cookie of a 200 on. */
@@ -30,8 +30,8 @@ interface Entrance {
 describeWithRedis('an outage of Redis, through proxies', () => {
   const stack = new AsyncDisposableStack()
   const entrances = new Map<ProxyKind, Entrance>()
-  let fleet: Replicas
-  let replica: RunningVestibule
+  let fleet: ReplicaProcesses
+  let replica: VestibuleProcess
   let startAgain: () => Promise<void>
   beforeAll(async () => {
     const origins = [...new Set(Object.values(SITES).map(({ origin }) => origin))]

@@ -14,7 +14,7 @@ import {
 } from '../../support/proxied-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT } from '../../support/replicas.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visit, Visitor } from '../../support/visitor.ts'
 
 const HOST = 'app.localhost'
@@ -29,7 +29,7 @@ for (const missing of new Set(entrances.map(entranceMissing))) {
 const userOf = (visit: Visit): string => givenTo(givenToApp(visit), 'X-Auth-Request-User').join()
 
 const checkAt = (
-  replica: RunningVestibule,
+  replica: VestibuleProcess,
   cookies: CookieJar,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Visit> =>
@@ -40,7 +40,7 @@ const FOUND_WITHIN_MS = 15_000
 
 const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*' }
 
-const checksOf = async (replica: RunningVestibule): Promise<number> =>
+const checksOf = async (replica: VestibuleProcess): Promise<number> =>
   readMetric(replica, 'vestibule_checks_total{outcome="allow",source="store"}')
 
 describeWithRedis('three replicas that share a Redis', () => {
@@ -68,7 +68,7 @@ describeWithRedis('three replicas that share a Redis', () => {
   }
 
   test('a login that begins at one ends at another, and counts at the third', async () => {
-    const [a, b, c] = fleet.all() as [RunningVestibule, RunningVestibule, RunningVestibule]
+    const [a, b, c] = fleet.all() as [VestibuleProcess, VestibuleProcess, VestibuleProcess]
     const cookies = createCookieJar()
     const started = await fleet.browserAt(a, cookies).get(`${APP}/oauth2/login?rd=/reports`)
     const callbackUrl = await returnUrl(fleet.browserAt(a, cookies), started)
@@ -169,7 +169,7 @@ describeWithRedis('three replicas that share a Redis', () => {
       SESSION_ENCRYPTION_KEY: 'fedcba9876543210'.repeat(4),
     })
     const cookies = createCookieJar()
-    const browser = fleet.browserAt(fleet.all()[0] as RunningVestibule, cookies)
+    const browser = fleet.browserAt(fleet.all()[0] as VestibuleProcess, cookies)
     const callbackUrl = await returnUrl(browser, await browser.get(`${APP}/oauth2/login`))
     const refused = await fleet.browserAt(stranger, cookies).get(callbackUrl)
     expect([refused.status, refused.setCookies]).toEqual([400, []])
@@ -177,7 +177,7 @@ describeWithRedis('three replicas that share a Redis', () => {
   })
 
   test('a sign-out at one is known to the others at once', async () => {
-    const [a, ...others] = fleet.all() as [RunningVestibule, ...RunningVestibule[]]
+    const [a, ...others] = fleet.all() as [VestibuleProcess, ...VestibuleProcess[]]
     const cookies = createCookieJar()
     const browser = fleet.browserAt(a, cookies)
     await signedIn(browser)
@@ -225,7 +225,7 @@ describeWithRedis('three replicas that share a Redis', () => {
   test('a session that is used anywhere is idle nowhere', async () => {
     const idle = await Promise.all([1, 2].map(() => fleet.addAside({ SESSION_IDLE_TIMEOUT: '60' })))
     const cookies = createCookieJar()
-    await signedIn(fleet.browserAt(idle[0] as RunningVestibule, cookies))
+    await signedIn(fleet.browserAt(idle[0] as VestibuleProcess, cookies))
     const records = recordsOf(cookies)
     const { redis } = fleet.replicas
     for (const replica of idle) {
@@ -322,7 +322,7 @@ const startVisits = (fleet: ProxiedReplicas, cookies: CookieJar) => {
 }
 
 /** Checks without a pause, until one is refused. */
-const pollUntilRefused = async (replica: RunningVestibule, cookies: CookieJar) => {
+const pollUntilRefused = async (replica: VestibuleProcess, cookies: CookieJar) => {
   let lastAllowedSentAtMs = 0
   for (;;) {
     const sentAtMs = performance.now()

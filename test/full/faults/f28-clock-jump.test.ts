@@ -15,7 +15,7 @@ import {
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
 import { LOGIN, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
@@ -38,7 +38,7 @@ const SETTINGS = {
 }
 
 describeWithRedis('F28 the clock of one replica is wrong', () => {
-  let replicas: Replicas
+  let replicas: ReplicaProcesses
   const all = new Map<number, RunningVestibule>()
   const shiftedBy = (aheadMs: number) => all.get(aheadMs) as RunningVestibule
   beforeAll(async () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await untilStarted(vestibule)
 })
 afterAll(async () => {
-  await vestibule.stop('SIGKILL')
+  await vestibule.stop()
   await provider.close()
 })
 

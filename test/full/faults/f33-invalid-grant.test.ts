@@ -20,7 +20,7 @@ import {
 } from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
 const json = { 'Content-Type': 'application/json' }
@@ -55,12 +55,12 @@ const lookalikes: readonly (readonly [what: string, behaviour: Behaviour])[] = [
 
 describeWithRedis('F33 invalid_grant at a refresh', () => {
   let replicas: RefreshingReplicas
-  let first: RunningVestibule
-  let second: RunningVestibule
+  let first: VestibuleProcess
+  let second: VestibuleProcess
   const due: EndingSession[] = []
   beforeAll(async () => {
     replicas = await startRefreshingReplicas()
-    ;[first, second] = replicas.all as [RunningVestibule, RunningVestibule]
+    ;[first, second] = replicas.all as [VestibuleProcess, VestibuleProcess]
     for (const _ of [...lookalikes, 1, 2]) due.push(await replicas.signedInFor(LIFE_SECONDS))
     await untilDue(performance.now(), LIFE_SECONDS)
   })

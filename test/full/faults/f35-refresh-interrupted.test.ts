@@ -18,7 +18,7 @@ import {
 } from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
 const LOCK_MS = 10_000
@@ -27,7 +27,7 @@ const LOOK_MS = 1000
 
 interface Interrupted {
   /** The one that has begun a refresh; the provider's door has seen its request. */
-  readonly doomed: RunningVestibule
+  readonly doomed: VestibuleProcess
   readonly cookie: string
   /** Ends the lock of the refresh, as if its owner had not been heard of for 10 s. */
   readonly endLock: () => Promise<unknown>
@@ -35,8 +35,8 @@ interface Interrupted {
 
 describeWithRedis('F35 a replica that does not finish a refresh', () => {
   let replicas: RefreshingReplicas
-  let others: readonly RunningVestibule[]
-  let looking: RunningVestibule
+  let others: readonly VestibuleProcess[]
+  let looking: VestibuleProcess
   beforeAll(async () => {
     replicas = await startRefreshingReplicas({
       count: 2,

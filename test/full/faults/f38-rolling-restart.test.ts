@@ -3,10 +3,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import {
+  PATIENT,
+  type ReplicaProcesses,
+  startReplicas,
+  untilStarted,
+} from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { cookieHeader } from '../../support/sign-in-steps.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** The drain leaves a busy machine time to look, and a replica that knows nobody yet has nothing but Redis. */
 const SETTINGS = { ...PATIENT, DRAIN_SECONDS: '2' }
@@ -15,7 +20,7 @@ const PROBE_MS = 100
 
 /** A load balancer: each replica in turn, as long as its last probe said that it is ready. */
 const startBalancer = (cookie: string) => {
-  const members = new Map<RunningVestibule, { isReady: boolean; pool: Pool }>()
+  const members = new Map<VestibuleProcess, { isReady: boolean; pool: Pool }>()
   const statuses = new Map<number, number>()
   const failures: string[] = []
   let isOver = false
@@ -57,7 +62,7 @@ const startBalancer = (cookie: string) => {
   return {
     statuses,
     failures,
-    add: (replica: RunningVestibule) =>
+    add: (replica: VestibuleProcess) =>
       void members.set(replica, { isReady: true, pool: createRequestPool(replica.internalPort) }),
     start: () => {
       running = Promise.all([probe(), work()])
@@ -73,7 +78,7 @@ const startBalancer = (cookie: string) => {
 type Pool = ReturnType<typeof createRequestPool>
 
 describeWithRedis('F38 SIGTERM during load', () => {
-  let replicas: Replicas
+  let replicas: ReplicaProcesses
   beforeAll(async () => {
     replicas = await startReplicas({ count: 3, settings: SETTINGS })
   })

@@ -4,29 +4,29 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import {
   cookieHeader,
   expectFailedSignIn,
   LOGIN,
   SESSION_COOKIE,
 } from '../../support/sign-in-steps.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
 /** The same browser, led to another replica from now on. */
-const move = (browser: Visitor, to: RunningVestibule): Visitor => {
+const move = (browser: Visitor, to: VestibuleProcess): Visitor => {
   const moved = to.visitor()
   for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
   return moved
 }
 
 describeWithRedis('F39 a replica is killed', () => {
-  let replicas: Replicas
-  let second: RunningVestibule
+  let replicas: ReplicaProcesses
+  let second: VestibuleProcess
   beforeAll(async () => {
     replicas = await startReplicas({ count: 2, settings: PATIENT })
-    second = replicas.all[1] as RunningVestibule
+    second = replicas.all[1] as VestibuleProcess
   })
   afterAll(() => replicas[Symbol.asyncDispose]())
 

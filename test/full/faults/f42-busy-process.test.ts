@@ -25,7 +25,7 @@ import {
 } from '../../support/request-pool.ts'
 import { steadyPort } from '../../support/steady-port.ts'
 import { addDirectly } from '../../support/stored-session.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const SLOW_MS = 2500
 /** What it has used of a processor when it is certain that a datagram has been read. */
@@ -65,7 +65,7 @@ type Pair = Awaited<ReturnType<typeof startPair>>
 
 describeWithRedis('F42 the process itself is slow', () => {
   /** Redis is not to blame, and nobody says that it is. */
-  const expectRedisNotBlamed = async (replica: RunningVestibule) => {
+  const expectRedisNotBlamed = async (replica: VestibuleProcess) => {
     const { body } = await replica.internal('/metrics')
     expect(body).not.toMatch(/^vestibule_circuit_breaker_changes_total\{/m)
     expect(body).not.toMatch(/^vestibule_redis_errors_total\{/m)
@@ -172,7 +172,7 @@ describeWithRedis('F42 the process itself is slow', () => {
 })
 
 /** Resolves when it is busy. */
-const keepBusy = async ({ pid }: RunningVestibule, port: number): Promise<void> => {
+const keepBusy = async ({ pid }: VestibuleProcess, port: number): Promise<void> => {
   const before = await processorMs(pid)
   await send(port, `${SLOW_MS}`)
   await until('a busy process', async () => (await processorMs(pid)) - before >= BEGUN_MS)

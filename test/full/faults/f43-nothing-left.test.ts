@@ -21,13 +21,13 @@ import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   HYBRID,
-  type Replicas,
+  type ReplicaProcesses,
   SERVER_KEY,
   startReplicas,
   untilStarted,
 } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
-import { type RunningVestibule, startVestibuleLoggingTo } from '../../support/vestibule.ts'
+import { startVestibuleLoggingTo, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const run = promisify(execFile)
 /** Beyond those that are open anyway. */
@@ -35,10 +35,10 @@ const MORE_FILES = 20
 const CROWD = 200
 const CONNECTED_MS = 500
 
-const limitFiles = async ({ pid }: RunningVestibule, count: number): Promise<void> => {
+const limitFiles = async ({ pid }: VestibuleProcess, count: number): Promise<void> => {
   await run('prlimit', ['--pid', `${pid}`, `--nofile=${count}:`])
 }
-const openFiles = async ({ pid }: RunningVestibule): Promise<number> =>
+const openFiles = async ({ pid }: VestibuleProcess): Promise<number> =>
   (await readdir(`/proc/${pid}/fd`)).length
 
 /** Connections that say nothing. */
@@ -50,7 +50,7 @@ const gatherCrowd = (port: number): readonly Socket[] =>
   )
 
 describeWithRedis('F43 no more files', () => {
-  let replicas: Replicas
+  let replicas: ReplicaProcesses
   beforeAll(async () => {
     replicas = await startReplicas({ settings: HYBRID })
   })
@@ -108,7 +108,7 @@ describeWithRedis('F43 no more files', () => {
 })
 
 describeWithRedis('F43 nowhere to log to', () => {
-  let replicas: Replicas
+  let replicas: ReplicaProcesses
   let folder: string
   beforeAll(async () => {
     replicas = await startReplicas({ count: 0 })

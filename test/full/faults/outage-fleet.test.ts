@@ -15,9 +15,9 @@ import {
 import { readHealth, readMetric } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { type ReplicaProcesses, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 const REPLICAS = 4
@@ -40,7 +40,7 @@ const startFleet = async (mode: string) => {
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
 describeWithRedis('four replicas under load', () => {
-  let fleet: Replicas
+  let fleet: ReplicaProcesses
   let people: readonly Person[]
 
   /** Everybody has been given an assertion by now. */
@@ -190,7 +190,7 @@ describeWithRedis('four replicas under load', () => {
   })
 })
 
-const addWhole = async (fleet: Replicas): Promise<RunningVestibule> => {
+const addWhole = async (fleet: ReplicaProcesses): Promise<VestibuleProcess> => {
   const replica = await fleet.add()
   await untilStarted(replica)
   await untilWhole([replica])

@@ -14,11 +14,11 @@ import { countEvents, readMetric, signOut } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import { type SubscriptionProxy, startSubscriptionProxy } from '../../support/subscription-proxy.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
 /** Far above every bound below, so that none of them rests on it. */
@@ -35,10 +35,10 @@ const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
 describeWithRedis('a session ended at one of four replicas', () => {
-  let fleet: Replicas
+  let fleet: ReplicaProcesses
   let network: SubscriptionProxy
   /** Hears of everything over a network of its own. */
-  let remote: RunningVestibule
+  let remote: VestibuleProcess
   let people: readonly Person[]
   beforeAll(async () => {
     fleet = await startReplicas({
@@ -101,7 +101,7 @@ describeWithRedis('a session ended at one of four replicas', () => {
   }
 
   /** A browser with a session, and its cookies in the hands of somebody else, assertion included. */
-  const steal = async (at: RunningVestibule): Promise<Theft> => {
+  const steal = async (at: VestibuleProcess): Promise<Theft> => {
     const { browser, cookie } = await fleet.signedIn('victim')
     const assertion = await takeAssertion(fleet.first, cookie)
     const stolen = `${cookie}; ${assertion}`
@@ -166,8 +166,8 @@ describeWithRedis('a session ended at one of four replicas', () => {
 
   describe('ended while Redis is away', () => {
     let [atFirst, atStopped, alsoAtStopped, atKilled]: Theft[] = []
-    let stopped: RunningVestibule
-    let killed: RunningVestibule
+    let stopped: VestibuleProcess
+    let killed: VestibuleProcess
     beforeAll(async () => {
       ;[stopped, killed] = await Promise.all([fleet.add(), fleet.add()])
       await untilWhole([...all(), stopped, killed])
@@ -289,14 +289,14 @@ interface Victim {
   readonly browser: Visitor
 }
 
-const healthy = (replica: RunningVestibule): Promise<number> =>
+const healthy = (replica: VestibuleProcess): Promise<number> =>
   readMetric(replica, 'vestibule_backplane_healthy')
 
-const statusAt = async (replica: RunningVestibule, cookie: string): Promise<number> =>
+const statusAt = async (replica: VestibuleProcess, cookie: string): Promise<number> =>
   (await replica.check({}, { Cookie: cookie })).status
 
 /** The same browser, led to this replica from now on. */
-const browserAt = (replica: RunningVestibule, browser: Visitor): Visitor => {
+const browserAt = (replica: VestibuleProcess, browser: Visitor): Visitor => {
   const led = replica.visitor()
   for (const cookie of browser.cookies.all()) led.cookies.put(cookie)
   return led

@@ -4,7 +4,7 @@ import { ADMIN_TOKEN } from '../operator.ts'
 import { SERVER_KEY, untilStarted } from '../replicas.ts'
 import { steadyPort } from '../steady-port.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
-import { type RunningVestibule, startVestibule } from '../vestibule.ts'
+import { startVestibuleProcess, type VestibuleProcess } from '../vestibule-process.ts'
 import { L1_TTL_MS, OUTAGE_GRACE_MS } from './faults.ts'
 
 /** A replica at one place for the whole run, whose process may end and be started again. */
@@ -15,7 +15,7 @@ export interface ChaosReplica extends AsyncDisposable {
   readonly publicPort: number
   readonly internalPort: number
   /** Of the last life, where it has ended. */
-  readonly running: RunningVestibule
+  readonly running: VestibuleProcess
   /** Counts the starts. */
   readonly life: number
   /** What was logged in each life. */
@@ -73,13 +73,13 @@ export const startChaosReplica = async (options: ChaosReplicaOptions): Promise<C
     CHECK_STORE_TIMEOUT_MS: '1000',
     DRAIN_SECONDS: '1',
   }
-  const lives: RunningVestibule[] = []
+  const lives: VestibuleProcess[] = []
   const start = async (): Promise<void> => {
-    const running = await startVestibule(settings)
+    const running = await startVestibuleProcess(settings)
     lives.push(running)
     await untilStarted(running)
   }
-  const current = (): RunningVestibule => {
+  const current = (): VestibuleProcess => {
     const running = lives.at(-1)
     if (!running) throw new Error('it was never started')
     return running

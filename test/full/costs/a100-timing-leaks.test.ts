@@ -1,7 +1,8 @@
 import { Agent, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ADMIN_TOKEN } from '../support/operator.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { ADMIN_TOKEN } from '../../support/operator.ts'
+import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
 let party: RelyingParty
 let agent: Agent
@@ -10,7 +11,7 @@ let present: readonly string[]
 let ended: readonly string[]
 
 beforeAll(async () => {
-  party = await startRelyingParty({ ADMIN_TOKEN })
+  party = await startRelyingParty({ ADMIN_TOKEN }, {}, undefined, startVestibuleProcess)
   agent = new Agent({ keepAlive: true, maxSockets: 1 })
   present = cookieOf((await party.attempt()).browser)
   const { browser } = await party.attempt('bob')

@@ -1,0 +1,66 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import { composeService } from '../compose.ts'
+import type { Config, Environment } from '../config.ts'
+import { type Listener, listen } from '../listen.ts'
+import type { Log } from '../telemetry/log.ts'
+import { warnOfRisks } from './risks.ts'
+import { watchKeyFile } from './watch-key-file.ts'
+
+/** The service, listening. */
+export interface RunningService {
+  readonly publicPort: number
+  readonly internalPort: number
+  /** From now on `/readyz` answers 503, and every answer closes its connection. */
+  startDraining(): void
+  /** Takes no new connections and lets go of everything; answers and refreshes under way may take `underWayMs` each. */
+  stop(underWayMs: number): Promise<void>
+}
+
+/** Composes the service and listens. Rejects with Node's error, and holds nothing, when an address is taken. */
+export async function startService(
+  environment: Environment,
+  config: Config,
+  log: Log,
+): Promise<RunningService> {
+  const { settings } = config
+  const { version } = packageJson
+  let isAccepting = false
+  const service = composeService({ config, log, version, isAccepting: () => isAccepting })
+  const stopWatching = watchKeyFile(config, service, log)
+  const listeners: Listener[] = []
+  async function open(app: typeof service.publicApp, port: number): Promise<number> {
+    const listener = await listen(app, settings.HOST, port)
+    listeners.push(listener)
+    return listener.port
+  }
+  async function stop(underWayMs: number): Promise<void> {
+    isAccepting = false
+    await Promise.all(listeners.map((listener) => listener.close(underWayMs)))
+    stopWatching()
+    await service.close(underWayMs)
+  }
+
+  try {
+    const publicPort = await open(service.publicApp, settings.PORT)
+    const internalPort = await open(service.internalApp, settings.INTERNAL_PORT)
+    isAccepting = true
+    const mode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
+    log.info(
+      { event: 'listening', port: publicPort, internal_port: internalPort, version, mode },
+      'ready',
+    )
+    warnOfRisks(environment, config, log)
+    return {
+      publicPort,
+      internalPort,
+      startDraining() {
+        isAccepting = false
+        for (const listener of listeners) listener.startDraining()
+      },
+      stop,
+    }
+  } catch (error) {
+    await stop(0)
+    throw error
+  }
+}

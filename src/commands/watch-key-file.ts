@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import type { Service } from '../compose.ts'
+import type { Config } from '../config.ts'
+import { parseKeys } from '../seal.ts'
+import type { Log } from '../telemetry/log.ts'
+
+const INTERVAL_MS = 5000
+
+/** Reads the key file again and again; a file that cannot be used leaves the keys as they are. Returns what ends it. */
+export function watchKeyFile(
+  { keyFile, settings }: Config,
+  service: Pick<Service, 'replaceKeys'>,
+  log: Log,
+): () => void {
+  if (keyFile === undefined) return () => undefined
+  let known = settings.SESSION_ENCRYPTION_KEY
+  const timer = setInterval(() => {
+    try {
+      const text = readFileSync(keyFile, 'utf8').trim()
+      if (text === known) return
+      service.replaceKeys(parseKeys(text))
+      known = text
+      log.info({ event: 'keys_reloaded' }, 'the key file has changed and was read')
+    } catch (error) {
+      const reason =
+        error instanceof TypeError ? error.message : (error as NodeJS.ErrnoException).code
+      log.error(
+        { event: 'keys_not_reloaded', reason },
+        'the key file cannot be used; the keys stay as they are',
+      )
+    }
+  }, INTERVAL_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}

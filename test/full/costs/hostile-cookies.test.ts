@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { cheapestOf } from '../../support/cheapest-of.ts'
+import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startVestibule } from '../../support/vestibule.ts'
+
+const BYTES = 55_000
+
+/** What a harmless header of the same length costs, this many times. */
+const MOST = 5
+
+test.for([
+  ['our name over and over', SESSION_COOKIE],
+  ['our name and nothing', `${SESSION_COOKIE};`],
+  ['names that end like ours', `x${SESSION_COOKIE}=1;`],
+  ['our name and blanks', `${SESSION_COOKIE} \t`],
+  ['blanks', ' '],
+  ['separators', ';'],
+])('A76: 55 KB of %s cost no more than 55 KB of one cookie', async ([, piece = '']) => {
+  await using vestibule = await startVestibule()
+  const check = async (Cookie: string) =>
+    expect((await vestibule.check({}, { Cookie })).status).toBe(302)
+  const hostile = piece.repeat(Math.ceil(BYTES / piece.length)).slice(0, BYTES)
+  const plain = `theme=${'x'.repeat(BYTES - 'theme='.length)}`
+  const [hostileMs, plainMs] = await cheapestOf(
+    () => check(hostile),
+    () => check(plain),
+  )
+  expect(hostileMs).toBeLessThan(MOST * plainMs)
+})

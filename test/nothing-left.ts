@@ -1,0 +1,14 @@
+import { afterAll, expect } from 'vitest'
+import { RUN_MARK } from '../demo/process.ts'
+import { killRunning } from '../demo/process-guard.ts'
+import { RUN_ID } from './support/left-behind.ts'
+import { closeLeftOpen } from './support/left-open.ts'
+
+// Whatever is started from here on carries it, and this process, which started without, does not.
+process.env[RUN_MARK] = process.env[RUN_ID] ?? ''
+
+/** A file that leaves something open fails and names it, and it does not live on. */
+afterAll(async () => {
+  const left = [...(await closeLeftOpen()), ...killRunning()]
+  expect(left, 'left open by the tests of this file').toEqual([])
+})
