@@ -72,6 +72,8 @@ export const startChaosReplica = async (options: ChaosReplicaOptions): Promise<C
     // A Redis that a busy machine pauses for a moment is not away.
     CHECK_STORE_TIMEOUT_MS: '1000',
     DRAIN_SECONDS: '1',
+    // As the manifests have it.
+    NODE_OPTIONS: '--max-old-space-size=192',
   }
   const lives: VestibuleProcess[] = []
   const start = async (): Promise<void> => {

@@ -92,7 +92,9 @@ export const createLedger = (
       sessions.push(session)
       if (sessions.length > KEPT_SESSIONS) {
         const tooMany = sessions.length - KEPT_SESSIONS
-        sessions = sessions.filter(({ order }, index) => !order || index >= tooMany)
+        sessions = sessions.filter(
+          ({ order, doubt }, index) => index >= tooMany || (!order && doubt === undefined),
+        )
       }
       return session
     },

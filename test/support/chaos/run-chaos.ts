@@ -15,6 +15,7 @@ import { createLedger, type Ledger } from './ledger.ts'
 import { createPeople, type People, subOf } from './people.ts'
 import { type Renewals, watchRenewals } from './renewals.ts'
 import {
+  describeSchedule,
   PEOPLE,
   planChaos,
   REPLICAS,
@@ -40,9 +41,11 @@ export interface ChaosOptions {
   readonly seconds: number
   /** A folder for what the replicas logged. */
   readonly logsTo?: string | undefined
-  /** Called once everybody is signed in, and again each minute. */
-  readonly onMinute?: (replicas: readonly ChaosReplica[]) => unknown
+  /** Called as often as this while it goes on, with the replica that lives through it all. */
+  readonly watch?: { readonly everyMs: number; readonly look: (lasting: ChaosReplica) => unknown }
 }
+
+const FORGET_EVERY_MS = 60_000
 
 /** Three replicas, people and faults, all by the seed; then it waits for calm. */
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
@@ -86,9 +89,12 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
       for (const chain of renewals.heldBy(at)) ledger.loseTokens(chain)
     },
   }
-  const minutes = setInterval(() => void options.onMinute?.(replicas), 60_000)
-  stack.defer(() => clearInterval(minutes))
-  await options.onMinute?.(replicas)
+  const lasting = replicas.at(-1) as ChaosReplica
+  const looking = setInterval(() => {
+    options.watch?.look(lasting)
+    provider.forgetRequests()
+  }, options.watch?.everyMs ?? FORGET_EVERY_MS)
+  stack.defer(() => clearInterval(looking))
   await Promise.all([
     carryOutFaults(schedule, stage, trouble, beganMs),
     carryOutEndings(schedule, people, beganMs),
@@ -226,3 +232,7 @@ const writeLogs = async (folder: string, replicas: readonly ChaosReplica[]): Pro
     for (const [life, output] of outputs().entries())
       await writeFile(join(folder, `replica-${at}-life-${life + 1}.log`), output)
 }
+
+/** For the message of a test that fails: what to repeat it with, what was found, and what happened when. */
+export const describeFindings = ({ schedule, findings }: ChaosReport): string =>
+  [`CHAOS_SEED=${schedule.seed}`, ...findings, describeSchedule(schedule)].join('\n')
