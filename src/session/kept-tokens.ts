@@ -19,6 +19,8 @@ interface Step {
 
 export interface KeptTokensOptions {
   readonly replace: Store['replace']
+  /** Between two rounds of restoring. */
+  readonly roundMs?: number
 }
 
 /** A snapshot, or a replica that is promoted, is seldom older. */
@@ -30,7 +32,7 @@ const AT_ONCE = 100
 const ROUNDS = 3
 const ROUND_MS = 2000
 
-export function createKeptTokens({ replace }: KeptTokensOptions): KeptTokens {
+export function createKeptTokens({ replace, roundMs = ROUND_MS }: KeptTokensOptions): KeptTokens {
   const kept = new LRUCache<string, readonly Step[]>({
     maxSize: MAX_BYTES,
     sizeCalculation: sizeOf,
@@ -43,6 +45,12 @@ export function createKeptTokens({ replace }: KeptTokensOptions): KeptTokens {
     return last
   }
 
+  /** Whether there is nothing more to be done about it. */
+  async function isRestored([digest, steps]: [string, readonly Step[]]): Promise<boolean> {
+    const last = await replay(digest, steps).catch(() => 'changed' as const)
+    return last !== 'changed'
+  }
+
   return {
     async write(digest, records, before) {
       const earlier = kept.get(digest) ?? []
@@ -53,13 +61,16 @@ export function createKeptTokens({ replace }: KeptTokensOptions): KeptTokens {
       return written
     },
     async restore() {
-      for (let round = 0; round < ROUNDS; round++) {
-        const all = [...kept.entries()]
+      let left = [...kept.entries()]
+      for (let round = 0; round < ROUNDS && left.length > 0; round++) {
+        if (round > 0) await pause(roundMs, undefined, { ref: false })
+        const all = left
+        left = []
         for (let at = 0; at < all.length; at += AT_ONCE) {
           const portion = all.slice(at, at + AT_ONCE)
-          await Promise.allSettled(portion.map(([digest, steps]) => replay(digest, steps)))
+          const written = await Promise.all(portion.map(isRestored))
+          left.push(...portion.filter((_, index) => !written[index]))
         }
-        if (all.length > 0) await pause(ROUND_MS, undefined, { ref: false })
       }
     },
   }

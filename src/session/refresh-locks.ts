@@ -73,7 +73,13 @@ export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
     async take(digest) {
       const owner = randomBytes(16).toString('base64url')
       const { epoch } = settling
-      const acquired = await locks.acquire(digest, owner, TAKEN, TAKEN_MS)
+      const acquired = await locks
+        .acquire(digest, owner, TAKEN, TAKEN_MS)
+        .catch((error: unknown) => {
+          // What cannot be written here cannot be written by the owner either, who is not silent then.
+          watches.delete(digest)
+          throw error
+        })
       const isTakenOver = !acquired.isOurs && isSilent(digest, acquired.mark)
       if (!acquired.isOurs && !isTakenOver) return undefined
       // A try that fails leaves nothing of what was watched before it.

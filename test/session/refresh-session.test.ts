@@ -9,6 +9,7 @@ import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
 import { createKeptTokens } from '../../src/session/kept-tokens.ts'
 import type { HeldSession } from '../../src/session/opened-sessions.ts'
 import { userOwner } from '../../src/session/owners.ts'
+import { SILENT_MS } from '../../src/session/refresh-locks.ts'
 import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import {
   createSessionRefresher,
@@ -17,7 +18,7 @@ import {
 import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
-import { SETTLED } from '../../src/store/settling.ts'
+import { SETTLE_MS, SETTLED, type Settling } from '../../src/store/settling.ts'
 import type { Replacement, Store } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import {
@@ -132,7 +133,8 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
       elapse(DUE_MS)
       return held
     },
-    replica: () => createSessionRefresher(options),
+    replica: (changes: Partial<SessionRefresherOptions> = {}) =>
+      createSessionRefresher({ ...options, ...changes }),
     found: async ({ credential }: HeldSession) =>
       (await started.sessions.find(credential, REALM))?.session,
     tokensOf: ({ credential }: HeldSession) => started.sessions.findTokens(credential, REALM),
@@ -807,5 +809,135 @@ describe('a replica', () => {
     answers[0]?.(refreshed)
     await finished
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+})
+
+describe('C65: a store that was away a moment ago', () => {
+  /** One that every replica has had time to reach again when the test says so. */
+  const startUnsettled = (answer: RefreshTokens, more: StartOptions = {}) => {
+    const state = { isSettled: false, epoch: 1, since: STARTED_AT }
+    const settling: Settling = {
+      get isSettled() {
+        return state.isSettled
+      },
+      get epoch() {
+        return state.epoch
+      },
+      isSettledFor: (createdAt) => state.isSettled || createdAt > state.since,
+    }
+    return Object.assign(start(answer, { ...more, refresher: { settling } }), { state })
+  }
+
+  test('no renewal begins before all have had time to store what they have', async () => {
+    const started = startUnsettled(async () => refreshed)
+    const held = await started.openDue()
+    const replica = started.replica()
+    await replica.refresh(held)
+    expect([started.asked, started.results]).toEqual([[], []])
+    expect(await started.locks.acquire(held.digest, 'x', 'taken', 1)).toEqual({ isOurs: true })
+    await started.locks.release(held.digest, 'x')
+    started.state.isSettled = true
+    await replica.refresh(held)
+    expect(started.asked).toEqual([])
+    started.elapse(1000)
+    await replica.refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('what has begun since need not wait, and what is no session waits for nothing', async () => {
+    const started = startUnsettled(async () => refreshed)
+    const held = await started.openDue()
+    await started.replica().refresh({ ...held, realm: 'other.example.com' })
+    expect(started.asked).toEqual([])
+    started.state.since = STARTED_AT - 1
+    await started.replica().refresh(held)
+    expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('no renewal begins where it was away since the lock was taken', async () => {
+    const started: ReturnType<typeof startUnsettled> = startUnsettled(async () => refreshed, {
+      wrap: (store) => ({
+        ...store,
+        read: async (...given) => {
+          started.state.epoch += 1
+          return store.read(...given)
+        },
+      }),
+    })
+    started.state.isSettled = true
+    const held = await started.openDue()
+    await started.replica().refresh(held)
+    expect([started.asked, started.results]).toEqual([[], []])
+  })
+
+  test('a refusal ends nothing before the others had their turn, and then what nobody has renewed', async () => {
+    const started = startUnsettled(async () => ({ kind: 'refused' }))
+    const held = await started.openDue()
+    started.state.isSettled = true
+    let isAway = false
+    const replica = started.replica({
+      endSession: async (digest) => started.sessions.end(digest),
+      refreshTokens: async () => {
+        started.state.isSettled = false
+        isAway = true
+        return { kind: 'refused' }
+      },
+      locks: {
+        ...started.locks,
+        hold: async (...given) => {
+          if (!isAway) return started.locks.hold(...given)
+          isAway = false
+          return outage()
+        },
+      },
+    })
+    const running = replica.refresh(held)
+    await vi.waitFor(() => expect(isAway).toBe(false))
+    await turn()
+    expect(await started.found(held)).toBeDefined()
+    started.state.isSettled = true
+    await running
+    expect(started.results).toEqual([{ result: 'refused' }])
+    expect(await started.found(held)).toBeUndefined()
+  })
+
+  test.for(['the others', 'nobody, and the process ends'] as const)(
+    'a refusal is left where the session has been renewed by %s',
+    async (who) => {
+      const started = startUnsettled(async () => ({ kind: 'refused' }))
+      const held = await started.openDue()
+      started.state.isSettled = true
+      const asked = Promise.withResolvers<void>()
+      const replica = started.replica({
+        refreshTokens: async () => {
+          started.state.isSettled = false
+          asked.resolve()
+          return { kind: 'refused' }
+        },
+      })
+      const running = replica.refresh(held)
+      await asked.promise
+      if (who === 'the others') await started.refreshElsewhere(held)
+      else await replica.finish(1)
+      await running
+      expect(started.results).toEqual([])
+      expect(await started.found(held)).toBeDefined()
+    },
+  )
+
+  test('a refusal to one who took the lock from somebody silent waits for them, too', async () => {
+    const started = start(async () => ({ kind: 'refused' }))
+    const held = await started.openDue()
+    await started.locks.acquire(held.digest, 'silent', 'asking 1', DAY_MS)
+    const replica = started.replica()
+    await replica.refresh(held)
+    started.elapse(SILENT_MS)
+    const running = replica.refresh(held)
+    await vi.waitFor(() => expect(started.asked).toHaveLength(1))
+    await turn()
+    expect(started.results).toEqual([])
+    started.elapse(SETTLE_MS)
+    await running
+    expect(started.results).toEqual([{ result: 'refused' }])
   })
 })

@@ -1,0 +1,120 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  observeDisturbances,
+  SETTLE_MS,
+  SETTLED,
+  type WatchedSettling,
+  watchSettling,
+} from '../../src/store/settling.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+
+const STARTED_AT = 1_700_000_000_000
+
+describe('a store that every replica has to reach again', () => {
+  let clock: MonotonicClock
+  let wallMs: number
+  let settling: WatchedSettling
+  const elapse = (ms: number): void => {
+    clock.elapse(ms)
+    wallMs += ms
+  }
+  beforeEach(() => {
+    clock = holdMonotonicClock()
+    wallMs = STARTED_AT
+    settling = watchSettling(() => wallMs)
+  })
+  afterEach(() => clock[Symbol.dispose]())
+
+  test('is settled when the last disturbance is long enough ago', () => {
+    expect(settling.isSettled).toBe(false)
+    settling.disturb()
+    elapse(SETTLE_MS - 1)
+    expect(settling.isSettled).toBe(false)
+    settling.disturb()
+    elapse(SETTLE_MS - 1)
+    expect(settling.isSettled).toBe(false)
+    elapse(1)
+    expect(settling.isSettled).toBe(true)
+    expect(settling.isSettledFor(0)).toBe(true)
+  })
+
+  test('each disturbance is another epoch', () => {
+    const epochs = [1, 2, 3].map(() => {
+      settling.disturb()
+      return settling.epoch
+    })
+    expect(new Set(epochs).size).toBe(3)
+  })
+
+  test('is settled at once for what is newer than the disturbance', () => {
+    settling.disturb()
+    expect(settling.isSettledFor(STARTED_AT)).toBe(false)
+    expect(settling.isSettledFor(STARTED_AT + 1)).toBe(true)
+  })
+
+  test.for([
+    ['long', 3_600_000, 0],
+    ['a while', 4000, SETTLE_MS - 4000],
+    ['no time at all', 0, SETTLE_MS],
+  ] as const)(
+    'is settled for a new replica once the server has run long enough: %s',
+    ([, uptimeMs, leftMs]) => {
+      settling.disturb()
+      settling.observeUptime(uptimeMs)
+      elapse(leftMs - 1)
+      expect(settling.isSettled).toBe(leftMs === 0)
+      expect(settling.isSettledFor(STARTED_AT - uptimeMs + 1)).toBe(true)
+      elapse(1)
+      expect(settling.isSettled).toBe(true)
+    },
+  )
+
+  test('a server that does not say so may have just been started', () => {
+    settling.disturb()
+    settling.observeUptime(undefined)
+    expect(settling.isSettled).toBe(false)
+  })
+
+  test('how long the server has run says nothing to a replica that was cut off from it', () => {
+    settling.disturb()
+    settling.disturb()
+    settling.observeUptime(3_600_000)
+    expect(settling.isSettled).toBe(false)
+  })
+
+  test('what an observer is told of disturbs, but for a breaker’s try', () => {
+    const told: unknown[] = []
+    const observer = observeDisturbances(
+      {
+        onConnected: () => told.push('connected'),
+        onDisconnected: (...about) => told.push(about),
+        onBreaker: (...about) => told.push(about),
+        onExamined: ({ runIds }) => told.push(runIds),
+      },
+      settling,
+    )
+    const epochAfter = (act: () => void): number => {
+      act()
+      return settling.epoch
+    }
+    expect(epochAfter(() => observer.onConnected())).toBe(1)
+    observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3_600_000 })
+    expect(settling.isSettled).toBe(true)
+    expect(epochAfter(() => observer.onDisconnected('connection', 'why'))).toBe(2)
+    expect(epochAfter(() => observer.onBreaker('write', 'open'))).toBe(3)
+    expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)
+    expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
+    expect(told).toEqual([
+      'connected',
+      ['a'],
+      ['connection', 'why'],
+      ['write', 'open'],
+      ['write', 'half-open'],
+      ['write', 'closed'],
+    ])
+  })
+})
+
+test('nobody can be kept from a store in memory', () => {
+  expect([SETTLED.isSettled, SETTLED.isSettledFor(0), SETTLED.epoch]).toEqual([true, true, 0])
+})
