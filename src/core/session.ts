@@ -17,6 +17,8 @@ export interface Session extends Principal {
   readonly expiresAt: EpochMs
   /** Digest of the provider's own session, where it has named one. */
   readonly providerSession?: string
+  /** In which the sign-in began; what was ended as a whole later has ended this one, too. */
+  readonly generation?: number
   /** Absent where the provider's tokens cannot be refreshed, or have no end. */
   readonly renewal?: Renewal
 }

@@ -1,6 +1,7 @@
 import { AuthError, invalidRequest } from '../errors.ts'
 import { userOwner } from '../session/owners.ts'
 import type { ListedSession, Sessions } from '../session/sessions.ts'
+import { OutageError } from '../store/store.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { operatorOf, readParameters } from './admin-request.ts'
@@ -8,7 +9,10 @@ import { json } from './answers.ts'
 import type { NodeContext } from './node-env.ts'
 
 export interface AdminSessionsOptions {
-  readonly sessions: Pick<Sessions, 'list' | 'end' | 'endAllOf' | 'endAll'>
+  readonly sessions: Pick<
+    Sessions,
+    'list' | 'moment' | 'end' | 'endAllOf' | 'endAll' | 'deferEnd' | 'revocations'
+  >
   /** Whose users are meant where nothing else is said. */
   readonly issuer: string
   readonly log: Log
@@ -37,11 +41,22 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     return { owner: userOwner(issuer, user), named: { user: userDigest(issuer, user) } }
   }
 
-  /** One line whatever comes of it. The tokens of a session are in no one's reach without its cookie. */
-  async function carryOut(c: NodeContext, whose: object, end: () => Promise<number>) {
+  /**
+   * One line whatever comes of it. The tokens of a session are in no one's reach without its cookie. While the store is
+   * away the order waits, as a sign-out does, and whoever gave it is told to see to it all the same.
+   */
+  async function carryOut(
+    c: NodeContext,
+    whose: object,
+    end: () => Promise<number>,
+    defer: () => void,
+  ) {
     const about = { ...whose, ...operatorOf(c) }
     const count = await end().catch((cause: unknown) => {
-      log.error({ event: 'sessions_not_ended', ...about }, 'sessions live on that were to end')
+      const isDeferred = cause instanceof OutageError
+      const fields = { event: 'sessions_not_ended', deferred: isDeferred, ...about }
+      log.error(fields, 'sessions live on that were to end')
+      if (isDeferred) defer()
       throw unfinished(cause)
     })
     metrics.sessionsEndedByOperator(count)
@@ -65,8 +80,11 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       readParameters(c, [])
       const id = c.req.param('id') ?? ''
       if (!/^[A-Za-z0-9_-]{43}$/.test(id)) throw invalidRequest('That is no id of a session.')
-      const { count, requestId } = await carryOut(c, { session: id }, async () =>
-        Number(await sessions.end(id)),
+      const { count, requestId } = await carryOut(
+        c,
+        { session: id },
+        async () => Number(await sessions.end(id)),
+        () => sessions.deferEnd(id),
       )
       return count > 0
         ? json(200, { ended: count }, requestId)
@@ -80,9 +98,14 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       if (!isClear) {
         throw invalidRequest('Say whose sessions are to end: user=<sub>, or all=true.')
       }
-      const { count, requestId } = user
-        ? await carryOut(c, user.named, () => sessions.endAllOf(user.owner))
-        : await carryOut(c, { all: true }, () => sessions.endAll())
+      const asked = sessions.moment()
+      const owner = user?.owner
+      const { count, requestId } = await carryOut(
+        c,
+        user ? user.named : { all: true },
+        () => (owner ? sessions.endAllOf(owner, { asked }) : sessions.endAll(asked)),
+        () => sessions.revocations.deferAllOf(owner, asked),
+      )
       return json(200, { ended: count }, requestId)
     },
   }

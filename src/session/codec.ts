@@ -22,6 +22,8 @@ export interface SessionMetadata {
   readonly displayName: string
   /** Digests of whose session it is. */
   readonly owners: Owners
+  /** In which the sign-in began, for those who end sessions without their cookies. */
+  readonly generation?: number
   readonly createdAt: EpochMs
   readonly address?: string
   readonly userAgent?: string
@@ -44,6 +46,7 @@ export const sessionRecord: z.ZodType<Session> = z.object({
   createdAt: time,
   expiresAt: time,
   providerSession: optionalText,
+  generation: z.exactOptional(z.number()),
   renewal: z.exactOptional(z.object({ dueAt: time, endsAt: time })),
 })
 
@@ -67,6 +70,7 @@ const metadata: z.ZodType<SessionMetadata> = z.object({
   subject: z.string(),
   displayName: z.string(),
   owners: z.object({ user: z.string(), providerSession: optionalText }),
+  generation: z.exactOptional(z.number()),
   createdAt: time,
   address: optionalText,
   userAgent: optionalText,

@@ -1,8 +1,9 @@
 import type { SessionCredential } from '../core/session.ts'
-import type { Generations } from '../store/generations.ts'
-import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
+import type { Generations, Moment } from '../store/generations.ts'
+import type { Owner, SessionIndex } from '../store/session-index.ts'
 import { OutageError, type Store } from '../store/store.ts'
 import { digestOf, type SessionCodec } from './codec.ts'
+import { createStoreEnder } from './end-in-store.ts'
 import type { OpenedSessions } from './opened-sessions.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 
@@ -14,12 +15,16 @@ export interface SessionEnder {
   /** Ends the session whose digest it is, on every replica; false where there was none. Throws while the store cannot be told. */
   end(digest: string): Promise<boolean>
   /**
-   * Ends all sessions of an owner, or those of them that are this user's, and says how many; a sign-in of theirs that has
+   * Ends all sessions of an owner that had begun when it was asked for, and says how many; a sign-in of theirs that had
    * begun loses. Throws like `end`.
    */
-  endAllOf(owner: Owner, user?: string): Promise<number>
+  endAllOf(owner: Owner, options?: EndAllOptions): Promise<number>
   /** Ends all sessions of everybody, likewise. */
-  endAll(): Promise<number>
+  endAll(asked?: Moment): Promise<number>
+  /** Now, for what may have to be done later. */
+  moment(): Moment
+  /** Ends the one session when the store is back; here nobody is let in with it from now on. */
+  deferEnd(digest: string): void
   /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
   signOut(credential: SessionCredential): Promise<Ending>
   /** The same, while the store is known to be away: it is told when it is back. */
@@ -28,6 +33,13 @@ export interface SessionEnder {
   deferUnverifiedSignOut(credential: SessionCredential, realm: string): Ending
   /** Another replica has ended it. */
   hearEnded(digest: string): void
+}
+
+export interface EndAllOptions {
+  /** Only those of them that are this user's. */
+  readonly user?: string
+  /** Now, unless told otherwise. */
+  readonly asked?: Moment
 }
 
 export interface SessionEnderOptions {
@@ -42,121 +54,64 @@ export interface SessionEnderOptions {
   readonly onFlushed: (count: number) => void
 }
 
-/** Commands at once where many sessions end: enough to be quick, and room for everybody else. */
-const AT_ONCE = 100
-
 export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
-  const { store, index, generations, codec, opened, maxAgeMs } = options
+  const { store, generations, opened, maxAgeMs } = options
+  const ender = createStoreEnder({ ...options, onEnding: opened.evict, onEnded: forget })
   const revocations = createRevocations({
     maxAgeMs,
-    apply: signOutByDigest,
-    applyToAllOf: (owner) => endAllOf(owner),
+    applyToAllOf: (owner, asked) => (owner ? ender.endAllOf(owner, asked) : ender.endAll(asked)),
     applyAgain: (digest) => store.end(digest, maxAgeMs),
+    knownFrom: generations.knownFrom,
     onFlushed: options.onFlushed,
   })
-
-  async function look(digest: string): Promise<{ isThere: boolean; owners: Owners | undefined }> {
-    const { m } = await store.read(digest, ['m'])
-    return { isThere: m !== undefined, owners: codec.open(digest, 'm', m)?.owners }
-  }
 
   function forget(digest: string): void {
     revocations.note(digest)
     opened.evict(digest)
   }
 
-  async function endOne(digest: string, owners: Partial<Owners> | undefined): Promise<void> {
-    // It may be carried out although no answer comes.
-    opened.evict(digest)
-    await store.end(digest, maxAgeMs)
-    forget(digest)
-    // An entry that leads nowhere does no harm and ends by itself.
-    if (owners) await index.remove(digest, owners).catch(() => undefined)
-  }
-
-  async function end(digest: string): Promise<boolean> {
-    const { isThere, owners } = await look(digest)
-    await endOne(digest, owners)
-    return isThere
-  }
-
-  /** An index says where to look; whose a session is, its sealed record says. */
-  async function endListed(
-    { kind, id }: Owner,
-    isMeant: (digest: string, owners: Owners) => boolean,
-  ): Promise<number> {
-    let ended = 0
-    for (const digest of await index.list(kind, id)) {
-      const { isThere, owners } = await look(digest)
-      const isTheirs = owners?.[kind] === id && isMeant(digest, owners)
-      // What is not there may be about to be.
-      if (isThere && !isTheirs) continue
-      await endOne(digest, owners ?? { [kind]: id })
-      if (isThere) ended++
-    }
-    return ended
-  }
-
-  async function endAllOf(owner: Owner, user?: string): Promise<number> {
-    await generations.advance(owner.id, maxAgeMs)
-    return endListed(owner, (_, owners) => user === undefined || owners.user === user)
-  }
-
-  /** The others first: whose they are is known by the record of this one, also when it has to be tried again. */
-  async function signOutByDigest(digest: string): Promise<void> {
-    const { owners } = await look(digest)
-    const id = owners?.providerSession
-    if (id !== undefined) {
-      await endListed({ kind: 'providerSession', id }, (other) => other !== digest)
-    }
-    await endOne(digest, owners)
-  }
-
-  async function isSession(digest: string, { secret }: SessionCredential, realm: string) {
-    const { s } = await store.read(digest, ['s'])
-    return codec.open(digest, 's', s, { secret, realm }) !== undefined
-  }
-
-  function defer(digest: string): Ending {
-    revocations.defer(digest)
+  function defer(digest: string, apply: () => Promise<unknown>): Ending {
+    revocations.defer(digest, apply)
     opened.evict(digest)
     options.announceEnded(digest)
     return 'pending'
   }
 
+  const deferSignOut = (digest: string, asked: Moment) =>
+    defer(digest, () => ender.signOut(digest, asked, 'late'))
+
   return {
     revocations,
-    end,
-    endAllOf,
-    async endAll() {
-      await generations.advance(undefined, maxAgeMs)
-      const ended = new Set<string>()
-      for await (const digests of store.list()) {
-        for (let at = 0; at < digests.length; at += AT_ONCE) {
-          const portion = digests.slice(at, at + AT_ONCE)
-          await Promise.all(portion.map(end))
-          for (const digest of portion) ended.add(digest)
-        }
-      }
-      return ended.size
-    },
+    moment: generations.moment,
+    end: ender.end,
+    endAllOf: (owner, { user, asked = generations.moment() } = {}) =>
+      ender.endAllOf(owner, asked, user),
+    endAll: (asked = generations.moment()) => ender.endAll(asked),
     async signOut(credential) {
+      const asked = generations.moment()
       const digest = digestOf(credential)
       // Before anything can fail: from now on this replica lets nobody in with it.
       opened.evict(digest)
       try {
-        await signOutByDigest(digest)
+        await ender.signOut(digest, asked, 'at once')
         return 'done'
       } catch (error) {
         if (!(error instanceof OutageError)) throw error
-        return defer(digest)
+        return deferSignOut(digest, asked)
       }
     },
-    deferSignOut: (credential) => defer(digestOf(credential)),
+    deferEnd(digest) {
+      // What is to be ended together with others of the provider's session must not wait alone.
+      if (!revocations.has(digest)) defer(digest, () => ender.end(digest))
+    },
+    deferSignOut: (credential) => deferSignOut(digestOf(credential), generations.moment()),
     deferUnverifiedSignOut(credential, realm) {
+      const asked = generations.moment()
       const digest = digestOf(credential)
       revocations.deferUnverified(digest, async () => {
-        if (await isSession(digest, credential, realm)) await signOutByDigest(digest)
+        if (await ender.isSession(digest, credential, realm)) {
+          await ender.signOut(digest, asked, 'late')
+        }
       })
       opened.evict(digest)
       // Other replicas would keep it among what is known to have ended, and strangers can make it up.

@@ -48,8 +48,14 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
   })
 
   function seal(session: Session, at: EpochMs, held: HeldSession) {
-    const { identity, createdAt, expiresAt, providerSession } = session
-    const carried = { identity, createdAt, expiresAt, ...(providerSession && { providerSession }) }
+    const { identity, createdAt, expiresAt, providerSession, generation } = session
+    const carried = {
+      identity,
+      createdAt,
+      expiresAt,
+      ...(providerSession && { providerSession }),
+      ...(generation !== undefined && { generation }),
+    }
     const statement = { session: carried, confirmedAt: at }
     const plaintext = Buffer.from(JSON.stringify(statement))
     const sealed = ring.seal(plaintext, contextOf(held)).toString('base64url')

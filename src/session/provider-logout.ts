@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { EndedAtProvider, LogoutToken } from '../oidc/logout-token.ts'
+import type { Moment } from '../store/generations.ts'
 import { consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
 import { OutageError } from '../store/store.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
@@ -34,28 +35,33 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
   const { sessions, oneTimeKeys, now } = options
 
   /** Of this user alone where both are named, should another one's session have the same name. */
-  function end(issuer: string, { subject, sid }: EndedAtProvider): Promise<number> {
-    if (sid === undefined) return sessions.endAllOf(userOwner(issuer, subject))
-    const user = subject === undefined ? undefined : userOwner(issuer, subject).id
-    return sessions.endAllOf(providerSessionOwner(issuer, sid), user)
+  function end(issuer: string, { subject, sid }: EndedAtProvider, asked: Moment): Promise<number> {
+    if (sid === undefined) return sessions.endAllOf(userOwner(issuer, subject), { asked })
+    const user = subject === undefined ? {} : { user: userOwner(issuer, subject).id }
+    return sessions.endAllOf(providerSessionOwner(issuer, sid), { ...user, asked })
   }
 
   /** Whose sessions they are cannot be looked up just now; providers do not give one `sid` to several users. */
-  function defer({ issuer, ended: { subject, sid } }: LogoutToken): ProviderLogoutResult {
+  function defer(
+    { issuer, ended: { subject, sid } }: LogoutToken,
+    asked: Moment,
+  ): ProviderLogoutResult {
     sessions.revocations.deferAllOf(
       sid === undefined ? userOwner(issuer, subject) : providerSessionOwner(issuer, sid),
+      asked,
     )
     return { outcome: 'deferred' }
   }
 
   /** First for a moment, and for good when it has been done, so that what fails may be sent again. */
-  async function attempt(token: LogoutToken, attemptId: string): Promise<ProviderLogoutResult> {
+  async function attempt(token: LogoutToken, asked: Moment): Promise<ProviderLogoutResult> {
+    const attemptId = randomBytes(16).toString('base64url')
     const key = consumptionKey(token.issuer, options.clientId, token.jti)
     const consume = (ttlMs: number, timeoutMs?: number) =>
       oneTimeKeys.consume('logout-token', key, attemptId, ttlMs, timeoutMs)
     try {
       if (!(await consume(PENDING_MS, MARK_WITHIN_MS))) return { outcome: 'replayed' }
-      const count = await end(token.issuer, token.ended)
+      const count = await end(token.issuer, token.ended, asked)
       const spentMs = Math.max(token.acceptedUntil - now(), SPENT_MIN_MS)
       const isSpent = await oneTimeKeys.extend('logout-token', key, attemptId, spentMs)
       // It took so long that the mark is over; another attempt that has one now does the same.
@@ -69,12 +75,13 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
   }
 
   return async (token) => {
-    if (!options.isStoreAvailable()) return defer(token)
+    const asked = sessions.moment()
+    if (!options.isStoreAvailable()) return defer(token, asked)
     try {
-      return await attempt(token, randomBytes(16).toString('base64url'))
+      return await attempt(token, asked)
     } catch (error) {
       if (!(error instanceof OutageError)) throw error
-      return defer(token)
+      return defer(token, asked)
     }
   }
 }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Session } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
+import type { Moment } from '../store/generations.ts'
 import type { Owner } from '../store/session-index.ts'
 import { ownersOf } from './owners.ts'
 
@@ -10,16 +11,16 @@ import { ownersOf } from './owners.ts'
  */
 export interface Revocations {
   has(digest: string): boolean
-  /** Whether the store has yet to be told that all sessions of this one's user or provider's session have ended. */
+  /** Whether it had begun when all sessions of its user, its provider's session or everybody were ended, of which the store has yet to be told. */
   includes(session: Session): boolean
   /** Heard from another replica, or done here. */
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
-  defer(digest: string): void
+  defer(digest: string, apply: () => Promise<unknown>): void
   /** The same where nobody can say whether there is such a session: `apply` finds out. Keeps nothing else from waiting. */
   deferUnverified(digest: string, apply: () => Promise<unknown>): void
-  /** The same of all sessions of an owner. */
-  deferAllOf(owner: Owner): void
+  /** The same of all sessions of an owner, or of everybody, that had begun when it was asked for. */
+  deferAllOf(owner: Owner | undefined, asked: Moment): void
   /** Tells the store what waits; what fails waits on. */
   flush(): Promise<void>
   /** Tells a store that may have come back with old data what it may not know any more (faults F13, F16). */
@@ -30,9 +31,9 @@ export interface Revocations {
 export interface RevocationsOptions {
   /** After this no session of today lives. */
   readonly maxAgeMs: number
-  /** Ends one session, and whatever belongs to it, in the store. */
-  readonly apply: (digest: string) => Promise<void>
-  readonly applyToAllOf: (owner: Owner) => Promise<unknown>
+  readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
+  /** The first generation of what began after that moment; nothing where that cannot be told yet. */
+  readonly knownFrom: (asked: Moment) => number | undefined
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
   readonly onFlushed: (count: number) => void
@@ -43,12 +44,14 @@ const MAX_WAITING = 10_000
 /** Strangers can make these up. */
 const MAX_UNVERIFIED = 1000
 const AT_ONCE = 100
+/** No owner's name: those have a colon. */
+const EVERYBODY = 'everybody'
 
 export function createRevocations(options: RevocationsOptions): Revocations {
   const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
   const outbox: Outbox = new Map()
   const unverified: Outbox = new Map()
-  const owners = new Set<string>()
+  const owners = new Map<string, Moment>()
   let underWay: Promise<void> | undefined
 
   /** All at once, so that they are ahead of whatever is asked next over the same connection. */
@@ -66,25 +69,33 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     if (done > 0) options.onFlushed(done)
   }
 
+  function isMeant(session: Session, asked: Moment | undefined): boolean {
+    if (!asked) return false
+    // In doubt it had begun.
+    return (session.generation ?? 0) < (options.knownFrom(asked) ?? Number.POSITIVE_INFINITY)
+  }
+
   return {
     has: (digest) => (known.size > 0 && known.has(digest)) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
-    defer(digest) {
-      put(outbox, digest, () => options.apply(digest), MAX_WAITING)
+    defer(digest, apply) {
+      put(outbox, digest, apply, MAX_WAITING)
       known.set(digest, true)
     },
     deferUnverified: (digest, apply) => put(unverified, digest, apply, MAX_UNVERIFIED),
     includes(session) {
-      return owners.size > 0 && ownersOf(session).some((owner) => owners.has(nameOf(owner)))
+      if (owners.size === 0) return false
+      const names = [EVERYBODY, ...ownersOf(session).map(nameOf)]
+      return names.some((name) => isMeant(session, owners.get(name)))
     },
-    deferAllOf(owner) {
-      const name = nameOf(owner)
+    deferAllOf(owner, asked) {
+      const name = owner ? nameOf(owner) : EVERYBODY
       const apply = async () => {
-        await options.applyToAllOf(owner)
+        await options.applyToAllOf(owner, asked)
         if (outbox.get(name) === apply) owners.delete(name)
       }
       put(outbox, name, apply, MAX_WAITING)
-      owners.add(name)
+      owners.set(name, asked)
     },
     flush() {
       underWay ??= flushOutbox().finally(() => {

@@ -22,7 +22,7 @@ import { renewalOf } from './tokens.ts'
 export interface NewSession {
   readonly identity: Identity
   readonly tokens: Tokens
-  readonly metadata: Omit<SessionMetadata, 'createdAt'>
+  readonly metadata: Omit<SessionMetadata, 'createdAt' | 'generation'>
   readonly realm: string
 }
 
@@ -91,18 +91,20 @@ export function createSessions(options: SessionsOptions): Sessions {
       const createdAt = now()
       const renewal = renewalOf(tokens, createdAt)
       const { user, providerSession } = metadata.owners
+      const begun = tokens.generation === undefined ? {} : { generation: tokens.generation }
       const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
       const session: Session = {
         identity,
         createdAt,
         expiresAt: createdAt + maxAgeMs,
         ...(providerSession !== undefined && { providerSession }),
+        ...begun,
         ...(renewal && { renewal }),
       }
       const records = {
         s: codec.seal(digest, 's', session, holder),
         t: codec.seal(digest, 't', tokens, holder),
-        m: codec.seal(digest, 'm', { ...metadata, createdAt }),
+        m: codec.seal(digest, 'm', { ...metadata, createdAt, ...begun }),
       }
       const ticket = opened.fillTicket()
       // Before the session, so that none is ever without.

@@ -1,7 +1,7 @@
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
-import type { Generations } from './generations.ts'
+import type { Generations, Moment } from './generations.ts'
 
-/** Generations of this process. */
+/** Generations of this process, which has no need of a clock to tell before from after. */
 export function createMemoryGenerations(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 16 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),
@@ -9,12 +9,18 @@ export function createMemoryGenerations(
   const oldest = createExpiringMap<number>(bounds, now)
   let generation = 0
   let oldestOfAll = 0
+  const moment = () => ({ atMs: now(), generation: ++generation, doubt: 0 })
+  const knownFrom = (asked: Moment) => asked.generation ?? generation
   return {
     current: async () => generation,
-    async advance(owner, ttlMs) {
-      generation++
-      if (owner === undefined) oldestOfAll = generation
-      else oldest.set(owner, generation, owner.length, ttlMs)
+    moment,
+    knownFrom,
+    from: async (asked) => knownFrom(asked),
+    async advance(owner, ttlMs, asked = moment()) {
+      const from = knownFrom(asked)
+      if (owner === undefined) oldestOfAll = Math.max(oldestOfAll, from)
+      else oldest.set(owner, Math.max(oldest.get(owner)?.value ?? 0, from), owner.length, ttlMs)
+      return from
     },
     oldestOf: async (...owners) =>
       Math.max(oldestOfAll, ...owners.map((owner) => oldest.get(owner)?.value ?? 0)),

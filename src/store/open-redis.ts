@@ -101,6 +101,14 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     observer,
     connection,
     names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
+    observer: {
+      ...observer,
+      onExamined(examination) {
+        observer.onExamined(examination)
+        // So that it is known what time it was by Redis's clock when something is asked for during an outage.
+        ports.generations.current().catch(() => undefined)
+      },
+    },
   })
   const fleet = createFleet({
     replica,
@@ -146,9 +154,10 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   })
 
   const shared = { ...options, redis, channel, writeMessage: backplane.writeMessage }
+  const ports = createRedisPorts(shared)
   const { breakers } = redis
   return {
-    ...createRedisPorts(shared),
+    ...ports,
     backplane,
     redis: {
       get isConnected() {

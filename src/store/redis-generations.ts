@@ -1,8 +1,20 @@
 import { AuthError } from '../errors.ts'
-import type { Generations } from './generations.ts'
+import type { Generations, Moment } from './generations.ts'
 import type { RedisStoreOptions } from './redis.ts'
+import { type ClockReading, createRedisClock } from './redis-clock.ts'
 import { milliseconds } from './redis-marks.ts'
-import { CURRENT_GENERATION, NEXT_GENERATION, RAISE } from './redis-scripts.ts'
+import { ADVANCE, COUNTER_AND_TIME, RAISE } from './redis-scripts.ts'
+
+interface Reading extends ClockReading {
+  /** The latest end of anything as a whole. */
+  readonly counter: number
+}
+
+/** A reading that took longer is repeated, since the moment would be told as much too late. */
+const EXACT_WITHIN_MS = 5
+const READINGS = 5
+/** Ends at the same time are told apart by counting up, so that the counter may be ahead of the clock by a little. */
+const COUNTED_AHEAD = 10
 
 /** One counter for all, and for each owner whose sessions were ended the number at which that was. */
 export function createRedisGenerations(options: RedisStoreOptions): Generations {
@@ -10,23 +22,57 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
   const counter = `${prefix}{generation}`
   const everybody = `${counter}:oldest`
   const nameOf = (owner: string) => `${prefix}g:{${owner}}`
+  const clock = createRedisClock()
+
+  async function read(): Promise<Reading> {
+    const ask = { keys: [counter], arguments: [] }
+    // Measured where it is sent: what is asked for again over the next connection is another reading.
+    const reading = await redis.read(async (client) => {
+      const sentAtMs = performance.now()
+      const found = (await client.eval(COUNTER_AND_TIME, ask)) as unknown as [string, string]
+      const [counted, redisMs] = found.map(parseGeneration) as [number, number]
+      return { sentAtMs, receivedAtMs: performance.now(), redisMs, counter: counted }
+    }, readTimeoutMs)
+    clock.note(reading)
+    return reading
+  }
+
+  async function from(asked: Moment): Promise<number> {
+    let reading = await read()
+    for (let count = 1; count < READINGS && tookMs(reading) > EXACT_WITHIN_MS; count++) {
+      reading = await read()
+    }
+    return fromWhich(asked, momentAt(asked.atMs), reading)
+  }
+
+  function momentAt(atMs: number): Moment {
+    const time = clock.timeAt(atMs)
+    if (!time) return { atMs, generation: undefined, doubt: 0 }
+    const generation = Math.ceil(time.toMs)
+    return { atMs, generation, doubt: generation - time.fromMs }
+  }
+
   return {
     async current() {
-      const ask = { keys: [counter], arguments: [] }
-      const found = await redis.read(
-        (client) => client.eval(CURRENT_GENERATION, ask),
-        readTimeoutMs,
-      )
-      return parseGeneration(found as unknown as string)
+      const { counter: counted, redisMs } = await read()
+      // Earlier than whatever is asked for in the same millisecond.
+      return Math.max(counted, redisMs - 1)
     },
-    async advance(owner, ttlMs) {
-      // The counter outlives what refers to it, so that the clock is asked only where it was lost.
-      const advance = { keys: [counter], arguments: [milliseconds(2 * ttlMs)] }
+    moment: () => momentAt(performance.now()),
+    knownFrom: ({ atMs, generation }) => generation ?? momentAt(atMs).generation,
+    from,
+    async advance(owner, ttlMs, asked = momentAt(performance.now())) {
+      const oldest = await from(asked)
+      // The counter outlives what refers to it.
+      const advance = { keys: [counter], arguments: [`${oldest}`, milliseconds(2 * ttlMs)] }
+      const name = owner === undefined ? everybody : nameOf(owner)
+      const raise = { keys: [name], arguments: [`${oldest}`, milliseconds(ttlMs)] }
+      // The number is settled before it is written: carried out late, it ends no more than it was meant to.
       await redis.write(async (client) => {
-        const next = (await client.eval(NEXT_GENERATION, advance)) as unknown as string
-        const name = owner === undefined ? everybody : nameOf(owner)
-        await client.eval(RAISE, { keys: [name], arguments: [next, milliseconds(ttlMs)] })
+        await client.eval(ADVANCE, advance)
+        await client.eval(RAISE, raise)
       }, writeTimeoutMs)
+      return oldest
     },
     async oldestOf(...owners) {
       const names = [everybody, ...owners.map(nameOf)]
@@ -37,6 +83,25 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
       return Math.max(...found.map((text) => parseGeneration(text ?? '0')))
     },
   }
+}
+
+/**
+ * What was known of Redis's clock then and what is known of it now tell the moment together, or the later of both does
+ * where they contradict each other: the clock was set, or another server answers.
+ */
+function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): number {
+  const now = told.generation ?? Number.POSITIVE_INFINITY
+  const then = asked.generation ?? now
+  const isSteady = now - told.doubt <= then && then - asked.doubt <= now
+  const from = isSteady ? Math.min(now, then) : Math.max(now, then)
+  const isOfThen = counter <= from + COUNTED_AHEAD
+  // The clock is behind what was counted, so it has gone back, and nobody can say what began when.
+  const isClockBehind = counter > redisMs + COUNTED_AHEAD
+  return isOfThen || isClockBehind ? Math.max(from, counter + 1) : from
+}
+
+function tookMs({ sentAtMs, receivedAtMs }: ClockReading): number {
+  return receivedAtMs - sentAtMs
 }
 
 /** What is no number must not pass for the generation of somebody whose sessions go on. */

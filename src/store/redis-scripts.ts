@@ -112,21 +112,15 @@ local denied = {}
 for at = 1, #found, 2 do denied[#denied + 1] = {found[at], found[at + 1] - now} end
 return denied`
 
-/**
- * KEYS counter. One that was lost goes on from the time, so that nobody whose sessions were ended before is kept out; the
- * next one is later than that also within the same millisecond.
- */
-export const CURRENT_GENERATION = `${NOW}
-return redis.call('GET', KEYS[1]) or string.format('%.0f', now - 1)`
+/** KEYS counter. What was counted up to, and the time, as text, which no number of Lua's would survive as. */
+export const COUNTER_AND_TIME = `${NOW}
+return {redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now)}`
 
-/**
- * KEYS counter · ARGV ttlMs. Never less than the time, so that a counter that was lost goes on where it was.
- */
-export const NEXT_GENERATION = `${NOW}
-local next = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
-local text = string.format('%.0f', next)
-redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
-return text`
+/** KEYS counter · ARGV generation ttlMs. Grows or stays. */
+export const ADVANCE = `
+local next = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[1]) or '0'))
+redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', ARGV[2])
+return 1`
 
 /** KEYS oldest · ARGV generation ttlMs. */
 export const RAISE = `

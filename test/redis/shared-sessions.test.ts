@@ -343,10 +343,8 @@ describe('generations in Redis', () => {
       // Also within the same millisecond.
       for (let count = 0; count < 50; count += 1) {
         await redis.cli('DEL', 'vestibule:{generation}')
-        const [before] = await Promise.all([
-          generations.current(),
-          generations.advance(whose, LONG_MS),
-        ])
+        const before = await generations.current()
+        await generations.advance(whose, LONG_MS)
         expect(await generations.oldestOf('user')).toBeGreaterThan(before)
       }
     }

@@ -291,8 +291,24 @@ describe('while the store is away', () => {
       })
       expect(started.lines.map(({ event }) => event)).toEqual(['sessions_not_ended', 'refused'])
       expect(started.lines[0]).toMatchObject({ client: OPERATOR })
+      expect(started.lines[0]).toMatchObject({ deferred: true })
+      expect(started.sessions.revocations.waiting).toBe(1)
       started.work()
       expect((await started.ask('DELETE', path)).status).toBe(200)
+      expect((await list(started)).sessions).toHaveLength(what === 'one' ? 2 : 0)
+    },
+  )
+
+  test.for(['one', '?user=alice', '?all=true'])(
+    'C73: %s: the order waits, and is carried out when the store is back',
+    async (what, { expect }) => {
+      const started = startFailing()
+      const ids: string[] = []
+      for (let count = 0; count < 3; count++) ids.push(await started.openFor('alice'))
+      started.fail()
+      await started.ask('DELETE', `/admin/sessions${what === 'one' ? `/${ids[0]}` : what}`)
+      started.work()
+      await started.sessions.revocations.flush()
       expect((await list(started)).sessions).toHaveLength(what === 'one' ? 2 : 0)
     },
   )

@@ -192,7 +192,7 @@ describe('signing out while the store cannot be reached', () => {
     const started = startFailing('read', outage)
     const { sessions } = started
     const credential = await started.open()
-    for (let index = 0; index < 10_000; index += 1) sessions.revocations.defer(`d${index}`)
+    for (let index = 0; index < 10_000; index += 1) sessions.deferEnd(`d${index}`)
     started.break()
     await expect(sessions.signOut(credential)).rejects.toThrow(STORE_AWAY)
     expect(() => sessions.deferSignOut(credential)).toThrow(STORE_AWAY)

@@ -25,13 +25,16 @@ const start = (maxAgeMs = DAY_MS) => {
   }
   const revocations = createRevocations({
     maxAgeMs,
-    apply: tell(applied),
-    applyToAllOf: ({ kind, id }) => tell(applied)(`${kind} ${id}`),
+    applyToAllOf: (owner) => tell(applied)(owner ? `${owner.kind} ${owner.id}` : 'everybody'),
+    knownFrom: ({ generation }) => generation,
     applyAgain: tell(repeated),
     onFlushed: (count) => flushed.push(count),
   })
-  return { revocations, applied, repeated, flushed, failing, mostAtOnce: () => mostAtOnce }
+  const defer = (digest: string) => revocations.defer(digest, () => tell(applied)(digest))
+  return { revocations, defer, applied, repeated, flushed, failing, mostAtOnce: () => mostAtOnce }
 }
+/** When what is asked for here is asked for. */
+const ASKED = { atMs: 0, generation: 5, doubt: 0 }
 const names = (count: number, prefix = 'd') =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`)
 
@@ -75,8 +78,8 @@ describe('sessions that are known to have ended', () => {
 
 describe('ends that the store could not be told', () => {
   test('count here at once, and the store is told by the next flush', async () => {
-    const { revocations, applied, flushed } = start()
-    for (const each of ['a', 'b', 'c']) revocations.defer(each)
+    const { revocations, defer, applied, flushed } = start()
+    for (const each of ['a', 'b', 'c']) defer(each)
     expect(revocations.has('a')).toBe(true)
     expect(revocations.waiting).toBe(3)
     expect(applied).toEqual([])
@@ -91,16 +94,16 @@ describe('ends that the store could not be told', () => {
   })
 
   test('that of one session waits once', async () => {
-    const { revocations, applied } = start()
-    for (let count = 0; count < 3; count += 1) revocations.defer('a')
+    const { revocations, defer, applied } = start()
+    for (let count = 0; count < 3; count += 1) defer('a')
     expect(revocations.waiting).toBe(1)
     await revocations.flush()
     expect(applied).toEqual(['a'])
   })
 
   test('what fails waits on, and holds up nothing else', async () => {
-    const { revocations, applied, flushed, failing } = start()
-    for (const each of ['a', 'b', 'c']) revocations.defer(each)
+    const { revocations, defer, applied, flushed, failing } = start()
+    for (const each of ['a', 'b', 'c']) defer(each)
     failing.add('a').add('b')
     await revocations.flush()
     expect(applied).toEqual(['c'])
@@ -115,10 +118,10 @@ describe('ends that the store could not be told', () => {
   })
 
   test('two flushes at once are one, and what is added meanwhile waits for the next', async () => {
-    const { revocations, applied, flushed } = start()
-    revocations.defer('a')
+    const { revocations, defer, applied, flushed } = start()
+    defer('a')
     const flushes = [revocations.flush(), revocations.flush()]
-    revocations.defer('b')
+    defer('b')
     await Promise.all(flushes)
     expect(applied).toEqual(['a'])
     expect(flushed).toEqual([1])
@@ -128,16 +131,16 @@ describe('ends that the store could not be told', () => {
   })
 
   test('are bounded: what does not fit is refused and counts as not ended', async () => {
-    const { revocations, applied } = start()
-    for (const each of names(10_000)) revocations.defer(each)
-    expect(() => revocations.defer('more')).toThrow(
+    const { revocations, defer, applied } = start()
+    for (const each of names(10_000)) defer(each)
+    expect(() => defer('more')).toThrow(
       expect.objectContaining({ code: 'store_unavailable' }) as Error,
     )
     expect(revocations.has('more')).toBe(false)
     expect(revocations.waiting).toBe(10_000)
     await revocations.flush()
     expect(applied).toHaveLength(10_000)
-    revocations.defer('more')
+    defer('more')
     expect(revocations.waiting).toBe(1)
   })
 })
@@ -172,14 +175,14 @@ describe('ends of what nobody could verify', () => {
   })
 
   test('are a thousand at most, and leave all room to those that were verified', async () => {
-    const { revocations, applied } = start()
+    const { revocations, defer, applied } = start()
     for (const each of names(1000, 'u')) revocations.deferUnverified(each, none)
     expect(() => revocations.deferUnverified('more', none)).toThrow(refused)
     expect(revocations.has('more')).toBe(false)
     // What waits already needs no room.
     revocations.deferUnverified('u0', none)
-    for (const each of names(10_000)) revocations.defer(each)
-    expect(() => revocations.defer('more')).toThrow(refused)
+    for (const each of names(10_000)) defer(each)
+    expect(() => defer('more')).toThrow(refused)
     expect(revocations.waiting).toBe(11_000)
     await revocations.flush()
     expect(applied).toHaveLength(10_000)
@@ -199,9 +202,9 @@ describe('ends of what nobody could verify', () => {
   })
 
   test('may be verified meanwhile', async () => {
-    const { revocations, applied } = start()
+    const { revocations, defer, applied } = start()
     revocations.deferUnverified('a', none)
-    revocations.defer('a')
+    defer('a')
     expect(revocations.waiting).toBe(2)
     await revocations.flush()
     expect([applied, revocations.waiting, revocations.has('a')]).toEqual([['a'], 0, true])
@@ -226,7 +229,7 @@ describe('ends of all sessions of an owner that the store could not be told', ()
       const included = () =>
         [session, ofProvider, ofAnother].map((each) => revocations.includes(each))
       expect(included()).toEqual([false, false, false])
-      revocations.deferAllOf(owner)
+      revocations.deferAllOf(owner, ASKED)
       expect(included()).toEqual(expected)
       expect(revocations.waiting).toBe(1)
       await revocations.flush()
@@ -237,9 +240,9 @@ describe('ends of all sessions of an owner that the store could not be told', ()
 
   test('a user and a session at the provider of the same name are two', async () => {
     const { revocations, applied } = start()
-    revocations.deferAllOf({ kind: 'providerSession', id: user.id })
+    revocations.deferAllOf({ kind: 'providerSession', id: user.id }, ASKED)
     expect(revocations.includes(session)).toBe(false)
-    revocations.deferAllOf(user)
+    revocations.deferAllOf(user, ASKED)
     expect(revocations.waiting).toBe(2)
     await revocations.flush()
     expect(applied).toEqual([`providerSession ${user.id}`, named(user)])
@@ -247,7 +250,7 @@ describe('ends of all sessions of an owner that the store could not be told', ()
 
   test('those of one owner wait once', async () => {
     const { revocations, applied } = start()
-    for (let count = 0; count < 3; count += 1) revocations.deferAllOf(user)
+    for (let count = 0; count < 3; count += 1) revocations.deferAllOf(user, ASKED)
     expect(revocations.waiting).toBe(1)
     await revocations.flush()
     expect(applied).toEqual([named(user)])
@@ -255,11 +258,11 @@ describe('ends of all sessions of an owner that the store could not be told', ()
   })
 
   test('what fails waits on and counts on, and holds up nothing else', async () => {
-    const { revocations, applied, failing, flushed } = start()
+    const { revocations, defer, applied, failing, flushed } = start()
     failing.add(named(user))
-    revocations.deferAllOf(user)
-    revocations.deferAllOf(atProvider)
-    revocations.defer('a')
+    revocations.deferAllOf(user, ASKED)
+    revocations.deferAllOf(atProvider, ASKED)
+    defer('a')
     await revocations.flush()
     expect(applied).toEqual([named(atProvider), 'a'])
     expect([revocations.waiting, revocations.includes(session)]).toEqual([1, true])
@@ -275,7 +278,7 @@ describe('ends of all sessions of an owner that the store could not be told', ()
     let told = 0
     const revocations = createRevocations({
       maxAgeMs: DAY_MS,
-      apply: async () => undefined,
+      knownFrom: ({ generation }) => generation,
       applyToAllOf: async () => {
         told += 1
         await goOn.promise
@@ -283,9 +286,9 @@ describe('ends of all sessions of an owner that the store could not be told', ()
       applyAgain: async () => undefined,
       onFlushed: () => undefined,
     })
-    revocations.deferAllOf(user)
+    revocations.deferAllOf(user, ASKED)
     const flush = revocations.flush()
-    revocations.deferAllOf(user)
+    revocations.deferAllOf(user, ASKED)
     goOn.resolve()
     await flush
     expect([told, revocations.waiting, revocations.includes(session)]).toEqual([1, 1, true])
@@ -294,16 +297,16 @@ describe('ends of all sessions of an owner that the store could not be told', ()
   })
 
   test('they share their bound with those of single sessions, and what does not fit counts as not ended', () => {
-    const { revocations } = start()
-    for (const id of names(5000)) revocations.deferAllOf({ kind: 'user', id })
-    for (const each of names(5000)) revocations.defer(each)
+    const { revocations, defer } = start()
+    for (const id of names(5000)) revocations.deferAllOf({ kind: 'user', id }, ASKED)
+    for (const each of names(5000)) defer(each)
     const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
-    expect(() => revocations.deferAllOf(user)).toThrow(refused)
-    expect(() => revocations.defer('more')).toThrow(refused)
+    expect(() => revocations.deferAllOf(user, ASKED)).toThrow(refused)
+    expect(() => defer('more')).toThrow(refused)
     expect(revocations.includes(session)).toBe(false)
     // What waits already needs no room.
-    revocations.deferAllOf({ kind: 'user', id: 'd0' })
-    revocations.defer('d0')
+    revocations.deferAllOf({ kind: 'user', id: 'd0' }, ASKED)
+    defer('d0')
     expect(revocations.waiting).toBe(10_000)
   })
 })

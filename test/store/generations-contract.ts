@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Generations } from '../../src/store/generations.ts'
 import { LONG_MS, type Make, newDigest, SHORT_MS, type UnderTest } from './contract.ts'
@@ -20,6 +21,9 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
       const generation = await generations.current()
       return { hasLost: async () => (await generations.oldestOf(user)) > generation }
     }
+
+    /** Later than the slowest answer about the time, which is how exactly a moment can be told. */
+    const later = () => pause(500)
 
     test('a sign-in of a user of whom nothing was ended counts', async () => {
       const signIn = await begin(newUser())
@@ -99,16 +103,40 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
 
     test('many ends at once each count', async () => {
       const users = Array.from({ length: 10 }, newUser)
-      const first = await generations.current()
       const before = await Promise.all(users.map(begin))
       const ends = [...users, ...users, ...users, undefined, undefined]
       await Promise.all(ends.map((whose) => generations.advance(whose, LONG_MS)))
-      expect((await generations.current()) - first).toBeGreaterThanOrEqual(ends.length)
       for (const signIn of before) expect(await signIn.hasLost()).toBe(true)
       for (const user of users) {
         const after = await begin(user)
         expect(await after.hasLost()).toBe(false)
       }
+    })
+
+    test('C73: what is ended late has lost if it had begun when that was asked for, and counts if it began since', async () => {
+      for (const whose of [newUser(), undefined]) {
+        const user = whose ?? newUser()
+        const before = await begin(user)
+        const asked = generations.moment()
+        await later()
+        const since = await begin(user)
+        // What others end meanwhile, and the order when it is carried out again, change nothing.
+        await generations.advance(newUser(), LONG_MS)
+        await generations.advance(whose, LONG_MS, asked)
+        expect([await before.hasLost(), await since.hasLost()]).toEqual([true, false])
+        await generations.advance(whose, LONG_MS, asked)
+        expect([await before.hasLost(), await since.hasLost()]).toEqual([true, false])
+      }
+    })
+
+    test('C73: a later order is not taken back by an earlier one that comes late', async () => {
+      const user = newUser()
+      const asked = generations.moment()
+      await later()
+      const between = await begin(user)
+      await generations.advance(user, LONG_MS)
+      await generations.advance(user, LONG_MS, asked)
+      expect(await between.hasLost()).toBe(true)
     })
 
     test('the end is remembered for its time, and then no longer', async () => {

@@ -93,6 +93,7 @@ export interface StateOptions {
   readonly keys?: readonly string[]
   readonly mode?: string
   readonly version?: string
+  readonly onMessage?: (message: BackplaneMessage) => void
 }
 
 /** The ports over a Redis, as the service opens them. */
@@ -128,7 +129,10 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
       onDatasetChanged: () => void datasetChanges++,
       onAnotherServer: () => undefined,
       onBackplane: (isHealthy) => void backplaneHealth.push(isHealthy),
-      onMessage: (message) => void messages.push(message),
+      onMessage(message) {
+        messages.push(message)
+        options.onMessage?.(message)
+      },
       onUnknownMessage: () => void unknownMessages++,
       onApplied: () => undefined,
       onFleet: () => undefined,

@@ -1,0 +1,357 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
+import type { LogoutToken } from '../../src/oidc/logout-token.ts'
+import { createKeyRing } from '../../src/seal.ts'
+import { createSessionCodec, digestOf } from '../../src/session/codec.ts'
+import { createOpenedSessions } from '../../src/session/opened-sessions.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { userOwner } from '../../src/session/owners.ts'
+import { createProviderLogout } from '../../src/session/provider-logout.ts'
+import { createSessions } from '../../src/session/sessions.ts'
+import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { openState, until } from '../support/redis-state.ts'
+import { identity, newSession, REALM, sessionOf } from '../support/started-sessions.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+
+const ISSUER = identity.issuer
+const DAY_MS = 86_400_000
+const GRACE_MS = 300_000
+const ring = createKeyRing([randomBytes(32)])
+
+/** What one replica consists of, as far as sessions go, with a wire of its own to Redis and a wall clock of its own. */
+const startReplica = (network: TcpProxy, skewMs = 0) => {
+  const now = () => Date.now() + skewMs
+  const heard = { ended: (_: string): void => undefined }
+  const observed = openState(network, {
+    now,
+    // Whether Redis is away is told by the connection alone, and not by how often it was away before.
+    breaker: { threshold: 1_000_000 },
+    onMessage: (message) => {
+      if (message.type === 'session-ended') heard.ended(message.session)
+    },
+  })
+  const { state } = observed
+  const opened = createOpenedSessions({
+    maxEntries: 1000,
+    maxBytes: 1_000_000,
+    servedMs: 5000,
+    keptMs: GRACE_MS,
+    recalls: true,
+    epoch: () => state.backplane.epoch,
+    onLookUp: () => undefined,
+  })
+  const sessions = createSessions({
+    store: state.store,
+    index: state.sessionIndex,
+    generations: state.generations,
+    codec: createSessionCodec({
+      ring,
+      keyPrefix: 'vestibule:',
+      onIntegrityFailure: () => undefined,
+    }),
+    opened,
+    assertions: createOutageAssertions({ ring, graceMs: GRACE_MS, now }),
+    withAccessToken: false,
+    sharesReads: true,
+    maxAgeMs: DAY_MS,
+    idleTimeoutMs: 0,
+    now,
+    onExtendFailure: () => undefined,
+    announceEnded: () => undefined,
+    onFlushed: () => undefined,
+  })
+  heard.ended = sessions.hearEnded
+  const endAsAtProvider = createProviderLogout({
+    sessions,
+    oneTimeKeys: state.oneTimeKeys,
+    clientId: 'vestibule',
+    isStoreAvailable: () => state.isAvailable,
+    now,
+  })
+  return {
+    network,
+    observed,
+    sessions,
+    endAsAtProvider,
+    /** Signs in as at the callback: the generation first, then the session. */
+    signIn: async (subject: string, sid?: string): Promise<SessionCredential> => {
+      const generation = await sessions.currentGeneration()
+      const { tokens } = newSession
+      return open(subject, sid, { ...tokens, generation })
+    },
+    open,
+    async [Symbol.asyncDispose]() {
+      await observed[Symbol.asyncDispose]()
+      await network.close()
+    },
+  }
+  async function open(subject: string, sid: string | undefined, tokens = newSession.tokens) {
+    const cookie = await sessions.open({ ...sessionOf(subject, sid), tokens, realm: REALM })
+    return parseSessionCookie(cookie) as SessionCredential
+  }
+}
+type Replica = ReturnType<typeof startReplica>
+
+const logoutToken = (ended: LogoutToken['ended']): LogoutToken => ({
+  issuer: ISSUER,
+  jti: randomBytes(8).toString('hex'),
+  ended,
+  acceptedUntil: Date.now() + 60_000,
+})
+
+/** An order that is given at a replica that cannot reach Redis. */
+interface Order {
+  readonly give: (replica: Replica, old: SessionCredential, who: string) => Promise<unknown>
+  /** Whether the old session of the other provider's session ends as well. */
+  readonly endsOthers: boolean
+}
+const ORDERS: Readonly<Record<string, Order>> = {
+  'a sign-out': {
+    give: async ({ sessions }, old) => sessions.deferSignOut(old),
+    endsOthers: false,
+  },
+  'a sign-out of a session that nobody could verify': {
+    give: async ({ sessions }, old) => sessions.deferUnverifiedSignOut(old, REALM),
+    endsOthers: false,
+  },
+  'a back-channel logout by sid': {
+    give: ({ endAsAtProvider }, _, who) => endAsAtProvider(logoutToken({ sid: `${who} at work` })),
+    endsOthers: false,
+  },
+  'a back-channel logout by sub': {
+    give: ({ endAsAtProvider }, _, who) => endAsAtProvider(logoutToken({ subject: who })),
+    endsOthers: true,
+  },
+  "an operator's ending of a user": {
+    give: async ({ sessions }, _, who) =>
+      sessions.revocations.deferAllOf(userOwner(ISSUER, who), sessions.moment()),
+    endsOthers: true,
+  },
+  "an operator's ending of everybody": {
+    give: async ({ sessions }) => sessions.revocations.deferAllOf(undefined, sessions.moment()),
+    endsOthers: true,
+  },
+}
+
+describeWithRedis('C73: an ending that is applied late', () => {
+  let redis: RunningRedis
+  const replicas: Replica[] = []
+  let people = 0
+  const start = async (skewMs = 0) => {
+    const replica = startReplica(await startTcpProxy(redis.port), skewMs)
+    replicas.push(replica)
+    await back(replica)
+    return replica
+  }
+  const back = ({ observed: { state } }: Replica) =>
+    until(
+      'a Redis that answers',
+      async () => state.isAvailable && (await state.generations.current().catch(() => 0)) > 0,
+    )
+  beforeAll(async () => {
+    redis = await startRedis()
+    // Their wall clocks are minutes apart.
+    for (const skewMs of [0, 600_000, -600_000]) await start(skewMs)
+    await until('messages of the others', () =>
+      replicas.every(({ observed }) => observed.redis.isBackplaneHealthy),
+    )
+  })
+  afterAll(async () => {
+    for (const replica of replicas) await replica[Symbol.asyncDispose]()
+    await redis.stop()
+  })
+  beforeEach(async () => {
+    for (const { network } of replicas) await network.accept()
+    for (const each of replicas) await back(each)
+    // Of everybody; the tests are about their own people.
+    await redis.cli('DEL', 'vestibule:{generation}:oldest')
+  })
+  const newPerson = () => `person-${++people}`
+  const cutOff = async ({ network, observed }: Replica) => {
+    await network.refuse()
+    await until('the loss', () => !observed.state.isAvailable)
+  }
+  /** The first replica has its Redis again, and has told it everything. */
+  const reconnect = async (replica: Replica) => {
+    await replica.network.accept()
+    await back(replica)
+    await until('an outbox that is empty', async () => {
+      await replica.sessions.revocations.flush()
+      return replica.sessions.revocations.waiting === 0
+    })
+  }
+  const livesAt = async (credential: SessionCredential): Promise<boolean[]> =>
+    Promise.all(
+      replicas.map(
+        async ({ sessions }) =>
+          (sessions.recall(credential, REALM) ?? (await sessions.find(credential, REALM))) !==
+          undefined,
+      ),
+    )
+  /** Waits until what begins is later than what was asked for at these, however late Redis's answers made that seem. */
+  const later = async (asked: readonly Replica[]) => {
+    const { sessions } = replicas.at(-1) as Replica
+    const givenAt = await sessions.currentGeneration()
+    const known = asked.map((each) => each.sessions.moment().generation ?? givenAt + 1000)
+    await until(
+      'a later time',
+      async () => (await sessions.currentGeneration()) > Math.max(...known),
+    )
+  }
+  const everywhere = [true, true, true]
+  const nowhere = [false, false, false]
+  const hasTombstone = async (credential: SessionCredential) =>
+    (await redis.cli('EXISTS', `vestibule:{${digestOf(credential)}}:x`)) === '1'
+
+  test.for(Object.entries(ORDERS))(
+    'ends what had begun, and nothing that began since: %s',
+    async ([, { give, endsOthers }], { expect }) => {
+      const [away, other, third] = replicas as [Replica, Replica, Replica]
+      const who = newPerson()
+      const work = `${who} at work`
+      const [old, elsewhere, begun] = [
+        await other.signIn(who, work),
+        await third.signIn(who, `${who} on the way`),
+        // Has begun, and is finished only when the order has been given.
+        { generation: await third.sessions.currentGeneration() },
+      ]
+      expect(await livesAt(old)).toEqual(everywhere)
+      await cutOff(away)
+      await give(away, old, who)
+      await later([away])
+      const anew = await other.signIn(who, work)
+      const again = await third.signIn(who, work)
+      const otherSid = await third.signIn(who, `${who} at home`)
+      const late = await third.open(who, work, { ...newSession.tokens, ...begun })
+      await reconnect(away)
+
+      await until(
+        'an old session that is nowhere',
+        async () => !(await livesAt(old)).includes(true),
+      )
+      expect(await hasTombstone(old)).toBe(true)
+      for (const each of [anew, again, otherSid]) expect(await livesAt(each)).toEqual(everywhere)
+      expect(await livesAt(late)).toEqual(nowhere)
+      expect(await livesAt(elsewhere)).toEqual(endsOthers ? nowhere : everywhere)
+      // Who had begun and comes only now loses as well.
+      const tooLate = third.open(who, work, { ...newSession.tokens, ...begun })
+      await expect(tooLate).rejects.toMatchObject({ code: 'sign_in_failed' })
+      // A refresh asks whether anything was ended since the sign-in began.
+      const { generation = 0 } = (await third.sessions.findTokens(anew, REALM)) ?? {}
+      const { generations } = third.observed.state
+      const owners = sessionOf(who, work).metadata.owners
+      expect(
+        await generations.oldestOf(owners.user, owners.providerSession ?? ''),
+      ).toBeLessThanOrEqual(generation)
+    },
+  )
+
+  test.for(Object.entries(ORDERS))(
+    'where it waits at two replicas: %s',
+    async ([, { give }], { expect }) => {
+      const [first, second, third] = replicas as [Replica, Replica, Replica]
+      const who = newPerson()
+      const old = await third.signIn(who, `${who} at work`)
+      for (const each of [first, second]) await cutOff(each)
+      for (const each of [first, second]) await give(each, old, who)
+      await later([first, second])
+      const anew = await third.signIn(who, `${who} at work`)
+      await reconnect(second)
+      await reconnect(first)
+      await until(
+        'an old session that is nowhere',
+        async () => !(await livesAt(old)).includes(true),
+      )
+      expect(await livesAt(anew)).toEqual(everywhere)
+    },
+  )
+
+  test.for(['a back-channel logout by sid', "an operator's ending of a user"])(
+    'while it waits, the replica that knows of it refuses the old session and lets the new one in: %s',
+    async (name, { expect }) => {
+      const [away, other] = replicas as [Replica, Replica]
+      const { give } = ORDERS[name] as Order
+      const who = newPerson()
+      const old = await other.signIn(who, `${who} at work`)
+      const found = await away.sessions.find(old, REALM)
+      expect(found).toBeDefined()
+      await cutOff(away)
+      await give(away, old, who)
+      await later([away])
+      const anew = await other.signIn(who, `${who} at work`)
+      const assertionAt = async (credential: SessionCredential) => {
+        const seen = await other.sessions.find(credential, REALM)
+        const held = { digest: digestOf(credential), credential, realm: REALM }
+        const assertions = createOutageAssertions({ ring, graceMs: GRACE_MS, now: Date.now })
+        return seen && assertions.issue(seen, held)
+      }
+      const [ofOld, ofNew] = [await assertionAt(old), await assertionAt(anew)]
+      const look = (credential: SessionCredential, assertion: string | undefined) =>
+        away.sessions.find(credential, REALM, { standIn: { assertion: () => assertion } }).then(
+          (session) => session !== undefined,
+          () => false,
+        )
+      expect([await look(old, ofOld), await look(anew, ofNew)]).toEqual([false, true])
+      await reconnect(away)
+      expect([await look(old, ofOld), await look(anew, ofNew)]).toEqual([false, true])
+    },
+  )
+
+  test('a later order for the same user ends what had begun by then, too', async () => {
+    const [away, other] = replicas as [Replica, Replica]
+    const who = newPerson()
+    const { give } = ORDERS['a back-channel logout by sub'] as Order
+    const old = await other.signIn(who)
+    await cutOff(away)
+    await give(away, old, who)
+    await later([away])
+    const second = await other.signIn(who)
+    await give(away, second, who)
+    await later([away])
+    const third = await other.signIn(who)
+    await reconnect(away)
+    expect(await livesAt(old)).toEqual(nowhere)
+    expect(await livesAt(second)).toEqual(nowhere)
+    expect(await livesAt(third)).toEqual(everywhere)
+  })
+
+  test('of one who knows nothing of Redis’s clock at the time, and learns it afterwards', async () => {
+    const network = await startTcpProxy(redis.port)
+    await network.refuse()
+    await using fresh = startReplica(network, 3_600_000)
+    const [, other] = replicas as [Replica, Replica]
+    const who = newPerson()
+    const old = await other.signIn(who, `${who} at work`)
+    expect(fresh.sessions.moment().generation).toBeUndefined()
+    await (ORDERS['a back-channel logout by sid'] as Order).give(fresh, old, who)
+    await later([fresh])
+    const anew = await other.signIn(who, `${who} at work`)
+    await network.accept()
+    await reconnect(fresh)
+    expect(await livesAt(old)).toEqual(nowhere)
+    expect(await livesAt(anew)).toEqual(everywhere)
+  })
+
+  test('in doubt what had begun is ended: one without a generation of its own, and any where Redis’s clock was set back', async () => {
+    const [away, other] = replicas as [Replica, Replica]
+    const [of, by] = [newPerson(), newPerson()]
+    const unknown = await other.open(of, `${of} at work`)
+    const { state } = other.observed
+    const known = await other.signIn(by, `${by} at work`)
+    await cutOff(away)
+    const give = (ORDERS['a back-channel logout by sub'] as Order).give
+    for (const who of [of, by]) await give(away, known, who)
+    const anew = await other.signIn(by, `${by} at work`)
+    // As a clock that is an hour behind what was counted so far.
+    const aheadMs = (await state.generations.current()) + 3_600_000
+    const before = await redis.cli('GET', 'vestibule:{generation}')
+    await redis.cli('SET', 'vestibule:{generation}', `${aheadMs}`)
+    await reconnect(away)
+    for (const each of [unknown, known, anew]) expect(await livesAt(each)).toEqual(nowhere)
+    const later = await other.signIn(by, `${by} at work`)
+    expect(await livesAt(later)).toEqual(everywhere)
+    await redis.cli('SET', 'vestibule:{generation}', before || '0')
+  })
+})
