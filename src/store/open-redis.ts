@@ -98,7 +98,6 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   })
   const examination = keepExamining({
     ...options,
-    observer,
     connection,
     names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
     observer: {
