@@ -37,7 +37,7 @@ export const createClientKey = async (): Promise<ClientKey> => {
   const jwk = publicKey.export({ format: 'jwk' }) as JWK
   const kid = await calculateJwkThumbprint(jwk)
   return {
-    pem: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    pem: privateKey.export({ format: 'pem', type: 'pkcs8' }),
     publicJwk: { ...jwk, kid, alg: 'ES256', use: 'sig' },
     kid,
   }

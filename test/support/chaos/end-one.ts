@@ -3,10 +3,10 @@ import { askAdmin } from '../operator.ts'
 import type { TestProvider } from '../provider.ts'
 import { APP } from '../relying-party.ts'
 import { LOGOUT } from '../sign-in-steps.ts'
+import { browserAt } from './browser-at.ts'
 import type { ChaosReplica } from './chaos-replica.ts'
 import type { Findings } from './findings.ts'
 import type { LedgerSession } from './ledger.ts'
-import { browserAt } from './people.ts'
 import type { Ending } from './schedule.ts'
 import type { Trouble } from './trouble.ts'
 
@@ -27,17 +27,20 @@ export const askToEnd = async (asked: AskToEnd): Promise<EndingOutcome> => {
   const { trouble, findings, session, replica, ending } = asked
   const sinceMs = performance.now()
   const outcome = await WAYS[ending](asked).catch(() => 'no answer' as const)
-  if (outcome === 'done' || outcome === 'pending') return outcome
+  if (outcome === 'done') return outcome
   const nowMs = performance.now()
   const hasReason =
     outcome === 'no answer'
       ? trouble.has('isReplicaAway', replica.at, sinceMs, nowMs)
       : trouble.isUnsure(replica.at, sinceMs, nowMs)
   if (!hasReason) {
-    const detail = outcome === 'no answer' ? outcome : `status ${outcome}`
-    findings.add('an ending was refused', { replica: replica.at, session, detail })
+    findings.add('an ending was not carried out', {
+      replica: replica.at,
+      session,
+      detail: `${outcome}`,
+    })
   }
-  return 'in doubt'
+  return outcome === 'pending' ? outcome : 'in doubt'
 }
 
 /** A status where it was neither carried out nor taken over. */
@@ -60,7 +63,8 @@ const byOperator: Way = async ({ session, replica }) => {
   const query = new URLSearchParams({ user: session.sub }).toString()
   const { status } = await askAdmin(replica, 'DELETE', `sessions?${query}`)
   if (status === 200) return 'done'
-  return status === 202 ? 'pending' : status
+  // It says "do it again", and is done without that as well (issue C73).
+  return status === 503 ? 'pending' : status
 }
 
 const byProvider = async (

@@ -10,6 +10,8 @@ export type Lane = 'replica' | 'redis' | 'provider'
 export interface FaultEffects {
   /** Checks may be 503, and what ended elsewhere stands in for as long as D. */
   readonly isRedisAway?: boolean
+  /** Nothing at all arrives at Redis while it lasts. */
+  readonly isCutOff?: boolean
   /** Messages may be lost, which bounds what is let in after its end by this time. */
   readonly staleMs?: number
   /** The same, and there may be no answer at all. */
@@ -57,8 +59,8 @@ const provider = { lane: 'provider', isProviderAway: true, recoveryMs: 3000 } as
 
 export const FAULTS = {
   'wire cut': { ...wire, weight: 1, durationMs: [0, 0] },
-  'wire refused': { ...wire, weight: 2, durationMs: [2000, 11_000] },
-  'wire silent': { ...wire, weight: 2, durationMs: [1500, 11_000] },
+  'wire refused': { ...wire, isCutOff: true, weight: 2, durationMs: [2000, 11_000] },
+  'wire silent': { ...wire, isCutOff: true, weight: 2, durationMs: [1500, 11_000] },
   'wire slow': { ...wire, weight: 1, durationMs: [2000, 8000], strengthMs: [50, 900] },
   'wire flapping': { ...wire, weight: 1, durationMs: [2000, 6000], strengthMs: [80, 500] },
   'subscriber silent': { ...subscriber, weight: 4, durationMs: [2500, 8000] },
@@ -66,8 +68,8 @@ export const FAULTS = {
   'replica ended': { ...replica, weight: 1, durationMs: [500, 4000] },
   'replica killed': { ...replica, weight: 1, durationMs: [500, 4000] },
   'replica frozen': { ...replica, weight: 1, durationMs: [1000, 6000] },
-  'redis killed': { ...redis, weight: 3, durationMs: [2000, 13_000] },
-  'redis frozen': { ...redis, weight: 2, durationMs: [1000, 9000] },
+  'redis killed': { ...redis, isCutOff: true, weight: 3, durationMs: [2000, 13_000] },
+  'redis frozen': { ...redis, isCutOff: true, weight: 2, durationMs: [1000, 9000] },
   'provider slow': {
     ...provider,
     weight: 3,
@@ -79,6 +81,20 @@ export const FAULTS = {
 } as const satisfies Record<string, FaultRule>
 
 export type FaultKind = keyof typeof FAULTS
+
+/** Nobody plans it: processes that share the machine wait for their turn, Redis as well. */
+export const MACHINE_BUSY = 'machine busy'
+const machineBusy: FaultEffects = {
+  isRedisAway: true,
+  isProviderAway: true,
+  staleMs: L1_TTL_MS,
+  recoveryMs: RECONNECTED_MS,
+}
+
+export type TroubleKind = FaultKind | typeof MACHINE_BUSY
+
+export const effectsOf = (kind: TroubleKind): FaultEffects =>
+  kind === MACHINE_BUSY ? machineBusy : FAULTS[kind]
 
 export const ruleOf = (kind: FaultKind): FaultRule => FAULTS[kind]
 

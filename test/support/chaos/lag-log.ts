@@ -8,7 +8,10 @@ const STEP_MS = 20
 const TOLERANCE_MS = 10
 const KEPT_MS = 120_000
 
-export const startLagLog = (): LagLog => {
+/** Called for each delay. */
+type OnLate = (lateMs: number) => void
+
+export const startLagLog = (onLate: OnLate): LagLog => {
   let samples: { readonly atMs: number; readonly lateMs: number }[] = []
   let lastMs = performance.now()
   const note = (): void => {
@@ -17,6 +20,7 @@ export const startLagLog = (): LagLog => {
     lastMs = nowMs
     if (lateMs < TOLERANCE_MS) return
     samples.push({ atMs: nowMs, lateMs })
+    onLate(lateMs)
     if (samples.length > 10_000) samples = samples.filter(({ atMs }) => nowMs - atMs < KEPT_MS)
   }
   const timer = setInterval(note, STEP_MS)

@@ -69,13 +69,23 @@ export const createLedger = (
     return answered.outcome === 'done' ? answered.atMs : trouble.firstCalm(at, answered.atMs)
   }
 
+  /**
+   * Whether the replica that was asked knows of this very session. What it has passed on as an end of all that somebody
+   * has it need not keep: others may have ended the session itself.
+   */
+  const isKnownThere = ({ at, life, ending, answered }: EndingOrder, nowMs: number): boolean => {
+    if (!answered || lifeOf(at) !== life) return false
+    if (answered.outcome === 'done' || ending === 'sign-out') return true
+    return trouble.isCutOff(at, answered.atMs, nowMs)
+  }
+
   const mayStillPass = (order: EndingOrder, replica: number, sentAtMs: number): boolean => {
     const { answered, at, askedAtMs } = order
     if (!answered) return true
-    if (replica === at && lifeOf(at) === order.life) return sentAtMs < answered.atMs
+    const nowMs = performance.now()
+    if (replica === at && isKnownThere(order, nowMs)) return sentAtMs < answered.atMs
     const toldMs = toldAtMs(order)
     if (toldMs === undefined) return true
-    const nowMs = performance.now()
     const heardMs = toldMs + HEARD_WITHIN_MS + lag.since(askedAtMs)
     if (sentAtMs < heardMs + trouble.staleMs(replica, askedAtMs, heardMs)) return true
     return sentAtMs < heardMs + OUTAGE_GRACE_MS && trouble.isUnsure(replica, sentAtMs, nowMs)

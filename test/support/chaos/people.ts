@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { createCookieJar } from '../cookie-jar.ts'
 import { BINDING_COOKIE, cookieHeader, SESSION_COOKIE, startLogin } from '../sign-in-steps.ts'
-import { createVisitor, type Visit, type Visitor } from '../visitor.ts'
+import type { Visit, Visitor } from '../visitor.ts'
+import { browserAt, subOf } from './browser-at.ts'
 import type { ChaosReplica } from './chaos-replica.ts'
 import { type AskToEnd, askToEnd } from './end-one.ts'
 import type { Findings } from './findings.ts'
@@ -30,24 +31,9 @@ export interface PeopleOptions extends Omit<AskToEnd, 'session' | 'ending' | 're
   readonly isOver: () => boolean
 }
 
-const HOST = 'app.example.com'
 const AGAIN_MS = 250
 const MAX_STEPS = 12
 const PROVIDER_HOST = '127.0.0.1'
-
-export const subOf = (person: number): string => `person-${person}`
-
-/** People come from addresses of their own. */
-export const browserAt = (
-  { publicPort }: ChaosReplica,
-  person: number,
-  cookies = createCookieJar(),
-): Visitor =>
-  createVisitor({
-    connectTo: { [HOST]: `http://127.0.0.1:${publicPort}` },
-    headers: { 'X-Forwarded-For': `203.0.113.${person + 1}` },
-    cookies,
-  })
 
 export const createPeople = (options: PeopleOptions): People => {
   const { replicas, ledger, renewals, trouble, findings } = options

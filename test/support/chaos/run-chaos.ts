@@ -1,18 +1,16 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { startTestProvider } from '../provider.ts'
-import { startRedis } from '../redis.ts'
-import { APP } from '../relying-party.ts'
 import { type Activity, startActivity } from './activity.ts'
 import { commandsLeft, untilCalm } from './calm.ts'
-import { type ChaosReplica, createClientKey, startChaosReplica } from './chaos-replica.ts'
-import { DEEDS, prepare, type Stage } from './deeds.ts'
-import { ruleOf } from './faults.ts'
+import { carryOutEndings, carryOutFaults } from './carry-out.ts'
+import type { ChaosReplica } from './chaos-replica.ts'
+import type { Stage } from './deeds.ts'
 import { createFindings, type Findings } from './findings.ts'
-import { startLagLog } from './lag-log.ts'
 import { createLedger, type Ledger } from './ledger.ts'
-import { createPeople, type People, subOf } from './people.ts'
+import { watchMachine } from './machine.ts'
+import { createPeople, type People } from './people.ts'
+import { startPlaces } from './places.ts'
 import { type Renewals, watchRenewals } from './renewals.ts'
 import {
   describeSchedule,
@@ -21,9 +19,7 @@ import {
   REPLICAS,
   type Schedule,
   SIGNED_IN_BEFORE_MS,
-  TOKEN_SECONDS,
 } from './schedule.ts'
-import { createTrouble, type Trouble } from './trouble.ts'
 
 /** What a run came to. */
 export interface ChaosReport {
@@ -51,11 +47,12 @@ const FORGET_EVERY_MS = 60_000
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   const schedule = planChaos(options.seed, options.seconds)
   await using stack = new AsyncDisposableStack()
-  const lag = stack.use(startLagLog())
-  const trouble = createTrouble(lag)
+  const machine = stack.use(watchMachine())
+  const { lag, trouble } = machine
   let beganMs = performance.now()
   const findings = createFindings(trouble, () => beganMs)
   const { redis, provider, keys, replicas } = await startPlaces(stack)
+  machine.watchRedis(redis)
   const ledger = createLedger(trouble, lag, (at) => replicas[at]?.life ?? 0)
   const renewals = watchRenewals({
     provider,
@@ -106,36 +103,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   await activity.stop()
   await lookAtAll(replicas, ledger, activity, findings)
   if (options.logsTo !== undefined) await writeLogs(options.logsTo, replicas)
-  return describe(schedule, { activity, people, renewals, findings })
-}
-
-const startPlaces = async (stack: AsyncDisposableStack) => {
-  const keys = await Promise.all(Array.from({ length: REPLICAS }, createClientKey))
-  const provider = stack.use(
-    await startTestProvider({
-      origins: [APP],
-      users: Array.from({ length: PEOPLE }, (_, person) => ({ sub: subOf(person) })),
-      client: {
-        client_secret: undefined,
-        token_endpoint_auth_method: 'private_key_jwt',
-        jwks: { keys: keys.map(({ publicJwk }) => publicJwk) as never },
-      },
-      configuration: {
-        ttl: { AccessToken: TOKEN_SECONDS },
-        enabledJWA: { clientAuthSigningAlgValues: ['ES256'] },
-      },
-    }),
-  )
-  // What has been answered survives a kill: it is written before the answer, and the system keeps it.
-  const redis = stack.use(
-    await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'no'] }),
-  )
-  const { issuer, clientId } = provider
-  const replicas = await Promise.all(
-    keys.map((key, at) => startChaosReplica({ at, redisPort: redis.port, issuer, clientId, key })),
-  )
-  for (const replica of replicas) stack.use(replica)
-  return { keys, provider, redis, replicas }
+  return describe(schedule, { activity, people, renewals, findings, busy: machine.busy() })
 }
 
 const signInAll = async (people: People): Promise<void> => {
@@ -146,47 +114,6 @@ const signInAll = async (people: People): Promise<void> => {
     }),
   )
 }
-
-const carryOutFaults = async (
-  { faults }: Schedule,
-  stage: Stage,
-  trouble: Trouble,
-  beganMs: number,
-): Promise<void> => {
-  const lanes = Map.groupBy(faults, ({ kind, replica }) => `${ruleOf(kind).lane} ${replica}`)
-  await Promise.all(
-    [...lanes.values()].map(async (lane) => {
-      for (const planned of lane) {
-        await waitUntil(beganMs + planned.atMs)
-        await prepare(stage, planned)
-        const over = trouble.begin(planned.kind, planned.replica)
-        const undo = await DEEDS[planned.kind](stage, planned)
-        await wait(planned.forMs)
-        await undo()
-        over()
-      }
-    }),
-  )
-}
-
-/** Each person's one after the other, and late where the one before took its time. */
-const carryOutEndings = async (
-  { endings }: Schedule,
-  people: People,
-  beganMs: number,
-): Promise<void> => {
-  const own = Map.groupBy(endings, ({ person }) => person)
-  await Promise.all(
-    [...own.values()].map(async (steps) => {
-      for (const planned of steps) {
-        await people.stay(planned.person, beganMs + planned.atMs)
-        await people.carryOut(planned)
-      }
-    }),
-  )
-}
-
-const waitUntil = (atMs: number): Promise<void> => wait(Math.max(0, atMs - performance.now()))
 
 /** Every session there was, once more at every replica. */
 const lookAtAll = async (
@@ -206,9 +133,15 @@ const lookAtAll = async (
 
 const describe = (
   schedule: Schedule,
-  parts: { activity: Activity; people: People; renewals: Renewals; findings: Findings },
+  parts: {
+    activity: Activity
+    people: People
+    renewals: Renewals
+    findings: Findings
+    busy: number
+  },
 ): ChaosReport => {
-  const { activity, people, renewals, findings } = parts
+  const { activity, people, renewals, findings, busy } = parts
   const list = (counts: object) =>
     Object.entries(counts)
       .map(([name, count]) => `${name} ×${count}`)
@@ -222,7 +155,7 @@ const describe = (
     text:
       `chaos, seed ${schedule.seed}: ${schedule.faults.length} faults in ${schedule.seconds} s; ` +
       `checks ${list(activity.statuses)}; ${list(people.counts)}; renewals ${list(renewals.counts)}; ` +
-      `${findings.all().length} findings`,
+      `machine busy ×${busy}; ${findings.all().length} findings`,
   }
 }
 

@@ -1,24 +1,26 @@
-import { type FaultEffects, type FaultKind, ruleOf } from './faults.ts'
+import { effectsOf, type FaultEffects, type TroubleKind } from './faults.ts'
 import type { LagLog } from './lag-log.ts'
 
 /** A fault as it happened. */
 export interface FaultWindow {
-  readonly kind: FaultKind
+  readonly kind: TroubleKind
   /** Absent where all replicas have it. */
   readonly replica: number | undefined
   readonly sinceMs: number
   untilMs: number
 }
 
-export type Effect = 'isRedisAway' | 'isReplicaAway' | 'isProviderAway' | 'staleMs'
+export type Effect = Exclude<keyof FaultEffects, 'recoveryMs'>
 
 /** Which faults are at work, and which were. */
 export interface Trouble {
-  readonly begin: (kind: FaultKind, replica: number | undefined) => () => void
+  readonly begin: (kind: TroubleKind, replica?: number, sinceMs?: number) => () => void
   /** Whether something at this replica may have this effect at some time between the two. */
   readonly has: (effect: Effect, replica: number, sinceMs: number, untilMs: number) => boolean
   /** Whether checks of this replica may have gone without Redis at some time between the two. */
   readonly isUnsure: (replica: number, sinceMs: number, untilMs: number) => boolean
+  /** Whether nothing has come through to Redis from this replica in all the time between the two. */
+  readonly isCutOff: (replica: number, sinceMs: number, untilMs: number) => boolean
   /** The longest time that lost messages may make a difference for at this replica. */
   readonly staleMs: (replica: number, sinceMs: number, untilMs: number) => number
   /** The first moment from `sinceMs` on at which this replica has Redis, if it has come. */
@@ -38,12 +40,11 @@ export const createTrouble = (lag: LagLog): Trouble => {
   const effectEndMs = ({ kind, untilMs }: FaultWindow): number =>
     untilMs === Number.POSITIVE_INFINITY
       ? untilMs
-      : untilMs + ruleOf(kind).recoveryMs + lag.since(untilMs)
+      : untilMs + effectsOf(kind).recoveryMs + lag.since(untilMs)
   const affecting = (effect: Effect, replica: number): readonly FaultWindow[] =>
     windows.filter(
       (window) =>
-        (ruleOf(window.kind) as FaultEffects)[effect] !== undefined &&
-        (window.replica ?? replica) === replica,
+        effectsOf(window.kind)[effect] !== undefined && (window.replica ?? replica) === replica,
     )
   const during = (effect: Effect, replica: number, sinceMs: number, untilMs: number) =>
     affecting(effect, replica).filter(
@@ -51,8 +52,7 @@ export const createTrouble = (lag: LagLog): Trouble => {
     )
 
   return {
-    begin: (kind, replica) => {
-      const sinceMs = performance.now()
+    begin: (kind, replica, sinceMs = performance.now()) => {
       windows = windows.filter(({ untilMs }) => sinceMs - untilMs < KEPT_MS)
       const window = { kind, replica, sinceMs, untilMs: Number.POSITIVE_INFINITY }
       windows.push(window)
@@ -62,11 +62,15 @@ export const createTrouble = (lag: LagLog): Trouble => {
     },
     has: (...about) => during(...about).length > 0,
     isUnsure: (...about) => WITHOUT_REDIS.some((effect) => during(effect, ...about).length > 0),
+    isCutOff: (replica, sinceMs, untilMs) =>
+      affecting('isCutOff', replica).some(
+        (window) => window.sinceMs <= sinceMs && window.untilMs >= untilMs,
+      ),
     staleMs: (replica, sinceMs, untilMs) =>
       Math.max(
         0,
         ...during('staleMs', replica, sinceMs, untilMs).map(
-          ({ kind }) => ruleOf(kind).staleMs ?? 0,
+          ({ kind }) => effectsOf(kind).staleMs ?? 0,
         ),
       ),
     firstCalm: (replica, sinceMs) => {
