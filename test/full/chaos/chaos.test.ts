@@ -22,7 +22,7 @@ test('a seed says all that happens, and the seeds together leave no fault and no
 
 describeWithRedis('chaos', () => {
   test(`nobody is signed out, let in or mistaken, whatever happens (seed ${seed})`, {
-    timeout: 4 * SECONDS * 1000,
+    timeout: 10 * SECONDS * 1000,
   }, async () => {
     const report = await runChaos({ seed, seconds: SECONDS, logsTo: process.env['CHAOS_LOGS'] })
     process.stdout.write(`${report.text}\n`)

@@ -4,6 +4,8 @@ import type { Trouble } from './trouble.ts'
 /** What must not be, with what is known of the first time it was seen. */
 export interface Findings {
   readonly all: () => readonly string[]
+  /** From now on times count. */
+  readonly begin: () => number
   readonly add: (what: string, about: FindingDetails) => void
 }
 
@@ -16,9 +18,10 @@ export interface FindingDetails {
 
 const BEFORE_MS = 15_000
 
-export const createFindings = (trouble: Trouble, sinceMs: () => number): Findings => {
+export const createFindings = (trouble: Trouble): Findings => {
+  let beganMs = performance.now()
   const found = new Map<string, { readonly text: string; count: number }>()
-  const seconds = (ms: number) => ((ms - sinceMs()) / 1000).toFixed(2)
+  const seconds = (ms: number) => ((ms - beganMs) / 1000).toFixed(2)
 
   const describe = (what: string, about: FindingDetails): string => {
     const { replica, session, sentAtMs, detail } = about
@@ -44,6 +47,10 @@ export const createFindings = (trouble: Trouble, sinceMs: () => number): Finding
 
   return {
     all: () => [...found.values()].map(({ text, count }) => `${text} ×${count}`),
+    begin: () => {
+      beganMs = performance.now()
+      return beganMs
+    },
     add: (what, about) => {
       const key = `${what} ${about.session?.name ?? about.replica}`
       const known = found.get(key)

@@ -7,6 +7,8 @@ import { createTrouble, type Trouble } from './trouble.ts'
 /** Who waited for longer than this was kept waiting by others on the machine. */
 const BUSY_MS = 250
 const PING_EVERY_MS = 200
+/** Closer to each other they are one time of being busy. */
+const TOGETHER_MS = 2000
 
 /** What is known of the machine, and of faults. */
 export interface Machine extends Disposable {
@@ -21,10 +23,15 @@ export interface Machine extends Disposable {
 export const watchMachine = (): Machine => {
   let busy = 0
   let isOver = false
+  let last: { readonly end: () => void; readonly atMs: number } | undefined
   const note = (lateMs: number): void => {
     if (lateMs < BUSY_MS) return
-    busy += 1
-    trouble.begin(MACHINE_BUSY, undefined, performance.now() - lateMs)()
+    const nowMs = performance.now()
+    const isOther = !last || nowMs - lateMs > last.atMs + TOGETHER_MS
+    if (isOther) busy += 1
+    const end = isOther || !last ? trouble.begin(MACHINE_BUSY, undefined, nowMs - lateMs) : last.end
+    end()
+    last = { end, atMs: nowMs }
   }
   const lag = startLagLog(note)
   const trouble = createTrouble(lag)

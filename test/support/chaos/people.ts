@@ -19,6 +19,8 @@ export interface People {
   readonly stay: (person: number, untilMs: number) => Promise<void>
   /** Carries an ending out, and the sign-in after it. */
   readonly carryOut: (planned: PlannedEnding) => Promise<void>
+  /** Whoever still tries to sign in gives up. */
+  readonly leave: () => void
   readonly counts: Readonly<Record<Ending | 'sign-in' | 'pending' | 'in doubt', number>>
 }
 
@@ -28,7 +30,6 @@ export interface PeopleOptions extends Omit<AskToEnd, 'session' | 'ending' | 're
   readonly renewals: Renewals
   readonly trouble: Trouble
   readonly findings: Findings
-  readonly isOver: () => boolean
 }
 
 const AGAIN_MS = 250
@@ -39,6 +40,7 @@ export const createPeople = (options: PeopleOptions): People => {
   const { replicas, ledger, renewals, trouble, findings } = options
   const current = new Map<number, LedgerSession>()
   const sids = new Map<number, number>()
+  let isOver = false
   const counts = {
     ...(Object.fromEntries(ENDINGS.map((ending) => [ending, 0])) as Record<Ending, number>),
     'sign-in': 0,
@@ -85,7 +87,7 @@ export const createPeople = (options: PeopleOptions): People => {
   const signIn: People['signIn'] = async (person, first) => {
     const sub = subOf(person)
     renewals.setSid(sub, `${sub}/${sids.get(person) ?? 0}`)
-    for (let at = first; !options.isOver(); ) {
+    for (let at = first; !isOver; ) {
       const replica = replicas[at % replicas.length] as ChaosReplica
       const browser = nextBrowser(person, replica)
       const sinceMs = performance.now()
@@ -96,11 +98,11 @@ export const createPeople = (options: PeopleOptions): People => {
         counts['sign-in'] += 1
         return
       }
-      if (isIn === 'no answer') {
-        if (!trouble.has('isReplicaAway', replica.at, sinceMs, performance.now()))
-          if (!trouble.has('isProviderAway', replica.at, sinceMs, performance.now()))
-            findings.add('a sign-in had no answer', { replica: replica.at })
-      }
+      const isAway = (['isReplicaAway', 'isProviderAway'] as const).some((effect) =>
+        trouble.has(effect, replica.at, sinceMs, performance.now()),
+      )
+      if (isIn === 'no answer' && !isAway)
+        findings.add('a sign-in had no answer', { replica: replica.at })
       at += 1
       await wait(AGAIN_MS)
     }
@@ -130,11 +132,20 @@ export const createPeople = (options: PeopleOptions): People => {
   }
 
   const stay: People['stay'] = async (person, untilMs) => {
-    while (performance.now() < untilMs && !options.isOver()) {
+    while (performance.now() < untilMs && !isOver) {
       if (current.get(person)?.doubt !== undefined) await signIn(person, person)
       await wait(Math.max(0, Math.min(AGAIN_MS, untilMs - performance.now())))
     }
   }
 
-  return { sessionOf: (person) => current.get(person), signIn, stay, carryOut, counts }
+  return {
+    sessionOf: (person) => current.get(person),
+    signIn,
+    stay,
+    carryOut,
+    leave: () => {
+      isOver = true
+    },
+    counts,
+  }
 }

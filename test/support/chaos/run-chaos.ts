@@ -1,17 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Activity, startActivity } from './activity.ts'
+import { startActivity } from './activity.ts'
 import { commandsLeft, untilCalm } from './calm.ts'
 import { carryOutEndings, carryOutFaults } from './carry-out.ts'
 import type { ChaosReplica } from './chaos-replica.ts'
 import type { Stage } from './deeds.ts'
-import { createFindings, type Findings } from './findings.ts'
-import { createLedger, type Ledger } from './ledger.ts'
+import { createFindings } from './findings.ts'
+import { createLedger } from './ledger.ts'
 import { watchMachine } from './machine.ts'
 import { createPeople, type People } from './people.ts'
 import { startPlaces } from './places.ts'
-import { type Renewals, watchRenewals } from './renewals.ts'
+import { watchRenewals } from './renewals.ts'
 import {
   describeSchedule,
   PEOPLE,
@@ -47,10 +47,34 @@ const FORGET_EVERY_MS = 60_000
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   const schedule = planChaos(options.seed, options.seconds)
   await using stack = new AsyncDisposableStack()
+  const scene = await setScene(stack)
+  const { replicas, people, trouble, findings } = scene
+  const looking = setInterval(() => {
+    options.watch?.look(replicas.at(-1) as ChaosReplica)
+    scene.provider.forgetRequests()
+  }, options.watch?.everyMs ?? FORGET_EVERY_MS)
+  stack.defer(() => clearInterval(looking))
+  const beganMs = findings.begin()
+  await Promise.all([
+    carryOutFaults(schedule, stageOf(scene), trouble, beganMs),
+    carryOutEndings(schedule, people, beganMs),
+    wait(options.seconds * 1000),
+  ])
+  for (const unrest of await Promise.all(replicas.map(untilCalm)))
+    if (unrest !== undefined) findings.add('no calm', { detail: unrest })
+  await scene.activity.stop()
+  await lookAtAll(scene)
+  if (options.logsTo !== undefined) await writeLogs(options.logsTo, replicas)
+  return describe(schedule, scene)
+}
+
+type Scene = Awaited<ReturnType<typeof setScene>>
+
+/** Everything is there, and everybody signed in and active. */
+const setScene = async (stack: AsyncDisposableStack) => {
   const machine = stack.use(watchMachine())
   const { lag, trouble } = machine
-  let beganMs = performance.now()
-  const findings = createFindings(trouble, () => beganMs)
+  const findings = createFindings(trouble)
   const { redis, provider, keys, replicas } = await startPlaces(stack)
   machine.watchRedis(redis)
   const ledger = createLedger(trouble, lag, (at) => replicas[at]?.life ?? 0)
@@ -60,51 +84,33 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     replicas: keys.map(({ kid }) => kid),
     onRefused: (chain, replica, body) => {
       const session = ledger.find(chain)
-      const isOver = !session || session.doubt !== undefined || session.order !== undefined
-      if (!isOver)
-        findings.add('a renewal was refused', { replica, session, detail: JSON.stringify(body) })
+      if (!session || session.doubt !== undefined || session.order) return
+      findings.add('a renewal was refused', { replica, session, detail: JSON.stringify(body) })
     },
   })
   renewals.watch()
-  let isOver = false
-  const shared = { replicas, ledger, trouble, findings, renewals, provider }
-  const people = createPeople({ ...shared, isOver: () => isOver })
+  const shared = { redis, provider, replicas, trouble, findings, ledger, renewals }
+  const people = createPeople(shared)
+  stack.defer(people.leave)
   await signInAll(people)
   const activity = stack.use(
     startActivity({ ...shared, people: PEOPLE, sessionOf: people.sessionOf }),
   )
-  beganMs = performance.now()
-  const stage: Stage = {
-    redis,
-    provider,
-    replicas,
-    renewals,
-    // What a replica that had Redis to the end was given and told, it has stored and passed on.
-    onReplicaEnd: (at, wasKilled, sinceMs) => {
-      if (!wasKilled && !trouble.has('isRedisAway', at, sinceMs, performance.now())) return
-      ledger.forgetReplica(at)
-      for (const chain of renewals.heldBy(at)) ledger.loseTokens(chain)
-    },
-  }
-  const lasting = replicas.at(-1) as ChaosReplica
-  const looking = setInterval(() => {
-    options.watch?.look(lasting)
-    provider.forgetRequests()
-  }, options.watch?.everyMs ?? FORGET_EVERY_MS)
-  stack.defer(() => clearInterval(looking))
-  await Promise.all([
-    carryOutFaults(schedule, stage, trouble, beganMs),
-    carryOutEndings(schedule, people, beganMs),
-    wait(options.seconds * 1000),
-  ])
-  for (const unrest of await Promise.all(replicas.map(untilCalm)))
-    if (unrest !== undefined) findings.add('no calm', { detail: unrest })
-  isOver = true
-  await activity.stop()
-  await lookAtAll(replicas, ledger, activity, findings)
-  if (options.logsTo !== undefined) await writeLogs(options.logsTo, replicas)
-  return describe(schedule, { activity, people, renewals, findings, busy: machine.busy() })
+  return { ...shared, machine, people, activity }
 }
+
+const stageOf = ({ redis, provider, replicas, renewals, trouble, ledger }: Scene): Stage => ({
+  redis,
+  provider,
+  replicas,
+  renewals,
+  // What a replica that had Redis to the end was given and told, it has stored and passed on.
+  onReplicaEnd: (at, wasKilled, sinceMs) => {
+    if (!wasKilled && !trouble.has('isRedisAway', at, sinceMs, performance.now())) return
+    ledger.forgetReplica(at)
+    for (const chain of renewals.heldBy(at)) ledger.loseTokens(chain)
+  },
+})
 
 const signInAll = async (people: People): Promise<void> => {
   await Promise.all(
@@ -116,12 +122,7 @@ const signInAll = async (people: People): Promise<void> => {
 }
 
 /** Every session there was, once more at every replica. */
-const lookAtAll = async (
-  replicas: readonly ChaosReplica[],
-  ledger: Ledger,
-  activity: Activity,
-  findings: Findings,
-): Promise<void> => {
+const lookAtAll = async ({ replicas, ledger, activity, findings }: Scene): Promise<void> => {
   for (const replica of replicas) {
     const left = await commandsLeft(replica)
     if (left > 0)
@@ -131,17 +132,8 @@ const lookAtAll = async (
     for (const replica of replicas) await activity.ask(replica, session)
 }
 
-const describe = (
-  schedule: Schedule,
-  parts: {
-    activity: Activity
-    people: People
-    renewals: Renewals
-    findings: Findings
-    busy: number
-  },
-): ChaosReport => {
-  const { activity, people, renewals, findings, busy } = parts
+const describe = (schedule: Schedule, scene: Scene): ChaosReport => {
+  const { activity, people, renewals, findings, machine } = scene
   const list = (counts: object) =>
     Object.entries(counts)
       .map(([name, count]) => `${name} ×${count}`)
@@ -155,7 +147,7 @@ const describe = (
     text:
       `chaos, seed ${schedule.seed}: ${schedule.faults.length} faults in ${schedule.seconds} s; ` +
       `checks ${list(activity.statuses)}; ${list(people.counts)}; renewals ${list(renewals.counts)}; ` +
-      `machine busy ×${busy}; ${findings.all().length} findings`,
+      `machine busy ×${machine.busy()}; ${findings.all().length} findings`,
   }
 }
 

@@ -30,7 +30,8 @@ export interface Trouble {
 }
 
 const WITHOUT_REDIS = ['isRedisAway', 'isReplicaAway'] as const
-const KEPT_MS = 180_000
+/** Longer than anybody waits to be told of an ending. */
+const KEPT_MS = 20 * 60_000
 /** The outbox is tried once a second. */
 const FLUSHED_WITHIN_MS = 2500
 
