@@ -56,12 +56,16 @@ export interface SessionEnderOptions {
 
 export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   const { store, generations, opened, maxAgeMs } = options
-  const ender = createStoreEnder({ ...options, onEnding: opened.evict, onEnded: forget })
+  const ender = createStoreEnder({
+    ...options,
+    onEnding: (digest) => opened.evict(digest),
+    onEnded: forget,
+  })
   const revocations = createRevocations({
     maxAgeMs,
     applyToAllOf: (owner, asked) => (owner ? ender.endAllOf(owner, asked) : ender.endAll(asked)),
     applyAgain: (digest) => store.end(digest, maxAgeMs),
-    knownFrom: generations.knownFrom,
+    knownFrom: (asked) => generations.knownFrom(asked),
     onFlushed: options.onFlushed,
   })
 
@@ -82,8 +86,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
 
   return {
     revocations,
-    moment: generations.moment,
-    end: ender.end,
+    moment: () => generations.moment(),
+    end: (digest) => ender.end(digest),
     endAllOf: (owner, { user, asked = generations.moment() } = {}) =>
       ender.endAllOf(owner, asked, user),
     endAll: (asked = generations.moment()) => ender.endAll(asked),

@@ -23,13 +23,13 @@ const ring = createKeyRing([randomBytes(32)])
 /** What one replica consists of, as far as sessions go, with a wire of its own to Redis and a wall clock of its own. */
 const startReplica = (network: TcpProxy, skewMs = 0) => {
   const now = () => Date.now() + skewMs
-  const heard = { ended: (_: string): void => undefined }
+  let hearEnded: ((digest: string) => void) | undefined
   const observed = openState(network, {
     now,
     // Whether Redis is away is told by the connection alone, and not by how often it was away before.
     breaker: { threshold: 1_000_000 },
     onMessage: (message) => {
-      if (message.type === 'session-ended') heard.ended(message.session)
+      if (message.type === 'session-ended') hearEnded?.(message.session)
     },
   })
   const { state } = observed
@@ -62,7 +62,7 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
     announceEnded: () => undefined,
     onFlushed: () => undefined,
   })
-  heard.ended = sessions.hearEnded
+  hearEnded = (digest) => sessions.hearEnded(digest)
   const endAsAtProvider = createProviderLogout({
     sessions,
     oneTimeKeys: state.oneTimeKeys,

@@ -1,0 +1,54 @@
+import type { RedisTarget } from '../../src/store/client.ts'
+import { untilWhole } from './fleet-load.ts'
+import { startCluster } from './redis-cluster.ts'
+import { startWatchedRedis } from './redis-sentinel.ts'
+import { settingsFor } from './redis-settings.ts'
+import { HYBRID, PATIENT, type ReplicaOptions, type Replicas, startReplicas } from './replicas.ts'
+import type { RunningVestibule } from './vestibule.ts'
+import { startWire, type Wire } from './wire.ts'
+
+/** Replicas over any topology, each with a wire of its own, and one that nothing happens to. */
+export interface WiredFleet extends AsyncDisposable {
+  readonly replicas: Replicas
+  readonly wired: readonly { readonly replica: RunningVestibule; readonly wire: Wire }[]
+  readonly aside: RunningVestibule
+  readonly all: readonly RunningVestibule[]
+}
+
+/** Nothing = the plain server that there is in any case. */
+type StartRedis = (started: AsyncDisposableStack) => Promise<RedisTarget | undefined>
+
+export const TOPOLOGIES: Readonly<Record<string, StartRedis>> = {
+  'a single server': async () => undefined,
+  Sentinel: async (started) => started.use(await startWatchedRedis()).target,
+  'a cluster': async (started) => started.use(await startCluster({ shards: 3 })).target,
+}
+
+export const startWiredFleet = async (
+  startRedis: StartRedis,
+  wires: number,
+  options: ReplicaOptions,
+): Promise<WiredFleet> => {
+  await using started = new AsyncDisposableStack()
+  const target = await startRedis(started)
+  const place = target ? settingsFor(target) : {}
+  const settings = { ...HYBRID, ...PATIENT, ...place, ...options.settings }
+  const replicas = started.use(await startReplicas({ ...options, settings }))
+  const wired: { replica: RunningVestibule; wire: Wire }[] = []
+  for (let count = 0; count < wires; count += 1) {
+    // Sentinels are asked anew whenever one is slow, which is no matter of Redis.
+    const sentinels = target?.kind === 'sentinel' ? target.sentinels : []
+    const wire = started.use(await startWire(sentinels.map(({ port }) => port)))
+    wired.push({ replica: await replicas.add(wire.settings), wire })
+  }
+  const all = [replicas.first, ...wired.map(({ replica }) => replica)]
+  await untilWhole(all, 30_000)
+  const held = started.move()
+  return {
+    replicas,
+    wired,
+    aside: replicas.first,
+    all,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
+}
