@@ -7,7 +7,7 @@ import type { Metrics } from './telemetry/metrics.ts'
 
 export interface ConfiguredRefresherOptions
   extends Pick<ConfiguredOidc, 'identity' | 'refreshTokens' | 'signIn'>,
-    Pick<ConfiguredSessions, 'state' | 'sessions' | 'codec' | 'kept' | 'opened'> {
+    Pick<ConfiguredSessions, 'state' | 'sessions' | 'codec' | 'renewedRecords' | 'opened'> {
   /** False from the moment that the process is to end. */
   readonly isAccepting: () => boolean
   readonly log: Log

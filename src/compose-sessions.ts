@@ -7,10 +7,10 @@ import type { BearerVerifier } from './oidc/bearer.ts'
 import type { KeyRing } from './seal.ts'
 import { createSessionCodec, type SessionCodec } from './session/codec.ts'
 import type { DeniedTokens } from './session/denied-tokens.ts'
-import { createKeptTokens, type KeptTokens } from './session/kept-tokens.ts'
 import { createOpenedSessions, type OpenedSessions } from './session/opened-sessions.ts'
 import { createOutageAssertions, type OutageAssertions } from './session/outage-assertion.ts'
 import { createProviderLogout, type ProviderLogout } from './session/provider-logout.ts'
+import { createRenewedRecords, type RenewedRecords } from './session/renewed-records.ts'
 import type { Revocations } from './session/revocations.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { SharedState } from './store/open.ts'
@@ -27,7 +27,7 @@ export interface ConfiguredSessions {
   readonly sessions: Sessions
   readonly endAsAtProvider: ProviderLogout
   readonly codec: SessionCodec
-  readonly kept: KeptTokens
+  readonly renewedRecords: RenewedRecords
   readonly opened: OpenedSessions
   readonly assertions: OutageAssertions
   readonly deniedTokens: DeniedTokens
@@ -85,7 +85,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
       onDatasetChanged: () => opened.clear(),
       onAnotherServer() {
         void sessions.revocations.repeat()
-        void kept.restore()
+        void renewedRecords.restore()
       },
       onMessage: (message) => hear(message, { sessions, deniedTokens, opened, caches }),
       onUnknownMessage: () => clearAll(caches),
@@ -96,7 +96,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     keyPrefix: settings.REDIS_KEY_PREFIX,
     onIntegrityFailure: () => metrics.integrityFailure(),
   })
-  const kept = createKeptTokens(state.store)
+  const renewedRecords = createRenewedRecords(state.store)
   const assertions = createOutageAssertions({ ring, graceMs, now })
   const deniedTokens = createConfiguredDeniedTokens({ ...options, state })
   const sessions = createSessions({
@@ -140,7 +140,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
       now,
     }),
     codec,
-    kept,
+    renewedRecords,
     opened,
     assertions,
     deniedTokens,

@@ -6,11 +6,11 @@ import type { Generations } from '../store/generations.ts'
 import type { Settling } from '../store/settling.ts'
 import type { Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
-import type { KeptTokens } from './kept-tokens.ts'
 import type { HeldSession, OpenedSessions } from './opened-sessions.ts'
 import { ownersOf } from './owners.ts'
 import type { RefreshLock } from './refresh-locks.ts'
 import { createRefreshOutcomes, type Stored } from './refresh-outcome.ts'
+import type { RenewedRecords } from './renewed-records.ts'
 
 /** What came of a refresh, for metrics and logs. */
 export type RefreshResult =
@@ -35,7 +35,7 @@ export interface RefreshReport {
 export interface RefreshOnceOptions {
   readonly store: Store
   readonly settling: Settling
-  readonly kept: KeptTokens
+  readonly renewedRecords: RenewedRecords
   readonly generations: Generations
   readonly codec: SessionCodec
   readonly opened: OpenedSessions

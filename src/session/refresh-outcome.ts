@@ -99,7 +99,9 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
       s: codec.seal(digest, 's', session, holder),
       t: codec.seal(digest, 't', tokens, holder),
     }
-    const stored = await storeAtLast(() => options.kept.write(digest, records, before.sealedTokens))
+    const stored = await storeAtLast(() =>
+      options.renewedRecords.write(digest, records, before.sealedTokens),
+    )
     options.onResult(RESULTS[stored], { identity })
     // A late one's tokens are left alone: taking them back may end those of who was faster.
     if (stored === 'gone') {

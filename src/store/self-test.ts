@@ -62,7 +62,6 @@ async function examinePrimary(
     primary.run((client) => measureClock(client, now)),
   ])
   const runIds = [info?.get('run_id') ?? '']
-  const uptimeMs = Number(info?.get('uptime_in_seconds') ?? Number.NaN) * 1000
   const role = info && roleFinding(info)
   if (role) return { findings: [role], runIds }
   const evictionPolicy = info?.get('maxmemory_policy')
@@ -77,11 +76,16 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
-    ...(Number.isFinite(uptimeMs) && { uptimeMs }),
+    ...uptimeOf(info),
   }
 }
 
 type Info = ReadonlyMap<string, string>
+
+function uptimeOf(info: Info | undefined): Pick<Examination, 'uptimeMs'> {
+  const seconds = info?.get('uptime_in_seconds')
+  return seconds === undefined ? {} : { uptimeMs: Number(seconds) * 1000 }
+}
 
 async function readInfo(client: RedisClient): Promise<Info | undefined> {
   const text = await client.info().catch(() => undefined)

@@ -10,8 +10,10 @@ export interface Settling {
 }
 
 export interface WatchedSettling extends Settling {
-  /** The store has gone, or is there again. */
+  /** The store has gone, or is there again; what it knew of locks may be lost. */
   readonly disturb: () => void
+  /** It could not be used, by this replica at least, and has lost nothing. */
+  readonly interrupt: () => void
   /** For how long the server has run, where it says so. */
   readonly observeUptime: (uptimeMs: number | undefined) => void
 }
@@ -37,6 +39,7 @@ export function watchSettling(now: () => number): WatchedSettling {
       return epoch
     },
     isSettledFor: (createdAtMs) => isSettled() || createdAtMs > disturbedAt,
+    interrupt: () => void epoch++,
     disturb() {
       epoch++
       settlesAtMs = performance.now() + SETTLE_MS
@@ -56,7 +59,7 @@ type Disturbances = Pick<
   'onConnected' | 'onDisconnected' | 'onBreaker' | 'onExamined'
 >
 
-/** The same observer; what it is told of disturbs. */
+/** The same observer; what it is told of counts as a disturbance or an interruption. */
 export function observeDisturbances<T extends Disturbances>(
   observer: T,
   settling: WatchedSettling,
@@ -72,7 +75,7 @@ export function observeDisturbances<T extends Disturbances>(
       observer.onDisconnected(failure, reason)
     },
     onBreaker(name, state) {
-      if (state !== 'half-open') settling.disturb()
+      if (state !== 'half-open') settling.interrupt()
       observer.onBreaker(name, state)
     },
     onExamined(made) {

@@ -9,6 +9,7 @@ const CLEAN = {
   findings: [],
   evictionPolicy: 'noeviction',
   clockOffsetMs: expect.any(Number) as number,
+  uptimeMs: expect.any(Number) as number,
   runIds: [expect.stringMatching(/^[0-9a-f]{40}$/) as string],
 }
 

@@ -6,7 +6,6 @@ import type { SessionCredential } from '../../src/core/session.ts'
 import type { RefreshOutcome, RefreshTokens } from '../../src/oidc/refresh.ts'
 import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
 import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
-import { createKeptTokens } from '../../src/session/kept-tokens.ts'
 import type { HeldSession } from '../../src/session/opened-sessions.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import { SILENT_MS } from '../../src/session/refresh-locks.ts'
@@ -15,6 +14,7 @@ import {
   createSessionRefresher,
   type SessionRefresherOptions,
 } from '../../src/session/refresh-session.ts'
+import { createRenewedRecords } from '../../src/session/renewed-records.ts'
 import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
@@ -88,7 +88,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   const options: SessionRefresherOptions = {
     store,
     settling: SETTLED,
-    kept: createKeptTokens(store),
+    renewedRecords: createRenewedRecords(store),
     locks,
     generations,
     codec,

@@ -82,7 +82,7 @@ describe('a store that every replica has to reach again', () => {
     expect(settling.isSettled).toBe(false)
   })
 
-  test('what an observer is told of disturbs, but for a breaker’s try', () => {
+  test('what an observer is told of disturbs; a breaker only interrupts, and its tries do neither', () => {
     const told: unknown[] = []
     const observer = observeDisturbances(
       {
@@ -101,9 +101,11 @@ describe('a store that every replica has to reach again', () => {
     observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3_600_000 })
     expect(settling.isSettled).toBe(true)
     expect(epochAfter(() => observer.onDisconnected('connection', 'why'))).toBe(2)
+    elapse(SETTLE_MS)
     expect(epochAfter(() => observer.onBreaker('write', 'open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
+    expect(settling.isSettled).toBe(true)
     expect(told).toEqual([
       'connected',
       ['a'],

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { signInAt } from './hybrid-replicas.ts'
 import { until } from './redis-state.ts'
 import { countResults, presentedTokens, refreshRequests, untilDue } from './refreshing-replicas.ts'
-import { HYBRID, type Replicas, startReplicas, untilStarted } from './replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas, untilStarted } from './replicas.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
@@ -34,6 +34,8 @@ const LIFE_SECONDS = 8
 const ANSWERS_AFTER_MS = [200, 2500, 6000]
 const KILLED_AFTER_MS = 300
 const VISIT_EVERY_MS = 250
+/** A busy machine may have taken Redis for one that is away, after which nothing begins for a while. */
+const BUSY_MS = 30_000
 /** By then nobody holds back any more, and whoever would renew a second time has done so. */
 const SETTLED_AFTER_MS = 13_000
 
@@ -42,7 +44,7 @@ export const startRenewalRounds = async (): Promise<RenewalRounds> => {
   await using stack = new AsyncDisposableStack()
   const users = PEOPLE.map((sub) => ({ sub }))
   const replicas = stack.use(
-    await startReplicas({ count: 0, settings: HYBRID, provider: { users } }),
+    await startReplicas({ count: 0, settings: { ...HYBRID, ...PATIENT }, provider: { users } }),
   )
   const wires: TcpProxy[] = []
   const addWired = async (): Promise<RunningVestibule> => {
@@ -75,17 +77,24 @@ const runRound = async (world: World, awayMs: number, back: Return): Promise<Rou
   provider.forgetRequests()
   refusals.renew()
   await untilDue(issuedAtMs, LIFE_SECONDS)
-  await Promise.all(
-    cookies.map((cookie, at) => all[at % all.length]?.check({}, { Cookie: cookie })),
-  )
-  await until('renewals under way', () => refreshRequests(provider).length >= PEOPLE.length)
+  const check = (cookie: string, at: number) =>
+    (all[at % all.length] as RunningVestibule).check({}, { Cookie: cookie })
+  const areUnderWay = async (): Promise<boolean> => {
+    await Promise.all(cookies.map(check))
+    return refreshRequests(provider).length >= PEOPLE.length
+  }
+  await until('renewals under way', areUnderWay, BUSY_MS)
   await using visits = startVisits(cookies)
   for (const replica of all) visits.add(replica)
   await wait(KILLED_AFTER_MS)
-  await using _newcomer = await breakRedis(world, awayMs, back, visits.add)
+  await using newcomer = await breakRedis(world, awayMs, back, visits.add)
   await wait(SETTLED_AFTER_MS)
+  const counted = newcomer ? [...all, newcomer] : all
+  const countRefreshed = async () => (await countResults(counted, 'refreshed')) - before
+  const areStored = async () => (await countRefreshed()) >= PEOPLE.length
+  await until('all to be stored', areStored, BUSY_MS).catch(() => undefined)
   await visits.stop()
-  const refreshed = (await countResults(all, 'refreshed')) - before
+  const refreshed = await countRefreshed()
   provider.reset()
   return {
     signedOut: visits.signedOut.size,
@@ -117,9 +126,11 @@ const watchProvider = ({ provider }: Replicas) => {
 }
 
 const signInAll = async (all: readonly RunningVestibule[]): Promise<readonly string[]> => {
-  const signIn = async (sub: string, at: number): Promise<string> =>
-    (await signInAt(all[at % all.length] as RunningVestibule, sub)).cookie
-  return Promise.all(PEOPLE.map(signIn))
+  const cookies: string[] = []
+  for (const [at, sub] of PEOPLE.entries()) {
+    cookies.push((await signInAt(all[at % all.length] as RunningVestibule, sub)).cookie)
+  }
+  return cookies
 }
 
 /** Everybody at every replica, again and again. */

@@ -4,10 +4,10 @@ import { renewalNeed } from '../../src/core/session.ts'
 import type { RefreshTokens } from '../../src/oidc/refresh.ts'
 import { createKeyRing } from '../../src/seal.ts'
 import { createSessionCodec, type Tokens } from '../../src/session/codec.ts'
-import { createKeptTokens } from '../../src/session/kept-tokens.ts'
 import type { HeldSession, OpenedSessions } from '../../src/session/opened-sessions.ts'
 import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import { createSessionRefresher } from '../../src/session/refresh-session.ts'
+import { createRenewedRecords } from '../../src/session/renewed-records.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
@@ -76,8 +76,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
         }
         return outage()
       }
-    const { list: _, ...commands } = memory
-    const store = { ...wired(commands, overWire), list: () => memory.list() }
+    const store = { ...wired(memory, overWire), list: () => memory.list() }
     const shared = {
       acquire: (...given) => locks.acquire(...given),
       takeOver: (...given) => locks.takeOver(...given),
@@ -87,7 +86,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
     const refresher = createSessionRefresher({
       store,
       settling,
-      kept: createKeptTokens(store),
+      renewedRecords: createRenewedRecords(store),
       generations: wired(generations, overWire),
       locks: wired(shared, overWire),
       codec,

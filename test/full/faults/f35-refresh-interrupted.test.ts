@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { countEvents, timed } from '../../support/outage.ts'
+import { countEvents, timed, WITHOUT_GRACE } from '../../support/outage.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -41,6 +41,8 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
   beforeAll(async () => {
     replicas = await startRefreshingReplicas({
       count: 2,
+      // A minute of use would bring a cookie for outages, of which there is none here.
+      settings: WITHOUT_GRACE,
       provider: {
         configuration: {
           // To bob it gives no new refresh token with the access token.

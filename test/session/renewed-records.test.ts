@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createKeptTokens } from '../../src/session/kept-tokens.ts'
+import { createRenewedRecords } from '../../src/session/renewed-records.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import { outage } from '../support/started-sessions.ts'
@@ -19,7 +19,7 @@ const start = async () => {
   }
   await startWith('0')
   const replica = () =>
-    createKeptTokens({
+    createRenewedRecords({
       roundMs: 1,
       replace: async (...given) => {
         calls += 1

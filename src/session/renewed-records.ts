@@ -3,21 +3,21 @@ import { LRUCache } from 'lru-cache'
 import type { Replacement, Store } from '../store/store.ts'
 
 /** Renewed records that this replica has written lately: a store that comes back with older data is given them again. */
-export interface KeptTokens {
+export interface RenewedRecords {
   /** As `Store.replace`, also over what is older by some renewals of this replica. */
-  write(digest: string, records: Renewed, before: Buffer): Promise<Replacement>
+  write(digest: string, records: Records, before: Buffer): Promise<Replacement>
   /** Writes all of them again where the store has what they replaced; never rejects. */
   restore(): Promise<void>
 }
 
-type Renewed = Readonly<Record<'s' | 't', Buffer>>
+type Records = Readonly<Record<'s' | 't', Buffer>>
 
 interface Step {
-  readonly records: Renewed
+  readonly records: Records
   readonly before: Buffer
 }
 
-export interface KeptTokensOptions {
+export interface RenewedRecordsOptions {
   readonly replace: Store['replace']
   /** Between two rounds of restoring. */
   readonly roundMs?: number
@@ -32,7 +32,10 @@ const AT_ONCE = 100
 const ROUNDS = 3
 const ROUND_MS = 2000
 
-export function createKeptTokens({ replace, roundMs = ROUND_MS }: KeptTokensOptions): KeptTokens {
+export function createRenewedRecords({
+  replace,
+  roundMs = ROUND_MS,
+}: RenewedRecordsOptions): RenewedRecords {
   const kept = new LRUCache<string, readonly Step[]>({
     maxSize: MAX_BYTES,
     sizeCalculation: sizeOf,
