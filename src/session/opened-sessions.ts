@@ -14,7 +14,10 @@ export interface OpenedSessions {
   recall(digest: string, credential: SessionCredential, realm: string): Opened | undefined
   /** While the store cannot be asked: however old, up to `keptMs`. */
   recallStale(digest: string, credential: SessionCredential, realm: string): Opened | undefined
-  /** What these records gave when they were opened before, so that the same bytes are not decrypted again. */
+  /**
+   * What these records gave when they were opened before, so that the same bytes are not decrypted again. Forgets a
+   * session of which the store has no record: the message of its end was lost, and it would stand in at the next outage.
+   */
   reopen(holder: HeldSession, records: SealedRecords, ticket: FillTicket): Opened | undefined
   /** Taken before a read. */
   fillTicket(): FillTicket
@@ -91,6 +94,10 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
     const entry = cache.get(digest)
     return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
   }
+  function evict(digest: string): void {
+    evictions++
+    cache.delete(digest)
+  }
   const isYounger = ({ confirmedAtMs }: Entry, ageMs: number) =>
     performance.now() - confirmedAtMs < ageMs
 
@@ -112,7 +119,12 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
     },
     reopen({ digest, credential, realm }, records, ticket) {
       const entry = find(digest, credential, realm)
-      if (!entry || !isSame(entry.records, records)) return undefined
+      if (!entry) return undefined
+      if (records.s === undefined) {
+        evict(digest)
+        return undefined
+      }
+      if (!isSame(entry.records, records)) return undefined
       if (ticket.evictions === evictions) {
         entry.confirmedAtMs = ticket.takenAtMs
         entry.epoch = ticket.epoch
@@ -130,10 +142,7 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
       }
       return { session, confirmedAtMs }
     },
-    evict(digest) {
-      evictions++
-      cache.delete(digest)
-    },
+    evict,
     expire(digest) {
       evictions++
       const entry = cache.peek(digest)
@@ -157,9 +166,8 @@ function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
   return timingSafeEqual(secretDigest, presented)
 }
 
-/** A session that is not there any more has no records, which are not those of before. */
 function isSame(known: SealedRecords, found: SealedRecords): boolean {
-  return found.s !== undefined && isEqual(known.s, found.s) && isEqual(known.t, found.t)
+  return isEqual(known.s, found.s) && isEqual(known.t, found.t)
 }
 
 function isEqual(known: Buffer | undefined, found: Buffer | undefined): boolean {

@@ -185,6 +185,19 @@ describe('sessions that the store has just confirmed', () => {
     expect(reopened(opened, 'd', records)).toBeUndefined()
   })
 
+  test('no record in the store is the end, which holds at the next outage as well', () => {
+    const opened = createOpenedSessions(ROOMY)
+    keep(opened, 'd')
+    const ticket = opened.fillTicket()
+    const strangers = { ...heldAt('d'), credential: WRONG }
+    expect(opened.reopen(strangers, {}, ticket)).toBeUndefined()
+    expect(opened.recallStale('d', credential, REALM)?.session).toBe(session)
+    expect(reopened(opened, 'd', {}, ticket)).toBeUndefined()
+    expect(opened.recallStale('d', credential, REALM)).toBeUndefined()
+    opened.keep(heldAt('d'), records, session, ticket)
+    expect(opened.size).toBe(0)
+  })
+
   test('need the right secret and the right realm all the same', () => {
     const opened = createOpenedSessions(ROOMY)
     keep(opened, 'd')

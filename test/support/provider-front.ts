@@ -29,10 +29,12 @@ export interface Behaviour {
   readonly delayMs?: number
   /** Nothing is done before this has come. */
   readonly after?: Promise<unknown>
+  /** Nothing is done before this has been, which may take its time. */
+  readonly before?: (request: SeenProviderRequest) => unknown
   readonly status?: number
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
-  readonly rewrite?: (json: Json) => Json | Promise<Json>
+  readonly rewrite?: (json: Json, request: SeenProviderRequest) => Json | Promise<Json>
   /** Only this many requests; then the endpoint is itself again. */
   readonly times?: number
 }
@@ -97,16 +99,18 @@ export const startProviderFront = async (wantedPort: number): Promise<ProviderFr
     const body = await buffer(request).catch(() => Buffer.alloc(0))
     const { method = '', url = '', headers } = request
     const endpoint = endpointOf(url)
-    seen.push({ endpoint, method, url, headers, body: body.toString() })
+    const asked = { method, url, headers, body: body.toString() }
+    seen.push({ endpoint, ...asked })
     const behaviour = behaviours.take(endpoint)
     await wait(behaviour.delayMs ?? 0, undefined, { signal: ended.signal }).catch(() => undefined)
     await behaviour.after
+    await behaviour.before?.(asked)
     if (behaviour.down || target === undefined) return void response.destroy()
     if (behaviour.body !== undefined || (behaviour.status !== undefined && !behaviour.rewrite)) {
       const { status = 200, headers: own = {} } = behaviour
       return void response.writeHead(status, own).end(behaviour.body)
     }
-    await passThrough(request, response, body, target, behaviour)
+    await passThrough(request, response, asked, target, behaviour)
   }
 
   const server = createServer((request, response) => void serve(request, response))
@@ -175,7 +179,7 @@ const listenOn = async (server: ReturnType<typeof createServer>, port: number): 
 const passThrough = async (
   request: IncomingMessage,
   response: ServerResponse,
-  body: Buffer,
+  asked: SeenProviderRequest,
   port: number,
   behaviour: Behaviour,
 ): Promise<void> => {
@@ -188,14 +192,14 @@ const passThrough = async (
     headers: request.rawHeaders,
     agent: false,
   })
-  outgoing.on('response', answered.resolve).on('error', answered.reject).end(body)
+  outgoing.on('response', answered.resolve).on('error', answered.reject).end(asked.body)
   const answer = await answered.promise.catch(() => undefined)
   if (!answer) return void response.destroy()
   const answerBody = await buffer(answer)
   if (!behaviour.rewrite) {
     return void response.writeHead(answer.statusCode ?? 502, answer.rawHeaders).end(answerBody)
   }
-  const rewritten = await behaviour.rewrite(JSON.parse(answerBody.toString()) as Json)
+  const rewritten = await behaviour.rewrite(JSON.parse(answerBody.toString()) as Json, asked)
   const status = behaviour.status ?? answer.statusCode ?? 502
   response.writeHead(status, { ...json, ...behaviour.headers }).end(JSON.stringify(rewritten))
 }

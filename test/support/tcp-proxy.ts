@@ -7,6 +7,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number
   /** How many clients are connected. */
   readonly connections: () => number
+  /** How many have been made so far. */
+  readonly accepted: () => number
   /** From now on everything arrives this much later, in each direction. */
   readonly delay: (ms: number) => void
   /**
@@ -65,6 +67,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   const mufflers = new Set<Muffler>()
   const holds = new Set<{ match: string | RegExp; hold: (line: Line) => void }>()
   let delayMs = 0
+  let accepted = 0
   let open = Promise.withResolvers<void>()
   let isBlackhole = false
   open.resolve()
@@ -89,6 +92,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   }
 
   const server = createServer((client) => {
+    accepted += 1
     const target = connect(targetPort, '127.0.0.1')
     const line: Line = { sent: '', toTarget: undefined, toClient: undefined }
     const toTarget = createLane(() => line.toTarget)
@@ -160,6 +164,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   return {
     port,
     connections: () => [...clients].filter((client) => !client.destroyed).length,
+    accepted: () => accepted,
     delay: (ms) => {
       delayMs = ms
     },

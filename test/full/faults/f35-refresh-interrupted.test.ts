@@ -42,6 +42,8 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
   beforeAll(async () => {
     replicas = await startRefreshingReplicas({
       count: 2,
+      // A minute of use would bring a cookie for outages, of which there is none here.
+      settings: WITHOUT_GRACE,
       provider: {
         configuration: {
           // To bob it gives no new refresh token with the access token.

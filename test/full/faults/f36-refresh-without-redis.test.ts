@@ -96,7 +96,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
         await expectGoesOn(replicas.all, cookie)
         return (await countResults(replicas.all, 'refreshed')) === before + 1
       },
-      SETTLE_MS + 5000,
+      SETTLE_MS + 10_000,
     )
   }
 
@@ -140,7 +140,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
     await network.accept()
     await untilWhole(all)
     const hasEnded = async () => (await countResults(all, 'refused')) === refused + 1
-    await until('the end', hasEnded, SETTLE_MS + 5000)
+    await until('the end', hasEnded, SETTLE_MS + 10_000)
     expect(refreshRequests(provider)).toHaveLength(1)
     await expectEnded(all, cookie)
   })
@@ -186,7 +186,7 @@ describeWithRedis('F36 an access token that has ended while Redis cannot be reac
       const visits = await askEverywhere(all, cookie)
       return visits.every((visit) => visit.status === 200 && accessTokenOf(visit) !== '')
     }
-    await until('the next one', isBack, SETTLE_MS + 5000)
+    await until('the next one', isBack, SETTLE_MS + 10_000)
     expect(refreshRequests(provider)).toHaveLength(1)
   })
 })

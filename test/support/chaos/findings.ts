@@ -1,0 +1,61 @@
+import type { LedgerSession } from './ledger.ts'
+import type { Trouble } from './trouble.ts'
+
+/** What must not be, with what is known of the first time it was seen. */
+export interface Findings {
+  readonly all: () => readonly string[]
+  /** From now on times count. */
+  readonly begin: () => number
+  readonly add: (what: string, about: FindingDetails) => void
+}
+
+export interface FindingDetails {
+  readonly replica?: number
+  readonly session?: LedgerSession
+  readonly sentAtMs?: number
+  readonly detail?: string
+}
+
+const BEFORE_MS = 15_000
+
+export const createFindings = (trouble: Trouble): Findings => {
+  let beganMs = performance.now()
+  const found = new Map<string, { readonly text: string; count: number }>()
+  const seconds = (ms: number) => ((ms - beganMs) / 1000).toFixed(2)
+
+  const describe = (what: string, about: FindingDetails): string => {
+    const { replica, session, sentAtMs, detail } = about
+    const nowMs = performance.now()
+    return [
+      `${seconds(nowMs)} s: ${what}`,
+      replica === undefined ? undefined : `at replica ${replica}`,
+      session && `${session.name} (${describeEnd(session)})`,
+      sentAtMs === undefined ? undefined : `sent at ${seconds(sentAtMs)} s`,
+      detail,
+      `[${trouble.describe(nowMs - BEFORE_MS, nowMs)}]`,
+    ]
+      .filter((part) => part !== undefined)
+      .join(', ')
+  }
+
+  const describeEnd = ({ order }: LedgerSession): string => {
+    if (!order) return 'not ended'
+    const { ending, at, askedAtMs, answered } = order
+    const answer = answered ? `${answered.outcome} at ${seconds(answered.atMs)} s` : 'no answer yet'
+    return `${ending} asked at replica ${at} at ${seconds(askedAtMs)} s, ${answer}`
+  }
+
+  return {
+    all: () => [...found.values()].map(({ text, count }) => `${text} ×${count}`),
+    begin: () => {
+      beganMs = performance.now()
+      return beganMs
+    },
+    add: (what, about) => {
+      const key = `${what} ${about.session?.name ?? about.replica}`
+      const known = found.get(key)
+      if (known) known.count += 1
+      else found.set(key, { text: describe(what, about), count: 1 })
+    },
+  }
+}

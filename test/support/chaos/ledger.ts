@@ -1,0 +1,129 @@
+import type { Visitor } from '../visitor.ts'
+import { OUTAGE_GRACE_MS } from './faults.ts'
+import type { LagLog } from './lag-log.ts'
+import type { Ending } from './schedule.ts'
+import type { Trouble } from './trouble.ts'
+
+/** The tokens of one sign-in, through all renewals. */
+export interface TokenChain {
+  readonly sub: string
+  readonly sid: string
+}
+
+/** One sign-in of one person. */
+export interface LedgerSession {
+  readonly name: string
+  readonly person: number
+  readonly sub: string
+  readonly browser: Visitor
+  readonly chain: TokenChain | undefined
+  /** The cookies that somebody might have copied just before the end. */
+  copied: string | undefined
+  order: EndingOrder | undefined
+  /** Why nothing can be said of it any more: whoever knew is gone. */
+  doubt: string | undefined
+}
+
+/** That a session is to end. `pending`: the replica that was asked has yet to tell Redis. */
+export interface EndingOrder {
+  readonly ending: Ending
+  readonly at: number
+  /** Which life of that replica. */
+  readonly life: number
+  readonly askedAtMs: number
+  answered: { readonly atMs: number; readonly outcome: 'done' | 'pending' } | undefined
+}
+
+export type Expectation = 'in' | 'out' | 'either'
+
+/** Who is signed in, by what was said and done, and by nothing that Vestibule knows. */
+export interface Ledger {
+  readonly sessions: readonly LedgerSession[]
+  readonly add: (
+    session: Omit<LedgerSession, 'name' | 'copied' | 'order' | 'doubt'>,
+  ) => LedgerSession
+  readonly find: (chain: TokenChain) => LedgerSession | undefined
+  /** For a check that was sent at this time and has been answered now. */
+  readonly expect: (session: LedgerSession, replica: number, sentAtMs: number) => Expectation
+  /** A replica has ended: what only it knew is in doubt. */
+  readonly forgetReplica: (replica: number) => void
+  /** Tokens that may have been only in the memory of a replica that has ended: the next renewal may be refused. */
+  readonly loseTokens: (chain: TokenChain) => void
+}
+
+/** Publish latency, and what a busy machine adds to it. */
+const HEARD_WITHIN_MS = 2000
+const KEPT_SESSIONS = 400
+
+export const createLedger = (
+  trouble: Trouble,
+  lag: LagLog,
+  lifeOf: (replica: number) => number,
+): Ledger => {
+  let sessions: LedgerSession[] = []
+  let count = 0
+
+  /** From when on every replica that hears could know. */
+  const toldAtMs = ({ at, answered }: EndingOrder): number | undefined => {
+    if (!answered) return undefined
+    return answered.outcome === 'done' ? answered.atMs : trouble.firstCalm(at, answered.atMs)
+  }
+
+  /**
+   * Whether the replica that was asked knows of this very session. What it has passed on as an end of all that somebody
+   * has it need not keep: others may have ended the session itself.
+   */
+  const isKnownThere = ({ at, life, ending, answered }: EndingOrder, nowMs: number): boolean => {
+    if (!answered || lifeOf(at) !== life) return false
+    if (answered.outcome === 'done' || ending === 'sign-out') return true
+    return trouble.isCutOff(at, answered.atMs, nowMs)
+  }
+
+  const mayStillPass = (order: EndingOrder, replica: number, sentAtMs: number): boolean => {
+    const { answered, at, askedAtMs } = order
+    if (!answered) return true
+    const nowMs = performance.now()
+    if (replica === at && isKnownThere(order, nowMs)) return sentAtMs < answered.atMs
+    const toldMs = toldAtMs(order)
+    if (toldMs === undefined) return true
+    const heardMs = toldMs + HEARD_WITHIN_MS + lag.since(askedAtMs)
+    if (sentAtMs < heardMs + trouble.staleMs(replica, askedAtMs, heardMs)) return true
+    return sentAtMs < heardMs + OUTAGE_GRACE_MS && trouble.isUnsure(replica, sentAtMs, nowMs)
+  }
+
+  return {
+    get sessions() {
+      return sessions
+    },
+    add: (begun) => {
+      count += 1
+      const name = `${begun.sub}#${count}`
+      const session = { ...begun, name, copied: undefined, order: undefined, doubt: undefined }
+      sessions.push(session)
+      if (sessions.length > KEPT_SESSIONS) {
+        const tooMany = sessions.length - KEPT_SESSIONS
+        sessions = sessions.filter(
+          ({ order, doubt }, index) => index >= tooMany || (!order && doubt === undefined),
+        )
+      }
+      return session
+    },
+    find: (chain) => sessions.find((session) => session.chain === chain),
+    expect: (session, replica, sentAtMs) => {
+      if (session.doubt !== undefined) return 'either'
+      if (!session.order) return 'in'
+      return mayStillPass(session.order, replica, sentAtMs) ? 'either' : 'out'
+    },
+    loseTokens: (chain) => {
+      const session = sessions.find((each) => each.chain === chain)
+      if (session) session.doubt ??= 'its tokens were lost with a replica'
+    },
+    forgetReplica: (replica) => {
+      for (const session of sessions) {
+        const { order } = session
+        if (order?.at !== replica || order.answered?.outcome !== 'pending') continue
+        if (toldAtMs(order) === undefined) session.doubt = 'its end was lost with a replica'
+      }
+    },
+  }
+}
