@@ -47,7 +47,8 @@ export function createLogout(options: LogoutOptions) {
     const [sealed = '', ...others] = c.req.queries('state') ?? []
     const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
     const isPending = state?.ending === 'pending'
-    const written = settingCookies(...(isNavigation(c) ? freshBinding(c) : []))
+    // Of the host that people sign in at, where the sign-out was at another; nobody else may have it replaced.
+    const written = settingCookies(...(state && isNavigation(c) ? freshBinding(c) : []))
     if (state?.landingPage !== undefined && !isPending) {
       return redirect(302, state.landingPage, written)
     }
@@ -103,7 +104,7 @@ export function createLogout(options: LogoutOptions) {
   /** Where the provider has no part in it: our own page stands between only if it has something to say or to do. */
   function ownAddress(site: Site, state: SignOutState): string {
     const own = addresses.signedOut(site)
-    // The binding is a cookie of the host that people sign in at.
+    // The binding is a cookie of the other host.
     const isElsewhere = addresses.home(site).origin !== site.origin
     if (state.ending === 'pending' || isElsewhere)
       return `${own}?state=${landingPages.sealState(state, site)}`
