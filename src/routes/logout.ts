@@ -47,8 +47,7 @@ export function createLogout(options: LogoutOptions) {
     const [sealed = '', ...others] = c.req.queries('state') ?? []
     const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
     const isPending = state?.ending === 'pending'
-    // Of the host that people sign in at, where the sign-out was at another; nobody else may have it replaced.
-    const written = settingCookies(...(state && isNavigation(c) ? freshBinding(c) : []))
+    const written = settingCookies(...(isOnTheWayBack(c, state) ? freshBinding(c) : []))
     if (state?.landingPage !== undefined && !isPending) {
       return redirect(302, state.landingPage, written)
     }
@@ -119,8 +118,11 @@ export function createLogout(options: LogoutOptions) {
   return { confirmLogout, logout, signedOut }
 }
 
-function isNavigation({ env: { incoming } }: NodeContext): boolean {
-  return incoming.method === 'GET' && classify(incoming, 'GET') === 'navigation'
+/** Whether a sign-out led here, which may have been at another host; nobody else can have the binding replaced. */
+function isOnTheWayBack({ env }: NodeContext, state: SignOutState | undefined): boolean {
+  const { incoming } = env
+  if (!state || incoming.method !== 'GET') return false
+  return classify(incoming, 'GET') === 'navigation'
 }
 
 function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {

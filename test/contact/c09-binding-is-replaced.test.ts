@@ -6,6 +6,7 @@ import {
   expectFailedSignIn,
   LOGOUT,
   returnFromProvider,
+  sentAlong,
   startLogin,
   untilCallback,
 } from '../support/sign-in-steps.ts'
@@ -112,7 +113,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     async ([what, method, headers], { expect }) => {
       const browser = party.vestibule.visitor()
       await signIn(browser, 'alice')
-      const state = new URL((await browser.post(LOGOUT)).location ?? '').searchParams.get('state')
+      const state = sentAlong(await browser.post(LOGOUT), 'state')
       const before = secretOf(browser)
       await browser.request(method, SIGNED_OUT, { headers })
       await browser.request(method, `${SIGNED_OUT}?state=of-another`, { headers })
