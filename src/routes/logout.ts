@@ -47,7 +47,7 @@ export function createLogout(options: LogoutOptions) {
     const [sealed = '', ...others] = c.req.queries('state') ?? []
     const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
     const isPending = state?.ending === 'pending'
-    const written = settingCookies(...(isNavigation(c) ? freshBinding(c) : []))
+    const written = settingCookies(...(isOnTheWayBack(c, state) ? freshBinding(c) : []))
     if (state?.landingPage !== undefined && !isPending) {
       return redirect(302, state.landingPage, written)
     }
@@ -103,7 +103,7 @@ export function createLogout(options: LogoutOptions) {
   /** Where the provider has no part in it: our own page stands between only if it has something to say or to do. */
   function ownAddress(site: Site, state: SignOutState): string {
     const own = addresses.signedOut(site)
-    // The binding is a cookie of the host that people sign in at.
+    // The binding is a cookie of the other host.
     const isElsewhere = addresses.home(site).origin !== site.origin
     if (state.ending === 'pending' || isElsewhere)
       return `${own}?state=${landingPages.sealState(state, site)}`
@@ -118,8 +118,11 @@ export function createLogout(options: LogoutOptions) {
   return { confirmLogout, logout, signedOut }
 }
 
-function isNavigation({ env: { incoming } }: NodeContext): boolean {
-  return incoming.method === 'GET' && classify(incoming, 'GET') === 'navigation'
+/** Whether a sign-out led here, which may have been at another host; nobody else can have the binding replaced. */
+function isOnTheWayBack({ env }: NodeContext, state: SignOutState | undefined): boolean {
+  const { incoming } = env
+  if (!state || incoming.method !== 'GET') return false
+  return classify(incoming, 'GET') === 'navigation'
 }
 
 function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {
