@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { countEvents } from '../../support/outage.ts'
+import { countEvents, WITHOUT_GRACE } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
