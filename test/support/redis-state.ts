@@ -112,7 +112,7 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
     target: () => complete(target),
     database: 'database' in target ? (target.database ?? 0) : 0,
     prefix,
-    connectTimeoutMs: 10_000,
+    connectTimeoutMs: 2000,
     readTimeoutMs: timeoutMs,
     writeTimeoutMs: timeoutMs,
     breaker: { isEnabled: true, threshold: 5, timeoutMs: 60_000, ...options.breaker },

@@ -7,7 +7,7 @@ import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, readMetric, script } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
-import { type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { PATIENT, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -20,7 +20,7 @@ let folder: string
 let replicas: Replicas
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vestibule-f41-'))
-  replicas = await startReplicas({ count: 0 })
+  replicas = await startReplicas({ count: 0, settings: PATIENT })
 })
 afterAll(async () => {
   await replicas[Symbol.asyncDispose]()
@@ -61,7 +61,7 @@ const signInAcross = async (begin: RunningVestibule, end: RunningVestibule): Pro
   return cookieHeader(browser) ?? ''
 }
 
-describeWithRedis.concurrent('F41 rotation of the key', () => {
+describeWithRedis('F41 rotation of the key', () => {
   test('in the right order nobody is asked anything, at any step', async ({ expect }) => {
     const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
     const everywhere = fleet.map(({ vestibule }) => vestibule)

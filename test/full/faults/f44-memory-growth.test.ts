@@ -55,7 +55,7 @@ describeWithRedis('F44 memory', () => {
     })
     await until('a healthy backplane', () => isBackplaneHealthy(replicas.first))
     for (const junk of kinds) await send(junk, WARM_UP)
-  }, 60_000)
+  }, 180_000)
   afterAll(() => replicas[Symbol.asyncDispose]())
 
   const send = async ([, headers, expected]: Junk, count: number): Promise<void> => {

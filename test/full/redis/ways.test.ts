@@ -21,7 +21,7 @@ const useEveryPort = async (target: Target): Promise<void> => {
   await until(
     'backplanes',
     () => [one, other].every(({ redis }) => redis.isBackplaneHealthy),
-    10_000,
+    90_000,
   )
   const before = one.failures.length
   for (let round = 0; round < 10; round += 1) await useOnce(one, other)
