@@ -57,6 +57,7 @@ const checkSettled = async (party: RelyingParty, cookie: string): Promise<Visit>
   for (;;) {
     const visit = await check(party, cookie)
     if (visit.status !== 503) return visit
+    time.pass(PAUSED_MS)
   }
 }
 

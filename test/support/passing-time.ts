@@ -1,5 +1,4 @@
 const RealDate = Date
-const realNow = performance.now
 
 /** Wall clock and monotonic clock of this process, which stand still but for what a test lets pass. */
 export interface PassingTime extends Disposable {
@@ -9,7 +8,8 @@ export interface PassingTime extends Disposable {
 /** Takes hold of both clocks until it is disposed of. Timers go on: a deadline ends when it really is over. */
 export const takeTime = (): PassingTime => {
   // Whole, so that sums of it are exact.
-  let monotonicMs = Math.ceil(performance.now())
+  const realNow = performance.now.bind(performance)
+  let monotonicMs = Math.ceil(realNow())
   let nowMs = RealDate.now()
   const now = () => nowMs
   globalThis.Date = new Proxy(RealDate, {
