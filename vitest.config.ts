@@ -7,7 +7,7 @@ const guarded = {
 }
 
 /**
- * What a hanging test costs. No test is to take as long, but one may on a machine that does other things meanwhile; and
+ * Limits what a hanging test costs. They assert nothing: a machine that does other things meanwhile may need long, and
  * a container may have to be fetched first.
  */
 const patience = {

@@ -17,7 +17,7 @@ export const guard = (child: ChildProcess, name: string): void => {
   running.set(child, name)
   tellWatchdog()
   child.once('exit', () => {
-    // What it has started may live on, and would hold its output open.
+    // Its own children may live on, and would hold its output open.
     killGroup(child)
     running.delete(child)
     tellWatchdog()
@@ -34,7 +34,7 @@ export const killGroup = ({ pid }: ChildProcess): void => {
   }
 }
 
-/** What was started here and has not ended. */
+/** Names the programs that were started here and have not ended. */
 export const stillRunning = (): readonly string[] =>
   [...running].map(([{ pid }, name]) => `${name} (process ${pid})`)
 

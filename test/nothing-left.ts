@@ -4,7 +4,7 @@ import { killRunning, stillRunning } from '../demo/process-guard.ts'
 import { RUN_ID } from './support/left-behind.ts'
 import { closeLeftOpen } from './support/left-open.ts'
 
-// Whatever is started from here on carries it, and this process, which started without, does not.
+// Children started from here on carry it; this process, which started without, does not.
 process.env[RUN_MARK] = process.env[RUN_ID] ?? ''
 
 /** A file that leaves something open fails and names it, and it does not live on. */

@@ -20,6 +20,8 @@ afterEach(() => {
     provider.reset()
     provider.forgetRequests()
   }
+  // Keys may be fetched anew.
+  time.pass(PAUSED_MS)
 })
 afterAll(async () => {
   await passing[Symbol.asyncDispose]()
@@ -55,6 +57,7 @@ const checkSettled = async (party: RelyingParty, cookie: string): Promise<Visit>
   for (;;) {
     const visit = await check(party, cookie)
     if (visit.status !== 503) return visit
+    time.pass(PAUSED_MS)
   }
 }
 
@@ -318,11 +321,9 @@ describe('a token endpoint that fails', () => {
     const cookie = await signInDue(passing)
     const slow = Promise.withResolvers<void>()
     passing.provider.set('token', { after: slow.promise, times: 1 })
-    const startedAtMs = performance.now()
     expect((await check(passing, cookie)).status).toBe(503)
-    expect(performance.now() - startedAtMs).toBeGreaterThan(900)
     slow.resolve()
-    expect((await check(passing, cookie)).status).toBe(200)
+    expect((await checkSettled(passing, cookie)).status).toBe(200)
     expect(refreshRequests(passing.provider)).toHaveLength(1)
   })
 
@@ -340,7 +341,7 @@ describe('a token endpoint that fails', () => {
     time.pass(200_000)
     expect((await check(plain, cookie)).status).toBe(200)
     expect(refreshRequests(plain.provider)).toHaveLength(1)
-    time.pass(100_000)
+    time.pass(101_000)
     await check(plain, cookie)
     await eventually(() => results(plain, 'refreshed')).toBe(before + 1)
   })

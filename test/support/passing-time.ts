@@ -1,25 +1,28 @@
 const RealDate = Date
-const realNow = performance.now.bind(performance)
 
-/** The clocks of this process, which go on as they do, and ahead by what a test lets pass. */
+/** Wall clock and monotonic clock of this process, which stand still but for what a test lets pass. */
 export interface PassingTime extends Disposable {
   readonly pass: (ms: number) => void
 }
 
-/** Takes hold of wall clock and monotonic clock until it is disposed of. What is started before does not see time pass. */
+/** Takes hold of both clocks until it is disposed of. Timers go on: a deadline ends when it really is over. */
 export const takeTime = (): PassingTime => {
-  let aheadMs = 0
-  const now = () => RealDate.now() + aheadMs
+  // Whole, so that sums of it are exact.
+  const realNow = performance.now.bind(performance)
+  let monotonicMs = Math.ceil(realNow())
+  let nowMs = RealDate.now()
+  const now = () => nowMs
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args: [], newTarget) =>
-      Reflect.construct(target, args.length > 0 ? args : [now()], newTarget) as Date,
+      Reflect.construct(target, args.length > 0 ? args : [nowMs], newTarget) as Date,
     get: (target, name, receiver) =>
       name === 'now' ? now : (Reflect.get(target, name, receiver) as unknown),
   })
-  performance.now = () => realNow() + aheadMs
+  performance.now = () => monotonicMs
   return {
     pass: (ms) => {
-      aheadMs += ms
+      monotonicMs += ms
+      nowMs += ms
     },
     [Symbol.dispose]: () => {
       globalThis.Date = RealDate

@@ -6,10 +6,10 @@ import { findProgram } from '../../demo/process.ts'
 const NPM_TEST = ['redis-server']
 const TEST_FULL = [...NPM_TEST, 'chromium', 'caddy', 'nginx']
 /** These start nothing but the service. */
-const WITHOUT_PROGRAMS = ['unit', 'oidc', 'deploy']
+const WITHOUT_PROGRAMS: ReadonlySet<string> = new Set(['unit', 'oidc', 'deploy'])
 
 const programsOf = (project: string): readonly string[] => {
-  if (WITHOUT_PROGRAMS.includes(project)) return []
+  if (WITHOUT_PROGRAMS.has(project)) return []
   return project.startsWith('full-') || project === 'soak' ? TEST_FULL : NPM_TEST
 }
 

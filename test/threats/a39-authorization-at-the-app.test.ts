@@ -176,7 +176,7 @@ describe('A39 Authorization and the app', () => {
     provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), refresh_token: undefined }) })
     const unrefreshable = await vestibule.signIn('bob')
     provider.set('token', { rewrite: (body) => ({ ...endsSoon(body), expires_in: 60 }) })
-    time.pass(1000)
+    time.pass(1001)
     const [authorization, token] = await given(refreshed)
     expect(issued).toHaveLength(3)
     expect([authorization, token]).toEqual([`Bearer ${String(issued[2])}`, issued[2]])

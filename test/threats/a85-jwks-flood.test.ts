@@ -33,7 +33,6 @@ const strangers = async (issuer: string): Promise<readonly string[]> => {
 interface Flood {
   readonly statuses: ReadonlySet<number>
   readonly fetches: number
-  readonly seconds: number
 }
 
 const flood = async (
@@ -42,7 +41,6 @@ const flood = async (
   fetches: () => number,
 ): Promise<Flood> => {
   const before = fetches()
-  const startedAtMs = performance.now()
   const statuses = new Set<number>()
   const left = [...tokens]
   const send = async () => {
@@ -51,8 +49,7 @@ const flood = async (
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, send))
-  const seconds = (performance.now() - startedAtMs) / 1000
-  return { statuses, fetches: fetches() - before, seconds }
+  return { statuses, fetches: fetches() - before }
 }
 
 describe('A85 a flood of tokens with unknown keys', () => {
@@ -62,12 +59,9 @@ describe('A85 a flood of tokens with unknown keys', () => {
     expect((await party.present(good)).status).toBe(200)
     time.pass(PAUSE_MS)
     const tokens = await strangers(party.provider.issuer)
-    const { statuses, fetches, seconds } = await flood(party, tokens, () =>
-      party.provider.count('jwks'),
-    )
+    const { statuses, fetches } = await flood(party, tokens, () => party.provider.count('jwks'))
     expect(statuses).toEqual(new Set([401]))
-    expect(fetches).toBeGreaterThanOrEqual(1)
-    expect(fetches).toBeLessThanOrEqual(1 + Math.ceil((seconds * 1000) / PAUSE_MS))
+    expect(fetches).toBe(1)
     expect((await party.present(await party.mint())).status).toBe(200)
   })
 
@@ -77,11 +71,9 @@ describe('A85 a flood of tokens with unknown keys', () => {
     time.pass(PAUSE_MS)
     party.provider.set('jwks', faults.serverError)
     const tokens = await strangers(party.provider.issuer)
-    const { statuses, fetches, seconds } = await flood(party, tokens, () =>
-      party.provider.count('jwks'),
-    )
+    const { statuses, fetches } = await flood(party, tokens, () => party.provider.count('jwks'))
     expect(statuses).toEqual(new Set([503]))
-    expect(fetches).toBeLessThanOrEqual(1 + Math.ceil((seconds * 1000) / PAUSE_MS))
+    expect(fetches).toBe(1)
     expect((await party.present(await party.mint())).status).toBe(200)
   })
 
@@ -89,11 +81,9 @@ describe('A85 a flood of tokens with unknown keys', () => {
     await using party = await startBearerParty([bearerRule('/**')])
     party.provider.set('jwks', faults.serverError)
     const tokens = await strangers(party.provider.issuer)
-    const { statuses, fetches, seconds } = await flood(party, tokens, () =>
-      party.provider.count('jwks'),
-    )
+    const { statuses, fetches } = await flood(party, tokens, () => party.provider.count('jwks'))
     expect(statuses).toEqual(new Set([503]))
-    expect(fetches).toBeLessThanOrEqual(2 + Math.ceil((seconds * 1000) / PAUSE_MS))
+    expect(fetches).toBe(1)
     party.provider.reset()
     time.pass(PAUSE_MS)
     expect((await party.present(await party.mint())).status).toBe(200)

@@ -16,7 +16,7 @@ let publicPort: number
 let slowRequests: Promise<readonly string[]>
 
 beforeAll(async () => {
-  // What it keeps in memory is looked at.
+  // A process of its own, because its resident memory is looked at.
   party = await startRelyingParty({}, {}, undefined, startVestibuleProcess)
   const { browser } = await party.attempt()
   cookie = browser.cookies.header(new URL(APP)) ?? ''

@@ -5,7 +5,7 @@ import { startVestibule } from '../../support/vestibule.ts'
 
 const BYTES = 55_000
 
-/** What a harmless header of the same length costs, this many times. */
+/** Times what a harmless header of the same length costs. */
 const MOST = 5
 
 test.for([
