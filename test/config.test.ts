@@ -244,7 +244,7 @@ describe('a bad value', () => {
     [
       'PUBLIC_PATHS',
       ['public/**', '/public*', '/a/**/b/**', '/a?b'],
-      /path pattern starts with|whole segments|may occur once/,
+      /path pattern starts with|whole segments|may occur once|written decoded and plain/,
     ],
     [
       'IDENTITY_HEADERS',
@@ -319,6 +319,7 @@ describe('a bad value', () => {
     ['SESSION_IDLE_TIMEOUT', ['1', '59', '-1', '31536001', 'off'], /60 or more; 0 = off/],
     ['SESSION_REFRESH_GRACE', ['-1', '31536001', 'never'], /between 0 and|whole number/],
     ['SIGN_IN_CONCURRENCY', ['0', '10001', 'many'], /between 1 and 10000|whole number/],
+    ['SESSIONS_PER_USER', ['0', '10001', 'many'], /between 1 and 10000|whole number/],
     [
       'COOKIE_NAME',
       ['__Host-x', 'a b', 'a=b', 'ä', 'x'.repeat(41), 'a;b'],

@@ -31,12 +31,22 @@ export interface DeadlineOptions {
 export function createDeadlines(options: DeadlineOptions): Deadlines {
   const waiting = new Set<Waiting>()
   let sweptAtMs = performance.now()
+  let wasLate = false
+  let afterReading: NodeJS.Immediate | undefined
 
   const sweep = () => {
     const nowMs = performance.now()
     const isLate = nowMs - sweptAtMs > SWEEP_MS + LATE_MS
+    const isLateAgain = isLate && wasLate
     sweptAtMs = nowMs
-    if (isLate) return
+    wasLate = isLate
+    if (!isLate) judge()
+    // Where every sweep is late nothing would ever be given up, so the sockets are read once and no longer waited for.
+    else if (isLateAgain) afterReading = setImmediate(judge)
+  }
+
+  const judge = () => {
+    const nowMs = performance.now()
     for (const each of waiting) {
       if (each.isGivenUp || each.untilMs > nowMs) continue
       each.isGivenUp = true
@@ -66,6 +76,9 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
     get inFlight() {
       return waiting.size
     },
-    close: () => clearInterval(timer),
+    close() {
+      clearInterval(timer)
+      clearImmediate(afterReading)
+    },
   }
 }

@@ -65,6 +65,16 @@ const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(
 const never = () => new Promise<never>(() => undefined)
 
 describe('deadlines', () => {
+  test('what is overdue is given up also where this process is always too busy to look in time', async () => {
+    using time = holdTime()
+    const { deadlines } = start()
+    const state = watch(deadlines.within(never(), 50))
+    await time.block(500)
+    expect(state()).toBe('waiting')
+    await time.block(500)
+    await expect.poll(state).toBeInstanceOf(DeadlineError)
+  })
+
   test('an answer in time is the answer, also when it is an error', async () => {
     const { deadlines } = start()
     expect(await deadlines.within(Promise.resolve(1), 50)).toBe(1)
