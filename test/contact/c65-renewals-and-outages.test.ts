@@ -98,6 +98,10 @@ describe('C65: a renewal that is under way when the store goes away', () => {
     ['away for 8 s, begun 4 s before', { lostAfterMs: 4000, awayMs: 8000, providerMs: 6000 }],
     ['away for 2 s, an answer after 6 s', { awayMs: 2000, providerMs: 6000 }],
     ['away for 2 s, and the locks are lost', { awayMs: 2000, providerMs: 6000, losesLocks: true }],
+    [
+      'an answer after 20 s, and the locks are lost',
+      { providerMs: 20_000, losesLocks: true, awayMs: 2000 },
+    ],
     ['away for two minutes', { awayMs: 120_000 }],
     ['the owner’s wire is cut for much longer', { awayMs: 100, returnsMs: [50_000, 0, 0] }],
     ['one replica is new', { newcomerMs: 0, losesLocks: true, returnsMs: [3000, 3000, 3000] }],
