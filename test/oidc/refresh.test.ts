@@ -20,8 +20,6 @@ afterEach(() => {
     provider.reset()
     provider.forgetRequests()
   }
-  // Keys may be fetched anew.
-  time.pass(PAUSED_MS)
 })
 afterAll(async () => {
   await passing[Symbol.asyncDispose]()
@@ -57,7 +55,6 @@ const checkSettled = async (party: RelyingParty, cookie: string): Promise<Visit>
   for (;;) {
     const visit = await check(party, cookie)
     if (visit.status !== 503) return visit
-    time.pass(PAUSED_MS)
   }
 }
 
@@ -291,13 +288,16 @@ describe('a token endpoint that fails', () => {
 
   test('is asked again, and works: one line for each, without what the provider said', async () => {
     const cookie = await signInDue(plain)
-    await eventually(() =>
-      plain.vestibule.log().filter(({ event }) => event === 'refresh_failing'),
-    ).toHaveLength(1)
+    const changes = () =>
+      plain.vestibule.log().filter(({ event }) => /^refresh_(?:failing|works)$/.test(String(event)))
+    expect(changes()).not.toEqual([])
     await check(plain, cookie)
-    const works = () => plain.vestibule.log().filter(({ event }) => event === 'refresh_works')
-    await eventually(works).toHaveLength(1)
-    expect(works()[0]).toMatchObject({ level: 'info' })
+    await eventually(() => changes().at(-1)).toMatchObject({
+      event: 'refresh_works',
+      level: 'info',
+    })
+    const events = changes().map(({ event }) => event)
+    expect(events).toEqual(events.map((_, at) => (at % 2 ? 'refresh_works' : 'refresh_failing')))
     const failing = plain.vestibule.log().find(({ event }) => event === 'refresh_failing')
     expect(failing).toMatchObject({ level: 'warn', reason: 'provider_unavailable' })
     expect(plain.vestibule.output()).not.toContain('<b>')

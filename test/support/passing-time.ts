@@ -1,32 +1,33 @@
-const RealDate = Date
-
-/** Wall clock and monotonic clock of this process, which stand still but for what a test lets pass. */
+/** Wall clock and monotonic clock of this process, ahead by what a test lets pass. */
 export interface PassingTime extends Disposable {
   readonly pass: (ms: number) => void
 }
 
-/** Takes hold of both clocks until it is disposed of. Timers go on: a deadline ends when it really is over. */
-export const takeTime = (): PassingTime => {
+/**
+ * Takes hold of both clocks until it is disposed of. Meanwhile they go on, or with `still` move only when told to.
+ * Timers are left alone: a deadline ends when it really is over.
+ */
+export const takeTime = (how?: 'still'): PassingTime => {
+  const RealDate = Date
+  const monotonic = performance.now.bind(performance)
   // Whole, so that sums of it are exact.
-  const realNow = performance.now.bind(performance)
-  let monotonicMs = Math.ceil(realNow())
-  let nowMs = RealDate.now()
-  const now = () => nowMs
+  const startedMs = { wall: RealDate.now(), monotonic: Math.ceil(monotonic()) }
+  let aheadMs = 0
+  const now = () => aheadMs + (how ? startedMs.wall : RealDate.now())
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args: [], newTarget) =>
-      Reflect.construct(target, args.length > 0 ? args : [nowMs], newTarget) as Date,
+      Reflect.construct(target, args.length > 0 ? args : [now()], newTarget) as Date,
     get: (target, name, receiver) =>
       name === 'now' ? now : (Reflect.get(target, name, receiver) as unknown),
   })
-  performance.now = () => monotonicMs
+  performance.now = () => aheadMs + (how ? startedMs.monotonic : monotonic())
   return {
     pass: (ms) => {
-      monotonicMs += ms
-      nowMs += ms
+      aheadMs += ms
     },
     [Symbol.dispose]: () => {
       globalThis.Date = RealDate
-      performance.now = realNow
+      performance.now = monotonic
     },
   }
 }

@@ -14,7 +14,7 @@ const FLOOD = 500
 const AT_ONCE = 25
 /** The pause between two fetches of the key set. */
 const PAUSE_MS = 1000
-const time = takeTime()
+const time = takeTime('still')
 afterAll(() => time[Symbol.dispose]())
 
 /** Tokens of a key that nobody published, each with a `kid` of its own. */

@@ -20,7 +20,10 @@ export const untilCalm = async (replica: ChaosReplica): Promise<string | undefin
   let calmSinceMs = performance.now()
   let accepted = -1
   for (;;) {
-    const unrest = await findUnrest(replica, accepted)
+    const unrest = await Promise.race([
+      findUnrest(replica, accepted),
+      wait(CALM_WITHIN_MS, 'no answer about its health', { ref: false }),
+    ])
     const nowMs = performance.now()
     accepted = replica.wire.accepted()
     if (unrest !== undefined) calmSinceMs = nowMs

@@ -21,6 +21,8 @@ export interface People {
   readonly carryOut: (planned: PlannedEnding) => Promise<void>
   /** Whoever still tries to sign in gives up. */
   readonly leave: () => void
+  /** What people wait for just now. */
+  readonly waiting: () => readonly string[]
   readonly counts: Readonly<Record<Ending | 'sign-in' | 'pending' | 'in doubt', number>>
 }
 
@@ -40,6 +42,7 @@ export const createPeople = (options: PeopleOptions): People => {
   const { replicas, ledger, renewals, trouble, findings } = options
   const current = new Map<number, LedgerSession>()
   const sids = new Map<number, number>()
+  const underWay = new Map<number, string>()
   let isOver = false
   const counts = {
     ...(Object.fromEntries(ENDINGS.map((ending) => [ending, 0])) as Record<Ending, number>),
@@ -86,6 +89,7 @@ export const createPeople = (options: PeopleOptions): People => {
 
   const signIn: People['signIn'] = async (person, first) => {
     const sub = subOf(person)
+    underWay.set(person, `${sub} signs in`)
     renewals.setSid(sub, `${sub}/${sids.get(person) ?? 0}`)
     for (let at = first; !isOver; ) {
       const replica = replicas[at % replicas.length] as ChaosReplica
@@ -96,6 +100,7 @@ export const createPeople = (options: PeopleOptions): People => {
         const chain = renewals.latestChain(sub)
         current.set(person, ledger.add({ person, sub, browser, chain }))
         counts['sign-in'] += 1
+        underWay.delete(person)
         return
       }
       const isAway = (['isReplicaAway', 'isProviderAway'] as const).some((effect) =>
@@ -122,6 +127,7 @@ export const createPeople = (options: PeopleOptions): People => {
       answered: undefined,
     }
     counts[ending] += 1
+    underWay.set(person, `${session.name}: ${ending} at replica ${replica.at}`)
     const outcome = await askToEnd({ ...options, session, ending, replica })
     if (outcome === 'in doubt') session.doubt = 'nobody can say whether it has ended'
     else session.order.answered = { atMs: performance.now(), outcome }
@@ -146,6 +152,7 @@ export const createPeople = (options: PeopleOptions): People => {
     leave: () => {
       isOver = true
     },
+    waiting: () => [...underWay.values()],
     counts,
   }
 }

@@ -42,6 +42,8 @@ export interface ChaosOptions {
 }
 
 const FORGET_EVERY_MS = 60_000
+/** Nobody waits for longer than this for what was begun before the end, not even on a busy machine. */
+const LATE_MS = 90_000
 
 /** Three replicas, people and faults, all by the seed; then it waits for calm. */
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
@@ -55,11 +57,16 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   }, options.watch?.everyMs ?? FORGET_EVERY_MS)
   stack.defer(() => clearInterval(looking))
   const beganMs = findings.begin()
-  await Promise.all([
-    carryOutFaults(schedule, stageOf(scene), trouble, beganMs),
-    carryOutEndings(schedule, people, beganMs),
-    wait(options.seconds * 1000),
+  const isDone = await Promise.race([
+    Promise.all([
+      carryOutFaults(schedule, stageOf(scene), trouble, beganMs),
+      carryOutEndings(schedule, people, beganMs),
+      wait(options.seconds * 1000),
+    ]),
+    wait(options.seconds * 1000 + LATE_MS),
   ])
+  people.leave()
+  if (!isDone) findings.add('never over', { detail: people.waiting().join() })
   for (const unrest of await Promise.all(replicas.map(untilCalm)))
     if (unrest !== undefined) findings.add('no calm', { detail: unrest })
   await scene.activity.stop()
