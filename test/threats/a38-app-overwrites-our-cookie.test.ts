@@ -157,11 +157,8 @@ describe('A38 with COOKIE_DOMAIN', () => {
       for (const pair of [`${NAME}=x; ${NAME}=${own}`, `${NAME}=${own}; ${NAME}=x`]) {
         const page = await browser.get(`${APP}/headers`, { headers: { Cookie: pair } })
         expect(page.status).toBe(400)
-        expect(page.setCookies.map((line) => line.split('=')[0] ?? '').toSorted()).toEqual([
-          '__Host-vestibule',
-          NAME,
-          NAME,
-        ])
+        const names = new Set(page.setCookies.map((line) => line.split('=')[0] ?? ''))
+        expect(names).toEqual(new Set(['__Host-vestibule', NAME]))
         for (const line of page.setCookies) expect(line).toMatch(/Max-Age=0/)
         const script = await browser.fetch(`${APP}/headers`, { headers: { Cookie: pair } })
         expect([script.status, script.setCookies]).toEqual([401, []])
