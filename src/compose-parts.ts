@@ -4,7 +4,7 @@ import { createConfiguredRefresher } from './compose-refresh.ts'
 import { openConfiguredSessions } from './compose-sessions.ts'
 import type { Config } from './config.ts'
 import { createSites, patternOf } from './core/site.ts'
-import { watchOverload } from './overload.ts'
+import { type OverloadWatch, watchOverload } from './overload.ts'
 import { createAddresses } from './routes/addresses.ts'
 import { createCookies } from './routes/cookies.ts'
 import { createPageWriter } from './routes/pages/write.ts'
@@ -21,6 +21,8 @@ export interface ServiceOptions {
   readonly version: string
   readonly isAccepting: () => boolean
   readonly now?: () => number
+  /** Watches the event loop of this process, unless it is not the service's alone. */
+  readonly overload?: OverloadWatch
 }
 
 const EPHEMERAL_KEY_BYTES = 32
@@ -28,7 +30,8 @@ const EPHEMERAL_KEY_BYTES = 32
 export type Parts = ReturnType<typeof createParts>
 
 /** What both listeners share. */
-export function createParts({ config, log, version, isAccepting, now = Date.now }: ServiceOptions) {
+export function createParts(options: ServiceOptions) {
+  const { config, log, version, isAccepting, now = Date.now } = options
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
   const oidc: ConfiguredOidc = connectConfiguredOidc(config, log, now, {
@@ -67,7 +70,7 @@ export function createParts({ config, log, version, isAccepting, now = Date.now 
   const writePage = createPageWriter(() => provider.origins())
   const proxies = createTrustedProxies(settings.TRUSTED_PROXIES)
   const local = { addresses, cookies, protectedSites, knownSites, returnTo, realmOf, refresher }
-  const process = { metrics, log, now, overload: watchOverload() }
+  const process = { metrics, log, now, overload: options.overload ?? watchOverload() }
   const { oneTimeKeys } = shared.state
   return { ...local, ...shared, ...oidc, ...process, oneTimeKeys, proxies, ring, writePage }
 }

@@ -2,6 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { composeService } from '../compose.ts'
 import type { Config, Environment } from '../config.ts'
 import { type Listener, listen } from '../listen.ts'
+import type { OverloadWatch } from '../overload.ts'
 import { describeCause } from '../routes/refusals.ts'
 import type { Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './risks.ts'
@@ -22,11 +23,18 @@ export async function startService(
   environment: Environment,
   config: Config,
   log: Log,
+  overload?: OverloadWatch,
 ): Promise<RunningService> {
   const { settings } = config
   const { version } = packageJson
   let isAccepting = false
-  const service = composeService({ config, log, version, isAccepting: () => isAccepting })
+  const service = composeService({
+    config,
+    log,
+    version,
+    isAccepting: () => isAccepting,
+    ...(overload && { overload }),
+  })
   const stopWatching = watchKeyFile(config, service, log)
   const listeners: Listener[] = []
   const onUnwritten = (cause: unknown) =>

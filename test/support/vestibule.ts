@@ -54,6 +54,9 @@ export const defaultSettings = {
   DRAIN_SECONDS: '0',
 }
 
+/** The event loop is the test's as well, and its clock may stand still or jump. */
+const NEVER_OVERLOADED = { isOverloaded: () => false, close: () => undefined }
+
 /** The service in the process of the test, with its log in memory. Settings of Node itself need `startVestibuleProcess`. */
 export const startVestibule = async (
   settings: Readonly<Record<string, string>> = {},
@@ -64,7 +67,7 @@ export const startVestibule = async (
   const lines: string[] = []
   const config = loadConfig(environment)
   const log = createLog(config.settings.LOG_LEVEL, { write: (line) => void lines.push(line) })
-  const service = await startService(environment, config, log)
+  const service = await startService(environment, config, log, NEVER_OVERLOADED)
   let stopped: Promise<void> | undefined
   const stop = (): Promise<void> => {
     stopped ??= service.stop(0).finally(noteClosed)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { takeTime } from '../support/passing-time.ts'
 import {
   type Behaviour,
   type Endpoint,
@@ -10,6 +11,8 @@ import { APP, type RelyingParty, startRelyingParty } from '../support/relying-pa
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
+/** So that no test waits for the second in which a provider is not asked again (finding C13). */
+const time = takeTime()
 let party: RelyingParty
 let canary: ScriptedServer
 
@@ -18,6 +21,7 @@ beforeAll(async () => {
   party = await startRelyingParty()
 })
 beforeEach(() => {
+  time.pass(1000)
   party.provider.reset()
   canary.script({
     headers: ['Content-Type', 'application/json'],
@@ -27,6 +31,7 @@ beforeEach(() => {
 afterAll(async () => {
   await party[Symbol.asyncDispose]()
   await canary.close()
+  time[Symbol.dispose]()
 })
 
 describe('A95 SSRF via discovery', () => {

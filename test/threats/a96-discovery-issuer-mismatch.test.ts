@@ -1,10 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { connectProvider } from '../../src/oidc/provider.ts'
+import { takeTime } from '../support/passing-time.ts'
 import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
 import { until } from '../support/redis-state.ts'
 import { APP } from '../support/relying-party.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
+/** So that no test waits for the second in which a provider is not asked again (finding C13). */
+const time = takeTime()
 let provider: TestProvider
 let vestibule: RunningVestibule
 
@@ -20,7 +23,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await vestibule.stop()
   await provider.close()
+  time[Symbol.dispose]()
 })
+beforeEach(() => time.pass(1000))
 afterEach(() => void vi.useRealTimers())
 
 const login = () => vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)
