@@ -5,9 +5,13 @@ import net from 'node:net'
  * told where to. Servers of a cluster and those that Sentinels name are reached like any other.
  */
 const wirePort = Number(process.env['WIRE_PORT'])
-const connect = net.createConnection as (options: net.TcpNetConnectOpts) => net.Socket
+type Connect = (options: net.TcpNetConnectOpts, onConnect?: () => void) => net.Socket
+const connect = net.createConnection as Connect
 
-const throughWire = ({ host = '127.0.0.1', port, ...options }: net.TcpNetConnectOpts) => {
+const throughWire: Connect = (asked, onConnect) => {
+  // Requests to the provider are not Redis's.
+  if ('method' in asked) return connect(asked, onConnect)
+  const { host = '127.0.0.1', port, ...options } = asked
   const socket = connect({ ...options, host: '127.0.0.1', port: wirePort })
   return socket.once('connect', () => socket.write(`${host}:${port}\n`))
 }
