@@ -21,7 +21,7 @@ export interface ServiceOptions {
   readonly version: string
   readonly isAccepting: () => boolean
   readonly now?: () => number
-  /** Watches the event loop of this process, unless it is not the service's alone. */
+  /** Defaults to a watch of this process's event loop; replaced where the process does other work too. */
   readonly overload?: OverloadWatch
 }
 

@@ -122,7 +122,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     onReplaced: (count, { issuer, subject }) =>
       log.info(
         { event: 'sessions_replaced', count, user: userDigest(issuer, subject) },
-        'the oldest sessions of a user ended: there are no more than SESSIONS_PER_USER',
+        'the oldest sessions of a user were ended: SESSIONS_PER_USER was exceeded',
       ),
     onFlushed(count) {
       metrics.revocationsFlushed(count)

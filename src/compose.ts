@@ -10,7 +10,10 @@ export interface Service {
   readonly internalApp: Hono<NodeEnv>
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
-  /** Tells the store what it has not been told yet, and lets go of everything; refreshes under way, and what they gave, may take this long. */
+  /**
+   * Writes what the store has not received yet and releases everything. Waits at most `underWayMs` for refreshes in
+   * flight and for storing their tokens.
+   */
   close(underWayMs: number): Promise<void>
 }
 

@@ -17,7 +17,10 @@ export interface Listener {
   readonly port: number
   /** From now on every answer closes its connection, so that clients go elsewhere. */
   startDraining(): void
-  /** Takes no new connections and resolves when the last request has been answered; connections end after this at the latest. */
+  /**
+   * Stops accepting connections and resolves when the last request is answered. Closes all connections after
+   * `underWayMs`.
+   */
   close(underWayMs: number): Promise<void>
 }
 
@@ -36,7 +39,7 @@ const LIMITS: ServerOptions = {
 /** Beyond this many connections of one listener new ones are dropped. */
 const MAX_CONNECTIONS = 20_000
 
-/** Tells of an answer that could not be made or written, and was a 500 instead. */
+/** Reports a response that could not be made or written and was replaced by a 500. */
 export type OnUnwritten = (cause: unknown) => void
 
 /** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
@@ -87,8 +90,8 @@ export async function listen(
 }
 
 /**
- * Node's answer with a head that can always be written: one with a value that no header can have becomes a 500 (finding
- * C10). The class is Node's own way to say so once for all answers.
+ * Returns a `ServerResponse` that answers 500 where an invalid header value makes Node throw (finding C10). A subclass,
+ * because it is Node's own hook for every response.
  */
 function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<IncomingMessage> {
   return class Answer extends ServerResponse implements Outgoing {
@@ -106,7 +109,7 @@ function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<Incom
 
     private deny(cause: unknown): void {
       onUnwritten(cause)
-      // The body of the answer that was meant comes after the end of this one, and is an error that nobody needs.
+      // Ignores the error of writing the original response's body after this end.
       this.on('error', () => undefined)
       for (const name of this.getHeaderNames()) this.removeHeader(name)
       super.writeHead(500, { 'Cache-Control': 'no-store', 'Content-Length': '0' })

@@ -6,9 +6,9 @@ import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
 
-/** How long answers and refreshes that are under way at the end may take, each. */
+/** Bounds the shutdown wait for responses in flight, and then for refreshes in flight. */
 const UNDER_WAY_MS = 10_000
-/** How long whoever reads the log may take for the last lines. */
+/** Bounds the wait for the log's reader to take the last lines. */
 const LAST_LINES_MS = 1000
 
 /** Runs the service until SIGTERM (drains) or SIGINT (ends at once); resolves with the exit code. */

@@ -8,17 +8,17 @@ import type { Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './risks.ts'
 import { watchKeyFile } from './watch-key-file.ts'
 
-/** The service, listening. */
+/** Running service, listening on both ports. */
 export interface RunningService {
   readonly publicPort: number
   readonly internalPort: number
-  /** From now on `/readyz` answers 503, and every answer closes its connection. */
+  /** Makes `/readyz` answer 503 and every response close its connection. */
   startDraining(): void
-  /** Takes no new connections and lets go of everything; answers and refreshes under way may take `underWayMs` each. */
+  /** Stops accepting connections and releases everything; responses and refreshes in flight get `underWayMs` each. */
   stop(underWayMs: number): Promise<void>
 }
 
-/** Composes the service and listens. Rejects with Node's error, and holds nothing, when an address is taken. */
+/** Composes the service and listens. Rejects with Node's error, and releases everything, when an address is in use. */
 export async function startService(
   environment: Environment,
   config: Config,
@@ -40,7 +40,7 @@ export async function startService(
   const onUnwritten = (cause: unknown) =>
     log.error(
       { event: 'answer_failed', cause: describeCause(cause) },
-      'an answer could not be written; a 500 was sent instead',
+      'a response could not be written; 500 was sent instead',
     )
   async function open(app: typeof service.publicApp, port: number): Promise<number> {
     const listener = await listen(app, settings.HOST, port, onUnwritten)

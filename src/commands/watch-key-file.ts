@@ -6,7 +6,7 @@ import type { Log } from '../telemetry/log.ts'
 
 const INTERVAL_MS = 5000
 
-/** Reads the key file again and again; a file that cannot be used leaves the keys as they are. Returns what ends it. */
+/** Polls the key file; an unusable file leaves the keys unchanged. Returns a function that stops polling. */
 export function watchKeyFile(
   { keyFile, settings }: Config,
   service: Pick<Service, 'replaceKeys'>,

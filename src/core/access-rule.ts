@@ -42,8 +42,8 @@ export interface Access {
 export type AccessFinder = (request: ForwardedRequest) => Access
 
 /**
- * The first matching rule wins, once for every way the path may be read and compared, and all rules found must be
- * met: an ambiguous path can only lose access, and no public rule matches it at all (threats A15-A19). No rule = denied.
+ * Takes the first matching rule for each reading and comparison of the path, and all rules found must be
+ * met, because an ambiguous path may only lose access: no public rule matches it (threats A15-A19). No rule = denied.
  */
 export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   const alone = new Map(rules.map((rule) => [rule, combine([rule])]))

@@ -1,19 +1,20 @@
 import { type Claims, isAbsent } from './identity.ts'
 
-/** Claims that say something about another claim, and only about that one in the same source (finding C6). */
+/** Claims that qualify another claim, and only the one from the same source (finding C6). */
 const QUALIFIERS = [
   ['email_verified', 'email'],
   ['phone_number_verified', 'phone_number'],
 ] as const
 
-/** Claims about the ID token itself, which UserInfo cannot make (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 2). */
+/** Claims about the ID token itself, ignored in UserInfo (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 2). */
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(
   'iss aud exp nbf iat jti nonce azp at_hash c_hash sid'.split(' '),
 )
 
 /**
- * Completes the claims of an ID token from UserInfo (OpenID Connect Core 1.0 section 5.3). The ID token wins, `null` and
- * `""` are absent, and a qualifier comes from a source that has the very value it is about.
+ * Completes the claims of an ID token from UserInfo (OpenID Connect Core 1.0 section 5.3). The ID token takes
+ * precedence, `null` and `""` count as absent, and a qualifier is taken only from a source with the same value of the
+ * qualified claim.
  */
 export function completeClaims(idToken: Claims, userInfo: Claims): Claims {
   const own = present(idToken)

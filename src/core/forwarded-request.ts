@@ -9,7 +9,7 @@ export interface ForwardedRequest {
   /** Path and query in ASCII; bytes from 0x80 up are percent-encoded. */
   readonly uri: string
   readonly path: string
-  /** Every way the path may be read behind us. */
+  /** Every way in which upstream servers may read the path. */
   readonly readings: PathReadings
   /** The absolute URL the visitor asked for. */
   readonly url: string
@@ -159,7 +159,7 @@ function findSite(value: string, sites: Sites): Site {
   })
 }
 
-/** Throws where no rule can say what the path means: no honest path needs that (findings C1 and C4). */
+/** Throws for a hidden dot segment or too many readings, because no rule can be applied safely (findings C1 and C4). */
 function readingsOf(path: string): PathReadings {
   const readings = readPath(path)
   const { fault } = readings

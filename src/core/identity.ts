@@ -83,13 +83,13 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   }
 }
 
-/** Says which claims do not count, and why; for the log, so without their values. */
+/** Returns the claims that are ignored, each with its reason, and without values because they are logged. */
 export function ignoredClaims(claims: Claims, options: IdentityOptions): readonly string[] {
   const isIgnored = text(claims['email']) !== '' && !hasUsableEmail(claims, options)
   return isIgnored ? ['email: not verified'] : []
 }
 
-/** Some providers write the boolean as text (finding C23). */
+/** Accepts `email_verified` as text too, because some providers send the boolean as a string (finding C23). */
 function hasUsableEmail(claims: Claims, { trustEmail }: IdentityOptions): boolean {
   const verified = claims['email_verified']
   return trustEmail || verified === true || verified === 'true'
@@ -105,7 +105,7 @@ export function lacksClaims(
   return wanted.some((claim) => isAbsent(claimValue(claims, claim)))
 }
 
-/** Providers write out what they have no value for in either way. */
+/** Treats `null` and `""` as absent, because providers send either for a claim without a value. */
 export function isAbsent(value: unknown): boolean {
   return value === undefined || value === null || value === ''
 }

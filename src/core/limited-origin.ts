@@ -1,7 +1,9 @@
-/** The origin of a request as far as limits are concerned. */
+/** Client address by which requests are rate-limited. */
 export interface LimitedOrigin {
   /** An IPv4 address, or the /64 of an IPv6 address. */
   readonly address: string
-  /** False where a proxy tells no address, so that it is its own, which everybody behind it shares. */
+  /**
+   * False where the proxy sends no client address: `address` is then the proxy's own, shared by everybody behind it.
+   */
   readonly isTold: boolean
 }

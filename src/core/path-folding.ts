@@ -1,7 +1,7 @@
 const BEYOND_ASCII = /[^\x00-\x7f]/
 const UNFOLDED = /[^\x00-\x40\x5b-\x7f]/
 
-/** How closely letters are compared, from letter by letter to whatever some software takes for the same. */
+/** Foldings applied before paths are compared: exact (NFC), case-insensitive, and with compatibility forms (NFKC). */
 export const FOLDINGS = {
   exact: (text: string): string => (BEYOND_ASCII.test(text) ? text.normalize('NFC') : text),
   caseless: (text: string): string => {
@@ -18,14 +18,14 @@ export const FOLDINGS = {
 
 export type Folding = keyof typeof FOLDINGS
 
-/** Whether a path looks the same to every comparison, with its final slash and without. */
+/** Returns whether every folding leaves the path unchanged and it has no final slash to ignore. */
 export function isFolded(path: string): boolean {
   return !UNFOLDED.test(path) && (path === '/' || !path.endsWith('/'))
 }
 
 /**
- * Folds patterns and readings alike, so that neither is spelled in a way that the other cannot have (finding C2).
- * By way of capitals, because `equalsIgnoreCase` of Java takes `ı` and `İ` for `i`.
+ * Folds case of patterns and readings alike, so that they stay comparable (finding C2). Converts to upper case first,
+ * because Java's `equalsIgnoreCase` treats `ı` and `İ` as `i`.
  */
 function foldCase(text: string): string {
   return text.toUpperCase().toLowerCase().replaceAll('i\u0307', 'i')

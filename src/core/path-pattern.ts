@@ -3,16 +3,16 @@ import { FOLDINGS, type Folding } from './path-folding.ts'
 /** Segments of a pattern: literal ones, and `undefined` for `*`. */
 type Segments = readonly (string | undefined)[]
 
-/** One pattern, folded: `head`, and `tail` where `**` stands between them. */
+/** Folded pattern: `head`, and `tail` where a `**` separates the two. */
 export interface SegmentPattern {
   readonly head: Segments
   readonly tail: Segments | undefined
 }
 
-/** A pattern as it was written, and how it looks to each comparison. */
+/** Pattern as configured, and its form for each comparison. */
 export interface PathPattern {
   readonly source: string
-  /** Letter by letter and otherwise; a final slash counts or does not. */
+  /** Returns the form for a folding, with the final slash significant or ignored. */
   fold(folding: Folding, countsFinalSlash: boolean): SegmentPattern
 }
 
@@ -40,7 +40,7 @@ function refuseOtherForms(source: string): void {
   if (!source.startsWith('/')) throw new TypeError('a path pattern starts with /')
   const segments = splitSegments(source)
   const compatible = source.normalize('NFKC')
-  // The same where full-width letters and the like stand for them.
+  // Checks the NFKC form too, because full-width letters and the like become these characters in it.
   const isUnreachable = [source, compatible].some(
     (text) => /[%\\;?#\p{Cc}]|\/\//u.test(text) || splitSegments(text).some(isDotSegment),
   )
@@ -61,14 +61,14 @@ function isDotSegment(segment: string): boolean {
   return /^\s*\.{1,2}(?:\s[\s.]*)?$/.test(segment)
 }
 
-/** A path in segments, as far as patterns look: its first ones, its last ones, and whether those are all. */
+/** Path split into segments: the first and the last ones that patterns look at, and whether those are all. */
 export interface SplitPath {
   readonly first: readonly string[]
   readonly last: readonly string[]
   readonly isWhole: boolean
 }
 
-/** Splits a path no further than patterns of `limit` segments look: it may be long, and there may be many patterns. */
+/** Splits off only the segments that patterns of `limit` segments look at, to bound the work on long paths. */
 export function splitPath(path: string, limit: number): SplitPath {
   const first = path.slice(1).split('/', limit + 1)
   if (first.length <= limit) return { first, last: first, isWhole: true }
@@ -77,7 +77,7 @@ export function splitPath(path: string, limit: number): SplitPath {
   return { first, last: path.slice(at + 1).split('/'), isWhole: false }
 }
 
-/** How many segments a path must be split into for this pattern. */
+/** Returns the number of segments that the pattern looks at. */
 export function lengthOf({ head, tail = [] }: SegmentPattern): number {
   return head.length + tail.length
 }

@@ -1,13 +1,13 @@
 import { FOLDINGS } from './path-folding.ts'
 import { everythingBut, latin1Decode, percentDecode } from './percent-decoding.ts'
 
-/** How the software behind us may read a path. */
+/** Readings of a path by upstream software. */
 export interface PathReadings {
-  /** Each reading once, in the letters of the path; one alone where all software agrees but for case. */
+  /** Distinct readings, not folded; a single one means that all software agrees except about case. */
   readonly all: readonly string[]
-  /** Those of software that leaves compatibility forms such as `²` alone, and so compares letters as they are. */
+  /** Readings by software that does not normalize compatibility forms such as `²`. */
   readonly asWritten: readonly string[]
-  /** Why no rule is asked: a dot segment in some reading, or more readings than are worth the work. */
+  /** Reason to refuse the path without consulting a rule: a dot segment in some reading, or too many readings. */
   readonly fault?: PathFault
 }
 
@@ -15,46 +15,51 @@ export type PathFault = 'hidden_dots' | 'too_ambiguous'
 
 /** The longest path that may have several readings. */
 export const MAX_AMBIGUOUS_LENGTH = 2048
-/** Bound the work that a stranger can ask for (finding C4, threat A25). */
+/** Bound the work that an unauthenticated request can cause (finding C4, threat A25). */
 export const MAX_READINGS = 64
 export const MAX_READ_CHARACTERS = 16 * 1024
 
-/** Finds whether software may change a path: an escape, something to collapse or to cut, a dot at a segment's end. */
+/**
+ * Matches a path that some software may rewrite: an escape, a separator to collapse or cut at, a segment ending in a
+ * dot.
+ */
 const NOT_PLAIN = /[^\w~!$&'()*+,=:@./-]|\/\/|\.(?:\/|$)/
-/** The same once letters are decoded: some software changes this, and other does not. */
+/** Matches the same in a decoded path, which some software rewrites and some does not. */
 const CHANGEABLE = /[\\;?#\x00-\x1f\x7f-\x9f]|\/\/|[.\s](?:\/|$)|%[\dA-Fa-f]{2}|%[Uu][\dA-Fa-f]{4}/
-/** A segment `.` or `..`, also with blanks and further dots behind it, which some software drops. */
+/** Matches a segment `.` or `..`, also with blanks and further dots behind it, which some software strips. */
 const DOT_SEGMENT =
   /(?:^|\/)[\s\x00-\x1f\x7f-\x9f]*\.{1,2}(?:[\s\x00-\x1f\x7f-\x9f][\s\x00-\x1f\x7f-\x9f.]*)?(?:\/|$)/
 
-/** More combining marks in a row than any language has (UAX #15, stream-safe text): to sort them takes their square. */
+/**
+ * Matches more than 30 combining marks in a row (UAX #15, stream-safe text), because sorting them takes quadratic time.
+ */
 const MANY_MARKS = /\p{M}(?<!\p{M}\p{M})\p{M}{30}/u
 
-/** Characters that stand in a path as they are (RFC 3986 section 3.3): an escape is another way to write them. */
+/** Characters that may appear unescaped in a path (RFC 3986 section 3.3), so that escaping them is optional. */
 const OPTIONAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%"
-/** Escapes that a browser must write; they count as their letters. */
+/** Characters that a browser must escape; their escapes are decoded before anything else. */
 const REQUIRED_ESCAPES = everythingBut(OPTIONAL)
 const ALL_ESCAPES = everythingBut('')
-/** As decoders do that keep `%2F` apart from the slashes between segments: Kestrel, Spring, Go's mux, Apache. */
+/** Characters decoded by servers that keep `%2F` distinct from a separator: Kestrel, Spring, Go's mux, Apache. */
 const ALL_BUT_SLASH = everythingBut('/')
 
 const MAX_ROUNDS = 3
 
 type Step = (text: string) => string
 
-/** Changes that software makes to a whole path, in any order. */
+/** Rewrites that software applies to a whole path, in any order. */
 const STEPS: readonly Step[] = [
   (text) => text.replaceAll('\\', '/'),
   (text) => (text.includes(';') ? text.replace(/;[^/]*/g, '') : text),
   (text) => (text.includes('//') ? text.replace(/\/{2,}/g, '/') : text),
-  // A path that begins with two slashes, taken for an address with a host.
+  // Drops a host, as parsers do that take a leading `//` for a network-path reference.
   (text) => (text.startsWith('//') ? text.replace(/^\/+[^/]*/, '') || '/' : text),
   (text) => cutAt(text, '\0'),
   (text) => cutAt(text, '?'),
   (text) => cutAt(text, '#'),
   // The look-behind keeps the work linear: a run is tried from its start only.
   (text) => text.replace(/(?<![.\s\x00-\x1f\x7f-\x9f])[.\s\x00-\x1f\x7f-\x9f]+(?=\/|$)/g, ''),
-  // Parsers of URLs leave out tabs and line ends.
+  // URL parsers remove tabs and line breaks.
   (text) => text.replace(/[\t\n\r]+/g, ''),
   (text) => (text.includes('%') ? latin1Decode(text) : text),
 ]
@@ -62,8 +67,8 @@ const toCompatible: Step = (text) => (/[^\x00-\x7f]/.test(text) ? text.normalize
 const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 
 /**
- * Finds every way in which software behind us may read a path: the product of the choices that servers make
- * independently, each for the whole path and in any order (findings C1, C2, C5).
+ * Finds every reading of a path by upstream software: all combinations of the rewrites that servers make independently,
+ * each of the whole path and in any order (findings C1, C2, C5).
  */
 export function readPath(path: string): PathReadings {
   if (!NOT_PLAIN.test(path)) return alike([path])
@@ -91,7 +96,10 @@ export function isUnder(base: string, readings: readonly string[]): boolean {
   })
 }
 
-/** Answers the same for an address that somebody is sent to: behind a hidden dot segment `base` may stand anywhere. */
+/**
+ * Returns whether a redirect target may lie under `base`, which may appear anywhere in a path with a hidden dot
+ * segment.
+ */
 export function mayLeadUnder(base: string, { all, fault }: PathReadings): boolean {
   if (fault === undefined) return isUnder(base, all)
   if (fault === 'too_ambiguous') return true
@@ -115,7 +123,7 @@ function readInEveryWay(letters: string, steps: readonly Step[]): PathReadings {
   let ofRound = new Set(found)
   let characters = 0
   for (let round = 0; ofRound.size > 0; round++) {
-    // Grows while it is walked.
+    // `add` extends the set during this iteration.
     for (const text of ofRound) {
       characters += text.length
       if (found.size > MAX_READINGS || characters > MAX_READ_CHARACTERS) {

@@ -1,7 +1,7 @@
-/** Which ASCII characters a decoder takes, by code; it always takes the letters beyond them. */
+/** ASCII characters that a decoder decodes, indexed by code; it always decodes those beyond ASCII. */
 export type DecodedCharacters = Uint8Array
 
-/** All of them, with `except` left as they stand. */
+/** Returns all ASCII characters except these, whose escapes stay. */
 export function everythingBut(except: string): DecodedCharacters {
   const taken = new Uint8Array(128).fill(1)
   for (const character of except) taken[character.charCodeAt(0)] = 0
@@ -9,8 +9,8 @@ export function everythingBut(except: string): DecodedCharacters {
 }
 
 /**
- * Decodes the escapes of `taken` characters and of UTF-8 sequences (RFC 3629), and with `takesUtf16` also `%uXXXX`.
- * A broken escape and a byte that is no UTF-8 stay as they stand, so no input is refused. Runs once over the text.
+ * Decodes in one pass the escapes of `taken` characters and of UTF-8 sequences (RFC 3629), with `takesUtf16` also
+ * `%uXXXX`. Leaves malformed escapes and invalid UTF-8 unchanged and never throws.
  */
 export function percentDecode(
   text: string,
@@ -19,7 +19,7 @@ export function percentDecode(
 ): string {
   let decoded = ''
   let copiedUntil = 0
-  // A loop over characters, because `indexOf` costs ten times as much where every one is an escape.
+  // Loops over characters, because a call of `indexOf` for each escape is slower on a text of escapes alone.
   for (let at = 0; at < text.length; at++) {
     if (text.charCodeAt(at) !== PERCENT) continue
     const code = codeAt(text, at, takesUtf16)
@@ -31,7 +31,7 @@ export function percentDecode(
   return copiedUntil === 0 ? text : decoded + text.slice(copiedUntil)
 }
 
-/** Takes escapes of bytes from 0x80 up, which are no UTF-8 once that is decoded, as Latin-1. */
+/** Decodes escapes of bytes from 0x80 up as Latin-1; UTF-8 sequences must have been decoded before. */
 export function latin1Decode(text: string): string {
   let decoded = ''
   let copiedUntil = 0

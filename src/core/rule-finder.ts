@@ -12,14 +12,14 @@ import {
 import type { PathReadings } from './path-readings.ts'
 import { matchesHost, parseHost } from './site.ts'
 
-/** The first rule of each way to read and compare the path; `undefined` for a way that none matches. */
+/** Returns the first matching rule for each reading and comparison of the path; `undefined` where none matches. */
 export type RuleFinder = (request: ForwardedRequest) => readonly (AccessRule | undefined)[]
 
-/** Each rule's patterns in one form, and the ways to compare that see them in it. */
+/** Patterns of each rule in one folded form, and the comparisons that share this form. */
 interface RuleTable {
   readonly comparisons: Comparison[]
   readonly patterns: readonly (readonly SegmentPattern[] | undefined)[]
-  /** In segments: as far as the longest pattern looks. */
+  /** Number of segments that the longest pattern looks at. */
   readonly reach: number
 }
 
@@ -33,8 +33,8 @@ const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] 
 )
 
 /**
- * Looks readings up letter by letter, without regard to case, and without regard to compatibility forms, each with
- * its final slash and without, because servers differ in all of these and each serves what its own way finds.
+ * Matches each reading exactly, case-insensitively and with compatibility forms folded, each with its final slash and
+ * without, because servers differ in all of these.
  */
 export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
   const tables = createTables(rules)
@@ -71,11 +71,11 @@ export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
   }
 }
 
-/** The conditions of a rule besides its paths, read once. */
+/** Request fields that rules match besides the path, computed once. */
 interface Asked {
   readonly method: string
   readonly host: ReturnType<typeof parseHost>
-  /** No public rule matches a path that can be read in several ways. */
+  /** True for a path with several readings, which no public rule matches. */
   readonly isAmbiguous: boolean
 }
 

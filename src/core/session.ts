@@ -17,7 +17,7 @@ export interface Session extends Principal {
   readonly expiresAt: EpochMs
   /** Digest of the provider's own session, where it has named one. */
   readonly providerSession?: string
-  /** In which the sign-in began; what was ended as a whole later has ended this one, too. */
+  /** Generation in which the sign-in began, by which a later order to end all sessions includes this one. */
   readonly generation?: number
   /** Absent where the provider's tokens cannot be refreshed, or have no end. */
   readonly renewal?: Renewal

@@ -43,7 +43,8 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
     [customFetch]: async (href, init) => {
       const leftMs = attemptedAtMs + COOLDOWN_MS - now()
       if (lastGood && leftMs > 0) throw new Error('cooling down')
-      // Without a last good set nothing else can be done, and strangers' tokens must not ask more often (finding C13).
+      // Delays the fetch where there is no last good set, so that made-up tokens cannot cause more fetches (finding
+      // C13).
       if (leftMs > 0) await pause(leftMs)
       attemptedAtMs = now()
       const response = await providerFetch(href, init)

@@ -5,7 +5,7 @@ import https from 'node:https'
 /** Everything said to the provider ends within this time. */
 export const PROVIDER_TIMEOUT_SECONDS = 5
 
-/** The codes of the errors for an answer of another content type, and for one that is encoded. */
+/** Error codes for a response of an unexpected content type, and for one with a content encoding. */
 export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 
@@ -17,18 +17,20 @@ export const REFRESH_TIMEOUT_SECONDS = 30
 
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
-/** Connections that nobody used for as long are closed, before whatever stands between forgets them. */
+/** Closes connections idle for this long, before a proxy or firewall on the path drops them silently. */
 const IDLE_MS = 4000
 const AGENT = { keepAlive: true, timeout: IDLE_MS } as const
-/** The connections to providers and issuers, by scheme; `proxyEnv` of the agents is where a proxy would be named. */
+/**
+ * Connection pools for providers and issuers, by scheme; the agents' `proxyEnv` is where a proxy would be configured.
+ */
 const CLIENTS = {
   'http:': { request: http.request, agent: new http.Agent(AGENT) },
   'https:': { request: https.request, agent: new https.Agent(AGENT) },
 } as const
 
 /**
- * A `fetch` for the provider: bounded in time and size, it follows no redirect (threat A95, fault F34) and decodes no
- * answer, because Node's own decodes whatever comes (finding C15). Throws what ended the time, else a `TypeError`.
+ * Fetches from the provider, bounded in time and size, without redirects (threat A95, fault F34) and without decoding,
+ * because Node's `fetch` decodes any content encoding (finding C15). Throws the abort reason, else a `TypeError`.
  */
 export async function providerFetch(
   url: string,
@@ -69,7 +71,7 @@ async function send(url: string, init: RequestInit, signal: AbortSignal): Promis
   headers.set('Accept-Encoding', 'identity')
   const method = init.method ?? 'GET'
   const request = open(url, { agent, method, headers: Object.fromEntries(headers), signal })
-  // Failures behind the head of the answer are the answer's.
+  // Errors after the response head are emitted by the response too.
   request.on('error', () => undefined)
   // Only forms are sent, as text or as URLSearchParams.
   request.end(init.body ? String(init.body as string | URLSearchParams) : undefined)
@@ -77,7 +79,7 @@ async function send(url: string, init: RequestInit, signal: AbortSignal): Promis
   return answer
 }
 
-/** Codings of the content, in any number of headers (RFC 9110 section 8.4). */
+/** Returns the codings of all `Content-Encoding` headers except `identity` (RFC 9110 section 8.4). */
 function encodingsOf({ headersDistinct }: IncomingMessage): readonly string[] {
   return (headersDistinct['content-encoding'] ?? [])
     .flatMap((value) => value.split(','))
@@ -97,7 +99,7 @@ async function readBounded(answer: IncomingMessage): Promise<Uint8Array<ArrayBuf
   return Buffer.concat(chunks)
 }
 
-/** JSON, a key set (RFC 7517 section 8.5.2) or a signed UserInfo answer; anything else is a page for people. */
+/** Media types of JSON, key sets (RFC 7517 section 8.5.2) and signed UserInfo responses; any other is an error page. */
 const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?(?:json|jwt)(?:;|$)/i
 
 function requireJson({ headers }: Response): void {

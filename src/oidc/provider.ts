@@ -41,7 +41,7 @@ export interface ProviderConnection {
 export const CLOCK_TOLERANCE_SECONDS = 30
 
 const ANY_TIME_SECONDS = 100 * 365 * 86_400
-/** Between two attempts, because visitors can ask as often as they like (finding C13). */
+/** Minimum pause between two discovery attempts, because any visitor's request can cause one (finding C13). */
 const MIN_PAUSE_MS = 1000
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
@@ -55,7 +55,10 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
 
-  /** Requests within the pause wait for the attempt at its end, so that the first after an outage gets through. */
+  /**
+   * Delays an attempt to the end of the pause instead of failing it, so that the first request after an outage
+   * succeeds.
+   */
   const discoverInTurn = async () => {
     const leftMs = attemptedAtMs + MIN_PAUSE_MS - performance.now()
     if (leftMs > 0) await pause(leftMs, undefined, { ref: false })

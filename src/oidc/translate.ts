@@ -29,7 +29,7 @@ const MEANING: Readonly<Record<string, AuthErrorCode>> = {
   ERR_JWKS_INVALID: 'provider_failed',
 }
 
-/** Of errors made here, whose messages may be logged. */
+/** Codes of errors made by `providerFetch`, whose messages may be logged. */
 const OWN_CODES: ReadonlySet<string> = new Set([WRONG_CONTENT_TYPE, CONTENT_ENCODED])
 
 const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([

@@ -5,10 +5,10 @@ export interface AddressLimitOptions {
   readonly periodMs: number
 }
 
-/** The least recently seen is forgotten beyond these, so that addresses cannot fill the memory. */
+/** Bounds the memory: beyond this the least recently seen address is evicted. */
 const MAX_ADDRESSES = 10_000
 
-/** Counts what an address does in fixed periods from its first time on; false when that was too often. */
+/** Creates a fixed-window rate limit: the function returns false when the address has reached `max` in its window. */
 export function createAddressLimit({ max, periodMs }: AddressLimitOptions) {
   const counts = new LRUCache<string, number>({
     max: MAX_ADDRESSES,

@@ -42,8 +42,8 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
   }
 
   /**
-   * One line whatever comes of it. The tokens of a session are in no one's reach without its cookie. While the store is
-   * away the order waits, as a sign-out does, and whoever gave it is told to see to it all the same.
+   * Ends sessions, without revoking their tokens, which only the cookie opens, and logs one line whatever the outcome.
+   * During a store outage the order is deferred, as a sign-out is, and the operator still gets an error.
    */
   async function carryOut(
     c: NodeContext,
@@ -55,7 +55,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     const count = await end().catch((cause: unknown) => {
       const isDeferred = cause instanceof OutageError
       const fields = { event: 'sessions_not_ended', deferred: isDeferred, ...about }
-      log.error(fields, 'sessions live on that were to end')
+      log.error(fields, 'sessions could not be ended')
       if (isDeferred) defer()
       throw unfinished(cause)
     })

@@ -56,7 +56,7 @@ function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: All
   const encoded = new WeakMap<AccessToken, string>()
   const setting = passesAccessToken ? 'PASS_ACCESS_TOKEN' : 'PASS_AUTHORIZATION'
 
-  /** A token is given to apps as it is or not at all: one that is changed is another token (finding C10). */
+  /** Encodes the token without changing it, or throws, because a changed one would be another token (finding C10). */
   function encode({ value }: AccessToken): string {
     if (isFaithful(value)) return encodeHeaderValue(value)
     throw new AuthError(

@@ -31,7 +31,7 @@ export interface Cookies {
   /** Expires the session and what goes with it in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
-  /** Expires what came with several values wherever a prefix of the path may keep it; nothing where nothing did. */
+  /** Expires cookies received with several values, for every path and domain that may hold one; empty without such. */
   clearPlanted(raw: IncomingMessage, site: Site, path: string): string[]
   /** Expires what was asserted of an earlier session. */
   clearOutage(site: Site): string[]
@@ -118,7 +118,7 @@ export function createCookies({
         ...[name, outageBase].map((base) => shared(site, base)),
         ...[`${name}_login`, `${name}_target`].map((base) => hostOnly(site, base)),
       ]
-      // Browsers keep a cookie with this prefix for the whole host alone.
+      // Skips `__Host-` cookies, because browsers accept them only for the exact host and path `/`.
       const names = candidates.filter(
         (each) =>
           !each.startsWith('__Host-') && readCookie(raw.headers.cookie, each) === 'ambiguous',

@@ -56,7 +56,9 @@ export function createLogout(options: LogoutOptions) {
     return options.writePage(200, page, requestIdOf(c.env.incoming), written)
   }
 
-  /** Whoever comes next at this browser has no part in the logins of who was here (finding C9). */
+  /**
+   * Replaces the binding, so that the browser's next user cannot finish a login begun by the previous one (finding C9).
+   */
   function freshBinding(c: NodeContext): string[] {
     const site = c.get('site')
     if (!cookies.readBinding(c.env.incoming, site)) return []
@@ -100,10 +102,13 @@ export function createLogout(options: LogoutOptions) {
     })
   }
 
-  /** Where the provider has no part in it: our own page stands between only if it has something to say or to do. */
+  /**
+   * Returns the address after a sign-out without the provider: the landing page, unless the signed-out page has a
+   * pending ending to show or a binding to replace.
+   */
   function ownAddress(site: Site, state: SignOutState): string {
     const own = addresses.signedOut(site)
-    // The binding is a cookie of the other host.
+    // The binding is a cookie of the sign-in host, so only a page there can replace it.
     const isElsewhere = addresses.home(site).origin !== site.origin
     if (state.ending === 'pending' || isElsewhere)
       return `${own}?state=${landingPages.sealState(state, site)}`
@@ -118,7 +123,7 @@ export function createLogout(options: LogoutOptions) {
   return { confirmLogout, logout, signedOut }
 }
 
-/** Whether a sign-out led here, which may have been at another host; nobody else can have the binding replaced. */
+/** Returns whether a sign-out, perhaps on another host, led here; no other request may replace the binding. */
 function isOnTheWayBack({ env }: NodeContext, state: SignOutState | undefined): boolean {
   const { incoming } = env
   if (!state || incoming.method !== 'GET') return false

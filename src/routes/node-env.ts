@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import type { Site } from '../core/site.ts'
 
-/** Node's own answer; `onHead` is called with the status that is really sent, by which checks are counted (finding C10). */
+/** Node's response; `onHead` receives the status that is actually sent, by which checks are counted (finding C10). */
 export type Outgoing = ServerResponse & { onHead?: ((status: number) => void) | undefined }
 
 /** What every handler has: Node's own request, and what earlier steps found out. */
@@ -21,7 +21,7 @@ export interface NodeEnv {
 
 export type NodeContext = Context<NodeEnv>
 
-/** The path of a visitor's own request, as sent. */
+/** Returns the path of the request as sent, not decoded. */
 export function pathOf({ url = '/' }: IncomingMessage): string {
   const query = url.indexOf('?')
   return query === -1 ? url : url.slice(0, query)

@@ -1,12 +1,12 @@
 import { serialize } from 'hono/utils/cookie'
 
-/** Cookies of ours that somebody else may have set as well, at a path or for a domain of their choice (finding C7). */
+/** Our cookies that an attacker may have planted too, for a path or domain of their choice (finding C7). */
 export interface PlantedCookies {
   readonly names: readonly string[]
   readonly hostname: string
   /** `COOKIE_DOMAIN`. */
   readonly domain: string | undefined
-  /** As the browser sees it, not decoded: cookie paths are compared letter by letter (RFC 6265 section 5.1.4). */
+  /** Path as sent, not decoded, because browsers compare cookie paths byte by byte (RFC 6265 section 5.1.4). */
   readonly path: string
   readonly attributes: {
     readonly httpOnly: boolean
@@ -16,19 +16,19 @@ export interface PlantedCookies {
 }
 
 const MAX_DEPTH = 16
-/** Clients and proxies refuse heads above 16 KiB, and the page has headers of its own. */
+/** Bounds these headers, because clients and proxies refuse response heads above 16 KiB. */
 const MAX_BYTES = 12 * 1024
-/** Browsers ignore an attribute that is longer (RFC 6265bis section 5.6). */
+/** Length above which browsers ignore an attribute (RFC 6265bis section 5.6). */
 const MAX_PATH_LENGTH = 1024
 
 /**
- * Expires the cookies for every prefix of the path, for the host alone and for every domain that it lies in. The most
- * likely come first, and what is beyond the bounds is left out.
+ * Expires the cookies for every prefix of the path, on the host itself and on every parent domain. Returns the
+ * likeliest first and omits what exceeds the bounds.
  */
 export function expirePlanted(planted: PlantedCookies): string[] {
   const { names, hostname, domain, path, attributes } = planted
   const domains = new Set([domain, undefined, ...domainsOf(hostname)])
-  // Without a path it is that of the page's folder, also where no attribute can name it.
+  // A cookie without `Path` gets the folder of the request, which an attribute cannot always express.
   const paths = [...prefixesOf(path), undefined]
   const lines: string[] = []
   let bytes = 0
@@ -46,7 +46,7 @@ export function expirePlanted(planted: PlantedCookies): string[] {
   return lines
 }
 
-/** `/a/b` gives `/`, `/a`, `/a/`, `/a/b` and `/a/b/`, but for what an attribute cannot hold. */
+/** Returns `/`, `/a`, `/a/`, `/a/b` and `/a/b/` for `/a/b`, without those that an attribute cannot hold. */
 function prefixesOf(path: string): readonly string[] {
   const prefixes = new Set(['/'])
   const folder = path.endsWith('/') ? path : `${path}/`
@@ -60,7 +60,7 @@ function prefixesOf(path: string): readonly string[] {
   )
 }
 
-/** The host itself and all above it; browsers refuse those that belong to nobody. */
+/** Returns the host and its parent domains; browsers ignore public suffixes. */
 function domainsOf(hostname: string): readonly string[] {
   if (/^[\d.]+$/.test(hostname)) return []
   const labels = hostname.split('.')

@@ -43,7 +43,7 @@ export interface SignOutOptions {
 
 /** How long somebody who signs out waits for the provider to revoke tokens. */
 const REVOCATION_WAIT_MS = 2000
-/** Sign-outs of one address that nobody can verify, since the store is away and nothing stands in for it (finding C12). */
+/** Bounds the sign-outs of one address that cannot be verified during a store outage (finding C12). */
 const MAX_UNVERIFIED = 20
 const UNVERIFIED_PERIOD_MS = 60_000
 
@@ -65,11 +65,11 @@ export function createSignOut(options: SignOutOptions): SignOut {
     return { identity, ending: sessions.deferSignOut(credential) }
   }
 
-  /** Strangers can make such cookies up, and have little room for them. */
+  /** Defers a sign-out that cannot be verified now, rate-limited because anybody can make such cookies up. */
   function deferUnverified(c: NodeContext, credential: SessionCredential, realm: string): Ended {
     const { address } = options.proxies.limitedOrigin(c.env.incoming)
     if (!isRare(address)) {
-      throw new AuthError('busy', 'too many sign-outs from one address that nobody can verify')
+      throw new AuthError('busy', 'too many unverified sign-outs from one address')
     }
     return { ending: sessions.deferUnverifiedSignOut(credential, realm, address) }
   }
@@ -115,7 +115,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
       },
       identity
         ? 'signed out'
-        : 'signed out, unverified: Redis has yet to say whether there was such a session',
+        : 'signed out, unverified: the session is looked up when Redis is back',
     )
   }
 

@@ -9,7 +9,7 @@ export interface TrustedProxies {
   isTrustedPeer(incoming: IncomingMessage): boolean
   /** The visitor's address, where somebody tells it who is believed. */
   clientAddress(incoming: IncomingMessage): string | undefined
-  /** Limits count by it: the visitor's address, or the nearest one that is known. */
+  /** Returns the address for rate limits: the visitor's, or the nearest known one. */
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }
 
@@ -50,7 +50,7 @@ export function clientAddress(
   return address !== undefined && isIP(address) !== 0 ? address : undefined
 }
 
-/** The entries without their ports, which some proxies add (finding C44). */
+/** Returns the entries without their ports, which some proxies append (finding C44). */
 function addressesIn(forwardedFor: string): readonly string[] {
   return forwardedFor.split(',').map((entry) => {
     const text = entry.replace(/^[ \t]+|[ \t]+$/g, '')
@@ -61,12 +61,12 @@ function addressesIn(forwardedFor: string): readonly string[] {
 
 const WITH_PORT = /^(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})):\d{1,5}$/i
 
-/** One for all that is no address, so that nobody has many by making them up. */
+/** Key shared by all entries that are no address, so that made-up ones do not each get a limit of their own. */
 const UNUSABLE = 'unusable'
 const IPV6_GROUPS = 8
 const NETWORK_GROUPS = 4
 
-/** An IPv6 network of 64 bits, all of whose addresses one machine may have; an IPv4 address as it is. */
+/** Returns the /64 of an IPv6 address, because one machine may use all of it, and an IPv4 address unchanged. */
 function networkOf(address: string): string {
   const version = isIP(address)
   if (version !== 6) return version === 4 ? address : UNUSABLE

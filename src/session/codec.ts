@@ -22,7 +22,7 @@ export interface SessionMetadata {
   readonly displayName: string
   /** Digests of whose session it is. */
   readonly owners: Owners
-  /** In which the sign-in began, for those who end sessions without their cookies. */
+  /** Generation in which the sign-in began, for ending the session without its cookie. */
   readonly generation?: number
   readonly createdAt: EpochMs
   readonly address?: string

@@ -5,19 +5,19 @@ import type { EndReason, Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
 
 /**
- * Ends sessions in the store; throws what the store throws. What was asked for earlier ends what had begun by then and
- * nothing that began since: a session's own record says when it began, by Redis's clock (finding C73).
+ * Ends sessions in the store and rejects with the store's errors. An order given earlier ends the sessions begun by
+ * then and none begun since, by the generation in each session's record (finding C73).
  */
 export interface StoreEnder {
   /** False where there was none. */
   end(digest: string): Promise<boolean>
-  /** One that has to make room for newer ones of the same user. */
+  /** Ends a session in favour of newer ones of the same user. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   endAllOf(owner: Owner, asked: Moment, user?: string): Promise<number>
   endAll(asked: Moment): Promise<number>
-  /** The session and all others that came of the same session at the provider. */
+  /** Ends the session and all others of the same provider session. */
   signOut(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
-  /** Whether there is such a session for this holder. */
+  /** Resolves with whether the session exists and this credential opens it. */
   isSession(digest: string, credential: SessionCredential, realm: string): Promise<boolean>
 }
 
@@ -27,26 +27,26 @@ export interface StoreEnderOptions {
   readonly generations: Generations
   readonly codec: SessionCodec
   readonly maxAgeMs: number
-  /** Called before the store is told, which may carry it out although no answer comes. */
+  /** Called before the store's command, which Redis may carry out although its answer is lost. */
   readonly onEnding: (digest: string) => void
   readonly onEnded: (digest: string) => void
 }
 
-/** What the store says of a session without its cookie. */
+/** Data of a session that can be read without its cookie. */
 interface Seen {
   readonly isThere: boolean
   readonly owners: Owners | undefined
-  /** 0 where none is written down, which is before all others. */
+  /** 0 where none is recorded, which is before all others. */
   readonly generation: number
 }
 
 /**
- * The tombstone of a session that made room. It was written long ago, so only writes under way could bring it back, and one
- * for each sign-in of a user must not fill the store (finding C14).
+ * Lifetime of the tombstone of a replaced session. Short, because only writes in flight could revive so old a session,
+ * and a tombstone for each sign-in must not fill the store (finding C14).
  */
 const REPLACED_MS = 5 * 60 * 1000
 
-/** Commands at once where many sessions end: enough to be quick, and room for everybody else. */
+/** Bounds the commands in flight while many sessions end, so that other requests are not delayed. */
 const AT_ONCE = 100
 
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
@@ -67,11 +67,11 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     const tombstoneMs = reason === 'replaced' ? Math.min(REPLACED_MS, maxAgeMs) : maxAgeMs
     await store.end(digest, tombstoneMs, reason)
     options.onEnded(digest)
-    // An entry that leads nowhere does no harm and ends by itself.
+    // A dangling entry is harmless and expires.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
 
-  /** An index says where to look; whose a session is, its sealed record says. */
+  /** Ends the listed sessions of an owner; the sealed record, not the index, decides whose a session is. */
   async function endListed(
     { kind, id }: Owner,
     isMeant: (digest: string, seen: Seen) => boolean | Promise<boolean>,
@@ -92,8 +92,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   }
 
   /**
-   * Whether anything else is there of a session whose metadata are not. A session that is about to be is refused by its
-   * generation, or has begun since.
+   * Resolves with whether a session without metadata still has a record. A session still being written needs no end,
+   * because its generation makes it fail or it began later.
    */
   async function isRest(digest: string): Promise<boolean> {
     return (await store.read(digest, ['s'])).s !== undefined
@@ -139,21 +139,21 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     },
 
     /**
-     * The others first: whose they are is known by the record of this one, also when it has to be tried again. Somebody
-     * who has signed in again has another of the same provider's session, where that goes on.
+     * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,
+     * by a user who signed in again with the same provider session.
      */
     async signOut(digest, asked, when) {
       const { owners } = await look(digest)
       const id = owners?.providerSession
       if (id !== undefined) {
         const isLate = when === 'late'
-        // A sign-in that had begun then may end its way much later, so it has to lose by itself.
+        // A sign-in begun by then may finish much later, so advancing the generation makes it fail.
         let from = isLate ? generations.advance(id, maxAgeMs, asked) : undefined
         const isOld = async ({ generation }: Seen) => {
           from ??= generations.from(asked)
           return generation < (await from)
         }
-        // Before anything is listed, and also where nothing is.
+        // Advances before listing, also where nothing is listed.
         await from
         await endListed(
           { kind: 'providerSession', id },

@@ -15,15 +15,15 @@ export interface SessionEnder {
   /** Ends the session whose digest it is, on every replica; false where there was none. Throws while the store cannot be told. */
   end(digest: string): Promise<boolean>
   /**
-   * Ends all sessions of an owner that had begun when it was asked for, and says how many; a sign-in of theirs that had
+   * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in of theirs that had
    * begun loses. Throws like `end`.
    */
   endAllOf(owner: Owner, options?: EndAllOptions): Promise<number>
   /** Ends all sessions of everybody, likewise. */
   endAll(asked?: Moment): Promise<number>
-  /** Now, for what may have to be done later. */
+  /** Returns the current moment, for an order that may be carried out later. */
   moment(): Moment
-  /** Ends the one session when the store is back; here nobody is let in with it from now on. */
+  /** Defers the end of one session until the store is back; this replica refuses it from now on. */
   deferEnd(digest: string): void
   /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
   signOut(credential: SessionCredential): Promise<Ending>
@@ -31,16 +31,16 @@ export interface SessionEnder {
   deferSignOut(credential: SessionCredential): Ending
   /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
   deferUnverifiedSignOut(credential: SessionCredential, realm: string, address: string): Ending
-  /** Ends one that has to make room for newer ones of the same user; throws like `end`. */
+  /** Ends a session in favour of newer ones of the same user; throws like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   /** Another replica has ended it. */
   hearEnded(digest: string): void
 }
 
 export interface EndAllOptions {
-  /** Only those of them that are this user's. */
+  /** Restricts the end to this user's sessions. */
   readonly user?: string
-  /** Now, unless told otherwise. */
+  /** Moment of the order; defaults to now. */
   readonly asked?: Moment
 }
 
@@ -107,7 +107,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
     },
     deferEnd(digest) {
-      // What is to be ended together with others of the provider's session must not wait alone.
+      // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
       if (!revocations.has(digest)) defer(digest, () => ender.end(digest))
     },
     deferSignOut: (credential) => deferSignOut(digestOf(credential), generations.moment()),

@@ -11,7 +11,7 @@ const PROOF_BYTES = 16
 const LOOP_ROUNDS = 3
 const LOOP_WINDOW_SECONDS = 30
 
-/** The browser's side of all logins under way: one secret, and the sign-ins finished of late. */
+/** Browser's side of all logins in flight: one secret, and a count of recently finished sign-ins. */
 export interface Binding {
   readonly secret: string
   readonly rounds: number
@@ -129,7 +129,10 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
   }
 }
 
-/** A new secret for a browser that has none, or whose user may have changed: what was begun before is void (finding C9). */
+/**
+ * Creates a secret for a browser that has none or whose user may have changed; it voids logins begun before (finding
+ * C9).
+ */
 export function newBinding(): Binding {
   return { secret: randomBytes(32).toString('base64url'), rounds: 0, roundsSince: 0 }
 }
@@ -146,8 +149,8 @@ export function parseBinding(value: string): Binding | undefined {
 }
 
 /**
- * Counts a finished sign-in, under a new secret. Parallel tabs finish as one round, since all of them start from the same
- * count.
+ * Counts a finished sign-in and replaces the secret. Parallel tabs count as one round, because all of them start from
+ * the same count.
  */
 export function countRound(binding: Binding, nowSeconds: number): Binding {
   const { secret } = newBinding()

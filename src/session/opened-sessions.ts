@@ -15,8 +15,8 @@ export interface OpenedSessions {
   /** While the store cannot be asked: however old, up to `keptMs`. */
   recallStale(digest: string, credential: SessionCredential, realm: string): Opened | undefined
   /**
-   * What these records gave when they were opened before, so that the same bytes are not decrypted again. Forgets a
-   * session of which the store has no record: the message of its end was lost, and it would stand in at the next outage.
+   * Returns the cached session if these records are unchanged, so that the same bytes are not decrypted again. Evicts a
+   * session without a record in the store, because the message of its end was lost and the next outage would revive it.
    */
   reopen(holder: HeldSession, records: SealedRecords, ticket: FillTicket): Opened | undefined
   /** Taken before a read. */

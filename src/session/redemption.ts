@@ -24,7 +24,7 @@ export interface Redeemable extends AuthorizationResponse {
 export interface SignedIn {
   readonly cookie: string
   readonly identity: Identity
-  /** Claims that came and do not count, each with the reason. */
+  /** Claims that were received and ignored, each with its reason. */
   readonly ignored: readonly string[]
 }
 
@@ -46,7 +46,7 @@ export interface RedemptionOptions {
 
 /** Longer than the answers of a slow Redis take, and short for somebody who waits. */
 const CLAIM_MS = 1500
-/** Timers are early by up to a millisecond, and stores round the ends of marks. */
+/** Adds a margin, because timers fire up to a millisecond early and stores round expiry times. */
 const CLAIM_ENDED_MS = CLAIM_MS + 50
 const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60

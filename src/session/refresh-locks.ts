@@ -5,17 +5,17 @@ import { type Locks, noteOf } from '../store/locks.ts'
 import type { Settling } from '../store/settling.ts'
 import { OutageError } from '../store/store.ts'
 
-/** One renewal's lock over all replicas. */
+/** Lock of one refresh, shared by all replicas. */
 export interface RefreshLock {
-  /** Taken from a replica that had asked the provider, and was not heard of any more. */
+  /** True when the lock was taken from a silent replica that had already asked the provider. */
   readonly isTakenOver: boolean
   /**
-   * Tells the others that the provider is about to be asked: from then on the refresh token may be spent, and only the
-   * owner knows. False where the lock is not ours any more, or an outage came between.
+   * Marks the lock before the provider is asked, because from then on the refresh token may be spent. Resolves with
+   * false when the lock is no longer ours, or an outage intervened.
    */
   announce(): Promise<boolean>
   isStillOurs(): Promise<boolean>
-  /** Lets go of it, or keeps everybody from it for some more milliseconds; tries until the store has been told. */
+  /** Releases the lock, or keeps it for `keptMs` as a back-off for all replicas; retries through store outages. */
   letGo(keptMs: number): Promise<void>
 }
 
@@ -26,16 +26,16 @@ export interface RefreshLocks {
 export interface RefreshLocksOptions {
   readonly locks: Locks
   readonly settling: Settling
-  /** The process is about to end. */
+  /** Aborted when the process is about to end. */
   readonly ending: AbortSignal
 }
 
-/** Long enough to read what is to be renewed; an owner who dies before the provider is asked has spent nothing. */
+/** Lease for reading the records; an owner that dies before it asks the provider has not spent the refresh token. */
 const TAKEN_MS = 10_000
-/** An owner who has asked outlives outages: the lock must be there when the store is back. */
+/** Lease once the provider has been asked, long enough that the lock survives a store outage. */
 const ASKING_MS = 60 * 60 * 1000
 const BEAT_MS = 1000
-/** An owner who has asked and is not heard of for so long has died; one who is cut off for longer loses the tokens. */
+/** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000
 const LET_GO_AGAIN_MS = 500
 const MAX_WATCHED = 100_000
@@ -51,8 +51,8 @@ interface Watch {
 }
 
 /**
- * Locks whose owners are judged by what is seen of them, as leases are elsewhere: who would take one over has watched it
- * unchanged, and a store that was away meanwhile starts the watch anew (finding C65).
+ * Creates leases that only a replica takes over that has watched the mark stay unchanged. A store outage restarts the
+ * watch, because the owner could not write either (finding C65).
  */
 export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
   const { locks, settling } = options
@@ -76,13 +76,13 @@ export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
       const acquired = await locks
         .acquire(digest, owner, TAKEN, TAKEN_MS)
         .catch((error: unknown) => {
-          // What cannot be written here cannot be written by the owner either, who is not silent then.
+          // Restarts the watch, because the owner cannot write during this outage either and is not silent.
           watches.delete(digest)
           throw error
         })
       const isTakenOver = !acquired.isOurs && isSilent(digest, acquired.mark)
       if (!acquired.isOurs && !isTakenOver) return undefined
-      // A try that fails leaves nothing of what was watched before it.
+      // Restarts the watch before the takeover, so that a failed one does not count as observed silence.
       watches.delete(digest)
       if (!acquired.isOurs) {
         const { mark } = acquired
@@ -107,7 +107,10 @@ function createLock(options: LockOptions): RefreshLock {
   let beating: NodeJS.Timeout | undefined
   let underWay: Promise<boolean> | undefined
 
-  /** After an outage the lock may have been lost with the data of the store; who has the tokens has it all the same. */
+  /**
+   * Renews the lease, and after an outage recreates a lock lost with the store's data, because the owner has the
+   * tokens.
+   */
   async function beat(): Promise<boolean> {
     const now = settling.epoch
     const note = `${ASKING} ${beats++}`

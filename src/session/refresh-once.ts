@@ -24,7 +24,7 @@ export type RefreshResult =
   /** Tokens came for a session that somebody else had refreshed or ended meanwhile. */
   | 'late'
   | 'gone'
-  /** Tokens came and could not be stored before the process ended, or the store did not take them. */
+  /** New tokens were not stored, because the process ended first or the store refused them. */
   | 'lost'
 
 export interface RefreshReport {
@@ -44,7 +44,7 @@ export interface RefreshOnceOptions {
   readonly endSession: (digest: string) => Promise<unknown>
   /** Takes tokens back that belong to no session any more. */
   readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
-  /** The process is about to end. */
+  /** Aborted when the process is about to end. */
   readonly ending: AbortSignal
   readonly now: () => EpochMs
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
@@ -57,7 +57,7 @@ export type NextTry =
   /** After the pause of one that failed, and not before the provider wants to be asked. */
   | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
 
-/** For one who has the lock of the session. */
+/** Refreshes a session whose lock the caller holds. */
 export type RefreshOnce = (held: HeldSession, lock: RefreshLock) => Promise<NextTry>
 
 /** Reads what the store has now, asks the provider once, and writes only over what was read. */

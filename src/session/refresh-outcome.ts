@@ -10,25 +10,25 @@ import type { RefreshLock } from './refresh-locks.ts'
 import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
 import { keptTokens, renewalOf } from './tokens.ts'
 
-/** A session as it is in the store. */
+/** Session as stored. */
 export interface Stored {
   readonly session: Session
   readonly tokens: Tokens
   readonly sealedTokens: Buffer
 }
 
-/** A refresh of which the provider has answered. */
+/** Refresh that the provider has answered. */
 export interface AnsweredRefresh {
   readonly held: HeldSession
   readonly lock: RefreshLock
-  /** As it was before the provider was asked. */
+  /** Stored session before the provider was asked. */
   readonly before: Stored
 }
 
 export interface RefreshOutcomes {
   conclude(refresh: AnsweredRefresh, outcome: RefreshOutcome): Promise<NextTry>
   end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
-  /** What is known here is not served any more. */
+  /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
 
@@ -36,10 +36,10 @@ export interface RefreshOutcomesOptions extends RefreshOnceOptions {
   readonly read: (held: HeldSession) => Promise<Stored | undefined>
 }
 
-/** How soon what the store could not be told or asked is tried again: it is first in line when the store is back. */
+/** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
 const AGAIN_MS = 500
 
-/** Ends, keeps or renews the session as the provider has answered, whatever happens to the store meanwhile. */
+/** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
   const { settling, codec, opened, ending, now } = options
   const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
@@ -61,8 +61,8 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
   }
 
   /**
-   * A refresh token is refused also because somebody else has spent it, or is about to store what it gave (F33, C65): after
-   * an outage, or where the lock was taken from somebody, they have their turn first.
+   * Resolves with true when another replica has spent the refused token and stored the new ones (F33, C65). After an
+   * outage or a takeover, first gives the other replicas time to store them.
    */
   async function isElsewhere(refresh: AnsweredRefresh): Promise<boolean> {
     const { createdAt } = refresh.before.session
@@ -103,17 +103,17 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
       options.renewedRecords.write(digest, records, before.sealedTokens),
     )
     options.onResult(RESULTS[stored], { identity })
-    // A late one's tokens are left alone: taking them back may end those of who was faster.
+    // Leaves the tokens of a `late` result alone, because revoking them may end those of the faster replica.
     if (stored === 'gone') {
       opened.evict(digest)
       await options.revokeTokens(issued).catch(() => undefined)
     }
     opened.expire(digest)
-    // Tokens that end at once are no reason to ask without a pause.
+    // Pauses even for tokens that expire at once, so that the provider is not asked in a loop.
     return { kind: 'soon' }
   }
 
-  /** However long the store is away: the refresh token of before may be spent. Only the end of the process loses them. */
+  /** Retries until the store takes the tokens or the process ends, because the previous refresh token may be spent. */
   async function storeAtLast(write: () => Promise<Replacement>): Promise<Replacement | 'lost'> {
     while (!ending.aborted) {
       const stored = await write()

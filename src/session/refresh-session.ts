@@ -16,8 +16,8 @@ export interface SessionRefresher {
   /** Whether the last try failed and the next has to wait. */
   isPaused(digest: string): boolean
   /**
-   * Resolves when nothing is under way, or after so many milliseconds: what has come and is not stored by then is lost
-   * with the process.
+   * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
+   * process.
    */
   finish(withinMs: number): Promise<void>
 }
@@ -44,7 +44,10 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
   const underWay = new Map<string, Promise<void>>()
   const pauses = createRefreshPauses()
 
-  /** After an outage those who hold tokens store them first (finding C65); what is newer than the outage need not wait. */
+  /**
+   * Resolves with false after an outage, while other replicas store the tokens they hold (finding C65), except for
+   * sessions newer than the outage.
+   */
   async function mayBegin({ digest, credential, realm }: HeldSession): Promise<boolean> {
     if (!canStore()) return false
     if (settling.isSettled) return true
@@ -103,7 +106,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       await Promise.race([Promise.all(underWay.values()), time])
       done.abort()
       ending.abort()
-      // What is lost is said before the process ends.
+      // Lets aborted refreshes log what they lost before the process ends.
       await nextRound()
     },
   }

@@ -2,11 +2,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Replacement, Store } from '../store/store.ts'
 
-/** Renewed records that this replica has written lately: a store that comes back with older data is given them again. */
+/** Keeps the records that this replica renewed lately, to restore them in a store that comes back with older data. */
 export interface RenewedRecords {
-  /** As `Store.replace`, also over what is older by some renewals of this replica. */
+  /** Replaces like `Store.replace`, and replays this replica's earlier renewals over older data. */
   write(digest: string, records: Records, before: Buffer): Promise<Replacement>
-  /** Writes all of them again where the store has what they replaced; never rejects. */
+  /** Writes all kept records again where the store has what they replaced; never rejects. */
   restore(): Promise<void>
 }
 
@@ -19,16 +19,16 @@ interface Step {
 
 export interface RenewedRecordsOptions {
   readonly replace: Store['replace']
-  /** Between two rounds of restoring. */
+  /** Pause between two rounds of restoring. */
   readonly roundMs?: number
 }
 
-/** A snapshot, or a replica that is promoted, is seldom older. */
+/** Retention; a snapshot, or a promoted Redis replica, is seldom older. */
 const KEPT_MS = 10 * 60 * 1000
 const MAX_BYTES = 8 * 1024 * 1024
 const MAX_STEPS = 5
 const AT_ONCE = 100
-/** Renewals of other replicas may come between those of this one, and each waits for the one before it. */
+/** Rounds of restoring, because a renewal may follow one that another replica has to restore first. */
 const ROUNDS = 3
 const ROUND_MS = 2000
 
@@ -48,7 +48,7 @@ export function createRenewedRecords({
     return last
   }
 
-  /** Whether there is nothing more to be done about it. */
+  /** Resolves with false when another round may still restore the session. */
   async function isRestored([digest, steps]: [string, readonly Step[]]): Promise<boolean> {
     const last = await replay(digest, steps).catch(() => 'changed' as const)
     return last !== 'changed'

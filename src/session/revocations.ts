@@ -11,18 +11,18 @@ import { ownersOf } from './owners.ts'
  */
 export interface Revocations {
   has(digest: string): boolean
-  /** Whether it had begun when all sessions of its user, its provider's session or everybody were ended, of which the store has yet to be told. */
+  /** Returns whether a deferred order for its user, its provider session or everybody ends this session. */
   includes(session: Session): boolean
   /** Heard from another replica, or done here. */
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
   defer(digest: string, apply: () => Promise<unknown>): void
   /**
-   * The same where nobody can say whether there is such a session: `apply` finds out. Keeps nothing else from waiting,
-   * and one address from taking all the room.
+   * Defers the end of a session that may not exist, which `apply` looks up. Has a queue of its own, bounded per
+   * address, because anybody can make such sessions up.
    */
   deferUnverified(digest: string, apply: () => Promise<unknown>, address: string): void
-  /** The same of all sessions of an owner, or of everybody, that had begun when it was asked for. */
+  /** Defers the end of all sessions of an owner, or of everybody, that had begun at `asked`. */
   deferAllOf(owner: Owner | undefined, asked: Moment): void
   /** Tells the store what waits; what fails waits on. */
   flush(): Promise<void>
@@ -35,7 +35,7 @@ export interface RevocationsOptions {
   /** After this no session of today lives. */
   readonly maxAgeMs: number
   readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
-  /** The first generation of what began after that moment; nothing where that cannot be told yet. */
+  /** Returns the first generation after that moment; `undefined` while it is not known. */
   readonly knownFrom: (asked: Moment) => number | undefined
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
@@ -44,11 +44,11 @@ export interface RevocationsOptions {
 
 const MAX_KNOWN = 100_000
 const MAX_WAITING = 10_000
-/** Strangers can make these up (finding C12). */
+/** Bounds sign-outs that cannot be verified, because anybody can make them up (finding C12). */
 const MAX_UNVERIFIED = 1000
 const MAX_UNVERIFIED_OF_ADDRESS = 100
 const AT_ONCE = 100
-/** No owner's name: those have a colon. */
+/** Key for everybody; an owner's has a colon. */
 const EVERYBODY = 'everybody'
 
 export function createRevocations(options: RevocationsOptions): Revocations {
@@ -75,7 +75,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
 
   function isMeant(session: Session, asked: Moment | undefined): boolean {
     if (!asked) return false
-    // In doubt it had begun.
+    // Fails closed: without a known generation the session counts as begun before.
     return (session.generation ?? 0) < (options.knownFrom(asked) ?? Number.POSITIVE_INFINITY)
   }
 

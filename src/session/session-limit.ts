@@ -4,9 +4,8 @@ import type { Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
 
 /**
- * Keeps a user at a number of sessions: those that began first end when there are more (finding C14). Called when a
- * session has been written, on every replica alike, so that sign-ins at the same time end the same ones. Returns how many
- * have ended.
+ * Ends a user's oldest sessions above the limit and resolves with their number (finding C14). Runs after the new
+ * session is written, so that concurrent sign-ins on any replica end the same ones.
  */
 export type LimitSessions = (user: string) => Promise<number>
 
@@ -19,16 +18,16 @@ export interface SessionLimitOptions {
   readonly endReplaced: (digest: string, owners: Owners) => Promise<void>
 }
 
-/** What one sign-in looks at beyond the limit: entries that lead nowhere go by and by. */
+/** Bounds the entries that one sign-in examines beyond the limit; dangling ones are removed over several sign-ins. */
 const MAX_SURPLUS = 1000
 const AT_ONCE = 100
-/** An entry is written before its session, which comes long before this has passed or never. */
+/** Age below which an entry may still wait for its session, which is written after it. */
 const UNDER_WAY_MS = 60_000
 
 interface Listed {
   readonly digest: string
   readonly isThere: boolean
-  /** Nothing for a session that is not this user's, whatever the index says. */
+  /** `undefined` for a session of another user, because the index does not decide whose it is. */
   readonly metadata: { readonly owners: Owners; readonly createdAt: EpochMs } | undefined
 }
 

@@ -59,7 +59,7 @@ export interface SessionsOptions {
   /** Whether those who miss the same session in memory share one read. */
   readonly sharesReads: boolean
   readonly maxAgeMs: number
-  /** Sessions of one user at most. */
+  /** Maximum number of sessions per user. */
   readonly perUser: number
   /** 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
@@ -68,7 +68,7 @@ export interface SessionsOptions {
   readonly onExtendFailure: (cause: unknown) => void
   /** Tells other replicas of an end that the store cannot tell them yet. */
   readonly announceEnded: (digest: string) => void
-  /** Sessions of the same user that a new one has taken the place of. */
+  /** Called with the number of older sessions of the user that a new one has replaced. */
   readonly onReplaced: (count: number, identity: Identity) => void
   /** Sessions that were ended while the store was away have now been ended in it. */
   readonly onFlushed: (count: number) => void
@@ -124,7 +124,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         await ender.end(digest)
         throw new AuthError('sign_in_failed', 'the sessions of the user have been ended meanwhile')
       }
-      // What fails is made up for at the next sign-in; this one has a session.
+      // Ignores an outage, because this sign-in has its session and the next one enforces the limit.
       const replaced = await limit(user).catch(noneWhileAway)
       if (replaced > 0) options.onReplaced(replaced, identity)
       if (opened.recalls)

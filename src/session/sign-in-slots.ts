@@ -1,22 +1,22 @@
 import type { LimitedOrigin } from '../core/limited-origin.ts'
 import { AuthError } from '../errors.ts'
 
-/** Bounds token requests in flight, altogether and for one address (fault F31, finding C11). */
+/** Bounds token requests in flight, in total and per address (fault F31, finding C11). */
 export interface SignInSlots {
-  /** Returns what gives the slot back. Throws `AuthError` `busy` when there is none. */
+  /** Takes a slot and returns a function that gives it back. Throws `AuthError` `busy` when there is none. */
   take(origin: LimitedOrigin): () => void
 }
 
-/** Strangers with made-up codes leave the others to everybody else. */
+/** Share of one address, so that made-up codes from it leave the other slots free. */
 const SHARE_OF_ADDRESS = 1 / 4
-/** Fewer are not divided. */
+/** Total below which the share does not apply. */
 const MIN_DIVIDED = 4
 
 export function createSignInSlots(total: number): SignInSlots {
   const heldBy = new Map<string, number>()
   let held = 0
 
-  /** Visitors whose proxy tells no address are not bounded as one, because a few would keep all others out. */
+  /** Does not bound visitors whose proxy sends no address, because they share one and a few would block the others. */
   const shareOf = ({ isTold }: LimitedOrigin) =>
     isTold && total >= MIN_DIVIDED ? Math.floor(total * SHARE_OF_ADDRESS) : total
 

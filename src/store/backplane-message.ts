@@ -5,7 +5,7 @@ export const REGIONS = ['sessions', 'tokens'] as const
 export type Region = (typeof REGIONS)[number]
 
 const body = z.discriminatedUnion('type', [
-  /** The session has ended for good, for a reason that may be one of a later version. */
+  /** The session has ended for good; `reason` may be one of a later version. */
   z.object({
     type: z.literal('session-ended'),
     session: z.string(),

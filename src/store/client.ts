@@ -53,12 +53,12 @@ export type RedisClient = ReturnType<typeof createConfiguredClient>
 /** Answers with bytes where `RedisClient` answers with text. */
 export type BinaryClient = ReturnType<typeof binaryOf>
 
-/** In a cluster each command of `client` goes where its key is. */
+/** Command to run; in a cluster each call on `client` is routed by its key. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
 
 /** One connection from its beginning to its end; it never comes back, another takes its place. */
 export interface ClientConnection {
-  /** The answer; rejects with the cause at once when the connection that it was asked for over ends (fault F04). */
+  /** Runs a command; rejects at once with the cause when the connection that carries it ends (fault F04). */
   run<T>(command: Command<T>): Promise<T>
   /** The server, or those of a cluster that can be asked just now. */
   readonly primaries: readonly Primary[]
@@ -68,7 +68,7 @@ export interface ClientConnection {
   readonly lost: Promise<never>
   readonly isOver: boolean
   drop(cause: unknown): void
-  /** Drops what has a command of its own that has waited for longer, and in a cluster nothing else. */
+  /** Drops the connection, in a cluster only that server's, whose oldest command has waited for longer. */
   dropStalled(stalledAfterMs: number): void
 }
 
@@ -102,7 +102,7 @@ export async function openClient(
   const binary = binaryOf(client)
   life.signal.addEventListener('abort', () => client.destroy())
   client.on('error', life.end)
-  // node-redis goes on connecting a client that is destroyed meanwhile, and keeps that connection (6.3.1).
+  // node-redis 6.3.1 goes on connecting a client that is destroyed meanwhile and keeps the connection open.
   client.on('connect', () => {
     if (life.isOver) client.destroy()
   })

@@ -15,7 +15,7 @@ export interface ClusterServer {
   readonly connection: KeptConnection
   /** Waits for a connection only where one is expected. Throws `ServerLostError` when it is lost under way. */
   send<T>(command: Command<T>, isAsking?: boolean): Promise<T>
-  /** Drops the connection when something sent over it has waited for longer. */
+  /** Drops the connection when a command sent over it has waited for longer. */
   dropStalled(stalledAfterMs: number): void
 }
 
@@ -54,7 +54,7 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
       const used = connection.current ?? (await whenConnected())
       try {
         return await used.run((client, binary) => {
-          // Counts for the command that is sent next on this connection; what becomes of it shows there.
+          // ASKING applies to the next command on this connection, whose outcome shows whether it failed.
           if (isAsking) client.sendCommand(['ASKING']).catch(() => undefined)
           return command(client, binary)
         })

@@ -107,7 +107,7 @@ export async function openCluster(
   }
 }
 
-/** What waits for a server ends with the connection to that server. */
+/** Routes each call by its key; a call in flight fails when the connection to its own server ends. */
 function createRun(servers: ClusterServers, onStale: () => void): ClientConnection['run'] {
   const route = createRoute(servers, onStale)
   const routed = createRoutedClient<RedisClient>((key, call) => route(key, call))

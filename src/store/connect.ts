@@ -62,7 +62,7 @@ export interface RedisConnection {
   close(): Promise<void>
 }
 
-/** A connection whose own oldest command has waited for longer is dead, whatever its socket says (fault F04). */
+/** Age of its oldest command above which a connection counts as dead, whatever its socket says (fault F04). */
 const STALLED_AFTER_MS = 2000
 /** A name that leads to a replica may lead elsewhere by now; it is not asked more often than this (fault F09). */
 const RESOLVE_AGAIN_MS = 5000

@@ -21,7 +21,7 @@ const LATE_MS = 100
 
 /** What is noticed beside single answers. */
 export interface DeadlineOptions {
-  /** Called again and again, but not while this process was too busy to read what has arrived. */
+  /** Called after each sweep, except where this process was too busy to read what has arrived. */
   readonly onSwept: () => void
   /** An answer came that nobody waits for any more: whoever gives it works again. */
   readonly onLateAnswer: () => void
@@ -41,7 +41,8 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
     sweptAtMs = nowMs
     wasLate = isLate
     if (!isLate) judge()
-    // Where every sweep is late nothing would ever be given up, so the sockets are read once and no longer waited for.
+    // Judges a second late sweep after one read of the sockets, because otherwise nothing would time out on a busy
+    // machine.
     else if (isLateAgain) afterReading = setImmediate(judge)
   }
 

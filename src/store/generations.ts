@@ -1,29 +1,29 @@
-/** When something was asked for, whether or not Redis could be asked then. */
+/** Moment of an order, recorded whether or not Redis could be reached. */
 export interface Moment {
   /** Milliseconds of this process's monotonic clock. */
   readonly atMs: number
-  /** What began before had an earlier generation; nothing where that could not be told at the time. */
+  /** First generation after the moment; `undefined` where it was not known at the time. */
   readonly generation: number | undefined
-  /** By how much the generation may be too late. */
+  /** Upper bound of how much too late the generation may be. */
   readonly doubt: number
 }
 
 /**
- * A number that grows with time and with each "end everything". A sign-in takes it down when it begins; its session
- * counts as long as nothing that was ended as a whole since then includes it. Of all clocks only Redis's own counts, and
- * a counter beside it where that clock goes back. Throws `AuthError` `store_unavailable` when it cannot tell.
+ * Number that grows with time, by which an order to end all sessions tells those begun before it: a sign-in records it
+ * at its start. Only Redis's clock counts, with a counter for when it goes back; throws `AuthError` `store_unavailable`
+ * without Redis.
  */
 export interface Generations {
   current(): Promise<number>
-  /** Now, without asking Redis. */
+  /** Returns the current moment without asking Redis. */
   moment(): Moment
-  /** The first generation of what began after that moment, as far as it is known without asking Redis. */
+  /** Returns the first generation after that moment; `undefined` where it is not known without asking Redis. */
   knownFrom(asked: Moment): number | undefined
-  /** The same as Redis tells it, and rather too late than too early: in doubt what began before is not spared. */
+  /** Resolves with the same from Redis. Errs on the late side, so that in doubt nothing begun before is spared. */
   from(asked: Moment): Promise<number>
   /**
-   * Ends what began before it was asked for, of one owner or of everybody, and is remembered for `ttlMs`. Resolves with
-   * the first generation that counts.
+   * Ends what began before `asked`, of one owner or of everybody, and remembers it for `ttlMs`. Resolves with the first
+   * generation that is spared.
    */
   advance(owner: string | undefined, ttlMs: number, asked?: Moment): Promise<number>
   /** What began in an earlier generation than this and has one of these owners has ended; 0 where nothing was. */

@@ -24,7 +24,10 @@ export interface KeepOpenOptions {
 
 const RETRY_MIN_MS = 25
 const RETRY_MAX_MS = 1000
-/** One that ends sooner counts as a failure, so that what ends each at once makes no storm of new ones (C74). */
+/**
+ * Lifetime below which a connection counts as a failure, so that the back-off also applies where each ends at once
+ * (C74).
+ */
 const STEADY_AFTER_MS = 1000
 
 /** Opens in the background and tries again, with growing pauses, until it is closed. */
@@ -82,7 +85,7 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
   const kept = keep()
   return {
     get current() {
-      // What waited on one that ended hears of it before this loop does.
+      // Hides a connection that is over, because its callers learn of its end before this loop does.
       return current?.isOver ? undefined : current
     },
     get isExpected() {

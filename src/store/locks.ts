@@ -4,9 +4,9 @@
  * `store_unavailable` when it cannot tell.
  */
 export interface Locks {
-  /** Takes it where nobody has it; its owner gets it again. */
+  /** Takes a free lock; its owner may take it again. */
   acquire(digest: string, owner: string, note: string, ttlMs: number): Promise<Acquisition>
-  /** Takes it from the holder who has written this mark, and has not been heard of since. */
+  /** Takes the lock from its holder by compare-and-set on `mark`, which the holder has not changed since. */
   takeOver(
     digest: string,
     owner: string,
@@ -15,8 +15,8 @@ export interface Locks {
     mark: string,
   ): Promise<boolean>
   /**
-   * Writes another note, and lets the lock last `ttlMs` from now; false where it is not the owner's any more. With
-   * `revive` also where nobody has it, since it may have been lost with the data of the store.
+   * Writes a note and extends the lock to `ttlMs` from now; resolves with false when it is no longer the owner's. With
+   * `revive` recreates a missing lock, because it may have been lost with the store's data.
    */
   hold(
     digest: string,
@@ -28,12 +28,12 @@ export interface Locks {
   release(digest: string, owner: string): Promise<void>
 }
 
-/** The mark is all that stands at a lock of somebody else: it changes when they are heard of. */
+/** Result of `acquire`; `mark` is the value of another owner's lock, which changes with each sign of life. */
 export type Acquisition =
   | { readonly isOurs: true }
   | { readonly isOurs: false; readonly mark: string }
 
-/** Owners have no blank in their names. */
+/** Joins owner and note with a blank, which no owner contains. */
 export function markOf(owner: string, note: string): string {
   return `${ownerPart(owner)}${note}`
 }
@@ -42,7 +42,7 @@ export function ownerPart(owner: string): string {
   return `${owner} `
 }
 
-/** Empty where the mark is of another version. */
+/** Returns the note of a mark; empty where another version wrote the mark. */
 export function noteOf(mark: string): string {
   const at = mark.indexOf(' ')
   return at < 0 ? '' : mark.slice(at + 1)

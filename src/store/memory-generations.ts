@@ -1,7 +1,7 @@
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 import type { Generations, Moment } from './generations.ts'
 
-/** Generations of this process, which has no need of a clock to tell before from after. */
+/** Creates generations for a single process, where a counter tells before from after without a clock. */
 export function createMemoryGenerations(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 16 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),

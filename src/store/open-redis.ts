@@ -104,7 +104,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       ...observer,
       onExamined(examination) {
         observer.onExamined(examination)
-        // So that it is known what time it was by Redis's clock when something is asked for during an outage.
+        // Reads Redis's clock now, by which the moment of an order during an outage is told later.
         ports.generations.current().catch(() => undefined)
       },
     },

@@ -1,35 +1,35 @@
-/** What a reading of Redis's clock said. */
+/** Reading of Redis's clock. */
 export interface ClockReading {
   /** Milliseconds of this process's monotonic clock. */
   readonly sentAtMs: number
   readonly receivedAtMs: number
-  /** Whole milliseconds, cut off. */
+  /** Redis's time in whole milliseconds, truncated. */
   readonly redisMs: number
 }
 
-/** It was no earlier and no later than this, in milliseconds by Redis's clock. */
+/** Bounds of a moment, in milliseconds of Redis's clock. */
 export interface TimeSpan {
   readonly fromMs: number
   readonly toMs: number
 }
 
-/** Tells which time it was by Redis's clock at a moment of this process's monotonic clock. No wall clock is involved. */
+/** Converts moments of this process's monotonic clock to Redis's clock, without any wall clock. */
 export interface RedisClock {
   note(reading: ClockReading): void
-  /** Nothing before the first reading. */
+  /** Returns `undefined` before the first reading. */
   timeAt(atMs: number): TimeSpan | undefined
 }
 
-/** Together they are more exact than the quickest of them, also where this process is busy. */
+/** Number of readings kept, whose intersection is more exact than the quickest of them, also in a busy process. */
 const KEPT = 16
-/** Clocks that are kept right by slewing differ by no more (500 ppm, as NTP allows, RFC 5905). */
+/** Maximum drift between clocks that are disciplined by slewing (500 ppm, as NTP allows, RFC 5905). */
 const MAX_DRIFT = 0.0005
 
 export function createRedisClock(): RedisClock {
   let readings: readonly ClockReading[] = []
   return {
     note(reading) {
-      // A clock that was set, or that of another server, makes those of before wrong.
+      // Drops earlier readings that contradict this one, because the clock was set or another server answers.
       const agreeing = readings.filter((each) => agree(each, reading))
       readings = [...agreeing, reading].slice(-KEPT)
     },
@@ -44,7 +44,7 @@ export function createRedisClock(): RedisClock {
   }
 }
 
-/** The answer was given after the question was sent, and before it came. */
+/** Bounds Redis's time at `atMs`, because Redis read its clock between sending and receipt. */
 function spanOf({ sentAtMs, receivedAtMs, redisMs }: ClockReading, atMs: number): TimeSpan {
   const driftMs = MAX_DRIFT * Math.max(Math.abs(atMs - sentAtMs), Math.abs(atMs - receivedAtMs))
   return {
@@ -53,7 +53,7 @@ function spanOf({ sentAtMs, receivedAtMs, redisMs }: ClockReading, atMs: number)
   }
 }
 
-/** Whether both can be true. */
+/** Returns whether both readings can come from one clock. */
 function agree(one: ClockReading, other: ClockReading): boolean {
   const [early, late] = [one, other].map((each) => spanOf(each, other.receivedAtMs)) as [
     TimeSpan,

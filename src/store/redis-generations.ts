@@ -6,14 +6,14 @@ import { milliseconds } from './redis-marks.ts'
 import { ADVANCE, COUNTER_AND_TIME, RAISE } from './redis-scripts.ts'
 
 interface Reading extends ClockReading {
-  /** The latest end of anything as a whole. */
+  /** Latest generation that an order to end all sessions has recorded. */
   readonly counter: number
 }
 
-/** A reading that took longer is repeated, since the moment would be told as much too late. */
+/** Duration above which a reading is repeated, because it makes the moment too late by as much. */
 const EXACT_WITHIN_MS = 5
 const READINGS = 5
-/** Ends at the same time are told apart by counting up, so that the counter may be ahead of the clock by a little. */
+/** Tolerance for a counter ahead of the clock, because simultaneous ends are told apart by counting up. */
 const COUNTED_AHEAD = 10
 
 /** One counter for all, and for each owner whose sessions were ended the number at which that was. */
@@ -26,7 +26,7 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
 
   async function read(): Promise<Reading> {
     const ask = { keys: [counter], arguments: [] }
-    // Measured where it is sent: what is asked for again over the next connection is another reading.
+    // Measures inside the command, because a retry over the next connection is another reading.
     const reading = await redis.read(async (client) => {
       const sentAtMs = performance.now()
       const found = (await client.eval(COUNTER_AND_TIME, ask)) as unknown as [string, string]
@@ -55,7 +55,7 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
   return {
     async current() {
       const { counter: counted, redisMs } = await read()
-      // Earlier than whatever is asked for in the same millisecond.
+      // Stays below the generation of any order given in the same millisecond.
       return Math.max(counted, redisMs - 1)
     },
     moment: () => momentAt(performance.now()),
@@ -63,11 +63,11 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
     from,
     async advance(owner, ttlMs, asked = momentAt(performance.now())) {
       const oldest = await from(asked)
-      // The counter outlives what refers to it.
+      // The counter has to outlive the keys that refer to it.
       const advance = { keys: [counter], arguments: [`${oldest}`, milliseconds(2 * ttlMs)] }
       const name = owner === undefined ? everybody : nameOf(owner)
       const raise = { keys: [name], arguments: [`${oldest}`, milliseconds(ttlMs)] }
-      // The number is settled before it is written: carried out late, it ends no more than it was meant to.
+      // Writes a number that is fixed beforehand, so that a delayed command ends no more than was meant.
       await redis.write(async (client) => {
         await client.eval(ADVANCE, advance)
         await client.eval(RAISE, raise)
@@ -86,8 +86,8 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
 }
 
 /**
- * What was known of Redis's clock then and what is known of it now tell the moment together, or the later of both does
- * where they contradict each other: the clock was set, or another server answers.
+ * Returns the generation of the moment by what was known of Redis's clock then and is known now. Takes the later of
+ * both where they contradict each other, because the clock was set or another server answers.
  */
 function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): number {
   const now = told.generation ?? Number.POSITIVE_INFINITY
@@ -95,7 +95,7 @@ function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): 
   const isSteady = now - told.doubt <= then && then - asked.doubt <= now
   const from = isSteady ? Math.min(now, then) : Math.max(now, then)
   const isOfThen = counter <= from + COUNTED_AHEAD
-  // The clock is behind what was counted, so it has gone back, and nobody can say what began when.
+  // A clock behind the counter has gone back, so it is unknown what began when.
   const isClockBehind = counter > redisMs + COUNTED_AHEAD
   return isOfThen || isClockBehind ? Math.max(from, counter + 1) : from
 }

@@ -4,7 +4,7 @@ import { createMarks, milliseconds } from './redis-marks.ts'
 import { HOLD, LET_GO, TAKE_OVER } from './redis-scripts.ts'
 import { recordKey } from './store.ts'
 
-/** Locks beside the session's records, so that ending the session ends them too. */
+/** Creates locks stored beside the session's records, so that ending the session deletes them too. */
 export function createRedisLocks(options: RedisStoreOptions): Locks {
   const { redis, prefix, writeTimeoutMs } = options
   const marks = createMarks(options)

@@ -66,7 +66,7 @@ export function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
   }
 }
 
-/** A script has no type of its own for its answer. */
+/** Narrows the reply of a script, which node-redis leaves untyped. */
 function textOf(answer: unknown): string | null {
   return typeof answer === 'string' ? answer : null
 }

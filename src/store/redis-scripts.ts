@@ -47,8 +47,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`
 
 /**
- * KEYS lock · ARGV mark ttlMs seen. Found as it was seen, it is taken from whoever wrote that; its own mark is found where
- * the script is carried out twice.
+ * KEYS lock · ARGV mark ttlMs seen. Compare-and-set from `seen` to `mark`, which also succeeds where `mark` is found,
+ * because a retry may run the script twice.
  */
 export const TAKE_OVER = `
 local found = redis.call('GET', KEYS[1])
@@ -57,7 +57,7 @@ if found ~= ARGV[3] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`
 
-/** Whether what is found at a lock begins with the owner's part. */
+/** Tests whether the value of the lock begins with the owner's part. */
 const IS_OWN = `
 local found = redis.call('GET', KEYS[1])
 local isOwn = found and string.sub(found, 1, #ARGV[1]) == ARGV[1]`
@@ -122,11 +122,11 @@ local denied = {}
 for at = 1, #found, 2 do denied[#denied + 1] = {found[at], found[at + 1] - now} end
 return denied`
 
-/** KEYS counter. What was counted up to, and the time, as text, which no number of Lua's would survive as. */
+/** KEYS counter. Returns the counter and the time as formatted text, because Lua's own conversion loses digits. */
 export const COUNTER_AND_TIME = `${NOW}
 return {redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now)}`
 
-/** KEYS counter · ARGV generation ttlMs. Grows or stays. */
+/** KEYS counter · ARGV generation ttlMs. Raises the counter and never lowers it. */
 export const ADVANCE = `
 local next = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[1]) or '0'))
 redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', ARGV[2])

@@ -8,7 +8,7 @@ export interface Examination {
   readonly evictionPolicy?: string
   /** How far Redis's clock is ahead of ours. */
   readonly clockOffsetMs?: number
-  /** For how long the youngest of the processes has run. */
+  /** Uptime of the process that was started last. */
   readonly uptimeMs?: number
   /** Of the processes that were examined: others may have other data. */
   readonly runIds: readonly string[]

@@ -15,7 +15,7 @@ export interface SentinelObserver {
 /** What came of asking the Sentinels again and again. */
 export interface SentinelSightings {
   readonly see: (sighting: { readonly epoch: number; readonly isOfAll: boolean }) => void
-  /** The latest epoch that was named. */
+  /** Latest epoch that a Sentinel has named. */
   readonly epoch: number
   readonly lose: (cause: unknown) => void
 }

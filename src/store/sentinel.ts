@@ -20,7 +20,7 @@ interface Belief extends ServerAddress {
 }
 
 interface Sighting extends Belief {
-  /** Every Sentinel has answered: none is left that might know of a later primary. */
+  /** True when every Sentinel has answered, so that none can know of a later primary. */
   readonly isOfAll: boolean
 }
 
@@ -64,8 +64,8 @@ export async function openPrimary(
 }
 
 /**
- * All at once, so that neither one that is silent nor one that is behind the others matters. Who has named a primary of
- * a later epoch than the first answer is waited for, or else one that is behind and quick would be followed (F17).
+ * Asks all Sentinels at once, so that a silent or outdated one does not matter. Waits for all answers while those so
+ * far are older than the known epoch, because a quick but outdated one would be followed otherwise (F17).
  */
 async function findPrimary(sentinels: Sentinels, knownEpoch: number): Promise<Sighting> {
   const beliefs: Belief[] = []
@@ -100,7 +100,8 @@ async function watch(
     if (!found) continue
     sightings.see(found)
     if (addressOf(found) === addressOf(known)) continue
-    // One that is behind may be the only one to answer in time; epochs fall only where all Sentinels were set up anew.
+    // An outdated Sentinel may be the only one to answer in time; epochs fall only where all Sentinels were set up
+    // anew.
     if (found.epoch < known.epoch && !found.isOfAll) continue
     const text = `the Sentinels name another primary: ${addressOf(found)}`
     life.end(new TopologyError('connection', text))

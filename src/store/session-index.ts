@@ -21,6 +21,8 @@ export interface SessionIndex {
   /** Digests of the sessions that have not reached their end. */
   list(kind: OwnerKind, owner: string): Promise<readonly string[]>
   remove(digest: string, owners: Partial<Owners>): Promise<void>
-  /** Removes those of the entries that end within `withinMs`, and so not one whose session is about to be written. */
+  /**
+   * Removes those of the entries that expire within `withinMs`, which spares one whose session is about to be written.
+   */
   removeLost(owner: Owner, digests: readonly string[], withinMs: number): Promise<void>
 }

@@ -1,30 +1,30 @@
 import type { RedisObserver } from './open-redis.ts'
 
-/** Whether every replica has had time to reach the store since it was last away, and to write what it has for it. */
+/** Tells whether every replica has had time, since the last store outage, to reconnect and write what it holds. */
 export interface Settling {
   readonly isSettled: boolean
-  /** Another number whenever some replica may have been kept from the store. */
+  /** Changes whenever some replica may have been cut off from the store. */
   readonly epoch: number
-  /** Whether it is settled for what has begun then: what is newer than the last disturbance has missed nothing. */
+  /** Returns whether it is settled for a session created then; one newer than the last disturbance need not wait. */
   readonly isSettledFor: (createdAtMs: number) => boolean
 }
 
 export interface WatchedSettling extends Settling {
-  /** The store has gone, or is there again; what it knew of locks may be lost. */
+  /** Records that the store went away or came back; its locks may be lost. */
   readonly disturb: () => void
-  /** It could not be used, by this replica at least, and has lost nothing. */
+  /** Records that this replica could not use the store, which has lost nothing. */
   readonly interrupt: () => void
-  /** For how long the server has run, where it says so. */
+  /** Takes the server's uptime, where it is known, by which it may be settled already. */
   readonly observeUptime: (uptimeMs: number | undefined) => void
 }
 
-/** Three connections that fail one after the other take less, and so does one that nobody answers. */
+/** Time for every replica to reconnect, longer than three failed attempts in a row or one that times out. */
 export const SETTLE_MS = 10_000
 
-/** For a store that no replica can be kept from. */
+/** Settling of a store that no replica can be cut off from. */
 export const SETTLED: Settling = { isSettled: true, epoch: 0, isSettledFor: () => true }
 
-/** `now`: wall clock, for it is compared with what sessions say of themselves. */
+/** Creates the watch; `now` is the wall clock, because it is compared with when sessions were created. */
 export function watchSettling(now: () => number): WatchedSettling {
   let epoch = 0
   let settlesAtMs = Number.POSITIVE_INFINITY
@@ -46,7 +46,8 @@ export function watchSettling(now: () => number): WatchedSettling {
       disturbedAt = now()
     },
     observeUptime(uptimeMs) {
-      // A replica that has seen the store go and come cannot take the word of a server for it: its wire may have been cut.
+      // Ignores the uptime after an outage seen here, because the network may have failed while the server kept
+      // running.
       if (epoch !== 1 || uptimeMs === undefined) return
       settlesAtMs = Math.min(settlesAtMs, performance.now() + SETTLE_MS - uptimeMs)
       disturbedAt = Math.min(disturbedAt, now() - uptimeMs)
@@ -59,7 +60,7 @@ type Disturbances = Pick<
   'onConnected' | 'onDisconnected' | 'onBreaker' | 'onExamined'
 >
 
-/** The same observer; what it is told of counts as a disturbance or an interruption. */
+/** Wraps an observer and reports what it is told as a disturbance or an interruption. */
 export function observeDisturbances<T extends Disturbances>(
   observer: T,
   settling: WatchedSettling,

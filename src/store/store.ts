@@ -45,8 +45,8 @@ export interface Store {
   /** Lets the session live `ttlMs` from now; false when it is not there. */
   extend(digest: string, ttlMs: number): Promise<boolean>
   /**
-   * Ends the session for good: nothing written late can bring it back before `tombstoneMs` have passed. Other replicas are
-   * told, with the reason where there is one.
+   * Ends the session for good: a tombstone keeps late writes from reviving it for `tombstoneMs`. Tells other replicas,
+   * with the reason where there is one.
    */
   end(digest: string, tombstoneMs: number, reason?: EndReason): Promise<void>
   /** All sessions, in portions; one that comes or goes meanwhile may be missed, and one may come twice. */

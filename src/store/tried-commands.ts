@@ -25,8 +25,8 @@ export interface TriedNames {
 }
 
 /**
- * Pipelined in this order; what the user may not do is named as Redis's own ACL rules are written. Throws where the
- * connection ends before Redis has answered all.
+ * Tries the commands in one pipeline, in this order, and names each refused one in the syntax of Redis's ACL rules.
+ * Rejects when the connection ends before Redis has answered all.
  */
 export async function tryCommands(primary: Primary, names: TriedNames): Promise<Finding[]> {
   const { prefix, channel, fleetChannel } = names
@@ -67,7 +67,7 @@ export async function tryCommands(primary: Primary, names: TriedNames): Promise<
   const unsubscribe: Command<Outcomes> = (client) =>
     Promise.allSettled([client.unsubscribe(heard, ignore)])
   const outcomes: PromiseSettledResult<unknown>[] = []
-  // Each step is asked for by itself, so that a slow Redis does not look like one that does not answer.
+  // Runs each step as a command of its own, so that a slow Redis is not taken for a stalled one.
   for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
   const tried = [...commands, ['SUBSCRIBE', heard], ['UNSUBSCRIBE', heard]]
   const refused = outcomes.flatMap((outcome, at) => {

@@ -1,8 +1,8 @@
-/** Commands of one connection that wait for their answer. */
+/** Commands of one connection that await their reply. */
 export interface Unanswered {
-  /** Runs `call`; rejects with the cause of the connection's end where that comes before the answer. */
+  /** Runs `call`; rejects with the cause of the connection's end if that comes before the reply. */
   run<T>(call: () => Promise<T>): Promise<T>
-  /** Whether the oldest of them has waited for longer than this. */
+  /** Returns whether the oldest of them has waited for longer than this. */
   isOlderThan(ms: number): boolean
 }
 
@@ -12,7 +12,7 @@ interface Waiting {
 }
 
 /**
- * Settles whatever waits when `signal` ends the connection, because node-redis 6.3.1 never settles a SUBSCRIBE or
+ * Rejects all waiting commands when `signal` ends the connection, because node-redis 6.3.1 never settles a SUBSCRIBE or
  * UNSUBSCRIBE that comes after the end of its client (finding C74).
  */
 export function createUnanswered(signal: AbortSignal): Unanswered {
@@ -26,7 +26,7 @@ export function createUnanswered(signal: AbortSignal): Unanswered {
   return {
     run<T>(call: () => Promise<T>) {
       if (signal.aborted) return Promise.reject(signal.reason)
-      // A listener of its own for each would stay with the connection long after the answer.
+      // Shares one abort listener, because one for each command would stay on the signal after the reply.
       return new Promise<T>((resolve, reject) => {
         const answer = call()
         const each = { sinceMs: performance.now(), reject }

@@ -1,27 +1,30 @@
 import { LRUCache } from 'lru-cache'
 
-/** The fields that a line is limited by. */
+/** Fields by which a log line is limited. */
 export interface LimitedFields {
   readonly event?: unknown
   readonly code?: unknown
-  /** False where nobody could say whether there was anything to do, so that anybody may have asked. */
+  /** False for a request that could not be verified, which anybody can send. */
   readonly verified?: unknown
 }
 
-/** Lines of one kind that were left out within a second. */
+/** Count of the lines of one kind suppressed within a second. */
 export interface LeftOut {
   readonly suppressed: number
   readonly of: { readonly event: string; readonly code?: string }
 }
 
 export interface LogLimit {
-  /** Whether a line may be written. */
+  /** Returns whether a line may be written. */
   admits(fields: LimitedFields): boolean
-  /** Tells now what would be told when its second is over. */
+  /** Reports suppressed lines now instead of at the end of their second. */
   tellNow(): void
 }
 
-/** Never left out: what operators, signed-in people and the provider did, and the life of the process. */
+/**
+ * Events that are never suppressed: actions of operators, signed-in users and the provider, and the process's
+ * lifecycle.
+ */
 const UNLIMITED: ReadonlySet<unknown> = new Set([
   'listening',
   'stopping',
@@ -48,16 +51,16 @@ const UNLIMITED: ReadonlySet<unknown> = new Set([
 
 const MAX_LINES = 10
 const PERIOD_MS = 1000
-/** More than there are events and codes, all of which are this code's own. */
+/** Exceeds the number of pairs of event and code, all of which are defined in this code. */
 const MAX_KINDS = 1000
 
 interface Kind {
-  /** When the last lines were written, the oldest first. */
+  /** Times of the last lines written, oldest first. */
   readonly writtenAtMs: number[]
   leftOut: LeftOut | undefined
 }
 
-/** Admits ten lines of each event and code in any second, because strangers can cause them (finding C50). */
+/** Admits ten lines of each event and code in any second, because anybody can cause them (finding C50). */
 export function createLogLimit(tell: (leftOut: LeftOut) => void): LogLimit {
   const kinds = new LRUCache<string, Kind>({ max: MAX_KINDS })
 
@@ -94,7 +97,7 @@ export function createLogLimit(tell: (leftOut: LeftOut) => void): LogLimit {
   }
 }
 
-/** Whether fewer than ten lines were written within the last second; notes one more if so. */
+/** Returns whether fewer than ten lines were written within the last second, and records one more if so. */
 function hasRoom(writtenAtMs: number[], nowMs: number): boolean {
   const [oldestMs = nowMs] = writtenAtMs
   if (writtenAtMs.length === MAX_LINES) {

@@ -3,15 +3,15 @@ import { fstatSync, writeFile } from 'node:fs'
 /** Takes one chunk and calls back when it is written or lost; never blocks. */
 export type WriteChunk = (chunk: string, done: (error?: Error | null) => void) => void
 
-/** A destination of pino whose writes never wait for whoever reads (finding C50). */
+/** Destination for pino whose writes never block on the reader (finding C50). */
 export interface LogOutput {
   write(line: string): void
   /** Calls back with the number of dropped lines as soon as a write succeeds again. */
   onDropped(listener: (count: number) => void): void
   droppedLines(): number
-  /** Resolves when no line waits any more, or after this time. */
+  /** Resolves when all lines are written, or after `withinMs`. */
   finish(withinMs: number): Promise<void>
-  /** Takes the lines that nothing has been done with yet. */
+  /** Removes and returns the lines that no write has taken yet. */
   takeWaiting(): string
 }
 
@@ -21,8 +21,8 @@ const MAX_CHUNK_BYTES = 16 * 1024
 const STANDARD_OUTPUT = 1
 
 /**
- * Keeps lines in memory and writes them one chunk after another. Not pino's own destination: a write of sonic-boom
- * holds a thread of libuv for as long as nobody reads, and a process with such a thread cannot exit.
+ * Buffers lines and writes them one chunk at a time. Replaces pino's own destination, because a write of sonic-boom
+ * blocks a libuv thread while nobody reads, and a process with such a thread cannot exit.
  */
 export function createLogOutput(writeChunk: WriteChunk): LogOutput {
   const waiting: string[] = []
@@ -94,7 +94,7 @@ export function createLogOutput(writeChunk: WriteChunk): LogOutput {
 
 let standardOutput: LogOutput | undefined
 
-/** The standard output of this process, whatever it is. */
+/** Opens the standard output of this process, be it a file, a pipe, a socket or a terminal. */
 export function openStandardOutput(): LogOutput {
   standardOutput ??= connectStandardOutput(process.stdout)
   return standardOutput
@@ -102,23 +102,24 @@ export function openStandardOutput(): LogOutput {
 
 function connectStandardOutput(stdout: NodeJS.WriteStream & UnlockedTerminal): LogOutput {
   const isFile = fstatSync(STANDARD_OUTPUT).isFile()
-  // The callback of each write has the error; a full disk or a closed pipe changes no decision (fault F43).
+  // Ignored, because the callback of each write gets the error; a full disk or a closed pipe changes no decision (fault
+  // F43).
   stdout.on('error', () => undefined)
-  // Node sets terminals to block; pipes and sockets take what they have room for.
+  // Node makes terminals blocking; writes to pipes and sockets accept only what fits the buffer.
   if (stdout.isTTY) stdout['_handle']?.setBlocking?.(false)
-  // Warnings of Node go to standard error, which is non-blocking as soon as the stream is made.
+  // Opens standard error, to which Node writes its warnings, because that makes it non-blocking.
   process.stderr.on('error', () => undefined)
   const output = createLogOutput(
     isFile
       ? (chunk, done) => writeFile(STANDARD_OUTPUT, chunk, done)
       : (chunk, done) => stdout.write(chunk, done),
   )
-  // After an uncaught exception nothing is waited for; what the pipe has room for is written all the same.
+  // Writes what fits into the pipe, because an exit after an uncaught exception waits for nothing.
   process.once('exit', () => stdout.write(output.takeWaiting()))
   return output
 }
 
-/** The handle under a terminal's stream, which has no public name. */
+/** Stream of a terminal with its underlying handle, which has no public API. */
 interface UnlockedTerminal {
   readonly _handle?: { setBlocking?(isBlocking: boolean): void }
 }

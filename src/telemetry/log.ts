@@ -5,24 +5,24 @@ import { type LogOutput, openStandardOutput } from './log-output.ts'
 
 /** One JSON line per event. No field ever holds a token, a cookie, a secret or an e-mail address. */
 export type Log = Logger & {
-  /** Lines that nobody got; absent in a log that drops none. */
+  /** Returns the number of dropped lines; absent in a log that drops none. */
   readonly droppedLines?: () => number
 }
 
-/** A log that can be waited for before the process exits. */
+/** Log that can be flushed before the process exits. */
 export interface EndingLog {
   readonly droppedLines: () => number
-  /** Resolves when what was logged is written, or after this time. */
+  /** Resolves when all lines are written, or after `withinMs`. */
   readonly finish: (withinMs: number) => Promise<void>
 }
 
-/** Logs to standard output unless told otherwise, and never waits for whoever reads it (finding C50). */
+/** Creates a log, by default to standard output, that never blocks on its reader (finding C50). */
 export function createLog(
   level: string,
   output: DestinationStream & Partial<LogOutput> = openStandardOutput(),
 ): Logger & EndingLog {
   const limit = createLogLimit((leftOut) => {
-    log.warn({ event: 'log_lines_left_out', ...leftOut }, 'lines of one kind were left out')
+    log.warn({ event: 'log_lines_left_out', ...leftOut }, 'repeated log lines were suppressed')
   })
   const log = pino(
     {
@@ -40,7 +40,10 @@ export function createLog(
     output,
   )
   output.onDropped?.((count) =>
-    log.warn({ event: 'log_lines_dropped', count }, 'lines were dropped: nobody read them'),
+    log.warn(
+      { event: 'log_lines_dropped', count },
+      'log lines were dropped: they were not read in time or could not be written',
+    ),
   )
   return Object.assign(log, {
     droppedLines: () => output.droppedLines?.() ?? 0,

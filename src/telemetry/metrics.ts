@@ -53,7 +53,7 @@ export interface Observed {
   readonly isProviderDiscovered: () => boolean
   /** Sessions ended here of which the store has not been told yet. */
   readonly revocationsWaiting: () => number
-  /** Log lines that nobody got; absent where none is dropped. */
+  /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
   /** Absent in memory mode. */
   readonly redis?: () => ObservedRedis
@@ -61,7 +61,7 @@ export interface Observed {
 
 let ofProcess: Registry | undefined
 
-/** Watches the process once, because what watches its event loop and its garbage collection cannot be ended. */
+/** Collects process metrics once, because the observers of event loop and garbage collection cannot be stopped. */
 function processMetrics(): Registry {
   if (!ofProcess) {
     ofProcess = new Registry()

@@ -41,7 +41,7 @@ const forgetProvider = ({ cookies }: Visitor) => {
   for (const { name, domain } of cookies.all()) if (domain === '127.0.0.1') cookies.remove(name)
 }
 
-/** What somebody makes elsewhere who knows the binding of this browser: a callback that signs in as them. */
+/** Returns a callback URL that signs in as `sub`, made elsewhere by an attacker who knows this browser's binding. */
 const linkFor = async (browser: Visitor, sub = 'bob'): Promise<string> => {
   const elsewhere = party.vestibule.visitor()
   const binding = bindingOf(browser)

@@ -80,7 +80,7 @@ describeWithRedis('C14: over replicas', () => {
     expect(before.indexed).toBe(3)
     for (let at = 0; at < 50; at += 1) await openAt(at, dave)
     expect(await count()).toEqual(before)
-    // What is left of each is a mark that ends soon.
+    // Each leaves a tombstone that expires soon.
     for (const key of await bytes.keys('*:x')) {
       expect(Number(await redis.cli('PTTL', key))).toBeLessThanOrEqual(5 * 60 * 1000)
     }

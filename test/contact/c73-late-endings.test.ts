@@ -20,7 +20,7 @@ const DAY_MS = 86_400_000
 const GRACE_MS = 300_000
 const ring = createKeyRing([randomBytes(32)])
 
-/** What one replica consists of, as far as sessions go, with a wire of its own to Redis and a wall clock of its own. */
+/** Starts the session parts of one replica, with its own connection to Redis and its own wall clock. */
 const startReplica = (network: TcpProxy, skewMs = 0) => {
   const now = () => Date.now() + skewMs
   let hearEnded: ((digest: string) => void) | undefined
@@ -167,7 +167,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
   beforeEach(async () => {
     for (const { network } of replicas) await network.accept()
     for (const each of replicas) await back(each)
-    // Of everybody; the tests are about their own people.
+    // Removes the end of everybody's sessions, because the tests are about their own people.
     await redis.cli('DEL', 'vestibule:{generation}:oldest')
   })
   const newPerson = () => `person-${++people}`
@@ -237,7 +237,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
       for (const each of [anew, again, otherSid]) expect(await livesAt(each)).toEqual(everywhere)
       expect(await livesAt(late)).toEqual(nowhere)
       expect(await livesAt(elsewhere)).toEqual(endsOthers ? nowhere : everywhere)
-      // Who had begun and comes only now loses as well.
+      // A sign-in that began before the end and finishes only now fails as well.
       const tooLate = third.open(who, work, { ...newSession.tokens, ...begun })
       await expect(tooLate).rejects.toMatchObject({ code: 'sign_in_failed' })
       // A refresh asks whether anything was ended since the sign-in began.

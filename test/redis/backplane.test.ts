@@ -203,7 +203,7 @@ describe('the health of the backplane', () => {
     await using two = await startTwo()
     const { redis, a } = two
     const { epoch } = a.state.backplane
-    // Of both, each second.
+    // Heartbeats of both replicas, one each second.
     await untilPublished(redis, 4, 'calls')
     expect(a.state.backplane.epoch).toBe(epoch)
     expect(a.backplaneHealth).toEqual([true])

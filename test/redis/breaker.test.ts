@@ -58,7 +58,7 @@ describe('a Redis that is away', () => {
     await untilConnected(observed)
     await redis.kill()
     await until('the loss', () => !observed.redis.isConnected)
-    // What was under way when it was lost has failed, too, and may have been enough.
+    // Commands in flight at the loss have failed too, which may have opened the breaker already.
     for (const asked of [read(observed), write(observed)]) {
       expect(['Redis: connection', 'Redis: breaker']).toContain(await asked)
     }

@@ -52,7 +52,7 @@ describe('replicas at one Redis', () => {
     await using other = openState(redis, { prefix: 'other:', keys: ['another'], mode: 'redis' })
     await untilHealthy(a, twin, other)
     await until('the twin', () => a.redis.fleet.size === 1 && twin.redis.fleet.size === 1)
-    // Who comes last is announced last, to everybody.
+    // The replica that starts last announces itself last, to all the others.
     await using last = openState(redis)
     await untilHealthy(last)
     await until('the last', () => [a, twin].every((each) => each.redis.fleet.size === 2))

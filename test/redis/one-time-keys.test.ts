@@ -24,7 +24,7 @@ describe('marks of consumption', () => {
     expect(await redis.cli('GET', 'key')).toBe(answer === 'nothing' ? 'mine' : answer)
     const ttlMs = Number(await redis.cli('PTTL', 'key'))
     if (answer === 'nothing') expect([ttlMs > 0, ttlMs <= 50_000]).toEqual([true, true])
-    // Who is refused neither shortens it nor gives it an end.
+    // A refused attempt neither shortens the key's lifetime nor sets one.
     else if (before.length === 3) expect(ttlMs).toBe(-1)
     else expect(ttlMs).toBeGreaterThan(1_800_000)
     const again = await redis.cli('EVAL', CONSUME, '1', 'key', 'mine', '50000')

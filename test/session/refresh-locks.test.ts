@@ -56,7 +56,7 @@ const start = () => {
     other: replica(),
     take,
     fail: (those: typeof failing = {}) => void (failing = those),
-    /** What stands at the lock; nothing where nobody has it. */
+    /** Returns the note of the lock; `undefined` where nobody has it. */
     mark: async () => {
       const found = await memory.acquire('a', 'looking', 'x', 1)
       if (found.isOurs) await memory.release('a', 'looking')

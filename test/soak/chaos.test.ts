@@ -7,7 +7,7 @@ import { describeWithRedis } from '../support/describe-with-redis.ts'
 const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? 3600)
 const SAMPLES = 60
 const seed = process.env['CHAOS_SEED'] ?? 'soak'
-/** What a heap that is collected now and then goes up and down by. */
+/** Fluctuation of a heap between collections. */
 const MAX_GROWTH_MIB = 24
 /** Connections of people who ask at the same time. */
 const MAX_MORE_DESCRIPTORS = 32

@@ -119,7 +119,7 @@ export const describeGenerations = (name: string, make: Make<Generations>): void
         const asked = generations.moment()
         await later()
         const since = await begin(user)
-        // What others end meanwhile, and the order when it is carried out again, change nothing.
+        // Neither ends of others meanwhile nor a repetition of the order change anything.
         await generations.advance(newUser(), LONG_MS)
         await generations.advance(whose, LONG_MS, asked)
         expect([await before.hasLost(), await since.hasLost()]).toEqual([true, false])

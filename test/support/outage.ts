@@ -20,7 +20,7 @@ export const RECOVERY_WITHIN_MS = 1500 + 1000 + 2 * BUSY_MS
  */
 export const mostAttempts = (connections: number, seconds: number): number =>
   connections * (8 + 2 * seconds)
-/** Who has not recovered by then never will. */
+/** Time after which a replica that has not recovered is given up. */
 export const GIVEN_UP_AFTER_MS = 60_000
 
 export const script: VisitHeaders = {

@@ -29,7 +29,7 @@ export interface Behaviour {
   readonly delayMs?: number
   /** Nothing is done before this has come. */
   readonly after?: Promise<unknown>
-  /** Nothing is done before this has been, which may take its time. */
+  /** Awaited before anything else is done with the request; it may take long. */
   readonly before?: (request: SeenProviderRequest) => unknown
   readonly status?: number
   readonly body?: string

@@ -14,7 +14,7 @@ export interface Return {
   readonly newcomerMs?: number
 }
 
-/** What a round with an outage has come to. */
+/** Result of a round with an outage. */
 export interface RoundResult {
   /** People whom some replica has asked to sign in. */
   readonly signedOut: number

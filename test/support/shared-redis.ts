@@ -12,7 +12,7 @@ export interface SharedRedis extends AsyncDisposable {
   readonly target: SingleTarget
   readonly keyPrefix: string
   readonly cli: AskRedis
-  /** Where it runs, and why not in a container where it does not. */
+  /** Place where it runs, with the reason where that is not a container. */
   readonly home: string
 }
 

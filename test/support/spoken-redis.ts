@@ -16,12 +16,12 @@ export interface SpokenRedis extends AsyncDisposable {
   readonly connections: readonly SpokenConnection[]
 }
 
-/** What is said to a command; nothing = silence. */
+/** Returns the reply to a command; `undefined` means silence. */
 export type Reply = (command: readonly string[], connection: SpokenConnection) => string | undefined
 
 const bulk = (text: string) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
 
-/** What a healthy Redis says, as far as the tests need it. */
+/** Replies as a healthy Redis does, as far as the tests need it. */
 export const speakWell: Reply = ([name = '', ...args]) => {
   switch (name.toUpperCase()) {
     case 'HELLO':

@@ -5,17 +5,20 @@ import { pathToFileURL } from 'node:url'
 import { SUBSCRIBER } from './hybrid-replicas.ts'
 import { steadyPort } from './steady-port.ts'
 
-/** Of a replica's connections. */
+/** Kind of a replica's connections. */
 export type WireKind = 'subscriber' | 'commands' | 'both'
 
 /** All that one replica says to any Redis, of whatever topology, and what can happen to it. */
 export interface Wire extends AsyncDisposable {
-  /** What a replica is started with to use it. */
+  /** Settings with which a replica uses it. */
   readonly settings: Readonly<Record<string, string>>
   /** How many connections were ever opened, and how many there are. */
   readonly opened: () => number
   readonly open: () => number
-  /** Nothing arrives on connections of this kind, new ones included, until what it returns is called; then all does. */
+  /**
+   * Silences connections of this kind, new ones included, until the returned function is called; then everything
+   * arrives.
+   */
   readonly silence: (kind: WireKind) => () => void
   /** Ends all connections, and refuses new ones until what it returns is called. */
   readonly cut: () => () => void

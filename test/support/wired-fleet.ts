@@ -15,7 +15,7 @@ export interface WiredFleet extends AsyncDisposable {
   readonly all: readonly RunningVestibule[]
 }
 
-/** Nothing = the plain server that there is in any case. */
+/** Starts a Redis topology; `undefined` means the plain server that exists in any case. */
 type StartRedis = (started: AsyncDisposableStack) => Promise<RedisTarget | undefined>
 
 export const TOPOLOGIES: Readonly<Record<string, StartRedis>> = {

@@ -58,7 +58,7 @@ const hidden: readonly string[] = [
   '/public/%u002e%u002e/admin',
 ]
 
-/** Nothing here is refused for its form; it is only no longer public. */
+/** Paths that are not refused for their form but are no longer public. */
 const ambiguous: readonly string[] = [
   '/public/%2f/admin',
   '/public%2fa',

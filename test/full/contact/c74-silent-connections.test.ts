@@ -15,7 +15,7 @@ const L1_SECONDS = '30'
 const DEAF_AFTER_MS = 3000
 const BACK_WITHIN_MS = 10_000
 const CALM_FOR_MS = 3000
-/** What a busy machine adds. */
+/** Allowance for a busy machine. */
 const MORE_MS = 1500
 const PEOPLE = Array.from({ length: 12 }, (_, at) => `user-${at}`)
 

@@ -12,7 +12,7 @@ let party: RelyingParty
 let browsers: RequestPool
 let proxy: RequestPool
 
-/** What is still in use is seen only right behind a collection, so the runtime is told to collect often. */
+/** Forces frequent collections, because only right after one does the heap show what is still in use. */
 const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
 
 beforeAll(async () => {

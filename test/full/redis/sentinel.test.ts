@@ -180,7 +180,7 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const leads = async () => (await portOf(another).catch(() => undefined)) === port
     await until('the new primary', leads, 60_000)
     let own = 0
-    /** What it was asked, but for these questions. */
+    /** Counts the commands that the server has processed, without these queries. */
     const asked = async () => {
       own += 1
       const stats = await alone.cli('INFO', 'stats')

@@ -88,7 +88,7 @@ describeWithRedis('a server that is frozen', () => {
       const answers = values.map((value) => timed(echo(connection, value, 1500)))
       await redis.resume()
       for (const [index, { value }] of (await Promise.all(answers)).entries()) {
-        // Nothing at all is an answer too, where this process was kept waiting for longer than a connection is kept.
+        // Accepts `undefined` too, because this process may have been delayed for longer than a connection is kept.
         expect([values[index], undefined]).toContain(value)
       }
       await until('an answer', async () => 'value' in (await timed(echo(connection, 'x'))))
@@ -253,7 +253,7 @@ describeWithRedis('a subscription that is silent', () => {
     expect((await untilSilent(a)).ownMs).toBeLessThan(NOTICED_WITHIN_MS)
     await redis.cli('ACL', 'SETUSER', 'default', '+publish')
     await untilHealthy(a)
-    // Nothing was lost on the way, since the subscription was there all the time.
+    // No message was lost, because the subscription was there all the time.
     expect(a.state.backplane.epoch).toBe(before)
     expect(await redis.cli('PUBSUB', 'NUMSUB', CHANNEL)).toBe(`${CHANNEL}\n1`)
   })

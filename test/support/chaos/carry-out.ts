@@ -5,7 +5,7 @@ import type { People } from './people.ts'
 import type { Schedule } from './schedule.ts'
 import type { Trouble } from './trouble.ts'
 
-/** Of each replica, of Redis and of the provider one fault after the other. */
+/** Carries out the faults, one after the other for each replica, for Redis and for the provider. */
 export const carryOutFaults = async (
   { faults, seconds }: Schedule,
   stage: Stage,

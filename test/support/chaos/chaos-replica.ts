@@ -14,11 +14,11 @@ export interface ChaosReplica extends AsyncDisposable {
   readonly wire: TcpProxy
   readonly publicPort: number
   readonly internalPort: number
-  /** Of the last life, where it has ended. */
+  /** Process of the current life, or of the last one where that has ended. */
   readonly running: VestibuleProcess
   /** Counts the starts. */
   readonly life: number
-  /** What was logged in each life. */
+  /** Returns the log of each life. */
   readonly outputs: () => readonly string[]
   readonly start: () => Promise<void>
   readonly freeze: () => void

@@ -7,7 +7,7 @@ import type { FaultKind } from './faults.ts'
 import type { Renewals } from './renewals.ts'
 import type { PlannedFault } from './schedule.ts'
 
-/** What faults happen to. */
+/** Processes that faults act on. */
 export interface Stage {
   readonly redis: RunningRedis
   readonly provider: TestProvider

@@ -6,11 +6,11 @@ export const OUTAGE_GRACE_MS = 60_000
 /** On which of several sequences a fault is; of each sequence one at a time is at work. */
 export type Lane = 'replica' | 'redis' | 'provider'
 
-/** What may be seen of a fault, at the replica that has it or at all of them. */
+/** Effects that a fault may have, at the replica that has it or at all of them. */
 export interface FaultEffects {
   /** Checks may be 503, and what ended elsewhere stands in for as long as D. */
   readonly isRedisAway?: boolean
-  /** Nothing at all arrives at Redis while it lasts. */
+  /** True where nothing at all reaches Redis while it lasts. */
   readonly isCutOff?: boolean
   /** Messages may be lost, which bounds what is let in after its end by this time. */
   readonly staleMs?: number

@@ -1,7 +1,7 @@
 import type { LedgerSession } from './ledger.ts'
 import type { Trouble } from './trouble.ts'
 
-/** What must not be, with what is known of the first time it was seen. */
+/** Violations, each with the details of its first occurrence. */
 export interface Findings {
   readonly all: () => readonly string[]
   /** From now on times count. */

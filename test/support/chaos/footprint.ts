@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** What a process takes of the machine at some moment. */
+/** Resources that a process uses at some moment. */
 export interface Footprint {
   readonly residentMib: number
   readonly descriptors: number

@@ -36,7 +36,7 @@ export interface EndingOrder {
 
 export type Expectation = 'in' | 'out' | 'either'
 
-/** Who is signed in, by what was said and done, and by nothing that Vestibule knows. */
+/** Record of who is signed in, kept from requests and responses and not from the state of Vestibule. */
 export interface Ledger {
   readonly sessions: readonly LedgerSession[]
   readonly add: (

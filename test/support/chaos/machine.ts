@@ -4,13 +4,13 @@ import { MACHINE_BUSY } from './faults.ts'
 import { type LagLog, startLagLog } from './lag-log.ts'
 import { createTrouble, type Trouble } from './trouble.ts'
 
-/** Who waited for longer than this was kept waiting by others on the machine. */
+/** Wait above which a delay counts as caused by other load on the machine. */
 const BUSY_MS = 250
 const PING_EVERY_MS = 200
 /** Closer to each other they are one time of being busy. */
 const TOGETHER_MS = 2000
 
-/** What is known of the machine, and of faults. */
+/** Observations of the machine and of faults. */
 export interface Machine extends Disposable {
   readonly lag: LagLog
   readonly trouble: Trouble

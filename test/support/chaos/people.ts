@@ -21,7 +21,7 @@ export interface People {
   readonly carryOut: (planned: PlannedEnding) => Promise<void>
   /** Whoever still tries to sign in gives up. */
   readonly leave: () => void
-  /** What people wait for just now. */
+  /** Returns what people are waiting for just now. */
   readonly waiting: () => readonly string[]
   readonly counts: Readonly<Record<Ending | 'sign-in' | 'pending' | 'in doubt', number>>
 }

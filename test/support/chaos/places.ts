@@ -23,7 +23,7 @@ export const startPlaces = async (stack: AsyncDisposableStack) => {
       },
     }),
   )
-  // What has been answered survives a kill: it is written before the answer, and the system keeps it.
+  // Answered writes survive a kill, because Redis writes them to its file before the answer and the kernel keeps them.
   const redis = stack.use(
     await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'no'] }),
   )

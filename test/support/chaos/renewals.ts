@@ -15,7 +15,7 @@ interface Renewal {
 
 /** Watches the provider's token endpoint: who holds which tokens, and whether a renewal is refused. */
 export interface Renewals {
-  /** Of the last code that was redeemed for this person. */
+  /** Returns the chain of the last code that was redeemed for this person. */
   readonly latestChain: (sub: string) => TokenChain | undefined
   readonly setSid: (sub: string, sid: string) => void
   /** Tokens may only be in the memory of this replica: under way, or not stored for sure. */

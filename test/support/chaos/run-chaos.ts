@@ -21,10 +21,10 @@ import {
   SIGNED_IN_BEFORE_MS,
 } from './schedule.ts'
 
-/** What a run came to. */
+/** Result of a run. */
 export interface ChaosReport {
   readonly schedule: Schedule
-  /** What must not be; nothing else is a failure. */
+  /** Violations, which alone are failures. */
   readonly findings: readonly string[]
   readonly statuses: Readonly<Record<string, number>>
   readonly signIns: number
@@ -111,7 +111,7 @@ const stageOf = ({ redis, provider, replicas, renewals, trouble, ledger }: Scene
   provider,
   replicas,
   renewals,
-  // What a replica that had Redis to the end was given and told, it has stored and passed on.
+  // A replica that had Redis to the end has stored its tokens and passed its messages on.
   onReplicaEnd: (at, wasKilled, sinceMs) => {
     if (!wasKilled && !trouble.has('isRedisAway', at, sinceMs, performance.now())) return
     ledger.forgetReplica(at)

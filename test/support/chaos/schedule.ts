@@ -143,7 +143,7 @@ const planEnding = (
   keepsProviderSession: random.isLikely(0.7),
 })
 
-/** Where a replica alone has lost Redis, people end their sessions just there and come back elsewhere (issue C73). */
+/** Plans endings at a replica that alone has lost Redis, whose people come back elsewhere (issue C73). */
 const planBesideFaults = (
   random: Random,
   faults: readonly PlannedFault[],

@@ -25,7 +25,7 @@ export interface Trouble {
   readonly staleMs: (replica: number, sinceMs: number, untilMs: number) => number
   /** The first moment from `sinceMs` on at which this replica has Redis, if it has come. */
   readonly firstCalm: (replica: number, sinceMs: number) => number | undefined
-  /** What was at work then, in words. */
+  /** Describes the faults at work in that period. */
   readonly describe: (sinceMs: number, untilMs: number) => string
 }
 
