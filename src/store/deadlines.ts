@@ -18,6 +18,8 @@ interface Waiting {
 const SWEEP_MS = 20
 /** A sweep this late says that this process was busy, and that answers may lie unread in the socket. */
 const LATE_MS = 100
+/** Sweeps that are late one after the other say that this process is always so busy: it must give up all the same. */
+const MAX_LATE_IN_A_ROW = 10
 
 /** What is noticed beside single answers. */
 export interface DeadlineOptions {
@@ -31,19 +33,16 @@ export interface DeadlineOptions {
 export function createDeadlines(options: DeadlineOptions): Deadlines {
   const waiting = new Set<Waiting>()
   let sweptAtMs = performance.now()
-  let wasLate = false
+  let lateInARow = 0
   let afterReading: NodeJS.Immediate | undefined
 
   const sweep = () => {
     const nowMs = performance.now()
-    const isLate = nowMs - sweptAtMs > SWEEP_MS + LATE_MS
-    const isLateAgain = isLate && wasLate
+    lateInARow = nowMs - sweptAtMs > SWEEP_MS + LATE_MS ? lateInARow + 1 : 0
     sweptAtMs = nowMs
-    wasLate = isLate
-    if (!isLate) judge()
-    // Judges a second late sweep after one read of the sockets, because otherwise nothing would time out on a busy
-    // machine.
-    else if (isLateAgain) afterReading = setImmediate(judge)
+    if (lateInARow === 0) judge()
+    // The sockets are read once more, and then nothing is waited for any longer.
+    else if (lateInARow >= MAX_LATE_IN_A_ROW) afterReading = setImmediate(judge)
   }
 
   const judge = () => {

@@ -69,7 +69,7 @@ describe('deadlines', () => {
     using time = holdTime()
     const { deadlines } = start()
     const state = watch(deadlines.within(never(), 50))
-    await time.block(500)
+    for (let round = 1; round < 10; round++) await time.block(500)
     expect(state()).toBe('waiting')
     await time.block(500)
     await expect.poll(state).toBeInstanceOf(DeadlineError)

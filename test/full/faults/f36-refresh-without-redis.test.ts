@@ -131,8 +131,11 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
     const cookie = takeDue()
     const refused = await countResults(all, 'refused')
     provider.set('token', { ...faults.invalidGrant, delayMs: 300 })
-    await expectGoesOn([first], cookie)
-    await until('a request', () => refreshRequests(provider).length === 1)
+    // The outage before has to be over for some seconds (finding C65), and each check tries again.
+    await until('a request', async () => {
+      await expectGoesOn([first], cookie)
+      return refreshRequests(provider).length === 1
+    })
     await network.refuse()
     await wait(700)
     await expectGoesOn([first], cookie)
