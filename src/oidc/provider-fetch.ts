@@ -50,19 +50,24 @@ export async function providerFetch(
 
 async function exchange(url: string, init: RequestInit, signal: AbortSignal) {
   const answer = await send(url, init, signal)
+  const status = answer.statusCode ?? 0
+  const headers = Object.entries(answer.headersDistinct).flatMap(([name, values = []]) =>
+    values.map((value): [string, string] => [name, value]),
+  )
   const encodings = encodingsOf(answer)
   if (encodings.length > 0) {
     answer.destroy()
+    // The status of a provider that is away says all that its body could.
+    if (status >= 500 || status === 429) return { status, headers, body: new Uint8Array() }
     throw refusal(
       CONTENT_ENCODED,
       `the answer is encoded (${encodings.join(', ')}), although it was asked for as identity`,
     )
   }
   const body = await readBounded(answer)
-  const headers = Object.entries(answer.headersDistinct).flatMap(([name, values = []]) =>
-    values.map((value): [string, string] => [name, value]),
-  )
-  return { status: answer.statusCode ?? 0, headers, body }
+  // A body that ends with its connection looks complete where the time limit has cut it.
+  signal.throwIfAborted()
+  return { status, headers, body }
 }
 
 async function send(url: string, init: RequestInit, signal: AbortSignal): Promise<IncomingMessage> {
@@ -75,7 +80,8 @@ async function send(url: string, init: RequestInit, signal: AbortSignal): Promis
   request.on('error', () => undefined)
   // Only forms are sent, as text or as URLSearchParams.
   request.end(init.body ? String(init.body as string | URLSearchParams) : undefined)
-  const [answer] = (await once(request, 'response')) as [IncomingMessage]
+  // A switch of protocols ends a request without any event, so the time limit has to end the wait as well.
+  const [answer] = (await once(request, 'response', { signal })) as [IncomingMessage]
   return answer
 }
 

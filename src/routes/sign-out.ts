@@ -119,16 +119,23 @@ export function createSignOut(options: SignOutOptions): SignOut {
     )
   }
 
+  function report(c: NodeContext, ended: readonly Ended[], kind: SignOutKind): void {
+    for (const each of ended) reportOne(c, each, kind)
+  }
+
   return {
     async end(c) {
       // The order of cookies is not the user's, and whichever was left would let somebody in again.
       const credentials = cookies.readSessions(c.env.incoming, c.get('site'))
-      const ended = await Promise.all(credentials.map((each) => endOne(c, each)))
-      return ended.filter((each) => each !== undefined)
+      const tries = await Promise.allSettled(credentials.map((each) => endOne(c, each)))
+      const ended = tries.flatMap((each) => (each.status === 'fulfilled' ? (each.value ?? []) : []))
+      const failed = tries.find(({ status }) => status === 'rejected')
+      if (failed?.status !== 'rejected') return ended
+      // Those that have ended are audited, although the answer speaks of the one that has not.
+      report(c, ended, 'local')
+      throw failed.reason
     },
-    report(c, ended, kind) {
-      for (const each of ended) reportOne(c, each, kind)
-    },
+    report,
   }
 }
 

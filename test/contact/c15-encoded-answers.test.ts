@@ -84,9 +84,47 @@ describe('C15: answers of providers and issuers', () => {
     },
   )
 
-  test.for([200, 302, 400, 500])('C15: with status %i are refused alike', async (status) => {
+  test.for([200, 302, 400, 404])('C15: with status %i are refused alike', async (status) => {
     answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
     await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
+  })
+
+  test.for([429, 500, 503])(
+    'C15: with status %i say by it alone that the provider is away',
+    async (status) => {
+      const headers = { 'Content-Encoding': 'br', 'Retry-After': '7' }
+      answer = (response) => void response.writeHead(status, headers).end('x')
+      const { headers: told, ...response } = await providerFetch(url).then(async (given) => ({
+        status: given.status,
+        headers: given.headers,
+        body: await given.text(),
+      }))
+      expect(response).toEqual({ status, body: '' })
+      expect(told.get('retry-after')).toBe('7')
+    },
+  )
+
+  /** Long enough for the answer to be begun; what is tried is that there is an end at all. */
+  const BRIEF_SECONDS = 0.3
+  test.for<[string, typeof answer]>([
+    [
+      'that switch protocols',
+      ({ socket }) =>
+        void socket?.write('HTTP/1.1 101 x\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+    ],
+    ['that say nothing', () => undefined],
+    [
+      'whose body has no length and no end',
+      ({ socket }) =>
+        void socket?.write(
+          'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}',
+        ),
+    ],
+  ])('answers %s end with the time limit', async ([, given]) => {
+    answer = given
+    await expect(providerFetch(url, {}, BRIEF_SECONDS)).rejects.toThrow(
+      expect.objectContaining({ name: 'TimeoutError' }),
+    )
   })
 
   test('C15: that would grow without end are neither decoded nor read', async () => {
