@@ -1,6 +1,7 @@
 import { startProvider } from '../demo/provider.ts'
 import { writeRules } from '../test/support/rules-file.ts'
-import { startVestibule, testClient } from '../test/support/vestibule.ts'
+import { testClient } from '../test/support/vestibule.ts'
+import { startVestibuleProcess } from '../test/support/vestibule-process.ts'
 import {
   bareServer,
   bearerCheck,
@@ -31,7 +32,7 @@ await using rules = await writeRules([
 ])
 const settings = { OIDC_ISSUER_URL: provider.issuer, VESTIBULE_CONFIG: rules.path }
 const startedAtMs = performance.now()
-await using memory = await startVestibule(settings)
+await using memory = await startVestibuleProcess(settings)
 const ready = await memory.internal('/readyz')
 const coldStartMs = performance.now() - startedAtMs
 const shared = {
@@ -40,10 +41,10 @@ const shared = {
   REDIS_ENABLED: 'true',
   REDIS_URL: redis.url,
 }
-await using redisMode = await startVestibule(shared)
+await using redisMode = await startVestibuleProcess(shared)
 const inRedis = await signedInCheck(redisMode)
 const sizes = await sessionKeys(redis)
-await using hybridMode = await startVestibule({ ...shared, REDIS_CACHE_MODE: 'hybrid' })
+await using hybridMode = await startVestibuleProcess({ ...shared, REDIS_CACHE_MODE: 'hybrid' })
 
 const inMemory = await signedInCheck(memory)
 const outage = await outageCookie(redisMode, inRedis.headers)
