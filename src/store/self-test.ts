@@ -10,6 +10,8 @@ export interface Examination {
   readonly clockOffsetMs?: number
   /** For how long the youngest of the processes has run. */
   readonly uptimeMs?: number
+  /** Some process has yet to read its data, and refuses nearly everything until then (fault F11). */
+  readonly isLoading?: boolean
   /** Of the processes that were examined: others may have other data. */
   readonly runIds: readonly string[]
 }
@@ -43,6 +45,7 @@ export async function examineRedis(
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
     ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
+    ...(made.some(({ isLoading }) => isLoading) && { isLoading: true }),
   }
 }
 
@@ -77,6 +80,7 @@ async function examinePrimary(
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
     ...uptimeOf(info),
+    ...(info?.get('loading') === '1' && { isLoading: true }),
   }
 }
 

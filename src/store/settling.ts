@@ -56,7 +56,7 @@ export function watchSettling(now: () => number): WatchedSettling {
 
 type Disturbances = Pick<
   RedisObserver,
-  'onConnected' | 'onDisconnected' | 'onBreaker' | 'onExamined'
+  'onConnected' | 'onDisconnected' | 'onFailure' | 'onBreaker' | 'onExamined'
 >
 
 /** The same observer; what it is told of counts as a disturbance or an interruption. */
@@ -74,12 +74,18 @@ export function observeDisturbances<T extends Disturbances>(
       settling.disturb()
       observer.onDisconnected(failure, reason)
     },
+    onFailure(failure) {
+      // No replica can write until it has loaded, and what it loads may be old (finding C65).
+      if (failure === 'loading') settling.disturb()
+      observer.onFailure(failure)
+    },
     onBreaker(name, state) {
       if (state !== 'half-open') settling.interrupt()
       observer.onBreaker(name, state)
     },
     onExamined(made) {
-      settling.observeUptime(made.uptimeMs)
+      if (made.isLoading) settling.disturb()
+      else settling.observeUptime(made.uptimeMs)
       observer.onExamined(made)
     },
   } satisfies T
