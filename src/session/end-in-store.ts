@@ -1,7 +1,7 @@
 import type { SessionCredential } from '../core/session.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
-import type { EndReason, Store } from '../store/store.ts'
+import { type EndReason, OutageError, type Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
 
 /**
@@ -65,7 +65,13 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   ): Promise<void> {
     options.onEnding(digest)
     const tombstoneMs = reason === 'replaced' ? Math.min(REPLACED_MS, maxAgeMs) : maxAgeMs
-    await store.end(digest, tombstoneMs, reason)
+    try {
+      await store.end(digest, tombstoneMs, reason)
+    } catch (error) {
+      // It may have been carried out, and then nobody looks for it again (fault F02). What makes room is tried anew.
+      if (error instanceof OutageError && reason === undefined) options.onEnded(digest)
+      throw error
+    }
     options.onEnded(digest)
     // An entry that leads nowhere does no harm and ends by itself.
     if (owners) await index.remove(digest, owners).catch(() => undefined)

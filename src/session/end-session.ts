@@ -108,7 +108,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     },
     deferEnd(digest) {
       // What is to be ended together with others of the provider's session must not wait alone.
-      if (!revocations.has(digest)) defer(digest, () => ender.end(digest))
+      if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
     deferSignOut: (credential) => deferSignOut(digestOf(credential), generations.moment()),
     deferUnverifiedSignOut(credential, realm, address) {

@@ -13,6 +13,8 @@ export interface Revocations {
   has(digest: string): boolean
   /** Whether it had begun when all sessions of its user, its provider's session or everybody were ended, of which the store has yet to be told. */
   includes(session: Session): boolean
+  /** Whether the store has yet to be told of this session by itself. */
+  isWaiting(digest: string): boolean
   /** Heard from another replica, or done here. */
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
@@ -81,6 +83,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
 
   return {
     has: (digest) => (known.size > 0 && known.has(digest)) || unverified.has(digest),
+    isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest, apply) {
       put(outbox, digest, apply, MAX_WAITING)
