@@ -52,6 +52,9 @@ const AT_ONCE = 100
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
 
+  const isBefore = (generation: number, from: number) =>
+    generation < from || generations.isAhead(generation)
+
   async function look(digest: string): Promise<Seen> {
     const { m } = await store.read(digest, ['m'])
     const { owners, generation = 0 } = codec.open(digest, 'm', m) ?? {}
@@ -107,7 +110,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
 
   async function endOld(digest: string, from: number): Promise<boolean> {
     const { owners, generation } = await look(digest)
-    if (generation >= from) return false
+    if (!isBefore(generation, from)) return false
     await endOne(digest, owners)
     return true
   }
@@ -126,7 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return endListed(
         owner,
         (_, { generation, owners }) =>
-          generation < from && (user === undefined || owners?.user === user),
+          isBefore(generation, from) && (user === undefined || owners?.user === user),
         isRest,
       )
     },
@@ -157,7 +160,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         let from = isLate ? generations.advance(id, maxAgeMs, asked) : undefined
         const isOld = async ({ generation }: Seen) => {
           from ??= generations.from(asked)
-          return generation < (await from)
+          return isBefore(generation, await from)
         }
         // Before anything is listed, and also where nothing is.
         await from

@@ -68,6 +68,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     applyToAllOf: (owner, asked) => (owner ? ender.endAllOf(owner, asked) : ender.endAll(asked)),
     applyAgain: (digest) => store.end(digest, maxAgeMs),
     knownFrom: (asked) => generations.knownFrom(asked),
+    isAhead: (generation) => generations.isAhead(generation),
     onFlushed: options.onFlushed,
   })
 

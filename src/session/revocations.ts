@@ -39,6 +39,8 @@ export interface RevocationsOptions {
   readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
   /** The first generation of what began after that moment; nothing where that cannot be told yet. */
   readonly knownFrom: (asked: Moment) => number | undefined
+  /** Whether a generation is later than it can be. */
+  readonly isAhead: (generation: number) => boolean
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
   readonly onFlushed: (count: number) => void
@@ -77,8 +79,10 @@ export function createRevocations(options: RevocationsOptions): Revocations {
 
   function isMeant(session: Session, asked: Moment | undefined): boolean {
     if (!asked) return false
+    const { generation = 0 } = session
     // In doubt it had begun.
-    return (session.generation ?? 0) < (options.knownFrom(asked) ?? Number.POSITIVE_INFINITY)
+    const from = options.knownFrom(asked) ?? Number.POSITIVE_INFINITY
+    return generation < from || options.isAhead(generation)
   }
 
   return {

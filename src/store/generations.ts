@@ -22,6 +22,11 @@ export interface Generations {
   /** The same as Redis tells it, and rather too late than too early: in doubt what began before is not spared. */
   from(asked: Moment): Promise<number>
   /**
+   * Whether this generation is yet to come, as far as is known without asking Redis: its clock went back since, so that
+   * nobody can say whether what has it began before what was asked for, and in doubt it did.
+   */
+  isAhead(generation: number): boolean
+  /**
    * Ends what began before it was asked for, of one owner or of everybody, and is remembered for `ttlMs`. Resolves with
    * the first generation that counts.
    */

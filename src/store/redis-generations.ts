@@ -60,6 +60,8 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
     },
     moment: () => momentAt(performance.now()),
     knownFrom: ({ atMs, generation }) => generation ?? momentAt(atMs).generation,
+    isAhead: (generation) =>
+      generation > (momentAt(performance.now()).generation ?? Infinity) + COUNTED_AHEAD,
     from,
     async advance(owner, ttlMs, asked = momentAt(performance.now())) {
       const oldest = await from(asked)
