@@ -6,6 +6,8 @@ export interface Moment {
   readonly generation: number | undefined
   /** By how much the generation may be too late. */
   readonly doubt: number
+  /** The latest end that was known of then. What began before may have taken it down, where it is ahead of the clock. */
+  readonly counted?: number
 }
 
 /**
