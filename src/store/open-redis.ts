@@ -77,7 +77,6 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       void loop.reattach().then(observer.onReattached)
       examination.start()
     },
-    // The others are connected as before; of its own slots it may have older data.
     onServerOpen: settling.disturb,
     onLateAnswer: () => loop.signOfLife(),
   })

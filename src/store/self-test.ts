@@ -79,16 +79,18 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
-    ...uptimeOf(info),
-    ...(info?.get('loading') === '1' && { isLoading: true }),
+    ...processOf(info),
   }
 }
 
 type Info = ReadonlyMap<string, string>
 
-function uptimeOf(info: Info | undefined): Pick<Examination, 'uptimeMs'> {
+function processOf(info: Info | undefined): Pick<Examination, 'uptimeMs' | 'isLoading'> {
   const seconds = info?.get('uptime_in_seconds')
-  return seconds === undefined ? {} : { uptimeMs: Number(seconds) * 1000 }
+  return {
+    ...(seconds !== undefined && { uptimeMs: Number(seconds) * 1000 }),
+    ...(info?.get('loading') === '1' && { isLoading: true }),
+  }
 }
 
 async function readInfo(client: RedisClient): Promise<Info | undefined> {
