@@ -1,7 +1,7 @@
 import type { SessionCredential } from '../core/session.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
-import type { EndReason, Store } from '../store/store.ts'
+import { type EndReason, OutageError, type Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
 
 /**
@@ -52,6 +52,9 @@ const AT_ONCE = 100
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
 
+  const isBefore = (generation: number, from: number) =>
+    generation < from || generations.isAhead(generation)
+
   async function look(digest: string): Promise<Seen> {
     const { m } = await store.read(digest, ['m'])
     const { owners, generation = 0 } = codec.open(digest, 'm', m) ?? {}
@@ -65,7 +68,13 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   ): Promise<void> {
     options.onEnding(digest)
     const tombstoneMs = reason === 'replaced' ? Math.min(REPLACED_MS, maxAgeMs) : maxAgeMs
-    await store.end(digest, tombstoneMs, reason)
+    try {
+      await store.end(digest, tombstoneMs, reason)
+    } catch (error) {
+      // It may have been carried out, and then nobody looks for it again (fault F02). What makes room is tried anew.
+      if (error instanceof OutageError && reason === undefined) options.onEnded(digest)
+      throw error
+    }
     options.onEnded(digest)
     // A dangling entry is harmless and expires.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
@@ -101,7 +110,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
 
   async function endOld(digest: string, from: number): Promise<boolean> {
     const { owners, generation } = await look(digest)
-    if (generation >= from) return false
+    if (!isBefore(generation, from)) return false
     await endOne(digest, owners)
     return true
   }
@@ -120,7 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return endListed(
         owner,
         (_, { generation, owners }) =>
-          generation < from && (user === undefined || owners?.user === user),
+          isBefore(generation, from) && (user === undefined || owners?.user === user),
         isRest,
       )
     },
@@ -151,7 +160,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         let from = isLate ? generations.advance(id, maxAgeMs, asked) : undefined
         const isOld = async ({ generation }: Seen) => {
           from ??= generations.from(asked)
-          return generation < (await from)
+          return isBefore(generation, await from)
         }
         // Advances before listing, also where nothing is listed.
         await from

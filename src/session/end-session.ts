@@ -68,6 +68,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     applyToAllOf: (owner, asked) => (owner ? ender.endAllOf(owner, asked) : ender.endAll(asked)),
     applyAgain: (digest) => store.end(digest, maxAgeMs),
     knownFrom: (asked) => generations.knownFrom(asked),
+    isAhead: (generation) => generations.isAhead(generation),
     onFlushed: options.onFlushed,
   })
 
@@ -108,7 +109,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     },
     deferEnd(digest) {
       // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
-      if (!revocations.has(digest)) defer(digest, () => ender.end(digest))
+      if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
     deferSignOut: (credential) => deferSignOut(digestOf(credential), generations.moment()),
     deferUnverifiedSignOut(credential, realm, address) {

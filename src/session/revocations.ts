@@ -13,6 +13,8 @@ export interface Revocations {
   has(digest: string): boolean
   /** Returns whether a deferred order for its user, its provider session or everybody ends this session. */
   includes(session: Session): boolean
+  /** Whether the store has yet to be told of this session by itself. */
+  isWaiting(digest: string): boolean
   /** Heard from another replica, or done here. */
   note(digest: string): void
   /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
@@ -37,6 +39,8 @@ export interface RevocationsOptions {
   readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
   /** Returns the first generation after that moment; `undefined` while it is not known. */
   readonly knownFrom: (asked: Moment) => number | undefined
+  /** Whether a generation is later than it can be. */
+  readonly isAhead: (generation: number) => boolean
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
   readonly onFlushed: (count: number) => void
@@ -75,12 +79,15 @@ export function createRevocations(options: RevocationsOptions): Revocations {
 
   function isMeant(session: Session, asked: Moment | undefined): boolean {
     if (!asked) return false
+    const { generation = 0 } = session
     // Fails closed: without a known generation the session counts as begun before.
-    return (session.generation ?? 0) < (options.knownFrom(asked) ?? Number.POSITIVE_INFINITY)
+    const from = options.knownFrom(asked) ?? Number.POSITIVE_INFINITY
+    return generation < from || options.isAhead(generation)
   }
 
   return {
     has: (digest) => (known.size > 0 && known.has(digest)) || unverified.has(digest),
+    isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest, apply) {
       put(outbox, digest, apply, MAX_WAITING)

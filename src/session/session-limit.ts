@@ -1,7 +1,7 @@
-import type { EpochMs } from '../core/session.ts'
+import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
-import type { SessionCodec } from './codec.ts'
+import type { SessionCodec, SessionMetadata } from './codec.ts'
 
 /**
  * Ends a user's oldest sessions above the limit and resolves with their number (finding C14). Runs after the new
@@ -12,6 +12,7 @@ export type LimitSessions = (user: string) => Promise<number>
 export interface SessionLimitOptions {
   readonly store: Store
   readonly index: SessionIndex
+  readonly generations: Pick<Generations, 'isAhead'>
   readonly codec: SessionCodec
   readonly perUser: number
   readonly maxAgeMs: number
@@ -28,11 +29,11 @@ interface Listed {
   readonly digest: string
   readonly isThere: boolean
   /** `undefined` for a session of another user, because the index does not decide whose it is. */
-  readonly metadata: { readonly owners: Owners; readonly createdAt: EpochMs } | undefined
+  readonly metadata: SessionMetadata | undefined
 }
 
 export function createSessionLimit(options: SessionLimitOptions): LimitSessions {
-  const { store, index, codec, perUser, maxAgeMs, endReplaced } = options
+  const { store, index, generations, codec, perUser, maxAgeMs, endReplaced } = options
 
   async function look(digest: string, user: string): Promise<Listed> {
     const { m } = await store.read(digest, ['m'])
@@ -42,6 +43,11 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
       isThere: m !== undefined,
       metadata: metadata?.owners.user === user ? metadata : undefined,
     }
+  }
+
+  /** By Redis's clock, since those of replicas differ; one that is yet to come is of before that clock went back. */
+  function generationOf({ generation = 0 }: SessionMetadata): number {
+    return generations.isAhead(generation) ? 0 : generation
   }
 
   return async (user) => {
@@ -56,7 +62,14 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     }
     const theirs = listed
       .flatMap(({ digest, metadata }) => (metadata ? [{ digest, ...metadata }] : []))
-      .toSorted((a, b) => a.createdAt - b.createdAt || (a.digest < b.digest ? -1 : 1))
+      .map((each) => ({ ...each, generation: generationOf(each) }))
+      // What began in the same generation, as all does in memory, is told apart by the replicas' clocks.
+      .toSorted(
+        (a, b) =>
+          a.generation - b.generation ||
+          a.createdAt - b.createdAt ||
+          (a.digest < b.digest ? -1 : 1),
+      )
     const surplus = theirs.slice(0, Math.max(0, theirs.length - perUser))
     await inPortions(surplus, (each) => endReplaced(each.digest, each.owners))
     return surplus.length

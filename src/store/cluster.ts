@@ -19,6 +19,8 @@ import { createRoutedClient } from './routed-client.ts'
 export interface ClusterObserver {
   /** A connection to a primary was lost, or an attempt failed. */
   readonly onServerLost: (cause: unknown) => void
+  /** One is connected that was not when the cluster was opened: it is back, or took the place of another. */
+  readonly onServerOpen?: () => void
   /** Every primary is connected again. */
   readonly onWhole: () => void
 }
@@ -50,6 +52,7 @@ export async function openCluster(
     ...options,
     onOpen() {
       first.resolve()
+      if (isOpen) options.onServerOpen?.()
       tellWhole()
     },
     onOver(cause) {

@@ -21,6 +21,8 @@ export interface ConnectOptions extends SentinelObserver {
   readonly connectTimeoutMs: number
   /** Commands can be sent, in a cluster to some primary at least; and again when none of them is away any more. */
   readonly onConnected: () => void
+  /** Called in a cluster when a single primary is connected anew, whether or not others are away. */
+  readonly onServerOpen?: () => void
   /**
    * Called once when a connection is lost or the first attempt fails, in a cluster also when the first of its primaries
    * is lost. `reason` says more, where more is known.

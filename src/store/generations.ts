@@ -6,6 +6,8 @@ export interface Moment {
   readonly generation: number | undefined
   /** Upper bound of how much too late the generation may be. */
   readonly doubt: number
+  /** The latest end that was known of then. What began before may have taken it down, where it is ahead of the clock. */
+  readonly counted?: number
 }
 
 /**
@@ -21,6 +23,11 @@ export interface Generations {
   knownFrom(asked: Moment): number | undefined
   /** Resolves with the same from Redis. Errs on the late side, so that in doubt nothing begun before is spared. */
   from(asked: Moment): Promise<number>
+  /**
+   * Returns whether this generation is later than Redis's clock, which went back since: in doubt what has it began before
+   * what was asked for. Asks nothing of Redis.
+   */
+  isAhead(generation: number): boolean
   /**
    * Ends what began before `asked`, of one owner or of everybody, and remembers it for `ttlMs`. Resolves with the first
    * generation that is spared.

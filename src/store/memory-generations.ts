@@ -15,6 +15,7 @@ export function createMemoryGenerations(
     current: async () => generation,
     moment,
     knownFrom,
+    isAhead: () => false,
     from: async (asked) => knownFrom(asked),
     async advance(owner, ttlMs, asked = moment()) {
       const from = knownFrom(asked)

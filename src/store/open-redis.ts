@@ -77,6 +77,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       void loop.reattach().then(observer.onReattached)
       examination.start()
     },
+    onServerOpen: settling.disturb,
     onLateAnswer: () => loop.signOfLife(),
   })
   const redis = guardRedis(connection, {

@@ -23,6 +23,7 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
   const everybody = `${counter}:oldest`
   const nameOf = (owner: string) => `${prefix}g:{${owner}}`
   const clock = createRedisClock()
+  let lastCounter = 0
 
   async function read(): Promise<Reading> {
     const ask = { keys: [counter], arguments: [] }
@@ -34,6 +35,7 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
       return { sentAtMs, receivedAtMs: performance.now(), redisMs, counter: counted }
     }, readTimeoutMs)
     clock.note(reading)
+    lastCounter = reading.counter
     return reading
   }
 
@@ -52,16 +54,26 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
     return { atMs, generation, doubt: generation - time.fromMs }
   }
 
+  function moment(): Moment {
+    const told = momentAt(performance.now())
+    if (told.generation === undefined) return told
+    const generation = Math.max(told.generation, lastCounter + 1)
+    const doubt = told.doubt + generation - told.generation
+    return { ...told, generation, doubt, counted: lastCounter }
+  }
+
   return {
     async current() {
       const { counter: counted, redisMs } = await read()
       // Stays below the generation of any order given in the same millisecond.
       return Math.max(counted, redisMs - 1)
     },
-    moment: () => momentAt(performance.now()),
+    moment,
     knownFrom: ({ atMs, generation }) => generation ?? momentAt(atMs).generation,
+    isAhead: (generation) =>
+      generation > (momentAt(performance.now()).generation ?? Infinity) + COUNTED_AHEAD,
     from,
-    async advance(owner, ttlMs, asked = momentAt(performance.now())) {
+    async advance(owner, ttlMs, asked = moment()) {
       const oldest = await from(asked)
       // The counter has to outlive the keys that refer to it.
       const advance = { keys: [counter], arguments: [`${oldest}`, milliseconds(2 * ttlMs)] }
@@ -93,7 +105,10 @@ function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): 
   const now = told.generation ?? Number.POSITIVE_INFINITY
   const then = asked.generation ?? now
   const isSteady = now - told.doubt <= then && then - asked.doubt <= now
-  const from = isSteady ? Math.min(now, then) : Math.max(now, then)
+  const from = Math.max(
+    isSteady ? Math.min(now, then) : Math.max(now, then),
+    (asked.counted ?? 0) + 1,
+  )
   const isOfThen = counter <= from + COUNTED_AHEAD
   // A clock behind the counter has gone back, so it is unknown what began when.
   const isClockBehind = counter > redisMs + COUNTED_AHEAD

@@ -10,6 +10,8 @@ export interface Examination {
   readonly clockOffsetMs?: number
   /** Uptime of the process that was started last. */
   readonly uptimeMs?: number
+  /** Some process has yet to read its data, and refuses nearly everything until then (fault F11). */
+  readonly isLoading?: boolean
   /** Of the processes that were examined: others may have other data. */
   readonly runIds: readonly string[]
 }
@@ -43,6 +45,7 @@ export async function examineRedis(
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
     ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
+    ...(made.some(({ isLoading }) => isLoading) && { isLoading: true }),
   }
 }
 
@@ -76,15 +79,18 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
-    ...uptimeOf(info),
+    ...processOf(info),
   }
 }
 
 type Info = ReadonlyMap<string, string>
 
-function uptimeOf(info: Info | undefined): Pick<Examination, 'uptimeMs'> {
+function processOf(info: Info | undefined): Pick<Examination, 'uptimeMs' | 'isLoading'> {
   const seconds = info?.get('uptime_in_seconds')
-  return seconds === undefined ? {} : { uptimeMs: Number(seconds) * 1000 }
+  return {
+    ...(seconds !== undefined && { uptimeMs: Number(seconds) * 1000 }),
+    ...(info?.get('loading') === '1' && { isLoading: true }),
+  }
 }
 
 async function readInfo(client: RedisClient): Promise<Info | undefined> {

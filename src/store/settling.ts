@@ -57,7 +57,7 @@ export function watchSettling(now: () => number): WatchedSettling {
 
 type Disturbances = Pick<
   RedisObserver,
-  'onConnected' | 'onDisconnected' | 'onBreaker' | 'onExamined'
+  'onConnected' | 'onDisconnected' | 'onFailure' | 'onBreaker' | 'onExamined'
 >
 
 /** Wraps an observer and reports what it is told as a disturbance or an interruption. */
@@ -75,12 +75,18 @@ export function observeDisturbances<T extends Disturbances>(
       settling.disturb()
       observer.onDisconnected(failure, reason)
     },
+    onFailure(failure) {
+      // No replica can write until it has loaded, and what it loads may be old (finding C65).
+      if (failure === 'loading') settling.disturb()
+      observer.onFailure(failure)
+    },
     onBreaker(name, state) {
       if (state !== 'half-open') settling.interrupt()
       observer.onBreaker(name, state)
     },
     onExamined(made) {
-      settling.observeUptime(made.uptimeMs)
+      if (made.isLoading) settling.disturb()
+      else settling.observeUptime(made.uptimeMs)
       observer.onExamined(made)
     },
   } satisfies T

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Sessions } from '../../src/session/sessions.ts'
 import type { SessionIndex } from '../../src/store/session-index.ts'
 import type { Store } from '../../src/store/store.ts'
 import {
@@ -61,6 +62,27 @@ const startFailing = (step: Step, fail: () => never) => {
     },
   }
 }
+
+describe('an end whose answer is lost', () => {
+  test.for<[string, (sessions: Sessions, digest: string) => Promise<unknown>]>([
+    ['of one session', (sessions, digest) => sessions.end(digest)],
+    ['of a user', (sessions) => sessions.endAllOf({ kind: 'user', id: 'user-1' })],
+    ['of everybody', (sessions) => sessions.endAll()],
+  ])(
+    'F02: %s: it may have been carried out, and the session is refused here from then on',
+    async ([, end], { expect }) => {
+      const started = startFailing('end', outage)
+      const { sessions } = started
+      const credential = await started.open()
+      started.break()
+      await expect(end(sessions, digestOf(credential))).rejects.toThrow(STORE_AWAY)
+      expect(sessions.revocations.has(digestOf(credential))).toBe(true)
+      // And the store is told of it nevertheless, where that is asked for.
+      sessions.deferEnd(digestOf(credential))
+      expect(sessions.revocations.waiting).toBe(1)
+    },
+  )
+})
 
 describe('signing out while the store cannot be reached', () => {
   test.for(['read', 'end', 'list', 'second end'] as const)(
@@ -254,7 +276,9 @@ describe('ending one session', () => {
       expect(sessions.revocations.waiting).toBe(0)
       expect(announced).toEqual([])
       started.mend()
-      expect(await sessions.find(credential, REALM)).toBeDefined()
+      // What may have been carried out counts as if it was.
+      const isRefused = step === 'end' && fail === outage
+      expect((await sessions.find(credential, REALM)) === undefined).toBe(isRefused)
     }
   })
 

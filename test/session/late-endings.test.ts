@@ -13,6 +13,7 @@ import {
 } from '../support/started-sessions.ts'
 
 const ALICE = userOwner(identity.issuer, 'alice')
+const ASKED = { atMs: 0, generation: 5, doubt: 0 }
 const AT_WORK = providerSessionOwner(identity.issuer, 'at-work')
 
 /** A store that goes away and comes back, and sign-ins that know when they began. */
@@ -120,6 +121,42 @@ describe('C73: what waits until the store is back', () => {
     await sessions.revocations.flush()
     expect(await isThere(rest)).toBe(false)
     expect(await index.list('providerSession', AT_WORK.id)).toEqual(['about-to-be'])
+  })
+
+  test('C73: a session of a time that is yet to come began before the clock went back, and is ended', async () => {
+    const { generations } = startSessions()
+    const AHEAD = 1_000_000
+    const started = startSessions({
+      generations: { ...generations, isAhead: (generation) => generation > AHEAD },
+    })
+    const { sessions } = started
+    const open = (sid: string, generation: number) =>
+      started.open({
+        ...sessionOf('alice', sid),
+        tokens: { ...newSession.tokens, generation },
+      })
+    const count = async (...all: readonly SessionCredential[]) =>
+      (await Promise.all(all.map((each) => sessions.find(each, REALM)))).filter(Boolean).length
+    for (const end of [
+      () => sessions.endAllOf(ALICE, { asked: ASKED }),
+      () => sessions.endAllOf(AT_WORK, { asked: ASKED }),
+      () => sessions.endAll(ASKED),
+    ]) {
+      const [since, doubtful] = [await open('at-work', AHEAD), await open('at-work', AHEAD + 1)]
+      expect(await end()).toBe(1)
+      expect([await count(since), await count(doubtful)]).toEqual([1, 0])
+      await sessions.end(digestOf(since))
+    }
+    const [signedOut, since, doubtful] = [
+      await open('at-work', 10),
+      await open('at-work', AHEAD),
+      await open('at-work', AHEAD + 1),
+    ]
+    await sessions.signOut(signedOut)
+    expect([await count(since), await count(doubtful)]).toEqual([1, 0])
+    const another = await open('at-work', AHEAD + 1)
+    sessions.revocations.deferAllOf(ALICE, ASKED)
+    expect([await count(since), await count(another)]).toEqual([1, 0])
   })
 
   test('who signs out at once ends no session of the same name that began since either', async () => {

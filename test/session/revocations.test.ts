@@ -27,6 +27,7 @@ const start = (maxAgeMs = DAY_MS) => {
     maxAgeMs,
     applyToAllOf: (owner) => tell(applied)(owner ? `${owner.kind} ${owner.id}` : 'everybody'),
     knownFrom: ({ generation }) => generation,
+    isAhead: (generation) => generation > AHEAD,
     applyAgain: tell(repeated),
     onFlushed: (count) => flushed.push(count),
   })
@@ -35,6 +36,8 @@ const start = (maxAgeMs = DAY_MS) => {
 }
 /** When what is asked for here is asked for. */
 const ASKED = { atMs: 0, generation: 5, doubt: 0 }
+/** No generation is later by now. */
+const AHEAD = 1000
 const names = (count: number, prefix = 'd') =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`)
 
@@ -295,6 +298,7 @@ describe('ends of all sessions of an owner that the store could not be told', ()
     const revocations = createRevocations({
       maxAgeMs: DAY_MS,
       knownFrom: ({ generation }) => generation,
+      isAhead: () => false,
       applyToAllOf: async () => {
         told += 1
         await goOn.promise

@@ -59,6 +59,23 @@ describe('C14: a user has at most so many sessions', () => {
     expect(await alive([...hers, ...last])).toEqual([false, true, true, true])
   })
 
+  test.for<[string, number, number]>([
+    ['replicas whose clocks differ', 1, 2],
+    ['a clock of the store that went back', 1000, 2],
+  ])('C14: the newest stays, also with %s', async ([, first, second], { expect }) => {
+    const { generations } = start()
+    const { elapse, open, alive } = start({
+      perUser: 1,
+      generations: { ...generations, isAhead: (generation) => generation > 999 },
+    })
+    const openIn = (generation: number) =>
+      open({ ...alice, tokens: { ...newSession.tokens, generation } })
+    const earlier = await openIn(first)
+    elapse(-60_000)
+    const later = await openIn(second)
+    expect(await alive([earlier, later])).toEqual([false, true])
+  })
+
   test('C14: at one moment it is the same one everywhere', async () => {
     const { open, sessions } = start({ perUser: 1 })
     const hers = [await open(alice), await open(alice)]

@@ -10,6 +10,15 @@ import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-cl
 
 const STARTED_AT = 1_700_000_000_000
 
+const SILENT = {
+  onConnected: () => undefined,
+  onDisconnected: () => undefined,
+  onFailure: () => undefined,
+  onBreaker: () => undefined,
+  onExamined: () => undefined,
+}
+type Observed = Parameters<typeof observeDisturbances>[0]
+
 describe('a store that every replica has to reach again', () => {
   let clock: MonotonicClock
   let wallMs: number
@@ -88,6 +97,7 @@ describe('a store that every replica has to reach again', () => {
       {
         onConnected: () => told.push('connected'),
         onDisconnected: (...about) => told.push(about),
+        onFailure: (failure) => told.push(failure),
         onBreaker: (...about) => told.push(about),
         onExamined: ({ runIds }) => told.push(runIds),
       },
@@ -106,6 +116,7 @@ describe('a store that every replica has to reach again', () => {
     expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
     expect(settling.isSettled).toBe(true)
+    expect(epochAfter(() => observer.onFailure('full'))).toBe(4)
     expect(told).toEqual([
       'connected',
       ['a'],
@@ -113,8 +124,39 @@ describe('a store that every replica has to reach again', () => {
       ['write', 'open'],
       ['write', 'half-open'],
       ['write', 'closed'],
+      'full',
     ])
   })
+
+  test.for<[string, (observer: Observed) => void]>([
+    ['that answers a command so', (observer) => observer.onFailure('loading')],
+    [
+      'that is found to be',
+      (observer) =>
+        observer.onExamined({
+          findings: [{ code: 'refused', message: 'SET is refused: loading' }],
+          runIds: ['a'],
+          uptimeMs: 2 * SETTLE_MS,
+          isLoading: true,
+        }),
+    ],
+  ])(
+    'C65: what counts is when a server that loads was last seen to, not the connection: one %s',
+    ([, seeLoading]) => {
+      const observer = observeDisturbances<Observed>(SILENT, settling)
+      observer.onConnected()
+      elapse(2 * SETTLE_MS)
+      seeLoading(observer)
+      observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3 * SETTLE_MS })
+      elapse(SETTLE_MS - 1)
+      expect([settling.isSettled, settling.isSettledFor(wallMs - SETTLE_MS)]).toEqual([
+        false,
+        false,
+      ])
+      elapse(1)
+      expect(settling.isSettled).toBe(true)
+    },
+  )
 })
 
 test('nobody can be kept from a store in memory', () => {

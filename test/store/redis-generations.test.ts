@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import type { RedisStoreOptions } from '../../src/store/redis.ts'
+import { createRedisGenerations } from '../../src/store/redis-generations.ts'
+import { holdMonotonicClock } from '../support/monotonic-clock.ts'
+
+/** Of a Redis whose clock and counter are as told. */
+const start = (redisMs: number, counter: number) => {
+  const clock = holdMonotonicClock()
+  const redis = { redisMs, counter }
+  const client = { eval: async () => [`${redis.counter}`, `${redis.redisMs}`] }
+  const generations = createRedisGenerations({
+    redis: { read: async (command: (asked: typeof client) => unknown) => command(client) },
+    prefix: 'vestibule:',
+    readTimeoutMs: 1000,
+  } as unknown as RedisStoreOptions)
+  const elapse = (ms: number) => {
+    clock.elapse(ms)
+    redis.redisMs += ms
+  }
+  return { redis, generations, elapse, [Symbol.dispose]: () => clock[Symbol.dispose]() }
+}
+const STARTED_AT = 1_700_000_000_000
+
+test('C73: what began before Redis’s clock went back is ahead of it until that has caught up', async () => {
+  using started = start(STARTED_AT, 0)
+  const { redis, generations, elapse } = started
+  expect(generations.isAhead(Number.MAX_SAFE_INTEGER), 'before anything is known').toBe(false)
+  const before = await generations.current()
+  expect(generations.isAhead(before)).toBe(false)
+  redis.redisMs -= 3_600_000
+  const since = await generations.current()
+  expect([generations.isAhead(before), generations.isAhead(since)]).toEqual([true, false])
+  elapse(3_600_000)
+  await generations.current()
+  expect(generations.isAhead(before)).toBe(false)
+})
+
+test('C73: what had begun is not spared where the ends that were counted are ahead of the clock', async () => {
+  using started = start(STARTED_AT, STARTED_AT + 20)
+  const { redis, generations, elapse } = started
+  const before = await generations.current()
+  const asked = generations.moment()
+  elapse(500)
+  redis.counter = redis.redisMs + 1
+  const since = await generations.current()
+  const from = await generations.from(asked)
+  expect([before < from, since < from, generations.knownFrom(asked)]).toEqual([true, false, from])
+})
