@@ -95,7 +95,7 @@ export async function listen(
  */
 function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<IncomingMessage> {
   return class Answer extends ServerResponse implements Outgoing {
-    onHead: Outgoing['onHead'] = undefined
+    counted: Outgoing['counted'] = undefined
 
     override writeHead(...head: [status: number, ...unknown[]]): this {
       try {
@@ -103,7 +103,7 @@ function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<Incom
       } catch (cause) {
         this.deny(cause)
       }
-      this.onHead?.(this.statusCode)
+      this.counted?.countAs(this.statusCode)
       return this
     }
 

@@ -22,7 +22,7 @@ import type { Allow } from './allow.ts'
 import type { Bearers } from './bearers.ts'
 import { createSessionCheck, type SessionCheckOptions } from './check-session.ts'
 import type { Denials } from './denials.ts'
-import type { NodeContext } from './node-env.ts'
+import type { Counted, NodeContext } from './node-env.ts'
 import type { TrustedProxies } from './trusted-peers.ts'
 
 export interface CheckOptions extends SessionCheckOptions {
@@ -42,6 +42,13 @@ interface Answer {
   readonly response: Response | Promise<Response>
   readonly outcome: CheckOutcome
   readonly source: CheckSource
+}
+
+/** One check, as it is counted when its answer is sent. */
+interface CountedCheck extends Counted {
+  readonly outcome: CheckOutcome
+  readonly source: CheckSource
+  readonly startedAtMs: number
 }
 
 const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
@@ -170,13 +177,17 @@ export function createCheck(options: CheckOptions) {
     }
   }
 
+  /** Shared by all checks; the record it is called on holds what is particular to one. */
+  function countAs(this: CountedCheck, status: number): void {
+    const seconds = (performance.now() - this.startedAtMs) / 1000
+    metrics.check(status === 500 ? 'unavailable' : this.outcome, this.source, seconds)
+  }
+
   return function checkRoute(c: NodeContext): Response | Promise<Response> {
     const startedAtMs = performance.now()
     const count = (outcome: CheckOutcome, source: CheckSource) => {
-      c.env.outgoing.onHead = (status) => {
-        const seconds = (performance.now() - startedAtMs) / 1000
-        metrics.check(status === 500 ? 'unavailable' : outcome, source, seconds)
-      }
+      const counted: CountedCheck = { countAs, outcome, source, startedAtMs }
+      c.env.outgoing.counted = counted
     }
     const settle = ({ response, outcome, source }: Answer) => {
       count(outcome, source)

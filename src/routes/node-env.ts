@@ -3,8 +3,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import type { Site } from '../core/site.ts'
 
-/** Node's response; `onHead` receives the status that is actually sent, by which checks are counted (finding C10). */
-export type Outgoing = ServerResponse & { onHead?: ((status: number) => void) | undefined }
+/** Node's response; `counted` receives the status that is actually sent, by which checks are counted (finding C10). */
+export type Outgoing = ServerResponse & { counted?: Counted | undefined }
+
+/**
+ * A plain record, because a closure in its place keeps the request alive until the next full garbage collection: measured
+ * in memory mode, 10 % of the check's CPU instead of 1 %.
+ */
+export interface Counted {
+  countAs(status: number): void
+}
 
 /** What every handler has: Node's own request, and what earlier steps found out. */
 export interface NodeEnv {

@@ -82,7 +82,7 @@ describe('C10: a head that cannot be written', () => {
     const hostile = (body: string | ReadableStream | null) =>
       new Response(body, { headers: { 'X-First': '1', 'X-Second': 'a\nb' } })
     app.use(async (c, next) => {
-      c.env.outgoing.onHead = (status) => sent.push(status)
+      c.env.outgoing.counted = { countAs: (status) => void sent.push(status) }
       await next()
     })
     app.get('/fine', () => new Response('fine'))
