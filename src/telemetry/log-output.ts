@@ -30,6 +30,8 @@ export function createLogOutput(writeChunk: WriteChunk): LogOutput {
   let isWriting = false
   let dropped = 0
   let untold = 0
+  /** Lets the line that tells of dropped ones in: dropped itself, it would take their number with it. */
+  let isTelling = false
   let tell: (count: number) => void = () => undefined
   const emptied = new Set<() => void>()
 
@@ -59,7 +61,9 @@ export function createLogOutput(writeChunk: WriteChunk): LogOutput {
       else if (untold > 0) {
         const count = untold
         untold = 0
+        isTelling = true
         tell(count)
+        isTelling = false
       }
       writeNext()
     })
@@ -68,7 +72,7 @@ export function createLogOutput(writeChunk: WriteChunk): LogOutput {
   return {
     write(line) {
       const bytes = Buffer.byteLength(line)
-      if (waitingBytes + bytes > MAX_WAITING_BYTES) {
+      if (!isTelling && waitingBytes + bytes > MAX_WAITING_BYTES) {
         drop(1)
         return
       }
