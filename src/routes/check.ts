@@ -20,9 +20,10 @@ import { AuthError, type AuthErrorCode } from '../errors.ts'
 import type { CheckOutcome, CheckSource } from '../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
 import type { Bearers } from './bearers.ts'
+import { createCheckCount } from './check-count.ts'
 import { createSessionCheck, type SessionCheckOptions } from './check-session.ts'
 import type { Denials } from './denials.ts'
-import type { Counted, NodeContext } from './node-env.ts'
+import type { NodeContext } from './node-env.ts'
 import type { TrustedProxies } from './trusted-peers.ts'
 
 export interface CheckOptions extends SessionCheckOptions {
@@ -42,13 +43,6 @@ interface Answer {
   readonly response: Response | Promise<Response>
   readonly outcome: CheckOutcome
   readonly source: CheckSource
-}
-
-/** One check, as it is counted when its answer is sent. */
-interface CountedCheck extends Counted {
-  readonly outcome: CheckOutcome
-  readonly source: CheckSource
-  readonly startedAtMs: number
 }
 
 const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
@@ -177,17 +171,12 @@ export function createCheck(options: CheckOptions) {
     }
   }
 
-  /** Shared by all checks; the record it is called on holds what is particular to one. */
-  function countAs(this: CountedCheck, status: number): void {
-    const seconds = (performance.now() - this.startedAtMs) / 1000
-    metrics.check(status === 500 ? 'unavailable' : this.outcome, this.source, seconds)
-  }
+  const countWhenSent = createCheckCount(metrics)
 
   return function checkRoute(c: NodeContext): Response | Promise<Response> {
     const startedAtMs = performance.now()
     const count = (outcome: CheckOutcome, source: CheckSource) => {
-      const counted: CountedCheck = { countAs, outcome, source, startedAtMs }
-      c.env.outgoing.counted = counted
+      countWhenSent(c.env.outgoing, outcome, source, startedAtMs)
     }
     const settle = ({ response, outcome, source }: Answer) => {
       count(outcome, source)
