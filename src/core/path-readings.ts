@@ -16,8 +16,8 @@ export type PathFault = 'hidden_dots' | 'too_ambiguous'
 /** The longest path that may have several readings. */
 export const MAX_AMBIGUOUS_LENGTH = 2048
 /** Bound the work that an unauthenticated request can cause (finding C4, threat A25). */
-export const MAX_READINGS = 64
-export const MAX_READ_CHARACTERS = 16 * 1024
+export const MAX_READINGS = 32
+export const MAX_READ_CHARACTERS = 8 * 1024
 
 /**
  * Matches a path that some software may rewrite: an escape, a separator to collapse or cut at, a segment ending in a
@@ -43,6 +43,10 @@ const ALL_ESCAPES = everythingBut('')
 /** Characters decoded by servers that keep `%2F` distinct from a separator: Kestrel, Spring, Go's mux, Apache. */
 const ALL_BUT_SLASH = everythingBut('/')
 
+const TRAILING_DOT = /[.\s\x00-\x1f\x7f-\x9f](?:\/|$)/
+/** Keeps the work linear by the look-behind: a run is tried from its start only. */
+const TRAILING_DOTS = /(?<![.\s\x00-\x1f\x7f-\x9f])[.\s\x00-\x1f\x7f-\x9f]+(?=\/|$)/g
+
 const MAX_ROUNDS = 3
 
 type Step = (text: string) => string
@@ -57,8 +61,7 @@ const STEPS: readonly Step[] = [
   (text) => cutAt(text, '\0'),
   (text) => cutAt(text, '?'),
   (text) => cutAt(text, '#'),
-  // The look-behind keeps the work linear: a run is tried from its start only.
-  (text) => text.replace(/(?<![.\s\x00-\x1f\x7f-\x9f])[.\s\x00-\x1f\x7f-\x9f]+(?=\/|$)/g, ''),
+  (text) => (TRAILING_DOT.test(text) ? text.replace(TRAILING_DOTS, '') : text),
   // URL parsers remove tabs and line breaks.
   (text) => text.replace(/[\t\n\r]+/g, ''),
   (text) => (text.includes('%') ? latin1Decode(text) : text),
@@ -79,9 +82,10 @@ export function readPath(path: string): PathReadings {
     const fault = DOT_SEGMENT.test(letters) ? 'hidden_dots' : 'too_ambiguous'
     return { ...alike([letters]), fault }
   }
-  const written = readInEveryWay(letters, STEPS)
+  const written = readInEveryWay(letters, STEPS, MAX_READ_CHARACTERS)
   if (written.fault || written.all.every((text) => toCompatible(text) === text)) return written
-  return { ...readInEveryWay(letters, STEPS_OF_COMPATIBLE), asWritten: written.all }
+  const left = MAX_READ_CHARACTERS - written.all.join('').length
+  return { ...readInEveryWay(letters, STEPS_OF_COMPATIBLE, left), asWritten: written.all }
 }
 
 function alike(all: readonly string[]): PathReadings {
@@ -118,7 +122,11 @@ function isChangeable(text: string): boolean {
   return CHANGEABLE.test(text) || toCompatible(text) !== text
 }
 
-function readInEveryWay(letters: string, steps: readonly Step[]): PathReadings {
+function readInEveryWay(
+  letters: string,
+  steps: readonly Step[],
+  maxCharacters: number,
+): PathReadings {
   const found = new Set([letters])
   let ofRound = new Set(found)
   let characters = 0
@@ -126,7 +134,7 @@ function readInEveryWay(letters: string, steps: readonly Step[]): PathReadings {
     // `add` extends the set during this iteration.
     for (const text of ofRound) {
       characters += text.length
-      if (found.size > MAX_READINGS || characters > MAX_READ_CHARACTERS) {
+      if (found.size > MAX_READINGS || characters > maxCharacters) {
         return { ...alike([...found]), fault: 'too_ambiguous' }
       }
       if (DOT_SEGMENT.test(text)) return { ...alike([...found]), fault: 'hidden_dots' }

@@ -1,6 +1,6 @@
 import type { Session } from '../core/session.ts'
 import { consumptionKey } from '../store/one-time-keys.ts'
-import type { Owner } from '../store/session-index.ts'
+import type { Owner, Owners } from '../store/session-index.ts'
 
 /** A user by whom they are at their provider; no two issuers have a user in common. */
 export function userOwner(issuer: string, subject: string): Owner {
@@ -12,10 +12,17 @@ export function providerSessionOwner(issuer: string, sid: string): Owner {
   return { kind: 'providerSession', id: consumptionKey(issuer, 'sid', sid) }
 }
 
-/** Whose a session is. */
-export function ownersOf({ identity, providerSession }: Session): readonly Owner[] {
-  const user = userOwner(identity.issuer, identity.subject)
+/** Returns the owners of a session as its index takes them. */
+export function namedOwnersOf({ identity, providerSession }: Session): Owners {
+  const user = userOwner(identity.issuer, identity.subject).id
+  return providerSession === undefined ? { user } : { user, providerSession }
+}
+
+/** Returns the owners of a session as a list. */
+export function ownersOf(session: Session): readonly Owner[] {
+  const { user, providerSession } = namedOwnersOf(session)
+  const ofUser: Owner = { kind: 'user', id: user }
   return providerSession === undefined
-    ? [user]
-    : [user, { kind: 'providerSession', id: providerSession }]
+    ? [ofUser]
+    : [ofUser, { kind: 'providerSession', id: providerSession }]
 }

@@ -3,6 +3,7 @@ import { type EpochMs, renewalNeed } from '../core/session.ts'
 import type { RefreshTokens } from '../oidc/refresh.ts'
 import type { RevocableTokens } from '../oidc/sign-in.ts'
 import type { Generations } from '../store/generations.ts'
+import type { SessionIndex } from '../store/session-index.ts'
 import type { Settling } from '../store/settling.ts'
 import type { Store } from '../store/store.ts'
 import type { SessionCodec } from './codec.ts'
@@ -34,6 +35,7 @@ export interface RefreshReport {
 
 export interface RefreshOnceOptions {
   readonly store: Store
+  readonly sessionIndex: SessionIndex
   readonly settling: Settling
   readonly renewedRecords: RenewedRecords
   readonly generations: Generations

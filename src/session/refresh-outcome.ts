@@ -6,6 +6,7 @@ import { SETTLE_MS } from '../store/settling.ts'
 import { OutageError, type Replacement } from '../store/store.ts'
 import type { Tokens } from './codec.ts'
 import type { HeldSession } from './opened-sessions.ts'
+import { namedOwnersOf } from './owners.ts'
 import type { RefreshLock } from './refresh-locks.ts'
 import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
 import { keptTokens, renewalOf } from './tokens.ts'
@@ -103,6 +104,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
       options.renewedRecords.write(digest, records, before.sealedTokens),
     )
     options.onResult(RESULTS[stored], { identity })
+    if (stored === 'replaced') await index(digest, session)
     // Leaves the tokens of a `late` result alone, because revoking them may end those of the faster replica.
     if (stored === 'gone') {
       opened.evict(digest)
@@ -111,6 +113,15 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     opened.expire(digest)
     // Pauses even for tokens that expire at once, so that the provider is not asked in a loop.
     return { kind: 'soon' }
+  }
+
+  /** Repairs an index that lacks the session: that of another primary which came back with old data. */
+  async function index(digest: string, session: Session): Promise<void> {
+    const leftMs = session.expiresAt - now()
+    await options.sessionIndex
+      .add(digest, namedOwnersOf(session), leftMs)
+      // The next refresh repairs it as well.
+      .catch(() => undefined)
   }
 
   /** Retries until the store takes the tokens or the process ends, because the previous refresh token may be spent. */

@@ -87,6 +87,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   const store = wrap ? wrap(started.store) : started.store
   const options: SessionRefresherOptions = {
     store,
+    sessionIndex: started.index,
     settling: SETTLED,
     renewedRecords: createRenewedRecords(store),
     locks,
@@ -185,6 +186,21 @@ describe('a session that is due', () => {
       generation: 0,
     })
     expect(started.results).toEqual([{ result: 'refreshed' }])
+  })
+
+  test('is listed again by its user and provider session where the index had lost it', async () => {
+    const started = start(async () => refreshed)
+    const held = await started.openDue()
+    const listed = async () => [
+      await started.index.list('user', USER),
+      await started.index.list('providerSession', PROVIDER_SESSION as string),
+    ]
+    await started.index.remove(held.digest, newSession.metadata.owners)
+    expect(await listed()).toEqual([[], []])
+    await started.replica().refresh(held)
+    expect(await listed()).toEqual([[held.digest], [held.digest]])
+    started.elapse(DAY_MS - DUE_MS)
+    expect(await listed()).toEqual([[], []])
   })
 
   test('lives no longer for being refreshed', async () => {

@@ -8,7 +8,7 @@ import type { HeldSession, OpenedSessions } from '../../src/session/opened-sessi
 import type { RefreshResult } from '../../src/session/refresh-once.ts'
 import { createSessionRefresher } from '../../src/session/refresh-session.ts'
 import { createRenewedRecords } from '../../src/session/renewed-records.ts'
-import { createMemoryStore } from '../../src/store/memory.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
 import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
 import { createMemoryLocks } from '../../src/store/memory-marks.ts'
 import { watchSettling } from '../../src/store/settling.ts'
@@ -36,6 +36,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
   const clock = () => performance.now()
   const now = () => Date.now()
   const memory = createMemoryStore(NEVER, clock)
+  const index = createMemorySessionIndex(NEVER, clock)
   const generations = createMemoryGenerations(NEVER, clock)
   let locks = createMemoryLocks(NEVER, clock)
   let startedAtMs = clock() - DAY_MS
@@ -85,6 +86,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
     } satisfies typeof locks
     const refresher = createSessionRefresher({
       store,
+      sessionIndex: wired(index, overWire),
       settling,
       renewedRecords: createRenewedRecords(store),
       generations: wired(generations, overWire),
