@@ -16,14 +16,16 @@ interface Waiting {
 }
 
 const SWEEP_MS = 20
-/** A sweep this late says that this process was busy, and that answers may lie unread in the socket. */
+/** A sweep this late says that this process was busy: answers may lie unread in the socket, commands unsent. */
 const LATE_MS = 100
-/** Sweeps that are late one after the other say that this process is always so busy: it must give up all the same. */
-const MAX_LATE_IN_A_ROW = 10
+/** Time for that after a late sweep, before anything is given up. */
+const CATCH_UP_MS = 100
+/** Sweeps skipped before this process gives up all the same, because it is always so busy. */
+const MAX_SKIPPED = 10
 
 /** What is noticed beside single answers. */
 export interface DeadlineOptions {
-  /** Called after each sweep, except where this process was too busy to read what has arrived. */
+  /** Called after each sweep, except where this process was just too busy to read what has arrived. */
   readonly onSwept: () => void
   /** An answer came that nobody waits for any more: whoever gives it works again. */
   readonly onLateAnswer: () => void
@@ -33,19 +35,22 @@ export interface DeadlineOptions {
 export function createDeadlines(options: DeadlineOptions): Deadlines {
   const waiting = new Set<Waiting>()
   let sweptAtMs = performance.now()
-  let lateInARow = 0
+  let lateAtMs = Number.NEGATIVE_INFINITY
+  let skipped = 0
   let afterReading: NodeJS.Immediate | undefined
 
   const sweep = () => {
     const nowMs = performance.now()
-    lateInARow = nowMs - sweptAtMs > SWEEP_MS + LATE_MS ? lateInARow + 1 : 0
+    if (nowMs - sweptAtMs > SWEEP_MS + LATE_MS) lateAtMs = nowMs
     sweptAtMs = nowMs
-    if (lateInARow === 0) judge()
+    if (nowMs - lateAtMs >= CATCH_UP_MS) return judge()
+    skipped++
     // The sockets are read once more, and then nothing is waited for any longer.
-    else if (lateInARow >= MAX_LATE_IN_A_ROW) afterReading = setImmediate(judge)
+    if (skipped >= MAX_SKIPPED) afterReading = setImmediate(judge)
   }
 
   const judge = () => {
+    skipped = 0
     const nowMs = performance.now()
     for (const each of waiting) {
       if (each.isGivenUp || each.untilMs > nowMs) continue

@@ -26,6 +26,8 @@ const start = () => {
 }
 /** As often as answers are looked after. */
 const SWEEP_MS = 20
+/** How long they are waited for after this process was busy. */
+const CATCH_UP_MS = 100
 
 /** The clock and the sweeps, which go on when the test says so. */
 const holdTime = () => {
@@ -149,9 +151,22 @@ describe('deadlines', () => {
     const { deadlines } = start()
     const state = watch(deadlines.within(never(), 50))
     await time.block(300)
+    await time.elapse(CATCH_UP_MS - SWEEP_MS)
     expect(state()).toBe('waiting')
     await time.elapse(SWEEP_MS)
     expect(state()).toBeInstanceOf(DeadlineError)
+  })
+
+  test('also where it is busy again and again in between', async () => {
+    using time = holdTime()
+    const { deadlines } = start()
+    const state = watch(deadlines.within(never(), 50))
+    for (let round = 0; round < 5; round++) {
+      expect(state()).toBe('waiting')
+      await time.block(300)
+      await time.elapse(SWEEP_MS)
+    }
+    await expect.poll(state).toBeInstanceOf(DeadlineError)
   })
 
   test('each sweep is told, but none before which this process was too busy to read', async () => {
@@ -160,6 +175,7 @@ describe('deadlines', () => {
     await time.elapse(5 * SWEEP_MS)
     expect(sweeps()).toBe(5)
     await time.block(300)
+    await time.elapse(CATCH_UP_MS - SWEEP_MS)
     expect(sweeps()).toBe(5)
     await time.elapse(SWEEP_MS)
     expect(sweeps()).toBe(6)
