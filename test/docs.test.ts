@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposableSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -37,7 +37,8 @@ describe('the documentation', () => {
   test.for(blocks.map((text, index) => [index + 1, text] as const))(
     'shows rules that the loader accepts, in example %i',
     ([, text]) => {
-      const path = join(mkdtempSync(join(tmpdir(), 'vestibule-docs-')), 'rules.yaml')
+      using folder = mkdtempDisposableSync(join(tmpdir(), 'vestibule-docs-'))
+      const path = join(folder.path, 'rules.yaml')
       writeFileSync(path, text)
       const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path })
       expect(rules.length).toBeGreaterThan(0)

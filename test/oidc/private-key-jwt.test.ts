@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -111,7 +111,8 @@ describe('private_key_jwt', () => {
   )
 
   test('reads its key from a file, and tells it to nobody', async () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'vestibule-key-')), 'client-key.pem')
+    using folder = mkdtempDisposableSync(join(tmpdir(), 'vestibule-key-'))
+    const path = join(folder.path, 'client-key.pem')
     const pem = pemOf(rsa.privateKey)
     writeFileSync(path, pem)
     const settings = { OIDC_CLIENT_PRIVATE_KEY_FILE: path, LOG_LEVEL: 'trace' }
