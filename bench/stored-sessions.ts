@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { openConfiguredSessions } from '../src/compose-sessions.ts'
-import { loadConfig } from '../src/config.ts'
+import { openConfiguredSessions } from '../src/compose/sessions.ts'
+import { loadConfig } from '../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
-import { createKeyRing } from '../src/seal.ts'
+import { createKeyRing } from '../src/crypto/key-ring.ts'
 import { createLog } from '../src/telemetry/log.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
 

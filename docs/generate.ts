@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { notesOf, type SettingName, settings } from '../src/config/settings.ts'
+import { notesOf, type SettingName, settings } from '../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 

@@ -4,11 +4,11 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
-import type { Admin } from './routes/admin.ts'
-import { answer, plain } from './routes/answers.ts'
-import { answerWithoutEffect } from './routes/login.ts'
-import { type NodeContext, type NodeEnv, requestIdOf } from './routes/node-env.ts'
-import type { Refuse } from './routes/refusals.ts'
+import { answer, plain } from './http/answers.ts'
+import type { Refuse } from './http/error-answer.ts'
+import { type NodeContext, type NodeEnv, requestIdOf } from './http/node-env.ts'
+import type { Admin } from './routes/admin/admin.ts'
+import { answerWithoutEffect } from './routes/sign-in/login.ts'
 
 /** The one table from error to status. */
 const STATUS: Readonly<Record<AuthErrorCode, number>> = {

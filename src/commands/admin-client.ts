@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import type { Environment } from '../config.ts'
+import type { Environment } from '../config/load.ts'
 import { internalListener } from './internal-listener.ts'
 
 /** What was asked of the service has not been done; the message is for the operator. */

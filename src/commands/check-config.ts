@@ -1,5 +1,5 @@
-import { notesOf, type SettingName } from '../config/settings.ts'
-import { type Environment, loadConfig } from '../config.ts'
+import { type Environment, loadConfig } from '../config/load.ts'
+import { notesOf, type SettingName } from '../config/settings/settings.ts'
 import type { AccessRule } from '../core/access-rule.ts'
 import { createSite } from '../core/site.ts'
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { type Environment, loadConfig } from '../config.ts'
+import { type Environment, loadConfig } from '../config/load.ts'
 import { kubernetesManifests } from '../render/kubernetes.ts'
 import { traefikFile } from '../render/traefik.ts'
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
-import { type Config, type Environment, loadConfig } from '../config.ts'
+import { type Config, type Environment, loadConfig } from '../config/load.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'

@@ -1,11 +1,11 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { composeService } from '../compose.ts'
-import type { Config, Environment } from '../config.ts'
+import { composeService } from '../compose/service.ts'
+import type { Config, Environment } from '../config/load.ts'
+import { describeCause } from '../http/error-answer.ts'
 import { type Listener, listen } from '../listen.ts'
-import type { OverloadWatch } from '../overload.ts'
-import { describeCause } from '../routes/refusals.ts'
+import type { OverloadWatch } from '../routes/check/overload.ts'
 import type { Log } from '../telemetry/log.ts'
-import { warnOfRisks } from './risks.ts'
+import { warnOfRisks } from './insecure-settings.ts'
 import { watchKeyFile } from './watch-key-file.ts'
 
 /** Running service, listening on both ports. */

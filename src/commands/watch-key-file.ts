@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import type { Service } from '../compose.ts'
-import type { Config } from '../config.ts'
-import { parseKeys } from '../seal.ts'
+import type { Service } from '../compose/service.ts'
+import type { Config } from '../config/load.ts'
+import { parseKeys } from '../crypto/key-ring.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const INTERVAL_MS = 5000

@@ -1,4 +1,4 @@
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 /** A parameter of every authorization request; a name may occur more than once. */
 export type AuthorizationParam = readonly [name: string, value: string]

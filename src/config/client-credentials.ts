@@ -1,7 +1,7 @@
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { attempt } from './attempt.ts'
 import { parseClientKey } from './client-key.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 const KEY_REMEDY =
   'make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out client-key.pem'

@@ -1,4 +1,4 @@
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 /** Plain http is for this machine, or for somebody who says that they want it. */
 export function checkInsecureHttp(

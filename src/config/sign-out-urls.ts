@@ -1,6 +1,6 @@
 import { END_SESSION_PARAMETERS, placeholdersOf } from '../core/end-session-template.ts'
 import { checkInsecureHttp } from './issuer-url.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 /** Where a sign-out may lead: pages beside those of protected hosts, and the provider's own address for it. */
 export function checkSignOutUrls(settings: Settings, problems: string[]): void {

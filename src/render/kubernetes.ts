@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/load.ts'
 import { explained, middlewareOptions, signInRule } from './traefik.ts'
 
 /**

@@ -1,8 +1,8 @@
 import { Document, isScalar, visit } from 'yaml'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/load.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'
-import { outageCookieNames } from '../routes/cookies.ts'
+import { outageCookieNames } from '../http/cookies.ts'
 
 /** What makes another host, path or method of a request than the one that Traefik routes by. */
 const REWRITING_HEADERS = [

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
-import type { ObservedRedis } from '../store/open.ts'
-import { plain } from './answers.ts'
+import { plain } from '../http/answers.ts'
+import type { ObservedRedis } from '../store/shared-state.ts'
 
 /** What the health endpoints tell; asked each time. */
 export interface HealthState {

@@ -1,9 +1,9 @@
 import type { Identity } from '../core/identity.ts'
+import type { Addresses } from '../http/addresses.ts'
+import { json } from '../http/answers.ts'
+import type { Cookies } from '../http/cookies.ts'
+import { type NodeContext, requestIdOf } from '../http/node-env.ts'
 import type { Sessions } from '../session/sessions.ts'
-import type { Addresses } from './addresses.ts'
-import { json } from './answers.ts'
-import type { Cookies } from './cookies.ts'
-import { type NodeContext, requestIdOf } from './node-env.ts'
 
 export interface MeOptions {
   readonly addresses: Addresses

@@ -2,7 +2,7 @@ import type { SessionCredential } from '../core/session.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import { type EndReason, OutageError, type Store } from '../store/store.ts'
-import type { SessionCodec } from './codec.ts'
+import type { SessionCodec } from './records.ts'
 
 /**
  * Ends sessions in the store and rejects with the store's errors. An order given earlier ends the sessions begun by

@@ -2,10 +2,10 @@ import type { SessionCredential } from '../core/session.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import { OutageError, type Store } from '../store/store.ts'
-import { digestOf, type SessionCodec } from './codec.ts'
 import { createStoreEnder } from './end-in-store.ts'
-import type { OpenedSessions } from './opened-sessions.ts'
+import { digestOf, type SessionCodec } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
+import type { OpenedSessions } from './session-cache.ts'
 
 /** `'pending'`: this replica refuses the session from now on, and the others as soon as the store can be told. */
 export type Ending = 'done' | 'pending'

@@ -1,10 +1,10 @@
 import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
 import { isAlive } from '../core/session.ts'
 import { OutageError, type RecordPart, type SealedRecords, type Store } from '../store/store.ts'
-import { digestOf, type SessionCodec, type Tokens } from './codec.ts'
-import type { FillTicket, HeldSession, Opened, OpenedSessions } from './opened-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { digestOf, type SessionCodec, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
+import type { FillTicket, HeldSession, Opened, OpenedSessions } from './session-cache.ts'
 
 /** A session that was found, and what that rests on. */
 export interface Found extends Opened {

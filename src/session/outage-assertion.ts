@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { type EpochMs, isAlive, type Session } from '../core/session.ts'
-import type { KeyRing } from '../seal.ts'
-import { sessionRecord } from './codec.ts'
-import type { HeldSession, Opened } from './opened-sessions.ts'
+import type { KeyRing } from '../crypto/key-ring.ts'
+import { sessionRecord } from './records.ts'
+import type { HeldSession, Opened } from './session-cache.ts'
 
 /**
  * What a browser carries beside its session so that any replica can tell who it is while the store cannot: sealed like

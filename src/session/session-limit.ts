@@ -1,7 +1,7 @@
 import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
-import type { SessionCodec, SessionMetadata } from './codec.ts'
+import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /**
  * Ends a user's oldest sessions above the limit and resolves with their number (finding C14). Runs after the new

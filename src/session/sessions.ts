@@ -11,13 +11,13 @@ import { AuthError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
-import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './codec.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
-import type { OpenedSessions } from './opened-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './records.ts'
+import { renewalOf } from './refresh/kept-tokens.ts'
+import type { OpenedSessions } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
-import { renewalOf } from './tokens.ts'
 
 /** A sign-in about to become a session. */
 export interface NewSession {

@@ -1,4 +1,4 @@
-import type { RedisObserver } from './open-redis.ts'
+import type { RedisObserver } from './redis/open.ts'
 
 /** Tells whether every replica has had time, since the last store outage, to reconnect and write what it holds. */
 export interface Settling {

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { type Environment, loadConfig } from '../../src/config.ts'
+import { type Environment, loadConfig } from '../../src/config/load.ts'
 import type { ClientCredentials } from '../../src/core/client-credentials.ts'
 
 const base = {

@@ -4,7 +4,7 @@ import {
   parseRedisAddress,
   type RedisAddress,
   type ServerAddress,
-} from '../../src/config/redis-address.ts'
+} from '../../src/config/redis/address.ts'
 
 type Said = Partial<ServerAddress & Omit<RedisAddress, 'servers'>>
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { type Environment, loadConfig } from '../../src/config.ts'
+import { type Environment, loadConfig } from '../../src/config/load.ts'
 import { type Certificate, createAuthority } from '../support/certificates.ts'
 
 const SECRET = 'the-redis-password-nobody-prints'

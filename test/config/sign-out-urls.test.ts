@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { type Environment, loadConfig } from '../../src/config.ts'
+import { type Environment, loadConfig } from '../../src/config/load.ts'
 
 const base = {
   PROTECTED_HOSTS: 'app.example.com',

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
+import type { NodeEnv } from '../../src/http/node-env.ts'
 import { type Listener, listen } from '../../src/listen.ts'
-import type { NodeEnv } from '../../src/routes/node-env.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createSignInSlots } from '../../src/session/sign-in-slots.ts'
+import { createSignInSlots } from '../../src/session/sign-in/slots.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { sentAlong, startLogin, untilCallback, withQuery } from '../support/sign-in-steps.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createAddressLimit } from '../../src/routes/address-limit.ts'
+import { createAddressLimit } from '../../src/http/address-limit.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { countEvents, readMetric, WITHOUT_GRACE } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'

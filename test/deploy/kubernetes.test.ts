@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { findProgram } from '../../demo/process.ts'
 import packageJson from '../../package.json' with { type: 'json' }
-import { settings } from '../../src/config/settings.ts'
+import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
-import { createCookies } from '../../src/routes/cookies.ts'
+import { createCookies } from '../../src/http/cookies.ts'
 import {
   type IngressRouteSpec,
   isSubset,

@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, importJWK, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { createProofVerifier, type ProvenRequest } from '../../src/oidc/dpop.ts'
+import { createProofVerifier, type ProvenRequest } from '../../src/bearer/dpop-proof.ts'
 import { createProofKey, nowSeconds, type ProofKey } from '../support/bearers.ts'
 import { claimsOf } from '../support/tokens.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { MessageBody } from '../../src/store/backplane-message.ts'
+import type { MessageBody } from '../../src/replicas/message.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type ObservedState, openState, until } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { keySlot, SLOT_COUNT } from '../../src/store/key-slot.ts'
+import { keySlot, SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
 import { OutageError, recordKey } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'

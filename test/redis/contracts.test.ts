@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { SharedPorts } from '../../src/store/open.ts'
+import type { SharedPorts } from '../../src/store/shared-state.ts'
 import {
   describeOneTimeKeys,
   describeSessionIndex,

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
-import { keepExamining } from '../../src/store/keep-examining.ts'
-import { type Examination } from '../../src/store/self-test.ts'
+import { type Examination } from '../../src/redis/examine/examine.ts'
+import { keepExamining } from '../../src/redis/examine/keep-examining.ts'
 import { startRedis } from '../support/redis.ts'
 import { openConnection, untilConnected } from '../support/redis-state.ts'
 

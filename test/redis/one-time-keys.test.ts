@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { CONSUME, RELEASE } from '../../src/store/redis-scripts.ts'
+import { CONSUME, RELEASE } from '../../src/store/redis/scripts.ts'
 import { openState, until } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 

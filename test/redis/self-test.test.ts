@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Examination } from '../../src/store/self-test.ts'
+import type { Examination } from '../../src/redis/examine/examine.ts'
 import { leastUser } from '../support/least-user.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openState, type StateOptions, until } from '../support/redis-state.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createSite, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
-import { createAddresses } from '../../src/routes/addresses.ts'
+import { createAddresses } from '../../src/http/addresses.ts'
 
 const patterns = (...sources: readonly string[]): HostPattern[] =>
   sources.map((source) => parseHostPattern(source) as HostPattern)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { userOwner } from '../../src/session/owners.ts'
-import { createMemoryStore } from '../../src/store/memory.ts'
+import { createMemoryStore } from '../../src/store/memory/store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
 import { ISSUER, OPERATOR, startAdmin as start } from '../support/started-admin.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { answer, json, plain, redirect, settingCookies } from '../../src/routes/answers.ts'
+import { answer, json, plain, redirect, settingCookies } from '../../src/http/answers.ts'
 
 const COMMON = {
   'cache-control': 'no-store',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createSite } from '../../src/core/site.ts'
-import { type CookieOptions, createCookies, outageCookieNames } from '../../src/routes/cookies.ts'
+import { type CookieOptions, createCookies, outageCookieNames } from '../../src/http/cookies.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
 const secure = createSite('https', 'app.example.com', '')

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { BreakerState } from '../../src/redis/breaker.ts'
 import { createHealth, type HealthState } from '../../src/routes/health.ts'
-import type { BreakerState } from '../../src/store/breaker.ts'
-import type { ObservedRedis } from '../../src/store/open.ts'
+import type { ObservedRedis } from '../../src/store/shared-state.ts'
 
 const CLOSED = { state: 'closed', failures: 0 } as const
 

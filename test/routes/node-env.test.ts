@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { requestIdOf, traceOf } from '../../src/routes/node-env.ts'
+import { requestIdOf, traceOf } from '../../src/http/node-env.ts'
 import { anyText } from '../support/any-text.ts'
 import { rawRequest } from '../support/raw-request.ts'
 

@@ -2,7 +2,7 @@ import { createServer, get, type IncomingMessage } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { clientAddress, createTrustedProxies } from '../../src/routes/trusted-peers.ts'
+import { clientAddress, createTrustedProxies } from '../../src/http/trusted-proxies.ts'
 import { anyText } from '../support/any-text.ts'
 import { rawRequest } from '../support/raw-request.ts'
 

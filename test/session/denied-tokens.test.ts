@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createDeniedTokens, type DeniedTokensOptions } from '../../src/bearer/denied-tokens.ts'
 import { AuthError } from '../../src/errors.ts'
-import { createDeniedTokens, type DeniedTokensOptions } from '../../src/session/denied-tokens.ts'
 import { type DenyList, MAX_DENIED_TOKENS } from '../../src/store/deny-list.ts'
-import { createMemoryDenyList } from '../../src/store/memory-deny-list.ts'
+import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
 import { consumptionKey } from '../../src/store/one-time-keys.ts'
 
 const ISSUER = 'https://id.example.com'

@@ -4,7 +4,7 @@ import {
   createOpenedSessions,
   type OpenedSessions,
   type OpenedSessionsOptions,
-} from '../../src/session/opened-sessions.ts'
+} from '../../src/session/session-cache.ts'
 import type { SealedRecords } from '../../src/store/store.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 

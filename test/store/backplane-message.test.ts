@@ -5,7 +5,7 @@ import {
   formatMessage,
   parseJson,
   parseMessage,
-} from '../../src/store/backplane-message.ts'
+} from '../../src/replicas/message.ts'
 import { anyText } from '../support/any-text.ts'
 
 const bodies: readonly BackplaneMessage[] = [

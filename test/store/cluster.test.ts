@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { connectRedis } from '../../src/store/connect.ts'
+import { connectRedis } from '../../src/redis/connection.ts'
 import { until } from '../support/redis-state.ts'
 import { speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createDeadlines, type Deadlines } from '../../src/store/deadlines.ts'
-import { DeadlineError } from '../../src/store/redis-failure.ts'
+import { createDeadlines, type Deadlines } from '../../src/redis/deadlines.ts'
+import { DeadlineError } from '../../src/redis/failure.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
 const made: Deadlines[] = []

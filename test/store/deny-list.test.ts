@@ -1,4 +1,4 @@
-import { createMemoryDenyList } from '../../src/store/memory-deny-list.ts'
+import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
 import { describeDenyList } from './deny-list-contract.ts'
 
 describeDenyList('memory', () => {

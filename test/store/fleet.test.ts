@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createKeyRing } from '../../src/seal.ts'
-import { createFleet, type Fingerprint, type FleetFinding } from '../../src/store/fleet.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
+import { createFleet, type Fingerprint, type FleetFinding } from '../../src/replicas/fleet.ts'
 import { anyText } from '../support/any-text.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 

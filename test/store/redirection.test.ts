@@ -1,6 +1,6 @@
 import { ErrorReply } from 'redis'
 import { expect, test } from 'vitest'
-import { redirectionOf } from '../../src/store/redirection.ts'
+import { redirectionOf } from '../../src/redis/cluster/redirection.ts'
 
 const asked = { host: 'asked', port: 7000 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createRedisClock } from '../../src/store/redis-clock.ts'
+import { createRedisClock } from '../../src/store/redis/clock.ts'
 
 /** Redis's clock is this much ahead of the monotonic one. */
 const AHEAD_MS = 1_000_000

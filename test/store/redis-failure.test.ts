@@ -9,7 +9,7 @@ import {
   ServerLostError,
   TopologyError,
   unavailable,
-} from '../../src/store/redis-failure.ts'
+} from '../../src/redis/failure.ts'
 import { OutageError } from '../../src/store/store.ts'
 
 describe('what kind of failure a reply of Redis is', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { RedisStoreOptions } from '../../src/store/redis.ts'
-import { createRedisGenerations } from '../../src/store/redis-generations.ts'
+import { createRedisGenerations } from '../../src/store/redis/generations.ts'
+import type { RedisStoreOptions } from '../../src/store/redis/store.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
 /** Of a Redis whose clock and counter are as told. */

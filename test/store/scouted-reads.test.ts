@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { createScoutedReads, type Values } from '../../src/store/scouted-reads.ts'
+import { createScoutedReads, type Values } from '../../src/store/redis/scouted-reads.ts'
 
 const UNUSABLE = Buffer.alloc(0)
 const small = [Buffer.from('small')]

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { expect } from 'vitest'
-import type { RuleSource } from '../../src/config/rules-file.ts'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import type { TestProvider } from './provider.ts'
 import { type RelyingParty, startRelyingParty } from './relying-party.ts'
 import { writeRules } from './rules-file.ts'

@@ -1,5 +1,5 @@
-import type { ClusterTarget } from '../../src/store/client.ts'
-import { SLOT_COUNT } from '../../src/store/key-slot.ts'
+import type { ClusterTarget } from '../../src/redis/client.ts'
+import { SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
 import { steadyPort } from './steady-port.ts'

@@ -1,4 +1,4 @@
-import type { SentinelTarget } from '../../src/store/client.ts'
+import type { SentinelTarget } from '../../src/redis/client.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
 import { steadyPort } from './steady-port.ts'

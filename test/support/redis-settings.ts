@@ -1,4 +1,4 @@
-import type { RedisTarget } from '../../src/store/client.ts'
+import type { RedisTarget } from '../../src/redis/client.ts'
 
 const addressOf = ({ host, port }: { readonly host: string; readonly port: number }) =>
   `${host}:${port}`

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import type { RuleSource } from '../../src/config/rules-file.ts'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 
 export interface WrittenRules extends AsyncDisposable {
   /** For `VESTIBULE_CONFIG`. */

@@ -1,22 +1,22 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { Identity } from '../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { AuthError } from '../../src/errors.ts'
-import { createKeyRing } from '../../src/seal.ts'
-import { createSessionCodec } from '../../src/session/codec.ts'
+import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
+import { createSessionCodec } from '../../src/session/records.ts'
 import {
   createOpenedSessions,
   type OpenedSessionsOptions,
-} from '../../src/session/opened-sessions.ts'
-import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
-import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
+} from '../../src/session/session-cache.ts'
 import {
   createSessions,
   type NewSession,
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory.ts'
-import { createMemoryGenerations } from '../../src/store/memory-generations.ts'
+import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
+import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
 import { OutageError, type Store } from '../../src/store/store.ts'
 
 export const REALM = 'app.example.com'

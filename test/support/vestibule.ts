@@ -1,5 +1,5 @@
 import { startService } from '../../src/commands/start-service.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { noteOpen } from './left-open.ts'
 import { createVisitor, type Visit, type VisitHeaders, type Visitor } from './visitor.ts'

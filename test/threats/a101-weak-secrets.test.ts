@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startProcess } from '../../demo/process.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { loadConfig } from '../../src/config.ts'
-import { createKeyRing } from '../../src/seal.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
 
 const base = {
   HOST: '127.0.0.1',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseNetworks } from '../../src/networks.ts'
-import { clientAddress } from '../../src/routes/trusted-peers.ts'
+import { parseNetworks } from '../../src/config/networks.ts'
+import { clientAddress } from '../../src/http/trusted-proxies.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { expectLogin } from '../support/refusal.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'

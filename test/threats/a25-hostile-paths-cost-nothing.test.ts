@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { parseHost } from '../../src/core/site.ts'
 import { longPath, pathUnits } from '../support/long-paths.ts'
 import { createStepCounter } from '../support/path-steps.ts'

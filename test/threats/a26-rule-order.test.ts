@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { RuleSource } from '../../src/config/rules-file.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { type WrittenRules, writeRules } from '../support/rules-file.ts'

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createKeyRing } from '../../src/seal.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import {
   createLoginTransactions,
   LOGIN_LIFETIME_MS,
   newBinding,
-} from '../../src/session/login-transaction.ts'
+} from '../../src/session/sign-in/login-transaction.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,

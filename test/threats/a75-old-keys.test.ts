@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createKeyRing } from '../../src/seal.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { LOGIN, LOGOUT, startLogin, untilCallback } from '../support/sign-in-steps.ts'
 import { startVestibule } from '../support/vestibule.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp } from '../../../demo/app.ts'
 import { authResponseHeaders } from '../../../demo/vestibule.ts'
-import { outageCookieNames } from '../../../src/routes/cookies.ts'
+import { outageCookieNames } from '../../../src/http/cookies.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
 import { givenTo } from '../../support/protected-app.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { keySlot, SLOT_COUNT } from '../../../src/store/key-slot.ts'
+import { keySlot, SLOT_COUNT } from '../../../src/redis/cluster/key-slot.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { startLoadedFleet } from '../../support/loaded-fleet.ts'

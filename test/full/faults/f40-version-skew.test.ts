@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { formatSessionCookie } from '../../../src/core/session.ts'
-import { createKeyRing, parseKeys } from '../../../src/seal.ts'
+import { createKeyRing, parseKeys } from '../../../src/crypto/key-ring.ts'
 import { recordKey } from '../../../src/store/store.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { expectHealthy, expectOthersServed, readMetric, script } from '../../support/outage.ts'

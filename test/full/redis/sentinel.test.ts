@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RedisTarget, SentinelTarget } from '../../../src/store/client.ts'
+import type { RedisTarget, SentinelTarget } from '../../../src/redis/client.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { BUSY_MS, timed, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RedisConnection } from '../../../src/store/connect.ts'
+import type { RedisConnection } from '../../../src/redis/connection.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { watchOwnLag } from '../../support/own-lag.ts'
 import { startRedis } from '../../support/redis.ts'

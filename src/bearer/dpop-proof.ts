@@ -1,0 +1,101 @@
+import { hash } from 'node:crypto'
+import {
+  type CompactJWSHeaderParameters,
+  calculateJwkThumbprint,
+  EmbeddedJWK,
+  errors,
+  type FlattenedJWSInput,
+  type JWK,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose'
+import type { Spend } from '../core/decision.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
+import { ALGORITHMS, isText } from '../oidc/token-rules.ts'
+
+/** What a proof must be about. */
+export interface ProvenRequest {
+  readonly method: string
+  /** What was asked for, without its query. */
+  readonly url: string
+  readonly token: string
+  readonly keyThumbprint: string
+}
+
+/** Verifies a proof of possession (RFC 9449 section 4.3) up to its one use; nothing for one that proves nothing. */
+export type VerifyProof = (proof: string, request: ProvenRequest) => Promise<Spend | undefined>
+
+/** For the challenge (RFC 9449 section 7.1). */
+export const DPOP_ALGORITHMS = ALGORITHMS.join(' ')
+
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
+const MAX_PROOF_LENGTH = 8 * 1024
+const MAX_JTI_LENGTH = 256
+const WINDOW_SECONDS = 60
+
+export function createProofVerifier(now: () => number): VerifyProof {
+  return async (proof, request) => {
+    if (proof.length > MAX_PROOF_LENGTH || !COMPACT_JWS.test(proof)) return undefined
+    const nowMs = now()
+    const verified = await jwtVerify(proof, embeddedKey, {
+      typ: 'dpop+jwt',
+      algorithms: [...ALGORITHMS],
+      currentDate: new Date(nowMs),
+    }).catch(() => undefined)
+    if (!verified) return undefined
+    const { payload, protectedHeader } = verified
+    const { jti, iat = Number.NaN } = payload
+    const thumbprint = await calculateJwkThumbprint(protectedHeader.jwk as JWK)
+    const isProof =
+      thumbprint === request.keyThumbprint &&
+      Math.abs(nowMs / 1000 - iat) <= WINDOW_SECONDS &&
+      isAbout(payload, request)
+    if (!isProof || !isText(jti) || jti.length > MAX_JTI_LENGTH) return undefined
+    const endsAt = (iat + WINDOW_SECONDS + CLOCK_TOLERANCE_SECONDS) * 1000
+    return { kind: 'dpop', parts: [thumbprint, jti], endsAt }
+  }
+}
+
+function isAbout({ htm, htu, ath }: JWTPayload, { method, url, token }: ProvenRequest): boolean {
+  const target = isText(htu) ? normalize(htu) : undefined
+  return (
+    htm === method &&
+    target !== undefined &&
+    target === normalize(url) &&
+    ath === hash('sha256', token, 'base64url')
+  )
+}
+
+/** Scheme, host, port and path as RFC 3986 section 6.2 compares them; query and fragment are left out. */
+function normalize(uri: string): string | undefined {
+  const url = /^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i.test(uri) ? URL.parse(uri) : null
+  if (!url || url.username || url.password) return undefined
+  return url.origin + url.pathname.replace(/%[0-9a-f]{2}/gi, normalizeEscape)
+}
+
+function normalizeEscape(escape: string): string {
+  const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+  return /[\w.~-]/.test(character) ? character : escape.toUpperCase()
+}
+
+/** The one place where a key comes with what it signed; the token names the key by its thumbprint. */
+async function embeddedKey(header: CompactJWSHeaderParameters, token: FlattenedJWSInput) {
+  if (!isModestPublicKey(header.jwk)) throw new errors.JWSInvalid('not a key to use')
+  return EmbeddedJWK(header, token)
+}
+
+const CURVES = new Map([
+  ['EC', ['P-256', 'P-384', 'P-521']],
+  ['OKP', ['Ed25519']],
+])
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+/** 4096 bits in base64url; larger keys cost more than a request is worth (threat A88). */
+const MAX_MODULUS_LENGTH = 683
+const MAX_EXPONENT_LENGTH = 6
+
+function isModestPublicKey(jwk: JWK | undefined): boolean {
+  if (!jwk || PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))) return false
+  const { kty = '', crv = '', n, e } = jwk
+  if (kty !== 'RSA') return CURVES.get(kty)?.includes(crv) === true
+  return isText(n) && n.length <= MAX_MODULUS_LENGTH && isText(e) && e.length <= MAX_EXPONENT_LENGTH
+}

@@ -1,0 +1,128 @@
+import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
+import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
+import {
+  type BearerVerifier,
+  type BearerVerifierOptions,
+  createBearerVerifier,
+} from '../bearer/verify-bearer.ts'
+import type { Config } from '../config/load.ts'
+import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
+import { createKeySets, type KeySets } from '../oidc/key-set.ts'
+import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'
+import { connectProvider, type ProviderConnection, type ProviderOptions } from '../oidc/provider.ts'
+import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
+import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
+import type { Log } from '../telemetry/log.ts'
+
+/** The provider, the further issuers that rules name, and what their tokens come to. */
+export interface ConfiguredOidc {
+  readonly provider: ProviderConnection
+  readonly keySets: KeySets
+  readonly identity: IdentityOptions
+  readonly signIn: SignIn
+  readonly refreshTokens: RefreshTokens
+  readonly verifyLogoutToken: VerifyLogoutToken
+  readonly verifier: BearerVerifier
+  /** Those whose tokens rules accept. */
+  readonly bearerIssuers: ReadonlySet<string>
+  readonly verifyProof: VerifyProof
+  readonly closeProviders: () => void
+}
+
+/** Connects to the provider now and to other issuers when the first token of theirs is there. */
+export function connectConfiguredOidc(
+  { settings, rules, identityHeaders, clientCredentials, authorizationParams }: Config,
+  log: Log,
+  now: () => number,
+  denied: BearerVerifierOptions['denied'],
+): ConfiguredOidc {
+  const endSessionTemplate = settings.OIDC_END_SESSION_URL
+  const provider = connectProvider({
+    issuerUrl: settings.OIDC_ISSUER_URL,
+    clientId: settings.OIDC_CLIENT_ID,
+    credentials: clientCredentials,
+    ...(endSessionTemplate && { endSessionTemplate }),
+    ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
+  })
+  const keySets = createKeySets()
+  const bearerIssuers = new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])]))
+  const issuers = createTrustedIssuers({
+    issuers: bearerIssuers,
+    connect: (issuerUrl) =>
+      issuerUrl === settings.OIDC_ISSUER_URL
+        ? provider
+        : connectProvider({
+            issuerUrl,
+            use: 'keys',
+            clientId: settings.OIDC_CLIENT_ID,
+            credentials: { method: 'none' },
+            ...createDiscoveryLog(issuerUrl, log),
+          }),
+    keySets,
+  })
+  const identity = {
+    groupsClaim: settings.OIDC_GROUPS_CLAIM,
+    trustEmail: settings.OIDC_TRUST_EMAIL,
+    headers: identityHeaders,
+  }
+  const client = {
+    connection: provider,
+    keySets,
+    clientId: settings.OIDC_CLIENT_ID,
+    userInfo: settings.OIDC_USERINFO,
+    needsMore: (claims: Claims) => lacksClaims(claims, identity),
+  }
+  return {
+    provider,
+    keySets,
+    identity,
+    signIn: createSignIn({
+      ...client,
+      scopes: settings.OIDC_SCOPES,
+      authorizationParams,
+      ...(endSessionTemplate && { endSessionTemplate }),
+    }),
+    refreshTokens: createRefresh({ ...client, now }),
+    verifyLogoutToken: createLogoutTokenVerifier({
+      ...client,
+      type: settings.OIDC_LOGOUT_TOKEN_TYPE,
+      now,
+    }),
+    bearerIssuers,
+    verifier: createBearerVerifier({
+      issuers,
+      denied,
+      clientId: settings.OIDC_CLIENT_ID,
+      identity,
+      withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+      now,
+    }),
+    verifyProof: createProofVerifier(now),
+    closeProviders() {
+      provider.close()
+      issuers.close()
+    },
+  }
+}
+
+function createDiscoveryLog(
+  issuer: string,
+  log: Log,
+): Pick<ProviderOptions, 'onDiscovered' | 'onDiscoveryFailed'> {
+  return {
+    onDiscovered: () =>
+      log.info({ event: 'provider_discovered', issuer }, 'the provider is discovered'),
+    onDiscoveryFailed: (cause) =>
+      log.warn(
+        { event: 'provider_discovery_failed', issuer, reason: reasonOf(cause) },
+        'the provider could not be discovered; trying again',
+      ),
+  }
+}
+
+/** A `TypeError` of ours says what to change; of anything else only the kind is logged. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof TypeError && cause.cause === undefined) return cause.message
+  if (!(cause instanceof Error)) return typeof cause
+  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
+}

@@ -1,0 +1,185 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { DeniedTokens } from '../bearer/denied-tokens.ts'
+import type { BearerVerifier } from '../bearer/verify-bearer.ts'
+import type { Config } from '../config/load.ts'
+import type { KeyRing } from '../crypto/key-ring.ts'
+import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
+import { createProviderLogout, type ProviderLogout } from '../session/provider-logout.ts'
+import { createSessionCodec, type SessionCodec } from '../session/records.ts'
+import { createRenewedRecords, type RenewedRecords } from '../session/refresh/renewed-records.ts'
+import type { Revocations } from '../session/revocations.ts'
+import { createOpenedSessions, type OpenedSessions } from '../session/session-cache.ts'
+import { createSessions, type Sessions } from '../session/sessions.ts'
+import type { SharedState } from '../store/shared-state.ts'
+import { type Log, userDigest } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { type Caches, clearAll, createCaches, hear } from './caches.ts'
+import { createConfiguredDeniedTokens } from './denied-tokens.ts'
+import { openConfiguredState } from './state.ts'
+
+/** Where sessions are, as `/health` names it. */
+export type CacheMode = 'memory' | 'redis' | 'hybrid'
+
+/** Sessions, and all they rest on. */
+export interface ConfiguredSessions {
+  readonly mode: CacheMode
+  readonly state: SharedState
+  readonly sessions: Sessions
+  readonly endAsAtProvider: ProviderLogout
+  readonly codec: SessionCodec
+  readonly renewedRecords: RenewedRecords
+  readonly opened: OpenedSessions
+  readonly assertions: OutageAssertions
+  readonly deniedTokens: DeniedTokens
+  readonly caches: Caches
+  /** How long after its last confirmation a session may go on without the store; 0 = not at all. */
+  readonly graceMs: number
+  /** Tells the store what it has not been told yet, and lets go of it. */
+  readonly closeState: () => Promise<void>
+}
+
+export interface ConfiguredSessionsOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly ring: KeyRing
+  readonly verifier: BearerVerifier
+  readonly bearerIssuers: ReadonlySet<string>
+  readonly version: string
+  readonly now: () => number
+}
+
+/** How many opened sessions are kept where every check asks the store, or the store is memory anyway. */
+const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
+const MEMORY_SERVED_MS = 5000
+const FLUSH_INTERVAL_MS = 1000
+const LAST_FLUSH_MS = 2000
+const LAST_FLUSH_PAUSE_MS = 100
+
+export function openConfiguredSessions(options: ConfiguredSessionsOptions): ConfiguredSessions {
+  const { config, log, metrics, ring, verifier, version, now } = options
+  const { settings } = config
+  const mode: CacheMode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
+  const graceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
+
+  const opened: OpenedSessions = createOpenedSessions({
+    ...(mode === 'hybrid' ? hybridBounds(settings) : OPENED),
+    servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL * 1000 : MEMORY_SERVED_MS,
+    keptMs: graceMs,
+    recalls: mode !== 'redis',
+    epoch: () => state.backplane.epoch,
+    onLookUp: (result) => metrics.opened(result),
+  })
+  const caches = createCaches(opened, verifier)
+  const state: SharedState = openConfiguredState({
+    config,
+    log,
+    metrics,
+    now,
+    fingerprint: () => ({ keys: ring.fingerprints(), mode, version }),
+    listeners: {
+      onReattached() {
+        void sessions.revocations.flush()
+        deniedTokens.reload().catch(() => undefined)
+      },
+      onDatasetChanged: () => opened.clear(),
+      onAnotherServer() {
+        void sessions.revocations.repeat()
+        void renewedRecords.restore()
+      },
+      onMessage: (message) => hear(message, { sessions, deniedTokens, opened, caches }),
+      onUnknownMessage: () => clearAll(caches),
+    },
+  })
+  const codec = createSessionCodec({
+    ring,
+    keyPrefix: settings.REDIS_KEY_PREFIX,
+    onIntegrityFailure: () => metrics.integrityFailure(),
+  })
+  const renewedRecords = createRenewedRecords(state.store)
+  const assertions = createOutageAssertions({ ring, graceMs, now })
+  const deniedTokens = createConfiguredDeniedTokens({ ...options, state })
+  const sessions = createSessions({
+    store: state.store,
+    index: state.sessionIndex,
+    generations: state.generations,
+    codec,
+    opened,
+    assertions,
+    withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    sharesReads: mode === 'hybrid',
+    maxAgeMs: settings.SESSION_MAX_AGE * 1000,
+    perUser: settings.SESSIONS_PER_USER,
+    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
+    now,
+    onExtendFailure: () =>
+      log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
+    announceEnded: (digest) =>
+      void state.backplane
+        .publish({ type: 'session-ended', session: digest })
+        // They hear of it when the store is told.
+        .catch(() => undefined),
+    onReplaced: (count, { issuer, subject }) =>
+      log.info(
+        { event: 'sessions_replaced', count, user: userDigest(issuer, subject) },
+        'the oldest sessions of a user were ended: SESSIONS_PER_USER was exceeded',
+      ),
+    onFlushed(count) {
+      metrics.revocationsFlushed(count)
+      log.info({ event: 'revocations_flushed', count }, 'Redis was told of sessions that ended')
+    },
+  })
+  const { revocations } = sessions
+  const flushing = setInterval(() => {
+    if (revocations.waiting > 0) void revocations.flush()
+  }, FLUSH_INTERVAL_MS).unref()
+
+  return {
+    mode,
+    state,
+    sessions,
+    endAsAtProvider: createProviderLogout({
+      sessions,
+      oneTimeKeys: state.oneTimeKeys,
+      clientId: settings.OIDC_CLIENT_ID,
+      isStoreAvailable: () => state.isAvailable,
+      now,
+    }),
+    codec,
+    renewedRecords,
+    opened,
+    assertions,
+    deniedTokens,
+    caches,
+    graceMs,
+    async closeState() {
+      clearInterval(flushing)
+      deniedTokens.close()
+      await flushAtLast(revocations)
+      const count = revocations.waiting
+      if (count > 0) {
+        log.error({ event: 'revocations_lost', count }, 'Redis was never told of ended sessions')
+      }
+      await state.close()
+    },
+  }
+}
+
+function hybridBounds(settings: Config['settings']) {
+  return {
+    maxEntries: settings.REDIS_HYBRID_L1_SIZE,
+    maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * 1024 * 1024,
+  }
+}
+
+/** Tries until the store has been told, or the process has to end. */
+async function flushAtLast(revocations: Revocations): Promise<void> {
+  const ended = new AbortController()
+  const end = pause(LAST_FLUSH_MS, undefined, { signal: ended.signal }).catch(() => undefined)
+  const untilMs = performance.now() + LAST_FLUSH_MS
+  while (revocations.waiting > 0 && performance.now() < untilMs) {
+    await Promise.race([revocations.flush(), end])
+    if (revocations.waiting > 0) await pause(LAST_FLUSH_PAUSE_MS)
+  }
+  ended.abort()
+}

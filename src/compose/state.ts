@@ -1,0 +1,140 @@
+import type { Config } from '../config/load.ts'
+import type { Fingerprint } from '../replicas/fleet.ts'
+import type { BackplaneMessage } from '../replicas/message.ts'
+import { openRedisState, type RedisObserver } from '../store/redis/open.ts'
+import { openMemoryState, type SharedState } from '../store/shared-state.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { createTarget } from './redis-target.ts'
+
+/** What the rest of the service does about news of the shared state. */
+export interface StateListeners {
+  /** The connection is there again. */
+  readonly onReattached: () => void
+  /** Redis came back with other data. */
+  readonly onDatasetChanged: () => void
+  /** Redis came back as another process, which may have older data. */
+  readonly onAnotherServer: () => void
+  readonly onMessage: (message: BackplaneMessage) => void
+  readonly onUnknownMessage: () => void
+}
+
+export interface StateOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly fingerprint: () => Omit<Fingerprint, 'place'>
+  readonly listeners: StateListeners
+}
+
+/** Opens what the mode asks for, and tells log and metrics what happens to it. */
+export function openConfiguredState(options: StateOptions): SharedState {
+  const { redis, settings } = options.config
+  if (!redis) return openMemoryState()
+  return openRedisState({
+    target: createTarget(redis, options.log),
+    database: redis.database,
+    prefix: settings.REDIS_KEY_PREFIX,
+    connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT * 1000,
+    readTimeoutMs: settings.REDIS_READ_TIMEOUT * 1000,
+    writeTimeoutMs: settings.REDIS_WRITE_TIMEOUT * 1000,
+    breaker: {
+      isEnabled: settings.REDIS_ENABLE_CIRCUIT_BREAKER,
+      threshold: settings.REDIS_CIRCUIT_BREAKER_THRESHOLD,
+      timeoutMs: settings.REDIS_CIRCUIT_BREAKER_TIMEOUT * 1000,
+    },
+    healthCheck: {
+      isEnabled: settings.REDIS_ENABLE_HEALTH_CHECK,
+      intervalMs: settings.REDIS_HEALTH_CHECK_INTERVAL * 1000,
+    },
+    fingerprint: options.fingerprint,
+    now: options.now,
+    observer: createObserver(options),
+  })
+}
+
+function createObserver({ log, metrics, listeners }: StateOptions): RedisObserver {
+  const redisFindings = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'redis_finding', code }, message),
+  )
+  const fleetFindings = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'fleet_finding', code }, message),
+  )
+  return {
+    onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
+    onReattached: listeners.onReattached,
+    onDisconnected: (failure, reason) =>
+      log.error(
+        { event: 'redis_disconnected', failure, reason },
+        'Redis cannot be used; trying again',
+      ),
+    onStillAway: (failure, reason) =>
+      log.error(
+        { event: 'redis_still_away', failure, reason },
+        'Redis cannot be used for another reason',
+      ),
+    onSentinelsAway: (failure, reason) =>
+      log.error(
+        { event: 'sentinels_away', failure, reason },
+        'no Sentinel can be asked: a failover may go unnoticed; trying again',
+      ),
+    onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel can be asked again'),
+    onFailure: (failure) => metrics.redisFailure(failure),
+    onRead: metrics.redisLatency,
+    onExamined: ({ findings }) => redisFindings(findings),
+    onBreaker: createBreakerLog(log, metrics),
+    onDatasetChanged() {
+      metrics.datasetChanged()
+      log.error(
+        { event: 'redis_data_changed' },
+        'Redis has other data than before: sessions and replay markers were lost',
+      )
+      listeners.onDatasetChanged()
+    },
+    onAnotherServer: listeners.onAnotherServer,
+    onBackplane: (isHealthy) =>
+      isHealthy
+        ? log.info({ event: 'backplane_healthy' }, 'messages of other replicas arrive')
+        : log.warn({ event: 'backplane_broken' }, 'messages of other replicas may be missed'),
+    onMessage: listeners.onMessage,
+    onUnknownMessage() {
+      log.warn({ event: 'unknown_message' }, 'a message was not understood; the cache is cleared')
+      listeners.onUnknownMessage()
+    },
+    onApplied: (delayMs) => metrics.backplaneApplied(delayMs / 1000),
+    onFleet: (findings) =>
+      fleetFindings(findings.map(({ kind, message }) => ({ code: kind, message }))),
+  }
+}
+
+/** One line per change; a try that fails leaves it open. */
+function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'] {
+  const isOpen = { read: false, write: false }
+  return (breaker, state) => {
+    metrics.breakerChanged(breaker, state)
+    if (state === 'half-open' || isOpen[breaker] === (state === 'open')) return
+    isOpen[breaker] = state === 'open'
+    if (isOpen[breaker]) {
+      const fields = { event: 'circuit_breaker_open', breaker }
+      log.error(fields, 'circuit breaker is open, falling back to memory')
+    } else {
+      const fields = { event: 'circuit_breaker_closed', breaker }
+      log.info(fields, 'circuit breaker is closed, Redis is used again')
+    }
+  }
+}
+
+interface Said {
+  readonly code: string
+  readonly message: string
+}
+
+/** Each finding is logged when it comes up, not every time it is found. */
+function createFindingsLog(say: (finding: Said) => void) {
+  let known = new Set<string>()
+  return (findings: readonly Said[]) => {
+    for (const finding of findings) if (!known.has(finding.message)) say(finding)
+    known = new Set(findings.map(({ message }) => message))
+  }
+}

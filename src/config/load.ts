@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import type { AccessRule } from '../core/access-rule.ts'
+import type { ClientCredentials } from '../core/client-credentials.ts'
+import type { IdentityHeader } from '../core/identity.ts'
+import type { HostPattern, Site } from '../core/site.ts'
+import type { AuthorizationParam } from './authorization-params.ts'
+import { ConfigError } from './config-error.ts'
+import { crossCheck } from './cross-check.ts'
+import { checkRedis, type RedisConfig, type RedisFiles } from './redis/redis.ts'
+import { LISTS, type RulesFile, rulesFile } from './rules/rules-file.ts'
+import { notesOf, type SettingName, type Settings, settings } from './settings/settings.ts'
+
+/** Everything the service is told, validated and immutable. */
+export interface Config {
+  readonly settings: Settings
+  readonly publicSite?: Site
+  readonly hosts: readonly HostPattern[]
+  readonly rules: readonly AccessRule[]
+  readonly identityHeaders: readonly IdentityHeader[]
+  readonly clientCredentials: ClientCredentials
+  /** What every authorization request says beside what it has to. */
+  readonly authorizationParams: readonly AuthorizationParam[]
+  /** Absent in memory mode when none was given: made up at start. */
+  readonly keys?: readonly Buffer[]
+  /** Where the keys came from, to be read again while running. */
+  readonly keyFile?: string
+  /** Absent in memory mode. */
+  readonly redis?: RedisConfig
+}
+
+/** Strings by name, as a process gets them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Reads environment and files. Throws `ConfigError` with every problem at once. */
+export function loadConfig(environment: Environment): Config {
+  const problems: string[] = []
+  const given = withSecretFiles(environment, problems)
+  const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
+  const parsed = parseSettings(given, file, problems)
+  const config = crossCheck(parsed, file?.rules, problems)
+  const redis = checkRedis(parsed, redisFilesOf(environment), problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
+  return { ...config, ...(keyFile && { keyFile }), ...(redis && { redis }) }
+}
+
+const NAMES = Object.keys(settings.shape) as SettingName[]
+
+/** Secrets may come from the file that `NAME_FILE` names; an empty value counts as not given. */
+function withSecretFiles(environment: Environment, problems: string[]): Environment {
+  const given: Record<string, string | undefined> = {}
+  for (const name of NAMES) {
+    const value = environment[name]
+    if (value) given[name] = value
+    const path = notesOf(name).isSecret ? environment[`${name}_FILE`] : undefined
+    if (!path) continue
+    if (value) problems.push(`${name} and ${name}_FILE are both set: remove one of them`)
+    const text = readText(path, `${name}_FILE`, problems)
+    if (text?.trim() === '') problems.push(`${name}_FILE: ${path} is empty`)
+    if (text) given[name] = text.trim()
+  }
+  return given
+}
+
+function redisFilesOf(environment: Environment): RedisFiles {
+  const addressFile = environment['REDIS_URL_FILE'] || environment['REDIS_ADDRESS_FILE']
+  const passwordFile = environment['REDIS_PASSWORD_FILE']
+  const sentinelPasswordFile = environment['REDIS_SENTINEL_PASSWORD_FILE']
+  return {
+    ...(addressFile && { addressFile }),
+    ...(passwordFile && { passwordFile }),
+    ...(sentinelPasswordFile && { sentinelPasswordFile }),
+  }
+}
+
+/** Nothing for a file that cannot be used. */
+function readRulesFile(path: string | undefined, problems: string[]): RulesFile | undefined {
+  if (path === undefined) return { rules: [] }
+  const text = readText(path, 'VESTIBULE_CONFIG', problems)
+  const content = text === undefined ? undefined : parseYaml(text, problems)
+  if (content === undefined) return undefined
+  const result = rulesFile.safeParse(content)
+  if (result.success) return result.data
+  for (const issue of result.error.issues) {
+    problems.push(`VESTIBULE_CONFIG: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
+  }
+  return undefined
+}
+
+/** Nothing for what is not YAML. */
+function parseYaml(text: string, problems: string[]): unknown {
+  try {
+    return parse(text) ?? {}
+  } catch (error) {
+    problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message.split('\n')[0]}`)
+    return undefined
+  }
+}
+
+function readText(path: string, name: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    problems.push(`${name}: ${path} cannot be read (${code}): check the path and its permissions`)
+    return undefined
+  }
+}
+
+/** Each setting by itself, so that one that fails does not hide what is wrong with the others. */
+function parseSettings(
+  given: Environment,
+  file: RulesFile | undefined,
+  problems: string[],
+): Settings {
+  const fromFile = new Map<SettingName, readonly string[]>(
+    Object.entries(LISTS).flatMap(([key, name]) => {
+      const entries = file?.[key as keyof typeof LISTS]
+      return entries ? [[name, entries] as const] : []
+    }),
+  )
+  const values = NAMES.map((name) => {
+    const schema = settings.shape[name]
+    const result = schema.safeParse(given[name] ?? fromFile.get(name))
+    if (result.success) return [name, result.data] as const
+    const what = result.error.issues.map((issue) => issue.message).join(', ')
+    problems.push(`${name}: ${what}. ${notesOf(name).text}`)
+    return [name, schema.safeParse(undefined).data] as const
+  })
+  return Object.fromEntries(values) as Settings
+}

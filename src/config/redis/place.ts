@@ -1,0 +1,97 @@
+import { attempt } from '../attempt.ts'
+import type { Settings } from '../settings/settings.ts'
+import { parseRedisAddress, parseServer, type RedisAddress, type ServerAddress } from './address.ts'
+
+/** Which servers are Redis. */
+export type RedisPlace =
+  | ({ readonly kind: 'single' } & ServerAddress)
+  | { readonly kind: 'cluster'; readonly servers: readonly ServerAddress[] }
+  | SentinelPlace
+
+export interface SentinelPlace {
+  readonly kind: 'sentinel'
+  readonly sentinels: readonly ServerAddress[]
+  readonly primaryName: string
+  readonly sentinelUsername?: string
+  readonly sentinelPassword?: string
+}
+
+/** The place, and the address where one says it; no place when a problem was found. */
+export interface CheckedPlace {
+  readonly place?: RedisPlace | undefined
+  readonly address?: RedisAddress | undefined
+}
+
+const SENTINEL_PORT = 26_379
+
+export function checkPlace(settings: Settings, problems: string[]): CheckedPlace {
+  if (settings.REDIS_SENTINEL_ADDRESSES.length > 0) {
+    return { place: checkSentinels(settings, problems) }
+  }
+  for (const name of [
+    'REDIS_SENTINEL_MASTER',
+    'REDIS_SENTINEL_USERNAME',
+    'REDIS_SENTINEL_PASSWORD',
+  ] as const) {
+    if (settings[name] === undefined) continue
+    problems.push(`${name}: has no use without Sentinels: set REDIS_SENTINEL_ADDRESSES`)
+  }
+  const address = findAddress(settings, problems)
+  return { address, place: address && placeOf(settings, address, problems) }
+}
+
+function checkSentinels(settings: Settings, problems: string[]): SentinelPlace | undefined {
+  const { REDIS_SENTINEL_MASTER, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD } = settings
+  for (const name of ['REDIS_ADDRESS', 'REDIS_URL'] as const) {
+    if (settings[name] === undefined) continue
+    problems.push(`${name}: the Sentinels name the server: remove it, or REDIS_SENTINEL_ADDRESSES`)
+  }
+  if (settings.REDIS_CLUSTER) {
+    problems.push(
+      'REDIS_CLUSTER: a Redis Cluster has no Sentinels: remove it, or REDIS_SENTINEL_ADDRESSES',
+    )
+  }
+  if (REDIS_SENTINEL_MASTER === undefined) {
+    problems.push(
+      'REDIS_SENTINEL_MASTER: is missing: set the name that follows `sentinel monitor` in the configuration of the Sentinels',
+    )
+  }
+  const sentinels = settings.REDIS_SENTINEL_ADDRESSES.flatMap((text) => {
+    const parse = () => parseServer(text, SENTINEL_PORT)
+    return attempt('REDIS_SENTINEL_ADDRESSES', 'write host:port', problems, parse) ?? []
+  })
+  if (REDIS_SENTINEL_MASTER === undefined) return undefined
+  return {
+    kind: 'sentinel',
+    sentinels,
+    primaryName: REDIS_SENTINEL_MASTER,
+    ...(REDIS_SENTINEL_USERNAME !== undefined && { sentinelUsername: REDIS_SENTINEL_USERNAME }),
+    ...(REDIS_SENTINEL_PASSWORD !== undefined && { sentinelPassword: REDIS_SENTINEL_PASSWORD }),
+  }
+}
+
+function findAddress(settings: Settings, problems: string[]): RedisAddress | undefined {
+  const { REDIS_ADDRESS, REDIS_URL } = settings
+  if (REDIS_ADDRESS !== undefined && REDIS_URL !== undefined) {
+    problems.push('REDIS_ADDRESS and REDIS_URL are both set: remove one of them')
+  }
+  const text = REDIS_URL ?? REDIS_ADDRESS
+  const name = REDIS_URL === undefined ? 'REDIS_ADDRESS' : 'REDIS_URL'
+  if (text === undefined) {
+    problems.push(
+      'REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, REDIS_URL, or REDIS_SENTINEL_ADDRESSES',
+    )
+    return undefined
+  }
+  return attempt(name, 'write host:port or a redis:// URL', problems, () => parseRedisAddress(text))
+}
+
+function placeOf(settings: Settings, { servers }: RedisAddress, problems: string[]): RedisPlace {
+  if (settings.REDIS_CLUSTER) return { kind: 'cluster', servers }
+  if (servers.length > 1) {
+    problems.push(
+      'REDIS_ADDRESS: names several servers: set REDIS_CLUSTER=true for a Redis Cluster, or REDIS_SENTINEL_ADDRESSES for Sentinels',
+    )
+  }
+  return { kind: 'single', ...servers[0] }
+}

@@ -1,0 +1,139 @@
+import { type AccessRule, type AllowedUsers, parseEmail } from '../../core/access-rule.ts'
+import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
+import { type HostPattern, parseHostPattern } from '../../core/site.ts'
+import type { Settings } from '../settings/settings.ts'
+import { compileBearer } from './bearer-rule.ts'
+import type { RuleSource } from './rules-file.ts'
+
+/** The file's rules, then `PUBLIC_PATHS`, then everybody whom the environment names. */
+export function compileRules(
+  settings: Settings,
+  /** Nothing when there is a file that cannot be used. */
+  sources: readonly RuleSource[] | undefined,
+  problems: string[],
+): AccessRule[] {
+  const rules = (sources ?? []).map((source, index) =>
+    compileRule(source, `rules.${index}`, settings, problems),
+  )
+  if (settings.PUBLIC_PATHS.length > 0) {
+    const paths = compilePaths(settings.PUBLIC_PATHS, 'PUBLIC_PATHS', problems)
+    rules.push({ paths, access: 'public', passesPreflight: false })
+  }
+  const named = namedUsers(
+    {
+      emails: settings.ALLOWED_EMAILS,
+      emailDomains: settings.ALLOWED_EMAIL_DOMAINS,
+      groups: settings.ALLOWED_GROUPS,
+    },
+    'ALLOWED_…',
+    problems,
+  )
+  if (settings.ALLOW_ANY_USER && named) {
+    problems.push('ALLOW_ANY_USER: is true, and ALLOWED_… names users too: remove one of them')
+  }
+  if (settings.ALLOW_ANY_USER) rules.push({ access: 'signed-in', passesPreflight: false })
+  else if (named) rules.push({ access: 'signed-in', allowed: named, passesPreflight: false })
+  else if (sources && rules.length === 0) {
+    problems.push(
+      'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, PUBLIC_PATHS, write rules, or set ALLOW_ANY_USER=true',
+    )
+  }
+  return rules
+}
+
+function compileRule(
+  source: RuleSource,
+  where: string,
+  settings: Settings,
+  problems: string[],
+): AccessRule {
+  const { access, hosts, paths } = source
+  const methods = source.methods?.map((method) => (method === 'HEAD' ? 'GET' : method))
+  if (methods?.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
+    problems.push(`${where}.methods: write methods in capitals`)
+  }
+  const allowed = namedUsers(
+    { emails: source.emails, emailDomains: source.emailDomains, groups: source.groups },
+    where,
+    problems,
+  )
+  if (allowed && access !== 'signed-in') {
+    problems.push(`${where}: emails, emailDomains and groups belong to access: signed-in`)
+  }
+  return {
+    access,
+    passesPreflight: source.preflight === 'pass',
+    isOneTime: source.oneTime === true,
+    deniesDegraded: source.degraded === 'deny',
+    ...compileTokens(source, where, settings, problems),
+    ...(hosts && { hosts: compileHosts(hosts, where, problems) }),
+    ...(paths && { paths: compilePaths(paths, `${where}.paths`, problems) }),
+    ...(methods && { methods: new Set(methods) }),
+    ...(allowed && { allowed }),
+  }
+}
+
+function compileTokens(
+  { bearer, oneTime, access }: RuleSource,
+  where: string,
+  settings: Settings,
+  problems: string[],
+): Pick<AccessRule, 'bearer'> {
+  if (bearer && access !== 'signed-in') {
+    problems.push(`${where}.bearer: belongs to access: signed-in`)
+  }
+  if (oneTime && !bearer) problems.push(`${where}.oneTime: belongs to a rule with bearer`)
+  return bearer ? { bearer: compileBearer(bearer, `${where}.bearer`, settings, problems) } : {}
+}
+
+function compileHosts(
+  sources: readonly string[],
+  where: string,
+  problems: string[],
+): HostPattern[] {
+  return sources.flatMap((source) => {
+    const host = parseHostPattern(source)
+    if (!host) problems.push(`${where}.hosts: ${source} is not a host`)
+    return host ? [host] : []
+  })
+}
+
+function compilePaths(
+  sources: readonly string[],
+  where: string,
+  problems: string[],
+): PathPattern[] {
+  return sources.flatMap((source) => {
+    try {
+      return [compilePathPattern(source)]
+    } catch (error) {
+      const oneLine = source.replace(/\p{Cc}+/gu, '\ufffd')
+      problems.push(`${where}: ${oneLine}: ${(error as Error).message}`)
+      return []
+    }
+  })
+}
+
+interface NamedUsers {
+  readonly emails: readonly string[] | undefined
+  readonly emailDomains: readonly string[] | undefined
+  readonly groups: readonly string[] | undefined
+}
+
+function namedUsers(
+  { emails, emailDomains, groups }: NamedUsers,
+  where: string,
+  problems: string[],
+): AllowedUsers | undefined {
+  const lists = [emails, emailDomains, groups]
+  if (lists.every((entries) => entries === undefined || entries.length === 0)) return undefined
+  for (const entry of [...(emails ?? []), ...(emailDomains ?? []).map((domain) => `a@${domain}`)]) {
+    if (!parseEmail(entry))
+      problems.push(`${where}: ${entry.replace(/^a@/, '')} is not an e-mail address or domain`)
+  }
+  return {
+    emails: new Set(emails?.map((email) => email.toLowerCase())),
+    emailDomains: new Set(emailDomains?.map((domain) => domain.toLowerCase())),
+    groups: new Set(groups),
+  }
+}

@@ -1,0 +1,146 @@
+import type { IncomingMessage } from 'node:http'
+import { serialize } from 'hono/utils/cookie'
+import { readCookie, readCookies } from '../core/cookie-header.ts'
+import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
+import type { Site } from '../core/site.ts'
+import {
+  type Binding,
+  formatBinding,
+  LOGIN_LIFETIME_MS,
+  parseBinding,
+} from '../session/sign-in/login-transaction.ts'
+import { expirePlanted } from './planted-cookies.ts'
+
+/** The cookies of one installation. Names depend on the host's scheme, attributes on configuration (threat A77). */
+export interface Cookies {
+  /** Every name that is ours, in every variant; apps never see them. */
+  readonly ownNames: ReadonlySet<string>
+  sessionName(site: Site): string
+  /** `'ambiguous'` when two different values came; nothing when none did, or none of a form we know. */
+  readSession(raw: IncomingMessage, site: Site): SessionCredential | 'ambiguous' | undefined
+  /** All that could be one, for whoever wants to be rid of them. */
+  readSessions(raw: IncomingMessage, site: Site): readonly SessionCredential[]
+  /** An ambiguous or malformed binding is none. */
+  readBinding(raw: IncomingMessage, site: Site): Binding | undefined
+  readTarget(raw: IncomingMessage, site: Site): string | undefined
+  /** The outage assertion; an ambiguous one is none. */
+  readOutage(raw: IncomingMessage, site: Site): string | undefined
+  session(site: Site, value: string): string
+  binding(site: Site, binding: Binding): string
+  target(site: Site, value: string): string
+  /** Expires the session and what goes with it in every variant: host-only under either name, and for the domain. */
+  clearSession(site: Site): string[]
+  clearTarget(site: Site): string
+  /** Expires cookies received with several values, for every path and domain that may hold one; empty without such. */
+  clearPlanted(raw: IncomingMessage, site: Site, path: string): string[]
+  /** Expires what was asserted of an earlier session. */
+  clearOutage(site: Site): string[]
+  outage(site: Site, value: string): string
+}
+
+export interface CookieOptions {
+  readonly name: string
+  readonly domain: string | undefined
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly sessionMaxAgeSeconds: number
+  /** 0 = no outage assertions. */
+  readonly outageGraceSeconds: number
+}
+
+/** Long enough for a browser to keep its binding while its user reads the provider's pages. */
+const BINDING_MAX_AGE_SECONDS = 86_400
+
+/** More of them come from no browser that has merely been used. */
+const MAX_SESSIONS = 8
+
+export function createCookies({
+  name,
+  domain,
+  sameSite,
+  sessionMaxAgeSeconds,
+  outageGraceSeconds,
+}: CookieOptions): Cookies {
+  const outageBase = `${name}_outage`
+  const bases = [name, `${name}_login`, `${name}_target`]
+  const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
+  const shared = (site: Site, base: string) => {
+    if (domain === undefined) return hostOnly(site, base)
+    return site.scheme === 'https' ? `__Secure-${base}` : base
+  }
+  const common = (site: Site) => ({ path: '/', httpOnly: true, secure: site.scheme === 'https' })
+  const write = (site: Site, cookieName: string, value: string, maxAge: number) =>
+    serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
+  const ofDomain = domain === undefined ? {} : { domain }
+  /** As far as the session reaches. */
+  const writeShared = (site: Site, base: string, value: string, maxAge: number) =>
+    serialize(shared(site, base), value, { ...common(site), ...ofDomain, sameSite, maxAge })
+  const clear = (site: Site, base: string) => {
+    const names = new Set([hostOnly(site, base), shared(site, base)])
+    const cleared = { ...common(site), sameSite, maxAge: 0 } as const
+    const hostOnlyVariants = [...names].map((each) => serialize(each, '', cleared))
+    return domain === undefined
+      ? hostOnlyVariants
+      : [...hostOnlyVariants, writeShared(site, base, '', 0)]
+  }
+  const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, outageBase) : [])
+  const read = (raw: IncomingMessage, cookieName: string) => {
+    const cookie = readCookie(raw.headers.cookie, cookieName)
+    return typeof cookie === 'object' ? cookie.value : undefined
+  }
+  return {
+    ownNames: new Set([...bases.flatMap(variants), ...outageCookieNames(name)]),
+    sessionName: (site) => shared(site, name),
+    readSession(raw, site) {
+      const cookie = readCookie(raw.headers.cookie, shared(site, name))
+      return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie
+    },
+    readSessions: (raw, site) =>
+      readCookies(raw.headers.cookie, shared(site, name))
+        .flatMap((value) => parseSessionCookie(value) ?? [])
+        .slice(0, MAX_SESSIONS),
+    readBinding(raw, site) {
+      const value = read(raw, hostOnly(site, `${name}_login`))
+      return value === undefined ? undefined : parseBinding(value)
+    },
+    readTarget: (raw, site) => read(raw, hostOnly(site, `${name}_target`)),
+    readOutage: (raw, site) => read(raw, shared(site, outageBase)),
+    session: (site, value) => writeShared(site, name, value, sessionMaxAgeSeconds),
+    outage: (site, value) => writeShared(site, outageBase, value, outageGraceSeconds),
+    binding: (site, binding) =>
+      write(site, hostOnly(site, `${name}_login`), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
+    target: (site, value) =>
+      write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
+    clearSession: (site) => [...clear(site, name), ...clearOutage(site)],
+    clearOutage,
+    clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
+    clearPlanted(raw, site, path) {
+      const candidates = [
+        ...[name, outageBase].map((base) => shared(site, base)),
+        ...[`${name}_login`, `${name}_target`].map((base) => hostOnly(site, base)),
+      ]
+      // Skips `__Host-` cookies, because browsers accept them only for the exact host and path `/`.
+      const names = candidates.filter(
+        (each) =>
+          !each.startsWith('__Host-') && readCookie(raw.headers.cookie, each) === 'ambiguous',
+      )
+      const [hostname = ''] = site.host.split(':')
+      const { httpOnly, secure } = common(site)
+      return expirePlanted({
+        names,
+        hostname,
+        domain,
+        path,
+        attributes: { httpOnly, secure, sameSite },
+      })
+    },
+  }
+}
+
+/** The names under which a 200 of the check may set a cookie; Traefik has to be told each of them. */
+export function outageCookieNames(name: string): string[] {
+  return variants(`${name}_outage`)
+}
+
+function variants(base: string): string[] {
+  return [base, `__Host-${base}`, `__Secure-${base}`]
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http'
+import { isIP, type Socket } from 'node:net'
+import { parseNetworks } from '../config/networks.ts'
+import type { LimitedOrigin } from '../core/limited-origin.ts'
+
+/** Whom forwarded headers are believed. */
+export interface TrustedProxies {
+  /** Whether a request comes over a connection from one of the networks. */
+  isTrustedPeer(incoming: IncomingMessage): boolean
+  /** The visitor's address, where somebody tells it who is believed. */
+  clientAddress(incoming: IncomingMessage): string | undefined
+  /** Returns the address for rate limits: the visitor's, or the nearest known one. */
+  limitedOrigin(incoming: IncomingMessage): LimitedOrigin
+}
+
+export function createTrustedProxies(networkList: readonly string[]): TrustedProxies {
+  const networks = parseNetworks(networkList)
+  const known = new WeakMap<Socket, boolean>()
+  const isTrusted = (address: string) =>
+    networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
+  // A connection has one peer, so each is looked up once.
+  const isTrustedPeer = (incoming: IncomingMessage) =>
+    known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming)))
+  return {
+    isTrustedPeer,
+    clientAddress: (incoming) =>
+      isTrustedPeer(incoming)
+        ? clientAddress(incoming.headers['x-forwarded-for'], isTrusted)
+        : undefined,
+    limitedOrigin(incoming) {
+      const told = incoming.headers['x-forwarded-for']
+      const peer = networkOf(peerAddress(incoming))
+      if (!isTrustedPeer(incoming)) return { address: peer, isTold: true }
+      if (typeof told !== 'string') return { address: peer, isTold: false }
+      const address = clientAddress(told, isTrusted) ?? addressesIn(told).at(-1) ?? UNUSABLE
+      return { address: networkOf(address), isTold: true }
+    },
+  }
+}
+
+/** The right-most entry that is no proxy of ours (threat A11); nothing when there is none or it is no address. */
+export function clientAddress(
+  forwardedFor: string | string[] | undefined,
+  isTrusted: (address: string) => boolean,
+): string | undefined {
+  if (typeof forwardedFor !== 'string') return undefined
+  const address = addressesIn(forwardedFor).findLast(
+    (entry) => isIP(entry) === 0 || !isTrusted(entry),
+  )
+  return address !== undefined && isIP(address) !== 0 ? address : undefined
+}
+
+/** Returns the entries without their ports, which some proxies append (finding C44). */
+function addressesIn(forwardedFor: string): readonly string[] {
+  return forwardedFor.split(',').map((entry) => {
+    const text = entry.replace(/^[ \t]+|[ \t]+$/g, '')
+    const [, bracketed, v4] = WITH_PORT.exec(text) ?? []
+    return unmapped(bracketed ?? v4 ?? text)
+  })
+}
+
+const WITH_PORT = /^(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})):\d{1,5}$/i
+
+/** Key shared by all entries that are no address, so that made-up ones do not each get a limit of their own. */
+const UNUSABLE = 'unusable'
+const IPV6_GROUPS = 8
+const NETWORK_GROUPS = 4
+
+/** Returns the /64 of an IPv6 address, because one machine may use all of it, and an IPv4 address unchanged. */
+function networkOf(address: string): string {
+  const version = isIP(address)
+  if (version !== 6) return version === 4 ? address : UNUSABLE
+  const [head = [], tail = []] = address.split('::').map((half) => half.split(':').filter(Boolean))
+  const embedded = tail.at(-1)?.includes('.') ? 1 : 0
+  const zeros = Array<string>(IPV6_GROUPS - head.length - tail.length - embedded).fill('0')
+  return [...head, ...zeros, ...tail]
+    .slice(0, NETWORK_GROUPS)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
+}
+
+/** The other end of the connection. */
+export function peerAddress({ socket }: IncomingMessage): string {
+  return unmapped(socket.remoteAddress ?? '')
+}
+
+/** IPv4 addresses on sockets that speak IPv6 are IPv4 addresses. */
+function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod'
+import { parseJson } from './message.ts'
+
+/** What replicas must have in common, without saying what it is. */
+export interface Fingerprint {
+  /** One for each key, the one that seals first; made with the key, and not from it alone. */
+  readonly keys: readonly string[]
+  /** Prefix and database. */
+  readonly place: string
+  readonly mode: string
+  readonly version: string
+}
+
+/** One way in which another replica differs from this one. */
+export interface FleetFinding {
+  readonly kind: 'clock' | 'keys' | 'mode' | 'place' | 'version'
+  readonly replica: string
+  readonly message: string
+}
+
+/** Which replicas there are, and how they differ. */
+export interface Fleet {
+  /** Others heard of lately. */
+  readonly size: number
+  readonly findings: readonly FleetFinding[]
+  announcement(): string
+  /** True when the sender was not known. */
+  hear(text: string): boolean
+}
+
+export interface FleetOptions {
+  readonly replica: string
+  readonly fingerprint: () => Fingerprint
+  /** Wall clock. */
+  readonly now: () => number
+}
+
+const announcement = z.object({
+  v: z.literal(1),
+  type: z.literal('replica'),
+  from: z.string().max(64),
+  at: z.number(),
+  keys: z.array(z.string().max(64)).max(20),
+  place: z.string().max(100),
+  mode: z.string().max(20),
+  version: z.string().max(40),
+})
+
+type Announcement = z.output<typeof announcement>
+
+interface Heard extends Announcement {
+  readonly heardAtMs: number
+  /** How far its clock is ahead of ours. */
+  readonly aheadMs: number
+}
+
+const FORGOTTEN_AFTER_MS = 35_000
+const MAX_REPLICAS = 500
+const CLOCK_TOLERANCE_MS = 5000
+
+export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet {
+  const heard = new Map<string, Heard>()
+
+  function others(): Heard[] {
+    const nowMs = performance.now()
+    for (const [from, { heardAtMs }] of heard) {
+      if (nowMs - heardAtMs > FORGOTTEN_AFTER_MS) heard.delete(from)
+    }
+    return [...heard.values()]
+  }
+
+  return {
+    get size() {
+      return others().filter(({ place }) => place === fingerprint().place).length
+    },
+    get findings() {
+      const own = fingerprint()
+      return others().flatMap((other) => compare(own, other))
+    },
+    announcement: () =>
+      JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
+    hear(text) {
+      const { data } = announcement.safeParse(parseJson(text))
+      if (!data || data.from === replica || !concerns(fingerprint(), data)) return false
+      const isNew = !heard.has(data.from)
+      if (isNew && heard.size >= MAX_REPLICAS) return false
+      heard.set(data.from, { ...data, heardAtMs: performance.now(), aheadMs: data.at - now() })
+      return isNew
+    },
+  }
+}
+
+/** Another installation may share the Redis; one of another place that has a key of ours was meant to be with us. */
+function concerns(own: Fingerprint, other: Fingerprint): boolean {
+  return own.place === other.place || own.keys.some((key) => other.keys.includes(key))
+}
+
+function compare(own: Fingerprint, other: Heard): FleetFinding[] {
+  const name = `replica ${other.from}`
+  const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
+  const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [
+    ['keys', !isSameRing(own, other), describeRings(name, own, other)],
+    [
+      'place',
+      own.place !== other.place,
+      `${name} keeps its sessions under ${other.place}, and this one under ${own.place}: give both the same REDIS_KEY_PREFIX and REDIS_DB`,
+    ],
+    [
+      'mode',
+      own.mode !== other.mode,
+      `${name} runs in ${other.mode} mode, and this one in ${own.mode} mode`,
+    ],
+    [
+      'version',
+      own.version !== other.version,
+      `${name} is version ${other.version}, and this one ${own.version}`,
+    ],
+    [
+      'clock',
+      Math.abs(other.aheadMs) > CLOCK_TOLERANCE_MS,
+      `the clock of ${name} is ${seconds} s ${other.aheadMs > 0 ? 'ahead of' : 'behind'} ours: synchronise both`,
+    ],
+  ]
+  return rows.flatMap(([kind, isSo, message]) =>
+    isSo ? [{ kind, replica: other.from, message }] : [],
+  )
+}
+
+function isSameRing(own: Fingerprint, other: Fingerprint): boolean {
+  return (
+    own.keys.length === other.keys.length && own.keys.every((key, at) => key === other.keys[at])
+  )
+}
+
+function describeRings(name: string, own: Fingerprint, other: Fingerprint): string {
+  const [ours, theirs] = [own.keys[0], other.keys[0]]
+  const opensEachOther =
+    ours !== undefined &&
+    theirs !== undefined &&
+    own.keys.includes(theirs) &&
+    other.keys.includes(ours)
+  return opensEachOther
+    ? `${name} has other keys beside the one in common: a key rotation is under way, or was left half done`
+    : `${name} has another SESSION_ENCRYPTION_KEY: sessions made by one of them do not open at the other`
+}

@@ -1,0 +1,133 @@
+import { AuthError, invalidRequest } from '../../errors.ts'
+import { json } from '../../http/answers.ts'
+import type { NodeContext } from '../../http/node-env.ts'
+import { userOwner } from '../../session/owners.ts'
+import type { ListedSession, Sessions } from '../../session/sessions.ts'
+import { OutageError } from '../../store/store.ts'
+import { type Log, userDigest } from '../../telemetry/log.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { operatorOf, readParameters } from './request.ts'
+
+export interface AdminSessionsOptions {
+  readonly sessions: Pick<
+    Sessions,
+    'list' | 'moment' | 'end' | 'endAllOf' | 'endAll' | 'deferEnd' | 'revocations'
+  >
+  /** Whose users are meant where nothing else is said. */
+  readonly issuer: string
+  readonly log: Log
+  readonly metrics: Pick<Metrics, 'sessionsEndedByOperator'>
+}
+
+/** Sessions as operators see and end them. */
+export interface AdminSessions {
+  readonly listSessions: (c: NodeContext) => Promise<Response>
+  readonly endSession: (c: NodeContext) => Promise<Response>
+  readonly endSessions: (c: NodeContext) => Promise<Response>
+}
+
+const MAX_LISTED = 1000
+
+export function createAdminSessions(options: AdminSessionsOptions): AdminSessions {
+  const { sessions, log, metrics } = options
+
+  /** Nothing where no user is named. */
+  function userOf({ user, iss }: { user?: string; iss?: string }) {
+    if (user === undefined) {
+      if (iss !== undefined) throw invalidRequest('iss is of no use without user.')
+      return undefined
+    }
+    const issuer = iss ?? options.issuer
+    return { owner: userOwner(issuer, user), named: { user: userDigest(issuer, user) } }
+  }
+
+  /**
+   * Ends sessions, without revoking their tokens, which only the cookie opens, and logs one line whatever the outcome.
+   * During a store outage the order is deferred, as a sign-out is, and the operator still gets an error.
+   */
+  async function carryOut(
+    c: NodeContext,
+    whose: object,
+    end: () => Promise<number>,
+    defer: () => void,
+  ) {
+    const about = { ...whose, ...operatorOf(c) }
+    const count = await end().catch((cause: unknown) => {
+      const isDeferred = cause instanceof OutageError
+      const fields = { event: 'sessions_not_ended', deferred: isDeferred, ...about }
+      log.error(fields, 'sessions could not be ended')
+      if (isDeferred) defer()
+      throw unfinished(cause)
+    })
+    metrics.sessionsEndedByOperator(count)
+    const fields = { event: 'sessions_ended', count, tokens_revoked: false, ...about }
+    log.info(fields, 'an operator ended sessions; their tokens could not be revoked')
+    return { count, requestId: about.request_id }
+  }
+
+  return {
+    async listSessions(c) {
+      const user = userOf(readParameters(c, ['user', 'iss']))
+      const found = await sessions.list(user?.owner.id, MAX_LISTED + 1)
+      const listed = found.slice(0, MAX_LISTED).toSorted((a, b) => b.createdAt - a.createdAt)
+      const about = { ...user?.named, count: listed.length, ...operatorOf(c) }
+      log.info({ event: 'sessions_listed', ...about }, 'an operator looked at sessions')
+      const truncated = found.length > listed.length
+      return json(200, { sessions: listed.map(describe), truncated }, about.request_id)
+    },
+
+    async endSession(c) {
+      readParameters(c, [])
+      const id = c.req.param('id') ?? ''
+      if (!/^[A-Za-z0-9_-]{43}$/.test(id)) throw invalidRequest('That is no id of a session.')
+      const { count, requestId } = await carryOut(
+        c,
+        { session: id },
+        async () => Number(await sessions.end(id)),
+        () => sessions.deferEnd(id),
+      )
+      return count > 0
+        ? json(200, { ended: count }, requestId)
+        : json(404, { error: 'not_found', message: 'There is no such session.' }, requestId)
+    },
+
+    async endSessions(c) {
+      const { all, ...parameters } = readParameters(c, ['user', 'iss', 'all'])
+      const user = userOf(parameters)
+      const isClear = user ? all === undefined : all === 'true'
+      if (!isClear) {
+        throw invalidRequest('Say whose sessions are to end: user=<sub>, or all=true.')
+      }
+      const asked = sessions.moment()
+      const owner = user?.owner
+      const { count, requestId } = await carryOut(
+        c,
+        user ? user.named : { all: true },
+        () => (owner ? sessions.endAllOf(owner, { asked }) : sessions.endAll(asked)),
+        () => sessions.revocations.deferAllOf(owner, asked),
+      )
+      return json(200, { ended: count }, requestId)
+    },
+  }
+}
+
+function unfinished(cause: unknown): unknown {
+  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') return cause
+  return new AuthError('store_unavailable', 'sessions may live on: do it again', {
+    cause,
+    isPublic: true,
+  })
+}
+
+/** What can be known of a session, none of which lets anybody in. */
+function describe(session: ListedSession) {
+  return {
+    id: session.digest,
+    subject: session.subject,
+    display_name: session.displayName,
+    created: new Date(session.createdAt).toISOString(),
+    ends: new Date(session.endsAt).toISOString(),
+    address: session.address,
+    user_agent: session.userAgent,
+  }
+}

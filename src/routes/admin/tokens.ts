@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import type { DeniedTokens } from '../../bearer/denied-tokens.ts'
+import { nameOfToken, type TokenName } from '../../bearer/token-name.ts'
+import { invalidRequest } from '../../errors.ts'
+import { json, plain } from '../../http/answers.ts'
+import type { NodeContext } from '../../http/node-env.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../../oidc/provider.ts'
+import { isReasonable } from '../../oidc/token-rules.ts'
+import { parseJson } from '../../replicas/message.ts'
+import { consumptionKey } from '../../store/one-time-keys.ts'
+import type { Log } from '../../telemetry/log.ts'
+import { operatorOf, readParameters } from './request.ts'
+
+export interface AdminTokensOptions {
+  readonly deniedTokens: Pick<DeniedTokens, 'deny' | 'list'>
+  /** Those whose tokens rules accept. */
+  readonly bearerIssuers: ReadonlySet<string>
+  /** Whose token is meant where nothing else is said. */
+  readonly issuer: string
+  readonly log: Log
+  readonly now: () => number
+}
+
+/** Tokens of programs that operators do not want to count any more. */
+export interface AdminTokens {
+  readonly listDeniedTokens: (c: NodeContext) => Promise<Response>
+  readonly denyToken: (c: NodeContext) => Promise<Response>
+}
+
+const MAX_LISTED = 1000
+/** Where nobody says when the token ends. */
+const LONGEST_LIFE_SECONDS = 24 * 60 * 60
+/** Replicas accept a token for this much longer, each by its own clock. */
+const SKEW_SECONDS = 2 * CLOCK_TOLERANCE_SECONDS
+
+const text = z.string().min(1)
+const body = z.union([
+  z.strictObject({ token: text }),
+  z.strictObject({ jti: text, iss: z.exactOptional(text), exp: z.exactOptional(z.number()) }),
+])
+
+export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
+  const { deniedTokens, bearerIssuers, log, now } = options
+
+  function nameOf(given: z.output<typeof body>): TokenName | undefined {
+    if ('token' in given) return nameOfToken(given.token)
+    const { jti, iss = options.issuer, exp } = given
+    return { issuer: iss, jti, ...(exp !== undefined && { expiresAtSeconds: exp }) }
+  }
+
+  return {
+    async listDeniedTokens(c) {
+      readParameters(c, [])
+      const denied = await deniedTokens.list()
+      const ends = denied.map(({ leftMs }) => now() + leftMs).toSorted((a, b) => a - b)
+      const answer = { denied: ends.length, ends: ends.slice(0, MAX_LISTED).map(describeTime) }
+      const about = { count: denied.length, ...operatorOf(c) }
+      log.info({ event: 'denied_tokens_listed', ...about }, 'an operator looked at denied tokens')
+      return json(200, answer, about.request_id)
+    },
+
+    async denyToken(c) {
+      readParameters(c, [])
+      const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+      if (type !== 'application/json') return plain(415, 'the body must be application/json\n')
+      const { success, data } = body.safeParse(parseJson(await c.req.text()))
+      if (!success) throw invalidRequest('The body is neither {"token"} nor {"jti","iss","exp"}.')
+      const name = nameOf(data)
+      if (!name) throw invalidRequest('The token is no JWT with iss and jti, and has no name.')
+      const { issuer, jti, expiresAtSeconds = now() / 1000 + LONGEST_LIFE_SECONDS } = name
+      if (!bearerIssuers.has(issuer)) {
+        throw invalidRequest('No rule accepts tokens of this issuer, so there is none to deny.')
+      }
+      const leftSeconds = expiresAtSeconds - now() / 1000
+      if (!isReasonable(leftSeconds)) throw invalidRequest('exp is no time in seconds.')
+
+      const ttlMs = (leftSeconds + SKEW_SECONDS) * 1000
+      const about = { token: consumptionKey(issuer, jti), ...operatorOf(c) }
+      if (ttlMs <= 0) {
+        log.info({ event: 'token_expired', ...about }, 'a token that was to be denied has ended')
+        return json(200, { denied: false, expired: true }, about.request_id)
+      }
+      await deniedTokens.deny(issuer, jti, ttlMs).catch((cause: unknown) => {
+        log.error({ event: 'token_not_denied', ...about }, 'a token counts that was to be denied')
+        throw cause
+      })
+      const until = describeTime(now() + ttlMs)
+      log.info({ event: 'token_denied', until, ...about }, 'an operator denied a token')
+      return json(200, { denied: true, until }, about.request_id)
+    },
+  }
+}
+
+function describeTime(ms: number): string {
+  return new Date(ms).toISOString()
+}

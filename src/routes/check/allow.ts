@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http'
+import { withoutCookies } from '../../core/cookie-header.ts'
+import { encodeHeaderValue, isFaithful } from '../../core/header-value.ts'
+import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../../core/identity.ts'
+import type { Principal } from '../../core/session.ts'
+import { AuthError } from '../../errors.ts'
+import type { Cookies } from '../../http/cookies.ts'
+
+/** The one function that can answer a check with 200; without a principal it says that nobody is known. */
+export type Allow = (
+  principal: Principal | undefined,
+  raw: IncomingMessage,
+  setCookie?: string,
+) => Response
+
+export interface AllowOptions {
+  readonly cookies: Cookies
+  readonly headers: readonly IdentityHeader[]
+  readonly headersMaxBytes: number
+  readonly passesAccessToken: boolean
+  readonly passesAuthorization: boolean
+  readonly now: () => number
+}
+
+/** What can be made once for a session or token is made once. */
+export function createAllow(options: AllowOptions): Allow {
+  const { headers, headersMaxBytes, cookies } = options
+  const addTokens = createTokenHeaders(options)
+  const nobody = identityAnswer(undefined)
+  const issued = new WeakMap<Principal, HeaderValues>()
+
+  function identityAnswer(principal: Principal | undefined): HeaderValues {
+    return {
+      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
+      'Content-Length': '0',
+    }
+  }
+
+  return function allow(principal, raw, setCookie): Response {
+    const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
+    const answer = addTokens ? addTokens(identity, principal) : identity
+    const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
+    const headers = cookie === undefined ? answer : { ...answer, Cookie: cookie }
+    return new Response(null, {
+      status: 200,
+      headers: setCookie === undefined ? headers : { ...headers, 'Set-Cookie': setCookie },
+    })
+  }
+}
+
+type HeaderValues = Readonly<Record<string, string>>
+
+/** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
+function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: AllowOptions) {
+  if (!passesAccessToken && !passesAuthorization) return undefined
+  const encoded = new WeakMap<AccessToken, string>()
+  const setting = passesAccessToken ? 'PASS_ACCESS_TOKEN' : 'PASS_AUTHORIZATION'
+
+  /** Encodes the token without changing it, or throws, because a changed one would be another token (finding C10). */
+  function encode({ value }: AccessToken): string {
+    if (isFaithful(value)) return encodeHeaderValue(value)
+    throw new AuthError(
+      'unusable_token',
+      `the access token has characters that no header can carry; ${setting} asks for it`,
+      { isPublic: true },
+    )
+  }
+
+  return (identity: HeaderValues, principal: Principal | undefined): HeaderValues => {
+    const given = principal?.accessToken
+    const isValid = given !== undefined && (given.expiresAt ?? Number.POSITIVE_INFINITY) > now()
+    const token = isValid ? encoded.getOrInsertComputed(given, encode) : ''
+    return {
+      ...identity,
+      ...(passesAccessToken && { [ACCESS_TOKEN_HEADER]: token }),
+      ...(passesAuthorization && token !== '' && { Authorization: `Bearer ${token}` }),
+    }
+  }
+}
+
+type AccessToken = NonNullable<Principal['accessToken']>

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from 'node:http'
+import { type Access, type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
+import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
+import {
+  decide,
+  type Evidence,
+  isForeignOrigin,
+  needsEvidence,
+  type Verdict,
+} from '../../core/decision.ts'
+import {
+  createAliasCheck,
+  type ForwardedRequest,
+  parseForwardedRequest,
+} from '../../core/forwarded-request.ts'
+import { isUnder } from '../../core/path-readings.ts'
+import { classify, type RequestClass, showsPage } from '../../core/request-class.ts'
+import type { Sites } from '../../core/site.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import type { NodeContext } from '../../http/node-env.ts'
+import type { TrustedProxies } from '../../http/trusted-proxies.ts'
+import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
+import type { Allow } from './allow.ts'
+import { createCheckCount } from './count.ts'
+import type { Denials } from './deny.ts'
+import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
+import type { Bearers } from './token-evidence.ts'
+
+export interface CheckOptions extends SessionCheckOptions {
+  readonly protectedSites: Sites
+  readonly rules: readonly AccessRule[]
+  readonly basePath: string
+  readonly bearers: Bearers
+  readonly proxies: TrustedProxies
+  /** Header names of which no other spelling is let through; none to let all through. */
+  readonly guardedNames: readonly string[]
+  readonly allow: Allow
+  readonly denials: Denials
+  readonly isOverloaded: (nowMs: number) => boolean
+}
+
+interface Answer {
+  readonly response: Response | Promise<Response>
+  readonly outcome: CheckOutcome
+  readonly source: CheckSource
+}
+
+const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
+  'store_unavailable',
+  'provider_unavailable',
+  'busy',
+])
+
+/** A request whose facts are known, and what its rules ask. */
+interface Asked {
+  readonly raw: IncomingMessage
+  readonly request: ForwardedRequest
+  readonly requestClass: RequestClass
+  readonly access: Access
+  readonly presented: PresentedToken | undefined
+}
+
+/** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes only what is used up. */
+export function createCheck(options: CheckOptions) {
+  const { protectedSites, basePath, bearers, allow, denials, metrics } = options
+  const findSession = createSessionCheck(options)
+  const findAlias = createAliasCheck(options.guardedNames)
+  const findAccess = createAccessFinder(options.rules)
+
+  function check(raw: IncomingMessage): Answer | Promise<Answer> {
+    refuseStrangers(raw)
+    const request = parseForwardedRequest(raw, protectedSites)
+    if (isUnder(basePath, request.readings.all)) {
+      throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
+        isPublic: true,
+      })
+    }
+    const requestClass = classify(raw, request.method, request.isWebSocketScheme)
+    const access = findAccess(request)
+    if (
+      requestClass === 'websocket' &&
+      isForeignOrigin(raw.headers.origin, request, protectedSites)
+    ) {
+      throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
+    }
+    const presented = access.bearer && readAuthorization(raw)
+    const asked: Asked = { raw, request, requestClass, access, presented }
+    if (!needsEvidence(access, requestClass)) return answer(asked, { kind: 'none' }, 'rule')
+    if (presented) return checkToken(asked, presented)
+    if (access.bearer?.isOneTime) return answer(asked, { kind: 'none' }, 'none')
+    const found = findSession(asked)
+    return found instanceof Promise
+      ? found.then((each) => answer(asked, each.evidence, each.source, each.renew))
+      : answer(asked, found.evidence, found.source, found.renew)
+  }
+
+  /** Where a token counts and one is there, it alone decides (threat A87). */
+  function checkToken(asked: Asked, presented: PresentedToken): Answer | Promise<Answer> {
+    const evidence = bearers.examine(presented, asked.request, asked.raw)
+    return evidence instanceof Promise
+      ? evidence.then((each) => answer(asked, each, 'bearer'))
+      : answer(asked, evidence, 'bearer')
+  }
+
+  function refuseStrangers(raw: IncomingMessage): void {
+    if (!options.proxies.isTrustedPeer(raw)) {
+      throw new AuthError('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
+        isPublic: true,
+      })
+    }
+    const alias = findAlias(raw)
+    if (alias !== undefined) {
+      throw new AuthError(
+        'alias_header',
+        `${alias} is another spelling of a header that is trusted`,
+        { isPublic: true },
+      )
+    }
+  }
+
+  function answer(
+    asked: Asked,
+    evidence: Evidence,
+    source: CheckSource,
+    renew?: () => string | undefined,
+  ): Answer | Promise<Answer> {
+    const verdict = decide(asked.access, asked.requestClass, evidence)
+    if (verdict.kind !== 'allow' || !verdict.spends) return render(asked, verdict, source, renew)
+    return bearers
+      .spend(verdict.spends)
+      .then((fault) => render(asked, fault ? { kind: 'refuse-token', fault } : verdict, source))
+  }
+
+  function render(
+    asked: Asked,
+    verdict: Verdict,
+    source: CheckSource,
+    renew?: () => string | undefined,
+  ): Answer {
+    const { raw, request, requestClass } = asked
+    switch (verdict.kind) {
+      case 'allow':
+        return { response: allow(verdict.principal, raw, renew?.()), outcome: 'allow', source }
+      case 'sign-in': {
+        const response = denials.signIn(request, requestClass, raw)
+        return {
+          response,
+          outcome: response.status === 401 ? 'unauthenticated' : 'sign_in',
+          source,
+        }
+      }
+      case 'forbidden': {
+        // Where the rule asks for no token, Authorization is the app's and says nothing of who reads.
+        const isReadByPerson = showsPage(requestClass) && !asked.presented
+        const response = denials.forbidden(request, isReadByPerson, raw, verdict.session)
+        return { response, outcome: 'forbidden', source }
+      }
+      case 'reset-cookies': {
+        metrics.duplicateCookie()
+        const response = denials.resetCookies(request, requestClass, raw)
+        return { response, outcome: 'unauthenticated', source }
+      }
+      case 'refuse-token': {
+        const response = denials.refuseToken(request, raw, asked.presented, verdict.fault)
+        return {
+          response,
+          outcome: response.status === 403 ? 'forbidden' : 'unauthenticated',
+          source,
+        }
+      }
+    }
+  }
+
+  const countWhenSent = createCheckCount(metrics)
+
+  return function checkRoute(c: NodeContext): Response | Promise<Response> {
+    const startedAtMs = performance.now()
+    const count = (outcome: CheckOutcome, source: CheckSource) => {
+      countWhenSent(c.env.outgoing, outcome, source, startedAtMs)
+    }
+    const settle = ({ response, outcome, source }: Answer) => {
+      count(outcome, source)
+      return response
+    }
+    const fail = (error: unknown): never => {
+      const isRefusal = error instanceof AuthError && !UNAVAILABLE.has(error.code)
+      count(isRefusal ? 'refused' : 'unavailable', 'none')
+      throw error
+    }
+    try {
+      if (options.isOverloaded(startedAtMs))
+        throw new AuthError('busy', 'the process is overloaded')
+      const answer = check(c.env.incoming)
+      return answer instanceof Promise ? answer.then(settle).catch(fail) : settle(answer)
+    } catch (error) {
+      return fail(error)
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import type { IncomingMessage } from 'node:http'
+import { DPOP_ALGORITHMS } from '../../bearer/dpop-proof.ts'
+import type { PresentedToken } from '../../core/authorization.ts'
+import type { TokenFault } from '../../core/bearer.ts'
+import type { ForwardedRequest } from '../../core/forwarded-request.ts'
+import type { Identity } from '../../core/identity.ts'
+import { type RequestClass, showsPage } from '../../core/request-class.ts'
+import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
+import type { Session } from '../../core/session.ts'
+import type { Addresses } from '../../http/addresses.ts'
+import { json, redirect, settingCookies } from '../../http/answers.ts'
+import type { Cookies } from '../../http/cookies.ts'
+import { requestIdOf } from '../../http/node-env.ts'
+import { notAllowedPage, resetCookiesPage } from '../../http/pages/pages.ts'
+import type { PageWriter } from '../../http/pages/write.ts'
+
+/** The answers of the check to people and programs that may not pass. */
+export interface Denials {
+  signIn(request: ForwardedRequest, requestClass: RequestClass, raw: IncomingMessage): Response
+  forbidden(
+    request: ForwardedRequest,
+    isReadByPerson: boolean,
+    raw: IncomingMessage,
+    session: Session | undefined,
+  ): Response | Promise<Response>
+  resetCookies(
+    request: ForwardedRequest,
+    requestClass: RequestClass,
+    raw: IncomingMessage,
+  ): Response | Promise<Response>
+  /** For programs alone: never a page, a redirect or a cookie. Without a fault no token was sent. */
+  refuseToken(
+    request: ForwardedRequest,
+    raw: IncomingMessage,
+    presented: PresentedToken | undefined,
+    fault: TokenFault | undefined,
+  ): Response
+}
+
+export interface DenialOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly returnTo: ReturnToOptions
+  readonly writePage: PageWriter
+}
+
+export function createDenials({ addresses, cookies, returnTo, writePage }: DenialOptions): Denials {
+  const targetOf = (request: ForwardedRequest) =>
+    parseReturnTo(encodeQuery(request.url), request.site, returnTo) ?? `${request.site.origin}/`
+
+  /** A form or a script cannot be sent back to where it was; the page it came from can be opened again. */
+  const pageOf = ({ site }: ForwardedRequest, raw: IncomingMessage) => {
+    const referer = raw.headers.referer
+    const isOwn = referer?.startsWith(`${site.origin}/`) === true
+    return (isOwn && parseReturnTo(encodeQuery(referer), site, returnTo)) || `${site.origin}/`
+  }
+
+  const unauthenticated = (request: ForwardedRequest, raw: IncomingMessage) =>
+    json(
+      401,
+      { error: 'login_required', login_url: addresses.login(request.site, pageOf(request, raw)) },
+      requestIdOf(raw),
+      [['WWW-Authenticate', `Bearer realm="${request.site.host}"`]],
+    )
+
+  return {
+    signIn(request, requestClass, raw) {
+      if (requestClass === 'navigation') {
+        return redirect(302, addresses.login(request.site, targetOf(request)))
+      }
+      if (requestClass === 'form-navigation') {
+        return redirect(303, addresses.login(request.site, pageOf(request, raw)))
+      }
+      return unauthenticated(request, raw)
+    },
+
+    forbidden(request, isReadByPerson, raw, session) {
+      const requestId = requestIdOf(raw)
+      if (!isReadByPerson) return json(403, { error: 'forbidden' }, requestId)
+      const name = session && displayName(session.identity)
+      const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })
+      return writePage(403, notAllowedPage(name, switchUser), requestId)
+    },
+
+    resetCookies(request, requestClass, raw) {
+      if (!showsPage(requestClass)) return unauthenticated(request, raw)
+      const { site, path } = request
+      const expired = settingCookies(
+        ...cookies.clearSession(site),
+        ...cookies.clearPlanted(raw, site, path),
+      )
+      const page = resetCookiesPage(addresses.login(request.site, targetOf(request)))
+      return writePage(400, page, requestIdOf(raw), expired)
+    },
+
+    refuseToken({ site }, raw, presented, fault) {
+      const { error = 'token_required' } = fault ?? {}
+      const status = error === 'insufficient_scope' || error === 'forbidden' ? 403 : 401
+      const challenge = challengeOf(site.host, presented?.scheme, fault)
+      const headers = challenge === undefined ? [] : [['WWW-Authenticate', challenge] as const]
+      return json(status, { error }, requestIdOf(raw), headers)
+    },
+  }
+}
+
+/** Browsers send a backslash as it is in a query, where it leads nowhere; anywhere else it is refused (threat A40). */
+function encodeQuery(url: string): string {
+  const query = url.indexOf('?')
+  return query === -1 ? url : url.slice(0, query) + url.slice(query).replaceAll('\\', '%5C')
+}
+
+/** By RFC 6750 section 3 and, for a caller that knows of proofs, RFC 9449 section 7.1. */
+function challengeOf(
+  host: string,
+  scheme: PresentedToken['scheme'] | undefined,
+  fault: TokenFault | undefined,
+): string | undefined {
+  if (fault?.error === 'forbidden') return undefined
+  const parameters = fault ? parametersOf(fault) : []
+  const bearer = `Bearer realm="${host}"`
+  return scheme === 'DPoP'
+    ? `${bearer}, DPoP ${[`algs="${DPOP_ALGORITHMS}"`, ...parameters].join(', ')}`
+    : [bearer, ...parameters].join(', ')
+}
+
+function parametersOf(fault: Exclude<TokenFault, { error: 'forbidden' }>): readonly string[] {
+  const { error } = fault
+  const detail =
+    error === 'insufficient_scope'
+      ? `scope="${fault.scopes.join(' ')}"`
+      : `error_description="${fault.description}"`
+  return [`error="${error}"`, detail]
+}
+
+/** Traefik answers an empty 401 for a page above its `maxResponseBodySize`. */
+const MAX_NAME_LENGTH = 200
+
+function displayName({ email, preferredUsername, name, subject }: Identity): string {
+  return (email ?? preferredUsername ?? name ?? subject).slice(0, MAX_NAME_LENGTH)
+}

@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http'
+import type { RequestClass } from '../../core/request-class.ts'
+import type { Site } from '../../core/site.ts'
+import type { Cookies } from '../../http/cookies.ts'
+import type { OutageAssertions } from '../../session/outage-assertion.ts'
+import type { HeldSession, Opened } from '../../session/session-cache.ts'
+
+/** Whose browser it is, and what it asked for. */
+export interface AssertedRequest {
+  readonly raw: IncomingMessage
+  readonly method: string
+  readonly requestClass: RequestClass
+  readonly site: Site
+}
+
+/** The `Set-Cookie` by which a browser can tell who it is while the store cannot; nothing where it needs none. */
+export type RenewOutageCookie = (
+  request: AssertedRequest,
+  opened: Opened,
+  held: () => HeldSession,
+) => string | undefined
+
+export interface OutageCookieOptions {
+  readonly cookies: Cookies
+  readonly assertions: OutageAssertions
+  /** 0 = browsers get none. */
+  readonly graceMs: number
+}
+
+export function createOutageCookie({
+  cookies,
+  assertions,
+  graceMs,
+}: OutageCookieOptions): RenewOutageCookie {
+  if (graceMs === 0) return () => undefined
+  return ({ raw, method, requestClass, site }, opened, held) => {
+    if (method !== 'GET' || !isKept(raw, requestClass)) return undefined
+    const sent = cookies.readOutage(raw, site)
+    if (sent !== undefined && assertions.isRecent(sent)) return undefined
+    const text = assertions.issue(opened, held())
+    return text === undefined ? undefined : cookies.outage(site, text)
+  }
+}
+
+/** Documents and fetches: an asset's answer may be stored for others, and a handshake's cookies are ignored. */
+const KEPT_DESTINATIONS: ReadonlySet<unknown> = new Set(['document', 'empty', 'iframe', 'frame'])
+
+function isKept({ headers }: IncomingMessage, requestClass: RequestClass): boolean {
+  if (requestClass === 'navigation') return true
+  if (requestClass !== 'background') return false
+  const destination = headers['sec-fetch-dest']
+  return destination === undefined
+    ? headers['x-requested-with'] !== undefined
+    : KEPT_DESTINATIONS.has(destination)
+}

@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { VerifyProof } from '../../bearer/dpop-proof.ts'
+import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
+import type { PresentedToken } from '../../core/authorization.ts'
+import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
+import type { Spend, TokenEvidence } from '../../core/decision.ts'
+import type { ForwardedRequest } from '../../core/forwarded-request.ts'
+import {
+  type ConsumptionKind,
+  consumptionKey,
+  type OneTimeKeys,
+} from '../../store/one-time-keys.ts'
+
+/** What the check does with tokens before and after it has decided. */
+export interface Bearers {
+  /** What a token comes to; without a promise where it was verified a moment ago. */
+  examine(
+    presented: PresentedToken,
+    request: ForwardedRequest,
+    raw: IncomingMessage,
+  ): TokenEvidence | Promise<TokenEvidence>
+  /** Spends what may be used once; the fault where somebody has done so before. */
+  spend(spends: readonly Spend[]): Promise<TokenFault | undefined>
+}
+
+export interface BearersOptions {
+  readonly verifier: BearerVerifier
+  readonly verifyProof: VerifyProof
+  readonly oneTimeKeys: OneTimeKeys
+  /** After this a check gives up on the store, which is an error and never a first use. */
+  readonly storeTimeoutMs: number
+  readonly onReplay: (kind: ConsumptionKind) => void
+  readonly now: () => number
+}
+
+const ATTEMPT_ID_BYTES = 16
+
+export function createBearers(options: BearersOptions): Bearers {
+  const { verifier, verifyProof, oneTimeKeys, now } = options
+
+  async function prove(
+    token: string,
+    evidence: TokenEvidence,
+    { method, site, path }: ForwardedRequest,
+    raw: IncomingMessage,
+  ): Promise<TokenEvidence> {
+    if (evidence.kind === 'bad-bearer') return evidence
+    const { bearer } = evidence
+    if (bearer.keyThumbprint === undefined) return refused(NOT_BOUND)
+    // Node joins several headers with a comma, which no proof has in it.
+    const { dpop } = raw.headers
+    const proof = await verifyProof(typeof dpop === 'string' ? dpop : '', {
+      method,
+      url: site.origin + path,
+      token,
+      keyThumbprint: bearer.keyThumbprint,
+    })
+    return proof ? { kind: 'bearer', bearer, proof } : refused(NOT_PROVEN)
+  }
+
+  /** Nobody has passed by it: what Redis carries out late must not have used it up (fault F02). */
+  function giveBack(spends: readonly Spend[], attemptId: string): void {
+    for (const { kind, parts } of spends) {
+      oneTimeKeys.release(kind, consumptionKey(...parts), attemptId).catch(() => undefined)
+    }
+  }
+
+  return {
+    examine({ scheme, token }, request, raw) {
+      if (token === undefined) return refused(MALFORMED)
+      const known = verifier.recall(token)
+      const evidence = known ? accepted(known) : verifier.verify(token)
+      if (scheme === 'DPoP') {
+        return Promise.resolve(evidence).then((each) => prove(token, each, request, raw))
+      }
+      return evidence instanceof Promise ? evidence.then(asSent) : asSent(evidence)
+    },
+
+    async spend(spends) {
+      const attemptId = randomBytes(ATTEMPT_ID_BYTES).toString('base64url')
+      try {
+        for (const { kind, parts, endsAt } of spends) {
+          const ttlMs = Math.max(1, endsAt - now())
+          const key = consumptionKey(...parts)
+          const timeoutMs = options.storeTimeoutMs
+          if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs, timeoutMs)) continue
+          options.onReplay(kind)
+          return USED[kind]
+        }
+        return undefined
+      } catch (error) {
+        giveBack(spends, attemptId)
+        throw error
+      }
+    },
+  }
+}
+
+const MALFORMED = invalidToken('the token is malformed')
+const BOUND = invalidToken('the token is bound to a key and needs a proof')
+const NOT_BOUND = invalidToken('the token is not bound to a key')
+const NOT_PROVEN: TokenFault = {
+  error: 'invalid_dpop_proof',
+  description: 'the proof is not valid for this request',
+}
+const USED: Readonly<Record<Spend['kind'], TokenFault>> = {
+  bearer: invalidToken('the token has been used before'),
+  dpop: { error: 'invalid_dpop_proof', description: 'the proof has been used before' },
+}
+
+/** A token that is bound to a key is of no use to somebody who merely bears it (RFC 9449 section 7.2). */
+function asSent(evidence: TokenEvidence): TokenEvidence {
+  const isBound = evidence.kind === 'bearer' && evidence.bearer.keyThumbprint !== undefined
+  return isBound ? refused(BOUND) : evidence
+}
+
+function accepted(bearer: Bearer): TokenEvidence {
+  return { kind: 'bearer', bearer }
+}
+
+function refused(fault: TokenFault): TokenEvidence {
+  return { kind: 'bad-bearer', fault }
+}

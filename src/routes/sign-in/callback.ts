@@ -1,0 +1,172 @@
+import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
+import type { Session, SessionCredential } from '../../core/session.ts'
+import type { Site } from '../../core/site.ts'
+import { AuthError } from '../../errors.ts'
+import type { Addresses } from '../../http/addresses.ts'
+import { redirect, settingCookies } from '../../http/answers.ts'
+import type { Cookies } from '../../http/cookies.ts'
+import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { continuePage } from '../../http/pages/pages.ts'
+import type { PageWriter } from '../../http/pages/write.ts'
+import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
+import { digestOf } from '../../session/records.ts'
+import type { Sessions } from '../../session/sessions.ts'
+import {
+  countRound,
+  type LoginTransactions,
+  type ReturnedLogin,
+} from '../../session/sign-in/login-transaction.ts'
+import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
+import { type Log, userDigest } from '../../telemetry/log.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { singleQuery } from './login.ts'
+
+export interface CallbackOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly returnTo: ReturnToOptions
+  readonly transactions: LoginTransactions
+  readonly redeem: Redemption
+  readonly sessions: Sessions
+  readonly realmOf: (host: string) => string
+  /** A strict cookie does not travel with a redirect that began at another site. */
+  readonly needsContinuePage: boolean
+  readonly proxies: TrustedProxies
+  /** Called for each login that another replica began. */
+  readonly onFromElsewhere: () => void
+  readonly writePage: PageWriter
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+}
+
+type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier'>
+
+interface Presented {
+  readonly credential: SessionCredential
+  readonly session: Session
+}
+
+/** `GET BASE_PATH/callback`: the provider's answer; ends at the target, or on a page, never in a loop. */
+export function createCallback(options: CallbackOptions) {
+  const { addresses, cookies, transactions, sessions, log, metrics } = options
+
+  return async function callback(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const query = readQuery(c)
+    const presented = await findPresented(c, site)
+    const binding = cookies.readBinding(c.env.incoming, site)
+    const longTarget = cookies.readTarget(c.env.incoming, site)
+    const login = transactions.resume({
+      state: query.state,
+      origin: site.origin,
+      binding,
+      longTarget,
+    })
+    if (!login) throw new AuthError('sign_in_failed', 'the state is not ours')
+    if (login.isFromElsewhere) options.onFromElsewhere()
+    const target = targetOf(login, site)
+    c.set('target', target)
+    if (presented && presented.session.createdAt > login.startedAtMs)
+      return finish(c, login, target, [])
+
+    if (!binding || !login.secrets) {
+      if (binding && !login.isRetry)
+        c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
+      throw new AuthError(
+        'sign_in_failed',
+        'the state is not of this browser, or its binding was replaced',
+      )
+    }
+    requireCode(login, query)
+    const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
+    if (presented) await sessions.end(digestOf(presented.credential))
+    const round = countRound(binding, Math.floor(options.now() / 1000))
+    const written = [
+      ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
+      cookies.session(site, cookie),
+      cookies.binding(site, round),
+    ]
+    return finish(c, login, target, [...written, ...clearStale(c, site)])
+  }
+
+  /** An assertion of an earlier session would keep the new one from getting its own. */
+  function clearStale(c: NodeContext, site: Site): string[] {
+    return cookies.readOutage(c.env.incoming, site) === undefined ? [] : cookies.clearOutage(site)
+  }
+
+  async function open(c: NodeContext, site: Site, login: BoundLogin): Promise<string> {
+    const raw = c.env.incoming
+    const url = new URL(addresses.callback(site))
+    url.search = new URL(c.req.url).search
+    const userAgent = raw.headers['user-agent']
+    const { cookie, identity, ignored } = await options.redeem({
+      ...login,
+      url,
+      realm: options.realmOf(site.host),
+      address: options.proxies.clientAddress(raw) ?? peerAddress(raw),
+      origin: options.proxies.limitedOrigin(raw),
+      ...(userAgent !== undefined && { userAgent }),
+    })
+    metrics.signIn('success')
+    const user = userDigest(identity.issuer, identity.subject)
+    const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.info(
+      { event: 'sign_in', user, ...(ignored.length > 0 && { ignored }), ...about },
+      'signed in',
+    )
+    return cookie
+  }
+
+  /** Checked again, since the configuration may have changed since the login began. */
+  function targetOf(login: ReturnedLogin, site: Site): string {
+    const target = login.target && parseReturnTo(login.target, site, options.returnTo)
+    return target || addresses.landing(site)
+  }
+
+  /** A session that was there before; it does not stay usable beside a new one (threat A65). */
+  async function findPresented(c: NodeContext, site: Site): Promise<Presented | undefined> {
+    const credential = cookies.readSession(c.env.incoming, site)
+    if (!credential || credential === 'ambiguous') return undefined
+    const found = await sessions.find(credential, options.realmOf(site.host))
+    return found && { credential, session: found.session }
+  }
+
+  async function finish(
+    c: NodeContext,
+    login: ReturnedLogin,
+    target: string,
+    written: readonly string[],
+  ): Promise<Response> {
+    const cleared = login.isLongTarget ? [cookies.clearTarget(c.get('site'))] : []
+    const headers = settingCookies(...written, ...cleared)
+    if (!options.needsContinuePage) return redirect(302, target, headers)
+    return options.writePage(200, continuePage(target), requestIdOf(c.env.incoming), headers)
+  }
+}
+
+interface CallbackQuery {
+  readonly state: string
+  readonly code: string | undefined
+  readonly error: string | undefined
+}
+
+function readQuery(c: NodeContext): CallbackQuery {
+  const single = (name: string) => singleQuery(c, name, 'sign_in_failed')
+  single('iss')
+  return { state: single('state') ?? '', code: single('code'), error: single('error') }
+}
+
+/** The error code of RFC 6749 section 4.1.2.1 decides; its description is the provider's and is shown to nobody. */
+function requireCode(login: ReturnedLogin, { code, error }: CallbackQuery): void {
+  if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
+  if (error !== undefined) {
+    const isFault = error === 'server_error' || error === 'temporarily_unavailable'
+    const shown = /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
+    throw new AuthError(
+      isFault ? 'provider_failed' : 'sign_in_failed',
+      `the provider answered ${shown}`,
+    )
+  }
+  if (code === undefined) throw new AuthError('sign_in_failed', 'the provider sent no code')
+}

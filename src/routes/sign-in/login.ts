@@ -1,0 +1,142 @@
+import { isPrefetch } from '../../core/request-class.ts'
+import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
+import type { Site } from '../../core/site.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import type { Addresses, LoginParameters } from '../../http/addresses.ts'
+import { plain, redirect, settingCookies } from '../../http/answers.ts'
+import type { Cookies } from '../../http/cookies.ts'
+import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { loopPage } from '../../http/pages/pages.ts'
+import type { PageWriter } from '../../http/pages/write.ts'
+import type { SignIn } from '../../oidc/sign-in.ts'
+import type { Sessions } from '../../session/sessions.ts'
+import {
+  type Binding,
+  isLooping,
+  type LoginTransactions,
+  newBinding,
+} from '../../session/sign-in/login-transaction.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+
+export interface LoginOptions {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly returnTo: ReturnToOptions
+  readonly transactions: LoginTransactions
+  readonly sessions: Sessions
+  readonly realmOf: (host: string) => string
+  readonly signIn: SignIn
+  /** Whether a sign-in could be finished just now, as far as is known. */
+  readonly isStoreAvailable: () => boolean
+  readonly writePage: PageWriter
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+}
+
+/** `GET BASE_PATH/login?rd=`: sends the browser to the provider. The server keeps nothing of it. */
+export function createLogin(options: LoginOptions) {
+  const { addresses, cookies, transactions, signIn, writePage, log, metrics } = options
+
+  return async function login(c: NodeContext): Promise<Response> {
+    const raw = c.env.incoming
+    const site = c.get('site')
+    const target = readTarget(c, site)
+    const parameters = readParameters(c)
+    const home = addresses.home(site)
+    if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
+
+    c.set('target', target)
+    if (!options.isStoreAvailable()) {
+      throw new AuthError('store_unavailable', 'a sign-in could not be finished now')
+    }
+    const isRetry = parameters.retry === '1'
+    if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
+    const binding = cookies.readBinding(raw, site) ?? newBinding()
+    if (isLooping(binding, Math.floor(options.now() / 1000)))
+      return stopLoop(c, site, target, binding)
+    const started = transactions.start(binding, target, site.origin, isRetry)
+    const url = await signIn.authorizationUrl({
+      redirectUri: addresses.callback(site),
+      state: started.state,
+      nonce: started.nonce,
+      codeChallenge: started.codeChallenge,
+      ...(parameters.prompt && { prompt: parameters.prompt }),
+    })
+    const written = [
+      ...cookies.clearPlanted(raw, site, pathOf(raw)),
+      cookies.binding(site, binding),
+    ]
+    if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
+    return redirect(302, url.href, settingCookies(...written))
+  }
+
+  async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
+    const credential = cookies.readSession(c.env.incoming, site)
+    if (!credential || credential === 'ambiguous') return false
+    return (await options.sessions.find(credential, options.realmOf(site.host))) !== undefined
+  }
+
+  /** Names the likely cause and starts counting anew, so that a person can try once more. */
+  async function stopLoop(
+    c: NodeContext,
+    site: Site,
+    target: string,
+    binding: Binding,
+  ): Promise<Response> {
+    const raw = c.env.incoming
+    const requestId = requestIdOf(raw)
+    metrics.loopStopped()
+    log.warn(
+      { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
+      'a sign-in loop was stopped',
+    )
+    const didCookieArrive = cookies.readSession(raw, site) !== undefined
+    const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
+    const reset = cookies.binding(site, { ...binding, rounds: 0 })
+    return writePage(400, page, requestId, settingCookies(reset))
+  }
+
+  function readTarget(c: NodeContext, site: Site): string {
+    const rd = singleQuery(c, 'rd')
+    if (rd === undefined || rd === '') return addresses.landing(site)
+    const target = parseReturnTo(rd, site, options.returnTo)
+    if (target !== undefined) return target
+    const raw = c.env.incoming
+    const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.warn({ event: 'suspicious_return_to', ...about }, 'a return address was refused')
+    throw new AuthError(
+      'invalid_return_to',
+      'The address to return to is not one of the protected hosts.',
+      { isPublic: true },
+    )
+  }
+}
+
+function readParameters(c: NodeContext): LoginParameters {
+  const asksAnew = singleQuery(c, 'prompt') === 'login'
+  const isRetry = singleQuery(c, 'retry') === '1'
+  return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
+}
+
+/** A query parameter that may occur once (threats A47, A55). */
+export function singleQuery(
+  c: NodeContext,
+  name: string,
+  code: AuthErrorCode = 'invalid_request',
+): string | undefined {
+  const values = c.req.queries(name) ?? []
+  if (values.length > 1) {
+    throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
+  }
+  return values[0]
+}
+
+/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
+export function answerWithoutEffect(c: NodeContext): Response | undefined {
+  const raw = c.env.incoming
+  if (raw.method === 'HEAD') return plain(204)
+  // A browser that gets an error throws the prefetched page away and asks again when its user does.
+  return isPrefetch(raw) ? plain(503) : undefined
+}

@@ -1,0 +1,56 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { formatSessionCookie, type SessionCredential } from '../../core/session.ts'
+import type { Site, Sites } from '../../core/site.ts'
+import type { KeyRing } from '../../crypto/key-ring.ts'
+import type { Addresses } from '../../http/addresses.ts'
+
+/** What tells somebody who wants to sign out from somebody whom another site sends (threat A67). */
+export interface LogoutIntent {
+  /** Whether the request came from a page of ours or of a protected host, or brings the token of the confirm page. */
+  isIntended(
+    raw: IncomingMessage,
+    site: Site,
+    credential: SessionCredential | undefined,
+    token: string | undefined,
+  ): boolean
+  /** Only somebody who sees the page made for this very session knows it. */
+  confirmToken(credential: SessionCredential | undefined): string
+}
+
+export interface LogoutIntentOptions {
+  readonly addresses: Addresses
+  readonly knownSites: Sites
+  readonly ring: KeyRing
+}
+
+export function createLogoutIntent(options: LogoutIntentOptions): LogoutIntent {
+  const { addresses, knownSites, ring } = options
+
+  function isOurs(origin: string, site: Site): boolean {
+    const host = URL.parse(origin)?.host
+    if (host === undefined) return false
+    return origin === addresses.home(site).origin || knownSites.find(host)?.origin === origin
+  }
+
+  function confirmToken(credential: SessionCredential | undefined): string {
+    const session = credential ? formatSessionCookie(credential) : ''
+    return createHmac('sha256', ring.derive('logout-confirm')).update(session).digest('base64url')
+  }
+
+  return {
+    isIntended({ headers }, site, credential, token) {
+      if (headers['sec-fetch-site'] === 'same-origin') return true
+      if (headers.origin !== undefined && isOurs(headers.origin, site)) return true
+      return (
+        credential !== undefined && token !== undefined && isEqual(token, confirmToken(credential))
+      )
+    },
+    confirmToken,
+  }
+}
+
+function isEqual(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

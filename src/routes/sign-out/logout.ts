@@ -1,0 +1,135 @@
+import { classify } from '../../core/request-class.ts'
+import type { SessionCredential } from '../../core/session.ts'
+import type { Site } from '../../core/site.ts'
+import { redirect, settingCookies } from '../../http/answers.ts'
+import { type NodeContext, pathOf, requestIdOf } from '../../http/node-env.ts'
+import { confirmSignOutPage, signedOutPage } from '../../http/pages/pages.ts'
+import type { PageWriter } from '../../http/pages/write.ts'
+import type { Ending } from '../../session/end-session.ts'
+import { newBinding } from '../../session/sign-in/login-transaction.ts'
+import { createSignOut, type Ended, type SignOutOptions } from './end-sessions.ts'
+import { createLandingPages, type LandingPageOptions, type SignOutState } from './landing-pages.ts'
+import { createLogoutIntent, type LogoutIntentOptions } from './logout-intent.ts'
+import { createSignOutReader, type SignOutRequest } from './logout-request.ts'
+
+export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions, SignOutOptions {
+  readonly writePage: PageWriter
+}
+
+/** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
+export function createLogout(options: LogoutOptions) {
+  const { addresses, cookies, signIn } = options
+  const intent = createLogoutIntent(options)
+  const signOut = createSignOut(options)
+  const landingPages = createLandingPages(options)
+  const readRequest = createSignOutReader({ ...options, landingPages })
+
+  async function confirmLogout(c: NodeContext): Promise<Response> {
+    return confirm(c, await readRequest(c))
+  }
+
+  async function logout(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const request = await readRequest(c)
+    if (!intent.isIntended(c.env.incoming, site, presented(c), request.token)) {
+      return confirm(c, request)
+    }
+    const next = await goOn(c, await signOut.end(c), request)
+    const cleared = [
+      ...cookies.clearSession(site),
+      ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
+    ]
+    return redirect(303, next, settingCookies(...cleared, ...freshBinding(c)))
+  }
+
+  async function signedOut(c: NodeContext): Promise<Response> {
+    const site = c.get('site')
+    const [sealed = '', ...others] = c.req.queries('state') ?? []
+    const state = others.length === 0 ? landingPages.openState(sealed, site) : undefined
+    const isPending = state?.ending === 'pending'
+    const written = settingCookies(...(isOnTheWayBack(c, state) ? freshBinding(c) : []))
+    if (state?.landingPage !== undefined && !isPending) {
+      return redirect(302, state.landingPage, written)
+    }
+    const loginUrl = addresses.login(site, addresses.landing(site))
+    const page = signedOutPage(loginUrl, isPending, state?.landingPage)
+    return options.writePage(200, page, requestIdOf(c.env.incoming), written)
+  }
+
+  /**
+   * Replaces the binding, so that the browser's next user cannot finish a login begun by the previous one (finding C9).
+   */
+  function freshBinding(c: NodeContext): string[] {
+    const site = c.get('site')
+    if (!cookies.readBinding(c.env.incoming, site)) return []
+    return [cookies.binding(site, newBinding())]
+  }
+
+  /** The question keeps what was asked for; Chromium wants each address on the way to be allowed to its form. */
+  function confirm(c: NodeContext, { landingPage, isLocal }: SignOutRequest): Promise<Response> {
+    const site = c.get('site')
+    const fields = {
+      token: intent.confirmToken(presented(c)),
+      ...(landingPage !== undefined && { rd: landingPage }),
+      ...(isLocal && { local: 'true' }),
+    }
+    const targets = [addresses.signedOut(site), landingPage ?? site.origin].map(
+      (url) => new URL(url).origin,
+    )
+    const elsewhere = [...new Set(targets)].filter((origin) => origin !== site.origin)
+    const [signOutUrl, stayUrl] = [addresses.logout(site), addresses.landing(site)]
+    const page = confirmSignOutPage(signOutUrl, stayUrl, fields, elsewhere)
+    return options.writePage(200, page, requestIdOf(c.env.incoming))
+  }
+
+  /** Where the browser goes from here. */
+  async function goOn(c: NodeContext, ended: readonly Ended[], request: SignOutRequest) {
+    const site = c.get('site')
+    const isPending = ended.some(({ ending }) => ending === 'pending')
+    const state = stateOf(request, isPending ? 'pending' : 'done')
+    const isOver = request.isLocal || ended.length === 0
+    const { idToken } = ended.find((each) => each.idToken !== undefined) ?? {}
+    const url = isOver ? undefined : await providerUrl(site, idToken, state)
+    signOut.report(c, ended, url ? 'rp_initiated' : 'local')
+    return url?.href ?? ownAddress(site, state)
+  }
+
+  async function providerUrl(site: Site, idToken: string | undefined, state: SignOutState) {
+    return signIn.endSessionUrl({
+      ...(idToken !== undefined && { idToken }),
+      postLogoutRedirectUri: addresses.signedOut(site),
+      state: landingPages.sealState(state, site),
+    })
+  }
+
+  /**
+   * Returns the address after a sign-out without the provider: the landing page, unless the signed-out page has a
+   * pending ending to show or a binding to replace.
+   */
+  function ownAddress(site: Site, state: SignOutState): string {
+    const own = addresses.signedOut(site)
+    // The binding is a cookie of the sign-in host, so only a page there can replace it.
+    const isElsewhere = addresses.home(site).origin !== site.origin
+    if (state.ending === 'pending' || isElsewhere)
+      return `${own}?state=${landingPages.sealState(state, site)}`
+    return state.landingPage ?? own
+  }
+
+  function presented(c: NodeContext): SessionCredential | undefined {
+    const credential = cookies.readSession(c.env.incoming, c.get('site'))
+    return credential === 'ambiguous' ? undefined : credential
+  }
+
+  return { confirmLogout, logout, signedOut }
+}
+
+/** Returns whether a sign-out, perhaps on another host, led here; no other request may replace the binding. */
+function isOnTheWayBack({ env }: NodeContext, state: SignOutState | undefined): boolean {
+  const { incoming } = env
+  if (!state || incoming.method !== 'GET') return false
+  return classify(incoming, 'GET') === 'navigation'
+}
+
+function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {
+  return { ending, ...(landingPage !== undefined && { landingPage }) }
+}

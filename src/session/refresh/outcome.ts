@@ -1,0 +1,164 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { toIdentity } from '../../core/identity.ts'
+import type { Session } from '../../core/session.ts'
+import type { RefreshOutcome } from '../../oidc/refresh.ts'
+import { SETTLE_MS } from '../../store/settling.ts'
+import { OutageError, type Replacement } from '../../store/store.ts'
+import { namedOwnersOf } from '../owners.ts'
+import type { Tokens } from '../records.ts'
+import type { HeldSession } from '../session-cache.ts'
+import { keptTokens, renewalOf } from './kept-tokens.ts'
+import type { RefreshLock } from './locks.ts'
+import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
+
+/** Session as stored. */
+export interface Stored {
+  readonly session: Session
+  readonly tokens: Tokens
+  readonly sealedTokens: Buffer
+}
+
+/** Refresh that the provider has answered. */
+export interface AnsweredRefresh {
+  readonly held: HeldSession
+  readonly lock: RefreshLock
+  /** Stored session before the provider was asked. */
+  readonly before: Stored
+}
+
+export interface RefreshOutcomes {
+  conclude(refresh: AnsweredRefresh, outcome: RefreshOutcome): Promise<NextTry>
+  end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
+  /** Expires the cached session, so that the next request reads the store. */
+  leave(digest: string): NextTry
+}
+
+export interface RefreshOutcomesOptions extends RefreshOnceOptions {
+  readonly read: (held: HeldSession) => Promise<Stored | undefined>
+}
+
+/** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
+const AGAIN_MS = 500
+
+/** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
+export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
+  const { settling, codec, opened, ending, now } = options
+  const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
+
+  function leave(digest: string): NextTry {
+    opened.expire(digest)
+    return { kind: 'now' }
+  }
+
+  async function end(
+    digest: string,
+    result: RefreshResult,
+    { identity }: Session,
+    reason?: string,
+  ): Promise<NextTry> {
+    await options.endSession(digest)
+    options.onResult(result, { identity, ...(reason !== undefined && { reason }) })
+    return leave(digest)
+  }
+
+  /**
+   * Resolves with true when another replica has spent the refused token and stored the new ones (F33, C65). After an
+   * outage or a takeover, first gives the other replicas time to store them.
+   */
+  async function isElsewhere(refresh: AnsweredRefresh): Promise<boolean> {
+    const { createdAt } = refresh.before.session
+    const turnEndsMs = performance.now() + (refresh.lock.isTakenOver ? SETTLE_MS : 0)
+    while (!ending.aborted) {
+      const hadTheirTurn = performance.now() >= turnEndsMs && settling.isSettledFor(createdAt)
+      const isSame = await isUnchanged(refresh).catch(unlessOutage)
+      if (isSame === false) return true
+      if (isSame && hadTheirTurn) return false
+      await untilAgain()
+    }
+    return true
+  }
+
+  async function isUnchanged({ held, lock, before }: AnsweredRefresh): Promise<boolean> {
+    if (!(await lock.isStillOurs())) return false
+    const after = await options.read(held)
+    return after?.sealedTokens.equals(before.sealedTokens) === true
+  }
+
+  async function save(
+    { held, before }: AnsweredRefresh,
+    { issued, claims }: RefreshOutcome & { kind: 'refreshed' },
+  ): Promise<NextTry> {
+    const { digest, credential, realm } = held
+    const holder = { secret: credential.secret, realm }
+    const nowMs = now()
+    const tokens = keptTokens(issued, nowMs, before.tokens)
+    const { renewal: _, ...kept } = before.session
+    const renewal = renewalOf(tokens, nowMs)
+    const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
+    const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
+    const records = {
+      s: codec.seal(digest, 's', session, holder),
+      t: codec.seal(digest, 't', tokens, holder),
+    }
+    const stored = await storeAtLast(() =>
+      options.renewedRecords.write(digest, records, before.sealedTokens),
+    )
+    options.onResult(RESULTS[stored], { identity })
+    if (stored === 'replaced') await index(digest, session)
+    // Leaves the tokens of a `late` result alone, because revoking them may end those of the faster replica.
+    if (stored === 'gone') {
+      opened.evict(digest)
+      await options.revokeTokens(issued).catch(() => undefined)
+    }
+    opened.expire(digest)
+    // Pauses even for tokens that expire at once, so that the provider is not asked in a loop.
+    return { kind: 'soon' }
+  }
+
+  /** Repairs an index that lacks the session: that of another primary which came back with old data. */
+  async function index(digest: string, session: Session): Promise<void> {
+    const leftMs = session.expiresAt - now()
+    await options.sessionIndex
+      .add(digest, namedOwnersOf(session), leftMs)
+      // The next refresh repairs it as well.
+      .catch(() => undefined)
+  }
+
+  /** Retries until the store takes the tokens or the process ends, because the previous refresh token may be spent. */
+  async function storeAtLast(write: () => Promise<Replacement>): Promise<Replacement | 'lost'> {
+    while (!ending.aborted) {
+      const stored = await write()
+        .catch(unlessOutage)
+        .catch(() => 'lost' as const)
+      if (stored !== undefined) return stored
+      await untilAgain()
+    }
+    return 'lost'
+  }
+
+  return {
+    end,
+    leave,
+    async conclude(refresh, outcome) {
+      const { digest } = refresh.held
+      const { session } = refresh.before
+      switch (outcome.kind) {
+        case 'refreshed':
+          return save(refresh, outcome)
+        case 'refused':
+          return (await isElsewhere(refresh)) ? leave(digest) : end(digest, 'refused', session)
+        case 'rejected':
+          return end(digest, 'rejected', session, outcome.reason)
+        case 'failed':
+          options.onResult('failed', { identity: session.identity, reason: outcome.reason })
+          return { kind: 'after-failure', retryAfterMs: outcome.retryAfterMs ?? 0 }
+      }
+    },
+  }
+}
+
+function unlessOutage(error: unknown): undefined {
+  if (!(error instanceof OutageError)) throw error
+}
+
+const RESULTS = { replaced: 'refreshed', changed: 'late', gone: 'gone', lost: 'lost' } as const

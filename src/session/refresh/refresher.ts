@@ -1,0 +1,113 @@
+import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
+import { AuthError } from '../../errors.ts'
+import type { Locks } from '../../store/locks.ts'
+import type { HeldSession } from '../session-cache.ts'
+import { createRefreshLocks } from './locks.ts'
+import { createRefreshPauses } from './pauses.ts'
+import { createRefreshOnce, type NextTry, type RefreshOnceOptions } from './refresh-once.ts'
+
+/** Refreshes the provider's tokens of sessions, each once over all replicas. */
+export interface SessionRefresher {
+  /**
+   * Tries now, unless somebody does so already or it failed a moment ago. Resolves when this replica is done with it;
+   * never rejects. What came of it is in the store.
+   */
+  refresh(held: HeldSession): Promise<void>
+  /** Whether the last try failed and the next has to wait. */
+  isPaused(digest: string): boolean
+  /**
+   * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
+   * process.
+   */
+  finish(withinMs: number): Promise<void>
+}
+
+export interface SessionRefresherOptions extends Omit<RefreshOnceOptions, 'ending'> {
+  readonly locks: Locks
+  /** Whether what comes can be stored: a refresh token that is spent and not stored is lost (fault F36). */
+  readonly canStore: () => boolean
+  /** Something failed that is none of the failures there are. */
+  readonly onFault: (cause: unknown) => void
+}
+
+/** Token requests at once from this replica (fault F27). */
+const MAX_UNDER_WAY = 100
+/** When another replica has the lock, it is not asked for again before this. */
+const ELSEWHERE_MS = 1000
+
+/** Once in this process, and under a lock over all replicas. */
+export function createSessionRefresher(options: SessionRefresherOptions): SessionRefresher {
+  const { store, codec, settling, canStore, onFault } = options
+  const ending = new AbortController()
+  const refreshLocks = createRefreshLocks({ ...options, ending: ending.signal })
+  const refreshOnce = createRefreshOnce({ ...options, ending: ending.signal })
+  const underWay = new Map<string, Promise<void>>()
+  const pauses = createRefreshPauses()
+
+  /**
+   * Resolves with false after an outage, while other replicas store the tokens they hold (finding C65), except for
+   * sessions newer than the outage.
+   */
+  async function mayBegin({ digest, credential, realm }: HeldSession): Promise<boolean> {
+    if (!canStore()) return false
+    if (settling.isSettled) return true
+    const { s } = await store.read(digest, ['s'])
+    const session = codec.open(digest, 's', s, { secret: credential.secret, realm })
+    return session !== undefined && settling.isSettledFor(session.createdAt)
+  }
+
+  async function attempt(held: HeldSession): Promise<void> {
+    const { digest } = held
+    const lock = (await mayBegin(held)) ? await refreshLocks.take(digest) : undefined
+    if (!lock) return pauses.wait(digest, ELSEWHERE_MS)
+    let keptMs = 0
+    try {
+      keptMs = pauseFor(digest, await refreshOnce(held, lock))
+    } finally {
+      // Kept by one who failed, so that the others leave the provider alone, too.
+      await lock.letGo(keptMs)
+    }
+  }
+
+  /** For how many milliseconds nobody else should try either. */
+  function pauseFor(digest: string, next: NextTry): number {
+    switch (next.kind) {
+      case 'now':
+        pauses.forget(digest)
+        return 0
+      case 'soon':
+        pauses.forget(digest)
+        pauses.wait(digest, ELSEWHERE_MS)
+        return 0
+      case 'after-failure':
+        return pauses.backOff(digest, next.retryAfterMs)
+    }
+  }
+
+  return {
+    refresh(held) {
+      const { digest } = held
+      const running = underWay.get(digest)
+      if (running) return running
+      if (pauses.isWaiting(digest) || underWay.size >= MAX_UNDER_WAY) return Promise.resolve()
+      const run = attempt(held)
+        .catch((cause: unknown) => {
+          pauses.wait(digest, ELSEWHERE_MS)
+          if (!(cause instanceof AuthError)) onFault(cause)
+        })
+        .finally(() => underWay.delete(digest))
+      underWay.set(digest, run)
+      return run
+    },
+    isPaused: (digest) => pauses.hasFailed(digest),
+    async finish(withinMs) {
+      const done = new AbortController()
+      const time = pause(withinMs, undefined, { signal: done.signal }).catch(() => undefined)
+      await Promise.race([Promise.all(underWay.values()), time])
+      done.abort()
+      ending.abort()
+      // Lets aborted refreshes log what they lost before the process ends.
+      await nextRound()
+    },
+  }
+}

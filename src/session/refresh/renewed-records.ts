@@ -1,0 +1,87 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import type { Replacement, Store } from '../../store/store.ts'
+
+/** Keeps the records that this replica renewed lately, to restore them in a store that comes back with older data. */
+export interface RenewedRecords {
+  /** Replaces like `Store.replace`, and replays this replica's earlier renewals over older data. */
+  write(digest: string, records: Records, before: Buffer): Promise<Replacement>
+  /** Writes all kept records again where the store has what they replaced; never rejects. */
+  restore(): Promise<void>
+}
+
+type Records = Readonly<Record<'s' | 't', Buffer>>
+
+interface Step {
+  readonly records: Records
+  readonly before: Buffer
+}
+
+export interface RenewedRecordsOptions {
+  readonly replace: Store['replace']
+  /** Pause between two rounds of restoring. */
+  readonly roundMs?: number
+}
+
+/** Retention; a snapshot, or a promoted Redis replica, is seldom older. */
+const KEPT_MS = 10 * 60 * 1000
+const MAX_BYTES = 8 * 1024 * 1024
+const MAX_STEPS = 5
+const AT_ONCE = 100
+/** Rounds of restoring, because a renewal may follow one that another replica has to restore first. */
+const ROUNDS = 3
+const ROUND_MS = 2000
+
+export function createRenewedRecords({
+  replace,
+  roundMs = ROUND_MS,
+}: RenewedRecordsOptions): RenewedRecords {
+  const kept = new LRUCache<string, readonly Step[]>({
+    maxSize: MAX_BYTES,
+    sizeCalculation: sizeOf,
+    ttl: KEPT_MS,
+  })
+
+  async function replay(digest: string, steps: readonly Step[]): Promise<Replacement> {
+    let last: Replacement = 'gone'
+    for (const { records, before } of steps) last = await replace(digest, records, before)
+    return last
+  }
+
+  /** Resolves with false when another round may still restore the session. */
+  async function isRestored([digest, steps]: [string, readonly Step[]]): Promise<boolean> {
+    const last = await replay(digest, steps).catch(() => 'changed' as const)
+    return last !== 'changed'
+  }
+
+  return {
+    async write(digest, records, before) {
+      const earlier = kept.get(digest) ?? []
+      const steps = [...earlier, { records, before }].slice(-MAX_STEPS)
+      let written = await replace(digest, records, before)
+      if (written === 'changed' && earlier.length > 0) written = await replay(digest, steps)
+      if (written === 'replaced') kept.set(digest, steps)
+      return written
+    },
+    async restore() {
+      let left = [...kept.entries()]
+      for (let round = 0; round < ROUNDS && left.length > 0; round++) {
+        if (round > 0) await pause(roundMs, undefined, { ref: false })
+        const all = left
+        left = []
+        for (let at = 0; at < all.length; at += AT_ONCE) {
+          const portion = all.slice(at, at + AT_ONCE)
+          const written = await Promise.all(portion.map(isRestored))
+          left.push(...portion.filter((_, index) => !written[index]))
+        }
+      }
+    },
+  }
+}
+
+function sizeOf(steps: readonly Step[]): number {
+  return steps.reduce(
+    (sum, { records, before }) => sum + records.s.length + records.t.length + before.length,
+    1,
+  )
+}

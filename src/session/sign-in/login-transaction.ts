@@ -1,0 +1,181 @@
+import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import type { KeyRing, SealContext } from '../../crypto/key-ring.ts'
+
+/** What a login transaction may take, from the redirect to the provider until its answer. */
+export const LOGIN_LIFETIME_MS = 10 * 60 * 1000
+
+const STATE_MAX_CHARS = 900
+const TXID_BYTES = 16
+const TIME_BYTES = 6
+const PROOF_BYTES = 16
+const LOOP_ROUNDS = 3
+const LOOP_WINDOW_SECONDS = 30
+
+/** Browser's side of all logins in flight: one secret, and a count of recently finished sign-ins. */
+export interface Binding {
+  readonly secret: string
+  readonly rounds: number
+  readonly roundsSince: number
+}
+
+/** A login as it goes out; nothing of it is kept on the server. */
+export interface StartedLogin {
+  readonly state: string
+  readonly nonce: string
+  readonly codeChallenge: string
+  /** The sealed target, for the further cookie, where it does not fit into `state`. */
+  readonly longTarget?: string
+}
+
+/** A login as it comes back. */
+export interface ReturnedLogin {
+  readonly txid: string
+  readonly startedAtMs: number
+  readonly isExpired: boolean
+  /** Begun by the page that continues a login whose binding was replaced meanwhile. */
+  readonly isRetry: boolean
+  /** By another process, while this one was running already. */
+  readonly isFromElsewhere: boolean
+  /** Absolute, or nothing when the cookie that held it has been replaced by a later login. */
+  readonly target?: string
+  readonly isLongTarget: boolean
+  /** What redeeming the code needs; only the browser that began the login has it. */
+  readonly secrets?: { readonly nonce: string; readonly codeVerifier: string }
+}
+
+/** Sealed login state (threats A48, A51-A53, A64): it costs the server nothing and the browser one cookie. */
+export interface LoginTransactions {
+  start(binding: Binding, target: string, origin: string, isRetry: boolean): StartedLogin
+  /** Nothing for a state that is not ours, was changed, or belongs to another origin. */
+  resume(returned: ReturnedState): ReturnedLogin | undefined
+}
+
+/** What the browser brings back from the provider. */
+export interface ReturnedState {
+  readonly state: string
+  readonly origin: string
+  readonly binding: Binding | undefined
+  readonly longTarget: string | undefined
+}
+
+/** Bits of the flags: a retry, and who began it; the mark tells most other processes from this one. */
+const RETRY_FLAG = 1
+const MARK_BITS = 0xfe
+
+/** Where the parts of a state lie: txid, time, flags, proof of the binding, target. */
+const TIME_AT = TXID_BYTES
+const FLAGS_AT = TIME_AT + TIME_BYTES
+const PROOF_AT = FLAGS_AT + 1
+const TARGET_AT = PROOF_AT + PROOF_BYTES
+
+/**
+ * The state is sealed with the server key alone and proves the binding secret, so that a tab whose binding was
+ * replaced by another tab's still knows where it wanted to go.
+ */
+export function createLoginTransactions(ring: KeyRing, now: () => number): LoginTransactions {
+  const mark = randomInt(256) & MARK_BITS
+  const runningSinceMs = now()
+  const context = (purpose: string, realm: string): SealContext => ({ purpose, name: '', realm })
+  const seal = (purpose: string, origin: string, ...parts: Buffer[]) =>
+    ring.seal(Buffer.concat(parts), context(purpose, origin)).toString('base64url')
+  const open = (purpose: string, origin: string, sealed: string) =>
+    /^[A-Za-z0-9_-]+$/.test(sealed)
+      ? ring.open(Buffer.from(sealed, 'base64url'), context(purpose, origin))
+      : undefined
+
+  function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
+    const opened = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
+    const isOurs = opened?.subarray(0, TXID_BYTES).equals(txid) === true
+    return isOurs ? opened.subarray(TXID_BYTES).toString() : ''
+  }
+
+  return {
+    start(binding, target, origin, isRetry) {
+      const txid = randomBytes(TXID_BYTES)
+      const startedAt = Buffer.alloc(TIME_BYTES)
+      startedAt.writeUIntBE(now(), 0, TIME_BYTES)
+      const { proof, nonce, codeVerifier } = deriveAll(binding, txid)
+      const flags = Buffer.of(mark | (isRetry ? RETRY_FLAG : 0))
+      const head = Buffer.concat([txid, startedAt, flags, proof])
+      const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
+      const state = seal('login-state', origin, head, Buffer.from(target))
+      if (state.length <= STATE_MAX_CHARS) return { state, nonce, codeChallenge }
+      const longTarget = seal('login-target', origin, txid, Buffer.from(target))
+      return { state: seal('login-state', origin, head), nonce, codeChallenge, longTarget }
+    },
+
+    resume(returned) {
+      const opened = open('login-state', returned.origin, returned.state)
+      if (!opened || opened.length < TARGET_AT) return undefined
+      const txid = opened.subarray(0, TXID_BYTES)
+      const startedAtMs = opened.readUIntBE(TIME_AT, TIME_BYTES)
+      const inState = opened.subarray(TARGET_AT).toString()
+      const target = inState || openLongTarget(returned, txid)
+      const derived = returned.binding && deriveAll(returned.binding, txid)
+      const flags = opened.readUInt8(FLAGS_AT)
+      const isBound =
+        derived && timingSafeEqual(derived.proof, opened.subarray(PROOF_AT, TARGET_AT))
+      return {
+        txid: txid.toString('base64url'),
+        startedAtMs,
+        isExpired: now() - startedAtMs > LOGIN_LIFETIME_MS,
+        isRetry: (flags & RETRY_FLAG) !== 0,
+        isFromElsewhere: (flags & MARK_BITS) !== mark && startedAtMs > runningSinceMs,
+        isLongTarget: inState === '' && target !== '',
+        ...(target && { target }),
+        ...(isBound && { secrets: { nonce: derived.nonce, codeVerifier: derived.codeVerifier } }),
+      }
+    },
+  }
+}
+
+/**
+ * Creates a secret for a browser that has none or whose user may have changed; it voids logins begun before (finding
+ * C9).
+ */
+export function newBinding(): Binding {
+  return { secret: randomBytes(32).toString('base64url'), rounds: 0, roundsSince: 0 }
+}
+
+/** `v1.<secret>.<rounds>.<since>`, under 100 bytes. */
+export function formatBinding({ secret, rounds, roundsSince }: Binding): string {
+  return `v1.${secret}.${rounds}.${roundsSince}`
+}
+
+export function parseBinding(value: string): Binding | undefined {
+  const match = /^v1\.([A-Za-z0-9_-]{43})\.(\d{1,3})\.(\d{1,12})$/.exec(value)
+  if (!match) return undefined
+  return { secret: match[1] as string, rounds: Number(match[2]), roundsSince: Number(match[3]) }
+}
+
+/**
+ * Counts a finished sign-in and replaces the secret. Parallel tabs count as one round, because all of them start from
+ * the same count.
+ */
+export function countRound(binding: Binding, nowSeconds: number): Binding {
+  const { secret } = newBinding()
+  return isRecent(binding, nowSeconds)
+    ? { secret, rounds: binding.rounds + 1, roundsSince: binding.roundsSince }
+    : { secret, rounds: 1, roundsSince: nowSeconds }
+}
+
+/** Three finished sign-ins in 30 s and yet another one asked for: the session does not come back (threat A50). */
+export function isLooping(binding: Binding, nowSeconds: number): boolean {
+  return binding.rounds >= LOOP_ROUNDS && isRecent(binding, nowSeconds)
+}
+
+/** A count from the future is that of another clock and tells nothing. */
+function isRecent({ roundsSince }: Binding, nowSeconds: number): boolean {
+  return roundsSince <= nowSeconds && nowSeconds - roundsSince < LOOP_WINDOW_SECONDS
+}
+
+/** Everything that only the holder of the binding secret can tell; the verifier has 43 characters (RFC 7636 section 4.1). */
+function deriveAll({ secret }: Binding, txid: Buffer) {
+  const derive = (purpose: string) =>
+    createHmac('sha256', secret).update(`vestibule/1/${purpose}/`).update(txid).digest()
+  return {
+    proof: derive('binding').subarray(0, PROOF_BYTES),
+    nonce: derive('nonce').toString('base64url'),
+    codeVerifier: derive('code_verifier').toString('base64url'),
+  }
+}

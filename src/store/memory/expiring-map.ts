@@ -1,0 +1,70 @@
+import { AuthError } from '../../errors.ts'
+
+/** Bounds of the memory store; what does not fit is refused, since evicting would sign somebody out. */
+export interface MemoryBounds {
+  readonly maxEntries: number
+  readonly maxBytes: number
+}
+
+/** Monotonic milliseconds. */
+export type MonotonicClock = () => number
+
+interface Entry<T> {
+  readonly value: T
+  readonly bytes: number
+  expiresAtMs: number
+}
+
+/** A map whose entries end by themselves and whose size is bounded by count and bytes. */
+export interface ExpiringMap<T> {
+  get(key: string): Entry<T> | undefined
+  set(key: string, value: T, bytes: number, ttlMs: number): void
+  delete(key: string): void
+  keys(): readonly string[]
+}
+
+export const ENTRY_OVERHEAD_BYTES = 200
+const SWEEP_INTERVAL_MS = 60_000
+/** A full store is not searched for what has ended more often than this. */
+const SWEEP_PAUSE_MS = 1000
+
+export function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): ExpiringMap<T> {
+  const entries = new Map<string, Entry<T>>()
+  let totalBytes = 0
+  const remove = (key: string) => {
+    const entry = entries.get(key)
+    if (entry && entries.delete(key)) totalBytes -= entry.bytes
+  }
+  let sweptAtMs = now()
+  const sweep = () => {
+    if (now() - sweptAtMs < SWEEP_PAUSE_MS) return
+    sweptAtMs = now()
+    for (const [key, entry] of entries) if (entry.expiresAtMs <= sweptAtMs) remove(key)
+  }
+  const isFull = (key: string, bytes: number) => {
+    const replaced = entries.get(key)
+    const count = entries.size + (replaced ? 0 : 1)
+    return (
+      count > bounds.maxEntries || totalBytes + bytes - (replaced?.bytes ?? 0) > bounds.maxBytes
+    )
+  }
+  return {
+    get(key) {
+      const entry = entries.get(key)
+      if (entry && entry.expiresAtMs > now()) return entry
+      remove(key)
+      return undefined
+    },
+    set(key, value, payloadBytes, ttlMs) {
+      const bytes = payloadBytes + ENTRY_OVERHEAD_BYTES
+      if (isFull(key, bytes) || now() - sweptAtMs > SWEEP_INTERVAL_MS) sweep()
+      if (isFull(key, bytes)) throw new AuthError('store_unavailable', 'the memory store is full')
+      remove(key)
+      entries.set(key, { value, bytes, expiresAtMs: now() + ttlMs })
+      totalBytes += bytes
+    },
+    delete: remove,
+    keys: () =>
+      [...entries].flatMap(([key, { expiresAtMs }]) => (expiresAtMs > now() ? [key] : [])),
+  }
+}

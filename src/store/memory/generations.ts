@@ -1,0 +1,29 @@
+import type { Generations, Moment } from '../generations.ts'
+import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
+
+/** Creates generations for a single process, where a counter tells before from after without a clock. */
+export function createMemoryGenerations(
+  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 16 * 1024 * 1024 },
+  now: MonotonicClock = () => performance.now(),
+): Generations {
+  const oldest = createExpiringMap<number>(bounds, now)
+  let generation = 0
+  let oldestOfAll = 0
+  const moment = () => ({ atMs: now(), generation: ++generation, doubt: 0 })
+  const knownFrom = (asked: Moment) => asked.generation ?? generation
+  return {
+    current: async () => generation,
+    moment,
+    knownFrom,
+    isAhead: () => false,
+    from: async (asked) => knownFrom(asked),
+    async advance(owner, ttlMs, asked = moment()) {
+      const from = knownFrom(asked)
+      if (owner === undefined) oldestOfAll = Math.max(oldestOfAll, from)
+      else oldest.set(owner, Math.max(oldest.get(owner)?.value ?? 0, from), owner.length, ttlMs)
+      return from
+    },
+    oldestOf: async (...owners) =>
+      Math.max(oldestOfAll, ...owners.map((owner) => oldest.get(owner)?.value ?? 0)),
+  }
+}

@@ -1,0 +1,25 @@
+import { type DenyList, MAX_DENIED_TOKENS } from '../deny-list.ts'
+import { milliseconds } from './marks.ts'
+import { DENIED, DENY } from './scripts.ts'
+import type { RedisStoreOptions } from './store.ts'
+
+/** One sorted set of digests by the tokens' ends, for all replicas. */
+export function createRedisDenyList(options: RedisStoreOptions): DenyList {
+  const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
+  const keys = [`${prefix}{denied}`]
+  return {
+    async add(token, ttlMs) {
+      const message = options.writeMessage({ type: 'token-denied', token, ttlMs })
+      const call = { keys, arguments: [milliseconds(ttlMs), token, channel, message] }
+      await redis.write((client) => client.eval(DENY, call), writeTimeoutMs)
+    },
+    async list() {
+      const call = { keys, arguments: [String(MAX_DENIED_TOKENS)] }
+      const found = await redis.read((client) => client.eval(DENIED, call), readTimeoutMs)
+      return (found as unknown as [token: string, leftMs: number][]).map(([token, leftMs]) => ({
+        token,
+        leftMs,
+      }))
+    },
+  }
+}

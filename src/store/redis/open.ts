@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto'
+import type { BreakerState } from '../../redis/breaker.ts'
+import type { RedisTarget } from '../../redis/client.ts'
+import { connectRedis } from '../../redis/connection.ts'
+import type { Examination } from '../../redis/examine/examine.ts'
+import { keepExamining } from '../../redis/examine/keep-examining.ts'
+import { type RedisFailure, unavailable } from '../../redis/failure.ts'
+import { type BreakerSettings, guardRedis } from '../../redis/guarded.ts'
+import type { SentinelObserver } from '../../redis/sentinel/sightings.ts'
+import { openBackplane } from '../../replicas/backplane.ts'
+import { createFleet, type Fingerprint, type FleetFinding } from '../../replicas/fleet.ts'
+import type { BackplaneMessage } from '../../replicas/message.ts'
+import { observeDisturbances, watchSettling } from '../settling.ts'
+import type { SharedState } from '../shared-state.ts'
+import { createDataset } from './dataset.ts'
+import { type HealthLoop, startHealthLoop } from './health-loop.ts'
+import { createRedisPorts } from './ports.ts'
+
+export interface RedisStateOptions {
+  readonly target: () => RedisTarget
+  readonly database: number
+  readonly prefix: string
+  readonly connectTimeoutMs: number
+  readonly readTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly breaker: Omit<BreakerSettings, 'onChange' | 'onRead'>
+  readonly healthCheck: { readonly isEnabled: boolean; readonly intervalMs: number }
+  /** What this replica has in common with the others, but for the place. */
+  readonly fingerprint: () => Omit<Fingerprint, 'place'>
+  /** Wall clock, to compare with that of Redis. */
+  readonly now: () => number
+  readonly observer: RedisObserver
+}
+
+/** Who wants to know what happens. */
+export interface RedisObserver extends SentinelObserver {
+  readonly onConnected: () => void
+  /** Called when it has been tried, after that, whether Redis can be used. */
+  readonly onReattached: () => void
+  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
+  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
+  readonly onFailure: (failure: RedisFailure) => void
+  readonly onExamined: (examination: Examination) => void
+  readonly onRead: (seconds: number) => void
+  readonly onBreaker: (name: 'read' | 'write', state: BreakerState) => void
+  readonly onDatasetChanged: () => void
+  /** Another process answers: after a restart or a failover it may have older data. */
+  readonly onAnotherServer: () => void
+  readonly onBackplane: (isHealthy: boolean) => void
+  readonly onMessage: (message: BackplaneMessage) => void
+  readonly onUnknownMessage: () => void
+  readonly onApplied: (delayMs: number) => void
+  /** How other replicas differ, whenever one has announced itself. */
+  readonly onFleet: (findings: readonly FleetFinding[]) => void
+}
+
+const PROBE_TIMEOUT_MS = 1000
+const ANNOUNCE_MS = 10_000
+const REPLICA_ID_BYTES = 6
+
+/** One for all installations, so that replicas with different prefixes hear of each other. */
+const FLEET_CHANNEL = 'vestibule:fleet'
+
+/** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
+export function openRedisState(options: RedisStateOptions): SharedState {
+  const { prefix, database, now } = options
+  const settling = watchSettling(now)
+  const observer = observeDisturbances(options.observer, settling)
+  const channel = `${prefix}${database}:events`
+  const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
+
+  const connection = connectRedis({
+    ...options,
+    ...observer,
+    onConnected() {
+      observer.onConnected()
+      void loop.reattach().then(observer.onReattached)
+      examination.start()
+    },
+    onServerOpen: settling.disturb,
+    onLateAnswer: () => loop.signOfLife(),
+  })
+  const redis = guardRedis(connection, {
+    ...options.breaker,
+    onChange: observer.onBreaker,
+    onRead: observer.onRead,
+  })
+  const dataset = createDataset({
+    redis,
+    prefix,
+    timeoutMs: PROBE_TIMEOUT_MS,
+    onChanged: observer.onDatasetChanged,
+  })
+  const loop: HealthLoop = startHealthLoop({
+    ...options.healthCheck,
+    connection,
+    breakers: redis.breakers,
+    dataset,
+  })
+  const examination = keepExamining({
+    ...options,
+    connection,
+    names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
+    observer: {
+      ...observer,
+      onExamined(examination) {
+        observer.onExamined(examination)
+        // Reads Redis's clock now, by which the moment of an order during an outage is told later.
+        ports.generations.current().catch(() => undefined)
+      },
+    },
+  })
+  const fleet = createFleet({
+    replica,
+    fingerprint: () => ({ ...options.fingerprint(), place: `${prefix}${database}` }),
+    now,
+  })
+  const announce = () => {
+    const text = fleet.announcement()
+    connection
+      .run((client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS)
+      .catch(() => undefined)
+  }
+  const announcing = setInterval(announce, ANNOUNCE_MS).unref()
+  const backplane = openBackplane({
+    channel,
+    fleetChannel: FLEET_CHANNEL,
+    replica,
+    connect: (observers) =>
+      connectRedis({
+        ...options,
+        ...observers,
+        purpose: 'subscription',
+        onStillAway: () => undefined,
+        onFailure: observer.onFailure,
+      }),
+    send: (command, timeoutMs) =>
+      // Before the first connection there is nothing to count as a failure.
+      connection.isConnected
+        ? connection.run(command, timeoutMs)
+        : Promise.reject(unavailable(new Error('not connected'))),
+    redisNow: () => now() + (examination.latest?.clockOffsetMs ?? 0),
+    onMessage: observer.onMessage,
+    onUnknown: observer.onUnknownMessage,
+    onFleet(text) {
+      if (fleet.hear(text)) announce()
+      observer.onFleet(fleet.findings)
+    },
+    onApplied: observer.onApplied,
+    onHealth(isHealthy) {
+      observer.onBackplane(isHealthy)
+      if (isHealthy) announce()
+    },
+  })
+
+  const shared = { ...options, redis, channel, writeMessage: backplane.writeMessage }
+  const ports = createRedisPorts(shared)
+  const { breakers } = redis
+  return {
+    ...ports,
+    backplane,
+    redis: {
+      get isConnected() {
+        return connection.isConnected
+      },
+      get commandsInFlight() {
+        return connection.inFlight
+      },
+      breakers,
+      get isBackplaneHealthy() {
+        return backplane.epoch !== undefined
+      },
+      fleet,
+      get examination() {
+        return examination.latest
+      },
+      async measureLatency() {
+        const sentAtMs = performance.now()
+        const read = connection.run((client) => client.get(`${prefix}{health}`), PROBE_TIMEOUT_MS)
+        return read.then(
+          () => performance.now() - sentAtMs,
+          () => undefined,
+        )
+      },
+    },
+    firstAttempt: connection.firstAttempt,
+    settling,
+    get isAvailable() {
+      const isOpen = [breakers.read, breakers.write].some(({ state }) => state === 'open')
+      return connection.isExpected && !isOpen
+    },
+    async close() {
+      clearInterval(announcing)
+      examination.stop()
+      loop.close()
+      await backplane.close()
+      await connection.close()
+    },
+  }
+}

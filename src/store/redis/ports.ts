@@ -1,0 +1,18 @@
+import type { SharedPorts } from '../shared-state.ts'
+import { createRedisDenyList } from './deny-list.ts'
+import { createRedisGenerations } from './generations.ts'
+import { createRedisLocks } from './locks.ts'
+import { createRedisOneTimeKeys } from './marks.ts'
+import { createRedisSessionIndex, createRedisStore, type RedisStoreOptions } from './store.ts'
+
+/** All that is kept in Redis, each behind its port. */
+export function createRedisPorts(options: RedisStoreOptions): SharedPorts {
+  return {
+    store: createRedisStore(options),
+    oneTimeKeys: createRedisOneTimeKeys(options),
+    locks: createRedisLocks(options),
+    sessionIndex: createRedisSessionIndex(options),
+    generations: createRedisGenerations(options),
+    denyList: createRedisDenyList(options),
+  }
+}

@@ -1,0 +1,153 @@
+import type { BinaryClient, Primary } from '../../redis/client.ts'
+import { failureOf } from '../../redis/failure.ts'
+import type { GuardedRedis } from '../../redis/guarded.ts'
+import type { MessageBody } from '../../replicas/message.ts'
+import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
+import { type RecordPart, type Replacement, recordKey, type Store } from '../store.ts'
+import { milliseconds } from './marks.ts'
+import { createScoutedReads, type Values } from './scouted-reads.ts'
+import { CREATE, END, INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST, REPLACE } from './scripts.ts'
+
+/** Where the keys live and how long an answer may take where the caller does not say. */
+export interface RedisStoreOptions {
+  readonly redis: GuardedRedis
+  readonly prefix: string
+  readonly channel: string
+  /** What is published so that other replicas hear of it. */
+  readonly writeMessage: (body: MessageBody) => string
+  readonly readTimeoutMs: number
+  readonly writeTimeoutMs: number
+}
+
+/** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
+const MAX_RECORD_BYTES = 2 * 1024 * 1024
+
+/** Redis begins and ends a scan with the same cursor. */
+const FIRST = '0'
+const LAST = 'last'
+const SCANNED_AT_ONCE = 1000
+
+/** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
+const UNUSABLE = Buffer.alloc(0)
+
+/** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
+export function createRedisStore(options: RedisStoreOptions): Store {
+  const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
+  const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
+  const pattern = `${escapeGlob(prefix)}{*}:s`
+  const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
+  return {
+    async read(digest, parts, timeoutMs = readTimeoutMs) {
+      const keys = parts.map((part) => keyOf(digest, part))
+      const values = await redis.read(
+        (_, binary) => reads.read(digest, () => fetchAll(binary, keys)),
+        timeoutMs,
+      )
+      return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
+    },
+
+    async create(digest, { s, t, m }, ttlMs) {
+      const keys = (['s', 't', 'm', 'x'] as const).map((part) => keyOf(digest, part))
+      const call = { keys, arguments: [milliseconds(ttlMs), s, t, m] }
+      await redis.write((client) => client.eval(CREATE, call), writeTimeoutMs)
+    },
+
+    async extend(digest, ttlMs) {
+      const keys = (['s', 't', 'm'] as const).map((part) => keyOf(digest, part))
+      const ttl = Number(milliseconds(ttlMs))
+      const [extended] = await redis.writeOnce(
+        (client) => Promise.all(keys.map((key) => client.pExpire(key, ttl))),
+        writeTimeoutMs,
+      )
+      return extended === 1
+    },
+
+    async replace(digest, { s, t }, before) {
+      const keys = (['s', 't'] as const).map((part) => keyOf(digest, part))
+      const message = options.writeMessage({ type: 'evict', session: digest })
+      const call = { keys, arguments: [before, s, t, channel, message] }
+      const outcome = await redis.write((client) => client.eval(REPLACE, call), writeTimeoutMs)
+      return outcome as unknown as Replacement
+    },
+
+    async *list() {
+      const cursors = new Map<string, string>()
+      const scan = async ({ address, run }: Primary) => {
+        const from = cursors.get(address) ?? FIRST
+        if (from === LAST) return undefined
+        const page = await run((client) =>
+          client.scan(from, { MATCH: pattern, COUNT: SCANNED_AT_ONCE }),
+        )
+        cursors.set(address, page.cursor === FIRST ? LAST : page.cursor)
+        return page.keys.map((key) => key.slice(prefix.length + 1, -'}:s'.length))
+      }
+      for (;;) {
+        const pages = await redis.readAtEach(scan, readTimeoutMs)
+        if (pages.every((page) => page === undefined)) return
+        yield pages.flatMap((page) => page ?? [])
+      }
+    },
+
+    async end(digest, tombstoneMs, reason) {
+      const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
+      const about = reason === undefined ? {} : { reason }
+      const message = options.writeMessage({ type: 'session-ended', session: digest, ...about })
+      const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }
+      await redis.write((client) => client.eval(END, call), writeTimeoutMs)
+    },
+  }
+}
+
+/** One key is one `GET`, several are one `MGET`. */
+async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
+  const [key] = keys
+  if (keys.length > 1 || key === undefined) return binary.mGet([...keys])
+  try {
+    return [await binary.get(key)]
+  } catch (error) {
+    if (failureOf(error) === 'data') return [UNUSABLE]
+    throw error
+  }
+}
+
+/** The letters of the keys that hold an index. */
+const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
+
+/** Sorted sets of session digests by the sessions' ends. */
+export function createRedisSessionIndex(options: RedisStoreOptions): SessionIndex {
+  const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
+  const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
+  const namesOf = (owners: Partial<Owners>) =>
+    (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
+  return {
+    async add(digest, owners, ttlMs) {
+      const call = { arguments: [milliseconds(ttlMs), digest] }
+      await redis.write(
+        (client) =>
+          Promise.all(
+            namesOf(owners).map((name) => client.eval(INDEX_ADD, { ...call, keys: [name] })),
+          ),
+        writeTimeoutMs,
+      )
+    },
+    async list(kind, owner) {
+      const call = { keys: [nameOf(kind, owner)] }
+      const found = await redis.read((client) => client.eval(INDEX_LIST, call), readTimeoutMs)
+      return found as unknown as string[]
+    },
+    async remove(digest, owners) {
+      await redis.write(
+        (client) => Promise.all(namesOf(owners).map((name) => client.zRem(name, digest))),
+        writeTimeoutMs,
+      )
+    },
+    async removeLost({ kind, id }, digests, withinMs) {
+      const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
+      await redis.write((client) => client.eval(INDEX_REMOVE_LOST, call), writeTimeoutMs)
+    },
+  }
+}
+
+function escapeGlob(text: string): string {
+  return text.replace(/[*?[\]\\]/g, '\\$&')
+}
