@@ -38,6 +38,17 @@ export class AuthError extends Error {
   }
 }
 
+/**
+ * Reports that the store cannot be reached or cannot work just now, so that what was known a moment ago may stand in for
+ * it. Nothing stands in for any other `AuthError` `store_unavailable`.
+ */
+export class OutageError extends AuthError {
+  constructor(message: string, cause: unknown) {
+    super('store_unavailable', message, { cause })
+    this.name = 'OutageError'
+  }
+}
+
 /** A refused request: the message names what is wrong with it and is shown to the caller. */
 export function invalidRequest(message: string): AuthError {
   return new AuthError('invalid_request', message, { isPublic: true })

@@ -1,6 +1,5 @@
 import { ErrorReply } from 'redis'
-import { AuthError } from '../errors.ts'
-import { OutageError } from '../store/store.ts'
+import { AuthError, OutageError } from '../errors.ts'
 
 /** What kind of failure it was, as a metric's label. All but `data` mean that Redis cannot be used just now. */
 export type RedisFailure =

@@ -1,4 +1,4 @@
-import { OutageError } from '../store/store.ts'
+import { OutageError } from '../errors.ts'
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
 import type { Command, Primary } from './client.ts'
 import type { RedisConnection } from './connection.ts'

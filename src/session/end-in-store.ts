@@ -1,7 +1,8 @@
 import type { SessionCredential } from '../core/session.ts'
+import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
-import { type EndReason, OutageError, type Store } from '../store/store.ts'
+import type { EndReason, Store } from '../store/store.ts'
 import type { SessionCodec } from './records.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
 import { isAlive } from '../core/session.ts'
-import { OutageError, type RecordPart, type SealedRecords, type Store } from '../store/store.ts'
+import { OutageError } from '../errors.ts'
+import type { RecordPart, SealedRecords, Store } from '../store/store.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
 import { digestOf, type SessionCodec, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'

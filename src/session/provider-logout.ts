@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { OutageError } from '../errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../oidc/logout-token.ts'
 import type { Moment } from '../store/generations.ts'
 import { consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
-import { OutageError } from '../store/store.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
 

@@ -1,16 +1,3 @@
-import { AuthError } from '../errors.ts'
-
-/**
- * The store cannot be reached or cannot work just now: what was known a moment ago may stand in for it. Any other
- * failure is a plain `AuthError` `store_unavailable`, for which nothing stands in.
- */
-export class OutageError extends AuthError {
-  constructor(message: string, cause: unknown) {
-    super('store_unavailable', message, { cause })
-    this.name = 'OutageError'
-  }
-}
-
 /** The records of one session: `s` identity, `t` tokens, `m` metadata. Each is sealed before it comes here. */
 export type RecordPart = 's' | 't' | 'm'
 

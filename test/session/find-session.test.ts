@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { SessionCredential } from '../../src/core/session.ts'
+import { OutageError } from '../../src/errors.ts'
 import type { FindOptions } from '../../src/session/find-session.ts'
-import { OutageError, type Store } from '../../src/store/store.ts'
+import type { Store } from '../../src/store/store.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 import {
   away,

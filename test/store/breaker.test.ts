@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
+import { AuthError, OutageError } from '../../src/errors.ts'
 import { type BreakerState, createBreaker, NO_BREAKER } from '../../src/redis/breaker.ts'
-import { OutageError } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 
 const TIMEOUT_MS = 60_000

@@ -1,6 +1,6 @@
 import { ErrorReply, SocketClosedUnexpectedlyError } from 'redis'
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
+import { AuthError, OutageError } from '../../src/errors.ts'
 import {
   BreakerOpenError,
   DeadlineError,
@@ -10,7 +10,6 @@ import {
   TopologyError,
   unavailable,
 } from '../../src/redis/failure.ts'
-import { OutageError } from '../../src/store/store.ts'
 
 describe('what kind of failure a reply of Redis is', () => {
   test.for<[string, RedisFailure]>([

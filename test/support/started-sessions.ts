@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto'
 import type { Identity } from '../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import { AuthError } from '../../src/errors.ts'
+import { AuthError, OutageError } from '../../src/errors.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
@@ -17,7 +17,7 @@ import {
 } from '../../src/session/sessions.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
-import { OutageError, type Store } from '../../src/store/store.ts'
+import type { Store } from '../../src/store/store.ts'
 
 export const REALM = 'app.example.com'
 export const DAY_MS = 86_400_000

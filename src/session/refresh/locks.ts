@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
+import { OutageError } from '../../errors.ts'
 import { type Locks, noteOf } from '../../store/locks.ts'
 import type { Settling } from '../../store/settling.ts'
-import { OutageError } from '../../store/store.ts'
 
 /** Lock of one refresh, shared by all replicas. */
 export interface RefreshLock {
