@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { serialize } from 'hono/utils/cookie'
 import { readCookie, readCookies } from '../core/cookie-header.ts'
+import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
 import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
 import type { Site } from '../core/site.ts'
 import {
@@ -60,8 +61,7 @@ export function createCookies({
   sessionMaxAgeSeconds,
   outageGraceSeconds,
 }: CookieOptions): Cookies {
-  const outageBase = `${name}_outage`
-  const bases = [name, `${name}_login`, `${name}_target`]
+  const bases = cookieBases(name)
   const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
   const shared = (site: Site, base: string) => {
     if (domain === undefined) return hostOnly(site, base)
@@ -82,41 +82,41 @@ export function createCookies({
       ? hostOnlyVariants
       : [...hostOnlyVariants, writeShared(site, base, '', 0)]
   }
-  const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, outageBase) : [])
+  const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, bases.outage) : [])
   const read = (raw: IncomingMessage, cookieName: string) => {
     const cookie = readCookie(raw.headers.cookie, cookieName)
     return typeof cookie === 'object' ? cookie.value : undefined
   }
   return {
-    ownNames: new Set([...bases.flatMap(variants), ...outageCookieNames(name)]),
-    sessionName: (site) => shared(site, name),
+    ownNames: new Set(Object.values(bases).flatMap(cookieVariants)),
+    sessionName: (site) => shared(site, bases.session),
     readSession(raw, site) {
-      const cookie = readCookie(raw.headers.cookie, shared(site, name))
+      const cookie = readCookie(raw.headers.cookie, shared(site, bases.session))
       return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie
     },
     readSessions: (raw, site) =>
-      readCookies(raw.headers.cookie, shared(site, name))
+      readCookies(raw.headers.cookie, shared(site, bases.session))
         .flatMap((value) => parseSessionCookie(value) ?? [])
         .slice(0, MAX_SESSIONS),
     readBinding(raw, site) {
-      const value = read(raw, hostOnly(site, `${name}_login`))
+      const value = read(raw, hostOnly(site, bases.binding))
       return value === undefined ? undefined : parseBinding(value)
     },
-    readTarget: (raw, site) => read(raw, hostOnly(site, `${name}_target`)),
-    readOutage: (raw, site) => read(raw, shared(site, outageBase)),
-    session: (site, value) => writeShared(site, name, value, sessionMaxAgeSeconds),
-    outage: (site, value) => writeShared(site, outageBase, value, outageGraceSeconds),
+    readTarget: (raw, site) => read(raw, hostOnly(site, bases.target)),
+    readOutage: (raw, site) => read(raw, shared(site, bases.outage)),
+    session: (site, value) => writeShared(site, bases.session, value, sessionMaxAgeSeconds),
+    outage: (site, value) => writeShared(site, bases.outage, value, outageGraceSeconds),
     binding: (site, binding) =>
-      write(site, hostOnly(site, `${name}_login`), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
+      write(site, hostOnly(site, bases.binding), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
     target: (site, value) =>
-      write(site, hostOnly(site, `${name}_target`), value, LOGIN_LIFETIME_MS / 1000),
-    clearSession: (site) => [...clear(site, name), ...clearOutage(site)],
+      write(site, hostOnly(site, bases.target), value, LOGIN_LIFETIME_MS / 1000),
+    clearSession: (site) => [...clear(site, bases.session), ...clearOutage(site)],
     clearOutage,
-    clearTarget: (site) => write(site, hostOnly(site, `${name}_target`), '', 0),
+    clearTarget: (site) => write(site, hostOnly(site, bases.target), '', 0),
     clearPlanted(raw, site, path) {
       const candidates = [
-        ...[name, outageBase].map((base) => shared(site, base)),
-        ...[`${name}_login`, `${name}_target`].map((base) => hostOnly(site, base)),
+        ...[bases.session, bases.outage].map((base) => shared(site, base)),
+        ...[bases.binding, bases.target].map((base) => hostOnly(site, base)),
       ]
       // Skips `__Host-` cookies, because browsers accept them only for the exact host and path `/`.
       const names = candidates.filter(
@@ -134,13 +134,4 @@ export function createCookies({
       })
     },
   }
-}
-
-/** The names under which a 200 of the check may set a cookie; Traefik has to be told each of them. */
-export function outageCookieNames(name: string): string[] {
-  return variants(`${name}_outage`)
-}
-
-function variants(base: string): string[] {
-  return [base, `__Host-${base}`, `__Secure-${base}`]
 }

@@ -1,8 +1,8 @@
 import { Document, isScalar, visit } from 'yaml'
 import type { Config } from '../config/load.ts'
+import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'
-import { outageCookieNames } from '../http/cookies.ts'
 
 /** What makes another host, path or method of a request than the one that Traefik routes by. */
 const REWRITING_HEADERS = [
@@ -50,7 +50,7 @@ export function middlewareOptions({ settings, identityHeaders }: Config, host: s
         address: `http://${host}:${settings.INTERNAL_PORT}/auth`,
         trustForwardHeader: true,
         authResponseHeaders: [...identity, ...authorization, 'Cookie'],
-        addAuthCookiesToResponse: outageCookieNames(settings.COOKIE_NAME),
+        addAuthCookiesToResponse: cookieVariants(cookieBases(settings.COOKIE_NAME).outage),
         maxResponseBodySize: MAX_RESPONSE_BODY_BYTES,
         preserveLocationHeader: true,
         headerField: 'X-Auth-Request-User',

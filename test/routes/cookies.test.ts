@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { cookieBases, cookieVariants } from '../../src/core/cookie-names.ts'
 import { createSite } from '../../src/core/site.ts'
-import { type CookieOptions, createCookies, outageCookieNames } from '../../src/http/cookies.ts'
+import { type CookieOptions, createCookies } from '../../src/http/cookies.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
 const secure = createSite('https', 'app.example.com', '')
@@ -248,7 +249,7 @@ describe('reading cookies', () => {
         const cookie = cookies.outage(site, 'v1.s44we8.AAAA-_')
         const request = raw(cookie.slice(0, cookie.indexOf(';')))
         expect(cookies.readOutage(request, site)).toBe('v1.s44we8.AAAA-_')
-        expect(outageCookieNames('vestibule')).toContain(nameOf(cookie))
+        expect(cookieVariants(cookieBases('vestibule').outage)).toContain(nameOf(cookie))
       }
     }
   })

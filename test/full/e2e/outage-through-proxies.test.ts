@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp } from '../../../demo/app.ts'
 import { authResponseHeaders } from '../../../demo/vestibule.ts'
-import { outageCookieNames } from '../../../src/http/cookies.ts'
+import { cookieBases, cookieVariants } from '../../../src/core/cookie-names.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
 import { givenTo } from '../../support/protected-app.ts'
@@ -59,7 +59,7 @@ describeWithRedis('an outage of Redis, through proxies', () => {
           vestibuleCheckUrl: `http://127.0.0.1:${internalPort}/auth`,
           appUrl: app.url,
           authResponseHeaders,
-          addAuthCookies: outageCookieNames('vestibule'),
+          addAuthCookies: cookieVariants(cookieBases('vestibule').outage),
         }),
       )
       const browser = createVisitor({ connectTo: { [host]: proxy.origin }, headers: asJson })
