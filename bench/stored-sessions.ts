@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { openConfiguredSessions } from '../src/compose/sessions.ts'
+import { composeSessions } from '../src/compose/sessions.ts'
 import { loadConfig } from '../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
 import { createKeyRing } from '../src/crypto/key-ring.ts'
@@ -44,11 +44,11 @@ export async function storedSessions(
     }),
   })
   const idle = { clear: () => undefined, size: 0, recall: () => undefined }
-  const { sessions, state, closeState } = openConfiguredSessions({
+  const { sessions, state, closeState } = composeSessions({
     config,
     log: createLog('silent'),
     metrics: createMetrics({
-      openedSessions: () => 0,
+      cachedSessions: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
     }),

@@ -57,7 +57,7 @@ describe('the documentation', () => {
 
   test('lists the metrics that there are', async () => {
     const { registry } = createMetrics({
-      openedSessions: () => 0,
+      cachedSessions: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
       redis: () => ({

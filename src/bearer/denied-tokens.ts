@@ -1,17 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
 import { type DeniedToken, type DenyList, MAX_DENIED_TOKENS } from '../store/deny-list.ts'
-import { consumptionKey } from '../store/one-time-keys.ts'
+import { digestOfParts } from '../store/one-time-keys.ts'
 
 /** Tokens of programs that operators have denied, as far as this replica knows: checks ask without I/O. */
 export interface DeniedTokens {
   includes(issuer: string, jti: string): boolean
   /** Resolves when the list has been read for the first time, or cannot be just now. */
-  readonly firstLook: Promise<void>
+  readonly initialLoad: Promise<void>
   /** On every replica. Throws `AuthError` `store_unavailable` while the others cannot be told, or where there are too many. */
   deny(issuer: string, jti: string, ttlMs: number): Promise<void>
   /** Another replica has denied it. */
-  hearDenied(token: string, ttlMs: number): void
+  receiveDenied(token: string, ttlMs: number): void
   /** Asks for what was not heard, and tells what is not there any more. Throws like `deny`. */
   reload(): Promise<void>
   list(): Promise<readonly DeniedToken[]>
@@ -88,12 +88,12 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
   return {
     includes(issuer, jti) {
       const nowMs = performance.now()
-      const endsAtMs = known.size > 0 ? known.get(consumptionKey(issuer, jti)) : undefined
+      const endsAtMs = known.size > 0 ? known.get(digestOfParts(issuer, jti)) : undefined
       if (endsAtMs !== undefined && endsAtMs > nowMs) return true
       if (nowMs - readAtMs > OLD_AFTER_MS) options.onDoubt()
       return false
     },
-    firstLook: isUsed ? lookFirst() : Promise.resolve(),
+    initialLoad: isUsed ? lookFirst() : Promise.resolve(),
     async deny(issuer, jti, ttlMs) {
       sweep()
       if (known.size >= MAX_DENIED_TOKENS) {
@@ -101,11 +101,11 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
           isPublic: true,
         })
       }
-      const token = consumptionKey(issuer, jti)
+      const token = digestOfParts(issuer, jti)
       await denyList.add(token, ttlMs)
       keep(token, ttlMs)
     },
-    hearDenied: keep,
+    receiveDenied: keep,
     reload,
     list: () => denyList.list(),
     close: () => clearInterval(timer),

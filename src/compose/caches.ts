@@ -1,7 +1,7 @@
 import type { DeniedTokens } from '../bearer/denied-tokens.ts'
 import type { BearerVerifier } from '../bearer/verify-bearer.ts'
 import type { BackplaneMessage, Region } from '../replicas/message.ts'
-import type { OpenedSessions } from '../session/session-cache.ts'
+import type { SessionCache } from '../session/session-cache.ts'
 import type { Sessions } from '../session/sessions.ts'
 
 /** What this replica keeps in memory of what is true elsewhere. */
@@ -11,8 +11,11 @@ export interface Caches {
 }
 
 /** Regions as operators clear them. */
-export function createCaches(opened: OpenedSessions, verifier: BearerVerifier): Caches {
-  const regions = { sessions: opened, tokens: verifier } as const satisfies Record<Region, unknown>
+export function createCaches(sessionCache: SessionCache, verifier: BearerVerifier): Caches {
+  const regions = { sessions: sessionCache, tokens: verifier } as const satisfies Record<
+    Region,
+    unknown
+  >
   return {
     clear: (region) => regions[region].clear(),
     size: (region) => regions[region].size,
@@ -26,26 +29,26 @@ export function clearAll(caches: Caches): void {
 
 /** Who has to know of it. */
 interface Hearers {
-  readonly sessions: Pick<Sessions, 'hearEnded'>
-  readonly deniedTokens: Pick<DeniedTokens, 'hearDenied'>
-  readonly opened: OpenedSessions
+  readonly sessions: Pick<Sessions, 'receiveEnded'>
+  readonly deniedTokens: Pick<DeniedTokens, 'receiveDenied'>
+  readonly sessionCache: SessionCache
   readonly caches: Caches
 }
 
 /** What another replica said. */
 export function hear(
   message: BackplaneMessage,
-  { sessions, deniedTokens, opened, caches }: Hearers,
+  { sessions, deniedTokens, sessionCache, caches }: Hearers,
 ): void {
   switch (message.type) {
     case 'session-ended':
-      sessions.hearEnded(message.session)
+      sessions.receiveEnded(message.session)
       break
     case 'evict':
-      opened.expire(message.session)
+      sessionCache.expire(message.session)
       break
     case 'token-denied':
-      deniedTokens.hearDenied(message.token, message.ttlMs)
+      deniedTokens.receiveDenied(message.token, message.ttlMs)
       break
     case 'clear':
       caches.clear(message.region)

@@ -3,7 +3,7 @@ import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-export interface ConfiguredDeniedTokensOptions {
+export interface ComposeDeniedTokensOptions {
   readonly state: SharedState
   /** Those whose tokens rules accept. */
   readonly bearerIssuers: ReadonlySet<string>
@@ -12,7 +12,7 @@ export interface ConfiguredDeniedTokensOptions {
 }
 
 /** The deny list of the shared state, with what log and metrics are told of it. */
-export function createConfiguredDeniedTokens(options: ConfiguredDeniedTokensOptions): DeniedTokens {
+export function composeDeniedTokens(options: ComposeDeniedTokensOptions): DeniedTokens {
   const { state, bearerIssuers, log, metrics } = options
   return createDeniedTokens({
     denyList: state.denyList,

@@ -20,7 +20,7 @@ export function composeInternalApp(options: ServiceOptions, parts: Parts) {
     ...parts,
     rules,
     storeTimeoutMs,
-    passesTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     refreshGraceMs: settings.SESSION_REFRESH_GRACE * 1000,
     renewOutageCookie: createOutageCookie(parts),
     isOverloaded: parts.overload.isOverloaded,

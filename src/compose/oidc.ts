@@ -15,7 +15,7 @@ import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** The provider, the further issuers that rules name, and what their tokens come to. */
-export interface ConfiguredOidc {
+export interface ComposedOidc {
   readonly provider: ProviderConnection
   readonly keySets: KeySets
   readonly identity: IdentityOptions
@@ -30,12 +30,12 @@ export interface ConfiguredOidc {
 }
 
 /** Connects to the provider now and to other issuers when the first token of theirs is there. */
-export function connectConfiguredOidc(
+export function composeOidc(
   { settings, rules, identityHeaders, clientCredentials, authorizationParams }: Config,
   log: Log,
   now: () => number,
   denied: BearerVerifierOptions['denied'],
-): ConfiguredOidc {
+): ComposedOidc {
   const endSessionTemplate = settings.OIDC_END_SESSION_URL
   const provider = connectProvider({
     issuerUrl: settings.OIDC_ISSUER_URL,

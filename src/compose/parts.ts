@@ -10,9 +10,9 @@ import { type OverloadWatch, watchOverload } from '../routes/check/overload.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { ObservedRedis } from '../telemetry/redis-metrics.ts'
-import { type ConfiguredOidc, connectConfiguredOidc } from './oidc.ts'
-import { createConfiguredRefresher } from './refresher.ts'
-import { openConfiguredSessions } from './sessions.ts'
+import { type ComposedOidc, composeOidc } from './oidc.ts'
+import { composeRefresher } from './refresher.ts'
+import { composeSessions } from './sessions.ts'
 
 /** The process as the service sees it. */
 export interface ServiceOptions {
@@ -34,20 +34,20 @@ export function createParts(options: ServiceOptions) {
   const { config, log, version, isAccepting, now = Date.now } = options
   const { settings, publicSite, hosts } = config
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
-  const oidc: ConfiguredOidc = connectConfiguredOidc(config, log, now, {
+  const oidc: ComposedOidc = composeOidc(config, log, now, {
     includes: (issuer, jti) => shared.deniedTokens.includes(issuer, jti),
-    firstLook: () => shared.deniedTokens.firstLook,
+    initialLoad: () => shared.deniedTokens.initialLoad,
   })
   const { provider } = oidc
   const metrics: Metrics = createMetrics({
-    openedSessions: () => shared.caches.size('sessions'),
+    cachedSessions: () => shared.caches.size('sessions'),
     isProviderDiscovered: () => provider.isDiscovered,
     revocationsWaiting: () => shared.sessions.revocations.waiting,
     logLinesDropped: () => log.droppedLines?.() ?? 0,
     ...(config.redis && { redis: () => shared.state.redis as ObservedRedis }),
   })
-  const shared = openConfiguredSessions({ ...oidc, config, log, metrics, ring, version, now })
-  const refresher = createConfiguredRefresher({
+  const shared = composeSessions({ ...oidc, config, log, metrics, ring, version, now })
+  const refresher = composeRefresher({
     ...oidc,
     ...shared,
     isAccepting,

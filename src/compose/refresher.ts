@@ -2,12 +2,12 @@ import type { RefreshReport, RefreshResult } from '../session/refresh/refresh-on
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { ConfiguredOidc } from './oidc.ts'
-import type { ConfiguredSessions } from './sessions.ts'
+import type { ComposedOidc } from './oidc.ts'
+import type { ComposedSessions } from './sessions.ts'
 
-export interface ConfiguredRefresherOptions
-  extends Pick<ConfiguredOidc, 'identity' | 'refreshTokens' | 'signIn'>,
-    Pick<ConfiguredSessions, 'state' | 'sessions' | 'codec' | 'renewedRecords' | 'opened'> {
+export interface ComposeRefresherOptions
+  extends Pick<ComposedOidc, 'identity' | 'refreshTokens' | 'signIn'>,
+    Pick<ComposedSessions, 'state' | 'sessions' | 'codec' | 'renewedRecords' | 'sessionCache'> {
   /** False from the moment that the process is to end. */
   readonly isAccepting: () => boolean
   readonly log: Log
@@ -16,7 +16,7 @@ export interface ConfiguredRefresherOptions
 }
 
 /** Refreshes sessions at the configured provider, and tells log and metrics what comes of it. */
-export function createConfiguredRefresher(options: ConfiguredRefresherOptions): SessionRefresher {
+export function composeRefresher(options: ComposeRefresherOptions): SessionRefresher {
   const { state, sessions, signIn, log, metrics } = options
   return createSessionRefresher({
     ...options,

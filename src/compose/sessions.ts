@@ -8,27 +8,27 @@ import { createProviderLogout, type ProviderLogout } from '../session/provider-l
 import { createSessionCodec, type SessionCodec } from '../session/records.ts'
 import { createRenewedRecords, type RenewedRecords } from '../session/refresh/renewed-records.ts'
 import type { Revocations } from '../session/revocations.ts'
-import { createOpenedSessions, type OpenedSessions } from '../session/session-cache.ts'
+import { createSessionCache, type SessionCache } from '../session/session-cache.ts'
 import { createSessions, type Sessions } from '../session/sessions.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Caches, clearAll, createCaches, hear } from './caches.ts'
-import { createConfiguredDeniedTokens } from './denied-tokens.ts'
-import { openConfiguredState } from './state.ts'
+import { composeDeniedTokens } from './denied-tokens.ts'
+import { composeState } from './state.ts'
 
 /** Where sessions are, as `/health` names it. */
 export type CacheMode = 'memory' | 'redis' | 'hybrid'
 
 /** Sessions, and all they rest on. */
-export interface ConfiguredSessions {
+export interface ComposedSessions {
   readonly mode: CacheMode
   readonly state: SharedState
   readonly sessions: Sessions
   readonly endAsAtProvider: ProviderLogout
   readonly codec: SessionCodec
   readonly renewedRecords: RenewedRecords
-  readonly opened: OpenedSessions
+  readonly sessionCache: SessionCache
   readonly assertions: OutageAssertions
   readonly deniedTokens: DeniedTokens
   readonly caches: Caches
@@ -38,7 +38,7 @@ export interface ConfiguredSessions {
   readonly closeState: () => Promise<void>
 }
 
-export interface ConfiguredSessionsOptions {
+export interface ComposeSessionsOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
@@ -56,22 +56,22 @@ const FLUSH_INTERVAL_MS = 1000
 const LAST_FLUSH_MS = 2000
 const LAST_FLUSH_PAUSE_MS = 100
 
-export function openConfiguredSessions(options: ConfiguredSessionsOptions): ConfiguredSessions {
+export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
   const { config, log, metrics, ring, verifier, version, now } = options
   const { settings } = config
   const mode: CacheMode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
   const graceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
 
-  const opened: OpenedSessions = createOpenedSessions({
+  const sessionCache: SessionCache = createSessionCache({
     ...(mode === 'hybrid' ? hybridBounds(settings) : OPENED),
     servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL * 1000 : MEMORY_SERVED_MS,
     keptMs: graceMs,
-    recalls: mode !== 'redis',
+    canRecall: mode !== 'redis',
     epoch: () => state.backplane.epoch,
-    onLookUp: (result) => metrics.opened(result),
+    onLookUp: (result) => metrics.sessionCacheLookUp(result),
   })
-  const caches = createCaches(opened, verifier)
-  const state: SharedState = openConfiguredState({
+  const caches = createCaches(sessionCache, verifier)
+  const state: SharedState = composeState({
     config,
     log,
     metrics,
@@ -82,12 +82,12 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
         void sessions.revocations.flush()
         deniedTokens.reload().catch(() => undefined)
       },
-      onDatasetChanged: () => opened.clear(),
+      onDatasetChanged: () => sessionCache.clear(),
       onAnotherServer() {
         void sessions.revocations.repeat()
         void renewedRecords.restore()
       },
-      onMessage: (message) => hear(message, { sessions, deniedTokens, opened, caches }),
+      onMessage: (message) => hear(message, { sessions, deniedTokens, sessionCache, caches }),
       onUnknownMessage: () => clearAll(caches),
     },
   })
@@ -98,16 +98,16 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
   })
   const renewedRecords = createRenewedRecords(state.store)
   const assertions = createOutageAssertions({ ring, graceMs, now })
-  const deniedTokens = createConfiguredDeniedTokens({ ...options, state })
+  const deniedTokens = composeDeniedTokens({ ...options, state })
   const sessions = createSessions({
     store: state.store,
     index: state.sessionIndex,
     generations: state.generations,
     codec,
-    opened,
+    sessionCache,
     assertions,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
-    sharesReads: mode === 'hybrid',
+    canShareReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE * 1000,
     perUser: settings.SESSIONS_PER_USER,
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
@@ -147,7 +147,7 @@ export function openConfiguredSessions(options: ConfiguredSessionsOptions): Conf
     }),
     codec,
     renewedRecords,
-    opened,
+    sessionCache,
     assertions,
     deniedTokens,
     caches,

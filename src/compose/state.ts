@@ -29,7 +29,7 @@ export interface StateOptions {
 }
 
 /** Opens what the mode asks for, and tells log and metrics what happens to it. */
-export function openConfiguredState(options: StateOptions): SharedState {
+export function composeState(options: StateOptions): SharedState {
   const { redis, settings } = options.config
   if (!redis) return openMemoryState()
   return openRedisState({

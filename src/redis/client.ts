@@ -49,7 +49,7 @@ export interface RedisTls {
   readonly skipVerify: boolean
 }
 
-export type RedisClient = ReturnType<typeof createConfiguredClient>
+export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Answers with bytes where `RedisClient` answers with text. */
 export type BinaryClient = ReturnType<typeof binaryOf>
 
@@ -98,7 +98,7 @@ export async function openClient(
 ): Promise<ClientConnection> {
   const life = createLifetime(signal)
   const unanswered = createUnanswered(life.signal)
-  const client = createConfiguredClient(server, connectTimeoutMs)
+  const client = createUnconnectedClient(server, connectTimeoutMs)
   const binary = binaryOf(client)
   life.signal.addEventListener('abort', () => client.destroy())
   client.on('error', life.end)
@@ -160,7 +160,7 @@ export function addressOf({ host, port }: ServerAddress): string {
 }
 
 /** No offline queue, no timers and no retries of its own: `connect.ts` decides on these for all commands. */
-function createConfiguredClient(server: Server, connectTimeoutMs: number) {
+function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
   const { host, port, tls, database, username, password } = server
   const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
   return createClient({

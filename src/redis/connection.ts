@@ -47,7 +47,7 @@ export interface RedisConnection {
    * Like `run`, for what may be carried out twice: where the connection has just been lost, the answer is asked for
    * over the next one.
    */
-  runTwice<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  runRetryable<T>(command: Command<T>, timeoutMs: number): Promise<T>
   /** Like `run`, at each primary that is connected. */
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
   /** Commands can be sent, in a cluster to some primary at least. */
@@ -128,7 +128,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 
   return {
     run: (command, timeoutMs) => send(command, timeoutMs).catch(report),
-    async runTwice(command, timeoutMs) {
+    async runRetryable(command, timeoutMs) {
       const untilMs = performance.now() + timeoutMs
       const leftMs = () => untilMs - performance.now()
       const used = kept.current

@@ -35,7 +35,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   return {
     async read(command, timeoutMs) {
       const sentAtMs = performance.now()
-      const answer = await breakers.read.run(() => connection.runTwice(command, timeoutMs))
+      const answer = await breakers.read.run(() => connection.runRetryable(command, timeoutMs))
       settings.onRead((performance.now() - sentAtMs) / 1000)
       return answer
     },
@@ -46,7 +46,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
         return connection.runAtEach(command, timeoutMs)
       }),
     write: (command, timeoutMs) =>
-      breakers.write.run(() => connection.runTwice(command, timeoutMs)),
+      breakers.write.run(() => connection.runRetryable(command, timeoutMs)),
     writeOnce: (command, timeoutMs) => breakers.write.run(() => connection.run(command, timeoutMs)),
     breakers,
   }

@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts'
 import { createStoreEnder } from './end-in-store.ts'
 import { digestOf, type SessionCodec } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
-import type { OpenedSessions } from './session-cache.ts'
+import type { SessionCache } from './session-cache.ts'
 
 /** `'pending'`: this replica refuses the session from now on, and the others as soon as the store can be told. */
 export type Ending = 'done' | 'pending'
@@ -35,7 +35,7 @@ export interface SessionEnder {
   /** Ends a session in favour of newer ones of the same user; throws like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   /** Another replica has ended it. */
-  hearEnded(digest: string): void
+  receiveEnded(digest: string): void
 }
 
 export interface EndAllOptions {
@@ -50,7 +50,7 @@ export interface SessionEnderOptions {
   readonly index: SessionIndex
   readonly generations: Generations
   readonly codec: SessionCodec
-  readonly opened: OpenedSessions
+  readonly sessionCache: SessionCache
   readonly maxAgeMs: number
   /** Tells other replicas what the store cannot tell them yet. */
   readonly announceEnded: (digest: string) => void
@@ -58,10 +58,10 @@ export interface SessionEnderOptions {
 }
 
 export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
-  const { store, generations, opened, maxAgeMs } = options
+  const { store, generations, sessionCache, maxAgeMs } = options
   const ender = createStoreEnder({
     ...options,
-    onEnding: (digest) => opened.evict(digest),
+    onEnding: (digest) => sessionCache.evict(digest),
     onEnded: forget,
   })
   const revocations = createRevocations({
@@ -75,12 +75,12 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
 
   function forget(digest: string): void {
     revocations.note(digest)
-    opened.evict(digest)
+    sessionCache.evict(digest)
   }
 
   function defer(digest: string, apply: () => Promise<unknown>): Ending {
     revocations.defer(digest, apply)
-    opened.evict(digest)
+    sessionCache.evict(digest)
     options.announceEnded(digest)
     return 'pending'
   }
@@ -99,7 +99,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       const asked = generations.moment()
       const digest = digestOf(credential)
       // Before anything can fail: from now on this replica lets nobody in with it.
-      opened.evict(digest)
+      sessionCache.evict(digest)
       try {
         await ender.signOut(digest, asked, 'at once')
         return 'done'
@@ -122,11 +122,11 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
         }
       }
       revocations.deferUnverified(digest, apply, address)
-      opened.evict(digest)
+      sessionCache.evict(digest)
       // Other replicas would keep it among what is known to have ended, and strangers can make it up.
       return 'pending'
     },
     endReplaced: (digest, owners) => ender.endReplaced(digest, owners),
-    hearEnded: forget,
+    receiveEnded: forget,
   }
 }

@@ -5,15 +5,15 @@ import type { RecordPart, SealedRecords, Store } from '../store/store.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
 import { digestOf, type SessionCodec, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
-import type { FillTicket, HeldSession, Opened, OpenedSessions } from './session-cache.ts'
+import type { CachedSession, FillTicket, PresentedSession, SessionCache } from './session-cache.ts'
 
 /** A session that was found, and what that rests on. */
-export interface Found extends Opened {
-  readonly source: FoundIn
+export interface FoundSession extends CachedSession {
+  readonly source: SessionSource
 }
 
 /** `l1` and `assertion` stand in for a store that cannot be asked. */
-export type FoundIn = 'memory' | 'store' | 'l1' | 'assertion'
+export type SessionSource = 'memory' | 'store' | 'l1' | 'assertion'
 
 export interface FindOptions {
   /** For callers that cannot wait as long as the store would. */
@@ -28,15 +28,15 @@ export interface StandIn {
 }
 
 export interface SessionFinder {
-  recall(credential: SessionCredential, realm: string): Found | undefined
+  recall(credential: SessionCredential, realm: string): FoundSession | undefined
   find(
     credential: SessionCredential,
     realm: string,
     options?: FindOptions,
-  ): Promise<Found | undefined>
+  ): Promise<FoundSession | undefined>
   /** Remembers a session that has just been written, as if it had been read. */
   keep(
-    held: HeldSession,
+    held: PresentedSession,
     records: Readonly<Record<RecordPart, Buffer>>,
     session: Session,
     tokens: Tokens,
@@ -47,13 +47,13 @@ export interface SessionFinder {
 export interface SessionFinderOptions {
   readonly store: Store
   readonly codec: SessionCodec
-  readonly opened: OpenedSessions
+  readonly sessionCache: SessionCache
   readonly revocations: Revocations
   readonly assertions: OutageAssertions
   /** Whether checks hand out access tokens; they are then read together with the identity. */
   readonly withAccessToken: boolean
   /** Whether those who miss the same session share one read, as they may where L1 answers without asking. */
-  readonly sharesReads: boolean
+  readonly canShareReads: boolean
   readonly now: () => EpochMs
   /** Called for each session that was found in the store or in memory. */
   readonly onUse: (digest: string, session: Session) => void
@@ -65,7 +65,7 @@ interface Read {
 }
 
 export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
-  const { store, codec, opened, revocations, assertions, now } = options
+  const { store, codec, sessionCache, revocations, assertions, now } = options
   const parts: readonly RecordPart[] = options.withAccessToken ? ['s', 't'] : ['s']
   const underWay = new Map<string, Read>()
 
@@ -73,7 +73,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     return isAlive(session, now()) && !revocations.has(digest) && !revocations.includes(session)
   }
 
-  function openAll({ digest, credential, realm }: HeldSession, { s, t }: SealedRecords) {
+  function openAll({ digest, credential, realm }: PresentedSession, { s, t }: SealedRecords) {
     const holder = { secret: credential.secret, realm }
     const session = codec.open(digest, 's', s, holder)
     if (!session || !options.withAccessToken) return session
@@ -82,9 +82,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   }
 
   function read(digest: string, timeoutMs: number | undefined): Read {
-    const ticket = opened.fillTicket()
+    const ticket = sessionCache.fillTicket()
     // Who has more time than a check would keep the checks waiting that join.
-    if (!options.sharesReads || timeoutMs === undefined) {
+    if (!options.canShareReads || timeoutMs === undefined) {
       return { ticket, records: store.read(digest, parts, timeoutMs) }
     }
     const other = underWay.get(digest)
@@ -99,23 +99,26 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     return own
   }
 
-  async function findInStore(held: HeldSession, timeoutMs?: number): Promise<Found | undefined> {
+  async function findInStore(
+    held: PresentedSession,
+    timeoutMs?: number,
+  ): Promise<FoundSession | undefined> {
     const { digest } = held
     if (revocations.has(digest)) return undefined
     const { ticket, records: pending } = read(digest, timeoutMs)
     const records = await pending
-    const known = opened.reopen(held, records, ticket)
+    const known = sessionCache.reopen(held, records, ticket)
     const session = known?.session ?? openAll(held, records)
     if (!session || !isUsable(digest, session)) return undefined
     options.onUse(digest, session)
-    const { confirmedAtMs } = known ?? opened.keep(held, records, session, ticket)
+    const { confirmedAtMs } = known ?? sessionCache.keep(held, records, session, ticket)
     return { session, confirmedAtMs, source: 'store' }
   }
 
-  function findStandIn(held: HeldSession, { assertion }: StandIn): Found | undefined {
+  function findStandIn(held: PresentedSession, { assertion }: StandIn): FoundSession | undefined {
     const { digest, credential, realm } = held
     if (revocations.has(digest)) return undefined
-    const stale = opened.recallStale(digest, credential, realm)
+    const stale = sessionCache.recallStale(digest, credential, realm)
     if (stale) {
       const { session, confirmedAtMs } = stale
       return isUsable(digest, session) ? { session, confirmedAtMs, source: 'l1' } : undefined
@@ -128,9 +131,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
 
   return {
     recall(credential, realm) {
-      if (!opened.recalls) return undefined
+      if (!sessionCache.canRecall) return undefined
       const digest = digestOf(credential)
-      const known = opened.recall(digest, credential, realm)
+      const known = sessionCache.recall(digest, credential, realm)
       // What has ended is not in memory any more, unless it ended as one of many of which the store has yet to be told.
       if (!known || !isAlive(known.session, now()) || revocations.includes(known.session)) {
         return undefined
@@ -141,9 +144,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
 
     keep(held, { s, t }, session, tokens, ticket) {
       if (options.withAccessToken) {
-        opened.keep(held, { s, t }, withAccessToken(session, tokens), ticket)
+        sessionCache.keep(held, { s, t }, withAccessToken(session, tokens), ticket)
       } else {
-        opened.keep(held, { s }, session, ticket)
+        sessionCache.keep(held, { s }, session, ticket)
       }
     },
 

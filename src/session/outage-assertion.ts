@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type EpochMs, isAlive, type Session } from '../core/session.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { sessionRecord } from './records.ts'
-import type { HeldSession, Opened } from './session-cache.ts'
+import type { CachedSession, PresentedSession } from './session-cache.ts'
 
 /**
  * What a browser carries beside its session so that any replica can tell who it is while the store cannot: sealed like
@@ -10,9 +10,9 @@ import type { HeldSession, Opened } from './session-cache.ts'
  */
 export interface OutageAssertions {
   /** Nothing where it would be too large for a cookie. */
-  issue(opened: Opened, held: HeldSession): string | undefined
+  issue(sessionCache: CachedSession, held: PresentedSession): string | undefined
   /** Nothing for one that is another session's, too old, or not ours. */
-  open(text: string, held: HeldSession): Session | undefined
+  open(text: string, held: PresentedSession): Session | undefined
   /** Whether a browser that sent this one needs no new one yet. */
   isRecent(text: string): boolean
 }
@@ -40,14 +40,14 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
   const renewAfterMs = graceMs / 5
   const issued = new WeakMap<Session, { readonly text: string | undefined; readonly at: EpochMs }>()
 
-  const contextOf = ({ digest, credential, realm }: HeldSession) => ({
+  const contextOf = ({ digest, credential, realm }: PresentedSession) => ({
     purpose: 'outage',
     name: digest,
     realm,
     secret: credential.secret,
   })
 
-  function seal(session: Session, at: EpochMs, held: HeldSession) {
+  function seal(session: Session, at: EpochMs, held: PresentedSession) {
     const { identity, createdAt, expiresAt, providerSession, generation } = session
     const carried = {
       identity,
@@ -63,7 +63,7 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     return text.length > MAX_CHARACTERS ? undefined : text
   }
 
-  function unseal(text: string, held: HeldSession): Buffer | undefined {
+  function unseal(text: string, held: PresentedSession): Buffer | undefined {
     const sealed = text.slice(text.indexOf('.', PREFIX.length) + 1)
     const isOurs = text.startsWith(PREFIX) && SEALED.test(sealed)
     return isOurs ? ring.open(Buffer.from(sealed, 'base64url'), contextOf(held)) : undefined

@@ -1,15 +1,15 @@
 import type { Session } from '../core/session.ts'
-import { consumptionKey } from '../store/one-time-keys.ts'
+import { digestOfParts } from '../store/one-time-keys.ts'
 import type { Owner, Owners } from '../store/session-index.ts'
 
 /** A user by whom they are at their provider; no two issuers have a user in common. */
 export function userOwner(issuer: string, subject: string): Owner {
-  return { kind: 'user', id: consumptionKey(issuer, subject) }
+  return { kind: 'user', id: digestOfParts(issuer, subject) }
 }
 
 /** A session at the provider (`sid`), to which several of ours may belong. */
 export function providerSessionOwner(issuer: string, sid: string): Owner {
-  return { kind: 'providerSession', id: consumptionKey(issuer, 'sid', sid) }
+  return { kind: 'providerSession', id: digestOfParts(issuer, 'sid', sid) }
 }
 
 /** Returns the owners of a session as its index takes them. */

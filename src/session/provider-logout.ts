@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { OutageError } from '../errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../oidc/logout-token.ts'
 import type { Moment } from '../store/generations.ts'
-import { consumptionKey, type OneTimeKeys } from '../store/one-time-keys.ts'
+import { digestOfParts, type OneTimeKeys } from '../store/one-time-keys.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -56,7 +56,7 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
   /** First for a moment, and for good when it has been done, so that what fails may be sent again. */
   async function attempt(token: LogoutToken, asked: Moment): Promise<ProviderLogoutResult> {
     const attemptId = randomBytes(16).toString('base64url')
-    const key = consumptionKey(token.issuer, options.clientId, token.jti)
+    const key = digestOfParts(token.issuer, options.clientId, token.jti)
     const consume = (ttlMs: number, timeoutMs?: number) =>
       oneTimeKeys.consume('logout-token', key, attemptId, ttlMs, timeoutMs)
     try {

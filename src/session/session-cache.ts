@@ -7,22 +7,35 @@ import type { SealedRecords } from '../store/store.ts'
  * Sessions opened a moment ago (the L1), each kept with the digest of its cookie's secret: the right id with a wrong
  * secret is no session.
  */
-export interface OpenedSessions {
+export interface SessionCache {
   /** Whether a session may be served without asking the store. */
-  readonly recalls: boolean
+  readonly canRecall: boolean
   /** Without asking the store; nothing where a change may have been missed. */
-  recall(digest: string, credential: SessionCredential, realm: string): Opened | undefined
+  recall(digest: string, credential: SessionCredential, realm: string): CachedSession | undefined
   /** While the store cannot be asked: however old, up to `keptMs`. */
-  recallStale(digest: string, credential: SessionCredential, realm: string): Opened | undefined
+  recallStale(
+    digest: string,
+    credential: SessionCredential,
+    realm: string,
+  ): CachedSession | undefined
   /**
    * Returns the cached session if these records are unchanged, so that the same bytes are not decrypted again. Evicts a
    * session without a record in the store, because the message of its end was lost and the next outage would revive it.
    */
-  reopen(holder: HeldSession, records: SealedRecords, ticket: FillTicket): Opened | undefined
+  reopen(
+    holder: PresentedSession,
+    records: SealedRecords,
+    ticket: FillTicket,
+  ): CachedSession | undefined
   /** Taken before a read. */
   fillTicket(): FillTicket
   /** Stores nothing if anything was evicted since the ticket was taken. */
-  keep(holder: HeldSession, records: SealedRecords, session: Session, ticket: FillTicket): Opened
+  keep(
+    holder: PresentedSession,
+    records: SealedRecords,
+    session: Session,
+    ticket: FillTicket,
+  ): CachedSession
   evict(digest: string): void
   /** Not served any more, and kept for the time when the store cannot be asked. */
   expire(digest: string): void
@@ -31,13 +44,13 @@ export interface OpenedSessions {
 }
 
 /** A session, and when the store last said that there is such a session. */
-export interface Opened {
+export interface CachedSession {
   readonly session: Session
   readonly confirmedAtMs: number
 }
 
 /** Whose session is looked for, and where. */
-export interface HeldSession {
+export interface PresentedSession {
   readonly digest: string
   readonly credential: SessionCredential
   readonly realm: string
@@ -59,7 +72,7 @@ interface Entry {
   epoch: number | undefined
 }
 
-export interface OpenedSessionsOptions {
+export interface SessionCacheOptions {
   readonly maxEntries: number
   /** An estimate from the JSON form. */
   readonly maxBytes: number
@@ -67,7 +80,7 @@ export interface OpenedSessionsOptions {
   readonly servedMs: number
   /** The age up to which an entry is kept for the time when the store cannot be asked. */
   readonly keptMs: number
-  readonly recalls: boolean
+  readonly canRecall: boolean
   /** What all changes have been heard of under; nothing while some may be missed. */
   readonly epoch: () => number | undefined
   readonly onLookUp: (result: LookUp) => void
@@ -79,7 +92,7 @@ export type LookUp = 'hit' | 'miss' | 'bypassed'
 const CLOCK_RESOLUTION_MS = 50
 
 /** Least recently used goes first when a bound is reached. */
-export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSessions {
+export function createSessionCache(options: SessionCacheOptions): SessionCache {
   const { servedMs, keptMs, epoch, onLookUp } = options
   const cache = new LRUCache<string, Entry>({
     max: options.maxEntries,
@@ -102,7 +115,7 @@ export function createOpenedSessions(options: OpenedSessionsOptions): OpenedSess
     performance.now() - confirmedAtMs < ageMs
 
   return {
-    recalls: options.recalls,
+    canRecall: options.canRecall,
     recall(digest, credential, realm) {
       const entry = find(digest, credential, realm)
       if (!entry || !isYounger(entry, servedMs)) {

@@ -16,7 +16,7 @@ import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
 import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './records.ts'
 import { renewalOf } from './refresh/kept-tokens.ts'
-import type { OpenedSessions } from './session-cache.ts'
+import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
 
 /** A sign-in about to become a session. */
@@ -52,12 +52,12 @@ export interface SessionsOptions {
   readonly index: SessionIndex
   readonly generations: Generations
   readonly codec: SessionCodec
-  readonly opened: OpenedSessions
+  readonly sessionCache: SessionCache
   readonly assertions: OutageAssertions
   /** Whether checks hand out access tokens; they are then read together with the identity. */
   readonly withAccessToken: boolean
   /** Whether those who miss the same session in memory share one read. */
-  readonly sharesReads: boolean
+  readonly canShareReads: boolean
   readonly maxAgeMs: number
   /** Maximum number of sessions per user. */
   readonly perUser: number
@@ -75,7 +75,7 @@ export interface SessionsOptions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, index, generations, codec, opened, maxAgeMs, idleTimeoutMs, now } = options
+  const { store, index, generations, codec, sessionCache, maxAgeMs, idleTimeoutMs, now } = options
   const ender = createSessionEnder(options)
   const { revocations } = ender
   const limit = createSessionLimit({
@@ -115,7 +115,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         t: codec.seal(digest, 't', tokens, holder),
         m: codec.seal(digest, 'm', { ...metadata, createdAt, ...begun }),
       }
-      const ticket = opened.fillTicket()
+      const ticket = sessionCache.fillTicket()
       // Before the session, so that none is ever without.
       await index.add(digest, metadata.owners, maxAgeMs)
       await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
@@ -127,7 +127,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       // Ignores an outage, because this sign-in has its session and the next one enforces the limit.
       const replaced = await limit(user).catch(noneWhileAway)
       if (replaced > 0) options.onReplaced(replaced, identity)
-      if (opened.recalls)
+      if (sessionCache.canRecall)
         finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
       return formatSessionCookie(credential)
     },

@@ -26,7 +26,7 @@ export interface OneTimeKeys {
 }
 
 /** A fixed-length name for parts of any content; lengths keep `a,bc` and `ab,c` apart (threats A74, A92). */
-export function consumptionKey(...parts: readonly string[]): string {
+export function digestOfParts(...parts: readonly string[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`)
   return hash.digest('base64url')

@@ -32,7 +32,7 @@ const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as 
 export interface Metrics extends RedisMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
-  readonly opened: (result: LookUp) => void
+  readonly sessionCacheLookUp: (result: LookUp) => void
   signIn(result: 'success' | 'failure'): void
   signOut(): void
   sessionsEndedByOperator(count: number): void
@@ -49,7 +49,7 @@ export interface Metrics extends RedisMetrics {
 
 /** Gauges that are asked when somebody reads `/metrics`. */
 export interface Observed {
-  readonly openedSessions: () => number
+  readonly cachedSessions: () => number
   readonly isProviderDiscovered: () => boolean
   /** Sessions ended here of which the store has not been told yet. */
   readonly revocationsWaiting: () => number
@@ -113,7 +113,7 @@ export function createMetrics(observed: Observed): Metrics {
         this.set(read())
       },
     })
-  gauge('l1_sessions', 'Opened sessions in memory', observed.openedSessions)
+  gauge('l1_sessions', 'Opened sessions in memory', observed.cachedSessions)
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
@@ -141,7 +141,7 @@ export function createMetrics(observed: Observed): Metrics {
   return {
     registry,
     check: checks.count,
-    opened: checks.lookUp,
+    sessionCacheLookUp: checks.lookUp,
     signIn: (result) => signIns.inc({ result }),
     signOut: () => signOuts.inc(),
     sessionsEndedByOperator: (count) => endedByOperators.inc(count),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type ConfiguredSessions, openConfiguredSessions } from '../../src/compose/sessions.ts'
+import { type ComposedSessions, composeSessions } from '../../src/compose/sessions.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
@@ -29,7 +29,7 @@ test('C14: a sign-in beyond SESSIONS_PER_USER ends the oldest, and the log says 
 
 describeWithRedis('C14: over replicas', () => {
   let redis: RunningRedis
-  let replicas: ConfiguredSessions[]
+  let replicas: ComposedSessions[]
 
   beforeAll(async () => {
     redis = await startRedis()
@@ -44,14 +44,14 @@ describeWithRedis('C14: over replicas', () => {
   })
 
   const openAt = async (replica: number, of: Pick<typeof newSession, 'identity' | 'metadata'>) => {
-    const { sessions } = replicas[replica % replicas.length] as ConfiguredSessions
+    const { sessions } = replicas[replica % replicas.length] as ComposedSessions
     const generation = await sessions.currentGeneration()
     const tokens = { idToken: 'id', accessToken: 'access', generation }
     return parseSessionCookie(
       await sessions.open({ ...of, tokens, realm: REALM }),
     ) as SessionCredential
   }
-  const findAt = async ({ sessions }: ConfiguredSessions, credential: SessionCredential) =>
+  const findAt = async ({ sessions }: ComposedSessions, credential: SessionCredential) =>
     sessions.recall(credential, REALM) ?? sessions.find(credential, REALM)
 
   test('C14: sign-ins side by side end up at the bound, on every replica', async () => {
@@ -87,7 +87,7 @@ describeWithRedis('C14: over replicas', () => {
   })
 })
 
-const openReplica = (url: string): ConfiguredSessions => {
+const openReplica = (url: string): ComposedSessions => {
   const config = loadConfig({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
@@ -100,11 +100,11 @@ const openReplica = (url: string): ConfiguredSessions => {
     REDIS_URL: url,
   })
   const nothing = { clear: () => undefined, size: 0, recall: () => undefined }
-  return openConfiguredSessions({
+  return composeSessions({
     config,
     log: createLog('silent'),
     metrics: createMetrics({
-      openedSessions: () => 0,
+      cachedSessions: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
     }),

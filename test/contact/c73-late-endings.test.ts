@@ -7,7 +7,7 @@ import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
 import { createSessionCodec, digestOf } from '../../src/session/records.ts'
-import { createOpenedSessions } from '../../src/session/session-cache.ts'
+import { createSessionCache } from '../../src/session/session-cache.ts'
 import { createSessions } from '../../src/session/sessions.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
@@ -23,22 +23,22 @@ const ring = createKeyRing([randomBytes(32)])
 /** Starts the session parts of one replica, with its own connection to Redis and its own wall clock. */
 const startReplica = (network: TcpProxy, skewMs = 0) => {
   const now = () => Date.now() + skewMs
-  let hearEnded: ((digest: string) => void) | undefined
+  let receiveEnded: ((digest: string) => void) | undefined
   const observed = openState(network, {
     now,
     // Whether Redis is away is told by the connection alone, and not by how often it was away before.
     breaker: { threshold: 1_000_000 },
     onMessage: (message) => {
-      if (message.type === 'session-ended') hearEnded?.(message.session)
+      if (message.type === 'session-ended') receiveEnded?.(message.session)
     },
   })
   const { state } = observed
-  const opened = createOpenedSessions({
+  const sessionCache = createSessionCache({
     maxEntries: 1000,
     maxBytes: 1_000_000,
     servedMs: 5000,
     keptMs: GRACE_MS,
-    recalls: true,
+    canRecall: true,
     epoch: () => state.backplane.epoch,
     onLookUp: () => undefined,
   })
@@ -51,10 +51,10 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
       keyPrefix: 'vestibule:',
       onIntegrityFailure: () => undefined,
     }),
-    opened,
+    sessionCache,
     assertions: createOutageAssertions({ ring, graceMs: GRACE_MS, now }),
     withAccessToken: false,
-    sharesReads: true,
+    canShareReads: true,
     maxAgeMs: DAY_MS,
     perUser: 100,
     onReplaced: () => undefined,
@@ -64,7 +64,7 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
     announceEnded: () => undefined,
     onFlushed: () => undefined,
   })
-  hearEnded = (digest) => sessions.hearEnded(digest)
+  receiveEnded = (digest) => sessions.receiveEnded(digest)
   const endAsAtProvider = createProviderLogout({
     sessions,
     oneTimeKeys: state.oneTimeKeys,

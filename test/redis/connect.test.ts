@@ -212,7 +212,7 @@ describe('an answer that is lost with its connection', () => {
     const { connection } = opened
     await untilConnected(opened)
     const cuts = [1, 2, 3].map(() => proxy.cutAfterRequest('counter'))
-    const counted = connection.runTwice((client) => client.incr('counter'), 15_000)
+    const counted = connection.runRetryable((client) => client.incr('counter'), 15_000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
     await Promise.all(cuts.slice(0, 2))
     await until('the next connection', () => connection.isConnected)
@@ -229,7 +229,7 @@ describe('an answer that is lost with its connection', () => {
     const { connection } = opened
     await untilConnected(opened)
     const cut = proxy.cutAfterRequest('counter')
-    const counted = connection.runTwice((client) => client.incr('counter'), 300)
+    const counted = connection.runRetryable((client) => client.incr('counter'), 300)
     port = nowhere
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await cut
@@ -250,7 +250,7 @@ describe('a replica in the place of the primary', () => {
     await untilConnected(opened)
     for (let round = 0; round < 3; round += 1) {
       let sent = 0
-      const write = connection.runTwice((client) => {
+      const write = connection.runRetryable((client) => {
         sent += 1
         return client.set('key', 'value')
       }, 15_000)
@@ -268,7 +268,7 @@ describe('a replica in the place of the primary', () => {
     await using opened = openConnection(() => ({ port }))
     await untilConnected(opened)
     port = primary.port
-    const write = opened.connection.runTwice((client) => client.set('key', 'value'), 15_000)
+    const write = opened.connection.runRetryable((client) => client.set('key', 'value'), 15_000)
     expect(await write).toBe('OK')
     expect(await primary.cli('GET', 'key')).toBe('value')
   })

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ConfiguredSessions, openConfiguredSessions } from '../../src/compose/sessions.ts'
+import { type ComposedSessions, composeSessions } from '../../src/compose/sessions.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
@@ -35,7 +35,7 @@ const OTHER_REALM = 'other.example.com'
 /** A lost message would show only after it. */
 const L1_SECONDS = 30
 
-const openReplica = (settings: Settings, mode: string): ConfiguredSessions => {
+const openReplica = (settings: Settings, mode: string): ComposedSessions => {
   const config = loadConfig({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
@@ -48,11 +48,11 @@ const openReplica = (settings: Settings, mode: string): ConfiguredSessions => {
     ...settings,
   })
   const nothing = { clear: () => undefined, size: 0, recall: () => undefined }
-  return openConfiguredSessions({
+  return composeSessions({
     config,
     log: createLog('silent'),
     metrics: createMetrics({
-      openedSessions: () => 0,
+      cachedSessions: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
     }),
@@ -70,8 +70,8 @@ describe.for([
   ['hybrid', 'a cluster', cluster],
 ] as const)('sessions of two replicas in %s mode over %s', ([mode, , reach]) => {
   let reached: Reached
-  let [one, other]: ConfiguredSessions[] = []
-  const both = () => [one as ConfiguredSessions, other as ConfiguredSessions]
+  let [one, other]: ComposedSessions[] = []
+  const both = () => [one as ComposedSessions, other as ComposedSessions]
   beforeAll(async () => {
     reached = await reach()
     one = openReplica(reached.settings, mode)
@@ -86,7 +86,7 @@ describe.for([
   })
 
   /** A sign-in at one of them that begins now and opens its session later. */
-  const begin = async ({ sessions }: ConfiguredSessions, subject: string, sid: string) => {
+  const begin = async ({ sessions }: ComposedSessions, subject: string, sid: string) => {
     const generation = await sessions.currentGeneration()
     return async (realm = REALM): Promise<SessionCredential> => {
       const cookie = await sessions.open({
@@ -106,13 +106,13 @@ describe.for([
     }
   }
   const open = async (sid = 'sid', realm = REALM, subject = 'u') => {
-    const signIn = await begin(one as ConfiguredSessions, subject, sid)
+    const signIn = await begin(one as ComposedSessions, subject, sid)
     return signIn(realm)
   }
   /** As a check does it. */
-  const find = async ({ sessions }: ConfiguredSessions, held: SessionCredential, realm = REALM) =>
+  const find = async ({ sessions }: ComposedSessions, held: SessionCredential, realm = REALM) =>
     sessions.recall(held, realm) ?? (await sessions.find(held, realm))
-  const isRefused = async (replica: ConfiguredSessions, held: SessionCredential, realm = REALM) =>
+  const isRefused = async (replica: ComposedSessions, held: SessionCredential, realm = REALM) =>
     (await find(replica, held, realm)) === undefined
 
   test('one that is opened at one is found at both, and is the same', async () => {
@@ -140,7 +140,7 @@ describe.for([
   test('one that is ended at one is refused there at once, and at the other as soon as it hears', async () => {
     const held = await open()
     for (const replica of both()) expect(await find(replica, held)).toBeDefined()
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     expect(await second.sessions.signOut(held)).toBe('done')
     expect(await isRefused(second, held)).toBe(true)
     await until('a refusal', () => isRefused(first, held))
@@ -149,7 +149,7 @@ describe.for([
   test('all of one session at the provider end together', async () => {
     const [here, there] = [await open('shared'), await open('shared', OTHER_REALM)]
     const bystander = await open('another')
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     expect(await find(second, there, OTHER_REALM)).toBeDefined()
     expect(await first.sessions.signOut(here)).toBe('done')
     await until('a refusal', () => isRefused(second, there, OTHER_REALM))
@@ -162,7 +162,7 @@ describe.for([
   ] as const)(
     'all of %s end at both, whoever is told',
     async ([, subject, owner, count], { expect }) => {
-      const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+      const [first, second] = both() as [ComposedSessions, ComposedSessions]
       const [here, there] = [
         await open(`${subject}-1`, REALM, subject),
         await open(`${subject}-1`, REALM, subject),
@@ -184,7 +184,7 @@ describe.for([
   )
 
   test('a sign-in that began at one before the other ended all of its user loses', async () => {
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     const user = userOwner(ISSUER, 'racing')
     const [before, ofAnother] = [await begin(first, 'racing', 'r'), await begin(first, 'calm', 'c')]
     expect(await second.sessions.endAllOf(user)).toBe(0)
@@ -203,7 +203,7 @@ describe.for([
   })
 
   test('whoever races with the end of all of a user, nobody is left behind', async () => {
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     const user = userOwner(ISSUER, 'hurried')
     const signIns = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
@@ -228,7 +228,7 @@ describe.for([
   })
 
   test('everything ends at both, and whoever signs in after that is let in', async () => {
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     const held = await Promise.all(
       Array.from({ length: 150 }, (_, index) => open(`s${index}`, REALM, `user-${index}`)),
     )
@@ -247,7 +247,7 @@ describe.for([
 
   test('what an operator clears is read again, and nobody is signed out', async () => {
     const held = await open()
-    const [first, second] = both() as [ConfiguredSessions, ConfiguredSessions]
+    const [first, second] = both() as [ComposedSessions, ComposedSessions]
     await find(second, held)
     await first.state.backplane.publish({ type: 'clear', region: 'sessions' })
     await until('an empty memory', () => second.caches.size('sessions') === 0)

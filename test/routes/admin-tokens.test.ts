@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/store/one-time-keys.ts'
 import {
   type Asked,
   ISSUER,
@@ -69,7 +69,7 @@ describe('denying a token', () => {
         { denied: false, expired: true },
       ])
     }
-    const token = consumptionKey(ISSUER, 'j1')
+    const token = digestOfParts(ISSUER, 'j1')
     const told = { event: 'token_expired', token, client: OPERATOR }
     expect(started.lines).toMatchObject([told, told, told])
     expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
@@ -88,7 +88,7 @@ describe('denying a token', () => {
     expect(started.lines).toMatchObject([
       {
         event: 'token_denied',
-        token: consumptionKey(ISSUER, 'j1'),
+        token: digestOfParts(ISSUER, 'j1'),
         until: at(NOW + 300 + SKEW),
         client: OPERATOR,
         request_id: response.headers.get('x-request-id'),
@@ -198,7 +198,7 @@ describe('denying a token', () => {
     }
     expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
     expect(started.lines).toMatchObject([
-      { event: 'token_not_denied', token: consumptionKey(ISSUER, 'j1'), client: OPERATOR },
+      { event: 'token_not_denied', token: digestOfParts(ISSUER, 'j1'), client: OPERATOR },
       { event: 'refused' },
     ])
   })

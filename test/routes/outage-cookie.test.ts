@@ -8,7 +8,7 @@ import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createCookies } from '../../src/http/cookies.ts'
 import { createOutageCookie } from '../../src/routes/check/outage-cookie.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
-import type { HeldSession } from '../../src/session/session-cache.ts'
+import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import { rawRequest } from '../support/raw-request.ts'
 import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
@@ -16,7 +16,7 @@ import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
 const GRACE_MS = 300_000
 const NAME = '__Host-vestibule_outage'
 const site = createSite('https', REALM, '')
-const held: HeldSession = {
+const held: PresentedSession = {
   digest: 'd'.repeat(43),
   credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
   realm: REALM,

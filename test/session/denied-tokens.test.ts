@@ -3,7 +3,7 @@ import { createDeniedTokens, type DeniedTokensOptions } from '../../src/bearer/d
 import { AuthError } from '../../src/errors.ts'
 import { type DenyList, MAX_DENIED_TOKENS } from '../../src/store/deny-list.ts'
 import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
-import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/store/one-time-keys.ts'
 
 const ISSUER = 'https://id.example.com'
 const MINUTE_MS = 60_000
@@ -37,11 +37,11 @@ const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
     onDoubt: () => void doubts++,
     ...changes,
   })
-  await deniedTokens.firstLook
+  await deniedTokens.initialLoad
   return {
     includes: (issuer: string, jti: string) => deniedTokens.includes(issuer, jti),
     deny: (issuer: string, jti: string, ttlMs: number) => deniedTokens.deny(issuer, jti, ttlMs),
-    hearDenied: (token: string, ttlMs: number) => deniedTokens.hearDenied(token, ttlMs),
+    receiveDenied: (token: string, ttlMs: number) => deniedTokens.receiveDenied(token, ttlMs),
     reload: () => deniedTokens.reload(),
     list: () => deniedTokens.list(),
     close: () => deniedTokens.close(),
@@ -99,10 +99,10 @@ describe('the tokens that a replica knows to be denied', () => {
 
   test('are more as soon as another replica says so, whose word shortens nothing', async () => {
     setTime()
-    const { includes, hearDenied } = await start()
-    hearDenied(consumptionKey(ISSUER, 'a'), MINUTE_MS)
+    const { includes, receiveDenied } = await start()
+    receiveDenied(digestOfParts(ISSUER, 'a'), MINUTE_MS)
     expect(includes(ISSUER, 'a')).toBe(true)
-    hearDenied(consumptionKey(ISSUER, 'a'), 1)
+    receiveDenied(digestOfParts(ISSUER, 'a'), 1)
     await elapse(1000)
     expect(includes(ISSUER, 'a')).toBe(true)
   })
@@ -159,7 +159,7 @@ describe('the tokens that a replica knows to be denied', () => {
     denyList = createMemoryDenyList()
     await reload()
     expect(await denyList.list()).toEqual([
-      { token: consumptionKey(ISSUER, 'b'), leftMs: 2 * RELOAD_MS },
+      { token: digestOfParts(ISSUER, 'b'), leftMs: 2 * RELOAD_MS },
     ])
   })
 
@@ -202,12 +202,12 @@ describe('denying a token', () => {
 
   test('fails where there are too many, until some have ended', async () => {
     setTime()
-    const { includes, deny, hearDenied } = await start()
-    for (let count = 1; count < MAX_DENIED_TOKENS; count++) hearDenied(`${count}`, MINUTE_MS)
+    const { includes, deny, receiveDenied } = await start()
+    for (let count = 1; count < MAX_DENIED_TOKENS; count++) receiveDenied(`${count}`, MINUTE_MS)
     await deny(ISSUER, 'a', 2 * MINUTE_MS)
     await expect(deny(ISSUER, 'b', MINUTE_MS)).rejects.toMatchObject({ code: 'store_unavailable' })
-    hearDenied(consumptionKey(ISSUER, 'b'), MINUTE_MS)
-    hearDenied(consumptionKey(ISSUER, 'a'), 2 * MINUTE_MS)
+    receiveDenied(digestOfParts(ISSUER, 'b'), MINUTE_MS)
+    receiveDenied(digestOfParts(ISSUER, 'a'), 2 * MINUTE_MS)
     expect([includes(ISSUER, 'a'), includes(ISSUER, 'b')]).toEqual([true, false])
     nowMs += MINUTE_MS
     await deny(ISSUER, 'b', MINUTE_MS)

@@ -52,11 +52,13 @@ describe('ending all sessions of an owner', () => {
     ],
   ] as const)('those of %s end, and no others', async ([, owner, expected], { expect }) => {
     const started = startSessions()
-    const opened = await openThem(started)
+    const sessionCache = await openThem(started)
     const count = Object.values(expected).filter((stays) => !stays).length
     expect(await started.sessions.endAllOf(owner)).toBe(count)
     for (const [name, stays] of Object.entries(expected)) {
-      expect(await isThere(started, opened[name as keyof typeof opened]), name).toBe(stays)
+      expect(await isThere(started, sessionCache[name as keyof typeof sessionCache]), name).toBe(
+        stays,
+      )
     }
     expect(await started.index.list(owner.kind, owner.id)).toEqual([])
     expect(await started.sessions.endAllOf(owner)).toBe(0)
@@ -141,9 +143,9 @@ describe('ending all sessions of an owner', () => {
 describe('ending all sessions', () => {
   test('of everybody: none is left, and it is said how many there were', async () => {
     const started = startSessions()
-    const opened = Object.values(await openThem(started))
+    const sessionCache = Object.values(await openThem(started))
     expect(await started.sessions.endAll()).toBe(4)
-    for (const each of opened) expect(await isThere(started, each)).toBe(false)
+    for (const each of sessionCache) expect(await isThere(started, each)).toBe(false)
     expect(await started.sessions.list(undefined, 10)).toEqual([])
     expect(await started.sessions.endAll()).toBe(0)
   })
@@ -316,7 +318,7 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
       await expect(open()).rejects.toThrow(SIGN_IN_FAILED)
       expect((await Array.fromAsync(started.store.list())).flat()).toEqual([])
       expect(await started.index.list('user', ALICE.id)).toEqual([])
-      expect(started.opened.size).toBe(0)
+      expect(started.sessionCache.size).toBe(0)
     },
   )
 
@@ -376,11 +378,11 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
   ] as const)(
     'held %s it writes its session it loses',
     async ([at, counted, owner], { expect }) => {
-      const { opening, count, store, opened } = await race(at, owner)
+      const { opening, count, store, sessionCache } = await race(at, owner)
       await expect(opening).rejects.toThrow(SIGN_IN_FAILED)
       expect(count).toBe(counted)
       expect((await Array.fromAsync(store.list())).flat()).toEqual([])
-      expect(opened.size).toBe(0)
+      expect(sessionCache.size).toBe(0)
     },
   )
 
@@ -423,7 +425,7 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
         generations: { ...generations, oldestOf: async () => fail() },
       })
       await expect(started.open()).rejects.toThrow(STORE_AWAY)
-      expect(started.opened.size).toBe(0)
+      expect(started.sessionCache.size).toBe(0)
     }
   })
 
@@ -432,7 +434,7 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
     const open = await begin(started)
     await started.generations.advance(ALICE.id, DAY_MS)
     await expect(open()).rejects.toThrow(STORE_AWAY)
-    expect(started.opened.size).toBe(0)
+    expect(started.sessionCache.size).toBe(0)
   })
 
   test('where no generation can be told, no sign-in begins', async () => {
@@ -454,9 +456,9 @@ describe('sessions of an owner whose end the store has yet to be told', () => {
         read: async (...asked) => (isAway ? outage() : store.read(...asked)),
       }),
     })
-    const opened = await openThem(started)
+    const sessionCache = await openThem(started)
     const assertions = new Map<SessionCredential, string | undefined>()
-    for (const credential of Object.values(opened)) {
+    for (const credential of Object.values(sessionCache)) {
       const found = await started.sessions.find(credential, REALM)
       if (!found) throw new Error('it was opened and is not there')
       const held = { digest: digestOf(credential), credential, realm: REALM }
@@ -464,7 +466,7 @@ describe('sessions of an owner whose end the store has yet to be told', () => {
     }
     return {
       ...started,
-      ...opened,
+      ...sessionCache,
       lose: () => {
         isAway = true
       },
@@ -493,8 +495,8 @@ describe('sessions of an owner whose end the store has yet to be told', () => {
     [
       'assertion',
       DEAF,
-      ({ opened, lose }: Awaited<ReturnType<typeof start>>) => {
-        opened.clear()
+      ({ sessionCache, lose }: Awaited<ReturnType<typeof start>>) => {
+        sessionCache.clear()
         lose()
       },
       'unavailable',

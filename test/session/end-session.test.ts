@@ -29,7 +29,7 @@ const startFailing = (step: Step, fail: () => never) => {
   }
   const inner = startSessions()
   const started = startSessions({
-    sharesReads: true,
+    canShareReads: true,
     wrap: (store): Store => ({
       ...store,
       read: async (...asked) => {
@@ -286,7 +286,7 @@ describe('ending one session', () => {
     const { sessions, open, calls } = startSessions()
     const credential = await open()
     await sessions.find(credential, REALM)
-    sessions.hearEnded(digestOf(credential))
+    sessions.receiveEnded(digestOf(credential))
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     calls.length = 0
     expect(await sessions.find(credential, REALM)).toBeUndefined()
@@ -298,7 +298,7 @@ describe('ending one session', () => {
     const { sessions, store, open, calls } = startSessions()
     const [ended, heard, other] = [await open(), await open(), await open(owned('sid-2'))]
     await sessions.end(digestOf(ended))
-    sessions.hearEnded(digestOf(heard))
+    sessions.receiveEnded(digestOf(heard))
     calls.length = 0
     await sessions.revocations.repeat()
     expect(calls).toEqual([`end ${DAY_MS}`, `end ${DAY_MS}`])

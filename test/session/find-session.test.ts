@@ -30,7 +30,7 @@ const startWaiting = (changes: StartedSessionsOptions = {}) => {
   const timeouts: (number | undefined)[] = []
   let isWaiting = false
   const started = startSessions({
-    sharesReads: true,
+    canShareReads: true,
     wrap: (store) => ({
       ...store,
       read: async (digest, parts, timeoutMs) => {
@@ -52,7 +52,7 @@ const startWaiting = (changes: StartedSessionsOptions = {}) => {
     /** Everybody has to ask from now on, and to wait. */
     hold: () => {
       isWaiting = true
-      started.opened.clear()
+      started.sessionCache.clear()
       started.calls.length = 0
     },
     release: (at: number) => waiting[at]?.resolve(),
@@ -66,8 +66,8 @@ describe('many who ask for the same session at once', () => {
     [false, 20],
   ] as const)(
     'where reads are shared (%s) 20 of them are %i reads',
-    async ([sharesReads, reads]) => {
-      const { sessions, open, calls } = startSessions({ sharesReads })
+    async ([canShareReads, reads]) => {
+      const { sessions, open, calls } = startSessions({ canShareReads })
       const credential = await open()
       calls.length = 0
       const all = await Promise.all(
@@ -80,7 +80,7 @@ describe('many who ask for the same session at once', () => {
   )
 
   test('what comes after the answer asks anew', async () => {
-    const { sessions, open, calls } = startSessions({ sharesReads: true })
+    const { sessions, open, calls } = startSessions({ canShareReads: true })
     const credential = await open()
     calls.length = 0
     for (let count = 0; count < 3; count += 1) await sessions.find(credential, REALM, TIME)
@@ -88,7 +88,7 @@ describe('many who ask for the same session at once', () => {
   })
 
   test('each session is asked for by itself', async () => {
-    const { sessions, open, calls } = startSessions({ sharesReads: true })
+    const { sessions, open, calls } = startSessions({ canShareReads: true })
     const credentials = [await open(), await open()]
     calls.length = 0
     await Promise.all(credentials.map((each) => sessions.find(each, REALM, TIME)))
@@ -98,7 +98,7 @@ describe('many who ask for the same session at once', () => {
   test('a failure is the answer of all of them, and what comes after it asks anew', async () => {
     let reads = 0
     const { sessions, open } = startSessions({
-      sharesReads: true,
+      canShareReads: true,
       wrap: (store) => ({
         ...store,
         read: (digest, parts) =>
@@ -115,11 +115,11 @@ describe('many who ask for the same session at once', () => {
   })
 
   test('who asks after something was evicted does not join who asked before', async () => {
-    const { sessions, opened, open, calls, waiting, hold, release } = startWaiting()
+    const { sessions, sessionCache, open, calls, waiting, hold, release } = startWaiting()
     const credential = await open()
     hold()
     const first = sessions.find(credential, REALM, TIME)
-    opened.evict('another')
+    sessionCache.evict('another')
     const second = sessions.find(credential, REALM, TIME)
     await turn()
     expect(calls).toEqual(['read s', 'read s'])
@@ -184,7 +184,7 @@ describe('many who ask for the same session at once', () => {
   })
 
   test.for<[string, (started: ReturnType<typeof startSessions>, digest: string) => void]>([
-    ['heard of', ({ sessions }, digest) => sessions.hearEnded(digest)],
+    ['heard of', ({ sessions }, digest) => sessions.receiveEnded(digest)],
     ['known', ({ sessions }, digest) => sessions.revocations.note(digest)],
   ])('an end that is %s while the read is under way counts', async ([, end], { expect }) => {
     const started = startWaiting()
@@ -204,7 +204,7 @@ describe('where every check has to ask', () => {
   test('nothing is looked for in memory, and the same bytes are not opened twice', async () => {
     const lookUps: string[] = []
     const { sessions, open, calls } = startSessions({
-      l1: { recalls: false, onLookUp: (result) => void lookUps.push(result) },
+      l1: { canRecall: false, onLookUp: (result) => void lookUps.push(result) },
     })
     const credential = await open()
     calls.length = 0
@@ -232,11 +232,11 @@ const startFailing = async (
     }),
     ...changes,
   })
-  const { sessions, assertions, opened } = started
+  const { sessions, assertions, sessionCache } = started
   const credential = await started.open()
   const found = await sessions.find(credential, REALM)
   const text = found && assertions.issue(found, heldBy(credential))
-  if (!isInMemory) opened.clear()
+  if (!isInMemory) sessionCache.clear()
   isFailing = true
   started.calls.length = 0
   let asked = 0
@@ -263,7 +263,7 @@ describe('while the store cannot be asked', () => {
   })
 
   test('what the browser carries stands in where memory has nothing', async () => {
-    const { sessions, credential, found, presenting, opened } = await startFailing(fails, {
+    const { sessions, credential, found, presenting, sessionCache } = await startFailing(fails, {
       isInMemory: false,
     })
     expect(await sessions.find(credential, REALM, presenting())).toEqual({
@@ -271,7 +271,7 @@ describe('while the store cannot be asked', () => {
       confirmedAtMs: Number.NEGATIVE_INFINITY,
       source: 'assertion',
     })
-    expect(opened.size).toBe(0)
+    expect(sessionCache.size).toBe(0)
     expect(sessions.recall(credential, REALM)).toBeUndefined()
   })
 

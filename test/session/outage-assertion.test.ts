@@ -4,7 +4,7 @@ import type { Session } from '../../src/core/session.ts'
 import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
-import type { HeldSession } from '../../src/session/session-cache.ts'
+import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { createLoginTransactions } from '../../src/session/sign-in/login-transaction.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import { identity, KEY_PREFIX, REALM, STARTED_AT } from '../support/started-sessions.ts'
@@ -17,7 +17,7 @@ beforeEach(() => {
 })
 afterEach(() => clock[Symbol.dispose]())
 
-const held: HeldSession = {
+const held: PresentedSession = {
   digest: 'd'.repeat(43),
   credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
   realm: REALM,
@@ -90,7 +90,7 @@ describe('an outage assertion', () => {
     expect(start([next]).assertions.open(text, held)).toBeUndefined()
   })
 
-  test.for<[string, HeldSession]>([
+  test.for<[string, PresentedSession]>([
     ['another id', { ...held, digest: 'e'.repeat(43) }],
     ['another secret', { ...held, credential: { ...held.credential, secret: 't'.repeat(43) } }],
     ['no secret', { ...held, credential: { ...held.credential, secret: '' } }],
@@ -330,8 +330,8 @@ describe('making outage assertions', () => {
     })
     const large = { ...session, identity: { ...identity, claims: { dept: 'x'.repeat(5000) } } }
     for (let count = 0; count < 5; count += 1) {
-      const opened = { session: large, confirmedAtMs: performance.now() }
-      expect(counting.issue(opened, held)).toBeUndefined()
+      const sessionCache = { session: large, confirmedAtMs: performance.now() }
+      expect(counting.issue(sessionCache, held)).toBeUndefined()
     }
     expect(seals).toBe(1)
   })

@@ -8,7 +8,7 @@ import type { Grant, SignIn } from '../../src/oidc/sign-in.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
-import { createOpenedSessions } from '../../src/session/session-cache.ts'
+import { createSessionCache } from '../../src/session/session-cache.ts'
 import { createSessions } from '../../src/session/sessions.ts'
 import {
   createRedemption,
@@ -63,12 +63,12 @@ const start = (
       keyPrefix: 'vestibule:',
       onIntegrityFailure: () => undefined,
     }),
-    opened: createOpenedSessions({
+    sessionCache: createSessionCache({
       maxEntries: 10,
       maxBytes: 100_000,
       servedMs: 1000,
       keptMs: 0,
-      recalls: true,
+      canRecall: true,
       epoch: () => 0,
       onLookUp: () => undefined,
     }),
@@ -76,7 +76,7 @@ const start = (
     perUser: 100,
     onReplaced: () => undefined,
     withAccessToken: true,
-    sharesReads: false,
+    canShareReads: false,
     maxAgeMs: 86_400_000,
     idleTimeoutMs: 0,
     now: () => NOW_MS,

@@ -14,7 +14,7 @@ import {
   type SessionRefresherOptions,
 } from '../../src/session/refresh/refresher.ts'
 import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
-import type { HeldSession } from '../../src/session/session-cache.ts'
+import type { PresentedSession } from '../../src/session/session-cache.ts'
 import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/marks.ts'
@@ -93,7 +93,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     locks,
     generations,
     codec,
-    opened: started.opened,
+    sessionCache: started.sessionCache,
     identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
     refreshTokens: async (refreshable) => {
       asked.push(refreshable.refreshToken)
@@ -114,7 +114,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     started.elapse(ms)
     clock.elapse(ms)
   }
-  const open = async (kept: Tokens = tokens): Promise<HeldSession> => {
+  const open = async (kept: Tokens = tokens): Promise<PresentedSession> => {
     const credential = await started.open({ tokens: kept })
     return { digest: digestOf(credential), credential, realm: REALM }
   }
@@ -136,11 +136,11 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     },
     replica: (changes: Partial<SessionRefresherOptions> = {}) =>
       createSessionRefresher({ ...options, ...changes }),
-    found: async ({ credential }: HeldSession) =>
+    found: async ({ credential }: PresentedSession) =>
       (await started.sessions.find(credential, REALM))?.session,
-    tokensOf: ({ credential }: HeldSession) => started.sessions.findTokens(credential, REALM),
+    tokensOf: ({ credential }: PresentedSession) => started.sessions.findTokens(credential, REALM),
     /** As another replica would have stored what it was given. */
-    refreshElsewhere: async ({ digest, credential }: HeldSession) => {
+    refreshElsewhere: async ({ digest, credential }: PresentedSession) => {
       const holder = { secret: credential.secret, realm: REALM }
       const { s, t } = await started.store.read(digest, ['s', 't'])
       const others = codec.seal(digest, 't', { ...tokens, accessToken: 'elsewhere' }, holder)
@@ -255,8 +255,8 @@ describe('a session that is due', () => {
 describe('no token request is made', () => {
   const expectNothing = async (
     started: Started,
-    held: HeldSession,
-    of: HeldSession = held,
+    held: PresentedSession,
+    of: PresentedSession = held,
   ): Promise<void> => {
     const before = await started.store.read(of.digest, ['s', 't', 'm'])
     await started.replica().refresh(held)
@@ -291,7 +291,7 @@ describe('no token request is made', () => {
     id: randomBytes(32).toString('base64url'),
     secret: randomBytes(32).toString('base64url'),
   })
-  test.for<[string, (held: HeldSession) => HeldSession]>([
+  test.for<[string, (held: PresentedSession) => PresentedSession]>([
     ['another secret', (held) => ({ ...held, credential: { ...held.credential, secret: 'x' } })],
     ['another realm', (held) => ({ ...held, realm: 'other.example.com' })],
     [
@@ -796,7 +796,7 @@ describe('a replica', () => {
     started.elapse(DUE_MS)
     const replica = started.replica()
     const running = all.slice(0, 100).map((held) => replica.refresh(held))
-    const last = all[100] as HeldSession
+    const last = all[100] as PresentedSession
     await replica.refresh(last)
     await vi.waitFor(() => expect(answers).toHaveLength(100))
     for (const each of answers) each(refreshed)

@@ -18,12 +18,12 @@ const { user } = alice.metadata.owners
 const start = (changes: StartedSessionsOptions = {}) => {
   const started = startSessions({ perUser: 3, ...changes })
   const openMany = async (count: number, of: Partial<typeof newSession> = alice) => {
-    const opened: SessionCredential[] = []
+    const sessionCache: SessionCredential[] = []
     for (let at = 0; at < count; at += 1) {
       started.elapse(1000)
-      opened.push(await started.open(of))
+      sessionCache.push(await started.open(of))
     }
-    return opened
+    return sessionCache
   }
   const alive = async (credentials: readonly SessionCredential[], realm = REALM) => {
     const found = credentials.map((each) => started.sessions.find(each, realm))

@@ -107,10 +107,10 @@ describe('a session', () => {
   test.for([true, false])(
     'what is recalled from its beginning on is what the store has, with access tokens: %s',
     async (withAccessToken, { expect }) => {
-      const { sessions, opened, open } = start({ withAccessToken })
+      const { sessions, sessionCache, open } = start({ withAccessToken })
       const credential = await open()
       const recalled = sessions.recall(credential, REALM)
-      opened.clear()
+      sessionCache.clear()
       const found = await sessions.find(credential, REALM)
       expect(recalled?.session).toEqual(found?.session)
       expect(recalled?.session.accessToken?.value).toBe(
@@ -120,21 +120,23 @@ describe('a session', () => {
   )
 
   test('a session that the store did not take is not recalled', async () => {
-    const { opened, open } = start({ wrap: (store) => ({ ...store, create: async () => away() }) })
+    const { sessionCache, open } = start({
+      wrap: (store) => ({ ...store, create: async () => away() }),
+    })
     await expect(open()).rejects.toThrow(STORE_AWAY)
-    expect(opened.size).toBe(0)
+    expect(sessionCache.size).toBe(0)
   })
 
   test('where every check has to ask a new session is not kept in memory', async () => {
-    const { opened, open } = start({ l1: { recalls: false } })
+    const { sessionCache, open } = start({ l1: { canRecall: false } })
     await open()
-    expect(opened.size).toBe(0)
+    expect(sessionCache.size).toBe(0)
   })
 
   test('elsewhere it is recalled without the store once it was found, and not before', async () => {
-    const { sessions, opened, open, calls } = start()
+    const { sessions, sessionCache, open, calls } = start()
     const credential = await open()
-    opened.clear()
+    sessionCache.clear()
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     const found = await sessions.find(credential, REALM)
     calls.length = 0

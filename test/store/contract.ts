@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { consumptionKey, type OneTimeKeys } from '../../src/store/one-time-keys.ts'
+import { digestOfParts, type OneTimeKeys } from '../../src/store/one-time-keys.ts'
 import type { Owners, SessionIndex } from '../../src/store/session-index.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 
@@ -191,7 +191,7 @@ export const describeStore = (name: string, makeStore: Make<Store>): void => {
 }
 
 const newAttempt = (): string => randomBytes(16).toString('base64url')
-const newKey = (): string => consumptionKey(newAttempt())
+const newKey = (): string => digestOfParts(newAttempt())
 
 /** What every `OneTimeKeys` does, whatever it is made of. */
 export const describeOneTimeKeys = (name: string, make: Make<OneTimeKeys>): void => {

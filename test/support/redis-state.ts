@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { openConfiguredState } from '../../src/compose/state.ts'
+import { composeState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/load.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
 import type { RedisTarget, SingleTarget } from '../../src/redis/client.ts'
@@ -155,12 +155,12 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
 /** The state as the service opens it for a configuration. */
 export const openConfigured = (config: Config, log: Log): SharedState => {
   const observed = {
-    openedSessions: () => 0,
+    cachedSessions: () => 0,
     isProviderDiscovered: () => true,
     revocationsWaiting: () => 0,
   }
   const ignore = () => undefined
-  return openConfiguredState({
+  return composeState({
     config,
     log,
     metrics: createMetrics(observed),

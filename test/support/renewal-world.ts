@@ -7,7 +7,7 @@ import { createSessionCodec, type Tokens } from '../../src/session/records.ts'
 import type { RefreshResult } from '../../src/session/refresh/refresh-once.ts'
 import { createSessionRefresher } from '../../src/session/refresh/refresher.ts'
 import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
-import type { HeldSession, OpenedSessions } from '../../src/session/session-cache.ts'
+import type { PresentedSession, SessionCache } from '../../src/session/session-cache.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/marks.ts'
 import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
@@ -26,7 +26,7 @@ export interface ModelReplica {
   readonly connect: () => void
   readonly disconnect: () => void
   /** A request at this replica that carries the session's cookie. */
-  readonly visit: (held: HeldSession) => void
+  readonly visit: (held: PresentedSession) => void
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -49,7 +49,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
     onIntegrityFailure: () => undefined,
   })
 
-  const read = async ({ digest, credential }: HeldSession) => {
+  const read = async ({ digest, credential }: PresentedSession) => {
     const holder = { secret: credential.secret, realm: REALM }
     const { s, t } = await memory.read(digest, ['s', 't'])
     const session = codec.open(digest, 's', s, holder)
@@ -92,7 +92,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
       generations: wired(generations, overWire),
       locks: wired(shared, overWire),
       codec,
-      opened: NOT_OPENED,
+      sessionCache: NOT_OPENED,
       identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
       refreshTokens: provider.refresh,
       endSession: async (digest) => {
@@ -107,7 +107,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
         throw cause
       },
     })
-    const visit = async (held: HeldSession): Promise<void> => {
+    const visit = async (held: PresentedSession): Promise<void> => {
       if (!isConnected) return
       const found = await read(held)
       if (found && renewalNeed(found.session, now(), DAY_MS) !== 'none') {
@@ -140,7 +140,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
       startedAtMs = clock()
       if (losesLocks) locks = createMemoryLocks(NEVER, clock)
     },
-    async signIn(): Promise<HeldSession> {
+    async signIn(): Promise<PresentedSession> {
       const credential = { id: randomText(), secret: randomText() }
       const digest = digestOf(credential)
       const holder = { secret: credential.secret, realm: REALM }
@@ -167,7 +167,7 @@ const randomText = (): string => randomBytes(32).toString('base64url')
 const NOT_OPENED = {
   evict: () => undefined,
   expire: () => undefined,
-} as unknown as OpenedSessions
+} as unknown as SessionCache
 
 type Commands = Readonly<Record<string, (...given: never[]) => Promise<unknown>>>
 

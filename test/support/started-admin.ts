@@ -50,7 +50,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   const log = pino({}, { write: (text) => lines.push(JSON.parse(text) as Record<string, unknown>) })
   const sizes: Record<Region, number> = { sessions: 3, tokens: 2 }
   const metrics = createMetrics({
-    openedSessions: () => 0,
+    cachedSessions: () => 0,
     isProviderDiscovered: () => true,
     revocationsWaiting: () => 0,
   })

@@ -6,10 +6,7 @@ import { AuthError, OutageError } from '../../src/errors.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
-import {
-  createOpenedSessions,
-  type OpenedSessionsOptions,
-} from '../../src/session/session-cache.ts'
+import { createSessionCache, type SessionCacheOptions } from '../../src/session/session-cache.ts'
 import {
   createSessions,
   type NewSession,
@@ -71,7 +68,7 @@ export const outage = (): never => {
 
 export interface StartedSessionsOptions extends Partial<SessionsOptions> {
   readonly wrap?: (store: Store) => Store
-  readonly l1?: Partial<OpenedSessionsOptions>
+  readonly l1?: Partial<SessionCacheOptions>
   readonly graceMs?: number
 }
 
@@ -106,12 +103,12 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
   }
   const { wrap = (store: Store) => store, l1 = {}, graceMs = 300_000, ...rest } = changes
   const ring = createKeyRing([randomBytes(32)])
-  const opened = createOpenedSessions({
+  const sessionCache = createSessionCache({
     maxEntries: 100,
     maxBytes: 1_000_000,
     servedMs: 60_000,
     keptMs: graceMs,
-    recalls: true,
+    canRecall: true,
     epoch: () => 0,
     onLookUp: () => undefined,
     ...l1,
@@ -133,10 +130,10 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
       keyPrefix: KEY_PREFIX,
       onIntegrityFailure: (key) => integrityFailures.push(key),
     }),
-    opened,
+    sessionCache,
     assertions,
     withAccessToken: false,
-    sharesReads: false,
+    canShareReads: false,
     maxAgeMs: DAY_MS,
     perUser: 10_000,
     onReplaced: (count) => replaced.push(count),
@@ -151,7 +148,7 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
   return {
     sessions,
     ring,
-    opened,
+    sessionCache,
     assertions,
     store: inner,
     index,

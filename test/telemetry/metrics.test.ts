@@ -6,7 +6,7 @@ const start = () => {
   let isDiscovered = false
   let waiting = 0
   const metrics = createMetrics({
-    openedSessions: () => sessions,
+    cachedSessions: () => sessions,
     isProviderDiscovered: () => isDiscovered,
     revocationsWaiting: () => waiting,
   })
@@ -53,7 +53,7 @@ describe('the counts of checks', () => {
     const none = { '{result="hit"}': 0, '{result="miss"}': 0, '{result="bypassed"}': 0 }
     expect(await read('l1_lookups_total')).toEqual(none)
     for (const result of ['hit', 'miss', 'bypassed', 'hit', 'hit', 'miss'] as const) {
-      metrics.opened(result)
+      metrics.sessionCacheLookUp(result)
     }
     const some = { '{result="hit"}': 3, '{result="miss"}': 2, '{result="bypassed"}': 1 }
     expect(await read('l1_lookups_total')).toEqual(some)

@@ -3,7 +3,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 import type { ObservedRedis } from '../../src/telemetry/redis-metrics.ts'
 
 const local = {
-  openedSessions: () => 0,
+  cachedSessions: () => 0,
   isProviderDiscovered: () => true,
   revocationsWaiting: () => 0,
 }

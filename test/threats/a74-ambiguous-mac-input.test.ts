@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
-import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/store/one-time-keys.ts'
 import { anyText } from '../support/any-text.ts'
 
 /** Characters that a careless format would take for its own. */
@@ -37,7 +37,7 @@ describe('A74 ambiguous MAC input', () => {
     ],
     [['ä'], ['a\u0308']],
   ])('the mark of %j is not that of %j', ([one, other], { expect }) => {
-    expect(consumptionKey(...one)).not.toBe(consumptionKey(...other))
+    expect(digestOfParts(...one)).not.toBe(digestOfParts(...other))
   })
 
   test('marks are the same for the same parts only', () => {
@@ -46,7 +46,7 @@ describe('A74 ambiguous MAC input', () => {
       fc.property(parts, parts, (one, other) => {
         const isSame = JSON.stringify(one) === JSON.stringify(other)
         fc.pre([...one, ...other].every((part) => part.isWellFormed()))
-        expect(consumptionKey(...one) === consumptionKey(...other)).toBe(isSame)
+        expect(digestOfParts(...one) === digestOfParts(...other)).toBe(isSame)
       }),
       { numRuns: 2000 },
     )
@@ -57,7 +57,7 @@ describe('A74 ambiguous MAC input', () => {
       fc.property(tricky, fc.nat(20), fc.nat(20), (joined, one, other) => {
         const cut = (at: number) => [joined.slice(0, at), joined.slice(at)]
         fc.pre(Math.min(one, joined.length) !== Math.min(other, joined.length))
-        expect(consumptionKey(...cut(one))).not.toBe(consumptionKey(...cut(other)))
+        expect(digestOfParts(...cut(one))).not.toBe(digestOfParts(...cut(other)))
       }),
     )
   })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { consumptionKey } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/store/one-time-keys.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
@@ -76,15 +76,15 @@ describe('A92 key and pattern injection', () => {
       party.provider.tamperIdToken({ jti })
       expect((await party.attempt()).isSignedIn).toBe(true)
     }
-    expect(consumptionKey('a', 'bc')).not.toBe(consumptionKey('ab', 'c'))
-    expect(consumptionKey('a', '')).not.toBe(consumptionKey('', 'a'))
+    expect(digestOfParts('a', 'bc')).not.toBe(digestOfParts('ab', 'c'))
+    expect(digestOfParts('a', '')).not.toBe(digestOfParts('', 'a'))
   })
 
   test.for([...hostile, ['a megabyte', 'x'.repeat(1_000_000)]] as const)(
     'every variable part of a key is a digest of fixed length: %s',
     ([, value], { expect }) => {
-      expect(consumptionKey(value, value)).toMatch(/^[A-Za-z0-9_-]{43}$/)
-      expect(recordKey('vestibule:', consumptionKey(value), 's')).toMatch(
+      expect(digestOfParts(value, value)).toMatch(/^[A-Za-z0-9_-]{43}$/)
+      expect(recordKey('vestibule:', digestOfParts(value), 's')).toMatch(
         /^vestibule:\{[A-Za-z0-9_-]{43}\}:s$/,
       )
     },

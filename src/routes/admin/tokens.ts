@@ -7,7 +7,7 @@ import type { NodeContext } from '../../http/node-env.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../../oidc/provider.ts'
 import { isReasonable } from '../../oidc/token-rules.ts'
 import { parseJson } from '../../replicas/message.ts'
-import { consumptionKey } from '../../store/one-time-keys.ts'
+import { digestOfParts } from '../../store/one-time-keys.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf, readParameters } from './request.ts'
 
@@ -75,7 +75,7 @@ export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
       if (!isReasonable(leftSeconds)) throw invalidRequest('exp is no time in seconds.')
 
       const ttlMs = (leftSeconds + SKEW_SECONDS) * 1000
-      const about = { token: consumptionKey(issuer, jti), ...operatorOf(c) }
+      const about = { token: digestOfParts(issuer, jti), ...operatorOf(c) }
       if (ttlMs <= 0) {
         log.info({ event: 'token_expired', ...about }, 'a token that was to be denied has ended')
         return json(200, { denied: false, expired: true }, about.request_id)

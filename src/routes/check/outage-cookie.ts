@@ -3,7 +3,7 @@ import type { RequestClass } from '../../core/request-class.ts'
 import type { Site } from '../../core/site.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { OutageAssertions } from '../../session/outage-assertion.ts'
-import type { HeldSession, Opened } from '../../session/session-cache.ts'
+import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
 
 /** Whose browser it is, and what it asked for. */
 export interface AssertedRequest {
@@ -16,8 +16,8 @@ export interface AssertedRequest {
 /** The `Set-Cookie` by which a browser can tell who it is while the store cannot; nothing where it needs none. */
 export type RenewOutageCookie = (
   request: AssertedRequest,
-  opened: Opened,
-  held: () => HeldSession,
+  sessionCache: CachedSession,
+  held: () => PresentedSession,
 ) => string | undefined
 
 export interface OutageCookieOptions {
@@ -33,11 +33,11 @@ export function createOutageCookie({
   graceMs,
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
-  return ({ raw, method, requestClass, site }, opened, held) => {
+  return ({ raw, method, requestClass, site }, sessionCache, held) => {
     if (method !== 'GET' || !isKept(raw, requestClass)) return undefined
     const sent = cookies.readOutage(raw, site)
     if (sent !== undefined && assertions.isRecent(sent)) return undefined
-    const text = assertions.issue(opened, held())
+    const text = assertions.issue(sessionCache, held())
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }

@@ -7,10 +7,10 @@ import type { RequestClass } from '../../core/request-class.ts'
 import { renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import type { FindOptions, Found } from '../../session/find-session.ts'
+import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { digestOf } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
-import type { HeldSession } from '../../session/session-cache.ts'
+import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
 import type { RenewOutageCookie } from './outage-cookie.ts'
@@ -39,7 +39,7 @@ export interface SessionCheckOptions {
   /** After this a check gives up on the store, which is an error and never "no session". */
   readonly storeTimeoutMs: number
   /** Whether apps are given the access token, so that an old one is of no use. */
-  readonly passesTokens: boolean
+  readonly isPassingTokens: boolean
   /** For how long after its access token's end a session goes on while it cannot be refreshed. */
   readonly refreshGraceMs: number
   readonly renewOutageCookie: RenewOutageCookie
@@ -52,7 +52,7 @@ const RENEWAL_WAIT_MS = 1000
 /** How often it looks whether another replica is done with it. */
 const RENEWAL_POLL_MS = 100
 
-type Holder = Omit<HeldSession, 'digest'>
+type Holder = Omit<PresentedSession, 'digest'>
 
 const NOBODY: SessionEvidence = { evidence: { kind: 'none' }, source: 'none' }
 const UNKNOWN: SessionEvidence = { evidence: { kind: 'none' }, source: 'store' }
@@ -63,9 +63,13 @@ export function createSessionCheck(options: SessionCheckOptions) {
   const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
   const timeoutMs = options.storeTimeoutMs
 
-  const patienceMs = options.passesTokens ? 0 : options.refreshGraceMs
+  const patienceMs = options.isPassingTokens ? 0 : options.refreshGraceMs
 
-  function evidenceOf(asked: AskedForSession, found: Found, holder: Holder): SessionEvidence {
+  function evidenceOf(
+    asked: AskedForSession,
+    found: FoundSession,
+    holder: Holder,
+  ): SessionEvidence {
     const { session, source } = found
     const evidence: Evidence = { kind: 'session', session }
     if (source === 'l1' || source === 'assertion') {
@@ -86,7 +90,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
   }
 
   /** Nothing is refreshed while the store is away: what it gives could not be kept (fault F36). */
-  function needOf({ session, source }: Found) {
+  function needOf({ session, source }: FoundSession) {
     if (!session.renewal || source === 'l1' || source === 'assertion') return 'none'
     return renewalNeed(session, options.now(), patienceMs)
   }
@@ -94,7 +98,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
   /** Begins a refresh behind the answer, and waits for it only where there is no going on without. */
   function refreshed(
     asked: AskedForSession,
-    found: Found,
+    found: FoundSession,
     holder: Holder,
   ): SessionEvidence | Promise<SessionEvidence> {
     const need = needOf(found)
@@ -135,6 +139,6 @@ export function createSessionCheck(options: SessionCheckOptions) {
 }
 
 /** Made where it is needed: the digest of an id costs more than the rest of a check. */
-function heldBy(holder: Holder): HeldSession {
+function heldBy(holder: Holder): PresentedSession {
   return { ...holder, digest: digestOf(holder.credential) }
 }

@@ -6,11 +6,7 @@ import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
 import type { ForwardedRequest } from '../../core/forwarded-request.ts'
-import {
-  type ConsumptionKind,
-  consumptionKey,
-  type OneTimeKeys,
-} from '../../store/one-time-keys.ts'
+import { type ConsumptionKind, digestOfParts, type OneTimeKeys } from '../../store/one-time-keys.ts'
 
 /** What the check does with tokens before and after it has decided. */
 export interface Bearers {
@@ -62,7 +58,7 @@ export function createBearers(options: BearersOptions): Bearers {
   /** Nobody has passed by it: what Redis carries out late must not have used it up (fault F02). */
   function giveBack(spends: readonly Spend[], attemptId: string): void {
     for (const { kind, parts } of spends) {
-      oneTimeKeys.release(kind, consumptionKey(...parts), attemptId).catch(() => undefined)
+      oneTimeKeys.release(kind, digestOfParts(...parts), attemptId).catch(() => undefined)
     }
   }
 
@@ -82,7 +78,7 @@ export function createBearers(options: BearersOptions): Bearers {
       try {
         for (const { kind, parts, endsAt } of spends) {
           const ttlMs = Math.max(1, endsAt - now())
-          const key = consumptionKey(...parts)
+          const key = digestOfParts(...parts)
           const timeoutMs = options.storeTimeoutMs
           if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs, timeoutMs)) continue
           options.onReplay(kind)

@@ -7,7 +7,7 @@ import { SETTLE_MS } from '../../store/settling.ts'
 import type { Replacement } from '../../store/store.ts'
 import { namedOwnersOf } from '../owners.ts'
 import type { Tokens } from '../records.ts'
-import type { HeldSession } from '../session-cache.ts'
+import type { PresentedSession } from '../session-cache.ts'
 import { keptTokens, renewalOf } from './kept-tokens.ts'
 import type { RefreshLock } from './locks.ts'
 import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
@@ -21,7 +21,7 @@ export interface Stored {
 
 /** Refresh that the provider has answered. */
 export interface AnsweredRefresh {
-  readonly held: HeldSession
+  readonly held: PresentedSession
   readonly lock: RefreshLock
   /** Stored session before the provider was asked. */
   readonly before: Stored
@@ -35,7 +35,7 @@ export interface RefreshOutcomes {
 }
 
 export interface RefreshOutcomesOptions extends RefreshOnceOptions {
-  readonly read: (held: HeldSession) => Promise<Stored | undefined>
+  readonly read: (held: PresentedSession) => Promise<Stored | undefined>
 }
 
 /** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
@@ -43,11 +43,11 @@ const AGAIN_MS = 500
 
 /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
-  const { settling, codec, opened, ending, now } = options
+  const { settling, codec, sessionCache, ending, now } = options
   const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
 
   function leave(digest: string): NextTry {
-    opened.expire(digest)
+    sessionCache.expire(digest)
     return { kind: 'now' }
   }
 
@@ -108,10 +108,10 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     if (stored === 'replaced') await index(digest, session)
     // Leaves the tokens of a `late` result alone, because revoking them may end those of the faster replica.
     if (stored === 'gone') {
-      opened.evict(digest)
+      sessionCache.evict(digest)
       await options.revokeTokens(issued).catch(() => undefined)
     }
-    opened.expire(digest)
+    sessionCache.expire(digest)
     // Pauses even for tokens that expire at once, so that the provider is not asked in a loop.
     return { kind: 'soon' }
   }

@@ -8,7 +8,7 @@ import type { Settling } from '../../store/settling.ts'
 import type { Store } from '../../store/store.ts'
 import { ownersOf } from '../owners.ts'
 import type { SessionCodec } from '../records.ts'
-import type { HeldSession, OpenedSessions } from '../session-cache.ts'
+import type { PresentedSession, SessionCache } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
 import { createRefreshOutcomes, type Stored } from './outcome.ts'
 import type { RenewedRecords } from './renewed-records.ts'
@@ -40,7 +40,7 @@ export interface RefreshOnceOptions {
   readonly renewedRecords: RenewedRecords
   readonly generations: Generations
   readonly codec: SessionCodec
-  readonly opened: OpenedSessions
+  readonly sessionCache: SessionCache
   readonly identity: IdentityOptions
   readonly refreshTokens: RefreshTokens
   readonly endSession: (digest: string) => Promise<unknown>
@@ -60,14 +60,18 @@ export type NextTry =
   | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
 
 /** Refreshes a session whose lock the caller holds. */
-export type RefreshOnce = (held: HeldSession, lock: RefreshLock) => Promise<NextTry>
+export type RefreshOnce = (held: PresentedSession, lock: RefreshLock) => Promise<NextTry>
 
 /** Reads what the store has now, asks the provider once, and writes only over what was read. */
 export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
-  const { store, generations, codec, opened, now } = options
+  const { store, generations, codec, sessionCache, now } = options
   const outcomes = createRefreshOutcomes({ ...options, read })
 
-  async function read({ digest, credential, realm }: HeldSession): Promise<Stored | undefined> {
+  async function read({
+    digest,
+    credential,
+    realm,
+  }: PresentedSession): Promise<Stored | undefined> {
     const { s, t } = await store.read(digest, ['s', 't'])
     const holder = { secret: credential.secret, realm }
     const session = codec.open(digest, 's', s, holder)
@@ -80,7 +84,7 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     const before = await read(held)
     const refreshToken = before?.tokens.refreshToken
     // Somebody was faster, or the session has ended: what is known here is old.
-    if (!before) opened.evict(digest)
+    if (!before) sessionCache.evict(digest)
     if (!before || refreshToken === undefined) return outcomes.leave(digest)
     const { session, tokens } = before
     const { issuer, subject } = session.identity

@@ -1,7 +1,7 @@
 import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import { AuthError } from '../../errors.ts'
 import type { Locks } from '../../store/locks.ts'
-import type { HeldSession } from '../session-cache.ts'
+import type { PresentedSession } from '../session-cache.ts'
 import { createRefreshLocks } from './locks.ts'
 import { createRefreshPauses } from './pauses.ts'
 import { createRefreshOnce, type NextTry, type RefreshOnceOptions } from './refresh-once.ts'
@@ -12,7 +12,7 @@ export interface SessionRefresher {
    * Tries now, unless somebody does so already or it failed a moment ago. Resolves when this replica is done with it;
    * never rejects. What came of it is in the store.
    */
-  refresh(held: HeldSession): Promise<void>
+  refresh(held: PresentedSession): Promise<void>
   /** Whether the last try failed and the next has to wait. */
   isPaused(digest: string): boolean
   /**
@@ -48,7 +48,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
    * Resolves with false after an outage, while other replicas store the tokens they hold (finding C65), except for
    * sessions newer than the outage.
    */
-  async function mayBegin({ digest, credential, realm }: HeldSession): Promise<boolean> {
+  async function mayBegin({ digest, credential, realm }: PresentedSession): Promise<boolean> {
     if (!canStore()) return false
     if (settling.isSettled) return true
     const { s } = await store.read(digest, ['s'])
@@ -56,7 +56,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     return session !== undefined && settling.isSettledFor(session.createdAt)
   }
 
-  async function attempt(held: HeldSession): Promise<void> {
+  async function attempt(held: PresentedSession): Promise<void> {
     const { digest } = held
     const lock = (await mayBegin(held)) ? await refreshLocks.take(digest) : undefined
     if (!lock) return pauses.wait(digest, ELSEWHERE_MS)

@@ -9,11 +9,7 @@ import {
 import type { LimitedOrigin } from '../../core/limited-origin.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
-import {
-  type ConsumptionKind,
-  consumptionKey,
-  type OneTimeKeys,
-} from '../../store/one-time-keys.ts'
+import { type ConsumptionKind, digestOfParts, type OneTimeKeys } from '../../store/one-time-keys.ts'
 import { providerSessionOwner, userOwner } from '../owners.ts'
 import { keptTokens } from '../refresh/kept-tokens.ts'
 import type { Sessions } from '../sessions.ts'
@@ -84,7 +80,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       const generation = await sessions.currentGeneration()
       return { grant: await signIn.redeem(redeemable), generation }
     } catch (cause) {
-      const key = consumptionKey(redeemable.txid)
+      const key = digestOfParts(redeemable.txid)
       // What the provider said is the answer, also where the mark cannot be taken back.
       await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
       throw cause
@@ -103,7 +99,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       Math.max(remainingSeconds, ID_TOKEN_MIN_SECONDS),
       ID_TOKEN_MAX_SECONDS,
     )
-    const key = consumptionKey(issuer, options.clientId, token)
+    const key = digestOfParts(issuer, options.clientId, token)
     const isFirst = await oneTimeKeys.consume('id-token', key, attemptId, ttlSeconds * 1000)
     if (!isFirst) refuseReplay('id-token')
   }
@@ -138,7 +134,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     const giveBack = slots.take(redeemable.origin)
     try {
       const attemptId = randomBytes(16).toString('base64url')
-      if (!(await claim(consumptionKey(redeemable.txid), attemptId))) return undefined
+      if (!(await claim(digestOfParts(redeemable.txid), attemptId))) return undefined
       const { grant, generation } = await redeemCode(redeemable, attemptId)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)

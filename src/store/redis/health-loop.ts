@@ -4,7 +4,7 @@ import type { Dataset } from './dataset.ts'
 
 export interface HealthLoop {
   /** The connection has just been made: finds out at once what works again. */
-  reattach(): Promise<void>
+  probeNow(): Promise<void>
   /** An answer came that was not expected any more. */
   signOfLife(): void
   close(): void
@@ -48,7 +48,7 @@ export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
 
   const timer = options.isEnabled ? setInterval(tick, TICK_MS).unref() : undefined
   return {
-    reattach: ask,
+    probeNow: ask,
     signOfLife() {
       if (isOpen()) void ask()
     },

@@ -74,7 +74,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     ...observer,
     onConnected() {
       observer.onConnected()
-      void loop.reattach().then(observer.onReattached)
+      void loop.probeNow().then(observer.onReattached)
       examination.start()
     },
     onServerOpen: settling.disturb,

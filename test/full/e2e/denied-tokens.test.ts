@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { consumptionKey } from '../../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../../src/store/one-time-keys.ts'
 import {
   asProgram,
   bearerRule,
@@ -172,7 +172,7 @@ describeWithRedis('tokens that an operator denies', () => {
     await deny(second, { token })
     const { jti } = claimsOf(token)
     const isListed = async () => {
-      const name = consumptionKey(fleet.provider.issuer, String(jti))
+      const name = digestOfParts(fleet.provider.issuer, String(jti))
       return (await fleet.redis.cli('ZRANGE', KEY, '0', '-1')).split('\n').includes(name)
     }
     expect(await isListed()).toBe(true)

@@ -174,7 +174,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await until('a connection', () => opened.connected() === 1)
     const [server] = redis.primaries as [RunningRedis]
     const list = keyOf(0)
-    const popped = connection.runTwice((client) => client.blPop(list, 5), 3000)
+    const popped = connection.runRetryable((client) => client.blPop(list, 5), 3000)
     await until('a blocked client', async () =>
       (await server.cli('INFO', 'clients')).includes('blocked_clients:1'),
     )

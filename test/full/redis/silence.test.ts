@@ -132,7 +132,7 @@ describeWithRedis('a server that is frozen', () => {
     const { connection } = opened
     await untilConnected(opened)
     await redis.pause()
-    const counted = connection.runTwice((client) => client.incr('counter'), 200)
+    const counted = connection.runRetryable((client) => client.incr('counter'), 200)
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await redis.resume()
     await until('an answer', async () => 'value' in (await timed(echo(connection, 'x'))))
@@ -176,7 +176,7 @@ describeWithRedis('a server that is frozen', () => {
     const refused = Array.from({ length: 100 }, () => {
       const sinceMs = performance.now()
       return settled(
-        connection.runTwice((client) => {
+        connection.runRetryable((client) => {
           sentAfterMs.push(performance.now() - sinceMs)
           return client.incr('counter')
         }, timeoutMs),
