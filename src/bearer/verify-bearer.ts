@@ -27,7 +27,7 @@ export interface BearerVerifierOptions {
   readonly denied: {
     includes(issuer: string, jti: string): boolean
     /** Resolves when there is something to go by. */
-    initialLoad(): Promise<void>
+    readonly initialLoad: Promise<void>
   }
   /** Of our own client: a token for it is an ID token, unless it says that it is none. */
   readonly clientId: string
@@ -87,7 +87,7 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
         ...toBearer(payload, type, options.identity),
         ...(options.withAccessToken && { accessToken: { value: token } }),
       }
-      await denied.initialLoad()
+      await denied.initialLoad
       if (isDenied(bearer)) return refused(REVOKED)
       keep(token, bearer)
       return { kind: 'bearer', bearer }

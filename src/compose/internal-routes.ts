@@ -1,59 +1,110 @@
+import type { IncomingMessage } from 'node:http'
+import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
+import type { Config } from '../config/load.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { createRefusals } from '../http/error-answer.ts'
+import type { NodeEnv } from '../http/node-env.ts'
 import { createAdmin } from '../routes/admin/admin.ts'
 import { createAllow } from '../routes/check/allow.ts'
 import { createCheck } from '../routes/check/check.ts'
 import { createDenials } from '../routes/check/deny.ts'
 import { createOutageCookie } from '../routes/check/outage-cookie.ts'
+import type { OverloadWatch } from '../routes/check/overload.ts'
 import { createBearers } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
-import type { Parts, ServiceOptions } from './parts.ts'
+import type { SessionRefresher } from '../session/refresh/refresher.ts'
+import type { SharedState } from '../store/shared-state.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Bearers } from './bearers.ts'
+import type { Caches } from './listeners.ts'
+import type { Oidc } from './oidc.ts'
+import type { CacheMode, ComposedSessions } from './sessions.ts'
+import type { Web } from './web.ts'
 
-/** What Traefik, the kubelet, Prometheus and operators reach. */
-export function composeInternalApp(options: ServiceOptions, parts: Parts) {
-  const { settings, rules, identityHeaders } = options.config
-  const { provider, metrics, proxies, state } = parts
+export interface InternalRoutesOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly mode: CacheMode
+  readonly version: string
+  readonly isAccepting: () => boolean
+  readonly overload: OverloadWatch
+  readonly state: SharedState
+  readonly oidc: Oidc
+  readonly bearers: Bearers
+  readonly sessions: ComposedSessions
+  readonly refresher: SessionRefresher
+  readonly caches: Caches
+  readonly web: Web
+}
+
+/** Makes what Traefik, the kubelet, Prometheus and operators reach. */
+export function composeInternalRoutes(options: InternalRoutesOptions): Hono<NodeEnv> {
+  const { config, log, metrics, mode, version, isAccepting, state, oidc, web } = options
+  const { addresses, writePage, proxies } = web
+  const { sessions } = options.sessions
+  const check = composeCheck(options)
+  const health = createHealth({
+    isReady: isAccepting,
+    firstAttempts: Promise.all([oidc.provider.firstAttempt, state.firstAttempt]),
+    isProviderDiscovered: () => oidc.provider.isDiscovered,
+    mode,
+    redis: state.redis,
+    revocationsWaiting: () => sessions.revocations.waiting,
+    version,
+  })
+  const admin = createAdmin({
+    ...{ log, metrics, sessions },
+    now: options.now,
+    token: config.settings.ADMIN_TOKEN,
+    issuer: config.settings.OIDC_ISSUER_URL,
+    deniedTokens: options.bearers.deniedTokens,
+    bearerIssuers: options.bearers.issuers,
+    caches: options.caches,
+    backplane: state.backplane,
+  })
+  const clientOf = (raw: IncomingMessage) => proxies.clientAddress(raw)
+  const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf })
+  return createInternalApp({ check, ...health, admin }, metrics.registry, refuse)
+}
+
+function composeCheck(options: InternalRoutesOptions) {
+  const { config, metrics, now, bearers, state, web } = options
+  const { settings, rules, identityHeaders } = config
+  const { sessions, outageAssertions, outageGraceMs } = options.sessions
+  const { addresses, cookies, writePage, proxies, protectedSites, returnTo, realmOf } = web
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
-  const check = createCheck({
-    ...parts,
-    rules,
-    storeTimeoutMs,
+  return createCheck({
+    ...{ cookies, proxies, protectedSites, realmOf, metrics, now, sessions, rules, storeTimeoutMs },
+    refresher: options.refresher,
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     refreshGraceMs: settings.SESSION_REFRESH_GRACE * 1000,
-    renewOutageCookie: createOutageCookie(parts),
-    isOverloaded: parts.overload.isOverloaded,
+    renewOutageCookie: createOutageCookie({
+      cookies,
+      assertions: outageAssertions,
+      graceMs: outageGraceMs,
+    }),
+    isOverloaded: options.overload.isOverloaded,
     bearers: createBearers({
-      ...parts,
-      storeTimeoutMs,
+      ...{ storeTimeoutMs, now },
+      verifier: bearers.verifier,
+      verifyProof: bearers.verifyProof,
+      oneTimeKeys: state.oneTimeKeys,
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     basePath: settings.BASE_PATH,
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
-      ...parts,
+      ...{ cookies, now },
       headers: identityHeaders,
       headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
       passesAccessToken: settings.PASS_ACCESS_TOKEN,
       passesAuthorization: settings.PASS_AUTHORIZATION,
     }),
-    denials: createDenials(parts),
+    denials: createDenials({ addresses, cookies, returnTo, writePage }),
   })
-  const health = createHealth({
-    isReady: options.isAccepting,
-    firstAttempts: Promise.all([provider.firstAttempt, state.firstAttempt]),
-    isProviderDiscovered: () => provider.isDiscovered,
-    mode: parts.mode,
-    redis: state.redis,
-    revocationsWaiting: () => parts.sessions.revocations.waiting,
-    version: options.version,
-  })
-  const refuse = createRefusals({ ...parts, clientOf: (raw) => proxies.clientAddress(raw) })
-  const admin = createAdmin({
-    ...parts,
-    token: settings.ADMIN_TOKEN,
-    issuer: settings.OIDC_ISSUER_URL,
-  })
-  return createInternalApp({ check, ...health, admin }, metrics.registry, refuse)
 }

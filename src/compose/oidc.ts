@@ -1,10 +1,3 @@
-import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
-import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
-import {
-  type BearerVerifier,
-  type BearerVerifierOptions,
-  createBearerVerifier,
-} from '../bearer/verify-bearer.ts'
 import type { Config } from '../config/load.ts'
 import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
 import { createKeySets, type KeySets } from '../oidc/key-set.ts'
@@ -14,28 +7,26 @@ import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
 import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
 import type { Log } from '../telemetry/log.ts'
 
-/** The provider, the further issuers that rules name, and what their tokens come to. */
-export interface ComposedOidc {
+/** The provider, and what it is asked for. */
+export interface Oidc {
   readonly provider: ProviderConnection
   readonly keySets: KeySets
   readonly identity: IdentityOptions
   readonly signIn: SignIn
   readonly refreshTokens: RefreshTokens
   readonly verifyLogoutToken: VerifyLogoutToken
-  readonly verifier: BearerVerifier
-  /** Those whose tokens rules accept. */
-  readonly bearerIssuers: ReadonlySet<string>
-  readonly verifyProof: VerifyProof
-  readonly closeProviders: () => void
+  close(): void
 }
 
-/** Connects to the provider now and to other issuers when the first token of theirs is there. */
-export function composeOidc(
-  { settings, rules, identityHeaders, clientCredentials, authorizationParams }: Config,
-  log: Log,
-  now: () => number,
-  denied: BearerVerifierOptions['denied'],
-): ComposedOidc {
+export interface ComposeOidcOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly now: () => number
+}
+
+/** Connects to the provider now, and goes on trying while it cannot be reached. */
+export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
+  const { settings, identityHeaders, clientCredentials, authorizationParams } = config
   const endSessionTemplate = settings.OIDC_END_SESSION_URL
   const provider = connectProvider({
     issuerUrl: settings.OIDC_ISSUER_URL,
@@ -45,21 +36,6 @@ export function composeOidc(
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })
   const keySets = createKeySets()
-  const bearerIssuers = new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])]))
-  const issuers = createTrustedIssuers({
-    issuers: bearerIssuers,
-    connect: (issuerUrl) =>
-      issuerUrl === settings.OIDC_ISSUER_URL
-        ? provider
-        : connectProvider({
-            issuerUrl,
-            use: 'keys',
-            clientId: settings.OIDC_CLIENT_ID,
-            credentials: { method: 'none' },
-            ...createDiscoveryLog(issuerUrl, log),
-          }),
-    keySets,
-  })
   const identity = {
     groupsClaim: settings.OIDC_GROUPS_CLAIM,
     trustEmail: settings.OIDC_TRUST_EMAIL,
@@ -88,21 +64,23 @@ export function composeOidc(
       type: settings.OIDC_LOGOUT_TOKEN_TYPE,
       now,
     }),
-    bearerIssuers,
-    verifier: createBearerVerifier({
-      issuers,
-      denied,
-      clientId: settings.OIDC_CLIENT_ID,
-      identity,
-      withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
-      now,
-    }),
-    verifyProof: createProofVerifier(now),
-    closeProviders() {
-      provider.close()
-      issuers.close()
-    },
+    close: () => provider.close(),
   }
+}
+
+/** Connects to an issuer of which only the signing keys are wanted. */
+export function connectIssuer(
+  issuerUrl: string,
+  { settings }: Config,
+  log: Log,
+): ProviderConnection {
+  return connectProvider({
+    issuerUrl,
+    use: 'keys',
+    clientId: settings.OIDC_CLIENT_ID,
+    credentials: { method: 'none' },
+    ...createDiscoveryLog(issuerUrl, log),
+  })
 }
 
 function createDiscoveryLog(

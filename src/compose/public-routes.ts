@@ -1,51 +1,87 @@
+import type { Hono } from 'hono'
 import { createPublicApp } from '../app.ts'
+import type { Config } from '../config/load.ts'
+import type { KeyRing } from '../crypto/key-ring.ts'
 import { createRefusals } from '../http/error-answer.ts'
+import type { NodeEnv } from '../http/node-env.ts'
 import { createMe } from '../routes/me.ts'
 import { createCallback } from '../routes/sign-in/callback.ts'
 import { createLogin } from '../routes/sign-in/login.ts'
 import { createBackchannelLogout } from '../routes/sign-out/backchannel-logout.ts'
 import { createLogout } from '../routes/sign-out/logout.ts'
+import { createProviderLogout } from '../session/provider-logout.ts'
 import { createLoginTransactions } from '../session/sign-in/login-transaction.ts'
 import { createRedemption } from '../session/sign-in/redeem-login.ts'
+import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { Parts, ServiceOptions } from './parts.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Oidc } from './oidc.ts'
+import type { CacheMode, ComposedSessions } from './sessions.ts'
+import type { Web } from './web.ts'
 
-/** What browsers and the provider reach. */
-export function composePublicApp({ config }: ServiceOptions, parts: Parts) {
+export interface PublicRoutesOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly mode: CacheMode
+  readonly ring: KeyRing
+  readonly state: SharedState
+  readonly oidc: Oidc
+  readonly sessions: ComposedSessions
+  readonly web: Web
+}
+
+/** Makes what browsers and the provider reach. */
+export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv> {
+  const { config, log, metrics, now, mode, ring, state, oidc, web } = options
   const { settings } = config
-  const { ring, metrics, knownSites, now } = parts
+  const { sessions } = options.sessions
+  const { signIn } = oidc
+  const { addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf } = web
+  const isStoreAvailable = () => state.isAvailable
   const transactions = createLoginTransactions(ring, now)
-  const redeem = createRedemption({
-    ...parts,
-    clientId: settings.OIDC_CLIENT_ID,
-    concurrency: settings.SIGN_IN_CONCURRENCY,
-    detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
-    onReplay: (kind) => metrics.replayRefused(kind),
+  const login = createLogin({
+    ...{ addresses, cookies, writePage, returnTo, realmOf, log, metrics, now },
+    ...{ transactions, sessions, signIn, isStoreAvailable },
   })
-  const isStoreAvailable = () => parts.state.isAvailable
-  const needsContinuePage = settings.COOKIE_SAMESITE === 'strict'
-  const routes = {
-    login: createLogin({ ...parts, transactions, isStoreAvailable }),
-    callback: createCallback({
-      ...parts,
-      transactions,
-      redeem,
-      needsContinuePage,
-      onFromElsewhere: parts.mode === 'memory' ? createLonelinessLog(parts.log) : () => undefined,
+  const callback = createCallback({
+    ...{ addresses, cookies, writePage, proxies, returnTo, realmOf, log, metrics, now },
+    ...{ transactions, sessions },
+    redeem: createRedemption({
+      ...{ signIn, sessions, now },
+      oneTimeKeys: state.oneTimeKeys,
+      identity: oidc.identity,
+      clientId: settings.OIDC_CLIENT_ID,
+      concurrency: settings.SIGN_IN_CONCURRENCY,
+      detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
+      onReplay: (kind) => metrics.replayRefused(kind),
     }),
-    ...createLogout({
-      ...parts,
-      postLogoutRedirectUris: settings.POST_LOGOUT_REDIRECT_URIS,
+    needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
+    onFromElsewhere: mode === 'memory' ? createSecondReplicaLog(log) : () => undefined,
+  })
+  const logout = createLogout({
+    ...{ addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf, log, metrics },
+    ...{ ring, sessions, signIn },
+    postLogoutRedirectUris: settings.POST_LOGOUT_REDIRECT_URIS,
+  })
+  const backchannelLogout = createBackchannelLogout({
+    ...{ log, metrics },
+    verifyLogoutToken: oidc.verifyLogoutToken,
+    endAsAtProvider: createProviderLogout({
+      ...{ sessions, isStoreAvailable, now },
+      oneTimeKeys: state.oneTimeKeys,
+      clientId: settings.OIDC_CLIENT_ID,
     }),
-    backchannelLogout: createBackchannelLogout(parts),
-    me: createMe(parts),
-  }
-  const refuse = createRefusals({ ...parts, clientOf: () => undefined })
+  })
+  const me = createMe({ addresses, cookies, sessions, realmOf })
+  const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf: () => undefined })
+  const routes = { login, callback, ...logout, backchannelLogout, me }
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 
-/** In memory mode nobody can be told of anybody else; a login that was begun elsewhere gives a second replica away. */
-function createLonelinessLog(log: Log): () => void {
+/** Warns once of a login begun at another replica, which in memory mode shares no sessions with this one. */
+function createSecondReplicaLog(log: Log): () => void {
   let isSaid = false
   return () => {
     if (isSaid) return

@@ -1,29 +1,41 @@
 import type { RefreshReport, RefreshResult } from '../session/refresh/refresh-once.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
+import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { ComposedOidc } from './oidc.ts'
+import type { Oidc } from './oidc.ts'
 import type { ComposedSessions } from './sessions.ts'
 
-export interface ComposeRefresherOptions
-  extends Pick<ComposedOidc, 'identity' | 'refreshTokens' | 'signIn'>,
-    Pick<ComposedSessions, 'state' | 'sessions' | 'codec' | 'renewedRecords' | 'sessionCache'> {
-  /** False from the moment that the process is to end. */
-  readonly isAccepting: () => boolean
+export interface ComposeRefresherOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => number
+  readonly state: SharedState
+  readonly oidc: Oidc
+  readonly sessions: ComposedSessions
+  /** False from the moment that the process is to end. */
+  readonly isAccepting: () => boolean
 }
 
 /** Refreshes sessions at the configured provider, and tells log and metrics what comes of it. */
 export function composeRefresher(options: ComposeRefresherOptions): SessionRefresher {
-  const { state, sessions, signIn, log, metrics } = options
+  const { log, metrics, now, state, oidc, isAccepting } = options
+  const { sessions, cache, codec, renewedRecords } = options.sessions
   return createSessionRefresher({
-    ...options,
-    ...state,
+    store: state.store,
+    sessionIndex: state.sessionIndex,
+    generations: state.generations,
+    locks: state.locks,
+    settling: state.settling,
+    renewedRecords,
+    codec,
+    sessionCache: cache,
+    identity: oidc.identity,
+    refreshTokens: oidc.refreshTokens,
+    revokeTokens: (tokens) => oidc.signIn.revoke(tokens),
     endSession: (digest) => sessions.end(digest),
-    revokeTokens: (tokens) => signIn.revoke(tokens),
-    canStore: () => state.isAvailable && options.isAccepting(),
+    canStore: () => state.isAvailable && isAccepting(),
+    now,
     onResult: createRefreshLog(log, metrics),
     onFault: (cause) =>
       log.error(

@@ -1,8 +1,31 @@
+import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
+import type { Config } from '../config/load.ts'
+import { createKeyRing } from '../crypto/key-ring.ts'
 import type { NodeEnv } from '../http/node-env.ts'
-import { composeInternalApp } from './internal-routes.ts'
-import { createParts, type ServiceOptions } from './parts.ts'
-import { composePublicApp } from './public-routes.ts'
+import { type OverloadWatch, watchOverload } from '../routes/check/overload.ts'
+import type { Log } from '../telemetry/log.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import { composeBearers } from './bearers.ts'
+import { composeInternalRoutes } from './internal-routes.ts'
+import { createListeners } from './listeners.ts'
+import { composeOidc } from './oidc.ts'
+import { composePublicRoutes } from './public-routes.ts'
+import { composeRefresher } from './refresher.ts'
+import { composeSessions } from './sessions.ts'
+import { openSharedState } from './state.ts'
+import { composeWeb } from './web.ts'
+
+export interface ServiceOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly version: string
+  /** False before the service listens and once it drains. */
+  readonly isAccepting: () => boolean
+  readonly now?: () => number
+  /** Defaults to a watch of this process's event loop; replaced where the process does other work too. */
+  readonly overload?: OverloadWatch
+}
 
 /** The whole service, not yet listening. */
 export interface Service {
@@ -17,21 +40,53 @@ export interface Service {
   close(underWayMs: number): Promise<void>
 }
 
-/** Puts the parts together; each gets what it needs as arguments and reads no configuration itself. */
+const EPHEMERAL_KEY_BYTES = 32
+
+/** Makes each part once, from the bottom up, and hands it to those above it. */
 export function composeService(options: ServiceOptions): Service {
-  const parts = createParts(options)
+  const { config, log, version, isAccepting, now = Date.now } = options
+  const mode = config.redis ? config.settings.REDIS_CACHE_MODE : 'memory'
+  const metrics = createMetrics({ hasRedis: config.redis !== undefined })
+  const overload = options.overload ?? watchOverload()
+  const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
+  const fingerprint = () => ({ keys: ring.fingerprints(), mode, version })
+  const state = openSharedState({ config, log, metrics, now, fingerprint })
+  const oidc = composeOidc({ config, log, now })
+  const bearers = composeBearers({ config, log, metrics, now, state, oidc })
+  const sessions = composeSessions({ config, log, metrics, now, ring, state, mode })
+  const refresher = composeRefresher({ log, metrics, now, state, oidc, sessions, isAccepting })
+  const caches = { sessions: sessions.cache, tokens: bearers.verifier }
+  const web = composeWeb({ config, oidc, outageGraceMs: sessions.outageGraceMs })
+  const publicApp = composePublicRoutes({
+    ...{ config, log, metrics, now, mode },
+    ...{ ring, state, oidc, sessions, web },
+  })
+  const internalApp = composeInternalRoutes({
+    ...{ config, log, metrics, now, mode, version, isAccepting, overload },
+    ...{ state, oidc, bearers, sessions, refresher, caches, web },
+  })
+  state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches }))
+  metrics.observe({
+    cachedSessions: () => caches.sessions.size,
+    isProviderDiscovered: () => oidc.provider.isDiscovered,
+    revocationsWaiting: () => sessions.sessions.revocations.waiting,
+    logLinesDropped: () => log.droppedLines?.() ?? 0,
+    redis: state.redis,
+  })
   return {
-    publicApp: composePublicApp(options, parts),
-    internalApp: composeInternalApp(options, parts),
+    publicApp,
+    internalApp,
     replaceKeys(keys) {
-      parts.ring.replaceKeys(keys)
-      parts.caches.clear('sessions')
+      ring.replaceKeys(keys)
+      caches.sessions.clear()
     },
     async close(underWayMs) {
-      parts.overload.close()
-      parts.closeProviders()
-      await parts.refresher.finish(underWayMs)
-      await parts.closeState()
+      overload.close()
+      oidc.close()
+      await refresher.finish(underWayMs)
+      bearers.close()
+      await sessions.close()
+      await state.close()
     },
   }
 }

@@ -1,10 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { DeniedTokens } from '../bearer/denied-tokens.ts'
-import type { BearerVerifier } from '../bearer/verify-bearer.ts'
 import type { Config } from '../config/load.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
-import { createProviderLogout, type ProviderLogout } from '../session/provider-logout.ts'
 import { createSessionCodec, type SessionCodec } from '../session/records.ts'
 import { createRenewedRecords, type RenewedRecords } from '../session/refresh/renewed-records.ts'
 import type { Revocations } from '../session/revocations.ts'
@@ -13,99 +10,65 @@ import { createSessions, type Sessions } from '../session/sessions.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { type Caches, clearAll, createCaches, hear } from './caches.ts'
-import { composeDeniedTokens } from './denied-tokens.ts'
-import { composeState } from './state.ts'
 
-/** Where sessions are, as `/health` names it. */
+/** Cache mode, as `/health` names it. */
 export type CacheMode = 'memory' | 'redis' | 'hybrid'
 
-/** Sessions, and all they rest on. */
+/** Sessions, and the parts that other code shares with them. */
 export interface ComposedSessions {
-  readonly mode: CacheMode
-  readonly state: SharedState
   readonly sessions: Sessions
-  readonly endAsAtProvider: ProviderLogout
+  readonly cache: SessionCache
   readonly codec: SessionCodec
   readonly renewedRecords: RenewedRecords
-  readonly sessionCache: SessionCache
-  readonly assertions: OutageAssertions
-  readonly deniedTokens: DeniedTokens
-  readonly caches: Caches
-  /** How long after its last confirmation a session may go on without the store; 0 = not at all. */
-  readonly graceMs: number
-  /** Tells the store what it has not been told yet, and lets go of it. */
-  readonly closeState: () => Promise<void>
+  readonly outageAssertions: OutageAssertions
+  /** Time after its last confirmation for which a session may go on without the store; 0 = not at all. */
+  readonly outageGraceMs: number
+  /** Tells the store what it has not been told yet. */
+  close(): Promise<void>
 }
 
 export interface ComposeSessionsOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly ring: KeyRing
-  readonly verifier: BearerVerifier
-  readonly bearerIssuers: ReadonlySet<string>
-  readonly version: string
   readonly now: () => number
+  readonly ring: KeyRing
+  readonly state: SharedState
+  readonly mode: CacheMode
 }
 
-/** How many opened sessions are kept where every check asks the store, or the store is memory anyway. */
-const OPENED = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
+/** Bounds the cache where every check asks the store, or the store is memory anyway. */
+const CACHE = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
 const MEMORY_SERVED_MS = 5000
 const FLUSH_INTERVAL_MS = 1000
 const LAST_FLUSH_MS = 2000
 const LAST_FLUSH_PAUSE_MS = 100
 
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
-  const { config, log, metrics, ring, verifier, version, now } = options
+  const { config, log, metrics, now, ring, state, mode } = options
   const { settings } = config
-  const mode: CacheMode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
-  const graceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
-
-  const sessionCache: SessionCache = createSessionCache({
-    ...(mode === 'hybrid' ? hybridBounds(settings) : OPENED),
+  const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
+  const cache = createSessionCache({
+    ...(mode === 'hybrid' ? hybridBounds(settings) : CACHE),
     servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL * 1000 : MEMORY_SERVED_MS,
-    keptMs: graceMs,
+    keptMs: outageGraceMs,
     canRecall: mode !== 'redis',
     epoch: () => state.backplane.epoch,
     onLookUp: (result) => metrics.sessionCacheLookUp(result),
-  })
-  const caches = createCaches(sessionCache, verifier)
-  const state: SharedState = composeState({
-    config,
-    log,
-    metrics,
-    now,
-    fingerprint: () => ({ keys: ring.fingerprints(), mode, version }),
-    listeners: {
-      onReattached() {
-        void sessions.revocations.flush()
-        deniedTokens.reload().catch(() => undefined)
-      },
-      onDatasetChanged: () => sessionCache.clear(),
-      onAnotherServer() {
-        void sessions.revocations.repeat()
-        void renewedRecords.restore()
-      },
-      onMessage: (message) => hear(message, { sessions, deniedTokens, sessionCache, caches }),
-      onUnknownMessage: () => clearAll(caches),
-    },
   })
   const codec = createSessionCodec({
     ring,
     keyPrefix: settings.REDIS_KEY_PREFIX,
     onIntegrityFailure: () => metrics.integrityFailure(),
   })
-  const renewedRecords = createRenewedRecords(state.store)
-  const assertions = createOutageAssertions({ ring, graceMs, now })
-  const deniedTokens = composeDeniedTokens({ ...options, state })
+  const outageAssertions = createOutageAssertions({ ring, graceMs: outageGraceMs, now })
   const sessions = createSessions({
     store: state.store,
     index: state.sessionIndex,
     generations: state.generations,
     codec,
-    sessionCache,
-    assertions,
+    sessionCache: cache,
+    assertions: outageAssertions,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     canShareReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE * 1000,
@@ -133,34 +96,20 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
   const flushing = setInterval(() => {
     if (revocations.waiting > 0) void revocations.flush()
   }, FLUSH_INTERVAL_MS).unref()
-
   return {
-    mode,
-    state,
     sessions,
-    endAsAtProvider: createProviderLogout({
-      sessions,
-      oneTimeKeys: state.oneTimeKeys,
-      clientId: settings.OIDC_CLIENT_ID,
-      isStoreAvailable: () => state.isAvailable,
-      now,
-    }),
+    cache,
     codec,
-    renewedRecords,
-    sessionCache,
-    assertions,
-    deniedTokens,
-    caches,
-    graceMs,
-    async closeState() {
+    renewedRecords: createRenewedRecords(state.store),
+    outageAssertions,
+    outageGraceMs,
+    async close() {
       clearInterval(flushing)
-      deniedTokens.close()
       await flushAtLast(revocations)
       const count = revocations.waiting
       if (count > 0) {
         log.error({ event: 'revocations_lost', count }, 'Redis was never told of ended sessions')
       }
-      await state.close()
     },
   }
 }

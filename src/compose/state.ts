@@ -1,23 +1,12 @@
 import type { Config } from '../config/load.ts'
 import type { Fingerprint } from '../replicas/fleet.ts'
-import type { BackplaneMessage } from '../replicas/message.ts'
-import { openRedisState, type RedisObserver } from '../store/redis/open.ts'
-import { openMemoryState, type SharedState } from '../store/shared-state.ts'
+import { openMemoryState } from '../store/memory/state.ts'
+import type { RedisObserver } from '../store/redis/observer.ts'
+import { openRedisState } from '../store/redis/open.ts'
+import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createTarget } from './redis-target.ts'
-
-/** What the rest of the service does about news of the shared state. */
-export interface StateListeners {
-  /** The connection is there again. */
-  readonly onReattached: () => void
-  /** Redis came back with other data. */
-  readonly onDatasetChanged: () => void
-  /** Redis came back as another process, which may have older data. */
-  readonly onAnotherServer: () => void
-  readonly onMessage: (message: BackplaneMessage) => void
-  readonly onUnknownMessage: () => void
-}
 
 export interface StateOptions {
   readonly config: Config
@@ -25,11 +14,10 @@ export interface StateOptions {
   readonly metrics: Metrics
   readonly now: () => number
   readonly fingerprint: () => Omit<Fingerprint, 'place'>
-  readonly listeners: StateListeners
 }
 
 /** Opens what the mode asks for, and tells log and metrics what happens to it. */
-export function composeState(options: StateOptions): SharedState {
+export function openSharedState(options: StateOptions): SharedState {
   const { redis, settings } = options.config
   if (!redis) return openMemoryState()
   return openRedisState({
@@ -54,7 +42,7 @@ export function composeState(options: StateOptions): SharedState {
   })
 }
 
-function createObserver({ log, metrics, listeners }: StateOptions): RedisObserver {
+function createObserver({ log, metrics }: StateOptions): RedisObserver {
   const redisFindings = createFindingsLog(({ code, message }) =>
     log.warn({ event: 'redis_finding', code }, message),
   )
@@ -63,7 +51,6 @@ function createObserver({ log, metrics, listeners }: StateOptions): RedisObserve
   )
   return {
     onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
-    onReattached: listeners.onReattached,
     onDisconnected: (failure, reason) =>
       log.error(
         { event: 'redis_disconnected', failure, reason },
@@ -90,17 +77,13 @@ function createObserver({ log, metrics, listeners }: StateOptions): RedisObserve
         { event: 'redis_data_changed' },
         'Redis has other data than before: sessions and replay markers were lost',
       )
-      listeners.onDatasetChanged()
     },
-    onAnotherServer: listeners.onAnotherServer,
     onBackplane: (isHealthy) =>
       isHealthy
         ? log.info({ event: 'backplane_healthy' }, 'messages of other replicas arrive')
         : log.warn({ event: 'backplane_broken' }, 'messages of other replicas may be missed'),
-    onMessage: listeners.onMessage,
     onUnknownMessage() {
       log.warn({ event: 'unknown_message' }, 'a message was not understood; the cache is cleared')
-      listeners.onUnknownMessage()
     },
     onApplied: (delayMs) => metrics.backplaneApplied(delayMs / 1000),
     onFleet: (findings) =>

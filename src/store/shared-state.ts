@@ -2,16 +2,13 @@ import type { Breaker } from '../redis/breaker.ts'
 import type { Examination } from '../redis/examine/examine.ts'
 import type { Backplane } from '../replicas/backplane.ts'
 import type { Fleet } from '../replicas/fleet.ts'
+import type { BackplaneMessage } from '../replicas/message.ts'
 import type { DenyList } from './deny-list.ts'
 import type { Generations } from './generations.ts'
 import type { Locks } from './locks.ts'
-import { createMemoryDenyList } from './memory/deny-list.ts'
-import { createMemoryGenerations } from './memory/generations.ts'
-import { createMemoryLocks, createMemoryOneTimeKeys } from './memory/marks.ts'
-import { createMemorySessionIndex, createMemoryStore } from './memory/store.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
 import type { SessionIndex } from './session-index.ts'
-import { SETTLED, type Settling } from './settling.ts'
+import type { Settling } from './settling.ts'
 import type { Store } from './store.ts'
 
 /** What replicas share, or what one process keeps for itself: the same ports either way. */
@@ -33,7 +30,22 @@ export interface SharedState extends SharedPorts {
   /** Whether there is any use in asking. */
   readonly isAvailable: boolean
   readonly settling: Settling
+  /** Tells these listeners, in place of earlier ones, of all that happens from now on. */
+  subscribe(listeners: StateListeners): void
   close(): Promise<void>
+}
+
+/** What the rest of the service does about news of the shared state. */
+export interface StateListeners {
+  /** Called when Redis can be used again, after it has been tried. */
+  readonly onReattached: () => void
+  /** Called when Redis comes back with other data. */
+  readonly onDatasetChanged: () => void
+  /** Called when Redis comes back as another process, which may have older data. */
+  readonly onAnotherServer: () => void
+  readonly onMessage: (message: BackplaneMessage) => void
+  /** Called for a message that this version does not understand: anything may have changed. */
+  readonly onUnknownMessage: () => void
 }
 
 /** What can be told of the Redis behind it, for health and metrics. */
@@ -47,21 +59,4 @@ export interface ObservedRedis {
   readonly examination: Examination | undefined
   /** Milliseconds that a read takes just now; nothing when there is no answer. */
   measureLatency(): Promise<number | undefined>
-}
-
-/** Sessions and marks of one process, gone with it. */
-export function openMemoryState(): SharedState {
-  return {
-    store: createMemoryStore(),
-    oneTimeKeys: createMemoryOneTimeKeys(),
-    locks: createMemoryLocks(),
-    sessionIndex: createMemorySessionIndex(),
-    generations: createMemoryGenerations(),
-    denyList: createMemoryDenyList(),
-    backplane: { epoch: 0, publish: async () => undefined },
-    firstAttempt: Promise.resolve(),
-    isAvailable: true,
-    settling: SETTLED,
-    close: async () => undefined,
-  }
 }

@@ -1,6 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { createCheckMetrics, type LookUp } from './check-metrics.ts'
-import { createRedisMetrics, type ObservedRedis, type RedisMetrics } from './redis-metrics.ts'
+import {
+  addRedisGauges,
+  createRedisMetrics,
+  type ObservedRedis,
+  type RedisMetrics,
+} from './redis-metrics.ts'
 
 /** What came of a check, as a label. */
 export type CheckOutcome =
@@ -45,6 +50,8 @@ export interface Metrics extends RedisMetrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
+  /** Adds the gauges; called once, when all that they read is made. */
+  observe(observed: Observed): void
 }
 
 /** Gauges that are asked when somebody reads `/metrics`. */
@@ -56,7 +63,7 @@ export interface Observed {
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
   /** Absent in memory mode. */
-  readonly redis?: () => ObservedRedis
+  readonly redis: ObservedRedis | undefined
 }
 
 let ofProcess: Registry | undefined
@@ -71,7 +78,7 @@ function processMetrics(): Registry {
 }
 
 /** A registry of its own, so that several services in one process do not mix. Labels come from this code alone (threat A93). */
-export function createMetrics(observed: Observed): Metrics {
+export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Metrics {
   const registry = Registry.merge([processMetrics()])
   const registers = [registry]
   const checks = createCheckMetrics(registry)
@@ -104,6 +111,30 @@ export function createMetrics(observed: Observed): Metrics {
   const duplicates = counter('duplicate_cookies', 'Requests with several different session cookies')
   const loops = counter('sign_in_loops', 'Sign-in loops that were stopped')
   const integrity = counter('store_integrity_failures', 'Stored records that did not open')
+  const redis = createRedisMetrics(registry, hasRedis)
+  return {
+    registry,
+    check: checks.count,
+    sessionCacheLookUp: checks.lookUp,
+    signIn: (result) => signIns.inc({ result }),
+    signOut: () => signOuts.inc(),
+    sessionsEndedByOperator: (count) => endedByOperators.inc(count),
+    refresh: (result) => refreshes.inc({ result }),
+    tokenRevocationFailed: () => tokenRevocations.inc(),
+    backchannelLogout: (result) => backchannelLogouts.inc({ result }),
+    replayRefused: (kind) => replays.inc({ kind }),
+    aliasRefused: () => aliases.inc(),
+    foreignHostRefused: () => foreignHosts.inc(),
+    duplicateCookie: () => duplicates.inc(),
+    loopStopped: () => loops.inc(),
+    integrityFailure: () => integrity.inc(),
+    ...redis,
+    observe: (observed) => addGauges(registry, observed),
+  }
+}
+
+function addGauges(registry: Registry, observed: Observed): void {
+  const registers = [registry]
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name: `vestibule_${name}`,
@@ -137,23 +168,5 @@ export function createMetrics(observed: Observed): Metrics {
     'Log lines that were lost, since nobody read them or they could not be written',
     () => observed.logLinesDropped?.() ?? 0,
   )
-  const redis = createRedisMetrics(registry, observed.redis)
-  return {
-    registry,
-    check: checks.count,
-    sessionCacheLookUp: checks.lookUp,
-    signIn: (result) => signIns.inc({ result }),
-    signOut: () => signOuts.inc(),
-    sessionsEndedByOperator: (count) => endedByOperators.inc(count),
-    refresh: (result) => refreshes.inc({ result }),
-    tokenRevocationFailed: () => tokenRevocations.inc(),
-    backchannelLogout: (result) => backchannelLogouts.inc({ result }),
-    replayRefused: (kind) => replays.inc({ kind }),
-    aliasRefused: () => aliases.inc(),
-    foreignHostRefused: () => foreignHosts.inc(),
-    duplicateCookie: () => duplicates.inc(),
-    loopStopped: () => loops.inc(),
-    integrityFailure: () => integrity.inc(),
-    ...redis,
-  }
+  if (observed.redis) addRedisGauges(registry, observed.redis)
 }

@@ -33,14 +33,10 @@ const FLEET_KINDS = ['clock', 'keys', 'mode', 'place', 'version']
 const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
 
-/** Registers what concerns Redis and the other replicas, where there is a Redis. */
-export function createRedisMetrics(
-  shown: Registry,
-  observe: (() => ObservedRedis) | undefined,
-): RedisMetrics {
-  const registry = observe ? shown : new Registry()
+/** Counts what concerns Redis and the other replicas; shows it only where there is a Redis. */
+export function createRedisMetrics(shown: Registry, hasRedis: boolean): RedisMetrics {
+  const registry = hasRedis ? shown : new Registry()
   const registers = [registry]
-  if (observe) createGauges(registry, observe)
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
   const histogram = (name: string, help: string, limits: readonly number[]) =>
@@ -78,15 +74,16 @@ export function createRedisMetrics(
   }
 }
 
-function createGauges(registry: Registry, observe: () => ObservedRedis): void {
+/** Adds the gauges of Redis and of the other replicas. */
+export function addRedisGauges(registry: Registry, redis: ObservedRedis): void {
   const registers = [registry]
-  const gauge = (name: string, help: string, read: (redis: ObservedRedis) => number) =>
+  const gauge = (name: string, help: string, read: (observed: ObservedRedis) => number) =>
     new Gauge({
       name: `vestibule_${name}`,
       help,
       registers,
       collect() {
-        this.set(read(observe()))
+        this.set(read(redis))
       },
     })
   gauge('redis_connected', '1 when commands can be sent to Redis', ({ isConnected }) =>
@@ -114,11 +111,11 @@ function createGauges(registry: Registry, observe: () => ObservedRedis): void {
   )
   gauge('fleet_replicas', 'Other replicas heard of lately', ({ fleet }) => fleet.size)
   labelled(registry, 'fleet_mismatches', 'Other replicas that differ from this one', 'kind', () => {
-    const { findings } = observe().fleet
+    const { findings } = redis.fleet
     return FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length])
   })
   labelled(registry, 'circuit_breaker_state', '0 closed, 1 half-open, 2 open', 'breaker', () =>
-    Object.entries(observe().breakers).map(([name, { state }]) => [
+    Object.entries(redis.breakers).map(([name, { state }]) => [
       name,
       BREAKER_STATES.indexOf(state),
     ]),

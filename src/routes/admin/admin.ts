@@ -11,11 +11,8 @@ import { type AdminTokens, type AdminTokensOptions, createAdminTokens } from './
 export interface AdminOptions extends AdminSessionsOptions, AdminTokensOptions {
   /** Absent = there is no `/admin`. */
   readonly token: string | undefined
-  readonly caches: {
-    clear(region: Region): void
-    size(region: Region): number
-  }
-  readonly state: { readonly backplane: Backplane }
+  readonly caches: Readonly<Record<Region, { clear(): void; readonly size: number }>>
+  readonly backplane: Backplane
 }
 
 /** `/admin` on the internal listener, for operators with `ADMIN_TOKEN`. */
@@ -27,8 +24,8 @@ export interface Admin extends AdminSessions, AdminTokens {
 }
 
 export function createAdmin(options: AdminOptions): Admin {
-  const { caches, state, log } = options
-  const sizes = () => Object.fromEntries(REGIONS.map((each) => [each, caches.size(each)]))
+  const { caches, backplane, log } = options
+  const sizes = () => Object.fromEntries(REGIONS.map((each) => [each, caches[each].size]))
   return {
     guard: createAdminGuard(options),
     ...createAdminSessions(options),
@@ -46,8 +43,8 @@ export function createAdmin(options: AdminOptions): Admin {
       const region = readRegion(c)
       const regions = region === undefined ? REGIONS : [region]
       const about = { regions, ...operatorOf(c) }
-      for (const each of regions) caches.clear(each)
-      await state.backplane
+      for (const each of regions) caches[each].clear()
+      await backplane
         .publish(region === undefined ? { type: 'clear-all' } : { type: 'clear', region })
         .catch((cause: unknown) => {
           log.error({ event: 'cache_not_cleared', ...about }, 'the cache was cleared here alone')

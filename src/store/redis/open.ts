@@ -1,19 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { BreakerState } from '../../redis/breaker.ts'
 import type { RedisTarget } from '../../redis/client.ts'
 import { connectRedis } from '../../redis/connection.ts'
-import type { Examination } from '../../redis/examine/examine.ts'
 import { keepExamining } from '../../redis/examine/keep-examining.ts'
-import { type RedisFailure, unavailable } from '../../redis/failure.ts'
+import { unavailable } from '../../redis/failure.ts'
 import { type BreakerSettings, guardRedis } from '../../redis/guarded.ts'
-import type { SentinelObserver } from '../../redis/sentinel/sightings.ts'
 import { openBackplane } from '../../replicas/backplane.ts'
-import { createFleet, type Fingerprint, type FleetFinding } from '../../replicas/fleet.ts'
-import type { BackplaneMessage } from '../../replicas/message.ts'
-import { observeDisturbances, watchSettling } from '../settling.ts'
-import type { SharedState } from '../shared-state.ts'
+import { createFleet, type Fingerprint } from '../../replicas/fleet.ts'
+import { watchSettling } from '../settling.ts'
+import type { SharedState, StateListeners } from '../shared-state.ts'
 import { createDataset } from './dataset.ts'
+import { observeDisturbances } from './disturbances.ts'
 import { type HealthLoop, startHealthLoop } from './health-loop.ts'
+import type { RedisObserver } from './observer.ts'
 import { createRedisPorts } from './ports.ts'
 
 export interface RedisStateOptions {
@@ -32,28 +30,6 @@ export interface RedisStateOptions {
   readonly observer: RedisObserver
 }
 
-/** Who wants to know what happens. */
-export interface RedisObserver extends SentinelObserver {
-  readonly onConnected: () => void
-  /** Called when it has been tried, after that, whether Redis can be used. */
-  readonly onReattached: () => void
-  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
-  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
-  readonly onFailure: (failure: RedisFailure) => void
-  readonly onExamined: (examination: Examination) => void
-  readonly onRead: (seconds: number) => void
-  readonly onBreaker: (name: 'read' | 'write', state: BreakerState) => void
-  readonly onDatasetChanged: () => void
-  /** Another process answers: after a restart or a failover it may have older data. */
-  readonly onAnotherServer: () => void
-  readonly onBackplane: (isHealthy: boolean) => void
-  readonly onMessage: (message: BackplaneMessage) => void
-  readonly onUnknownMessage: () => void
-  readonly onApplied: (delayMs: number) => void
-  /** How other replicas differ, whenever one has announced itself. */
-  readonly onFleet: (findings: readonly FleetFinding[]) => void
-}
-
 const PROBE_TIMEOUT_MS = 1000
 const ANNOUNCE_MS = 10_000
 const REPLICA_ID_BYTES = 6
@@ -61,9 +37,19 @@ const REPLICA_ID_BYTES = 6
 /** One for all installations, so that replicas with different prefixes hear of each other. */
 const FLEET_CHANNEL = 'vestibule:fleet'
 
+const ignore = () => undefined
+const NO_LISTENERS: StateListeners = {
+  onReattached: ignore,
+  onDatasetChanged: ignore,
+  onAnotherServer: ignore,
+  onMessage: ignore,
+  onUnknownMessage: ignore,
+}
+
 /** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
 export function openRedisState(options: RedisStateOptions): SharedState {
   const { prefix, database, now } = options
+  let listeners = NO_LISTENERS
   const settling = watchSettling(now)
   const observer = observeDisturbances(options.observer, settling)
   const channel = `${prefix}${database}:events`
@@ -74,7 +60,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     ...observer,
     onConnected() {
       observer.onConnected()
-      void loop.probeNow().then(observer.onReattached)
+      void loop.probeNow().then(() => listeners.onReattached())
       examination.start()
     },
     onServerOpen: settling.disturb,
@@ -89,7 +75,10 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     redis,
     prefix,
     timeoutMs: PROBE_TIMEOUT_MS,
-    onChanged: observer.onDatasetChanged,
+    onChanged() {
+      observer.onDatasetChanged()
+      listeners.onDatasetChanged()
+    },
   })
   const loop: HealthLoop = startHealthLoop({
     ...options.healthCheck,
@@ -102,12 +91,12 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     connection,
     names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
     observer: {
-      ...observer,
       onExamined(examination) {
         observer.onExamined(examination)
         // Reads Redis's clock now, by which the moment of an order during an outage is told later.
         ports.generations.current().catch(() => undefined)
       },
+      onAnotherServer: () => listeners.onAnotherServer(),
     },
   })
   const fleet = createFleet({
@@ -140,8 +129,11 @@ export function openRedisState(options: RedisStateOptions): SharedState {
         ? connection.run(command, timeoutMs)
         : Promise.reject(unavailable(new Error('not connected'))),
     redisNow: () => now() + (examination.latest?.clockOffsetMs ?? 0),
-    onMessage: observer.onMessage,
-    onUnknown: observer.onUnknownMessage,
+    onMessage: (message) => listeners.onMessage(message),
+    onUnknown() {
+      observer.onUnknownMessage()
+      listeners.onUnknownMessage()
+    },
     onFleet(text) {
       if (fleet.hear(text)) announce()
       observer.onFleet(fleet.findings)
@@ -185,6 +177,9 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     },
     firstAttempt: connection.firstAttempt,
     settling,
+    subscribe(given) {
+      listeners = given
+    },
     get isAvailable() {
       const isOpen = [breakers.read, breakers.write].some(({ state }) => state === 'open')
       return connection.isExpected && !isOpen

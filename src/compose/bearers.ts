@@ -1,0 +1,72 @@
+import { createDeniedTokens, type DeniedTokens } from '../bearer/denied-tokens.ts'
+import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
+import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
+import { type BearerVerifier, createBearerVerifier } from '../bearer/verify-bearer.ts'
+import type { Config } from '../config/load.ts'
+import type { SharedState } from '../store/shared-state.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { connectIssuer, type Oidc } from './oidc.ts'
+
+/** Tokens that programs present. */
+export interface Bearers {
+  readonly verifier: BearerVerifier
+  readonly verifyProof: VerifyProof
+  readonly deniedTokens: DeniedTokens
+  /** Issuers whose tokens some rule accepts. */
+  readonly issuers: ReadonlySet<string>
+  close(): void
+}
+
+export interface ComposeBearersOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly state: SharedState
+  readonly oidc: Oidc
+}
+
+/** Connects to further issuers when the first token of theirs is there. */
+export function composeBearers(options: ComposeBearersOptions): Bearers {
+  const { config, log, metrics, now, state, oidc } = options
+  const { settings, rules } = config
+  const issuers = new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])]))
+  const deniedTokens = createDeniedTokens({
+    denyList: state.denyList,
+    isUsed: issuers.size > 0,
+    firstAttempt: state.firstAttempt,
+    isAvailable: () => state.isAvailable,
+    onUnread: () =>
+      log.warn(
+        { event: 'deny_list_unread' },
+        'the deny list could not be read yet: tokens of programs that were denied pass until it is',
+      ),
+    onDoubt: () => metrics.degradedDecision('deny-list'),
+  })
+  const trusted = createTrustedIssuers({
+    issuers,
+    connect: (issuerUrl) =>
+      issuerUrl === settings.OIDC_ISSUER_URL
+        ? oidc.provider
+        : connectIssuer(issuerUrl, config, log),
+    keySets: oidc.keySets,
+  })
+  return {
+    verifier: createBearerVerifier({
+      issuers: trusted,
+      denied: deniedTokens,
+      clientId: settings.OIDC_CLIENT_ID,
+      identity: oidc.identity,
+      withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+      now,
+    }),
+    verifyProof: createProofVerifier(now),
+    deniedTokens,
+    issuers,
+    close() {
+      trusted.close()
+      deniedTokens.close()
+    },
+  }
+}

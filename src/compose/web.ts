@@ -1,0 +1,49 @@
+import type { Config } from '../config/load.ts'
+import type { ReturnToOptions } from '../core/return-to.ts'
+import { createSites, patternOf, type Sites } from '../core/site.ts'
+import { type Addresses, createAddresses } from '../http/addresses.ts'
+import { type Cookies, createCookies } from '../http/cookies.ts'
+import { createPageWriter, type PageWriter } from '../http/pages/write.ts'
+import { createTrustedProxies, type TrustedProxies } from '../http/trusted-proxies.ts'
+import type { Oidc } from './oidc.ts'
+
+/** Addresses, cookies and pages, which both listeners share. */
+export interface Web {
+  readonly addresses: Addresses
+  readonly cookies: Cookies
+  readonly writePage: PageWriter
+  readonly proxies: TrustedProxies
+  readonly protectedSites: Sites
+  /** The protected sites and that of `PUBLIC_URL`. */
+  readonly knownSites: Sites
+  readonly returnTo: ReturnToOptions
+  /** Returns the name of what shares a session cookie with this host. */
+  readonly realmOf: (host: string) => string
+}
+
+export interface ComposeWebOptions {
+  readonly config: Config
+  readonly oidc: Oidc
+  readonly outageGraceMs: number
+}
+
+export function composeWeb({ config, oidc, outageGraceMs }: ComposeWebOptions): Web {
+  const { settings, publicSite, hosts } = config
+  const knownSites = createSites(publicSite ? [...hosts, patternOf(publicSite)] : hosts)
+  return {
+    addresses: createAddresses({ basePath: settings.BASE_PATH, publicSite, hosts }),
+    cookies: createCookies({
+      name: settings.COOKIE_NAME,
+      domain: settings.COOKIE_DOMAIN,
+      sameSite: settings.COOKIE_SAMESITE,
+      sessionMaxAgeSeconds: settings.SESSION_MAX_AGE,
+      outageGraceSeconds: outageGraceMs / 1000,
+    }),
+    writePage: createPageWriter(() => oidc.provider.origins()),
+    proxies: createTrustedProxies(settings.TRUSTED_PROXIES),
+    protectedSites: createSites(hosts),
+    knownSites,
+    returnTo: { sites: knownSites, basePath: settings.BASE_PATH },
+    realmOf: (host) => settings.COOKIE_DOMAIN ?? host,
+  }
+}

@@ -1,0 +1,24 @@
+import { SETTLED } from '../settling.ts'
+import type { SharedState } from '../shared-state.ts'
+import { createMemoryDenyList } from './deny-list.ts'
+import { createMemoryGenerations } from './generations.ts'
+import { createMemoryLocks, createMemoryOneTimeKeys } from './marks.ts'
+import { createMemorySessionIndex, createMemoryStore } from './store.ts'
+
+/** Sessions and marks of one process, gone with it. */
+export function openMemoryState(): SharedState {
+  return {
+    store: createMemoryStore(),
+    oneTimeKeys: createMemoryOneTimeKeys(),
+    locks: createMemoryLocks(),
+    sessionIndex: createMemorySessionIndex(),
+    generations: createMemoryGenerations(),
+    denyList: createMemoryDenyList(),
+    backplane: { epoch: 0, publish: async () => undefined },
+    firstAttempt: Promise.resolve(),
+    isAvailable: true,
+    settling: SETTLED,
+    subscribe: () => undefined,
+    close: async () => undefined,
+  }
+}

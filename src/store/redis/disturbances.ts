@@ -1,0 +1,39 @@
+import type { WatchedSettling } from '../settling.ts'
+import type { RedisObserver } from './observer.ts'
+
+type Disturbances = Pick<
+  RedisObserver,
+  'onConnected' | 'onDisconnected' | 'onFailure' | 'onBreaker' | 'onExamined'
+>
+
+/** Wraps an observer and reports what it is told as a disturbance or an interruption. */
+export function observeDisturbances<T extends Disturbances>(
+  observer: T,
+  settling: WatchedSettling,
+): T {
+  return {
+    ...observer,
+    onConnected() {
+      settling.disturb()
+      observer.onConnected()
+    },
+    onDisconnected(failure, reason) {
+      settling.disturb()
+      observer.onDisconnected(failure, reason)
+    },
+    onFailure(failure) {
+      // No replica can write until it has loaded, and what it loads may be old (finding C65).
+      if (failure === 'loading') settling.disturb()
+      observer.onFailure(failure)
+    },
+    onBreaker(name, state) {
+      if (state !== 'half-open') settling.interrupt()
+      observer.onBreaker(name, state)
+    },
+    onExamined(made) {
+      if (made.isLoading) settling.disturb()
+      else settling.observeUptime(made.uptimeMs)
+      observer.onExamined(made)
+    },
+  } satisfies T
+}

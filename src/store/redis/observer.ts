@@ -1,0 +1,22 @@
+import type { BreakerState } from '../../redis/breaker.ts'
+import type { Examination } from '../../redis/examine/examine.ts'
+import type { RedisFailure } from '../../redis/failure.ts'
+import type { SentinelObserver } from '../../redis/sentinel/sightings.ts'
+import type { FleetFinding } from '../../replicas/fleet.ts'
+
+/** Is told what happens to Redis and to the other replicas, for log and metrics. */
+export interface RedisObserver extends SentinelObserver {
+  readonly onConnected: () => void
+  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
+  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
+  readonly onFailure: (failure: RedisFailure) => void
+  readonly onExamined: (examination: Examination) => void
+  readonly onRead: (seconds: number) => void
+  readonly onBreaker: (name: 'read' | 'write', state: BreakerState) => void
+  readonly onDatasetChanged: () => void
+  readonly onBackplane: (isHealthy: boolean) => void
+  readonly onUnknownMessage: () => void
+  readonly onApplied: (delayMs: number) => void
+  /** Called with how other replicas differ whenever one has announced itself. */
+  readonly onFleet: (findings: readonly FleetFinding[]) => void
+}
