@@ -1,10 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { composeSessions } from '../src/compose/sessions.ts'
-import { loadConfig } from '../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
-import { createKeyRing } from '../src/crypto/key-ring.ts'
-import { createLog } from '../src/telemetry/log.ts'
-import { createMetrics } from '../src/telemetry/metrics.ts'
+import { openSessionReplica } from '../test/support/session-replica.ts'
 
 /** Sessions as the check reads them, in this process, over a Redis or over memory. */
 export interface StoredSessions extends AsyncDisposable {
@@ -27,7 +23,7 @@ export async function storedSessions(
   redisUrl: string,
   l1Entries = 1000,
 ): Promise<StoredSessions> {
-  const config = loadConfig({
+  const { sessions, state, close } = openSessionReplica({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
     OIDC_ISSUER_URL: 'https://id.example.com',
@@ -42,21 +38,6 @@ export async function storedSessions(
       REDIS_URL: redisUrl,
       REDIS_KEY_PREFIX: `bench-${mode}:`,
     }),
-  })
-  const idle = { clear: () => undefined, size: 0, recall: () => undefined }
-  const { sessions, state, closeState } = composeSessions({
-    config,
-    log: createLog('silent'),
-    metrics: createMetrics({
-      cachedSessions: () => 0,
-      isProviderDiscovered: () => true,
-      revocationsWaiting: () => 0,
-    }),
-    ring: createKeyRing(config.keys ?? []),
-    verifier: { ...idle, verify: () => Promise.reject(new Error('no tokens here')) },
-    bearerIssuers: new Set(),
-    version: 'bench',
-    now: Date.now,
   })
   await state.firstAttempt
   while (state.backplane.epoch === undefined)
@@ -92,7 +73,7 @@ export async function storedSessions(
       }
       return credentials
     },
-    [Symbol.asyncDispose]: closeState,
+    [Symbol.asyncDispose]: close,
   }
 }
 

@@ -1,16 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type ComposedSessions, composeSessions } from '../../src/compose/sessions.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
-import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import { createLog } from '../../src/telemetry/log.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openRedisBytes } from '../support/redis-bytes.ts'
 import { until } from '../support/redis-state.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
 import { SERVER_KEY } from '../support/replicas.ts'
+import { openSessionReplica, type SessionReplica } from '../support/session-replica.ts'
 import { newSession, REALM, sessionOf } from '../support/started-sessions.ts'
 
 test('C14: a sign-in beyond SESSIONS_PER_USER ends the oldest, and the log says so', async () => {
@@ -29,7 +25,7 @@ test('C14: a sign-in beyond SESSIONS_PER_USER ends the oldest, and the log says 
 
 describeWithRedis('C14: over replicas', () => {
   let redis: RunningRedis
-  let replicas: ComposedSessions[]
+  let replicas: SessionReplica[]
 
   beforeAll(async () => {
     redis = await startRedis()
@@ -39,19 +35,19 @@ describeWithRedis('C14: over replicas', () => {
     }
   })
   afterAll(async () => {
-    for (const { closeState } of replicas ?? []) await closeState()
+    for (const { close } of replicas ?? []) await close()
     await redis?.stop()
   })
 
   const openAt = async (replica: number, of: Pick<typeof newSession, 'identity' | 'metadata'>) => {
-    const { sessions } = replicas[replica % replicas.length] as ComposedSessions
+    const { sessions } = replicas[replica % replicas.length] as SessionReplica
     const generation = await sessions.currentGeneration()
     const tokens = { idToken: 'id', accessToken: 'access', generation }
     return parseSessionCookie(
       await sessions.open({ ...of, tokens, realm: REALM }),
     ) as SessionCredential
   }
-  const findAt = async ({ sessions }: ComposedSessions, credential: SessionCredential) =>
+  const findAt = async ({ sessions }: SessionReplica, credential: SessionCredential) =>
     sessions.recall(credential, REALM) ?? sessions.find(credential, REALM)
 
   test('C14: sign-ins side by side end up at the bound, on every replica', async () => {
@@ -87,8 +83,8 @@ describeWithRedis('C14: over replicas', () => {
   })
 })
 
-const openReplica = (url: string): ComposedSessions => {
-  const config = loadConfig({
+const openReplica = (url: string): SessionReplica => {
+  return openSessionReplica({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
     OIDC_ISSUER_URL: newSession.identity.issuer,
@@ -98,20 +94,5 @@ const openReplica = (url: string): ComposedSessions => {
     REDIS_ENABLED: 'true',
     REDIS_CACHE_MODE: 'hybrid',
     REDIS_URL: url,
-  })
-  const nothing = { clear: () => undefined, size: 0, recall: () => undefined }
-  return composeSessions({
-    config,
-    log: createLog('silent'),
-    metrics: createMetrics({
-      cachedSessions: () => 0,
-      isProviderDiscovered: () => true,
-      revocationsWaiting: () => 0,
-    }),
-    ring: createKeyRing(config.keys ?? []),
-    verifier: { ...nothing, verify: () => Promise.reject(new Error('no tokens here')) },
-    bearerIssuers: new Set(),
-    version: '1.0.0',
-    now: Date.now,
   })
 }

@@ -1,17 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ComposedSessions, composeSessions } from '../../src/compose/sessions.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
-import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
-import { createLog } from '../../src/telemetry/log.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { settingsFor } from '../support/redis-settings.ts'
 import { until } from '../support/redis-state.ts'
 import { SERVER_KEY } from '../support/replicas.ts'
+import { openSessionReplica, type SessionReplica } from '../support/session-replica.ts'
 
 type Settings = Readonly<Record<string, string>>
 
@@ -35,8 +31,8 @@ const OTHER_REALM = 'other.example.com'
 /** A lost message would show only after it. */
 const L1_SECONDS = 30
 
-const openReplica = (settings: Settings, mode: string): ComposedSessions => {
-  const config = loadConfig({
+const openReplica = (settings: Settings, mode: string): SessionReplica => {
+  return openSessionReplica({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
     OIDC_ISSUER_URL: ISSUER,
@@ -47,21 +43,6 @@ const openReplica = (settings: Settings, mode: string): ComposedSessions => {
     REDIS_HYBRID_L1_TTL: String(L1_SECONDS),
     ...settings,
   })
-  const nothing = { clear: () => undefined, size: 0, recall: () => undefined }
-  return composeSessions({
-    config,
-    log: createLog('silent'),
-    metrics: createMetrics({
-      cachedSessions: () => 0,
-      isProviderDiscovered: () => true,
-      revocationsWaiting: () => 0,
-    }),
-    ring: createKeyRing(config.keys ?? []),
-    verifier: { ...nothing, verify: () => Promise.reject(new Error('no tokens here')) },
-    bearerIssuers: new Set(),
-    version: '1.0.0',
-    now: Date.now,
-  })
 }
 
 describe.for([
@@ -70,8 +51,8 @@ describe.for([
   ['hybrid', 'a cluster', cluster],
 ] as const)('sessions of two replicas in %s mode over %s', ([mode, , reach]) => {
   let reached: Reached
-  let [one, other]: ComposedSessions[] = []
-  const both = () => [one as ComposedSessions, other as ComposedSessions]
+  let [one, other]: SessionReplica[] = []
+  const both = () => [one as SessionReplica, other as SessionReplica]
   beforeAll(async () => {
     reached = await reach()
     one = openReplica(reached.settings, mode)
@@ -81,12 +62,12 @@ describe.for([
     }
   })
   afterAll(async () => {
-    for (const { closeState } of both()) await closeState()
+    for (const { close } of both()) await close()
     await reached.stop()
   })
 
   /** A sign-in at one of them that begins now and opens its session later. */
-  const begin = async ({ sessions }: ComposedSessions, subject: string, sid: string) => {
+  const begin = async ({ sessions }: SessionReplica, subject: string, sid: string) => {
     const generation = await sessions.currentGeneration()
     return async (realm = REALM): Promise<SessionCredential> => {
       const cookie = await sessions.open({
@@ -106,13 +87,13 @@ describe.for([
     }
   }
   const open = async (sid = 'sid', realm = REALM, subject = 'u') => {
-    const signIn = await begin(one as ComposedSessions, subject, sid)
+    const signIn = await begin(one as SessionReplica, subject, sid)
     return signIn(realm)
   }
   /** As a check does it. */
-  const find = async ({ sessions }: ComposedSessions, held: SessionCredential, realm = REALM) =>
+  const find = async ({ sessions }: SessionReplica, held: SessionCredential, realm = REALM) =>
     sessions.recall(held, realm) ?? (await sessions.find(held, realm))
-  const isRefused = async (replica: ComposedSessions, held: SessionCredential, realm = REALM) =>
+  const isRefused = async (replica: SessionReplica, held: SessionCredential, realm = REALM) =>
     (await find(replica, held, realm)) === undefined
 
   test('one that is opened at one is found at both, and is the same', async () => {
@@ -140,7 +121,7 @@ describe.for([
   test('one that is ended at one is refused there at once, and at the other as soon as it hears', async () => {
     const held = await open()
     for (const replica of both()) expect(await find(replica, held)).toBeDefined()
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     expect(await second.sessions.signOut(held)).toBe('done')
     expect(await isRefused(second, held)).toBe(true)
     await until('a refusal', () => isRefused(first, held))
@@ -149,7 +130,7 @@ describe.for([
   test('all of one session at the provider end together', async () => {
     const [here, there] = [await open('shared'), await open('shared', OTHER_REALM)]
     const bystander = await open('another')
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     expect(await find(second, there, OTHER_REALM)).toBeDefined()
     expect(await first.sessions.signOut(here)).toBe('done')
     await until('a refusal', () => isRefused(second, there, OTHER_REALM))
@@ -162,7 +143,7 @@ describe.for([
   ] as const)(
     'all of %s end at both, whoever is told',
     async ([, subject, owner, count], { expect }) => {
-      const [first, second] = both() as [ComposedSessions, ComposedSessions]
+      const [first, second] = both() as [SessionReplica, SessionReplica]
       const [here, there] = [
         await open(`${subject}-1`, REALM, subject),
         await open(`${subject}-1`, REALM, subject),
@@ -184,7 +165,7 @@ describe.for([
   )
 
   test('a sign-in that began at one before the other ended all of its user loses', async () => {
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     const user = userOwner(ISSUER, 'racing')
     const [before, ofAnother] = [await begin(first, 'racing', 'r'), await begin(first, 'calm', 'c')]
     expect(await second.sessions.endAllOf(user)).toBe(0)
@@ -203,7 +184,7 @@ describe.for([
   })
 
   test('whoever races with the end of all of a user, nobody is left behind', async () => {
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     const user = userOwner(ISSUER, 'hurried')
     const signIns = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
@@ -228,7 +209,7 @@ describe.for([
   })
 
   test('everything ends at both, and whoever signs in after that is let in', async () => {
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     const held = await Promise.all(
       Array.from({ length: 150 }, (_, index) => open(`s${index}`, REALM, `user-${index}`)),
     )
@@ -247,10 +228,10 @@ describe.for([
 
   test('what an operator clears is read again, and nobody is signed out', async () => {
     const held = await open()
-    const [first, second] = both() as [ComposedSessions, ComposedSessions]
+    const [first, second] = both() as [SessionReplica, SessionReplica]
     await find(second, held)
     await first.state.backplane.publish({ type: 'clear', region: 'sessions' })
-    await until('an empty memory', () => second.caches.size('sessions') === 0)
+    await until('an empty memory', () => second.cache.size === 0)
     expect((await find(second, held))?.source).toBe('store')
   })
 })

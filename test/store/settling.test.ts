@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { observeDisturbances } from '../../src/store/redis/disturbances.ts'
 import {
-  observeDisturbances,
   SETTLE_MS,
   SETTLED,
   type WatchedSettling,

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { composeState } from '../../src/compose/state.ts'
+import { openSharedState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/load.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
 import type { RedisTarget, SingleTarget } from '../../src/redis/client.ts'
@@ -121,21 +121,26 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
     now,
     observer: {
       ...observers,
-      onReattached: () => undefined,
       onRead: () => undefined,
       onExamined: (examination) => void examinations.push(examination),
       onBreaker: (name: string, breaker: BreakerState) =>
         void breakerChanges.push(`${name} ${breaker}`),
       onDatasetChanged: () => void datasetChanges++,
-      onAnotherServer: () => undefined,
       onBackplane: (isHealthy) => void backplaneHealth.push(isHealthy),
-      onMessage(message) {
-        messages.push(message)
-        options.onMessage?.(message)
-      },
       onUnknownMessage: () => void unknownMessages++,
       onApplied: () => undefined,
       onFleet: () => undefined,
+    },
+  })
+  const ignore = () => undefined
+  state.subscribe({
+    onReattached: ignore,
+    onDatasetChanged: ignore,
+    onAnotherServer: ignore,
+    onUnknownMessage: ignore,
+    onMessage(message) {
+      messages.push(message)
+      options.onMessage?.(message)
     },
   })
   return {
@@ -154,25 +159,12 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
 
 /** The state as the service opens it for a configuration. */
 export const openConfigured = (config: Config, log: Log): SharedState => {
-  const observed = {
-    cachedSessions: () => 0,
-    isProviderDiscovered: () => true,
-    revocationsWaiting: () => 0,
-  }
-  const ignore = () => undefined
-  return composeState({
+  return openSharedState({
     config,
     log,
-    metrics: createMetrics(observed),
+    metrics: createMetrics({ hasRedis: true }),
     now: Date.now,
     fingerprint: () => ({ keys: ['key'], mode: 'redis', version: '1.0.0' }),
-    listeners: {
-      onReattached: ignore,
-      onDatasetChanged: ignore,
-      onAnotherServer: ignore,
-      onMessage: ignore,
-      onUnknownMessage: ignore,
-    },
   })
 }
 

@@ -48,12 +48,15 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   const published: MessageBody[] = []
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (text) => lines.push(JSON.parse(text) as Record<string, unknown>) })
-  const sizes: Record<Region, number> = { sessions: 3, tokens: 2 }
-  const metrics = createMetrics({
-    cachedSessions: () => 0,
-    isProviderDiscovered: () => true,
-    revocationsWaiting: () => 0,
+  const createCache = (region: Region, entries: number) => ({
+    size: entries,
+    clear() {
+      events.push(`cleared ${region}`)
+      this.size = 0
+    },
   })
+  const caches = { sessions: createCache('sessions', 3), tokens: createCache('tokens', 2) }
+  const metrics = createMetrics({ hasRedis: false })
   const started = startSessions(options.sessions)
   const deniedTokens = createDeniedTokens({
     denyList: options.denyList ?? createMemoryDenyList(),
@@ -65,21 +68,13 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   })
   const admin = createAdmin({
     token,
-    caches: {
-      clear: (region) => {
-        events.push(`cleared ${region}`)
-        sizes[region] = 0
-      },
-      size: (region) => sizes[region],
-    },
-    state: {
-      backplane: {
-        epoch: 1,
-        publish: async (body) => {
-          events.push('published')
-          published.push(body)
-          await publish()
-        },
+    caches,
+    backplane: {
+      epoch: 1,
+      publish: async (body) => {
+        events.push('published')
+        published.push(body)
+        await publish()
       },
     },
     sessions: started.sessions,

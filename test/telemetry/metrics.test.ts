@@ -5,10 +5,12 @@ const start = () => {
   let sessions = 0
   let isDiscovered = false
   let waiting = 0
-  const metrics = createMetrics({
+  const metrics = createMetrics({ hasRedis: false })
+  metrics.observe({
     cachedSessions: () => sessions,
     isProviderDiscovered: () => isDiscovered,
     revocationsWaiting: () => waiting,
+    redis: undefined,
   })
   return {
     metrics,

@@ -9,7 +9,7 @@ const local = {
 }
 
 const start = () => {
-  let observed: ObservedRedis = {
+  const redis: { -readonly [K in keyof ObservedRedis]: ObservedRedis[K] } = {
     isConnected: false,
     commandsInFlight: 0,
     examination: undefined,
@@ -17,11 +17,12 @@ const start = () => {
     isBackplaneHealthy: false,
     fleet: { size: 0, findings: [] },
   }
-  const metrics = createMetrics({ ...local, redis: () => observed })
+  const metrics = createMetrics({ hasRedis: true })
+  metrics.observe({ ...local, redis })
   return {
     metrics,
     observe: (changes: Partial<ObservedRedis>) => {
-      observed = { ...observed, ...changes }
+      Object.assign(redis, changes)
     },
     /** The lines of the metrics of Redis, without what all share in their names. */
     read: async (): Promise<Record<string, string>> =>
@@ -127,7 +128,8 @@ describe('the metrics of Redis', () => {
   })
 
   test('are not there where there is no Redis', async () => {
-    const metrics = createMetrics(local)
+    const metrics = createMetrics({ hasRedis: false })
+    metrics.observe({ ...local, redis: undefined })
     metrics.redisFailure('deadline')
     expect(await metrics.registry.metrics()).not.toContain('vestibule_redis_')
   })
