@@ -53,13 +53,16 @@ export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Answers with bytes where `RedisClient` answers with text. */
 export type BinaryClient = ReturnType<typeof binaryOf>
 
-/** Command to run; in a cluster each call on `client` is routed by its key. */
+/** One command to run. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
+
+/** Key by which a cluster finds the server; `undefined` for a command that any server can carry out. */
+export type CommandKey = string | undefined
 
 /** One connection from its beginning to its end; it never comes back, another takes its place. */
 export interface ClientConnection {
   /** Runs a command; rejects at once with the cause when the connection that carries it ends (fault F04). */
-  run<T>(command: Command<T>): Promise<T>
+  run<T>(key: CommandKey, command: Command<T>): Promise<T>
   /** The server, or those of a cluster that can be asked just now. */
   readonly primaries: readonly Primary[]
   /** False while some primary of a cluster is away. */
@@ -106,7 +109,7 @@ export async function openClient(
   client.on('connect', () => {
     if (life.isOver) client.destroy()
   })
-  const run: ClientConnection['run'] = (command) => unanswered.run(() => command(client, binary))
+  const run = <T>(command: Command<T>) => unanswered.run(() => command(client, binary))
   const only: Primary = {
     address: addressOf(server),
     isInCluster: false,
@@ -114,7 +117,7 @@ export async function openClient(
     run,
   }
   const connection: ClientConnection = {
-    run,
+    run: (_, command) => run(command),
     primaries: [only],
     isWhole: true,
     lost: life.lost,
@@ -147,7 +150,7 @@ export async function answerOf<T>(
     lastChance = setImmediate(() => connection.drop(new DeadlineError()))
   }, timeoutMs)
   try {
-    return await connection.run(ask)
+    return await connection.run(undefined, ask)
   } finally {
     clearTimeout(timer)
     clearImmediate(lastChance)

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Command, Primary, RedisTarget } from './client.ts'
+import type { Command, CommandKey, Primary, RedisTarget } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
 import {
   failureOf,
@@ -42,12 +42,12 @@ export interface RedisConnection {
    * Runs a command. Throws `AuthError` `store_unavailable` when Redis cannot tell within `timeoutMs`; the command may
    * then still be carried out, late.
    */
-  run<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  run<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /**
    * Like `run`, for what may be carried out twice: where the connection has just been lost, the answer is asked for
    * over the next one.
    */
-  runRetryable<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  runRetryable<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** Like `run`, at each primary that is connected. */
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
   /** Commands can be sent, in a cluster to some primary at least. */
@@ -105,9 +105,9 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     kept.current?.drop(new Error('a replica'))
   }
 
-  async function send<T>(command: Command<T>, timeoutMs: number): Promise<T> {
+  async function send<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T> {
     if (!kept.current) throw new Error('not connected')
-    return deadlines.within(kept.current.run(command), timeoutMs)
+    return deadlines.within(kept.current.run(key, command), timeoutMs)
   }
 
   async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
@@ -127,13 +127,13 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   }
 
   return {
-    run: (command, timeoutMs) => send(command, timeoutMs).catch(report),
-    async runRetryable(command, timeoutMs) {
+    run: (key, command, timeoutMs) => send(key, command, timeoutMs).catch(report),
+    async runRetryable(key, command, timeoutMs) {
       const untilMs = performance.now() + timeoutMs
       const leftMs = () => untilMs - performance.now()
       const used = kept.current
       try {
-        return await send(command, timeoutMs)
+        return await send(key, command, timeoutMs)
       } catch (cause) {
         if (failureOf(cause) === 'readonly') resolveAgain()
         const isComingBack = used
@@ -144,7 +144,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
           await Promise.race([kept.next, pause(leftMs(), undefined, { ref: false })])
         }
         if (leftMs() <= 0) return report(cause)
-        return send(command, leftMs()).catch(report)
+        return send(key, command, leftMs()).catch(report)
       }
     },
     runAtEach: (command, timeoutMs) => sendToEach(command, timeoutMs).catch(report),

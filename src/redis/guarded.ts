@@ -1,17 +1,17 @@
 import { OutageError } from '../errors.ts'
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
-import type { Command, Primary } from './client.ts'
+import type { Command, CommandKey, Primary } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { BreakerOpenError, TopologyError, unavailable } from './failure.ts'
 
 /** Commands behind circuit breakers, one for what reads and one for what writes: a full Redis can still be read. */
 export interface GuardedRedis {
-  read<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  read<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** At each primary; throws also where some of them cannot be asked. */
   readAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
   /** For what may be carried out twice. */
-  write<T>(command: Command<T>, timeoutMs: number): Promise<T>
-  writeOnce<T>(command: Command<T>, timeoutMs: number): Promise<T>
+  write<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
+  writeOnce<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   readonly breakers: Breakers
 }
 
@@ -33,9 +33,9 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   const create = (name: keyof Breakers) => createNamed(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }
   return {
-    async read(command, timeoutMs) {
+    async read(key, command, timeoutMs) {
       const sentAtMs = performance.now()
-      const answer = await breakers.read.run(() => connection.runRetryable(command, timeoutMs))
+      const answer = await breakers.read.run(() => connection.runRetryable(key, command, timeoutMs))
       settings.onRead((performance.now() - sentAtMs) / 1000)
       return answer
     },
@@ -45,9 +45,10 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
           throw unavailable(new TopologyError('cluster', 'some primaries are away'))
         return connection.runAtEach(command, timeoutMs)
       }),
-    write: (command, timeoutMs) =>
-      breakers.write.run(() => connection.runRetryable(command, timeoutMs)),
-    writeOnce: (command, timeoutMs) => breakers.write.run(() => connection.run(command, timeoutMs)),
+    write: (key, command, timeoutMs) =>
+      breakers.write.run(() => connection.runRetryable(key, command, timeoutMs)),
+    writeOnce: (key, command, timeoutMs) =>
+      breakers.write.run(() => connection.run(key, command, timeoutMs)),
     breakers,
   }
 }

@@ -73,6 +73,7 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
 
   async function subscribe(): Promise<void> {
     const subscribed = connection.run(
+      undefined,
       (client) =>
         Promise.all([
           client.subscribe(channel, receive),
@@ -114,7 +115,7 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
     tellHealth()
     if (!connection.isConnected) return
     // Keeps the socket under the rule for connections that do not answer.
-    connection.run((client) => client.ping(), BROKEN_AFTER_MS).catch(() => undefined)
+    connection.run(undefined, (client) => client.ping(), BROKEN_AFTER_MS).catch(() => undefined)
     const sound = `${epoch} ${performance.now()}`
     options
       .send((client) => client.publish(inbox, sound), BROKEN_AFTER_MS)

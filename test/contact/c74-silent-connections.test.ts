@@ -56,7 +56,9 @@ describe('C74: what waits on a connection that ends', () => {
     const { connection } = opened
     await connection.firstAttempt
     const [first] = redis.connections
-    const given = Promise.allSettled([1, 2, 3].map(() => connection.run(command, NO_DEADLINE_MS)))
+    const given = Promise.allSettled(
+      [1, 2, 3].map(() => connection.run(undefined, command, NO_DEADLINE_MS)),
+    )
     await until(
       'the command',
       () => first?.heard.some(([sent]) => sent?.toUpperCase() === name) === true,
@@ -122,7 +124,7 @@ describe('C74: a connection is judged by its own commands alone', () => {
       await client.subscribe('channel', ignore).catch(ignore)
       await client.unsubscribe('channel', ignore)
     }
-    const left = connection.run(leaving, NO_DEADLINE_MS).catch(ignore)
+    const left = connection.run(undefined, leaving, NO_DEADLINE_MS).catch(ignore)
     await until('the command', () => redis.connections[0]?.heard.at(-1)?.[0] === 'subscribe')
     elapse(1900)
     expect(opened.disconnected).toEqual([])
@@ -131,7 +133,7 @@ describe('C74: a connection is judged by its own commands alone', () => {
     await until('another connection', () => connection.isConnected)
     await left
     for (let round = 0; round < 20; round += 1) {
-      expect(await connection.run(echo, NO_DEADLINE_MS)).toBe('here')
+      expect(await connection.run(undefined, echo, NO_DEADLINE_MS)).toBe('here')
       elapse(500)
       await pause(0)
     }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import type { Command } from '../../src/redis/client.ts'
 import type { RedisConnection } from '../../src/redis/connection.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { leastUser } from '../support/least-user.ts'
@@ -23,7 +24,7 @@ const UNAVAILABLE = { code: 'store_unavailable' }
 const unavailable = (failure: string) => ({ ...UNAVAILABLE, message: `Redis: ${failure}` })
 
 const echo = (connection: RedisConnection, value: string, timeoutMs = 1000) =>
-  connection.run((client) => client.echo(value), timeoutMs)
+  connection.run(undefined, (client) => client.echo(value), timeoutMs)
 const freshRedis = reuseRedis()
 
 describe('a connection that comes back', () => {
@@ -199,7 +200,7 @@ describe('an answer that is lost with its connection', () => {
     await using opened = openConnection(proxy)
     await untilConnected(opened)
     const cut = proxy.cutAfterRequest('counter')
-    const counted = opened.connection.run((client) => client.incr('counter'), 1000)
+    const counted = opened.connection.run('counter', (client) => client.incr('counter'), 1000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
     await cut
     expect(await redis.cli('GET', 'counter')).toBe('1')
@@ -212,7 +213,7 @@ describe('an answer that is lost with its connection', () => {
     const { connection } = opened
     await untilConnected(opened)
     const cuts = [1, 2, 3].map(() => proxy.cutAfterRequest('counter'))
-    const counted = connection.runRetryable((client) => client.incr('counter'), 15_000)
+    const counted = connection.runRetryable('counter', (client) => client.incr('counter'), 15_000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
     await Promise.all(cuts.slice(0, 2))
     await until('the next connection', () => connection.isConnected)
@@ -229,7 +230,7 @@ describe('an answer that is lost with its connection', () => {
     const { connection } = opened
     await untilConnected(opened)
     const cut = proxy.cutAfterRequest('counter')
-    const counted = connection.runRetryable((client) => client.incr('counter'), 300)
+    const counted = connection.runRetryable('counter', (client) => client.incr('counter'), 300)
     port = nowhere
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await cut
@@ -250,10 +251,14 @@ describe('a replica in the place of the primary', () => {
     await untilConnected(opened)
     for (let round = 0; round < 3; round += 1) {
       let sent = 0
-      const write = connection.runRetryable((client) => {
-        sent += 1
-        return client.set('key', 'value')
-      }, 15_000)
+      const write = connection.runRetryable(
+        'key',
+        (client) => {
+          sent += 1
+          return client.set('key', 'value')
+        },
+        15_000,
+      )
       await expect(write, `round ${round}`).rejects.toMatchObject(unavailable('readonly'))
       expect(sent, `round ${round}`).toBeLessThanOrEqual(2)
       await until('a connection', () => connection.isConnected)
@@ -268,20 +273,18 @@ describe('a replica in the place of the primary', () => {
     await using opened = openConnection(() => ({ port }))
     await untilConnected(opened)
     port = primary.port
-    const write = opened.connection.runRetryable((client) => client.set('key', 'value'), 15_000)
+    const write = opened.connection.runRetryable(
+      'key',
+      (client) => client.set('key', 'value'),
+      15_000,
+    )
     expect(await write).toBe('OK')
     expect(await primary.cli('GET', 'key')).toBe('value')
   })
 })
 
 describe('what a failing command tells', () => {
-  test.for<
-    [
-      string,
-      string,
-      (client: Parameters<Parameters<RedisConnection['run']>[0]>[0]) => Promise<unknown>,
-    ]
-  >([
+  test.for<[string, string, Command<unknown>]>([
     ['permission', 'a command that is not allowed', (client) => client.incr('vestibule:x')],
     ['permission', 'a key that is not allowed', (client) => client.get('other')],
     ['data', 'a value of another kind', (client) => client.get('vestibule:list')],
@@ -293,7 +296,9 @@ describe('what a failing command tells', () => {
     if (failure === 'full') await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     await using opened = openConnection({ port: redis.port, username: 'app', password: 'secret' })
     await untilConnected(opened)
-    const error = await opened.connection.run(command, 1000).catch((cause: unknown) => cause)
+    const error = await opened.connection
+      .run(undefined, command, 1000)
+      .catch((cause: unknown) => cause)
     expect(error).toMatchObject(unavailable(failure))
     expect((error as Error).cause).toBeInstanceOf(Error)
     expect(opened.failures).toEqual([failure])

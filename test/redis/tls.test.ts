@@ -19,7 +19,7 @@ const outcomeOf = async (
   await using opened = openConnection({ host, port, ...(tls && { tls }) }, connectTimeoutMs)
   await opened.connection.firstAttempt
   if (!opened.connection.isConnected) return opened.disconnected[0] ?? 'nothing'
-  expect(await opened.connection.run((client) => client.ping(), 10_000)).toBe('PONG')
+  expect(await opened.connection.run(undefined, (client) => client.ping(), 10_000)).toBe('PONG')
   return 'connected'
 }
 

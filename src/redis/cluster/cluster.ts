@@ -1,17 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import {
-  addressOf,
-  type BinaryClient,
-  type ClientConnection,
-  type ClusterTarget,
-  type Primary,
-  type RedisClient,
-} from '../client.ts'
+import { addressOf, type ClientConnection, type ClusterTarget, type Primary } from '../client.ts'
 import { createLifetime } from '../lifetime.ts'
 import { keepRefreshing } from './keep-refreshing.ts'
 import { keySlot } from './key-slot.ts'
 import { createRoute } from './route.ts'
-import { createRoutedClient } from './routed-client.ts'
 import { type ClusterServers, createClusterServers } from './servers.ts'
 import type { ReadTopology } from './topology.ts'
 
@@ -92,7 +84,7 @@ export async function openCluster(
   isOpen = true
   isKnownWhole = servers.isWhole
   return {
-    run: createRun(servers, refreshSoon),
+    run: createRoute(servers, refreshSoon),
     get primaries() {
       return primariesOf(servers)
     },
@@ -108,16 +100,6 @@ export async function openCluster(
       for (const server of servers.all) server.dropStalled(stalledAfterMs)
     },
   }
-}
-
-/** Routes each call by its key; a call in flight fails when the connection to its own server ends. */
-function createRun(servers: ClusterServers, onStale: () => void): ClientConnection['run'] {
-  const route = createRoute(servers, onStale)
-  const routed = createRoutedClient<RedisClient>((key, call) => route(key, call))
-  const routedBinary = createRoutedClient<BinaryClient>((key, call) =>
-    route(key, (_, binary) => call(binary)),
-  )
-  return (command) => command(routed, routedBinary)
 }
 
 function primariesOf(servers: ClusterServers): Primary[] {

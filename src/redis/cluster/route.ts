@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Command } from '../client.ts'
+import type { Command, CommandKey } from '../client.ts'
 import { failureOf, TopologyError } from '../failure.ts'
 import { keySlot } from './key-slot.ts'
 import { redirectionOf } from './redirection.ts'
@@ -11,12 +11,12 @@ const TRY_AGAIN_MS = 50
 
 /** Sends a command to the server that has its key, and on from there as far as servers send it. */
 export function createRoute(servers: ClusterServers, onStale: () => void) {
-  const firstFor = (key: string | undefined) =>
+  const firstFor = (key: CommandKey) =>
     key === undefined
       ? servers.connected[Math.floor(Math.random() * servers.connected.length)]
       : servers.ownerOf(keySlot(key))
 
-  return async <T>(key: string | undefined, command: Command<T>): Promise<T> => {
+  return async <T>(key: CommandKey, command: Command<T>): Promise<T> => {
     let server = firstFor(key)
     if (!server) {
       onStale()

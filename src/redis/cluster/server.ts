@@ -53,7 +53,7 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
     async send(command, isAsking = false) {
       const used = connection.current ?? (await whenConnected())
       try {
-        return await used.run((client, binary) => {
+        return await used.run(undefined, (client, binary) => {
           // ASKING applies to the next command on this connection, whose outcome shows whether it failed.
           if (isAsking) client.sendCommand(['ASKING']).catch(() => undefined)
           return command(client, binary)

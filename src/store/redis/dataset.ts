@@ -32,17 +32,13 @@ export function createDataset({ redis, prefix, timeoutMs, onChanged }: DatasetOp
 
   return {
     async read() {
-      learn(await redis.read((client) => client.get(key), timeoutMs))
+      learn(await redis.read(key, (client) => client.get(key), timeoutMs))
     },
     async write() {
-      await redis.write(async (client) => {
-        // Another name each time: what is written anew is other data than before.
-        await client.set(key, randomUUID(), {
-          condition: 'NX',
-          expiration: { type: 'PX', value: TTL_MS },
-        })
-        await client.pExpire(key, TTL_MS)
-      }, timeoutMs)
+      const ifNone = { condition: 'NX', expiration: { type: 'PX', value: TTL_MS } } as const
+      // A new name each time, because what is written anew is other data than before.
+      await redis.write(key, (client) => client.set(key, randomUUID(), ifNone), timeoutMs)
+      await redis.write(key, (client) => client.pExpire(key, TTL_MS), timeoutMs)
     },
   }
 }

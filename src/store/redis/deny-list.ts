@@ -11,11 +11,15 @@ export function createRedisDenyList(options: RedisStoreOptions): DenyList {
     async add(token, ttlMs) {
       const message = options.writeMessage({ type: 'token-denied', token, ttlMs })
       const call = { keys, arguments: [milliseconds(ttlMs), token, channel, message] }
-      await redis.write((client) => client.eval(DENY, call), writeTimeoutMs)
+      await redis.write(call.keys[0], (client) => client.eval(DENY, call), writeTimeoutMs)
     },
     async list() {
       const call = { keys, arguments: [String(MAX_DENIED_TOKENS)] }
-      const found = await redis.read((client) => client.eval(DENIED, call), readTimeoutMs)
+      const found = await redis.read(
+        call.keys[0],
+        (client) => client.eval(DENIED, call),
+        readTimeoutMs,
+      )
       return (found as unknown as [token: string, leftMs: number][]).map(([token, leftMs]) => ({
         token,
         leftMs,

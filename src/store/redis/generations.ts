@@ -1,4 +1,5 @@
 import { AuthError } from '../../errors.ts'
+import type { RedisClient } from '../../redis/client.ts'
 import type { Generations, Moment } from '../generations.ts'
 import { type ClockReading, createRedisClock } from './clock.ts'
 import { milliseconds } from './marks.ts'
@@ -26,14 +27,15 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
   let lastCounter = 0
 
   async function read(): Promise<Reading> {
-    const ask = { keys: [counter], arguments: [] }
+    const call = { keys: [counter], arguments: [] }
     // Measures inside the command, because a retry over the next connection is another reading.
-    const reading = await redis.read(async (client) => {
+    const ask = async (client: RedisClient): Promise<Reading> => {
       const sentAtMs = performance.now()
-      const found = (await client.eval(COUNTER_AND_TIME, ask)) as unknown as [string, string]
+      const found = (await client.eval(COUNTER_AND_TIME, call)) as unknown as [string, string]
       const [counted, redisMs] = found.map(parseGeneration) as [number, number]
       return { sentAtMs, receivedAtMs: performance.now(), redisMs, counter: counted }
-    }, readTimeoutMs)
+    }
+    const reading = await redis.read(counter, ask, readTimeoutMs)
     clock.note(reading)
     lastCounter = reading.counter
     return reading
@@ -80,17 +82,14 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
       const name = owner === undefined ? everybody : nameOf(owner)
       const raise = { keys: [name], arguments: [`${oldest}`, milliseconds(ttlMs)] }
       // Writes a number that is fixed beforehand, so that a delayed command ends no more than was meant.
-      await redis.write(async (client) => {
-        await client.eval(ADVANCE, advance)
-        await client.eval(RAISE, raise)
-      }, writeTimeoutMs)
+      await redis.write(counter, (client) => client.eval(ADVANCE, advance), writeTimeoutMs)
+      await redis.write(name, (client) => client.eval(RAISE, raise), writeTimeoutMs)
       return oldest
     },
     async oldestOf(...owners) {
       const names = [everybody, ...owners.map(nameOf)]
-      const found = await redis.read(
-        (client) => Promise.all(names.map((name) => client.get(name))),
-        readTimeoutMs,
+      const found = await Promise.all(
+        names.map((name) => redis.read(name, (client) => client.get(name), readTimeoutMs)),
       )
       return Math.max(...found.map((text) => parseGeneration(text ?? '0')))
     },

@@ -11,7 +11,7 @@ export function createRedisLocks(options: RedisStoreOptions): Locks {
   const nameOf = (digest: string) => recordKey(prefix, digest, 'l')
   const run = (script: string, digest: string, ...given: readonly string[]) => {
     const call = { keys: [nameOf(digest)], arguments: [...given] }
-    return redis.write((client) => client.eval(script, call), writeTimeoutMs)
+    return redis.write(call.keys[0], (client) => client.eval(script, call), writeTimeoutMs)
   }
   return {
     async acquire(digest, owner, note, ttlMs) {

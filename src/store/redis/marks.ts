@@ -33,19 +33,23 @@ export function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
       GET: true,
       expiration: { type: 'PX', value: Number(ttl) },
     } as const
-    return redis.write(async (client) => {
-      try {
-        if (understandsNxGet) return await client.set(name, owner, set)
-        return textOf(await client.eval(CONSUME, script))
-      } catch (error) {
-        // Something else is there in place of a mark, which is as good as one of somebody else.
-        if (failureOf(error) === 'data') return ''
-        // Before Redis 7.0 the two do not go together.
-        if (!understandsNxGet || !isSyntaxError(error)) throw error
-        understandsNxGet = false
-        return textOf(await client.eval(CONSUME, script))
-      }
-    }, timeoutMs)
+    const consume = async () =>
+      textOf(
+        await redis.write(
+          name,
+          (client) => client.eval(CONSUME, script).catch(asOthers),
+          timeoutMs,
+        ),
+      )
+    if (!understandsNxGet) return consume()
+    const before = await redis.write(
+      name,
+      (client) => client.set(name, owner, set).catch(unlessSyntax).catch(asOthers),
+      timeoutMs,
+    )
+    if (before !== SYNTAX_ERROR) return before
+    understandsNxGet = false
+    return consume()
   }
 
   return {
@@ -56,12 +60,16 @@ export function createMarks({ redis, writeTimeoutMs }: RedisStoreOptions) {
     },
     async extend(name: string, owner: string, ttlMs: number) {
       const script = { keys: [name], arguments: [owner, milliseconds(ttlMs)] }
-      const extended = await redis.write((client) => client.eval(EXTEND, script), writeTimeoutMs)
+      const extended = await redis.write(
+        name,
+        (client) => client.eval(EXTEND, script),
+        writeTimeoutMs,
+      )
       return extended === 1
     },
     async release(name: string, owner: string) {
       const script = { keys: [name], arguments: [owner] }
-      await redis.write((client) => client.eval(RELEASE, script), writeTimeoutMs)
+      await redis.write(name, (client) => client.eval(RELEASE, script), writeTimeoutMs)
     },
   }
 }
@@ -71,8 +79,18 @@ function textOf(answer: unknown): string | null {
   return typeof answer === 'string' ? answer : null
 }
 
-function isSyntaxError(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('ERR syntax error')
+const SYNTAX_ERROR = Symbol('syntax error')
+
+/** Tells a Redis before 7.0, which refuses `NX` together with `GET`. */
+function unlessSyntax(error: unknown): typeof SYNTAX_ERROR {
+  if (error instanceof Error && error.message.startsWith('ERR syntax error')) return SYNTAX_ERROR
+  throw error
+}
+
+/** Counts another kind of value in the place of a mark as somebody else's mark. */
+function asOthers(error: unknown): string {
+  if (failureOf(error) === 'data') return ''
+  throw error
 }
 
 /** Redis takes whole milliseconds of at least one. */

@@ -107,7 +107,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
   const announce = () => {
     const text = fleet.announcement()
     connection
-      .run((client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS)
+      .run(undefined, (client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS)
       .catch(() => undefined)
   }
   const announcing = setInterval(announce, ANNOUNCE_MS).unref()
@@ -126,7 +126,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     send: (command, timeoutMs) =>
       // Before the first connection there is nothing to count as a failure.
       connection.isConnected
-        ? connection.run(command, timeoutMs)
+        ? connection.run(undefined, command, timeoutMs)
         : Promise.reject(unavailable(new Error('not connected'))),
     redisNow: () => now() + (examination.latest?.clockOffsetMs ?? 0),
     onMessage: (message) => listeners.onMessage(message),
@@ -168,7 +168,8 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       },
       async measureLatency() {
         const sentAtMs = performance.now()
-        const read = connection.run((client) => client.get(`${prefix}{health}`), PROBE_TIMEOUT_MS)
+        const key = `${prefix}{health}`
+        const read = connection.run(key, (client) => client.get(key), PROBE_TIMEOUT_MS)
         return read.then(
           () => performance.now() - sentAtMs,
           () => undefined,

@@ -1,4 +1,4 @@
-import type { BinaryClient, Primary } from '../../redis/client.ts'
+import type { BinaryClient, Command, Primary, RedisClient } from '../../redis/client.ts'
 import { failureOf } from '../../redis/failure.ts'
 import type { GuardedRedis } from '../../redis/guarded.ts'
 import type { MessageBody } from '../../replicas/message.ts'
@@ -40,6 +40,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     async read(digest, parts, timeoutMs = readTimeoutMs) {
       const keys = parts.map((part) => keyOf(digest, part))
       const values = await redis.read(
+        keys[0],
         (_, binary) => reads.read(digest, () => fetchAll(binary, keys)),
         timeoutMs,
       )
@@ -49,15 +50,16 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     async create(digest, { s, t, m }, ttlMs) {
       const keys = (['s', 't', 'm', 'x'] as const).map((part) => keyOf(digest, part))
       const call = { keys, arguments: [milliseconds(ttlMs), s, t, m] }
-      await redis.write((client) => client.eval(CREATE, call), writeTimeoutMs)
+      await redis.write(keys[0], (client) => client.eval(CREATE, call), writeTimeoutMs)
     },
 
     async extend(digest, ttlMs) {
       const keys = (['s', 't', 'm'] as const).map((part) => keyOf(digest, part))
       const ttl = Number(milliseconds(ttlMs))
-      const [extended] = await redis.writeOnce(
-        (client) => Promise.all(keys.map((key) => client.pExpire(key, ttl))),
-        writeTimeoutMs,
+      const [extended] = await Promise.all(
+        keys.map((key) =>
+          redis.writeOnce(key, (client) => client.pExpire(key, ttl), writeTimeoutMs),
+        ),
       )
       return extended === 1
     },
@@ -66,8 +68,9 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       const keys = (['s', 't'] as const).map((part) => keyOf(digest, part))
       const message = options.writeMessage({ type: 'evict', session: digest })
       const call = { keys, arguments: [before, s, t, channel, message] }
-      const outcome = await redis.write((client) => client.eval(REPLACE, call), writeTimeoutMs)
-      return outcome as unknown as Replacement
+      const replace: Command<unknown> = (client) => client.eval(REPLACE, call)
+      const outcome = await redis.write(keys[0], replace, writeTimeoutMs)
+      return outcome as Replacement
     },
 
     async *list() {
@@ -93,7 +96,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       const about = reason === undefined ? {} : { reason }
       const message = options.writeMessage({ type: 'session-ended', session: digest, ...about })
       const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }
-      await redis.write((client) => client.eval(END, call), writeTimeoutMs)
+      await redis.write(keys[0], (client) => client.eval(END, call), writeTimeoutMs)
     },
   }
 }
@@ -119,31 +122,42 @@ export function createRedisSessionIndex(options: RedisStoreOptions): SessionInde
   const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
   const namesOf = (owners: Partial<Owners>) =>
     (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
+
+  async function writeEach(
+    owners: Partial<Owners>,
+    command: (client: RedisClient, name: string) => Promise<unknown>,
+  ): Promise<void> {
+    await Promise.all(
+      namesOf(owners).map((name) =>
+        redis.write(name, (client) => command(client, name), writeTimeoutMs),
+      ),
+    )
+  }
+
   return {
     async add(digest, owners, ttlMs) {
       const call = { arguments: [milliseconds(ttlMs), digest] }
-      await redis.write(
-        (client) =>
-          Promise.all(
-            namesOf(owners).map((name) => client.eval(INDEX_ADD, { ...call, keys: [name] })),
-          ),
-        writeTimeoutMs,
-      )
+      await writeEach(owners, (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }))
     },
     async list(kind, owner) {
       const call = { keys: [nameOf(kind, owner)] }
-      const found = await redis.read((client) => client.eval(INDEX_LIST, call), readTimeoutMs)
+      const found = await redis.read(
+        call.keys[0],
+        (client) => client.eval(INDEX_LIST, call),
+        readTimeoutMs,
+      )
       return found as unknown as string[]
     },
     async remove(digest, owners) {
-      await redis.write(
-        (client) => Promise.all(namesOf(owners).map((name) => client.zRem(name, digest))),
-        writeTimeoutMs,
-      )
+      await writeEach(owners, (client, name) => client.zRem(name, digest))
     },
     async removeLost({ kind, id }, digests, withinMs) {
       const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
-      await redis.write((client) => client.eval(INDEX_REMOVE_LOST, call), writeTimeoutMs)
+      await redis.write(
+        call.keys[0],
+        (client) => client.eval(INDEX_REMOVE_LOST, call),
+        writeTimeoutMs,
+      )
     },
   }
 }

@@ -28,13 +28,13 @@ const keysOfSlot = (key: string) => [`${key}:s`, `${key}:t`, `${key}:m`] as cons
 
 const write = (connection: RedisConnection, key: string, timeoutMs = 10_000): Promise<string> =>
   connection
-    .run((client) => client.set(key, 'x'), timeoutMs)
+    .run(key, (client) => client.set(key, 'x'), timeoutMs)
     .then(
       () => 'OK',
       (error: Error) => error.message,
     )
 const read = (connection: RedisConnection, key: string, timeoutMs = 10_000) =>
-  connection.run((client) => client.get(key), timeoutMs)
+  connection.run(key, (client) => client.get(key), timeoutMs)
 
 /** Far more than the connection of a frozen server is given: nobody is to wait for that. */
 const OTHERS_TIMEOUT_MS = 10_000
@@ -145,6 +145,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
       const key = keyOf(shard)
       const [s, t, m] = keysOfSlot(key)
       const answers = await connection.run(
+        s,
         (client, binary) =>
           Promise.all([
             client.set(s, 'one', { expiration: { type: 'PX', value: 60_000 } }),
@@ -174,7 +175,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await until('a connection', () => opened.connected() === 1)
     const [server] = redis.primaries as [RunningRedis]
     const list = keyOf(0)
-    const popped = connection.runRetryable((client) => client.blPop(list, 5), 3000)
+    const popped = connection.runRetryable(list, (client) => client.blPop(list, 5), 3000)
     await until('a blocked client', async () =>
       (await server.cli('INFO', 'clients')).includes('blocked_clients:1'),
     )
@@ -184,7 +185,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await server.cli('RPUSH', list, 'value')
     expect(await popped).toEqual({ key: list, element: 'value' })
     await until('a whole cluster', () => opened.connected() === 2)
-    const once = connection.run((client) => client.blPop(list, 5), 3000)
+    const once = connection.run(list, (client) => client.blPop(list, 5), 3000)
     const refused = expect(once).rejects.toMatchObject(unavailable('connection'))
     await until('a blocked client', async () =>
       (await server.cli('INFO', 'clients')).includes('blocked_clients:1'),
@@ -207,9 +208,9 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     expect(await write(connection, t), 'new, so there').toBe('OK')
     expect(await to.cli('CLUSTER', 'COUNTKEYSINSLOT', `${slot}`)).toBe('1')
     expect(await read(connection, t)).toBe('x')
-    const both = connection.run((client) => client.mGet([s, t]), 1000)
+    const both = connection.run(s, (client) => client.mGet([s, t]), 1000)
     await expect(both, 'neither has both').rejects.toMatchObject(unavailable('cluster'))
-    const waiting = connection.run((client) => client.mGet([s, t]), 20_000)
+    const waiting = connection.run(s, (client) => client.mGet([s, t]), 20_000)
     await redis.moveSlot(slot, from, to)
     expect(await waiting, 'some patience').toEqual(['x', 'x'])
     expect(await write(connection, m)).toBe('OK')
@@ -247,12 +248,19 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await untilConnected(commands, subscription)
     const heard = new Set<string>()
     await subscription.connection.run(
+      undefined,
       (client) => client.subscribe('news', (text) => heard.add(text)),
       1000,
     )
-    expect(await subscription.connection.run((client) => client.ping(), 10_000)).toBe('PONG')
+    expect(await subscription.connection.run(undefined, (client) => client.ping(), 10_000)).toBe(
+      'PONG',
+    )
     for (let count = 0; count < 12; count++) {
-      await commands.connection.run((client) => client.publish('news', `${count}`), 10_000)
+      await commands.connection.run(
+        undefined,
+        (client) => client.publish('news', `${count}`),
+        10_000,
+      )
     }
     await until('all of it', () => heard.size === 12)
   })

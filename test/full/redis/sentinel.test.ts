@@ -19,11 +19,11 @@ import { startTcpProxy } from '../../support/tcp-proxy.ts'
 /** The port of the server that a connection leads to. */
 const portOf = ({ connection }: ObservedConnection): Promise<number> =>
   connection
-    .run((client) => client.sendCommand(['CONFIG', 'GET', 'port']), 5000)
+    .run(undefined, (client) => client.sendCommand(['CONFIG', 'GET', 'port']), 5000)
     .then((reply) => Number((reply as unknown as { readonly port: string }).port))
 const write = ({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> =>
   connection
-    .run((client) => client.set(`vestibule:{${randomUUID()}}`, 'x'), timeoutMs)
+    .run(undefined, (client) => client.set(`vestibule:{${randomUUID()}}`, 'x'), timeoutMs)
     .then(
       () => true,
       () => false,
@@ -123,12 +123,14 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const { connection } = opened
     await untilConnected(opened)
     const before = await portOf(opened)
-    expect(await connection.run((client) => client.set('kept', 'value'), 10_000)).toBe('OK')
+    expect(await connection.run(undefined, (client) => client.set('kept', 'value'), 10_000)).toBe(
+      'OK',
+    )
     await redis.servers[0].cli('WAIT', '2', '10000')
     const { ms, followedMs } = await timeUntilSwitched(opened, redis, before, () => event(redis))
     print(what, ms, followedMs)
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    expect(await connection.run((client) => client.get('kept'), 10_000)).toBe('value')
+    expect(await connection.run(undefined, (client) => client.get('kept'), 10_000)).toBe('value')
     expect(await portOf(opened)).not.toBe(before)
     expect(connection.inFlight).toBe(0)
   })
@@ -259,11 +261,12 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const heard: string[] = []
     const subscribe = () =>
       subscription.connection.run(
+        undefined,
         (client) => client.subscribe('news', (text) => heard.push(text)),
         10_000,
       )
     const publish = (text: string) =>
-      commands.connection.run((client) => client.publish('news', text), 10_000)
+      commands.connection.run(undefined, (client) => client.publish('news', text), 10_000)
     await untilConnected(commands, subscription)
     await subscribe()
     expect(await publish('one')).toBe(1)

@@ -27,7 +27,7 @@ const BROKEN_AFTER_MS = 3000
 const HEARTBEAT_MS = 1000
 
 const echo = (connection: RedisConnection, value: string, timeoutMs = 1000) =>
-  connection.run((client) => client.echo(value), timeoutMs)
+  connection.run(undefined, (client) => client.echo(value), timeoutMs)
 
 interface Timed {
   readonly value?: unknown
@@ -132,7 +132,7 @@ describeWithRedis('a server that is frozen', () => {
     const { connection } = opened
     await untilConnected(opened)
     await redis.pause()
-    const counted = connection.runRetryable((client) => client.incr('counter'), 200)
+    const counted = connection.runRetryable('counter', (client) => client.incr('counter'), 200)
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await redis.resume()
     await until('an answer', async () => 'value' in (await timed(echo(connection, 'x'))))
@@ -176,10 +176,14 @@ describeWithRedis('a server that is frozen', () => {
     const refused = Array.from({ length: 100 }, () => {
       const sinceMs = performance.now()
       return settled(
-        connection.runRetryable((client) => {
-          sentAfterMs.push(performance.now() - sinceMs)
-          return client.incr('counter')
-        }, timeoutMs),
+        connection.runRetryable(
+          undefined,
+          (client) => {
+            sentAfterMs.push(performance.now() - sinceMs)
+            return client.incr('counter')
+          },
+          timeoutMs,
+        ),
       )
     })
     const outcomes = await Promise.all(refused)
