@@ -63,7 +63,7 @@ const start = (graceMs = GRACE_MS) => {
       const raw = rawRequest(headers)
       const requestClass = asClass ?? classify(raw, method)
       const opened = { session: of, confirmedAtMs: performance.now() }
-      return renew({ raw, method, requestClass, site }, opened, () => held)
+      return renew({ raw, requestClass, request: { method, site } }, opened, () => held)
     },
     elapse: (ms: number) => {
       nowMs += ms

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { type Access, type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
+import { type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
 import {
   decide,
@@ -8,19 +8,16 @@ import {
   needsEvidence,
   type Verdict,
 } from '../../core/decision.ts'
-import {
-  createAliasCheck,
-  type ForwardedRequest,
-  parseForwardedRequest,
-} from '../../core/forwarded-request.ts'
+import { createAliasCheck, parseForwardedRequest } from '../../core/forwarded-request.ts'
 import { isUnder } from '../../core/path-readings.ts'
-import { classify, type RequestClass, showsPage } from '../../core/request-class.ts'
+import { classify } from '../../core/request-class.ts'
 import type { Sites } from '../../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { NodeContext } from '../../http/node-env.ts'
 import type { TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
+import type { CheckAnswer, CheckedRequest } from './checked-request.ts'
 import { createCheckCount } from './count.ts'
 import type { Denials } from './deny.ts'
 import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
@@ -39,9 +36,7 @@ export interface CheckOptions extends SessionCheckOptions {
   readonly isOverloaded: (nowMs: number) => boolean
 }
 
-interface Answer {
-  readonly response: Response | Promise<Response>
-  readonly outcome: CheckOutcome
+interface Answer extends CheckAnswer {
   readonly source: CheckSource
 }
 
@@ -50,15 +45,6 @@ const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
   'provider_unavailable',
   'busy',
 ])
-
-/** A request whose facts are known, and what its rules ask. */
-interface Asked {
-  readonly raw: IncomingMessage
-  readonly request: ForwardedRequest
-  readonly requestClass: RequestClass
-  readonly access: Access
-  readonly presented: PresentedToken | undefined
-}
 
 /** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes only what is used up. */
 export function createCheck(options: CheckOptions) {
@@ -84,22 +70,25 @@ export function createCheck(options: CheckOptions) {
       throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
     }
     const presented = access.bearer && readAuthorization(raw)
-    const asked: Asked = { raw, request, requestClass, access, presented }
-    if (!needsEvidence(access, requestClass)) return answer(asked, { kind: 'none' }, 'rule')
-    if (presented) return checkToken(asked, presented)
-    if (access.bearer?.isOneTime) return answer(asked, { kind: 'none' }, 'none')
-    const found = findSession(asked)
+    const checked: CheckedRequest = { raw, request, requestClass, access, presented }
+    if (!needsEvidence(access, requestClass)) return answer(checked, { kind: 'none' }, 'rule')
+    if (presented) return checkToken(checked, presented)
+    if (access.bearer?.isOneTime) return answer(checked, { kind: 'none' }, 'none')
+    const found = findSession(checked)
     return found instanceof Promise
-      ? found.then((each) => answer(asked, each.evidence, each.source, each.renew))
-      : answer(asked, found.evidence, found.source, found.renew)
+      ? found.then((each) => answer(checked, each.evidence, each.source, each.renew))
+      : answer(checked, found.evidence, found.source, found.renew)
   }
 
   /** Where a token counts and one is there, it alone decides (threat A87). */
-  function checkToken(asked: Asked, presented: PresentedToken): Answer | Promise<Answer> {
-    const evidence = bearers.examine(presented, asked.request, asked.raw)
+  function checkToken(
+    checked: CheckedRequest,
+    presented: PresentedToken,
+  ): Answer | Promise<Answer> {
+    const evidence = bearers.examine(presented, checked)
     return evidence instanceof Promise
-      ? evidence.then((each) => answer(asked, each, 'bearer'))
-      : answer(asked, evidence, 'bearer')
+      ? evidence.then((each) => answer(checked, each, 'bearer'))
+      : answer(checked, evidence, 'bearer')
   }
 
   function refuseStrangers(raw: IncomingMessage): void {
@@ -119,55 +108,40 @@ export function createCheck(options: CheckOptions) {
   }
 
   function answer(
-    asked: Asked,
+    checked: CheckedRequest,
     evidence: Evidence,
     source: CheckSource,
     renew?: () => string | undefined,
   ): Answer | Promise<Answer> {
-    const verdict = decide(asked.access, asked.requestClass, evidence)
-    if (verdict.kind !== 'allow' || !verdict.spends) return render(asked, verdict, source, renew)
+    const verdict = decide(checked.access, checked.requestClass, evidence)
+    if (verdict.kind !== 'allow' || !verdict.spends) return render(checked, verdict, source, renew)
     return bearers
       .spend(verdict.spends)
-      .then((fault) => render(asked, fault ? { kind: 'refuse-token', fault } : verdict, source))
+      .then((fault) => render(checked, fault ? { kind: 'refuse-token', fault } : verdict, source))
   }
 
   function render(
-    asked: Asked,
+    checked: CheckedRequest,
     verdict: Verdict,
     source: CheckSource,
     renew?: () => string | undefined,
   ): Answer {
-    const { raw, request, requestClass } = asked
     switch (verdict.kind) {
       case 'allow':
-        return { response: allow(verdict.principal, raw, renew?.()), outcome: 'allow', source }
-      case 'sign-in': {
-        const response = denials.signIn(request, requestClass, raw)
         return {
-          response,
-          outcome: response.status === 401 ? 'unauthenticated' : 'sign_in',
+          response: allow(verdict.principal, checked.raw, renew?.()),
+          outcome: 'allow',
           source,
         }
-      }
-      case 'forbidden': {
-        // Where the rule asks for no token, Authorization is the app's and says nothing of who reads.
-        const isReadByPerson = showsPage(requestClass) && !asked.presented
-        const response = denials.forbidden(request, isReadByPerson, raw, verdict.session)
-        return { response, outcome: 'forbidden', source }
-      }
-      case 'reset-cookies': {
+      case 'sign-in':
+        return { ...denials.signIn(checked), source }
+      case 'forbidden':
+        return { ...denials.forbidden(checked, verdict.session), source }
+      case 'reset-cookies':
         metrics.duplicateCookie()
-        const response = denials.resetCookies(request, requestClass, raw)
-        return { response, outcome: 'unauthenticated', source }
-      }
-      case 'refuse-token': {
-        const response = denials.refuseToken(request, raw, asked.presented, verdict.fault)
-        return {
-          response,
-          outcome: response.status === 403 ? 'forbidden' : 'unauthenticated',
-          source,
-        }
-      }
+        return { ...denials.resetCookies(checked), source }
+      case 'refuse-token':
+        return { ...denials.refuseToken(checked, verdict.fault), source }
     }
   }
 

@@ -4,7 +4,7 @@ import type { PresentedToken } from '../../core/authorization.ts'
 import type { TokenFault } from '../../core/bearer.ts'
 import type { ForwardedRequest } from '../../core/forwarded-request.ts'
 import type { Identity } from '../../core/identity.ts'
-import { type RequestClass, showsPage } from '../../core/request-class.ts'
+import { showsPage } from '../../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session } from '../../core/session.ts'
 import type { Addresses } from '../../http/addresses.ts'
@@ -13,28 +13,16 @@ import type { Cookies } from '../../http/cookies.ts'
 import { requestIdOf } from '../../http/node-env.ts'
 import { notAllowedPage, resetCookiesPage } from '../../http/pages/pages.ts'
 import type { PageWriter } from '../../http/pages/write.ts'
+import type { CheckAnswer, CheckedRequest } from './checked-request.ts'
 
 /** The answers of the check to people and programs that may not pass. */
 export interface Denials {
-  signIn(request: ForwardedRequest, requestClass: RequestClass, raw: IncomingMessage): Response
-  forbidden(
-    request: ForwardedRequest,
-    isReadByPerson: boolean,
-    raw: IncomingMessage,
-    session: Session | undefined,
-  ): Response | Promise<Response>
-  resetCookies(
-    request: ForwardedRequest,
-    requestClass: RequestClass,
-    raw: IncomingMessage,
-  ): Response | Promise<Response>
-  /** For programs alone: never a page, a redirect or a cookie. Without a fault no token was sent. */
-  refuseToken(
-    request: ForwardedRequest,
-    raw: IncomingMessage,
-    presented: PresentedToken | undefined,
-    fault: TokenFault | undefined,
-  ): Response
+  signIn(checked: CheckedRequest): CheckAnswer
+  /** Answers who may not pass: a session's user, or the bearer of a token. */
+  forbidden(checked: CheckedRequest, session: Session | undefined): CheckAnswer
+  resetCookies(checked: CheckedRequest): CheckAnswer
+  /** Answers programs alone: never a page, a redirect or a cookie. Without a fault no token was sent. */
+  refuseToken(checked: CheckedRequest, fault: TokenFault | undefined): CheckAnswer
 }
 
 export interface DenialOptions {
@@ -55,50 +43,60 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
     return (isOwn && parseReturnTo(encodeQuery(referer), site, returnTo)) || `${site.origin}/`
   }
 
-  const unauthenticated = (request: ForwardedRequest, raw: IncomingMessage) =>
-    json(
-      401,
-      { error: 'login_required', login_url: addresses.login(request.site, pageOf(request, raw)) },
-      requestIdOf(raw),
-      [['WWW-Authenticate', `Bearer realm="${request.site.host}"`]],
-    )
+  const unauthenticated = ({ request, raw }: CheckedRequest): CheckAnswer => {
+    const login_url = addresses.login(request.site, pageOf(request, raw))
+    const challenge = [['WWW-Authenticate', `Bearer realm="${request.site.host}"`]] as const
+    const body = { error: 'login_required', login_url }
+    return { response: json(401, body, requestIdOf(raw), challenge), outcome: 'unauthenticated' }
+  }
 
   return {
-    signIn(request, requestClass, raw) {
-      if (requestClass === 'navigation') {
-        return redirect(302, addresses.login(request.site, targetOf(request)))
-      }
-      if (requestClass === 'form-navigation') {
-        return redirect(303, addresses.login(request.site, pageOf(request, raw)))
-      }
-      return unauthenticated(request, raw)
+    signIn(checked) {
+      const { request, requestClass, raw } = checked
+      const redirectTo = (status: 302 | 303, target: string): CheckAnswer => ({
+        response: redirect(status, addresses.login(request.site, target)),
+        outcome: 'sign_in',
+      })
+      if (requestClass === 'navigation') return redirectTo(302, targetOf(request))
+      if (requestClass === 'form-navigation') return redirectTo(303, pageOf(request, raw))
+      return unauthenticated(checked)
     },
 
-    forbidden(request, isReadByPerson, raw, session) {
+    forbidden({ request, requestClass, raw, presented }, session) {
       const requestId = requestIdOf(raw)
-      if (!isReadByPerson) return json(403, { error: 'forbidden' }, requestId)
+      // Where the rule asks for no token, Authorization is the app's and says nothing of who reads.
+      const isReadByPerson = showsPage(requestClass) && !presented
+      if (!isReadByPerson) {
+        return { response: json(403, { error: 'forbidden' }, requestId), outcome: 'forbidden' }
+      }
       const name = session && displayName(session.identity)
       const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })
-      return writePage(403, notAllowedPage(name, switchUser), requestId)
+      const response = writePage(403, notAllowedPage(name, switchUser), requestId)
+      return { response, outcome: 'forbidden' }
     },
 
-    resetCookies(request, requestClass, raw) {
-      if (!showsPage(requestClass)) return unauthenticated(request, raw)
+    resetCookies(checked) {
+      const { request, requestClass, raw } = checked
+      if (!showsPage(requestClass)) return unauthenticated(checked)
       const { site, path } = request
       const expired = settingCookies(
         ...cookies.clearSession(site),
         ...cookies.clearPlanted(raw, site, path),
       )
       const page = resetCookiesPage(addresses.login(request.site, targetOf(request)))
-      return writePage(400, page, requestIdOf(raw), expired)
+      const response = writePage(400, page, requestIdOf(raw), expired)
+      return { response, outcome: 'unauthenticated' }
     },
 
-    refuseToken({ site }, raw, presented, fault) {
+    refuseToken({ request, raw, presented }, fault) {
       const { error = 'token_required' } = fault ?? {}
-      const status = error === 'insufficient_scope' || error === 'forbidden' ? 403 : 401
-      const challenge = challengeOf(site.host, presented?.scheme, fault)
+      const isForbidden = error === 'insufficient_scope' || error === 'forbidden'
+      const challenge = challengeOf(request.site.host, presented?.scheme, fault)
       const headers = challenge === undefined ? [] : [['WWW-Authenticate', challenge] as const]
-      return json(status, { error }, requestIdOf(raw), headers)
+      return {
+        response: json(isForbidden ? 403 : 401, { error }, requestIdOf(raw), headers),
+        outcome: isForbidden ? 'forbidden' : 'unauthenticated',
+      }
     },
   }
 }

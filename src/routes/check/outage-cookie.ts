@@ -1,23 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import type { RequestClass } from '../../core/request-class.ts'
-import type { Site } from '../../core/site.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { OutageAssertions } from '../../session/outage-assertion.ts'
 import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
+import type { CheckedRequest } from './checked-request.ts'
 
-/** Whose browser it is, and what it asked for. */
-export interface AssertedRequest {
-  readonly raw: IncomingMessage
-  readonly method: string
-  readonly requestClass: RequestClass
-  readonly site: Site
+interface AssertedRequest extends Pick<CheckedRequest, 'raw' | 'requestClass'> {
+  readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
 }
 
 /** The `Set-Cookie` by which a browser can tell who it is while the store cannot; nothing where it needs none. */
 export type RenewOutageCookie = (
-  request: AssertedRequest,
-  sessionCache: CachedSession,
-  held: () => PresentedSession,
+  checked: AssertedRequest,
+  confirmed: CachedSession,
+  presented: () => PresentedSession,
 ) => string | undefined
 
 export interface OutageCookieOptions {
@@ -33,11 +29,11 @@ export function createOutageCookie({
   graceMs,
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
-  return ({ raw, method, requestClass, site }, sessionCache, held) => {
+  return ({ raw, requestClass, request: { method, site } }, confirmed, presented) => {
     if (method !== 'GET' || !isKept(raw, requestClass)) return undefined
     const sent = cookies.readOutage(raw, site)
     if (sent !== undefined && assertions.isRecent(sent)) return undefined
-    const text = assertions.issue(sessionCache, held())
+    const text = assertions.issue(confirmed, presented())
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }

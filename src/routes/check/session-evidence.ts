@@ -1,9 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Access } from '../../core/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
-import type { ForwardedRequest } from '../../core/forwarded-request.ts'
-import type { RequestClass } from '../../core/request-class.ts'
 import { renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -13,15 +9,8 @@ import type { SessionRefresher } from '../../session/refresh/refresher.ts'
 import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
+import type { CheckedRequest } from './checked-request.ts'
 import type { RenewOutageCookie } from './outage-cookie.ts'
-
-/** A request whose rules ask who it is. */
-export interface AskedForSession {
-  readonly raw: IncomingMessage
-  readonly request: ForwardedRequest
-  readonly requestClass: RequestClass
-  readonly access: Access
-}
 
 /** What a request's session cookie comes to. */
 export interface SessionEvidence {
@@ -52,7 +41,7 @@ const RENEWAL_WAIT_MS = 1000
 /** How often it looks whether another replica is done with it. */
 const RENEWAL_POLL_MS = 100
 
-type Holder = Omit<PresentedSession, 'digest'>
+type PresentedCookie = Omit<PresentedSession, 'digest'>
 
 const NOBODY: SessionEvidence = { evidence: { kind: 'none' }, source: 'none' }
 const UNKNOWN: SessionEvidence = { evidence: { kind: 'none' }, source: 'store' }
@@ -66,9 +55,9 @@ export function createSessionCheck(options: SessionCheckOptions) {
   const patienceMs = options.isPassingTokens ? 0 : options.refreshGraceMs
 
   function evidenceOf(
-    asked: AskedForSession,
+    checked: CheckedRequest,
     found: FoundSession,
-    holder: Holder,
+    cookie: PresentedCookie,
   ): SessionEvidence {
     const { session, source } = found
     const evidence: Evidence = { kind: 'session', session }
@@ -76,15 +65,11 @@ export function createSessionCheck(options: SessionCheckOptions) {
       metrics.degradedDecision(source)
       return { evidence, source }
     }
-    const renew = () => {
-      const { raw, request, requestClass } = asked
-      const { method, site } = request
-      return renewOutageCookie({ raw, method, requestClass, site }, found, () => heldBy(holder))
-    }
+    const renew = () => renewOutageCookie(checked, found, () => withDigest(cookie))
     return { evidence, source, renew }
   }
 
-  function findOptions({ raw, request, access }: AskedForSession): FindOptions {
+  function findOptions({ raw, request, access }: CheckedRequest): FindOptions {
     const assertion = () => cookies.readOutage(raw, request.site)
     return { timeoutMs, ...(!access.deniesDegraded && { standIn: { assertion } }) }
   }
@@ -97,48 +82,53 @@ export function createSessionCheck(options: SessionCheckOptions) {
 
   /** Begins a refresh behind the answer, and waits for it only where there is no going on without. */
   function refreshed(
-    asked: AskedForSession,
+    checked: CheckedRequest,
     found: FoundSession,
-    holder: Holder,
+    cookie: PresentedCookie,
   ): SessionEvidence | Promise<SessionEvidence> {
     const need = needOf(found)
-    if (need === 'overdue') return waitForRefresh(asked, holder)
-    if (need === 'due') setImmediate(() => void refresher.refresh(heldBy(holder)))
-    return evidenceOf(asked, found, holder)
+    if (need === 'overdue') return waitForRefresh(checked, cookie)
+    if (need === 'due') setImmediate(() => void refresher.refresh(withDigest(cookie)))
+    return evidenceOf(checked, found, cookie)
   }
 
-  async function waitForRefresh(asked: AskedForSession, holder: Holder): Promise<SessionEvidence> {
-    const held = heldBy(holder)
+  async function waitForRefresh(
+    checked: CheckedRequest,
+    cookie: PresentedCookie,
+  ): Promise<SessionEvidence> {
+    const presented = withDigest(cookie)
     const end = pause(RENEWAL_WAIT_MS)
     const untilMs = performance.now() + RENEWAL_WAIT_MS
     for (;;) {
-      await Promise.race([refresher.refresh(held), end])
-      const found = await sessions.find(held.credential, held.realm, findOptions(asked))
+      await Promise.race([refresher.refresh(presented), end])
+      const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
-      if (needOf(found) !== 'overdue') return evidenceOf(asked, found, holder)
-      if (refresher.isPaused(held.digest) || performance.now() > untilMs) {
+      if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
+      if (refresher.isPaused(presented.digest) || performance.now() > untilMs) {
         throw new AuthError('provider_unavailable', 'the tokens could not be refreshed')
       }
       await pause(RENEWAL_POLL_MS)
     }
   }
 
-  return function checkSession(asked: AskedForSession): SessionEvidence | Promise<SessionEvidence> {
-    const { raw, request } = asked
+  return function checkSession(
+    checked: CheckedRequest,
+  ): SessionEvidence | Promise<SessionEvidence> {
+    const { raw, request } = checked
     const credential = cookies.readSession(raw, request.site)
     if (credential === 'ambiguous') return AMBIGUOUS
     if (!credential) return NOBODY
     const realm = options.realmOf(request.site.host)
-    const holder = { credential, realm }
+    const cookie = { credential, realm }
     const recalled = sessions.recall(credential, realm)
-    if (recalled) return refreshed(asked, recalled, holder)
+    if (recalled) return refreshed(checked, recalled, cookie)
     return sessions
-      .find(credential, realm, findOptions(asked))
-      .then((found) => (found ? refreshed(asked, found, holder) : UNKNOWN))
+      .find(credential, realm, findOptions(checked))
+      .then((found) => (found ? refreshed(checked, found, cookie) : UNKNOWN))
   }
 }
 
 /** Made where it is needed: the digest of an id costs more than the rest of a check. */
-function heldBy(holder: Holder): PresentedSession {
-  return { ...holder, digest: digestOf(holder.credential) }
+function withDigest(cookie: PresentedCookie): PresentedSession {
+  return { ...cookie, digest: digestOf(cookie.credential) }
 }

@@ -1,20 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import type { VerifyProof } from '../../bearer/dpop-proof.ts'
 import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
-import type { ForwardedRequest } from '../../core/forwarded-request.ts'
 import { type ConsumptionKind, digestOfParts, type OneTimeKeys } from '../../store/one-time-keys.ts'
+import type { CheckedRequest } from './checked-request.ts'
 
 /** What the check does with tokens before and after it has decided. */
 export interface Bearers {
   /** What a token comes to; without a promise where it was verified a moment ago. */
   examine(
     presented: PresentedToken,
-    request: ForwardedRequest,
-    raw: IncomingMessage,
+    checked: CheckedRequest,
   ): TokenEvidence | Promise<TokenEvidence>
   /** Spends what may be used once; the fault where somebody has done so before. */
   spend(spends: readonly Spend[]): Promise<TokenFault | undefined>
@@ -38,8 +36,7 @@ export function createBearers(options: BearersOptions): Bearers {
   async function prove(
     token: string,
     evidence: TokenEvidence,
-    { method, site, path }: ForwardedRequest,
-    raw: IncomingMessage,
+    { request: { method, site, path }, raw }: CheckedRequest,
   ): Promise<TokenEvidence> {
     if (evidence.kind === 'bad-bearer') return evidence
     const { bearer } = evidence
@@ -63,12 +60,12 @@ export function createBearers(options: BearersOptions): Bearers {
   }
 
   return {
-    examine({ scheme, token }, request, raw) {
+    examine({ scheme, token }, checked) {
       if (token === undefined) return refused(MALFORMED)
       const known = verifier.recall(token)
       const evidence = known ? accepted(known) : verifier.verify(token)
       if (scheme === 'DPoP') {
-        return Promise.resolve(evidence).then((each) => prove(token, each, request, raw))
+        return Promise.resolve(evidence).then((each) => prove(token, each, checked))
       }
       return evidence instanceof Promise ? evidence.then(asSent) : asSent(evidence)
     },
