@@ -35,6 +35,11 @@ const DOT_SEGMENT =
  */
 const MANY_MARKS = /\p{M}(?<!\p{M}\p{M})\p{M}{30}/u
 
+/** Matches escapes in a row; each `+` runs to their end, so the work is linear. */
+const ESCAPES = /(?:%[\dA-Fa-f]{2})+/g
+const HIGH_ESCAPE = /%[89A-Fa-f][\dA-Fa-f]/
+const SEPARATOR_ESCAPE = /%(?:00|2[35Ff]|3[BFbf]|5[Cc])/
+
 /** Characters that may appear unescaped in a path (RFC 3986 section 3.3), so that escaping them is optional. */
 const OPTIONAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%"
 /** Characters that a browser must escape; their escapes are decoded before anything else. */
@@ -76,7 +81,8 @@ const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 export function readPath(path: string): PathReadings {
   if (!NOT_PLAIN.test(path)) return alike([path])
   const letters = percentDecode(path, REQUIRED_ESCAPES)
-  if (MANY_MARKS.test(letters)) return { ...alike([letters]), fault: 'too_ambiguous' }
+  if (MANY_MARKS.test(letters) || hidesSeparator(path))
+    return { ...alike([letters]), fault: 'too_ambiguous' }
   if (!isChangeable(letters)) return alike([letters])
   if (path.length > MAX_AMBIGUOUS_LENGTH) {
     const fault = DOT_SEGMENT.test(letters) ? 'hidden_dots' : 'too_ambiguous'
@@ -134,7 +140,8 @@ function readInEveryWay(
     // `add` extends the set during this iteration.
     for (const text of ofRound) {
       characters += text.length
-      if (found.size > MAX_READINGS || characters > maxCharacters) {
+      const isOver = found.size > MAX_READINGS || characters > maxCharacters
+      if (isOver || hidesSeparator(text)) {
         return { ...alike([...found]), fault: 'too_ambiguous' }
       }
       if (DOT_SEGMENT.test(text)) return { ...alike([...found]), fault: 'hidden_dots' }
@@ -145,6 +152,18 @@ function readInEveryWay(
     ofRound = next
   }
   return alike([...found])
+}
+
+/**
+ * Returns whether a separator is escaped beside bytes that are no UTF-8: some decoders leave the whole row of escapes as
+ * it stands then, and decode the separators of all others.
+ */
+function hidesSeparator(text: string): boolean {
+  if (!HIGH_ESCAPE.test(text) || !SEPARATOR_ESCAPE.test(text)) return false
+  const rows = text.match(ESCAPES) ?? []
+  return rows.some(
+    (row) => SEPARATOR_ESCAPE.test(row) && HIGH_ESCAPE.test(percentDecode(row, ALL_ESCAPES)),
+  )
 }
 
 function decodeInto(next: Set<string>, found: Set<string>, text: string): void {
