@@ -120,6 +120,7 @@ describe('the readings of a path', () => {
     ['a separator beside bytes that are no UTF-8', '/caf%e9%2Fx/%2f'],
     ['a backslash beside bytes that are no UTF-8', '/a%5C%80b'],
     ['the same, encoded twice', '/caf%25e9%252fx'],
+    ['a full-width slash beside bytes that are no UTF-8', '/a%ef%bc%8f%ff'],
     ['more combining marks than a letter has', `/a${'%CC%81'.repeat(31)}`],
   ])('%s: refused', ([, path = '']) => {
     expect(readPath(path).fault).toBe('too_ambiguous')
