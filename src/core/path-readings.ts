@@ -35,7 +35,7 @@ const DOT_SEGMENT =
  */
 const MANY_MARKS = /\p{M}(?<!\p{M}\p{M})\p{M}{30}/u
 
-/** Matches escapes in a row; each `+` runs to their end, so the work is linear. */
+/** Matches a row of escapes. */
 const ESCAPES = /(?:%[\dA-Fa-f]{2})+/g
 const HIGH_ESCAPE = /%[89A-Fa-f][\dA-Fa-f]/
 const BEYOND_ASCII = /[^\x00-\x7f]/
@@ -82,8 +82,9 @@ const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 export function readPath(path: string): PathReadings {
   if (!NOT_PLAIN.test(path)) return alike([path])
   const letters = percentDecode(path, REQUIRED_ESCAPES)
-  if (MANY_MARKS.test(letters) || hasMixedEncodings(path))
+  if (MANY_MARKS.test(letters) || hasMixedEncodings(path)) {
     return { ...alike([letters]), fault: 'too_ambiguous' }
+  }
   if (!isChangeable(letters)) return alike([letters])
   if (path.length > MAX_AMBIGUOUS_LENGTH) {
     const fault = DOT_SEGMENT.test(letters) ? 'hidden_dots' : 'too_ambiguous'
