@@ -66,7 +66,7 @@ export async function redisServer() {
   }
 }
 
-/** What the one session that is there takes, as Redis counts it, its share of the indexes included. */
+/** Resolves with the bytes that the only session takes by Redis's count, including its share of the indexes. */
 export async function sessionKeys({ url }: { readonly url: string }) {
   const client = createClient({ url })
   await client.connect()

@@ -1,7 +1,7 @@
 import { Agent, get } from 'node:http'
 import autocannon from 'autocannon'
 
-/** What one round of load gave. */
+/** Result of one round of load. */
 export interface Round {
   readonly requestsPerSecond: number
   readonly p50Ms: number

@@ -4,7 +4,7 @@ import { openSessionReplica } from '../test/support/session-replica.ts'
 
 /** Sessions as the check reads them, in this process, over a Redis or over memory. */
 export interface StoredSessions extends AsyncDisposable {
-  /** What a check does: memory, else the store. False when there is no such session. */
+  /** Reads like a check: from memory, else from the store. Returns false when there is no such session. */
   readonly read: (credential: SessionCredential) => boolean | Promise<boolean>
   /** One record of each kind, in one round trip. */
   readonly write: () => Promise<void>

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { canonicalName, type GoHeaders } from './go-http.ts'
 
 export interface EntryPoint {
-  /** What the entry point speaks as far as forwarded headers go; the socket is plain either way. */
+  /** Scheme in the forwarded headers; the socket is plain either way. */
   readonly scheme?: 'http' | 'https'
   readonly underscoreHeadersStrategy?: 'keep' | 'delete' | 'reject'
 }

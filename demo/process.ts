@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { guard, killGroup } from './process-guard.ts'
 
-/** Where a program is on PATH, or `undefined`. */
+/** Returns the path of a program on PATH, or `undefined`. */
 export const findProgram = (name: string): string | undefined =>
   (process.env['PATH'] ?? '')
     .split(delimiter)

@@ -10,7 +10,7 @@ export interface RunningVestibule extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-/** What a proxy must take over from the answer of the check, so that a client cannot send it itself. */
+/** Headers that a proxy must copy from the answer of the check, so that a client cannot send them itself. */
 export const authResponseHeaders: readonly string[] = [
   ...IDENTITY_HEADERS.map(({ name }) => name),
   ACCESS_TOKEN_HEADER,

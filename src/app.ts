@@ -55,7 +55,7 @@ export interface InternalRoutes {
 const MAX_BODY_BYTES = 16 * 1024
 const limitBody = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => plain(413) })
 
-/** What browsers reach, through a router for `BASE_PATH`. */
+/** Serves browsers, through a router for `BASE_PATH`. */
 export function createPublicApp(
   routes: PublicRoutes,
   basePath: string,
@@ -81,7 +81,7 @@ export function createPublicApp(
   return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
 }
 
-/** What Traefik, the kubelet, Prometheus and operators reach; never routed to the outside. */
+/** Serves Traefik, the kubelet, Prometheus and operators; never routed to the outside. */
 export function createInternalApp(
   routes: InternalRoutes,
   registry: Registry,
@@ -139,7 +139,7 @@ function effectful(route: Route): Route {
 
 /** The host comes from `Host` alone, and must be one of ours. */
 function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
-  // Of several Node keeps the first, and a proxy may have gone by another (RFC 9112 section 3.2).
+  // Node keeps the first of several, and a proxy may have gone by another (RFC 9112 section 3.2).
   if (countHosts(raw) > 1) throw invalidRequest('Host was sent twice.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site

@@ -84,7 +84,7 @@ describe('vestibule sessions', () => {
     ])
     const ofAlice = await run(['list', '--user', 'alice', `--issuer=${ISSUER}`])
     expect(ofAlice.output).toContain(alice)
-    expect(ofAlice.output).not.toContain('bob')
+    expect(ofAlice.output).not.toContain(bob)
     const json = await run(['list', '--json', '--user=alice'])
     expect(JSON.parse(json.output)).toMatchObject({ sessions: [{ id: alice }], truncated: false })
   })

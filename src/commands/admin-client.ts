@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Environment } from '../config/load.ts'
 import { internalListener } from './internal-listener.ts'
 
-/** What was asked of the service has not been done; the message is for the operator. */
+/** Reports that the service has not done what it was asked for; the message is for the operator. */
 export class AdminError extends Error {
   constructor(message: string) {
     super(message)

@@ -35,6 +35,12 @@ const DOT_SEGMENT =
  */
 const MANY_MARKS = /\p{M}(?<!\p{M}\p{M})\p{M}{30}/u
 
+/** Matches a row of escapes. */
+const ESCAPES = /(?:%[\dA-Fa-f]{2})+/g
+const HIGH_ESCAPE = /%[89A-Fa-f][\dA-Fa-f]/
+const BEYOND_ASCII = /[^\x00-\x7f]/
+const SEPARATOR_ESCAPE = /%(?:00|2[35Ff]|3[BFbf]|5[Cc])/
+
 /** Characters that may appear unescaped in a path (RFC 3986 section 3.3), so that escaping them is optional. */
 const OPTIONAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%"
 /** Characters that a browser must escape; their escapes are decoded before anything else. */
@@ -66,7 +72,7 @@ const STEPS: readonly Step[] = [
   (text) => text.replace(/[\t\n\r]+/g, ''),
   (text) => (text.includes('%') ? latin1Decode(text) : text),
 ]
-const toCompatible: Step = (text) => (/[^\x00-\x7f]/.test(text) ? text.normalize('NFKC') : text)
+const toCompatible: Step = (text) => (BEYOND_ASCII.test(text) ? text.normalize('NFKC') : text)
 const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 
 /**
@@ -76,7 +82,9 @@ const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 export function readPath(path: string): PathReadings {
   if (!NOT_PLAIN.test(path)) return alike([path])
   const letters = percentDecode(path, REQUIRED_ESCAPES)
-  if (MANY_MARKS.test(letters)) return { ...alike([letters]), fault: 'too_ambiguous' }
+  if (MANY_MARKS.test(letters) || hasMixedEncodings(path)) {
+    return { ...alike([letters]), fault: 'too_ambiguous' }
+  }
   if (!isChangeable(letters)) return alike([letters])
   if (path.length > MAX_AMBIGUOUS_LENGTH) {
     const fault = DOT_SEGMENT.test(letters) ? 'hidden_dots' : 'too_ambiguous'
@@ -134,7 +142,8 @@ function readInEveryWay(
     // `add` extends the set during this iteration.
     for (const text of ofRound) {
       characters += text.length
-      if (found.size > MAX_READINGS || characters > maxCharacters) {
+      const isOver = found.size > MAX_READINGS || characters > maxCharacters
+      if (isOver || hasMixedEncodings(text)) {
         return { ...alike([...found]), fault: 'too_ambiguous' }
       }
       if (DOT_SEGMENT.test(text)) return { ...alike([...found]), fault: 'hidden_dots' }
@@ -145,6 +154,19 @@ function readInEveryWay(
     ofRound = next
   }
   return alike([...found])
+}
+
+/**
+ * Returns whether bytes that are no UTF-8 share a row of escapes with a separator or with valid UTF-8, which may be
+ * compatible with one: some decoders leave such a row as it stands, or take all of it for Latin-1, and decode the others.
+ */
+function hasMixedEncodings(text: string): boolean {
+  if (!HIGH_ESCAPE.test(text)) return false
+  const rows = text.match(ESCAPES) ?? []
+  return rows.some((row) => {
+    const decoded = percentDecode(row, ALL_ESCAPES)
+    return HIGH_ESCAPE.test(decoded) && (SEPARATOR_ESCAPE.test(row) || BEYOND_ASCII.test(decoded))
+  })
 }
 
 function decodeInto(next: Set<string>, found: Set<string>, text: string): void {

@@ -42,9 +42,12 @@ export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
 
   function find(table: RuleTable, path: string, request: Asked): AccessRule | undefined {
     const split = table.reach === 0 ? ROOT : splitPath(path, table.reach)
-    return rules.find(
-      (rule, index) => applies(rule, request) && matchesAny(table.patterns[index], split),
-    )
+    return rules.find((rule, index) => {
+      const patterns = table.patterns[index]
+      return (
+        applies(rule, request) && (!patterns || patterns.some((each) => matchesPath(each, split)))
+      )
+    })
   }
 
   return (request) => {
@@ -86,13 +89,6 @@ function applies(rule: AccessRule, { method, host, isAmbiguous }: Asked): boolea
     (host !== undefined &&
       rule.hosts.some((pattern) => matchesHost(pattern, host.hostname, host.port)))
   )
-}
-
-function matchesAny(patterns: readonly SegmentPattern[] | undefined, path: SplitPath): boolean {
-  if (!patterns) return true
-  // A loop, because `some` with a closure takes twice as long on hundreds of patterns.
-  for (const pattern of patterns) if (matchesPath(pattern, path)) return true
-  return false
 }
 
 function createTables(rules: readonly AccessRule[]): readonly RuleTable[] {

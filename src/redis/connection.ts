@@ -139,9 +139,10 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
         const isComingBack = used
           ? used.isOver || cause instanceof ServerLostError
           : kept.isExpected
-        if (!isComingBack || leftMs() <= 0) return report(cause)
+        const waitMs = leftMs()
+        if (!isComingBack || waitMs <= 0) return report(cause)
         if (!kept.current) {
-          await Promise.race([kept.next, pause(leftMs(), undefined, { ref: false })])
+          await Promise.race([kept.next, pause(waitMs, undefined, { ref: false })])
         }
         if (leftMs() <= 0) return report(cause)
         return send(key, command, leftMs()).catch(report)

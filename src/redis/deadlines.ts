@@ -18,7 +18,7 @@ interface Waiting {
 const SWEEP_MS = 20
 /** A sweep this late says that this process was busy: answers may lie unread in the socket, commands unsent. */
 const LATE_MS = 100
-/** Time for that after a late sweep, before anything is given up. */
+/** Time to send commands and read answers after a late sweep, before any is given up. */
 const CATCH_UP_MS = 100
 /** Sweeps skipped before this process gives up all the same, because it is always so busy. */
 const MAX_SKIPPED = 10

@@ -117,10 +117,21 @@ describe('the readings of a path', () => {
     ['several ways and a long path', `/${'a/'.repeat(MAX_AMBIGUOUS_LENGTH / 2)}%2f`],
     ['every choice at once', '/a%2541%3B%2F%5C%00%3F%23x//y%09/%80%c2%b2a./%u0041;x'],
     ['several ways, each long', `/%2541;x${'/%25c3%25a9'.repeat(120)}/a//b\\%20`],
+    ['a separator beside bytes that are no UTF-8', '/caf%e9%2Fx/%2f'],
+    ['a backslash beside bytes that are no UTF-8', '/a%5C%80b'],
+    ['the same, encoded twice', '/caf%25e9%252fx'],
+    ['a full-width slash beside bytes that are no UTF-8', '/a%ef%bc%8f%ff'],
     ['more combining marks than a letter has', `/a${'%CC%81'.repeat(31)}`],
   ])('%s: refused', ([, path = '']) => {
     expect(readPath(path).fault).toBe('too_ambiguous')
   })
+
+  test.for(['/caf%c3%a9%2Fx', '/caf%e9/x', '/caf%e9%20noir', '/a%2Fb%20%80'])(
+    '%s: a separator apart from bytes that are no UTF-8 is read, not refused',
+    (path) => {
+      expect(readPath(path).fault).toBeUndefined()
+    },
+  )
 
   test('a long path that is read in one way has no bound but that of requests', () => {
     for (const unit of ['/a', '/%20a', '/%C3%A9', '/%zz']) {

@@ -157,22 +157,23 @@ describe('the end of sessions', () => {
   test('is one line in the log and counted: who, whose, how many, and that tokens live on', async () => {
     const started = start()
     const id = await started.openFor('alice')
-    for (let count = 0; count < 2; count++) await started.openFor('bob')
+    for (let count = 0; count < 2; count++) await started.openFor('robert')
     const answers = [
       await started.ask('DELETE', `/admin/sessions/${id}`),
-      await started.ask('DELETE', '/admin/sessions?user=bob'),
+      await started.ask('DELETE', '/admin/sessions?user=robert'),
       await started.ask('DELETE', '/admin/sessions?all=true'),
     ]
     const ended = { event: 'sessions_ended', client: OPERATOR, tokens_revoked: false }
     expect(started.lines).toMatchObject([
       { ...ended, session: id, count: 1 },
-      { ...ended, user: userDigest(ISSUER, 'bob'), count: 2 },
+      { ...ended, user: userDigest(ISSUER, 'robert'), count: 2 },
       { ...ended, all: true, count: 0 },
     ])
     expect(started.lines.map((line) => line['request_id'])).toEqual(
       answers.map(({ headers }) => headers.get('x-request-id')),
     )
-    expect(JSON.stringify(started.lines)).not.toMatch(/alice|bob/i)
+    // Long names, because a digest may contain a short one by chance.
+    expect(JSON.stringify(started.lines)).not.toMatch(/alice|robert/i)
     expect(await started.readMetric('vestibule_sessions_ended_by_operators_total')).toBe(3)
   })
 

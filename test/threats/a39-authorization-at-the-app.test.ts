@@ -89,7 +89,7 @@ describe('A39 Authorization and the app', () => {
       const browser = plain.browser(kind, ctx.skip)
       await browser.signIn(`${APP}/headers`, 'alice')
       const app = givenToApp(await browser.fetch(`${APP}/headers`))
-      expect(JSON.stringify(app)).not.toMatch(/eyJ|Bearer/)
+      expect(JSON.stringify(app)).not.toMatch(/eyJ[\w-]+\.|Bearer/)
       expect(givenTo(app, TOKEN_HEADER)).toEqual([])
       expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' })).toEqual([])
       expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' }, '/public/x')).toEqual(

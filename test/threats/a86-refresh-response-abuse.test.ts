@@ -180,7 +180,7 @@ describe('A86 refresh response abuse', () => {
   test('nothing of what came is in the logs', () => {
     for (const each of replicas.all) {
       expect(each.isAlive()).toBe(true)
-      expect(each.output()).not.toMatch(/eyJ|evil\.example|eve@|alice@|access_token/)
+      expect(each.output()).not.toMatch(/eyJ[\w-]+\.|evil\.example|eve@|alice@|access_token/)
     }
   })
 })
