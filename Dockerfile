@@ -8,11 +8,11 @@ COPY package.json package-lock.json ./
 RUN npm ci
 
 FROM development AS demo-provider
-COPY demo demo
+COPY stand-ins stand-ins
 USER 65532:65532
 EXPOSE 4400
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/app/demo/provider-server.ts"]
+ENTRYPOINT ["node", "/app/stand-ins/provider/server.ts"]
 
 FROM development AS build
 COPY tsconfig.json tsconfig.build.json ./

@@ -53,8 +53,7 @@ export default defineConfig({
           isolate: false,
           setupFiles: [...guarded.setupFiles, 'test/setup.ts'],
           include: [
-            'test/{config,core,store,session,routes,telemetry}/**/*.test.ts',
-            'test/*.test.ts',
+            'test/{commands,config,core,crypto,docs,routes,session,store,telemetry}/**/*.test.ts',
           ],
         },
       },

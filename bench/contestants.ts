@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createClient } from 'redis'
-import { findProgram, freePort, startProcess } from '../demo/process.ts'
+import { findProgram, freePort, startProcess } from '../stand-ins/process.ts'
 import type { RunningVestibule } from '../test/support/vestibule.ts'
 
 const forwarded = {

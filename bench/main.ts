@@ -1,4 +1,4 @@
-import { startProvider } from '../demo/provider.ts'
+import { startProvider } from '../stand-ins/provider/provider.ts'
 import { writeRules } from '../test/support/rules-file.ts'
 import { testClient } from '../test/support/vestibule.ts'
 import { startVestibuleProcess } from '../test/support/vestibule-process.ts'

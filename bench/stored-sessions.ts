@@ -57,7 +57,7 @@ export async function storedSessions(
     return parseSessionCookie(cookie) as SessionCredential
   }
   const record = randomBytes(350)
-  const records = { s: record, t: record, m: record }
+  const records = { identity: record, tokens: record, metadata: record }
   let written = 0
   return {
     read: (credential) =>

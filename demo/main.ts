@@ -4,12 +4,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stringify } from 'yaml'
-import { startApp } from './app.ts'
-import { type GatewayOptions, type RunningGateway, startStandInGateway } from './gateway.ts'
-import { findProgram, freePort, isFree } from './process.ts'
-import { demoUsers, startProvider } from './provider.ts'
-import { startTraefik } from './traefik.ts'
-import { authResponseHeaders, type RunningVestibule, startVestibule } from './vestibule.ts'
+import { startApp } from '../stand-ins/app.ts'
+import { findProgram, freePort, isFree } from '../stand-ins/process.ts'
+import { demoUsers, startProvider } from '../stand-ins/provider/provider.ts'
+import {
+  type GatewayOptions,
+  type RunningGateway,
+  startStandInGateway,
+} from '../stand-ins/proxy/gateway.ts'
+import { startTraefik } from '../stand-ins/proxy/traefik.ts'
+import {
+  authResponseHeaders,
+  type RunningVestibule,
+  startVestibule,
+} from '../stand-ins/vestibule.ts'
 
 const CLIENT_ID = 'vestibule-demo'
 

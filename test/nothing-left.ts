@@ -1,6 +1,6 @@
 import { afterAll, expect } from 'vitest'
-import { RUN_MARK } from '../demo/process.ts'
-import { killRunning, stillRunning } from '../demo/process-guard.ts'
+import { RUN_MARK } from '../stand-ins/process.ts'
+import { killRunning, stillRunning } from '../stand-ins/process-guard.ts'
 import { RUN_ID } from './support/left-behind.ts'
 import { closeLeftOpen } from './support/left-open.ts'
 

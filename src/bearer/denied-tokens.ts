@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { digestOfParts } from '../crypto/digest.ts'
 import { AuthError } from '../errors.ts'
 import { type DeniedToken, type DenyList, MAX_DENIED_TOKENS } from '../store/deny-list.ts'
-import { digestOfParts } from '../store/one-time-keys.ts'
 
 /** Tokens of programs that operators have denied, as far as this replica knows: checks ask without I/O. */
 export interface DeniedTokens {

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import {
   type CompactJWSHeaderParameters,
   calculateJwkThumbprint,
@@ -9,7 +8,9 @@ import {
   type JWTPayload,
   jwtVerify,
 } from 'jose'
+import { isCompactJws } from '../core/compact-jws.ts'
 import type { Spend } from '../core/decision.ts'
+import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { ALGORITHMS, isText } from '../oidc/token-rules.ts'
 
@@ -28,14 +29,13 @@ export type VerifyProof = (proof: string, request: ProvenRequest) => Promise<Spe
 /** For the challenge (RFC 9449 section 7.1). */
 export const DPOP_ALGORITHMS = ALGORITHMS.join(' ')
 
-const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
 const MAX_PROOF_LENGTH = 8 * 1024
 const MAX_JTI_LENGTH = 256
 const WINDOW_SECONDS = 60
 
 export function createProofVerifier(now: () => number): VerifyProof {
   return async (proof, request) => {
-    if (proof.length > MAX_PROOF_LENGTH || !COMPACT_JWS.test(proof)) return undefined
+    if (proof.length > MAX_PROOF_LENGTH || !isCompactJws(proof)) return undefined
     const nowMs = now()
     const verified = await jwtVerify(proof, embeddedKey, {
       typ: 'dpop+jwt',
@@ -59,10 +59,7 @@ export function createProofVerifier(now: () => number): VerifyProof {
 function isAbout({ htm, htu, ath }: JWTPayload, { method, url, token }: ProvenRequest): boolean {
   const target = isText(htu) ? normalize(htu) : undefined
   return (
-    htm === method &&
-    target !== undefined &&
-    target === normalize(url) &&
-    ath === hash('sha256', token, 'base64url')
+    htm === method && target !== undefined && target === normalize(url) && ath === sha256(token)
   )
 }
 

@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto'
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
 import type { TokenEvidence } from '../core/decision.ts'
 import { type IdentityOptions, toIdentity } from '../core/identity.ts'
+import { sha256 } from '../crypto/digest.ts'
 import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
@@ -49,7 +49,7 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
 
   function keep(token: string, bearer: Bearer): void {
     const ttl = Math.min(bearer.acceptedUntil - now(), CACHE_MAX_MS)
-    if (ttl >= 1) verified.set(digestOf(token), bearer, { ttl, size: 1000 + 4 * token.length })
+    if (ttl >= 1) verified.set(sha256(token), bearer, { ttl, size: 1000 + 4 * token.length })
   }
 
   const isDenied = ({ identity, jti }: Bearer) =>
@@ -57,7 +57,7 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
 
   return {
     recall(token) {
-      const bearer = verified.get(digestOf(token))
+      const bearer = verified.get(sha256(token))
       return bearer && !isDenied(bearer) ? bearer : undefined
     },
     clear: () => verified.clear(),
@@ -186,8 +186,4 @@ function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
 function listOf(claim: unknown): readonly string[] {
   const members: readonly unknown[] = Array.isArray(claim) ? claim : [claim]
   return members.filter((member) => typeof member === 'string')
-}
-
-function digestOf(token: string): string {
-  return hash('sha256', token, 'base64url')
 }

@@ -1,11 +1,7 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  hash,
-  type KeyObject,
-  type webcrypto,
-} from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, type webcrypto } from 'node:crypto'
 import type { ClientKey } from '../core/client-credentials.ts'
+import { parseJson } from '../core/json.ts'
+import { sha256 } from '../crypto/digest.ts'
 
 type JsonWebKey = webcrypto.JsonWebKey & { readonly kid?: unknown }
 type SigningAlgorithm = Parameters<KeyObject['toCryptoKey']>[0]
@@ -43,21 +39,14 @@ export function parseClientKey(text: string): ClientKey {
 }
 
 function parseJwk(text: string): JsonWebKey {
-  const jwk = parseJson(text)
+  const jwk = parseJson(text) as JsonWebKey | undefined
+  // Without the parser's message, which might quote the key.
+  if (!jwk) throw new TypeError('is not JSON')
   if (typeof jwk.d !== 'string') throw new TypeError('is a JWK without its private part')
   if (jwk.use !== undefined && jwk.use !== 'sig') {
     throw new TypeError('is a JWK that is not for signatures')
   }
   return jwk
-}
-
-/** What the parser would say might quote the key. */
-function parseJson(text: string): JsonWebKey {
-  try {
-    return JSON.parse(text) as JsonWebKey
-  } catch {
-    throw new TypeError('is not JSON')
-  }
 }
 
 function readKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: JsonWebKey } {
@@ -101,5 +90,5 @@ function signingAlgorithm(alg: string, crv: string): SigningAlgorithm {
 }
 
 function thumbprint(publicJwk: JsonWebKey, kty: string): string {
-  return hash('sha256', JSON.stringify(publicJwk, THUMBPRINT_MEMBERS[kty]), 'base64url')
+  return sha256(JSON.stringify(publicJwk, THUMBPRINT_MEMBERS[kty]))
 }

@@ -1,4 +1,5 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose'
+import { isCompactJws } from '../core/compact-jws.ts'
 import type { EpochMs } from '../core/session.ts'
 import { AuthError, invalidRequest } from '../errors.ts'
 import type { KeySets } from './key-set.ts'
@@ -37,7 +38,6 @@ export interface LogoutTokenOptions {
   readonly now: () => EpochMs
 }
 
-const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const MAX_AGE_SECONDS = 600
 const MAX_NAME_LENGTH = 1024
@@ -46,7 +46,7 @@ const MAX_NAME_LENGTH = 1024
 export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLogoutToken {
   const { connection, keySets, clientId, type, now } = options
   return async (token) => {
-    if (!COMPACT_JWS.test(token)) throw faulty('is no signed JWT')
+    if (!isCompactJws(token)) throw faulty('is no signed JWT')
     const { issuer, jwks_uri } = (await connection.configuration()).serverMetadata()
     const { payload, protectedHeader } = await jwtVerify(token, keySets(jwks_uri as string), {
       issuer,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseJson } from './message.ts'
+import { parseJson } from '../core/json.ts'
 
 /** What replicas must have in common, without saying what it is. */
 export interface Fingerprint {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseJson } from '../core/json.ts'
 
 /** Parts of what replicas keep in memory that can be cleared by themselves. */
 export const REGIONS = ['sessions', 'tokens'] as const
@@ -47,12 +48,4 @@ export function parseMessage(text: string): BackplaneMessage | undefined {
   if (!outside.success || !inside.success) return undefined
   const { from, at } = outside.data
   return { ...inside.data, ...(from !== undefined && { from }), ...(at !== undefined && { at }) }
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -57,9 +57,9 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     generation < from || generations.isAhead(generation)
 
   async function look(digest: string): Promise<Seen> {
-    const { m } = await store.read(digest, ['m'])
-    const { owners, generation = 0 } = codec.open(digest, 'm', m) ?? {}
-    return { isThere: m !== undefined, owners, generation }
+    const { metadata } = await store.read(digest, ['metadata'])
+    const { owners, generation = 0 } = codec.open(digest, 'metadata', metadata) ?? {}
+    return { isThere: metadata !== undefined, owners, generation }
   }
 
   async function endOne(
@@ -106,7 +106,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
    * because its generation makes it fail or it began later.
    */
   async function isRest(digest: string): Promise<boolean> {
-    return (await store.read(digest, ['s'])).s !== undefined
+    return (await store.read(digest, ['identity'])).identity !== undefined
   }
 
   async function endOld(digest: string, from: number): Promise<boolean> {
@@ -175,8 +175,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     },
 
     async isSession(digest, { secret }, realm) {
-      const { s } = await store.read(digest, ['s'])
-      return codec.open(digest, 's', s, { secret, realm }) !== undefined
+      const { identity } = await store.read(digest, ['identity'])
+      return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
     },
   }
 }

@@ -4,7 +4,7 @@ import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
 import { createStoreEnder } from './end-in-store.ts'
-import { digestOf, type SessionCodec } from './records.ts'
+import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
 
@@ -97,7 +97,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     endAll: (asked = generations.moment()) => ender.endAll(asked),
     async signOut(credential) {
       const asked = generations.moment()
-      const digest = digestOf(credential)
+      const digest = sessionDigest(credential)
       // Before anything can fail: from now on this replica lets nobody in with it.
       sessionCache.evict(digest)
       try {
@@ -112,10 +112,10 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
       if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
-    deferSignOut: (credential) => deferSignOut(digestOf(credential), generations.moment()),
+    deferSignOut: (credential) => deferSignOut(sessionDigest(credential), generations.moment()),
     deferUnverifiedSignOut(credential, realm, address) {
       const asked = generations.moment()
-      const digest = digestOf(credential)
+      const digest = sessionDigest(credential)
       const apply = async () => {
         if (await ender.isSession(digest, credential, realm)) {
           await ender.signOut(digest, asked, 'late')

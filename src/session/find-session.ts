@@ -3,7 +3,7 @@ import { isAlive } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { RecordPart, SealedRecords, Store } from '../store/store.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
-import { digestOf, type SessionCodec, type Tokens } from './records.ts'
+import { type SessionCodec, sessionDigest, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
 import type { CachedSession, FillTicket, PresentedSession, SessionCache } from './session-cache.ts'
 
@@ -66,18 +66,20 @@ interface Read {
 
 export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
   const { store, codec, sessionCache, revocations, assertions, now } = options
-  const parts: readonly RecordPart[] = options.withAccessToken ? ['s', 't'] : ['s']
+  const parts: readonly RecordPart[] = options.withAccessToken
+    ? ['identity', 'tokens']
+    : ['identity']
   const underWay = new Map<string, Read>()
 
   function isUsable(digest: string, session: Session): boolean {
     return isAlive(session, now()) && !revocations.has(digest) && !revocations.includes(session)
   }
 
-  function openAll({ digest, credential, realm }: PresentedSession, { s, t }: SealedRecords) {
+  function openAll({ digest, credential, realm }: PresentedSession, sealed: SealedRecords) {
     const holder = { secret: credential.secret, realm }
-    const session = codec.open(digest, 's', s, holder)
+    const session = codec.open(digest, 'identity', sealed.identity, holder)
     if (!session || !options.withAccessToken) return session
-    const tokens = codec.open(digest, 't', t, holder)
+    const tokens = codec.open(digest, 'tokens', sealed.tokens, holder)
     return tokens && withAccessToken(session, tokens)
   }
 
@@ -132,7 +134,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   return {
     recall(credential, realm) {
       if (!sessionCache.canRecall) return undefined
-      const digest = digestOf(credential)
+      const digest = sessionDigest(credential)
       const known = sessionCache.recall(digest, credential, realm)
       // What has ended is not in memory any more, unless it ended as one of many of which the store has yet to be told.
       if (!known || !isAlive(known.session, now()) || revocations.includes(known.session)) {
@@ -142,16 +144,16 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
     },
 
-    keep(held, { s, t }, session, tokens, ticket) {
+    keep(held, sealed, session, tokens, ticket) {
       if (options.withAccessToken) {
-        sessionCache.keep(held, { s, t }, withAccessToken(session, tokens), ticket)
+        sessionCache.keep(held, sealed, withAccessToken(session, tokens), ticket)
       } else {
-        sessionCache.keep(held, { s }, session, ticket)
+        sessionCache.keep(held, { identity: sealed.identity }, session, ticket)
       }
     },
 
     async find(credential, realm, { timeoutMs, standIn } = {}) {
-      const held = { digest: digestOf(credential), credential, realm }
+      const held = { digest: sessionDigest(credential), credential, realm }
       try {
         return await findInStore(held, timeoutMs)
       } catch (error) {

@@ -1,5 +1,5 @@
 import type { Session } from '../core/session.ts'
-import { digestOfParts } from '../store/one-time-keys.ts'
+import { digestOfParts } from '../crypto/digest.ts'
 import type { Owner, Owners } from '../store/session-index.ts'
 
 /** A user by whom they are at their provider; no two issuers have a user in common. */

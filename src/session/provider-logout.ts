@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { digestOfParts } from '../crypto/digest.ts'
 import { OutageError } from '../errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../oidc/logout-token.ts'
 import type { Moment } from '../store/generations.ts'
-import { digestOfParts, type OneTimeKeys } from '../store/one-time-keys.ts'
+import type { OneTimeKeys } from '../store/one-time-keys.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
 

@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Identity } from '../core/identity.ts'
 import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
+import { sha256 } from '../crypto/digest.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import type { Owners } from '../store/session-index.ts'
 import { type RecordPart, recordKey } from '../store/store.ts'
@@ -77,7 +77,7 @@ const metadata: z.ZodType<SessionMetadata> = z.object({
 })
 
 /** What each record holds; what a later version may have added is left out. */
-const RECORDS = { s: sessionRecord, t: tokens, m: metadata } as const satisfies Record<
+const RECORDS = { identity: sessionRecord, tokens, metadata } as const satisfies Record<
   RecordPart,
   z.ZodType
 >
@@ -145,6 +145,6 @@ function parse<P extends RecordPart>(part: P, plaintext: Buffer): Records[P] | u
 }
 
 /** The store never sees a session id, only its digest. */
-export function digestOf({ id }: SessionCredential): string {
-  return hash('sha256', id, 'base64url')
+export function sessionDigest({ id }: SessionCredential): string {
+  return sha256(id)
 }

@@ -133,7 +133,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     reopen({ digest, credential, realm }, records, ticket) {
       const entry = find(digest, credential, realm)
       if (!entry) return undefined
-      if (records.s === undefined) {
+      if (records.identity === undefined) {
         evict(digest)
         return undefined
       }
@@ -180,13 +180,13 @@ function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
 }
 
 function isSame(known: SealedRecords, found: SealedRecords): boolean {
-  return isEqual(known.s, found.s) && isEqual(known.t, found.t)
+  return isEqual(known.identity, found.identity) && isEqual(known.tokens, found.tokens)
 }
 
 function isEqual(known: Buffer | undefined, found: Buffer | undefined): boolean {
   return known === undefined || found === undefined ? known === found : known.equals(found)
 }
 
-function bytesOf({ s, t }: SealedRecords): number {
-  return (s?.length ?? 0) + (t?.length ?? 0)
+function bytesOf({ identity, tokens }: SealedRecords): number {
+  return (identity?.length ?? 0) + (tokens?.length ?? 0)
 }

@@ -36,11 +36,11 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
   const { store, index, generations, codec, perUser, maxAgeMs, endReplaced } = options
 
   async function look(digest: string, user: string): Promise<Listed> {
-    const { m } = await store.read(digest, ['m'])
-    const metadata = codec.open(digest, 'm', m)
+    const sealed = await store.read(digest, ['metadata'])
+    const metadata = codec.open(digest, 'metadata', sealed.metadata)
     return {
       digest,
-      isThere: m !== undefined,
+      isThere: sealed.metadata !== undefined,
       metadata: metadata?.owners.user === user ? metadata : undefined,
     }
   }

@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
-import { digestOf, type SessionCodec, type SessionMetadata, type Tokens } from './records.ts'
+import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
 import { renewalOf } from './refresh/kept-tokens.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
@@ -88,14 +88,14 @@ export function createSessions(options: SessionsOptions): Sessions {
     ...ender,
 
     async findTokens(credential, realm) {
-      const digest = digestOf(credential)
-      const { t } = await store.read(digest, ['t'])
-      return codec.open(digest, 't', t, { secret: credential.secret, realm })
+      const digest = sessionDigest(credential)
+      const sealed = await store.read(digest, ['tokens'])
+      return codec.open(digest, 'tokens', sealed.tokens, { secret: credential.secret, realm })
     },
 
     async open({ identity, tokens, metadata, realm }) {
       const credential = { id: randomToken(), secret: randomToken() }
-      const digest = digestOf(credential)
+      const digest = sessionDigest(credential)
       const holder = { secret: credential.secret, realm }
       const createdAt = now()
       const renewal = renewalOf(tokens, createdAt)
@@ -111,9 +111,9 @@ export function createSessions(options: SessionsOptions): Sessions {
         ...(renewal && { renewal }),
       }
       const records = {
-        s: codec.seal(digest, 's', session, holder),
-        t: codec.seal(digest, 't', tokens, holder),
-        m: codec.seal(digest, 'm', { ...metadata, createdAt, ...begun }),
+        identity: codec.seal(digest, 'identity', session, holder),
+        tokens: codec.seal(digest, 'tokens', tokens, holder),
+        metadata: codec.seal(digest, 'metadata', { ...metadata, createdAt, ...begun }),
       }
       const ticket = sessionCache.fillTicket()
       // Before the session, so that none is ever without.
@@ -143,8 +143,8 @@ export function createSessions(options: SessionsOptions): Sessions {
           // A list that grows while it is read may name one twice.
           if (seen.has(digest)) continue
           seen.add(digest)
-          const { m } = await store.read(digest, ['m'])
-          const metadata = codec.open(digest, 'm', m)
+          const sealed = await store.read(digest, ['metadata'])
+          const metadata = codec.open(digest, 'metadata', sealed.metadata)
           const isTheirs = user === undefined || metadata?.owners.user === user
           if (!metadata || !isTheirs) continue
           found.push({ ...metadata, digest, endsAt: metadata.createdAt + maxAgeMs })

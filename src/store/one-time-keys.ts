@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-
 /** What can be consumed once. */
 export type ConsumptionKind = 'login' | 'id-token' | 'bearer' | 'dpop' | 'logout-token'
 
@@ -23,11 +21,4 @@ export interface OneTimeKeys {
   extend(kind: ConsumptionKind, key: string, attemptId: string, ttlMs: number): Promise<boolean>
   /** Takes back this attempt's mark, for a thing that turned out not to have been spent. */
   release(kind: ConsumptionKind, key: string, attemptId: string): Promise<void>
-}
-
-/** A fixed-length name for parts of any content; lengths keep `a,bc` and `ab,c` apart (threats A74, A92). */
-export function digestOfParts(...parts: readonly string[]): string {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`)
-  return hash.digest('base64url')
 }

@@ -1,5 +1,5 @@
-/** The records of one session: `s` identity, `t` tokens, `m` metadata. Each is sealed before it comes here. */
-export type RecordPart = 's' | 't' | 'm'
+/** The records of one session. Each is sealed before it comes here. */
+export type RecordPart = 'identity' | 'tokens' | 'metadata'
 
 /** Records read together, in the order asked for; nothing where a part is not there. */
 export type SealedRecords = Readonly<Partial<Record<RecordPart, Buffer>>>
@@ -26,7 +26,7 @@ export interface Store {
    */
   replace(
     digest: string,
-    records: Readonly<Record<'s' | 't', Buffer>>,
+    records: Readonly<Record<'identity' | 'tokens', Buffer>>,
     before: Buffer,
   ): Promise<Replacement>
   /** Lets the session live `ttlMs` from now; false when it is not there. */
@@ -46,7 +46,13 @@ export type EndReason = 'replaced'
 /** `changed`: somebody else has replaced the tokens; `gone`: the session has ended. */
 export type Replacement = 'replaced' | 'changed' | 'gone'
 
-/** The full name of a record's key, also used to bind the sealed value to its place; `l` locks and `x` tombstones are beside it. */
-export function recordKey(prefix: string, digest: string, part: RecordPart | 'l' | 'x'): string {
-  return `${prefix}{${digest}}:${part}`
+/** Letters that stand for the records, the refresh lock and the tombstone of a session in names of keys. */
+const LETTERS = { identity: 's', tokens: 't', metadata: 'm', lock: 'l', tombstone: 'x' } as const
+
+/** Parts of a session that have a key each. */
+export type KeyPart = keyof typeof LETTERS
+
+/** Returns the full name of a key, which also binds the sealed value to its place. */
+export function recordKey(prefix: string, digest: string, part: KeyPart): string {
+  return `${prefix}{${digest}}:${LETTERS[part]}`
 }

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { sha256 } from '../crypto/digest.ts'
 import { createLogLimit, type LimitedFields } from './log-limit.ts'
 import { type LogOutput, openStandardOutput } from './log-output.ts'
 
@@ -56,5 +56,5 @@ export function createLog(
 
 /** Tells users apart in the log without naming them; the same for the same `iss` and `sub`. */
 export function userDigest(issuer: string, subject: string): string {
-  return hash('sha256', JSON.stringify([issuer, subject]), 'base64url').slice(0, 16)
+  return sha256(JSON.stringify([issuer, subject])).slice(0, 16)
 }

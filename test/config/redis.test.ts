@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { type Environment, loadConfig } from '../../src/config/load.ts'
-import { type Certificate, createAuthority } from '../support/certificates.ts'
+import { type Certificate, createAuthority } from '../../stand-ins/certificates.ts'
 
 const SECRET = 'the-redis-password-nobody-prints'
 const base = {

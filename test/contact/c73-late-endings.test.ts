@@ -6,14 +6,14 @@ import type { LogoutToken } from '../../src/oidc/logout-token.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
-import { createSessionCodec, digestOf } from '../../src/session/records.ts'
+import { createSessionCodec, sessionDigest } from '../../src/session/records.ts'
 import { createSessionCache } from '../../src/session/session-cache.ts'
 import { createSessions } from '../../src/session/sessions.ts'
+import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openState, until } from '../support/redis-state.ts'
 import { identity, newSession, REALM, sessionOf } from '../support/started-sessions.ts'
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 const ISSUER = identity.issuer
 const DAY_MS = 86_400_000
@@ -205,7 +205,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
   const everywhere = [true, true, true]
   const nowhere = [false, false, false]
   const hasTombstone = async (credential: SessionCredential) =>
-    (await redis.cli('EXISTS', `vestibule:{${digestOf(credential)}}:x`)) === '1'
+    (await redis.cli('EXISTS', `vestibule:{${sessionDigest(credential)}}:x`)) === '1'
 
   test.for(Object.entries(ORDERS))(
     'ends what had begun, and nothing that began since: %s',
@@ -285,7 +285,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
       const anew = await other.signIn(who, `${who} at work`)
       const assertionAt = async (credential: SessionCredential) => {
         const seen = await other.sessions.find(credential, REALM)
-        const held = { digest: digestOf(credential), credential, realm: REALM }
+        const held = { digest: sessionDigest(credential), credential, realm: REALM }
         const assertions = createOutageAssertions({ ring, graceMs: GRACE_MS, now: Date.now })
         return seen && assertions.issue(seen, held)
       }

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { findProgram } from '../../demo/process.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { findProgram } from '../../stand-ins/process.ts'
 import { fileSettings, LAST_SECONDS, loadSettings, readSettings, SECRET_NAMES } from './settings.ts'
 
 interface Service {

@@ -3,8 +3,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type RunningProcess, startProcess } from '../../demo/process.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { type RunningProcess, startProcess } from '../../stand-ins/process.ts'
 
 const dockerfile = readFileSync('Dockerfile', 'utf8')
 const instructions = dockerfile

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { findProgram } from '../../demo/process.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
+import { findProgram } from '../../stand-ins/process.ts'
 import {
   type IngressRouteSpec,
   isSubset,

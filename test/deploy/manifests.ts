@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { findProgram } from '../../demo/process.ts'
+import { findProgram } from '../../stand-ins/process.ts'
 
 type Labels = Readonly<Record<string, string>>
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import {
   asProgram,
   bearerRule,
@@ -22,7 +23,6 @@ import {
   SESSION_COOKIE,
   sentAlong,
 } from '../support/sign-in-steps.ts'
-import { steadyPort } from '../support/steady-port.ts'
 import { changeClaims, claimsOf } from '../support/tokens.ts'
 
 const zoe = {

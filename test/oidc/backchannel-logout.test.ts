@@ -1,5 +1,6 @@
 import type { Configuration } from 'oidc-provider'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import {
   expectLoggedOut,
   expectLogoutRefused,
@@ -7,7 +8,6 @@ import {
 } from '../support/backchannel-logout.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
-import { steadyPort } from '../support/steady-port.ts'
 import { claimsOf, type SignOptions } from '../support/tokens.ts'
 import type { Visitor } from '../support/visitor.ts'
 

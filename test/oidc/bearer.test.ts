@@ -1,5 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startScriptedServer } from '../../stand-ins/network/scripted-server.ts'
 import {
   AUDIENCE,
   asProgram,
@@ -12,7 +13,6 @@ import {
 } from '../support/bearers.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
-import { startScriptedServer } from '../support/scripted-server.ts'
 
 let party: BearerParty
 let other: TestProvider

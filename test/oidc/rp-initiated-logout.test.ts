@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { faults } from '../../stand-ins/provider/front.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { parseForm } from '../support/html-form.ts'
-import { faults } from '../support/provider-front.ts'
 import { until } from '../support/redis-state.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'

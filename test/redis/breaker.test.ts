@@ -8,7 +8,7 @@ import { type ObservedState, openState, until } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
 const record = Buffer.alloc(1000)
-const records = { s: record, t: record, m: record }
+const records = { identity: record, tokens: record, metadata: record }
 
 /** What came of it, in a word. */
 const outcome = async (asked: Promise<unknown>): Promise<string> =>
@@ -16,7 +16,7 @@ const outcome = async (asked: Promise<unknown>): Promise<string> =>
     () => 'done',
     (cause: unknown) => (cause as Error).message,
   )
-const read = ({ state }: ObservedState) => outcome(state.store.read('nobody', ['s']))
+const read = ({ state }: ObservedState) => outcome(state.store.read('nobody', ['identity']))
 const write = ({ state }: ObservedState, digest = 'd') =>
   outcome(state.store.create(digest, records, 60_000))
 const freshRedis = reuseRedis()
@@ -40,7 +40,7 @@ describe('a Redis that is away', () => {
     }
     expect(observed.redis.breakers.read).toMatchObject({ state: 'open', failures: 5 })
     expect(observed.state.isAvailable).toBe(false)
-    const refused = observed.state.store.read('nobody', ['s'])
+    const refused = observed.state.store.read('nobody', ['identity'])
     await expect(refused).rejects.toBeInstanceOf(OutageError)
 
     await redis.restart()
@@ -126,7 +126,7 @@ describe('answers that concern one command alone', () => {
     }
     await redis.cli('ACL', 'SETUSER', 'default', '-get')
     const refused = await observed.state.store
-      .read('nobody', ['s'])
+      .read('nobody', ['identity'])
       .catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(AuthError)
     expect(refused).not.toBeInstanceOf(OutageError)
@@ -144,12 +144,12 @@ test('one primary of a cluster that is away does not keep anybody from the other
   await until('a connection', () => opened.connected() > 0)
   const { store } = opened.state
   const shardOf = (digest: string) =>
-    Math.floor((keySlot(recordKey('vestibule:', digest, 's')) * 3) / SLOT_COUNT)
+    Math.floor((keySlot(recordKey('vestibule:', digest, 'identity')) * 3) / SLOT_COUNT)
   const digests = Array.from({ length: 60 }, (_, at) => `session-${at}`)
   await (cluster.primaries[1] as RunningRedis).kill()
   await until('the loss', () => opened.disconnected.length > 0)
   for (const digest of digests) {
-    const answer = store.read(digest, ['s'])
+    const answer = store.read(digest, ['identity'])
     if (shardOf(digest) === 1) await expect(answer).rejects.toThrow(OutageError)
     else expect(await answer).toEqual({})
   }

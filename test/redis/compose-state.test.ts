@@ -8,10 +8,10 @@ import { expect, test } from 'vitest'
 import { type Environment, loadConfig } from '../../src/config/load.ts'
 import type { Examination } from '../../src/redis/examine/examine.ts'
 import type { ObservedRedis } from '../../src/store/shared-state.ts'
-import { createAuthority } from '../support/certificates.ts'
+import { createAuthority } from '../../stand-ins/certificates.ts'
+import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
 import { startRedis } from '../support/redis.ts'
 import { openConfigured, until, untilDataKnown } from '../support/redis-state.ts'
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
 const base = {

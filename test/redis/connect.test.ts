@@ -7,6 +7,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import type { Command } from '../../src/redis/client.ts'
 import type { RedisConnection } from '../../src/redis/connection.ts'
 import { createLog } from '../../src/telemetry/log.ts'
+import { startTcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
 import {
@@ -17,8 +19,6 @@ import {
   untilConnected,
 } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
-import { steadyPort } from '../support/steady-port.ts'
-import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const UNAVAILABLE = { code: 'store_unavailable' }
 const unavailable = (failure: string) => ({ ...UNAVAILABLE, message: `Redis: ${failure}` })
@@ -178,18 +178,18 @@ describe('an answer that is lost with its connection', () => {
     await using observed = openState(proxy)
     await until('an examination', () => observed.examinations.length > 0)
     const { store, sessionIndex } = observed.state
-    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
     const lose = async (match: string, work: () => Promise<unknown>) => {
       const cut = proxy.cutAfterRequest(match)
       await work()
       await cut
     }
     await lose('{one}', () => store.create('one', records, 60_000))
-    expect(await store.read('one', ['s'])).toEqual({ s: records.s })
+    expect(await store.read('one', ['identity'])).toEqual({ identity: records.identity })
     await lose('{u1}', () => sessionIndex.add('one', { user: 'u1' }, 60_000))
     expect(await sessionIndex.list('user', 'u1')).toEqual(['one'])
     await lose('{one}', () => store.end('one', 60_000))
-    expect(await store.read('one', ['s'])).toEqual({})
+    expect(await store.read('one', ['identity'])).toEqual({})
     // The connections that were cut, and no command.
     expect(new Set(observed.failures)).toEqual(new Set(['connection']))
   })
@@ -310,16 +310,16 @@ describe('what a failing command tells', () => {
     await using observed = openState(redis)
     await until('an examination', () => observed.examinations.length > 0)
     const { store } = observed.state
-    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
     await store.create('one', records, 60_000)
     await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     await expect(store.create('two', records, 60_000)).rejects.toMatchObject(unavailable('full'))
-    expect(await store.read('one', ['s'])).toEqual({ s: records.s })
+    expect(await store.read('one', ['identity'])).toEqual({ identity: records.identity })
     await store.end('one', 60_000)
-    expect(await store.read('one', ['s'])).toEqual({})
+    expect(await store.read('one', ['identity'])).toEqual({})
     await redis.cli('CONFIG', 'SET', 'maxmemory', '0')
     await store.create('one', records, 60_000)
-    expect(await store.read('one', ['s']), 'its tombstone was written').toEqual({})
+    expect(await store.read('one', ['identity']), 'its tombstone was written').toEqual({})
   })
 })
 

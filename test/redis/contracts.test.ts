@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SharedPorts } from '../../src/store/shared-state.ts'
+import { createAuthority } from '../../stand-ins/certificates.ts'
 import {
   describeOneTimeKeys,
   describeSessionIndex,
@@ -13,7 +14,6 @@ import { describeGenerations } from '../store/generations-contract.ts'
 import { describeListing } from '../store/listing-contract.ts'
 import { describeLocks } from '../store/locks-contract.ts'
 import { describeReplacement } from '../store/replacement-contract.ts'
-import { createAuthority } from '../support/certificates.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
@@ -109,11 +109,11 @@ test('every key that is written has an end', async () => {
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
   const { store, oneTimeKeys, sessionIndex, locks, generations, denyList } = observed.state
-  const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+  const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
   await store.create('a', records, 60_000)
   await store.create('b', records, 60_000)
   await store.extend('a', 50_000)
-  await store.replace('a', { s: Buffer.of(4), t: Buffer.of(5) }, records.t)
+  await store.replace('a', { identity: Buffer.of(4), tokens: Buffer.of(5) }, records.tokens)
   await store.end('b', 60_000)
   await locks.acquire('a', 'owner', 'note', 60_000)
   await locks.hold('a', 'owner', 'another', 50_000)

@@ -110,8 +110,8 @@ test('the name lives as long as somebody asks for it, and so does no other key f
   const { store, sessionIndex, oneTimeKeys } = a.state
   const record = Buffer.from('sealed')
   await sessionIndex.add('d1', { user: 'u', providerSession: 'p' }, 60_000)
-  await store.create('d1', { s: record, t: record, m: record }, 60_000)
-  await store.create('d2', { s: record, t: record, m: record }, 60_000)
+  await store.create('d1', { identity: record, tokens: record, metadata: record }, 60_000)
+  await store.create('d2', { identity: record, tokens: record, metadata: record }, 60_000)
   await store.end('d2', 60_000)
   await oneTimeKeys.consume('login', 'k', 'me', 60_000)
   const keys = (await redis.cli('KEYS', '*')).split('\n').toSorted()

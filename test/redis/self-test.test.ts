@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Examination } from '../../src/redis/examine/examine.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { leastUser } from '../support/least-user.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openState, type StateOptions, until } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
-import { steadyPort } from '../support/steady-port.ts'
 
 /** A clock is measured to half of the time for which the question was under way, which a busy machine makes longer. */
 const ERROR_MS = 5000

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OutageError } from '../../src/errors.ts'
 import type { RedisTarget } from '../../src/redis/client.ts'
 import { RAISE } from '../../src/store/redis/scripts.ts'
+import { recordKey } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { type ObservedState, openState, type StateOptions, until } from '../support/redis-state.ts'
@@ -10,7 +11,11 @@ import { reuseRedis } from '../support/reused-redis.ts'
 
 const LONG_MS = 3_600_000
 const newDigest = (): string => randomBytes(32).toString('base64url')
-const newRecords = () => ({ s: randomBytes(8), t: randomBytes(8), m: randomBytes(8) })
+const newRecords = () => ({
+  identity: randomBytes(8),
+  tokens: randomBytes(8),
+  metadata: randomBytes(8),
+})
 
 const freshRedis = reuseRedis()
 
@@ -74,9 +79,9 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
       await first.state.store.create(each, newRecords(), LONG_MS)
     }
     const replace = async (each: string) => {
-      const { t } = await first.state.store.read(each, ['t'])
-      const after = { s: randomBytes(8), t: randomBytes(8) }
-      return first.state.store.replace(each, after, t as Buffer)
+      const { tokens } = await first.state.store.read(each, ['tokens'])
+      const after = { identity: randomBytes(8), tokens: randomBytes(8) }
+      return first.state.store.replace(each, after, tokens as Buffer)
     }
     expect(await replace(digest)).toBe('replaced')
     const [after, before] = [newRecords(), randomBytes(9)]
@@ -94,13 +99,13 @@ describe.for<[string, () => Promise<AsyncDisposable & { readonly target: RedisTa
     for (let round = 0; round < 20; round += 1) {
       const [digest, records] = [newDigest(), newRecords()]
       await replicas[0].state.store.create(digest, records, LONG_MS)
-      const written = replicas.map(() => ({ s: randomBytes(8), t: randomBytes(8) }))
+      const written = replicas.map(() => ({ identity: randomBytes(8), tokens: randomBytes(8) }))
       const outcomes = await Promise.all(
-        replicas.map(({ state }, at) => state.store.replace(digest, written[at]!, records.t)),
+        replicas.map(({ state }, at) => state.store.replace(digest, written[at]!, records.tokens)),
       )
       expect(outcomes.toSorted()).toEqual(['changed', 'replaced'])
       for (const { state } of replicas) {
-        const found = await state.store.read(digest, ['s', 't'])
+        const found = await state.store.read(digest, ['identity', 'tokens'])
         expect(found).toEqual(written[outcomes.indexOf('replaced')])
       }
     }
@@ -300,18 +305,22 @@ describe('values of another kind in Redis', () => {
     await store.create('digest', records, LONG_MS)
     await redis.cli('DEL', 'vestibule:{digest}:t')
     await redis.cli('RPUSH', 'vestibule:{digest}:t', 'x')
-    await expect(store.replace('digest', newRecords(), records.t)).rejects.toThrow(REFUSED)
-    expect(await store.read('digest', ['s'])).toEqual({ s: records.s })
+    await expect(store.replace('digest', newRecords(), records.tokens)).rejects.toThrow(REFUSED)
+    expect(await store.read('digest', ['identity'])).toEqual({ identity: records.identity })
   })
 
-  test.for(['s', 't'] as const)('a session without its %s is gone', async (part, { expect }) => {
-    await using made = await start()
-    const records = newRecords()
-    await made.store.create('digest', records, LONG_MS)
-    await made.redis.cli('DEL', `vestibule:{digest}:${part}`)
-    expect(await made.store.replace('digest', newRecords(), records.t)).toBe('gone')
-    expect(await made.redis.cli('EXISTS', `vestibule:{digest}:${part}`)).toBe('0')
-  })
+  test.for(['identity', 'tokens'] as const)(
+    'a session without its %s is gone',
+    async (part, { expect }) => {
+      await using made = await start()
+      const records = newRecords()
+      await made.store.create('digest', records, LONG_MS)
+      const key = recordKey('vestibule:', 'digest', part)
+      await made.redis.cli('DEL', key)
+      expect(await made.store.replace('digest', newRecords(), records.tokens)).toBe('gone')
+      expect(await made.redis.cli('EXISTS', key)).toBe('0')
+    },
+  )
 })
 
 describe('generations in Redis', () => {

@@ -6,12 +6,12 @@ import { dirname } from 'node:path'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { createClient, type RedisClientOptions } from 'redis'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { isFree } from '../../demo/process.ts'
-import { createAuthority } from '../support/certificates.ts'
+import { createAuthority } from '../../stand-ins/certificates.ts'
+import { startTcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
+import { isFree } from '../../stand-ins/process.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { redisMissing } from '../support/redis-home.ts'
 import { sharedRedis } from '../support/shared-redis.ts'
-import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const missing = await redisMissing()
 beforeEach((ctx) => ctx.skip(missing !== undefined, missing))

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { RedisTls } from '../../src/redis/client.ts'
-import { type Authority, createAuthority } from '../support/certificates.ts'
+import { type Authority, createAuthority } from '../../stand-ins/certificates.ts'
 import { type RedisTlsOptions, type RunningRedis, startRedis } from '../support/redis.ts'
 import { openConnection, until } from '../support/redis-state.ts'
 

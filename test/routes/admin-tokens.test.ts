@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { digestOfParts } from '../../src/crypto/digest.ts'
 import { AuthError } from '../../src/errors.ts'
-import { digestOfParts } from '../../src/store/one-time-keys.ts'
 import {
   type Asked,
   ISSUER,

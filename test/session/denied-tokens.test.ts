@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createDeniedTokens, type DeniedTokensOptions } from '../../src/bearer/denied-tokens.ts'
+import { digestOfParts } from '../../src/crypto/digest.ts'
 import { AuthError } from '../../src/errors.ts'
 import { type DenyList, MAX_DENIED_TOKENS } from '../../src/store/deny-list.ts'
 import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
-import { digestOfParts } from '../../src/store/one-time-keys.ts'
 
 const ISSUER = 'https://id.example.com'
 const MINUTE_MS = 60_000

@@ -7,12 +7,12 @@ import type { RecordPart, Store } from '../../src/store/store.ts'
 import {
   away,
   DAY_MS,
-  digestOf,
   identity,
   newSession,
   outage,
   REALM,
   type StartedSessionsOptions,
+  sessionDigest,
   sessionOf,
   startSessions,
 } from '../support/started-sessions.ts'
@@ -36,8 +36,8 @@ const isThere = async ({ sessions, store }: Started, credential: SessionCredenti
   const found =
     sessions.recall(credential, REALM) !== undefined ||
     (await sessions.find(credential, REALM)) !== undefined
-  const { s } = await store.read(digestOf(credential), ['s'])
-  expect(s !== undefined, 'what is refused is not in the store').toBe(found)
+  const { identity } = await store.read(sessionDigest(credential), ['identity'])
+  expect(identity !== undefined, 'what is refused is not in the store').toBe(found)
   return found
 }
 
@@ -89,7 +89,11 @@ describe('ending all sessions of an owner', () => {
   test('an index names where to look, and the record says whose it is', async () => {
     const started = startSessions()
     const { bob } = await openThem(started)
-    await started.index.add(digestOf(bob), { user: ALICE.id, providerSession: AT_WORK.id }, DAY_MS)
+    await started.index.add(
+      sessionDigest(bob),
+      { user: ALICE.id, providerSession: AT_WORK.id },
+      DAY_MS,
+    )
     expect(await started.sessions.endAllOf(AT_WORK)).toBe(2)
     expect(await started.sessions.endAllOf(ALICE)).toBe(1)
     expect(await isThere(started, bob)).toBe(true)
@@ -99,7 +103,7 @@ describe('ending all sessions of an owner', () => {
     const started = startSessions()
     const credential = await started.open(sessionOf('alice'))
     await started.index.add(
-      digestOf(credential),
+      sessionDigest(credential),
       { user: ALICE.id, providerSession: AT_WORK.id },
       DAY_MS,
     )
@@ -110,9 +114,12 @@ describe('ending all sessions of an owner', () => {
   test("a record that does not open says nothing, is told, and keeps nobody else's session", async () => {
     const started = startSessions()
     const { laptop } = await openThem(started)
-    const digest = digestOf(laptop)
-    const { s, t } = (await started.store.read(digest, ['s', 't'])) as Record<RecordPart, Buffer>
-    await started.store.create(digest, { s, t, m: Buffer.from('noise') }, DAY_MS)
+    const digest = sessionDigest(laptop)
+    const { identity, tokens } = (await started.store.read(digest, [
+      'identity',
+      'tokens',
+    ])) as Record<RecordPart, Buffer>
+    await started.store.create(digest, { identity, tokens, metadata: Buffer.from('noise') }, DAY_MS)
     expect(await started.sessions.endAllOf(ALICE)).toBe(2)
     expect(started.integrityFailures).toEqual([`vestibule:{${digest}}:m`])
     expect(await isThere(started, laptop)).toBe(true)
@@ -123,7 +130,7 @@ describe('ending all sessions of an owner', () => {
 
   test('an entry that leads nowhere stays, for its session may be about to be, and is no session', async () => {
     const started = startSessions()
-    const digest = digestOf(await started.open(sessionOf('bob')))
+    const digest = sessionDigest(await started.open(sessionOf('bob')))
     await started.store.end(digest, DAY_MS)
     await started.index.add(digest, { user: ALICE.id }, DAY_MS)
     expect(await started.sessions.endAllOf(ALICE)).toBe(0)
@@ -189,9 +196,12 @@ describe('ending all sessions', () => {
   test('what cannot be opened ends as well', async () => {
     const started = startSessions()
     const credential = await started.open()
-    const digest = digestOf(credential)
-    const { s, t } = (await started.store.read(digest, ['s', 't'])) as Record<RecordPart, Buffer>
-    await started.store.create(digest, { s, t, m: Buffer.from('noise') }, DAY_MS)
+    const digest = sessionDigest(credential)
+    const { identity, tokens } = (await started.store.read(digest, [
+      'identity',
+      'tokens',
+    ])) as Record<RecordPart, Buffer>
+    await started.store.create(digest, { identity, tokens, metadata: Buffer.from('noise') }, DAY_MS)
     expect(await started.sessions.endAll()).toBe(1)
     expect(await isThere(started, credential)).toBe(false)
   })
@@ -461,7 +471,7 @@ describe('sessions of an owner whose end the store has yet to be told', () => {
     for (const credential of Object.values(sessionCache)) {
       const found = await started.sessions.find(credential, REALM)
       if (!found) throw new Error('it was opened and is not there')
-      const held = { digest: digestOf(credential), credential, realm: REALM }
+      const held = { digest: sessionDigest(credential), credential, realm: REALM }
       assertions.set(credential, started.assertions.issue(found, held))
     }
     return {

@@ -5,10 +5,10 @@ import type { Store } from '../../src/store/store.ts'
 import {
   away,
   DAY_MS,
-  digestOf,
   newSession,
   outage,
   REALM,
+  sessionDigest,
   startSessions,
 } from '../support/started-sessions.ts'
 
@@ -75,10 +75,10 @@ describe('an end whose answer is lost', () => {
       const { sessions } = started
       const credential = await started.open()
       started.break()
-      await expect(end(sessions, digestOf(credential))).rejects.toThrow(STORE_AWAY)
-      expect(sessions.revocations.has(digestOf(credential))).toBe(true)
+      await expect(end(sessions, sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
+      expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
       // And the store is told of it nevertheless, where that is asked for.
-      sessions.deferEnd(digestOf(credential))
+      sessions.deferEnd(sessionDigest(credential))
       expect(sessions.revocations.waiting).toBe(1)
     },
   )
@@ -96,7 +96,7 @@ describe('signing out while the store cannot be reached', () => {
       started.break()
       expect(await sessions.signOut(credential)).toBe('pending')
       expect(sessions.revocations.waiting).toBe(1)
-      expect(announced).toEqual([digestOf(credential)])
+      expect(announced).toEqual([sessionDigest(credential)])
       expect(sessions.recall(credential, REALM)).toBeUndefined()
       calls.length = 0
       const assertion = () => {
@@ -108,7 +108,9 @@ describe('signing out while the store cannot be reached', () => {
       await sessions.revocations.flush()
       expect(sessions.revocations.waiting).toBe(0)
       expect(flushed).toEqual([1])
-      expect(await store.read(digestOf(credential), ['s', 't', 'm'])).toEqual({})
+      expect(
+        await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata']),
+      ).toEqual({})
       expect(await sessions.find(another, REALM)).toBeDefined()
     },
   )
@@ -126,7 +128,7 @@ describe('signing out while the store cannot be reached', () => {
       started.mend()
       await sessions.revocations.flush()
       expect(await sessions.find(there, OTHER_REALM)).toBeUndefined()
-      expect(await store.read(digestOf(there), ['s'])).toEqual({})
+      expect(await store.read(sessionDigest(there), ['identity'])).toEqual({})
     },
   )
 
@@ -142,7 +144,8 @@ describe('signing out while the store cannot be reached', () => {
     started.mend()
     await sessions.revocations.flush()
     expect(flushed).toEqual([50])
-    for (const each of credentials) expect(await store.read(digestOf(each), ['s'])).toEqual({})
+    for (const each of credentials)
+      expect(await store.read(sessionDigest(each), ['identity'])).toEqual({})
   })
 
   test('when it is back it does not bring the session back here, told or not', async () => {
@@ -163,7 +166,7 @@ describe('signing out while the store cannot be reached', () => {
     started.break()
     expect(sessions.deferSignOut(credential)).toBe('pending')
     expect(calls).toEqual([])
-    expect(announced).toEqual([digestOf(credential)])
+    expect(announced).toEqual([sessionDigest(credential)])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     started.mend()
@@ -186,9 +189,11 @@ describe('signing out while the store cannot be reached', () => {
     started.mend()
     await sessions.revocations.flush()
     expect([sessions.revocations.waiting, flushed]).toEqual([0, [1]])
-    expect(await store.read(digestOf(credential), ['s', 't', 'm'])).toEqual({})
+    expect(await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])).toEqual(
+      {},
+    )
     expect(await sessions.find(there, OTHER_REALM)).toBeUndefined()
-    expect(sessions.revocations.has(digestOf(credential))).toBe(true)
+    expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
   })
 
   test('it ends nobody’s session without its secret, or at another place', async () => {
@@ -258,7 +263,7 @@ describe('signing out where the store answers that it will not', () => {
     expect(await started.sessions.signOut(credential)).toBe('done')
     expect(started.sessions.revocations.waiting).toBe(0)
     expect(started.announced).toEqual([])
-    expect(started.sessions.revocations.has(digestOf(credential))).toBe(true)
+    expect(started.sessions.revocations.has(sessionDigest(credential))).toBe(true)
   })
 })
 
@@ -272,7 +277,7 @@ describe('ending one session', () => {
       const { sessions, announced } = started
       const credential = await started.open()
       started.break()
-      await expect(sessions.end(digestOf(credential))).rejects.toThrow(STORE_AWAY)
+      await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
       expect(sessions.revocations.waiting).toBe(0)
       expect(announced).toEqual([])
       started.mend()
@@ -286,7 +291,7 @@ describe('ending one session', () => {
     const { sessions, open, calls } = startSessions()
     const credential = await open()
     await sessions.find(credential, REALM)
-    sessions.receiveEnded(digestOf(credential))
+    sessions.receiveEnded(sessionDigest(credential))
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     calls.length = 0
     expect(await sessions.find(credential, REALM)).toBeUndefined()
@@ -297,12 +302,12 @@ describe('ending one session', () => {
   test('is repeated for a store that has come back with old data', async () => {
     const { sessions, store, open, calls } = startSessions()
     const [ended, heard, other] = [await open(), await open(), await open(owned('sid-2'))]
-    await sessions.end(digestOf(ended))
-    sessions.receiveEnded(digestOf(heard))
+    await sessions.end(sessionDigest(ended))
+    sessions.receiveEnded(sessionDigest(heard))
     calls.length = 0
     await sessions.revocations.repeat()
     expect(calls).toEqual([`end ${DAY_MS}`, `end ${DAY_MS}`])
-    expect(await store.read(digestOf(heard), ['s'])).toEqual({})
+    expect(await store.read(sessionDigest(heard), ['identity'])).toEqual({})
     expect(await sessions.find(other, REALM)).toBeDefined()
   })
 })

@@ -7,19 +7,19 @@ import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 import {
   away,
   DAY_MS,
-  digestOf,
   identity,
   newSession,
   outage,
   REALM,
   type StartedSessionsOptions,
+  sessionDigest,
   startSessions,
 } from '../support/started-sessions.ts'
 
 const TIME: FindOptions = { timeoutMs: 250 }
 const wrongly = (credential: SessionCredential) => ({ ...credential, secret: 's'.repeat(43) })
 const heldBy = (credential: SessionCredential) => ({
-  digest: digestOf(credential),
+  digest: sessionDigest(credential),
   credential,
   realm: REALM,
 })
@@ -73,7 +73,7 @@ describe('many who ask for the same session at once', () => {
       const all = await Promise.all(
         Array.from({ length: 20 }, () => sessions.find(credential, REALM, TIME)),
       )
-      expect(calls).toEqual(Array.from({ length: reads }, () => 'read s'))
+      expect(calls).toEqual(Array.from({ length: reads }, () => 'read identity'))
       for (const found of all)
         expect(found).toMatchObject({ session: { identity }, source: 'store' })
     },
@@ -84,7 +84,7 @@ describe('many who ask for the same session at once', () => {
     const credential = await open()
     calls.length = 0
     for (let count = 0; count < 3; count += 1) await sessions.find(credential, REALM, TIME)
-    expect(calls).toEqual(['read s', 'read s', 'read s'])
+    expect(calls).toEqual(['read identity', 'read identity', 'read identity'])
   })
 
   test('each session is asked for by itself', async () => {
@@ -92,7 +92,7 @@ describe('many who ask for the same session at once', () => {
     const credentials = [await open(), await open()]
     calls.length = 0
     await Promise.all(credentials.map((each) => sessions.find(each, REALM, TIME)))
-    expect(calls).toEqual(['read s', 'read s'])
+    expect(calls).toEqual(['read identity', 'read identity'])
   })
 
   test('a failure is the answer of all of them, and what comes after it asks anew', async () => {
@@ -122,7 +122,7 @@ describe('many who ask for the same session at once', () => {
     sessionCache.evict('another')
     const second = sessions.find(credential, REALM, TIME)
     await turn()
-    expect(calls).toEqual(['read s', 'read s'])
+    expect(calls).toEqual(['read identity', 'read identity'])
     release(0)
     await first
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -144,7 +144,7 @@ describe('many who ask for the same session at once', () => {
     const theirs = sessions.find(wrongly(credential), REALM, TIME)
     const elsewhere = sessions.find(credential, 'wiki.example.com', TIME)
     await turn()
-    expect(calls).toEqual(['read s'])
+    expect(calls).toEqual(['read identity'])
     release(0)
     expect(await mine).toMatchObject({ session: { identity } })
     expect(await theirs).toBeUndefined()
@@ -161,7 +161,7 @@ describe('many who ask for the same session at once', () => {
     const theirs = sessions.find(wrongly(credential), REALM, TIME)
     const mine = sessions.find(credential, REALM, TIME)
     await turn()
-    expect(calls).toEqual(['read s'])
+    expect(calls).toEqual(['read identity'])
     release(0)
     expect(await theirs).toBeUndefined()
     expect(await mine).toMatchObject({ session: { identity } })
@@ -193,7 +193,7 @@ describe('many who ask for the same session at once', () => {
     hold()
     const all = [sessions.find(credential, REALM, TIME), sessions.find(credential, REALM, TIME)]
     await turn()
-    end(started, digestOf(credential))
+    end(started, sessionDigest(credential))
     release(0)
     expect(await Promise.all(all)).toEqual([undefined, undefined])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -212,7 +212,7 @@ describe('where every check has to ask', () => {
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     const second = await sessions.find(credential, REALM)
     expect(second?.session).toBe(first?.session)
-    expect(calls).toEqual(['read s', 'read s'])
+    expect(calls).toEqual(['read identity', 'read identity'])
     expect(lookUps).toEqual([])
   })
 })
@@ -335,7 +335,7 @@ describe('while the store cannot be asked', () => {
       const { sessions, credential, presenting, calls, timesAsked } = await startFailing(fails, {
         isInMemory,
       })
-      sessions.revocations.note(digestOf(credential))
+      sessions.revocations.note(sessionDigest(credential))
       expect(await sessions.find(credential, REALM, presenting())).toBeUndefined()
       expect(calls).toEqual([])
       expect(timesAsked()).toBe(0)
@@ -352,7 +352,7 @@ describe('while the store cannot be asked', () => {
     })
     const finding = sessions.find(credential, REALM, presenting())
     await reached.promise
-    sessions.revocations.note(digestOf(credential))
+    sessions.revocations.note(sessionDigest(credential))
     goOn.resolve()
     await expect(finding).rejects.toThrow(OUTAGE)
     expect(timesAsked()).toBe(0)

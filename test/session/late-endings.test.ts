@@ -3,11 +3,11 @@ import type { SessionCredential } from '../../src/core/session.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import {
   DAY_MS,
-  digestOf,
   identity,
   newSession,
   outage,
   REALM,
+  sessionDigest,
   sessionOf,
   startSessions,
 } from '../support/started-sessions.ts'
@@ -26,8 +26,8 @@ const start = () => {
       ...store,
       read: async (digest, parts) => {
         if (isAway) outage()
-        const { m, ...others } = await store.read(digest, parts)
-        return { ...others, ...(m && !evicted.has(digest) && { m }) }
+        const { metadata, ...others } = await store.read(digest, parts)
+        return { ...others, ...(metadata && !evicted.has(digest) && { metadata }) }
       },
     }),
   })
@@ -104,7 +104,7 @@ describe('C73: what waits until the store is back', () => {
       await signIn('bob', 'at-home'),
     ]
     sessions.deferSignOut(signedOut)
-    for (const each of [one, signedOut]) sessions.deferEnd(digestOf(each))
+    for (const each of [one, signedOut]) sessions.deferEnd(sessionDigest(each))
     expect(sessions.revocations.waiting).toBe(2)
     await sessions.revocations.flush()
     const all = await Promise.all([one, other, signedOut, itsSibling].map(isThere))
@@ -114,7 +114,7 @@ describe('C73: what waits until the store is back', () => {
   test('a session whose metadata are lost is ended in doubt, and one that is about to be is left alone', async () => {
     const { sessions, signIn, evicted, index, isThere } = start()
     const rest = await signIn()
-    evicted.add(digestOf(rest))
+    evicted.add(sessionDigest(rest))
     const owners = { user: ALICE.id, providerSession: AT_WORK.id }
     await index.add('about-to-be', owners, DAY_MS)
     sessions.revocations.deferAllOf(AT_WORK, sessions.moment())
@@ -145,7 +145,7 @@ describe('C73: what waits until the store is back', () => {
       const [since, doubtful] = [await open('at-work', AHEAD), await open('at-work', AHEAD + 1)]
       expect(await end()).toBe(1)
       expect([await count(since), await count(doubtful)]).toEqual([1, 0])
-      await sessions.end(digestOf(since))
+      await sessions.end(sessionDigest(since))
     }
     const [signedOut, since, doubtful] = [
       await open('at-work', 10),

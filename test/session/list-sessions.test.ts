@@ -4,10 +4,10 @@ import type { RecordPart } from '../../src/store/store.ts'
 import {
   away,
   DAY_MS,
-  digestOf,
   identity,
   outage,
   STARTED_AT,
+  sessionDigest,
   sessionOf,
   startSessions,
 } from '../support/started-sessions.ts'
@@ -25,7 +25,7 @@ const start = async (changes: Parameters<typeof startSessions>[0] = {}) => {
     ['bob', 'sid-3'],
     ['alice', 'sid-4'],
   ] as const) {
-    digests.push(digestOf(await started.open(sessionOf(subject, sid))))
+    digests.push(sessionDigest(await started.open(sessionOf(subject, sid))))
     started.elapse(3_600_000)
   }
   return { ...started, digests: digests as [string, string, string, string] }
@@ -67,7 +67,7 @@ describe('the list of sessions', () => {
     const { sessions, calls } = await start()
     calls.length = 0
     expect(await sessions.list(undefined, limit)).toHaveLength(count)
-    expect(calls).toEqual(Array.from({ length: count }, () => 'read m'))
+    expect(calls).toEqual(Array.from({ length: count }, () => 'read metadata'))
     expect(await sessions.list(ALICE, limit)).toHaveLength(Math.min(limit, 3))
   })
 
@@ -92,8 +92,11 @@ describe('the list of sessions', () => {
   test('is told of a record that does not open, and leaves it out', async () => {
     const { sessions, store, digests, integrityFailures } = await start()
     const [digest] = digests
-    const { s, t } = (await store.read(digest, ['s', 't'])) as Record<RecordPart, Buffer>
-    await store.create(digest, { s, t, m: Buffer.from('noise') }, DAY_MS)
+    const { identity, tokens } = (await store.read(digest, ['identity', 'tokens'])) as Record<
+      RecordPart,
+      Buffer
+    >
+    await store.create(digest, { identity, tokens, metadata: Buffer.from('noise') }, DAY_MS)
     expect(await sessions.list(undefined, 10)).toHaveLength(3)
     expect(await sessions.list(ALICE, 10)).toHaveLength(2)
     expect(integrityFailures).toEqual(Array(2).fill(`vestibule:{${digest}}:m`))

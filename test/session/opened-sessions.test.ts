@@ -26,7 +26,7 @@ const sessionOf = (subject: string): Session => ({
   expiresAt: 1,
 })
 const session = sessionOf('u1')
-const records = { s: Buffer.from('sealed s') }
+const records = { identity: Buffer.from('sealed s') }
 const WRONG = { ...credential, secret: 't'.repeat(43) }
 const heldAt = (digest: string) => ({ digest, credential, realm: REALM })
 
@@ -150,16 +150,16 @@ describe('opened sessions', () => {
 })
 
 describe('sessions that the store has just confirmed', () => {
-  const t = Buffer.from('sealed t')
+  const tokens = Buffer.from('sealed t')
 
   test.for([
     ['the same bytes', records, true],
-    ['the same bytes at another place', { s: Buffer.from('sealed s') }, true],
-    ['other bytes', { s: Buffer.from('sealed x') }, false],
-    ['a part of them', { s: Buffer.from('sealed') }, false],
+    ['the same bytes at another place', { identity: Buffer.from('sealed s') }, true],
+    ['other bytes', { identity: Buffer.from('sealed x') }, false],
+    ['a part of them', { identity: Buffer.from('sealed') }, false],
     ['nothing', {}, false],
-    ['no record any more', { s: undefined as unknown as Buffer }, false],
-    ['one more record', { ...records, t }, false],
+    ['no record any more', { identity: undefined as unknown as Buffer }, false],
+    ['one more record', { ...records, tokens }, false],
   ] as const)('are opened anew unless the bytes are those of before: %s', ([, found, isKnown]) => {
     const sessionCache = createSessionCache(ROOMY)
     keep(sessionCache, 'd')
@@ -168,14 +168,14 @@ describe('sessions that the store has just confirmed', () => {
 
   test('a record that was absent and is still absent makes no difference', () => {
     const sessionCache = createSessionCache(ROOMY)
-    const found = { ...records, t: undefined as unknown as Buffer }
+    const found = { ...records, tokens: undefined as unknown as Buffer }
     sessionCache.keep(heldAt('d'), found, session, sessionCache.fillTicket())
     expect(reopened(sessionCache, 'd', found)).toBe(session)
-    expect(reopened(sessionCache, 'd', { ...records, t })).toBeUndefined()
+    expect(reopened(sessionCache, 'd', { ...records, tokens })).toBeUndefined()
     keep(sessionCache, 'e')
-    sessionCache.keep(heldAt('e'), { ...records, t }, session, sessionCache.fillTicket())
+    sessionCache.keep(heldAt('e'), { ...records, tokens }, session, sessionCache.fillTicket())
     expect(reopened(sessionCache, 'e', found)).toBeUndefined()
-    expect(reopened(sessionCache, 'e', { ...records, t })).toBe(session)
+    expect(reopened(sessionCache, 'e', { ...records, tokens })).toBe(session)
   })
 
   test('no bytes are never the same bytes', () => {
@@ -436,7 +436,7 @@ describe('the room that sealed records take', () => {
     const large = (digest: string) =>
       sessionCache.keep(
         heldAt(digest),
-        { s: Buffer.alloc(2000), t: Buffer.alloc(500) },
+        { identity: Buffer.alloc(2000), tokens: Buffer.alloc(500) },
         session,
         sessionCache.fillTicket(),
       )

@@ -160,10 +160,10 @@ describe('other things that we seal', () => {
   test('a record of the session is no assertion, and an assertion is no record', () => {
     const { ring, assertions, issue } = start()
     const codec = codecOf(ring)
-    const record = codec.seal(held.digest, 's', session, holder)
+    const record = codec.seal(held.digest, 'identity', session, holder)
     expect(assertions.open(written(record), held)).toBeUndefined()
     const sealed = Buffer.from(sealedPartOf(issue()), 'base64url')
-    for (const part of ['s', 't', 'm'] as const) {
+    for (const part of ['identity', 'tokens', 'metadata'] as const) {
       expect(codec.open(held.digest, part, sealed, holder), part).toBeUndefined()
       expect(codec.open(held.digest, part, sealed), part).toBeUndefined()
     }

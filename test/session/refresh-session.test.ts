@@ -24,13 +24,13 @@ import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-cl
 import {
   away,
   DAY_MS,
-  digestOf,
   identity,
   KEY_PREFIX,
   newSession,
   outage,
   REALM,
   STARTED_AT,
+  sessionDigest,
   startSessions,
 } from '../support/started-sessions.ts'
 
@@ -116,7 +116,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   }
   const open = async (kept: Tokens = tokens): Promise<PresentedSession> => {
     const credential = await started.open({ tokens: kept })
-    return { digest: digestOf(credential), credential, realm: REALM }
+    return { digest: sessionDigest(credential), credential, realm: REALM }
   }
   return {
     ...started,
@@ -142,9 +142,13 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     /** As another replica would have stored what it was given. */
     refreshElsewhere: async ({ digest, credential }: PresentedSession) => {
       const holder = { secret: credential.secret, realm: REALM }
-      const { s, t } = await started.store.read(digest, ['s', 't'])
-      const others = codec.seal(digest, 't', { ...tokens, accessToken: 'elsewhere' }, holder)
-      return started.store.replace(digest, { s: s as Buffer, t: others }, t as Buffer)
+      const sealed = await started.store.read(digest, ['identity', 'tokens'])
+      const others = codec.seal(digest, 'tokens', { ...tokens, accessToken: 'elsewhere' }, holder)
+      return started.store.replace(
+        digest,
+        { identity: sealed.identity as Buffer, tokens: others },
+        sealed.tokens as Buffer,
+      )
     },
   }
 }
@@ -208,9 +212,9 @@ describe('a session that is due', () => {
     const held = await started.openDue()
     await started.replica().refresh(held)
     started.elapse(DAY_MS - DUE_MS - 1)
-    expect(await started.store.read(held.digest, ['s'])).toHaveProperty('s')
+    expect(await started.store.read(held.digest, ['identity'])).toHaveProperty('identity')
     started.elapse(1)
-    expect(await started.store.read(held.digest, ['s'])).toEqual({})
+    expect(await started.store.read(held.digest, ['identity'])).toEqual({})
   })
 
   test('keeps of its tokens and identity what the answer leaves out', async () => {
@@ -258,11 +262,11 @@ describe('no token request is made', () => {
     held: PresentedSession,
     of: PresentedSession = held,
   ): Promise<void> => {
-    const before = await started.store.read(of.digest, ['s', 't', 'm'])
+    const before = await started.store.read(of.digest, ['identity', 'tokens', 'metadata'])
     await started.replica().refresh(held)
     expect(started.asked).toEqual([])
     expect(started.results).toEqual([])
-    expect(await started.store.read(of.digest, ['s', 't', 'm'])).toEqual(before)
+    expect(await started.store.read(of.digest, ['identity', 'tokens', 'metadata'])).toEqual(before)
     // Nobody is kept from refreshing it.
     expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
       isOurs: true,
@@ -296,7 +300,7 @@ describe('no token request is made', () => {
     ['another realm', (held) => ({ ...held, realm: 'other.example.com' })],
     [
       'an id of no session',
-      (held) => ({ ...held, credential: stranger(), digest: digestOf(stranger()) }),
+      (held) => ({ ...held, credential: stranger(), digest: sessionDigest(stranger()) }),
     ],
   ])('for a cookie with %s', async ([, change]) => {
     const started = start(async () => refreshed)
@@ -314,13 +318,13 @@ describe('no token request is made', () => {
   test('for one whose identity has been damaged in the store', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
-    const { t } = await started.store.read(held.digest, ['t'])
-    const s = Buffer.from('nonsense')
-    const again = started.codec.seal(held.digest, 't', tokens, {
+    const sealed = await started.store.read(held.digest, ['tokens'])
+    const identity = Buffer.from('nonsense')
+    const again = started.codec.seal(held.digest, 'tokens', tokens, {
       secret: held.credential.secret,
       realm: REALM,
     })
-    await started.store.replace(held.digest, { s, t: again }, t as Buffer)
+    await started.store.replace(held.digest, { identity, tokens: again }, sealed.tokens as Buffer)
     await expectNothing(started, held)
     expect(started.integrityFailures).toHaveLength(1)
   })
@@ -629,7 +633,7 @@ describe('the next try waits', () => {
   test('for as long as the last one has failed more often: up to a minute', async () => {
     const started = start(async () => failed)
     const held = await started.openDue()
-    const before = await started.store.read(held.digest, ['s', 't'])
+    const before = await started.store.read(held.digest, ['identity', 'tokens'])
     const replica = started.replica()
     for (let failures = 1; failures <= 9; failures += 1) {
       await replica.refresh(held)
@@ -645,7 +649,7 @@ describe('the next try waits', () => {
     expect(new Set(started.results.map(({ reason }) => reason))).toEqual(
       new Set(['provider_unavailable']),
     )
-    expect(await started.store.read(held.digest, ['s', 't'])).toEqual(before)
+    expect(await started.store.read(held.digest, ['identity', 'tokens'])).toEqual(before)
   })
 
   test('no longer than a second after a failure that follows a success', async () => {

@@ -5,7 +5,10 @@ import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import { outage } from '../support/started-sessions.ts'
 
-const renewed = (text: string) => ({ s: Buffer.from(`s-${text}`), t: Buffer.from(`t-${text}`) })
+const renewed = (text: string) => ({
+  identity: Buffer.from(`s-${text}`),
+  tokens: Buffer.from(`t-${text}`),
+})
 const DAY_MS = 86_400_000
 
 /** A store that can be put back to what it was. */
@@ -15,7 +18,7 @@ const start = async () => {
   let calls = 0
   const startWith = async (text: string) => {
     store = createMemoryStore()
-    await store.create('a', { ...renewed(text), m: Buffer.from('m') }, DAY_MS)
+    await store.create('a', { ...renewed(text), metadata: Buffer.from('metadata') }, DAY_MS)
   }
   await startWith('0')
   const replica = () =>
@@ -35,11 +38,11 @@ const start = async () => {
       isAway = true
     },
     end: () => store.end('a', DAY_MS),
-    found: async () => String((await store.read('a', ['t'])).t),
+    found: async () => String((await store.read('a', ['tokens'])).tokens),
   }
 }
 
-const step = (from: string, to: string) => ['a', renewed(to), renewed(from).t] as const
+const step = (from: string, to: string) => ['a', renewed(to), renewed(from).tokens] as const
 
 describe('C65: renewals that a store with older data has never seen', () => {
   let clock: MonotonicClock

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest'
 import type { SessionCredential } from '../../src/core/session.ts'
 import {
   DAY_MS,
-  digestOf,
   newSession,
   outage,
   REALM,
   type StartedSessionsOptions,
+  sessionDigest,
   sessionOf,
   startSessions,
 } from '../support/started-sessions.ts'
@@ -40,7 +40,7 @@ describe('C14: a user has at most so many sessions', () => {
     expect(await alive(hers)).toEqual([false, false, true, true, true])
     expect(await alive(bobs)).toEqual([true, true, true])
     expect(replaced).toEqual([1, 1])
-    expect(await index.list('user', user)).toEqual(hers.slice(2).map(digestOf))
+    expect(await index.list('user', user)).toEqual(hers.slice(2).map(sessionDigest))
   })
 
   test('C14: those of all hosts count together', async () => {
@@ -54,7 +54,7 @@ describe('C14: a user has at most so many sessions', () => {
   test('C14: what counts is when they began, not when they end', async () => {
     const { openMany, alive, index } = start()
     const hers = await openMany(3)
-    await index.add(digestOf(hers[0] as SessionCredential), { user }, 30 * DAY_MS)
+    await index.add(sessionDigest(hers[0] as SessionCredential), { user }, 30 * DAY_MS)
     const last = await openMany(1)
     expect(await alive([...hers, ...last])).toEqual([false, true, true, true])
   })
@@ -80,7 +80,7 @@ describe('C14: a user has at most so many sessions', () => {
     const { open, sessions } = start({ perUser: 1 })
     const hers = [await open(alice), await open(alice)]
     const found = await Promise.all(hers.map((each) => sessions.find(each, REALM)))
-    const [first, second] = hers.map(digestOf) as [string, string]
+    const [first, second] = hers.map(sessionDigest) as [string, string]
     expect(found.map((each) => each !== undefined)).toEqual([first > second, second > first])
   })
 
@@ -90,14 +90,14 @@ describe('C14: a user has at most so many sessions', () => {
     elapse(60_000)
     const hers = await openMany(3)
     expect(await alive(hers)).toEqual([true, true, true])
-    expect(await index.list('user', user)).toEqual(hers.map(digestOf))
+    expect(await index.list('user', user)).toEqual(hers.map(sessionDigest))
     expect(replaced).toEqual([])
   })
 
   test('C14: an entry that leads to somebody else’s session ends nothing', async () => {
     const { openMany, alive, index } = start()
     const bobs = await openMany(3, sessionOf('bob'))
-    for (const each of bobs) await index.add(digestOf(each), { user }, DAY_MS)
+    for (const each of bobs) await index.add(sessionDigest(each), { user }, DAY_MS)
     const hers = await openMany(3)
     expect(await alive([...bobs, ...hers])).toEqual(Array(6).fill(true))
   })
@@ -106,7 +106,10 @@ describe('C14: a user has at most so many sessions', () => {
     const { openMany, index } = start()
     await index.add('about-to-be', { user }, DAY_MS)
     const hers = await openMany(4)
-    expect(await index.list('user', user)).toEqual(['about-to-be', ...hers.slice(1).map(digestOf)])
+    expect(await index.list('user', user)).toEqual([
+      'about-to-be',
+      ...hers.slice(1).map(sessionDigest),
+    ])
   })
 
   test('C14: a store that goes away in between spoils no sign-in', async () => {

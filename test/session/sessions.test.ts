@@ -7,12 +7,12 @@ import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 import {
   away,
   DAY_MS,
-  digestOf,
   identity,
   KEY_PREFIX,
   newSession,
   REALM,
   STARTED_AT,
+  sessionDigest,
   sessionOf,
   startSessions as start,
 } from '../support/started-sessions.ts'
@@ -78,7 +78,9 @@ describe('a session', () => {
     expect(await sessions.find(forged, REALM)).toBeUndefined()
     expect(await sessions.findTokens(forged, REALM)).toBeUndefined()
     expect(integrityFailures).toEqual(
-      (['s', 't'] as const).map((part) => recordKey(KEY_PREFIX, digestOf(credential), part)),
+      (['identity', 'tokens'] as const).map((part) =>
+        recordKey(KEY_PREFIX, sessionDigest(credential), part),
+      ),
     )
     expect(await sessions.find(credential, REALM)).toBeDefined()
   })
@@ -151,7 +153,7 @@ describe('a session', () => {
     const credential = await open()
     calls.length = 0
     await sessions.find(credential, REALM)
-    expect(calls).toEqual(['read s'])
+    expect(calls).toEqual(['read identity'])
   })
 })
 
@@ -163,7 +165,7 @@ describe('access tokens', () => {
     const found = await sessions.find(credential, REALM)
     expect(found?.session.accessToken).toEqual({ value: 'the-access-token', expiresAt: 5000 })
     expect(sessions.recall(credential, REALM)?.session.accessToken?.value).toBe('the-access-token')
-    expect(calls).toEqual(['read st'])
+    expect(calls).toEqual(['read identitytokens'])
   })
 
   test('one without an end has none', async () => {
@@ -178,8 +180,8 @@ describe('access tokens', () => {
       wrap: (store) => ({
         ...store,
         read: async (digest, parts) => {
-          const { s } = await store.read(digest, parts)
-          return { ...(s && { s }) }
+          const { identity } = await store.read(digest, parts)
+          return { ...(identity && { identity }) }
         },
       }),
     })
@@ -194,7 +196,7 @@ describe('at rest', () => {
       wrap: (store) => ({
         ...store,
         create: (digest, records, ttlMs) => {
-          const bytes = Buffer.concat([records.s, records.t, records.m])
+          const bytes = Buffer.concat([records.identity, records.tokens, records.metadata])
           seen.push(digest, bytes.toString('latin1'), bytes.toString('base64url'))
           return store.create(digest, records, ttlMs)
         },
@@ -210,32 +212,40 @@ describe('at rest', () => {
   test('the server key alone opens the metadata and nothing else', async () => {
     const { store, ring, open } = start()
     const credential = await open()
-    const digest = digestOf(credential)
-    const records = await store.read(digest, ['s', 't', 'm'])
+    const digest = sessionDigest(credential)
+    const records = await store.read(digest, ['identity', 'tokens', 'metadata'])
     const openPart = (part: RecordPart, secret?: string) =>
       ring.open(records[part] as Buffer, {
         purpose: 'session',
         name: recordKey(KEY_PREFIX, digest, part),
-        realm: part === 'm' ? '' : REALM,
+        realm: part === 'metadata' ? '' : REALM,
         ...(secret !== undefined && { secret }),
       })
-    expect(openPart('s')).toBeUndefined()
-    expect(openPart('t')).toBeUndefined()
-    expect(JSON.parse(String(openPart('m')))).toEqual({
+    expect(openPart('identity')).toBeUndefined()
+    expect(openPart('tokens')).toBeUndefined()
+    expect(JSON.parse(String(openPart('metadata')))).toEqual({
       ...newSession.metadata,
       createdAt: STARTED_AT,
     })
-    expect(openPart('s', credential.secret)).toBeDefined()
+    expect(openPart('identity', credential.secret)).toBeDefined()
   })
 
   test('a record that was moved to another session or part opens nothing (A73)', async () => {
     const { sessions, store, open } = start()
     const [mine, other] = [await open(), await open()]
-    const records = await store.read(digestOf(mine), ['s', 't', 'm'])
-    const { s, t, m } = records as Record<RecordPart, Buffer>
-    await store.create(digestOf({ ...other, id: other.id }), { s, t, m }, DAY_MS)
+    const records = await store.read(sessionDigest(mine), ['identity', 'tokens', 'metadata'])
+    const { identity, tokens, metadata } = records as Record<RecordPart, Buffer>
+    await store.create(
+      sessionDigest({ ...other, id: other.id }),
+      { identity, tokens, metadata },
+      DAY_MS,
+    )
     expect(await sessions.find({ id: other.id, secret: mine.secret }, REALM)).toBeUndefined()
-    await store.create(digestOf(mine), { s: t, t: s, m }, DAY_MS)
+    await store.create(
+      sessionDigest(mine),
+      { identity: tokens, tokens: identity, metadata },
+      DAY_MS,
+    )
     expect(await sessions.find(mine, REALM)).toBeUndefined()
     expect(await sessions.findTokens(mine, REALM)).toBeUndefined()
   })
@@ -247,7 +257,11 @@ describe('at rest', () => {
   ] as const)('a record that is not ours is no session: %s', async ([, noise], { expect }) => {
     const { sessions, store, open, integrityFailures } = start()
     const credential = await open()
-    await store.create(digestOf(credential), { s: noise, t: noise, m: noise }, DAY_MS)
+    await store.create(
+      sessionDigest(credential),
+      { identity: noise, tokens: noise, metadata: noise },
+      DAY_MS,
+    )
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(integrityFailures).toHaveLength(1)
   })
@@ -286,12 +300,15 @@ describe('a record that opens and is none', () => {
   ] as const)('%s', async ([, value, isSession], { expect }) => {
     const { sessions, ring, store, open, integrityFailures } = start()
     const credential = await open()
-    const digest = digestOf(credential)
-    const name = recordKey(KEY_PREFIX, digest, 's')
+    const digest = sessionDigest(credential)
+    const name = recordKey(KEY_PREFIX, digest, 'identity')
     const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
-    const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
-    const s = ring.seal(Buffer.from(JSON.stringify(value)), context)
-    await store.create(digest, { s, t, m }, DAY_MS)
+    const { tokens, metadata } = (await store.read(digest, ['tokens', 'metadata'])) as Record<
+      RecordPart,
+      Buffer
+    >
+    const identity = ring.seal(Buffer.from(JSON.stringify(value)), context)
+    await store.create(digest, { identity, tokens, metadata }, DAY_MS)
     expect((await sessions.find(credential, REALM)) !== undefined).toBe(isSession)
     expect(integrityFailures).toEqual(isSession ? [] : [name])
   })
@@ -299,11 +316,18 @@ describe('a record that opens and is none', () => {
   test('no JSON at all', async () => {
     const { sessions, ring, store, open, integrityFailures } = start()
     const credential = await open()
-    const digest = digestOf(credential)
-    const name = recordKey(KEY_PREFIX, digest, 's')
+    const digest = sessionDigest(credential)
+    const name = recordKey(KEY_PREFIX, digest, 'identity')
     const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
-    const { t, m } = (await store.read(digest, ['t', 'm'])) as Record<RecordPart, Buffer>
-    await store.create(digest, { s: ring.seal(Buffer.from('{"identity'), context), t, m }, DAY_MS)
+    const { tokens, metadata } = (await store.read(digest, ['tokens', 'metadata'])) as Record<
+      RecordPart,
+      Buffer
+    >
+    await store.create(
+      digest,
+      { identity: ring.seal(Buffer.from('{"identity'), context), tokens, metadata },
+      DAY_MS,
+    )
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(integrityFailures).toEqual([name])
   })
@@ -311,10 +335,13 @@ describe('a record that opens and is none', () => {
   test('tokens that do not open make the session none where checks hand them out', async () => {
     const { sessions, store, open } = start({ withAccessToken: true })
     const credential = await open()
-    const digest = digestOf(credential)
-    const { s, m } = (await store.read(digest, ['s', 'm'])) as Record<RecordPart, Buffer>
+    const digest = sessionDigest(credential)
+    const { identity, metadata } = (await store.read(digest, ['identity', 'metadata'])) as Record<
+      RecordPart,
+      Buffer
+    >
     expect(await sessions.find(credential, REALM)).toHaveProperty('session.accessToken')
-    await store.create(digest, { s, t: Buffer.from('noise'), m }, DAY_MS)
+    await store.create(digest, { identity, tokens: Buffer.from('noise'), metadata }, DAY_MS)
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 })
@@ -335,7 +362,7 @@ describe('the end of a session', () => {
   test('its absolute end holds although the store kept it longer', async () => {
     const { sessions, open, store, elapse } = start()
     const credential = await open()
-    await store.extend(digestOf(credential), 10 * DAY_MS)
+    await store.extend(sessionDigest(credential), 10 * DAY_MS)
     elapse(DAY_MS)
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
@@ -345,8 +372,8 @@ describe('the end of a session', () => {
     const credential = await open()
     await sessions.find(credential, REALM)
     calls.length = 0
-    await sessions.end(digestOf(credential))
-    expect(calls).toEqual(['read m', `end ${DAY_MS}`])
+    await sessions.end(sessionDigest(credential))
+    expect(calls).toEqual(['read metadata', `end ${DAY_MS}`])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(await sessions.findTokens(credential, REALM)).toBeUndefined()
@@ -355,18 +382,18 @@ describe('the end of a session', () => {
   test('ending touches no other session, and ending again is no failure', async () => {
     const { sessions, open } = start()
     const [one, other] = [await open(), await open()]
-    await sessions.end(digestOf(one))
-    await sessions.end(digestOf(one))
+    await sessions.end(sessionDigest(one))
+    await sessions.end(sessionDigest(one))
     expect(await sessions.find(other, REALM)).toBeDefined()
   })
 
   test('it is found by its owners until it ends', async () => {
     const { sessions, index, open } = start()
     const credential = await open()
-    const digest = digestOf(credential)
+    const digest = sessionDigest(credential)
     expect(await index.list('user', 'user-1')).toEqual([digest])
     expect(await index.list('providerSession', 'sid-1')).toEqual([digest])
-    await sessions.end(digestOf(credential))
+    await sessions.end(sessionDigest(credential))
     expect(await index.list('user', 'user-1')).toEqual([])
     expect(await index.list('providerSession', 'sid-1')).toEqual([])
   })
@@ -398,7 +425,7 @@ describe('the end of a session', () => {
       owners: { user: 'user-2', providerSession: 'sid-2' },
     }
     const theirs = await open({ metadata })
-    await index.add(digestOf(theirs), { user: 'user-1', providerSession: 'sid-1' }, DAY_MS)
+    await index.add(sessionDigest(theirs), { user: 'user-1', providerSession: 'sid-1' }, DAY_MS)
     await sessions.signOut(mine)
     expect(await sessions.find(mine, REALM)).toBeUndefined()
     expect(await sessions.find(theirs, REALM)).toBeDefined()
@@ -411,7 +438,7 @@ describe('the end of a session', () => {
       index: { ...unused, add: async () => undefined, remove: async () => away() },
     })
     const credential = await open()
-    await sessions.end(digestOf(credential))
+    await sessions.end(sessionDigest(credential))
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
@@ -431,7 +458,7 @@ describe('the end of a session', () => {
         ...store,
         read: async (digest, parts) => {
           const records = await store.read(digest, parts)
-          if (!parts.includes('s')) return records
+          if (!parts.includes('identity')) return records
           reached.resolve()
           await goOn.promise
           return records
@@ -441,7 +468,7 @@ describe('the end of a session', () => {
     const credential = await open()
     const finding = sessions.find(credential, REALM)
     await reached.promise
-    await sessions.end(digestOf(credential))
+    await sessions.end(sessionDigest(credential))
     goOn.resolve()
     await finding
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -462,7 +489,7 @@ describe('the end of a session', () => {
       }),
     })
     const credential = await open()
-    const ending = sessions.end(digestOf(credential))
+    const ending = sessions.end(sessionDigest(credential))
     await reached.promise
     expect(await sessions.find(credential, REALM)).toBeDefined()
     goOn.resolve()
@@ -528,7 +555,7 @@ describe('idle sessions', () => {
     calls.length = 0
     await sessions.find(credential, REALM)
     sessions.recall(credential, REALM)
-    expect(calls).toEqual(['read s'])
+    expect(calls).toEqual(['read identity'])
   })
 
   test('an extension that fails is told and refuses nobody', async () => {
@@ -571,7 +598,7 @@ describe('a store that is away', () => {
     await expect(sessions.find(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.findTokens(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.open(newSession)).rejects.toThrow(STORE_AWAY)
-    await expect(sessions.end(digestOf(credential))).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
   })
 
   test('what was ended meanwhile is not served from memory', async () => {
@@ -580,7 +607,7 @@ describe('a store that is away', () => {
     })
     const mine = await open()
     await sessions.find(mine, REALM)
-    await expect(sessions.end(digestOf(mine))).rejects.toThrow(STORE_AWAY)
+    await expect(sessions.end(sessionDigest(mine))).rejects.toThrow(STORE_AWAY)
     expect(sessions.recall(mine, REALM)).toBeUndefined()
   })
 })

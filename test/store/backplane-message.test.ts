@@ -1,11 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  type BackplaneMessage,
-  formatMessage,
-  parseJson,
-  parseMessage,
-} from '../../src/replicas/message.ts'
+import { parseJson } from '../../src/core/json.ts'
+import { type BackplaneMessage, formatMessage, parseMessage } from '../../src/replicas/message.ts'
 import { anyText } from '../support/any-text.ts'
 
 const bodies: readonly BackplaneMessage[] = [

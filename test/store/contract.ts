@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { digestOfParts, type OneTimeKeys } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/crypto/digest.ts'
+import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 import type { Owners, SessionIndex } from '../../src/store/session-index.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 
@@ -20,14 +21,14 @@ export const SHORT_MS = 60_000
 export const LONG_MS = 60 * SHORT_MS
 /** Redis takes whole milliseconds. */
 export const FRACTION_MS = SHORT_MS + 0.56
-const PARTS: readonly RecordPart[] = ['s', 't', 'm']
+const PARTS: readonly RecordPart[] = ['identity', 'tokens', 'metadata']
 
 export const newDigest = (): string => randomBytes(32).toString('base64url')
 
 export const newRecords = (bytes = 64): Record<RecordPart, Buffer> => ({
-  s: randomBytes(bytes),
-  t: randomBytes(bytes + 1),
-  m: randomBytes(bytes + 2),
+  identity: randomBytes(bytes),
+  tokens: randomBytes(bytes + 1),
+  metadata: randomBytes(bytes + 2),
 })
 
 /** What every `Store` does, whatever it is made of. */
@@ -67,8 +68,11 @@ export const describeStore = (name: string, makeStore: Make<Store>): void => {
 
     test('only the parts asked for are read, in the order asked for', async () => {
       const digest = await createOne()
-      expect(Object.keys(await store.read(digest, ['t', 's']))).toEqual(['t', 's'])
-      expect(Object.keys(await store.read(digest, ['m']))).toEqual(['m'])
+      expect(Object.keys(await store.read(digest, ['tokens', 'identity']))).toEqual([
+        'tokens',
+        'identity',
+      ])
+      expect(Object.keys(await store.read(digest, ['metadata']))).toEqual(['metadata'])
     })
 
     test.for([
@@ -80,14 +84,18 @@ export const describeStore = (name: string, makeStore: Make<Store>): void => {
       ['200 KiB', randomBytes(200 * 1024)],
     ] as const)('a record keeps its bytes: %s', async ([, value], { expect }) => {
       const digest = newDigest()
-      await store.create(digest, { s: value, t: value, m: value }, LONG_MS)
-      const { s, t, m } = await store.read(digest, PARTS)
-      expect([s, t, m].map((found) => found?.equals(value))).toEqual([true, true, true])
+      await store.create(digest, { identity: value, tokens: value, metadata: value }, LONG_MS)
+      const { identity, tokens, metadata } = await store.read(digest, PARTS)
+      expect([identity, tokens, metadata].map((found) => found?.equals(value))).toEqual([
+        true,
+        true,
+        true,
+      ])
     })
 
     test('a session that is not there has no records, which is no error', async () => {
       expect(await isThere(newDigest())).toBe(false)
-      expect((await store.read(newDigest(), ['s'])).s).toBeUndefined()
+      expect((await store.read(newDigest(), ['identity'])).identity).toBeUndefined()
     })
 
     test('sessions do not touch each other', async () => {

@@ -54,16 +54,16 @@ const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailab
 
 describe('the bounds of the memory store', () => {
   const records = (bytes: number) => ({
-    s: Buffer.alloc(bytes),
-    t: Buffer.alloc(0),
-    m: Buffer.alloc(0),
+    identity: Buffer.alloc(bytes),
+    tokens: Buffer.alloc(0),
+    metadata: Buffer.alloc(0),
   })
   const start = (bounds: Partial<MemoryBounds>) => {
     const clock = createClock()
     return { ...clock, store: createMemoryStore({ ...ROOMY, ...bounds }, clock.now) }
   }
   const isThere = async (store: ReturnType<typeof createMemoryStore>, digest: string) =>
-    (await store.read(digest, ['s'])).s !== undefined
+    (await store.read(digest, ['identity'])).identity !== undefined
 
   test('by number: one too many is refused, and nobody is signed out for it', async () => {
     const { store } = start({ maxEntries: 3 })
@@ -86,7 +86,9 @@ describe('the bounds of the memory store', () => {
   test('all three records count', async () => {
     const { store } = start({ maxBytes: 2000 })
     const part = Buffer.alloc(700)
-    await expect(store.create('a', { s: part, t: part, m: part }, 1000)).rejects.toThrow(FULL)
+    await expect(
+      store.create('a', { identity: part, tokens: part, metadata: part }, 1000),
+    ).rejects.toThrow(FULL)
   })
 
   test('small sessions have a weight too', async () => {
@@ -123,13 +125,13 @@ describe('the bounds of the memory store', () => {
 
   test('a session may be replaced where it fits, and is not counted twice', async () => {
     const { store } = start({ maxEntries: 1, maxBytes: 3000 })
-    const { t: before } = records(2000)
+    const { tokens: before } = records(2000)
     await store.create('a', records(2000), 1000)
-    const after = { s: Buffer.alloc(2000), t: Buffer.of(1) }
+    const after = { identity: Buffer.alloc(2000), tokens: Buffer.of(1) }
     expect(await store.replace('a', after, before)).toBe('replaced')
-    const large = { s: Buffer.alloc(5000), t: Buffer.of(2) }
-    await expect(store.replace('a', large, after.t)).rejects.toThrow(FULL)
-    expect(await store.read('a', ['s', 't'])).toEqual(after)
+    const large = { identity: Buffer.alloc(5000), tokens: Buffer.of(2) }
+    await expect(store.replace('a', large, after.tokens)).rejects.toThrow(FULL)
+    expect(await store.read('a', ['identity', 'tokens'])).toEqual(after)
   })
 
   test('what has passed unread for a minute goes with the next write', async () => {
@@ -165,7 +167,7 @@ describe('the list of sessions in memory', () => {
     const { now, elapse } = createClock()
     const store = createMemoryStore(ROOMY, now)
     expect((await Array.fromAsync(store.list())).flat()).toEqual([])
-    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
     for (const digest of ['a', 'b', 'c']) await store.create(digest, records, 1000)
     await store.create('d', records, 500)
     await store.end('b', 1000)

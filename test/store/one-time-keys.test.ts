@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { digestOfParts } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/crypto/digest.ts'
 import { anyText } from '../support/any-text.ts'
 
 test('a consumption key has one form, whatever its parts hold', () => {

@@ -9,7 +9,9 @@ const start = (redisMs: number, counter: number) => {
   const redis = { redisMs, counter }
   const client = { eval: async () => [`${redis.counter}`, `${redis.redisMs}`] }
   const generations = createRedisGenerations({
-    redis: { read: async (command: (asked: typeof client) => unknown) => command(client) },
+    redis: {
+      read: async (_key: unknown, command: (asked: typeof client) => unknown) => command(client),
+    },
     prefix: 'vestibule:',
     readTimeoutMs: 1000,
   } as unknown as RedisStoreOptions)

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 import { LONG_MS, type Make, newDigest, newRecords, SHORT_MS, type UnderTest } from './contract.ts'
 
-const PARTS: readonly RecordPart[] = ['s', 't', 'm']
-const newTokens = (bytes = 64) => ({ s: randomBytes(bytes), t: randomBytes(bytes) })
+const PARTS: readonly RecordPart[] = ['identity', 'tokens', 'metadata']
+const newTokens = (bytes = 64) => ({ identity: randomBytes(bytes), tokens: randomBytes(bytes) })
 
 /** How every `Store` replaces the records of a session that was refreshed. */
 export const describeReplacement = (name: string, makeStore: Make<Store>): void => {
@@ -20,25 +20,26 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
     const createOne = async (ttlMs = LONG_MS) => {
       const [digest, records] = [newDigest(), newRecords()]
       await store.create(digest, records, ttlMs)
-      return { digest, records, before: records.t }
+      return { digest, records, before: records.tokens }
     }
-    const isThere = async (digest: string) => (await store.read(digest, ['s'])).s !== undefined
+    const isThere = async (digest: string) =>
+      (await store.read(digest, ['identity'])).identity !== undefined
 
     test('identity and tokens are others from then on, and the metadata are untouched', async () => {
       const { digest, records, before } = await createOne()
       const after = newTokens(3000)
       expect(await store.replace(digest, after, before)).toBe('replaced')
-      expect(await store.read(digest, PARTS)).toEqual({ ...after, m: records.m })
+      expect(await store.read(digest, PARTS)).toEqual({ ...after, metadata: records.metadata })
     })
 
     test('who knows what is there now may replace it again, and who knows what was cannot', async () => {
       const { digest, before } = await createOne()
       const [first, second] = [newTokens(), newTokens()]
       await store.replace(digest, first, before)
-      expect(await store.replace(digest, second, first.t)).toBe('replaced')
-      expect(await store.replace(digest, newTokens(), first.t)).toBe('changed')
+      expect(await store.replace(digest, second, first.tokens)).toBe('replaced')
+      expect(await store.replace(digest, newTokens(), first.tokens)).toBe('changed')
       expect(await store.replace(digest, newTokens(), before)).toBe('changed')
-      expect(await store.read(digest, ['s', 't'])).toEqual(second)
+      expect(await store.read(digest, ['identity', 'tokens'])).toEqual(second)
     })
 
     test.for([
@@ -57,11 +58,15 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
     test('tokens are compared and kept byte by byte', async () => {
       const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
       const digest = newDigest()
-      await store.create(digest, { s: every, t: every, m: every }, LONG_MS)
-      const after = { s: Buffer.of(0), t: Buffer.from(every.toReversed()) }
+      await store.create(digest, { identity: every, tokens: every, metadata: every }, LONG_MS)
+      const after = { identity: Buffer.of(0), tokens: Buffer.from(every.toReversed()) }
       expect(await store.replace(digest, after, every)).toBe('replaced')
-      const { s, t, m } = await store.read(digest, PARTS)
-      expect([s?.equals(after.s), t?.equals(after.t), m?.equals(every)]).toEqual([true, true, true])
+      const { identity, tokens, metadata } = await store.read(digest, PARTS)
+      expect([
+        identity?.equals(after.identity),
+        tokens?.equals(after.tokens),
+        metadata?.equals(every),
+      ]).toEqual([true, true, true])
     })
 
     test('a call that is carried out twice, or late, has replaced', async () => {
@@ -70,9 +75,9 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
       expect(await store.replace(digest, after, before)).toBe('replaced')
       expect(await store.replace(digest, after, before)).toBe('replaced')
       const next = newTokens()
-      await store.replace(digest, next, after.t)
+      await store.replace(digest, next, after.tokens)
       expect(await store.replace(digest, after, before)).toBe('changed')
-      expect(await store.read(digest, ['s', 't'])).toEqual(next)
+      expect(await store.read(digest, ['identity', 'tokens'])).toEqual(next)
     })
 
     test('of many who replace the same tokens at once one wins, and its records belong together', async () => {
@@ -85,7 +90,7 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
         expect(outcomes.filter((outcome) => outcome === 'replaced')).toHaveLength(1)
         expect(outcomes.filter((outcome) => outcome === 'changed')).toHaveLength(19)
         const winner = racers[outcomes.indexOf('replaced')]
-        expect(await store.read(digest, ['s', 't'])).toEqual(winner)
+        expect(await store.read(digest, ['identity', 'tokens'])).toEqual(winner)
       }
     })
 
@@ -116,7 +121,7 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
     ] as const)('a session that %s does not come back', async ([, prepare], { expect }) => {
       const [digest, records] = [newDigest(), newRecords()]
       await prepare(digest, records)
-      expect(await store.replace(digest, newTokens(), records.t)).toBe('gone')
+      expect(await store.replace(digest, newTokens(), records.tokens)).toBe('gone')
       expect(await store.read(digest, PARTS)).toEqual({})
     })
 
@@ -128,7 +133,7 @@ export const describeReplacement = (name: string, makeStore: Make<Store>): void 
           return [
             store.replace(digest, after, before),
             store.end(digest, LONG_MS),
-            store.replace(digest, newTokens(), after.t),
+            store.replace(digest, newTokens(), after.tokens),
             store.replace(digest, newTokens(), before),
           ]
         }),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { RUN_MARK } from '../../demo/process.ts'
+import { RUN_MARK } from '../../stand-ins/process.ts'
 
 /** Names the run to the processes that run tests. */
 export const RUN_ID = 'VESTIBULE_TEST_RUN_ID'

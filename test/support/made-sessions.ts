@@ -33,9 +33,14 @@ export const makeSessions = async (
     const holder = { secret, realm: 'app.example.com' }
     const identity = { issuer: 'https://id.example.com', subject: sub, groups: [], claims: {} }
     const records = {
-      s: codec.seal(digest, 's', { identity, createdAt: now, expiresAt: now + HOUR_MS }, holder),
-      t: codec.seal(digest, 't', { idToken: 'x', accessToken: 'x' }, holder),
-      m: codec.seal(digest, 'm', {
+      identity: codec.seal(
+        digest,
+        'identity',
+        { identity, createdAt: now, expiresAt: now + HOUR_MS },
+        holder,
+      ),
+      tokens: codec.seal(digest, 'tokens', { idToken: 'x', accessToken: 'x' }, holder),
+      metadata: codec.seal(digest, 'metadata', {
         subject: sub,
         displayName: sub,
         owners: { user: sub },

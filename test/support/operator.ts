@@ -1,4 +1,4 @@
-import { startProcess } from '../../demo/process.ts'
+import { startProcess } from '../../stand-ins/process.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
 export const ADMIN_TOKEN = 'an-admin-token-that-is-long-enough-for-anybody'

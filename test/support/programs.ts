@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import type { TestProject } from 'vitest/node'
-import { findProgram } from '../../demo/process.ts'
+import { findProgram } from '../../stand-ins/process.ts'
 
 /** Programs that the projects of each lane use; on Debian each is in a package of the same name. */
 const NPM_TEST = ['redis-server']

@@ -1,10 +1,10 @@
 import { type IncomingMessage, request as openPlain } from 'node:http'
 import { request as openTls } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { startApp } from '../../demo/app.ts'
-import type { RunningProxy } from '../../demo/proxy.ts'
-import { authResponseHeaders } from '../../demo/vestibule.ts'
-import { type ProxyOptions, proxyMissing, startProxy } from './proxies.ts'
+import { startApp } from '../../stand-ins/app.ts'
+import { type ProxyOptions, proxyMissing, startProxy } from '../../stand-ins/proxy/proxies.ts'
+import type { RunningProxy } from '../../stand-ins/proxy/proxy.ts'
+import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import { type RelyingParty, startRelyingParty } from './relying-party.ts'
 
 /** The proxies that are asked the same; the real one where it is on PATH. */

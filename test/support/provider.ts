@@ -2,17 +2,21 @@ import type { AddressInfo } from 'node:net'
 import type { JWK, JWTPayload } from 'jose'
 import type { ClientMetadata, Configuration, JWKS } from 'oidc-provider'
 import {
+  type Json,
+  type ProviderFront,
+  startProviderFront,
+} from '../../stand-ins/provider/front.ts'
+import {
   demoUsers,
   generateProviderKeys,
   type ProviderUser,
   type RunningProvider,
   startProvider,
-} from '../../demo/provider.ts'
-import { createProviderStore } from '../../demo/provider-store.ts'
-import { type Json, type ProviderFront, startProviderFront } from './provider-front.ts'
+} from '../../stand-ins/provider/provider.ts'
+import { createProviderStore } from '../../stand-ins/provider/store.ts'
 import { type ClaimChanges, changeClaims, claimsOf, type SignOptions, signToken } from './tokens.ts'
 
-export { type Behaviour, type Endpoint, faults } from './provider-front.ts'
+export { type Behaviour, type Endpoint, faults } from '../../stand-ins/provider/front.ts'
 
 export interface TestProviderOptions {
   readonly port?: number

@@ -1,9 +1,9 @@
-import { startApp } from '../../demo/app.ts'
-import type { RunningProxy } from '../../demo/proxy.ts'
-import { authResponseHeaders } from '../../demo/vestibule.ts'
+import { startApp } from '../../stand-ins/app.ts'
+import { type ProxyOptions, proxyMissing, startProxy } from '../../stand-ins/proxy/proxies.ts'
+import type { RunningProxy } from '../../stand-ins/proxy/proxy.ts'
+import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import { type GatewayKind, gatewayKinds, type SeenByApp } from './protected-app.ts'
 import type { TestProviderOptions } from './provider.ts'
-import { type ProxyOptions, proxyMissing, startProxy } from './proxies.ts'
 import { type RelyingParty, startRelyingParty } from './relying-party.ts'
 import { createVisitor, type Visit, type Visitor } from './visitor.ts'
 

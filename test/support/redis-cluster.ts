@@ -1,8 +1,8 @@
 import type { ClusterTarget } from '../../src/redis/client.ts'
 import { SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
-import { steadyPort } from './steady-port.ts'
 
 export interface RedisClusterOptions extends Pick<RedisOptions, 'users' | 'password' | 'args'> {
   readonly shards: number

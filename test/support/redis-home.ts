@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { findProgram, startProcess } from '../../demo/process.ts'
+import { findProgram, startProcess } from '../../stand-ins/process.ts'
 
 /** Where a Redis of a test's own can run. */
 export type RedisHome = 'process' | 'container'

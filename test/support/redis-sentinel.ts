@@ -1,7 +1,7 @@
 import type { SentinelTarget } from '../../src/redis/client.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
-import { steadyPort } from './steady-port.ts'
 
 export interface WatchedRedisOptions extends Pick<RedisOptions, 'tls'> {
   /** Of the Sentinels themselves. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createClient } from 'redis'
-import type { Authority, Certificate } from './certificates.ts'
+import type { Authority, Certificate } from '../../stand-ins/certificates.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import {
   findRedisHome,
   type LaunchedRedis,
@@ -12,7 +13,6 @@ import {
   type RedisHome,
   redisMissing,
 } from './redis-home.ts'
-import { steadyPort } from './steady-port.ts'
 
 export interface RedisOptions {
   readonly port?: number

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
 import { signInAt } from './hybrid-replicas.ts'
 import { until } from './redis-state.ts'
 import { countResults, presentedTokens, refreshRequests, untilDue } from './refreshing-replicas.ts'
 import { HYBRID, PATIENT, type Replicas, startReplicas, untilStarted } from './replicas.ts'
-import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
 /** How the replicas find Redis again, counted from its return. */

@@ -12,7 +12,14 @@ import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/marks.ts'
 import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
 import { watchSettling } from '../../src/store/settling.ts'
-import { digestOf, identity, KEY_PREFIX, newSession, outage, REALM } from './started-sessions.ts'
+import {
+  identity,
+  KEY_PREFIX,
+  newSession,
+  outage,
+  REALM,
+  sessionDigest,
+} from './started-sessions.ts'
 
 const LIFE_MS = 40_000
 const DAY_MS = 86_400_000
@@ -51,9 +58,9 @@ export const createRenewalWorld = (providerMs: () => number) => {
 
   const read = async ({ digest, credential }: PresentedSession) => {
     const holder = { secret: credential.secret, realm: REALM }
-    const { s, t } = await memory.read(digest, ['s', 't'])
-    const session = codec.open(digest, 's', s, holder)
-    const tokens = codec.open(digest, 't', t, holder)
+    const sealed = await memory.read(digest, ['identity', 'tokens'])
+    const session = codec.open(digest, 'identity', sealed.identity, holder)
+    const tokens = codec.open(digest, 'tokens', sealed.tokens, holder)
     return session && tokens && { session, tokens }
   }
 
@@ -142,7 +149,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
     },
     async signIn(): Promise<PresentedSession> {
       const credential = { id: randomText(), secret: randomText() }
-      const digest = digestOf(credential)
+      const digest = sessionDigest(credential)
       const holder = { secret: credential.secret, realm: REALM }
       const createdAt = now()
       const accessTokenExpiresAt = createdAt + LIFE_MS
@@ -150,9 +157,9 @@ export const createRenewalWorld = (providerMs: () => number) => {
       const renewal = { dueAt: createdAt + LIFE_MS * 0.75, endsAt: accessTokenExpiresAt }
       const session = { identity, createdAt, expiresAt: createdAt + DAY_MS, renewal }
       const records = {
-        s: codec.seal(digest, 's', session, holder),
-        t: codec.seal(digest, 't', tokens, holder),
-        m: codec.seal(digest, 'm', { ...newSession.metadata, createdAt }),
+        identity: codec.seal(digest, 'identity', session, holder),
+        tokens: codec.seal(digest, 'tokens', tokens, holder),
+        metadata: codec.seal(digest, 'metadata', { ...newSession.metadata, createdAt }),
       }
       await memory.create(digest, records, DAY_MS)
       return { digest, credential, realm: REALM }

@@ -55,7 +55,7 @@ export const sessionOf = (subject: string, sid?: string) => ({
   },
 })
 
-export const digestOf = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
+export const sessionDigest = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
 
 /** A failure for which nothing stands in. */
 export const away = (): never => {

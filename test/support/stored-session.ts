@@ -1,27 +1,26 @@
 import { hash } from 'node:crypto'
+import { type KeyPart, recordKey } from '../../src/store/store.ts'
 import { type Replicas, untilStarted } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
 /** What a replica sends to read the identity of a session, and nothing that it sends besides. */
 export const readOf = (cookie: string): string => {
-  const key = storedSession(cookie).keyOf('s')
+  const key = storedSession(cookie).keyOf('identity')
   return `GET\r\n$${key.length}\r\n${key}`
 }
-
-export type StoredPart = 's' | 't' | 'm' | 'x' | 'l'
 
 /** A session as its user and as Redis know it. */
 export interface StoredSession {
   readonly cookie: string
   readonly digest: string
-  readonly keyOf: (part: StoredPart) => string
+  readonly keyOf: (part: KeyPart) => string
 }
 
 export const storedSession = (cookie: string): StoredSession => {
   const [, id = ''] = new RegExp(`${SESSION_COOKIE}=v1\\.([^.;]+)`).exec(cookie) ?? []
   const digest = hash('sha256', id, 'base64url')
-  return { cookie, digest, keyOf: (part) => `vestibule:{${digest}}:${part}` }
+  return { cookie, digest, keyOf: (part) => recordKey('vestibule:', digest, part) }
 }
 
 /** A replica that has met its Redis, and reaches it without the network that can fail. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type RunningProcess, startProcess } from '../../demo/process.ts'
-import { steadyPort } from './steady-port.ts'
+import { type RunningProcess, startProcess } from '../../stand-ins/process.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import {
   defaultSettings,
   describeVestibule,

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { SUBSCRIBER } from './hybrid-replicas.ts'
-import { steadyPort } from './steady-port.ts'
 
 /** Kind of a replica's connections. */
 export type WireKind = 'subscriber' | 'commands' | 'both'

@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startProcess } from '../../demo/process.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
+import { startProcess } from '../../stand-ins/process.ts'
 
 const base = {
   HOST: '127.0.0.1',

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startApp } from '../../demo/app.ts'
-import { startStandIn } from '../../demo/proxy.ts'
+import { startApp } from '../../stand-ins/app.ts'
+import { startStandIn } from '../../stand-ins/proxy/proxy.ts'
 import { gatewayKinds, type ProtectedApp, startProtectedApp } from '../support/protected-app.ts'
 import { createVisitor, type VisitHeaders } from '../support/visitor.ts'
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { authResponseHeaders } from '../../demo/vestibule.ts'
 import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import {
   gatewayKinds,
   givenTo,

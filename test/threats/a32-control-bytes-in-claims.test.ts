@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { demoUsers } from '../../demo/provider.ts'
+import { demoUsers } from '../../stand-ins/provider/provider.ts'
 import { type GatewayKind, gatewayKinds, givenTo } from '../support/protected-app.ts'
 import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { demoUsers } from '../../demo/provider.ts'
+import { demoUsers } from '../../stand-ins/provider/provider.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 

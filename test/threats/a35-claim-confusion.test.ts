@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { demoUsers } from '../../demo/provider.ts'
+import { demoUsers } from '../../stand-ins/provider/provider.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
 /** An object with a member of its own under a name that every object inherits. */

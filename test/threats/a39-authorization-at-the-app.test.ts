@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { authResponseHeaders } from '../../demo/vestibule.ts'
+import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import { takeTime } from '../support/passing-time.ts'
 import { gatewayKinds, givenTo } from '../support/protected-app.ts'
 import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'

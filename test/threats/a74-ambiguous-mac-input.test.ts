@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { digestOfParts } from '../../src/crypto/digest.ts'
 import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
-import { digestOfParts } from '../../src/store/one-time-keys.ts'
 import { anyText } from '../support/any-text.ts'
 
 /** Characters that a careless format would take for its own. */

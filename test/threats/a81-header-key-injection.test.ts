@@ -2,9 +2,12 @@ import { createPrivateKey, type KeyObject, sign, type webcrypto } from 'node:cry
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { JWKS } from 'oidc-provider'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generateProviderKeys } from '../../demo/provider.ts'
+import {
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../stand-ins/network/scripted-server.ts'
+import { generateProviderKeys } from '../../stand-ins/provider/provider.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts'
 import { claimsOf } from '../support/tokens.ts'
 
 let party: RelyingParty

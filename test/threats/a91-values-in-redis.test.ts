@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { RecordPart } from '../../src/store/store.ts'
 import { expectBystanderServed } from '../support/bystander.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { untilWhole } from '../support/fleet-load.ts'
@@ -8,16 +9,10 @@ import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
 import { until } from '../support/redis-state.ts'
 import { PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
 import { LOGOUT } from '../support/sign-in-steps.ts'
-import {
-  addDirectly,
-  type StoredPart,
-  type StoredSession,
-  storedSession,
-} from '../support/stored-session.ts'
+import { addDirectly, type StoredSession, storedSession } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
 /** Those that are sealed. */
-type Part = Exclude<StoredPart, 'x' | 'l'>
 
 interface Damage {
   readonly what: string
@@ -75,8 +70,12 @@ const OTHER_TYPES: readonly (readonly [type: string, make: (key: string) => stri
   ['stream', (key) => ['XADD', key, '*', 'a', 'b']],
 ]
 
-const PARTS: readonly Part[] = ['s', 't', 'm']
-const SIBLING: Readonly<Record<Part, Part>> = { s: 't', t: 's', m: 's' }
+const PARTS: readonly RecordPart[] = ['identity', 'tokens', 'metadata']
+const SIBLING: Readonly<Record<RecordPart, RecordPart>> = {
+  identity: 'tokens',
+  tokens: 'identity',
+  metadata: 'identity',
+}
 /** Messages of other replicas that have had their effect here. */
 const heardAt = (replica: RunningVestibule): Promise<number> =>
   readMetric(replica, 'vestibule_backplane_delay_seconds_count')
@@ -130,13 +129,13 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
 
   /** Asserts what a record that cannot be opened means to those who read it. */
   const expectHarmless = async (
-    part: Part,
+    part: RecordPart,
     victim: StoredSession,
     isTold = true,
   ): Promise<void> => {
-    if (part === 's') await expectRefused(plain, victim)
+    if (part === 'identity') await expectRefused(plain, victim)
     else expect(await statusAt(plain, victim)).toBe(200)
-    if (part === 'm') expect(await statusAt(passing, victim)).toBe(200)
+    if (part === 'metadata') expect(await statusAt(passing, victim)).toBe(200)
     else await expectRefused(passing, victim, isTold)
   }
 
@@ -181,9 +180,9 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
   test('a record that was written for another installation opens nothing in this one', async () => {
     const elsewhere = await addDirectly(replicas, { REDIS_KEY_PREFIX: 'elsewhere:' })
     const victim = await signIn('alice')
-    const copy = victim.keyOf('s').replace('vestibule:', 'elsewhere:')
+    const copy = victim.keyOf('identity').replace('vestibule:', 'elsewhere:')
     expect(await statusAt(elsewhere, victim)).toBe(302)
-    await bytes.put(copy, await bytes.get(victim.keyOf('s')))
+    await bytes.put(copy, await bytes.get(victim.keyOf('identity')))
     const before = await failuresAt(elsewhere)
     const { status, setCookies } = await elsewhere.check({}, { Cookie: victim.cookie })
     expect([status, setCookies]).toEqual([302, []])
@@ -206,13 +205,13 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
   // until the sealed end.
   test('a record that is put back after the sign-out counts at new replicas alone, and for its own cookie alone', async () => {
     const [victim, other] = await Promise.all([signIn('alice'), signIn('bob')])
-    const old = await bytes.get(victim.keyOf('s'))
+    const old = await bytes.get(victim.keyOf('identity'))
     const heardBefore = await heardAt(passing)
     await expectSignOut(victim)
     await until('the message of the sign-out', async () => (await heardAt(passing)) > heardBefore)
-    await bytes.put(victim.keyOf('s'), old)
-    await bytes.put(other.keyOf('s'), old)
-    expect((await bytes.get(victim.keyOf('x'))).toString()).toBe('1')
+    await bytes.put(victim.keyOf('identity'), old)
+    await bytes.put(other.keyOf('identity'), old)
+    expect((await bytes.get(victim.keyOf('tombstone'))).toString()).toBe('1')
     for (const replica of [plain, passing]) {
       expect(await statusAt(replica, victim)).toBe(302)
       expect(await statusAt(replica, other)).toBe(302)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { digestOfParts } from '../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../src/crypto/digest.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 
@@ -84,7 +84,7 @@ describe('A92 key and pattern injection', () => {
     'every variable part of a key is a digest of fixed length: %s',
     ([, value], { expect }) => {
       expect(digestOfParts(value, value)).toMatch(/^[A-Za-z0-9_-]{43}$/)
-      expect(recordKey('vestibule:', digestOfParts(value), 's')).toMatch(
+      expect(recordKey('vestibule:', digestOfParts(value), 'identity')).toMatch(
         /^vestibule:\{[A-Za-z0-9_-]{43}\}:s$/,
       )
     },

@@ -1,6 +1,10 @@
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../stand-ins/network/scripted-server.ts'
+import {
   AUDIENCE,
   type BearerParty,
   bearerRule,
@@ -8,7 +12,6 @@ import {
   nowSeconds,
   startBearerParty,
 } from '../support/bearers.ts'
-import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts'
 
 let party: BearerParty
 let canary: ScriptedServer

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import {
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../stand-ins/network/scripted-server.ts'
 import { takeTime } from '../support/passing-time.ts'
 import {
   type Behaviour,
@@ -8,7 +12,6 @@ import {
   type TestProvider,
 } from '../support/provider.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 
 /** So that no test waits for the second in which a provider is not asked again (finding C13). */

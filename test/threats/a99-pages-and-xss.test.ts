@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { demoUsers } from '../../demo/provider.ts'
+import { demoUsers } from '../../stand-ins/provider/provider.ts'
 import { faults } from '../support/provider.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { startVestibule } from '../support/vestibule.ts'

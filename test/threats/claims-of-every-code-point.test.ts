@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { demoUsers, type ProviderUser } from '../../demo/provider.ts'
+import { demoUsers, type ProviderUser } from '../../stand-ins/provider/provider.ts'
 import { CONTROLS, codePointsOf, visibleText } from '../support/hostile-claims.ts'
 import { type RawAnswer, rawCheck, rawValues } from '../support/raw-check.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'

@@ -4,7 +4,7 @@ import { renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
-import { digestOf } from '../../session/records.ts'
+import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
 import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
@@ -130,5 +130,5 @@ export function createSessionCheck(options: SessionCheckOptions) {
 
 /** Made where it is needed: the digest of an id costs more than the rest of a check. */
 function withDigest(cookie: PresentedCookie): PresentedSession {
-  return { ...cookie, digest: digestOf(cookie.credential) }
+  return { ...cookie, digest: sessionDigest(cookie.credential) }
 }

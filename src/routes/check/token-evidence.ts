@@ -4,7 +4,8 @@ import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
-import { type ConsumptionKind, digestOfParts, type OneTimeKeys } from '../../store/one-time-keys.ts'
+import { digestOfParts } from '../../crypto/digest.ts'
+import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
 /** What the check does with tokens before and after it has decided. */

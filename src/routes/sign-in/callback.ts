@@ -9,7 +9,7 @@ import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-
 import { continuePage } from '../../http/pages/pages.ts'
 import type { PageWriter } from '../../http/pages/write.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
-import { digestOf } from '../../session/records.ts'
+import { sessionDigest } from '../../session/records.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
   countRound,
@@ -80,7 +80,7 @@ export function createCallback(options: CallbackOptions) {
     }
     requireCode(login, query)
     const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
-    if (presented) await sessions.end(digestOf(presented.credential))
+    if (presented) await sessions.end(sessionDigest(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [
       ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),

@@ -98,8 +98,8 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
-      s: codec.seal(digest, 's', session, holder),
-      t: codec.seal(digest, 't', tokens, holder),
+      identity: codec.seal(digest, 'identity', session, holder),
+      tokens: codec.seal(digest, 'tokens', tokens, holder),
     }
     const stored = await storeAtLast(() =>
       options.renewedRecords.write(digest, records, before.sealedTokens),

@@ -72,11 +72,11 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     credential,
     realm,
   }: PresentedSession): Promise<Stored | undefined> {
-    const { s, t } = await store.read(digest, ['s', 't'])
+    const sealed = await store.read(digest, ['identity', 'tokens'])
     const holder = { secret: credential.secret, realm }
-    const session = codec.open(digest, 's', s, holder)
-    const tokens = codec.open(digest, 't', t, holder)
-    return session && tokens && t && { session, tokens, sealedTokens: t }
+    const session = codec.open(digest, 'identity', sealed.identity, holder)
+    const tokens = codec.open(digest, 'tokens', sealed.tokens, holder)
+    return session && tokens && sealed.tokens && { session, tokens, sealedTokens: sealed.tokens }
   }
 
   return async (held, lock) => {

@@ -51,8 +51,8 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
   async function mayBegin({ digest, credential, realm }: PresentedSession): Promise<boolean> {
     if (!canStore()) return false
     if (settling.isSettled) return true
-    const { s } = await store.read(digest, ['s'])
-    const session = codec.open(digest, 's', s, { secret: credential.secret, realm })
+    const { identity } = await store.read(digest, ['identity'])
+    const session = codec.open(digest, 'identity', identity, { secret: credential.secret, realm })
     return session !== undefined && settling.isSettledFor(session.createdAt)
   }
 

@@ -10,7 +10,7 @@ export interface RenewedRecords {
   restore(): Promise<void>
 }
 
-type Records = Readonly<Record<'s' | 't', Buffer>>
+type Records = Readonly<Record<'identity' | 'tokens', Buffer>>
 
 interface Step {
   readonly records: Records
@@ -81,7 +81,8 @@ export function createRenewedRecords({
 
 function sizeOf(steps: readonly Step[]): number {
   return steps.reduce(
-    (sum, { records, before }) => sum + records.s.length + records.t.length + before.length,
+    (sum, { records, before }) =>
+      sum + records.identity.length + records.tokens.length + before.length,
     1,
   )
 }

@@ -1,4 +1,5 @@
-import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { sha256 } from '../../crypto/digest.ts'
 import type { KeyRing, SealContext } from '../../crypto/key-ring.ts'
 
 /** What a login transaction may take, from the redirect to the provider until its answer. */
@@ -97,7 +98,7 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       const { proof, nonce, codeVerifier } = deriveAll(binding, txid)
       const flags = Buffer.of(mark | (isRetry ? RETRY_FLAG : 0))
       const head = Buffer.concat([txid, startedAt, flags, proof])
-      const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
+      const codeChallenge = sha256(codeVerifier)
       const state = seal('login-state', origin, head, Buffer.from(target))
       if (state.length <= STATE_MAX_CHARS) return { state, nonce, codeChallenge }
       const longTarget = seal('login-target', origin, txid, Buffer.from(target))

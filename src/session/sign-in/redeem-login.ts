@@ -7,9 +7,10 @@ import {
   toIdentity,
 } from '../../core/identity.ts'
 import type { LimitedOrigin } from '../../core/limited-origin.ts'
+import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
-import { type ConsumptionKind, digestOfParts, type OneTimeKeys } from '../../store/one-time-keys.ts'
+import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import { providerSessionOwner, userOwner } from '../owners.ts'
 import { keptTokens } from '../refresh/kept-tokens.ts'
 import type { Sessions } from '../sessions.ts'

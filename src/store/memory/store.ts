@@ -21,17 +21,22 @@ export function createMemoryStore(
     },
     async create(digest, records, ttlMs) {
       if (ended.get(digest)) return
-      const bytes = records.s.length + records.t.length + records.m.length
+      const bytes = records.identity.length + records.tokens.length + records.metadata.length
       sessions.set(digest, records, bytes, ttlMs)
     },
-    async replace(digest, { s, t }, before) {
+    async replace(digest, { identity, tokens }, before) {
       const entry = sessions.get(digest)
       if (!entry) return 'gone'
       const { value, expiresAtMs } = entry
-      if (value.t.equals(t)) return 'replaced'
-      if (!value.t.equals(before)) return 'changed'
-      const bytes = s.length + t.length + value.m.length
-      sessions.set(digest, { s, t, m: value.m }, bytes, expiresAtMs - now())
+      if (value.tokens.equals(tokens)) return 'replaced'
+      if (!value.tokens.equals(before)) return 'changed'
+      const bytes = identity.length + tokens.length + value.metadata.length
+      sessions.set(
+        digest,
+        { identity, tokens, metadata: value.metadata },
+        bytes,
+        expiresAtMs - now(),
+      )
       return 'replaced'
     },
     async extend(digest, ttlMs) {

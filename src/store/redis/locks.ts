@@ -8,7 +8,7 @@ import type { RedisStoreOptions } from './store.ts'
 export function createRedisLocks(options: RedisStoreOptions): Locks {
   const { redis, prefix, writeTimeoutMs } = options
   const marks = createMarks(options)
-  const nameOf = (digest: string) => recordKey(prefix, digest, 'l')
+  const nameOf = (digest: string) => recordKey(prefix, digest, 'lock')
   const run = (script: string, digest: string, ...given: readonly string[]) => {
     const call = { keys: [nameOf(digest)], arguments: [...given] }
     return redis.write(call.keys[0], (client) => client.eval(script, call), writeTimeoutMs)

@@ -3,7 +3,7 @@ import { failureOf } from '../../redis/failure.ts'
 import type { GuardedRedis } from '../../redis/guarded.ts'
 import type { MessageBody } from '../../replicas/message.ts'
 import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
-import { type RecordPart, type Replacement, recordKey, type Store } from '../store.ts'
+import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
 import { milliseconds } from './marks.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
 import { CREATE, END, INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST, REPLACE } from './scripts.ts'
@@ -33,7 +33,7 @@ const UNUSABLE = Buffer.alloc(0)
 /** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
-  const keyOf = (digest: string, part: RecordPart | 'l' | 'x') => recordKey(prefix, digest, part)
+  const keyOf = (digest: string, part: KeyPart) => recordKey(prefix, digest, part)
   const pattern = `${escapeGlob(prefix)}{*}:s`
   const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
   return {
@@ -47,14 +47,16 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
     },
 
-    async create(digest, { s, t, m }, ttlMs) {
-      const keys = (['s', 't', 'm', 'x'] as const).map((part) => keyOf(digest, part))
-      const call = { keys, arguments: [milliseconds(ttlMs), s, t, m] }
+    async create(digest, { identity, tokens, metadata }, ttlMs) {
+      const keys = (['identity', 'tokens', 'metadata', 'tombstone'] as const).map((part) =>
+        keyOf(digest, part),
+      )
+      const call = { keys, arguments: [milliseconds(ttlMs), identity, tokens, metadata] }
       await redis.write(keys[0], (client) => client.eval(CREATE, call), writeTimeoutMs)
     },
 
     async extend(digest, ttlMs) {
-      const keys = (['s', 't', 'm'] as const).map((part) => keyOf(digest, part))
+      const keys = (['identity', 'tokens', 'metadata'] as const).map((part) => keyOf(digest, part))
       const ttl = Number(milliseconds(ttlMs))
       const [extended] = await Promise.all(
         keys.map((key) =>
@@ -64,10 +66,10 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       return extended === 1
     },
 
-    async replace(digest, { s, t }, before) {
-      const keys = (['s', 't'] as const).map((part) => keyOf(digest, part))
+    async replace(digest, { identity, tokens }, before) {
+      const keys = (['identity', 'tokens'] as const).map((part) => keyOf(digest, part))
       const message = options.writeMessage({ type: 'evict', session: digest })
-      const call = { keys, arguments: [before, s, t, channel, message] }
+      const call = { keys, arguments: [before, identity, tokens, channel, message] }
       const replace: Command<unknown> = (client) => client.eval(REPLACE, call)
       const outcome = await redis.write(keys[0], replace, writeTimeoutMs)
       return outcome as Replacement
@@ -92,7 +94,9 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     },
 
     async end(digest, tombstoneMs, reason) {
-      const keys = (['s', 't', 'm', 'l', 'x'] as const).map((part) => keyOf(digest, part))
+      const keys = (['identity', 'tokens', 'metadata', 'lock', 'tombstone'] as const).map((part) =>
+        keyOf(digest, part),
+      )
       const about = reason === undefined ? {} : { reason }
       const message = options.writeMessage({ type: 'session-ended', session: digest, ...about })
       const call = { keys, arguments: [milliseconds(tombstoneMs), channel, message] }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { KeyPart } from '../../../src/store/store.ts'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { expectHealthy, readMetric, redisErrors } from '../../support/outage.ts'
@@ -7,7 +8,7 @@ import { until } from '../../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { LOGOUT } from '../../support/sign-in-steps.ts'
-import { addDirectly, type StoredPart, storedSession } from '../../support/stored-session.ts'
+import { addDirectly, storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const MEGABYTE = 1024 * 1024
@@ -23,13 +24,13 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
   let bystander = ''
   const cases: readonly (readonly [
     megabytes: number,
-    part: StoredPart,
+    part: KeyPart,
     replicaOf: () => RunningVestibule,
   ])[] = [
-    [3, 's', () => plain],
-    [50, 's', () => plain],
-    [50, 's', () => passing],
-    [50, 't', () => passing],
+    [3, 'identity', () => plain],
+    [50, 'identity', () => plain],
+    [50, 'identity', () => passing],
+    [50, 'tokens', () => passing],
   ]
   const victims: string[] = []
   beforeAll(async () => {
@@ -102,7 +103,7 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
   // `GET` has no limit: the first answer is read whole, which may take a busy machine longer than a check waits.
   test('many who ask for 50 MB at once sign nobody out, and are answered once it has been read', async () => {
     const victim = storedSession(String(victims.pop()))
-    await bytes.put(victim.keyOf('s'), Buffer.alloc(50 * MEGABYTE))
+    await bytes.put(victim.keyOf('identity'), Buffer.alloc(50 * MEGABYTE))
     const load = startCheckLoad(plain.internalPort, bystander)
     const counts = await hammer(plain, victim.cookie)
     await load.stop()
@@ -124,7 +125,7 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
 
   test('50 MB in place of the metadata do not keep anybody from signing out', async () => {
     const victim = storedSession(String(victims.pop()))
-    await bytes.put(victim.keyOf('m'), Buffer.alloc(50 * MEGABYTE))
+    await bytes.put(victim.keyOf('metadata'), Buffer.alloc(50 * MEGABYTE))
     expect((await plain.check({}, { Cookie: victim.cookie })).status).toBe(200)
     const load = startCheckLoad(plain.internalPort, bystander)
     const logout = { headers: { Cookie: victim.cookie } }
@@ -132,6 +133,8 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
     expect((await plain.check({}, { Cookie: victim.cookie })).status).toBe(302)
     await load.stop()
     expect(load.statuses()).toEqual([200])
-    expect(await bytes.keys(`${victim.keyOf('s').slice(0, -1)}*`)).toEqual([victim.keyOf('x')])
+    expect(await bytes.keys(`${victim.keyOf('identity').slice(0, -1)}*`)).toEqual([
+      victim.keyOf('tombstone'),
+    ])
   })
 })

@@ -2,9 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { findProgram, type RunningProcess, startProcess } from '../../../demo/process.ts'
+import { findProgram, type RunningProcess, startProcess } from '../../../stand-ins/process.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { startTestProvider } from '../../support/provider.ts'
-import { steadyPort } from '../../support/steady-port.ts'
 import { startVestibule } from '../../support/vestibule.ts'
 
 const FLAGS = [

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { digestOfParts } from '../../../src/store/one-time-keys.ts'
+import { digestOfParts } from '../../../src/crypto/digest.ts'
 import {
   asProgram,
   bearerRule,

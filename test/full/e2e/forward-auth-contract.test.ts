@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { RunningProxy } from '../../../demo/proxy.ts'
-import { type ProxyOptions, proxyMissing, startProxy } from '../../support/proxies.ts'
 import {
   type ScriptedAnswer,
   type ScriptedServer,
   type SeenRequest,
   startScriptedServer,
   valuesOf,
-} from '../../support/scripted-server.ts'
-import { steadyPort } from '../../support/steady-port.ts'
+} from '../../../stand-ins/network/scripted-server.ts'
+import { type ProxyOptions, proxyMissing, startProxy } from '../../../stand-ins/proxy/proxies.ts'
+import type { RunningProxy } from '../../../stand-ins/proxy/proxy.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { raw } from '../../support/visitor.ts'
 
 const kinds = ['stand-in', 'traefik'] as const

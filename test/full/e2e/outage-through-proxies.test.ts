@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startApp } from '../../../demo/app.ts'
-import { authResponseHeaders } from '../../../demo/vestibule.ts'
 import { cookieBases, cookieVariants } from '../../../src/core/cookie-names.ts'
+import { startApp } from '../../../stand-ins/app.ts'
+import {
+  type ProxyKind,
+  proxyKinds,
+  proxyMissing,
+  startProxy,
+} from '../../../stand-ins/proxy/proxies.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
+import { authResponseHeaders } from '../../../stand-ins/vestibule.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
-import { type ProxyKind, proxyKinds, proxyMissing, startProxy } from '../../support/proxies.ts'
 import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
-import { steadyPort } from '../../support/steady-port.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import { createVisitor, type Visit, type Visitor } from '../../support/visitor.ts'
 

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { KeyPart } from '../../../src/store/store.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
@@ -17,12 +18,12 @@ import {
 } from '../../support/refreshing-replicas.ts'
 import { PATIENT } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
-import { type StoredPart, storedSession } from '../../support/stored-session.ts'
+import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
 const LIFE_SECONDS = 2
-const PARTS: readonly StoredPart[] = ['s', 't', 'm']
+const PARTS: readonly KeyPart[] = ['identity', 'tokens', 'metadata']
 
 /** The same browser, led to another replica from now on. */
 const move = (browser: Visitor, to: RunningVestibule): Visitor => {
@@ -133,7 +134,7 @@ describeWithRedis('a session without a refresh token', () => {
     })
     const { all, first, provider, redis } = replicas
     const { cookie, issuedAtMs } = await replicas.signedInFor(1)
-    const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))
+    const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('identity')))
     provider.forgetRequests()
     await untilEnded(issuedAtMs, 1)
     for (let round = 0; round < 5; round += 1) {
@@ -141,7 +142,9 @@ describeWithRedis('a session without a refresh token', () => {
       await wait(50)
     }
     expect(provider.count('token')).toBe(0)
-    expect(Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))).toBeLessThan(leftMs)
+    expect(Number(await redis.cli('PTTL', storedSession(cookie).keyOf('identity')))).toBeLessThan(
+      leftMs,
+    )
     const [lastMinute, afterwards] = await Promise.all([
       addShifted(replicas, 86_340_000),
       addShifted(replicas, 86_400_000),

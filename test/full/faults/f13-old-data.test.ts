@@ -40,7 +40,7 @@ describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
     await using replicas = await startReplicas({ count: 2, settings: HYBRID })
     const { all, redis } = replicas
     const { cookie, staying } = await startRolledBack(replicas)
-    const tombstone = storedSession(cookie).keyOf('x')
+    const tombstone = storedSession(cookie).keyOf('tombstone')
     expect(await redis.cli('EXISTS', tombstone)).toBe('1')
 
     await rollBack(replicas)
@@ -73,7 +73,7 @@ describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
     const fresh = await addDirectly(replicas, HYBRID)
     expect((await fresh.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await fresh.check({}, { Cookie: staying })).status).toBe(200)
-    const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('s')))
+    const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('identity')))
     expect(leftMs).toBeGreaterThan(0)
     expect(leftMs).toBeLessThanOrEqual(86_400_000)
   })

@@ -28,7 +28,7 @@ describeWithRedis('F14 Redis Cluster', () => {
     const sinceMs = performance.now()
     for (const { browser } of loaded.people) {
       const cookie = browser.cookies.find(SESSION_COOKIE)?.value
-      const slot = keySlot(storedSession(`${SESSION_COOKIE}=${cookie}`).keyOf('s'))
+      const slot = keySlot(storedSession(`${SESSION_COOKIE}=${cookie}`).keyOf('identity'))
       const shard = Math.floor((slot * 3) / SLOT_COUNT)
       const from = cluster.primaries[shard] as RunningRedis
       await cluster.moveSlot(slot, from, cluster.primaries[(shard + 1) % 3] as RunningRedis)

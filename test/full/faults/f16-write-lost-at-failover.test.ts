@@ -41,7 +41,7 @@ describeWithRedis('F16 a write that is lost at a failover', () => {
 
     const primaryPort = await redis.primaryPort()
     const primary = redis.servers.find(({ port }) => port === primaryPort)
-    const key = storedSession(cookie).keyOf('s')
+    const key = storedSession(cookie).keyOf('identity')
     await until('the end in Redis', async () => (await primary?.cli('EXISTS', key)) === '0', 20_000)
     process.stdout.write(
       `F16: the new primary knows of the end ${(performance.now() - sinceMs).toFixed(0)} ms after the failover\n`,

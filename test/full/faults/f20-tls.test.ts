@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Authority, createAuthority } from '../../support/certificates.ts'
+import { type Authority, createAuthority } from '../../../stand-ins/certificates.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   countEvents,

@@ -60,7 +60,7 @@ describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () 
   test('the connection for commands is no subscriber: large answers do not end it', async () => {
     const { first, redis } = replicas
     const { cookie } = await signInAt(other)
-    const key = storedSession(cookie).keyOf('s')
+    const key = storedSession(cookie).keyOf('identity')
     await redis.cli('SET', key, randomBytes(512 * 1024).toString('hex'), 'KEEPTTL')
     const fresh = await replicas.add(SETTINGS)
     await untilStarted(fresh)

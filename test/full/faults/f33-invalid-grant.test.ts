@@ -148,7 +148,7 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
     await expectGoesOn([first], cookie)
     await until('a refresh request', () => refreshRequests(provider).length === 1)
     // As a failover may lose it.
-    await redis.cli('DEL', storedSession(cookie).keyOf('l'))
+    await redis.cli('DEL', storedSession(cookie).keyOf('lock'))
     provider.set('token', tokensFor(3600))
     await expectGoesOn([second], cookie)
     await until(

@@ -65,7 +65,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     provider.set('token', { ...behaviour, times: 1 })
     await expectGoesOn([doomed], cookie, sub)
     await until('a refresh request', () => refreshRequests(provider).length === 1)
-    const endLock = () => redis.cli('PEXPIRE', storedSession(cookie).keyOf('l'), '1')
+    const endLock = () => redis.cli('PEXPIRE', storedSession(cookie).keyOf('lock'), '1')
     return { doomed, cookie, endLock }
   }
 

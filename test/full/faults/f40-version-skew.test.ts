@@ -51,7 +51,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     const [id, secret] = [token(), token()]
     const digest = hash('sha256', id, 'base64url')
     const seal = (
-      part: 's' | 't' | 'm',
+      part: 'identity' | 'tokens' | 'metadata',
       text: string,
       holder: { secret?: string; realm: string },
     ) =>
@@ -62,9 +62,9 @@ describeWithRedis('F40 other versions at the same Redis', () => {
       })
     const holder = { secret, realm: 'app.example.com' }
     const records = {
-      s: change(seal('s', payload, holder)),
-      t: seal('t', '{"idToken":"x","accessToken":"x"}', holder),
-      m: seal('m', JSON.stringify({ subject: 'alice', owners: {} }), { realm: '' }),
+      identity: change(seal('identity', payload, holder)),
+      tokens: seal('tokens', '{"idToken":"x","accessToken":"x"}', holder),
+      metadata: seal('metadata', JSON.stringify({ subject: 'alice', owners: {} }), { realm: '' }),
     }
     await observed.state.store.create(digest, records, HOUR_MS)
     return `${SESSION_COOKIE}=${formatSessionCookie({ id, secret })}`

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
-import { startProcess } from '../../../demo/process.ts'
+import { startProcess } from '../../../stand-ins/process.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
@@ -23,7 +24,6 @@ import {
   forwardedNavigation,
   type RequestPool,
 } from '../../support/request-pool.ts'
-import { steadyPort } from '../../support/steady-port.ts'
 import { addDirectly } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 

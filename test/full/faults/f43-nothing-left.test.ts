@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { findProgram, startProcess } from '../../../demo/process.ts'
+import { findProgram, startProcess } from '../../../stand-ins/process.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
 import {

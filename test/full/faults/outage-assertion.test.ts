@@ -201,7 +201,10 @@ describeWithRedis('what an outage assertion is good for', () => {
     test('T5 with a session that Redis does not know any more it is nothing', async () => {
       const carol = await carry('carol')
       const stored = storedSession(carol.session)
-      await fleet.redis.cli('DEL', ...(['s', 't', 'm'] as const).map(stored.keyOf))
+      await fleet.redis.cli(
+        'DEL',
+        ...(['identity', 'tokens', 'metadata'] as const).map(stored.keyOf),
+      )
       await wait(L1_MS + 100)
       for (const replica of [fleet.first, stranger]) {
         const { statuses } = await ask(replica, carol.session, carol.assertion)
@@ -211,7 +214,7 @@ describeWithRedis('what an outage assertion is good for', () => {
 
     test('T6 something else in place of the record is no outage: that session is refused, and no breaker opens', async () => {
       const dave = await carry('dave')
-      const key = storedSession(dave.session).keyOf('s')
+      const key = storedSession(dave.session).keyOf('identity')
       await fleet.redis.cli('DEL', key)
       await fleet.redis.cli('LPUSH', key, 'not a record')
       await wait(L1_MS + 100)

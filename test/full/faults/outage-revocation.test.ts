@@ -1,5 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type SubscriptionProxy,
+  startSubscriptionProxy,
+} from '../../../stand-ins/network/subscription-proxy.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   describeSeen,
@@ -18,7 +22,6 @@ import { APP } from '../../support/relying-party.ts'
 import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { type SubscriptionProxy, startSubscriptionProxy } from '../../support/subscription-proxy.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 

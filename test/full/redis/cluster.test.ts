@@ -442,7 +442,9 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     await leaving.cli('FLUSHALL')
     await redis.takeOut(leaving, heir)
     // Whoever asks for what it had learns of it.
-    const asked = Array.from({ length: 30 }, () => observed.state.store.read(randomUUID(), ['s']))
+    const asked = Array.from({ length: 30 }, () =>
+      observed.state.store.read(randomUUID(), ['identity']),
+    )
     await Promise.allSettled(asked)
     await until('deafness', () => !isHealthy())
     const sinceMs = performance.now()

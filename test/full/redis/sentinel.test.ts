@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { RedisTarget, SentinelTarget } from '../../../src/redis/client.ts'
+import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { BUSY_MS, timed, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
@@ -13,8 +15,6 @@ import {
   until,
   untilConnected,
 } from '../../support/redis-state.ts'
-import { steadyPort } from '../../support/steady-port.ts'
-import { startTcpProxy } from '../../support/tcp-proxy.ts'
 
 /** The port of the server that a connection leads to. */
 const portOf = ({ connection }: ObservedConnection): Promise<number> =>

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { RedisConnection } from '../../../src/redis/connection.ts'
+import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { watchOwnLag } from '../../support/own-lag.ts'
 import { startRedis } from '../../support/redis.ts'
@@ -13,7 +14,6 @@ import {
   untilConnected,
   untilDataKnown,
 } from '../../support/redis-state.ts'
-import { startTcpProxy } from '../../support/tcp-proxy.ts'
 
 const UNAVAILABLE = { code: 'store_unavailable' }
 const DEADLINE = { ...UNAVAILABLE, message: 'Redis: deadline' }
@@ -202,7 +202,7 @@ describeWithRedis('a server that is frozen', () => {
     await using observed = openState(redis, { timeoutMs: 100, isHealthChecked: false })
     await until('its examination', () => observed.examinations.length === 1)
     const read = () =>
-      observed.state.store.read('nobody', ['s']).then(
+      observed.state.store.read('nobody', ['identity']).then(
         () => 'done',
         (cause: Error) => cause.message,
       )
@@ -299,7 +299,7 @@ describeWithRedis('a subscription that is silent', () => {
     network.muffle(SUBSCRIBER, 'present and later')
     await until('the silence', () => !isHealthy(a))
     for (let count = 0; count < 20; count += 1) {
-      expect(await a.state.store.read('nobody', ['s'])).toEqual({ s: undefined })
+      expect(await a.state.store.read('nobody', ['identity'])).toEqual({ identity: undefined })
     }
     expect(a.breakerChanges).toEqual([])
     expect(a.redis).toMatchObject({ isConnected: true, isBackplaneHealthy: false })

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { createAuthority } from '../../support/certificates.ts'
+import { createAuthority } from '../../../stand-ins/certificates.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
@@ -31,19 +31,19 @@ const useEveryPort = async (target: Target): Promise<void> => {
 const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Promise<void> => {
   const other = heard.state
   const digest = randomUUID()
-  const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+  const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
   await one.store.create(digest, records, LONG_MS)
   await one.sessionIndex.add(digest, { user: digest }, LONG_MS)
-  expect(await other.store.read(digest, ['s', 't', 'm'])).toEqual(records)
+  expect(await other.store.read(digest, ['identity', 'tokens', 'metadata'])).toEqual(records)
   expect(await other.sessionIndex.list('user', digest)).toEqual([digest])
   expect((await Array.fromAsync(other.store.list())).flat()).toContain(digest)
   expect(await one.locks.acquire(digest, 'one', 'note', LONG_MS)).toEqual({ isOurs: true })
   expect(await other.locks.acquire(digest, 'other', 'note', LONG_MS)).toMatchObject({
     isOurs: false,
   })
-  const after = { s: Buffer.of(4), t: Buffer.of(5) }
-  expect(await one.store.replace(digest, after, records.t)).toBe('replaced')
-  expect(await other.store.replace(digest, after, records.t)).toBe('replaced')
+  const after = { identity: Buffer.of(4), tokens: Buffer.of(5) }
+  expect(await one.store.replace(digest, after, records.tokens)).toBe('replaced')
+  expect(await other.store.replace(digest, after, records.tokens)).toBe('replaced')
   const generation = await other.generations.current()
   await one.generations.advance(digest, LONG_MS)
   expect(await other.generations.oldestOf(digest)).toBeGreaterThan(generation)
@@ -53,7 +53,7 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   expect((await other.denyList.list()).map(({ token }) => token)).toContain(digest)
   await one.store.end(digest, LONG_MS)
   await other.store.create(digest, records, LONG_MS)
-  expect(await other.store.read(digest, ['s'])).toEqual({})
+  expect(await other.store.read(digest, ['identity'])).toEqual({})
   const hasHeard = (type: string) =>
     heard.messages.some(
       (message) => message.type === type && JSON.stringify(message).includes(digest),
@@ -136,7 +136,7 @@ describeWithRedis('every port over', () => {
     await using observed = openState(redis)
     await until('a connection', () => observed.connected() > 0)
     const { store, locks, sessionIndex, denyList, oneTimeKeys } = observed.state
-    const records = { s: Buffer.of(1), t: Buffer.of(2), m: Buffer.of(3) }
+    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
     const SHORT_MS = 300
     await store.create('kept', records, LONG_MS)
     await store.create('passing', records, SHORT_MS)

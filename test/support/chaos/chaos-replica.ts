@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { calculateJwkThumbprint, type JWK } from 'jose'
+import { startTcpProxy, type TcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
+import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { ADMIN_TOKEN } from '../operator.ts'
 import { SERVER_KEY, untilStarted } from '../replicas.ts'
-import { steadyPort } from '../steady-port.ts'
-import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 import { startVestibuleProcess, type VestibuleProcess } from '../vestibule-process.ts'
 import { L1_TTL_MS, OUTAGE_GRACE_MS } from './faults.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { decodeProtectedHeader } from 'jose'
+import { type Json, type SeenProviderRequest } from '../../../stand-ins/provider/front.ts'
 import type { TestProvider } from '../provider.ts'
-import { type Json, type SeenProviderRequest } from '../provider-front.ts'
 import { changeClaims, claimsOf } from '../tokens.ts'
 import type { TokenChain } from './ledger.ts'
 import type { Trouble } from './trouble.ts'

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
-import { startProcess } from '../../demo/process.ts'
-import { steadyPort } from './steady-port.ts'
+import { startProcess } from '../process.ts'
+import { steadyPort } from '../steady-port.ts'
 
 export interface Served {
   readonly status: number

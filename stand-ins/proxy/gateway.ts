@@ -4,8 +4,8 @@ import { request as requestTls } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { findProgram, freePort, type RunningProcess, startProcess } from '../process.ts'
 import type { ForwardAuth } from './forward-auth.ts'
-import { findProgram, freePort, type RunningProcess, startProcess } from './process.ts'
 import { type RunningProxy, startStandIn } from './proxy.ts'
 
 /** One application behind one Vestibule, for whichever proxy. */

@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { steadyPort } from './steady-port.ts'
+import { steadyPort } from '../steady-port.ts'
 
 /** A network between a client and a server, and what can happen to it. */
 export interface TcpProxy extends AsyncDisposable {

@@ -9,12 +9,12 @@ import type {
   KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider'
-import { createInteraction } from './provider-interaction.ts'
-import { errorPage, logoutPage, signedOutPage } from './provider-pages.ts'
-import { createProviderStore } from './provider-store.ts'
-import { demoUsers, type ProviderUser } from './provider-users.ts'
+import { createInteraction } from './interaction.ts'
+import { errorPage, logoutPage, signedOutPage } from './pages.ts'
+import { createProviderStore } from './store.ts'
+import { demoUsers, type ProviderUser } from './users.ts'
 
-export { demoUsers, type ProviderUser } from './provider-users.ts'
+export { demoUsers, type ProviderUser } from './users.ts'
 
 /** oidc-provider greets every runtime that is not an LTS release with a warning as it is imported. */
 const importQuietly = async () => {

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseNetworks } from '../src/config/networks.ts'
-import { anyText } from './support/any-text.ts'
+import { parseNetworks } from '../../src/config/networks.ts'
+import { anyText } from '../support/any-text.ts'
 
 const has = (entries: readonly string[], address: string): boolean =>
   parseNetworks(entries).check(address, address.includes(':') ? 'ipv6' : 'ipv4')

@@ -1,8 +1,8 @@
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import type { Provider } from 'oidc-provider'
-import { expiredPage, signInPage } from './provider-pages.ts'
-import type { ProviderUser } from './provider-users.ts'
+import { expiredPage, signInPage } from './pages.ts'
+import type { ProviderUser } from './users.ts'
 
 type InteractionContext = Context<{ Bindings: HttpBindings }>
 

@@ -1,6 +1,6 @@
 import { html, raw } from 'hono/html'
-import { page } from './page.ts'
-import type { ProviderUser } from './provider-users.ts'
+import { page } from '../page.ts'
+import type { ProviderUser } from './users.ts'
 
 export const signInPage = (users: readonly ProviderUser[], clientId: string) =>
   page(

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { isFree } from '../../demo/process.ts'
+import { isFree } from './process.ts'
 
 const FIRST = 20_000
 const COUNT = 12_000

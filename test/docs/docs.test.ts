@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { loadConfig } from '../src/config/load.ts'
-import { settings } from '../src/config/settings/settings.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
-import { createMetrics } from '../src/telemetry/metrics.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { settings } from '../../src/config/settings/settings.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const PAGES = [
   'README.md',
@@ -81,8 +81,7 @@ describe('the documentation', () => {
   })
 
   test('lists the classes of failures of Redis that there are', () => {
-    const [, union = ''] =
-      /type RedisFailure =(.*?)\n\n/s.exec(read('src/store/redis-failure.ts')) ?? []
+    const [, union = ''] = /type RedisFailure =(.*?)\n\n/s.exec(read('src/redis/failure.ts')) ?? []
     const classes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
     const [, table = ''] = read('docs/operations.md').split('| `class` | what')
     const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []
@@ -93,7 +92,7 @@ describe('the documentation', () => {
 
   test('lists the findings about Redis that there are', () => {
     const [, union = ''] =
-      /readonly code:(.*?)readonly message/s.exec(read('src/store/tried-commands.ts')) ?? []
+      /readonly code:(.*?)readonly message/s.exec(read('src/redis/examine/try-commands.ts')) ?? []
     const codes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
     const [, table = ''] = read('docs/operations.md').split('| `code` | meaning')
     const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []

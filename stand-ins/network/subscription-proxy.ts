@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { steadyPort } from './steady-port.ts'
+import { steadyPort } from '../steady-port.ts'
 
 /** A network to Redis in which something happens to subscriptions alone; commands pass. */
 export interface SubscriptionProxy extends AsyncDisposable {

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { findProgram } from '../process.ts'
+import { steadyPort } from '../steady-port.ts'
 import {
   type GatewayOptions,
   type RunningGateway,
@@ -7,10 +9,8 @@ import {
   startStandInGateway,
   type WriteGatewayFiles,
   withoutPort,
-} from '../../demo/gateway.ts'
-import { findProgram } from '../../demo/process.ts'
-import { startTraefik } from '../../demo/traefik.ts'
-import { steadyPort } from './steady-port.ts'
+} from './gateway.ts'
+import { startTraefik } from './traefik.ts'
 
 export const proxyKinds = ['stand-in', 'traefik', 'caddy'] as const
 export type ProxyKind = (typeof proxyKinds)[number]

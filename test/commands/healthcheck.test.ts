@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { healthcheck } from '../src/commands/healthcheck.ts'
-import { internalListener } from '../src/commands/internal-listener.ts'
+import { healthcheck } from '../../src/commands/healthcheck.ts'
+import { internalListener } from '../../src/commands/internal-listener.ts'
 
 test.for([
   [{}, 'http://127.0.0.1:4181'],

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { startProcess } from '../demo/process.ts'
-import { stillRunning } from '../demo/process-guard.ts'
-import { startVestibuleProcess } from './support/vestibule-process.ts'
+import { startProcess } from '../../stand-ins/process.ts'
+import { stillRunning } from '../../stand-ins/process-guard.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 const isThere = (pid: number): boolean => {
   try {
@@ -17,7 +17,7 @@ const isThere = (pid: number): boolean => {
 /** A process that has a program running which has another one running; and the ids of the three. */
 const startFamily = async (): Promise<readonly [ChildProcess, number, number]> => {
   const code = `
-    import { startProcess } from './demo/process.ts'
+    import { startProcess } from './stand-ins/process.ts'
     const { child, output } = startProcess('sh', ['-c', 'sleep 1000 & echo $!; wait'])
     const timer = setInterval(() => {
       if (!output().includes('\\n')) return
