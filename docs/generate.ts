@@ -1,5 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { notesOf, type SettingName, settings } from '../src/config/settings/settings.ts'
+import {
+  formatValue,
+  notesOf,
+  type SettingName,
+  settings,
+} from '../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
@@ -50,8 +55,8 @@ function row(name: SettingName): string {
 function defaultOf(name: SettingName): string {
   const result = settings.shape[name].safeParse(undefined)
   if (!result.success) return 'required'
-  const value = Array.isArray(result.data) ? result.data.join(', ') : result.data
-  return value === undefined || value === '' ? '–' : `\`${value}\``
+  const text = formatValue(result.data, ', ')
+  return text === '' ? '–' : `\`${text}\``
 }
 
 function headersPage(): string {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
-import { type Config, loadConfig } from '../src/config/load.ts'
+import type { Config } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/load.ts'
 import { kubernetesManifests } from '../src/render/kubernetes.ts'
 import { traefikFile } from '../src/render/traefik.ts'
 

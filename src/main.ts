@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { catchStopSignals } from './commands/stop-signals.ts'
+import type { Environment } from './config/config.ts'
 import { ConfigError } from './config/config-error.ts'
-import type { Environment } from './config/load.ts'
 
 type Command = (environment: Environment, ...args: string[]) => Promise<number>
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import type { Environment } from '../config/load.ts'
+import type { Environment } from '../config/config.ts'
 import { internalListener } from './internal-listener.ts'
 
 /** Reports that the service has not done what it was asked for; the message is for the operator. */

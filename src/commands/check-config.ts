@@ -1,13 +1,15 @@
-import { type Environment, loadConfig } from '../config/load.ts'
-import { notesOf, type SettingName } from '../config/settings/settings.ts'
+import type { Environment } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { formatValue, notesOf, type SettingName } from '../config/settings/settings.ts'
 import type { AccessRule } from '../core/access-rule.ts'
 import { createSite } from '../core/site.ts'
 
 /** Prints the effective configuration with secrets masked. Throws `ConfigError` when it cannot be used. */
 export async function checkConfig(environment: Environment): Promise<number> {
   const { settings, rules, clientCredentials } = loadConfig(environment)
-  for (const [name, value] of Object.entries(settings)) {
-    process.stdout.write(`${name}=${show(name as SettingName, value)}\n`)
+  for (const name of Object.keys(settings) as SettingName[]) {
+    const text = formatValue(settings[name])
+    process.stdout.write(`${name}=${notesOf(name).isSecret && text !== '' ? '***' : text}\n`)
   }
   if (clientCredentials.method === 'private_key_jwt') {
     const keySet = JSON.stringify({ keys: [clientCredentials.key.publicJwk] })
@@ -18,12 +20,6 @@ export async function checkConfig(environment: Environment): Promise<number> {
     process.stdout.write(`# ${index + 1}. ${describeRule(rule)}\n`)
   }
   return 0
-}
-
-function show(name: SettingName, value: unknown): string {
-  if (value === undefined) return ''
-  if (notesOf(name).isSecret) return '***'
-  return Array.isArray(value) ? value.join(',') : `${value as string | number | boolean}`
 }
 
 function describeRule(rule: AccessRule): string {

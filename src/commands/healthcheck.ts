@@ -1,4 +1,4 @@
-import type { Environment } from '../config/load.ts'
+import type { Environment } from '../config/config.ts'
 import { internalListener } from './internal-listener.ts'
 
 /** Asks this machine's `/readyz`, for images without a shell; 0 = ready. */

@@ -1,4 +1,4 @@
-import type { Config, Environment } from '../config/load.ts'
+import type { Config, Environment } from '../config/config.ts'
 import type { Settings } from '../config/settings/settings.ts'
 import type { Log } from '../telemetry/log.ts'
 

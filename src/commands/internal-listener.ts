@@ -1,4 +1,4 @@
-import type { Environment } from '../config/load.ts'
+import type { Environment } from '../config/config.ts'
 
 /** Where the service on this machine has its internal listener. */
 export function internalListener(environment: Environment): string {

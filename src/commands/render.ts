@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { type Environment, loadConfig } from '../config/load.ts'
+import type { Environment } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
 import { kubernetesManifests } from '../render/kubernetes.ts'
 import { traefikFile } from '../render/traefik.ts'
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
-import { type Config, type Environment, loadConfig } from '../config/load.ts'
+import type { Config, Environment } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
@@ -49,7 +50,7 @@ async function run(
   log.info({ event: 'stopping', signal }, 'stopping')
   // A second signal is somebody who does not want to wait.
   if (signal === 'SIGTERM') {
-    await Promise.race([pause(settings.DRAIN_SECONDS * 1000), signals.second])
+    await Promise.race([pause(settings.DRAIN_SECONDS.ms), signals.second])
   }
   await service.stop(UNDER_WAY_MS)
   log.info({ event: 'stopped' }, 'stopped')

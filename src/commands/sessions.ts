@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import type { Environment } from '../config/load.ts'
+import type { Environment } from '../config/config.ts'
 import { AdminError, createAdminClient } from './admin-client.ts'
 
 const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]

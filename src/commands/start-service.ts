@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { composeService } from '../compose/service.ts'
-import type { Config, Environment } from '../config/load.ts'
+import type { Config, Environment } from '../config/config.ts'
 import { describeCause } from '../http/error-answer.ts'
 import { type Listener, listen } from '../listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'

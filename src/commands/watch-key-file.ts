@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Service } from '../compose/service.ts'
-import type { Config } from '../config/load.ts'
-import { parseKeys } from '../crypto/key-ring.ts'
+import type { Config } from '../config/config.ts'
+import { parseKeys } from '../config/encryption-keys.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const INTERVAL_MS = 5000

@@ -2,7 +2,7 @@ import { createDeniedTokens, type DeniedTokens } from '../bearer/denied-tokens.t
 import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
 import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
 import { type BearerVerifier, createBearerVerifier } from '../bearer/verify-bearer.ts'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'

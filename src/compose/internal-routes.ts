@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/node-env.ts'
@@ -82,7 +82,7 @@ function composeCheck(options: InternalRoutesOptions) {
     ...{ cookies, proxies, protectedSites, realmOf, metrics, now, sessions, rules, storeTimeoutMs },
     refresher: options.refresher,
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
-    refreshGraceMs: settings.SESSION_REFRESH_GRACE * 1000,
+    refreshGraceMs: settings.SESSION_REFRESH_GRACE.ms,
     renewOutageCookie: createOutageCookie({
       cookies,
       assertions: outageAssertions,

@@ -1,4 +1,4 @@
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
 import { createKeySets, type KeySets } from '../oidc/key-set.ts'
 import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'

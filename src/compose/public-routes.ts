@@ -1,6 +1,6 @@
 import type { Hono } from 'hono'
 import { createPublicApp } from '../app.ts'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/node-env.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import { createKeyRing } from '../crypto/key-ring.ts'
 import type { NodeEnv } from '../http/node-env.ts'
 import { type OverloadWatch, watchOverload } from '../routes/check/overload.ts'

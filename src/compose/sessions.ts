@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
 import { createSessionCodec, type SessionCodec } from '../session/records.ts'
@@ -47,10 +47,10 @@ const LAST_FLUSH_PAUSE_MS = 100
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
   const { config, log, metrics, now, ring, state, mode } = options
   const { settings } = config
-  const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE * 1000 : 0
+  const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE.ms : 0
   const cache = createSessionCache({
     ...(mode === 'hybrid' ? hybridBounds(settings) : CACHE),
-    servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL * 1000 : MEMORY_SERVED_MS,
+    servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL.ms : MEMORY_SERVED_MS,
     keptMs: outageGraceMs,
     canRecall: mode !== 'redis',
     epoch: () => state.backplane.epoch,
@@ -71,9 +71,9 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     assertions: outageAssertions,
     withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     canShareReads: mode === 'hybrid',
-    maxAgeMs: settings.SESSION_MAX_AGE * 1000,
+    maxAgeMs: settings.SESSION_MAX_AGE.ms,
     perUser: settings.SESSIONS_PER_USER,
-    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT * 1000,
+    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
     now,
     onExtendFailure: () =>
       log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),

@@ -1,4 +1,4 @@
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import type { Fingerprint } from '../replicas/fleet.ts'
 import { openMemoryState } from '../store/memory/state.ts'
 import type { RedisObserver } from '../store/redis/observer.ts'
@@ -24,17 +24,17 @@ export function openSharedState(options: StateOptions): SharedState {
     target: createTarget(redis, options.log),
     database: redis.database,
     prefix: settings.REDIS_KEY_PREFIX,
-    connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT * 1000,
-    readTimeoutMs: settings.REDIS_READ_TIMEOUT * 1000,
-    writeTimeoutMs: settings.REDIS_WRITE_TIMEOUT * 1000,
+    connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT.ms,
+    readTimeoutMs: settings.REDIS_READ_TIMEOUT.ms,
+    writeTimeoutMs: settings.REDIS_WRITE_TIMEOUT.ms,
     breaker: {
       isEnabled: settings.REDIS_ENABLE_CIRCUIT_BREAKER,
       threshold: settings.REDIS_CIRCUIT_BREAKER_THRESHOLD,
-      timeoutMs: settings.REDIS_CIRCUIT_BREAKER_TIMEOUT * 1000,
+      timeoutMs: settings.REDIS_CIRCUIT_BREAKER_TIMEOUT.ms,
     },
     healthCheck: {
       isEnabled: settings.REDIS_ENABLE_HEALTH_CHECK,
-      intervalMs: settings.REDIS_HEALTH_CHECK_INTERVAL * 1000,
+      intervalMs: settings.REDIS_HEALTH_CHECK_INTERVAL.ms,
     },
     fingerprint: options.fingerprint,
     now: options.now,

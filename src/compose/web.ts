@@ -1,4 +1,4 @@
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import type { ReturnToOptions } from '../core/return-to.ts'
 import { createSites, patternOf, type Sites } from '../core/site.ts'
 import { type Addresses, createAddresses } from '../http/addresses.ts'
@@ -36,11 +36,11 @@ export function composeWeb({ config, oidc, outageGraceMs }: ComposeWebOptions): 
       name: settings.COOKIE_NAME,
       domain: settings.COOKIE_DOMAIN,
       sameSite: settings.COOKIE_SAMESITE,
-      sessionMaxAgeSeconds: settings.SESSION_MAX_AGE,
+      sessionMaxAgeSeconds: settings.SESSION_MAX_AGE.seconds,
       outageGraceSeconds: outageGraceMs / 1000,
     }),
     writePage: createPageWriter(() => oidc.provider.origins()),
-    proxies: createTrustedProxies(settings.TRUSTED_PROXIES),
+    proxies: createTrustedProxies(config.trustedNetworks),
     protectedSites: createSites(hosts),
     knownSites,
     returnTo: { sites: knownSites, basePath: settings.BASE_PATH },

@@ -1,13 +1,14 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { BlockList } from 'node:net'
 import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity.ts'
 import { createSite, type HostPattern, parseHostPattern, type Site } from '../core/site.ts'
-import { parseKeys } from '../crypto/key-ring.ts'
 import { attempt } from './attempt.ts'
 import { readAuthorizationParams } from './authorization-params.ts'
 import { readClientCredentials } from './client-credentials.ts'
+import type { Config } from './config.ts'
+import { parseKeys } from './encryption-keys.ts'
 import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
-import type { Config } from './load.ts'
 import { parseNetworks } from './networks.ts'
 import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
@@ -41,10 +42,9 @@ export function crossCheck(
       ? undefined
       : new X509Certificate(readFileSync(settings.OIDC_CA_FILE)),
   )
-  for (const network of settings.TRUSTED_PROXIES) {
-    const parse = () => parseNetworks([network])
-    attempt('TRUSTED_PROXIES', 'write 10.0.0.0/8 or a single address', problems, parse)
-  }
+  const trustedNetworks = attempt('TRUSTED_PROXIES', NETWORK_REMEDY, problems, () =>
+    parseNetworks(settings.TRUSTED_PROXIES),
+  )
   checkPorts(settings, problems)
   return {
     settings,
@@ -53,6 +53,7 @@ export function crossCheck(
     identityHeaders: [...IDENTITY_HEADERS, ...furtherHeaders(settings, problems)],
     clientCredentials: readClientCredentials(settings, problems),
     authorizationParams: readAuthorizationParams(settings, problems),
+    trustedNetworks: trustedNetworks ?? new BlockList(),
     ...(publicSite && { publicSite }),
     ...(keys && { keys }),
   }
@@ -65,6 +66,7 @@ function checkPorts({ PORT, INTERNAL_PORT }: Settings, problems: string[]): void
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
+const NETWORK_REMEDY = 'write 10.0.0.0/8 or a single address'
 
 function parsePublicUrl(settings: Settings, problems: string[]): Site | undefined {
   if (!settings.PUBLIC_URL) return undefined

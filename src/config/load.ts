@@ -1,36 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
-import type { AccessRule } from '../core/access-rule.ts'
-import type { ClientCredentials } from '../core/client-credentials.ts'
-import type { IdentityHeader } from '../core/identity.ts'
-import type { HostPattern, Site } from '../core/site.ts'
-import type { AuthorizationParam } from './authorization-params.ts'
+import type { Config, Environment } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { crossCheck } from './cross-check.ts'
-import { checkRedis, type RedisConfig, type RedisFiles } from './redis/redis.ts'
+import { checkRedis, type RedisFiles } from './redis/redis.ts'
 import { LISTS, type RulesFile, rulesFile } from './rules/rules-file.ts'
 import { notesOf, type SettingName, type Settings, settings } from './settings/settings.ts'
-
-/** Everything the service is told, validated and immutable. */
-export interface Config {
-  readonly settings: Settings
-  readonly publicSite?: Site
-  readonly hosts: readonly HostPattern[]
-  readonly rules: readonly AccessRule[]
-  readonly identityHeaders: readonly IdentityHeader[]
-  readonly clientCredentials: ClientCredentials
-  /** What every authorization request says beside what it has to. */
-  readonly authorizationParams: readonly AuthorizationParam[]
-  /** Absent in memory mode when none was given: made up at start. */
-  readonly keys?: readonly Buffer[]
-  /** Where the keys came from, to be read again while running. */
-  readonly keyFile?: string
-  /** Absent in memory mode. */
-  readonly redis?: RedisConfig
-}
-
-/** Strings by name, as a process gets them. */
-export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
 export function loadConfig(environment: Environment): Config {

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { isIP, type Socket } from 'node:net'
-import { parseNetworks } from '../config/networks.ts'
+import { type BlockList, isIP, type Socket } from 'node:net'
 import type { LimitedOrigin } from '../core/limited-origin.ts'
 
 /** Whom forwarded headers are believed. */
@@ -13,8 +12,7 @@ export interface TrustedProxies {
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }
 
-export function createTrustedProxies(networkList: readonly string[]): TrustedProxies {
-  const networks = parseNetworks(networkList)
+export function createTrustedProxies(networks: BlockList): TrustedProxies {
   const known = new WeakMap<Socket, boolean>()
   const isTrusted = (address: string) =>
     networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')

@@ -1,4 +1,4 @@
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import { explained, middlewareOptions, signInRule } from './traefik.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { Document, isScalar, visit } from 'yaml'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
 import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'

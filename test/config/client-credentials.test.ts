@@ -1,8 +1,9 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
+import type { Environment } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { type Environment, loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import type { ClientCredentials } from '../../src/core/client-credentials.ts'
 
 const base = {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { Environment } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
-import { type Environment, loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/config/load.ts'
 
 const base = {
   PROTECTED_HOSTS: 'app.example.com',

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createKeyRing, parseKeys, type SealContext } from '../../src/crypto/key-ring.ts'
+import { parseKeys } from '../../src/config/encryption-keys.ts'
+import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
 import { anyText } from '../support/any-text.ts'
 
 const CONTEXT: SealContext = {

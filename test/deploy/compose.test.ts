@@ -92,7 +92,9 @@ describe('docker-compose.yml', () => {
     expect(deploy?.replicas).toBe(3)
     expect(depends_on).toMatchObject({ redis: { condition: 'service_healthy' } })
     const { DRAIN_SECONDS } = loadSettings(environment).settings
-    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(DRAIN_SECONDS + LAST_SECONDS)
+    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(
+      DRAIN_SECONDS.seconds + LAST_SECONDS,
+    )
   })
 })
 

@@ -2,6 +2,7 @@ import { createServer, get, type IncomingMessage } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { parseNetworks } from '../../src/config/networks.ts'
 import { clientAddress, createTrustedProxies } from '../../src/http/trusted-proxies.ts'
 import { anyText } from '../support/any-text.ts'
 import { rawRequest } from '../support/raw-request.ts'
@@ -27,22 +28,22 @@ test.for([
   ['', false],
   [undefined, false],
 ] as const)('a caller from %s is trusted: %s', ([address, expected], { expect }) => {
-  const proxies = createTrustedProxies(['127.0.0.0/8', '10.0.0.0/8', 'fc00::/7'])
+  const proxies = createTrustedProxies(parseNetworks(['127.0.0.0/8', '10.0.0.0/8', 'fc00::/7']))
   const peer = from(address)
   expect([proxies.isTrustedPeer(peer), proxies.isTrustedPeer(peer)]).toEqual([expected, expected])
 })
 
 test('no networks, no trust', () => {
-  expect(createTrustedProxies([]).isTrustedPeer(from('127.0.0.1'))).toBe(false)
+  expect(createTrustedProxies(parseNetworks([])).isTrustedPeer(from('127.0.0.1'))).toBe(false)
 })
 
 test('a network that is none is refused at once', () => {
-  expect(() => createTrustedProxies(['localhost'])).toThrow(TypeError)
+  expect(() => createTrustedProxies(parseNetworks(['localhost']))).toThrow(TypeError)
 })
 
 test('the connection counts, and no header does', async () => {
-  const strict = createTrustedProxies(['203.0.113.0/24'])
-  const loopback = createTrustedProxies(['127.0.0.1'])
+  const strict = createTrustedProxies(parseNetworks(['203.0.113.0/24']))
+  const loopback = createTrustedProxies(parseNetworks(['127.0.0.1']))
   const answers: boolean[][] = []
   const server = createServer((incoming, outgoing) => {
     answers.push([strict.isTrustedPeer(incoming), loopback.isTrustedPeer(incoming)])
@@ -88,12 +89,12 @@ test.for([
 test('without the header, or with a list of them, the visitor is not known', () => {
   expect(clientAddress(undefined, isOurs)).toBeUndefined()
   expect(clientAddress(['203.0.113.7'], isOurs)).toBeUndefined()
-  const proxies = createTrustedProxies(['10.0.0.0/8'])
+  const proxies = createTrustedProxies(parseNetworks(['10.0.0.0/8']))
   expect(proxies.clientAddress(from('10.0.0.2'))).toBeUndefined()
 })
 
 test('a proxy of ours is believed what it says of the visitor, and nobody else is', () => {
-  const proxies = createTrustedProxies(['10.0.0.0/8'])
+  const proxies = createTrustedProxies(parseNetworks(['10.0.0.0/8']))
   const told = { 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' }
   expect(proxies.clientAddress(from('10.0.0.2', told))).toBe('1.2.3.4')
   expect(proxies.clientAddress(from('203.0.113.7', told))).toBeUndefined()
@@ -129,14 +130,14 @@ test.for([
 ] as const)(
   'limits of a request of %s for %j count by %j (C11)',
   ([peer, told, address, isTold], { expect }) => {
-    const proxies = createTrustedProxies(['10.0.0.0/8'])
+    const proxies = createTrustedProxies(parseNetworks(['10.0.0.0/8']))
     const headers = told === undefined ? {} : { 'X-Forwarded-For': told }
     expect(proxies.limitedOrigin(from(peer, headers))).toEqual({ address, isTold })
   },
 )
 
 test('limits know a network for whatever address there is (C11)', () => {
-  const proxies = createTrustedProxies([])
+  const proxies = createTrustedProxies(parseNetworks([]))
   fc.assert(
     fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (peer) => {
       const { address } = proxies.limitedOrigin(from(peer))

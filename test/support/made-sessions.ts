@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
+import { parseKeys } from '../../src/config/encryption-keys.ts'
 import { formatSessionCookie } from '../../src/core/session.ts'
-import { createKeyRing, parseKeys } from '../../src/crypto/key-ring.ts'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
 import { openState } from './redis-state.ts'
 import { SERVER_KEY } from './replicas.ts'

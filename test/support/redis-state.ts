@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { openSharedState } from '../../src/compose/state.ts'
-import type { Config } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/config.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
 import type { RedisTarget, SingleTarget } from '../../src/redis/client.ts'
 import { connectRedis, type RedisConnection } from '../../src/redis/connection.ts'

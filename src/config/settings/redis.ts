@@ -1,19 +1,23 @@
 import { z } from 'zod'
-import { flag, integer, list, note } from './setting-kinds.ts'
+import { flag, integer, list, note, notes, seconds } from './setting-kinds.ts'
 
 const REDIS = 'Redis'
 
-const file = (text: string) => z.string().optional().meta(note(REDIS, text))
+const file = (text: string) => z.string().optional().register(notes, note(REDIS, text))
 
 /** Settings about the state that replicas share; the names and defaults are those of the traefikoidc plugin. */
 export const redisSettings = {
   REDIS_ENABLED: flag
     .default(false)
-    .meta(note(REDIS, 'Keeps sessions and replay markers in Redis, shared by all replicas.')),
+    .register(
+      notes,
+      note(REDIS, 'Keeps sessions and replay markers in Redis, shared by all replicas.'),
+    ),
   REDIS_CACHE_MODE: z
     .enum(['memory', 'redis', 'hybrid'])
     .default('redis')
-    .meta(
+    .register(
+      notes,
       note(
         REDIS,
         '`redis`: every check reads Redis. `hybrid`: sessions seen a moment ago are answered from memory, and all replicas hear of what changes. `memory`: Redis is not used at all.',
@@ -22,7 +26,8 @@ export const redisSettings = {
   REDIS_ADDRESS: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         REDIS,
         '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`.',
@@ -32,10 +37,14 @@ export const redisSettings = {
   REDIS_URL: z
     .string()
     .optional()
-    .meta(note(REDIS, '`redis://user:password@host:port/db`, or `rediss://` for TLS.', true)),
+    .register(
+      notes,
+      note(REDIS, '`redis://user:password@host:port/db`, or `rediss://` for TLS.', true),
+    ),
   REDIS_CLUSTER: flag
     .default(false)
-    .meta(
+    .register(
+      notes,
       note(
         REDIS,
         'Redis is a Redis Cluster; the address names one of its servers, or several: `a:6379,b:6379,password=…`.',
@@ -43,7 +52,8 @@ export const redisSettings = {
     ),
   REDIS_SENTINEL_ADDRESSES: list
     .default([])
-    .meta(
+    .register(
+      notes,
       note(
         REDIS,
         'Sentinels that name the primary, as `host:port` separated by commas, in place of an address. TLS is spoken to them as to Redis.',
@@ -52,27 +62,42 @@ export const redisSettings = {
   REDIS_SENTINEL_MASTER: z
     .string()
     .optional()
-    .meta(note(REDIS, 'Name under which the Sentinels watch the primary, such as `mymaster`.')),
+    .register(
+      notes,
+      note(REDIS, 'Name under which the Sentinels watch the primary, such as `mymaster`.'),
+    ),
   REDIS_SENTINEL_USERNAME: z
     .string()
     .optional()
-    .meta(note(REDIS, 'ACL user of the Sentinels themselves; none = their default user.')),
+    .register(
+      notes,
+      note(REDIS, 'ACL user of the Sentinels themselves; none = their default user.'),
+    ),
   REDIS_SENTINEL_PASSWORD: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         REDIS,
         'Password of the Sentinels themselves; a password file is read again for every connection.',
         true,
       ),
     ),
-  REDIS_USERNAME: z.string().optional().meta(note(REDIS, 'ACL user; none = the default user.')),
+  REDIS_USERNAME: z
+    .string()
+    .optional()
+    .register(notes, note(REDIS, 'ACL user; none = the default user.')),
   REDIS_PASSWORD: z
     .string()
     .optional()
-    .meta(note(REDIS, 'Password; a password file is read again for every connection.', true)),
-  REDIS_DB: integer(0, 999_999_999).default(0).meta(note(REDIS, 'Number of the database.')),
+    .register(
+      notes,
+      note(REDIS, 'Password; a password file is read again for every connection.', true),
+    ),
+  REDIS_DB: integer(0, 999_999_999)
+    .default(0)
+    .register(notes, note(REDIS, 'Number of the database.')),
   REDIS_KEY_PREFIX: z
     .string()
     .default('vestibule:')
@@ -80,26 +105,35 @@ export const redisSettings = {
       (value) => /^[\x21-\x7e]{1,64}$/.test(value) && !/[{}*?[\]\\]/.test(value),
       'is not a plain prefix such as vestibule: (no blanks, braces or wildcards)',
     )
-    .meta(note(REDIS, 'Begins every key; installations that share a Redis differ in it.')),
-  REDIS_CONNECT_TIMEOUT: integer(1, 60)
-    .default(5)
-    .meta(note(REDIS, 'Seconds that connecting may take, signing in at Redis included.')),
-  REDIS_READ_TIMEOUT: integer(1, 60)
-    .default(3)
-    .meta(note(REDIS, 'Seconds that a read may take outside the check.')),
-  REDIS_WRITE_TIMEOUT: integer(1, 60)
-    .default(3)
-    .meta(note(REDIS, 'Seconds that a write may take.')),
+    .register(
+      notes,
+      note(REDIS, 'Begins every key; installations that share a Redis differ in it.'),
+    ),
+  REDIS_CONNECT_TIMEOUT: seconds(1, 60, 5).register(
+    notes,
+    note(REDIS, 'Seconds that connecting may take, signing in at Redis included.'),
+  ),
+  REDIS_READ_TIMEOUT: seconds(1, 60, 3).register(
+    notes,
+    note(REDIS, 'Seconds that a read may take outside the check.'),
+  ),
+  REDIS_WRITE_TIMEOUT: seconds(1, 60, 3).register(
+    notes,
+    note(REDIS, 'Seconds that a write may take.'),
+  ),
   CHECK_STORE_TIMEOUT_MS: integer(10, 1000)
     .default(250)
-    .meta(note(REDIS, 'Milliseconds after which a check gives up on Redis.')),
+    .register(notes, note(REDIS, 'Milliseconds after which a check gives up on Redis.')),
   REDIS_POOL_SIZE: integer(1, 1000)
     .default(10)
-    .meta(note(REDIS, 'Accepted and not needed: one pipelined connection serves a replica.')),
-  REDIS_ENABLE_TLS: flag.default(false).meta(note(REDIS, 'Speaks TLS to Redis.')),
+    .register(
+      notes,
+      note(REDIS, 'Accepted and not needed: one pipelined connection serves a replica.'),
+    ),
+  REDIS_ENABLE_TLS: flag.default(false).register(notes, note(REDIS, 'Speaks TLS to Redis.')),
   REDIS_TLS_SKIP_VERIFY: flag
     .default(false)
-    .meta(note(REDIS, 'Accepts any certificate of Redis. Logged as a risk.')),
+    .register(notes, note(REDIS, 'Accepts any certificate of Redis. Logged as a risk.')),
   REDIS_CA_FILE: file('PEM file with the authority that signed the certificate of Redis.'),
   REDIS_CERT_FILE: file('PEM file with our certificate, where Redis asks for one.'),
   REDIS_KEY_FILE: file('PEM file with the key to it.'),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, list, note } from './setting-kinds.ts'
+import { flag, integer, list, note, notes } from './setting-kinds.ts'
 
 const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
@@ -10,7 +10,8 @@ export const requestSettings = {
   PUBLIC_URL: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         ADDRESSES,
         'The one address of the sign-in pages, e.g. `https://auth.example.com`. Not set: each protected host carries its own `BASE_PATH`.',
@@ -23,10 +24,11 @@ export const requestSettings = {
       (value) => /^(?:\/[a-z0-9_-][a-z0-9._-]*)+$/.test(value),
       'is not a lower-case path such as /oauth2',
     )
-    .meta(note(ADDRESSES, 'Path below which sign-in, sign-out and `/me` live.')),
+    .register(notes, note(ADDRESSES, 'Path below which sign-in, sign-out and `/me` live.')),
   PROTECTED_HOSTS: list
     .default([])
-    .meta(
+    .register(
+      notes,
       note(
         ADDRESSES,
         'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
@@ -34,7 +36,8 @@ export const requestSettings = {
     ),
   ALLOW_INSECURE_HTTP: flag
     .default(false)
-    .meta(
+    .register(
+      notes,
       note(
         ADDRESSES,
         'Allows http for hosts and providers other than loopback and `*.localhost`. Cookies and codes then travel in clear.',
@@ -42,7 +45,8 @@ export const requestSettings = {
     ),
   POST_LOGOUT_REDIRECT_URIS: list
     .default([])
-    .meta(
+    .register(
+      notes,
       note(
         ADDRESSES,
         'Pages beside those of protected hosts to which a sign-out may lead, as whole addresses: `https://www.example.com/bye`.',
@@ -59,11 +63,15 @@ export const requestSettings = {
       'fc00::/7',
       'fe80::/10',
     ])
-    .meta(note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.')),
+    .register(
+      notes,
+      note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
+    ),
   ALIAS_HEADERS: z
     .enum(['reject', 'ignore'])
     .default('reject')
-    .meta(
+    .register(
+      notes,
       note(
         ADDRESSES,
         'What to do with `X_Auth_…` and other spellings of trusted headers. `ignore` leaves the danger to your apps.',
@@ -71,12 +79,14 @@ export const requestSettings = {
     ),
   PUBLIC_PATHS: list
     .default([])
-    .meta(
+    .register(
+      notes,
       note(ACCESS, 'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.'),
     ),
   ALLOWED_EMAILS: list
     .default([])
-    .meta(
+    .register(
+      notes,
       note(
         ACCESS,
         'E-mail addresses that may enter. Somebody named by any of the three lists may enter.',
@@ -84,15 +94,16 @@ export const requestSettings = {
     ),
   ALLOWED_EMAIL_DOMAINS: list
     .default([])
-    .meta(note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
-  ALLOWED_GROUPS: list.default([]).meta(note(ACCESS, 'Groups whose members may enter.')),
+    .register(notes, note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
+  ALLOWED_GROUPS: list.default([]).register(notes, note(ACCESS, 'Groups whose members may enter.')),
   ALLOW_ANY_USER: flag
     .default(false)
-    .meta(note(ACCESS, 'Lets in everybody whom the provider signs in.')),
+    .register(notes, note(ACCESS, 'Lets in everybody whom the provider signs in.')),
   VESTIBULE_CONFIG: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         ACCESS,
         'A YAML file with `rules` and lists, see rules.md; the environment wins over the lists.',
@@ -100,10 +111,14 @@ export const requestSettings = {
     ),
   IDENTITY_HEADERS: list
     .default([])
-    .meta(note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.')),
+    .register(
+      notes,
+      note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
+    ),
   IDENTITY_HEADERS_MAX_BYTES: integer(256, 32_768)
     .default(8192)
-    .meta(
+    .register(
+      notes,
       note(
         IDENTITY,
         'Above this many bytes of identity headers the answer is 403; nothing is ever cut.',
@@ -111,8 +126,8 @@ export const requestSettings = {
     ),
   PASS_ACCESS_TOKEN: flag
     .default(false)
-    .meta(note(IDENTITY, 'Gives apps `X-Auth-Request-Access-Token`.')),
+    .register(notes, note(IDENTITY, 'Gives apps `X-Auth-Request-Access-Token`.')),
   PASS_AUTHORIZATION: flag
     .default(false)
-    .meta(note(IDENTITY, 'Gives apps `Authorization: Bearer` with the access token.')),
+    .register(notes, note(IDENTITY, 'Gives apps `Authorization: Bearer` with the access token.')),
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, note, separated } from './setting-kinds.ts'
+import { durationOf, flag, integer, note, notes, seconds, separated } from './setting-kinds.ts'
 
 const PROVIDER = 'OpenID provider'
 const SESSION = 'Sessions and cookies'
@@ -9,19 +9,20 @@ const PROCESS = 'Process'
 export const serviceSettings = {
   OIDC_ISSUER_URL: z
     .string({ error: 'is missing' })
-    .meta(note(PROVIDER, 'The issuer, exactly as the provider writes it.')),
+    .register(notes, note(PROVIDER, 'The issuer, exactly as the provider writes it.')),
   OIDC_CLIENT_ID: z
     .string({ error: 'is missing' })
     .min(1)
-    .meta(note(PROVIDER, 'Client id at the provider.')),
+    .register(notes, note(PROVIDER, 'Client id at the provider.')),
   OIDC_CLIENT_SECRET: z
     .string()
     .optional()
-    .meta(note(PROVIDER, 'Client secret at the provider.', true)),
+    .register(notes, note(PROVIDER, 'Client secret at the provider.', true)),
   OIDC_CLIENT_PRIVATE_KEY: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'Private key for `private_key_jwt`, in place of a client secret: a PEM, or a JWK with `alg` and `kid` if they are not to be derived.',
@@ -32,11 +33,12 @@ export const serviceSettings = {
     .string()
     .default('openid profile email')
     .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
-    .meta(note(PROVIDER, 'Scopes to ask for, separated by blanks.')),
+    .register(notes, note(PROVIDER, 'Scopes to ask for, separated by blanks.')),
   OIDC_TOKEN_ENDPOINT_AUTH_METHOD: z
     .enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'])
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         '`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. Default: basic with a secret, `private_key_jwt` with a key, none without either.',
@@ -44,7 +46,8 @@ export const serviceSettings = {
     ),
   OIDC_AUTHORIZATION_PARAMS: separated(/[,&\n]/)
     .default([])
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'Further parameters of every authorization request: `acr_values=urn%3Amfa,max_age=3600`, see provider.md.',
@@ -53,7 +56,8 @@ export const serviceSettings = {
   OIDC_END_SESSION_URL: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'Where browsers are sent to sign out at the provider, if not to its `end_session_endpoint`; a URL with placeholders, see provider.md.',
@@ -62,7 +66,8 @@ export const serviceSettings = {
   OIDC_USERINFO: z
     .enum(['auto', 'always', 'never'])
     .default('auto')
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'Whether UserInfo is asked at sign-in; `auto` = when the ID token lacks a claim that a header or rule uses.',
@@ -72,7 +77,8 @@ export const serviceSettings = {
     .string()
     .min(1)
     .default('groups')
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'The claim with the groups; a dotted path such as `realm_access.roles` is understood.',
@@ -80,7 +86,8 @@ export const serviceSettings = {
     ),
   OIDC_TRUST_EMAIL: flag
     .default(false)
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'Lets e-mail addresses count although the provider does not say `email_verified`.',
@@ -89,7 +96,8 @@ export const serviceSettings = {
   OIDC_LOGOUT_TOKEN_TYPE: z
     .enum(['logout+jwt', 'any'])
     .default('logout+jwt')
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         '`any` also accepts logout tokens whose `typ` is `JWT` or absent, or that have no `exp`, as older providers make them.',
@@ -98,7 +106,8 @@ export const serviceSettings = {
   OIDC_CA_FILE: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         PROVIDER,
         'PEM file with the authority that signed the provider’s certificate, beside the usual ones.',
@@ -107,38 +116,43 @@ export const serviceSettings = {
   SESSION_ENCRYPTION_KEY: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         SESSION,
         'Keys of at least 32 random bytes (base64, base64url or hex), separated by commas or newlines. The first seals, all open; a key file is re-read while running. In memory mode a missing key is made up at start.',
         true,
       ),
     ),
-  SESSION_MAX_AGE: integer(60, 31_536_000)
-    .default(86_400)
-    .meta(note(SESSION, 'Seconds after which a session ends in any case.')),
+  SESSION_MAX_AGE: seconds(60, 31_536_000, 86_400).register(
+    notes,
+    note(SESSION, 'Seconds after which a session ends in any case.'),
+  ),
   SESSION_IDLE_TIMEOUT: z
-    .union([z.literal('0').transform(() => 0), integer(60, 31_536_000)])
-    .default(0)
-    .meta(
+    .union([z.literal('0').transform(Number), integer(60, 31_536_000)])
+    .transform(durationOf)
+    .default(durationOf(0))
+    .register(
+      notes,
       note(SESSION, 'Seconds without a request after which a session ends, 60 or more; 0 = off.'),
     ),
-  SESSION_REFRESH_GRACE: integer(0, 31_536_000)
-    .default(3600)
-    .meta(
-      note(
-        SESSION,
-        'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
-      ),
+  SESSION_REFRESH_GRACE: seconds(0, 31_536_000, 3600).register(
+    notes,
+    note(
+      SESSION,
+      'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
     ),
+  ),
   SESSIONS_PER_USER: integer(1, 10_000)
     .default(100)
-    .meta(
+    .register(
+      notes,
       note(SESSION, 'Sessions of one user at most; a sign-in beyond them ends the oldest one.'),
     ),
   SIGN_IN_CONCURRENCY: integer(1, 10_000)
     .default(50)
-    .meta(
+    .register(
+      notes,
       note(
         SESSION,
         'Token requests in flight at most, and a quarter of that for one address (IPv6: a /64); above it sign-in answers 503.',
@@ -151,11 +165,15 @@ export const serviceSettings = {
       (value) => /^[a-z0-9_-]{1,40}$/i.test(value) && !value.startsWith('__'),
       'is not a plain cookie name; the prefix is added by itself',
     )
-    .meta(note(SESSION, 'Name of the session cookie, to which `__Host-` or `__Secure-` is added.')),
+    .register(
+      notes,
+      note(SESSION, 'Name of the session cookie, to which `__Host-` or `__Secure-` is added.'),
+    ),
   COOKIE_DOMAIN: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         SESSION,
         'Shares the session among all hosts below this domain, each of which receives the cookie, also those that Traefik does not serve. Unset: one session a host.',
@@ -164,35 +182,46 @@ export const serviceSettings = {
   COOKIE_SAMESITE: z
     .enum(['lax', 'strict', 'none'])
     .default('lax')
-    .meta(note(SESSION, '`lax`, `strict` or `none`.')),
+    .register(notes, note(SESSION, '`lax`, `strict` or `none`.')),
   DISABLE_REPLAY_DETECTION: flag
     .default(false)
-    .meta(note(SESSION, 'Lets an ID token be used for more than one sign-in. Logged as a risk.')),
-  PORT: integer(0, 65_535).default(4180).meta(note(PROCESS, 'Port of the public listener.')),
+    .register(
+      notes,
+      note(SESSION, 'Lets an ID token be used for more than one sign-in. Logged as a risk.'),
+    ),
+  PORT: integer(0, 65_535)
+    .default(4180)
+    .register(notes, note(PROCESS, 'Port of the public listener.')),
   INTERNAL_PORT: integer(0, 65_535)
     .default(4181)
-    .meta(
+    .register(
+      notes,
       note(
         PROCESS,
         'Port of the internal listener: the check, health, metrics. Never route it to the outside.',
       ),
     ),
-  HOST: z.string().default('0.0.0.0').meta(note(PROCESS, 'Address that both listeners bind to.')),
+  HOST: z
+    .string()
+    .default('0.0.0.0')
+    .register(notes, note(PROCESS, 'Address that both listeners bind to.')),
   ADMIN_TOKEN: z
     .string()
     .optional()
-    .meta(
+    .register(
+      notes,
       note(
         PROCESS,
         'Bearer token for `/admin` on the internal listener; none = there is no `/admin`. Fewer than 32 characters are logged as a risk.',
         true,
       ),
     ),
-  DRAIN_SECONDS: integer(0, 300)
-    .default(5)
-    .meta(note(PROCESS, 'How long requests are still served after SIGTERM.')),
+  DRAIN_SECONDS: seconds(0, 300, 5).register(
+    notes,
+    note(PROCESS, 'How long requests are still served after SIGTERM.'),
+  ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
-    .meta(note(PROCESS, 'Least level that is logged.')),
+    .register(notes, note(PROCESS, 'Least level that is logged.')),
 }

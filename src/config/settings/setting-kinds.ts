@@ -1,11 +1,19 @@
 import { z } from 'zod'
 
-/** How a setting is documented: `docs/configuration.md` is generated from these. */
-export type SettingNotes = {
+/** Documentation of a setting, from which `docs/configuration.md` is generated. */
+export interface SettingNotes {
   readonly section: string
   readonly text: string
   /** Also read from the file that `NAME_FILE` names, and never printed. */
-  readonly isSecret?: boolean
+  readonly isSecret: boolean
+}
+
+/** Notes of all settings, by schema. */
+export const notes = z.registry<SettingNotes>()
+
+/** Makes the notes of one setting. */
+export function note(section: string, text: string, isSecret = false): SettingNotes {
+  return { section, text, isSecret }
 }
 
 /** `true` or `false`. */
@@ -15,29 +23,40 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries between separators, without what is empty. */
-export const separated = (by: RegExp) =>
-  z.string().transform((value) =>
+/** Entries between separators; empty ones are dropped. */
+export function separated(by: RegExp) {
+  return z.string().transform((value) =>
     value
       .split(by)
       .map((entry) => entry.trim())
       .filter((entry) => entry !== ''),
   )
+}
 
 /** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
 export const list = z.union([z.array(z.string()), separated(/[,\n]/)])
 
 /** A whole number within bounds, both included. */
-export const integer = (min: number, max: number) =>
-  z
+export function integer(min: number, max: number) {
+  return z
     .string()
     .refine((value) => /^\d{1,12}$/.test(value), 'is not a whole number')
     .transform(Number)
     .refine((value) => value >= min && value <= max, `is not between ${min} and ${max}`)
+}
 
-/** The notes of one setting. */
-export const note = (section: string, text: string, isSecret = false): SettingNotes => ({
-  section,
-  text,
-  isSecret,
-})
+/** A span of time; settings give it in whole seconds. */
+export interface Duration {
+  readonly seconds: number
+  readonly ms: number
+}
+
+/** The only place where seconds become milliseconds, so that no caller can forget it. */
+export function durationOf(seconds: number): Duration {
+  return { seconds, ms: seconds * 1000 }
+}
+
+/** A duration in whole seconds within bounds, both included. */
+export function seconds(min: number, max: number, byDefault: number) {
+  return integer(min, max).transform(durationOf).default(durationOf(byDefault))
+}

@@ -3,7 +3,7 @@ import { cacheSettings } from './cache.ts'
 import { redisSettings } from './redis.ts'
 import { requestSettings } from './request.ts'
 import { serviceSettings } from './service.ts'
-import type { SettingNotes } from './setting-kinds.ts'
+import { type Duration, notes, type SettingNotes } from './setting-kinds.ts'
 
 /** Every setting, in the order of the documentation. Each takes a string, as environments have them. */
 export const settings = z.object({
@@ -16,7 +16,20 @@ export const settings = z.object({
 export type SettingName = keyof typeof settings.shape
 export type Settings = z.output<typeof settings>
 
-/** The notes of a setting. */
+/** Returns the documentation of a setting. Throws `TypeError` for a setting that has none. */
 export function notesOf(name: SettingName): SettingNotes {
-  return settings.shape[name].meta() as unknown as SettingNotes
+  const found = notes.get(settings.shape[name])
+  if (!found) throw new TypeError(`${name} has no notes`)
+  return found
+}
+
+/** Returns a value as it would be written in the environment, or nothing where none is set. */
+export function formatValue(value: Settings[SettingName], separator = ','): string {
+  if (value === undefined) return ''
+  if (Array.isArray(value)) return value.join(separator)
+  return `${isDuration(value) ? value.seconds : value}`
+}
+
+function isDuration(value: unknown): value is Duration {
+  return typeof value === 'object' && value !== null && 'seconds' in value
 }
