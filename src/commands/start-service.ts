@@ -14,8 +14,8 @@ export interface RunningService {
   readonly internalPort: number
   /** Makes `/readyz` answer 503 and every response close its connection. */
   startDraining(): void
-  /** Stops accepting connections and releases everything; responses and refreshes in flight get `underWayMs` each. */
-  stop(underWayMs: number): Promise<void>
+  /** Stops accepting connections and releases everything; responses and refreshes in flight get `inFlightMs` each. */
+  stop(inFlightMs: number): Promise<void>
 }
 
 /** Composes the service and listens. Rejects with Node's error, and releases everything, when an address is in use. */
@@ -27,14 +27,7 @@ export async function startService(
 ): Promise<RunningService> {
   const { settings } = config
   const { version } = packageJson
-  let isAccepting = false
-  const service = composeService({
-    config,
-    log,
-    version,
-    isAccepting: () => isAccepting,
-    ...(overload && { overload }),
-  })
+  const service = composeService({ config, log, version, ...(overload && { overload }) })
   const stopWatching = watchKeyFile(config, service, log)
   const listeners: Listener[] = []
   const onUnwritten = (cause: unknown) =>
@@ -47,20 +40,25 @@ export async function startService(
     listeners.push(listener)
     return listener.port
   }
-  async function stop(underWayMs: number): Promise<void> {
-    isAccepting = false
-    await Promise.all(listeners.map((listener) => listener.close(underWayMs)))
+  async function stop(inFlightMs: number): Promise<void> {
+    service.startDraining()
+    await Promise.all(listeners.map((listener) => listener.close(inFlightMs)))
     stopWatching()
-    await service.close(underWayMs)
+    await service.stop(inFlightMs)
   }
 
   try {
     const publicPort = await open(service.publicApp, settings.PORT)
     const internalPort = await open(service.internalApp, settings.INTERNAL_PORT)
-    isAccepting = true
-    const mode = config.redis ? settings.REDIS_CACHE_MODE : 'memory'
+    service.start()
     log.info(
-      { event: 'listening', port: publicPort, internal_port: internalPort, version, mode },
+      {
+        event: 'listening',
+        port: publicPort,
+        internal_port: internalPort,
+        version,
+        mode: config.mode,
+      },
       'ready',
     )
     warnOfRisks(environment, config, log)
@@ -68,7 +66,7 @@ export async function startService(
       publicPort,
       internalPort,
       startDraining() {
-        isAccepting = false
+        service.startDraining()
         for (const listener of listeners) listener.startDraining()
       },
       stop,

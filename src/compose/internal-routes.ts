@@ -20,7 +20,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
 import type { Caches } from './listeners.ts'
 import type { Oidc } from './oidc.ts'
-import type { CacheMode, ComposedSessions } from './sessions.ts'
+import type { ComposedSessions } from './sessions.ts'
 import type { Web } from './web.ts'
 
 export interface InternalRoutesOptions {
@@ -28,7 +28,6 @@ export interface InternalRoutesOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => number
-  readonly mode: CacheMode
   readonly version: string
   readonly isAccepting: () => boolean
   readonly overload: OverloadWatch
@@ -43,7 +42,7 @@ export interface InternalRoutesOptions {
 
 /** Makes what Traefik, the kubelet, Prometheus and operators reach. */
 export function composeInternalRoutes(options: InternalRoutesOptions): Hono<NodeEnv> {
-  const { config, log, metrics, mode, version, isAccepting, state, oidc, web } = options
+  const { config, log, metrics, version, isAccepting, state, oidc, web } = options
   const { addresses, writePage, proxies } = web
   const { sessions } = options.sessions
   const check = composeCheck(options)
@@ -51,13 +50,15 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     isReady: isAccepting,
     firstAttempts: Promise.all([oidc.provider.firstAttempt, state.firstAttempt]),
     isProviderDiscovered: () => oidc.provider.isDiscovered,
-    mode,
+    mode: config.mode,
     redis: state.redis,
     revocationsWaiting: () => sessions.revocations.waiting,
     version,
   })
   const admin = createAdmin({
-    ...{ log, metrics, sessions },
+    log,
+    metrics,
+    sessions,
     now: options.now,
     token: config.settings.ADMIN_TOKEN,
     issuer: config.settings.OIDC_ISSUER_URL,
@@ -79,7 +80,15 @@ function composeCheck(options: InternalRoutesOptions) {
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   return createCheck({
-    ...{ cookies, proxies, protectedSites, realmOf, metrics, now, sessions, rules, storeTimeoutMs },
+    cookies,
+    proxies,
+    protectedSites,
+    realmOf,
+    metrics,
+    now,
+    sessions,
+    rules,
+    storeTimeoutMs,
     refresher: options.refresher,
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     refreshGraceMs: settings.SESSION_REFRESH_GRACE.ms,
@@ -90,7 +99,8 @@ function composeCheck(options: InternalRoutesOptions) {
     }),
     isOverloaded: options.overload.isOverloaded,
     bearers: createBearers({
-      ...{ storeTimeoutMs, now },
+      storeTimeoutMs,
+      now,
       verifier: bearers.verifier,
       verifyProof: bearers.verifyProof,
       oneTimeKeys: state.oneTimeKeys,
@@ -99,7 +109,8 @@ function composeCheck(options: InternalRoutesOptions) {
     basePath: settings.BASE_PATH,
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
-      ...{ cookies, now },
+      cookies,
+      now,
       headers: identityHeaders,
       headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
       passesAccessToken: settings.PASS_ACCESS_TOKEN,

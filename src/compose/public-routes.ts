@@ -16,7 +16,7 @@ import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Oidc } from './oidc.ts'
-import type { CacheMode, ComposedSessions } from './sessions.ts'
+import type { ComposedSessions } from './sessions.ts'
 import type { Web } from './web.ts'
 
 export interface PublicRoutesOptions {
@@ -24,7 +24,6 @@ export interface PublicRoutesOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => number
-  readonly mode: CacheMode
   readonly ring: KeyRing
   readonly state: SharedState
   readonly oidc: Oidc
@@ -34,7 +33,7 @@ export interface PublicRoutesOptions {
 
 /** Makes what browsers and the provider reach. */
 export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv> {
-  const { config, log, metrics, now, mode, ring, state, oidc, web } = options
+  const { config, log, metrics, now, ring, state, oidc, web } = options
   const { settings } = config
   const { sessions } = options.sessions
   const { signIn } = oidc
@@ -42,14 +41,35 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   const isStoreAvailable = () => state.isAvailable
   const transactions = createLoginTransactions(ring, now)
   const login = createLogin({
-    ...{ addresses, cookies, writePage, returnTo, realmOf, log, metrics, now },
-    ...{ transactions, sessions, signIn, isStoreAvailable },
+    addresses,
+    cookies,
+    writePage,
+    returnTo,
+    realmOf,
+    log,
+    metrics,
+    now,
+    transactions,
+    sessions,
+    signIn,
+    isStoreAvailable,
   })
   const callback = createCallback({
-    ...{ addresses, cookies, writePage, proxies, returnTo, realmOf, log, metrics, now },
-    ...{ transactions, sessions },
+    addresses,
+    cookies,
+    writePage,
+    proxies,
+    returnTo,
+    realmOf,
+    log,
+    metrics,
+    now,
+    transactions,
+    sessions,
     redeem: createRedemption({
-      ...{ signIn, sessions, now },
+      signIn,
+      sessions,
+      now,
       oneTimeKeys: state.oneTimeKeys,
       identity: oidc.identity,
       clientId: settings.OIDC_CLIENT_ID,
@@ -58,18 +78,31 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
-    onFromElsewhere: mode === 'memory' ? createSecondReplicaLog(log) : () => undefined,
+    onFromElsewhere: config.mode === 'memory' ? createSecondReplicaLog(log) : () => undefined,
   })
   const logout = createLogout({
-    ...{ addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf, log, metrics },
-    ...{ ring, sessions, signIn },
+    addresses,
+    cookies,
+    writePage,
+    proxies,
+    knownSites,
+    returnTo,
+    realmOf,
+    log,
+    metrics,
+    ring,
+    sessions,
+    signIn,
     postLogoutRedirectUris: settings.POST_LOGOUT_REDIRECT_URIS,
   })
   const backchannelLogout = createBackchannelLogout({
-    ...{ log, metrics },
+    log,
+    metrics,
     verifyLogoutToken: oidc.verifyLogoutToken,
     endAsAtProvider: createProviderLogout({
-      ...{ sessions, isStoreAvailable, now },
+      sessions,
+      isStoreAvailable,
+      now,
       oneTimeKeys: state.oneTimeKeys,
       clientId: settings.OIDC_CLIENT_ID,
     }),

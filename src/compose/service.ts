@@ -20,8 +20,6 @@ export interface ServiceOptions {
   readonly config: Config
   readonly log: Log
   readonly version: string
-  /** False before the service listens and once it drains. */
-  readonly isAccepting: () => boolean
   readonly now?: () => number
   /** Defaults to a watch of this process's event loop; replaced where the process does other work too. */
   readonly overload?: OverloadWatch
@@ -29,23 +27,31 @@ export interface ServiceOptions {
 
 /** The whole service, not yet listening. */
 export interface Service {
+  /** Answers browsers and the provider. */
   readonly publicApp: Hono<NodeEnv>
+  /** Answers Traefik, probes, Prometheus and operators. */
   readonly internalApp: Hono<NodeEnv>
+  /** Reports ready from now on, provided that its first attempts at the provider and Redis are over. */
+  start(): void
+  /** Reports not ready from now on, so that balancers stop sending requests. */
+  startDraining(): void
   /** Seals with the first of these keys from now on, and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
   /**
-   * Writes what the store has not received yet and releases everything. Waits at most `underWayMs` for refreshes in
+   * Writes what the store has not received yet and releases everything. Waits at most `inFlightMs` for refreshes in
    * flight and for storing their tokens.
    */
-  close(underWayMs: number): Promise<void>
+  stop(inFlightMs: number): Promise<void>
 }
 
 const EPHEMERAL_KEY_BYTES = 32
 
 /** Makes each part once, from the bottom up, and hands it to those above it. */
 export function composeService(options: ServiceOptions): Service {
-  const { config, log, version, isAccepting, now = Date.now } = options
-  const mode = config.redis ? config.settings.REDIS_CACHE_MODE : 'memory'
+  const { config, log, version, now = Date.now } = options
+  const { mode } = config
+  let isStarted = false
+  const isAccepting = () => isStarted
   const metrics = createMetrics({ hasRedis: config.redis !== undefined })
   const overload = options.overload ?? watchOverload()
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
@@ -53,17 +59,36 @@ export function composeService(options: ServiceOptions): Service {
   const state = openSharedState({ config, log, metrics, now, fingerprint })
   const oidc = composeOidc({ config, log, now })
   const bearers = composeBearers({ config, log, metrics, now, state, oidc })
-  const sessions = composeSessions({ config, log, metrics, now, ring, state, mode })
+  const sessions = composeSessions({ config, log, metrics, now, ring, state })
   const refresher = composeRefresher({ log, metrics, now, state, oidc, sessions, isAccepting })
   const caches = { sessions: sessions.cache, tokens: bearers.verifier }
   const web = composeWeb({ config, oidc, outageGraceMs: sessions.outageGraceMs })
   const publicApp = composePublicRoutes({
-    ...{ config, log, metrics, now, mode },
-    ...{ ring, state, oidc, sessions, web },
+    config,
+    log,
+    metrics,
+    now,
+    ring,
+    state,
+    oidc,
+    sessions,
+    web,
   })
   const internalApp = composeInternalRoutes({
-    ...{ config, log, metrics, now, mode, version, isAccepting, overload },
-    ...{ state, oidc, bearers, sessions, refresher, caches, web },
+    config,
+    log,
+    metrics,
+    now,
+    version,
+    isAccepting,
+    overload,
+    state,
+    oidc,
+    bearers,
+    sessions,
+    refresher,
+    caches,
+    web,
   })
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches }))
   metrics.observe({
@@ -76,14 +101,21 @@ export function composeService(options: ServiceOptions): Service {
   return {
     publicApp,
     internalApp,
+    start() {
+      isStarted = true
+    },
+    startDraining() {
+      isStarted = false
+    },
     replaceKeys(keys) {
       ring.replaceKeys(keys)
       caches.sessions.clear()
     },
-    async close(underWayMs) {
+    async stop(inFlightMs) {
+      isStarted = false
       overload.close()
       oidc.close()
-      await refresher.finish(underWayMs)
+      await refresher.finish(inFlightMs)
       bearers.close()
       await sessions.close()
       await state.close()

@@ -11,9 +11,6 @@ import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** Cache mode, as `/health` names it. */
-export type CacheMode = 'memory' | 'redis' | 'hybrid'
-
 /** Sessions, and the parts that other code shares with them. */
 export interface ComposedSessions {
   readonly sessions: Sessions
@@ -34,7 +31,6 @@ export interface ComposeSessionsOptions {
   readonly now: () => number
   readonly ring: KeyRing
   readonly state: SharedState
-  readonly mode: CacheMode
 }
 
 /** Bounds the cache where every check asks the store, or the store is memory anyway. */
@@ -45,8 +41,8 @@ const LAST_FLUSH_MS = 2000
 const LAST_FLUSH_PAUSE_MS = 100
 
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
-  const { config, log, metrics, now, ring, state, mode } = options
-  const { settings } = config
+  const { config, log, metrics, now, ring, state } = options
+  const { settings, mode } = config
   const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE.ms : 0
   const cache = createSessionCache({
     ...(mode === 'hybrid' ? hybridBounds(settings) : CACHE),

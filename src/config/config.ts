@@ -7,8 +7,12 @@ import type { AuthorizationParam } from './authorization-params.ts'
 import type { RedisConfig } from './redis/redis.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** Everything the service is told, validated and immutable. */
+/** Cache mode in force: `memory` also wherever Redis is not enabled. */
+export type CacheMode = 'memory' | 'redis' | 'hybrid'
+
+/** Whole configuration, validated and immutable. */
 export interface Config {
+  readonly mode: CacheMode
   readonly settings: Settings
   readonly publicSite?: Site
   readonly hosts: readonly HostPattern[]

@@ -20,7 +20,7 @@ export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<Config, 'keyFile' | 'redis'> {
+): Omit<Config, 'mode' | 'keyFile' | 'redis'> {
   const publicSite = parsePublicUrl(settings, problems)
   // What a file that cannot be used would have said is not known.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)

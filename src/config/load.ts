@@ -17,7 +17,8 @@ export function loadConfig(environment: Environment): Config {
   const redis = checkRedis(parsed, redisFilesOf(environment), problems)
   if (problems.length > 0) throw new ConfigError(problems)
   const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
-  return { ...config, ...(keyFile && { keyFile }), ...(redis && { redis }) }
+  const mode = redis ? parsed.REDIS_CACHE_MODE : 'memory'
+  return { ...config, mode, ...(keyFile && { keyFile }), ...(redis && { redis }) }
 }
 
 const NAMES = Object.keys(settings.shape) as SettingName[]

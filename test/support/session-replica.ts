@@ -16,7 +16,6 @@ export interface SessionReplica extends ComposedSessions {
 /** Wires sessions and shared state as the service does. */
 export const openSessionReplica = (environment: Environment): SessionReplica => {
   const config = loadConfig(environment)
-  const mode = config.redis ? config.settings.REDIS_CACHE_MODE : 'memory'
   const ring = createKeyRing(config.keys ?? [])
   const common = {
     config,
@@ -24,9 +23,9 @@ export const openSessionReplica = (environment: Environment): SessionReplica => 
     metrics: createMetrics({ hasRedis: config.redis !== undefined }),
     now: Date.now,
   }
-  const fingerprint = () => ({ keys: ring.fingerprints(), mode, version: '1.0.0' })
+  const fingerprint = () => ({ keys: ring.fingerprints(), mode: config.mode, version: '1.0.0' })
   const state = openSharedState({ ...common, fingerprint })
-  const sessions = composeSessions({ ...common, ring, state, mode })
+  const sessions = composeSessions({ ...common, ring, state })
   state.subscribe(
     createListeners({
       sessions,
