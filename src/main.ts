@@ -5,7 +5,7 @@ import { ConfigError } from './config/config-error.ts'
 
 type Command = (environment: Environment, ...args: string[]) => Promise<number>
 
-/** Loaded when it is asked for, which takes a while: signals to stop are caught before. */
+/** Commands, each loaded only when it is called, so that signals to stop are caught before the slow import. */
 const COMMANDS: Readonly<Record<string, Command>> = {
   async serve(environment) {
     const signals = catchStopSignals()
@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
-/** These are told everything by their environment. */
+/** Commands that take no arguments because the environment configures them. */
 const WITHOUT_ARGUMENTS = ['serve', 'check-config', 'healthcheck']
 
 const [name = 'serve', ...args] = process.argv.slice(2)
@@ -49,7 +49,7 @@ try {
   process.exit(1)
 }
 
-/** What was typed is not understood. */
+/** Prints the usage error and exits with 2. */
 function refuse(why: string): never {
   process.stderr.write(`vestibule: ${why}\n`)
   process.exit(2)

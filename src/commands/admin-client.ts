@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
 import { internalListener } from './internal-listener.ts'
 
-/** Reports that the service has not done what it was asked for; the message is for the operator. */
+/** Reports that the service refused or failed; the message is meant for the operator. */
 export class AdminError extends Error {
   constructor(message: string) {
     super(message)
@@ -11,13 +11,16 @@ export class AdminError extends Error {
   }
 }
 
-/** Asks a running service for what operators may ask. Throws `AdminError` for every answer but 200. */
+/** Sends a request to the admin API of a running service. Throws `AdminError` for every status but 200. */
 export type AskAdmin = (method: 'GET' | 'DELETE', path: string) => Promise<unknown>
 
-/** Ending the sessions of everybody takes a while. */
+/** Leaves time for ending the sessions of all users. */
 const TIMEOUT_MS = 10 * 60 * 1000
 
-/** Speaks to the service at an address, or on this machine, as the operator whose token the environment holds. */
+/**
+ * Makes a client of the admin API at `url`, or at this machine's internal listener, with the token of the
+ * environment.
+ */
 export function createAdminClient(environment: Environment, url: string | undefined): AskAdmin {
   const token = readToken(environment)
   const base = url ?? internalListener(environment)
@@ -25,7 +28,7 @@ export function createAdminClient(environment: Environment, url: string | undefi
     const response = await fetch(new URL(path, base), {
       method,
       headers: { Authorization: `Bearer ${token}` },
-      // Nobody else is given the token.
+      // Follows no redirect because another server would receive the token.
       redirect: 'error',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import type { Config, Environment } from '../config/config.ts'
 import type { Settings } from '../config/settings/settings.ts'
 import type { Log } from '../telemetry/log.ts'
 
-/** What somebody chose that lowers the guard, or may not be what they meant. */
+/** Warns of settings that lower the protection or may not be meant. */
 export function warnOfRisks(
   environment: Environment,
   { settings, rules, keys, redis }: Config,

@@ -10,7 +10,7 @@ const USAGE = `usage: vestibule render traefik [--kubernetes] [--host NAME]
                 that name in the namespace vestibule)
 `
 
-/** Prints what Traefik must be told for this configuration. Throws `ConfigError` when it cannot be used. */
+/** Prints the configuration for Traefik. Throws `ConfigError` when the configuration cannot be used. */
 export async function render(environment: Environment, ...args: string[]): Promise<number> {
   const options = parseOptions(args)
   if (!options) {
@@ -19,7 +19,7 @@ export async function render(environment: Environment, ...args: string[]): Promi
   }
   const config = loadConfig(environment)
   if (options.isKubernetes) {
-    // The final dot spares every look-up the search list of the pod.
+    // The final dot keeps the resolver from trying the search domains of the pod.
     const host = options.host ?? 'vestibule.vestibule.svc.cluster.local.'
     const { middlewares, signIn } = kubernetesManifests(config, host)
     process.stdout.write(`${middlewares}---\n${signIn}`)

@@ -7,12 +7,12 @@ import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
 
-/** Bounds the shutdown wait for responses in flight, and then for refreshes in flight. */
+/** Bounds the wait for responses in flight at shutdown, and after it the wait for refreshes in flight. */
 const UNDER_WAY_MS = 10_000
-/** Bounds the wait for the log's reader to take the last lines. */
+/** Bounds the wait for the reader of the log to take the last lines. */
 const LAST_LINES_MS = 1000
 
-/** Runs the service until SIGTERM (drains) or SIGINT (ends at once); resolves with the exit code. */
+/** Runs the service until SIGTERM (drains) or SIGINT (ends at once). Resolves with the exit code. */
 export async function serve(environment: Environment, signals: StopSignals): Promise<number> {
   const config = loadConfig(environment)
   const log = createLog(config.settings.LOG_LEVEL)
@@ -37,7 +37,7 @@ async function run(
     )
   })
   if (settings.OIDC_CA_FILE) trustAuthority(settings.OIDC_CA_FILE)
-  // Of what came while all of this was loaded Node tells in the next round of the event loop.
+  // Node reports signals that came while modules loaded in the next round of the event loop.
   await nextRound()
   if (signals.hasCome) {
     log.info({ event: 'stopped' }, 'stopped before serving')
@@ -48,7 +48,7 @@ async function run(
   const signal = await signals.first
   service.startDraining()
   log.info({ event: 'stopping', signal }, 'stopping')
-  // A second signal is somebody who does not want to wait.
+  // A second signal ends the drain.
   if (signal === 'SIGTERM') {
     await Promise.race([pause(settings.DRAIN_SECONDS.ms), signals.second])
   }

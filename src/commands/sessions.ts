@@ -14,7 +14,7 @@ const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--jso
 The token is that of the service, in ADMIN_TOKEN or ADMIN_TOKEN_FILE.
 `
 
-/** Lists and ends sessions of a running service. 0 = done, 1 = not or not wholly done, 2 = not understood. */
+/** Lists and ends sessions of a running service. Returns 0 = done, 1 = failed in whole or in part, 2 = usage error. */
 export async function sessions(environment: Environment, ...args: string[]): Promise<number> {
   const asked = parseOptions(args)
   if (!asked) {
@@ -72,7 +72,7 @@ interface Whose {
   readonly all: boolean
 }
 
-/** Whether it is said whose sessions are meant, and not in two ways. */
+/** Tells whether the options name whose sessions are meant, in exactly one way. */
 function isClear(action: Action, { id, user, issuer, all }: Whose): boolean {
   if (issuer !== undefined && user === undefined) return false
   if (action === 'list') return id === undefined && !all
@@ -140,7 +140,7 @@ function formatTable(rows: readonly (readonly string[])[]): string {
     .join('')
 }
 
-/** Names and user agents are of users' making, and a terminal obeys some characters (threat A93). */
+/** Replaces control characters because users choose names and user agents, and terminals obey such characters (A93). */
 function harmless(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }

@@ -18,7 +18,10 @@ export interface RunningService {
   stop(inFlightMs: number): Promise<void>
 }
 
-/** Composes the service and listens. Rejects with Node's error, and releases everything, when an address is in use. */
+/**
+ * Composes the service and listens. Rejects with Node's error, after releasing everything, when an address is in
+ * use.
+ */
 export async function startService(
   environment: Environment,
   config: Config,

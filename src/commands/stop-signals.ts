@@ -1,12 +1,12 @@
-/** Signals to stop, kept from the moment on that they are caught: one that comes before anybody waits is not lost. */
+/** Signals to stop. They are kept from the start of the process, so that an early one is not lost. */
 export interface StopSignals {
   readonly hasCome: boolean
   readonly first: Promise<NodeJS.Signals>
-  /** Of somebody who does not want to wait. */
+  /** Resolves at the second signal, whose sender does not want to wait. */
   readonly second: Promise<NodeJS.Signals>
 }
 
-/** The third one ends the process as if nobody had caught any. */
+/** Catches two signals; a third one ends the process at once. */
 export function catchStopSignals(): StopSignals {
   const first = Promise.withResolvers<NodeJS.Signals>()
   const second = Promise.withResolvers<NodeJS.Signals>()

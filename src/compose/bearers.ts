@@ -8,12 +8,12 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { connectIssuer, type Oidc } from './oidc.ts'
 
-/** Tokens that programs present. */
+/** Bearer tokens: how they are verified and denied. */
 export interface Bearers {
   readonly verifier: BearerVerifier
   readonly verifyProof: VerifyProof
   readonly deniedTokens: DeniedTokens
-  /** Issuers whose tokens some rule accepts. */
+  /** Issuers whose tokens at least one rule accepts. */
   readonly issuers: ReadonlySet<string>
   close(): void
 }
@@ -27,7 +27,7 @@ export interface ComposeBearersOptions {
   readonly oidc: Oidc
 }
 
-/** Connects to further issuers when the first token of theirs is there. */
+/** Makes the verifier of bearer tokens. Further issuers are discovered when their first token arrives. */
 export function composeBearers(options: ComposeBearersOptions): Bearers {
   const { config, log, metrics, now, state, oidc } = options
   const { settings, rules } = config

@@ -40,7 +40,7 @@ export interface InternalRoutesOptions {
   readonly web: Web
 }
 
-/** Makes what Traefik, the kubelet, Prometheus and operators reach. */
+/** Makes the app for Traefik, probes, Prometheus and operators. */
 export function composeInternalRoutes(options: InternalRoutesOptions): Hono<NodeEnv> {
   const { config, log, metrics, version, isAccepting, state, oidc, web } = options
   const { addresses, writePage, proxies } = web

@@ -3,7 +3,7 @@ import type { BackplaneMessage, Region } from '../replicas/message.ts'
 import type { StateListeners } from '../store/shared-state.ts'
 import type { ComposedSessions } from './sessions.ts'
 
-/** Data that this replica keeps in memory, by the region under which operators clear it. */
+/** In-memory caches of this replica, by the region under which operators clear each. */
 export type Caches = Readonly<Record<Region, { clear(): void; readonly size: number }>>
 
 export interface ListenerOptions {
@@ -12,7 +12,7 @@ export interface ListenerOptions {
   readonly caches: Caches
 }
 
-/** Acts on news of the shared state and on messages of other replicas. */
+/** Reacts to changes of the shared state and to messages of other replicas. */
 export function createListeners({
   sessions: { sessions, cache, renewedRecords },
   deniedTokens,

@@ -7,7 +7,7 @@ import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
 import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
 import type { Log } from '../telemetry/log.ts'
 
-/** The provider, and what it is asked for. */
+/** Connection to the provider and the requests that are sent to it. */
 export interface Oidc {
   readonly provider: ProviderConnection
   readonly keySets: KeySets
@@ -24,7 +24,7 @@ export interface ComposeOidcOptions {
   readonly now: () => number
 }
 
-/** Connects to the provider now, and goes on trying while it cannot be reached. */
+/** Connects to the provider now and retries while it is unreachable. */
 export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
   const { settings, identityHeaders, clientCredentials, authorizationParams } = config
   const endSessionTemplate = settings.OIDC_END_SESSION_URL
@@ -68,7 +68,7 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
   }
 }
 
-/** Connects to an issuer of which only the signing keys are wanted. */
+/** Connects to an issuer only for its signing keys. */
 export function connectIssuer(
   issuerUrl: string,
   { settings }: Config,
@@ -98,7 +98,10 @@ function createDiscoveryLog(
   }
 }
 
-/** A `TypeError` of ours says what to change; of anything else only the kind is logged. */
+/**
+ * Returns the message of a `TypeError` of ours, which says what to change; for anything else only its kind, because
+ * a message may quote an answer.
+ */
 function reasonOf(cause: unknown): string {
   if (cause instanceof TypeError && cause.cause === undefined) return cause.message
   if (!(cause instanceof Error)) return typeof cause

@@ -31,7 +31,7 @@ export interface PublicRoutesOptions {
   readonly web: Web
 }
 
-/** Makes what browsers and the provider reach. */
+/** Makes the app for browsers and the provider. */
 export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv> {
   const { config, log, metrics, now, ring, state, oidc, web } = options
   const { settings } = config
@@ -113,7 +113,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 
-/** Warns once of a login begun at another replica, which in memory mode shares no sessions with this one. */
+/** Warns once about a login that another replica began, because in memory mode replicas share no sessions. */
 function createSecondReplicaLog(log: Log): () => void {
   let isSaid = false
   return () => {

@@ -4,7 +4,10 @@ import type { RedisConfig, RedisTlsFiles } from '../config/redis/redis.ts'
 import type { RedisTarget, RedisTls } from '../redis/client.ts'
 import type { Log } from '../telemetry/log.ts'
 
-/** Reads passwords and certificates anew for every connection; what cannot be used leaves the last good ones. */
+/**
+ * Reads passwords and certificates again for every connection. Files that cannot be used leave the last good values
+ * in force.
+ */
 export function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
   const { addressFile, passwordFile, sentinelPasswordFile, tls, ...servers } = redis
   let lastGood: RedisTarget | undefined
@@ -24,14 +27,14 @@ export function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
     } catch (error) {
       if (!isReported) report(error, addressFile, log)
       isReported = true
-      // Without its files there is no connection: never one without TLS instead (fault F20).
+      // Fails without the files because a connection without TLS must never stand in (F20).
       if (!lastGood) throw error
     }
     return lastGood
   }
 }
 
-/** An address is the one thing that is parsed, and says what is wrong with it by a `TypeError`. */
+/** Logs why a file cannot be used; a `TypeError` comes from the parser of addresses. */
 function report(error: unknown, addressFile: string | undefined, log: Log): void {
   const fields =
     error instanceof TypeError
@@ -43,7 +46,10 @@ function report(error: unknown, addressFile: string | undefined, log: Log): void
   log.error({ event: 'redis_file_unreadable', ...fields }, 'a file cannot be used')
 }
 
-/** Who we are may change while we run; another server counts from the next start, for all replicas at once. */
+/**
+ * Takes only user and password from the file. A new server counts after a restart, so that all replicas change
+ * together.
+ */
 function readCredentials(path: string): Pick<RedisTarget, 'username' | 'password'> {
   const { username, password } = parseRedisAddress(readText(path))
   return {

@@ -13,11 +13,11 @@ export interface ComposeRefresherOptions {
   readonly state: SharedState
   readonly oidc: Oidc
   readonly sessions: ComposedSessions
-  /** False from the moment that the process is to end. */
+  /** False once the process is about to end. */
   readonly isAccepting: () => boolean
 }
 
-/** Refreshes sessions at the configured provider, and tells log and metrics what comes of it. */
+/** Makes the refresher of sessions and reports its results to log and metrics. */
 export function composeRefresher(options: ComposeRefresherOptions): SessionRefresher {
   const { log, metrics, now, state, oidc, isAccepting } = options
   const { sessions, cache, codec, renewedRecords } = options.sessions
@@ -45,7 +45,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
   })
 }
 
-/** The first failure in a row is a line, and so is each session that ends by it; what goes well is counted. */
+/** Counts every result. Logs the first failure in a row, the recovery, and each session that ends. */
 function createRefreshLog(log: Log, metrics: Metrics) {
   let isFailing = false
   return (result: RefreshResult, { identity, reason }: RefreshReport): void => {

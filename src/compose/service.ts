@@ -21,32 +21,32 @@ export interface ServiceOptions {
   readonly log: Log
   readonly version: string
   readonly now?: () => number
-  /** Defaults to a watch of this process's event loop; replaced where the process does other work too. */
+  /** Defaults to a watch of this process's event loop. Replaced where the process does other work too. */
   readonly overload?: OverloadWatch
 }
 
-/** The whole service, not yet listening. */
+/** Whole service without sockets. */
 export interface Service {
   /** Answers browsers and the provider. */
   readonly publicApp: Hono<NodeEnv>
   /** Answers Traefik, probes, Prometheus and operators. */
   readonly internalApp: Hono<NodeEnv>
-  /** Reports ready from now on, provided that its first attempts at the provider and Redis are over. */
+  /** Reports ready from now on, once the first attempts at the provider and at Redis are over. */
   start(): void
   /** Reports not ready from now on, so that balancers stop sending requests. */
   startDraining(): void
-  /** Seals with the first of these keys from now on, and opens with any of them. */
+  /** Seals with the first of these keys from now on and opens with any of them. */
   replaceKeys(keys: readonly Buffer[]): void
   /**
-   * Writes what the store has not received yet and releases everything. Waits at most `inFlightMs` for refreshes in
-   * flight and for storing their tokens.
+   * Writes what the store has not received yet, then releases everything. Waits at most `inFlightMs` for refreshes
+   * in flight and for storing their tokens.
    */
   stop(inFlightMs: number): Promise<void>
 }
 
 const EPHEMERAL_KEY_BYTES = 32
 
-/** Makes each part once, from the bottom up, and hands it to those above it. */
+/** Makes each part once, from the bottom up, and passes it to the parts above. */
 export function composeService(options: ServiceOptions): Service {
   const { config, log, version, now = Date.now } = options
   const { mode } = config

@@ -11,16 +11,16 @@ import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** Sessions, and the parts that other code shares with them. */
+/** Sessions and the parts that other code shares with them. */
 export interface ComposedSessions {
   readonly sessions: Sessions
   readonly cache: SessionCache
   readonly codec: SessionCodec
   readonly renewedRecords: RenewedRecords
   readonly outageAssertions: OutageAssertions
-  /** Time after its last confirmation for which a session may go on without the store; 0 = not at all. */
+  /** Time after the last confirmation by the store for which a session stays usable without the store; 0 = off. */
   readonly outageGraceMs: number
-  /** Tells the store what it has not been told yet. */
+  /** Stops flushing and tells the store once more what is waiting. */
   close(): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export interface ComposeSessionsOptions {
   readonly state: SharedState
 }
 
-/** Bounds the cache where every check asks the store, or the store is memory anyway. */
+/** Bounds of the cache in `redis` and `memory` mode, where it only saves decryption. */
 const CACHE = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
 const MEMORY_SERVED_MS = 5000
 const FLUSH_INTERVAL_MS = 1000
@@ -76,7 +76,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     announceEnded: (digest) =>
       void state.backplane
         .publish({ type: 'session-ended', session: digest })
-        // They hear of it when the store is told.
+        // Other replicas hear of the end when the store is told.
         .catch(() => undefined),
     onReplaced: (count, { issuer, subject }) =>
       log.info(
@@ -117,7 +117,7 @@ function hybridBounds(settings: Config['settings']) {
   }
 }
 
-/** Tries until the store has been told, or the process has to end. */
+/** Retries until the store has been told or the time for it is over. */
 async function flushAtLast(revocations: Revocations): Promise<void> {
   const ended = new AbortController()
   const end = pause(LAST_FLUSH_MS, undefined, { signal: ended.signal }).catch(() => undefined)

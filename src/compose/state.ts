@@ -16,7 +16,7 @@ export interface StateOptions {
   readonly fingerprint: () => Omit<Fingerprint, 'place'>
 }
 
-/** Opens what the mode asks for, and tells log and metrics what happens to it. */
+/** Opens the shared state of the configured mode and reports its events to log and metrics. */
 export function openSharedState(options: StateOptions): SharedState {
   const { redis, settings } = options.config
   if (!redis) return openMemoryState()
@@ -91,7 +91,7 @@ function createObserver({ log, metrics }: StateOptions): RedisObserver {
   }
 }
 
-/** One line per change; a try that fails leaves it open. */
+/** Logs each opening and closing once; a failed try in between is no change. */
 function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'] {
   const isOpen = { read: false, write: false }
   return (breaker, state) => {
@@ -113,7 +113,7 @@ interface Said {
   readonly message: string
 }
 
-/** Each finding is logged when it comes up, not every time it is found. */
+/** Logs a finding when it appears, not at every examination. */
 function createFindingsLog(say: (finding: Said) => void) {
   let known = new Set<string>()
   return (findings: readonly Said[]) => {

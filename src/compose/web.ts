@@ -7,17 +7,17 @@ import { createPageWriter, type PageWriter } from '../http/pages/write.ts'
 import { createTrustedProxies, type TrustedProxies } from '../http/trusted-proxies.ts'
 import type { Oidc } from './oidc.ts'
 
-/** Addresses, cookies and pages, which both listeners share. */
+/** Addresses, cookies and pages, shared by both listeners. */
 export interface Web {
   readonly addresses: Addresses
   readonly cookies: Cookies
   readonly writePage: PageWriter
   readonly proxies: TrustedProxies
   readonly protectedSites: Sites
-  /** The protected sites and that of `PUBLIC_URL`. */
+  /** Protected sites and the site of `PUBLIC_URL`. */
   readonly knownSites: Sites
   readonly returnTo: ReturnToOptions
-  /** Returns the name of what shares a session cookie with this host. */
+  /** Returns the realm of a host: `COOKIE_DOMAIN`, or the host itself. */
   readonly realmOf: (host: string) => string
 }
 

@@ -1,4 +1,7 @@
-/** What a parser throws is a problem of the setting that it parsed. */
+/**
+ * Runs a parser. Adds the error that it throws to `problems` under the name of the setting, and returns `undefined`
+ * then.
+ */
 export function attempt<T>(
   name: string,
   remedy: string,

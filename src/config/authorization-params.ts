@@ -5,7 +5,7 @@ export type AuthorizationParam = readonly [name: string, value: string]
 
 const SETTING = 'OIDC_AUTHORIZATION_PARAMS'
 
-/** What Vestibule sends itself or could not go on with, and what to do instead. */
+/** Parameters that Vestibule sets itself or that would break the sign-in, with the remedy for each. */
 const RESERVED: Readonly<Record<string, string>> = {
   client_id: 'set OIDC_CLIENT_ID',
   client_secret: 'set OIDC_CLIENT_SECRET; it never goes to a browser',
@@ -26,10 +26,10 @@ const RESERVED: Readonly<Record<string, string>> = {
 
 const PROMPTS = ['login', 'consent', 'select_account']
 
-/** Those of which a request may have several (RFC 8707 section 2). */
+/** Parameters that a request may repeat (RFC 8707, section 2). */
 const REPEATABLE = new Set(['resource', 'audience'])
 
-/** Reads `name=value` entries with percent-encoded values; what cannot be used is a problem each. */
+/** Reads `name=value` entries with percent-encoded values. Each entry that cannot be used adds a problem. */
 export function readAuthorizationParams(
   { OIDC_AUTHORIZATION_PARAMS: entries }: Settings,
   problems: string[],

@@ -6,7 +6,7 @@ import type { Settings } from './settings/settings.ts'
 const KEY_REMEDY =
   'make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out client-key.pem'
 
-/** How the client authenticates: as is said, else by whichever secret there is. */
+/** Chooses the client authentication: the method that is set, or else the one that fits the given secret or key. */
 export function readClientCredentials(settings: Settings, problems: string[]): ClientCredentials {
   const { OIDC_CLIENT_SECRET: secret, OIDC_CLIENT_PRIVATE_KEY: key } = settings
   const usual = key ? 'private_key_jwt' : secret ? 'client_secret_basic' : 'none'
@@ -27,7 +27,7 @@ export function readClientCredentials(settings: Settings, problems: string[]): C
   }
 }
 
-/** A key beside anything else is one too many. */
+/** Refuses a private key beside a client secret or beside another method. */
 function checkUse(method: string, secret: string | undefined, problems: string[]): void {
   if (secret) {
     problems.push(

@@ -6,7 +6,7 @@ import { sha256 } from '../crypto/digest.ts'
 type JsonWebKey = webcrypto.JsonWebKey & { readonly kid?: unknown }
 type SigningAlgorithm = Parameters<KeyObject['toCryptoKey']>[0]
 
-/** Algorithms by the kind of key, the usual one first (RFC 7518 section 3.1, RFC 8037). */
+/** Signature algorithms by type of key, the default first (RFC 7518, section 3.1; RFC 8037). */
 const ALGORITHMS: Readonly<Record<string, readonly [string, ...string[]]>> = {
   RSA: ['RS256', 'PS256', 'RS384', 'PS384', 'RS512', 'PS512'],
   'P-256': ['ES256'],
@@ -15,7 +15,7 @@ const ALGORITHMS: Readonly<Record<string, readonly [string, ...string[]]>> = {
   Ed25519: ['EdDSA', 'Ed25519'],
 }
 
-/** What the thumbprint of a key is made of, in this order (RFC 7638 section 3.2). */
+/** Members of a JWK that its thumbprint covers, in order (RFC 7638, section 3.2). */
 const THUMBPRINT_MEMBERS: Readonly<Record<string, string[]>> = {
   RSA: ['e', 'kty', 'n'],
   EC: ['crv', 'kty', 'x', 'y'],
@@ -25,8 +25,8 @@ const THUMBPRINT_MEMBERS: Readonly<Record<string, string[]>> = {
 const RSA_MIN_BITS = 2048
 
 /**
- * Parses `OIDC_CLIENT_PRIVATE_KEY`: a PEM, or a private JWK, which may name `alg` and `kid`. Throws a `TypeError` that
- * tells nothing of the key.
+ * Parses `OIDC_CLIENT_PRIVATE_KEY`: a PEM, or a private JWK, which may name `alg` and `kid`. Throws a `TypeError`
+ * that quotes nothing of the key.
  */
 export function parseClientKey(text: string): ClientKey {
   const jwk = text.startsWith('{') ? parseJwk(text) : {}
@@ -40,7 +40,7 @@ export function parseClientKey(text: string): ClientKey {
 
 function parseJwk(text: string): JsonWebKey {
   const jwk = parseJson(text) as JsonWebKey | undefined
-  // Without the parser's message, which might quote the key.
+  // Leaves out the parser's message because it might quote the key.
   if (!jwk) throw new TypeError('is not JSON')
   if (typeof jwk.d !== 'string') throw new TypeError('is a JWK without its private part')
   if (jwk.use !== undefined && jwk.use !== 'sig') {

@@ -1,4 +1,7 @@
-/** The configuration cannot be used; `problems` says everything that is wrong with it, each with a remedy. */
+/**
+ * Reports a configuration that cannot be used. `problems` lists everything that is wrong with it, each with a
+ * remedy.
+ */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
 

@@ -7,7 +7,7 @@ import type { AuthorizationParam } from './authorization-params.ts'
 import type { RedisConfig } from './redis/redis.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** Cache mode in force: `memory` also wherever Redis is not enabled. */
+/** Cache mode in force; `memory` too when Redis is not enabled. */
 export type CacheMode = 'memory' | 'redis' | 'hybrid'
 
 /** Whole configuration, validated and immutable. */
@@ -19,17 +19,17 @@ export interface Config {
   readonly rules: readonly AccessRule[]
   readonly identityHeaders: readonly IdentityHeader[]
   readonly clientCredentials: ClientCredentials
-  /** What every authorization request says beside what it has to. */
+  /** Parameters that each authorization request carries besides those of the protocol. */
   readonly authorizationParams: readonly AuthorizationParam[]
-  /** Peers whose forwarded headers are believed: `TRUSTED_PROXIES`. */
+  /** Networks of `TRUSTED_PROXIES`, whose forwarded headers are believed. */
   readonly trustedNetworks: BlockList
-  /** Absent in memory mode when none was given: made up at start. */
+  /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
-  /** Where the keys came from, to be read again while running. */
+  /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
   /** Absent in memory mode. */
   readonly redis?: RedisConfig
 }
 
-/** Strings by name, as a process gets them. */
+/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>

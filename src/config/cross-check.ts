@@ -15,14 +15,14 @@ import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
 
-/** Turns settings into what the service uses and checks what concerns more than one of them. */
+/** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
 ): Omit<Config, 'mode' | 'keyFile' | 'redis'> {
   const publicSite = parsePublicUrl(settings, problems)
-  // What a file that cannot be used would have said is not known.
+  // An unreadable rules file leaves open whether it names hosts.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)
   if (isDomain(settings.COOKIE_DOMAIN, problems)) {
     checkCookieDomain(settings, publicSite, problems)
@@ -59,7 +59,7 @@ export function crossCheck(
   }
 }
 
-/** Of 0 the system makes a port for each. */
+/** Refuses one port for both listeners. Port 0 is exempt because it means any free port. */
 function checkPorts({ PORT, INTERNAL_PORT }: Settings, problems: string[]): void {
   if (PORT === 0 || PORT !== INTERNAL_PORT) return
   problems.push(`INTERNAL_PORT: is ${PORT} as PORT is: give each listener a port of its own`)
@@ -126,7 +126,7 @@ function checkCookieDomain(
   )
 }
 
-/** Whether the session cookie can reach a protected host at all. */
+/** Checks that browsers send the session cookie to a protected host. */
 function checkReach(
   host: HostPattern,
   settings: Settings,
@@ -158,7 +158,7 @@ function checkReach(
   }
 }
 
-/** Names that a proxy or the check itself gives another meaning. */
+/** Header names to which a proxy or the check itself gives a meaning. */
 const RESERVED =
   /^(?:cookie|set-cookie|authorization|host|connection|content-.*|transfer-encoding|upgrade|te|trailer|location|cache-control|forwarded|x-forwarded-.*|x-real-ip|x-auth-request-.*)$/i
 

@@ -1,8 +1,8 @@
 const MIN_KEY_BYTES = 32
 
 /**
- * Parses `SESSION_ENCRYPTION_KEY`: keys separated by commas or newlines, each in hex, base64 or base64url and of
- * at least 32 bytes. Throws a `TypeError` that names each bad one's position and never its value (threat A101).
+ * Parses `SESSION_ENCRYPTION_KEY`: keys separated by commas or newlines, each in hex, base64 or base64url and of at
+ * least 32 bytes. Throws a `TypeError` that names the position of each bad key and never its value (A101).
  */
 export function parseKeys(text: string): Buffer[] {
   const entries = text

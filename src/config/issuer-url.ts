@@ -1,6 +1,6 @@
 import type { Settings } from './settings/settings.ts'
 
-/** Plain http is for this machine, or for somebody who says that they want it. */
+/** Refuses plain http, except on loopback or with `ALLOW_INSECURE_HTTP`. */
 export function checkInsecureHttp(
   what: string,
   hostname: string,
@@ -14,7 +14,7 @@ export function checkInsecureHttp(
   )
 }
 
-/** An issuer is a URL without query and fragment (OpenID Connect Discovery 1.0 section 3). */
+/** Requires a URL without query and fragment (OpenID Connect Discovery 1.0, section 3). */
 export function checkIssuerUrl(
   what: string,
   value: string,

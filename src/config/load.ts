@@ -23,7 +23,7 @@ export function loadConfig(environment: Environment): Config {
 
 const NAMES = Object.keys(settings.shape) as SettingName[]
 
-/** Secrets may come from the file that `NAME_FILE` names; an empty value counts as not given. */
+/** Reads secrets from the files that `NAME_FILE` settings name. An empty value counts as not set. */
 function withSecretFiles(environment: Environment, problems: string[]): Environment {
   const given: Record<string, string | undefined> = {}
   for (const name of NAMES) {
@@ -50,7 +50,7 @@ function redisFilesOf(environment: Environment): RedisFiles {
   }
 }
 
-/** Nothing for a file that cannot be used. */
+/** Returns `undefined` for a file that cannot be used. */
 function readRulesFile(path: string | undefined, problems: string[]): RulesFile | undefined {
   if (path === undefined) return { rules: [] }
   const text = readText(path, 'VESTIBULE_CONFIG', problems)
@@ -64,7 +64,7 @@ function readRulesFile(path: string | undefined, problems: string[]): RulesFile 
   return undefined
 }
 
-/** Nothing for what is not YAML. */
+/** Returns `undefined` for text that is not YAML. */
 function parseYaml(text: string, problems: string[]): unknown {
   try {
     return parse(text) ?? {}
@@ -84,7 +84,7 @@ function readText(path: string, name: string, problems: string[]): string | unde
   }
 }
 
-/** Each setting by itself, so that one that fails does not hide what is wrong with the others. */
+/** Parses each setting by itself, so that one error does not hide the others. */
 function parseSettings(
   given: Environment,
   file: RulesFile | undefined,

@@ -2,7 +2,7 @@ import { END_SESSION_PARAMETERS, placeholdersOf } from '../core/end-session-temp
 import { checkInsecureHttp } from './issuer-url.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** Where a sign-out may lead: pages beside those of protected hosts, and the provider's own address for it. */
+/** Checks the pages to which a sign-out may lead, and the provider's own sign-out address. */
 export function checkSignOutUrls(settings: Settings, problems: string[]): void {
   for (const uri of settings.POST_LOGOUT_REDIRECT_URIS) {
     if (isPage(uri)) checkScheme(`POST_LOGOUT_REDIRECT_URIS: ${uri}`, uri, settings, problems)

@@ -2,8 +2,9 @@ import type { Config } from '../config/config.ts'
 import { explained, middlewareOptions, signInRule } from './traefik.ts'
 
 /**
- * Traefik's custom resources: the middlewares, needed in every namespace with an app, and the route to the sign-in
- * pages, which belongs beside our Service. `host` is the Service's full name: Traefik runs in another namespace.
+ * Returns Traefik's custom resources: the middlewares, which each namespace with an app needs, and the route to the
+ * sign-in pages, which belongs beside the Service of Vestibule. `host` is the full name of that Service because
+ * Traefik runs in another namespace.
  */
 export function kubernetesManifests(config: Config, host: string) {
   const { strip, check } = middlewareOptions(config, host)

@@ -4,7 +4,7 @@ import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'
 
-/** What makes another host, path or method of a request than the one that Traefik routes by. */
+/** Request headers by which an app may see another host, path or method than Traefik routes by. */
 const REWRITING_HEADERS = [
   'Forwarded',
   'X-Forwarded-Host',
@@ -14,12 +14,12 @@ const REWRITING_HEADERS = [
   'X-Original-Url',
   'X-Rewrite-Url',
 ]
-/** Our largest pages have a few KiB; Traefik answers 401 above the limit. */
+/** Limit of a response body, several times our largest page; Traefik answers 401 above it. */
 const MAX_RESPONSE_BODY_BYTES = 65_536
-/** Above what Traefik computes for the rule of any app, which is the rule's length. */
+/** Exceeds every default priority of Traefik, which is the length of a rule. */
 const SIGN_IN_PRIORITY = 100_000
 
-/** Why, by key. The same in every format. */
+/** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
     'Empty deletes. The check must judge the host, path and method that Traefik routes by, so what\na client or a proxy in front says about them goes first; and so do forged identity headers.',
@@ -36,7 +36,10 @@ const NOTES: Readonly<Record<string, string>> = {
     "Before the apps' own routers, and without the middleware: the check answers 403 there.",
 }
 
-/** The middlewares of this configuration, but for the form in which a chain names its members. */
+/**
+ * Returns the middlewares of a configuration. The form in which a chain names its members differs by format and is
+ * left to the caller.
+ */
 export function middlewareOptions({ settings, identityHeaders }: Config, host: string) {
   const identity = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const authorization = settings.PASS_AUTHORIZATION ? ['Authorization'] : []
@@ -59,7 +62,7 @@ export function middlewareOptions({ settings, identityHeaders }: Config, host: s
   }
 }
 
-/** The router for `BASE_PATH`, on every host that is ours. */
+/** Returns the router rule for `BASE_PATH` on every host of this installation. */
 export function signInRule({ settings, publicSite, hosts }: Config) {
   const patterns = [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
   const matchers = [...new Set(patterns.map(hostMatcher))]
@@ -70,7 +73,10 @@ export function signInRule({ settings, publicSite, hosts }: Config) {
   }
 }
 
-/** The dynamic configuration for Traefik's file provider. `host` is what Traefik calls us. */
+/**
+ * Returns the dynamic configuration for Traefik's file provider. `host` is the name by which Traefik reaches
+ * Vestibule.
+ */
 export function traefikFile(config: Config, host: string): string {
   const { strip, check } = middlewareOptions(config, host)
   const { rule, priority } = signInRule(config)
@@ -91,7 +97,7 @@ export function traefikFile(config: Config, host: string): string {
   })
 }
 
-/** YAML with the reasons beside it. */
+/** Writes YAML with the reasons as comments. */
 export function explained(value: unknown): string {
   const document = new Document(value)
   visit(document, {

@@ -1,6 +1,6 @@
-/** What an address says; the rest comes from settings of their own. */
+/** Content of a Redis address; everything else has a setting of its own. */
 export interface RedisAddress {
-  /** Several for a cluster only. */
+  /** More than one only for a cluster. */
   readonly servers: readonly [ServerAddress, ...ServerAddress[]]
   readonly isTls: boolean
   readonly username?: string
@@ -17,8 +17,9 @@ const DEFAULT_PORT = 6379
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/i
 
 /**
- * Understands `redis://` and `rediss://` URLs, `host:port`, and StackExchange's `host:port,host:port,password=…,ssl=True`.
- * Throws a `TypeError` that says what is wrong and never what the address holds, since that may be a password.
+ * Parses `redis://` and `rediss://` URLs, `host:port`, and StackExchange's
+ * `host:port,host:port,password=…,ssl=True`. Throws a `TypeError` that never quotes the address because it may hold
+ * a password.
  */
 export function parseRedisAddress(text: string): RedisAddress {
   return /^[a-z]+:\/\//i.test(text) ? parseUrl(text) : parseConnectionString(text)
@@ -56,7 +57,7 @@ function decode(part: string): string {
   }
 }
 
-/** Names as StackExchange.Redis writes them, in lower case, and what each is for. */
+/** Options of StackExchange.Redis in lower case, and how each is read. */
 const OPTIONS = new Map<string, (value: string) => Partial<RedisAddress>>([
   ['user', (username) => ({ username })],
   ['password', (password) => ({ password })],
@@ -80,10 +81,10 @@ function parseConnectionString(text: string): RedisAddress {
   return Object.assign({ servers, isTls: false }, ...given) as RedisAddress
 }
 
-/** With its port: what has none may be a piece of a password with a comma in it. */
+/** A further server needs its port because a text without one may be part of a password with a comma. */
 const FURTHER_SERVER = /^[^=]+:\d+$/
 
-/** `host:port`, or `host` at the default port. Throws a `TypeError`. */
+/** Parses `host:port`, or `host` with the default port. Throws a `TypeError`. */
 export function parseServer(endpoint: string, defaultPort: number): ServerAddress {
   const groups = /^(?:\[(?<v6>[0-9a-f:]+)\]|(?<name>[A-Za-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(
     endpoint,
@@ -102,7 +103,7 @@ function parseOption(option: string): Partial<RedisAddress> {
     throw new TypeError('names a server without its port, or an option without a value')
   const parse = OPTIONS.get(name.toLowerCase())
   if (!parse) {
-    // Not named, since it may be what follows a comma in a password.
+    // Does not quote the option because it may be part of a password with a comma.
     throw new TypeError(
       'has an option that is not understood; there are user, password, ssl, defaultDatabase and abortConnect',
     )

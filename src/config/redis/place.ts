@@ -2,7 +2,7 @@ import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
 import { parseRedisAddress, parseServer, type RedisAddress, type ServerAddress } from './address.ts'
 
-/** Which servers are Redis. */
+/** Servers that hold the data, by topology. */
 export type RedisPlace =
   | ({ readonly kind: 'single' } & ServerAddress)
   | { readonly kind: 'cluster'; readonly servers: readonly ServerAddress[] }
@@ -16,7 +16,7 @@ export interface SentinelPlace {
   readonly sentinelPassword?: string
 }
 
-/** The place, and the address where one says it; no place when a problem was found. */
+/** Place of Redis and the address that names it; `place` is absent after a problem. */
 export interface CheckedPlace {
   readonly place?: RedisPlace | undefined
   readonly address?: RedisAddress | undefined

@@ -5,7 +5,7 @@ import type { Settings } from '../settings/settings.ts'
 import type { RedisAddress } from './address.ts'
 import { checkPlace, type RedisPlace } from './place.ts'
 
-/** Where Redis is and how to be let in. Files are named, not read: they are read for every connection. */
+/** Place of Redis and credentials. Files are named here and read for every connection. */
 export type RedisConfig = RedisPlace &
   RedisFiles & {
     readonly database: number
@@ -14,9 +14,9 @@ export type RedisConfig = RedisPlace &
     readonly tls?: RedisTlsFiles
   }
 
-/** Read again where passwords came from files. */
+/** Files that are read again for every connection, so that rotated secrets are used. */
 export interface RedisFiles {
-  /** With the user and the password in the address. */
+  /** Holds user and password as part of the address. */
   readonly addressFile?: string
   readonly passwordFile?: string
   readonly sentinelPasswordFile?: string
@@ -29,7 +29,7 @@ export interface RedisTlsFiles {
   readonly skipVerify: boolean
 }
 
-/** Nothing when Redis is not used, or when a problem was found. */
+/** Returns `undefined` when Redis is not used or a problem was found. */
 export function checkRedis(
   settings: Settings,
   files: RedisFiles,
@@ -69,7 +69,7 @@ function databaseOf(
   return used
 }
 
-/** Of what the address and a setting of its own both say, one would silently lose. */
+/** Refuses a user or password that both the address and a setting give, because one would be ignored silently. */
 function credentialsOf(
   settings: Settings,
   address: RedisAddress | undefined,

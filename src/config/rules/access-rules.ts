@@ -5,10 +5,10 @@ import type { Settings } from '../settings/settings.ts'
 import { compileBearer } from './bearer-rule.ts'
 import type { RuleSource } from './rules-file.ts'
 
-/** The file's rules, then `PUBLIC_PATHS`, then everybody whom the environment names. */
+/** Compiles the rules of the file, then `PUBLIC_PATHS`, then one rule for the users that the environment allows. */
 export function compileRules(
   settings: Settings,
-  /** Nothing when there is a file that cannot be used. */
+  /** `undefined` for a file that cannot be used. */
   sources: readonly RuleSource[] | undefined,
   problems: string[],
 ): AccessRule[] {

@@ -5,10 +5,10 @@ import type { RuleSource } from './rules-file.ts'
 
 type BearerSource = NonNullable<RuleSource['bearer']>
 
-/** What a scope may consist of (RFC 6749 section 3.3); it is also shown in challenges. */
+/** Characters of a scope (RFC 6749, section 3.3), which challenges repeat. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
-/** The tokens that a rule accepts. */
+/** Compiles the tokens that a rule accepts. */
 export function compileBearer(
   source: BearerSource,
   where: string,

@@ -2,12 +2,12 @@ import { z } from 'zod'
 
 const names = z.array(z.string().min(1))
 
-/** An empty condition would mean everybody or nobody; leaving it out says which. */
+/** Refuses an empty list because it could mean everybody or nobody. */
 const condition = names.min(1)
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 
-/** The tokens that a rule accepts; see `core/bearer.ts` for what it means. */
+/** Tokens that a rule accepts, as written in the file; `core/bearer.ts` defines their meaning. */
 const bearer = z.strictObject({
   issuers: condition.optional(),
   audiences: condition,
@@ -16,7 +16,7 @@ const bearer = z.strictObject({
   tokenType: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
 })
 
-/** One rule as written in the file; see `core/access-rule.ts` for what it means. */
+/** One rule as written in the file; `core/access-rule.ts` defines its meaning. */
 const rule = z.strictObject({
   hosts: condition.optional(),
   paths: condition.optional(),
@@ -31,7 +31,7 @@ const rule = z.strictObject({
   degraded: z.literal('deny').optional(),
 })
 
-/** `VESTIBULE_CONFIG`: rules, and the lists that also exist in the environment. Unknown keys are errors. */
+/** Schema of `VESTIBULE_CONFIG`: rules, and the lists that also exist in the environment. Unknown keys are errors. */
 export const rulesFile = z.strictObject({
   rules: z.array(rule).default([]),
   protectedHosts: names.optional(),
@@ -45,7 +45,7 @@ export const rulesFile = z.strictObject({
 export type RuleSource = z.output<typeof rule>
 export type RulesFile = z.output<typeof rulesFile>
 
-/** Which list of the file gives which setting where the environment does not. */
+/** Lists of the file, by the setting for which each stands in when the environment does not set it. */
 export const LISTS = {
   protectedHosts: 'PROTECTED_HOSTS',
   publicPaths: 'PUBLIC_PATHS',

@@ -2,7 +2,7 @@ import { flag, integer, note, notes, seconds } from './setting-kinds.ts'
 
 const CACHE = 'Cache and outages'
 
-/** Settings about what a replica keeps of the shared state and how it lives without Redis. */
+/** Settings of the session cache and of outages of Redis. */
 export const cacheSettings = {
   REDIS_HYBRID_L1_SIZE: integer(1, 1_000_000)
     .default(500)

@@ -5,7 +5,7 @@ const REDIS = 'Redis'
 
 const file = (text: string) => z.string().optional().register(notes, note(REDIS, text))
 
-/** Settings about the state that replicas share; the names and defaults are those of the traefikoidc plugin. */
+/** Settings of the shared state; names and defaults are those of the traefikoidc plugin. */
 export const redisSettings = {
   REDIS_ENABLED: flag
     .default(false)

@@ -5,7 +5,7 @@ const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
 const IDENTITY = 'Identity headers'
 
-/** Settings about what is asked: hosts, people, and what apps are told. */
+/** Settings of hosts, users and the headers that apps receive. */
 export const requestSettings = {
   PUBLIC_URL: z
     .string()

@@ -5,7 +5,7 @@ const PROVIDER = 'OpenID provider'
 const SESSION = 'Sessions and cookies'
 const PROCESS = 'Process'
 
-/** Settings about the service itself: its provider, its sessions, its process. */
+/** Settings of the provider, sessions and the process. */
 export const serviceSettings = {
   OIDC_ISSUER_URL: z
     .string({ error: 'is missing' })

@@ -51,7 +51,7 @@ export interface Duration {
   readonly ms: number
 }
 
-/** The only place where seconds become milliseconds, so that no caller can forget it. */
+/** Converts seconds to milliseconds in the one place where that is done. */
 export function durationOf(seconds: number): Duration {
   return { seconds, ms: seconds * 1000 }
 }

@@ -23,7 +23,7 @@ export function notesOf(name: SettingName): SettingNotes {
   return found
 }
 
-/** Returns a value as it would be written in the environment, or nothing where none is set. */
+/** Returns a value as the environment would give it; an empty text when none is set. */
 export function formatValue(value: Settings[SettingName], separator = ','): string {
   if (value === undefined) return ''
   if (Array.isArray(value)) return value.join(separator)
