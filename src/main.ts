@@ -36,9 +36,9 @@ const WITHOUT_ARGUMENTS = ['serve', 'check-config', 'healthcheck']
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (!command) {
-  refuse(`no command ${name}; there are ${Object.keys(COMMANDS).join(', ')}`)
+  refuse(`no command ${name}; the commands are ${Object.keys(COMMANDS).join(', ')}`)
 } else if (WITHOUT_ARGUMENTS.includes(name) && args.length > 0) {
-  refuse(`${name} takes no arguments; it is told by its environment`)
+  refuse(`${name} takes no arguments; it is configured by its environment`)
 }
 try {
   process.exit(await command(process.env, ...args))

@@ -9,32 +9,40 @@ export function warnOfRisks(
   log: Log,
 ): void {
   const risks: readonly (readonly [setting: string, isTaken: boolean, text: string])[] = [
-    ['SESSION_ENCRYPTION_KEY', !keys, 'a key was made up, and sessions end with this process'],
+    [
+      'SESSION_ENCRYPTION_KEY',
+      !keys,
+      'a random key was generated: sessions end when this process stops',
+    ],
     [
       'ALIAS_HEADERS',
       settings.ALIAS_HEADERS === 'ignore',
-      'other spellings of identity headers reach your apps',
+      'aliases of identity headers such as X_Auth_Request_User reach your apps',
     ],
     [
       'DISABLE_REPLAY_DETECTION',
       settings.DISABLE_REPLAY_DETECTION,
-      'an ID token can be used for more than one sign-in',
+      'an ID token can be replayed for a second sign-in',
     ],
     [
       'PUBLIC_PATHS',
       rules.every(({ access }) => access !== 'signed-in'),
-      'nobody is named who may open anything that is not public',
+      'no user is allowed to open anything that is not public',
     ],
-    ['ALLOW_INSECURE_HTTP', settings.ALLOW_INSECURE_HTTP, 'cookies and codes may travel in clear'],
+    [
+      'ALLOW_INSECURE_HTTP',
+      settings.ALLOW_INSECURE_HTTP,
+      'cookies and authorization codes may travel unencrypted',
+    ],
     [
       'OIDC_TRUST_EMAIL',
       settings.OIDC_TRUST_EMAIL,
-      'e-mail addresses count although the provider has not verified them',
+      'e-mail addresses are trusted although the provider has not verified them',
     ],
     [
       'REDIS_TLS_SKIP_VERIFY',
       redis?.tls?.skipVerify === true,
-      'whoever stands between us and Redis can read along',
+      'the certificate of Redis is not verified: an attacker on the network can read and change everything',
     ],
     [
       'ADMIN_TOKEN',
@@ -44,7 +52,7 @@ export function warnOfRisks(
     [
       'REDIS_ENABLED',
       !redis && isRedisNamed(settings),
-      'an address of Redis is set and not used: sessions are in memory only',
+      'the address of Redis is ignored because REDIS_ENABLED is false: sessions are in memory only',
     ],
   ]
   for (const [setting, isTaken, text] of risks) {
@@ -52,7 +60,7 @@ export function warnOfRisks(
   }
   if (redis && environment['REDIS_POOL_SIZE']) {
     const fields = { event: 'setting_not_needed', setting: 'REDIS_POOL_SIZE' }
-    log.info(fields, 'one pipelined connection serves a replica')
+    log.info(fields, 'the setting has no effect: one pipelined connection serves a replica')
   }
 }
 

@@ -33,7 +33,7 @@ async function run(
   process.on('unhandledRejection', (reason) => {
     log.error(
       { event: 'unhandled_rejection', kind: reason instanceof Error ? reason.name : typeof reason },
-      'a failure was not handled',
+      'an error was not handled',
     )
   })
   if (settings.OIDC_CA_FILE) trustAuthority(settings.OIDC_CA_FILE)

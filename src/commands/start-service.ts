@@ -36,7 +36,7 @@ export async function startService(
   const onUnwritten = (cause: unknown) =>
     log.error(
       { event: 'answer_failed', cause: describeCause(cause) },
-      'a response could not be written; 500 was sent instead',
+      'a response could not be written: 500 was sent instead',
     )
   async function open(app: typeof service.publicApp, port: number): Promise<number> {
     const listener = await listen(app, settings.HOST, port, onUnwritten)

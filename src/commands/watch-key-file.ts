@@ -20,13 +20,13 @@ export function watchKeyFile(
       if (text === known) return
       service.replaceKeys(parseKeys(text))
       known = text
-      log.info({ event: 'keys_reloaded' }, 'the key file has changed and was read')
+      log.info({ event: 'keys_reloaded' }, 'the key file changed and was reloaded')
     } catch (error) {
       const reason =
         error instanceof TypeError ? error.message : (error as NodeJS.ErrnoException).code
       log.error(
         { event: 'keys_not_reloaded', reason },
-        'the key file cannot be used; the keys stay as they are',
+        'the key file cannot be used; the keys in use stay',
       )
     }
   }, INTERVAL_MS)

@@ -40,7 +40,7 @@ export function composeBearers(options: ComposeBearersOptions): Bearers {
     onUnread: () =>
       log.warn(
         { event: 'deny_list_unread' },
-        'the deny list could not be read yet: tokens of programs that were denied pass until it is',
+        'the deny list could not be read yet: denied bearer tokens are accepted until it is',
       ),
     onDoubt: () => metrics.degradedDecision('deny-list'),
   })

@@ -88,12 +88,11 @@ function createDiscoveryLog(
   log: Log,
 ): Pick<ProviderOptions, 'onDiscovered' | 'onDiscoveryFailed'> {
   return {
-    onDiscovered: () =>
-      log.info({ event: 'provider_discovered', issuer }, 'the provider is discovered'),
+    onDiscovered: () => log.info({ event: 'provider_discovered', issuer }, 'provider discovered'),
     onDiscoveryFailed: (cause) =>
       log.warn(
         { event: 'provider_discovery_failed', issuer, reason: reasonOf(cause) },
-        'the provider could not be discovered; trying again',
+        'discovery of the provider failed; retrying',
       ),
   }
 }

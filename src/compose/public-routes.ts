@@ -121,7 +121,7 @@ function createSecondReplicaLog(log: Log): () => void {
     isSaid = true
     log.warn(
       { event: 'second_replica' },
-      'another replica began a login that came back here: in memory mode their sessions are not shared; set REDIS_ENABLED=true',
+      'a login that another replica began came back to this one, and in memory mode replicas share no sessions: set REDIS_ENABLED=true',
     )
   }
 }

@@ -34,7 +34,7 @@ export function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
   }
 }
 
-/** Logs why a file cannot be used; a `TypeError` comes from the parser of addresses. */
+/** Logs why a file of the Redis settings cannot be used; a `TypeError` comes from the parser of addresses. */
 function report(error: unknown, addressFile: string | undefined, log: Log): void {
   const fields =
     error instanceof TypeError
@@ -43,7 +43,10 @@ function report(error: unknown, addressFile: string | undefined, log: Log): void
           reason: (error as NodeJS.ErrnoException).code,
           path: (error as NodeJS.ErrnoException).path,
         }
-  log.error({ event: 'redis_file_unreadable', ...fields }, 'a file cannot be used')
+  log.error(
+    { event: 'redis_file_unreadable', ...fields },
+    'a file of the Redis settings cannot be used',
+  )
 }
 
 /**

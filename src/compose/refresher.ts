@@ -40,7 +40,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
     onFault: (cause) =>
       log.error(
         { event: 'refresh_fault', kind: cause instanceof Error ? cause.name : typeof cause },
-        'a refresh failed by a fault of Vestibule',
+        'a token refresh failed because of an internal error',
       ),
   })
 }
@@ -52,15 +52,18 @@ function createRefreshLog(log: Log, metrics: Metrics) {
     metrics.refresh(result)
     switch (result) {
       case 'refreshed':
-        if (isFailing) log.info({ event: 'refresh_works' }, 'tokens can be refreshed again')
+        if (isFailing) log.info({ event: 'refresh_works' }, 'token refreshes work again')
         isFailing = false
         break
       case 'failed':
-        if (!isFailing) log.warn({ event: 'refresh_failing', reason }, 'tokens cannot be refreshed')
+        if (!isFailing) log.warn({ event: 'refresh_failing', reason }, 'token refreshes fail')
         isFailing = true
         break
       case 'lost':
-        log.error({ event: 'refresh_lost' }, 'refreshed tokens could not be stored')
+        log.error(
+          { event: 'refresh_lost' },
+          'refreshed tokens could not be stored: the user must sign in again',
+        )
         break
       default:
         if (!ENDS.has(result)) break

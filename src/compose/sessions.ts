@@ -72,7 +72,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
     now,
     onExtendFailure: () =>
-      log.warn({ event: 'extend_failed' }, 'an idle session could not be extended'),
+      log.warn({ event: 'extend_failed' }, 'the idle timeout of a session could not be extended'),
     announceEnded: (digest) =>
       void state.backplane
         .publish({ type: 'session-ended', session: digest })
@@ -81,11 +81,11 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     onReplaced: (count, { issuer, subject }) =>
       log.info(
         { event: 'sessions_replaced', count, user: userDigest(issuer, subject) },
-        'the oldest sessions of a user were ended: SESSIONS_PER_USER was exceeded',
+        'the oldest sessions of a user were ended because SESSIONS_PER_USER was exceeded',
       ),
     onFlushed(count) {
       metrics.revocationsFlushed(count)
-      log.info({ event: 'revocations_flushed', count }, 'Redis was told of sessions that ended')
+      log.info({ event: 'revocations_flushed', count }, 'ended sessions were written to Redis')
     },
   })
   const { revocations } = sessions
@@ -104,7 +104,10 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
       await flushAtLast(revocations)
       const count = revocations.waiting
       if (count > 0) {
-        log.error({ event: 'revocations_lost', count }, 'Redis was never told of ended sessions')
+        log.error(
+          { event: 'revocations_lost', count },
+          'ended sessions could not be written to Redis before the process stopped',
+        )
       }
     },
   }

@@ -52,21 +52,18 @@ function createObserver({ log, metrics }: StateOptions): RedisObserver {
   return {
     onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
     onDisconnected: (failure, reason) =>
-      log.error(
-        { event: 'redis_disconnected', failure, reason },
-        'Redis cannot be used; trying again',
-      ),
+      log.error({ event: 'redis_disconnected', failure, reason }, 'Redis is unavailable; retrying'),
     onStillAway: (failure, reason) =>
       log.error(
         { event: 'redis_still_away', failure, reason },
-        'Redis cannot be used for another reason',
+        'Redis is unavailable for another reason now',
       ),
     onSentinelsAway: (failure, reason) =>
       log.error(
         { event: 'sentinels_away', failure, reason },
-        'no Sentinel can be asked: a failover may go unnoticed; trying again',
+        'no Sentinel answers, so a failover may go unnoticed; retrying',
       ),
-    onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel can be asked again'),
+    onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel answers again'),
     onFailure: (failure) => metrics.redisFailure(failure),
     onRead: metrics.redisLatency,
     onExamined: ({ findings }) => redisFindings(findings),
@@ -75,15 +72,24 @@ function createObserver({ log, metrics }: StateOptions): RedisObserver {
       metrics.datasetChanged()
       log.error(
         { event: 'redis_data_changed' },
-        'Redis has other data than before: sessions and replay markers were lost',
+        'Redis lost its data: all sessions and replay markers are gone',
       )
     },
     onBackplane: (isHealthy) =>
       isHealthy
-        ? log.info({ event: 'backplane_healthy' }, 'messages of other replicas arrive')
-        : log.warn({ event: 'backplane_broken' }, 'messages of other replicas may be missed'),
+        ? log.info(
+            { event: 'backplane_healthy' },
+            'backplane works: messages of other replicas arrive',
+          )
+        : log.warn(
+            { event: 'backplane_broken' },
+            'backplane broken: messages of other replicas may be missed',
+          ),
     onUnknownMessage() {
-      log.warn({ event: 'unknown_message' }, 'a message was not understood; the cache is cleared')
+      log.warn(
+        { event: 'unknown_message' },
+        'a message of another version was not understood; the cache was cleared',
+      )
     },
     onApplied: (delayMs) => metrics.backplaneApplied(delayMs / 1000),
     onFleet: (findings) =>
@@ -100,10 +106,10 @@ function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'
     isOpen[breaker] = state === 'open'
     if (isOpen[breaker]) {
       const fields = { event: 'circuit_breaker_open', breaker }
-      log.error(fields, 'circuit breaker is open, falling back to memory')
+      log.error(fields, 'circuit breaker open: falling back to memory')
     } else {
       const fields = { event: 'circuit_breaker_closed', breaker }
-      log.info(fields, 'circuit breaker is closed, Redis is used again')
+      log.info(fields, 'circuit breaker closed: Redis is used again')
     }
   }
 }

@@ -13,9 +13,9 @@ const RESERVED: Readonly<Record<string, string>> = {
   redirect_uri: 'it follows from PUBLIC_URL, PROTECTED_HOSTS and BASE_PATH; remove it',
   response_type: 'it is always code; remove it',
   response_mode: 'it is always query; remove it',
-  state: 'it is made anew for each sign-in; remove it',
-  nonce: 'it is made anew for each sign-in; remove it',
-  code_challenge: 'it is made anew for each sign-in; remove it',
+  state: 'it is generated for each sign-in; remove it',
+  nonce: 'it is generated for each sign-in; remove it',
+  code_challenge: 'it is generated for each sign-in; remove it',
   code_challenge_method: 'it is always S256; remove it',
   code_verifier: 'it never goes to a browser; remove it',
   request: 'request objects are not supported; remove it',
@@ -68,8 +68,7 @@ function decode(encoded: string): string | undefined {
 function faultOf([name, value]: AuthorizationParam, earlier: ReadonlySet<string>) {
   const remedy = RESERVED[name.toLowerCase()]
   if (remedy !== undefined) return `${name} is not for this setting: ${remedy}`
-  if (earlier.has(name) && !REPEATABLE.has(name))
-    return `${name} is there twice: remove one of them`
+  if (earlier.has(name) && !REPEATABLE.has(name)) return `${name} is set twice: remove one of them`
   switch (name) {
     case 'prompt':
       return faultOfPrompt(value)
@@ -87,7 +86,7 @@ function faultOf([name, value]: AuthorizationParam, earlier: ReadonlySet<string>
 function faultOfPrompt(value: string): string | undefined {
   const prompts = value.split(' ')
   if (prompts.includes('none')) {
-    return 'prompt=none lets nobody sign in who is not signed in at the provider yet: remove it'
+    return 'prompt=none makes the sign-in fail for everybody who is not yet signed in at the provider: remove it'
   }
   return prompts.every((prompt) => PROMPTS.includes(prompt))
     ? undefined

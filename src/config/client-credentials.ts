@@ -35,7 +35,7 @@ function checkUse(method: string, secret: string | undefined, problems: string[]
     )
   } else if (method !== 'private_key_jwt') {
     problems.push(
-      `OIDC_CLIENT_PRIVATE_KEY: is of no use, since OIDC_TOKEN_ENDPOINT_AUTH_METHOD is ${method}: remove one of them`,
+      `OIDC_CLIENT_PRIVATE_KEY: is not used because OIDC_TOKEN_ENDPOINT_AUTH_METHOD is ${method}: remove one of them`,
     )
   }
 }

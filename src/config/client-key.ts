@@ -44,7 +44,7 @@ function parseJwk(text: string): JsonWebKey {
   if (!jwk) throw new TypeError('is not JSON')
   if (typeof jwk.d !== 'string') throw new TypeError('is a JWK without its private part')
   if (jwk.use !== undefined && jwk.use !== 'sig') {
-    throw new TypeError('is a JWK that is not for signatures')
+    throw new TypeError('is a JWK whose use is not sig')
   }
   return jwk
 }
@@ -69,7 +69,7 @@ function openKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: Js
 
 function algorithmFor(crv: string, wanted: unknown): string {
   const known = ALGORITHMS[crv]
-  if (!known) throw new TypeError('is none of RSA, P-256, P-384, P-521 and Ed25519')
+  if (!known) throw new TypeError('is not an RSA, P-256, P-384, P-521 or Ed25519 key')
   if (wanted === undefined) return known[0]
   if (typeof wanted === 'string' && known.includes(wanted)) return wanted
   throw new TypeError(`has an alg that is none of ${known.join(', ')}`)

@@ -62,7 +62,7 @@ export function crossCheck(
 /** Refuses one port for both listeners. Port 0 is exempt because it means any free port. */
 function checkPorts({ PORT, INTERNAL_PORT }: Settings, problems: string[]): void {
   if (PORT === 0 || PORT !== INTERNAL_PORT) return
-  problems.push(`INTERNAL_PORT: is ${PORT} as PORT is: give each listener a port of its own`)
+  problems.push(`INTERNAL_PORT: is ${PORT}, the same as PORT: give each listener its own port`)
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'

@@ -20,7 +20,7 @@ export function parseKeys(text: string): Buffer[] {
 }
 
 function faultOf(key: Buffer | undefined): string | undefined {
-  if (!key) return 'is none of hex, base64 and base64url'
+  if (!key) return 'is neither hex, base64 nor base64url'
   if (key.length < MIN_KEY_BYTES) {
     return `has ${key.length} bytes, at least ${MIN_KEY_BYTES} are needed`
   }

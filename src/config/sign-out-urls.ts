@@ -8,7 +8,7 @@ export function checkSignOutUrls(settings: Settings, problems: string[]): void {
     if (isPage(uri)) checkScheme(`POST_LOGOUT_REDIRECT_URIS: ${uri}`, uri, settings, problems)
     else {
       problems.push(
-        `POST_LOGOUT_REDIRECT_URIS: ${uri} is not a whole address such as https://www.example.com/bye`,
+        `POST_LOGOUT_REDIRECT_URIS: ${uri} is not an absolute URL such as https://www.example.com/bye`,
       )
     }
   }
@@ -27,8 +27,9 @@ function faultOfTemplate(template: string): string | undefined {
     const names = known.map((name) => `{${name}}`).join(' ')
     return `{${unknown[0]}} is none of ${names}`
   }
-  if (/[{}]/.test(address)) return 'has braces in front of the query: values go behind the ?'
-  if (/[{}]/.test(template.replaceAll(/\{[a-z_]+\}/g, ''))) return 'has a brace without its other'
+  if (/[{}]/.test(address))
+    return 'has a placeholder before the query: placeholders are allowed only after the ?'
+  if (/[{}]/.test(template.replaceAll(/\{[a-z_]+\}/g, ''))) return 'has an unmatched brace'
   return isPage(template)
     ? undefined
     : 'is not a URL such as https://tenant.auth0.com/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}'

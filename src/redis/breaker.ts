@@ -12,7 +12,7 @@ export interface Breaker {
 }
 
 export interface BreakerOptions {
-  /** Failures in a row after which it opens. */
+  /** Failures in a row after which the circuit breaker opens. */
   readonly threshold: number
   /** Monotonic milliseconds after which one try is let through in any case. */
   readonly timeoutMs: number

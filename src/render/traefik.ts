@@ -22,16 +22,16 @@ const SIGN_IN_PRIORITY = 100_000
 /** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
-    'Empty deletes. The check must judge the host, path and method that Traefik routes by, so what\na client or a proxy in front says about them goes first; and so do forged identity headers.',
+    'An empty value deletes the header. The check must see the host, path and method by which Traefik\nroutes, so headers by which a client could claim others are removed; so are forged identity headers.',
   trustForwardHeader:
     "Whom to believe is decided by the entry point's forwardedHeaders.trustedIPs.",
   authResponseHeaders:
     "Traefik deletes each of these from the client's request before it copies ours: a header that\nis missing here can be forged.",
-  addAuthCookiesToResponse: 'The one cookie that a 200 may set, under each of its names.',
-  maxResponseBodySize: 'Bounds what Traefik reads of an answer.',
+  addAuthCookiesToResponse: 'Names of the only cookie that a 200 may set.',
+  maxResponseBodySize: 'Limits the size of an answer that Traefik reads.',
   preserveLocationHeader: 'Every Location is absolute.',
   headerField: 'ClientUsername in the access log.',
-  chain: 'What routers name: first strip, then ask.',
+  chain: 'Chain for routers: first remove headers, then check.',
   priority:
     "Before the apps' own routers, and without the middleware: the check answers 403 there.",
 }

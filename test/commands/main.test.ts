@@ -78,7 +78,7 @@ describe.concurrent('the command line', () => {
       const { code, lines } = await run([name])
       expect(code).toBe(2)
       expect(lines).toEqual([
-        `vestibule: no command ${name}; there are serve, check-config, healthcheck, render, sessions`,
+        `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, sessions`,
       ])
     },
   )
@@ -89,7 +89,7 @@ describe.concurrent('the command line', () => {
       const { code, lines } = await run([name, '--json'])
       expect(code).toBe(2)
       expect(lines).toEqual([
-        `vestibule: ${name} takes no arguments; it is told by its environment`,
+        `vestibule: ${name} takes no arguments; it is configured by its environment`,
       ])
     },
   )

@@ -94,8 +94,8 @@ describe('parameters of the authorization request', () => {
   })
 
   test.for<[string, RegExp]>([
-    ['prompt=none', /prompt=none lets nobody sign in .* remove it/],
-    ['prompt=login%20none', /prompt=none lets nobody sign in/],
+    ['prompt=none', /prompt=none makes the sign-in fail .* remove it/],
+    ['prompt=login%20none', /prompt=none makes the sign-in fail/],
     ['prompt=create', /prompt is none of login, consent, select_account/],
     ['prompt=LOGIN', /prompt is none of/],
     ['prompt=login%20%20consent', /prompt is none of/],
@@ -103,8 +103,8 @@ describe('parameters of the authorization request', () => {
     ['max_age=1.5', /whole number of seconds/],
     ['max_age=1h', /whole number of seconds/],
     ['max_age=%31%20', /whole number of seconds/],
-    ['max_age=60,max_age=90', /max_age is there twice: remove one/],
-    ['acr_values=a,acr_values=b', /acr_values is there twice/],
+    ['max_age=60,max_age=90', /max_age is set twice: remove one/],
+    ['acr_values=a,acr_values=b', /acr_values is set twice/],
     ['resource=/api', /resource is not an absolute URI/],
     ['resource=https://api.example.com/%23a', /resource is not an absolute URI without a fragment/],
     ['acr_values', /acr_values is not of the form/],

@@ -94,7 +94,7 @@ describe('a private key of the client', () => {
     ['a public JWK', jwk(rsa.publicKey), /is a JWK without its private part/],
     ['a symmetric JWK', JSON.stringify({ kty: 'oct', k: secret }), /without its private part/],
     ['a set of keys', JSON.stringify({ keys: [] }), /without its private part/],
-    ['an encryption key', jwk(rsa.privateKey, { use: 'enc' }), /is not for signatures/],
+    ['an encryption key', jwk(rsa.privateKey, { use: 'enc' }), /whose use is not sig/],
     [
       'an algorithm of another kind',
       jwk(rsa.privateKey, { alg: 'ES256' }),
@@ -108,8 +108,8 @@ describe('a private key of the client', () => {
       jwk(ec('P-256').privateKey, { alg: 'ES384' }),
       /none of ES256/,
     ],
-    ['another curve', pem(ec('secp256k1').privateKey), /none of RSA, P-256/],
-    ['a key for agreement', pem(generateKeyPairSync('x25519').privateKey), /none of RSA, P-256/],
+    ['another curve', pem(ec('secp256k1').privateKey), /not an RSA, P-256/],
+    ['a key for agreement', pem(generateKeyPairSync('x25519').privateKey), /not an RSA, P-256/],
     [
       'a short RSA key',
       pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey),
@@ -166,7 +166,7 @@ describe('how the client authenticates', () => {
     [
       'a key for a public client',
       { OIDC_CLIENT_PRIVATE_KEY: key, OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'none' },
-      /^OIDC_CLIENT_PRIVATE_KEY: is of no use, since OIDC_TOKEN_ENDPOINT_AUTH_METHOD is none/,
+      /^OIDC_CLIENT_PRIVATE_KEY: is not used because OIDC_TOKEN_ENDPOINT_AUTH_METHOD is none/,
     ],
   ])('is not clear with %s', ([, settings, problem], { expect }) => {
     expect(problemsWith(settings)).toEqual([expect.stringMatching(problem)])

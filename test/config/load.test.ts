@@ -279,7 +279,7 @@ describe('a bad value', () => {
     [
       'OIDC_ISSUER_URL',
       ['', undefined as never],
-      /is missing\. The issuer, exactly as the provider writes it/,
+      /is missing\. Issuer URL, exactly as the provider writes it/,
     ],
     [
       'OIDC_ISSUER_URL',
@@ -302,12 +302,12 @@ describe('a bad value', () => {
     [
       'OIDC_END_SESSION_URL',
       ['/logout', 'https://id.example.com/{client_id}', 'https://id.example.com/?a={user}'],
-      /is not a URL such as|values go behind the \?|is none of \{client_id\}/,
+      /is not a URL such as|placeholders are allowed only after the \?|is none of \{client_id\}/,
     ],
     [
       'POST_LOGOUT_REDIRECT_URIS',
       ['/bye', 'www.example.com', 'https://a@www.example.com/', 'javascript:alert(1)'],
-      /is not a whole address such as/,
+      /is not an absolute URL such as/,
     ],
     ['OIDC_USERINFO', ['true', 'sometimes'], /"auto"\|"always"\|"never"/],
     ['OIDC_LOGOUT_TOKEN_TYPE', ['JWT', 'Any', 'logout'], /"logout\+jwt"\|"any"/],
@@ -340,7 +340,7 @@ describe('a bad value', () => {
     ['PORT', ['65536', '-1', 'http', '4180 '], /between 0 and 65535|whole number/],
     ['INTERNAL_PORT', ['65536', '0x10'], /between 0 and 65535|whole number/],
     ['DRAIN_SECONDS', ['301', 'soon'], /between 0 and 300|whole number/],
-    ['LOG_LEVEL', ['verbose', 'INFO'], /Least level that is logged/],
+    ['LOG_LEVEL', ['verbose', 'INFO'], /Lowest level that is logged/],
     ['REDIS_CACHE_MODE', ['Redis', 'disk', 'redis,memory'], /"memory"\|"redis"\|"hybrid"/],
     ['REDIS_DB', ['1000000000', '-1', 'db1', '1.5'], /between 0 and 999999999|whole number/],
     [
@@ -468,13 +468,13 @@ describe('a bad value', () => {
     ])
     const good = randomBytes(32).toString('hex')
     expect(problemsWith({ SESSION_ENCRYPTION_KEY: `short,${good},söcret` })).toEqual([
-      'SESSION_ENCRYPTION_KEY: key 1 has 3 bytes, at least 32 are needed; key 3 is none of hex, base64 and base64url; make one with: openssl rand -base64 32',
+      'SESSION_ENCRYPTION_KEY: key 1 has 3 bytes, at least 32 are needed; key 3 is neither hex, base64 nor base64url; make one with: openssl rand -base64 32',
     ])
   })
 
   test('a port for both listeners is one problem, unless the system is to choose', () => {
     expect(problemsWith({ PORT: '5000', INTERNAL_PORT: '5000' })).toEqual([
-      'INTERNAL_PORT: is 5000 as PORT is: give each listener a port of its own',
+      'INTERNAL_PORT: is 5000, the same as PORT: give each listener its own port',
     ])
     expect(problemsWith({ INTERNAL_PORT: '4180' })).toHaveLength(1)
     expect(problemsWith({ PORT: '0', INTERNAL_PORT: '0' })).toEqual([])

@@ -232,17 +232,17 @@ describe('Redis by its settings', () => {
     [
       'a cluster with another database',
       () => ({ REDIS_CLUSTER: 'true', REDIS_DB: '1' }),
-      /^REDIS_DB: a Redis Cluster has no database but 0: remove it$/,
+      /^REDIS_DB: a Redis Cluster only has database 0: remove it$/,
     ],
     [
       'a cluster with another database in the address',
       () => ({ REDIS_CLUSTER: 'true', REDIS_ADDRESS: 'redis://redis/1' }),
-      /^REDIS_DB: a Redis Cluster has no database but 0: remove it$/,
+      /^REDIS_DB: a Redis Cluster only has database 0: remove it$/,
     ],
     [
       'a shared store without a key',
       () => ({ SESSION_ENCRYPTION_KEY: '' }),
-      /^SESSION_ENCRYPTION_KEY: is missing, .*make one with: openssl rand -base64 32$/,
+      /^SESSION_ENCRYPTION_KEY: is missing: .*make one with: openssl rand -base64 32$/,
     ],
     [
       'no address',
@@ -267,7 +267,7 @@ describe('Redis by its settings', () => {
     [
       'a password in address and setting',
       () => ({ REDIS_ADDRESS: `redis://:${SECRET}@redis`, REDIS_PASSWORD: SECRET }),
-      /^REDIS_PASSWORD: the address of Redis has one as well: remove one of them$/,
+      /^REDIS_PASSWORD: is also part of the address of Redis: remove one of them$/,
     ],
     [
       'a password in address and file',
@@ -275,7 +275,7 @@ describe('Redis by its settings', () => {
         REDIS_ADDRESS: `redis,password=${SECRET}`,
         REDIS_PASSWORD_FILE: at('password'),
       }),
-      /^REDIS_PASSWORD: the address of Redis has one as well: remove one of them$/,
+      /^REDIS_PASSWORD: is also part of the address of Redis: remove one of them$/,
     ],
     [
       'a password in setting and file',
@@ -290,17 +290,17 @@ describe('Redis by its settings', () => {
     [
       'a user in address and setting',
       () => ({ REDIS_ADDRESS: 'redis://app@redis', REDIS_USERNAME: 'app' }),
-      /^REDIS_USERNAME: the address of Redis has one as well: remove one of them$/,
+      /^REDIS_USERNAME: is also part of the address of Redis: remove one of them$/,
     ],
     [
       'two databases',
       () => ({ REDIS_ADDRESS: 'redis://redis/1', REDIS_DB: '2' }),
-      /^REDIS_DB: is another database than that of the address: remove one of them$/,
+      /^REDIS_DB: differs from the database in the address: remove one of them$/,
     ],
     [
       'database 0 in the address and another in the setting',
       () => ({ REDIS_ADDRESS: 'redis://redis/0', REDIS_DB: '2' }),
-      /^REDIS_DB: is another database/,
+      /^REDIS_DB: differs from the database/,
     ],
     ...(['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'] as const).map(
       (name) =>

@@ -35,10 +35,10 @@ describe('OIDC_END_SESSION_URL', () => {
     ['https://id.example.com/out?x={user}', /\{user\} is none of \{client_id\} /],
     ['https://id.example.com/out?x={}', /\{\} is none of/],
     ['https://id.example.com/out?x={CLIENT_ID}', /is none of/],
-    ['https://{client_id}.example.com/out', /values go behind the \?/],
-    ['https://id.example.com/{client_id}/out?x=1', /values go behind the \?/],
-    ['https://id.example.com/out?x={state', /a brace without its other/],
-    ['https://id.example.com/out?x=state}', /a brace without its other/],
+    ['https://{client_id}.example.com/out', /placeholders are allowed only after the \?/],
+    ['https://id.example.com/{client_id}/out?x=1', /placeholders are allowed only after the \?/],
+    ['https://id.example.com/out?x={state', /an unmatched brace/],
+    ['https://id.example.com/out?x=state}', /an unmatched brace/],
     ['/out?client_id={client_id}', /is not a URL such as/],
     ['javascript:alert(1)', /is not a URL such as/],
     ['https://user@id.example.com/out', /is not a URL such as/],
@@ -61,11 +61,11 @@ describe('POST_LOGOUT_REDIRECT_URIS', () => {
   })
 
   test.for<[string, RegExp]>([
-    ['//www.example.com/', /\/\/www\.example\.com\/ is not a whole address/],
-    ['https://*.example.com/', /is not a whole address/],
-    ['https://user:pw@www.example.com/', /is not a whole address/],
-    ['https://www.example.com/#a', /is not a whole address/],
-    ['data:text/html;x', /is not a whole address/],
+    ['//www.example.com/', /\/\/www\.example\.com\/ is not an absolute URL/],
+    ['https://*.example.com/', /is not an absolute URL/],
+    ['https://user:pw@www.example.com/', /is not an absolute URL/],
+    ['https://www.example.com/#a', /is not an absolute URL/],
+    ['data:text/html;x', /is not an absolute URL/],
     ['http://www.example.com/', /use https, or set ALLOW_INSECURE_HTTP=true/],
   ])('%s is a problem with a remedy', ([uri, problem], { expect }) => {
     const problems = problemsWith({ POST_LOGOUT_REDIRECT_URIS: uri })

@@ -210,7 +210,7 @@ describe('parsing keys', () => {
           expect(error).toBeInstanceOf(TypeError)
           for (const fault of (error as Error).message.split('; ')) {
             expect(fault).toMatch(
-              /^(?:no key given|key \d+ (?:is none of hex, base64 and base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
+              /^(?:no key given|key \d+ (?:is neither hex, base64 nor base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
             )
           }
         }
@@ -223,11 +223,11 @@ describe('parsing keys', () => {
     ['', 'no key given'],
     [',\n ,', 'no key given'],
     ['short', 'key 1 has'],
-    ['a'.repeat(65), 'key 1 is none of'],
+    ['a'.repeat(65), 'key 1 is neither'],
     ['0'.repeat(64), 'key 1 is not random'],
-    ['päss', 'key 1 is none of'],
-    ['abc=def', 'key 1 is none of'],
-    ['abc===', 'key 1 is none of'],
+    ['päss', 'key 1 is neither'],
+    ['abc=def', 'key 1 is neither'],
+    ['abc===', 'key 1 is neither'],
   ])('%j: %s', ([text = '', message = ''], { expect }) => {
     expect(() => parseKeys(text)).toThrow(TypeError)
     expect(() => parseKeys(text)).toThrow(message)
@@ -236,7 +236,7 @@ describe('parsing keys', () => {
   test('the position of each key that is wrong is named', () => {
     const good = randomBytes(32).toString('base64')
     expect(() => parseKeys(`${good},päss,${good}\nshort`)).toThrow(
-      /^key 2 is none of .*; key 4 has 3 bytes/,
+      /^key 2 is neither .*; key 4 has 3 bytes/,
     )
   })
 })

@@ -32,7 +32,7 @@ function parseUrl(text: string): RedisAddress {
   }
   const database = /^\/?(\d{0,9})$/.exec(url.pathname + url.search + url.hash)?.[1]
   if (database === undefined) {
-    throw new TypeError('has more behind the port than the number of a database')
+    throw new TypeError('has more after the port than the number of a database')
   }
   return {
     servers: [
@@ -105,7 +105,7 @@ function parseOption(option: string): Partial<RedisAddress> {
   if (!parse) {
     // Does not quote the option because it may be part of a password with a comma.
     throw new TypeError(
-      'has an option that is not understood; there are user, password, ssl, defaultDatabase and abortConnect',
+      'has an unknown option; the options are user, password, ssl, defaultDatabase and abortConnect',
     )
   }
   return parse(rest.join('='))

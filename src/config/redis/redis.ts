@@ -38,7 +38,7 @@ export function checkRedis(
   if (!settings.REDIS_ENABLED || settings.REDIS_CACHE_MODE === 'memory') return undefined
   if (settings.SESSION_ENCRYPTION_KEY === undefined) {
     problems.push(
-      'SESSION_ENCRYPTION_KEY: is missing, and replicas that share sessions need the same one; make one with: openssl rand -base64 32',
+      'SESSION_ENCRYPTION_KEY: is missing: replicas that share sessions need the same key; make one with: openssl rand -base64 32',
     )
   }
   const { place, address } = checkPlace(settings, problems)
@@ -60,11 +60,11 @@ function databaseOf(
 ): number {
   const database = address?.database
   if (database !== undefined && settings.REDIS_DB !== 0 && database !== settings.REDIS_DB) {
-    problems.push('REDIS_DB: is another database than that of the address: remove one of them')
+    problems.push('REDIS_DB: differs from the database in the address: remove one of them')
   }
   const used = database ?? settings.REDIS_DB
   if (settings.REDIS_CLUSTER && used !== 0) {
-    problems.push('REDIS_DB: a Redis Cluster has no database but 0: remove it')
+    problems.push('REDIS_DB: a Redis Cluster only has database 0: remove it')
   }
   return used
 }
@@ -78,7 +78,7 @@ function credentialsOf(
   const either = (name: 'REDIS_USERNAME' | 'REDIS_PASSWORD', what: 'username' | 'password') => {
     const [setting, inAddress] = [settings[name], address?.[what]]
     if (setting !== undefined && inAddress !== undefined) {
-      problems.push(`${name}: the address of Redis has one as well: remove one of them`)
+      problems.push(`${name}: is also part of the address of Redis: remove one of them`)
     }
     return setting ?? inAddress
   }

@@ -8,16 +8,19 @@ export const cacheSettings = {
     .default(500)
     .register(
       notes,
-      note(CACHE, 'Sessions that a replica keeps opened in `hybrid` mode; least used go first.'),
+      note(
+        CACHE,
+        'Sessions in the memory of a replica (L1) in `hybrid` mode; the least recently used are dropped first.',
+      ),
     ),
   REDIS_HYBRID_L1_MEMORY_MB: integer(1, 10_000)
     .default(10)
-    .register(notes, note(CACHE, 'MiB that they may take together.')),
+    .register(notes, note(CACHE, 'MiB that the sessions in L1 may take together.')),
   REDIS_HYBRID_L1_TTL: seconds(1, 30, 5).register(
     notes,
     note(
       CACHE,
-      'Seconds for which one of them answers checks before Redis is asked again: how long a session that was ended elsewhere may live on if the message about it is lost.',
+      'Seconds for which a session in L1 answers checks before Redis is asked again. A session that was ended on another replica stays usable for that long if the message about it is lost.',
     ),
   ),
   SESSION_OUTAGE_GRACE: seconds(0, 900, 300).register(
@@ -29,25 +32,28 @@ export const cacheSettings = {
   ),
   REDIS_ENABLE_CIRCUIT_BREAKER: flag
     .default(true)
-    .register(notes, note(CACHE, 'Stops asking a Redis that fails, and answers at once.')),
+    .register(notes, note(CACHE, 'Fails commands at once while Redis is failing.')),
   REDIS_CIRCUIT_BREAKER_THRESHOLD: integer(1, 1000)
     .default(5)
-    .register(notes, note(CACHE, 'Failures in a row after which it opens.')),
+    .register(notes, note(CACHE, 'Failures in a row after which the circuit breaker opens.')),
   REDIS_CIRCUIT_BREAKER_TIMEOUT: seconds(1, 3600, 60).register(
     notes,
     note(
       CACHE,
-      'Seconds after which it lets one try through; it does so earlier where Redis is seen to be back.',
+      'Seconds after which an open circuit breaker lets one command through; sooner when Redis is seen to answer again.',
     ),
   ),
   REDIS_ENABLE_HEALTH_CHECK: flag
     .default(true)
     .register(
       notes,
-      note(CACHE, 'Asks Redis from time to time, and each second while a circuit breaker is open.'),
+      note(
+        CACHE,
+        'Sends PING to Redis at intervals, and each second while a circuit breaker is open.',
+      ),
     ),
   REDIS_HEALTH_CHECK_INTERVAL: seconds(1, 3600, 30).register(
     notes,
-    note(CACHE, 'Seconds between two such questions.'),
+    note(CACHE, 'Seconds between two health checks.'),
   ),
 }

@@ -47,7 +47,7 @@ export const redisSettings = {
       notes,
       note(
         REDIS,
-        'Redis is a Redis Cluster; the address names one of its servers, or several: `a:6379,b:6379,password=…`.',
+        'Set for a Redis Cluster; the address names one or several of its servers: `a:6379,b:6379,password=…`.',
       ),
     ),
   REDIS_SENTINEL_ADDRESSES: list
@@ -107,19 +107,19 @@ export const redisSettings = {
     )
     .register(
       notes,
-      note(REDIS, 'Begins every key; installations that share a Redis differ in it.'),
+      note(REDIS, 'Prefix of every key; installations that share a Redis need different ones.'),
     ),
   REDIS_CONNECT_TIMEOUT: seconds(1, 60, 5).register(
     notes,
-    note(REDIS, 'Seconds that connecting may take, signing in at Redis included.'),
+    note(REDIS, 'Seconds after which connecting to Redis, including AUTH, fails.'),
   ),
   REDIS_READ_TIMEOUT: seconds(1, 60, 3).register(
     notes,
-    note(REDIS, 'Seconds that a read may take outside the check.'),
+    note(REDIS, 'Seconds after which a read outside the check fails.'),
   ),
   REDIS_WRITE_TIMEOUT: seconds(1, 60, 3).register(
     notes,
-    note(REDIS, 'Seconds that a write may take.'),
+    note(REDIS, 'Seconds after which a write fails.'),
   ),
   CHECK_STORE_TIMEOUT_MS: integer(10, 1000)
     .default(250)
@@ -128,13 +128,16 @@ export const redisSettings = {
     .default(10)
     .register(
       notes,
-      note(REDIS, 'Accepted and not needed: one pipelined connection serves a replica.'),
+      note(
+        REDIS,
+        'Accepted and not needed: the setting has no effect: one pipelined connection serves a replica.',
+      ),
     ),
   REDIS_ENABLE_TLS: flag.default(false).register(notes, note(REDIS, 'Speaks TLS to Redis.')),
   REDIS_TLS_SKIP_VERIFY: flag
     .default(false)
     .register(notes, note(REDIS, 'Accepts any certificate of Redis. Logged as a risk.')),
-  REDIS_CA_FILE: file('PEM file with the authority that signed the certificate of Redis.'),
-  REDIS_CERT_FILE: file('PEM file with our certificate, where Redis asks for one.'),
-  REDIS_KEY_FILE: file('PEM file with the key to it.'),
+  REDIS_CA_FILE: file('PEM file with the CA of Redis’s certificate.'),
+  REDIS_CERT_FILE: file('PEM file with the client certificate, for a Redis that requires one.'),
+  REDIS_KEY_FILE: file('PEM file with the private key of the client certificate.'),
 }

@@ -74,7 +74,7 @@ export const requestSettings = {
       notes,
       note(
         ADDRESSES,
-        'What to do with `X_Auth_…` and other spellings of trusted headers. `ignore` leaves the danger to your apps.',
+        '`reject` refuses requests with an alias of an identity header such as `X_Auth_Request_User`, which some apps read as the header itself; `ignore` leaves that risk to your apps.',
       ),
     ),
   PUBLIC_PATHS: list
@@ -87,10 +87,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      note(
-        ACCESS,
-        'E-mail addresses that may enter. Somebody named by any of the three lists may enter.',
-      ),
+      note(ACCESS, 'E-mail addresses that may enter. A user on any of the three lists may enter.'),
     ),
   ALLOWED_EMAIL_DOMAINS: list
     .default([])
@@ -98,7 +95,7 @@ export const requestSettings = {
   ALLOWED_GROUPS: list.default([]).register(notes, note(ACCESS, 'Groups whose members may enter.')),
   ALLOW_ANY_USER: flag
     .default(false)
-    .register(notes, note(ACCESS, 'Lets in everybody whom the provider signs in.')),
+    .register(notes, note(ACCESS, 'Lets in every user of the provider.')),
   VESTIBULE_CONFIG: z
     .string()
     .optional()
@@ -121,7 +118,7 @@ export const requestSettings = {
       notes,
       note(
         IDENTITY,
-        'Above this many bytes of identity headers the answer is 403; nothing is ever cut.',
+        'Bytes of identity headers above which the answer is 403; values are never truncated.',
       ),
     ),
   PASS_ACCESS_TOKEN: flag

@@ -9,7 +9,7 @@ const PROCESS = 'Process'
 export const serviceSettings = {
   OIDC_ISSUER_URL: z
     .string({ error: 'is missing' })
-    .register(notes, note(PROVIDER, 'The issuer, exactly as the provider writes it.')),
+    .register(notes, note(PROVIDER, 'Issuer URL, exactly as the provider writes it.')),
   OIDC_CLIENT_ID: z
     .string({ error: 'is missing' })
     .min(1)
@@ -33,7 +33,7 @@ export const serviceSettings = {
     .string()
     .default('openid profile email')
     .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
-    .register(notes, note(PROVIDER, 'Scopes to ask for, separated by blanks.')),
+    .register(notes, note(PROVIDER, 'Scopes to request, separated by spaces.')),
   OIDC_TOKEN_ENDPOINT_AUTH_METHOD: z
     .enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'])
     .optional()
@@ -60,7 +60,7 @@ export const serviceSettings = {
       notes,
       note(
         PROVIDER,
-        'Where browsers are sent to sign out at the provider, if not to its `end_session_endpoint`; a URL with placeholders, see provider.md.',
+        'URL for the sign-out at the provider in place of its `end_session_endpoint`, with placeholders; see provider.md.',
       ),
     ),
   OIDC_USERINFO: z
@@ -70,7 +70,7 @@ export const serviceSettings = {
       notes,
       note(
         PROVIDER,
-        'Whether UserInfo is asked at sign-in; `auto` = when the ID token lacks a claim that a header or rule uses.',
+        'When to request UserInfo at sign-in; `auto` = when the ID token lacks a claim that a header or rule uses.',
       ),
     ),
   OIDC_GROUPS_CLAIM: z
@@ -81,7 +81,7 @@ export const serviceSettings = {
       notes,
       note(
         PROVIDER,
-        'The claim with the groups; a dotted path such as `realm_access.roles` is understood.',
+        'Claim with the groups; a dotted path such as `realm_access.roles` is allowed.',
       ),
     ),
   OIDC_TRUST_EMAIL: flag
@@ -90,7 +90,7 @@ export const serviceSettings = {
       notes,
       note(
         PROVIDER,
-        'Lets e-mail addresses count although the provider does not say `email_verified`.',
+        'Trusts e-mail addresses although the provider does not send `email_verified`.',
       ),
     ),
   OIDC_LOGOUT_TOKEN_TYPE: z
@@ -110,7 +110,7 @@ export const serviceSettings = {
       notes,
       note(
         PROVIDER,
-        'PEM file with the authority that signed the provider’s certificate, beside the usual ones.',
+        'PEM file with the CA of the provider’s certificate, in addition to the system’s CAs.',
       ),
     ),
   SESSION_ENCRYPTION_KEY: z
@@ -120,13 +120,13 @@ export const serviceSettings = {
       notes,
       note(
         SESSION,
-        'Keys of at least 32 random bytes (base64, base64url or hex), separated by commas or newlines. The first seals, all open; a key file is re-read while running. In memory mode a missing key is made up at start.',
+        'Keys of at least 32 random bytes (base64, base64url or hex), separated by commas or newlines. The first seals, all open; a key file is re-read while running. In memory mode a random key is generated at start when none is set.',
         true,
       ),
     ),
   SESSION_MAX_AGE: seconds(60, 31_536_000, 86_400).register(
     notes,
-    note(SESSION, 'Seconds after which a session ends in any case.'),
+    note(SESSION, 'Seconds after sign-in after which a session ends.'),
   ),
   SESSION_IDLE_TIMEOUT: z
     .union([z.literal('0').transform(Number), integer(60, 31_536_000)])
@@ -147,7 +147,7 @@ export const serviceSettings = {
     .default(100)
     .register(
       notes,
-      note(SESSION, 'Sessions of one user at most; a sign-in beyond them ends the oldest one.'),
+      note(SESSION, 'Most sessions of one user; a further sign-in ends the oldest.'),
     ),
   SIGN_IN_CONCURRENCY: integer(1, 10_000)
     .default(50)
@@ -155,7 +155,7 @@ export const serviceSettings = {
       notes,
       note(
         SESSION,
-        'Token requests in flight at most, and a quarter of that for one address (IPv6: a /64); above it sign-in answers 503.',
+        'Most token requests in flight, and a quarter of that per client address (IPv6: per /64); above it sign-in answers 503.',
       ),
     ),
   COOKIE_NAME: z
@@ -187,7 +187,7 @@ export const serviceSettings = {
     .default(false)
     .register(
       notes,
-      note(SESSION, 'Lets an ID token be used for more than one sign-in. Logged as a risk.'),
+      note(SESSION, 'Accepts an ID token for more than one sign-in. Logged as a risk.'),
     ),
   PORT: integer(0, 65_535)
     .default(4180)
@@ -198,7 +198,7 @@ export const serviceSettings = {
       notes,
       note(
         PROCESS,
-        'Port of the internal listener: the check, health, metrics. Never route it to the outside.',
+        'Port of the internal listener: check, health, metrics, admin. Never expose it to the outside.',
       ),
     ),
   HOST: z
@@ -212,16 +212,16 @@ export const serviceSettings = {
       notes,
       note(
         PROCESS,
-        'Bearer token for `/admin` on the internal listener; none = there is no `/admin`. Fewer than 32 characters are logged as a risk.',
+        'Bearer token for `/admin` on the internal listener; not set = no `/admin`. Fewer than 32 characters are logged as a risk.',
         true,
       ),
     ),
   DRAIN_SECONDS: seconds(0, 300, 5).register(
     notes,
-    note(PROCESS, 'How long requests are still served after SIGTERM.'),
+    note(PROCESS, 'Seconds for which requests are still served after SIGTERM.'),
   ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
-    .register(notes, note(PROCESS, 'Least level that is logged.')),
+    .register(notes, note(PROCESS, 'Lowest level that is logged.')),
 }
