@@ -1,14 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
-/** Programs are there or named, and what a file or a run leaves open is ended and named. */
+/** Installs or names missing programs, and ends and names whatever a file or a run leaves open. */
 const guarded = {
   globalSetup: ['test/support/programs.ts', 'test/support/left-behind.ts'],
   setupFiles: ['test/nothing-left.ts'],
 }
 
 /**
- * Limits what a hanging test costs. They assert nothing: a machine that does other things meanwhile may need long, and
- * a container may have to be fetched first.
+ * Limits the cost of a hanging test. The limits assert nothing: a busy machine may need long, and a container may
+ * have to be downloaded first.
  */
 const patience = {
   expect: { poll: { timeout: 30_000 } },
@@ -17,15 +17,15 @@ const patience = {
 }
 
 /**
- * The lanes: `npm test` runs the projects named neither `full-*` nor `soak`, `npm run test:full` adds `full-*`,
- * `npm run test:soak` runs `soak`. Files that start real servers mostly wait for them: two at a time, on any machine.
+ * Lanes: `npm test` runs the projects named neither `full-*` nor `soak`, `npm run test:full` adds `full-*`, and
+ * `npm run test:soak` runs `soak`. Files that start real servers mostly wait for them, so two run at a time.
  */
 export default defineConfig({
   test: {
     maxWorkers: 2,
     coverage: {
       include: ['src/**'],
-      // What `--project unit --coverage` must reach; the other projects are for the rest of src.
+      // Thresholds of `--project unit --coverage`; the other projects cover the rest of src.
       thresholds: {
         'src/core/**': { branches: 100, lines: 100 },
         'src/store/{expiring-map,memory,memory-*,one-time-keys,store}.ts': {
@@ -49,7 +49,7 @@ export default defineConfig({
           name: 'unit',
           ...patience,
           ...guarded,
-          // No unit test leaves anything behind, and loading everything anew per file takes longer than the tests.
+          // Unit tests leave nothing behind, and loading all modules per file takes longer than the tests.
           isolate: false,
           setupFiles: [...guarded.setupFiles, 'test/setup.ts'],
           include: [
@@ -62,7 +62,7 @@ export default defineConfig({
           name: room,
           ...patience,
           ...guarded,
-          // Each file closes what it opens, and the service loads in a second that two hundred files need not wait for.
+          // Each file closes what it opens, and loading the service anew takes a second per file.
           isolate: false,
           include: [`test/${room}/**/*.test.ts`],
         },
@@ -72,7 +72,7 @@ export default defineConfig({
           name: 'contact',
           ...patience,
           ...guarded,
-          // Some put Node's timers on a clock of their own, which modules that are loaded already would not see.
+          // Some files replace the clock of timers, which modules that are already loaded would not see.
           isolate: true,
           include: ['test/contact/**/*.test.ts'],
         },

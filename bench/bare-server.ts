@@ -4,8 +4,8 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createClient, RESP_TYPES } from 'redis'
 
 /**
- * The least a Hono service can do: the headers given as JSON in the first argument, on every request. With a Redis URL
- * and a key as further arguments, one raw `GET` comes before each answer.
+ * Serves the least that a Hono service can: the headers in the first argument, as JSON, on every request. With a
+ * Redis URL and a key as further arguments, one raw `GET` precedes each answer.
  */
 const [, , headersJson = '{}', redisUrl, key] = process.argv
 const headers = JSON.parse(headersJson) as Record<string, string>

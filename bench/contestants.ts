@@ -18,13 +18,13 @@ const forwarded = {
   'Sec-Fetch-Site': 'same-origin',
 }
 
-/** A signed-in user's check, tried once: what is sent, and the headers of the answer. */
+/** Returns the check of a signed-in user after one trial: request headers and headers of the answer. */
 export async function signedInCheck(vestibule: RunningVestibule) {
   const cookie = `${await vestibule.signIn('alice')}; theme=dark`
   return tried(vestibule, { ...forwarded, Cookie: cookie }, 'alice')
 }
 
-/** The cookie that a browser is given for the time when Redis is away, as it sends it back. */
+/** Returns the outage cookie as a browser sends it back. */
 export async function outageCookie(vestibule: RunningVestibule, headers: Record<string, string>) {
   const { setCookies } = await vestibule.check({}, headers)
   const [cookie] = (setCookies[0] ?? '').split(';')
@@ -32,7 +32,7 @@ export async function outageCookie(vestibule: RunningVestibule, headers: Record<
   return cookie
 }
 
-/** A program's check with a token, tried once. */
+/** Returns the check of a program with a bearer token, after one trial. */
 export async function bearerCheck(vestibule: RunningVestibule, token: string) {
   const { 'User-Agent': _, ...rest } = forwarded
   const sent = { ...rest, 'X-Forwarded-Uri': '/api/items', Authorization: `Bearer ${token}` }
@@ -51,7 +51,7 @@ async function tried(vestibule: RunningVestibule, sent: Record<string, string>, 
   return { port: vestibule.internalPort, headers: sent, answered }
 }
 
-/** A Redis of this run's own. */
+/** Starts a Redis for this run. */
 export async function redisServer() {
   if (!findProgram('redis-server')) throw new Error('redis-server is not on PATH')
   const port = await freePort()
@@ -83,7 +83,7 @@ export async function sessionKeys({ url }: { readonly url: string }) {
   }
 }
 
-/** The bare server in a process of its own. */
+/** Starts the bare server as a process. */
 export async function bareServer(
   headers: Readonly<Record<string, string>>,
   ...redis: readonly string[]

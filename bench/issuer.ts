@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 
-/** An issuer of access tokens: metadata, a key set, and one token by RFC 9068. */
+/** Starts an issuer of access tokens: metadata, a key set, and one token by RFC 9068. */
 export async function tokenIssuer(audience: string) {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const keys = [{ ...(await exportJWK(publicKey)), kid: 'bench', alg: 'ES256', use: 'sig' }]

@@ -6,7 +6,7 @@ export interface Round {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** Processor time of the server alone, which the load generator and other programs do not blur. */
+  /** Processor time of the server alone, which the load generator and other programs do not disturb. */
   readonly cpuMicrosPerRequest: number
   readonly failures: number
 }
@@ -37,7 +37,7 @@ export async function load(
 
 const SEQUENTIAL = 5000
 
-/** One request after another over one connection, timed here: what a single visitor waits for. */
+/** Measures one request after another over one connection: the latency of a single visitor. */
 async function latencies(
   port: number,
   headers: Readonly<Record<string, string>>,
@@ -63,7 +63,7 @@ async function cpuSeconds(port: number): Promise<number> {
   return Number(/^vestibule_process_cpu_seconds_total (\S+)/m.exec(text)?.[1] ?? Number.NaN)
 }
 
-/** Resident memory of a server, in MiB. */
+/** Returns the resident memory of a server in MiB. */
 export async function residentMib(port: number): Promise<number> {
   const text = await metricsOf(port)
   const bytes = Number(
@@ -76,7 +76,7 @@ async function metricsOf(port: number): Promise<string> {
   return (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
 }
 
-/** The middle of several rounds, each figure by itself. */
+/** Returns the median of several rounds for each figure by itself. */
 export function median(rounds: readonly Round[]): Round {
   const middle = (of: (round: Round) => number) =>
     rounds.map(of).toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? Number.NaN

@@ -73,7 +73,7 @@ const rounds = new Map<string, Round[]>(contestants.map(({ name }) => [name, []]
 for (let round = 0; round <= ROUNDS; round++) {
   for (const { name, port, headers } of contestants) {
     const result = await load(port, headers, round === 0 ? 2 : SECONDS)
-    // The first round warms them up.
+    // Skips the first round, which warms the servers up.
     if (round > 0) rounds.get(name)?.push(result)
   }
 }

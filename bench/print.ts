@@ -1,14 +1,14 @@
 import type { Round } from './load.ts'
 import type { StoreRow } from './store-table.ts'
 
-/** One line of a table; the first column is as wide as the names in it. */
+/** Prints one line of a table; the first column is as wide as its longest name. */
 function columns(width: number, ...cells: readonly string[]): void {
   const [name = '', ...figures] = cells
   const line = [name.padEnd(width), ...figures.map((figure) => figure.padStart(12))].join('')
   process.stdout.write(`${line}\n`)
 }
 
-/** Checks over HTTP, each beside the first. */
+/** Prints checks over HTTP, each beside the first. */
 export function printChecks(medians: ReadonlyMap<string, Round>): void {
   const [first] = medians.values()
   columns(28, '\nchecks over HTTP', 'checks/s', 'p50 ms', 'p99 ms', 'CPU µs', 'to bare')
@@ -25,7 +25,7 @@ export function printChecks(medians: ReadonlyMap<string, Round>): void {
   }
 }
 
-/** Reads and writes of sessions within the process, each beside raw node-redis, which is the first. */
+/** Prints reads and writes of sessions within the process, each beside raw node-redis, which comes first. */
 export function printStores(rows: readonly StoreRow[]): void {
   const [raw] = rows
   columns(

@@ -20,7 +20,7 @@ const IN_FLIGHT = 64
 const SECONDS = 2
 const RECORD_BYTES = 350
 
-/** The three modes beside raw node-redis, one after the other on the same Redis. */
+/** Measures the three modes and raw node-redis, one after the other on the same Redis. */
 export async function storeTable(redisUrl: string): Promise<StoreRow[]> {
   const rows = [await rawRow(redisUrl)]
   for (const mode of ['memory', 'redis', 'hybrid'] as const) {
@@ -34,7 +34,7 @@ export async function storeTable(redisUrl: string): Promise<StoreRow[]> {
 
 type Read = () => unknown
 
-/** Every session in turn; one that is not found ends the run. */
+/** Reads every session in turn. A session that is not found ends the run. */
 function reader(
   read: (credential: SessionCredential) => boolean | Promise<boolean>,
   credentials: readonly SessionCredential[],
@@ -92,7 +92,7 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.floor(sorted.length * share)] ?? Number.NaN
 }
 
-/** Reads per second with so many at a time; what needs no waiting is not waited for. */
+/** Returns reads per second at a given concurrency; synchronous hits are not awaited. */
 async function throughput(read: Read): Promise<number> {
   const endMs = performance.now() + SECONDS * 1000
   let count = 0
@@ -110,7 +110,7 @@ async function throughput(read: Read): Promise<number> {
   return count / ((performance.now() - sinceMs) / 1000)
 }
 
-/** How many times as long a read of a few hot sessions takes beside a million sessions as beside a thousand. */
+/** Returns how many times as long a read of a few hot sessions takes beside a million sessions as beside a thousand. */
 export async function largeRatio(redisUrl: string, mode: Mode): Promise<number> {
   const [few, many] = [1000, 1_000_000]
   const perSecond: number[] = []
@@ -126,7 +126,10 @@ export async function largeRatio(redisUrl: string, mode: Mode): Promise<number> 
   return withFew / withMany
 }
 
-/** `redis-benchmark` with as many connections and as large a value: requests per second by test, such as `GET`. */
+/**
+ * Runs `redis-benchmark` with the same number of connections and size of values. Returns requests per second by
+ * test, such as `GET`.
+ */
 export async function redisBenchmark(redisUrl: string): Promise<ReadonlyMap<string, number>> {
   const { port } = new URL(redisUrl)
   const options = `-p ${port} -t get,set -d ${RECORD_BYTES} -c ${IN_FLIGHT} -n 100000 --csv`

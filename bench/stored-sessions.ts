@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
 import { openSessionReplica } from '../test/support/session-replica.ts'
 
-/** Sessions as the check reads them, in this process, over a Redis or over memory. */
+/** Sessions as the check reads them, within this process, over Redis or memory. */
 export interface StoredSessions extends AsyncDisposable {
   /** Reads like a check: from memory, else from the store. Returns false when there is no such session. */
   readonly read: (credential: SessionCredential) => boolean | Promise<boolean>
-  /** One record of each kind, in one round trip. */
+  /** Writes one record of each kind in one round trip. */
   readonly write: () => Promise<void>
-  /** So many signed-in users. */
+  /** Signs in that many users. */
   readonly signIn: (count: number) => Promise<SessionCredential[]>
 }
 
@@ -17,7 +17,7 @@ export type Mode = 'memory' | 'redis' | 'hybrid'
 const REALM = 'app.example.com'
 const AT_ONCE = 500
 
-/** `l1Entries` = how many sessions memory may hold in hybrid mode. */
+/** `l1Entries` bounds the sessions in memory in hybrid mode. */
 export async function storedSessions(
   mode: Mode,
   redisUrl: string,

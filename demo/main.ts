@@ -21,13 +21,13 @@ import {
 
 const CLIENT_ID = 'vestibule-demo'
 
-/** First match wins; whoever the provider signs in may see the rest. */
+/** The first match decides; the rest is open to every user of the provider. */
 const rules = [
   { paths: ['/public/**'], access: 'public' },
   { paths: ['/admin', '/admin/**'], access: 'signed-in', groups: ['admins'] },
 ]
 
-/** Starts every part and stays until a signal comes or a part ends; resolves with the exit code. */
+/** Starts all parts and runs until a signal comes or a part ends. Resolves with the exit code. */
 const main = async (): Promise<number> => {
   const interrupted = new Promise<undefined>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => resolve(undefined))
@@ -70,7 +70,7 @@ const main = async (): Promise<number> => {
   return failure ? 1 : 0
 }
 
-/** npm tells its shell of a SIGTERM, and the shell dies without telling us. */
+/** Calls `end` when the parent has ended: npm passes SIGTERM to its shell, which ends without passing it on. */
 const whenOrphaned = (end: () => void): void => {
   const parent = process.ppid
   setInterval(() => process.ppid !== parent && end(), 500).unref()
@@ -98,7 +98,7 @@ const startGateway = (options: GatewayOptions): Promise<RunningGateway> =>
 
 const GUARDED_WITHIN_MS = 15_000
 
-/** Ready means that a stranger is sent to sign in, which takes every part but the application. */
+/** Waits until a visitor is sent to sign in, which needs every part but the app. */
 const untilGuarded = async (origin: string, vestibule: RunningVestibule): Promise<void> => {
   const deadlineMs = performance.now() + GUARDED_WITHIN_MS
   let last = 'no answer'
@@ -125,7 +125,7 @@ const statusOf = async (url: string): Promise<number | string> => {
   }
 }
 
-/** Says which part ended, a little late: in a terminal Ctrl-C ends the parts too, and that is no failure. */
+/** Names the part that ended, after a moment, because Ctrl-C in a terminal ends the parts as well. */
 const firstEnd = async (vestibule: RunningVestibule, gateway: RunningGateway): Promise<string> => {
   const reason = await Promise.race([
     vestibule.process.exited.then(() => `Vestibule ended:\n${vestibule.process.output()}`),

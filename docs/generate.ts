@@ -8,7 +8,7 @@ import {
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
-/** Writes the generated files, or with `--check` says which are out of date. */
+/** Writes the generated files; with `--check` names those that are out of date. */
 const FILES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': configurationPage,
   'docs/headers.md': headersPage,

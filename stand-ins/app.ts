@@ -19,7 +19,7 @@ export interface AppOptions {
   readonly signOutPath?: string
 }
 
-/** A protected application that knows its visitors by the headers it is given, and shows all of them. */
+/** Starts a protected app that identifies visitors by the headers it receives and shows all of them. */
 export const startApp = async (options: AppOptions = {}): Promise<RunningApp> => {
   const app = createApp(options.signOutPath ?? '/oauth2/logout')
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
@@ -86,7 +86,7 @@ const createApp = (signOutPath: string) => {
   return app
 }
 
-/** The request as it came, duplicates and spelling included. */
+/** Returns the raw request, with duplicates and spelling of headers. */
 const received = (context: AppContext) => {
   const { method, url, rawHeaders } = context.env.incoming
   return { method, url, headers: headerPairs(rawHeaders) }
@@ -97,7 +97,7 @@ const headerPairs = (rawHeaders: readonly string[]): readonly (readonly [string,
     index % 2 === 0 ? [[name, utf8(rawHeaders[index + 1] ?? '')] as const] : [],
   )
 
-/** Node reads header bytes as Latin-1, and names of people are UTF-8. */
+/** Decodes UTF-8 from a header, whose bytes Node reads as Latin-1. */
 const utf8 = (value: string): string => Buffer.from(value, 'latin1').toString('utf8')
 
 const visitorPage = (context: AppContext, signOutPath: string) => {

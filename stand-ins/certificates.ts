@@ -1,12 +1,12 @@
 import { generate } from 'selfsigned'
 
-/** PEM texts of one certificate and its private key. */
+/** PEM texts of a certificate and its private key. */
 export interface Certificate {
   readonly certificate: string
   readonly privateKey: string
 }
 
-/** An authority of a test, which signs what the test needs. */
+/** Certificate authority of a test. */
 export interface Authority {
   readonly certificate: string
   readonly issue: (hosts: readonly string[], lifetimeMs?: number) => Promise<Certificate>

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 
 type Markup = ReturnType<typeof html>
 
-/** The frame of every page of the demo: no script, no outside resource, light and dark. */
+/** Frame of every page of the demo: no script, no outside resource, light and dark. */
 export const page = (title: string, body: Markup): Markup => html`<!doctype html>
 <html lang="en">
 <head>

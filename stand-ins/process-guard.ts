@@ -2,22 +2,22 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 
-/** The leaders of process groups that have not ended yet, and what they are. */
+/** Leaders of process groups that have not ended yet, with their names. */
 const running = new Map<ChildProcess, string>()
 
-/** Kills the groups it was told of last when its input ends, which it does when this process ends, in whatever way. */
+/** Kills the process groups listed last on its input when the input ends, which happens however this process ends. */
 const WATCHDOG =
   'while read -r line; do groups=$line; done; for group in $groups; do kill -s KILL -- "-$group"; done'
 
 let told: Writable | undefined
 
-/** Sees to it that this child and what it starts end no later than this process. It must lead its process group. */
+/** Ends a child and everything that it starts no later than this process. The child must lead its process group. */
 export const guard = (child: ChildProcess, name: string): void => {
   if (child.pid === undefined) return
   running.set(child, name)
   tellWatchdog()
   child.once('exit', () => {
-    // Its own children may live on, and would hold its output open.
+    // Children of the child may live on and would hold its output open.
     killGroup(child)
     running.delete(child)
     tellWatchdog()
@@ -29,12 +29,12 @@ export const killGroup = ({ pid }: ChildProcess): void => {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch (error) {
-    // The whole group has ended.
+    // ESRCH means that the whole group has ended.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
-/** Names the programs that were started here and have not ended. */
+/** Returns the names of programs that were started here and have not ended. */
 export const stillRunning = (): readonly string[] =>
   [...running].map(([{ pid }, name]) => `${name} (process ${pid})`)
 

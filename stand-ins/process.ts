@@ -20,7 +20,7 @@ const isExecutable = (path: string): boolean => {
   }
 }
 
-/** A loopback port that was free a moment ago, for programs that cannot listen on port 0. */
+/** Returns a loopback port that was free a moment ago, for programs that cannot listen on port 0. */
 export const freePort = async (): Promise<number> => {
   const server = createServer()
   const listening = Promise.withResolvers<void>()
@@ -32,7 +32,7 @@ export const freePort = async (): Promise<number> => {
   return address.port
 }
 
-/** Whether nothing listens at this port, neither on 127.0.0.1 nor on ::1. */
+/** Tells whether nothing listens at this port, neither on 127.0.0.1 nor on ::1. */
 export const isFree = async (port: number): Promise<boolean> => {
   const answers = await Promise.all(['127.0.0.1', '::1'].map((host) => tryToListen(port, host)))
   return !answers.includes('EADDRINUSE')
@@ -50,7 +50,7 @@ const tryToListen = async (port: number, host: string): Promise<string | undefin
 
 export interface RunningProcess {
   readonly child: ChildProcess
-  /** Everything the process has written so far. */
+  /** Returns everything that the process has written so far. */
   readonly output: () => string
   readonly exited: Promise<number | null>
   readonly stop: (signal?: 'SIGTERM' | 'SIGINT' | 'SIGKILL') => Promise<number | null>
@@ -63,7 +63,7 @@ export interface ProcessOptions {
 
 const KILL_AFTER_MS = 8_000
 
-/** Starts a program in a process group of its own, which ends with this process, however that ends. */
+/** Starts a program in a process group of its own, which ends with this process in any case. */
 export const startProcess = (
   program: string,
   args: readonly string[],
@@ -98,7 +98,7 @@ export const startProcess = (
   return { child, output: () => chunks.join(''), exited, stop }
 }
 
-/** The variable by which a test run finds what it has left behind. */
+/** Environment variable by which a test run finds processes that it has left behind. */
 export const RUN_MARK = 'VESTIBULE_TEST_RUN'
 
 const markOfRun = (): Record<string, string> => {

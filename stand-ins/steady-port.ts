@@ -3,16 +3,16 @@ import { isFree } from './process.ts'
 
 const FIRST = 20_000
 const COUNT = 12_000
-/** As many as run at the same time, of which each has ports of its own. */
+/** Number of test workers; each has a range of ports of its own. */
 const WORKERS = 2
 const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % WORKERS
 
-/** What is free and has been given away may not be bound yet. */
+/** Ports that were given out and may not be bound yet. */
 const given = new Set<number>()
 
 /**
- * A loopback port for a server that goes away and comes back: below those that the kernel gives to clients, or else a
- * client that tries again might take it, and even be connected to itself.
+ * Returns a loopback port for a server that stops and comes back. It lies below the ephemeral ports, because a
+ * client that retries could otherwise get the port, or even connect to itself.
  */
 export const steadyPort = async (): Promise<number> => {
   for (;;) {

@@ -10,7 +10,7 @@ export interface RunningVestibule extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-/** Headers that a proxy must copy from the answer of the check, so that a client cannot send them itself. */
+/** Headers that a proxy must copy from the answer of the check, so that clients cannot forge them. */
 export const authResponseHeaders: readonly string[] = [
   ...IDENTITY_HEADERS.map(({ name }) => name),
   ACCESS_TOKEN_HEADER,
@@ -20,7 +20,10 @@ export const authResponseHeaders: readonly string[] = [
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const READY_WITHIN_MS = 20_000
 
-/** `node src/main.ts serve` with exactly this environment, on free loopback ports unless it names some. */
+/**
+ * Starts `node src/main.ts serve` with exactly this environment, on free loopback ports unless the environment
+ * names ports.
+ */
 export const startVestibule = async (
   env: Readonly<Record<string, string>>,
 ): Promise<RunningVestibule> => {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 
-/** A request as the scripted server got it. */
+/** Request as the scripted server received it. */
 export interface SeenRequest {
   readonly method: string
   readonly url: string
@@ -13,7 +13,7 @@ export interface SeenRequest {
 
 export interface ScriptedAnswer {
   readonly status?: number
-  /** A flat list keeps duplicates: `['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']`. */
+  /** Flat list that keeps duplicates: `['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']`. */
   readonly headers?: readonly string[]
   readonly body?: string
 }
@@ -21,12 +21,12 @@ export interface ScriptedAnswer {
 export interface ScriptedServer extends AsyncDisposable {
   readonly url: string
   readonly seen: readonly SeenRequest[]
-  /** What every further request is answered with; forgets what was seen. */
+  /** Sets the answer to all further requests and forgets the requests seen. */
   readonly script: (answer?: ScriptedAnswer) => void
   readonly close: () => Promise<void>
 }
 
-/** A server that answers as told and remembers what it was asked; handshakes for WebSocket get a bare 101. */
+/** Starts a server that answers as scripted and records requests. WebSocket handshakes get a bare 101. */
 export const startScriptedServer = async (): Promise<ScriptedServer> => {
   let seen: SeenRequest[] = []
   let next: ScriptedAnswer = {}
@@ -85,7 +85,7 @@ const describe = (request: IncomingMessage, body: string): SeenRequest => ({
   body,
 })
 
-/** Every value of a header, whatever its spelling. */
+/** Returns every value of a header, in any spelling. */
 export const valuesOf = (request: SeenRequest | undefined, name: string): readonly string[] =>
   (request?.headers ?? [])
     .filter(([header]) => header.toLowerCase() === name.toLowerCase())

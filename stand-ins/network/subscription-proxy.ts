@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { steadyPort } from '../steady-port.ts'
 
-/** A network to Redis in which something happens to subscriptions alone; commands pass. */
+/** TCP proxy before Redis with faults for subscriptions only; commands pass. */
 export interface SubscriptionProxy extends AsyncDisposable {
   readonly port: number
-  /** Ends those there are, and lets no new one be made until `accept`. */
+  /** Closes subscriptions and refuses new ones until `accept`. */
   readonly refuse: () => void
   readonly accept: () => void
-  /** Those there are stay open and carry nothing any more, in either direction; new ones are welcome. */
+  /** Silences the present subscriptions in both directions while they stay open; new ones work. */
   readonly forget: () => void
 }
 
@@ -19,10 +19,10 @@ interface Passage {
   isForgotten: boolean
 }
 
-/** The connection for commands tries a subscription out, to a channel of its own. */
+/** Excludes the connection for commands, which tries a subscription to a channel of its own. */
 const SUBSCRIBES = /\r\nsubscribe\r\n.*vestibule:fleet/is
 
-/** Stands before a port of 127.0.0.1. */
+/** Starts the proxy before a port of 127.0.0.1. */
 export const startSubscriptionProxy = async (targetPort: number): Promise<SubscriptionProxy> => {
   const passages = new Set<Passage>()
   let isRefusing = false

@@ -2,37 +2,37 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { steadyPort } from '../steady-port.ts'
 
-/** A network between a client and a server, and what can happen to it. */
+/** TCP proxy between a client and a server, with faults. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number
-  /** How many clients are connected. */
+  /** Returns the number of connected clients. */
   readonly connections: () => number
-  /** How many have been made so far. */
+  /** Returns the number of connections accepted so far. */
   readonly accepted: () => number
-  /** From now on everything arrives this much later, in each direction. */
+  /** Delays everything by this time in each direction from now on. */
   readonly delay: (ms: number) => void
   /**
-   * Forwards the next chunk of a client in which `match` is found, then takes both sides of that connection away: the
-   * request is carried out, its answer is lost. Resolves once the server has read all of it.
+   * Forwards the next chunk of a client that contains `match`, then closes both sides of that connection: the
+   * request is executed and its answer is lost. Resolves when the server has read all of it.
    */
   readonly cutAfterRequest: (match?: string | RegExp) => Promise<void>
   /**
-   * Keeps back what the server answers where a client next sends `match`; resolves when that has been forwarded, with
-   * what lets the answers go.
+   * Withholds the answers of the server after a client sent `match`. Resolves when that was forwarded, with a
+   * function that releases the answers.
    */
   readonly holdAnswers: (match: string | RegExp) => Promise<() => void>
   /**
-   * Nothing arrives any more on connections on which a client has sent `match`, and on later ones from then on if
-   * asked for, while all others go on; what it returns lets it flow again.
+   * Silences connections on which a client has sent `match`, and later ones too if asked for; all others work.
+   * Returns a function that ends the silence.
    */
   readonly muffle: (match: string | RegExp, which?: 'present' | 'present and later') => () => void
-  /** Nothing arrives any more, not even the end of a connection; `flow` delivers it late, as TCP would. */
+  /** Drops everything, the end of connections included; `flow` delivers it late, as TCP would. */
   readonly blackhole: () => void
   readonly flow: () => void
-  /** Ends all connections, and refuses new ones until `accept`. */
+  /** Closes all connections and refuses new ones until `accept`. */
   readonly refuse: () => Promise<void>
   readonly accept: () => Promise<void>
-  /** Ends all connections; new ones are welcome. */
+  /** Closes all connections; new ones work. */
   readonly cut: () => void
   readonly close: () => Promise<void>
 }
@@ -42,11 +42,11 @@ interface Trap {
   readonly sprung: () => void
 }
 
-/** Between one client and the server. */
+/** Connection of one client to the server. */
 interface Line {
-  /** The beginning of what the client has sent. */
+  /** Beginning of the bytes that the client has sent. */
   sent: string
-  /** Until these are over, nothing arrives in that direction. */
+  /** Blocks the direction until it settles. */
   toTarget: Promise<void> | undefined
   toClient: Promise<void> | undefined
 }
@@ -58,7 +58,7 @@ interface Muffler {
 
 const REMEMBERED_CHARACTERS = 10_000
 
-/** Stands before a port of 127.0.0.1. */
+/** Starts the proxy before a port of 127.0.0.1. */
 export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   const clients = new Set<Socket>()
   const sockets = new Set<Socket>()
@@ -72,7 +72,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   let isBlackhole = false
   open.resolve()
 
-  /** One direction: what is passed to it happens in order, and late if need be. */
+  /** Creates one direction, which handles chunks in order and delays them as asked. */
   const createLane = (obstacle: () => Promise<void> | undefined) => {
     let last = Promise.resolve()
     const happen = async (
@@ -120,7 +120,8 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
         traps.delete(trap)
         isTrapped = true
         client.destroy()
-        // Destroying it with answers unread would reset the connection, and the server might lose the request.
+        // Ends instead of destroying because unread answers would reset the connection and the server might lose
+        // the request.
         target.once('close', trap.sprung).end(chunk)
       })
     })

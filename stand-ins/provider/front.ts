@@ -22,27 +22,27 @@ export type Endpoint = keyof typeof endpointPaths
 
 export type Json = Record<string, unknown>
 
-/** What an endpoint does instead of its work; with `rewrite` it works, and its JSON answer is changed. */
+/** Fault of an endpoint; with `rewrite` the endpoint works and its JSON answer is changed. */
 export interface Behaviour {
-  /** The connection is destroyed without an answer. */
+  /** Destroys the connection without an answer. */
   readonly down?: boolean
   readonly delayMs?: number
-  /** Nothing is done before this has come. */
+  /** Delays the work until this settles. */
   readonly after?: Promise<unknown>
-  /** Awaited before anything else is done with the request; it may take long. */
+  /** Awaited before anything else is done with the request. */
   readonly before?: (request: SeenProviderRequest) => unknown
   readonly status?: number
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly rewrite?: (json: Json, request: SeenProviderRequest) => Json | Promise<Json>
-  /** Only this many requests; then the endpoint is itself again. */
+  /** Number of requests after which the endpoint works again. */
   readonly times?: number
 }
 
 const json = { 'Content-Type': 'application/json' }
 const TEN_MEGABYTES = 10 * 1024 * 1024
 
-/** Ways in which providers and what stands in front of them fail. */
+/** Failures of providers and of proxies before them. */
 export const faults = {
   down: { down: true },
   hangs: { delayMs: 60_000 },
@@ -74,21 +74,21 @@ export interface SeenProviderRequest {
 
 export interface ProviderFront {
   readonly port: number
-  /** The port of the provider that does the work. */
+  /** Sets the port of the provider behind. */
   readonly pointTo: (port: number) => void
   readonly set: (endpoint: Endpoint, behaviour: Behaviour) => void
-  /** One endpoint, or all of them, work again. */
+  /** Repairs one endpoint, or all of them. */
   readonly reset: (endpoint?: Endpoint) => void
   readonly requests: (endpoint: Endpoint) => readonly SeenProviderRequest[]
   readonly count: (endpoint: Endpoint) => number
   readonly forgetRequests: () => void
-  /** The port refuses connections until `resume`. */
+  /** Refuses connections until `resume`. */
   readonly pause: () => Promise<void>
   readonly resume: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** Stands in front of a provider, counts, and misbehaves as told. */
+/** Starts a reverse proxy before a provider that counts requests and fails as asked. */
 export const startProviderFront = async (wantedPort: number): Promise<ProviderFront> => {
   const behaviours = createBehaviours()
   const seen: (SeenProviderRequest & { readonly endpoint: Endpoint | undefined })[] = []

@@ -6,7 +6,7 @@ import type { ProviderUser } from './users.ts'
 
 type InteractionContext = Context<{ Bindings: HttpBindings }>
 
-/** One click signs in; consent is never asked for. */
+/** Signs in with one click and never asks for consent. */
 export const createInteraction = (provider: Provider, users: readonly ProviderUser[]) => {
   const app = new Hono<{ Bindings: HttpBindings }>()
 

@@ -16,7 +16,7 @@ import { demoUsers, type ProviderUser } from './users.ts'
 
 export { demoUsers, type ProviderUser } from './users.ts'
 
-/** oidc-provider greets every runtime that is not an LTS release with a warning as it is imported. */
+/** Suppresses the warning that oidc-provider prints at import on every runtime that is not an LTS release. */
 const importQuietly = async () => {
   const { warn } = console
   console.warn = () => undefined
@@ -33,9 +33,9 @@ type Features = NonNullable<Configuration['features']>
 
 export interface ProviderOptions {
   readonly port?: number
-  /** The address to listen at; loopback unless something stands in front of this provider. */
+  /** Address to listen at; loopback by default. */
   readonly host?: string
-  /** The address browsers and clients use, when something stands in front of this provider. */
+  /** Address for browsers and clients, when a proxy stands before this provider. */
   readonly issuer?: string
   readonly clients: readonly ClientMetadata[]
   readonly users?: readonly ProviderUser[]
@@ -49,7 +49,7 @@ export interface RunningProvider extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-/** An OpenID provider whose sign-in page has one button per user. */
+/** Starts an OpenID provider whose sign-in page has one button per user. */
 export const startProvider = async (options: ProviderOptions): Promise<RunningProvider> => {
   const users = options.users ?? demoUsers
   const server = createServer()
@@ -73,7 +73,7 @@ export const startProvider = async (options: ProviderOptions): Promise<RunningPr
   return { issuer, provider, server, close, [Symbol.asyncDispose]: close }
 }
 
-/** Private keys for a provider: RS256, which every client understands, and ES256. */
+/** Generates private keys for a provider: RS256, which every client supports, and ES256. */
 export const generateProviderKeys = async (): Promise<JWKS> => {
   const keys = await Promise.all(
     ['RS256', 'ES256'].map(async (alg) => {
@@ -132,7 +132,7 @@ const baseConfiguration = (users: readonly ProviderUser[]): Configuration => ({
     return user && { accountId: sub, claims: () => ({ ...user }) }
   },
   interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
-  // Most providers give a refresh token without being asked for offline_access.
+  // Most providers issue a refresh token without offline_access.
   issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: true,
   loadExistingGrant: grantWhatIsAsked,
@@ -169,7 +169,7 @@ const baseFeatures: Features = {
   },
 }
 
-/** Whatever claims a user brings are delivered under `profile`, so that tests can try any claim. */
+/** Returns all claims of the users for the scope `profile`, so that tests can try any claim. */
 const profileClaims = (users: readonly ProviderUser[]): readonly string[] => {
   const names = users.flatMap((user) => Object.keys(user))
   return [...new Set(['name', 'preferred_username', 'groups', ...names])].filter(

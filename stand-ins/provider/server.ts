@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { startProvider } from './provider.ts'
 
-/** The provider as a service of its own, for docker-compose.yml. Anybody may be anybody: never for more than a demo. */
+/** Runs the provider alone, for docker-compose.yml. It signs anybody in as any user, so it is for demos only. */
 const { ISSUER, CLIENT_ID, CLIENT_ORIGINS, CLIENT_SECRET_FILE, PORT } = process.env
 if (!ISSUER || !CLIENT_ID || !CLIENT_ORIGINS || !CLIENT_SECRET_FILE) {
   throw new Error('set ISSUER, CLIENT_ID, CLIENT_ORIGINS and CLIENT_SECRET_FILE')
@@ -20,5 +20,5 @@ const provider = await startProvider({
     },
   ],
 })
-// As the first process of a container, nothing ends it unless it does.
+// The first process of a container gets no default handlers of signals.
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void provider.close())

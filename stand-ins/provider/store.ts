@@ -7,7 +7,10 @@ interface Entry {
 
 const NO_END_MS = Number.POSITIVE_INFINITY
 
-/** Everything an oidc-provider keeps, in this process; a second Provider over it goes on where the first one stopped. */
+/**
+ * Creates storage for oidc-provider in memory; a second Provider with the same storage continues where the first
+ * one stopped.
+ */
 export const createProviderStore = (): AdapterFactory => {
   const models = new Map<string, Map<string, Entry>>()
 

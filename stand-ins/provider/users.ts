@@ -1,4 +1,4 @@
-/** A person the provider knows; every further member is a claim, whatever its form. */
+/** User of the provider; every further member is a claim. */
 export interface ProviderUser {
   readonly sub: string
   readonly [claim: string]: unknown

@@ -3,12 +3,12 @@ import { hostname } from 'node:os'
 import { canonicalName, type GoHeaders } from './go-http.ts'
 
 export interface EntryPoint {
-  /** Scheme in the forwarded headers; the socket is plain either way. */
+  /** Scheme in the forwarded headers; the socket is plain in both cases. */
   readonly scheme?: 'http' | 'https'
   readonly underscoreHeadersStrategy?: 'keep' | 'delete' | 'reject'
 }
 
-/** Whether the request may go on; with `delete` it goes on without such headers. */
+/** Returns whether the request may go on; `delete` removes headers with underscores first. */
 export const applyUnderscoreStrategy = (headers: GoHeaders, options: EntryPoint): boolean => {
   const strategy = options.underscoreHeadersStrategy ?? 'keep'
   const names = [...headers.keys()].filter((name) => name.includes('_'))
@@ -34,7 +34,7 @@ const MANAGED = new Set([
 
 const isManaged = (name: string): boolean => MANAGED.has(canonicalName(name.replaceAll('_', '-')))
 
-/** The entry point: what an untrusted client says about forwarding is deleted, underscore spellings too. */
+/** Deletes the forwarded headers of an untrusted client, spellings with underscores included, and writes its own. */
 export const rewriteForwarded = (
   headers: GoHeaders,
   host: string,
@@ -62,7 +62,7 @@ export const hasToken = (list: string | undefined, token: string): boolean =>
 export const clientAddress = (request: IncomingMessage): string =>
   request.socket.remoteAddress ?? ''
 
-/** A client may name any header in Connection, except those that the proxy itself writes. */
+/** Removes headers that the client names in Connection, except those that the proxy writes itself. */
 const removeConnectionHeaders = (headers: GoHeaders): void => {
   const lists = headers.get('Connection') ?? []
   const upgrade = lists.some((list) => hasToken(list, 'upgrade'))

@@ -10,7 +10,7 @@ import {
   setCookieName,
 } from './go-http.ts'
 
-/** Traefik's `forwardAuth` options, with Traefik's names. */
+/** Options of Traefik's `forwardAuth`, under Traefik's names. */
 export interface ForwardAuth {
   readonly address: string
   readonly authResponseHeaders?: readonly string[]
@@ -20,7 +20,7 @@ export interface ForwardAuth {
   readonly preserveLocationHeader?: boolean
 }
 
-/** A request after the entry point. */
+/** Request after the entry point. */
 export interface Asked {
   readonly headers: GoHeaders
   readonly host: string
@@ -45,7 +45,7 @@ const CHECK_HOP_HEADERS = [
   'Transfer-Encoding',
   'Upgrade',
 ]
-/** Go's client writes these from the message itself, and the check has no message body. */
+/** Headers that Go's client writes from the message itself; the check has no body. */
 const NOT_WRITTEN = ['Content-Length', 'Trailer']
 
 export interface Verdict {
@@ -53,7 +53,10 @@ export interface Verdict {
   readonly passedCookies: ReadonlySet<string>
 }
 
-/** Asks the auth server; a verdict means "proxy it", and without one the client has its answer already. */
+/**
+ * Sends the check. Returns a verdict when the request may be proxied; without one the client has its answer
+ * already.
+ */
 export const check = async (
   request: IncomingMessage,
   response: ServerResponse,
@@ -123,7 +126,7 @@ const redirect = (response: ServerResponse, location: string): void => {
   response.writeHead(302, { Location: location }).end()
 }
 
-/** Any answer but a 2xx is the client's, except what concerns the connection to the auth server. */
+/** Passes any answer but 2xx to the client, without what concerns the connection to the auth server. */
 const passOn = (response: ServerResponse, reply: Reply, auth: ForwardAuth): void => {
   for (const name of CHECK_HOP_HEADERS) reply.headers.delete(name)
   const [location] = reply.headers.get('Location') ?? []
@@ -135,7 +138,7 @@ const passOn = (response: ServerResponse, reply: Reply, auth: ForwardAuth): void
   response.writeHead(reply.status, flatHeaders(reply.headers)).end(reply.body)
 }
 
-/** Only here do cookies of the auth server reach the client on a 2xx, and the listed names displace the backend's. */
+/** Adds the listed cookies of the auth server to a 2xx; they replace those of the backend. */
 export const mergeCookies = (headers: GoHeaders, { authCookies, passedCookies }: Verdict): void => {
   const isListed = (line: string): boolean => passedCookies.has(setCookieName(line) ?? '')
   const own = (headers.get('Set-Cookie') ?? []).filter((line) => !isListed(line))

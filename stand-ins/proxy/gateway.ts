@@ -8,19 +8,19 @@ import { findProgram, freePort, type RunningProcess, startProcess } from '../pro
 import type { ForwardAuth } from './forward-auth.ts'
 import { type RunningProxy, startStandIn } from './proxy.ts'
 
-/** One application behind one Vestibule, for whichever proxy. */
+/** One app behind one Vestibule, for any of the proxies. */
 export interface GatewayOptions {
   /** Protected hosts without scheme; a port is ignored. */
   readonly hosts: readonly string[]
   readonly vestibulePublicUrl: string
-  /** With its path: `http://127.0.0.1:4181/auth`. */
+  /** Includes the path: `http://127.0.0.1:4181/auth`. */
   readonly vestibuleCheckUrl: string
   readonly appUrl: string
   readonly authResponseHeaders: readonly string[]
   readonly addAuthCookies?: readonly string[]
   readonly basePath?: string
   readonly port?: number
-  /** With `https` Traefik serves TLS with its own certificate, and the stand-in only says so. Not for Caddy. */
+  /** `https` makes Traefik serve TLS with its own certificate; the stand-in only claims it. Not for Caddy. */
   readonly scheme?: 'http' | 'https'
   readonly underscoreHeadersStrategy?: 'keep' | 'delete' | 'reject'
   /** Further options of Traefik's `forwardAuth`. Not for Caddy. */
@@ -33,11 +33,11 @@ export interface GatewayOptions {
 }
 
 export interface RunningGateway extends RunningProxy {
-  /** Settles when a proxy of its own process ends by itself. */
+  /** Settles when the process of a proxy ends by itself. */
   readonly exited?: Promise<unknown>
 }
 
-/** `readyHost` must answer 200 as soon as all routes are in force. */
+/** Writes the files of a proxy. `readyHost` must answer 200 as soon as all routes are in force. */
 export type WriteGatewayFiles = (
   folder: string,
   port: number,
@@ -54,7 +54,7 @@ export const forwardAuthOf = (options: GatewayOptions): ForwardAuth => ({
   addAuthCookiesToResponse: options.addAuthCookies ?? [],
 })
 
-/** The stand-in with the routes that Traefik would get. */
+/** Starts the stand-in with the routes that Traefik would get. */
 export const startStandInGateway = async (options: GatewayOptions): Promise<RunningGateway> => {
   const { appUrl, vestibulePublicUrl, basePath = '/oauth2', port, scheme } = options
   const { underscoreHeadersStrategy } = options
@@ -78,7 +78,7 @@ export const startStandInGateway = async (options: GatewayOptions): Promise<Runn
 
 const READY_HOST = 'ready.invalid'
 
-/** A proxy that is a program on PATH, with its files in a folder of its own that goes with it. */
+/** Starts a proxy that is a program on PATH, with its files in a temporary folder. */
 export const startGatewayProgram = async (
   name: string,
   options: GatewayOptions,
@@ -99,7 +99,7 @@ export const startGatewayProgram = async (
     },
   })
   const close = async (): Promise<void> => {
-    // Traefik takes two seconds to stop politely, and has nothing to save.
+    // SIGKILL saves the two seconds that Traefik takes to stop gracefully.
     await running.stop('SIGKILL')
     await rm(folder, { recursive: true, force: true })
   }

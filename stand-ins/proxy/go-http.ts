@@ -1,7 +1,10 @@
-/** Headers the way Go holds them: canonical names, every value kept. */
+/** Headers as Go keeps them: canonical names, all values. */
 export type GoHeaders = Map<string, string[]>
 
-/** Go's canonical spelling: `x-forwarded-FOR` and `X-Forwarded-For` are one header, `X_Forwarded_For` is another. */
+/**
+ * Returns Go's canonical spelling: `x-forwarded-FOR` and `X-Forwarded-For` are one header, `X_Forwarded_For` is
+ * another.
+ */
 export const canonicalName = (name: string): string =>
   name.toLowerCase().replace(/(^|-)([a-z])/g, (match) => match.toUpperCase())
 
@@ -14,18 +17,18 @@ export const goHeaders = (rawHeaders: readonly string[]): GoHeaders => {
   return headers
 }
 
-/** For `node:http`, which takes a flat list and then keeps order, spelling and duplicates. */
+/** Returns a flat list, for which `node:http` keeps order, spelling and duplicates. */
 export const flatHeaders = (headers: GoHeaders): string[] =>
   [...headers].flatMap(([name, values]) => values.flatMap((value) => [name, value]))
 
-/** The request target as Traefik sees it after normalizePath, sanitizePath and AllowQuerySemicolons. */
+/** Request target after Traefik's normalizePath, sanitizePath and AllowQuerySemicolons. */
 export interface GoTarget {
   readonly host: string | undefined
   readonly escapedPath: string
   readonly requestUri: string
 }
 
-/** `malformed` is refused by Go's server itself, `fragment` by Traefik. */
+/** Parses a target; Go's server refuses `malformed`, Traefik refuses `fragment`. */
 export const parseTarget = (target: string): GoTarget | 'malformed' | 'fragment' => {
   if (target === '*') return { host: undefined, escapedPath: '*', requestUri: '*' }
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target)
@@ -43,7 +46,7 @@ export const parseTarget = (target: string): GoTarget | 'malformed' | 'fragment'
 const MAY_STAND_AS_IS = /^[\w\-.~$&+,/:;=@!'()*[\]%]*$/
 const MUST_BE_ESCAPED = /[^\w\-.~$&+,/:;=@]/
 
-/** url.EscapedPath: a path that is validly escaped stays as it is, another one is escaped afresh. */
+/** Does what Go's url.EscapedPath does: a validly escaped path stays, any other is escaped again. */
 const escapePath = (path: string): string => {
   if (MAY_STAND_AS_IS.test(path)) return path
   const bytes = Buffer.from(unescapeBytes(path), 'latin1')
@@ -98,7 +101,7 @@ const SPELLING: Record<string, string> = {
   partitioned: 'Partitioned',
 }
 
-/** A Set-Cookie line after Go has parsed and written it again: what Go does not know is gone. */
+/** Parses and writes a Set-Cookie line as Go does, which drops attributes that Go does not know. */
 export const rewriteSetCookie = (line: string): string | undefined => {
   const [pair = '', ...attributes] = line.split(';').map((part) => part.trim())
   if (!setCookieName(line)) return undefined
@@ -114,6 +117,6 @@ export const rewriteSetCookie = (line: string): string | undefined => {
   return [pair, ...written].join('; ')
 }
 
-/** The cookie's name, or `undefined` for a line that Go cannot parse. */
+/** Returns the name of the cookie, or `undefined` for a line that Go cannot parse. */
 export const setCookieName = (line: string): string | undefined =>
   /^\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=/.exec(line)?.[1]

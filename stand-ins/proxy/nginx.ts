@@ -9,12 +9,12 @@ import { steadyPort } from '../steady-port.ts'
 
 export interface Served {
   readonly status: number
-  /** The path that nginx serves, or the script where the path leads to one. */
+  /** Path that nginx serves, or the script that it runs for the path. */
   readonly path: string
 }
 
 export interface RunningNginx extends AsyncDisposable {
-  /** Asks for a target exactly as it is written. */
+  /** Requests a target exactly as written. */
   readonly serve: (mergesSlashes: boolean, target: string) => Promise<Served>
 }
 
@@ -30,7 +30,7 @@ const server = (port: number, merge: 'on' | 'off') => `
     }
   }`
 
-/** The real nginx, from PATH, answering with the path that it would serve. */
+/** Starts nginx from PATH, configured to answer with the path that it would serve. */
 export const startNginx = async (): Promise<RunningNginx> => {
   const folder = await mkdtemp(join(tmpdir(), 'vestibule-nginx-'))
   const ports = [await steadyPort(), await steadyPort()] as const

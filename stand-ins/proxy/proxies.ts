@@ -16,7 +16,7 @@ export const proxyKinds = ['stand-in', 'traefik', 'caddy'] as const
 export type ProxyKind = (typeof proxyKinds)[number]
 export type ProxyOptions = GatewayOptions
 
-/** Why this proxy cannot be used here, or `undefined` when it can. */
+/** Returns why this proxy cannot be used here, or `undefined` when it can. */
 export const proxyMissing = (kind: ProxyKind): string | undefined =>
   kind === 'stand-in' || findProgram(kind) ? undefined : `${kind} is not on PATH`
 
@@ -38,10 +38,10 @@ const writeCaddyFile: WriteGatewayFiles = async (folder, port, readyHost, option
   return ['run', '--config', file, '--adapter', 'caddyfile']
 }
 
-/** The check needs them, so they cannot be taken from the request before it. */
+/** Headers that the check needs, so that they cannot be removed before it. */
 const CREDENTIALS = new Set(['Cookie', 'Authorization'])
 
-/** Old Caddy gives the app the text of its placeholder for a header that the check did not answer. */
+/** Headers that a check may leave out; old versions of Caddy then send the text of the placeholder to the app. */
 const NOT_ALWAYS_ANSWERED = new Set([...CREDENTIALS, 'X-Auth-Request-Access-Token'])
 
 const caddyFile = (port: number, readyHost: string, options: ProxyOptions): string => {

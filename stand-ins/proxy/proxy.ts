@@ -24,7 +24,7 @@ import {
 import { flatHeaders, goHeaders, parseTarget } from './go-http.ts'
 
 export interface ProxyRoute {
-  /** A host name without port, `*.` in front for any one label, or `*` for every host. */
+  /** Host name without port; `*.` stands for one label, `*` for every host. */
   readonly host: string
   readonly pathPrefix?: string
   readonly backend: string
@@ -43,7 +43,7 @@ export interface RunningProxy extends AsyncDisposable {
 
 const MAX_HEADER_BYTES = 1024 * 1024
 
-/** A stand-in for Traefik 3.7 with `trustForwardHeader: true` and no trusted proxy in front of it. */
+/** Starts a stand-in for Traefik 3.7 with `trustForwardHeader: true` and no trusted proxy before it. */
 export const startStandIn = async (options: StandInOptions): Promise<RunningProxy> => {
   const tunnels = new Set<Duplex>()
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES })

@@ -10,7 +10,7 @@ import {
   withoutPort,
 } from './gateway.ts'
 
-/** The real Traefik, from PATH, with a generated configuration: no API, no dashboard, nothing sent home. */
+/** Starts Traefik from PATH with a generated configuration, without API, dashboard and telemetry. */
 export const startTraefik = (options: GatewayOptions): Promise<RunningGateway> =>
   startGatewayProgram('traefik', options, writeFiles)
 
