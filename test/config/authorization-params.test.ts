@@ -1,27 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { anyText } from '../support/any-text.ts'
-
-const base = {
-  PROTECTED_HOSTS: 'app.example.com',
-  ALLOW_ANY_USER: 'true',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-}
+import { base, problemsOf } from '../support/configuration.ts'
 
 const paramsOf = (text: string) =>
   loadConfig({ ...base, OIDC_AUTHORIZATION_PARAMS: text }).authorizationParams
 
-const problemsOf = (text: string): readonly string[] => {
-  try {
-    paramsOf(text)
-    return []
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
+function problemsWith(text: string): readonly string[] {
+  return problemsOf({ ...base, OIDC_AUTHORIZATION_PARAMS: text })
 }
 
 describe('parameters of the authorization request', () => {
@@ -84,7 +71,7 @@ describe('parameters of the authorization request', () => {
     'Client_ID',
     'STATE',
   ])('%s is not to be set here, and what to do is said', (name) => {
-    expect(problemsOf(`${name}=evil`)).toEqual([
+    expect(problemsWith(`${name}=evil`)).toEqual([
       expect.stringMatching(
         new RegExp(
           `^OIDC_AUTHORIZATION_PARAMS: ${name} is not for this setting: .*(?:remove it|set OIDC_|never goes)`,
@@ -118,18 +105,18 @@ describe('parameters of the authorization request', () => {
     ['login_hint=a%0d%0ab', /is not of the form/],
     ['login_hint=%00', /is not of the form/],
   ])('%s is one problem with a remedy', ([text, problem], { expect }) => {
-    expect(problemsOf(text)).toEqual([expect.stringMatching(problem)])
+    expect(problemsWith(text)).toEqual([expect.stringMatching(problem)])
   })
 
   test('each entry is told by itself', () => {
-    expect(problemsOf('prompt=none,scope=x,max_age=a,ok=1')).toHaveLength(3)
+    expect(problemsWith('prompt=none,scope=x,max_age=a,ok=1')).toHaveLength(3)
   })
 
   test('any text is either understood or a problem, and what is ours is never understood', () => {
     fc.assert(
       fc.property(anyText, anyText, (name, value) => {
         const text = `${name}=${value}`
-        if (problemsOf(text).length > 0) return
+        if (problemsWith(text).length > 0) return
         for (const [taken, sent] of paramsOf(text)) {
           expect(taken).toMatch(/^[A-Za-z0-9._~-]+$/)
           expect(taken).not.toMatch(/^(?:state|nonce|scope|request|client_id)$/i)

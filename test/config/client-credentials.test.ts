@@ -2,28 +2,15 @@ import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
-import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { ClientCredentials } from '../../src/core/client-credentials.ts'
-
-const base = {
-  PROTECTED_HOSTS: 'app.example.com',
-  ALLOW_ANY_USER: 'true',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-} satisfies Environment
+import { base, problemsOf } from '../support/configuration.ts'
 
 const credentialsOf = (changes: Environment): ClientCredentials =>
   loadConfig({ ...base, ...changes }).clientCredentials
 
-const problemsWith = (changes: Environment): readonly string[] => {
-  try {
-    credentialsOf(changes)
-    return []
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
+function problemsWith(changes: Environment): readonly string[] {
+  return problemsOf({ ...base, ...changes })
 }
 
 const keyOf = (text: string) => {

@@ -1,47 +1,31 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
-import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { type Certificate, createAuthority } from '../../stand-ins/certificates.ts'
+import { base as minimum, problemsOf, useFolder } from '../support/configuration.ts'
 
 const SECRET = 'the-redis-password-nobody-prints'
 const base = {
-  PROTECTED_HOSTS: 'app.example.com',
-  ALLOW_ANY_USER: 'true',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-  OIDC_CLIENT_SECRET: 'a secret',
+  ...minimum,
   SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
   REDIS_ENABLED: 'true',
   REDIS_ADDRESS: 'redis.example.com',
 } as const satisfies Environment
 
-const problemsWith = (changes: Environment): readonly string[] => {
-  try {
-    loadConfig({ ...base, ...changes })
-    return []
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
+function problemsWith(changes: Environment): readonly string[] {
+  return problemsOf({ ...base, ...changes })
 }
 
-let folder: string
+const { pathOf: file, write } = useFolder()
 let issued: Certificate
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'vestibule-redis-config-'))
   issued = await (await createAuthority()).issue(['redis.example.com'])
-  await writeFile(join(folder, 'cert.pem'), issued.certificate)
-  await writeFile(join(folder, 'key.pem'), issued.privateKey)
-  await writeFile(join(folder, 'password'), `${SECRET}\n`)
-  await writeFile(join(folder, 'text.pem'), 'no certificate')
+  await write(issued.certificate, 'cert.pem')
+  await write(issued.privateKey, 'key.pem')
+  await write(`${SECRET}\n`, 'password')
+  await write('no certificate', 'text.pem')
 })
-afterAll(() => rm(folder, { recursive: true }))
-const file = (name: string) => join(folder, name)
 
 describe('Redis by its settings', () => {
   test('an address is enough beside the key', () => {

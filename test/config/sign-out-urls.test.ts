@@ -1,23 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
-import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { base, problemsOf } from '../support/configuration.ts'
 
-const base = {
-  PROTECTED_HOSTS: 'app.example.com',
-  ALLOW_ANY_USER: 'true',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-} satisfies Environment
-
-const problemsWith = (changes: Environment): readonly string[] => {
-  try {
-    loadConfig({ ...base, ...changes })
-    return []
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
+function problemsWith(changes: Environment): readonly string[] {
+  return problemsOf({ ...base, ...changes })
 }
 
 describe('OIDC_END_SESSION_URL', () => {
