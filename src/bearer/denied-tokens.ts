@@ -110,7 +110,9 @@ function createKnownTokens() {
       const nowMs = performance.now()
       for (const [token, end] of endsAtMs) if (end <= nowMs) endsAtMs.delete(token)
     },
-    /** Returns tokens that the list lacks, each with its remaining time, except those that end before the next reload. */
+    /**
+     * Returns tokens that the list lacks, each with its remaining time, except those that end before the next reload.
+     */
     missingFrom(listed: readonly DeniedToken[]): [token: string, leftMs: number][] {
       const names = new Set(listed.map(({ token }) => token))
       const nowMs = performance.now()

@@ -130,8 +130,8 @@ function faultOfError(cause: unknown): TokenFault {
 }
 
 /**
- * Returns `at+jwt` for a token with the claims that RFC 9068 section 2.2 requires. Refuses an untyped token that may be an
- * ID token, which has a nonce or our client as audience (RFC 8725 section 3.11, threat A83).
+ * Returns `at+jwt` for a token with the claims that RFC 9068 section 2.2 requires. Refuses an untyped token that may be
+ * an ID token, which has a nonce or our client as audience (RFC 8725 section 3.11, threat A83).
  */
 function typeOf(claims: JWTPayload, typ: unknown, clientId: string): TokenType | undefined {
   const { iat, jti, client_id, nonce } = claims

@@ -12,9 +12,9 @@ export interface ExpectedParties {
 }
 
 /**
- * Verifies the signature, which openid-client leaves out for tokens received over TLS, and the claims that openid-client
- * does not check: `typ`, a reasonable `exp`, a recent `iat`, a `sub` that is text, `azp` beside a single `aud`
- * (OpenID Connect Core 1.0 section 3.1.3.7; threats A80-A84).
+ * Verifies the signature, which openid-client leaves out for tokens received over TLS, and the claims that
+ * openid-client does not check: `typ`, a reasonable `exp`, a recent `iat`, a `sub` that is text, `azp` beside a single
+ * `aud` (OpenID Connect Core 1.0 section 3.1.3.7; threats A80-A84).
  */
 export async function verifyIdToken(
   idToken: string,

@@ -144,7 +144,9 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
   return configuration
 }
 
-/** Accepts any time, because openid-client drops the tokens on a wrong time in the ID token, which is verified later. */
+/**
+ * Accepts any time, because openid-client drops the tokens on a wrong time in the ID token, which is verified later.
+ */
 function forRefresh(
   configuration: client.Configuration,
   { clientId, credentials }: ProviderOptions,

@@ -68,7 +68,9 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
   }
 }
 
-/** Keeps the new tokens when claims cannot be had now, because the old tokens may have ended; the next refresh retries. */
+/**
+ * Keeps the new tokens when claims cannot be had now, because the old tokens may have ended; the next refresh retries.
+ */
 async function readIssued(
   issued: IssuedTokens,
   refreshable: Refreshable,

@@ -56,8 +56,8 @@ export interface SignIn {
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
   /**
-   * Revokes the tokens, the refresh token first (RFC 7009), where the provider offers revocation. Throws `AuthError` like
-   * `redeem` when one of the two requests failed, after both have been sent.
+   * Revokes the tokens, the refresh token first (RFC 7009), where the provider offers revocation. Throws `AuthError`
+   * like `redeem` when one of the two requests failed, after both have been sent.
    */
   revoke(tokens: RevocableTokens): Promise<void>
   /** Returns the URL of the provider's sign-out; `undefined` when it has none. */

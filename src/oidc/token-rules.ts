@@ -1,7 +1,10 @@
 import type { JWTPayload } from 'jose'
 import { isFaithful } from '../core/header-value.ts'
 
-/** Accepted algorithms, asymmetric only, so that a party that can verify a token cannot forge one (RFC 8725 section 3.2, threat A80). */
+/**
+ * Accepted algorithms, asymmetric only, so that a party that can verify a token cannot forge one (RFC 8725 section 3.2,
+ * threat A80).
+ */
 export const ALGORITHMS: readonly string[] = [
   'RS256',
   'RS384',

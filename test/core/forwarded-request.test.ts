@@ -106,7 +106,7 @@ describe('a request that is refused', () => {
           `the method ${JSON.stringify(value)}`,
           { [name('Method')]: value },
           'invalid_request',
-          'not a method',
+          'not a supported method',
         ] as const,
     ),
     ...['CONNECT', 'TRACE'].map(
