@@ -13,15 +13,11 @@ import type { RequestClass } from '../../src/core/request-class.ts'
 import type { Session } from '../../src/core/session.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { words } from '../support/words.ts'
 
-const CLASSES: readonly RequestClass[] = [
-  'preflight',
-  'websocket',
-  'prefetch',
-  'navigation',
-  'form-navigation',
-  'background',
-]
+const CLASSES: readonly RequestClass[] = words<RequestClass>`
+  preflight websocket prefetch navigation form-navigation background
+`
 
 const session: Session = {
   identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },

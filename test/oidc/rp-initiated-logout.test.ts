@@ -7,6 +7,7 @@ import { APP, type RelyingParty, startRelyingParty } from '../support/relying-pa
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
 const OTHER = 'https://other.example.com/bye?a=b'
 const FURTHER = 'https://www.example.org/bye'
@@ -47,12 +48,9 @@ describe('the sign-out at the provider', () => {
     const { browser } = await party.attempt()
     const { at, query } = sentTo(await browser.post(LOGOUT))
     expect(at).toBe(`${party.provider.issuer}/session/end`)
-    expect(Object.keys(query).toSorted()).toEqual([
-      'client_id',
-      'id_token_hint',
-      'post_logout_redirect_uri',
-      'state',
-    ])
+    expect(Object.keys(query).toSorted()).toEqual(words`
+      client_id id_token_hint post_logout_redirect_uri state
+    `)
     expect(claimsOf(query['id_token_hint'] ?? '')).toMatchObject({ sub: 'alice', aud: 'vestibule' })
     expect(query).toMatchObject({ client_id: 'vestibule', post_logout_redirect_uri: SIGNED_OUT })
     expect(query['state']).toMatch(/^[\w-]{40,80}$/)
@@ -136,12 +134,9 @@ describe('the sign-out at the provider', () => {
     const visit = await browser.post(LOGOUT)
     const { query } = sentTo(visit)
     expect(visit.location?.length).toBeLessThan(6144)
-    expect(Object.keys(query).toSorted()).toEqual([
-      'client_id',
-      'logout_hint',
-      'post_logout_redirect_uri',
-      'state',
-    ])
+    expect(Object.keys(query).toSorted()).toEqual(words`
+      client_id logout_hint post_logout_redirect_uri state
+    `)
     expect(query['logout_hint']).toBe('O.CiQ1')
     const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
     expect(last.body).toContain('You are signed out')

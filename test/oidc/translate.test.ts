@@ -3,6 +3,7 @@ import { ClientError, ResponseBodyError } from 'openid-client'
 import { describe, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
 import { reasonOf, retryAfterMs, translate } from '../../src/oidc/translate.ts'
+import { words } from '../support/words.ts'
 
 const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')
 
@@ -63,17 +64,10 @@ describe('Retry-After', () => {
 })
 
 describe('what a failure is called', () => {
-  test.for([
-    'invalid_request',
-    'invalid_client',
-    'invalid_grant',
-    'invalid_scope',
-    'invalid_target',
-    'unauthorized_client',
-    'unsupported_grant_type',
-    'server_error',
-    'temporarily_unavailable',
-  ])('%s is a name of OAuth’s own', async (error, { expect }) => {
+  test.for(words`
+    invalid_request invalid_client invalid_grant invalid_scope invalid_target unauthorized_client
+    unsupported_grant_type server_error temporarily_unavailable
+  `)('%s is a name of OAuth’s own', async (error, { expect }) => {
     expect(reasonOf(named(error))).toBe(error)
   })
 
