@@ -15,8 +15,9 @@ import { anyText } from '../support/any-text.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
 import { rows, words } from '../support/words.ts'
 
-const hosts = (...sources: readonly string[]): HostPattern[] =>
-  sources.map((source) => parseHostPattern(source) as HostPattern)
+function hosts(...sources: readonly string[]): HostPattern[] {
+  return sources.map((source) => parseHostPattern(source) as HostPattern)
+}
 const sites = createSites(hosts('app.example.com', 'wiki.example.com', '*.apps.example.com'))
 
 interface RuleSource {
@@ -31,8 +32,8 @@ interface RuleSource {
   readonly deniesDegraded?: boolean
 }
 
-const rule = ({ access, paths, methods, allowed, hosts: names, ...rest }: RuleSource) =>
-  ({
+function rule({ access, paths, methods, allowed, hosts: names, ...rest }: RuleSource) {
+  return {
     access,
     passesPreflight: false,
     ...rest,
@@ -42,10 +43,11 @@ const rule = ({ access, paths, methods, allowed, hosts: names, ...rest }: RuleSo
     ...(allowed && {
       allowed: { emails: new Set(), emailDomains: new Set(), groups: new Set(), ...allowed },
     }),
-  }) satisfies AccessRule as AccessRule
+  } satisfies AccessRule as AccessRule
+}
 
-const request = (path: string, method = 'GET', host = 'app.example.com'): ForwardedRequest =>
-  parseForwardedRequest(
+function request(path: string, method = 'GET', host = 'app.example.com'): ForwardedRequest {
+  return parseForwardedRequest(
     rawRequest(
       forwarded({
         'X-Forwarded-Uri': path,
@@ -55,17 +57,21 @@ const request = (path: string, method = 'GET', host = 'app.example.com'): Forwar
     ),
     sites,
   )
+}
 
-const accessTo = (rules: readonly RuleSource[], ...asked: Parameters<typeof request>) =>
-  createAccessFinder(rules.map(rule))(request(...asked))
+function accessTo(rules: readonly RuleSource[], ...asked: Parameters<typeof request>) {
+  return createAccessFinder(rules.map(rule))(request(...asked))
+}
 
-const person = (changes: Partial<Identity> = {}): Identity => ({
-  issuer: 'https://id.example.com',
-  subject: 'u1',
-  groups: [],
-  claims: {},
-  ...changes,
-})
+function person(changes: Partial<Identity> = {}): Identity {
+  return {
+    issuer: 'https://id.example.com',
+    subject: 'u1',
+    groups: [],
+    claims: {},
+    ...changes,
+  }
+}
 
 const ADMINS = { groups: new Set(['admins']) }
 const admin = person({ groups: ['admins'] })

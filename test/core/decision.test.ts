@@ -25,12 +25,14 @@ const session: Session = {
   expiresAt: 1,
 }
 
-const access = (kind: Access['kind'], isPermitted = false, passesPreflight = false): Access => ({
-  kind,
-  passesPreflight,
-  deniesDegraded: false,
-  permits: (identity) => isPermitted && identity === session.identity,
-})
+function access(kind: Access['kind'], isPermitted = false, passesPreflight = false): Access {
+  return {
+    kind,
+    passesPreflight,
+    deniesDegraded: false,
+    permits: (identity) => isPermitted && identity === session.identity,
+  }
+}
 
 const NONE: Evidence = { kind: 'none' }
 const SESSION: Evidence = { kind: 'session', session }

@@ -17,11 +17,12 @@ const sites = createSites(
   ),
 )
 
-const parse = (changes: Readonly<Record<string, string>> = {}) =>
-  parseForwardedRequest(rawRequest(forwarded(changes)), sites)
+function parse(changes: Readonly<Record<string, string>> = {}) {
+  return parseForwardedRequest(rawRequest(forwarded(changes)), sites)
+}
 
 /** The refusal of a request, or nothing when it was taken. */
-const refusalOf = (raw: RawRequest): AuthError | undefined => {
+function refusalOf(raw: RawRequest): AuthError | undefined {
   try {
     parseForwardedRequest(raw, sites)
     return undefined

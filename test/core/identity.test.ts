@@ -28,10 +28,12 @@ const options: IdentityOptions = {
   trustEmail: false,
   headers: IDENTITY_HEADERS,
 }
-const withHeaders = (...headers: readonly (readonly [string, string])[]): IdentityOptions => ({
-  ...options,
-  headers: [...IDENTITY_HEADERS, ...headers.map(([name, claim]) => ({ name, claim }))],
-})
+function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
+  return {
+    ...options,
+    headers: [...IDENTITY_HEADERS, ...headers.map(([name, claim]) => ({ name, claim }))],
+  }
+}
 
 describe('a claim by its name', () => {
   const nested: Claims = {

@@ -5,11 +5,13 @@ import { rawRequest } from '../support/raw-request.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-const fetched = (mode: string, destination: string, site = 'same-origin'): Headers => ({
-  'Sec-Fetch-Mode': mode,
-  'Sec-Fetch-Dest': destination,
-  'Sec-Fetch-Site': site,
-})
+function fetched(mode: string, destination: string, site = 'same-origin'): Headers {
+  return {
+    'Sec-Fetch-Mode': mode,
+    'Sec-Fetch-Dest': destination,
+    'Sec-Fetch-Site': site,
+  }
+}
 const PAGE: Headers = { ...fetched('navigate', 'document', 'none'), Accept: 'text/html,*/*;q=0.8' }
 const HANDSHAKE: Headers = { 'Sec-WebSocket-Key': 'eA==', 'Sec-WebSocket-Version': '13' }
 const ORIGIN: Headers = { Origin: 'https://app.example.com' }
@@ -20,7 +22,9 @@ const FETCH = fetched('cors', 'empty')
 const HTML: Headers = { Accept: 'text/html' }
 const EVENTS: Headers = { Accept: 'text/event-stream' }
 const ANY: Headers = { Accept: '*/*' }
-const content = (type: string): Headers => ({ 'Content-Type': type })
+function content(type: string): Headers {
+  return { 'Content-Type': type }
+}
 
 const ROWS: Readonly<Record<RequestClass, readonly (readonly [string, string, Headers])[]>> = {
   navigation: [

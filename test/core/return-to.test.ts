@@ -12,7 +12,9 @@ const patterns = words`
 const sites = createSites(patterns.map((source) => parseHostPattern(source) as HostPattern))
 const self = createSite('https', 'app.example.com', '')
 const options = { sites, basePath: '/oauth2' }
-const parse = (rd: string) => parseReturnTo(rd, self, options)
+function parse(rd: string) {
+  return parseReturnTo(rd, self, options)
+}
 
 const ORIGINS =
   /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/

@@ -12,8 +12,9 @@ import {
 import { anyText } from '../support/any-text.ts'
 import { rows } from '../support/words.ts'
 
-const patterns = (...sources: readonly string[]): HostPattern[] =>
-  sources.map((source) => parseHostPattern(source) as HostPattern)
+function patterns(...sources: readonly string[]): HostPattern[] {
+  return sources.map((source) => parseHostPattern(source) as HostPattern)
+}
 
 const sites = createSites(
   patterns(

@@ -17,14 +17,14 @@ afterAll(async () => {
   time[Symbol.dispose]()
 })
 
-const expectSignIn = async (by: RelyingParty = party): Promise<Record<string, unknown>> => {
+async function expectSignIn(by: RelyingParty = party): Promise<Record<string, unknown>> {
   const { answer, identity } = await by.attempt()
   expect(answer.location).toBe(`${APP}/`)
   expect(identity?.['x-auth-request-user']).toBe('alice')
   return { ...identity }
 }
 
-const expectRefusal = async (by: RelyingParty = party): Promise<void> => {
+async function expectRefusal(by: RelyingParty = party): Promise<void> {
   const { answer, isSignedIn, browser } = await by.attempt()
   expect([400, 502]).toContain(answer.status)
   expect(answer.setCookies).toEqual([])
@@ -32,20 +32,26 @@ const expectRefusal = async (by: RelyingParty = party): Promise<void> => {
   expect(isSignedIn).toBe(false)
 }
 
-const furtherRsaKey = async (): Promise<JWK> => {
+async function furtherRsaKey(): Promise<JWK> {
   const { publicKey } = await generateKeyPair('RS256', { extractable: true })
   return { ...(await exportJWK(publicKey)), kid: 'further', alg: 'RS256', use: 'sig' }
 }
 
-const withBrokenSignature = (body: Record<string, unknown>) => ({
-  ...body,
-  id_token: breakSignature(String(body['id_token'])),
-})
+function withBrokenSignature(body: Record<string, unknown>) {
+  return {
+    ...body,
+    id_token: breakSignature(String(body['id_token'])),
+  }
+}
 
 /** Passes the pause after which Vestibule fetches an unknown key again. */
-const untilKeysMayBeFetched = () => time.pass(1000)
+function untilKeysMayBeFetched() {
+  return time.pass(1000)
+}
 
-const rsaOnly = ({ keys }: { keys: readonly JWK[] }) => keys.filter(({ kty }) => kty === 'RSA')
+function rsaOnly({ keys }: { keys: readonly JWK[] }) {
+  return keys.filter(({ kty }) => kty === 'RSA')
+}
 
 describe('oidcc-client-basic-certification-test-plan', () => {
   test('oidcc-client-test', async () => {

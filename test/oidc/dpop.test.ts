@@ -9,13 +9,15 @@ import { rows } from '../support/words.ts'
 const TOKEN = 'header.payload.signature'
 const verify = createProofVerifier(() => Date.now())
 
-const requestOf = (key: ProofKey, changes: Partial<ProvenRequest> = {}): ProvenRequest => ({
-  method: 'GET',
-  url: 'https://app.example.com/api/',
-  token: TOKEN,
-  keyThumbprint: key.thumbprint,
-  ...changes,
-})
+function requestOf(key: ProofKey, changes: Partial<ProvenRequest> = {}): ProvenRequest {
+  return {
+    method: 'GET',
+    url: 'https://app.example.com/api/',
+    token: TOKEN,
+    keyThumbprint: key.thumbprint,
+    ...changes,
+  }
+}
 
 describe('a proof of possession', () => {
   test.for<[string, { crv?: string; modulusLength?: number }]>([

@@ -30,13 +30,17 @@ afterAll(async () => {
 /** The second for which a session is not refreshed again. */
 const PAUSED_MS = 1000
 /** What is done behind an answer takes a busy machine some time. */
-const eventually = <T>(read: () => T) => expect.poll(read)
+function eventually<T>(read: () => T) {
+  return expect.poll(read)
+}
 const time = takeTime()
 
-const endsAtOnce = (body: Json): Json => ({ ...body, expires_in: 0 })
+function endsAtOnce(body: Json): Json {
+  return { ...body, expires_in: 0 }
+}
 
 /** A fresh session whose access token has ended already, and the `Cookie` header of its checks. */
-const signInDue = async (party: RelyingParty, sub = 'alice'): Promise<string> => {
+async function signInDue(party: RelyingParty, sub = 'alice'): Promise<string> {
   party.provider.set('token', { rewrite: endsAtOnce })
   const { browser, callbackUrl } = await party.untilCallback(sub)
   await browser.get(callbackUrl)
@@ -47,35 +51,40 @@ const signInDue = async (party: RelyingParty, sub = 'alice'): Promise<string> =>
   return cookie
 }
 
-const check = (party: RelyingParty, cookie: string): Promise<Visit> =>
-  party.vestibule.check({}, { Cookie: cookie })
+function check(party: RelyingParty, cookie: string): Promise<Visit> {
+  return party.vestibule.check({}, { Cookie: cookie })
+}
 
 /** Asks again while a busy machine takes longer for a refresh than a check waits: it goes on meanwhile. */
-const checkSettled = async (party: RelyingParty, cookie: string): Promise<Visit> => {
+async function checkSettled(party: RelyingParty, cookie: string): Promise<Visit> {
   for (;;) {
     const visit = await check(party, cookie)
     if (visit.status !== 503) return visit
   }
 }
 
-const refreshRequests = (provider: TestProvider) =>
-  provider
+function refreshRequests(provider: TestProvider) {
+  return provider
     .requests('token')
     .map(({ body }) => new URLSearchParams(body))
     .filter((sent) => sent.get('grant_type') === 'refresh_token')
+}
 
-const results = async (party: RelyingParty, result: string): Promise<number> => {
+async function results(party: RelyingParty, result: string): Promise<number> {
   const { body } = await party.vestibule.internal('/metrics')
   const line = new RegExp(`^vestibule_refreshes_total\\{result="${result}"\\} (\\d+)$`, 'm')
   return Number(line.exec(body)?.[1] ?? 0)
 }
 
-const ended = (party: RelyingParty) =>
-  party.vestibule.log().filter(({ event }) => event === 'session_not_refreshed')
+function ended(party: RelyingParty) {
+  return party.vestibule.log().filter(({ event }) => event === 'session_not_refreshed')
+}
 
-const nowSeconds = () => Math.floor(Date.now() / 1000)
+function nowSeconds() {
+  return Math.floor(Date.now() / 1000)
+}
 
-const expectRefreshed = async (cookie: string, party = passing): Promise<Visit> => {
+async function expectRefreshed(cookie: string, party = passing): Promise<Visit> {
   const before = await results(party, 'refreshed')
   const visit = await checkSettled(party, cookie)
   expect(visit.status).toBe(200)
@@ -86,7 +95,7 @@ const expectRefreshed = async (cookie: string, party = passing): Promise<Visit> 
   return visit
 }
 
-const expectEnded = async (cookie: string, result: 'refused' | 'rejected'): Promise<void> => {
+async function expectEnded(cookie: string, result: 'refused' | 'rejected'): Promise<void> {
   const before = ended(passing).length
   const visit = await checkSettled(passing, cookie)
   expect(visit.status).toBe(302)

@@ -22,22 +22,25 @@ beforeEach(() => party.provider.forgetRequests())
 afterEach(() => party.provider.reset())
 afterAll(() => party[Symbol.asyncDispose]())
 
-const sentTo = (visit: Visit) => {
+function sentTo(visit: Visit) {
   const url = new URL(visit.location ?? '')
   return { at: url.origin + url.pathname, query: Object.fromEntries(url.searchParams) }
 }
 
-const logoutWith = (browser: Visitor, query: Readonly<Record<string, string>>): Promise<Visit> =>
-  browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
+function logoutWith(browser: Visitor, query: Readonly<Record<string, string>>): Promise<Visit> {
+  return browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
+}
 
-const expectEnded = async (cookie: string | undefined, by = party): Promise<void> => {
+async function expectEnded(cookie: string | undefined, by = party): Promise<void> {
   expect((await by.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
 }
 
-const lastSignOut = (by = party) => by.vestibule.log().findLast(({ event }) => event === 'sign_out')
+function lastSignOut(by = party) {
+  return by.vestibule.log().findLast(({ event }) => event === 'sign_out')
+}
 
 /** Says yes at the provider, and is sent back by it. */
-const confirmAtProvider = async (browser: Visitor, leaving: Visit): Promise<Visit> => {
+async function confirmAtProvider(browser: Visitor, leaving: Visit): Promise<Visit> {
   const page = await browser.follow(leaving)
   const form = parseForm(page.body, page.url)
   return browser.post(form?.action ?? '', { ...form?.hidden, logout: 'yes' })
@@ -156,8 +159,9 @@ describe('the sign-out at the provider', () => {
   })
 })
 
-const withoutId = ({ body, headers }: Visit): string =>
-  body.replaceAll(String(headers['x-request-id']), 'id')
+function withoutId({ body, headers }: Visit): string {
+  return body.replaceAll(String(headers['x-request-id']), 'id')
+}
 
 describe('a local sign-out', () => {
   test('ends the session, revokes its tokens, and leaves the provider alone', async () => {

@@ -7,21 +7,25 @@ import { words } from '../support/words.ts'
 
 const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')
 
-const answer = (status: number, headers: Record<string, string> = {}): Response =>
-  new Response(null, { status, headers })
+function answer(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(null, { status, headers })
+}
 
 /** What openid-client throws where the answer is no OAuth one. */
-const notConform = (response: Response) =>
-  Object.assign(new ClientError('x', { cause: response }), {
+function notConform(response: Response) {
+  return Object.assign(new ClientError('x', { cause: response }), {
     code: 'OAUTH_RESPONSE_IS_NOT_CONFORM',
   })
+}
 
 /** What it throws where the provider named an error. */
-const named = (error: string, response = answer(400)) =>
-  new ResponseBodyError('x', { cause: { error }, response })
+function named(error: string, response = answer(400)) {
+  return new ResponseBodyError('x', { cause: { error }, response })
+}
 
-const coded = (code: string, cause?: unknown) =>
-  Object.assign(new ClientError('x', { cause }), { code })
+function coded(code: string, cause?: unknown) {
+  return Object.assign(new ClientError('x', { cause }), { code })
+}
 
 describe('Retry-After', () => {
   test.for<[string, number]>([

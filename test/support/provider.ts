@@ -57,9 +57,7 @@ const CLIENT_ID = 'vestibule'
 const CLIENT_SECRET = 'a client secret with % and : in it'
 
 /** The demo's provider behind a front that can misbehave, count, and sign with the provider's own keys. */
-export const startTestProvider = async (
-  options: TestProviderOptions = {},
-): Promise<TestProvider> => {
+export async function startTestProvider(options: TestProviderOptions = {}): Promise<TestProvider> {
   const { port, pointTo, ...front } = await startProviderFront(options.port ?? 0)
   const issuer = `http://127.0.0.1:${port}`
   const store = createProviderStore()
@@ -106,14 +104,16 @@ export const startTestProvider = async (
 /** Key pairs that no provider of this process uses just now: an RSA key takes longer to make than a provider to start. */
 const spareKeys: JWKS[] = []
 
-const lendKeys = async (): Promise<JWKS> => spareKeys.pop() ?? (await generateProviderKeys())
+async function lendKeys(): Promise<JWKS> {
+  return spareKeys.pop() ?? (await generateProviderKeys())
+}
 
 /** The provider that works; with new keys it is started anew over the same store. */
-const createInner = (
+function createInner(
   issuer: string,
   configuration: Configuration,
   users: readonly ProviderUser[] = demoUsers,
-) => {
+) {
   let keys: readonly JWK[] = []
   let running: RunningProvider | undefined
   return {
@@ -136,7 +136,7 @@ const createInner = (
   }
 }
 
-const createMinting = (issuer: string, keys: () => readonly JWK[]): Minting => {
+function createMinting(issuer: string, keys: () => readonly JWK[]): Minting {
   const sign: Minting['sign'] = (claims, how) => signToken(keys(), claims, how)
   const standardClaims = (): JWTPayload => {
     const nowSeconds = Math.floor(Date.now() / 1000)
@@ -154,10 +154,10 @@ const createMinting = (issuer: string, keys: () => readonly JWK[]): Minting => {
   }
 }
 
-const createClientRecord = (
+function createClientRecord(
   { origins = [], basePath = '/oauth2', client = {} }: TestProviderOptions,
   write: (metadata: ClientMetadata) => Promise<unknown>,
-) => {
+) {
   const allowed = new Set(origins)
   let changes: Partial<ClientMetadata> = client
   const save = async (): Promise<void> => {
