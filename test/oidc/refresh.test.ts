@@ -121,15 +121,12 @@ describe('oidcc-client-refreshtoken-certification-test-plan', () => {
     expect(refreshRequests(passing.provider)).toHaveLength(1)
   })
 
-  test('oidcc-client-test-refresh-token-invalid-issuer', async () => {
+  test.for<[string, () => ClaimChanges]>([
+    ['issuer', () => ({ iss: `${passing.provider.issuer}/other` })],
+    ['sub', () => ({ sub: 'mallory' })],
+  ])('oidcc-client-test-refresh-token-invalid-%s', async ([, changes]) => {
     const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ iss: `${passing.provider.issuer}/other` })
-    await expectEnded(cookie, 'rejected')
-  })
-
-  test('oidcc-client-test-refresh-token-invalid-sub', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ sub: 'mallory' })
+    passing.provider.tamperIdToken(changes())
     await expectEnded(cookie, 'rejected')
   })
 })
@@ -375,35 +372,37 @@ describe('SESSION_REFRESH_GRACE', () => {
 })
 
 describe('what a refresh gives', () => {
-  test('is new groups, from UserInfo', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.set('userinfo', {
-      rewrite: (known) => ({
-        ...known,
-        groups: ['staff', 'night shift'],
-        email: 'new@example.com',
-      }),
-    })
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('staff,night shift')
-    expect(headers['x-auth-request-email']).toBe('new@example.com')
-  })
+  const night = { groups: ['night shift'] }
+  const inUserInfo = (changes: Json): void =>
+    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, ...changes }) })
+  const withoutIdToken: Behaviour = { rewrite: (body) => ({ ...body, id_token: undefined }) }
 
-  test('is new groups, from the ID token', async () => {
+  test.for<[string, () => void, Json]>([
+    [
+      'new groups and address, from UserInfo',
+      () => inUserInfo({ groups: ['staff', 'night shift'], email: 'new@example.com' }),
+      { groups: 'staff,night shift', email: 'new@example.com' },
+    ],
+    [
+      'new groups, from the ID token',
+      () => passing.provider.tamperIdToken(night),
+      { groups: 'night shift' },
+    ],
+    [
+      'new groups, from UserInfo without an ID token',
+      () => {
+        passing.provider.set('token', withoutIdToken)
+        inUserInfo(night)
+      },
+      { groups: 'night shift' },
+    ],
+  ])('is %s', async ([, change, expected]) => {
     const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ groups: ['night shift'] })
+    change()
     const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('night shift')
-  })
-
-  test('is new groups also without an ID token', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
-    passing.provider.set('userinfo', {
-      rewrite: (known) => ({ ...known, groups: ['night shift'] }),
-    })
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('night shift')
+    for (const [name, value] of Object.entries(expected)) {
+      expect(headers[`x-auth-request-${name}`]).toBe(value)
+    }
   })
 
   test('is what the first ID token says where there is no other and UserInfo is not asked', async () => {
@@ -420,7 +419,7 @@ describe('what a refresh gives', () => {
     })
     const { browser, callbackUrl } = await quiet.untilCallback()
     await browser.get(callbackUrl)
-    quiet.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
+    quiet.provider.set('token', withoutIdToken)
     const { headers } = await expectRefreshed(cookieHeader(browser) ?? '', quiet)
     expect(headers['x-auth-request-groups']).toBe('from the first')
     expect(quiet.provider.count('userinfo')).toBe(0)
@@ -442,7 +441,7 @@ describe('what a refresh gives', () => {
 
   test('is refused when UserInfo is about somebody else', async () => {
     const cookie = await signInDue(passing)
-    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, sub: 'bob' }) })
+    inUserInfo({ sub: 'bob' })
     await expectEnded(cookie, 'rejected')
   })
 
