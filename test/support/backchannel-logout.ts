@@ -5,7 +5,7 @@ import type { Visit, VisitHeaders, VisitOptions } from './visitor.ts'
 
 export const BACKCHANNEL_LOGOUT = `${APP}/oauth2/backchannel-logout`
 
-/** A provider is no browser, and brings no cookies. */
+/** Headers of a provider, which is no browser. */
 const FROM_A_PROGRAM: VisitHeaders = {
   Accept: '*/*',
   'User-Agent': undefined,
@@ -17,7 +17,7 @@ const FROM_A_PROGRAM: VisitHeaders = {
   'Upgrade-Insecure-Requests': undefined,
 }
 
-/** One request to the endpoint, as a form unless told otherwise. */
+/** Sends a request to the endpoint, as a form by default. */
 export function requestLogout(
   vestibule: RunningVestibule,
   { headers, ...options }: VisitOptions & { readonly method?: string; readonly url?: string },
@@ -36,14 +36,14 @@ export function sendLogoutToken(vestibule: RunningVestibule, token: string): Pro
   return requestLogout(vestibule, { body: new URLSearchParams({ logout_token: token }).toString() })
 }
 
-/** Asserts that the sessions have ended, as the provider is told. */
+/** Asserts the answer to an accepted logout token. */
 export function expectLoggedOut({ status, headers, body, setCookies }: Visit): void {
   expect([status, body]).toEqual([200, ''])
   expect(headers['cache-control']).toBe('no-store')
   expect(setCookies).toEqual([])
 }
 
-/** Asserts a refusal by section 2.8 of the specification; the reason is ours and shows nothing of the token. */
+/** Asserts a refusal (section 2.8) whose reason repeats nothing from the token, and returns that reason. */
 export function expectLogoutRefused(
   { status, headers, body, setCookies, location }: Visit,
   hostile: readonly string[] = [],

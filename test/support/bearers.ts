@@ -11,7 +11,7 @@ import type { Visit, VisitHeaders } from './visitor.ts'
 
 export const AUDIENCE = 'https://api.example.com'
 
-/** A rule for tokens of the provider's, with what a test asks beyond that. */
+/** Returns a rule for tokens of the provider, with changes. */
 export function bearerRule(
   path: string,
   bearer: Partial<RuleSource['bearer']> = {},
@@ -26,13 +26,13 @@ export function bearerRule(
 }
 
 export interface BearerParty extends RelyingParty {
-  /** An access token by RFC 9068 of the provider's. */
+  /** Mints an access token of the provider (RFC 9068). */
   readonly mint: (changes?: ClaimChanges, how?: SignOptions) => Promise<string>
-  /** A check that carries the token, as a program sends it. */
+  /** Sends a check with the token and the headers of a program. */
   readonly present: (token: string, forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
 }
 
-/** A service with these rules, and the provider whose tokens they accept. */
+/** Starts a service with these rules, and the provider whose tokens they accept. */
 export async function startBearerParty(
   rules: readonly RuleSource[],
   settings: Readonly<Record<string, string>> = {},
@@ -56,7 +56,7 @@ export async function startBearerParty(
   }
 }
 
-/** What a program sends; it says nothing of what it accepts. */
+/** Headers of a program, which sends neither `Accept` nor fetch metadata. */
 export const asProgram: VisitHeaders = {
   Accept: undefined,
   'Accept-Language': undefined,
@@ -92,7 +92,7 @@ export function mintAccessToken(
   })
 }
 
-/** Asserts an answer for programs: no page, no redirect, no cookie, a challenge with this error. */
+/** Asserts a refusal for programs: a challenge with this error, without page, redirect or cookie. */
 export function expectTokenRefusal(visit: Visit, error: string, status: 401 | 403 = 401): void {
   expect({ status: visit.status, body: visit.body }).toEqual({
     status,
@@ -107,7 +107,7 @@ export function expectTokenRefusal(visit: Visit, error: string, status: 401 | 40
   if (error.startsWith('in')) expect(challenge).toContain(`error="${error}"`)
 }
 
-/** A key that tokens are bound to, and the proofs of having it. */
+/** Key that tokens are bound to, and its DPoP proofs. */
 export interface ProofKey {
   readonly thumbprint: string
   readonly prove: (

@@ -37,18 +37,18 @@ export interface TestProvider
   readonly clientSecret: string
   /** Registers the callback and signed-out addresses of one more origin. */
   readonly allowOrigin: (origin: string) => Promise<void>
-  /** Changes what the provider knows of its client. */
+  /** Changes the registration of the client at the provider. */
   readonly changeClient: (changes: Partial<ClientMetadata>) => Promise<void>
-  /** New signing keys; the old ones are no longer published unless kept. Sessions and grants stay. */
+  /** Replaces the signing keys, and publishes the old ones only with `keepOld`; sessions and grants stay. */
   readonly rotateKeys: (options?: { readonly keepOld?: boolean }) => Promise<void>
-  /** From now on every ID token is the real one (right nonce and all) with these changes, signed again. */
+  /** Changes every ID token from now on, and signs it again. */
   readonly tamperIdToken: (changes: ClaimChanges, options?: SignOptions) => void
   readonly close: () => Promise<void>
 }
 
 interface Minting {
   readonly sign: (claims: JWTPayload, options?: SignOptions) => Promise<string>
-  /** An ID token out of nothing. */
+  /** Mints an ID token without a sign-in. */
   readonly mintIdToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
   readonly mintLogoutToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
 }
@@ -56,7 +56,7 @@ interface Minting {
 const CLIENT_ID = 'vestibule'
 const CLIENT_SECRET = 'a client secret with % and : in it'
 
-/** The demo's provider behind a front that can misbehave, count, and sign with the provider's own keys. */
+/** Starts the demo provider behind a front that can misbehave, count requests, and sign with its keys. */
 export async function startTestProvider(options: TestProviderOptions = {}): Promise<TestProvider> {
   const { port, pointTo, ...front } = await startProviderFront(options.port ?? 0)
   const issuer = `http://127.0.0.1:${port}`
@@ -101,14 +101,14 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
   }
 }
 
-/** Key pairs that no provider of this process uses just now: an RSA key takes longer to make than a provider to start. */
+/** Unused key pairs of this process, kept because RSA keys are slow to generate. */
 const spareKeys: JWKS[] = []
 
 async function lendKeys(): Promise<JWKS> {
   return spareKeys.pop() ?? (await generateProviderKeys())
 }
 
-/** The provider that works; with new keys it is started anew over the same store. */
+/** Runs the provider itself; restarts it over the same store for new keys. */
 function createInner(
   issuer: string,
   configuration: Configuration,

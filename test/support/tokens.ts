@@ -10,7 +10,7 @@ import {
   UnsecuredJWT,
 } from 'jose'
 
-/** Who signs a token, honestly or not. */
+/** Key that signs a token, valid or not. */
 export type Signer =
   | 'provider'
   | 'provider-es256'
@@ -26,7 +26,7 @@ export interface SignOptions {
   readonly header?: Readonly<Record<string, unknown>>
 }
 
-/** Claims to set; `undefined` takes one away. */
+/** Claims to set; `undefined` removes one. */
 export type ClaimChanges = Readonly<Record<string, unknown>>
 
 export function changeClaims(claims: JWTPayload, changes: ClaimChanges): JWTPayload {
@@ -67,7 +67,7 @@ export async function signToken(
   }
 }
 
-/** The token with one bit of its signature turned. */
+/** Flips one bit of the signature. */
 export function breakSignature(token: string): string {
   const [header, payload, signature = ''] = token.split('.')
   const bytes = base64url.decode(signature)
