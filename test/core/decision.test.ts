@@ -15,9 +15,9 @@ import { createSites, type HostPattern, parseHostPattern } from '../../src/core/
 import { forwarded, rawRequest } from '../support/raw-request.ts'
 import { words } from '../support/words.ts'
 
-const CLASSES: readonly RequestClass[] = words<RequestClass>`
+const CLASSES = words`
   preflight websocket prefetch navigation form-navigation background
-`
+` as readonly RequestClass[]
 
 const session: Session = {
   identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },

@@ -1,6 +1,6 @@
 /** Splits a list of words at white space, so that a list of short texts takes few lines. */
-export function words<Word extends string = string>(list: TemplateStringsArray): readonly Word[] {
-  return list.raw.join('').trim().split(/\s+/) as Word[]
+export function words(list: TemplateStringsArray): readonly string[] {
+  return list.raw.join('').trim().split(/\s+/)
 }
 
 /** Makes a table row of each word of a list and the same further columns. */
