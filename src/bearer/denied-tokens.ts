@@ -1,18 +1,21 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { digestOfParts } from '../crypto/digest.ts'
 import { AuthError } from '../errors.ts'
 import { type DeniedToken, type DenyList, MAX_DENIED_TOKENS } from '../store/deny-list.ts'
+import { waitAtMost } from '../timing/time-limit.ts'
 
-/** Tokens of programs that operators have denied, as far as this replica knows: checks ask without I/O. */
+/** Bearer tokens that operators have denied, in a copy on this replica so that checks need no I/O. */
 export interface DeniedTokens {
   includes(issuer: string, jti: string): boolean
-  /** Resolves when the list has been read for the first time, or cannot be just now. */
+  /** Resolves when the list has been read for the first time, or could not be read within a second. */
   readonly initialLoad: Promise<void>
-  /** On every replica. Throws `AuthError` `store_unavailable` while the others cannot be told, or where there are too many. */
+  /**
+   * Denies a token on every replica. Throws `AuthError` `store_unavailable` while the store is away, or when
+   * `MAX_DENIED_TOKENS` are denied already.
+   */
   deny(issuer: string, jti: string, ttlMs: number): Promise<void>
-  /** Another replica has denied it. */
+  /** Adds the digest of a token that another replica has denied. */
   receiveDenied(token: string, ttlMs: number): void
-  /** Asks for what was not heard, and tells what is not there any more. Throws like `deny`. */
+  /** Reads the list, and adds what is known here and missing there. Throws like `deny`. */
   reload(): Promise<void>
   list(): Promise<readonly DeniedToken[]>
   close(): void
@@ -20,62 +23,41 @@ export interface DeniedTokens {
 
 export interface DeniedTokensOptions {
   readonly denyList: DenyList
-  /** Whether any rule accepts tokens; without one nothing is ever asked for. */
+  /** False where no rule accepts tokens; the list is never read then. */
   readonly isUsed: boolean
-  /** When asking for the first time is of use. */
+  /** Resolves when the store may be read for the first time. */
   readonly firstAttempt: Promise<void>
-  /** Whether there is any use in asking. */
+  /** Returns whether reading the list is expected to succeed. */
   readonly isAvailable: () => boolean
-  /** The list could not be read at the start. */
+  /** Reports that the list could not be read at the start. */
   readonly onUnread: () => void
-  /** A token passed although the list may have grown since it was read. */
+  /** Reports that a token passed although the copy of the list is out of date. */
   readonly onDoubt: () => void
 }
 
 const RELOAD_MS = 5000
 const OLD_AFTER_MS = 2 * RELOAD_MS
-/** No check at the start waits for longer. */
-const FIRST_LOOK_MS = 1000
+/** Longest time that a check at the start waits for the list. */
+const INITIAL_LOAD_MS = 1000
 
-/** A denial is never taken back, so what was heard and what is read are put together. */
+/** Merges what was received with what is read, because a denial is never taken back. */
 export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
   const { denyList, isUsed } = options
-  const known = new Map<string, number>()
+  const known = createKnownTokens()
   let readAtMs = Number.NEGATIVE_INFINITY
-
-  function keep(token: string, ttlMs: number): void {
-    const endsAtMs = performance.now() + ttlMs
-    if (known.size >= MAX_DENIED_TOKENS && !known.has(token)) return
-    known.set(token, Math.max(endsAtMs, known.get(token) ?? 0))
-  }
-
-  function sweep(): void {
-    const nowMs = performance.now()
-    for (const [token, endsAtMs] of known) if (endsAtMs <= nowMs) known.delete(token)
-  }
 
   async function reload(): Promise<void> {
     if (!isUsed) return
     const listed = await denyList.list()
     readAtMs = performance.now()
-    sweep()
-    for (const { token, leftMs } of listed) keep(token, leftMs)
-    await repeat(new Set(listed.map(({ token }) => token)))
+    known.sweep()
+    for (const { token, leftMs } of listed) known.keep(token, leftMs)
+    // Denies again what was lost in a failover or with all data (fault F16).
+    for (const [token, leftMs] of known.missingFrom(listed)) await denyList.add(token, leftMs)
   }
 
-  /** What was lost in a failover, or with all data, is denied again (fault F16); what is about to end is not worth it. */
-  async function repeat(listed: ReadonlySet<string>): Promise<void> {
-    for (const [token, endsAtMs] of known) {
-      const leftMs = endsAtMs - performance.now()
-      if (leftMs > RELOAD_MS && !listed.has(token)) await denyList.add(token, leftMs)
-    }
-  }
-
-  async function lookFirst(): Promise<void> {
-    await Promise.race([
-      options.firstAttempt.then(reload),
-      pause(FIRST_LOOK_MS, undefined, { ref: false }),
-    ]).catch(() => undefined)
+  async function loadFirst(): Promise<void> {
+    await waitAtMost(options.firstAttempt.then(reload), INITIAL_LOAD_MS).catch(() => undefined)
     if (readAtMs === Number.NEGATIVE_INFINITY) options.onUnread()
   }
 
@@ -87,27 +69,56 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
 
   return {
     includes(issuer, jti) {
-      const nowMs = performance.now()
-      const endsAtMs = known.size > 0 ? known.get(digestOfParts(issuer, jti)) : undefined
-      if (endsAtMs !== undefined && endsAtMs > nowMs) return true
-      if (nowMs - readAtMs > OLD_AFTER_MS) options.onDoubt()
+      if (known.includes(issuer, jti)) return true
+      if (performance.now() - readAtMs > OLD_AFTER_MS) options.onDoubt()
       return false
     },
-    initialLoad: isUsed ? lookFirst() : Promise.resolve(),
+    initialLoad: isUsed ? loadFirst() : Promise.resolve(),
     async deny(issuer, jti, ttlMs) {
-      sweep()
-      if (known.size >= MAX_DENIED_TOKENS) {
+      known.sweep()
+      if (known.isFull()) {
         throw new AuthError('store_unavailable', 'too many tokens are denied already', {
           isPublic: true,
         })
       }
       const token = digestOfParts(issuer, jti)
       await denyList.add(token, ttlMs)
-      keep(token, ttlMs)
+      known.keep(token, ttlMs)
     },
-    receiveDenied: keep,
+    receiveDenied: (token, ttlMs) => known.keep(token, ttlMs),
     reload,
     list: () => denyList.list(),
     close: () => clearInterval(timer),
+  }
+}
+
+/** Digests of denied tokens with the time at which each ends. */
+function createKnownTokens() {
+  const endsAtMs = new Map<string, number>()
+  const isFull = () => endsAtMs.size >= MAX_DENIED_TOKENS
+  return {
+    isFull,
+    includes(issuer: string, jti: string): boolean {
+      const end = endsAtMs.size > 0 ? endsAtMs.get(digestOfParts(issuer, jti)) : undefined
+      return end !== undefined && end > performance.now()
+    },
+    keep(token: string, ttlMs: number): void {
+      if (isFull() && !endsAtMs.has(token)) return
+      endsAtMs.set(token, Math.max(performance.now() + ttlMs, endsAtMs.get(token) ?? 0))
+    },
+    sweep(): void {
+      const nowMs = performance.now()
+      for (const [token, end] of endsAtMs) if (end <= nowMs) endsAtMs.delete(token)
+    },
+    /**
+     * Returns tokens that the list lacks, each with its remaining time, except those that end before the next reload.
+     */
+    missingFrom(listed: readonly DeniedToken[]): [token: string, leftMs: number][] {
+      const names = new Set(listed.map(({ token }) => token))
+      const nowMs = performance.now()
+      return [...endsAtMs]
+        .map(([token, end]): [string, number] => [token, end - nowMs])
+        .filter(([token, leftMs]) => leftMs > RELOAD_MS && !names.has(token))
+    },
   }
 }

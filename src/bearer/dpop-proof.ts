@@ -14,19 +14,19 @@ import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { ALGORITHMS, isText } from '../oidc/token-rules.ts'
 
-/** What a proof must be about. */
+/** Request that a proof must match. */
 export interface ProvenRequest {
   readonly method: string
-  /** What was asked for, without its query. */
+  /** URL of the request without its query. */
   readonly url: string
   readonly token: string
   readonly keyThumbprint: string
 }
 
-/** Verifies a proof of possession (RFC 9449 section 4.3) up to its one use; nothing for one that proves nothing. */
+/** Verifies a DPoP proof (RFC 9449 section 4.3) except for replay; `undefined` for an invalid one. */
 export type VerifyProof = (proof: string, request: ProvenRequest) => Promise<Spend | undefined>
 
-/** For the challenge (RFC 9449 section 7.1). */
+/** Algorithms named in the challenge (RFC 9449 section 7.1). */
 export const DPOP_ALGORITHMS = ALGORITHMS.join(' ')
 
 const MAX_PROOF_LENGTH = 8 * 1024
@@ -63,7 +63,7 @@ function isAbout({ htm, htu, ath }: JWTPayload, { method, url, token }: ProvenRe
   )
 }
 
-/** Scheme, host, port and path as RFC 3986 section 6.2 compares them; query and fragment are left out. */
+/** Normalizes scheme, host, port and path (RFC 3986 section 6.2) and drops query and fragment. */
 function normalize(uri: string): string | undefined {
   const url = /^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i.test(uri) ? URL.parse(uri) : null
   if (!url || url.username || url.password) return undefined
@@ -75,9 +75,9 @@ function normalizeEscape(escape: string): string {
   return /[\w.~-]/.test(character) ? character : escape.toUpperCase()
 }
 
-/** The one place where a key comes with what it signed; the token names the key by its thumbprint. */
+/** Returns the key in the proof's own header, which the caller compares with the thumbprint in the token. */
 async function embeddedKey(header: CompactJWSHeaderParameters, token: FlattenedJWSInput) {
-  if (!isModestPublicKey(header.jwk)) throw new errors.JWSInvalid('not a key to use')
+  if (!isModestPublicKey(header.jwk)) throw new errors.JWSInvalid('the key is not usable')
   return EmbeddedJWK(header, token)
 }
 
@@ -86,10 +86,11 @@ const CURVES = new Map([
   ['OKP', ['Ed25519']],
 ])
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
-/** 4096 bits in base64url; larger keys cost more than a request is worth (threat A88). */
+/** Length of a 4096-bit modulus in base64url; larger keys would be a denial of service (threat A88). */
 const MAX_MODULUS_LENGTH = 683
 const MAX_EXPONENT_LENGTH = 6
 
+/** Accepts public keys of the allowed curves and sizes only. */
 function isModestPublicKey(jwk: JWK | undefined): boolean {
   if (!jwk || PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))) return false
   const { kty = '', crv = '', n, e } = jwk

@@ -1,14 +1,14 @@
 import { decodeJwt } from 'jose'
 import { isText } from '../oidc/token-rules.ts'
 
-/** By what a token is told from all others, and how long it may be used. */
+/** Unique name of a token, and the end of its use. */
 export interface TokenName {
   readonly issuer: string
   readonly jti: string
   readonly expiresAtSeconds?: number
 }
 
-/** What a token says of itself; nothing of it is verified. Nothing where it has no name. */
+/** Reads the name of a token without verifying anything; `undefined` where `iss` or `jti` is missing. */
 export function nameOfToken(token: string): TokenName | undefined {
   try {
     const { iss, jti, exp } = decodeJwt(token)

@@ -2,28 +2,29 @@ import { errors, type JWTVerifyGetKey } from 'jose'
 import { AuthError } from '../errors.ts'
 import type { KeySets } from '../oidc/key-set.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
-import { within } from '../oidc/time-limit.ts'
+import { providerTooSlow } from '../oidc/translate.ts'
+import { within } from '../timing/time-limit.ts'
 
-/** The keys of the issuers whose tokens rules accept. */
+/** Keys of the issuers whose tokens rules accept. */
 export interface TrustedIssuers {
-  /** Nothing for any other issuer: no request is ever made because of what a token says (threat A95). */
+  /** Returns `undefined` for any other issuer, because no unverified claim may cause a request (threat A95). */
   keysOf(issuer: string): JWTVerifyGetKey | undefined
   close(): void
 }
 
 export interface TrustedIssuersOptions {
   readonly issuers: ReadonlySet<string>
-  /** Called once per issuer, when the first token of it is there. */
+  /** Connects to an issuer; called once for each, on its first token. */
   readonly connect: (issuer: string) => ProviderConnection
   readonly keySets: KeySets
 }
 
-/** A check waits no longer than this for keys. */
+/** Longest time that a check waits for keys. */
 const LIMIT_MS = 1200
-/** As long as nothing is known of an issuer it is asked at most this often, whatever is presented. */
+/** Pause after a failed lookup of an issuer whose keys have never been fetched, to bound its load. */
 const PAUSE_MS = 1000
 
-/** The lookups throw `AuthError` `provider_unavailable` where discovery has not succeeded or takes too long. */
+/** Creates lookups that throw `AuthError` `provider_unavailable` where discovery fails or exceeds its time limit. */
 export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIssuers {
   const connections = new Map<string, ProviderConnection>()
   const trusted = new Map([...options.issuers].map((issuer) => [issuer, createLookup(issuer)]))
@@ -38,10 +39,10 @@ export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIss
     }
     return async (header, token) => {
       if (!isKnown && performance.now() - failedAtMs < PAUSE_MS) {
-        throw new AuthError('provider_unavailable', 'the keys of the issuer could not be had')
+        throw new AuthError('provider_unavailable', "the issuer's keys could not be fetched")
       }
       try {
-        const key = await within(LIMIT_MS, find(header, token))
+        const key = await within(find(header, token), LIMIT_MS, providerTooSlow)
         isKnown = true
         return key
       } catch (error) {

@@ -7,44 +7,44 @@ import { sha256 } from '../crypto/digest.ts'
 import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
-import { meaningOf } from '../oidc/translate.ts'
+import { isVerificationFailure } from '../oidc/translate.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
-/** Verifies tokens for all rules alike (RFC 8725, RFC 9068); what a rule asks beyond that is the rule's to judge. */
+/** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */
 export interface BearerVerifier {
-  /** A token that was verified a moment ago: no I/O, no promise. Nothing does not mean that it is not valid. */
+  /** Returns a token from the cache without I/O; `undefined` means a cache miss, not an invalid token. */
   recall(token: string): Bearer | undefined
-  /** Throws `AuthError` `provider_unavailable` when the issuer's keys cannot be had. */
+  /** Throws `AuthError` `provider_unavailable` when the issuer's keys cannot be fetched. */
   verify(token: string): Promise<TokenEvidence>
-  /** Forgets what has been verified. */
+  /** Empties the cache. */
   clear(): void
   readonly size: number
 }
 
 export interface BearerVerifierOptions {
   readonly issuers: TrustedIssuers
-  /** Tokens that are valid and do not count, by what is known here. */
+  /** Valid tokens that operators have denied, as known to this replica. */
   readonly denied: {
     includes(issuer: string, jti: string): boolean
-    /** Resolves when there is something to go by. */
+    /** Resolves when the list has been read, or could not be read in time. */
     readonly initialLoad: Promise<void>
   }
-  /** Of our own client: a token for it is an ID token, unless it says that it is none. */
+  /** Client id of Vestibule; a token for it counts as an ID token unless its `typ` is `at+jwt`. */
   readonly clientId: string
   readonly identity: IdentityOptions
-  /** Whether apps are given the token. */
+  /** True where apps are given the token. */
   readonly withAccessToken: boolean
   readonly now: () => number
 }
 
 const CACHE = { max: 10_000, maxSize: 64 * 1024 * 1024 }
 const CACHE_MAX_MS = 5 * 60 * 1000
-/** How old the cache's idea of the time may be; asking the clock for every lookup costs more than the lookup. */
+/** Resolution of the cache's clock, to read the clock less often than once for each lookup. */
 const CLOCK_RESOLUTION_MS = 50
 
-/** Only tokens that are good are remembered, by their digest, so that a dump shows none and a flood displaces none. */
+/** Caches valid tokens only, by their digest, so that a dump shows none and a flood of bad ones displaces none. */
 export function createBearerVerifier(options: BearerVerifierOptions): BearerVerifier {
-  const { issuers, denied, now } = options
+  const { denied, now } = options
   const verified = new LRUCache<string, Bearer>({ ...CACHE, ttlResolution: CLOCK_RESOLUTION_MS })
 
   function keep(token: string, bearer: Bearer): void {
@@ -64,34 +64,41 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
     get size() {
       return verified.size
     },
-
     async verify(token) {
-      const issuer = claimedIssuer(token)
-      const keys = issuer === undefined ? undefined : issuers.keysOf(issuer)
-      if (issuer === undefined || !keys) return refused(UNTRUSTED)
-      const nowMs = now()
-      const result = await jwtVerify(token, keys, {
-        issuer,
-        algorithms: [...ALGORITHMS],
-        clockTolerance: CLOCK_TOLERANCE_SECONDS,
-        currentDate: new Date(nowMs),
-        requiredClaims: ['sub', 'exp', 'aud'],
-      }).catch(faultOfError)
-      if ('error' in result) return refused(result)
-      const { payload, protectedHeader } = result
-      const type = typeOf(payload, protectedHeader.typ, options.clientId)
-      if (type === undefined) return refused(WRONG_TYPE)
-      const fault = faultOfClaims(payload, nowMs / 1000)
-      if (fault) return refused(fault)
-      const bearer: Bearer = {
-        ...toBearer(payload, type, options.identity),
-        ...(options.withAccessToken && { accessToken: { value: token } }),
-      }
+      const bearer = await verifyToken(token, options)
+      if ('error' in bearer) return refused(bearer)
       await denied.initialLoad
       if (isDenied(bearer)) return refused(REVOKED)
       keep(token, bearer)
       return { kind: 'bearer', bearer }
     },
+  }
+}
+
+async function verifyToken(
+  token: string,
+  { issuers, clientId, identity, withAccessToken, now }: BearerVerifierOptions,
+): Promise<Bearer | TokenFault> {
+  const issuer = claimedIssuer(token)
+  const keys = issuer === undefined ? undefined : issuers.keysOf(issuer)
+  if (issuer === undefined || !keys) return UNTRUSTED
+  const nowMs = now()
+  const result = await jwtVerify(token, keys, {
+    issuer,
+    algorithms: [...ALGORITHMS],
+    clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    currentDate: new Date(nowMs),
+    requiredClaims: ['sub', 'exp', 'aud'],
+  }).catch(faultOfError)
+  if ('error' in result) return result
+  const { payload, protectedHeader } = result
+  const type = typeOf(payload, protectedHeader.typ, clientId)
+  if (type === undefined) return WRONG_TYPE
+  const fault = faultOfClaims(payload, nowMs / 1000)
+  if (fault) return fault
+  return {
+    ...toBearer(payload, type, identity),
+    ...(withAccessToken && { accessToken: { value: token } }),
   }
 }
 
@@ -105,7 +112,7 @@ function refused(fault: TokenFault): TokenEvidence {
   return { kind: 'bad-bearer', fault }
 }
 
-/** Read before anything is verified, to choose among the issuers that are known already. */
+/** Returns the unverified `iss`, which only selects among the configured issuers. */
 function claimedIssuer(token: string): string | undefined {
   try {
     const { iss } = decodeJwt(token)
@@ -116,17 +123,15 @@ function claimedIssuer(token: string): string | undefined {
 }
 
 function faultOfError(cause: unknown): TokenFault {
-  if (meaningOf(cause) !== 'sign_in_failed') {
-    throw new AuthError('provider_unavailable', 'the keys of the issuer could not be had', {
-      cause,
-    })
+  if (!isVerificationFailure(cause)) {
+    throw new AuthError('provider_unavailable', "the issuer's keys could not be fetched", { cause })
   }
   return cause instanceof errors.JWTExpired ? EXPIRED : NOT_VALID
 }
 
 /**
- * `at+jwt` carries what RFC 9068 section 2.2 asks for. A token without such a mark must not be an ID token, which has
- * a nonce or is for our client (RFC 8725 section 3.11, threat A83).
+ * Returns `at+jwt` for a token with the claims that RFC 9068 section 2.2 requires. Refuses an untyped token that may be
+ * an ID token, which has a nonce or our client as audience (RFC 8725 section 3.11, threat A83).
  */
 function typeOf(claims: JWTPayload, typ: unknown, clientId: string): TokenType | undefined {
   const { iat, jti, client_id, nonce } = claims
@@ -148,7 +153,7 @@ function faultOfClaims(claims: JWTPayload, nowSeconds: number): TokenFault | und
   return hasUsableSubject(claims) && isConfirmable(claims['cnf']) ? undefined : NOT_VALID
 }
 
-/** A binding that cannot be checked here would make a bound token one that anybody may bear. */
+/** Accepts no binding but `jkt`, because a bound token would pass as a plain bearer token otherwise. */
 function isConfirmable(cnf: unknown): boolean {
   return (
     cnf === undefined ||
@@ -177,7 +182,7 @@ function toBearer(claims: JWTPayload, type: TokenType, identity: IdentityOptions
   }
 }
 
-/** `scope` by RFC 9068 and RFC 8693; `scp` is what some providers write instead, as text or list. */
+/** Reads `scope` (RFC 9068, RFC 8693), or `scp`, which some providers send instead as text or list. */
 function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
   const given = typeof scope === 'string' ? scope : scp
   return listOf(given).flatMap((each) => each.split(' '))

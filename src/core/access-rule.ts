@@ -1,49 +1,44 @@
 import type { BearerAccess, BearerRequirement } from './bearer.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
 import type { Identity } from './identity.ts'
-import type { PathPattern } from './path-pattern.ts'
-import { createRuleFinder } from './rule-finder.ts'
-import type { HostPattern } from './site.ts'
+import { createRuleFinder, type RuleConditions } from './rule-finder.ts'
 
-/** One rule, compiled. An absent condition matches everything. */
-export interface AccessRule {
-  readonly hosts?: readonly HostPattern[]
-  readonly paths?: readonly PathPattern[]
-  readonly methods?: ReadonlySet<string>
-  readonly access: 'public' | 'signed-in' | 'deny'
-  /** Who may enter a `signed-in` rule; absent = every signed-in user. Somebody named by any list may enter. */
+/** Compiled rule. */
+export interface AccessRule extends RuleConditions {
+  /** Users permitted by a `signed-in` rule; absent means every signed-in user. */
   readonly allowed?: AllowedUsers
-  /** Lets tokens in beside sessions; absent = `Authorization` is the app's. */
+  /** Accepts bearer tokens besides sessions; absent means that `Authorization` belongs to the app. */
   readonly bearer?: BearerRequirement
-  /** Only a token counts, and each counts once. */
+  /** Accepts tokens only, each of them once. */
   readonly isOneTime?: boolean
-  /** Nobody passes on the strength of what was known before an outage. */
+  /** Refuses sessions that cannot be verified during an outage. */
   readonly deniesDegraded?: boolean
   readonly passesPreflight: boolean
 }
 
+/** Permitted users; a user that any of the lists names is permitted. */
 export interface AllowedUsers {
   readonly emails: ReadonlySet<string>
   readonly emailDomains: ReadonlySet<string>
   readonly groups: ReadonlySet<string>
 }
 
-/** What all rules that apply to a request ask for together. */
+/** Combined effect of all rules that apply to a request. */
 export interface Access {
   readonly kind: 'public' | 'signed-in' | 'deny'
   readonly passesPreflight: boolean
   readonly bearer?: BearerAccess
-  /** Nobody passes on the strength of what was known before an outage. */
+  /** True where sessions that cannot be verified during an outage are refused. */
   readonly deniesDegraded: boolean
   permits(identity: Identity): boolean
 }
 
-/** Finds what a request needs. */
+/** Returns the access that the rules give a request. */
 export type AccessFinder = (request: ForwardedRequest) => Access
 
 /**
- * Takes the first matching rule for each reading and comparison of the path, and all rules found must be
- * met, because an ambiguous path may only lose access: no public rule matches it (threats A15-A19). No rule = denied.
+ * Finds the first matching rule for each reading and comparison of the path and requires all of them, because ambiguity
+ * must never widen access (threats A15-A19). Denies a request without a rule.
  */
 export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   const alone = new Map(rules.map((rule) => [rule, combine([rule])]))
@@ -67,7 +62,7 @@ function combine(found: readonly (AccessRule | undefined)[]): Access {
   if (rules.length < found.length || rules.some((rule) => rule.access === 'deny')) return DENIED
   const isOneTime = rules.some((rule) => rule.isOneTime)
   const requirements = requirementsOf(rules)
-  // No one credential meets both a rule for tokens alone and a rule without tokens.
+  // Denies, because no credential meets both a rule for tokens only and a rule without tokens.
   if (isOneTime && !requirements) return DENIED
   return {
     kind: rules.every((rule) => rule.access === 'public') ? 'public' : 'signed-in',
@@ -78,13 +73,13 @@ function combine(found: readonly (AccessRule | undefined)[]): Access {
   }
 }
 
-/** Tokens count only where every rule found accepts them. */
+/** Returns the conditions on tokens; `undefined` unless every rule found accepts tokens. */
 function requirementsOf(rules: readonly AccessRule[]): readonly BearerRequirement[] | undefined {
   const requirements = rules.flatMap(({ bearer }) => bearer ?? [])
   return requirements.length === rules.length ? requirements : undefined
 }
 
-/** Set membership only: no prefixes, no substrings (threats A35, A36). */
+/** Compares by set membership, never by prefix or substring (threats A35, A36). */
 function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boolean {
   if (!allowed) return true
   if (identity.groups.some((group) => allowed.groups.has(group))) return true
@@ -95,9 +90,9 @@ function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boole
 
 const EMAIL = /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}$/i
 
-/** Lower-cased address and domain; nothing unless it is plain ASCII with exactly one `@` (threat A36). */
+/** Returns address and domain in lower case; `undefined` unless plain ASCII with exactly one `@` (threat A36). */
 export function parseEmail(value: string): { email: string; domain: string } | undefined {
-  // Before folding, since some letters beyond ASCII fold into it.
+  // Precedes the folding, because some letters beyond ASCII fold into ASCII.
   if (!EMAIL.test(value)) return undefined
   const email = value.toLowerCase()
   return { email, domain: email.slice(email.indexOf('@') + 1) }

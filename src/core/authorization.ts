@@ -1,21 +1,21 @@
 import type { RawRequest } from './forwarded-request.ts'
 import { type RequestClass, showsPage } from './request-class.ts'
 
-/** A token as it was sent; without `token` the header has no form that could hold one. */
+/** Token as sent; `token` is absent where the header is malformed. */
 export interface PresentedToken {
   readonly scheme: 'Bearer' | 'DPoP'
   readonly token?: string
 }
 
 const SCHEME = /^(?:bearer|(dpop))(?![!#$%&'*+.^_`|~\w-])/i
-/** A scheme and one JWS in compact form (RFC 7515 section 7.1). */
+/** Matches a scheme and one JWS in compact form (RFC 7515 section 7.1). */
 const COMPACT_JWS = /^[a-z]+ +([\w-]+\.[\w-]+\.[\w-]+)$/i
 const NAME = 'authorization'
 const MAX_VALUE_LENGTH = 16 * 1024
 
 /**
- * The token in `Authorization`; nothing where the scheme is another one, which is the app's. Of several such headers
- * Node keeps the first and an app may read the last, so a token in any of them counts as malformed (threat A87).
+ * Returns the token in `Authorization`; `undefined` for another scheme, which belongs to the app. Treats a token in one
+ * of several such headers as malformed, because Node keeps the first and an app may read the last (threat A87).
  */
 export function readAuthorization({ rawHeaders }: RawRequest): PresentedToken | undefined {
   let scheme: PresentedToken['scheme'] | undefined
@@ -40,7 +40,7 @@ function schemeOf(value: string): PresentedToken['scheme'] | undefined {
   return match[1] === undefined ? 'Bearer' : 'DPoP'
 }
 
-/** Whether a person reads a refusal where no rule is known: a program that sends a token gets no page. */
+/** Returns whether a refusal without a known rule is shown as a page; a program that sends a token gets none. */
 export function isReadByPerson(raw: RawRequest, requestClass: RequestClass): boolean {
   return showsPage(requestClass) && readAuthorization(raw) === undefined
 }

@@ -1,44 +1,44 @@
 import { type Claims, claimValue } from './identity.ts'
 import type { EpochMs, Principal } from './session.ts'
 
-/** `at+jwt` is an access token by RFC 9068; `jwt` has no such mark on it. */
+/** Type of a token: `at+jwt` for an access token by RFC 9068, `jwt` for an untyped one. */
 export type TokenType = 'at+jwt' | 'jwt'
 
-/** A verified token, reduced to what rules ask of it. */
+/** Verified token, reduced to the fields that rules check. */
 export interface Bearer extends Principal {
   readonly type: TokenType
   readonly audiences: readonly string[]
   readonly scopes: ReadonlySet<string>
   readonly claims: Claims
   readonly jti?: string
-  /** From `iat` to `exp`; absent without an `iat`. */
+  /** Seconds from `iat` to `exp`; absent without an `iat`. */
   readonly lifeSeconds?: number
-  /** The end, with the tolerance that clocks get. */
+  /** End of validity, clock tolerance included. */
   readonly acceptedUntil: EpochMs
-  /** Of the key that the token is bound to (RFC 9449 section 6.1). */
+  /** Thumbprint of the key that the token is bound to (RFC 9449 section 6.1). */
   readonly keyThumbprint?: string
 }
 
-/** What one rule asks of a token. */
+/** Conditions of one rule on a token. */
 export interface BearerRequirement {
   readonly issuers: ReadonlySet<string>
   readonly audiences: ReadonlySet<string>
-  /** All of them are needed. */
+  /** Required scopes, all of them. */
   readonly scopes: readonly string[]
-  /** Of each claim one of these values is needed. */
+  /** Accepted values of each required claim. */
   readonly claims: ReadonlyMap<string, ReadonlySet<string>>
-  /** `jwt` accepts both types. */
+  /** Accepted type; `jwt` accepts both. */
   readonly type: TokenType
 }
 
-/** What all rules that apply to a request ask of a token together. */
+/** Conditions on a token of all rules that apply to a request. */
 export interface BearerAccess {
   readonly requirements: readonly BearerRequirement[]
-  /** The token is spent by being let in. */
+  /** True where a token is accepted once only. */
   readonly isOneTime: boolean
 }
 
-/** Why a token does not open the way. Descriptions are texts of ours and hold nothing of the token. */
+/** Reason to refuse a token; its description repeats nothing from the token. */
 export type TokenFault =
   | {
       readonly error: 'invalid_token' | 'invalid_dpop_proof'
@@ -47,14 +47,14 @@ export type TokenFault =
   | { readonly error: 'insufficient_scope'; readonly scopes: readonly string[] }
   | { readonly error: 'forbidden' }
 
-/** The one constructor of the most frequent fault. */
+/** Returns the fault `invalid_token` (RFC 6750 section 3.1) with a description. */
 export function invalidToken(description: string): TokenFault {
   return { error: 'invalid_token', description }
 }
 
 const MAX_ONE_TIME_SECONDS = 600
 
-/** What is wrong with a token where these requirements hold; nothing when it meets them all. */
+/** Returns why a token fails these conditions; `undefined` when it meets all of them. */
 export function faultOf(
   bearer: Bearer,
   { requirements, isOneTime }: BearerAccess,
@@ -90,7 +90,7 @@ function hasClaims({ claims }: Bearer, requirement: BearerRequirement): boolean 
     .every(([name, wanted]) => textsOf(claimValue(claims, name)).some((text) => wanted.has(text)))
 }
 
-/** A claim's value, or the members of its list, as texts; an object is none. */
+/** Returns a claim's value, or the members of a list, as texts; an object has none. */
 function textsOf(value: unknown): readonly string[] {
   const members: readonly unknown[] = Array.isArray(value) ? value : [value]
   return members.flatMap((member) =>

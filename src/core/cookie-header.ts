@@ -2,9 +2,8 @@ const SEMICOLON = 59
 const EQUALS = 61
 
 /**
- * One cookie's value; `undefined` when it was not sent and `'ambiguous'` when it was sent with different values,
- * because the order of cookies is the attacker's to choose (threat A71). Identical copies count once. Only SP and
- * HTAB are trimmed and the name is compared letter by letter (threat A72).
+ * Returns one cookie's value; `undefined` when it was not sent, `'ambiguous'` for different values, because an attacker
+ * can choose the order of cookies (threat A71). Trims SP and HTAB only and compares names exactly (threat A72).
  */
 export function readCookie(
   header: string | undefined,
@@ -21,7 +20,7 @@ export function readCookie(
   return found ? { value: found } : undefined
 }
 
-/** Every value that a cookie was sent with, each once, in their order. */
+/** Returns the distinct values of a cookie, in their order. */
 export function readCookies(header: string | undefined, name: string): readonly string[] {
   const found = new Set<string>()
   if (header === undefined) return []
@@ -32,7 +31,7 @@ export function readCookies(header: string | undefined, name: string): readonly 
   return [...found]
 }
 
-/** The header without the named cookies and otherwise byte for byte the same; nothing when nothing is left. */
+/** Removes the named cookies and leaves the rest unchanged byte for byte; `undefined` when nothing is left. */
 export function withoutCookies(
   header: string | undefined,
   names: ReadonlySet<string>,
@@ -51,7 +50,7 @@ export function withoutCookies(
   return kept === '' ? undefined : kept
 }
 
-/** What belongs to the name that stands here; nothing where it is not the name of a cookie. */
+/** Returns the value of the cookie whose name starts at `at`; `undefined` where that is not a cookie's name. */
 function valueAt(header: string, name: string, at: number): string | undefined {
   const equals = skipBlanks(header, at + name.length)
   if (header.charCodeAt(equals) !== EQUALS || !isPairStart(header, at)) return undefined

@@ -5,36 +5,36 @@ import type { RequestClass } from './request-class.ts'
 import type { EpochMs, Principal, Session } from './session.ts'
 import type { Sites } from './site.ts'
 
-/** Something that may be used once: its name in parts, and the moment from which it is refused anyway. */
+/** Credential that may be used once: its name in parts, and the time after which it is refused anyway. */
 export interface Spend {
   readonly kind: 'bearer' | 'dpop'
   readonly parts: readonly string[]
   readonly endsAt: EpochMs
 }
 
-/** What a token that was sent comes to; a proof of possession is spent by being let in. */
+/** Result of verifying a presented token, with the DPoP proof to spend on success. */
 export type TokenEvidence =
   | { readonly kind: 'bearer'; readonly bearer: Bearer; readonly proof?: Spend }
   | { readonly kind: 'bad-bearer'; readonly fault: TokenFault }
 
-/** What came with the request to prove who sent it. */
+/** Credentials presented with a request, after verification. */
 export type Evidence =
   | { readonly kind: 'none' }
   | { readonly kind: 'session'; readonly session: Session }
   | { readonly kind: 'ambiguous' }
   | TokenEvidence
 
-/** The answer to "may this request pass, and who is it?". */
+/** Outcome of a check. */
 export type Verdict =
-  /** Where something is to be spent, only the first who spends it passes. */
+  /** `spends` must be spent first; a request that finds any of them spent is refused. */
   | { readonly kind: 'allow'; readonly principal?: Principal; readonly spends?: readonly Spend[] }
   | { readonly kind: 'sign-in' }
   | { readonly kind: 'forbidden'; readonly session?: Session }
   | { readonly kind: 'reset-cookies' }
-  /** Only a token helps; the fault is that of the one that was sent. */
+  /** Refusal that asks for a token, with the fault of the presented one. */
   | { readonly kind: 'refuse-token'; readonly fault?: TokenFault }
 
-/** Decides from parsed facts alone. Everything that is not plainly allowed is refused. */
+/** Decides without I/O, and fails closed: refuses whatever is not explicitly allowed. */
 export function decide(access: Access, requestClass: RequestClass, evidence: Evidence): Verdict {
   if (requestClass === 'preflight' && access.passesPreflight) return { kind: 'allow' }
   if (access.kind === 'public') return { kind: 'allow' }
@@ -64,15 +64,15 @@ function decideSession(access: Access, evidence: Exclude<Evidence, TokenEvidence
 
 function decideToken(
   access: Access,
-  asked: BearerAccess,
+  tokens: BearerAccess,
   { bearer, proof }: TokenEvidence & { kind: 'bearer' },
 ): Verdict {
-  const fault = faultOf(bearer, asked)
+  const fault = faultOf(bearer, tokens)
   if (fault) return { kind: 'refuse-token', fault }
   if (!access.permits(bearer.identity))
     return { kind: 'refuse-token', fault: { error: 'forbidden' } }
-  if (!asked.isOneTime && !proof) return { kind: 'allow', principal: bearer }
-  const spends = [...(proof ? [proof] : []), ...(asked.isOneTime ? [spendOf(bearer)] : [])]
+  if (!tokens.isOneTime && !proof) return { kind: 'allow', principal: bearer }
+  const spends = [...(proof ? [proof] : []), ...(tokens.isOneTime ? [spendOf(bearer)] : [])]
   return { kind: 'allow', principal: bearer, spends }
 }
 
@@ -80,14 +80,14 @@ function spendOf({ identity, jti = '', acceptedUntil }: Bearer): Spend {
   return { kind: 'bearer', parts: [identity.issuer, jti], endsAt: acceptedUntil }
 }
 
-/** Whether the answer depends on who asks; if not, no session is looked up. */
+/** Returns whether the verdict depends on credentials; where it does not, no session is looked up. */
 export function needsEvidence(access: Access, requestClass: RequestClass): boolean {
   return access.kind === 'signed-in' && !(requestClass === 'preflight' && access.passesPreflight)
 }
 
 /**
- * Whether a WebSocket handshake comes from a page of another site. Browsers send cookies with it and apply no
- * CORS, so this is the only place where cross-site hijacking can be stopped (threat A98).
+ * Returns whether a WebSocket handshake comes from a page of another site. Refused, because browsers send cookies with
+ * a handshake and apply no CORS to it (cross-site WebSocket hijacking, threat A98).
  */
 export function isForeignOrigin(
   origin: string | undefined,

@@ -1,4 +1,4 @@
-/** What a template for the sign-out at the provider may name (OpenID Connect RP-Initiated Logout 1.0 section 2). */
+/** Placeholders of a template for the provider's sign-out URL (OpenID Connect RP-Initiated Logout 1.0 section 2). */
 export const END_SESSION_PARAMETERS = [
   'client_id',
   'post_logout_redirect_uri',
@@ -7,21 +7,21 @@ export const END_SESSION_PARAMETERS = [
   'logout_hint',
 ] as const
 
-/** Parameters of a sign-out at the provider; one that is not there or empty is not sent. */
+/** Parameters of a sign-out at the provider; absent and empty ones are not sent. */
 export type EndSessionParameters = Readonly<
   Partial<Record<(typeof END_SESSION_PARAMETERS)[number], string>>
 >
 
 const PLACEHOLDER = /\{([^{}]*)\}/g
 
-/** The names that a text has in braces, known or not. */
+/** Returns the names in braces, known or unknown. */
 export function placeholdersOf(text: string): string[] {
   return [...text.matchAll(PLACEHOLDER)].map(([, name = '']) => name)
 }
 
-/** Puts percent-encoded values into the query; a part of it that lacks a value is left out. */
+/** Fills in percent-encoded values and drops each query part that lacks a value. */
 export function fillEndSessionTemplate(template: string, parameters: EndSessionParameters): URL {
-  // A claim may be any text, halves of characters included, which cannot be encoded.
+  // Replaces lone surrogates, which a claim may contain and `encodeURIComponent` refuses.
   const values = new Map(
     Object.entries(parameters).map(([name, value]) => [
       name,

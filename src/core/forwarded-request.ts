@@ -2,21 +2,21 @@ import { AuthError, invalidRequest } from '../errors.ts'
 import { MAX_AMBIGUOUS_LENGTH, type PathReadings, readPath } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
-/** The user's request as Traefik describes it; every field is checked, nothing falls back to our own request line. */
+/** User's request as described by Traefik's headers; no field is taken from our own request line. */
 export interface ForwardedRequest {
   readonly method: string
   readonly site: Site
   /** Path and query in ASCII; bytes from 0x80 up are percent-encoded. */
   readonly uri: string
   readonly path: string
-  /** Every way in which upstream servers may read the path. */
+  /** Readings of the path by upstream servers. */
   readonly readings: PathReadings
-  /** The absolute URL the visitor asked for. */
+  /** Absolute URL that the visitor requested. */
   readonly url: string
   readonly isWebSocketScheme: boolean
 }
 
-/** The parts of Node's `IncomingMessage` that are read here. */
+/** Parts of Node's `IncomingMessage` that core reads. */
 export interface RawRequest {
   readonly rawHeaders: readonly string[]
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -27,7 +27,7 @@ const SINGLE_NAMES = new Set(
 )
 const OVERRIDE_NAMES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
 const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
-/** Those that the check knows. */
+/** Methods that the check accepts. */
 export const METHODS: ReadonlySet<string> = new Set(
   `GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL MKCALENDAR COPY MOVE LOCK UNLOCK
    REPORT ACL BIND UNBIND REBIND LINK UNLINK CHECKOUT MERGE MKACTIVITY PURGE SUBSCRIBE UNSUBSCRIBE NOTIFY`.split(
@@ -37,9 +37,9 @@ export const METHODS: ReadonlySet<string> = new Set(
 const MAX_URI_LENGTH = 8192
 
 /**
- * Reads the canonical `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes (contract T1-T10).
- * Throws `AuthError` `invalid_request`, `foreign_host` or `method_not_allowed`; a header that is
- * missing, doubled, listed or of another form is never guessed at (threats A01-A10).
+ * Parses the `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes (contract T1-T10). Throws `AuthError`
+ * `invalid_request`, `hidden_dots`, `foreign_host` or `method_not_allowed` for a missing, duplicate or malformed header
+ * (threats A01-A10).
  */
 export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedRequest {
   refuseDoubledHeaders(raw.rawHeaders)
@@ -49,7 +49,7 @@ export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedR
   const scheme = parseScheme(proto)
   if (scheme !== site.scheme) {
     throw invalidRequest(
-      `X-Forwarded-Proto says ${scheme}, and ${site.host} is configured for ${site.scheme}`,
+      `X-Forwarded-Proto says ${scheme}, but ${site.host} is configured for ${site.scheme}`,
     )
   }
   const uri = parseUri(required(raw, 'x-forwarded-uri'))
@@ -68,8 +68,8 @@ export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedR
 }
 
 /**
- * Makes the check for spellings such as `X_Auth_User` of any header that carries trust (threats A09, A29). It finds
- * nothing when no names are to be guarded.
+ * Creates a check that returns the first header whose name is an alias of a trusted one, such as `X_Auth_User` (threats
+ * A09, A29). Finds none when there are no identity headers.
  */
 export function createAliasCheck(
   identityHeaderNames: readonly string[],
@@ -90,7 +90,7 @@ export function createAliasCheck(
   }
 }
 
-/** A bit for each header that may occur once; nothing is allocated for a request that is in order. */
+/** Bit of each header that may occur once, so that the check for duplicates allocates nothing. */
 const SINGLE_BITS = new Map([...SINGLE_NAMES].map((name, index) => [name, 1 << index]))
 const REFUSED_BIT = 1 << SINGLE_NAMES.size
 
@@ -109,7 +109,7 @@ function refuseDoubledHeaders(rawHeaders: readonly string[]): void {
   }
 }
 
-/** The spelling by which an app may know a header. */
+/** Returns the spelling under which an app may read a header. */
 function canonical(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
 }
@@ -117,7 +117,7 @@ function canonical(name: string): string {
 const MAX_REMEMBERED = 500
 const MAX_REMEMBERED_LENGTH = 40
 
-/** Works out what a name means once for each spelling; forgets all when clients send too many. */
+/** Caches a function of header names; empties the cache when clients send too many spellings. */
 function remember<T extends number | boolean>(meaningOf: (name: string) => T): (name: string) => T {
   const meanings = new Map<string, T>()
   return (name) => {
@@ -142,7 +142,7 @@ function parseMethod(value: string): string {
   if (value === 'CONNECT' || value === 'TRACE') {
     throw new AuthError('method_not_allowed', `${value} is never allowed`, { isPublic: true })
   }
-  throw invalidRequest('X-Forwarded-Method is not a method that is supported')
+  throw invalidRequest('X-Forwarded-Method is not a supported method')
 }
 
 function parseScheme(value: string): 'https' | 'http' {
@@ -171,7 +171,7 @@ function readingsOf(path: string): PathReadings {
       )
 }
 
-/** One slash, then neither blanks, controls nor `#`; bytes above ASCII are let through to be encoded. */
+/** Matches one slash, then no blanks, controls or `#`; bytes above ASCII are encoded afterwards. */
 const URI = /^\/(?!\/)[\x21\x22\x24-\x7e\x80-\xff]*$/
 
 function parseUri(value: string): string {

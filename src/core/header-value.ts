@@ -1,10 +1,10 @@
 /**
- * Any string as a header value that Node will write: control characters and line separators dropped, lone
- * surrogates replaced, the rest as UTF-8 bytes. Total: no input makes it throw (threat A32).
+ * Encodes any string as a header value in UTF-8 bytes, without control characters and line separators and with lone
+ * surrogates replaced. Never throws (threat A32).
  */
 export function encodeHeaderValue(text: string): string {
   if (/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)) return text
-  // Well-formed first: what stood between two halves of a character must not make one of them.
+  // Replaces lone surrogates first, because dropping characters between two of them would make a pair.
   const visible = text
     .toWellFormed()
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '')
@@ -14,12 +14,12 @@ export function encodeHeaderValue(text: string): string {
   return bytes
 }
 
-/** Whether a value reaches an app as it is: two subjects that differ must not become one on the way. */
+/** Returns whether `encodeHeaderValue` keeps all of a text, so that two different subjects never become one. */
 export function isFaithful(text: string): boolean {
   return text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]|^\s|\s$/u.test(text)
 }
 
-/** Members of a list joined by commas; a comma inside a member becomes `%2C` and `%` becomes `%25` (threat A33). */
+/** Joins members by commas; encodes a comma in a member as `%2C` and `%` as `%25` (threat A33). */
 export function encodeListValue(members: readonly string[]): string {
   return members
     .map((member) => encodeHeaderValue(member.replaceAll('%', '%25').replaceAll(',', '%2C')))

@@ -1,33 +1,33 @@
 import { AuthError } from '../errors.ts'
 import { encodeHeaderValue, encodeListValue } from './header-value.ts'
 
-/** Who somebody is: what their provider said, reduced to what headers and rules use. */
+/** User as named by the provider, reduced to the claims that headers and rules use. */
 export interface Identity {
   readonly issuer: string
   readonly subject: string
-  /** Only an address that counts: verified, or from a provider whose addresses are trusted. */
+  /** E-mail address, if it is verified or the provider's addresses are trusted. */
   readonly email?: string
   readonly preferredUsername?: string
   readonly name?: string
   readonly groups: readonly string[]
-  /** Claims that only `IDENTITY_HEADERS` asks for. */
+  /** Additional claims named in `IDENTITY_HEADERS`. */
   readonly claims: Readonly<Record<string, string | readonly string[]>>
 }
 
-/** A response header of the check and the claim it carries. */
+/** Response header of the check, and the claim in it. */
 export interface IdentityHeader {
   readonly name: string
   readonly claim: string
 }
 
-/** How claims become an identity. */
+/** Settings for deriving an identity from claims. */
 export interface IdentityOptions {
   readonly groupsClaim: string
   readonly trustEmail: boolean
   readonly headers: readonly IdentityHeader[]
 }
 
-/** The headers of every 200: the answer, the docs and the generated Traefik middleware all read this list. */
+/** Default identity headers; the check, the docs and the generated Traefik middleware all read this list. */
 export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
   { name: 'X-Auth-Request-User', claim: 'sub' },
   { name: 'X-Auth-Request-Email', claim: 'email' },
@@ -36,10 +36,10 @@ export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
   { name: 'X-Auth-Request-Groups', claim: 'groups' },
 ]
 
-/** Given with `PASS_ACCESS_TOKEN`, and guarded always: apps may read it whether or not it is given. */
+/** Header of `PASS_ACCESS_TOKEN`, guarded even where it is not set, because apps may read it. */
 export const ACCESS_TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 
-/** Claims as a provider sends them, not yet trusted to have any form. */
+/** Claims as received from a provider, of any type. */
 export type Claims = Readonly<Record<string, unknown>>
 
 const STANDARD = new Map<string, (identity: Identity) => string | readonly string[]>([
@@ -51,8 +51,8 @@ const STANDARD = new Map<string, (identity: Identity) => string | readonly strin
 ])
 
 /**
- * An own claim by its literal name or, failing that, by a dotted path (`realm_access.roles`). Inherited properties
- * such as `constructor` are never found (threat A35).
+ * Returns a claim by its literal name, else by a dotted path (`realm_access.roles`). Never returns inherited properties
+ * such as `constructor` (threat A35).
  */
 export function claimValue(claims: Claims, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name]
@@ -64,7 +64,7 @@ export function claimValue(claims: Claims, name: string): unknown {
   return value
 }
 
-/** Reduces validated claims to an identity. `iss` and `sub` must have been checked before. */
+/** Reduces claims to an identity; `iss` and `sub` must have been verified before. */
 export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   const email = hasUsableEmail(claims, options) ? text(claims['email']) : ''
   const preferredUsername = text(claims['preferred_username'])
@@ -83,7 +83,7 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   }
 }
 
-/** Returns the claims that are ignored, each with its reason, and without values because they are logged. */
+/** Returns the ignored claims, each with its reason and without its value, because the result is logged. */
 export function ignoredClaims(claims: Claims, options: IdentityOptions): readonly string[] {
   const isIgnored = text(claims['email']) !== '' && !hasUsableEmail(claims, options)
   return isIgnored ? ['email: not verified'] : []
@@ -95,7 +95,7 @@ function hasUsableEmail(claims: Claims, { trustEmail }: IdentityOptions): boolea
   return trustEmail || verified === true || verified === 'true'
 }
 
-/** Whether headers and rules may need claims that these lack; a reason to ask UserInfo. */
+/** Returns whether claims that headers or rules may need are missing, and UserInfo should be asked. */
 export function lacksClaims(
   claims: Claims,
   { groupsClaim, trustEmail, headers }: IdentityOptions,
@@ -110,7 +110,10 @@ export function isAbsent(value: unknown): boolean {
   return value === undefined || value === null || value === ''
 }
 
-/** The identity headers for one session, all of them on every answer, so that Traefik replaces what a client sent. */
+/**
+ * Returns all identity headers, empty ones too, so that Traefik replaces each that a client sent. Throws `AuthError`
+ * `claims_too_large` above `maxBytes` bytes.
+ */
 export function identityHeaders(
   identity: Identity | undefined,
   headers: readonly IdentityHeader[],
@@ -140,7 +143,7 @@ function encodeClaim(identity: Identity, claim: string): string {
   return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
 }
 
-/** A session from before a header was configured does not have its claim. */
+/** Returns `''` for a claim of a header that was configured after the sign-in. */
 function valueOf(identity: Identity, claim: string): string | readonly string[] {
   const standard = STANDARD.get(claim)
   if (standard) return standard(identity)

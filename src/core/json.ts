@@ -1,4 +1,4 @@
-/** Returns what the text stands for, or `undefined` when it is no JSON. */
+/** Parses JSON; `undefined` for malformed text. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -13,9 +13,9 @@ export interface PathReadings {
 
 export type PathFault = 'hidden_dots' | 'too_ambiguous'
 
-/** The longest path that may have several readings. */
+/** Longest path that may have several readings. */
 export const MAX_AMBIGUOUS_LENGTH = 2048
-/** Bound the work that an unauthenticated request can cause (finding C4, threat A25). */
+/** Bounds on the work of one unauthenticated request (finding C4, threat A25). */
 export const MAX_READINGS = 32
 export const MAX_READ_CHARACTERS = 8 * 1024
 
@@ -50,7 +50,7 @@ const ALL_ESCAPES = everythingBut('')
 const ALL_BUT_SLASH = everythingBut('/')
 
 const TRAILING_DOT = /[.\s\x00-\x1f\x7f-\x9f](?:\/|$)/
-/** Keeps the work linear by the look-behind: a run is tried from its start only. */
+/** Matches in linear time, because the look-behind tries each run from its start only. */
 const TRAILING_DOTS = /(?<![.\s\x00-\x1f\x7f-\x9f])[.\s\x00-\x1f\x7f-\x9f]+(?=\/|$)/g
 
 const MAX_ROUNDS = 3
@@ -100,7 +100,7 @@ function alike(all: readonly string[]): PathReadings {
   return { all, asWritten: all }
 }
 
-/** Whether any reading lies at or below `base` (a lower-case prefix without a final slash). */
+/** Returns whether any reading lies at or below `base`, a lower-case prefix without a final slash. */
 export function isUnder(base: string, readings: readonly string[]): boolean {
   return readings.some((reading) => {
     const folded = FOLDINGS.compatible(reading)
@@ -158,7 +158,8 @@ function readInEveryWay(
 
 /**
  * Returns whether bytes that are no UTF-8 share a row of escapes with a separator or with valid UTF-8, which may be
- * compatible with one: some decoders leave such a row as it stands, or take all of it for Latin-1, and decode the others.
+ * compatible with one: some decoders leave such a row as it stands, or take all of it for Latin-1, and decode the
+ * others.
  */
 function hasMixedEncodings(text: string): boolean {
   if (!HIGH_ESCAPE.test(text)) return false

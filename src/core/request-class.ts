@@ -1,8 +1,8 @@
 import type { RawRequest } from './forwarded-request.ts'
 
 /**
- * What kind of request this is. The class decides how a request is refused, never whether it is (threat A20).
- * Only a navigation may start a sign-in.
+ * Class of a request, which decides how it is refused, never whether it is (threat A20). Only a navigation may start a
+ * sign-in.
  */
 export type RequestClass =
   | 'preflight'
@@ -18,7 +18,7 @@ interface Signals {
   readonly header: (name: string) => string
 }
 
-/** Top to bottom, the first row that fits decides; all else is in the background. */
+/** Classes in order of precedence; any other request is `background`. */
 const TABLE: readonly (readonly [RequestClass, (request: Signals) => boolean])[] = [
   ['preflight', isPreflight],
   ['websocket', isWebSocket],
@@ -34,12 +34,12 @@ export function classify(raw: RawRequest, method: string, isWebSocketScheme = fa
   return row?.[0] ?? 'background'
 }
 
-/** Whether a browser asks ahead of its user. */
+/** Returns whether a browser prefetches or prerenders. */
 export function isPrefetch(raw: RawRequest): boolean {
   return isSpeculative(headerOf(raw, 'sec-purpose'), headerOf(raw, 'purpose'))
 }
 
-/** Whether a refusal of this class is read by a person, in a page. */
+/** Returns whether a refusal of this class is shown as a page. */
 export function showsPage(requestClass: RequestClass): boolean {
   return requestClass === 'navigation' || requestClass === 'form-navigation'
 }
@@ -52,7 +52,7 @@ function isPreflight({ method, header }: Signals): boolean {
   )
 }
 
-/** Traefik removes `Upgrade`, so the handshake shows in its other headers (contract T2). */
+/** Recognizes a handshake without `Upgrade`, because Traefik removes that header (contract T2). */
 function isWebSocket({ isWebSocketScheme, header }: Signals): boolean {
   return (
     isWebSocketScheme ||

@@ -5,17 +5,16 @@ const MAX_LENGTH = 2048
 const FORBIDDEN =
   /[\x00-\x20\x7f-\x9f\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff\\]/
 
-/** Where a sign-in or sign-out may lead: `PUBLIC_URL` and the protected hosts. */
+/** Permitted targets of a redirect after sign-in or sign-out. */
 export interface ReturnToOptions {
-  /** Finds `PUBLIC_URL`'s own site and the protected ones. */
+  /** Sites of `PUBLIC_URL` and the protected hosts. */
   readonly sites: Sites
   readonly basePath: string
 }
 
 /**
- * Checks where somebody wants to be sent and returns the absolute `href` to emit, or nothing when it leads
- * elsewhere. Never decodes what it was given. Our own paths become `/`, so that a sign-in cannot lead into a
- * sign-out or another sign-in (threats A40-A47).
+ * Returns the absolute URL of a permitted redirect target; `undefined` for an open redirect (threats A40-A47). Returns
+ * `/` for a target under `basePath`, so that a sign-in cannot lead to a sign-out or another sign-in.
  */
 export function parseReturnTo(
   rd: string,
@@ -38,7 +37,7 @@ function parseRelative(rd: string, self: Site): URL | undefined {
 function parseAbsolute(rd: string, sites: Sites): URL | undefined {
   if (!/^https?:\/\/[A-Za-z0-9]/.test(rd)) return undefined
   const url = URL.parse(rd)
-  // ASCII before folding, since some letters beyond it fold into it (threat A43).
+  // Requires ASCII before folding, because some letters beyond ASCII fold into ASCII (threat A43).
   const authority = /^https?:\/\/([\x21-\x7e]*?)(?:[/?#]|$)/.exec(rd)?.[1]?.toLowerCase()
   if (!url || url.username || url.password || authority !== url.host) return undefined
   return sites.find(url.host)?.origin === url.origin ? url : undefined

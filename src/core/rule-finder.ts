@@ -1,19 +1,30 @@
-import type { AccessRule } from './access-rule.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
 import { FOLDINGS, type Folding, isFolded } from './path-folding.ts'
 import {
   lengthOf,
   matchesPath,
+  type PathPattern,
   type SegmentPattern,
   type SplitPath,
   splitPath,
   withoutFinalSlash,
 } from './path-pattern.ts'
 import type { PathReadings } from './path-readings.ts'
-import { matchesHost, parseHost } from './site.ts'
+import { type HostPattern, matchesHost, parseHost } from './site.ts'
+
+/** Conditions of a rule; an absent one matches everything. */
+export interface RuleConditions {
+  readonly hosts?: readonly HostPattern[]
+  readonly paths?: readonly PathPattern[]
+  readonly methods?: ReadonlySet<string>
+  /** `public` rules match no ambiguous path. */
+  readonly access: 'public' | 'signed-in' | 'deny'
+}
 
 /** Returns the first matching rule for each reading and comparison of the path; `undefined` where none matches. */
-export type RuleFinder = (request: ForwardedRequest) => readonly (AccessRule | undefined)[]
+export type RuleFinder<Rule extends RuleConditions> = (
+  request: ForwardedRequest,
+) => readonly (Rule | undefined)[]
 
 /** Patterns of each rule in one folded form, and the comparisons that share this form. */
 interface RuleTable {
@@ -36,11 +47,13 @@ const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] 
  * Matches each reading exactly, case-insensitively and with compatibility forms folded, each with its final slash and
  * without, because servers differ in all of these.
  */
-export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
+export function createRuleFinder<Rule extends RuleConditions>(
+  rules: readonly Rule[],
+): RuleFinder<Rule> {
   const tables = createTables(rules)
   const namesHosts = rules.some(({ hosts }) => hosts !== undefined)
 
-  function find(table: RuleTable, path: string, request: Asked): AccessRule | undefined {
+  function find(table: RuleTable, path: string, request: RequestFields): Rule | undefined {
     const split = table.reach === 0 ? ROOT : splitPath(path, table.reach)
     return rules.find((rule, index) => {
       const patterns = table.patterns[index]
@@ -51,20 +64,20 @@ export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
   }
 
   return (request) => {
-    const asked: Asked = {
+    const fields: RequestFields = {
       method: request.method === 'HEAD' ? 'GET' : request.method,
       host: namesHosts ? parseHost(request.site.host) : undefined,
       isAmbiguous: request.readings.all.length > 1,
     }
     const [reading] = request.readings.all
     const [only] = tables
-    if (reading !== undefined && !asked.isAmbiguous && tables.length === 1 && isFolded(reading)) {
-      return [find(only as RuleTable, reading, asked)]
+    if (reading !== undefined && !fields.isAmbiguous && tables.length === 1 && isFolded(reading)) {
+      return [find(only as RuleTable, reading, fields)]
     }
-    const found = new Set<AccessRule | undefined>()
+    const found = new Set<Rule | undefined>()
     for (const table of tables) {
       for (const path of pathsOf(request.readings, table.comparisons)) {
-        found.add(find(table, path, asked))
+        found.add(find(table, path, fields))
       }
     }
     return [...found]
@@ -72,7 +85,7 @@ export function createRuleFinder(rules: readonly AccessRule[]): RuleFinder {
 }
 
 /** Request fields that rules match besides the path, computed once. */
-interface Asked {
+interface RequestFields {
   readonly method: string
   readonly host: ReturnType<typeof parseHost>
   /** True for a path with several readings, which no public rule matches. */
@@ -81,7 +94,7 @@ interface Asked {
 
 const ROOT: SplitPath = splitPath('/', 1)
 
-function applies(rule: AccessRule, { method, host, isAmbiguous }: Asked): boolean {
+function applies(rule: RuleConditions, { method, host, isAmbiguous }: RequestFields): boolean {
   if (isAmbiguous && rule.access === 'public') return false
   if (rule.methods && !rule.methods.has(method)) return false
   return (
@@ -91,7 +104,7 @@ function applies(rule: AccessRule, { method, host, isAmbiguous }: Asked): boolea
   )
 }
 
-function createTables(rules: readonly AccessRule[]): readonly RuleTable[] {
+function createTables(rules: readonly RuleConditions[]): readonly RuleTable[] {
   const tables = new Map<string, RuleTable>()
   for (const comparison of COMPARISONS) {
     const { folding, countsFinalSlash } = comparison

@@ -1,44 +1,44 @@
 import type { Identity } from './identity.ts'
 
-/** Milliseconds since the Unix epoch; used only inside sealed statements. */
+/** Milliseconds since the Unix epoch. */
 export type EpochMs = number
 
-/** Somebody whom apps are told about. */
+/** Authenticated user or program that identity headers describe. */
 export interface Principal {
   readonly identity: Identity
-  /** Only where apps are given it. */
+  /** Access token, where apps receive it. */
   readonly accessToken?: { readonly value: string; readonly expiresAt?: EpochMs }
 }
 
-/** A signed-in user, as opened from the sealed record; the access token is kept apart in the store. */
+/** Signed-in user, as opened from the sealed record; the store keeps the access token separately. */
 export interface Session extends Principal {
   readonly createdAt: EpochMs
-  /** The absolute end; a session never outlives it. */
+  /** Absolute end of the session. */
   readonly expiresAt: EpochMs
-  /** Digest of the provider's own session, where it has named one. */
+  /** Digest of the provider's session id (`sid`), where it sent one. */
   readonly providerSession?: string
-  /** Generation in which the sign-in began, by which a later order to end all sessions includes this one. */
+  /** Generation in which the sign-in began, which ending all sessions compares with its own. */
   readonly generation?: number
-  /** Absent where the provider's tokens cannot be refreshed, or have no end. */
+  /** Absent where the provider's tokens cannot be refreshed or do not expire. */
   readonly renewal?: Renewal
 }
 
-/** When the provider's tokens are to be refreshed, and when the access token ends. */
+/** Time at which a refresh is due, and end of the access token. */
 export interface Renewal {
   readonly dueAt: EpochMs
   readonly endsAt: EpochMs
 }
 
-/** `due`: refresh them, and go on meanwhile; `overdue`: there is no going on without. */
+/** Need for a refresh: `due` passes the request meanwhile, `overdue` makes it wait for the refresh. */
 export type RenewalNeed = 'none' | 'due' | 'overdue'
 
-/** `patienceMs`: for how long after the access token's end a session may go on without a new one. */
+/** Returns the need for a refresh; a session stays usable for `patienceMs` after the access token's end. */
 export function renewalNeed({ renewal }: Session, nowMs: EpochMs, patienceMs: number): RenewalNeed {
   if (!renewal || nowMs < renewal.dueAt) return 'none'
   return nowMs < renewal.endsAt + patienceMs ? 'due' : 'overdue'
 }
 
-/** What the session cookie carries: an id to find the record by and a secret to open it with. */
+/** Content of the session cookie: the id of the record, and the secret that opens it. */
 export interface SessionCredential {
   readonly id: string
   readonly secret: string
@@ -46,18 +46,18 @@ export interface SessionCredential {
 
 const COOKIE_VALUE = /^v1\.(?<id>[A-Za-z0-9_-]{43})\.(?<secret>[A-Za-z0-9_-]{43})$/
 
-/** Parses `v1.<id>.<secret>`, 256 bits each; any other value, a newer version included, is no credential. */
+/** Parses `v1.<id>.<secret>`, 256 bits each; `undefined` for any other value, newer versions included. */
 export function parseSessionCookie(value: string): SessionCredential | undefined {
   const groups = COOKIE_VALUE.exec(value)?.groups
   return groups && { id: groups['id'] as string, secret: groups['secret'] as string }
 }
 
-/** The cookie's value for a credential. */
+/** Returns the cookie's value for a credential. */
 export function formatSessionCookie({ id, secret }: SessionCredential): string {
   return `v1.${id}.${secret}`
 }
 
-/** Whether the session may still be used at this moment. */
+/** Returns whether the session has not ended. */
 export function isAlive(session: Session, nowMs: EpochMs): boolean {
   return nowMs < session.expiresAt
 }

@@ -1,33 +1,33 @@
-/** One origin that Vestibule knows: the scheme comes from configuration, never from a request. */
+/** Known origin; its scheme comes from configuration, never from a request. */
 export interface Site {
   readonly scheme: 'https' | 'http'
-  /** Lower-case host name, with the port where it is not the scheme's own. */
+  /** Lower-case host name, with the port unless it is the scheme's default. */
   readonly host: string
   readonly origin: string
 }
 
-/** One entry of `PROTECTED_HOSTS`. */
+/** Entry of `PROTECTED_HOSTS`. */
 export interface HostPattern {
   readonly scheme: 'https' | 'http'
   readonly hostname: string
   readonly port: string
-  /** `*.example.com`: every host below the name, not the name itself. */
+  /** True for `*.example.com`, which matches every host below the name, but not the name itself. */
   readonly isWildcard: boolean
 }
 
 const HOST = /^(?!.*\.\.)([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9]\d{0,4}))?$/
-/** A host name (RFC 1035 section 2.3.4), a colon and a port. */
+/** Length of a host name (RFC 1035 section 2.3.4), a colon and a port. */
 const MAX_LENGTH = 253 + 6
 const DEFAULT_PORT = { https: '443', http: '80' }
 
-/** The host in lower case and its port, or nothing for user info, IPv6, a trailing dot or any other form. */
+/** Returns host name in lower case and port; `undefined` for user info, IPv6, a trailing dot or any other form. */
 export function parseHost(value: string): { hostname: string; port: string } | undefined {
   const [, hostname, port = ''] =
     (value.length <= MAX_LENGTH && HOST.exec(value.toLowerCase())) || []
   return hostname !== undefined && Number(port) <= 65_535 ? { hostname, port } : undefined
 }
 
-/** Parses `app.example.com`, `*.example.com` or `http://app.localhost:8080`; nothing when it is none of them. */
+/** Parses `app.example.com`, `*.example.com` or `http://app.localhost:8080`; `undefined` for any other form. */
 export function parseHostPattern(value: string): HostPattern | undefined {
   const match = /^(?:(https?):\/\/)?(\*\.)?([^/]+)$/i.exec(value)
   const host = match?.[3] === undefined ? undefined : parseHost(match[3])
@@ -37,19 +37,19 @@ export function parseHostPattern(value: string): HostPattern | undefined {
   return { scheme, hostname: host.hostname, port, isWildcard: match[2] !== undefined }
 }
 
-/** A site from its parts, written the way `URL.origin` writes it. */
+/** Creates a site whose origin is spelled like `URL.origin`. */
 export function createSite(scheme: 'https' | 'http', hostname: string, port: string): Site {
   const host = port === '' || port === DEFAULT_PORT[scheme] ? hostname : `${hostname}:${port}`
   return { scheme, host, origin: `${scheme}://${host}` }
 }
 
-/** The pattern that matches one site and nothing else. */
+/** Returns the pattern that matches this site only. */
 export function patternOf({ scheme, host }: Site): HostPattern {
   const [hostname = '', port = ''] = host.split(':')
   return { scheme, hostname, port, isWildcard: false }
 }
 
-/** Whether a host name is the pattern's or, for a wildcard, lies below it at a dot. */
+/** Returns whether a host name equals the pattern's or, for a wildcard, is a subdomain of it. */
 export function matchesHost(pattern: HostPattern, hostname: string, port: string): boolean {
   const samePort = pattern.port === (port === DEFAULT_PORT[pattern.scheme] ? '' : port)
   if (!samePort) return false
@@ -58,12 +58,13 @@ export function matchesHost(pattern: HostPattern, hostname: string, port: string
     : hostname === pattern.hostname
 }
 
-/** Finds the protected site that a host value names; anything else is not ours. */
+/** Protected sites. */
 export interface Sites {
+  /** Returns the site of a `Host` value; `undefined` for a foreign host. */
   find(host: string): Site | undefined
 }
 
-/** Exact names are looked up, wildcards tried in order; nothing a caller sends is remembered. */
+/** Looks up exact names, then tries wildcards in order; caches nothing that a caller sends. */
 export function createSites(patterns: readonly HostPattern[]): Sites {
   const exact = new Map<string, Site>()
   for (const { scheme, hostname, port } of patterns.filter((pattern) => !pattern.isWildcard)) {

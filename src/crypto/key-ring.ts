@@ -1,25 +1,25 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
-/** What a sealed value is for. Opening with any other context fails, so no value can stand in for another. */
+/** Context of a sealed value, authenticated so that no value can be used in place of another. */
 export interface SealContext {
   readonly purpose: string
-  /** The key name or other place the value belongs to. */
+  /** Key or other place at which the value is stored. */
   readonly name: string
-  /** `COOKIE_DOMAIN`, or the host the value was made for. */
+  /** `COOKIE_DOMAIN`, or the host of the value. */
   readonly realm: string
-  /** The holder's half of the key; without it the server key alone opens the value. */
+  /** Secret of the cookie, mixed into the key; without one the server key alone opens the value. */
   readonly secret?: string
 }
 
-/** Authenticated encryption (AES-256-GCM under HKDF-SHA-256 keys, RFC 5869) with a ring of server keys. */
+/** Authenticated encryption with rotating server keys (AES-256-GCM, keys by HKDF-SHA-256, RFC 5869). */
 export interface KeyRing {
   /** Seals with the first key. */
   seal(plaintext: Uint8Array, context: SealContext): Buffer
-  /** Opens with whichever key sealed it; nothing for anything tampered with, foreign or of another version. */
+  /** Opens a value with the key that sealed it; `undefined` for a changed or foreign value, or another version. */
   open(sealed: Uint8Array, context: SealContext): Buffer | undefined
-  /** A value derived from the first key, for tokens that need no decryption. */
+  /** Derives 32 bytes from the first key, for MACs. */
   derive(purpose: string): Buffer
-  /** One for each key, by which holders of the same keys know each other and nobody learns anything else. */
+  /** Returns a fingerprint of each key in base64url, equal on replicas with the same key. */
   fingerprints(): string[]
   replaceKeys(keys: readonly Buffer[]): void
 }
@@ -35,7 +35,7 @@ interface ServerKey {
   readonly key: Buffer
 }
 
-/** Throws a `TypeError` when there is no key. */
+/** Creates a key ring. Throws a `TypeError` when there is no key. */
 export function createKeyRing(initialKeys: readonly Buffer[]): KeyRing {
   let keys = identify(initialKeys)
   return {
@@ -73,13 +73,13 @@ function openWith(key: Buffer, sealed: Buffer, context: SealContext): Buffer | u
   try {
     decipher.final()
   } catch {
-    // The one thing `final` reports is a tag that does not fit: not ours, or changed.
+    // `final` throws only for a tag that does not match.
     return undefined
   }
   return plaintext
 }
 
-/** The key id is derived, so that it tells nothing about the key. */
+/** Derives the key id, so that it reveals nothing about the key. */
 function identify(keys: readonly Buffer[]): [ServerKey, ...ServerKey[]] {
   const [first, ...rest] = keys.map((key) => ({ id: expand(key, '', 'kid', KEY_ID_BYTES), key }))
   if (!first) throw new TypeError('a key ring needs at least one key')

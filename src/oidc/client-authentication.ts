@@ -1,7 +1,7 @@
 import * as client from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 
-/** Proves to the provider who we are, wherever it asks: for codes, refresh tokens and revocations. */
+/** Returns how the client authenticates at the token and revocation endpoints (OpenID Connect Core 1.0 section 9). */
 export function clientAuthentication(credentials: ClientCredentials): client.ClientAuth {
   switch (credentials.method) {
     case 'client_secret_basic':
@@ -13,7 +13,7 @@ export function clientAuthentication(credentials: ClientCredentials): client.Cli
       return client.PrivateKeyJwt(
         { key: privateKey, kid },
         {
-          // The library goes by the key alone, and knows Ed25519 by its newer name.
+          // Overrides the header, because the library derives `alg` from the key and names Ed25519 keys `Ed25519`.
           [client.modifyAssertion]: (header) => {
             header['alg'] = alg
           },

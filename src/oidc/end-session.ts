@@ -3,7 +3,7 @@ import * as client from 'openid-client'
 import { type EndSessionParameters, fillEndSessionTemplate } from '../core/end-session-template.ts'
 import type { ProviderConnection } from './provider.ts'
 
-/** What a sign-out at the provider is about; its tokens were verified when they came. */
+/** Parameters of a sign-out at the provider; the ID token was verified when it was received. */
 export interface EndSessionRequest {
   readonly idToken?: string
   readonly postLogoutRedirectUri: string
@@ -13,16 +13,16 @@ export interface EndSessionRequest {
 export interface EndSessionOptions {
   readonly connection: ProviderConnection
   readonly clientId: string
-  /** Stands in for the endpoint of the metadata; see `core/end-session-template`. */
+  /** Replaces the endpoint of the metadata; see `core/end-session-template`. */
   readonly endSessionTemplate?: string
 }
 
-/** Servers and proxies refuse longer ones. */
+/** Longest URL sent, because servers and proxies refuse longer ones. */
 const URL_MAX_CHARS = 6 * 1024
 
 /**
- * Where RP-initiated logout goes (OpenID Connect RP-Initiated Logout 1.0 section 2); nothing when the provider has no
- * such place, or is not known yet. An ID token that would make the address too long is left out.
+ * Returns the URL of RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 section 2), without an ID token that
+ * would make it too long; `undefined` when the provider has no such endpoint or has not been discovered.
  */
 export async function endSessionUrl(
   { connection, clientId, endSessionTemplate }: EndSessionOptions,
@@ -43,7 +43,7 @@ export async function endSessionUrl(
   return url.href.length > URL_MAX_CHARS ? build(parameters) : url
 }
 
-/** Nobody who signs out waits for discovery. */
+/** Never waits for discovery, so that a sign-out is not delayed. */
 async function builderOf(connection: ProviderConnection) {
   const configuration = connection.isDiscovered ? await connection.configuration() : undefined
   if (!configuration?.serverMetadata().end_session_endpoint) return undefined

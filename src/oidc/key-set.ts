@@ -7,32 +7,34 @@ import {
   type JSONWebKeySet,
   type JWTVerifyGetKey,
 } from 'jose'
+import { within } from '../timing/time-limit.ts'
 import { providerFetch } from './provider-fetch.ts'
-import { within } from './time-limit.ts'
+import { providerTooSlow } from './translate.ts'
 
-/** An unknown `kid` fetches the set anew at most this often, so a flood of them costs the provider little. */
+/** Minimum pause between two fetches for unknown `kid`s, so that a flood of them does not reach the provider. */
 const COOLDOWN_MS = 1000
 const FRESH_MS = 10 * 60 * 1000
-/** For how long the last good set is used while the provider's cannot be had. */
+/** Time for which the last good set is used while fetching fails. */
 const LAST_GOOD_MS = 24 * 60 * 60 * 1000
-/** For how long a provider that hangs is waited for where there is a last good set. */
+/** Time limit of a fetch where there is a last good set. */
 const PATIENCE_MS = 500
 
+/** Last set fetched; jose's `jwks()` would copy it and import its keys anew for each token during an outage. */
 interface GoodSet {
   readonly keys: ReturnType<typeof createLocalJWKSet>
   readonly fetchedAtMs: number
 }
 
-/** The key set at an address, one for all who ask for it. */
+/** Returns the key set at a URL, the same one for every caller. */
 export type KeySets = (uri: string) => JWTVerifyGetKey
 
-/** Addresses come from providers' metadata, never from a token (threat A81). */
+/** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
 export function createKeySets(): KeySets {
   const keySets = new Map<string, JWTVerifyGetKey>()
   return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
 }
 
-/** The provider's keys: fetched when needed, refetched for an unknown `kid`, kept when fetching fails (fault F37). */
+/** Creates a key set that is fetched on demand and for an unknown `kid`, and kept when fetching fails (fault F37). */
 export function createKeySet(url: URL, now = () => performance.now()): JWTVerifyGetKey {
   let lastGood: GoodSet | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
@@ -59,7 +61,7 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
   return async (header, token) => {
     try {
       const found = remote(header, token)
-      return await (lastGood ? within(PATIENCE_MS, found) : found)
+      return await (lastGood ? within(found, PATIENCE_MS, providerTooSlow) : found)
     } catch (error) {
       const isKept = lastGood && now() - lastGood.fetchedAtMs < LAST_GOOD_MS
       if (!lastGood || !isKept || error instanceof errors.JWKSNoMatchingKey) throw error

@@ -5,9 +5,9 @@ import { AuthError, invalidRequest } from '../errors.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
-import { meaningOf } from './translate.ts'
+import { isVerificationFailure } from './translate.ts'
 
-/** What has ended at the provider: one of its sessions (`sid`), or without that all those of a user. */
+/** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =
   | { readonly subject: string; readonly sid?: undefined }
   | { readonly subject?: string; readonly sid: string }
@@ -17,17 +17,17 @@ export interface LogoutToken {
   readonly issuer: string
   readonly jti: string
   readonly ended: EndedAtProvider
-  /** From then on it is refused for its age everywhere, however clocks differ. */
+  /** Time after which every replica refuses it for its age, whatever the difference of clocks within the tolerance. */
   readonly acceptedUntil: EpochMs
 }
 
 /**
- * Throws `AuthError`: `invalid_request` with the reason for a token that is refused, `provider_unavailable` when the
- * provider's keys cannot be had.
+ * Verifies a logout token. Throws `AuthError`: `invalid_request` with the reason for a token that is refused,
+ * `provider_unavailable` when the provider's keys cannot be fetched.
  */
 export type VerifyLogoutToken = (token: string) => Promise<LogoutToken>
 
-/** `any`: also without a type of its own and without an end, as some providers make them. */
+/** Accepted `typ`; `any` also accepts tokens without `typ` or `exp`, because some providers omit them. */
 export type LogoutTokenType = 'logout+jwt' | 'any'
 
 export interface LogoutTokenOptions {
@@ -42,11 +42,11 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const MAX_AGE_SECONDS = 600
 const MAX_NAME_LENGTH = 1024
 
-/** All rules of OpenID Connect Back-Channel Logout 1.0 section 2.6 but that of its one use (threats A83, A90). */
+/** Implements OpenID Connect Back-Channel Logout 1.0 section 2.6 except the check for replay (threats A83, A90). */
 export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLogoutToken {
   const { connection, keySets, clientId, type, now } = options
   return async (token) => {
-    if (!isCompactJws(token)) throw faulty('is no signed JWT')
+    if (!isCompactJws(token)) throw faulty('is not a signed JWT')
     const { issuer, jwks_uri } = (await connection.configuration()).serverMetadata()
     const { payload, protectedHeader } = await jwtVerify(token, keySets(jwks_uri as string), {
       issuer,
@@ -58,10 +58,10 @@ export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLo
       requiredClaims: type === 'any' ? [] : ['exp'],
     }).catch(refuse)
     if (!isLogoutType(protectedHeader.typ, type)) {
-      throw faulty('is of another type; see OIDC_LOGOUT_TOKEN_TYPE')
+      throw faulty('has another type; see OIDC_LOGOUT_TOKEN_TYPE')
     }
     const { iat = 0, exp = iat, jti } = payload
-    if (!isReasonable(exp - iat)) throw faulty('lives too long')
+    if (!isReasonable(exp - iat)) throw faulty('has an exp too far away')
     if (!isLogoutEvent(payload['events'])) throw faulty('has no logout event')
     if (Object.hasOwn(payload, 'nonce')) throw faulty('has a nonce')
     if (!isName(jti)) throw faulty('has no usable jti')
@@ -75,8 +75,8 @@ export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLo
 }
 
 function refuse(cause: unknown): never {
-  if (meaningOf(cause) !== 'sign_in_failed') {
-    throw new AuthError('provider_unavailable', 'the keys of the provider could not be had', {
+  if (!isVerificationFailure(cause)) {
+    throw new AuthError('provider_unavailable', "the provider's keys could not be fetched", {
       cause,
     })
   }
@@ -92,7 +92,7 @@ function isLogoutType(typ: unknown, accepted: LogoutTokenType): boolean {
   return name === 'logout+jwt' || (accepted === 'any' && (name === undefined || name === 'jwt'))
 }
 
-/** Of an object, so that no name such as `__proto__` is taken for a member. */
+/** Looks at own members only, so that an inherited one such as `__proto__` does not count. */
 function isLogoutEvent(events: unknown): boolean {
   return isObject(events) && Object.hasOwn(events, LOGOUT_EVENT) && isObject(events[LOGOUT_EVENT])
 }
@@ -105,7 +105,7 @@ function isName(claim: unknown): claim is string {
   return isText(claim) && claim.length <= MAX_NAME_LENGTH
 }
 
-/** Either may be absent, but what is there must be usable: none is guessed around. */
+/** Accepts either claim alone, but refuses a token in which one of the two is unusable. */
 function endedOf(claims: JWTPayload): EndedAtProvider {
   const { sub, sid } = claims
   if (sid !== undefined && !isName(sid)) throw faulty('has no usable sid')
@@ -117,7 +117,7 @@ function endedOf(claims: JWTPayload): EndedAtProvider {
   throw faulty('names neither a user nor a session')
 }
 
-/** A text of ours for whoever set up the provider; it repeats nothing of what the token says. */
+/** Returns a public error for the provider's administrator, whose text repeats nothing from the token. */
 function faulty(what: string): AuthError {
   return invalidRequest(`The logout token ${what}.`)
 }

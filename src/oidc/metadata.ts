@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
 
-/** What is asked of an issuer: to sign people in, or only to tell the keys of the tokens it makes. */
+/** Use of an issuer: to sign users in, or only for the keys that verify its tokens. */
 export type IssuerUse = 'sign-in' | 'keys'
 
 const NEEDED = {
@@ -19,9 +19,8 @@ const USED = {
 } as const
 
 /**
- * Refuses metadata that are not exactly the issuer's (OpenID Connect Discovery 1.0 section 4.3) or that point to
- * where requests must not go: plain http, or an address or local name other than the issuer's (threats A95, A96).
- * Throws a `TypeError` with the reason.
+ * Throws a `TypeError` for metadata of another issuer (OpenID Connect Discovery 1.0 section 4.3) and for endpoints over
+ * plain http or at an IP address or local name other than the issuer's (threats A95, A96).
  */
 export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: IssuerUse): void {
   if (metadata.issuer !== issuerUrl) throw anotherIssuer(metadata.issuer, use)
@@ -35,7 +34,7 @@ export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: 
   }
 }
 
-/** The reason for people who run the service: what to set. */
+/** Returns the error for metadata of another issuer; its message names the setting to correct. */
 export function anotherIssuer(found: unknown, use: IssuerUse): TypeError {
   const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
   return new TypeError(`the provider calls itself ${String(found)}; set ${setting} to exactly that`)
@@ -43,12 +42,12 @@ export function anotherIssuer(found: unknown, use: IssuerUse): TypeError {
 
 function checkEndpoint(name: string, endpoint: string, issuer: URL): void {
   const url = URL.parse(endpoint)
-  if (!url || url.username || url.password) throw new TypeError(`${name} is not a URL to use`)
+  if (!url || url.username || url.password) throw new TypeError(`${name} is not a usable URL`)
   const isPlainHttpToo = url.protocol === 'http:' && issuer.protocol === 'http:'
   if (url.protocol !== 'https:' && !isPlainHttpToo) throw new TypeError(`${name} is not https`)
   const isAddress = isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0
   const isInside = isAddress || /(?:^|\.)localhost\.?$/.test(url.hostname)
   if (isInside && url.hostname !== issuer.hostname) {
-    throw new TypeError(`${name} is at an address that is not the issuer's`)
+    throw new TypeError(`${name} is at an address other than the issuer's`)
   }
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 
-/** Everything said to the provider ends within this time. */
+/** Time limit of every request to the provider except a refresh. */
 export const PROVIDER_TIMEOUT_SECONDS = 5
 
 /** Error codes for a response of an unexpected content type, and for one with a content encoding. */
@@ -10,14 +10,14 @@ export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 
 /**
- * But for a refresh, for which nobody waits: a refresh token may be spent although the answer comes late, and is lost
- * with it (fault F35).
+ * Time limit of a refresh, which no request waits for. Longer, because a refresh token may be spent although its answer
+ * is late, and the session would be lost with that answer (fault F35).
  */
 export const REFRESH_TIMEOUT_SECONDS = 30
 
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
-/** Closes connections idle for this long, before a proxy or firewall on the path drops them silently. */
+/** Idle time after which connections are closed, before a proxy or firewall on the path drops them silently. */
 const IDLE_MS = 4000
 const AGENT = { keepAlive: true, timeout: IDLE_MS } as const
 /**
@@ -57,7 +57,7 @@ async function exchange(url: string, init: RequestInit, signal: AbortSignal) {
   const encodings = encodingsOf(answer)
   if (encodings.length > 0) {
     answer.destroy()
-    // The status of a provider that is away says all that its body could.
+    // The status alone says that the provider is unavailable.
     if (status >= 500 || status === 429) return { status, headers, body: new Uint8Array() }
     throw refusal(
       CONTENT_ENCODED,
@@ -65,7 +65,7 @@ async function exchange(url: string, init: RequestInit, signal: AbortSignal) {
     )
   }
   const body = await readBounded(answer)
-  // A body that ends with its connection looks complete where the time limit has cut it.
+  // A body without a length that the time limit has cut off looks complete.
   signal.throwIfAborted()
   return { status, headers, body }
 }
@@ -76,11 +76,11 @@ async function send(url: string, init: RequestInit, signal: AbortSignal): Promis
   headers.set('Accept-Encoding', 'identity')
   const method = init.method ?? 'GET'
   const request = open(url, { agent, method, headers: Object.fromEntries(headers), signal })
-  // Errors after the response head are emitted by the response too.
+  // Ignored here, because the response emits errors after its head too.
   request.on('error', () => undefined)
-  // Only forms are sent, as text or as URLSearchParams.
+  // Bodies are forms only, as text or as URLSearchParams.
   request.end(init.body ? String(init.body as string | URLSearchParams) : undefined)
-  // A switch of protocols ends a request without any event, so the time limit has to end the wait as well.
+  // Passes the signal, because a switch of protocols ends a request without any event.
   const [answer] = (await once(request, 'response', { signal })) as [IncomingMessage]
   return answer
 }

@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import * as client from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
+import { backoffMs } from '../timing/backoff.ts'
+import { createSingleFlight } from '../timing/single-flight.ts'
 import { clientAuthentication } from './client-authentication.ts'
 import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
 import {
@@ -10,89 +12,61 @@ import {
   REFRESH_TIMEOUT_SECONDS,
 } from './provider-fetch.ts'
 
-/** How Vestibule is registered at its provider. */
+/** Registration of Vestibule at its provider. */
 export interface ProviderOptions {
   readonly issuerUrl: string
-  /** Default: to sign people in. */
+  /** Defaults to `sign-in`. */
   readonly use?: IssuerUse
   readonly clientId: string
   readonly credentials: ClientCredentials
-  /** Where browsers are sent to sign out, if not to the endpoint of the metadata. */
+  /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
   readonly onDiscovered: () => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }
 
-/** The provider's metadata, had when it is there; waiting for it never stops the service (fault F30). */
+/** Provider metadata, discovered in the background so that a provider outage never stops the service (fault F30). */
 export interface ProviderConnection {
   /** Throws `AuthError` `provider_unavailable` as long as discovery has not succeeded. */
   configuration(): Promise<client.Configuration>
-  /** The same for refreshes, which may take longer, and whose tokens are not lost because a clock is wrong. Throws alike. */
+  /**
+   * Returns a configuration with a longer time limit that accepts any time in an ID token, so that no refreshed tokens
+   * are lost because of a wrong clock. Throws like `configuration`.
+   */
   refreshConfiguration(): Promise<client.Configuration>
   readonly isDiscovered: boolean
-  /** Known origins of the provider, for the pages' `form-action`. */
+  /** Returns the known origins of the provider, for the pages' `form-action`. */
   origins(): readonly string[]
-  /** Resolves when the first attempt has ended, either way. */
+  /** Resolves when the first discovery has succeeded or failed. */
   readonly firstAttempt: Promise<void>
   close(): void
 }
 
-/** Clocks may differ by this much. */
+/** Accepted difference between clocks. */
 export const CLOCK_TOLERANCE_SECONDS = 30
 
 const ANY_TIME_SECONDS = 100 * 365 * 86_400
 /** Minimum pause between two discovery attempts, because any visitor's request can cause one (finding C13). */
 const MIN_PAUSE_MS = 1000
-const RETRY_MIN_MS = 1000
-const RETRY_MAX_MS = 30_000
+const RETRY = { minMs: 1000, maxMs: 30_000 } as const
 const REFRESH_MS = 60 * 60 * 1000
 
-/** Starts discovery in the background, tries again with growing pauses, and anew every hour; the last good metadata stay. */
+/** Starts discovery in the background with back-off, and repeats it every hour; the last good metadata stay in use. */
 export function connectProvider(options: ProviderOptions): ProviderConnection {
-  let configuration: client.Configuration | undefined
-  let attempt: Promise<boolean> | undefined
-  let attemptedAtMs = Number.NEGATIVE_INFINITY
+  const discovery = createDiscovery(options)
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
 
-  /**
-   * Delays an attempt to the end of the pause instead of failing it, so that the first request after an outage
-   * succeeds.
-   */
-  const discoverInTurn = async () => {
-    const leftMs = attemptedAtMs + MIN_PAUSE_MS - performance.now()
-    if (leftMs > 0) await pause(leftMs, undefined, { ref: false })
-    attemptedAtMs = performance.now()
-    return discoverOnce(options)
-  }
-  const discover = () => {
-    attempt ??= discoverInTurn()
-      .then((found) => {
-        configuration = found
-        options.onDiscovered()
-        return true
-      })
-      .catch((cause: unknown) => {
-        options.onDiscoveryFailed(cause)
-        return false
-      })
-      .finally(() => {
-        attempt = undefined
-      })
-    return attempt
-  }
-  const keepDiscovering = async (failures: number): Promise<void> => {
-    const isFound = await discover()
+  async function keepDiscovering(failures: number): Promise<void> {
+    const isFound = await discovery.run()
     if (isClosed) return
-    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures) * (0.5 + Math.random())
     const next = () => void keepDiscovering(isFound ? 0 : failures + 1)
-    timer = setTimeout(next, isFound ? REFRESH_MS : backoffMs)
-    timer.unref()
+    timer = setTimeout(next, isFound ? REFRESH_MS : backoffMs(failures, RETRY)).unref()
   }
 
   async function discovered(): Promise<client.Configuration> {
-    if (!configuration) await discover()
-    if (configuration) return configuration
+    if (!discovery.configuration) await discovery.run()
+    if (discovery.configuration) return discovery.configuration
     throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
   }
 
@@ -100,16 +74,49 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
     configuration: discovered,
     refreshConfiguration: async () => forRefresh(await discovered(), options),
     get isDiscovered() {
-      return configuration !== undefined
+      return discovery.configuration !== undefined
     },
     origins() {
-      const endSession = options.endSessionTemplate ?? endSessionEndpoint(configuration)
+      const endSession = options.endSessionTemplate ?? endSessionEndpoint(discovery.configuration)
       return [...new Set([options.issuerUrl, endSession].flatMap(originOf))]
     },
     firstAttempt: keepDiscovering(0),
     close() {
       isClosed = true
       clearTimeout(timer)
+    },
+  }
+}
+
+interface Discovery {
+  /** Last good metadata. */
+  readonly configuration: client.Configuration | undefined
+  /** Starts an attempt or joins the one in flight, and returns whether it succeeded. */
+  readonly run: () => Promise<boolean>
+}
+
+function createDiscovery(options: ProviderOptions): Discovery {
+  let configuration: client.Configuration | undefined
+  let attemptedAtMs = Number.NEGATIVE_INFINITY
+
+  const { run } = createSingleFlight(async () => {
+    // Delays an attempt instead of failing it, so that the first request after an outage succeeds.
+    const leftMs = attemptedAtMs + MIN_PAUSE_MS - performance.now()
+    if (leftMs > 0) await pause(leftMs, undefined, { ref: false })
+    attemptedAtMs = performance.now()
+    try {
+      configuration = await discoverOnce(options)
+      options.onDiscovered()
+      return true
+    } catch (cause) {
+      options.onDiscoveryFailed(cause)
+      return false
+    }
+  })
+  return {
+    run,
+    get configuration() {
+      return configuration
     },
   }
 }
@@ -137,7 +144,9 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
   return configuration
 }
 
-/** openid-client would drop tokens for the times in an ID token, which is verified once more by us. */
+/**
+ * Accepts any time, because openid-client drops the tokens on a wrong time in the ID token, which is verified later.
+ */
 function forRefresh(
   configuration: client.Configuration,
   { clientId, credentials }: ProviderOptions,
@@ -156,7 +165,7 @@ function forRefresh(
   return patient
 }
 
-/** What the metadata have for an issuer where the library has refused them for it. */
+/** Returns the `issuer` of metadata that the library refused because of it; `undefined` for any other failure. */
 function foreignIssuer(cause: unknown): unknown {
   if (!(cause instanceof client.ClientError)) return undefined
   if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined

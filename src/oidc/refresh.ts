@@ -6,11 +6,17 @@ import { AuthError } from '../errors.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
-import type { IssuedTokens } from './sign-in.ts'
-import { codeOf, meaningOf, reasonOf, retryAfterMs } from './translate.ts'
+import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
+import {
+  codeOf,
+  isVerificationFailure,
+  reasonOf,
+  retryAfterMs,
+  VerificationError,
+} from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
-/** What is known before a refresh: the tokens, and whose they are. */
+/** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
 export interface Refreshable {
   readonly refreshToken: string
   readonly idToken: string
@@ -19,15 +25,15 @@ export interface Refreshable {
 }
 
 export type RefreshOutcome =
-  /** Without claims the provider has issued tokens, and could not be asked whose they are now. */
+  /** New tokens; `claims` is absent where they could not be verified or completed this time. */
   | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
-  /** The refresh token is good for nothing any more. */
+  /** The refresh token is not valid any more. */
   | { readonly kind: 'refused' }
-  /** What came is about somebody else, or is not the provider's (threat A86). */
+  /** The tokens are for another user or fail verification (threat A86). */
   | { readonly kind: 'rejected'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
 
-/** Asks the token endpoint once. Never throws: what a failure means for the session is part of the answer. */
+/** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshOutcome>
 
 export interface RefreshOptions extends UserInfoOptions {
@@ -37,91 +43,23 @@ export interface RefreshOptions extends UserInfoOptions {
   readonly now: () => number
 }
 
-/** A little longer than the pause between two fetches of the keys. */
+/** Pause before an unknown key is looked up again, a little longer than the one between two fetches of the keys. */
 const NEWER_KEYS_MS = 1100
 
-/** Refresh token grant (RFC 6749 section 6, OpenID Connect Core 1.0 section 12). */
+/** Implements the refresh token grant (RFC 6749 section 6, OpenID Connect Core 1.0 section 12). */
 export function createRefresh(options: RefreshOptions): RefreshTokens {
-  const { connection, keySets, clientId, now } = options
-
-  async function request(
-    { refreshToken }: Refreshable,
-    configuration: client.Configuration,
-  ): Promise<IssuedTokens> {
-    const tokens = await client.refreshTokenGrant(configuration, refreshToken)
-    const { id_token, access_token, refresh_token } = tokens
-    const expiresIn = tokens.expiresIn()
-    return {
-      accessToken: access_token,
-      ...(id_token !== undefined && { idToken: id_token }),
-      ...(refresh_token !== undefined && { refreshToken: refresh_token }),
-      ...(expiresIn !== undefined && { accessTokenExpiresInSeconds: expiresIn }),
-    }
-  }
-
-  /** What the ID token says now, or what the first one said where none came with the refresh. */
-  async function claimsOf(
-    issued: IssuedTokens,
-    refreshable: Refreshable,
-    configuration: client.Configuration,
-  ): Promise<JWTPayload> {
-    const before = decodeJwt(refreshable.idToken)
-    const { idToken } = issued
-    if (idToken === undefined) return before
-    // First, since it is known also while the signature cannot be verified.
-    requireSame(decodeJwt(idToken), refreshable, before['nonce'])
-    const { issuer, jwks_uri } = configuration.serverMetadata()
-    const parties = { issuer, clientId, isRefreshed: true }
-    const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
-    return verify().catch(async (cause: unknown) => {
-      if (!isOfUnknownKey(cause)) throw cause
-      // It may be newer than the keys, which are not fetched twice in a second (fault F37).
-      await pause(NEWER_KEYS_MS)
-      return verify()
-    })
-  }
-
-  /** An ID token that is as old as the sign-in says nothing new: only UserInfo can. */
-  function userInfoFor(issued: IssuedTokens, configuration: client.Configuration): UserInfoOptions {
-    const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
-    const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
-    return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
-  }
-
-  /** The tokens have been issued, and those of before may have ended: what cannot be had now is had the next time. */
-  async function read(
-    issued: IssuedTokens,
-    refreshable: Refreshable,
-    configuration: client.Configuration,
-  ): Promise<RefreshOutcome> {
-    let claims: JWTPayload
-    try {
-      claims = await claimsOf(issued, refreshable, configuration)
-    } catch (cause) {
-      const isForNow = isOfUnknownKey(cause) || isAboutTime(cause)
-      if (meaningOf(cause) === 'sign_in_failed' && !isForNow) return rejected(cause)
-      // Its key may be published late, or our clock be wrong. Not verified, it is not kept.
-      const { idToken: _, ...others } = issued
-      return { kind: 'refreshed', issued: others }
-    }
-    try {
-      const userInfo = userInfoFor(issued, configuration)
-      const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
-      return { kind: 'refreshed', issued, claims: all }
-    } catch (cause) {
-      return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
-    }
-  }
-
+  const { connection, now } = options
   return async (refreshable) => {
     try {
-      const issued = await request(refreshable, await connection.refreshConfiguration())
-      return await read(issued, refreshable, await connection.configuration())
+      const refreshing = await connection.refreshConfiguration()
+      const tokens = await client.refreshTokenGrant(refreshing, refreshable.refreshToken)
+      const issued = toIssuedTokens(tokens)
+      return await readIssued(issued, refreshable, await connection.configuration(), options)
     } catch (cause) {
       if (cause instanceof client.ResponseBodyError && cause.error === 'invalid_grant') {
         return { kind: 'refused' }
       }
-      // openid-client looks at the ID token before it gives the tokens out.
+      // openid-client verifies the ID token before it returns the tokens.
       if (isUnacceptable(cause)) return rejected(cause)
       const pauseMs = retryAfterMs(cause, now())
       const pause = pauseMs === undefined ? {} : { retryAfterMs: pauseMs }
@@ -130,22 +68,83 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
   }
 }
 
+/**
+ * Keeps the new tokens when claims cannot be had now, because the old tokens may have ended; the next refresh retries.
+ */
+async function readIssued(
+  issued: IssuedTokens,
+  refreshable: Refreshable,
+  configuration: client.Configuration,
+  options: RefreshOptions,
+): Promise<RefreshOutcome> {
+  let claims: JWTPayload
+  try {
+    claims = await claimsOf(issued, refreshable, configuration, options)
+  } catch (cause) {
+    const isForNow = isOfUnknownKey(cause) || isAboutTime(cause)
+    if (isVerificationFailure(cause) && !isForNow) return rejected(cause)
+    // Drops the unverified ID token only: its key may be published late, or the local clock be wrong.
+    const { idToken: _, ...others } = issued
+    return { kind: 'refreshed', issued: others }
+  }
+  try {
+    const userInfo = userInfoFor(issued, configuration, options)
+    const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
+    return { kind: 'refreshed', issued, claims: all }
+  } catch (cause) {
+    return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
+  }
+}
+
+/** Returns the claims of the new ID token, or of the previous one where none came with the refresh. */
+async function claimsOf(
+  { idToken }: IssuedTokens,
+  refreshable: Refreshable,
+  configuration: client.Configuration,
+  { keySets, clientId }: RefreshOptions,
+): Promise<JWTPayload> {
+  const before = decodeJwt(refreshable.idToken)
+  if (idToken === undefined) return before
+  // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
+  requireSame(decodeJwt(idToken), refreshable, before['nonce'])
+  const { issuer, jwks_uri } = configuration.serverMetadata()
+  const parties = { issuer, clientId, isRefreshed: true }
+  const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
+  return verify().catch(async (cause: unknown) => {
+    if (!isOfUnknownKey(cause)) throw cause
+    // The key may be newer than the key set, which is fetched once a second at most (fault F37).
+    await pause(NEWER_KEYS_MS)
+    return verify()
+  })
+}
+
+/** Asks UserInfo where no new ID token came, because the claims of the sign-in may be out of date. */
+function userInfoFor(
+  issued: IssuedTokens,
+  configuration: client.Configuration,
+  options: UserInfoOptions,
+): UserInfoOptions {
+  const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
+  const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
+  return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
+}
+
 function rejected(cause: unknown): RefreshOutcome {
   return { kind: 'rejected', reason: reasonOf(cause) }
 }
 
-/** A provider need not repeat the nonce; where it does, it is that of the sign-in (OpenID Connect Core 1.0 section 12.2). */
+/** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   if (claims.iss !== issuer || claims.sub !== subject) {
-    throw new AuthError('sign_in_failed', 'the refreshed ID token is about somebody else')
+    throw new VerificationError('the refreshed ID token is for another user')
   }
   const { nonce = known } = claims
   if (known !== undefined && nonce !== known) {
-    throw new AuthError('sign_in_failed', 'the refreshed ID token is of another sign-in')
+    throw new VerificationError('the refreshed ID token is from another sign-in')
   }
 }
 
-/** Whether nothing but the clock speaks against it (fault F28). */
+/** Returns whether a token fails only because of its times, which may be due to a wrong clock (fault F28). */
 function isAboutTime(cause: unknown): boolean {
   const fault = cause instanceof AuthError ? cause.cause : undefined
   return (
@@ -162,9 +161,7 @@ function isOfUnknownKey(cause: unknown): boolean {
   return cause instanceof AuthError && codeOf(cause.cause) === 'ERR_JWKS_NO_MATCHING_KEY'
 }
 
-/** Whether tokens or claims came that no sign-in would accept; a request that was refused has brought none. */
+/** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
 function isUnacceptable(cause: unknown): boolean {
-  const isOfRequest = cause instanceof client.ResponseBodyError
-  const isUnknownForm = codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION'
-  return meaningOf(cause) === 'sign_in_failed' && !isOfRequest && !isUnknownForm
+  return isVerificationFailure(cause) && codeOf(cause) !== 'OAUTH_UNSUPPORTED_OPERATION'
 }

@@ -6,26 +6,26 @@ import type { KeySets } from './key-set.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
-/** What an authorization request carries; the rest is configuration, and none of it the visitor's (threat A69). */
+/** Parameters of an authorization request besides the configured ones; a visitor chooses none of them (threat A69). */
 export interface AuthorizationRequest {
   readonly redirectUri: string
   readonly state: string
   readonly nonce: string
   readonly codeChallenge: string
-  /** Asks the provider to have the user sign in anew. */
+  /** Makes the provider ask for credentials again. */
   readonly prompt?: 'login'
 }
 
-/** The provider's answer at the redirect URI and what it must match. */
+/** Authorization response at the redirect URI, and the values that it must match. */
 export interface AuthorizationResponse {
-  /** The redirect URI from configuration with the query as received. */
+  /** Configured redirect URI with the query as received. */
   readonly url: URL
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string
 }
 
-/** What the token endpoint gave (RFC 6749 section 5.1). */
+/** Response of the token endpoint (RFC 6749 section 5.1). */
 export interface IssuedTokens {
   readonly idToken?: string
   readonly accessToken: string
@@ -33,16 +33,16 @@ export interface IssuedTokens {
   readonly accessTokenExpiresInSeconds?: number
 }
 
-/** What a redeemed code gave, everything verified. */
+/** Verified result of a redeemed code. */
 export interface Grant extends IssuedTokens {
-  /** ID token claims, completed from UserInfo. */
+  /** Claims of the ID token, completed from UserInfo. */
   readonly claims: Claims
   readonly idToken: string
-  /** When the ID token ends, in seconds since the epoch. */
+  /** `exp` of the ID token, in seconds since the epoch. */
   readonly idTokenExpiresAt: number
 }
 
-/** Tokens that are of no more use. */
+/** Tokens to revoke. */
 export interface RevocableTokens {
   readonly accessToken: string
   readonly refreshToken?: string
@@ -51,95 +51,119 @@ export interface RevocableTokens {
 export interface SignIn {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>
   /**
-   * Redeems the code. Throws `AuthError`: `sign_in_failed` when the answer or the token is refused,
-   * `provider_unavailable` when the provider cannot be reached, `provider_failed` when it answers nonsense.
+   * Redeems the code. Throws `AuthError`: `sign_in_failed` when the provider refuses or a token fails verification,
+   * `provider_unavailable` when the provider cannot be reached, `provider_failed` when its response is malformed.
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
   /**
-   * Revokes what can be revoked, the refresh token first (RFC 7009); nothing where the provider offers no revocation.
-   * Throws `AuthError` like `redeem` when one of them could not be, after both have been tried.
+   * Revokes the tokens, the refresh token first (RFC 7009), where the provider offers revocation. Throws `AuthError`
+   * like `redeem` when one of the two requests failed, after both have been sent.
    */
   revoke(tokens: RevocableTokens): Promise<void>
-  /** Where the provider's part of a sign-out is; nothing when it has none. */
+  /** Returns the URL of the provider's sign-out; `undefined` when it has none. */
   endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
 export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
   readonly keySets: KeySets
   readonly scopes: string
-  /** What every authorization request says beside what it has to; a name may occur more than once. */
+  /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
 }
 
-/** Authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
+/** Implements the code flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636, RFC 9207). */
 export function createSignIn(options: SignInOptions): SignIn {
-  // A provider need not heed what it was asked for, so `auth_time` is looked at (section 3.1.3.7).
-  const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
   return {
-    async authorizationUrl({ redirectUri, state, nonce, codeChallenge, prompt }) {
-      const parameters = new URLSearchParams({
-        redirect_uri: redirectUri,
-        scope: options.scopes,
-        state,
-        nonce,
-        code_challenge: codeChallenge,
-        code_challenge_method: 'S256',
-        response_mode: 'query',
-      })
-      for (const [name, value] of options.authorizationParams) parameters.append(name, value)
-      if (prompt) parameters.set('prompt', withPrompt(parameters.get('prompt'), prompt))
+    async authorizationUrl(request) {
+      const parameters = authorizationParameters(request, options)
       return client.buildAuthorizationUrl(await options.connection.configuration(), parameters)
     },
-
-    async redeem(response) {
-      const configuration = await options.connection.configuration()
-      const tokens = await client
-        .authorizationCodeGrant(configuration, response.url, {
-          expectedState: response.state,
-          expectedNonce: response.nonce,
-          pkceCodeVerifier: response.codeVerifier,
-          idTokenExpected: true,
-          ...(maxAge && { maxAge: Number(maxAge) }),
-        })
-        .catch(translate)
-      const idToken = tokens.id_token as string
-      const { issuer, jwks_uri } = configuration.serverMetadata()
-      const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
-        issuer,
-        clientId: options.clientId,
-      })
-      const expiresIn = tokens.expiresIn()
-      return {
-        claims: await withUserInfo(payload, tokens.access_token, configuration, options),
-        idToken,
-        idTokenExpiresAt: payload.exp as number,
-        accessToken: tokens.access_token,
-        ...(tokens.refresh_token !== undefined && { refreshToken: tokens.refresh_token }),
-        ...(expiresIn !== undefined && { accessTokenExpiresInSeconds: expiresIn }),
-      }
+    redeem: (response) => redeemCode(response, options),
+    async revoke(tokens) {
+      await revokeTokens(tokens, await options.connection.configuration())
     },
-
-    async revoke({ refreshToken, accessToken }) {
-      const configuration = await options.connection.configuration()
-      if (!configuration.serverMetadata().revocation_endpoint) return
-      const failures: unknown[] = []
-      for (const [hint, token] of [
-        ['refresh_token', refreshToken],
-        ['access_token', accessToken],
-      ] as const) {
-        if (token === undefined) continue
-        await client
-          .tokenRevocation(configuration, token, { token_type_hint: hint })
-          .catch((cause: unknown) => failures.push(cause))
-      }
-      if (failures.length > 0) translate(failures[0])
-    },
-
     endSessionUrl: (request) => endSessionUrl(options, request),
   }
 }
 
-/** Beside what is configured: a list in which each value stands once (OpenID Connect Core 1.0 section 3.1.2.1). */
+function authorizationParameters(
+  { redirectUri, state, nonce, codeChallenge, prompt }: AuthorizationRequest,
+  { scopes, authorizationParams }: SignInOptions,
+): URLSearchParams {
+  const parameters = new URLSearchParams({
+    redirect_uri: redirectUri,
+    scope: scopes,
+    state,
+    nonce,
+    code_challenge: codeChallenge,
+    code_challenge_method: 'S256',
+    response_mode: 'query',
+  })
+  for (const [name, value] of authorizationParams) parameters.append(name, value)
+  if (prompt) parameters.set('prompt', withPrompt(parameters.get('prompt'), prompt))
+  return parameters
+}
+
+/** Adds a prompt to the configured ones, each once (OpenID Connect Core 1.0 section 3.1.2.1). */
 function withPrompt(configured: string | null, prompt: string): string {
   return [...new Set([...(configured?.split(' ') ?? []), prompt])].join(' ')
+}
+
+async function redeemCode(response: AuthorizationResponse, options: SignInOptions): Promise<Grant> {
+  const configuration = await options.connection.configuration()
+  // Verifies `auth_time`, because a provider may ignore `max_age` (OpenID Connect Core 1.0 section 3.1.3.7).
+  const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
+  const tokens = await client
+    .authorizationCodeGrant(configuration, response.url, {
+      expectedState: response.state,
+      expectedNonce: response.nonce,
+      pkceCodeVerifier: response.codeVerifier,
+      idTokenExpected: true,
+      ...(maxAge && { maxAge: Number(maxAge) }),
+    })
+    .catch(translate)
+  const idToken = tokens.id_token as string
+  const { issuer, jwks_uri } = configuration.serverMetadata()
+  const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
+    issuer,
+    clientId: options.clientId,
+  })
+  return {
+    ...toIssuedTokens(tokens),
+    idToken,
+    claims: await withUserInfo(payload, tokens.access_token, configuration, options),
+    idTokenExpiresAt: payload.exp as number,
+  }
+}
+
+/** Maps a token response to plain values; openid-client's object also has methods. */
+export function toIssuedTokens(
+  tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
+): IssuedTokens {
+  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken } = tokens
+  const accessTokenExpiresInSeconds = tokens.expiresIn()
+  return {
+    accessToken,
+    ...(idToken !== undefined && { idToken }),
+    ...(refreshToken !== undefined && { refreshToken }),
+    ...(accessTokenExpiresInSeconds !== undefined && { accessTokenExpiresInSeconds }),
+  }
+}
+
+async function revokeTokens(
+  { refreshToken, accessToken }: RevocableTokens,
+  configuration: client.Configuration,
+): Promise<void> {
+  if (!configuration.serverMetadata().revocation_endpoint) return
+  const failures: unknown[] = []
+  for (const [hint, token] of [
+    ['refresh_token', refreshToken],
+    ['access_token', accessToken],
+  ] as const) {
+    if (token === undefined) continue
+    await client
+      .tokenRevocation(configuration, token, { token_type_hint: hint })
+      .catch((cause: unknown) => failures.push(cause))
+  }
+  if (failures.length > 0) translate(failures[0])
 }

@@ -2,31 +2,42 @@ import { ResponseBodyError } from 'openid-client'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
-/** What the codes of openid-client and jose mean; every other failure is one of reaching the provider. */
-const MEANING: Readonly<Record<string, AuthErrorCode>> = {
-  OAUTH_AUTHORIZATION_RESPONSE_ERROR: 'sign_in_failed',
-  OAUTH_RESPONSE_BODY_ERROR: 'sign_in_failed',
-  OAUTH_INVALID_RESPONSE: 'sign_in_failed',
-  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'sign_in_failed',
-  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: 'sign_in_failed',
-  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'sign_in_failed',
-  OAUTH_UNSUPPORTED_OPERATION: 'sign_in_failed',
-  OAUTH_WWW_AUTHENTICATE_CHALLENGE: 'provider_failed',
-  OAUTH_RESPONSE_IS_NOT_CONFORM: 'provider_failed',
-  OAUTH_RESPONSE_IS_NOT_JSON: 'provider_failed',
-  OAUTH_PARSE_ERROR: 'provider_failed',
-  [WRONG_CONTENT_TYPE]: 'provider_failed',
-  [CONTENT_ENCODED]: 'provider_failed',
-  ERR_JWT_CLAIM_VALIDATION_FAILED: 'sign_in_failed',
-  ERR_JWT_EXPIRED: 'sign_in_failed',
-  ERR_JWT_INVALID: 'sign_in_failed',
-  ERR_JWS_INVALID: 'sign_in_failed',
-  ERR_JOSE_ALG_NOT_ALLOWED: 'sign_in_failed',
-  ERR_JOSE_NOT_SUPPORTED: 'sign_in_failed',
-  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'sign_in_failed',
-  ERR_JWKS_NO_MATCHING_KEY: 'sign_in_failed',
-  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'sign_in_failed',
-  ERR_JWKS_INVALID: 'provider_failed',
+/** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
+type FailureKind = 'refused' | 'unverified' | 'failed' | 'unavailable'
+
+/** Error codes for the outside, where a refusal and a failed verification look the same. */
+const AUTH_ERROR_CODES: Readonly<Record<FailureKind, AuthErrorCode>> = {
+  refused: 'sign_in_failed',
+  unverified: 'sign_in_failed',
+  failed: 'provider_failed',
+  unavailable: 'provider_unavailable',
+}
+
+/** Kinds of the errors of openid-client and jose by code; any other error means that the provider is unavailable. */
+const KINDS: Readonly<Record<string, FailureKind>> = {
+  OAUTH_AUTHORIZATION_RESPONSE_ERROR: 'refused',
+  OAUTH_RESPONSE_BODY_ERROR: 'refused',
+  OAUTH_INVALID_RESPONSE: 'unverified',
+  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'unverified',
+  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: 'unverified',
+  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'unverified',
+  OAUTH_UNSUPPORTED_OPERATION: 'unverified',
+  OAUTH_WWW_AUTHENTICATE_CHALLENGE: 'failed',
+  OAUTH_RESPONSE_IS_NOT_CONFORM: 'failed',
+  OAUTH_RESPONSE_IS_NOT_JSON: 'failed',
+  OAUTH_PARSE_ERROR: 'failed',
+  [WRONG_CONTENT_TYPE]: 'failed',
+  [CONTENT_ENCODED]: 'failed',
+  ERR_JWT_CLAIM_VALIDATION_FAILED: 'unverified',
+  ERR_JWT_EXPIRED: 'unverified',
+  ERR_JWT_INVALID: 'unverified',
+  ERR_JWS_INVALID: 'unverified',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'unverified',
+  ERR_JOSE_NOT_SUPPORTED: 'unverified',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'unverified',
+  ERR_JWKS_NO_MATCHING_KEY: 'unverified',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'unverified',
+  ERR_JWKS_INVALID: 'failed',
 }
 
 /** Codes of errors made by `providerFetch`, whose messages may be logged. */
@@ -37,25 +48,47 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
   'OAUTH_UNSUPPORTED_OPERATION',
 ])
 
-/** Turns what openid-client and jose throw into our error. */
+/** Reports a token or an answer of the provider that failed verification; to the outside it is `sign_in_failed`. */
+export class VerificationError extends AuthError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super('sign_in_failed', message, options)
+  }
+}
+
+/** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
   const reason = OWN_CODES.has(code) ? (cause as TypeError).message : code || 'no answer'
-  throw new AuthError(meaningOf(cause), `the provider: ${reason}`, { cause })
+  const message = `the provider: ${reason}`
+  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause })
+  throw new AuthError(authErrorCode(cause), message, { cause })
 }
 
-/** Judged by code and status, never by text; what is an error of ours already keeps its code. */
-export function meaningOf(cause: unknown): AuthErrorCode {
-  if (cause instanceof AuthError) return cause.code
+/** Returns the error for a provider that did not answer within a time limit. */
+export function providerTooSlow(): AuthError {
+  return new AuthError('provider_unavailable', 'the provider did not answer in time')
+}
+
+/** Returns whether a token or an answer failed verification; false where the provider refused or could not be asked. */
+export function isVerificationFailure(cause: unknown): boolean {
+  if (cause instanceof AuthError) return cause instanceof VerificationError
+  return failureKind(cause) === 'unverified'
+}
+
+function authErrorCode(cause: unknown): AuthErrorCode {
+  return cause instanceof AuthError ? cause.code : AUTH_ERROR_CODES[failureKind(cause)]
+}
+
+/** Decides by code and status, never by text. */
+function failureKind(cause: unknown): FailureKind {
   const code = codeOf(cause)
-  const status = statusOf(cause)
-  const isFault = status >= 500 || status === 429
-  const isBody = MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)
-  const meaning = isFault ? undefined : isBody ? 'provider_failed' : MEANING[code]
-  return meaning ?? 'provider_unavailable'
+  const status = responseOf(cause)?.status ?? 0
+  if (status >= 500 || status === 429) return 'unavailable'
+  if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
+  return KINDS[code] ?? 'unavailable'
 }
 
-/** Whether the body of an answer is at fault, and not what the browser brought back. */
+/** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */
 function isAboutBody(cause: unknown): boolean {
   for (let each = cause; typeof each === 'object' && each !== null; ) {
     if ('body' in each) return true
@@ -64,15 +97,11 @@ function isAboutBody(cause: unknown): boolean {
   return false
 }
 
-/** The code that openid-client and jose give their errors. */
+/** Returns the code of an error of openid-client or jose; `''` where there is none. */
 export function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
     ? cause.code
     : ''
-}
-
-function statusOf(cause: unknown): number {
-  return responseOf(cause)?.status ?? 0
 }
 
 function responseOf(cause: unknown): Response | undefined {
@@ -80,7 +109,7 @@ function responseOf(cause: unknown): Response | undefined {
   return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
 }
 
-/** Milliseconds that the provider asks to be left alone (RFC 9110 section 10.2.3); nothing where it does not say. */
+/** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
 export function retryAfterMs(cause: unknown, nowMs: number): number | undefined {
   const value = responseOf(cause)?.headers.get('retry-after')?.trim()
   if (!value) return undefined
@@ -88,12 +117,12 @@ export function retryAfterMs(cause: unknown, nowMs: number): number | undefined 
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
 
-/** What a failure is called in logs and metrics: an OAuth error code where the provider gave one. */
+/** Returns the name of a failure for logs and metrics: the provider's OAuth error code, else our error code. */
 export function reasonOf(cause: unknown): string {
   if (cause instanceof ResponseBodyError && OAUTH_ERROR.test(cause.error)) return cause.error
-  return meaningOf(cause)
+  return authErrorCode(cause)
 }
 
-/** As registered (RFC 6749 section 11.4); whatever else stands there is the provider's text. */
+/** Registered error codes (RFC 6749 section 11.4); any other text is the provider's and is not logged. */
 const OAUTH_ERROR =
   /^(?:invalid_(?:request|client|grant|scope|target)|unauthorized_client|unsupported_grant_type|server_error|temporarily_unavailable)$/

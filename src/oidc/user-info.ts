@@ -4,14 +4,14 @@ import { completeClaims } from '../core/complete-claims.ts'
 import type { Claims } from '../core/identity.ts'
 import { translate } from './translate.ts'
 
-/** When UserInfo is asked. */
+/** Conditions for a UserInfo request. */
 export interface UserInfoOptions {
   readonly userInfo: 'auto' | 'always' | 'never'
-  /** Whether headers or rules want more than these claims have. */
+  /** Returns whether headers or rules need claims that are missing here. */
   readonly needsMore: (claims: Claims) => boolean
 }
 
-/** Completes the claims of an ID token where more are wanted (OpenID Connect Core 1.0 section 5.3). */
+/** Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3). */
 export async function withUserInfo(
   claims: JWTPayload,
   accessToken: string,

@@ -4,8 +4,9 @@ import { isReadByPerson, readAuthorization } from '../../src/core/authorization.
 import { anyText } from '../support/any-text.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
-const read = (...values: readonly string[]) =>
-  readAuthorization(rawRequest(values.map((value) => ['Authorization', value] as const)))
+function read(...values: readonly string[]) {
+  return readAuthorization(rawRequest(values.map((value) => ['Authorization', value] as const)))
+}
 
 describe('the token in Authorization', () => {
   test.for<[string, ReturnType<typeof readAuthorization>]>([

@@ -8,36 +8,44 @@ import {
 
 const ISSUER = 'https://id.example.com'
 
-const bearer = (changes: Partial<Bearer> = {}): Bearer => ({
-  identity: { issuer: ISSUER, subject: 'robot', groups: [], claims: {} },
-  type: 'at+jwt',
-  audiences: ['api'],
-  scopes: new Set(['read', 'write']),
-  claims: {},
-  jti: 'j',
-  lifeSeconds: 300,
-  acceptedUntil: 0,
-  ...changes,
-})
+function bearer(changes: Partial<Bearer> = {}): Bearer {
+  return {
+    identity: { issuer: ISSUER, subject: 'robot', groups: [], claims: {} },
+    type: 'at+jwt',
+    audiences: ['api'],
+    scopes: new Set(['read', 'write']),
+    claims: {},
+    jti: 'j',
+    lifeSeconds: 300,
+    acceptedUntil: 0,
+    ...changes,
+  }
+}
 
-const requirement = (changes: Partial<BearerRequirement> = {}): BearerRequirement => ({
-  issuers: new Set([ISSUER]),
-  audiences: new Set(['api', 'api2']),
-  scopes: [],
-  claims: new Map(),
-  type: 'at+jwt',
-  ...changes,
-})
+function requirement(changes: Partial<BearerRequirement> = {}): BearerRequirement {
+  return {
+    issuers: new Set([ISSUER]),
+    audiences: new Set(['api', 'api2']),
+    scopes: [],
+    claims: new Map(),
+    type: 'at+jwt',
+    ...changes,
+  }
+}
 
-const fault = (
+function fault(
   token: Bearer,
   requirements: readonly BearerRequirement[] = [requirement()],
   isOneTime = false,
-): TokenFault | undefined => faultOf(token, { requirements, isOneTime })
+): TokenFault | undefined {
+  return faultOf(token, { requirements, isOneTime })
+}
 
-const issuedBy = (issuer: string): Partial<Bearer> => ({
-  identity: { ...bearer().identity, issuer },
-})
+function issuedBy(issuer: string): Partial<Bearer> {
+  return {
+    identity: { ...bearer().identity, issuer },
+  }
+}
 
 describe('a token and what a rule asks of it', () => {
   test.for<[string, Partial<Bearer>, Partial<BearerRequirement>, TokenFault['error'] | undefined]>([

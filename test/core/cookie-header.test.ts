@@ -33,18 +33,23 @@ const hostileHeader = fc
   )
   .map((parts) => parts.join(''))
 
-const trimBlanks = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, '')
+function trimBlanks(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '')
+}
 
 /** The slow and plain way of RFC 6265 section 5.2, for headers. */
-const valuesOf = (header: string, name: string): string[] =>
-  header.split(';').flatMap((pair) => {
+function valuesOf(header: string, name: string): string[] {
+  return header.split(';').flatMap((pair) => {
     const equals = pair.indexOf('=')
     return equals !== -1 && trimBlanks(pair.slice(0, equals)) === name
       ? [trimBlanks(pair.slice(equals + 1))]
       : []
   })
+}
 
-const nameOf = (pair: string): string => trimBlanks(pair.split('=', 1)[0] ?? '')
+function nameOf(pair: string): string {
+  return trimBlanks(pair.split('=', 1)[0] ?? '')
+}
 
 describe('reading a cookie', () => {
   test.for<[string, string | undefined, ReturnType<typeof readCookie>]>([

@@ -13,15 +13,11 @@ import type { RequestClass } from '../../src/core/request-class.ts'
 import type { Session } from '../../src/core/session.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { words } from '../support/words.ts'
 
-const CLASSES: readonly RequestClass[] = [
-  'preflight',
-  'websocket',
-  'prefetch',
-  'navigation',
-  'form-navigation',
-  'background',
-]
+const CLASSES = words`
+  preflight websocket prefetch navigation form-navigation background
+` as readonly RequestClass[]
 
 const session: Session = {
   identity: { issuer: 'https://id.example.com', subject: 'u1', groups: [], claims: {} },
@@ -29,12 +25,14 @@ const session: Session = {
   expiresAt: 1,
 }
 
-const access = (kind: Access['kind'], isPermitted = false, passesPreflight = false): Access => ({
-  kind,
-  passesPreflight,
-  deniesDegraded: false,
-  permits: (identity) => isPermitted && identity === session.identity,
-})
+function access(kind: Access['kind'], isPermitted = false, passesPreflight = false): Access {
+  return {
+    kind,
+    passesPreflight,
+    deniesDegraded: false,
+    permits: (identity) => isPermitted && identity === session.identity,
+  }
+}
 
 const NONE: Evidence = { kind: 'none' }
 const SESSION: Evidence = { kind: 'session', session }

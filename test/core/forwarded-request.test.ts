@@ -9,6 +9,7 @@ import { createSites, type HostPattern, parseHostPattern } from '../../src/core/
 import { AuthError, type AuthErrorCode } from '../../src/errors.ts'
 import { anyText } from '../support/any-text.ts'
 import { forwarded, type HeaderEntries, rawRequest } from '../support/raw-request.ts'
+import { words } from '../support/words.ts'
 
 const sites = createSites(
   ['app.example.com', '*.apps.example.com', 'http://app.localhost:8080'].map(
@@ -16,11 +17,12 @@ const sites = createSites(
   ),
 )
 
-const parse = (changes: Readonly<Record<string, string>> = {}) =>
-  parseForwardedRequest(rawRequest(forwarded(changes)), sites)
+function parse(changes: Readonly<Record<string, string>> = {}) {
+  return parseForwardedRequest(rawRequest(forwarded(changes)), sites)
+}
 
 /** The refusal of a request, or nothing when it was taken. */
-const refusalOf = (raw: RawRequest): AuthError | undefined => {
+function refusalOf(raw: RawRequest): AuthError | undefined {
   try {
     parseForwardedRequest(raw, sites)
     return undefined
@@ -30,6 +32,7 @@ const refusalOf = (raw: RawRequest): AuthError | undefined => {
   }
 }
 
+const PARTS = ['Method', 'Proto', 'Host', 'Uri']
 const METHODS =
   'GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT'
 
@@ -90,115 +93,47 @@ describe('a forwarded request', () => {
 
 describe('a request that is refused', () => {
   const name = (part: string) => `X-Forwarded-${part}`
-  const rows: readonly (readonly [
-    string,
-    Readonly<Record<string, string>>,
-    AuthErrorCode,
-    string,
-  ])[] = [
-    ...['Method', 'Proto', 'Host', 'Uri'].map(
-      (part) =>
-        [`an empty ${part}`, { [name(part)]: '' }, 'invalid_request', 'is missing'] as const,
+  type Row = readonly [string, Readonly<Record<string, string>>, AuthErrorCode, string]
+  /** Returns a row for each value of one header; these are refused with the same code and text. */
+  const values = (
+    part: string,
+    all: readonly string[],
+    text: string,
+    code?: AuthErrorCode,
+  ): Row[] =>
+    all.map((value) => [
+      `${part} ${JSON.stringify(value.slice(0, 50))}`,
+      { [name(part)]: value },
+      code ?? 'invalid_request',
+      text,
+    ])
+  const rows: readonly Row[] = [
+    ...PARTS.flatMap((part) => values(part, [''], 'is missing')),
+    ...values(
+      'Method',
+      [...words`get Get FOO __proto__`, ' GET', 'GET '],
+      'not a supported method',
     ),
-    ...['get', 'Get', ' GET', 'GET ', 'GET, POST', 'FOO', '__proto__', 'GET\n'].map(
-      (value) =>
-        [
-          `the method ${JSON.stringify(value)}`,
-          { [name('Method')]: value },
-          'invalid_request',
-          'not a method',
-        ] as const,
+    ...values('Method', ['GET, POST', 'GET\n'], 'not a supported method'),
+    ...values('Method', ['CONNECT', 'TRACE'], 'never allowed', 'method_not_allowed'),
+    ...values('Proto', [...words`HTTPS https,http h2 ftp javascript //`, 'https '], 'none of'),
+    ...values('Proto', ['http', 'ws'], 'is configured for https'),
+    ...values('Host', ['app.localhost:8080'], 'is configured for http'),
+    ...values(
+      'Host',
+      words`evil.test app.example.com. evil.test@app.example.com app.example.com/x
+        app.example.com:8080 [::1] apps.example.com`,
+      'PROTECTED_HOSTS',
+      'foreign_host',
     ),
-    ...['CONNECT', 'TRACE'].map(
-      (value) =>
-        [
-          `the method ${value}`,
-          { [name('Method')]: value },
-          'method_not_allowed',
-          'never allowed',
-        ] as const,
-    ),
-    ...['HTTPS', 'https,http', 'h2', 'https ', 'ftp', 'javascript', '//'].map(
-      (value) =>
-        [`the scheme ${value}`, { [name('Proto')]: value }, 'invalid_request', 'none of'] as const,
-    ),
-    ...['http', 'ws'].map(
-      (value) =>
-        [
-          `${value} for an https host`,
-          { [name('Proto')]: value },
-          'invalid_request',
-          'is configured for https',
-        ] as const,
-    ),
-    [
-      'https for an http host',
-      { [name('Host')]: 'app.localhost:8080' },
-      'invalid_request',
-      'is configured for http',
-    ],
-    ...[
-      'evil.test',
-      'app.example.com.',
-      'app.example.com, evil.test',
-      'evil.test@app.example.com',
-      'app.example.com/x',
-      'app.example.com:8080',
-      '[::1]',
-      'apps.example.com',
-    ].map(
-      (value) =>
-        [
-          `the host ${value}`,
-          { [name('Host')]: value },
-          'foreign_host',
-          'PROTECTED_HOSTS',
-        ] as const,
-    ),
-    ...[
-      'a',
-      '*',
-      '?a',
-      '//evil.test/',
-      '///',
-      'https://evil.test/',
-      '/a b',
-      '/a\tb',
-      '/a#b',
-      '/a\u007f',
-      '/a\0',
-      '/\u0100',
-      '/a\n',
-    ].map(
-      (value) =>
-        [
-          `the address ${JSON.stringify(value)}`,
-          { [name('Uri')]: value },
-          'invalid_request',
-          'not a path',
-        ] as const,
-    ),
-    [
-      'an address that is too long',
-      { [name('Uri')]: `/${'a'.repeat(8192)}` },
-      'invalid_request',
-      'too long',
-    ],
-    ['a hidden dot segment', { [name('Uri')]: '/a/..%2fb?c' }, 'hidden_dots', 'hidden dot segment'],
-    [
-      'a long path that can be read in two ways',
-      { [name('Uri')]: `/a//${'b'.repeat(2048)}` },
-      'invalid_request',
-      'longer than 2048 characters',
-    ],
-    ...[
-      'X-HTTP-Method-Override',
-      'X-HTTP-Method',
-      'X-Method-Override',
-      'x-http-method-override',
-    ].map(
-      (value) =>
-        [`the header ${value}`, { [value]: 'GET' }, 'invalid_request', 'is not accepted'] as const,
+    ...values('Host', ['app.example.com, evil.test'], 'PROTECTED_HOSTS', 'foreign_host'),
+    ...values('Uri', words`a * ?a //evil.test/ /// https://evil.test/ /a#b`, 'not a path'),
+    ...values('Uri', ['/a b', '/a\tb', '/a\u007f', '/a\0', '/\u0100', '/a\n'], 'not a path'),
+    ...values('Uri', [`/${'a'.repeat(8192)}`], 'too long'),
+    ...values('Uri', ['/a/..%2fb?c'], 'hidden dot segment', 'hidden_dots'),
+    ...values('Uri', [`/a//${'b'.repeat(2048)}`], 'longer than 2048 characters'),
+    ...words`X-HTTP-Method-Override X-HTTP-Method X-Method-Override x-http-method-override`.map(
+      (each): Row => [each, { [each]: 'GET' }, 'invalid_request', 'is not accepted'],
     ),
   ]
 
@@ -208,7 +143,7 @@ describe('a request that is refused', () => {
     expect(refusal?.message).toContain(text)
   })
 
-  test.for(['Method', 'Proto', 'Host', 'Uri'])(
+  test.for(PARTS)(
     'a request without X-Forwarded-%s is refused with its name',
     (part, { expect }) => {
       const { [name(part)]: _, ...others } = forwarded()
@@ -218,7 +153,7 @@ describe('a request that is refused', () => {
     },
   )
 
-  test.for(['Method', 'Proto', 'Host', 'Uri'])(
+  test.for(PARTS)(
     'X-Forwarded-%s twice is refused, also in another case and with the same value',
     (part, { expect }) => {
       const entries = Object.entries(forwarded()) as HeaderEntries
@@ -251,15 +186,10 @@ describe('any forwarded request', () => {
     .array(fc.constantFrom('/', 'a', '%2e', '..', ';', '?', '#', ' ', '\u00e9', '\\', '%', '\0'))
     .map((parts) => `/${parts.join('')}`)
   const names = fc.constantFrom(
-    'X-Forwarded-Method',
-    'X-Forwarded-Proto',
-    'X-Forwarded-Host',
-    'X-Forwarded-Uri',
-    'x-forwarded-uri',
-    'X-Forwarded-For',
-    'X_Forwarded_Host',
-    'X-HTTP-Method',
-    'Host',
+    ...words`
+    X-Forwarded-Method X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Uri x-forwarded-uri
+    X-Forwarded-For X_Forwarded_Host X-HTTP-Method Host
+  `,
   )
   const request = fc
     .record({
@@ -276,12 +206,9 @@ describe('any forwarded request', () => {
   const anything = fc.array(fc.tuple(names, text), { maxLength: 8 })
 
   test('it is refused with an error of ours or has a place that a URL can name', () => {
-    const codes = new Set<AuthErrorCode>([
-      'invalid_request',
-      'hidden_dots',
-      'foreign_host',
-      'method_not_allowed',
-    ])
+    const codes = new Set<string>(words`
+      invalid_request hidden_dots foreign_host method_not_allowed
+    `)
     fc.assert(
       fc.property(fc.oneof(request, anything), (entries) => {
         const raw = rawRequest(entries)
@@ -335,41 +262,18 @@ describe('any forwarded request', () => {
 describe('another spelling of a trusted header (A09, A29)', () => {
   const findAlias = createAliasCheck(['X-Auth-Request-User', 'Remote-User'])
 
-  test.for([
-    'X_Auth_Request_User',
-    'x_auth_request_user',
-    'X-Auth_Request-User',
-    'X.Auth.Request.User',
-    'X!Auth!Request!User',
-    'Remote_User',
-    'remote.user',
-    'X_Forwarded_Host',
-    'X_Forwarded_For',
-    'X-Forwarded_Uri',
-    'X.Forwarded.Method',
-    'X~Forwarded~Proto',
-  ])('%s is found by its name as it was written', (name, { expect }) => {
-    expect(
-      findAlias(
-        rawRequest([
-          ['Accept', '*/*'],
-          [name, 'x'],
-        ]),
-      ),
-    ).toBe(name)
+  test.for(words`
+    X_Auth_Request_User x_auth_request_user X-Auth_Request-User X.Auth.Request.User
+    X!Auth!Request!User Remote_User remote.user X_Forwarded_Host X_Forwarded_For X-Forwarded_Uri
+    X.Forwarded.Method X~Forwarded~Proto
+  `)('%s is found by its name as it was written', (name, { expect }) => {
+    expect(findAlias(rawRequest({ Accept: '*/*', [name]: 'x' }))).toBe(name)
   })
 
-  test.for([
-    'X-Auth-Request-User',
-    'x-auth-request-user',
-    'X-Forwarded-Host',
-    'Remote-User',
-    'X_Request_Id',
-    'X_Auth_Request_User_2',
-    'XAuthRequestUser',
-    '__proto__',
-    '_',
-  ])('%s is none', (name, { expect }) => {
+  test.for(words`
+    X-Auth-Request-User x-auth-request-user X-Forwarded-Host Remote-User X_Request_Id
+    X_Auth_Request_User_2 XAuthRequestUser __proto__ _
+  `)('%s is none', (name, { expect }) => {
     expect(findAlias(rawRequest([[name, 'x']]))).toBeUndefined()
   })
 

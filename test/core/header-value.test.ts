@@ -12,17 +12,21 @@ const anyValue = fc.oneof(
     .map((parts) => parts.join('')),
 )
 
-const isDropped = (code: number): boolean =>
-  code < 0x20 || (code >= 0x7f && code <= 0x9f) || code === 0x2028 || code === 0x2029
+function isDropped(code: number): boolean {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code === 0x2028 || code === 0x2029
+}
 
 /** What a person would see of the text. */
-const visibleOf = (text: string): string =>
-  Array.from(text.toWellFormed())
+function visibleOf(text: string): string {
+  return Array.from(text.toWellFormed())
     .filter((character) => !isDropped(character.codePointAt(0) ?? 0))
     .join('')
     .trim()
+}
 
-const decode = (value: string): string => Buffer.from(value, 'latin1').toString('utf8')
+function decode(value: string): string {
+  return Buffer.from(value, 'latin1').toString('utf8')
+}
 
 let server: Server
 let answered: readonly string[] = []
@@ -37,7 +41,7 @@ beforeAll(async () => {
 afterAll(() => new Promise((resolve) => server.close(resolve)))
 
 /** Sends the values through a socket and returns them as they arrive. */
-const throughServer = async (values: readonly string[]): Promise<(string | undefined)[]> => {
+async function throughServer(values: readonly string[]): Promise<(string | undefined)[]> {
   answered = values
   const { port } = server.address() as AddressInfo
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -11,6 +11,7 @@ import {
   lacksClaims,
   toIdentity,
 } from '../../src/core/identity.ts'
+import { rows } from '../support/words.ts'
 
 const ISSUER = 'https://id.example.com'
 const claims: Claims = {
@@ -27,10 +28,12 @@ const options: IdentityOptions = {
   trustEmail: false,
   headers: IDENTITY_HEADERS,
 }
-const withHeaders = (...headers: readonly (readonly [string, string])[]): IdentityOptions => ({
-  ...options,
-  headers: [...IDENTITY_HEADERS, ...headers.map(([name, claim]) => ({ name, claim }))],
-})
+function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
+  return {
+    ...options,
+    headers: [...IDENTITY_HEADERS, ...headers.map(([name, claim]) => ({ name, claim }))],
+  }
+}
 
 describe('a claim by its name', () => {
   const nested: Claims = {
@@ -53,16 +56,10 @@ describe('a claim by its name', () => {
     ['list.0.name', 'first'],
     ['missing', undefined],
     ['', undefined],
-    ['.', undefined],
-    ['realm_access.missing.deeper', undefined],
-    ['nothing.x', undefined],
-    ['text.length', undefined],
-    ['plain.x', undefined],
-    ['constructor', undefined],
-    ['constructor.name', undefined],
-    ['__proto__', undefined],
-    ['realm_access.__proto__', undefined],
-    ['realm_access.toString', undefined],
+    ...rows`
+      . realm_access.missing.deeper nothing.x text.length plain.x constructor constructor.name
+      __proto__ realm_access.__proto__ realm_access.toString
+    `(undefined),
   ])('%j', ([name, expected], { expect }) => {
     expect(claimValue(nested, name)).toEqual(expected)
   })

@@ -10,7 +10,7 @@ import {
 } from '../../src/core/path-pattern.ts'
 
 /** Whether a pattern matches a path, letter by letter or as `folding` says and without regard to a final slash. */
-const matches = (source: string, path: string, folding: Folding = 'exact'): boolean => {
+function matches(source: string, path: string, folding: Folding = 'exact'): boolean {
   const isExact = folding === 'exact'
   const pattern = compilePathPattern(source).fold(folding, isExact)
   const folded = FOLDINGS[folding](path)

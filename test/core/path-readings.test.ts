@@ -9,6 +9,7 @@ import {
   readPath,
 } from '../../src/core/path-readings.ts'
 import { anyText } from '../support/any-text.ts'
+import { rows } from '../support/words.ts'
 
 describe('the readings of a path', () => {
   test.for([
@@ -174,22 +175,12 @@ test('readings in compatibility form are told from those as written', () => {
 
 describe('lying below the sign-in path', () => {
   test.for([
-    ['/oauth2', true],
-    ['/oauth2/', true],
-    ['/OAuth2/login', true],
-    ['/%6fauth2/login', true],
-    ['/%EF%BD%8Fauth2/login', true],
-    ['/a/../oauth2/login', true],
-    ['/a/..;/oauth2', true],
-    ['//oauth2/login', true],
-    ['/oauth2%2flogin', true],
-    ['/oauth2%3frd=/', true],
-    ['/oauth2;x/login', true],
+    ...rows`
+      /oauth2 /oauth2/ /OAuth2/login /%6fauth2/login /%EF%BD%8Fauth2/login /a/../oauth2/login
+      /a/..;/oauth2 //oauth2/login /oauth2%2flogin /oauth2%3frd=/ /oauth2;x/login
+    `(true),
     [`/a//${'b'.repeat(MAX_AMBIGUOUS_LENGTH)}`, true],
-    ['/oauth2-proxy', false],
-    ['/oauth', false],
-    ['/', false],
-    ['/a/oauth2', false],
+    ...rows`/oauth2-proxy /oauth / /a/oauth2`(false),
     ['/a/..;/%256fauth2/logout', true],
     ['/a/..;/%u006fauth2%5clogout', true],
     ['/a/..;/b', false],

@@ -5,168 +5,122 @@ import { rawRequest } from '../support/raw-request.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-const fetched = (mode: string, destination: string, site = 'same-origin'): Headers => ({
-  'Sec-Fetch-Mode': mode,
-  'Sec-Fetch-Dest': destination,
-  'Sec-Fetch-Site': site,
-})
+function fetched(mode: string, destination: string, site = 'same-origin'): Headers {
+  return {
+    'Sec-Fetch-Mode': mode,
+    'Sec-Fetch-Dest': destination,
+    'Sec-Fetch-Site': site,
+  }
+}
 const PAGE: Headers = { ...fetched('navigate', 'document', 'none'), Accept: 'text/html,*/*;q=0.8' }
 const HANDSHAKE: Headers = { 'Sec-WebSocket-Key': 'eA==', 'Sec-WebSocket-Version': '13' }
-const PREFLIGHT: Headers = {
-  Origin: 'https://app.example.com',
-  'Access-Control-Request-Method': 'PUT',
+const ORIGIN: Headers = { Origin: 'https://app.example.com' }
+const ASKED_METHOD: Headers = { 'Access-Control-Request-Method': 'PUT' }
+const PREFLIGHT: Headers = { ...ORIGIN, ...ASKED_METHOD }
+const FORM: Headers = { 'Content-Type': 'application/x-www-form-urlencoded' }
+const FETCH = fetched('cors', 'empty')
+const HTML: Headers = { Accept: 'text/html' }
+const EVENTS: Headers = { Accept: 'text/event-stream' }
+const ANY: Headers = { Accept: '*/*' }
+function content(type: string): Headers {
+  return { 'Content-Type': type }
 }
-const FORM = 'application/x-www-form-urlencoded'
 
-const rows: readonly (readonly [string, string, Headers, RequestClass])[] = [
-  ['a page', 'GET', PAGE, 'navigation'],
-  ['a page, asked with HEAD', 'HEAD', PAGE, 'navigation'],
-  [
-    'a page reached from another site',
-    'GET',
-    fetched('navigate', 'document', 'cross-site'),
-    'navigation',
+const ROWS: Readonly<Record<RequestClass, readonly (readonly [string, string, Headers])[]>> = {
+  navigation: [
+    ['a page', 'GET', PAGE],
+    ['a page, asked with HEAD', 'HEAD', PAGE],
+    ['a page reached from another site', 'GET', fetched('navigate', 'document', 'cross-site')],
+    ['a mode without a destination', 'GET', { 'Sec-Fetch-Mode': 'navigate' }],
+    ['a destination without a mode', 'GET', { 'Sec-Fetch-Dest': 'document' }],
+    ['a page with X-Requested-With', 'GET', { ...PAGE, 'X-Requested-With': 'a' }],
+    ['a page whose Accept has no HTML', 'GET', { ...PAGE, ...ANY }],
+    ['a browser without fetch metadata', 'GET', { Accept: 'text/html,application/xhtml+xml' }],
+    ['an Accept in capitals', 'GET', { Accept: 'TEXT/HTML' }],
+    ['another purpose', 'GET', { ...PAGE, 'Sec-Purpose': 'reading' }],
   ],
-  ['a mode without a destination', 'GET', { 'Sec-Fetch-Mode': 'navigate' }, 'navigation'],
-  ['a destination without a mode', 'GET', { 'Sec-Fetch-Dest': 'document' }, 'navigation'],
-  [
-    'a page, although X-Requested-With is there',
-    'GET',
-    { ...PAGE, 'X-Requested-With': 'a' },
-    'navigation',
+  'form-navigation': [
+    ['a form', 'POST', { ...PAGE, ...FORM }],
+    ['a form without fetch metadata', 'POST', { ...HTML, ...FORM }],
   ],
-  ['a page that accepts no HTML by its header', 'GET', { ...PAGE, Accept: '*/*' }, 'navigation'],
-  ['a form', 'POST', { ...PAGE, 'Content-Type': FORM }, 'form-navigation'],
-  [
-    'a form from a browser without fetch metadata',
-    'POST',
-    { Accept: 'text/html', 'Content-Type': FORM },
-    'form-navigation',
+  background: [
+    ['a navigation with PUT', 'PUT', PAGE],
+    ['a navigation with DELETE', 'DELETE', PAGE],
+    ['a navigation with OPTIONS', 'OPTIONS', PAGE],
+    ['an iframe', 'GET', { ...PAGE, ...fetched('navigate', 'iframe') }],
+    ['a frame', 'GET', { ...PAGE, ...fetched('navigate', 'frame') }],
+    ['an embedded object', 'GET', fetched('navigate', 'object')],
+    ['a form sent from an iframe', 'POST', { ...PAGE, ...fetched('navigate', 'iframe') }],
+    ['an image', 'GET', fetched('no-cors', 'image')],
+    ['a script', 'GET', fetched('no-cors', 'script')],
+    ['a style sheet', 'GET', { ...fetched('no-cors', 'style'), Accept: 'text/css' }],
+    ['a font', 'GET', fetched('cors', 'font')],
+    ['a web manifest', 'GET', { ...fetched('cors', 'manifest'), ...ANY }],
+    ['a service worker', 'GET', { ...fetched('same-origin', 'serviceworker'), ...ANY }],
+    ['a fetch', 'GET', { ...FETCH, ...ANY }],
+    ['a fetch that accepts HTML', 'GET', { ...FETCH, ...HTML }],
+    ['a fetch with destination document', 'GET', fetched('cors', 'document')],
+    ['an XHR', 'GET', { 'X-Requested-With': 'XMLHttpRequest', ...HTML }],
+    ['a beacon', 'POST', fetched('no-cors', 'empty')],
+    [
+      'a report',
+      'POST',
+      { ...fetched('no-cors', 'report'), ...content('application/reports+json') },
+    ],
+    ['server-sent events', 'GET', { ...FETCH, ...EVENTS }],
+    ['server-sent events without fetch metadata', 'GET', EVENTS],
+    ['gRPC', 'POST', { ...content('application/grpc'), TE: 'trailers' }],
+    ['gRPC-web', 'POST', { ...content('application/grpc-web+proto'), ...HTML }],
+    ['gRPC-web as text', 'POST', { ...content('Application/gRPC-web-text'), ...HTML }],
+    ['a program', 'GET', ANY],
+    ['a program that accepts JSON', 'GET', { Accept: 'application/json' }],
+    ['no header at all', 'GET', {}],
+    ['a preflight without Origin', 'OPTIONS', ASKED_METHOD],
+    ['a preflight without a method', 'OPTIONS', ORIGIN],
+    ['the headers of a preflight on GET', 'GET', PREFLIGHT],
+    ['the headers of a preflight on HEAD', 'HEAD', PREFLIGHT],
   ],
-  ['a navigation with PUT', 'PUT', PAGE, 'background'],
-  ['a navigation with DELETE', 'DELETE', PAGE, 'background'],
-  ['a navigation with OPTIONS', 'OPTIONS', PAGE, 'background'],
-  ['a frame', 'GET', { ...PAGE, ...fetched('navigate', 'iframe') }, 'background'],
-  ['a frame of the old kind', 'GET', { ...PAGE, ...fetched('navigate', 'frame') }, 'background'],
-  ['an embedded object', 'GET', fetched('navigate', 'object'), 'background'],
-  ['a form sent from a frame', 'POST', { ...PAGE, ...fetched('navigate', 'iframe') }, 'background'],
-  ['an image', 'GET', fetched('no-cors', 'image'), 'background'],
-  ['a script', 'GET', fetched('no-cors', 'script'), 'background'],
-  ['a style sheet', 'GET', { ...fetched('no-cors', 'style'), Accept: 'text/css' }, 'background'],
-  ['a font', 'GET', fetched('cors', 'font'), 'background'],
-  ['a web manifest', 'GET', { ...fetched('cors', 'manifest'), Accept: '*/*' }, 'background'],
-  [
-    'a service worker',
-    'GET',
-    { ...fetched('same-origin', 'serviceworker'), Accept: '*/*' },
-    'background',
+  prefetch: [
+    ['a prefetch', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch' }],
+    ['a prerender', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch;prerender' }],
+    ['a prefetch with Purpose', 'GET', { ...PAGE, Purpose: 'prefetch' }],
+    ['a preview', 'GET', { ...PAGE, Purpose: 'preview' }],
   ],
-  ['a fetch', 'GET', { ...fetched('cors', 'empty'), Accept: '*/*' }, 'background'],
-  [
-    'a fetch that wants HTML',
-    'GET',
-    { ...fetched('cors', 'empty'), Accept: 'text/html' },
-    'background',
+  websocket: [
+    ['a handshake', 'GET', HANDSHAKE],
+    ['a handshake by its key alone', 'GET', { 'Sec-WebSocket-Key': 'eA==' }],
+    ['a handshake by its version alone', 'GET', { 'Sec-WebSocket-Version': '13' }],
+    ['a handshake by its mode', 'GET', fetched('websocket', 'websocket')],
+    ['a handshake over HTTP/2', 'CONNECT', HANDSHAKE],
+    ['a handshake with the headers of a page', 'GET', { ...PAGE, ...HANDSHAKE }],
   ],
-  ['a fetch that says it is a document', 'GET', fetched('cors', 'document'), 'background'],
-  [
-    'an XHR without fetch metadata',
-    'GET',
-    { 'X-Requested-With': 'XMLHttpRequest', Accept: 'text/html' },
-    'background',
+  preflight: [
+    ['a preflight', 'OPTIONS', PREFLIGHT],
+    ['a preflight with fetch metadata', 'OPTIONS', { ...PREFLIGHT, ...FETCH }],
   ],
-  ['a beacon', 'POST', fetched('no-cors', 'empty'), 'background'],
-  [
-    'a report',
-    'POST',
-    { ...fetched('no-cors', 'report'), 'Content-Type': 'application/reports+json' },
-    'background',
-  ],
-  [
-    'server-sent events',
-    'GET',
-    { ...fetched('cors', 'empty'), Accept: 'text/event-stream' },
-    'background',
-  ],
-  [
-    'server-sent events without fetch metadata',
-    'GET',
-    { Accept: 'text/event-stream' },
-    'background',
-  ],
-  ['gRPC', 'POST', { 'Content-Type': 'application/grpc', TE: 'trailers' }, 'background'],
-  [
-    'gRPC-web',
-    'POST',
-    { 'Content-Type': 'application/grpc-web+proto', Accept: 'text/html' },
-    'background',
-  ],
-  [
-    'gRPC-web as text',
-    'POST',
-    { 'Content-Type': 'Application/gRPC-web-text', Accept: 'text/html' },
-    'background',
-  ],
-  ['a program', 'GET', { Accept: '*/*' }, 'background'],
-  ['a program that wants JSON', 'GET', { Accept: 'application/json' }, 'background'],
-  [
-    'a browser without fetch metadata',
-    'GET',
-    { Accept: 'text/html,application/xhtml+xml' },
-    'navigation',
-  ],
-  ['an Accept in capitals', 'GET', { Accept: 'TEXT/HTML' }, 'navigation'],
-  ['no header at all', 'GET', {}, 'background'],
-  ['a prefetch', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch' }, 'prefetch'],
-  ['a prerender', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch;prerender' }, 'prefetch'],
-  ['a prefetch of the old kind', 'GET', { ...PAGE, Purpose: 'prefetch' }, 'prefetch'],
-  ['a preview', 'GET', { ...PAGE, Purpose: 'preview' }, 'prefetch'],
-  ['another purpose', 'GET', { ...PAGE, 'Sec-Purpose': 'reading' }, 'navigation'],
-  ['a handshake', 'GET', HANDSHAKE, 'websocket'],
-  ['a handshake by its key alone', 'GET', { 'Sec-WebSocket-Key': 'eA==' }, 'websocket'],
-  ['a handshake by its version alone', 'GET', { 'Sec-WebSocket-Version': '13' }, 'websocket'],
-  ['a handshake by its mode', 'GET', fetched('websocket', 'websocket'), 'websocket'],
-  ['a handshake over HTTP/2', 'CONNECT', HANDSHAKE, 'websocket'],
-  ['a handshake that says it is a page', 'GET', { ...PAGE, ...HANDSHAKE }, 'websocket'],
-  ['a preflight', 'OPTIONS', PREFLIGHT, 'preflight'],
-  [
-    'a preflight with fetch metadata',
-    'OPTIONS',
-    { ...PREFLIGHT, ...fetched('cors', 'empty') },
-    'preflight',
-  ],
-  [
-    'a preflight without Origin',
-    'OPTIONS',
-    { 'Access-Control-Request-Method': 'PUT' },
-    'background',
-  ],
-  ['a preflight without a method', 'OPTIONS', { Origin: 'https://app.example.com' }, 'background'],
-  ['the headers of a preflight on GET', 'GET', PREFLIGHT, 'background'],
-  ['the headers of a preflight on HEAD', 'HEAD', PREFLIGHT, 'background'],
-]
+}
+const rows = Object.entries(ROWS).flatMap(([found, each]) =>
+  each.map((row) => [...row, found as RequestClass] as const),
+)
 
 describe('the class of a request', () => {
   test.for(rows)('%s: %s', ([, method, headers, expected], { expect }) => {
     expect(classify(rawRequest(headers), method)).toBe(expected)
   })
 
-  test('a WebSocket scheme makes a handshake of anything but a preflight', () => {
+  test('a WebSocket scheme makes any request but a preflight a handshake', () => {
     for (const [what, method, headers, alone] of rows) {
       const expected = alone === 'preflight' ? 'preflight' : 'websocket'
       expect(classify(rawRequest(headers), method, true), what).toBe(expected)
     }
   })
 
-  test('a header that came as a list is as good as none', () => {
-    const raw = {
-      rawHeaders: [],
-      headers: { accept: ['text/html'], 'sec-fetch-mode': ['navigate'] },
-    }
-    expect(classify(raw, 'GET')).toBe('background')
+  test('a header received as a list is ignored', () => {
+    const headers = { accept: ['text/html'], 'sec-fetch-mode': ['navigate'] }
+    expect(classify({ rawHeaders: [], headers }, 'GET')).toBe('background')
   })
 
-  test('any headers have one class, and only GET, HEAD and POST can be a page', () => {
+  test('any headers have one class, and only GET, HEAD and POST can be a navigation', () => {
     const known = rows.flatMap(([, , headers]) => Object.entries(headers))
     const entry = fc.oneof(
       fc.constantFrom(...known),
@@ -191,9 +145,17 @@ test('only navigations are refused with a page', () => {
   expect(shown).toEqual(['navigation', 'form-navigation'])
 })
 
-test('a prefetch is known by either of its headers', () => {
-  expect(isPrefetch(rawRequest({ 'Sec-Purpose': 'prefetch' }))).toBe(true)
-  expect(isPrefetch(rawRequest({ Purpose: 'Prefetch' }))).toBe(true)
-  expect(isPrefetch(rawRequest({ 'Sec-Purpose': '', Purpose: '' }))).toBe(false)
-  expect(isPrefetch(rawRequest({}))).toBe(false)
+test('a prefetch is recognized by either of its headers', () => {
+  const sent = [
+    { 'Sec-Purpose': 'prefetch' },
+    { Purpose: 'Prefetch' },
+    { 'Sec-Purpose': '', Purpose: '' },
+    {},
+  ]
+  expect(sent.map((headers: Headers) => isPrefetch(rawRequest(headers)))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
 })

@@ -4,17 +4,17 @@ import { mayLeadUnder, readPath } from '../../src/core/path-readings.ts'
 import { parseReturnTo } from '../../src/core/return-to.ts'
 import { createSite, createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { anyText } from '../support/any-text.ts'
+import { rows, words } from '../support/words.ts'
 
-const patterns = [
-  'app.example.com',
-  '*.apps.example.com',
-  'odd.example.com:8443',
-  'http://app.localhost:8080',
-]
+const patterns = words`
+  app.example.com *.apps.example.com odd.example.com:8443 http://app.localhost:8080
+`
 const sites = createSites(patterns.map((source) => parseHostPattern(source) as HostPattern))
 const self = createSite('https', 'app.example.com', '')
 const options = { sites, basePath: '/oauth2' }
-const parse = (rd: string) => parseReturnTo(rd, self, options)
+function parse(rd: string) {
+  return parseReturnTo(rd, self, options)
+}
 
 const ORIGINS =
   /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/
@@ -39,13 +39,10 @@ describe('where to return to', () => {
   })
 
   test.for([
-    ['/oauth2', 'https://app.example.com/'],
-    ['/oauth2/logout', 'https://app.example.com/'],
-    ['/OAuth2/login?rd=/x', 'https://app.example.com/'],
-    ['/%6fauth2/logout', 'https://app.example.com/'],
-    ['/a/../oauth2/logout', 'https://app.example.com/'],
-    ['/a/%2e%2e/oauth2/logout', 'https://app.example.com/'],
-    ['/oauth2;x/logout', 'https://app.example.com/'],
+    ...rows`
+      /oauth2 /oauth2/logout /OAuth2/login?rd=/x /%6fauth2/logout /a/../oauth2/logout
+      /a/%2e%2e/oauth2/logout /oauth2;x/logout
+    `('https://app.example.com/'),
     ['https://x.apps.example.com/oauth2/logout', 'https://x.apps.example.com/'],
     ['/oauth2-docs', 'https://app.example.com/oauth2-docs'],
   ])('%s leads to %s, never into our own pages (A46)', ([rd = '', href], { expect }) => {

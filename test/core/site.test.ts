@@ -10,9 +10,11 @@ import {
   patternOf,
 } from '../../src/core/site.ts'
 import { anyText } from '../support/any-text.ts'
+import { rows } from '../support/words.ts'
 
-const patterns = (...sources: readonly string[]): HostPattern[] =>
-  sources.map((source) => parseHostPattern(source) as HostPattern)
+function patterns(...sources: readonly string[]): HostPattern[] {
+  return sources.map((source) => parseHostPattern(source) as HostPattern)
+}
 
 const sites = createSites(
   patterns(
@@ -67,20 +69,11 @@ describe('a host value', () => {
     ['127.0.0.1:80', { hostname: '127.0.0.1', port: '80' }],
     ['xn--bcher-kva.example', { hostname: 'xn--bcher-kva.example', port: '' }],
     ['', undefined],
-    ['.', undefined],
-    ['app.example.com.', undefined],
-    ['.app.example.com', undefined],
-    ['app..example.com', undefined],
-    ['-app.example.com', undefined],
-    ['app.example.com:', undefined],
-    ['app.example.com:port', undefined],
-    ['app.example.com:123456', undefined],
-    ['app.example.com:80:80', undefined],
-    ['[::1]', undefined],
-    ['[::1]:80', undefined],
-    ['::1', undefined],
-    ['user@app.example.com', undefined],
-    ['app.example.com/x', undefined],
+    ...rows`
+      . app.example.com. .app.example.com app..example.com -app.example.com app.example.com:
+      app.example.com:port app.example.com:123456 app.example.com:80:80 [::1] [::1]:80 ::1
+      user@app.example.com app.example.com/x
+    `(undefined),
     ['app.example.com, evil.example', undefined],
     [' app.example.com', undefined],
     ['app.example.com\n', undefined],
@@ -135,18 +128,11 @@ describe('an entry of PROTECTED_HOSTS', () => {
     ],
     ['app.example.com:80', { ...https, hostname: 'app.example.com', port: '80' } as HostPattern],
     ['', undefined],
-    ['*', undefined],
-    ['*.', undefined],
-    ['*.*.example.com', undefined],
-    ['app.*.com', undefined],
-    ['*app.example.com', undefined],
-    ['https://app.example.com/', undefined],
-    ['https://app.example.com/path', undefined],
-    ['ftp://app.example.com', undefined],
-    ['//app.example.com', undefined],
-    ['https://user@app.example.com', undefined],
-    ['https://', undefined],
-    ['app.example.com,b.example.com', undefined],
+    ...rows`
+      * *. *.*.example.com app.*.com *app.example.com https://app.example.com/
+      https://app.example.com/path ftp://app.example.com //app.example.com
+      https://user@app.example.com https:// app.example.com,b.example.com
+    `(undefined),
   ])('%s', ([source, expected], { expect }) => {
     expect(parseHostPattern(source)).toEqual(expected)
   })
@@ -236,10 +222,9 @@ describe('matching a host', () => {
 
 describe('finding a protected site', () => {
   test.for([
-    ['app.example.com', 'https://app.example.com'],
-    ['APP.example.com', 'https://app.example.com'],
-    ['app.example.com:443', 'https://app.example.com'],
-    ['App.example.com:443', 'https://app.example.com'],
+    ...rows`
+      app.example.com APP.example.com app.example.com:443 App.example.com:443
+    `('https://app.example.com'),
     ['a.apps.example.com', 'https://a.apps.example.com'],
     ['A.b.apps.example.com', 'https://a.b.apps.example.com'],
     ['a.apps.example.com:443', 'https://a.apps.example.com'],

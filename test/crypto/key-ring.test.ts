@@ -20,7 +20,9 @@ const context: fc.Arbitrary<SealContext> = fc.record(
   { requiredKeys: ['purpose', 'name', 'realm'] },
 )
 
-const newRing = () => createKeyRing([randomBytes(32)])
+function newRing() {
+  return createKeyRing([randomBytes(32)])
+}
 
 describe('sealing', () => {
   test('what was sealed is opened in the same context, byte for byte', () => {

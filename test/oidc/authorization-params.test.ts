@@ -23,9 +23,11 @@ afterEach(() => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const nowSeconds = () => Math.floor(Date.now() / 1000)
+function nowSeconds() {
+  return Math.floor(Date.now() / 1000)
+}
 
-const askedAt = async (path: string): Promise<URLSearchParams> => {
+async function askedAt(path: string): Promise<URLSearchParams> {
   const { location } = await party.vestibule.visitor().get(`${LOGIN}${path}`)
   return new URL(location ?? '').searchParams
 }

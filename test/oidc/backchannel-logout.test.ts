@@ -46,17 +46,18 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const signIn = async (sub: string): Promise<{ browser: Visitor; cookie: string }> => {
+async function signIn(sub: string): Promise<{ browser: Visitor; cookie: string }> {
   const { browser, isSignedIn } = await party.attempt(sub)
   expect(isSignedIn).toBe(true)
   return { browser, cookie: String(cookieHeader(browser)) }
 }
 
-const isSignedIn = async (cookie: string): Promise<boolean> =>
-  (await party.vestibule.check({}, { Cookie: cookie })).status === 200
+async function isSignedIn(cookie: string): Promise<boolean> {
+  return (await party.vestibule.check({}, { Cookie: cookie })).status === 200
+}
 
 /** Where the user signs out at the provider, without any app being asked. */
-const leaveProvider = async (browser: Visitor): Promise<Told> => {
+async function leaveProvider(browser: Visitor): Promise<Told> {
   const before = told.length
   const page = await browser.get(`${party.provider.issuer}/session/end`)
   await browser.submit(page, { logout: 'yes' })

@@ -4,26 +4,24 @@ import { describe, expect, test } from 'vitest'
 import { createProofVerifier, type ProvenRequest } from '../../src/bearer/dpop-proof.ts'
 import { createProofKey, nowSeconds, type ProofKey } from '../support/bearers.ts'
 import { claimsOf } from '../support/tokens.ts'
+import { rows } from '../support/words.ts'
 
 const TOKEN = 'header.payload.signature'
 const verify = createProofVerifier(() => Date.now())
 
-const requestOf = (key: ProofKey, changes: Partial<ProvenRequest> = {}): ProvenRequest => ({
-  method: 'GET',
-  url: 'https://app.example.com/api/',
-  token: TOKEN,
-  keyThumbprint: key.thumbprint,
-  ...changes,
-})
+function requestOf(key: ProofKey, changes: Partial<ProvenRequest> = {}): ProvenRequest {
+  return {
+    method: 'GET',
+    url: 'https://app.example.com/api/',
+    token: TOKEN,
+    keyThumbprint: key.thumbprint,
+    ...changes,
+  }
+}
 
 describe('a proof of possession', () => {
   test.for<[string, { crv?: string; modulusLength?: number }]>([
-    ['ES256', {}],
-    ['ES384', {}],
-    ['ES512', {}],
-    ['EdDSA', {}],
-    ['Ed25519', {}],
-    ['RS256', {}],
+    ...rows`ES256 ES384 ES512 EdDSA Ed25519 RS256`({}),
     ['PS256', { modulusLength: 4096 }],
   ])('is accepted with a key for %s', async ([alg, options]) => {
     const key = await createProofKey(alg, options)

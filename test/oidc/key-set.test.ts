@@ -5,7 +5,7 @@ import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider } from '../support/provider.ts'
 
 const HOUR_MS = 60 * 60 * 1000
-const find = async (keySet: ReturnType<ReturnType<typeof createKeySets>>, token: string) => {
+async function find(keySet: ReturnType<ReturnType<typeof createKeySets>>, token: string) {
   const [header = '', payload = '', signature = ''] = token.split('.')
   return keySet(decodeProtectedHeader(token) as CompactJWSHeaderParameters, {
     protected: header,

@@ -11,7 +11,9 @@ import { APP, type RelyingParty, startRelyingParty } from '../support/relying-pa
 import { LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 
-const pemOf = (key: KeyObject) => key.export({ format: 'pem', type: 'pkcs8' })
+function pemOf(key: KeyObject) {
+  return key.export({ format: 'pem', type: 'pkcs8' })
+}
 const minimum = {
   PROTECTED_HOSTS: 'app.example.com',
   ALLOW_ANY_USER: 'true',
@@ -22,11 +24,11 @@ const minimum = {
 const algorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const
 
 /** A client that the provider knows by a key set alone. */
-const startWithKey = (
+function startWithKey(
   settings: Readonly<Record<string, string>>,
   registered: JWKS,
-): Promise<RelyingParty> =>
-  startRelyingParty(
+): Promise<RelyingParty> {
+  return startRelyingParty(
     { OIDC_CLIENT_SECRET: '', ...settings },
     {
       client: {
@@ -37,9 +39,10 @@ const startWithKey = (
       configuration: { enabledJWA: { clientAuthSigningAlgValues: [...algorithms] } },
     },
   )
+}
 
 /** What `check-config` says that the provider has to know. */
-const keySetFor = async (settings: Readonly<Record<string, string>>): Promise<JWKS> => {
+async function keySetFor(settings: Readonly<Record<string, string>>): Promise<JWKS> {
   const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', 'check-config'], {
     env: { ...minimum, ...settings },
   })
@@ -49,7 +52,7 @@ const keySetFor = async (settings: Readonly<Record<string, string>>): Promise<JW
   return JSON.parse(keySet) as JWKS
 }
 
-const assertionOf = (body: string) => {
+function assertionOf(body: string) {
   const form = new URLSearchParams(body)
   const assertion = form.get('client_assertion') ?? ''
   return { form, header: decodeProtectedHeader(assertion), claims: claimsOf(assertion) }

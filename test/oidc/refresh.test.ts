@@ -30,13 +30,17 @@ afterAll(async () => {
 /** The second for which a session is not refreshed again. */
 const PAUSED_MS = 1000
 /** What is done behind an answer takes a busy machine some time. */
-const eventually = <T>(read: () => T) => expect.poll(read)
+function eventually<T>(read: () => T) {
+  return expect.poll(read)
+}
 const time = takeTime()
 
-const endsAtOnce = (body: Json): Json => ({ ...body, expires_in: 0 })
+function endsAtOnce(body: Json): Json {
+  return { ...body, expires_in: 0 }
+}
 
 /** A fresh session whose access token has ended already, and the `Cookie` header of its checks. */
-const signInDue = async (party: RelyingParty, sub = 'alice'): Promise<string> => {
+async function signInDue(party: RelyingParty, sub = 'alice'): Promise<string> {
   party.provider.set('token', { rewrite: endsAtOnce })
   const { browser, callbackUrl } = await party.untilCallback(sub)
   await browser.get(callbackUrl)
@@ -47,35 +51,40 @@ const signInDue = async (party: RelyingParty, sub = 'alice'): Promise<string> =>
   return cookie
 }
 
-const check = (party: RelyingParty, cookie: string): Promise<Visit> =>
-  party.vestibule.check({}, { Cookie: cookie })
+function check(party: RelyingParty, cookie: string): Promise<Visit> {
+  return party.vestibule.check({}, { Cookie: cookie })
+}
 
 /** Asks again while a busy machine takes longer for a refresh than a check waits: it goes on meanwhile. */
-const checkSettled = async (party: RelyingParty, cookie: string): Promise<Visit> => {
+async function checkSettled(party: RelyingParty, cookie: string): Promise<Visit> {
   for (;;) {
     const visit = await check(party, cookie)
     if (visit.status !== 503) return visit
   }
 }
 
-const refreshRequests = (provider: TestProvider) =>
-  provider
+function refreshRequests(provider: TestProvider) {
+  return provider
     .requests('token')
     .map(({ body }) => new URLSearchParams(body))
     .filter((sent) => sent.get('grant_type') === 'refresh_token')
+}
 
-const results = async (party: RelyingParty, result: string): Promise<number> => {
+async function results(party: RelyingParty, result: string): Promise<number> {
   const { body } = await party.vestibule.internal('/metrics')
   const line = new RegExp(`^vestibule_refreshes_total\\{result="${result}"\\} (\\d+)$`, 'm')
   return Number(line.exec(body)?.[1] ?? 0)
 }
 
-const ended = (party: RelyingParty) =>
-  party.vestibule.log().filter(({ event }) => event === 'session_not_refreshed')
+function ended(party: RelyingParty) {
+  return party.vestibule.log().filter(({ event }) => event === 'session_not_refreshed')
+}
 
-const nowSeconds = () => Math.floor(Date.now() / 1000)
+function nowSeconds() {
+  return Math.floor(Date.now() / 1000)
+}
 
-const expectRefreshed = async (cookie: string, party = passing): Promise<Visit> => {
+async function expectRefreshed(cookie: string, party = passing): Promise<Visit> {
   const before = await results(party, 'refreshed')
   const visit = await checkSettled(party, cookie)
   expect(visit.status).toBe(200)
@@ -86,7 +95,7 @@ const expectRefreshed = async (cookie: string, party = passing): Promise<Visit> 
   return visit
 }
 
-const expectEnded = async (cookie: string, result: 'refused' | 'rejected'): Promise<void> => {
+async function expectEnded(cookie: string, result: 'refused' | 'rejected'): Promise<void> {
   const before = ended(passing).length
   const visit = await checkSettled(passing, cookie)
   expect(visit.status).toBe(302)
@@ -112,15 +121,12 @@ describe('oidcc-client-refreshtoken-certification-test-plan', () => {
     expect(refreshRequests(passing.provider)).toHaveLength(1)
   })
 
-  test('oidcc-client-test-refresh-token-invalid-issuer', async () => {
+  test.for<[string, () => ClaimChanges]>([
+    ['issuer', () => ({ iss: `${passing.provider.issuer}/other` })],
+    ['sub', () => ({ sub: 'mallory' })],
+  ])('oidcc-client-test-refresh-token-invalid-%s', async ([, changes]) => {
     const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ iss: `${passing.provider.issuer}/other` })
-    await expectEnded(cookie, 'rejected')
-  })
-
-  test('oidcc-client-test-refresh-token-invalid-sub', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ sub: 'mallory' })
+    passing.provider.tamperIdToken(changes())
     await expectEnded(cookie, 'rejected')
   })
 })
@@ -366,35 +372,37 @@ describe('SESSION_REFRESH_GRACE', () => {
 })
 
 describe('what a refresh gives', () => {
-  test('is new groups, from UserInfo', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.set('userinfo', {
-      rewrite: (known) => ({
-        ...known,
-        groups: ['staff', 'night shift'],
-        email: 'new@example.com',
-      }),
-    })
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('staff,night shift')
-    expect(headers['x-auth-request-email']).toBe('new@example.com')
-  })
+  const night = { groups: ['night shift'] }
+  const inUserInfo = (changes: Json): void =>
+    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, ...changes }) })
+  const withoutIdToken: Behaviour = { rewrite: (body) => ({ ...body, id_token: undefined }) }
 
-  test('is new groups, from the ID token', async () => {
+  test.for<[string, () => void, Json]>([
+    [
+      'new groups and address, from UserInfo',
+      () => inUserInfo({ groups: ['staff', 'night shift'], email: 'new@example.com' }),
+      { groups: 'staff,night shift', email: 'new@example.com' },
+    ],
+    [
+      'new groups, from the ID token',
+      () => passing.provider.tamperIdToken(night),
+      { groups: 'night shift' },
+    ],
+    [
+      'new groups, from UserInfo without an ID token',
+      () => {
+        passing.provider.set('token', withoutIdToken)
+        inUserInfo(night)
+      },
+      { groups: 'night shift' },
+    ],
+  ])('is %s', async ([, change, expected]) => {
     const cookie = await signInDue(passing)
-    passing.provider.tamperIdToken({ groups: ['night shift'] })
+    change()
     const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('night shift')
-  })
-
-  test('is new groups also without an ID token', async () => {
-    const cookie = await signInDue(passing)
-    passing.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
-    passing.provider.set('userinfo', {
-      rewrite: (known) => ({ ...known, groups: ['night shift'] }),
-    })
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('night shift')
+    for (const [name, value] of Object.entries(expected)) {
+      expect(headers[`x-auth-request-${name}`]).toBe(value)
+    }
   })
 
   test('is what the first ID token says where there is no other and UserInfo is not asked', async () => {
@@ -411,7 +419,7 @@ describe('what a refresh gives', () => {
     })
     const { browser, callbackUrl } = await quiet.untilCallback()
     await browser.get(callbackUrl)
-    quiet.provider.set('token', { rewrite: (body) => ({ ...body, id_token: undefined }) })
+    quiet.provider.set('token', withoutIdToken)
     const { headers } = await expectRefreshed(cookieHeader(browser) ?? '', quiet)
     expect(headers['x-auth-request-groups']).toBe('from the first')
     expect(quiet.provider.count('userinfo')).toBe(0)
@@ -433,7 +441,7 @@ describe('what a refresh gives', () => {
 
   test('is refused when UserInfo is about somebody else', async () => {
     const cookie = await signInDue(passing)
-    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, sub: 'bob' }) })
+    inUserInfo({ sub: 'bob' })
     await expectEnded(cookie, 'rejected')
   })
 

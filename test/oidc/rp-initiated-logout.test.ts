@@ -7,6 +7,7 @@ import { APP, type RelyingParty, startRelyingParty } from '../support/relying-pa
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
 const OTHER = 'https://other.example.com/bye?a=b'
 const FURTHER = 'https://www.example.org/bye'
@@ -21,22 +22,25 @@ beforeEach(() => party.provider.forgetRequests())
 afterEach(() => party.provider.reset())
 afterAll(() => party[Symbol.asyncDispose]())
 
-const sentTo = (visit: Visit) => {
+function sentTo(visit: Visit) {
   const url = new URL(visit.location ?? '')
   return { at: url.origin + url.pathname, query: Object.fromEntries(url.searchParams) }
 }
 
-const logoutWith = (browser: Visitor, query: Readonly<Record<string, string>>): Promise<Visit> =>
-  browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
+function logoutWith(browser: Visitor, query: Readonly<Record<string, string>>): Promise<Visit> {
+  return browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
+}
 
-const expectEnded = async (cookie: string | undefined, by = party): Promise<void> => {
+async function expectEnded(cookie: string | undefined, by = party): Promise<void> {
   expect((await by.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
 }
 
-const lastSignOut = (by = party) => by.vestibule.log().findLast(({ event }) => event === 'sign_out')
+function lastSignOut(by = party) {
+  return by.vestibule.log().findLast(({ event }) => event === 'sign_out')
+}
 
 /** Says yes at the provider, and is sent back by it. */
-const confirmAtProvider = async (browser: Visitor, leaving: Visit): Promise<Visit> => {
+async function confirmAtProvider(browser: Visitor, leaving: Visit): Promise<Visit> {
   const page = await browser.follow(leaving)
   const form = parseForm(page.body, page.url)
   return browser.post(form?.action ?? '', { ...form?.hidden, logout: 'yes' })
@@ -47,12 +51,9 @@ describe('the sign-out at the provider', () => {
     const { browser } = await party.attempt()
     const { at, query } = sentTo(await browser.post(LOGOUT))
     expect(at).toBe(`${party.provider.issuer}/session/end`)
-    expect(Object.keys(query).toSorted()).toEqual([
-      'client_id',
-      'id_token_hint',
-      'post_logout_redirect_uri',
-      'state',
-    ])
+    expect(Object.keys(query).toSorted()).toEqual(words`
+      client_id id_token_hint post_logout_redirect_uri state
+    `)
     expect(claimsOf(query['id_token_hint'] ?? '')).toMatchObject({ sub: 'alice', aud: 'vestibule' })
     expect(query).toMatchObject({ client_id: 'vestibule', post_logout_redirect_uri: SIGNED_OUT })
     expect(query['state']).toMatch(/^[\w-]{40,80}$/)
@@ -136,12 +137,9 @@ describe('the sign-out at the provider', () => {
     const visit = await browser.post(LOGOUT)
     const { query } = sentTo(visit)
     expect(visit.location?.length).toBeLessThan(6144)
-    expect(Object.keys(query).toSorted()).toEqual([
-      'client_id',
-      'logout_hint',
-      'post_logout_redirect_uri',
-      'state',
-    ])
+    expect(Object.keys(query).toSorted()).toEqual(words`
+      client_id logout_hint post_logout_redirect_uri state
+    `)
     expect(query['logout_hint']).toBe('O.CiQ1')
     const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
     expect(last.body).toContain('You are signed out')
@@ -161,8 +159,9 @@ describe('the sign-out at the provider', () => {
   })
 })
 
-const withoutId = ({ body, headers }: Visit): string =>
-  body.replaceAll(String(headers['x-request-id']), 'id')
+function withoutId({ body, headers }: Visit): string {
+  return body.replaceAll(String(headers['x-request-id']), 'id')
+}
 
 describe('a local sign-out', () => {
   test('ends the session, revokes its tokens, and leaves the provider alone', async () => {

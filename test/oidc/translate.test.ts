@@ -2,25 +2,39 @@ import { errors } from 'jose'
 import { ClientError, ResponseBodyError } from 'openid-client'
 import { describe, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { reasonOf, retryAfterMs, translate } from '../../src/oidc/translate.ts'
+import {
+  isVerificationFailure,
+  reasonOf,
+  retryAfterMs,
+  translate,
+  VerificationError,
+} from '../../src/oidc/translate.ts'
+import { words } from '../support/words.ts'
 
 const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')
 
-const answer = (status: number, headers: Record<string, string> = {}): Response =>
-  new Response(null, { status, headers })
+function answer(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(null, { status, headers })
+}
 
 /** What openid-client throws where the answer is no OAuth one. */
-const notConform = (response: Response) =>
-  Object.assign(new ClientError('x', { cause: response }), {
+function notConform(response: Response) {
+  return Object.assign(new ClientError('x', { cause: response }), {
     code: 'OAUTH_RESPONSE_IS_NOT_CONFORM',
   })
+}
 
 /** What it throws where the provider named an error. */
-const named = (error: string, response = answer(400)) =>
-  new ResponseBodyError('x', { cause: { error }, response })
+function named(error: string, response = answer(400)) {
+  return new ResponseBodyError('x', { cause: { error }, response })
+}
 
-const coded = (code: string, cause?: unknown) =>
-  Object.assign(new ClientError('x', { cause }), { code })
+function coded(code: string, cause?: unknown) {
+  return Object.assign(new ClientError('x', { cause }), { code })
+}
+
+const OF_BODY = new Error('x', { cause: { body: {} } })
+const OF_CLAIMS = new Error('x', { cause: { claims: {} } })
 
 describe('Retry-After', () => {
   test.for<[string, number]>([
@@ -63,17 +77,10 @@ describe('Retry-After', () => {
 })
 
 describe('what a failure is called', () => {
-  test.for([
-    'invalid_request',
-    'invalid_client',
-    'invalid_grant',
-    'invalid_scope',
-    'invalid_target',
-    'unauthorized_client',
-    'unsupported_grant_type',
-    'server_error',
-    'temporarily_unavailable',
-  ])('%s is a name of OAuth’s own', async (error, { expect }) => {
+  test.for(words`
+    invalid_request invalid_client invalid_grant invalid_scope invalid_target unauthorized_client
+    unsupported_grant_type server_error temporarily_unavailable
+  `)('%s is a name of OAuth’s own', async (error, { expect }) => {
     expect(reasonOf(named(error))).toBe(error)
   })
 
@@ -86,27 +93,11 @@ describe('what a failure is called', () => {
     ['404', notConform(answer(404)), 'provider_failed'],
     ['302', notConform(answer(302)), 'provider_failed'],
     ['a body that is no JSON', coded('OAUTH_PARSE_ERROR', new SyntaxError('x')), 'provider_failed'],
-    [
-      'a body of another form',
-      coded('OAUTH_INVALID_RESPONSE', new Error('x', { cause: { body: {} } })),
-      'provider_failed',
-    ],
-    [
-      'a type of token that is not known',
-      coded('OAUTH_UNSUPPORTED_OPERATION', new Error('x', { cause: { body: {} } })),
-      'provider_failed',
-    ],
+    ['a body of another form', coded('OAUTH_INVALID_RESPONSE', OF_BODY), 'provider_failed'],
+    ['an unknown token type', coded('OAUTH_UNSUPPORTED_OPERATION', OF_BODY), 'provider_failed'],
     ['an algorithm that is not known', coded('OAUTH_UNSUPPORTED_OPERATION'), 'sign_in_failed'],
-    [
-      'a token of another form',
-      coded('OAUTH_INVALID_RESPONSE', new Error('x', { cause: { claims: {} } })),
-      'sign_in_failed',
-    ],
-    [
-      'a signature that does not fit',
-      new errors.JWSSignatureVerificationFailed(),
-      'sign_in_failed',
-    ],
+    ['a token of another form', coded('OAUTH_INVALID_RESPONSE', OF_CLAIMS), 'sign_in_failed'],
+    ['a wrong signature', new errors.JWSSignatureVerificationFailed(), 'sign_in_failed'],
     ['a key set that is none', new errors.JWKSInvalid('x'), 'provider_failed'],
     ['a key set that cannot be had', new errors.JWKSTimeout(), 'provider_unavailable'],
     ['no answer', coded('OAUTH_TIMEOUT'), 'provider_unavailable'],
@@ -119,5 +110,29 @@ describe('what a failure is called', () => {
     expect(() => translate(cause)).toThrow(
       expect.objectContaining({ name: 'AuthError', code: reason, cause }) as Error,
     )
+  })
+})
+
+describe('a failed verification', () => {
+  const translated = (cause: unknown): unknown => {
+    try {
+      return translate(cause)
+    } catch (error) {
+      return error
+    }
+  }
+
+  test.for<[string, unknown, boolean]>([
+    ['a wrong signature', new errors.JWSSignatureVerificationFailed(), true],
+    ['an expired token', new errors.JWTExpired('x', {}), true],
+    ['an unknown key', new errors.JWKSNoMatchingKey(), true],
+    ['a fault of our own', new VerificationError('x'), true],
+    ['a refusal by the provider', named('invalid_grant'), false],
+    ['a failed sign-in of another kind', new AuthError('sign_in_failed', 'x'), false],
+    ['a malformed key set', new errors.JWKSInvalid('x'), false],
+    ['no connection', new TypeError('fetch failed'), false],
+  ])('%s: %s, translated or not', async ([, cause, expected], { expect }) => {
+    expect(isVerificationFailure(cause)).toBe(expected)
+    expect(isVerificationFailure(translated(cause))).toBe(expected)
   })
 })

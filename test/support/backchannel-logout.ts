@@ -5,7 +5,7 @@ import type { Visit, VisitHeaders, VisitOptions } from './visitor.ts'
 
 export const BACKCHANNEL_LOGOUT = `${APP}/oauth2/backchannel-logout`
 
-/** A provider is no browser, and brings no cookies. */
+/** Headers of a provider, which is no browser. */
 const FROM_A_PROGRAM: VisitHeaders = {
   Accept: '*/*',
   'User-Agent': undefined,
@@ -17,12 +17,12 @@ const FROM_A_PROGRAM: VisitHeaders = {
   'Upgrade-Insecure-Requests': undefined,
 }
 
-/** One request to the endpoint, as a form unless told otherwise. */
-export const requestLogout = (
+/** Sends a request to the endpoint, as a form by default. */
+export function requestLogout(
   vestibule: RunningVestibule,
   { headers, ...options }: VisitOptions & { readonly method?: string; readonly url?: string },
-): Promise<Visit> =>
-  vestibule.visitor().request(options.method ?? 'POST', options.url ?? BACKCHANNEL_LOGOUT, {
+): Promise<Visit> {
+  return vestibule.visitor().request(options.method ?? 'POST', options.url ?? BACKCHANNEL_LOGOUT, {
     ...options,
     headers: {
       ...FROM_A_PROGRAM,
@@ -30,22 +30,24 @@ export const requestLogout = (
       ...headers,
     },
   })
+}
 
-export const sendLogoutToken = (vestibule: RunningVestibule, token: string): Promise<Visit> =>
-  requestLogout(vestibule, { body: new URLSearchParams({ logout_token: token }).toString() })
+export function sendLogoutToken(vestibule: RunningVestibule, token: string): Promise<Visit> {
+  return requestLogout(vestibule, { body: new URLSearchParams({ logout_token: token }).toString() })
+}
 
-/** Asserts that the sessions have ended, as the provider is told. */
-export const expectLoggedOut = ({ status, headers, body, setCookies }: Visit): void => {
+/** Asserts the answer to an accepted logout token. */
+export function expectLoggedOut({ status, headers, body, setCookies }: Visit): void {
   expect([status, body]).toEqual([200, ''])
   expect(headers['cache-control']).toBe('no-store')
   expect(setCookies).toEqual([])
 }
 
-/** Asserts a refusal by section 2.8 of the specification; the reason is ours and shows nothing of the token. */
-export const expectLogoutRefused = (
+/** Asserts a refusal (section 2.8) whose reason repeats nothing from the token, and returns that reason. */
+export function expectLogoutRefused(
   { status, headers, body, setCookies, location }: Visit,
   hostile: readonly string[] = [],
-): string => {
+): string {
   expect(status).toBe(400)
   expect(headers).toMatchObject({
     'cache-control': 'no-store',

@@ -11,31 +11,33 @@ import type { Visit, VisitHeaders } from './visitor.ts'
 
 export const AUDIENCE = 'https://api.example.com'
 
-/** A rule for tokens of the provider's, with what a test asks beyond that. */
-export const bearerRule = (
+/** Returns a rule for tokens of the provider, with changes. */
+export function bearerRule(
   path: string,
   bearer: Partial<RuleSource['bearer']> = {},
   rule: Partial<RuleSource> = {},
-): RuleSource => ({
-  paths: [path],
-  access: 'signed-in',
-  bearer: { audiences: [AUDIENCE], tokenType: 'at+jwt', ...bearer },
-  ...rule,
-})
+): RuleSource {
+  return {
+    paths: [path],
+    access: 'signed-in',
+    bearer: { audiences: [AUDIENCE], tokenType: 'at+jwt', ...bearer },
+    ...rule,
+  }
+}
 
 export interface BearerParty extends RelyingParty {
-  /** An access token by RFC 9068 of the provider's. */
+  /** Mints an access token of the provider (RFC 9068). */
   readonly mint: (changes?: ClaimChanges, how?: SignOptions) => Promise<string>
-  /** A check that carries the token, as a program sends it. */
+  /** Sends a check with the token and the headers of a program. */
   readonly present: (token: string, forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
 }
 
-/** A service with these rules, and the provider whose tokens they accept. */
-export const startBearerParty = async (
+/** Starts a service with these rules, and the provider whose tokens they accept. */
+export async function startBearerParty(
   rules: readonly RuleSource[],
   settings: Readonly<Record<string, string>> = {},
   prepare?: Parameters<typeof startRelyingParty>[2],
-): Promise<BearerParty> => {
+): Promise<BearerParty> {
   await using stack = new AsyncDisposableStack()
   const { path } = stack.use(await writeRules(rules))
   const party = stack.use(
@@ -54,7 +56,7 @@ export const startBearerParty = async (
   }
 }
 
-/** What a program sends; it says nothing of what it accepts. */
+/** Headers of a program, which sends neither `Accept` nor fetch metadata. */
 export const asProgram: VisitHeaders = {
   Accept: undefined,
   'Accept-Language': undefined,
@@ -66,13 +68,15 @@ export const asProgram: VisitHeaders = {
   'Upgrade-Insecure-Requests': undefined,
 }
 
-export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000)
+}
 
-export const mintAccessToken = (
+export function mintAccessToken(
   provider: Pick<TestProvider, 'issuer' | 'sign'>,
   changes: ClaimChanges = {},
   { header, ...how }: SignOptions = {},
-): Promise<string> => {
+): Promise<string> {
   const claims: JWTPayload = {
     iss: provider.issuer,
     aud: AUDIENCE,
@@ -88,8 +92,8 @@ export const mintAccessToken = (
   })
 }
 
-/** Asserts an answer for programs: no page, no redirect, no cookie, a challenge with this error. */
-export const expectTokenRefusal = (visit: Visit, error: string, status: 401 | 403 = 401): void => {
+/** Asserts a refusal for programs: a challenge with this error, without page, redirect or cookie. */
+export function expectTokenRefusal(visit: Visit, error: string, status: 401 | 403 = 401): void {
   expect({ status: visit.status, body: visit.body }).toEqual({
     status,
     body: JSON.stringify({ error }),
@@ -103,7 +107,7 @@ export const expectTokenRefusal = (visit: Visit, error: string, status: 401 | 40
   if (error.startsWith('in')) expect(challenge).toContain(`error="${error}"`)
 }
 
-/** A key that tokens are bound to, and the proofs of having it. */
+/** Key that tokens are bound to, and its DPoP proofs. */
 export interface ProofKey {
   readonly thumbprint: string
   readonly prove: (
@@ -113,10 +117,10 @@ export interface ProofKey {
   ) => Promise<string>
 }
 
-export const createProofKey = async (
+export async function createProofKey(
   alg = 'ES256',
   options: { readonly crv?: string; readonly modulusLength?: number } = {},
-): Promise<ProofKey> => {
+): Promise<ProofKey> {
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true, ...options })
   const jwk = await exportJWK(publicKey)
   return {

@@ -37,18 +37,18 @@ export interface TestProvider
   readonly clientSecret: string
   /** Registers the callback and signed-out addresses of one more origin. */
   readonly allowOrigin: (origin: string) => Promise<void>
-  /** Changes what the provider knows of its client. */
+  /** Changes the registration of the client at the provider. */
   readonly changeClient: (changes: Partial<ClientMetadata>) => Promise<void>
-  /** New signing keys; the old ones are no longer published unless kept. Sessions and grants stay. */
+  /** Replaces the signing keys, and publishes the old ones only with `keepOld`; sessions and grants stay. */
   readonly rotateKeys: (options?: { readonly keepOld?: boolean }) => Promise<void>
-  /** From now on every ID token is the real one (right nonce and all) with these changes, signed again. */
+  /** Changes every ID token from now on, and signs it again. */
   readonly tamperIdToken: (changes: ClaimChanges, options?: SignOptions) => void
   readonly close: () => Promise<void>
 }
 
 interface Minting {
   readonly sign: (claims: JWTPayload, options?: SignOptions) => Promise<string>
-  /** An ID token out of nothing. */
+  /** Mints an ID token without a sign-in. */
   readonly mintIdToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
   readonly mintLogoutToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
 }
@@ -56,10 +56,8 @@ interface Minting {
 const CLIENT_ID = 'vestibule'
 const CLIENT_SECRET = 'a client secret with % and : in it'
 
-/** The demo's provider behind a front that can misbehave, count, and sign with the provider's own keys. */
-export const startTestProvider = async (
-  options: TestProviderOptions = {},
-): Promise<TestProvider> => {
+/** Starts the demo provider behind a front that can misbehave, count requests, and sign with its keys. */
+export async function startTestProvider(options: TestProviderOptions = {}): Promise<TestProvider> {
   const { port, pointTo, ...front } = await startProviderFront(options.port ?? 0)
   const issuer = `http://127.0.0.1:${port}`
   const store = createProviderStore()
@@ -103,17 +101,19 @@ export const startTestProvider = async (
   }
 }
 
-/** Key pairs that no provider of this process uses just now: an RSA key takes longer to make than a provider to start. */
+/** Unused key pairs of this process, kept because RSA keys are slow to generate. */
 const spareKeys: JWKS[] = []
 
-const lendKeys = async (): Promise<JWKS> => spareKeys.pop() ?? (await generateProviderKeys())
+async function lendKeys(): Promise<JWKS> {
+  return spareKeys.pop() ?? (await generateProviderKeys())
+}
 
-/** The provider that works; with new keys it is started anew over the same store. */
-const createInner = (
+/** Runs the provider itself; restarts it over the same store for new keys. */
+function createInner(
   issuer: string,
   configuration: Configuration,
   users: readonly ProviderUser[] = demoUsers,
-) => {
+) {
   let keys: readonly JWK[] = []
   let running: RunningProvider | undefined
   return {
@@ -136,7 +136,7 @@ const createInner = (
   }
 }
 
-const createMinting = (issuer: string, keys: () => readonly JWK[]): Minting => {
+function createMinting(issuer: string, keys: () => readonly JWK[]): Minting {
   const sign: Minting['sign'] = (claims, how) => signToken(keys(), claims, how)
   const standardClaims = (): JWTPayload => {
     const nowSeconds = Math.floor(Date.now() / 1000)
@@ -154,10 +154,10 @@ const createMinting = (issuer: string, keys: () => readonly JWK[]): Minting => {
   }
 }
 
-const createClientRecord = (
+function createClientRecord(
   { origins = [], basePath = '/oauth2', client = {} }: TestProviderOptions,
   write: (metadata: ClientMetadata) => Promise<unknown>,
-) => {
+) {
   const allowed = new Set(origins)
   let changes: Partial<ClientMetadata> = client
   const save = async (): Promise<void> => {

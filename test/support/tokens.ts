@@ -10,7 +10,7 @@ import {
   UnsecuredJWT,
 } from 'jose'
 
-/** Who signs a token, honestly or not. */
+/** Key that signs a token, valid or not. */
 export type Signer =
   | 'provider'
   | 'provider-es256'
@@ -26,21 +26,24 @@ export interface SignOptions {
   readonly header?: Readonly<Record<string, unknown>>
 }
 
-/** Claims to set; `undefined` takes one away. */
+/** Claims to set; `undefined` removes one. */
 export type ClaimChanges = Readonly<Record<string, unknown>>
 
-export const changeClaims = (claims: JWTPayload, changes: ClaimChanges): JWTPayload =>
-  Object.fromEntries(
+export function changeClaims(claims: JWTPayload, changes: ClaimChanges): JWTPayload {
+  return Object.fromEntries(
     Object.entries({ ...claims, ...changes }).filter(([, value]) => value !== undefined),
   )
+}
 
-export const claimsOf = (token: string): JWTPayload => decodeJwt(token)
+export function claimsOf(token: string): JWTPayload {
+  return decodeJwt(token)
+}
 
-export const signToken = async (
+export async function signToken(
   keys: readonly JWK[],
   claims: JWTPayload,
   { as = 'provider', header = {} }: SignOptions = {},
-): Promise<string> => {
+): Promise<string> {
   const rsa = keyOf(keys, 'RS256')
   const signed = (jwtHeader: Readonly<Record<string, unknown>>) =>
     new SignJWT(claims).setProtectedHeader({ alg: 'RS256', ...jwtHeader, ...header })
@@ -64,21 +67,21 @@ export const signToken = async (
   }
 }
 
-/** The token with one bit of its signature turned. */
-export const breakSignature = (token: string): string => {
+/** Flips one bit of the signature. */
+export function breakSignature(token: string): string {
   const [header, payload, signature = ''] = token.split('.')
   const bytes = base64url.decode(signature)
   bytes[0] = (bytes[0] ?? 0) ^ 1
   return [header, payload, base64url.encode(bytes)].join('.')
 }
 
-const keyOf = (keys: readonly JWK[], alg: string): JWK => {
+function keyOf(keys: readonly JWK[], alg: string): JWK {
   const key = keys.find((candidate) => candidate.alg === alg)
   if (!key) throw new Error(`the provider has no ${alg} key`)
   return key
 }
 
-const publicPem = async ({ kty, n, e }: JWK): Promise<string> => {
+async function publicPem({ kty, n, e }: JWK): Promise<string> {
   const key = await importJWK({ kty, n, e, ext: true } as JWK, 'RS256', { extractable: true })
   if (key instanceof Uint8Array) throw new Error('an RSA key was expected')
   return exportSPKI(key)

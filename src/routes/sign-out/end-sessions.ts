@@ -7,11 +7,12 @@ import type { Cookies } from '../../http/cookies.ts'
 import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { RevocableTokens, SignIn } from '../../oidc/sign-in.ts'
-import { within } from '../../oidc/time-limit.ts'
+import { providerTooSlow } from '../../oidc/translate.ts'
 import type { Ending } from '../../session/end-session.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import { within } from '../../timing/time-limit.ts'
 
 /** A session that has ended; whose it was is not known where the store could not be asked. */
 export interface Ended {
@@ -83,18 +84,20 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   /** The session has ended by now, whether or not the provider can be told. */
   async function revoke(raw: IncomingMessage, tokens: RevocableTokens): Promise<void> {
-    await within(REVOCATION_WAIT_MS, signIn.revoke(tokens)).catch((cause: unknown) => {
-      metrics.tokenRevocationFailed()
-      log.warn(
-        {
-          event: 'revocation_failed',
-          code: cause instanceof AuthError ? cause.code : 'internal',
-          request_id: requestIdOf(raw),
-          ...traceOf(raw),
-        },
-        'tokens could not be revoked at the provider',
-      )
-    })
+    await within(signIn.revoke(tokens), REVOCATION_WAIT_MS, providerTooSlow).catch(
+      (cause: unknown) => {
+        metrics.tokenRevocationFailed()
+        log.warn(
+          {
+            event: 'revocation_failed',
+            code: cause instanceof AuthError ? cause.code : 'internal',
+            request_id: requestIdOf(raw),
+            ...traceOf(raw),
+          },
+          'tokens could not be revoked at the provider',
+        )
+      },
+    )
   }
 
   function reportOne(c: NodeContext, { identity, ending }: Ended, kind: SignOutKind) {
