@@ -1,14 +1,18 @@
 import { z } from 'zod'
 import { cacheSettings } from './cache.ts'
+import { processSettings } from './process.ts'
+import { providerSettings } from './provider.ts'
 import { redisSettings } from './redis.ts'
 import { requestSettings } from './request.ts'
-import { serviceSettings } from './service.ts'
+import { sessionSettings } from './session.ts'
 import { type Duration, notes, type SettingNotes } from './setting-kinds.ts'
 
 /** Every setting, in the order of the documentation. Each takes a string, as environments have them. */
 export const settings = z.object({
   ...requestSettings,
-  ...serviceSettings,
+  ...providerSettings,
+  ...sessionSettings,
+  ...processSettings,
   ...redisSettings,
   ...cacheSettings,
 })

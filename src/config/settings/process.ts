@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import { integer, note, notes, seconds } from './setting-kinds.ts'
+
+const PROCESS = 'Process'
+
+/** Settings of the process and its listeners. */
+export const processSettings = {
+  PORT: integer(0, 65_535)
+    .default(4180)
+    .register(notes, note(PROCESS, 'Port of the public listener.')),
+  INTERNAL_PORT: integer(0, 65_535)
+    .default(4181)
+    .register(
+      notes,
+      note(
+        PROCESS,
+        'Port of the internal listener: check, health, metrics, admin. Never expose it to the outside.',
+      ),
+    ),
+  HOST: z
+    .string()
+    .default('0.0.0.0')
+    .register(notes, note(PROCESS, 'Address that both listeners bind to.')),
+  ADMIN_TOKEN: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROCESS,
+        'Bearer token for `/admin` on the internal listener; not set = no `/admin`. Fewer than 32 characters are logged as a risk.',
+        true,
+      ),
+    ),
+  DRAIN_SECONDS: seconds(0, 300, 5).register(
+    notes,
+    note(PROCESS, 'Seconds for which requests are still served after SIGTERM.'),
+  ),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .register(notes, note(PROCESS, 'Lowest level that is logged.')),
+}
