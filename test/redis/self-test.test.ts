@@ -123,7 +123,7 @@ describe('the examination of a Redis', () => {
       findings: [
         {
           code: 'replica',
-          message: `this is a replica, which refuses writes; its primary is 127.0.0.1:${primary.port}`,
+          message: `this is a replica, which refuses writes: connect to its primary 127.0.0.1:${primary.port}`,
         },
       ],
       runIds: CLEAN.runIds,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import type { RedisTls } from '../../src/redis/client.ts'
+import type { RedisTls } from '../../src/redis/target.ts'
 import { type Authority, createAuthority } from '../../stand-ins/certificates.ts'
 import { type RedisTlsOptions, type RunningRedis, startRedis } from '../support/redis.ts'
 import { openConnection, until } from '../support/redis-state.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { connectRedis } from '../../src/redis/connection.ts'
+import { createOpener } from '../../src/store/redis/open-target.ts'
 import { until } from '../support/redis-state.ts'
 import { speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 
@@ -20,10 +21,13 @@ test('C65: a primary of a cluster that is back is told of by itself, also while 
 
   const told: string[] = []
   const connection = connectRedis({
-    target: () => ({ kind: 'cluster', servers: [{ host: HOST, port: stays.port }] }),
-    connectTimeoutMs: 10_000,
+    open: createOpener({
+      target: () => ({ kind: 'cluster', servers: [{ host: HOST, port: stays.port }] }),
+      connectTimeoutMs: 10_000,
+      onFailure: () => undefined,
+    }),
     onConnected: () => told.push('connected'),
-    onServerOpen: () => told.push('server'),
+    onPrimaryConnected: () => told.push('server'),
     onDisconnected: () => undefined,
     onStillAway: () => undefined,
     onFailure: () => undefined,

@@ -1,5 +1,5 @@
-import type { ClusterTarget } from '../../src/redis/client.ts'
 import { SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
+import type { ClusterTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'

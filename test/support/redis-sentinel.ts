@@ -1,4 +1,4 @@
-import type { SentinelTarget } from '../../src/redis/client.ts'
+import type { SentinelTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'

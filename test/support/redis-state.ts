@@ -2,12 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { openSharedState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/load.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
-import type { RedisTarget, SingleTarget } from '../../src/redis/client.ts'
 import { connectRedis, type RedisConnection } from '../../src/redis/connection.ts'
 import type { Examination } from '../../src/redis/examine/examine.ts'
 import type { RedisFailure } from '../../src/redis/failure.ts'
+import type { RedisTarget, SingleTarget } from '../../src/redis/target.ts'
 import type { BackplaneMessage } from '../../src/replicas/message.ts'
 import { openRedisState } from '../../src/store/redis/open.ts'
+import { createOpener } from '../../src/store/redis/open-target.ts'
 import type { ObservedRedis, SharedState } from '../../src/store/shared-state.ts'
 import type { Log } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
@@ -62,10 +63,13 @@ export const openConnection = (
 ): ObservedConnection => {
   const { told, observers } = observe()
   const connection = connectRedis({
-    target: () => complete(typeof target === 'function' ? target() : target),
-    connectTimeoutMs,
-    ...(purpose && { purpose }),
     ...observers,
+    open: createOpener({
+      ...observers,
+      target: () => complete(typeof target === 'function' ? target() : target),
+      connectTimeoutMs,
+      ...(purpose && { purpose }),
+    }),
   })
   return { connection, ...told, [Symbol.asyncDispose]: () => connection.close() }
 }

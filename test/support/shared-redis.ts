@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createClient } from 'redis'
 import { parseRedisAddress } from '../../src/config/redis/address.ts'
-import type { SingleTarget } from '../../src/redis/client.ts'
+import type { SingleTarget } from '../../src/redis/target.ts'
 import { type Reply, replyText, startRedis } from './redis.ts'
 import { dockerMissing, findRedisHome, redisMissing } from './redis-home.ts'
 import type { AskRedis } from './redis-time.ts'

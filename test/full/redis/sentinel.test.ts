@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RedisTarget, SentinelTarget } from '../../../src/redis/client.ts'
+import type { RedisTarget, SentinelTarget } from '../../../src/redis/target.ts'
 import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
@@ -145,7 +145,7 @@ describeWithRedis('a connection by way of Sentinels', () => {
     )
     print('split brain', ms, followedMs)
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    const named = 'the Sentinels name another primary: 127.0.0.1:'
+    const named = 'the Sentinels report another primary: 127.0.0.1:'
     expect(opened.reasons).toContain(`${named}${await portOf(opened)}`)
     // More than once where the Sentinel that knew it first was kept waiting.
     expect(opened.reasons.filter((reason) => !reason.startsWith(named))).toEqual([])
@@ -326,7 +326,7 @@ describeWithRedis('what is wrong with Sentinels is told', () => {
     await opened.connection.firstAttempt
     expect(opened.disconnected).toEqual(['sentinel'])
     expect(opened.reasons).toEqual([
-      expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is no Sentinel/),
+      expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is not a Sentinel/),
     ])
   })
 
