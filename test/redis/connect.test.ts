@@ -314,8 +314,8 @@ describe('closing a connection', () => {
     expect(connected()).toBe(1)
     expect([disconnected, failures]).toEqual([[], []])
     await expect(echo(opened, 'z')).rejects.toMatchObject(UNAVAILABLE)
-    await using _last = await openConnected(proxy)
-    expect(proxy.connections(), 'of the last one only').toBe(1)
+    await using last = await openConnected(proxy)
+    expect([last.connection.isConnected, proxy.connections()]).toEqual([true, 1])
   })
 
   test('does not wait for an attempt or a back-off', async () => {
