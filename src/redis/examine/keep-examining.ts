@@ -4,7 +4,7 @@ import { type Examination, examineRedis } from './examine.ts'
 import type { SelfTestNames } from './try-commands.ts'
 
 export interface KeepExaminingOptions {
-  readonly connection: RedisConnection
+  readonly connection: Pick<RedisConnection, 'isConnected' | 'runAtEach'>
   readonly names: SelfTestNames
   readonly readTimeoutMs: number
   readonly now: () => number
