@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseRedisAddress } from '../config/redis/address.ts'
 import type { RedisConfig, RedisTlsFiles } from '../config/redis/redis.ts'
-import type { RedisTarget, RedisTls } from '../redis/client.ts'
+import type { RedisTarget, RedisTls } from '../redis/target.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /**

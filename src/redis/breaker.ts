@@ -1,40 +1,43 @@
+import { exponentialMs } from '../timing/backoff.ts'
+
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
-/** Keeps a Redis that fails from being asked again and again. */
+/** Circuit breaker around calls to Redis. */
 export interface Breaker {
   readonly state: BreakerState
-  /** In a row, up to now. */
+  /** Number of failures in a row. */
   readonly failures: number
-  /** The answer; while the breaker is open, what `refusal` makes, at once. */
-  run<T>(ask: () => Promise<T>): Promise<T>
-  /** There are signs that asking works again, so the next may try. */
+  /** Returns what `call` resolves to. Throws what `refusal` makes, without a call, while the breaker is open. */
+  run<T>(call: () => Promise<T>): Promise<T>
+  /** Lets the next call through as the trial, because something shows that Redis works again. */
   tryNow(): void
 }
 
 export interface BreakerOptions {
-  /** Failures in a row after which the circuit breaker opens. */
+  /** Failures in a row that open the breaker. */
   readonly threshold: number
-  /** Monotonic milliseconds after which one try is let through in any case. */
+  /** Monotonic milliseconds after which an open breaker lets one trial through. */
   readonly timeoutMs: number
-  /** Whether a rejection says that Redis cannot be used; any other answer says that it can. */
+  /** Returns whether a rejection counts as a failure; any other outcome counts as a success. */
   readonly isFailure: (cause: unknown) => boolean
   readonly refusal: () => Error
   readonly onChange: (state: BreakerState) => void
 }
 
-/** One that opens again soon after it closed waits longer each time, so that a flapping Redis does not make it flap. */
+/** Time after closing within which another opening counts as flapping. */
 const FLAPPING_WITHIN_MS = 10_000
-const FLAPPING_PAUSE_MS = 500
-const FLAPPING_MAX_PAUSE_MS = 5000
+/** Back-off of `tryNow` while it flaps, so that a flapping Redis does not make the breaker flap, too. */
+const FLAPPING_PAUSE = { minMs: 500, maxMs: 5000 }
 
 export function createBreaker(options: BreakerOptions): Breaker {
   let state: BreakerState = 'closed'
   let failures = 0
   let closedAtMs = Number.NEGATIVE_INFINITY
-  let openings = 0
-  /** While open: when a try is let through anyway, and the earliest at which signs of life count. */
-  let tryAtMs = 0
-  let notBeforeMs = 0
+  let flaps = 0
+  /** Time from which an open breaker lets a trial through. */
+  let trialAtMs = 0
+  /** Earliest time to which `tryNow` can bring the trial forward. */
+  let earliestTrialAtMs = 0
 
   function change(next: BreakerState): void {
     if (state === next) return
@@ -44,10 +47,10 @@ export function createBreaker(options: BreakerOptions): Breaker {
 
   function open(): void {
     const nowMs = performance.now()
-    openings = nowMs - closedAtMs < FLAPPING_WITHIN_MS ? openings + 1 : 0
-    const pauseMs = openings === 0 ? 0 : FLAPPING_PAUSE_MS * 2 ** openings
-    notBeforeMs = nowMs + Math.min(pauseMs, FLAPPING_MAX_PAUSE_MS, options.timeoutMs)
-    tryAtMs = nowMs + options.timeoutMs
+    flaps = nowMs - closedAtMs < FLAPPING_WITHIN_MS ? flaps + 1 : 0
+    const pauseMs = flaps === 0 ? 0 : exponentialMs(flaps, FLAPPING_PAUSE)
+    earliestTrialAtMs = nowMs + Math.min(pauseMs, options.timeoutMs)
+    trialAtMs = nowMs + options.timeoutMs
     change('open')
   }
 
@@ -61,7 +64,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
   function fail(): void {
     failures++
     if (state === 'half-open') {
-      tryAtMs = performance.now() + options.timeoutMs
+      trialAtMs = performance.now() + options.timeoutMs
       change('open')
     } else if (state === 'closed' && failures >= options.threshold) open()
   }
@@ -73,19 +76,19 @@ export function createBreaker(options: BreakerOptions): Breaker {
     get failures() {
       return failures
     },
-    async run(ask) {
-      const isTry = state !== 'closed'
-      if (isTry) {
-        if (state === 'half-open' || performance.now() < tryAtMs) throw options.refusal()
+    async run(call) {
+      const isTrial = state !== 'closed'
+      if (isTrial) {
+        if (state === 'half-open' || performance.now() < trialAtMs) throw options.refusal()
         change('half-open')
       }
       try {
-        const answer = await ask()
-        // What was asked before it opened says nothing about the try.
-        if (isTry || state === 'closed') succeed()
+        const answer = await call()
+        // Ignores calls that began before the breaker opened, because they show nothing about the trial.
+        if (isTrial || state === 'closed') succeed()
         return answer
       } catch (cause) {
-        if (isTry || state === 'closed') {
+        if (isTrial || state === 'closed') {
           if (options.isFailure(cause)) fail()
           else succeed()
         }
@@ -93,15 +96,15 @@ export function createBreaker(options: BreakerOptions): Breaker {
       }
     },
     tryNow() {
-      if (state === 'open') tryAtMs = Math.min(tryAtMs, notBeforeMs)
+      if (state === 'open') trialAtMs = Math.min(trialAtMs, earliestTrialAtMs)
     },
   }
 }
 
-/** For those who switched it off: asks every time. */
+/** Stands in for a breaker where `REDIS_ENABLE_CIRCUIT_BREAKER` is off: never opens. */
 export const NO_BREAKER: Breaker = {
   state: 'closed',
   failures: 0,
-  run: (ask) => ask(),
+  run: (call) => call(),
   tryNow: () => undefined,
 }

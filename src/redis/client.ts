@@ -1,115 +1,87 @@
 import { createClient, RESP_TYPES } from 'redis'
 import { DeadlineError } from './failure.ts'
 import { createLifetime } from './lifetime.ts'
-import { createUnanswered } from './unanswered.ts'
-
-/** Where Redis is and how to be let in. */
-export type RedisTarget = SingleTarget | SentinelTarget | ClusterTarget
-
-/** One server, the same all the time. */
-export interface SingleTarget extends ServerAddress, Access {
-  readonly kind: 'single'
-  readonly database: number
-}
-
-/** The primary that Sentinels name. */
-export interface SentinelTarget extends Access {
-  readonly kind: 'sentinel'
-  readonly sentinels: readonly ServerAddress[]
-  readonly sentinelUsername?: string
-  readonly sentinelPassword?: string
-  /** The name under which the Sentinels watch it. */
-  readonly primaryName: string
-  readonly database: number
-}
-
-/** All primaries of a Redis Cluster; some of its servers are enough to find them. */
-export interface ClusterTarget extends Access {
-  readonly kind: 'cluster'
-  readonly servers: readonly ServerAddress[]
-}
-
-export interface ServerAddress {
-  readonly host: string
-  readonly port: number
-}
-
-export interface Access {
-  readonly username?: string
-  readonly password?: string
-  /** Absent = no TLS. */
-  readonly tls?: RedisTls
-}
-
-/** PEM texts, as Node's TLS takes them. */
-export interface RedisTls {
-  readonly ca?: string
-  readonly cert?: string
-  readonly key?: string
-  readonly skipVerify: boolean
-}
+import { createPendingReplies } from './pending-replies.ts'
+import { type Access, addressOf, type RedisTls, type ServerAddress } from './target.ts'
 
 export type RedisClient = ReturnType<typeof createUnconnectedClient>
-/** Answers with bytes where `RedisClient` answers with text. */
-export type BinaryClient = ReturnType<typeof binaryOf>
+/** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
+export type BinaryClient = ReturnType<typeof decodeBuffers>
 
-/** One command to run. */
+/** Command to run on one of the two clients of a connection. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
 
-/** Key by which a cluster finds the server; `undefined` for a command that any server can carry out. */
+/** Key whose slot decides the server in a cluster; `undefined` for a command that any server can carry out. */
 export type CommandKey = string | undefined
 
-/** One connection from its beginning to its end; it never comes back, another takes its place. */
+/** Single connection from connect to disconnect; a later one is another object. */
 export interface ClientConnection {
-  /** Runs a command; rejects at once with the cause when the connection that carries it ends (fault F04). */
+  /** Runs a command. Rejects with the cause as soon as the connection that carries it ends (fault F04). */
   run<T>(key: CommandKey, command: Command<T>): Promise<T>
-  /** The server, or those of a cluster that can be asked just now. */
+  /** The server itself, or the connected primaries of a cluster. */
   readonly primaries: readonly Primary[]
-  /** False while some primary of a cluster is away. */
-  readonly isWhole: boolean
+  /** False while some primary of a cluster is disconnected. */
+  readonly isComplete: boolean
   /** Rejects with the cause when the connection ends. */
   readonly lost: Promise<never>
-  readonly isOver: boolean
+  readonly hasEnded: boolean
   drop(cause: unknown): void
-  /** Drops the connection, in a cluster only that server's, whose oldest command has waited for longer. */
+  /** Drops the connection whose oldest command has waited longer than this; in a cluster, only that server's. */
   dropStalled(stalledAfterMs: number): void
 }
 
-/** A server that takes writes. */
+/** Server that accepts writes. */
 export interface Primary {
   readonly address: string
   readonly isInCluster: boolean
+  /** Returns whether the key's slot belongs to this server. */
   readonly owns: (key: string) => boolean
   readonly run: <T>(command: Command<T>) => Promise<T>
+}
+
+/** Opens a connection; `signal` ends the attempt, and later the connection, with its reason. */
+export type OpenConnection = (
+  signal: AbortSignal,
+  observer: PrimariesObserver,
+) => Promise<ClientConnection>
+
+/** Callbacks for the single primaries of a cluster. */
+export interface PrimariesObserver {
+  /** Called when a connection to a primary was lost or an attempt failed. */
+  readonly onPrimaryLost: (cause: unknown) => void
+  /** Called when a primary is connected after the cluster was opened: one that is back, or a new one. */
+  readonly onPrimaryConnected?: () => void
+  /** Called when all primaries are connected again. */
+  readonly onAllConnected: () => void
 }
 
 interface Server extends ServerAddress, Access {
   readonly database: number
 }
 
-/** Commands beyond this are refused, so that a slow Redis costs a bounded amount of memory (fault F03). */
+/** Bounds the memory that a slow Redis costs: commands beyond this are refused (fault F03). */
 const MAX_QUEUED_COMMANDS = 10_000
 
 /**
- * Connects; a server that accepts and then says nothing counts as one that cannot be reached. `signal` ends the
- * connection with its reason, also later on.
+ * Connects to one server; `signal` ends the connection with its reason, also after it is open. Throws when the server
+ * accepts the connection and then does not answer within `connectTimeoutMs`.
  */
 export async function openClient(
   server: Server,
   connectTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<ClientConnection> {
-  const life = createLifetime(signal)
-  const unanswered = createUnanswered(life.signal)
+  const lifetime = createLifetime(signal)
+  const pending = createPendingReplies(lifetime.signal)
   const client = createUnconnectedClient(server, connectTimeoutMs)
-  const binary = binaryOf(client)
-  life.signal.addEventListener('abort', () => client.destroy())
-  client.on('error', life.end)
-  // node-redis 6.3.1 goes on connecting a client that is destroyed meanwhile and keeps the connection open.
+  const binary = decodeBuffers(client)
+  lifetime.signal.addEventListener('abort', () => client.destroy())
+  client.on('error', lifetime.end)
+  // node-redis 6.3.1 goes on connecting a client that was destroyed meanwhile, and leaves the connection open.
   client.on('connect', () => {
-    if (life.isOver) client.destroy()
+    if (lifetime.hasEnded) client.destroy()
   })
-  const run = <T>(command: Command<T>) => unanswered.run(() => command(client, binary))
+  const run = <T>(command: Command<T>) => pending.run(() => command(client, binary))
   const only: Primary = {
     address: addressOf(server),
     isInCluster: false,
@@ -119,50 +91,45 @@ export async function openClient(
   const connection: ClientConnection = {
     run: (_, command) => run(command),
     primaries: [only],
-    isWhole: true,
-    lost: life.lost,
-    get isOver() {
-      return life.isOver
+    isComplete: true,
+    lost: lifetime.lost,
+    get hasEnded() {
+      return lifetime.hasEnded
     },
-    drop: life.end,
+    drop: lifetime.end,
     dropStalled(stalledAfterMs) {
-      if (unanswered.isOlderThan(stalledAfterMs)) life.end(new DeadlineError())
+      if (pending.isOlderThan(stalledAfterMs)) lifetime.end(new DeadlineError())
     },
   }
   try {
-    await answerOf(connection, connectTimeoutMs, (opening) => opening.connect())
+    await runOrDrop(connection, connectTimeoutMs, (opening) => opening.connect())
   } catch (cause) {
-    life.end(cause)
+    lifetime.end(cause)
     throw cause
   }
   return connection
 }
 
-/** The answer; without one in time the connection is dropped. */
-export async function answerOf<T>(
+/** Runs a command and drops the connection when the reply takes longer than `timeoutMs`. */
+export async function runOrDrop<T>(
   connection: ClientConnection,
   timeoutMs: number,
-  ask: (client: RedisClient) => Promise<T>,
+  command: (client: RedisClient) => Promise<T>,
 ): Promise<T> {
-  let lastChance: NodeJS.Immediate | undefined
+  let afterRead: NodeJS.Immediate | undefined
   const timer = setTimeout(() => {
-    // Where this process was busy, the answer may lie unread in the socket: it is read before this comes.
-    lastChance = setImmediate(() => connection.drop(new DeadlineError()))
+    // Lets the event loop read the sockets once more, because a busy process may not have read the reply yet.
+    afterRead = setImmediate(() => connection.drop(new DeadlineError()))
   }, timeoutMs)
   try {
-    return await connection.run(undefined, ask)
+    return await connection.run(undefined, command)
   } finally {
     clearTimeout(timer)
-    clearImmediate(lastChance)
+    clearImmediate(afterRead)
   }
 }
 
-/** `host:port`, the name of a server in Redis's own replies. */
-export function addressOf({ host, port }: ServerAddress): string {
-  return `${host}:${port}`
-}
-
-/** No offline queue, no timers and no retries of its own: `connect.ts` decides on these for all commands. */
+/** Switches off node-redis's own queue, timers and retries, because `connection.ts` handles them for all commands. */
 function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
   const { host, port, tls, database, username, password } = server
   const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
@@ -181,11 +148,11 @@ function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
 }
 
 function tlsOptions(host: string, { skipVerify, ...files }: RedisTls) {
-  // Node sends no server name by itself for this socket; an address is not allowed as one (RFC 6066 section 3).
+  // Sets SNI, which Node does not send for this socket by itself; IP addresses are not allowed (RFC 6066 section 3).
   const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host }
   return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
 }
 
-function binaryOf(client: RedisClient) {
+function decodeBuffers(client: RedisClient) {
   return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }

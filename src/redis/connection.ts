@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import type { Command, CommandKey, Primary, RedisTarget } from './client.ts'
+import { waitAtMost } from '../timing/time-limit.ts'
+import type { Command, CommandKey, OpenConnection, Primary } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
 import {
   failureOf,
@@ -9,86 +9,81 @@ import {
   unavailable,
 } from './failure.ts'
 import { keepOpen } from './keep-open.ts'
-import { createOpener } from './open-target.ts'
-import type { SentinelObserver } from './sentinel/sightings.ts'
 
-/** Settings and observers of a connection. */
-export interface ConnectOptions extends SentinelObserver {
-  /** Asked for every attempt, so that rotated passwords and certificates are read again (fault F18). */
-  readonly target: () => RedisTarget
-  /** `subscription`: the client is that of one server also in a cluster, where each server passes on what is published. */
-  readonly purpose?: 'commands' | 'subscription'
-  readonly connectTimeoutMs: number
-  /** Commands can be sent, in a cluster to some primary at least; and again when none of them is away any more. */
+export interface ConnectOptions {
+  readonly open: OpenConnection
+  /** Called when commands can be sent (in a cluster, to some primary at least) and when all primaries are back. */
   readonly onConnected: () => void
-  /** Called in a cluster when a single primary is connected anew, whether or not others are away. */
-  readonly onServerOpen?: () => void
+  /** Called when a single primary of a cluster is connected anew, whether or not others are disconnected. */
+  readonly onPrimaryConnected?: () => void
   /**
-   * Called once when a connection is lost or the first attempt fails, in a cluster also when the first of its primaries
-   * is lost. `reason` says more, where more is known.
+   * Called once when the connection is lost or the first attempt fails; in a cluster, when the first primary is lost.
+   * `reason` is the message of a `TopologyError`.
    */
   readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
-  /** Called when a later attempt fails for another reason than the one before. */
+  /** Called when a later attempt fails with another failure than the one before. */
   readonly onStillAway: (failure: RedisFailure, reason?: string) => void
-  /** Called for every attempt and every command that fails. */
+  /** Called for each attempt and each command that fails. */
   readonly onFailure: (failure: RedisFailure) => void
-  /** Called when an answer comes that was given up: Redis works again. */
+  /** Called when the reply to a command that has timed out arrives: Redis works again. */
   readonly onLateAnswer?: () => void
 }
 
-/** A connection that comes back by itself. Nothing is queued for later: there is an answer now, or an error. */
+/** Connection that reconnects by itself. Queues nothing while it is disconnected: commands fail at once. */
 export interface RedisConnection {
   /**
-   * Runs a command. Throws `AuthError` `store_unavailable` when Redis cannot tell within `timeoutMs`; the command may
-   * then still be carried out, late.
+   * Runs a command. Throws `AuthError` `store_unavailable` when there is no usable reply within `timeoutMs`; Redis may
+   * then still carry the command out later.
    */
   run<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
-  /**
-   * Like `run`, for what may be carried out twice: where the connection has just been lost, the answer is asked for
-   * over the next one.
-   */
+  /** Runs an idempotent command, and once more over the next connection when this one is lost under way. */
   runRetryable<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
-  /** Like `run`, at each primary that is connected. */
+  /** Runs a command at each connected primary; throws as `run` does. */
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
-  /** Commands can be sent, in a cluster to some primary at least. */
+  /** True when commands can be sent; in a cluster, to some primary at least. */
   readonly isConnected: boolean
-  /** Some primaries of a cluster can be asked, and others cannot. */
+  /** True when some primaries of a cluster are connected and others are not. */
   readonly isPartial: boolean
-  /** Connected, or about to be as far as is known. */
+  /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
-  /** Resolves when the first attempt has ended, either way. */
+  /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
-  /** Gives up the present connection for a new one, which may lead to another server. */
+  /** Drops the present connection for a new one, which may lead to another server. */
   reopen(): void
   close(): Promise<void>
 }
 
-/** Age of its oldest command above which a connection counts as dead, whatever its socket says (fault F04). */
+/** Age of the oldest command above which a connection counts as dead, even if its socket is open (fault F04). */
 const STALLED_AFTER_MS = 2000
-/** A name that leads to a replica may lead elsewhere by now; it is not asked more often than this (fault F09). */
+/** Minimum time between reconnects because of READONLY, after which the host name may lead to the primary (fault F09). */
 const RESOLVE_AGAIN_MS = 5000
 
-/** Connects in the background and tries again until it is closed; the service starts without Redis. */
+/** Connects in the background and reconnects until closed, so that the service starts without Redis. */
 export function connectRedis(options: ConnectOptions): RedisConnection {
   let knownFailure: RedisFailure | undefined
   let isClosing = false
+  const primaries = {
+    onPrimaryLost: reportLoss,
+    onPrimaryConnected: () => options.onPrimaryConnected?.(),
+    onAllConnected: reportConnected,
+  }
   const kept = keepOpen({
-    open: createOpener({ ...options, onServerLost: fail, onWhole: succeed }),
-    onOpen: succeed,
-    onOver: fail,
+    open: (signal) => options.open(signal, primaries),
+    onOpen: reportConnected,
+    onEnded: reportLoss,
   })
   const deadlines = createDeadlines({
     onSwept: () => kept.current?.dropStalled(STALLED_AFTER_MS),
     onLateAnswer: () => options.onLateAnswer?.(),
   })
 
-  function succeed(): void {
+  function reportConnected(): void {
     knownFailure = undefined
     options.onConnected()
   }
 
-  function fail(cause: unknown): void {
+  function reportLoss(cause: unknown): void {
     const failure = failureOf(cause)
     const reason = cause instanceof TopologyError ? cause.message : undefined
     options.onFailure(failure)
@@ -98,7 +93,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   }
 
   let resolvedAtMs = Number.NEGATIVE_INFINITY
-  /** What a replica refuses to write, the primary might take. */
+  /** Reconnects after READONLY, because the host name may lead to the primary by now. */
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
     resolvedAtMs = performance.now()
@@ -112,22 +107,22 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 
   async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
     if (!kept.current) throw new Error('not connected')
-    const answers = kept.current.primaries.map((primary) =>
+    const replies = kept.current.primaries.map((primary) =>
       deadlines.within(command(primary), timeoutMs),
     )
-    return Promise.all(answers)
+    return Promise.all(replies)
   }
 
-  function report(cause: unknown): never {
+  function fail(cause: unknown): never {
     const failure = failureOf(cause)
-    // What was under way when we ourselves closed says nothing of Redis.
+    // Leaves out commands that our own close() ended, because they show nothing about Redis.
     if (!isClosing) options.onFailure(failure)
     if (failure === 'readonly') resolveAgain()
     throw unavailable(cause)
   }
 
   return {
-    run: (key, command, timeoutMs) => send(key, command, timeoutMs).catch(report),
+    run: (key, command, timeoutMs) => send(key, command, timeoutMs).catch(fail),
     async runRetryable(key, command, timeoutMs) {
       const untilMs = performance.now() + timeoutMs
       const leftMs = () => untilMs - performance.now()
@@ -136,24 +131,22 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
         return await send(key, command, timeoutMs)
       } catch (cause) {
         if (failureOf(cause) === 'readonly') resolveAgain()
-        const isComingBack = used
-          ? used.isOver || cause instanceof ServerLostError
+        const isReconnecting = used
+          ? used.hasEnded || cause instanceof ServerLostError
           : kept.isExpected
         const waitMs = leftMs()
-        if (!isComingBack || waitMs <= 0) return report(cause)
-        if (!kept.current) {
-          await Promise.race([kept.next, pause(waitMs, undefined, { ref: false })])
-        }
-        if (leftMs() <= 0) return report(cause)
-        return send(key, command, leftMs()).catch(report)
+        if (!isReconnecting || waitMs <= 0) return fail(cause)
+        if (!kept.current) await waitAtMost(kept.next, waitMs)
+        if (leftMs() <= 0) return fail(cause)
+        return send(key, command, leftMs()).catch(fail)
       }
     },
-    runAtEach: (command, timeoutMs) => sendToEach(command, timeoutMs).catch(report),
+    runAtEach: (command, timeoutMs) => sendToEach(command, timeoutMs).catch(fail),
     get isConnected() {
       return kept.current !== undefined
     },
     get isPartial() {
-      return kept.current?.isWhole === false
+      return kept.current?.isComplete === false
     },
     get isExpected() {
       return kept.isExpected

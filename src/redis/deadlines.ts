@@ -1,37 +1,37 @@
 import { DeadlineError } from './failure.ts'
 
-/** Gives up on answers that take too long; what has been given up may still happen. */
+/** Time limits on replies; a command that has timed out may still be carried out. */
 export interface Deadlines {
-  /** The answer, or a `DeadlineError` after `timeoutMs`. */
-  within<T>(answer: Promise<T>, timeoutMs: number): Promise<T>
-  /** Commands without an answer, given up or not. */
+  /** Returns the reply. Throws `DeadlineError` after `timeoutMs`. */
+  within<T>(reply: Promise<T>, timeoutMs: number): Promise<T>
+  /** Number of commands without a reply, timed out or not. */
   readonly inFlight: number
   close(): void
 }
 
 interface Waiting {
   readonly untilMs: number
-  readonly giveUp: (error: DeadlineError) => void
-  isGivenUp: boolean
+  readonly reject: (error: DeadlineError) => void
+  hasTimedOut: boolean
 }
 
 const SWEEP_MS = 20
-/** A sweep this late says that this process was busy: answers may lie unread in the socket, commands unsent. */
+/** Delay of a sweep that shows a busy process, which may have replies unread and commands unsent. */
 const LATE_MS = 100
-/** Time to send commands and read answers after a late sweep, before any is given up. */
+/** Time to send commands and read replies after a late sweep, before any command times out. */
 const CATCH_UP_MS = 100
-/** Sweeps skipped before this process gives up all the same, because it is always so busy. */
+/** Skipped sweeps after which commands time out in a process that is always busy, too. */
 const MAX_SKIPPED = 10
 
-/** What is noticed beside single answers. */
+/** Callbacks that concern no single command. */
 export interface DeadlineOptions {
-  /** Called after each sweep, except where this process was just too busy to read what has arrived. */
+  /** Called after each sweep that was not skipped. */
   readonly onSwept: () => void
-  /** An answer came that nobody waits for any more: whoever gives it works again. */
+  /** Called when the reply to a command that has timed out arrives: Redis works again. */
   readonly onLateAnswer: () => void
 }
 
-/** One timer for all commands, since a timer for each costs more than the command. */
+/** Checks all commands by one timer every 20 ms, so that a command costs no timer of its own. */
 export function createDeadlines(options: DeadlineOptions): Deadlines {
   const waiting = new Set<Waiting>()
   let sweptAtMs = performance.now()
@@ -43,40 +43,40 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
     const nowMs = performance.now()
     if (nowMs - sweptAtMs > SWEEP_MS + LATE_MS) lateAtMs = nowMs
     sweptAtMs = nowMs
-    if (nowMs - lateAtMs >= CATCH_UP_MS) return judge()
+    if (nowMs - lateAtMs >= CATCH_UP_MS) return timeOut()
     skipped++
-    // The sockets are read once more, and then nothing is waited for any longer.
-    if (skipped >= MAX_SKIPPED) afterReading = setImmediate(judge)
+    // Lets the event loop read the sockets once more first.
+    if (skipped >= MAX_SKIPPED) afterReading = setImmediate(timeOut)
   }
 
-  const judge = () => {
+  const timeOut = () => {
     skipped = 0
     const nowMs = performance.now()
     for (const each of waiting) {
-      if (each.isGivenUp || each.untilMs > nowMs) continue
-      each.isGivenUp = true
-      each.giveUp(new DeadlineError())
+      if (each.hasTimedOut || each.untilMs > nowMs) continue
+      each.hasTimedOut = true
+      each.reject(new DeadlineError())
     }
     options.onSwept()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
   return {
-    within: <T>(answer: Promise<T>, timeoutMs: number) =>
+    within: <T>(reply: Promise<T>, timeoutMs: number) =>
       new Promise<T>((resolve, reject) => {
         const untilMs = performance.now() + timeoutMs
-        const each = { untilMs, giveUp: reject, isGivenUp: false }
+        const each = { untilMs, reject, hasTimedOut: false }
         waiting.add(each)
         const settle = (value: T) => {
           waiting.delete(each)
-          if (each.isGivenUp) options.onLateAnswer()
+          if (each.hasTimedOut) options.onLateAnswer()
           else resolve(value)
         }
         const fail = (cause: unknown) => {
           waiting.delete(each)
           reject(cause)
         }
-        answer.then(settle, fail)
+        reply.then(settle, fail)
       }),
     get inFlight() {
       return waiting.size

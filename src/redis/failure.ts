@@ -1,27 +1,10 @@
-import { ErrorReply } from 'redis'
 import { AuthError, OutageError } from '../errors.ts'
+import { type ReplyFailure, readReplyError } from './reply-errors.ts'
 
-/** What kind of failure it was, as a metric's label. All but `data` mean that Redis cannot be used just now. */
-export type RedisFailure =
-  | 'auth'
-  | 'breaker'
-  | 'busy'
-  | 'clients'
-  | 'cluster'
-  | 'connection'
-  | 'data'
-  | 'deadline'
-  | 'full'
-  | 'loading'
-  | 'misconf'
-  | 'other'
-  | 'permission'
-  | 'readonly'
-  | 'replication'
-  | 'sentinel'
-  | 'tls'
+/** Kind of a failure, as a label for metrics. `data`, `other` and `permission` are answers; the rest are outages. */
+export type RedisFailure = ReplyFailure | 'breaker' | 'connection' | 'deadline' | 'sentinel' | 'tls'
 
-/** No answer within the time that a caller gives. */
+/** Thrown when Redis does not reply within the time limit of the caller. */
 export class DeadlineError extends Error {
   constructor() {
     super('Redis did not answer in time')
@@ -29,7 +12,7 @@ export class DeadlineError extends Error {
   }
 }
 
-/** Not asked, since the last answers were failures. */
+/** Thrown without asking Redis while the circuit breaker is open. */
 export class BreakerOpenError extends Error {
   constructor() {
     super('the circuit breaker is open')
@@ -37,7 +20,7 @@ export class BreakerOpenError extends Error {
   }
 }
 
-/** Of servers that belong together something is amiss; the message says what, and what to change. */
+/** Fault in a Sentinel or Cluster deployment; the message says what is wrong and which setting to change. */
 export class TopologyError extends Error {
   readonly failure: RedisFailure
 
@@ -48,7 +31,7 @@ export class TopologyError extends Error {
   }
 }
 
-/** The connection to one server of a cluster was lost before the answer came; another one follows. */
+/** Thrown when the connection to one server of a cluster is lost before the reply; a reconnect follows. */
 export class ServerLostError extends Error {
   constructor(cause: unknown) {
     super('the connection to a server of the cluster was lost', { cause })
@@ -56,34 +39,15 @@ export class ServerLostError extends Error {
   }
 }
 
-/** Redis answered, and what it said concerns this one command or our right to give it. */
-const ANSWERED: ReadonlySet<RedisFailure> = new Set(['data', 'other', 'permission'])
-
-/** Error replies by their first word (Redis protocol: the word after `-` is the kind of error). */
-const BY_CODE: Readonly<Record<string, RedisFailure>> = {
-  ASK: 'cluster',
-  BUSY: 'busy',
-  CLUSTERDOWN: 'cluster',
-  CROSSSLOT: 'cluster',
-  LOADING: 'loading',
-  MASTERDOWN: 'replication',
-  MISCONF: 'misconf',
-  MOVED: 'cluster',
-  NOAUTH: 'auth',
-  NOPERM: 'permission',
-  NOREPLICAS: 'replication',
-  OOM: 'full',
-  READONLY: 'readonly',
-  TRYAGAIN: 'cluster',
-  WRONGPASS: 'auth',
-  WRONGTYPE: 'data',
-}
+/** Failures that Redis reports about one command or the user's rights, and that are no outage. */
+const NO_OUTAGE: ReadonlySet<RedisFailure> = new Set(['data', 'other', 'permission'])
 
 const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
 
-/** The one place that tells what went wrong, by code; the text of an error decides only where Redis gives no code. */
+/** Classifies whatever was thrown, by its class or its code. */
 export function failureOf(cause: unknown): RedisFailure {
-  if (cause instanceof ErrorReply) return replyFailure(cause.message)
+  const reply = readReplyError(cause)
+  if (reply) return reply.failure
   if (cause instanceof DeadlineError) return 'deadline'
   if (cause instanceof BreakerOpenError) return 'breaker'
   if (cause instanceof TopologyError) return cause.failure
@@ -92,19 +56,11 @@ export function failureOf(cause: unknown): RedisFailure {
   return TLS_CODE.test(code) ? 'tls' : 'connection'
 }
 
-function replyFailure(text: string): RedisFailure {
-  if (text.startsWith('ERR max number of clients')) return 'clients'
-  if (text.startsWith("ERR The user executing the script can't")) return 'permission'
-  // Before Redis 7 an error inside a script carries its code behind a dash.
-  const code = /^(?:ERR .*-)?([A-Z]+)\b/.exec(text)?.[1] ?? ''
-  return BY_CODE[code] ?? 'other'
-}
-
-/** What every port of the store throws when Redis cannot tell. */
+/** Translates a failure into what the ports of the store throw: `OutageError` for an outage, else `AuthError`. */
 export function unavailable(cause: unknown): AuthError {
   const failure = failureOf(cause)
   const message = `Redis: ${failure}`
-  return ANSWERED.has(failure)
+  return NO_OUTAGE.has(failure)
     ? new AuthError('store_unavailable', message, { cause })
     : new OutageError(message, cause)
 }

@@ -4,13 +4,14 @@ import type { Command, CommandKey, Primary } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { BreakerOpenError, TopologyError, unavailable } from './failure.ts'
 
-/** Commands behind circuit breakers, one for what reads and one for what writes: a full Redis can still be read. */
+/** Redis behind two circuit breakers, one for reads and one for writes, because a full Redis can still be read. */
 export interface GuardedRedis {
   read<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
-  /** At each primary; throws also where some of them cannot be asked. */
+  /** Reads at each primary. Throws when some primary of a cluster is disconnected, too. */
   readAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
-  /** For what may be carried out twice. */
+  /** Runs an idempotent command, which is repeated when the connection is lost under way. */
   write<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
+  /** Runs a command that is never repeated. */
   writeOnce<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   readonly breakers: Breakers
 }
@@ -25,12 +26,13 @@ export interface BreakerSettings {
   readonly threshold: number
   readonly timeoutMs: number
   readonly onChange: (name: keyof Breakers, state: BreakerState) => void
-  /** How long a read took that was answered. */
+  /** Called with the duration of each read that was answered. */
   readonly onRead: (seconds: number) => void
 }
 
+/** Wraps a connection in circuit breakers. */
 export function guardRedis(connection: RedisConnection, settings: BreakerSettings): GuardedRedis {
-  const create = (name: keyof Breakers) => createNamed(name, connection, settings)
+  const create = (name: keyof Breakers) => createNamedBreaker(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }
   return {
     async read(key, command, timeoutMs) {
@@ -41,8 +43,9 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
     },
     readAtEach: (command, timeoutMs) =>
       breakers.read.run(async () => {
-        if (connection.isPartial)
-          throw unavailable(new TopologyError('cluster', 'some primaries are away'))
+        if (connection.isPartial) {
+          throw unavailable(new TopologyError('cluster', 'some primaries are disconnected'))
+        }
         return connection.runAtEach(command, timeoutMs)
       }),
     write: (key, command, timeoutMs) =>
@@ -53,7 +56,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   }
 }
 
-function createNamed(
+function createNamedBreaker(
   name: keyof Breakers,
   connection: RedisConnection,
   settings: BreakerSettings,
@@ -62,7 +65,7 @@ function createNamed(
   return createBreaker({
     threshold: settings.threshold,
     timeoutMs: settings.timeoutMs,
-    // What one primary of a cluster cannot answer is no reason not to ask the others.
+    // Leaves the breaker closed while a part of a cluster is disconnected, because the other primaries still answer.
     isFailure: (cause) => cause instanceof OutageError && !connection.isPartial,
     refusal: () => unavailable(new BreakerOpenError()),
     onChange: (state) => settings.onChange(name, state),

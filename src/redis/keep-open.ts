@@ -1,16 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { backoffMs } from '../timing/backoff.ts'
 import type { ClientConnection } from './client.ts'
 
-/** One connection after the other: each is opened anew when the one before is over. */
+/** Connection that is opened again whenever it ends. */
 export interface KeptConnection {
   readonly current: ClientConnection | undefined
-  /** Connected, or about to be as far as is known: a moment's patience is worth it. */
+  /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
-  /** Resolves when the first attempt has ended, either way. */
+  /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
-  /** Resolves when the present attempt has ended, either way. */
+  /** Resolves when the present attempt has succeeded or failed. */
   readonly attempt: Promise<void>
-  /** Resolves when the next connection is there, however many attempts it takes. */
+  /** Resolves when the next connection is open, after any number of attempts. */
   readonly next: Promise<void>
   close(): Promise<void>
 }
@@ -18,20 +19,19 @@ export interface KeptConnection {
 export interface KeepOpenOptions {
   readonly open: (signal: AbortSignal) => Promise<ClientConnection>
   readonly onOpen: (connection: ClientConnection) => void
-  /** A connection was lost, or an attempt failed. */
-  readonly onOver: (cause: unknown) => void
+  /** Called when a connection was lost or an attempt failed. */
+  readonly onEnded: (cause: unknown) => void
 }
 
-const RETRY_MIN_MS = 25
-const RETRY_MAX_MS = 1000
+const RETRY = { minMs: 25, maxMs: 1000 }
 /**
  * Lifetime below which a connection counts as a failure, so that the back-off also applies where each ends at once
  * (C74).
  */
 const STEADY_AFTER_MS = 1000
 
-/** Opens in the background and tries again, with growing pauses, until it is closed. */
-export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnection {
+/** Connects in the background, and again with back-off after each end, until it is closed. */
+export function keepOpen({ open, onOpen, onEnded }: KeepOpenOptions): KeptConnection {
   const closing = new AbortController()
   const firstAttempt = Promise.withResolvers<void>()
   let current: ClientConnection | undefined
@@ -42,18 +42,19 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
 
   async function keep(): Promise<void> {
     while (!closing.signal.aborted) {
-      const cause = await useOne().catch((reason: unknown) => reason)
+      const cause = await useConnection().catch((reason: unknown) => reason)
       current = undefined
-      if (!closing.signal.aborted) onOver(cause)
+      if (!closing.signal.aborted) onEnded(cause)
       firstAttempt.resolve()
-      await backOff(failures++)
+      const pauseMs = backoffMs(failures++, RETRY)
+      await pause(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
     }
     isExpected = false
     endAttempt()
   }
 
-  /** From the attempt to its end, which is the rejection. */
-  async function useOne(): Promise<never> {
+  /** Opens one connection. Throws the cause when the attempt fails or, later, when the connection ends. */
+  async function useConnection(): Promise<never> {
     const opened = await open(closing.signal).catch((cause: unknown) => {
       isExpected = false
       endAttempt()
@@ -77,16 +78,11 @@ export function keepOpen({ open, onOpen, onOver }: KeepOpenOptions): KeptConnect
     attempt = Promise.withResolvers()
   }
 
-  function backOff(failures: number): Promise<void> {
-    const ms = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures) * (0.5 + Math.random())
-    return pause(ms, undefined, { signal: closing.signal }).catch(() => undefined)
-  }
-
   const kept = keep()
   return {
     get current() {
-      // Hides a connection that is over, because its callers learn of its end before this loop does.
-      return current?.isOver ? undefined : current
+      // Hides a connection that has ended, because its callers learn of that before this loop does.
+      return current?.hasEnded ? undefined : current
     },
     get isExpected() {
       return isExpected

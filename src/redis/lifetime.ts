@@ -1,13 +1,14 @@
-/** From its beginning to the one end that somebody brings about. */
+/** State of something that ends once, with a cause. */
 export interface Lifetime {
+  /** Aborts with the cause at the end. */
   readonly signal: AbortSignal
-  readonly isOver: boolean
-  /** Rejects with the cause of the end. */
+  readonly hasEnded: boolean
+  /** Rejects with the cause at the end. */
   readonly lost: Promise<never>
   readonly end: (cause: unknown) => void
 }
 
-/** Ends with `parent` at the latest. Throws when that is over already. */
+/** Creates a lifetime that ends with `parent` at the latest. Throws when `parent` has been aborted already. */
 export function createLifetime(parent: AbortSignal): Lifetime {
   parent.throwIfAborted()
   const controller = new AbortController()
@@ -24,7 +25,7 @@ export function createLifetime(parent: AbortSignal): Lifetime {
 
   return {
     signal: controller.signal,
-    get isOver() {
+    get hasEnded() {
       return controller.signal.aborted
     },
     lost: lost.promise,

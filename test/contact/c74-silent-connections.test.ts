@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type Command, openClient } from '../../src/redis/client.ts'
 import { examineRedis } from '../../src/redis/examine/examine.ts'
 import { keepOpen } from '../../src/redis/keep-open.ts'
-import { createUnanswered } from '../../src/redis/unanswered.ts'
+import { createPendingReplies } from '../../src/redis/pending-replies.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 import { openConnection, until } from '../support/redis-state.ts'
 import { type Reply, speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
@@ -90,11 +90,11 @@ describe('C74: what waits on a connection that ends', () => {
 
   test('nothing is asked over it any more', async () => {
     const life = new AbortController()
-    const unanswered = createUnanswered(life.signal)
+    const pending = createPendingReplies(life.signal)
     const cause = new Error('over')
     life.abort(cause)
     const ask = vi.fn(() => Promise.resolve())
-    await expect(unanswered.run(ask)).rejects.toBe(cause)
+    await expect(pending.run(ask)).rejects.toBe(cause)
     expect(ask).not.toHaveBeenCalled()
   })
 })
@@ -183,7 +183,7 @@ describe('C74: one calm connection', () => {
   })
 
   test('what ends every connection soon is tried at growing intervals', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    vi.spyOn(Math, 'random').mockReturnValue(1)
     const pauses = vi.mocked(pause)
     pauses.mockClear()
     const closed = Promise.withResolvers<void>()
@@ -196,7 +196,7 @@ describe('C74: one calm connection', () => {
         connections += 1
         if (connections === 5) closed.resolve(kept.close())
       },
-      onOver: ignore,
+      onEnded: ignore,
     })
     await closed.promise
     expect(pauses.mock.calls.map(([ms]) => ms)).toEqual([25, 50, 100, 200, 400])

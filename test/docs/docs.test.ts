@@ -81,8 +81,11 @@ describe('the documentation', () => {
   })
 
   test('lists the classes of failures of Redis that there are', () => {
-    const [, union = ''] = /type RedisFailure =(.*?)\n\n/s.exec(read('src/redis/failure.ts')) ?? []
-    const classes = [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
+    const sources = [read('src/redis/failure.ts'), read('src/redis/reply-errors.ts')]
+    const classes = sources.flatMap((source) => {
+      const [, union = ''] = /type (?:Redis|Reply)Failure =(.*?)\n\n/s.exec(source) ?? []
+      return [...union.matchAll(/'([a-z]+)'/g)].map(([, name]) => name)
+    })
     const [, table = ''] = read('docs/operations.md').split('| `class` | what')
     const rows = table.split('\n\n')[0]?.split('\n').slice(2) ?? []
     const listed = rows.map((row) => /^\| `([a-z]+)`/.exec(row)?.[1])

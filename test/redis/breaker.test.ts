@@ -4,32 +4,48 @@ import { keySlot, SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import {
+  type ObservedState,
+  openExamined,
+  openState,
+  RECORDS,
+  until,
+} from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
-const record = Buffer.alloc(1000)
-const records = { identity: record, tokens: record, metadata: record }
+const freshRedis = reuseRedis()
 
-/** What came of it, in a word. */
-const outcome = async (asked: Promise<unknown>): Promise<string> =>
-  asked.then(
+/** Returns `done` or the message of the error. */
+async function outcome(asked: Promise<unknown>): Promise<string> {
+  return asked.then(
     () => 'done',
     (cause: unknown) => (cause as Error).message,
   )
-const read = ({ state }: ObservedState) => outcome(state.store.read('nobody', ['identity']))
-const write = ({ state }: ObservedState, digest = 'd') =>
-  outcome(state.store.create(digest, records, 60_000))
-const freshRedis = reuseRedis()
-const untilConnected = (observed: ObservedState) =>
-  until('a connection', () => observed.redis.isConnected)
+}
 
-describe('a Redis that is away', () => {
-  test('is not asked again and again, and is asked again as soon as it is back', async () => {
+function read({ state }: ObservedState) {
+  return outcome(state.store.read('nobody', ['identity']))
+}
+
+function write({ state }: ObservedState) {
+  return outcome(state.store.create('d', RECORDS, 60_000))
+}
+
+function untilConnected({ redis }: ObservedState) {
+  return until('a connection', () => redis.isConnected)
+}
+
+async function killAndLose(redis: RunningRedis, observed: ObservedState) {
+  await untilConnected(observed)
+  await redis.kill()
+  await until('the loss', () => !observed.redis.isConnected)
+}
+
+describe('a Redis that is down', () => {
+  test('opens the breaker, which closes as soon as Redis is back', async () => {
     await using redis = await startRedis()
     await using observed = openState(redis)
-    await untilConnected(observed)
-    await redis.kill()
-    await until('the loss', () => !observed.redis.isConnected)
+    await killAndLose(redis, observed)
     const outcomes: string[] = []
     while (outcomes.at(-1) !== 'Redis: breaker') outcomes.push(await read(observed))
     expect(new Set(outcomes.slice(0, -1))).toEqual(new Set(['Redis: connection']))
@@ -46,19 +62,17 @@ describe('a Redis that is away', () => {
     await redis.restart()
     await untilConnected(observed)
     await until('reads', async () => (await read(observed)) === 'done')
-    // A try may meet a server that is only just starting.
+    // Allows for a trial that meets a server which is still starting.
     expect(observed.breakerChanges.slice(0, 2)).toEqual(['read open', 'read half-open'])
     expect(observed.breakerChanges.at(-1)).toBe('read closed')
     expect(observed.state.isAvailable).toBe(true)
   })
 
-  test('closes both without anybody who asks', async () => {
+  test('closes both breakers without a request', async () => {
     await using redis = await startRedis()
     await using observed = openState(redis, { breaker: { threshold: 1 } })
-    await untilConnected(observed)
-    await redis.kill()
-    await until('the loss', () => !observed.redis.isConnected)
-    // Commands in flight at the loss have failed too, which may have opened the breaker already.
+    await killAndLose(redis, observed)
+    // Allows for commands in flight at the loss, whose failures may have opened the breaker already.
     for (const asked of [read(observed), write(observed)]) {
       expect(['Redis: connection', 'Redis: breaker']).toContain(await asked)
     }
@@ -73,17 +87,15 @@ describe('a Redis that is away', () => {
   })
 })
 
-describe('a Redis that takes no writes', () => {
-  test('is read as ever, and written again as soon as it has room', async () => {
+describe('a Redis whose memory is full', () => {
+  test('is still read, and written again as soon as it has room', async () => {
     const redis = await freshRedis()
-    await using observed = openState(redis)
-    await untilConnected(observed)
-    await until('its examination', () => observed.examinations.length === 1)
+    await using observed = await openExamined(redis)
     await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     for (let count = 0; count < 5; count += 1) {
       expect(await write(observed)).toBe('Redis: full')
     }
-    // At once: each second it is tried whether it can be written again, which is one more failure.
+    // Compares at once, because the health loop adds one failed trial each second.
     expect(observed.redis.breakers).toMatchObject({
       read: { state: 'closed', failures: 0 },
       write: { state: 'open', failures: 5 },
@@ -101,11 +113,9 @@ describe('a Redis that takes no writes', () => {
     expect(await write(observed)).toBe('done')
   })
 
-  test('marks are refused by the same breaker as sessions, and never taken for first uses', async () => {
+  test('refuses one-time keys by the same breaker as sessions, never as first uses', async () => {
     const redis = await freshRedis()
-    await using observed = openState(redis, { breaker: { threshold: 1 } })
-    await untilConnected(observed)
-    await until('its examination', () => observed.examinations.length === 1)
+    await using observed = await openExamined(redis, { breaker: { threshold: 1 } })
     await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     const { oneTimeKeys } = observed.state
     expect(await write(observed)).toBe('Redis: full')
@@ -113,32 +123,27 @@ describe('a Redis that takes no writes', () => {
   })
 })
 
-describe('answers that concern one command alone', () => {
-  test('never open it, however many', async () => {
-    await using redis = await startRedis()
-    await using observed = openState(redis, { breaker: { threshold: 1 } })
-    await untilConnected(observed)
-    await redis.cli('SET', 'vestibule:u:{owner}', 'no index', 'PX', '60000')
-    const { sessionIndex } = observed.state
-    for (let count = 0; count < 20; count += 1) {
-      const removing = sessionIndex.remove('d', { user: 'owner' })
-      expect(await outcome(removing)).toBe('Redis: data')
-    }
-    await redis.cli('ACL', 'SETUSER', 'default', '-get')
-    const refused = await observed.state.store
-      .read('nobody', ['identity'])
-      .catch((error: unknown) => error)
-    expect(refused).toBeInstanceOf(AuthError)
-    expect(refused).not.toBeInstanceOf(OutageError)
-    for (let count = 0; count < 20; count += 1) {
-      expect(await read(observed)).toBe('Redis: permission')
-    }
-    expect(observed.breakerChanges).toEqual([])
-    expect(observed.state.isAvailable).toBe(true)
-  })
+test('errors about one command alone never open a breaker', async () => {
+  await using redis = await startRedis()
+  await using observed = openState(redis, { breaker: { threshold: 1 } })
+  await untilConnected(observed)
+  const { sessionIndex, store } = observed.state
+  await redis.cli('SET', 'vestibule:u:{owner}', 'no index', 'PX', '60000')
+  for (let count = 0; count < 20; count += 1) {
+    expect(await outcome(sessionIndex.remove('d', { user: 'owner' }))).toBe('Redis: data')
+  }
+  await redis.cli('ACL', 'SETUSER', 'default', '-get')
+  const refused = await store.read('nobody', ['identity']).catch((error: unknown) => error)
+  expect(refused).toBeInstanceOf(AuthError)
+  expect(refused).not.toBeInstanceOf(OutageError)
+  for (let count = 0; count < 20; count += 1) {
+    expect(await read(observed)).toBe('Redis: permission')
+  }
+  expect(observed.breakerChanges).toEqual([])
+  expect(observed.state.isAvailable).toBe(true)
 })
 
-test('one primary of a cluster that is away does not keep anybody from the others', async () => {
+test('a lost primary of a cluster leaves the keys of the others readable', async () => {
   await using cluster = await startCluster({ shards: 3 })
   await using opened = openState(cluster.target)
   await until('a connection', () => opened.connected() > 0)

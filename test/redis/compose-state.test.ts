@@ -11,7 +11,7 @@ import type { Examination } from '../../src/redis/examine/examine.ts'
 import type { ObservedRedis } from '../../src/store/shared-state.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
-import { startRedis } from '../support/redis.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openConfigured, until, untilDataKnown } from '../support/redis-state.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
@@ -31,21 +31,26 @@ interface Line {
   readonly [field: string]: unknown
 }
 
-/** The state as the service opens it, and what it writes to the log. */
-const open = (environment: Environment) => {
+/** Opens the state as the service does, and records its log lines. `beforeOpen` runs once the settings are loaded. */
+async function open(environment: Environment, beforeOpen = async () => undefined as void) {
   const lines: Line[] = []
   const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
   const config = loadConfig({ ...base, ...environment })
+  await beforeOpen()
   const state = openConfigured(config, log)
+  const count = (event: string) => lines.filter((line) => line.event === event).length
   return {
     state,
     lines,
-    count: (event: string) => lines.filter((line) => line.event === event).length,
+    count,
+    untilCount: (event: string, expected: number) =>
+      until(`${event} ${expected} times`, () => count(event) === expected),
     [Symbol.asyncDispose]: () => state.close(),
   }
 }
-/** Whoever was connecting by now came before ourselves, and would be counted. */
-const connectionsBut = async (proxy: TcpProxy): Promise<number> => {
+
+/** Returns the number of connections that were made before one of our own. */
+async function connectionsBut(proxy: TcpProxy): Promise<number> {
   const own = connect(proxy.port, '127.0.0.1')
   await once(own, 'connect')
   await until('ourselves', () => proxy.connections() > 0)
@@ -53,17 +58,22 @@ const connectionsBut = async (proxy: TcpProxy): Promise<number> => {
   own.destroy()
   return count
 }
-const folderOf = async () => {
+
+async function makeFolder() {
   const path = await mkdtemp(join(tmpdir(), 'vestibule-state-'))
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }
 
+function killConnections({ cli }: RunningRedis) {
+  return cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+}
+
 test.for([{ REDIS_CACHE_MODE: 'memory' }, { REDIS_ENABLED: 'false' }])(
-  'with %o Redis is left alone',
+  'with %o nothing connects to Redis',
   async (mode, { expect }) => {
     await using redis = await startRedis()
     await using proxy = await startTcpProxy(redis.port)
-    await using opened = open({ ...mode, REDIS_ADDRESS: `127.0.0.1:${proxy.port}` })
+    await using opened = await open({ ...mode, REDIS_ADDRESS: `127.0.0.1:${proxy.port}` })
     await opened.state.firstAttempt
     expect(await connectionsBut(proxy)).toBe(0)
     expect(opened.state.redis).toBeUndefined()
@@ -71,20 +81,20 @@ test.for([{ REDIS_CACHE_MODE: 'memory' }, { REDIS_ENABLED: 'false' }])(
   },
 )
 
-test('connections and losses are logged once each, a finding when it comes up, the password never', async () => {
+test('each connection, loss and finding is logged once, the password never', async () => {
   await using redis = await startRedis({ password: SECRET })
   await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
-  await using opened = open({ REDIS_ADDRESS: `127.0.0.1:${redis.port},password=${SECRET}` })
-  await until('a finding', () => opened.count('redis_finding') === 1)
+  await using opened = await open({ REDIS_ADDRESS: `127.0.0.1:${redis.port},password=${SECRET}` })
+  await opened.untilCount('redis_finding', 1)
   await untilDataKnown(opened.state.redis as ObservedRedis)
-  await until('the first backplane', () => opened.count('backplane_healthy') === 1)
+  await opened.untilCount('backplane_healthy', 1)
   await redis.restart({ args: ['--maxmemory-policy', 'allkeys-lru'] })
-  await until('the next connection', () => opened.count('redis_connected') === 2)
-  await until('the loss of data', () => opened.count('redis_data_changed') === 1)
-  await until('the backplane', () => opened.count('backplane_healthy') === 2)
+  await opened.untilCount('redis_connected', 2)
+  await opened.untilCount('redis_data_changed', 1)
+  await opened.untilCount('backplane_healthy', 2)
   await redis.kill()
-  await until('the loss', () => opened.count('redis_disconnected') === 2)
-  await until('the loss of the backplane', () => opened.count('backplane_broken') === 2)
+  await opened.untilCount('redis_disconnected', 2)
+  await opened.untilCount('backplane_broken', 2)
   const ofConnection = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
   expect(ofConnection).toMatchObject([
     { level: 30, event: 'redis_connected' },
@@ -105,17 +115,17 @@ test('connections and losses are logged once each, a finding when it comes up, t
   expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
 })
 
-test('a wrong password is told by its class, and not shown', async () => {
+test('a wrong password is logged as auth, without the password', async () => {
   await using redis = await startRedis({ password: 'right' })
-  await using opened = open({ REDIS_ADDRESS: `redis://:${SECRET}@127.0.0.1:${redis.port}` })
+  await using opened = await open({ REDIS_ADDRESS: `redis://:${SECRET}@127.0.0.1:${redis.port}` })
   await opened.state.firstAttempt
   await until('a line', () => opened.lines.length > 0)
   expect(opened.lines).toMatchObject([{ event: 'redis_disconnected', failure: 'auth' }])
   expect(JSON.stringify(opened.lines)).not.toContain(SECRET)
 })
 
-test('where files of TLS are away from the start, nothing is sent, least of all in clear', async () => {
-  await using folder = await folderOf()
+test('nothing is sent when a TLS file is missing at the start', async () => {
+  await using folder = await makeFolder()
   await using redis = await startRedis()
   await using proxy = await startTcpProxy(redis.port)
   const authority = await createAuthority()
@@ -128,77 +138,66 @@ test('where files of TLS are away from the start, nothing is sent, least of all 
     REDIS_KEY_FILE: join(folder.path, 'key.pem'),
   }
   await writeFile(config.REDIS_KEY_FILE, (await authority.issue(['vestibule'])).privateKey)
-  const loaded = loadConfig({ ...base, ...config })
-  await rm(config.REDIS_KEY_FILE)
-  const lines: Line[] = []
-  const log = pino({ base: null }, { write: (text) => lines.push(JSON.parse(text) as Line) })
-  const state = openConfigured(loaded, log)
-  await state.firstAttempt
-  expect(state.redis?.isConnected).toBe(false)
+  await using opened = await open(config, () => rm(config.REDIS_KEY_FILE))
+  await opened.state.firstAttempt
+  expect(opened.state.redis?.isConnected).toBe(false)
   expect(await connectionsBut(proxy)).toBe(0)
-  const unreadable = {
-    event: 'redis_file_unreadable',
-    reason: 'ENOENT',
-    path: config.REDIS_KEY_FILE,
-  }
-  expect(lines).toContainEqual(expect.objectContaining(unreadable))
-  await state.close()
+  const path = config.REDIS_KEY_FILE
+  const unreadable = { event: 'redis_file_unreadable', reason: 'ENOENT', path }
+  expect(opened.lines).toContainEqual(expect.objectContaining(unreadable))
 })
 
-test('a file that is away later leaves what was read last, and is logged', async () => {
-  await using folder = await folderOf()
+test('a file that is missing later is logged, and its last content is used', async () => {
+  await using folder = await makeFolder()
   const passwordFile = join(folder.path, 'password')
   await writeFile(passwordFile, `${SECRET}\n`)
   await using redis = await startRedis({ password: SECRET })
-  await using opened = open({
+  await using opened = await open({
     REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
     REDIS_PASSWORD_FILE: passwordFile,
   })
   await until('a connection', () => opened.state.redis?.isConnected === true)
   await rm(passwordFile)
   await redis.restart()
-  await until('the next connection', () => opened.count('redis_connected') === 2)
+  await opened.untilCount('redis_connected', 2)
   expect(opened.lines).toContainEqual(
     expect.objectContaining({ event: 'redis_file_unreadable', path: passwordFile }),
   )
   await writeFile(passwordFile, SECRET)
   await redis.restart()
-  await until('one more connection', () => opened.count('redis_connected') === 3)
+  await opened.untilCount('redis_connected', 3)
 })
 
 const addressFiles = [
-  ['REDIS_URL_FILE', (password: string, port: number) => `redis://:${password}@127.0.0.1:${port}`],
-  [
-    'REDIS_ADDRESS_FILE',
-    (password: string, port: number) => `127.0.0.1:${port},password=${password}`,
-  ],
+  ['REDIS_URL_FILE', (word: string, port: number) => `redis://:${word}@127.0.0.1:${port}`],
+  ['REDIS_ADDRESS_FILE', (word: string, port: number) => `127.0.0.1:${port},password=${word}`],
 ] as const
 
 test.for(addressFiles)(
-  'a password in %s is read again, and what is no address leaves what was read last',
+  'a password in %s is read again, and an invalid address leaves the last one',
   async ([name, addressWith], { expect }) => {
-    await using folder = await folderOf()
+    await using folder = await makeFolder()
     const addressFile = join(folder.path, 'address')
     await using redis = await startRedis({ password: 'the-first' })
     await writeFile(addressFile, `${addressWith('the-first', redis.port)}\n`)
-    await using opened = open({ [name]: addressFile })
-    await until('a connection', () => opened.count('redis_connected') === 1)
-    /** While it is examined a connection is a subscriber, too, and no normal one. */
-    const untilExamined = async () => {
+    await using opened = await open({ [name]: addressFile })
+    await opened.untilCount('redis_connected', 1)
+    let examined: Examination | undefined
+    /** Waits for the end of the self-test, because it makes the connection a subscriber, which is not killed. */
+    async function untilExamined() {
       const before = examined
       await until('its examination', () => opened.state.redis?.examination !== before)
       examined = opened.state.redis?.examination
     }
-    let examined: Examination | undefined
     await untilExamined()
     await writeFile(addressFile, addressWith(SECRET, redis.port))
     await redis.cli('CONFIG', 'SET', 'requirepass', SECRET)
-    await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    await until('the next connection', () => opened.count('redis_connected') === 2)
+    await killConnections(redis)
+    await opened.untilCount('redis_connected', 2)
     await untilExamined()
     await writeFile(addressFile, `redis://:${SECRET}%@127.0.0.1`)
-    await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    await until('one more connection', () => opened.count('redis_connected') === 3)
+    await killConnections(redis)
+    await opened.untilCount('redis_connected', 3)
     expect(opened.lines.filter(({ event }) => event === 'redis_file_unreadable')).toMatchObject([
       { path: addressFile, reason: expect.stringMatching(/not written as %25$/) as string },
     ])
@@ -206,8 +205,8 @@ test.for(addressFiles)(
   },
 )
 
-test('Sentinels that cannot be asked are told once, and asked with what is in the file by then', async () => {
-  await using folder = await folderOf()
+test('Sentinels that refuse the password are logged once, and its file is read again', async () => {
+  await using folder = await makeFolder()
   const passwordFile = join(folder.path, 'password')
   await writeFile(passwordFile, 'the-first')
   await using redis = await startRedis()
@@ -216,25 +215,22 @@ test('Sentinels that cannot be asked are told once, and asked with what is in th
     lines: [`sentinel monitor the-primary 127.0.0.1 ${redis.port} 1`],
     args: ['--sentinel'],
   })
-  await using opened = open({
+  await using opened = await open({
     REDIS_SENTINEL_ADDRESSES: `127.0.0.1:${sentinel.port}`,
     REDIS_SENTINEL_MASTER: 'the-primary',
     REDIS_SENTINEL_PASSWORD_FILE: passwordFile,
   })
-  await until('a connection', () => opened.count('redis_connected') === 1)
-  const rotate = async () => {
-    await sentinel.cli('ACL', 'SETUSER', 'default', 'resetpass', `>${SECRET}`)
-    await sentinel.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  }
-  await rotate()
+  await opened.untilCount('redis_connected', 1)
+  await sentinel.cli('ACL', 'SETUSER', 'default', 'resetpass', `>${SECRET}`)
+  await killConnections(sentinel)
   await until('what is told', () => opened.count('sentinels_away') > 0)
   await writeFile(passwordFile, SECRET)
   await until('the Sentinel', () => opened.count('sentinels_back') > 0)
-  // Connections that are closed, and can be opened anew at once, are nothing to speak of.
+  // Closes connections that can be opened again at once, which is not reported.
   const received = async () =>
     Number(/total_connections_received:(\d+)/.exec(await sentinel.cli('INFO', 'stats'))?.[1])
   const before = await received()
-  await sentinel.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await killConnections(sentinel)
   await until('new connections', async () => (await received()) >= before + 2)
   const told = opened.lines.filter(({ event }) => !event.startsWith('backplane_'))
   expect(told).toMatchObject([

@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { type Examination } from '../../src/redis/examine/examine.ts'
 import { keepExamining } from '../../src/redis/examine/keep-examining.ts'
 import { startRedis } from '../support/redis.ts'
-import { openConnection, untilConnected } from '../support/redis-state.ts'
+import { openConnected } from '../support/redis-state.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -11,10 +11,9 @@ afterEach(() => {
 
 const MINUTE_MS = 60_000
 
-test('what is well is examined again within a minute or so, what is not within ten seconds', async () => {
+test('the self-test is repeated after about a minute, and after ten seconds where it found something', async () => {
   await using redis = await startRedis()
-  await using opened = openConnection(redis)
-  await untilConnected(opened)
+  await using opened = await openConnected(redis)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const made: Examination[] = []
   const others: number[] = []
@@ -28,13 +27,14 @@ test('what is well is examined again within a minute or so, what is not within t
       onAnotherServer: () => others.push(made.length),
     },
   })
-  const untilMade = async (count: number) => {
+  async function untilMade(count: number) {
     while (made.length < count) await turn()
-    // Until the next one is planned.
+    // Waits until the next one is scheduled.
     await turn()
   }
-  const commands = async () =>
-    Number(/total_commands_processed:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+  async function commands() {
+    return Number(/total_commands_processed:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+  }
 
   examination.start()
   await untilMade(1)
@@ -58,7 +58,7 @@ test('what is well is examined again within a minute or so, what is not within t
   await opened.connection.close()
   vi.advanceTimersByTime(2 * MINUTE_MS)
   await turn()
-  expect(opened.failures, 'a Redis that is away is left alone').toEqual([])
+  expect(opened.failures, 'a disconnected Redis is not examined').toEqual([])
   expect(vi.getTimerCount()).toBe(1)
   examination.stop()
   expect(vi.getTimerCount()).toBe(0)

@@ -62,7 +62,7 @@ describe.for([
     }
   })
   afterAll(async () => {
-    for (const { close } of both()) await close()
+    for (const replica of both()) await replica.close()
     await reached.stop()
   })
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OutageError } from '../../src/errors.ts'
-import type { RedisTarget } from '../../src/redis/client.ts'
+import type { RedisTarget } from '../../src/redis/target.ts'
 import { RAISE } from '../../src/store/redis/scripts.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'

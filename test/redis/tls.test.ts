@@ -1,119 +1,110 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import type { RedisTls } from '../../src/redis/client.ts'
-import { type Authority, createAuthority } from '../../stand-ins/certificates.ts'
+import type { RedisTls } from '../../src/redis/target.ts'
+import { createAuthority } from '../../stand-ins/certificates.ts'
 import { type RedisTlsOptions, type RunningRedis, startRedis } from '../support/redis.ts'
-import { openConnection, until } from '../support/redis-state.ts'
+import { tryConnection, until } from '../support/redis-state.ts'
 
 const DAY_MS = 86_400_000
-/** For who waits for a greeting that never comes: whatever comes of it, it is no connection. */
+/** Time limit where one side waits for a greeting that never comes. */
 const NEVER_MS = 300
 
-/** What comes of connecting: `connected`, or the class of the failure. */
-const outcomeOf = async (
+/** Returns `connected` or the failure of the first attempt. */
+async function outcomeOf(
   { port }: RunningRedis,
   tls: RedisTls | undefined,
   host = '127.0.0.1',
   connectTimeoutMs = 10_000,
-): Promise<string> => {
-  await using opened = openConnection({ host, port, ...(tls && { tls }) }, connectTimeoutMs)
-  await opened.connection.firstAttempt
+): Promise<string> {
+  await using opened = await tryConnection({ host, port, ...(tls && { tls }) }, connectTimeoutMs)
   if (!opened.connection.isConnected) return opened.disconnected[0] ?? 'nothing'
   expect(await opened.connection.run(undefined, (client) => client.ping(), 10_000)).toBe('PONG')
   return 'connected'
 }
 
-const start = async (options: Partial<RedisTlsOptions> = {}) => {
-  const authority = options.authority ?? (await createAuthority())
-  const redis = await startRedis({ tls: { ...options, authority } })
-  return Object.assign(redis, { ca: authority.certificate, authority })
-}
-const clientPems = async ({ clientFiles }: RunningRedis) => ({
-  cert: await readFile(clientFiles.certificate, 'utf8'),
-  key: await readFile(clientFiles.key, 'utf8'),
-})
-const issuedBy = async (
-  issue: (authority: Authority) => ReturnType<Authority['issue']>,
-): Promise<RedisTlsOptions> => {
+/** Starts a server with a certificate for these names; by default, for its own address. */
+async function start(names?: string[], validForMs?: number, options?: Partial<RedisTlsOptions>) {
   const authority = await createAuthority()
-  return { authority, certificate: await issue(authority) }
+  const certificate = names && (await authority.issue(names, validForMs))
+  const tls = { ...options, authority, ...(certificate && { certificate }) }
+  const redis = await startRedis({ tls })
+  return Object.assign(redis, { trust: { ca: authority.certificate, skipVerify: false } })
+}
+
+async function clientPems({ clientFiles }: RunningRedis) {
+  return {
+    cert: await readFile(clientFiles.certificate, 'utf8'),
+    key: await readFile(clientFiles.key, 'utf8'),
+  }
 }
 
 describe('a connection with TLS', () => {
-  test('is made where the authority is known, by name and by address', async () => {
+  test('is made where the authority is trusted, by name and by address', async () => {
     await using redis = await start()
-    const tls = { ca: redis.ca, skipVerify: false }
-    expect(await outcomeOf(redis, tls)).toBe('connected')
-    expect(await outcomeOf(redis, tls, 'localhost')).toBe('connected')
+    expect(await outcomeOf(redis, redis.trust)).toBe('connected')
+    expect(await outcomeOf(redis, redis.trust, 'localhost')).toBe('connected')
   })
 
-  test('is refused for an unknown authority, and made when nobody looks', async () => {
+  test('is refused for an unknown authority, and made without verification', async () => {
     await using redis = await start()
-    const other = await createAuthority()
-    expect(await outcomeOf(redis, { ca: other.certificate, skipVerify: false })).toBe('tls')
+    const ca = (await createAuthority()).certificate
+    expect(await outcomeOf(redis, { ca, skipVerify: false })).toBe('tls')
     expect(await outcomeOf(redis, { skipVerify: false })).toBe('tls')
     expect(await outcomeOf(redis, { skipVerify: true })).toBe('connected')
   })
 
-  test('is refused for another name, and made when nobody looks', async () => {
-    const options = await issuedBy((authority) => authority.issue(['redis.example.com']))
-    await using redis = await start(options)
-    expect(await outcomeOf(redis, { ca: redis.ca, skipVerify: false })).toBe('tls')
-    expect(await outcomeOf(redis, { ca: redis.ca, skipVerify: false }, 'localhost')).toBe('tls')
-    expect(await outcomeOf(redis, { ca: redis.ca, skipVerify: true })).toBe('connected')
+  test('is refused for another name, and made without verification', async () => {
+    await using redis = await start(['redis.example.com'])
+    expect(await outcomeOf(redis, redis.trust)).toBe('tls')
+    expect(await outcomeOf(redis, redis.trust, 'localhost')).toBe('tls')
+    expect(await outcomeOf(redis, { ...redis.trust, skipVerify: true })).toBe('connected')
   })
 
-  test('is refused for an expired certificate, and made when nobody looks', async () => {
-    const names = ['localhost', '127.0.0.1']
-    const options = await issuedBy((authority) => authority.issue(names, -DAY_MS))
-    await using redis = await start(options)
-    expect(await outcomeOf(redis, { ca: redis.ca, skipVerify: false })).toBe('tls')
-    expect(await outcomeOf(redis, { ca: redis.ca, skipVerify: true })).toBe('connected')
+  test('is refused for an expired certificate, and made without verification', async () => {
+    await using redis = await start(['localhost', '127.0.0.1'], -DAY_MS)
+    expect(await outcomeOf(redis, redis.trust)).toBe('tls')
+    expect(await outcomeOf(redis, { ...redis.trust, skipVerify: true })).toBe('connected')
   })
 
-  test('is never replaced by one without: a server that speaks none is refused', async () => {
+  test('is never replaced by plain TCP where the server has no TLS', async () => {
     await using redis = await startRedis()
     for (const skipVerify of [true, false]) {
-      expect(await outcomeOf(redis, { skipVerify }, undefined, NEVER_MS)).toMatch(
-        /^(?:tls|connection|deadline)$/,
-      )
+      const outcome = await outcomeOf(redis, { skipVerify }, undefined, NEVER_MS)
+      expect(outcome).toMatch(/^(?:tls|connection|deadline)$/)
     }
     expect(await redis.cli('DBSIZE')).toBe('0')
   })
 
-  test('is not made by accident: without it a server that wants it is refused', async () => {
+  test('is required by a server with TLS', async () => {
     await using redis = await start()
-    expect(await outcomeOf(redis, undefined, undefined, NEVER_MS)).toMatch(
-      /^(?:tls|connection|deadline)$/,
-    )
+    const outcome = await outcomeOf(redis, undefined, undefined, NEVER_MS)
+    expect(outcome).toMatch(/^(?:tls|connection|deadline)$/)
   })
 
-  test('takes a certificate of ours where the server asks for one', async () => {
-    await using redis = await start({ requireClientCertificate: true })
-    const ca = { ca: redis.ca, skipVerify: false }
-    expect(await outcomeOf(redis, { ...ca, ...(await clientPems(redis)) })).toBe('connected')
-    expect(await outcomeOf(redis, ca)).toBe('tls')
-    const stranger = await (await createAuthority()).issue(['vestibule'])
-    const strange = { cert: stranger.certificate, key: stranger.privateKey }
-    expect(await outcomeOf(redis, { ...ca, ...strange })).toBe('tls')
+  test('presents a client certificate, without which the server refuses it', async () => {
+    await using redis = await start(undefined, undefined, { requireClientCertificate: true })
+    const pems = await clientPems(redis)
+    expect(await outcomeOf(redis, { ...redis.trust, ...pems })).toBe('connected')
+    expect(await outcomeOf(redis, redis.trust)).toBe('tls')
+    const other = await (await createAuthority()).issue(['vestibule'])
+    const otherPems = { cert: other.certificate, key: other.privateKey }
+    expect(await outcomeOf(redis, { ...redis.trust, ...otherPems })).toBe('tls')
   })
 
-  test('with files that are none fails as TLS does', async () => {
+  test('fails with tls for invalid client files', async () => {
     await using redis = await start()
     const { key } = await clientPems(redis)
-    const ca = { ca: redis.ca, skipVerify: false }
-    expect(await outcomeOf(redis, { ...ca, cert: 'no certificate', key })).toBe('tls')
+    expect(await outcomeOf(redis, { ...redis.trust, cert: 'no certificate', key })).toBe('tls')
     const other = await (await createAuthority()).issue(['vestibule'])
-    expect(await outcomeOf(redis, { ...ca, cert: other.certificate, key })).toBe('tls')
+    expect(await outcomeOf(redis, { ...redis.trust, cert: other.certificate, key })).toBe('tls')
   })
 
-  test('renewed files are taken with the next connection', async () => {
+  test('uses renewed files from the next attempt on', async () => {
     await using redis = await start()
     let tls: RedisTls = { ca: (await createAuthority()).certificate, skipVerify: false }
-    await using opened = openConnection(() => ({ port: redis.port, tls }))
-    await opened.connection.firstAttempt
+    await using opened = await tryConnection(() => ({ port: redis.port, tls }))
     expect(opened.disconnected).toEqual(['tls'])
-    tls = { ca: redis.ca, skipVerify: false }
+    tls = redis.trust
     await until('a connection', () => opened.connection.isConnected)
     expect(opened.disconnected).toEqual(['tls'])
   })

@@ -13,48 +13,59 @@ afterEach(() => clock[Symbol.dispose]())
 
 const outage = () => Promise.reject(new OutageError('Redis: deadline', new Error('late')))
 const dataError = () => Promise.reject(new AuthError('store_unavailable', 'Redis: data'))
-const answer = () => Promise.resolve('answer')
+const success = () => Promise.resolve('answer')
+const REFUSED = 'Redis: breaker'
 
-const start = ({ threshold = 3, timeoutMs = TIMEOUT_MS } = {}) => {
+function start({ threshold = 3, timeoutMs = TIMEOUT_MS } = {}) {
   const changes: BreakerState[] = []
   const breaker = createBreaker({
     threshold,
     timeoutMs,
     isFailure: (cause) => cause instanceof OutageError,
-    refusal: () => new OutageError('Redis: breaker', new Error('open')),
+    refusal: () => new OutageError(REFUSED, new Error('open')),
     onChange: (state) => void changes.push(state),
   })
-  let asked = 0
-  /** What came of it, in a word. */
-  const ask = async (command: () => Promise<string> = answer): Promise<string> =>
-    breaker
-      .run(() => {
-        asked += 1
-        return command()
-      })
-      .catch((cause: unknown) => (cause as Error).message)
-  const open = async () => {
+  let calls = 0
+  /** Returns the answer or the message of the error. */
+  async function ask(command: () => Promise<string> = success): Promise<string> {
+    const counted = () => {
+      calls += 1
+      return command()
+    }
+    return breaker.run(counted).catch((cause: unknown) => (cause as Error).message)
+  }
+  /** Returns a call that is under way until `settle` lets it end as `command` does. */
+  function askLater(command: () => Promise<string> = success) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const answer = ask(() => promise.then(command))
+    return async () => {
+      resolve()
+      return answer
+    }
+  }
+  async function open() {
     for (let count = 0; count < threshold; count += 1) await ask(outage)
   }
-  const close = async () => {
+  async function close() {
     breaker.tryNow()
     await ask()
   }
-  return { breaker, changes, ask, open, close, asked: () => asked }
+  return { breaker, changes, ask, askLater, open, close, calls: () => calls }
 }
 
 describe('a closed breaker', () => {
-  test('passes on every answer as it is', async () => {
+  test('passes each answer and each error on unchanged', async () => {
     const { breaker, ask, changes } = start()
-    expect(await ask()).toBe('answer')
-    expect(await ask(outage)).toBe('Redis: deadline')
-    expect(await ask(dataError)).toBe('Redis: data')
+    expect([await ask(), await ask(outage), await ask(dataError)]).toEqual([
+      'answer',
+      'Redis: deadline',
+      'Redis: data',
+    ])
     await expect(breaker.run(() => Promise.reject(new TypeError('x')))).rejects.toThrow(TypeError)
-    expect(breaker.state).toBe('closed')
-    expect(changes).toEqual([])
+    expect([breaker.state, changes]).toEqual(['closed', []])
   })
 
-  test('passes on what is thrown before anything is asked', async () => {
+  test('counts an error that the call throws synchronously', async () => {
     const { breaker } = start({ threshold: 1 })
     const run = breaker.run(() => {
       throw new OutageError('Redis: connection', new Error('gone'))
@@ -63,24 +74,21 @@ describe('a closed breaker', () => {
     expect(breaker.state).toBe('open')
   })
 
-  test.for([1, 2, 5])(
-    'opens after %i failures in a row, and not before',
-    async (threshold, { expect }) => {
-      const { breaker, ask, changes } = start({ threshold })
-      for (let count = 1; count < threshold; count += 1) {
-        await ask(outage)
-        expect(breaker).toMatchObject({ state: 'closed', failures: count })
-      }
+  test.for([1, 2, 5])('opens at failure %i in a row', async (threshold, { expect }) => {
+    const { breaker, ask, changes } = start({ threshold })
+    for (let count = 1; count < threshold; count += 1) {
       await ask(outage)
-      expect(breaker).toMatchObject({ state: 'open', failures: threshold })
-      expect(changes).toEqual(['open'])
-    },
-  )
+      expect(breaker).toMatchObject({ state: 'closed', failures: count })
+    }
+    await ask(outage)
+    expect(breaker).toMatchObject({ state: 'open', failures: threshold })
+    expect(changes).toEqual(['open'])
+  })
 
   test.for([
-    ['an answer', answer],
+    ['an answer', success],
     ['an error about the data', dataError],
-  ] as const)('%s ends the row', async ([, other], { expect }) => {
+  ] as const)('starts to count anew after %s', async ([, other], { expect }) => {
     const { breaker, ask, changes } = start()
     for (let round = 0; round < 5; round += 1) {
       await ask(outage)
@@ -92,52 +100,46 @@ describe('a closed breaker', () => {
     expect(changes).toEqual([])
   })
 
-  test('errors about the data never open it, however many', async () => {
+  test('stays closed after any number of errors about the data', async () => {
     const { breaker, ask, changes } = start({ threshold: 1 })
     for (let count = 0; count < 100; count += 1) await ask(dataError)
     expect(breaker).toMatchObject({ state: 'closed', failures: 0 })
     expect(changes).toEqual([])
   })
 
-  test('failures of many who ask at once open it once', async () => {
-    const { breaker, ask, changes, asked } = start()
+  test('opens once when concurrent calls fail', async () => {
+    const { breaker, ask, changes, calls } = start()
     await Promise.all(Array.from({ length: 50 }, () => ask(outage)))
-    expect(breaker.state).toBe('open')
-    expect(changes).toEqual(['open'])
-    expect(asked()).toBe(50)
+    expect([breaker.state, changes, calls()]).toEqual(['open', ['open'], 50])
   })
 })
 
 describe('an open breaker', () => {
-  test('refuses at once and asks nobody, until its time is over', async () => {
-    const { ask, open, asked, breaker } = start()
+  test('refuses calls until its timeout is over', async () => {
+    const { ask, open, calls, breaker } = start()
     await open()
     for (const ms of [0, 1, TIMEOUT_MS - 2]) {
       clock.elapse(ms)
-      expect(await ask()).toBe('Redis: breaker')
+      expect(await ask()).toBe(REFUSED)
     }
-    expect(asked()).toBe(3)
-    expect(breaker.failures).toBe(3)
+    expect([calls(), breaker.failures]).toEqual([3, 3])
   })
 
   test.for([
-    ['its time', () => clock.elapse(TIMEOUT_MS)],
-    ['a sign of life', ({ tryNow }: { tryNow: () => void }) => tryNow()],
-  ] as const)(
-    'after %s lets one through, and closes on its answer',
-    async ([, pass], { expect }) => {
-      const { breaker, ask, open, changes } = start()
-      await open()
-      pass(breaker)
-      expect(breaker.state).toBe('open')
-      expect(await ask()).toBe('answer')
-      expect(breaker).toMatchObject({ state: 'closed', failures: 0 })
-      expect(changes).toEqual(['open', 'half-open', 'closed'])
-      expect(await ask()).toBe('answer')
-    },
-  )
+    ['its timeout', () => clock.elapse(TIMEOUT_MS)],
+    ['tryNow', ({ tryNow }: { tryNow: () => void }) => tryNow()],
+  ] as const)('lets a trial through after %s and closes', async ([, pass], { expect }) => {
+    const { breaker, ask, open, changes } = start()
+    await open()
+    pass(breaker)
+    expect(breaker.state).toBe('open')
+    expect(await ask()).toBe('answer')
+    expect(breaker).toMatchObject({ state: 'closed', failures: 0 })
+    expect(changes).toEqual(['open', 'half-open', 'closed'])
+    expect(await ask()).toBe('answer')
+  })
 
-  test('closes on an error about the data too: Redis works', async () => {
+  test('closes when the trial ends with an error about the data', async () => {
     const { breaker, ask, open } = start()
     await open()
     breaker.tryNow()
@@ -145,125 +147,105 @@ describe('an open breaker', () => {
     expect(breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 
-  test('while one is tried all others are refused', async () => {
-    const { breaker, ask, open, asked } = start()
+  test('refuses all other calls during the trial', async () => {
+    const { breaker, ask, askLater, open, calls } = start()
     await open()
     breaker.tryNow()
-    const trying = Promise.withResolvers<string>()
-    const tried = ask(() => trying.promise)
+    const settle = askLater()
     expect(breaker.state).toBe('half-open')
     breaker.tryNow()
     clock.elapse(10 * TIMEOUT_MS)
-    expect(await Promise.all([ask(), ask(), ask()])).toEqual(Array(3).fill('Redis: breaker'))
-    expect(asked()).toBe(4)
-    trying.resolve('answer')
-    expect(await tried).toBe('answer')
-    expect(await ask()).toBe('answer')
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual(Array(3).fill(REFUSED))
+    expect(calls()).toBe(4)
+    expect([await settle(), await ask()]).toEqual(['answer', 'answer'])
   })
 
-  test('opens again when the try fails, and waits its time anew', async () => {
-    const { breaker, ask, open, changes, asked } = start()
+  test('opens again when the trial fails, for the whole timeout', async () => {
+    const { breaker, ask, open, changes, calls } = start()
     await open()
     clock.elapse(TIMEOUT_MS)
     expect(await ask(outage)).toBe('Redis: deadline')
     expect(breaker).toMatchObject({ state: 'open', failures: 4 })
     expect(changes).toEqual(['open', 'half-open', 'open'])
     clock.elapse(TIMEOUT_MS - 1)
-    expect(await ask()).toBe('Redis: breaker')
-    expect(asked()).toBe(4)
+    expect(await ask()).toBe(REFUSED)
+    expect(calls()).toBe(4)
     clock.elapse(1)
     expect(await ask()).toBe('answer')
   })
 
-  test('may be told to try again and again', async () => {
+  test('accepts tryNow after each failed trial', async () => {
     const { breaker, ask, open } = start()
     await open()
     for (let count = 0; count < 5; count += 1) {
       breaker.tryNow()
-      expect(await ask(outage)).toBe('Redis: deadline')
-      expect(await ask()).toBe('Redis: breaker')
+      expect([await ask(outage), await ask()]).toEqual(['Redis: deadline', REFUSED])
     }
     breaker.tryNow()
     expect(await ask()).toBe('answer')
   })
 
-  test('signs of life do nothing to one that is closed', async () => {
+  test('ignores a tryNow from before it opened', async () => {
     const { breaker, ask, open, changes } = start()
     breaker.tryNow()
     await open()
     expect(changes).toEqual(['open'])
-    expect(await ask()).toBe('Redis: breaker')
+    expect(await ask()).toBe(REFUSED)
   })
 })
 
-describe('an answer that comes late', () => {
-  const answers = [
-    ['an answer', answer],
+describe('a late outcome of a call from before the breaker opened', () => {
+  const outcomes = [
+    ['an answer', success],
     ['a failure', outage],
     ['an error about the data', dataError],
   ] as const
 
-  test.for(answers)(
-    '%s to what was asked before it opened changes nothing',
-    async ([, late], { expect }) => {
-      const { breaker, ask, open, changes, asked } = start()
-      const waiting = Promise.withResolvers<void>()
-      const asking = ask(async () => {
-        await waiting.promise
-        return late()
-      })
-      await open()
-      waiting.resolve()
-      await asking
-      expect(breaker).toMatchObject({ state: 'open', failures: 3 })
-      expect(changes).toEqual(['open'])
-      expect(await ask()).toBe('Redis: breaker')
-      expect(asked()).toBe(4)
-    },
-  )
+  test.for(outcomes)('does not change the open state: %s', async ([, late], { expect }) => {
+    const { breaker, ask, askLater, open, changes, calls } = start()
+    const settle = askLater(late)
+    await open()
+    await settle()
+    expect(breaker).toMatchObject({ state: 'open', failures: 3 })
+    expect(changes).toEqual(['open'])
+    expect(await ask()).toBe(REFUSED)
+    expect(calls()).toBe(4)
+  })
 
-  test.for(answers)('%s to it does not decide over the try', async ([, late], { expect }) => {
-    const { breaker, ask, open, changes } = start()
-    const waiting = Promise.withResolvers<void>()
-    const asking = ask(async () => {
-      await waiting.promise
-      return late()
-    })
+  test.for(outcomes)('does not decide the trial: %s', async ([, late], { expect }) => {
+    const { breaker, askLater, open, changes } = start()
+    const settle = askLater(late)
     await open()
     breaker.tryNow()
-    const trying = Promise.withResolvers<string>()
-    const tried = ask(() => trying.promise)
-    waiting.resolve()
-    await asking
+    const settleTrial = askLater()
+    await settle()
     expect(breaker).toMatchObject({ state: 'half-open', failures: 3 })
-    trying.resolve('answer')
-    await tried
+    await settleTrial()
     expect(changes).toEqual(['open', 'half-open', 'closed'])
   })
 })
 
-describe('a breaker that flaps', () => {
-  /** Whether a sign of life lets somebody through now. */
-  const isTried = async ({ breaker, ask }: ReturnType<typeof start>) => {
+describe('a flapping breaker', () => {
+  async function canTryNow({ breaker, ask }: ReturnType<typeof start>) {
     breaker.tryNow()
     return (await ask(outage)) === 'Redis: deadline'
   }
 
-  test('waits longer each time that it opens soon after it closed, up to five seconds', async () => {
+  test('delays tryNow longer at each opening soon after closing, up to 5 s', async () => {
     const started = start({ threshold: 1 })
     await started.open()
     await started.close()
     for (const pauseMs of [1000, 2000, 4000, 5000, 5000]) {
       await started.open()
       clock.elapse(pauseMs - 1)
-      expect(await isTried(started), `${pauseMs - 1}`).toBe(false)
+      expect(await canTryNow(started), `${pauseMs - 1}`).toBe(false)
       clock.elapse(1)
       await started.close()
       expect(started.breaker.state, `${pauseMs}`).toBe('closed')
     }
   })
 
-  test('never waits longer than its time', async () => {
+  test('never delays tryNow beyond its timeout', async () => {
     const started = start({ threshold: 1, timeoutMs: 3000 })
     await started.open()
     for (let count = 0; count < 20; count += 1) {
@@ -273,7 +255,7 @@ describe('a breaker that flaps', () => {
       await started.open()
     }
     clock.elapse(2999)
-    expect(await isTried(started)).toBe(false)
+    expect(await canTryNow(started)).toBe(false)
     clock.elapse(1)
     expect(await started.ask()).toBe('answer')
   })
@@ -281,29 +263,25 @@ describe('a breaker that flaps', () => {
   test.for([
     [9999, false],
     [10_000, true],
-  ] as const)(
-    'that stayed closed for %i ms tries at once again: %s',
-    async ([ms, isAtOnce], { expect }) => {
-      const started = start({ threshold: 1 })
-      await started.open()
-      await started.close()
-      await started.open()
-      clock.elapse(1000)
-      await started.close()
-      clock.elapse(ms)
-      await started.open()
-      expect(await isTried(started)).toBe(isAtOnce)
-    },
-  )
+  ] as const)('that was closed for %i ms allows a trial at once: %s', async (row, { expect }) => {
+    const [closedMs, isAtOnce] = row
+    const started = start({ threshold: 1 })
+    await started.open()
+    await started.close()
+    await started.open()
+    clock.elapse(1000)
+    await started.close()
+    clock.elapse(closedMs)
+    await started.open()
+    expect(await canTryNow(started)).toBe(isAtOnce)
+  })
 })
 
-describe('where there is none', () => {
-  test('it asks every time', async () => {
-    for (let count = 0; count < 20; count += 1) {
-      await expect(NO_BREAKER.run(outage)).rejects.toThrow('Redis: deadline')
-    }
-    NO_BREAKER.tryNow()
-    expect(await NO_BREAKER.run(answer)).toBe('answer')
-    expect(NO_BREAKER).toMatchObject({ state: 'closed', failures: 0 })
-  })
+test('a breaker that is switched off passes every call on', async () => {
+  for (let count = 0; count < 20; count += 1) {
+    await expect(NO_BREAKER.run(outage)).rejects.toThrow('Redis: deadline')
+  }
+  NO_BREAKER.tryNow()
+  expect(await NO_BREAKER.run(success)).toBe('answer')
+  expect(NO_BREAKER).toMatchObject({ state: 'closed', failures: 0 })
 })

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { connectRedis } from '../../src/redis/connection.ts'
+import { createOpener } from '../../src/store/redis/open-target.ts'
 import { until } from '../support/redis-state.ts'
 import { speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 
 const HOST = '127.0.0.1'
 
-test('C65: a primary of a cluster that is back is told of by itself, also while another is away', async () => {
+test('C65: a primary that is back is reported by itself while another is still disconnected', async () => {
   await using gone = await startSpokenRedis()
   await using stays = await startSpokenRedis((...asked) => answer(...asked))
   await using returns = await startSpokenRedis((...asked) => answer(...asked))
@@ -18,12 +19,15 @@ test('C65: a primary of a cluster that is back is told of by itself, also while 
     command[0] === 'CLUSTER' ? `*3\r\n${slots.join('')}` : speakWell(command, connection)
   await gone[Symbol.asyncDispose]()
 
-  const told: string[] = []
+  const reported: string[] = []
   const connection = connectRedis({
-    target: () => ({ kind: 'cluster', servers: [{ host: HOST, port: stays.port }] }),
-    connectTimeoutMs: 10_000,
-    onConnected: () => told.push('connected'),
-    onServerOpen: () => told.push('server'),
+    open: createOpener({
+      target: () => ({ kind: 'cluster', servers: [{ host: HOST, port: stays.port }] }),
+      connectTimeoutMs: 10_000,
+      onFailure: () => undefined,
+    }),
+    onConnected: () => reported.push('connected'),
+    onPrimaryConnected: () => reported.push('server'),
     onDisconnected: () => undefined,
     onStillAway: () => undefined,
     onFailure: () => undefined,
@@ -34,10 +38,10 @@ test('C65: a primary of a cluster that is back is told of by itself, also while 
       'two of three primaries',
       async () => connection.isConnected && (await connected()).length === 2,
     )
-    told.length = 0
+    reported.length = 0
     for (const each of returns.connections) each.end()
-    await until('the primary that returns', () => told.length > 0)
-    expect([told, connection.isPartial]).toEqual([['server'], true])
+    await until('the primary that returns', () => reported.length > 0)
+    expect([reported, connection.isPartial]).toEqual([['server'], true])
   } finally {
     await connection.close()
   }

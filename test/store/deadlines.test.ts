@@ -4,80 +4,66 @@ import { createDeadlines, type Deadlines } from '../../src/redis/deadlines.ts'
 import { DeadlineError } from '../../src/redis/failure.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
-const made: Deadlines[] = []
+const SWEEP_MS = 20
+const CATCH_UP_MS = 100
+
+const opened: Deadlines[] = []
 afterEach(() => {
-  for (const each of made.splice(0)) each.close()
+  for (const each of opened.splice(0)) each.close()
   vi.useRealTimers()
 })
 
-const start = () => {
-  let sweeps = 0
-  let late = 0
+function start() {
+  const counts = { sweeps: 0, late: 0 }
   const deadlines = createDeadlines({
-    onSwept: () => {
-      sweeps += 1
-    },
-    onLateAnswer: () => {
-      late += 1
-    },
+    onSwept: () => void counts.sweeps++,
+    onLateAnswer: () => void counts.late++,
   })
-  made.push(deadlines)
-  return { deadlines, sweeps: () => sweeps, late: () => late }
+  opened.push(deadlines)
+  return { deadlines, counts }
 }
-/** As often as answers are looked after. */
-const SWEEP_MS = 20
-/** How long they are waited for after this process was busy. */
-const CATCH_UP_MS = 100
 
-/** The clock and the sweeps, which go on when the test says so. */
-const holdTime = () => {
+/** Holds the clock and the sweeps, which advance only when the test says so. */
+function holdTime() {
   const clock = holdMonotonicClock()
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  async function advance(clockMs: number, timersMs = clockMs): Promise<void> {
+    clock.elapse(clockMs)
+    await vi.advanceTimersByTimeAsync(timersMs)
+  }
   return {
-    elapse: async (ms: number): Promise<void> => {
-      for (let leftMs = ms; leftMs > 0; leftMs -= SWEEP_MS) {
-        const stepMs = Math.min(SWEEP_MS, leftMs)
-        clock.elapse(stepMs)
-        await vi.advanceTimersByTimeAsync(stepMs)
-      }
+    async elapse(ms: number): Promise<void> {
+      for (let leftMs = ms; leftMs > 0; leftMs -= SWEEP_MS)
+        await advance(Math.min(SWEEP_MS, leftMs))
     },
-    /** Time in which nothing runs; the sweep that was due comes late. */
-    block: async (ms: number): Promise<void> => {
-      clock.elapse(ms)
-      await vi.advanceTimersByTimeAsync(SWEEP_MS)
-    },
+    /** Lets time pass in which nothing runs, so that the sweep that was due comes late. */
+    block: (ms: number) => advance(ms, SWEEP_MS),
     [Symbol.dispose]: () => clock[Symbol.dispose](),
   }
 }
-/** What has become of it by now. */
-const watch = (given: Promise<unknown>) => {
+
+/** Returns a function that tells the outcome by now. */
+function watch(reply: Promise<unknown>) {
   let state: unknown = 'waiting'
-  given.then(
-    (value) => {
-      state = value
-    },
-    (cause: unknown) => {
-      state = cause
-    },
-  )
+  const settle = (outcome: unknown) => {
+    state = outcome
+  }
+  reply.then(settle, settle)
   return () => state
 }
-/** Nothing else runs meanwhile, as while a large answer is parsed. */
-const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+/** Starts the wait for a reply that never comes, on held time. */
+function watchNever(timeoutMs: number) {
+  const time = holdTime()
+  const { deadlines } = start()
+  const state = watch(deadlines.within(never(), timeoutMs))
+  return { ...time, state }
+}
 const never = () => new Promise<never>(() => undefined)
+/** Blocks this process, as parsing a large reply does. */
+const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 describe('deadlines', () => {
-  test('what is overdue is given up also where this process is always too busy to look in time', async () => {
-    using time = holdTime()
-    const { deadlines } = start()
-    const state = watch(deadlines.within(never(), 50))
-    for (let round = 1; round < 10; round++) await time.block(500)
-    expect(state()).toBe('waiting')
-    await time.block(500)
-    await expect.poll(state).toBeInstanceOf(DeadlineError)
-  })
-
-  test('an answer in time is the answer, also when it is an error', async () => {
+  test('a reply in time is passed on, also when it is an error', async () => {
     const { deadlines } = start()
     expect(await deadlines.within(Promise.resolve(1), 50)).toBe(1)
     expect(await deadlines.within(wait(20, 2), 200)).toBe(2)
@@ -85,60 +71,64 @@ describe('deadlines', () => {
     expect(deadlines.inFlight).toBe(0)
   })
 
-  test.for([20, 60, 150])(
-    'after %i ms it is given up, and not before',
-    async (timeoutMs, { expect }) => {
-      using time = holdTime()
-      const { deadlines } = start()
-      const state = watch(deadlines.within(never(), timeoutMs))
-      await time.elapse(timeoutMs - 1)
-      expect(state()).toBe('waiting')
-      await time.elapse(1 + SWEEP_MS)
-      expect(state()).toBeInstanceOf(DeadlineError)
-    },
-  )
+  test.for([20, 60, 150])('a command times out after %i ms', async (timeoutMs, { expect }) => {
+    using time = watchNever(timeoutMs)
+    await time.elapse(timeoutMs - 1)
+    expect(time.state()).toBe('waiting')
+    await time.elapse(1 + SWEEP_MS)
+    expect(time.state()).toBeInstanceOf(DeadlineError)
+  })
 
-  test('each has a deadline of its own', async () => {
+  test('each command has a deadline of its own', async () => {
     using time = holdTime()
     const { deadlines } = start()
     const order: string[] = []
-    const tell = (name: string, ms: number) =>
+    const expectLate = (name: string, ms: number) =>
       deadlines.within(never(), ms).catch(() => order.push(name))
-    const all = Promise.all([tell('long', 150), tell('short', 30), tell('middle', 90)])
+    const all = [expectLate('long', 150), expectLate('short', 30), expectLate('middle', 90)]
     await time.elapse(200)
-    await all
+    await Promise.all(all)
     expect(order).toEqual(['short', 'middle', 'long'])
   })
 
-  test('what has been given up is in flight until it is answered, and its answer is dropped', async () => {
-    const { deadlines, late } = start()
-    const answer = Promise.withResolvers<string>()
-    const given = deadlines.within(answer.promise, 20)
+  test('a command that timed out is in flight until its reply, which is dropped', async () => {
+    const { deadlines, counts } = start()
+    const reply = Promise.withResolvers<string>()
+    const given = deadlines.within(reply.promise, 20)
     await expect(given).rejects.toThrow(DeadlineError)
-    expect(deadlines.inFlight).toBe(1)
-    expect(late()).toBe(0)
-    answer.resolve('late')
+    expect([deadlines.inFlight, counts.late]).toEqual([1, 0])
+    reply.resolve('late')
     await expect(given).rejects.toThrow(DeadlineError)
-    expect(late()).toBe(1)
+    expect(counts.late).toBe(1)
     await wait(0)
     expect(deadlines.inFlight).toBe(0)
   })
 
-  test('a late error is dropped too, and no rejection is left unhandled', async () => {
+  test('a late error is dropped without an unhandled rejection', async () => {
     const { deadlines } = start()
     const unhandled: unknown[] = []
     const listen = (reason: unknown) => unhandled.push(reason)
     process.on('unhandledRejection', listen)
-    const answer = Promise.withResolvers<string>()
-    await expect(deadlines.within(answer.promise, 20)).rejects.toThrow(DeadlineError)
-    answer.reject(new Error('late'))
+    const reply = Promise.withResolvers<string>()
+    await expect(deadlines.within(reply.promise, 20)).rejects.toThrow(DeadlineError)
+    reply.reject(new Error('late'))
     await wait(50)
     process.off('unhandledRejection', listen)
     expect(unhandled).toEqual([])
     expect(deadlines.inFlight).toBe(0)
   })
 
-  test('a process that was busy reads the answers that wait for it, and gives up none of them', async () => {
+  test('closed deadlines time nothing out', async () => {
+    const { deadlines, counts } = start()
+    const given = deadlines.within(wait(150, 'late'), 20)
+    deadlines.close()
+    expect(await given).toBe('late')
+    expect(counts.sweeps).toBe(0)
+  })
+})
+
+describe('deadlines after this process was busy', () => {
+  test('replies that wait in the socket are read before anything times out', async () => {
     const { deadlines } = start()
     const inTime = new Promise((resolve) => setTimeout(resolve, 30, 'read after the block'))
     const given = deadlines.within(inTime, 100)
@@ -146,46 +136,42 @@ describe('deadlines', () => {
     expect(await given).toBe('read after the block')
   })
 
-  test('after that it gives up what is really not there', async () => {
-    using time = holdTime()
-    const { deadlines } = start()
-    const state = watch(deadlines.within(never(), 50))
+  test('a command without a reply times out 100 ms later', async () => {
+    using time = watchNever(50)
     await time.block(300)
     await time.elapse(CATCH_UP_MS - SWEEP_MS)
-    expect(state()).toBe('waiting')
+    expect(time.state()).toBe('waiting')
     await time.elapse(SWEEP_MS)
-    expect(state()).toBeInstanceOf(DeadlineError)
+    expect(time.state()).toBeInstanceOf(DeadlineError)
   })
 
-  test('also where it is busy again and again in between', async () => {
-    using time = holdTime()
-    const { deadlines } = start()
-    const state = watch(deadlines.within(never(), 50))
+  test('a command times out although the process is busy again and again', async () => {
+    using time = watchNever(50)
     for (let round = 0; round < 5; round++) {
-      expect(state()).toBe('waiting')
+      expect(time.state()).toBe('waiting')
       await time.block(300)
       await time.elapse(SWEEP_MS)
     }
-    await expect.poll(state).toBeInstanceOf(DeadlineError)
+    await expect.poll(time.state).toBeInstanceOf(DeadlineError)
   })
 
-  test('each sweep is told, but none before which this process was too busy to read', async () => {
+  test('a command times out although every sweep is late', async () => {
+    using time = watchNever(50)
+    for (let round = 1; round < 10; round++) await time.block(500)
+    expect(time.state()).toBe('waiting')
+    await time.block(500)
+    await expect.poll(time.state).toBeInstanceOf(DeadlineError)
+  })
+
+  test('onSwept is called for each sweep that is not skipped', async () => {
     using time = holdTime()
-    const { sweeps } = start()
+    const { counts } = start()
     await time.elapse(5 * SWEEP_MS)
-    expect(sweeps()).toBe(5)
+    expect(counts.sweeps).toBe(5)
     await time.block(300)
     await time.elapse(CATCH_UP_MS - SWEEP_MS)
-    expect(sweeps()).toBe(5)
+    expect(counts.sweeps).toBe(5)
     await time.elapse(SWEEP_MS)
-    expect(sweeps()).toBe(6)
-  })
-
-  test('after its end it calls nobody', async () => {
-    const { deadlines, sweeps } = start()
-    const given = deadlines.within(wait(150, 'late'), 20)
-    deadlines.close()
-    expect(await given).toBe('late')
-    expect(sweeps()).toBe(0)
+    expect(counts.sweeps).toBe(6)
   })
 })

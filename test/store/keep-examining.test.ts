@@ -6,38 +6,43 @@ import { keepExamining } from '../../src/redis/examine/keep-examining.ts'
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
-const found = (runId: string, ...messages: readonly string[]): Examination => ({
-  runIds: [runId],
-  findings: messages.map((message) => ({ code: 'refused', message })),
-})
+function examined(runId: string, ...messages: readonly string[]): Examination {
+  const findings = messages.map((message) => ({ code: 'refused', message }) as const)
+  return { runIds: [runId], findings }
+}
+
 const LOADING = 'SET is refused: loading'
 const FULL = 'SET is refused: full'
 const MINUTE_MS = 60_000
 
 test.for<[string, readonly (Examination | undefined)[], number[]]>([
-  ['the same server', [found('a'), found('a', FULL), found('a')], []],
-  ['another one', [found('a'), found('b'), found('b')], [2]],
+  ['the same server', [examined('a'), examined('a', FULL), examined('a')], []],
+  ['another server', [examined('a'), examined('b'), examined('b')], [2]],
   [
-    'one that loads first',
-    [found('a'), found('b', LOADING), found('b', LOADING), found('b')],
+    'another server that loads first',
+    [examined('a'), examined('b', LOADING), examined('b', LOADING), examined('b')],
     [2, 4],
   ],
-  ['one that is full then', [found('a'), found('b', LOADING), found('b', FULL)], [2, 3]],
-  ['one that does not answer at first', [found('a'), undefined, found('b')], [3]],
+  [
+    'another server that is full after loading',
+    [examined('a'), examined('b', LOADING), examined('b', FULL)],
+    [2, 3],
+  ],
+  ['another server that does not answer at first', [examined('a'), undefined, examined('b')], [3]],
 ])(
-  'another server is told what it may lack as soon as it can take it: %s',
+  'another server is reported once it answers, and when its refusals change: %s',
   async ([, script, told], { expect }) => {
     let asked = 0
     const others: number[] = []
     const examination = keepExamining({
       connection: {
         isConnected: true,
-        async runAtEach() {
-          const made = script[asked++]
-          if (!made) throw new Error('no answer')
-          return [made]
+        async runAtEach<T>() {
+          const examination = script[asked++]
+          if (!examination) throw new Error('no answer')
+          return [examination] as T[]
         },
-      } as unknown as Parameters<typeof keepExamining>[0]['connection'],
+      },
       names: { prefix: '', channel: '', fleetChannel: '' },
       readTimeoutMs: 1000,
       now: () => 0,
@@ -45,7 +50,7 @@ test.for<[string, readonly (Examination | undefined)[], number[]]>([
     })
     for (const step of script.keys()) {
       if (step < 2) examination.start()
-      // A server that comes or cannot take it is looked at again at once.
+      // Examines a new server again at once, and after a failure.
       else vi.advanceTimersByTime(others.length > 0 || !script[step - 1] ? 2000 : 2 * MINUTE_MS)
       await turn()
     }

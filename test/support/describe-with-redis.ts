@@ -4,5 +4,5 @@ import { redisMissing } from './redis-home.ts'
 const missing = await redisMissing()
 if (missing !== undefined) process.stdout.write(`skipped: ${missing}\n`)
 
-/** `describe` where a Redis of the test's own can be started; elsewhere its tests are skipped, and the reason is printed. */
+/** Runs its tests where a Redis can be started; elsewhere skips them and prints the reason. */
 export const describeWithRedis = describe.skipIf(missing !== undefined)

@@ -1,4 +1,4 @@
-import type { RedisTarget } from '../../src/redis/client.ts'
+import type { RedisTarget } from '../../src/redis/target.ts'
 import {
   describeSeen,
   expectUnnoticed,

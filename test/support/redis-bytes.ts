@@ -1,25 +1,25 @@
 import { createClient, RESP_TYPES } from 'redis'
 import type { RunningRedis } from './redis.ts'
 
-/** Whoever can write to Redis and is not Vestibule; values byte for byte. */
+/** Foreign client that reads and writes values of Redis byte for byte. */
 export interface RedisBytes extends AsyncDisposable {
   readonly get: (key: string) => Promise<Buffer>
-  /** Keeps the time to live of what is there. */
+  /** Writes a value and keeps its TTL. */
   readonly put: (key: string, value: Buffer) => Promise<void>
   readonly keys: (pattern?: string) => Promise<readonly string[]>
-  /** All there is, whatever its type, as the key and what it holds. */
+  /** Returns all keys with their values, of any type. */
   readonly dump: () => Promise<ReadonlyMap<string, readonly Buffer[]>>
 }
 
 const HOUR_SECONDS = '3600'
 
-export const openRedisBytes = async (redis: RunningRedis): Promise<RedisBytes> => {
+export async function openRedisBytes(redis: RunningRedis): Promise<RedisBytes> {
   const text = createClient({ url: redis.url, disableClientInfo: true })
   text.on('error', () => undefined)
   await text.connect()
   const client = text.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   const keys: RedisBytes['keys'] = async (pattern = '*') => (await text.keys(pattern)).toSorted()
-  /** Nothing of what is gone by now. */
+  /** Returns nothing for keys that have expired meanwhile. */
   const held = async (key: string): Promise<Buffer[] | undefined> => {
     const type = await text.type(key)
     if (type === 'string') return [(await client.get(key)) as Buffer]

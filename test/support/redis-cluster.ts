@@ -1,5 +1,5 @@
-import type { ClusterTarget } from '../../src/redis/client.ts'
 import { SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
+import type { ClusterTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
@@ -10,27 +10,27 @@ export interface RedisClusterOptions extends Pick<RedisOptions, 'users' | 'passw
 }
 
 export interface RunningCluster extends AsyncDisposable {
-  /** The primary of each shard at the start, in the order of their slots. */
+  /** Primary of each shard at the start, in the order of their slots. */
   readonly primaries: readonly RunningRedis[]
-  /** The replica of each shard, where there is one. */
+  /** Replica of each shard, where there is one. */
   readonly replicas: readonly RunningRedis[]
   readonly target: ClusterTarget
-  /** Moves a slot, with what is in it, up to a point: `half` leaves it under way. */
+  /** Moves a slot with its keys; `half` leaves it during its migration, with all keys at the source. */
   readonly moveSlot: (
     slot: number,
     from: RunningRedis,
     to: RunningRedis,
     how?: 'half',
   ) => Promise<void>
-  /** Takes an empty primary out, which stays up; its slots go to another. */
+  /** Removes an empty primary from the cluster, which stays up; its slots go to `heir`. */
   readonly takeOut: (leaving: RunningRedis, heir: RunningRedis) => Promise<void>
 }
 
-/** A primary without an answer for so long is replaced. */
+/** Time without an answer after which a primary is replaced. */
 export const NODE_TIMEOUT_MS = 1000
 
-/** Starts a Redis Cluster of its own that has all slots. */
-export const startCluster = async (options: RedisClusterOptions): Promise<RunningCluster> => {
+/** Starts a Redis Cluster that serves all slots. */
+export async function startCluster(options: RedisClusterOptions): Promise<RunningCluster> {
   await using started = new AsyncDisposableStack()
   const { shards, replicasPerShard = 0 } = options
   const start = async () => {
@@ -41,9 +41,9 @@ export const startCluster = async (options: RedisClusterOptions): Promise<Runnin
       args: [
         ...`--cluster-enabled yes --cluster-node-timeout ${NODE_TIMEOUT_MS}`.split(' '),
         ...`--cluster-port ${busPort} --repl-diskless-sync-delay 0`.split(' '),
-        // A replica that nothing was sent to is not among those that Redis names.
+        // Pings replicas each second, because CLUSTER SLOTS leaves out those that nothing was sent to.
         ...'--repl-ping-replica-period 1'.split(' '),
-        // Or else all servers refuse everything while a few slots are not served.
+        // Lets servers answer for their slots while others are not served.
         ...'--cluster-require-full-coverage no'.split(' '),
         ...(options.password === undefined ? [] : ['--masterauth', options.password]),
         ...(options.args ?? []),

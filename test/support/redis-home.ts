@@ -1,27 +1,25 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { findProgram, startProcess } from '../../stand-ins/process.ts'
 
-/** Where a Redis of a test's own can run. */
+/** Ways to run a Redis for a test. */
 export type RedisHome = 'process' | 'container'
 
-/** A server that was told to start; whether it answers is for the caller to find out. */
+/** Launched server, which may not answer yet. */
 export interface LaunchedRedis {
-  /** Of the process; a container has none. */
+  /** Process id; `undefined` in a container. */
   readonly pid: number | undefined
   readonly hasExited: () => boolean
   readonly output: () => Promise<string>
   readonly pause: () => Promise<void>
   readonly resume: () => Promise<void>
-  /** As `kill -9` does. */
+  /** Kills the server as `kill -9` does. */
   readonly kill: () => Promise<void>
 }
 
 type Launch = (args: readonly string[], folder: string) => Promise<LaunchedRedis>
 
-/** Redis as it can be had here, the given home first. */
-export const findRedisHome = async (
-  first: RedisHome = 'process',
-): Promise<RedisHome | undefined> => {
+/** Returns an available home, the preferred one first. */
+export async function findRedisHome(first: RedisHome = 'process'): Promise<RedisHome | undefined> {
   const isThere = {
     process: async () => findProgram('redis-server') !== undefined,
     container: async () => (await dockerMissing()) === undefined,
@@ -31,7 +29,7 @@ export const findRedisHome = async (
   return (await isThere[other]()) ? other : undefined
 }
 
-/** Why tests cannot start a Redis of their own here, or `undefined` when they can. */
+/** Returns why tests cannot start a Redis here, or `undefined` when they can. */
 export const redisMissing = async (): Promise<string | undefined> =>
   (await findRedisHome())
     ? undefined
@@ -39,8 +37,8 @@ export const redisMissing = async (): Promise<string | undefined> =>
 
 let sought: Promise<string | undefined> | undefined
 
-/** Why no container can be started here, or `undefined` when one can. */
-export const dockerMissing = (): Promise<string | undefined> => {
+/** Returns why no container can be started here, or `undefined` when one can. */
+export function dockerMissing(): Promise<string | undefined> {
   sought ??= import('testcontainers')
     .then(({ getContainerRuntimeClient }) => getContainerRuntimeClient())
     .then(
@@ -71,14 +69,14 @@ const launchProcess: Launch = async (args) => {
 
 const IMAGE = process.env['REDIS_IMAGE'] ?? 'redis:7.4.9-alpine'
 
-/** In the network and with the folder of the host, so that all else is as with a process; this takes a Docker on Linux. */
+/** Starts a container in the network and with the folder of the host, as a process has them; needs Docker on Linux. */
 const launchContainer: Launch = async (args, folder) => {
   const { GenericContainer, getContainerRuntimeClient } = await import('testcontainers')
   const started = await new GenericContainer(IMAGE)
     .withNetworkMode('host')
     .withBindMounts([{ source: folder, target: folder, mode: 'rw' }])
     .withUser(`${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`)
-    // That of the image would change the user.
+    // Replaces the entry point of the image, which would change the user.
     .withEntrypoint(['redis-server'])
     .withCommand([...args])
     .start()

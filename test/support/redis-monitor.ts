@@ -5,22 +5,18 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { RunningRedis } from './redis.ts'
 import { until } from './redis-state.ts'
 
-/** What Redis is told by everybody, scripts included. */
+/** Commands that Redis receives from all clients and scripts. */
 export interface RedisMonitor extends Disposable {
-  /** A line for each command so far, byte for byte. */
+  /** Lines of MONITOR so far, byte for byte. */
   readonly lines: () => Promise<readonly Buffer[]>
 }
 
-/** For what is still on its way to Redis. */
+/** Time for commands that are on their way to Redis. */
 const LAG_MS = 50
-/** Of what is asked to see how far the lines have come. */
+/** Prefix of the marks that show how far the lines have come. */
 const MARK = 'mark-of-the-monitor-'
 
-export const startRedisMonitor = async ({
-  host,
-  port,
-  cli,
-}: RunningRedis): Promise<RedisMonitor> => {
+export async function startRedisMonitor({ host, port, cli }: RunningRedis): Promise<RedisMonitor> {
   const socket = connect(port, host)
   let text = ''
   socket.setEncoding('latin1').on('data', (chunk: string) => {
@@ -49,7 +45,7 @@ const ESCAPED: Readonly<Record<string, string>> = {
   t: '\t',
 }
 
-const unescape = (line: string): Buffer => {
+function unescape(line: string): Buffer {
   const plain = line.replaceAll(
     /\\(?:x([0-9a-f]{2})|(.))/g,
     (_, hex?: string, letter: string = '') =>

@@ -1,38 +1,36 @@
-import type { SentinelTarget } from '../../src/redis/client.ts'
+import type { SentinelTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { until } from './redis-state.ts'
 
 export interface WatchedRedisOptions extends Pick<RedisOptions, 'tls'> {
-  /** Of the Sentinels themselves. */
+  /** Password of the Sentinels. */
   readonly sentinelPassword?: string
 }
 
-/** A primary with two replicas, and three Sentinels that watch them. */
+/** Primary with two replicas, monitored by three Sentinels. */
 export interface WatchedRedis extends AsyncDisposable {
-  /** The primary of the start first. */
+  /** Redis servers, of which the first is the primary at the start. */
   readonly servers: readonly [RunningRedis, RunningRedis, RunningRedis]
   readonly sentinels: readonly RunningRedis[]
-  /** The port of the primary that most Sentinels name. */
+  /** Returns the port of the primary that most Sentinels report. */
   readonly primaryPort: () => Promise<number>
-  /** Sentinels and replicas lose sight of a server, which goes on answering everybody else. */
+  /** Cuts a server off from Sentinels and replicas, while it answers all other clients. */
   readonly isolate: (server: RunningRedis) => Promise<void>
   readonly target: Omit<SentinelTarget, 'tls'>
 }
 
 export const PRIMARY_NAME = 'the-primary'
-/** Sentinels take a server for down after this. */
+/** Time after which Sentinels consider a server down. */
 export const DOWN_AFTER_MS = 1000
 
-/** The user by which Sentinels and replicas come to the servers. */
+/** User of Sentinels and replicas at the servers. */
 const PEER = { name: 'peer', password: 'of-the-peers' }
 const PEER_LINE = `user ${PEER.name} on >${PEER.password} ~* &* +@all`
-/** Of everybody else. */
+/** Password of the default user. */
 const PASSWORD = 'of-the-servers'
 
-export const startWatchedRedis = async (
-  options: WatchedRedisOptions = {},
-): Promise<WatchedRedis> => {
+export async function startWatchedRedis(options: WatchedRedisOptions = {}): Promise<WatchedRedis> {
   await using started = new AsyncDisposableStack()
   const { tls } = options
   const startServer = async (primary?: RunningRedis) => {
@@ -122,7 +120,7 @@ const sentinelOf = async (
   args: ['--sentinel'],
 })
 
-const doKnowAll = async (sentinels: readonly RunningRedis[]): Promise<boolean> => {
+async function doKnowAll(sentinels: readonly RunningRedis[]): Promise<boolean> {
   const views = await Promise.all(
     sentinels.map(({ cli }) => cli('INFO', 'sentinel').catch(() => '')),
   )

@@ -1,4 +1,4 @@
-import type { RedisTarget } from '../../src/redis/client.ts'
+import type { RedisTarget } from '../../src/redis/target.ts'
 
 const addressOf = ({ host, port }: { readonly host: string; readonly port: number }) =>
   `${host}:${port}`

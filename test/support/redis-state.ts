@@ -2,21 +2,22 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { openSharedState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
-import type { RedisTarget, SingleTarget } from '../../src/redis/client.ts'
 import { connectRedis, type RedisConnection } from '../../src/redis/connection.ts'
 import type { Examination } from '../../src/redis/examine/examine.ts'
 import type { RedisFailure } from '../../src/redis/failure.ts'
+import type { RedisTarget, SingleTarget } from '../../src/redis/target.ts'
 import type { BackplaneMessage } from '../../src/replicas/message.ts'
 import { openRedisState } from '../../src/store/redis/open.ts'
+import { createOpener } from '../../src/store/redis/open-target.ts'
 import type { ObservedRedis, SharedState } from '../../src/store/shared-state.ts'
 import type { Log } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
-/** What a connection told those who observe it. */
+/** Recorded callbacks of a connection. */
 export interface Told {
   readonly connected: () => number
   readonly disconnected: readonly RedisFailure[]
-  /** What more was told, where more is known. */
+  /** Reasons of `onDisconnected`, where one is given. */
   readonly reasons: readonly string[]
   readonly stillAway: readonly RedisFailure[]
   readonly failures: readonly RedisFailure[]
@@ -28,11 +29,11 @@ export interface ObservedConnection extends AsyncDisposable, Told {
 
 type Target = RedisTarget | (Partial<Omit<SingleTarget, 'kind'>> & { readonly port: number })
 
-const HOST = '127.0.0.1'
-const complete = (target: Target): RedisTarget =>
-  'kind' in target ? target : { kind: 'single', host: HOST, database: 0, ...target }
+function complete(target: Target): RedisTarget {
+  return 'kind' in target ? target : { kind: 'single', host: '127.0.0.1', database: 0, ...target }
+}
 
-const observe = () => {
+function observe() {
   const disconnected: RedisFailure[] = []
   const reasons: string[] = []
   const stillAway: RedisFailure[] = []
@@ -54,21 +55,59 @@ const observe = () => {
   }
 }
 
-/** A connection, and what it says of itself. */
-export const openConnection = (
+/** Opens a connection and records its callbacks. */
+export function openConnection(
   target: Target | (() => Target),
   connectTimeoutMs = 10_000,
   purpose?: 'commands' | 'subscription',
-): ObservedConnection => {
+): ObservedConnection {
   const { told, observers } = observe()
   const connection = connectRedis({
-    target: () => complete(typeof target === 'function' ? target() : target),
-    connectTimeoutMs,
-    ...(purpose && { purpose }),
     ...observers,
+    open: createOpener({
+      ...observers,
+      target: () => complete(typeof target === 'function' ? target() : target),
+      connectTimeoutMs,
+      ...(purpose && { purpose }),
+    }),
   })
   return { connection, ...told, [Symbol.asyncDispose]: () => connection.close() }
 }
+
+/** Opens a connection and waits until it is connected. */
+export async function openConnected(
+  target: Target | (() => Target),
+  connectTimeoutMs?: number,
+): Promise<ObservedConnection> {
+  const opened = openConnection(target, connectTimeoutMs)
+  await untilConnected(opened)
+  return opened
+}
+
+/** Opens a connection and waits for the end of its first attempt. */
+export async function tryConnection(
+  ...args: Parameters<typeof openConnection>
+): Promise<ObservedConnection> {
+  const opened = openConnection(...args)
+  await opened.connection.firstAttempt
+  return opened
+}
+
+export async function echo({ connection }: ObservedConnection, value: string, timeoutMs = 1000) {
+  return connection.run(undefined, (client) => client.echo(value), timeoutMs)
+}
+
+/** Matches the error that a port throws for this failure. */
+export function unavailable(failure: RedisFailure) {
+  return { code: 'store_unavailable', message: `Redis: ${failure}` }
+}
+
+/** Records of a session, as a store takes them. */
+export const RECORDS = {
+  identity: Buffer.of(1),
+  tokens: Buffer.of(2),
+  metadata: Buffer.of(3),
+} as const
 
 export interface ObservedState extends AsyncDisposable, Told {
   readonly state: SharedState
@@ -88,7 +127,7 @@ export interface StateOptions {
   readonly timeoutMs?: number
   readonly breaker?: { readonly threshold?: number; readonly timeoutMs?: number }
   readonly healthIntervalMs?: number
-  /** Whether Redis is asked without an occasion; it is unless told otherwise. */
+  /** Whether the health loop runs; true by default. */
   readonly isHealthChecked?: boolean
   readonly keys?: readonly string[]
   readonly mode?: string
@@ -96,8 +135,8 @@ export interface StateOptions {
   readonly onMessage?: (message: BackplaneMessage) => void
 }
 
-/** The ports over a Redis, as the service opens them. */
-export const openState = (target: Target, options: StateOptions = {}): ObservedState => {
+/** Opens the ports over a Redis as the service does, and records their callbacks. */
+export function openState(target: Target, options: StateOptions = {}): ObservedState {
   const { prefix = 'vestibule:', now = Date.now, timeoutMs = 3000 } = options
   const { healthIntervalMs = 30_000, isHealthChecked = true } = options
   const { keys = ['key'], mode = 'hybrid', version = '1.0.0' } = options
@@ -157,8 +196,15 @@ export const openState = (target: Target, options: StateOptions = {}): ObservedS
   }
 }
 
-/** The state as the service opens it for a configuration. */
-export const openConfigured = (config: Config, log: Log): SharedState => {
+/** Opens the ports and waits until their Redis has been examined. */
+export async function openExamined(target: Target, options?: StateOptions): Promise<ObservedState> {
+  const observed = openState(target, options)
+  await until('an examination', () => observed.examinations.length > 0)
+  return observed
+}
+
+/** Opens the state as the service does for a configuration. */
+export function openConfigured(config: Config, log: Log): SharedState {
   return openSharedState({
     config,
     log,
@@ -168,29 +214,26 @@ export const openConfigured = (config: Config, log: Log): SharedState => {
   })
 }
 
-/** The first attempt may be one that a busy machine has kept waiting for too long. */
-export const untilConnected = async (...all: readonly ObservedConnection[]): Promise<void> => {
+/** Waits for more than the first attempt, which a busy machine may have delayed for too long. */
+export async function untilConnected(...all: readonly ObservedConnection[]): Promise<void> {
   await until('connections', () => all.every(({ connection }) => connection.isConnected), 60_000)
 }
 
-/** Name written, prolonged and read, one after the other, and a little more. */
+/** Round trips that write, extend and read the name of the data, and some more. */
 const ROUND_TRIPS = 6
 
-/**
- * Waits until a replica that is connected knows which data there are: it has begun to find out when it is connected, and
- * answers over its one connection come in order.
- */
-export const untilDataKnown = async (redis: ObservedRedis): Promise<void> => {
+/** Waits until a replica knows the name of the data, which it asks for first over its one connection. */
+export async function untilDataKnown(redis: ObservedRedis): Promise<void> {
   await until('a connection', () => redis.isConnected)
   for (let count = 0; count < ROUND_TRIPS; count += 1) await redis.measureLatency()
 }
 
-/** Waits until it is so; throws what it was about when it is not within a time that no machine takes for it. */
-export const until = async (
+/** Polls a condition every 5 ms. Throws its name when it is not met within a time that no machine takes for it. */
+export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
   withinMs = 30_000,
-): Promise<void> => {
+): Promise<void> {
   const endMs = performance.now() + withinMs
   while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`never came: ${what}`)

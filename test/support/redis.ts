@@ -16,21 +16,21 @@ import {
 
 export interface RedisOptions {
   readonly port?: number
-  /** Of the default user. */
+  /** Password of the default user. */
   readonly password?: string | undefined
-  /** Lines of an ACL, such as `user app on >secret ~vestibule:* &vestibule:* +@all`. */
+  /** ACL lines, such as `user app on >secret ~vestibule:* &vestibule:* +@all`. */
   readonly users?: readonly string[] | undefined
   readonly tls?: RedisTlsOptions | undefined
-  /** Further lines of the configuration file, where arguments cannot say it. */
+  /** Further lines of the configuration file, for directives that take no argument form. */
   readonly lines?: readonly string[] | undefined
-  /** Further arguments of `redis-server`, such as `--maxmemory 2mb`; the last word on each directive. */
+  /** Further arguments of `redis-server`, such as `--maxmemory 2mb`, which override the defaults. */
   readonly args?: readonly string[] | undefined
 }
 
 export interface RedisTlsOptions {
   readonly authority: Authority
   readonly requireClientCertificate?: boolean
-  /** What the server shows instead of a good certificate for localhost and 127.0.0.1. */
+  /** Certificate of the server; by default, a valid one for localhost and 127.0.0.1. */
   readonly certificate?: Certificate
 }
 
@@ -42,25 +42,25 @@ export interface RestartOptions extends Omit<RedisOptions, 'port'> {
 export interface RunningRedis extends AsyncDisposable {
   readonly host: string
   readonly port: number
-  /** With the password of the default user, if it has one. */
+  /** URL with the password of the default user, if it has one. */
   readonly url: string
-  /** Of the process that runs now; a container has none. */
+  /** Process id of the running server; `undefined` in a container. */
   readonly pid: number | undefined
   /** PEM files for a client of a server with TLS; a certificate for `vestibule` among them. */
   readonly clientFiles: { readonly ca: string; readonly certificate: string; readonly key: string }
   /**
-   * Asks as an administrator of its own, on a connection of its own that is open from the start and is one of the
-   * `connected_clients`. Lists come one item a line, nothing comes as an empty text, and errors are thrown.
+   * Runs a command as an administrator, over a connection that counts among `connected_clients`. Returns a list as one
+   * item a line and null as an empty text. Throws error replies.
    */
   readonly cli: (...args: string[]) => Promise<string>
-  /** Ends it as `kill -9` does; `restart` brings it back. */
+  /** Kills the server as `kill -9` does; `restart` starts it again. */
   readonly kill: () => Promise<void>
-  /** Stops it in its tracks: its connections stay, and so does the port, but nothing is answered. */
+  /** Freezes the server: its connections and its port stay open, but it answers nothing. */
   readonly pause: () => Promise<void>
   readonly resume: () => Promise<void>
-  /** Kills it if it still runs and starts it at the same port: empty, and with its options unless told otherwise. */
+  /** Kills the server if it runs and starts it at the same port, empty and with its options by default. */
   readonly restart: (changes?: RestartOptions) => Promise<void>
-  /** Ends it for good and removes its folder, as leaving the scope of `await using` does. */
+  /** Kills the server and removes its folder, as the end of the scope of `await using` does. */
   readonly stop: () => Promise<void>
 }
 
@@ -68,11 +68,11 @@ const HOST = '127.0.0.1'
 const ANSWERS_WITHIN_MS = 10_000
 const ADMIN = { username: 'test-admin', password: randomBytes(16).toString('hex') }
 
-/** Starts a Redis server of its own, at a loopback port and with nothing in it. */
-export const startRedis = async (
+/** Starts an empty Redis server at a loopback port. */
+export async function startRedis(
   options: RedisOptions = {},
   preferredHome?: RedisHome,
-): Promise<RunningRedis> => {
+): Promise<RunningRedis> {
   const home = await findRedisHome(preferredHome)
   if (!home) throw new Error(await redisMissing())
   const port = options.port ?? (await steadyPort())
@@ -145,8 +145,8 @@ const filesIn = (folder: string, side: 'server' | 'client') => ({
   key: join(folder, `${side}-key.pem`),
 })
 
-/** Users are written to a file, since the list of processes shows arguments. */
-const writeFiles = async (folder: string, options: RedisOptions) => {
+/** Writes the users to a file, because the list of processes shows arguments. */
+async function writeFiles(folder: string, options: RedisOptions) {
   const { password, users = [], lines: further = [], tls } = options
   const lines = [
     ...(password === undefined ? [] : [`requirepass "${password}"`]),
@@ -167,7 +167,7 @@ const writeFiles = async (folder: string, options: RedisOptions) => {
   }
 }
 
-const argumentsOf = (folder: string, port: number, { tls, args = [] }: RedisOptions): string[] => {
+function argumentsOf(folder: string, port: number, { tls, args = [] }: RedisOptions): string[] {
   const settings: readonly (readonly [name: string, value: string])[] = [
     ...(tls ? tlsSettings(folder, port, tls) : [['port', `${port}`] as const]),
     ['bind', HOST],
@@ -185,11 +185,11 @@ const argumentsOf = (folder: string, port: number, { tls, args = [] }: RedisOpti
   ]
 }
 
-const tlsSettings = (
+function tlsSettings(
   folder: string,
   port: number,
   { requireClientCertificate = false }: RedisTlsOptions,
-) => {
+) {
   const { ca, certificate, key } = filesIn(folder, 'server')
   return [
     ['port', '0'],
@@ -203,8 +203,8 @@ const tlsSettings = (
 
 type Admin = Awaited<ReturnType<typeof connectAdmin>>
 
-/** Over the socket in the folder, where neither TLS nor the port are in the way. */
-const connectAdmin = async (path: string) => {
+/** Connects over the Unix socket, which works with and without TLS. */
+async function connectAdmin(path: string) {
   const client = createClient({
     ...ADMIN,
     RESP: 2,
@@ -217,7 +217,7 @@ const connectAdmin = async (path: string) => {
   return client
 }
 
-const untilAnswered = async (launched: LaunchedRedis, socket: string): Promise<Admin> => {
+async function untilAnswered(launched: LaunchedRedis, socket: string): Promise<Admin> {
   const endMs = performance.now() + ANSWERS_WITHIN_MS
   while (performance.now() < endMs && !launched.hasExited()) {
     try {
@@ -235,6 +235,6 @@ const untilAnswered = async (launched: LaunchedRedis, socket: string): Promise<A
 
 export type Reply = string | number | null | readonly Reply[]
 
-/** One item a line, and nothing as an empty text. */
+/** Returns a list as one item a line and null as an empty text. */
 export const replyText = (reply: Reply): string =>
   typeof reply === 'object' ? (reply ?? []).map(replyText).join('\n') : `${reply}`

@@ -2,10 +2,10 @@ import { afterAll, beforeAll } from 'vitest'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 
 /**
- * One Redis for the tests of a file, which take it one after the other: empty, without clients and with its settings of
- * the start. What kills, pauses, restarts it or changes its users needs one of its own.
+ * Shares one Redis among the tests of a file, each of which gets it empty, without clients and with default settings.
+ * Tests that kill, pause or restart it or change its users start one of their own.
  */
-export const reuseRedis = (options: RedisOptions = {}): (() => Promise<RunningRedis>) => {
+export function reuseRedis(options: RedisOptions = {}): () => Promise<RunningRedis> {
   let redis: RunningRedis | undefined
   beforeAll(async () => {
     redis = await startRedis(options)

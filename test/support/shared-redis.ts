@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { createClient } from 'redis'
 import { parseRedisAddress } from '../../src/config/redis/address.ts'
-import type { SingleTarget } from '../../src/redis/client.ts'
+import type { SingleTarget } from '../../src/redis/target.ts'
 import { type Reply, replyText, startRedis } from './redis.ts'
 import { dockerMissing, findRedisHome, redisMissing } from './redis-home.ts'
 import type { AskRedis } from './redis-time.ts'
 
-/** Some Redis, which may be in use by others: only keys with the prefix are the test's own. */
+/** Redis that others may use, too: only keys with the prefix belong to the test. */
 export interface SharedRedis extends AsyncDisposable {
   readonly url: string
   readonly target: SingleTarget
@@ -17,10 +17,10 @@ export interface SharedRedis extends AsyncDisposable {
 }
 
 /**
- * The Redis of `REDIS_URL` if there is one, else one in a container where Docker answers, else a process of the
- * `redis-server` that is on PATH, where the set-up of the tests has put it on Debian as root. Throws what is missing.
+ * Returns the Redis of `REDIS_URL`, else one in a container where Docker answers, else a process of the `redis-server`
+ * on PATH, which the set-up of the tests installs on Debian as root. Throws an error that names what is missing.
  */
-export const sharedRedis = async (): Promise<SharedRedis> => {
+export async function sharedRedis(): Promise<SharedRedis> {
   const keyPrefix = `test-${randomBytes(6).toString('hex')}:`
   const given = process.env['REDIS_URL']
   if (given) return { ...(await useGiven(given, keyPrefix)), keyPrefix }
@@ -40,7 +40,7 @@ export const sharedRedis = async (): Promise<SharedRedis> => {
   }
 }
 
-const targetOf = (url: string): SingleTarget => {
+function targetOf(url: string): SingleTarget {
   const { servers, isTls, database = 0, username, password } = parseRedisAddress(url)
   return {
     kind: 'single',
@@ -52,10 +52,7 @@ const targetOf = (url: string): SingleTarget => {
   }
 }
 
-const useGiven = async (
-  url: string,
-  keyPrefix: string,
-): Promise<Omit<SharedRedis, 'keyPrefix'>> => {
+async function useGiven(url: string, keyPrefix: string): Promise<Omit<SharedRedis, 'keyPrefix'>> {
   const client = createClient({ url, RESP: 2 })
   client.on('error', () => undefined)
   await client.connect()

@@ -1,27 +1,30 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
-/** One connection to a made-up Redis. */
+/** Connection to a scripted Redis. */
 export interface SpokenConnection {
-  /** The commands that came, each with its arguments. */
+  /** Commands received so far, each with its arguments. */
   readonly heard: readonly (readonly string[])[]
   readonly isOver: boolean
   readonly end: () => void
 }
 
-/** A server in the test's process that speaks Redis's protocol and answers as told. */
+/** Scripted server in the test's process that speaks RESP. */
 export interface SpokenRedis extends AsyncDisposable {
   readonly port: number
-  /** Every connection that was ever accepted. */
+  /** All connections accepted so far, open or not. */
   readonly connections: readonly SpokenConnection[]
 }
 
 /** Returns the reply to a command; `undefined` means silence. */
 export type Reply = (command: readonly string[], connection: SpokenConnection) => string | undefined
 
-const bulk = (text: string) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
+/** Encodes a bulk string. */
+function bulk(text: string): string {
+  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`
+}
 
-/** Replies as a healthy Redis does, as far as the tests need it. */
+/** Replies as a healthy Redis does to the commands that tests send. */
 export const speakWell: Reply = ([name = '', ...args]) => {
   switch (name.toUpperCase()) {
     case 'HELLO':
@@ -38,8 +41,8 @@ export const speakWell: Reply = ([name = '', ...args]) => {
   }
 }
 
-/** Takes whole commands from the beginning of what was received; what is left comes later. */
-const takeCommands = (received: string): { commands: string[][]; rest: string } => {
+/** Parses the complete commands at the beginning of the bytes received; `rest` is incomplete. */
+function takeCommands(received: string): { commands: string[][]; rest: string } {
   const commands: string[][] = []
   let rest = received
   for (;;) {
@@ -52,7 +55,8 @@ const takeCommands = (received: string): { commands: string[][]; rest: string } 
   }
 }
 
-export const startSpokenRedis = async (reply: Reply = speakWell): Promise<SpokenRedis> => {
+/** Starts a server whose replies are scripted. */
+export async function startSpokenRedis(reply: Reply = speakWell): Promise<SpokenRedis> {
   const connections: SpokenConnection[] = []
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -73,8 +77,8 @@ export const startSpokenRedis = async (reply: Reply = speakWell): Promise<Spoken
       received = rest
       for (const command of commands) {
         heard.push(command)
-        const said = reply(command, connection)
-        if (said !== undefined && !socket.destroyed) socket.write(said)
+        const text = reply(command, connection)
+        if (text !== undefined && !socket.destroyed) socket.write(text)
       }
     })
   })

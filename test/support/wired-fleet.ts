@@ -1,4 +1,4 @@
-import type { RedisTarget } from '../../src/redis/client.ts'
+import type { RedisTarget } from '../../src/redis/target.ts'
 import { untilWhole } from './fleet-load.ts'
 import { startCluster } from './redis-cluster.ts'
 import { startWatchedRedis } from './redis-sentinel.ts'

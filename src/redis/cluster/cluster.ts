@@ -1,101 +1,92 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { addressOf, type ClientConnection, type ClusterTarget, type Primary } from '../client.ts'
+import { waitAtMost } from '../../timing/time-limit.ts'
+import type { ClientConnection, PrimariesObserver, Primary } from '../client.ts'
 import { createLifetime } from '../lifetime.ts'
+import { addressOf, type ClusterTarget } from '../target.ts'
 import { keepRefreshing } from './keep-refreshing.ts'
 import { keySlot } from './key-slot.ts'
-import { createRoute } from './route.ts'
+import { createCommandRouter } from './route.ts'
 import { type ClusterServers, createClusterServers } from './servers.ts'
 import type { ReadTopology } from './topology.ts'
 
-/** Who wants to know of single primaries. */
-export interface ClusterObserver {
-  /** A connection to a primary was lost, or an attempt failed. */
-  readonly onServerLost: (cause: unknown) => void
-  /** One is connected that was not when the cluster was opened: it is back, or took the place of another. */
-  readonly onServerOpen?: () => void
-  /** Every primary is connected again. */
-  readonly onWhole: () => void
-}
-
-export interface ClusterOptions extends ClusterObserver {
+export interface ClusterOptions extends PrimariesObserver {
   readonly target: () => ClusterTarget
   readonly readTopology: ReadTopology
   readonly connectTimeoutMs: number
 }
 
-/** How long the first primary that is connected waits for the others. */
+/** Time that the other primaries have after the first one is connected. */
 const OTHERS_MS = 500
 
 /**
- * A connection to each primary, each with a life of its own: what befalls one of them is no matter of the others, and
- * commands for it fail at once or are answered in time. All is over when none of them can be reached.
+ * Opens a connection to each primary, each with its own reconnects, so that the loss of one does not affect commands for
+ * the others. The cluster's connection ends when no primary can be reached.
  */
 export async function openCluster(
   options: ClusterOptions,
   signal: AbortSignal,
 ): Promise<ClientConnection> {
-  const life = createLifetime(signal)
-  life.signal.addEventListener('abort', () => servers.close())
+  const lifetime = createLifetime(signal)
+  lifetime.signal.addEventListener('abort', () => servers.close())
   const first = Promise.withResolvers<void>()
   let isOpen = false
-  let isKnownWhole = false
+  let isReportedComplete = false
 
   const servers = createClusterServers({
     ...options,
     onOpen() {
       first.resolve()
-      if (isOpen) options.onServerOpen?.()
-      tellWhole()
+      if (isOpen) options.onPrimaryConnected?.()
+      reportComplete()
     },
-    onOver(cause) {
-      isKnownWhole = false
-      if (isOpen) options.onServerLost(cause)
+    onEnded(cause) {
+      isReportedComplete = false
+      if (isOpen) options.onPrimaryLost(cause)
       if (servers.all.some(({ connection }) => connection.isExpected)) refreshSoon()
-      else life.end(cause)
+      else lifetime.end(cause)
     },
   })
 
-  function tellWhole(): void {
-    if (!isOpen || isKnownWhole || life.isOver || !servers.isWhole) return
-    isKnownWhole = true
-    options.onWhole()
+  function reportComplete(): void {
+    if (!isOpen || isReportedComplete || lifetime.hasEnded || !servers.isComplete) return
+    isReportedComplete = true
+    options.onAllConnected()
   }
 
   const refreshSoon = keepRefreshing({
-    refresh: async () => readTopology().then(tellWhole),
-    isSettled: () => servers.isWhole,
-    signal: life.signal,
+    refresh: async () => readTopology().then(reportComplete),
+    isSettled: () => servers.isComplete,
+    signal: lifetime.signal,
   })
   async function readTopology(): Promise<void> {
     const addresses = servers.connected.map(({ address }) => address)
-    const ranges = await options.readTopology(options.target(), addresses, life.signal)
-    if (!life.isOver) servers.replace(ranges)
+    const ranges = await options.readTopology(options.target(), addresses, lifetime.signal)
+    if (!lifetime.hasEnded) servers.replace(ranges)
   }
 
   try {
     await readTopology()
-    await Promise.race([first.promise, life.lost])
+    await Promise.race([first.promise, lifetime.lost])
     const attempts = servers.all.map(({ connection }) => connection.firstAttempt)
-    await Promise.race([Promise.all(attempts), pause(OTHERS_MS), life.lost])
+    await waitAtMost(Promise.race([Promise.all(attempts), lifetime.lost]), OTHERS_MS)
   } catch (cause) {
-    life.end(cause)
+    lifetime.end(cause)
     throw cause
   }
   isOpen = true
-  isKnownWhole = servers.isWhole
+  isReportedComplete = servers.isComplete
   return {
-    run: createRoute(servers, refreshSoon),
+    run: createCommandRouter(servers, refreshSoon),
     get primaries() {
       return primariesOf(servers)
     },
-    get isWhole() {
-      return servers.isWhole
+    get isComplete() {
+      return servers.isComplete
     },
-    lost: life.lost,
-    get isOver() {
-      return life.isOver
+    lost: lifetime.lost,
+    get hasEnded() {
+      return lifetime.hasEnded
     },
-    drop: life.end,
+    drop: lifetime.end,
     dropStalled(stalledAfterMs) {
       for (const server of servers.all) server.dropStalled(stalledAfterMs)
     },

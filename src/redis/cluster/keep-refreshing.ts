@@ -1,40 +1,37 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { jitterMs } from '../../timing/backoff.ts'
 
 export interface RefreshOptions {
   readonly refresh: () => Promise<void>
-  /** While it is not, everything is refreshed again and again. */
+  /** Returns false as long as refreshes are to follow each other without a request. */
   readonly isSettled: () => boolean
   readonly signal: AbortSignal
 }
 
-/** At least so long between two times, so that many who ask for it make no storm. */
-const AGAIN_MS = 250
-/** Without anybody's asking. */
-const ANYWAY_MS = 30_000
+/** Minimum time between two refreshes, so that many requests cause no storm. */
+const MIN_INTERVAL_MS = 250
+/** Time after which a refresh happens without a request. */
+const MAX_INTERVAL_MS = 30_000
 
-/** Returns what asks for a refresh soon. Failures are tried again. */
+/** Refreshes a cluster's topology until `signal` aborts. Returns a function that requests a refresh soon. */
 export function keepRefreshing({ refresh, isSettled, signal }: RefreshOptions): () => void {
-  let wanted = Promise.withResolvers<void>()
-  const soon = () => wanted.resolve()
-  signal.addEventListener('abort', soon)
+  let requested = Promise.withResolvers<void>()
+  const refreshSoon = () => requested.resolve()
+  signal.addEventListener('abort', refreshSoon)
 
   async function keep(): Promise<void> {
     while (!signal.aborted) {
-      const timer = setTimeout(soon, jitter(ANYWAY_MS)).unref()
-      await wanted.promise
+      const timer = setTimeout(refreshSoon, jitterMs(MAX_INTERVAL_MS)).unref()
+      await requested.promise
       clearTimeout(timer)
       if (signal.aborted) return
-      wanted = Promise.withResolvers()
+      requested = Promise.withResolvers()
       await refresh().catch(() => undefined)
-      if (!isSettled()) soon()
-      await pause(jitter(AGAIN_MS), undefined, { ref: false })
+      if (!isSettled()) refreshSoon()
+      await pause(jitterMs(MIN_INTERVAL_MS), undefined, { ref: false })
     }
   }
 
   void keep()
-  return soon
-}
-
-function jitter(ms: number): number {
-  return ms * (0.5 + Math.random())
+  return refreshSoon
 }

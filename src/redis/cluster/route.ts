@@ -1,16 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Command, CommandKey } from '../client.ts'
 import { failureOf, TopologyError } from '../failure.ts'
+import { readReplyError } from '../reply-errors.ts'
 import { keySlot } from './key-slot.ts'
-import { redirectionOf } from './redirection.ts'
 import type { ClusterServers } from './servers.ts'
+import { locate } from './topology.ts'
 
 const MAX_REDIRECTIONS = 5
-/** What a slot that is being moved refuses may be possible soon. */
+/** Time after which a command is repeated whose slot is being migrated. */
 const TRY_AGAIN_MS = 50
 
-/** Sends a command to the server that has its key, and on from there as far as servers send it. */
-export function createRoute(servers: ClusterServers, onStale: () => void) {
+/** Returns a function that sends a command to the owner of its key's slot, and follows redirections. */
+export function createCommandRouter(servers: ClusterServers, onStale: () => void) {
   const firstFor = (key: CommandKey) =>
     key === undefined
       ? servers.connected[Math.floor(Math.random() * servers.connected.length)]
@@ -20,7 +21,7 @@ export function createRoute(servers: ClusterServers, onStale: () => void) {
     let server = firstFor(key)
     if (!server) {
       onStale()
-      throw new TopologyError('cluster', 'no primary of the cluster can be asked for this')
+      throw new TopologyError('cluster', 'no primary for this key is connected')
     }
     let isAsking = false
     for (let redirections = 0; ; redirections++) {
@@ -28,19 +29,22 @@ export function createRoute(servers: ClusterServers, onStale: () => void) {
         return await server.send(command, isAsking)
       } catch (cause) {
         if (failureOf(cause) === 'cluster') onStale()
-        const redirection = redirectionOf(cause, server.address)
-        if (!redirection || redirections === MAX_REDIRECTIONS) throw cause
-        switch (redirection.kind) {
+        const reply = readReplyError(cause)
+        if (redirections === MAX_REDIRECTIONS) throw cause
+        switch (reply?.kind) {
           case 'moved':
-            server = servers.move(redirection.slot, redirection.address)
+            server = servers.move(reply.slot, locate(reply.address, server.address))
             isAsking = false
             break
           case 'ask':
-            server = servers.at(redirection.address)
+            server = servers.at(locate(reply.address, server.address))
             isAsking = true
             break
           case 'try-again':
             await pause(TRY_AGAIN_MS)
+            break
+          default:
+            throw cause
         }
       }
     }

@@ -1,37 +1,35 @@
-import {
-  addressOf,
-  type ClientConnection,
-  type ClusterTarget,
-  type Command,
-  openClient,
-  type ServerAddress,
-} from '../client.ts'
+import { type ClientConnection, type Command, openClient } from '../client.ts'
 import { failureOf, ServerLostError, TopologyError } from '../failure.ts'
 import { type KeepOpenOptions, type KeptConnection, keepOpen } from '../keep-open.ts'
+import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
 
-/** One primary of a cluster, and the connection to it, which comes back by itself. */
+/** Primary of a cluster and the connection to it, which reconnects by itself. */
 export interface ClusterServer {
   readonly address: ServerAddress
   readonly connection: KeptConnection
-  /** Waits for a connection only where one is expected. Throws `ServerLostError` when it is lost under way. */
+  /**
+   * Sends a command, preceded by ASKING where `isAsking`. Waits for a connection only while one is expected. Throws
+   * `ServerLostError` when the connection is lost before the reply.
+   */
   send<T>(command: Command<T>, isAsking?: boolean): Promise<T>
-  /** Drops the connection when a command sent over it has waited for longer. */
+  /** Drops the connection when its oldest command has waited longer than this. */
   dropStalled(stalledAfterMs: number): void
 }
 
-export interface ClusterServerOptions extends Pick<KeepOpenOptions, 'onOpen' | 'onOver'> {
+export interface ClusterServerOptions extends Pick<KeepOpenOptions, 'onOpen' | 'onEnded'> {
   readonly target: () => ClusterTarget
   readonly connectTimeoutMs: number
 }
 
+/** Connects to one primary until its connection is closed. */
 export function keepServer(address: ServerAddress, options: ClusterServerOptions): ClusterServer {
-  const explain = (cause: unknown) => {
+  function explain(cause: unknown): TopologyError {
     const text = `the primary ${addressOf(address)} of the cluster cannot be reached`
     return new TopologyError(failureOf(cause), text, cause)
   }
   const connection = keepOpen({
     onOpen: options.onOpen,
-    onOver: (cause) => options.onOver(explain(cause)),
+    onEnded: (cause) => options.onEnded(explain(cause)),
     open: async (signal) =>
       openClient(
         { ...options.target(), ...address, database: 0 },
@@ -59,7 +57,7 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
           return command(client, binary)
         })
       } catch (cause) {
-        throw used.isOver ? new ServerLostError(cause) : cause
+        throw used.hasEnded ? new ServerLostError(cause) : cause
       }
     },
     dropStalled: (stalledAfterMs) => connection.current?.dropStalled(stalledAfterMs),

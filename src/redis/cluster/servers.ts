@@ -1,19 +1,20 @@
-import { addressOf, type ServerAddress } from '../client.ts'
+import { addressOf, type ServerAddress } from '../target.ts'
 import { SLOT_COUNT } from './key-slot.ts'
 import { type ClusterServer, type ClusterServerOptions, keepServer } from './server.ts'
 import type { SlotRange } from './topology.ts'
 
-/** The primaries of a cluster, and which of them has which slot as far as is known. */
+/** Primaries of a cluster and the slot map as last reported. */
 export interface ClusterServers {
   readonly all: readonly ClusterServer[]
   readonly connected: readonly ClusterServer[]
-  /** All of them are connected. */
-  readonly isWhole: boolean
+  /** True when all of them are connected. */
+  readonly isComplete: boolean
   ownerOf(slot: number): ClusterServer | undefined
+  /** Returns the server at an address, and connects to it when it is new. */
   at(address: ServerAddress): ClusterServer
-  /** What a server has just said of one slot. */
+  /** Assigns one slot to another server, which MOVED has named. */
   move(slot: number, address: ServerAddress): ClusterServer
-  /** Takes over a whole topology; servers without slots are left. */
+  /** Replaces the slot map and disconnects from servers without slots. */
   replace(ranges: readonly SlotRange[]): void
   close(): void
 }
@@ -37,7 +38,7 @@ export function createClusterServers(options: ClusterServerOptions): ClusterServ
     get connected() {
       return all().filter(({ connection }) => connection.current)
     },
-    get isWhole() {
+    get isComplete() {
       return all().every(({ connection }) => connection.current)
     },
     ownerOf: (slot) => owners[slot],

@@ -1,30 +1,23 @@
-import { ErrorReply } from 'redis'
-import {
-  addressOf,
-  answerOf,
-  type ClientConnection,
-  type ClusterTarget,
-  openClient,
-  type RedisClient,
-  type ServerAddress,
-} from '../client.ts'
-import { failureOf, TopologyError } from '../failure.ts'
+import { type ClientConnection, openClient, type RedisClient, runOrDrop } from '../client.ts'
+import { TopologyError } from '../failure.ts'
+import { readReplyError } from '../reply-errors.ts'
+import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
 
-/** Which server has which keys. */
+/** Range of slots, both ends included, and the primary that owns them. */
 export interface SlotRange {
   readonly from: number
   readonly to: number
   readonly primary: ServerAddress
 }
 
-/** Asks the servers that are given first, then those of the last topology, then those of the settings. */
+/** Reads the slot map: asks the `first` servers, then those of the last topology, then the seed nodes. */
 export type ReadTopology = (
   target: ClusterTarget,
   first: readonly ServerAddress[],
   signal: AbortSignal,
 ) => Promise<readonly SlotRange[]>
 
-/** A server of a cluster that does not answer within this is passed over. */
+/** Time limit for one server, after which the next is asked. */
 const ASK_TIMEOUT_MS = 1000
 
 export function createTopologyReader(connectTimeoutMs: number): ReadTopology {
@@ -36,9 +29,9 @@ export function createTopologyReader(connectTimeoutMs: number): ReadTopology {
     let failure: unknown
     for (const server of servers) {
       try {
-        const slots = await askOnce(target, server, timeoutMs, signal)
-        const servers = slots.flatMap(({ master, replicas }) => [master, ...replicas])
-        known = servers.map((told) => locate(told, server))
+        const slots = await readSlots(target, server, timeoutMs, signal)
+        const reported = slots.flatMap(({ master, replicas }) => [master, ...replicas])
+        known = reported.map((each) => locate(each, server))
         return slots.map(({ from, to, master }) => ({ from, to, primary: locate(master, server) }))
       } catch (cause) {
         if (!(failure instanceof TopologyError)) failure = cause
@@ -48,21 +41,29 @@ export function createTopologyReader(connectTimeoutMs: number): ReadTopology {
   }
 }
 
-/** One that any server of the cluster would do for, another one each time. */
-export async function openSomeServer(
+/** Connects to a primary chosen at random. */
+export async function openRandomPrimary(
   target: ClusterTarget,
   readTopology: ReadTopology,
   connectTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<ClientConnection> {
-  const [some] = shuffle(await readTopology(target, [], signal))
+  const [range] = shuffle(await readTopology(target, [], signal))
   const timeoutMs = Math.min(ASK_TIMEOUT_MS, connectTimeoutMs)
-  return openClient({ ...target, ...(some as SlotRange).primary, database: 0 }, timeoutMs, signal)
+  return openClient({ ...target, ...(range as SlotRange).primary, database: 0 }, timeoutMs, signal)
+}
+
+/** Completes a reported address: a server that does not know its own host name is where it was asked. */
+export function locate(
+  { host, port }: { readonly host: string | null; readonly port: number },
+  asked: ServerAddress,
+): ServerAddress {
+  return { host: !host || host === '?' ? asked.host : host, port }
 }
 
 type Slots = Awaited<ReturnType<RedisClient['clusterSlots']>>
 
-async function askOnce(
+async function readSlots(
   target: ClusterTarget,
   server: ServerAddress,
   timeoutMs: number,
@@ -70,7 +71,7 @@ async function askOnce(
 ): Promise<Slots> {
   const opened = await openClient({ ...target, ...server, database: 0 }, timeoutMs, signal)
   try {
-    const slots = await answerOf(opened, timeoutMs, (client) => client.clusterSlots())
+    const slots = await runOrDrop(opened, timeoutMs, (client) => client.clusterSlots())
     if (slots.length > 0) return slots
   } catch (cause) {
     throw explain(cause)
@@ -80,23 +81,20 @@ async function askOnce(
   throw new Error('this server knows no slots')
 }
 
-/** A server that does not know its own name is where it was asked. */
-function locate(
-  { host, port }: { readonly host: string | null; readonly port: number },
-  asked: ServerAddress,
-): ServerAddress {
-  return { host: !host || host === '?' ? asked.host : host, port }
-}
-
+/** Turns an error reply to CLUSTER SLOTS into a `TopologyError` that names what to change. */
 function explain(cause: unknown): unknown {
-  if (!(cause instanceof ErrorReply)) return cause
-  if (/^ERR (?:This instance has cluster support disabled|unknown command)/.test(cause.message)) {
-    const remedy =
-      'REDIS_CLUSTER is true, but this is not a Redis Cluster: remove REDIS_CLUSTER, or name the servers of a cluster'
-    return new TopologyError('cluster', remedy, cause)
+  switch (readReplyError(cause)?.kind) {
+    case 'cluster-disabled':
+    case 'unknown-command': {
+      const message =
+        'REDIS_CLUSTER is true, but this is not a Redis Cluster: remove REDIS_CLUSTER, or name the servers of a cluster'
+      return new TopologyError('cluster', message, cause)
+    }
+    case 'denied':
+      return new TopologyError('permission', 'the Redis user lacks +cluster|slots', cause)
+    default:
+      return cause
   }
-  if (failureOf(cause) !== 'permission') return cause
-  return new TopologyError('permission', 'the Redis user lacks +cluster|slots', cause)
 }
 
 function shuffle<T>(values: readonly T[]): T[] {

@@ -1,18 +1,18 @@
 import type { Primary, RedisClient } from '../client.ts'
 import type { RedisConnection } from '../connection.ts'
-import { type Finding, type TriedNames, tryCommands } from './try-commands.ts'
+import { type Finding, type SelfTestNames, tryCommands } from './try-commands.ts'
 
-/** What was found out about a Redis that was connected to. */
+/** Result of the self-test of a connected Redis. */
 export interface Examination {
   readonly findings: readonly Finding[]
   readonly evictionPolicy?: string
-  /** How far Redis's clock is ahead of ours. */
+  /** Wall clock of Redis minus that of this process; in a cluster, the largest difference. */
   readonly clockOffsetMs?: number
-  /** Uptime of the process that was started last. */
+  /** Uptime of the Redis process that was started last. */
   readonly uptimeMs?: number
-  /** Some process has yet to read its data, and refuses nearly everything until then (fault F11). */
+  /** True while some Redis process loads its data and refuses nearly all commands (fault F11). */
   readonly isLoading?: boolean
-  /** Of the processes that were examined: others may have other data. */
+  /** `run_id` of each examined process; another process may have other data. */
   readonly runIds: readonly string[]
 }
 
@@ -20,43 +20,43 @@ const OLDEST_TESTED = '7.0'
 const CLOCK_TOLERANCE_MS = 5000
 
 /**
- * Tries each command that the service uses, on names of its own, and reads what Redis says about itself; in a cluster
- * at every primary. Throws only when there is no answer.
+ * Tries each command that the service uses, on keys of its own, and reads INFO and TIME; in a cluster, at each primary.
+ * Throws only when Redis does not answer.
  */
 export async function examineRedis(
   connection: Pick<RedisConnection, 'runAtEach'>,
-  names: TriedNames,
+  names: SelfTestNames,
   now: () => number,
   timeoutMs: number,
 ): Promise<Examination> {
   const examine = async (primary: Primary) => {
-    const made = await examinePrimary(primary, names, now)
-    return primary.isInCluster ? nameIt(made, primary) : made
+    const examination = await examinePrimary(primary, names, now)
+    return primary.isInCluster ? withAddress(examination, primary) : examination
   }
-  const made = await connection.runAtEach(examine, timeoutMs)
-  const policies = made.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
+  const examinations = await connection.runAtEach(examine, timeoutMs)
+  const policies = examinations.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
   const policy = policies.find(isHarmful) ?? policies[0]
-  const offsets = made.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
-  const uptimes = made.flatMap(({ uptimeMs }) => uptimeMs ?? [])
+  const offsets = examinations.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
+  const uptimes = examinations.flatMap(({ uptimeMs }) => uptimeMs ?? [])
   const [offset] = offsets.toSorted((one, other) => Math.abs(other) - Math.abs(one))
   return {
-    findings: made.flatMap(({ findings }) => findings),
-    runIds: made.flatMap(({ runIds }) => runIds).toSorted(),
+    findings: examinations.flatMap(({ findings }) => findings),
+    runIds: examinations.flatMap(({ runIds }) => runIds).toSorted(),
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
     ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
-    ...(made.some(({ isLoading }) => isLoading) && { isLoading: true }),
+    ...(examinations.some(({ isLoading }) => isLoading) && { isLoading: true }),
   }
 }
 
-function nameIt({ findings, ...rest }: Examination, { address }: Primary): Examination {
+function withAddress({ findings, ...rest }: Examination, { address }: Primary): Examination {
   const named = findings.map(({ code, message }) => ({ code, message: `${address}: ${message}` }))
   return { ...rest, findings: named }
 }
 
 async function examinePrimary(
   primary: Primary,
-  names: TriedNames,
+  names: SelfTestNames,
   now: () => number,
 ): Promise<Examination> {
   const [info, refusals, clockOffsetMs] = await Promise.all([
@@ -79,13 +79,13 @@ async function examinePrimary(
     runIds,
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(clockOffsetMs !== undefined && { clockOffsetMs }),
-    ...processOf(info),
+    ...processState(info),
   }
 }
 
 type Info = ReadonlyMap<string, string>
 
-function processOf(info: Info | undefined): Pick<Examination, 'uptimeMs' | 'isLoading'> {
+function processState(info: Info | undefined): Pick<Examination, 'uptimeMs' | 'isLoading'> {
   const seconds = info?.get('uptime_in_seconds')
   return {
     ...(seconds !== undefined && { uptimeMs: Number(seconds) * 1000 }),
@@ -100,7 +100,7 @@ async function readInfo(client: RedisClient): Promise<Info | undefined> {
   return new Map(lines.map((line) => line.split(/:(.*)/, 2) as [string, string]))
 }
 
-/** Another kind of server than a single primary; nothing else about it is worth saying then. */
+/** Reports a Sentinel or a replica, in which case no other finding matters. */
 function roleFinding(info: Info): Finding | undefined {
   if (info.get('redis_mode') === 'sentinel') {
     const message =
@@ -111,14 +111,14 @@ function roleFinding(info: Info): Finding | undefined {
   const primary = `${info.get('master_host')}:${info.get('master_port')}`
   return {
     code: 'replica',
-    message: `this is a replica, which refuses writes; its primary is ${primary}`,
+    message: `this is a replica, which refuses writes: connect to its primary ${primary}`,
   }
 }
 
 function clusterFinding(info: Info | undefined): Finding | undefined {
   if (info?.get('cluster_enabled') !== '1') return undefined
   const message =
-    'this is a node of a Redis Cluster, and most keys live on other nodes: set REDIS_CLUSTER=true'
+    'this is a node of a Redis Cluster, and most keys are on other nodes: set REDIS_CLUSTER=true'
   return { code: 'cluster', message }
 }
 
@@ -127,13 +127,13 @@ function versionFinding(info: Info): Finding | undefined {
   if (Number.parseFloat(version) >= Number(OLDEST_TESTED)) return undefined
   return {
     code: 'version',
-    message: `Redis ${version} is older than the oldest tested, ${OLDEST_TESTED}`,
+    message: `Redis ${version} is older than the oldest tested version, ${OLDEST_TESTED}: upgrade it`,
   }
 }
 
 function evictionFinding(policy: string | undefined): Finding | undefined {
   if (policy === undefined || !isHarmful(policy)) return undefined
-  const message = `maxmemory-policy is ${policy}, which removes sessions and replay markers that are still needed: set noeviction`
+  const message = `maxmemory-policy is ${policy}, which evicts sessions and replay markers that are still needed: set noeviction`
   return { code: 'eviction', message }
 }
 
@@ -144,18 +144,19 @@ function isHarmful(policy: string): boolean {
 function clockFinding(offsetMs: number | undefined): Finding | undefined {
   if (offsetMs === undefined || Math.abs(offsetMs) <= CLOCK_TOLERANCE_MS) return undefined
   const seconds = (Math.abs(offsetMs) / 1000).toFixed(0)
-  const side = offsetMs > 0 ? 'ahead of' : 'behind'
+  const direction = offsetMs > 0 ? 'ahead of' : 'behind'
   return {
     code: 'clock',
-    message: `the clock of Redis is ${seconds} s ${side} this machine’s: synchronise both`,
+    message: `the clock of Redis is ${seconds} s ${direction} this machine’s: synchronise both`,
   }
 }
 
+/** Compares TIME with the middle between sending and receiving, so that half the round trip is accounted for. */
 async function measureClock(client: RedisClient, now: () => number): Promise<number | undefined> {
   const sentAtMs = now()
   const reply = await client.sendCommand(['TIME']).catch(() => undefined)
   if (!Array.isArray(reply)) return undefined
   const [seconds, micros] = reply.map(Number)
-  const theirsMs = (seconds as number) * 1000 + (micros as number) / 1000
-  return theirsMs - (sentAtMs + now()) / 2
+  const redisMs = (seconds as number) * 1000 + (micros as number) / 1000
+  return redisMs - (sentAtMs + now()) / 2
 }

@@ -1,49 +1,51 @@
+import { jitterMs } from '../../timing/backoff.ts'
 import type { RedisConnection } from '../connection.ts'
 import { type Examination, examineRedis } from './examine.ts'
-import type { TriedNames } from './try-commands.ts'
+import type { SelfTestNames } from './try-commands.ts'
 
 export interface KeepExaminingOptions {
-  readonly connection: RedisConnection
-  readonly names: TriedNames
+  readonly connection: Pick<RedisConnection, 'isConnected' | 'runAtEach'>
+  readonly names: SelfTestNames
   readonly readTimeoutMs: number
   readonly now: () => number
   readonly observer: {
     readonly onExamined: (examination: Examination) => void
-    /** Called once for a process other than the last, and again when what it refuses changes, until it refuses nothing. */
+    /** Called when another Redis process answers, and again when its refusals change, until it refuses nothing. */
     readonly onAnotherServer: () => void
   }
 }
 
-/** While something is found: what is wrong may pass, as loading does. */
-const SOON_MS = 10_000
-/** While another server is not known to take what it has to be told. */
-const AT_ONCE_MS = 1500
-/** Settings, rights and clocks change without a new connection, and some twenty small commands cost Redis nothing. */
-const LATER_MS = 60_000
+/** Period while there are findings, because they may pass as loading does. */
+const FINDINGS_PERIOD_MS = 10_000
+/** Period while the last self-test failed, or another server still refuses commands. */
+const URGENT_PERIOD_MS = 1500
+/** Period otherwise, because settings, ACL rules and clocks change without a new connection. */
+const CALM_PERIOD_MS = 60_000
 
-/** For every new connection, and then again and again. */
+/** Repeats the self-test; `start` runs it at once, for each new connection. */
 export function keepExamining(options: KeepExaminingOptions) {
   const { connection, names, readTimeoutMs, now, observer } = options
   let latest: Examination | undefined
-  /** By a server that is another than before; empty where nothing has to be told any more. */
-  let refused = ''
+  /** Refusals of a server that has replaced another; empty once it refuses nothing. */
+  let refusals = ''
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
 
   async function examine(): Promise<void> {
-    const made = await examineRedis(connection, names, now, readTimeoutMs)
-    if (latest !== undefined && String(made.runIds) !== String(latest.runIds)) refused = 'unknown'
-    latest = made
-    observer.onExamined(made)
-    if (refused === '') return
-    // While it loads, the ends that its snapshot lacks are refused as well (faults F11, F13).
-    const refuses = refusalsOf(made)
-    const isToBeTold = refuses !== refused
-    refused = refuses
-    if (isToBeTold) observer.onAnotherServer()
+    const examination = await examineRedis(connection, names, now, readTimeoutMs)
+    if (latest !== undefined && String(examination.runIds) !== String(latest.runIds)) {
+      refusals = 'unknown'
+    }
+    latest = examination
+    observer.onExamined(examination)
+    if (refusals === '') return
+    // Reports again after loading, because ended sessions that its snapshot lacks were refused as well (F11, F13).
+    const before = refusals
+    refusals = refusalsOf(examination)
+    if (refusals !== before) observer.onAnotherServer()
   }
 
-  /** What cannot be examined leaves what was found before. */
+  /** Keeps the latest examination when another one fails. */
   async function keep(): Promise<void> {
     const isExamined =
       !connection.isConnected ||
@@ -56,8 +58,8 @@ export function keepExamining(options: KeepExaminingOptions) {
     timer = setTimeout(start, pauseMs(isExamined)).unref()
   }
   function pauseMs(isExamined: boolean): number {
-    if (!isExamined || refused !== '') return jitter(AT_ONCE_MS)
-    return latest?.findings.length === 0 ? jitter(LATER_MS) : SOON_MS
+    if (!isExamined || refusals !== '') return jitterMs(URGENT_PERIOD_MS)
+    return latest?.findings.length === 0 ? jitterMs(CALM_PERIOD_MS) : FINDINGS_PERIOD_MS
   }
   const start = () => void keep()
 
@@ -74,11 +76,6 @@ export function keepExamining(options: KeepExaminingOptions) {
 }
 
 function refusalsOf({ findings }: Examination): string {
-  const refusals = findings.filter(({ code }) => code === 'refused' || code === 'replica')
-  return refusals.map(({ message }) => message).join()
-}
-
-/** So that replicas that connected together do not ask together. */
-function jitter(ms: number): number {
-  return ms * (0.75 + Math.random() / 2)
+  const refused = findings.filter(({ code }) => code === 'refused' || code === 'replica')
+  return refused.map(({ message }) => message).join()
 }

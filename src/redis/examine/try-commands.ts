@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Command, Primary } from '../client.ts'
 import { failureOf } from '../failure.ts'
+import { readReplyError } from '../reply-errors.ts'
 
-/** Something about Redis that will hurt, and what to do about it. */
+/** Problem of a Redis, with a message that says how to solve it. */
 export interface Finding {
   readonly code:
     | 'access'
@@ -16,21 +17,21 @@ export interface Finding {
   readonly message: string
 }
 
-/** The names that the service uses. */
-export interface TriedNames {
+/** Names that the service uses in Redis. */
+export interface SelfTestNames {
   readonly prefix: string
-  /** Channels that begin with it are used too. */
+  /** Name of a channel, and prefix of the channels that only the self-test uses. */
   readonly channel: string
   readonly fleetChannel: string
 }
 
 /**
- * Tries the commands in one pipeline, in this order, and names each refused one in the syntax of Redis's ACL rules.
- * Rejects when the connection ends before Redis has answered all.
+ * Tries the commands in one pipeline, in this order, and names the right that each refused one lacks in the syntax of
+ * ACL rules. Rejects when the connection ends before Redis has answered all.
  */
-export async function tryCommands(primary: Primary, names: TriedNames): Promise<Finding[]> {
+export async function tryCommands(primary: Primary, names: SelfTestNames): Promise<Finding[]> {
   const { prefix, channel, fleetChannel } = names
-  const key = ownKey(prefix, primary)
+  const key = findKeyOwnedBy(primary, prefix)
   const record = `${key}:s`
   const index = `${key}:u`
   const message = JSON.stringify({ v: 1, type: 'self-test' })
@@ -58,23 +59,23 @@ export async function tryCommands(primary: Primary, names: TriedNames): Promise<
     ...(primary.isInCluster ? [['ASKING'] as const] : []),
     ['DEL', record, index],
   ] as const
-  const heard = `${channel}:self-test`
+  const testChannel = `${channel}:self-test`
   const all: Command<Outcomes> = (client) =>
     Promise.allSettled(commands.map((command) => client.sendCommand(command)))
-  // By themselves, since Redis cuts subscribers off whose answers are large, as those to commands may be.
+  // Subscribes last, because Redis disconnects subscribers whose replies are large, as those to the commands may be.
   const subscribe: Command<Outcomes> = (client) =>
-    Promise.allSettled([client.subscribe(heard, ignore)])
+    Promise.allSettled([client.subscribe(testChannel, ignore)])
   const unsubscribe: Command<Outcomes> = (client) =>
-    Promise.allSettled([client.unsubscribe(heard, ignore)])
+    Promise.allSettled([client.unsubscribe(testChannel, ignore)])
   const outcomes: PromiseSettledResult<unknown>[] = []
-  // Runs each step as a command of its own, so that a slow Redis is not taken for a stalled one.
+  // Runs each step as a command of its own, so that a slow Redis does not count as stalled.
   for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
-  const tried = [...commands, ['SUBSCRIBE', heard], ['UNSUBSCRIBE', heard]]
+  const tried = [...commands, ['SUBSCRIBE', testChannel], ['UNSUBSCRIBE', testChannel]]
   const refused = outcomes.flatMap((outcome, at) => {
     if (outcome.status === 'fulfilled') return []
-    // That it is a cluster behind a plain address is a finding by itself.
+    // Leaves out redirections by a cluster behind a plain address, which is a finding of its own.
     if (!primary.isInCluster && failureOf(outcome.reason) === 'cluster') return []
-    return [refusal(tried[at] ?? [], outcome.reason, names)]
+    return [findingFor(tried[at] ?? [], outcome.reason, names)]
   })
   return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
 }
@@ -83,10 +84,10 @@ type Outcomes = readonly PromiseSettledResult<unknown>[]
 
 const ignore = () => undefined
 
-/** Bounds the search for a key in a slot of the server; one of 16,384 slots is missed with a chance of 1 in 200,000. */
+/** Bounds the search for a key in a slot of the server; a server with one of 16,384 slots is missed once in 200,000. */
 const MAX_TRIES = 200_000
 
-function ownKey(prefix: string, { owns }: Primary): string {
+function findKeyOwnedBy({ owns }: Primary, prefix: string): string {
   const id = randomUUID()
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     const key = `${prefix}{self-test-${id}-${attempt}}`
@@ -95,20 +96,20 @@ function ownKey(prefix: string, { owns }: Primary): string {
   return `${prefix}{self-test-${id}}`
 }
 
-function refusal(
+function findingFor(
   [command, name = '']: readonly string[],
   cause: unknown,
-  { prefix, channel }: TriedNames,
+  { prefix, channel }: SelfTestNames,
 ): Finding {
-  const failure = failureOf(cause)
-  if (failure !== 'permission') {
-    return { code: 'refused', message: `${command} is refused: ${failure}` }
+  const reply = readReplyError(cause)
+  if (reply?.kind !== 'denied') {
+    return { code: 'refused', message: `${command} is refused: ${failureOf(cause)}` }
   }
-  const text = (cause as Error).message
-  const missing = text.includes(' key')
-    ? `~${prefix}*`
-    : text.includes(' channel')
-      ? `&${name.startsWith(channel) ? `${channel}*` : name}`
-      : `+${command?.toLowerCase()}`
+  const rules = {
+    command: `+${command?.toLowerCase()}`,
+    key: `~${prefix}*`,
+    channel: `&${name.startsWith(channel) ? `${channel}*` : name}`,
+  }
+  const missing = rules[reply.missing]
   return { code: 'access', message: `the Redis user lacks ${missing} (needed for ${command})` }
 }

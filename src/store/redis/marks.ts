@@ -1,4 +1,4 @@
-import { failureOf } from '../../redis/failure.ts'
+import { readReplyError } from '../../redis/reply-errors.ts'
 import type { OneTimeKeys } from '../one-time-keys.ts'
 import { CONSUME, EXTEND, RELEASE } from './scripts.ts'
 import type { RedisStoreOptions } from './store.ts'
@@ -83,13 +83,13 @@ const SYNTAX_ERROR = Symbol('syntax error')
 
 /** Tells a Redis before 7.0, which refuses `NX` together with `GET`. */
 function unlessSyntax(error: unknown): typeof SYNTAX_ERROR {
-  if (error instanceof Error && error.message.startsWith('ERR syntax error')) return SYNTAX_ERROR
+  if (readReplyError(error)?.kind === 'syntax-error') return SYNTAX_ERROR
   throw error
 }
 
 /** Counts another kind of value in the place of a mark as somebody else's mark. */
 function asOthers(error: unknown): string {
-  if (failureOf(error) === 'data') return ''
+  if (readReplyError(error)?.failure === 'data') return ''
   throw error
 }
 

@@ -1,7 +1,7 @@
 import type { BreakerState } from '../../redis/breaker.ts'
 import type { Examination } from '../../redis/examine/examine.ts'
 import type { RedisFailure } from '../../redis/failure.ts'
-import type { SentinelObserver } from '../../redis/sentinel/sightings.ts'
+import type { SentinelObserver } from '../../redis/sentinel/sentinel-state.ts'
 import type { FleetFinding } from '../../replicas/fleet.ts'
 
 /** Is told what happens to Redis and to the other replicas, for log and metrics. */

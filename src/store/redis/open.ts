@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { RedisTarget } from '../../redis/client.ts'
 import { connectRedis } from '../../redis/connection.ts'
 import { keepExamining } from '../../redis/examine/keep-examining.ts'
 import { unavailable } from '../../redis/failure.ts'
 import { type BreakerSettings, guardRedis } from '../../redis/guarded.ts'
+import type { RedisTarget } from '../../redis/target.ts'
 import { openBackplane } from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint } from '../../replicas/fleet.ts'
 import { watchSettling } from '../settling.ts'
@@ -12,6 +12,7 @@ import { createDataset } from './dataset.ts'
 import { observeDisturbances } from './disturbances.ts'
 import { type HealthLoop, startHealthLoop } from './health-loop.ts'
 import type { RedisObserver } from './observer.ts'
+import { createOpener } from './open-target.ts'
 import { createRedisPorts } from './ports.ts'
 
 export interface RedisStateOptions {
@@ -48,22 +49,23 @@ const NO_LISTENERS: StateListeners = {
 
 /** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
 export function openRedisState(options: RedisStateOptions): SharedState {
-  const { prefix, database, now } = options
+  const { prefix, database, now, target, connectTimeoutMs } = options
   let listeners = NO_LISTENERS
   const settling = watchSettling(now)
   const observer = observeDisturbances(options.observer, settling)
+  const { onFailure } = observer
   const channel = `${prefix}${database}:events`
   const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
 
   const connection = connectRedis({
-    ...options,
     ...observer,
+    open: createOpener({ ...observer, target, connectTimeoutMs }),
     onConnected() {
       observer.onConnected()
       void loop.probeNow().then(() => listeners.onReattached())
       examination.start()
     },
-    onServerOpen: settling.disturb,
+    onPrimaryConnected: settling.disturb,
     onLateAnswer: () => loop.signOfLife(),
   })
   const redis = guardRedis(connection, {
@@ -117,11 +119,10 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     replica,
     connect: (observers) =>
       connectRedis({
-        ...options,
         ...observers,
-        purpose: 'subscription',
-        onStillAway: () => undefined,
-        onFailure: observer.onFailure,
+        open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
+        onStillAway: ignore,
+        onFailure,
       }),
     send: (command, timeoutMs) =>
       // Before the first connection there is nothing to count as a failure.

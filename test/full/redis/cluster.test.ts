@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Command } from '../../../src/redis/client.ts'
 import { keySlot, SLOT_COUNT } from '../../../src/redis/cluster/key-slot.ts'
 import type { RedisConnection } from '../../../src/redis/connection.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
@@ -9,47 +10,65 @@ import { leastUser } from '../../support/least-user.ts'
 import { BUSY_MS, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { type RunningCluster, startCluster } from '../../support/redis-cluster.ts'
-import { openConnection, openState, until, untilConnected } from '../../support/redis-state.ts'
+import {
+  openConnected,
+  openConnection,
+  openExamined,
+  openState,
+  tryConnection,
+  unavailable,
+  until,
+  untilConnected,
+} from '../../support/redis-state.ts'
 
-const unavailable = (failure: string) => ({
-  code: 'store_unavailable',
-  message: `Redis: ${failure}`,
-})
+/** Time limit far above the one of a frozen server's connection, because commands for others must not wait for it. */
+const OTHERS_TIMEOUT_MS = 10_000
+/** Time within which a connection follows once the replica of a primary has taken over. */
+const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
 
-/** A key whose slot a shard has at the start. */
-const keyOf = (shard: number, shards = 3): string => {
+/** Returns a new key in a slot that the shard owns at the start. */
+function keyOf(shard: number, shards = 3): string {
   for (;;) {
     const key = `vestibule:{${randomUUID()}}`
     if (Math.floor((keySlot(key) * shards) / SLOT_COUNT) === shard) return key
   }
 }
-/** Keys that follow each other into one slot. */
-const keysOfSlot = (key: string) => [`${key}:s`, `${key}:t`, `${key}:m`] as const
 
-const write = (connection: RedisConnection, key: string, timeoutMs = 10_000): Promise<string> =>
-  connection
+/** Returns three keys in the slot of `key`. */
+function keysOfSlot(key: string) {
+  return [`${key}:s`, `${key}:t`, `${key}:m`] as const
+}
+
+async function write(connection: RedisConnection, key: string, timeoutMs = 10_000) {
+  return connection
     .run(key, (client) => client.set(key, 'x'), timeoutMs)
     .then(
       () => 'OK',
       (error: Error) => error.message,
     )
-const read = (connection: RedisConnection, key: string, timeoutMs = 10_000) =>
-  connection.run(key, (client) => client.get(key), timeoutMs)
+}
 
-/** Far more than the connection of a frozen server is given: nobody is to wait for that. */
-const OTHERS_TIMEOUT_MS = 10_000
-/** For which a connection takes, once the replica of a primary has taken over. */
-const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
+function read(connection: RedisConnection, key: string, timeoutMs = 10_000) {
+  return connection.run(key, (client) => client.get(key), timeoutMs)
+}
+
+/** Waits until the server has a client in a blocking command, and kills its connection. */
+async function killBlockedClient({ cli }: RunningRedis): Promise<void> {
+  await until('a blocked client', async () =>
+    (await cli('INFO', 'clients')).includes('blocked_clients:1'),
+  )
+  await cli('CLIENT', 'KILL', 'TYPE', 'normal')
+}
 
 /**
- * Milliseconds from the event until every shard takes writes, and from when the replica of the first shard has taken over:
- * how long servers take to agree on that is their matter.
+ * Returns the milliseconds until every shard accepts writes: from the event, and from the takeover by the replica of the
+ * first shard, which depends on Redis alone.
  */
-const timeUntilWhole = async (
+async function timeUntilWhole(
   connection: RedisConnection,
   { primaries: { length: shards }, replicas }: RunningCluster,
   event: () => Promise<unknown>,
-): Promise<{ readonly ms: number; readonly followedMs: number }> => {
+): Promise<{ readonly ms: number; readonly followedMs: number }> {
   const lag = watchOwnLag()
   const sinceMs = performance.now()
   await event()
@@ -57,7 +76,7 @@ const timeUntilWhole = async (
   const watched = until(
     'a replica that has taken over',
     async () => {
-      // Before it is asked: what is measured from then on is no shorter than it was.
+      // Takes the time before the query, so that the result is never too short.
       takenOverAtMs = performance.now()
       return (await (replicas[0] as RunningRedis).cli('ROLE')).startsWith('master')
     },
@@ -75,17 +94,17 @@ const timeUntilWhole = async (
   await watched
   return { ms: wholeAtMs - sinceMs, followedMs: Math.max(0, wholeAtMs - takenOverAtMs - lag.end()) }
 }
+
 /**
- * Writes again and again to the slots of some shards, and remembers what came of it. The slowest is told without the time
- * for which this process itself was kept waiting, or the servers that are asked beside it without the connection: other
- * tests share the machine.
+ * Repeats writes to some shards and records their outcomes. Subtracts from the slowest the delay of this process and of
+ * a PING to `servers`, because other tests share the machine.
  */
-const watchShards = (
+function watchShards(
   connection: RedisConnection,
   shards: readonly number[],
   timeoutMs: number,
   servers: readonly RunningRedis[] = [],
-) => {
+) {
   const outcomes = new Set<string>()
   let slowestMs = 0
   let isOver = false
@@ -116,10 +135,12 @@ const watchShards = (
     },
   }
 }
-const print = (what: string, { ms, followedMs }: Awaited<ReturnType<typeof timeUntilWhole>>) =>
+
+function print(what: string, { ms, followedMs }: Awaited<ReturnType<typeof timeUntilWhole>>) {
   process.stdout.write(
     `Cluster, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after the replica had taken over\n`,
   )
+}
 
 describeWithRedis('a connection to a Redis Cluster', () => {
   let redis: RunningCluster
@@ -128,7 +149,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   })
   afterAll(() => redis[Symbol.asyncDispose]())
 
-  test('counts slots as Redis does', async () => {
+  test('computes the slots that Redis does', async () => {
     const [server] = redis.primaries as [RunningRedis]
     const piece = fc.constantFrom('{', '}', 'a', 'vestibule:', 'ä', '🐈', ' ')
     const keys = fc.sample(fc.array(piece, { maxLength: 8 }), 300).map((pieces) => pieces.join(''))
@@ -137,10 +158,9 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     }
   })
 
-  test('sends each command where its key is, whatever its form', async () => {
-    await using opened = openConnection(redis.target)
+  test('sends each command to the owner of its key, whatever its form', async () => {
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await untilConnected(opened)
     for (const [shard, server] of redis.primaries.entries()) {
       const key = keyOf(shard)
       const [s, t, m] = keysOfSlot(key)
@@ -169,17 +189,13 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     expect(opened.connected()).toBe(1)
   })
 
-  test('asks for an answer again where the connection to one server was lost', async () => {
-    await using opened = openConnection(redis.target)
+  test('repeats an idempotent command when the connection to one server is lost', async () => {
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const [server] = redis.primaries as [RunningRedis]
     const list = keyOf(0)
     const popped = connection.runRetryable(list, (client) => client.blPop(list, 5), 3000)
-    await until('a blocked client', async () =>
-      (await server.cli('INFO', 'clients')).includes('blocked_clients:1'),
-    )
-    await server.cli('CLIENT', 'KILL', 'TYPE', 'normal')
+    await killBlockedClient(server)
     expect(await write(connection, keyOf(1)), 'the others do not notice').toBe('OK')
     await until('the loss', () => opened.disconnected.length === 1)
     await server.cli('RPUSH', list, 'value')
@@ -187,17 +203,13 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await until('a whole cluster', () => opened.connected() === 2)
     const once = connection.run(list, (client) => client.blPop(list, 5), 3000)
     const refused = expect(once).rejects.toMatchObject(unavailable('connection'))
-    await until('a blocked client', async () =>
-      (await server.cli('INFO', 'clients')).includes('blocked_clients:1'),
-    )
-    await server.cli('CLIENT', 'KILL', 'TYPE', 'normal')
+    await killBlockedClient(server)
     await refused
   })
 
-  test('follows slots that are moved, and those that are under way', async () => {
-    await using opened = openConnection(redis.target)
+  test('follows slots that were moved, and slots during their migration', async () => {
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const [from, to] = redis.primaries as [RunningRedis, RunningRedis]
     const key = keyOf(0)
     const [s, t, m] = keysOfSlot(key)
@@ -221,10 +233,9 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     expect(await read(connection, s)).toBe('x')
   })
 
-  test('does not follow servers that send it to each other for ever', async () => {
-    await using opened = openConnection(redis.target)
+  test('stops after a few redirections between servers that redirect to each other', async () => {
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const [one, other] = redis.primaries as [RunningRedis, RunningRedis]
     const key = keyOf(0)
     const slot = `${keySlot(key)}`
@@ -242,63 +253,51 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await until('the slot', async () => (await write(connection, key)) === 'OK')
   })
 
-  test('a subscription hears what is published at any server', async () => {
+  test('receives with a subscription what is published at any server', async () => {
     await using commands = openConnection(redis.target)
     await using subscription = openConnection(redis.target, 2000, 'subscription')
     await untilConnected(commands, subscription)
-    const heard = new Set<string>()
-    await subscription.connection.run(
-      undefined,
-      (client) => client.subscribe('news', (text) => heard.add(text)),
-      1000,
-    )
-    expect(await subscription.connection.run(undefined, (client) => client.ping(), 10_000)).toBe(
-      'PONG',
-    )
+    const received = new Set<string>()
+    const subscribe: Command<void> = (client) =>
+      client.subscribe('news', (text) => received.add(text))
+    await subscription.connection.run(undefined, subscribe, 1000)
+    const ping: Command<string> = (client) => client.ping()
+    expect(await subscription.connection.run(undefined, ping, 10_000)).toBe('PONG')
     for (let count = 0; count < 12; count++) {
-      await commands.connection.run(
-        undefined,
-        (client) => client.publish('news', `${count}`),
-        10_000,
-      )
+      const publish: Command<number> = (client) => client.publish('news', `${count}`)
+      await commands.connection.run(undefined, publish, 10_000)
     }
-    await until('all of it', () => heard.size === 12)
+    await until('all of it', () => received.size === 12)
   })
 
-  test('is examined at every primary', async () => {
+  test('runs the self-test at every primary', async () => {
     const [, second, third] = redis.primaries as [RunningRedis, RunningRedis, RunningRedis]
     await second.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
     await third.cli('CONFIG', 'SET', 'maxmemory', '1')
-    await using observed = openState(redis.target)
-    await until('an examination', () => observed.examinations.length > 0)
+    await using observed = await openExamined(redis.target)
     await second.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
     await third.cli('CONFIG', 'SET', 'maxmemory', '0')
     const [{ findings, evictionPolicy } = { findings: [] }] = observed.examinations
     expect(evictionPolicy).toBe('allkeys-lru')
-    expect(findings).toContainEqual({
-      code: 'eviction',
-      message: expect.stringContaining(`127.0.0.1:${second.port}: maxmemory-policy is`) as string,
-    })
-    expect(findings).toContainEqual({
-      code: 'refused',
-      message: `127.0.0.1:${third.port}: SET is refused: full`,
-    })
+    const eviction = `127.0.0.1:${second.port}: maxmemory-policy is`
+    const message = expect.stringContaining(eviction) as string
+    expect(findings).toContainEqual({ code: 'eviction', message })
+    const refused = `127.0.0.1:${third.port}: SET is refused: full`
+    expect(findings).toContainEqual({ code: 'refused', message: refused })
     expect(findings.map(({ code }) => code)).not.toContain('cluster')
   })
 
-  test('a plain client there is told to be one', async () => {
+  test('is needed: a plain client fails with cluster', async () => {
     const [server] = redis.primaries as [RunningRedis]
-    await using opened = openConnection({ port: server.port })
-    await untilConnected(opened)
+    await using opened = await openConnected({ port: server.port })
     const asked = read(opened.connection, keyOf(1))
     await expect(asked).rejects.toMatchObject(unavailable('cluster'))
   })
 
-  test('what is no server of a cluster is told, and passed over', async () => {
+  test('reports a seed node outside a cluster, and uses the others', async () => {
     await using plain = await startRedis()
     const stranger = { host: plain.host, port: plain.port }
-    await using opened = openConnection({ kind: 'cluster', servers: [stranger] })
-    await opened.connection.firstAttempt
+    await using opened = await tryConnection({ kind: 'cluster', servers: [stranger] })
     expect(opened.disconnected).toEqual(['cluster'])
     expect(opened.reasons).toEqual([
       expect.stringMatching(/^REDIS_CLUSTER is true, but this is not a Redis Cluster/),
@@ -315,12 +314,11 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   })
 })
 
-describeWithRedis('a Redis Cluster where a server fails', () => {
-  test('killed: its slots fail at once until its replica has taken over, the others go on', async () => {
+describeWithRedis('a Redis Cluster with a failed server', () => {
+  test('killed: its slots fail at once until the takeover, the others are served', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
-    await using opened = openConnection(redis.target, 5000)
+    await using opened = await openConnected(redis.target, 5000)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const kept = keyOf(0)
     await write(connection, kept)
     const [first] = redis.primaries as [RunningRedis]
@@ -334,13 +332,9 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     expect(slowestMs).toBeLessThan(BUSY_MS)
     expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     await until('told', () => opened.connected() >= 2)
-    // A server that has not heard of its new neighbour yet may be the next one asked about the slots.
-    let found: unknown
-    await until('a read', async () => {
-      found = await read(connection, kept).catch(() => undefined)
-      return found !== undefined
-    })
-    expect(found).toBe('x')
+    // Retries, because the slot map may come from a server that does not know of the takeover yet.
+    const keep = () => read(connection, kept).catch(() => undefined)
+    await expect.poll(keep, { timeout: 30_000 }).toBe('x')
     await until('nothing in flight', () => connection.inFlight === 0)
     expect(new Set(opened.disconnected)).toEqual(new Set(['connection']))
     expect(new Set(opened.reasons)).toEqual(
@@ -353,11 +347,10 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     expect(await read(connection, kept), 'back as a replica').toBe('x')
   })
 
-  test('frozen: the others do not notice, and it is replaced', async () => {
+  test('frozen: the other slots are served, and its replica takes over', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
-    await using opened = openConnection(redis.target, 30_000)
+    await using opened = await openConnected(redis.target, 30_000)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const [first] = redis.primaries as [RunningRedis]
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
     const took = await timeUntilWhole(connection, redis, () => first.pause())
@@ -366,7 +359,7 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     const { slowestMs, outcomes } = await others.end()
     expect(outcomes).toEqual(new Set(['OK']))
     expect(slowestMs).toBeLessThan(BUSY_MS)
-    // Whichever comes first: its silence, or the servers that know it as a replica by now.
+    // Allows both, because the server's silence and its new role are noticed in any order.
     expect(['deadline', 'connection']).toContain(opened.disconnected[0])
     await first.resume()
     await until('nothing in flight', () => connection.inFlight === 0)
@@ -375,13 +368,12 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     }
   })
 
-  test('while it is frozen, a new connection serves the other slots', async () => {
+  test('frozen: a new connection serves the other slots', async () => {
     await using redis = await startCluster({ shards: 3 })
     const [first] = redis.primaries as [RunningRedis]
     await first.pause()
-    await using opened = openConnection(redis.target, 3000)
+    await using opened = await openConnected(redis.target, 3000)
     const { connection } = opened
-    await untilConnected(opened)
     expect(connection.isConnected).toBe(true)
     expect(connection.isPartial).toBe(true)
     for (const shard of [1, 2]) expect(await write(connection, keyOf(shard))).toBe('OK')
@@ -389,19 +381,18 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     await expect(asked).rejects.toMatchObject({ code: 'store_unavailable' })
     await first.resume()
     await until('a whole cluster', () => opened.connected() >= 2, 10_000)
-    // Redis itself refuses writes for a while where others took it for lost.
+    // Retries, because Redis refuses writes for a while after others considered it failed.
     await until('writes', async () => (await write(connection, keyOf(0))) === 'OK', 10_000)
   })
 
-  test('killed, where Redis wants all slots or none: all fail, and come back by themselves', async () => {
+  test('killed under full coverage: all slots fail, and all are served after the takeover', async () => {
     await using redis = await startCluster({
       shards: 3,
       replicasPerShard: 1,
       args: ['--cluster-require-full-coverage', 'yes'],
     })
-    await using opened = openConnection(redis.target)
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS)
     const [first] = redis.primaries as [RunningRedis]
     const took = await timeUntilWhole(connection, redis, () => first.kill())
@@ -410,11 +401,11 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     expect(outcomes.difference(new Set(['OK', 'Redis: cluster']))).toEqual(new Set())
   })
 
-  test('the only shard, killed: its replica is found though no setting names it', async () => {
+  test('killed, the only shard: its replica is found though it is no seed node', async () => {
     await using redis = await startCluster({ shards: 1, replicasPerShard: 1 })
     await using opened = openConnection(redis.target, 5000)
     await using subscription = openConnection(redis.target, 5000, 'subscription')
-    await until('a connection', () => opened.connected() === 1)
+    await untilConnected(opened, subscription)
     const [first] = redis.primaries as [RunningRedis]
     const took = await timeUntilWhole(opened.connection, redis, async () => {
       // A cluster of one shard has no majority that could decide.
@@ -427,12 +418,12 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     expect(opened.disconnected).toEqual(['connection'])
   })
 
-  test('taken out of the cluster with a subscriber, which then looks for another server', async () => {
+  test('taken out of the cluster: its subscriber subscribes at another server', async () => {
     await using redis = await startCluster({ shards: 3 })
     await using observed = openState(redis.target)
     const isHealthy = () => observed.state.backplane.epoch !== undefined
     await until('a backplane that is heard', isHealthy)
-    // A server with a key, even for a moment, cannot be taken out.
+    // Waits for the end of the self-test, because a server that has keys cannot be taken out.
     await until('its examination', () => observed.examinations.length > 0)
     const hasSubscriber = async (server: RunningRedis) =>
       (await server.cli('PUBSUB', 'NUMSUB', 'vestibule:0:events')).endsWith('1')
@@ -441,11 +432,9 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     const [heir] = redis.primaries.filter((server) => server !== leaving) as [RunningRedis]
     await leaving.cli('FLUSHALL')
     await redis.takeOut(leaving, heir)
-    // Whoever asks for what it had learns of it.
-    const asked = Array.from({ length: 30 }, () =>
-      observed.state.store.read(randomUUID(), ['identity']),
-    )
-    await Promise.allSettled(asked)
+    // Reads keys of its slots, whose redirections show that the slot map is outdated.
+    const ids = Array.from({ length: 30 }, () => randomUUID())
+    await Promise.allSettled(ids.map((id) => observed.state.store.read(id, ['identity'])))
     await until('deafness', () => !isHealthy())
     const sinceMs = performance.now()
     await until('a backplane that is heard again', isHealthy, 20_000)
@@ -456,18 +445,17 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
     await until('the end of the old one', async () => !(await hasSubscriber(leaving)))
   })
 
-  test('all of them, killed and started again', async () => {
+  test('killed, the only server: the connection is back after its restart', async () => {
     await using redis = await startCluster({ shards: 1 })
-    await using opened = openConnection(redis.target)
+    await using opened = await openConnected(redis.target)
     const { connection } = opened
-    await until('a connection', () => opened.connected() === 1)
     const [only] = redis.primaries as [RunningRedis]
     await only.kill()
     await until('the loss', () => !connection.isConnected)
     await expect(read(connection, 'a')).rejects.toMatchObject(unavailable('connection'))
     await only.restart()
     await until('a connection', () => opened.connected() === 2)
-    // Redis itself refuses writes for two seconds after a start.
+    // Retries, because Redis refuses writes for two seconds after a start.
     await until('writes', async () => (await write(connection, 'a')) === 'OK')
     await connection.close()
     await until(
@@ -477,20 +465,16 @@ describeWithRedis('a Redis Cluster where a server fails', () => {
   })
 })
 
-test('a Redis Cluster with a user that may do only what is documented', async () => {
+test('a Redis Cluster passes the self-test with the documented user', async () => {
   const users = [`${leastUser('app', 'secret')} +cluster|slots +asking`]
   await using redis = await startCluster({ shards: 3, password: 'of-the-default-user', users })
-  await using observed = openState({ ...redis.target, username: 'app', password: 'secret' })
-  await until('an examination', () => observed.examinations.length > 0)
+  const target = { ...redis.target, username: 'app', password: 'secret' }
+  await using observed = await openExamined(target)
   expect(observed.examinations[0]?.findings).toEqual([])
-  for (const server of redis.primaries) {
-    await server.cli('ACL', 'SETUSER', 'app', '-cluster|slots')
-  }
-  await using refused = openConnection({ ...redis.target, username: 'app', password: 'secret' })
-  await refused.connection.firstAttempt
+  for (const { cli } of redis.primaries) await cli('ACL', 'SETUSER', 'app', '-cluster|slots')
+  await using refused = await tryConnection(target)
   expect(refused.disconnected).toEqual(['permission'])
   expect(refused.reasons).toEqual(['the Redis user lacks +cluster|slots'])
-  await using wrong = openConnection({ ...redis.target, password: 'wrong' })
-  await wrong.connection.firstAttempt
+  await using wrong = await tryConnection({ ...redis.target, password: 'wrong' })
   expect(wrong.disconnected).toEqual(['auth'])
 })

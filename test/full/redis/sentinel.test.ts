@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RedisTarget, SentinelTarget } from '../../../src/redis/client.ts'
+import type { Command } from '../../../src/redis/client.ts'
+import type { RedisTarget, SentinelTarget } from '../../../src/redis/target.ts'
 import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
@@ -10,27 +11,37 @@ import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { PRIMARY_NAME, startWatchedRedis, type WatchedRedis } from '../../support/redis-sentinel.ts'
 import {
   type ObservedConnection,
+  openConnected,
   openConnection,
-  openState,
+  openExamined,
+  tryConnection,
   until,
   untilConnected,
 } from '../../support/redis-state.ts'
 
-/** The port of the server that a connection leads to. */
-const portOf = ({ connection }: ObservedConnection): Promise<number> =>
-  connection
-    .run(undefined, (client) => client.sendCommand(['CONFIG', 'GET', 'port']), 5000)
-    .then((reply) => Number((reply as unknown as { readonly port: string }).port))
-const write = ({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> =>
-  connection
-    .run(undefined, (client) => client.set(`vestibule:{${randomUUID()}}`, 'x'), timeoutMs)
+/** Time within which a connection follows once some Sentinel reports the new primary. */
+const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
+const FAILOVER = ['SENTINEL', 'FAILOVER', PRIMARY_NAME] as const
+
+/** Returns the port of the server that a connection leads to. */
+async function portOf({ connection }: ObservedConnection): Promise<number> {
+  const reply = await connection.run(undefined, (client) => client.configGet('port'), 5000)
+  return Number(reply['port'])
+}
+
+/** Returns whether the write was answered. */
+async function write({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> {
+  const key = `vestibule:{${randomUUID()}}`
+  return connection
+    .run(undefined, (client) => client.set(key, 'x'), timeoutMs)
     .then(
       () => true,
       () => false,
     )
+}
 
-/** The ports of the primaries that the Sentinels name which can be asked. */
-const namedPorts = async (sentinels: readonly RunningRedis[]): Promise<readonly number[]> => {
+/** Returns the ports of the primaries that the reachable Sentinels report. */
+async function reportedPorts(sentinels: readonly RunningRedis[]): Promise<readonly number[]> {
   const answers = await Promise.allSettled(
     sentinels.map(({ cli }) => cli('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', PRIMARY_NAME)),
   )
@@ -39,33 +50,26 @@ const namedPorts = async (sentinels: readonly RunningRedis[]): Promise<readonly 
   )
 }
 
-/** For which a connection takes, once some Sentinel names the new primary. */
-const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
-
-/** In milliseconds. */
-interface Switch {
-  /** From the event until writes are answered by another server than before. */
-  readonly ms: number
-  /** From the first Sentinel that named another primary, but for what this process was kept waiting. How long Sentinels take to agree is their matter. */
-  readonly followedMs: number
-}
-
-const timeUntilSwitched = async (
+/**
+ * Returns the milliseconds until another server answers writes: from the event, and from the first Sentinel that reports
+ * another primary, without the delay of this process.
+ */
+async function timeUntilSwitched(
   opened: ObservedConnection,
   { sentinels }: WatchedRedis,
   before: number,
   event: () => Promise<unknown>,
-): Promise<Switch> => {
+): Promise<{ readonly ms: number; readonly followedMs: number }> {
   const lag = watchOwnLag()
   const sinceMs = performance.now()
   await event()
-  let namedAtMs = Number.NaN
+  let reportedAtMs = Number.NaN
   const watched = until(
-    'another primary that is named',
+    'another primary in a report',
     async () => {
-      // Before it is asked: what is measured from then on is no shorter than it was.
-      namedAtMs = performance.now()
-      return (await namedPorts(sentinels)).some((port) => port !== before)
+      // Takes the time before the query, so that the result is never too short.
+      reportedAtMs = performance.now()
+      return (await reportedPorts(sentinels)).some((port) => port !== before)
     },
     60_000,
   )
@@ -81,21 +85,23 @@ const timeUntilSwitched = async (
   await watched
   return {
     ms: switchedAtMs - sinceMs,
-    followedMs: Math.max(0, switchedAtMs - namedAtMs - lag.end()),
+    followedMs: Math.max(0, switchedAtMs - reportedAtMs - lag.end()),
   }
 }
-const print = (what: string, ms: number, followedMs: number) =>
-  process.stdout.write(
-    `Sentinel, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after it was named\n`,
-  )
 
-describeWithRedis('a connection by way of Sentinels', () => {
-  test('leads to the primary, though one Sentinel is away and another one says nothing', async () => {
+function print(what: string, ms: number, followedMs: number) {
+  process.stdout.write(
+    `Sentinel, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after the report\n`,
+  )
+}
+
+describeWithRedis('a connection through Sentinels', () => {
+  test('leads to the primary though one Sentinel is down and another silent', async () => {
     await using redis = await startWatchedRedis()
     const [first, second] = redis.sentinels as [RunningRedis, RunningRedis]
     await first.kill()
     await second.pause()
-    // Whoever waited for the silent one would wait for as long.
+    // Exceeds the bound below, which a wait for the silent Sentinel would miss.
     await using opened = openConnection(redis.target, 20_000)
     const { ownMs } = await timed(opened.connection.firstAttempt)
     expect(ownMs).toBeLessThan(1000 + BUSY_MS)
@@ -104,10 +110,7 @@ describeWithRedis('a connection by way of Sentinels', () => {
   })
 
   test.for<[string, (redis: WatchedRedis) => Promise<unknown>]>([
-    [
-      'an ordered failover',
-      ({ sentinels }) => (sentinels[0] as RunningRedis).cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
-    ],
+    ['an ordered failover', ({ sentinels }) => (sentinels[0] as RunningRedis).cli(...FAILOVER)],
     ['the primary killed', ({ servers }) => servers[0].kill()],
     ['the primary frozen', ({ servers }) => servers[0].pause()],
     [
@@ -119,13 +122,11 @@ describeWithRedis('a connection by way of Sentinels', () => {
     ],
   ])('follows %s', async ([what, event], { expect }) => {
     await using redis = await startWatchedRedis()
-    await using opened = openConnection(redis.target, 5000)
+    await using opened = await openConnected(redis.target, 5000)
     const { connection } = opened
-    await untilConnected(opened)
     const before = await portOf(opened)
-    expect(await connection.run(undefined, (client) => client.set('kept', 'value'), 10_000)).toBe(
-      'OK',
-    )
+    const set: Command<unknown> = (client) => client.set('kept', 'value')
+    expect(await connection.run(undefined, set, 10_000)).toBe('OK')
     await redis.servers[0].cli('WAIT', '2', '10000')
     const { ms, followedMs } = await timeUntilSwitched(opened, redis, before, () => event(redis))
     print(what, ms, followedMs)
@@ -135,23 +136,22 @@ describeWithRedis('a connection by way of Sentinels', () => {
     expect(connection.inFlight).toBe(0)
   })
 
-  test('a primary that is replaced while it still answers is left at once', async () => {
+  test('leaves at once a replaced primary that still answers', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = openConnection(redis.target)
-    await untilConnected(opened)
+    await using opened = await openConnected(redis.target)
     const [old] = redis.servers
     const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
       redis.isolate(old),
     )
     print('split brain', ms, followedMs)
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    const named = 'the Sentinels name another primary: 127.0.0.1:'
-    expect(opened.reasons).toContain(`${named}${await portOf(opened)}`)
-    // More than once where the Sentinel that knew it first was kept waiting.
-    expect(opened.reasons.filter((reason) => !reason.startsWith(named))).toEqual([])
+    const report = 'the Sentinels report another primary: 127.0.0.1:'
+    expect(opened.reasons).toContain(`${report}${await portOf(opened)}`)
+    // Allows for several switches, because the first Sentinel to know may answer late.
+    expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
     expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
     await until('agreement', async () =>
-      (await namedPorts(redis.sentinels)).every((port) => port !== old.port),
+      (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
     )
     expect(await write(opened, 10_000)).toBe(true)
     const keysAtOld = await old.cli('DBSIZE')
@@ -159,17 +159,16 @@ describeWithRedis('a connection by way of Sentinels', () => {
     expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
   })
 
-  test('a Sentinel that has not heard of the new primary is outvoted by its epoch', async () => {
+  test('ignores an outdated Sentinel by its lower epoch', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = openConnection(redis.target)
-    await untilConnected(opened)
+    await using opened = await openConnected(redis.target)
     const [old] = redis.servers
     await timeUntilSwitched(opened, redis, old.port, () => redis.isolate(old))
     const port = await portOf(opened)
     await until('agreement', async () =>
-      (await namedPorts(redis.sentinels)).every((named) => named === port),
+      (await reportedPorts(redis.sentinels)).every((reported) => reported === port),
     )
-    // Cut off from its fellows it goes on naming the old primary.
+    // Goes on reporting the old primary, because it knows no other Sentinel.
     await using alone = await startRedis({
       port: await steadyPort(),
       lines: [`sentinel monitor ${PRIMARY_NAME} ${old.host} ${old.port} 1`],
@@ -189,7 +188,7 @@ describeWithRedis('a connection by way of Sentinels', () => {
       return Number(/total_commands_processed:(\d+)/.exec(stats)?.[1]) - own
     }
     const connected = another.connected()
-    // Now it is the only one that answers.
+    // Leaves only the outdated Sentinel to answer.
     for (const sentinel of redis.sentinels) await sentinel.pause()
     const before = await asked()
     await until('more questions', async () => (await asked()) >= before + 12)
@@ -198,15 +197,15 @@ describeWithRedis('a connection by way of Sentinels', () => {
     for (const sentinel of redis.sentinels) await sentinel.resume()
   })
 
-  test('an attempt at a frozen primary does not hold up the switch', async () => {
+  test('switches during an attempt at a frozen primary', async () => {
     await using redis = await startWatchedRedis()
     const [old] = redis.servers
     await old.pause()
     await using opened = openConnection(redis.target, 30_000)
     const sinceMs = performance.now()
     await until(
-      'another primary that is named',
-      async () => (await namedPorts(redis.sentinels)).some((port) => port !== old.port),
+      'another primary in a report',
+      async () => (await reportedPorts(redis.sentinels)).some((port) => port !== old.port),
       20_000,
     )
     const { ownMs: followedMs } = await timed(
@@ -217,10 +216,9 @@ describeWithRedis('a connection by way of Sentinels', () => {
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
   })
 
-  test('Sentinels that go away take no primary with them, and come back by themselves', async () => {
+  test('keeps the primary while no Sentinel answers, and follows them afterwards', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = openConnection(redis.target)
-    await untilConnected(opened)
+    await using opened = await openConnected(redis.target)
     for (const sentinel of redis.sentinels) await sentinel.pause()
     await wait(1500)
     expect(await write(opened, 10_000)).toBe(true)
@@ -228,11 +226,11 @@ describeWithRedis('a connection by way of Sentinels', () => {
     for (const sentinel of redis.sentinels) await sentinel.resume()
     const [old] = redis.servers
     await timeUntilSwitched(opened, redis, old.port, () =>
-      (redis.sentinels[0] as RunningRedis).cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
+      (redis.sentinels[0] as RunningRedis).cli(...FAILOVER),
     )
   })
 
-  test('the Sentinels are asked with moderation: a connection to each, some questions a second', async () => {
+  test('asks each Sentinel over one connection, a few times a second', async () => {
     await using redis = await startWatchedRedis()
     const [sentinel] = redis.sentinels as [RunningRedis]
     await using proxy = await startTcpProxy(sentinel.port)
@@ -246,7 +244,7 @@ describeWithRedis('a connection by way of Sentinels', () => {
     const before = await processed()
     const sinceMs = performance.now()
     await wait(2000)
-    // What the Sentinels ask each other included.
+    // Includes what the Sentinels ask each other.
     const perSecond = ((await processed()) - before) / ((performance.now() - sinceMs) / 1000)
     expect(perSecond).toBeLessThan(20)
     expect(proxy.connections()).toBe(1)
@@ -254,15 +252,15 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await until('no connection', () => proxy.connections() === 0)
   })
 
-  test('a subscription hears what is published at the primary, also after a failover', async () => {
+  test('receives with a subscription what is published, also after a failover', async () => {
     await using redis = await startWatchedRedis()
     await using commands = openConnection(redis.target)
     await using subscription = openConnection(redis.target, 2000, 'subscription')
-    const heard: string[] = []
+    const received: string[] = []
     const subscribe = () =>
       subscription.connection.run(
         undefined,
-        (client) => client.subscribe('news', (text) => heard.push(text)),
+        (client) => client.subscribe('news', (text) => received.push(text)),
         10_000,
       )
     const publish = (text: string) =>
@@ -270,21 +268,21 @@ describeWithRedis('a connection by way of Sentinels', () => {
     await untilConnected(commands, subscription)
     await subscribe()
     expect(await publish('one')).toBe(1)
-    await until('one', () => heard.includes('one'))
+    await until('one', () => received.includes('one'))
     const [old] = redis.servers
     await timeUntilSwitched(commands, redis, old.port, () => old.kill())
     await until('the subscription', () => subscription.connected() >= 2, 60_000)
-    // One may still lead to a server that is about to step down.
+    // Retries, because a connection may still lead to a server that is about to step down.
     await until('two', async () => {
       await subscribe().catch(() => undefined)
       await publish('two').catch(() => undefined)
-      return heard.includes('two')
+      return received.includes('two')
     })
   })
 })
 
-describeWithRedis('what is wrong with Sentinels is told', () => {
-  test('by class and reason', async () => {
+describeWithRedis('a fault in the Sentinel settings is reported', () => {
+  test('with its failure and a reason', async () => {
     await using redis = await startWatchedRedis({ sentinelPassword: 'of-the-sentinels' })
     const { sentinelPassword: _, ...withoutPassword } = redis.target
     const sentinelAt = (port: number): SentinelTarget => ({
@@ -304,8 +302,7 @@ describeWithRedis('what is wrong with Sentinels is told', () => {
         [{ ...redis.target, password: 'wrong' }, 'auth', undefined],
       ]
     for (const [target, failure, reason] of cases) {
-      await using opened = openConnection(target)
-      await opened.connection.firstAttempt
+      await using opened = await tryConnection(target)
       expect(opened.connection.isConnected).toBe(false)
       expect(opened.disconnected).toEqual([failure])
       if (reason) expect(opened.reasons).toEqual([expect.stringMatching(reason)])
@@ -315,22 +312,21 @@ describeWithRedis('what is wrong with Sentinels is told', () => {
     expect(good.connection.isConnected).toBe(true)
   })
 
-  test('a plain server in their place', async () => {
+  test('for a plain server in the place of a Sentinel', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection({
+    await using opened = await tryConnection({
       kind: 'sentinel',
       sentinels: [{ host: redis.host, port: redis.port }],
       primaryName: PRIMARY_NAME,
       database: 0,
     })
-    await opened.connection.firstAttempt
     expect(opened.disconnected).toEqual(['sentinel'])
     expect(opened.reasons).toEqual([
-      expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is no Sentinel/),
+      expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is not a Sentinel/),
     ])
   })
 
-  test('a server that they name and that is no primary', async () => {
+  test('for a reported server that is not a primary', async () => {
     await using primary = await startRedis()
     await using replica = await startRedis({
       args: ['--replicaof', '127.0.0.1', `${primary.port}`],
@@ -342,22 +338,20 @@ describeWithRedis('what is wrong with Sentinels is told', () => {
       ],
       args: ['--sentinel'],
     })
-    await using opened = openConnection({
+    await using opened = await tryConnection({
       kind: 'sentinel',
       sentinels: [{ host: '127.0.0.1', port: sentinel.port }],
       primaryName: PRIMARY_NAME,
       database: 0,
     })
-    await opened.connection.firstAttempt
     expect(opened.disconnected).toEqual(['readonly'])
     expect(opened.connection.isConnected).toBe(false)
   })
 })
 
-test('a Sentinel at a plain address is found out', async () => {
+test('a Sentinel at the address of a plain Redis is found by the self-test', async () => {
   await using sentinel = await startRedis({ args: ['--sentinel'] })
-  await using observed = openState(sentinel)
-  await until('an examination', () => observed.examinations.length > 0)
+  await using observed = await openExamined(sentinel)
   expect(observed.examinations[0]?.findings).toEqual([
     { code: 'sentinel', message: expect.stringContaining('REDIS_SENTINEL_MASTER') as string },
   ])

@@ -1,43 +1,43 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RedisConnection } from '../../../src/redis/connection.ts'
+import type { Command } from '../../../src/redis/client.ts'
 import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { watchOwnLag } from '../../support/own-lag.ts'
 import { startRedis } from '../../support/redis.ts'
 import {
+  echo,
   type ObservedState,
+  openConnected,
   openConnection,
+  openExamined,
   openState,
+  unavailable,
   until,
-  untilConnected,
   untilDataKnown,
 } from '../../support/redis-state.ts'
 
-const UNAVAILABLE = { code: 'store_unavailable' }
-const DEADLINE = { ...UNAVAILABLE, message: 'Redis: deadline' }
+const DEADLINE = unavailable('deadline')
+const UNAVAILABLE = { code: DEADLINE.code }
 
-/** A second beside what the product takes: the bounds tell seconds from minutes, and not the speed of a machine. */
+/** Allowance for a slow machine, which leaves the bounds tight enough to tell seconds from minutes. */
 const BUSY_MS = 1000
-/** The product keeps a connection for as long without an answer. */
+/** Time without a reply after which a connection is dropped. */
 const STALLED_AFTER_MS = 2000
-/** The product takes a subscription for heard for as long after a heartbeat, and beats each second. */
+/** Time without a heartbeat after which a subscription counts as broken. */
 const BROKEN_AFTER_MS = 3000
 const HEARTBEAT_MS = 1000
-
-const echo = (connection: RedisConnection, value: string, timeoutMs = 1000) =>
-  connection.run(undefined, (client) => client.echo(value), timeoutMs)
 
 interface Timed {
   readonly value?: unknown
   readonly error?: unknown
-  /** Without the time for which this process itself was kept waiting, in which nothing could be noticed. */
+  /** `ms` without the delay of this process. */
   readonly ownMs: number
   readonly ms: number
 }
 
-const settled = async (work: Promise<unknown>): Promise<Omit<Timed, 'ownMs'>> => {
+async function settled(work: Promise<unknown>): Promise<Omit<Timed, 'ownMs'>> {
   const sinceMs = performance.now()
   const outcome = await work.then(
     (value) => ({ value }),
@@ -45,63 +45,57 @@ const settled = async (work: Promise<unknown>): Promise<Omit<Timed, 'ownMs'>> =>
   )
   return { ...outcome, ms: performance.now() - sinceMs }
 }
-const timed = async (work: Promise<unknown>): Promise<Timed> => {
+
+async function timed(work: Promise<unknown>): Promise<Timed> {
   const lag = watchOwnLag()
   const outcome = await settled(work)
   return { ...outcome, ownMs: outcome.ms - lag.end() }
 }
 
-describeWithRedis('a server that is frozen', () => {
-  test('is given up within the time that a caller has, and answers again when it goes on', async () => {
+describeWithRedis('a frozen server', () => {
+  test('lets commands time out as their callers ask, and answers again later', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection(redis)
+    await using opened = await openConnected(redis)
     const { connection } = opened
-    await untilConnected(opened)
     const timeouts = [100, 250, 500]
     await redis.pause()
-    const given = await Promise.all(timeouts.map((ms) => timed(echo(connection, 'x', ms))))
+    const given = await Promise.all(timeouts.map((ms) => timed(echo(opened, 'x', ms))))
     await redis.resume()
-    for (const [index, { error, ms, ownMs }] of given.entries()) {
-      const timeoutMs = timeouts[index] as number
+    for (const [index, timeoutMs] of timeouts.entries()) {
+      const { error, ms, ownMs } = given[index] as Timed
       expect(error).toMatchObject(UNAVAILABLE)
       expect(ms).toBeGreaterThanOrEqual(timeoutMs)
       expect(ownMs).toBeLessThan(timeoutMs + BUSY_MS)
     }
-    await until('an answer', async () => {
-      const { value } = await timed(echo(connection, 'again'))
-      return value === 'again'
-    })
+    await until('an answer', async () => (await timed(echo(opened, 'again'))).value === 'again')
     expect(connection.inFlight).toBe(0)
   })
 
-  test('and its late replies never reach another command', async () => {
+  test('never has its late replies taken for those of other commands', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection(redis)
-    const { connection } = opened
-    await untilConnected(opened)
+    await using opened = await openConnected(redis)
     for (let round = 0; round < 5; round += 1) {
       await redis.pause()
-      const late = Array.from({ length: 50 }, () => timed(echo(connection, randomUUID(), 60)))
+      const late = Array.from({ length: 50 }, () => timed(echo(opened, randomUUID(), 60)))
       const outcomes = await Promise.all(late)
       expect(outcomes.every((outcome) => 'error' in outcome)).toBe(true)
       const values = Array.from({ length: 50 }, () => randomUUID())
-      const answers = values.map((value) => timed(echo(connection, value, 1500)))
+      const answers = values.map((value) => timed(echo(opened, value, 1500)))
       await redis.resume()
       for (const [index, { value }] of (await Promise.all(answers)).entries()) {
         // Accepts `undefined` too, because this process may have been delayed for longer than a connection is kept.
         expect([values[index], undefined]).toContain(value)
       }
-      await until('an answer', async () => 'value' in (await timed(echo(connection, 'x'))))
+      await until('an answer', async () => 'value' in (await timed(echo(opened, 'x'))))
     }
   })
 
-  test('loses its connection after two seconds, and nothing stays in flight', async () => {
+  test('loses its connection after two seconds, with all commands in flight', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection(redis, 300)
+    await using opened = await openConnected(redis, 300)
     const { connection } = opened
-    await untilConnected(opened)
     await redis.pause()
-    const pending = Array.from({ length: 20 }, () => timed(echo(connection, 'x', 30_000)))
+    const pending = Array.from({ length: 20 }, () => timed(echo(opened, 'x', 30_000)))
     for (const { error, ms, ownMs } of await Promise.all(pending)) {
       expect(error).toMatchObject(UNAVAILABLE)
       expect(ms).toBeGreaterThan(STALLED_AFTER_MS - 100)
@@ -111,10 +105,10 @@ describeWithRedis('a server that is frozen', () => {
     expect(connection.inFlight).toBe(0)
     await redis.resume()
     await until('a connection', () => connection.isConnected)
-    expect(await echo(connection, 'again', 10_000)).toBe('again')
+    expect(await echo(opened, 'again', 10_000)).toBe('again')
   })
 
-  test('and accepts is given up within the time for connecting', async () => {
+  test('that accepts connections ends the attempt at the connect timeout', async () => {
     await using redis = await startRedis()
     await redis.pause()
     await using opened = openConnection(redis, 300)
@@ -126,65 +120,52 @@ describeWithRedis('a server that is frozen', () => {
     await until('a connection', () => opened.connection.isConnected)
   })
 
-  test('is not asked again by what may be asked for twice', async () => {
+  test('gets an idempotent command once only', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection(redis)
+    await using opened = await openConnected(redis)
     const { connection } = opened
-    await untilConnected(opened)
     await redis.pause()
     const counted = connection.runRetryable('counter', (client) => client.incr('counter'), 200)
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await redis.resume()
-    await until('an answer', async () => 'value' in (await timed(echo(connection, 'x'))))
+    await until('an answer', async () => 'value' in (await timed(echo(opened, 'x'))))
     expect(Number(await redis.cli('GET', 'counter'))).toBeLessThanOrEqual(1)
   })
 
-  test('costs a bounded amount of memory: beyond the queue commands are refused at once', async () => {
+  test('costs bounded memory: commands beyond the queue are refused at once', async () => {
     await using redis = await startRedis()
     await using proxy = await startTcpProxy(redis.port)
-    await using opened = openConnection(proxy)
-    const { connection } = opened
-    await untilConnected(opened)
+    await using opened = await openConnected(proxy)
     await redis.pause()
     const timeoutMs = 400
     const outcomes = await Promise.all(
-      Array.from({ length: 12_000 }, () => settled(echo(connection, 'x'.repeat(100), timeoutMs))),
+      Array.from({ length: 12_000 }, () => settled(echo(opened, 'x'.repeat(100), timeoutMs))),
     )
     expect(outcomes.every((outcome) => 'error' in outcome)).toBe(true)
-    // Whatever was sent is given up at its deadline, and never before; the rest does not wait for one.
-    const isGivenUp = ({ error }: { readonly error?: unknown }) =>
+    const hasTimedOut = ({ error }: { readonly error?: unknown }) =>
       (error as Error).message === DEADLINE.message
-    const [givenUp, refused] = [
-      outcomes.filter(isGivenUp),
-      outcomes.filter((each) => !isGivenUp(each)),
-    ]
-    expect(refused.length).toBeGreaterThanOrEqual(1)
-    expect(givenUp.filter(({ ms }) => ms < timeoutMs)).toEqual([])
+    const timedOut = outcomes.filter(hasTimedOut)
+    expect(timedOut.length, 'some are refused at once').toBeLessThan(outcomes.length)
+    expect(timedOut.filter(({ ms }) => ms < timeoutMs)).toEqual([])
     await redis.resume()
-    await until('an answer', async () => (await settled(echo(connection, 'y'))).value === 'y')
+    await until('an answer', async () => (await settled(echo(opened, 'y'))).value === 'y')
   })
 
-  test('refuses at once what may be sent twice, too, and nothing is sent after the deadline', async () => {
+  test('has idempotent commands refused at once, too, and none sent after its deadline', async () => {
     await using redis = await startRedis()
-    await using opened = openConnection(redis)
+    await using opened = await openConnected(redis)
     const { connection } = opened
-    await untilConnected(opened)
     await redis.pause()
     const timeoutMs = 1200
-    const filling = Array.from({ length: 10_000 }, () => settled(echo(connection, 'x', timeoutMs)))
+    const filling = Array.from({ length: 10_000 }, () => settled(echo(opened, 'x', timeoutMs)))
     const sentAfterMs: number[] = []
     const refused = Array.from({ length: 100 }, () => {
       const sinceMs = performance.now()
-      return settled(
-        connection.runRetryable(
-          undefined,
-          (client) => {
-            sentAfterMs.push(performance.now() - sinceMs)
-            return client.incr('counter')
-          },
-          timeoutMs,
-        ),
-      )
+      const increment: Command<number> = (client) => {
+        sentAfterMs.push(performance.now() - sinceMs)
+        return client.incr('counter')
+      }
+      return settled(connection.runRetryable(undefined, increment, timeoutMs))
     })
     const outcomes = await Promise.all(refused)
     await Promise.all(filling)
@@ -196,13 +177,13 @@ describeWithRedis('a server that is frozen', () => {
     expect(Math.max(...sentAfterMs), 'the last time that one was sent').toBeLessThan(timeoutMs)
   })
 
-  test('opens the breaker by deadlines, and a late answer closes it', async () => {
+  test('opens the breaker by deadlines, and closes it by a late reply', async () => {
     await using redis = await startRedis()
-    // Nobody asks of their own accord, so that nothing but a late answer can close it.
-    await using observed = openState(redis, { timeoutMs: 100, isHealthChecked: false })
-    await until('its examination', () => observed.examinations.length === 1)
+    // Switches the health loop off, so that only a late reply can close the breaker.
+    await using observed = await openExamined(redis, { timeoutMs: 100, isHealthChecked: false })
+    const { store } = observed.state
     const read = () =>
-      observed.state.store.read('nobody', ['identity']).then(
+      store.read('nobody', ['identity']).then(
         () => 'done',
         (cause: Error) => cause.message,
       )
@@ -215,14 +196,12 @@ describeWithRedis('a server that is frozen', () => {
     await until('a read', async () => (await read()) === 'done')
   })
 
-  test('loses no data: what cannot be read for a while is no change', async () => {
+  test('does not count as other data after the outage', async () => {
     await using redis = await startRedis()
     await using a = openState(redis, { healthIntervalMs: 1000, timeoutMs: 200 })
     await untilDataKnown(a.redis)
-    await until(
-      'a name of the data',
-      async () => (await redis.cli('EXISTS', 'vestibule:{dataset}')) === '1',
-    )
+    const isNamed = async () => (await redis.cli('EXISTS', 'vestibule:{dataset}')) === '1'
+    await until('a name of the data', isNamed)
     await redis.pause()
     await wait(STALLED_AFTER_MS + BUSY_MS)
     await redis.resume()
@@ -235,34 +214,34 @@ describeWithRedis('a server that is frozen', () => {
   })
 })
 
-describeWithRedis('a subscription that is silent', () => {
+describeWithRedis('a silent subscription', () => {
   const CHANNEL = 'vestibule:0:events'
-  /** A subscriber to the channel has sent it, and nobody else. */
+  /** Matches what only a subscriber to the channel has sent. */
   const SUBSCRIBER = /\r\nsubscribe\r\n\$\d+\r\nvestibule:0:events\r\n/i
   const isHealthy = ({ state }: ObservedState) => state.backplane.epoch !== undefined
   const untilHealthy = (...states: readonly ObservedState[]) =>
-    until('a backplane that is heard', () => states.every(isHealthy))
-  const heard = ({ messages }: ObservedState) => messages.filter(({ type }) => type !== 'self-test')
+    until('healthy backplanes', () => states.every(isHealthy))
+  const received = ({ messages }: ObservedState) =>
+    messages.filter(({ type }) => type !== 'self-test')
   const untilSilent = (observed: ObservedState) =>
     timed(until('the silence', () => !isHealthy(observed)))
   const NOTICED_WITHIN_MS = BROKEN_AFTER_MS + HEARTBEAT_MS + BUSY_MS
 
-  test('since heartbeats are refused, is taken for lost while its connection stands', async () => {
+  test('counts as broken on its open connection when heartbeats are refused', async () => {
     await using redis = await startRedis()
-    await using a = openState(redis)
+    await using a = await openExamined(redis)
     await untilHealthy(a)
-    await until('its examination', () => a.examinations.length === 1)
     const before = a.state.backplane.epoch
     await redis.cli('ACL', 'SETUSER', 'default', '-publish')
     expect((await untilSilent(a)).ownMs).toBeLessThan(NOTICED_WITHIN_MS)
     await redis.cli('ACL', 'SETUSER', 'default', '+publish')
     await untilHealthy(a)
-    // No message was lost, because the subscription was there all the time.
+    // Keeps its epoch, because the subscription lasted and no message was lost.
     expect(a.state.backplane.epoch).toBe(before)
     expect(await redis.cli('PUBSUB', 'NUMSUB', CHANNEL)).toBe(`${CHANNEL}\n1`)
   })
 
-  test('is noticed and healed where nothing comes to it any more', async () => {
+  test('is noticed and replaced when nothing is delivered on its connection', async () => {
     await using redis = await startRedis()
     await using network = await startTcpProxy(redis.port)
     await using a = openState(network)
@@ -281,17 +260,17 @@ describeWithRedis('a subscription that is silent', () => {
       `half-open subscriber: noticed after ${ownMs.toFixed(0)} ms, healed ${healed.ownMs.toFixed(0)} ms later\n`,
     )
     expect(a.state.backplane.epoch).not.toBe(before)
-    expect(heard(a)).toEqual([])
-    await b.state.backplane.publish({ type: 'evict', session: 'heard' })
-    await until('a message', () => heard(a).length > 0)
+    expect(received(a)).toEqual([])
+    await b.state.backplane.publish({ type: 'evict', session: 'received' })
+    await until('a message', () => received(a).length > 0)
     flow()
     await b.state.backplane.publish({ type: 'evict', session: 'last' })
-    await until('the last message', () => heard(a).length > 1)
-    expect(heard(a)).toMatchObject([{ session: 'heard' }, { session: 'last' }])
+    await until('the last message', () => received(a).length > 1)
+    expect(received(a)).toMatchObject([{ session: 'received' }, { session: 'last' }])
     expect(isHealthy(a)).toBe(true)
   })
 
-  test('keeps no command waiting, since those have a connection of their own', async () => {
+  test('delays no command, because commands have a connection of their own', async () => {
     await using redis = await startRedis()
     await using network = await startTcpProxy(redis.port)
     await using a = openState(network)

@@ -17,7 +17,7 @@ import { type RunningVestibule, startVestibule } from '../../support/vestibule.t
 const addresses = (servers: readonly { readonly host: string; readonly port: number }[]) =>
   servers.map(({ host, port }) => `${host}:${port}`).join(',')
 
-/** Nobody is signed out, and nobody is sent to the provider. */
+/** Answers that sign nobody out and send nobody to the provider. */
 const ALLOWED_OR_LATER = new Set([200, 503])
 
 describeWithRedis('the service', () => {
@@ -39,7 +39,7 @@ describeWithRedis('the service', () => {
       OIDC_CLIENT_SECRET: provider.clientSecret,
       SESSION_ENCRYPTION_KEY: SERVER_KEY,
       REDIS_ENABLED: 'true',
-      // A Redis that the machine keeps waiting for a moment is not what this is about.
+      // Allows for a Redis that a busy machine delays.
       CHECK_STORE_TIMEOUT_MS: '1000',
       ...settings,
     })
@@ -49,7 +49,7 @@ describeWithRedis('the service', () => {
     await until('a connection', () => linesOf(vestibule, 'redis_connected').length > 0)
     await untilStarted(vestibule)
   }
-  /** What a check answers from now on until it is 200 again. */
+  /** Returns the statuses of a check until it is 200 again. */
   const checksUntilAllowed = async (vestibule: RunningVestibule, Cookie: string) => {
     const statuses = new Set<number>()
     const isAllowed = async () => {
@@ -61,7 +61,7 @@ describeWithRedis('the service', () => {
     return statuses
   }
 
-  test('by way of Sentinels keeps its sessions in a failover, after their password was changed', async () => {
+  test('keeps sessions through a failover by Sentinels whose password was rotated', async () => {
     const sentinelPassword = randomUUID()
     await using redis = await startWatchedRedis({ sentinelPassword })
     const passwordFile = join(folder, 'sentinel-password')
@@ -97,7 +97,7 @@ describeWithRedis('the service', () => {
   const startAt = ({ target }: RunningCluster) =>
     start({ REDIS_CLUSTER: 'true', REDIS_ADDRESS: addresses(target.servers) })
 
-  test('in a Redis Cluster keeps the sessions of a primary that fails', async () => {
+  test('keeps the sessions of a failed primary of a cluster', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
     await using vestibule = await startAt(redis)
     await connectedTo(vestibule)
@@ -115,7 +115,7 @@ describeWithRedis('the service', () => {
     expect(linesOf(vestibule, 'redis_disconnected')).toMatchObject([{ reason: lost }])
   })
 
-  test('in a Redis Cluster of one shard works as anywhere', async () => {
+  test('works with a cluster of one shard, without a finding', async () => {
     await using redis = await startCluster({ shards: 1 })
     await using vestibule = await startAt(redis)
     await connectedTo(vestibule)
@@ -125,7 +125,7 @@ describeWithRedis('the service', () => {
     expect(linesOf(vestibule, 'redis_finding')).toEqual([])
   })
 
-  test('says what to set where settings and servers do not go together', async () => {
+  test('logs which setting to change when settings do not fit the servers', async () => {
     await using plain = await startRedis()
     const rows: readonly (readonly [Readonly<Record<string, string>>, object])[] = [
       [

@@ -7,14 +7,14 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { startWatchedRedis } from '../../support/redis-sentinel.ts'
-import { type ObservedState, openConnection, openState, until } from '../../support/redis-state.ts'
+import { type ObservedState, openState, tryConnection, until } from '../../support/redis-state.ts'
 
 const PASSWORD = `it's-"difficult"-${randomBytes(8).toString('hex')}`.replaceAll(/["']/g, '-')
 const LONG_MS = 60_000
 
 type Target = Parameters<typeof openState>[0]
 
-/** Something of every port, by one replica for another; `test/redis/contracts.test.ts` has the rest. */
+/** Uses each port by one replica for another; `test/redis/contracts.test.ts` has the rest. */
 const useEveryPort = async (target: Target): Promise<void> => {
   await using one = openState(target)
   await using other = openState(target)
@@ -64,27 +64,26 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
 }
 
 const failureOf = async (target: Target): Promise<string | undefined> => {
-  await using opened = openConnection(target)
-  await opened.connection.firstAttempt
+  await using opened = await tryConnection(target)
   return opened.connection.isConnected ? undefined : opened.disconnected[0]
 }
 const keysAt = async ({ cli }: RunningRedis, pattern = 'vestibule:*') =>
   (await cli('KEYS', pattern)).split('\n').filter((key) => key !== '')
 
 describeWithRedis('every port over', () => {
-  test('another database, where everything stays', async () => {
+  test('another database, which holds all keys', async () => {
     await using redis = await startRedis()
     await useEveryPort({ port: redis.port, database: 7 })
     expect(await redis.cli('INFO', 'keyspace')).toMatch(/^# Keyspace\s+db7:\S+\s*$/)
   })
 
-  test('a password, without which nobody is let in', async () => {
+  test('a password, which is required', async () => {
     await using redis = await startRedis({ password: PASSWORD })
     await useEveryPort({ port: redis.port, password: PASSWORD })
     expect(await failureOf({ port: redis.port })).toBe('auth')
   })
 
-  test('TLS with a certificate of ours, without which nobody is let in', async () => {
+  test('TLS with a client certificate, which is required', async () => {
     const tls = { authority: await createAuthority(), requireClientCertificate: true }
     await using redis = await startRedis({ tls })
     const read = (path: string) => readFile(path, 'utf8')
@@ -95,7 +94,7 @@ describeWithRedis('every port over', () => {
     expect(await failureOf({ port: redis.port, tls: trust })).toBe('tls')
   })
 
-  test('Sentinels, at the primary that they name', async () => {
+  test('Sentinels, at the primary that they report', async () => {
     await using redis = await startWatchedRedis()
     await useEveryPort(redis.target)
     const [primary, replica] = redis.servers
@@ -103,7 +102,7 @@ describeWithRedis('every port over', () => {
     expect((await keysAt(replica)).toSorted()).toEqual((await keysAt(primary)).toSorted())
   })
 
-  test('Sentinels that ask for a password, all with TLS', async () => {
+  test('Sentinels with a password, all with TLS', async () => {
     const authority = await createAuthority()
     await using redis = await startWatchedRedis({ tls: { authority }, sentinelPassword: PASSWORD })
     const tls = { ca: authority.certificate, skipVerify: false }
@@ -120,7 +119,7 @@ describeWithRedis('every port over', () => {
 
   test('a cluster with replicas, over all shards and on each replica', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1, password: PASSWORD })
-    // Names are made by chance: twice leaves no shard out.
+    // Runs twice, because random keys may leave a shard out once.
     await useEveryPort(redis.target)
     await useEveryPort(redis.target)
     for (const [shard, primary] of redis.primaries.entries()) {
@@ -131,7 +130,7 @@ describeWithRedis('every port over', () => {
     }
   })
 
-  test('time that really passes: what has an end is gone by then', async () => {
+  test('real time, in which keys expire', async () => {
     await using redis = await startRedis()
     await using observed = openState(redis)
     await until('a connection', () => observed.connected() > 0)

@@ -1,5 +1,5 @@
 /** Commands of one connection that await their reply. */
-export interface Unanswered {
+export interface PendingReplies {
   /** Runs `call`; rejects with the cause of the connection's end if that comes before the reply. */
   run<T>(call: () => Promise<T>): Promise<T>
   /** Returns whether the oldest of them has waited for longer than this. */
@@ -15,23 +15,23 @@ interface Waiting {
  * Rejects all waiting commands when `signal` ends the connection, because node-redis 6.3.1 never settles a SUBSCRIBE or
  * UNSUBSCRIBE that comes after the end of its client (finding C74).
  */
-export function createUnanswered(signal: AbortSignal): Unanswered {
+export function createPendingReplies(signal: AbortSignal): PendingReplies {
   const waiting = new Set<Waiting>()
-  const settleAll = () => {
+  const rejectAll = () => {
     for (const { reject } of waiting) reject(signal.reason)
     waiting.clear()
   }
-  signal.addEventListener('abort', settleAll, { once: true })
+  signal.addEventListener('abort', rejectAll, { once: true })
 
   return {
     run<T>(call: () => Promise<T>) {
       if (signal.aborted) return Promise.reject(signal.reason)
       // Shares one abort listener, because one for each command would stay on the signal after the reply.
       return new Promise<T>((resolve, reject) => {
-        const answer = call()
+        const reply = call()
         const each = { sinceMs: performance.now(), reject }
         waiting.add(each)
-        answer.then(
+        reply.then(
           (value) => {
             waiting.delete(each)
             resolve(value)

@@ -1,0 +1,51 @@
+/** Address of Redis and the credentials for it. */
+export type RedisTarget = SingleTarget | SentinelTarget | ClusterTarget
+
+/** One server at a fixed address. */
+export interface SingleTarget extends ServerAddress, Access {
+  readonly kind: 'single'
+  readonly database: number
+}
+
+/** Primary at the address that its Sentinels report. */
+export interface SentinelTarget extends Access {
+  readonly kind: 'sentinel'
+  readonly sentinels: readonly ServerAddress[]
+  readonly sentinelUsername?: string
+  readonly sentinelPassword?: string
+  /** Name under which the Sentinels monitor the primary. */
+  readonly primaryName: string
+  readonly database: number
+}
+
+/** Redis Cluster; `servers` are seed nodes, any of which reports the others. */
+export interface ClusterTarget extends Access {
+  readonly kind: 'cluster'
+  readonly servers: readonly ServerAddress[]
+}
+
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Credentials for a server. */
+export interface Access {
+  readonly username?: string
+  readonly password?: string
+  /** Absent means plain TCP. */
+  readonly tls?: RedisTls
+}
+
+/** PEM texts, in the form that Node's TLS takes them. */
+export interface RedisTls {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly skipVerify: boolean
+}
+
+/** Returns `host:port`, by which Redis names a server in its replies. */
+export function addressOf({ host, port }: ServerAddress): string {
+  return `${host}:${port}`
+}
