@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
+import { startVestibule } from '../support/vestibule.ts'
 import { raw } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
-let vestibule: RunningVestibule
-
-beforeAll(async () => {
-  vestibule = await startVestibule({ PUBLIC_PATHS: '/public/**' })
-})
-afterAll(() => vestibule[Symbol.asyncDispose]())
+const vestibule = prepared(() => startVestibule({ PUBLIC_PATHS: '/public/**' }))
 
 const APP = 'https://app.example.com'
 
@@ -37,29 +34,25 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     ['more than 8 KiB of query', `/public/a?${'a'.repeat(8200)}`],
     ['30 KB', `/public/${'a'.repeat(30_000)}`],
   ] as const)('is refused: %s', async ([, uri]) => {
-    expectRefusal(await vestibule.check({ uri }), 400, ['evil.example', 'javascript:'])
-    expect(vestibule.isAlive()).toBe(true)
+    expectRefusal(await vestibule().check({ uri }), 400, ['evil.example', 'javascript:'])
   })
 
   test.for([
     ['empty', ''],
     ['missing', undefined],
   ] as const)('is refused: %s', async ([, uri]) => {
-    expectRefusal(await vestibule.check({}, { 'X-Forwarded-Uri': uri }), 400)
+    expectRefusal(await vestibule().check({}, { 'X-Forwarded-Uri': uri }), 400)
   })
 
   test('a missing path is not taken from our own request line', async () => {
-    const lines = [
-      'GET /auth/public/a?x=/public/a HTTP/1.1',
-      'Host: app.example.com',
-      'X-Forwarded-Method: GET',
-      'X-Forwarded-Proto: https',
-      'X-Forwarded-Host: app.example.com',
-      'Connection: close',
-    ]
+    const lines = words`
+      GET\x20/auth/public/a?x=/public/a\x20HTTP/1.1 Host:\x20app.example.com
+      X-Forwarded-Method:\x20GET X-Forwarded-Proto:\x20https X-Forwarded-Host:\x20app.example.com
+      Connection:\x20close
+    `
     for (const line of [lines[0], 'GET /auth?/public/a HTTP/1.1', 'GET /auth/ HTTP/1.1']) {
       const text = `${[line, ...lines.slice(1)].join('\r\n')}\r\n\r\n`
-      expect(await raw(vestibule.internalPort, text)).toMatch(/^HTTP\/1\.1 4\d\d /)
+      expect(await raw(vestibule().internalPort, text)).toMatch(/^HTTP\/1\.1 4\d\d /)
     }
   })
 
@@ -72,18 +65,15 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     ['a folded line', '/public/a\r\n /b'],
   ] as const)('raw control bytes are refused: %s', async ([, uri]) => {
     const lines = [
-      'GET /auth HTTP/1.1',
-      'Host: a',
-      'X-Forwarded-Method: GET',
-      'X-Forwarded-Proto: https',
-      'X-Forwarded-Host: app.example.com',
+      ...words`
+        GET\x20/auth\x20HTTP/1.1 Host:\x20a X-Forwarded-Method:\x20GET X-Forwarded-Proto:\x20https
+        X-Forwarded-Host:\x20app.example.com Connection:\x20close
+      `,
       `X-Forwarded-Uri: ${uri}`,
-      'Connection: close',
     ]
-    const answer = await raw(vestibule.internalPort, `${lines.join('\r\n')}\r\n\r\n`)
+    const answer = await raw(vestibule().internalPort, `${lines.join('\r\n')}\r\n\r\n`)
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     expect(answer).not.toMatch(/set-cookie/i)
-    expect(vestibule.isAlive()).toBe(true)
   })
 
   test.for([
@@ -95,13 +85,13 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     ['quotes and angles', '/a"<script>\'`{}|^'],
     ['8 KiB exactly, of which no more than 2 KiB can be a target', `/${'a'.repeat(8191)}`],
   ] as const)('opens nothing and breaks nothing: %s', async ([, uri]) => {
-    const visit = await vestibule.check({ uri })
+    const visit = await vestibule().check({ uri })
     expect(visit.status).toBe(302)
     expect(visit.setCookies).toEqual([])
     expect(visit.headers.location).toMatch(
       /^https:\/\/app\.example\.com\/oauth2\/login\?rd=https%3A%2F%2Fapp\.example\.com%2F[\w.%+*-]*$/,
     )
-    const script = await vestibule.check(
+    const script = await vestibule().check(
       { uri },
       { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
     )
@@ -110,9 +100,9 @@ describe('A05 forms of X-Forwarded-Uri', () => {
 
   test('a path and a query come back as they were', async () => {
     const uri = '/a%20b/%C3%A9?x=%2F&y=/public/a&z=http://evil.example'
-    expectLogin(await vestibule.check({ uri }), APP + uri)
-    expect((await vestibule.check({ uri: '/public/a?x=http://evil.example' })).status).toBe(200)
-    expect((await vestibule.check({ uri: '/public/' })).status).toBe(200)
+    expectLogin(await vestibule().check({ uri }), APP + uri)
+    expect((await vestibule().check({ uri: '/public/a?x=http://evil.example' })).status).toBe(200)
+    expect((await vestibule().check({ uri: '/public/' })).status).toBe(200)
   })
 
   test.for([
@@ -120,7 +110,7 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     ['bytes that are no UTF-8', Buffer.from('/\xff\xfe?\x80', 'latin1'), '/%FF%FE?%80'],
     ['C1 controls', Buffer.from('/\x85\x9f', 'latin1'), '/%85%9F'],
   ] as const)('bytes from 0x80 up are percent-encoded once: %s', async ([, bytes, encoded]) => {
-    const visit = await vestibule.check({ uri: bytes.toString('latin1') })
+    const visit = await vestibule().check({ uri: bytes.toString('latin1') })
     const rd = new URL(visit.location ?? '').searchParams.get('rd')
     expect(rd?.toUpperCase()).toBe(`${APP}${encoded}`.toUpperCase())
     expect(visit.headers.location).toMatch(/^[\x21-\x7e]+$/)
@@ -128,14 +118,13 @@ describe('A05 forms of X-Forwarded-Uri', () => {
 
   test('a public path may hold letters from 0x80 up, and they hide no dot segment', async () => {
     const open = Buffer.from('/public/é', 'utf8').toString('latin1')
-    expect((await vestibule.check({ uri: open })).status).toBe(200)
+    expect((await vestibule().check({ uri: open })).status).toBe(200)
     for (const uri of [
       '/public/\xff/../../admin',
       '/public/\xe9/..%2f..%2fadmin',
       '/public/\xc0\xae\xc0\xae/a\\..',
     ]) {
-      expectRefusal(await vestibule.check({ uri }), 400)
+      expectRefusal(await vestibule().check({ uri }), 400)
     }
-    expect(vestibule.isAlive()).toBe(true)
   })
 })

@@ -1,72 +1,25 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { words } from '../support/words.ts'
 
 const refused = [
-  'a@allowed.com@evil.example',
-  'a@evil.example@allowed.com',
-  '@allowed.com',
-  'allowed.com',
-  'a@',
-  'a',
-  '@',
-  '@@allowed.com',
-  'a@@allowed.com',
-  'a@evil.example\n@allowed.com',
-  'a@evil.example\r\n@allowed.com',
-  'a@evil.example\0@allowed.com',
-  'a@allowed.com\n',
-  '\na@allowed.com',
-  'a@allowed.com\0',
-  'a@allowed.com\0.evil.example',
-  'a@allowed.com\n.evil.example',
-  'a@allowed.com ',
-  ' a@allowed.com',
-  'a @allowed.com',
-  'a@ allowed.com',
-  'a@allowed.com,b@evil.example',
-  'b@evil.example,a@allowed.com',
-  'a@allowed.com;b@evil.example',
-  'Boss <a@allowed.com>',
-  '<a@allowed.com>',
-  '"x@allowed.com"@evil.example',
-  '"a"@allowed.com',
-  'a(@evil.example)@allowed.com',
-  'a@allowed.com(@evil.example)',
-  'a@evil.example#@allowed.com',
-  'a@evil.example/@allowed.com',
-  'a@evil.example\\@allowed.com',
-  'a@evil.example%40allowed.com',
-  'a%40allowed.com',
-  'a@sub.allowed.com',
-  'a@allowed.com.evil.example',
-  'a@notallowed.com',
-  'a@allowed.co',
-  'a@allowed.comm',
-  'a@allowed.com.',
-  'a@.allowed.com',
-  'a@allowed..com',
-  'a@allowed。com',
-  'a@allowed．com',
-  'a＠allowed.com',
-  'a@ａllowed.com',
-  'a@аllowed.com',
-  'a@al\u200blowed.com',
-  'a@allowed.com\u200b',
-  'a@al\u00adlowed.com',
-  'a@[allowed.com]',
-  'a@[127.0.0.1]',
-  'a@xn--allowed.com',
-  'a@desk\u212a.example',
-  'a@des\u212a.example',
-  'a@de\u017fk.example',
-  'a@a\u2113lowed.com',
-  'kate@example.com.',
-  'kate+x@example.com',
-  'k.ate@example.com',
-  '\u212aate@example.com',
-  'kate@e\u2093ample.com',
-  'kat\u0435@example.com',
-  'kate@exam\u0440le.com',
+  ...words`
+    a@allowed.com@evil.example a@evil.example@allowed.com @allowed.com allowed.com a@ a @
+    @@allowed.com a@@allowed.com a@evil.example\n@allowed.com a@evil.example\r\n@allowed.com
+    a@evil.example\0@allowed.com a@allowed.com\n \na@allowed.com a@allowed.com\0
+    a@allowed.com\0.evil.example a@allowed.com\n.evil.example a@allowed.com\x20 \x20a@allowed.com
+    a\x20@allowed.com a@\x20allowed.com a@allowed.com,b@evil.example b@evil.example,a@allowed.com
+    a@allowed.com;b@evil.example Boss\x20<a@allowed.com> <a@allowed.com>
+    "x@allowed.com"@evil.example "a"@allowed.com a(@evil.example)@allowed.com
+    a@allowed.com(@evil.example) a@evil.example#@allowed.com a@evil.example/@allowed.com
+    a@evil.example\\@allowed.com a@evil.example%40allowed.com a%40allowed.com a@sub.allowed.com
+    a@allowed.com.evil.example a@notallowed.com a@allowed.co a@allowed.comm a@allowed.com.
+    a@.allowed.com a@allowed..com a@allowed。com a@allowed．com a＠allowed.com a@ａllowed.com
+    a@аllowed.com a@al\u200blowed.com a@allowed.com\u200b a@al\u00adlowed.com a@[allowed.com]
+    a@[127.0.0.1] a@xn--allowed.com a@desk\u212a.example a@des\u212a.example a@de\u017fk.example
+    a@a\u2113lowed.com kate@example.com. kate+x@example.com k.ate@example.com
+    \u212aate@example.com kate@e\u2093ample.com kat\u0435@example.com kate@exam\u0440le.com
+  `,
   `${'a'.repeat(65)}@allowed.com`,
   `${'a'.repeat(100_000)}@allowed.com`,
   `a@${'allowed.com.'.repeat(5_000)}com`,
@@ -74,16 +27,11 @@ const refused = [
 ]
 
 const allowed = [
-  'a@allowed.com',
-  'A@ALLOWED.COM',
-  'a@Allowed.Com',
-  "o'brien+tag/x=y@allowed.com",
+  ...words`
+    a@allowed.com A@ALLOWED.COM a@Allowed.Com o'brien+tag/x=y@allowed.com a@desk.example
+    A@DESK.EXAMPLE a@xn--bcher-kva.example kate@example.com Kate@Example.com
+  `,
   `${'a'.repeat(64)}@allowed.com`,
-  'a@desk.example',
-  'A@DESK.EXAMPLE',
-  'a@xn--bcher-kva.example',
-  'kate@example.com',
-  'Kate@Example.com',
 ]
 
 let party: RelyingParty

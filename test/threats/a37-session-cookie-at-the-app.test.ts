@@ -1,18 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { prepared } from '../support/prepared.ts'
 import { gatewayKinds, givenTo } from '../support/protected-app.ts'
-import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
+import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 
 const OTHER = 'https://other.example.com'
 
-let hosts: ProxiedHosts
-let cookie: string
-
-beforeAll(async () => {
-  hosts = await startProxiedHosts({ settings: { PUBLIC_PATHS: '/public/**' } })
-  cookie = await hosts.party.vestibule.signIn('alice')
-})
-afterAll(() => hosts[Symbol.asyncDispose]())
+const hosts = prepared(() => startProxiedHosts({ settings: { PUBLIC_PATHS: '/public/**' } }))
+const vestibule = () => hosts().party.vestibule
+const cookie = prepared(() => vestibule().signIn('alice'))
 
 const sessionOf = (header: string): string =>
   header.split('; ').find((pair) => pair.startsWith('__Host-vestibule=')) ?? ''
@@ -50,33 +46,33 @@ describe('A37 the session cookie and the app', () => {
   test.for(headers)(
     'the answer takes it away and leaves every other byte: %s',
     async ([, write, left]) => {
-      const sent = write(sessionOf(cookie))
-      const visit = await hosts.party.vestibule.check({}, { Cookie: sent })
+      const sent = write(sessionOf(cookie()))
+      const visit = await vestibule().check({}, { Cookie: sent })
       expect(visit.status).toBe(200)
       expect(visit.headers.cookie).toBe(left)
       expect(visit.rawHeaders.join('\n')).not.toContain(
-        sessionOf(cookie).slice('__Host-vestibule='.length),
+        sessionOf(cookie()).slice('__Host-vestibule='.length),
       )
     },
   )
 
   test.for(headers)('so it does where no sign-in is needed: %s', async ([, write, left]) => {
-    const visit = await hosts.party.vestibule.check(
+    const visit = await vestibule().check(
       { uri: '/public/a' },
-      { Cookie: write(sessionOf(cookie)) },
+      { Cookie: write(sessionOf(cookie())) },
     )
     expect([visit.status, visit.headers.cookie]).toEqual([200, left])
   })
 
   test('a request without cookies gets no Cookie header back', async () => {
-    const visit = await hosts.party.vestibule.check({ uri: '/public/a' })
+    const visit = await vestibule().check({ uri: '/public/a' })
     expect([visit.status, visit.headers.cookie]).toEqual([200, undefined])
   })
 
   test.for(gatewayKinds)(
     'behind %s the app sees its own cookies and none of ours',
     async (kind, ctx) => {
-      const browser = hosts.browser(kind, ctx.skip)
+      const browser = hosts().browser(kind, ctx.skip)
       await browser.signIn(`${APP}/`, 'alice')
       const alone = givenToApp(await browser.fetch(`${APP}/headers`))
       expect(givenTo(alone, 'Cookie')).toEqual([])
@@ -93,7 +89,7 @@ describe('A37 the session cookie and the app', () => {
   test.for(gatewayKinds)(
     'behind %s the app sees no session in any spelling of the header',
     async (kind, ctx) => {
-      const browser = hosts.browser(kind, ctx.skip)
+      const browser = hosts().browser(kind, ctx.skip)
       await browser.signIn(`${APP}/`, 'alice')
       const own = browser.cookies.header(new URL(APP))
       const visit = await browser.fetch(`${APP}/headers`, {
@@ -104,40 +100,36 @@ describe('A37 the session cookie and the app', () => {
   )
 
   test('a session of one host is none at another', async () => {
-    const { vestibule } = hosts.party
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
-    const replayed = await vestibule.check({ host: 'other.example.com' }, { Cookie: cookie })
+    expect((await vestibule().check({}, { Cookie: cookie() })).status).toBe(200)
+    const replayed = await vestibule().check({ host: 'other.example.com' }, { Cookie: cookie() })
     expect(replayed.status).toBe(302)
     expect(replayed.headers.location).toMatch(/^https:\/\/other\.example\.com\/oauth2\/login\?/)
-    const script = await vestibule.check(
+    const script = await vestibule().check(
       { host: 'other.example.com' },
-      { Cookie: cookie, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
+      { Cookie: cookie(), 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
     )
     expect(script.status).toBe(401)
-    const me = await vestibule
+    const me = await vestibule()
       .visitor()
-      .fetch(`${OTHER}/oauth2/me`, { headers: { Cookie: cookie } })
+      .fetch(`${OTHER}/oauth2/me`, { headers: { Cookie: cookie() } })
     expect(me.status).toBe(401)
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    expect((await vestibule().check({}, { Cookie: cookie() })).status).toBe(200)
   })
 
   test('nor does it end a session, or anything else, there', async () => {
-    const { vestibule } = hosts.party
-    const visit = await vestibule
+    const visit = await vestibule()
       .visitor()
-      .post(`${OTHER}/oauth2/logout`, {}, { headers: { Cookie: cookie } })
+      .post(`${OTHER}/oauth2/logout`, {}, { headers: { Cookie: cookie() } })
     expect([visit.status, visit.headers.location]).toEqual([303, `${OTHER}/oauth2/signed-out`])
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    expect((await vestibule().check({}, { Cookie: cookie() })).status).toBe(200)
   })
 
   test('under the name of another variant it is none either', async () => {
-    const { vestibule } = hosts.party
-    const value = sessionOf(cookie).slice('__Host-vestibule='.length)
+    const value = sessionOf(cookie()).slice('__Host-vestibule='.length)
     for (const name of ['vestibule', '__Secure-vestibule', '__host-vestibule', 'Vestibule']) {
-      const visit = await vestibule.check({}, { Cookie: `${name}=${value}` })
+      const visit = await vestibule().check({}, { Cookie: `${name}=${value}` })
       expect(visit.status, name).toBe(302)
     }
-    expect(vestibule.isAlive()).toBe(true)
   })
 
   test('with COOKIE_DOMAIN the hosts below it share a session, and apps still never see it', async () => {

@@ -5,6 +5,7 @@ import { gatewayKinds, givenTo } from '../support/protected-app.ts'
 import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import type { Visitor } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
 const TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 const PUBLIC = { PUBLIC_PATHS: '/public/**' }
@@ -30,15 +31,10 @@ afterAll(async () => {
   time[Symbol.dispose]()
 })
 
-const credentials = [
-  'Basic YWxpY2U6c2VjcmV0',
-  'Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.',
-  'bearer x',
-  'Digest username="alice", realm="x"',
-  'Negotiate YII=',
-  'DPoP x',
-  'alice',
-]
+const credentials = words`
+  Basic\x20YWxpY2U6c2VjcmV0 Bearer\x20eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9. bearer\x20x
+  Digest\x20username="alice",\x20realm="x" Negotiate\x20YII= DPoP\x20x alice
+`
 
 const given = async (browser: Visitor, name: string, headers = {}, path = '/headers') =>
   givenTo(givenToApp(await browser.fetch(APP + path, { headers })), name)

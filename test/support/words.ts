@@ -1,0 +1,23 @@
+const NAMED: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', 0: '\0' }
+
+/**
+ * Splits a template at its blanks and line breaks into a table of payloads. Escapes mean what they mean in a string
+ * literal, so that `\x20` is a blank inside a word and `\\` one backslash.
+ */
+export function words(
+  template: TemplateStringsArray,
+  ...values: readonly string[]
+): readonly string[] {
+  return String.raw(template, ...values)
+    .trim()
+    .split(/\s+/)
+    .map(unescaped)
+}
+
+function unescaped(word: string): string {
+  return word.replaceAll(/\\(?:x(..)|u(....)|(.))/g, (_all, byte, unit, letter) => {
+    const hex = (byte ?? unit) as string | undefined
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
+    return NAMED[String(letter)] ?? String(letter)
+  })
+}
