@@ -1,5 +1,5 @@
 import type { RunningVestibule } from './vestibule.ts'
-import { raw } from './visitor.ts'
+import { createVisitor, raw, type Visit, type VisitOptions } from './visitor.ts'
 
 /** Sends a request byte for byte, in Latin-1 and each header as written, and returns the whole answer. */
 export function askRaw(port: number, line: string, headers: readonly string[] = []) {
@@ -21,4 +21,22 @@ export function checkRaw({ internalPort }: RunningVestibule, request: RawCheck =
   )
   const { line = 'GET /auth HTTP/1.1', headers = [] } = request
   return askRaw(internalPort, line, ['Host: a', ...forwarded, ...headers])
+}
+
+/** The forwarded request of a plain GET of `/`, as Traefik sends it. */
+export const FORWARDED = {
+  'X-Forwarded-Method': 'GET',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'app.example.com',
+  'X-Forwarded-Uri': '/',
+  'X-Forwarded-For': '203.0.113.7',
+}
+
+/** Asks the check by another method than GET, or with a body. */
+export function requestCheck(
+  { internalPort }: RunningVestibule,
+  method: string,
+  options: VisitOptions = {},
+): Promise<Visit> {
+  return createVisitor().request(method, `http://127.0.0.1:${internalPort}/auth`, options)
 }

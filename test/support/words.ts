@@ -21,3 +21,8 @@ function unescaped(word: string): string {
     return NAMED[String(letter)] ?? String(letter)
   })
 }
+
+/** Rows for a table whose payloads may be too long for a title: the payload as JSON, cut, and the payload itself. */
+export function labelled<T>(payloads: readonly T[]): readonly (readonly [string, T])[] {
+  return payloads.map((payload) => [(JSON.stringify(payload) ?? 'undefined').slice(0, 60), payload])
+}

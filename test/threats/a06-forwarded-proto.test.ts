@@ -40,8 +40,7 @@ describe('A06 X-Forwarded-Proto spoofing', () => {
   test('wss counts as https and is a WebSocket: 200 with a session, 401 without', async () => {
     const headers = { Origin: APP, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }
     const open = await vestibule().check({ proto: 'wss' }, { ...headers, Cookie: cookie() })
-    expect(open.status).toBe(200)
-    expect(open.headers['x-auth-request-user']).toBe('alice')
+    expect(open).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
     const closed = await vestibule().check({ proto: 'wss' }, headers)
     expectRefusal(closed, 401)
     expect(JSON.parse(closed.body)).toEqual({

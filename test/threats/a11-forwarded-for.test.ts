@@ -3,31 +3,25 @@ import { parseNetworks } from '../../src/config/networks.ts'
 import { clientAddress } from '../../src/http/trusted-proxies.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { prepared } from '../support/prepared.ts'
-import { expectLogin } from '../support/refusal.ts'
+import { expectLogin, expectRefusal } from '../support/refusal.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import type { Visit } from '../support/visitor.ts'
-import { words } from '../support/words.ts'
+import { labelled, words } from '../support/words.ts'
 
 const party = prepared(() => startRelyingParty({ PUBLIC_PATHS: '/public/**' }))
 const cookie = prepared(() => party().vestibule.signIn('alice'))
 
-const claims: readonly (readonly [string, string | undefined | readonly string[]])[] = [
-  ['loopback', '127.0.0.1'],
-  ['no address', 'a'],
-  ['an IPv4-mapped entry', '1.2.3.4, ::ffff:10.0.0.1'],
-  ['500 entries', Array.from({ length: 500 }, (_, index) => `10.0.${index % 256}.1`).join(', ')],
-  ['500 headers', Array.from({ length: 500 }, () => '127.0.0.1')],
-  ['nothing', undefined],
-  ['an empty value', ''],
-  ['commas alone', ',,,,'],
-  ['an octal look', '0177.0.0.1'],
-  ['a number', '2130706433'],
-  ['a port', '127.0.0.1:80, [::1]:80'],
-  ['a zone', 'fe80::1%eth0'],
-  ['a script', '<script>alert(1)</script>'],
-  ['a quote', `'; DROP TABLE sessions; --`],
-  ['30 KB of one entry', '1'.repeat(30_000)],
+const claims: readonly (string | undefined | readonly string[])[] = [
+  ...words`
+    127.0.0.1 a 1.2.3.4,\x20::ffff:10.0.0.1 ,,,, 0177.0.0.1 2130706433 127.0.0.1:80,\x20[::1]:80
+    fe80::1%eth0 <script>alert(1)</script> ';\x20DROP\x20TABLE\x20sessions;\x20--
+  `,
+  undefined,
+  '',
+  Array.from({ length: 500 }, (_, index) => `10.0.${index % 256}.1`).join(', '),
+  Array.from({ length: 500 }, () => '127.0.0.1'),
+  '1'.repeat(30_000),
 ]
 
 const comparable = ({ status, headers, body }: Visit) => {
@@ -36,7 +30,7 @@ const comparable = ({ status, headers, body }: Visit) => {
 }
 
 describe('A11 X-Forwarded-For', () => {
-  test.for(claims)('decides nothing: %s', async ([, value]) => {
+  test.for(labelled(claims))('%s decides nothing', async ([, value]) => {
     const { vestibule } = party()
     for (const [uri, Cookie, status] of [
       ['/admin', undefined, 302],
@@ -57,9 +51,7 @@ describe('A11 X-Forwarded-For', () => {
     await using strict = await startVestibule({ TRUSTED_PROXIES: '203.0.113.0/24' })
     for (const address of ['203.0.113.1', '203.0.113.1, 203.0.113.2', '::ffff:203.0.113.1']) {
       const visit = await strict.check({ for: address }, { 'X-Real-Ip': address })
-      expect(visit.status).toBe(403)
-      expect(visit.location).toBeUndefined()
-      expect(visit.headers['cache-control']).toBe('no-store')
+      expectRefusal(visit, 403)
     }
   })
 })

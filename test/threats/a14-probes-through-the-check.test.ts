@@ -41,8 +41,7 @@ describe('A14 probes that come through the check', () => {
         { uri },
         { Cookie: cookie(), 'User-Agent': 'kube-probe/1.30' },
       )
-      expect(visit.status).toBe(200)
-      expect(visit.headers['x-auth-request-user']).toBe('alice')
+      expect(visit).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
     }
   })
 

@@ -14,8 +14,7 @@ describe('A15 a prefix without boundary', () => {
     /one/a-b /deep/end /deep/a/b/end
   `)('is public: %s', async (uri) => {
     const visit = await vestibule().check({ uri })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-user']).toBe('')
+    expect(visit).toMatchObject({ status: 200, headers: { 'x-auth-request-user': '' } })
   })
 
   test.for(words`

@@ -3,17 +3,15 @@ import { describeGateways } from '../support/gateways.ts'
 import { prepared } from '../support/prepared.ts'
 import { startProtectedApp } from '../support/protected-app.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { createVisitor, raw } from '../support/visitor.ts'
+import type { VisitHeaders } from '../support/visitor.ts'
+import { checkRaw, FORWARDED, requestCheck } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
 const app = prepared(() => startProtectedApp({ PUBLIC_PATHS: '/public/**' }))
 const vestibule = () => app().party.vestibule
 const cookie = prepared(() => vestibule().signIn('alice'))
 
-const forwarded = words`
-  Host:\x20a X-Forwarded-Method:\x20GET X-Forwarded-Proto:\x20https
-  X-Forwarded-Host:\x20app.example.com X-Forwarded-Uri:\x20/admin
-`
+const Uri = '/admin'
 
 describe('A24 CONNECT, TRACE and unknown methods', () => {
   test.for(['CONNECT', 'TRACE'])('X-Forwarded-Method: %s never passes', async (method) => {
@@ -38,20 +36,15 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
 
   // The threat list asks for GET alone here; the design is `ANY /auth`, since Traefik may preserve the method.
   test.for(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY', 'PROPFIND', 'SEARCH'])(
-    'our own request line decides nothing: %s',
+    'the method of the check itself decides nothing: %s',
     async (method) => {
-      const { internalPort } = vestibule()
-      const headers: Record<string, string> = Object.fromEntries(
-        forwarded.slice(1).map((line) => [line.split(': ')[0] ?? '', line.split(': ')[1] ?? '']),
-      )
-      const ask = (extra: Record<string, string>) =>
-        createVisitor().request(method, `http://127.0.0.1:${internalPort}/auth`, {
-          headers: { ...headers, ...extra },
+      const ask = (extra: VisitHeaders) =>
+        requestCheck(vestibule(), method, {
+          headers: { ...FORWARDED, 'X-Forwarded-Uri': Uri, ...extra },
         })
       expect((await ask({})).status).toBe(302)
       const signedIn = await ask({ Cookie: cookie() })
-      expect(signedIn.status).toBe(200)
-      expect(signedIn.headers['x-auth-request-user']).toBe('alice')
+      expect(signedIn).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
       expectRefusal(await ask({ 'X-Forwarded-Method': 'TRACE', Cookie: cookie() }), 405)
     },
   )
@@ -61,30 +54,37 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
     TRACE\x20/auth\x20HTTP/1.1 FOO\x20/auth\x20HTTP/1.1 get\x20/auth\x20HTTP/1.1
     PRI\x20*\x20HTTP/2.0 GET\x20/auth\x20HTTP/9.9 GET\x20/auth \x20/auth\x20HTTP/1.1
   `)('no request line makes the check pass or end the process: %s', async (line) => {
-    const text = [line, ...forwarded, 'Connection: close', '', ''].join('\r\n')
-    const answer = await raw(vestibule().internalPort, text)
+    const answer = await checkRaw(vestibule(), { line, forwarded: { Uri } })
     expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
     expect(answer.toLowerCase()).not.toContain('x-auth-request')
     expect((await vestibule().check({ uri: '/admin' }, { Cookie: cookie() })).status).toBe(200)
   })
 
-  test.for(['TRACE', 'CONNECT', 'FOO'])('with a session neither: %s', async (method) => {
-    const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
-    const lines = [`${method} ${target} HTTP/1.1`, ...forwarded, `Cookie: ${cookie()}`]
-    const text = [...lines, 'Connection: close', '', ''].join('\r\n')
-    const answer = await raw(vestibule().internalPort, text)
-    const secret = cookie().split('=')[1] ?? cookie()
-    // TRACE by its nature sends back what it was sent, cookies included.
-    expect(answer).not.toContain(secret)
-    if (method !== 'TRACE') expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
-  })
+  test.for(['TRACE', 'CONNECT', 'FOO'])(
+    'nor does a request line with a session: %s',
+    async (method) => {
+      const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
+      const line = `${method} ${target} HTTP/1.1`
+      const headers = [`Cookie: ${cookie()}`]
+      const answer = await checkRaw(vestibule(), { line, forwarded: { Uri }, headers })
+      const secret = cookie().split('=')[1] ?? cookie()
+      // TRACE by its nature sends back what it was sent, cookies included.
+      expect(answer).not.toContain(secret)
+      if (method !== 'TRACE') expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
+    },
+  )
 })
 
 describeGateways('A24 CONNECT, TRACE and unknown methods', app, (send) => {
-  test.for(['TRACE', 'PROPFIND', 'SEARCH'])('%s without a session is no way in', async (method) => {
-    const passage = await send({ method, target: '/admin' })
-    expect(passage).toMatchObject({ status: method === 'TRACE' ? 405 : 401, app: undefined })
-  })
+  test.for(['TRACE', 'PROPFIND', 'SEARCH'])(
+    '%s without a session does not reach the app',
+    async (method) => {
+      expect(await send({ method, target: '/admin' })).toMatchObject({
+        status: method === 'TRACE' ? 405 : 401,
+        app: undefined,
+      })
+    },
+  )
 
   test('TRACE does not reach the app with a session either', async () => {
     const headers = ['Cookie', cookie()]

@@ -35,8 +35,7 @@ describeGateways('A27 a canary at each protected host', app, (send) => {
   test('with a session the same requests arrive, so the canary is not refused for its form', async () => {
     const cookie = await app().party.vestibule.signIn('alice')
     const request = { target: '/api/canary', headers: [...script, 'Cookie', cookie] }
-    const passage = await send(request)
-    expect(passage).toMatchObject({ status: 200, app: { url: '/api/canary' } })
+    expect(await send(request)).toMatchObject({ status: 200, app: { url: '/api/canary' } })
   })
 })
 

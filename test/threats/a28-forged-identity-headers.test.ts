@@ -76,8 +76,10 @@ describeGateways('A28 identity headers that the client sends', app, (send) => {
   })
 
   test('without a session a protected path stays closed', async () => {
-    const passage = await send({ target: '/a', headers: forged })
-    expect(passage).toMatchObject({ status: 302, app: undefined })
+    expect(await send({ target: '/a', headers: forged })).toMatchObject({
+      status: 302,
+      app: undefined,
+    })
   })
 
   test('our own cookies do not reach the app, and the others do byte for byte', async () => {

@@ -6,7 +6,8 @@ import { prepared } from '../support/prepared.ts'
 import { startProtectedApp, trustedHeaders } from '../support/protected-app.ts'
 import { expectRefusal, readCounter } from '../support/refusal.ts'
 import { startVestibule } from '../support/vestibule.ts'
-import { raw } from '../support/visitor.ts'
+import { askRaw } from '../support/wire-requests.ts'
+import { words } from '../support/words.ts'
 
 const app = prepared(() =>
   startProtectedApp(
@@ -66,39 +67,29 @@ describe('A29 other spellings of identity headers', () => {
     expectRefusal(await vestibule().check({}, beside), 400, [FORGED])
   })
 
-  test.for([
-    ['the name itself', 'X-Auth-Request-User'],
-    ['the name in capitals', 'X-AUTH-REQUEST-USER'],
-    ['another name with the same start', 'X_Auth_Request_Users'],
-    ['another name with the same end', 'My_X_Auth_Request_User'],
-    ['no separator', 'XAuthRequestUser'],
-    ['an underscore more', 'X__Auth_Request_User'],
-    ['a header of the app', 'X_App_Header'],
-  ] as const)('is no alias and passes: %s', async ([, name]) => {
+  test.for(words`
+    X-Auth-Request-User X-AUTH-REQUEST-USER X_Auth_Request_Users My_X_Auth_Request_User
+    XAuthRequestUser X__Auth_Request_User X_App_Header
+  `)('%s is not an alias and passes', async (name) => {
     const visit = await vestibule().check({}, { [name]: FORGED, Cookie: cookie() })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-user']).toBe('alice')
+    expect(visit).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
   })
 
   test.for(['X Auth Request User', 'X(Auth)Request(User)', 'X/Auth/Request/User', 'X\xadAuth', ''])(
     'a name that HTTP does not allow is refused by Node: %j',
     async (name) => {
-      const lines = ['GET /auth HTTP/1.1', 'Host: a', `${name}: ${FORGED}`, 'Connection: close']
-      const text = [...lines, '', ''].join('\r\n')
-      const answer = await raw(vestibule().internalPort, text)
+      const headers = ['Host: a', `${name}: ${FORGED}`]
+      const answer = await askRaw(vestibule().internalPort, 'GET /auth HTTP/1.1', headers)
       expect(answer).toMatch(/^HTTP\/1\.1 400 /)
       expect(answer).not.toContain(FORGED)
     },
   )
 
   test('ALIAS_HEADERS=ignore turns it off, and is logged as a risk', async () => {
-    await using lenient = await startVestibule({
-      ALIAS_HEADERS: 'ignore',
-      PUBLIC_PATHS: '/public/**',
-    })
+    const settings = { ALIAS_HEADERS: 'ignore', PUBLIC_PATHS: '/public/**' }
+    await using lenient = await startVestibule(settings)
     const visit = await lenient.check({ uri: '/public/a' }, { X_Auth_Request_User: FORGED })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-user']).toBe('')
+    expect(visit).toMatchObject({ status: 200, headers: { 'x-auth-request-user': '' } })
     expect((await lenient.check({}, { X_Auth_Request_User: FORGED })).status).toBe(302)
     expect(JSON.stringify(lenient.log())).toContain('ALIAS_HEADERS')
     expect(JSON.stringify(vestibule().log())).not.toContain('ALIAS_HEADERS')

@@ -2,8 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { describeGateways } from '../support/gateways.ts'
 import { prepared } from '../support/prepared.ts'
 import { givenTo, startProtectedApp } from '../support/protected-app.ts'
-import { raw } from '../support/visitor.ts'
-import { words } from '../support/words.ts'
+import { checkRaw } from '../support/wire-requests.ts'
 
 const app = prepared(() => startProtectedApp({ PUBLIC_PATHS: '/public/**' }))
 const vestibule = () => app().party.vestibule
@@ -29,15 +28,8 @@ const HEADERS = [
 
 describe('A31 doubled identity headers in every case', () => {
   test('each header is answered once, with our value', async () => {
-    const lines = [
-      ...words`
-        GET\x20/auth\x20HTTP/1.1 Host:\x20a X-Forwarded-Method:\x20GET X-Forwarded-Proto:\x20https
-        X-Forwarded-Host:\x20app.example.com X-Forwarded-Uri:\x20/a x-auth-request-user:\x20a
-        X-AUTH-REQUEST-USER:\x20b Connection:\x20close
-      `,
-      `Cookie: ${cookie()}`,
-    ]
-    const answer = await raw(vestibule().internalPort, `${lines.join('\r\n')}\r\n\r\n`)
+    const headers = [`Cookie: ${cookie()}`, 'x-auth-request-user: a', 'X-AUTH-REQUEST-USER: b']
+    const answer = await checkRaw(vestibule(), { forwarded: { Uri: '/a' }, headers })
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     for (const [name, value] of HEADERS) {
       const found = answer
@@ -66,8 +58,7 @@ describeGateways('A31 doubled identity headers', app, (send) => {
 
   test('without a session a doubled header opens nothing', async () => {
     for (const headers of doubles) {
-      const passage = await send({ target: '/a', headers })
-      expect(passage).toMatchObject({ status: 302, app: undefined })
+      expect(await send({ target: '/a', headers })).toMatchObject({ status: 302, app: undefined })
     }
   })
 })

@@ -9,6 +9,8 @@ import { APP, startRelyingParty } from '../support/relying-party.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, n) => `group-number-${n}-of-many`)
 
+const G500 = 'g'.repeat(500)
+
 const users = [
   ...demoUsers,
   { sub: 'many-groups', groups: many(2000) },
@@ -17,12 +19,7 @@ const users = [
   { sub: 'long-title', title: 't'.repeat(20_000) },
   { sub: 'wide-name', name: '🦊'.repeat(2_100) },
   { sub: 'commas', groups: [','.repeat(3_000)] },
-  {
-    sub: 'sum',
-    name: 'n'.repeat(4_000),
-    preferred_username: 'p'.repeat(4_000),
-    groups: ['g'.repeat(500)],
-  },
+  { sub: 'sum', name: 'n'.repeat(4_000), preferred_username: 'p'.repeat(4_000), groups: [G500] },
   { sub: 'large', groups: many(250) },
   { sub: 'dropped', name: '\n'.repeat(50_000) },
 ]
@@ -49,15 +46,13 @@ describe('A34 identity headers that are too large', () => {
     const page = await vestibule().check({}, { Cookie: cookie, ...NAVIGATION })
     const json = await vestibule().check({}, { Cookie: cookie, ...SCRIPT })
     for (const visit of [page, json]) {
-      expect(visit.status).toBe(403)
-      expect(visit.headers['cache-control']).toBe('no-store')
-      expect([visit.setCookies, visit.headers.location]).toEqual([[], undefined])
+      const { status, headers, setCookies, location } = visit
+      expect([status, setCookies, location]).toEqual([403, [], undefined])
+      expect(headers['cache-control']).toBe('no-store')
       expect(visit.body).toContain('IDENTITY_HEADERS_MAX_BYTES')
       expect(visit.body).toContain(claim)
       expect(visit.body.length).toBeLessThan(4_000)
-      expect(Object.keys(visit.headers).filter((name) => /^x-auth-|^x-title/.test(name))).toEqual(
-        [],
-      )
+      expect(Object.keys(headers).join('\n')).not.toMatch(/^x-auth-|^x-title/m)
     }
     expect(page.headers['content-type']).toMatch(/^text\/html/)
     expect(JSON.parse(json.body)).toMatchObject({ error: 'claims_too_large' })
@@ -66,11 +61,11 @@ describe('A34 identity headers that are too large', () => {
   test('groups below the limit are all given, and none is cut', async () => {
     const cookie = await vestibule().signIn('large')
     const visit = await vestibule().check({}, { Cookie: cookie })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-groups']).toBe(many(250).join(','))
+    const groups = visit.headers['x-auth-request-groups']
+    expect([visit.status, groups]).toEqual([200, many(250).join()])
   })
 
-  test('what is dropped does not count', async () => {
+  test('characters that are dropped do not count', async () => {
     const cookie = await vestibule().signIn('dropped')
     const visit = await vestibule().check({}, { Cookie: cookie })
     expect([visit.status, visit.headers['x-auth-request-name']]).toEqual([200, ''])
@@ -85,7 +80,7 @@ describe('A34 identity headers that are too large', () => {
     expect((await browser.fetch(`${APP}/oauth2/me`)).status).toBe(200)
   })
 
-  test('a public page of theirs still opens, without a name', async () => {
+  test('a public page still opens for such a user, without identity', async () => {
     await using open = await startRelyingParty({ PUBLIC_PATHS: '/public/**' }, { users })
     const cookie = await open.vestibule.signIn('many-groups')
     const visit = await open.vestibule.check({ uri: '/public/a' }, { Cookie: cookie })
@@ -93,7 +88,7 @@ describe('A34 identity headers that are too large', () => {
     expect((await open.vestibule.check({ uri: '/a' }, { Cookie: cookie })).status).toBe(403)
   })
 
-  test('it is counted and logged, without what was too large', async () => {
+  test('the refusal is counted and logged without the claim', async () => {
     const { body } = await vestibule().internal('/metrics')
     const refused = /^vestibule_checks_total\{[^}]*outcome="refused"[^}]*\} (\d+)/m.exec(body)?.[1]
     expect(Number(refused)).toBeGreaterThanOrEqual(oversized.length)
@@ -110,10 +105,8 @@ describe('A34 identity headers that are too large', () => {
     const room = 1_000 - fixed.length - rest.length
     const exact = { sub: 'last', name: 'n'.repeat(room) }
     const above = { sub: 'more', name: 'n'.repeat(room + 1) }
-    await using small = await startRelyingParty(
-      { IDENTITY_HEADERS_MAX_BYTES: '1000' },
-      { users: [exact, above] },
-    )
+    const settings = { IDENTITY_HEADERS_MAX_BYTES: '1000' }
+    await using small = await startRelyingParty(settings, { users: [exact, above] })
     const ask = async (sub: string) => {
       const cookie = await small.vestibule.signIn(sub)
       return (await small.vestibule.check({}, { Cookie: cookie })).status

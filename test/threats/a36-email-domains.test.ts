@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { words } from '../support/words.ts'
+import { describe, expect, test } from 'vitest'
+import { checkAs } from '../support/browser-checks.ts'
+import { prepared } from '../support/prepared.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader } from '../support/sign-in-steps.ts'
+import { labelled, words } from '../support/words.ts'
 
 const refused = [
   ...words`
@@ -34,46 +37,40 @@ const allowed = [
   `${'a'.repeat(64)}@allowed.com`,
 ]
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  const user = (prefix: string) => (email: string, index: number) => ({
-    sub: `${prefix}-${index}`,
-    email,
-    email_verified: true,
-  })
-  party = await startRelyingParty(
+const party = prepared(() =>
+  startRelyingParty(
     {
       ALLOW_ANY_USER: 'false',
       ALLOWED_EMAIL_DOMAINS: 'allowed.com,desk.example,xn--bcher-kva.example',
       ALLOWED_EMAILS: 'kate@example.com',
     },
-    { users: [...refused.map(user('refused')), ...allowed.map(user('allowed'))] },
-  )
-})
-afterAll(() => party[Symbol.asyncDispose]())
+    {
+      users: [...refused, ...allowed].map((email, index) => ({
+        ...userWith(email),
+        sub: `${index}`,
+      })),
+    },
+  ),
+)
 
-const short = (email: string): string =>
-  JSON.stringify(email.length > 60 ? `${email.slice(0, 60)}…` : email)
+const userWith = (email: string) => ({ email, email_verified: true })
+/** The subject of each address at the provider. */
+const rows = labelled([...refused, ...allowed]).map(
+  ([label], index) => [label, `${index}`] as const,
+)
 
 describe('A36 e-mail addresses and domains', () => {
-  test.for(refused.map((email, index) => [short(email), `refused-${index}`] as const))(
-    'is neither the address nor of the domain: %s',
-    async ([, sub], { expect }) => {
-      const { browser } = await party.attempt(sub)
-      const cookie = browser.cookies.header(new URL(APP))
-      expect(cookie).toContain('__Host-vestibule=')
-      const visit = await party.vestibule.check({}, { Cookie: cookie })
-      expect(visit.status).toBe(403)
-      expect(visit.headers['x-auth-request-email']).toBeUndefined()
-      expect(party.vestibule.isAlive()).toBe(true)
+  test.for(rows.slice(0, refused.length))(
+    '%s is neither the allowed address nor of an allowed domain',
+    async ([, sub]) => {
+      const { browser } = await party().attempt(sub)
+      expect(cookieHeader(browser)).toContain('__Host-vestibule=')
+      const visit = await checkAs(party().vestibule, browser)
+      expect([visit.status, visit.headers['x-auth-request-email']]).toEqual([403, undefined])
     },
   )
 
-  test.for(allowed.map((email, index) => [short(email), `allowed-${index}`] as const))(
-    'is: %s',
-    async ([, sub], { expect }) => {
-      expect((await party.attempt(sub)).isSignedIn).toBe(true)
-    },
-  )
+  test.for(rows.slice(refused.length))('%s is allowed', async ([, sub]) => {
+    expect((await party().attempt(sub)).isSignedIn).toBe(true)
+  })
 })

@@ -16,17 +16,15 @@ const party = prepared(() => startRelyingParty())
 const vestibule = () => party().vestibule
 beforeEach(() => party().provider.forgetRequests())
 
+async function startedBrowser(): Promise<Visitor> {
+  const browser = vestibule().visitor()
+  await startLogin(browser)
+  return browser
+}
+
 const victims: readonly (readonly [string, () => Promise<Visitor>, string | undefined])[] = [
   ['that was never here', async () => vestibule().visitor(), undefined],
-  [
-    'that has begun a login itself',
-    async () => {
-      const browser = vestibule().visitor()
-      await startLogin(browser)
-      return browser
-    },
-    undefined,
-  ],
+  ['that has begun a login itself', startedBrowser, undefined],
   ['that is signed in', async () => (await party().attempt('alice')).browser, 'alice'],
 ]
 
@@ -91,14 +89,15 @@ describe('A53 login CSRF', () => {
     expect(line).toMatch(/^__Host-vestibule_login=v1\./)
     expect(line).toMatch(/; HttpOnly/)
     expect(line).not.toMatch(/domain=/i)
-    const planted = `v1.${'A'.repeat(43)}.0.0`
+    const planted = `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0`
     const from = new URL('https://sub.app.example.com/')
-    const tries = [
-      `${BINDING_COOKIE}=${planted}; Path=/; Secure; Domain=app.example.com`,
-      `${BINDING_COOKIE}=${planted}; Path=/; Secure; Domain=example.com`,
-      `${BINDING_COOKIE}=${planted}; Path=/oauth2; Secure`,
-    ]
-    for (const each of tries) expect(browser.cookies.set(each, from)).toBeTypeOf('string')
+    for (const attributes of [
+      'Path=/; Secure; Domain=app.example.com',
+      'Path=/; Secure; Domain=example.com',
+      'Path=/oauth2; Secure',
+    ]) {
+      expect(browser.cookies.set(`${planted}; ${attributes}`, from)).toBeTypeOf('string')
+    }
   })
 
   test('the legitimate twin signs in, also when the provider is another site', async () => {
