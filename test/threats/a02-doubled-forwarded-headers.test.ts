@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
-import { raw } from '../support/visitor.ts'
+import { startVestibule } from '../support/vestibule.ts'
+import { checkRaw } from '../support/wire-requests.ts'
 
-let vestibule: RunningVestibule
-
-beforeAll(async () => {
-  vestibule = await startVestibule({ PUBLIC_PATHS: '/public/**' })
-})
-afterAll(() => vestibule[Symbol.asyncDispose]())
+const vestibule = prepared(() => startVestibule({ PUBLIC_PATHS: '/public/**' }))
 
 const legitimate = {
   Host: 'app.example.com',
@@ -32,8 +28,8 @@ const doubled: readonly [Part, string][] = [
 
 describe('A02 doubled and listed forwarded headers', () => {
   test('each header once is a request like any other', async () => {
-    expect((await vestibule.check({ uri: '/public/a' })).status).toBe(200)
-    expectLogin(await vestibule.check({ uri: '/a' }), 'https://app.example.com/a')
+    expect((await vestibule().check({ uri: '/public/a' })).status).toBe(200)
+    expectLogin(await vestibule().check({ uri: '/a' }), 'https://app.example.com/a')
   })
 
   test.for(doubled)('X-Forwarded-%s sent twice, with %s too, is refused', async ([part, other]) => {
@@ -44,17 +40,15 @@ describe('A02 doubled and listed forwarded headers', () => {
       [other, first],
       [first, other, first],
     ]) {
-      const visit = await vestibule.check({ uri: '/public/a' }, { [name]: values })
+      const visit = await vestibule().check({ uri: '/public/a' }, { [name]: values })
       expectRefusal(visit, 400, ['evil.example', 'other.example.com'])
     }
   })
 
   test.for(doubled)('two spellings of X-Forwarded-%s are two of it: %s', async ([part, other]) => {
-    const lines = Object.entries(legitimate).map(([name, value]) => `X-Forwarded-${name}: ${value}`)
     for (const spelling of [`x-forwarded-${part.toLowerCase()}`, `X-FORWARDED-${part}`]) {
-      const all = ['GET /auth HTTP/1.1', 'Host: a', ...lines, `${spelling}: ${other}`]
-      const text = `${[...all, 'Connection: close'].join('\r\n')}\r\n\r\n`
-      expect(await raw(vestibule.internalPort, text)).toMatch(/^HTTP\/1\.1 400 /)
+      const answer = await checkRaw(vestibule(), { headers: [`${spelling}: ${other}`] })
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     }
   })
 
@@ -73,14 +67,13 @@ describe('A02 doubled and listed forwarded headers', () => {
     ['Uri', '/public/a, /admin'],
     ['Uri', '/public/a,\t/public/b'],
   ])('a list in X-Forwarded-%s is refused: %s', async ([part, value]) => {
-    const visit = await vestibule.check({ uri: '/public/a' }, { [`X-Forwarded-${part}`]: value })
+    const visit = await vestibule().check({ uri: '/public/a' }, { [`X-Forwarded-${part}`]: value })
     expectRefusal(visit, 400, ['evil.example'])
   })
 
   test('a comma without a blank is part of a path, and stays in it', async () => {
-    const visit = await vestibule.check({ uri: '/a,/public/b?c=1,2' })
+    const visit = await vestibule().check({ uri: '/a,/public/b?c=1,2' })
     expectLogin(visit, 'https://app.example.com/a,/public/b?c=1,2')
-    expect((await vestibule.check({ uri: '/public/a,b' })).status).toBe(200)
-    expect(vestibule.isAlive()).toBe(true)
+    expect((await vestibule().check({ uri: '/public/a,b' })).status).toBe(200)
   })
 })

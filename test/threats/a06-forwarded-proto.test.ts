@@ -1,54 +1,30 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
+import { words } from '../support/words.ts'
 
-let party: RelyingParty
-let cookie: string
+const party = prepared(() => startRelyingParty({ PUBLIC_PATHS: '/public/**' }))
+const vestibule = () => party().vestibule
+const cookie = prepared(() => vestibule().signIn('alice'))
 
-beforeAll(async () => {
-  party = await startRelyingParty({ PUBLIC_PATHS: '/public/**' })
-  cookie = await party.vestibule.signIn('alice')
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const refused = [
-  'http',
-  'ws',
-  'HTTPS',
-  'Https',
-  'WSS',
-  'javascript',
-  'https,http',
-  'https, https',
-  'http,https',
-  'https:',
-  'https://',
-  'https ,',
-  '"https"',
-  'ftp',
-  'file',
-  'h2',
-  'httpsx',
-  'xhttps',
-  'on',
-  '1',
-  '__proto__',
-]
+const refused = words`
+  http ws HTTPS Https WSS javascript https,http https,\x20https http,https https: https://
+  https\x20, "https" ftp file h2 httpsx xhttps on 1 __proto__
+`
 
 describe('A06 X-Forwarded-Proto spoofing', () => {
   test('https is the scheme of an https host', async () => {
-    const { vestibule } = party
-    expectLogin(await vestibule.check({ proto: 'https' }), `${APP}/`)
-    expect((await vestibule.check({ proto: 'https' }, { Cookie: cookie })).status).toBe(200)
+    expectLogin(await vestibule().check({ proto: 'https' }), `${APP}/`)
+    expect((await vestibule().check({ proto: 'https' }, { Cookie: cookie() })).status).toBe(200)
   })
 
   test.for(refused)('%s is not, with and without a session, on public paths too', async (proto) => {
-    const { vestibule } = party
     const requests = [
-      await vestibule.check({ proto }),
-      await vestibule.check({ proto }, { Cookie: cookie }),
-      await vestibule.check({ proto, uri: '/public/a' }),
+      await vestibule().check({ proto }),
+      await vestibule().check({ proto }, { Cookie: cookie() }),
+      await vestibule().check({ proto, uri: '/public/a' }),
     ]
     for (const visit of requests) expectRefusal(visit, 400, ['javascript', 'ftp'])
   })
@@ -57,17 +33,15 @@ describe('A06 X-Forwarded-Proto spoofing', () => {
     ['empty', ''],
     ['missing', undefined],
   ] as const)('%s is not taken from the connection', async ([, proto]) => {
-    const headers = { 'X-Forwarded-Proto': proto, Cookie: cookie }
-    expectRefusal(await party.vestibule.check({}, headers), 400)
+    const headers = { 'X-Forwarded-Proto': proto, Cookie: cookie() }
+    expectRefusal(await vestibule().check({}, headers), 400)
   })
 
   test('wss counts as https and is a WebSocket: 200 with a session, 401 without', async () => {
-    const { vestibule } = party
     const headers = { Origin: APP, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }
-    const open = await vestibule.check({ proto: 'wss' }, { ...headers, Cookie: cookie })
-    expect(open.status).toBe(200)
-    expect(open.headers['x-auth-request-user']).toBe('alice')
-    const closed = await vestibule.check({ proto: 'wss' }, headers)
+    const open = await vestibule().check({ proto: 'wss' }, { ...headers, Cookie: cookie() })
+    expect(open).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
+    const closed = await vestibule().check({ proto: 'wss' }, headers)
     expectRefusal(closed, 401)
     expect(JSON.parse(closed.body)).toEqual({
       error: 'login_required',
@@ -92,13 +66,12 @@ describe('A06 X-Forwarded-Proto spoofing', () => {
   test('an http host is served no cookie of an https host', async () => {
     await using plain = await startVestibule({
       PROTECTED_HOSTS: 'http://app.localhost:8080,https://app.example.com',
-      OIDC_ISSUER_URL: party.provider.issuer,
+      OIDC_ISSUER_URL: party().provider.issuer,
     })
     const visit = await plain.check(
       { host: 'app.localhost:8080', proto: 'http' },
-      { Cookie: cookie.replaceAll('__Host-', '') },
+      { Cookie: cookie().replaceAll('__Host-', '') },
     )
     expectLogin(visit, 'http://app.localhost:8080/')
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

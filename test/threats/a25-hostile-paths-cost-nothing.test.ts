@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseHost } from '../../src/core/site.ts'
 import { longPath, pathUnits } from '../support/long-paths.ts'
 import { createStepCounter } from '../support/path-steps.ts'
-import { type WrittenRules, writeRules } from '../support/rules-file.ts'
-import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
+import { prepared } from '../support/prepared.ts'
+import { writeRules } from '../support/rules-file.ts'
+import { startVestibule } from '../support/vestibule.ts'
+import { words } from '../support/words.ts'
 
 const PATTERNS = Array.from({ length: 100 }, (_, index) => [
   `/a/b${index}/**/end${index}`,
@@ -12,25 +14,20 @@ const PATTERNS = Array.from({ length: 100 }, (_, index) => [
 ]).flat()
 const MAX_LENGTH = 8192
 
-let rules: WrittenRules
-let vestibule: RunningVestibule
-
-beforeAll(async () => {
-  rules = await writeRules([
+const rules = prepared(() =>
+  writeRules([
     { paths: PATTERNS, access: 'deny' },
     { paths: ['/public/**/x'], access: 'public' },
     { access: 'signed-in' },
-  ])
-  vestibule = await startVestibule({
-    VESTIBULE_CONFIG: rules.path,
+  ]),
+)
+const vestibule = prepared(() =>
+  startVestibule({
+    VESTIBULE_CONFIG: rules().path,
     PROTECTED_HOSTS: 'app.example.com,*.apps.example.com',
     ALLOW_ANY_USER: 'false',
-  })
-})
-afterAll(async () => {
-  await vestibule[Symbol.asyncDispose]()
-  await rules[Symbol.asyncDispose]()
-})
+  }),
+)
 
 describe('A25 regular expressions and hostile paths', () => {
   const count = createStepCounter(PATTERNS)
@@ -44,10 +41,9 @@ describe('A25 regular expressions and hostile paths', () => {
         const { characters, comparisons } = count(path)
         expect(characters).toBeLessThanOrEqual(5 * plain.characters)
         expect(comparisons).toBeLessThanOrEqual(5 * plain.comparisons)
-        const { status } = await vestibule.check({ uri: path })
+        const { status } = await vestibule().check({ uri: path })
         expect([302, 400, 403]).toContain(status)
       }
-      expect(vestibule.isAlive()).toBe(true)
     },
   )
 
@@ -61,13 +57,15 @@ describe('A25 regular expressions and hostile paths', () => {
   })
 
   test('others are served while somebody sends such paths', async () => {
-    const flood = pathUnits.map((unit) => vestibule.check({ uri: longPath(unit, MAX_LENGTH, '!') }))
-    expect((await vestibule.check({ uri: '/a' })).status).toBe(302)
+    const flood = pathUnits.map((unit) =>
+      vestibule().check({ uri: longPath(unit, MAX_LENGTH, '!') }),
+    )
+    expect((await vestibule().check({ uri: '/a' })).status).toBe(302)
     await Promise.all(flood)
   })
 
   test('a path above the limit is refused before anything is matched', async () => {
-    const visit = await vestibule.check({ uri: longPath('A/', MAX_LENGTH + 1, '!') })
+    const visit = await vestibule().check({ uri: longPath('A/', MAX_LENGTH + 1, '!') })
     expect(visit.status).toBe(400)
     expect(visit.headers['cache-control']).toBe('no-store')
   })
@@ -75,30 +73,16 @@ describe('A25 regular expressions and hostile paths', () => {
   test('a host that is too long or none is refused', async () => {
     for (const unit of ['a', 'a.', 'a-', '.', '-', '1', ':1']) {
       for (const times of [120, 30_000]) expect(parseHost(`${unit.repeat(times)}!`)).toBeUndefined()
-      expect((await vestibule.check({ host: `${unit.repeat(2000)}!` })).status).toBe(400)
+      expect((await vestibule().check({ host: `${unit.repeat(2000)}!` })).status).toBe(400)
     }
   })
 
   test.for([
-    '^/(?:[a-z0-9-]+/?)+\\.json$',
-    '/(?:[a-z]+)+\\.json*',
-    '/a*',
-    '/*.json',
-    '/a**',
-    '/**/a/**',
-    '/***',
-    'public/**',
-    'public',
-    '/a%2fb',
+    ...words`
+      ^/(?:[a-z0-9-]+/?)+\\.json$ /(?:[a-z]+)+\\.json* /a* /*.json /a** /**/a/** /*** public/**
+      public /a%2fb /a;b /a?b /a#b /a//b /a/../b /./a /a\uff0fb /\u2025
+    `,
     '/a\\b',
-    '/a;b',
-    '/a?b',
-    '/a#b',
-    '/a//b',
-    '/a/../b',
-    '/./a',
-    '/a\uff0fb',
-    '/\u2025',
   ])('a rule that is more than segments stops the start: %j', (pattern) => {
     const load = (PUBLIC_PATHS: string) => loadConfig({ ...environment, PUBLIC_PATHS })
     expect(() => load(pattern)).toThrow(/PUBLIC_PATHS: [^\n]+: [^\n]+$/)

@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
+import { prepared } from '../support/prepared.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { type WrittenRules, writeRules } from '../support/rules-file.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
+import { writeRules } from '../support/rules-file.ts'
 import { type Forwarded, startVestibule } from '../support/vestibule.ts'
-
-let rules: WrittenRules
-let party: RelyingParty
-const cookies: Record<string, string | undefined> = {}
 
 /** Each overlaps with another; the table below says which of them decides. */
 const sources: readonly RuleSource[] = [
@@ -30,16 +27,14 @@ const sources: readonly RuleSource[] = [
   { hosts: ['app.example.com'], access: 'signed-in' },
 ]
 
-beforeAll(async () => {
-  rules = await writeRules(sources)
-  party = await startRelyingParty({ VESTIBULE_CONFIG: rules.path, ALLOW_ANY_USER: 'false' })
-  await party.provider.allowOrigin('https://other.example.com')
-  cookies['alice'] = await party.vestibule.signIn('alice')
-  cookies['bob'] = await party.vestibule.signIn('bob')
-})
-afterAll(async () => {
-  await party[Symbol.asyncDispose]()
-  await rules[Symbol.asyncDispose]()
+const rules = prepared(() => writeRules(sources))
+const party = prepared(() =>
+  startRelyingParty({ VESTIBULE_CONFIG: rules().path, ALLOW_ANY_USER: 'false' }),
+)
+const vestibule = () => party().vestibule
+const cookies = prepared(async () => {
+  await party().provider.allowOrigin('https://other.example.com')
+  return [undefined, await vestibule().signIn('bob'), await vestibule().signIn('alice')] as const
 })
 
 type Outcome = readonly [nobody: number, bob: number, alice: number]
@@ -86,60 +81,54 @@ const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
 describe('A26 rule order', () => {
   test.for(table)('%s: %j', async ([, forwarded, expected]) => {
-    const { vestibule } = party
     const statuses: number[] = []
-    for (const name of ['nobody', 'bob', 'alice']) {
-      const visit = await vestibule.check(forwarded, { ...script, Cookie: cookies[name] })
+    for (const Cookie of cookies()) {
+      const visit = await vestibule().check(forwarded, { ...script, Cookie })
       statuses.push(visit.status)
       if (visit.status === 401 || visit.status === 403) expectRefusal(visit, visit.status)
     }
     expect(statuses).toEqual(expected)
-    expect(vestibule.isAlive()).toBe(true)
   })
 
   test('what no rule names is denied, and a host rule is for its host', async () => {
-    const { vestibule } = party
     const host = 'other.example.com'
-    const cookie = await vestibule.signIn('alice', host)
-    expect((await vestibule.check({ host, uri: '/shared/a' })).status).toBe(200)
-    expectRefusal(await vestibule.check({ host, uri: '/' }, script), 403)
-    expectRefusal(await vestibule.check({ host, uri: '/' }, { ...script, Cookie: cookie }), 403)
+    const cookie = await vestibule().signIn('alice', host)
+    expect((await vestibule().check({ host, uri: '/shared/a' })).status).toBe(200)
+    expectRefusal(await vestibule().check({ host, uri: '/' }, script), 403)
+    expectRefusal(await vestibule().check({ host, uri: '/' }, { ...script, Cookie: cookie }), 403)
   })
 
   test('a public answer names nobody, though somebody is signed in', async () => {
-    const visit = await party.vestibule.check({ uri: '/public/a' }, { Cookie: cookies['alice'] })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-user']).toBe('')
-    expect(visit.headers['x-auth-request-groups']).toBe('')
+    const visit = await vestibule().check({ uri: '/public/a' }, { Cookie: cookies()[2] })
+    const headers = { 'x-auth-request-user': '', 'x-auth-request-groups': '' }
+    expect(visit).toMatchObject({ status: 200, headers })
   })
 
   test('the file comes before the environment', async () => {
     await using own = await writeRules([{ paths: ['/public/secret/**'], access: 'deny' }])
-    await using vestibule = await startVestibule({
-      VESTIBULE_CONFIG: own.path,
-      PUBLIC_PATHS: '/public/**',
-    })
-    expect((await vestibule.check({ uri: '/public/a' }, script)).status).toBe(200)
-    expect((await vestibule.check({ uri: '/public/secret/a' }, script)).status).toBe(403)
-    expect((await vestibule.check({ uri: '/' }, script)).status).toBe(401)
+    const settings = { VESTIBULE_CONFIG: own.path, PUBLIC_PATHS: '/public/**' }
+    await using both = await startVestibule(settings)
+    expect((await both.check({ uri: '/public/a' }, script)).status).toBe(200)
+    expect((await both.check({ uri: '/public/secret/a' }, script)).status).toBe(403)
+    expect((await both.check({ uri: '/' }, script)).status).toBe(401)
   })
 
-  test.for<[string, unknown, RegExp]>([
-    ['a negated path', { paths: ['!/admin/**'], access: 'public' }, /rules\.0/],
-    ['a regular expression', { paths: ['^/api/.*/status'], access: 'public' }, /rules\.0/],
-    ['a query', { paths: ['/a?x=1'], access: 'public' }, /rules\.0/],
-    ['an unknown key', { path: '/admin/**', access: 'public' }, /rules\.0/],
-    ['an unknown access', { access: 'skip' }, /rules\.0/],
-    ['no access', { paths: ['/admin/**'] }, /rules\.0/],
-    ['a method in small letters', { methods: ['get'], access: 'public' }, /rules\.0/],
-    ['a negated method', { methods: ['!GET'], access: 'public' }, /rules\.0/],
-    ['people for a public rule', { access: 'public', groups: ['admins'] }, /rules\.0/],
-    ['people for a deny rule', { access: 'deny', emails: ['a@example.com'] }, /rules\.0/],
-    ['a host that is none', { hosts: ['a b'], access: 'public' }, /rules\.0/],
-    ['an address that is none', { access: 'signed-in', emails: ['a@b@c'] }, /rules\.0/],
-  ])('a rule that would surprise stops the start: %s', async ([, rule, problem]) => {
+  test.for<[string, unknown]>([
+    ['a negated path', { paths: ['!/admin/**'], access: 'public' }],
+    ['a regular expression', { paths: ['^/api/.*/status'], access: 'public' }],
+    ['a query', { paths: ['/a?x=1'], access: 'public' }],
+    ['an unknown key', { path: '/admin/**', access: 'public' }],
+    ['an unknown access', { access: 'skip' }],
+    ['no access', { paths: ['/admin/**'] }],
+    ['a method in small letters', { methods: ['get'], access: 'public' }],
+    ['a negated method', { methods: ['!GET'], access: 'public' }],
+    ['people for a public rule', { access: 'public', groups: ['admins'] }],
+    ['people for a deny rule', { access: 'deny', emails: ['a@example.com'] }],
+    ['a host that is none', { hosts: ['a b'], access: 'public' }],
+    ['an address that is none', { access: 'signed-in', emails: ['a@b@c'] }],
+  ])('a rule that would surprise stops the start: %s', async ([, rule]) => {
     await using own = await writeRules([rule as RuleSource])
-    expect(() => loadConfig({ ...environment, VESTIBULE_CONFIG: own.path })).toThrow(problem)
+    expect(() => loadConfig({ ...environment, VESTIBULE_CONFIG: own.path })).toThrow(/rules\.0/)
   })
 
   test('an ordinary rule starts, so the refusals above are about the rules', async () => {

@@ -1,27 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
-import {
-  gatewayKinds,
-  givenTo,
-  type ProtectedApp,
-  startProtectedApp,
-  trustedHeaders,
-} from '../support/protected-app.ts'
+import { describeGateways } from '../support/gateways.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo, startProtectedApp, trustedHeaders } from '../support/protected-app.ts'
+import { words } from '../support/words.ts'
 
-let app: ProtectedApp
-let alice: string
-let bob: string
-
-beforeAll(async () => {
-  app = await startProtectedApp(
+const app = prepared(() =>
+  startProtectedApp(
     { PUBLIC_PATHS: '/public/**', IDENTITY_HEADERS: 'Remote-User=sub,Remote-Groups=groups' },
     { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'Remote-Groups'] },
-  )
-  alice = await app.party.vestibule.signIn('alice')
-  bob = await app.party.vestibule.signIn('bob')
-})
-afterAll(() => app[Symbol.asyncDispose]())
+  ),
+)
+const vestibule = () => app().party.vestibule
+const alice = prepared(() => vestibule().signIn('alice'))
+const bob = prepared(() => vestibule().signIn('bob'))
 
 const NAMES = [...IDENTITY_HEADERS.map(({ name }) => name), 'Remote-User', 'Remote-Groups']
 const FORGED = 'forged-admin'
@@ -29,26 +22,19 @@ const forged = [...NAMES, 'X-Auth-Request-Access-Token'].flatMap((name) => [name
 
 const identities = {
   bob: ['bob', 'bob@example.com', 'bob', 'Bob Baumeister', 'staff', 'bob', 'staff'],
-  alice: [
-    'alice',
-    'alice@example.com',
-    'alice',
-    'Alice Liddell',
-    'staff,admins',
-    'alice',
-    'staff,admins',
-  ],
+  alice: words`
+    alice alice@example.com alice Alice\x20Liddell staff,admins alice staff,admins
+  `,
 }
 
 describe('A28 identity headers that the client sends', () => {
   test('the check answers every one of them, on protected and on public paths', async () => {
-    const { vestibule } = app.party
     const headers = Object.fromEntries(NAMES.map((name) => [name, FORGED]))
-    const signedIn = await vestibule.check({ uri: '/a' }, { ...headers, Cookie: bob })
+    const signedIn = await vestibule().check({ uri: '/a' }, { ...headers, Cookie: bob() })
     expect(signedIn.status).toBe(200)
     expect(NAMES.map((name) => signedIn.headers[name.toLowerCase()])).toEqual(identities.bob)
-    for (const Cookie of [undefined, bob]) {
-      const visit = await vestibule.check({ uri: '/public/a' }, { ...headers, Cookie })
+    for (const Cookie of [undefined, bob()]) {
+      const visit = await vestibule().check({ uri: '/public/a' }, { ...headers, Cookie })
       expect(visit.status).toBe(200)
       expect(NAMES.map((name) => visit.headers[name.toLowerCase()])).toEqual(NAMES.map(() => ''))
     }
@@ -56,32 +42,32 @@ describe('A28 identity headers that the client sends', () => {
 
   test('they sign nobody in', async () => {
     const headers = Object.fromEntries(NAMES.map((name) => [name, 'alice']))
-    const visit = await app.party.vestibule.check({ uri: '/a' }, headers)
+    const visit = await vestibule().check({ uri: '/a' }, headers)
     expect(visit.status).toBe(302)
     expect(visit.rawHeaders.join('\n')).not.toMatch(/x-auth-request|remote-/i)
   })
 })
 
-describe.for(gatewayKinds)('A28 identity headers that the client sends, through %s', (kind) => {
+describeGateways('A28 identity headers that the client sends', app, (send) => {
   test.for(['bob', 'alice'] as const)(
     'on a protected path the app sees only ours: %s',
-    async (user, { skip }) => {
-      const cookie = user === 'bob' ? bob : alice
+    async (user) => {
+      const cookie = user === 'bob' ? bob() : alice()
       const headers = ['Cookie', cookie, ...forged]
-      const passage = await app.send(kind, skip, { target: '/a', headers })
+      const passage = await send({ target: '/a', headers })
       expect(passage.status).toBe(200)
       expect(NAMES.map((name) => givenTo(passage.app, name))).toEqual(
         identities[user].map((value) => [value]),
       )
       expect(JSON.stringify(passage.app)).not.toContain(FORGED)
-      const clean = await app.send(kind, skip, { target: '/a', headers: ['Cookie', cookie] })
+      const clean = await send({ target: '/a', headers: ['Cookie', cookie] })
       expect(trustedHeaders(passage.app)).toEqual(trustedHeaders(clean.app))
     },
   )
 
-  test('on a public path the app sees nobody, with and without a session', async ({ skip }) => {
-    for (const headers of [forged, ['Cookie', bob, ...forged]]) {
-      const passage = await app.send(kind, skip, { target: '/public/a', headers })
+  test('on a public path the app sees nobody, with and without a session', async () => {
+    for (const headers of [forged, ['Cookie', bob(), ...forged]]) {
+      const passage = await send({ target: '/public/a', headers })
       expect(passage.status).toBe(200)
       for (const name of NAMES) expect(givenTo(passage.app, name)).toEqual([''])
       expect(givenTo(passage.app, 'X-Auth-Request-Access-Token')).toEqual([])
@@ -89,20 +75,19 @@ describe.for(gatewayKinds)('A28 identity headers that the client sends, through 
     }
   })
 
-  test('without a session a protected path stays closed', async ({ skip }) => {
-    const passage = await app.send(kind, skip, { target: '/a', headers: forged })
-    expect(passage).toMatchObject({ status: 302, app: undefined })
+  test('without a session a protected path stays closed', async () => {
+    expect(await send({ target: '/a', headers: forged })).toMatchObject({
+      status: 302,
+      app: undefined,
+    })
   })
 
-  test('our own cookies do not reach the app, and the others do byte for byte', async ({
-    skip,
-  }) => {
-    const headers = ['Cookie', `a="1, 2"; ${bob};b=c=d`]
-    const passage = await app.send(kind, skip, { target: '/a', headers })
+  test('our own cookies do not reach the app, and the others do byte for byte', async () => {
+    const headers = ['Cookie', `a="1, 2"; ${bob()};b=c=d`]
+    const passage = await send({ target: '/a', headers })
     expect(givenTo(passage.app, 'Cookie')).toHaveLength(1)
     expect(givenTo(passage.app, 'Cookie')[0]).toMatch(/^a="1, 2";\s?b=c=d$/)
-    const onlyOurs = await app.send(kind, skip, { target: '/a', headers: ['Cookie', bob] })
+    const onlyOurs = await send({ target: '/a', headers: ['Cookie', bob()] })
     expect(givenTo(onlyOurs.app, 'Cookie')).toEqual([])
-    expect(app.party.vestibule.isAlive()).toBe(true)
   })
 })

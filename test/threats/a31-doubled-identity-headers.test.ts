@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  gatewayKinds,
-  givenTo,
-  type ProtectedApp,
-  startProtectedApp,
-} from '../support/protected-app.ts'
-import { raw } from '../support/visitor.ts'
+import { describe, expect, test } from 'vitest'
+import { describeGateways } from '../support/gateways.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo, startProtectedApp } from '../support/protected-app.ts'
+import { checkRaw } from '../support/wire-requests.ts'
 
-let app: ProtectedApp
-let cookie: string
-
-beforeAll(async () => {
-  app = await startProtectedApp({ PUBLIC_PATHS: '/public/**' })
-  cookie = await app.party.vestibule.signIn('bob')
-})
-afterAll(() => app[Symbol.asyncDispose]())
+const app = prepared(() => startProtectedApp({ PUBLIC_PATHS: '/public/**' }))
+const vestibule = () => app().party.vestibule
+const cookie = prepared(() => vestibule().signIn('bob'))
 
 const doubles: readonly (readonly string[])[] = [
   ['x-auth-request-user', 'a', 'X-AUTH-REQUEST-USER', 'b'],
@@ -36,20 +28,8 @@ const HEADERS = [
 
 describe('A31 doubled identity headers in every case', () => {
   test('each header is answered once, with our value', async () => {
-    const { vestibule } = app.party
-    const lines = [
-      'GET /auth HTTP/1.1',
-      'Host: a',
-      'X-Forwarded-Method: GET',
-      'X-Forwarded-Proto: https',
-      'X-Forwarded-Host: app.example.com',
-      'X-Forwarded-Uri: /a',
-      `Cookie: ${cookie}`,
-      'x-auth-request-user: a',
-      'X-AUTH-REQUEST-USER: b',
-      'Connection: close',
-    ]
-    const answer = await raw(vestibule.internalPort, `${lines.join('\r\n')}\r\n\r\n`)
+    const headers = [`Cookie: ${cookie()}`, 'x-auth-request-user: a', 'X-AUTH-REQUEST-USER: b']
+    const answer = await checkRaw(vestibule(), { forwarded: { Uri: '/a' }, headers })
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     for (const [name, value] of HEADERS) {
       const found = answer
@@ -57,31 +37,28 @@ describe('A31 doubled identity headers in every case', () => {
         .filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
       expect(found.map((line) => line.slice(line.indexOf(':') + 1).trim())).toEqual([value])
     }
-    expect(vestibule.isAlive()).toBe(true)
   })
 })
 
 const rows = doubles.map((headers) => [headers] as const)
 
-describe.for(gatewayKinds)('A31 doubled identity headers, through %s', (kind) => {
-  test.for(rows)('a single value of ours reaches the app: %j', async ([headers], { skip }) => {
-    const signedIn = ['Cookie', cookie]
-    const passage = await app.send(kind, skip, { target: '/a', headers: [...headers, ...signedIn] })
+describeGateways('A31 doubled identity headers', app, (send) => {
+  test.for(rows)('a single value of ours reaches the app: %j', async ([headers]) => {
+    const signedIn = ['Cookie', cookie()]
+    const passage = await send({ target: '/a', headers: [...headers, ...signedIn] })
     expect(passage.status).toBe(200)
     for (const [name, value] of HEADERS) expect(givenTo(passage.app, name)).toEqual([value])
   })
 
-  test.for(rows)('on a public path it is a single empty one: %j', async ([headers], { skip }) => {
-    const passage = await app.send(kind, skip, { target: '/public/a', headers })
+  test.for(rows)('on a public path it is a single empty one: %j', async ([headers]) => {
+    const passage = await send({ target: '/public/a', headers })
     expect(passage.status).toBe(200)
     for (const [name] of HEADERS) expect(givenTo(passage.app, name)).toEqual([''])
   })
 
-  test('without a session a doubled header opens nothing', async ({ skip }) => {
+  test('without a session a doubled header opens nothing', async () => {
     for (const headers of doubles) {
-      const passage = await app.send(kind, skip, { target: '/a', headers })
-      expect(passage).toMatchObject({ status: 302, app: undefined })
+      expect(await send({ target: '/a', headers })).toMatchObject({ status: 302, app: undefined })
     }
-    expect(app.party.vestibule.isAlive()).toBe(true)
   })
 })

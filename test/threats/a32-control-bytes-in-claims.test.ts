@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { demoUsers } from '../../stand-ins/provider/provider.ts'
-import { type GatewayKind, gatewayKinds, givenTo } from '../support/protected-app.ts'
-import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
+import { describeBrowsers } from '../support/gateways.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo } from '../support/protected-app.ts'
+import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { words } from '../support/words.ts'
 
 /** What the provider says, and what an app may be told of it. */
 const names: readonly (readonly [string, string, string])[] = [
@@ -46,32 +49,23 @@ const users = names.flatMap(([, value], index) => [
   },
 ])
 
-let party: RelyingParty
+const party = prepared(() =>
+  startRelyingParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users: [...demoUsers, ...users] }),
+)
+const vestibule = () => party().vestibule
 
-beforeAll(async () => {
-  party = await startRelyingParty(
-    { IDENTITY_HEADERS: 'X-Title=title' },
-    { users: [...demoUsers, ...users] },
-  )
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const OURS = [
-  'X-Auth-Request-User',
-  'X-Auth-Request-Email',
-  'X-Auth-Request-Preferred-Username',
-  'X-Auth-Request-Name',
-  'X-Auth-Request-Groups',
-  'X-Title',
-]
+const OURS = words`
+  X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Preferred-Username X-Auth-Request-Name
+  X-Auth-Request-Groups X-Title
+`
 const FRAMING = ['content-length', 'date', 'connection', 'keep-alive']
 
 describe('A32 control bytes in claims', () => {
   test.for(names.map((row, index) => [...row, index] as const))(
     '%s: the answer is whole and its values are visible text',
-    async ([, , shown, index], { expect }) => {
-      const cookie = await party.vestibule.signIn(`user-${index}`)
-      const answer = await rawCheck(party.vestibule, cookie)
+    async ([, , shown, index]) => {
+      const cookie = await vestibule().signIn(`user-${index}`)
+      const answer = await rawCheck(vestibule(), cookie)
       expect([answer.status, answer.body]).toEqual([200, ''])
       const sent = answer.headers.map(([name]) => name.toLowerCase())
       const known = new Set([...OURS.map((name) => name.toLowerCase()), ...FRAMING])
@@ -87,21 +81,20 @@ describe('A32 control bytes in claims', () => {
       expect(rawValues(answer, 'X-Auth-Request-Groups')).toEqual([
         member === '' ? 'staff' : `${member},staff`,
       ])
-      expect(party.vestibule.isAlive()).toBe(true)
     },
   )
 
   test('the answer is the same from memory as it was from the store', async () => {
-    const cookie = await party.vestibule.signIn('user-0')
-    const first = await rawCheck(party.vestibule, cookie)
-    const second = await rawCheck(party.vestibule, cookie)
+    const cookie = await vestibule().signIn('user-0')
+    const first = await rawCheck(vestibule(), cookie)
+    const second = await rawCheck(vestibule(), cookie)
     const values = OURS.map((name) => rawValues(first, name))
     expect(OURS.map((name) => rawValues(second, name))).toEqual(values)
   })
 
   test('a subject of control bytes does not split the answer', async () => {
     const subject = 'alice\r\nX-Admin: 1'
-    party.provider.tamperIdToken({
+    party().provider.tamperIdToken({
       sub: subject,
       email: 'alice@example.com',
       email_verified: true,
@@ -110,17 +103,17 @@ describe('A32 control bytes in claims', () => {
       groups: ['staff'],
       title: 'x',
     })
-    const { browser, answer } = await party.attempt()
-    party.provider.reset()
+    const { browser, answer } = await party().attempt()
+    party().provider.reset()
     expect([302, 400]).toContain(answer.status)
-    const checked = await rawCheck(party.vestibule, browser.cookies.header(new URL(APP)) ?? '')
+    const checked = await rawCheck(vestibule(), browser.cookies.header(new URL(APP)) ?? '')
     expect(checked.headers.map(([name]) => name.toLowerCase())).not.toContain('x-admin')
     expect(rawValues(checked, 'X-Auth-Request-User').join()).not.toMatch(/[\r\n]/)
   })
 
   test('what a user may read of themselves is JSON in which nothing is lost', async () => {
     for (const [index, [, value]] of names.entries()) {
-      const { browser } = await party.attempt(`user-${index}`)
+      const { browser } = await party().attempt(`user-${index}`)
       const me = await browser.fetch(`${APP}/oauth2/me`)
       expect(me.status).toBe(200)
       const claims = JSON.parse(me.body) as Record<string, unknown>
@@ -130,25 +123,19 @@ describe('A32 control bytes in claims', () => {
   })
 })
 
-describe('A32 through a proxy', () => {
-  const samples = [0, 1, 4, 11, 13, 15]
-  const cases = gatewayKinds.flatMap((kind) =>
-    samples.map((index): [GatewayKind, string, number] => [kind, names[index]?.[0] ?? '', index]),
+const hosts = prepared(() => startProxiedHosts({ provider: { users: [...demoUsers, ...users] } }))
+
+describeBrowsers('A32 control bytes in claims', hosts, (openBrowser) => {
+  test.for([0, 1, 4, 11, 13, 15].map((index) => [names[index]?.[0], index] as const))(
+    'the app gets one visible name: %s',
+    async ([, index]) => {
+      const browser = openBrowser()
+      await browser.signIn(`${APP}/`, `user-${index}`)
+      const visit = await browser.fetch(`${APP}/headers`, { headers: { 'X-Admin': 'mine' } })
+      const app = givenToApp(visit)
+      expect(givenTo(app, 'X-Auth-Request-Name')).toEqual([names[index]?.[2]])
+      expect(givenTo(app, 'X-Auth-Request-User')).toEqual([`user-${index}`])
+      expect(givenTo(app, 'X-Admin')).toEqual(['mine'])
+    },
   )
-  let hosts: ProxiedHosts
-
-  beforeAll(async () => {
-    hosts = await startProxiedHosts({ provider: { users: [...demoUsers, ...users] } })
-  })
-  afterAll(() => hosts[Symbol.asyncDispose]())
-
-  test.for(cases)('behind %s the app gets one visible name: %s', async ([kind, , index], ctx) => {
-    const browser = hosts.browser(kind, ctx.skip)
-    await browser.signIn(`${APP}/`, `user-${index}`)
-    const visit = await browser.fetch(`${APP}/headers`, { headers: { 'X-Admin': 'mine' } })
-    const app = givenToApp(visit)
-    expect(givenTo(app, 'X-Auth-Request-Name')).toEqual([names[index]?.[2]])
-    expect(givenTo(app, 'X-Auth-Request-User')).toEqual([`user-${index}`])
-    expect(givenTo(app, 'X-Admin')).toEqual(['mine'])
-  })
 })

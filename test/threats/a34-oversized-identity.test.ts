@@ -1,11 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { demoUsers } from '../../stand-ins/provider/provider.ts'
-import { type GatewayKind, gatewayKinds } from '../support/protected-app.ts'
-import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
+import { describeBrowsers } from '../support/gateways.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo } from '../support/protected-app.ts'
+import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { rawCheck } from '../support/raw-check.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, n) => `group-number-${n}-of-many`)
+
+const G500 = 'g'.repeat(500)
 
 const users = [
   ...demoUsers,
@@ -15,12 +19,7 @@ const users = [
   { sub: 'long-title', title: 't'.repeat(20_000) },
   { sub: 'wide-name', name: '🦊'.repeat(2_100) },
   { sub: 'commas', groups: [','.repeat(3_000)] },
-  {
-    sub: 'sum',
-    name: 'n'.repeat(4_000),
-    preferred_username: 'p'.repeat(4_000),
-    groups: ['g'.repeat(500)],
-  },
+  { sub: 'sum', name: 'n'.repeat(4_000), preferred_username: 'p'.repeat(4_000), groups: [G500] },
   { sub: 'large', groups: many(250) },
   { sub: 'dropped', name: '\n'.repeat(50_000) },
 ]
@@ -35,60 +34,53 @@ const oversized = [
   ['sum', 'name'],
 ] as const
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users })
-})
-afterAll(() => party[Symbol.asyncDispose]())
+const party = prepared(() => startRelyingParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users }))
+const vestibule = () => party().vestibule
 
 const NAVIGATION = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
 const SCRIPT = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
 describe('A34 identity headers that are too large', () => {
   test.for(oversized)('%s: 403 that names the claim %s and the setting', async ([sub, claim]) => {
-    const cookie = await party.vestibule.signIn(sub)
-    const page = await party.vestibule.check({}, { Cookie: cookie, ...NAVIGATION })
-    const json = await party.vestibule.check({}, { Cookie: cookie, ...SCRIPT })
+    const cookie = await vestibule().signIn(sub)
+    const page = await vestibule().check({}, { Cookie: cookie, ...NAVIGATION })
+    const json = await vestibule().check({}, { Cookie: cookie, ...SCRIPT })
     for (const visit of [page, json]) {
-      expect(visit.status).toBe(403)
-      expect(visit.headers['cache-control']).toBe('no-store')
-      expect([visit.setCookies, visit.headers.location]).toEqual([[], undefined])
+      const { status, headers, setCookies, location } = visit
+      expect([status, setCookies, location]).toEqual([403, [], undefined])
+      expect(headers['cache-control']).toBe('no-store')
       expect(visit.body).toContain('IDENTITY_HEADERS_MAX_BYTES')
       expect(visit.body).toContain(claim)
       expect(visit.body.length).toBeLessThan(4_000)
-      expect(Object.keys(visit.headers).filter((name) => /^x-auth-|^x-title/.test(name))).toEqual(
-        [],
-      )
+      expect(Object.keys(headers).join('\n')).not.toMatch(/^x-auth-|^x-title/m)
     }
     expect(page.headers['content-type']).toMatch(/^text\/html/)
     expect(JSON.parse(json.body)).toMatchObject({ error: 'claims_too_large' })
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 
   test('groups below the limit are all given, and none is cut', async () => {
-    const cookie = await party.vestibule.signIn('large')
-    const visit = await party.vestibule.check({}, { Cookie: cookie })
-    expect(visit.status).toBe(200)
-    expect(visit.headers['x-auth-request-groups']).toBe(many(250).join(','))
+    const cookie = await vestibule().signIn('large')
+    const visit = await vestibule().check({}, { Cookie: cookie })
+    const groups = visit.headers['x-auth-request-groups']
+    expect([visit.status, groups]).toEqual([200, many(250).join()])
   })
 
-  test('what is dropped does not count', async () => {
-    const cookie = await party.vestibule.signIn('dropped')
-    const visit = await party.vestibule.check({}, { Cookie: cookie })
+  test('characters that are dropped do not count', async () => {
+    const cookie = await vestibule().signIn('dropped')
+    const visit = await vestibule().check({}, { Cookie: cookie })
     expect([visit.status, visit.headers['x-auth-request-name']]).toEqual([200, ''])
   })
 
   test('the user is not signed out by it, and is refused from memory as from the store', async () => {
-    const cookie = await party.vestibule.signIn('many-groups')
+    const cookie = await vestibule().signIn('many-groups')
     for (let round = 0; round < 3; round += 1) {
-      expect((await rawCheck(party.vestibule, cookie)).status).toBe(403)
+      expect((await rawCheck(vestibule(), cookie)).status).toBe(403)
     }
-    const { browser } = await party.attempt('many-groups')
+    const { browser } = await party().attempt('many-groups')
     expect((await browser.fetch(`${APP}/oauth2/me`)).status).toBe(200)
   })
 
-  test('a public page of theirs still opens, without a name', async () => {
+  test('a public page still opens for such a user, without identity', async () => {
     await using open = await startRelyingParty({ PUBLIC_PATHS: '/public/**' }, { users })
     const cookie = await open.vestibule.signIn('many-groups')
     const visit = await open.vestibule.check({ uri: '/public/a' }, { Cookie: cookie })
@@ -96,11 +88,13 @@ describe('A34 identity headers that are too large', () => {
     expect((await open.vestibule.check({ uri: '/a' }, { Cookie: cookie })).status).toBe(403)
   })
 
-  test('it is counted and logged, without what was too large', async () => {
-    const { body } = await party.vestibule.internal('/metrics')
+  test('the refusal is counted and logged without the claim', async () => {
+    const { body } = await vestibule().internal('/metrics')
     const refused = /^vestibule_checks_total\{[^}]*outcome="refused"[^}]*\} (\d+)/m.exec(body)?.[1]
     expect(Number(refused)).toBeGreaterThanOrEqual(oversized.length)
-    const lines = party.vestibule.log().filter(({ code }) => code === 'claims_too_large')
+    const lines = vestibule()
+      .log()
+      .filter(({ code }) => code === 'claims_too_large')
     expect(lines.length).toBeGreaterThanOrEqual(oversized.length)
     expect(JSON.stringify(lines)).not.toMatch(/group-number|nnnn|gggg|tttt/)
   })
@@ -111,10 +105,8 @@ describe('A34 identity headers that are too large', () => {
     const room = 1_000 - fixed.length - rest.length
     const exact = { sub: 'last', name: 'n'.repeat(room) }
     const above = { sub: 'more', name: 'n'.repeat(room + 1) }
-    await using small = await startRelyingParty(
-      { IDENTITY_HEADERS_MAX_BYTES: '1000' },
-      { users: [exact, above] },
-    )
+    const settings = { IDENTITY_HEADERS_MAX_BYTES: '1000' }
+    await using small = await startRelyingParty(settings, { users: [exact, above] })
     const ask = async (sub: string) => {
       const cookie = await small.vestibule.signIn(sub)
       return (await small.vestibule.check({}, { Cookie: cookie })).status
@@ -123,33 +115,25 @@ describe('A34 identity headers that are too large', () => {
   })
 })
 
-describe('A34 through a proxy', () => {
-  let hosts: ProxiedHosts
+const hosts = prepared(() =>
+  startProxiedHosts({
+    // Node's own limit for headers is 16 KiB, and the demo's app keeps it.
+    settings: { IDENTITY_HEADERS_MAX_BYTES: '14000' },
+    provider: { users: [...users, { sub: 'very-large', groups: many(500) }] },
+  }),
+)
 
-  beforeAll(async () => {
-    hosts = await startProxiedHosts({
-      // Node's own limit for headers is 16 KiB, and the demo's app keeps it.
-      settings: { IDENTITY_HEADERS_MAX_BYTES: '14000' },
-      provider: { users: [...users, { sub: 'very-large', groups: many(500) }] },
-    })
-  })
-  afterAll(() => hosts[Symbol.asyncDispose]())
-
-  test.for(gatewayKinds)('%s hands the refusal on, and the app sees nothing', async (kind, ctx) => {
-    const browser = hosts.browser(kind, ctx.skip)
-    const page = await browser.signIn(`${APP}/`, 'many-groups')
+describeBrowsers('A34 identity headers that are too large', hosts, (browser) => {
+  test('the refusal is handed on, and the app sees nothing', async () => {
+    const page = await browser().signIn(`${APP}/`, 'many-groups')
     expect(page.status).toBe(403)
     expect(page.body).toContain('IDENTITY_HEADERS_MAX_BYTES')
   })
 
-  test.for<GatewayKind>(gatewayKinds)(
-    '%s carries what a higher limit allows',
-    async (kind, ctx) => {
-      const browser = hosts.browser(kind, ctx.skip)
-      await browser.signIn(`${APP}/`, 'very-large')
-      const { headers } = givenToApp(await browser.fetch(`${APP}/headers`))
-      const groups = headers.find(([name]) => name.toLowerCase() === 'x-auth-request-groups')?.[1]
-      expect(groups?.split(',')).toEqual(many(500))
-    },
-  )
+  test('identity headers below a higher limit reach the app', async () => {
+    const large = browser()
+    await large.signIn(`${APP}/`, 'very-large')
+    const app = givenToApp(await large.fetch(`${APP}/headers`))
+    expect(givenTo(app, 'X-Auth-Request-Groups')).toEqual([many(500).join()])
+  })
 })

@@ -1,46 +1,36 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type GatewayKind, gatewayKinds, givenTo } from '../support/protected-app.ts'
-import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
+import { expect, test } from 'vitest'
+import { describeBrowsers } from '../support/gateways.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo } from '../support/protected-app.ts'
+import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { APP } from '../support/relying-party.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
 
 const SESSION = '__Host-vestibule'
+const OTHER = 'https://other.example.com'
 
-let hosts: ProxiedHosts
-let shared: ProxiedHosts
-
-beforeAll(async () => {
-  hosts = await startProxiedHosts({
+const hosts = prepared(() =>
+  startProxiedHosts({
     gateway: { addAuthCookies: ['__Host-vestibule_outage'] },
-  })
-  shared = await startProxiedHosts({ settings: { COOKIE_DOMAIN: 'example.com' } })
-})
-afterAll(async () => {
-  await hosts[Symbol.asyncDispose]()
-  await shared[Symbol.asyncDispose]()
-})
+  }),
+)
+const shared = prepared(() => startProxiedHosts({ settings: { COOKIE_DOMAIN: 'example.com' } }))
 
 /** The app of a host answers with this cookie; the demo's app writes `; Path=/` behind it. */
-const appSets = (browser: Visitor, name: string, value: string, origin = APP): Promise<Visit> => {
+function appSets(browser: Visitor, name: string, value: string, origin = APP): Promise<Visit> {
   const query = new URLSearchParams({ name, value: `${value}; Secure` })
   return browser.fetch(`${origin}/set-cookie?${query.toString()}`)
 }
 
-const isSignedInAs = async (browser: Visitor, origin = APP): Promise<string | undefined> => {
+async function userAt(browser: Visitor, origin = APP): Promise<string | undefined> {
   const visit = await browser.fetch(`${origin}/headers`)
   if (visit.status !== 200) return undefined
   return givenTo(givenToApp(visit), 'X-Auth-Request-User')[0]
 }
 
-const signedIn = async (
-  kind: GatewayKind,
-  skip: (reason: string) => void,
-  sub = 'alice',
-  { at = hosts, origin = APP } = {},
-) => {
-  const browser = at.browser(kind, skip)
+async function signIn(browser: Visitor, sub = 'alice', origin = APP): Promise<Visitor> {
   await browser.signIn(`${origin}/headers`, sub)
-  expect(await isSignedInAs(browser, origin)).toBe(sub)
+  expect(await userAt(browser, origin)).toBe(sub)
   return browser
 }
 
@@ -54,142 +44,111 @@ const planted = [
   ['4000 characters', 'x'.repeat(4_000)],
 ] as const
 
-const cases = gatewayKinds.flatMap((kind) =>
-  planted.map(([label, value]): [GatewayKind, string, string] => [kind, label, value]),
-)
-
-describe('A38 an app that writes our cookie', () => {
+describeBrowsers('A38 an app that writes our cookie', hosts, (open) => {
   // The residual risk is the documented one: an app can sign its own visitors out, or in as somebody else.
-  test.for(cases)('behind %s what it makes up is no session: %s', async ([kind, , value], ctx) => {
-    const browser = await signedIn(kind, ctx.skip)
+  test.for(planted)('a value that the app makes up is not a session: %s', async ([, value]) => {
+    const browser = await signIn(open())
     await appSets(browser, SESSION, value)
     expect(browser.cookies.find(SESSION)?.value).toBe(value)
-    expect(await isSignedInAs(browser)).toBeUndefined()
-    expect(hosts.party.vestibule.isAlive()).toBe(true)
+    expect(await userAt(browser)).toBeUndefined()
   })
 
-  test.for(gatewayKinds)('behind %s one sign-in heals it', async (kind, ctx) => {
-    const browser = await signedIn(kind, ctx.skip)
+  test('one sign-in replaces such a value', async () => {
+    const browser = await signIn(open())
     await appSets(browser, SESSION, 'attacker')
-    const last = await browser.browse(`${APP}/headers`)
-    expect(last.status).toBe(200)
-    expect(await isSignedInAs(browser)).toBe('alice')
+    expect((await browser.browse(`${APP}/headers`)).status).toBe(200)
+    expect(await userAt(browser)).toBe('alice')
   })
 
-  test.for(gatewayKinds)(
-    'behind %s a session that an attacker owns is theirs, never the victim’s',
-    async (kind, ctx) => {
-      const attacker = await signedIn(kind, ctx.skip, 'bob')
-      const victim = await signedIn(kind, ctx.skip, 'alice')
-      const theirs = attacker.cookies.find(SESSION)?.value ?? ''
-      await appSets(victim, SESSION, theirs)
-      expect(await isSignedInAs(victim)).toBe('bob')
-      const me = await victim.fetch(`${APP}/oauth2/me`)
-      expect(JSON.parse(me.body)).toMatchObject({ sub: 'bob' })
-      expect(me.body).not.toContain('alice')
-    },
-  )
+  test('a planted session of the attacker names the attacker, never the victim', async () => {
+    const attacker = await signIn(open(), 'bob')
+    const victim = await signIn(open())
+    const theirs = attacker.cookies.find(SESSION)?.value ?? ''
+    await appSets(victim, SESSION, theirs)
+    expect(await userAt(victim)).toBe('bob')
+    const me = await victim.fetch(`${APP}/oauth2/me`)
+    expect(JSON.parse(me.body)).toMatchObject({ sub: 'bob' })
+    expect(me.body).not.toContain('alice')
+  })
 
-  test.for(gatewayKinds)('behind %s a session of another host is none here', async (kind, ctx) => {
-    const browser = await signedIn(kind, ctx.skip)
-    const other = 'https://other.example.com'
-    const elsewhere = await signedIn(kind, ctx.skip, 'bob', { origin: other })
+  test('a session of another host does not count here', async () => {
+    const browser = await signIn(open())
+    const elsewhere = await signIn(open(), 'bob', OTHER)
     await appSets(browser, SESSION, elsewhere.cookies.find(SESSION)?.value ?? '')
-    expect(await isSignedInAs(browser)).toBeUndefined()
+    expect(await userAt(browser)).toBeUndefined()
   })
 
-  test.for(gatewayKinds)(
-    'behind %s an app of another host cannot write it at all',
-    async (kind, ctx) => {
-      const browser = await signedIn(kind, ctx.skip)
-      const other = 'https://other.example.com'
-      await browser.signIn(`${other}/headers`, 'alice')
-      for (const value of ['x; Domain=example.com', 'x; Domain=app.example.com']) {
-        const visit = await appSets(browser, SESSION, value, other)
-        expect(visit.refusedCookies.join()).toContain(SESSION)
-      }
-      expect(await isSignedInAs(browser)).toBe('alice')
-    },
-  )
+  test('an app of another host cannot write it at all', async () => {
+    const browser = await signIn(open())
+    await browser.signIn(`${OTHER}/headers`, 'alice')
+    for (const value of ['x; Domain=example.com', 'x; Domain=app.example.com']) {
+      const visit = await appSets(browser, SESSION, value, OTHER)
+      expect(visit.refusedCookies.join()).toContain(SESSION)
+    }
+    expect(await userAt(browser)).toBe('alice')
+  })
 
-  test.for(gatewayKinds)(
-    'behind %s an app may not write what only the check writes',
-    async (kind, ctx) => {
-      const browser = await signedIn(kind, ctx.skip)
-      const visit = await appSets(browser, '__Host-vestibule_outage', 'x')
-      // The check sets no cookie on this answer, and then Traefik lets the app's pass: it must be worth nothing.
-      expect(visit.status).toBe(200)
+  test('an outage cookie that the app writes opens nothing', async () => {
+    const browser = await signIn(open())
+    const visit = await appSets(browser, '__Host-vestibule_outage', 'x')
+    // The check sets no cookie on this answer, and then Traefik lets the app's pass: it must be worth nothing.
+    expect(visit.status).toBe(200)
+    browser.cookies.remove(SESSION)
+    expect(browser.cookies.find('__Host-vestibule_outage')?.value).toBe('x')
+    expect(await userAt(browser)).toBeUndefined()
+  })
+
+  test('a binding that an app makes up does not prevent a later sign-in', async () => {
+    const browser = await signIn(open())
+    for (const value of [
+      'x',
+      `v1.${'A'.repeat(43)}.0.0`,
+      `v1.${'A'.repeat(43)}.999.999999999999`,
+    ]) {
+      await appSets(browser, '__Host-vestibule_login', value)
       browser.cookies.remove(SESSION)
-      expect(browser.cookies.find('__Host-vestibule_outage')?.value).toBe('x')
-      expect(await isSignedInAs(browser)).toBeUndefined()
-    },
-  )
-
-  test.for(gatewayKinds)(
-    'behind %s a binding that an app makes up spoils no later sign-in',
-    async (kind, ctx) => {
-      const browser = await signedIn(kind, ctx.skip)
-      for (const value of [
-        'x',
-        `v1.${'A'.repeat(43)}.0.0`,
-        `v1.${'A'.repeat(43)}.999.999999999999`,
-      ]) {
-        await appSets(browser, '__Host-vestibule_login', value)
-        browser.cookies.remove(SESSION)
-        const last = await browser.browse(`${APP}/headers`)
-        const shown = last.status === 400 ? await browser.browse(`${APP}/headers`) : last
-        expect(shown.status).toBe(200)
-        expect(await isSignedInAs(browser)).toBe('alice')
-      }
-    },
-  )
+      const last = await browser.browse(`${APP}/headers`)
+      const shown = last.status === 400 ? await browser.browse(`${APP}/headers`) : last
+      expect(shown.status).toBe(200)
+      expect(await userAt(browser)).toBe('alice')
+    }
+  })
 })
 
-describe('A38 with COOKIE_DOMAIN', () => {
+describeBrowsers('A38 with COOKIE_DOMAIN', shared, (open) => {
   const NAME = '__Secure-vestibule'
-  const OTHER = 'https://other.example.com'
 
-  test.for(gatewayKinds)(
-    'behind %s a second cookie makes a page that removes both, never a guess',
-    async (kind, ctx) => {
-      const browser = await signedIn(kind, ctx.skip, 'alice', { at: shared })
-      const own = browser.cookies.find(NAME)?.value ?? ''
-      for (const pair of [`${NAME}=x; ${NAME}=${own}`, `${NAME}=${own}; ${NAME}=x`]) {
-        const page = await browser.get(`${APP}/headers`, { headers: { Cookie: pair } })
-        expect(page.status).toBe(400)
-        const names = new Set(page.setCookies.map((line) => line.split('=')[0] ?? ''))
-        expect(names).toEqual(new Set(['__Host-vestibule', NAME]))
-        for (const line of page.setCookies) expect(line).toMatch(/Max-Age=0/)
-        const script = await browser.fetch(`${APP}/headers`, { headers: { Cookie: pair } })
-        expect([script.status, script.setCookies]).toEqual([401, []])
-      }
-    },
-  )
+  test('two session cookies lead to a page that removes both', async () => {
+    const browser = await signIn(open())
+    const own = browser.cookies.find(NAME)?.value ?? ''
+    for (const pair of [`${NAME}=x; ${NAME}=${own}`, `${NAME}=${own}; ${NAME}=x`]) {
+      const page = await browser.get(`${APP}/headers`, { headers: { Cookie: pair } })
+      expect(page.status).toBe(400)
+      const names = new Set(page.setCookies.map((line) => line.split('=')[0] ?? ''))
+      expect(names).toEqual(new Set(['__Host-vestibule', NAME]))
+      for (const line of page.setCookies) expect(line).toMatch(/Max-Age=0/)
+      const script = await browser.fetch(`${APP}/headers`, { headers: { Cookie: pair } })
+      expect([script.status, script.setCookies]).toEqual([401, []])
+    }
+  })
 
-  test.for(gatewayKinds)(
-    'behind %s an app of a sibling host can plant its own session and no other',
-    async (kind, ctx) => {
-      const victim = await signedIn(kind, ctx.skip, 'alice', { at: shared })
-      await victim.fetch(`${OTHER}/headers`)
-      const made = await appSets(victim, NAME, 'x; Domain=example.com', OTHER)
-      expect(made.status).toBe(200)
-      expect(await isSignedInAs(victim)).toBeUndefined()
-      const attacker = await signedIn(kind, ctx.skip, 'bob', { at: shared })
-      const healed = await victim.browse(`${OTHER}/headers`)
-      expect(healed.status).toBe(200)
-      const theirs = attacker.cookies.find(NAME)?.value ?? ''
-      await appSets(victim, NAME, `${theirs}; Domain=example.com`, OTHER)
-      expect(await isSignedInAs(victim)).toBe('bob')
-      expect(shared.party.vestibule.isAlive()).toBe(true)
-    },
-  )
+  test('an app of a sibling host can plant its own session and no other', async () => {
+    const victim = await signIn(open())
+    await victim.fetch(`${OTHER}/headers`)
+    const made = await appSets(victim, NAME, 'x; Domain=example.com', OTHER)
+    expect(made.status).toBe(200)
+    expect(await userAt(victim)).toBeUndefined()
+    const attacker = await signIn(open(), 'bob')
+    const healed = await victim.browse(`${OTHER}/headers`)
+    expect(healed.status).toBe(200)
+    const theirs = attacker.cookies.find(NAME)?.value ?? ''
+    await appSets(victim, NAME, `${theirs}; Domain=example.com`, OTHER)
+    expect(await userAt(victim)).toBe('bob')
+  })
 
-  test.for(gatewayKinds)(
-    'behind %s a host-only twin from a sibling is not read',
-    async (kind, ctx) => {
-      const browser = await signedIn(kind, ctx.skip, 'alice', { at: shared })
-      await appSets(browser, '__Host-vestibule', 'x')
-      expect(await isSignedInAs(browser)).toBe('alice')
-    },
-  )
+  test('a host-only twin from a sibling is not read', async () => {
+    const browser = await signIn(open())
+    await appSets(browser, '__Host-vestibule', 'x')
+    expect(await userAt(browser)).toBe('alice')
+  })
 })

@@ -1,59 +1,50 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
+import { describeBrowsers } from '../support/gateways.ts'
 import { takeTime } from '../support/passing-time.ts'
-import { gatewayKinds, givenTo } from '../support/protected-app.ts'
-import { givenToApp, type ProxiedHosts, startProxiedHosts } from '../support/proxied-browser.ts'
+import { prepared } from '../support/prepared.ts'
+import { givenTo } from '../support/protected-app.ts'
+import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import type { Visitor } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
 const TOKEN_HEADER = 'X-Auth-Request-Access-Token'
+const PASSING = { PASS_AUTHORIZATION: 'true', PASS_ACCESS_TOKEN: 'true' }
+const SCRIPT = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 const PUBLIC = { PUBLIC_PATHS: '/public/**' }
 
 const time = takeTime()
-let plain: ProxiedHosts
-let blanking: ProxiedHosts
-let passing: ProxiedHosts
+const withAuthorization = { authResponseHeaders: [...authResponseHeaders, 'Authorization'] }
+const plain = prepared(() => startProxiedHosts({ settings: PUBLIC }))
+const blanking = prepared(() => startProxiedHosts({ settings: PUBLIC, gateway: withAuthorization }))
+const passing = prepared(() =>
+  startProxiedHosts({ settings: { ...PUBLIC, ...PASSING }, gateway: withAuthorization }),
+)
+afterAll(() => time[Symbol.dispose]())
 
-beforeAll(async () => {
-  const withAuthorization = { authResponseHeaders: [...authResponseHeaders, 'Authorization'] }
-  plain = await startProxiedHosts({ settings: PUBLIC })
-  blanking = await startProxiedHosts({ settings: PUBLIC, gateway: withAuthorization })
-  passing = await startProxiedHosts({
-    settings: { ...PUBLIC, PASS_AUTHORIZATION: 'true', PASS_ACCESS_TOKEN: 'true' },
-    gateway: withAuthorization,
-  })
-})
-afterAll(async () => {
-  await plain[Symbol.asyncDispose]()
-  await blanking[Symbol.asyncDispose]()
-  await passing[Symbol.asyncDispose]()
-  time[Symbol.dispose]()
-})
+const credentials = words`
+  Basic\x20YWxpY2U6c2VjcmV0 Bearer\x20eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9. bearer\x20x
+  Digest\x20username="alice",\x20realm="x" Negotiate\x20YII= DPoP\x20x alice
+`
 
-const credentials = [
-  'Basic YWxpY2U6c2VjcmV0',
-  'Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.',
-  'bearer x',
-  'Digest username="alice", realm="x"',
-  'Negotiate YII=',
-  'DPoP x',
-  'alice',
-]
+async function given(browser: Visitor, name: string, headers = {}, path = '/headers') {
+  return givenTo(givenToApp(await browser.fetch(APP + path, { headers })), name)
+}
 
-const given = async (browser: Visitor, name: string, headers = {}, path = '/headers') =>
-  givenTo(givenToApp(await browser.fetch(APP + path, { headers })), name)
+async function signedIn(browser: Visitor): Promise<Visitor> {
+  await browser.signIn(`${APP}/headers`, 'alice')
+  return browser
+}
 
 describe('A39 Authorization and the app', () => {
   test.for(credentials)(
-    'what the client sends opens nothing by itself: %s',
+    'the value that a client sends opens nothing: %s',
     async (Authorization) => {
-      const { vestibule } = plain.party
+      const { vestibule } = plain().party
       const page = await vestibule.check({}, { Authorization })
       expect(page.status).toBe(302)
-      const script = await vestibule.check(
-        {},
-        { Authorization, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
-      )
+      const script = await vestibule.check({}, { Authorization, ...SCRIPT })
       expect(script.status).toBe(401)
       for (const visit of [page, script]) {
         expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain(Authorization)
@@ -63,71 +54,7 @@ describe('A39 Authorization and the app', () => {
     },
   )
 
-  // Unless a rule asks for bearers, Authorization is the app's: neither read nor listed.
-  test.for(gatewayKinds)('behind %s it is the app’s, byte for byte', async (kind, ctx) => {
-    const browser = plain.browser(kind, ctx.skip)
-    await browser.signIn(`${APP}/headers`, 'alice')
-    for (const Authorization of credentials) {
-      expect(await given(browser, 'Authorization', { Authorization })).toEqual([Authorization])
-      expect(await given(browser, 'X-Auth-Request-User', { Authorization })).toEqual(['alice'])
-    }
-    expect(await given(browser, 'Authorization')).toEqual([])
-  })
-
-  test.for(gatewayKinds)('behind %s an operator can have it taken away', async (kind, ctx) => {
-    const browser = blanking.browser(kind, ctx.skip)
-    await browser.signIn(`${APP}/headers`, 'alice')
-    for (const Authorization of credentials) {
-      expect(await given(browser, 'Authorization', { Authorization })).toEqual([])
-      expect(await given(browser, 'Authorization', { Authorization }, '/public/x')).toEqual([])
-    }
-  })
-
-  test.for(gatewayKinds)(
-    'behind %s no token of the provider is given unasked',
-    async (kind, ctx) => {
-      const browser = plain.browser(kind, ctx.skip)
-      await browser.signIn(`${APP}/headers`, 'alice')
-      const app = givenToApp(await browser.fetch(`${APP}/headers`))
-      expect(JSON.stringify(app)).not.toMatch(/eyJ[\w-]+\.|Bearer/)
-      expect(givenTo(app, TOKEN_HEADER)).toEqual([])
-      expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' })).toEqual([])
-      expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' }, '/public/x')).toEqual(
-        [],
-      )
-    },
-  )
-
-  test.for(gatewayKinds)(
-    'behind %s PASS_… gives the access token and replaces what was sent',
-    async (kind, ctx) => {
-      const browser = passing.browser(kind, ctx.skip)
-      await browser.signIn(`${APP}/headers`, 'alice')
-      const [token = ''] = await given(browser, TOKEN_HEADER)
-      expect(token.length).toBeGreaterThan(20)
-      for (const Authorization of credentials) {
-        const sent = { Authorization, [TOKEN_HEADER]: 'forged' }
-        expect(await given(browser, 'Authorization', sent)).toEqual([`Bearer ${token}`])
-        expect(await given(browser, TOKEN_HEADER, sent)).toEqual([token])
-      }
-      const app = givenToApp(await browser.fetch(`${APP}/headers`))
-      const idTokens = JSON.stringify(app).match(/eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g) ?? []
-      expect(idTokens.filter((each) => each !== token)).toEqual([])
-    },
-  )
-
-  test.for(gatewayKinds)(
-    'behind %s a public page gets no token of somebody who is signed in',
-    async (kind, ctx) => {
-      const browser = passing.browser(kind, ctx.skip)
-      await browser.signIn(`${APP}/headers`, 'alice')
-      const sent = { Authorization: 'Bearer forged', [TOKEN_HEADER]: 'forged' }
-      expect(await given(browser, 'Authorization', sent, '/public/x')).toEqual([])
-      expect((await given(browser, TOKEN_HEADER, sent, '/public/x')).filter(Boolean)).toEqual([])
-    },
-  )
-
-  test('it does not take the page from somebody who may not enter', async () => {
+  test('a denied user gets the page whatever Authorization says', async () => {
     await using party = await startRelyingParty({
       ALLOW_ANY_USER: 'false',
       ALLOWED_EMAILS: 'bob@example.com',
@@ -141,13 +68,12 @@ describe('A39 Authorization and the app', () => {
       ])
       expect(visit.body).toContain('Sign in as someone else')
     }
-    const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
-    const fetched = await party.vestibule.check({}, { Cookie, ...script })
+    const fetched = await party.vestibule.check({}, { Cookie, ...SCRIPT })
     expect([fetched.status, JSON.parse(fetched.body)]).toEqual([403, { error: 'forbidden' }])
   })
 
   test('the check answers Authorization with a token or not at all', async () => {
-    const { vestibule } = passing.party
+    const { vestibule } = passing().party
     const cookie = await vestibule.signIn('alice')
     const known = await vestibule.check({}, { Cookie: cookie })
     expect(known.headers.authorization).toMatch(/^Bearer [\w.-]{20,}$/)
@@ -158,9 +84,7 @@ describe('A39 Authorization and the app', () => {
   })
 
   test('a token that has ended is not given any more: the next one is, or none', async () => {
-    await using ending = await startProxiedHosts({
-      settings: { PASS_AUTHORIZATION: 'true', PASS_ACCESS_TOKEN: 'true' },
-    })
+    await using ending = await startProxiedHosts({ settings: PASSING })
     const { provider, vestibule } = ending.party
     const issued: unknown[] = []
     const endsSoon = (body: Record<string, unknown>) => {
@@ -181,5 +105,61 @@ describe('A39 Authorization and the app', () => {
     expect(issued).toHaveLength(3)
     expect([authorization, token]).toEqual([`Bearer ${String(issued[2])}`, issued[2]])
     expect(await given(unrefreshable)).toEqual([undefined, ''])
+  })
+})
+
+describeBrowsers('A39 Authorization without settings for it', plain, (open) => {
+  // Unless a rule asks for bearers, Authorization is the app's: neither read nor listed.
+  test('the app gets what the client sent, byte for byte', async () => {
+    const browser = await signedIn(open())
+    for (const Authorization of credentials) {
+      expect(await given(browser, 'Authorization', { Authorization })).toEqual([Authorization])
+      expect(await given(browser, 'X-Auth-Request-User', { Authorization })).toEqual(['alice'])
+    }
+    expect(await given(browser, 'Authorization')).toEqual([])
+  })
+
+  test('the app gets no token of the provider', async () => {
+    const browser = await signedIn(open())
+    const app = givenToApp(await browser.fetch(`${APP}/headers`))
+    expect(JSON.stringify(app)).not.toMatch(/eyJ[\w-]+\.|Bearer/)
+    expect(givenTo(app, TOKEN_HEADER)).toEqual([])
+    expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' })).toEqual([])
+    expect(await given(browser, TOKEN_HEADER, { [TOKEN_HEADER]: 'forged' }, '/public/x')).toEqual(
+      [],
+    )
+  })
+})
+
+describeBrowsers('A39 Authorization that the proxy takes from the answer', blanking, (open) => {
+  test('the app never gets what the client sent', async () => {
+    const browser = await signedIn(open())
+    for (const Authorization of credentials) {
+      expect(await given(browser, 'Authorization', { Authorization })).toEqual([])
+      expect(await given(browser, 'Authorization', { Authorization }, '/public/x')).toEqual([])
+    }
+  })
+})
+
+describeBrowsers('A39 Authorization with PASS_AUTHORIZATION', passing, (open) => {
+  test('the app gets the access token in place of what was sent', async () => {
+    const browser = await signedIn(open())
+    const [token = ''] = await given(browser, TOKEN_HEADER)
+    expect(token.length).toBeGreaterThan(20)
+    for (const Authorization of credentials) {
+      const sent = { Authorization, [TOKEN_HEADER]: 'forged' }
+      expect(await given(browser, 'Authorization', sent)).toEqual([`Bearer ${token}`])
+      expect(await given(browser, TOKEN_HEADER, sent)).toEqual([token])
+    }
+    const app = givenToApp(await browser.fetch(`${APP}/headers`))
+    const idTokens = JSON.stringify(app).match(/eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g) ?? []
+    expect(idTokens.filter((each) => each !== token)).toEqual([])
+  })
+
+  test('a public page gets no token of somebody who is signed in', async () => {
+    const browser = await signedIn(open())
+    const sent = { Authorization: 'Bearer forged', [TOKEN_HEADER]: 'forged' }
+    expect(await given(browser, 'Authorization', sent, '/public/x')).toEqual([])
+    expect((await given(browser, TOKEN_HEADER, sent, '/public/x')).filter(Boolean)).toEqual([])
   })
 })

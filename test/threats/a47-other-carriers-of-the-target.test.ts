@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { APP } from '../support/relying-party.ts'
-import {
-  expectKnownLocations,
-  expectRefusedReturn,
-  type ReturnToParty,
-  startReturnToParty,
-} from '../support/return-to.ts'
-import { raw } from '../support/visitor.ts'
+import { returnAddressTables } from '../support/return-address-tables.ts'
+import { expectKnownLocations, expectRefusedReturn } from '../support/return-to.ts'
+import { askRaw } from '../support/wire-requests.ts'
+import { words } from '../support/words.ts'
 
-let sut: ReturnToParty
-
-beforeAll(async () => {
-  sut = await startReturnToParty()
-})
-afterAll(() => sut[Symbol.asyncDispose]())
+const { sut, vestibule } = returnAddressTables()
 
 const EVIL = 'https://evil.example/'
 
@@ -39,95 +31,69 @@ const carriers = {
 
 describe('A47 other carriers of the target', () => {
   test.for([
-    '?rd=/a&rd=/b',
-    '?rd=/a&rd=/a',
-    '?rd=&rd=/a',
-    '?rd=/a&rd=',
-    '?rd&rd=/a',
-    '?rd=/a&rd=//evil.example',
-    '?rd=//evil.example&rd=/a',
-    '?rd=/a&%72d=//evil.example',
-    '?%72%64=/a&rd=/b',
-    '?rd=/a&x=1&r%64=/b',
-    '?rd=/a&prompt=login&prompt=none',
-    '?prompt=login&prompt=login',
+    ...words`
+      ?rd=/a&rd=/b ?rd=/a&rd=/a ?rd=&rd=/a ?rd=/a&rd= ?rd&rd=/a ?rd=/a&rd=//evil.example
+      ?rd=//evil.example&rd=/a ?rd=/a&%72d=//evil.example ?%72%64=/a&rd=/b ?rd=/a&x=1&r%64=/b
+      ?rd=/a&prompt=login&prompt=none ?prompt=login&prompt=login
+    `,
     `?${'rd=/a&'.repeat(500)}`,
   ])('a parameter that is sent twice is refused: %s', async (query) => {
-    const visit = await sut.login(query)
+    const visit = await sut().login(query)
     expectRefusedReturn(visit)
     expect(visit.body).toMatch(/The parameter (?:rd|prompt) was sent more than once/)
-    expect(sut.party.vestibule.isAlive()).toBe(true)
   })
 
-  test.for([
-    `?RD=${EVIL}`,
-    `?Rd=${EVIL}`,
-    `?rd[]=${EVIL}`,
-    `?rd[0]=${EVIL}`,
-    `?rd.x=${EVIL}`,
-    `?%20rd=${EVIL}`,
-    `?rd%00=${EVIL}`,
-    `?redirect=${EVIL}`,
-    `?redirect_uri=${EVIL}`,
-    `?return_to=${EVIL}`,
-    `?returnTo=${EVIL}&next=${EVIL}&url=${EVIL}&target_link_uri=${EVIL}`,
-    `?iss=${EVIL}&login_hint=x&target_link_uri=${EVIL}`,
-    `?x=1;rd=${EVIL}`,
-    `?state=${EVIL}&code=x`,
-  ])('a parameter of another name changes nothing: %s', async (query, { expect }) => {
-    const { target, trail } = await sut.land(query)
+  test.for(words`
+    ?RD=${EVIL} ?Rd=${EVIL} ?rd[]=${EVIL} ?rd[0]=${EVIL} ?rd.x=${EVIL} ?%20rd=${EVIL}
+    ?rd%00=${EVIL} ?redirect=${EVIL} ?redirect_uri=${EVIL} ?return_to=${EVIL}
+    ?returnTo=${EVIL}&next=${EVIL}&url=${EVIL}&target_link_uri=${EVIL}
+    ?iss=${EVIL}&login_hint=x&target_link_uri=${EVIL} ?x=1;rd=${EVIL} ?state=${EVIL}&code=x
+  `)('a parameter of another name changes nothing: %s', async (query) => {
+    const { target, trail } = await sut().land(query)
     expect(target).toBe(`${APP}/`)
-    expectKnownLocations(trail, sut.party.provider.issuer)
+    expectKnownLocations(trail, sut().party.provider.issuer)
     expect(trail[0]?.location).not.toContain('evil.example')
   })
 
   test.for(Object.entries(carriers))(
-    'a header is no carrier: %s: %s',
-    async ([name, value], { expect }) => {
-      const browser = sut.party.vestibule.visitor()
-      for (const [path, rd] of [
-        ['/oauth2/login', '/'],
-        ['/oauth2/login?rd=/a', '/a'],
-      ] as const) {
-        const visit = await browser.get(APP + path, { headers: { [name]: value } })
-        expectKnownLocations([visit], sut.party.provider.issuer)
+    'a header does not carry the target: %s: %s',
+    async ([name, value]) => {
+      const browser = vestibule().visitor()
+      for (const [query, end] of Object.entries({ '': '/', '?rd=/a': '/a' })) {
+        const visit = await browser.get(`${APP}/oauth2/login${query}`, {
+          headers: { [name]: value },
+        })
+        expectKnownLocations([visit], sut().party.provider.issuer)
         const sent = new URL(visit.location ?? '').searchParams
         expect(sent.get('redirect_uri')).toBe(`${APP}/oauth2/callback`)
         expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain('evil.example')
-        const last = await browser.signIn(visit.location ?? '', 'alice')
-        expect(last.url).toBe(APP + rd)
+        expect((await browser.signIn(visit.location ?? '', 'alice')).url).toBe(APP + end)
         browser.cookies.clear()
       }
     },
   )
 
-  test('all of them on the way back change nothing either', async () => {
-    const { browser, callbackUrl } = await sut.party.untilCallback()
+  test('all of these headers at the callback change nothing', async () => {
+    const { browser, callbackUrl } = await sut().party.untilCallback()
     const visit = await browser.get(callbackUrl, { headers: carriers })
     expect([visit.status, visit.headers.location]).toEqual([302, `${APP}/`])
     expect(visit.setCookies.join()).not.toMatch(/evil|domain=/i)
   })
 
-  test.for([
-    `?RD=${EVIL}&Post_Logout_Redirect_Uri=${EVIL}`,
-    `?rd[]=${EVIL}&rd.x=${EVIL}&returnTo=${EVIL}&redirect_uri=${EVIL}`,
-    `?logout_uri=${EVIL}&next=${EVIL}&x=1;rd=${EVIL}`,
-    `?state=${EVIL}`,
-  ])('a sign-out has no other carriers either: %s', async (query, { expect }) => {
-    const { browser } = await sut.party.attempt()
-    const visit = await browser.post(
-      `${APP}/oauth2/logout${query}&local=true`,
-      {},
-      {
-        headers: { ...carriers, Origin: APP },
-      },
-    )
+  test.for(words`
+    ?RD=${EVIL}&Post_Logout_Redirect_Uri=${EVIL}
+    ?rd[]=${EVIL}&rd.x=${EVIL}&returnTo=${EVIL}&redirect_uri=${EVIL}
+    ?logout_uri=${EVIL}&next=${EVIL}&x=1;rd=${EVIL} ?state=${EVIL}
+  `)('a parameter of another name does not move a sign-out: %s', async (query) => {
+    const { browser } = await sut().party.attempt()
+    const headers = { ...carriers, Origin: APP }
+    const visit = await browser.post(`${APP}/oauth2/logout${query}&local=true`, {}, { headers })
     expect([visit.status, visit.headers.location]).toEqual([303, `${APP}/oauth2/signed-out`])
     expect(`${visit.rawHeaders.join()}${visit.body}`).not.toContain('evil.example')
   })
 
   test('a target in the body of a POST is not taken, whatever its type', async () => {
-    const browser = sut.party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const form = await browser.post(`${APP}/oauth2/login`, { rd: EVIL })
     const json = await browser.post(`${APP}/oauth2/login?rd=/`, undefined, {
       body: JSON.stringify({ rd: EVIL }),
@@ -147,22 +113,20 @@ describe('A47 other carriers of the target', () => {
     ['a back-slash', 'GET /\\evil.example/oauth2/login?rd=/ HTTP/1.1', 'app.example.com'],
     ['user info in Host', 'GET /oauth2/login?rd=/ HTTP/1.1', 'app.example.com@evil.example'],
     ['no Host', 'GET /oauth2/login?rd=/ HTTP/1.0', undefined],
-  ] as const)('the request line is no carrier: %s', async ([, line, host]) => {
-    const lines = [line, ...(host ? [`Host: ${host}`] : []), 'Connection: close', '', '']
-    const answer = await raw(sut.party.vestibule.publicPort, lines.join('\r\n'))
+  ] as const)('the request line and Host do not carry the target: %s', async ([, line, host]) => {
+    const answer = await askRaw(vestibule().publicPort, line, host ? [`Host: ${host}`] : [])
     const [head = ''] = answer.split('\r\n\r\n')
     const location = /^location: (.*)$/im.exec(head)?.[1]
-    if (location) expect(location).toMatch(`${sut.party.provider.issuer}/auth?`)
+    if (location) expect(location).toMatch(`${sut().party.provider.issuer}/auth?`)
     else expect(head).toMatch(/^HTTP\/1\.1 4\d\d /)
     expect(answer).not.toContain('evil.example')
   })
 
   test('two Host headers are refused', async () => {
-    const lines = ['GET /oauth2/login HTTP/1.1', 'Host: app.example.com', 'Host: evil.example']
-    const text = [...lines, 'Connection: close', '', ''].join('\r\n')
-    const answer = await raw(sut.party.vestibule.publicPort, text)
+    const hosts = ['Host: app.example.com', 'Host: evil.example']
+    const answer = await askRaw(vestibule().publicPort, 'GET /oauth2/login HTTP/1.1', hosts)
     expect(answer).not.toContain('evil.example')
     const location = /^location: (.*)$/im.exec(answer)?.[1]
-    expect(location ?? sut.party.provider.issuer).toMatch(sut.party.provider.issuer)
+    expect(location ?? sut().party.provider.issuer).toMatch(sut().party.provider.issuer)
   })
 })

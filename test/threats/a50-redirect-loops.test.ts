@@ -1,77 +1,73 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { prepared } from '../support/prepared.ts'
 import { readCounter } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { BINDING_COOKIE, SESSION_COOKIE, sentAlong, startLogin } from '../support/sign-in-steps.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
 
-let party: RelyingParty
+const party = prepared(() => startRelyingParty())
+const vestibule = () => party().vestibule
 
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const BINDING = '__Host-vestibule_login'
-const SESSION = '__Host-vestibule'
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
 /** Opens the page as a browser does until something is not a redirect; `spoil` is done to it before each step. */
-const open = async (browser: Visitor, spoil: (browser: Visitor) => void, uri = '/page') => {
+async function open(browser: Visitor, spoil: (browser: Visitor) => void, uri = '/page') {
   const steps: Visit[] = []
   let next: string | undefined = APP + uri
   while (next && steps.length < 60) {
     spoil(browser)
     const url = new URL(next)
     const isApp = url.origin === APP && !url.pathname.startsWith('/oauth2/')
-    const visit: Visit = isApp
-      ? await check(browser, url)
-      : await browser.get(next, { headers: { traceparent: TRACE } })
+    const headers = { traceparent: TRACE }
+    const visit: Visit = isApp ? await check(browser, url) : await browser.get(next, { headers })
     steps.push(visit)
     next = visit.location
   }
   return { steps, last: steps.at(-1) as Visit }
 }
 
-const check = (browser: Visitor, url: URL): Promise<Visit> =>
-  party.vestibule.check(
-    { uri: url.pathname + url.search },
-    {
-      Cookie: browser.cookies.header(url),
-      'Sec-Fetch-Mode': 'navigate',
-      'Sec-Fetch-Dest': 'document',
-    },
-  )
+function check(browser: Visitor, url: URL): Promise<Visit> {
+  const navigation = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
+  const headers = { Cookie: browser.cookies.header(url), ...navigation }
+  return vestibule().check({ uri: url.pathname + url.search }, headers)
+}
 
 /** A browser whose user the provider knows, so that nobody needs to click. */
-const knownBrowser = async (): Promise<Visitor> => {
-  const { browser } = await party.attempt()
-  browser.cookies.remove(BINDING)
-  browser.cookies.remove(SESSION)
+async function knownBrowser(): Promise<Visitor> {
+  const { browser } = await party().attempt()
+  browser.cookies.remove(BINDING_COOKIE)
+  browser.cookies.remove(SESSION_COOKIE)
   return browser.copy()
 }
 
-const expectStopped = (last: Visit): void => {
-  expect(last.status).toBe(400)
-  expect(last.headers.location).toBeUndefined()
-  expect(last.headers['refresh']).toBeUndefined()
-  expect(last.body).not.toContain('http-equiv')
-  expect(last.headers['cache-control']).toBe('no-store')
-  expect(last.headers['content-type']).toMatch(/^text\/html/)
+function expectStopped({ status, headers, body }: Visit, texts: readonly string[] = []): void {
+  expect({ status, ...headers }).toMatchObject({
+    status: 400,
+    'cache-control': 'no-store',
+  })
+  expect(headers['content-type']).toMatch(/^text\/html/)
+  expect([headers.location, headers['refresh']]).toEqual([undefined, undefined])
+  expect(body).not.toContain('http-equiv')
+  for (const text of texts) expect(body).toContain(text)
 }
+
+const binding = (counter: string) => `v1.${'A'.repeat(43)}.${counter}`
+const keepsAll = () => undefined
+const losesSession = ({ cookies }: Visitor) => cookies.remove(SESSION_COOKIE)
 
 describe('A50 redirect loops and amplification', () => {
   test('a browser that keeps its cookies is at its page after one round', async () => {
-    const { steps, last } = await open(await knownBrowser(), () => undefined)
+    const { steps, last } = await open(await knownBrowser(), keepsAll)
     expect(last.status).toBe(200)
     expect(steps.filter(({ url }) => url.includes('/oauth2/login'))).toHaveLength(1)
   })
 
   test('a session that never comes back ends on a page after three rounds', async () => {
-    const { steps, last } = await open(await knownBrowser(), (browser) => {
-      browser.cookies.remove(SESSION)
-    })
-    expectStopped(last)
-    expect(last.body).toContain('You are being sent in circles')
-    expect(last.body).toContain('Your browser does not send the session back')
+    const { steps, last } = await open(await knownBrowser(), losesSession)
+    expectStopped(last, [
+      'You are being sent in circles',
+      'Your browser does not send the session back',
+    ])
     const callbacks = steps.filter(({ url }) => url.includes('/oauth2/callback'))
     expect(callbacks).toHaveLength(3)
   })
@@ -79,18 +75,17 @@ describe('A50 redirect loops and amplification', () => {
   test('a session that comes back and is not accepted ends on a page that says that', async () => {
     const wrong = `v1.${'A'.repeat(43)}.${'A'.repeat(43)}`
     const { last } = await open(await knownBrowser(), (browser) => {
-      const cookie = browser.cookies.find(SESSION)
+      const cookie = browser.cookies.find(SESSION_COOKIE)
       if (cookie) browser.cookies.put({ ...cookie, value: wrong })
     })
-    expectStopped(last)
-    expect(last.body).toContain('it is not accepted')
+    expectStopped(last, ['it is not accepted'])
     expect(last.body).not.toContain(wrong)
   })
 
   test('a browser that keeps no cookie at all ends on a page after one round', async () => {
     const { steps, last } = await open(await knownBrowser(), (browser) => {
-      browser.cookies.remove(SESSION)
-      browser.cookies.remove(BINDING)
+      browser.cookies.remove(SESSION_COOKIE)
+      browser.cookies.remove(BINDING_COOKIE)
     })
     expectStopped(last)
     expect(last.url).toContain('/oauth2/callback')
@@ -98,18 +93,17 @@ describe('A50 redirect loops and amplification', () => {
   })
 
   test('a callback without the cookie of its sign-in is a page, each time it is loaded', async () => {
-    const { callbackUrl } = await party.untilCallback()
-    party.provider.forgetRequests()
+    const { callbackUrl } = await party().untilCallback()
+    party().provider.forgetRequests()
     for (let round = 0; round < 5; round += 1) {
-      expectStopped(await party.vestibule.visitor().get(callbackUrl))
+      expectStopped(await vestibule().visitor().get(callbackUrl))
     }
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
   })
 
   test('a provider that refuses at once is not asked again by itself', async () => {
     const browser = await knownBrowser()
-    const login = await browser.get(`${APP}/oauth2/login?rd=/page`)
-    const state = new URL(login.location ?? '').searchParams.get('state')
+    const state = sentAlong(await startLogin(browser, '/page'), 'state')
     for (const error of ['access_denied', 'login_required', 'invalid_scope', 'evil']) {
       expectStopped(await browser.get(`${APP}/oauth2/callback?error=${error}&state=${state}`))
     }
@@ -117,72 +111,58 @@ describe('A50 redirect loops and amplification', () => {
 
   test('after the page one more try is free, and then the circle is stopped again', async () => {
     const browser = await knownBrowser()
-    const spoil = (each: Visitor) => each.cookies.remove(SESSION)
-    expectStopped((await open(browser, spoil)).last)
-    const healed = await open(browser, () => undefined)
-    expect(healed.last.status).toBe(200)
-    expectStopped((await open(browser, spoil)).last)
+    expectStopped((await open(browser, losesSession)).last)
+    expect((await open(browser, keepsAll)).last.status).toBe(200)
+    expectStopped((await open(browser, losesSession)).last)
   })
 
   test('the circle is counted for the host, whatever page is opened', async () => {
     const browser = await knownBrowser()
     let last: Visit | undefined
     for (let round = 0; round < 4 && last?.status !== 400; round += 1) {
-      browser.cookies.remove(SESSION)
-      last = (await open(browser, () => undefined, `/page-${round}`)).last
+      browser.cookies.remove(SESSION_COOKIE)
+      last = (await open(browser, keepsAll, `/page-${round}`)).last
     }
     expectStopped(last as Visit)
   })
 
-  test('many tabs that sign in together are no circle', async () => {
+  test('many tabs that sign in together are not taken for a circle', async () => {
     const browser = await knownBrowser()
     const started: Visit[] = []
     for (let tab = 0; tab < 10; tab += 1) {
-      started.push(await browser.get(`${APP}/oauth2/login?rd=/tab-${tab}`))
+      started.push(await startLogin(browser, `/tab-${tab}`))
     }
     const callbacks = await Promise.all(
       started.map(async ({ location }) => (await browser.get(location ?? '')).location ?? ''),
     )
     const answers = await Promise.all(callbacks.map((url) => browser.get(url)))
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 302))
-    expect(answers.map(({ location }) => location)).toEqual(
-      answers.map((_, tab) => `${APP}/tab-${tab}`),
+    expect(answers.map(({ status, location }) => [status, location])).toEqual(
+      answers.map((_, tab) => [302, `${APP}/tab-${tab}`]),
     )
-    expect((await browser.get(`${APP}/oauth2/login?rd=/next`)).status).toBe(302)
+    expect((await startLogin(browser, '/next')).status).toBe(302)
   })
 
-  test('a counter that a visitor has changed moves nothing but their own circle', async () => {
-    for (const value of [
-      `v1.${'A'.repeat(43)}.999.0`,
-      `v1.${'A'.repeat(43)}.3.${Math.floor(Date.now() / 1000)}`,
-      `v1.${'A'.repeat(43)}.3.999999999999`,
-      `v1.${'A'.repeat(43)}.-1.0`,
-      `v1.${'A'.repeat(43)}.9999.0`,
-      `v1.${'A'.repeat(43)}.NaN.Infinity`,
-      '%00',
-      'x'.repeat(4000),
-    ]) {
-      const visit = await party.vestibule.visitor().get(`${APP}/oauth2/login?rd=/page`, {
-        headers: { Cookie: `${BINDING}=${value}` },
-      })
-      expect([302, 400]).toContain(visit.status)
-      const binding = visit.setCookies.filter((each) => each.startsWith(`${BINDING}=`))
-      expect(binding).toEqual([expect.stringMatching(/=v1\.[\w-]{43}\.\d{1,3}\.\d{1,12};/)])
-      expect((await party.attempt()).isSignedIn).toBe(true)
-    }
-    expect(party.vestibule.isAlive()).toBe(true)
+  test.for([
+    ...['999.0', '3.999999999999', '-1.0', '9999.0', 'NaN.Infinity'].map(binding),
+    binding(`3.${Math.floor(Date.now() / 1000)}`),
+    '%00',
+    'x'.repeat(4000),
+  ])('a counter that a visitor has changed affects only their own circle: %s', async (value) => {
+    const headers = { Cookie: `${BINDING_COOKIE}=${value}` }
+    const visit = await vestibule().visitor().get(`${APP}/oauth2/login?rd=/page`, { headers })
+    expect([302, 400]).toContain(visit.status)
+    expect(visit.setCookies.filter((each) => each.startsWith(`${BINDING_COOKIE}=`))).toEqual([
+      expect.stringMatching(/=v1\.[\w-]{43}\.\d{1,3}\.\d{1,12};/),
+    ])
+    expect((await party().attempt()).isSignedIn).toBe(true)
   })
 
   test('a target that holds a sign-in that holds a sign-in does not grow from round to round', async () => {
     let url = `${APP}/oauth2/login?rd=/page`
     for (let depth = 0; depth < 8; depth += 1) url = `${APP}/a?rd=${encodeURIComponent(url)}`
-    const { pathname, search } = new URL(url)
-    const first = await party.vestibule.check({ uri: pathname + search })
-    const { steps, last } = await open(
-      await knownBrowser(),
-      (browser) => browser.cookies.remove(SESSION),
-      pathname + search,
-    )
+    const uri = url.slice(APP.length)
+    const first = await vestibule().check({ uri })
+    const { steps, last } = await open(await knownBrowser(), losesSession, uri)
     expectStopped(last)
     const lengths = steps
       .filter((visit) => visit.url.includes('/auth') && visit.status === 302)
@@ -191,12 +171,12 @@ describe('A50 redirect loops and amplification', () => {
   })
 
   test('circles are counted', async () => {
-    const before = await readCounter(party.vestibule, 'sign_in_loops')
-    const spoil = (browser: Visitor) => browser.cookies.remove(SESSION)
-    await open(await knownBrowser(), spoil)
-    expect(await readCounter(party.vestibule, 'sign_in_loops')).toBe(before + 1)
-    const line = party.vestibule.log().findLast(({ event }) => event === 'sign_in_loop')
+    const before = await readCounter(vestibule(), 'sign_in_loops')
+    await open(await knownBrowser(), losesSession)
+    expect(await readCounter(vestibule(), 'sign_in_loops')).toBe(before + 1)
+    const line = vestibule()
+      .log()
+      .findLast(({ event }) => event === 'sign_in_loop')
     expect(line).toMatchObject({ host: 'app.example.com', traceparent: TRACE })
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

@@ -1,82 +1,67 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { userOf } from '../support/browser-checks.ts'
+import { prepared } from '../support/prepared.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   CALLBACK,
-  cookieHeader,
   expectFailedSignIn,
   SESSION_COOKIE,
   startLogin,
   untilCallback,
 } from '../support/sign-in-steps.ts'
+import { words } from '../support/words.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => party.provider.forgetRequests())
-afterAll(() => party[Symbol.asyncDispose]())
+const party = prepared(() => startRelyingParty())
+const vestibule = () => party().vestibule
+beforeEach(() => party().provider.forgetRequests())
 
 const queries = [
+  ...words`
+    ? code=hostile&state=hostile code=hostile state=hostile code=hostile&state=
+    code=&state=hostile code=hostile&state=%00%ff%0d%0a error=access_denied
+    error=hostile&state=hostile code=hostile&state=hostile&iss=https%3A%2F%2Fhostile.example
+    response=eyJhbGciOiJub25lIn0.e30.&state=hostile id_token=hostile&state=hostile
+    CODE=hostile&STATE=hostile
+  `,
   '',
-  '?',
-  'code=hostile&state=hostile',
-  'code=hostile',
-  'state=hostile',
-  'code=hostile&state=',
-  'code=&state=hostile',
-  'code=hostile&state=%00%ff%0d%0a',
   `code=hostile&state=${'A'.repeat(900)}`,
   `code=hostile&state=${'A'.repeat(20_000)}`,
   `code=hostile&state=${encodeURIComponent('../../hostile')}`,
-  'error=access_denied',
-  'error=hostile&state=hostile',
-  'code=hostile&state=hostile&iss=https%3A%2F%2Fhostile.example',
-  'response=eyJhbGciOiJub25lIn0.e30.&state=hostile',
-  'id_token=hostile&state=hostile',
-  'CODE=hostile&STATE=hostile',
 ]
 
-const bindings: readonly (readonly [string, string])[] = [
-  ['no cookie', ''],
-  ['an empty binding', `${BINDING_COOKIE}=`],
-  ['a malformed binding', `${BINDING_COOKIE}=hostile`],
-  ['a binding of the attacker’s own', `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0`],
-  [
-    'two bindings',
-    `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0; ${BINDING_COOKIE}=v1.${'B'.repeat(43)}.0.0`,
-  ],
-  ['a made-up session', `${SESSION_COOKIE}=v1.${'A'.repeat(43)}.${'A'.repeat(43)}`],
+const attackersBinding = `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0`
+/** No cookie, an empty, malformed, foreign and doubled binding, and a made-up session. */
+const cookies: readonly string[] = [
+  '',
+  `${BINDING_COOKIE}=`,
+  `${BINDING_COOKIE}=hostile`,
+  attackersBinding,
+  `${attackersBinding}; ${BINDING_COOKIE}=v1.${'B'.repeat(43)}.0.0`,
+  `${SESSION_COOKIE}=v1.${'A'.repeat(43)}.${'A'.repeat(43)}`,
 ]
 
 describe('A51 callback without transaction', () => {
   test.for(queries)('a callback that nobody began ends in a page: %s', async (query) => {
-    for (const [, cookie] of bindings) {
-      const visit = await party.vestibule
-        .visitor()
-        .get(`${CALLBACK}?${query}`, { headers: { Cookie: cookie || undefined } })
+    for (const cookie of cookies) {
+      const headers = { Cookie: cookie || undefined }
+      const visit = await vestibule().visitor().get(`${CALLBACK}?${query}`, { headers })
       expectFailedSignIn(visit, ['hostile'])
     }
-    expect(party.provider.count('token')).toBe(0)
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(party().provider.count('token')).toBe(0)
   })
 
   test('a program gets the same refusal as JSON', async () => {
-    const visit = await party.vestibule.visitor().fetch(`${CALLBACK}?code=hostile&state=hostile`)
-    expect(visit.status).toBe(400)
-    expect(JSON.parse(visit.body)).toEqual({
-      error: 'sign_in_failed',
-      request_id: visit.headers['x-request-id'],
-    })
-    expect(visit.headers['cache-control']).toBe('no-store')
-    expect(visit.setCookies).toEqual([])
-    expect(party.provider.count('token')).toBe(0)
+    const visit = await vestibule().visitor().fetch(`${CALLBACK}?code=hostile&state=hostile`)
+    const { 'cache-control': cache, 'x-request-id': request_id } = visit.headers
+    expect([visit.status, cache, visit.setCookies]).toEqual([400, 'no-store', []])
+    expect(JSON.parse(visit.body)).toEqual({ error: 'sign_in_failed', request_id })
+    expect(party().provider.count('token')).toBe(0)
   })
 
   test.for(['POST', 'PUT', 'DELETE', 'OPTIONS'])('%s is not a way to call back', async (method) => {
-    const { browser, callbackUrl } = await party.untilCallback()
-    party.provider.forgetRequests()
+    const { browser, callbackUrl } = await party().untilCallback()
+    party().provider.forgetRequests()
     const visit = await browser.request(method, callbackUrl, {
       body: new URL(callbackUrl).search.slice(1),
       headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
@@ -84,34 +69,33 @@ describe('A51 callback without transaction', () => {
     expect(visit.status).toBeGreaterThanOrEqual(400)
     expect(visit.status).toBeLessThan(500)
     expect(visit.setCookies).toEqual([])
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
     expect((await browser.get(callbackUrl)).status).toBe(302)
   })
 
   test('a login that was begun makes no other state acceptable', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     await startLogin(browser)
     expectFailedSignIn(await browser.get(`${CALLBACK}?code=hostile&state=hostile`), ['hostile'])
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
   })
 
   // The design sends only a callback with a session newer than its own start on; this one has no start at all.
   test('a signed-in browser gets the page as well, and stays signed in', async () => {
-    const { browser } = await party.attempt()
-    party.provider.forgetRequests()
+    const { browser } = await party().attempt()
+    party().provider.forgetRequests()
     const visit = await browser.get(`${CALLBACK}?code=hostile&state=hostile`)
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
     expect(visit.setCookies).toEqual([])
-    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-    expect(checked.headers['x-auth-request-user']).toBe('alice')
+    expect(await userOf(vestibule(), browser)).toBe('alice')
     expectFailedSignIn(visit, ['hostile'])
   })
 
   test('the legitimate twin ends at its target with a session', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const visit = await browser.get(await untilCallback(browser, `${APP}/report`))
     expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-    expect(party.provider.count('token')).toBe(1)
+    expect(party().provider.count('token')).toBe(1)
   })
 })

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import {
   createLoginTransactions,
   LOGIN_LIFETIME_MS,
   newBinding,
 } from '../../src/session/sign-in/login-transaction.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { userOf } from '../support/browser-checks.ts'
+import { prepared } from '../support/prepared.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   CALLBACK,
@@ -20,15 +22,11 @@ import {
   withQuery,
 } from '../support/sign-in-steps.ts'
 
-let party: RelyingParty
+const party = prepared(() => startRelyingParty())
+const vestibule = () => party().vestibule
+beforeEach(() => party().provider.forgetRequests())
 
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => party.provider.forgetRequests())
-afterAll(() => party[Symbol.asyncDispose]())
-
-const flip = (text: string, at: number): string => {
+function flip(text: string, at: number): string {
   const bytes = Buffer.from(text, 'base64url')
   const index = at < 0 ? bytes.length + at : at
   bytes[index] = (bytes[index] ?? 0) ^ 1
@@ -56,35 +54,33 @@ const mutations: readonly (readonly [string, (state: string) => string])[] = [
 
 describe('A52 state mismatch, foreign and swapped transactions', () => {
   test.for(mutations)('a state that was changed is refused: %s', async ([, mutate]) => {
-    const { browser, callbackUrl } = await party.untilCallback()
+    const { browser, callbackUrl } = await party().untilCallback()
     const state = new URL(callbackUrl).searchParams.get('state') ?? ''
     expect(mutate(state)).not.toBe(state)
     const visit = await browser.get(withQuery(callbackUrl, { state: mutate(state) }))
     expectFailedSignIn(visit)
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
 
-    const finished = await browser.get(callbackUrl)
-    expect([finished.status, finished.location]).toEqual([302, `${APP}/`])
+    expect(await browser.get(callbackUrl)).toMatchObject({ status: 302, location: `${APP}/` })
   })
 
   test('the state of another browser is refused, and stays good in that browser', async () => {
-    const mine = await party.untilCallback('alice')
-    const theirs = await party.untilCallback('bob')
+    const mine = await party().untilCallback('alice')
+    const theirs = await party().untilCallback('bob')
     const foreign = new URL(theirs.callbackUrl).searchParams.get('state') ?? ''
     for (const url of [theirs.callbackUrl, withQuery(mine.callbackUrl, { state: foreign })]) {
       expectFailedSignIn(await mine.browser.get(url))
     }
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
     expect(mine.browser.cookies.find(BINDING_COOKIE)).toBeDefined()
 
     expect((await theirs.browser.get(theirs.callbackUrl)).status).toBe(302)
     expect((await mine.browser.get(mine.callbackUrl)).status).toBe(302)
-    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(mine.browser) })
-    expect(checked.headers['x-auth-request-user']).toBe('alice')
+    expect(await userOf(vestibule(), mine.browser)).toBe('alice')
   })
 
   test('two logins of one browser both finish, in either order and each at its own target', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const first = await untilCallback(browser, `${APP}/first`)
     const second = await untilCallback(browser, `${APP}/second`)
     expect((await browser.get(second)).location).toBe(`${APP}/second`)
@@ -92,7 +88,7 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
   })
 
   test('the code of one login with the state of another gives no session', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const first = await untilCallback(browser, '/first')
     const state = sentAlong(await startLogin(browser, '/second'), 'state')
     expectFailedSignIn(await browser.get(withQuery(first, { state })))
@@ -101,17 +97,17 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
   })
 
   test('a state made at one host is none at another, even with the same cookies', async () => {
-    const { browser, callbackUrl } = await party.untilCallback()
+    const { browser, callbackUrl } = await party().untilCallback()
     const elsewhere = callbackUrl.replace(APP, 'https://other.example.com')
-    const cookie = cookieHeader(browser)
-    const visit = await party.vestibule.visitor().get(elsewhere, { headers: { Cookie: cookie } })
+    const headers = { Cookie: cookieHeader(browser) }
+    const visit = await vestibule().visitor().get(elsewhere, { headers })
     expect([visit.status, visit.setCookies]).toEqual([400, []])
-    expect(party.provider.count('token')).toBe(0)
+    expect(party().provider.count('token')).toBe(0)
     expect((await browser.get(callbackUrl)).status).toBe(302)
   })
 
-  test('no other sealed or secret value of ours is a state', async () => {
-    const { browser } = await party.attempt()
+  test('no other sealed or secret value of ours is accepted as a state', async () => {
+    const { browser } = await party().attempt()
     await startLogin(browser, `/${'x'.repeat(1500)}`)
     const names = [SESSION_COOKIE, BINDING_COOKIE, TARGET_COOKIE]
     const values = names.map((name) => browser.cookies.find(name)?.value ?? '')
@@ -121,7 +117,7 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
       const query = new URLSearchParams({ code: 'x', state })
       expectFailedSignIn(await browser.get(`${CALLBACK}?${query.toString()}`), [state])
     }
-    expect(party.provider.count('token')).toBe(1)
+    expect(party().provider.count('token')).toBe(1)
   })
 
   test('a login that took longer than ten minutes has expired, and one that did not has not', () => {
@@ -137,9 +133,5 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
     expect(transactions.resume({ ...returned, binding: newBinding() })?.secrets).toBeUndefined()
     const elsewhere = 'https://other.example.com'
     expect(transactions.resume({ ...returned, origin: elsewhere })).toBeUndefined()
-  })
-
-  test('the process has survived all of it', () => {
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

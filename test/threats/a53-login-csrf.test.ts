@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { userOf } from '../support/browser-checks.ts'
+import { prepared } from '../support/prepared.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
-  cookieHeader,
   expectFailedSignIn,
   SESSION_COOKIE,
   startLogin,
@@ -11,31 +12,20 @@ import {
 } from '../support/sign-in-steps.ts'
 import type { Visitor } from '../support/visitor.ts'
 
-let party: RelyingParty
+const party = prepared(() => startRelyingParty())
+const vestibule = () => party().vestibule
+beforeEach(() => party().provider.forgetRequests())
 
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => party.provider.forgetRequests())
-afterAll(() => party[Symbol.asyncDispose]())
-
-const userOf = async (browser: Visitor): Promise<unknown> => {
-  const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-  return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
+async function startedBrowser(): Promise<Visitor> {
+  const browser = vestibule().visitor()
+  await startLogin(browser)
+  return browser
 }
 
 const victims: readonly (readonly [string, () => Promise<Visitor>, string | undefined])[] = [
-  ['that was never here', async () => party.vestibule.visitor(), undefined],
-  [
-    'that has begun a login itself',
-    async () => {
-      const browser = party.vestibule.visitor()
-      await startLogin(browser)
-      return browser
-    },
-    undefined,
-  ],
-  ['that is signed in', async () => (await party.attempt('alice')).browser, 'alice'],
+  ['that was never here', async () => vestibule().visitor(), undefined],
+  ['that has begun a login itself', startedBrowser, undefined],
+  ['that is signed in', async () => (await party().attempt('alice')).browser, 'alice'],
 ]
 
 describe('A53 login CSRF', () => {
@@ -43,48 +33,48 @@ describe('A53 login CSRF', () => {
     'an attacker’s callback does nothing in a browser %s',
     async ([, make, user]) => {
       const victim = await make()
-      const attacker = await party.untilCallback('bob')
-      party.provider.forgetRequests()
+      const attacker = await party().untilCallback('bob')
+      party().provider.forgetRequests()
       const visit = await victim.get(attacker.callbackUrl, { crossSite: true })
       expect(visit.setCookies).toEqual([])
-      expect(party.provider.count('token')).toBe(0)
-      expect(await userOf(victim)).toBe(user)
+      expect(party().provider.count('token')).toBe(0)
+      expect(await userOf(vestibule(), victim)).toBe(user)
 
       expect((await attacker.browser.get(attacker.callbackUrl)).status).toBe(302)
-      expect(await userOf(attacker.browser)).toBe('bob')
+      expect(await userOf(vestibule(), attacker.browser)).toBe('bob')
     },
   )
 
   test('an attacker’s code beside the victim’s own state fails at PKCE', async () => {
-    const victim = await party.untilCallback('alice')
-    const attacker = await party.untilCallback('bob')
+    const victim = await party().untilCallback('alice')
+    const attacker = await party().untilCallback('bob')
     const code = new URL(attacker.callbackUrl).searchParams.get('code') ?? undefined
     const visit = await victim.browser.get(withQuery(victim.callbackUrl, { code }))
     expectFailedSignIn(visit)
     expect(victim.browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
-    expect(await userOf(victim.browser)).toBeUndefined()
+    expect(await userOf(vestibule(), victim.browser)).toBeUndefined()
   })
 
   test('an ID token made for the attacker’s login fails at the nonce of the victim’s', async () => {
     const idTokens: unknown[] = []
-    party.provider.set('token', {
+    party().provider.set('token', {
       rewrite: (body) => {
         idTokens.push(body['id_token'])
         return body
       },
     })
-    await party.attempt('bob')
-    const victim = await party.untilCallback('alice')
-    party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: idTokens[0] }) })
+    await party().attempt('bob')
+    const victim = await party().untilCallback('alice')
+    party().provider.set('token', { rewrite: (body) => ({ ...body, id_token: idTokens[0] }) })
     const visit = await victim.browser.get(victim.callbackUrl)
-    party.provider.reset()
+    party().provider.reset()
     expect(idTokens).toHaveLength(1)
     expectFailedSignIn(visit)
-    expect(await userOf(victim.browser)).toBeUndefined()
+    expect(await userOf(vestibule(), victim.browser)).toBeUndefined()
   })
 
   test('nothing that travels through the provider holds the secret, the verifier or the target', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const started = await startLogin(browser, '/secret-report')
     const secret = browser.cookies.find(BINDING_COOKIE)?.value.split('.')[1] ?? ''
     expect(secret).toHaveLength(43)
@@ -94,27 +84,27 @@ describe('A53 login CSRF', () => {
   })
 
   test('the binding cannot be planted by a page of another host, nor read by a script', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const [line = ''] = (await startLogin(browser)).setCookies
     expect(line).toMatch(/^__Host-vestibule_login=v1\./)
     expect(line).toMatch(/; HttpOnly/)
     expect(line).not.toMatch(/domain=/i)
-    const planted = `v1.${'A'.repeat(43)}.0.0`
+    const planted = `${BINDING_COOKIE}=v1.${'A'.repeat(43)}.0.0`
     const from = new URL('https://sub.app.example.com/')
-    const tries = [
-      `${BINDING_COOKIE}=${planted}; Path=/; Secure; Domain=app.example.com`,
-      `${BINDING_COOKIE}=${planted}; Path=/; Secure; Domain=example.com`,
-      `${BINDING_COOKIE}=${planted}; Path=/oauth2; Secure`,
-    ]
-    for (const each of tries) expect(browser.cookies.set(each, from)).toBeTypeOf('string')
+    for (const attributes of [
+      'Path=/; Secure; Domain=app.example.com',
+      'Path=/; Secure; Domain=example.com',
+      'Path=/oauth2; Secure',
+    ]) {
+      expect(browser.cookies.set(`${planted}; ${attributes}`, from)).toBeTypeOf('string')
+    }
   })
 
   test('the legitimate twin signs in, also when the provider is another site', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = vestibule().visitor()
     const url = await untilCallback(browser, '/report')
     const visit = await browser.get(url, { crossSite: true })
     expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
-    expect(await userOf(browser)).toBe('alice')
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(await userOf(vestibule(), browser)).toBe('alice')
   })
 })

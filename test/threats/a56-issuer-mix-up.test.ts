@@ -62,8 +62,7 @@ describe('A56 issuer mix-up', () => {
       party.provider.tamperIdToken({ iss })
       const { browser, callbackUrl } = await party.untilCallback()
       expectFailedSignIn(await browser.get(callbackUrl), ['hostile'])
-      const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-      expect(checked.status).toBe(302)
+      expect((await party.vestibule.check({}, { Cookie: cookieHeader(browser) })).status).toBe(302)
     },
   )
 

@@ -88,8 +88,9 @@ describe('A75 key rotation while running', () => {
     expectRefusal(await party.vestibule.check({}, { Cookie: old, ...asScript }), 401)
     const me = await party.vestibule.visitor().get(`${APP}/oauth2/me`, { headers: { Cookie: old } })
     expect([me.status, me.setCookies]).toEqual([401, []])
-    const out = await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie: old } })
-    expect(out.status).toBe(303)
+    expect(
+      (await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie: old } })).status,
+    ).toBe(303)
 
     expect(await userBehind(party, fresh)).toBe('bob')
     expect((await party.attempt('alice')).isSignedIn).toBe(true)

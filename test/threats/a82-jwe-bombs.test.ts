@@ -94,8 +94,7 @@ describe('A82 JWE bombs', () => {
   })
 
   test.for(bombs)('as a bearer: %s', async ([, bomb], { expect }) => {
-    const visit = await party.vestibule.check({}, { Authorization: `Bearer ${bomb}` })
-    expect(visit.status).toBe(302)
+    expect((await party.vestibule.check({}, { Authorization: `Bearer ${bomb}` })).status).toBe(302)
   })
 
   test('a real session passes before and after all of them', async () => {

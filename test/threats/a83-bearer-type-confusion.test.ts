@@ -69,7 +69,8 @@ describe('A83 tokens of another type as bearer', () => {
 
   test('a bearer is no session cookie', async () => {
     const token = await party.mint()
-    const visit = await party.vestibule.check({}, { Cookie: `__Host-vestibule=${token}` })
-    expect(visit.status).toBe(302)
+    expect((await party.vestibule.check({}, { Cookie: `__Host-vestibule=${token}` })).status).toBe(
+      302,
+    )
   })
 })
