@@ -65,7 +65,7 @@ export function expectSafePage({ headers, body }: Visit, issuer: string): void {
     'referrer-policy': 'same-origin',
     'cross-origin-opener-policy': 'same-origin',
     'cache-control': 'no-store',
-    'x-request-id': expect.stringMatching(/^[A-Za-z0-9._-]{8,64}$/),
+    'x-request-id': expect.stringMatching(/^[A-Za-z0-9._-]{8,64}$/) as string,
   })
   const directives = String(headers['content-security-policy'])
     .split(';')

@@ -46,9 +46,18 @@ async function run(command: string, settings: Readonly<Record<string, string>>) 
   return { code: await running.exited, output: running.output() }
 }
 
-const base64 = (bytes = 32) => randomBytes(bytes).toString('base64')
-const base64url = (bytes = 32) => randomBytes(bytes).toString('base64url')
-const hex = (bytes = 32) => randomBytes(bytes).toString('hex')
+function base64(bytes = 32) {
+  return randomBytes(bytes).toString('base64')
+}
+
+function base64url(bytes = 32) {
+  return randomBytes(bytes).toString('base64url')
+}
+
+function hex(bytes = 32) {
+  return randomBytes(bytes).toString('hex')
+}
+
 const weak: readonly (readonly [string, string])[] = [
   ['eight characters', 'hunter2!'],
   ['eight letters', 'changeme'],

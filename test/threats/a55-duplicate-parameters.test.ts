@@ -5,10 +5,20 @@ import { useParty } from '../support/used-party.ts'
 
 const party = useParty()
 const EVIL_ISSUER = 'iss=https%3A%2F%2Fhostile.example'
-const again = (name: string) => (search: string) =>
-  `${search}&${new URLSearchParams([[name, new URLSearchParams(search).get(name) ?? '']]).toString()}`
-const behind = (further: string) => (search: string) => `${search}&${further}`
-const before = (further: string) => (search: string) => `?${further}&${search.slice(1)}`
+
+function again(name: string) {
+  return (search: string) =>
+    `${search}&${new URLSearchParams([[name, new URLSearchParams(search).get(name) ?? '']]).toString()}`
+}
+
+function behind(further: string) {
+  return (search: string) => `${search}&${further}`
+}
+
+function before(further: string) {
+  return (search: string) => `?${further}&${search.slice(1)}`
+}
+
 const ADDITIONS: readonly (readonly [string, (search: string) => string])[] = [
   ['code, another', behind('code=hostile')],
   ['code, another before it', before('code=hostile')],

@@ -59,7 +59,10 @@ describe('A56 issuer mix-up', () => {
   test('with a provider that does not announce iss it may be missing, but not be another', async () => {
     await using silent = await startRelyingParty({}, {}, ({ set }) =>
       set('discovery', {
-        rewrite: ({ authorization_response_iss_parameter_supported: _, ...metadata }) => metadata,
+        rewrite: (metadata) => ({
+          ...metadata,
+          authorization_response_iss_parameter_supported: undefined,
+        }),
       }),
     )
     const { browser, callbackUrl } = await silent.untilCallback()

@@ -32,13 +32,14 @@ const errors: readonly (readonly [error: string, description: string])[] = [
   ['', 'hostile'],
 ]
 
-const queryOf = (error: string, description: string, state?: string): string =>
-  new URLSearchParams({
+function queryOf(error: string, description: string, state?: string): string {
+  return new URLSearchParams({
     error,
     error_description: description,
     error_uri: 'https://hostile.example/',
     ...(state !== undefined && { state }),
   }).toString()
+}
 
 describe('A59 error and error_description reflection', () => {
   test.for(errors)('with a good state the page has fixed text: %s %s', async ([error, text]) => {

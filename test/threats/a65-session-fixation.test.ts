@@ -5,8 +5,14 @@ import { useParty } from '../support/used-party.ts'
 import type { Visitor } from '../support/visitor.ts'
 
 const party = useParty()
-const userBy = (value: string) => party.userOf(`${SESSION_COOKIE}=${value}`)
-const expectEnded = (value: string) => party.expectNoSession(`${SESSION_COOKIE}=${value}`)
+
+function userBy(value: string) {
+  return party.userOf(`${SESSION_COOKIE}=${value}`)
+}
+
+function expectEnded(value: string) {
+  return party.expectNoSession(`${SESSION_COOKIE}=${value}`)
+}
 
 function sessionIn(browser: Visitor): string {
   const value = browser.cookies.find(SESSION_COOKIE)?.value

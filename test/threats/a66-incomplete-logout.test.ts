@@ -8,9 +8,16 @@ import { useParty } from '../support/used-party.ts'
 
 const party = useParty()
 const { userOf, expectNoSession } = party
-const signedIn = async (sub: string) => (await party.attempt(sub)).browser
-const signedInBoth = async () =>
-  (await Promise.all(['alice', 'bob'].map(signedIn))).map((each) => String(cookieHeader(each)))
+
+async function signedIn(sub: string) {
+  return (await party.attempt(sub)).browser
+}
+
+async function signedInBoth() {
+  return (await Promise.all(['alice', 'bob'].map(signedIn))).map((each) =>
+    String(cookieHeader(each)),
+  )
+}
 
 /** Name and attributes, without the value and the lifetime. */
 function shapeOf(line: string): string {

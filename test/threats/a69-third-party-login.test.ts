@@ -18,9 +18,9 @@ const documented = {
   response_type: 'code',
   response_mode: 'query',
   code_challenge_method: 'S256',
-  code_challenge: expect.any(String),
-  nonce: expect.any(String),
-  state: expect.any(String),
+  code_challenge: expect.any(String) as string,
+  nonce: expect.any(String) as string,
+  state: expect.any(String) as string,
 }
 
 function expectConfigured({ status, location, rawHeaders }: Visit, further = {}): void {

@@ -15,7 +15,10 @@ beforeAll(async () => {
   bob = await party.sessionOf('bob')
 })
 
-const pair = (value: string): string => `${SESSION_COOKIE}=${value}`
+function pair(value: string): string {
+  return `${SESSION_COOKIE}=${value}`
+}
+
 const ambiguous: readonly (readonly [string, () => string | readonly string[]])[] = [
   ['the attacker’s first', () => `${pair(bob)}; a=1; ${pair(alice)}`],
   ['the attacker’s last', () => `${pair(alice)}; a=1; ${pair(bob)}`],
@@ -38,7 +41,7 @@ describe('A71 cookie tossing and duplicates', () => {
       status: 400,
       location: undefined,
       setCookies: [`${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`],
-      body: expect.stringContaining(`href="${LOGIN}?rd=`),
+      body: expect.stringContaining(`href="${LOGIN}?rd=`) as string,
     })
     expect(headers['x-auth-request-user']).toBeUndefined()
     expect(headers['content-type']).toMatch(/^text\/html/)

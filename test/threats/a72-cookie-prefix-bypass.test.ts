@@ -21,7 +21,11 @@ async function checkRaw(cookie: string) {
 
 const NOBODY = { status: 302, user: undefined }
 const ALICE = { status: 200, user: 'alice' }
-const bytes = (...codes: readonly number[]): string => String.fromCharCode(...codes)
+
+function bytes(...codes: readonly number[]): string {
+  return String.fromCharCode(...codes)
+}
+
 const before: readonly (readonly [string, string])[] = [
   ['U+2000 in UTF-8', bytes(0xe2, 0x80, 0x80)],
   ['U+2003 in UTF-8', bytes(0xe2, 0x80, 0x83)],

@@ -44,9 +44,15 @@ function anyByte(chance: Chance): string {
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.'
-const anyLetter = (chance: Chance): string => ALPHABET.charAt(chance(ALPHABET.length))
-const put = (text: string, at: number, piece: string, instead = 1): string =>
-  text.slice(0, at) + piece + text.slice(at + instead)
+
+function anyLetter(chance: Chance): string {
+  return ALPHABET.charAt(chance(ALPHABET.length))
+}
+
+function put(text: string, at: number, piece: string, instead = 1): string {
+  return text.slice(0, at) + piece + text.slice(at + instead)
+}
+
 const mutators: readonly ((value: string, chance: Chance) => string)[] = [
   (value, chance) => put(value, chance(value.length), anyLetter(chance)),
   (value, chance) => put(value, chance(value.length), anyByte(chance)),
@@ -75,8 +81,9 @@ const mutators: readonly ((value: string, chance: Chance) => string)[] = [
   (value) => encodeURIComponent(Buffer.from(value).toString('base64')),
 ]
 
-const randomToken = (chance: Chance): string =>
-  Array.from({ length: 43 }, () => anyLetter(chance).replace('.', 'A')).join('')
+function randomToken(chance: Chance): string {
+  return Array.from({ length: 43 }, () => anyLetter(chance).replace('.', 'A')).join('')
+}
 
 /** Whether a mutated value is the good one after all, as a parser must read it. */
 function isUnchanged(mutated: string, good: string): boolean {

@@ -24,7 +24,10 @@ const NEW = randomBytes(32).toString('hex')
 /** The interval at which the file is read. */
 const REREAD_MS = 5000
 let folder: string
-const fileOf = (name: string): string => join(folder, name)
+
+function fileOf(name: string): string {
+  return join(folder, name)
+}
 
 beforeAll(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })

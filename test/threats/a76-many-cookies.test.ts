@@ -28,8 +28,10 @@ function callMe(cookie: string): Promise<RawReply> {
   return sendLines(party.vestibule.publicPort, ...lines)
 }
 
-const many = (count: number, bytes: number): string =>
-  Array.from({ length: count }, (_, at) => `app${at}=${'x'.repeat(bytes)}`).join('; ')
+function many(count: number, bytes: number): string {
+  return Array.from({ length: count }, (_, at) => `app${at}=${'x'.repeat(bytes)}`).join('; ')
+}
+
 const KIB = 1024
 
 describe('A76 oversized and many cookies', () => {

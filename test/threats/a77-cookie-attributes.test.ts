@@ -38,10 +38,12 @@ function attributesOf(written: readonly Written[], name: string): readonly Attri
   return written.filter(([each]) => each === name).map(([, attributes]) => attributes)
 }
 
-const namesOf = (written: readonly Written[]) =>
-  [...new Set(written.map(([name]) => name))].toSorted()
+function namesOf(written: readonly Written[]) {
+  return [...new Set(written.map(([name]) => name))].toSorted()
+}
+
 const SAFE = { path: '/', httponly: true, secure: true, samesite: 'Lax' }
-const FOR_A_TIME = { 'max-age': expect.stringMatching(/^\d+$/) }
+const FOR_A_TIME = { 'max-age': expect.stringMatching(/^\d+$/) as string }
 const party = useParty({ SESSION_MAX_AGE: '7200' })
 const shared = useParty({ COOKIE_DOMAIN: 'example.com', PUBLIC_URL: APP })
 

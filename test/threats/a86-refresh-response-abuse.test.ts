@@ -19,8 +19,10 @@ afterEach(() => {
 
 afterAll(() => replicas[Symbol.asyncDispose]())
 type Answer = Record<string, unknown>
-const rewrite = (change: (answer: Answer) => Answer) =>
-  replicas.provider.set('token', { rewrite: (answer) => ({ ...answer, ...change(answer) }) })
+
+function rewrite(change: (answer: Answer) => Answer) {
+  return replicas.provider.set('token', { rewrite: (answer) => ({ ...answer, ...change(answer) }) })
+}
 
 /** A session whose access token has ended already, so that its next check has it refreshed behind the answer. */
 async function signInDue(): Promise<string> {
@@ -47,7 +49,9 @@ function ends() {
   return lines.filter(({ event }) => event === 'session_not_refreshed')
 }
 
-const count = (result: 'refreshed' | 'failed') => countResults(replicas.all, result)
+function count(result: 'refreshed' | 'failed') {
+  return countResults(replicas.all, result)
+}
 
 /** Has a due session refreshed and returns its cookie. */
 async function refreshWith(misbehave: () => void, cookie?: string): Promise<string> {

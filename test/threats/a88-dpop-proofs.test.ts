@@ -49,7 +49,9 @@ async function expectNoProof(proof: Proof): Promise<Visit> {
   return visit
 }
 
-const replays = () => readMetric(party.vestibule, 'vestibule_replays_refused_total{kind="dpop"}')
+function replays() {
+  return readMetric(party.vestibule, 'vestibule_replays_refused_total{kind="dpop"}')
+}
 
 describe('A88 attacks on proofs of possession', () => {
   test('a token with a fresh proof passes each time', async () => {

@@ -16,7 +16,11 @@ import { raw, type Visit } from '../support/visitor.ts'
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const SID = 'the-session-of-alice'
-const form = (token: string) => `logout_token=${token}`
+
+function form(token: string) {
+  return `logout_token=${token}`
+}
+
 const party = useParty()
 
 /** The session of alice that the tokens name. */
@@ -33,13 +37,25 @@ async function signIn(sub: string, sid: string): Promise<string> {
   return String(cookieHeader(browser))
 }
 
-const send = (token: unknown) => sendLogoutToken(party.vestibule, String(token))
-const request = (options: Parameters<typeof requestLogout>[1]) =>
-  requestLogout(party.vestibule, options)
-const mint = (changes: ClaimChanges = {}, how?: SignOptions) =>
-  party.provider.mintLogoutToken({ sid: SID, ...changes }, how)
-const usersOf = (...cookies: string[]) => Promise.all(cookies.map((each) => party.userOf(each)))
-const expectGoesOn = async () => expect(await party.userOf(alice)).toBe('alice')
+function send(token: unknown) {
+  return sendLogoutToken(party.vestibule, String(token))
+}
+
+function request(options: Parameters<typeof requestLogout>[1]) {
+  return requestLogout(party.vestibule, options)
+}
+
+function mint(changes: ClaimChanges = {}, how?: SignOptions) {
+  return party.provider.mintLogoutToken({ sid: SID, ...changes }, how)
+}
+
+function usersOf(...cookies: string[]) {
+  return Promise.all(cookies.map((each) => party.userOf(each)))
+}
+
+async function expectGoesOn() {
+  return expect(await party.userOf(alice)).toBe('alice')
+}
 
 function expectStatus({ status, headers }: Visit, expected: number): void {
   expect([status, headers['cache-control']]).toEqual([expected, 'no-store'])

@@ -135,7 +135,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     ANYTHING.map(([what, make]) => ({ kind, what, make })),
   )
 
-  test.for(marks)('$what as the mark of a used $kind: used it is', async ({ kind, make }) => {
+  test.for(marks)('a used $kind stays used when its mark is $what', async ({ kind, make }) => {
     await kinds[kind]?.(async (work) => {
       await plant(await keyLeftBy(`vestibule:j:${kind}:*`, work), make)
     })
@@ -148,7 +148,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
   )
 
   test.for(indexes)(
-    '$what as the index $letter: its user signs in and out all the same',
+    'a user signs in and out while $what is in place of the index $letter',
     async ({ letter, make }) => {
       addClaims({ sid: crypto.randomUUID() })
       const browser = vestibule.visitor()
@@ -172,7 +172,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     },
   )
 
-  test('an index that names what it should not ends nobody else’s session', async () => {
+  test('an index with foreign members ends only the session of its user', async () => {
     addClaims({ sid: crypto.randomUUID() })
     const browser = vestibule.visitor()
     const index = await keyLeftBy('vestibule:p:*', async () =>

@@ -134,7 +134,8 @@ describe('A92 key and pattern injection', () => {
 })
 
 /** Control characters dropped, the rest as UTF-8 bytes, which Node shows as Latin-1. */
-const asHeader = (value: string): string =>
-  Buffer.from(value.replaceAll(/\p{Cc}/gu, ''))
+function asHeader(value: string): string {
+  return Buffer.from(value.replaceAll(/\p{Cc}/gu, ''))
     .toString('latin1')
     .trim()
+}

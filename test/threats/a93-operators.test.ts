@@ -25,8 +25,13 @@ async function ask(method: string, path: string, body?: string, further = {}) {
   return { status: response.status, text: await response.text(), headers: response.headers }
 }
 
-const deny = (body: unknown) => ask('POST', 'denied-tokens', JSON.stringify(body))
-const expectSignedIn = async () => expect(await party.userOf(sessionCookie)).toBe('alice')
+function deny(body: unknown) {
+  return ask('POST', 'denied-tokens', JSON.stringify(body))
+}
+
+async function expectSignedIn() {
+  return expect(await party.userOf(sessionCookie)).toBe('alice')
+}
 
 async function expectStatus(status: number, ...lines: string[]): Promise<void> {
   const { internalPort } = party.vestibule

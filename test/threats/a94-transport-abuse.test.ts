@@ -54,7 +54,9 @@ function chunked(bytes: number): string {
   return `${`400\r\n${chunk}\r\n`.repeat(Math.ceil(bytes / 1024))}0\r\n\r\n`
 }
 
-const residentBytes = () => readMetric(party.vestibule, 'vestibule_process_resident_memory_bytes')
+function residentBytes() {
+  return readMetric(party.vestibule, 'vestibule_process_resident_memory_bytes')
+}
 
 function expectNotStored({ text }: RawReply): void {
   expect(text.toLowerCase()).toContain('cache-control: no-store')

@@ -16,8 +16,14 @@ const party = useParty({}, {}, ({ set }) => set('discovery', faults.unavailable)
 beforeEach(() => time.pass(1000))
 
 afterEach(() => void vi.useRealTimers())
-const login = () => startLogin(party.visitor())
-const discovered = () => readMetric(party.vestibule, 'vestibule_provider_discovered')
+
+function login() {
+  return startLogin(party.visitor())
+}
+
+function discovered() {
+  return readMetric(party.vestibule, 'vestibule_provider_discovered')
+}
 
 function announce(changes: Readonly<Record<string, unknown>>): void {
   party.provider.set('discovery', { rewrite: (metadata) => ({ ...metadata, ...changes }) })

@@ -38,8 +38,10 @@ async function forbidden(sub: string, uri = '/'): Promise<Visit> {
   return check({ uri }, { Cookie: browser.cookies.header(new URL(APP)) })
 }
 
-const foreignHost = () =>
-  party.visitor().get(`http://127.0.0.1:${party.vestibule.publicPort}/oauth2/me`)
+function foreignHost() {
+  return party.visitor().get(`http://127.0.0.1:${party.vestibule.publicPort}/oauth2/me`)
+}
+
 const pages: readonly OurPage[] = [
   ...ourPages(party),
   ['a user who may not enter', 403, () => forbidden('bob')],
