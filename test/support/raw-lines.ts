@@ -1,7 +1,7 @@
 import { forwardedNavigation } from './request-pool.ts'
 import { raw } from './visitor.ts'
 
-/** What one connection answered, byte for byte. */
+/** The answers of one connection, byte for byte. */
 export interface RawReply {
   readonly text: string
   /** Status line and headers of the first answer. */

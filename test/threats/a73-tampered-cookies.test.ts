@@ -85,7 +85,7 @@ function randomToken(chance: Chance): string {
   return Array.from({ length: 43 }, () => anyLetter(chance).replace('.', 'A')).join('')
 }
 
-/** Whether a mutated value is the good one after all, as a parser must read it. */
+/** True where a parser must read a mutated value as the good one. */
 function isUnchanged(mutated: string, good: string): boolean {
   const pairs = `x=${mutated}`.split(';').map((pair) => pair.replace(/^[ \t]+|[ \t]+$/g, ''))
   return pairs[0]?.slice(2).replace(/^[ \t]+/, '') === good

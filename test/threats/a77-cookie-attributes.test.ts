@@ -99,7 +99,6 @@ describe('A77 cookie attributes', () => {
     const written = await writeAll(vestibule.visitor(['app.localhost:8080']), origin)
     expect(namesOf(written)).toEqual(['vestibule', 'vestibule_login', 'vestibule_target'])
     const { secure: _, ...others } = SAFE
-    for (const [, attributes] of written) expect(attributes).toMatchObject(others)
     for (const [, { 'max-age': __, ...attributes }] of written) expect(attributes).toEqual(others)
   })
 
@@ -107,7 +106,7 @@ describe('A77 cookie attributes', () => {
     await using other = await startRelyingParty({ COOKIE_NAME: 'gate' })
     const browser = other.vestibule.visitor()
     await startLogin(browser)
-    expect(namesOf(writtenAt(browser))).toEqual(['__Host-gate_login'])
+    expect(writtenAt(browser).map(([name]) => name)).toEqual(['__Host-gate_login'])
   })
 
   const good = {

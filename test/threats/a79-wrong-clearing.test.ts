@@ -53,7 +53,7 @@ const outages: readonly (readonly [string, Endpoint, Behaviour])[] = [
   ['UserInfo answers 500', 'userinfo', faults.serverError],
 ]
 
-// What a failing store does to a check belongs to the shared store; the memory store cannot fail on a read.
+// The tests of the shared store cover a check whose store fails, because the memory store cannot fail on a read.
 describe('A79 cookies cleared by an error', () => {
   test.for(outages)('a sign-in that fails because %s clears nothing', async ([, endpoint, fault]) =>
     expectUnavailable(await failBesideSession(endpoint, fault)),

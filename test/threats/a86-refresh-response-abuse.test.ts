@@ -54,8 +54,8 @@ function count(result: 'refreshed' | 'failed') {
 }
 
 /** Has a due session refreshed and returns its cookie. */
-async function refreshWith(misbehave: () => void, cookie?: string): Promise<string> {
-  const due = cookie ?? (await signInDue())
+async function refreshWith(misbehave: () => void): Promise<string> {
+  const due = await signInDue()
   misbehave()
   await replicas.first.check({}, { Cookie: due })
   return due
