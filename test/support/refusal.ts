@@ -28,6 +28,12 @@ export const expectLogin = (
   expectNothingOf(visit, hostile)
 }
 
+/** The body by which a script learns where its user signs in to come back to this page. */
+export function loginRequired(target: string): { error: string; login_url: string } {
+  const query = new URLSearchParams({ rd: target }).toString()
+  return { error: 'login_required', login_url: `https://app.example.com/oauth2/login?${query}` }
+}
+
 /** The value of one of Vestibule's own counters, all labels together. */
 export const readCounter = async (vestibule: RunningVestibule, name: string): Promise<number> => {
   const { body } = await vestibule.internal('/metrics')

@@ -54,6 +54,12 @@ export const withQuery = (
   return changed.href
 }
 
+/** The link of an error page by which its visitor signs in again. */
+export function parseLoginLink({ body }: Visit): string {
+  const link = /href="([^"]*\/oauth2\/login[^"]*)"/.exec(body)?.[1]
+  return (link ?? '').replaceAll('&amp;', '&')
+}
+
 /** What the browser sends to the protected app. */
 export const cookieHeader = (browser: Visitor): string | undefined =>
   browser.cookies.header(new URL(APP))

@@ -20,13 +20,15 @@ const base = {
 }
 
 let folder: string
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vestibule-a101-'))
 })
+
 afterAll(() => rm(folder, { recursive: true }))
 
 /** The message of a start that is refused; nothing when the configuration is taken. */
-const refusalOf = (settings: Readonly<Record<string, string>>): string | undefined => {
+function refusalOf(settings: Readonly<Record<string, string>>): string | undefined {
   try {
     loadConfig({ ...base, ...settings })
     return undefined
@@ -36,58 +38,60 @@ const refusalOf = (settings: Readonly<Record<string, string>>): string | undefin
   }
 }
 
-const run = async (command: string, settings: Readonly<Record<string, string>>) => {
+async function run(command: string, settings: Readonly<Record<string, string>>) {
   const running = startProcess(process.execPath, ['src/main.ts', command], {
     env: { PATH: process.env['PATH'] ?? '', ...base, ...settings },
   })
+
   return { code: await running.exited, output: running.output() }
 }
 
-const strong = () => randomBytes(32)
+function base64(bytes = 32) {
+  return randomBytes(bytes).toString('base64')
+}
+
+function base64url(bytes = 32) {
+  return randomBytes(bytes).toString('base64url')
+}
+
+function hex(bytes = 32) {
+  return randomBytes(bytes).toString('hex')
+}
 
 const weak: readonly (readonly [string, string])[] = [
   ['eight characters', 'hunter2!'],
   ['eight letters', 'changeme'],
   ['a placeholder', 'CHANGE_ME_PLEASE'],
   ['a sentence', 'correct horse battery staple, and a few more words'],
-  ['16 bytes in hex', randomBytes(16).toString('hex')],
-  ['31 bytes in hex', randomBytes(31).toString('hex')],
-  ['31 bytes in base64', randomBytes(31).toString('base64')],
-  ['24 bytes in base64url', randomBytes(24).toString('base64url')],
-  ['hex of odd length', `${randomBytes(32).toString('hex')}a`],
-  ['hex of odd length, one digit short', randomBytes(33).toString('hex').slice(1)],
+  ['16 bytes in hex', hex(16)],
+  ['31 bytes in hex', hex(31)],
+  ['31 bytes in base64', base64(31)],
+  ['24 bytes in base64url', base64url(24)],
+  ['hex of odd length', `${hex()}a`],
+  ['hex of odd length, one digit short', hex(33).slice(1)],
   ['64 times the same digit', '0'.repeat(64)],
   ['one byte over and over', 'ab'.repeat(32)],
   ['a word over and over', 'changeme'.repeat(6)],
   ['base64 of zeros', Buffer.alloc(32).toString('base64')],
-  ['base64 with a foreign character', `${strong().toString('base64').slice(0, -2)}!=`],
-  [
-    'base64 with a blank inside',
-    `${strong().toString('base64url').slice(0, 20)} ${strong().toString('base64url')}`,
-  ],
-  [
-    'base64 with padding inside',
-    `${randomBytes(16).toString('base64')}${randomBytes(16).toString('base64')}`,
-  ],
-  ['quotes that an env file keeps', `"${strong().toString('base64')}"`],
-  [
-    'a weak key behind a good one',
-    `${strong().toString('base64')},${randomBytes(8).toString('base64')}`,
-  ],
-  ['a weak key before a good one', `secret-secret,${strong().toString('base64')}`],
+  ['base64 with a foreign character', `${base64().slice(0, -2)}!=`],
+  ['base64 with a blank inside', `${base64url().slice(0, 20)} ${base64url()}`],
+  ['base64 with padding inside', `${base64(16)}${base64(16)}`],
+  ['quotes that an env file keeps', `"${base64()}"`],
+  ['a weak key behind a good one', `${base64()},${base64(8)}`],
+  ['a weak key before a good one', `secret-secret,${base64()}`],
   ['commas alone', ',,,'],
 ]
 
 describe('A101 weak or shared secrets', () => {
   test.for<[string, string]>([
-    ['base64', strong().toString('base64')],
-    ['base64 without padding', strong().toString('base64').replaceAll('=', '')],
-    ['base64url', strong().toString('base64url')],
-    ['hex', strong().toString('hex')],
-    ['hex in capitals', strong().toString('hex').toUpperCase()],
-    ['48 bytes', randomBytes(48).toString('base64')],
-    ['two keys', `${strong().toString('base64')},${strong().toString('hex')}`],
-    ['keys on lines', `${strong().toString('base64')}\n${strong().toString('base64url')}\n`],
+    ['base64', base64()],
+    ['base64 without padding', base64().replaceAll('=', '')],
+    ['base64url', base64url()],
+    ['hex', hex()],
+    ['hex in capitals', hex().toUpperCase()],
+    ['48 bytes', base64(48)],
+    ['two keys', `${base64()},${hex()}`],
+    ['keys on lines', `${base64()}\n${base64url()}\n`],
   ])('32 random bytes are taken: %s', ([, key], { expect }) => {
     expect(refusalOf({ SESSION_ENCRYPTION_KEY: key })).toBeUndefined()
   })
@@ -120,13 +124,12 @@ describe('A101 weak or shared secrets', () => {
   ])('a key file without a key is refused: %s', async ([name, text], { expect }) => {
     const path = join(folder, name.replaceAll(' ', '-'))
     if (text !== undefined) await writeFile(path, text)
-    expect(refusalOf({ SESSION_ENCRYPTION_KEY_FILE: path })).toContain(
-      'SESSION_ENCRYPTION_KEY_FILE',
-    )
+    const refusal = refusalOf({ SESSION_ENCRYPTION_KEY_FILE: path })
+    expect(refusal).toContain('SESSION_ENCRYPTION_KEY_FILE')
   })
 
   test('a key beside a key file is refused, with neither value', async () => {
-    const [one, two] = [strong().toString('base64'), strong().toString('base64')]
+    const [one, two] = [base64(), base64()]
     const path = join(folder, 'both')
     await writeFile(path, two)
     const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: one, SESSION_ENCRYPTION_KEY_FILE: path })
@@ -135,23 +138,20 @@ describe('A101 weak or shared secrets', () => {
     expect(refusal).not.toContain(two)
   })
 
-  test.for([
-    ['serve', 'a-short-secret'],
-    ['check-config', 'a-short-secret'],
-  ] as const)(
+  test.for(['serve', 'check-config'])(
     'vestibule %s ends with a code other than 0 and never prints the key',
-    async ([command, key], { expect }) => {
-      const { code, output } = await run(command, { SESSION_ENCRYPTION_KEY: key })
+    async (command) => {
+      const { code, output } = await run(command, { SESSION_ENCRYPTION_KEY: 'a-short-secret' })
       expect(code).toBe(1)
       expect(output).toContain('SESSION_ENCRYPTION_KEY: key 1')
-      expect(output).not.toContain(key)
+      expect(output).not.toContain('a-short-secret')
       expect(output).not.toContain('listening')
       expect(output).not.toMatch(/\n\s+at /)
     },
   )
 
   test('check-config prints a good configuration without any secret in it', async () => {
-    const key = strong().toString('base64')
+    const key = base64()
     const { code, output } = await run('check-config', { SESSION_ENCRYPTION_KEY: key })
     expect(code).toBe(0)
     expect(output).toContain('SESSION_ENCRYPTION_KEY=***')
@@ -161,7 +161,7 @@ describe('A101 weak or shared secrets', () => {
   })
 
   test('a refused setting elsewhere does not bring secrets into the message', () => {
-    const key = strong().toString('base64')
+    const key = base64()
     const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: key, PROTECTED_HOSTS: '', PORT: 'x' })
     expect(refusal).toContain('PROTECTED_HOSTS')
     expect(refusal).not.toContain(key)
@@ -169,7 +169,7 @@ describe('A101 weak or shared secrets', () => {
   })
 
   test('one key serves every purpose with a key of its own', () => {
-    const key = strong()
+    const key = randomBytes(32)
     const ring = createKeyRing([key])
     const context = { purpose: 'session', name: 'a', realm: 'r', secret: 's' }
     const sealed = ring.seal(Buffer.from('text'), context)

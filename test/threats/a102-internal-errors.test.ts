@@ -1,36 +1,33 @@
 import { request } from 'node:http'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
+import { FORWARDED_LINES, type RawReply, sendLines } from '../support/raw-lines.ts'
 import { until } from '../support/redis-state.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { raw } from '../support/visitor.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { forwardedNavigation } from '../support/request-pool.ts'
+import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
+const party = useParty({ OIDC_USERINFO: 'always', IDENTITY_HEADERS: 'X-Team=team' })
 let cookie: string
 
 beforeAll(async () => {
-  party = await startRelyingParty({ OIDC_USERINFO: 'always', IDENTITY_HEADERS: 'X-Team=team' })
-  cookie = (await party.attempt()).browser.cookies.header(new URL(APP)) ?? ''
+  cookie = cookieHeader((await party.attempt()).browser) ?? ''
 })
-afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
 
-const FORWARDED = [
-  'X-Forwarded-Method: GET',
-  'X-Forwarded-Proto: https',
-  'X-Forwarded-Host: app.example.com',
-  'X-Forwarded-Uri: /',
-  'X-Forwarded-For: 203.0.113.7',
-]
-
-const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1])
-
-/** Nothing of the inside: no stack, no path, no name of a class or module. */
+/** A stack, a path, or the name of a class or module of the service. */
 const INSIDE =
   /\bat \S+ \(|\.ts:\d|node_modules|node:internal|TypeError|RangeError|SyntaxError|undefined|\[object/
 
-const expectGeneric = (text: string): void => {
+function expectGeneric(text: string): void {
   expect(text).not.toMatch(INSIDE)
+}
+
+function expectRefused({ status, text }: RawReply, statuses: readonly number[]): void {
+  expect(statuses).toContain(status)
+  expect(text).not.toContain('alice')
+  expect(text.toLowerCase()).toContain('cache-control: no-store')
+  expectGeneric(text)
 }
 
 const BROKEN_HOSTS = [
@@ -54,37 +51,16 @@ const BROKEN_HOSTS = [
 
 describe('A102 internal errors', () => {
   test.for(BROKEN_HOSTS)('a broken Host is refused by the public listener: %s', async (host) => {
-    const head = [
-      'GET /oauth2/me HTTP/1.1',
-      `Host: ${host}`,
-      `Cookie: ${cookie}`,
-      'Connection: close',
-      '',
-      '',
-    ]
-    const answer = await raw(party.vestibule.publicPort, head.join('\r\n'))
-    expect(statusOf(answer)).toBe(400)
-    expect(answer).not.toContain('alice')
-    expect(answer.toLowerCase()).toContain('cache-control: no-store')
-    expectGeneric(answer)
+    const lines = ['GET /oauth2/me HTTP/1.1', `Host: ${host}`, `Cookie: ${cookie}`]
+    expectRefused(await sendLines(party.vestibule.publicPort, ...lines), [400])
   })
 
   test.for(BROKEN_HOSTS)(
-    'and a check that carries one is refused or judged by its forwarded host: %s',
+    'a check with a broken Host is refused or judged by its forwarded host: %s',
     async (host) => {
-      const head = [
-        'GET /auth HTTP/1.1',
-        `Host: ${host}`,
-        ...FORWARDED,
-        'Accept: */*',
-        'Connection: close',
-        '',
-        '',
-      ]
-      const answer = await raw(party.vestibule.internalPort, head.join('\r\n'))
-      expect([400, 401]).toContain(statusOf(answer))
-      expect(answer.toLowerCase()).toContain('cache-control: no-store')
-      expectGeneric(answer)
+      const forwarded = FORWARDED_LINES.filter((line) => !line.startsWith('Accept'))
+      const lines = ['GET /auth HTTP/1.1', `Host: ${host}`, ...forwarded, 'Accept: */*']
+      expectRefused(await sendLines(party.vestibule.internalPort, ...lines), [400, 401])
     },
   )
 
@@ -118,12 +94,10 @@ describe('A102 internal errors', () => {
       [publicPort, 'app.example.com'],
       [internalPort, 'v'],
     ] as const) {
-      const answer = await raw(
-        port,
-        `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
-      )
-      expect(statusOf(answer)).toBeGreaterThanOrEqual(300)
-      expectGeneric(answer)
+      const line = `GET ${target} HTTP/1.1`
+      const { status, text } = await sendLines(port, line, `Host: ${host}`, 'Accept: text/html')
+      expect(status).toBeGreaterThanOrEqual(300)
+      expectGeneric(text)
     }
   })
 
@@ -139,70 +113,53 @@ describe('A102 internal errors', () => {
     '__Host-vestibule=v1.\xff.\xff',
     '__Host-vestibule_login=v1.; __Host-vestibule_target=%',
   ])('broken cookies are no session and no error: %s', async (Cookie) => {
-    expect((await party.vestibule.check({}, { Cookie })).status).toBe(302)
-    const browser = party.vestibule.visitor()
-    const login = await browser.get(`${APP}/oauth2/login?rd=/`, { headers: { Cookie } })
+    expect(await party.userOf(Cookie)).toBe(302)
+    const login = await party.get('/oauth2/login?rd=/', { headers: { Cookie } })
     expect(login.status).toBe(302)
-    const callback = await browser.get(`${APP}/oauth2/callback?state=a&code=b`, {
-      headers: { Cookie },
-    })
+    const callback = await party.get('/oauth2/callback?state=a&code=b', { headers: { Cookie } })
     expect(callback.status).toBe(400)
     expectGeneric(callback.body)
   })
 
-  test.for<[string, Readonly<Record<string, string>>, string]>([
-    ['multipart without a boundary', { 'Content-Type': 'multipart/form-data' }, 'x'],
-    ['multipart cut off', { 'Content-Type': 'multipart/form-data; boundary=b' }, '--b\r\nContent-'],
-    ['JSON', { 'Content-Type': 'application/json' }, '{"token":"x"}'],
-    ['broken JSON', { 'Content-Type': 'application/json' }, '{'],
-    ['an unknown type', { 'Content-Type': ';;;' }, 'token=x'],
-    [
-      'an unknown charset',
-      { 'Content-Type': 'application/x-www-form-urlencoded; charset=x' },
-      'a=b',
-    ],
-    [
-      'bytes that are no text',
-      { 'Content-Type': 'application/x-www-form-urlencoded' },
-      '%ff%fe%00',
-    ],
-    ['token as an object', { 'Content-Type': 'application/x-www-form-urlencoded' }, 'token[a]=b'],
-    ['many tokens', { 'Content-Type': 'application/x-www-form-urlencoded' }, 'token=a&token=b'],
-  ])('a body that is no form signs nobody out: %s', async ([, headers, body]) => {
-    const browser = party.vestibule.visitor()
+  const form = 'application/x-www-form-urlencoded'
+
+  test.for<[string, string, string]>([
+    ['multipart without a boundary', 'multipart/form-data', 'x'],
+    ['multipart cut off', 'multipart/form-data; boundary=b', '--b\r\nContent-'],
+    ['JSON', 'application/json', '{"token":"x"}'],
+    ['broken JSON', 'application/json', '{'],
+    ['an unknown type', ';;;', 'token=x'],
+    ['an unknown charset', `${form}; charset=x`, 'a=b'],
+    ['bytes that are no text', form, '%ff%fe%00'],
+    ['token as an object', form, 'token[a]=b'],
+    ['many tokens', form, 'token=a&token=b'],
+  ])('a body that is no form signs nobody out: %s', async ([, type, body]) => {
     const own = { Cookie: cookie, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }
-    const visit = await browser.request('POST', `${APP}/oauth2/logout`, {
-      body,
-      headers: { ...headers, ...own },
-    })
-    // The question, or a refusal; the sign-out itself would be a redirect, and 500 would be our fault.
+    const headers = { 'Content-Type': type, ...own }
+    const visit = await party.visitor().request('POST', LOGOUT, { body, headers })
+    // The question or a refusal: the sign-out would be a redirect, and 500 a fault of the service.
     expect([200, 400, 415]).toContain(visit.status)
     expect(visit.setCookies).toEqual([])
     expectGeneric(visit.body)
-    expect((await party.vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    expect(await party.userOf(cookie)).toBe('alice')
   })
 
+  const change = (changes: Readonly<Record<string, unknown>>): Behaviour => ({
+    rewrite: (body) => ({ ...body, ...changes }),
+  })
+
+  const json = { 'Content-Type': 'application/json' }
+  const unauthorized = { status: 401, headers: { 'WWW-Authenticate': 'x' }, body: '' }
+
   test.for<[string, Endpoint, Behaviour]>([
-    ['tokens of other types', 'token', { rewrite: (body) => ({ ...body, access_token: 42 }) }],
-    [
-      'a refresh token that is a list',
-      'token',
-      { rewrite: (body) => ({ ...body, refresh_token: [] }) },
-    ],
-    ['a life that is text', 'token', { rewrite: (body) => ({ ...body, expires_in: 'soon' }) }],
-    ['a life that is negative', 'token', { rewrite: (body) => ({ ...body, expires_in: -5 }) }],
-    ['an unknown token type', 'token', { rewrite: (body) => ({ ...body, token_type: 'N_A' }) }],
-    ['no token type', 'token', { rewrite: (body) => ({ ...body, token_type: undefined }) }],
-    [
-      'null',
-      'token',
-      { status: 200, headers: { 'Content-Type': 'application/json' }, body: 'null' },
-    ],
-    [
-      'a number',
-      'token',
-      { status: 200, headers: { 'Content-Type': 'application/json' }, body: '1' },
-    ],
+    ['tokens of other types', 'token', change({ access_token: 42 })],
+    ['a refresh token that is a list', 'token', change({ refresh_token: [] })],
+    ['a life that is text', 'token', change({ expires_in: 'soon' })],
+    ['a life that is negative', 'token', change({ expires_in: -5 })],
+    ['an unknown token type', 'token', change({ token_type: 'N_A' })],
+    ['no token type', 'token', change({ token_type: undefined })],
+    ['null', 'token', { status: 200, headers: json, body: 'null' }],
+    ['a number', 'token', { status: 200, headers: json, body: '1' }],
     ['201', 'token', { status: 201, rewrite: (body) => body }],
     ['204', 'token', { status: 204, body: '' }],
     ['418', 'token', { status: 418, body: 'teapot' }],
@@ -212,17 +169,13 @@ describe('A102 internal errors', () => {
     ['UserInfo that is a list', 'userinfo', faults.notAnObject],
     ['UserInfo that is empty', 'userinfo', faults.emptyObject],
     ['UserInfo of 10 MB', 'userinfo', faults.tenMegabytes],
-    ['UserInfo of somebody else', 'userinfo', { rewrite: (body) => ({ ...body, sub: 'root' }) }],
-    [
-      'UserInfo that says 401',
-      'userinfo',
-      { status: 401, headers: { 'WWW-Authenticate': 'x' }, body: '' },
-    ],
+    ['UserInfo of another user', 'userinfo', change({ sub: 'root' })],
+    ['UserInfo that says 401', 'userinfo', unauthorized],
     ['keys that are no object', 'jwks', faults.notAnObject],
   ])(
     'a provider that answers nonsense makes no session: %s',
     async ([, endpoint, behaviour], { expect }) => {
-      // A party of its own would hold no keys yet; here only the key set has to be asked for anew.
+      // Only the key set has to be asked for anew, by a party that holds no keys yet.
       await using fresh = endpoint === 'jwks' ? await startRelyingParty() : undefined
       const { provider, attempt } = fresh ?? party
       provider.set(endpoint, behaviour)
@@ -249,16 +202,12 @@ describe('A102 internal errors', () => {
     ['true', { name: true, groups: true, team: false, email: true }],
     ['an e-mail address that is a list', { email: ['root@example.com'], email_verified: true }],
     ['blanks only', { name: '   ', preferred_username: '\t', groups: [' ', '\t'] }],
-    [
-      'every letter there is',
-      { name: String.fromCodePoint(0x1f468, 0x200d, 0x1f469, 0xfeff, 0x202e) },
-    ],
+    ['joined letters', { name: String.fromCodePoint(0x1f468, 0x200d, 0x1f469, 0xfeff, 0x202e) }],
   ])('claims of any form are written as headers or denied, never half: %s', async ([, claims]) => {
     party.provider.tamperIdToken(claims)
     party.provider.set('userinfo', { rewrite: ({ sub }) => ({ sub }) })
     const { browser } = await party.attempt()
-    const own = browser.cookies.header(new URL(APP))
-    const check = await party.vestibule.check({}, { Cookie: own })
+    const check = await party.checkWith(browser)
     expect([200, 403]).toContain(check.status)
     expect(check.setCookies.join()).not.toContain('evil')
     expect(check.body).toBe('')
@@ -279,27 +228,21 @@ describe('A102 internal errors', () => {
     ended.abort()
     await Promise.all(visits)
     left.resolve()
+    const { internalPort: port } = party.vestibule
+    const headers = { Host: 'v', ...forwardedNavigation }
     for (let round = 0; round < 20; round += 1) {
-      const headers = ['Host', 'v', ...FORWARDED.flatMap((line) => line.split(': '))]
-      const outgoing = request({
-        host: '127.0.0.1',
-        port: party.vestibule.internalPort,
-        path: '/auth',
-        headers,
-      })
+      const outgoing = request({ host: '127.0.0.1', port, path: '/auth', headers })
       outgoing.on('error', () => undefined).end(() => outgoing.destroy())
     }
     party.provider.reset()
     expect((await party.attempt()).isSignedIn).toBe(true)
   })
 
-  test('nothing was left unhandled, every line is JSON, and the process is the one that started', async () => {
+  test('no rejection is unhandled, every line is JSON, and the session goes on', async () => {
     const { vestibule } = party
-    expect(vestibule.isAlive()).toBe(true)
     const lines = vestibule.output().trimEnd().split('\n')
     expect(lines).toHaveLength(vestibule.log().length)
-    const failures = vestibule.log().filter(({ event }) => event === 'unhandled_rejection')
-    expect(failures).toEqual([])
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    expect(vestibule.log().filter(({ event }) => event === 'unhandled_rejection')).toEqual([])
+    expect(await party.userOf(cookie)).toBe('alice')
   })
 })

@@ -1,28 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startTestProvider } from '../support/provider.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import {
-  cookieHeader,
-  expectFailedSignIn,
-  sentAlong,
-  startLogin,
-  untilCallback,
-  withQuery,
-} from '../support/sign-in-steps.ts'
-import { startVestibule } from '../support/vestibule.ts'
+import { describe, expect, test } from 'vitest'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { expectFailedSignIn, sentAlong, startLogin, withQuery } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => {
-  party.provider.reset()
-  party.provider.forgetRequests()
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const issuers: readonly (readonly [string, (issuer: string) => string | undefined])[] = [
+const party = useParty()
+const ISSUERS: readonly (readonly [string, (issuer: string) => string | undefined])[] = [
   ['missing', () => undefined],
   ['empty', () => ''],
   ['of another provider', () => 'https://hostile.example'],
@@ -39,15 +21,11 @@ const issuers: readonly (readonly [string, (issuer: string) => string | undefine
 ]
 
 describe('A56 issuer mix-up', () => {
-  test.for(issuers)('an iss that is not the provider’s is refused: %s', async ([, change]) => {
+  test.for(ISSUERS)('an iss that is not the provider’s is refused: %s', async ([, change]) => {
     const { browser, callbackUrl } = await party.untilCallback()
-    party.provider.forgetRequests()
-    const visit = await browser.get(withQuery(callbackUrl, { iss: change(party.provider.issuer) }))
-    expectFailedSignIn(visit, ['hostile'])
-    expect(party.provider.count('token')).toBe(0)
-
-    const finished = await browser.get(callbackUrl)
-    expect([finished.status, finished.location]).toEqual([302, `${APP}/`])
+    const iss = change(party.provider.issuer)
+    await party.expectNotRedeemed(() => browser.get(withQuery(callbackUrl, { iss })), ['hostile'])
+    expect(await browser.get(callbackUrl)).toMatchObject({ status: 302, location: `${APP}/` })
   })
 
   test('the provider announces iss, so that its absence is a sign of an attack', async () => {
@@ -62,7 +40,7 @@ describe('A56 issuer mix-up', () => {
       party.provider.tamperIdToken({ iss })
       const { browser, callbackUrl } = await party.untilCallback()
       expectFailedSignIn(await browser.get(callbackUrl), ['hostile'])
-      expect((await party.vestibule.check({}, { Cookie: cookieHeader(browser) })).status).toBe(302)
+      expect(await party.userOf(browser)).toBe(302)
     },
   )
 
@@ -73,40 +51,30 @@ describe('A56 issuer mix-up', () => {
       'X-Forwarded-Prefix': '/hostile',
       Forwarded: 'host=hostile.example',
     }
-    const browser = party.vestibule.visitor()
-    const started = await browser.get(`${APP}/oauth2/login?rd=/`, { headers })
+    const started = await party.get('/oauth2/login?rd=/', { headers })
     expect(sentAlong(started, 'redirect_uri')).toBe(`${APP}/oauth2/callback`)
     expect(started.location).not.toContain('hostile')
   })
 
   test('with a provider that does not announce iss it may be missing, but not be another', async () => {
-    await using provider = await startTestProvider({ origins: [APP] })
-    provider.set('discovery', {
-      rewrite: (metadata) => ({
-        ...metadata,
-        authorization_response_iss_parameter_supported: undefined,
+    await using silent = await startRelyingParty({}, {}, ({ set }) =>
+      set('discovery', {
+        rewrite: (metadata) => ({
+          ...metadata,
+          authorization_response_iss_parameter_supported: undefined,
+        }),
       }),
-    })
-    await using vestibule = await startVestibule({
-      OIDC_ISSUER_URL: provider.issuer,
-      OIDC_CLIENT_ID: provider.clientId,
-      OIDC_CLIENT_SECRET: provider.clientSecret,
-    })
-    const browser = vestibule.visitor()
-    const url = await untilCallback(browser)
-    provider.forgetRequests()
-    for (const iss of ['https://hostile.example', `${provider.issuer}/`]) {
-      expectFailedSignIn(await browser.get(withQuery(url, { iss })), ['hostile'])
+    )
+    const { browser, callbackUrl } = await silent.untilCallback()
+    for (const iss of ['https://hostile.example', `${silent.provider.issuer}/`]) {
+      expectFailedSignIn(await browser.get(withQuery(callbackUrl, { iss })), ['hostile'])
     }
-    expect(provider.count('token')).toBe(0)
-    expect((await browser.get(withQuery(url, { iss: undefined }))).status).toBe(302)
-    expect(vestibule.isAlive()).toBe(true)
+    expect(silent.provider.count('token')).toBe(0)
+    expect((await browser.get(withQuery(callbackUrl, { iss: undefined }))).status).toBe(302)
   })
 
   test('the legitimate twin is signed in', async () => {
-    const browser = party.vestibule.visitor()
-    expect((await startLogin(browser)).status).toBe(302)
+    expect((await startLogin(party.visitor())).status).toBe(302)
     expect((await party.attempt()).isSignedIn).toBe(true)
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
+import { APP } from '../support/relying-party.ts'
 import {
   cookieHeader,
   expectFailedSignIn,
@@ -8,15 +8,9 @@ import {
   startLogin,
   untilCallback,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
-
+const party = useParty()
 const pagesSeen = new Set<string>()
 
 describe('A57 nonce missing, wrong or replayed', () => {
@@ -31,14 +25,10 @@ describe('A57 nonce missing, wrong or replayed', () => {
     ['true', true],
     ['an object', { toString: 'hostile' }],
   ])('an ID token with a wrong nonce is refused: %s', async ([, nonce]) => {
-    const { browser, callbackUrl } = await party.untilCallback()
     party.provider.tamperIdToken({ nonce })
-    const visit = await browser.get(callbackUrl)
-    expectFailedSignIn(visit, ['hostile', 'nonce'])
-    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
-    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-    expect(checked.status).toBe(302)
-    pagesSeen.add(visit.body.replaceAll(String(visit.headers['x-request-id']), ''))
+    const answer = await party.expectNoSignIn([400])
+    expectFailedSignIn(answer, ['hostile', 'nonce'])
+    pagesSeen.add(answer.body.replaceAll(String(answer.headers['x-request-id']), ''))
   })
 
   test('all wrong nonces look the same to the visitor', () => {
@@ -46,24 +36,19 @@ describe('A57 nonce missing, wrong or replayed', () => {
   })
 
   test('the ID token of an earlier login of the same browser is refused', async () => {
-    const idTokens: unknown[] = []
-    party.provider.set('token', {
-      rewrite: (body) => {
-        idTokens.push(body['id_token'])
-        return body
-      },
-    })
-    const browser = party.vestibule.visitor()
+    const answers = party.recordTokens()
+    const browser = party.visitor()
     await browser.get(await untilCallback(browser))
     browser.cookies.remove(SESSION_COOKIE)
-    party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: idTokens[0] }) })
+    const earlier = answers[0]?.['id_token']
+    party.replaceIdToken(() => earlier)
     expectFailedSignIn(await browser.get(await untilCallback(browser)))
-    expect(idTokens[0]).toBeTypeOf('string')
+    expect(earlier).toBeTypeOf('string')
     expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
   })
 
   test('each login of one browser has a nonce of its own, which is in no cookie', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const nonces = new Set<string>()
     for (let login = 1; login <= 20; login += 1) {
       nonces.add(sentAlong(await startLogin(browser), 'nonce'))
@@ -76,9 +61,8 @@ describe('A57 nonce missing, wrong or replayed', () => {
   })
 
   test('the legitimate twin is signed in', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const visit = await browser.get(await untilCallback(browser, '/report'))
-    expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(visit).toMatchObject({ status: 302, location: `${APP}/report` })
   })
 })

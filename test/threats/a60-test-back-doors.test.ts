@@ -1,15 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { UnsecuredJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { expectLogin } from '../support/refusal.ts'
-import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
-let party: RelyingParty
-
-/** Everything that has switched some service into a test mode. */
+/** Settings that switch other services into a test mode. */
 const testMode = {
   NODE_ENV: 'test',
   VITEST: 'true',
@@ -23,16 +21,11 @@ const testMode = {
   DISABLE_AUTH: 'true',
 }
 
-beforeAll(async () => {
-  party = await startRelyingParty(testMode, {}, undefined, startVestibuleProcess)
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
+const party = useParty(testMode, {}, undefined, startVestibuleProcess)
 const root = fileURLToPath(new URL('../../src/', import.meta.url))
 const sources = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.ts'))
   .map((path) => [path, withoutComments(readFileSync(`${root}${path}`, 'utf8'))] as const)
-
 const backDoors: readonly (readonly [string, RegExp])[] = [
   ['the runtime’s environment name', /NODE_ENV|VITEST|JEST|MOCHA/],
   ['a test mode', /is_?test|test_?mode|for_?testing|testOnly|__test/i],
@@ -42,21 +35,24 @@ const backDoors: readonly (readonly [string, RegExp])[] = [
     'a skipped verification',
     /rejectUnauthorized\s*:\s*false|NODE_TLS_REJECT|decodeJwt\b|UnsecuredJWT/,
   ],
+
   // `client.eval` runs a script of ours in Redis.
+  // `client.eval` runs a script of the service's own in Redis.
   ['code from text', /(?<!\.)\beval\(|new Function\(/],
 ]
 
-/** Which of the trusted issuers a token is of must be known before it can be verified. */
-const CHOOSES_ISSUER = 'oidc/bearer.ts'
-/** Looks into tokens from which nothing is believed that was not verified. */
+/** The file that has to know the issuer of a token before it can verify it. */
+const CHOOSES_ISSUER = 'bearer/verify-bearer.ts'
+
+/** The files that read a token before its verification and trust nothing of it. */
 const LOOKS_INSIDE: ReadonlySet<string> = new Set([
   CHOOSES_ISSUER,
-  // The ID token of a session, which was verified when it came.
+  // Reads the ID token of a session, which was verified when it came.
   'oidc/end-session.ts',
-  // The same, and who a refreshed one is about, to refuse it sooner than its signature can be looked at.
+  // Reads the subject of a refreshed token, to refuse it before its signature can be verified.
   'oidc/refresh.ts',
-  // The name of a token that an operator denies.
-  'oidc/token-name.ts',
+  // Reads the name of a token that an operator denies.
+  'bearer/token-name.ts',
 ])
 
 describe('A60 test back doors', () => {
@@ -69,7 +65,7 @@ describe('A60 test back doors', () => {
     expect(found.filter((path) => !LOOKS_INSIDE.has(path))).toEqual([])
   })
 
-  test('who looks inside has no other back door', () => {
+  test('the files that read a token have no other back door', () => {
     const others = backDoors.filter(([what]) => what !== 'a skipped verification')
     const lookers = sources.filter(([path]) => LOOKS_INSIDE.has(path))
     expect(lookers).toHaveLength(LOOKS_INSIDE.size)
@@ -82,14 +78,14 @@ describe('A60 test back doors', () => {
     }
   })
 
-  test('the look that chooses an issuer is followed by a verification of the same token', () => {
+  test('the reading that chooses an issuer is followed by a verification of the same token', () => {
     const [, text = ''] = sources.find(([path]) => path === CHOOSES_ISSUER) ?? []
     expect(text.match(/decodeJwt\(/g)).toHaveLength(1)
     expect(text).toMatch(/const \{ iss \} = decodeJwt\(token\)/)
     expect(text).toMatch(/jwtVerify\(token, keys, \{\s*issuer,/)
   })
 
-  test('a refreshed token that was looked into is verified before its claims count', () => {
+  test('a refreshed token that was read is verified before its claims count', () => {
     const [, text = ''] = sources.find(([path]) => path === 'oidc/refresh.ts') ?? []
     expect(text.match(/decodeJwt\(/g)).toHaveLength(2)
     expect(text).toMatch(/requireSame\(decodeJwt\(idToken\)[^]*?verifyIdToken\(idToken, /)
@@ -104,6 +100,7 @@ describe('A60 test back doors', () => {
 
   const seedPrefix = 'eyJhbGciOiJSUzI1NiIsImtpZCI6InRlc3Qta2V5LWlkIiwidHlwIjoiSldUIn0'
   const unsecured = new UnsecuredJWT({ sub: 'alice', email: 'alice@example.com' }).encode()
+
   test.for<[string, Record<string, string>]>([
     ['the seed’s test key id as a bearer', { Authorization: `Bearer ${seedPrefix}.e30.x` }],
     ['an unsecured bearer', { Authorization: `Bearer ${unsecured}` }],
@@ -114,19 +111,16 @@ describe('A60 test back doors', () => {
     ['an all-A cookie', { Cookie: `__Host-vestibule=v1.${'A'.repeat(43)}.${'A'.repeat(43)}` }],
     ['a token as a cookie', { Cookie: `__Host-vestibule=${seedPrefix}.e30.x` }],
     ['a test agent', { 'User-Agent': 'test', 'X-Test-User': 'alice', 'X-Test-Mode': '1' }],
-  ])('in what looks like a test nobody is let in by %s', async ([, headers]) => {
-    expectLogin(await party.vestibule.check({}, headers), 'https://app.example.com/')
-    const me = await party.vestibule.visitor().get('https://app.example.com/oauth2/me', { headers })
-    expect(me.status).toBe(401)
+  ])('in an apparent test mode nobody is let in by %s', async ([, headers]) => {
+    expectLogin(await party.check({}, headers), 'https://app.example.com/')
+    expect((await party.get('/oauth2/me', { headers })).status).toBe(401)
   })
 
   test.for(['none', 'stranger', 'public-key-as-secret'] as const)(
-    'in what looks like a test an ID token signed by %s is refused',
+    'in an apparent test mode an ID token signed by %s is refused',
     async (as) => {
       party.provider.tamperIdToken({}, { as })
-      const { isSignedIn } = await party.attempt()
-      party.provider.reset()
-      expect(isSignedIn).toBe(false)
+      await party.expectNoSignIn()
     },
   )
 
@@ -136,6 +130,7 @@ describe('A60 test back doors', () => {
     OIDC_ISSUER_URL: 'https://id.example.com',
     OIDC_CLIENT_ID: 'vestibule',
   }
+
   test.for([
     'test',
     'changeme',
@@ -153,7 +148,6 @@ describe('A60 test back doors', () => {
     const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64')
     expect(loadConfig({ ...good, SESSION_ENCRYPTION_KEY: key }).keys).toHaveLength(1)
     expect((await party.attempt()).isSignedIn).toBe(true)
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })
 

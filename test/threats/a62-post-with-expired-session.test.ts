@@ -1,21 +1,24 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { cookieHeader } from '../support/sign-in-steps.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { expectLogin, expectRefusal, loginRequired } from '../support/refusal.ts'
+import { APP } from '../support/relying-party.ts'
+import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
+const party = useParty()
 let endedCookie: string | undefined
 
 beforeAll(async () => {
-  party = await startRelyingParty()
   const { browser } = await party.attempt()
   endedCookie = cookieHeader(browser)
-  await browser.post(`${APP}/oauth2/logout`)
+  await browser.post(LOGOUT)
 })
-afterAll(() => party[Symbol.asyncDispose]())
 
+const OLD = {
+  'Sec-Fetch-Mode': undefined,
+  'Sec-Fetch-Dest': undefined,
+  'Sec-Fetch-Site': undefined,
+}
 const form = { method: 'POST', uri: '/orders/42/cancel?confirm=1' } as const
-
 const referers: readonly (readonly [referer: string | undefined, target: string])[] = [
   [`${APP}/orders/42`, `${APP}/orders/42`],
   [`${APP}/orders?page=2&sort=a%20b`, `${APP}/orders?page=2&sort=a%20b`],
@@ -43,26 +46,24 @@ const referers: readonly (readonly [referer: string | undefined, target: string]
 
 describe('A62 POST navigation with an expired session', () => {
   test.for(referers)('a form posted from %s is led back to %s', async ([referer, target]) => {
-    const visit = await party.vestibule.check(form, { Referer: referer, Cookie: endedCookie })
+    const visit = await party.check(form, { Referer: referer, Cookie: endedCookie })
     expectLogin(visit, target, ['evil', 'orders/42/cancel', 'confirm=1'], 303)
   })
 
   test('an older browser without fetch metadata is led back as well', async () => {
     const headers = {
-      'Sec-Fetch-Mode': undefined,
-      'Sec-Fetch-Dest': undefined,
-      'Sec-Fetch-Site': undefined,
+      ...OLD,
       'Sec-Fetch-User': undefined,
       Accept: 'text/html,*/*;q=0.8',
       Referer: `${APP}/orders/42`,
     }
-    expectLogin(await party.vestibule.check(form, headers), `${APP}/orders/42`, ['cancel'], 303)
+    expectLogin(await party.check(form, headers), `${APP}/orders/42`, ['cancel'], 303)
   })
 
   test.for(['PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
     '%s is no form of a page and gets 401',
     async (method) => {
-      const visit = await party.vestibule.check({ ...form, method }, { Cookie: endedCookie })
+      const visit = await party.check({ ...form, method }, { Cookie: endedCookie })
       expectRefusal(visit, 401, ['cancel'])
     },
   )
@@ -71,35 +72,25 @@ describe('A62 POST navigation with an expired session', () => {
     ['fetch', { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }],
     ['a form in a frame', { 'Sec-Fetch-Dest': 'iframe' }],
     ['sendBeacon', { 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'empty' }],
-    ['XMLHttpRequest of old', { 'X-Requested-With': 'XMLHttpRequest', ...noMetadata() }],
-    ['a program', { Accept: 'application/json', ...noMetadata() }],
-    ['gRPC-web', { 'Content-Type': 'application/grpc-web+proto', ...noMetadata() }],
+    ['XMLHttpRequest of old', { 'X-Requested-With': 'XMLHttpRequest', ...OLD }],
+    ['a program', { Accept: 'application/json', ...OLD }],
+    ['gRPC-web', { 'Content-Type': 'application/grpc-web+proto', ...OLD }],
   ])('a POST by %s gets 401 and the way to sign in', async ([, headers]) => {
-    const visit = await party.vestibule.check(form, { Referer: `${APP}/orders/42`, ...headers })
+    const visit = await party.check(form, { Referer: `${APP}/orders/42`, ...headers })
     expectRefusal(visit, 401, ['cancel'])
     expect(visit.headers['www-authenticate']).toBeTruthy()
-    expect(JSON.parse(visit.body)).toEqual({
-      error: 'login_required',
-      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/orders/42` }).toString()}`,
-    })
+    expect(JSON.parse(visit.body)).toEqual(loginRequired(`${APP}/orders/42`))
   })
 
   test('after the sign-in the page is opened again by GET, and the post is not repeated', async () => {
-    const headers = { Referer: `${APP}/orders/42` }
-    const { location = '' } = await party.vestibule.check(form, headers)
-    const browser = party.vestibule.visitor()
-    const last = await browser.signIn(location, 'alice')
+    const { location = '' } = await party.check(form, { Referer: `${APP}/orders/42` })
+    const last = await party.visitor().signIn(location, 'alice')
     expect([last.method, last.url]).toEqual(['GET', `${APP}/orders/42`])
   })
 
   test('the legitimate twin, a form with a session, passes', async () => {
     const { browser } = await party.attempt()
-    const visit = await party.vestibule.check(form, { Cookie: cookieHeader(browser) })
+    const visit = await party.check(form, { Cookie: cookieHeader(browser) })
     expect([visit.status, visit.headers['x-auth-request-user']]).toEqual([200, 'alice'])
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })
-
-function noMetadata(): Record<string, undefined> {
-  return { 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined, 'Sec-Fetch-Site': undefined }
-}

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
+import { expectLogin, expectRefusal, loginRequired } from '../support/refusal.ts'
+import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   cookieHeader,
@@ -9,27 +9,20 @@ import {
   startLogin,
   TARGET_COOKIE,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit, VisitHeaders, Visitor } from '../support/visitor.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-beforeEach(() => party.provider.forgetRequests())
-afterAll(() => party[Symbol.asyncDispose]())
-
+const party = useParty()
 const old = {
   'Sec-Fetch-Mode': undefined,
   'Sec-Fetch-Dest': undefined,
   'Sec-Fetch-Site': undefined,
   'Sec-Fetch-User': undefined,
 }
-const kind = (mode: string, dest: string, accept = '*/*'): VisitHeaders => ({
-  'Sec-Fetch-Mode': mode,
-  'Sec-Fetch-Dest': dest,
-  Accept: accept,
-})
+
+function kind(mode: string, dest: string, accept = '*/*'): VisitHeaders {
+  return { 'Sec-Fetch-Mode': mode, 'Sec-Fetch-Dest': dest, Accept: accept }
+}
 
 const background: readonly (readonly [string, VisitHeaders])[] = [
   ['fetch', kind('cors', 'empty')],
@@ -62,13 +55,10 @@ const background: readonly (readonly [string, VisitHeaders])[] = [
 
 describe('A63 requests of pages that must not begin a sign-in', () => {
   test.for(background)('%s gets 401, no cookie and no way to the provider', async ([, headers]) => {
-    const visit = await party.vestibule.check({ uri: '/asset' }, headers)
+    const visit = await party.check({ uri: '/asset' }, headers)
     expectRefusal(visit, 401)
     expect(visit.headers['www-authenticate']).toBeTruthy()
-    expect(JSON.parse(visit.body)).toEqual({
-      error: 'login_required',
-      login_url: `${APP}/oauth2/login?${new URLSearchParams({ rd: `${APP}/` }).toString()}`,
-    })
+    expect(JSON.parse(visit.body)).toEqual(loginRequired(`${APP}/`))
     expect(party.provider.count('authorization')).toBe(0)
   })
 
@@ -77,138 +67,130 @@ describe('A63 requests of pages that must not begin a sign-in', () => {
     ['an older browser', { ...old, Accept: 'text/html' }],
     ['a browser behind a link of another site', { 'Sec-Fetch-Site': 'cross-site' }],
   ])('the legitimate twin, a page opened by %s, is sent to the login', async ([, headers]) => {
-    expectLogin(await party.vestibule.check({ uri: '/page' }, headers), `${APP}/page`)
+    expectLogin(await party.check({ uri: '/page' }, headers), `${APP}/page`)
   })
 
   test('a page and its 30 assets at once begin one sign-in and set no cookie', async () => {
     const kinds = Array.from({ length: 30 }, (_, at) => background[at % background.length])
     const [page, ...assets] = await Promise.all([
-      party.vestibule.check({ uri: '/page' }),
-      ...kinds.map((each) => party.vestibule.check({ uri: '/asset' }, each?.[1] ?? {})),
+      party.check({ uri: '/page' }),
+      ...kinds.map((each) => party.check({ uri: '/asset' }, each?.[1] ?? {})),
     ])
     expectLogin(page, `${APP}/page`)
     for (const asset of assets) expectRefusal(asset, 401)
   })
 })
 
-const openTabs = (browser: Visitor, count: number): Promise<Visit[]> =>
-  Promise.all(Array.from({ length: count }, (_, at) => startLogin(browser, `/tab/${at}`)))
+function openTabs(browser: Visitor, count: number): Promise<Visit[]> {
+  return Promise.all(Array.from({ length: count }, (_, at) => startLogin(browser, `/tab/${at}`)))
+}
 
-const ownCookies = (browser: Visitor): readonly string[] =>
-  browser.cookies
-    .all()
-    .filter(({ domain }) => domain === 'app.example.com')
-    .map(({ name }) => name)
+function expectTargets(visits: readonly Visit[]): void {
+  expect(visits.map(({ location }) => location)).toEqual(visits.map((_, at) => `${APP}/tab/${at}`))
+}
 
-const expectOneSmallBinding = (browser: Visitor): void => {
+function ownCookies(browser: Visitor): readonly string[] {
+  const own = browser.cookies.all().filter(({ domain }) => domain === 'app.example.com')
+  return own.map(({ name }) => name)
+}
+
+function expectOneSmallBinding(browser: Visitor): void {
   expect(ownCookies(browser)).toEqual([BINDING_COOKIE])
   expect(cookieHeader(browser)?.length).toBeLessThan(300)
+}
+
+async function finish(browser: Visitor, started: Visit): Promise<Visit> {
+  return browser.get(await returnFromProvider(browser, started))
 }
 
 // The design keeps one binding cookie and seals the rest into `state`, where the threats page has a cookie per attempt.
 describe('A63 many tabs at once', () => {
   test('300 parallel navigations leave one cookie, and each tab finishes at its own target', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     await startLogin(browser)
     const tabs = await openTabs(browser, 300)
     expectOneSmallBinding(browser)
-
-    const [first, ...others] = tabs
-    const finished = [await browser.get(await returnFromProvider(browser, first as Visit))]
-    for (const tab of others) {
-      finished.push(await browser.get(await returnFromProvider(browser, tab)))
-    }
-    expect(finished.map(({ location }) => location)).toEqual(
-      tabs.map((_, at) => `${APP}/tab/${at}`),
-    )
+    const finished: Visit[] = []
+    for (const tab of tabs) finished.push(await finish(browser, tab))
+    expectTargets(finished)
     expect(party.provider.count('token')).toBe(1)
     expect(ownCookies(browser).toSorted()).toEqual([SESSION_COOKIE, BINDING_COOKIE])
   })
 
   test('tabs that come back at the same moment, before there is a session, all finish', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     await startLogin(browser)
-    const tabs = await openTabs(browser, 20)
     const urls: string[] = []
-    for (const tab of tabs) urls.push(await returnFromProvider(browser, tab))
-    const finished = await Promise.all(urls.map((url) => browser.get(url)))
-    expect(finished.map(({ location }) => location)).toEqual(
-      urls.map((_, at) => `${APP}/tab/${at}`),
-    )
-    const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-    expect(checked.headers['x-auth-request-user']).toBe('alice')
+    for (const tab of await openTabs(browser, 20)) urls.push(await returnFromProvider(browser, tab))
+    expectTargets(await Promise.all(urls.map((url) => browser.get(url))))
+    expect(urls).toHaveLength(20)
+    expect(await party.userOf(browser)).toBe('alice')
   })
 
   test('tabs of a browser that has no cookie yet all finish, as when it restores its windows', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const tabs = await openTabs(browser, 20)
     expectOneSmallBinding(browser)
-    const landed: (string | undefined)[] = []
-    for (const tab of tabs) {
-      const back = await browser.get(await returnFromProvider(browser, tab))
-      landed.push(await landingOf(browser, back))
-    }
-    expect(landed).toEqual(tabs.map((_, at) => `${APP}/tab/${at}`))
+    const landed: Visit[] = []
+    for (const tab of tabs) landed.push(await landingOf(browser, await finish(browser, tab)))
+    expectTargets(landed)
   })
 })
 
-/** Where a tab ends; one whose binding another tab replaced goes on from our page by itself, once. */
-const landingOf = async (browser: Visitor, back: Visit): Promise<string | undefined> => {
-  if (back.status === 302) return back.location
+/** The last answer of a tab; a tab whose binding another replaced restarts from the error page by itself, once. */
+async function landingOf(browser: Visitor, back: Visit): Promise<Visit> {
+  if (back.status === 302) return back
   expectRefusal(back, 400)
   const next = /http-equiv="refresh" content="1;url=([^"]+)"/.exec(back.body)?.[1]
   const restarted = await browser.get((next ?? '').replaceAll('&amp;', '&'))
-  if (!restarted.location?.startsWith(party.provider.issuer)) return restarted.location
-  return (await browser.get(await returnFromProvider(browser, restarted))).location
+  const isAtProvider = restarted.location?.startsWith(party.provider.issuer)
+  return isAtProvider ? finish(browser, restarted) : restarted
 }
 
-const longTarget = (name: string): string => `${APP}/${name}?q=${'x'.repeat(1200)}`
+function longTarget(name: string): string {
+  return `${APP}/${name}?q=${'x'.repeat(1200)}`
+}
 
 describe('A63 targets too long for the state', () => {
   test('a long target travels in one further cookie, and the state stays below 900 characters', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const started = await startLogin(browser, longTarget('a'))
     const state = new URL(started.location ?? '').searchParams.get('state') ?? ''
     expect(state.length).toBeLessThanOrEqual(900)
     expect(ownCookies(browser)).toEqual([BINDING_COOKIE, TARGET_COOKIE])
     expect(started.setCookies.join()).not.toContain('xxxx')
-    const visit = await browser.get(await returnFromProvider(browser, started))
-    expect(visit.location).toBe(longTarget('a'))
+    expect((await finish(browser, started)).location).toBe(longTarget('a'))
     expect(ownCookies(browser).toSorted()).toEqual([SESSION_COOKIE, BINDING_COOKIE])
   })
 
   test('of several long targets the last one wins, and the others still sign in', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const first = await startLogin(browser, longTarget('first'))
     const second = await startLogin(browser, longTarget('second'))
-    const urls = [
-      await returnFromProvider(browser, first),
-      await returnFromProvider(browser, second),
-    ]
+    const back = await returnFromProvider(browser, first)
+    const later = await returnFromProvider(browser, second)
     expect(ownCookies(browser)).toEqual([BINDING_COOKIE, TARGET_COOKIE])
-    expect((await browser.get(urls[1] ?? '')).location).toBe(longTarget('second'))
-    expect((await browser.get(urls[0] ?? '')).location).toBe(`${APP}/`)
+    expect((await browser.get(later)).location).toBe(longTarget('second'))
+    expect((await browser.get(back)).location).toBe(`${APP}/`)
   })
 
   test.for<[string, string]>([
     ['a short one', '/short'],
     ['a long one', longTarget('other')],
   ])('a long target outlives another tab, %s, that finishes first', async ([, other]) => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const earlier = await returnFromProvider(browser, await startLogin(browser, other))
-    const started = await startLogin(browser, longTarget('kept'))
-    const later = await returnFromProvider(browser, started)
+    const later = await returnFromProvider(browser, await startLogin(browser, longTarget('kept')))
     await browser.get(earlier)
     expect((await browser.get(later)).location).toBe(longTarget('kept'))
   })
 
   test('the cookies of a sign-in stay below 3.5 KB at the longest target', async () => {
-    const browser = party.vestibule.visitor()
-    await browser.get(await returnFromProvider(browser, await startLogin(browser, '/')))
+    const browser = party.visitor()
+    await finish(browser, await startLogin(browser, '/'))
     await startLogin(browser, `${APP}/${'x'.repeat(2048 - APP.length - 1)}`)
     expect(ownCookies(browser).toSorted()).toEqual([SESSION_COOKIE, BINDING_COOKIE, TARGET_COOKIE])
     expect(cookieHeader(browser)?.length).toBeLessThan(3500)
     expect(browser.trail.flatMap(({ refusedCookies }) => refusedCookies)).toEqual([])
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

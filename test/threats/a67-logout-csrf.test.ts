@@ -1,27 +1,22 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parseForm } from '../support/html-form.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import { cookieHeader, LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { APP } from '../support/relying-party.ts'
+import { LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit, VisitHeaders, Visitor } from '../support/visitor.ts'
 
-let party: RelyingParty
+const party = useParty()
+const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' }
+const CROSS_SITE = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }
 
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const isSignedIn = async (browser: Visitor): Promise<boolean> =>
-  (await party.vestibule.check({}, { Cookie: cookieHeader(browser) })).status === 200
-
-const tokenOf = async (browser: Visitor): Promise<string> => {
+async function tokenOf(browser: Visitor): Promise<string> {
   const { body, url } = await browser.get(LOGOUT)
   const token = parseForm(body, url)?.hidden['token']
   if (!token) throw new Error('the confirm page has no token')
   return token
 }
 
-const expectConfirmPage = (visit: Visit): void => {
+function expectConfirmPage(visit: Visit): void {
   expect(visit.status).toBe(200)
   expect(visit.headers['cache-control']).toBe('no-store')
   expect(visit.headers['content-security-policy']).toContain("frame-ancestors 'none'")
@@ -31,16 +26,24 @@ const expectConfirmPage = (visit: Visit): void => {
   expect(visit.body).toContain(`action="${LOGOUT}"`)
 }
 
-const post = (browser: Visitor, headers: VisitHeaders, body = ''): Promise<Visit> =>
-  browser.request('POST', LOGOUT, {
-    body,
-    headers: {
-      'Content-Type': 'application/x-www-form-urlencoded',
-      'Sec-Fetch-Site': undefined,
-      Origin: undefined,
-      ...headers,
-    },
-  })
+/** Signs in, does something at the sign-out, and asserts that the session goes on behind the confirm page. */
+async function expectAsked(act: (browser: Visitor) => Promise<Visit>): Promise<void> {
+  const { browser } = await party.attempt()
+  expectConfirmPage(await act(browser))
+  expect(await party.userOf(browser)).toBe('alice')
+}
+
+/** The same where the sign-out is done at once. */
+async function expectSignedOut(act: (browser: Visitor) => Promise<Visit>): Promise<void> {
+  const { browser } = await party.attempt()
+  expect((await act(browser)).status).toBe(303)
+  expect(await party.userOf(browser)).toBe(302)
+}
+
+function post(browser: Visitor, headers: VisitHeaders, body = ''): Promise<Visit> {
+  const without = { 'Sec-Fetch-Site': undefined, Origin: undefined }
+  return browser.request('POST', LOGOUT, { body, headers: { ...FORM, ...without, ...headers } })
+}
 
 describe('A67 logout CSRF', () => {
   test.for<[string, VisitHeaders]>([
@@ -54,37 +57,31 @@ describe('A67 logout CSRF', () => {
     ],
     ['an old browser', { 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined }],
   ])('GET by %s ends nothing and shows the confirm page', async ([, headers]) => {
-    const { browser } = await party.attempt()
-    expectConfirmPage(await browser.get(LOGOUT, { headers }))
-    expect(await isSignedIn(browser)).toBe(true)
+    await expectAsked((browser) => browser.get(LOGOUT, { headers }))
   })
 
   test('GET with the token, or with a method override, ends nothing', async () => {
-    const { browser } = await party.attempt()
-    const token = await tokenOf(browser)
-    expectConfirmPage(await browser.get(`${LOGOUT}?token=${token}&_method=POST`))
     const headers = { 'X-HTTP-Method-Override': 'POST', 'Sec-Fetch-Site': 'same-origin' }
-    expectConfirmPage(await browser.get(LOGOUT, { headers }))
-    expect(await isSignedIn(browser)).toBe(true)
+    await expectAsked(async (browser) =>
+      browser.get(`${LOGOUT}?token=${await tokenOf(browser)}&_method=POST`),
+    )
+    await expectAsked((browser) => browser.get(LOGOUT, { headers }))
   })
 
   test.for(['local=true', 'rd=/welcome', 'local=true&rd=/welcome'])(
-    'what is asked for beside it signs nobody out by itself: %s',
+    'further parameters sign nobody out by themselves: %s',
     async (query) => {
-      const { browser } = await party.attempt()
-      expectConfirmPage(await browser.get(`${LOGOUT}?${query}`))
-      const crossSite = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }
-      expectConfirmPage(await post(browser, crossSite, query))
-      expect(await isSignedIn(browser)).toBe(true)
+      await expectAsked((browser) => browser.get(`${LOGOUT}?${query}`))
+      await expectAsked((browser) => post(browser, CROSS_SITE, query))
     },
   )
 
   test.for<[string, VisitHeaders]>([
-    ['cross-site', { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }],
+    ['cross-site', CROSS_SITE],
     ['cross-site without an Origin', { 'Sec-Fetch-Site': 'cross-site' }],
     ['from a sandboxed frame', { 'Sec-Fetch-Site': 'cross-site', Origin: 'null' }],
     [
-      'same-site from a host that is not protected',
+      'same-site, unprotected',
       { 'Sec-Fetch-Site': 'same-site', Origin: 'https://evil.example.com' },
     ],
     ['same-site without an Origin', { 'Sec-Fetch-Site': 'same-site' }],
@@ -104,53 +101,39 @@ describe('A67 logout CSRF', () => {
     ['with a list in Sec-Fetch-Site', { 'Sec-Fetch-Site': 'same-origin, cross-site' }],
     ['with Sec-Fetch-Site in capitals', { 'Sec-Fetch-Site': 'SAME-ORIGIN' }],
   ])('POST %s ends nothing and shows the confirm page', async ([, headers]) => {
-    const { browser } = await party.attempt()
-    expectConfirmPage(await post(browser, headers))
-    expect(await isSignedIn(browser)).toBe(true)
+    await expectAsked((browser) => post(browser, headers))
   })
 
   test('a form of another site ends nothing, with whichever token its author can get', async () => {
     const { browser } = await party.attempt('alice')
-    const stranger = party.vestibule.visitor()
     const attacker = (await party.attempt('bob')).browser
-    const tokens = [await tokenOf(stranger), await tokenOf(attacker), '', 'A'.repeat(43)]
+    const tokens = [await tokenOf(party.visitor()), await tokenOf(attacker), '', 'A'.repeat(43)]
     for (const token of tokens) {
       // A cross-site POST travels without the Lax cookie, and its answer may still write cookies.
       const visit = await browser.request('POST', LOGOUT, {
         crossSite: true,
-        headers: {
-          Origin: 'https://evil.example',
-          'Content-Type': 'application/x-www-form-urlencoded',
-        },
+        headers: { Origin: 'https://evil.example', ...FORM },
         body: new URLSearchParams({ token }).toString(),
       })
       expect(visit.sentCookie ?? '').not.toContain(`${SESSION_COOKIE}=`)
       expect(visit.setCookies).toEqual([])
       expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-      expect(await isSignedIn(browser)).toBe(true)
+      expect(await party.userOf(browser)).toBe('alice')
     }
   })
 
-  test.for<[string, (token: string) => string]>([
+  test.for<[string, (token: string) => string, VisitHeaders?]>([
     ['empty', () => ''],
     ['cut', (token) => token.slice(0, -1)],
     ['longer', (token) => `${token}A`],
     ['twice, the wrong one first', (token) => `A&token=${token}`],
     ['of another length in bytes', (token) => `${token.slice(0, -1)}ä`],
-  ])('a token that is not the page’s is none: %s', async ([, change]) => {
-    const { browser } = await party.attempt()
-    const token = await tokenOf(browser)
-    expectConfirmPage(await post(browser, {}, `token=${change(token)}`))
-    expect(await isSignedIn(browser)).toBe(true)
-  })
-
-  test('the token counts only in a form', async () => {
-    const { browser } = await party.attempt()
-    const token = await tokenOf(browser)
-    const headers = { 'Content-Type': 'application/json' }
-    expectConfirmPage(await post(browser, headers, JSON.stringify({ token })))
-    expectConfirmPage(await post(browser, { 'Content-Type': 'text/plain' }, `token=${token}`))
-    expect(await isSignedIn(browser)).toBe(true)
+    ['in JSON', (token) => JSON.stringify({ token }), { 'Content-Type': 'application/json' }],
+    ['in plain text', (token) => `token=${token}`, { 'Content-Type': 'text/plain' }],
+  ])('a token that is not the page’s, or not in a form, does not count: %s', async (row) => {
+    const [, change, headers] = row
+    const body = (token: string) => (headers ? change(token) : `token=${change(token)}`)
+    await expectAsked(async (browser) => post(browser, headers ?? {}, body(await tokenOf(browser))))
   })
 
   test.for([
@@ -158,30 +141,24 @@ describe('A67 logout CSRF', () => {
     'application/x-www-form-urlencoded ; charset=UTF-8',
     'Application/X-WWW-Form-Urlencoded\t',
   ])('a form is one however its type is written: %j', async (type) => {
-    const { browser } = await party.attempt()
-    const token = await tokenOf(browser)
-    expect((await post(browser, { 'Content-Type': type }, `token=${token}`)).status).toBe(303)
-    expect(await isSignedIn(browser)).toBe(false)
+    const headers = { 'Content-Type': type }
+    await expectSignedOut(async (browser) =>
+      post(browser, headers, `token=${await tokenOf(browser)}`),
+    )
   })
 
   test.for<[string, VisitHeaders]>([
     ['the same origin', { 'Sec-Fetch-Site': 'same-origin' }],
     ['the public URL, by an old browser', { Origin: APP }],
-    [
-      'another protected host',
-      { 'Sec-Fetch-Site': 'same-site', Origin: 'https://other.example.com' },
-    ],
+    ['another host', { 'Sec-Fetch-Site': 'same-site', Origin: 'https://other.example.com' }],
   ])('the legitimate twin, a form of %s, signs out', async ([, headers]) => {
-    const { browser } = await party.attempt()
-    expect((await post(browser, headers)).status).toBe(303)
-    expect(await isSignedIn(browser)).toBe(false)
+    await expectSignedOut((browser) => post(browser, headers))
   })
 
   test('the legitimate twin, the button of the confirm page, signs out in any browser', async () => {
-    const { browser } = await party.attempt()
-    const token = await tokenOf(browser)
-    expect((await post(browser, { Origin: 'null' }, `token=${token}`)).status).toBe(303)
-    expect(await isSignedIn(browser)).toBe(false)
-    expect(party.vestibule.isAlive()).toBe(true)
+    const origin = { Origin: 'null' }
+    await expectSignedOut(async (browser) =>
+      post(browser, origin, `token=${await tokenOf(browser)}`),
+    )
   })
 })

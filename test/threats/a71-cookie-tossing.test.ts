@@ -1,30 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { expectRefusal, readCounter } from '../support/refusal.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import { cookieHeader, LOGIN, LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
-import type { Visit, Visitor } from '../support/visitor.ts'
+import { asScript, useParty } from '../support/used-party.ts'
+import type { Visitor } from '../support/visitor.ts'
 
-let party: RelyingParty
-let shared: RelyingParty
+const party = useParty()
+const shared = useParty({ COOKIE_DOMAIN: 'example.com', PUBLIC_URL: APP })
 let alice: string
 let bob: string
 
 beforeAll(async () => {
-  party = await startRelyingParty()
-  shared = await startRelyingParty({ COOKIE_DOMAIN: 'example.com', PUBLIC_URL: APP })
-  alice = await sessionOf('alice')
-  bob = await sessionOf('bob')
-})
-afterAll(async () => {
-  await party[Symbol.asyncDispose]()
-  await shared[Symbol.asyncDispose]()
+  alice = await party.sessionOf('alice')
+  bob = await party.sessionOf('bob')
 })
 
-const sessionOf = async (sub: string): Promise<string> =>
-  (await party.attempt(sub)).browser.cookies.find(SESSION_COOKIE)?.value ?? ''
-
-const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
-const pair = (value: string): string => `${SESSION_COOKIE}=${value}`
+function pair(value: string): string {
+  return `${SESSION_COOKIE}=${value}`
+}
 
 const ambiguous: readonly (readonly [string, () => string | readonly string[]])[] = [
   ['the attacker’s first', () => `${pair(bob)}; a=1; ${pair(alice)}`],
@@ -40,40 +33,31 @@ const ambiguous: readonly (readonly [string, () => string | readonly string[]])[
   ['two hundred', () => Array.from({ length: 200 }, (_, at) => pair(`x${at}`)).join('; ')],
 ]
 
-const expectResetPage = (visit: Visit): void => {
-  expect(visit.status).toBe(400)
-  expect(visit.headers['cache-control']).toBe('no-store')
-  expect(visit.headers['content-type']).toMatch(/^text\/html/)
-  expect(visit.location).toBeUndefined()
-  expect(visit.headers['x-auth-request-user']).toBeUndefined()
-  expect(visit.body).toContain(`href="${LOGIN}?rd=`)
-  const answer = visit.rawHeaders.join('\n') + visit.body
-  for (const value of ['hostile', alice, bob]) expect(answer).not.toContain(value)
-}
-
 describe('A71 cookie tossing and duplicates', () => {
   test.for(ambiguous)('two sessions are none, and a page clears them: %s', async ([, make]) => {
     const before = await readCounter(party.vestibule, 'duplicate_cookies')
-    const visit = await party.vestibule.check({}, { Cookie: make() })
-    expectResetPage(visit)
-    expect(visit.setCookies).toEqual([
-      `${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`,
-    ])
+    const { headers, ...visit } = await party.check({}, { Cookie: make() })
+    expect(visit).toMatchObject({
+      status: 400,
+      location: undefined,
+      setCookies: [`${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`],
+      body: expect.stringContaining(`href="${LOGIN}?rd=`) as string,
+    })
+    expect(headers['x-auth-request-user']).toBeUndefined()
+    expect(headers['content-type']).toMatch(/^text\/html/)
+    expect(headers['cache-control']).toBe('no-store')
+    const answer = visit.rawHeaders.join('\n') + visit.body
+    for (const value of ['hostile', alice, bob]) expect(answer).not.toContain(value)
     expect(await readCounter(party.vestibule, 'duplicate_cookies')).toBe(before + 1)
   })
 
   test.for(ambiguous)('a script gets 401 and keeps its cookies: %s', async ([, make]) => {
-    expectRefusal(await party.vestibule.check({}, { Cookie: make(), ...asScript }), 401, [
-      'hostile',
-      alice,
-      bob,
-    ])
+    const visit = await party.check({}, { Cookie: make(), ...asScript })
+    expectRefusal(visit, 401, ['hostile', alice, bob])
   })
 
-  test.for(ambiguous)('/me knows nobody by two sessions: %s', async ([, make]) => {
-    const visit = await party.vestibule
-      .visitor()
-      .get(`${APP}/oauth2/me`, { headers: { Cookie: make() } })
+  test.for(ambiguous)('/me names no user for two sessions: %s', async ([, make]) => {
+    const visit = await party.get('/oauth2/me', { headers: { Cookie: make() } })
     expect(visit.status).toBe(401)
     expect(visit.body).not.toMatch(/alice|bob|hostile/)
   })
@@ -82,26 +66,22 @@ describe('A71 cookie tossing and duplicates', () => {
     const users = ['alice', 'bob'] as const
     const pairs = await Promise.all(users.map((user) => party.vestibule.signIn(user)))
     const Cookie = pairs.join('; ')
-    const ask = () => Promise.all(pairs.map((each) => party.vestibule.check({}, { Cookie: each })))
-    expect((await party.vestibule.check({}, { Cookie })).status).toBe(400)
-    expect((await ask()).map(({ headers }) => headers['x-auth-request-user'])).toEqual(users)
-    const left = await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie } })
+    const usersNow = () => Promise.all(pairs.map(party.userOf))
+    expect(await party.userOf(Cookie)).toBe(400)
+    expect(await usersNow()).toEqual(users)
+    const left = await party.visitor().post(LOGOUT, {}, { headers: { Cookie } })
     expect(left.status).toBe(303)
-    expect((await ask()).map(({ status }) => status)).toEqual([302, 302])
+    expect(await usersNow()).toEqual([302, 302])
   })
 
-  test('the legitimate twins pass: one session, and the same one several times', async () => {
-    const cookies = [
-      pair(alice),
-      `a=1; ${pair(alice)}; b=2`,
-      `${pair(alice)}; ${pair(alice)}`,
-      [pair(alice), `theme=dark; ${pair(alice)}`],
-    ]
-    for (const Cookie of cookies) {
-      const visit = await party.vestibule.check({}, { Cookie })
-      expect([visit.status, visit.headers['x-auth-request-user']]).toEqual([200, 'alice'])
-      expect(visit.setCookies).toEqual([])
-    }
+  test.for<[string, () => string | string[]]>([
+    ['one session', () => pair(alice)],
+    ['among other cookies', () => `a=1; ${pair(alice)}; b=2`],
+    ['the same twice', () => `${pair(alice)}; ${pair(alice)}`],
+    ['the same in two headers', () => [pair(alice), `theme=dark; ${pair(alice)}`]],
+  ])('the legitimate twin passes: %s', async ([, make]) => {
+    const { status, headers, setCookies } = await party.check({}, { Cookie: make() })
+    expect([status, headers['x-auth-request-user'], setCookies]).toEqual([200, 'alice', []])
   })
 
   test.for([
@@ -115,55 +95,42 @@ describe('A71 cookie tossing and duplicates', () => {
     '__Host-vestibule[0]',
     '__Host-vestibule_login',
   ])('a cookie of another name is neither a session nor a duplicate: %s', async (name) => {
-    const alone = await party.vestibule.check({}, { Cookie: `${name}=${alice}` })
-    expect(alone.status).toBe(302)
-    const beside = await party.vestibule.check({}, { Cookie: `${name}=${bob}; ${pair(alice)}` })
-    expect([beside.status, beside.headers['x-auth-request-user']]).toEqual([200, 'alice'])
+    expect(await party.userOf(`${name}=${alice}`)).toBe(302)
+    expect(await party.userOf(`${name}=${bob}; ${pair(alice)}`)).toBe('alice')
   })
 
   test('the names that only this host can set are the default', async () => {
     const { answer } = await party.attempt()
     for (const line of answer.setCookies) expect(line).toMatch(/^__Host-vestibule/)
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })
 
 const NAME = '__Secure-vestibule'
 
-const toss = (browser: Visitor, from: string, line: string): void => {
-  const reason = browser.cookies.set(line, new URL(from))
-  if (reason) throw new Error(reason)
-}
-
-const open = (browser: Visitor): Promise<Visit> =>
-  shared.vestibule.check({}, { Cookie: cookieHeader(browser) })
-
-/** Takes over what an answer of the check sets, as the browser behind Traefik does. */
-const take = (browser: Visitor, { setCookies }: Visit): void => {
-  for (const line of setCookies) toss(browser, `${APP}/`, line)
+/** Gives the browser cookies, as an answer of the app's host does. */
+function toss(browser: Visitor, lines: readonly string[]): void {
+  for (const line of lines) expect(browser.cookies.set(line, new URL(APP))).toBeUndefined()
 }
 
 describe('A71 cookie tossing within a shared domain', () => {
-  test('the page gets rid of a cookie that the app’s own host tossed, and a sign-in works again', async () => {
+  test('the page removes a cookie that the app’s own host tossed, and a sign-in works again', async () => {
     const { browser } = await shared.attempt('alice')
     const attackers = (await shared.attempt('bob')).browser.cookies.find(NAME)?.value
-    toss(browser, `${APP}/`, `${NAME}=${attackers}; Path=/; Secure`)
-    const visit = await open(browser)
+    toss(browser, [`${NAME}=${attackers}; Path=/; Secure`])
+    const visit = await shared.checkWith(browser)
     expect(visit.status).toBe(400)
-    take(browser, visit)
+    toss(browser, visit.setCookies)
     expect(cookieHeader(browser) ?? '').not.toContain(`${NAME}=`)
     await browser.browse(`${LOGIN}?rd=/`)
-    const after = await open(browser)
-    expect([after.status, after.headers['x-auth-request-user']]).toEqual([200, 'alice'])
+    expect(await shared.userOf(browser)).toBe('alice')
   })
 
   test('both variants are expired: the host’s and the domain’s', async () => {
-    const visit = await shared.vestibule.check({}, { Cookie: `${NAME}=a; ${NAME}=b` })
+    const visit = await shared.checkWith(`${NAME}=a; ${NAME}=b`)
     expect(visit.status).toBe(400)
     const cleared = visit.setCookies.filter((line) => line.startsWith(`${NAME}=; Max-Age=0`))
     expect(cleared.map((line) => /; Domain=([^;]+)/.exec(line)?.[1])).toEqual(
       expect.arrayContaining([undefined, 'example.com']),
     )
-    expect(shared.vestibule.isAlive()).toBe(true)
   })
 })

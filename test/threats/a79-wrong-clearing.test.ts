@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   cookieHeader,
@@ -10,33 +10,38 @@ import {
   startLogin,
   untilCallback,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
-import type { Visit, Visitor } from '../support/visitor.ts'
+import type { Visit } from '../support/visitor.ts'
 
-let party: RelyingParty
+const party = useParty({ SIGN_IN_CONCURRENCY: '1', OIDC_USERINFO: 'always' })
 
-beforeAll(async () => {
-  party = await startRelyingParty({ SIGN_IN_CONCURRENCY: '1', OIDC_USERINFO: 'always' })
-})
-afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
-
-const userOf = async (browser: Visitor): Promise<unknown> => {
-  const visit = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
-  return visit.status === 200 ? visit.headers['x-auth-request-user'] : visit.status
-}
-
-const expectNothingCleared = (visit: Visit): void => {
+function expectNothingCleared(visit: Visit): void {
   expect(visit.setCookies.filter((line) => /Max-Age=0|Expires=/i.test(line))).toEqual([])
   expect(visit.headers['clear-site-data']).toBeUndefined()
 }
 
-const expectUnavailable = (visit: Visit): void => {
-  expect(visit.status).toBe(503)
-  expect(visit.setCookies).toEqual([])
-  expect(visit.location).toBeUndefined()
-  expect(Number(visit.headers['retry-after'])).toBeGreaterThan(0)
-  expect(visit.headers['cache-control']).toBe('no-store')
+function expectUnavailable({ status, setCookies, location, headers }: Visit): void {
+  expect({ status, setCookies, location, cache: headers['cache-control'] }).toEqual({
+    status: 503,
+    setCookies: [],
+    location: undefined,
+    cache: 'no-store',
+  })
+
+  expect(Number(headers['retry-after'])).toBeGreaterThan(0)
+}
+
+/** A callback that fails beside a session, which it leaves alone. */
+async function failBesideSession(endpoint: Endpoint, fault: Behaviour): Promise<Visit> {
+  const { browser } = await party.attempt('alice')
+  const url = await untilCallback(browser)
+  const before = cookieHeader(browser)
+  party.provider.set(endpoint, fault)
+  const visit = await browser.get(url)
+  expect(cookieHeader(browser)).toBe(before)
+  expect(await party.userOf(browser)).toBe('alice')
+  return visit
 }
 
 const outages: readonly (readonly [string, Endpoint, Behaviour])[] = [
@@ -48,19 +53,10 @@ const outages: readonly (readonly [string, Endpoint, Behaviour])[] = [
   ['UserInfo answers 500', 'userinfo', faults.serverError],
 ]
 
-// What a failing store does to a check belongs to the shared store; the memory store cannot fail on a read.
+// The tests of the shared store cover a check whose store fails, because the memory store cannot fail on a read.
 describe('A79 cookies cleared by an error', () => {
-  test.for(outages)(
-    'a sign-in that fails because %s clears nothing',
-    async ([, endpoint, fault]) => {
-      const { browser } = await party.attempt('alice')
-      const url = await untilCallback(browser)
-      const before = cookieHeader(browser)
-      party.provider.set(endpoint, fault)
-      expectUnavailable(await browser.get(url))
-      expect(cookieHeader(browser)).toBe(before)
-      expect(await userOf(browser)).toBe('alice')
-    },
+  test.for(outages)('a sign-in that fails because %s clears nothing', async ([, endpoint, fault]) =>
+    expectUnavailable(await failBesideSession(endpoint, fault)),
   )
 
   test.for<[string, Behaviour]>([
@@ -69,25 +65,18 @@ describe('A79 cookies cleared by an error', () => {
     ['an empty object', faults.emptyObject],
     ['invalid_grant', faults.invalidGrant],
   ])('a token endpoint that answers with %s clears nothing', async ([, fault]) => {
-    const { browser } = await party.attempt('alice')
-    const url = await untilCallback(browser)
-    const before = cookieHeader(browser)
-    party.provider.set('token', fault)
-    const visit = await browser.get(url)
+    const visit = await failBesideSession('token', fault)
     expect([400, 502]).toContain(visit.status)
     expectNothingCleared(visit)
-    expect(cookieHeader(browser)).toBe(before)
-    expect(await userOf(browser)).toBe('alice')
   })
 
   test('a code that was not spent is still good when the provider is back', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const url = await untilCallback(browser, '/report')
     party.provider.set('token', faults.down)
     expectUnavailable(await browser.get(url))
     party.provider.reset()
-    const visit = await browser.get(url)
-    expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
+    expect(await browser.get(url)).toMatchObject({ status: 302, location: `${APP}/report` })
   })
 
   test('more sign-ins at once than allowed are told to wait, and lose neither cookie nor code', async () => {
@@ -101,19 +90,19 @@ describe('A79 cookies cleared by an error', () => {
     expect(second.browser.cookies.find(BINDING_COOKIE)).toBeDefined()
     expect((await slow).status).toBe(302)
     expect((await second.browser.get(second.callbackUrl)).status).toBe(302)
-    expect(await userOf(second.browser)).toBe('bob')
+    expect(await party.userOf(second.browser)).toBe('bob')
   })
 
-  test('with the provider gone, who is signed in stays so, everywhere', async () => {
+  test('while the provider is gone, sessions go on everywhere', async () => {
     const { browser } = await party.attempt('alice')
     await party.provider.pause()
     try {
-      expect(await userOf(browser)).toBe('alice')
+      expect(await party.userOf(browser)).toBe('alice')
       const me = await browser.get(`${APP}/oauth2/me`)
       expect([me.status, me.setCookies]).toEqual([200, []])
       expectNothingCleared(await browser.get(LOGOUT))
       expectNothingCleared(await startLogin(browser))
-      expect(await userOf(browser)).toBe('alice')
+      expect(await party.userOf(browser)).toBe('alice')
     } finally {
       await party.provider.resume()
     }
@@ -138,14 +127,11 @@ describe('A79 cookies cleared by an error', () => {
   ])('a check, which only asks, does not clear a session that is %s', async ([, value]) => {
     const Cookie = `${SESSION_COOKIE}=${value}`
     for (const headers of [{ Cookie }, { Cookie, 'Sec-Fetch-Mode': 'cors' }]) {
-      const visit = await party.vestibule.check({}, headers)
+      const visit = await party.check({}, headers)
       expect([302, 401]).toContain(visit.status)
       expect(visit.setCookies).toEqual([])
     }
-    const { setCookies } = await party.vestibule
-      .visitor()
-      .get(`${APP}/oauth2/me`, { headers: { Cookie } })
-    expect(setCookies).toEqual([])
+    expect((await party.get('/oauth2/me', { headers: { Cookie } })).setCookies).toEqual([])
   })
 
   test.for([
@@ -156,10 +142,10 @@ describe('A79 cookies cleared by an error', () => {
     { proto: 'http' },
   ])('a request that is refused for its form clears nothing: %o', async (forwarded) => {
     const { browser } = await party.attempt('alice')
-    const visit = await party.vestibule.check(forwarded, { Cookie: cookieHeader(browser) })
+    const visit = await party.check(forwarded, { Cookie: cookieHeader(browser) })
     expect(visit.status).toBeLessThan(500)
     expect(visit.setCookies).toEqual([])
-    expect(await userOf(browser)).toBe('alice')
+    expect(await party.userOf(browser)).toBe('alice')
   })
 
   test('the legitimate twin: a sign-out clears the session, and says so', async () => {
@@ -168,7 +154,6 @@ describe('A79 cookies cleared by an error', () => {
     expect(visit.setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([
       `${SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax`,
     ])
-    expect(await userOf(browser)).toBe(302)
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(await party.userOf(browser)).toBe(302)
   })
 })

@@ -1,43 +1,29 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  AUDIENCE,
-  type BearerParty,
-  bearerRule,
-  expectTokenRefusal,
-  startBearerParty,
-} from '../support/bearers.ts'
+import { describe, expect, test } from 'vitest'
+import { AUDIENCE, bearerRule, expectTokenRefusal } from '../support/bearers.ts'
 import type { ClaimChanges, SignOptions } from '../support/tokens.ts'
+import { useBearerParty } from '../support/used-party.ts'
 
-let party: BearerParty
+const party = useBearerParty([
+  bearerRule('/api/**'),
+  bearerRule('/jwt/**', { tokenType: 'jwt' }),
+  // A rule that names the client id, which an ID token must not open either.
+  bearerRule('/client/**', { audiences: ['vestibule'] }),
+])
 
-beforeAll(async () => {
-  party = await startBearerParty([
-    bearerRule('/api/**'),
-    bearerRule('/jwt/**', { tokenType: 'jwt' }),
-    // Somebody who names the client id all the same: an ID token must not open this either.
-    bearerRule('/client/**', { audiences: ['vestibule'] }),
-  ])
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const everywhere = async (token: string): Promise<void> => {
+async function expectRefusedEverywhere(token: unknown): Promise<void> {
   for (const uri of ['/api/', '/jwt/', '/client/']) {
-    expectTokenRefusal(await party.present(token, { uri }), 'invalid_token')
+    expectTokenRefusal(await party.present(String(token), { uri }), 'invalid_token')
   }
 }
 
 describe('A83 tokens of another type as bearer', () => {
   test('the ID token and the access token of a real sign-in are none', async () => {
-    let seen: Record<string, unknown> = {}
-    party.provider.set('token', {
-      rewrite: (body) => {
-        seen = body
-        return body
-      },
-    })
+    const answers = party.recordTokens()
     expect((await party.attempt()).isSignedIn).toBe(true)
-    await everywhere(String(seen['id_token']))
-    await everywhere(String(seen['access_token']))
+    for (const name of ['id_token', 'access_token']) {
+      expect(answers[0]?.[name]).toBeTypeOf('string')
+      await expectRefusedEverywhere(answers[0]?.[name])
+    }
   })
 
   test.for<[string, ClaimChanges, SignOptions['header']]>([
@@ -53,24 +39,17 @@ describe('A83 tokens of another type as bearer', () => {
     ['another media type', {}, { typ: 'text/at+jwt' }],
     ['a typ that goes on', {}, { typ: 'at+jwt; x=y' }],
     ['an empty typ', {}, { typ: '' }],
-  ])('%s is none, whoever signed it', async ([, changes, header], { expect }) => {
-    const token = await party.mint(
-      { aud: [AUDIENCE, 'vestibule'], ...changes },
-      { header: header ?? {} },
-    )
-    await everywhere(token)
-    expect(party.vestibule.isAlive()).toBe(true)
+  ])('%s is none, whoever signed it', async ([, changes, header = {}]) => {
+    const claims = { aud: [AUDIENCE, 'vestibule'], ...changes }
+    await expectRefusedEverywhere(await party.mint(claims, { header }))
   })
 
-  test('a logout token as the provider makes it is none', async () => {
-    await everywhere(await party.provider.mintLogoutToken())
-    await everywhere(await party.provider.mintLogoutToken({ aud: [AUDIENCE, 'vestibule'] }))
-  })
+  test.for([{}, { aud: [AUDIENCE, 'vestibule'] }])(
+    'a logout token as the provider makes it is none: %j',
+    async (changes) => expectRefusedEverywhere(await party.provider.mintLogoutToken(changes)),
+  )
 
   test('a bearer is no session cookie', async () => {
-    const token = await party.mint()
-    expect((await party.vestibule.check({}, { Cookie: `__Host-vestibule=${token}` })).status).toBe(
-      302,
-    )
+    expect(await party.userOf(`__Host-vestibule=${await party.mint()}`)).toBe(302)
   })
 })

@@ -1,13 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
 import { claimsOf } from '../support/tokens.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-afterAll(() => party[Symbol.asyncDispose]())
+const party = useParty()
+const MADE_TYPES = 'at+jwt AT+JWT application/at+jwt logout+jwt dpop+jwt secevent+jwt'.split(' ')
+const NOT_ID_TOKENS: readonly unknown[] = [
+  ...MADE_TYPES,
+  'token-introspection+jwt',
+  'JWT ',
+  'JWE',
+  '',
+  42,
+  ['JWT'],
+  null,
+]
+const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
 
 describe('A83 token type confusion', () => {
   test.for([
@@ -19,87 +26,56 @@ describe('A83 token type confusion', () => {
     expect((await party.attempt()).isSignedIn).toBe(true)
   })
 
-  test.for<[unknown]>([
-    ['at+jwt'],
-    ['AT+JWT'],
-    ['application/at+jwt'],
-    ['logout+jwt'],
-    ['dpop+jwt'],
-    ['secevent+jwt'],
-    ['token-introspection+jwt'],
-    ['JWT '],
-    ['JWE'],
-    [''],
-    [42],
-    [['JWT']],
-    [null],
-  ])('the same claims under another type are no ID token: %j', async ([typ], { expect }) => {
-    party.provider.tamperIdToken({}, { header: { typ } })
-    const { answer, isSignedIn } = await party.attempt()
-    expect([400, 502]).toContain(answer.status)
-    expect(answer.headers['cache-control']).toBe('no-store')
-    expect(isSignedIn).toBe(false)
-  })
-
-  test('a logout token is no ID token, with the right nonce as well as without', async () => {
-    const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
-    for (const changes of [{ events }, { events, nonce: undefined }]) {
-      party.provider.tamperIdToken(changes, { header: { typ: 'logout+jwt' } })
-      expect(await party.attempt()).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
-    }
-    const token = await party.provider.mintLogoutToken()
-    party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: token }) })
-    expect(await party.attempt()).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
-  })
-
-  test.for<[string, (body: Record<string, unknown>) => unknown]>([
-    ['the opaque access token', (body) => body['access_token']],
-    ['a number', () => 42],
-    ['an object', (body) => ({ token: body['id_token'] })],
-    ['a list', (body) => [body['id_token']]],
-    ['an empty text', () => ''],
-    ['nothing', () => undefined],
-    ['null', () => null],
-  ])(
-    'what stands in place of the ID token makes no session: %s',
-    async ([, replace], { expect }) => {
-      party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: replace(body) }) })
-      const { answer, isSignedIn } = await party.attempt()
-      expect([400, 502]).toContain(answer.status)
-      expect(isSignedIn).toBe(false)
+  test.for(NOT_ID_TOKENS.map((typ) => ({ typ })))(
+    'the same claims under another type are no ID token: %j',
+    async (header) => {
+      party.provider.tamperIdToken({}, { header })
+      await party.expectNoSignIn()
     },
   )
 
-  test('an ID token minted for nobody’s login, with a nonce of its own, makes no session', async () => {
-    for (const nonce of [undefined, 'of another login']) {
-      const token = await party.provider.mintIdToken({ nonce })
-      party.provider.set('token', { rewrite: (body) => ({ ...body, id_token: token }) })
-      expect(await party.attempt()).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
-    }
+  test.for([{ events }, { events, nonce: undefined }])(
+    'the claims of a logout token are no ID token: %o',
+    async (changes) => {
+      party.provider.tamperIdToken(changes, { header: { typ: 'logout+jwt' } })
+      await party.expectNoSignIn([400])
+    },
+  )
+
+  test.for<[string, () => Promise<string>]>([
+    ['a logout token', () => party.provider.mintLogoutToken()],
+    ['an ID token without a nonce', () => party.provider.mintIdToken()],
+    ['one with a foreign nonce', () => party.provider.mintIdToken({ nonce: 'of another login' })],
+  ])('%s that was minted for no login makes no session', async ([, mint]) => {
+    party.replaceIdToken(mint)
+    await party.expectNoSignIn([400])
+  })
+
+  test.for<[string, (token: string, body: Record<string, unknown>) => unknown]>([
+    ['the opaque access token', (_, body) => body['access_token']],
+    ['a number', () => 42],
+    ['an object', (token) => ({ token })],
+    ['a list', (token) => [token]],
+    ['an empty text', () => ''],
+    ['nothing', () => undefined],
+    ['null', () => null],
+  ])('a value in place of the ID token makes no session: %s', async ([, replace]) => {
+    party.replaceIdToken(replace)
+    await party.expectNoSignIn()
   })
 
   test('neither ID token nor access token nor logout token opens the check', async () => {
-    party.provider.reset()
-    let seen: Record<string, unknown> = {}
-    party.provider.set('token', {
-      rewrite: (body) => {
-        seen = body
-        return body
-      },
-    })
+    const answers = party.recordTokens()
     const { browser } = await party.attempt()
-    const idToken = String(seen['id_token'])
-    expect(claimsOf(idToken).sub).toBe('alice')
-    const tokens = [idToken, String(seen['access_token']), await party.provider.mintLogoutToken()]
-    for (const token of tokens) {
-      const asBearer = await party.vestibule.check({}, { Authorization: `Bearer ${token}` })
-      const asCookie = await party.vestibule.check({}, { Cookie: `__Host-vestibule=${token}` })
-      const inQuery = await party.vestibule.check({ uri: `/?access_token=${token}` })
-      expect([asBearer.status, asCookie.status, inQuery.status]).toEqual([302, 302, 302])
+    const { id_token: idToken, access_token: accessToken } = answers[0] ?? {}
+    expect(claimsOf(String(idToken)).sub).toBe('alice')
+    for (const token of [idToken, accessToken, await party.provider.mintLogoutToken()]) {
+      const asBearer = await party.check({}, { Authorization: `Bearer ${String(token)}` })
+      const asCookie = await party.userOf(`__Host-vestibule=${String(token)}`)
+      const inQuery = await party.check({ uri: `/?access_token=${String(token)}` })
+      expect([asBearer.status, asCookie, inQuery.status]).toEqual([302, 302, 302])
       expect(asBearer.setCookies).toEqual([])
     }
-    const own = browser.cookies.header(new URL(APP))
-    expect((await party.vestibule.check({}, { Cookie: own })).status).toBe(200)
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(await party.userOf(browser)).toBe('alice')
   })
 })

@@ -1,14 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
+import { nowSeconds } from '../support/bearers.ts'
+import { APP } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty({ OIDC_USERINFO: 'never' })
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
-const nowSeconds = () => Math.floor(Date.now() / 1000)
+const party = useParty({ OIDC_USERINFO: 'never' })
 const A_YEAR_SECONDS = 365 * 86_400
 
 describe('A84 aud, iss, exp, nbf, iat and sub at their edges', () => {
@@ -23,15 +18,11 @@ describe('A84 aud, iss, exp, nbf, iat and sub at their edges', () => {
     ['exp in a year', () => ({ exp: nowSeconds() + A_YEAR_SECONDS })],
     ['aud as an array of one', () => ({ aud: ['vestibule'] })],
     ['azp of this client', () => ({ azp: 'vestibule' })],
-    [
-      'a further audience and azp of this client',
-      () => ({ aud: ['vestibule', 'other'], azp: 'vestibule' }),
-    ],
+    ['a further aud and azp of this client', () => ({ aud: ['vestibule', 'x'], azp: 'vestibule' })],
   ])('an ID token is accepted: %s', async ([, changes], { expect }) => {
     party.provider.tamperIdToken(changes())
     const { answer, identity } = await party.attempt()
-    expect(answer.status).toBe(302)
-    expect(answer.location).toBe('https://app.example.com/')
+    expect(answer).toMatchObject({ status: 302, location: `${APP}/` })
     expect(identity?.['x-auth-request-user']).toBe('alice')
   })
 
@@ -82,20 +73,13 @@ describe('A84 aud, iss, exp, nbf, iat and sub at their edges', () => {
     ['nonce is missing', () => ({ nonce: undefined })],
     ['nonce is another', () => ({ nonce: 'not the nonce of this login' })],
     ['nonce is an array', () => ({ nonce: ['a'] })],
-  ])('an ID token is refused: %s', async ([, changes], { expect }) => {
+  ])('an ID token is refused: %s', async ([, changes]) => {
     party.provider.tamperIdToken(changes())
-    const { answer, isSignedIn, browser } = await party.attempt()
-    // 502 where the token is no usable JWT at all: then it is the provider that is broken.
-    expect([400, 502]).toContain(answer.status)
-    expect(answer.headers['cache-control']).toBe('no-store')
-    expect(answer.location).toBeUndefined()
-    expect(isSignedIn).toBe(false)
-    expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
+    // 502 where the token is no usable JWT at all, which is a fault of the provider.
+    await party.expectNoSignIn([400, 502])
   })
 
   test('after all of them the service still signs people in', async () => {
-    party.provider.reset()
     expect((await party.attempt()).isSignedIn).toBe(true)
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })

@@ -1,37 +1,24 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type BearerParty,
-  bearerRule,
-  createProofKey,
-  startBearerParty,
-} from '../support/bearers.ts'
+import { describe, expect, test } from 'vitest'
+import { bearerRule, createProofKey } from '../support/bearers.ts'
+import { tally } from '../support/tally.ts'
+import { useBearerParty } from '../support/used-party.ts'
+import type { Visit } from '../support/visitor.ts'
 
-let party: BearerParty
-
-beforeAll(async () => {
-  party = await startBearerParty([bearerRule('/once/**', {}, { oneTime: true }), bearerRule('/**')])
-})
-afterAll(() => party[Symbol.asyncDispose]())
-
+const party = useBearerParty([bearerRule('/once/**', {}, { oneTime: true }), bearerRule('/**')])
 const ROUNDS = 40
 const AT_ONCE = 10
 
-/** How many of the requests that were sent at once got each status. */
-const tally = (statuses: readonly number[]): Record<number, number> =>
-  Object.fromEntries(
-    Map.groupBy(statuses, (status) => status)
-      .entries()
-      .map(([status, all]) => [status, all.length]),
-  )
+async function sendAtOnce(count: number, send: () => Promise<Visit>) {
+  const visits = await Promise.all(Array.from({ length: count }, send))
+  return tally(visits.map(({ status }) => status))
+}
 
 describe('A89 the same thing many times in the same millisecond, at one replica', () => {
   test('a one-time token passes exactly once, and the rest are refused without an error', async () => {
     for (let round = 0; round < ROUNDS; round += 1) {
       const token = await party.mint()
-      const visits = await Promise.all(
-        Array.from({ length: AT_ONCE }, () => party.present(token, { uri: '/once/' })),
-      )
-      expect(tally(visits.map(({ status }) => status))).toEqual({ 200: 1, 401: AT_ONCE - 1 })
+      const counts = await sendAtOnce(AT_ONCE, () => party.present(token, { uri: '/once/' }))
+      expect(counts).toEqual({ 200: 1, 401: AT_ONCE - 1 })
     }
   })
 
@@ -40,16 +27,13 @@ describe('A89 the same thing many times in the same millisecond, at one replica'
     const token = await party.mint({ cnf: { jkt: key.thumbprint } })
     for (let round = 0; round < ROUNDS; round += 1) {
       const headers = { Authorization: `DPoP ${token}`, DPoP: await key.prove(token) }
-      const visits = await Promise.all(
-        Array.from({ length: AT_ONCE }, () => party.present(token, {}, headers)),
-      )
-      expect(tally(visits.map(({ status }) => status))).toEqual({ 200: 1, 401: AT_ONCE - 1 })
+      const counts = await sendAtOnce(AT_ONCE, () => party.present(token, {}, headers))
+      expect(counts).toEqual({ 200: 1, 401: AT_ONCE - 1 })
     }
   })
 
   test('an ordinary token passes each time', async () => {
     const token = await party.mint()
-    const visits = await Promise.all(Array.from({ length: 50 }, () => party.present(token)))
-    expect(tally(visits.map(({ status }) => status))).toEqual({ 200: 50 })
+    expect(await sendAtOnce(50, () => party.present(token))).toEqual({ 200: 50 })
   })
 })

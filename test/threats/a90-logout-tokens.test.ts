@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import {
   BACKCHANNEL_LOGOUT,
   expectLoggedOut,
@@ -6,48 +6,70 @@ import {
   requestLogout,
   sendLogoutToken,
 } from '../support/backchannel-logout.ts'
+import { nowSeconds } from '../support/bearers.ts'
 import { countEvents, readMetric } from '../support/outage.ts'
-import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader } from '../support/sign-in-steps.ts'
-import { breakSignature, claimsOf, type SignOptions } from '../support/tokens.ts'
-import { raw } from '../support/visitor.ts'
+import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
+import { useParty } from '../support/used-party.ts'
+import { raw, type Visit } from '../support/visitor.ts'
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const SID = 'the-session-of-alice'
-const nowSeconds = () => Math.floor(Date.now() / 1000)
-const form = (token: string) => `logout_token=${token}`
 
-let party: RelyingParty
-/** Of alice, in the provider's session that the tokens name. */
+function form(token: string) {
+  return `logout_token=${token}`
+}
+
+const party = useParty()
+
+/** The session of alice that the tokens name. */
 let alice: string
 
-const signIn = async (sub: string, sid: string): Promise<string> => {
+beforeAll(async () => {
+  alice = await signIn('alice', SID)
+})
+
+async function signIn(sub: string, sid: string): Promise<string> {
   party.provider.tamperIdToken({ sid })
   const { browser, isSignedIn } = await party.attempt(sub)
   expect(isSignedIn).toBe(true)
   return String(cookieHeader(browser))
 }
 
-const statusOf = async (cookie: string, at: RelyingParty = party): Promise<number> =>
-  (await at.vestibule.check({}, { Cookie: cookie })).status
+function send(token: unknown) {
+  return sendLogoutToken(party.vestibule, String(token))
+}
 
-const mint = (changes: Record<string, unknown> = {}, how?: SignOptions) =>
-  party.provider.mintLogoutToken({ sid: SID, ...changes }, how)
+function request(options: Parameters<typeof requestLogout>[1]) {
+  return requestLogout(party.vestibule, options)
+}
 
-beforeAll(async () => {
-  party = await startRelyingParty()
-  alice = await signIn('alice', SID)
-})
-afterAll(() => party[Symbol.asyncDispose]())
+function mint(changes: ClaimChanges = {}, how?: SignOptions) {
+  return party.provider.mintLogoutToken({ sid: SID, ...changes }, how)
+}
+
+function usersOf(...cookies: string[]) {
+  return Promise.all(cookies.map((each) => party.userOf(each)))
+}
+
+async function expectGoesOn() {
+  return expect(await party.userOf(alice)).toBe('alice')
+}
+
+function expectStatus({ status, headers }: Visit, expected: number): void {
+  expect([status, headers['cache-control']]).toEqual([expected, 'no-store'])
+}
 
 describe('A90 what is no logout request', () => {
   test.for(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
     'any method but POST ends nothing: %s',
-    async (method, { expect }) => {
+    async (method) => {
       const url = `${BACKCHANNEL_LOGOUT}?${form(await mint())}`
-      const { status, headers } = await requestLogout(party.vestibule, { method, url })
-      expect([status, headers.allow, headers['cache-control']]).toEqual([405, 'POST', 'no-store'])
-      expect(await statusOf(alice)).toBe(200)
+      const visit = await request({ method, url })
+      expectStatus(visit, 405)
+      expect(visit.headers.allow).toBe('POST')
+      await expectGoesOn()
     },
   )
 
@@ -59,13 +81,10 @@ describe('A90 what is no logout request', () => {
     ['another type that begins alike', 'application/x-www-form-urlencoded2', form],
     ['a form of parts', 'multipart/form-data; boundary=x', form],
     ['no type', undefined, form],
-  ])('any body but a form is refused: %s', async ([, type, body], { expect }) => {
-    const { status, headers } = await requestLogout(party.vestibule, {
-      headers: { 'Content-Type': type },
-      body: body(await mint()),
-    })
-    expect([status, headers['cache-control']]).toEqual([415, 'no-store'])
-    expect(await statusOf(alice)).toBe(200)
+  ])('any body but a form is refused: %s', async ([, type, body]) => {
+    const headers = { 'Content-Type': type }
+    expectStatus(await request({ headers, body: body(await mint()) }), 415)
+    await expectGoesOn()
   })
 
   test.for<[string, (token: string) => string]>([
@@ -81,23 +100,21 @@ describe('A90 what is no logout request', () => {
     ['a JWT with blanks around it', (token) => `logout_token=+${token}+`],
     ['five parts, as if encrypted', (token) => form(`${token}.x.y`)],
     ['bytes that are no text', () => 'logout_token=%ff%fe'],
-  ])('exactly one logout_token is needed: %s', async ([, body], { expect }) => {
+  ])('exactly one logout_token is needed: %s', async ([, body]) => {
     const token = await mint()
-    const visit = await requestLogout(party.vestibule, { body: body(token) })
-    expectLogoutRefused(visit, [token])
-    expect(await statusOf(alice)).toBe(200)
+    expectLogoutRefused(await request({ body: body(token) }), [token])
+    await expectGoesOn()
   })
 
   test('a token in the address does not count', async () => {
     const url = `${BACKCHANNEL_LOGOUT}?${form(await mint())}`
-    expectLogoutRefused(await requestLogout(party.vestibule, { url, body: '' }))
-    expect(await statusOf(alice)).toBe(200)
+    expectLogoutRefused(await request({ url, body: '' }))
+    await expectGoesOn()
   })
 
   test('a body above 16 KiB is refused, whether or not it says so', async () => {
     const body = `${form(await mint())}&pad=${'x'.repeat(16 * 1024)}`
-    const { status, headers } = await requestLogout(party.vestibule, { body })
-    expect([status, headers['cache-control']]).toEqual([413, 'no-store'])
+    expectStatus(await request({ body }), 413)
     const chunked = await raw(
       party.vestibule.publicPort,
       [
@@ -111,20 +128,15 @@ describe('A90 what is no logout request', () => {
       ].join('\r\n'),
     )
     expect(chunked).toMatch(/^HTTP\/1\.1 413 /)
-    expect(await statusOf(alice)).toBe(200)
+    await expectGoesOn()
   })
 
   test('a host that is not ours is refused, and the internal listener has no such page', async () => {
     const body = form(await mint())
-    const foreign = await requestLogout(party.vestibule, {
-      body,
-      headers: { Host: 'evil.example' },
-    })
-    expect([foreign.status, foreign.headers['cache-control']]).toEqual([400, 'no-store'])
-    const { internalPort } = party.vestibule
-    const url = `http://127.0.0.1:${internalPort}/oauth2/backchannel-logout`
-    expect((await requestLogout(party.vestibule, { body, url })).status).toBe(404)
-    expect(await statusOf(alice)).toBe(200)
+    expectStatus(await request({ body, headers: { Host: 'evil.example' } }), 400)
+    const url = `http://127.0.0.1:${party.vestibule.internalPort}/oauth2/backchannel-logout`
+    expect((await request({ body, url })).status).toBe(404)
+    await expectGoesOn()
   })
 })
 
@@ -179,30 +191,24 @@ describe('A90 what is no logout token of this provider for this client', () => {
     ['a sid that is a list', { sid: [SID] }],
     ['a sid of 10 KB', { sid: 's'.repeat(10_000) }],
     ['a sub of 10 KB', { sub: 's'.repeat(10_000) }],
-  ])('a token is refused and ends nothing: %s', async ([, changes, how], { expect }) => {
+  ])('a token is refused and ends nothing: %s', async ([, changes, how]) => {
     const token = await mint(changes, how)
-    const visit = await sendLogoutToken(party.vestibule, token)
+    const visit = await send(token)
     expectLogoutRefused(visit, [token, 'evil', SID])
     expect(visit.headers['retry-after']).toBeUndefined()
-    expect(await statusOf(alice)).toBe(200)
+    await expectGoesOn()
   })
 
   test('neither a broken signature, an ID token nor an access token ends anything', async () => {
-    let issued: Record<string, unknown> = {}
-    party.provider.set('token', {
-      rewrite: (body) => {
-        issued = body
-        return body
-      },
-    })
+    const answers = party.recordTokens()
     await party.attempt('alice')
-    const { id_token: idToken, access_token: accessToken } = issued
+    const { id_token: idToken, access_token: accessToken } = answers[0] ?? {}
     expect(claimsOf(String(idToken)).sub).toBe('alice')
     const withEvent = await party.provider.mintIdToken({ events: { [EVENT]: {} }, jti: 'j' })
     for (const token of [breakSignature(await mint()), idToken, accessToken, withEvent]) {
-      expectLogoutRefused(await sendLogoutToken(party.vestibule, String(token)))
+      expectLogoutRefused(await send(token))
     }
-    expect(await statusOf(alice)).toBe(200)
+    await expectGoesOn()
   })
 
   test('each of them was counted, and the log has a reason and nothing of the tokens', async () => {
@@ -245,16 +251,14 @@ describe('A90 what a logout token ends', () => {
     ['another algorithm of the provider', (sid) => ({ sid }), { as: 'provider-es256' }],
   ])('a good token ends the session it names, and no other: %s', async ([, changes, how]) => {
     const { sid, cookie } = await ownSession()
-    const token = await party.provider.mintLogoutToken(changes(sid), how)
-    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
-    expect([await statusOf(cookie), await statusOf(alice)]).toEqual([302, 200])
+    expectLoggedOut(await send(await party.provider.mintLogoutToken(changes(sid), how)))
+    expect(await usersOf(cookie, alice)).toEqual([302, 'alice'])
   })
 
   test('further parameters, a charset, cookies and foreign origins change nothing', async () => {
     const { sid, cookie } = await ownSession()
-    const token = await party.provider.mintLogoutToken({ sid })
-    const visit = await requestLogout(party.vestibule, {
-      body: `state=x&${form(token)}&token=y`,
+    const visit = await request({
+      body: `state=x&${form(await mint({ sid }))}&token=y`,
       headers: {
         'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
         Cookie: cookie,
@@ -263,70 +267,58 @@ describe('A90 what a logout token ends', () => {
       },
     })
     expectLoggedOut(visit)
-    expect(await statusOf(cookie)).toBe(302)
+    expect(await party.userOf(cookie)).toBe(302)
   })
 
   test.for(['*', '{tag}', 'a:b', '[a-z]*', '__proto__', 'constructor', 'line\nbreak', 'ü', '%00'])(
-    'a session that nobody has is none, and the answer is 200: %j',
-    async (name) => {
-      for (const named of [{ sid: name }, { sid: name, sub: undefined }]) {
-        const token = await party.provider.mintLogoutToken(named)
-        expectLoggedOut(await sendLogoutToken(party.vestibule, token))
-      }
-      expect(await statusOf(alice)).toBe(200)
+    'a session that nobody has is answered 200: %j',
+    async (sid) => {
+      expectLoggedOut(await send(await mint({ sid })))
+      expectLoggedOut(await send(await mint({ sid, sub: undefined })))
+      await expectGoesOn()
     },
   )
 
-  test('a user whom nobody knows has no sessions', async () => {
-    for (const sub of ['nobody', 'Alice', 'al*', '*']) {
-      const token = await party.provider.mintLogoutToken({ sub })
-      expectLoggedOut(await sendLogoutToken(party.vestibule, token))
-    }
-    expect(await statusOf(alice)).toBe(200)
+  test.for(['nobody', 'Alice', 'al*', '*'])('an unknown user has no sessions: %s', async (sub) => {
+    expectLoggedOut(await send(await party.provider.mintLogoutToken({ sub })))
+    await expectGoesOn()
   })
 
   test('the session of one user is not ended in the name of another', async () => {
     const bob = await signIn('bob', SID)
-    const token = await mint({ sub: 'carol' })
-    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
-    expect([await statusOf(alice), await statusOf(bob)]).toEqual([200, 200])
-    expectLoggedOut(await sendLogoutToken(party.vestibule, await mint({ sub: 'bob' })))
-    expect([await statusOf(alice), await statusOf(bob)]).toEqual([200, 302])
+    expectLoggedOut(await send(await mint({ sub: 'carol' })))
+    expect(await usersOf(alice, bob)).toEqual(['alice', 'bob'])
+    expectLoggedOut(await send(await mint({ sub: 'bob' })))
+    expect(await usersOf(alice, bob)).toEqual(['alice', 302])
   })
 
   test('a token that was used ends nothing the second time, also at once, and is counted', async () => {
     const kind = 'vestibule_replays_refused_total{kind="logout-token"}'
     const { sid, cookie } = await ownSession()
-    const token = await party.provider.mintLogoutToken({ sid })
-    const answers = await Promise.all(
-      [1, 2, 3, 4, 5].map(() => sendLogoutToken(party.vestibule, token)),
-    )
+    const token = await mint({ sid })
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => send(token)))
     const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
     expect(statuses).toEqual([200, 400, 400, 400, 400])
-    expect(await statusOf(cookie)).toBe(302)
+    expect(await party.userOf(cookie)).toBe(302)
     const again = await signIn('alice', sid)
-    const replayed = await sendLogoutToken(party.vestibule, token)
-    expect(expectLogoutRefused(replayed)).toContain('used before')
-    expect(await statusOf(again)).toBe(200)
+    expect(expectLogoutRefused(await send(token))).toContain('used before')
+    expect(await party.userOf(again)).toBe('alice')
     expect(await readMetric(party.vestibule, kind)).toBe(5)
   })
 
   test('the same jti in another token is the same token, for this issuer', async () => {
     const jti = crypto.randomUUID()
-    const tokens = [await mint({ jti, sid: 'x' }), await mint({ jti })]
-    expectLoggedOut(await sendLogoutToken(party.vestibule, String(tokens[0])))
-    expectLogoutRefused(await sendLogoutToken(party.vestibule, String(tokens[1])))
-    expect(await statusOf(alice)).toBe(200)
+    expectLoggedOut(await send(await mint({ jti, sid: 'x' })))
+    expectLogoutRefused(await send(await mint({ jti })))
+    await expectGoesOn()
   })
 
   test('a token without sid ends all sessions of its user and of nobody else', async () => {
     const theirs = [alice, await signIn('alice', 'one'), await signIn('alice', 'two')]
     const bob = await signIn('bob', 'three')
-    const token = await party.provider.mintLogoutToken()
-    expectLoggedOut(await sendLogoutToken(party.vestibule, token))
-    expect(await Promise.all(theirs.map((each) => statusOf(each)))).toEqual([302, 302, 302])
-    expect(await statusOf(bob)).toBe(200)
-    expect(await statusOf(await signIn('alice', 'four'))).toBe(200)
+    expectLoggedOut(await send(await party.provider.mintLogoutToken()))
+    expect(await usersOf(...theirs)).toEqual([302, 302, 302])
+    expect(await usersOf(bob, await signIn('alice', 'four'))).toEqual(['bob', 'alice'])
   })
 
   test('each logout is one line with a digest of the user, where the token names one', () => {
@@ -341,11 +333,10 @@ describe('A90 what a logout token ends', () => {
     expect(ofUser).toMatchObject({ outcome: 'done', user: ofBoth?.['user'] })
     expect(Number(ofUser?.['count'])).toBeGreaterThanOrEqual(3)
     expect(party.vestibule.output()).not.toMatch(/eyJ[\w-]+\./)
-    expect(party.vestibule.isAlive()).toBe(true)
   })
 })
 
-describe('A90 what is decided elsewhere', () => {
+describe('A90 logout tokens under other settings and in outages', () => {
   test('while the keys of the provider cannot be had nothing is accepted', async () => {
     await using other = await startRelyingParty({}, {}, (provider) =>
       provider.set('jwks', { down: true }),

@@ -24,7 +24,6 @@ import type { RunningVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visitor } from '../support/visitor.ts'
 
 type Make = (key: string) => string[]
-
 const NOT_SORTED_SETS: readonly (readonly [what: string, make: Make])[] = [
   ['text', (key) => ['SET', key, 'something']],
   ['an empty text', (key) => ['SET', key, '']],
@@ -33,6 +32,7 @@ const NOT_SORTED_SETS: readonly (readonly [what: string, make: Make])[] = [
   ['a set', (key) => ['SADD', key, 'a']],
   ['a stream', (key) => ['XADD', key, '*', 'a', 'b']],
 ]
+
 const ANYTHING = [
   ...NOT_SORTED_SETS,
   ['a sorted set', (key: string) => ['ZADD', key, '1', 'a']] as const,
@@ -45,20 +45,15 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
   let vestibule: RunningVestibule
   let bystander = ''
   beforeAll(async () => {
-    const rules = stack.use(
-      await writeRules([
-        bearerRule('/once/**', {}, { oneTime: true }),
-        bearerRule('/api/**'),
-        { access: 'signed-in' },
-      ]),
-    )
+    const rules = [bearerRule('/once/**', {}, { oneTime: true }), bearerRule('/api/**')]
+    const { path } = stack.use(await writeRules([...rules, { access: 'signed-in' }]))
     replicas = stack.use(await startReplicasInProcess({ count: 0, settings: PATIENT }))
     bytes = stack.use(await openRedisBytes(replicas.redis))
-    vestibule = await addDirectly(replicas, { VESTIBULE_CONFIG: rules.path })
+    vestibule = await addDirectly(replicas, { VESTIBULE_CONFIG: path })
     bystander = await vestibule.signIn('bob')
   })
-  afterAll(() => stack.disposeAsync())
 
+  afterAll(() => stack.disposeAsync())
   const planted = new Set<string>()
   afterEach(async () => {
     replicas.provider.reset('token')
@@ -66,11 +61,13 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     planted.clear()
     await expectBystanderServed(vestibule, bystander)
   })
+
   const plant = async (key: string, make: Make): Promise<void> => {
     planted.add(key)
     await replicas.redis.cli('DEL', key)
     await replicas.redis.cli(...make(key))
   }
+
   /** The one key of this form that the work leaves behind. */
   const keyLeftBy = async (pattern: string, work: () => Promise<unknown>): Promise<string> => {
     const before = new Set(await bytes.keys(pattern))
@@ -79,6 +76,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     if (key === undefined || others.length > 0) throw new Error(`not one ${pattern}`)
     return key
   }
+
   /** Every ID token from now on has these claims as well. */
   const addClaims = (claims: Readonly<Record<string, unknown>>): void =>
     replicas.provider.set('token', {
@@ -94,8 +92,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     })
   const statusOf = async (cookie: string | undefined): Promise<number> =>
     (await vestibule.check({}, { Cookie: cookie })).status
-
-  /** Something is used, what marks it as used is replaced, and it is used again. */
+  /** Each uses something, has the mark of its use replaced, and uses it again. */
   const kinds: Readonly<
     Record<string, (replace: (work: () => Promise<unknown>) => Promise<void>) => Promise<void>>
   > = {
@@ -133,10 +130,12 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
       expect(refused.headers['www-authenticate']).toContain('error="invalid_dpop_proof"')
     },
   }
+
   const marks = Object.keys(kinds).flatMap((kind) =>
     ANYTHING.map(([what, make]) => ({ kind, what, make })),
   )
-  test.for(marks)('$what as the mark of a used $kind: used it is', async ({ kind, make }) => {
+
+  test.for(marks)('a used $kind stays used when its mark is $what', async ({ kind, make }) => {
     await kinds[kind]?.(async (work) => {
       await plant(await keyLeftBy(`vestibule:j:${kind}:*`, work), make)
     })
@@ -147,8 +146,9 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
   const indexes = ['u', 'p'].flatMap((letter) =>
     NOT_SORTED_SETS.map(([what, make]) => ({ letter, what, make })),
   )
+
   test.for(indexes)(
-    '$what as the index $letter: its user signs in and out all the same',
+    'a user signs in and out while $what is in place of the index $letter',
     async ({ letter, make }) => {
       addClaims({ sid: crypto.randomUUID() })
       const browser = vestibule.visitor()
@@ -159,13 +159,11 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
         if ((await replicas.redis.cli('ZRANGE', key, '0', '-1')).includes(digest)) index = key
       }
       if (index === undefined) throw new Error('there is no index')
-
       await plant(index, make)
       const next = vestibule.visitor()
       const { status } = await next.get(await untilCallback(next))
       expect(status).toBe(302)
       expect(await statusOf(cookieHeader(next))).toBe(200)
-
       await plant(index, make)
       expect((await next.post(LOGOUT)).status).toBe(303)
       expect(await statusOf(cookieHeader(next.copy()))).toBe(302)
@@ -174,7 +172,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     },
   )
 
-  test('an index that names what it should not ends nobody else’s session', async () => {
+  test('an index with foreign members ends only the session of its user', async () => {
     addClaims({ sid: crypto.randomUUID() })
     const browser = vestibule.visitor()
     const index = await keyLeftBy('vestibule:p:*', async () =>

@@ -12,29 +12,18 @@ import { LOGOUT } from '../support/sign-in-steps.ts'
 import { addDirectly, type StoredSession, storedSession } from '../support/stored-session.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
-/** Those that are sealed. */
-
 interface Damage {
   readonly what: string
-  /** One at a time, and the session is as it was before each. */
+  /** Written one at a time; the session is restored behind each. */
   readonly values: (own: Buffer, other: Buffer, sibling: Buffer) => readonly Buffer[]
 }
 
-/** Where what can be told apart in a sealed record begins and ends: version, key id, nonce, text, tag. */
-const edges = ({ length }: Buffer): readonly number[] => [
-  0,
-  1,
-  8,
-  9,
-  20,
-  21,
-  length >> 1,
-  length - 17,
-  length - 16,
-  length - 1,
-]
+/** The bounds of the parts of a sealed record: version, key id, nonce, text, tag. */
+function edges({ length }: Buffer): readonly number[] {
+  return [0, 1, 8, 9, 20, 21, length >> 1, length - 17, length - 16, length - 1]
+}
 
-const flipped = (value: Buffer, at: number): Buffer => {
+function flipped(value: Buffer, at: number): Buffer {
   const changed = Buffer.from(value)
   changed[at] = Number(changed[at]) ^ 1
   return changed
@@ -76,18 +65,21 @@ const SIBLING: Readonly<Record<RecordPart, RecordPart>> = {
   tokens: 'identity',
   metadata: 'identity',
 }
-/** Messages of other replicas that have had their effect here. */
-const heardAt = (replica: RunningVestibule): Promise<number> =>
-  readMetric(replica, 'vestibule_backplane_delay_seconds_count')
-const failuresAt = (replica: RunningVestibule): Promise<number> =>
-  readMetric(replica, 'vestibule_store_integrity_failures_total')
+/** The number of messages of other replicas that a replica has received. */
+function receivedAt(replica: RunningVestibule): Promise<number> {
+  return readMetric(replica, 'vestibule_backplane_delay_seconds_count')
+}
+
+function failuresAt(replica: RunningVestibule): Promise<number> {
+  return readMetric(replica, 'vestibule_store_integrity_failures_total')
+}
 
 describeWithRedis('A91 values in Redis that are not what they were', () => {
   const stack = new AsyncDisposableStack()
   let replicas: Replicas
   let bytes: RedisBytes
   let plain: RunningVestibule
-  /** Where apps are given access tokens, so that a check reads `t` as well. */
+  /** A replica that passes access tokens to apps, so that a check reads the tokens as well. */
   let passing: RunningVestibule
   let bystander = ''
 
@@ -109,11 +101,11 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
   const statusAt = async (replica: RunningVestibule, { cookie }: StoredSession): Promise<number> =>
     (await replica.check({}, { Cookie: cookie })).status
 
-  /** As a page and as a script: asked to sign in, with nothing taken away. */
+  /** Asserts that a page and a script are asked to sign in, and that no cookie is cleared. */
   const expectRefused = async (
     replica: RunningVestibule,
     { cookie }: StoredSession,
-    isTold = true,
+    isCounted = true,
   ): Promise<void> => {
     const before = await failuresAt(replica)
     const page = await replica.check({}, { Cookie: cookie })
@@ -122,7 +114,7 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
     expect([...page.setCookies, ...program.setCookies]).toEqual([])
     expect(page.headers['x-auth-request-user']).toBeUndefined()
     expect(page.headers['cache-control']).toBe('no-store')
-    if (isTold) expect(await failuresAt(replica)).toBeGreaterThan(before)
+    if (isCounted) expect(await failuresAt(replica)).toBeGreaterThan(before)
     await expectHealthy(replica)
     expect(replica.isAlive()).toBe(true)
   }
@@ -131,12 +123,12 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
   const expectHarmless = async (
     part: RecordPart,
     victim: StoredSession,
-    isTold = true,
+    isCounted = true,
   ): Promise<void> => {
     if (part === 'identity') await expectRefused(plain, victim)
     else expect(await statusAt(plain, victim)).toBe(200)
     if (part === 'metadata') expect(await statusAt(passing, victim)).toBe(200)
-    else await expectRefused(passing, victim, isTold)
+    else await expectRefused(passing, victim, isCounted)
   }
 
   const expectSignOut = async (victim: StoredSession): Promise<void> => {
@@ -201,14 +193,17 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
     expect(await failuresAt(plain)).toBe(before + 1)
   })
 
-  // Whoever may write to Redis may take a sign-out back where nobody has heard of it, for the holder of the cookie and
-  // until the sealed end.
+  // A writer to Redis can undo a sign-out at replicas that have not received it, for the holder of the cookie and until
+  // the sealed end.
   test('a record that is put back after the sign-out counts at new replicas alone, and for its own cookie alone', async () => {
     const [victim, other] = await Promise.all([signIn('alice'), signIn('bob')])
     const old = await bytes.get(victim.keyOf('identity'))
-    const heardBefore = await heardAt(passing)
+    const receivedBefore = await receivedAt(passing)
     await expectSignOut(victim)
-    await until('the message of the sign-out', async () => (await heardAt(passing)) > heardBefore)
+    await until(
+      'the message of the sign-out',
+      async () => (await receivedAt(passing)) > receivedBefore,
+    )
     await bytes.put(victim.keyOf('identity'), old)
     await bytes.put(other.keyOf('identity'), old)
     expect((await bytes.get(victim.keyOf('tombstone'))).toString()).toBe('1')
@@ -221,7 +216,7 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
     expect(await statusAt(fresh, other)).toBe(302)
   })
 
-  test('none of it was an error of the service', () => {
+  test('damaged values are logged as no error of the service', () => {
     for (const replica of [plain, passing]) {
       const isBad = ({ level }: Record<string, unknown>) => level === 'error' || level === 'fatal'
       expect(replica.log().filter(isBad)).toEqual([])

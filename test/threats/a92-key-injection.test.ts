@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { digestOfParts } from '../../src/crypto/digest.ts'
 import { recordKey } from '../../src/store/store.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { cookieHeader, LOGIN, LOGOUT } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty({
-    OIDC_USERINFO: 'never',
-    IDENTITY_HEADERS: 'X-Proto=__proto__,X-Maker=constructor,X-Deep=a.__proto__.b',
-  })
+const party = useParty({
+  OIDC_USERINFO: 'never',
+  IDENTITY_HEADERS: 'X-Proto=__proto__,X-Maker=constructor,X-Deep=a.__proto__.b',
 })
-afterAll(() => party[Symbol.asyncDispose]())
 
 const hostile: readonly [string, string][] = [
   ['a wildcard', '*'],
@@ -34,40 +30,31 @@ describe('A92 key and pattern injection', () => {
 
   test.for(hostile.filter(isControlled))(
     'as sub it signs nobody in, since an app could take it for another: %s',
-    async ([, value], { expect }) => {
-      party.provider.reset()
+    async ([, value]) => {
       party.provider.tamperIdToken({ sub: value })
-      const attempt = await party.attempt()
-      expect(attempt).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
-      expect(party.vestibule.isAlive()).toBe(true)
+      await party.expectNoSignIn([400])
     },
   )
 
   test.for(hostile.filter((each) => !isControlled(each)))(
     'as sub, sid and jti it is one user among others: %s',
-    async ([, value], { expect }) => {
-      party.provider.reset()
+    async ([, value]) => {
       const bystander = await party.attempt('bob')
       party.provider.tamperIdToken({ sub: value, sid: value, jti: value })
       const first = await party.attempt()
       expect(first.isSignedIn).toBe(true)
       expect(first.identity?.['x-auth-request-user']).toBe(asHeader(value))
-
-      await first.browser.post(`${APP}/oauth2/logout`)
-      const cookie = bystander.browser.cookies.header(new URL(APP))
-      const check = await party.vestibule.check({}, { Cookie: cookie })
-      expect(check.headers['x-auth-request-user']).toBe('bob')
-      expect(party.vestibule.isAlive()).toBe(true)
+      await first.browser.post(LOGOUT)
+      expect(await party.userOf(bystander.browser)).toBe('bob')
     },
   )
 
   test.for(hostile)(
     'an ID token whose jti was used once is refused as a replay: %s',
-    async ([name, value], { expect }) => {
+    async ([name, value]) => {
       party.provider.tamperIdToken({ jti: `${name} ${value}` })
       expect((await party.attempt()).isSignedIn).toBe(true)
-      const again = await party.attempt()
-      expect(again).toMatchObject({ answer: { status: 400 }, isSignedIn: false })
+      await party.expectNoSignIn([400])
     },
   )
 
@@ -94,8 +81,7 @@ describe('A92 key and pattern injection', () => {
     party.provider.tamperIdToken({ sub: 's'.repeat(100_000) })
     const { browser, answer } = await party.attempt()
     expect(answer.status).toBe(302)
-    const cookie = browser.cookies.header(new URL(APP))
-    const check = await party.vestibule.check({}, { Cookie: cookie })
+    const check = await party.checkWith(browser)
     expect(check.status).toBe(403)
     expect(check.body).toContain('IDENTITY_HEADERS_MAX_BYTES')
     expect(check.body).not.toContain('ssssssssss')
@@ -104,10 +90,7 @@ describe('A92 key and pattern injection', () => {
 
   test('a sub of a megabyte is more than a provider may answer', async () => {
     party.provider.tamperIdToken({ sub: 's'.repeat(1_000_000) })
-    const { answer, isSignedIn } = await party.attempt()
-    expect([502, 503]).toContain(answer.status)
-    expect(isSignedIn).toBe(false)
-    expect(party.vestibule.isAlive()).toBe(true)
+    await party.expectNoSignIn([502, 503])
   })
 
   test('a claim named __proto__ gives nobody anything', async () => {
@@ -117,10 +100,8 @@ describe('A92 key and pattern injection', () => {
     expect(Object.keys(claims)).toEqual(['__proto__'])
     party.provider.tamperIdToken({ ...claims, email: undefined, name: undefined, jti: undefined })
     const { identity } = await party.attempt()
-    expect(identity?.['x-auth-request-email']).toBe('')
-    expect(identity?.['x-auth-request-name']).toBe('')
-    expect(identity?.['x-maker']).toBe('')
-    expect(identity?.['x-deep']).toBe('')
+    const none = { 'x-auth-request-email': '', 'x-auth-request-name': '' }
+    expect(identity).toMatchObject({ ...none, 'x-maker': '', 'x-deep': '' })
     party.provider.reset()
     const other = await party.attempt('bob')
     expect(other.identity).toMatchObject({ 'x-proto': '', 'x-auth-request-user': 'bob' })
@@ -128,44 +109,33 @@ describe('A92 key and pattern injection', () => {
 
   test.for(['*', '__proto__', 'constructor', '{app.example.com}', 'app.example.com:*', 'app\0'])(
     'a host of this name is not found among the protected ones: %j',
-    async (host, { expect }) => {
-      const sendable = host.replace('\0', '%00')
-      const check = await party.vestibule.check({ host: sendable })
-      expect(check.status).toBe(400)
-      expect(check.headers['cache-control']).toBe('no-store')
-      expect(check.location).toBeUndefined()
+    async (host) => {
+      const { status, headers, location } = await party.check({ host: host.replace('\0', '%00') })
+      expect([status, headers['cache-control'], location]).toEqual([400, 'no-store', undefined])
     },
   )
 
   test.for(['v1.*.*', 'v1.{a}.{a}', 'v1.__proto__.__proto__', '__proto__', 'v1..', '*'])(
     'a session cookie of this form is no session: %s',
-    async (value, { expect }) => {
-      expect(
-        (await party.vestibule.check({}, { Cookie: `__Host-vestibule=${value}` })).status,
-      ).toBe(302)
-    },
+    async (value) => expect(await party.userOf(`__Host-vestibule=${value}`)).toBe(302),
   )
 
   test.for(['__proto__=1', 'constructor=1', 'hasOwnProperty=1', '__proto__[a]=1; toString=2'])(
     'cookies and parameters with such names change nothing: %s',
-    async (pair, { expect }) => {
-      party.provider.reset()
+    async (pair) => {
       const { browser } = await party.attempt()
-      const own = browser.cookies.header(new URL(APP))
       const query = pair.replace('; ', '&')
-      const check = await party.vestibule.check(
-        { uri: `/?${query}` },
-        { Cookie: `${pair}; ${own}` },
-      )
-      expect(check.status).toBe(200)
-      expect(check.headers.cookie).toBe(pair)
-      expect((await browser.get(`${APP}/oauth2/login?${query}&rd=/`)).status).toBe(302)
+      const Cookie = `${pair}; ${cookieHeader(browser)}`
+      const { status, headers } = await party.check({ uri: `/?${query}` }, { Cookie })
+      expect([status, headers.cookie]).toEqual([200, pair])
+      expect((await browser.get(`${LOGIN}?${query}&rd=/`)).status).toBe(302)
     },
   )
 })
 
 /** Control characters dropped, the rest as UTF-8 bytes, which Node shows as Latin-1. */
-const asHeader = (value: string): string =>
-  Buffer.from(value.replaceAll(/\p{Cc}/gu, ''))
+function asHeader(value: string): string {
+  return Buffer.from(value.replaceAll(/\p{Cc}/gu, ''))
     .toString('latin1')
     .trim()
+}

@@ -1,69 +1,60 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { asProgram, type BearerParty, bearerRule, startBearerParty } from '../support/bearers.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { asProgram, bearerRule } from '../support/bearers.ts'
 import { ADMIN_TOKEN } from '../support/operator.ts'
-import { raw } from '../support/visitor.ts'
+import { sendLines } from '../support/raw-lines.ts'
+import { useBearerParty } from '../support/used-party.ts'
 
 const LINES = '"}\r\n{"level":"fatal","event":"forged-line"}\n\x1b[2J\x1b[31m'
-const MARKS = [
-  'forged-line',
-  'marker-user',
-  'marker-jti',
-  'marker-id',
-  'marker-name',
-  'marker-token',
-]
-const encoded = encodeURIComponent(`${LINES}marker-user`)
-
-let party: BearerParty
+const MARKS = ['user', 'jti', 'id', 'name', 'token'].map((name) => `marker-${name}`)
+const AUTHORIZATION = `Bearer ${ADMIN_TOKEN}`
+const SETTINGS = { ADMIN_TOKEN, LOG_LEVEL: 'trace' }
+const party = useBearerParty([bearerRule('/api/**'), { access: 'signed-in' }], SETTINGS)
 let sessionCookie: string
+
 beforeAll(async () => {
-  party = await startBearerParty([bearerRule('/api/**'), { access: 'signed-in' }], {
-    ADMIN_TOKEN,
-    LOG_LEVEL: 'trace',
-  })
   sessionCookie = await party.vestibule.signIn('alice')
 })
-afterAll(() => party[Symbol.asyncDispose]())
 
-const ask = async (
-  method: string,
-  path: string,
-  body?: string,
-  headers: Readonly<Record<string, string>> = {},
-) => {
+async function ask(method: string, path: string, body?: string, further = {}) {
   const response = await fetch(`http://127.0.0.1:${party.vestibule.internalPort}/admin/${path}`, {
     method,
-    headers: {
-      Authorization: `Bearer ${ADMIN_TOKEN}`,
-      'Content-Type': 'application/json',
-      ...headers,
-    },
+    headers: { Authorization: AUTHORIZATION, 'Content-Type': 'application/json', ...further },
     ...(body !== undefined && { body }),
   })
+
   return { status: response.status, text: await response.text(), headers: response.headers }
 }
-const send = (port: number, lines: readonly string[]) =>
-  raw(port, [...lines, 'Connection: close', '', ''].join('\r\n'))
-const isSignedIn = async () =>
-  (await party.vestibule.check({}, { Cookie: sessionCookie })).status === 200
 
-describe('A93 what comes to /admin, and what comes of it', () => {
-  test('is not in the log, as text or as further lines', async () => {
+function deny(body: unknown) {
+  return ask('POST', 'denied-tokens', JSON.stringify(body))
+}
+
+async function expectSignedIn() {
+  return expect(await party.userOf(sessionCookie)).toBe('alice')
+}
+
+async function expectStatus(status: number, ...lines: string[]): Promise<void> {
+  const { internalPort } = party.vestibule
+  expect(await sendLines(internalPort, ...lines), lines.join()).toMatchObject({ status })
+}
+
+describe('A93 requests to /admin and their traces', () => {
+  test('the input of an operator is not in the log, as text or as further lines', async () => {
+    const encoded = encodeURIComponent(`${LINES}marker-user`)
     await ask('GET', `sessions?user=${encoded}&iss=${encoded}`)
     await ask('DELETE', `sessions?user=${encoded}`)
     await ask('DELETE', `sessions/${encodeURIComponent(`${LINES}marker-id`)}`)
     await ask('DELETE', `sessions?${encodeURIComponent(`${LINES}marker-name`)}=x`)
     await ask('DELETE', `cache/${encodeURIComponent(`${LINES}marker-name`)}`)
-    await ask('POST', 'denied-tokens', JSON.stringify({ jti: `${LINES}marker-jti` }))
-    await ask('POST', 'denied-tokens', JSON.stringify({ jti: 'x', iss: `${LINES}marker-name` }))
-    await ask('POST', 'denied-tokens', JSON.stringify({ token: `${LINES}marker-token` }))
+    await deny({ jti: `${LINES}marker-jti` })
+    await deny({ jti: 'x', iss: `${LINES}marker-name` })
+    await deny({ token: `${LINES}marker-token` })
     await ask('POST', 'denied-tokens', `${LINES}marker-token`)
     const forged = { 'X-Request-Id': 'forged-line","a":"b', traceparent: 'forged-line' }
     await ask('GET', 'sessions', undefined, { ...forged, 'X-Forwarded-For': 'marker-name' })
     await ask('GET', 'sessions', undefined, { Authorization: 'Bearer marker-token' })
-
     const output = party.vestibule.output()
-    for (const mark of [...MARKS, ADMIN_TOKEN]) expect(output).not.toContain(mark)
+    for (const mark of ['forged-line', ...MARKS, ADMIN_TOKEN]) expect(output).not.toContain(mark)
     expect(output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f\x80-\x9f]/)
     const written = output.trimEnd().split('\n')
     expect(written).toHaveLength(party.vestibule.log().length)
@@ -71,13 +62,13 @@ describe('A93 what comes to /admin, and what comes of it', () => {
     for (const event of ['sessions_listed', 'sessions_ended', 'token_denied', 'admin_refused']) {
       expect(events).toContain(event)
     }
-    expect(await isSignedIn()).toBe(true)
+    await expectSignedIn()
   })
 
   test('a token that is denied is neither logged nor answered with', async () => {
     const token = await party.mint({ jti: 'jti-of-a-leaked-token' })
     expect((await party.present(token)).status).toBe(200)
-    const { status, text } = await ask('POST', 'denied-tokens', JSON.stringify({ token }))
+    const { status, text } = await deny({ token })
     expect(status).toBe(200)
     expect((await party.present(token)).status).toBe(401)
     const shown = (await ask('GET', 'denied-tokens')).text
@@ -105,8 +96,7 @@ describe('A93 what comes to /admin, and what comes of it', () => {
     'DELETE /admin/sessions?user=alice',
     'POST /admin/denied-tokens',
     'GET /admin/sessions',
-  ])('is nothing without the token, whatever else is sent: %s', async (line, { expect }) => {
-    const { internalPort, publicPort } = party.vestibule
+  ])('/admin refuses every request without the token in its header: %s', async (line) => {
     const carriers = [
       `Cookie: ADMIN_TOKEN=${ADMIN_TOKEN}`,
       `X-Admin-Token: ${ADMIN_TOKEN}`,
@@ -117,42 +107,30 @@ describe('A93 what comes to /admin, and what comes of it', () => {
     ]
     const [method = '', path = ''] = line.split(' ')
     const query = path.includes('?') ? '&' : '?'
-    for (const carrier of carriers) {
-      const answer = await send(internalPort, [`${line} HTTP/1.1`, 'Host: v', carrier])
-      expect(answer, carrier).toMatch(/^HTTP\/1\.1 401 /)
-    }
+    for (const carrier of carriers) await expectStatus(401, `${line} HTTP/1.1`, 'Host: v', carrier)
     const inQuery = `${method} ${path}${query}access_token=${ADMIN_TOKEN} HTTP/1.1`
-    expect(await send(internalPort, [inQuery, 'Host: v'])).toMatch(/^HTTP\/1\.1 401 /)
-    const authorization = `Authorization: Bearer ${ADMIN_TOKEN}`
-    const elsewhere = await send(publicPort, [
-      `${line} HTTP/1.1`,
-      'Host: app.example.com',
-      authorization,
-    ])
-    expect(elsewhere).toMatch(/^HTTP\/1\.1 404 /)
-    expect(await isSignedIn()).toBe(true)
+    await expectStatus(401, inQuery, 'Host: v')
+    const lines = [`${line} HTTP/1.1`, 'Host: app.example.com', `Authorization: ${AUTHORIZATION}`]
+    expect((await sendLines(party.vestibule.publicPort, ...lines)).status).toBe(404)
+    await expectSignedIn()
   })
 
-  test('is not reached through the check, nor by another spelling of its path', async () => {
-    const authorization = `Authorization: Bearer ${ADMIN_TOKEN}`
-    const paths = [
-      '//admin/sessions?all=true',
-      '/Admin/sessions?all=true',
-      '/admin//sessions?all=true',
-      '/admin/sessions;x?all=true',
-      '/auth/../admin/x?all=true',
-      '/admin%2fsessions?all=true',
-    ]
-    for (const path of paths) {
-      const line = `DELETE ${path} HTTP/1.1`
-      const answer = await send(party.vestibule.internalPort, [line, 'Host: v', authorization])
-      expect(answer, path).toMatch(/^HTTP\/1\.1 404 /)
-    }
-    const check = await party.vestibule.check(
-      { method: 'DELETE', uri: '/admin/sessions?all=true' },
-      { ...asProgram, Authorization: `Bearer ${ADMIN_TOKEN}` },
-    )
-    expect(check.status).toBe(401)
-    expect(await isSignedIn()).toBe(true)
+  test.for([
+    '//admin/sessions?all=true',
+    '/Admin/sessions?all=true',
+    '/admin//sessions?all=true',
+    '/admin/sessions;x?all=true',
+    '/auth/../admin/x?all=true',
+    '/admin%2fsessions?all=true',
+  ])('/admin is not reached by another spelling of its path: %s', async (path) => {
+    await expectStatus(404, `DELETE ${path} HTTP/1.1`, 'Host: v', `Authorization: ${AUTHORIZATION}`)
+    await expectSignedIn()
+  })
+
+  test('/admin is not reached through the check', async () => {
+    const forwarded = { method: 'DELETE', uri: '/admin/sessions?all=true' }
+    const visit = await party.check(forwarded, { ...asProgram, Authorization: AUTHORIZATION })
+    expect(visit.status).toBe(401)
+    await expectSignedIn()
   })
 })

@@ -1,36 +1,33 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { connectProvider } from '../../src/oidc/provider.ts'
+import { readMetric } from '../support/outage.ts'
 import { takeTime } from '../support/passing-time.ts'
-import { faults, startTestProvider, type TestProvider } from '../support/provider.ts'
+import { faults } from '../support/provider.ts'
 import { until } from '../support/redis-state.ts'
-import { APP } from '../support/relying-party.ts'
-import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
+import { startLogin } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-/** So that no test waits for the second in which a provider is not asked again (finding C13). */
+/** Passes the second in which a provider is not asked again (finding C13). */
 const time = takeTime()
-let provider: TestProvider
-let vestibule: RunningVestibule
 
-beforeAll(async () => {
-  provider = await startTestProvider({ origins: [APP] })
-  provider.set('discovery', faults.unavailable)
-  vestibule = await startVestibule({
-    OIDC_ISSUER_URL: provider.issuer,
-    OIDC_CLIENT_ID: provider.clientId,
-    OIDC_CLIENT_SECRET: provider.clientSecret,
-  })
-})
-afterAll(async () => {
-  await vestibule.stop()
-  await provider.close()
-  time[Symbol.dispose]()
-})
+afterAll(() => time[Symbol.dispose]())
+const party = useParty({}, {}, ({ set }) => set('discovery', faults.unavailable))
+
 beforeEach(() => time.pass(1000))
+
 afterEach(() => void vi.useRealTimers())
 
-const login = () => vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)
-const discovered = async () =>
-  /^vestibule_provider_discovered (\d)$/m.exec((await vestibule.internal('/metrics')).body)?.[1]
+function login() {
+  return startLogin(party.visitor())
+}
+
+function discovered() {
+  return readMetric(party.vestibule, 'vestibule_provider_discovered')
+}
+
+function announce(changes: Readonly<Record<string, unknown>>): void {
+  party.provider.set('discovery', { rewrite: (metadata) => ({ ...metadata, ...changes }) })
+}
 
 const HOUR_MS = 60 * 60 * 1000
 
@@ -54,21 +51,18 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
     ['an empty text', () => ''],
     ['a list', (issuer) => [issuer]],
     ['null', () => null],
-  ])('metadata whose issuer has %s are rejected', async ([, change], { expect }) => {
-    provider.set('discovery', {
-      rewrite: (metadata) => ({ ...metadata, issuer: change(provider.issuer) }),
-    })
+  ])('metadata whose issuer has %s are rejected', async ([, change]) => {
+    announce({ issuer: change(party.provider.issuer) })
     const page = await login()
-    expect(page.status).toBe(503)
-    expect(page.headers['retry-after']).toBe('5')
-    expect(page.headers['cache-control']).toBe('no-store')
-    expect(page.location).toBeUndefined()
-    expect(await discovered()).toBe('0')
+    expect([page.status, page.location]).toEqual([503, undefined])
+    expect(page.headers).toMatchObject({ 'retry-after': '5', 'cache-control': 'no-store' })
+    expect(await discovered()).toBe(0)
   })
 
-  test('the log says what to set, and the check goes on answering', async () => {
+  test('the log names the setting to change, and the check goes on answering', async () => {
+    const { vestibule, provider } = party
     const issuer = `${provider.issuer}/tenant`
-    provider.set('discovery', { rewrite: (metadata) => ({ ...metadata, issuer }) })
+    announce({ issuer })
     const says = `the provider calls itself ${issuer}; set OIDC_ISSUER_URL to exactly that`
     await until(
       'the reason in the log',
@@ -85,18 +79,17 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
   })
 
   test('the issuer as configured is accepted at once, without a restart', async () => {
-    provider.reset()
-    expect((await login()).location).toMatch(`${provider.issuer}/auth?`)
-    expect(await discovered()).toBe('1')
-    expect(vestibule.isAlive()).toBe(true)
+    expect((await login()).location).toMatch(`${party.provider.issuer}/auth?`)
+    expect(await discovered()).toBe(1)
   })
 
   test('metadata that are wrong an hour later leave the good ones in use and are reported', async () => {
+    const { issuer } = party.provider
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const outcomes: unknown[] = []
     const connection = connectProvider({
-      issuerUrl: provider.issuer,
-      clientId: provider.clientId,
+      issuerUrl: issuer,
+      clientId: party.provider.clientId,
       credentials: { method: 'none' },
       onDiscovered: () => outcomes.push(undefined),
       onDiscoveryFailed: (cause) => outcomes.push(cause),
@@ -104,25 +97,15 @@ describe('A96 discovery issuer mismatch and changed issuer', () => {
     try {
       await connection.firstAttempt
       expect(outcomes).toEqual([undefined])
-      provider.set('discovery', {
-        rewrite: (metadata) => ({
-          ...metadata,
-          issuer: 'https://evil.example',
-          token_endpoint: 'x',
-        }),
-      })
+      announce({ issuer: 'https://evil.example', token_endpoint: 'x' })
       await vi.advanceTimersByTimeAsync(HOUR_MS)
       await vi.waitUntil(() => outcomes.length === 2, { timeout: 30_000 })
       expect(outcomes[1]).toBeInstanceOf(Error)
       expect(connection.isDiscovered).toBe(true)
       const metadata = (await connection.configuration()).serverMetadata()
-      expect(metadata).toMatchObject({
-        issuer: provider.issuer,
-        token_endpoint: `${provider.issuer}/token`,
-      })
+      expect(metadata).toMatchObject({ issuer, token_endpoint: `${issuer}/token` })
     } finally {
       connection.close()
-      provider.reset()
     }
   })
 })
