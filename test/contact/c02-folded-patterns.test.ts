@@ -44,7 +44,7 @@ afterAll(async () => {
   await rules[Symbol.asyncDispose]()
 })
 
-const answersTo = async (uri: string): Promise<Expected> => {
+async function answersTo(uri: string): Promise<Expected> {
   const ask = async (person: keyof Expected) =>
     (
       await party.vestibule.check(

@@ -21,28 +21,32 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const bindingOf = ({ cookies }: Visitor) => cookies.find(BINDING_COOKIE)
-const secretOf = (browser: Visitor) => bindingOf(browser)?.value.split('.')[1]
+function bindingOf({ cookies }: Visitor) {
+  return cookies.find(BINDING_COOKIE)
+}
+function secretOf(browser: Visitor) {
+  return bindingOf(browser)?.value.split('.')[1]
+}
 
-const userOf = async (browser: Visitor): Promise<unknown> => {
+async function userOf(browser: Visitor): Promise<unknown> {
   const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
   return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
 }
 
 /** Somebody at a browser whose provider has forgotten everybody. */
-const signIn = async (browser: Visitor, sub: string) => {
+async function signIn(browser: Visitor, sub: string) {
   const visit = await browser.get(await untilCallback(browser, '/', sub))
   expect(visit.status).toBe(302)
   expect(await userOf(browser)).toBe(sub)
   forgetProvider(browser)
 }
 
-const forgetProvider = ({ cookies }: Visitor) => {
+function forgetProvider({ cookies }: Visitor) {
   for (const { name, domain } of cookies.all()) if (domain === '127.0.0.1') cookies.remove(name)
 }
 
 /** Returns a callback URL that signs in as `sub`, made elsewhere by an attacker who knows this browser's binding. */
-const linkFor = async (browser: Visitor, sub = 'bob'): Promise<string> => {
+async function linkFor(browser: Visitor, sub = 'bob'): Promise<string> {
   const elsewhere = party.vestibule.visitor()
   const binding = bindingOf(browser)
   if (binding) elsewhere.cookies.put(binding)

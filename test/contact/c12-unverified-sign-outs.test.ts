@@ -12,11 +12,12 @@ const COOKIES_EACH = 8
 const A_MINUTE = 20
 const START_WITHIN_MS = 60_000
 
-const madeUp = (request: number): string =>
-  Array.from({ length: COOKIES_EACH }, (_, at) => {
+function madeUp(request: number): string {
+  return Array.from({ length: COOKIES_EACH }, (_, at) => {
     const id = `${request * COOKIES_EACH + at}`.padStart(43, 'i')
     return `${SESSION_COOKIE}=v1.${id}.${'s'.repeat(43)}`
   }).join('; ')
+}
 
 test('C12: an address may do something so often, others count for themselves, and few are remembered', () => {
   const isRare = createAddressLimit({ max: 2, periodMs: 60_000 })

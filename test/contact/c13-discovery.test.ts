@@ -27,7 +27,7 @@ beforeEach(() => {
 afterAll(() => broken.close().closeAllConnections())
 
 /** Many who ask at once, again and again; each is refused. Slowness only raises what they may cost. */
-const askMany = async (ask: () => Promise<unknown>) => {
+async function askMany(ask: () => Promise<unknown>) {
   const startedAtMs = performance.now()
   for (let round = 0; round < ROUNDS; round += 1) {
     const answers = await Promise.allSettled(Array.from({ length: AT_ONCE }, ask))

@@ -9,14 +9,15 @@ import { makeUnreadPipe } from '../support/unread-pipe.ts'
 import { startVestibuleLoggingTo } from '../support/vestibule-process.ts'
 
 type Line = Readonly<Record<string, unknown>>
-const parse = (text: string): Line[] =>
-  text
+function parse(text: string): Line[] {
+  return text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line)
+}
 
 /** A reader that takes a chunk when it is told to. */
-const makeReader = () => {
+function makeReader() {
   const taken: string[] = []
   const chunks: [text: string, done: (error?: Error) => void][] = []
   return {
@@ -167,7 +168,9 @@ describe('C50: lines that strangers cause', () => {
   })
 })
 
-const isDropped = ({ event }: Readonly<Record<string, unknown>>) => event === 'log_lines_dropped'
+function isDropped({ event }: Readonly<Record<string, unknown>>) {
+  return event === 'log_lines_dropped'
+}
 
 describe('C50: a process whose output nobody reads', () => {
   const settings = { ADMIN_TOKEN, PUBLIC_PATHS: '/public/**' }

@@ -21,7 +21,7 @@ const GRACE_MS = 300_000
 const ring = createKeyRing([randomBytes(32)])
 
 /** Starts the session parts of one replica, with its own connection to Redis and its own wall clock. */
-const startReplica = (network: TcpProxy, skewMs = 0) => {
+function startReplica(network: TcpProxy, skewMs = 0) {
   const now = () => Date.now() + skewMs
   let receiveEnded: ((digest: string) => void) | undefined
   const observed = openState(network, {
@@ -96,12 +96,14 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
 }
 type Replica = ReturnType<typeof startReplica>
 
-const logoutToken = (ended: LogoutToken['ended']): LogoutToken => ({
-  issuer: ISSUER,
-  jti: randomBytes(8).toString('hex'),
-  ended,
-  acceptedUntil: Date.now() + 60_000,
-})
+function logoutToken(ended: LogoutToken['ended']): LogoutToken {
+  return {
+    issuer: ISSUER,
+    jti: randomBytes(8).toString('hex'),
+    ended,
+    acceptedUntil: Date.now() + 60_000,
+  }
+}
 
 /** An order that is given at a replica that cannot reach Redis. */
 interface Order {

@@ -15,11 +15,13 @@ vi.mock('node:timers/promises', async (load) => {
 
 /** So long that nothing is settled by it. */
 const NO_DEADLINE_MS = 24 * 60 * 60 * 1000
-const ignore = () => undefined
+function ignore() {
+  return undefined
+}
 const names = { prefix: 'p:', channel: 'p:0:events', fleetChannel: 'vestibule:fleet' }
 
 /** Silent to one kind of command, and to whatever comes after it on the same connection. */
-const silentFrom = (name: string): Reply => {
+function silentFrom(name: string): Reply {
   const silenced = new WeakSet<object>()
   return (command, connection) => {
     if (command[0]?.toUpperCase() === name) silenced.add(connection)

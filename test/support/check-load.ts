@@ -25,7 +25,7 @@ export interface CheckLoad {
 const DEADLINE_MS = 1500 + BUSY_MS
 
 /** Asserts that nearly all answers came in the time of one check, and none of thousands too late to be of use. */
-export const expectInTime = (load: CheckLoad): void => {
+export function expectInTime(load: CheckLoad): void {
   expect(load.quantileMs(0.95)).toBeLessThan(CHECK_WITHIN_MS)
   expect(load.slowestMs()).toBeLessThan(DEADLINE_MS)
 }
@@ -34,7 +34,7 @@ export const expectInTime = (load: CheckLoad): void => {
 const RENEWED_AFTER_MS = 55_000
 
 /** Keeps the outage assertion, as a browser does; no other cookie may come, and none that is not needed yet. */
-const createKept = (cookie: string) => {
+function createKept(cookie: string) {
   const prefix = `${OUTAGE_COOKIE}=`
   let kept = { pair: '', atMs: 0 }
   return {
@@ -52,11 +52,11 @@ const createKept = (cookie: string) => {
 }
 
 /** Asks again and again about a page with this cookie, from several connections at a steady pace. */
-export const startCheckLoad = (
+export function startCheckLoad(
   port: number,
   cookie: string,
   { perSecond = 200, connections = 16 } = {},
-): CheckLoad => {
+): CheckLoad {
   const pool = createRequestPool(port, connections)
   const counts = new Map<number, number>()
   const users = new Set<string>()

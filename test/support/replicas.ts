@@ -43,21 +43,24 @@ export const PATIENT = { CHECK_STORE_TIMEOUT_MS: '1000' } as const
 export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 
 /** As the probes of Kubernetes see it: by then it has met its Redis and its provider, or knows that they are away. */
-export const untilStarted = (replica: RunningVestibule): Promise<void> =>
-  until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+export function untilStarted(replica: RunningVestibule): Promise<void> {
+  return until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+}
 
 /** Each in a process of its own, as where it is deployed. */
-export const startReplicas = (options?: ReplicaOptions): Promise<ReplicaProcesses> =>
-  startWith(startVestibuleProcess, options)
+export function startReplicas(options?: ReplicaOptions): Promise<ReplicaProcesses> {
+  return startWith(startVestibuleProcess, options)
+}
 
 /** All in the process of the test, for what depends neither on signals nor on one keeping its pace while another does not. */
-export const startReplicasInProcess = (options?: ReplicaOptions): Promise<Replicas> =>
-  startWith(startVestibule, options)
+export function startReplicasInProcess(options?: ReplicaOptions): Promise<Replicas> {
+  return startWith(startVestibule, options)
+}
 
-const startWith = async <Replica extends RunningVestibule>(
+async function startWith<Replica extends RunningVestibule>(
   start: (settings: Settings) => Promise<Replica>,
   options: ReplicaOptions = {},
-): Promise<Replicas<Replica>> => {
+): Promise<Replicas<Replica>> {
   const started = new AsyncDisposableStack()
   try {
     const provider = started.use(await startTestProvider({ origins: [APP], ...options.provider }))

@@ -23,7 +23,7 @@ export interface RequestPool extends Disposable {
 }
 
 /** A few connections that are kept alive, for more requests than a browser would send. */
-export const createRequestPool = (port: number, connections = 16): RequestPool => {
+export function createRequestPool(port: number, connections = 16): RequestPool {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   const send: RequestPool['send'] = ({ path, method = 'GET', headers = {} }) => {
     const answered = Promise.withResolvers<PooledAnswer>()

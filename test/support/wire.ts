@@ -37,7 +37,7 @@ const THROUGH_WIRE = pathToFileURL(join(import.meta.dirname, 'through-wire.ts'))
 const REMEMBERED_CHARACTERS = 2000
 
 /** Connections to the ports that are left out are not counted. */
-export const startWire = async (leftOut: readonly number[] = []): Promise<Wire> => {
+export async function startWire(leftOut: readonly number[] = []): Promise<Wire> {
   const lines = new Set<Line>()
   let opened = 0
   let silenced: WireKind | undefined

@@ -26,8 +26,9 @@ const SLICE_MS = 1000
 const MAX_RATIO = 1.5
 const STRANGER = '203.0.113.66'
 
-const p50 = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+function p50(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
 
 describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', () => {
   let fleet: Replicas

@@ -24,7 +24,9 @@ interface Order {
   readonly give: (fleet: WiredFleet, old: Old) => Promise<{ readonly status: number }>
 }
 
-const away = ({ wired }: WiredFleet) => wired[0]?.replica as RunningVestibule
+function away({ wired }: WiredFleet) {
+  return wired[0]?.replica as RunningVestibule
+}
 
 const ORDERS: Readonly<Record<string, Order>> = {
   'sign-out': { expected: 303, give: async (_, { browser }) => signOut(browser) },

@@ -20,7 +20,7 @@ const MORE_MS = 1500
 const PEOPLE = Array.from({ length: 12 }, (_, at) => `user-${at}`)
 
 /** Waits until no connection has been opened for a while; resolves with when the last one was. */
-const untilCalm = async (wires: readonly Wire[]): Promise<number> => {
+async function untilCalm(wires: readonly Wire[]): Promise<number> {
   const opened = () => wires.reduce((sum, wire) => sum + wire.opened(), 0)
   let last = { count: opened(), atMs: performance.now() }
   const sinceMs = performance.now()

@@ -24,16 +24,19 @@ const ROUNDS = 10
 const PROMPT_MS = BUSY_MS
 const RELOAD_MS = 5000
 const KEY = 'vestibule:{denied}'
-const print = (text: string) => process.stdout.write(`${text}\n`)
+function print(text: string) {
+  return process.stdout.write(`${text}\n`)
+}
 
-const present = (replica: RunningVestibule, token: string): Promise<Visit> =>
-  replica.check({ uri: '/api/' }, { ...asProgram, Authorization: `Bearer ${token}` })
-const isLetIn = async (replica: RunningVestibule, token: string): Promise<boolean> => {
+function present(replica: RunningVestibule, token: string): Promise<Visit> {
+  return replica.check({ uri: '/api/' }, { ...asProgram, Authorization: `Bearer ${token}` })
+}
+async function isLetIn(replica: RunningVestibule, token: string): Promise<boolean> {
   const visit = await present(replica, token)
   if (visit.status !== 200) expectTokenRefusal(visit, 'invalid_token')
   return visit.status === 200
 }
-const deny = async (replica: RunningVestibule, body: unknown) => {
+async function deny(replica: RunningVestibule, body: unknown) {
   const answer = await askAdmin(replica, 'POST', 'denied-tokens', body)
   expect(answer).toMatchObject({ status: 200, body: { denied: true } })
 }

@@ -26,11 +26,15 @@ interface Listed {
   readonly sessions: readonly { readonly id: string; readonly subject: string }[]
   readonly truncated: boolean
 }
-const list = async (replica: VestibuleProcess, query = ''): Promise<Listed> =>
-  (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
-const medianOf = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-const print = (text: string) => process.stdout.write(`${text}\n`)
+async function list(replica: VestibuleProcess, query = ''): Promise<Listed> {
+  return (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
+}
+function medianOf(values: readonly number[]) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+function print(text: string) {
+  return process.stdout.write(`${text}\n`)
+}
 
 describeWithRedis('sessions that an operator ends', () => {
   let fleet: ReplicaProcesses

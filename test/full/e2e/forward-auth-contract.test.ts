@@ -456,10 +456,10 @@ interface Stage extends AsyncDisposable {
 }
 
 /** Three scripted servers (check, sign-in, app) behind each proxy that is here. */
-const setStage = async (
+async function setStage(
   wanted: readonly Kind[],
   options: Partial<ProxyOptions> = {},
-): Promise<Stage> => {
+): Promise<Stage> {
   const stack = new AsyncDisposableStack()
   const check = stack.use(await startScriptedServer())
   const signIn = stack.use(await startScriptedServer())
@@ -495,12 +495,12 @@ const setStage = async (
 /** All but tunnels end by themselves; a program that pauses for a moment has not said everything. */
 const QUIET_MS = 1000
 
-const only = ({ seen }: ScriptedServer): SeenRequest | undefined => {
+function only({ seen }: ScriptedServer): SeenRequest | undefined {
   expect(seen.length).toBeLessThanOrEqual(1)
   return seen[0]
 }
 
-const bytesOf = ({ method = 'GET', target = '/', host = 'app.test', headers = [], body }: Case) => {
+function bytesOf({ method = 'GET', target = '/', host = 'app.test', headers = [], body }: Case) {
   const says = headers.some((header) => header.startsWith('Connection:'))
   return [
     `${method} ${target} HTTP/1.1`,
@@ -515,7 +515,7 @@ const bytesOf = ({ method = 'GET', target = '/', host = 'app.test', headers = []
   ].join('\r\n')
 }
 
-const parseAnswer = (text: string): Pick<Outcome, 'status' | 'headers' | 'body'> => {
+function parseAnswer(text: string): Pick<Outcome, 'status' | 'headers' | 'body'> {
   const end = text.indexOf('\r\n\r\n')
   const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n')
   const headers = lines.map((line) => {
@@ -528,35 +528,40 @@ const parseAnswer = (text: string): Pick<Outcome, 'status' | 'headers' | 'body'>
   return { status, headers, body: isChunked ? dechunk(body) : body }
 }
 
-const dechunk = (body: string): string => {
+function dechunk(body: string): string {
   const size = Number.parseInt(body, 16)
   if (!size) return ''
   const start = body.indexOf('\r\n') + 2
   return body.slice(start, start + size) + dechunk(body.slice(start + size + 2))
 }
 
-const valueOf = (headers: Outcome['headers'], name: string): string | undefined =>
-  headers.find(([header]) => header === name.toLowerCase())?.[1]
+function valueOf(headers: Outcome['headers'], name: string): string | undefined {
+  return headers.find(([header]) => header === name.toLowerCase())?.[1]
+}
 
-const setCookies = (headers: Outcome['headers']): readonly string[] =>
-  headers.filter(([name]) => name === 'set-cookie').map(([, value]) => value)
+function setCookies(headers: Outcome['headers']): readonly string[] {
+  return headers.filter(([name]) => name === 'set-cookie').map(([, value]) => value)
+}
 
 /** Headers that belong to one connection, or change with the clock. */
 const PER_CONNECTION = ['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date']
 
-const comparable = (outcome: Outcome) => ({
-  ...outcome,
-  headers: sorted(outcome.headers),
-  check: outcome.check && { ...outcome.check, headers: sorted(outcome.check.headers) },
-  app: outcome.app && { ...outcome.app, headers: sorted(outcome.app.headers) },
-  signIn: outcome.signIn && { ...outcome.signIn, headers: sorted(outcome.signIn.headers) },
-})
+function comparable(outcome: Outcome) {
+  return {
+    ...outcome,
+    headers: sorted(outcome.headers),
+    check: outcome.check && { ...outcome.check, headers: sorted(outcome.check.headers) },
+    app: outcome.app && { ...outcome.app, headers: sorted(outcome.app.headers) },
+    signIn: outcome.signIn && { ...outcome.signIn, headers: sorted(outcome.signIn.headers) },
+  }
+}
 
-const sorted = (headers: Outcome['headers']): readonly string[] =>
-  headers
+function sorted(headers: Outcome['headers']): readonly string[] {
+  return headers
     .map(([name, value]) => `${name.toLowerCase()}: ${value}`)
     .filter((line) => !PER_CONNECTION.some((name) => line.startsWith(`${name}:`)))
     .toSorted()
+}
 
 let stage: Stage
 beforeAll(async () => {

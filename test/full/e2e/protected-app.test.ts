@@ -26,7 +26,9 @@ const handshake = {
   'Sec-Fetch-Mode': 'websocket',
   'Sec-Fetch-Dest': 'empty',
 }
-const loginFor = (target: string) => `/oauth2/login?${new URLSearchParams({ rd: target })}`
+function loginFor(target: string) {
+  return `/oauth2/login?${new URLSearchParams({ rd: target })}`
+}
 
 /** The same answers from every proxy. */
 const CASES: readonly Case[] = [

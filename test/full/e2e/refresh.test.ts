@@ -26,7 +26,7 @@ const LIFE_SECONDS = 2
 const PARTS: readonly KeyPart[] = ['identity', 'tokens', 'metadata']
 
 /** The same browser, led to another replica from now on. */
-const move = (browser: Visitor, to: RunningVestibule): Visitor => {
+function move(browser: Visitor, to: RunningVestibule): Visitor {
   const moved = to.visitor()
   for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
   return moved

@@ -27,22 +27,29 @@ for (const missing of new Set(entrances.map(entranceMissing))) {
 }
 
 /** Whom the app was told about; everything but the app's own answer is an error. */
-const userOf = (visit: Visit): string => givenTo(givenToApp(visit), 'X-Auth-Request-User').join()
+function userOf(visit: Visit): string {
+  return givenTo(givenToApp(visit), 'X-Auth-Request-User').join()
+}
 
-const checkAt = (
+function checkAt(
   replica: VestibuleProcess,
   cookies: CookieJar,
   headers: Readonly<Record<string, string>> = {},
-): Promise<Visit> =>
-  replica.check({ host: HOST, proto: 'http' }, { ...headers, Cookie: cookies.header(new URL(APP)) })
+): Promise<Visit> {
+  return replica.check(
+    { host: HOST, proto: 'http' },
+    { ...headers, Cookie: cookies.header(new URL(APP)) },
+  )
+}
 
 /** Replicas announce themselves every ten seconds. */
 const FOUND_WITHIN_MS = 60_000
 
 const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*' }
 
-const checksOf = async (replica: VestibuleProcess): Promise<number> =>
-  readMetric(replica, 'vestibule_checks_total{outcome="allow",source="store"}')
+async function checksOf(replica: VestibuleProcess): Promise<number> {
+  return readMetric(replica, 'vestibule_checks_total{outcome="allow",source="store"}')
+}
 
 describeWithRedis('three replicas that share a Redis', () => {
   let fleet: ProxiedReplicas
@@ -281,26 +288,26 @@ describeWithRedis('replicas that sign in for several hosts at one of them', () =
 })
 
 /** The sign-in pages alone, without an app behind them. */
-const signedIn = async (browser: Visitor): Promise<void> => {
+async function signedIn(browser: Visitor): Promise<void> {
   await browser.signIn(`${APP}/oauth2/login`, 'bob')
   expect(browser.cookies.find('vestibule')?.value).toMatch(/^v1\./)
 }
 
 /** Follows a started login through the provider up to the callback, as bob. */
-const returnUrl = async (browser: Visitor, started: Visit): Promise<string> => {
+async function returnUrl(browser: Visitor, started: Visit): Promise<string> {
   if (started.location?.startsWith(`${APP}/oauth2/callback`)) return started.location
   if (started.location) return returnUrl(browser, await browser.get(started.location))
   return returnUrl(browser, await browser.post(started.url, { login: 'bob' }))
 }
 
-const recordsOf = (cookies: CookieJar): readonly [string, string, string] => {
+function recordsOf(cookies: CookieJar): readonly [string, string, string] {
   const [, id = ''] = cookies.find('vestibule')?.value.split('.') ?? []
   const name = (part: string) => `vestibule:{${hash('sha256', id, 'base64url')}}:${part}`
   return [name('s'), name('t'), name('m')]
 }
 
 /** Somebody who goes on using the app through every proxy until told to stop. */
-const startVisits = (fleet: ProxiedReplicas, cookies: CookieJar) => {
+function startVisits(fleet: ProxiedReplicas, cookies: CookieJar) {
   const visits: Visit[] = []
   const errors: unknown[] = []
   let isOver = false
@@ -325,7 +332,7 @@ const startVisits = (fleet: ProxiedReplicas, cookies: CookieJar) => {
 }
 
 /** Checks without a pause, until one is refused. */
-const pollUntilRefused = async (replica: VestibuleProcess, cookies: CookieJar) => {
+async function pollUntilRefused(replica: VestibuleProcess, cookies: CookieJar) {
   let lastAllowedSentAtMs = 0
   for (;;) {
     const sentAtMs = performance.now()

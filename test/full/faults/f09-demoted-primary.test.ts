@@ -22,7 +22,7 @@ const HOST = '127.0.0.1'
 const LOOKED_UP_EACH_MS = 5000
 
 /** Makes one the replica of the other and waits until it has all of its data. */
-const follow = async (replica: RunningRedis, primary: RunningRedis): Promise<void> => {
+async function follow(replica: RunningRedis, primary: RunningRedis): Promise<void> {
   await replica.cli('REPLICAOF', HOST, `${primary.port}`)
   await until('a replica in step', async () => {
     const info = await replica.cli('INFO', 'replication')

@@ -9,7 +9,7 @@ import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
 
 /** A session of somebody who signed out after the last snapshot, and one of somebody who did not. */
-const startRolledBack = async (replicas: Replicas) => {
+async function startRolledBack(replicas: Replicas) {
   const { first, all, redis } = replicas
   const leaving = await signInAt(first)
   const { cookie: staying } = await signInAt(first, 'bob')
@@ -23,7 +23,7 @@ const startRolledBack = async (replicas: Replicas) => {
 }
 
 /** As a power cut does: what was written since the snapshot is gone. */
-const rollBack = async ({ redis, all }: Replicas): Promise<void> => {
+async function rollBack({ redis, all }: Replicas): Promise<void> {
   const connections = () => all.map((each) => countEvents(each, 'redis_connected'))
   const connectionsBefore = connections()
   await redis.kill()

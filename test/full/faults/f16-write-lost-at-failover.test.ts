@@ -10,7 +10,7 @@ import { startReplicas } from '../../support/replicas.ts'
 import { storedSession } from '../../support/stored-session.ts'
 
 /** What is written meanwhile is on the primary alone, which is then lost. */
-const loseWrites = async (redis: WatchedRedis, write: () => Promise<unknown>): Promise<void> => {
+async function loseWrites(redis: WatchedRedis, write: () => Promise<unknown>): Promise<void> {
   const [primary] = redis.servers
   // It waits for what the same connection has written, and so for all that was written before.
   await primary.cli('SET', 'the-last-that-is-copied', '1', 'PX', '60000')

@@ -32,10 +32,12 @@ afterAll(() => rm(folder, { recursive: true }))
 /** Of each replica one for commands and one for messages, and there are three of them. */
 const CONNECTIONS = 6
 
-const killClients = (redis: RunningRedis) =>
-  redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-const attempts = async (redis: RunningRedis): Promise<number> =>
-  Number(/total_connections_received:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+function killClients(redis: RunningRedis) {
+  return redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+}
+async function attempts(redis: RunningRedis): Promise<number> {
+  return Number(/total_connections_received:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+}
 
 const passwords = [
   [
@@ -50,7 +52,7 @@ const passwords = [
   ],
 ] as const
 
-const start = async (name: string, options: (typeof passwords)[number][1]) => {
+async function start(name: string, options: (typeof passwords)[number][1]) {
   const passwordFile = join(folder, name.replaceAll(/\W/g, '-'))
   await writeFile(passwordFile, `${OLD}\n`)
   const settings = { ...('settings' in options && options.settings) }

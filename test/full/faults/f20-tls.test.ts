@@ -27,7 +27,7 @@ const NAMES = ['localhost', '127.0.0.1']
 const TLS_HANDSHAKE = 0x16
 
 /** Passes connections on and keeps the first byte that each client sends. */
-const startWiretap = async (targetPort: () => number) => {
+async function startWiretap(targetPort: () => number) {
   const firstBytes: number[] = []
   const server = createServer((client) => {
     const target = connect(targetPort(), '127.0.0.1')

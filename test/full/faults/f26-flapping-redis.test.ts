@@ -87,8 +87,8 @@ describeWithRedis('F26 Redis comes and goes', () => {
   )
 })
 
-const changesOf = (replica: RunningVestibule, breaker: string) =>
-  Promise.all(
+function changesOf(replica: RunningVestibule, breaker: string) {
+  return Promise.all(
     ['open', 'half-open', 'closed'].map((state) =>
       readMetric(
         replica,
@@ -96,8 +96,9 @@ const changesOf = (replica: RunningVestibule, breaker: string) =>
       ),
     ),
   )
+}
 
-const areClosed = async (replicas: readonly RunningVestibule[]): Promise<boolean> => {
+async function areClosed(replicas: readonly RunningVestibule[]): Promise<boolean> {
   const states = await Promise.all(
     replicas.flatMap((replica) =>
       ['read', 'write'].map((breaker) =>

@@ -27,7 +27,7 @@ const ROUND_WITHIN_MS = 60_000 + 10 * USERS
 const MORE_PER_REPLICA = 50
 
 /** All users again and again, many at once, at both replicas. */
-const startUsers = (all: readonly RunningVestibule[], sessions: readonly MadeSession[]) => {
+function startUsers(all: readonly RunningVestibule[], sessions: readonly MadeSession[]) {
   const statuses = new Map<number, number>()
   const strangers: string[] = []
   let isOver = false
@@ -65,8 +65,9 @@ const startUsers = (all: readonly RunningVestibule[], sessions: readonly MadeSes
   }
 }
 
-const reads = async (redis: RunningRedis): Promise<number> =>
-  Number(/cmdstat_get:calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+async function reads(redis: RunningRedis): Promise<number> {
+  return Number(/cmdstat_get:calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+}
 
 const timeout = OUTAGE_MS + 3 * ROUND_WITHIN_MS
 
@@ -135,7 +136,7 @@ describeWithRedis('F27 everybody comes back at once', () => {
   })
 })
 
-const bypassedOrMissed = async (replica: RunningVestibule): Promise<number> => {
+async function bypassedOrMissed(replica: RunningVestibule): Promise<number> {
   const counts = await Promise.all(
     ['bypassed', 'miss'].map((result) =>
       readMetric(replica, `vestibule_l1_lookups_total{result="${result}"}`),

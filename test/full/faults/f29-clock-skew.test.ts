@@ -24,7 +24,7 @@ const skews = [
 ] as const
 
 /** Both ways, since either clock may be the wrong one. */
-const startPair = async (aheadMs: number) => {
+async function startPair(aheadMs: number) {
   const replicas = await startReplicas()
   const shifted = await addShifted(replicas, aheadMs)
   const { first } = replicas

@@ -24,8 +24,9 @@ afterAll(async () => {
   await provider.close()
 })
 
-const isDiscovered = async (of: RunningVestibule) =>
-  /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
+async function isDiscovered(of: RunningVestibule) {
+  return /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
+}
 
 describe('F30 provider down at start', () => {
   test.for([

@@ -10,7 +10,9 @@ beforeAll(async () => {
 afterEach(() => party.provider.reset())
 afterAll(() => party[Symbol.asyncDispose]())
 
-const tokenRequests = () => party.provider.count('token')
+function tokenRequests() {
+  return party.provider.count('token')
+}
 
 describe('F31 provider down or slow at sign-in', () => {
   test.for([

@@ -45,13 +45,14 @@ const failures = [
 ] as const
 
 /** Use of a session at each of these replicas. */
-const startLoads = (all: readonly RunningVestibule[], cookie: string): readonly CheckLoad[] =>
-  all.map(({ internalPort }) =>
+function startLoads(all: readonly RunningVestibule[], cookie: string): readonly CheckLoad[] {
+  return all.map(({ internalPort }) =>
     startCheckLoad(internalPort, cookie, { perSecond: 30, connections: 3 }),
   )
+}
 
 /** Asserts that nobody was turned away or given another cookie. */
-const expectCalm = async (loads: readonly CheckLoad[]): Promise<void> => {
+async function expectCalm(loads: readonly CheckLoad[]): Promise<void> {
   await Promise.all(loads.map((load) => load.stop()))
   for (const load of loads) {
     expect(load.statuses()).toEqual([200])

@@ -29,12 +29,14 @@ const cases = (['token', 'userinfo'] as const).flatMap((endpoint) =>
   Object.entries(nonsense).map(([name, behaviour]) => [endpoint, name, behaviour] as const),
 )
 
-const residentBytes = async (): Promise<number> => {
+async function residentBytes(): Promise<number> {
   const { body } = await party.vestibule.internal('/metrics')
   return Number(/^vestibule_process_resident_memory_bytes (\S+)$/m.exec(body)?.[1])
 }
 
-const refusals = () => party.vestibule.log().filter(({ event }) => event === 'refused')
+function refusals() {
+  return party.vestibule.log().filter(({ event }) => event === 'refused')
+}
 
 describe('F34 provider that answers nonsense', () => {
   test.for(cases)(

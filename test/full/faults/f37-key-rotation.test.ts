@@ -19,7 +19,9 @@ import {
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 import { claimsOf, signToken } from '../../support/tokens.ts'
 
-const signsIn = async (party: RelyingParty): Promise<boolean> => (await party.attempt()).isSignedIn
+async function signsIn(party: RelyingParty): Promise<boolean> {
+  return (await party.attempt()).isSignedIn
+}
 /** The pause between two fetches of the key set may be up to this long, and is shorter here. */
 const PAUSE_MS = 1100
 const HOUR_MS = 60 * 60 * 1000

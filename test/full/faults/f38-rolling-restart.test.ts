@@ -19,7 +19,7 @@ const PER_SECOND = 300
 const PROBE_MS = 100
 
 /** A load balancer: each replica in turn, as long as its last probe said that it is ready. */
-const startBalancer = (cookie: string) => {
+function startBalancer(cookie: string) {
   const members = new Map<VestibuleProcess, { isReady: boolean; pool: Pool }>()
   const statuses = new Map<number, number>()
   const failures: string[] = []

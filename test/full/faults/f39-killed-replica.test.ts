@@ -15,7 +15,7 @@ import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
 /** The same browser, led to another replica from now on. */
-const move = (browser: Visitor, to: VestibuleProcess): Visitor => {
+function move(browser: Visitor, to: VestibuleProcess): Visitor {
   const moved = to.visitor()
   for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
   return moved

@@ -34,7 +34,7 @@ interface Keyed {
   readonly isRead: () => Promise<void>
 }
 
-const startKeyed = async (name: string): Promise<Keyed> => {
+async function startKeyed(name: string): Promise<Keyed> {
   const keyFile = join(folder, name)
   let writes = 0
   const write = async (...keys: readonly string[]) => {
@@ -52,7 +52,7 @@ const startKeyed = async (name: string): Promise<Keyed> => {
 }
 
 /** A login begun at one replica that comes back to another. */
-const signInAcross = async (begin: RunningVestibule, end: RunningVestibule): Promise<string> => {
+async function signInAcross(begin: RunningVestibule, end: RunningVestibule): Promise<string> {
   const begun = begin.visitor()
   const { location } = await begun.get(`${LOGIN}?rd=/`)
   const browser = end.visitor()

@@ -44,7 +44,7 @@ const modes = [
 const SHED = 'vestibule_checks_total{outcome="unavailable",source="none"}'
 
 /** One that is made slow, and another beside it. */
-const startPair = async (settings: Readonly<Record<string, string>>) => {
+async function startPair(settings: Readonly<Record<string, string>>) {
   const replicas = await startReplicas({ settings: { ...settings, ...PATIENT } })
   const ports = [await steadyPort(), await steadyPort()] as const
   const slow = await addDirectly(replicas, {
@@ -172,7 +172,7 @@ describeWithRedis('F42 the process itself is slow', () => {
 })
 
 /** Resolves when it is busy. */
-const keepBusy = async ({ pid }: VestibuleProcess, port: number): Promise<void> => {
+async function keepBusy({ pid }: VestibuleProcess, port: number): Promise<void> {
   const before = await processorMs(pid)
   await send(port, `${SLOW_MS}`)
   await until('a busy process', async () => (await processorMs(pid)) - before >= BEGUN_MS)
@@ -182,7 +182,7 @@ const keepBusy = async ({ pid }: VestibuleProcess, port: number): Promise<void> 
 const TICK_MS = 10
 
 /** What a process has used of a processor. */
-const processorMs = async (pid: number): Promise<number> => {
+async function processorMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   // Behind the name of the program, which may have blanks in it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -190,7 +190,7 @@ const processorMs = async (pid: number): Promise<number> => {
   return (Number(user) + Number(system)) * TICK_MS
 }
 
-const send = async (port: number, text: string): Promise<void> => {
+async function send(port: number, text: string): Promise<void> {
   const socket = createSocket('udp4')
   const sent = Promise.withResolvers<void>()
   socket.send(text, port, '127.0.0.1', () => sent.resolve())
@@ -199,7 +199,7 @@ const send = async (port: number, text: string): Promise<void> => {
 }
 
 /** More of them than the machine has processors. */
-const startNeighbours = () => {
+function startNeighbours() {
   const all = Array.from({ length: NEIGHBOURS }, () =>
     startProcess(process.execPath, ['-e', 'for (;;);']),
   )

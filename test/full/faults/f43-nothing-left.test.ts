@@ -35,19 +35,21 @@ const MORE_FILES = 20
 const CROWD = 200
 const CONNECTED_MS = 500
 
-const limitFiles = async ({ pid }: VestibuleProcess, count: number): Promise<void> => {
+async function limitFiles({ pid }: VestibuleProcess, count: number): Promise<void> {
   await run('prlimit', ['--pid', `${pid}`, `--nofile=${count}:`])
 }
-const openFiles = async ({ pid }: VestibuleProcess): Promise<number> =>
-  (await readdir(`/proc/${pid}/fd`)).length
+async function openFiles({ pid }: VestibuleProcess): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length
+}
 
 /** Connections that say nothing. */
-const gatherCrowd = (port: number): readonly Socket[] =>
-  Array.from({ length: CROWD }, () =>
+function gatherCrowd(port: number): readonly Socket[] {
+  return Array.from({ length: CROWD }, () =>
     connect(port, '127.0.0.1')
       .on('error', () => undefined)
       .unref(),
   )
+}
 
 describeWithRedis('F43 no more files', () => {
   let replicas: ReplicaProcesses

@@ -26,10 +26,15 @@ const MAX_RSS_GROWTH_MIB = 48
 /** What is still in use is seen only right behind a collection, so the runtime is told to collect often. */
 const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
 
-const token = () => randomBytes(32).toString('base64url')
-const junkSession = () => `${SESSION_COOKIE}=v1.${token()}.${token()}`
-const junkAssertion = () =>
-  `${OUTAGE_COOKIE}=v1.${Math.floor(Date.now() / 1000).toString(36)}.${randomBytes(300).toString('base64url')}`
+function token() {
+  return randomBytes(32).toString('base64url')
+}
+function junkSession() {
+  return `${SESSION_COOKIE}=v1.${token()}.${token()}`
+}
+function junkAssertion() {
+  return `${OUTAGE_COOKIE}=v1.${Math.floor(Date.now() / 1000).toString(36)}.${randomBytes(300).toString('base64url')}`
+}
 
 type Junk = readonly [
   what: string,

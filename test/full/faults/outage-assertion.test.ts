@@ -30,7 +30,9 @@ const L1_MS = 1000
 const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
 
 describeWithRedis(
   'four replicas with a short grace, of which Redis is killed a second after a sign-out',
@@ -315,11 +317,12 @@ interface Carried {
   readonly assertion: string
 }
 
-const sessionOf = ({ browser }: Person): string | undefined =>
-  browser.cookies.find(SESSION_COOKIE)?.value
+function sessionOf({ browser }: Person): string | undefined {
+  return browser.cookies.find(SESSION_COOKIE)?.value
+}
 
 /** The id of one session with another's secret, and with one that differs in its first character alone. */
-const otherSecrets = (session: string, other: string): readonly string[] => {
+function otherSecrets(session: string, other: string): readonly string[] {
   const [version = '', id = '', secret = ''] = session.split('.')
   const changed = `${secret.startsWith('A') ? 'B' : 'A'}${secret.slice(1)}`
   return [changed, other.split('.')[2]].map((each) => `${version}.${id}.${each}`)

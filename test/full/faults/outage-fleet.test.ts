@@ -29,7 +29,7 @@ const FIRST_ANSWERS_WITHIN_MS = 250 + BUSY_MS
 /** What is in memory is confirmed again after this. */
 const L1_MS = 5000
 
-const startFleet = async (mode: string) => {
+async function startFleet(mode: string) {
   const fleet = await startReplicas({
     count: REPLICAS,
     settings: { REDIS_CACHE_MODE: mode },
@@ -38,7 +38,9 @@ const startFleet = async (mode: string) => {
   return { fleet, people: await signInPeople(fleet, USERS) }
 }
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
 
 describeWithRedis('four replicas under load', () => {
   let fleet: ReplicaProcesses
@@ -191,7 +193,7 @@ describeWithRedis('four replicas under load', () => {
   })
 })
 
-const addWhole = async (fleet: ReplicaProcesses): Promise<VestibuleProcess> => {
+async function addWhole(fleet: ReplicaProcesses): Promise<VestibuleProcess> {
   const replica = await fleet.add()
   await untilStarted(replica)
   await untilWhole([replica])
@@ -206,7 +208,7 @@ const READS = new Set(['get', 'mget'])
 const NEITHER = new Set(['publish', 'ping', 'info', 'time', 'config|get', 'subscribe', 'hello'])
 
 /** What Redis has been asked to do so far, from `INFO commandstats`. */
-const countCalls = (stats: string): { readonly reads: number; readonly writes: number } => {
+function countCalls(stats: string): { readonly reads: number; readonly writes: number } {
   let [reads, writes] = [0, 0]
   for (const [, name = '', calls] of stats.matchAll(/^cmdstat_([\w|-]+):calls=(\d+)/gm)) {
     if (READS.has(name)) reads += Number(calls)

@@ -36,7 +36,9 @@ const P99_WITHIN_MS = BUSY_MS
 
 const EVENTS = 'vestibule:0:events'
 const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
 
 describeWithRedis('a session ended at one of four replicas', () => {
   let fleet: ReplicaProcesses
@@ -293,20 +295,22 @@ interface Victim {
   readonly browser: Visitor
 }
 
-const healthy = (replica: VestibuleProcess): Promise<number> =>
-  readMetric(replica, 'vestibule_backplane_healthy')
+function healthy(replica: VestibuleProcess): Promise<number> {
+  return readMetric(replica, 'vestibule_backplane_healthy')
+}
 
-const statusAt = async (replica: VestibuleProcess, cookie: string): Promise<number> =>
-  (await replica.check({}, { Cookie: cookie })).status
+async function statusAt(replica: VestibuleProcess, cookie: string): Promise<number> {
+  return (await replica.check({}, { Cookie: cookie })).status
+}
 
 /** The same browser, led to this replica from now on. */
-const browserAt = (replica: VestibuleProcess, browser: Visitor): Visitor => {
+function browserAt(replica: VestibuleProcess, browser: Visitor): Visitor {
   const led = replica.visitor()
   for (const cookie of browser.cookies.all()) led.cookies.put(cookie)
   return led
 }
 
-const putCookies = (browser: Visitor, header: string): void => {
+function putCookies(browser: Visitor, header: string): void {
   for (const pair of header.split('; ')) {
     browser.cookies.set(`${pair}; Path=/; Secure; HttpOnly`, new URL(APP))
   }

@@ -18,7 +18,7 @@ import type { RunningVestibule } from '../../support/vestibule.ts'
 const MAX_UNVERIFIED = 1000
 
 /** A session that nobody has. */
-const madeUp = (count: number): string => {
+function madeUp(count: number): string {
   const [id, secret] = [`${count}`.padStart(43, 'i'), 's'.repeat(43)]
   return `${SESSION_COOKIE}=v1.${id}.${secret}`
 }

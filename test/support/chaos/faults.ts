@@ -93,10 +93,14 @@ const machineBusy: FaultEffects = {
 
 export type TroubleKind = FaultKind | typeof MACHINE_BUSY
 
-export const effectsOf = (kind: TroubleKind): FaultEffects =>
-  kind === MACHINE_BUSY ? machineBusy : FAULTS[kind]
+export function effectsOf(kind: TroubleKind): FaultEffects {
+  return kind === MACHINE_BUSY ? machineBusy : FAULTS[kind]
+}
 
-export const ruleOf = (kind: FaultKind): FaultRule => FAULTS[kind]
+export function ruleOf(kind: FaultKind): FaultRule {
+  return FAULTS[kind]
+}
 
-export const kindsOf = (lane: Lane): readonly FaultKind[] =>
-  (Object.keys(FAULTS) as FaultKind[]).filter((kind) => FAULTS[kind].lane === lane)
+export function kindsOf(lane: Lane): readonly FaultKind[] {
+  return (Object.keys(FAULTS) as FaultKind[]).filter((kind) => FAULTS[kind].lane === lane)
+}

@@ -11,7 +11,7 @@ const KEPT_SAMPLES = 20_000
 /** Called for each delay. */
 type OnLate = (lateMs: number) => void
 
-export const startLagLog = (onLate: OnLate): LagLog => {
+export function startLagLog(onLate: OnLate): LagLog {
   /** Each with what had come together by then. */
   let samples: { readonly atMs: number; readonly togetherMs: number }[] = []
   let togetherMs = 0

@@ -55,11 +55,11 @@ export interface Ledger {
 const HEARD_WITHIN_MS = 2000
 const KEPT_SESSIONS = 400
 
-export const createLedger = (
+export function createLedger(
   trouble: Trouble,
   lag: LagLog,
   lifeOf: (replica: number) => number,
-): Ledger => {
+): Ledger {
   let sessions: LedgerSession[] = []
   let count = 0
 
