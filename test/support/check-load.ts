@@ -107,3 +107,26 @@ export function startCheckLoad(
     },
   }
 }
+
+/** Starts the same load at each of these replicas. */
+export function startCheckLoads(
+  all: readonly { readonly internalPort: number }[],
+  cookie: string,
+  options?: Parameters<typeof startCheckLoad>[2],
+): readonly CheckLoad[] {
+  return all.map(({ internalPort }) => startCheckLoad(internalPort, cookie, options))
+}
+
+/** Stops loads, and asserts that every check was allowed, as this user, and changed no cookie without a reason. */
+export async function expectUndisturbed(loads: readonly CheckLoad[], user = 'alice') {
+  await Promise.all(loads.map((load) => load.stop()))
+  for (const load of loads) {
+    expect([load.statuses(), load.oddities, load.users]).toEqual([[200], [], new Set([user])])
+  }
+}
+
+/** Asserts of a load where Redis fails that its checks were allowed as this user or told to come again. */
+export function expectAllowedOrDeferred(load: CheckLoad, user = 'alice'): void {
+  expect(load.statuses().filter((status) => status !== 200 && status !== 503)).toEqual([])
+  expect([load.oddities, load.users]).toEqual([[], new Set([user])])
+}

@@ -269,3 +269,25 @@ export async function expectEndedEverywhere(
     }
   }
 }
+
+/** Waits until a sample of `/metrics` has this value. */
+export async function untilMetric(
+  replica: RunningVestibule,
+  sample: string,
+  value: number,
+  withinMs?: number,
+): Promise<void> {
+  await until(sample, async () => (await readMetric(replica, sample)) === value, withinMs)
+}
+
+/** Waits until this event stands in the log as often, or more often. */
+export async function untilEvent(replica: RunningVestibule, event: string, count = 1) {
+  await until(event, () => countEvents(replica, event) >= count)
+}
+
+/** Waits until `/health?strict=1` is 200, and prints how long that took. */
+export async function untilHealthy(what: string, replica: RunningVestibule, withinMs?: number) {
+  const isHealthy = async () => (await replica.internal('/health?strict=1')).status === 200
+  const { ms } = await timed(until('health', isHealthy, withinMs))
+  process.stdout.write(`${what}: healthy after ${ms.toFixed(0)} ms\n`)
+}
