@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { readMetric } from '../../support/outage.ts'
-import { until } from '../../support/redis-state.ts'
+import { untilMetric } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import {
   createRequestPool,
@@ -111,8 +111,8 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     { quietMs, hostileMs }: Awaited<ReturnType<typeof measure>>,
   ) => {
     const [quiet, hostile] = [p50(quietMs), p50(hostileMs)]
-    process.stdout.write(
-      `strangers, Redis ${what}: p50 of ${quietMs.length} checks ${quiet.toFixed(2)} ms, of ${hostileMs.length} beside them ${hostile.toFixed(2)} ms\n`,
+    print(
+      `strangers, Redis ${what}: p50 of ${quietMs.length} checks ${quiet.toFixed(2)} ms, of ${hostileMs.length} beside them ${hostile.toFixed(2)} ms`,
     )
     expect(hostile / quiet).toBeLessThan(MAX_RATIO)
   }
@@ -142,10 +142,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     const { cookie } = await fleet.signedIn('bob')
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     await network.refuse()
-    await until(
-      'an outage',
-      async () => (await readMetric(first, 'vestibule_redis_connected')) === 0,
-    )
+    await untilMetric(first, 'vestibule_redis_connected', 0)
     expectUnfelt('away', await measure(cookie))
     const timer = startStranger()
     for (const [at, { browser }] of people.entries()) {
@@ -153,10 +150,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     }
     clearInterval(timer)
     await network.accept()
-    await until(
-      'all told',
-      async () => (await readMetric(first, 'vestibule_revocations_waiting')) === 0,
-    )
+    await untilMetric(first, 'vestibule_revocations_waiting', 0)
     for (const { cookie: ended } of people) {
       expect((await first.check({}, { Cookie: ended })).status).toBe(302)
     }

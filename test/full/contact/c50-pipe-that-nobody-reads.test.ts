@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { ADMIN_TOKEN } from '../../support/operator.ts'
+import { print } from '../../support/printed.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { makeUnreadPipe } from '../../support/unread-pipe.ts'
 import { startVestibuleLoggingTo } from '../../support/vestibule-process.ts'
@@ -54,8 +55,8 @@ test('C50: a pipe that nobody reads for a minute holds up no check, and what was
   }
   const { body } = await vestibule.internal('/metrics')
   const dropped = Number(/^vestibule_log_lines_dropped_total (\d+)$/m.exec(body)?.[1])
-  process.stdout.write(
-    `C50 ${rounds} rounds, ${dropped} lines dropped, slowest check ${slowestMs.check.toFixed(0)} ms, /livez ${slowestMs.livez.toFixed(0)} ms\n`,
+  print(
+    `C50 ${rounds} rounds, ${dropped} lines dropped, slowest check ${slowestMs.check.toFixed(0)} ms, /livez ${slowestMs.livez.toFixed(0)} ms`,
   )
   expect(dropped).toBeGreaterThan(0)
   expect(slowestMs.check).toBeLessThan(1500)

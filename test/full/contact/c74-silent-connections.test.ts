@@ -3,7 +3,8 @@ import { test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { describeSeen, signInPeople, startFleetLoad, untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
-import { readMetric, signOut } from '../../support/outage.ts'
+import { signOut, untilMetric } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import type { Wire, WireKind } from '../../support/wire.ts'
 import { startWiredFleet, TOPOLOGIES } from '../../support/wired-fleet.ts'
@@ -81,13 +82,10 @@ describeWithRedis('C74 connections fall silent while people are active', () => {
         )
       }
       const seen = await load.stop()
-      process.stdout.write(`C74 ${topology}: ${describeSeen(seen)}\n`)
+      print(`C74 ${topology}: ${describeSeen(seen)}`)
       expect([...seen.wrongAllows, ...seen.signOuts, ...seen.oddities]).toEqual([])
       for (const replica of all) {
-        await until(
-          'no command that waits',
-          async () => (await readMetric(replica, 'vestibule_redis_commands_in_flight')) === 0,
-        )
+        await untilMetric(replica, 'vestibule_redis_commands_in_flight', 0)
       }
     },
   )

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ADMIN_TOKEN } from '../../support/operator.ts'
+import { print } from '../../support/printed.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -81,7 +82,7 @@ async function compare(
   const typical = names.map((name) => undisturbedMs(times.get(name) ?? []))
   const difference = (Math.max(...typical) - Math.min(...typical)) / Math.min(...typical)
   const figures = names.map((name, at) => `${name} ${typical[at]?.toFixed(3)} ms`).join(', ')
-  process.stdout.write(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %\n`)
+  print(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %`)
   return { difference, statuses: [...statuses] }
 }
 

@@ -12,6 +12,7 @@ import { SUBSCRIBER } from '../../support/hybrid-replicas.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
 import { countEvents } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
@@ -24,10 +25,6 @@ const ROUNDS = 10
 const PROMPT_MS = BUSY_MS
 const RELOAD_MS = 5000
 const KEY = 'vestibule:{denied}'
-function print(text: string) {
-  return process.stdout.write(`${text}\n`)
-}
-
 function present(replica: RunningVestibule, token: string): Promise<Visit> {
   return replica.check({ uri: '/api/' }, { ...asProgram, Authorization: `Bearer ${token}` })
 }

@@ -11,6 +11,7 @@ import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { authResponseHeaders } from '../../../stand-ins/vestibule.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
+import { print } from '../../support/printed.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
@@ -157,7 +158,7 @@ describeWithRedis('an outage of Redis, through proxies', () => {
     beforeAll(async () => {
       await fleet.network.accept()
       const backMs = await untilWhole([replica])
-      process.stdout.write(`outage through proxies: back after ${backMs.toFixed(0)} ms\n`)
+      print(`outage through proxies: back after ${backMs.toFixed(0)} ms`)
     })
 
     test.for(proxyKinds)('%s: everybody is who they were', async (kind, { skip }) => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { signOut } from '../../support/outage.ts'
@@ -51,9 +52,7 @@ describeWithRedis('sign-out at one of three hybrid replicas', () => {
     }
     for (const { browser, cookie } of people) {
       // So that it is in their memory.
-      for (const replica of others) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
-      }
+      await expectStatus(200, others, cookie)
       const lag = watchOwnLag()
       const polls = pools.map((pool) => pollUntilRefused(pool, cookie))
       const askedAtMs = performance.now()

@@ -11,6 +11,7 @@ import {
 } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
@@ -104,8 +105,8 @@ describeWithRedis('F03 Redis is slow', () => {
     const inFlight = () => readMetric(first, 'vestibule_redis_commands_in_flight')
     await until('a queue of next to nothing', async () => (await inFlight()) < 10, 60_000)
     const moreBytes = (await resident()) - bytesBefore
-    process.stdout.write(
-      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms\n`,
+    print(
+      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms`,
     )
     expect(moreBytes).toBeLessThan(MORE_BYTES)
     await expectRecovery('F03 after the load', first, cookie)

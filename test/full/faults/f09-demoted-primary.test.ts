@@ -12,6 +12,7 @@ import {
   redisErrors,
 } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
@@ -65,8 +66,8 @@ describeWithRedis('F09 the server at our address has become a replica', () => {
     }
     await until('more checks', () => load.count(200) > 200)
     await load.stop()
-    process.stdout.write(
-      `F09 checks beside refused writes: ${load.count(200)} passed, ${load.count(503)} were told to come again\n`,
+    print(
+      `F09 checks beside refused writes: ${load.count(200)} passed, ${load.count(503)} were told to come again`,
     )
     expect(provider.count('token')).toBe(0)
     expect(load.oddities).toEqual([])
@@ -87,7 +88,7 @@ describeWithRedis('F09 the server at our address has become a replica', () => {
         GIVEN_UP_AFTER_MS,
       ),
     )
-    process.stdout.write(`F09 promoted: sign-ins back after ${ms.toFixed(0)} ms\n`)
+    print(`F09 promoted: sign-ins back after ${ms.toFixed(0)} ms`)
     await expectEndedEverywhere(
       'F09 sign-outs',
       all,

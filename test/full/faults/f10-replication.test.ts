@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   countEvents,
@@ -17,22 +17,19 @@ import {
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 describeWithRedis('F10 replication is broken', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({ count: 2, settings: WITHOUT_GRACE })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings: WITHOUT_GRACE }))
 
   test('a replica that lost its primary and says so is no authority on anybody’s session', async () => {
-    const { first, redis, provider } = replicas
-    const { browser, cookie } = await replicas.signedIn()
-    const { browser: leaving, cookie: left } = await replicas.signedIn('bob')
-    const prepared = await prepareReplicas(replicas, cookie)
-    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+    const { first, redis, provider } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    const { browser: leaving, cookie: left } = await replicas().signedIn('bob')
+    const prepared = await prepareReplicas(replicas(), cookie)
+    const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
     provider.forgetRequests()
     await redis.cli('CONFIG', 'SET', 'replica-serve-stale-data', 'no')
     await redis.cli('REPLICAOF', '127.0.0.1', '9')
@@ -56,10 +53,10 @@ describeWithRedis('F10 replication is broken', () => {
   })
 
   test('a primary with too few replicas is read and not written', async () => {
-    const { first, all, redis, provider } = replicas
-    const { browser, cookie } = await replicas.signedIn()
-    const { cookie: staying } = await replicas.signedIn()
-    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+    const { first, all, redis, provider } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    const { cookie: staying } = await replicas().signedIn()
+    const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
     provider.forgetRequests()
     const lossesBefore = countEvents(first, 'redis_disconnected')
     const failedBefore = await redisErrors(first, 'replication')

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { keepInMemory } from '../../support/hybrid-replicas.ts'
 import {
@@ -10,10 +11,12 @@ import {
 } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 const losses = [
   ['emptied', async ({ redis }: Replicas) => void (await redis.cli('FLUSHALL'))],
@@ -21,21 +24,15 @@ const losses = [
 ] as const
 
 describeWithRedis('F12 Redis lost its data', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({ count: 2, settings: PATIENT })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings: PATIENT }))
 
   test.for(losses)(
     '%s: one silent round through the provider, and no loop',
     async ([, lose], { expect }) => {
-      const { first, all, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
-      for (const replica of all) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
-      }
-      await lose(replicas)
+      const { first, all, provider } = replicas()
+      const { browser, cookie } = await replicas().signedIn()
+      await expectStatus(200, all, cookie)
+      await lose(replicas())
       for (const replica of all) {
         await until('an answer that is certain', async () => {
           const { status } = await replica.check({}, { Cookie: cookie })
@@ -72,8 +69,8 @@ describeWithRedis('F12 Redis lost its data', () => {
   )
 
   test('somebody who signed out before is not signed in after it', async () => {
-    const { first, redis } = replicas
-    const { browser, cookie } = await replicas.signedIn()
+    const { first, redis } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
     expect((await browser.post(`${APP}/oauth2/logout`)).status).toBe(303)
     await redis.cli('FLUSHALL')
     expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
@@ -82,9 +79,8 @@ describeWithRedis('F12 Redis lost its data', () => {
 })
 
 describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({
+  const replicas = startedForAll(() =>
+    startReplicas({
       count: 2,
       settings: {
         ...HYBRID,
@@ -92,15 +88,14 @@ describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
         REDIS_HYBRID_L1_TTL: '30',
         REDIS_HEALTH_CHECK_INTERVAL: '1',
       },
-    })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+    }),
+  )
 
   test.for(losses)(
     '%s: what is in memory is forgotten, no assertion brings a session back, and one sign-in does',
     async ([what, lose], { expect }) => {
-      const { first, all, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
+      const { first, all, provider } = replicas()
+      const { browser, cookie } = await replicas().signedIn()
       const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
       for (const replica of all) await keepInMemory(replica, asserted)
       const changes = () =>
@@ -108,7 +103,7 @@ describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
       const changesBefore = await changes()
       const toldBefore = all.map((each) => countEvents(each, 'redis_data_changed'))
 
-      const lost = lose(replicas)
+      const lost = lose(replicas())
       for (const replica of all) {
         const { ms } = await timed(
           until('an answer that is certain', async () => {
@@ -117,7 +112,7 @@ describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
             return status === 302
           }),
         )
-        process.stdout.write(`F12 ${what}: forgotten after ${ms.toFixed(0)} ms\n`)
+        print(`F12 ${what}: forgotten after ${ms.toFixed(0)} ms`)
       }
       await lost
       for (const [at, replica] of all.entries()) {

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
@@ -44,13 +46,11 @@ describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
     expect(await redis.cli('EXISTS', tombstone)).toBe('1')
 
     await rollBack(replicas)
-    for (const replica of all) {
-      expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-    }
+    await expectStatus(302, all, cookie)
     const { ms } = await timed(
       until('Redis to be told again', async () => (await redis.cli('EXISTS', tombstone)) === '1'),
     )
-    process.stdout.write(`F13 told again: after ${ms.toFixed(0)} ms\n`)
+    print(`F13 told again: after ${ms.toFixed(0)} ms`)
     const fresh = await addDirectly(replicas, HYBRID)
     await untilWhole([...all, fresh])
     for (const replica of [...all, fresh]) {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { signOut } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { startWatchedRedis, type WatchedRedis } from '../../support/redis-sentinel.ts'
 import { settingsFor } from '../../support/redis-settings.ts'
 import { openState, until } from '../../support/redis-state.ts'
@@ -43,8 +44,8 @@ describeWithRedis('F16 a write that is lost at a failover', () => {
     const primary = redis.servers.find(({ port }) => port === primaryPort)
     const key = storedSession(cookie).keyOf('identity')
     await until('the end in Redis', async () => (await primary?.cli('EXISTS', key)) === '0', 20_000)
-    process.stdout.write(
-      `F16: the new primary knows of the end ${(performance.now() - sinceMs).toFixed(0)} ms after the failover\n`,
+    print(
+      `F16: the new primary knows of the end ${(performance.now() - sinceMs).toFixed(0)} ms after the failover`,
     )
     const fresh = await fleet.add()
     await until('an answer', () => refuses(fresh))

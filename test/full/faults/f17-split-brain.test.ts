@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { startLoadedFleet } from '../../support/loaded-fleet.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { startWatchedRedis } from '../../support/redis-sentinel.ts'
 import { openState, until } from '../../support/redis-state.ts'
 
@@ -48,7 +49,7 @@ describeWithRedis('F17 two servers that both take themselves for the primary', (
         () => true,
       )
     const { ownMs } = await timed(until('a refusal', isRefused, 60_000))
-    process.stdout.write(`F17: the isolated primary refuses after ${ownMs.toFixed(0)} ms\n`)
+    print(`F17: the isolated primary refuses after ${ownMs.toFixed(0)} ms`)
     // Redis looks at the lag each second, in whole seconds.
     expect(ownMs).toBeLessThan((MAX_LAG_SECONDS + 2) * 1000 + BUSY_MS)
     expect(stuck.failures).toContain('replication')

@@ -16,6 +16,7 @@ import {
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { startReplicas } from '../../support/replicas.ts'
@@ -105,9 +106,7 @@ describeWithRedis('F18 rotated password', () => {
       await expectOthersServed(first)
       const made = (await attempts(redis)) - attemptsBefore
       const seconds = (performance.now() - sinceMs) / 1000
-      process.stdout.write(
-        `F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s\n`,
-      )
+      print(`F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s`)
       expect(made).toBeLessThan(mostAttempts(CONNECTIONS, seconds))
       expect(countEvents(first, 'redis_disconnected')).toBe(1)
       await writeFile(replicas.passwordFile, `${NEW}\n`)

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
 import {
@@ -7,14 +7,15 @@ import {
   expectComeAgain,
   expectOthersServed,
   readHealth,
-  readMetric,
   redisErrors,
   signOut,
+  untilMetric,
 } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 const PASSWORD = 'a-password-that-nobody-logs'
 
@@ -33,21 +34,22 @@ const permissions = [
 ] as const
 
 describeWithRedis('F19 ACL too narrow', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({
+  const replicas = startedForAll(() =>
+    startReplicas({
       redis: { users: [leastUser('app', PASSWORD)] },
       settings: { REDIS_USERNAME: 'app', REDIS_PASSWORD: PASSWORD },
-    })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+    }),
+  )
 
   const messages = async () =>
-    (await readHealth(replicas.first)).cache.redis.findings.map(({ message }) => message)
-  const lines = () => replicas.first.log().filter((line) => line['event'] === 'redis_finding')
+    (await readHealth(replicas().first)).cache.redis.findings.map(({ message }) => message)
+  const lines = () =>
+    replicas()
+      .first.log()
+      .filter((line) => line['event'] === 'redis_finding')
   /** Permissions count at once; what is found out is found out at the next connection. */
   const change = async (rules: string) => {
-    const { redis, first } = replicas
+    const { redis, first } = replicas()
     const connectionsBefore = countEvents(first, 'redis_connected')
     await redis.cli('ACL', 'SETUSER', 'app', ...rules.split(' '))
     await redis.cli('CLIENT', 'KILL', 'USER', 'app')
@@ -55,12 +57,12 @@ describeWithRedis('F19 ACL too narrow', () => {
   }
 
   test('the user that the documentation recommends lacks nothing', async () => {
-    const { first } = replicas
-    const { browser, cookie } = await replicas.signedIn()
+    const { first } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await signOut(browser)).status).toBe(303)
     const examined = 'vestibule_redis_eviction_policy_ok'
-    await until('an examination', async () => (await readMetric(first, examined)) === 1)
+    await untilMetric(first, examined, 1)
     expect(await messages()).toEqual([])
   })
 
@@ -74,7 +76,7 @@ describeWithRedis('F19 ACL too narrow', () => {
       expect(told.filter((text) => text.includes(`lacks ${name} `))).not.toEqual([])
       expect(told.every((text) => text.includes(`lacks ${name} `))).toBe(true)
       expect(lines().length).toBeGreaterThan(linesBefore)
-      expect(replicas.first.isAlive()).toBe(true)
+      expect(replicas().first.isAlive()).toBe(true)
       await change(give)
       await until('nothing to find', async () => (await messages()).length === 0)
     },
@@ -82,8 +84,8 @@ describeWithRedis('F19 ACL too narrow', () => {
 
   // It is an answer about our rights and no outage, so nothing stands in for it.
   test('without GET nobody is taken for a stranger, and nobody is let in, whatever was known before', async () => {
-    const { first } = replicas
-    const { cookie } = await replicas.signedIn()
+    const { first } = replicas()
+    const { cookie } = await replicas().signedIn()
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
     await change('-get')
     await expectChecksRefused(first, asserted)
@@ -95,9 +97,9 @@ describeWithRedis('F19 ACL too narrow', () => {
   test.for(['set', 'eval', 'publish'])(
     'without %s writes fail loudly, and reads go on',
     async (command, { expect }) => {
-      const { first, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
-      const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+      const { first, provider } = replicas()
+      const { browser, cookie } = await replicas().signedIn()
+      const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
       provider.forgetRequests()
       await change(`-${command}`)
       expect((await first.check({}, { Cookie: cookie })).status).toBe(200)

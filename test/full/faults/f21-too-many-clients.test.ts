@@ -14,6 +14,7 @@ import {
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
@@ -43,7 +44,7 @@ describeWithRedis('F21 Redis has too many clients', () => {
     await wait(WATCHED_MS)
     const attempts = await rejected()
     const seconds = (performance.now() - sinceMs) / 1000
-    process.stdout.write(`F21 ${attempts} attempts of four replicas in ${WATCHED_MS} ms\n`)
+    print(`F21 ${attempts} attempts of four replicas in ${WATCHED_MS} ms`)
     expect(attempts).toBeGreaterThan(4)
     expect(attempts).toBeLessThan(mostAttempts(CONNECTIONS, seconds))
     await prepared.expectGoingOn()

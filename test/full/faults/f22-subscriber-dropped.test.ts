@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   bypassed,
@@ -11,8 +11,10 @@ import {
 } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, readHealth, signOut } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -21,18 +23,16 @@ const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const ROUNDS = 10
 
 describeWithRedis('F22 the subscriber is dropped', () => {
-  let replicas: Replicas
+  const replicas = startedForAll(() => startReplicas({ settings: SETTINGS }))
   let aside: RunningVestibule
   beforeAll(async () => {
-    replicas = await startReplicas({ settings: SETTINGS })
-    aside = await addDirectly(replicas, SETTINGS)
+    aside = await addDirectly(replicas(), SETTINGS)
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
   const dropSubscribers = () =>
-    replicas.redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub', 'SKIPME', 'yes')
+    replicas().redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub', 'SKIPME', 'yes')
 
   test('a session that is ended while nothing is heard is refused at once, since memory is passed by', async () => {
-    const { first, network } = replicas
+    const { first, network } = replicas()
     const { browser, cookie } = await signInAt(aside)
     const { cookie: staying } = await signInAt(aside, 'bob')
     for (const each of [cookie, staying]) await keepInMemory(first, each)
@@ -60,7 +60,7 @@ describeWithRedis('F22 the subscriber is dropped', () => {
   })
 
   test('dropped again and again, it is back soon, and no session outlives its end', async () => {
-    const { first } = replicas
+    const { first } = replicas()
     let slowestMs = 0
     for (let round = 0; round < ROUNDS; round += 1) {
       const { browser, cookie } = await signInAt(aside)
@@ -70,9 +70,7 @@ describeWithRedis('F22 the subscriber is dropped', () => {
       slowestMs = Math.max(slowestMs, await untilRefused(first, cookie))
       await until('a healthy backplane', () => isBackplaneHealthy(first))
     }
-    process.stdout.write(
-      `F22 ended while dropped: refused after at most ${slowestMs.toFixed(0)} ms\n`,
-    )
+    print(`F22 ended while dropped: refused after at most ${slowestMs.toFixed(0)} ms`)
     expect(slowestMs).toBeLessThan(BUSY_MS)
     for (const replica of [first, aside]) {
       await until('a healthy backplane', () => isBackplaneHealthy(replica))

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   expectBackplaneBack,
@@ -10,8 +10,10 @@ import {
 } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -20,16 +22,14 @@ const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const BROKEN_WITHIN_MS = 3000
 
 describeWithRedis('F23 the subscriber’s connection is half open', () => {
-  let replicas: Replicas
+  const replicas = startedForAll(() => startReplicas({ settings: SETTINGS }))
   let aside: RunningVestibule
   beforeAll(async () => {
-    replicas = await startReplicas({ settings: SETTINGS })
-    aside = await addDirectly(replicas, SETTINGS)
+    aside = await addDirectly(replicas(), SETTINGS)
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   test('a session that is ended elsewhere is refused within 3 s, by the heartbeat that does not come', async () => {
-    const { first, network } = replicas
+    const { first, network } = replicas()
     const { browser, cookie } = await signInAt(aside)
     const { cookie: staying } = await signInAt(aside, 'bob')
     for (const each of [cookie, staying]) await keepInMemory(first, each)
@@ -38,9 +38,7 @@ describeWithRedis('F23 the subscriber’s connection is half open', () => {
     expect((await signOut(browser)).status).toBe(303)
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     const refusedMs = await untilRefused(first, cookie)
-    process.stdout.write(
-      `F23 ended while nothing is heard: refused after ${refusedMs.toFixed(0)} ms\n`,
-    )
+    print(`F23 ended while nothing is heard: refused after ${refusedMs.toFixed(0)} ms`)
     expect(refusedMs).toBeLessThan(BROKEN_WITHIN_MS + BUSY_MS)
     expect((await first.check({}, { Cookie: staying })).status).toBe(200)
     await until('the line about it', () => countEvents(first, 'backplane_broken') === 1)
@@ -53,7 +51,7 @@ describeWithRedis('F23 the subscriber’s connection is half open', () => {
   })
 
   test('what is said over the dead connection later on is not heard', async () => {
-    const { first, network } = replicas
+    const { first, network } = replicas()
     const { cookie } = await signInAt(aside, 'bob')
     await keepInMemory(first, cookie)
     const flow = network.muffle(SUBSCRIBER)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   expectBackplaneBack,
@@ -10,14 +10,10 @@ import {
 } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  HYBRID,
-  PATIENT,
-  type Replicas,
-  startReplicas,
-  untilStarted,
-} from '../../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -27,17 +23,15 @@ const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const LARGE = 'x'.repeat(1024 * 1024)
 
 describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () => {
-  let replicas: Replicas
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings: SETTINGS }))
   let other: RunningVestibule
   beforeAll(async () => {
-    replicas = await startReplicas({ count: 2, settings: SETTINGS })
-    other = replicas.all[1] as RunningVestibule
-    await replicas.redis.cli('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 1 1 1')
+    other = replicas().all[1] as RunningVestibule
+    await replicas().redis.cli('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 1 1 1')
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   test('cut off while a session ends elsewhere, it lets that session in no more, and hears again', async () => {
-    const { first, redis, all } = replicas
+    const { first, redis, all } = replicas()
     const { browser, cookie } = await signInAt(other)
     const { cookie: staying } = await signInAt(other, 'bob')
     for (const each of [cookie, staying]) await keepInMemory(first, each)
@@ -47,7 +41,7 @@ describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () 
     ])
     expect(status).toBe(303)
     const refusedMs = await untilRefused(first, cookie)
-    process.stdout.write(`F24 ended while cut off: refused after ${refusedMs.toFixed(0)} ms\n`)
+    print(`F24 ended while cut off: refused after ${refusedMs.toFixed(0)} ms`)
     expect(refusedMs).toBeLessThan(BUSY_MS)
     for (const replica of all) {
       await until('the loss', () => countEvents(replica, 'backplane_broken') > 0)
@@ -58,11 +52,11 @@ describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () 
   })
 
   test('the connection for commands is no subscriber: large answers do not end it', async () => {
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     const { cookie } = await signInAt(other)
     const key = storedSession(cookie).keyOf('identity')
     await redis.cli('SET', key, randomBytes(512 * 1024).toString('hex'), 'KEEPTTL')
-    const fresh = await replicas.add(SETTINGS)
+    const fresh = await replicas().add(SETTINGS)
     await untilStarted(fresh)
     await until('a healthy backplane', () => isBackplaneHealthy(fresh))
     for (const replica of [first, fresh]) {

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { isBackplaneHealthy, keepInMemory, signInAt } from '../../support/hybrid-replicas.ts'
 import { readMetric, signOut } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly, readOf, storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -12,18 +13,16 @@ const SETTINGS = { ...HYBRID, REDIS_HYBRID_L1_TTL: '30', CHECK_STORE_TIMEOUT_MS:
 const ROUNDS = 10
 
 describeWithRedis('F25 a session changes while it is being read', () => {
-  let replicas: Replicas
+  const replicas = startedForAll(() => startReplicas({ settings: SETTINGS }))
   let aside: RunningVestibule
   beforeAll(async () => {
-    replicas = await startReplicas({ settings: SETTINGS })
-    aside = await addDirectly(replicas, SETTINGS)
-    await until('a healthy backplane', () => isBackplaneHealthy(replicas.first))
+    aside = await addDirectly(replicas(), SETTINGS)
+    await until('a healthy backplane', () => isBackplaneHealthy(replicas().first))
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   /** A check whose answer from Redis is on its way when `meanwhile` happens. */
   const checkAround = async (cookie: string, meanwhile: () => Promise<unknown>) => {
-    const { first, network } = replicas
+    const { first, network } = replicas()
     const held = network.holdAnswers(readOf(cookie))
     const asked = first.check({}, { Cookie: cookie })
     const letGo = await held
@@ -31,11 +30,11 @@ describeWithRedis('F25 a session changes while it is being read', () => {
     letGo()
     return asked
   }
-  const kept = () => readMetric(replicas.first, 'vestibule_l1_sessions')
-  const heard = () => readMetric(replicas.first, 'vestibule_backplane_delay_seconds_count')
+  const kept = () => readMetric(replicas().first, 'vestibule_l1_sessions')
+  const heard = () => readMetric(replicas().first, 'vestibule_backplane_delay_seconds_count')
 
   test('ended meanwhile, it is not let in with what was read before, and nothing is kept of it', async () => {
-    const { first } = replicas
+    const { first } = replicas()
     for (let round = 0; round < ROUNDS; round += 1) {
       const { browser, cookie } = await signInAt(aside)
       const keptBefore = await kept()
@@ -51,7 +50,7 @@ describeWithRedis('F25 a session changes while it is being read', () => {
   })
 
   test('changed meanwhile, what was read before is not kept, and the next check reads anew', async () => {
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     for (let round = 0; round < ROUNDS; round += 1) {
       const { cookie } = await signInAt(aside)
       const { digest } = storedSession(cookie)

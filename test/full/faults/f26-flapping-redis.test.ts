@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'vitest'
 import { expectInTime, startCheckLoad } from '../../support/check-load.ts'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
 import {
@@ -10,6 +11,7 @@ import {
   readMetric,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
@@ -32,9 +34,7 @@ describeWithRedis('F26 Redis comes and goes', () => {
       /** Lets nobody in whom Redis does not confirm, so that it shows what Redis is like. */
       const strict = await replicas.add(WITHOUT_GRACE)
       const { cookie } = await signInAt(first)
-      for (const replica of all) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
-      }
+      await expectStatus(200, all, cookie)
       const load = { perSecond: 100, connections: 4 }
       const active = all.map(({ internalPort }) => startCheckLoad(internalPort, cookie, load))
       const exposed = startCheckLoad(strict.internalPort, cookie, load)
@@ -68,8 +68,8 @@ describeWithRedis('F26 Redis comes and goes', () => {
       for (const replica of [...all, strict]) {
         for (const breaker of ['read', 'write']) {
           const [opened, tried, closed] = await changesOf(replica, breaker)
-          process.stdout.write(
-            `F26 ${mode} mode, ${breaker} breaker: opened ${opened}, tried ${tried}, closed ${closed}\n`,
+          print(
+            `F26 ${mode} mode, ${breaker} breaker: opened ${opened}, tried ${tried}, closed ${closed}`,
           )
           if (breaker === 'read') expect(opened).toBeGreaterThanOrEqual(minOpened)
           expect(opened).toBeLessThanOrEqual(FLAPS)

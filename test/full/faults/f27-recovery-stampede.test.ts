@@ -5,6 +5,7 @@ import { isBackplaneHealthy } from '../../support/hybrid-replicas.ts'
 import { type MadeSession, makeSessions } from '../../support/made-sessions.ts'
 import { expectHealthy, readMetric } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
@@ -121,9 +122,9 @@ describeWithRedis('F27 everybody comes back at once', () => {
     await users.stop()
 
     const total = [...users.statuses.values()].reduce((sum, count) => sum + count, 0)
-    process.stdout.write(`F27 recovery: ${ms.toFixed(0)} ms\n`)
-    process.stdout.write(
-      `F27 ${USERS} users at ${REPLICAS} replicas: ${asked} GETs for ${total} checks, the slowest ${users.slowestMs().toFixed(0)} ms\n`,
+    print(`F27 recovery: ${ms.toFixed(0)} ms`)
+    print(
+      `F27 ${USERS} users at ${REPLICAS} replicas: ${asked} GETs for ${total} checks, the slowest ${users.slowestMs().toFixed(0)} ms`,
     )
     expect([...users.statuses.keys()]).toEqual([200])
     expect(users.strangers).toEqual([])

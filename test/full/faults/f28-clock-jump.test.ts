@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
 import {
@@ -16,9 +16,10 @@ import { BUSY_MS } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
 import { LOGIN, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -39,19 +40,17 @@ const SETTINGS = {
 }
 
 describeWithRedis('F28 the clock of one replica is wrong', () => {
-  let replicas: ReplicaProcesses
+  const replicas = startedForAll(() => startReplicas({ settings: SETTINGS }))
   const all = new Map<number, RunningVestibule>()
   const shiftedBy = (aheadMs: number) => all.get(aheadMs) as RunningVestibule
   beforeAll(async () => {
-    replicas = await startReplicas({ settings: SETTINGS })
-    for (const [, aheadMs] of shifts) all.set(aheadMs, await addShifted(replicas, aheadMs))
+    for (const [, aheadMs] of shifts) all.set(aheadMs, await addShifted(replicas(), aheadMs))
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   test.for(shifts)(
     '%s: sessions go on at either, end at both, and whose clock is wrong is told',
     async ([, aheadMs]) => {
-      const { first } = replicas
+      const { first } = replicas()
       const shifted = shiftedBy(aheadMs)
       const { browser, cookie } = await signInAt(first)
       for (let round = 0; round < 5; round += 1) {
@@ -104,7 +103,7 @@ describeWithRedis('F28 the clock of one replica is wrong', () => {
   test.for(shifts)(
     '%s: in an outage it takes nobody’s assertion for a fresh one, and knows by intervals whom it saw',
     async ([what, aheadMs]) => {
-      const { first, redis } = replicas
+      const { first, redis } = replicas()
       const shifted = shiftedBy(aheadMs)
       const { cookie } = await signInAt(first)
       const { cookie: seenCookie } = await signInAt(first)
@@ -122,7 +121,7 @@ describeWithRedis('F28 the clock of one replica is wrong', () => {
   )
 
   test.for(shifts)('%s: a session that Redis has ended is over there too', async ([, aheadMs]) => {
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     const shifted = shiftedBy(aheadMs)
     const { cookie } = await signInAt(first)
     expect((await shifted.check({}, { Cookie: cookie })).status).toBe(200)

@@ -1,17 +1,15 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+import { APP, startRelyingParty } from '../../support/relying-party.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
-let party: RelyingParty
-beforeAll(async () => {
-  party = await startRelyingParty({ SIGN_IN_CONCURRENCY: '3' })
-})
-afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
+const party = startedForAll(() => startRelyingParty({ SIGN_IN_CONCURRENCY: '3' }))
+afterEach(() => party().provider.reset())
 
 function tokenRequests() {
-  return party.provider.count('token')
+  return party().provider.count('token')
 }
 
 describe('F31 provider down or slow at sign-in', () => {
@@ -24,9 +22,9 @@ describe('F31 provider down or slow at sign-in', () => {
   ] as const)(
     'a token endpoint that %s is a 503 page, and a reload signs in',
     async ([, behaviour], { expect }) => {
-      const { browser, callbackUrl } = await party.untilCallback()
+      const { browser, callbackUrl } = await party().untilCallback()
       const cookiesBefore = browser.cookies.all().length
-      party.provider.set('token', { ...behaviour, times: 1 })
+      party().provider.set('token', { ...behaviour, times: 1 })
       const page = await browser.get(callbackUrl)
       expect(page.status).toBe(503)
       expect(page.headers['retry-after']).toBe('5')
@@ -43,24 +41,24 @@ describe('F31 provider down or slow at sign-in', () => {
   )
 
   test('a whole provider that is gone is a 503 page, and a reload after its return signs in', async () => {
-    const { browser, callbackUrl } = await party.untilCallback()
-    await party.provider.pause()
+    const { browser, callbackUrl } = await party().untilCallback()
+    await party().provider.pause()
     expect((await browser.get(callbackUrl)).status).toBe(503)
-    await party.provider.resume()
+    await party().provider.resume()
     expect((await browser.get(callbackUrl)).location).toBe(`${APP}/`)
   })
 
   test('a slow token endpoint is waited for', async () => {
-    party.provider.set('token', { ...faults.slow, rewrite: (body) => body })
-    expect((await party.attempt()).isSignedIn).toBe(true)
+    party().provider.set('token', { ...faults.slow, rewrite: (body) => body })
+    expect((await party().attempt()).isSignedIn).toBe(true)
   })
 
   test('one that hangs is given up in time, above the limit nobody waits, and no check is slower', async () => {
-    const visitors = await Promise.all(Array.from({ length: 6 }, () => party.untilCallback()))
-    const { browser: other } = await party.attempt('bob')
+    const visitors = await Promise.all(Array.from({ length: 6 }, () => party().untilCallback()))
+    const { browser: other } = await party().attempt('bob')
     const cookie = other.cookies.header(new URL(APP))
-    party.provider.set('token', faults.hangs)
-    party.provider.forgetRequests()
+    party().provider.set('token', faults.hangs)
+    party().provider.forgetRequests()
 
     const answers = visitors.map(async ({ browser, callbackUrl }) => {
       const { value, ms, ownMs } = await timed(browser.get(callbackUrl))
@@ -69,13 +67,13 @@ describe('F31 provider down or slow at sign-in', () => {
     })
     const checksMs: number[] = []
     for (let round = 0; round < 200; round += 1) {
-      const { value, ownMs } = await timed(party.vestibule.check({}, { Cookie: cookie }))
+      const { value, ownMs } = await timed(party().vestibule.check({}, { Cookie: cookie }))
       expect(value.status).toBe(200)
       checksMs.push(ownMs)
     }
     const settled = await Promise.all(answers)
     const slowest = Math.max(...checksMs)
-    process.stdout.write(`slowest of 200 checks meanwhile: ${slowest.toFixed(1)} ms\n`)
+    print(`slowest of 200 checks meanwhile: ${slowest.toFixed(1)} ms`)
     expect(slowest).toBeLessThan(BUSY_MS)
     expect(settled.map(({ status }) => status)).toEqual(Array(6).fill(503))
     expect(settled.every(({ retry, setCookies }) => retry === '5' && !setCookies.length)).toBe(true)
@@ -86,15 +84,15 @@ describe('F31 provider down or slow at sign-in', () => {
     expect(Math.max(...settled.map(({ ownMs }) => ownMs))).toBeLessThan(10_000 + BUSY_MS)
     expect(tokenRequests()).toBe(3)
 
-    party.provider.reset()
+    party().provider.reset()
     for (const { browser, callbackUrl } of visitors) {
       expect((await browser.get(callbackUrl)).location).toBe(`${APP}/`)
     }
   })
 
   test('a failure of the provider after the code was spent leads to a new sign-in, not to a loop', async () => {
-    const { browser, callbackUrl } = await party.untilCallback()
-    party.provider.set('token', {
+    const { browser, callbackUrl } = await party().untilCallback()
+    party().provider.set('token', {
       rewrite: () => ({ error: 'server_error' }),
       status: 500,
       times: 1,
@@ -111,7 +109,7 @@ describe('F31 provider down or slow at sign-in', () => {
 
   test('the provider’s own errors of being busy are a 502 page with a way on', async () => {
     for (const error of ['server_error', 'temporarily_unavailable']) {
-      const { browser, callbackUrl } = await party.untilCallback()
+      const { browser, callbackUrl } = await party().untilCallback()
       const url = new URL(callbackUrl)
       url.searchParams.delete('code')
       url.searchParams.set('error', error)
@@ -119,6 +117,6 @@ describe('F31 provider down or slow at sign-in', () => {
       expect(page.status).toBe(502)
       expect(page.body).toContain('Try again')
     }
-    expect(party.vestibule.isAlive()).toBe(true)
+    expect(party().vestibule.isAlive()).toBe(true)
   })
 })

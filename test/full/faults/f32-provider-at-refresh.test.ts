@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, expect, test } from 'vitest'
 import { type CheckLoad, startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, expectComeAgain, script } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -14,11 +15,11 @@ import {
   expectAskedOnce,
   expectGoesOn,
   expectLetIn,
-  type RefreshingReplicas,
   refreshRequests,
   startRefreshingReplicas,
   untilEnded,
 } from '../../support/refreshing-replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const LIFE_SECONDS = 2
@@ -61,27 +62,25 @@ async function expectCalm(loads: readonly CheckLoad[]): Promise<void> {
 }
 
 describeWithRedis('F32 the provider fails at a refresh', () => {
-  let replicas: RefreshingReplicas
+  const replicas = startedForAll(() => startRefreshingReplicas())
   const due: EndingSession[] = []
   const failed: EndingSession[] = []
   beforeAll(async () => {
-    replicas = await startRefreshingReplicas()
-    for (const _ of [...failures, 1, 2, 3, 4]) due.push(await replicas.signedInFor(LIFE_SECONDS))
+    for (const _ of [...failures, 1, 2, 3, 4]) due.push(await replicas().signedInFor(LIFE_SECONDS))
     await untilEnded(performance.now(), LIFE_SECONDS)
   })
-  afterEach(() => replicas.provider.reset())
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  afterEach(() => replicas().provider.reset())
 
   const takeDue = (): EndingSession => {
-    replicas.provider.forgetRequests()
+    replicas().provider.forgetRequests()
     return due.pop() as EndingSession
   }
-  const refreshed = () => countResults(replicas.all, 'refreshed')
+  const refreshed = () => countResults(replicas().all, 'refreshed')
 
   test.for(failures)(
     'a token endpoint that %s changes nothing for anybody',
     async ([, behaviour]) => {
-      const { all, first, provider } = replicas
+      const { all, first, provider } = replicas()
       const session = takeDue()
       const failedBefore = await countResults(all, 'failed')
       provider.set('token', behaviour)
@@ -95,7 +94,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
   )
 
   test('when it works again, all of them are refreshed without a sign-in, and the log says so once', async () => {
-    const { all, first } = replicas
+    const { all, first } = replicas()
     const before = await refreshed()
     const { ms } = await timed(
       until('all refreshed', async () => {
@@ -103,7 +102,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
         return (await refreshed()) === before + failures.length
       }),
     )
-    process.stdout.write(`F32 ${failed.length} sessions: refreshed after ${ms.toFixed(0)} ms\n`)
+    print(`F32 ${failed.length} sessions: refreshed after ${ms.toFixed(0)} ms`)
     expect(countEvents(first, 'refresh_failing')).toBe(1)
     const works = all.map((each) => countEvents(each, 'refresh_works'))
     expect(Math.max(...works)).toBeLessThanOrEqual(1)
@@ -112,7 +111,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
   })
 
   test('one that hangs keeps nobody waiting', async () => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.hangs)
     await expectGoesOn(all, cookie)
@@ -125,7 +124,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
   })
 
   test('the longer it fails the less it is asked, by all replicas together, and then once', async () => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.serverError)
     const before = await refreshed()
@@ -138,16 +137,14 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     const { ms } = await timed(until('a refresh', async () => (await refreshed()) === before + 1))
     await wait(500)
     await expectCalm(loads)
-    process.stdout.write(
-      `F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end\n`,
-    )
+    print(`F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end`)
     expect(requests).toBeGreaterThan(1)
     expect(requests).toBeLessThanOrEqual(3 + seconds)
     expect(refreshRequests(provider)).toHaveLength(requests + 1)
   })
 
   test('the time it asks for is given to it by all replicas: in seconds, and as a date', async () => {
-    const { all, first, provider } = replicas
+    const { all, first, provider } = replicas()
     const asked = [takeDue(), takeDue()]
     const sinceMs = performance.now()
     // A date has no fractions of a second.
@@ -169,9 +166,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(askedAgainMs).toBeGreaterThan(QUIET_MS)
     await until('both refreshed', async () => (await refreshed()) === before + 2)
     await expectCalm(loads)
-    process.stdout.write(
-      `F32 Retry-After of 4 s: asked again after ${askedAgainMs.toFixed(0)} ms\n`,
-    )
+    print(`F32 Retry-After of 4 s: asked again after ${askedAgainMs.toFixed(0)} ms`)
     expect(refreshRequests(provider)).toHaveLength(4)
   })
 })
@@ -210,30 +205,28 @@ describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE'
         60_000,
       ),
     )
-    process.stdout.write(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider\n`)
+    print(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider`)
     await expectGoesOn(all, cookie)
     expect(await countResults(all, 'refreshed')).toBe(1)
   })
 })
 
 describeWithRedis('F32 apps that are given the access token', () => {
-  let replicas: RefreshingReplicas
-  beforeAll(async () => {
+  const replicas = startedForAll(() => {
     const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
-    replicas = await startRefreshingReplicas({ settings })
+    return startRefreshingReplicas({ settings })
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   test('once it has ended a check waits for the next, which every replica gives to the app', async () => {
-    const { all, provider } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const { all, provider } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const before = await askEverywhere(all, cookie)
     expectLetIn(before)
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     provider.forgetRequests()
     provider.set('token', { delayMs: 300 })
     const { value: visits, ms } = await timed(askEverywhere(all, cookie, 3))
-    process.stdout.write(`F32 an access token that has ended: the next after ${ms.toFixed(0)} ms\n`)
+    print(`F32 an access token that has ended: the next after ${ms.toFixed(0)} ms`)
     expectLetIn(visits)
     const [token] = visits.map(accessTokenOf)
     expect(token).not.toBe('')
@@ -247,8 +240,8 @@ describeWithRedis('F32 apps that are given the access token', () => {
   })
 
   test('while there is no next one a check says come again, and gives nothing that has ended', async () => {
-    const { all, provider } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const { all, provider } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     provider.set('token', faults.serverError)
     for (const replica of all) {

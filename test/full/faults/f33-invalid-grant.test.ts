@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
@@ -12,13 +12,13 @@ import {
   expectGoesOn,
   expectLetIn,
   presentedTokens,
-  type RefreshingReplicas,
   refreshRequests,
   startRefreshingReplicas,
   tokensFor,
   untilDue,
 } from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -54,34 +54,32 @@ const lookalikes: readonly (readonly [what: string, behaviour: Behaviour])[] = [
 ]
 
 describeWithRedis('F33 invalid_grant at a refresh', () => {
-  let replicas: RefreshingReplicas
+  const replicas = startedForAll(() => startRefreshingReplicas())
   let first: VestibuleProcess
   let second: VestibuleProcess
   const due: EndingSession[] = []
   beforeAll(async () => {
-    replicas = await startRefreshingReplicas()
-    ;[first, second] = replicas.all as [VestibuleProcess, VestibuleProcess]
-    for (const _ of [...lookalikes, 1, 2]) due.push(await replicas.signedInFor(LIFE_SECONDS))
+    ;[first, second] = replicas().all as [VestibuleProcess, VestibuleProcess]
+    for (const _ of [...lookalikes, 1, 2]) due.push(await replicas().signedInFor(LIFE_SECONDS))
     await untilDue(performance.now(), LIFE_SECONDS)
   })
-  afterEach(() => replicas.provider.reset())
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  afterEach(() => replicas().provider.reset())
 
   const takeDue = (): EndingSession => {
-    replicas.provider.forgetRequests()
+    replicas().provider.forgetRequests()
     return due.pop() as EndingSession
   }
 
   const untilEnded = async (cookie: string): Promise<void> => {
     await until('the end', async () => {
-      const visits = await askEverywhere(replicas.all, cookie)
+      const visits = await askEverywhere(replicas().all, cookie)
       for (const { status } of visits) expect([200, 302]).toContain(status)
       return visits.every(({ status }) => status === 302)
     })
   }
 
   test('it ends the session on every replica, once and for all, and the next sign-in works', async () => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     const { browser, cookie } = takeDue()
     provider.set('token', faults.invalidGrant)
     await untilEnded(cookie)
@@ -101,7 +99,7 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
   })
 
   test('a refresh token that somebody else has used ends the session, as the provider wants it', async () => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     let stolen = ''
     provider.set('token', {
       rewrite: (body) => {
@@ -110,7 +108,7 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
       },
       times: 1,
     })
-    const { cookie } = await replicas.signedIn()
+    const { cookie } = await replicas().signedIn()
     const issuedAtMs = performance.now()
     const grant = { grant_type: 'refresh_token', refresh_token: stolen }
     const credentials = [provider.clientId, provider.clientSecret].map(encodeURIComponent).join(':')
@@ -126,7 +124,7 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
   })
 
   test.for(lookalikes)('%s ends nothing', async ([, behaviour]) => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
     const failedBefore = await countResults(all, 'failed')
     provider.set('token', behaviour)
@@ -138,7 +136,7 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
   })
 
   test('it ends nothing where another replica has refreshed meanwhile', async () => {
-    const { all, provider, redis } = replicas
+    const { all, provider, redis } = replicas()
     const { cookie } = takeDue()
     const [refusedBefore, refreshedBefore] = [
       await countResults(all, 'refused'),

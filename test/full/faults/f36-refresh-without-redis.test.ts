@@ -5,6 +5,7 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -161,7 +162,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
         await end()
       }
       const { ms } = await timed(untilRefreshed(cookie, before))
-      process.stdout.write(`F36 Redis ${what}: refreshed ${ms.toFixed(0)} ms after it was back\n`)
+      print(`F36 Redis ${what}: refreshed ${ms.toFixed(0)} ms after it was back`)
       await expectGoesOn(all, cookie)
       expect(refreshRequests(provider)).toHaveLength(1)
     },

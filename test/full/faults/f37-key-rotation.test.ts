@@ -4,6 +4,7 @@ import { afterEach, describe, test, vi } from 'vitest'
 import { createKeySet } from '../../../src/oidc/key-set.ts'
 import { generateProviderKeys } from '../../../stand-ins/provider/provider.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { print } from '../../support/printed.ts'
 import { faults, startTestProvider } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -218,8 +219,8 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
       expect([result, await countResults(all, result)]).toEqual([result, 0])
     }
     const fetches = provider.count('jwks')
-    process.stdout.write(
-      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set\n`,
+    print(
+      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set`,
     )
     expect(fetches).toBeLessThanOrEqual(4 * all.length)
   })

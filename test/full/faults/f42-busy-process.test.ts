@@ -17,6 +17,7 @@ import {
   readMetric,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
 import {
@@ -125,9 +126,7 @@ describeWithRedis('F42 the process itself is slow', () => {
       await expectRecovery(`F42 ${what} (${SLOW_MS} ms), ${mode} mode`, slow, cookie)
       await others.stop()
       const shed = waited.filter((status) => status === 503).length
-      process.stdout.write(
-        `F42 ${what}, ${mode} mode: ${shed} of ${AT_ONCE} who waited were shed\n`,
-      )
+      print(`F42 ${what}, ${mode} mode: ${shed} of ${AT_ONCE} who waited were shed`)
       expect(waited.filter((status) => status !== 200 && status !== 503)).toEqual([])
       expect(shedAfter).toBe(shedBefore + shed)
       // A single pause is over when it is noticed.
@@ -160,8 +159,8 @@ describeWithRedis('F42 the process itself is slow', () => {
     await neighbours.stop()
     await expectRecovery('F42 busy neighbours', first, cookie)
     await load.stop()
-    process.stdout.write(
-      `F42 busy neighbours: ${load.count(200)} x 200, ${load.count(503)} x 503, the slowest ${load.slowestMs().toFixed(0)} ms, ${probes} probes\n`,
+    print(
+      `F42 busy neighbours: ${load.count(200)} x 200, ${load.count(503)} x 503, the slowest ${load.slowestMs().toFixed(0)} ms, ${probes} probes`,
     )
     expect(load.statuses().filter((status) => status !== 200 && status !== 503)).toEqual([])
     expect(load.count(200)).toBeGreaterThan(20 * load.count(503))

@@ -18,6 +18,7 @@ import {
 } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   HYBRID,
@@ -27,6 +28,7 @@ import {
   untilStarted,
 } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { startVestibuleLoggingTo, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const run = promisify(execFile)
@@ -52,15 +54,11 @@ function gatherCrowd(port: number): readonly Socket[] {
 }
 
 describeWithRedis('F43 no more files', () => {
-  let replicas: ReplicaProcesses
-  beforeAll(async () => {
-    replicas = await startReplicas({ settings: HYBRID })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const replicas = startedForAll(() => startReplicas({ settings: HYBRID }))
 
   test('whoever is connected is answered, Redis included or not, and newcomers are once there is room', async (ctx) => {
     if (!findProgram('prlimit')) ctx.skip('prlimit is not on PATH')
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     const { cookie } = await signInAt(first)
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
     await until('a healthy backplane', () => isBackplaneHealthy(first))
@@ -100,7 +98,7 @@ describeWithRedis('F43 no more files', () => {
         10_000,
       ),
     )
-    process.stdout.write(`F43 files again: healthy after ${ms.toFixed(0)} ms\n`)
+    print(`F43 files again: healthy after ${ms.toFixed(0)} ms`)
     await expectOthersServed(first)
     await expectHealthy(first)
     expect((await first.check({}, { Cookie: asserted })).status).toBe(200)
@@ -165,7 +163,7 @@ describeWithRedis('F43 nowhere to log to', () => {
       const { ms } = await timed(
         until('health', async () => (await vestibule.internal('/health?strict=1')).status === 200),
       )
-      process.stdout.write(`F43 ${what}: healthy after ${ms.toFixed(0)} ms\n`)
+      print(`F43 ${what}: healthy after ${ms.toFixed(0)} ms`)
       expect((await signOut(browser)).status).toBe(303)
       expect(await statuses()).toEqual([302, 200, 302])
       await expectOthersServed(vestibule)

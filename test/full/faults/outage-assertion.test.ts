@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   describeSeen,
@@ -18,9 +19,11 @@ import {
   signOut,
 } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -30,14 +33,23 @@ const L1_MS = 1000
 const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
-
 describeWithRedis(
   'four replicas with a short grace, of which Redis is killed a second after a sign-out',
   () => {
-    let fleet: Replicas
+    const fleet = startedForAll(
+      () =>
+        startReplicas({
+          count: 4,
+          settings: {
+            ...PATIENT,
+            REDIS_CACHE_MODE: 'hybrid',
+            SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
+            REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
+          },
+          provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
+        }),
+      SETUP_WITHIN_MS,
+    )
     let newcomer: RunningVestibule
     let people: readonly Person[]
     let load: FleetLoad
@@ -46,37 +58,24 @@ describeWithRedis(
     let confirmedAtMs: number
     let killedAtMs: number
     beforeAll(async () => {
-      fleet = await startReplicas({
-        count: 4,
-        settings: {
-          ...PATIENT,
-          REDIS_CACHE_MODE: 'hybrid',
-          SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
-          REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
-        },
-        provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
-      })
-      await untilWhole(fleet.all)
-      people = await signInPeople(fleet, USERS)
-      load = await startFleetLoad(fleet.all, people)
-      const { browser, cookie } = await fleet.signedIn('victim')
-      stolen = `${cookie}; ${await takeAssertion(fleet.first, cookie)}`
-      for (const replica of fleet.all) {
-        expect((await replica.check({}, { Cookie: stolen })).status).toBe(200)
-      }
+      await untilWhole(fleet().all)
+      people = await signInPeople(fleet(), USERS)
+      load = await startFleetLoad(fleet().all, people)
+      const { browser, cookie } = await fleet().signedIn('victim')
+      stolen = `${cookie}; ${await takeAssertion(fleet().first, cookie)}`
+      await expectStatus(200, fleet().all, stolen)
       confirmedAtMs = performance.now()
       expect((await signOut(browser)).status).toBe(303)
       await wait(1000)
-      await fleet.redis.cli('SAVE')
-      await fleet.redis.kill()
+      await fleet().redis.cli('SAVE')
+      await fleet().redis.kill()
       killedAtMs = performance.now()
-      newcomer = await fleet.add()
+      newcomer = await fleet().add()
       await load.join(newcomer)
     }, SETUP_WITHIN_MS)
-    afterAll(() => fleet[Symbol.asyncDispose]())
 
     test('T2 those who heard of the sign-out refuse at once, and a replica that did not refuses at the end of the grace', async () => {
-      for (const replica of fleet.all) {
+      for (const replica of fleet().all) {
         const page = await replica.check({}, { Cookie: stolen })
         const fetched = await replica.check({}, { ...script, Cookie: stolen })
         expect([page.status, fetched.status]).toEqual([302, 401])
@@ -107,8 +106,8 @@ describeWithRedis(
       const { assertion = 0, ...others } = await readSources(newcomer)
       // As soon as it runs somebody may be let in, and be it before the test hears of it.
       const restartedAtMs = performance.now()
-      await fleet.redis.restart({ keepData: true })
-      const backMs = await untilWhole([...fleet.all, newcomer])
+      await fleet().redis.restart({ keepData: true })
+      const backMs = await untilWhole([...fleet().all, newcomer])
       const lastAtMs = performance.now()
       await load.more(100)
       const seen = await load.stop()
@@ -136,9 +135,7 @@ describeWithRedis(
     })
 
     test('T2 with Redis the sign-out counts everywhere', async () => {
-      for (const replica of [...fleet.all, newcomer]) {
-        expect((await replica.check({}, { Cookie: stolen })).status).toBe(302)
-      }
+      await expectStatus(302, [...fleet().all, newcomer], stolen)
     })
   },
 )

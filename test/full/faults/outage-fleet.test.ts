@@ -12,9 +12,9 @@ import {
   startFleetLoad,
   untilWhole,
 } from '../../support/fleet-load.ts'
-import { readHealth, readMetric } from '../../support/outage.ts'
+import { readHealth, untilMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
-import { until } from '../../support/redis-state.ts'
+import { print } from '../../support/printed.ts'
 import { APP } from '../../support/relying-party.ts'
 import { type ReplicaProcesses, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
@@ -36,10 +36,6 @@ async function startFleet(mode: string) {
     provider: { users: USERS.map((sub) => ({ sub })) },
   })
   return { fleet, people: await signInPeople(fleet, USERS) }
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
 }
 
 describeWithRedis('four replicas under load', () => {
@@ -199,7 +195,7 @@ async function addWhole(fleet: ReplicaProcesses): Promise<VestibuleProcess> {
   await untilWhole([replica])
   // It tries each command once when it has connected.
   const examined = 'vestibule_redis_eviction_policy_ok'
-  await until('an examination', async () => (await readMetric(replica, examined)) === 1)
+  await untilMetric(replica, examined, 1)
   return replica
 }
 

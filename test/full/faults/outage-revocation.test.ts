@@ -17,6 +17,7 @@ import {
 import { countEvents, readMetric, signOut } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
@@ -36,10 +37,6 @@ const P99_WITHIN_MS = BUSY_MS
 
 const EVENTS = 'vestibule:0:events'
 const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
-
 describeWithRedis('a session ended at one of four replicas', () => {
   let fleet: ReplicaProcesses
   let network: SubscriptionProxy
