@@ -6,16 +6,13 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
 import {
   countEvents,
-  expectChecksRefused,
   expectHealthy,
-  expectOthersServed,
   expectRecovery,
-  expectUnhealthy,
   mostAttempts,
   redisErrors,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
-import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { startOutageCourse } from '../../support/outage-course.ts'
 import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
@@ -30,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** Of each replica one for commands and one for messages, and there are three of them. */
+/** Connections of three replicas: one each for commands, and one for messages. */
 const CONNECTIONS = 6
 
 function killClients(redis: RunningRedis) {
@@ -66,7 +63,7 @@ async function start(name: string, options: (typeof passwords)[number][1]) {
 
 describeWithRedis('F18 rotated password', () => {
   test.for(passwords)(
-    '%s: rewritten first, it costs no more than a new connection',
+    '%s: a file rewritten first costs no more than a new connection',
     async ([name, options, rotate], { expect }) => {
       await using replicas = await start(`first ${name}`, options)
       const { first, redis } = replicas
@@ -84,12 +81,12 @@ describeWithRedis('F18 rotated password', () => {
   )
 
   test.for(passwords)(
-    '%s: rewritten late, it is asked for with pauses until it fits',
+    '%s: with a file rewritten late, replicas try again with back-off until it fits',
     async ([name, options, rotate], { expect }) => {
       await using replicas = await start(`late ${name}`, options)
       const { first, redis } = replicas
-      const { cookie } = await replicas.signedIn()
-      const prepared = await prepareReplicas(replicas, cookie)
+      const course = await startOutageCourse(replicas)
+      const { cookie } = course
       await rotate(redis)
       await expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
       const attemptsBefore = await attempts(redis)
@@ -100,24 +97,20 @@ describeWithRedis('F18 rotated password', () => {
         'some attempts',
         async () => (await attempts(redis)) > attemptsBefore + 2 * CONNECTIONS,
       )
-      await expectChecksRefused(first, cookie)
-      await prepared.expectGoingOn()
-      await expectUnhealthy(first)
-      await expectOthersServed(first)
+      await course.expectDegraded()
       const made = (await attempts(redis)) - attemptsBefore
       const seconds = (performance.now() - sinceMs) / 1000
       print(`F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s`)
       expect(made).toBeLessThan(mostAttempts(CONNECTIONS, seconds))
       expect(countEvents(first, 'redis_disconnected')).toBe(1)
       await writeFile(replicas.passwordFile, `${NEW}\n`)
-      await expectRecovery(`F18 password ${name}, rewritten late`, first, cookie)
-      await expectHealthy(first)
+      await course.expectRecovered(`F18 password ${name}, rewritten late`)
       expect(first.output()).not.toContain(OLD)
       expect(first.output()).not.toContain(NEW)
     },
   )
 
-  test('a wrong password has a metric of its own', async () => {
+  test('a wrong password has an error class of its own', async () => {
     const [, options] = passwords[0]
     await using replicas = await start('metric', options)
     const { first, redis } = replicas
