@@ -143,6 +143,7 @@ export async function expectEnded(all: readonly RunningVestibule[], cookie: stri
     )
     expect([page.status, program.status]).toEqual([302, 401])
     expect([...page.setCookies, ...program.setCookies]).toEqual([])
+    expect(page.headers['x-auth-request-user']).toBeUndefined()
   }
 }
 

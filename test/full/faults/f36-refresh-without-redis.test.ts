@@ -7,6 +7,7 @@ import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
+import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   accessTokenOf,
@@ -26,42 +27,36 @@ const LIFE_SECONDS = 4
 /** For so long nobody begins a refresh after an outage. */
 const SETTLE_MS = 10_000
 
-/** Ways in which Redis cannot be written, each with the way back; after the last two it counts as another one. */
+/** Ways in which Redis cannot be written, each with its end; after the last two it counts as another server. */
 const outages: readonly (readonly [
   what: string,
-  begin: (replicas: RefreshingReplicas) => Promise<() => Promise<unknown>>,
+  begin: (replicas: RefreshingReplicas) => Promise<unknown>,
+  end: (replicas: RefreshingReplicas) => Promise<unknown>,
 ])[] = [
-  [
-    'is full',
-    async ({ redis }) => {
-      await redis.cli('CONFIG', 'SET', 'maxmemory', '200kb')
-      return () => redis.cli('CONFIG', 'SET', 'maxmemory', '0')
-    },
-  ],
-  ['cannot save', ({ redis }) => breakSnapshots(redis)],
+  ['is full', ({ redis }) => setMemory(redis, '200kb'), ({ redis }) => setMemory(redis, '0')],
+  ['cannot save', async ({ redis }) => (repair = await breakSnapshots(redis)), () => repair()],
   [
     'cannot be reached',
-    async ({ network }) => {
-      network.blackhole()
-      return async () => network.flow()
-    },
+    async ({ network }) => network.blackhole(),
+    async ({ network }) => network.flow(),
   ],
-  [
-    'is gone',
-    async ({ redis }) => {
-      await redis.cli('SAVE')
-      await redis.kill()
-      return () => redis.restart({ keepData: true })
-    },
-  ],
+  ['is gone', saveAndKill, ({ redis }) => redis.restart({ keepData: true })],
   [
     'has become a replica',
-    async ({ redis }) => {
-      await redis.cli('REPLICAOF', '127.0.0.1', '9')
-      return () => redis.cli('REPLICAOF', 'NO', 'ONE')
-    },
+    ({ redis }) => redis.cli('REPLICAOF', '127.0.0.1', '9'),
+    ({ redis }) => redis.cli('REPLICAOF', 'NO', 'ONE'),
   ],
 ]
+let repair: () => Promise<unknown>
+
+function setMemory(redis: RunningRedis, bytes: string): Promise<string> {
+  return redis.cli('CONFIG', 'SET', 'maxmemory', bytes)
+}
+
+async function saveAndKill({ redis }: RefreshingReplicas): Promise<void> {
+  await redis.cli('SAVE')
+  await redis.kill()
+}
 
 describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   let replicas: RefreshingReplicas
@@ -150,16 +145,16 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   })
   test.for(outages)(
     'Redis %s: no refresh token is spent, the session goes on, and is refreshed once it is back',
-    async ([what, begin]) => {
+    async ([what, begin, end]) => {
       const { all, provider } = replicas
       const cookie = takeDue()
       const before = await countResults(all, 'refreshed')
-      const end = await begin(replicas)
+      await begin(replicas)
       try {
         for (let round = 0; round < 10; round += 1) await expectGoesOn(all, cookie)
         expect(refreshRequests(provider)).toEqual([])
       } finally {
-        await end()
+        await end(replicas)
       }
       const { ms } = await timed(untilRefreshed(cookie, before))
       print(`F36 Redis ${what}: refreshed ${ms.toFixed(0)} ms after it was back`)

@@ -4,8 +4,9 @@ import { formatSessionCookie } from '../../../src/core/session.ts'
 import { createKeyRing, parseKeys } from '../../../src/crypto/key-ring.ts'
 import { recordKey } from '../../../src/store/store.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { expectHealthy, expectOthersServed, readMetric, script } from '../../support/outage.ts'
+import { expectHealthy, expectOthersServed, readMetric } from '../../support/outage.ts'
 import { type ObservedState, openState, until } from '../../support/redis-state.ts'
+import { expectEnded } from '../../support/refreshing-replicas.ts'
 import { type Replicas, SERVER_KEY, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { SESSION_COOKIE, untilCallback } from '../../support/sign-in-steps.ts'
 
@@ -71,15 +72,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
   }
   const token = () => randomBytes(32).toString('base64url')
 
-  const expectNoSession = async (cookie: string): Promise<void> => {
-    const { first } = replicas
-    const page = await first.check({}, { Cookie: cookie })
-    expect(page.status).toBe(302)
-    const program = await first.check({}, { ...script, Cookie: cookie })
-    expect(program.status).toBe(401)
-    expect([...page.setCookies, ...program.setCookies]).toEqual([])
-    expect(page.headers['x-auth-request-user']).toBeUndefined()
-  }
+  const expectNoSession = (cookie: string) => expectEnded([replicas.first], cookie)
 
   test('a record of this version is a session', async () => {
     const cookie = await write(JSON.stringify(session))
