@@ -84,7 +84,7 @@ describe('C7: the reset page removes what was planted, wherever it was', () => {
     expect(browser.cookies.header(new URL(url)) ?? '').not.toContain(`${NAME}=`)
   })
 
-  test('C7: a copy of the same session counts once, and is left alone', async () => {
+  test('C7: two equal copies of a session cookie count as one, and stay', async () => {
     const { browser } = await party.attempt('alice')
     const mine = browser.cookies.find(NAME)
     if (mine) browser.cookies.put({ ...mine, path: '/wiki' })

@@ -14,7 +14,7 @@ describe('C11: slots for token requests', () => {
     [4, false, 4],
     [50, false, 50],
   ] as const)(
-    'C11: of %i one address (told: %s) has %i, and the others the rest',
+    'C11: of %i slots one address (known: %s) may hold %i, and others the rest',
     ([total, isTold, share]) => {
       const slots = createSignInSlots(total)
       const take = () => slots.take({ address: 'a', isTold })
@@ -47,7 +47,7 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
     ],
     ['many addresses of one IPv6 network', (at: number) => `2001:db8:0:66::${at + 1}`],
   ] as const)(
-    'C11: of %s hold no more than a quarter, and everybody else signs in',
+    'C11: sign-ins from %s hold at most a quarter of the slots, and all others succeed',
     async ([, addressOf]) => {
       const { provider, vestibule } = party()
       provider.forgetRequests()

@@ -20,7 +20,7 @@ function madeUp(request: number): string {
   }).join('; ')
 }
 
-test('C12: an address may do something so often, others count for themselves, and few are remembered', () => {
+test('C12: the limit counts each address by itself, and remembers a bounded number of them', () => {
   const isRare = createAddressLimit({ max: 2, periodMs: 60_000 })
   expect([isRare('a'), isRare('a'), isRare('a'), isRare('b')]).toEqual([true, true, false, true])
   for (let at = 0; at < 10_000; at += 1) isRare(`other ${at}`)
@@ -30,7 +30,7 @@ test('C12: an address may do something so often, others count for themselves, an
 describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
   const fleet = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }), START_WITHIN_MS)
 
-  test('C12: of one network take little room, are told as unverified, and keep nobody else from signing out', async () => {
+  test('C12: sign-outs of one network are bounded, logged as unverified, and keep nobody else from signing out', async () => {
     const { first, network } = fleet()
     const people = await Promise.all(
       ['alice', 'alice', 'alice'].map((sub) => fleet().signedIn(sub)),

@@ -36,7 +36,7 @@ async function askMany(ask: () => Promise<unknown>) {
   return 1 + (performance.now() - startedAtMs) / (PATIENCE_MS - EARLY_MS)
 }
 
-test('C13: a provider that cannot be discovered is asked once a second, whoever asks, and each failure is told once', async () => {
+test('C13: a discovery that fails is repeated once a second, whoever asks, and each failure is reported once', async () => {
   let failures = 0
   const connection = connectProvider({
     issuerUrl: issuer,
@@ -51,7 +51,7 @@ test('C13: a provider that cannot be discovered is asked once a second, whoever 
   expect(failures).toBe(asked)
 })
 
-test('C13: keys that cannot be had are asked for once a second, whatever tokens come', async () => {
+test('C13: a key set that fails is fetched once a second, whatever tokens come', async () => {
   const keys = createKeySet(new URL(`${issuer}/jwks`))
   const token = { payload: '', signature: '' }
   let kid = 0

@@ -5,15 +5,15 @@ import { CHECK_WITHIN_MS, OUTAGE_COOKIE } from './outage.ts'
 import { BUSY_MS, watchOwnLag } from './own-lag.ts'
 import { createRequestPool, forwardedNavigation } from './request-pool.ts'
 
-/** What came of many checks. */
+/** Outcome of many checks. */
 export interface CheckLoad {
   readonly count: (status: number) => number
   readonly statuses: () => readonly number[]
-  /** Whom the answers named. */
+  /** Users that the answers named. */
   readonly users: ReadonlySet<string>
   /** Answers that changed a cookie they had no reason to change, and requests that got no answer. */
   readonly oddities: readonly string[]
-  /** Without the time for which this process was kept waiting meanwhile, as all times here. */
+  /** Longest time of a check; like all times here without the time for which this process was kept waiting. */
   readonly slowestMs: () => number
   /** The time below which this share of the answers came. */
   readonly quantileMs: (share: number) => number
@@ -21,7 +21,7 @@ export interface CheckLoad {
   readonly stop: () => Promise<void>
 }
 
-/** That of the check as a whole. */
+/** Deadline of a check as a whole. */
 const DEADLINE_MS = 1500 + BUSY_MS
 
 /** Asserts that nearly all answers came in the time of one check, and none of thousands too late to be of use. */

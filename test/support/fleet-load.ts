@@ -10,7 +10,7 @@ import { cookieHeader, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
 
-/** Somebody who is signed in, with the cookies of a browser. */
+/** Signed-in user with the cookies of a browser. */
 export interface Person {
   readonly user: string
   readonly browser: Visitor
@@ -22,7 +22,7 @@ export function signInPeople(replicas: Replicas, users: readonly string[]): Prom
   )
 }
 
-/** What one request of one person came to. */
+/** Outcome of one request of one person. */
 export interface Answered {
   readonly user: string
   readonly status: number
@@ -35,7 +35,7 @@ export interface FleetLoad {
   readonly answers: readonly Answered[]
   /** Requests go to this replica as well. */
   readonly join: (replica: RunningVestibule) => Promise<void>
-  /** No request goes there any more. */
+  /** Sends no more requests to this replica. */
   readonly leave: (replica: RunningVestibule) => void
   /** The session is about to be ended: it is no fault any more when it is refused. */
   readonly ending: (user: string) => void
@@ -49,23 +49,23 @@ export interface FleetLoad {
   readonly stop: () => Promise<Seen>
 }
 
-/** What users saw, and what the answers rested on. */
+/** Outcome of a load: the answers, and the sources that they rested on. */
 export interface Seen {
   readonly statuses: Readonly<Record<number, number>>
   readonly slowestMs: number
-  /** Of the checks that were allowed, by `source`. */
+  /** Count of allowed checks by `source`. */
   readonly sources: Readonly<Record<string, number>>
   /** An answer that named another user, or let somebody in whose session had ended. */
   readonly wrongAllows: readonly string[]
   /** Somebody signed in was told to sign in, or lost a cookie. */
   readonly signOuts: readonly string[]
   readonly serverErrors: readonly Answered[]
-  /** No answer, another status, or a cookie where there should be none. */
+  /** Requests without an answer, with another status, or with a cookie that should not come. */
   readonly oddities: readonly string[]
 }
 
 export interface FleetLoadOptions {
-  /** Of all people together. */
+  /** Requests per second of all people together. */
   readonly perSecond?: number
 }
 
@@ -84,7 +84,7 @@ interface Routed {
   readonly sourcesBefore: Sources
 }
 
-/** Each person asks at a steady pace, each time at any of the replicas, and keeps cookies as a browser does. */
+/** Starts people who each ask at a steady pace, at a random replica each time, and keep cookies as a browser does. */
 export async function startFleetLoad(
   replicas: readonly RunningVestibule[],
   people: readonly Person[],
@@ -217,7 +217,7 @@ export function expectUnnoticed({ statuses, wrongAllows, signOuts, oddities }: S
   expect(Object.keys(statuses)).toEqual(['200'])
 }
 
-/** In one line, to be printed. */
+/** Describes the outcome in one line for the log of the run. */
 export function describeSeen({ statuses, sources, slowestMs, ...rest }: Seen): string {
   const counts = (of: object): string =>
     Object.entries(of)

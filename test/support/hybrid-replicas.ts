@@ -69,5 +69,5 @@ export function bypassed(vestibule: RunningVestibule): Promise<number> {
   return readMetric(vestibule, 'vestibule_l1_lookups_total{result="bypassed"}')
 }
 
-/** What the connection says on which a replica hears of the others. */
+/** Bytes by which the connection of a replica's subscription is recognised. */
 export const SUBSCRIBER = /subscribe\r\n\$\d+\r\nvestibule:0:events\r\n/i

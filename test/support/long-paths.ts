@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** Each is repeated until a path has the wanted length; all but the first are meant to cost more than that. */
+/** Units that are repeated until a path has the wanted length; all but the first are meant to cost more than it. */
 export const pathUnits: readonly string[] = [
   'a',
   'a-',

@@ -6,14 +6,14 @@ import { cookieHeader, LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, VisitHeaders, Visitor } from './visitor.ts'
 
-/** For replicas that let nobody in whom Redis does not confirm. */
+/** Settings without a grace: a replica allows nobody whom Redis does not confirm. */
 export const WITHOUT_GRACE = { SESSION_OUTAGE_GRACE: '0' } as const
 
 export const OUTAGE_COOKIE = `${SESSION_COOKIE}_outage`
 
 /** The time a check gives the store. */
 export const CHECK_WITHIN_MS = 250 + BUSY_MS
-/** No more lies between two tries to connect, and a breaker is tried each second. */
+/** Bounds a recovery: the longest pause between attempts to connect, and the interval of a breaker's probes. */
 export const RECOVERY_WITHIN_MS = 1500 + 1000 + 2 * BUSY_MS
 /**
  * Attempts to connect within so many seconds: pauses grow from 25 ms to a second, and are half of that at least.
@@ -150,7 +150,7 @@ export async function expectHealthy(vestibule: RunningVestibule): Promise<void> 
   expect((await vestibule.internal('/health?strict=1')).status).toBe(200)
 }
 
-/** One sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; 0 when it is not there. */
+/** Reads a sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; an absent one is 0. */
 export async function readMetric(vestibule: RunningVestibule, sample: string): Promise<number> {
   const { body } = await vestibule.internal('/metrics')
   const line = body.split('\n').find((each) => each.startsWith(`${sample} `))

@@ -5,7 +5,7 @@ import type { RunningVestibule } from './vestibule.ts'
 
 /** Replicas that let people go on while Redis is away, beside those of a test that do not. */
 export interface PreparedReplicas {
-  /** What the user's browser carries: the session and the outage assertion. */
+  /** Cookies of the user's browser: the session and the outage assertion. */
   readonly cookie: string
   /** The replica that has seen the user. */
   readonly knowing: RunningVestibule

@@ -19,7 +19,7 @@ export interface ClientRequest {
   readonly headers?: readonly string[]
 }
 
-/** What the client got, and what the app was given if it was reached. */
+/** Answer to the client, and the request that the app was given if it was reached. */
 export interface Passage {
   readonly status: number
   readonly location: string | undefined
@@ -84,7 +84,7 @@ export function givenTo(app: SeenByApp | undefined, name: string): readonly stri
     .map(([, value]) => value)
 }
 
-/** What apps believe: forwarding and identity headers, in every spelling that PHP, WSGI and CGI fold together. */
+/** Lists headers that apps believe: forwarding and identity, in every spelling that PHP, WSGI and CGI fold together. */
 export function trustedHeaders(app: SeenByApp | undefined): readonly string[] {
   return (app?.headers ?? [])
     .map(([name, value]) => `${name.toLowerCase().replace(/[^a-z0-9]/g, '-')}: ${value}`)

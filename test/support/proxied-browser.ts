@@ -57,7 +57,7 @@ export async function startProxiedHosts(options: ProxiedOptions = {}): Promise<P
   }
 }
 
-/** What the demo's app says that it was given. */
+/** Parses the demo app's report of the request that it was given. */
 export function givenToApp({ status, url, body }: Visit): SeenByApp {
   if (!body.startsWith('{"method":')) throw new Error(`${url} (${status}) is not the app: ${body}`)
   return JSON.parse(body) as SeenByApp

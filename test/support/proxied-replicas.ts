@@ -25,7 +25,7 @@ export interface ProxiedReplicas extends AsyncDisposable {
   /** Those that run now. */
   readonly all: () => readonly VestibuleProcess[]
   readonly restart: (at: number, signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
-  /** One more, which no proxy knows. */
+  /** Starts one more replica, which no proxy knows. */
   readonly addAside: (settings: Settings) => Promise<VestibuleProcess>
   /** A browser that comes in here; with the cookies of another one it is the same person. */
   readonly browser: (entrance: Entrance, cookies?: CookieJar) => Visitor

@@ -84,7 +84,7 @@ export function refreshRequests(
     .filter(({ body }) => fieldOf(body, 'grant_type') === 'refresh_token')
 }
 
-/** What they presented. */
+/** Refresh tokens that these requests presented. */
 export function presentedTokens(provider: Pick<TestProvider, 'requests'>): readonly string[] {
   return refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
 }
@@ -157,7 +157,7 @@ export async function countResults(
   return counts.reduce((sum, count) => sum + count)
 }
 
-/** What the app is given where `PASS_ACCESS_TOKEN` is set. */
+/** Access token that the app is given where `PASS_ACCESS_TOKEN` is set; empty when there is none. */
 export function accessTokenOf({ headers }: Visit): string {
   return String(headers['x-auth-request-access-token'] ?? '')
 }

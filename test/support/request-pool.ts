@@ -1,6 +1,6 @@
 import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as open } from 'node:http'
 
-/** One request of many; the header values are sent as Latin-1, byte for byte. */
+/** Request of a pool; header values are sent as Latin-1, byte for byte. */
 export interface PooledRequest {
   readonly path: string
   readonly method?: string

@@ -20,7 +20,7 @@ import {
 
 const HOSTILE_EACH_MS = 10
 const HOSTILE_LOGINS = 20
-/** With and without strangers in turns, so that what else the machine does counts for both alike. */
+/** Slices alternate with and without strangers, so that other work of the machine affects both alike. */
 const SLICES = 16
 const SLICE_MS = 1000
 const MAX_RATIO = 1.5
@@ -117,7 +117,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     expect(hostile / quiet).toBeLessThan(MAX_RATIO)
   }
 
-  /** Each from an address of their own, while the stranger goes on. */
+  /** Options of a request from an address of its own. */
   const from = (at: number) => ({ headers: { 'X-Forwarded-For': `198.51.100.${at}` } })
 
   test('is not felt by who is signed in, and nobody’s sign-in or sign-out is refused', {
@@ -157,7 +157,9 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
   })
 
-  test('and the provider away asks for it once a second', { timeout: 90_000 }, async () => {
+  test('beside a provider that is down causes one discovery a second', {
+    timeout: 90_000,
+  }, async () => {
     const { provider } = fleet
     await provider.pause()
     const late = await fleet.add()

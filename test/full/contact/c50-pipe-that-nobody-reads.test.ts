@@ -8,7 +8,7 @@ import { startVestibuleLoggingTo } from '../../support/vestibule-process.ts'
 
 const UNREAD_MS = 60_000
 const PAUSE_MS = 5
-/** In each round; no limit holds for these, so the bound is passed on a slow machine, too. */
+/** Unlimited lines per round, so that the buffer's bound is passed on a slow machine, too. */
 const LINES_OF_OPERATORS = 8
 
 /** Refusals with a code each, of which ten lines a second are written, as long as strangers can make them. */
@@ -21,7 +21,7 @@ const HOSTILE: readonly Readonly<Record<string, string>>[] = [
 ]
 const LONG = { 'X-Request-Id': 'x'.repeat(64), traceparent: '0'.repeat(55) }
 
-test('C50: a pipe that nobody reads for a minute holds up no check, and what was dropped is told of', {
+test('C50: a pipe that nobody reads for a minute delays no check, and dropped lines are reported', {
   timeout: 120_000,
 }, async () => {
   using pipe = makeUnreadPipe()

@@ -18,7 +18,7 @@ describeWithRedis('C65: Redis dies with twelve renewals under way', () => {
     [2, 40],
     [8, 13],
   ])(
-    'away for %i s and %i s, however the replicas come back: nobody is signed out, nothing is refused',
+    'away for %i s and %i s, in every order of return: nobody is signed out, nothing is refused',
     { timeout: 10 * ROUND_WITHIN_MS },
     async (lengths) => {
       await using rounds = await startRenewalRounds()

@@ -73,7 +73,7 @@ describeWithRedis('C73 an ending is applied late', () => {
       )
 
     test.for([1, 2])(
-      'the new session lives on everywhere, the old one nowhere, and no order is lost (round %i)',
+      'the new session counts everywhere, the old one nowhere, and no order is lost (round %i)',
       async () => {
         const { all, aside, wired } = fleet()
         await untilWhole(all, BACK_WITHIN_MS)

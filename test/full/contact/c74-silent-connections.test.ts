@@ -11,7 +11,7 @@ import { startWiredFleet, TOPOLOGIES } from '../../support/wired-fleet.ts'
 
 const KINDS: readonly WireKind[] = ['subscriber', 'commands', 'both']
 const SILENCES_MS = [1000, 3000, 10_000]
-/** Far above every bound below, so that none of them rests on it. */
+/** Exceeds every bound below, so that none of them rests on it. */
 const L1_SECONDS = '30'
 const DEAF_AFTER_MS = 3000
 const BACK_WITHIN_MS = 10_000

@@ -56,7 +56,7 @@ function askMs(options: {
   })
 }
 
-/** What it takes when nothing comes in between: a tenth was quicker. A median jumps where about half of them had to wait. */
+/** Returns the tenth percentile, the time without a disturbance, because a median jumps where about half of the samples had to wait. */
 function undisturbedMs(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? Number.NaN
 }

@@ -177,7 +177,7 @@ describeWithRedis('tokens that an operator denies', () => {
     }
     expect(await isListed()).toBe(true)
     await fleet.redis.cli('FLUSHALL')
-    // One after the other comes back.
+    // Entries come back one by one.
     await until('a list that is back', isListed)
     const newcomer = await fleet.add()
     expect(await isLetIn(newcomer, token)).toBe(false)

@@ -36,7 +36,7 @@ function withoutAliasStrategy(text: string): string {
   return text.replace(/^ +aliasHeadersStrategy:.*\n/gm, '')
 }
 
-/** What the pages say, with addresses of this machine in place of theirs. */
+/** Renders the documented configuration with addresses of this machine. */
 function dynamicFile(
   readyHost: string,
   { appUrl, vestibule }: Targets,

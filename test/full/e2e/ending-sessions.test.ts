@@ -16,7 +16,7 @@ import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
-/** Long, so that nobody is refused merely because an entry in memory is old. */
+/** Keeps entries so long that nobody is refused because an entry in memory is old. */
 const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30', ADMIN_TOKEN }
 const USERS = ['alice', 'bob', 'carol']
 const ROUNDS = 10

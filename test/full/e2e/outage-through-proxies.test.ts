@@ -136,7 +136,7 @@ describeWithRedis('an outage of Redis, through proxies', () => {
       beforeAll(() => startAgain(), SETUP_WITHIN_MS)
 
       test.for(proxyKinds)(
-        '%s: the browser’s assertion is what it rests on, and without one it is asked to come again',
+        '%s: a check with the browser’s assertion is allowed, and one without is deferred',
         async (kind, { skip }) => {
           const entrance = enter(kind, skip)
           const { assertion: before = 0 } = await readSources(replica)
@@ -161,7 +161,7 @@ describeWithRedis('an outage of Redis, through proxies', () => {
       print(`outage through proxies: back after ${backMs.toFixed(0)} ms`)
     })
 
-    test.for(proxyKinds)('%s: everybody is who they were', async (kind, { skip }) => {
+    test.for(proxyKinds)('%s: everybody goes on without a sign-in', async (kind, { skip }) => {
       const entrance = enter(kind, skip)
       const signIns = fleet.provider.count('token')
       expectServed(await use(kind, entrance))

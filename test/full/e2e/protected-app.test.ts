@@ -13,7 +13,7 @@ interface Case {
   readonly as: 'nobody' | 'alice' | 'bob'
   readonly ask: (visitor: Visitor, origin: string) => Promise<Visit>
   readonly status: number
-  /** What else must be true of the answer. */
+  /** Asserts more about the answer. */
   readonly also?: (visit: Visit, origin: string) => void
 }
 

@@ -42,7 +42,7 @@ describeWithRedis('a session that is refreshed', () => {
 
   const refreshed = () => countResults(replicas().all, 'refreshed')
 
-  test('is one of the groups that the provider knows by then, at every replica', async () => {
+  test('has the groups of the refresh at every replica', async () => {
     const { all } = replicas()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const groups = async () => {
@@ -60,7 +60,7 @@ describeWithRedis('a session that is refreshed', () => {
     })
   })
 
-  test('lives neither longer nor shorter for it', async () => {
+  test('lives neither longer nor shorter after a refresh', async () => {
     const { first, redis, provider } = replicas()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const { keyOf } = storedSession(cookie)
@@ -124,7 +124,7 @@ describeWithRedis('a session that is refreshed', () => {
 })
 
 describeWithRedis('a session without a refresh token', () => {
-  test('goes on when its access token has ended, to its absolute end, and nobody is asked for another', async () => {
+  test('goes on to its absolute end after its access token has ended, without a token request', async () => {
     const configuration = { issueRefreshToken: () => false }
     await using replicas = await startRefreshingReplicas({
       settings: PATIENT,

@@ -110,7 +110,7 @@ describeWithRedis('three replicas that share a Redis', () => {
 
   test('a session that began behind one proxy counts behind all of them', expectSignedIn)
 
-  test('restarting them one after the other is noticed by nobody', async () => {
+  test('no user notices a rolling restart', async () => {
     const load = startVisits(fleet(), alice)
     for (const at of fleet().all().keys()) {
       await wait(200)
@@ -125,7 +125,7 @@ describeWithRedis('three replicas that share a Redis', () => {
     await expectSignedIn()
   })
 
-  test('killing all of them at once signs nobody out', async () => {
+  test('killing all replicas at once signs nobody out', async () => {
     const load = startVisits(fleet(), alice)
     await Promise.all([...fleet().all().keys()].map((at) => fleet().restart(at, 'SIGKILL')))
     await expectSignedIn()
@@ -212,7 +212,7 @@ describeWithRedis('three replicas that share a Redis', () => {
     }
   })
 
-  test('whatever they leave in Redis ends by itself', async () => {
+  test('every key in Redis expires', async () => {
     const { redis } = fleet().replicas
     // Each replica tries its commands from time to time, on keys that are gone a moment later.
     const isTrial = (key: string) => key.includes('{self-test-')
@@ -234,7 +234,7 @@ describeWithRedis('three replicas that share a Redis', () => {
     }
   })
 
-  test('a session that is used anywhere is idle nowhere', async () => {
+  test('use at one replica prolongs the session at all', async () => {
     const idle = await Promise.all(
       [1, 2].map(() => fleet().addAside({ SESSION_IDLE_TIMEOUT: '60' })),
     )
@@ -243,7 +243,7 @@ describeWithRedis('three replicas that share a Redis', () => {
     const records = recordsOf(cookies)
     const { redis } = fleet().replicas
     for (const replica of idle) {
-      // As if nothing had come for 40 s.
+      // Shortens the lives as 40 s without a request would.
       for (const key of records) await redis.cli('PEXPIRE', key, '20000')
       expect((await checkAt(replica, cookies)).status).toBe(200)
       await until('longer life', async () => Number(await redis.cli('PTTL', records[2])) > 20_000)

@@ -51,7 +51,7 @@ describeWithRedis('sign-out at one of three hybrid replicas', () => {
       people.push(...(await Promise.all(some)))
     }
     for (const { browser, cookie } of people) {
-      // So that it is in their memory.
+      // Brings the session into their memory.
       await expectStatus(200, others, cookie)
       const lag = watchOwnLag()
       const polls = pools.map((pool) => pollUntilRefused(pool, cookie))

@@ -19,7 +19,7 @@ import { startedForAll } from '../../support/started-for-all.ts'
 
 const PASSWORD = 'a-password-that-nobody-logs'
 
-/** What is taken away, what gives it back, and how the finding names it. */
+/** Rule that removes a permission, rule that restores it, and its name in the finding. */
 const permissions = [
   ...[...leastUser('app', PASSWORD).matchAll(/ \+(\S+)/g)].map(
     ([, name]) => [`-${name}`, `+${name}`, `+${name}`] as const,
@@ -56,7 +56,7 @@ describeWithRedis('F19 ACL too narrow', () => {
     await until('a new connection', () => countEvents(first, 'redis_connected') > connectionsBefore)
   }
 
-  test('the user that the documentation recommends lacks nothing', async () => {
+  test('the documented user has every permission', async () => {
     const { first } = replicas()
     const { browser, cookie } = await replicas().signedIn()
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
@@ -67,7 +67,7 @@ describeWithRedis('F19 ACL too narrow', () => {
   })
 
   test.for(permissions)(
-    '%s is found out, and told by its name',
+    '%s: the finding names the missing permission',
     async ([take, give, name], { expect }) => {
       const linesBefore = lines().length
       await change(take)
@@ -83,7 +83,7 @@ describeWithRedis('F19 ACL too narrow', () => {
   )
 
   // It is an answer about our rights and no outage, so nothing stands in for it.
-  test('without GET nobody is taken for a stranger, and nobody is let in, whatever was known before', async () => {
+  test('without GET checks are deferred, also for sessions that were known before', async () => {
     const { first } = replicas()
     const { cookie } = await replicas().signedIn()
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`

@@ -22,12 +22,12 @@ const OUTAGE_MS = Number(process.env['F27_OUTAGE_MS'] ?? 4000)
 const REPLICAS = 2
 const CONNECTIONS = 16
 const PAUSE_MS = 25
-/** For all users to have been there once. */
+/** Time within which all users have asked once. */
 const ROUND_WITHIN_MS = 60_000 + 10 * USERS
 /** Each replica asks for the name of the data, and may have asked for a few sessions when Redis stopped. */
 const MORE_PER_REPLICA = 50
 
-/** All users again and again, many at once, at both replicas. */
+/** Starts a load in which all users ask in turn, many at once, at both replicas. */
 function startUsers(all: readonly RunningVestibule[], sessions: readonly MadeSession[]) {
   const statuses = new Map<number, number>()
   const strangers: string[] = []
@@ -73,7 +73,7 @@ async function reads(redis: RunningRedis): Promise<number> {
 const timeout = OUTAGE_MS + 3 * ROUND_WITHIN_MS
 
 describeWithRedis('F27 everybody comes back at once', () => {
-  test('a Redis that is back is asked once for each user and replica, and the provider not at all', {
+  test('after an outage Redis is read once for each user and replica, and the provider is not asked', {
     timeout,
   }, async () => {
     await using replicas = await startReplicas({

@@ -78,7 +78,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
   const refreshed = () => countResults(replicas().all, 'refreshed')
 
   test.for(failures)(
-    'a token endpoint that %s changes nothing for anybody',
+    'a token endpoint that %s does not change any answer',
     async ([, behaviour]) => {
       const { all, first, provider } = replicas()
       const session = takeDue()
@@ -93,7 +93,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     },
   )
 
-  test('when it works again, all of them are refreshed without a sign-in, and the log says so once', async () => {
+  test('when it works again, all sessions are refreshed without a sign-in, and the log says so once', async () => {
     const { all, first } = replicas()
     const before = await refreshed()
     const { ms } = await timed(
@@ -110,7 +110,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(levels.filter((level) => level === 'error' || level === 'fatal')).toEqual([])
   })
 
-  test('one that hangs keeps nobody waiting', async () => {
+  test('a token endpoint that hangs delays no check', async () => {
     const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.hangs)
@@ -123,7 +123,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(refreshRequests(provider)).toHaveLength(1)
   })
 
-  test('the longer it fails the less it is asked, by all replicas together, and then once', async () => {
+  test('a failing provider is asked with back-off by all replicas together, and once when it works', async () => {
     const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.serverError)
@@ -143,7 +143,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(refreshRequests(provider)).toHaveLength(requests + 1)
   })
 
-  test('the time it asks for is given to it by all replicas: in seconds, and as a date', async () => {
+  test('all replicas keep to Retry-After, in seconds and as a date', async () => {
     const { all, first, provider } = replicas()
     const asked = [takeDue(), takeDue()]
     const sinceMs = performance.now()
@@ -172,7 +172,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
 })
 
 describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE', () => {
-  test('checks say come again to people and programs, change no cookie, and pass when it is back', async () => {
+  test('checks of people and programs are deferred, change no cookie, and pass when it is back', async () => {
     await using replicas = await startRefreshingReplicas({
       settings: { SESSION_REFRESH_GRACE: `${GRACE_SECONDS}` },
     })
@@ -217,7 +217,7 @@ describeWithRedis('F32 apps that are given the access token', () => {
     return startRefreshingReplicas({ settings })
   })
 
-  test('once it has ended a check waits for the next, which every replica gives to the app', async () => {
+  test('a check waits for the next access token, which every replica gives to the app', async () => {
     const { all, provider } = replicas()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const before = await askEverywhere(all, cookie)
@@ -239,7 +239,7 @@ describeWithRedis('F32 apps that are given the access token', () => {
     provider.reset()
   })
 
-  test('while there is no next one a check says come again, and gives nothing that has ended', async () => {
+  test('without a next access token a check is deferred, and passes no expired one on', async () => {
     const { all, provider } = replicas()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     await untilEnded(issuedAtMs, LIFE_SECONDS)

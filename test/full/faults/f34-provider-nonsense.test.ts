@@ -59,7 +59,7 @@ describe('F34 provider that answers nonsense', () => {
     },
   )
 
-  test('an error of the provider’s about the code is the login’s failure, not the provider’s', async () => {
+  test('invalid_grant for the code is a failed sign-in and no failure of the provider', async () => {
     party().provider.set('token', faults.invalidGrant)
     const { answer, isSignedIn } = await party().attempt()
     expect(answer.status).toBe(400)

@@ -23,7 +23,7 @@ import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
-/** For so long nobody who asked the provider may be silent. */
+/** Life of a refresh lock, after which another replica may take over. */
 const SILENT_MS = 60_000
 /** Those who wait for a lock look once a second. */
 const LOOK_MS = 1000
@@ -111,7 +111,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     expect(refreshRequests(replicas().provider)).toHaveLength(2)
   })
 
-  test('killed with the answer on its way: the tokens are lost, the next try ends the session, and a sign-in mends it', async () => {
+  test('killed before it has the answer: the tokens are lost, the next attempt ends the session, and a sign-in works', async () => {
     const killed = Promise.withResolvers<void>()
     const spent = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
@@ -143,7 +143,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     await expectGoesOn(others, String(cookieHeader(browser)))
   })
 
-  test('told to stop, it waits for the answer and stores what comes', async () => {
+  test('on SIGTERM it waits for the answer and stores the tokens', async () => {
     const { doomed, cookie } = await interrupt({ delayMs: 2000 })
     const { value: code, ms } = await timed(doomed.stop('SIGTERM'))
     print(`F35 told to stop in a refresh: ended after ${ms.toFixed(0)} ms`)
@@ -153,7 +153,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     expect(refreshRequests(replicas().provider)).toHaveLength(1)
   })
 
-  test('frozen for longer than its lock lasts: what it has when it goes on is too late, and is left', async () => {
+  test('frozen for longer than its lock lasts, it discards the answer, which is too late', async () => {
     const frozen = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
       tokensFor(3600, () => frozen.promise),
@@ -173,7 +173,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)
   })
 
-  test('frozen, and refused when it goes on since another replica was faster: the session stays', async () => {
+  test('frozen, and refused because another replica was faster: the session stays', async () => {
     const body = '{"error":"invalid_grant"}'
     const headers = { 'Content-Type': 'application/json' }
     const { doomed, cookie, endLock } = await interrupt({

@@ -24,7 +24,7 @@ import {
 } from '../../support/refreshing-replicas.ts'
 
 const LIFE_SECONDS = 4
-/** For so long nobody begins a refresh after an outage. */
+/** Time after an outage in which no refresh begins. */
 const SETTLE_MS = 10_000
 
 /** Ways in which Redis cannot be written, each with its end; after the last two it counts as another server. */
@@ -76,7 +76,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   })
   afterAll(() => replicas[Symbol.asyncDispose]())
 
-  /** With what a browser has after its first page, so that outages sign nobody out. */
+  /** Signs in and takes an outage assertion, so that outages sign nobody out. */
   const signInForOutages = async (): Promise<string> => {
     const { cookie } = await replicas.signedIn()
     return `${cookie}; ${await takeAssertion(replicas.first, cookie)}`
@@ -122,7 +122,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
     expect(accessTokenOf(await looking.check({}, { Cookie: cookie }))).not.toBe('')
   })
 
-  test('a refusal of which Redis cannot tell whether another replica was faster ends nothing before it can', async () => {
+  test('a refusal ends no session until Redis can tell whether another replica was faster', async () => {
     const { all, first, provider, network } = replicas
     const cookie = takeDue()
     const refused = await countResults(all, 'refused')
@@ -165,7 +165,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
 })
 
 describeWithRedis('F36 an access token that has ended while Redis cannot be reached', () => {
-  test('who is known goes on without it, and has the next one once Redis is back', async () => {
+  test('a known user goes on without it, and has the next one once Redis is back', async () => {
     const settings = { PASS_ACCESS_TOKEN: 'true', REDIS_CIRCUIT_BREAKER_TIMEOUT: '1' }
     await using replicas = await startRefreshingReplicas({ settings })
     const { all, provider, network } = replicas

@@ -29,7 +29,7 @@ describeWithRedis('F39 a replica is killed', () => {
     second = replicas().all[1] as VestibuleProcess
   })
 
-  test('the others carry on, with the sessions that it made', async () => {
+  test('the other replicas go on, also with the sessions that it made', async () => {
     const doomed = await replicas().add()
     const cookie = await doomed.signIn('alice')
     const loads = replicas().all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
@@ -64,7 +64,7 @@ describeWithRedis('F39 a replica is killed', () => {
     expect((await replicas().first.check({}, { Cookie: cookie })).status).toBe(302)
   })
 
-  test('killed with a code in its hands, it leaves a page with a way on, and nothing without an end', async () => {
+  test('killed while it redeems a code, the next page leads on, and every key in Redis expires', async () => {
     const { provider, redis, first } = replicas()
     const doomed = await replicas().add()
     const { browser, callbackUrl } = await replicas().untilCallback()
@@ -86,7 +86,7 @@ describeWithRedis('F39 a replica is killed', () => {
 
     const keys = (await redis.cli('KEYS', 'vestibule:*')).split('\n')
     expect(keys.length).toBeGreaterThan(5)
-    // One that has just come to its end has none any more (-2); one without an end is -1.
+    // A key that has just expired is -2; a key without an end is -1.
     for (const key of keys) expect(Number(await redis.cli('PTTL', key)), key).not.toBe(-1)
   })
 })

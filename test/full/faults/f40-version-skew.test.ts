@@ -85,7 +85,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     })
   })
 
-  test('fields that a later version added are ignored, here and in the identity', async () => {
+  test('fields of a later version are ignored, in the session and in its identity', async () => {
     const later = {
       ...session,
       identity: { ...session.identity, pronouns: 'they', avatar: { url: 'https://x.example' } },
@@ -141,7 +141,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     },
   )
 
-  test('a cookie of an unknown version does not stand in the way of a sign-in', async () => {
+  test('a cookie of an unknown version does not prevent a sign-in', async () => {
     const browser = replicas.first.visitor()
     browser.cookies.set(
       `${SESSION_COOKIE}=v2.${token()}.${token()}; Path=/; Secure; HttpOnly`,
@@ -157,7 +157,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     '{"v":99,"type":"from-the-future"}',
     '{"v":1,"type":"unknown"}',
     'null',
-  ])('the message %j on the channel harms nobody', async (message, { expect }) => {
+  ])('the message %j on the channel is ignored', async (message, { expect }) => {
     const { first, redis } = replicas
     const { cookie } = await replicas.signedIn()
     await redis.cli('PUBLISH', `${PREFIX}0:events`, message)
@@ -166,7 +166,7 @@ describeWithRedis('F40 other versions at the same Redis', () => {
     await expectOthersServed(first)
   })
 
-  test('a message that is not understood empties the cache of those who have one', async () => {
+  test('a message of an unknown type empties the cache in memory', async () => {
     const hybrid = await replicas.add({ REDIS_CACHE_MODE: 'hybrid' })
     await untilStarted(hybrid)
     const { cookie } = await replicas.signedIn()

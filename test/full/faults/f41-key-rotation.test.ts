@@ -62,7 +62,7 @@ async function signInAcross(begin: RunningVestibule, end: RunningVestibule): Pro
 }
 
 describeWithRedis('F41 rotation of the key', () => {
-  test('in the right order nobody is asked anything, at any step', async ({ expect }) => {
+  test('a rotation in the right order causes no sign-in at any step', async ({ expect }) => {
     const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
     const everywhere = fleet.map(({ vestibule }) => vestibule)
     const [first, second, third] = everywhere as [
@@ -114,7 +114,7 @@ describeWithRedis('F41 rotation of the key', () => {
     }
   })
 
-  test('in the wrong order the damage shows in a metric, heals, and no cookie is cleared', async ({
+  test('a rotation in the wrong order shows in a metric, heals, and clears no cookie', async ({
     expect,
   }) => {
     const [hasty, slow] = (await Promise.all(['hasty', 'slow'].map(startKeyed))) as [Keyed, Keyed]

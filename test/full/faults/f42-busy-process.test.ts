@@ -29,7 +29,7 @@ import { addDirectly } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const SLOW_MS = 2500
-/** What it has used of a processor when it is certain that a datagram has been read. */
+/** Processor time after which the datagram has certainly been read. */
 const BEGUN_MS = 100
 const BUSY_MS = 4000
 const NEIGHBOURS = 4
@@ -44,7 +44,7 @@ const modes = [
 
 const SHED = 'vestibule_checks_total{outcome="unavailable",source="none"}'
 
-/** One that is made slow, and another beside it. */
+/** Starts a replica that is made slow, and another beside it. */
 async function startPair(settings: Readonly<Record<string, string>>) {
   const replicas = await startReplicas({ settings: { ...settings, ...PATIENT } })
   const ports = [await steadyPort(), await steadyPort()] as const
@@ -76,7 +76,7 @@ describeWithRedis('F42 the process itself is slow', () => {
     expect(replica.isAlive()).toBe(true)
   }
 
-  /** What slows it down, until it has read the requests that `ask` sends meanwhile. */
+  /** Ways to slow the process down until it has read the requests that `ask` sends meanwhile. */
   const ways = [
     [
       'stopped for a while',
@@ -109,7 +109,7 @@ describeWithRedis('F42 the process itself is slow', () => {
   )
 
   test.for(cases)(
-    '%s in %s mode: who waited is let in or told to come again, and Redis is not blamed',
+    '%s in %s mode: waiting checks are allowed or deferred, and no Redis error is counted',
     async ([what, mode, settings, slowDown]) => {
       await using pair = await startPair(settings)
       const { slow, cookie, others } = pair
@@ -141,7 +141,7 @@ describeWithRedis('F42 the process itself is slow', () => {
     },
   )
 
-  test('beside neighbours that take all of the machine nobody is signed out, and Redis is not blamed', async () => {
+  test('beside neighbours that take all of the machine nobody is signed out, and no Redis error is counted', async () => {
     await using replicas = await startReplicas({ count: 0, settings: WITHOUT_GRACE })
     // The network in between would be slowed down with the rest of the machine.
     const first = await addDirectly(replicas, PATIENT)
@@ -177,10 +177,10 @@ async function keepBusy({ pid }: VestibuleProcess, port: number): Promise<void> 
   await until('a busy process', async () => (await processorMs(pid)) - before >= BEGUN_MS)
 }
 
-/** Of the account that Linux keeps. */
+/** Unit of Linux's account of processor time. */
 const TICK_MS = 10
 
-/** What a process has used of a processor. */
+/** Reads the processor time that a process has used. */
 async function processorMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   // Behind the name of the program, which may have blanks in it.

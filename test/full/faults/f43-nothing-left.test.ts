@@ -56,7 +56,7 @@ function gatherCrowd(port: number): readonly Socket[] {
 describeWithRedis('F43 no more files', () => {
   const replicas = startedForAll(() => startReplicas({ settings: HYBRID }))
 
-  test('whoever is connected is answered, Redis included or not, and newcomers are once there is room', async (ctx) => {
+  test('open connections are answered with and without Redis, and new ones once there are files again', async (ctx) => {
     if (!findProgram('prlimit')) ctx.skip('prlimit is not on PATH')
     const { first, redis } = replicas()
     const { cookie } = await signInAt(first)
@@ -132,7 +132,7 @@ describeWithRedis('F43 nowhere to log to', () => {
   ] as const
 
   test.for(logs)(
-    '%s: decisions are as always, in an outage too',
+    '%s: decisions do not change, also in an outage',
     async ([what, place], { expect }) => {
       const { provider, redis, network } = replicas
       await using vestibule = await startVestibuleLoggingTo(await place(), {

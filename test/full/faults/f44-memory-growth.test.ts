@@ -21,11 +21,11 @@ import { startedForAll } from '../../support/started-for-all.ts'
 const REQUESTS = Number(process.env['F44_REQUESTS'] ?? 15_000)
 const WARM_UP = 3000
 const MIB = 1024 * 1024
-/** What the process needs now and then, and what of each request is less than any trace of it would take. */
+/** Allowance for passing needs of the process; the bytes per request are fewer than any trace of one would take. */
 const NOISE_BYTES = MIB
 const MAX_HEAP_BYTES_EACH = 30
 const MAX_RSS_GROWTH_MIB = 48
-/** What is still in use is seen only right behind a collection, so the runtime is told to collect often. */
+/** Forces frequent collections, because only right after one does the heap show what is still in use. */
 const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
 
 function token() {

@@ -70,7 +70,7 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     Promise.all(
       [told, other].map(async (each) => (await each.check({}, { Cookie: cookie })).status),
     )
-  /** Of all three at both. */
+  /** Asserts the statuses of all three users at both replicas. */
   const expectStatuses = async (expected: readonly number[]): Promise<void> => {
     for (const cookie of [alice, bob, carol]) expect(await statuses(cookie)).toEqual(expected)
   }
@@ -94,7 +94,7 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     ['cut off', cutOff],
     ['frozen', frozen],
   ])(
-    'is 400 and counts at this replica at once, at all when Redis is back, and 200 when it is sent again: %s',
+    'a logout is 400 and counts here at once, everywhere when Redis is back, and is 200 when sent again: %s',
     async ([how, outage], { expect }) => {
       const deferredBefore = await deferred()
       const flushedBefore = countEvents(told, 'revocations_flushed')
@@ -129,7 +129,7 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     },
   )
 
-  test('a mark whose answer is lost does not make the same token a replay', async () => {
+  test('a mark whose reply is lost does not make the same token a replay', async () => {
     const token = await fleet().provider.mintLogoutToken()
     const held = fleet().network.holdAnswers('logout-token')
     const sent = expectDeferred(token)

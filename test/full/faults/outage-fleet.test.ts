@@ -22,11 +22,11 @@ import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 const REPLICAS = 4
-/** Both connections of a replica come back within one and a half seconds each; who waits for an interval takes 30 s. */
+/** Bounds the reconnection of both connections, 1.5 s each; waiting for an interval would take 30 s. */
 const BACK_WITHIN_MS = 20_000
 /** A check gives the store 250 ms. */
 const FIRST_ANSWERS_WITHIN_MS = 250 + BUSY_MS
-/** What is in memory is confirmed again after this. */
+/** Age at which an entry in memory is confirmed again. */
 const L1_MS = 5000
 
 async function startFleet(mode: string) {
@@ -200,10 +200,10 @@ async function addWhole(fleet: ReplicaProcesses): Promise<VestibuleProcess> {
 }
 
 const READS = new Set(['get', 'mget'])
-/** What changes nothing; what a script calls is counted by itself. */
+/** Commands that change nothing; calls of a script are counted by themselves. */
 const NEITHER = new Set(['publish', 'ping', 'info', 'time', 'config|get', 'subscribe', 'hello'])
 
-/** What Redis has been asked to do so far, from `INFO commandstats`. */
+/** Counts the reads and writes that Redis has executed, from `INFO commandstats`. */
 function countCalls(stats: string): { readonly reads: number; readonly writes: number } {
   let [reads, writes] = [0, 0]
   for (const [, name = '', calls] of stats.matchAll(/^cmdstat_([\w|-]+):calls=(\d+)/gm)) {

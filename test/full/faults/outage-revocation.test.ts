@@ -26,10 +26,10 @@ import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
-/** Far above every bound below, so that none of them rests on it. */
+/** Exceeds every bound below, so that none of them rests on it. */
 const L1_SECONDS = '30'
 const DEAF_AFTER_MS = 3000 + BUSY_MS
-/** For a message on its way, and a busy machine. */
+/** Allows for a message on its way and a busy machine. */
 const HEARD_WITHIN_MS = BUSY_MS
 const SETUP_WITHIN_MS = 120_000
 const DELAY_ROUNDS = 50
@@ -40,7 +40,7 @@ const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
 describeWithRedis('a session ended at one of four replicas', () => {
   let fleet: ReplicaProcesses
   let network: SubscriptionProxy
-  /** Hears of everything over a network of its own. */
+  /** Replica whose messages arrive over a network of its own. */
   let remote: VestibuleProcess
   let people: readonly Person[]
   beforeAll(async () => {
@@ -242,11 +242,11 @@ describeWithRedis('a session ended at one of four replicas', () => {
       const headers = { ...forwardedNavigation, Cookie: cookie }
       const ask = async ({ send }: (typeof pools)[number]) =>
         (await send({ path: '/auth', headers })).status
-      /** When the last check was sent that was let in: a replica that stands still lets nobody in. */
+      /** Returns when the last allowed check was sent; a replica that stands still allows nobody. */
       const untilRefused = async (pool: (typeof pools)[number]): Promise<number> => {
         let lastAllowedAtMs = Number.NEGATIVE_INFINITY
         for (;;) {
-          // No delay is measured to less than this.
+          // Resolution of the measured delays.
           await wait(1)
           const sentAtMs = performance.now()
           const status = await ask(pool)

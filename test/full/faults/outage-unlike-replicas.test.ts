@@ -57,10 +57,10 @@ const unlike: readonly {
   },
 ]
 
-/** Of the first replica, as it sees all the others. */
+/** Mismatches that the first replica counts among all others. */
 const COUNTS = { keys: 2, mode: 1, place: 2, clock: 1, version: 0 }
 
-describeWithRedis('replicas that are not alike', () => {
+describeWithRedis('replicas with unlike settings', () => {
   const fleet = startedForAll(
     () => startReplicas({ count: 2, settings: { REDIS_CACHE_MODE: 'hybrid' } }),
     SETUP_WITHIN_MS,
@@ -75,7 +75,7 @@ describeWithRedis('replicas that are not alike', () => {
   const mismatches = (replica: RunningVestibule, kind: string): Promise<number> =>
     readMetric(replica, `vestibule_fleet_mismatches{kind="${kind}"}`)
 
-  test('those that are alike count each other and find nothing', async () => {
+  test('replicas that are alike count each other and have no finding', async () => {
     for (const replica of fleet().all) {
       await until('two replicas', async () => (await readHealth(replica)).fleet.replicas === 2)
       expect((await readHealth(replica)).fleet.findings).toEqual([])
@@ -92,7 +92,7 @@ describeWithRedis('replicas that are not alike', () => {
     }, SETUP_WITHIN_MS)
 
     test.for(unlike.map((each, at) => ({ ...each, at })))(
-      '$what is told by it and by those that are alike, in log, health and metrics',
+      '$what shows at it and at the replicas that are alike, in log, health and metrics',
       async ({ at, kind, says }, { expect }) => {
         const other = others[at] as RunningVestibule
         for (const replica of [...fleet().all, other]) {
@@ -112,7 +112,7 @@ describeWithRedis('replicas that are not alike', () => {
       },
     )
 
-    test('each is counted once by those that are alike', async () => {
+    test('each mismatch is counted once by the replicas that are alike', async () => {
       for (const replica of [fleet().first, alike]) {
         const counted = await Promise.all(
           Object.keys(COUNTS).map(async (kind) => [kind, await mismatches(replica, kind)]),

@@ -33,7 +33,7 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     await untilWhole([fleet().first, other])
   })
 
-  test('counts at this replica at once, and everywhere when Redis is back', async () => {
+  test('an unverified sign-out counts at this replica at once, and everywhere when Redis is back', async () => {
     const { first, network } = fleet()
     const { browser, cookie } = await fleet().signedIn()
     const { browser: bob, cookie: staying } = await fleet().signedIn('bob')
@@ -52,7 +52,7 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     await expectStatus(200, [first, other], staying)
   })
 
-  test('of which strangers can make up a thousand is refused beyond that, and tried again counts', async () => {
+  test('unverified sign-outs beyond a thousand are refused, and one that is repeated later counts', async () => {
     const { first, network } = fleet()
     const { browser, cookie } = await fleet().signedIn()
     await network.refuse()

@@ -29,7 +29,7 @@ export async function carryOutFaults(
   )
 }
 
-/** Each person's one after the other, late where the one before took its time, and none after the end. */
+/** Carries out each person's deeds in sequence, late where the one before was slow, and none after the end. */
 export async function carryOutEndings(
   { endings, seconds }: Schedule,
   people: People,

@@ -1,6 +1,6 @@
 /** Numbers that depend on the seed alone. */
 export interface Random {
-  /** In [min, max). */
+  /** Returns a number in [min, max). */
   readonly between: (min: number, max: number) => number
   readonly pick: <T>(from: readonly T[]) => T
   readonly isLikely: (chance: number) => boolean

@@ -167,7 +167,7 @@ async function writeLogs(folder: string, replicas: readonly ChaosReplica[]): Pro
       await writeFile(join(folder, `replica-${at}-life-${life + 1}.log`), output)
 }
 
-/** For the message of a test that fails: what to repeat it with, what was found, and what happened when. */
+/** Describes a failed run: the seed to repeat it with, the findings, and the events with their times. */
 export function describeFindings({ schedule, findings }: ChaosReport): string {
   return [`CHAOS_SEED=${schedule.seed}`, ...findings, describeSchedule(schedule)].join('\n')
 }

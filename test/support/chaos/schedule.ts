@@ -28,7 +28,7 @@ export interface PlannedEnding {
   readonly keepsProviderSession: boolean
 }
 
-/** All that will happen, given by the seed alone. */
+/** Schedule of all events, which the seed alone determines. */
 export interface Schedule {
   readonly seed: string
   readonly seconds: number
@@ -176,7 +176,7 @@ function spaceOut(endings: readonly PlannedEnding[]): readonly PlannedEnding[] {
   })
 }
 
-/** One line for each thing that happens. */
+/** Lists one line per event. */
 export function describeSchedule({ faults, endings }: Schedule): string {
   const seconds = (ms: number) => (ms / 1000).toFixed(1)
   return [
