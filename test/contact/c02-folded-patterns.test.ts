@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { type WrittenRules, writeRules } from '../support/rules-file.ts'
 
-/** Signed in both, alice in the group `admins`. */
+/** Statuses for a stranger and two signed-in users, of whom alice is in the group `admins`. */
 interface Expected {
   readonly nobody: number
   readonly bob: number
@@ -44,7 +44,7 @@ afterAll(async () => {
   await rules[Symbol.asyncDispose]()
 })
 
-const answersTo = async (uri: string): Promise<Expected> => {
+async function answersTo(uri: string): Promise<Expected> {
   const ask = async (person: keyof Expected) =>
     (
       await party.vestibule.check(

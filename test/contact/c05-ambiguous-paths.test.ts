@@ -21,8 +21,9 @@ afterAll(async () => {
   await rules[Symbol.asyncDispose]()
 })
 
-const statusOf = async (uri: string, cookie?: string): Promise<number> =>
-  (await party.vestibule.check({ uri }, { Cookie: cookie })).status
+async function statusOf(uri: string, cookie?: string): Promise<number> {
+  return (await party.vestibule.check({ uri }, { Cookie: cookie })).status
+}
 
 describe('C5: a path that can be read in several ways is never public', () => {
   test.for([

@@ -39,7 +39,7 @@ describe('C6: at sign-in and refresh', () => {
     expect(party.vestibule.output()).not.toContain(B)
   })
 
-  test('C6: and is by one of its own', async () => {
+  test('C6: an address of UserInfo that UserInfo verifies is accepted', async () => {
     const { status, line } = await signIn(unverified, { email: B, ...verified })
     expect(status).toBe(200)
     expect(line).not.toHaveProperty('ignored')

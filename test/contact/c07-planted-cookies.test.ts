@@ -15,15 +15,17 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const valueIn = ({ cookies }: Visitor): string => cookies.find(NAME)?.value ?? ''
+function valueIn({ cookies }: Visitor): string {
+  return cookies.find(NAME)?.value ?? ''
+}
 
-const plant = ({ cookies }: Visitor, from: string, attributes: string, name = NAME): void => {
+function plant({ cookies }: Visitor, from: string, attributes: string, name = NAME): void {
   const refusal = cookies.set(`${name}=${theirs}; Secure; ${attributes}`, new URL(from))
   if (refusal) throw new Error(refusal)
 }
 
 /** Opens a page as Traefik has it checked, and takes over the cookies of the answer as the browser does. */
-const open = async ({ cookies }: Visitor, url: string, headers = {}): Promise<Visit> => {
+async function open({ cookies }: Visitor, url: string, headers = {}): Promise<Visit> {
   const { host, pathname, search } = new URL(url)
   const forwarded = { host, uri: pathname + search }
   const Cookie = cookies.header(new URL(url))
@@ -32,7 +34,7 @@ const open = async ({ cookies }: Visitor, url: string, headers = {}): Promise<Vi
   return visit
 }
 
-const userAt = async (browser: Visitor, url: string): Promise<unknown> => {
+async function userAt(browser: Visitor, url: string): Promise<unknown> {
   const { status, headers } = await open(browser, url)
   return status === 200 ? headers['x-auth-request-user'] : status
 }
@@ -82,7 +84,7 @@ describe('C7: the reset page removes what was planted, wherever it was', () => {
     expect(browser.cookies.header(new URL(url)) ?? '').not.toContain(`${NAME}=`)
   })
 
-  test('C7: a copy of the same session counts once, and is left alone', async () => {
+  test('C7: two equal copies of a session cookie count as one, and stay', async () => {
     const { browser } = await party.attempt('alice')
     const mine = browser.cookies.find(NAME)
     if (mine) browser.cookies.put({ ...mine, path: '/wiki' })

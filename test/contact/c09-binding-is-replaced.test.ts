@@ -21,28 +21,32 @@ beforeAll(async () => {
 })
 afterAll(() => party[Symbol.asyncDispose]())
 
-const bindingOf = ({ cookies }: Visitor) => cookies.find(BINDING_COOKIE)
-const secretOf = (browser: Visitor) => bindingOf(browser)?.value.split('.')[1]
+function bindingOf({ cookies }: Visitor) {
+  return cookies.find(BINDING_COOKIE)
+}
+function secretOf(browser: Visitor) {
+  return bindingOf(browser)?.value.split('.')[1]
+}
 
-const userOf = async (browser: Visitor): Promise<unknown> => {
+async function userOf(browser: Visitor): Promise<unknown> {
   const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
   return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
 }
 
-/** Somebody at a browser whose provider has forgotten everybody. */
-const signIn = async (browser: Visitor, sub: string) => {
+/** Signs a user in with a browser that has no session at the provider. */
+async function signIn(browser: Visitor, sub: string) {
   const visit = await browser.get(await untilCallback(browser, '/', sub))
   expect(visit.status).toBe(302)
   expect(await userOf(browser)).toBe(sub)
   forgetProvider(browser)
 }
 
-const forgetProvider = ({ cookies }: Visitor) => {
+function forgetProvider({ cookies }: Visitor) {
   for (const { name, domain } of cookies.all()) if (domain === '127.0.0.1') cookies.remove(name)
 }
 
 /** Returns a callback URL that signs in as `sub`, made elsewhere by an attacker who knows this browser's binding. */
-const linkFor = async (browser: Visitor, sub = 'bob'): Promise<string> => {
+async function linkFor(browser: Visitor, sub = 'bob'): Promise<string> {
   const elsewhere = party.vestibule.visitor()
   const binding = bindingOf(browser)
   if (binding) elsewhere.cookies.put(binding)
@@ -63,7 +67,7 @@ const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknow
 ]
 
 describe('C9: the binding is replaced when its holder may change', () => {
-  test('C9: after a sign-in', async () => {
+  test('C9: a sign-in replaces the binding', async () => {
     const browser = party.vestibule.visitor()
     await startLogin(browser)
     const [before, link] = [secretOf(browser), await linkFor(browser)]
@@ -75,7 +79,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     expect(await userOf(browser)).toBeUndefined()
   })
 
-  test.for(signOuts)('C9: after %s', async ([, signOut], { expect }) => {
+  test.for(signOuts)('C9: %s replaces the binding', async ([, signOut], { expect }) => {
     const browser = party.vestibule.visitor()
     await signIn(browser, 'alice')
     const [before, link] = [secretOf(browser), await linkFor(browser)]
@@ -87,7 +91,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     expect(await userOf(browser)).toBeUndefined()
   })
 
-  test('C9: who comes next is not signed in by what was left behind', async () => {
+  test('C9: links made for an earlier user sign no later user in', async () => {
     const browser = party.vestibule.visitor()
     const links: string[] = []
     await startLogin(browser)
@@ -109,7 +113,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     ['a page loaded ahead', 'GET', { 'Sec-Purpose': 'prefetch' }],
     ['an image', 'GET', { 'Sec-Fetch-Dest': 'image' }],
   ] as const)(
-    'C9: not by %s at the signed-out page',
+    'C9: %s at the signed-out page does not replace the binding',
     async ([what, method, headers], { expect }) => {
       const browser = party.vestibule.visitor()
       await signIn(browser, 'alice')
@@ -124,8 +128,8 @@ describe('C9: the binding is replaced when its holder may change', () => {
   )
 })
 
-describe('C9: and nobody who is at it is kept from going on', () => {
-  test('C9: to sign in and out again and again is no circle', async () => {
+describe('C9: the replaced binding keeps nobody from going on', () => {
+  test('C9: repeated sign-ins and sign-outs do not count as a loop', async () => {
     const browser = party.vestibule.visitor()
     for (let round = 0; round < 5; round += 1) {
       await signIn(browser, 'alice')
@@ -157,7 +161,7 @@ describe('C9: and nobody who is at it is kept from going on', () => {
     },
   )
 
-  test('C9: a tab of before somebody else signed in goes on as them', async () => {
+  test('C9: a tab begun before another user signed in goes on as that user', async () => {
     const browser = party.vestibule.visitor()
     const link = await untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)
@@ -169,7 +173,7 @@ describe('C9: and nobody who is at it is kept from going on', () => {
     expect(party.provider.count('token')).toBe(spent)
   })
 
-  test('C9: and if they have signed out since, it begins anew by itself, once', async () => {
+  test('C9: if that user has signed out since, the tab begins a new sign-in by itself, once', async () => {
     const browser = party.vestibule.visitor()
     const link = await untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)

@@ -34,7 +34,7 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
 
   const alone = '\r\n\0\x01\t\x7f\x85\u2028\u2029\ud800'
   test.for([...alone, '\r\nX-Auth-Request-Groups: admins'])(
-    'C10: with %j in it: denied, told and counted',
+    'C10: a token with %j in it is denied, logged and counted',
     async (hostile, { expect }) => {
       const cookie = await signIn(`a${hostile}b`)
       const before = await counted()
@@ -55,7 +55,7 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
   )
 
   test.for([' a', 'a ', '\u00a0a', '\ufeffa'])(
-    'C10: nor is one cut that begins or ends with a blank: %j',
+    'C10: a token that begins or ends with a blank is denied and not cut: %j',
     async (token, { expect }) => {
       expect((await rawCheck(party.vestibule, await signIn(token))).status).toBe(403)
     },
@@ -110,7 +110,7 @@ describe('C10: a head that cannot be written', () => {
   }
 
   test.for(['/empty', '/text', '/later', '/stream', '/throws'])(
-    'C10: %s is a denial that is told and counted as one',
+    'C10: %s is a denial, and logged and counted as one',
     async (path, { expect }) => {
       const { answer, body } = await get(path)
       expect([answer.status, body]).toEqual([500, ''])

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { createSignInSlots } from '../../src/session/sign-in/slots.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { sentAlong, startLogin, untilCallback, withQuery } from '../support/sign-in-steps.ts'
+import { startedForAll } from '../support/started-for-all.ts'
 
 describe('C11: slots for token requests', () => {
   const busy = expect.objectContaining({ code: 'busy' }) as Error
@@ -13,7 +14,7 @@ describe('C11: slots for token requests', () => {
     [4, false, 4],
     [50, false, 50],
   ] as const)(
-    'C11: of %i one address (told: %s) has %i, and the others the rest',
+    'C11: of %i slots one address (known: %s) may hold %i, and others the rest',
     ([total, isTold, share]) => {
       const slots = createSignInSlots(total)
       const take = () => slots.take({ address: 'a', isTold })
@@ -34,12 +35,8 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
   const SHARE = 12
   const PEOPLE = 20
   const START_WITHIN_MS = 60_000
-  let party: RelyingParty
-  beforeAll(async () => {
-    party = await startRelyingParty()
-  }, START_WITHIN_MS)
-  afterEach(() => party.provider.reset())
-  afterAll(() => party[Symbol.asyncDispose]())
+  const party = startedForAll(() => startRelyingParty(), START_WITHIN_MS)
+  afterEach(() => party().provider.reset())
 
   const from = (address: string) => ({ headers: { 'X-Forwarded-For': address } })
 
@@ -50,9 +47,9 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
     ],
     ['many addresses of one IPv6 network', (at: number) => `2001:db8:0:66::${at + 1}`],
   ] as const)(
-    'C11: of %s hold no more than a quarter, and everybody else signs in',
+    'C11: sign-ins from %s hold at most a quarter of the slots, and all others succeed',
     async ([, addressOf]) => {
-      const { provider, vestibule } = party
+      const { provider, vestibule } = party()
       provider.forgetRequests()
       const hostile = await Promise.all(
         Array.from({ length: LOOPS }, async (_, at) => {

@@ -1,24 +1,26 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createAddressLimit } from '../../src/http/address-limit.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { countEvents, readMetric, WITHOUT_GRACE } from '../support/outage.ts'
+import { countEvents, readMetric, untilMetric, WITHOUT_GRACE } from '../support/outage.ts'
 import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../support/replicas.ts'
+import { startReplicas } from '../support/replicas.ts'
 import { createRequestPool } from '../support/request-pool.ts'
 import { LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { startedForAll } from '../support/started-for-all.ts'
 
 const REQUESTS = 125
 const COOKIES_EACH = 8
 const A_MINUTE = 20
 const START_WITHIN_MS = 60_000
 
-const madeUp = (request: number): string =>
-  Array.from({ length: COOKIES_EACH }, (_, at) => {
+function madeUp(request: number): string {
+  return Array.from({ length: COOKIES_EACH }, (_, at) => {
     const id = `${request * COOKIES_EACH + at}`.padStart(43, 'i')
     return `${SESSION_COOKIE}=v1.${id}.${'s'.repeat(43)}`
   }).join('; ')
+}
 
-test('C12: an address may do something so often, others count for themselves, and few are remembered', () => {
+test('C12: the limit counts each address by itself, and remembers a bounded number of them', () => {
   const isRare = createAddressLimit({ max: 2, periodMs: 60_000 })
   expect([isRare('a'), isRare('a'), isRare('a'), isRare('b')]).toEqual([true, true, false, true])
   for (let at = 0; at < 10_000; at += 1) isRare(`other ${at}`)
@@ -26,21 +28,16 @@ test('C12: an address may do something so often, others count for themselves, an
 })
 
 describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
-  let fleet: Replicas
-  beforeAll(async () => {
-    fleet = await startReplicas({ settings: WITHOUT_GRACE })
-  }, START_WITHIN_MS)
-  afterAll(() => fleet[Symbol.asyncDispose]())
+  const fleet = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }), START_WITHIN_MS)
 
-  test('C12: of one network take little room, are told as unverified, and keep nobody else from signing out', async () => {
-    const { first, network } = fleet
-    const people = await Promise.all(['alice', 'alice', 'alice'].map((sub) => fleet.signedIn(sub)))
-    const staying = await fleet.signedIn('bob')
-    await network.refuse()
-    await until(
-      'an outage',
-      async () => (await readMetric(first, 'vestibule_redis_connected')) === 0,
+  test('C12: sign-outs of one network are bounded, logged as unverified, and keep nobody else from signing out', async () => {
+    const { first, network } = fleet()
+    const people = await Promise.all(
+      ['alice', 'alice', 'alice'].map((sub) => fleet().signedIn(sub)),
     )
+    const staying = await fleet().signedIn('bob')
+    await network.refuse()
+    await untilMetric(first, 'vestibule_redis_connected', 0)
 
     using pool = createRequestPool(first.publicPort, 8)
     const statuses: number[] = []
@@ -78,10 +75,7 @@ describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
     }
     expect(await readMetric(first, 'vestibule_sign_outs_total')).toBe(0)
     await network.accept()
-    await until(
-      'all told',
-      async () => (await readMetric(first, 'vestibule_revocations_waiting')) === 0,
-    )
+    await untilMetric(first, 'vestibule_revocations_waiting', 0)
     for (const { cookie } of people) {
       expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
     }

@@ -27,7 +27,7 @@ beforeEach(() => {
 afterAll(() => broken.close().closeAllConnections())
 
 /** Many who ask at once, again and again; each is refused. Slowness only raises what they may cost. */
-const askMany = async (ask: () => Promise<unknown>) => {
+async function askMany(ask: () => Promise<unknown>) {
   const startedAtMs = performance.now()
   for (let round = 0; round < ROUNDS; round += 1) {
     const answers = await Promise.allSettled(Array.from({ length: AT_ONCE }, ask))
@@ -36,7 +36,7 @@ const askMany = async (ask: () => Promise<unknown>) => {
   return 1 + (performance.now() - startedAtMs) / (PATIENCE_MS - EARLY_MS)
 }
 
-test('C13: a provider that cannot be discovered is asked once a second, whoever asks, and each failure is told once', async () => {
+test('C13: a discovery that fails is repeated once a second, whoever asks, and each failure is reported once', async () => {
   let failures = 0
   const connection = connectProvider({
     issuerUrl: issuer,
@@ -51,7 +51,7 @@ test('C13: a provider that cannot be discovered is asked once a second, whoever 
   expect(failures).toBe(asked)
 })
 
-test('C13: keys that cannot be had are asked for once a second, whatever tokens come', async () => {
+test('C13: a key set that fails is fetched once a second, whatever tokens come', async () => {
   const keys = createKeySet(new URL(`${issuer}/jwks`))
   const token = { payload: '', signature: '' }
   let kid = 0

@@ -35,7 +35,7 @@ describeWithRedis('C14: over replicas', () => {
     }
   })
   afterAll(async () => {
-    for (const { close } of replicas ?? []) await close()
+    for (const replica of replicas ?? []) await replica.close()
     await redis?.stop()
   })
 
@@ -83,7 +83,7 @@ describeWithRedis('C14: over replicas', () => {
   })
 })
 
-const openReplica = (url: string): SessionReplica => {
+function openReplica(url: string): SessionReplica {
   return openSessionReplica({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',

@@ -35,7 +35,7 @@ const decoders = [
 ] as const
 
 describe('C15: answers of providers and issuers', () => {
-  test('C15: are asked for unencoded, whatever the caller says', async () => {
+  test('C15: every request asks for an unencoded answer, also where the caller says otherwise', async () => {
     const seen: unknown[] = []
     answer = (response, { headers }) => {
       seen.push(headers['accept-encoding'])
@@ -62,19 +62,22 @@ describe('C15: answers of providers and issuers', () => {
     ['unknown', 'b\xe4d "quoted"', BODY],
     ['unknown', 'x'.repeat(30), BODY],
   ]
-  test.for(refused)('C15: encoded with %s (%j) are refused', async ([shown, values, body]) => {
-    answer = (response) => void response.setHeader('Content-Encoding', values).end(body)
-    await expect(providerFetch(url)).rejects.toThrow(
-      expect.objectContaining({
-        name: 'TypeError',
-        code: 'ERR_PROVIDER_CONTENT_ENCODING',
-        message: expect.stringContaining(`encoded (${shown})`) as string,
-      }),
-    )
-  })
+  test.for(refused)(
+    'C15: an answer encoded with %s (%j) is refused',
+    async ([shown, values, body]) => {
+      answer = (response) => void response.setHeader('Content-Encoding', values).end(body)
+      await expect(providerFetch(url)).rejects.toThrow(
+        expect.objectContaining({
+          name: 'TypeError',
+          code: 'ERR_PROVIDER_CONTENT_ENCODING',
+          message: expect.stringContaining(`encoded (${shown})`) as string,
+        }),
+      )
+    },
+  )
 
   test.for([[undefined], ['identity'], ['Identity'], [''], ['identity, identity']])(
-    'C15: with Content-Encoding %j are read',
+    'C15: an answer with Content-Encoding %j is read',
     async ([value]) => {
       answer = (response) => {
         if (value !== undefined) response.setHeader('Content-Encoding', value)
@@ -84,13 +87,16 @@ describe('C15: answers of providers and issuers', () => {
     },
   )
 
-  test.for([200, 302, 400, 404])('C15: with status %i are refused alike', async (status) => {
-    answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
-    await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
-  })
+  test.for([200, 302, 400, 404])(
+    'C15: an encoded answer with status %i is refused as well',
+    async (status) => {
+      answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
+      await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
+    },
+  )
 
   test.for([429, 500, 503])(
-    'C15: with status %i say by it alone that the provider is away',
+    'C15: an encoded answer with status %i counts as an outage of the provider, without its body',
     async (status) => {
       const headers = { 'Content-Encoding': 'br', 'Retry-After': '7' }
       answer = (response) => void response.writeHead(status, headers).end('x')
@@ -104,7 +110,7 @@ describe('C15: answers of providers and issuers', () => {
     },
   )
 
-  /** Long enough for the answer to be begun; what is tried is that there is an end at all. */
+  /** Time limit that leaves time for the answer to begin; the test is about whether it ends at all. */
   const BRIEF_SECONDS = 0.3
   test.for<[string, typeof answer]>([
     [
@@ -127,7 +133,7 @@ describe('C15: answers of providers and issuers', () => {
     )
   })
 
-  test('C15: that would grow without end are neither decoded nor read', async () => {
+  test('C15: an answer that would expand without end is neither decoded nor read', async () => {
     const spies = decoders.map((name) => vi.spyOn(zlib, name))
     const bomb = zlib.brotliCompressSync(Buffer.alloc(8 * 1024 * 1024))
     const closed = Promise.withResolvers<void>()

@@ -9,14 +9,15 @@ import { makeUnreadPipe } from '../support/unread-pipe.ts'
 import { startVestibuleLoggingTo } from '../support/vestibule-process.ts'
 
 type Line = Readonly<Record<string, unknown>>
-const parse = (text: string): Line[] =>
-  text
+function parse(text: string): Line[] {
+  return text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line)
+}
 
 /** A reader that takes a chunk when it is told to. */
-const makeReader = () => {
+function makeReader() {
   const taken: string[] = []
   const chunks: [text: string, done: (error?: Error) => void][] = []
   return {
@@ -32,7 +33,7 @@ const makeReader = () => {
 }
 
 describe('C50: lines that nobody reads', () => {
-  test('C50: wait up to a mebibyte; later ones are dropped, counted, and told of where the gap is', async () => {
+  test('C50: unread lines wait up to a mebibyte; later ones are dropped, counted, and reported where the gap is', async () => {
     const reader = makeReader()
     const log = createLog('info', createLogOutput(reader.write))
     const padding = 'x'.repeat(1000)
@@ -55,7 +56,7 @@ describe('C50: lines that nobody reads', () => {
     await log.finish(0)
   })
 
-  test('C50: are told of in full where the first write makes less room than the telling takes', () => {
+  test('C50: all dropped lines are reported also where the first write makes less room than the report needs', () => {
     const reader = makeReader()
     const log = createLog('info', createLogOutput(reader.write))
     log.info({ event: 'listening' }, '')
@@ -68,7 +69,7 @@ describe('C50: lines that nobody reads', () => {
     expect(told).toEqual([6])
   })
 
-  test('C50: are lost with a write that fails, which is counted and told of after one that does not', () => {
+  test('C50: lines of a failed write are lost, counted, and reported after the next one that succeeds', () => {
     const reader = makeReader()
     const log = createLog('info', createLogOutput(reader.write))
     log.info({ event: 'stopping' }, 'on a full disk')
@@ -84,7 +85,7 @@ describe('C50: lines that nobody reads', () => {
 })
 
 describe('C50: the last lines', () => {
-  test('C50: are waited for until they are read, or for as long as is said', async () => {
+  test('C50: the end waits until the last lines are read, or for the given time', async () => {
     const reader = makeReader()
     const log = createLog('info', createLogOutput(reader.write))
     log.info({ event: 'stopping' }, 'stopping')
@@ -104,7 +105,7 @@ describe('C50: the last lines', () => {
     expect(parse(reader.taken())).toMatchObject([{ event: 'stopping' }, { event: 'stopped' }])
   })
 
-  test('C50: are written, too, where the process ends by an exception', () => {
+  test('C50: the last lines are written also where the process ends by an exception', () => {
     const program = `
       import { createLog } from './src/telemetry/log.ts'
       const log = createLog('info')
@@ -134,7 +135,7 @@ describe('C50: lines that strangers cause', () => {
     for (let at = 0; at < count; at += 1) log.warn({ event: 'refused', code }, 'request refused')
   }
 
-  test('C50: are ten in any second for each code, and the others are counted when it is over', () => {
+  test('C50: refusals are limited to ten lines per second and code, and the others are counted afterwards', () => {
     const { lines, log, events } = start()
     refuse(log, 'foreign_host', 1)
     vi.advanceTimersByTime(900)
@@ -154,7 +155,7 @@ describe('C50: lines that strangers cause', () => {
     expect(events().filter((each) => each === 'refused foreign_host')).toHaveLength(21)
   })
 
-  test('C50: leave out none of operators, settings and users, but those that nobody could verify', async () => {
+  test('C50: lines of operators, settings and users are never left out, except unverified sign-outs', async () => {
     const { lines, log, events } = start()
     for (const event of ['sessions_ended', 'risk', 'sign_in', 'sign_out']) {
       for (let at = 0; at < 50; at += 1) log.info({ event }, 'done')
@@ -167,20 +168,22 @@ describe('C50: lines that strangers cause', () => {
   })
 })
 
-const isDropped = ({ event }: Readonly<Record<string, unknown>>) => event === 'log_lines_dropped'
+function isDropped({ event }: Readonly<Record<string, unknown>>) {
+  return event === 'log_lines_dropped'
+}
 
 describe('C50: a process whose output nobody reads', () => {
   const settings = { ADMIN_TOKEN, PUBLIC_PATHS: '/public/**' }
   const operator = { Authorization: `Bearer ${ADMIN_TOKEN}` }
 
-  test('C50: answers, drops lines beyond the bound, and tells of them when somebody reads', {
+  test('C50: the process answers, drops lines beyond the bound, and reports them once somebody reads', {
     timeout: 60_000,
   }, async () => {
     using pipe = makeUnreadPipe()
     pipe.fill()
     await using vestibule = await startVestibuleLoggingTo(pipe.path, settings)
     using pool = createRequestPool(vestibule.internalPort, 8)
-    // Each is a line that is never left out.
+    // Requests of operators are lines that are never left out.
     const asked = 6000
     const statuses = new Set<number>()
     await pool.sendMany(
@@ -209,7 +212,7 @@ describe('C50: a process whose output nobody reads', () => {
     expect(lines().filter(({ event }) => event === 'cache_shown').length).toBeLessThan(asked)
   })
 
-  test('C50: has its last lines read, and ends though nobody reads them', async () => {
+  test('C50: the last lines reach a reader, and without one the process ends all the same', async () => {
     using pipe = makeUnreadPipe()
     await using vestibule = await startVestibuleLoggingTo(pipe.path, settings)
     expect(await vestibule.stop('SIGTERM')).toBe(0)

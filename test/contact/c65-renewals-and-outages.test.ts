@@ -37,7 +37,7 @@ const PEOPLE = 4
 const AFTERWARDS_MS = 30_000
 
 /** People visit every replica all the time, first of all at the moment at which it has the store back. */
-const live = async (schedule: Schedule) => {
+async function live(schedule: Schedule) {
   const world = createRenewalWorld(() => schedule.providerMs)
   const replicas = schedule.returnsMs.map(() => world.addReplica())
   const all: ModelReplica[] = [...replicas]
@@ -80,7 +80,7 @@ const live = async (schedule: Schedule) => {
   return { world, people }
 }
 
-const expectNobodySignedOut = async (schedule: Schedule): Promise<void> => {
+async function expectNobodySignedOut(schedule: Schedule): Promise<void> {
   const { world, people } = await live(schedule)
   expect(world.provider.refused).toBe(0)
   expect(world.ended).toEqual([])

@@ -21,7 +21,7 @@ const GRACE_MS = 300_000
 const ring = createKeyRing([randomBytes(32)])
 
 /** Starts the session parts of one replica, with its own connection to Redis and its own wall clock. */
-const startReplica = (network: TcpProxy, skewMs = 0) => {
+function startReplica(network: TcpProxy, skewMs = 0) {
   const now = () => Date.now() + skewMs
   let receiveEnded: ((digest: string) => void) | undefined
   const observed = openState(network, {
@@ -96,12 +96,14 @@ const startReplica = (network: TcpProxy, skewMs = 0) => {
 }
 type Replica = ReturnType<typeof startReplica>
 
-const logoutToken = (ended: LogoutToken['ended']): LogoutToken => ({
-  issuer: ISSUER,
-  jti: randomBytes(8).toString('hex'),
-  ended,
-  acceptedUntil: Date.now() + 60_000,
-})
+function logoutToken(ended: LogoutToken['ended']): LogoutToken {
+  return {
+    issuer: ISSUER,
+    jti: randomBytes(8).toString('hex'),
+    ended,
+    acceptedUntil: Date.now() + 60_000,
+  }
+}
 
 /** An order that is given at a replica that cannot reach Redis. */
 interface Order {
@@ -208,7 +210,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     (await redis.cli('EXISTS', `vestibule:{${sessionDigest(credential)}}:x`)) === '1'
 
   test.for(Object.entries(ORDERS))(
-    'ends what had begun, and nothing that began since: %s',
+    'a late ending ends earlier sessions and no later one: %s',
     async ([, { give, endsOthers }], { expect }) => {
       const [away, other, third] = replicas as [Replica, Replica, Replica]
       const who = newPerson()
@@ -251,7 +253,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
   )
 
   test.for(Object.entries(ORDERS))(
-    'where it waits at two replicas: %s',
+    'an ending that waits at two replicas ends no later session: %s',
     async ([, { give }], { expect }) => {
       const [first, second, third] = replicas as [Replica, Replica, Replica]
       const who = newPerson()
@@ -271,7 +273,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
   )
 
   test.for(['a back-channel logout by sid', "an operator's ending of a user"])(
-    'while it waits, the replica that knows of it refuses the old session and lets the new one in: %s',
+    'a replica with a waiting ending refuses the old session and allows the new one: %s',
     async (name, { expect }) => {
       const [away, other] = replicas as [Replica, Replica]
       const { give } = ORDERS[name] as Order
@@ -301,7 +303,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     },
   )
 
-  test('a later order for the same user ends what had begun by then, too', async () => {
+  test('a later order for the same user also ends sessions that began between the two', async () => {
     const [away, other] = replicas as [Replica, Replica]
     const who = newPerson()
     const { give } = ORDERS['a back-channel logout by sub'] as Order
@@ -319,7 +321,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     expect(await livesAt(third)).toEqual(everywhere)
   })
 
-  test('of one who knows nothing of Redis’s clock at the time, and learns it afterwards', async () => {
+  test('an order given without knowledge of Redis’s clock ends earlier sessions and no later one', async () => {
     const network = await startTcpProxy(redis.port)
     await network.refuse()
     await using fresh = startReplica(network, 3_600_000)
@@ -336,7 +338,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     expect(await livesAt(anew)).toEqual(everywhere)
   })
 
-  test('in doubt what had begun is ended: one without a generation of its own, and any where Redis’s clock was set back', async () => {
+  test('in doubt sessions are ended: one without a generation, and all where Redis’s clock was set back', async () => {
     const [away, other] = replicas as [Replica, Replica]
     const [of, by] = [newPerson(), newPerson()]
     const unknown = await other.open(of, `${of} at work`)
@@ -346,7 +348,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const give = (ORDERS['a back-channel logout by sub'] as Order).give
     for (const who of [of, by]) await give(away, known, who)
     const anew = await other.signIn(by, `${by} at work`)
-    // As a clock that is an hour behind what was counted so far.
+    // Sets the generation as if Redis's clock were an hour behind what was counted so far.
     const aheadMs = (await state.generations.current()) + 3_600_000
     const before = await redis.cli('GET', 'vestibule:{generation}')
     await redis.cli('SET', 'vestibule:{generation}', `${aheadMs}`)

@@ -13,13 +13,15 @@ vi.mock('node:timers/promises', async (load) => {
   return { ...timers, setTimeout: vi.fn(timers.setTimeout) }
 })
 
-/** So long that nothing is settled by it. */
+/** Deadline that settles nothing in a test. */
 const NO_DEADLINE_MS = 24 * 60 * 60 * 1000
-const ignore = () => undefined
+function ignore() {
+  return undefined
+}
 const names = { prefix: 'p:', channel: 'p:0:events', fleetChannel: 'vestibule:fleet' }
 
 /** Silent to one kind of command, and to whatever comes after it on the same connection. */
-const silentFrom = (name: string): Reply => {
+function silentFrom(name: string): Reply {
   const silenced = new WeakSet<object>()
   return (command, connection) => {
     if (command[0]?.toUpperCase() === name) silenced.add(connection)
@@ -50,28 +52,31 @@ const commands: readonly (readonly [string, string, Command<unknown>])[] = [
 ]
 
 describe('C74: what waits on a connection that ends', () => {
-  test.for(commands)('%s is settled at once', async ([, name, command], { expect }) => {
-    await using redis = await startSpokenRedis(silentFrom(name))
-    await using opened = openConnection(redis)
-    const { connection } = opened
-    await connection.firstAttempt
-    const [first] = redis.connections
-    const given = Promise.allSettled(
-      [1, 2, 3].map(() => connection.run(undefined, command, NO_DEADLINE_MS)),
-    )
-    await until(
-      'the command',
-      () => first?.heard.some(([sent]) => sent?.toUpperCase() === name) === true,
-    )
-    expect(connection.inFlight).toBe(3)
-    first?.end()
-    for (const each of await given) {
-      expect(each).toMatchObject({ status: 'rejected', reason: { message: 'Redis: connection' } })
-    }
-    expect(connection.inFlight).toBe(0)
-  })
+  test.for(commands)(
+    '%s is rejected at once when its connection ends',
+    async ([, name, command], { expect }) => {
+      await using redis = await startSpokenRedis(silentFrom(name))
+      await using opened = openConnection(redis)
+      const { connection } = opened
+      await connection.firstAttempt
+      const [first] = redis.connections
+      const given = Promise.allSettled(
+        [1, 2, 3].map(() => connection.run(undefined, command, NO_DEADLINE_MS)),
+      )
+      await until(
+        'the command',
+        () => first?.heard.some(([sent]) => sent?.toUpperCase() === name) === true,
+      )
+      expect(connection.inFlight).toBe(3)
+      first?.end()
+      for (const each of await given) {
+        expect(each).toMatchObject({ status: 'rejected', reason: { message: 'Redis: connection' } })
+      }
+      expect(connection.inFlight).toBe(0)
+    },
+  )
 
-  test('an examination is given up as a whole, and finds nothing', async () => {
+  test('an examination fails as a whole, without findings', async () => {
     await using redis = await startSpokenRedis(silentFrom('SUBSCRIBE'))
     await using opened = openConnection(redis)
     const { connection } = opened
@@ -88,7 +93,7 @@ describe('C74: what waits on a connection that ends', () => {
     expect(connection.inFlight).toBe(0)
   })
 
-  test('nothing is asked over it any more', async () => {
+  test('no command is sent over a connection that has ended', async () => {
     const life = new AbortController()
     const pending = createPendingReplies(life.signal)
     const cause = new Error('over')
@@ -114,7 +119,7 @@ describe('C74: a connection is judged by its own commands alone', () => {
   }
   const echo: Command<string> = (client) => client.echo('here')
 
-  test('one that took the place of a silent one stays, whatever the silent one left behind', async () => {
+  test('a connection that replaced a silent one stays open, whatever the silent one left unanswered', async () => {
     const elapse = holdTime()
     await using redis = await startSpokenRedis(silentFrom('SUBSCRIBE'))
     await using opened = openConnection(redis)
@@ -182,7 +187,7 @@ describe('C74: one calm connection', () => {
     )
   })
 
-  test('what ends every connection soon is tried at growing intervals', async () => {
+  test('connections that always end soon are retried with growing back-off', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(1)
     const pauses = vi.mocked(pause)
     pauses.mockClear()

@@ -3,7 +3,7 @@ import { type Footprint, footprintOf, growthOf } from '../support/chaos/footprin
 import { type ChaosReport, describeFindings, runChaos } from '../support/chaos/run-chaos.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 
-/** An hour, unless told otherwise; what is measured is measured as often in any time. */
+/** Duration, an hour by default; the number of samples does not depend on it. */
 const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? 3600)
 const SAMPLES = 60
 const seed = process.env['CHAOS_SEED'] ?? 'soak'

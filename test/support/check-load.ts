@@ -5,15 +5,15 @@ import { CHECK_WITHIN_MS, OUTAGE_COOKIE } from './outage.ts'
 import { BUSY_MS, watchOwnLag } from './own-lag.ts'
 import { createRequestPool, forwardedNavigation } from './request-pool.ts'
 
-/** What came of many checks. */
+/** Outcome of many checks. */
 export interface CheckLoad {
   readonly count: (status: number) => number
   readonly statuses: () => readonly number[]
-  /** Whom the answers named. */
+  /** Users that the answers named. */
   readonly users: ReadonlySet<string>
   /** Answers that changed a cookie they had no reason to change, and requests that got no answer. */
   readonly oddities: readonly string[]
-  /** Without the time for which this process was kept waiting meanwhile, as all times here. */
+  /** Longest time of a check; like all times here without the time for which this process was kept waiting. */
   readonly slowestMs: () => number
   /** The time below which this share of the answers came. */
   readonly quantileMs: (share: number) => number
@@ -21,11 +21,11 @@ export interface CheckLoad {
   readonly stop: () => Promise<void>
 }
 
-/** That of the check as a whole. */
+/** Deadline of a check as a whole. */
 const DEADLINE_MS = 1500 + BUSY_MS
 
 /** Asserts that nearly all answers came in the time of one check, and none of thousands too late to be of use. */
-export const expectInTime = (load: CheckLoad): void => {
+export function expectInTime(load: CheckLoad): void {
   expect(load.quantileMs(0.95)).toBeLessThan(CHECK_WITHIN_MS)
   expect(load.slowestMs()).toBeLessThan(DEADLINE_MS)
 }
@@ -34,7 +34,7 @@ export const expectInTime = (load: CheckLoad): void => {
 const RENEWED_AFTER_MS = 55_000
 
 /** Keeps the outage assertion, as a browser does; no other cookie may come, and none that is not needed yet. */
-const createKept = (cookie: string) => {
+function createKept(cookie: string) {
   const prefix = `${OUTAGE_COOKIE}=`
   let kept = { pair: '', atMs: 0 }
   return {
@@ -52,11 +52,11 @@ const createKept = (cookie: string) => {
 }
 
 /** Asks again and again about a page with this cookie, from several connections at a steady pace. */
-export const startCheckLoad = (
+export function startCheckLoad(
   port: number,
   cookie: string,
   { perSecond = 200, connections = 16 } = {},
-): CheckLoad => {
+): CheckLoad {
   const pool = createRequestPool(port, connections)
   const counts = new Map<number, number>()
   const users = new Set<string>()
@@ -106,4 +106,27 @@ export const startCheckLoad = (
       pool[Symbol.dispose]()
     },
   }
+}
+
+/** Starts the same load at each of these replicas. */
+export function startCheckLoads(
+  all: readonly { readonly internalPort: number }[],
+  cookie: string,
+  options?: Parameters<typeof startCheckLoad>[2],
+): readonly CheckLoad[] {
+  return all.map(({ internalPort }) => startCheckLoad(internalPort, cookie, options))
+}
+
+/** Stops loads, and asserts that every check was allowed, as this user, and changed no cookie without a reason. */
+export async function expectUndisturbed(loads: readonly CheckLoad[], user = 'alice') {
+  await Promise.all(loads.map((load) => load.stop()))
+  for (const load of loads) {
+    expect([load.statuses(), load.oddities, load.users]).toEqual([[200], [], new Set([user])])
+  }
+}
+
+/** Asserts of a load where Redis fails that its checks were allowed as this user or told to come again. */
+export function expectAllowedOrDeferred(load: CheckLoad, user = 'alice'): void {
+  expect(load.statuses().filter((status) => status !== 200 && status !== 503)).toEqual([])
+  expect([load.oddities, load.users]).toEqual([[], new Set([user])])
 }

@@ -10,18 +10,19 @@ import { cookieHeader, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
 
-/** Somebody who is signed in, with the cookies of a browser. */
+/** Signed-in user with the cookies of a browser. */
 export interface Person {
   readonly user: string
   readonly browser: Visitor
 }
 
-export const signInPeople = (replicas: Replicas, users: readonly string[]): Promise<Person[]> =>
-  Promise.all(
+export function signInPeople(replicas: Replicas, users: readonly string[]): Promise<Person[]> {
+  return Promise.all(
     users.map(async (user) => ({ user, browser: (await replicas.signedIn(user)).browser })),
   )
+}
 
-/** What one request of one person came to. */
+/** Outcome of one request of one person. */
 export interface Answered {
   readonly user: string
   readonly status: number
@@ -34,7 +35,7 @@ export interface FleetLoad {
   readonly answers: readonly Answered[]
   /** Requests go to this replica as well. */
   readonly join: (replica: RunningVestibule) => Promise<void>
-  /** No request goes there any more. */
+  /** Sends no more requests to this replica. */
   readonly leave: (replica: RunningVestibule) => void
   /** The session is about to be ended: it is no fault any more when it is refused. */
   readonly ending: (user: string) => void
@@ -48,23 +49,23 @@ export interface FleetLoad {
   readonly stop: () => Promise<Seen>
 }
 
-/** What users saw, and what the answers rested on. */
+/** Outcome of a load: the answers, and the sources that they rested on. */
 export interface Seen {
   readonly statuses: Readonly<Record<number, number>>
   readonly slowestMs: number
-  /** Of the checks that were allowed, by `source`. */
+  /** Count of allowed checks by `source`. */
   readonly sources: Readonly<Record<string, number>>
   /** An answer that named another user, or let somebody in whose session had ended. */
   readonly wrongAllows: readonly string[]
   /** Somebody signed in was told to sign in, or lost a cookie. */
   readonly signOuts: readonly string[]
   readonly serverErrors: readonly Answered[]
-  /** No answer, another status, or a cookie where there should be none. */
+  /** Requests without an answer, with another status, or with a cookie that should not come. */
   readonly oddities: readonly string[]
 }
 
 export interface FleetLoadOptions {
-  /** Of all people together. */
+  /** Requests per second of all people together. */
   readonly perSecond?: number
 }
 
@@ -83,12 +84,12 @@ interface Routed {
   readonly sourcesBefore: Sources
 }
 
-/** Each person asks at a steady pace, each time at any of the replicas, and keeps cookies as a browser does. */
-export const startFleetLoad = async (
+/** Starts people who each ask at a steady pace, at a random replica each time, and keep cookies as a browser does. */
+export async function startFleetLoad(
   replicas: readonly RunningVestibule[],
   people: readonly Person[],
   { perSecond = 250 }: FleetLoadOptions = {},
-): Promise<FleetLoad> => {
+): Promise<FleetLoad> {
   const routed = new Map<RunningVestibule, Routed>()
   const left: Routed[] = []
   const ends = new Map<string, number>()
@@ -171,7 +172,7 @@ interface AnswerDetails {
 
 const REFUSED = new Set([302, 303, 401])
 
-const createTally = (ends: ReadonlyMap<string, number>) => {
+function createTally(ends: ReadonlyMap<string, number>) {
   const wrongAllows: string[] = []
   const signOuts: string[] = []
   const oddities: string[] = []
@@ -204,20 +205,20 @@ const createTally = (ends: ReadonlyMap<string, number>) => {
   })
 }
 
-const countStatuses = (answers: readonly Answered[]): Record<number, number> => {
+function countStatuses(answers: readonly Answered[]): Record<number, number> {
   const counts: Record<number, number> = {}
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
   return counts
 }
 
 /** Asserts what somebody sees who was active when it began: nothing at all. */
-export const expectUnnoticed = ({ statuses, wrongAllows, signOuts, oddities }: Seen): void => {
+export function expectUnnoticed({ statuses, wrongAllows, signOuts, oddities }: Seen): void {
   expect([...wrongAllows, ...signOuts, ...oddities]).toEqual([])
   expect(Object.keys(statuses)).toEqual(['200'])
 }
 
-/** In one line, to be printed. */
-export const describeSeen = ({ statuses, sources, slowestMs, ...rest }: Seen): string => {
+/** Describes the outcome in one line for the log of the run. */
+export function describeSeen({ statuses, sources, slowestMs, ...rest }: Seen): string {
   const counts = (of: object): string =>
     Object.entries(of)
       .map(([name, count]) => `${name} ×${count}`)
@@ -234,14 +235,14 @@ export type Sources = Readonly<Record<string, number>>
 const ALLOWED = /^vestibule_checks_total\{outcome="allow",source="(\w+)"\} (\d+)$/gm
 
 /** Checks that a replica has allowed so far, by what they rested on. */
-export const readSources = async (replica: RunningVestibule): Promise<Sources> => {
+export async function readSources(replica: RunningVestibule): Promise<Sources> {
   const { body } = await replica.internal('/metrics')
   const sources: Record<string, number> = {}
   for (const [, name = '', count] of body.matchAll(ALLOWED)) sources[name] = Number(count)
   return sources
 }
 
-const sumSources = async (all: readonly Routed[]): Promise<Sources> => {
+async function sumSources(all: readonly Routed[]): Promise<Sources> {
   const sums: Record<string, number> = {}
   for (const { replica, sourcesBefore } of all) {
     if (!replica.isAlive()) continue
@@ -260,10 +261,10 @@ const WHOLE: readonly (readonly [sample: string, value: number])[] = [
 ]
 
 /** Waits until every replica uses Redis again and hears the others; resolves with how long that took. */
-export const untilWhole = async (
+export async function untilWhole(
   replicas: readonly RunningVestibule[],
   withinMs = 60_000,
-): Promise<number> => {
+): Promise<number> {
   const sinceMs = performance.now()
   for (const replica of replicas) {
     while (!(await isWhole(replica))) {
@@ -274,13 +275,13 @@ export const untilWhole = async (
   return performance.now() - sinceMs
 }
 
-const isWhole = async (replica: RunningVestibule): Promise<boolean> => {
+async function isWhole(replica: RunningVestibule): Promise<boolean> {
   const lines = new Set((await replica.internal('/metrics')).body.split('\n'))
   return WHOLE.every(([sample, value]) => lines.has(`${sample} ${value}`))
 }
 
 /** The value below which this share of them lies. */
-export const quantile = (values: readonly number[], share: number): number => {
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN
 }

@@ -8,10 +8,10 @@ import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A browser signed in at this replica, and the `Cookie` header that its checks carry. */
-export const signInAt = async (
+export async function signInAt(
   vestibule: RunningVestibule,
   sub = 'alice',
-): Promise<{ browser: Visitor; cookie: string }> => {
+): Promise<{ browser: Visitor; cookie: string }> {
   const browser = vestibule.visitor()
   await browser.signIn(`${LOGIN}?rd=/oauth2/me`, sub)
   const cookie = cookieHeader(browser)
@@ -20,7 +20,7 @@ export const signInAt = async (
 }
 
 /** Asks until the answer comes out of memory: from now on only a message or its age makes the replica ask Redis. */
-export const keepInMemory = async (vestibule: RunningVestibule, cookie: string): Promise<void> => {
+export async function keepInMemory(vestibule: RunningVestibule, cookie: string): Promise<void> {
   const fromMemory = () =>
     readMetric(vestibule, 'vestibule_checks_total{outcome="allow",source="memory"}')
   await until('a check out of memory', async () => {
@@ -31,11 +31,11 @@ export const keepInMemory = async (vestibule: RunningVestibule, cookie: string):
 }
 
 /** Asks until nobody is let in any more; how long that took, but for what this process was kept waiting. In between there is nothing but 200. */
-export const untilRefused = async (
+export async function untilRefused(
   vestibule: RunningVestibule,
   cookie: string,
   withinMs = 60_000,
-): Promise<number> => {
+): Promise<number> {
   const { ownMs } = await timed(
     until(
       'a refusal',
@@ -51,21 +51,23 @@ export const untilRefused = async (
   return ownMs
 }
 
-export const isBackplaneHealthy = async (vestibule: RunningVestibule): Promise<boolean> =>
-  (await readMetric(vestibule, 'vestibule_backplane_healthy')) === 1
+export async function isBackplaneHealthy(vestibule: RunningVestibule): Promise<boolean> {
+  return (await readMetric(vestibule, 'vestibule_backplane_healthy')) === 1
+}
 
 /** Waits for it, and prints how long that took. */
-export const expectBackplaneBack = async (
+export async function expectBackplaneBack(
   what: string,
   vestibule: RunningVestibule,
-): Promise<void> => {
+): Promise<void> {
   const { ms } = await timed(until('a healthy backplane', () => isBackplaneHealthy(vestibule)))
   process.stdout.write(`${what}: messages arrive again after ${ms.toFixed(0)} ms\n`)
 }
 
 /** Lookups of opened sessions that were there and could not be trusted. */
-export const bypassed = (vestibule: RunningVestibule): Promise<number> =>
-  readMetric(vestibule, 'vestibule_l1_lookups_total{result="bypassed"}')
+export function bypassed(vestibule: RunningVestibule): Promise<number> {
+  return readMetric(vestibule, 'vestibule_l1_lookups_total{result="bypassed"}')
+}
 
-/** What the connection says on which a replica hears of the others. */
+/** Bytes by which the connection of a replica's subscription is recognised. */
 export const SUBSCRIBER = /subscribe\r\n\$\d+\r\nvestibule:0:events\r\n/i

@@ -27,7 +27,7 @@ const LATER_USERS = Array.from({ length: 8 }, (_, at) => `later-${at}`)
 const REPLICAS = 4
 const BACK_WITHIN_MS = 90_000
 
-export const startLoadedFleet = async (target: RedisTarget): Promise<LoadedFleet> => {
+export async function startLoadedFleet(target: RedisTarget): Promise<LoadedFleet> {
   const fleet = await startReplicas({
     count: REPLICAS,
     settings: { ...settingsFor(target), REDIS_CACHE_MODE: 'hybrid' },

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** Each is repeated until a path has the wanted length; all but the first are meant to cost more than that. */
+/** Units that are repeated until a path has the wanted length; all but the first are meant to cost more than it. */
 export const pathUnits: readonly string[] = [
   'a',
   'a-',
@@ -39,14 +39,16 @@ export const pathUnits: readonly string[] = [
 ]
 
 /** A path of exactly this length; it begins below no rule's name. */
-export const longPath = (unit: string, lengthCharacters: number, end = ''): string =>
-  `/b${unit.repeat(lengthCharacters)}`.slice(0, lengthCharacters - end.length) + end
+export function longPath(unit: string, lengthCharacters: number, end = ''): string {
+  return `/b${unit.repeat(lengthCharacters)}`.slice(0, lengthCharacters - end.length) + end
+}
 
 /** Paths of one length from units in any mixture. */
-export const longPaths = (lengthCharacters: number): fc.Arbitrary<string> =>
-  fc
+export function longPaths(lengthCharacters: number): fc.Arbitrary<string> {
+  return fc
     .tuple(
       fc.array(fc.constantFrom(...pathUnits), { minLength: 1, maxLength: 6 }),
       fc.constantFrom('', '!', '/', '%2f', '%', '/end1', '%c3%a9'),
     )
     .map(([units, end]) => longPath(units.join(''), lengthCharacters, end))
+}

@@ -6,20 +6,21 @@ import { cookieHeader, LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, VisitHeaders, Visitor } from './visitor.ts'
 
-/** For replicas that let nobody in whom Redis does not confirm. */
+/** Settings without a grace: a replica allows nobody whom Redis does not confirm. */
 export const WITHOUT_GRACE = { SESSION_OUTAGE_GRACE: '0' } as const
 
 export const OUTAGE_COOKIE = `${SESSION_COOKIE}_outage`
 
 /** The time a check gives the store. */
 export const CHECK_WITHIN_MS = 250 + BUSY_MS
-/** No more lies between two tries to connect, and a breaker is tried each second. */
+/** Bounds a recovery: the longest pause between attempts to connect, and the interval of a breaker's probes. */
 export const RECOVERY_WITHIN_MS = 1500 + 1000 + 2 * BUSY_MS
 /**
  * Attempts to connect within so many seconds: pauses grow from 25 ms to a second, and are half of that at least.
  */
-export const mostAttempts = (connections: number, seconds: number): number =>
-  connections * (8 + 2 * seconds)
+export function mostAttempts(connections: number, seconds: number): number {
+  return connections * (8 + 2 * seconds)
+}
 /** Time after which a replica that has not recovered is given up. */
 export const GIVEN_UP_AFTER_MS = 60_000
 
@@ -30,11 +31,11 @@ export const script: VisitHeaders = {
 }
 
 /** Asserts the one answer to somebody whose session cannot be told: come again, with all that you have. */
-export const expectComeAgain = (
+export function expectComeAgain(
   visit: Visit,
   kind: 'page' | 'quiet page' | 'json' = 'page',
   error: 'store_unavailable' | 'provider_unavailable' = 'store_unavailable',
-): void => {
+): void {
   const { status, headers, setCookies, location, body } = visit
   expect(status).toBe(503)
   expect(headers).toMatchObject({ 'retry-after': '5', 'cache-control': 'no-store' })
@@ -58,12 +59,12 @@ const asks = [
   ['json', { method: 'POST' }, script],
 ] as const
 
-const askAll = (
+function askAll(
   vestibule: RunningVestibule,
   cookie: string,
   expectAnswer: (visit: Visit, kind: (typeof asks)[number][0]) => void,
-): Promise<unknown> =>
-  Promise.all(
+): Promise<unknown> {
+  return Promise.all(
     asks.map(async ([kind, forwarded, headers]) => {
       const asked = vestibule.check(forwarded, { ...headers, Cookie: cookie })
       const { value, ownMs } = await timed(asked)
@@ -71,22 +72,23 @@ const askAll = (
       expect(ownMs).toBeLessThan(CHECK_WITHIN_MS)
     }),
   )
+}
 
 /** Asserts what a signed-in visitor's checks are told, and in what time, where nothing stands in for Redis. */
-export const expectChecksRefused = async (
+export async function expectChecksRefused(
   vestibule: RunningVestibule,
   cookie: string,
-): Promise<void> => {
+): Promise<void> {
   await askAll(vestibule, cookie, expectComeAgain)
 }
 
 /** Asserts that a visitor's checks pass while Redis cannot be read, and what they rest on. */
-export const expectChecksStoodIn = async (
+export async function expectChecksStoodIn(
   vestibule: RunningVestibule,
   cookie: string,
   reason: 'l1' | 'assertion',
   user = 'alice',
-): Promise<void> => {
+): Promise<void> {
   const sample = `vestibule_degraded_decisions_total{use="session",reason="${reason}"}`
   const before = await readMetric(vestibule, sample)
   await askAll(vestibule, cookie, ({ status, headers, setCookies }) => {
@@ -97,7 +99,7 @@ export const expectChecksStoodIn = async (
 }
 
 /** Asserts that whoever does not need Redis does not feel that it is away. */
-export const expectOthersServed = async (vestibule: RunningVestibule): Promise<void> => {
+export async function expectOthersServed(vestibule: RunningVestibule): Promise<void> {
   const [stranger, program, anyone, live, ready] = await Promise.all([
     vestibule.check(),
     vestibule.check({}, script),
@@ -128,10 +130,11 @@ interface Health {
   }
 }
 
-export const readHealth = async (vestibule: RunningVestibule): Promise<Health> =>
-  JSON.parse((await vestibule.internal('/health')).body) as Health
+export async function readHealth(vestibule: RunningVestibule): Promise<Health> {
+  return JSON.parse((await vestibule.internal('/health')).body) as Health
+}
 
-export const expectUnhealthy = async (vestibule: RunningVestibule): Promise<void> => {
+export async function expectUnhealthy(vestibule: RunningVestibule): Promise<void> {
   expect(await readHealth(vestibule)).toMatchObject({
     status: 'degraded',
     cache: { redis: { connected: false } },
@@ -139,7 +142,7 @@ export const expectUnhealthy = async (vestibule: RunningVestibule): Promise<void
   expect((await vestibule.internal('/health?strict=1')).status).toBe(503)
 }
 
-export const expectHealthy = async (vestibule: RunningVestibule): Promise<void> => {
+export async function expectHealthy(vestibule: RunningVestibule): Promise<void> {
   expect(await readHealth(vestibule)).toMatchObject({
     status: 'healthy',
     cache: { redis: { connected: true } },
@@ -147,34 +150,36 @@ export const expectHealthy = async (vestibule: RunningVestibule): Promise<void> 
   expect((await vestibule.internal('/health?strict=1')).status).toBe(200)
 }
 
-/** One sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; 0 when it is not there. */
-export const readMetric = async (vestibule: RunningVestibule, sample: string): Promise<number> => {
+/** Reads a sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; an absent one is 0. */
+export async function readMetric(vestibule: RunningVestibule, sample: string): Promise<number> {
   const { body } = await vestibule.internal('/metrics')
   const line = body.split('\n').find((each) => each.startsWith(`${sample} `))
   return Number(line?.slice(sample.length + 1) ?? 0)
 }
 
-export const redisErrors = (vestibule: RunningVestibule, failure: string): Promise<number> =>
-  readMetric(vestibule, `vestibule_redis_errors_total{class="${failure}"}`)
+export function redisErrors(vestibule: RunningVestibule, failure: string): Promise<number> {
+  return readMetric(vestibule, `vestibule_redis_errors_total{class="${failure}"}`)
+}
 
-export const countEvents = (vestibule: Pick<RunningVestibule, 'log'>, event: string): number =>
-  vestibule
+export function countEvents(vestibule: Pick<RunningVestibule, 'log'>, event: string): number {
+  return vestibule
     .log()
     .reduce((count, line) => count + (line['event'] === event ? 1 : 0) + leftOut(line, event), 0)
+}
 
 /** Lines of which only the number is told, a second later. */
-const leftOut = (line: Readonly<Record<string, unknown>>, event: string): number => {
+function leftOut(line: Readonly<Record<string, unknown>>, event: string): number {
   const { of, suppressed } = line as { of?: { event?: string }; suppressed?: number }
   return of?.event === event ? (suppressed ?? 0) : 0
 }
 
 /** Waits until the visitor's check passes again, with the cookie that there was, and prints how long that took. */
-export const expectRecovery = async (
+export async function expectRecovery(
   what: string,
   vestibule: RunningVestibule,
   cookie: string,
   user = 'alice',
-): Promise<void> => {
+): Promise<void> {
   const { ms, ownMs } = await timed(
     until(
       'a check that passes',
@@ -192,8 +197,8 @@ export const expectRecovery = async (
 }
 
 /** Finishes a sign-in that could not be finished before. The breaker may have opened, and is tried again each second. */
-export const expectSignInFinished = async (browser: Visitor, callbackUrl: string): Promise<void> =>
-  until(
+export async function expectSignInFinished(browser: Visitor, callbackUrl: string): Promise<void> {
+  return until(
     'a sign-in',
     async () => {
       const visit = await browser.get(callbackUrl)
@@ -203,15 +208,19 @@ export const expectSignInFinished = async (browser: Visitor, callbackUrl: string
     },
     GIVEN_UP_AFTER_MS,
   )
+}
 
 /** Presses the button of the sign-out page. */
-export const signOut = (browser: Visitor): Promise<Visit> => browser.post(LOGOUT)
+export function signOut(browser: Visitor): Promise<Visit> {
+  return browser.post(LOGOUT)
+}
 
-const revocationsWaiting = (vestibule: RunningVestibule): Promise<number> =>
-  readMetric(vestibule, 'vestibule_revocations_waiting')
+function revocationsWaiting(vestibule: RunningVestibule): Promise<number> {
+  return readMetric(vestibule, 'vestibule_revocations_waiting')
+}
 
 /** Asserts that a sign-out counts, and that its user reads that it may not count everywhere yet. */
-export const expectSignOutPending = (browser: Visitor, { status, location }: Visit): void => {
+export function expectSignOutPending(browser: Visitor, { status, location }: Visit): void {
   const state = URL.parse(location ?? '')?.searchParams.get('state')
   expect([status, typeof state]).toEqual([303, 'string'])
   expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
@@ -222,10 +231,10 @@ export const expectSignOutPending = (browser: Visitor, { status, location }: Vis
  * Signs out, while Redis cannot be written, at the replica that the browser reaches: there the session has ended, and
  * the page says that it may not have elsewhere.
  */
-export const expectSignOutDeferred = async (
+export async function expectSignOutDeferred(
   vestibule: RunningVestibule,
   browser: Visitor,
-): Promise<void> => {
+): Promise<void> {
   const cookie = cookieHeader(browser)
   const waitingBefore = await revocationsWaiting(vestibule)
   const visit = await signOut(browser)
@@ -242,11 +251,11 @@ export const expectSignOutDeferred = async (
 }
 
 /** Waits until Redis has been told of what was signed out meanwhile, and asserts that no replica lets it in. */
-export const expectEndedEverywhere = async (
+export async function expectEndedEverywhere(
   what: string,
   all: readonly RunningVestibule[],
   cookies: readonly string[],
-): Promise<void> => {
+): Promise<void> {
   const { ms } = await timed(
     until('a Redis that has been told of all', async () => {
       const waiting = await Promise.all(all.map(revocationsWaiting))
@@ -259,4 +268,26 @@ export const expectEndedEverywhere = async (
       expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
     }
   }
+}
+
+/** Waits until a sample of `/metrics` has this value. */
+export async function untilMetric(
+  replica: RunningVestibule,
+  sample: string,
+  value: number,
+  withinMs?: number,
+): Promise<void> {
+  await until(sample, async () => (await readMetric(replica, sample)) === value, withinMs)
+}
+
+/** Waits until this event stands in the log as often, or more often. */
+export async function untilEvent(replica: RunningVestibule, event: string, count = 1) {
+  await until(event, () => countEvents(replica, event) >= count)
+}
+
+/** Waits until `/health?strict=1` is 200, and prints how long that took. */
+export async function untilHealthy(what: string, replica: RunningVestibule, withinMs?: number) {
+  const isHealthy = async () => (await replica.internal('/health?strict=1')).status === 200
+  const { ms } = await timed(until('health', isHealthy, withinMs))
+  process.stdout.write(`${what}: healthy after ${ms.toFixed(0)} ms\n`)
 }

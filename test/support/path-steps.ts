@@ -15,7 +15,7 @@ export interface PathSteps {
 const site = createSite('https', 'app.example.com', '')
 
 /** Counts what paths cost beside one rule for each of these patterns. */
-export const createStepCounter = (patterns: readonly string[]): ((path: string) => PathSteps) => {
+export function createStepCounter(patterns: readonly string[]): (path: string) => PathSteps {
   let comparisons = 0
   const counted = (source: string): PathPattern => ({
     source,

@@ -5,7 +5,7 @@ import type { RunningVestibule } from './vestibule.ts'
 
 /** Replicas that let people go on while Redis is away, beside those of a test that do not. */
 export interface PreparedReplicas {
-  /** What the user's browser carries: the session and the outage assertion. */
+  /** Cookies of the user's browser: the session and the outage assertion. */
   readonly cookie: string
   /** The replica that has seen the user. */
   readonly knowing: RunningVestibule
@@ -14,10 +14,7 @@ export interface PreparedReplicas {
 }
 
 /** The outage assertion that a browser is given with its first page, as it sends it. */
-export const takeAssertion = async (
-  vestibule: RunningVestibule,
-  cookie: string,
-): Promise<string> => {
+export async function takeAssertion(vestibule: RunningVestibule, cookie: string): Promise<string> {
   const { status, setCookies } = await vestibule.check({}, { Cookie: cookie })
   expect(status).toBe(200)
   expect(setCookies).toHaveLength(1)
@@ -27,11 +24,11 @@ export const takeAssertion = async (
 }
 
 /** Two replicas with the default grace: one that has seen the user, and one that has not. */
-export const prepareReplicas = async (
+export async function prepareReplicas(
   replicas: Replicas,
   session: string,
   user = 'alice',
-): Promise<PreparedReplicas> => {
+): Promise<PreparedReplicas> {
   const grace = { SESSION_OUTAGE_GRACE: '300' }
   const [knowing, newcomer] = await Promise.all([replicas.add(grace), replicas.add(grace)])
   const cookie = `${session}; ${await takeAssertion(knowing, session)}`

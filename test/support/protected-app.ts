@@ -19,7 +19,7 @@ export interface ClientRequest {
   readonly headers?: readonly string[]
 }
 
-/** What the client got, and what the app was given if it was reached. */
+/** Answer to the client, and the request that the app was given if it was reached. */
 export interface Passage {
   readonly status: number
   readonly location: string | undefined
@@ -44,10 +44,10 @@ export interface ProtectedApp extends AsyncDisposable {
 }
 
 /** The demo's app behind each proxy, both behind the same Vestibule at https://app.example.com. */
-export const startProtectedApp = async (
+export async function startProtectedApp(
   settings: Readonly<Record<string, string>> = {},
   options: Partial<ProxyOptions> = {},
-): Promise<ProtectedApp> => {
+): Promise<ProtectedApp> {
   await using stack = new AsyncDisposableStack()
   const party = stack.use(await startRelyingParty(settings))
   const app = stack.use(await startApp())
@@ -78,22 +78,24 @@ export const startProtectedApp = async (
 }
 
 /** Every value of one header that the app was given, whatever its spelling. */
-export const givenTo = (app: SeenByApp | undefined, name: string): readonly string[] =>
-  (app?.headers ?? [])
+export function givenTo(app: SeenByApp | undefined, name: string): readonly string[] {
+  return (app?.headers ?? [])
     .filter(([each]) => each.toLowerCase() === name.toLowerCase())
     .map(([, value]) => value)
+}
 
-/** What apps believe: forwarding and identity headers, in every spelling that PHP, WSGI and CGI fold together. */
-export const trustedHeaders = (app: SeenByApp | undefined): readonly string[] =>
-  (app?.headers ?? [])
+/** Lists headers that apps believe: forwarding and identity, in every spelling that PHP, WSGI and CGI fold together. */
+export function trustedHeaders(app: SeenByApp | undefined): readonly string[] {
+  return (app?.headers ?? [])
     .map(([name, value]) => `${name.toLowerCase().replace(/[^a-z0-9]/g, '-')}: ${value}`)
     .filter((line) => /^(?:x-forwarded-|x-real-ip|x-auth-|remote-)/.test(line))
     .toSorted()
+}
 
 /** A navigation whose answer is JSON, so that the app's own report can be read. */
 const navigation = ['Accept', '*/*', 'Sec-Fetch-Mode', 'navigate', 'Sec-Fetch-Dest', 'document']
 
-const send = async (origin: string, request: ClientRequest): Promise<Passage> => {
+async function send(origin: string, request: ClientRequest): Promise<Passage> {
   const { method = 'GET', target = '/', host = 'app.example.com', headers = [] } = request
   const { protocol, port } = new URL(origin)
   const open = protocol === 'https:' ? openTls : openPlain
@@ -121,7 +123,7 @@ const send = async (origin: string, request: ClientRequest): Promise<Passage> =>
   return { status, location: message.headers.location, body, app: seenIn(body) }
 }
 
-const seenIn = (body: string): SeenByApp | undefined => {
+function seenIn(body: string): SeenByApp | undefined {
   if (!body.startsWith('{"method":')) return undefined
   return JSON.parse(body) as SeenByApp
 }

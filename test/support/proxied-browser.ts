@@ -22,7 +22,7 @@ export interface ProxiedHosts extends AsyncDisposable {
   readonly browser: (kind: GatewayKind, skip: (reason: string) => void) => Visitor
 }
 
-export const startProxiedHosts = async (options: ProxiedOptions = {}): Promise<ProxiedHosts> => {
+export async function startProxiedHosts(options: ProxiedOptions = {}): Promise<ProxiedHosts> {
   await using stack = new AsyncDisposableStack()
   const origins = HOSTS.map((host) => `https://${host}`)
   const party = stack.use(
@@ -57,8 +57,8 @@ export const startProxiedHosts = async (options: ProxiedOptions = {}): Promise<P
   }
 }
 
-/** What the demo's app says that it was given. */
-export const givenToApp = ({ status, url, body }: Visit): SeenByApp => {
+/** Parses the demo app's report of the request that it was given. */
+export function givenToApp({ status, url, body }: Visit): SeenByApp {
   if (!body.startsWith('{"method":')) throw new Error(`${url} (${status}) is not the app: ${body}`)
   return JSON.parse(body) as SeenByApp
 }

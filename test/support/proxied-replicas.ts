@@ -15,8 +15,9 @@ import { createVisitor, type Visitor } from './visitor.ts'
 export const entrances = ['caddy', 'traefik', 'another traefik'] as const
 export type Entrance = (typeof entrances)[number]
 
-export const entranceMissing = (entrance: Entrance): string | undefined =>
-  proxyMissing(entrance === 'caddy' ? 'caddy' : 'traefik')
+export function entranceMissing(entrance: Entrance): string | undefined {
+  return proxyMissing(entrance === 'caddy' ? 'caddy' : 'traefik')
+}
 
 /** The demo's app behind several proxies, all of them before the same replicas of Vestibule. */
 export interface ProxiedReplicas extends AsyncDisposable {
@@ -24,7 +25,7 @@ export interface ProxiedReplicas extends AsyncDisposable {
   /** Those that run now. */
   readonly all: () => readonly VestibuleProcess[]
   readonly restart: (at: number, signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
-  /** One more, which no proxy knows. */
+  /** Starts one more replica, which no proxy knows. */
   readonly addAside: (settings: Settings) => Promise<VestibuleProcess>
   /** A browser that comes in here; with the cookies of another one it is the same person. */
   readonly browser: (entrance: Entrance, cookies?: CookieJar) => Visitor
@@ -46,9 +47,9 @@ interface Ports {
   readonly internalPort: number
 }
 
-export const startProxiedReplicas = async (
+export async function startProxiedReplicas(
   options: ProxiedReplicasOptions,
-): Promise<ProxiedReplicas> => {
+): Promise<ProxiedReplicas> {
   await using stack = new AsyncDisposableStack()
   const origins = options.hosts.map((host) => `http://${host}`)
   const replicas = stack.use(await startReplicas({ count: 0, provider: { origins } }))
@@ -95,12 +96,12 @@ export const startProxiedReplicas = async (
   }
 }
 
-const startEntrances = async (
+async function startEntrances(
   stack: AsyncDisposableStack,
   hosts: readonly string[],
   ports: readonly Ports[],
   isReady: (port: number) => boolean,
-): Promise<(entrance: Entrance) => string> => {
+): Promise<(entrance: Entrance) => string> {
   const app = stack.use(await startApp())
   const origins = new Map<Entrance, string>()
   for (const entrance of entrances.filter((each) => !entranceMissing(each))) {
@@ -137,9 +138,8 @@ const startEntrances = async (
 const NOT_ALWAYS_ANSWERED = new Set(['Cookie', 'X-Auth-Request-Access-Token'])
 
 /** Every request goes to the next replica; one that does not answer is left out. */
-const spreading =
-  (ports: readonly Ports[]): WriteGatewayFiles =>
-  async (folder, port, readyHost, { hosts, appUrl }) => {
+function spreading(ports: readonly Ports[]): WriteGatewayFiles {
+  return async (folder, port, readyHost, { hosts, appUrl }) => {
     const file = join(folder, 'Caddyfile')
     const to = (key: keyof Ports): string =>
       ports.map((each) => `http://127.0.0.1:${each[key]}`).join(' ')
@@ -178,3 +178,4 @@ ${copied.map((name) => `    request_header -${name}`).join('\n')}
     )
     return ['run', '--config', file, '--adapter', 'caddyfile']
   }
+}

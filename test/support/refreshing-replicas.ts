@@ -31,9 +31,9 @@ export interface RefreshingReplicas extends ReplicaProcesses {
 const DUE_AFTER = 3 / 4
 
 /** Three hybrid replicas, unless told otherwise. */
-export const startRefreshingReplicas = async (
+export async function startRefreshingReplicas(
   options: ReplicaOptions = {},
-): Promise<RefreshingReplicas> => {
+): Promise<RefreshingReplicas> {
   const settings = { ...HYBRID, ...options.settings }
   const replicas = await startReplicas({ count: 3, ...options, settings })
   return {
@@ -53,63 +53,71 @@ export const startRefreshingReplicas = async (
 }
 
 /** A token endpoint that does its work; its access tokens end after this, and its answer waits for what is done meanwhile. */
-export const tokensFor = (seconds: number, meanwhile?: () => unknown): Behaviour => ({
-  rewrite: async (body) => {
-    await meanwhile?.()
-    return 'access_token' in body ? { ...body, expires_in: seconds } : body
-  },
-})
+export function tokensFor(seconds: number, meanwhile?: () => unknown): Behaviour {
+  return {
+    rewrite: async (body) => {
+      await meanwhile?.()
+      return 'access_token' in body ? { ...body, expires_in: seconds } : body
+    },
+  }
+}
 
 /** Waits until an access token that was given with this life is to be refreshed, or has ended. */
-export const untilDue = (issuedAtMs: number, lifeSeconds: number): Promise<void> =>
-  waitUntil(issuedAtMs + lifeSeconds * 1000 * DUE_AFTER)
+export function untilDue(issuedAtMs: number, lifeSeconds: number): Promise<void> {
+  return waitUntil(issuedAtMs + lifeSeconds * 1000 * DUE_AFTER)
+}
 
-export const untilEnded = (issuedAtMs: number, lifeSeconds: number): Promise<void> =>
-  waitUntil(issuedAtMs + lifeSeconds * 1000)
+export function untilEnded(issuedAtMs: number, lifeSeconds: number): Promise<void> {
+  return waitUntil(issuedAtMs + lifeSeconds * 1000)
+}
 
-const waitUntil = async (atMs: number): Promise<void> => {
+async function waitUntil(atMs: number): Promise<void> {
   await wait(Math.max(0, atMs - performance.now()) + 20)
 }
 
 /** The refresh requests that have come to the provider's door. */
-export const refreshRequests = (
+export function refreshRequests(
   provider: Pick<TestProvider, 'requests'>,
-): readonly SeenProviderRequest[] =>
-  provider.requests('token').filter(({ body }) => fieldOf(body, 'grant_type') === 'refresh_token')
+): readonly SeenProviderRequest[] {
+  return provider
+    .requests('token')
+    .filter(({ body }) => fieldOf(body, 'grant_type') === 'refresh_token')
+}
 
-/** What they presented. */
-export const presentedTokens = (provider: Pick<TestProvider, 'requests'>): readonly string[] =>
-  refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
+/** Refresh tokens that these requests presented. */
+export function presentedTokens(provider: Pick<TestProvider, 'requests'>): readonly string[] {
+  return refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
+}
 
 /** After a failure the provider is left alone for half a second at least. */
 const LEFT_ALONE_MS = 500
 
 /** Asserts that since then the provider was asked once about this session, and again only where a busy machine took too long. */
-export const expectAskedOnce = (
-  provider: Pick<TestProvider, 'requests'>,
-  sinceMs: number,
-): void => {
+export function expectAskedOnce(provider: Pick<TestProvider, 'requests'>, sinceMs: number): void {
   const { length } = refreshRequests(provider)
   expect(length).toBeGreaterThan(0)
   expect(length).toBeLessThanOrEqual(1 + Math.floor((performance.now() - sinceMs) / LEFT_ALONE_MS))
 }
 
-const fieldOf = (body: string, name: string): string => new URLSearchParams(body).get(name) ?? ''
+function fieldOf(body: string, name: string): string {
+  return new URLSearchParams(body).get(name) ?? ''
+}
 
 /** The same check at each replica, this many times at once. */
-export const askEverywhere = (
+export function askEverywhere(
   all: readonly RunningVestibule[],
   cookie: string,
   times = 1,
-): Promise<readonly Visit[]> =>
-  Promise.all(
+): Promise<readonly Visit[]> {
+  return Promise.all(
     all.flatMap((replica) =>
       Array.from({ length: times }, () => replica.check({}, { Cookie: cookie })),
     ),
   )
+}
 
 /** Asserts that all of these were let in as this user, and that no session cookie was touched. */
-export const expectLetIn = (visits: readonly Visit[], user = 'alice'): void => {
+export function expectLetIn(visits: readonly Visit[], user = 'alice'): void {
   for (const { status, headers, setCookies } of visits) {
     expect([status, headers['x-auth-request-user']]).toEqual([200, user])
     expect(setCookies.filter((line) => !line.startsWith(`${OUTAGE_COOKIE}=`))).toEqual([])
@@ -117,17 +125,16 @@ export const expectLetIn = (visits: readonly Visit[], user = 'alice'): void => {
 }
 
 /** Asserts that each replica lets the session in. */
-export const expectGoesOn = async (
+export async function expectGoesOn(
   all: readonly RunningVestibule[],
   cookie: string,
   user?: string,
-): Promise<void> => expectLetIn(await askEverywhere(all, cookie), user)
+): Promise<void> {
+  return expectLetIn(await askEverywhere(all, cookie), user)
+}
 
 /** Asserts that each replica asks people to sign in, and programs too. */
-export const expectEnded = async (
-  all: readonly RunningVestibule[],
-  cookie: string,
-): Promise<void> => {
+export async function expectEnded(all: readonly RunningVestibule[], cookie: string): Promise<void> {
   for (const replica of all) {
     const page = await replica.check({}, { Cookie: cookie })
     const program = await replica.check(
@@ -136,19 +143,21 @@ export const expectEnded = async (
     )
     expect([page.status, program.status]).toEqual([302, 401])
     expect([...page.setCookies, ...program.setCookies]).toEqual([])
+    expect(page.headers['x-auth-request-user']).toBeUndefined()
   }
 }
 
 /** How often that came of a refresh, over all replicas. */
-export const countResults = async (
+export async function countResults(
   all: readonly RunningVestibule[],
   result: RefreshResult,
-): Promise<number> => {
+): Promise<number> {
   const sample = `vestibule_refreshes_total{result="${result}"}`
   const counts = await Promise.all(all.map((replica) => readMetric(replica, sample)))
   return counts.reduce((sum, count) => sum + count)
 }
 
-/** What the app is given where `PASS_ACCESS_TOKEN` is set. */
-export const accessTokenOf = ({ headers }: Visit): string =>
-  String(headers['x-auth-request-access-token'] ?? '')
+/** Access token that the app is given where `PASS_ACCESS_TOKEN` is set; empty when there is none. */
+export function accessTokenOf({ headers }: Visit): string {
+  return String(headers['x-auth-request-access-token'] ?? '')
+}

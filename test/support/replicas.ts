@@ -16,7 +16,7 @@ export interface Replicas<Replica extends RunningVestibule = RunningVestibule>
   readonly provider: TestProvider
   readonly all: readonly Replica[]
   readonly first: Replica
-  /** One more, with further settings; ended with the others. */
+  /** Starts one more replica with further settings; it ends with the others. */
   readonly add: (settings?: Settings) => Promise<Replica>
   /** A fresh browser at the provider's redirect to the callback, which it has not followed yet. */
   readonly untilCallback: (sub?: string) => Promise<{ browser: Visitor; callbackUrl: string }>
@@ -37,27 +37,30 @@ export interface ReplicaOptions {
 
 export const HYBRID = { REDIS_CACHE_MODE: 'hybrid' } as const
 
-/** Where nothing happens to Redis: one that a busy machine pauses for a moment is not away. */
+/** Settings for tests without an outage: a Redis that a busy machine pauses for a moment does not count as away. */
 export const PATIENT = { CHECK_STORE_TIMEOUT_MS: '1000' } as const
 
 export const SERVER_KEY = '0123456789abcdef'.repeat(4)
 
-/** As the probes of Kubernetes see it: by then it has met its Redis and its provider, or knows that they are away. */
-export const untilStarted = (replica: RunningVestibule): Promise<void> =>
-  until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+/** Waits until `/startupz` is 200: the replica has reached its Redis and its provider, or knows that they are away. */
+export function untilStarted(replica: RunningVestibule): Promise<void> {
+  return until('a start', async () => (await replica.internal('/startupz')).status === 200, 10_000)
+}
 
-/** Each in a process of its own, as where it is deployed. */
-export const startReplicas = (options?: ReplicaOptions): Promise<ReplicaProcesses> =>
-  startWith(startVestibuleProcess, options)
+/** Starts each replica in a process of its own, as in production. */
+export function startReplicas(options?: ReplicaOptions): Promise<ReplicaProcesses> {
+  return startWith(startVestibuleProcess, options)
+}
 
-/** All in the process of the test, for what depends neither on signals nor on one keeping its pace while another does not. */
-export const startReplicasInProcess = (options?: ReplicaOptions): Promise<Replicas> =>
-  startWith(startVestibule, options)
+/** Starts all replicas in the process of the test; they share its event loop and cannot be signalled. */
+export function startReplicasInProcess(options?: ReplicaOptions): Promise<Replicas> {
+  return startWith(startVestibule, options)
+}
 
-const startWith = async <Replica extends RunningVestibule>(
+async function startWith<Replica extends RunningVestibule>(
   start: (settings: Settings) => Promise<Replica>,
   options: ReplicaOptions = {},
-): Promise<Replicas<Replica>> => {
+): Promise<Replicas<Replica>> {
   const started = new AsyncDisposableStack()
   try {
     const provider = started.use(await startTestProvider({ origins: [APP], ...options.provider }))

@@ -1,6 +1,6 @@
 import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as open } from 'node:http'
 
-/** One request of many; the header values are sent as Latin-1, byte for byte. */
+/** Request of a pool; header values are sent as Latin-1, byte for byte. */
 export interface PooledRequest {
   readonly path: string
   readonly method?: string
@@ -23,7 +23,7 @@ export interface RequestPool extends Disposable {
 }
 
 /** A few connections that are kept alive, for more requests than a browser would send. */
-export const createRequestPool = (port: number, connections = 16): RequestPool => {
+export function createRequestPool(port: number, connections = 16): RequestPool {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   const send: RequestPool['send'] = ({ path, method = 'GET', headers = {} }) => {
     const answered = Promise.withResolvers<PooledAnswer>()

@@ -6,10 +6,10 @@ export interface RoundRobin extends AsyncDisposable {
 }
 
 /** Passes each connection on to the next ready port of 127.0.0.1 that takes it, as a Kubernetes Service does. */
-export const startRoundRobin = async (
+export async function startRoundRobin(
   ports: readonly number[],
   isReady: (port: number) => boolean,
-): Promise<RoundRobin> => {
+): Promise<RoundRobin> {
   const sockets = new Set<Socket>()
   let turn = 0
   const keep = (socket: Socket): void => {

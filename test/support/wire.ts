@@ -8,7 +8,7 @@ import { SUBSCRIBER } from './hybrid-replicas.ts'
 /** Kind of a replica's connections. */
 export type WireKind = 'subscriber' | 'commands' | 'both'
 
-/** All that one replica says to any Redis, of whatever topology, and what can happen to it. */
+/** Connections of one replica to Redis servers of any topology, which can be silenced and cut. */
 export interface Wire extends AsyncDisposable {
   /** Settings with which a replica uses it. */
   readonly settings: Readonly<Record<string, string>>
@@ -20,7 +20,7 @@ export interface Wire extends AsyncDisposable {
    * arrives.
    */
   readonly silence: (kind: WireKind) => () => void
-  /** Ends all connections, and refuses new ones until what it returns is called. */
+  /** Ends all connections, and refuses new ones until the returned function is called. */
   readonly cut: () => () => void
 }
 
@@ -37,7 +37,7 @@ const THROUGH_WIRE = pathToFileURL(join(import.meta.dirname, 'through-wire.ts'))
 const REMEMBERED_CHARACTERS = 2000
 
 /** Connections to the ports that are left out are not counted. */
-export const startWire = async (leftOut: readonly number[] = []): Promise<Wire> => {
+export async function startWire(leftOut: readonly number[] = []): Promise<Wire> {
   const lines = new Set<Line>()
   let opened = 0
   let silenced: WireKind | undefined

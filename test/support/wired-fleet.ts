@@ -24,11 +24,11 @@ export const TOPOLOGIES: Readonly<Record<string, StartRedis>> = {
   'a cluster': async (started) => started.use(await startCluster({ shards: 3 })).target,
 }
 
-export const startWiredFleet = async (
+export async function startWiredFleet(
   startRedis: StartRedis,
   wires: number,
   options: ReplicaOptions,
-): Promise<WiredFleet> => {
+): Promise<WiredFleet> {
   await using started = new AsyncDisposableStack()
   const target = await startRedis(started)
   const place = target ? settingsFor(target) : {}

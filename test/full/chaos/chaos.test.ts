@@ -3,6 +3,7 @@ import { FAULTS } from '../../support/chaos/faults.ts'
 import { describeFindings, runChaos } from '../../support/chaos/run-chaos.ts'
 import { ENDINGS, planChaos } from '../../support/chaos/schedule.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { print } from '../../support/printed.ts'
 
 const SECONDS = 90
 /** Another one each day; `CHAOS_SEED` repeats a run. */
@@ -25,7 +26,7 @@ describeWithRedis('chaos', () => {
     timeout: 10 * SECONDS * 1000,
   }, async () => {
     const report = await runChaos({ seed, seconds: SECONDS, logsTo: process.env['CHAOS_LOGS'] })
-    process.stdout.write(`${report.text}\n`)
+    print(report.text)
     expect(report.findings, describeFindings(report)).toEqual([])
     expect(report.statuses['200']).toBeGreaterThan(1000)
     expect(report.signIns).toBeGreaterThan(report.schedule.endings.length / 2)

@@ -45,8 +45,9 @@ afterAll(async () => {
 })
 
 const model = serverModels['nginx'] as (typeof serverModels)[string]
-const isAdmitted = async (uri: string, cookie?: string): Promise<boolean> =>
-  (await party.vestibule.check({ uri }, { Cookie: cookie })).status === 200
+async function isAdmitted(uri: string, cookie?: string): Promise<boolean> {
+  return (await party.vestibule.check({ uri }, { Cookie: cookie })).status === 200
+}
 
 describe('C1: the real nginx behind the real check', () => {
   test('serves nobody what the rules forbid, with merge_slashes and without', async ({ skip }) => {

@@ -26,7 +26,7 @@ const ROUNDS = 3
 const headers = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
 /** Measures a check of this path in the service's CPU milliseconds: the cheapest of several rounds. */
-const costMs = async (uri: string): Promise<number> => {
+async function costMs(uri: string): Promise<number> {
   const rounds: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const before = await readMetric(vestibule, 'vestibule_process_cpu_seconds_total')

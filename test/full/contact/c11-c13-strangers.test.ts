@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { readMetric } from '../../support/outage.ts'
-import { until } from '../../support/redis-state.ts'
+import { untilMetric } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import {
   createRequestPool,
@@ -20,14 +20,15 @@ import {
 
 const HOSTILE_EACH_MS = 10
 const HOSTILE_LOGINS = 20
-/** With and without strangers in turns, so that what else the machine does counts for both alike. */
+/** Slices alternate with and without strangers, so that other work of the machine affects both alike. */
 const SLICES = 16
 const SLICE_MS = 1000
 const MAX_RATIO = 1.5
 const STRANGER = '203.0.113.66'
 
-const p50 = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+function p50(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
 
 describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', () => {
   let fleet: Replicas
@@ -110,13 +111,13 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     { quietMs, hostileMs }: Awaited<ReturnType<typeof measure>>,
   ) => {
     const [quiet, hostile] = [p50(quietMs), p50(hostileMs)]
-    process.stdout.write(
-      `strangers, Redis ${what}: p50 of ${quietMs.length} checks ${quiet.toFixed(2)} ms, of ${hostileMs.length} beside them ${hostile.toFixed(2)} ms\n`,
+    print(
+      `strangers, Redis ${what}: p50 of ${quietMs.length} checks ${quiet.toFixed(2)} ms, of ${hostileMs.length} beside them ${hostile.toFixed(2)} ms`,
     )
     expect(hostile / quiet).toBeLessThan(MAX_RATIO)
   }
 
-  /** Each from an address of their own, while the stranger goes on. */
+  /** Options of a request from an address of its own. */
   const from = (at: number) => ({ headers: { 'X-Forwarded-For': `198.51.100.${at}` } })
 
   test('is not felt by who is signed in, and nobody’s sign-in or sign-out is refused', {
@@ -141,10 +142,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     const { cookie } = await fleet.signedIn('bob')
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     await network.refuse()
-    await until(
-      'an outage',
-      async () => (await readMetric(first, 'vestibule_redis_connected')) === 0,
-    )
+    await untilMetric(first, 'vestibule_redis_connected', 0)
     expectUnfelt('away', await measure(cookie))
     const timer = startStranger()
     for (const [at, { browser }] of people.entries()) {
@@ -152,17 +150,16 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     }
     clearInterval(timer)
     await network.accept()
-    await until(
-      'all told',
-      async () => (await readMetric(first, 'vestibule_revocations_waiting')) === 0,
-    )
+    await untilMetric(first, 'vestibule_revocations_waiting', 0)
     for (const { cookie: ended } of people) {
       expect((await first.check({}, { Cookie: ended })).status).toBe(302)
     }
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
   })
 
-  test('and the provider away asks for it once a second', { timeout: 90_000 }, async () => {
+  test('beside a provider that is down causes one discovery a second', {
+    timeout: 90_000,
+  }, async () => {
     const { provider } = fleet
     await provider.pause()
     const late = await fleet.add()

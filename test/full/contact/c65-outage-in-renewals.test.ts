@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { print } from '../../support/printed.ts'
 import { type Return, type RoundResult, startRenewalRounds } from '../../support/renewal-rounds.ts'
 
 const RETURNS: Readonly<Record<string, Return>> = {
@@ -17,7 +18,7 @@ describeWithRedis('C65: Redis dies with twelve renewals under way', () => {
     [2, 40],
     [8, 13],
   ])(
-    'away for %i s and %i s, however the replicas come back: nobody is signed out, nothing is refused',
+    'away for %i s and %i s, in every order of return: nobody is signed out, nothing is refused',
     { timeout: 10 * ROUND_WITHIN_MS },
     async (lengths) => {
       await using rounds = await startRenewalRounds()
@@ -27,7 +28,7 @@ describeWithRedis('C65: Redis dies with twelve renewals under way', () => {
           const result = await rounds.run(seconds * 1000, back)
           const round = `${seconds} s, ${how}`
           results.push({ round, ...result })
-          process.stdout.write(`C65 ${round}: ${JSON.stringify(result)}\n`)
+          print(`C65 ${round}: ${JSON.stringify(result)}`)
         }
       }
       const calm = { signedOut: 0, refused: 0, requests: 12, refreshed: 12 }

@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { sendLogoutToken } from '../../support/backchannel-logout.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { startFleetLoad, untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt } from '../../support/hybrid-replicas.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
-import { readMetric, signOut } from '../../support/outage.ts'
+import { signOut, untilMetric } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import { startWiredFleet, TOPOLOGIES, type WiredFleet } from '../../support/wired-fleet.ts'
 
@@ -24,7 +25,9 @@ interface Order {
   readonly give: (fleet: WiredFleet, old: Old) => Promise<{ readonly status: number }>
 }
 
-const away = ({ wired }: WiredFleet) => wired[0]?.replica as RunningVestibule
+function away({ wired }: WiredFleet) {
+  return wired[0]?.replica as RunningVestibule
+}
 
 const ORDERS: Readonly<Record<string, Order>> = {
   'sign-out': { expected: 303, give: async (_, { browser }) => signOut(browser) },
@@ -49,50 +52,47 @@ const PEOPLE = Object.keys(ORDERS)
 
 describeWithRedis('C73 an ending is applied late', () => {
   describe.for(Object.entries(TOPOLOGIES))('%s', ([, startRedis]) => {
-    let fleet: WiredFleet
-    beforeAll(async () => {
-      fleet = await startWiredFleet(startRedis, 2, {
+    const fleet = startedForAll(() =>
+      startWiredFleet(startRedis, 2, {
         settings: { ADMIN_TOKEN, REDIS_HYBRID_L1_TTL: '30' },
         provider: { users: [...PEOPLE, 'bystander'].map((sub) => ({ sub })) },
-      })
-    })
-    afterAll(() => fleet[Symbol.asyncDispose]())
+      }),
+    )
 
     const signIn = async (at: RunningVestibule, sub: string): Promise<Old> => {
-      fleet.replicas.provider.tamperIdToken({ sid: `${SID}-${sub}` })
+      fleet().replicas.provider.tamperIdToken({ sid: `${SID}-${sub}` })
       try {
         return { sub, ...(await signInAt(at, sub)) }
       } finally {
-        fleet.replicas.provider.reset()
+        fleet().replicas.provider.reset()
       }
     }
     const statuses = (cookie: string): Promise<number[]> =>
-      Promise.all(fleet.all.map(async (each) => (await each.check({}, { Cookie: cookie })).status))
+      Promise.all(
+        fleet().all.map(async (each) => (await each.check({}, { Cookie: cookie })).status),
+      )
 
     test.for([1, 2])(
-      'the new session lives on everywhere, the old one nowhere, and no order is lost (round %i)',
+      'the new session counts everywhere, the old one nowhere, and no order is lost (round %i)',
       async () => {
-        const { all, aside, wired } = fleet
+        const { all, aside, wired } = fleet()
         await untilWhole(all, BACK_WITHIN_MS)
         const bystander = await signIn(aside, 'bystander')
         const load = await startFleetLoad(all, [{ user: 'bystander', ...bystander }], {
           perSecond: 20,
         })
         const olds: Old[] = []
-        for (const sub of PEOPLE) olds.push(await signIn(away(fleet), sub))
+        for (const sub of PEOPLE) olds.push(await signIn(away(fleet()), sub))
         const assertions = await Promise.all(olds.map(({ cookie }) => takeAssertion(aside, cookie)))
         for (const { cookie } of olds) {
           for (const each of all) await keepInMemory(each, cookie)
         }
 
         const mend = wired[0]?.wire.cut()
-        await until(
-          'the loss',
-          async () => (await readMetric(away(fleet), 'vestibule_redis_connected')) === 0,
-        )
+        await untilMetric(away(fleet()), 'vestibule_redis_connected', 0)
         for (const old of olds) {
           const { expected, give } = ORDERS[old.sub] as Order
-          expect((await give(fleet, old)).status, old.sub).toBe(expected)
+          expect((await give(fleet(), old)).status, old.sub).toBe(expected)
           expect(await statuses(old.cookie).then(([, here]) => here), old.sub).not.toBe(200)
         }
         const news: Old[] = []
@@ -100,11 +100,7 @@ describeWithRedis('C73 an ending is applied late', () => {
         for (const { cookie } of news) await keepInMemory(aside, cookie)
         mend?.()
 
-        await until(
-          'a Redis that has been told',
-          async () => (await readMetric(away(fleet), 'vestibule_revocations_waiting')) === 0,
-          BACK_WITHIN_MS,
-        )
+        await untilMetric(away(fleet()), 'vestibule_revocations_waiting', 0, BACK_WITHIN_MS)
         await untilWhole(all, BACK_WITHIN_MS)
         for (const [at, { sub, cookie }] of olds.entries()) {
           await until(`an end of the old session: ${sub}`, async () =>

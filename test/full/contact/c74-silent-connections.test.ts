@@ -3,14 +3,15 @@ import { test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { describeSeen, signInPeople, startFleetLoad, untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
-import { readMetric, signOut } from '../../support/outage.ts'
+import { signOut, untilMetric } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import type { Wire, WireKind } from '../../support/wire.ts'
 import { startWiredFleet, TOPOLOGIES } from '../../support/wired-fleet.ts'
 
 const KINDS: readonly WireKind[] = ['subscriber', 'commands', 'both']
 const SILENCES_MS = [1000, 3000, 10_000]
-/** Far above every bound below, so that none of them rests on it. */
+/** Exceeds every bound below, so that none of them rests on it. */
 const L1_SECONDS = '30'
 const DEAF_AFTER_MS = 3000
 const BACK_WITHIN_MS = 10_000
@@ -20,7 +21,7 @@ const MORE_MS = 1500
 const PEOPLE = Array.from({ length: 12 }, (_, at) => `user-${at}`)
 
 /** Waits until no connection has been opened for a while; resolves with when the last one was. */
-const untilCalm = async (wires: readonly Wire[]): Promise<number> => {
+async function untilCalm(wires: readonly Wire[]): Promise<number> {
   const opened = () => wires.reduce((sum, wire) => sum + wire.opened(), 0)
   let last = { count: opened(), atMs: performance.now() }
   const sinceMs = performance.now()
@@ -81,13 +82,10 @@ describeWithRedis('C74 connections fall silent while people are active', () => {
         )
       }
       const seen = await load.stop()
-      process.stdout.write(`C74 ${topology}: ${describeSeen(seen)}\n`)
+      print(`C74 ${topology}: ${describeSeen(seen)}`)
       expect([...seen.wrongAllows, ...seen.signOuts, ...seen.oddities]).toEqual([])
       for (const replica of all) {
-        await until(
-          'no command that waits',
-          async () => (await readMetric(replica, 'vestibule_redis_commands_in_flight')) === 0,
-        )
+        await untilMetric(replica, 'vestibule_redis_commands_in_flight', 0)
       }
     },
   )

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ADMIN_TOKEN } from '../../support/operator.ts'
+import { print } from '../../support/printed.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -23,7 +24,7 @@ afterAll(async () => {
   await party[Symbol.asyncDispose]()
 })
 
-const cookieOf = (browser: Awaited<ReturnType<RelyingParty['attempt']>>['browser']) => {
+function cookieOf(browser: Awaited<ReturnType<RelyingParty['attempt']>>['browser']) {
   const value = browser.cookies.find('__Host-vestibule')?.value
   if (!value) throw new Error('there is no session cookie')
   return value.split('.')
@@ -33,15 +34,15 @@ const SAMPLES = 1500
 /** Generous, since the machine has other work too; a look-up of another kind would show, and so would a comparison of many steps. */
 const LARGEST_DIFFERENCE = 0.3
 
-const askMs = (options: {
+function askMs(options: {
   readonly port: number
   readonly method?: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
   readonly localAddress?: string
-}): Promise<{ readonly ms: number; readonly status: number }> =>
-  new Promise((resolve, reject) => {
+}): Promise<{ readonly ms: number; readonly status: number }> {
+  return new Promise((resolve, reject) => {
     const { body, ...how } = options
     const startedAtMs = performance.now()
     request({ host: '127.0.0.1', agent, ...how })
@@ -53,17 +54,19 @@ const askMs = (options: {
       .on('error', reject)
       .end(body)
   })
+}
 
-/** What it takes when nothing comes in between: a tenth was quicker. A median jumps where about half of them had to wait. */
-const undisturbedMs = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? Number.NaN
+/** Returns the tenth percentile, the time without a disturbance, because a median jumps where about half of the samples had to wait. */
+function undisturbedMs(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? Number.NaN
+}
 
 /** Takes the classes in turn, so that whatever else the machine does falls on all of them. */
-const compare = async (
+async function compare(
   title: string,
   classes: Readonly<Record<string, () => Promise<{ ms: number; status: number }>>>,
   samples = SAMPLES,
-) => {
+) {
   const names = Object.keys(classes)
   const times = new Map(names.map((name) => [name, [] as number[]]))
   const statuses = new Set<number>()
@@ -79,7 +82,7 @@ const compare = async (
   const typical = names.map((name) => undisturbedMs(times.get(name) ?? []))
   const difference = (Math.max(...typical) - Math.min(...typical)) / Math.min(...typical)
   const figures = names.map((name, at) => `${name} ${typical[at]?.toFixed(3)} ms`).join(', ')
-  process.stdout.write(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %\n`)
+  print(`${title}: ${figures}; they differ by ${(100 * difference).toFixed(1)} %`)
   return { difference, statuses: [...statuses] }
 }
 
@@ -92,14 +95,15 @@ const FORWARDED = {
   'Sec-Fetch-Mode': 'cors',
 }
 
-const check = (id: string, secret: string) =>
-  askMs({
+function check(id: string, secret: string) {
+  return askMs({
     port: party.vestibule.internalPort,
     path: '/auth',
     headers: { ...FORWARDED, Cookie: `__Host-vestibule=v1.${id}.${secret}` },
   })
+}
 
-const other = (text: string, at: number): string => {
+function other(text: string, at: number): string {
   const index = at < 0 ? text.length + at : at
   return text.slice(0, index) + (text[index] === 'A' ? 'B' : 'A') + text.slice(index + 1)
 }

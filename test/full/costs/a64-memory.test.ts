@@ -38,14 +38,14 @@ interface Memory {
   readonly rssMib: number
 }
 
-const gauge = (metrics: string, name: string): number => {
+function gauge(metrics: string, name: string): number {
   const value = new RegExp(`^vestibule_${name} (\\S+)$`, 'm').exec(metrics)?.[1]
   if (value === undefined) throw new Error(`no gauge vestibule_${name}`)
   return Number(value)
 }
 
 /** The least heap of a second, and what the process takes from the machine. */
-const measure = async (): Promise<Memory> => {
+async function measure(): Promise<Memory> {
   const readings: Memory[] = []
   for (let reading = 0; reading < 10; reading += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -62,25 +62,31 @@ const measure = async (): Promise<Memory> => {
 }
 
 const host = { Host: 'app.example.com', Accept: 'text/html' }
-const start = (at: number): PooledRequest => ({
-  path: `/oauth2/login?rd=${encodeURIComponent(`${APP}/page/${at}?q=${'x'.repeat(at % 300)}`)}`,
-  headers: host,
-})
-const junkCallback = (at: number): PooledRequest => ({
-  path: `/oauth2/callback?code=junk${at}&state=junk${at}`,
-  headers: { ...host, Cookie: `__Host-vestibule_login=v1.${'A'.repeat(43)}.0.0` },
-})
-const strangersCheck = (at: number): PooledRequest => ({
-  path: '/auth',
-  headers: {
-    ...forwardedNavigation,
-    'X-Forwarded-Uri': `/page/${at}`,
-    'X-Forwarded-For': `203.0.113.${at % 256}`,
-    Cookie: `__Host-vestibule=v1.${String(at).padStart(43, 'A')}.${'B'.repeat(43)}`,
-  },
-})
+function start(at: number): PooledRequest {
+  return {
+    path: `/oauth2/login?rd=${encodeURIComponent(`${APP}/page/${at}?q=${'x'.repeat(at % 300)}`)}`,
+    headers: host,
+  }
+}
+function junkCallback(at: number): PooledRequest {
+  return {
+    path: `/oauth2/callback?code=junk${at}&state=junk${at}`,
+    headers: { ...host, Cookie: `__Host-vestibule_login=v1.${'A'.repeat(43)}.0.0` },
+  }
+}
+function strangersCheck(at: number): PooledRequest {
+  return {
+    path: '/auth',
+    headers: {
+      ...forwardedNavigation,
+      'X-Forwarded-Uri': `/page/${at}`,
+      'X-Forwarded-For': `203.0.113.${at % 256}`,
+      Cookie: `__Host-vestibule=v1.${String(at).padStart(43, 'A')}.${'B'.repeat(43)}`,
+    },
+  }
+}
 
-const report = (what: string, before: Memory, after: Memory, seconds: number): void => {
+function report(what: string, before: Memory, after: Memory, seconds: number): void {
   const show = ({ heapMib, rssMib }: Memory) =>
     `heap ${heapMib.toFixed(1)} MiB, resident ${rssMib.toFixed(0)} MiB`
   console.log(`A64 ${what} in ${seconds.toFixed(1)} s: ${show(before)} → ${show(after)}`)

@@ -69,7 +69,7 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
   }
 
   test.for(cases)(
-    '%i MB in place of %s: that session is refused, and once it has been read nobody waits for it',
+    '%i MB in place of %s: the session is refused, and nobody waits once it has been read',
     async ([megabytes, part, replicaOf]) => {
       const replica = replicaOf()
       const victim = storedSession(String(victims.pop()))
@@ -101,7 +101,7 @@ describeWithRedis('A91 values in Redis that are far too large', () => {
   )
 
   // `GET` has no limit: the first answer is read whole, which may take a busy machine longer than a check waits.
-  test('many who ask for 50 MB at once sign nobody out, and are answered once it has been read', async () => {
+  test('many simultaneous reads of 50 MB sign nobody out, and are answered once one has finished', async () => {
     const victim = storedSession(String(victims.pop()))
     await bytes.put(victim.keyOf('identity'), Buffer.alloc(50 * MEGABYTE))
     const load = startCheckLoad(plain.internalPort, bystander)

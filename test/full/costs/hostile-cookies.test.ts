@@ -5,7 +5,7 @@ import { startVestibule } from '../../support/vestibule.ts'
 
 const BYTES = 55_000
 
-/** Times what a harmless header of the same length costs. */
+/** Multiple of the cost of a harmless header of the same length. */
 const MOST = 5
 
 test.for([

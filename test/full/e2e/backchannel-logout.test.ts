@@ -29,9 +29,9 @@ interface Known {
 const SESSIONS = 5
 const REPLICAS = 3
 const DELAY_ROUNDS = 12
-/** Nothing but a message could be this quick: what is in memory is served for 30 s. */
+/** Bound that only a message can meet, because memory is served for 30 s. */
 const P99_WITHIN_MS = 1000
-/** No delay is measured to less than this. */
+/** Resolution of the measured delays. */
 const ASK_EVERY_MS = 5
 
 describeWithRedis('a back-channel logout at one of three replicas', () => {
@@ -76,7 +76,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
       expect(await statusesOf(session)).toEqual(pools.map(() => status))
     }
   }
-  /** When the last check was sent that was let in: a replica that stands still lets nobody in. */
+  /** Returns when the last allowed check was sent; a replica that stands still allows nobody. */
   const untilRefused = async (pool: RequestPool, { cookie }: Known): Promise<number> => {
     let lastAllowedAtMs = performance.now()
     for (;;) {
@@ -151,7 +151,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
     expect(counts).toEqual([1, 1, 1])
   })
 
-  test('sent to all of them at once it counts once', async () => {
+  test('a token sent to all replicas at once counts once', async () => {
     const sessions = await signIn('alice', 3)
     const token = await fleet.provider.mintLogoutToken()
     const answers = await Promise.all(fleet.all.map((each) => sendLogoutToken(each, token)))
@@ -163,7 +163,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
     await expectEverywhere(302, sessions)
   })
 
-  test('tokens that do not count end nothing anywhere', async () => {
+  test('invalid logout tokens end no session', async () => {
     const sessions = await signIn('alice')
     const nowSeconds = Math.floor(Date.now() / 1000)
     const bad: readonly [Record<string, unknown>, SignOptions?][] = [
@@ -181,7 +181,7 @@ describeWithRedis('a back-channel logout at one of three replicas', () => {
     await expectEverywhere(200, sessions)
   })
 
-  test('a sign-in that is under way when all sessions of its user end loses', async () => {
+  test('a sign-in that is under way when all sessions of its user end is refused', async () => {
     const { provider } = fleet
     for (const [at, browser] of fleet.all.map((each, at) => [at, each.visitor()] as const)) {
       const { browser: late, callbackUrl } = await fleet.untilCallback('alice')

@@ -129,7 +129,7 @@ describe.skipIf(!program)(
     test(`${TABS} tabs restored at once all land where they were`, async () => {
       const context = await open()
       await signIn(await context.newPage(), 'alice')
-      // What is left when a browser comes back a day later: the provider knows it, nobody here does.
+      // Leaves what a browser has a day later: a session at the provider, and none here.
       await context.clearCookies({ domain: 'localhost' })
       const addresses = Array.from({ length: TABS }, (_, tab) => `${origin}/tab/${tab}`)
       const landed = await Promise.all(

@@ -12,6 +12,7 @@ import { SUBSCRIBER } from '../../support/hybrid-replicas.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
 import { countEvents } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
@@ -24,16 +25,15 @@ const ROUNDS = 10
 const PROMPT_MS = BUSY_MS
 const RELOAD_MS = 5000
 const KEY = 'vestibule:{denied}'
-const print = (text: string) => process.stdout.write(`${text}\n`)
-
-const present = (replica: RunningVestibule, token: string): Promise<Visit> =>
-  replica.check({ uri: '/api/' }, { ...asProgram, Authorization: `Bearer ${token}` })
-const isLetIn = async (replica: RunningVestibule, token: string): Promise<boolean> => {
+function present(replica: RunningVestibule, token: string): Promise<Visit> {
+  return replica.check({ uri: '/api/' }, { ...asProgram, Authorization: `Bearer ${token}` })
+}
+async function isLetIn(replica: RunningVestibule, token: string): Promise<boolean> {
   const visit = await present(replica, token)
   if (visit.status !== 200) expectTokenRefusal(visit, 'invalid_token')
   return visit.status === 200
 }
-const deny = async (replica: RunningVestibule, body: unknown) => {
+async function deny(replica: RunningVestibule, body: unknown) {
   const answer = await askAdmin(replica, 'POST', 'denied-tokens', body)
   expect(answer).toMatchObject({ status: 200, body: { denied: true } })
 }
@@ -177,7 +177,7 @@ describeWithRedis('tokens that an operator denies', () => {
     }
     expect(await isListed()).toBe(true)
     await fleet.redis.cli('FLUSHALL')
-    // One after the other comes back.
+    // Entries come back one by one.
     await until('a list that is back', isListed)
     const newcomer = await fleet.add()
     expect(await isLetIn(newcomer, token)).toBe(false)

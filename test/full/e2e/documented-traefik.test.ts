@@ -17,7 +17,7 @@ const missing = findProgram('traefik') ? undefined : 'traefik is not on PATH'
 type Yaml = Record<string, Record<string, unknown>>
 
 /** The one example of a page that has this key at its top or below `http`. */
-const example = (page: string, key: string): Yaml => {
+function example(page: string, key: string): Yaml {
   const blocks = [...readFileSync(page, 'utf8').matchAll(/```yaml\n(.*?)```/gs)]
   const found = blocks
     .map(([, text = '']) => parse(text) as Yaml)
@@ -32,15 +32,16 @@ const behindProxy = example('docs/traefik.md', 'forwardedHeaders')
 const clearing = example('docs/traefik.md', 'middlewares')
 
 /** Only in later versions than some that people run. */
-const withoutAliasStrategy = (text: string): string =>
-  text.replace(/^ +aliasHeadersStrategy:.*\n/gm, '')
+function withoutAliasStrategy(text: string): string {
+  return text.replace(/^ +aliasHeadersStrategy:.*\n/gm, '')
+}
 
-/** What the pages say, with addresses of this machine in place of theirs. */
-const dynamicFile = (
+/** Renders the documented configuration with addresses of this machine. */
+function dynamicFile(
   readyHost: string,
   { appUrl, vestibule }: Targets,
   isBehindProxy: boolean,
-): string => {
+): string {
   const { http } = structuredClone(routing) as { http: Yaml }
   const routers = http['routers'] as Yaml
   routers['ready'] = { rule: `Host(\`${readyHost}\`)`, service: 'ping@internal', priority: 9999 }
@@ -59,7 +60,7 @@ interface Targets {
   readonly vestibule: RelyingParty['vestibule']
 }
 
-const staticFile = (dynamicPath: string, port: number, isBehindProxy: boolean): string => {
+function staticFile(dynamicPath: string, port: number, isBehindProxy: boolean): string {
   const { websecure = {} } = (entryPoints as { entryPoints: Yaml }).entryPoints
   const text = stringify({
     global: { checkNewVersion: false, sendAnonymousUsage: false },
@@ -76,8 +77,8 @@ const staticFile = (dynamicPath: string, port: number, isBehindProxy: boolean): 
   return withoutAliasStrategy(text).replace('192.0.2.10', '127.0.0.1')
 }
 
-const startDocumented = async (targets: Targets, isBehindProxy: boolean): Promise<RunningGateway> =>
-  startGatewayProgram(
+async function startDocumented(targets: Targets, isBehindProxy: boolean): Promise<RunningGateway> {
+  return startGatewayProgram(
     'traefik',
     {
       port: await steadyPort(),
@@ -95,6 +96,7 @@ const startDocumented = async (targets: Targets, isBehindProxy: boolean): Promis
       return [`--configFile=${staticPath}`]
     },
   )
+}
 
 const forged = {
   'X-Auth-Request-User': 'root',

@@ -15,7 +15,7 @@ import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/rep
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
 const program = findProgram('chromium')
 
-/** Something to click at; the app of the demo has no second page. */
+/** Adds a link, because the demo's app has no second page. */
 const ADD_LINK = `document.querySelector('h1').insertAdjacentHTML('afterend', '<a href="/reports">Reports</a>')`
 
 /** Screenshots go where this says; nowhere otherwise. */

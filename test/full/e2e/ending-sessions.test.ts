@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
@@ -6,14 +7,16 @@ import { makeSessions } from '../../support/made-sessions.ts'
 import { ADMIN_TOKEN, askAdmin, runCommand } from '../../support/operator.ts'
 import { readMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { settingsFor } from '../../support/redis-settings.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
-/** Long, so that nobody is refused merely because an entry in memory is old. */
+/** Keeps entries so long that nobody is refused because an entry in memory is old. */
 const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30', ADMIN_TOKEN }
 const USERS = ['alice', 'bob', 'carol']
 const ROUNDS = 10
@@ -26,30 +29,30 @@ interface Listed {
   readonly sessions: readonly { readonly id: string; readonly subject: string }[]
   readonly truncated: boolean
 }
-const list = async (replica: VestibuleProcess, query = ''): Promise<Listed> =>
-  (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
-const medianOf = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-const print = (text: string) => process.stdout.write(`${text}\n`)
-
+async function list(replica: VestibuleProcess, query = ''): Promise<Listed> {
+  return (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
+}
+function medianOf(values: readonly number[]) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
 describeWithRedis('sessions that an operator ends', () => {
-  let fleet: ReplicaProcesses
-  let first: VestibuleProcess
-  let second: VestibuleProcess
-  beforeAll(async () => {
-    fleet = await startReplicas({
+  const fleet = startedForAll(() =>
+    startReplicas({
       count: 3,
       settings: SETTINGS,
       provider: { users: USERS.map((sub) => ({ sub })) },
-    })
-    await untilWhole(fleet.all)
-    ;[first, second] = fleet.all as [VestibuleProcess, VestibuleProcess]
+    }),
+  )
+  let first: VestibuleProcess
+  let second: VestibuleProcess
+  beforeAll(async () => {
+    await untilWhole(fleet().all)
+    ;[first, second] = fleet().all as [VestibuleProcess, VestibuleProcess]
   })
-  afterAll(() => fleet[Symbol.asyncDispose]())
 
   const signIn = async (sub: string) => {
     const { cookie } = await signInAt(first, sub)
-    for (const replica of fleet.all) await keepInMemory(replica, cookie)
+    for (const replica of fleet().all) await keepInMemory(replica, cookie)
     return storedSession(cookie)
   }
   /** How long each replica goes on letting somebody in, from the moment on at which the operator asks. */
@@ -59,7 +62,7 @@ describeWithRedis('sessions that an operator ends', () => {
     ended: number,
     withinMs?: number,
   ) => {
-    const watched = fleet.all.flatMap((replica) =>
+    const watched = fleet().all.flatMap((replica) =>
       cookies.map((cookie) => untilRefused(replica, cookie, withinMs)),
     )
     const answer = askAdmin(second, 'DELETE', path)
@@ -74,7 +77,7 @@ describeWithRedis('sessions that an operator ends', () => {
   test('are listed at every replica, by user and in all', async () => {
     await untilNobody()
     const [alice, again, bob] = [await signIn('alice'), await signIn('alice'), await signIn('bob')]
-    for (const replica of fleet.all) {
+    for (const replica of fleet().all) {
       const { text } = await askAdmin(replica, 'GET', 'sessions')
       for (const { cookie } of [alice, again, bob]) {
         const parts = cookie.split(/[.=; ]+/).filter((part) => part.length > 30)
@@ -101,9 +104,7 @@ describeWithRedis('sessions that an operator ends', () => {
       `an operator ends one session: refused after ${medianOf(delays).toFixed(0)} ms in the median, ${Math.max(...delays).toFixed(0)} ms at most (${delays.length} observations, 3 replicas)`,
     )
     expect(Math.max(...delays)).toBeLessThan(PROMPT_MS)
-    for (const replica of fleet.all) {
-      expect((await replica.check({}, { Cookie: staying.cookie })).status).toBe(200)
-    }
+    await expectStatus(200, fleet().all, staying.cookie)
   })
 
   test('all of a user: refused at every replica, and other users go on', async () => {
@@ -116,9 +117,7 @@ describeWithRedis('sessions that an operator ends', () => {
       `an operator ends 5 sessions of a user: all refused after ${Math.max(...delays).toFixed(0)} ms`,
     )
     expect(Math.max(...delays)).toBeLessThan(PROMPT_MS)
-    for (const replica of fleet.all) {
-      expect((await replica.check({}, { Cookie: staying.cookie })).status).toBe(200)
-    }
+    await expectStatus(200, fleet().all, staying.cookie)
     expect((await askAdmin(second, 'DELETE', 'sessions?user=alice')).body).toEqual({ ended: 0 })
     expect(second.log().findLast((line) => line['event'] === 'sessions_ended')).toMatchObject({
       client: '127.0.0.1',
@@ -132,16 +131,16 @@ describeWithRedis('sessions that an operator ends', () => {
 
   test('a sign-in that is being finished meanwhile opens none', async () => {
     await untilNobody()
-    const { browser, callbackUrl } = await fleet.untilCallback('alice')
+    const { browser, callbackUrl } = await fleet().untilCallback('alice')
     const answers: unknown[] = []
-    fleet.provider.set('token', {
+    fleet().provider.set('token', {
       rewrite: async (body) => {
         answers.push((await askAdmin(second, 'DELETE', 'sessions?user=alice')).body)
         return body
       },
     })
     const landed = await browser.get(callbackUrl)
-    fleet.provider.reset('token')
+    fleet().provider.reset('token')
     expect(answers).toEqual([{ ended: 0 }])
     expect(landed.status).toBe(400)
     expect((await list(first, '?user=alice')).sessions).toEqual([])
@@ -152,15 +151,13 @@ describeWithRedis('sessions that an operator ends', () => {
   test(`all of everybody, ${MANY} of them`, async () => {
     await untilNobody()
     const cookies = [(await signIn('alice')).cookie, (await signIn('bob')).cookie]
-    const made = await makeSessions(fleet.redis, MANY)
+    const made = await makeSessions(fleet().redis, MANY)
     expect(await list(second)).toMatchObject({ truncated: true })
     const all = MANY + cookies.length
     const { ms } = await timed(endAndWatch(cookies, 'sessions?all=true', all, MANY_WITHIN_MS))
     print(`an operator ends ${MANY} sessions in ${ms.toFixed(0)} ms`)
     for (const { cookie } of [made[0], made.at(-1), made[MANY / 2]] as typeof made) {
-      for (const replica of fleet.all) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-      }
+      await expectStatus(302, fleet().all, cookie)
     }
     expect(await list(first)).toEqual({ sessions: [], truncated: false })
   })
@@ -176,7 +173,7 @@ describeWithRedis('sessions that an operator ends', () => {
       code: 1,
       output: `vestibule: http://127.0.0.1:${second.internalPort} does not accept this ADMIN_TOKEN\n`,
     })
-    const watched = fleet.all.map((replica) => untilRefused(replica, cookie))
+    const watched = fleet().all.map((replica) => untilRefused(replica, cookie))
     const ended = await runCommand(['sessions', 'end', '--user', 'alice'], env)
     expect([ended.code, ended.output.split('.')[0]]).toEqual([0, '1 session has ended'])
     await Promise.all(watched)
@@ -185,7 +182,7 @@ describeWithRedis('sessions that an operator ends', () => {
   test('while Redis is away nothing is said to have ended, and it ends when Redis is back, where it need not be done again', async () => {
     await untilNobody()
     const { cookie, digest } = await signIn('alice')
-    await fleet.network.refuse()
+    await fleet().network.refuse()
     for (const path of [`sessions/${digest}`, 'sessions?user=alice', 'sessions?all=true']) {
       const { status, headers, body } = await askAdmin(second, 'DELETE', path)
       expect([status, headers.get('retry-after')]).toEqual([503, '5'])
@@ -200,9 +197,9 @@ describeWithRedis('sessions that an operator ends', () => {
       code: 1,
       output: 'vestibule: Redis is away: sessions may live on: do it again\n',
     })
-    await fleet.network.accept()
-    await untilWhole(fleet.all)
-    for (const replica of fleet.all) {
+    await fleet().network.accept()
+    await untilWhole(fleet().all)
+    for (const replica of fleet().all) {
       await until('the end', async () => {
         const { status } = await replica.check({}, { Cookie: cookie })
         return status === 302

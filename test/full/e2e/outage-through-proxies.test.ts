@@ -11,6 +11,7 @@ import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { authResponseHeaders } from '../../../stand-ins/vestibule.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
+import { print } from '../../support/printed.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
@@ -135,7 +136,7 @@ describeWithRedis('an outage of Redis, through proxies', () => {
       beforeAll(() => startAgain(), SETUP_WITHIN_MS)
 
       test.for(proxyKinds)(
-        '%s: the browser’s assertion is what it rests on, and without one it is asked to come again',
+        '%s: a check with the browser’s assertion is allowed, and one without is deferred',
         async (kind, { skip }) => {
           const entrance = enter(kind, skip)
           const { assertion: before = 0 } = await readSources(replica)
@@ -157,10 +158,10 @@ describeWithRedis('an outage of Redis, through proxies', () => {
     beforeAll(async () => {
       await fleet.network.accept()
       const backMs = await untilWhole([replica])
-      process.stdout.write(`outage through proxies: back after ${backMs.toFixed(0)} ms\n`)
+      print(`outage through proxies: back after ${backMs.toFixed(0)} ms`)
     })
 
-    test.for(proxyKinds)('%s: everybody is who they were', async (kind, { skip }) => {
+    test.for(proxyKinds)('%s: everybody goes on without a sign-in', async (kind, { skip }) => {
       const entrance = enter(kind, skip)
       const signIns = fleet.provider.count('token')
       expectServed(await use(kind, entrance))

@@ -13,7 +13,7 @@ interface Case {
   readonly as: 'nobody' | 'alice' | 'bob'
   readonly ask: (visitor: Visitor, origin: string) => Promise<Visit>
   readonly status: number
-  /** What else must be true of the answer. */
+  /** Asserts more about the answer. */
   readonly also?: (visit: Visit, origin: string) => void
 }
 
@@ -26,7 +26,9 @@ const handshake = {
   'Sec-Fetch-Mode': 'websocket',
   'Sec-Fetch-Dest': 'empty',
 }
-const loginFor = (target: string) => `/oauth2/login?${new URLSearchParams({ rd: target })}`
+function loginFor(target: string) {
+  return `/oauth2/login?${new URLSearchParams({ rd: target })}`
+}
 
 /** The same answers from every proxy. */
 const CASES: readonly Case[] = [

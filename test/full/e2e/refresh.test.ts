@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import type { KeyPart } from '../../../src/store/store.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
@@ -10,7 +10,6 @@ import {
   expectEnded,
   expectGoesOn,
   expectLetIn,
-  type RefreshingReplicas,
   refreshRequests,
   startRefreshingReplicas,
   untilDue,
@@ -18,6 +17,7 @@ import {
 } from '../../support/refreshing-replicas.ts'
 import { PATIENT } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import type { Visitor } from '../../support/visitor.ts'
@@ -26,7 +26,7 @@ const LIFE_SECONDS = 2
 const PARTS: readonly KeyPart[] = ['identity', 'tokens', 'metadata']
 
 /** The same browser, led to another replica from now on. */
-const move = (browser: Visitor, to: RunningVestibule): Visitor => {
+function move(browser: Visitor, to: RunningVestibule): Visitor {
   const moved = to.visitor()
   for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
   return moved
@@ -34,19 +34,17 @@ const move = (browser: Visitor, to: RunningVestibule): Visitor => {
 
 describeWithRedis('a session that is refreshed', () => {
   const alice = { sub: 'alice', groups: ['staff'] }
-  let replicas: RefreshingReplicas
-  beforeAll(async () => {
+  const replicas = startedForAll(() => {
     const settings = { ...PATIENT, SESSION_IDLE_TIMEOUT: '600' }
-    replicas = await startRefreshingReplicas({ settings, provider: { users: [alice] } })
+    return startRefreshingReplicas({ settings, provider: { users: [alice] } })
   })
-  afterEach(() => replicas.provider.reset())
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  afterEach(() => replicas().provider.reset())
 
-  const refreshed = () => countResults(replicas.all, 'refreshed')
+  const refreshed = () => countResults(replicas().all, 'refreshed')
 
-  test('is one of the groups that the provider knows by then, at every replica', async () => {
-    const { all } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+  test('has the groups of the refresh at every replica', async () => {
+    const { all } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const groups = async () => {
       const visits = await askEverywhere(all, cookie)
       expectLetIn(visits)
@@ -62,9 +60,9 @@ describeWithRedis('a session that is refreshed', () => {
     })
   })
 
-  test('lives neither longer nor shorter for it', async () => {
-    const { first, redis, provider } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+  test('lives neither longer nor shorter after a refresh', async () => {
+    const { first, redis, provider } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const { keyOf } = storedSession(cookie)
     // The first check lets it live on, and others do not before a minute is over.
     await expectGoesOn([first], cookie)
@@ -88,8 +86,8 @@ describeWithRedis('a session that is refreshed', () => {
   ] as const)(
     'is signed out at %s while new tokens are under way: it stays ended everywhere, and they are revoked',
     async ([, at]) => {
-      const { all, first, provider } = replicas
-      const { browser, cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+      const { all, first, provider } = replicas()
+      const { browser, cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
       await untilDue(issuedAtMs, LIFE_SECONDS)
       const [goneBefore, refreshedBefore] = [await countResults(all, 'gone'), await refreshed()]
       const [come, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
@@ -126,7 +124,7 @@ describeWithRedis('a session that is refreshed', () => {
 })
 
 describeWithRedis('a session without a refresh token', () => {
-  test('goes on when its access token has ended, to its absolute end, and nobody is asked for another', async () => {
+  test('goes on to its absolute end after its access token has ended, without a token request', async () => {
     const configuration = { issueRefreshToken: () => false }
     await using replicas = await startRefreshingReplicas({
       settings: PATIENT,

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { type CookieJar, createCookieJar } from '../../support/cookie-jar.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readHealth, readMetric } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import {
@@ -15,6 +16,7 @@ import {
 } from '../../support/proxied-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visit, Visitor } from '../../support/visitor.ts'
 
@@ -23,57 +25,64 @@ const APP = `http://${HOST}`
 const HEADERS = `${APP}/headers`
 const here = entrances.filter((entrance) => !entranceMissing(entrance))
 for (const missing of new Set(entrances.map(entranceMissing))) {
-  if (missing) process.stdout.write(`left out: ${missing}\n`)
+  if (missing) print(`left out: ${missing}`)
 }
 
 /** Whom the app was told about; everything but the app's own answer is an error. */
-const userOf = (visit: Visit): string => givenTo(givenToApp(visit), 'X-Auth-Request-User').join()
+function userOf(visit: Visit): string {
+  return givenTo(givenToApp(visit), 'X-Auth-Request-User').join()
+}
 
-const checkAt = (
+function checkAt(
   replica: VestibuleProcess,
   cookies: CookieJar,
   headers: Readonly<Record<string, string>> = {},
-): Promise<Visit> =>
-  replica.check({ host: HOST, proto: 'http' }, { ...headers, Cookie: cookies.header(new URL(APP)) })
+): Promise<Visit> {
+  return replica.check(
+    { host: HOST, proto: 'http' },
+    { ...headers, Cookie: cookies.header(new URL(APP)) },
+  )
+}
 
 /** Replicas announce themselves every ten seconds. */
 const FOUND_WITHIN_MS = 60_000
 
 const asScript = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*' }
 
-const checksOf = async (replica: VestibuleProcess): Promise<number> =>
-  readMetric(replica, 'vestibule_checks_total{outcome="allow",source="store"}')
+async function checksOf(replica: VestibuleProcess): Promise<number> {
+  return readMetric(replica, 'vestibule_checks_total{outcome="allow",source="store"}')
+}
 
 describeWithRedis('three replicas that share a Redis', () => {
-  let fleet: ProxiedReplicas
+  const fleet = startedForAll(() =>
+    startProxiedReplicas({ count: 3, hosts: [HOST], settings: PATIENT }),
+  )
   let alice: CookieJar
   beforeAll(async () => {
-    fleet = await startProxiedReplicas({ count: 3, hosts: [HOST], settings: PATIENT })
     alice = createCookieJar()
-    await here.map((entrance) => fleet.browser(entrance, alice))[0]?.signIn(HEADERS, 'alice')
+    await here.map((entrance) => fleet().browser(entrance, alice))[0]?.signIn(HEADERS, 'alice')
   })
-  afterAll(() => fleet[Symbol.asyncDispose]())
 
   const visitAll = (count: number): Promise<Visit[]> =>
     Promise.all(
       here.flatMap((entrance) => {
-        const browser = fleet.browser(entrance, alice)
+        const browser = fleet().browser(entrance, alice)
         return Array.from({ length: count }, () => browser.fetch(HEADERS))
       }),
     )
   const expectSignedIn = async (): Promise<void> => {
     expect(new Set((await visitAll(6)).map(userOf))).toEqual(new Set(['alice']))
-    for (const replica of fleet.all()) {
+    for (const replica of fleet().all()) {
       expect((await checkAt(replica, alice)).status).toBe(200)
     }
   }
 
   test('a login that begins at one ends at another, and counts at the third', async () => {
-    const [a, b, c] = fleet.all() as [VestibuleProcess, VestibuleProcess, VestibuleProcess]
+    const [a, b, c] = fleet().all() as [VestibuleProcess, VestibuleProcess, VestibuleProcess]
     const cookies = createCookieJar()
-    const started = await fleet.browserAt(a, cookies).get(`${APP}/oauth2/login?rd=/reports`)
-    const callbackUrl = await returnUrl(fleet.browserAt(a, cookies), started)
-    const landed = await fleet.browserAt(b, cookies).get(callbackUrl)
+    const started = await fleet().browserAt(a, cookies).get(`${APP}/oauth2/login?rd=/reports`)
+    const callbackUrl = await returnUrl(fleet().browserAt(a, cookies), started)
+    const landed = await fleet().browserAt(b, cookies).get(callbackUrl)
     expect([landed.status, landed.location]).toEqual([302, `${APP}/reports`])
     for (const replica of [c, a, b]) {
       const { status, headers } = await checkAt(replica, cookies)
@@ -85,15 +94,15 @@ describeWithRedis('three replicas that share a Redis', () => {
     'whoever signs in through %s is the same person at every replica',
     async (entrance, { skip }) => {
       if (entranceMissing(entrance)) skip(entranceMissing(entrance))
-      const browser = fleet.browser(entrance)
+      const browser = fleet().browser(entrance)
       expect(userOf(await browser.signIn(HEADERS, 'bob'))).toBe('bob')
-      const before = await Promise.all(fleet.all().map(checksOf))
+      const before = await Promise.all(fleet().all().map(checksOf))
       const visits = await Promise.all(Array.from({ length: 60 }, () => browser.fetch(HEADERS)))
       expect(visits.map(({ status }) => status)).toEqual(Array.from({ length: 60 }, () => 200))
       expect(new Set(visits.map(userOf))).toEqual(new Set(['bob']))
-      const after = await Promise.all(fleet.all().map(checksOf))
+      const after = await Promise.all(fleet().all().map(checksOf))
       const answered = after.map((count, at) => count - Number(before[at]))
-      process.stdout.write(`${entrance}: 60 requests answered by ${answered.join(', ')}\n`)
+      print(`${entrance}: 60 requests answered by ${answered.join(', ')}`)
       expect(Math.min(...answered)).toBeGreaterThan(0)
       expect(answered.reduce((sum, each) => sum + each)).toBe(60)
     },
@@ -101,24 +110,24 @@ describeWithRedis('three replicas that share a Redis', () => {
 
   test('a session that began behind one proxy counts behind all of them', expectSignedIn)
 
-  test('restarting them one after the other is noticed by nobody', async () => {
-    const load = startVisits(fleet, alice)
-    for (const at of fleet.all().keys()) {
+  test('no user notices a rolling restart', async () => {
+    const load = startVisits(fleet(), alice)
+    for (const at of fleet().all().keys()) {
       await wait(200)
-      await fleet.restart(at, 'SIGTERM')
+      await fleet().restart(at, 'SIGTERM')
     }
     await wait(200)
     const visits = await load.stop()
-    process.stdout.write(`rolling restart: ${visits.length} requests meanwhile\n`)
+    print(`rolling restart: ${visits.length} requests meanwhile`)
     expect(visits.filter(({ status }) => status !== 200)).toEqual([])
     expect(load.errors).toEqual([])
     expect(new Set(visits.map(userOf))).toEqual(new Set(['alice']))
     await expectSignedIn()
   })
 
-  test('killing all of them at once signs nobody out', async () => {
-    const load = startVisits(fleet, alice)
-    await Promise.all([...fleet.all().keys()].map((at) => fleet.restart(at, 'SIGKILL')))
+  test('killing all replicas at once signs nobody out', async () => {
+    const load = startVisits(fleet(), alice)
+    await Promise.all([...fleet().all().keys()].map((at) => fleet().restart(at, 'SIGKILL')))
     await expectSignedIn()
     const visits = await load.stop()
     expect(visits.filter(({ status }) => status !== 200 && status < 500)).toEqual([])
@@ -143,7 +152,7 @@ describeWithRedis('three replicas that share a Redis', () => {
   test.for(strangers)(
     'at a replica with %s nobody is signed in, nothing breaks, and it says what is wrong',
     async ([, settings, integrityFailures, kind]) => {
-      await using stranger = await fleet.addAside(settings)
+      await using stranger = await fleet().addAside(settings)
       const page = await checkAt(stranger, alice)
       const script = await checkAt(stranger, alice, asScript)
       expect([page.status, script.status]).toEqual([302, 401])
@@ -153,9 +162,9 @@ describeWithRedis('three replicas that share a Redis', () => {
       await until(
         'a finding',
         async () => {
-          const { fleet, cache } = await readHealth(stranger)
+          const { fleet: seen, cache } = await readHealth(stranger)
           expect(cache.redis).toMatchObject({ connected: true, findings: [] })
-          return fleet.findings.some((finding) => finding.kind === kind)
+          return seen.findings.some((finding) => finding.kind === kind)
         },
         FOUND_WITHIN_MS,
       )
@@ -166,21 +175,21 @@ describeWithRedis('three replicas that share a Redis', () => {
   )
 
   test('a login that comes back to a replica with another key ends on a page', async () => {
-    await using stranger = await fleet.addAside({
+    await using stranger = await fleet().addAside({
       SESSION_ENCRYPTION_KEY: 'fedcba9876543210'.repeat(4),
     })
     const cookies = createCookieJar()
-    const browser = fleet.browserAt(fleet.all()[0] as VestibuleProcess, cookies)
+    const browser = fleet().browserAt(fleet().all()[0] as VestibuleProcess, cookies)
     const callbackUrl = await returnUrl(browser, await browser.get(`${APP}/oauth2/login`))
-    const refused = await fleet.browserAt(stranger, cookies).get(callbackUrl)
+    const refused = await fleet().browserAt(stranger, cookies).get(callbackUrl)
     expect([refused.status, refused.setCookies]).toEqual([400, []])
     expect((await browser.get(callbackUrl)).status).toBe(302)
   })
 
   test('a sign-out at one is known to the others at once', async () => {
-    const [a, ...others] = fleet.all() as [VestibuleProcess, ...VestibuleProcess[]]
+    const [a, ...others] = fleet().all() as [VestibuleProcess, ...VestibuleProcess[]]
     const cookies = createCookieJar()
-    const browser = fleet.browserAt(a, cookies)
+    const browser = fleet().browserAt(a, cookies)
     await signedIn(browser)
     const kept = cookies.copy()
     const polls = others.map((replica) => pollUntilRefused(replica, kept))
@@ -203,8 +212,8 @@ describeWithRedis('three replicas that share a Redis', () => {
     }
   })
 
-  test('whatever they leave in Redis ends by itself', async () => {
-    const { redis } = fleet.replicas
+  test('every key in Redis expires', async () => {
+    const { redis } = fleet().replicas
     // Each replica tries its commands from time to time, on keys that are gone a moment later.
     const isTrial = (key: string) => key.includes('{self-test-')
     const all = (await redis.cli('KEYS', '*')).split('\n').filter((key) => !isTrial(key))
@@ -225,14 +234,16 @@ describeWithRedis('three replicas that share a Redis', () => {
     }
   })
 
-  test('a session that is used anywhere is idle nowhere', async () => {
-    const idle = await Promise.all([1, 2].map(() => fleet.addAside({ SESSION_IDLE_TIMEOUT: '60' })))
+  test('use at one replica prolongs the session at all', async () => {
+    const idle = await Promise.all(
+      [1, 2].map(() => fleet().addAside({ SESSION_IDLE_TIMEOUT: '60' })),
+    )
     const cookies = createCookieJar()
-    await signedIn(fleet.browserAt(idle[0] as VestibuleProcess, cookies))
+    await signedIn(fleet().browserAt(idle[0] as VestibuleProcess, cookies))
     const records = recordsOf(cookies)
-    const { redis } = fleet.replicas
+    const { redis } = fleet().replicas
     for (const replica of idle) {
-      // As if nothing had come for 40 s.
+      // Shortens the lives as 40 s without a request would.
       for (const key of records) await redis.cli('PEXPIRE', key, '20000')
       expect((await checkAt(replica, cookies)).status).toBe(200)
       await until('longer life', async () => Number(await redis.cli('PTTL', records[2])) > 20_000)
@@ -250,19 +261,17 @@ describeWithRedis('three replicas that share a Redis', () => {
 
 describeWithRedis('replicas that sign in for several hosts at one of them', () => {
   const [home, one, two] = ['auth.apps.localhost', 'one.apps.localhost', 'two.apps.localhost']
-  let fleet: ProxiedReplicas
-  beforeAll(async () => {
-    fleet = await startProxiedReplicas({
+  const fleet = startedForAll(() =>
+    startProxiedReplicas({
       count: 3,
       hosts: [home, one, two],
       settings: { ...PATIENT, PUBLIC_URL: `http://${home}`, COOKIE_DOMAIN: 'apps.localhost' },
-    })
-  })
-  afterAll(() => fleet[Symbol.asyncDispose]())
+    }),
+  )
 
   test.for(entrances)('one sign-in serves both apps behind %s', async (entrance, { skip }) => {
     if (entranceMissing(entrance)) skip(entranceMissing(entrance))
-    const browser = fleet.browser(entrance)
+    const browser = fleet().browser(entrance)
     const landed = await browser.signIn(`http://${one}/headers`, 'alice')
     expect([landed.url, userOf(landed)]).toEqual([`http://${one}/headers`, 'alice'])
     const visits = await Promise.all(
@@ -281,26 +290,26 @@ describeWithRedis('replicas that sign in for several hosts at one of them', () =
 })
 
 /** The sign-in pages alone, without an app behind them. */
-const signedIn = async (browser: Visitor): Promise<void> => {
+async function signedIn(browser: Visitor): Promise<void> {
   await browser.signIn(`${APP}/oauth2/login`, 'bob')
   expect(browser.cookies.find('vestibule')?.value).toMatch(/^v1\./)
 }
 
 /** Follows a started login through the provider up to the callback, as bob. */
-const returnUrl = async (browser: Visitor, started: Visit): Promise<string> => {
+async function returnUrl(browser: Visitor, started: Visit): Promise<string> {
   if (started.location?.startsWith(`${APP}/oauth2/callback`)) return started.location
   if (started.location) return returnUrl(browser, await browser.get(started.location))
   return returnUrl(browser, await browser.post(started.url, { login: 'bob' }))
 }
 
-const recordsOf = (cookies: CookieJar): readonly [string, string, string] => {
+function recordsOf(cookies: CookieJar): readonly [string, string, string] {
   const [, id = ''] = cookies.find('vestibule')?.value.split('.') ?? []
   const name = (part: string) => `vestibule:{${hash('sha256', id, 'base64url')}}:${part}`
   return [name('s'), name('t'), name('m')]
 }
 
 /** Somebody who goes on using the app through every proxy until told to stop. */
-const startVisits = (fleet: ProxiedReplicas, cookies: CookieJar) => {
+function startVisits(fleet: ProxiedReplicas, cookies: CookieJar) {
   const visits: Visit[] = []
   const errors: unknown[] = []
   let isOver = false
@@ -325,7 +334,7 @@ const startVisits = (fleet: ProxiedReplicas, cookies: CookieJar) => {
 }
 
 /** Checks without a pause, until one is refused. */
-const pollUntilRefused = async (replica: VestibuleProcess, cookies: CookieJar) => {
+async function pollUntilRefused(replica: VestibuleProcess, cookies: CookieJar) {
   let lastAllowedSentAtMs = 0
   for (;;) {
     const sentAtMs = performance.now()

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { signOut } from '../../support/outage.ts'
@@ -16,7 +17,7 @@ const AT_ONCE = 10
 const KNOWN_BEFORE_ANSWER = 0.5
 
 /** Asks without a pause until it is refused: when that was, and when the last one that was let in had been asked. */
-const pollUntilRefused = async (pool: RequestPool, cookie: string) => {
+async function pollUntilRefused(pool: RequestPool, cookie: string) {
   let lastLetInMs = 0
   for (;;) {
     const sentAtMs = performance.now()
@@ -27,7 +28,7 @@ const pollUntilRefused = async (pool: RequestPool, cookie: string) => {
   }
 }
 
-const describeDelays = (name: string, delaysMs: readonly number[]): string => {
+function describeDelays(name: string, delaysMs: readonly number[]): string {
   const sorted = delaysMs.toSorted((a, b) => a - b)
   const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]?.toFixed(1)
   return `${name}: p50 ${at(0.5)}, p90 ${at(0.9)}, p99 ${at(0.99)}, max ${at(1)} ms`
@@ -50,10 +51,8 @@ describeWithRedis('sign-out at one of three hybrid replicas', () => {
       people.push(...(await Promise.all(some)))
     }
     for (const { browser, cookie } of people) {
-      // So that it is in their memory.
-      for (const replica of others) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
-      }
+      // Brings the session into their memory.
+      await expectStatus(200, others, cookie)
       const lag = watchOwnLag()
       const polls = pools.map((pool) => pollUntilRefused(pool, cookie))
       const askedAtMs = performance.now()

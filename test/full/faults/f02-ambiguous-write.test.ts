@@ -1,13 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { expectStatus, statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { expectOthersServed } from '../../support/outage.ts'
+import { expectOthersServed, signOut } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
+import { expectLetIn } from '../../support/refreshing-replicas.ts'
 import { readCounter } from '../../support/refusal.ts'
 import { APP } from '../../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, expectFailedSignIn, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
-/** Each write of a sign-in, by what it looks like on the wire. */
+/** Each write of a sign-in, by its bytes on the wire. */
 const writes = [
   ['the mark of the login', /SET\r\n\$\d+\r\nvestibule:j:login:/],
   ['the mark of the ID token', /SET\r\n\$\d+\r\nvestibule:j:id-token:/],
@@ -15,47 +18,36 @@ const writes = [
   ['the session', /EVAL\r\n[\s\S]*EXISTS/],
 ] as const
 
-describeWithRedis('F02 a write that is applied and not answered', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas()
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+describeWithRedis('F02 a write is applied and its reply is lost', () => {
+  const replicas = startedForAll(() => startReplicas())
 
-  test.for(writes)(
-    'a sign-in succeeds although the answer to %s is lost',
-    async ([, write], { expect }) => {
-      const { first, network, provider } = replicas
-      const { browser, callbackUrl } = await replicas.untilCallback()
-      provider.forgetRequests()
-      const refusedBefore = await readCounter(first, 'replays_refused')
-      const cut = network.cutAfterRequest(write)
-      const answer = await browser.get(callbackUrl)
-      await cut
-      expect(answer.status).toBe(302)
-      expect(answer.location).toBe(`${APP}/`)
-      expect(provider.count('token')).toBe(1)
-      expect(await readCounter(first, 'replays_refused')).toBe(refusedBefore)
-      const checked = await first.check({}, { Cookie: cookieHeader(browser) })
-      expect(checked.status).toBe(200)
-      expect(checked.headers['x-auth-request-user']).toBe('alice')
-    },
-  )
-
-  test('a sign-out succeeds although its answer is lost', async () => {
-    const { first, network } = replicas
-    const { browser, cookie } = await replicas.signedIn()
-    const cut = network.cutAfterRequest(/EVAL\r\n[\s\S]*PUBLISH/)
-    const answer = await browser.post(`${APP}/oauth2/logout`)
+  test.for(writes)('a sign-in succeeds when the reply to %s is lost', async ([, write]) => {
+    const { first, network, provider } = replicas()
+    const { browser, callbackUrl } = await replicas().untilCallback()
+    provider.forgetRequests()
+    const refusedBefore = await readCounter(first, 'replays_refused')
+    const cut = network.cutAfterRequest(write)
+    const { status, location } = await browser.get(callbackUrl)
     await cut
-    expect(answer.status).toBe(303)
-    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
-    expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
+    expect([status, location]).toEqual([302, `${APP}/`])
+    expect(provider.count('token')).toBe(1)
+    expect(await readCounter(first, 'replays_refused')).toBe(refusedBefore)
+    expectLetIn([await first.check({}, { Cookie: cookieHeader(browser) })])
   })
 
-  test('a login that was used is refused all the same, also when that answer is lost', async () => {
-    const { first, network, provider } = replicas
-    const { browser, callbackUrl } = await replicas.untilCallback()
+  test('a sign-out succeeds when its reply is lost', async () => {
+    const { first, network } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    const cut = network.cutAfterRequest(/EVAL\r\n[\s\S]*PUBLISH/)
+    expect((await signOut(browser)).status).toBe(303)
+    await cut
+    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+    await expectStatus(302, first, cookie)
+  })
+
+  test('a login that was used is refused as a replay, also when the reply to its mark is lost', async () => {
+    const { first, network, provider } = replicas()
+    const { browser, callbackUrl } = await replicas().untilCallback()
     const thief = browser.copy()
     expect((await browser.get(callbackUrl)).status).toBe(302)
     provider.forgetRequests()
@@ -66,10 +58,7 @@ describeWithRedis('F02 a write that is applied and not answered', () => {
     await cut
     expect(await readCounter(first, 'replays_refused')).toBe(refusedBefore + 2)
     expect(provider.count('token')).toBe(0)
-    await until(
-      'the connection',
-      async () => (await first.check({}, { Cookie: cookieHeader(browser) })).status === 200,
-    )
+    await until('a check', async () => (await statusAt(first, cookieHeader(browser))) === 200)
     await expectOthersServed(first)
   })
 })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { quantile } from '../../support/fleet-load.ts'
 import {
@@ -11,26 +11,24 @@ import {
 } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { PATIENT, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 const CHECKS = 5000
 const MORE_BYTES = 150 * 1024 * 1024
 
-describeWithRedis('F03 slow Redis', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({ settings: WITHOUT_GRACE })
-  })
-  afterEach(() => replicas.network.delay(0))
-  afterAll(() => replicas[Symbol.asyncDispose]())
+describeWithRedis('F03 Redis is slow', () => {
+  const replicas = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }))
+  afterEach(() => replicas().network.delay(0))
 
-  test('checks give up in time, and what may wait gets its answer', async () => {
-    const { first, network } = replicas
-    const { browser, cookie } = await replicas.signedIn()
-    const prepared = await prepareReplicas(replicas, cookie)
+  test('checks are refused in time, and requests that may wait are answered', async () => {
+    const { first, network } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    const prepared = await prepareReplicas(replicas(), cookie)
     network.delay(400)
     await expectChecksRefused(first, cookie)
     await prepared.expectGoingOn()
@@ -42,25 +40,25 @@ describeWithRedis('F03 slow Redis', () => {
     expect(me.ownMs).toBeLessThan(3000 + BUSY_MS)
     expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
 
-    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+    const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
     expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
     network.delay(0)
     await expectRecovery('F03 slow', first, cookie)
   })
 
-  test('a latency below the deadline is waited for', async () => {
-    const { cookie } = await replicas.signedIn()
-    const patient = await replicas.add(PATIENT)
+  test('a check waits for a reply that is slower than usual and within its deadline', async () => {
+    const { cookie } = await replicas().signedIn()
+    const patient = await replicas().add(PATIENT)
     await untilStarted(patient)
-    replicas.network.delay(150)
+    replicas().network.delay(150)
     const { value, ms } = await timed(patient.check({}, { Cookie: cookie }))
     expect(value.status).toBe(200)
     expect(ms).toBeGreaterThan(290)
   })
 
-  test('5,000 checks meanwhile cost a bounded amount of memory, and the event loop stays free', async () => {
-    const { first, network } = replicas
-    const { cookie } = await replicas.signedIn()
+  test('5,000 checks cost a bounded amount of memory, and /livez answers in time', async () => {
+    const { first, network } = replicas()
+    const { cookie } = await replicas().signedIn()
     const resident = () => readMetric(first, 'vestibule_process_resident_memory_bytes')
     using pool = createRequestPool(first.internalPort, 500)
     const request = { path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } }
@@ -74,7 +72,7 @@ describeWithRedis('F03 slow Redis', () => {
     expect([...statuses].filter((status) => status !== 503)).toEqual([200])
     const bytesBefore = await resident()
 
-    // Far above the limit of a check, which is longer while the process is busy.
+    // Exceeds the deadline of a check, which is longer while the process is busy.
     network.delay(600)
     const liveMs: number[] = []
     let mostInFlight = 0
@@ -107,8 +105,8 @@ describeWithRedis('F03 slow Redis', () => {
     const inFlight = () => readMetric(first, 'vestibule_redis_commands_in_flight')
     await until('a queue of next to nothing', async () => (await inFlight()) < 10, 60_000)
     const moreBytes = (await resident()) - bytesBefore
-    process.stdout.write(
-      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms\n`,
+    print(
+      `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms`,
     )
     expect(moreBytes).toBeLessThan(MORE_BYTES)
     await expectRecovery('F03 after the load', first, cookie)

@@ -1,106 +1,71 @@
 import { test } from 'vitest'
+import { statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import {
-  countEvents,
-  expectChecksRefused,
-  expectComeAgain,
-  expectEndedEverywhere,
-  expectHealthy,
-  expectOthersServed,
-  expectRecovery,
-  expectSignOutPending,
-  expectUnhealthy,
-  readMetric,
-  redisErrors,
-  signOut,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
+import { beginSignIn, startOutageCourse } from '../../support/outage-course.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
-import { prepareReplicas } from '../../support/prepared-replicas.ts'
-import { until } from '../../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 
+const REDIS_WRITE_TIMEOUT = '1'
 const holes = [
   [
-    'packets that are dropped',
+    'packets are dropped',
     async ({ network }: Replicas) => network.blackhole(),
     async ({ network }: Replicas) => network.flow(),
   ],
   [
-    'a process that is stopped',
+    'the process is stopped',
     ({ redis }: Replicas) => redis.pause(),
     ({ redis }: Replicas) => redis.resume(),
   ],
 ] as const
 
-describeWithRedis.concurrent('F04 blackhole', () => {
+describeWithRedis.concurrent('F04 Redis is a black hole', () => {
   test.for(holes)(
-    '%s: checks give up in time or stand on what was known, nobody is signed out, and it comes back by itself',
+    '%s: checks are refused or served from what is known in time, nobody is signed out, and replicas recover',
     async ([what, open, close], { expect }) => {
-      await using replicas = await startReplicas({
-        settings: { REDIS_WRITE_TIMEOUT: '1', ...WITHOUT_GRACE },
-      })
-      const { first, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
+      const settings = { REDIS_WRITE_TIMEOUT, ...outage.WITHOUT_GRACE }
+      await using replicas = await startReplicas({ settings })
+      const { first } = replicas
       const { browser: leaving, cookie: left } = await replicas.signedIn('bob')
-      const prepared = await prepareReplicas(replicas, cookie)
-      const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
-      provider.forgetRequests()
+      const course = await startOutageCourse(replicas)
 
       await open(replicas)
-      await expectChecksRefused(first, cookie)
-      await prepared.expectGoingOn()
-      await expectOthersServed(first)
-      await expectUnhealthy(first)
-
-      const attempt = await timed(other.get(callbackUrl))
-      expectComeAgain(attempt.value)
+      const attempt = await timed(course.signIn.expectDeferred())
       expect(attempt.ownMs).toBeLessThan(1250 + BUSY_MS)
-      expect(provider.count('token')).toBe(0)
-      const signedOut = await timed(signOut(leaving))
-      expectSignOutPending(leaving, signedOut.value)
+      await course.expectDegraded()
+      const signedOut = await timed(outage.signOut(leaving))
+      outage.expectSignOutPending(leaving, signedOut.value)
       expect(signedOut.ownMs).toBeLessThan(3250 + BUSY_MS)
-
-      await until(
-        'the connection is given up',
-        async () => (await readMetric(first, 'vestibule_redis_connected')) === 0,
-      )
-      expect(countEvents(first, 'redis_disconnected')).toBe(1)
-      await expectChecksRefused(first, cookie)
-      expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
+      await outage.untilMetric(first, 'vestibule_redis_connected', 0)
+      expect(outage.countEvents(first, 'redis_disconnected')).toBe(1)
+      await outage.expectChecksRefused(first, course.cookie)
+      expect(await outage.redisErrors(first, 'deadline')).toBeGreaterThan(0)
 
       await close(replicas)
-      await expectRecovery(`F04 ${what}`, first, cookie)
-      await expectEndedEverywhere(`F04 ${what}`, [first], [left])
-      await expectHealthy(first)
-      expect(countEvents(first, 'redis_disconnected')).toBe(1)
+      await course.expectRecovered(`F04 ${what}`)
+      await outage.expectEndedEverywhere(`F04 ${what}`, [first], [left])
+      expect(outage.countEvents(first, 'redis_disconnected')).toBe(1)
       expect((await replicas.signedIn('bob')).cookie).toContain(SESSION_COOKIE)
-      expect((await signOut(browser)).status).toBe(303)
-      expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
-      await expectOthersServed(first)
+      expect((await outage.signOut(course.browser)).status).toBe(303)
+      expect(await statusAt(first, course.cookie)).toBe(302)
+      await outage.expectOthersServed(first)
     },
   )
 
   test.for(holes)(
     '%s: a sign-in that was given up is finished by a reload',
-    async ([, open, close], { expect }) => {
-      await using replicas = await startReplicas({ settings: { REDIS_WRITE_TIMEOUT: '1' } })
-      const { first, provider } = replicas
-      const { browser, callbackUrl } = await replicas.untilCallback()
-      provider.forgetRequests()
+    async ([what, open, close], { expect }) => {
+      await using replicas = await startReplicas({ settings: { REDIS_WRITE_TIMEOUT } })
+      const signIn = await beginSignIn(replicas, 'alice')
       await open(replicas)
-      expectComeAgain(await browser.get(callbackUrl))
-      expect(provider.count('token')).toBe(0)
+      await signIn.expectDeferred()
       await close(replicas)
-      await until(
-        'a healthy Redis',
-        async () => (await first.internal('/health?strict=1')).status === 200,
-      )
-      const again = await browser.get(callbackUrl)
-      expect(again.status).toBe(302)
-      expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-      expect(provider.count('token')).toBe(1)
+      await outage.untilHealthy(`F04 ${what}`, replicas.first)
+      expect((await signIn.follow()).status).toBe(302)
+      expect(signIn.browser.cookies.find(SESSION_COOKIE)).toBeDefined()
+      expect(replicas.provider.count('token')).toBe(1)
     },
   )
 })

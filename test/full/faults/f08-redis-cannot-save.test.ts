@@ -1,60 +1,44 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { breakSnapshots } from '../../support/broken-snapshots.ts'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import {
-  expectComeAgain,
-  expectEndedEverywhere,
-  expectHealthy,
-  expectOthersServed,
-  expectSignOutDeferred,
-  redisErrors,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
+import { beginSignIn } from '../../support/outage-course.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 describeWithRedis('F08 Redis cannot save', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    // With an idle limit a check has its one write, which is refused here and is nobody's concern.
-    replicas = await startReplicas({ count: 2, settings: { SESSION_IDLE_TIMEOUT: '600' } })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  // With an idle limit a check has one write, whose refusal must not matter.
+  const settings = { SESSION_IDLE_TIMEOUT: '600' }
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings }))
 
-  test('checks pass, sign-ins wait, and sign-outs count here at once and everywhere once it can save', async () => {
-    const { first, all, provider } = replicas
-    const { browser, cookie } = await replicas.signedIn()
-    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
-    const fresh = await replicas.signedIn()
-    const repair = await breakSnapshots(replicas.redis)
-    provider.forgetRequests()
-    for (let round = 0; round < 20; round += 1) {
-      expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
-      expect((await first.check({}, { Cookie: fresh.cookie })).status).toBe(200)
-    }
+  test('checks pass, a sign-in is deferred, and a sign-out counts here at once and everywhere after the repair', async () => {
+    const { first, all } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    const fresh = await replicas().signedIn()
+    const signIn = await beginSignIn(replicas())
+    const repair = await breakSnapshots(replicas().redis)
+    for (let round = 0; round < 20; round += 1) await expectStatus(200, first, cookie, fresh.cookie)
     expect((await browser.get(`${APP}/oauth2/me`)).status).toBe(200)
-    await expectHealthy(first)
+    await outage.expectHealthy(first)
 
-    expectComeAgain(await other.get(callbackUrl))
-    expect(provider.count('token')).toBe(0)
-    await expectSignOutDeferred(first, browser)
-    expect(await redisErrors(first, 'misconf')).toBeGreaterThan(0)
-    await expectOthersServed(first)
+    await signIn.expectDeferred()
+    await outage.expectSignOutDeferred(first, browser)
+    expect(await outage.redisErrors(first, 'misconf')).toBeGreaterThan(0)
+    await outage.expectOthersServed(first)
 
     await repair()
-    // The breaker may have opened, and is tried again each second.
-    await until(
-      'a sign-in',
-      async () => {
-        const visit = await other.get(callbackUrl)
-        if (visit.status === 503) return false
-        expect(visit.location).toBe(`${APP}/`)
-        return true
-      },
-      3000,
-    )
-    await expectEndedEverywhere('F08 sign-out', all, [cookie])
-    expect((await first.check({}, { Cookie: fresh.cookie })).status).toBe(200)
+    // The breaker may have opened, and probes each second.
+    const signsIn = async () => {
+      const visit = await signIn.follow()
+      if (visit.status !== 503) expect(visit.location).toBe(`${APP}/`)
+      return visit.status !== 503
+    }
+    await until('a sign-in', signsIn, 3000)
+    await outage.expectEndedEverywhere('F08 sign-out', all, [cookie])
+    await expectStatus(200, first, fresh.cookie)
     expect(first.isAlive()).toBe(true)
   })
 })

@@ -1,48 +1,28 @@
 import { expect, test } from 'vitest'
+import { statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import {
-  expectChecksRefused,
-  expectComeAgain,
-  expectHealthy,
-  expectOthersServed,
-  expectRecovery,
-  expectUnhealthy,
-  redisErrors,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
-import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { redisErrors, WITHOUT_GRACE } from '../../support/outage.ts'
+import { startOutageCourse } from '../../support/outage-course.ts'
 import { until } from '../../support/redis-state.ts'
-import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
 
-/** Four seconds of loading, during which it listens to what it is asked; connecting may take one and a half of them. */
+/** Makes loading take four seconds, in which Redis answers commands; connecting may take one and a half of them. */
 const SLOW_LOADING = ['--key-load-delay', '200', '--loading-process-events-interval-bytes', '1024']
 
-describeWithRedis('F11 Redis reads its data after a start', () => {
-  test('until it has done so nobody is told anything new, and then everybody goes on', async () => {
+describeWithRedis('F11 Redis loads its data after a start', () => {
+  test('checks are degraded until the data are loaded, and then everybody goes on', async () => {
     await using replicas = await startReplicas({ settings: WITHOUT_GRACE })
-    const { first, redis, provider } = replicas
-    const { cookie } = await replicas.signedIn()
-    const prepared = await prepareReplicas(replicas, cookie)
-    const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
-    provider.forgetRequests()
+    const { first, redis } = replicas
+    const course = await startOutageCourse(replicas)
     await redis.cli('DEBUG', 'POPULATE', '20000')
     const loaded = redis.restart({ keepData: true, args: SLOW_LOADING })
     await until('a server that loads', async () => {
-      await first.check({}, { Cookie: cookie })
+      await statusAt(first, course.cookie)
       return (await redisErrors(first, 'loading')) > 0
     })
-    await expectChecksRefused(first, cookie)
-    await prepared.expectGoingOn()
-    await expectUnhealthy(first)
-    await expectOthersServed(first)
-    expectComeAgain(await other.get(callbackUrl))
-    expect(provider.count('token')).toBe(0)
-
+    await course.expectDegraded()
     await loaded
-    await expectRecovery('F11 loaded', first, cookie)
-    await expectHealthy(first)
-    expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
+    await course.expectRecovered('F11 loaded')
     expect(first.isAlive()).toBe(true)
   })
 })

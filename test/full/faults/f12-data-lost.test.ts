@@ -1,106 +1,96 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { expectStatus, statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { keepInMemory } from '../../support/hybrid-replicas.ts'
-import {
-  countEvents,
-  expectHealthy,
-  expectOthersServed,
-  readMetric,
-  script,
-} from '../../support/outage.ts'
-import { timed } from '../../support/own-lag.ts'
+import { countEvents, expectHealthy, expectOthersServed, readMetric } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { printUntil } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
+import { expectEnded, expectGoesOn } from '../../support/refreshing-replicas.ts'
 import { APP } from '../../support/relying-party.ts'
 import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { Visit, Visitor } from '../../support/visitor.ts'
 
 const losses = [
-  ['emptied', async ({ redis }: Replicas) => void (await redis.cli('FLUSHALL'))],
-  ['started again with nothing', ({ redis }: Replicas) => redis.restart()],
+  ['is emptied', async ({ redis }: Replicas) => void (await redis.cli('FLUSHALL'))],
+  ['is started again without data', ({ redis }: Replicas) => redis.restart()],
 ] as const
 
-describeWithRedis('F12 Redis lost its data', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({ count: 2, settings: PATIENT })
+/** Waits until a check is refused; until then nothing comes but 200. */
+function untilForgotten(what: string, replica: RunningVestibule, cookie: string): Promise<number> {
+  return printUntil(`F12 ${what}: forgotten`, async () => {
+    const status = await statusAt(replica, cookie)
+    expect([200, 302]).toContain(status)
+    return status === 302
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+}
 
-  test.for(losses)(
-    '%s: one silent round through the provider, and no loop',
-    async ([, lose], { expect }) => {
-      const { first, all, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
-      for (const replica of all) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(200)
-      }
-      await lose(replicas)
-      for (const replica of all) {
-        await until('an answer that is certain', async () => {
-          const { status } = await replica.check({}, { Cookie: cookie })
-          expect([200, 302]).toContain(status)
-          return status === 302
-        })
-        const asked = await replica.check({}, { Cookie: cookie })
-        expect(asked.setCookies).toEqual([])
-        expect(asked.location).toMatch(`${APP}/oauth2/login?rd=`)
-        const program = await replica.check({}, { ...script, Cookie: cookie })
-        expect(program.status).toBe(401)
-        expect(program.setCookies).toEqual([])
-      }
+/** Follows the check's redirect, and asserts that one login with one token request leads back to the app. */
+async function expectOneRound(
+  { first, provider }: Replicas,
+  browser: Visitor,
+  cookie: string,
+): Promise<readonly Visit[]> {
+  provider.forgetRequests()
+  const { location } = await first.check({}, { Cookie: cookie })
+  const stepsBefore = browser.trail.length
+  expect((await browser.browse(String(location))).url).toBe(`${APP}/`)
+  const steps = browser.trail.slice(stepsBefore)
+  expect(steps.filter(({ url }) => url.includes('/oauth2/login'))).toHaveLength(1)
+  expect(provider.count('token')).toBe(1)
+  return steps
+}
 
-      provider.forgetRequests()
-      const { location } = await first.check({}, { Cookie: cookie })
-      const stepsBefore = browser.trail.length
-      const last = await browser.browse(String(location))
-      const steps = browser.trail.slice(stepsBefore)
-      expect(last.url).toBe(`${APP}/`)
-      expect(steps.every(({ method }) => method === 'GET')).toBe(true)
-      expect(steps.some(({ body }) => body.includes('name="login"'))).toBe(false)
-      expect(steps.filter(({ url }) => url.includes('/oauth2/login'))).toHaveLength(1)
-      expect(provider.count('token')).toBe(1)
-      for (const replica of all) {
-        const { status, headers } = await replica.check({}, { Cookie: cookieHeader(browser) })
-        expect([status, headers['x-auth-request-user']]).toEqual([200, 'alice'])
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-        await expectHealthy(replica)
-        expect(await readMetric(replica, 'vestibule_sign_in_loops_total')).toBe(0)
-        await expectOthersServed(replica)
-      }
-    },
-  )
+describeWithRedis('F12 Redis lost its data', () => {
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings: PATIENT }))
 
-  test('somebody who signed out before is not signed in after it', async () => {
-    const { first, redis } = replicas
-    const { browser, cookie } = await replicas.signedIn()
+  test.for(losses)('Redis %s: one silent sign-in, and no loop', async ([what, lose]) => {
+    const { first, all } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
+    await expectStatus(200, all, cookie)
+    await lose(replicas())
+    for (const replica of all) await untilForgotten(what, replica, cookie)
+    await expectEnded(all, cookie)
+    const { location } = await first.check({}, { Cookie: cookie })
+    expect(location).toMatch(`${APP}/oauth2/login?rd=`)
+
+    const steps = await expectOneRound(replicas(), browser, cookie)
+    expect(steps.every(({ method }) => method === 'GET')).toBe(true)
+    expect(steps.some(({ body }) => body.includes('name="login"'))).toBe(false)
+    await expectGoesOn(all, String(cookieHeader(browser)))
+    await expectStatus(302, all, cookie)
+    for (const replica of all) {
+      await expectHealthy(replica)
+      expect(await readMetric(replica, 'vestibule_sign_in_loops_total')).toBe(0)
+      await expectOthersServed(replica)
+    }
+  })
+
+  test('a session that was signed out before stays ended', async () => {
+    const { first, redis } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
     expect((await browser.post(`${APP}/oauth2/logout`)).status).toBe(303)
     await redis.cli('FLUSHALL')
-    expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
+    await expectStatus(302, first, cookie)
     expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
   })
 })
 
-describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({
-      count: 2,
-      settings: {
-        ...HYBRID,
-        ...PATIENT,
-        REDIS_HYBRID_L1_TTL: '30',
-        REDIS_HEALTH_CHECK_INTERVAL: '1',
-      },
-    })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+describeWithRedis('F12 Redis lost its data, and replicas have sessions in memory', () => {
+  const settings = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
+  const often = { REDIS_HEALTH_CHECK_INTERVAL: '1' }
+  const replicas = startedForAll(() =>
+    startReplicas({ count: 2, settings: { ...settings, ...often } }),
+  )
 
   test.for(losses)(
-    '%s: what is in memory is forgotten, no assertion brings a session back, and one sign-in does',
-    async ([what, lose], { expect }) => {
-      const { first, all, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
+    'Redis %s: memory is emptied, no assertion revives a session, and one sign-in makes another',
+    async ([what, lose]) => {
+      const { first, all } = replicas()
+      const { browser, cookie } = await replicas().signedIn()
       const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
       for (const replica of all) await keepInMemory(replica, asserted)
       const changes = () =>
@@ -108,17 +98,8 @@ describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
       const changesBefore = await changes()
       const toldBefore = all.map((each) => countEvents(each, 'redis_data_changed'))
 
-      const lost = lose(replicas)
-      for (const replica of all) {
-        const { ms } = await timed(
-          until('an answer that is certain', async () => {
-            const { status } = await replica.check({}, { Cookie: asserted })
-            expect([200, 302]).toContain(status)
-            return status === 302
-          }),
-        )
-        process.stdout.write(`F12 ${what}: forgotten after ${ms.toFixed(0)} ms\n`)
-      }
+      const lost = lose(replicas())
+      for (const replica of all) await untilForgotten(what, replica, asserted)
       await lost
       for (const [at, replica] of all.entries()) {
         for (let round = 0; round < 5; round += 1) {
@@ -130,19 +111,9 @@ describeWithRedis('F12 Redis lost its data, and replicas remember', () => {
         expect(countEvents(replica, 'redis_data_changed')).toBe(Number(toldBefore[at]) + 1)
       }
 
-      provider.forgetRequests()
-      const { location } = await first.check({}, { Cookie: asserted })
-      const stepsBefore = browser.trail.length
-      expect((await browser.browse(String(location))).url).toBe(`${APP}/`)
-      const logins = browser.trail
-        .slice(stepsBefore)
-        .filter(({ url }) => url.includes('/oauth2/login'))
-      expect(logins).toHaveLength(1)
-      expect(provider.count('token')).toBe(1)
-      for (const replica of all) {
-        expect((await replica.check({}, { Cookie: cookieHeader(browser) })).status).toBe(200)
-        expect((await replica.check({}, { Cookie: asserted })).status).toBe(302)
-      }
+      await expectOneRound(replicas(), browser, asserted)
+      await expectStatus(200, all, cookieHeader(browser))
+      await expectStatus(302, all, asserted)
     },
   )
 })

@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
-import { timed } from '../../support/own-lag.ts'
+import { printUntil } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
 
-/** A session of somebody who signed out after the last snapshot, and one of somebody who did not. */
-const startRolledBack = async (replicas: Replicas) => {
+/** Signs out one session after the last snapshot of Redis, and keeps another. */
+async function startRolledBack(replicas: Replicas) {
   const { first, all, redis } = replicas
   const leaving = await signInAt(first)
   const { cookie: staying } = await signInAt(first, 'bob')
@@ -22,57 +23,44 @@ const startRolledBack = async (replicas: Replicas) => {
   return { cookie: leaving.cookie, staying }
 }
 
-/** As a power cut does: what was written since the snapshot is gone. */
-const rollBack = async ({ redis, all }: Replicas): Promise<void> => {
+/** Loses all writes since the snapshot, as a power cut does. */
+async function rollBack({ redis, all }: Replicas): Promise<void> {
   const connections = () => all.map((each) => countEvents(each, 'redis_connected'))
-  const connectionsBefore = connections()
+  const before = connections()
   await redis.kill()
   await redis.restart({ keepData: true })
   await until('new connections', () =>
-    connections().every((count, at) => count > Number(connectionsBefore[at])),
+    connections().every((count, at) => count > Number(before[at])),
   )
 }
 
 describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
-  test('a session signed out after the snapshot stays refused where that is known, and then at new replicas too', async ({
-    expect,
-  }) => {
+  test('a session signed out after the snapshot stays refused where that is known, and then at new replicas', async () => {
     await using replicas = await startReplicas({ count: 2, settings: HYBRID })
     const { all, redis } = replicas
     const { cookie, staying } = await startRolledBack(replicas)
     const tombstone = storedSession(cookie).keyOf('tombstone')
-    expect(await redis.cli('EXISTS', tombstone)).toBe('1')
+    const hasTombstone = async () => (await redis.cli('EXISTS', tombstone)) === '1'
+    expect(await hasTombstone()).toBe(true)
 
     await rollBack(replicas)
-    for (const replica of all) {
-      expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-    }
-    const { ms } = await timed(
-      until('Redis to be told again', async () => (await redis.cli('EXISTS', tombstone)) === '1'),
-    )
-    process.stdout.write(`F13 told again: after ${ms.toFixed(0)} ms\n`)
+    await expectStatus(302, all, cookie)
+    await printUntil('F13 the tombstone is in Redis again', hasTombstone)
     const fresh = await addDirectly(replicas, HYBRID)
     await untilWhole([...all, fresh])
-    for (const replica of [...all, fresh]) {
-      for (let round = 0; round < 3; round += 1) {
-        expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-      }
-      expect((await replica.check({}, { Cookie: staying })).status).toBe(200)
-      await expectHealthy(replica)
-    }
+    for (let round = 0; round < 3; round += 1) await expectStatus(302, [...all, fresh], cookie)
+    await expectStatus(200, [...all, fresh], staying)
+    for (const replica of [...all, fresh]) await expectHealthy(replica)
   })
 
-  test('where no replica is left that knew, the session goes on; the bound is its own end', async ({
-    expect,
-  }) => {
+  test('where no replica is left that knew, the session goes on, and ends at its own time', async () => {
     await using replicas = await startReplicas({ settings: HYBRID })
     const { first, redis } = replicas
     const { cookie, staying } = await startRolledBack(replicas)
     await Promise.all([first.stop('SIGKILL'), redis.kill()])
     await redis.restart({ keepData: true })
     const fresh = await addDirectly(replicas, HYBRID)
-    expect((await fresh.check({}, { Cookie: cookie })).status).toBe(200)
-    expect((await fresh.check({}, { Cookie: staying })).status).toBe(200)
+    await expectStatus(200, fresh, cookie, staying)
     const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('identity')))
     expect(leftMs).toBeGreaterThan(0)
     expect(leftMs).toBeLessThanOrEqual(86_400_000)

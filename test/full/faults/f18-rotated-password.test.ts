@@ -6,16 +6,14 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
 import {
   countEvents,
-  expectChecksRefused,
   expectHealthy,
-  expectOthersServed,
   expectRecovery,
-  expectUnhealthy,
   mostAttempts,
   redisErrors,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
-import { prepareReplicas } from '../../support/prepared-replicas.ts'
+import { startOutageCourse } from '../../support/outage-course.ts'
+import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { startReplicas } from '../../support/replicas.ts'
@@ -29,13 +27,15 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** Of each replica one for commands and one for messages, and there are three of them. */
+/** Connections of three replicas: one each for commands, and one for messages. */
 const CONNECTIONS = 6
 
-const killClients = (redis: RunningRedis) =>
-  redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-const attempts = async (redis: RunningRedis): Promise<number> =>
-  Number(/total_connections_received:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+function killClients(redis: RunningRedis) {
+  return redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+}
+async function attempts(redis: RunningRedis): Promise<number> {
+  return Number(/total_connections_received:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+}
 
 const passwords = [
   [
@@ -50,7 +50,7 @@ const passwords = [
   ],
 ] as const
 
-const start = async (name: string, options: (typeof passwords)[number][1]) => {
+async function start(name: string, options: (typeof passwords)[number][1]) {
   const passwordFile = join(folder, name.replaceAll(/\W/g, '-'))
   await writeFile(passwordFile, `${OLD}\n`)
   const settings = { ...('settings' in options && options.settings) }
@@ -63,7 +63,7 @@ const start = async (name: string, options: (typeof passwords)[number][1]) => {
 
 describeWithRedis('F18 rotated password', () => {
   test.for(passwords)(
-    '%s: rewritten first, it costs no more than a new connection',
+    '%s: a file rewritten first costs no more than a new connection',
     async ([name, options, rotate], { expect }) => {
       await using replicas = await start(`first ${name}`, options)
       const { first, redis } = replicas
@@ -81,12 +81,12 @@ describeWithRedis('F18 rotated password', () => {
   )
 
   test.for(passwords)(
-    '%s: rewritten late, it is asked for with pauses until it fits',
+    '%s: with a file rewritten late, replicas try again with back-off until it fits',
     async ([name, options, rotate], { expect }) => {
       await using replicas = await start(`late ${name}`, options)
       const { first, redis } = replicas
-      const { cookie } = await replicas.signedIn()
-      const prepared = await prepareReplicas(replicas, cookie)
+      const course = await startOutageCourse(replicas)
+      const { cookie } = course
       await rotate(redis)
       await expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
       const attemptsBefore = await attempts(redis)
@@ -97,26 +97,20 @@ describeWithRedis('F18 rotated password', () => {
         'some attempts',
         async () => (await attempts(redis)) > attemptsBefore + 2 * CONNECTIONS,
       )
-      await expectChecksRefused(first, cookie)
-      await prepared.expectGoingOn()
-      await expectUnhealthy(first)
-      await expectOthersServed(first)
+      await course.expectDegraded()
       const made = (await attempts(redis)) - attemptsBefore
       const seconds = (performance.now() - sinceMs) / 1000
-      process.stdout.write(
-        `F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s\n`,
-      )
+      print(`F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s`)
       expect(made).toBeLessThan(mostAttempts(CONNECTIONS, seconds))
       expect(countEvents(first, 'redis_disconnected')).toBe(1)
       await writeFile(replicas.passwordFile, `${NEW}\n`)
-      await expectRecovery(`F18 password ${name}, rewritten late`, first, cookie)
-      await expectHealthy(first)
+      await course.expectRecovered(`F18 password ${name}, rewritten late`)
       expect(first.output()).not.toContain(OLD)
       expect(first.output()).not.toContain(NEW)
     },
   )
 
-  test('a wrong password has a metric of its own', async () => {
+  test('a wrong password has an error class of its own', async () => {
     const [, options] = passwords[0]
     await using replicas = await start('metric', options)
     const { first, redis } = replicas

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
 import {
@@ -7,18 +7,19 @@ import {
   expectComeAgain,
   expectOthersServed,
   readHealth,
-  readMetric,
   redisErrors,
   signOut,
+  untilMetric,
 } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
-import { type Replicas, startReplicas } from '../../support/replicas.ts'
+import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 const PASSWORD = 'a-password-that-nobody-logs'
 
-/** What is taken away, what gives it back, and how the finding names it. */
+/** Rule that removes a permission, rule that restores it, and its name in the finding. */
 const permissions = [
   ...[...leastUser('app', PASSWORD).matchAll(/ \+(\S+)/g)].map(
     ([, name]) => [`-${name}`, `+${name}`, `+${name}`] as const,
@@ -33,39 +34,40 @@ const permissions = [
 ] as const
 
 describeWithRedis('F19 ACL too narrow', () => {
-  let replicas: Replicas
-  beforeAll(async () => {
-    replicas = await startReplicas({
+  const replicas = startedForAll(() =>
+    startReplicas({
       redis: { users: [leastUser('app', PASSWORD)] },
       settings: { REDIS_USERNAME: 'app', REDIS_PASSWORD: PASSWORD },
-    })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+    }),
+  )
 
   const messages = async () =>
-    (await readHealth(replicas.first)).cache.redis.findings.map(({ message }) => message)
-  const lines = () => replicas.first.log().filter((line) => line['event'] === 'redis_finding')
+    (await readHealth(replicas().first)).cache.redis.findings.map(({ message }) => message)
+  const lines = () =>
+    replicas()
+      .first.log()
+      .filter((line) => line['event'] === 'redis_finding')
   /** Permissions count at once; what is found out is found out at the next connection. */
   const change = async (rules: string) => {
-    const { redis, first } = replicas
+    const { redis, first } = replicas()
     const connectionsBefore = countEvents(first, 'redis_connected')
     await redis.cli('ACL', 'SETUSER', 'app', ...rules.split(' '))
     await redis.cli('CLIENT', 'KILL', 'USER', 'app')
     await until('a new connection', () => countEvents(first, 'redis_connected') > connectionsBefore)
   }
 
-  test('the user that the documentation recommends lacks nothing', async () => {
-    const { first } = replicas
-    const { browser, cookie } = await replicas.signedIn()
+  test('the documented user has every permission', async () => {
+    const { first } = replicas()
+    const { browser, cookie } = await replicas().signedIn()
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await signOut(browser)).status).toBe(303)
     const examined = 'vestibule_redis_eviction_policy_ok'
-    await until('an examination', async () => (await readMetric(first, examined)) === 1)
+    await untilMetric(first, examined, 1)
     expect(await messages()).toEqual([])
   })
 
   test.for(permissions)(
-    '%s is found out, and told by its name',
+    '%s: the finding names the missing permission',
     async ([take, give, name], { expect }) => {
       const linesBefore = lines().length
       await change(take)
@@ -74,16 +76,16 @@ describeWithRedis('F19 ACL too narrow', () => {
       expect(told.filter((text) => text.includes(`lacks ${name} `))).not.toEqual([])
       expect(told.every((text) => text.includes(`lacks ${name} `))).toBe(true)
       expect(lines().length).toBeGreaterThan(linesBefore)
-      expect(replicas.first.isAlive()).toBe(true)
+      expect(replicas().first.isAlive()).toBe(true)
       await change(give)
       await until('nothing to find', async () => (await messages()).length === 0)
     },
   )
 
   // It is an answer about our rights and no outage, so nothing stands in for it.
-  test('without GET nobody is taken for a stranger, and nobody is let in, whatever was known before', async () => {
-    const { first } = replicas
-    const { cookie } = await replicas.signedIn()
+  test('without GET checks are deferred, also for sessions that were known before', async () => {
+    const { first } = replicas()
+    const { cookie } = await replicas().signedIn()
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
     await change('-get')
     await expectChecksRefused(first, asserted)
@@ -95,9 +97,9 @@ describeWithRedis('F19 ACL too narrow', () => {
   test.for(['set', 'eval', 'publish'])(
     'without %s writes fail loudly, and reads go on',
     async (command, { expect }) => {
-      const { first, provider } = replicas
-      const { browser, cookie } = await replicas.signedIn()
-      const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
+      const { first, provider } = replicas()
+      const { browser, cookie } = await replicas().signedIn()
+      const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
       provider.forgetRequests()
       await change(`-${command}`)
       expect((await first.check({}, { Cookie: cookie })).status).toBe(200)

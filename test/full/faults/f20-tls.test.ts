@@ -27,7 +27,7 @@ const NAMES = ['localhost', '127.0.0.1']
 const TLS_HANDSHAKE = 0x16
 
 /** Passes connections on and keeps the first byte that each client sends. */
-const startWiretap = async (targetPort: () => number) => {
+async function startWiretap(targetPort: () => number) {
   const firstBytes: number[] = []
   const server = createServer((client) => {
     const target = connect(targetPort(), '127.0.0.1')
@@ -65,7 +65,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
       redis: { tls: { authority } },
       settings: {
         ...WITHOUT_GRACE,
-        // One outage follows the other here, and the breaker would wait longer each time.
+        // The breaker would wait longer after each of these outages.
         REDIS_CIRCUIT_BREAKER_TIMEOUT: '1',
         REDIS_ADDRESS: `rediss://127.0.0.1:${wiretap.port}`,
         REDIS_CA_FILE: caFile,
@@ -90,7 +90,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
   ] as const
 
   test.for(faults)(
-    'that %s is refused until there is a good one',
+    'a certificate that %s is refused until it is replaced',
     async ([what, issue], { expect }) => {
       const { first, provider } = replicas
       const { cookie } = await replicas.signedIn()
@@ -113,7 +113,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
     },
   )
 
-  test('a new authority leaves the connection as it is, and counts for the next one', async () => {
+  test('a new authority does not affect the open connection, and counts for the next one', async () => {
     const { first } = replicas
     const { cookie } = await replicas.signedIn()
     const next = await createAuthority('The next authority')
@@ -132,7 +132,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
     await expectRecovery('F20 the old authority', first, cookie)
   })
 
-  test('a server that wants no TLS any more gets none of our secrets', async () => {
+  test('a server without TLS gets no secret', async () => {
     const { first, redis } = replicas
     const { cookie } = await replicas.signedIn()
     await redis.restart({ keepData: true, tls: undefined })
@@ -143,11 +143,11 @@ describeWithRedis('F20 the certificate of Redis', () => {
     await expectRecovery('F20 TLS again', first, cookie)
   })
 
-  test('a handshake that fails has a metric of its own', async () => {
+  test('a handshake that fails has an error class of its own', async () => {
     expect(await redisErrors(replicas.first, 'tls')).toBeGreaterThan(0)
   })
 
-  test('through all of it nothing was sent in clear', () => {
+  test('no byte was sent in clear in any of these tests', () => {
     expect(wiretap.firstBytes.length).toBeGreaterThan(5)
     expect(new Set(wiretap.firstBytes)).toEqual(new Set([TLS_HANDSHAKE]))
     expect(replicas.first.isAlive()).toBe(true)

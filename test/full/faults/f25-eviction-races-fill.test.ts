@@ -1,79 +1,71 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { isBackplaneHealthy, keepInMemory, signInAt } from '../../support/hybrid-replicas.ts'
 import { readMetric, signOut } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly, readOf, storedSession } from '../../support/stored-session.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
 
-/** Long enough for an answer that is held back, and for an entry that must not be there. */
-const SETTINGS = { ...HYBRID, REDIS_HYBRID_L1_TTL: '30', CHECK_STORE_TIMEOUT_MS: '1000' }
+/** Leaves time for a reply that is held back, and for an entry that must not exist. */
+const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const ROUNDS = 10
 
 describeWithRedis('F25 a session changes while it is being read', () => {
-  let replicas: Replicas
-  let aside: RunningVestibule
-  beforeAll(async () => {
-    replicas = await startReplicas({ settings: SETTINGS })
-    aside = await addDirectly(replicas, SETTINGS)
-    await until('a healthy backplane', () => isBackplaneHealthy(replicas.first))
+  const replicas = startedForAll(async () => {
+    const started = await startReplicas({ settings: SETTINGS })
+    const aside = await addDirectly(started, SETTINGS)
+    await until('a healthy backplane', () => isBackplaneHealthy(started.first))
+    return Object.assign(started, { aside })
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const cached = () => readMetric(replicas().first, 'vestibule_l1_sessions')
+  const received = () => readMetric(replicas().first, 'vestibule_backplane_delay_seconds_count')
 
-  /** A check whose answer from Redis is on its way when `meanwhile` happens. */
-  const checkAround = async (cookie: string, meanwhile: () => Promise<unknown>) => {
-    const { first, network } = replicas
+  /** Holds back the reply to a check while `meanwhile` happens, until its message has arrived; returns the status. */
+  async function checkAround(cookie: string, meanwhile?: () => Promise<unknown>): Promise<number> {
+    const { first, network } = replicas()
     const held = network.holdAnswers(readOf(cookie))
     const asked = first.check({}, { Cookie: cookie })
     const letGo = await held
-    await meanwhile()
+    const before = await received()
+    await meanwhile?.()
+    if (meanwhile) await until('the message', async () => (await received()) > before)
     letGo()
-    return asked
+    return (await asked).status
   }
-  const kept = () => readMetric(replicas.first, 'vestibule_l1_sessions')
-  const heard = () => readMetric(replicas.first, 'vestibule_backplane_delay_seconds_count')
 
-  test('ended meanwhile, it is not let in with what was read before, and nothing is kept of it', async () => {
-    const { first } = replicas
+  test('ended meanwhile: the check is refused, and its reply is not cached', async () => {
+    const { first, aside } = replicas()
     for (let round = 0; round < ROUNDS; round += 1) {
       const { browser, cookie } = await signInAt(aside)
-      const keptBefore = await kept()
-      const heardBefore = await heard()
-      const { status } = await checkAround(cookie, async () => {
-        expect((await signOut(browser)).status).toBe(303)
-        await until('the message', async () => (await heard()) > heardBefore)
-      })
-      expect(status).toBe(302)
-      expect(await kept()).toBe(keptBefore)
-      expect((await first.check({}, { Cookie: cookie })).status).toBe(302)
+      const before = await cached()
+      const end = async () => expect((await signOut(browser)).status).toBe(303)
+      expect(await checkAround(cookie, end)).toBe(302)
+      expect(await cached()).toBe(before)
+      await expectStatus(302, first, cookie)
     }
   })
 
-  test('changed meanwhile, what was read before is not kept, and the next check reads anew', async () => {
-    const { first, redis } = replicas
+  test('changed meanwhile: its reply is not cached, and the next check reads anew', async () => {
+    const { first, aside, redis } = replicas()
     for (let round = 0; round < ROUNDS; round += 1) {
       const { cookie } = await signInAt(aside)
-      const { digest } = storedSession(cookie)
-      const keptBefore = await kept()
-      const message = { v: 1, type: 'evict', session: digest, from: 'somebody', at: Date.now() }
-      const heardBefore = await heard()
-      const { status } = await checkAround(cookie, async () => {
-        await redis.cli('PUBLISH', 'vestibule:0:events', JSON.stringify(message))
-        await until('the message', async () => (await heard()) > heardBefore)
-      })
-      expect(status).toBe(200)
-      expect(await kept()).toBe(keptBefore)
+      const before = await cached()
+      const session = storedSession(cookie).digest
+      const message = { v: 1, type: 'evict', session, from: 'somebody', at: Date.now() }
+      const evict = () => redis.cli('PUBLISH', 'vestibule:0:events', JSON.stringify(message))
+      expect(await checkAround(cookie, evict)).toBe(200)
+      expect(await cached()).toBe(before)
       await keepInMemory(first, cookie)
-      expect(await kept()).toBe(keptBefore + 1)
+      expect(await cached()).toBe(before + 1)
     }
   })
 
-  test('without a change, what was read is kept', async () => {
-    const { cookie } = await signInAt(aside)
-    const keptBefore = await kept()
-    const { status } = await checkAround(cookie, async () => undefined)
-    expect(status).toBe(200)
-    expect(await kept()).toBe(keptBefore + 1)
+  test('not changed: its reply is cached', async () => {
+    const { cookie } = await signInAt(replicas().aside)
+    const before = await cached()
+    expect(await checkAround(cookie)).toBe(200)
+    expect(await cached()).toBe(before + 1)
   })
 })

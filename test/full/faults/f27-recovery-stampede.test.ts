@@ -5,6 +5,7 @@ import { isBackplaneHealthy } from '../../support/hybrid-replicas.ts'
 import { type MadeSession, makeSessions } from '../../support/made-sessions.ts'
 import { expectHealthy, readMetric } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
@@ -21,13 +22,13 @@ const OUTAGE_MS = Number(process.env['F27_OUTAGE_MS'] ?? 4000)
 const REPLICAS = 2
 const CONNECTIONS = 16
 const PAUSE_MS = 25
-/** For all users to have been there once. */
+/** Time within which all users have asked once. */
 const ROUND_WITHIN_MS = 60_000 + 10 * USERS
 /** Each replica asks for the name of the data, and may have asked for a few sessions when Redis stopped. */
 const MORE_PER_REPLICA = 50
 
-/** All users again and again, many at once, at both replicas. */
-const startUsers = (all: readonly RunningVestibule[], sessions: readonly MadeSession[]) => {
+/** Starts a load in which all users ask in turn, many at once, at both replicas. */
+function startUsers(all: readonly RunningVestibule[], sessions: readonly MadeSession[]) {
   const statuses = new Map<number, number>()
   const strangers: string[] = []
   let isOver = false
@@ -65,13 +66,14 @@ const startUsers = (all: readonly RunningVestibule[], sessions: readonly MadeSes
   }
 }
 
-const reads = async (redis: RunningRedis): Promise<number> =>
-  Number(/cmdstat_get:calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+async function reads(redis: RunningRedis): Promise<number> {
+  return Number(/cmdstat_get:calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+}
 
 const timeout = OUTAGE_MS + 3 * ROUND_WITHIN_MS
 
 describeWithRedis('F27 everybody comes back at once', () => {
-  test('a Redis that is back is asked once for each user and replica, and the provider not at all', {
+  test('after an outage Redis is read once for each user and replica, and the provider is not asked', {
     timeout,
   }, async () => {
     await using replicas = await startReplicas({
@@ -120,9 +122,9 @@ describeWithRedis('F27 everybody comes back at once', () => {
     await users.stop()
 
     const total = [...users.statuses.values()].reduce((sum, count) => sum + count, 0)
-    process.stdout.write(`F27 recovery: ${ms.toFixed(0)} ms\n`)
-    process.stdout.write(
-      `F27 ${USERS} users at ${REPLICAS} replicas: ${asked} GETs for ${total} checks, the slowest ${users.slowestMs().toFixed(0)} ms\n`,
+    print(`F27 recovery: ${ms.toFixed(0)} ms`)
+    print(
+      `F27 ${USERS} users at ${REPLICAS} replicas: ${asked} GETs for ${total} checks, the slowest ${users.slowestMs().toFixed(0)} ms`,
     )
     expect([...users.statuses.keys()]).toEqual([200])
     expect(users.strangers).toEqual([])
@@ -135,7 +137,7 @@ describeWithRedis('F27 everybody comes back at once', () => {
   })
 })
 
-const bypassedOrMissed = async (replica: RunningVestibule): Promise<number> => {
+async function bypassedOrMissed(replica: RunningVestibule): Promise<number> {
   const counts = await Promise.all(
     ['bypassed', 'miss'].map((result) =>
       readMetric(replica, `vestibule_l1_lookups_total{result="${result}"}`),

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectComeAgain, script } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { startTestProvider, type TestProvider } from '../../support/provider.ts'
 import { APP } from '../../support/relying-party.ts'
 import { untilStarted } from '../../support/replicas.ts'
+import { startLogin } from '../../support/sign-in-steps.ts'
 import { type RunningVestibule, startVestibule } from '../../support/vestibule.ts'
 
 let provider: TestProvider
@@ -24,8 +26,9 @@ afterAll(async () => {
   await provider.close()
 })
 
-const isDiscovered = async (of: RunningVestibule) =>
-  /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
+async function isDiscovered(of: RunningVestibule) {
+  return /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
+}
 
 describe('F30 provider down at start', () => {
   test.for([
@@ -41,29 +44,22 @@ describe('F30 provider down at start', () => {
       expect(JSON.parse(visit.body)).toMatchObject({ status: 'degraded' })
   })
 
-  test('the check answers as always: public paths pass, all else is asked to sign in', async () => {
+  test('checks answer as always: public paths pass, all others lead to a sign-in', async () => {
     expect((await vestibule.check({ uri: '/public/a' })).status).toBe(200)
     expect((await vestibule.check()).status).toBe(302)
-    const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
     expect((await vestibule.check({}, script)).status).toBe(401)
     expect(await isDiscovered(vestibule)).toBe('0')
   })
 
-  test('a sign-in is a page that tries again by itself, and changes no cookie', async () => {
-    const page = await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)
-    expect(page.status).toBe(503)
-    expect(page.headers['retry-after']).toBe('5')
-    expect(page.headers['cache-control']).toBe('no-store')
+  test('a sign-in gets a page that retries by itself, and changes no cookie', async () => {
+    const page = await startLogin(vestibule.visitor())
+    expectComeAgain(page)
     expect(page.body).toContain('<meta http-equiv="refresh" content="5">')
-    expect(page.location).toBeUndefined()
-    expect(page.setCookies).toEqual([])
   })
 
   test('many sign-ins at once are answered in time', async () => {
     const { value: pages, ownMs } = await timed(
-      Promise.all(
-        Array.from({ length: 50 }, () => vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)),
-      ),
+      Promise.all(Array.from({ length: 50 }, () => startLogin(vestibule.visitor()))),
     )
     expect(new Set(pages.map(({ status }) => status))).toEqual(new Set([503]))
     expect(ownMs).toBeLessThan(5000 + BUSY_MS)
@@ -74,7 +70,7 @@ describe('F30 provider down at start', () => {
     expect(done.location).toBe(`${APP}/oauth2/signed-out`)
   })
 
-  test('the provider is found by itself soon after it is there, with nobody asking', async () => {
+  test('the provider is discovered soon after it is there, without any request', async () => {
     await using late = await startTestProvider()
     await late.pause()
     await using alone = await startVestibule({ OIDC_ISSUER_URL: late.issuer })
@@ -86,7 +82,7 @@ describe('F30 provider down at start', () => {
 
   test('the first sign-in after the provider’s return works', async () => {
     await provider.resume()
-    expect((await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)).status).toBe(302)
+    expect((await startLogin(vestibule.visitor())).status).toBe(302)
     expect(await isDiscovered(vestibule)).toBe('1')
     expect(vestibule.log()).toContainEqual(
       expect.objectContaining({ event: 'provider_discovered' }),
@@ -95,25 +91,25 @@ describe('F30 provider down at start', () => {
     expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
   })
 
-  test('sessions, and sign-ins that were begun, outlive the provider’s going away', async () => {
+  test('sessions, and sign-ins that were begun, survive an outage of the provider', async () => {
     const cookie = await vestibule.signIn('alice')
     const browser = vestibule.visitor()
-    await browser.get(`${APP}/oauth2/login?rd=/`)
+    await startLogin(browser)
     await provider.pause()
     expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
     // The metadata are known by now, so a sign-in may begin; where it leads is for the provider to answer.
-    expect((await vestibule.visitor().get(`${APP}/oauth2/login?rd=/`)).status).toBe(302)
+    expect((await startLogin(vestibule.visitor())).status).toBe(302)
     expect((await vestibule.internal('/readyz')).status).toBe(200)
     await provider.resume()
     expect((await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice')).url).toBe(`${APP}/`)
     expect(vestibule.isAlive()).toBe(true)
   })
 
-  test('a provider that accepts and says nothing delays a sign-in by its time limit and no check', async () => {
+  test('a provider that never answers delays a sign-in by its time limit, and no check', async () => {
     await using hanging = await startTestProvider()
     hanging.set('discovery', { delayMs: 60_000 })
     await using waiting = await startVestibule({ OIDC_ISSUER_URL: hanging.issuer })
-    const login = timed(waiting.visitor().get(`${APP}/oauth2/login?rd=/`))
+    const login = timed(startLogin(waiting.visitor()))
     for (let round = 0; round < 20; round += 1) {
       const { value, ownMs } = await timed(waiting.check())
       expect(value.status).toBe(302)

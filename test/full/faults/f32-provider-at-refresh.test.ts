@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, expect, test } from 'vitest'
 import { type CheckLoad, startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, expectComeAgain, script } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -14,11 +15,11 @@ import {
   expectAskedOnce,
   expectGoesOn,
   expectLetIn,
-  type RefreshingReplicas,
   refreshRequests,
   startRefreshingReplicas,
   untilEnded,
 } from '../../support/refreshing-replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const LIFE_SECONDS = 2
@@ -45,13 +46,14 @@ const failures = [
 ] as const
 
 /** Use of a session at each of these replicas. */
-const startLoads = (all: readonly RunningVestibule[], cookie: string): readonly CheckLoad[] =>
-  all.map(({ internalPort }) =>
+function startLoads(all: readonly RunningVestibule[], cookie: string): readonly CheckLoad[] {
+  return all.map(({ internalPort }) =>
     startCheckLoad(internalPort, cookie, { perSecond: 30, connections: 3 }),
   )
+}
 
 /** Asserts that nobody was turned away or given another cookie. */
-const expectCalm = async (loads: readonly CheckLoad[]): Promise<void> => {
+async function expectCalm(loads: readonly CheckLoad[]): Promise<void> {
   await Promise.all(loads.map((load) => load.stop()))
   for (const load of loads) {
     expect(load.statuses()).toEqual([200])
@@ -60,27 +62,25 @@ const expectCalm = async (loads: readonly CheckLoad[]): Promise<void> => {
 }
 
 describeWithRedis('F32 the provider fails at a refresh', () => {
-  let replicas: RefreshingReplicas
+  const replicas = startedForAll(() => startRefreshingReplicas())
   const due: EndingSession[] = []
   const failed: EndingSession[] = []
   beforeAll(async () => {
-    replicas = await startRefreshingReplicas()
-    for (const _ of [...failures, 1, 2, 3, 4]) due.push(await replicas.signedInFor(LIFE_SECONDS))
+    for (const _ of [...failures, 1, 2, 3, 4]) due.push(await replicas().signedInFor(LIFE_SECONDS))
     await untilEnded(performance.now(), LIFE_SECONDS)
   })
-  afterEach(() => replicas.provider.reset())
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  afterEach(() => replicas().provider.reset())
 
   const takeDue = (): EndingSession => {
-    replicas.provider.forgetRequests()
+    replicas().provider.forgetRequests()
     return due.pop() as EndingSession
   }
-  const refreshed = () => countResults(replicas.all, 'refreshed')
+  const refreshed = () => countResults(replicas().all, 'refreshed')
 
   test.for(failures)(
-    'a token endpoint that %s changes nothing for anybody',
+    'a token endpoint that %s does not change any answer',
     async ([, behaviour]) => {
-      const { all, first, provider } = replicas
+      const { all, first, provider } = replicas()
       const session = takeDue()
       const failedBefore = await countResults(all, 'failed')
       provider.set('token', behaviour)
@@ -93,8 +93,8 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     },
   )
 
-  test('when it works again, all of them are refreshed without a sign-in, and the log says so once', async () => {
-    const { all, first } = replicas
+  test('when it works again, all sessions are refreshed without a sign-in, and the log says so once', async () => {
+    const { all, first } = replicas()
     const before = await refreshed()
     const { ms } = await timed(
       until('all refreshed', async () => {
@@ -102,7 +102,7 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
         return (await refreshed()) === before + failures.length
       }),
     )
-    process.stdout.write(`F32 ${failed.length} sessions: refreshed after ${ms.toFixed(0)} ms\n`)
+    print(`F32 ${failed.length} sessions: refreshed after ${ms.toFixed(0)} ms`)
     expect(countEvents(first, 'refresh_failing')).toBe(1)
     const works = all.map((each) => countEvents(each, 'refresh_works'))
     expect(Math.max(...works)).toBeLessThanOrEqual(1)
@@ -110,8 +110,8 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(levels.filter((level) => level === 'error' || level === 'fatal')).toEqual([])
   })
 
-  test('one that hangs keeps nobody waiting', async () => {
-    const { all, provider } = replicas
+  test('a token endpoint that hangs delays no check', async () => {
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.hangs)
     await expectGoesOn(all, cookie)
@@ -123,8 +123,8 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(refreshRequests(provider)).toHaveLength(1)
   })
 
-  test('the longer it fails the less it is asked, by all replicas together, and then once', async () => {
-    const { all, provider } = replicas
+  test('a failing provider is asked with back-off by all replicas together, and once when it works', async () => {
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
     provider.set('token', faults.serverError)
     const before = await refreshed()
@@ -137,16 +137,14 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     const { ms } = await timed(until('a refresh', async () => (await refreshed()) === before + 1))
     await wait(500)
     await expectCalm(loads)
-    process.stdout.write(
-      `F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end\n`,
-    )
+    print(`F32 ${requests} requests in 5 s of failure, refreshed ${ms.toFixed(0)} ms after its end`)
     expect(requests).toBeGreaterThan(1)
     expect(requests).toBeLessThanOrEqual(3 + seconds)
     expect(refreshRequests(provider)).toHaveLength(requests + 1)
   })
 
-  test('the time it asks for is given to it by all replicas: in seconds, and as a date', async () => {
-    const { all, first, provider } = replicas
+  test('all replicas keep to Retry-After, in seconds and as a date', async () => {
+    const { all, first, provider } = replicas()
     const asked = [takeDue(), takeDue()]
     const sinceMs = performance.now()
     // A date has no fractions of a second.
@@ -168,15 +166,13 @@ describeWithRedis('F32 the provider fails at a refresh', () => {
     expect(askedAgainMs).toBeGreaterThan(QUIET_MS)
     await until('both refreshed', async () => (await refreshed()) === before + 2)
     await expectCalm(loads)
-    process.stdout.write(
-      `F32 Retry-After of 4 s: asked again after ${askedAgainMs.toFixed(0)} ms\n`,
-    )
+    print(`F32 Retry-After of 4 s: asked again after ${askedAgainMs.toFixed(0)} ms`)
     expect(refreshRequests(provider)).toHaveLength(4)
   })
 })
 
 describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE', () => {
-  test('checks say come again to people and programs, change no cookie, and pass when it is back', async () => {
+  test('checks of people and programs are deferred, change no cookie, and pass when it is back', async () => {
     await using replicas = await startRefreshingReplicas({
       settings: { SESSION_REFRESH_GRACE: `${GRACE_SECONDS}` },
     })
@@ -209,30 +205,28 @@ describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE'
         60_000,
       ),
     )
-    process.stdout.write(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider\n`)
+    print(`F32 past the grace: back ${ms.toFixed(0)} ms after the provider`)
     await expectGoesOn(all, cookie)
     expect(await countResults(all, 'refreshed')).toBe(1)
   })
 })
 
 describeWithRedis('F32 apps that are given the access token', () => {
-  let replicas: RefreshingReplicas
-  beforeAll(async () => {
+  const replicas = startedForAll(() => {
     const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
-    replicas = await startRefreshingReplicas({ settings })
+    return startRefreshingReplicas({ settings })
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
-  test('once it has ended a check waits for the next, which every replica gives to the app', async () => {
-    const { all, provider } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+  test('a check waits for the next access token, which every replica gives to the app', async () => {
+    const { all, provider } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const before = await askEverywhere(all, cookie)
     expectLetIn(before)
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     provider.forgetRequests()
     provider.set('token', { delayMs: 300 })
     const { value: visits, ms } = await timed(askEverywhere(all, cookie, 3))
-    process.stdout.write(`F32 an access token that has ended: the next after ${ms.toFixed(0)} ms\n`)
+    print(`F32 an access token that has ended: the next after ${ms.toFixed(0)} ms`)
     expectLetIn(visits)
     const [token] = visits.map(accessTokenOf)
     expect(token).not.toBe('')
@@ -245,9 +239,9 @@ describeWithRedis('F32 apps that are given the access token', () => {
     provider.reset()
   })
 
-  test('while there is no next one a check says come again, and gives nothing that has ended', async () => {
-    const { all, provider } = replicas
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+  test('without a next access token a check is deferred, and passes no expired one on', async () => {
+    const { all, provider } = replicas()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     await untilEnded(issuedAtMs, LIFE_SECONDS)
     provider.set('token', faults.serverError)
     for (const replica of all) {

@@ -1,116 +1,87 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, expect, test } from 'vitest'
+import { statusesAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  askEverywhere,
-  countResults,
-  type EndingSession,
-  expectAskedOnce,
-  expectEnded,
-  expectGoesOn,
-  expectLetIn,
-  presentedTokens,
-  type RefreshingReplicas,
-  refreshRequests,
-  startRefreshingReplicas,
-  tokensFor,
-  untilDue,
-} from '../../support/refreshing-replicas.ts'
+import * as refreshing from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
-const json = { 'Content-Type': 'application/json' }
-const html = { 'Content-Type': 'text/html' }
 
-/** Answers that name the error and are not it. */
+function answer(status: number, body: string, type = 'application/json'): Behaviour {
+  return { status, headers: { 'Content-Type': type }, body }
+}
+
+const IT = '{"error":"invalid_grant"}'
+const DESCRIBED = '{"error":"invalid_request","error_description":"invalid_grant"}'
+/** Answers that contain the words and are not that error. */
 const lookalikes: readonly (readonly [what: string, behaviour: Behaviour])[] = [
-  ['500 with it as JSON', { status: 500, headers: json, body: '{"error":"invalid_grant"}' }],
-  ['503 with it as JSON', { status: 503, headers: json, body: '{"error":"invalid_grant"}' }],
-  [
-    '500 with a page that has the words',
-    { status: 500, headers: html, body: '<h1>invalid_grant</h1>' },
-  ],
-  [
-    '400 with a page that has the words',
-    { status: 400, headers: html, body: '{"error":"invalid_grant"' },
-  ],
-  ['200 with it as JSON', { status: 200, headers: json, body: '{"error":"invalid_grant"}' }],
-  [
-    '400 with another error that describes it',
-    {
-      status: 400,
-      headers: json,
-      body: '{"error":"invalid_request","error_description":"invalid_grant"}',
-    },
-  ],
-  [
-    '401 that is about the client',
-    { status: 401, headers: json, body: '{"error":"invalid_client"}' },
-  ],
+  ['500 with it as JSON', answer(500, IT)],
+  ['503 with it as JSON', answer(503, IT)],
+  ['500 with a page that has the words', answer(500, '<h1>invalid_grant</h1>', 'text/html')],
+  ['400 with a page that has the words', answer(400, '{"error":"invalid_grant"', 'text/html')],
+  ['200 with it as JSON', answer(200, IT)],
+  ['400 with another error that describes it', answer(400, DESCRIBED)],
+  ['401 that is about the client', answer(401, '{"error":"invalid_client"}')],
 ]
 
 describeWithRedis('F33 invalid_grant at a refresh', () => {
-  let replicas: RefreshingReplicas
-  let first: VestibuleProcess
-  let second: VestibuleProcess
-  const due: EndingSession[] = []
+  const replicas = startedForAll(() => refreshing.startRefreshingReplicas())
+  const due: refreshing.EndingSession[] = []
   beforeAll(async () => {
-    replicas = await startRefreshingReplicas()
-    ;[first, second] = replicas.all as [VestibuleProcess, VestibuleProcess]
-    for (const _ of [...lookalikes, 1, 2]) due.push(await replicas.signedInFor(LIFE_SECONDS))
-    await untilDue(performance.now(), LIFE_SECONDS)
+    for (const _ of [...lookalikes, 1, 2]) due.push(await replicas().signedInFor(LIFE_SECONDS))
+    await refreshing.untilDue(performance.now(), LIFE_SECONDS)
   })
-  afterEach(() => replicas.provider.reset())
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  afterEach(() => replicas().provider.reset())
 
-  const takeDue = (): EndingSession => {
-    replicas.provider.forgetRequests()
-    return due.pop() as EndingSession
+  function takeDue(): refreshing.EndingSession {
+    replicas().provider.forgetRequests()
+    return due.pop() as refreshing.EndingSession
   }
+  const count = (result: 'failed' | 'refused' | 'refreshed') =>
+    refreshing.countResults(replicas().all, result)
 
-  const untilEnded = async (cookie: string): Promise<void> => {
+  /** Waits until each replica refuses the session, and asserts that nothing but 200 comes before. */
+  async function untilEnded(cookie: string): Promise<void> {
     await until('the end', async () => {
-      const visits = await askEverywhere(replicas.all, cookie)
-      for (const { status } of visits) expect([200, 302]).toContain(status)
-      return visits.every(({ status }) => status === 302)
+      const statuses = await statusesAt(replicas().all, cookie)
+      for (const status of statuses) expect([200, 302]).toContain(status)
+      return statuses.every((status) => status === 302)
     })
+    await refreshing.expectEnded(replicas().all, cookie)
   }
 
-  test('it ends the session on every replica, once and for all, and the next sign-in works', async () => {
-    const { all, provider } = replicas
+  test('it ends the session at every replica, once and for all, and the next sign-in works', async () => {
+    const { all, provider } = replicas()
     const { browser, cookie } = takeDue()
     provider.set('token', faults.invalidGrant)
     await untilEnded(cookie)
-    await expectEnded(all, cookie)
-    expect(refreshRequests(provider)).toHaveLength(1)
-    expect(await countResults(all, 'refused')).toBe(1)
-    const line = all
-      .flatMap((each) => each.log())
-      .find(({ event }) => event === 'session_not_refreshed')
+    expect(refreshing.refreshRequests(provider)).toHaveLength(1)
+    expect(await count('refused')).toBe(1)
+    const lines = all.flatMap((each) => each.log())
+    const line = lines.find(({ event }) => event === 'session_not_refreshed')
     expect(line).toMatchObject({ result: 'refused', user: expect.stringMatching(/./) as string })
     expect(JSON.stringify(line)).not.toContain('alice')
-    expect(JSON.stringify(line)).not.toContain(presentedTokens(provider)[0])
+    expect(JSON.stringify(line)).not.toContain(refreshing.presentedTokens(provider)[0])
 
     provider.reset()
     await browser.signIn(`${LOGIN}?rd=/`, 'alice')
-    await expectGoesOn(all, String(cookieHeader(browser)))
+    await refreshing.expectGoesOn(all, String(cookieHeader(browser)))
   })
 
-  test('a refresh token that somebody else has used ends the session, as the provider wants it', async () => {
-    const { all, provider } = replicas
+  test('a refresh token that somebody else has used ends the session, as the provider demands', async () => {
+    const { provider } = replicas()
     let stolen = ''
-    provider.set('token', {
-      rewrite: (body) => {
-        stolen = String(body['refresh_token'])
-        return { ...body, expires_in: LIFE_SECONDS }
-      },
-      times: 1,
-    })
-    const { cookie } = await replicas.signedIn()
+    const rewrite = (body: Record<string, unknown>) => {
+      stolen = String(body['refresh_token'])
+      return { ...body, expires_in: LIFE_SECONDS }
+    }
+    provider.set('token', { rewrite, times: 1 })
+    const { cookie } = await replicas().signedIn()
     const issuedAtMs = performance.now()
     const grant = { grant_type: 'refresh_token', refresh_token: stolen }
     const credentials = [provider.clientId, provider.clientSecret].map(encodeURIComponent).join(':')
@@ -120,44 +91,39 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
       body: new URLSearchParams(grant),
     })
     expect(used.status).toBe(200)
-    await untilDue(issuedAtMs, LIFE_SECONDS)
+    await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
     await untilEnded(cookie)
-    await expectEnded(all, cookie)
   })
 
   test.for(lookalikes)('%s ends nothing', async ([, behaviour]) => {
-    const { all, provider } = replicas
+    const { all, provider } = replicas()
     const { cookie } = takeDue()
-    const failedBefore = await countResults(all, 'failed')
+    const failedBefore = await count('failed')
     provider.set('token', behaviour)
     const sinceMs = performance.now()
-    expectLetIn(await askEverywhere(all, cookie, 5))
-    await until('a failure', async () => (await countResults(all, 'failed')) > failedBefore)
-    expectLetIn(await askEverywhere(all, cookie, 5))
-    expectAskedOnce(provider, sinceMs)
+    refreshing.expectLetIn(await refreshing.askEverywhere(all, cookie, 5))
+    await until('a failure', async () => (await count('failed')) > failedBefore)
+    refreshing.expectLetIn(await refreshing.askEverywhere(all, cookie, 5))
+    refreshing.expectAskedOnce(provider, sinceMs)
   })
 
   test('it ends nothing where another replica has refreshed meanwhile', async () => {
-    const { all, provider, redis } = replicas
+    const { all, provider, redis } = replicas()
+    const [first, second] = all as [VestibuleProcess, VestibuleProcess]
     const { cookie } = takeDue()
-    const [refusedBefore, refreshedBefore] = [
-      await countResults(all, 'refused'),
-      await countResults(all, 'refreshed'),
-    ]
+    const [refusedBefore, refreshedBefore] = [await count('refused'), await count('refreshed')]
     provider.set('token', { ...faults.invalidGrant, delayMs: 1500, times: 1 })
-    await expectGoesOn([first], cookie)
+    await refreshing.expectGoesOn([first], cookie)
+    const { refreshRequests } = refreshing
     await until('a refresh request', () => refreshRequests(provider).length === 1)
-    // As a failover may lose it.
+    // Removes the lock as a failover may.
     await redis.cli('DEL', storedSession(cookie).keyOf('lock'))
-    provider.set('token', tokensFor(3600))
-    await expectGoesOn([second], cookie)
-    await until(
-      'a refresh',
-      async () => (await countResults(all, 'refreshed')) === refreshedBefore + 1,
-    )
+    provider.set('token', refreshing.tokensFor(3600))
+    await refreshing.expectGoesOn([second], cookie)
+    await until('a refresh', async () => (await count('refreshed')) === refreshedBefore + 1)
     await wait(1500)
-    expect(await countResults(all, 'refused')).toBe(refusedBefore)
+    expect(await count('refused')).toBe(refusedBefore)
     expect(refreshRequests(provider)).toHaveLength(2)
-    await expectGoesOn(all, cookie)
+    await refreshing.expectGoesOn(all, cookie)
   })
 })

@@ -1,14 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { countEvents } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
-import { APP, type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+import { APP, startRelyingParty } from '../../support/relying-party.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
-let party: RelyingParty
-beforeAll(async () => {
-  party = await startRelyingParty({ OIDC_USERINFO: 'always' })
-})
-afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
+const party = startedForAll(() => startRelyingParty({ OIDC_USERINFO: 'always' }))
+afterEach(() => party().provider.reset())
 
 const json = { 'Content-Type': 'application/json' }
 const nonsense: Readonly<Record<string, Behaviour>> = {
@@ -29,27 +27,31 @@ const cases = (['token', 'userinfo'] as const).flatMap((endpoint) =>
   Object.entries(nonsense).map(([name, behaviour]) => [endpoint, name, behaviour] as const),
 )
 
-const residentBytes = async (): Promise<number> => {
-  const { body } = await party.vestibule.internal('/metrics')
+async function residentBytes(): Promise<number> {
+  const { body } = await party().vestibule.internal('/metrics')
   return Number(/^vestibule_process_resident_memory_bytes (\S+)$/m.exec(body)?.[1])
 }
 
-const refusals = () => party.vestibule.log().filter(({ event }) => event === 'refused')
+function refusals() {
+  return party()
+    .vestibule.log()
+    .filter(({ event }) => event === 'refused')
+}
 
 describe('F34 provider that answers nonsense', () => {
   test.for(cases)(
     '%s: %s is a 502 or 503 page and one line in the log',
     async ([endpoint, , behaviour], { expect }) => {
-      const before = countEvents(party.vestibule, 'refused')
+      const before = countEvents(party().vestibule, 'refused')
       const linesBefore = refusals().length
-      party.provider.set(endpoint, behaviour)
-      const { answer, isSignedIn, browser } = await party.attempt()
+      party().provider.set(endpoint, behaviour)
+      const { answer, isSignedIn, browser } = await party().attempt()
       expect([502, 503]).toContain(answer.status)
       expect(answer.headers['cache-control']).toBe('no-store')
       expect(answer.location).toBeUndefined()
       expect(isSignedIn).toBe(false)
       expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
-      await expect.poll(() => countEvents(party.vestibule, 'refused') - before).toBe(1)
+      await expect.poll(() => countEvents(party().vestibule, 'refused') - before).toBe(1)
       for (const line of refusals().slice(linesBefore)) {
         expect(line).toMatchObject({ status: answer.status })
         expect(String(line['reason'])).toMatch(/^the provider: /)
@@ -57,21 +59,21 @@ describe('F34 provider that answers nonsense', () => {
     },
   )
 
-  test('an error of the provider’s about the code is the login’s failure, not the provider’s', async () => {
-    party.provider.set('token', faults.invalidGrant)
-    const { answer, isSignedIn } = await party.attempt()
+  test('invalid_grant for the code is a failed sign-in and no failure of the provider', async () => {
+    party().provider.set('token', faults.invalidGrant)
+    const { answer, isSignedIn } = await party().attempt()
     expect(answer.status).toBe(400)
     expect(answer.body).toContain('Sign in again')
     expect(isSignedIn).toBe(false)
   })
 
   test('answers of 10 MB do not make the process grow by them', async () => {
-    party.provider.set('token', faults.tenMegabytes)
-    await party.attempt()
+    party().provider.set('token', faults.tenMegabytes)
+    await party().attempt()
     const before = await residentBytes()
-    for (let round = 0; round < 8; round += 1) await party.attempt()
+    for (let round = 0; round < 8; round += 1) await party().attempt()
     const grownMb = ((await residentBytes()) - before) / 1024 / 1024
-    process.stdout.write(`after 80 MB of answers: ${grownMb.toFixed(1)} MB more\n`)
+    print(`after 80 MB of answers: ${grownMb.toFixed(1)} MB more`)
     expect(grownMb).toBeLessThan(40)
   })
 
@@ -98,9 +100,13 @@ describe('F34 provider that answers nonsense', () => {
   )
 
   test('afterwards the service signs people in', async () => {
-    expect((await party.attempt()).isSignedIn).toBe(true)
-    expect(party.vestibule.isAlive()).toBe(true)
-    expect(party.vestibule.log().map(({ code }) => code)).not.toContain('internal')
-    expect((await party.vestibule.visitor().get(`${APP}/healthz`)).status).toBe(200)
+    expect((await party().attempt()).isSignedIn).toBe(true)
+    expect(party().vestibule.isAlive()).toBe(true)
+    expect(
+      party()
+        .vestibule.log()
+        .map(({ code }) => code),
+    ).not.toContain('internal')
+    expect((await party().vestibule.visitor().get(`${APP}/healthz`)).status).toBe(200)
   })
 })

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, WITHOUT_GRACE } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -11,18 +12,18 @@ import {
   expectEnded,
   expectGoesOn,
   presentedTokens,
-  type RefreshingReplicas,
   refreshRequests,
   startRefreshingReplicas,
   tokensFor,
   untilDue,
 } from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
-/** For so long nobody who asked the provider may be silent. */
+/** Life of a refresh lock, after which another replica may take over. */
 const SILENT_MS = 60_000
 /** Those who wait for a lock look once a second. */
 const LOOK_MS = 1000
@@ -36,11 +37,8 @@ interface Interrupted {
 }
 
 describeWithRedis('F35 a replica that does not finish a refresh', () => {
-  let replicas: RefreshingReplicas
-  let others: readonly VestibuleProcess[]
-  let looking: VestibuleProcess
-  beforeAll(async () => {
-    replicas = await startRefreshingReplicas({
+  const replicas = startedForAll(() =>
+    startRefreshingReplicas({
       count: 2,
       // A minute of use would bring a cookie for outages, of which there is none here.
       settings: WITHOUT_GRACE,
@@ -50,16 +48,19 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
           rotateRefreshToken: ({ oidc }) => oidc.entities.RefreshToken?.accountId !== 'bob',
         },
       },
-    })
-    others = replicas.all
-    looking = await replicas.add({ PASS_ACCESS_TOKEN: 'true' })
+    }),
+  )
+  let others: readonly VestibuleProcess[]
+  let looking: VestibuleProcess
+  beforeAll(async () => {
+    others = replicas().all
+    looking = await replicas().add({ PASS_ACCESS_TOKEN: 'true' })
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   const interrupt = async (behaviour: Behaviour, sub = 'alice'): Promise<Interrupted> => {
-    const { provider, redis } = replicas
-    const doomed = await replicas.add()
-    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS, sub)
+    const { provider, redis } = replicas()
+    const doomed = await replicas().add()
+    const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS, sub)
     await untilDue(issuedAtMs, LIFE_SECONDS)
     provider.forgetRequests()
     provider.set('token', { ...behaviour, times: 1 })
@@ -74,7 +75,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     const loads = others.map(({ internalPort }) =>
       startCheckLoad(internalPort, cookie, { perSecond: 20, connections: 2 }),
     )
-    const isTried = () => refreshRequests(replicas.provider).length === 2
+    const isTried = () => refreshRequests(replicas().provider).length === 2
     const { ms } = await timed(until('another try', isTried, SILENT_MS + 10 * LOOK_MS + 60_000))
     await Promise.all(loads.map((load) => load.stop()))
     for (const load of loads) {
@@ -98,19 +99,19 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     const refreshedBefore = await countResults(others, 'refreshed')
     await doomed.stop('SIGKILL')
     const ms = await untilTakenOver(cookie)
-    process.stdout.write(`F35 killed with nothing spent: taken over after ${ms.toFixed(0)} ms\n`)
+    print(`F35 killed with nothing spent: taken over after ${ms.toFixed(0)} ms`)
     expect(ms).toBeGreaterThan(SILENT_MS / 2)
     await until(
       'a refresh',
       async () => (await countResults(others, 'refreshed')) > refreshedBefore,
     )
-    expect(new Set(presentedTokens(replicas.provider)).size).toBe(1)
+    expect(new Set(presentedTokens(replicas().provider)).size).toBe(1)
     await expectGoesOn(others, cookie)
     expect(await tokenOf(cookie)).not.toBe('')
-    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+    expect(refreshRequests(replicas().provider)).toHaveLength(2)
   })
 
-  test('killed with the answer on its way: the tokens are lost, the next try ends the session, and a sign-in mends it', async () => {
+  test('killed before it has the answer: the tokens are lost, the next attempt ends the session, and a sign-in works', async () => {
     const killed = Promise.withResolvers<void>()
     const spent = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
@@ -134,25 +135,25 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     expect(await countResults(others, 'refused')).toBe(refusedBefore + 1)
     await expectEnded(others, cookie)
     // The provider has seen one refresh token twice, and takes that for theft.
-    expect(new Set(presentedTokens(replicas.provider)).size).toBe(1)
-    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+    expect(new Set(presentedTokens(replicas().provider)).size).toBe(1)
+    expect(refreshRequests(replicas().provider)).toHaveLength(2)
 
-    const browser = replicas.first.visitor()
+    const browser = replicas().first.visitor()
     await browser.signIn(`${LOGIN}?rd=/`, 'alice')
     await expectGoesOn(others, String(cookieHeader(browser)))
   })
 
-  test('told to stop, it waits for the answer and stores what comes', async () => {
+  test('on SIGTERM it waits for the answer and stores the tokens', async () => {
     const { doomed, cookie } = await interrupt({ delayMs: 2000 })
     const { value: code, ms } = await timed(doomed.stop('SIGTERM'))
-    process.stdout.write(`F35 told to stop in a refresh: ended after ${ms.toFixed(0)} ms\n`)
+    print(`F35 told to stop in a refresh: ended after ${ms.toFixed(0)} ms`)
     expect(code).toBe(0)
     await expectGoesOn(others, cookie)
     expect(await tokenOf(cookie)).not.toBe('')
-    expect(refreshRequests(replicas.provider)).toHaveLength(1)
+    expect(refreshRequests(replicas().provider)).toHaveLength(1)
   })
 
-  test('frozen for longer than its lock lasts: what it has when it goes on is too late, and is left', async () => {
+  test('frozen for longer than its lock lasts, it discards the answer, which is too late', async () => {
     const frozen = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
       tokensFor(3600, () => frozen.promise),
@@ -168,11 +169,11 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     await expectGoesOn([doomed, ...others], cookie, 'bob')
     expect(before).not.toBe('')
     expect(await tokenOf(cookie)).toBe(before)
-    expect(refreshRequests(replicas.provider)).toHaveLength(2)
+    expect(refreshRequests(replicas().provider)).toHaveLength(2)
     expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)
   })
 
-  test('frozen, and refused when it goes on since another replica was faster: the session stays', async () => {
+  test('frozen, and refused because another replica was faster: the session stays', async () => {
     const body = '{"error":"invalid_grant"}'
     const headers = { 'Content-Type': 'application/json' }
     const { doomed, cookie, endLock } = await interrupt({

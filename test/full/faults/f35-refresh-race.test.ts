@@ -21,11 +21,11 @@ import type { RunningVestibule } from '../../support/vestibule.ts'
 const PASSING = { PASS_ACCESS_TOKEN: 'true' } as const
 
 /** Asks until the app is given a token that is not that of before; who waits for it may have to come again. */
-const untilRenewed = async (
+async function untilRenewed(
   looking: RunningVestibule,
   cookie: string,
   before: string,
-): Promise<string> => {
+): Promise<string> {
   let token = before
   await until('a new token', async () => {
     const visit = await looking.check({}, { Cookie: cookie })
@@ -87,11 +87,11 @@ describeWithRedis('F35 where each check asks Redis', () => {
 })
 
 /** Lets the tokens of some people end again and again; each time 50 requests at once come to each of three replicas. */
-const expectOneRequestEach = async (
+async function expectOneRequestEach(
   mode: 'hybrid' | 'redis',
   people: number,
   rounds: number,
-): Promise<void> => {
+): Promise<void> {
   const lifeSeconds = 2
   // On a busy machine a burst may have to wait for Redis for longer than a check does.
   const settings = { REDIS_CACHE_MODE: mode, CHECK_STORE_TIMEOUT_MS: '1000' }

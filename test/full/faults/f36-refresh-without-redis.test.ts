@@ -5,7 +5,9 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
+import type { RunningRedis } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   accessTokenOf,
@@ -22,45 +24,39 @@ import {
 } from '../../support/refreshing-replicas.ts'
 
 const LIFE_SECONDS = 4
-/** For so long nobody begins a refresh after an outage. */
+/** Time after an outage in which no refresh begins. */
 const SETTLE_MS = 10_000
 
-/** Ways in which Redis cannot be written, each with the way back; after the last two it counts as another one. */
+/** Ways in which Redis cannot be written, each with its end; after the last two it counts as another server. */
 const outages: readonly (readonly [
   what: string,
-  begin: (replicas: RefreshingReplicas) => Promise<() => Promise<unknown>>,
+  begin: (replicas: RefreshingReplicas) => Promise<unknown>,
+  end: (replicas: RefreshingReplicas) => Promise<unknown>,
 ])[] = [
-  [
-    'is full',
-    async ({ redis }) => {
-      await redis.cli('CONFIG', 'SET', 'maxmemory', '200kb')
-      return () => redis.cli('CONFIG', 'SET', 'maxmemory', '0')
-    },
-  ],
-  ['cannot save', ({ redis }) => breakSnapshots(redis)],
+  ['is full', ({ redis }) => setMemory(redis, '200kb'), ({ redis }) => setMemory(redis, '0')],
+  ['cannot save', async ({ redis }) => (repair = await breakSnapshots(redis)), () => repair()],
   [
     'cannot be reached',
-    async ({ network }) => {
-      network.blackhole()
-      return async () => network.flow()
-    },
+    async ({ network }) => network.blackhole(),
+    async ({ network }) => network.flow(),
   ],
-  [
-    'is gone',
-    async ({ redis }) => {
-      await redis.cli('SAVE')
-      await redis.kill()
-      return () => redis.restart({ keepData: true })
-    },
-  ],
+  ['is gone', saveAndKill, ({ redis }) => redis.restart({ keepData: true })],
   [
     'has become a replica',
-    async ({ redis }) => {
-      await redis.cli('REPLICAOF', '127.0.0.1', '9')
-      return () => redis.cli('REPLICAOF', 'NO', 'ONE')
-    },
+    ({ redis }) => redis.cli('REPLICAOF', '127.0.0.1', '9'),
+    ({ redis }) => redis.cli('REPLICAOF', 'NO', 'ONE'),
   ],
 ]
+let repair: () => Promise<unknown>
+
+function setMemory(redis: RunningRedis, bytes: string): Promise<string> {
+  return redis.cli('CONFIG', 'SET', 'maxmemory', bytes)
+}
+
+async function saveAndKill({ redis }: RefreshingReplicas): Promise<void> {
+  await redis.cli('SAVE')
+  await redis.kill()
+}
 
 describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   let replicas: RefreshingReplicas
@@ -80,7 +76,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   })
   afterAll(() => replicas[Symbol.asyncDispose]())
 
-  /** With what a browser has after its first page, so that outages sign nobody out. */
+  /** Signs in and takes an outage assertion, so that outages sign nobody out. */
   const signInForOutages = async (): Promise<string> => {
     const { cookie } = await replicas.signedIn()
     return `${cookie}; ${await takeAssertion(replicas.first, cookie)}`
@@ -126,7 +122,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
     expect(accessTokenOf(await looking.check({}, { Cookie: cookie }))).not.toBe('')
   })
 
-  test('a refusal of which Redis cannot tell whether another replica was faster ends nothing before it can', async () => {
+  test('a refusal ends no session until Redis can tell whether another replica was faster', async () => {
     const { all, first, provider, network } = replicas
     const cookie = takeDue()
     const refused = await countResults(all, 'refused')
@@ -149,19 +145,19 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
   })
   test.for(outages)(
     'Redis %s: no refresh token is spent, the session goes on, and is refreshed once it is back',
-    async ([what, begin]) => {
+    async ([what, begin, end]) => {
       const { all, provider } = replicas
       const cookie = takeDue()
       const before = await countResults(all, 'refreshed')
-      const end = await begin(replicas)
+      await begin(replicas)
       try {
         for (let round = 0; round < 10; round += 1) await expectGoesOn(all, cookie)
         expect(refreshRequests(provider)).toEqual([])
       } finally {
-        await end()
+        await end(replicas)
       }
       const { ms } = await timed(untilRefreshed(cookie, before))
-      process.stdout.write(`F36 Redis ${what}: refreshed ${ms.toFixed(0)} ms after it was back\n`)
+      print(`F36 Redis ${what}: refreshed ${ms.toFixed(0)} ms after it was back`)
       await expectGoesOn(all, cookie)
       expect(refreshRequests(provider)).toHaveLength(1)
     },
@@ -169,7 +165,7 @@ describeWithRedis('F36 a refresh while Redis cannot be written', () => {
 })
 
 describeWithRedis('F36 an access token that has ended while Redis cannot be reached', () => {
-  test('who is known goes on without it, and has the next one once Redis is back', async () => {
+  test('a known user goes on without it, and has the next one once Redis is back', async () => {
     const settings = { PASS_ACCESS_TOKEN: 'true', REDIS_CIRCUIT_BREAKER_TIMEOUT: '1' }
     await using replicas = await startRefreshingReplicas({ settings })
     const { all, provider, network } = replicas

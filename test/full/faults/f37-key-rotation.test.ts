@@ -4,6 +4,7 @@ import { afterEach, describe, test, vi } from 'vitest'
 import { createKeySet } from '../../../src/oidc/key-set.ts'
 import { generateProviderKeys } from '../../../stand-ins/provider/provider.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { print } from '../../support/printed.ts'
 import { faults, startTestProvider } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import {
@@ -19,7 +20,9 @@ import {
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 import { claimsOf, signToken } from '../../support/tokens.ts'
 
-const signsIn = async (party: RelyingParty): Promise<boolean> => (await party.attempt()).isSignedIn
+async function signsIn(party: RelyingParty): Promise<boolean> {
+  return (await party.attempt()).isSignedIn
+}
 /** The pause between two fetches of the key set may be up to this long, and is shorter here. */
 const PAUSE_MS = 1100
 const HOUR_MS = 60 * 60 * 1000
@@ -216,8 +219,8 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
       expect([result, await countResults(all, result)]).toEqual([result, 0])
     }
     const fetches = provider.count('jwks')
-    process.stdout.write(
-      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set\n`,
+    print(
+      `F37 ${await refreshed()} refreshes over two rotations, ${fetches} fetches of the key set`,
     )
     expect(fetches).toBeLessThanOrEqual(4 * all.length)
   })

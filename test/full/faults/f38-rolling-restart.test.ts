@@ -1,16 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  PATIENT,
-  type ReplicaProcesses,
-  startReplicas,
-  untilStarted,
-} from '../../support/replicas.ts'
+import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { cookieHeader } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** The drain leaves a busy machine time to look, and a replica that knows nobody yet has nothing but Redis. */
@@ -19,7 +16,7 @@ const PER_SECOND = 300
 const PROBE_MS = 100
 
 /** A load balancer: each replica in turn, as long as its last probe said that it is ready. */
-const startBalancer = (cookie: string) => {
+function startBalancer(cookie: string) {
   const members = new Map<VestibuleProcess, { isReady: boolean; pool: Pool }>()
   const statuses = new Map<number, number>()
   const failures: string[] = []
@@ -78,25 +75,21 @@ const startBalancer = (cookie: string) => {
 type Pool = ReturnType<typeof createRequestPool>
 
 describeWithRedis('F38 SIGTERM during load', () => {
-  let replicas: ReplicaProcesses
-  beforeAll(async () => {
-    replicas = await startReplicas({ count: 3, settings: SETTINGS })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const replicas = startedForAll(() => startReplicas({ count: 3, settings: SETTINGS }))
 
   test('all replicas are replaced one after another, and no request fails', async () => {
-    const { cookie } = await replicas.signedIn()
+    const { cookie } = await replicas().signedIn()
     const balancer = startBalancer(cookie)
-    for (const replica of replicas.all) balancer.add(replica)
+    for (const replica of replicas().all) balancer.add(replica)
     balancer.start()
     await wait(300)
-    for (const replica of replicas.all) {
+    for (const replica of replicas().all) {
       const stopped = replica.stop('SIGTERM')
       await until('no more', async () => (await replica.internal('/readyz')).status === 503, 1000)
       expect((await replica.internal('/livez')).status).toBe(200)
       const served = await replica.check({}, { Cookie: cookie })
       expect([served.status, served.headers.connection]).toEqual([200, 'close'])
-      const next = await replicas.add()
+      const next = await replicas().add()
       await untilStarted(next)
       balancer.add(next)
       expect(await stopped).toBe(0)
@@ -106,8 +99,8 @@ describeWithRedis('F38 SIGTERM during load', () => {
     await wait(200)
     await balancer.stop()
     const served = balancer.statuses.get(200) ?? 0
-    process.stdout.write(
-      `F38 three replicas replaced: ${served} requests served, ${balancer.failures.length} failed\n`,
+    print(
+      `F38 three replicas replaced: ${served} requests served, ${balancer.failures.length} failed`,
     )
     expect(balancer.failures).toEqual([])
     expect([...balancer.statuses.keys()]).toEqual([200])
@@ -115,7 +108,7 @@ describeWithRedis('F38 SIGTERM during load', () => {
   })
 
   test('a sign-in that began before its replica went away ends on another', async () => {
-    const [next, leaving] = await Promise.all([replicas.add(), replicas.add()])
+    const [next, leaving] = await Promise.all([replicas().add(), replicas().add()])
     const browser = leaving.visitor()
     const { location } = await browser.get('https://app.example.com/oauth2/login?rd=/')
     expect(await leaving.stop('SIGTERM')).toBe(0)

@@ -1,39 +1,38 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
-import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
+import { PATIENT, startReplicas } from '../../support/replicas.ts'
 import {
   cookieHeader,
   expectFailedSignIn,
   LOGIN,
   SESSION_COOKIE,
 } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
 /** The same browser, led to another replica from now on. */
-const move = (browser: Visitor, to: VestibuleProcess): Visitor => {
+function move(browser: Visitor, to: VestibuleProcess): Visitor {
   const moved = to.visitor()
   for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
   return moved
 }
 
 describeWithRedis('F39 a replica is killed', () => {
-  let replicas: ReplicaProcesses
+  const replicas = startedForAll(() => startReplicas({ count: 2, settings: PATIENT }))
   let second: VestibuleProcess
   beforeAll(async () => {
-    replicas = await startReplicas({ count: 2, settings: PATIENT })
-    second = replicas.all[1] as VestibuleProcess
+    second = replicas().all[1] as VestibuleProcess
   })
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
-  test('the others carry on, with the sessions that it made', async () => {
-    const doomed = await replicas.add()
+  test('the other replicas go on, also with the sessions that it made', async () => {
+    const doomed = await replicas().add()
     const cookie = await doomed.signIn('alice')
-    const loads = replicas.all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
+    const loads = replicas().all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
     const dying = startCheckLoad(doomed.internalPort, cookie)
     await until('some checks', () => [...loads, dying].every((load) => load.count(200) > 20))
     await doomed.stop('SIGKILL')
@@ -49,26 +48,26 @@ describeWithRedis('F39 a replica is killed', () => {
       expect(load.users).toEqual(new Set(['alice']))
       expect(load.oddities).toEqual([])
     }
-    expect(replicas.all.every((replica) => replica.isAlive())).toBe(true)
+    expect(replicas().all.every((replica) => replica.isAlive())).toBe(true)
   })
 
   test('a sign-in ends on another replica, and so does a sign-out', async () => {
-    const doomed = await replicas.add()
+    const doomed = await replicas().add()
     const begun = doomed.visitor()
     const { location } = await begun.get(`${LOGIN}?rd=/`)
     await doomed.stop('SIGKILL')
-    const browser = move(begun, replicas.first)
+    const browser = move(begun, replicas().first)
     await browser.signIn(String(location), 'alice')
     const cookie = cookieHeader(browser)
     expect((await second.check({}, { Cookie: cookie })).status).toBe(200)
     expect((await signOut(move(browser, second))).status).toBe(303)
-    expect((await replicas.first.check({}, { Cookie: cookie })).status).toBe(302)
+    expect((await replicas().first.check({}, { Cookie: cookie })).status).toBe(302)
   })
 
-  test('killed with a code in its hands, it leaves a page with a way on, and nothing without an end', async () => {
-    const { provider, redis, first } = replicas
-    const doomed = await replicas.add()
-    const { browser, callbackUrl } = await replicas.untilCallback()
+  test('killed while it redeems a code, the next page leads on, and every key in Redis expires', async () => {
+    const { provider, redis, first } = replicas()
+    const doomed = await replicas().add()
+    const { browser, callbackUrl } = await replicas().untilCallback()
     provider.set('token', { ...faults.hangs, times: 1 })
     provider.forgetRequests()
     const lost = move(browser, doomed).get(callbackUrl)
@@ -87,7 +86,7 @@ describeWithRedis('F39 a replica is killed', () => {
 
     const keys = (await redis.cli('KEYS', 'vestibule:*')).split('\n')
     expect(keys.length).toBeGreaterThan(5)
-    // One that has just come to its end has none any more (-2); one without an end is -1.
+    // A key that has just expired is -2; a key without an end is -1.
     for (const key of keys) expect(Number(await redis.cli('PTTL', key)), key).not.toBe(-1)
   })
 })

@@ -34,7 +34,7 @@ interface Keyed {
   readonly isRead: () => Promise<void>
 }
 
-const startKeyed = async (name: string): Promise<Keyed> => {
+async function startKeyed(name: string): Promise<Keyed> {
   const keyFile = join(folder, name)
   let writes = 0
   const write = async (...keys: readonly string[]) => {
@@ -52,7 +52,7 @@ const startKeyed = async (name: string): Promise<Keyed> => {
 }
 
 /** A login begun at one replica that comes back to another. */
-const signInAcross = async (begin: RunningVestibule, end: RunningVestibule): Promise<string> => {
+async function signInAcross(begin: RunningVestibule, end: RunningVestibule): Promise<string> {
   const begun = begin.visitor()
   const { location } = await begun.get(`${LOGIN}?rd=/`)
   const browser = end.visitor()
@@ -62,7 +62,7 @@ const signInAcross = async (begin: RunningVestibule, end: RunningVestibule): Pro
 }
 
 describeWithRedis('F41 rotation of the key', () => {
-  test('in the right order nobody is asked anything, at any step', async ({ expect }) => {
+  test('a rotation in the right order causes no sign-in at any step', async ({ expect }) => {
     const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
     const everywhere = fleet.map(({ vestibule }) => vestibule)
     const [first, second, third] = everywhere as [
@@ -114,7 +114,7 @@ describeWithRedis('F41 rotation of the key', () => {
     }
   })
 
-  test('in the wrong order the damage shows in a metric, heals, and no cookie is cleared', async ({
+  test('a rotation in the wrong order shows in a metric, heals, and clears no cookie', async ({
     expect,
   }) => {
     const [hasty, slow] = (await Promise.all(['hasty', 'slow'].map(startKeyed))) as [Keyed, Keyed]

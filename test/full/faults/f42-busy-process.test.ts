@@ -17,6 +17,7 @@ import {
   readMetric,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
 import {
@@ -28,7 +29,7 @@ import { addDirectly } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const SLOW_MS = 2500
-/** What it has used of a processor when it is certain that a datagram has been read. */
+/** Processor time after which the datagram has certainly been read. */
 const BEGUN_MS = 100
 const BUSY_MS = 4000
 const NEIGHBOURS = 4
@@ -43,8 +44,8 @@ const modes = [
 
 const SHED = 'vestibule_checks_total{outcome="unavailable",source="none"}'
 
-/** One that is made slow, and another beside it. */
-const startPair = async (settings: Readonly<Record<string, string>>) => {
+/** Starts a replica that is made slow, and another beside it. */
+async function startPair(settings: Readonly<Record<string, string>>) {
   const replicas = await startReplicas({ settings: { ...settings, ...PATIENT } })
   const ports = [await steadyPort(), await steadyPort()] as const
   const slow = await addDirectly(replicas, {
@@ -75,7 +76,7 @@ describeWithRedis('F42 the process itself is slow', () => {
     expect(replica.isAlive()).toBe(true)
   }
 
-  /** What slows it down, until it has read the requests that `ask` sends meanwhile. */
+  /** Ways to slow the process down until it has read the requests that `ask` sends meanwhile. */
   const ways = [
     [
       'stopped for a while',
@@ -108,7 +109,7 @@ describeWithRedis('F42 the process itself is slow', () => {
   )
 
   test.for(cases)(
-    '%s in %s mode: who waited is let in or told to come again, and Redis is not blamed',
+    '%s in %s mode: waiting checks are allowed or deferred, and no Redis error is counted',
     async ([what, mode, settings, slowDown]) => {
       await using pair = await startPair(settings)
       const { slow, cookie, others } = pair
@@ -125,9 +126,7 @@ describeWithRedis('F42 the process itself is slow', () => {
       await expectRecovery(`F42 ${what} (${SLOW_MS} ms), ${mode} mode`, slow, cookie)
       await others.stop()
       const shed = waited.filter((status) => status === 503).length
-      process.stdout.write(
-        `F42 ${what}, ${mode} mode: ${shed} of ${AT_ONCE} who waited were shed\n`,
-      )
+      print(`F42 ${what}, ${mode} mode: ${shed} of ${AT_ONCE} who waited were shed`)
       expect(waited.filter((status) => status !== 200 && status !== 503)).toEqual([])
       expect(shedAfter).toBe(shedBefore + shed)
       // A single pause is over when it is noticed.
@@ -142,7 +141,7 @@ describeWithRedis('F42 the process itself is slow', () => {
     },
   )
 
-  test('beside neighbours that take all of the machine nobody is signed out, and Redis is not blamed', async () => {
+  test('beside neighbours that take all of the machine nobody is signed out, and no Redis error is counted', async () => {
     await using replicas = await startReplicas({ count: 0, settings: WITHOUT_GRACE })
     // The network in between would be slowed down with the rest of the machine.
     const first = await addDirectly(replicas, PATIENT)
@@ -160,8 +159,8 @@ describeWithRedis('F42 the process itself is slow', () => {
     await neighbours.stop()
     await expectRecovery('F42 busy neighbours', first, cookie)
     await load.stop()
-    process.stdout.write(
-      `F42 busy neighbours: ${load.count(200)} x 200, ${load.count(503)} x 503, the slowest ${load.slowestMs().toFixed(0)} ms, ${probes} probes\n`,
+    print(
+      `F42 busy neighbours: ${load.count(200)} x 200, ${load.count(503)} x 503, the slowest ${load.slowestMs().toFixed(0)} ms, ${probes} probes`,
     )
     expect(load.statuses().filter((status) => status !== 200 && status !== 503)).toEqual([])
     expect(load.count(200)).toBeGreaterThan(20 * load.count(503))
@@ -172,17 +171,17 @@ describeWithRedis('F42 the process itself is slow', () => {
 })
 
 /** Resolves when it is busy. */
-const keepBusy = async ({ pid }: VestibuleProcess, port: number): Promise<void> => {
+async function keepBusy({ pid }: VestibuleProcess, port: number): Promise<void> {
   const before = await processorMs(pid)
   await send(port, `${SLOW_MS}`)
   await until('a busy process', async () => (await processorMs(pid)) - before >= BEGUN_MS)
 }
 
-/** Of the account that Linux keeps. */
+/** Unit of Linux's account of processor time. */
 const TICK_MS = 10
 
-/** What a process has used of a processor. */
-const processorMs = async (pid: number): Promise<number> => {
+/** Reads the processor time that a process has used. */
+async function processorMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   // Behind the name of the program, which may have blanks in it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -190,7 +189,7 @@ const processorMs = async (pid: number): Promise<number> => {
   return (Number(user) + Number(system)) * TICK_MS
 }
 
-const send = async (port: number, text: string): Promise<void> => {
+async function send(port: number, text: string): Promise<void> {
   const socket = createSocket('udp4')
   const sent = Promise.withResolvers<void>()
   socket.send(text, port, '127.0.0.1', () => sent.resolve())
@@ -199,7 +198,7 @@ const send = async (port: number, text: string): Promise<void> => {
 }
 
 /** More of them than the machine has processors. */
-const startNeighbours = () => {
+function startNeighbours() {
   const all = Array.from({ length: NEIGHBOURS }, () =>
     startProcess(process.execPath, ['-e', 'for (;;);']),
   )

@@ -18,6 +18,7 @@ import {
 } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   HYBRID,
@@ -27,6 +28,7 @@ import {
   untilStarted,
 } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { startVestibuleLoggingTo, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const run = promisify(execFile)
@@ -35,30 +37,28 @@ const MORE_FILES = 20
 const CROWD = 200
 const CONNECTED_MS = 500
 
-const limitFiles = async ({ pid }: VestibuleProcess, count: number): Promise<void> => {
+async function limitFiles({ pid }: VestibuleProcess, count: number): Promise<void> {
   await run('prlimit', ['--pid', `${pid}`, `--nofile=${count}:`])
 }
-const openFiles = async ({ pid }: VestibuleProcess): Promise<number> =>
-  (await readdir(`/proc/${pid}/fd`)).length
+async function openFiles({ pid }: VestibuleProcess): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length
+}
 
 /** Connections that say nothing. */
-const gatherCrowd = (port: number): readonly Socket[] =>
-  Array.from({ length: CROWD }, () =>
+function gatherCrowd(port: number): readonly Socket[] {
+  return Array.from({ length: CROWD }, () =>
     connect(port, '127.0.0.1')
       .on('error', () => undefined)
       .unref(),
   )
+}
 
 describeWithRedis('F43 no more files', () => {
-  let replicas: ReplicaProcesses
-  beforeAll(async () => {
-    replicas = await startReplicas({ settings: HYBRID })
-  })
-  afterAll(() => replicas[Symbol.asyncDispose]())
+  const replicas = startedForAll(() => startReplicas({ settings: HYBRID }))
 
-  test('whoever is connected is answered, Redis included or not, and newcomers are once there is room', async (ctx) => {
+  test('open connections are answered with and without Redis, and new ones once there are files again', async (ctx) => {
     if (!findProgram('prlimit')) ctx.skip('prlimit is not on PATH')
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     const { cookie } = await signInAt(first)
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
     await until('a healthy backplane', () => isBackplaneHealthy(first))
@@ -98,7 +98,7 @@ describeWithRedis('F43 no more files', () => {
         10_000,
       ),
     )
-    process.stdout.write(`F43 files again: healthy after ${ms.toFixed(0)} ms\n`)
+    print(`F43 files again: healthy after ${ms.toFixed(0)} ms`)
     await expectOthersServed(first)
     await expectHealthy(first)
     expect((await first.check({}, { Cookie: asserted })).status).toBe(200)
@@ -132,7 +132,7 @@ describeWithRedis('F43 nowhere to log to', () => {
   ] as const
 
   test.for(logs)(
-    '%s: decisions are as always, in an outage too',
+    '%s: decisions do not change, also in an outage',
     async ([what, place], { expect }) => {
       const { provider, redis, network } = replicas
       await using vestibule = await startVestibuleLoggingTo(await place(), {
@@ -163,7 +163,7 @@ describeWithRedis('F43 nowhere to log to', () => {
       const { ms } = await timed(
         until('health', async () => (await vestibule.internal('/health?strict=1')).status === 200),
       )
-      process.stdout.write(`F43 ${what}: healthy after ${ms.toFixed(0)} ms\n`)
+      print(`F43 ${what}: healthy after ${ms.toFixed(0)} ms`)
       expect((await signOut(browser)).status).toBe(303)
       expect(await statuses()).toEqual([302, 200, 302])
       await expectOthersServed(vestibule)

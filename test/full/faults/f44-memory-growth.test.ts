@@ -1,35 +1,42 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, type ExpectStatic, test } from 'vitest'
+import { beforeAll, type ExpectStatic, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { OUTAGE_COOKIE, readMetric } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { HYBRID, startReplicas, untilStarted } from '../../support/replicas.ts'
 import {
   createRequestPool,
   forwardedNavigation,
   type PooledRequest,
 } from '../../support/request-pool.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 
 /** `F44_REQUESTS=1000000` is the full measure. */
 const REQUESTS = Number(process.env['F44_REQUESTS'] ?? 15_000)
 const WARM_UP = 3000
 const MIB = 1024 * 1024
-/** What the process needs now and then, and what of each request is less than any trace of it would take. */
+/** Allowance for passing needs of the process; the bytes per request are fewer than any trace of one would take. */
 const NOISE_BYTES = MIB
 const MAX_HEAP_BYTES_EACH = 30
 const MAX_RSS_GROWTH_MIB = 48
-/** What is still in use is seen only right behind a collection, so the runtime is told to collect often. */
+/** Forces frequent collections, because only right after one does the heap show what is still in use. */
 const COLLECT = '--expose-gc --import=data:text/javascript,setInterval(gc,200).unref()'
 
-const token = () => randomBytes(32).toString('base64url')
-const junkSession = () => `${SESSION_COOKIE}=v1.${token()}.${token()}`
-const junkAssertion = () =>
-  `${OUTAGE_COOKIE}=v1.${Math.floor(Date.now() / 1000).toString(36)}.${randomBytes(300).toString('base64url')}`
+function token() {
+  return randomBytes(32).toString('base64url')
+}
+function junkSession() {
+  return `${SESSION_COOKIE}=v1.${token()}.${token()}`
+}
+function junkAssertion() {
+  return `${OUTAGE_COOKIE}=v1.${Math.floor(Date.now() / 1000).toString(36)}.${randomBytes(300).toString('base64url')}`
+}
 
 type Junk = readonly [
   what: string,
@@ -48,18 +55,20 @@ const kinds: readonly Junk[] = [
 ]
 
 describeWithRedis('F44 memory', () => {
-  let replicas: Replicas
+  const replicas = startedForAll(
+    () =>
+      startReplicas({
+        settings: { ...HYBRID, NODE_OPTIONS: COLLECT },
+      }),
+    180_000,
+  )
   beforeAll(async () => {
-    replicas = await startReplicas({
-      settings: { ...HYBRID, NODE_OPTIONS: COLLECT },
-    })
-    await until('a healthy backplane', () => isBackplaneHealthy(replicas.first))
+    await until('a healthy backplane', () => isBackplaneHealthy(replicas().first))
     for (const junk of kinds) await send(junk, WARM_UP)
   }, 180_000)
-  afterAll(() => replicas[Symbol.asyncDispose]())
 
   const send = async ([, headers, expected]: Junk, count: number): Promise<void> => {
-    using pool = createRequestPool(replicas.first.internalPort)
+    using pool = createRequestPool(replicas().first.internalPort)
     const odd = new Set<number>()
     await pool.sendMany(
       count,
@@ -78,11 +87,11 @@ describeWithRedis('F44 memory', () => {
       await wait(100)
       heap = Math.min(
         heap,
-        await readMetric(replicas.first, 'vestibule_nodejs_heap_size_used_bytes'),
+        await readMetric(replicas().first, 'vestibule_nodejs_heap_size_used_bytes'),
       )
       rss = Math.min(
         rss,
-        await readMetric(replicas.first, 'vestibule_process_resident_memory_bytes'),
+        await readMetric(replicas().first, 'vestibule_process_resident_memory_bytes'),
       )
     }
     return { heap, rss }
@@ -97,29 +106,27 @@ describeWithRedis('F44 memory', () => {
     const after = await measure()
     const show = ({ heap, rss }: typeof after) =>
       `heap ${(heap / MIB).toFixed(1)} MiB, resident ${(rss / MIB).toFixed(0)} MiB`
-    process.stdout.write(
-      `F44 ${REQUESTS} ${what} in ${seconds.toFixed(1)} s: ${show(before)} → ${show(after)}\n`,
-    )
+    print(`F44 ${REQUESTS} ${what} in ${seconds.toFixed(1)} s: ${show(before)} → ${show(after)}`)
     expect(after.heap - before.heap).toBeLessThan(NOISE_BYTES + MAX_HEAP_BYTES_EACH * REQUESTS)
     expect((after.rss - before.rss) / MIB).toBeLessThan(MAX_RSS_GROWTH_MIB)
     expect(await countSeries()).toBeLessThanOrEqual(seriesBefore + 5)
-    const inFlight = () => readMetric(replicas.first, 'vestibule_redis_commands_in_flight')
+    const inFlight = () => readMetric(replicas().first, 'vestibule_redis_commands_in_flight')
     // A heartbeat may just be under way.
     await until('an empty queue', async () => (await inFlight()) === 0)
   }
   const countSeries = async (): Promise<number> =>
-    (await replicas.first.internal('/metrics')).body.split('\n').length
+    (await replicas().first.internal('/metrics')).body.split('\n').length
 
   const timeout = 60_000 + REQUESTS * 5
   test.for(kinds)('%s leave nothing behind', { timeout }, async (junk, { expect }) => {
     await expectFlat(junk, junk[0], expect)
-    expect(await readMetric(replicas.first, 'vestibule_l1_sessions')).toBe(0)
+    expect(await readMetric(replicas().first, 'vestibule_l1_sessions')).toBe(0)
   })
 
   test('made-up sessions and assertions leave nothing behind in an outage', { timeout }, async ({
     expect,
   }) => {
-    const { first, redis } = replicas
+    const { first, redis } = replicas()
     const { cookie } = await signInAt(first)
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
     await redis.pause()
@@ -133,13 +140,13 @@ describeWithRedis('F44 memory', () => {
     const { ms } = await timed(
       until('health', async () => (await first.internal('/health?strict=1')).status === 200),
     )
-    process.stdout.write(`F44 after the outage: healthy after ${ms.toFixed(0)} ms\n`)
+    print(`F44 after the outage: healthy after ${ms.toFixed(0)} ms`)
   })
 
   test('sessions in memory stay within their bounds, whoever comes along', async ({ expect }) => {
-    const bounded = await replicas.add({ ...HYBRID, REDIS_HYBRID_L1_SIZE: '10' })
+    const bounded = await replicas().add({ ...HYBRID, REDIS_HYBRID_L1_SIZE: '10' })
     await untilStarted(bounded)
-    const sessions = await makeSessions(replicas.redis, 50)
+    const sessions = await makeSessions(replicas().redis, 50)
     for (const { cookie, sub } of sessions) {
       const { status, headers } = await bounded.check({}, { Cookie: cookie })
       expect([status, headers['x-auth-request-user']]).toEqual([200, sub])

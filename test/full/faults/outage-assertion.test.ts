@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
   describeSeen,
@@ -18,63 +19,63 @@ import {
   signOut,
 } from '../../support/outage.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
-/** Long enough for a replica to start in the first half of it, also on a busy machine. */
+/** Grace that leaves a replica time to start in its first half, also on a busy machine. */
 const GRACE_MS = 8000
 const L1_MS = 1000
 const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
-
 describeWithRedis(
   'four replicas with a short grace, of which Redis is killed a second after a sign-out',
   () => {
-    let fleet: Replicas
+    const fleet = startedForAll(
+      () =>
+        startReplicas({
+          count: 4,
+          settings: {
+            ...PATIENT,
+            REDIS_CACHE_MODE: 'hybrid',
+            SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
+            REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
+          },
+          provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
+        }),
+      SETUP_WITHIN_MS,
+    )
     let newcomer: RunningVestibule
     let people: readonly Person[]
     let load: FleetLoad
-    /** The cookies of somebody who has signed out, in the hands of somebody else. */
+    /** Stolen cookies of a user who has signed out. */
     let stolen: string
     let confirmedAtMs: number
     let killedAtMs: number
     beforeAll(async () => {
-      fleet = await startReplicas({
-        count: 4,
-        settings: {
-          ...PATIENT,
-          REDIS_CACHE_MODE: 'hybrid',
-          SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
-          REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
-        },
-        provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
-      })
-      await untilWhole(fleet.all)
-      people = await signInPeople(fleet, USERS)
-      load = await startFleetLoad(fleet.all, people)
-      const { browser, cookie } = await fleet.signedIn('victim')
-      stolen = `${cookie}; ${await takeAssertion(fleet.first, cookie)}`
-      for (const replica of fleet.all) {
-        expect((await replica.check({}, { Cookie: stolen })).status).toBe(200)
-      }
+      await untilWhole(fleet().all)
+      people = await signInPeople(fleet(), USERS)
+      load = await startFleetLoad(fleet().all, people)
+      const { browser, cookie } = await fleet().signedIn('victim')
+      stolen = `${cookie}; ${await takeAssertion(fleet().first, cookie)}`
+      await expectStatus(200, fleet().all, stolen)
       confirmedAtMs = performance.now()
       expect((await signOut(browser)).status).toBe(303)
       await wait(1000)
-      await fleet.redis.cli('SAVE')
-      await fleet.redis.kill()
+      await fleet().redis.cli('SAVE')
+      await fleet().redis.kill()
       killedAtMs = performance.now()
-      newcomer = await fleet.add()
+      newcomer = await fleet().add()
       await load.join(newcomer)
     }, SETUP_WITHIN_MS)
-    afterAll(() => fleet[Symbol.asyncDispose]())
 
     test('T2 those who heard of the sign-out refuse at once, and a replica that did not refuses at the end of the grace', async () => {
-      for (const replica of fleet.all) {
+      for (const replica of fleet().all) {
         const page = await replica.check({}, { Cookie: stolen })
         const fetched = await replica.check({}, { ...script, Cookie: stolen })
         expect([page.status, fetched.status]).toEqual([302, 401])
@@ -103,10 +104,10 @@ describeWithRedis(
       await wait(killedAtMs + GRACE_MS - performance.now())
       await load.more(100)
       const { assertion = 0, ...others } = await readSources(newcomer)
-      // As soon as it runs somebody may be let in, and be it before the test hears of it.
+      // Taken before the restart, because somebody may be let in before the test learns that Redis runs.
       const restartedAtMs = performance.now()
-      await fleet.redis.restart({ keepData: true })
-      const backMs = await untilWhole([...fleet.all, newcomer])
+      await fleet().redis.restart({ keepData: true })
+      const backMs = await untilWhole([...fleet().all, newcomer])
       const lastAtMs = performance.now()
       await load.more(100)
       const seen = await load.stop()
@@ -121,7 +122,7 @@ describeWithRedis(
       expect(Object.keys(seen.statuses)).toEqual(['200', '503'])
       expect(assertion).toBeGreaterThan(50)
       expect(Object.values(others).filter((count) => count > 0)).toEqual([])
-      // Who was active in the last fifth of the grace goes on for four fifths of it at least.
+      // An assertion is renewed after a fifth of the grace, so an active user goes on for at least four fifths of it.
       expect(Number(firstRefusal?.sentAtMs)).toBeGreaterThan(killedAtMs + 0.75 * GRACE_MS)
       const between = (fromMs: number, toMs: number) =>
         load.answers.filter(({ sentAtMs }) => sentAtMs > fromMs && sentAtMs < toMs)
@@ -134,17 +135,15 @@ describeWithRedis(
     })
 
     test('T2 with Redis the sign-out counts everywhere', async () => {
-      for (const replica of [...fleet.all, newcomer]) {
-        expect((await replica.check({}, { Cookie: stolen })).status).toBe(302)
-      }
+      await expectStatus(302, [...fleet().all, newcomer], stolen)
     })
   },
 )
 
-describeWithRedis('what an outage assertion is good for', () => {
+describeWithRedis('the limits of an outage assertion', () => {
   let fleet: Replicas
   let rules: WrittenRules
-  /** It has seen alice and never bob. */
+  /** Replica that has seen alice and never bob. */
   let stranger: RunningVestibule
   let alice: Carried
   let bob: Carried
@@ -192,13 +191,13 @@ describeWithRedis('what an outage assertion is good for', () => {
   const CLOSED = { state: 'closed', failures: 0 }
 
   describe('while Redis is there', () => {
-    test('T5 without the session’s cookie it is nothing', async () => {
+    test('T5 an assertion without the session’s cookie does not count', async () => {
       for (const replica of [fleet.first, stranger]) {
         expect((await ask(replica, alice.assertion)).statuses).toEqual([302, 401])
       }
     })
 
-    test('T5 with a session that Redis does not know any more it is nothing', async () => {
+    test('T5 an assertion beside a session that Redis has lost does not count', async () => {
       const carol = await carry('carol')
       const stored = storedSession(carol.session)
       await fleet.redis.cli(
@@ -212,7 +211,7 @@ describeWithRedis('what an outage assertion is good for', () => {
       }
     })
 
-    test('T6 something else in place of the record is no outage: that session is refused, and no breaker opens', async () => {
+    test('T6 a broken record is no outage: its session is refused, and no breaker opens', async () => {
       const dave = await carry('dave')
       const key = storedSession(dave.session).keyOf('identity')
       await fleet.redis.cli('DEL', key)
@@ -257,7 +256,7 @@ describeWithRedis('what an outage assertion is good for', () => {
       }
     }
 
-    test('it speaks for its own session, where nothing else is known', async () => {
+    test('an assertion counts for its own session at a replica that does not know it', async () => {
       const { session, assertion } = bob
       expect(await ask(stranger, session, assertion)).toEqual({
         statuses: [200, 200],
@@ -266,7 +265,7 @@ describeWithRedis('what an outage assertion is good for', () => {
       expect((await ask(stranger, session)).statuses).toEqual([503, 503])
     })
 
-    test('T4 beside the session of somebody else it is nothing', async () => {
+    test('T4 an assertion beside the session of another user does not count', async () => {
       expect((await ask(stranger, bob.session, alice.assertion)).statuses).toEqual([503, 503])
       expect(await ask(fleet.first, bob.session, alice.assertion)).toEqual({
         statuses: [200, 200],
@@ -276,13 +275,13 @@ describeWithRedis('what an outage assertion is good for', () => {
       expect((await ask(stranger, ...both)).statuses).toEqual([503, 503])
     })
 
-    test('without a session’s cookie it is nothing', async () => {
+    test('an assertion without the session’s cookie does not count', async () => {
       for (const replica of [fleet.first, stranger]) {
         expect((await ask(replica, alice.assertion)).statuses).toEqual([302, 401])
       }
     })
 
-    test('another secret opens neither what is in memory nor the assertion', async () => {
+    test('another secret opens neither the entry in memory nor the assertion', async () => {
       for (const replica of [fleet.first, stranger]) {
         for (const secret of otherSecrets(alice.session, bob.session)) {
           const { statuses } = await ask(replica, secret, alice.assertion)
@@ -291,7 +290,7 @@ describeWithRedis('what an outage assertion is good for', () => {
       }
     })
 
-    test('a changed one is nothing', async () => {
+    test('a changed assertion does not count', async () => {
       const [start, end] = [bob.assertion.slice(0, -20), bob.assertion.slice(-20)]
       const changed = [
         `${start}${end.startsWith('A') ? 'B' : 'A'}${end.slice(1)}`,
@@ -303,7 +302,7 @@ describeWithRedis('what an outage assertion is good for', () => {
       }
     })
 
-    test('a rule with degraded: deny takes neither memory nor assertion for an answer', async () => {
+    test('a rule with degraded: deny accepts neither memory nor assertion', async () => {
       await expectVault(503)
       expect((await ask(stranger, alice.session, alice.assertion)).statuses).toEqual([200, 200])
     })
@@ -315,11 +314,12 @@ interface Carried {
   readonly assertion: string
 }
 
-const sessionOf = ({ browser }: Person): string | undefined =>
-  browser.cookies.find(SESSION_COOKIE)?.value
+function sessionOf({ browser }: Person): string | undefined {
+  return browser.cookies.find(SESSION_COOKIE)?.value
+}
 
 /** The id of one session with another's secret, and with one that differs in its first character alone. */
-const otherSecrets = (session: string, other: string): readonly string[] => {
+function otherSecrets(session: string, other: string): readonly string[] {
   const [version = '', id = '', secret = ''] = session.split('.')
   const changed = `${secret.startsWith('A') ? 'B' : 'A'}${secret.slice(1)}`
   return [changed, other.split('.')[2]].map((each) => `${version}.${id}.${each}`)

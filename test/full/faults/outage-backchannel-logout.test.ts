@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   expectLoggedOut,
   expectLogoutRefused,
@@ -9,9 +9,11 @@ import { untilWhole } from '../../support/fleet-load.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
 import { countEvents, GIVEN_UP_AFTER_MS, readMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
-import type { RunningVestibule } from '../../support/vestibule.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** Providers wait some seconds for an answer; oidc-provider two and a half. */
 const ANSWERED_WITHIN_MS = 2500
@@ -39,36 +41,36 @@ const frozen: Outage = {
 }
 
 describeWithRedis('a back-channel logout while Redis is away', () => {
-  let fleet: Replicas
-  let told: RunningVestibule
-  let other: RunningVestibule
+  const fleet = startedForAll(() =>
+    startReplicas({
+      count: 2,
+      settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' },
+      provider: { users: ['alice', 'bob', 'carol'].map((sub) => ({ sub })) },
+    }),
+  )
+  let told: VestibuleProcess
+  let other: VestibuleProcess
   let alice: string
   let bob: string
   let carol: string
   beforeAll(async () => {
-    fleet = await startReplicas({
-      count: 2,
-      settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' },
-      provider: { users: ['alice', 'bob', 'carol'].map((sub) => ({ sub })) },
-    })
-    ;[told, other] = fleet.all as [RunningVestibule, RunningVestibule]
+    ;[told, other] = fleet().all as [VestibuleProcess, VestibuleProcess]
   })
   beforeEach(async () => {
-    await untilWhole(fleet.all)
+    await untilWhole(fleet().all)
     alice = (await signInAt(other, 'alice')).cookie
     carol = (await signInAt(told, 'carol')).cookie
-    fleet.provider.tamperIdToken({ sid: SID })
+    fleet().provider.tamperIdToken({ sid: SID })
     bob = (await signInAt(told, 'bob')).cookie
-    fleet.provider.reset()
+    fleet().provider.reset()
     await expectStatuses([200, 200])
   })
-  afterAll(() => fleet[Symbol.asyncDispose]())
 
   const statuses = (cookie: string): Promise<number[]> =>
     Promise.all(
       [told, other].map(async (each) => (await each.check({}, { Cookie: cookie })).status),
     )
-  /** Of all three at both. */
+  /** Asserts the statuses of all three users at both replicas. */
   const expectStatuses = async (expected: readonly number[]): Promise<void> => {
     for (const cookie of [alice, bob, carol]) expect(await statuses(cookie)).toEqual(expected)
   }
@@ -92,13 +94,13 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     ['cut off', cutOff],
     ['frozen', frozen],
   ])(
-    'is 400 and counts at this replica at once, at all when Redis is back, and 200 when it is sent again: %s',
+    'a logout is 400 and counts here at once, everywhere when Redis is back, and is 200 when sent again: %s',
     async ([how, outage], { expect }) => {
       const deferredBefore = await deferred()
       const flushedBefore = countEvents(told, 'revocations_flushed')
-      const bySub = await fleet.provider.mintLogoutToken()
-      const bySid = await fleet.provider.mintLogoutToken({ sub: undefined, sid: SID })
-      await outage.begin(fleet)
+      const bySub = await fleet().provider.mintLogoutToken()
+      const bySid = await fleet().provider.mintLogoutToken({ sub: undefined, sid: SID })
+      await outage.begin(fleet())
       await expectDeferred(bySub)
       await expectDeferred(bySid)
       await expectDeferred(bySub)
@@ -107,12 +109,12 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
       expect((await statuses(carol))[0]).toBe(200)
       expect(await waiting()).toBe(2)
 
-      await outage.end(fleet)
+      await outage.end(fleet())
       const { ms } = await timed(
         until('a Redis that has been told', async () => (await waiting()) === 0, GIVEN_UP_AFTER_MS),
       )
-      process.stdout.write(`${how}: Redis was told ${ms.toFixed(0)} ms after it was back\n`)
-      await untilWhole(fleet.all)
+      print(`${how}: Redis was told ${ms.toFixed(0)} ms after it was back`)
+      await untilWhole(fleet().all)
       expect(await statuses(alice)).toEqual([302, 302])
       expect(await statuses(bob)).toEqual([302, 302])
       expect(await statuses(carol)).toEqual([200, 200])
@@ -127,9 +129,9 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     },
   )
 
-  test('a mark whose answer is lost does not make the same token a replay', async () => {
-    const token = await fleet.provider.mintLogoutToken()
-    const held = fleet.network.holdAnswers('logout-token')
+  test('a mark whose reply is lost does not make the same token a replay', async () => {
+    const token = await fleet().provider.mintLogoutToken()
+    const held = fleet().network.holdAnswers('logout-token')
     const sent = expectDeferred(token)
     const letGo = await held
     await sent
@@ -139,7 +141,7 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
       async () => (await waiting()) === 0,
       GIVEN_UP_AFTER_MS,
     )
-    await untilWhole(fleet.all)
+    await untilWhole(fleet().all)
     expectLoggedOut(await sendLogoutToken(other, token))
     expect(await statuses(alice)).toEqual([302, 302])
   })

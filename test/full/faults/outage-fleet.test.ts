@@ -12,9 +12,9 @@ import {
   startFleetLoad,
   untilWhole,
 } from '../../support/fleet-load.ts'
-import { readHealth, readMetric } from '../../support/outage.ts'
+import { readHealth, untilMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
-import { until } from '../../support/redis-state.ts'
+import { print } from '../../support/printed.ts'
 import { APP } from '../../support/relying-party.ts'
 import { type ReplicaProcesses, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
@@ -22,14 +22,14 @@ import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 const REPLICAS = 4
-/** Both connections of a replica come back within one and a half seconds each; who waits for an interval takes 30 s. */
+/** Bounds the reconnection of both connections, 1.5 s each; waiting for an interval would take 30 s. */
 const BACK_WITHIN_MS = 20_000
 /** A check gives the store 250 ms. */
 const FIRST_ANSWERS_WITHIN_MS = 250 + BUSY_MS
-/** What is in memory is confirmed again after this. */
+/** Age at which an entry in memory is confirmed again. */
 const L1_MS = 5000
 
-const startFleet = async (mode: string) => {
+async function startFleet(mode: string) {
   const fleet = await startReplicas({
     count: REPLICAS,
     settings: { REDIS_CACHE_MODE: mode },
@@ -37,8 +37,6 @@ const startFleet = async (mode: string) => {
   })
   return { fleet, people: await signInPeople(fleet, USERS) }
 }
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
 describeWithRedis('four replicas under load', () => {
   let fleet: ReplicaProcesses
@@ -191,22 +189,22 @@ describeWithRedis('four replicas under load', () => {
   })
 })
 
-const addWhole = async (fleet: ReplicaProcesses): Promise<VestibuleProcess> => {
+async function addWhole(fleet: ReplicaProcesses): Promise<VestibuleProcess> {
   const replica = await fleet.add()
   await untilStarted(replica)
   await untilWhole([replica])
   // It tries each command once when it has connected.
   const examined = 'vestibule_redis_eviction_policy_ok'
-  await until('an examination', async () => (await readMetric(replica, examined)) === 1)
+  await untilMetric(replica, examined, 1)
   return replica
 }
 
 const READS = new Set(['get', 'mget'])
-/** What changes nothing; what a script calls is counted by itself. */
+/** Commands that change nothing; calls of a script are counted by themselves. */
 const NEITHER = new Set(['publish', 'ping', 'info', 'time', 'config|get', 'subscribe', 'hello'])
 
-/** What Redis has been asked to do so far, from `INFO commandstats`. */
-const countCalls = (stats: string): { readonly reads: number; readonly writes: number } => {
+/** Counts the reads and writes that Redis has executed, from `INFO commandstats`. */
+function countCalls(stats: string): { readonly reads: number; readonly writes: number } {
   let [reads, writes] = [0, 0]
   for (const [, name = '', calls] of stats.matchAll(/^cmdstat_([\w|-]+):calls=(\d+)/gm)) {
     if (READS.has(name)) reads += Number(calls)

@@ -17,6 +17,7 @@ import {
 import { countEvents, readMetric, signOut } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
+import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { PATIENT, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
@@ -25,10 +26,10 @@ import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
-/** Far above every bound below, so that none of them rests on it. */
+/** Exceeds every bound below, so that none of them rests on it. */
 const L1_SECONDS = '30'
 const DEAF_AFTER_MS = 3000 + BUSY_MS
-/** For a message on its way, and a busy machine. */
+/** Allows for a message on its way and a busy machine. */
 const HEARD_WITHIN_MS = BUSY_MS
 const SETUP_WITHIN_MS = 120_000
 const DELAY_ROUNDS = 50
@@ -36,12 +37,10 @@ const P99_WITHIN_MS = BUSY_MS
 
 const EVENTS = 'vestibule:0:events'
 const OTHERS = Array.from({ length: 8 }, (_, at) => `user-${at}`)
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
-
 describeWithRedis('a session ended at one of four replicas', () => {
   let fleet: ReplicaProcesses
   let network: SubscriptionProxy
-  /** Hears of everything over a network of its own. */
+  /** Replica whose messages arrive over a network of its own. */
   let remote: VestibuleProcess
   let people: readonly Person[]
   beforeAll(async () => {
@@ -243,11 +242,11 @@ describeWithRedis('a session ended at one of four replicas', () => {
       const headers = { ...forwardedNavigation, Cookie: cookie }
       const ask = async ({ send }: (typeof pools)[number]) =>
         (await send({ path: '/auth', headers })).status
-      /** When the last check was sent that was let in: a replica that stands still lets nobody in. */
+      /** Returns when the last allowed check was sent; a replica that stands still allows nobody. */
       const untilRefused = async (pool: (typeof pools)[number]): Promise<number> => {
         let lastAllowedAtMs = Number.NEGATIVE_INFINITY
         for (;;) {
-          // No delay is measured to less than this.
+          // Resolution of the measured delays.
           await wait(1)
           const sentAtMs = performance.now()
           const status = await ask(pool)
@@ -293,20 +292,22 @@ interface Victim {
   readonly browser: Visitor
 }
 
-const healthy = (replica: VestibuleProcess): Promise<number> =>
-  readMetric(replica, 'vestibule_backplane_healthy')
+function healthy(replica: VestibuleProcess): Promise<number> {
+  return readMetric(replica, 'vestibule_backplane_healthy')
+}
 
-const statusAt = async (replica: VestibuleProcess, cookie: string): Promise<number> =>
-  (await replica.check({}, { Cookie: cookie })).status
+async function statusAt(replica: VestibuleProcess, cookie: string): Promise<number> {
+  return (await replica.check({}, { Cookie: cookie })).status
+}
 
 /** The same browser, led to this replica from now on. */
-const browserAt = (replica: VestibuleProcess, browser: Visitor): Visitor => {
+function browserAt(replica: VestibuleProcess, browser: Visitor): Visitor {
   const led = replica.visitor()
   for (const cookie of browser.cookies.all()) led.cookies.put(cookie)
   return led
 }
 
-const putCookies = (browser: Visitor, header: string): void => {
+function putCookies(browser: Visitor, header: string): void {
   for (const pair of header.split('; ')) {
     browser.cookies.set(`${pair}; Path=/; Secure; HttpOnly`, new URL(APP))
   }

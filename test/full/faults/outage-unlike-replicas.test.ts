@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { countEvents, readHealth, readMetric } from '../../support/outage.ts'
 import { until } from '../../support/redis-state.ts'
-import { type Replicas, SERVER_KEY, startReplicas } from '../../support/replicas.ts'
+import { SERVER_KEY, startReplicas } from '../../support/replicas.ts'
+import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const OTHER_KEY = 'fedcba9876543210'.repeat(4)
@@ -56,25 +57,26 @@ const unlike: readonly {
   },
 ]
 
-/** Of the first replica, as it sees all the others. */
+/** Mismatches that the first replica counts among all others. */
 const COUNTS = { keys: 2, mode: 1, place: 2, clock: 1, version: 0 }
 
-describeWithRedis('replicas that are not alike', () => {
-  let fleet: Replicas
+describeWithRedis('replicas with unlike settings', () => {
+  const fleet = startedForAll(
+    () => startReplicas({ count: 2, settings: { REDIS_CACHE_MODE: 'hybrid' } }),
+    SETUP_WITHIN_MS,
+  )
   let alike: RunningVestibule
   let others: readonly RunningVestibule[]
   beforeAll(async () => {
-    fleet = await startReplicas({ count: 2, settings: { REDIS_CACHE_MODE: 'hybrid' } })
-    alike = fleet.all[1] as RunningVestibule
-    await untilWhole(fleet.all)
+    alike = fleet().all[1] as RunningVestibule
+    await untilWhole(fleet().all)
   }, SETUP_WITHIN_MS)
-  afterAll(() => fleet[Symbol.asyncDispose]())
 
   const mismatches = (replica: RunningVestibule, kind: string): Promise<number> =>
     readMetric(replica, `vestibule_fleet_mismatches{kind="${kind}"}`)
 
-  test('those that are alike count each other and find nothing', async () => {
-    for (const replica of fleet.all) {
+  test('replicas that are alike count each other and have no finding', async () => {
+    for (const replica of fleet().all) {
       await until('two replicas', async () => (await readHealth(replica)).fleet.replicas === 2)
       expect((await readHealth(replica)).fleet.findings).toEqual([])
       expect(await readMetric(replica, 'vestibule_fleet_replicas')).toBe(1)
@@ -85,15 +87,15 @@ describeWithRedis('replicas that are not alike', () => {
 
   describe('with others beside them', () => {
     beforeAll(async () => {
-      others = await Promise.all(unlike.map(({ settings }) => fleet.add(settings)))
+      others = await Promise.all(unlike.map(({ settings }) => fleet().add(settings)))
       await untilWhole(others)
     }, SETUP_WITHIN_MS)
 
     test.for(unlike.map((each, at) => ({ ...each, at })))(
-      '$what is told by it and by those that are alike, in log, health and metrics',
+      '$what shows at it and at the replicas that are alike, in log, health and metrics',
       async ({ at, kind, says }, { expect }) => {
         const other = others[at] as RunningVestibule
-        for (const replica of [...fleet.all, other]) {
+        for (const replica of [...fleet().all, other]) {
           const find = async () =>
             (await readHealth(replica)).fleet.findings.find(
               (each) => each.kind === kind && says.test(each.message),
@@ -110,8 +112,8 @@ describeWithRedis('replicas that are not alike', () => {
       },
     )
 
-    test('each is counted once by those that are alike', async () => {
-      for (const replica of [fleet.first, alike]) {
+    test('each mismatch is counted once by the replicas that are alike', async () => {
+      for (const replica of [fleet().first, alike]) {
         const counted = await Promise.all(
           Object.keys(COUNTS).map(async (kind) => [kind, await mismatches(replica, kind)]),
         )

@@ -39,7 +39,7 @@ const ANSWERED_WITHIN_MS = 20_000
 const CONNECTIONS = 64
 const NOT_SIGNED_IN = new Set([302, 303, 401])
 
-export const startActivity = (options: ActivityOptions): Activity => {
+export function startActivity(options: ActivityOptions): Activity {
   const { replicas, ledger, trouble, findings } = options
   const pools = replicas.map(({ internalPort }) => createRequestPool(internalPort, CONNECTIONS))
   const statuses: Record<string, number> = {}

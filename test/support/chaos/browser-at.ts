@@ -4,16 +4,19 @@ import type { ChaosReplica } from './chaos-replica.ts'
 
 const HOST = 'app.example.com'
 
-export const subOf = (person: number): string => `person-${person}`
+export function subOf(person: number): string {
+  return `person-${person}`
+}
 
 /** People come from addresses of their own. */
-export const browserAt = (
+export function browserAt(
   { publicPort }: ChaosReplica,
   person: number,
   cookies = createCookieJar(),
-): Visitor =>
-  createVisitor({
+): Visitor {
+  return createVisitor({
     connectTo: { [HOST]: `http://127.0.0.1:${publicPort}` },
     headers: { 'X-Forwarded-For': `203.0.113.${person + 1}` },
     cookies,
   })
+}

@@ -15,7 +15,7 @@ const ZERO_SAMPLES = [
 ]
 
 /** Waits until a replica is as if nothing had been and stays so for a while; says what it is that never came, if anything. */
-export const untilCalm = async (replica: ChaosReplica): Promise<string | undefined> => {
+export async function untilCalm(replica: ChaosReplica): Promise<string | undefined> {
   const endMs = performance.now() + CALM_WITHIN_MS
   let calmSinceMs = performance.now()
   let accepted = -1
@@ -33,10 +33,10 @@ export const untilCalm = async (replica: ChaosReplica): Promise<string | undefin
   }
 }
 
-const findUnrest = async (
+async function findUnrest(
   { running, wire }: ChaosReplica,
   accepted: number,
-): Promise<string | undefined> => {
+): Promise<string | undefined> {
   const connections = wire.connections()
   if (connections !== CONNECTIONS) return `${connections} connections`
   if (accepted >= 0 && wire.accepted() !== accepted)
@@ -51,7 +51,7 @@ const findUnrest = async (
 }
 
 /** Commands without an answer while nobody asks for anything: none, but for a heartbeat's. */
-export const commandsLeft = async ({ running }: ChaosReplica): Promise<number> => {
+export async function commandsLeft({ running }: ChaosReplica): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let look = 0; look < 20 && least > 0; look += 1) {
     least = Math.min(least, await readMetric(running, 'vestibule_redis_commands_in_flight'))

@@ -6,12 +6,12 @@ import type { Schedule } from './schedule.ts'
 import type { Trouble } from './trouble.ts'
 
 /** Carries out the faults, one after the other for each replica, for Redis and for the provider. */
-export const carryOutFaults = async (
+export async function carryOutFaults(
   { faults, seconds }: Schedule,
   stage: Stage,
   trouble: Trouble,
   beganMs: number,
-): Promise<void> => {
+): Promise<void> {
   const lanes = Map.groupBy(faults, ({ kind, replica }) => `${ruleOf(kind).lane} ${replica}`)
   await Promise.all(
     [...lanes.values()].map(async (lane) => {
@@ -29,12 +29,12 @@ export const carryOutFaults = async (
   )
 }
 
-/** Each person's one after the other, late where the one before took its time, and none after the end. */
-export const carryOutEndings = async (
+/** Carries out each person's deeds in sequence, late where the one before was slow, and none after the end. */
+export async function carryOutEndings(
   { endings, seconds }: Schedule,
   people: People,
   beganMs: number,
-): Promise<void> => {
+): Promise<void> {
   const own = Map.groupBy(endings, ({ person }) => person)
   await Promise.all(
     [...own.values()].map(async (steps) => {
@@ -47,4 +47,6 @@ export const carryOutEndings = async (
   )
 }
 
-const waitUntil = (atMs: number): Promise<void> => wait(Math.max(0, atMs - performance.now()))
+function waitUntil(atMs: number): Promise<void> {
+  return wait(Math.max(0, atMs - performance.now()))
+}

@@ -32,7 +32,7 @@ export interface ClientKey {
   readonly kid: string
 }
 
-export const createClientKey = async (): Promise<ClientKey> => {
+export async function createClientKey(): Promise<ClientKey> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwk = publicKey.export({ format: 'jwk' }) as JWK
   const kid = await calculateJwkThumbprint(jwk)
@@ -51,7 +51,7 @@ export interface ChaosReplicaOptions {
   readonly key: ClientKey
 }
 
-export const startChaosReplica = async (options: ChaosReplicaOptions): Promise<ChaosReplica> => {
+export async function startChaosReplica(options: ChaosReplicaOptions): Promise<ChaosReplica> {
   await using stack = new AsyncDisposableStack()
   const wire = stack.use(await startTcpProxy(options.redisPort))
   const ports = { publicPort: await steadyPort(), internalPort: await steadyPort() }

@@ -20,13 +20,15 @@ export interface Stage {
 type Undo = () => unknown
 type Deed = (stage: Stage, planned: PlannedFault) => Undo | Promise<Undo>
 
-const wireOf = ({ replicas }: Stage, { replica = 0 }: PlannedFault) =>
-  replicaOf(replicas, replica).wire
+function wireOf({ replicas }: Stage, { replica = 0 }: PlannedFault) {
+  return replicaOf(replicas, replica).wire
+}
 
-const replicaOf = (replicas: readonly ChaosReplica[], at: number): ChaosReplica =>
-  replicas[at] as ChaosReplica
+function replicaOf(replicas: readonly ChaosReplica[], at: number): ChaosReplica {
+  return replicas[at] as ChaosReplica
+}
 
-const end = async (stage: Stage, at: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<Undo> => {
+async function end(stage: Stage, at: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<Undo> {
   const replica = replicaOf(stage.replicas, at)
   const sinceMs = performance.now()
   const code = await replica.running.stop(signal)
@@ -106,7 +108,7 @@ export const DEEDS: Readonly<Record<FaultKind, Deed>> = {
 const UNHELD_WITHIN_MS = 3000
 
 /** A replica is killed when it holds no tokens, if that comes soon: they would be lost with it. */
-export const prepare = async ({ renewals }: Stage, { kind, replica = 0 }: PlannedFault) => {
+export async function prepare({ renewals }: Stage, { kind, replica = 0 }: PlannedFault) {
   if (kind !== 'replica killed') return
   const endMs = performance.now() + UNHELD_WITHIN_MS
   while (renewals.heldBy(replica).length > 0 && performance.now() < endMs) await wait(10)

@@ -23,7 +23,7 @@ export interface AskToEnd {
 }
 
 /** Asks a replica to end a session; what no answer says is in doubt. */
-export const askToEnd = async (asked: AskToEnd): Promise<EndingOutcome> => {
+export async function askToEnd(asked: AskToEnd): Promise<EndingOutcome> {
   const { trouble, findings, session, replica, ending } = asked
   const sinceMs = performance.now()
   const outcome = await WAYS[ending](asked).catch(() => 'no answer' as const)
@@ -67,10 +67,10 @@ const byOperator: Way = async ({ session, replica }) => {
   return status === 503 ? 'pending' : status
 }
 
-const byProvider = async (
+async function byProvider(
   { provider, replica }: AskToEnd,
   claims: { readonly sub: string | undefined; readonly sid?: string },
-): Promise<'done' | 'pending' | number> => {
+): Promise<'done' | 'pending' | number> {
   const { status, body } = await sendLogoutToken(
     replica.running,
     await provider.mintLogoutToken(claims),

@@ -3,7 +3,7 @@ export const L1_TTL_MS = 5000
 export const DEAF_AFTER_MS = 3000
 export const OUTAGE_GRACE_MS = 60_000
 
-/** On which of several sequences a fault is; of each sequence one at a time is at work. */
+/** Sequence to which a fault belongs; one fault of each sequence is active at a time. */
 export type Lane = 'replica' | 'redis' | 'provider'
 
 /** Effects that a fault may have, at the replica that has it or at all of them. */
@@ -93,10 +93,14 @@ const machineBusy: FaultEffects = {
 
 export type TroubleKind = FaultKind | typeof MACHINE_BUSY
 
-export const effectsOf = (kind: TroubleKind): FaultEffects =>
-  kind === MACHINE_BUSY ? machineBusy : FAULTS[kind]
+export function effectsOf(kind: TroubleKind): FaultEffects {
+  return kind === MACHINE_BUSY ? machineBusy : FAULTS[kind]
+}
 
-export const ruleOf = (kind: FaultKind): FaultRule => FAULTS[kind]
+export function ruleOf(kind: FaultKind): FaultRule {
+  return FAULTS[kind]
+}
 
-export const kindsOf = (lane: Lane): readonly FaultKind[] =>
-  (Object.keys(FAULTS) as FaultKind[]).filter((kind) => FAULTS[kind].lane === lane)
+export function kindsOf(lane: Lane): readonly FaultKind[] {
+  return (Object.keys(FAULTS) as FaultKind[]).filter((kind) => FAULTS[kind].lane === lane)
+}

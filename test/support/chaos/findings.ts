@@ -18,7 +18,7 @@ export interface FindingDetails {
 
 const BEFORE_MS = 15_000
 
-export const createFindings = (trouble: Trouble): Findings => {
+export function createFindings(trouble: Trouble): Findings {
   let beganMs = performance.now()
   const found = new Map<string, { readonly text: string; count: number }>()
   const seconds = (ms: number) => ((ms - beganMs) / 1000).toFixed(2)

@@ -7,7 +7,7 @@ export interface Footprint {
 }
 
 /** Linux tells it under `/proc`. */
-export const footprintOf = (pid: number): Footprint => {
+export function footprintOf(pid: number): Footprint {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return {
     residentMib: Number(kib) / 1024,
@@ -18,7 +18,7 @@ export const footprintOf = (pid: number): Footprint => {
 const QUARTER = 1 / 4
 
 /** How much more it is in the last quarter of all samples than in the second, by their medians. */
-export const growthOf = (samples: readonly Footprint[], what: keyof Footprint): number => {
+export function growthOf(samples: readonly Footprint[], what: keyof Footprint): number {
   const medianFrom = (share: number): number => {
     const from = Math.floor(samples.length * share)
     const part = samples.slice(from, from + Math.ceil(samples.length * QUARTER))

@@ -1,6 +1,6 @@
 /** When this process was kept waiting, and for how long: others share the machine, and its replicas wait as well. */
 export interface LagLog extends Disposable {
-  /** All of it since then. */
+  /** Lag since then, in total. */
   readonly since: (sinceMs: number) => number
 }
 
@@ -11,8 +11,8 @@ const KEPT_SAMPLES = 20_000
 /** Called for each delay. */
 type OnLate = (lateMs: number) => void
 
-export const startLagLog = (onLate: OnLate): LagLog => {
-  /** Each with what had come together by then. */
+export function startLagLog(onLate: OnLate): LagLog {
+  /** Times, each with the lag up to it. */
   let samples: { readonly atMs: number; readonly togetherMs: number }[] = []
   let togetherMs = 0
   let lastMs = performance.now()

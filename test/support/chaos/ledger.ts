@@ -24,7 +24,7 @@ export interface LedgerSession {
   doubt: string | undefined
 }
 
-/** That a session is to end. `pending`: the replica that was asked has yet to tell Redis. */
+/** End of a session; `pending` means that the replica that was asked has yet to tell Redis. */
 export interface EndingOrder {
   readonly ending: Ending
   readonly at: number
@@ -43,7 +43,7 @@ export interface Ledger {
     session: Omit<LedgerSession, 'name' | 'copied' | 'order' | 'doubt'>,
   ) => LedgerSession
   readonly find: (chain: TokenChain) => LedgerSession | undefined
-  /** For a check that was sent at this time and has been answered now. */
+  /** Judges a check that was sent at this time and has been answered now. */
   readonly expect: (session: LedgerSession, replica: number, sentAtMs: number) => Expectation
   /** A replica has ended: what only it knew is in doubt. */
   readonly forgetReplica: (replica: number) => void
@@ -55,11 +55,11 @@ export interface Ledger {
 const HEARD_WITHIN_MS = 2000
 const KEPT_SESSIONS = 400
 
-export const createLedger = (
+export function createLedger(
   trouble: Trouble,
   lag: LagLog,
   lifeOf: (replica: number) => number,
-): Ledger => {
+): Ledger {
   let sessions: LedgerSession[] = []
   let count = 0
 

@@ -20,7 +20,7 @@ export interface Machine extends Disposable {
   readonly busy: () => number
 }
 
-export const watchMachine = (): Machine => {
+export function watchMachine(): Machine {
   let busy = 0
   let isOver = false
   let last: { readonly end: () => void; readonly atMs: number } | undefined

@@ -38,7 +38,7 @@ const AGAIN_MS = 250
 const MAX_STEPS = 12
 const PROVIDER_HOST = '127.0.0.1'
 
-export const createPeople = (options: PeopleOptions): People => {
+export function createPeople(options: PeopleOptions): People {
   const { replicas, ledger, renewals, trouble, findings } = options
   const current = new Map<number, LedgerSession>()
   const sids = new Map<number, number>()

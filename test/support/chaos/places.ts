@@ -6,7 +6,7 @@ import { createClientKey, startChaosReplica } from './chaos-replica.ts'
 import { PEOPLE, REPLICAS, TOKEN_SECONDS } from './schedule.ts'
 
 /** Starts a provider, a Redis that forgets nothing when it is killed, and replicas; ended with the stack. */
-export const startPlaces = async (stack: AsyncDisposableStack) => {
+export async function startPlaces(stack: AsyncDisposableStack) {
   const keys = await Promise.all(Array.from({ length: REPLICAS }, createClientKey))
   const provider = stack.use(
     await startTestProvider({

@@ -1,6 +1,6 @@
 /** Numbers that depend on the seed alone. */
 export interface Random {
-  /** In [min, max). */
+  /** Returns a number in [min, max). */
   readonly between: (min: number, max: number) => number
   readonly pick: <T>(from: readonly T[]) => T
   readonly isLikely: (chance: number) => boolean
@@ -9,7 +9,7 @@ export interface Random {
 }
 
 /** Mulberry32 over an FNV-1a hash of the seed. */
-export const createRandom = (seed: string): Random => {
+export function createRandom(seed: string): Random {
   let state = hash(seed)
   const next = (): number => {
     state = (state + 0x6d2b79f5) | 0
@@ -25,7 +25,7 @@ export const createRandom = (seed: string): Random => {
   }
 }
 
-const hash = (text: string): number => {
+function hash(text: string): number {
   let value = 0x811c9dc5
   for (const character of text) value = Math.imul(value ^ character.charCodeAt(0), 0x01000193)
   return value | 0

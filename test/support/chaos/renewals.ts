@@ -41,7 +41,7 @@ const STORED_WITHIN_MS = 2000
 const SIGN_IN_DELAY_MAX_MS = 2500
 const KEPT_MS = 90_000
 
-export const watchRenewals = (options: RenewalsOptions): Renewals => {
+export function watchRenewals(options: RenewalsOptions): Renewals {
   const { provider, trouble } = options
   const chains = new Map<string, TokenChain>()
   const latest = new Map<string, TokenChain>()

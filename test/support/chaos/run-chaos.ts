@@ -46,7 +46,7 @@ const FORGET_EVERY_MS = 60_000
 const LATE_MS = 90_000
 
 /** Three replicas, people and faults, all by the seed; then it waits for calm. */
-export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const schedule = planChaos(options.seed, options.seconds)
   await using stack = new AsyncDisposableStack()
   const scene = await setScene(stack)
@@ -78,7 +78,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
 type Scene = Awaited<ReturnType<typeof setScene>>
 
 /** Everything is there, and everybody signed in and active. */
-const setScene = async (stack: AsyncDisposableStack) => {
+async function setScene(stack: AsyncDisposableStack) {
   const machine = stack.use(watchMachine())
   const { lag, trouble } = machine
   const findings = createFindings(trouble)
@@ -106,20 +106,22 @@ const setScene = async (stack: AsyncDisposableStack) => {
   return { ...shared, machine, people, activity }
 }
 
-const stageOf = ({ redis, provider, replicas, renewals, trouble, ledger }: Scene): Stage => ({
-  redis,
-  provider,
-  replicas,
-  renewals,
-  // A replica that had Redis to the end has stored its tokens and passed its messages on.
-  onReplicaEnd: (at, wasKilled, sinceMs) => {
-    if (!wasKilled && !trouble.has('isRedisAway', at, sinceMs, performance.now())) return
-    ledger.forgetReplica(at)
-    for (const chain of renewals.heldBy(at)) ledger.loseTokens(chain)
-  },
-})
+function stageOf({ redis, provider, replicas, renewals, trouble, ledger }: Scene): Stage {
+  return {
+    redis,
+    provider,
+    replicas,
+    renewals,
+    // A replica that had Redis to the end has stored its tokens and passed its messages on.
+    onReplicaEnd: (at, wasKilled, sinceMs) => {
+      if (!wasKilled && !trouble.has('isRedisAway', at, sinceMs, performance.now())) return
+      ledger.forgetReplica(at)
+      for (const chain of renewals.heldBy(at)) ledger.loseTokens(chain)
+    },
+  }
+}
 
-const signInAll = async (people: People): Promise<void> => {
+async function signInAll(people: People): Promise<void> {
   await Promise.all(
     Array.from({ length: PEOPLE }, async (_, person) => {
       await wait((SIGNED_IN_BEFORE_MS * person) / PEOPLE)
@@ -129,7 +131,7 @@ const signInAll = async (people: People): Promise<void> => {
 }
 
 /** Every session there was, once more at every replica. */
-const lookAtAll = async ({ replicas, ledger, activity, findings }: Scene): Promise<void> => {
+async function lookAtAll({ replicas, ledger, activity, findings }: Scene): Promise<void> {
   for (const replica of replicas) {
     const left = await commandsLeft(replica)
     if (left > 0)
@@ -139,7 +141,7 @@ const lookAtAll = async ({ replicas, ledger, activity, findings }: Scene): Promi
     for (const replica of replicas) await activity.ask(replica, session)
 }
 
-const describe = (schedule: Schedule, scene: Scene): ChaosReport => {
+function describe(schedule: Schedule, scene: Scene): ChaosReport {
   const { activity, people, renewals, findings, machine } = scene
   const list = (counts: object) =>
     Object.entries(counts)
@@ -158,13 +160,14 @@ const describe = (schedule: Schedule, scene: Scene): ChaosReport => {
   }
 }
 
-const writeLogs = async (folder: string, replicas: readonly ChaosReplica[]): Promise<void> => {
+async function writeLogs(folder: string, replicas: readonly ChaosReplica[]): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const { at, outputs } of replicas)
     for (const [life, output] of outputs().entries())
       await writeFile(join(folder, `replica-${at}-life-${life + 1}.log`), output)
 }
 
-/** For the message of a test that fails: what to repeat it with, what was found, and what happened when. */
-export const describeFindings = ({ schedule, findings }: ChaosReport): string =>
-  [`CHAOS_SEED=${schedule.seed}`, ...findings, describeSchedule(schedule)].join('\n')
+/** Describes a failed run: the seed to repeat it with, the findings, and the events with their times. */
+export function describeFindings({ schedule, findings }: ChaosReport): string {
+  return [`CHAOS_SEED=${schedule.seed}`, ...findings, describeSchedule(schedule)].join('\n')
+}

@@ -28,7 +28,7 @@ export interface PlannedEnding {
   readonly keepsProviderSession: boolean
 }
 
-/** All that will happen, given by the seed alone. */
+/** Schedule of all events, which the seed alone determines. */
 export interface Schedule {
   readonly seed: string
   readonly seconds: number
@@ -54,7 +54,7 @@ const PAUSES_MS: Readonly<Record<Lane, readonly [number, number]>> = {
   provider: [2000, 9000],
 }
 
-export const planChaos = (seed: string, seconds: number): Schedule => {
+export function planChaos(seed: string, seconds: number): Schedule {
   const random = createRandom(seed)
   const endMs = seconds * 1000 - QUIET_END_MS
   const replicas = Array.from({ length: REPLICAS }, (_, at) => at)
@@ -74,7 +74,7 @@ export const planChaos = (seed: string, seconds: number): Schedule => {
 }
 
 /** The tokens of the first sign-ins are due together: Redis goes away while a slow provider renews them (issue C65). */
-const planFirstRenewals = (random: Random): readonly PlannedFault[] => {
+function planFirstRenewals(random: Random): readonly PlannedFault[] {
   const dueMs = (TOKEN_SECONDS * 1000 * 3) / 4 - SIGNED_IN_BEFORE_MS
   const slowMs = random.between(2000, 6000)
   return [
@@ -90,12 +90,12 @@ const planFirstRenewals = (random: Random): readonly PlannedFault[] => {
 
 const ENDS_REPLICA = /^replica (?:ended|killed)$/
 
-const planLane = (
+function planLane(
   random: Random,
   lane: Lane,
   [fromMs, untilMs]: readonly [number, number],
   replica?: number,
-): PlannedFault[] => {
+): PlannedFault[] {
   // The last one lives through it all, so that what it gathers can be told.
   const isLasting = replica === REPLICAS - 1
   const possible = kindsOf(lane).filter((kind) => !isLasting || !ENDS_REPLICA.test(kind))
@@ -118,8 +118,8 @@ const planLane = (
 }
 
 /** Some people come and go all the time. */
-const planSteps = (random: Random, endMs: number): readonly PlannedEnding[] =>
-  Array.from({ length: PEOPLE }, (_, person) => {
+function planSteps(random: Random, endMs: number): readonly PlannedEnding[] {
+  return Array.from({ length: PEOPLE }, (_, person) => {
     const own = random.fork(`person ${person}`)
     const [minMs, maxMs] = person < STEADY_PEOPLE ? [45_000, 120_000] : [8000, 22_000]
     const steps: PlannedEnding[] = []
@@ -127,28 +127,31 @@ const planSteps = (random: Random, endMs: number): readonly PlannedEnding[] =>
       steps.push(planEnding(own, person, atMs))
     return steps
   }).flat()
+}
 
-const planEnding = (
+function planEnding(
   random: Random,
   person: number,
   atMs: number,
   at = Math.floor(random.between(0, REPLICAS)),
-): PlannedEnding => ({
-  person,
-  atMs,
-  ending: random.pick(ENDINGS),
-  at,
-  again: (at + Math.floor(random.between(1, REPLICAS))) % REPLICAS,
-  againAfterMs: random.isLikely(0.6) ? 0 : random.between(0, 3000),
-  keepsProviderSession: random.isLikely(0.7),
-})
+): PlannedEnding {
+  return {
+    person,
+    atMs,
+    ending: random.pick(ENDINGS),
+    at,
+    again: (at + Math.floor(random.between(1, REPLICAS))) % REPLICAS,
+    againAfterMs: random.isLikely(0.6) ? 0 : random.between(0, 3000),
+    keepsProviderSession: random.isLikely(0.7),
+  }
+}
 
 /** Plans endings at a replica that alone has lost Redis, whose people come back elsewhere (issue C73). */
-const planBesideFaults = (
+function planBesideFaults(
   random: Random,
   faults: readonly PlannedFault[],
-): readonly PlannedEnding[] =>
-  faults
+): readonly PlannedEnding[] {
+  return faults
     .filter(({ kind, forMs }) => /^wire (?:refused|silent)/.test(kind) && forMs > 3000)
     .flatMap(({ atMs, forMs, replica }) =>
       [0, 1].map(() =>
@@ -160,10 +163,11 @@ const planBesideFaults = (
         ),
       ),
     )
+}
 
 const APART_MS = 5000
 
-const spaceOut = (endings: readonly PlannedEnding[]): readonly PlannedEnding[] => {
+function spaceOut(endings: readonly PlannedEnding[]): readonly PlannedEnding[] {
   const lastMs = new Map<number, number>()
   return endings.filter(({ person, atMs }) => {
     if (atMs - (lastMs.get(person) ?? -APART_MS) < APART_MS) return false
@@ -172,8 +176,8 @@ const spaceOut = (endings: readonly PlannedEnding[]): readonly PlannedEnding[] =
   })
 }
 
-/** One line for each thing that happens. */
-export const describeSchedule = ({ faults, endings }: Schedule): string => {
+/** Lists one line per event. */
+export function describeSchedule({ faults, endings }: Schedule): string {
   const seconds = (ms: number) => (ms / 1000).toFixed(1)
   return [
     ...faults.map(({ kind, replica, atMs, forMs, strengthMs }) => {

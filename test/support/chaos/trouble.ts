@@ -35,7 +35,7 @@ const KEPT_MS = 20 * 60_000
 /** The outbox is tried once a second. */
 const FLUSHED_WITHIN_MS = 2500
 
-export const createTrouble = (lag: LagLog): Trouble => {
+export function createTrouble(lag: LagLog): Trouble {
   let windows: FaultWindow[] = []
 
   const effectEndMs = ({ kind, untilMs }: FaultWindow): number =>

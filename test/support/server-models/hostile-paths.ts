@@ -44,13 +44,18 @@ export const policies: fc.Arbitrary<readonly PolicyRule[]> = fc
   )
   .map(([rules, rest]) => [...rules, rest])
 
-const bytes = (text: string): string =>
-  [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
-const again = (escapes: string): string => escapes.replaceAll('%', '%25')
-const utf16 = (text: string): string =>
-  [...text].map((each) => `%u${each.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
-const fullWidth = (text: string): string =>
-  text.replace(/[!-~]/g, (each) => String.fromCharCode(each.charCodeAt(0) + 0xfee0))
+function bytes(text: string): string {
+  return [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
+}
+function again(escapes: string): string {
+  return escapes.replaceAll('%', '%25')
+}
+function utf16(text: string): string {
+  return [...text].map((each) => `%u${each.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+}
+function fullWidth(text: string): string {
+  return text.replace(/[!-~]/g, (each) => String.fromCharCode(each.charCodeAt(0) + 0xfee0))
+}
 
 /** Bytes that are no UTF-8, and in Latin-1 a letter or what is compatible with one. */
 const LATIN1: Readonly<Record<string, string>> = {
@@ -72,15 +77,18 @@ const disguises: readonly ((text: string) => string)[] = [
   (text) => again(bytes(fullWidth(text))),
   (text) => text.toUpperCase(),
 ]
-const spelled = (text: string) =>
-  fc.array(fc.tuple(fc.nat(), fc.constantFrom(...disguises)), { maxLength: 2 }).map((changes) => {
-    const letters = [...text].map((letter) => (letter > '~' ? bytes(letter) : letter))
-    for (const [place, disguise] of changes) {
-      const at = place % letters.length
-      letters[at] = disguise([...text][at] ?? '')
-    }
-    return letters.map((letter) => letter.replace(/[^!-~]/g, bytes)).join('')
-  })
+function spelled(text: string) {
+  return fc
+    .array(fc.tuple(fc.nat(), fc.constantFrom(...disguises)), { maxLength: 2 })
+    .map((changes) => {
+      const letters = [...text].map((letter) => (letter > '~' ? bytes(letter) : letter))
+      for (const [place, disguise] of changes) {
+        const at = place % letters.length
+        letters[at] = disguise([...text][at] ?? '')
+      }
+      return letters.map((letter) => letter.replace(/[^!-~]/g, bytes)).join('')
+    })
+}
 
 const SEPARATORS =
   '// %2f %2F %5c \\ %252f %25252F %255c ;/ ;v=1/ %3bx/ %253bx/ /;/ /;x/ /./ /%2e/ %ef%bc%8f %25ef%25bc%258f %ef%bc%bc %u002f %u005c %09/ %20/ ./ %00/ %2520/ /%2f /.%09/'.split(
@@ -96,11 +104,12 @@ const DETOURS =
   )
 const INSERTED = '%80 %c0%ae %ff %00 %09 ; %3b . %20 %ad %aa %25 % %2fx %2Fx'.split(' ')
 
-const often = <T>(usual: T, weight: number, rare: fc.Arbitrary<T>): fc.Arbitrary<T> =>
-  fc.oneof({ weight, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare })
+function often<T>(usual: T, weight: number, rare: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.oneof({ weight, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare })
+}
 
 /** A path that a pattern names, disguised; some lie beside it. */
-export const pathOf = (source: string): fc.Arbitrary<string> => {
+export function pathOf(source: string): fc.Arbitrary<string> {
   const names = source
     .split('/')
     .slice(1)

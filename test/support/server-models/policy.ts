@@ -16,25 +16,25 @@ const MAY_ENTER: Readonly<Record<PolicyRule['access'], readonly Person[]>> = {
 }
 
 /** Whether the rules let a person have what the server serves; what no rule names is denied. */
-export const isPermitted = (
+export function isPermitted(
   rules: readonly PolicyRule[],
   served: string,
   model: ServerModel,
   person: Person,
-): boolean => {
+): boolean {
   const asked = segmentsOf(served, model)
   const rule = rules.find(({ pattern }) => matches(segmentsOf(pattern, model), asked))
   return rule !== undefined && MAY_ENTER[rule.access].includes(person)
 }
 
-const segmentsOf = (path: string, model: ServerModel): readonly string[] => {
+function segmentsOf(path: string, model: ServerModel): readonly string[] {
   const letters = path.normalize(model.isCompatible ? 'NFKC' : 'NFC')
   const folded = model.isCaseless ? letters.toLowerCase() : letters
   const ended = model.ignoresFinalSlash ? folded.replace(/(?<=.)\/$/, '') : folded
   return ended.split('/').slice(1)
 }
 
-const matches = (pattern: readonly string[], path: readonly string[]): boolean => {
+function matches(pattern: readonly string[], path: readonly string[]): boolean {
   const [first, ...others] = pattern
   if (first === '**') {
     return path.some((_, index) => matches(others, path.slice(index))) || others.length === 0

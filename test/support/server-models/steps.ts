@@ -3,16 +3,16 @@
 export type Step = (path: string) => string | undefined
 
 /** One step after another; a step that refuses ends it. */
-export const chain =
-  (...steps: readonly Step[]): Step =>
-  (path) =>
+export function chain(...steps: readonly Step[]): Step {
+  return (path) =>
     steps.reduce<string | undefined>((read, step) => (read === undefined ? read : step(read)), path)
+}
 
-const decodeBytes = (
+function decodeBytes(
   path: string,
   escape: RegExp,
   onInvalid: (escapes: string, bytes: Buffer) => string | undefined,
-): string | undefined => {
+): string | undefined {
   let isRefused = false
   const decoded = path.replace(escape, (escapes) => {
     const bytes = Buffer.from(escapes.replaceAll('%', ''), 'hex')
@@ -65,13 +65,12 @@ export const trimNames: Step = (path) =>
     .join('/')
 export const withoutEmptySegments: Step = (path) => `/${path.split('/').filter(Boolean).join('/')}`
 
-export const refuse =
-  (what: RegExp): Step =>
-  (path) =>
-    what.test(path) ? undefined : path
+export function refuse(what: RegExp): Step {
+  return (path) => (what.test(path) ? undefined : path)
+}
 
 /** RFC 3986 section 5.2.4; above the root the path is refused or stays at the root. */
-const resolve = (path: string, mayEscape: boolean): string | undefined => {
+function resolve(path: string, mayEscape: boolean): string | undefined {
   const resolved: string[] = []
   const segments = path.split('/').slice(1)
   for (const [index, segment] of segments.entries()) {

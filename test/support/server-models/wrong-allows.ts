@@ -7,11 +7,11 @@ export type Check = (rules: readonly PolicyRule[], path: string) => (person: Per
 const PEOPLE: readonly Person[] = ['nobody', 'bob', 'alice']
 
 /** Each server and person where the check opens what the rules close. */
-export const findWrongAllows = (
+export function findWrongAllows(
   check: Check,
   rules: readonly PolicyRule[],
   path: string,
-): readonly string[] => {
+): readonly string[] {
   const lets = check(rules, path)
   const admitted = PEOPLE.filter(lets)
   if (admitted.length === 0) return []
