@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createRedisGenerations } from '../../src/store/redis/generations.ts'
-import type { RedisStoreOptions } from '../../src/store/redis/store.ts'
+import type { RedisPortOptions } from '../../src/store/redis/options.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
 /** Of a Redis whose clock and counter are as told. */
@@ -14,7 +14,7 @@ const start = (redisMs: number, counter: number) => {
     },
     prefix: 'vestibule:',
     readTimeoutMs: 1000,
-  } as unknown as RedisStoreOptions)
+  } as unknown as RedisPortOptions)
   const elapse = (ms: number) => {
     clock.elapse(ms)
     redis.redisMs += ms

@@ -31,18 +31,18 @@ redis.call('SET', KEYS[5], '1', 'PX', ARGV[1])
 return redis.call('PUBLISH', ARGV[2], ARGV[3])`
 
 /** KEYS marker · ARGV attemptId ttlMs. \`SET NX GET\` for Redis before 7.0; answers with the owner that was there. */
-export const CONSUME = `
+export const SET_IF_ABSENT = `
 local owner = redis.call('GET', KEYS[1])
 if not owner then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return owner`
 
 /** KEYS marker · ARGV attemptId ttlMs. */
-export const EXTEND = `
+export const EXTEND_OWN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0`
 
 /** KEYS marker · ARGV attemptId. */
-export const RELEASE = `
+export const RELEASE_OWN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 

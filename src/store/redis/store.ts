@@ -1,23 +1,11 @@
-import type { BinaryClient, Command, Primary, RedisClient } from '../../redis/client.ts'
+import type { BinaryClient, Primary } from '../../redis/client.ts'
 import { failureOf } from '../../redis/failure.ts'
-import type { GuardedRedis } from '../../redis/guarded.ts'
-import type { MessageBody } from '../../replicas/message.ts'
-import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
 import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
-import { milliseconds } from './marks.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readWord } from './replies.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
-import { CREATE, END, INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST, REPLACE } from './scripts.ts'
-
-/** Where the keys live and how long an answer may take where the caller does not say. */
-export interface RedisStoreOptions {
-  readonly redis: GuardedRedis
-  readonly prefix: string
-  readonly channel: string
-  /** What is published so that other replicas hear of it. */
-  readonly writeMessage: (body: MessageBody) => string
-  readonly readTimeoutMs: number
-  readonly writeTimeoutMs: number
-}
+import { CREATE, END, REPLACE } from './scripts.ts'
 
 /** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
@@ -31,7 +19,7 @@ const SCANNED_AT_ONCE = 1000
 const UNUSABLE = Buffer.alloc(0)
 
 /** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
-export function createRedisStore(options: RedisStoreOptions): Store {
+export function createRedisStore(options: RedisPortOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: KeyPart) => recordKey(prefix, digest, part)
   const pattern = `${escapeGlob(prefix)}{*}:s`
@@ -70,9 +58,12 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       const keys = (['identity', 'tokens'] as const).map((part) => keyOf(digest, part))
       const message = options.writeMessage({ type: 'evict', session: digest })
       const call = { keys, arguments: [before, identity, tokens, channel, message] }
-      const replace: Command<unknown> = (client) => client.eval(REPLACE, call)
-      const outcome = await redis.write(keys[0], replace, writeTimeoutMs)
-      return outcome as Replacement
+      const outcome = await redis.write(
+        keys[0],
+        (client) => client.eval(REPLACE, call),
+        writeTimeoutMs,
+      )
+      return readWord<Replacement>(outcome, ['replaced', 'changed', 'gone'])
     },
 
     async *list() {
@@ -114,55 +105,6 @@ async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<
   } catch (error) {
     if (failureOf(error) === 'data') return [UNUSABLE]
     throw error
-  }
-}
-
-/** The letters of the keys that hold an index. */
-const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
-
-/** Sorted sets of session digests by the sessions' ends. */
-export function createRedisSessionIndex(options: RedisStoreOptions): SessionIndex {
-  const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
-  const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
-  const namesOf = (owners: Partial<Owners>) =>
-    (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
-
-  async function writeEach(
-    owners: Partial<Owners>,
-    command: (client: RedisClient, name: string) => Promise<unknown>,
-  ): Promise<void> {
-    await Promise.all(
-      namesOf(owners).map((name) =>
-        redis.write(name, (client) => command(client, name), writeTimeoutMs),
-      ),
-    )
-  }
-
-  return {
-    async add(digest, owners, ttlMs) {
-      const call = { arguments: [milliseconds(ttlMs), digest] }
-      await writeEach(owners, (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }))
-    },
-    async list(kind, owner) {
-      const call = { keys: [nameOf(kind, owner)] }
-      const found = await redis.read(
-        call.keys[0],
-        (client) => client.eval(INDEX_LIST, call),
-        readTimeoutMs,
-      )
-      return found as unknown as string[]
-    },
-    async remove(digest, owners) {
-      await writeEach(owners, (client, name) => client.zRem(name, digest))
-    },
-    async removeLost({ kind, id }, digests, withinMs) {
-      const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
-      await redis.write(
-        call.keys[0],
-        (client) => client.eval(INDEX_REMOVE_LOST, call),
-        writeTimeoutMs,
-      )
-    },
   }
 }
 

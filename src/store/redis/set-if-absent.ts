@@ -1,0 +1,58 @@
+import { failureOf } from '../../redis/failure.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readTextOrNil } from './replies.ts'
+import { SET_IF_ABSENT } from './scripts.ts'
+
+/** Sets a key that does not exist. Resolves with the value that was there before, `null` where there was none. */
+export type SetIfAbsent = (
+  key: string,
+  value: string,
+  ttlMs: number,
+  timeoutMs?: number,
+) => Promise<string | null>
+
+/** Creates the command, which is carried out as a script from the first refusal of `SET NX GET` on. */
+export function createSetIfAbsent({ redis, writeTimeoutMs }: RedisPortOptions): SetIfAbsent {
+  let understandsNxGet = true
+  return async (key, value, ttlMs, timeoutMs = writeTimeoutMs) => {
+    const ttl = milliseconds(ttlMs)
+    const runScript = async () => {
+      const call = { keys: [key], arguments: [value, ttl] }
+      const reply = await redis.write(
+        key,
+        (client) => client.eval(SET_IF_ABSENT, call).catch(asOthers),
+        timeoutMs,
+      )
+      return readTextOrNil(reply)
+    }
+    if (!understandsNxGet) return runScript()
+    const ifAbsent = {
+      condition: 'NX',
+      GET: true,
+      expiration: { type: 'PX', value: Number(ttl) },
+    } as const
+    const before = await redis.write(
+      key,
+      (client) => client.set(key, value, ifAbsent).catch(unlessSyntax).catch(asOthers),
+      timeoutMs,
+    )
+    if (before !== SYNTAX_ERROR) return before
+    understandsNxGet = false
+    return runScript()
+  }
+}
+
+const SYNTAX_ERROR = Symbol('syntax error')
+
+/** Tells a Redis before 7.0, which refuses `NX` together with `GET`. */
+function unlessSyntax(error: unknown): typeof SYNTAX_ERROR {
+  if (error instanceof Error && error.message.startsWith('ERR syntax error')) return SYNTAX_ERROR
+  throw error
+}
+
+/** Counts another kind of value in the place of a mark as somebody else's mark. */
+function asOthers(error: unknown): string {
+  if (failureOf(error) === 'data') return ''
+  throw error
+}
