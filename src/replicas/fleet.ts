@@ -25,7 +25,7 @@ export interface Fleet {
   readonly findings: readonly FleetFinding[]
   announcement(): string
   /** True when the sender was not known. */
-  hear(text: string): boolean
+  receive(text: string): boolean
 }
 
 export interface FleetOptions {
@@ -48,8 +48,8 @@ const announcement = z.object({
 
 type Announcement = z.output<typeof announcement>
 
-interface Heard extends Announcement {
-  readonly heardAtMs: number
+interface KnownReplica extends Announcement {
+  readonly receivedAtMs: number
   /** How far its clock is ahead of ours. */
   readonly aheadMs: number
 }
@@ -59,14 +59,14 @@ const MAX_REPLICAS = 500
 const CLOCK_TOLERANCE_MS = 5000
 
 export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet {
-  const heard = new Map<string, Heard>()
+  const known = new Map<string, KnownReplica>()
 
-  function others(): Heard[] {
+  function others(): KnownReplica[] {
     const nowMs = performance.now()
-    for (const [from, { heardAtMs }] of heard) {
-      if (nowMs - heardAtMs > FORGOTTEN_AFTER_MS) heard.delete(from)
+    for (const [from, { receivedAtMs }] of known) {
+      if (nowMs - receivedAtMs > FORGOTTEN_AFTER_MS) known.delete(from)
     }
-    return [...heard.values()]
+    return [...known.values()]
   }
 
   return {
@@ -79,12 +79,12 @@ export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet 
     },
     announcement: () =>
       JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
-    hear(text) {
+    receive(text) {
       const { data } = announcement.safeParse(parseJson(text))
       if (!data || data.from === replica || !concerns(fingerprint(), data)) return false
-      const isNew = !heard.has(data.from)
-      if (isNew && heard.size >= MAX_REPLICAS) return false
-      heard.set(data.from, { ...data, heardAtMs: performance.now(), aheadMs: data.at - now() })
+      const isNew = !known.has(data.from)
+      if (isNew && known.size >= MAX_REPLICAS) return false
+      known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
       return isNew
     },
   }
@@ -95,7 +95,7 @@ function concerns(own: Fingerprint, other: Fingerprint): boolean {
   return own.place === other.place || own.keys.some((key) => other.keys.includes(key))
 }
 
-function compare(own: Fingerprint, other: Heard): FleetFinding[] {
+function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
   const name = `replica ${other.from}`
   const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
   const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [

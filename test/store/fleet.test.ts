@@ -29,8 +29,8 @@ const replica = (name: string, changes: Partial<Fingerprint> = {}, aheadMs = 0) 
 const kinds = (findings: readonly FleetFinding[]) => findings.map(({ kind }) => kind)
 /** What each of the two says about the other. */
 const meet = (one: ReturnType<typeof createFleet>, other: ReturnType<typeof createFleet>) => {
-  one.hear(other.announcement())
-  other.hear(one.announcement())
+  one.receive(other.announcement())
+  other.receive(one.announcement())
   return [one.findings, other.findings] as const
 }
 
@@ -43,9 +43,9 @@ describe('replicas that have everything in common', () => {
 
   test('each is new once, and oneself is nobody else', () => {
     const [a, b] = [replica('a'), replica('b')]
-    expect(a.hear(b.announcement())).toBe(true)
-    expect(a.hear(b.announcement())).toBe(false)
-    expect(a.hear(a.announcement())).toBe(false)
+    expect(a.receive(b.announcement())).toBe(true)
+    expect(a.receive(b.announcement())).toBe(false)
+    expect(a.receive(a.announcement())).toBe(false)
     expect(a.size).toBe(1)
   })
 })
@@ -111,8 +111,8 @@ describe('what may differ', () => {
   test('all of it is told, of every replica', () => {
     const a = replica('a')
     const changes = { keys: ['key-2'], mode: 'redis', version: '2.0.0' }
-    a.hear(replica('b', changes, 60_000).announcement())
-    a.hear(replica('c', { mode: 'redis' }).announcement())
+    a.receive(replica('b', changes, 60_000).announcement())
+    a.receive(replica('c', { mode: 'redis' }).announcement())
     expect(a.findings.map(({ kind, replica }) => `${replica} ${kind}`)).toEqual([
       'b keys',
       'b mode',
@@ -134,9 +134,9 @@ describe('what may differ', () => {
 
   test('what has been put right is no finding any more', () => {
     const a = replica('a')
-    a.hear(replica('b', { mode: 'redis' }).announcement())
+    a.receive(replica('b', { mode: 'redis' }).announcement())
     expect(kinds(a.findings)).toEqual(['mode'])
-    expect(a.hear(replica('b').announcement())).toBe(false)
+    expect(a.receive(replica('b').announcement())).toBe(false)
     expect(a.findings).toEqual([])
   })
 })
@@ -177,11 +177,11 @@ describe('the rotation of a key', () => {
       now: () => NOW_MS,
     })
     const b = replica('b', { keys: createKeyRing([keys[1]]).fingerprints() })
-    a.hear(b.announcement())
+    a.receive(b.announcement())
     expect(kinds(a.findings)).toEqual(['keys'])
     ring.replaceKeys([keys[1]])
     expect(a.findings).toEqual([])
-    expect(b.hear(a.announcement())).toBe(true)
+    expect(b.receive(a.announcement())).toBe(true)
     expect(b.findings).toEqual([])
   })
 })
@@ -190,7 +190,7 @@ describe('another installation in the same Redis', () => {
   test('that shares no key and no place is left alone', () => {
     const strange = { place: 'other:0', keys: ['key-9'], mode: 'redis', version: '9.0.0' }
     const [a, b] = [replica('a'), replica('b', strange, 3_600_000)]
-    expect(a.hear(b.announcement())).toBe(false)
+    expect(a.receive(b.announcement())).toBe(false)
     expect(meet(a, b)).toEqual([[], []])
     expect([a.size, b.size]).toEqual([0, 0])
   })
@@ -218,34 +218,34 @@ describe('another installation in the same Redis', () => {
 describe('what is remembered', () => {
   test('ends when nothing has been heard for a while', () => {
     const [a, b] = [replica('a'), replica('b', { mode: 'redis' })]
-    a.hear(b.announcement())
+    a.receive(b.announcement())
     clock.elapse(30_000)
-    a.hear(b.announcement())
+    a.receive(b.announcement())
     clock.elapse(35_000)
     expect(a.size).toBe(1)
     expect(kinds(a.findings)).toEqual(['mode'])
     clock.elapse(1)
     expect(a.size).toBe(0)
     expect(a.findings).toEqual([])
-    expect(a.hear(b.announcement())).toBe(true)
+    expect(a.receive(b.announcement())).toBe(true)
   })
 
   test('is bounded, and those who are known are heard further on', () => {
     const a = replica('a')
-    for (let index = 0; index < 1000; index += 1) a.hear(replica(`b${index}`).announcement())
+    for (let index = 0; index < 1000; index += 1) a.receive(replica(`b${index}`).announcement())
     expect(a.size).toBe(500)
-    expect(a.hear(replica('one-more', { mode: 'redis' }).announcement())).toBe(false)
+    expect(a.receive(replica('one-more', { mode: 'redis' }).announcement())).toBe(false)
     expect(a.findings).toEqual([])
-    a.hear(replica('b0', { mode: 'redis' }).announcement())
+    a.receive(replica('b0', { mode: 'redis' }).announcement())
     expect(a.findings.map((each) => each.replica)).toEqual(['b0'])
   })
 
   test('those who are gone make room', () => {
     const a = replica('a')
-    for (let index = 0; index < 500; index += 1) a.hear(replica(`b${index}`).announcement())
+    for (let index = 0; index < 500; index += 1) a.receive(replica(`b${index}`).announcement())
     clock.elapse(35_001)
     expect(a.size).toBe(0)
-    expect(a.hear(replica('c').announcement())).toBe(true)
+    expect(a.receive(replica('c').announcement())).toBe(true)
     expect(a.size).toBe(1)
   })
 })
@@ -270,15 +270,15 @@ describe('an announcement', () => {
     ['a list', [good]],
   ])('that is none is passed over: %s', ([, value], { expect }) => {
     const a = replica('a')
-    expect(a.hear(JSON.stringify(value))).toBe(false)
+    expect(a.receive(JSON.stringify(value))).toBe(false)
     expect(a.size).toBe(0)
     expect(a.findings).toEqual([])
-    expect(a.hear(JSON.stringify(good))).toBe(true)
+    expect(a.receive(JSON.stringify(good))).toBe(true)
   })
 
   test('is not found in noise', () => {
     const a = replica('a')
-    fc.assert(fc.property(fc.oneof(anyText, fc.json()), (text) => !a.hear(text)))
+    fc.assert(fc.property(fc.oneof(anyText, fc.json()), (text) => !a.receive(text)))
   })
 
   test('tells nothing of the key but that it is the same', () => {

@@ -6,7 +6,7 @@ export interface HealthLoop {
   /** The connection has just been made: finds out at once what works again. */
   probeNow(): Promise<void>
   /** An answer came that was not expected any more. */
-  signOfLife(): void
+  onLateAnswer(): void
   close(): void
 }
 
@@ -49,7 +49,7 @@ export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
   const timer = options.isEnabled ? setInterval(tick, TICK_MS).unref() : undefined
   return {
     probeNow: ask,
-    signOfLife() {
+    onLateAnswer() {
       if (isOpen()) void ask()
     },
     close: () => clearInterval(timer),
