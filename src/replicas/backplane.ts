@@ -111,7 +111,9 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
     if (!heartbeat.isSubscribed) void subscribe()
   }
 
-  /** Reconnects a silent subscriber, because a server taken out of its cluster keeps its subscribers without messages. */
+  /**
+   * Reconnects a silent subscriber, because a server taken out of its cluster keeps its subscribers without messages.
+   */
   function reopenWhenSilent(): void {
     if (heartbeat.isSilent) connection.reopen()
   }

@@ -1,37 +1,38 @@
 import { z } from 'zod'
 import { parseJson } from '../core/json.ts'
 
-/** What replicas must have in common, without saying what it is. */
+/** Settings that replicas must have in common; of keys only fingerprints are published. */
 export interface Fingerprint {
-  /** One for each key, the one that seals first; made with the key, and not from it alone. */
+  /** Fingerprint of each key, the sealing key first; made with the key, and not from it alone. */
   readonly keys: readonly string[]
-  /** Prefix and database. */
+  /** Key prefix and database number. */
   readonly place: string
   readonly mode: string
   readonly version: string
 }
 
-/** One way in which another replica differs from this one. */
+/** Difference between another replica and this one. */
 export interface FleetFinding {
   readonly kind: 'clock' | 'keys' | 'mode' | 'place' | 'version'
   readonly replica: string
   readonly message: string
 }
 
-/** Which replicas there are, and how they differ. */
+/** Replicas that share the state, and their differences. */
 export interface Fleet {
-  /** Others heard of lately. */
+  /** Number of other replicas with the same place that announced themselves within `FORGOTTEN_AFTER_MS`. */
   readonly size: number
   readonly findings: readonly FleetFinding[]
+  /** Returns the text by which this replica announces itself. */
   announcement(): string
-  /** True when the sender was not known. */
+  /** Takes an announcement; returns true when its sender was unknown. */
   receive(text: string): boolean
 }
 
 export interface FleetOptions {
   readonly replica: string
   readonly fingerprint: () => Fingerprint
-  /** Wall clock. */
+  /** Wall clock in milliseconds. */
   readonly now: () => number
 }
 
@@ -50,7 +51,7 @@ type Announcement = z.output<typeof announcement>
 
 interface KnownReplica extends Announcement {
   readonly receivedAtMs: number
-  /** How far its clock is ahead of ours. */
+  /** Milliseconds by which its clock is ahead of ours. */
   readonly aheadMs: number
 }
 
@@ -90,7 +91,10 @@ export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet 
   }
 }
 
-/** Another installation may share the Redis; one of another place that has a key of ours was meant to be with us. */
+/**
+ * Returns whether the replica belongs to this installation: by its place, or by a shared key, which tells a wrong place.
+ * Other installations may share the Redis.
+ */
 function concerns(own: Fingerprint, other: Fingerprint): boolean {
   return own.place === other.place || own.keys.some((key) => other.keys.includes(key))
 }

@@ -2,9 +2,9 @@ import type { Fleet, FleetFinding } from './fleet.ts'
 
 /** Announces this replica to the others, and takes their announcements. */
 export interface Announcer {
-  announce(): void
-  receive(text: string): void
-  stop(): void
+  readonly announce: () => void
+  readonly receive: (text: string) => void
+  readonly stop: () => void
 }
 
 export interface AnnouncerOptions {

@@ -1,7 +1,7 @@
 import { type Locks, markOf, ownerPart } from '../locks.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
-/** Locks among those who are in this process. */
+/** Creates locks that this process alone knows. */
 export function createMemoryLocks(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),

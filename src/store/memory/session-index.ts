@@ -6,7 +6,7 @@ import {
   type MonotonicClock,
 } from './expiring-map.ts'
 
-/** Whose sessions are whose, in this process only. */
+/** Creates a session index that is lost with this process. */
 export function createMemorySessionIndex(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),

@@ -7,7 +7,7 @@ import { createMemoryOneTimeKeys } from './one-time-keys.ts'
 import { createMemorySessionIndex } from './session-index.ts'
 import { createMemoryStore } from './store.ts'
 
-/** Sessions and marks of one process, gone with it. */
+/** Opens the shared state of a single process, which is lost with it. */
 export function openMemoryState(): SharedState {
   return {
     store: createMemoryStore(),

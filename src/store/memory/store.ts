@@ -1,7 +1,7 @@
 import type { RecordPart, Store } from '../store.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
-/** Sessions in this process only: for one replica, and gone with it. */
+/** Creates a store for a single replica, which is lost with its process. */
 export function createMemoryStore(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),

@@ -4,7 +4,7 @@ import type { RedisPortOptions } from './options.ts'
 import { readScoredTexts } from './replies.ts'
 import { DENIED, DENY } from './scripts.ts'
 
-/** One sorted set of digests by the tokens' ends, for all replicas. */
+/** Creates a deny list in one sorted set of digests, scored by expiry. */
 export function createRedisDenyList(options: RedisPortOptions): DenyList {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keys = [`${prefix}{denied}`]

@@ -18,7 +18,7 @@ const READINGS = 5
 /** Tolerance for a counter ahead of the clock, because simultaneous ends are told apart by counting up. */
 const COUNTED_AHEAD = 10
 
-/** One counter for all, and for each owner whose sessions were ended the number at which that was. */
+/** Creates generations from Redis's clock, one counter, and one key per owner with the generation of the last order. */
 export function createRedisGenerations(options: RedisPortOptions): Generations {
   const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const counter = `${prefix}{generation}`
@@ -124,8 +124,11 @@ function tookMs({ sentAtMs, receivedAtMs }: ClockReading): number {
   return receivedAtMs - sentAtMs
 }
 
-/** What is no number must not pass for the generation of somebody whose sessions go on. */
+/**
+ * Returns the number. Throws `AuthError` `store_unavailable` for any other text, because reading it as 0 would fail
+ * open.
+ */
 function parseGeneration(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw new AuthError('store_unavailable', 'Redis: something else is in the place of a generation')
+  throw new AuthError('store_unavailable', 'Redis: the value of a generation key is not a number')
 }

@@ -7,7 +7,7 @@ import type { RedisPortOptions } from './options.ts'
 import { createRedisSessionIndex } from './session-index.ts'
 import { createRedisStore } from './store.ts'
 
-/** All that is kept in Redis, each behind its port. */
+/** Creates all ports over Redis. */
 export function createRedisPorts(options: RedisPortOptions): SharedPorts {
   return {
     store: createRedisStore(options),

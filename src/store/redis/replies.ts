@@ -18,7 +18,9 @@ export function readScoredTexts(
   })
 }
 
-/** Returns the reply as a text, and `null` for a nil reply. Throws `AuthError` `store_unavailable` for any other shape. */
+/**
+ * Returns the reply as a text, and `null` for a nil reply. Throws `AuthError` `store_unavailable` for any other shape.
+ */
 export function readTextOrNil(reply: unknown): string | null {
   return reply === null || typeof reply === 'string' ? reply : refuse('text or nil is missing')
 }

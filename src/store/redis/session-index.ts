@@ -5,10 +5,10 @@ import type { RedisPortOptions } from './options.ts'
 import { readTexts } from './replies.ts'
 import { INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST } from './scripts.ts'
 
-/** The letters of the keys that hold an index. */
+/** Letters of the index keys. */
 const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
 
-/** Sorted sets of session digests by the sessions' ends. */
+/** Creates an index of sorted sets of session digests, scored by expiry. */
 export function createRedisSessionIndex(options: RedisPortOptions): SessionIndex {
   const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`

@@ -4,7 +4,7 @@ import type { RedisPortOptions } from './options.ts'
 import { readTextOrNil } from './replies.ts'
 import { SET_IF_ABSENT } from './scripts.ts'
 
-/** Sets a key that does not exist. Resolves with the value that was there before, `null` where there was none. */
+/** Sets an absent key. Resolves with the value of a present one, or with `null` when the key was set. */
 export type SetIfAbsent = (
   key: string,
   value: string,
@@ -12,7 +12,7 @@ export type SetIfAbsent = (
   timeoutMs?: number,
 ) => Promise<string | null>
 
-/** Creates the command, which is carried out as a script from the first refusal of `SET NX GET` on. */
+/** Creates the command, which uses a script once Redis has refused `SET NX GET`. */
 export function createSetIfAbsent({ redis, writeTimeoutMs }: RedisPortOptions): SetIfAbsent {
   let understandsNxGet = true
   return async (key, value, ttlMs, timeoutMs = writeTimeoutMs) => {
@@ -51,7 +51,7 @@ function unlessSyntax(error: unknown): typeof SYNTAX_ERROR {
   throw error
 }
 
-/** Counts another kind of value in the place of a mark as somebody else's mark. */
+/** Returns another owner's value for a key of another type, so that the caller fails closed. */
 function asOthers(error: unknown): string {
   if (failureOf(error) === 'data') return ''
   throw error

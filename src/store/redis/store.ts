@@ -7,18 +7,20 @@ import { readWord } from './replies.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
 import { CREATE, END, REPLACE } from './scripts.ts'
 
-/** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
+/**
+ * Size above which a value cannot be a record, because a provider's answer is bounded to half of this before sealing.
+ */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
 
-/** Redis begins and ends a scan with the same cursor. */
+/** Cursor with which Redis begins and ends a scan. */
 const FIRST = '0'
 const LAST = 'last'
 const SCANNED_AT_ONCE = 1000
 
-/** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
+/** Stands for a value that cannot be a record, such as a list or 50 MB, and fails to open (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
 
-/** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
+/** Creates a store in Redis without any cache; keys hold digests, and values are sealed bytes. */
 export function createRedisStore(options: RedisPortOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: KeyPart) => recordKey(prefix, digest, part)
@@ -96,7 +98,7 @@ export function createRedisStore(options: RedisPortOptions): Store {
   }
 }
 
-/** One key is one `GET`, several are one `MGET`. */
+/** Reads one key by `GET` and several by `MGET`; a value of another type is `UNUSABLE`. */
 async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
   const [key] = keys
   if (keys.length > 1 || key === undefined) return binary.mGet([...keys])
