@@ -1,73 +1,63 @@
 import type { Command } from '../redis/client.ts'
 import type { ConnectOptions, RedisConnection } from '../redis/connection.ts'
+import { BROKEN_AFTER_MS, createHeartbeat } from './heartbeat.ts'
 import { type BackplaneMessage, formatMessage, type MessageBody, parseMessage } from './message.ts'
 
-/** Tells all replicas what has changed (Redis pub/sub), and knows whether it would hear of it itself. */
+/** Publishes changes to all replicas through Redis pub/sub. */
 export interface Backplane {
   /**
-   * The number of the present subscription while everything published is heard; nothing otherwise. What was kept
-   * under another number may have missed something.
+   * Number of the present subscription while messages are known to arrive, `undefined` otherwise. State kept under
+   * another number may have missed a message.
    */
   readonly epoch: number | undefined
-  /** For all other replicas. Throws `AuthError` `store_unavailable` when it cannot be sent. */
+  /** Publishes to all other replicas. Throws `AuthError` `store_unavailable` when the message cannot be sent. */
   publish(body: MessageBody): Promise<void>
 }
 
 export interface OpenBackplane extends Backplane {
-  /** `body` with sender and time, for scripts that publish. */
+  /** Returns `body` with sender and time as text, for scripts that publish. */
   readonly writeMessage: (body: MessageBody) => string
   close(): Promise<void>
 }
 
 export interface BackplaneOptions {
   readonly channel: string
-  /** A channel beside it that is only passed on. */
+  /** Second channel, whose texts go to `onFleet` unread. */
   readonly fleetChannel: string
   readonly replica: string
   readonly connect: (
     observers: Pick<ConnectOptions, 'onConnected' | 'onDisconnected'>,
   ) => RedisConnection
-  /** Over the connection for commands. */
+  /** Sends over the connection for commands, because a subscriber cannot publish. */
   readonly send: <T>(command: Command<T>, timeoutMs: number) => Promise<T>
-  /** Milliseconds by Redis's clock, as far as it is known. */
+  /** Returns milliseconds of Redis's clock as far as its offset is known. */
   readonly redisNow: () => number
   readonly onMessage: (message: BackplaneMessage) => void
-  /** Something that this version does not understand was said; anything may have changed. */
+  /** Called for a message that this version does not understand, after which anything may have changed. */
   readonly onUnknown: () => void
   readonly onFleet: (text: string) => void
-  /** From publication to here. */
+  /** Called with the time from publication to receipt. */
   readonly onApplied: (delayMs: number) => void
   readonly onHealth: (isHealthy: boolean) => void
 }
 
 const HEARTBEAT_MS = 1000
-const BROKEN_AFTER_MS = 3000
-/** Longer than a heartbeat takes that is on its way. */
-const DEAF_AFTER_MS = 2 * BROKEN_AFTER_MS
 
 /**
- * A heartbeat goes through Redis to ourselves each second. Neither that the socket is open nor that publishing succeeds
- * says that messages arrive: a half-open connection looks the same (fault F23), and a loading Redis publishes (F11).
+ * Subscribes, and sends a heartbeat to this replica each second. An open socket and an accepted `PUBLISH` do not prove
+ * that messages arrive, because a half-open connection (fault F23) and a loading Redis (F11) look the same.
  */
 export function openBackplane(options: BackplaneOptions): OpenBackplane {
   const { channel, fleetChannel, replica, redisNow } = options
   const inbox = `${channel}:${replica}`
-  let epoch = 0
-  let isSubscribed = false
-  let subscribedAtMs = Number.NEGATIVE_INFINITY
-  /** When the last heartbeat that came back was sent. */
-  let heardAtMs = Number.NEGATIVE_INFINITY
+  const heartbeat = createHeartbeat()
   let wasHealthy = false
 
-  const isHealthy = () => isSubscribed && performance.now() - heardAtMs < BROKEN_AFTER_MS
   const connection = options.connect({
     onConnected: () => void subscribe(),
     onDisconnected() {
-      epoch++
-      isSubscribed = false
-      // What came back over the last connection says nothing about the next.
-      heardAtMs = Number.NEGATIVE_INFINITY
-      tellHealth()
+      heartbeat.onDisconnected()
+      reportHealth()
     },
   })
 
@@ -76,25 +66,24 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
       undefined,
       (client) =>
         Promise.all([
-          client.subscribe(channel, receive),
-          client.subscribe(inbox, hearOneself),
-          // May be forbidden by itself; the examination says so.
+          client.subscribe(channel, receiveMessage),
+          client.subscribe(inbox, receiveOwnHeartbeat),
+          // Ignores a refusal of this channel alone, because the examination reports it.
           client.subscribe(fleetChannel, options.onFleet).catch(() => undefined),
         ]),
       BROKEN_AFTER_MS,
     )
     await subscribed.then(
       () => {
-        isSubscribed = true
-        subscribedAtMs = performance.now()
+        heartbeat.onSubscribed()
         beat()
       },
-      // The next beat tries again.
+      // Leaves the retry to the next beat.
       () => undefined,
     )
   }
 
-  function receive(text: string): void {
+  function receiveMessage(text: string): void {
     const message = parseMessage(text)
     if (!message) {
       options.onUnknown()
@@ -105,34 +94,34 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
     if (message.at !== undefined) options.onApplied(Math.max(0, redisNow() - message.at))
   }
 
-  function hearOneself(text: string): void {
-    const [ofEpoch, sentAtMs] = text.split(' ').map(Number)
-    if (ofEpoch === epoch && sentAtMs !== undefined) heardAtMs = Math.max(heardAtMs, sentAtMs)
-    tellHealth()
+  function receiveOwnHeartbeat(text: string): void {
+    heartbeat.receive(text)
+    reportHealth()
   }
 
   function beat(): void {
-    tellHealth()
+    reportHealth()
     if (!connection.isConnected) return
-    // Keeps the socket under the rule for connections that do not answer.
+    // Keeps a command in flight, by whose age a connection that does not answer is found.
     connection.run(undefined, (client) => client.ping(), BROKEN_AFTER_MS).catch(() => undefined)
-    const sound = `${epoch} ${performance.now()}`
+    const text = heartbeat.next()
     options
-      .send((client) => client.publish(inbox, sound), BROKEN_AFTER_MS)
-      .then(reopenWhenDeaf, () => undefined)
-    if (!isSubscribed) void subscribe()
+      .send((client) => client.publish(inbox, text), BROKEN_AFTER_MS)
+      .then(reopenWhenSilent, () => undefined)
+    if (!heartbeat.isSubscribed) void subscribe()
   }
 
-  /** A server that was taken out of the cluster keeps its subscribers, and has nothing to tell them any more. */
-  function reopenWhenDeaf(): void {
-    const deafSinceMs = Math.max(heardAtMs, subscribedAtMs)
-    if (isSubscribed && performance.now() - deafSinceMs > DEAF_AFTER_MS) connection.reopen()
+  /**
+   * Reconnects a silent subscriber, because a server taken out of its cluster keeps its subscribers without messages.
+   */
+  function reopenWhenSilent(): void {
+    if (heartbeat.isSilent) connection.reopen()
   }
 
-  function tellHealth(): void {
-    const isSo = isHealthy()
-    if (isSo !== wasHealthy) options.onHealth(isSo)
-    wasHealthy = isSo
+  function reportHealth(): void {
+    const { isHealthy } = heartbeat
+    if (isHealthy !== wasHealthy) options.onHealth(isHealthy)
+    wasHealthy = isHealthy
   }
 
   const writeMessage = (body: MessageBody) =>
@@ -141,7 +130,7 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
 
   return {
     get epoch() {
-      return isHealthy() ? epoch : undefined
+      return heartbeat.isHealthy ? heartbeat.epoch : undefined
     },
     writeMessage,
     async publish(body) {

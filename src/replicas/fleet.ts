@@ -1,37 +1,38 @@
 import { z } from 'zod'
 import { parseJson } from '../core/json.ts'
 
-/** What replicas must have in common, without saying what it is. */
+/** Settings that replicas must have in common; of keys only fingerprints are published. */
 export interface Fingerprint {
-  /** One for each key, the one that seals first; made with the key, and not from it alone. */
+  /** Fingerprint of each key, the sealing key first; made with the key, and not from it alone. */
   readonly keys: readonly string[]
-  /** Prefix and database. */
+  /** Key prefix and database number. */
   readonly place: string
   readonly mode: string
   readonly version: string
 }
 
-/** One way in which another replica differs from this one. */
+/** Difference between another replica and this one. */
 export interface FleetFinding {
   readonly kind: 'clock' | 'keys' | 'mode' | 'place' | 'version'
   readonly replica: string
   readonly message: string
 }
 
-/** Which replicas there are, and how they differ. */
+/** Replicas that share the state, and their differences. */
 export interface Fleet {
-  /** Others heard of lately. */
+  /** Number of other replicas with the same place that announced themselves within `FORGOTTEN_AFTER_MS`. */
   readonly size: number
   readonly findings: readonly FleetFinding[]
+  /** Returns the text by which this replica announces itself. */
   announcement(): string
-  /** True when the sender was not known. */
-  hear(text: string): boolean
+  /** Takes an announcement; returns true when its sender was unknown. */
+  receive(text: string): boolean
 }
 
 export interface FleetOptions {
   readonly replica: string
   readonly fingerprint: () => Fingerprint
-  /** Wall clock. */
+  /** Wall clock in milliseconds. */
   readonly now: () => number
 }
 
@@ -48,9 +49,9 @@ const announcement = z.object({
 
 type Announcement = z.output<typeof announcement>
 
-interface Heard extends Announcement {
-  readonly heardAtMs: number
-  /** How far its clock is ahead of ours. */
+interface KnownReplica extends Announcement {
+  readonly receivedAtMs: number
+  /** Milliseconds by which its clock is ahead of ours. */
   readonly aheadMs: number
 }
 
@@ -59,14 +60,14 @@ const MAX_REPLICAS = 500
 const CLOCK_TOLERANCE_MS = 5000
 
 export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet {
-  const heard = new Map<string, Heard>()
+  const known = new Map<string, KnownReplica>()
 
-  function others(): Heard[] {
+  function others(): KnownReplica[] {
     const nowMs = performance.now()
-    for (const [from, { heardAtMs }] of heard) {
-      if (nowMs - heardAtMs > FORGOTTEN_AFTER_MS) heard.delete(from)
+    for (const [from, { receivedAtMs }] of known) {
+      if (nowMs - receivedAtMs > FORGOTTEN_AFTER_MS) known.delete(from)
     }
-    return [...heard.values()]
+    return [...known.values()]
   }
 
   return {
@@ -79,23 +80,26 @@ export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet 
     },
     announcement: () =>
       JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
-    hear(text) {
+    receive(text) {
       const { data } = announcement.safeParse(parseJson(text))
       if (!data || data.from === replica || !concerns(fingerprint(), data)) return false
-      const isNew = !heard.has(data.from)
-      if (isNew && heard.size >= MAX_REPLICAS) return false
-      heard.set(data.from, { ...data, heardAtMs: performance.now(), aheadMs: data.at - now() })
+      const isNew = !known.has(data.from)
+      if (isNew && known.size >= MAX_REPLICAS) return false
+      known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
       return isNew
     },
   }
 }
 
-/** Another installation may share the Redis; one of another place that has a key of ours was meant to be with us. */
+/**
+ * Returns whether the replica belongs to this installation: by its place, or by a shared key, which tells a wrong place.
+ * Other installations may share the Redis.
+ */
 function concerns(own: Fingerprint, other: Fingerprint): boolean {
   return own.place === other.place || own.keys.some((key) => other.keys.includes(key))
 }
 
-function compare(own: Fingerprint, other: Heard): FleetFinding[] {
+function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
   const name = `replica ${other.from}`
   const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
   const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [

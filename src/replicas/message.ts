@@ -1,28 +1,28 @@
 import { z } from 'zod'
 import { parseJson } from '../core/json.ts'
 
-/** Parts of what replicas keep in memory that can be cleared by themselves. */
+/** Parts of a replica's memory that can be cleared separately. */
 export const REGIONS = ['sessions', 'tokens'] as const
 export type Region = (typeof REGIONS)[number]
 
 const body = z.discriminatedUnion('type', [
-  /** The session has ended for good; `reason` may be one of a later version. */
+  /** Reports the end of a session; `reason` may be one of a later version. */
   z.object({
     type: z.literal('session-ended'),
     session: z.string(),
     reason: z.exactOptional(z.string()),
   }),
-  /** The session has changed: what is known of it is old. */
+  /** Reports a change of a session, whose cache entry is stale. */
   z.object({ type: z.literal('evict'), session: z.string() }),
-  /** The token does not count any more. */
+  /** Reports the denial of a token for `ttlMs`. */
   z.object({ type: z.literal('token-denied'), token: z.string(), ttlMs: z.number() }),
   z.object({ type: z.literal('clear'), region: z.enum(REGIONS) }),
   z.object({ type: z.literal('clear-all') }),
-  /** Says nothing; sent to see whether it may be sent. */
+  /** Has no effect; sent by the self-test to find out whether publishing is permitted. */
   z.object({ type: z.literal('self-test') }),
 ])
 
-/** What one replica tells all others. */
+/** Body of a message to all other replicas. */
 export type MessageBody = z.output<typeof body>
 
 const VERSION = 1
@@ -33,15 +33,15 @@ const envelope = z.object({
   at: z.number().optional(),
 })
 
-/** A message with who sent it and when, in milliseconds of Redis's clock. */
+/** Message with sender and time of sending, in milliseconds of Redis's clock. */
 export type BackplaneMessage = MessageBody & { readonly from?: string; readonly at?: number }
 
-/** As it travels. */
+/** Returns the message as JSON text. */
 export function formatMessage(message: BackplaneMessage): string {
   return JSON.stringify({ v: VERSION, ...message })
 }
 
-/** Nothing for what this version does not understand. */
+/** Returns `undefined` for a text that this version does not understand. */
 export function parseMessage(text: string): BackplaneMessage | undefined {
   const value = parseJson(text)
   const [outside, inside] = [envelope.safeParse(value), body.safeParse(value)]

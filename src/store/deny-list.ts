@@ -1,16 +1,16 @@
-/** A token that does not count any more although it is valid, by a digest of what names it. */
+/** Revoked token that is still within its lifetime, by a digest of its name. */
 export interface DeniedToken {
   readonly token: string
   readonly leftMs: number
 }
 
-/** The denied tokens. Throws `AuthError` `store_unavailable` when it cannot tell. */
+/** List of denied tokens. Throws `AuthError` `store_unavailable` when the list cannot be read or written. */
 export interface DenyList {
-  /** Denies it for `ttlMs`, or for longer where that was said before. Other replicas are told. */
+  /** Denies a token for `ttlMs`, never shortens an earlier denial, and publishes the denial to other replicas. */
   add(token: string, ttlMs: number): Promise<void>
-  /** What has not ended. */
+  /** Returns the denials that have not expired. */
   list(): Promise<readonly DeniedToken[]>
 }
 
-/** Every replica reads all of it again and again. Whoever has more tokens to deny changes the key that signs them. */
+/** Bounds the list, because every replica reads all of it periodically. Rotate the signing key to deny more tokens. */
 export const MAX_DENIED_TOKENS = 10_000

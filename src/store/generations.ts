@@ -1,38 +1,41 @@
-/** Moment of an order, recorded whether or not Redis could be reached. */
+/** Moment of an order to end sessions, recorded whether or not Redis could be reached. */
 export interface Moment {
   /** Milliseconds of this process's monotonic clock. */
   readonly atMs: number
   /** First generation after the moment; `undefined` where it was not known at the time. */
   readonly generation: number | undefined
-  /** Upper bound of how much too late the generation may be. */
+  /** Upper bound, in generations, of how much too late `generation` may be. */
   readonly doubt: number
-  /** The latest end that was known of then. What began before may have taken it down, where it is ahead of the clock. */
+  /** Counter of the latest order known then. Sign-ins before may have recorded it, where it is ahead of the clock. */
   readonly counted?: number
 }
 
 /**
- * Number that grows with time, by which an order to end all sessions tells those begun before it: a sign-in records it
- * at its start. Only Redis's clock counts, with a counter for when it goes back; throws `AuthError` `store_unavailable`
- * without Redis.
+ * Numbers that grow with time and order sign-ins before or after an order to end sessions, because each sign-in records
+ * the generation of its start. They come from Redis's clock and a counter for when that clock is set back; throws
+ * `AuthError` `store_unavailable` without Redis.
  */
 export interface Generations {
   current(): Promise<number>
   /** Returns the current moment without asking Redis. */
   moment(): Moment
-  /** Returns the first generation after that moment; `undefined` where it is not known without asking Redis. */
+  /** Returns the first generation after the moment; `undefined` where only Redis can tell. */
   knownFrom(asked: Moment): number | undefined
-  /** Resolves with the same from Redis. Errs on the late side, so that in doubt nothing begun before is spared. */
+  /**
+   * Resolves with the first generation after the moment, read from Redis; rounds up, so that no earlier sign-in is
+   * spared.
+   */
   from(asked: Moment): Promise<number>
   /**
-   * Returns whether this generation is later than Redis's clock, which went back since: in doubt what has it began before
-   * what was asked for. Asks nothing of Redis.
+   * Returns whether this generation is later than Redis's clock, which was set back since, so that its sign-in counts
+   * as earlier than any order. Makes no round trip.
    */
   isAhead(generation: number): boolean
   /**
-   * Ends what began before `asked`, of one owner or of everybody, and remembers it for `ttlMs`. Resolves with the first
-   * generation that is spared.
+   * Ends the sessions of one owner, or of everybody, that began before `asked`, and keeps the order for `ttlMs`.
+   * Resolves with the first generation that is spared.
    */
   advance(owner: string | undefined, ttlMs: number, asked?: Moment): Promise<number>
-  /** What began in an earlier generation than this and has one of these owners has ended; 0 where nothing was. */
+  /** Resolves with the oldest generation that is valid for a session of all these owners; 0 without any order. */
   oldestOf(...owners: readonly string[]): Promise<number>
 }

@@ -1,10 +1,9 @@
 /**
- * Who may do something about a session just now, over all replicas. A port of its own, so that no cache can stand in
- * front of it. A lock ends by itself: what must not happen twice is guarded by what it writes, too. Throws `AuthError`
- * `store_unavailable` when it cannot tell.
+ * Locks of sessions over all replicas, on a port of their own so that no cache can answer for them. A lock expires, so
+ * writes under it are compare-and-set too; throws `AuthError` `store_unavailable` when the store gives no answer.
  */
 export interface Locks {
-  /** Takes a free lock; its owner may take it again. */
+  /** Takes a free lock; idempotent for its owner. */
   acquire(digest: string, owner: string, note: string, ttlMs: number): Promise<Acquisition>
   /** Takes the lock from its holder by compare-and-set on `mark`, which the holder has not changed since. */
   takeOver(
@@ -25,10 +24,11 @@ export interface Locks {
     ttlMs: number,
     revive?: boolean,
   ): Promise<boolean>
+  /** Deletes the lock where it is the owner's. */
   release(digest: string, owner: string): Promise<void>
 }
 
-/** Result of `acquire`; `mark` is the value of another owner's lock, which changes with each sign of life. */
+/** Result of `acquire`; `mark` is the value of another owner's lock, which changes with each `hold`. */
 export type Acquisition =
   | { readonly isOurs: true }
   | { readonly isOurs: false; readonly mark: string }
@@ -38,6 +38,7 @@ export function markOf(owner: string, note: string): string {
   return `${ownerPart(owner)}${note}`
 }
 
+/** Returns the beginning of every mark of this owner. */
 export function ownerPart(owner: string): string {
   return `${owner} `
 }

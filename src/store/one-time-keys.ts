@@ -1,14 +1,14 @@
-/** What can be consumed once. */
+/** Kind of a value that may be used once. */
 export type ConsumptionKind = 'login' | 'id-token' | 'bearer' | 'dpop' | 'logout-token'
 
 /**
- * Marks things as consumed, atomically over all replicas. A port of its own, so that no cache can stand in front
- * of it. Throws `AuthError` `store_unavailable` when it cannot tell.
+ * Marks values as consumed, atomically over all replicas, on a port of its own so that no cache can answer for it.
+ * Throws `AuthError` `store_unavailable` when the store gives no answer.
  */
 export interface OneTimeKeys {
   /**
-   * True for the first use, and for the same attempt again (a resend of our own is no replay). `attemptId` is random
-   * per incoming request; `timeoutMs` is for callers that cannot wait as long as the store would.
+   * Resolves with true for the first attempt, also when it is repeated, because our own retry is no replay. `attemptId`
+   * is random per incoming request; `timeoutMs` shortens the store's own limit.
    */
   consume(
     kind: ConsumptionKind,
@@ -17,8 +17,8 @@ export interface OneTimeKeys {
     ttlMs: number,
     timeoutMs?: number,
   ): Promise<boolean>
-  /** Lets this attempt's mark live `ttlMs` from now; false when it is there no more. */
+  /** Sets the TTL of this attempt's mark; resolves with false when the mark is absent. */
   extend(kind: ConsumptionKind, key: string, attemptId: string, ttlMs: number): Promise<boolean>
-  /** Takes back this attempt's mark, for a thing that turned out not to have been spent. */
+  /** Deletes this attempt's mark, because the value turned out to be unspent. */
   release(kind: ConsumptionKind, key: string, attemptId: string): Promise<void>
 }

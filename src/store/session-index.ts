@@ -1,4 +1,4 @@
-/** Whose a session is: digests of issuer and subject, and of issuer and the provider's own session id. */
+/** Owners of a session: digests of issuer and subject, and of issuer and the provider's session id (`sid`). */
 export interface Owners {
   readonly user: string
   readonly providerSession?: string
@@ -6,23 +6,21 @@ export interface Owners {
 
 export type OwnerKind = keyof Owners
 
-/** One of a session's owners. */
+/** Owner of a session by its kind. */
 export interface Owner {
   readonly kind: OwnerKind
   readonly id: string
 }
 
 /**
- * Finds sessions without their cookies. Entries are written before their sessions, so one may lead nowhere, and no
- * session is without. Throws `AuthError` `store_unavailable` when it cannot tell.
+ * Index of sessions by owner, for finding them without their cookies. Every session has an entry, because entries are
+ * written first, so an entry may have no session; throws `AuthError` `store_unavailable` when the store gives no answer.
  */
 export interface SessionIndex {
   add(digest: string, owners: Owners, ttlMs: number): Promise<void>
-  /** Digests of the sessions that have not reached their end. */
+  /** Returns the digests whose entries have not expired. */
   list(kind: OwnerKind, owner: string): Promise<readonly string[]>
   remove(digest: string, owners: Partial<Owners>): Promise<void>
-  /**
-   * Removes those of the entries that expire within `withinMs`, which spares one whose session is about to be written.
-   */
+  /** Removes those of the entries that expire within `withinMs`; a later one may belong to a session being written. */
   removeLost(owner: Owner, digests: readonly string[], withinMs: number): Promise<void>
 }

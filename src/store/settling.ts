@@ -1,18 +1,21 @@
 /** Tells whether every replica has had time, since the last store outage, to reconnect and write what it holds. */
 export interface Settling {
   readonly isSettled: boolean
-  /** Changes whenever some replica may have been cut off from the store. */
+  /** Number that changes whenever some replica may have been cut off from the store. */
   readonly epoch: number
-  /** Returns whether it is settled for a session created then; one newer than the last disturbance need not wait. */
+  /**
+   * Returns whether the store is settled for a session created then; one newer than the last disturbance is not
+   * affected.
+   */
   readonly isSettledFor: (createdAtMs: number) => boolean
 }
 
 export interface WatchedSettling extends Settling {
-  /** Records that the store went away or came back; its locks may be lost. */
+  /** Records that the store went away or came back, so that its locks may be lost. */
   readonly disturb: () => void
-  /** Records that this replica could not use the store, which has lost nothing. */
+  /** Records that this replica could not use the store, whose data are intact. */
   readonly interrupt: () => void
-  /** Takes the server's uptime, where it is known, by which it may be settled already. */
+  /** Takes the server's uptime, where it is known; a long one shortens the wait of a new replica. */
   readonly observeUptime: (uptimeMs: number | undefined) => void
 }
 

@@ -11,7 +11,7 @@ import type { SessionIndex } from './session-index.ts'
 import type { Settling } from './settling.ts'
 import type { Store } from './store.ts'
 
-/** What replicas share, or what one process keeps for itself: the same ports either way. */
+/** Ports of the state that replicas share in Redis, or that one process keeps in memory. */
 export interface SharedPorts {
   readonly store: Store
   readonly oneTimeKeys: OneTimeKeys
@@ -23,40 +23,40 @@ export interface SharedPorts {
 
 export interface SharedState extends SharedPorts {
   readonly backplane: Backplane
-  /** Absent where there is no Redis. */
+  /** Redis for health and metrics; absent in memory mode. */
   readonly redis?: ObservedRedis
-  /** Resolves when the first attempt to connect has ended, either way. */
+  /** Resolves when the first attempt to connect has succeeded or failed. */
   readonly firstAttempt: Promise<void>
-  /** Whether there is any use in asking. */
+  /** Whether a command may succeed: connected or connecting, and no breaker open. */
   readonly isAvailable: boolean
   readonly settling: Settling
-  /** Tells these listeners, in place of earlier ones, of all that happens from now on. */
+  /** Replaces the listeners. */
   subscribe(listeners: StateListeners): void
   close(): Promise<void>
 }
 
-/** What the rest of the service does about news of the shared state. */
+/** Callbacks for changes of the shared state. */
 export interface StateListeners {
-  /** Called when Redis can be used again, after it has been tried. */
+  /** Called when Redis is connected again and has been probed. */
   readonly onReattached: () => void
   /** Called when Redis comes back with other data. */
   readonly onDatasetChanged: () => void
-  /** Called when Redis comes back as another process, which may have older data. */
+  /** Called when Redis comes back as another process, whose data may be older. */
   readonly onAnotherServer: () => void
   readonly onMessage: (message: BackplaneMessage) => void
-  /** Called for a message that this version does not understand: anything may have changed. */
+  /** Called for a message that this version does not understand, after which anything may have changed. */
   readonly onUnknownMessage: () => void
 }
 
-/** What can be told of the Redis behind it, for health and metrics. */
+/** View of Redis for health and metrics. */
 export interface ObservedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
   readonly isBackplaneHealthy: boolean
   readonly fleet: Pick<Fleet, 'size' | 'findings'>
-  /** What the last examination said; nothing until there was one. */
+  /** Latest examination, `undefined` before the first. */
   readonly examination: Examination | undefined
-  /** Milliseconds that a read takes just now; nothing when there is no answer. */
+  /** Measures one read in milliseconds; resolves with `undefined` without an answer. */
   measureLatency(): Promise<number | undefined>
 }

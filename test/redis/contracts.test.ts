@@ -3,17 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SharedPorts } from '../../src/store/shared-state.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
-import {
-  describeOneTimeKeys,
-  describeSessionIndex,
-  describeStore,
-  type UnderTest,
-} from '../store/contract.ts'
-import { describeDenyList } from '../store/deny-list-contract.ts'
-import { describeGenerations } from '../store/generations-contract.ts'
-import { describeListing } from '../store/listing-contract.ts'
-import { describeLocks } from '../store/locks-contract.ts'
-import { describeReplacement } from '../store/replacement-contract.ts'
+import { describeDenyList } from '../store/contracts/deny-list.ts'
+import { type UnderTest } from '../store/contracts/describe-contract.ts'
+import { describeGenerations } from '../store/contracts/generations.ts'
+import { describeListing } from '../store/contracts/listing.ts'
+import { describeLocks } from '../store/contracts/locks.ts'
+import { describeOneTimeKeys } from '../store/contracts/one-time-keys.ts'
+import { describeReplacement } from '../store/contracts/replacement.ts'
+import { describeSessionIndex } from '../store/contracts/session-index.ts'
+import { describeStore } from '../store/contracts/store.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
@@ -23,15 +21,15 @@ import { sharedRedis } from '../support/shared-redis.ts'
 
 const PASSWORD = randomBytes(8).toString('hex')
 
-/** Some Redis, and how to reach it. */
+/** Running Redis, and how to reach it. */
 interface Reached extends AsyncDisposable {
   readonly target: Parameters<typeof openState>[0]
-  /** Each primary. */
+  /** Clients of each primary. */
   readonly servers: readonly AskRedis[]
   readonly prefix?: string
 }
 
-/** Every other way to Redis is tried in `test/full/redis/ways.test.ts`. */
+/** Ways to Redis that run all contracts; `test/full/redis/ways.test.ts` has the others. */
 const WAYS: Readonly<Record<string, () => Promise<Reached>>> = {
   'plain Redis': async () => {
     const redis = await sharedRedis()
@@ -80,7 +78,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
     const { prefix } = reached
     observed = openState(reached.target, prefix === undefined ? {} : { prefix })
     await until('a connection', () => observed.connected() > 0)
-    // Subscriber and commands connect each for themselves, and the one may have something to say before the other can.
+    // Counts failures from here on, because subscriber and commands connect separately.
     failedBefore = observed.failures.length
   })
   afterAll(async () => {
@@ -91,7 +89,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   const over =
     <K extends keyof SharedPorts>(port: K) =>
     (): UnderTest<SharedPorts[K]> => ({
-      subject: observed.state[port],
+      port: observed.state[port],
       elapse: (ms) => elapseInRedis(reached.servers, reached.prefix ?? 'vestibule:', ms),
     })
 
@@ -104,7 +102,8 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
 })
-test('every key that is written has an end', async () => {
+
+test('every key that is written has a TTL', async () => {
   await using redis = await startRedis()
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
@@ -124,7 +123,7 @@ test('every key that is written has an end', async () => {
   await denyList.add('d', 60_000)
   const keys = (await redis.cli('KEYS', '*'))
     .split('\n')
-    // The name of the data lives on while Redis does.
+    // Leaves out the name of the data set, which has a TTL of 30 days.
     .filter((key) => key !== 'vestibule:{dataset}')
     .toSorted()
   expect(keys).toEqual([
@@ -144,7 +143,7 @@ test('every key that is written has an end', async () => {
   for (const key of keys) {
     const ttlMs = Number(await redis.cli('PTTL', key))
     expect(ttlMs, key).toBeGreaterThan(40_000)
-    // The counter outlives what refers to it.
+    // The counter outlives the keys that refer to it.
     expect(ttlMs, key).toBeLessThanOrEqual(key.endsWith('{generation}') ? 120_000 : 60_000)
   }
 })

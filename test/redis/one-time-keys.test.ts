@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { CONSUME, RELEASE } from '../../src/store/redis/scripts.ts'
+import { RELEASE_OWN, SET_IF_ABSENT } from '../../src/store/redis/scripts.ts'
 import { openState, until } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
@@ -19,7 +19,7 @@ describe('marks of consumption', () => {
   test.for(table)('by script, beside %s', async ([, before, answer], { expect }) => {
     const redis = await freshRedis()
     if (before.length > 0) await redis.cli(...before)
-    const got = await redis.cli('EVAL', CONSUME, '1', 'key', 'mine', '50000')
+    const got = await redis.cli('EVAL', SET_IF_ABSENT, '1', 'key', 'mine', '50000')
     expect(got).toBe(answer === 'nothing' ? '' : answer)
     expect(await redis.cli('GET', 'key')).toBe(answer === 'nothing' ? 'mine' : answer)
     const ttlMs = Number(await redis.cli('PTTL', 'key'))
@@ -27,7 +27,7 @@ describe('marks of consumption', () => {
     // A refused attempt neither shortens the key's lifetime nor sets one.
     else if (before.length === 3) expect(ttlMs).toBe(-1)
     else expect(ttlMs).toBeGreaterThan(1_800_000)
-    const again = await redis.cli('EVAL', CONSUME, '1', 'key', 'mine', '50000')
+    const again = await redis.cli('EVAL', SET_IF_ABSENT, '1', 'key', 'mine', '50000')
     expect(again).toBe(answer === 'nothing' ? 'mine' : answer)
   })
 
@@ -45,10 +45,10 @@ describe('marks of consumption', () => {
   test('a mark is taken back by script only for its owner', async () => {
     const redis = await freshRedis()
     await redis.cli('SET', 'key', 'mine')
-    expect(await redis.cli('EVAL', RELEASE, '1', 'key', 'other')).toBe('0')
-    expect(await redis.cli('EVAL', RELEASE, '1', 'nowhere', 'mine')).toBe('0')
+    expect(await redis.cli('EVAL', RELEASE_OWN, '1', 'key', 'other')).toBe('0')
+    expect(await redis.cli('EVAL', RELEASE_OWN, '1', 'nowhere', 'mine')).toBe('0')
     expect(await redis.cli('GET', 'key')).toBe('mine')
-    expect(await redis.cli('EVAL', RELEASE, '1', 'key', 'mine')).toBe('1')
+    expect(await redis.cli('EVAL', RELEASE_OWN, '1', 'key', 'mine')).toBe('1')
     expect(await redis.cli('EXISTS', 'key')).toBe('0')
   })
 

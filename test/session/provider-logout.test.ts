@@ -4,7 +4,7 @@ import { AuthError } from '../../src/errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../../src/oidc/logout-token.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
-import { createMemoryOneTimeKeys } from '../../src/store/memory/marks.ts'
+import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
 import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 import {
   away,

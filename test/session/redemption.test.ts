@@ -17,8 +17,9 @@ import {
 } from '../../src/session/sign-in/redeem-login.ts'
 import type { Generations } from '../../src/store/generations.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryOneTimeKeys } from '../../src/store/memory/marks.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
+import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
+import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemoryStore } from '../../src/store/memory/store.ts'
 import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 
 const REALM = 'app.example.com'

@@ -17,7 +17,7 @@ import { createRenewedRecords } from '../../src/session/refresh/renewed-records.
 import type { PresentedSession } from '../../src/session/session-cache.ts'
 import type { Locks } from '../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryLocks } from '../../src/store/memory/marks.ts'
+import { createMemoryLocks } from '../../src/store/memory/locks.ts'
 import { SETTLE_MS, SETTLED, type Settling } from '../../src/store/settling.ts'
 import type { Replacement, Store } from '../../src/store/store.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'

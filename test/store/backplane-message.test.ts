@@ -22,11 +22,11 @@ describe('a message of the backplane', () => {
       { ...body, from: 'a1b2c3', at: 1_700_000_000_000.5 },
       { ...body, at: 0 },
     ]),
-  )('is understood as it was meant: %o', (message, { expect }) => {
+  )('is parsed as it was formatted: %o', (message, { expect }) => {
     expect(parseMessage(formatMessage(message))).toEqual(message)
   })
 
-  test('carries any session name and sender unharmed', () => {
+  test('keeps any session name and sender', () => {
     fc.assert(
       fc.property(anyText, anyText, (session, from) => {
         const message: BackplaneMessage = { type: 'evict', session, from }
@@ -35,7 +35,7 @@ describe('a message of the backplane', () => {
     )
   })
 
-  test('that has more in it than is known is understood without that', () => {
+  test('is parsed without unknown members', () => {
     const text = '{"v":1,"type":"clear-all","from":"a","at":1,"why":"a later version says so"}'
     expect(parseMessage(text)).toEqual({ type: 'clear-all', from: 'a', at: 1 })
   })
@@ -51,11 +51,11 @@ describe('a message of the backplane', () => {
     ['no region', '{"v":1,"type":"clear"}'],
     ['no session', '{"v":1,"type":"evict"}'],
     ['no token', '{"v":1,"type":"token-denied","ttlMs":1}'],
-    ['a time that is endless', '{"v":1,"type":"token-denied","token":"a","ttlMs":1e999}'],
+    ['a TTL of Infinity', '{"v":1,"type":"token-denied","token":"a","ttlMs":1e999}'],
     ['a session that is no text', '{"v":1,"type":"session-ended","session":7}'],
     ['a sender that is no text', '{"v":1,"type":"clear-all","from":7}'],
     ['a time that is no number', '{"v":1,"type":"clear-all","at":"now"}'],
-    ['a time without end', '{"v":1,"type":"clear-all","at":1e999}'],
+    ['a time of Infinity', '{"v":1,"type":"clear-all","at":1e999}'],
     ['null', 'null'],
     ['a list', '[{"v":1,"type":"clear-all"}]'],
     ['a number', '1'],
@@ -64,11 +64,11 @@ describe('a message of the backplane', () => {
     ['half of one', '{"v":1,"type":"clear-a'],
     ['two of them', '{"v":1,"type":"clear-all"}{"v":1,"type":"clear-all"}'],
     ['a prototype', '{"__proto__":{"v":1,"type":"clear-all"}}'],
-  ] as const)('is not understood: %s', ([, text], { expect }) => {
+  ] as const)('is not parsed: %s', ([, text], { expect }) => {
     expect(parseMessage(text)).toBeUndefined()
   })
 
-  test('is not found in noise, which does no harm', () => {
+  test('is not parsed from random text, which does not throw', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(parseMessage(text)).toBeUndefined()

@@ -1,18 +1,26 @@
 import { describe, expect, test } from 'vitest'
-import { type MemoryBounds } from '../../src/store/memory/expiring-map.ts'
+import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
+import { type MemoryBounds, type MonotonicClock } from '../../src/store/memory/expiring-map.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryLocks, createMemoryOneTimeKeys } from '../../src/store/memory/marks.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
-import { describeOneTimeKeys, describeSessionIndex, describeStore } from './contract.ts'
-import { describeGenerations } from './generations-contract.ts'
-import { describeListing } from './listing-contract.ts'
-import { describeLocks } from './locks-contract.ts'
-import { describeReplacement } from './replacement-contract.ts'
+import { createMemoryLocks } from '../../src/store/memory/locks.ts'
+import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
+import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemoryStore } from '../../src/store/memory/store.ts'
+import type { Store } from '../../src/store/store.ts'
+import { describeDenyList } from './contracts/deny-list.ts'
+import { describeGenerations } from './contracts/generations.ts'
+import { describeListing } from './contracts/listing.ts'
+import { describeLocks } from './contracts/locks.ts'
+import { describeOneTimeKeys } from './contracts/one-time-keys.ts'
+import { describeReplacement } from './contracts/replacement.ts'
+import { describeSessionIndex } from './contracts/session-index.ts'
+import { describeStore } from './contracts/store.ts'
 
 const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
+const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
 
-/** A clock that is set forward by hand. */
-const createClock = () => {
+/** Creates a clock that only `elapse` sets forward. */
+function createClock() {
   let nowMs = 1_000_000
   return {
     now: () => nowMs,
@@ -23,191 +31,182 @@ const createClock = () => {
   }
 }
 
-for (const describeOne of [describeStore, describeReplacement, describeListing]) {
-  describeOne('memory', () => {
+const over =
+  <T>(create: (bounds: MemoryBounds, now: MonotonicClock) => T) =>
+  () => {
     const { now, elapse } = createClock()
-    return { subject: createMemoryStore(ROOMY, now), elapse }
-  })
-}
+    return { port: create(ROOMY, now), elapse }
+  }
 
-describeOneTimeKeys('memory', () => {
-  const { now, elapse } = createClock()
-  return { subject: createMemoryOneTimeKeys(ROOMY, now), elapse }
-})
-
-describeLocks('memory', () => {
-  const { now, elapse } = createClock()
-  return { subject: createMemoryLocks(ROOMY, now), elapse }
-})
-
-describeGenerations('memory', () => {
-  const { now, elapse } = createClock()
-  return { subject: createMemoryGenerations(ROOMY, now), elapse }
-})
-
-describeSessionIndex('memory', () => {
-  const { now, elapse } = createClock()
-  return { subject: createMemorySessionIndex(ROOMY, now), elapse }
-})
-
-const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
+describeStore('memory', over(createMemoryStore))
+describeReplacement('memory', over(createMemoryStore))
+describeListing('memory', over(createMemoryStore))
+describeOneTimeKeys('memory', over(createMemoryOneTimeKeys))
+describeLocks('memory', over(createMemoryLocks))
+describeGenerations('memory', over(createMemoryGenerations))
+describeSessionIndex('memory', over(createMemorySessionIndex))
+describeDenyList(
+  'memory',
+  over((_, now) => createMemoryDenyList(now)),
+)
 
 describe('the bounds of the memory store', () => {
-  const records = (bytes: number) => ({
+  const records = (bytes: number, tokenBytes = 0, metadataBytes = 0) => ({
     identity: Buffer.alloc(bytes),
-    tokens: Buffer.alloc(0),
-    metadata: Buffer.alloc(0),
+    tokens: Buffer.alloc(tokenBytes),
+    metadata: Buffer.alloc(metadataBytes),
   })
   const start = (bounds: Partial<MemoryBounds>) => {
     const clock = createClock()
     return { ...clock, store: createMemoryStore({ ...ROOMY, ...bounds }, clock.now) }
   }
-  const isThere = async (store: ReturnType<typeof createMemoryStore>, digest: string) =>
-    (await store.read(digest, ['identity'])).identity !== undefined
+  /** Creates a session of `bytes` for each letter, one after the other. */
+  async function fill(store: Store, digests: string, bytes: number, ttlMs = 1000): Promise<void> {
+    for (const digest of digests) await store.create(digest, records(bytes), ttlMs)
+  }
+  /** Returns those of the sessions that are present. */
+  async function present(store: Store, digests: string): Promise<string> {
+    const found = await Promise.all([...digests].map((digest) => store.read(digest, ['identity'])))
+    return [...digests].filter((_, at) => found[at]?.identity !== undefined).join('')
+  }
 
-  test('by number: one too many is refused, and nobody is signed out for it', async () => {
+  test('a session above the number is refused, and nobody is signed out', async () => {
     const { store } = start({ maxEntries: 3 })
-    for (const digest of ['a', 'b', 'c']) await store.create(digest, records(1), 1000)
-    await expect(store.create('d', records(1), 1000)).rejects.toThrow(FULL)
-    for (const digest of ['a', 'b', 'c']) expect(await isThere(store, digest)).toBe(true)
-    expect(await isThere(store, 'd')).toBe(false)
+    await fill(store, 'abc', 1)
+    await expect(fill(store, 'd', 1)).rejects.toThrow(FULL)
+    expect(await present(store, 'abcd')).toBe('abc')
   })
 
-  test('by bytes: what does not fit is refused, and something smaller still fits', async () => {
+  test('a session above the bytes is refused, and a smaller one fits', async () => {
     const { store } = start({ maxBytes: 4000 })
-    await store.create('a', records(3000), 1000)
-    await expect(store.create('b', records(3000), 1000)).rejects.toThrow(FULL)
-    await store.create('c', records(100), 1000)
-    expect(await isThere(store, 'a')).toBe(true)
-    expect(await isThere(store, 'b')).toBe(false)
-    expect(await isThere(store, 'c')).toBe(true)
+    await fill(store, 'a', 3000)
+    await expect(fill(store, 'b', 3000)).rejects.toThrow(FULL)
+    await fill(store, 'c', 100)
+    expect(await present(store, 'abc')).toBe('ac')
   })
 
   test('all three records count', async () => {
     const { store } = start({ maxBytes: 2000 })
-    const part = Buffer.alloc(700)
-    await expect(
-      store.create('a', { identity: part, tokens: part, metadata: part }, 1000),
-    ).rejects.toThrow(FULL)
+    await expect(store.create('a', records(700, 700, 700), 1000)).rejects.toThrow(FULL)
   })
 
-  test('small sessions have a weight too', async () => {
+  test('each session has an overhead', async () => {
     const { store } = start({ maxBytes: 1000 })
-    for (const digest of ['a', 'b', 'c', 'd', 'e'].slice(0, 4)) {
-      await store.create(digest, records(1), 1000)
-    }
-    await expect(store.create('e', records(1), 1000)).rejects.toThrow(FULL)
+    await fill(store, 'abcd', 1)
+    await expect(fill(store, 'e', 1)).rejects.toThrow(FULL)
   })
 
-  test('a session that has ended makes room, by its end and by its time', async () => {
+  test('an ended and an expired session make room', async () => {
     const { store, elapse } = start({ maxEntries: 2, maxBytes: 3000 })
-    await store.create('a', records(2000), 1000)
+    await fill(store, 'a', 2000)
     await store.end('a', 1000)
-    await store.create('b', records(2000), 1000)
+    await fill(store, 'b', 2000)
     await elapse(1001)
-    await store.create('c', records(2000), 1000)
-    expect(await isThere(store, 'c')).toBe(true)
+    await fill(store, 'c', 2000)
+    expect(await present(store, 'c')).toBe('c')
   })
 
-  test('a session that is written again does not count twice', async () => {
+  test('a session that is written again counts once', async () => {
     const { store } = start({ maxEntries: 1, maxBytes: 3000 })
-    await store.create('a', records(2000), 1000)
-    await store.create('a', records(2000), 1000)
-    expect(await isThere(store, 'a')).toBe(true)
+    await fill(store, 'aa', 2000)
+    expect(await present(store, 'a')).toBe('a')
   })
 
-  test('a write that is refused leaves what was there', async () => {
+  test('a refused write leaves the earlier session', async () => {
     const { store } = start({ maxBytes: 3000 })
-    await store.create('a', records(100), 1000)
-    await expect(store.create('a', records(5000), 1000)).rejects.toThrow(FULL)
-    expect(await isThere(store, 'a')).toBe(true)
+    await fill(store, 'a', 100)
+    await expect(fill(store, 'a', 5000)).rejects.toThrow(FULL)
+    expect(await present(store, 'a')).toBe('a')
   })
 
-  test('a session may be replaced where it fits, and is not counted twice', async () => {
+  test('a replaced session counts once, and a replacement that does not fit is refused', async () => {
     const { store } = start({ maxEntries: 1, maxBytes: 3000 })
-    const { tokens: before } = records(2000)
-    await store.create('a', records(2000), 1000)
+    await fill(store, 'a', 2000)
     const after = { identity: Buffer.alloc(2000), tokens: Buffer.of(1) }
-    expect(await store.replace('a', after, before)).toBe('replaced')
+    expect(await store.replace('a', after, Buffer.alloc(0))).toBe('replaced')
     const large = { identity: Buffer.alloc(5000), tokens: Buffer.of(2) }
     await expect(store.replace('a', large, after.tokens)).rejects.toThrow(FULL)
     expect(await store.read('a', ['identity', 'tokens'])).toEqual(after)
   })
 
-  test('what has passed unread for a minute goes with the next write', async () => {
+  test('the next write after a minute sweeps what has expired unread', async () => {
     const { store, elapse } = start({ maxBytes: 10_000 })
-    for (const digest of ['a', 'b', 'c', 'd']) await store.create(digest, records(2000), 1000)
+    await fill(store, 'abcd', 2000)
     await elapse(60_001)
-    for (const digest of ['e', 'f', 'g', 'h']) await store.create(digest, records(2000), 1000)
-    expect(await isThere(store, 'a')).toBe(false)
-    expect(await isThere(store, 'e')).toBe(true)
+    await fill(store, 'efgh', 2000)
+    expect(await present(store, 'ae')).toBe('e')
   })
 
-  test('what makes room is what has ended, and nothing else', async () => {
+  test('only expired sessions make room', async () => {
     const { store, elapse } = start({ maxEntries: 2 })
-    await store.create('a', records(1), 1500)
-    await store.create('b', records(1), 60_000)
+    await fill(store, 'a', 1, 1500)
+    await fill(store, 'b', 1, 60_000)
     await elapse(1501)
-    await store.create('c', records(1), 60_000)
-    for (const digest of ['b', 'c']) expect(await isThere(store, digest)).toBe(true)
+    await fill(store, 'c', 1, 60_000)
+    expect(await present(store, 'bc')).toBe('bc')
     await elapse(1501)
-    await expect(store.create('d', records(1), 60_000)).rejects.toThrow(FULL)
-    for (const digest of ['b', 'c']) expect(await isThere(store, digest)).toBe(true)
+    await expect(fill(store, 'd', 1, 60_000)).rejects.toThrow(FULL)
+    expect(await present(store, 'bc')).toBe('bc')
   })
 
-  test('without bounds of its own it takes what a single replica needs', async () => {
+  test('the default bounds suffice for a single replica', async () => {
     const store = createMemoryStore()
-    await store.create('a', records(1024), 60_000)
-    expect(await isThere(store, 'a')).toBe(true)
+    await fill(store, 'a', 1024, 60_000)
+    expect(await present(store, 'a')).toBe('a')
   })
-})
 
-describe('the list of sessions in memory', () => {
-  test('has what was created and has not ended, and nothing else', async () => {
-    const { now, elapse } = createClock()
-    const store = createMemoryStore(ROOMY, now)
-    expect((await Array.fromAsync(store.list())).flat()).toEqual([])
-    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
-    for (const digest of ['a', 'b', 'c']) await store.create(digest, records, 1000)
-    await store.create('d', records, 500)
+  test('the list has every present session and nothing else', async () => {
+    const { store, elapse } = start({})
+    const listed = async () => (await Array.fromAsync(store.list())).flat()
+    expect(await listed()).toEqual([])
+    await fill(store, 'abc', 1)
+    await fill(store, 'd', 1, 500)
     await store.end('b', 1000)
     await elapse(501)
-    expect((await Array.fromAsync(store.list())).flat()).toEqual(['a', 'c'])
+    expect(await listed()).toEqual(['a', 'c'])
   })
 })
 
-describe('the bounds of marks in memory', () => {
-  test('one too many is refused as an error, never as a replay, and no mark is forgotten', async () => {
+describe('the bounds of one-time keys in memory', () => {
+  const start = (maxEntries: number) => {
     const { now, elapse } = createClock()
-    const keys = createMemoryOneTimeKeys({ maxEntries: 2, maxBytes: 10_000 }, now)
-    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
-    expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
-    await expect(keys.consume('login', 'c', '1', 1000)).rejects.toThrow(FULL)
-    expect(await keys.consume('login', 'a', '2', 1000)).toBe(false)
-    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
+    const keys = createMemoryOneTimeKeys({ maxEntries, maxBytes: 10_000 }, now)
+    return {
+      keys,
+      elapse,
+      consume: (key: string, by = '1') => keys.consume('login', key, by, 1000),
+    }
+  }
+
+  test('a key above the number is an error, never a replay, and no mark is forgotten', async () => {
+    const { consume, elapse } = start(2)
+    expect([await consume('a'), await consume('b')]).toEqual([true, true])
+    await expect(consume('c')).rejects.toThrow(FULL)
+    expect([await consume('a', '2'), await consume('a')]).toEqual([false, true])
     await elapse(1001)
-    expect(await keys.consume('login', 'c', '1', 1000)).toBe(true)
+    expect(await consume('c')).toBe(true)
   })
 
-  test('a mark that was taken back makes room', async () => {
-    const keys = createMemoryOneTimeKeys({ maxEntries: 1, maxBytes: 10_000 })
-    expect(await keys.consume('login', 'a', '1', 1000)).toBe(true)
+  test('a released mark makes room', async () => {
+    const { keys, consume } = start(1)
+    expect(await consume('a')).toBe(true)
     await keys.release('login', 'a', '1')
-    expect(await keys.consume('login', 'b', '1', 1000)).toBe(true)
+    expect(await consume('b')).toBe(true)
   })
 })
 
 describe('the bounds of locks in memory', () => {
-  test('one too many is refused as an error, and nobody loses one', async () => {
+  test('a lock above the number is an error, and nobody loses one', async () => {
     const locks = createMemoryLocks({ maxEntries: 1, maxBytes: 10_000 })
-    expect(await locks.acquire('a', '1', 'note', 1000)).toEqual({ isOurs: true })
-    await expect(locks.acquire('b', '1', 'note', 1000)).rejects.toThrow(FULL)
-    expect(await locks.acquire('a', '2', 'note', 1000)).toMatchObject({ isOurs: false })
+    const acquire = (digest: string, owner = '1') => locks.acquire(digest, owner, 'note', 1000)
+    expect(await acquire('a')).toEqual({ isOurs: true })
+    await expect(acquire('b')).rejects.toThrow(FULL)
+    expect(await acquire('a', '2')).toMatchObject({ isOurs: false })
     await locks.release('a', '1')
-    expect(await locks.acquire('b', '1', 'note', 1000)).toEqual({ isOurs: true })
+    expect(await acquire('b')).toEqual({ isOurs: true })
   })
 
-  test('without bounds of their own there are as many as a single replica needs', async () => {
+  test('the default bounds suffice for a single replica', async () => {
     const locks = createMemoryLocks()
     for (let count = 0; count < 1000; count += 1) {
       expect(await locks.acquire(`d${count}`, '1', 'note', 1000)).toEqual({ isOurs: true })
@@ -216,7 +215,7 @@ describe('the bounds of locks in memory', () => {
 })
 
 describe('the bounds of generations in memory', () => {
-  test('one user too many is an error, and no end is forgotten for it', async () => {
+  test('a user above the number is an error, and no order is forgotten', async () => {
     const { now, elapse } = createClock()
     const generations = createMemoryGenerations({ maxEntries: 1, maxBytes: 10_000 }, now)
     await generations.advance('a', 2000)
@@ -228,42 +227,41 @@ describe('the bounds of generations in memory', () => {
     expect(await generations.oldestOf('b')).toBe(await generations.current())
   })
 
-  test('ending everything needs no room', async () => {
+  test('an order for everybody needs no room', async () => {
     const generations = createMemoryGenerations({ maxEntries: 0, maxBytes: 0 })
     const before = await generations.current()
     await generations.advance(undefined, 1000)
     expect(await generations.oldestOf('a')).toBeGreaterThan(before)
   })
 
-  test('without bounds of their own they take what a single replica needs', async () => {
+  test('the default bounds suffice for a single replica', async () => {
     const generations = createMemoryGenerations()
     for (let count = 0; count < 1000; count += 1) await generations.advance(`u${count}`, 1000)
     expect(await generations.current()).toBe(1000)
   })
 })
 
-describe('the bounds of the index in memory', () => {
-  test('one owner too many is refused, and what was there stays', async () => {
+describe('the bounds of the session index in memory', () => {
+  test('an owner above the number is refused, and the entries of the others stay', async () => {
     const index = createMemorySessionIndex({ maxEntries: 2, maxBytes: 10_000 })
     await index.add('a', { user: '1' }, 1000)
     await index.add('b', { user: '2' }, 1000)
     await expect(index.add('c', { user: '3' }, 1000)).rejects.toThrow(FULL)
     await index.add('d', { user: '1' }, 1000)
-    expect(await index.list('user', '1')).toEqual(['a', 'd'])
-    expect(await index.list('user', '2')).toEqual(['b'])
-    expect(await index.list('user', '3')).toEqual([])
+    const lists = await Promise.all(['1', '2', '3'].map((user) => index.list('user', user)))
+    expect(lists).toEqual([['a', 'd'], ['b'], []])
   })
 
-  test('every session of an owner has a weight, and one that is removed gives it back', async () => {
+  test('each entry of an owner has an overhead, which its removal frees', async () => {
     const index = createMemorySessionIndex({ maxEntries: 10, maxBytes: 1000 })
-    for (const digest of ['a', 'b', 'c', 'd']) await index.add(digest, { user: '1' }, 1000)
+    for (const digest of 'abcd') await index.add(digest, { user: '1' }, 1000)
     await expect(index.add('e', { user: '1' }, 1000)).rejects.toThrow(FULL)
     await index.remove('a', { user: '1' })
     await index.add('e', { user: '1' }, 1000)
     expect(await index.list('user', '1')).toEqual(['b', 'c', 'd', 'e'])
   })
 
-  test('without bounds of its own it takes what a single replica needs', async () => {
+  test('the default bounds suffice for a single replica', async () => {
     const index = createMemorySessionIndex()
     await index.add('a', { user: '1' }, 1000)
     expect(await index.list('user', '1')).toEqual(['a'])

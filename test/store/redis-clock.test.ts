@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createRedisClock } from '../../src/store/redis/clock.ts'
 
-/** Redis's clock is this much ahead of the monotonic one. */
+/** Milliseconds by which Redis's clock is ahead of the monotonic one. */
 const AHEAD_MS = 1_000_000
 const reading = (sentAtMs: number, tookMs: number, aheadMs = AHEAD_MS) => ({
   sentAtMs,
@@ -11,14 +11,18 @@ const reading = (sentAtMs: number, tookMs: number, aheadMs = AHEAD_MS) => ({
 const within = (span: { fromMs: number; toMs: number } | undefined) =>
   span && Math.ceil(span.toMs - span.fromMs)
 
-describe("Redis's clock, as this process knows it", () => {
-  test('is not known before it has been read', () => {
+describe("the bounds of Redis's clock", () => {
+  test('are unknown before the first reading', () => {
     expect(createRedisClock().timeAt(5)).toBeUndefined()
   })
 
   test.for([
-    ['a reading is as exact as its answer was quick', [reading(0, 8)], 10],
-    ['of several the quickest counts', [reading(0, 300), reading(400, 8), reading(800, 900)], 10],
+    ['are as narrow as the answer was quick', [reading(0, 8)], 10],
+    [
+      'are those of the quickest of several readings',
+      [reading(0, 300), reading(400, 8), reading(800, 900)],
+      10,
+    ],
   ] as const)('%s', ([, readings, exactToMs], { expect }) => {
     const clock = createRedisClock()
     for (const each of readings) clock.note(each)
@@ -28,14 +32,14 @@ describe("Redis's clock, as this process knows it", () => {
     expect(within(span)).toBeLessThanOrEqual(exactToMs)
   })
 
-  test('what it says of a time long ago is less exact, for clocks drift', () => {
+  test('widen with time, because clocks drift', () => {
     const clock = createRedisClock()
     clock.note(reading(1_000_000, 8))
     expect(within(clock.timeAt(0))).toBeGreaterThan(900)
   })
 
   test.for([-3_600_000, -50, 50, 3_600_000])(
-    'that was set (%i ms) is learnt anew',
+    'follow a clock that was set by %i ms',
     (stepMs, { expect }) => {
       const clock = createRedisClock()
       for (let at = 0; at < 100; at += 10) clock.note(reading(at, 4))

@@ -1,29 +1,26 @@
 import { expect, test } from 'vitest'
 import { createRedisGenerations } from '../../src/store/redis/generations.ts'
-import type { RedisStoreOptions } from '../../src/store/redis/store.ts'
+import type { RedisPortOptions } from '../../src/store/redis/options.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 
-/** Of a Redis whose clock and counter are as told. */
-const start = (redisMs: number, counter: number) => {
+/** Starts generations over a Redis with this clock and counter. */
+function start(redisMs: number, counter: number) {
   const clock = holdMonotonicClock()
   const redis = { redisMs, counter }
   const client = { eval: async () => [`${redis.counter}`, `${redis.redisMs}`] }
-  const generations = createRedisGenerations({
-    redis: {
-      read: async (_key: unknown, command: (asked: typeof client) => unknown) => command(client),
-    },
-    prefix: 'vestibule:',
-    readTimeoutMs: 1000,
-  } as unknown as RedisStoreOptions)
+  const read = async (_key: unknown, command: (asked: typeof client) => unknown) => command(client)
+  const options = { redis: { read }, prefix: 'vestibule:', readTimeoutMs: 1000 }
+  const generations = createRedisGenerations(options as unknown as RedisPortOptions)
   const elapse = (ms: number) => {
     clock.elapse(ms)
     redis.redisMs += ms
   }
   return { redis, generations, elapse, [Symbol.dispose]: () => clock[Symbol.dispose]() }
 }
+
 const STARTED_AT = 1_700_000_000_000
 
-test('C73: what began before Redis’s clock went back is ahead of it until that has caught up', async () => {
+test('C73: a sign-in before Redis’s clock was set back is ahead of it until the clock has caught up', async () => {
   using started = start(STARTED_AT, 0)
   const { redis, generations, elapse } = started
   expect(generations.isAhead(Number.MAX_SAFE_INTEGER), 'before anything is known').toBe(false)
@@ -37,7 +34,7 @@ test('C73: what began before Redis’s clock went back is ahead of it until that
   expect(generations.isAhead(before)).toBe(false)
 })
 
-test('C73: what had begun is not spared where the ends that were counted are ahead of the clock', async () => {
+test('C73: an order ends earlier sign-ins also where the counter is ahead of Redis’s clock', async () => {
   using started = start(STARTED_AT, STARTED_AT + 20)
   const { redis, generations, elapse } = started
   const before = await generations.current()

@@ -6,8 +6,8 @@ const UNUSABLE = Buffer.alloc(0)
 const small = [Buffer.from('small')]
 const large = [Buffer.alloc(100), Buffer.alloc(3)]
 
-/** Reads whose answers come when the test says so. */
-const start = () => {
+/** Starts reads whose answers the test gives. */
+function start() {
   const reads = createScoutedReads(10, UNUSABLE)
   const sent: PromiseWithResolvers<Values>[] = []
   const read = (digest: string) =>
@@ -19,8 +19,8 @@ const start = () => {
   return { sent, read }
 }
 
-describe('reads of one session', () => {
-  test('wait for the first, and then each asks for itself', async () => {
+describe('reads of one session of unknown size', () => {
+  test('wait for the first, and then each is sent', async () => {
     const { sent, read } = start()
     const all = [read('a'), read('a'), read('a')]
     expect(sent).toHaveLength(1)
@@ -33,7 +33,7 @@ describe('reads of one session', () => {
     expect(await Promise.all([...all, known])).toEqual([small, small, small, small])
   })
 
-  test('what is not there counts as small', async () => {
+  test('count an absent record as small', async () => {
     const { sent, read } = start()
     const first = read('a')
     sent[0]?.resolve([null])
@@ -43,7 +43,7 @@ describe('reads of one session', () => {
     expect(sent).toHaveLength(3)
   })
 
-  test('what is too large is read once, by nobody else who waits, and is not used', async () => {
+  test('stop at the first oversized answer, also for those that wait', async () => {
     const { sent, read } = start()
     const all = [read('a'), read('a'), read('a')]
     sent[0]?.resolve(large)
@@ -54,7 +54,7 @@ describe('reads of one session', () => {
     expect(sent).toHaveLength(1)
   })
 
-  test('what has become too large is noticed', async () => {
+  test('notice a record that has become oversized', async () => {
     const { sent, read } = start()
     const first = read('a')
     sent[0]?.resolve(small)
@@ -65,7 +65,7 @@ describe('reads of one session', () => {
     expect(await read('a')).toEqual([UNUSABLE])
   })
 
-  test('a failure is told to whom it belongs, and the next asks anew', async () => {
+  test('pass a failure to its own caller, and the next is sent', async () => {
     const { sent, read } = start()
     const first = read('a')
     const second = read('a')
@@ -77,7 +77,7 @@ describe('reads of one session', () => {
     expect(await second).toEqual(small)
   })
 
-  test('other sessions do not wait', async () => {
+  test('do not delay other sessions', async () => {
     const { sent, read } = start()
     const first = read('a')
     const other = read('b')

@@ -9,8 +9,9 @@ import { createSessionRefresher } from '../../src/session/refresh/refresher.ts'
 import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
 import type { PresentedSession, SessionCache } from '../../src/session/session-cache.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryLocks } from '../../src/store/memory/marks.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
+import { createMemoryLocks } from '../../src/store/memory/locks.ts'
+import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { watchSettling } from '../../src/store/settling.ts'
 import {
   identity,

@@ -13,7 +13,8 @@ import {
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemorySessionIndex, createMemoryStore } from '../../src/store/memory/store.ts'
+import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemoryStore } from '../../src/store/memory/store.ts'
 import type { Store } from '../../src/store/store.ts'
 
 export const REALM = 'app.example.com'

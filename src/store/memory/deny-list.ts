@@ -1,7 +1,7 @@
 import type { DenyList } from '../deny-list.ts'
 import type { MonotonicClock } from './expiring-map.ts'
 
-/** Denied tokens of this process. */
+/** Creates a deny list that is lost with this process. */
 export function createMemoryDenyList(now: MonotonicClock = () => performance.now()): DenyList {
   const endsAtMs = new Map<string, number>()
   const left = (token: string) => (endsAtMs.get(token) ?? 0) - now()

@@ -1,12 +1,12 @@
 import { AuthError } from '../../errors.ts'
 
-/** Bounds of the memory store; what does not fit is refused, since evicting would sign somebody out. */
+/** Bounds of a map; an entry that does not fit is refused, because evicting another would sign somebody out. */
 export interface MemoryBounds {
   readonly maxEntries: number
   readonly maxBytes: number
 }
 
-/** Monotonic milliseconds. */
+/** Returns monotonic milliseconds. */
 export type MonotonicClock = () => number
 
 interface Entry<T> {
@@ -15,17 +15,20 @@ interface Entry<T> {
   expiresAtMs: number
 }
 
-/** A map whose entries end by themselves and whose size is bounded by count and bytes. */
+/** Map whose entries expire and whose size is bounded by count and bytes. */
 export interface ExpiringMap<T> {
   get(key: string): Entry<T> | undefined
+  /** Throws `AuthError` `store_unavailable` when the entry does not fit. */
   set(key: string, value: T, bytes: number, ttlMs: number): void
   delete(key: string): void
+  /** Returns the keys of the entries that have not expired. */
   keys(): readonly string[]
 }
 
+/** Bytes counted for each entry beside its value. */
 export const ENTRY_OVERHEAD_BYTES = 200
 const SWEEP_INTERVAL_MS = 60_000
-/** A full store is not searched for what has ended more often than this. */
+/** Shortest time between two sweeps, also of a full map. */
 const SWEEP_PAUSE_MS = 1000
 
 export function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): ExpiringMap<T> {

@@ -2,10 +2,12 @@ import { SETTLED } from '../settling.ts'
 import type { SharedState } from '../shared-state.ts'
 import { createMemoryDenyList } from './deny-list.ts'
 import { createMemoryGenerations } from './generations.ts'
-import { createMemoryLocks, createMemoryOneTimeKeys } from './marks.ts'
-import { createMemorySessionIndex, createMemoryStore } from './store.ts'
+import { createMemoryLocks } from './locks.ts'
+import { createMemoryOneTimeKeys } from './one-time-keys.ts'
+import { createMemorySessionIndex } from './session-index.ts'
+import { createMemoryStore } from './store.ts'
 
-/** Sessions and marks of one process, gone with it. */
+/** Opens the shared state of a single process, which is lost with it. */
 export function openMemoryState(): SharedState {
   return {
     store: createMemoryStore(),

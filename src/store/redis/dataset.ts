@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { GuardedRedis } from '../../redis/guarded.ts'
 
-/** What is in Redis, told apart from what was in it before: a name that is lost when the data are. */
+/** Name of the data in Redis, which is lost together with them and so tells them from other data. */
 export interface Dataset {
-  /** Asks for the name. Throws as all reads do. */
+  /** Reads the name. Throws `AuthError` `store_unavailable`. */
   read(): Promise<void>
-  /** Writes the name where there is none. Throws as all writes do. */
+  /** Writes a name where there is none. Throws `AuthError` `store_unavailable`. */
   write(): Promise<void>
 }
 
@@ -13,14 +13,16 @@ export interface DatasetOptions {
   readonly redis: GuardedRedis
   readonly prefix: string
   readonly timeoutMs: number
-  /** The data are others than before: sessions and markers are gone, unknown which. */
+  /** Called when the name differs from the last one, after which any session or marker may be missing. */
   readonly onChanged: () => void
 }
 
-/** Longer than a Redis that keeps its data goes without being asked. */
+/** TTL of the name, which each `write` sets anew. */
 const TTL_MS = 30 * 24 * 60 * 60 * 1000
 
-/** Reading it is also how Redis is asked whether it can be read: it answers some commands that need no data while it cannot. */
+/**
+ * Creates the name, whose read is also the health probe, because a Redis that cannot read data still answers `PING`.
+ */
 export function createDataset({ redis, prefix, timeoutMs, onChanged }: DatasetOptions): Dataset {
   const key = `${prefix}{dataset}`
   let known: string | undefined
@@ -36,7 +38,7 @@ export function createDataset({ redis, prefix, timeoutMs, onChanged }: DatasetOp
     },
     async write() {
       const ifNone = { condition: 'NX', expiration: { type: 'PX', value: TTL_MS } } as const
-      // A new name each time, because what is written anew is other data than before.
+      // Uses a new name each time, because a missing name means that the earlier data are lost.
       await redis.write(key, (client) => client.set(key, randomUUID(), ifNone), timeoutMs)
       await redis.write(key, (client) => client.pExpire(key, TTL_MS), timeoutMs)
     },

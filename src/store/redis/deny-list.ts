@@ -1,10 +1,11 @@
 import { type DenyList, MAX_DENIED_TOKENS } from '../deny-list.ts'
-import { milliseconds } from './marks.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readScoredTexts } from './replies.ts'
 import { DENIED, DENY } from './scripts.ts'
-import type { RedisStoreOptions } from './store.ts'
 
-/** One sorted set of digests by the tokens' ends, for all replicas. */
-export function createRedisDenyList(options: RedisStoreOptions): DenyList {
+/** Creates a deny list in one sorted set of digests, scored by expiry. */
+export function createRedisDenyList(options: RedisPortOptions): DenyList {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keys = [`${prefix}{denied}`]
   return {
@@ -20,10 +21,7 @@ export function createRedisDenyList(options: RedisStoreOptions): DenyList {
         (client) => client.eval(DENIED, call),
         readTimeoutMs,
       )
-      return (found as unknown as [token: string, leftMs: number][]).map(([token, leftMs]) => ({
-        token,
-        leftMs,
-      }))
+      return readScoredTexts(found).map(([token, leftMs]) => ({ token, leftMs }))
     },
   }
 }

@@ -22,7 +22,7 @@ export function observeDisturbances<T extends Disturbances>(
       observer.onDisconnected(failure, reason)
     },
     onFailure(failure) {
-      // No replica can write until it has loaded, and what it loads may be old (finding C65).
+      // Counts loading as a disturbance, because no replica can write meanwhile and the data may be old (finding C65).
       if (failure === 'loading') settling.disturb()
       observer.onFailure(failure)
     },

@@ -2,9 +2,10 @@ import { AuthError } from '../../errors.ts'
 import type { RedisClient } from '../../redis/client.ts'
 import type { Generations, Moment } from '../generations.ts'
 import { type ClockReading, createRedisClock } from './clock.ts'
-import { milliseconds } from './marks.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readTexts } from './replies.ts'
 import { ADVANCE, COUNTER_AND_TIME, RAISE } from './scripts.ts'
-import type { RedisStoreOptions } from './store.ts'
 
 interface Reading extends ClockReading {
   /** Latest generation that an order to end all sessions has recorded. */
@@ -17,8 +18,8 @@ const READINGS = 5
 /** Tolerance for a counter ahead of the clock, because simultaneous ends are told apart by counting up. */
 const COUNTED_AHEAD = 10
 
-/** One counter for all, and for each owner whose sessions were ended the number at which that was. */
-export function createRedisGenerations(options: RedisStoreOptions): Generations {
+/** Creates generations from Redis's clock, one counter, and one key per owner with the generation of the last order. */
+export function createRedisGenerations(options: RedisPortOptions): Generations {
   const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const counter = `${prefix}{generation}`
   const everybody = `${counter}:oldest`
@@ -31,9 +32,14 @@ export function createRedisGenerations(options: RedisStoreOptions): Generations 
     // Measures inside the command, because a retry over the next connection is another reading.
     const ask = async (client: RedisClient): Promise<Reading> => {
       const sentAtMs = performance.now()
-      const found = (await client.eval(COUNTER_AND_TIME, call)) as unknown as [string, string]
-      const [counted, redisMs] = found.map(parseGeneration) as [number, number]
-      return { sentAtMs, receivedAtMs: performance.now(), redisMs, counter: counted }
+      const [counted = '', timeMs = ''] = readTexts(await client.eval(COUNTER_AND_TIME, call))
+      const receivedAtMs = performance.now()
+      return {
+        sentAtMs,
+        receivedAtMs,
+        redisMs: parseGeneration(timeMs),
+        counter: parseGeneration(counted),
+      }
     }
     const reading = await redis.read(counter, ask, readTimeoutMs)
     clock.note(reading)
@@ -118,8 +124,11 @@ function tookMs({ sentAtMs, receivedAtMs }: ClockReading): number {
   return receivedAtMs - sentAtMs
 }
 
-/** What is no number must not pass for the generation of somebody whose sessions go on. */
+/**
+ * Returns the number. Throws `AuthError` `store_unavailable` for any other text, because reading it as 0 would fail
+ * open.
+ */
 function parseGeneration(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw new AuthError('store_unavailable', 'Redis: something else is in the place of a generation')
+  throw new AuthError('store_unavailable', 'Redis: the value of a generation key is not a number')
 }

@@ -3,10 +3,10 @@ import type { Breakers } from '../../redis/guarded.ts'
 import type { Dataset } from './dataset.ts'
 
 export interface HealthLoop {
-  /** The connection has just been made: finds out at once what works again. */
+  /** Probes at once, which closes the breakers where Redis works again. */
   probeNow(): Promise<void>
-  /** An answer came that was not expected any more. */
-  signOfLife(): void
+  /** Probes while a breaker is open, because an answer after its deadline shows that Redis works. */
+  onLateAnswer(): void
   close(): void
 }
 
@@ -20,13 +20,16 @@ export interface HealthLoopOptions {
 
 const TICK_MS = 1000
 
-/** Asks Redis now and then, and each second while a breaker is open, so that no visitor has to be the one who tries. */
+/**
+ * Probes Redis periodically, and each second while a breaker is open, so that no visitor's request has to be the
+ * probe.
+ */
 export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
   const { connection, breakers, dataset, intervalMs } = options
   let askedAtMs = performance.now()
   let isAsking = false
 
-  /** Failures are counted where commands are sent; here there is nothing left to do about them. */
+  /** Sends both probes and ignores failures, because the breakers have counted them. */
   async function ask(): Promise<void> {
     if (isAsking) return
     isAsking = true
@@ -42,14 +45,14 @@ export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
 
   function tick(): void {
     if (!connection.isConnected) return
-    // Nearer to this tick than to the next: ticks do not come to the millisecond.
+    // Allows half a tick, because timers are not exact to the millisecond.
     if (isOpen() || performance.now() - askedAtMs >= intervalMs - TICK_MS / 2) void ask()
   }
 
   const timer = options.isEnabled ? setInterval(tick, TICK_MS).unref() : undefined
   return {
     probeNow: ask,
-    signOfLife() {
+    onLateAnswer() {
       if (isOpen()) void ask()
     },
     close: () => clearInterval(timer),

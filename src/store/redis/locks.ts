@@ -1,13 +1,14 @@
 import { type Locks, markOf, ownerPart } from '../locks.ts'
 import { recordKey } from '../store.ts'
-import { createMarks, milliseconds } from './marks.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
 import { HOLD, LET_GO, TAKE_OVER } from './scripts.ts'
-import type { RedisStoreOptions } from './store.ts'
+import { createSetIfAbsent } from './set-if-absent.ts'
 
 /** Creates locks stored beside the session's records, so that ending the session deletes them too. */
-export function createRedisLocks(options: RedisStoreOptions): Locks {
+export function createRedisLocks(options: RedisPortOptions): Locks {
   const { redis, prefix, writeTimeoutMs } = options
-  const marks = createMarks(options)
+  const setIfAbsent = createSetIfAbsent(options)
   const nameOf = (digest: string) => recordKey(prefix, digest, 'lock')
   const run = (script: string, digest: string, ...given: readonly string[]) => {
     const call = { keys: [nameOf(digest)], arguments: [...given] }
@@ -15,7 +16,7 @@ export function createRedisLocks(options: RedisStoreOptions): Locks {
   }
   return {
     async acquire(digest, owner, note, ttlMs) {
-      const mark = await marks.mark(nameOf(digest), markOf(owner, note), ttlMs)
+      const mark = await setIfAbsent(nameOf(digest), markOf(owner, note), ttlMs)
       const isOurs = mark === null || mark.startsWith(ownerPart(owner))
       return isOurs ? { isOurs } : { isOurs, mark }
     },

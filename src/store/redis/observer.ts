@@ -4,7 +4,7 @@ import type { RedisFailure } from '../../redis/failure.ts'
 import type { SentinelObserver } from '../../redis/sentinel/sentinel-state.ts'
 import type { FleetFinding } from '../../replicas/fleet.ts'
 
-/** Is told what happens to Redis and to the other replicas, for log and metrics. */
+/** Callbacks about Redis and the other replicas, for log and metrics. */
 export interface RedisObserver extends SentinelObserver {
   readonly onConnected: () => void
   readonly onDisconnected: (failure: RedisFailure, reason?: string) => void

@@ -6,11 +6,13 @@ import { type BreakerSettings, guardRedis } from '../../redis/guarded.ts'
 import type { RedisTarget } from '../../redis/target.ts'
 import { openBackplane } from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint } from '../../replicas/fleet.ts'
+import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
 import { watchSettling } from '../settling.ts'
 import type { SharedState, StateListeners } from '../shared-state.ts'
 import { createDataset } from './dataset.ts'
 import { observeDisturbances } from './disturbances.ts'
-import { type HealthLoop, startHealthLoop } from './health-loop.ts'
+import { startHealthLoop } from './health-loop.ts'
+import { createObservedRedis } from './observed-redis.ts'
 import type { RedisObserver } from './observer.ts'
 import { createOpener } from './open-target.ts'
 import { createRedisPorts } from './ports.ts'
@@ -24,18 +26,17 @@ export interface RedisStateOptions {
   readonly writeTimeoutMs: number
   readonly breaker: Omit<BreakerSettings, 'onChange' | 'onRead'>
   readonly healthCheck: { readonly isEnabled: boolean; readonly intervalMs: number }
-  /** What this replica has in common with the others, but for the place. */
+  /** Returns the fingerprint that is compared with that of other replicas, without the place. */
   readonly fingerprint: () => Omit<Fingerprint, 'place'>
-  /** Wall clock, to compare with that of Redis. */
+  /** Wall clock in milliseconds, compared with Redis's clock. */
   readonly now: () => number
   readonly observer: RedisObserver
 }
 
 const PROBE_TIMEOUT_MS = 1000
-const ANNOUNCE_MS = 10_000
 const REPLICA_ID_BYTES = 6
 
-/** One for all installations, so that replicas with different prefixes hear of each other. */
+/** One channel for all installations, so that replicas with different prefixes receive each other's announcements. */
 const FLEET_CHANNEL = 'vestibule:fleet'
 
 const ignore = () => undefined
@@ -47,32 +48,38 @@ const NO_LISTENERS: StateListeners = {
   onUnknownMessage: ignore,
 }
 
-/** Sessions and marks in Redis. Returns at once, whether Redis is there or not. */
+/**
+ * Opens the shared state in Redis and returns at once, whether or not Redis can be reached. The callbacks name parts
+ * that are opened further down, because a connection reports nothing before this function has returned.
+ */
 export function openRedisState(options: RedisStateOptions): SharedState {
   const { prefix, database, now, target, connectTimeoutMs } = options
-  let listeners = NO_LISTENERS
+  const place = `${prefix}${database}`
+  const channel = `${place}:events`
+  const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
   const settling = watchSettling(now)
   const observer = observeDisturbances(options.observer, settling)
   const { onFailure } = observer
-  const channel = `${prefix}${database}:events`
-  const replica = randomBytes(REPLICA_ID_BYTES).toString('hex')
+  let listeners = NO_LISTENERS
 
   const connection = connectRedis({
     ...observer,
     open: createOpener({ ...observer, target, connectTimeoutMs }),
     onConnected() {
       observer.onConnected()
-      void loop.probeNow().then(() => listeners.onReattached())
+      void health.probeNow().then(() => listeners.onReattached())
       examination.start()
     },
     onPrimaryConnected: settling.disturb,
-    onLateAnswer: () => loop.signOfLife(),
+    onLateAnswer: () => health.onLateAnswer(),
   })
   const redis = guardRedis(connection, {
     ...options.breaker,
     onChange: observer.onBreaker,
     onRead: observer.onRead,
   })
+  const { breakers } = redis
+
   const dataset = createDataset({
     redis,
     prefix,
@@ -82,37 +89,32 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       listeners.onDatasetChanged()
     },
   })
-  const loop: HealthLoop = startHealthLoop({
-    ...options.healthCheck,
-    connection,
-    breakers: redis.breakers,
-    dataset,
-  })
+  const health = startHealthLoop({ ...options.healthCheck, connection, breakers, dataset })
   const examination = keepExamining({
     ...options,
     connection,
     names: { prefix, channel, fleetChannel: FLEET_CHANNEL },
     observer: {
-      onExamined(examination) {
-        observer.onExamined(examination)
-        // Reads Redis's clock now, by which the moment of an order during an outage is told later.
-        ports.generations.current().catch(() => undefined)
+      onExamined(examined) {
+        observer.onExamined(examined)
+        // Reads Redis's clock now, by which the moment of an order during an outage is converted later.
+        ports.generations.current().catch(ignore)
       },
       onAnotherServer: () => listeners.onAnotherServer(),
     },
   })
+
   const fleet = createFleet({
     replica,
-    fingerprint: () => ({ ...options.fingerprint(), place: `${prefix}${database}` }),
+    fingerprint: () => ({ ...options.fingerprint(), place }),
     now,
   })
-  const announce = () => {
-    const text = fleet.announcement()
-    connection
-      .run(undefined, (client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS)
-      .catch(() => undefined)
-  }
-  const announcing = setInterval(announce, ANNOUNCE_MS).unref()
+  const announcer = keepAnnouncing({
+    fleet,
+    publish: (text) =>
+      connection.run(undefined, (client) => client.publish(FLEET_CHANNEL, text), PROBE_TIMEOUT_MS),
+    onFleet: observer.onFleet,
+  })
   const backplane = openBackplane({
     channel,
     fleetChannel: FLEET_CHANNEL,
@@ -124,8 +126,8 @@ export function openRedisState(options: RedisStateOptions): SharedState {
         onStillAway: ignore,
         onFailure,
       }),
+    // Refuses before the first connection without counting a failure.
     send: (command, timeoutMs) =>
-      // Before the first connection there is nothing to count as a failure.
       connection.isConnected
         ? connection.run(undefined, command, timeoutMs)
         : Promise.reject(unavailable(new Error('not connected'))),
@@ -135,48 +137,33 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       observer.onUnknownMessage()
       listeners.onUnknownMessage()
     },
-    onFleet(text) {
-      if (fleet.hear(text)) announce()
-      observer.onFleet(fleet.findings)
-    },
+    onFleet: announcer.receive,
     onApplied: observer.onApplied,
     onHealth(isHealthy) {
       observer.onBackplane(isHealthy)
-      if (isHealthy) announce()
+      if (isHealthy) announcer.announce()
     },
   })
 
-  const shared = { ...options, redis, channel, writeMessage: backplane.writeMessage }
-  const ports = createRedisPorts(shared)
-  const { breakers } = redis
+  const ports = createRedisPorts({
+    ...options,
+    redis,
+    channel,
+    writeMessage: backplane.writeMessage,
+  })
+  const observed = createObservedRedis({
+    connection,
+    breakers,
+    backplane,
+    fleet,
+    examination,
+    latencyKey: `${prefix}{health}`,
+    timeoutMs: PROBE_TIMEOUT_MS,
+  })
   return {
     ...ports,
     backplane,
-    redis: {
-      get isConnected() {
-        return connection.isConnected
-      },
-      get commandsInFlight() {
-        return connection.inFlight
-      },
-      breakers,
-      get isBackplaneHealthy() {
-        return backplane.epoch !== undefined
-      },
-      fleet,
-      get examination() {
-        return examination.latest
-      },
-      async measureLatency() {
-        const sentAtMs = performance.now()
-        const key = `${prefix}{health}`
-        const read = connection.run(key, (client) => client.get(key), PROBE_TIMEOUT_MS)
-        return read.then(
-          () => performance.now() - sentAtMs,
-          () => undefined,
-        )
-      },
-    },
+    redis: observed,
     firstAttempt: connection.firstAttempt,
     settling,
     subscribe(given) {
@@ -187,9 +174,9 @@ export function openRedisState(options: RedisStateOptions): SharedState {
       return connection.isExpected && !isOpen
     },
     async close() {
-      clearInterval(announcing)
+      announcer.stop()
       examination.stop()
-      loop.close()
+      health.close()
       await backplane.close()
       await connection.close()
     },

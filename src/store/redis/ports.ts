@@ -2,11 +2,13 @@ import type { SharedPorts } from '../shared-state.ts'
 import { createRedisDenyList } from './deny-list.ts'
 import { createRedisGenerations } from './generations.ts'
 import { createRedisLocks } from './locks.ts'
-import { createRedisOneTimeKeys } from './marks.ts'
-import { createRedisSessionIndex, createRedisStore, type RedisStoreOptions } from './store.ts'
+import { createRedisOneTimeKeys } from './one-time-keys.ts'
+import type { RedisPortOptions } from './options.ts'
+import { createRedisSessionIndex } from './session-index.ts'
+import { createRedisStore } from './store.ts'
 
-/** All that is kept in Redis, each behind its port. */
-export function createRedisPorts(options: RedisStoreOptions): SharedPorts {
+/** Creates all ports over Redis. */
+export function createRedisPorts(options: RedisPortOptions): SharedPorts {
   return {
     store: createRedisStore(options),
     oneTimeKeys: createRedisOneTimeKeys(options),

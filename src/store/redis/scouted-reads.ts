@@ -1,27 +1,31 @@
 import { LRUCache } from 'lru-cache'
 
-/** What a key holds is known to be of a usual size for this long. */
+/** TTL of the knowledge that a session's records are of usual size. */
 const USUAL_MS = 5000
-/** Reading something far too large delays everybody on the connection, so it is not read again for a while. */
+/**
+ * TTL of the knowledge that records are oversized; they are not read meanwhile, because they delay the whole
+ * connection.
+ */
 const OVERSIZED_MS = 60_000
 const MAX_DIGESTS = 10_000
 
 /**
- * Reads records of which the first reader does not know how large they are: while it has no answer, the others about
- * the same session wait, so that many who ask at once do not make a queue of 50 MB answers (threat A91).
+ * Lets one read of a session of unknown size go first while the others wait, because many at once would queue 50 MB
+ * answers (threat A91).
  */
 export interface ScoutedReads {
   read(digest: string, fetch: () => Promise<Values>): Promise<Values>
 }
 
+/** Values of the keys that were read, `null` for an absent key. */
 export type Values = readonly (Buffer | null)[]
 
-/** What is larger than `maxBytes` comes back as `unusable`, one for each value. */
+/** Creates reads that return `unusable` in place of values where one is larger than `maxBytes`. */
 export function createScoutedReads(maxBytes: number, unusable: Buffer): ScoutedReads {
   const size = new LRUCache<string, 'usual' | 'oversized'>({ max: MAX_DIGESTS })
   const scouts = new Map<string, Promise<unknown>>()
 
-  /** Noted where it is learnt, which is also after the caller has given up. */
+  /** Notes the size when the answer arrives, also after the caller's deadline. */
   async function fetchAndNote(digest: string, fetch: () => Promise<Values>): Promise<Values> {
     const found = await fetch()
     const isUsual = found.every((value) => (value?.length ?? 0) <= maxBytes)

@@ -1,15 +1,14 @@
-/** Each script touches one slot, and each may be carried out twice or late without harm. */
+/** Lua scripts. Each touches one slot and is idempotent, because a retry may run it twice or late. */
 
-/** KEYS s t m x · ARGV ttlMs s t m. What has a tombstone stays dead. */
+/** KEYS s t m x · ARGV ttlMs s t m. Writes nothing where the session has a tombstone. */
 export const CREATE = `
 if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end
 for part = 1, 3 do redis.call('SET', KEYS[part], ARGV[part + 1], 'PX', ARGV[1]) end
 return 1`
 
 /**
- * KEYS s t · ARGV before s t channel message. Compares and sets: neither somebody who comes late nor somebody who has not
- * heard of the end writes. What was read is compared as a whole, for no two sealed values are the same. Its own value is
- * found where the script is carried out twice.
+ * KEYS s t · ARGV before s t channel message. Compare-and-set on the whole sealed value, because no two are equal. Also
+ * succeeds where its own value is found, because a retry may run the script twice.
  */
 export const REPLACE = `
 local found = redis.call('GET', KEYS[2])
@@ -22,27 +21,27 @@ redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'replaced'`
 
 /**
- * KEYS s t m l x · ARGV tombstoneMs channel message. The deletion comes first: what frees memory may be followed by
- * what takes some, also when Redis is full (fault F06); a replica refuses it, which a bare PUBLISH would not (F09).
+ * KEYS s t m l x · ARGV tombstoneMs channel message. Deletes first, because a full Redis allows writes after that (fault
+ * F06) and a replica refuses it, which it would not a bare PUBLISH (F09).
  */
 export const END = `
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('SET', KEYS[5], '1', 'PX', ARGV[1])
 return redis.call('PUBLISH', ARGV[2], ARGV[3])`
 
-/** KEYS marker · ARGV attemptId ttlMs. \`SET NX GET\` for Redis before 7.0; answers with the owner that was there. */
-export const CONSUME = `
+/** KEYS key · ARGV value ttlMs. Does `SET NX GET` for Redis before 7.0; returns the value that was there before. */
+export const SET_IF_ABSENT = `
 local owner = redis.call('GET', KEYS[1])
 if not owner then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return owner`
 
-/** KEYS marker · ARGV attemptId ttlMs. */
-export const EXTEND = `
+/** KEYS key · ARGV value ttlMs. Sets the TTL where the value is its own. */
+export const EXTEND_OWN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0`
 
-/** KEYS marker · ARGV attemptId. */
-export const RELEASE = `
+/** KEYS key · ARGV value. Deletes the key where the value is its own. */
+export const RELEASE_OWN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
@@ -62,24 +61,24 @@ const IS_OWN = `
 local found = redis.call('GET', KEYS[1])
 local isOwn = found and string.sub(found, 1, #ARGV[1]) == ARGV[1]`
 
-/** KEYS lock · ARGV owner mark ttlMs revive. */
+/** KEYS lock · ARGV owner mark ttlMs revive. Writes the mark where the lock is the owner's, or absent and revived. */
 export const HOLD = `${IS_OWN}
 if not isOwn and (found or ARGV[4] == '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
-/** KEYS lock · ARGV owner. */
+/** KEYS lock · ARGV owner. Deletes the lock where it is the owner's. */
 export const LET_GO = `${IS_OWN}
 return isOwn and redis.call('DEL', KEYS[1]) or 0`
 
-/** Milliseconds of Redis's own clock, so that replicas whose clocks differ order the ends alike. */
+/** Sets `now` to milliseconds of Redis's clock, because the clocks of replicas differ. */
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`
 
 /**
- * KEYS index · ARGV ttlMs digest. The index lives as long as the longest session in it. What is no index at its place
- * gives way, so that it keeps nobody from signing in (threat A91).
+ * KEYS index · ARGV ttlMs digest. Gives the index the TTL of its longest session. Deletes a value of another type,
+ * because it would keep everybody with this index from signing in (threat A91).
  */
 export const INDEX_ADD = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
@@ -88,12 +87,12 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1`
 
-/** KEYS index. */
+/** KEYS index. Returns the digests that have not expired. */
 export const INDEX_LIST = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')`
 
-/** KEYS index · ARGV withinMs digest... */
+/** KEYS index · ARGV withinMs digest... Removes those of the digests that expire within `withinMs`. */
 export const INDEX_REMOVE_LOST = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return 0 end
 local old = {}
@@ -104,8 +103,8 @@ end
 return 1`
 
 /**
- * KEYS denied · ARGV ttlMs token channel message. The set lives as long as the longest denial in it, and no denial is ever
- * shortened. What frees memory comes first, as at the end of a session.
+ * KEYS denied · ARGV ttlMs token channel message. Gives the set the TTL of its longest denial and never shortens one.
+ * Frees memory first, because a full Redis allows writes after that (fault F06).
  */
 export const DENY = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
@@ -114,7 +113,7 @@ redis.call('ZADD', KEYS[1], 'GT', now + ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('PUBLISH', ARGV[3], ARGV[4])`
 
-/** KEYS denied · ARGV count. Tokens with the milliseconds that each has left. */
+/** KEYS denied · ARGV count. Returns pairs of token and milliseconds left. */
 export const DENIED = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 local found = redis.call('ZRANGEBYSCORE', KEYS[1], now + 1, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1])
@@ -132,7 +131,7 @@ local next = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[1]) or 
 redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', ARGV[2])
 return 1`
 
-/** KEYS oldest · ARGV generation ttlMs. */
+/** KEYS oldest · ARGV generation ttlMs. Raises the oldest valid generation and never lowers it. */
 export const RAISE = `
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

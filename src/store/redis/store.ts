@@ -1,37 +1,27 @@
-import type { BinaryClient, Command, Primary, RedisClient } from '../../redis/client.ts'
+import type { BinaryClient, Primary } from '../../redis/client.ts'
 import { failureOf } from '../../redis/failure.ts'
-import type { GuardedRedis } from '../../redis/guarded.ts'
-import type { MessageBody } from '../../replicas/message.ts'
-import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
 import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
-import { milliseconds } from './marks.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readWord } from './replies.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
-import { CREATE, END, INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST, REPLACE } from './scripts.ts'
+import { CREATE, END, REPLACE } from './scripts.ts'
 
-/** Where the keys live and how long an answer may take where the caller does not say. */
-export interface RedisStoreOptions {
-  readonly redis: GuardedRedis
-  readonly prefix: string
-  readonly channel: string
-  /** What is published so that other replicas hear of it. */
-  readonly writeMessage: (body: MessageBody) => string
-  readonly readTimeoutMs: number
-  readonly writeTimeoutMs: number
-}
-
-/** More is no record of ours: what a provider answers is bounded to half of this before it is sealed. */
+/**
+ * Size above which a value cannot be a record, because a provider's answer is bounded to half of this before sealing.
+ */
 const MAX_RECORD_BYTES = 2 * 1024 * 1024
 
-/** Redis begins and ends a scan with the same cursor. */
+/** Cursor with which Redis begins and ends a scan. */
 const FIRST = '0'
 const LAST = 'last'
 const SCANNED_AT_ONCE = 1000
 
-/** Stands for what is there and cannot be a record, such as a list or 50 MB; no key opens it (threat A91). */
+/** Stands for a value that cannot be a record, such as a list or 50 MB, and fails to open (threat A91). */
 const UNUSABLE = Buffer.alloc(0)
 
-/** Sessions in Redis, read anew every time; `redis-cli` shows digests and sealed bytes. */
-export function createRedisStore(options: RedisStoreOptions): Store {
+/** Creates a store in Redis without any cache; keys hold digests, and values are sealed bytes. */
+export function createRedisStore(options: RedisPortOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: KeyPart) => recordKey(prefix, digest, part)
   const pattern = `${escapeGlob(prefix)}{*}:s`
@@ -70,9 +60,12 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       const keys = (['identity', 'tokens'] as const).map((part) => keyOf(digest, part))
       const message = options.writeMessage({ type: 'evict', session: digest })
       const call = { keys, arguments: [before, identity, tokens, channel, message] }
-      const replace: Command<unknown> = (client) => client.eval(REPLACE, call)
-      const outcome = await redis.write(keys[0], replace, writeTimeoutMs)
-      return outcome as Replacement
+      const outcome = await redis.write(
+        keys[0],
+        (client) => client.eval(REPLACE, call),
+        writeTimeoutMs,
+      )
+      return readWord<Replacement>(outcome, ['replaced', 'changed', 'gone'])
     },
 
     async *list() {
@@ -105,7 +98,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
   }
 }
 
-/** One key is one `GET`, several are one `MGET`. */
+/** Reads one key by `GET` and several by `MGET`; a value of another type is `UNUSABLE`. */
 async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
   const [key] = keys
   if (keys.length > 1 || key === undefined) return binary.mGet([...keys])
@@ -114,55 +107,6 @@ async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<
   } catch (error) {
     if (failureOf(error) === 'data') return [UNUSABLE]
     throw error
-  }
-}
-
-/** The letters of the keys that hold an index. */
-const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
-
-/** Sorted sets of session digests by the sessions' ends. */
-export function createRedisSessionIndex(options: RedisStoreOptions): SessionIndex {
-  const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
-  const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
-  const namesOf = (owners: Partial<Owners>) =>
-    (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
-
-  async function writeEach(
-    owners: Partial<Owners>,
-    command: (client: RedisClient, name: string) => Promise<unknown>,
-  ): Promise<void> {
-    await Promise.all(
-      namesOf(owners).map((name) =>
-        redis.write(name, (client) => command(client, name), writeTimeoutMs),
-      ),
-    )
-  }
-
-  return {
-    async add(digest, owners, ttlMs) {
-      const call = { arguments: [milliseconds(ttlMs), digest] }
-      await writeEach(owners, (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }))
-    },
-    async list(kind, owner) {
-      const call = { keys: [nameOf(kind, owner)] }
-      const found = await redis.read(
-        call.keys[0],
-        (client) => client.eval(INDEX_LIST, call),
-        readTimeoutMs,
-      )
-      return found as unknown as string[]
-    },
-    async remove(digest, owners) {
-      await writeEach(owners, (client, name) => client.zRem(name, digest))
-    },
-    async removeLost({ kind, id }, digests, withinMs) {
-      const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
-      await redis.write(
-        call.keys[0],
-        (client) => client.eval(INDEX_REMOVE_LOST, call),
-        writeTimeoutMs,
-      )
-    },
   }
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { digestOfParts } from '../../src/crypto/digest.ts'
 import { anyText } from '../support/any-text.ts'
 
-test('a consumption key has one form, whatever its parts hold', () => {
+test('a digest of parts has 43 base64url characters, whatever the parts hold', () => {
   fc.assert(
     fc.property(fc.array(anyText), (parts) => {
       const key = digestOfParts(...parts)
@@ -13,7 +13,7 @@ test('a consumption key has one form, whatever its parts hold', () => {
   )
 })
 
-test('no characters can move from one part to the next (A74)', () => {
+test('parts that differ have different digests, also with characters moved between them (A74)', () => {
   const text = fc.array(fc.constantFrom('a', '1', ':', 'é', ''), { maxLength: 6 })
   const parts = fc.array(
     text.map((characters) => characters.join('')),

@@ -1,0 +1,46 @@
+import type { RedisConnection } from '../../redis/connection.ts'
+import type { Examination } from '../../redis/examine/examine.ts'
+import type { Breakers } from '../../redis/guarded.ts'
+import type { Backplane } from '../../replicas/backplane.ts'
+import type { Fleet } from '../../replicas/fleet.ts'
+import type { ObservedRedis } from '../shared-state.ts'
+
+export interface ObservedParts {
+  readonly connection: RedisConnection
+  readonly breakers: Breakers
+  readonly backplane: Backplane
+  readonly fleet: Fleet
+  readonly examination: { readonly latest: Examination | undefined }
+  /** Key that is read to measure the latency; it need not exist. */
+  readonly latencyKey: string
+  readonly timeoutMs: number
+}
+
+/** Creates the view of Redis for health and metrics. */
+export function createObservedRedis(parts: ObservedParts): ObservedRedis {
+  const { connection, breakers, backplane, fleet, examination, latencyKey, timeoutMs } = parts
+  return {
+    get isConnected() {
+      return connection.isConnected
+    },
+    get commandsInFlight() {
+      return connection.inFlight
+    },
+    breakers,
+    get isBackplaneHealthy() {
+      return backplane.epoch !== undefined
+    },
+    fleet,
+    get examination() {
+      return examination.latest
+    },
+    async measureLatency() {
+      const sentAtMs = performance.now()
+      const read = connection.run(latencyKey, (client) => client.get(latencyKey), timeoutMs)
+      return read.then(
+        () => performance.now() - sentAtMs,
+        () => undefined,
+      )
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import type { OneTimeKeys } from '../one-time-keys.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { EXTEND_OWN, RELEASE_OWN } from './scripts.ts'
+import { createSetIfAbsent } from './set-if-absent.ts'
+
+/** Creates one-time keys in Redis without any cache, because a replay on another replica has to be seen. */
+export function createRedisOneTimeKeys(options: RedisPortOptions): OneTimeKeys {
+  const { redis, prefix, writeTimeoutMs } = options
+  const setIfAbsent = createSetIfAbsent(options)
+  const nameOf = (kind: string, key: string) => `${prefix}j:${kind}:{${key}}`
+  return {
+    async consume(kind, key, attemptId, ttlMs, timeoutMs) {
+      const before = await setIfAbsent(nameOf(kind, key), attemptId, ttlMs, timeoutMs)
+      return before === null || before === attemptId
+    },
+    async extend(kind, key, attemptId, ttlMs) {
+      const name = nameOf(kind, key)
+      const call = { keys: [name], arguments: [attemptId, milliseconds(ttlMs)] }
+      const extended = await redis.write(
+        name,
+        (client) => client.eval(EXTEND_OWN, call),
+        writeTimeoutMs,
+      )
+      return extended === 1
+    },
+    async release(kind, key, attemptId) {
+      const name = nameOf(kind, key)
+      const call = { keys: [name], arguments: [attemptId] }
+      await redis.write(name, (client) => client.eval(RELEASE_OWN, call), writeTimeoutMs)
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import { AuthError } from '../../errors.ts'
+
+/** Returns the reply as a list of texts. Throws `AuthError` `store_unavailable` for any other shape. */
+export function readTexts(reply: unknown): readonly string[] {
+  return readList(reply).map((each) =>
+    typeof each === 'string' ? each : refuse('a text is missing'),
+  )
+}
+
+/** Returns the reply as pairs of text and whole number. Throws `AuthError` `store_unavailable` for any other shape. */
+export function readScoredTexts(
+  reply: unknown,
+): readonly (readonly [text: string, score: number])[] {
+  return readList(reply).map((pair) => {
+    const [text, score] = readList(pair)
+    const isPair = typeof text === 'string' && typeof score === 'number'
+    return isPair ? ([text, score] as const) : refuse('a pair of text and number is missing')
+  })
+}
+
+/**
+ * Returns the reply as a text, and `null` for a nil reply. Throws `AuthError` `store_unavailable` for any other shape.
+ */
+export function readTextOrNil(reply: unknown): string | null {
+  return reply === null || typeof reply === 'string' ? reply : refuse('text or nil is missing')
+}
+
+/** Returns the reply where it is one of `words`. Throws `AuthError` `store_unavailable` for any other reply. */
+export function readWord<T extends string>(reply: unknown, words: readonly T[]): T {
+  return words.find((word) => word === reply) ?? refuse(`none of ${words.join(', ')}`)
+}
+
+function readList(reply: unknown): readonly unknown[] {
+  return Array.isArray(reply) ? reply : refuse('a list is missing')
+}
+
+function refuse(problem: string): never {
+  throw new AuthError(
+    'store_unavailable',
+    `Redis: a script's reply has an unexpected shape: ${problem}`,
+  )
+}

@@ -1,0 +1,55 @@
+import type { RedisClient } from '../../redis/client.ts'
+import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
+import { milliseconds } from './milliseconds.ts'
+import type { RedisPortOptions } from './options.ts'
+import { readTexts } from './replies.ts'
+import { INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST } from './scripts.ts'
+
+/** Letters of the index keys. */
+const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
+
+/** Creates an index of sorted sets of session digests, scored by expiry. */
+export function createRedisSessionIndex(options: RedisPortOptions): SessionIndex {
+  const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
+  const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
+  const namesOf = (owners: Partial<Owners>) =>
+    (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
+
+  async function writeEach(
+    owners: Partial<Owners>,
+    command: (client: RedisClient, name: string) => Promise<unknown>,
+  ): Promise<void> {
+    await Promise.all(
+      namesOf(owners).map((name) =>
+        redis.write(name, (client) => command(client, name), writeTimeoutMs),
+      ),
+    )
+  }
+
+  return {
+    async add(digest, owners, ttlMs) {
+      const call = { arguments: [milliseconds(ttlMs), digest] }
+      await writeEach(owners, (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }))
+    },
+    async list(kind, owner) {
+      const call = { keys: [nameOf(kind, owner)] }
+      const found = await redis.read(
+        call.keys[0],
+        (client) => client.eval(INDEX_LIST, call),
+        readTimeoutMs,
+      )
+      return readTexts(found)
+    },
+    async remove(digest, owners) {
+      await writeEach(owners, (client, name) => client.zRem(name, digest))
+    },
+    async removeLost({ kind, id }, digests, withinMs) {
+      const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }
+      await redis.write(
+        call.keys[0],
+        (client) => client.eval(INDEX_REMOVE_LOST, call),
+        writeTimeoutMs,
+      )
+    },
+  }
+}
