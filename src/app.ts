@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import { type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
+import { isPrefetch } from './core/request-class.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
 import type { Refuse } from './http/error-answer.ts'
-import { type NodeContext, type NodeEnv, requestIdOf } from './http/node-env.ts'
+import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
-import { answerWithoutEffect } from './routes/sign-in/login.ts'
 
 /** The one table from error to status. */
 const STATUS: Readonly<Record<AuthErrorCode, number>> = {
@@ -134,7 +134,14 @@ function withErrors(
 }
 
 function effectful(route: Route): Route {
-  return (c) => answerWithoutEffect(c) ?? route(c)
+  return (c) => answerWithoutEffect(c.env.incoming) ?? route(c)
+}
+
+/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
+function answerWithoutEffect(raw: IncomingMessage): Response | undefined {
+  if (raw.method === 'HEAD') return plain(204)
+  // A browser that gets an error throws the prefetched page away and asks again when its user does.
+  return isPrefetch(raw) ? plain(503) : undefined
 }
 
 /** The host comes from `Host` alone, and must be one of ours. */

@@ -10,7 +10,7 @@ import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
-import type { NodeEnv, Outgoing } from './http/node-env.ts'
+import type { NodeEnv, Outgoing } from './http/request.ts'
 
 /** One listener of the service. */
 export interface Listener {

@@ -8,7 +8,6 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
 import { type HeaderList, json } from './answers.ts'
-import { requestIdOf, traceOf } from './node-env.ts'
 import {
   badRequestPage,
   brokenProviderPage,
@@ -18,8 +17,9 @@ import {
   signInFailedPage,
   unavailablePage,
 } from './pages/pages.ts'
-import type { PageWriter } from './pages/write.ts'
+import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
+import type { PageWriter } from './write-page.ts'
 
 /** What is known of a request when its answer is an error. */
 export interface RefusedRequest {

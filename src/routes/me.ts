@@ -2,7 +2,7 @@ import type { Identity } from '../core/identity.ts'
 import type { Addresses } from '../http/addresses.ts'
 import { json } from '../http/answers.ts'
 import type { Cookies } from '../http/cookies.ts'
-import { type NodeContext, requestIdOf } from '../http/node-env.ts'
+import { type NodeContext, requestIdOf } from '../http/request.ts'
 import type { Sessions } from '../session/sessions.ts'
 
 export interface MeOptions {

@@ -1,6 +1,6 @@
 import { AuthError, invalidRequest } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import type { Backplane } from '../../replicas/backplane.ts'
 import { REGIONS, type Region } from '../../replicas/message.ts'
 import { createAdminGuard } from './guard.ts'

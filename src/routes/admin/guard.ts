@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { plain } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import { createThrottle } from '../../http/throttle.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf } from './request.ts'

@@ -1,5 +1,5 @@
 import { invalidRequest } from '../../errors.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress } from '../../http/trusted-proxies.ts'
 
 /** Who asks, for the log: the other end of the connection, whatever the request says about that. */

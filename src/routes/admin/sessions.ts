@@ -1,6 +1,6 @@
 import { AuthError, invalidRequest, OutageError } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import { userOwner } from '../../session/owners.ts'
 import type { ListedSession, Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'

@@ -1,4 +1,4 @@
-import type { Counted, Outgoing } from '../../http/node-env.ts'
+import type { Counted, Outgoing } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource, Metrics } from '../../telemetry/metrics.ts'
 
 /** One check, as it is counted when its answer is sent. */

@@ -10,9 +10,9 @@ import type { Session } from '../../core/session.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { json, redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { requestIdOf } from '../../http/node-env.ts'
 import { notAllowedPage, resetCookiesPage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { requestIdOf } from '../../http/request.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import type { CheckAnswer, CheckedRequest } from './checked-request.ts'
 
 /** The answers of the check to people and programs that may not pass. */

@@ -5,10 +5,10 @@ import { AuthError } from '../../errors.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { continuePage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -19,7 +19,6 @@ import {
 import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { singleQuery } from './login.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses

@@ -1,13 +1,12 @@
-import { isPrefetch } from '../../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import { AuthError } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
-import { plain, redirect, settingCookies } from '../../http/answers.ts'
+import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { loopPage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import type { SignIn } from '../../oidc/sign-in.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -118,25 +117,4 @@ function readParameters(c: NodeContext): LoginParameters {
   const asksAnew = singleQuery(c, 'prompt') === 'login'
   const isRetry = singleQuery(c, 'retry') === '1'
   return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
-}
-
-/** A query parameter that may occur once (threats A47, A55). */
-export function singleQuery(
-  c: NodeContext,
-  name: string,
-  code: AuthErrorCode = 'invalid_request',
-): string | undefined {
-  const values = c.req.queries(name) ?? []
-  if (values.length > 1) {
-    throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
-  }
-  return values[0]
-}
-
-/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
-export function answerWithoutEffect(c: NodeContext): Response | undefined {
-  const raw = c.env.incoming
-  if (raw.method === 'HEAD') return plain(204)
-  // A browser that gets an error throws the prefetched page away and asks again when its user does.
-  return isPrefetch(raw) ? plain(503) : undefined
 }

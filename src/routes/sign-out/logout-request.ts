@@ -1,6 +1,5 @@
 import type { Addresses } from '../../http/addresses.ts'
-import { isForm } from '../../http/form.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { isForm, type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { LandingPages } from './landing-pages.ts'
 

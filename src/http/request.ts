@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import type { Site } from '../core/site.ts'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
 
 /** Node's response; `counted` receives the status that is actually sent, by which checks are counted (finding C10). */
 export type Outgoing = ServerResponse & { counted?: Counted | undefined }
@@ -48,4 +49,24 @@ export function requestIdOf(raw: IncomingMessage): string {
 export function traceOf({ headers }: IncomingMessage): { traceparent?: string } {
   const given = headers['traceparent']
   return typeof given === 'string' && /^[0-9a-f-]{55}$/.test(given) ? { traceparent: given } : {}
+}
+
+const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i
+
+/** Returns whether the body is a form, whatever parameters its media type has (RFC 9110 section 8.3.1). */
+export function isForm({ headers }: IncomingMessage): boolean {
+  return FORM.test(headers['content-type'] ?? '')
+}
+
+/** Returns a query parameter that may occur once (threats A47, A55). */
+export function singleQuery(
+  c: NodeContext,
+  name: string,
+  code: AuthErrorCode = 'invalid_request',
+): string | undefined {
+  const values = c.req.queries(name) ?? []
+  if (values.length > 1) {
+    throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
+  }
+  return values[0]
 }

@@ -14,8 +14,8 @@ import {
   signedOutPage,
   signInFailedPage,
   unavailablePage,
-} from '../../../src/http/pages/pages.ts'
-import { createPageWriter } from '../../../src/http/pages/write.ts'
+} from '../../src/http/pages/pages.ts'
+import { createPageWriter } from '../../src/http/write-page.ts'
 
 const REQUEST_ID = 'request-1'
 const LOGIN = 'https://app.example.com/oauth2/login?rd=https%3A%2F%2Fapp.example.com%2F&retry=1'

@@ -1,6 +1,6 @@
-import { answer, type HeaderList } from '../answers.ts'
-import { pageHeaders, renderPage } from './layout.ts'
-import type { PageContent } from './pages.ts'
+import { answer, type HeaderList } from './answers.ts'
+import { pageHeaders, renderPage } from './pages/layout.ts'
+import type { PageContent } from './pages/pages.ts'
 
 /** Writes a page with the headers that every page has. */
 export type PageWriter = (
