@@ -7,11 +7,11 @@ import type { Cookies } from '../../http/cookies.ts'
 import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { RevocableTokens, SignIn } from '../../oidc/sign-in.ts'
-import { within } from '../../oidc/time-limit.ts'
 import type { Ending } from '../../session/end-session.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import { within } from '../../timing/time-limit.ts'
 
 /** A session that has ended; whose it was is not known where the store could not be asked. */
 export interface Ended {
@@ -83,7 +83,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   /** The session has ended by now, whether or not the provider can be told. */
   async function revoke(raw: IncomingMessage, tokens: RevocableTokens): Promise<void> {
-    await within(REVOCATION_WAIT_MS, signIn.revoke(tokens)).catch((cause: unknown) => {
+    await within(signIn.revoke(tokens), REVOCATION_WAIT_MS, late).catch((cause: unknown) => {
       metrics.tokenRevocationFailed()
       log.warn(
         {
@@ -142,4 +142,8 @@ export function createSignOut(options: SignOutOptions): SignOut {
 function away(error: unknown): 'away' {
   if (error instanceof OutageError) return 'away'
   throw error
+}
+
+function late(): AuthError {
+  return new AuthError('provider_unavailable', 'the provider takes too long')
 }
