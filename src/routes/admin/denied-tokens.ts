@@ -11,7 +11,7 @@ import { isReasonable } from '../../oidc/token-rules.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf, readParameters } from './request.ts'
 
-export interface AdminTokensOptions {
+export interface AdminDeniedTokensOptions {
   readonly deniedTokens: Pick<DeniedTokens, 'deny' | 'list'>
   /** Those whose tokens rules accept. */
   readonly bearerIssuers: ReadonlySet<string>
@@ -22,7 +22,7 @@ export interface AdminTokensOptions {
 }
 
 /** Tokens of programs that operators do not want to count any more. */
-export interface AdminTokens {
+export interface AdminDeniedTokens {
   readonly listDeniedTokens: (c: NodeContext) => Promise<Response>
   readonly denyToken: (c: NodeContext) => Promise<Response>
 }
@@ -39,7 +39,7 @@ const body = z.union([
   z.strictObject({ jti: text, iss: z.exactOptional(text), exp: z.exactOptional(z.number()) }),
 ])
 
-export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
+export function createAdminDeniedTokens(options: AdminDeniedTokensOptions): AdminDeniedTokens {
   const { deniedTokens, bearerIssuers, log, now } = options
 
   function nameOf(given: z.output<typeof body>): TokenName | undefined {
