@@ -10,7 +10,7 @@ import type { Refuse } from './http/error-answer.ts'
 import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
 
-/** The one table from error to status. */
+/** Status of each error code. */
 const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   invalid_request: 400,
   hidden_dots: 400,
@@ -137,20 +137,20 @@ function effectful(route: Route): Route {
   return (c) => answerWithoutEffect(c.env.incoming) ?? route(c)
 }
 
-/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
+/** Answers requests that must have no effect: HEAD, and prefetches of a browser. */
 function answerWithoutEffect(raw: IncomingMessage): Response | undefined {
   if (raw.method === 'HEAD') return plain(204)
-  // A browser that gets an error throws the prefetched page away and asks again when its user does.
+  // A browser discards a prefetched error and requests the page again when its user opens it.
   return isPrefetch(raw) ? plain(503) : undefined
 }
 
-/** The host comes from `Host` alone, and must be one of ours. */
+/** Returns the site that `Host` alone names, or throws for one that is not ours. */
 function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
-  // Node keeps the first of several, and a proxy may have gone by another (RFC 9112 section 3.2).
-  if (countHosts(raw) > 1) throw invalidRequest('Host was sent twice.')
+  // Refuses several, because Node keeps the first and a proxy may route by another (RFC 9112 section 3.2).
+  if (countHosts(raw) > 1) throw invalidRequest('The header Host was sent more than once.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site
-  throw new AuthError('foreign_host', 'The host is not PUBLIC_URL’s and not a protected one.', {
+  throw new AuthError('foreign_host', 'This host is not one of the protected hosts.', {
     isPublic: true,
   })
 }

@@ -8,22 +8,22 @@ import { AuthError, type AuthErrorCode } from '../errors.ts'
 export type Outgoing = ServerResponse & { counted?: Counted | undefined }
 
 /**
- * A plain record, because a closure in its place keeps the request alive until the next full garbage collection: measured
- * in memory mode, 10 % of the check's CPU instead of 1 %.
+ * Record of a check that is counted later. Not a closure, because one keeps the request alive until the next full garbage
+ * collection: measured in memory mode, 10 % of the check's CPU instead of 1 %.
  */
 export interface Counted {
   countAs(status: number): void
 }
 
-/** What every handler has: Node's own request, and what earlier steps found out. */
+/** Environment of every handler: Node's request and response, and variables set by earlier steps. */
 export interface NodeEnv {
   Bindings: { incoming: IncomingMessage; outgoing: Outgoing }
   Variables: {
-    /** The host that a visitor of the public listener came to. */
+    /** Site of a request to the public listener. */
     site: Site
-    /** Where the visitor wanted to go, for the links of pages. */
+    /** Page that the visitor asked for, for the links of error pages. */
     target?: string
-    /** Where the page of a failed sign-in goes on by itself, once. */
+    /** Address that the page of a failed sign-in loads by itself, once. */
     retryUrl?: string
   }
 }
@@ -38,14 +38,14 @@ export function pathOf({ url = '/' }: IncomingMessage): string {
 
 const made = new WeakMap<IncomingMessage, string>()
 
-/** Traefik's `X-Request-Id` where it has a form to be shown and logged, else one of ours, the same each time. */
+/** Returns Traefik's `X-Request-Id` where it is safe to show and log, else a random one that stays with the request. */
 export function requestIdOf(raw: IncomingMessage): string {
   const given = raw.headers['x-request-id']
   if (typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given)) return given
   return made.getOrInsertComputed(raw, () => randomUUID())
 }
 
-/** The trace that a request belongs to (W3C Trace Context), for the log. */
+/** Returns the `traceparent` of a request (W3C Trace Context) for the log, or an empty object. */
 export function traceOf({ headers }: IncomingMessage): { traceparent?: string } {
   const given = headers['traceparent']
   return typeof given === 'string' && /^[0-9a-f-]{55}$/.test(given) ? { traceparent: given } : {}

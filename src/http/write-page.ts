@@ -10,7 +10,7 @@ export type PageWriter = (
   extra?: HeaderList,
 ) => Promise<Response>
 
-/** `formTargets` names where forms may lead beside ourselves; asked each time, since the provider may be found later. */
+/** Calls `formTargets` for each page, because the provider's origins are unknown until its discovery. */
 export function createPageWriter(formTargets: () => readonly string[]): PageWriter {
   return async (status, content, requestId, extra = []) => {
     const page = await renderPage({ ...content, requestId })

@@ -14,7 +14,7 @@ export interface MeOptions {
 
 const NO_STORE = ['Cache-Control', 'no-cache, no-store, must-revalidate'] as const
 
-/** `GET BASE_PATH/me`: the signed-in user's claims as JSON; 401 without a session. */
+/** Serves `GET BASE_PATH/me`: the signed-in user's claims as JSON, or 401 without a session. */
 export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
   return async function me(c: NodeContext): Promise<Response> {
     const raw = c.env.incoming

@@ -129,7 +129,7 @@ const loop = async (): Promise<Visit> => {
     visits.push(await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice'))
     browser.cookies.remove('__Host-vestibule')
   }
-  const page = visits.find(({ body }) => body.includes('circles'))
+  const page = visits.find(({ body }) => body.includes('keeps starting over'))
   if (!page) throw new Error('the loop was not stopped')
   return page
 }

@@ -26,7 +26,7 @@ export interface LoginOptions {
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
   readonly signIn: SignIn
-  /** Whether a sign-in could be finished just now, as far as is known. */
+  /** Returns whether the store can take a session now, as far as is known. */
   readonly isStoreAvailable: () => boolean
   readonly writePage: PageWriter
   readonly log: Log
@@ -34,7 +34,7 @@ export interface LoginOptions {
   readonly now: () => number
 }
 
-/** `GET BASE_PATH/login?rd=`: sends the browser to the provider. The server keeps nothing of it. */
+/** Serves `GET BASE_PATH/login?rd=`: redirects to the provider. The server stores nothing for a login. */
 export function createLogin(options: LoginOptions) {
   const { addresses, cookies, transactions, signIn, writePage, log, metrics } = options
 
@@ -48,7 +48,10 @@ export function createLogin(options: LoginOptions) {
 
     c.set('target', target)
     if (!options.isStoreAvailable()) {
-      throw new AuthError('store_unavailable', 'a sign-in could not be finished now')
+      throw new AuthError(
+        'store_unavailable',
+        'the store is not available, so a sign-in could not be finished',
+      )
     }
     const isRetry = parameters.retry === '1'
     if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
@@ -77,7 +80,7 @@ export function createLogin(options: LoginOptions) {
     return (await options.sessions.find(credential, options.realmOf(site.host))) !== undefined
   }
 
-  /** Names the likely cause and starts counting anew, so that a person can try once more. */
+  /** Answers with a page that names the likely cause, and resets the count, so that a person can try once more. */
   async function stopLoop(
     c: NodeContext,
     site: Site,
@@ -89,7 +92,7 @@ export function createLogin(options: LoginOptions) {
     metrics.loopStopped()
     log.warn(
       { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
-      'a sign-in loop was stopped',
+      'a sign-in loop was stopped: the session cookie did not come back or was not accepted',
     )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
     const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
@@ -104,7 +107,10 @@ export function createLogin(options: LoginOptions) {
     if (target !== undefined) return target
     const raw = c.env.incoming
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
-    log.warn({ event: 'suspicious_return_to', ...about }, 'a return address was refused')
+    log.warn(
+      { event: 'suspicious_return_to', ...about },
+      'a return address was refused: it leads to no protected host',
+    )
     throw new AuthError(
       'invalid_return_to',
       'The address to return to is not one of the protected hosts.',
