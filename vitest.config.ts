@@ -38,7 +38,11 @@ export default defineConfig({
         'src/crypto/**': { branches: 100, lines: 100 },
         'src/config/{load,networks}.ts': { branches: 100, lines: 100 },
         'src/config/**': { branches: 97, lines: 100 },
-        'src/telemetry/**': { branches: 85, lines: 100 },
+        // The log files are tested by test/contact/c50-log-never-blocks.test.ts.
+        'src/telemetry/{check-metrics,metrics,plain-histogram,redis-metrics}.ts': {
+          branches: 85,
+          lines: 100,
+        },
       },
     },
     projects: [
