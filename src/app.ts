@@ -2,15 +2,15 @@ import type { IncomingMessage } from 'node:http'
 import { type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
+import { isPrefetch } from './core/request-class.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
 import type { Refuse } from './http/error-answer.ts'
-import { type NodeContext, type NodeEnv, requestIdOf } from './http/node-env.ts'
+import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
-import { answerWithoutEffect } from './routes/sign-in/login.ts'
 
-/** The one table from error to status. */
+/** Status of each error code. */
 const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   invalid_request: 400,
   hidden_dots: 400,
@@ -134,16 +134,23 @@ function withErrors(
 }
 
 function effectful(route: Route): Route {
-  return (c) => answerWithoutEffect(c) ?? route(c)
+  return (c) => answerWithoutEffect(c.env.incoming) ?? route(c)
 }
 
-/** The host comes from `Host` alone, and must be one of ours. */
+/** Answers requests that must have no effect: HEAD, and prefetches of a browser. */
+function answerWithoutEffect(raw: IncomingMessage): Response | undefined {
+  if (raw.method === 'HEAD') return plain(204)
+  // A browser discards a prefetched error and requests the page again when its user opens it.
+  return isPrefetch(raw) ? plain(503) : undefined
+}
+
+/** Returns the site that `Host` alone names, or throws for one that is not ours. */
 function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
-  // Node keeps the first of several, and a proxy may have gone by another (RFC 9112 section 3.2).
-  if (countHosts(raw) > 1) throw invalidRequest('Host was sent twice.')
+  // Refuses several, because Node keeps the first and a proxy may route by another (RFC 9112 section 3.2).
+  if (countHosts(raw) > 1) throw invalidRequest('The header Host was sent more than once.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site
-  throw new AuthError('foreign_host', 'The host is not PUBLIC_URL’s and not a protected one.', {
+  throw new AuthError('foreign_host', 'This host is not one of the protected hosts.', {
     isPublic: true,
   })
 }

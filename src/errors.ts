@@ -1,4 +1,4 @@
-/** Every refusal and failure that can reach a visitor; `app.ts` maps each code to one status. */
+/** Codes of all refusals and failures that can reach a visitor; `app.ts` maps each to one status. */
 export type AuthErrorCode =
   | 'invalid_request'
   | 'hidden_dots'
@@ -19,8 +19,8 @@ export type AuthErrorCode =
   | 'internal'
 
 /**
- * The one error class. `message` is for the log and for people who run the service; what a visitor reads
- * is decided by the code alone, except where `isPublic` says that the message helps and gives nothing away.
+ * Refusal or failure of a request. `message` is for the log; visitors read a text chosen by the code, or the message where
+ * `isPublic` is set because it gives nothing away.
  */
 export class AuthError extends Error {
   readonly code: AuthErrorCode
@@ -39,8 +39,8 @@ export class AuthError extends Error {
 }
 
 /**
- * Reports that the store cannot be reached or cannot work just now, so that what was known a moment ago may stand in for
- * it. Nothing stands in for any other `AuthError` `store_unavailable`.
+ * Outage of the store, during which cached sessions and outage assertions may stand in for it. Any other
+ * `store_unavailable` fails closed.
  */
 export class OutageError extends AuthError {
   constructor(message: string, cause: unknown) {
@@ -49,7 +49,7 @@ export class OutageError extends AuthError {
   }
 }
 
-/** A refused request: the message names what is wrong with it and is shown to the caller. */
+/** Returns the refusal of a request; the caller sees `message`, which names what is wrong with it. */
 export function invalidRequest(message: string): AuthError {
   return new AuthError('invalid_request', message, { isPublic: true })
 }

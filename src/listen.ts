@@ -10,12 +10,12 @@ import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
-import type { NodeEnv, Outgoing } from './http/node-env.ts'
+import type { NodeEnv, Outgoing } from './http/request.ts'
 
-/** One listener of the service. */
+/** Listener of the service. */
 export interface Listener {
   readonly port: number
-  /** From now on every answer closes its connection, so that clients go elsewhere. */
+  /** Makes every answer close its connection, so that clients move to another replica. */
   startDraining(): void
   /**
    * Stops accepting connections and resolves when the last request is answered. Closes all connections after
@@ -24,7 +24,7 @@ export interface Listener {
   close(underWayMs: number): Promise<void>
 }
 
-/** Slow and oversized requests end here (threats A76, A94). */
+/** Limits for slow and oversized requests (threats A76, A94). */
 const LIMITS: ServerOptions = {
   maxHeaderSize: 64 * 1024,
   headersTimeout: 10_000,
@@ -32,11 +32,11 @@ const LIMITS: ServerOptions = {
   connectionsCheckingInterval: 2000,
   // Go's client, and so Traefik, reuses idle connections for 90 s.
   keepAliveTimeout: 95_000,
-  // Node's own answer to a request without Host could be stored; ours is made below.
+  // Off, because Node's own answer to a request without Host has no `Cache-Control: no-store`.
   requireHostHeader: false,
 }
 
-/** Beyond this many connections of one listener new ones are dropped. */
+/** Bounds the connections of one listener; further ones are dropped. */
 const MAX_CONNECTIONS = 20_000
 
 /** Reports a response that could not be made or written and was replaced by a 500. */
@@ -118,7 +118,7 @@ function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<Incom
   }
 }
 
-/** More of a body than this is never read on: the connection ends with the answer. */
+/** Bounds the unread rest of a body; a longer one closes its connection after the answer. */
 const MAX_UNREAD_BODY_BYTES = 16 * 1024
 
 function hasLongBody({ headers }: IncomingMessage): boolean {
@@ -133,9 +133,9 @@ function closeAfterAnswer(incoming: IncomingMessage, outgoing: ServerResponse): 
   })
 }
 
-/** What Node's parser refuses gets a status and is not stored (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). */
+/** Answers what Node's parser refuses (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). */
 function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // Behind an answer, a second one would be taken for that of another request.
+  // After an earlier answer a second one would be taken for that of another request.
   const isAnswered = socket instanceof Socket && socket.bytesWritten > 0
   if (!socket.writable || isAnswered) {
     socket.destroy()
@@ -152,7 +152,7 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** A request that has no form to be routed, such as one with a broken `Host` or none. */
+/** Answers a request that cannot be routed, such as one with a malformed `Host` or none. */
 function answerUnreadable(error: unknown, onUnwritten: OnUnwritten): Response {
   const status = error instanceof RequestError ? 400 : 500
   if (status === 500) onUnwritten(error)

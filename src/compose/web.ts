@@ -3,8 +3,8 @@ import type { ReturnToOptions } from '../core/return-to.ts'
 import { createSites, patternOf, type Sites } from '../core/site.ts'
 import { type Addresses, createAddresses } from '../http/addresses.ts'
 import { type Cookies, createCookies } from '../http/cookies.ts'
-import { createPageWriter, type PageWriter } from '../http/pages/write.ts'
 import { createTrustedProxies, type TrustedProxies } from '../http/trusted-proxies.ts'
+import { createPageWriter, type PageWriter } from '../http/write-page.ts'
 import type { Oidc } from './oidc.ts'
 
 /** Addresses, cookies and pages, shared by both listeners. */

@@ -1,23 +1,23 @@
 import { createSite, createSites, type HostPattern, type Site } from '../core/site.ts'
 
-/** The absolute addresses of our own endpoints. Nothing in them comes from a request but a host that is known. */
+/** Absolute addresses of our own endpoints. A known host is all that they take from a request. */
 export interface Addresses {
   readonly basePath: string
-  /** Where the sign-in for a site happens: `PUBLIC_URL`, or the site itself. */
+  /** Returns the site of the sign-in for a site: `PUBLIC_URL`, or the site itself. */
   home(site: Site): Site
   login(site: Site, target: string, options?: LoginParameters): string
   callback(site: Site): string
   logout(site: Site): string
   signedOut(site: Site): string
-  /** Where somebody lands who asked for nothing in particular. */
+  /** Returns the page to go to where a request names no target. */
   landing(site: Site): string
 }
 
-/** What a sign-in address may say beside its target. */
+/** Parameters of a sign-in address beside its target. */
 export interface LoginParameters {
-  /** Asks the provider to have the user sign in anew. */
+  /** Asks the provider to authenticate the user again. */
   readonly prompt?: 'login'
-  /** Goes straight to the target if somebody is signed in by now. */
+  /** Redirects to the target at once when the browser has a session by now. */
   readonly retry?: '1'
 }
 

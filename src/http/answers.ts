@@ -1,19 +1,19 @@
 /** Headers as pairs, since `Set-Cookie` may occur several times. */
 export type HeaderList = readonly (readonly [name: string, value: string])[]
 
-/** What every answer that is no 200 of the check carries. */
+/** Headers of every answer except a 200 of the check. */
 const COMMON: HeaderList = [
   ['Cache-Control', 'no-store'],
   ['X-Content-Type-Options', 'nosniff'],
   ['Vary', 'Cookie, Authorization'],
 ]
 
-/** A short answer in plain text, or none at all. */
+/** Returns an answer in plain text, or without a body. */
 export function plain(status: number, text: string | null = null): Response {
   return answer(status, text, [])
 }
 
-/** A refusal or a report for programs. */
+/** Returns a JSON answer with its request id. */
 export function json(
   status: number,
   body: Readonly<Record<string, unknown>>,
@@ -27,7 +27,7 @@ export function json(
   return answer(status, JSON.stringify(body), [...headers, ...extra])
 }
 
-/** A redirect; `location` is absolute, since Traefik would resolve a relative one against our internal address. */
+/** Returns a redirect to an absolute URL, because Traefik would resolve a relative one against our internal address. */
 export function redirect(status: 302 | 303, location: string, extra: HeaderList = []): Response {
   const headers: HeaderList = [
     ['Location', location],
@@ -36,7 +36,7 @@ export function redirect(status: 302 | 303, location: string, extra: HeaderList 
   return answer(status, null, [...headers, ...extra])
 }
 
-/** Any answer with a body; later headers replace earlier ones. */
+/** Returns any answer; later headers replace earlier ones, except `Set-Cookie`, which is appended. */
 export function answer(status: number, body: string | null, extra: HeaderList): Response {
   const headers = new Headers()
   for (const [name, value] of [...COMMON, ...extra]) {
@@ -46,7 +46,7 @@ export function answer(status: number, body: string | null, extra: HeaderList): 
   return new Response(body, { status, headers })
 }
 
-/** `Set-Cookie` headers, ready to be added to an answer. */
+/** Returns cookies as `Set-Cookie` headers. */
 export function settingCookies(...cookies: readonly string[]): HeaderList {
   return cookies.map((cookie) => ['Set-Cookie', cookie] as const)
 }

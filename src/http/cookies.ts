@@ -12,29 +12,29 @@ import {
 } from '../session/sign-in/login-transaction.ts'
 import { expirePlanted } from './planted-cookies.ts'
 
-/** The cookies of one installation. Names depend on the host's scheme, attributes on configuration (threat A77). */
+/** Cookies of one installation; their names depend on the site's scheme, their attributes on settings (threat A77). */
 export interface Cookies {
-  /** Every name that is ours, in every variant; apps never see them. */
+  /** Names of our cookies in all variants, which are removed from what apps receive. */
   readonly ownNames: ReadonlySet<string>
   sessionName(site: Site): string
-  /** `'ambiguous'` when two different values came; nothing when none did, or none of a form we know. */
+  /** Returns `'ambiguous'` for two different values, and `undefined` for none or a malformed one. */
   readSession(raw: IncomingMessage, site: Site): SessionCredential | 'ambiguous' | undefined
-  /** All that could be one, for whoever wants to be rid of them. */
+  /** Returns each well-formed session cookie, at most eight, so that a sign-out can end them all. */
   readSessions(raw: IncomingMessage, site: Site): readonly SessionCredential[]
-  /** An ambiguous or malformed binding is none. */
+  /** Returns `undefined` for an ambiguous or malformed binding. */
   readBinding(raw: IncomingMessage, site: Site): Binding | undefined
   readTarget(raw: IncomingMessage, site: Site): string | undefined
-  /** The outage assertion; an ambiguous one is none. */
+  /** Returns the outage assertion, or `undefined` for an ambiguous one. */
   readOutage(raw: IncomingMessage, site: Site): string | undefined
   session(site: Site, value: string): string
   binding(site: Site, binding: Binding): string
   target(site: Site, value: string): string
-  /** Expires the session and what goes with it in every variant: host-only under either name, and for the domain. */
+  /** Expires session and outage cookies in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
   /** Expires cookies received with several values, for every path and domain that may hold one; empty without such. */
   clearPlanted(raw: IncomingMessage, site: Site, path: string): string[]
-  /** Expires what was asserted of an earlier session. */
+  /** Expires the outage cookie; empty where outage assertions are off. */
   clearOutage(site: Site): string[]
   outage(site: Site, value: string): string
 }
@@ -44,14 +44,14 @@ export interface CookieOptions {
   readonly domain: string | undefined
   readonly sameSite: 'lax' | 'strict' | 'none'
   readonly sessionMaxAgeSeconds: number
-  /** 0 = no outage assertions. */
+  /** 0 turns outage assertions off. */
   readonly outageGraceSeconds: number
 }
 
-/** Long enough for a browser to keep its binding while its user reads the provider's pages. */
+/** Exceeds the lifetime of a login, so that the binding outlives any time a user spends at the provider. */
 const BINDING_MAX_AGE_SECONDS = 86_400
 
-/** More of them come from no browser that has merely been used. */
+/** Bounds the sessions that one sign-out ends. */
 const MAX_SESSIONS = 8
 
 export function createCookies({
@@ -71,7 +71,7 @@ export function createCookies({
   const write = (site: Site, cookieName: string, value: string, maxAge: number) =>
     serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
   const ofDomain = domain === undefined ? {} : { domain }
-  /** As far as the session reaches. */
+  /** Writes a cookie with the scope of the session: the domain where one is set, else the host. */
   const writeShared = (site: Site, base: string, value: string, maxAge: number) =>
     serialize(shared(site, base), value, { ...common(site), ...ofDomain, sameSite, maxAge })
   const clear = (site: Site, base: string) => {

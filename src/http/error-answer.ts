@@ -8,7 +8,6 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
 import { type HeaderList, json } from './answers.ts'
-import { requestIdOf, traceOf } from './node-env.ts'
 import {
   badRequestPage,
   brokenProviderPage,
@@ -18,13 +17,14 @@ import {
   signInFailedPage,
   unavailablePage,
 } from './pages/pages.ts'
-import type { PageWriter } from './pages/write.ts'
+import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
+import type { PageWriter } from './write-page.ts'
 
-/** What is known of a request when its answer is an error. */
+/** Facts about a request whose answer is an error. */
 export interface RefusedRequest {
   readonly raw: IncomingMessage
-  /** The method the visitor used: the forwarded one on the check. */
+  /** Method of the visitor's request; on the check the forwarded one. */
   readonly method: string
   readonly site: Site | undefined
   readonly target: string | undefined
@@ -33,14 +33,14 @@ export interface RefusedRequest {
 
 export interface RefusalOptions {
   readonly addresses: Addresses
-  /** The visitor's address for the log, where a proxy we believe tells it. */
+  /** Returns the visitor's address for the log, or `undefined` where no trusted proxy names it. */
   readonly clientOf: (raw: IncomingMessage) => string | undefined
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
 }
 
-/** Answers with an error: a page for a person, JSON for a program, nothing of the inside for either. */
+/** Answers with an error, a page for a person and JSON for a program, without internal details. */
 export type Refuse = (
   error: unknown,
   status: number,
@@ -59,7 +59,7 @@ export function createRefusals({
     const error =
       thrown instanceof AuthError
         ? thrown
-        : new AuthError('internal', 'unexpected', { cause: thrown })
+        : new AuthError('internal', 'an unexpected error', { cause: thrown })
     const { raw, method } = request
     const requestId = requestIdOf(raw)
     count(error)
@@ -112,14 +112,15 @@ export function createRefusals({
       ...traceOf(raw),
       ...(error.cause !== undefined && { cause: describeCause(error.cause) }),
     }
-    if (error.code === 'internal') log.error(fields, 'request failed')
-    else log.warn(fields, 'request refused')
+    if (error.code === 'internal')
+      log.error(fields, 'a request failed because of an unexpected error')
+    else log.warn(fields, 'a request was refused')
   }
 }
 
-/** What refuses everybody while it lasts. */
+/** Codes that every request gets during an outage, so their log lines are throttled. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
-/** One line in this time says so, with the number of those left out. */
+/** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
 function headersOf(status: number): HeaderList {
@@ -156,7 +157,7 @@ function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageCont
   }
 }
 
-/** Names and codes along the chain of causes; messages of other software may hold what must not be logged. */
+/** Returns names and codes along the chain of causes, without messages, because those may hold secrets. */
 export function describeCause(cause: unknown): string {
   const names: string[] = []
   for (let each = cause; each instanceof Error && names.length < 5; each = each.cause) {

@@ -1,6 +1,6 @@
 import { serialize } from 'hono/utils/cookie'
 
-/** Our cookies that an attacker may have planted too, for a path or domain of their choice (finding C7). */
+/** Names of ours that an attacker may have planted for a path or domain of their choice (finding C7). */
 export interface PlantedCookies {
   readonly names: readonly string[]
   readonly hostname: string

@@ -1,14 +1,14 @@
-/** One in each pause: the number of those left out since the last one, or nothing when this one is to be left out too. */
+/** Lets one call per pause through: returns the number suppressed since the last one, or `undefined` to suppress this one. */
 export function createThrottle(pauseMs: number): () => number | undefined {
-  let saidAtMs = Number.NEGATIVE_INFINITY
+  let admittedAtMs = Number.NEGATIVE_INFINITY
   let suppressed = 0
   return () => {
-    if (performance.now() - saidAtMs < pauseMs) {
+    if (performance.now() - admittedAtMs < pauseMs) {
       suppressed++
       return undefined
     }
     const count = suppressed
-    saidAtMs = performance.now()
+    admittedAtMs = performance.now()
     suppressed = 0
     return count
   }

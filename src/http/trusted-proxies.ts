@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import { type BlockList, isIP, type Socket } from 'node:net'
 import type { LimitedOrigin } from '../core/limited-origin.ts'
 
-/** Whom forwarded headers are believed. */
+/** Networks whose `X-Forwarded-*` headers are trusted. */
 export interface TrustedProxies {
-  /** Whether a request comes over a connection from one of the networks. */
+  /** Returns whether the connection of a request comes from one of the networks. */
   isTrustedPeer(incoming: IncomingMessage): boolean
-  /** The visitor's address, where somebody tells it who is believed. */
+  /** Returns the visitor's address, or `undefined` where no trusted proxy names it. */
   clientAddress(incoming: IncomingMessage): string | undefined
   /** Returns the address for rate limits: the visitor's, or the nearest known one. */
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
@@ -16,7 +16,7 @@ export function createTrustedProxies(networks: BlockList): TrustedProxies {
   const known = new WeakMap<Socket, boolean>()
   const isTrusted = (address: string) =>
     networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
-  // A connection has one peer, so each is looked up once.
+  // Cached by connection, because its peer does not change.
   const isTrustedPeer = (incoming: IncomingMessage) =>
     known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming)))
   return {
@@ -36,7 +36,7 @@ export function createTrustedProxies(networks: BlockList): TrustedProxies {
   }
 }
 
-/** The right-most entry that is no proxy of ours (threat A11); nothing when there is none or it is no address. */
+/** Returns the right-most entry that is no trusted proxy, or `undefined` where that is no address (threat A11). */
 export function clientAddress(
   forwardedFor: string | string[] | undefined,
   isTrusted: (address: string) => boolean,
@@ -77,12 +77,12 @@ function networkOf(address: string): string {
     .join(':')
 }
 
-/** The other end of the connection. */
+/** Returns the address of the other end of the connection. */
 export function peerAddress({ socket }: IncomingMessage): string {
   return unmapped(socket.remoteAddress ?? '')
 }
 
-/** IPv4 addresses on sockets that speak IPv6 are IPv4 addresses. */
+/** Returns an IPv4-mapped IPv6 address as IPv4. */
 function unmapped(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }

@@ -2,14 +2,14 @@ import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
 
-/** What the health endpoints tell; asked each time. */
+/** State that the health endpoints read for each request. */
 export interface HealthState {
-  /** Keys are loaded, work is accepted, and no shutdown has begun. Never about Redis or the provider. */
+  /** Returns whether keys are loaded and no shutdown has begun, whatever Redis and the provider do. */
   readonly isReady: () => boolean
-  /** Resolves when the first attempts at outside systems have ended, either way. */
+  /** Resolves when the first attempts to reach Redis and the provider have ended, whether or not they succeeded. */
   readonly firstAttempts: Promise<unknown>
   readonly isProviderDiscovered: () => boolean
-  /** Where sessions are. */
+  /** Place of sessions. */
   readonly mode: 'memory' | 'redis' | 'hybrid'
   /** Absent in memory mode. */
   readonly redis: ObservedRedis | undefined
@@ -17,7 +17,7 @@ export interface HealthState {
   readonly version: string
 }
 
-/** `/livez`, `/readyz`, `/startupz` and `/health`, for the kubelet, load balancers and people. */
+/** Serves `/livez`, `/readyz`, `/startupz` and `/health`. */
 export function createHealth(state: HealthState) {
   const yesOrNo = (isSo: boolean) => (isSo ? plain(200, 'ok\n') : plain(503, 'no\n'))
   const isStarted = startedAfter(state.firstAttempts)
@@ -48,7 +48,7 @@ export function createHealth(state: HealthState) {
 const CLOSED = { state: 'closed', failures: 0 } as const
 const SEVERITY = ['closed', 'half-open', 'open'] as const
 
-/** Mode, Redis and circuit breaker, by the names of the traefikoidc plugin. */
+/** Describes mode, Redis and circuit breaker under the names that the traefikoidc plugin uses. */
 async function describeCache({ mode, redis }: HealthState) {
   if (!redis) {
     const away = { connected: false, latency: null, findings: [] }
@@ -56,10 +56,10 @@ async function describeCache({ mode, redis }: HealthState) {
   }
   const latencyMs = await redis.measureLatency()
   const { state, failures } = worseOf(redis.breakers)
-  const isDeaf = mode === 'hybrid' && !redis.isBackplaneHealthy
+  const isBackplaneDown = mode === 'hybrid' && !redis.isBackplaneHealthy
   const isConnected = latencyMs !== undefined
   return {
-    isDegraded: !isConnected || isDeaf || state !== 'closed' || isSplit(redis),
+    isDegraded: !isConnected || isBackplaneDown || state !== 'closed' || isSplit(redis),
     mode,
     redis: {
       connected: isConnected,
@@ -75,7 +75,7 @@ function worseOf({ read, write }: ObservedRedis['breakers']) {
   return rank(read) >= rank(write) ? read : write
 }
 
-/** A difference that signs people out or hides sessions, unlike that of versions during an update. */
+/** Returns whether replicas differ in more than their version, because such differences hide sessions. */
 function isSplit({ fleet }: ObservedRedis): boolean {
   return fleet.findings.some(({ kind }) => kind !== 'version')
 }
@@ -95,7 +95,7 @@ function describeFleet(redis: ObservedRedis | undefined) {
 
 const STARTUP_MAX_MS = 5000
 
-/** An outside system that does not answer does not hold up the start. */
+/** Reports started after the first attempts, or after five seconds where an outside system does not answer. */
 function startedAfter(firstAttempts: Promise<unknown>): () => boolean {
   let isStarted = false
   const start = () => {

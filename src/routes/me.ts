@@ -2,7 +2,7 @@ import type { Identity } from '../core/identity.ts'
 import type { Addresses } from '../http/addresses.ts'
 import { json } from '../http/answers.ts'
 import type { Cookies } from '../http/cookies.ts'
-import { type NodeContext, requestIdOf } from '../http/node-env.ts'
+import { type NodeContext, requestIdOf } from '../http/request.ts'
 import type { Sessions } from '../session/sessions.ts'
 
 export interface MeOptions {
@@ -14,7 +14,7 @@ export interface MeOptions {
 
 const NO_STORE = ['Cache-Control', 'no-cache, no-store, must-revalidate'] as const
 
-/** `GET BASE_PATH/me`: the signed-in user's claims as JSON; 401 without a session. */
+/** Serves `GET BASE_PATH/me`: the signed-in user's claims as JSON, or 401 without a session. */
 export function createMe({ addresses, cookies, sessions, realmOf }: MeOptions) {
   return async function me(c: NodeContext): Promise<Response> {
     const raw = c.env.incoming

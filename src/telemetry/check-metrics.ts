@@ -1,13 +1,13 @@
-import type { Registry } from 'prom-client'
-import { createPlainHistogram, register } from './plain-histogram.ts'
+import { Counter, type Registry } from 'prom-client'
+import { createPlainHistogram } from './plain-histogram.ts'
 
-/** Counts checks and their durations in plain numbers; `prom-client`'s own counters cost a third of the throughput. */
+/** Metrics of the check path, counted in plain numbers and handed to `prom-client` when `/metrics` is read. */
 export interface CheckMetrics {
   readonly count: (outcome: string, source: string, seconds: number) => void
   readonly lookUp: (result: LookUp) => void
 }
 
-/** What came of looking for an opened session in memory; `bypassed` = it was there and may have missed a change. */
+/** Result of a lookup in the session cache; `bypassed` is an entry that was not used because it may be stale. */
 export type LookUp = 'hit' | 'miss' | 'bypassed'
 
 interface Tally {
@@ -16,33 +16,42 @@ interface Tally {
   checks: number
 }
 
-const BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.5]
+const BUCKETS_SECONDS = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.5,
+]
 
-/** Registers the metrics of the check path, which are written out when somebody asks. */
 export function createCheckMetrics(registry: Registry): CheckMetrics {
+  const registers = [registry]
   const tallies = new Map<string, Map<string, Tally>>()
   const lookUps = { hit: 0, miss: 0, bypassed: 0 }
 
-  register(registry, {
+  void new Counter({
     name: 'vestibule_checks_total',
     help: 'Checks by outcome and by what the answer rests on',
-    type: 'counter',
-    read: () =>
-      [...tallies.values()]
-        .flatMap((bySource) => [...bySource.values()])
-        .map(({ outcome, source, checks }) => ({ labels: { outcome, source }, value: checks })),
+    labelNames: ['outcome', 'source'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { outcome, source, checks } of tallies.values().flatMap((each) => each.values())) {
+        this.inc({ outcome, source }, checks)
+      }
+    },
   })
-  register(registry, {
+  void new Counter({
     name: 'vestibule_l1_lookups_total',
-    help: 'Lookups of opened sessions in memory',
-    type: 'counter',
-    read: () => Object.entries(lookUps).map(([result, value]) => ({ labels: { result }, value })),
+    help: 'Lookups of sessions in the session cache',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [result, count] of Object.entries(lookUps)) this.inc({ result }, count)
+    },
   })
   const observe = createPlainHistogram(
     registry,
     'vestibule_check_duration_seconds',
     'Time from the arrival of a check to its answer',
-    BUCKETS,
+    BUCKETS_SECONDS,
   )
 
   return {

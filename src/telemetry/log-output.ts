@@ -30,7 +30,7 @@ export function createLogOutput(writeChunk: WriteChunk): LogOutput {
   let isWriting = false
   let dropped = 0
   let untold = 0
-  /** Lets the line that tells of dropped ones in: dropped itself, it would take their number with it. */
+  /** Exempts the line that reports dropped lines from the bound, because their number would be lost with it. */
   let isTelling = false
   let tell: (count: number) => void = () => undefined
   const emptied = new Set<() => void>()

@@ -3,7 +3,7 @@ import { sha256 } from '../crypto/digest.ts'
 import { createLogLimit, type LimitedFields } from './log-limit.ts'
 import { type LogOutput, openStandardOutput } from './log-output.ts'
 
-/** One JSON line per event. No field ever holds a token, a cookie, a secret or an e-mail address. */
+/** Log of one JSON line per event. No field holds a token, a cookie, a secret or an e-mail address. */
 export type Log = Logger & {
   /** Returns the number of dropped lines; absent in a log that drops none. */
   readonly droppedLines?: () => number
@@ -54,7 +54,7 @@ export function createLog(
   })
 }
 
-/** Tells users apart in the log without naming them; the same for the same `iss` and `sub`. */
+/** Returns a digest of `iss` and `sub`, by which the log distinguishes users without naming them. */
 export function userDigest(issuer: string, subject: string): string {
   return sha256(JSON.stringify([issuer, subject])).slice(0, 16)
 }

@@ -7,7 +7,7 @@ import {
   type RedisMetrics,
 } from './redis-metrics.ts'
 
-/** What came of a check, as a label. */
+/** Outcome of a check, as a label. */
 export type CheckOutcome =
   | 'allow'
   | 'sign_in'
@@ -16,10 +16,10 @@ export type CheckOutcome =
   | 'refused'
   | 'unavailable'
 
-/** What the answer of a check rests on, as a label. */
+/** Source of a check's evidence, as a label. */
 export type CheckSource = 'memory' | 'store' | 'l1' | 'assertion' | 'bearer' | 'rule' | 'none'
 
-/** What came of a refresh, as a label. Each is there from the start, so that the first of its kind is seen to be one more. */
+/** Results of a refresh, as labels; each starts at 0, because `increase()` does not see a series that begins at 1. */
 const REFRESH_RESULTS = [
   'refreshed',
   'refused',
@@ -31,7 +31,7 @@ const REFRESH_RESULTS = [
   'lost',
 ] as const
 
-/** What came of a logout that the provider told of, as a label; likewise there from the start. */
+/** Results of a back-channel logout, as labels; each starts at 0. */
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
 export interface Metrics extends RedisMetrics {
@@ -50,15 +50,15 @@ export interface Metrics extends RedisMetrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
-  /** Adds the gauges; called once, when all that they read is made. */
+  /** Adds the gauges; called once, after everything they read has been created. */
   observe(observed: Observed): void
 }
 
-/** Gauges that are asked when somebody reads `/metrics`. */
+/** Values that gauges read whenever `/metrics` is read. */
 export interface Observed {
   readonly cachedSessions: () => number
   readonly isProviderDiscovered: () => boolean
-  /** Sessions ended here of which the store has not been told yet. */
+  /** Returns the number of ended sessions that the store has not been told of yet. */
   readonly revocationsWaiting: () => number
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
@@ -77,7 +77,7 @@ function processMetrics(): Registry {
   return ofProcess
 }
 
-/** A registry of its own, so that several services in one process do not mix. Labels come from this code alone (threat A93). */
+/** Creates metrics with a registry of their own, so that services in one process do not mix. No label comes from a request (threat A93). */
 export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Metrics {
   const registry = Registry.merge([processMetrics()])
   const registers = [registry]
@@ -91,15 +91,15 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     'token_revocations_failed',
     'Sign-outs whose tokens could not be revoked at the provider',
   )
-  const backchannelLogouts = counter('backchannel_logouts', 'Logouts that the provider told of', [
-    'result',
-  ])
+  const backchannelLogouts = counter(
+    'backchannel_logouts',
+    'Back-channel logouts of the provider',
+    ['result'],
+  )
   for (const result of LOGOUT_RESULTS) backchannelLogouts.inc({ result }, 0)
   const refreshes = counter('refreshes', 'Refreshes of the provider’s tokens', ['result'])
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
-  const replays = counter('replays_refused', 'Things presented twice that may be used once', [
-    'kind',
-  ])
+  const replays = counter('replays_refused', 'One-time values presented a second time', ['kind'])
   for (const kind of ['login', 'id-token', 'bearer', 'dpop', 'logout-token']) {
     replays.inc({ kind }, 0)
   }
@@ -110,7 +110,10 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
   const foreignHosts = counter('foreign_hosts_refused', 'Requests for hosts that are not protected')
   const duplicates = counter('duplicate_cookies', 'Requests with several different session cookies')
   const loops = counter('sign_in_loops', 'Sign-in loops that were stopped')
-  const integrity = counter('store_integrity_failures', 'Stored records that did not open')
+  const integrity = counter(
+    'store_integrity_failures',
+    'Stored records that could not be decrypted',
+  )
   const redis = createRedisMetrics(registry, hasRedis)
   return {
     registry,
@@ -144,13 +147,13 @@ function addGauges(registry: Registry, observed: Observed): void {
         this.set(read())
       },
     })
-  gauge('l1_sessions', 'Opened sessions in memory', observed.cachedSessions)
+  gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
   gauge(
     'revocations_waiting',
-    'Sessions ended here of which Redis has not been told yet',
+    'Ended sessions that Redis has not been told of yet',
     observed.revocationsWaiting,
   )
   const observedCounter = (name: string, help: string, read: () => number) =>
@@ -165,7 +168,7 @@ function addGauges(registry: Registry, observed: Observed): void {
     })
   observedCounter(
     'log_lines_dropped',
-    'Log lines that were lost, since nobody read them or they could not be written',
+    'Log lines dropped because they were not read in time or could not be written',
     () => observed.logLinesDropped?.() ?? 0,
   )
   if (observed.redis) addRedisGauges(registry, observed.redis)

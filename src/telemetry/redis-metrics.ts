@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createPlainHistogram, type Observe } from './plain-histogram.ts'
 
-/** What can be told of Redis at the moment somebody reads `/metrics`. */
+/** State of Redis, read whenever `/metrics` is read. */
 export interface ObservedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
@@ -18,22 +18,22 @@ export interface RedisMetrics {
   redisFailure(failure: string): void
   readonly redisLatency: Observe
   breakerChanged(name: string, state: string): void
-  /** Somebody was let in on the strength of what was known before Redis went away. */
+  /** Counts a request let in during an outage by what was known before it. */
   degradedDecision(reason: keyof typeof DEGRADED_USES): void
-  /** From the publication of a message to its effect here. */
+  /** Observes the time from the publication of a message to its effect on this replica. */
   readonly backplaneApplied: Observe
   datasetChanged(): void
   revocationsFlushed(count: number): void
 }
 
-/** What was decided, by what stood in for Redis. */
+/** Kind of decision, by what stood in for Redis. */
 const DEGRADED_USES = { l1: 'session', assertion: 'session', 'deny-list': 'bearer' } as const
 const BREAKER_STATES = ['closed', 'half-open', 'open']
 const FLEET_KINDS = ['clock', 'keys', 'mode', 'place', 'version']
 const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
 
-/** Counts what concerns Redis and the other replicas; shows it only where there is a Redis. */
+/** Creates the metrics of Redis and the other replicas; they are registered only where `hasRedis`. */
 export function createRedisMetrics(shown: Registry, hasRedis: boolean): RedisMetrics {
   const registry = hasRedis ? shown : new Registry()
   const registers = [registry]
@@ -49,19 +49,19 @@ export function createRedisMetrics(shown: Registry, hasRedis: boolean): RedisMet
   ])
   const degraded = counter(
     'degraded_decisions',
-    'Requests let in on the strength of what was known before an outage',
+    'Requests let in during an outage by what was known before it',
     ['use', 'reason'],
   )
   for (const [reason, use] of Object.entries(DEGRADED_USES)) degraded.inc({ use, reason }, 0)
   const backplaneApplied = histogram(
     'backplane_delay',
-    'From the publication of a message to its effect here',
+    'Time from the publication of a message to its effect on this replica',
     DELAY_BUCKETS,
   )
-  const datasets = counter('redis_dataset_changes', 'Times that Redis came back with other data')
+  const datasets = counter('redis_dataset_changes', 'Times Redis came back with other data')
   const flushed = counter(
     'revocations_flushed',
-    'Sessions ended while Redis was away, of which it has been told since',
+    'Sessions ended during an outage of Redis that it has been told of since',
   )
   return {
     redisFailure: (failure) => failures.inc({ class: failure }),
@@ -109,7 +109,7 @@ export function addRedisGauges(registry: Registry, redis: ObservedRedis): void {
     '1 while messages of other replicas are known to arrive',
     ({ isBackplaneHealthy }) => Number(isBackplaneHealthy),
   )
-  gauge('fleet_replicas', 'Other replicas heard of lately', ({ fleet }) => fleet.size)
+  gauge('fleet_replicas', 'Other replicas seen lately', ({ fleet }) => fleet.size)
   labelled(registry, 'fleet_mismatches', 'Other replicas that differ from this one', 'kind', () => {
     const { findings } = redis.fleet
     return FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length])

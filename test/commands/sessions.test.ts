@@ -223,8 +223,8 @@ describe('vestibule sessions', () => {
   const answers = [
     [
       503,
-      '{"message":"sessions may live on: do it again"}',
-      'Redis is away: sessions may live on: do it again',
+      '{"message":"some sessions may not have ended: repeat the request"}',
+      'Redis is away: some sessions may not have ended: repeat the request',
     ],
     [503, 'busy', 'Redis is away'],
     [404, 'not found', ' has no /admin: is that the internal listener, with ADMIN_TOKEN set?'],

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
-import type { NodeEnv } from '../../src/http/node-env.ts'
+import type { NodeEnv } from '../../src/http/request.ts'
 import { type Listener, listen } from '../../src/listen.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'

@@ -288,7 +288,7 @@ describe('while the store is away', () => {
       expect(response.headers.get('retry-after')).toBe('5')
       expect(await response.json()).toMatchObject({
         error: 'store_unavailable',
-        message: 'sessions may live on: do it again',
+        message: 'some sessions may not have ended: repeat the request',
       })
       expect(started.lines.map(({ event }) => event)).toEqual(['sessions_not_ended', 'refused'])
       expect(started.lines[0]).toMatchObject({ client: OPERATOR })

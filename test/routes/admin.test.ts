@@ -107,23 +107,23 @@ describe('with ADMIN_TOKEN', () => {
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({
       error: 'invalid_request',
-      message: 'There is no such region; there are sessions and tokens.',
+      message: 'There is no such region; the regions are sessions and tokens.',
     })
     expect(events).toEqual([])
   })
 
   test.for([
-    ['DELETE', '/admin/cache?regio=tokens', 'There are only the parameters region.'],
-    ['DELETE', '/admin/cache?region=tokens&all=true', 'There are only the parameters region.'],
-    ['DELETE', '/admin/cache?region=', 'region is empty or there more than once.'],
+    ['DELETE', '/admin/cache?regio=tokens', 'The known parameters are: region.'],
+    ['DELETE', '/admin/cache?region=tokens&all=true', 'The known parameters are: region.'],
+    ['DELETE', '/admin/cache?region=', 'The parameter region is empty or was sent more than once.'],
     [
       'DELETE',
       '/admin/cache?region=tokens&region=tokens',
-      'region is empty or there more than once.',
+      'The parameter region is empty or was sent more than once.',
     ],
-    ['DELETE', '/admin/cache/tokens?region=tokens', 'There are no parameters here.'],
-    ['DELETE', '/admin/cache/tokens?x', 'There are no parameters here.'],
-    ['GET', '/admin/cache?region=tokens', 'There are no parameters here.'],
+    ['DELETE', '/admin/cache/tokens?region=tokens', 'This endpoint has no parameters.'],
+    ['DELETE', '/admin/cache/tokens?x', 'This endpoint has no parameters.'],
+    ['GET', '/admin/cache?region=tokens', 'This endpoint has no parameters.'],
   ] as const)(
     '%s %s is not understood, and nothing is done',
     async ([method, path, message], { expect }) => {

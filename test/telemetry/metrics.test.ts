@@ -83,6 +83,14 @@ describe('the counts of checks', () => {
   })
 })
 
+test('counts of checks and lookups are the same however often they are read', async () => {
+  const { metrics, read } = start()
+  metrics.check('allow', 'memory', 0.0001)
+  metrics.sessionCacheLookUp('hit')
+  const readBoth = async () => [await read('checks_total'), await read('l1_lookups_total')]
+  expect(await readBoth()).toEqual(await readBoth())
+})
+
 describe('the other counts', () => {
   test('each event counts under its name, which ends in _total', async () => {
     const { metrics, read } = start()

@@ -65,8 +65,8 @@ describe('A50 redirect loops and amplification', () => {
   test('a session that never comes back ends on a page after three rounds', async () => {
     const { steps, last } = await open(await knownBrowser(), losesSession)
     expectStopped(last, [
-      'You are being sent in circles',
-      'Your browser does not send the session back',
+      'Sign-in keeps starting over',
+      'Your browser does not send our sign-in cookie back',
     ])
     const callbacks = steps.filter(({ url }) => url.includes('/oauth2/callback'))
     expect(callbacks).toHaveLength(3)
@@ -78,7 +78,7 @@ describe('A50 redirect loops and amplification', () => {
       const cookie = browser.cookies.find(SESSION_COOKIE)
       if (cookie) browser.cookies.put({ ...cookie, value: wrong })
     })
-    expectStopped(last, ['it is not accepted'])
+    expectStopped(last, ['our servers do not accept it'])
     expect(last.body).not.toContain(wrong)
   })
 

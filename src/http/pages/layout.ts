@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 
-/** Part of a page; everything put into it has been escaped by `hono/html`. */
+/** Part of a page, escaped by `hono/html`. */
 export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const STYLE = `
@@ -22,18 +22,18 @@ footer{margin-top:1.75rem;padding-top:1rem;border-top:1px solid var(--line);colo
 
 const STYLE_HASH = hash('sha256', STYLE, 'base64')
 
-/** What every page has. */
+/** Parts of a page. */
 export interface PageOptions {
   readonly title: string
   readonly body: Markup
   readonly requestId: string
   /** Loads the page again after this many seconds. */
   readonly refreshSeconds?: number
-  /** Where to go on without a click. */
+  /** Address that the page loads instead of itself. */
   readonly refreshUrl?: string
 }
 
-/** A whole document: no script, no external asset, one style sheet that the policy below names by its hash. */
+/** Returns a document without scripts or external assets; its style sheet is allowed by hash. */
 export function renderPage({
   title,
   body,
@@ -66,7 +66,7 @@ ${body}
 `
 }
 
-/** Headers of every page. Forms may lead to ourselves and, by redirect, to the provider (threats A70, A99). */
+/** Returns the headers of a page. Its forms may lead to us and, by redirect, to `formTargets` (threats A70, A99). */
 export function pageHeaders(formTargets: readonly string[]): Record<string, string> {
   const formAction = ["'self'", ...formTargets].join(' ')
   return {
@@ -75,7 +75,7 @@ export function pageHeaders(formTargets: readonly string[]): Record<string, stri
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Referrer-Policy': 'same-origin',
     'X-Frame-Options': 'DENY',
-    // Browsers heed it over https alone (RFC 6797 section 7.2).
+    // Browsers apply it over https only (RFC 6797 section 7.2).
     'Strict-Transport-Security': 'max-age=31536000',
   }
 }

@@ -1,17 +1,17 @@
 import { html } from 'hono/html'
 import type { Markup } from './layout.ts'
 
-/** A page's title and what it says. */
+/** Title and body of a page. */
 export interface PageContent {
   readonly title: string
   readonly body: Markup
   readonly refreshSeconds?: number
   readonly refreshUrl?: string
-  /** Where its form may lead by redirects, beside ourselves and the provider. */
+  /** Origins that its form may lead to by redirects, beside our own and the provider's. */
   readonly formTargets?: readonly string[]
 }
 
-/** Seconds after which a page for something that is away loads itself again; also `Retry-After`. */
+/** Interval at which the page of an outage reloads itself; also the value of `Retry-After`. */
 export const RETRY_SECONDS = 5
 
 function action(url: string | undefined, label: string): Markup | string {
@@ -20,11 +20,11 @@ function action(url: string | undefined, label: string): Markup | string {
     : html`<p class="actions"><a class="button" href="${url}">${label}</a></p>`
 }
 
-/** With `retryUrl` the page goes on by itself: a login that lost its binding to another tab only has to begin anew. */
+/** Loads `retryUrl` by itself, because a login whose binding another tab replaced succeeds when it is started again. */
 export function signInFailedPage(loginUrl: string | undefined, retryUrl?: string): PageContent {
   return {
-    title: 'The sign-in did not work',
-    body: html`<p>Your sign-in could not be completed. It may have taken too long, or it was started in another window or browser.</p>
+    title: 'Sign-in did not work',
+    body: html`<p>We could not complete your sign-in. It may have taken too long, or it was started in another window or browser.</p>
 ${action(retryUrl ?? loginUrl, 'Sign in again')}`,
     ...(retryUrl !== undefined && { refreshSeconds: 1, refreshUrl: retryUrl }),
   }
@@ -45,12 +45,12 @@ export function notAllowedPage(signedInAs: string | undefined, switchUserUrl: st
   return {
     title: 'You may not open this page',
     body: html`${who}
-<p>If you have been given access a moment ago, sign in again so that it counts.</p>
+<p>If you were given access only just now, sign in again for it to take effect.</p>
 <p class="actions"><a class="button" href="${switchUserUrl}">Sign in as someone else</a></p>`,
   }
 }
 
-/** What was sent with a form would be lost if the page loaded itself again. */
+/** Reloads itself where `mayReload`; false after a form was sent, because a reload would lose its data. */
 export function unavailablePage(mayReload: boolean): PageContent {
   const outlook = mayReload
     ? `This page tries again by itself every ${RETRY_SECONDS} seconds.`
@@ -64,26 +64,26 @@ export function unavailablePage(mayReload: boolean): PageContent {
 
 export function brokenProviderPage(loginUrl: string | undefined): PageContent {
   return {
-    title: 'The sign-in service gave no usable answer',
-    body: html`<p>This is not your fault. Try again in a moment, and tell your administrator if it goes on.</p>
+    title: 'The sign-in service has a problem',
+    body: html`<p>This is not your fault. Try again in a moment. If it keeps happening, tell your administrator.</p>
 ${action(loginUrl, 'Try again')}`,
   }
 }
 
 export function internalErrorPage(): PageContent {
   return {
-    title: 'Something went wrong here',
-    body: html`<p>Try again in a moment. If it goes on, tell your administrator the request number below.</p>`,
+    title: 'Something went wrong',
+    body: html`<p>Try again in a moment. If it keeps happening, give your administrator the request number below.</p>`,
   }
 }
 
 export function loopPage(didCookieArrive: boolean, host: string, loginUrl: string): PageContent {
   const cause = didCookieArrive
-    ? html`<p>Your browser sends the session, and it is not accepted. Likely causes: replicas with different encryption keys, or a session store that was emptied.</p>`
-    : html`<p>Your browser does not send the session back. Likely causes: cookies are blocked for <strong>${host}</strong>, the cookie domain does not cover the page you came from, or the page is opened with http instead of https.</p>`
+    ? html`<p>Your browser sends its sign-in cookie, but our servers do not accept it. Please tell your administrator: the servers may use different encryption keys, or the session store was emptied.</p>`
+    : html`<p>Your browser does not send our sign-in cookie back. Check that cookies are allowed for <strong>${host}</strong> and that the address begins with https. If that does not help, tell your administrator: the cookie domain may not cover the page you came from.</p>`
   return {
-    title: 'You are being sent in circles',
-    body: html`<p>You have signed in several times within half a minute, and each time the page asked again. We stopped here.</p>
+    title: 'Sign-in keeps starting over',
+    body: html`<p>You signed in several times within half a minute, and each time the page asked you again. We stopped this loop.</p>
 ${cause}
 <p class="actions"><a class="button" href="${loginUrl}">Try once more</a></p>`,
   }
@@ -91,14 +91,14 @@ ${cause}
 
 export function resetCookiesPage(loginUrl: string): PageContent {
   return {
-    title: 'Your session is not clear',
-    body: html`<p>Your browser sent two different sessions for this site, and we cannot tell which one is yours. We have told it to forget both, for this address and every folder above it. Another site or another user of this browser may have set one of them.</p>
+    title: 'Please sign in again',
+    body: html`<p>Your browser sent two different sign-ins for this site, and we cannot tell which one is yours. We have told it to forget both. Another site, or someone else who uses this browser, may have set one of them.</p>
 <p class="actions"><a class="button" href="${loginUrl}">Sign in again</a></p>
 <p>If you see this page again, delete the cookies of this site in your browser’s settings.</p>`,
   }
 }
 
-/** `fields` go along unseen with the answer. */
+/** Sends `fields` along as hidden inputs. */
 export function confirmSignOutPage(
   action: string,
   stayUrl: string,
@@ -111,20 +111,20 @@ export function confirmSignOutPage(
   return {
     title: 'Sign out?',
     formTargets,
-    body: html`<p>You will be signed out of all pages that use this sign-in.${'local' in fields ? ' The sign-in service itself will still know you.' : ''}</p>
+    body: html`<p>You will be signed out of all pages that use this sign-in.${'local' in fields ? ' You stay signed in at the sign-in service itself.' : ''}</p>
 <form method="post" action="${action}">${hidden}
 <p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="${stayUrl}">Stay signed in</a></p></form>`,
   }
 }
 
-/** `isPending`: the session's end has not reached every server yet. */
+/** Says where `isPending` that the session's end has not reached every server yet. */
 export function signedOutPage(
   loginUrl: string,
   isPending: boolean,
   landingPage?: string,
 ): PageContent {
   const pending = isPending
-    ? html`<p>This browser has forgotten your session. Our servers cannot all be told just now; they end it as soon as they can.</p>
+    ? html`<p>This browser has forgotten your session. We cannot reach all our servers right now; they will end it as soon as they can.</p>
 `
     : ''
   return {
@@ -134,7 +134,7 @@ ${landingPage === undefined ? action(loginUrl, 'Sign in again') : action(landing
   }
 }
 
-/** Leads on from a page of ours, so that a `SameSite=Strict` cookie goes along. */
+/** Goes on to `target` from a page of ours, because a `SameSite=Strict` cookie is sent only from there. */
 export function continuePage(target: string): PageContent {
   return {
     title: 'You are signed in',

@@ -1,18 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { plain } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import { createThrottle } from '../../http/throttle.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf } from './request.ts'
 
-/** Wrong tokens from one address within a minute; after that the right one does not help either. */
+/** Wrong tokens per address and minute after which even the right token is refused. */
 const MAX_FAILURES = 10
 const FAILURES_MS = 60_000
 const MAX_ADDRESSES = 10_000
 const LOG_PAUSE_MS = 1000
 
-/** Keeps everybody else out of `/admin`; nothing for an operator. Without a token there is no `/admin`. */
+/** Creates the guard of `/admin`: it returns the refusal, or `undefined` for an operator. Without a token all is 404. */
 export function createAdminGuard({ token, log }: { token: string | undefined; log: Log }) {
   const expected = token === undefined ? undefined : digest(token)
   const failures = new LRUCache<string, number>({
@@ -20,14 +20,17 @@ export function createAdminGuard({ token, log }: { token: string | undefined; lo
     ttl: FAILURES_MS,
     noUpdateTTL: true,
   })
-  const sayRefused = createThrottle(LOG_PAUSE_MS)
+  const admitLogLine = createThrottle(LOG_PAUSE_MS)
 
   function refuse(c: NodeContext, status: 401 | 429): Response {
-    const suppressed = sayRefused()
+    const suppressed = admitLogLine()
     const operator = operatorOf(c)
     if (suppressed !== undefined) {
       const fields = { event: 'admin_refused', status, ...operator }
-      log.warn({ ...fields, ...(suppressed > 0 && { suppressed }) }, 'not an operator')
+      log.warn(
+        { ...fields, ...(suppressed > 0 && { suppressed }) },
+        'a request to /admin was refused',
+      )
     }
     if (status === 401) {
       const response = plain(401, 'ADMIN_TOKEN is needed\n')
@@ -48,13 +51,13 @@ export function createAdminGuard({ token, log }: { token: string | undefined; lo
     const header = c.req.header('authorization') ?? ''
     const given = /^Bearer +(.+)$/i.exec(header)?.[1] ?? ''
     if (timingSafeEqual(digest(given), expected)) return undefined
-    // Who sends none guesses nothing.
+    // A request without a token is no guess.
     if (given !== '') failures.set(client, count + 1)
     return refuse(c, 401)
   }
 }
 
-/** Of one length, whatever was sent. */
+/** Returns a digest, because `timingSafeEqual` needs equal lengths. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

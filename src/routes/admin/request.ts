@@ -1,8 +1,8 @@
 import { invalidRequest } from '../../errors.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress } from '../../http/trusted-proxies.ts'
 
-/** Who asks, for the log: the other end of the connection, whatever the request says about that. */
+/** Log fields of an operator's request; `client` is the other end of the connection, never a header. */
 export interface Operator {
   readonly client: string
   readonly request_id: string
@@ -17,7 +17,7 @@ export function operatorOf({ env: { incoming } }: NodeContext): Operator {
   }
 }
 
-/** The query, of which nothing is passed over: what was misspelt or said twice might have meant fewer. */
+/** Reads the query and refuses unknown, empty and repeated parameters, because a typo could widen what is done. */
 export function readParameters<Name extends string>(
   c: NodeContext,
   names: readonly Name[],
@@ -29,12 +29,12 @@ export function readParameters<Name extends string>(
     if (name === undefined) {
       throw invalidRequest(
         names.length === 0
-          ? 'There are no parameters here.'
-          : `There are only the parameters ${names.join(', ')}.`,
+          ? 'This endpoint has no parameters.'
+          : `The known parameters are: ${names.join(', ')}.`,
       )
     }
     if (value === '' || found[name] !== undefined) {
-      throw invalidRequest(`${name} is empty or there more than once.`)
+      throw invalidRequest(`The parameter ${name} is empty or was sent more than once.`)
     }
     found[name] = value
   }

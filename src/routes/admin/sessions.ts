@@ -1,6 +1,6 @@
 import { AuthError, invalidRequest, OutageError } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import { userOwner } from '../../session/owners.ts'
 import type { ListedSession, Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
@@ -12,13 +12,13 @@ export interface AdminSessionsOptions {
     Sessions,
     'list' | 'moment' | 'end' | 'endAllOf' | 'endAll' | 'deferEnd' | 'revocations'
   >
-  /** Whose users are meant where nothing else is said. */
+  /** Issuer of a `user` parameter without `iss`. */
   readonly issuer: string
   readonly log: Log
   readonly metrics: Pick<Metrics, 'sessionsEndedByOperator'>
 }
 
-/** Sessions as operators see and end them. */
+/** Lists and ends sessions. */
 export interface AdminSessions {
   readonly listSessions: (c: NodeContext) => Promise<Response>
   readonly endSession: (c: NodeContext) => Promise<Response>
@@ -30,10 +30,10 @@ const MAX_LISTED = 1000
 export function createAdminSessions(options: AdminSessionsOptions): AdminSessions {
   const { sessions, log, metrics } = options
 
-  /** Nothing where no user is named. */
+  /** Returns the user of a request, or `undefined` where it names none. */
   function userOf({ user, iss }: { user?: string; iss?: string }) {
     if (user === undefined) {
-      if (iss !== undefined) throw invalidRequest('iss is of no use without user.')
+      if (iss !== undefined) throw invalidRequest('The parameter iss needs the parameter user.')
       return undefined
     }
     const issuer = iss ?? options.issuer
@@ -41,8 +41,8 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
   }
 
   /**
-   * Ends sessions, without revoking their tokens, which only the cookie opens, and logs one line whatever the outcome.
-   * During a store outage the order is deferred, as a sign-out is, and the operator still gets an error.
+   * Ends sessions and logs one line whatever the outcome. Tokens are not revoked, because only the cookie decrypts them;
+   * during a store outage the order is deferred and the operator still gets an error.
    */
   async function carryOut(
     c: NodeContext,
@@ -60,7 +60,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     })
     metrics.sessionsEndedByOperator(count)
     const fields = { event: 'sessions_ended', count, tokens_revoked: false, ...about }
-    log.info(fields, 'an operator ended sessions; their tokens could not be revoked')
+    log.info(fields, 'an operator ended sessions; their tokens were not revoked at the provider')
     return { count, requestId: about.request_id }
   }
 
@@ -70,7 +70,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       const found = await sessions.list(user?.owner.id, MAX_LISTED + 1)
       const listed = found.slice(0, MAX_LISTED).toSorted((a, b) => b.createdAt - a.createdAt)
       const about = { ...user?.named, count: listed.length, ...operatorOf(c) }
-      log.info({ event: 'sessions_listed', ...about }, 'an operator looked at sessions')
+      log.info({ event: 'sessions_listed', ...about }, 'an operator listed sessions')
       const truncated = found.length > listed.length
       return json(200, { sessions: listed.map(describe), truncated }, about.request_id)
     },
@@ -78,7 +78,8 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     async endSession(c) {
       readParameters(c, [])
       const id = c.req.param('id') ?? ''
-      if (!/^[A-Za-z0-9_-]{43}$/.test(id)) throw invalidRequest('That is no id of a session.')
+      if (!/^[A-Za-z0-9_-]{43}$/.test(id))
+        throw invalidRequest('The path does not end in a session id.')
       const { count, requestId } = await carryOut(
         c,
         { session: id },
@@ -95,7 +96,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       const user = userOf(parameters)
       const isClear = user ? all === undefined : all === 'true'
       if (!isClear) {
-        throw invalidRequest('Say whose sessions are to end: user=<sub>, or all=true.')
+        throw invalidRequest('Name the sessions to end: user=<sub>, or all=true.')
       }
       const asked = sessions.moment()
       const owner = user?.owner
@@ -112,13 +113,17 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
 
 function unfinished(cause: unknown): unknown {
   if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') return cause
-  return new AuthError('store_unavailable', 'sessions may live on: do it again', {
-    cause,
-    isPublic: true,
-  })
+  return new AuthError(
+    'store_unavailable',
+    'some sessions may not have ended: repeat the request',
+    {
+      cause,
+      isPublic: true,
+    },
+  )
 }
 
-/** What can be known of a session, none of which lets anybody in. */
+/** Describes a session without anything that grants access. */
 function describe(session: ListedSession) {
   return {
     id: session.digest,

@@ -1,15 +1,15 @@
-import type { IncomingMessage } from 'node:http'
 import { withoutCookies } from '../../core/cookie-header.ts'
 import { encodeHeaderValue, isFaithful } from '../../core/header-value.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../../core/identity.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
+import type { CheckedRequest } from './checked-request.ts'
 
-/** The one function that can answer a check with 200; without a principal it says that nobody is known. */
+/** Answers a check with 200, as nothing else does; without a principal the identity headers are empty. */
 export type Allow = (
+  checked: CheckedRequest,
   principal: Principal | undefined,
-  raw: IncomingMessage,
   setCookie?: string,
 ) => Response
 
@@ -22,7 +22,7 @@ export interface AllowOptions {
   readonly now: () => number
 }
 
-/** What can be made once for a session or token is made once. */
+/** Creates `Allow`, which caches the headers of each session and token. */
 export function createAllow(options: AllowOptions): Allow {
   const { headers, headersMaxBytes, cookies } = options
   const addTokens = createTokenHeaders(options)
@@ -36,7 +36,7 @@ export function createAllow(options: AllowOptions): Allow {
     }
   }
 
-  return function allow(principal, raw, setCookie): Response {
+  return function allow({ raw }, principal, setCookie): Response {
     const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
     const answer = addTokens ? addTokens(identity, principal) : identity
     const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
@@ -50,7 +50,7 @@ export function createAllow(options: AllowOptions): Allow {
 
 type HeaderValues = Readonly<Record<string, string>>
 
-/** Adds what the provider gave, while it is valid; nothing is made when apps are given no tokens. */
+/** Creates the function that adds a valid access token to the answer; returns `undefined` when apps get no tokens. */
 function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: AllowOptions) {
   if (!passesAccessToken && !passesAuthorization) return undefined
   const encoded = new WeakMap<AccessToken, string>()
@@ -61,7 +61,7 @@ function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: All
     if (isFaithful(value)) return encodeHeaderValue(value)
     throw new AuthError(
       'unusable_token',
-      `the access token has characters that no header can carry; ${setting} asks for it`,
+      `the access token has characters that no header can carry, and ${setting} is set`,
       { isPublic: true },
     )
   }

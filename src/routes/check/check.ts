@@ -1,36 +1,26 @@
 import type { IncomingMessage } from 'node:http'
-import { type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
-import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
-import {
-  decide,
-  type Evidence,
-  isForeignOrigin,
-  needsEvidence,
-  type Verdict,
-} from '../../core/decision.ts'
-import { createAliasCheck, parseForwardedRequest } from '../../core/forwarded-request.ts'
-import { isUnder } from '../../core/path-readings.ts'
-import { classify } from '../../core/request-class.ts'
-import type { Sites } from '../../core/site.ts'
+import type { PresentedToken } from '../../core/authorization.ts'
+import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
-import type { NodeContext } from '../../http/node-env.ts'
-import type { TrustedProxies } from '../../http/trusted-proxies.ts'
+import type { NodeContext } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
-import type { CheckAnswer, CheckedRequest } from './checked-request.ts'
+import {
+  type CheckedRequest,
+  createRequestParser,
+  type RequestParserOptions,
+} from './checked-request.ts'
 import { createCheckCount } from './count.ts'
-import type { Denials } from './deny.ts'
-import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
+import type { CheckAnswer, Denials } from './deny.ts'
+import {
+  createSessionCheck,
+  type FoundEvidence,
+  type SessionCheckOptions,
+} from './session-evidence.ts'
 import type { Bearers } from './token-evidence.ts'
 
-export interface CheckOptions extends SessionCheckOptions {
-  readonly protectedSites: Sites
-  readonly rules: readonly AccessRule[]
-  readonly basePath: string
+export interface CheckOptions extends RequestParserOptions, SessionCheckOptions {
   readonly bearers: Bearers
-  readonly proxies: TrustedProxies
-  /** Header names of which no other spelling is let through; none to let all through. */
-  readonly guardedNames: readonly string[]
   readonly allow: Allow
   readonly denials: Denials
   readonly isOverloaded: (nowMs: number) => boolean
@@ -40,111 +30,13 @@ interface Answer extends CheckAnswer {
   readonly source: CheckSource
 }
 
-const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
-  'store_unavailable',
-  'provider_unavailable',
-  'busy',
-])
+const NONE: Evidence = { kind: 'none' }
 
-/** `ANY /auth`: may this request pass, and who is it? Reads down one page and writes only what is used up. */
+/** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { protectedSites, basePath, bearers, allow, denials, metrics } = options
+  const { bearers, allow, denials, metrics } = options
+  const parse = createRequestParser(options)
   const findSession = createSessionCheck(options)
-  const findAlias = createAliasCheck(options.guardedNames)
-  const findAccess = createAccessFinder(options.rules)
-
-  function check(raw: IncomingMessage): Answer | Promise<Answer> {
-    refuseStrangers(raw)
-    const request = parseForwardedRequest(raw, protectedSites)
-    if (isUnder(basePath, request.readings.all)) {
-      throw new AuthError('sign_in_router', 'the middleware is attached to the sign-in router', {
-        isPublic: true,
-      })
-    }
-    const requestClass = classify(raw, request.method, request.isWebSocketScheme)
-    const access = findAccess(request)
-    if (
-      requestClass === 'websocket' &&
-      isForeignOrigin(raw.headers.origin, request, protectedSites)
-    ) {
-      throw new AuthError('foreign_origin', 'a WebSocket from another origin', { isPublic: true })
-    }
-    const presented = access.bearer && readAuthorization(raw)
-    const checked: CheckedRequest = { raw, request, requestClass, access, presented }
-    if (!needsEvidence(access, requestClass)) return answer(checked, { kind: 'none' }, 'rule')
-    if (presented) return checkToken(checked, presented)
-    if (access.bearer?.isOneTime) return answer(checked, { kind: 'none' }, 'none')
-    const found = findSession(checked)
-    return found instanceof Promise
-      ? found.then((each) => answer(checked, each.evidence, each.source, each.renew))
-      : answer(checked, found.evidence, found.source, found.renew)
-  }
-
-  /** Where a token counts and one is there, it alone decides (threat A87). */
-  function checkToken(
-    checked: CheckedRequest,
-    presented: PresentedToken,
-  ): Answer | Promise<Answer> {
-    const evidence = bearers.examine(presented, checked)
-    return evidence instanceof Promise
-      ? evidence.then((each) => answer(checked, each, 'bearer'))
-      : answer(checked, evidence, 'bearer')
-  }
-
-  function refuseStrangers(raw: IncomingMessage): void {
-    if (!options.proxies.isTrustedPeer(raw)) {
-      throw new AuthError('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
-        isPublic: true,
-      })
-    }
-    const alias = findAlias(raw)
-    if (alias !== undefined) {
-      throw new AuthError(
-        'alias_header',
-        `${alias} is another spelling of a header that is trusted`,
-        { isPublic: true },
-      )
-    }
-  }
-
-  function answer(
-    checked: CheckedRequest,
-    evidence: Evidence,
-    source: CheckSource,
-    renew?: () => string | undefined,
-  ): Answer | Promise<Answer> {
-    const verdict = decide(checked.access, checked.requestClass, evidence)
-    if (verdict.kind !== 'allow' || !verdict.spends) return render(checked, verdict, source, renew)
-    return bearers
-      .spend(verdict.spends)
-      .then((fault) => render(checked, fault ? { kind: 'refuse-token', fault } : verdict, source))
-  }
-
-  function render(
-    checked: CheckedRequest,
-    verdict: Verdict,
-    source: CheckSource,
-    renew?: () => string | undefined,
-  ): Answer {
-    switch (verdict.kind) {
-      case 'allow':
-        return {
-          response: allow(verdict.principal, checked.raw, renew?.()),
-          outcome: 'allow',
-          source,
-        }
-      case 'sign-in':
-        return { ...denials.signIn(checked), source }
-      case 'forbidden':
-        return { ...denials.forbidden(checked, verdict.session), source }
-      case 'reset-cookies':
-        metrics.duplicateCookie()
-        return { ...denials.resetCookies(checked), source }
-      case 'refuse-token':
-        return { ...denials.refuseToken(checked, verdict.fault), source }
-    }
-  }
-
   const countWhenSent = createCheckCount(metrics)
 
   return function checkRoute(c: NodeContext): Response | Promise<Response> {
@@ -157,8 +49,7 @@ export function createCheck(options: CheckOptions) {
       return response
     }
     const fail = (error: unknown): never => {
-      const isRefusal = error instanceof AuthError && !UNAVAILABLE.has(error.code)
-      count(isRefusal ? 'refused' : 'unavailable', 'none')
+      count(outcomeOf(error), 'none')
       throw error
     }
     try {
@@ -170,4 +61,70 @@ export function createCheck(options: CheckOptions) {
       return fail(error)
     }
   }
+
+  /** Returns a promise only where something has to be awaited, because most checks are answered from memory. */
+  function check(raw: IncomingMessage): Answer | Promise<Answer> {
+    const checked = parse(raw)
+    const found = findEvidence(checked)
+    return found instanceof Promise
+      ? found.then((each) => judge(checked, each))
+      : judge(checked, found)
+  }
+
+  function findEvidence(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
+    const { access, requestClass, presented } = checked
+    if (!needsEvidence(access, requestClass)) return { evidence: NONE, source: 'rule' }
+    if (presented) return examineToken(checked, presented)
+    if (access.bearer?.isOneTime) return { evidence: NONE, source: 'none' }
+    return findSession(checked)
+  }
+
+  /** Takes a token as the only evidence where its rule accepts one, so no session stands in for it (threat A87). */
+  function examineToken(
+    checked: CheckedRequest,
+    presented: PresentedToken,
+  ): FoundEvidence | Promise<FoundEvidence> {
+    const evidence = bearers.examine(presented, checked)
+    return evidence instanceof Promise
+      ? evidence.then((each) => ({ evidence: each, source: 'bearer' }))
+      : { evidence, source: 'bearer' }
+  }
+
+  function judge(checked: CheckedRequest, found: FoundEvidence): Answer | Promise<Answer> {
+    const verdict = decide(checked.access, checked.requestClass, found.evidence)
+    if (verdict.kind !== 'allow' || !verdict.spends) return answer(checked, verdict, found)
+    return bearers
+      .spend(verdict.spends)
+      .then((fault) => answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found))
+  }
+
+  function answer(
+    checked: CheckedRequest,
+    verdict: Verdict,
+    { source, renew }: FoundEvidence,
+  ): Answer {
+    switch (verdict.kind) {
+      case 'allow':
+        return { response: allow(checked, verdict.principal, renew?.()), outcome: 'allow', source }
+      case 'sign-in':
+        return { ...denials.signIn(checked), source }
+      case 'forbidden':
+        return { ...denials.forbidden(checked, verdict.session), source }
+      case 'reset-cookies':
+        metrics.duplicateCookie()
+        return { ...denials.resetCookies(checked), source }
+      case 'refuse-token':
+        return { ...denials.refuseToken(checked, verdict.fault), source }
+    }
+  }
+}
+
+const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([
+  'store_unavailable',
+  'provider_unavailable',
+  'busy',
+])
+
+function outcomeOf(error: unknown): CheckOutcome {
+  return error instanceof AuthError && !UNAVAILABLE.has(error.code) ? 'refused' : 'unavailable'
 }

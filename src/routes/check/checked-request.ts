@@ -1,13 +1,21 @@
 import type { IncomingMessage } from 'node:http'
-import type { Access } from '../../core/access-rule.ts'
-import type { PresentedToken } from '../../core/authorization.ts'
-import type { ForwardedRequest } from '../../core/forwarded-request.ts'
-import type { RequestClass } from '../../core/request-class.ts'
-import type { CheckOutcome } from '../../telemetry/metrics.ts'
+import { type Access, type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
+import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
+import { isForeignOrigin } from '../../core/decision.ts'
+import {
+  createAliasCheck,
+  type ForwardedRequest,
+  parseForwardedRequest,
+} from '../../core/forwarded-request.ts'
+import { isUnder } from '../../core/path-readings.ts'
+import { classify, type RequestClass } from '../../core/request-class.ts'
+import type { Sites } from '../../core/site.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import type { TrustedProxies } from '../../http/trusted-proxies.ts'
 
-/** A request whose facts are known, and what its rules ask. */
+/** Forwarded request after parsing, with the access that its rules grant. */
 export interface CheckedRequest {
-  /** Traefik's request, with the headers of the visitor. */
+  /** Traefik's request to the check, with the visitor's headers. */
   readonly raw: IncomingMessage
   readonly request: ForwardedRequest
   readonly requestClass: RequestClass
@@ -16,8 +24,56 @@ export interface CheckedRequest {
   readonly presented: PresentedToken | undefined
 }
 
-/** The answer of a check, and its outcome in the metrics. */
-export interface CheckAnswer {
-  readonly response: Response | Promise<Response>
-  readonly outcome: CheckOutcome
+export interface RequestParserOptions {
+  readonly protectedSites: Sites
+  readonly rules: readonly AccessRule[]
+  readonly basePath: string
+  readonly proxies: TrustedProxies
+  /** Header names that are refused in any other spelling; empty refuses none. */
+  readonly guardedNames: readonly string[]
+}
+
+/** Creates the parser of checks, which throws `AuthError` for a request that no rule may let pass. */
+export function createRequestParser(
+  options: RequestParserOptions,
+): (raw: IncomingMessage) => CheckedRequest {
+  const { protectedSites, proxies } = options
+  const findAlias = createAliasCheck(options.guardedNames)
+  const findAccess = createAccessFinder(options.rules)
+
+  function requireTrustedSender(raw: IncomingMessage): void {
+    if (!proxies.isTrustedPeer(raw)) {
+      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES')
+    }
+    const alias = findAlias(raw)
+    if (alias === undefined) return
+    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
+  }
+
+  return function parse(raw) {
+    requireTrustedSender(raw)
+    const request = parseForwardedRequest(raw, protectedSites)
+    if (isUnder(options.basePath, request.readings.all)) {
+      throw refusal('sign_in_router', 'the middleware is attached to the sign-in router')
+    }
+    const requestClass = classify(raw, request.method, request.isWebSocketScheme)
+    const access = findAccess(request)
+    if (
+      requestClass === 'websocket' &&
+      isForeignOrigin(raw.headers.origin, request, protectedSites)
+    ) {
+      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin')
+    }
+    return {
+      raw,
+      request,
+      requestClass,
+      access,
+      presented: access.bearer && readAuthorization(raw),
+    }
+  }
+}
+
+function refusal(code: AuthErrorCode, message: string): AuthError {
+  return new AuthError(code, message, { isPublic: true })
 }

@@ -1,14 +1,14 @@
-import type { Counted, Outgoing } from '../../http/node-env.ts'
+import type { Counted, Outgoing } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource, Metrics } from '../../telemetry/metrics.ts'
 
-/** One check, as it is counted when its answer is sent. */
+/** Count of one check, taken when its answer is sent. */
 interface CountedCheck extends Counted {
   readonly outcome: CheckOutcome
   readonly source: CheckSource
   readonly startedAtMs: number
 }
 
-/** Counts a check by the status that is sent, since writing the head may fail (finding C10). */
+/** Counts a check when its status is sent, because writing the head may fail and turn it into a 500 (finding C10). */
 export type CountWhenSent = (
   outgoing: Outgoing,
   outcome: CheckOutcome,
@@ -17,7 +17,7 @@ export type CountWhenSent = (
 ) => void
 
 export function createCheckCount(metrics: Pick<Metrics, 'check'>): CountWhenSent {
-  /** Shared by all checks; the record it is called on holds what is particular to one. */
+  /** Runs for every check with its record as `this`, because a closure would keep the request alive. */
   function countAs(this: CountedCheck, status: number): void {
     const seconds = (performance.now() - this.startedAtMs) / 1000
     metrics.check(status === 500 ? 'unavailable' : this.outcome, this.source, seconds)

@@ -10,18 +10,25 @@ import type { Session } from '../../core/session.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { json, redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { requestIdOf } from '../../http/node-env.ts'
 import { notAllowedPage, resetCookiesPage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
-import type { CheckAnswer, CheckedRequest } from './checked-request.ts'
+import { requestIdOf } from '../../http/request.ts'
+import type { PageWriter } from '../../http/write-page.ts'
+import type { CheckOutcome } from '../../telemetry/metrics.ts'
+import type { CheckedRequest } from './checked-request.ts'
 
-/** The answers of the check to people and programs that may not pass. */
+/** Answer of a check with its outcome for the metrics. */
+export interface CheckAnswer {
+  readonly response: Response | Promise<Response>
+  readonly outcome: CheckOutcome
+}
+
+/** Answers of the check to people and programs that may not pass. */
 export interface Denials {
   signIn(checked: CheckedRequest): CheckAnswer
-  /** Answers who may not pass: a session's user, or the bearer of a token. */
+  /** Refuses a known user, or the bearer of a token, whom no rule lets pass. */
   forbidden(checked: CheckedRequest, session: Session | undefined): CheckAnswer
   resetCookies(checked: CheckedRequest): CheckAnswer
-  /** Answers programs alone: never a page, a redirect or a cookie. Without a fault no token was sent. */
+  /** Refuses a program, never with a page, a redirect or a cookie. No `fault` means that no token was sent. */
   refuseToken(checked: CheckedRequest, fault: TokenFault | undefined): CheckAnswer
 }
 
@@ -36,7 +43,7 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
   const targetOf = (request: ForwardedRequest) =>
     parseReturnTo(encodeQuery(request.url), request.site, returnTo) ?? `${request.site.origin}/`
 
-  /** A form or a script cannot be sent back to where it was; the page it came from can be opened again. */
+  /** Returns the page that a form or a script was on, because what it sent cannot be sent again. */
   const pageOf = ({ site }: ForwardedRequest, raw: IncomingMessage) => {
     const referer = raw.headers.referer
     const isOwn = referer?.startsWith(`${site.origin}/`) === true
@@ -64,7 +71,7 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
 
     forbidden({ request, requestClass, raw, presented }, session) {
       const requestId = requestIdOf(raw)
-      // Where the rule asks for no token, Authorization is the app's and says nothing of who reads.
+      // Without a rule that accepts tokens, Authorization belongs to the app and does not mean a program.
       const isReadByPerson = showsPage(requestClass) && !presented
       if (!isReadByPerson) {
         return { response: json(403, { error: 'forbidden' }, requestId), outcome: 'forbidden' }
@@ -101,13 +108,13 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
   }
 }
 
-/** Browsers send a backslash as it is in a query, where it leads nowhere; anywhere else it is refused (threat A40). */
+/** Encodes backslashes in the query, where browsers send them as they are; elsewhere they are refused (threat A40). */
 function encodeQuery(url: string): string {
   const query = url.indexOf('?')
   return query === -1 ? url : url.slice(0, query) + url.slice(query).replaceAll('\\', '%5C')
 }
 
-/** By RFC 6750 section 3 and, for a caller that knows of proofs, RFC 9449 section 7.1. */
+/** Returns the challenge of RFC 6750 section 3 and, for the DPoP scheme, of RFC 9449 section 7.1. */
 function challengeOf(
   host: string,
   scheme: PresentedToken['scheme'] | undefined,
@@ -130,7 +137,7 @@ function parametersOf(fault: Exclude<TokenFault, { error: 'forbidden' }>): reado
   return [`error="${error}"`, detail]
 }
 
-/** Traefik answers an empty 401 for a page above its `maxResponseBodySize`. */
+/** Bounds the page, because Traefik answers an empty 401 for one above its `maxResponseBodySize`. */
 const MAX_NAME_LENGTH = 200
 
 function displayName({ email, preferredUsername, name, subject }: Identity): string {

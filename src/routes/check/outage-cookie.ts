@@ -9,7 +9,7 @@ interface AssertedRequest extends Pick<CheckedRequest, 'raw' | 'requestClass'> {
   readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
 }
 
-/** The `Set-Cookie` by which a browser can tell who it is while the store cannot; nothing where it needs none. */
+/** Returns the `Set-Cookie` of an outage assertion, or `undefined` where the browser needs none. */
 export type RenewOutageCookie = (
   checked: AssertedRequest,
   confirmed: CachedSession,
@@ -19,7 +19,7 @@ export type RenewOutageCookie = (
 export interface OutageCookieOptions {
   readonly cookies: Cookies
   readonly assertions: OutageAssertions
-  /** 0 = browsers get none. */
+  /** 0 turns outage assertions off. */
   readonly graceMs: number
 }
 
@@ -30,7 +30,7 @@ export function createOutageCookie({
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
   return ({ raw, requestClass, request: { method, site } }, confirmed, presented) => {
-    if (method !== 'GET' || !isKept(raw, requestClass)) return undefined
+    if (method !== 'GET' || !storesCookies(raw, requestClass)) return undefined
     const sent = cookies.readOutage(raw, site)
     if (sent !== undefined && assertions.isRecent(sent)) return undefined
     const text = assertions.issue(confirmed, presented())
@@ -38,14 +38,14 @@ export function createOutageCookie({
   }
 }
 
-/** Documents and fetches: an asset's answer may be stored for others, and a handshake's cookies are ignored. */
-const KEPT_DESTINATIONS: ReadonlySet<unknown> = new Set(['document', 'empty', 'iframe', 'frame'])
+/** Destinations that get the cookie: caches may share an asset's answer, and browsers ignore a handshake's cookies. */
+const COOKIE_DESTINATIONS: ReadonlySet<unknown> = new Set(['document', 'empty', 'iframe', 'frame'])
 
-function isKept({ headers }: IncomingMessage, requestClass: RequestClass): boolean {
+function storesCookies({ headers }: IncomingMessage, requestClass: RequestClass): boolean {
   if (requestClass === 'navigation') return true
   if (requestClass !== 'background') return false
   const destination = headers['sec-fetch-dest']
   return destination === undefined
     ? headers['x-requested-with'] !== undefined
-    : KEPT_DESTINATIONS.has(destination)
+    : COOKIE_DESTINATIONS.has(destination)
 }

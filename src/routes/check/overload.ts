@@ -1,4 +1,4 @@
-/** Whether the process is so far behind that answering quickly helps more than answering well (fault F42). */
+/** Returns whether checks are to be answered 503 at once, because the event loop lags behind (fault F42). */
 export type IsOverloaded = (nowMs: number) => boolean
 
 export interface OverloadWatch {
@@ -10,8 +10,8 @@ const TICK_MS = 100
 const BEHIND_MS = 1000
 
 /**
- * Behind, when a round of the event loop has been going on for more than a second, and so was the one before: a single
- * pause is over when it is noticed. `nowMs` is monotonic.
+ * Watches the event loop and reports overload after two rounds in a row longer than a second, because a single pause
+ * has ended by the time it is noticed. `nowMs` is monotonic.
  */
 export function watchOverload(): OverloadWatch {
   let roundSinceMs = performance.now()

@@ -9,14 +9,15 @@ import type { SessionRefresher } from '../../session/refresh/refresher.ts'
 import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
+import { waitAtMost } from '../../timing/time-limit.ts'
 import type { CheckedRequest } from './checked-request.ts'
 import type { RenewOutageCookie } from './outage-cookie.ts'
 
-/** What a request's session cookie comes to. */
-export interface SessionEvidence {
+/** Evidence of a request and what it rests on. */
+export interface FoundEvidence {
   readonly evidence: Evidence
   readonly source: CheckSource
-  /** A `Set-Cookie` to go with a 200, made when it is known that there is one. */
+  /** Makes the `Set-Cookie` of a 200; called only for one. */
   readonly renew?: () => string | undefined
 }
 
@@ -25,40 +26,39 @@ export interface SessionCheckOptions {
   readonly sessions: Sessions
   readonly refresher: SessionRefresher
   readonly realmOf: (host: string) => string
-  /** After this a check gives up on the store, which is an error and never "no session". */
+  /** Time after which a check fails closed with `store_unavailable`, which is never "no session". */
   readonly storeTimeoutMs: number
-  /** Whether apps are given the access token, so that an old one is of no use. */
+  /** Whether apps are given the access token, so that an expired one has to be refreshed first. */
   readonly isPassingTokens: boolean
-  /** For how long after its access token's end a session goes on while it cannot be refreshed. */
+  /** Time after the access token's end for which a session is accepted while it cannot be refreshed. */
   readonly refreshGraceMs: number
   readonly renewOutageCookie: RenewOutageCookie
   readonly metrics: Metrics
   readonly now: () => number
 }
 
-/** For how long a check waits for a refresh without which there is no going on; the whole check has 1.5 s. */
+/** Time a check waits for an overdue refresh; the whole check has 1.5 s. */
 const RENEWAL_WAIT_MS = 1000
-/** How often it looks whether another replica is done with it. */
+/** Pause between looks at the store for the refresh of another replica. */
 const RENEWAL_POLL_MS = 100
 
 type PresentedCookie = Omit<PresentedSession, 'digest'>
 
-const NOBODY: SessionEvidence = { evidence: { kind: 'none' }, source: 'none' }
-const UNKNOWN: SessionEvidence = { evidence: { kind: 'none' }, source: 'store' }
-const AMBIGUOUS: SessionEvidence = { evidence: { kind: 'ambiguous' }, source: 'none' }
+const NOBODY: FoundEvidence = { evidence: { kind: 'none' }, source: 'none' }
+const UNKNOWN: FoundEvidence = { evidence: { kind: 'none' }, source: 'store' }
+const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'none' }
 
-/** Looks the session up: in memory, else in the store, else in what may stand in for the store while it is away. */
+/** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
 export function createSessionCheck(options: SessionCheckOptions) {
   const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
   const timeoutMs = options.storeTimeoutMs
-
   const patienceMs = options.isPassingTokens ? 0 : options.refreshGraceMs
 
   function evidenceOf(
     checked: CheckedRequest,
     found: FoundSession,
     cookie: PresentedCookie,
-  ): SessionEvidence {
+  ): FoundEvidence {
     const { session, source } = found
     const evidence: Evidence = { kind: 'session', session }
     if (source === 'l1' || source === 'assertion') {
@@ -74,18 +74,18 @@ export function createSessionCheck(options: SessionCheckOptions) {
     return { timeoutMs, ...(!access.deniesDegraded && { standIn: { assertion } }) }
   }
 
-  /** Nothing is refreshed while the store is away: what it gives could not be kept (fault F36). */
+  /** Returns `none` during a store outage, because new tokens could not be stored (fault F36). */
   function needOf({ session, source }: FoundSession) {
     if (!session.renewal || source === 'l1' || source === 'assertion') return 'none'
     return renewalNeed(session, options.now(), patienceMs)
   }
 
-  /** Begins a refresh behind the answer, and waits for it only where there is no going on without. */
+  /** Refreshes due tokens in the background, and waits only for overdue ones. */
   function refreshed(
     checked: CheckedRequest,
     found: FoundSession,
     cookie: PresentedCookie,
-  ): SessionEvidence | Promise<SessionEvidence> {
+  ): FoundEvidence | Promise<FoundEvidence> {
     const need = needOf(found)
     if (need === 'overdue') return waitForRefresh(checked, cookie)
     if (need === 'due') setImmediate(() => void refresher.refresh(withDigest(cookie)))
@@ -95,12 +95,11 @@ export function createSessionCheck(options: SessionCheckOptions) {
   async function waitForRefresh(
     checked: CheckedRequest,
     cookie: PresentedCookie,
-  ): Promise<SessionEvidence> {
+  ): Promise<FoundEvidence> {
     const presented = withDigest(cookie)
-    const end = pause(RENEWAL_WAIT_MS)
     const untilMs = performance.now() + RENEWAL_WAIT_MS
     for (;;) {
-      await Promise.race([refresher.refresh(presented), end])
+      await waitAtMost(refresher.refresh(presented), untilMs - performance.now())
       const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
       if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
@@ -111,9 +110,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
     }
   }
 
-  return function checkSession(
-    checked: CheckedRequest,
-  ): SessionEvidence | Promise<SessionEvidence> {
+  return function checkSession(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
     const { raw, request } = checked
     const credential = cookies.readSession(raw, request.site)
     if (credential === 'ambiguous') return AMBIGUOUS
@@ -128,7 +125,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
   }
 }
 
-/** Made where it is needed: the digest of an id costs more than the rest of a check. */
+/** Adds the digest of the session id, which a check answered from memory does not need. */
 function withDigest(cookie: PresentedCookie): PresentedSession {
   return { ...cookie, digest: sessionDigest(cookie.credential) }
 }

@@ -8,14 +8,14 @@ import { digestOfParts } from '../../crypto/digest.ts'
 import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
-/** What the check does with tokens before and after it has decided. */
+/** Verifies tokens before the decision and spends them after it. */
 export interface Bearers {
-  /** What a token comes to; without a promise where it was verified a moment ago. */
+  /** Verifies a token and its proof; returns no promise on a cache hit. */
   examine(
     presented: PresentedToken,
     checked: CheckedRequest,
   ): TokenEvidence | Promise<TokenEvidence>
-  /** Spends what may be used once; the fault where somebody has done so before. */
+  /** Spends one-time tokens and proofs; resolves to the fault where one has been spent before. */
   spend(spends: readonly Spend[]): Promise<TokenFault | undefined>
 }
 
@@ -23,7 +23,7 @@ export interface BearersOptions {
   readonly verifier: BearerVerifier
   readonly verifyProof: VerifyProof
   readonly oneTimeKeys: OneTimeKeys
-  /** After this a check gives up on the store, which is an error and never a first use. */
+  /** Time after which a check fails closed with `store_unavailable`, which is never a first use. */
   readonly storeTimeoutMs: number
   readonly onReplay: (kind: ConsumptionKind) => void
   readonly now: () => number
@@ -42,7 +42,7 @@ export function createBearers(options: BearersOptions): Bearers {
     if (evidence.kind === 'bad-bearer') return evidence
     const { bearer } = evidence
     if (bearer.keyThumbprint === undefined) return refused(NOT_BOUND)
-    // Node joins several headers with a comma, which no proof has in it.
+    // Node joins repeated headers with a comma, which makes the proof invalid.
     const { dpop } = raw.headers
     const proof = await verifyProof(typeof dpop === 'string' ? dpop : '', {
       method,
@@ -53,7 +53,7 @@ export function createBearers(options: BearersOptions): Bearers {
     return proof ? { kind: 'bearer', bearer, proof } : refused(NOT_PROVEN)
   }
 
-  /** Nobody has passed by it: what Redis carries out late must not have used it up (fault F02). */
+  /** Releases what a failed attempt may have spent, because Redis may carry a command out late (fault F02). */
   function giveBack(spends: readonly Spend[], attemptId: string): void {
     for (const { kind, parts } of spends) {
       oneTimeKeys.release(kind, digestOfParts(...parts), attemptId).catch(() => undefined)
@@ -103,7 +103,7 @@ const USED: Readonly<Record<Spend['kind'], TokenFault>> = {
   dpop: { error: 'invalid_dpop_proof', description: 'the proof has been used before' },
 }
 
-/** A token that is bound to a key is of no use to somebody who merely bears it (RFC 9449 section 7.2). */
+/** Refuses a key-bound token that is sent as a plain bearer token (RFC 9449 section 7.2). */
 function asSent(evidence: TokenEvidence): TokenEvidence {
   const isBound = evidence.kind === 'bearer' && evidence.bearer.keyThumbprint !== undefined
   return isBound ? refused(BOUND) : evidence

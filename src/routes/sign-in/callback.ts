@@ -5,10 +5,10 @@ import { AuthError } from '../../errors.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { continuePage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -19,7 +19,6 @@ import {
 import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { singleQuery } from './login.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses
@@ -29,10 +28,10 @@ export interface CallbackOptions {
   readonly redeem: Redemption
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
-  /** A strict cookie does not travel with a redirect that began at another site. */
+  /** Whether the target is reached through a page, because a strict cookie is not sent with a cross-site redirect. */
   readonly needsContinuePage: boolean
   readonly proxies: TrustedProxies
-  /** Called for each login that another replica began. */
+  /** Receives each login that another replica began. */
   readonly onFromElsewhere: () => void
   readonly writePage: PageWriter
   readonly log: Log
@@ -47,7 +46,7 @@ interface Presented {
   readonly session: Session
 }
 
-/** `GET BASE_PATH/callback`: the provider's answer; ends at the target, or on a page, never in a loop. */
+/** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
 export function createCallback(options: CallbackOptions) {
   const { addresses, cookies, transactions, sessions, log, metrics } = options
 
@@ -63,7 +62,11 @@ export function createCallback(options: CallbackOptions) {
       binding,
       longTarget,
     })
-    if (!login) throw new AuthError('sign_in_failed', 'the state is not ours')
+    if (!login)
+      throw new AuthError(
+        'sign_in_failed',
+        'the state was not sealed by this installation, or for another host',
+      )
     if (login.isFromElsewhere) options.onFromElsewhere()
     const target = targetOf(login, site)
     c.set('target', target)
@@ -75,7 +78,7 @@ export function createCallback(options: CallbackOptions) {
         c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
       throw new AuthError(
         'sign_in_failed',
-        'the state is not of this browser, or its binding was replaced',
+        'the login was begun in another browser, or its binding was replaced',
       )
     }
     requireCode(login, query)
@@ -90,7 +93,7 @@ export function createCallback(options: CallbackOptions) {
     return finish(c, login, target, [...written, ...clearStale(c, site)])
   }
 
-  /** An assertion of an earlier session would keep the new one from getting its own. */
+  /** Expires the outage assertion of an earlier session, because it would keep the new one from getting its own. */
   function clearStale(c: NodeContext, site: Site): string[] {
     return cookies.readOutage(c.env.incoming, site) === undefined ? [] : cookies.clearOutage(site)
   }
@@ -113,18 +116,18 @@ export function createCallback(options: CallbackOptions) {
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.info(
       { event: 'sign_in', user, ...(ignored.length > 0 && { ignored }), ...about },
-      'signed in',
+      'a user signed in',
     )
     return cookie
   }
 
-  /** Checked again, since the configuration may have changed since the login began. */
+  /** Validates the target again, because settings may have changed since the login began. */
   function targetOf(login: ReturnedLogin, site: Site): string {
     const target = login.target && parseReturnTo(login.target, site, options.returnTo)
     return target || addresses.landing(site)
   }
 
-  /** A session that was there before; it does not stay usable beside a new one (threat A65). */
+  /** Finds the session the browser already has, which ends when the new one is stored (threat A65). */
   async function findPresented(c: NodeContext, site: Site): Promise<Presented | undefined> {
     const credential = cookies.readSession(c.env.incoming, site)
     if (!credential || credential === 'ambiguous') return undefined
@@ -157,7 +160,7 @@ function readQuery(c: NodeContext): CallbackQuery {
   return { state: single('state') ?? '', code: single('code'), error: single('error') }
 }
 
-/** The error code of RFC 6749 section 4.1.2.1 decides; its description is the provider's and is shown to nobody. */
+/** Requires a code, or throws by the error code of RFC 6749 section 4.1.2.1 without the provider's description. */
 function requireCode(login: ReturnedLogin, { code, error }: CallbackQuery): void {
   if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
   if (error !== undefined) {
@@ -165,7 +168,7 @@ function requireCode(login: ReturnedLogin, { code, error }: CallbackQuery): void
     const shown = /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
     throw new AuthError(
       isFault ? 'provider_failed' : 'sign_in_failed',
-      `the provider answered ${shown}`,
+      `the provider answered with ${shown}`,
     )
   }
   if (code === undefined) throw new AuthError('sign_in_failed', 'the provider sent no code')

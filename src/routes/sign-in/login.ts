@@ -1,13 +1,12 @@
-import { isPrefetch } from '../../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import { AuthError } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
-import { plain, redirect, settingCookies } from '../../http/answers.ts'
+import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { type NodeContext, pathOf, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { loopPage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import type { SignIn } from '../../oidc/sign-in.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -27,7 +26,7 @@ export interface LoginOptions {
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
   readonly signIn: SignIn
-  /** Whether a sign-in could be finished just now, as far as is known. */
+  /** Returns whether the store can take a session now, as far as is known. */
   readonly isStoreAvailable: () => boolean
   readonly writePage: PageWriter
   readonly log: Log
@@ -35,7 +34,7 @@ export interface LoginOptions {
   readonly now: () => number
 }
 
-/** `GET BASE_PATH/login?rd=`: sends the browser to the provider. The server keeps nothing of it. */
+/** Serves `GET BASE_PATH/login?rd=`: redirects to the provider. The server stores nothing for a login. */
 export function createLogin(options: LoginOptions) {
   const { addresses, cookies, transactions, signIn, writePage, log, metrics } = options
 
@@ -49,7 +48,10 @@ export function createLogin(options: LoginOptions) {
 
     c.set('target', target)
     if (!options.isStoreAvailable()) {
-      throw new AuthError('store_unavailable', 'a sign-in could not be finished now')
+      throw new AuthError(
+        'store_unavailable',
+        'the store is not available, so a sign-in could not be finished',
+      )
     }
     const isRetry = parameters.retry === '1'
     if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
@@ -78,7 +80,7 @@ export function createLogin(options: LoginOptions) {
     return (await options.sessions.find(credential, options.realmOf(site.host))) !== undefined
   }
 
-  /** Names the likely cause and starts counting anew, so that a person can try once more. */
+  /** Answers with a page that names the likely cause, and resets the count, so that a person can try once more. */
   async function stopLoop(
     c: NodeContext,
     site: Site,
@@ -90,7 +92,7 @@ export function createLogin(options: LoginOptions) {
     metrics.loopStopped()
     log.warn(
       { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
-      'a sign-in loop was stopped',
+      'a sign-in loop was stopped: the session cookie did not come back or was not accepted',
     )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
     const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
@@ -105,7 +107,10 @@ export function createLogin(options: LoginOptions) {
     if (target !== undefined) return target
     const raw = c.env.incoming
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
-    log.warn({ event: 'suspicious_return_to', ...about }, 'a return address was refused')
+    log.warn(
+      { event: 'suspicious_return_to', ...about },
+      'a return address was refused: it leads to no protected host',
+    )
     throw new AuthError(
       'invalid_return_to',
       'The address to return to is not one of the protected hosts.',
@@ -118,25 +123,4 @@ function readParameters(c: NodeContext): LoginParameters {
   const asksAnew = singleQuery(c, 'prompt') === 'login'
   const isRetry = singleQuery(c, 'retry') === '1'
   return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
-}
-
-/** A query parameter that may occur once (threats A47, A55). */
-export function singleQuery(
-  c: NodeContext,
-  name: string,
-  code: AuthErrorCode = 'invalid_request',
-): string | undefined {
-  const values = c.req.queries(name) ?? []
-  if (values.length > 1) {
-    throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
-  }
-  return values[0]
-}
-
-/** Answers what must have no effect: HEAD, and pages that a browser loads ahead of its user. */
-export function answerWithoutEffect(c: NodeContext): Response | undefined {
-  const raw = c.env.incoming
-  if (raw.method === 'HEAD') return plain(204)
-  // A browser that gets an error throws the prefetched page away and asks again when its user does.
-  return isPrefetch(raw) ? plain(503) : undefined
 }

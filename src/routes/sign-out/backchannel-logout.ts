@@ -1,8 +1,7 @@
 import { AuthError, invalidRequest } from '../../errors.ts'
 import { type HeaderList, json, plain } from '../../http/answers.ts'
-import { isForm } from '../../http/form.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
 import { RETRY_SECONDS } from '../../http/pages/pages.ts'
+import { isForm, type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import type { LogoutToken, VerifyLogoutToken } from '../../oidc/logout-token.ts'
 import type { ProviderLogout, ProviderLogoutResult } from '../../session/provider-logout.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
@@ -15,7 +14,7 @@ export interface BackchannelLogoutOptions {
   readonly metrics: Metrics
 }
 
-/** What tells one request from the others in the log. */
+/** Log fields that identify a request. */
 interface Trace {
   readonly request_id: string
   readonly traceparent?: string
@@ -24,8 +23,8 @@ interface Trace {
 const RETRY: HeaderList = [['Retry-After', String(RETRY_SECONDS)]]
 
 /**
- * `POST BASE_PATH/backchannel-logout`: the provider, and no browser, says what has ended there (OpenID Connect
- * Back-Channel Logout 1.0). 200 means that it has ended on every replica; all else is 400 (section 2.8).
+ * Serves `POST BASE_PATH/backchannel-logout`, which the provider calls (OpenID Connect Back-Channel Logout 1.0). Answers
+ * 200 when the sessions have ended on every replica, else 400 (section 2.8).
  */
 export function createBackchannelLogout(options: BackchannelLogoutOptions) {
   const { verifyLogoutToken, endAsAtProvider, log, metrics } = options
@@ -60,7 +59,7 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions) {
         ...(subject !== undefined && { user: userDigest(issuer, subject) }),
         ...trace,
       },
-      'the provider said that sessions have ended; without their cookies their tokens cannot be revoked there',
+      'the provider ended sessions; their tokens were not revoked, because only the cookie decrypts them',
     )
   }
 
@@ -69,15 +68,15 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions) {
     metrics.backchannelLogout(isAboutToken ? 'refused' : 'failed')
     log.warn(
       { event: 'backchannel_logout_refused', code, reason: message, ...trace },
-      'a logout of the provider was not carried out',
+      'a back-channel logout of the provider was refused',
     )
     return isAboutToken
       ? badRequest(message, trace)
-      : badRequest('The logout could not be carried out just now.', trace, RETRY)
+      : badRequest('The logout failed for now; send it again.', trace, RETRY)
   }
 }
 
-/** The one parameter that counts; all others are ignored (section 2.5). */
+/** Returns the only `logout_token`; other parameters are ignored (section 2.5). */
 function parseBody(body: string): string {
   const [token, ...more] = new URLSearchParams(body).getAll('logout_token')
   if (token !== undefined && more.length === 0) return token

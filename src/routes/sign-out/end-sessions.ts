@@ -4,7 +4,7 @@ import type { SessionCredential } from '../../core/session.ts'
 import { AuthError, OutageError } from '../../errors.ts'
 import { createAddressLimit } from '../../http/address-limit.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { RevocableTokens, SignIn } from '../../oidc/sign-in.ts'
 import { providerTooSlow } from '../../oidc/translate.ts'
@@ -14,19 +14,19 @@ import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { within } from '../../timing/time-limit.ts'
 
-/** A session that has ended; whose it was is not known where the store could not be asked. */
+/** Ended session; `identity` is absent where the store could not be asked. */
 export interface Ended {
   readonly ending: Ending
   readonly identity?: Identity
   readonly idToken?: string
 }
 
-/** Whether the browser is sent to the provider. */
+/** Kind of a sign-out: `rp_initiated` sends the browser to the provider. */
 export type SignOutKind = 'rp_initiated' | 'local'
 
-/** Ends sessions by their cookies, whatever is away just now. */
+/** Ends sessions by their cookies, during outages too. */
 export interface SignOut {
-  /** Every session that the browser presents, with its tokens. */
+  /** Ends every session that the browser presents, and revokes its tokens. */
   end(c: NodeContext): Promise<readonly Ended[]>
   report(c: NodeContext, ended: readonly Ended[], kind: SignOutKind): void
 }
@@ -41,7 +41,7 @@ export interface SignOutOptions {
   readonly metrics: Metrics
 }
 
-/** How long somebody who signs out waits for the provider to revoke tokens. */
+/** Time that a sign-out waits for the provider to revoke tokens. */
 const REVOCATION_WAIT_MS = 2000
 /** Bounds the sign-outs of one address that cannot be verified during a store outage (finding C12). */
 const MAX_UNVERIFIED = 20
@@ -51,7 +51,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
   const { cookies, sessions, signIn, log, metrics } = options
   const isRare = createAddressLimit({ max: MAX_UNVERIFIED, periodMs: UNVERIFIED_PERIOD_MS })
 
-  /** Nothing where there was no session. */
+  /** Ends one session; resolves to `undefined` where there was none. */
   async function endOne(c: NodeContext, credential: SessionCredential): Promise<Ended | undefined> {
     const raw = c.env.incoming
     const site = c.get('site')
@@ -65,7 +65,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
     return { identity, ending: sessions.deferSignOut(credential) }
   }
 
-  /** Defers a sign-out that cannot be verified now, rate-limited because anybody can make such cookies up. */
+  /** Defers a sign-out that cannot be verified now, rate-limited because anybody can forge such cookies. */
   function deferUnverified(c: NodeContext, credential: SessionCredential, realm: string): Ended {
     const { address } = options.proxies.limitedOrigin(c.env.incoming)
     if (!isRare(address)) {
@@ -82,7 +82,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
     return { ending, idToken: tokens.idToken }
   }
 
-  /** The session has ended by now, whether or not the provider can be told. */
+  /** Revokes tokens; a failure is logged only, because the session has ended already. */
   async function revoke(raw: IncomingMessage, tokens: RevocableTokens): Promise<void> {
     await within(signIn.revoke(tokens), REVOCATION_WAIT_MS, providerTooSlow).catch(
       (cause: unknown) => {
@@ -115,9 +115,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
         request_id: requestIdOf(raw),
         ...traceOf(raw),
       },
-      identity
-        ? 'signed out'
-        : 'signed out, unverified: the session is looked up when Redis is back',
+      identity ? 'a user signed out' : 'an unverified sign-out was deferred until Redis is back',
     )
   }
 
@@ -127,13 +125,13 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   return {
     async end(c) {
-      // The order of cookies is not the user's, and whichever was left would let somebody in again.
+      // Ends all of them, because any that was left would sign the browser in again.
       const credentials = cookies.readSessions(c.env.incoming, c.get('site'))
       const tries = await Promise.allSettled(credentials.map((each) => endOne(c, each)))
       const ended = tries.flatMap((each) => (each.status === 'fulfilled' ? (each.value ?? []) : []))
       const failed = tries.find(({ status }) => status === 'rejected')
       if (failed?.status !== 'rejected') return ended
-      // Those that have ended are audited, although the answer speaks of the one that has not.
+      // Logs the ended ones too, because the answer is only about the failed one.
       report(c, ended, 'local')
       throw failed.reason
     },
@@ -141,7 +139,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
   }
 }
 
-/** Any failure but an outage is one for whoever asks. */
+/** Turns a store outage into `away` and rethrows any other error. */
 function away(error: unknown): 'away' {
   if (error instanceof OutageError) return 'away'
   throw error

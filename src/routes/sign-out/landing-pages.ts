@@ -4,27 +4,27 @@ import type { KeyRing, SealContext } from '../../crypto/key-ring.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import type { Ending } from '../../session/end-session.ts'
 
-/** What our own page has to know of a sign-out when the browser is back from the provider. */
+/** Facts about a sign-out that come back with the browser from the provider. */
 export interface SignOutState {
   readonly ending: Ending
-  /** Where to go on to; absolute. */
+  /** Absolute URL to go on to. */
   readonly landingPage?: string
 }
 
-/** Where sign-outs lead in the end (threat A49). */
+/** Pages that a sign-out may lead to (threat A49). */
 export interface LandingPages {
-  /** The address to emit, or nothing where a sign-out must not lead. */
+  /** Returns the absolute URL, or `undefined` for a page that is not allowed. */
   allow(asked: string, site: Site): string | undefined
-  /** The `state` that comes back from the provider (OpenID Connect RP-Initiated Logout 1.0 section 3). */
+  /** Returns the `state` that the provider sends back (OpenID Connect RP-Initiated Logout 1.0 section 3). */
   sealState(state: SignOutState, site: Site): string
-  /** Nothing for a state that is not ours. It says nothing secret and does nothing, so it may come back at any time. */
+  /** Returns `undefined` for a state that is not ours. It has no expiry, because it holds no secret and has no effect. */
   openState(sealed: string, site: Site): SignOutState | undefined
 }
 
 export interface LandingPageOptions {
   readonly addresses: Addresses
   readonly returnTo: ReturnToOptions
-  /** Where a sign-out may lead beside the protected hosts: exactly there. */
+  /** Further allowed pages beside the protected hosts, compared as whole URLs. */
   readonly postLogoutRedirectUris: readonly string[]
   readonly ring: KeyRing
 }
@@ -59,7 +59,7 @@ export function createLandingPages(options: LandingPageOptions): LandingPages {
       const opened = ring.open(Buffer.from(sealed, 'base64url'), context(site))
       if (!opened) return undefined
       const ending = opened[0] === PENDING_FLAG ? 'pending' : 'done'
-      // Looked at again, since the configuration may have changed meanwhile.
+      // Checks the page again, because settings may have changed meanwhile.
       const landingPage = allow(opened.toString('utf8', 1), site)
       return { ending, ...(landingPage !== undefined && { landingPage }) }
     },

@@ -5,16 +5,16 @@ import type { Site, Sites } from '../../core/site.ts'
 import type { KeyRing } from '../../crypto/key-ring.ts'
 import type { Addresses } from '../../http/addresses.ts'
 
-/** What tells somebody who wants to sign out from somebody whom another site sends (threat A67). */
+/** Distinguishes a user's own sign-out from one that another site triggers (threat A67). */
 export interface LogoutIntent {
-  /** Whether the request came from a page of ours or of a protected host, or brings the token of the confirm page. */
+  /** Returns whether the request comes from a page of ours or of a protected host, or has the confirm page's token. */
   isIntended(
     raw: IncomingMessage,
     site: Site,
     credential: SessionCredential | undefined,
     token: string | undefined,
   ): boolean
-  /** Only somebody who sees the page made for this very session knows it. */
+  /** Returns the token of the confirm page, which differs for each session. */
   confirmToken(credential: SessionCredential | undefined): string
 }
 

@@ -1,15 +1,14 @@
 import type { Addresses } from '../../http/addresses.ts'
-import { isForm } from '../../http/form.ts'
-import { type NodeContext, requestIdOf, traceOf } from '../../http/node-env.ts'
+import { isForm, type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { LandingPages } from './landing-pages.ts'
 
-/** What a sign-out may ask for, in its address or in its form. */
+/** Parameters of a sign-out, from its query or its form. */
 export interface SignOutRequest {
   readonly token: string | undefined
-  /** Where to go on to, if that is allowed. */
+  /** Page to go on to; absent where none was asked for or it is not allowed. */
   readonly landingPage?: string
-  /** Leaves the session at the provider as it is. */
+  /** Leaves the session at the provider untouched. */
   readonly isLocal: boolean
 }
 
@@ -19,9 +18,9 @@ export interface SignOutReaderOptions {
   readonly log: Log
 }
 
-/** Reads what a sign-out asks for, in its address and in its form. */
+/** Creates the reader of a sign-out's query and form. */
 export function createSignOutReader({ addresses, landingPages, log }: SignOutReaderOptions) {
-  /** One that is refused does not keep anybody signed in. */
+  /** Returns `undefined` for a refused page, because the sign-out itself still happens. */
   function readLandingPage(c: NodeContext, asked: ReadonlySet<string>): string | undefined {
     const site = c.get('site')
     const [first] = asked
@@ -32,7 +31,7 @@ export function createSignOutReader({ addresses, landingPages, log }: SignOutRea
       const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
       log.warn(
         { event: 'suspicious_return_to', ...about },
-        'a page to go on to after a sign-out was refused',
+        'the landing page of a sign-out was refused: it is not allowed',
       )
     }
     return landingPage
@@ -54,7 +53,7 @@ export function createSignOutReader({ addresses, landingPages, log }: SignOutRea
   }
 }
 
-/** The form of a page; a body of any other kind says nothing. */
+/** Reads a form; a body of any other media type is ignored. */
 async function readForm(c: NodeContext): Promise<URLSearchParams> {
   return new URLSearchParams(isForm(c.env.incoming) ? await c.req.text() : '')
 }

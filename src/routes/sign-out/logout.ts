@@ -2,9 +2,9 @@ import { classify } from '../../core/request-class.ts'
 import type { SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
-import { type NodeContext, pathOf, requestIdOf } from '../../http/node-env.ts'
 import { confirmSignOutPage, signedOutPage } from '../../http/pages/pages.ts'
-import type { PageWriter } from '../../http/pages/write.ts'
+import { type NodeContext, pathOf, requestIdOf } from '../../http/request.ts'
+import type { PageWriter } from '../../http/write-page.ts'
 import type { Ending } from '../../session/end-session.ts'
 import { newBinding } from '../../session/sign-in/login-transaction.ts'
 import { createSignOut, type Ended, type SignOutOptions } from './end-sessions.ts'
@@ -16,7 +16,7 @@ export interface LogoutOptions extends LandingPageOptions, LogoutIntentOptions, 
   readonly writePage: PageWriter
 }
 
-/** Sign-out: `GET` asks, `POST` from a page of ours or of a protected host does it (threat A67). */
+/** Serves the sign-out: `GET` asks to confirm, `POST` from a page of ours or of a protected host ends it (threat A67). */
 export function createLogout(options: LogoutOptions) {
   const { addresses, cookies, signIn } = options
   const intent = createLogoutIntent(options)
@@ -65,7 +65,7 @@ export function createLogout(options: LogoutOptions) {
     return [cookies.binding(site, newBinding())]
   }
 
-  /** The question keeps what was asked for; Chromium wants each address on the way to be allowed to its form. */
+  /** Answers with the confirm page; Chromium needs every origin of the later redirects in `form-action`. */
   function confirm(c: NodeContext, { landingPage, isLocal }: SignOutRequest): Promise<Response> {
     const site = c.get('site')
     const fields = {
@@ -82,7 +82,7 @@ export function createLogout(options: LogoutOptions) {
     return options.writePage(200, page, requestIdOf(c.env.incoming))
   }
 
-  /** Where the browser goes from here. */
+  /** Returns the URL the browser goes to next. */
   async function goOn(c: NodeContext, ended: readonly Ended[], request: SignOutRequest) {
     const site = c.get('site')
     const isPending = ended.some(({ ending }) => ending === 'pending')

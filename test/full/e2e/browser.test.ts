@@ -164,7 +164,7 @@ describe.skipIf(!program)(
         await page.goto(`${origin}/`)
       }
       expect(page.url()).toContain('/oauth2/login')
-      expect(await page.locator('h1').innerText()).toContain('circles')
+      expect(await page.locator('h1').innerText()).toContain('keeps starting over')
       await see(page, 'loop')
       await expectReadable(page)
       await page.getByText('Try once more').click()

@@ -186,7 +186,9 @@ describeWithRedis('sessions that an operator ends', () => {
     for (const path of [`sessions/${digest}`, 'sessions?user=alice', 'sessions?all=true']) {
       const { status, headers, body } = await askAdmin(second, 'DELETE', path)
       expect([status, headers.get('retry-after')]).toEqual([503, '5'])
-      expect(body).toMatchObject({ message: 'sessions may live on: do it again' })
+      expect(body).toMatchObject({
+        message: 'some sessions may not have ended: repeat the request',
+      })
     }
     expect((await askAdmin(second, 'GET', 'sessions')).status).toBe(503)
     const command = await runCommand(['sessions', 'end', '--user', 'alice'], {
@@ -195,7 +197,7 @@ describeWithRedis('sessions that an operator ends', () => {
     })
     expect(command).toEqual({
       code: 1,
-      output: 'vestibule: Redis is away: sessions may live on: do it again\n',
+      output: 'vestibule: Redis is away: some sessions may not have ended: repeat the request\n',
     })
     await fleet().network.accept()
     await untilWhole(fleet().all)

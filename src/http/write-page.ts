@@ -1,6 +1,6 @@
-import { answer, type HeaderList } from '../answers.ts'
-import { pageHeaders, renderPage } from './layout.ts'
-import type { PageContent } from './pages.ts'
+import { answer, type HeaderList } from './answers.ts'
+import { pageHeaders, renderPage } from './pages/layout.ts'
+import type { PageContent } from './pages/pages.ts'
 
 /** Writes a page with the headers that every page has. */
 export type PageWriter = (
@@ -10,7 +10,7 @@ export type PageWriter = (
   extra?: HeaderList,
 ) => Promise<Response>
 
-/** `formTargets` names where forms may lead beside ourselves; asked each time, since the provider may be found later. */
+/** Calls `formTargets` for each page, because the provider's origins are unknown until its discovery. */
 export function createPageWriter(formTargets: () => readonly string[]): PageWriter {
   return async (status, content, requestId, extra = []) => {
     const page = await renderPage({ ...content, requestId })

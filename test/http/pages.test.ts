@@ -14,8 +14,8 @@ import {
   signedOutPage,
   signInFailedPage,
   unavailablePage,
-} from '../../../src/http/pages/pages.ts'
-import { createPageWriter } from '../../../src/http/pages/write.ts'
+} from '../../src/http/pages/pages.ts'
+import { createPageWriter } from '../../src/http/write-page.ts'
 
 const REQUEST_ID = 'request-1'
 const LOGIN = 'https://app.example.com/oauth2/login?rd=https%3A%2F%2Fapp.example.com%2F&retry=1'
@@ -189,7 +189,9 @@ describe('single pages', () => {
   })
 
   test('a loop names its likely cause', async () => {
-    expect(await htmlOf(loopPage(false, 'app.example.com', LOGIN))).toContain('cookies are blocked')
+    expect(await htmlOf(loopPage(false, 'app.example.com', LOGIN))).toContain(
+      'cookies are allowed for',
+    )
     expect(await htmlOf(loopPage(true, 'app.example.com', LOGIN))).toContain('encryption keys')
   })
 
@@ -204,10 +206,10 @@ describe('single pages', () => {
     expect(html).toContain('<form method="post" action="https://app.example.com/oauth2/logout">')
     expect(html).toContain('<input type="hidden" name="token" value="token-1">')
     expect(html).toContain('<input type="hidden" name="local" value="true">')
-    expect(html).toContain('The sign-in service itself will still know you')
+    expect(html).toContain('You stay signed in at the sign-in service itself')
     expect(html).toContain('href="https://app.example.com/">Stay signed in</a>')
     const whole = confirmSignOutPage(LOGIN, LOGIN, { token: 'a' }, [])
-    expect(await htmlOf(whole)).not.toContain('will still know you')
+    expect(await htmlOf(whole)).not.toContain('stay signed in at the sign-in')
     expect(answer.headers.get('Content-Security-Policy')).toContain(
       "form-action 'self' https://id.example.com https://www.example.com;",
     )

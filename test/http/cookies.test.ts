@@ -263,3 +263,34 @@ describe('reading cookies', () => {
     expect(hostOnly.ownNames.size).toBe(12)
   })
 })
+
+describe('expiring planted cookies (C07)', () => {
+  const twice = (name: string) => rawRequest({ Cookie: `${name}=a; ${name}=b` })
+
+  test('a name with two values expires for every path prefix and parent domain', () => {
+    const lines = hostOnly.clearPlanted(twice('vestibule'), plain, '/a')
+    const places = ['Path=/', 'Path=/a', 'Path=/a/', undefined].flatMap((path) =>
+      [undefined, 'Domain=app.localhost'].map((domain) => [domain, path]),
+    )
+    const expected = places.map((place) =>
+      ['HttpOnly', 'Max-Age=0', 'SameSite=Lax', ...place].filter(Boolean).toSorted(),
+    )
+    expect(lines.map(attributesOf).toSorted()).toEqual(expected.toSorted())
+    expect(new Set(lines.map(nameOf))).toEqual(new Set(['vestibule']))
+  })
+
+  test('a host that is an address has no parent domain', () => {
+    const local = createSite('http', '127.0.0.1', '8080')
+    const lines = hostOnly.clearPlanted(twice('vestibule'), local, '/')
+    expect(lines.some((line) => line.includes('Domain='))).toBe(false)
+    expect(lines).not.toEqual([])
+  })
+
+  test.for([
+    ['vestibule', plain, 'vestibule=a; vestibule=a'],
+    ['__Host-vestibule', secure, '__Host-vestibule=a; __Host-vestibule=b'],
+    ['no cookie', plain, ''],
+  ] as const)('nothing expires for %s on %s', ([, site, cookie], { expect }) => {
+    expect(hostOnly.clearPlanted(rawRequest({ Cookie: cookie }), site, '/a')).toEqual([])
+  })
+})

@@ -5,32 +5,32 @@ import { parseJson } from '../../core/json.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { invalidRequest } from '../../errors.ts'
 import { json, plain } from '../../http/answers.ts'
-import type { NodeContext } from '../../http/node-env.ts'
+import type { NodeContext } from '../../http/request.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../../oidc/provider.ts'
 import { isReasonable } from '../../oidc/token-rules.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf, readParameters } from './request.ts'
 
-export interface AdminTokensOptions {
+export interface AdminDeniedTokensOptions {
   readonly deniedTokens: Pick<DeniedTokens, 'deny' | 'list'>
-  /** Those whose tokens rules accept. */
+  /** Issuers whose tokens rules accept. */
   readonly bearerIssuers: ReadonlySet<string>
-  /** Whose token is meant where nothing else is said. */
+  /** Issuer of a `jti` without `iss`. */
   readonly issuer: string
   readonly log: Log
   readonly now: () => number
 }
 
-/** Tokens of programs that operators do not want to count any more. */
-export interface AdminTokens {
+/** Lists and adds denied tokens. */
+export interface AdminDeniedTokens {
   readonly listDeniedTokens: (c: NodeContext) => Promise<Response>
   readonly denyToken: (c: NodeContext) => Promise<Response>
 }
 
 const MAX_LISTED = 1000
-/** Where nobody says when the token ends. */
+/** Lifetime of a denial without `exp`. */
 const LONGEST_LIFE_SECONDS = 24 * 60 * 60
-/** Replicas accept a token for this much longer, each by its own clock. */
+/** Time past `exp` for which a replica may still accept a token, because each uses its own clock. */
 const SKEW_SECONDS = 2 * CLOCK_TOLERANCE_SECONDS
 
 const text = z.string().min(1)
@@ -39,7 +39,7 @@ const body = z.union([
   z.strictObject({ jti: text, iss: z.exactOptional(text), exp: z.exactOptional(z.number()) }),
 ])
 
-export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
+export function createAdminDeniedTokens(options: AdminDeniedTokensOptions): AdminDeniedTokens {
   const { deniedTokens, bearerIssuers, log, now } = options
 
   function nameOf(given: z.output<typeof body>): TokenName | undefined {
@@ -55,7 +55,7 @@ export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
       const ends = denied.map(({ leftMs }) => now() + leftMs).toSorted((a, b) => a - b)
       const answer = { denied: ends.length, ends: ends.slice(0, MAX_LISTED).map(describeTime) }
       const about = { count: denied.length, ...operatorOf(c) }
-      log.info({ event: 'denied_tokens_listed', ...about }, 'an operator looked at denied tokens')
+      log.info({ event: 'denied_tokens_listed', ...about }, 'an operator listed denied tokens')
       return json(200, answer, about.request_id)
     },
 
@@ -64,24 +64,31 @@ export function createAdminTokens(options: AdminTokensOptions): AdminTokens {
       const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
       if (type !== 'application/json') return plain(415, 'the body must be application/json\n')
       const { success, data } = body.safeParse(parseJson(await c.req.text()))
-      if (!success) throw invalidRequest('The body is neither {"token"} nor {"jti","iss","exp"}.')
+      if (!success) throw invalidRequest('The body must be {"token"} or {"jti","iss","exp"}.')
       const name = nameOf(data)
-      if (!name) throw invalidRequest('The token is no JWT with iss and jti, and has no name.')
+      if (!name) throw invalidRequest('The token must be a JWT with iss and jti.')
       const { issuer, jti, expiresAtSeconds = now() / 1000 + LONGEST_LIFE_SECONDS } = name
       if (!bearerIssuers.has(issuer)) {
-        throw invalidRequest('No rule accepts tokens of this issuer, so there is none to deny.')
+        throw invalidRequest('No rule accepts tokens of this issuer.')
       }
       const leftSeconds = expiresAtSeconds - now() / 1000
-      if (!isReasonable(leftSeconds)) throw invalidRequest('exp is no time in seconds.')
+      if (!isReasonable(leftSeconds))
+        throw invalidRequest('exp must be a time in seconds since 1970.')
 
       const ttlMs = (leftSeconds + SKEW_SECONDS) * 1000
       const about = { token: digestOfParts(issuer, jti), ...operatorOf(c) }
       if (ttlMs <= 0) {
-        log.info({ event: 'token_expired', ...about }, 'a token that was to be denied has ended')
+        log.info(
+          { event: 'token_expired', ...about },
+          'a token was not denied because it has expired',
+        )
         return json(200, { denied: false, expired: true }, about.request_id)
       }
       await deniedTokens.deny(issuer, jti, ttlMs).catch((cause: unknown) => {
-        log.error({ event: 'token_not_denied', ...about }, 'a token counts that was to be denied')
+        log.error(
+          { event: 'token_not_denied', ...about },
+          'a token could not be denied and is still accepted',
+        )
         throw cause
       })
       const until = describeTime(now() + ttlMs)
