@@ -53,7 +53,7 @@ export default defineConfig({
           isolate: false,
           setupFiles: [...guarded.setupFiles, 'test/setup.ts'],
           include: [
-            'test/{commands,config,core,crypto,docs,routes,session,store,telemetry}/**/*.test.ts',
+            'test/{bearer,commands,config,core,crypto,docs,routes,session,store,telemetry}/**/*.test.ts',
           ],
         },
       },

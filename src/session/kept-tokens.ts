@@ -1,6 +1,6 @@
-import type { EpochMs, Renewal } from '../../core/session.ts'
-import type { IssuedTokens } from '../../oidc/sign-in.ts'
-import type { Tokens } from '../records.ts'
+import type { EpochMs, Renewal } from '../core/session.ts'
+import type { IssuedTokens } from '../oidc/sign-in.ts'
+import type { Tokens } from './records.ts'
 
 /** Later is too late for somebody whose app needs the token, earlier wears out the provider. */
 const DUE_AFTER = 3 / 4

@@ -1,26 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
-import type { SessionCredential } from '../../src/core/session.ts'
-import type { RefreshOutcome, RefreshTokens } from '../../src/oidc/refresh.ts'
-import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
-import { userOwner } from '../../src/session/owners.ts'
-import { createSessionCodec, type Tokens } from '../../src/session/records.ts'
-import { SILENT_MS } from '../../src/session/refresh/locks.ts'
-import type { RefreshResult } from '../../src/session/refresh/refresh-once.ts'
+import { IDENTITY_HEADERS } from '../../../src/core/identity.ts'
+import type { SessionCredential } from '../../../src/core/session.ts'
+import type { RefreshOutcome, RefreshTokens } from '../../../src/oidc/refresh.ts'
+import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
+import { userOwner } from '../../../src/session/owners.ts'
+import { createSessionCodec, type Tokens } from '../../../src/session/records.ts'
+import { SILENT_MS } from '../../../src/session/refresh/locks.ts'
+import type { RefreshResult } from '../../../src/session/refresh/refresh-once.ts'
 import {
   createSessionRefresher,
   type SessionRefresherOptions,
-} from '../../src/session/refresh/refresher.ts'
-import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
-import type { PresentedSession } from '../../src/session/session-cache.ts'
-import type { Locks } from '../../src/store/locks.ts'
-import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryLocks } from '../../src/store/memory/marks.ts'
-import { SETTLE_MS, SETTLED, type Settling } from '../../src/store/settling.ts'
-import type { Replacement, Store } from '../../src/store/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+} from '../../../src/session/refresh/refresher.ts'
+import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
+import type { PresentedSession } from '../../../src/session/session-cache.ts'
+import type { Locks } from '../../../src/store/locks.ts'
+import { createMemoryGenerations } from '../../../src/store/memory/generations.ts'
+import { createMemoryLocks } from '../../../src/store/memory/marks.ts'
+import { SETTLE_MS, SETTLED, type Settling } from '../../../src/store/settling.ts'
+import type { Replacement, Store } from '../../../src/store/store.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
 import {
   away,
   DAY_MS,
@@ -32,7 +32,7 @@ import {
   STARTED_AT,
   sessionDigest,
   startSessions,
-} from '../support/started-sessions.ts'
+} from '../../support/started-sessions.ts'
 
 const LIFE_MS = 60_000
 const DUE_MS = 45_000
