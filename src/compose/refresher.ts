@@ -1,4 +1,4 @@
-import type { RefreshReport, RefreshResult } from '../session/refresh/refresh-once.ts'
+import type { RefreshReport, RefreshResult } from '../session/refresh/outcome.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'

@@ -3,6 +3,7 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import type { EndReason, Store } from '../store/store.ts'
+import { inPortions } from './in-portions.ts'
 import type { SessionCodec } from './records.ts'
 
 /**
@@ -46,9 +47,6 @@ interface Seen {
  * and a tombstone for each sign-in must not fill the store (finding C14).
  */
 const REPLACED_MS = 5 * 60 * 1000
-
-/** Bounds the commands in flight while many sessions end, so that other requests are not delayed. */
-const AT_ONCE = 100
 
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
@@ -139,11 +137,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       const from = await generations.advance(undefined, maxAgeMs, asked)
       const ended = new Set<string>()
       for await (const digests of store.list()) {
-        for (let at = 0; at < digests.length; at += AT_ONCE) {
-          const portion = digests.slice(at, at + AT_ONCE)
-          const areOld = await Promise.all(portion.map((digest) => endOld(digest, from)))
-          for (const digest of portion.filter((_, which) => areOld[which])) ended.add(digest)
-        }
+        const areOld = await inPortions(digests, (digest) => endOld(digest, from))
+        for (const digest of digests.filter((_, which) => areOld[which])) ended.add(digest)
       }
       return ended.size
     },

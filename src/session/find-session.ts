@@ -36,7 +36,7 @@ export interface SessionFinder {
   ): Promise<FoundSession | undefined>
   /** Remembers a session that has just been written, as if it had been read. */
   keep(
-    held: PresentedSession,
+    presented: PresentedSession,
     records: Readonly<Record<RecordPart, Buffer>>,
     session: Session,
     tokens: Tokens,
@@ -76,10 +76,10 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   }
 
   function openAll({ digest, credential, realm }: PresentedSession, sealed: SealedRecords) {
-    const holder = { secret: credential.secret, realm }
-    const session = codec.open(digest, 'identity', sealed.identity, holder)
+    const key = { secret: credential.secret, realm }
+    const session = codec.open(digest, 'identity', sealed.identity, key)
     if (!session || !options.withAccessToken) return session
-    const tokens = codec.open(digest, 'tokens', sealed.tokens, holder)
+    const tokens = codec.open(digest, 'tokens', sealed.tokens, key)
     return tokens && withAccessToken(session, tokens)
   }
 
@@ -102,23 +102,26 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   }
 
   async function findInStore(
-    held: PresentedSession,
+    presented: PresentedSession,
     timeoutMs?: number,
   ): Promise<FoundSession | undefined> {
-    const { digest } = held
+    const { digest } = presented
     if (revocations.has(digest)) return undefined
     const { ticket, records: pending } = read(digest, timeoutMs)
     const records = await pending
-    const known = sessionCache.reopen(held, records, ticket)
-    const session = known?.session ?? openAll(held, records)
+    const known = sessionCache.reopen(presented, records, ticket)
+    const session = known?.session ?? openAll(presented, records)
     if (!session || !isUsable(digest, session)) return undefined
     options.onUse(digest, session)
-    const { confirmedAtMs } = known ?? sessionCache.keep(held, records, session, ticket)
+    const { confirmedAtMs } = known ?? sessionCache.keep(presented, records, session, ticket)
     return { session, confirmedAtMs, source: 'store' }
   }
 
-  function findStandIn(held: PresentedSession, { assertion }: StandIn): FoundSession | undefined {
-    const { digest, credential, realm } = held
+  function findStandIn(
+    presented: PresentedSession,
+    { assertion }: StandIn,
+  ): FoundSession | undefined {
+    const { digest, credential, realm } = presented
     if (revocations.has(digest)) return undefined
     const stale = sessionCache.recallStale(digest, credential, realm)
     if (stale) {
@@ -126,7 +129,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return isUsable(digest, session) ? { session, confirmedAtMs, source: 'l1' } : undefined
     }
     const text = assertion()
-    const session = text === undefined ? undefined : assertions.open(text, held)
+    const session = text === undefined ? undefined : assertions.open(text, presented)
     if (!session || !isUsable(digest, session)) return undefined
     return { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
   }
@@ -144,22 +147,22 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
     },
 
-    keep(held, sealed, session, tokens, ticket) {
+    keep(presented, sealed, session, tokens, ticket) {
       if (options.withAccessToken) {
-        sessionCache.keep(held, sealed, withAccessToken(session, tokens), ticket)
+        sessionCache.keep(presented, sealed, withAccessToken(session, tokens), ticket)
       } else {
-        sessionCache.keep(held, { identity: sealed.identity }, session, ticket)
+        sessionCache.keep(presented, { identity: sealed.identity }, session, ticket)
       }
     },
 
     async find(credential, realm, { timeoutMs, standIn } = {}) {
-      const held = { digest: sessionDigest(credential), credential, realm }
+      const presented = { digest: sessionDigest(credential), credential, realm }
       try {
-        return await findInStore(held, timeoutMs)
+        return await findInStore(presented, timeoutMs)
       } catch (error) {
         // A miss, or an answer that makes no sense, is not an outage (invariant I3).
         const found =
-          standIn && error instanceof OutageError ? findStandIn(held, standIn) : undefined
+          standIn && error instanceof OutageError ? findStandIn(presented, standIn) : undefined
         if (!found) throw error
         return found
       }

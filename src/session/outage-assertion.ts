@@ -10,9 +10,9 @@ import type { CachedSession, PresentedSession } from './session-cache.ts'
  */
 export interface OutageAssertions {
   /** Nothing where it would be too large for a cookie. */
-  issue(sessionCache: CachedSession, held: PresentedSession): string | undefined
+  issue(cached: CachedSession, presented: PresentedSession): string | undefined
   /** Nothing for one that is another session's, too old, or not ours. */
-  open(text: string, held: PresentedSession): Session | undefined
+  open(text: string, presented: PresentedSession): Session | undefined
   /** Whether a browser that sent this one needs no new one yet. */
   isRecent(text: string): boolean
 }
@@ -47,7 +47,7 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     secret: credential.secret,
   })
 
-  function seal(session: Session, at: EpochMs, held: PresentedSession) {
+  function seal(session: Session, at: EpochMs, presented: PresentedSession) {
     const { identity, createdAt, expiresAt, providerSession, generation } = session
     const carried = {
       identity,
@@ -58,28 +58,28 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     }
     const statement = { session: carried, confirmedAt: at }
     const plaintext = Buffer.from(JSON.stringify(statement))
-    const sealed = ring.seal(plaintext, contextOf(held)).toString('base64url')
+    const sealed = ring.seal(plaintext, contextOf(presented)).toString('base64url')
     const text = `${PREFIX}${Math.floor(at / 1000).toString(36)}.${sealed}`
     return text.length > MAX_CHARACTERS ? undefined : text
   }
 
-  function unseal(text: string, held: PresentedSession): Buffer | undefined {
+  function unseal(text: string, presented: PresentedSession): Buffer | undefined {
     const sealed = text.slice(text.indexOf('.', PREFIX.length) + 1)
     const isOurs = text.startsWith(PREFIX) && SEALED.test(sealed)
-    return isOurs ? ring.open(Buffer.from(sealed, 'base64url'), contextOf(held)) : undefined
+    return isOurs ? ring.open(Buffer.from(sealed, 'base64url'), contextOf(presented)) : undefined
   }
 
   return {
-    issue({ session, confirmedAtMs }, held) {
+    issue({ session, confirmedAtMs }, presented) {
       const before = issued.get(session)
       if (before && now() - before.at < renewAfterMs) return before.text
       const at = now() - (performance.now() - confirmedAtMs)
-      const text = seal(session, at, held)
+      const text = seal(session, at, presented)
       issued.set(session, { text, at })
       return text
     },
-    open(text, held) {
-      const plaintext = unseal(text, held)
+    open(text, presented) {
+      const plaintext = unseal(text, presented)
       if (!plaintext) return undefined
       const { data } = contents.safeParse(JSON.parse(plaintext.toString()))
       if (!data || !isAlive(data.session, now())) return undefined

@@ -84,20 +84,20 @@ const RECORDS = { identity: sessionRecord, tokens, metadata } as const satisfies
 type Records = { readonly [P in RecordPart]: z.output<(typeof RECORDS)[P]> }
 
 /** What a record is bound to beside its place: the cookie's half of the key, and where the session counts. */
-export interface Holder {
+export interface RecordKey {
   readonly secret: string
   readonly realm: string
 }
 
 /** Seals the records of sessions, each for its own place in the store; a value at another place opens with no key. */
 export interface SessionCodec {
-  seal<P extends RecordPart>(digest: string, part: P, value: Records[P], holder?: Holder): Buffer
-  /** Nothing for a record that is not there, was changed, belongs elsewhere or to another holder. */
+  seal<P extends RecordPart>(digest: string, part: P, value: Records[P], key?: RecordKey): Buffer
+  /** Nothing for a record that is not there, was changed, belongs elsewhere or to another key. */
   open<P extends RecordPart>(
     digest: string,
     part: P,
     sealed: Buffer | undefined,
-    holder?: Holder,
+    key?: RecordKey,
   ): Records[P] | undefined
 }
 
@@ -111,23 +111,23 @@ export interface SessionCodecOptions {
 /** Without a holder the server key alone opens the record, so that sessions can be listed and ended without cookies. */
 export function createSessionCodec(options: SessionCodecOptions): SessionCodec {
   const { ring, keyPrefix, onIntegrityFailure } = options
-  const contextOf = (digest: string, part: RecordPart, holder: Partial<Holder> = {}) => ({
+  const contextOf = (digest: string, part: RecordPart, key: Partial<RecordKey> = {}) => ({
     purpose: 'session',
     name: recordKey(keyPrefix, digest, part),
     realm: '',
-    ...holder,
+    ...key,
   })
   return {
-    seal: (digest, part, value, holder) =>
-      ring.seal(Buffer.from(JSON.stringify(value)), contextOf(digest, part, holder)),
+    seal: (digest, part, value, key) =>
+      ring.seal(Buffer.from(JSON.stringify(value)), contextOf(digest, part, key)),
     open<P extends RecordPart>(
       digest: string,
       part: P,
       sealed: Buffer | undefined,
-      holder?: Holder,
+      key?: RecordKey,
     ) {
       if (!sealed) return undefined
-      const context = contextOf(digest, part, holder)
+      const context = contextOf(digest, part, key)
       const plaintext = ring.open(sealed, context)
       const value = plaintext && parse(part, plaintext)
       if (!value) onIntegrityFailure(context.name)

@@ -3,6 +3,8 @@ import type { Session } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
 import type { Moment } from '../store/generations.ts'
 import type { Owner } from '../store/session-index.ts'
+import { createSingleFlight } from '../timing/single-flight.ts'
+import { inPortions } from './in-portions.ts'
 import { ownersOf } from './owners.ts'
 
 /**
@@ -51,7 +53,6 @@ const MAX_WAITING = 10_000
 /** Bounds sign-outs that cannot be verified, because anybody can make them up (finding C12). */
 const MAX_UNVERIFIED = 1000
 const MAX_UNVERIFIED_OF_ADDRESS = 100
-const AT_ONCE = 100
 /** Key for everybody; an owner's has a colon. */
 const EVERYBODY = 'everybody'
 
@@ -60,7 +61,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   const outbox: Outbox = new Map()
   const unverified: Outbox = new Map()
   const owners = new Map<string, Moment>()
-  let underWay: Promise<void> | undefined
+  const flushing = createSingleFlight(flushOutbox)
 
   /** All at once, so that they are ahead of whatever is asked next over the same connection. */
   async function flushOutbox(): Promise<void> {
@@ -112,17 +113,11 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       put(outbox, name, apply, MAX_WAITING)
       owners.set(name, asked)
     },
-    flush() {
-      underWay ??= flushOutbox().finally(() => {
-        underWay = undefined
-      })
-      return underWay
-    },
+    flush: () => flushing.run(),
     async repeat() {
-      const digests = [...known.keys()]
-      for (let at = 0; at < digests.length; at += AT_ONCE) {
-        await Promise.allSettled(digests.slice(at, at + AT_ONCE).map(options.applyAgain))
-      }
+      await inPortions([...known.keys()], (digest) =>
+        options.applyAgain(digest).catch(() => undefined),
+      )
     },
     get waiting() {
       return outbox.size + unverified.size

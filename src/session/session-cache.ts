@@ -23,7 +23,7 @@ export interface SessionCache {
    * session without a record in the store, because the message of its end was lost and the next outage would revive it.
    */
   reopen(
-    holder: PresentedSession,
+    presented: PresentedSession,
     records: SealedRecords,
     ticket: FillTicket,
   ): CachedSession | undefined
@@ -31,7 +31,7 @@ export interface SessionCache {
   fillTicket(): FillTicket
   /** Stores nothing if anything was evicted since the ticket was taken. */
   keep(
-    holder: PresentedSession,
+    presented: PresentedSession,
     records: SealedRecords,
     session: Session,
     ticket: FillTicket,
@@ -172,11 +172,11 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
 }
 
 /** Reused, since making a buffer for every check would cost more than the digest itself. */
-const presented = Buffer.alloc(64)
+const presentedDigest = Buffer.alloc(64)
 
 function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
-  presented.write(hash('sha256', secret, 'hex'), 'latin1')
-  return timingSafeEqual(secretDigest, presented)
+  presentedDigest.write(hash('sha256', secret, 'hex'), 'latin1')
+  return timingSafeEqual(secretDigest, presentedDigest)
 }
 
 function isSame(known: SealedRecords, found: SealedRecords): boolean {

@@ -1,6 +1,7 @@
 import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
+import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /**
@@ -21,7 +22,6 @@ export interface SessionLimitOptions {
 
 /** Bounds the entries that one sign-in examines beyond the limit; dangling ones are removed over several sign-ins. */
 const MAX_SURPLUS = 1000
-const AT_ONCE = 100
 /** Age below which an entry may still wait for its session, which is written after it. */
 const UNDER_WAY_MS = 60_000
 
@@ -74,12 +74,4 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     await inPortions(surplus, (each) => endReplaced(each.digest, each.owners))
     return surplus.length
   }
-}
-
-async function inPortions<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < all.length; at += AT_ONCE) {
-    results.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(work))))
-  }
-  return results
 }

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { OutageError } from '../../errors.ts'
 import { type Locks, noteOf } from '../../store/locks.ts'
 import type { Settling } from '../../store/settling.ts'
+import { createSingleFlight } from '../../timing/single-flight.ts'
 
 /** Lock of one refresh, shared by all replicas. */
 export interface RefreshLock {
@@ -105,25 +106,18 @@ function createLock(options: LockOptions): RefreshLock {
   let { epoch } = options
   let beats = 0
   let beating: NodeJS.Timeout | undefined
-  let underWay: Promise<boolean> | undefined
+  const beat = createSingleFlight(holdOn)
 
   /**
    * Renews the lease, and after an outage recreates a lock lost with the store's data, because the owner has the
    * tokens.
    */
-  async function beat(): Promise<boolean> {
+  async function holdOn(): Promise<boolean> {
     const now = settling.epoch
     const note = `${ASKING} ${beats++}`
     const isOurs = await locks.hold(digest, owner, note, ASKING_MS, now !== epoch)
     if (isOurs) epoch = now
     return isOurs
-  }
-
-  function beatOnce(): Promise<boolean> {
-    underWay ??= beat().finally(() => {
-      underWay = undefined
-    })
-    return underWay
   }
 
   function give(keptUntilMs: number): Promise<unknown> {
@@ -134,16 +128,16 @@ function createLock(options: LockOptions): RefreshLock {
   return {
     isTakenOver,
     async announce() {
-      if (settling.epoch !== epoch || !(await beatOnce())) return false
+      if (settling.epoch !== epoch || !(await beat.run())) return false
       if (settling.epoch !== options.epoch) return false
-      beating = setInterval(() => void beatOnce().catch(() => undefined), BEAT_MS)
+      beating = setInterval(() => void beat.run().catch(() => undefined), BEAT_MS)
       return true
     },
-    isStillOurs: beatOnce,
+    isStillOurs: () => beat.run(),
     async letGo(keptMs) {
       clearInterval(beating)
       const sinceMs = performance.now()
-      await underWay?.catch(() => undefined)
+      await beat.current?.catch(() => undefined)
       for (;;) {
         try {
           return void (await give(sinceMs + keptMs))

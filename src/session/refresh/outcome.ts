@@ -1,16 +1,45 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { toIdentity } from '../../core/identity.ts'
-import type { Session } from '../../core/session.ts'
+import { type Identity, type IdentityOptions, toIdentity } from '../../core/identity.ts'
+import type { EpochMs, Session } from '../../core/session.ts'
 import { OutageError } from '../../errors.ts'
 import type { RefreshOutcome } from '../../oidc/refresh.ts'
-import { SETTLE_MS } from '../../store/settling.ts'
+import type { RevocableTokens } from '../../oidc/sign-in.ts'
+import type { SessionIndex } from '../../store/session-index.ts'
+import { SETTLE_MS, type Settling } from '../../store/settling.ts'
 import type { Replacement } from '../../store/store.ts'
 import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
-import type { Tokens } from '../records.ts'
-import type { PresentedSession } from '../session-cache.ts'
+import type { SessionCodec, Tokens } from '../records.ts'
+import type { PresentedSession, SessionCache } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
-import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
+import type { RenewedRecords } from './renewed-records.ts'
+
+/** Result of a refresh, for metrics and logs. */
+export type RefreshResult =
+  | 'refreshed'
+  /** The session has ended: by `invalid_grant`, by an answer about another subject, or with all of its user's. */
+  | 'refused'
+  | 'rejected'
+  | 'revoked'
+  /** The session keeps its present tokens for now. */
+  | 'failed'
+  /** New tokens belong to a session that another replica has refreshed or ended meanwhile. */
+  | 'late'
+  | 'gone'
+  /** New tokens were not stored, because the process ended first or the store refused them. */
+  | 'lost'
+
+export interface RefreshReport {
+  readonly identity: Identity
+  readonly reason?: string
+}
+
+/** Earliest time of the next attempt. */
+export type NextTry =
+  | { readonly kind: 'now' }
+  | { readonly kind: 'soon' }
+  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none). */
+  | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
 
 /** Session as stored. */
 export interface Stored {
@@ -21,7 +50,7 @@ export interface Stored {
 
 /** Refresh that the provider has answered. */
 export interface AnsweredRefresh {
-  readonly held: PresentedSession
+  readonly presented: PresentedSession
   readonly lock: RefreshLock
   /** Stored session before the provider was asked. */
   readonly before: Stored
@@ -34,8 +63,21 @@ export interface RefreshOutcomes {
   leave(digest: string): NextTry
 }
 
-export interface RefreshOutcomesOptions extends RefreshOnceOptions {
-  readonly read: (held: PresentedSession) => Promise<Stored | undefined>
+export interface RefreshOutcomesOptions {
+  readonly read: (presented: PresentedSession) => Promise<Stored | undefined>
+  readonly sessionIndex: SessionIndex
+  readonly settling: Settling
+  readonly renewedRecords: RenewedRecords
+  readonly codec: SessionCodec
+  readonly sessionCache: SessionCache
+  readonly identity: IdentityOptions
+  readonly endSession: (digest: string) => Promise<unknown>
+  /** Revokes tokens whose session has ended (RFC 7009). */
+  readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
+  /** Aborted when the process is about to end. */
+  readonly ending: AbortSignal
+  readonly now: () => EpochMs
+  readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
 /** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
@@ -79,18 +121,18 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return true
   }
 
-  async function isUnchanged({ held, lock, before }: AnsweredRefresh): Promise<boolean> {
+  async function isUnchanged({ presented, lock, before }: AnsweredRefresh): Promise<boolean> {
     if (!(await lock.isStillOurs())) return false
-    const after = await options.read(held)
+    const after = await options.read(presented)
     return after?.sealedTokens.equals(before.sealedTokens) === true
   }
 
   async function save(
-    { held, before }: AnsweredRefresh,
+    { presented, before }: AnsweredRefresh,
     { issued, claims }: RefreshOutcome & { kind: 'refreshed' },
   ): Promise<NextTry> {
-    const { digest, credential, realm } = held
-    const holder = { secret: credential.secret, realm }
+    const { digest, credential, realm } = presented
+    const key = { secret: credential.secret, realm }
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
@@ -98,8 +140,8 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
-      identity: codec.seal(digest, 'identity', session, holder),
-      tokens: codec.seal(digest, 'tokens', tokens, holder),
+      identity: codec.seal(digest, 'identity', session, key),
+      tokens: codec.seal(digest, 'tokens', tokens, key),
     }
     const stored = await storeAtLast(() =>
       options.renewedRecords.write(digest, records, before.sealedTokens),
@@ -141,7 +183,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     end,
     leave,
     async conclude(refresh, outcome) {
-      const { digest } = refresh.held
+      const { digest } = refresh.presented
       const { session } = refresh.before
       switch (outcome.kind) {
         case 'refreshed':

@@ -1,10 +1,12 @@
-import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { AuthError } from '../../errors.ts'
 import type { Locks } from '../../store/locks.ts'
+import { waitAtMost } from '../../timing/time-limit.ts'
 import type { PresentedSession } from '../session-cache.ts'
 import { createRefreshLocks } from './locks.ts'
+import type { NextTry } from './outcome.ts'
 import { createRefreshPauses } from './pauses.ts'
-import { createRefreshOnce, type NextTry, type RefreshOnceOptions } from './refresh-once.ts'
+import { createRefreshOnce, type RefreshOnceOptions } from './refresh-once.ts'
 
 /** Refreshes the provider's tokens of sessions, each once over all replicas. */
 export interface SessionRefresher {
@@ -12,7 +14,7 @@ export interface SessionRefresher {
    * Tries now, unless somebody does so already or it failed a moment ago. Resolves when this replica is done with it;
    * never rejects. What came of it is in the store.
    */
-  refresh(held: PresentedSession): Promise<void>
+  refresh(presented: PresentedSession): Promise<void>
   /** Whether the last try failed and the next has to wait. */
   isPaused(digest: string): boolean
   /**
@@ -56,16 +58,16 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     return session !== undefined && settling.isSettledFor(session.createdAt)
   }
 
-  async function attempt(held: PresentedSession): Promise<void> {
-    const { digest } = held
-    const lock = (await mayBegin(held)) ? await refreshLocks.take(digest) : undefined
+  async function attempt(presented: PresentedSession): Promise<void> {
+    const { digest } = presented
+    const lock = (await mayBegin(presented)) ? await refreshLocks.take(digest) : undefined
     if (!lock) return pauses.wait(digest, ELSEWHERE_MS)
-    let keptMs = 0
+    let pausedMs = 0
     try {
-      keptMs = pauseFor(digest, await refreshOnce(held, lock))
+      pausedMs = pauseFor(digest, await refreshOnce(presented, lock))
     } finally {
       // Kept by one who failed, so that the others leave the provider alone, too.
-      await lock.letGo(keptMs)
+      await lock.letGo(pausedMs)
     }
   }
 
@@ -85,12 +87,12 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
   }
 
   return {
-    refresh(held) {
-      const { digest } = held
+    refresh(presented) {
+      const { digest } = presented
       const running = underWay.get(digest)
       if (running) return running
       if (pauses.isWaiting(digest) || underWay.size >= MAX_UNDER_WAY) return Promise.resolve()
-      const run = attempt(held)
+      const run = attempt(presented)
         .catch((cause: unknown) => {
           pauses.wait(digest, ELSEWHERE_MS)
           if (!(cause instanceof AuthError)) onFault(cause)
@@ -101,10 +103,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     },
     isPaused: (digest) => pauses.hasFailed(digest),
     async finish(withinMs) {
-      const done = new AbortController()
-      const time = pause(withinMs, undefined, { signal: done.signal }).catch(() => undefined)
-      await Promise.race([Promise.all(underWay.values()), time])
-      done.abort()
+      await waitAtMost(Promise.all(underWay.values()), withinMs)
       ending.abort()
       // Lets aborted refreshes log what they lost before the process ends.
       await nextRound()

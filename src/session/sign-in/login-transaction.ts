@@ -85,9 +85,9 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       : undefined
 
   function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
-    const opened = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
-    const isOurs = opened?.subarray(0, TXID_BYTES).equals(txid) === true
-    return isOurs ? opened.subarray(TXID_BYTES).toString() : ''
+    const unsealed = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
+    const isOurs = unsealed?.subarray(0, TXID_BYTES).equals(txid) === true
+    return isOurs ? unsealed.subarray(TXID_BYTES).toString() : ''
   }
 
   return {
@@ -106,16 +106,16 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
     },
 
     resume(returned) {
-      const opened = open('login-state', returned.origin, returned.state)
-      if (!opened || opened.length < TARGET_AT) return undefined
-      const txid = opened.subarray(0, TXID_BYTES)
-      const startedAtMs = opened.readUIntBE(TIME_AT, TIME_BYTES)
-      const inState = opened.subarray(TARGET_AT).toString()
+      const unsealed = open('login-state', returned.origin, returned.state)
+      if (!unsealed || unsealed.length < TARGET_AT) return undefined
+      const txid = unsealed.subarray(0, TXID_BYTES)
+      const startedAtMs = unsealed.readUIntBE(TIME_AT, TIME_BYTES)
+      const inState = unsealed.subarray(TARGET_AT).toString()
       const target = inState || openLongTarget(returned, txid)
       const derived = returned.binding && deriveAll(returned.binding, txid)
-      const flags = opened.readUInt8(FLAGS_AT)
+      const flags = unsealed.readUInt8(FLAGS_AT)
       const isBound =
-        derived && timingSafeEqual(derived.proof, opened.subarray(PROOF_AT, TARGET_AT))
+        derived && timingSafeEqual(derived.proof, unsealed.subarray(PROOF_AT, TARGET_AT))
       return {
         txid: txid.toString('base64url'),
         startedAtMs,

@@ -8,7 +8,7 @@ import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
 import { userOwner } from '../../../src/session/owners.ts'
 import { createSessionCodec, type Tokens } from '../../../src/session/records.ts'
 import { SILENT_MS } from '../../../src/session/refresh/locks.ts'
-import type { RefreshResult } from '../../../src/session/refresh/refresh-once.ts'
+import type { RefreshResult } from '../../../src/session/refresh/outcome.ts'
 import {
   createSessionRefresher,
   type SessionRefresherOptions,
