@@ -18,7 +18,7 @@ export interface StoreEnder {
   endAllOf(owner: Owner, asked: Moment, user?: string): Promise<number>
   endAll(asked: Moment): Promise<number>
   /** Ends the session and all others of the same provider session. */
-  signOut(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
+  endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
   isSession(digest: string, credential: SessionCredential, realm: string): Promise<boolean>
 }
@@ -147,7 +147,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
      * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,
      * by a user who signed in again with the same provider session.
      */
-    async signOut(digest, asked, when) {
+    async endTogether(digest, asked, when) {
       const { owners } = await look(digest)
       const id = owners?.providerSession
       if (id !== undefined) {

@@ -27,11 +27,11 @@ export interface SessionEnder {
   /** Defers the end of one session until the store is back; this replica refuses it from now on. */
   deferEnd(digest: string): void
   /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
-  signOut(credential: SessionCredential): Promise<Ending>
+  endTogether(credential: SessionCredential): Promise<Ending>
   /** The same, while the store is known to be away: it is told when it is back. */
-  deferSignOut(credential: SessionCredential): Ending
+  deferEndTogether(credential: SessionCredential): Ending
   /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
-  deferUnverifiedSignOut(credential: SessionCredential, realm: string, address: string): Ending
+  deferUnverifiedEnd(credential: SessionCredential, realm: string, address: string): Ending
   /** Ends a session in favour of newer ones of the same user; throws like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   /** Another replica has ended it. */
@@ -85,8 +85,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     return 'pending'
   }
 
-  const deferSignOut = (digest: string, asked: Moment) =>
-    defer(digest, () => ender.signOut(digest, asked, 'late'))
+  const deferEndTogether = (digest: string, asked: Moment) =>
+    defer(digest, () => ender.endTogether(digest, asked, 'late'))
 
   return {
     revocations,
@@ -95,30 +95,31 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     endAllOf: (owner, { user, asked = generations.moment() } = {}) =>
       ender.endAllOf(owner, asked, user),
     endAll: (asked = generations.moment()) => ender.endAll(asked),
-    async signOut(credential) {
+    async endTogether(credential) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
       // Before anything can fail: from now on this replica lets nobody in with it.
       sessionCache.evict(digest)
       try {
-        await ender.signOut(digest, asked, 'at once')
+        await ender.endTogether(digest, asked, 'at once')
         return 'done'
       } catch (error) {
         if (!(error instanceof OutageError)) throw error
-        return deferSignOut(digest, asked)
+        return deferEndTogether(digest, asked)
       }
     },
     deferEnd(digest) {
       // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
       if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
-    deferSignOut: (credential) => deferSignOut(sessionDigest(credential), generations.moment()),
-    deferUnverifiedSignOut(credential, realm, address) {
+    deferEndTogether: (credential) =>
+      deferEndTogether(sessionDigest(credential), generations.moment()),
+    deferUnverifiedEnd(credential, realm, address) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
       const apply = async () => {
         if (await ender.isSession(digest, credential, realm)) {
-          await ender.signOut(digest, asked, 'late')
+          await ender.endTogether(digest, asked, 'late')
         }
       }
       revocations.deferUnverified(digest, apply, address)

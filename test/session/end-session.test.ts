@@ -94,7 +94,7 @@ describe('signing out while the store cannot be reached', () => {
       const another = await started.open(owned('sid-2'))
       await started.open({ realm: OTHER_REALM })
       started.break()
-      expect(await sessions.signOut(credential)).toBe('pending')
+      expect(await sessions.endTogether(credential)).toBe('pending')
       expect(sessions.revocations.waiting).toBe(1)
       expect(announced).toEqual([sessionDigest(credential)])
       expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -122,7 +122,7 @@ describe('signing out while the store cannot be reached', () => {
       const { sessions, store } = started
       const [here, there] = [await started.open(), await started.open({ realm: OTHER_REALM })]
       started.break()
-      expect(await sessions.signOut(here)).toBe('pending')
+      expect(await sessions.endTogether(here)).toBe('pending')
       await sessions.revocations.flush()
       expect(sessions.revocations.waiting).toBe(1)
       started.mend()
@@ -139,7 +139,7 @@ describe('signing out while the store cannot be reached', () => {
       Array.from({ length: 50 }, (_, index) => started.open(owned(`sid-${index}`))),
     )
     started.break()
-    for (const each of credentials) expect(await sessions.signOut(each)).toBe('pending')
+    for (const each of credentials) expect(await sessions.endTogether(each)).toBe('pending')
     expect(sessions.revocations.waiting).toBe(50)
     started.mend()
     await sessions.revocations.flush()
@@ -153,7 +153,7 @@ describe('signing out while the store cannot be reached', () => {
     const { sessions } = started
     const credential = await started.open()
     started.break()
-    await sessions.signOut(credential)
+    await sessions.endTogether(credential)
     started.mend()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -164,7 +164,7 @@ describe('signing out while the store cannot be reached', () => {
     const { sessions, calls, announced } = started
     const credential = await started.open()
     started.break()
-    expect(sessions.deferSignOut(credential)).toBe('pending')
+    expect(sessions.deferEndTogether(credential)).toBe('pending')
     expect(calls).toEqual([])
     expect(announced).toEqual([sessionDigest(credential)])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
@@ -180,7 +180,7 @@ describe('signing out while the store cannot be reached', () => {
     const credential = await started.open()
     const there = await started.open({ realm: OTHER_REALM })
     started.break()
-    expect(sessions.deferUnverifiedSignOut(credential, REALM, '203.0.113.7')).toBe('pending')
+    expect(sessions.deferUnverifiedEnd(credential, REALM, '203.0.113.7')).toBe('pending')
     expect([calls, announced]).toEqual([[], []])
     expect(sessions.recall(credential, REALM)).toBeUndefined()
     expect(await sessions.find(credential, REALM)).toBeUndefined()
@@ -201,13 +201,13 @@ describe('signing out while the store cannot be reached', () => {
     const { sessions, calls } = started
     const credential = await started.open()
     started.break()
-    sessions.deferUnverifiedSignOut({ ...credential, secret: 'x'.repeat(43) }, REALM, '203.0.113.7')
+    sessions.deferUnverifiedEnd({ ...credential, secret: 'x'.repeat(43) }, REALM, '203.0.113.7')
     started.mend()
     await sessions.revocations.flush()
     expect(await sessions.find(credential, REALM)).toBeDefined()
     started.break()
-    sessions.deferUnverifiedSignOut(credential, OTHER_REALM, '203.0.113.7')
-    sessions.deferUnverifiedSignOut(
+    sessions.deferUnverifiedEnd(credential, OTHER_REALM, '203.0.113.7')
+    sessions.deferUnverifiedEnd(
       { id: 'y'.repeat(43), secret: 'y'.repeat(43) },
       REALM,
       '203.0.113.7',
@@ -225,8 +225,8 @@ describe('signing out while the store cannot be reached', () => {
     const credential = await started.open()
     for (let index = 0; index < 10_000; index += 1) sessions.deferEnd(`d${index}`)
     started.break()
-    await expect(sessions.signOut(credential)).rejects.toThrow(STORE_AWAY)
-    expect(() => sessions.deferSignOut(credential)).toThrow(STORE_AWAY)
+    await expect(sessions.endTogether(credential)).rejects.toThrow(STORE_AWAY)
+    expect(() => sessions.deferEndTogether(credential)).toThrow(STORE_AWAY)
     started.mend()
     expect(await sessions.find(credential, REALM)).toBeDefined()
     expect(sessions.revocations.waiting).toBe(10_000)
@@ -250,7 +250,7 @@ describe('signing out where the store answers that it will not', () => {
       const credential = await started.open()
       await started.open({ realm: OTHER_REALM })
       started.break()
-      await expect(sessions.signOut(credential), step).rejects.toThrow(message)
+      await expect(sessions.endTogether(credential), step).rejects.toThrow(message)
       expect(sessions.revocations.waiting, step).toBe(0)
       expect(announced).toEqual([])
       expect(sessions.recall(credential, REALM), step).toBeUndefined()
@@ -260,7 +260,7 @@ describe('signing out where the store answers that it will not', () => {
   test('one that was done is done', async () => {
     const started = startFailing('read', outage)
     const credential = await started.open()
-    expect(await started.sessions.signOut(credential)).toBe('done')
+    expect(await started.sessions.endTogether(credential)).toBe('done')
     expect(started.sessions.revocations.waiting).toBe(0)
     expect(started.announced).toEqual([])
     expect(started.sessions.revocations.has(sessionDigest(credential))).toBe(true)

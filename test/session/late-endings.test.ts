@@ -54,11 +54,11 @@ type Started = ReturnType<typeof start>
 
 describe('C73: what waits until the store is back', () => {
   test.for<[string, (started: Started, old: SessionCredential) => unknown]>([
-    ['a sign-out', ({ sessions }, old) => sessions.deferSignOut(old)],
-    ['one that failed under way', ({ sessions }, old) => sessions.signOut(old)],
+    ['a sign-out', ({ sessions }, old) => sessions.deferEndTogether(old)],
+    ['one that failed under way', ({ sessions }, old) => sessions.endTogether(old)],
     [
       'one of nobody known',
-      ({ sessions }, old) => sessions.deferUnverifiedSignOut(old, REALM, '203.0.113.7'),
+      ({ sessions }, old) => sessions.deferUnverifiedEnd(old, REALM, '203.0.113.7'),
     ],
     [
       "a provider's session",
@@ -103,7 +103,7 @@ describe('C73: what waits until the store is back', () => {
       await signIn('bob', 'at-home'),
       await signIn('bob', 'at-home'),
     ]
-    sessions.deferSignOut(signedOut)
+    sessions.deferEndTogether(signedOut)
     for (const each of [one, signedOut]) sessions.deferEnd(sessionDigest(each))
     expect(sessions.revocations.waiting).toBe(2)
     await sessions.revocations.flush()
@@ -152,7 +152,7 @@ describe('C73: what waits until the store is back', () => {
       await open('at-work', AHEAD),
       await open('at-work', AHEAD + 1),
     ]
-    await sessions.signOut(signedOut)
+    await sessions.endTogether(signedOut)
     expect([await count(since), await count(doubtful)]).toEqual([1, 0])
     const another = await open('at-work', AHEAD + 1)
     sessions.revocations.deferAllOf(ALICE, ASKED)
@@ -182,7 +182,7 @@ describe('C73: what waits until the store is back', () => {
     beforeList = async () => {
       anew ??= await signIn()
     }
-    expect(await sessions.signOut(old)).toBe('done')
+    expect(await sessions.endTogether(old)).toBe('done')
     const found = [old, sibling, anew as SessionCredential].map((each) =>
       sessions.find(each, REALM),
     )

@@ -408,11 +408,11 @@ describe('the end of a session', () => {
     })
     const [here, there] = [await open(), await open({ realm: 'other.example.com' })]
     const [elsewhere, unknown] = [await open(owners('sid-2')), await open(owners())]
-    await sessions.signOut(here)
+    await sessions.endTogether(here)
     expect(await sessions.find(here, REALM)).toBeUndefined()
     expect(await sessions.find(there, 'other.example.com')).toBeUndefined()
     expect(await sessions.find(elsewhere, REALM)).toBeDefined()
-    await sessions.signOut(unknown)
+    await sessions.endTogether(unknown)
     expect(await sessions.find(unknown, REALM)).toBeUndefined()
     expect(await sessions.find(elsewhere, REALM)).toBeDefined()
   })
@@ -426,7 +426,7 @@ describe('the end of a session', () => {
     }
     const theirs = await open({ metadata })
     await index.add(sessionDigest(theirs), { user: 'user-1', providerSession: 'sid-1' }, DAY_MS)
-    await sessions.signOut(mine)
+    await sessions.endTogether(mine)
     expect(await sessions.find(mine, REALM)).toBeUndefined()
     expect(await sessions.find(theirs, REALM)).toBeDefined()
   })
