@@ -7,11 +7,11 @@ import { inPortions } from './in-portions.ts'
 import type { SessionCodec } from './records.ts'
 
 /**
- * Ends sessions in the store and rejects with the store's errors. An order given earlier ends the sessions begun by
- * then and none begun since, by the generation in each session's record (finding C73).
+ * Ends sessions in the store and rejects with the store's errors. A late order ends only sessions that had begun when
+ * it was given, by the generation in each session's record (finding C73).
  */
 export interface StoreEnder {
-  /** False where there was none. */
+  /** Resolves with false where there was none. */
   end(digest: string): Promise<boolean>
   /** Ends a session in favour of newer ones of the same user. */
   endReplaced(digest: string, owners: Owners): Promise<void>
@@ -34,17 +34,17 @@ export interface StoreEnderOptions {
   readonly onEnded: (digest: string) => void
 }
 
-/** Data of a session that can be read without its cookie. */
+/** Facts about a session that the server key alone reveals. */
 interface Seen {
   readonly isThere: boolean
   readonly owners: Owners | undefined
-  /** 0 where none is recorded, which is before all others. */
+  /** Generation of the sign-in; 0, before all others, where none is recorded. */
   readonly generation: number
 }
 
 /**
- * Lifetime of the tombstone of a replaced session. Short, because only writes in flight could revive so old a session,
- * and a tombstone for each sign-in must not fill the store (finding C14).
+ * Lifetime of a replaced session's tombstone. Short, because only writes in flight could revive the session and each
+ * sign-in may leave a tombstone (finding C14).
  */
 const REPLACED_MS = 5 * 60 * 1000
 
@@ -70,12 +70,12 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     try {
       await store.end(digest, tombstoneMs, reason)
     } catch (error) {
-      // It may have been carried out, and then nobody looks for it again (fault F02). What makes room is tried anew.
+      // Treats a lost answer as an end, because Redis may have applied it (fault F02); a replacement is tried again.
       if (error instanceof OutageError && reason === undefined) options.onEnded(digest)
       throw error
     }
     options.onEnded(digest)
-    // A dangling entry is harmless and expires.
+    // Ignores a failure, because a dangling index entry is harmless and expires.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
 
@@ -100,8 +100,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   }
 
   /**
-   * Resolves with whether a session without metadata still has a record. A session still being written needs no end,
-   * because its generation makes it fail or it began later.
+   * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
+   * because its sign-in fails by its generation or began later.
    */
   async function isRest(digest: string): Promise<boolean> {
     return (await store.read(digest, ['identity'])).identity !== undefined

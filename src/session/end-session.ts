@@ -8,33 +8,33 @@ import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
 
-/** `'pending'`: this replica refuses the session from now on, and the others as soon as the store can be told. */
+/** Result of an end; `'pending'`: this replica refuses the session now, and the others when the store is back. */
 export type Ending = 'done' | 'pending'
 
 export interface SessionEnder {
   readonly revocations: Revocations
-  /** Ends the session whose digest it is, on every replica; false where there was none. Throws while the store cannot be told. */
+  /** Ends one session on every replica; false where there was none. Rejects with the store's errors. */
   end(digest: string): Promise<boolean>
   /**
-   * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in of theirs that had
-   * begun loses. Throws like `end`.
+   * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in in flight from before
+   * then fails. Rejects like `end`.
    */
   endAllOf(owner: Owner, options?: EndAllOptions): Promise<number>
-  /** Ends all sessions of everybody, likewise. */
+  /** Ends everybody's sessions in the same way. */
   endAll(asked?: Moment): Promise<number>
-  /** Returns the current moment, for an order that may be carried out later. */
+  /** Returns the current moment, for an order that may be applied later. */
   moment(): Moment
   /** Defers the end of one session until the store is back; this replica refuses it from now on. */
   deferEnd(digest: string): void
-  /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
+  /** Ends the session and all others of the same provider session, such as those of other protected hosts. */
   endTogether(credential: SessionCredential): Promise<Ending>
-  /** The same, while the store is known to be away: it is told when it is back. */
+  /** Defers `endTogether` until the store is back; this replica refuses the session from now on. */
   deferEndTogether(credential: SessionCredential): Ending
-  /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
+  /** Defers like `deferEndTogether` a session that cannot be verified now; it ends only if this credential opens it. */
   deferUnverifiedEnd(credential: SessionCredential, realm: string, address: string): Ending
-  /** Ends a session in favour of newer ones of the same user; throws like `end`. */
+  /** Ends a session in favour of newer ones of the same user. Rejects like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
-  /** Another replica has ended it. */
+  /** Refuses a session that another replica has ended. */
   receiveEnded(digest: string): void
 }
 
@@ -52,7 +52,7 @@ export interface SessionEnderOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly maxAgeMs: number
-  /** Tells other replicas what the store cannot tell them yet. */
+  /** Tells other replicas of an end while the store cannot. */
   readonly announceEnded: (digest: string) => void
   readonly onFlushed: (count: number) => void
 }
@@ -98,7 +98,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     async endTogether(credential) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
-      // Before anything can fail: from now on this replica lets nobody in with it.
+      // Evicts before anything can fail, so that this replica refuses the session from now on.
       sessionCache.evict(digest)
       try {
         await ender.endTogether(digest, asked, 'at once')
@@ -109,7 +109,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
     },
     deferEnd(digest) {
-      // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
+      // Keeps a deferred `endTogether`, because it also ends the other sessions of the provider session.
       if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
     deferEndTogether: (credential) =>
@@ -124,7 +124,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
       revocations.deferUnverified(digest, apply, address)
       sessionCache.evict(digest)
-      // Other replicas would keep it among what is known to have ended, and strangers can make it up.
+      // Does not announce it, because replicas remember announced ends and anybody can make up a session.
       return 'pending'
     },
     endReplaced: (digest, owners) => ender.endReplaced(digest, owners),

@@ -4,7 +4,7 @@ import type { Revocations } from './revocations.ts'
 
 /** Loop that tells the store of deferred ends as soon as it is back. */
 export interface Flushing {
-  /** Stops the loop, flushes for up to two seconds and resolves with the number of ends that the store was never told. */
+  /** Stops the loop, flushes for up to 2 s and resolves with the number of ends that are lost. */
   stop(): Promise<number>
 }
 

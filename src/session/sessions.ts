@@ -28,10 +28,10 @@ export interface NewSession {
   readonly realm: string
 }
 
-/** Opens, finds and ends sessions. Rejects with the store's errors, because a failure of the store is not "no session". */
+/** Opens, finds and ends sessions. Rejects with the store's errors, because an outage is not "no session". */
 export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
   findTokens(credential: SessionCredential, realm: string): Promise<Tokens | undefined>
-  /** Resolves with the generation that a sign-in records when it begins, because a later end of all sessions includes it. */
+  /** Resolves with the generation that a sign-in records at its begin; a later end of all sessions includes it. */
   currentGeneration(): Promise<number>
   /**
    * Creates a session under a new id and resolves with the cookie's value (threat A65). Throws `AuthError`

@@ -6,7 +6,7 @@ import { type Locks, noteOf } from '../../store/locks.ts'
 import type { Settling } from '../../store/settling.ts'
 import { createSingleFlight } from '../../timing/single-flight.ts'
 
-/** Lock of one refresh, shared by all replicas. */
+/** Lock of one refresh across all replicas. */
 export interface RefreshLock {
   /** True when the lock was taken from a silent replica that had already asked the provider. */
   readonly isTakenOver: boolean
@@ -15,12 +15,14 @@ export interface RefreshLock {
    * false when the lock is no longer ours, or an outage intervened.
    */
   announce(): Promise<boolean>
+  /** Extends the lease and resolves with whether the lock is still ours. */
   isStillOurs(): Promise<boolean>
   /** Releases the lock, or keeps it for `keptMs` as a back-off for all replicas; retries through store outages. */
   letGo(keptMs: number): Promise<void>
 }
 
 export interface RefreshLocks {
+  /** Takes the lock; `undefined` where another replica has it. Rejects with the store's errors. */
   take(digest: string): Promise<RefreshLock | undefined>
 }
 
@@ -35,6 +37,7 @@ export interface RefreshLocksOptions {
 const TAKEN_MS = 10_000
 /** Lease once the provider has been asked, long enough that the lock survives a store outage. */
 const ASKING_MS = 60 * 60 * 1000
+/** Heartbeat interval of an owner that has asked the provider. */
 const BEAT_MS = 1000
 /** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Identity, type IdentityOptions, toIdentity } from '../../core/identity.ts'
+import { type IdentityOptions, toIdentity } from '../../core/identity.ts'
 import type { EpochMs, Session } from '../../core/session.ts'
 import { OutageError } from '../../errors.ts'
 import type { RefreshOutcome } from '../../oidc/refresh.ts'
@@ -13,26 +13,7 @@ import type { SessionCodec, Tokens } from '../records.ts'
 import type { PresentedSession, SessionCache } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-
-/** Result of a refresh, for metrics and logs. */
-export type RefreshResult =
-  | 'refreshed'
-  /** The session has ended: by `invalid_grant`, by an answer about another subject, or with all of its user's. */
-  | 'refused'
-  | 'rejected'
-  | 'revoked'
-  /** The session keeps its present tokens for now. */
-  | 'failed'
-  /** New tokens belong to a session that another replica has refreshed or ended meanwhile. */
-  | 'late'
-  | 'gone'
-  /** New tokens were not stored, because the process ended first or the store refused them. */
-  | 'lost'
-
-export interface RefreshReport {
-  readonly identity: Identity
-  readonly reason?: string
-}
+import type { RefreshReport, RefreshResult } from './result.ts'
 
 /** Earliest time of the next attempt. */
 export type NextTry =
@@ -57,7 +38,9 @@ export interface AnsweredRefresh {
 }
 
 export interface RefreshOutcomes {
+  /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshOutcome): Promise<NextTry>
+  /** Ends the session and reports the result. Rejects with the store's errors. */
   end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
@@ -80,10 +63,9 @@ export interface RefreshOutcomesOptions {
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
-/** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
+/** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
 const AGAIN_MS = 500
 
-/** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
   const { settling, codec, sessionCache, ending, now } = options
   const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
@@ -163,7 +145,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const leftMs = session.expiresAt - now()
     await options.sessionIndex
       .add(digest, namedOwnersOf(session), leftMs)
-      // The next refresh repairs it as well.
+      // Ignores a failure, because the next refresh repairs the index as well.
       .catch(() => undefined)
   }
 

@@ -8,12 +8,12 @@ import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
 import { userOwner } from '../../../src/session/owners.ts'
 import { createSessionCodec, type Tokens } from '../../../src/session/records.ts'
 import { SILENT_MS } from '../../../src/session/refresh/locks.ts'
-import type { RefreshResult } from '../../../src/session/refresh/outcome.ts'
 import {
   createSessionRefresher,
   type SessionRefresherOptions,
 } from '../../../src/session/refresh/refresher.ts'
 import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
+import type { RefreshResult } from '../../../src/session/refresh/result.ts'
 import type { PresentedSession } from '../../../src/session/session-cache.ts'
 import type { Locks } from '../../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../../src/store/memory/generations.ts'
