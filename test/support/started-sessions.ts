@@ -100,6 +100,8 @@ export type Step =
   | GenerationStep
 type GenerationStep = 'current' | 'oldestOf' | 'advance'
 
+type Sealed = Record<RecordPart, Buffer>
+
 const BOUNDS = { maxEntries: 1000, maxBytes: 1_000_000 }
 
 /** Starts sessions over memory, which records the store's commands and fails where told. */
@@ -190,6 +192,10 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     return parseSessionCookie(cookie) as SessionCredential
   }
 
+  /** Returns the stored records of a session. */
+  const sealed = async (credential: SessionCredential) =>
+    (await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])) as Sealed
+
   return {
     ...told,
     sessions,
@@ -212,20 +218,14 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
       Promise.all(
         credentials.map(async (each) => (await sessions.find(each, realm)) !== undefined),
       ),
-    /** Returns the stored records of a session. */
-    sealed: async (credential: SessionCredential) =>
-      (await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])) as Record<
-        RecordPart,
-        Buffer
-      >,
+    sealed,
     /** Overwrites stored records of a session. */
-    async overwrite(credential: SessionCredential, changed: Partial<Record<RecordPart, Buffer>>) {
-      await store.create(
+    overwrite: async (credential: SessionCredential, changed: Partial<Sealed>) =>
+      store.create(
         sessionDigest(credential),
-        { ...(await this.sealed(credential)), ...changed },
+        { ...(await sealed(credential)), ...changed },
         DAY_MS,
-      )
-    },
+      ),
     /** Makes a command fail from now on, after it was spared `spared` times. */
     break: (step: Step, fail: () => never = outage, spared = 0) => {
       broken.set(step, { fail, spared })
