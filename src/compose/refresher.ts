@@ -1,5 +1,5 @@
-import type { RefreshReport, RefreshResult } from '../session/refresh/refresh-once.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
+import type { RefreshReport, RefreshResult } from '../session/refresh/result.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'

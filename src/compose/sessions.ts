@@ -1,10 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
+import { keepFlushing } from '../session/keep-flushing.ts'
 import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
 import { createSessionCodec, type SessionCodec } from '../session/records.ts'
 import { createRenewedRecords, type RenewedRecords } from '../session/refresh/renewed-records.ts'
-import type { Revocations } from '../session/revocations.ts'
 import { createSessionCache, type SessionCache } from '../session/session-cache.ts'
 import { createSessions, type Sessions } from '../session/sessions.ts'
 import type { SharedState } from '../store/shared-state.ts'
@@ -36,9 +35,6 @@ export interface ComposeSessionsOptions {
 /** Bounds of the cache in `redis` and `memory` mode, where it only saves decryption. */
 const CACHE = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
 const MEMORY_SERVED_MS = 5000
-const FLUSH_INTERVAL_MS = 1000
-const LAST_FLUSH_MS = 2000
-const LAST_FLUSH_PAUSE_MS = 100
 
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
   const { config, log, metrics, now, ring, state } = options
@@ -88,10 +84,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
       log.info({ event: 'revocations_flushed', count }, 'ended sessions were written to Redis')
     },
   })
-  const { revocations } = sessions
-  const flushing = setInterval(() => {
-    if (revocations.waiting > 0) void revocations.flush()
-  }, FLUSH_INTERVAL_MS).unref()
+  const flushing = keepFlushing(sessions.revocations)
   return {
     sessions,
     cache,
@@ -100,9 +93,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     outageAssertions,
     outageGraceMs,
     async close() {
-      clearInterval(flushing)
-      await flushAtLast(revocations)
-      const count = revocations.waiting
+      const count = await flushing.stop()
       if (count > 0) {
         log.error(
           { event: 'revocations_lost', count },
@@ -118,16 +109,4 @@ function hybridBounds(settings: Config['settings']) {
     maxEntries: settings.REDIS_HYBRID_L1_SIZE,
     maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * 1024 * 1024,
   }
-}
-
-/** Retries until the store has been told or the time for it is over. */
-async function flushAtLast(revocations: Revocations): Promise<void> {
-  const ended = new AbortController()
-  const end = pause(LAST_FLUSH_MS, undefined, { signal: ended.signal }).catch(() => undefined)
-  const untilMs = performance.now() + LAST_FLUSH_MS
-  while (revocations.waiting > 0 && performance.now() < untilMs) {
-    await Promise.race([revocations.flush(), end])
-    if (revocations.waiting > 0) await pause(LAST_FLUSH_PAUSE_MS)
-  }
-  ended.abort()
 }

@@ -3,21 +3,22 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import type { EndReason, Store } from '../store/store.ts'
+import { inPortions } from './in-portions.ts'
 import type { SessionCodec } from './records.ts'
 
 /**
- * Ends sessions in the store and rejects with the store's errors. An order given earlier ends the sessions begun by
- * then and none begun since, by the generation in each session's record (finding C73).
+ * Ends sessions in the store and rejects with the store's errors. A late order ends only sessions that had begun when
+ * it was given, by the generation in each session's record (finding C73).
  */
 export interface StoreEnder {
-  /** False where there was none. */
+  /** Resolves with false where there was none. */
   end(digest: string): Promise<boolean>
   /** Ends a session in favour of newer ones of the same user. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   endAllOf(owner: Owner, asked: Moment, user?: string): Promise<number>
   endAll(asked: Moment): Promise<number>
   /** Ends the session and all others of the same provider session. */
-  signOut(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
+  endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
   isSession(digest: string, credential: SessionCredential, realm: string): Promise<boolean>
 }
@@ -33,22 +34,19 @@ export interface StoreEnderOptions {
   readonly onEnded: (digest: string) => void
 }
 
-/** Data of a session that can be read without its cookie. */
+/** Facts about a session that the server key alone reveals. */
 interface Seen {
   readonly isThere: boolean
   readonly owners: Owners | undefined
-  /** 0 where none is recorded, which is before all others. */
+  /** Generation of the sign-in; 0, before all others, where none is recorded. */
   readonly generation: number
 }
 
 /**
- * Lifetime of the tombstone of a replaced session. Short, because only writes in flight could revive so old a session,
- * and a tombstone for each sign-in must not fill the store (finding C14).
+ * Lifetime of a replaced session's tombstone. Short, because only writes in flight could revive the session and each
+ * sign-in may leave a tombstone (finding C14).
  */
 const REPLACED_MS = 5 * 60 * 1000
-
-/** Bounds the commands in flight while many sessions end, so that other requests are not delayed. */
-const AT_ONCE = 100
 
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
@@ -72,12 +70,12 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     try {
       await store.end(digest, tombstoneMs, reason)
     } catch (error) {
-      // It may have been carried out, and then nobody looks for it again (fault F02). What makes room is tried anew.
+      // Treats a lost answer as an end, because Redis may have applied it (fault F02); a replacement is tried again.
       if (error instanceof OutageError && reason === undefined) options.onEnded(digest)
       throw error
     }
     options.onEnded(digest)
-    // A dangling entry is harmless and expires.
+    // Ignores a failure, because a dangling index entry is harmless and expires.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
 
@@ -102,8 +100,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   }
 
   /**
-   * Resolves with whether a session without metadata still has a record. A session still being written needs no end,
-   * because its generation makes it fail or it began later.
+   * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
+   * because its sign-in fails by its generation or began later.
    */
   async function isRest(digest: string): Promise<boolean> {
     return (await store.read(digest, ['identity'])).identity !== undefined
@@ -139,11 +137,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       const from = await generations.advance(undefined, maxAgeMs, asked)
       const ended = new Set<string>()
       for await (const digests of store.list()) {
-        for (let at = 0; at < digests.length; at += AT_ONCE) {
-          const portion = digests.slice(at, at + AT_ONCE)
-          const areOld = await Promise.all(portion.map((digest) => endOld(digest, from)))
-          for (const digest of portion.filter((_, which) => areOld[which])) ended.add(digest)
-        }
+        const areOld = await inPortions(digests, (digest) => endOld(digest, from))
+        for (const digest of digests.filter((_, which) => areOld[which])) ended.add(digest)
       }
       return ended.size
     },
@@ -152,7 +147,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
      * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,
      * by a user who signed in again with the same provider session.
      */
-    async signOut(digest, asked, when) {
+    async endTogether(digest, asked, when) {
       const { owners } = await look(digest)
       const id = owners?.providerSession
       if (id !== undefined) {

@@ -8,33 +8,33 @@ import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
 
-/** `'pending'`: this replica refuses the session from now on, and the others as soon as the store can be told. */
+/** Result of an end; `'pending'`: this replica refuses the session now, and the others when the store is back. */
 export type Ending = 'done' | 'pending'
 
 export interface SessionEnder {
   readonly revocations: Revocations
-  /** Ends the session whose digest it is, on every replica; false where there was none. Throws while the store cannot be told. */
+  /** Ends one session on every replica; false where there was none. Rejects with the store's errors. */
   end(digest: string): Promise<boolean>
   /**
-   * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in of theirs that had
-   * begun loses. Throws like `end`.
+   * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in in flight from before
+   * then fails. Rejects like `end`.
    */
   endAllOf(owner: Owner, options?: EndAllOptions): Promise<number>
-  /** Ends all sessions of everybody, likewise. */
+  /** Ends everybody's sessions in the same way. */
   endAll(asked?: Moment): Promise<number>
-  /** Returns the current moment, for an order that may be carried out later. */
+  /** Returns the current moment, for an order that may be applied later. */
   moment(): Moment
   /** Defers the end of one session until the store is back; this replica refuses it from now on. */
   deferEnd(digest: string): void
-  /** Ends it together with all others that came of the same session at the provider, as on other protected hosts. */
-  signOut(credential: SessionCredential): Promise<Ending>
-  /** The same, while the store is known to be away: it is told when it is back. */
-  deferSignOut(credential: SessionCredential): Ending
-  /** The same where nobody can say whether there is such a session: what is none when the store is back is forgotten. */
-  deferUnverifiedSignOut(credential: SessionCredential, realm: string, address: string): Ending
-  /** Ends a session in favour of newer ones of the same user; throws like `end`. */
+  /** Ends the session and all others of the same provider session, such as those of other protected hosts. */
+  endTogether(credential: SessionCredential): Promise<Ending>
+  /** Defers `endTogether` until the store is back; this replica refuses the session from now on. */
+  deferEndTogether(credential: SessionCredential): Ending
+  /** Defers like `deferEndTogether` a session that cannot be verified now; it ends only if this credential opens it. */
+  deferUnverifiedEnd(credential: SessionCredential, realm: string, address: string): Ending
+  /** Ends a session in favour of newer ones of the same user. Rejects like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
-  /** Another replica has ended it. */
+  /** Refuses a session that another replica has ended. */
   receiveEnded(digest: string): void
 }
 
@@ -52,7 +52,7 @@ export interface SessionEnderOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly maxAgeMs: number
-  /** Tells other replicas what the store cannot tell them yet. */
+  /** Tells other replicas of an end while the store cannot. */
   readonly announceEnded: (digest: string) => void
   readonly onFlushed: (count: number) => void
 }
@@ -85,8 +85,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     return 'pending'
   }
 
-  const deferSignOut = (digest: string, asked: Moment) =>
-    defer(digest, () => ender.signOut(digest, asked, 'late'))
+  const deferEndTogether = (digest: string, asked: Moment) =>
+    defer(digest, () => ender.endTogether(digest, asked, 'late'))
 
   return {
     revocations,
@@ -95,35 +95,36 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     endAllOf: (owner, { user, asked = generations.moment() } = {}) =>
       ender.endAllOf(owner, asked, user),
     endAll: (asked = generations.moment()) => ender.endAll(asked),
-    async signOut(credential) {
+    async endTogether(credential) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
-      // Before anything can fail: from now on this replica lets nobody in with it.
+      // Evicts before anything can fail, so that this replica refuses the session from now on.
       sessionCache.evict(digest)
       try {
-        await ender.signOut(digest, asked, 'at once')
+        await ender.endTogether(digest, asked, 'at once')
         return 'done'
       } catch (error) {
         if (!(error instanceof OutageError)) throw error
-        return deferSignOut(digest, asked)
+        return deferEndTogether(digest, asked)
       }
     },
     deferEnd(digest) {
-      // Keeps a deferred sign-out, because that also ends the other sessions of the provider session.
+      // Keeps a deferred `endTogether`, because it also ends the other sessions of the provider session.
       if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
-    deferSignOut: (credential) => deferSignOut(sessionDigest(credential), generations.moment()),
-    deferUnverifiedSignOut(credential, realm, address) {
+    deferEndTogether: (credential) =>
+      deferEndTogether(sessionDigest(credential), generations.moment()),
+    deferUnverifiedEnd(credential, realm, address) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
       const apply = async () => {
         if (await ender.isSession(digest, credential, realm)) {
-          await ender.signOut(digest, asked, 'late')
+          await ender.endTogether(digest, asked, 'late')
         }
       }
       revocations.deferUnverified(digest, apply, address)
       sessionCache.evict(digest)
-      // Other replicas would keep it among what is known to have ended, and strangers can make it up.
+      // Does not announce it, because replicas remember announced ends and anybody can make up a session.
       return 'pending'
     },
     endReplaced: (digest, owners) => ender.endReplaced(digest, owners),

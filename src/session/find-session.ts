@@ -7,36 +7,38 @@ import { type SessionCodec, sessionDigest, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
 import type { CachedSession, FillTicket, PresentedSession, SessionCache } from './session-cache.ts'
 
-/** A session that was found, and what that rests on. */
+/** Session that was found, and its source. */
 export interface FoundSession extends CachedSession {
   readonly source: SessionSource
 }
 
-/** `l1` and `assertion` stand in for a store that cannot be asked. */
+/** Source of a session; `l1` and `assertion` stand in during a store outage. */
 export type SessionSource = 'memory' | 'store' | 'l1' | 'assertion'
 
 export interface FindOptions {
-  /** For callers that cannot wait as long as the store would. */
+  /** Bounds the wait for the store; defaults to the store's own deadline. */
   readonly timeoutMs?: number
-  /** What may stand in while the store cannot be asked; absent = nothing may. */
+  /** Fallback during a store outage; without it an outage rejects. */
   readonly standIn?: StandIn
 }
 
 export interface StandIn {
-  /** The outage assertion that came with the session's cookie. */
+  /** Returns the outage assertion that was sent with the session cookie. */
   readonly assertion: () => string | undefined
 }
 
 export interface SessionFinder {
+  /** Returns a session from memory, without a round trip. */
   recall(credential: SessionCredential, realm: string): FoundSession | undefined
+  /** Reads the session from the store. Rejects with the store's errors; `undefined` only means that there is none. */
   find(
     credential: SessionCredential,
     realm: string,
     options?: FindOptions,
   ): Promise<FoundSession | undefined>
-  /** Remembers a session that has just been written, as if it had been read. */
+  /** Caches a session that has just been written. */
   keep(
-    held: PresentedSession,
+    presented: PresentedSession,
     records: Readonly<Record<RecordPart, Buffer>>,
     session: Session,
     tokens: Tokens,
@@ -50,12 +52,12 @@ export interface SessionFinderOptions {
   readonly sessionCache: SessionCache
   readonly revocations: Revocations
   readonly assertions: OutageAssertions
-  /** Whether checks hand out access tokens; they are then read together with the identity. */
+  /** Whether checks hand out access tokens, which are then read together with the identity. */
   readonly withAccessToken: boolean
-  /** Whether those who miss the same session share one read, as they may where L1 answers without asking. */
+  /** Whether concurrent cache misses of one session share a read (single flight). */
   readonly canShareReads: boolean
   readonly now: () => EpochMs
-  /** Called for each session that was found in the store or in memory. */
+  /** Called for each session found in the store or in memory. */
   readonly onUse: (digest: string, session: Session) => void
 }
 
@@ -69,56 +71,59 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   const parts: readonly RecordPart[] = options.withAccessToken
     ? ['identity', 'tokens']
     : ['identity']
-  const underWay = new Map<string, Read>()
+  const pending = new Map<string, Read>()
 
   function isUsable(digest: string, session: Session): boolean {
     return isAlive(session, now()) && !revocations.has(digest) && !revocations.includes(session)
   }
 
   function openAll({ digest, credential, realm }: PresentedSession, sealed: SealedRecords) {
-    const holder = { secret: credential.secret, realm }
-    const session = codec.open(digest, 'identity', sealed.identity, holder)
+    const key = { secret: credential.secret, realm }
+    const session = codec.open(digest, 'identity', sealed.identity, key)
     if (!session || !options.withAccessToken) return session
-    const tokens = codec.open(digest, 'tokens', sealed.tokens, holder)
+    const tokens = codec.open(digest, 'tokens', sealed.tokens, key)
     return tokens && withAccessToken(session, tokens)
   }
 
   function read(digest: string, timeoutMs: number | undefined): Read {
     const ticket = sessionCache.fillTicket()
-    // Who has more time than a check would keep the checks waiting that join.
+    // Does not share a read without a bound, because checks that join it would wait longer than theirs.
     if (!options.canShareReads || timeoutMs === undefined) {
       return { ticket, records: store.read(digest, parts, timeoutMs) }
     }
-    const other = underWay.get(digest)
-    // What was asked before something was evicted may be what has just been evicted.
+    const other = pending.get(digest)
+    // Does not join a read from before an eviction, because it may return the evicted session.
     if (other?.ticket.evictions === ticket.evictions) return other
     const own = { ticket, records: store.read(digest, parts, timeoutMs) }
-    underWay.set(digest, own)
+    pending.set(digest, own)
     const forget = () => {
-      if (underWay.get(digest) === own) underWay.delete(digest)
+      if (pending.get(digest) === own) pending.delete(digest)
     }
     own.records.then(forget, forget)
     return own
   }
 
   async function findInStore(
-    held: PresentedSession,
+    presented: PresentedSession,
     timeoutMs?: number,
   ): Promise<FoundSession | undefined> {
-    const { digest } = held
+    const { digest } = presented
     if (revocations.has(digest)) return undefined
-    const { ticket, records: pending } = read(digest, timeoutMs)
-    const records = await pending
-    const known = sessionCache.reopen(held, records, ticket)
-    const session = known?.session ?? openAll(held, records)
+    const { ticket, records: answer } = read(digest, timeoutMs)
+    const records = await answer
+    const known = sessionCache.reopen(presented, records, ticket)
+    const session = known?.session ?? openAll(presented, records)
     if (!session || !isUsable(digest, session)) return undefined
     options.onUse(digest, session)
-    const { confirmedAtMs } = known ?? sessionCache.keep(held, records, session, ticket)
+    const { confirmedAtMs } = known ?? sessionCache.keep(presented, records, session, ticket)
     return { session, confirmedAtMs, source: 'store' }
   }
 
-  function findStandIn(held: PresentedSession, { assertion }: StandIn): FoundSession | undefined {
-    const { digest, credential, realm } = held
+  function findStandIn(
+    presented: PresentedSession,
+    { assertion }: StandIn,
+  ): FoundSession | undefined {
+    const { digest, credential, realm } = presented
     if (revocations.has(digest)) return undefined
     const stale = sessionCache.recallStale(digest, credential, realm)
     if (stale) {
@@ -126,7 +131,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return isUsable(digest, session) ? { session, confirmedAtMs, source: 'l1' } : undefined
     }
     const text = assertion()
-    const session = text === undefined ? undefined : assertions.open(text, held)
+    const session = text === undefined ? undefined : assertions.open(text, presented)
     if (!session || !isUsable(digest, session)) return undefined
     return { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
   }
@@ -136,7 +141,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       if (!sessionCache.canRecall) return undefined
       const digest = sessionDigest(credential)
       const known = sessionCache.recall(digest, credential, realm)
-      // What has ended is not in memory any more, unless it ended as one of many of which the store has yet to be told.
+      // Checks deferred orders, because they end sessions without evicting them one by one.
       if (!known || !isAlive(known.session, now()) || revocations.includes(known.session)) {
         return undefined
       }
@@ -144,22 +149,22 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
     },
 
-    keep(held, sealed, session, tokens, ticket) {
+    keep(presented, sealed, session, tokens, ticket) {
       if (options.withAccessToken) {
-        sessionCache.keep(held, sealed, withAccessToken(session, tokens), ticket)
+        sessionCache.keep(presented, sealed, withAccessToken(session, tokens), ticket)
       } else {
-        sessionCache.keep(held, { identity: sealed.identity }, session, ticket)
+        sessionCache.keep(presented, { identity: sealed.identity }, session, ticket)
       }
     },
 
     async find(credential, realm, { timeoutMs, standIn } = {}) {
-      const held = { digest: sessionDigest(credential), credential, realm }
+      const presented = { digest: sessionDigest(credential), credential, realm }
       try {
-        return await findInStore(held, timeoutMs)
+        return await findInStore(presented, timeoutMs)
       } catch (error) {
-        // A miss, or an answer that makes no sense, is not an outage (invariant I3).
+        // Falls back only in an outage, never after a miss or a nonsensical answer (invariant I3).
         const found =
-          standIn && error instanceof OutageError ? findStandIn(held, standIn) : undefined
+          standIn && error instanceof OutageError ? findStandIn(presented, standIn) : undefined
         if (!found) throw error
         return found
       }

@@ -5,33 +5,33 @@ import { sessionRecord } from './records.ts'
 import type { CachedSession, PresentedSession } from './session-cache.ts'
 
 /**
- * What a browser carries beside its session so that any replica can tell who it is while the store cannot: sealed like
- * the session itself, for its holder alone, with the last time the store confirmed it.
+ * Statements that browsers carry so that any replica can identify the visitor during a store outage. Each is sealed for
+ * one session cookie and holds the time of the store's last confirmation.
  */
 export interface OutageAssertions {
-  /** Nothing where it would be too large for a cookie. */
-  issue(sessionCache: CachedSession, held: PresentedSession): string | undefined
-  /** Nothing for one that is another session's, too old, or not ours. */
-  open(text: string, held: PresentedSession): Session | undefined
-  /** Whether a browser that sent this one needs no new one yet. */
+  /** Returns the same text for a fifth of the grace; `undefined` where it would exceed 3000 characters. */
+  issue(cached: CachedSession, presented: PresentedSession): string | undefined
+  /** Returns `undefined` for another session's assertion, one older than the grace, or other text. */
+  open(text: string, presented: PresentedSession): Session | undefined
+  /** Returns whether the visible time is younger than a fifth of the grace, so that no new cookie is needed. */
   isRecent(text: string): boolean
 }
 
 export interface OutageAssertionOptions {
   readonly ring: KeyRing
-  /** From the last confirmation on. */
+  /** Validity after the last confirmation. */
   readonly graceMs: number
   readonly now: () => EpochMs
 }
 
-/** Browsers take cookies of 4 KiB, and proxies limit them all together. */
+/** Bounds the cookie, because browsers accept 4 KiB per cookie and proxies bound the header. */
 const MAX_CHARACTERS = 3000
-/** Clocks of replicas may differ by this much (fault F29). */
+/** Accepted clock skew between replicas (fault F29). */
 const CLOCK_TOLERANCE_MS = 30_000
 
 const contents = z.object({ session: sessionRecord, confirmedAt: z.number() })
 
-/** `v1.<when, in seconds, for the eyes of the next replica>.<sealed>`; what counts is inside the seal. */
+/** Prefix of `v1.<seconds in base 36>.<sealed>`; the visible time only tells when to renew, the sealed time decides. */
 const PREFIX = 'v1.'
 const SEALED = /^[A-Za-z0-9_-]+$/
 
@@ -47,7 +47,7 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     secret: credential.secret,
   })
 
-  function seal(session: Session, at: EpochMs, held: PresentedSession) {
+  function seal(session: Session, at: EpochMs, presented: PresentedSession) {
     const { identity, createdAt, expiresAt, providerSession, generation } = session
     const carried = {
       identity,
@@ -58,28 +58,28 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     }
     const statement = { session: carried, confirmedAt: at }
     const plaintext = Buffer.from(JSON.stringify(statement))
-    const sealed = ring.seal(plaintext, contextOf(held)).toString('base64url')
+    const sealed = ring.seal(plaintext, contextOf(presented)).toString('base64url')
     const text = `${PREFIX}${Math.floor(at / 1000).toString(36)}.${sealed}`
     return text.length > MAX_CHARACTERS ? undefined : text
   }
 
-  function unseal(text: string, held: PresentedSession): Buffer | undefined {
+  function unseal(text: string, presented: PresentedSession): Buffer | undefined {
     const sealed = text.slice(text.indexOf('.', PREFIX.length) + 1)
     const isOurs = text.startsWith(PREFIX) && SEALED.test(sealed)
-    return isOurs ? ring.open(Buffer.from(sealed, 'base64url'), contextOf(held)) : undefined
+    return isOurs ? ring.open(Buffer.from(sealed, 'base64url'), contextOf(presented)) : undefined
   }
 
   return {
-    issue({ session, confirmedAtMs }, held) {
+    issue({ session, confirmedAtMs }, presented) {
       const before = issued.get(session)
       if (before && now() - before.at < renewAfterMs) return before.text
       const at = now() - (performance.now() - confirmedAtMs)
-      const text = seal(session, at, held)
+      const text = seal(session, at, presented)
       issued.set(session, { text, at })
       return text
     },
-    open(text, held) {
-      const plaintext = unseal(text, held)
+    open(text, presented) {
+      const plaintext = unseal(text, presented)
       if (!plaintext) return undefined
       const { data } = contents.safeParse(JSON.parse(plaintext.toString()))
       if (!data || !isAlive(data.session, now())) return undefined

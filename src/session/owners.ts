@@ -2,17 +2,17 @@ import type { Session } from '../core/session.ts'
 import { digestOfParts } from '../crypto/digest.ts'
 import type { Owner, Owners } from '../store/session-index.ts'
 
-/** A user by whom they are at their provider; no two issuers have a user in common. */
+/** Returns the owner id of a user; no two issuers have a user in common. */
 export function userOwner(issuer: string, subject: string): Owner {
   return { kind: 'user', id: digestOfParts(issuer, subject) }
 }
 
-/** A session at the provider (`sid`), to which several of ours may belong. */
+/** Returns the owner id of a provider session (`sid`), to which several of our sessions may belong. */
 export function providerSessionOwner(issuer: string, sid: string): Owner {
   return { kind: 'providerSession', id: digestOfParts(issuer, 'sid', sid) }
 }
 
-/** Returns the owners of a session as its index takes them. */
+/** Returns the owners of a session in the form of the session index. */
 export function namedOwnersOf({ identity, providerSession }: Session): Owners {
   const user = userOwner(identity.issuer, identity.subject).id
   return providerSession === undefined ? { user } : { user, providerSession }

@@ -8,14 +8,14 @@ import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
 
 /**
- * `done`: on every replica. `deferred`: this one refuses the sessions from now on, and the others as soon as the store
- * can be told. `replayed`: nothing was done.
+ * Outcome of a logout token. `done`: the sessions have ended on every replica; `deferred`: this replica refuses them,
+ * and the others will when the store is back; `replayed`: the token was used before and nothing was done.
  */
 export type ProviderLogoutResult =
   | { readonly outcome: 'done'; readonly count: number }
   | { readonly outcome: 'deferred' | 'replayed' }
 
-/** Ends what has ended at the provider, once. Throws what the store throws, but for an outage. */
+/** Ends the sessions that a logout token names, once per `jti`. Throws the store's errors except for an outage. */
 export type ProviderLogout = (token: LogoutToken) => Promise<ProviderLogoutResult>
 
 export interface ProviderLogoutOptions {
@@ -26,23 +26,24 @@ export interface ProviderLogoutOptions {
   readonly now: () => number
 }
 
-/** For the mark of an attempt: when it is over, that of one that was given up is taken over. */
+/** Lifetime of the mark of an attempt, after which the provider may retry an abandoned one. */
 const PENDING_MS = 5000
-/** Providers wait for an answer for some seconds. */
+/** Bounds the wait for the mark, because providers wait for an answer for some seconds. */
 const MARK_WITHIN_MS = 1000
+/** Minimum lifetime of the mark of a token that was used. */
 const SPENT_MIN_MS = 5 * 60 * 1000
 
 export function createProviderLogout(options: ProviderLogoutOptions): ProviderLogout {
   const { sessions, oneTimeKeys, now } = options
 
-  /** Of this user alone where both are named, should another one's session have the same name. */
+  /** Ends only this user's sessions where both are named, because another user's session may share the `sid`. */
   function end(issuer: string, { subject, sid }: EndedAtProvider, asked: Moment): Promise<number> {
     if (sid === undefined) return sessions.endAllOf(userOwner(issuer, subject), { asked })
     const user = subject === undefined ? {} : { user: userOwner(issuer, subject).id }
     return sessions.endAllOf(providerSessionOwner(issuer, sid), { ...user, asked })
   }
 
-  /** Whose sessions they are cannot be looked up just now; providers do not give one `sid` to several users. */
+  /** Defers by `sid` alone, because the store cannot tell the users now and providers give a `sid` to one user. */
   function defer(
     { issuer, ended: { subject, sid } }: LogoutToken,
     asked: Moment,
@@ -54,7 +55,7 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
     return { outcome: 'deferred' }
   }
 
-  /** First for a moment, and for good when it has been done, so that what fails may be sent again. */
+  /** Marks the token for 5 s and extends the mark at the end, so that the provider may retry a failure. */
   async function attempt(token: LogoutToken, asked: Moment): Promise<ProviderLogoutResult> {
     const attemptId = randomBytes(16).toString('base64url')
     const key = digestOfParts(token.issuer, options.clientId, token.jti)
@@ -65,11 +66,11 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
       const count = await end(token.issuer, token.ended, asked)
       const spentMs = Math.max(token.acceptedUntil - now(), SPENT_MIN_MS)
       const isSpent = await oneTimeKeys.extend('logout-token', key, attemptId, spentMs)
-      // It took so long that the mark is over; another attempt that has one now does the same.
+      // Marks it anew where the mark expired meanwhile; a concurrent attempt ends the same sessions.
       if (!isSpent) await consume(spentMs)
       return { outcome: 'done', count }
     } catch (error) {
-      // Not waited for, as it may fail like the rest, and sent behind a mark that may yet be set.
+      // Does not wait, because the release may fail too; it is queued behind a mark whose answer was lost.
       oneTimeKeys.release('logout-token', key, attemptId).catch(() => undefined)
       throw error
     }

@@ -6,21 +6,20 @@ import type { KeyRing } from '../crypto/key-ring.ts'
 import type { Owners } from '../store/session-index.ts'
 import { type RecordPart, recordKey } from '../store/store.ts'
 
-/** What the provider gave beside the identity. */
+/** Tokens of the provider, as stored. */
 export interface Tokens {
   readonly idToken: string
   readonly accessToken: string
   readonly refreshToken?: string
   readonly accessTokenExpiresAt?: EpochMs
-  /** In which the sign-in began; what ended all sessions later has ended this one, too. */
+  /** Generation in which the sign-in began; a later end of all sessions includes this one. */
   readonly generation?: number
 }
 
-/** What can be known of a session without its cookie. */
+/** Data of a session that the server key alone opens. */
 export interface SessionMetadata {
   readonly subject: string
   readonly displayName: string
-  /** Digests of whose session it is. */
   readonly owners: Owners
   /** Generation in which the sign-in began, for ending the session without its cookie. */
   readonly generation?: number
@@ -32,7 +31,7 @@ export interface SessionMetadata {
 const time = z.number()
 const optionalText = z.exactOptional(z.string())
 
-/** What a session is made of, but for the access token, which is kept apart. */
+/** Schema of a session without its access token, which is in the tokens record. */
 export const sessionRecord: z.ZodType<Session> = z.object({
   identity: z.object({
     issuer: z.string().min(1),
@@ -50,7 +49,7 @@ export const sessionRecord: z.ZodType<Session> = z.object({
   renewal: z.exactOptional(z.object({ dueAt: time, endsAt: time })),
 })
 
-/** Any name may be a claim's, `__proto__` too, which a copy would lose (threat A35). */
+/** Checks claims in place, because a copy by the schema would lose a claim named `__proto__` (threat A35). */
 function isClaims(value: unknown): boolean {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
@@ -76,58 +75,58 @@ const metadata: z.ZodType<SessionMetadata> = z.object({
   userAgent: optionalText,
 })
 
-/** What each record holds; what a later version may have added is left out. */
+/** Schema of each record; fields of a later version are dropped. */
 const RECORDS = { identity: sessionRecord, tokens, metadata } as const satisfies Record<
   RecordPart,
   z.ZodType
 >
 type Records = { readonly [P in RecordPart]: z.output<(typeof RECORDS)[P]> }
 
-/** What a record is bound to beside its place: the cookie's half of the key, and where the session counts. */
-export interface Holder {
+/** Session cookie's share of the key that seals a record, and the realm for which the session is valid. */
+export interface RecordKey {
   readonly secret: string
   readonly realm: string
 }
 
-/** Seals the records of sessions, each for its own place in the store; a value at another place opens with no key. */
+/** Seals records of sessions, each for its own key in the store, so that a moved value does not open (A73). */
 export interface SessionCodec {
-  seal<P extends RecordPart>(digest: string, part: P, value: Records[P], holder?: Holder): Buffer
-  /** Nothing for a record that is not there, was changed, belongs elsewhere or to another holder. */
+  seal<P extends RecordPart>(digest: string, part: P, value: Records[P], key?: RecordKey): Buffer
+  /** Returns `undefined` for a record that is missing, changed, moved, or sealed with another key. */
   open<P extends RecordPart>(
     digest: string,
     part: P,
     sealed: Buffer | undefined,
-    holder?: Holder,
+    key?: RecordKey,
   ): Records[P] | undefined
 }
 
 export interface SessionCodecOptions {
   readonly ring: KeyRing
   readonly keyPrefix: string
-  /** A cookie with a wrong secret looks the same as tampering. */
+  /** Called with the key of a record that does not open; a cookie with a wrong secret cannot be told from tampering. */
   readonly onIntegrityFailure: (key: string) => void
 }
 
-/** Without a holder the server key alone opens the record, so that sessions can be listed and ended without cookies. */
+/** Creates the codec; without a `RecordKey` the server key alone opens a record, as it must for metadata. */
 export function createSessionCodec(options: SessionCodecOptions): SessionCodec {
   const { ring, keyPrefix, onIntegrityFailure } = options
-  const contextOf = (digest: string, part: RecordPart, holder: Partial<Holder> = {}) => ({
+  const contextOf = (digest: string, part: RecordPart, key: Partial<RecordKey> = {}) => ({
     purpose: 'session',
     name: recordKey(keyPrefix, digest, part),
     realm: '',
-    ...holder,
+    ...key,
   })
   return {
-    seal: (digest, part, value, holder) =>
-      ring.seal(Buffer.from(JSON.stringify(value)), contextOf(digest, part, holder)),
+    seal: (digest, part, value, key) =>
+      ring.seal(Buffer.from(JSON.stringify(value)), contextOf(digest, part, key)),
     open<P extends RecordPart>(
       digest: string,
       part: P,
       sealed: Buffer | undefined,
-      holder?: Holder,
+      key?: RecordKey,
     ) {
       if (!sealed) return undefined
-      const context = contextOf(digest, part, holder)
+      const context = contextOf(digest, part, key)
       const plaintext = ring.open(sealed, context)
       const value = plaintext && parse(part, plaintext)
       if (!value) onIntegrityFailure(context.name)
@@ -144,7 +143,7 @@ function parse<P extends RecordPart>(part: P, plaintext: Buffer): Records[P] | u
   }
 }
 
-/** The store never sees a session id, only its digest. */
+/** Returns the name of a session in the store, which never sees the id itself. */
 export function sessionDigest({ id }: SessionCredential): string {
   return sha256(id)
 }

@@ -3,21 +3,23 @@ import type { Session } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
 import type { Moment } from '../store/generations.ts'
 import type { Owner } from '../store/session-index.ts'
+import { createSingleFlight } from '../timing/single-flight.ts'
+import { inPortions } from './in-portions.ts'
 import { ownersOf } from './owners.ts'
 
 /**
- * Sessions that are known to have ended, whatever the store says: it may not have been told yet, or may have lost it
- * in a failover. Only ended sessions are added, so requests cannot fill it; what nobody could verify is apart, and few.
+ * Sessions known to have ended, which this replica refuses whatever the store says, because the store may not have been
+ * told yet or may have lost the end in a failover. Unverified ends have a small queue of their own.
  */
 export interface Revocations {
   has(digest: string): boolean
   /** Returns whether a deferred order for its user, its provider session or everybody ends this session. */
   includes(session: Session): boolean
-  /** Whether the store has yet to be told of this session by itself. */
+  /** Returns whether an end of this one session waits for the store. */
   isWaiting(digest: string): boolean
-  /** Heard from another replica, or done here. */
+  /** Records an end that the store has been told, here or by another replica. */
   note(digest: string): void
-  /** Ended here while the store could not be told; it is when it is back. Throws `AuthError` when too many wait. */
+  /** Records an end and queues `apply` for the store's return. Throws `AuthError` `store_unavailable` above 10,000. */
   defer(digest: string, apply: () => Promise<unknown>): void
   /**
    * Defers the end of a session that may not exist, which `apply` looks up. Has a queue of its own, bounded per
@@ -26,20 +28,21 @@ export interface Revocations {
   deferUnverified(digest: string, apply: () => Promise<unknown>, address: string): void
   /** Defers the end of all sessions of an owner, or of everybody, that had begun at `asked`. */
   deferAllOf(owner: Owner | undefined, asked: Moment): void
-  /** Tells the store what waits; what fails waits on. */
+  /** Applies the queued ends to the store; those that fail stay queued. Never rejects. */
   flush(): Promise<void>
-  /** Tells a store that may have come back with old data what it may not know any more (faults F13, F16). */
+  /** Repeats the known ends, because a store that has come back may have older data (faults F13, F16). */
   repeat(): Promise<void>
+  /** Number of queued ends. */
   readonly waiting: number
 }
 
 export interface RevocationsOptions {
-  /** After this no session of today lives. */
+  /** Maximum age of a session, after which an end can be forgotten. */
   readonly maxAgeMs: number
   readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
-  /** Returns the first generation after that moment; `undefined` while it is not known. */
+  /** Returns the first generation after that moment; `undefined` while it is unknown. */
   readonly knownFrom: (asked: Moment) => number | undefined
-  /** Whether a generation is later than it can be. */
+  /** Returns whether a generation is ahead of the store's clock, because that clock went back. */
   readonly isAhead: (generation: number) => boolean
   /** Ends just this one session in the store once more. */
   readonly applyAgain: (digest: string) => Promise<void>
@@ -51,8 +54,7 @@ const MAX_WAITING = 10_000
 /** Bounds sign-outs that cannot be verified, because anybody can make them up (finding C12). */
 const MAX_UNVERIFIED = 1000
 const MAX_UNVERIFIED_OF_ADDRESS = 100
-const AT_ONCE = 100
-/** Key for everybody; an owner's has a colon. */
+/** Name of the order that ends everybody's sessions; an owner's name has a colon. */
 const EVERYBODY = 'everybody'
 
 export function createRevocations(options: RevocationsOptions): Revocations {
@@ -60,15 +62,15 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   const outbox: Outbox = new Map()
   const unverified: Outbox = new Map()
   const owners = new Map<string, Moment>()
-  let underWay: Promise<void> | undefined
+  const flushing = createSingleFlight(flushOutbox)
 
-  /** All at once, so that they are ahead of whatever is asked next over the same connection. */
+  /** Sends all at once, so that they precede later commands on the same connection. */
   async function flushOutbox(): Promise<void> {
     const results = await Promise.allSettled(
       [outbox, unverified].flatMap((waiting) =>
         [...waiting].map(async ([name, apply]) => {
           await apply()
-          // What was put there meanwhile may concern what has come since.
+          // Keeps an order that replaced this one meanwhile, because it may concern later sessions.
           if (waiting.get(name) === apply) waiting.delete(name)
         }),
       ),
@@ -112,17 +114,11 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       put(outbox, name, apply, MAX_WAITING)
       owners.set(name, asked)
     },
-    flush() {
-      underWay ??= flushOutbox().finally(() => {
-        underWay = undefined
-      })
-      return underWay
-    },
+    flush: () => flushing.run(),
     async repeat() {
-      const digests = [...known.keys()]
-      for (let at = 0; at < digests.length; at += AT_ONCE) {
-        await Promise.allSettled(digests.slice(at, at + AT_ONCE).map(options.applyAgain))
-      }
+      await inPortions([...known.keys()], (digest) =>
+        options.applyAgain(digest).catch(() => undefined),
+      )
     },
     get waiting() {
       return outbox.size + unverified.size
@@ -130,7 +126,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   }
 }
 
-/** What the store has to be told, by the name under which it waits once. */
+/** Queue of ends by name, so that each waits once; unverified ones carry the address. */
 type Outbox = Map<string, (() => Promise<unknown>) & { readonly address?: string }>
 
 function put(outbox: Outbox, name: string, apply: () => Promise<unknown>, max: number): void {
@@ -139,7 +135,7 @@ function put(outbox: Outbox, name: string, apply: () => Promise<unknown>, max: n
 }
 
 function refuseMore(): never {
-  throw new AuthError('store_unavailable', 'too many sessions wait to be ended')
+  throw new AuthError('store_unavailable', 'too many ends of sessions wait for the store')
 }
 
 function nameOf({ kind, id }: Owner): string {

@@ -4,59 +4,60 @@ import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
 
 /**
- * Sessions opened a moment ago (the L1), each kept with the digest of its cookie's secret: the right id with a wrong
- * secret is no session.
+ * Cache of decrypted sessions (L1). Each entry holds the digest of its cookie's secret, because the right id with a
+ * wrong secret must miss.
  */
 export interface SessionCache {
-  /** Whether a session may be served without asking the store. */
+  /** Whether a check may be answered from memory, without a round trip to the store. */
   readonly canRecall: boolean
-  /** Without asking the store; nothing where a change may have been missed. */
+  /** Returns a cache hit up to `servedMs` old; `undefined` where a message of a change may have been missed. */
   recall(digest: string, credential: SessionCredential, realm: string): CachedSession | undefined
-  /** While the store cannot be asked: however old, up to `keptMs`. */
+  /** Returns an entry up to `keptMs` old, for a store outage. */
   recallStale(
     digest: string,
     credential: SessionCredential,
     realm: string,
   ): CachedSession | undefined
   /**
-   * Returns the cached session if these records are unchanged, so that the same bytes are not decrypted again. Evicts a
-   * session without a record in the store, because the message of its end was lost and the next outage would revive it.
+   * Returns the cached session if these records are unchanged, so that they are not decrypted again. Evicts a session
+   * without a record in the store, because a later outage would revive it.
    */
   reopen(
-    holder: PresentedSession,
+    presented: PresentedSession,
     records: SealedRecords,
     ticket: FillTicket,
   ): CachedSession | undefined
-  /** Taken before a read. */
+  /** Returns a ticket that a fill needs; it is taken before the read. */
   fillTicket(): FillTicket
   /** Stores nothing if anything was evicted since the ticket was taken. */
   keep(
-    holder: PresentedSession,
+    presented: PresentedSession,
     records: SealedRecords,
     session: Session,
     ticket: FillTicket,
   ): CachedSession
+  /** Removes the entry and voids the tickets of reads in flight. */
   evict(digest: string): void
-  /** Not served any more, and kept for the time when the store cannot be asked. */
+  /** Stops serving the entry but keeps it for a store outage. Voids the tickets of reads in flight. */
   expire(digest: string): void
   clear(): void
   readonly size: number
 }
 
-/** A session, and when the store last said that there is such a session. */
+/** Session and when (monotonic clock) the store last confirmed it. */
 export interface CachedSession {
   readonly session: Session
   readonly confirmedAtMs: number
 }
 
-/** Whose session is looked for, and where. */
+/** Session cookie of a request, with the realm it was sent to. */
 export interface PresentedSession {
   readonly digest: string
   readonly credential: SessionCredential
   readonly realm: string
 }
 
-/** The moment before a read. */
+/** State of the cache before a read. */
 export interface FillTicket {
   readonly evictions: number
   readonly epoch: number | undefined
@@ -74,24 +75,24 @@ interface Entry {
 
 export interface SessionCacheOptions {
   readonly maxEntries: number
-  /** An estimate from the JSON form. */
+  /** Bound of the estimated size: the JSON form and the sealed records. */
   readonly maxBytes: number
-  /** The age up to which an entry is served. */
+  /** Age up to which an entry is served. */
   readonly servedMs: number
-  /** The age up to which an entry is kept for the time when the store cannot be asked. */
+  /** Age up to which an entry stands in during a store outage. */
   readonly keptMs: number
   readonly canRecall: boolean
-  /** What all changes have been heard of under; nothing while some may be missed. */
+  /** Returns the epoch in which every message of a change arrives; `undefined` while messages may be missed. */
   readonly epoch: () => number | undefined
   readonly onLookUp: (result: LookUp) => void
 }
 
 export type LookUp = 'hit' | 'miss' | 'bypassed'
 
-/** How old the cache's idea of the time may be; asking the clock for every lookup costs more than the lookup. */
+/** Age of the LRU's cached clock reading. */
 const CLOCK_RESOLUTION_MS = 50
 
-/** Least recently used goes first when a bound is reached. */
+/** Evicts the least recently used entry when a bound is reached. */
 export function createSessionCache(options: SessionCacheOptions): SessionCache {
   const { servedMs, keptMs, epoch, onLookUp } = options
   const cache = new LRUCache<string, Entry>({
@@ -171,12 +172,12 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
   }
 }
 
-/** Reused, since making a buffer for every check would cost more than the digest itself. */
-const presented = Buffer.alloc(64)
+/** Buffer that every comparison reuses. */
+const presentedDigest = Buffer.alloc(64)
 
 function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
-  presented.write(hash('sha256', secret, 'hex'), 'latin1')
-  return timingSafeEqual(secretDigest, presented)
+  presentedDigest.write(hash('sha256', secret, 'hex'), 'latin1')
+  return timingSafeEqual(secretDigest, presentedDigest)
 }
 
 function isSame(known: SealedRecords, found: SealedRecords): boolean {

@@ -1,11 +1,12 @@
 import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
+import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /**
  * Ends a user's oldest sessions above the limit and resolves with their number (finding C14). Runs after the new
- * session is written, so that concurrent sign-ins on any replica end the same ones.
+ * session is written, so that concurrent sign-ins on any replica end the same sessions.
  */
 export type LimitSessions = (user: string) => Promise<number>
 
@@ -21,8 +22,7 @@ export interface SessionLimitOptions {
 
 /** Bounds the entries that one sign-in examines beyond the limit; dangling ones are removed over several sign-ins. */
 const MAX_SURPLUS = 1000
-const AT_ONCE = 100
-/** Age below which an entry may still wait for its session, which is written after it. */
+/** Age below which an index entry may precede its session, which is written after it. */
 const UNDER_WAY_MS = 60_000
 
 interface Listed {
@@ -45,7 +45,7 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     }
   }
 
-  /** By Redis's clock, since those of replicas differ; one that is yet to come is of before that clock went back. */
+  /** Returns the generation for ordering; one ahead of Redis's clock precedes all, because that clock went back. */
   function generationOf({ generation = 0 }: SessionMetadata): number {
     return generations.isAhead(generation) ? 0 : generation
   }
@@ -63,7 +63,7 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     const theirs = listed
       .flatMap(({ digest, metadata }) => (metadata ? [{ digest, ...metadata }] : []))
       .map((each) => ({ ...each, generation: generationOf(each) }))
-      // What began in the same generation, as all does in memory, is told apart by the replicas' clocks.
+      // Falls back to the replicas' clocks within a generation, which all sessions of a memory store share.
       .toSorted(
         (a, b) =>
           a.generation - b.generation ||
@@ -74,12 +74,4 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     await inPortions(surplus, (each) => endReplaced(each.digest, each.owners))
     return surplus.length
   }
-}
-
-async function inPortions<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < all.length; at += AT_ONCE) {
-    results.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(work))))
-  }
-  return results
 }

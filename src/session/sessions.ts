@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Identity } from '../core/identity.ts'
 import {
   type EpochMs,
@@ -12,14 +11,16 @@ import type { Generations } from '../store/generations.ts'
 import type { SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
+import { createExtendIdle } from './extend-idle.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
+import { renewalOf } from './kept-tokens.ts'
+import { createListSessions, type ListSessions } from './list-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
 import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
-import { renewalOf } from './refresh/kept-tokens.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
 
-/** A sign-in about to become a session. */
+/** Result of a sign-in, from which a session is made. */
 export interface NewSession {
   readonly identity: Identity
   readonly tokens: Tokens
@@ -27,24 +28,17 @@ export interface NewSession {
   readonly realm: string
 }
 
-/** Opens, finds and ends sessions. Failures of the store come out as they are: they are never "no session". */
+/** Opens, finds and ends sessions. Rejects with the store's errors, because an outage is not "no session". */
 export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
   findTokens(credential: SessionCredential, realm: string): Promise<Tokens | undefined>
-  /** What a sign-in takes down when it begins: what is ended as a whole from then on ends its session, too. */
+  /** Resolves with the generation that a sign-in records at its begin; a later end of all sessions includes it. */
   currentGeneration(): Promise<number>
   /**
-   * Makes a session under a new id and returns the cookie's value (threat A65). Throws `AuthError` `sign_in_failed` where
-   * all sessions of the user were ended since the sign-in began.
+   * Creates a session under a new id and resolves with the cookie's value (threat A65). Throws `AuthError`
+   * `sign_in_failed` where all sessions of the user were ended since the sign-in began.
    */
   open(newSession: NewSession): Promise<string>
-  /** What is known of sessions without their cookies: those of a user, or up to `limit` of all. */
-  list(user: string | undefined, limit: number): Promise<readonly ListedSession[]>
-}
-
-/** A session as operators see it. */
-export interface ListedSession extends SessionMetadata {
-  readonly digest: string
-  readonly endsAt: EpochMs
+  readonly list: ListSessions
 }
 
 export interface SessionsOptions {
@@ -54,23 +48,23 @@ export interface SessionsOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly assertions: OutageAssertions
-  /** Whether checks hand out access tokens; they are then read together with the identity. */
+  /** Whether checks hand out access tokens, which are then read together with the identity. */
   readonly withAccessToken: boolean
-  /** Whether those who miss the same session in memory share one read. */
+  /** Whether concurrent cache misses of one session share a read of the store. */
   readonly canShareReads: boolean
   readonly maxAgeMs: number
   /** Maximum number of sessions per user. */
   readonly perUser: number
-  /** 0 = sessions do not end by idleness. */
+  /** Idle timeout; 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
-  /** Wall clock, for sealed statements. */
+  /** Wall clock. */
   readonly now: () => EpochMs
   readonly onExtendFailure: (cause: unknown) => void
-  /** Tells other replicas of an end that the store cannot tell them yet. */
+  /** Tells other replicas of an end while the store cannot. */
   readonly announceEnded: (digest: string) => void
-  /** Called with the number of older sessions of the user that a new one has replaced. */
+  /** Called with the number of older sessions of the user that were ended by SESSIONS_PER_USER. */
   readonly onReplaced: (count: number, identity: Identity) => void
-  /** Sessions that were ended while the store was away have now been ended in it. */
+  /** Called with the number of deferred ends that the store has been told. */
   readonly onFlushed: (count: number) => void
 }
 
@@ -82,7 +76,34 @@ export function createSessions(options: SessionsOptions): Sessions {
     ...options,
     endReplaced: (digest, owners) => ender.endReplaced(digest, owners),
   })
-  const finder = createSessionFinder({ ...options, revocations, onUse: createTouch(options) })
+  const finder = createSessionFinder({ ...options, revocations, onUse: createExtendIdle(options) })
+
+  function makeSession({ identity, tokens, metadata }: NewSession): Session {
+    const createdAt = now()
+    const { providerSession } = metadata.owners
+    const renewal = renewalOf(tokens, createdAt)
+    return {
+      identity,
+      createdAt,
+      expiresAt: createdAt + maxAgeMs,
+      ...(providerSession !== undefined && { providerSession }),
+      ...begunIn(tokens),
+      ...(renewal && { renewal }),
+    }
+  }
+
+  function seal(newSession: NewSession, session: Session, { id, secret }: SessionCredential) {
+    const { tokens, metadata, realm } = newSession
+    const { createdAt } = session
+    const digest = sessionDigest({ id, secret })
+    const key = { secret, realm }
+    return {
+      identity: codec.seal(digest, 'identity', session, key),
+      tokens: codec.seal(digest, 'tokens', tokens, key),
+      metadata: codec.seal(digest, 'metadata', { ...metadata, createdAt, ...begunIn(tokens) }),
+    }
+  }
+
   return {
     ...finder,
     ...ender,
@@ -93,36 +114,22 @@ export function createSessions(options: SessionsOptions): Sessions {
       return codec.open(digest, 'tokens', sealed.tokens, { secret: credential.secret, realm })
     },
 
-    async open({ identity, tokens, metadata, realm }) {
+    async open(newSession) {
+      const { identity, tokens, metadata, realm } = newSession
+      const { user, providerSession } = metadata.owners
       const credential = { id: randomToken(), secret: randomToken() }
       const digest = sessionDigest(credential)
-      const holder = { secret: credential.secret, realm }
-      const createdAt = now()
-      const renewal = renewalOf(tokens, createdAt)
-      const { user, providerSession } = metadata.owners
-      const begun = tokens.generation === undefined ? {} : { generation: tokens.generation }
-      const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
-      const session: Session = {
-        identity,
-        createdAt,
-        expiresAt: createdAt + maxAgeMs,
-        ...(providerSession !== undefined && { providerSession }),
-        ...begun,
-        ...(renewal && { renewal }),
-      }
-      const records = {
-        identity: codec.seal(digest, 'identity', session, holder),
-        tokens: codec.seal(digest, 'tokens', tokens, holder),
-        metadata: codec.seal(digest, 'metadata', { ...metadata, createdAt, ...begun }),
-      }
+      const session = makeSession(newSession)
+      const records = seal(newSession, session, credential)
       const ticket = sessionCache.fillTicket()
-      // Before the session, so that none is ever without.
+      // Adds the index entry first, so that no session is without one.
       await index.add(digest, metadata.owners, maxAgeMs)
       await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
-      // After it is there: whoever ends all sessions of an owner first says so, and then looks for them.
+      // Reads the generations after the write, because an end of all sessions advances them before it lists.
+      const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
       if ((await generations.oldestOf(...ownerIds)) > (tokens.generation ?? 0)) {
         await ender.end(digest)
-        throw new AuthError('sign_in_failed', 'the sessions of the user have been ended meanwhile')
+        throw new AuthError('sign_in_failed', 'all sessions of the user were ended during sign-in')
       }
       // Ignores an outage, because this sign-in has its session and the next one enforces the limit.
       const replaced = await limit(user).catch(noneWhileAway)
@@ -134,47 +141,12 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     currentGeneration: () => generations.current(),
 
-    async list(user, limit) {
-      const found: ListedSession[] = []
-      const seen = new Set<string>()
-      for await (const digests of user === undefined ? store.list() : listed(user)) {
-        for (const digest of digests) {
-          if (found.length >= limit) return found
-          // A list that grows while it is read may name one twice.
-          if (seen.has(digest)) continue
-          seen.add(digest)
-          const sealed = await store.read(digest, ['metadata'])
-          const metadata = codec.open(digest, 'metadata', sealed.metadata)
-          const isTheirs = user === undefined || metadata?.owners.user === user
-          if (!metadata || !isTheirs) continue
-          found.push({ ...metadata, digest, endsAt: metadata.createdAt + maxAgeMs })
-        }
-      }
-      return found
-    },
-  }
-
-  async function* listed(user: string) {
-    yield await index.list('user', user)
+    list: createListSessions(options),
   }
 }
 
-/**
- * Idle sessions: at most one write per session and min(idle/10, 60 s), behind the answer. The write is the only
- * one a check ever makes.
- */
-function createTouch({ store, idleTimeoutMs, now, onExtendFailure }: SessionsOptions) {
-  if (!idleTimeoutMs) return () => undefined
-  const recent = new LRUCache<string, true>({
-    max: 100_000,
-    ttl: Math.max(1, Math.min(idleTimeoutMs / 10, 60_000)),
-  })
-  return (digest: string, session: Session): void => {
-    if (recent.has(digest)) return
-    recent.set(digest, true)
-    const ttlMs = Math.min(idleTimeoutMs, session.expiresAt - now())
-    store.extend(digest, ttlMs).catch(onExtendFailure)
-  }
+function begunIn({ generation }: Tokens) {
+  return generation === undefined ? {} : { generation }
 }
 
 function noneWhileAway(error: unknown): number {

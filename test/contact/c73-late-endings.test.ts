@@ -113,11 +113,11 @@ interface Order {
 }
 const ORDERS: Readonly<Record<string, Order>> = {
   'a sign-out': {
-    give: async ({ sessions }, old) => sessions.deferSignOut(old),
+    give: async ({ sessions }, old) => sessions.deferEndTogether(old),
     endsOthers: false,
   },
   'a sign-out of a session that nobody could verify': {
-    give: async ({ sessions }, old) => sessions.deferUnverifiedSignOut(old, REALM, '203.0.113.7'),
+    give: async ({ sessions }, old) => sessions.deferUnverifiedEnd(old, REALM, '203.0.113.7'),
     endsOthers: false,
   },
   'a back-channel logout by sid': {

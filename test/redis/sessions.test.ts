@@ -122,7 +122,7 @@ describe.for([
     const held = await open()
     for (const replica of both()) expect(await find(replica, held)).toBeDefined()
     const [first, second] = both() as [SessionReplica, SessionReplica]
-    expect(await second.sessions.signOut(held)).toBe('done')
+    expect(await second.sessions.endTogether(held)).toBe('done')
     expect(await isRefused(second, held)).toBe(true)
     await until('a refusal', () => isRefused(first, held))
   })
@@ -132,7 +132,7 @@ describe.for([
     const bystander = await open('another')
     const [first, second] = both() as [SessionReplica, SessionReplica]
     expect(await find(second, there, OTHER_REALM)).toBeDefined()
-    expect(await first.sessions.signOut(here)).toBe('done')
+    expect(await first.sessions.endTogether(here)).toBe('done')
     await until('a refusal', () => isRefused(second, there, OTHER_REALM))
     for (const replica of both()) expect(await find(replica, bystander)).toBeDefined()
   })

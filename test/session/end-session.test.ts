@@ -1,65 +1,48 @@
 import { describe, expect, test } from 'vitest'
+import type { SessionCredential } from '../../src/core/session.ts'
 import type { Sessions } from '../../src/session/sessions.ts'
-import type { SessionIndex } from '../../src/store/session-index.ts'
-import type { Store } from '../../src/store/store.ts'
 import {
   away,
   DAY_MS,
   newSession,
   outage,
   REALM,
+  STORE_AWAY,
+  type Step,
   sessionDigest,
   startSessions,
 } from '../support/started-sessions.ts'
 
 const OTHER_REALM = 'other.example.com'
-const STORE_AWAY = expect.objectContaining({ code: 'store_unavailable' }) as Error
-const owned = (providerSession: string) => ({
-  metadata: { ...newSession.metadata, owners: { user: 'user-1', providerSession } },
-})
+const ADDRESS = '203.0.113.7'
+/** Steps of ending a session and another of the same provider session, with the commands spared before the fault. */
+const STEPS: readonly (readonly [Step, number])[] = [
+  ['read', 0],
+  ['end', 0],
+  ['list', 0],
+  ['end', 1],
+]
 
-type Step = 'read' | 'end' | 'list' | 'second end'
+function owned(providerSession: string) {
+  return { metadata: { ...newSession.metadata, owners: { user: 'user-1', providerSession } } }
+}
 
-/** Sessions over a store of which one step fails until it is mended. */
-const startFailing = (step: Step, fail: () => never) => {
-  let isFailing = false
-  let ends = 0
-  const failAt = (at: Step) => {
-    if (isFailing && at === step) fail()
-  }
-  const inner = startSessions()
-  const started = startSessions({
-    canShareReads: true,
-    wrap: (store): Store => ({
-      ...store,
-      read: async (...asked) => {
-        failAt('read')
-        return store.read(...asked)
-      },
-      end: async (...asked) => {
-        failAt('end')
-        if (ends++ > 0) failAt('second end')
-        return store.end(...asked)
-      },
-    }),
-    index: {
-      ...inner.index,
-      list: async (...asked) => {
-        failAt('list')
-        return inner.index.list(...asked)
-      },
-    } satisfies SessionIndex,
-  })
+/** Starts sessions with one open; `lose` makes a command fail from then on. */
+async function start() {
+  const started = startSessions({ canShareReads: true })
+  const { sessions, calls } = started
   return {
     ...started,
-    break: () => {
-      isFailing = true
-      ends = 0
-      started.calls.length = 0
+    credential: await started.open(),
+    lose: (step: Step = 'read', fail = outage, spared = 0) => {
+      started.break(step, fail, spared)
+      calls.length = 0
     },
-    mend: () => {
-      isFailing = false
-    },
+    waiting: () => sessions.revocations.waiting,
+    flush: () => sessions.revocations.flush(),
+    isRecalled: (each: SessionCredential) => sessions.recall(each, REALM) !== undefined,
+    isFound: async (each: SessionCredential, realm = REALM) =>
+      (await sessions.find(each, realm)) !== undefined,
   }
 }
 
@@ -68,246 +51,201 @@ describe('an end whose answer is lost', () => {
     ['of one session', (sessions, digest) => sessions.end(digest)],
     ['of a user', (sessions) => sessions.endAllOf({ kind: 'user', id: 'user-1' })],
     ['of everybody', (sessions) => sessions.endAll()],
-  ])(
-    'F02: %s: it may have been carried out, and the session is refused here from then on',
-    async ([, end], { expect }) => {
-      const started = startFailing('end', outage)
-      const { sessions } = started
-      const credential = await started.open()
-      started.break()
-      await expect(end(sessions, sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
-      expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
-      // And the store is told of it nevertheless, where that is asked for.
-      sessions.deferEnd(sessionDigest(credential))
-      expect(sessions.revocations.waiting).toBe(1)
-    },
-  )
+  ])('F02: %s may have been applied, so the session is refused here', async ([, end]) => {
+    const { sessions, credential, lose, waiting } = await start()
+    lose('end')
+    const digest = sessionDigest(credential)
+    await expect(end(sessions, digest)).rejects.toThrow(STORE_AWAY)
+    expect(sessions.revocations.has(digest)).toBe(true)
+    // Defers the end nevertheless where that is asked for.
+    sessions.deferEnd(digest)
+    expect(waiting()).toBe(1)
+  })
 })
 
-describe('signing out while the store cannot be reached', () => {
-  test.for(['read', 'end', 'list', 'second end'] as const)(
-    'when it is lost at the %s, the session ends here at once and everywhere later',
-    async (step, { expect }) => {
-      const started = startFailing(step, outage)
-      const { sessions, store, announced, flushed, calls } = started
-      const credential = await started.open()
+describe('ending together during a store outage', () => {
+  test.for(STEPS)(
+    'lost at %s %i: ends here at once and everywhere later',
+    async ([step, spared]) => {
+      const started = await start()
+      const { credential, sessions, announced, flushed, calls, lose, waiting } = started
       const another = await started.open(owned('sid-2'))
       await started.open({ realm: OTHER_REALM })
-      started.break()
-      expect(await sessions.signOut(credential)).toBe('pending')
-      expect(sessions.revocations.waiting).toBe(1)
-      expect(announced).toEqual([sessionDigest(credential)])
-      expect(sessions.recall(credential, REALM)).toBeUndefined()
+      lose(step, outage, spared)
+      expect(await sessions.endTogether(credential)).toBe('pending')
+      expect([waiting(), announced]).toEqual([1, [sessionDigest(credential)]])
+      expect(started.isRecalled(credential)).toBe(false)
       calls.length = 0
-      const assertion = () => {
-        throw new Error('nobody needs it')
-      }
+      const assertion = () => expect.unreachable('a session that has ended needs no assertion')
       expect(await sessions.find(credential, REALM, { standIn: { assertion } })).toBeUndefined()
       expect(calls).toEqual([])
       started.mend()
-      await sessions.revocations.flush()
-      expect(sessions.revocations.waiting).toBe(0)
-      expect(flushed).toEqual([1])
-      expect(
-        await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata']),
-      ).toEqual({})
-      expect(await sessions.find(another, REALM)).toBeDefined()
+      await started.flush()
+      expect([waiting(), flushed]).toEqual([0, [1]])
+      expect(await started.sealed(credential)).toEqual({})
+      expect(await started.isFound(another)).toBe(true)
     },
   )
 
-  test.for(['read', 'end', 'list', 'second end'] as const)(
-    'when it is lost at the %s, the sessions of the same session at the provider end later too',
-    async (step, { expect }) => {
-      const started = startFailing(step, outage)
-      const { sessions, store } = started
-      const [here, there] = [await started.open(), await started.open({ realm: OTHER_REALM })]
-      started.break()
-      expect(await sessions.signOut(here)).toBe('pending')
-      await sessions.revocations.flush()
-      expect(sessions.revocations.waiting).toBe(1)
-      started.mend()
-      await sessions.revocations.flush()
-      expect(await sessions.find(there, OTHER_REALM)).toBeUndefined()
-      expect(await store.read(sessionDigest(there), ['identity'])).toEqual({})
-    },
-  )
+  test.for(STEPS)('lost at %s %i: the other sessions end later too', async ([step, spared]) => {
+    const started = await start()
+    const there = await started.open({ realm: OTHER_REALM })
+    started.lose(step, outage, spared)
+    expect(await started.sessions.endTogether(started.credential)).toBe('pending')
+    // From now on the first of these commands fails.
+    started.break(step)
+    await started.flush()
+    expect(started.waiting()).toBe(1)
+    started.mend()
+    await started.flush()
+    expect(await started.isFound(there, OTHER_REALM)).toBe(false)
+    expect(await started.sealed(there)).toEqual({})
+  })
 
-  test('all that wait end at the first flush after it is back', async () => {
-    const started = startFailing('read', outage)
-    const { sessions, store, flushed } = started
+  test('all that wait end at the first flush after the outage', async () => {
+    const started = await start()
     const credentials = await Promise.all(
       Array.from({ length: 50 }, (_, index) => started.open(owned(`sid-${index}`))),
     )
-    started.break()
-    for (const each of credentials) expect(await sessions.signOut(each)).toBe('pending')
-    expect(sessions.revocations.waiting).toBe(50)
+    started.lose()
+    for (const each of credentials) expect(await started.sessions.endTogether(each)).toBe('pending')
+    expect(started.waiting()).toBe(50)
     started.mend()
-    await sessions.revocations.flush()
-    expect(flushed).toEqual([50])
-    for (const each of credentials)
-      expect(await store.read(sessionDigest(each), ['identity'])).toEqual({})
+    await started.flush()
+    expect(started.flushed).toEqual([50])
+    for (const each of credentials) expect(await started.sealed(each)).toEqual({})
   })
 
-  test('when it is back it does not bring the session back here, told or not', async () => {
-    const started = startFailing('read', outage)
-    const { sessions } = started
-    const credential = await started.open()
-    started.break()
-    await sessions.signOut(credential)
-    started.mend()
-    expect(await sessions.find(credential, REALM)).toBeUndefined()
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
+  test('a store that is back does not revive the session here before the flush', async () => {
+    const { credential, sessions, lose, mend, isFound, isRecalled } = await start()
+    lose()
+    await sessions.endTogether(credential)
+    mend()
+    expect([await isFound(credential), isRecalled(credential)]).toEqual([false, false])
   })
 
-  test('a sign-out that is known to find it away asks nobody', async () => {
-    const started = startFailing('read', outage)
-    const { sessions, calls, announced } = started
-    const credential = await started.open()
-    started.break()
-    expect(sessions.deferSignOut(credential)).toBe('pending')
-    expect(calls).toEqual([])
-    expect(announced).toEqual([sessionDigest(credential)])
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
-    expect(await sessions.find(credential, REALM)).toBeUndefined()
+  test('a deferred end asks nobody during the outage', async () => {
+    const started = await start()
+    const { credential, calls } = started
+    started.lose()
+    expect(started.sessions.deferEndTogether(credential)).toBe('pending')
+    expect([calls, started.announced]).toEqual([[], [sessionDigest(credential)]])
+    expect([started.isRecalled(credential), await started.isFound(credential)]).toEqual([
+      false,
+      false,
+    ])
     started.mend()
-    await sessions.revocations.flush()
+    await started.flush()
     expect(calls).toContain(`end ${DAY_MS}`)
   })
 
-  test('a sign-out that nobody could verify counts here, and everywhere once it is verified', async () => {
-    const started = startFailing('read', outage)
-    const { sessions, store, announced, flushed, calls } = started
-    const credential = await started.open()
+  test('an unverified end counts here, and everywhere once it is verified', async () => {
+    const started = await start()
+    const { credential, sessions, waiting, flushed } = started
     const there = await started.open({ realm: OTHER_REALM })
-    started.break()
-    expect(sessions.deferUnverifiedSignOut(credential, REALM, '203.0.113.7')).toBe('pending')
-    expect([calls, announced]).toEqual([[], []])
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
-    expect(await sessions.find(credential, REALM)).toBeUndefined()
-    await sessions.revocations.flush()
-    expect([sessions.revocations.waiting, flushed]).toEqual([1, []])
+    started.lose()
+    expect(started.sessions.deferUnverifiedEnd(credential, REALM, ADDRESS)).toBe('pending')
+    expect([started.calls, started.announced]).toEqual([[], []])
+    expect([started.isRecalled(credential), await started.isFound(credential)]).toEqual([
+      false,
+      false,
+    ])
+    await started.flush()
+    expect([waiting(), flushed]).toEqual([1, []])
     started.mend()
-    await sessions.revocations.flush()
-    expect([sessions.revocations.waiting, flushed]).toEqual([0, [1]])
-    expect(await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])).toEqual(
-      {},
-    )
-    expect(await sessions.find(there, OTHER_REALM)).toBeUndefined()
+    await started.flush()
+    expect([waiting(), flushed]).toEqual([0, [1]])
+    expect(await started.sealed(credential)).toEqual({})
+    expect(await started.isFound(there, OTHER_REALM)).toBe(false)
     expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
   })
 
-  test('it ends nobody’s session without its secret, or at another place', async () => {
-    const started = startFailing('read', outage)
-    const { sessions, calls } = started
-    const credential = await started.open()
-    started.break()
-    sessions.deferUnverifiedSignOut({ ...credential, secret: 'x'.repeat(43) }, REALM, '203.0.113.7')
-    started.mend()
-    await sessions.revocations.flush()
-    expect(await sessions.find(credential, REALM)).toBeDefined()
-    started.break()
-    sessions.deferUnverifiedSignOut(credential, OTHER_REALM, '203.0.113.7')
-    sessions.deferUnverifiedSignOut(
-      { id: 'y'.repeat(43), secret: 'y'.repeat(43) },
-      REALM,
-      '203.0.113.7',
-    )
-    started.mend()
-    await sessions.revocations.flush()
-    expect(sessions.revocations.waiting).toBe(0)
+  const NOBODY = { id: 'y'.repeat(43), secret: 'y'.repeat(43) }
+  test.for<[string, (own: SessionCredential) => SessionCredential, string]>([
+    ['another secret', (own) => ({ ...own, secret: 'x'.repeat(43) }), REALM],
+    ['another realm', (own) => own, OTHER_REALM],
+    ['the id of no session', () => NOBODY, REALM],
+  ])('an unverified end with %s ends nothing', async ([, change, realm]) => {
+    const { credential, lose, mend, flush, waiting, calls, isFound, ...started } = await start()
+    lose()
+    started.sessions.deferUnverifiedEnd(change(credential), realm, ADDRESS)
+    mend()
+    await flush()
+    expect(waiting()).toBe(0)
     expect(calls.filter((call) => call.startsWith('end'))).toEqual([])
-    expect(await sessions.find(credential, REALM)).toBeDefined()
+    expect(await isFound(credential)).toBe(true)
   })
 
-  test('where too many wait it is told that the session goes on', async () => {
-    const started = startFailing('read', outage)
-    const { sessions } = started
-    const credential = await started.open()
-    for (let index = 0; index < 10_000; index += 1) sessions.deferEnd(`d${index}`)
-    started.break()
-    await expect(sessions.signOut(credential)).rejects.toThrow(STORE_AWAY)
-    expect(() => sessions.deferSignOut(credential)).toThrow(STORE_AWAY)
-    started.mend()
-    expect(await sessions.find(credential, REALM)).toBeDefined()
-    expect(sessions.revocations.waiting).toBe(10_000)
+  test('above the bound it rejects, and the session goes on', async () => {
+    const { credential, lose, mend, waiting, isFound, ...started } = await start()
+    for (let index = 0; index < 10_000; index += 1) started.sessions.deferEnd(`d${index}`)
+    lose()
+    await expect(started.sessions.endTogether(credential)).rejects.toThrow(STORE_AWAY)
+    expect(() => started.sessions.deferEndTogether(credential)).toThrow(STORE_AWAY)
+    mend()
+    expect([await isFound(credential), waiting()]).toEqual([true, 10_000])
   })
 })
 
-describe('signing out where the store answers that it will not', () => {
-  test.for<[string, () => never, RegExp]>([
-    ['a plain failure', away, /^away$/],
-    [
-      'a failure that nobody foresaw',
-      () => {
-        throw new TypeError('x is undefined')
-      },
-      /^x is undefined$/,
-    ],
-  ])('%s is not deferred: whoever asked is told', async ([, fail, message], { expect }) => {
-    for (const step of ['read', 'end', 'list', 'second end'] as const) {
-      const started = startFailing(step, fail)
-      const { sessions, announced } = started
-      const credential = await started.open()
-      await started.open({ realm: OTHER_REALM })
-      started.break()
-      await expect(sessions.signOut(credential), step).rejects.toThrow(message)
-      expect(sessions.revocations.waiting, step).toBe(0)
-      expect(announced).toEqual([])
-      expect(sessions.recall(credential, REALM), step).toBeUndefined()
-    }
+describe('ending together where the store refuses', () => {
+  function fault(): never {
+    throw new TypeError('x is undefined')
+  }
+  test.for(
+    STEPS.flatMap(([step, spared]) => [
+      ['a failure', step, spared, away, /^away$/] as const,
+      ['a fault', step, spared, fault, /^x is undefined$/] as const,
+    ]),
+  )('%s at %s %i rejects and is not deferred', async ([, step, spared, fail, message]) => {
+    const { credential, sessions, announced, open, lose, waiting, isRecalled } = await start()
+    await open({ realm: OTHER_REALM })
+    lose(step, fail, spared)
+    await expect(sessions.endTogether(credential)).rejects.toThrow(message)
+    expect([waiting(), announced, isRecalled(credential)]).toEqual([0, [], false])
   })
 
-  test('one that was done is done', async () => {
-    const started = startFailing('read', outage)
-    const credential = await started.open()
-    expect(await started.sessions.signOut(credential)).toBe('done')
-    expect(started.sessions.revocations.waiting).toBe(0)
-    expect(started.announced).toEqual([])
-    expect(started.sessions.revocations.has(sessionDigest(credential))).toBe(true)
+  test('an end that was applied is done', async () => {
+    const { credential, sessions, announced, waiting } = await start()
+    expect(await sessions.endTogether(credential)).toBe('done')
+    expect([waiting(), announced]).toEqual([0, []])
+    expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
   })
 })
 
 describe('ending one session', () => {
   test.for([
-    ['an outage', outage],
-    ['another failure', away],
-  ] as const)('is never deferred, by %s neither', async ([, fail], { expect }) => {
-    for (const step of ['read', 'end'] as const) {
-      const started = startFailing(step, fail)
-      const { sessions, announced } = started
-      const credential = await started.open()
-      started.break()
-      await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
-      expect(sessions.revocations.waiting).toBe(0)
-      expect(announced).toEqual([])
-      started.mend()
-      // What may have been carried out counts as if it was.
-      const isRefused = step === 'end' && fail === outage
-      expect((await sessions.find(credential, REALM)) === undefined).toBe(isRefused)
-    }
+    ['an outage', 'read', outage, true],
+    ['an outage', 'end', outage, false],
+    ['another failure', 'read', away, true],
+    ['another failure', 'end', away, true],
+  ] as const)('%s at its %s is never deferred', async ([, step, fail, isFoundAfter]) => {
+    const { credential, sessions, announced, lose, mend, waiting, isFound } = await start()
+    lose(step, fail)
+    await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
+    expect([waiting(), announced]).toEqual([0, []])
+    mend()
+    // An outage at the end may have come after the command.
+    expect(await isFound(credential)).toBe(isFoundAfter)
   })
 
-  test('an end that another replica made counts here, whatever the store says', async () => {
-    const { sessions, open, calls } = startSessions()
-    const credential = await open()
-    await sessions.find(credential, REALM)
+  test('an end by another replica counts here, whatever the store says', async () => {
+    const { credential, sessions, calls, waiting, isFound, isRecalled } = await start()
+    await isFound(credential)
     sessions.receiveEnded(sessionDigest(credential))
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
     calls.length = 0
-    expect(await sessions.find(credential, REALM)).toBeUndefined()
-    expect(calls).toEqual([])
-    expect(sessions.revocations.waiting).toBe(0)
+    expect([isRecalled(credential), await isFound(credential)]).toEqual([false, false])
+    expect([calls, waiting()]).toEqual([[], 0])
   })
 
-  test('is repeated for a store that has come back with old data', async () => {
-    const { sessions, store, open, calls } = startSessions()
-    const [ended, heard, other] = [await open(), await open(), await open(owned('sid-2'))]
-    await sessions.end(sessionDigest(ended))
+  test('known ends are repeated for a store that has come back with old data', async () => {
+    const { credential, sessions, calls, open, sealed, isFound } = await start()
+    const [heard, other] = [await open(), await open(owned('sid-2'))]
+    await sessions.end(sessionDigest(credential))
     sessions.receiveEnded(sessionDigest(heard))
     calls.length = 0
     await sessions.revocations.repeat()
     expect(calls).toEqual([`end ${DAY_MS}`, `end ${DAY_MS}`])
-    expect(await store.read(sessionDigest(heard), ['identity'])).toEqual({})
-    expect(await sessions.find(other, REALM)).toBeDefined()
+    expect(await sealed(heard)).toEqual({})
+    expect(await isFound(other)).toBe(true)
   })
 })

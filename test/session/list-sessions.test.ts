@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { userOwner } from '../../src/session/owners.ts'
-import type { RecordPart } from '../../src/store/store.ts'
 import {
   away,
   DAY_MS,
   identity,
   outage,
   STARTED_AT,
+  STORE_AWAY,
   sessionDigest,
   sessionOf,
   startSessions,
@@ -14,46 +14,45 @@ import {
 
 const ALICE = userOwner(identity.issuer, 'alice').id
 const BOB = userOwner(identity.issuer, 'bob').id
+const HOUR_MS = 3_600_000
 
-/** Three of Alice's and one of Bob's, an hour apart. */
-const start = async (changes: Parameters<typeof startSessions>[0] = {}) => {
+/** Starts with three sessions of Alice and one of Bob, an hour apart. */
+async function start(changes: Parameters<typeof startSessions>[0] = {}) {
   const started = startSessions(changes)
-  const digests: string[] = []
-  for (const [subject, sid] of [
-    ['alice', 'sid-1'],
-    ['alice', 'sid-2'],
-    ['bob', 'sid-3'],
-    ['alice', 'sid-4'],
-  ] as const) {
-    digests.push(sessionDigest(await started.open(sessionOf(subject, sid))))
-    started.elapse(3_600_000)
+  const open = async (subject: string, sid: string) => {
+    const credential = await started.open(sessionOf(subject, sid))
+    started.elapse(HOUR_MS)
+    return credential
   }
-  return { ...started, digests: digests as [string, string, string, string] }
+  const [first, second] = [await open('alice', 'sid-1'), await open('alice', 'sid-2')]
+  const [third, last] = [await open('bob', 'sid-3'), await open('alice', 'sid-4')]
+  const digests = [first, second, third, last].map(sessionDigest)
+  const { list } = started.sessions
+  const listed = async (user: string | undefined, limit = 10) =>
+    (await list(user, limit)).map(({ digest }) => digests.indexOf(digest)).toSorted((a, b) => a - b)
+  return { ...started, list, listed, first, digests: digests as [string, string, string, string] }
 }
-const digestsOf = (listed: readonly { readonly digest: string }[]) =>
-  listed.map(({ digest }) => digest).toSorted()
 
 describe('the list of sessions', () => {
-  test('of everybody has each with what is known of it without its cookie', async () => {
-    const { sessions, digests } = await start()
-    const listed = await sessions.list(undefined, 10)
-    expect(digestsOf(listed)).toEqual(digests.toSorted())
-    const createdAt = STARTED_AT + 2 * 3_600_000
-    expect(listed).toContainEqual({
-      ...sessionOf('bob', 'sid-3').metadata,
+  test('that of everybody holds the metadata of each', async () => {
+    const { list, listed, digests } = await start()
+    expect(await listed(undefined)).toEqual([0, 1, 2, 3])
+    const createdAt = STARTED_AT + 2 * HOUR_MS
+    const { metadata } = sessionOf('bob', 'sid-3')
+    const endsAt = createdAt + DAY_MS
+    expect(await list(undefined, 10)).toContainEqual({
+      ...metadata,
       digest: digests[2],
       createdAt,
-      endsAt: createdAt + DAY_MS,
+      endsAt,
     })
   })
 
-  test("of a user has theirs and nobody else's, whatever an index says", async () => {
-    const { sessions, index, digests } = await start()
-    const [first, second, ofBob, last] = digests
-    await index.add(ofBob, { user: ALICE }, DAY_MS)
-    expect(digestsOf(await sessions.list(ALICE, 10))).toEqual([first, second, last].toSorted())
-    expect(digestsOf(await sessions.list(BOB, 10))).toEqual([ofBob])
-    expect(await sessions.list('nobody', 10)).toEqual([])
+  test('that of a user holds theirs only, whatever the index says', async () => {
+    const { listed, index, digests } = await start()
+    await index.add(digests[2], { user: ALICE }, DAY_MS)
+    expect([await listed(ALICE), await listed(BOB)]).toEqual([[0, 1, 3], [2]])
+    expect(await listed('nobody')).toEqual([])
   })
 
   test.for([
@@ -63,16 +62,16 @@ describe('the list of sessions', () => {
     [4, 4],
     [5, 4],
     [1_000_000, 4],
-  ] as const)('of up to %i has %i, and reads no more', async ([limit, count], { expect }) => {
-    const { sessions, calls } = await start()
+  ] as const)('a limit of %i gives %i sessions and as many reads', async ([limit, count]) => {
+    const { list, calls } = await start()
     calls.length = 0
-    expect(await sessions.list(undefined, limit)).toHaveLength(count)
-    expect(calls).toEqual(Array.from({ length: count }, () => 'read metadata'))
-    expect(await sessions.list(ALICE, limit)).toHaveLength(Math.min(limit, 3))
+    expect(await list(undefined, limit)).toHaveLength(count)
+    expect(calls).toEqual(Array(count).fill('read metadata'))
+    expect(await list(ALICE, limit)).toHaveLength(Math.min(limit, 3))
   })
 
-  test('has a session once that a store names twice', async () => {
-    const { sessions, digests } = await start({
+  test('a session that the store names twice is listed once', async () => {
+    const { listed } = await start({
       wrap: (store) => ({
         ...store,
         async *list() {
@@ -80,69 +79,42 @@ describe('the list of sessions', () => {
         },
       }),
     })
-    expect(digestsOf(await sessions.list(undefined, 10))).toEqual(digests.toSorted())
+    expect(await listed(undefined)).toEqual([0, 1, 2, 3])
   })
 
-  test('what was skipped does not count towards the limit', async () => {
-    const { sessions, store, digests } = await start()
+  test('an entry without a session does not count towards the limit', async () => {
+    const { listed, store, digests } = await start()
     await store.end(digests[0], DAY_MS)
-    expect(digestsOf(await sessions.list(ALICE, 2))).toEqual([digests[1], digests[3]].toSorted())
+    expect(await listed(ALICE, 2)).toEqual([1, 3])
   })
 
-  test('is told of a record that does not open, and leaves it out', async () => {
-    const { sessions, store, digests, integrityFailures } = await start()
-    const [digest] = digests
-    const { identity, tokens } = (await store.read(digest, ['identity', 'tokens'])) as Record<
-      RecordPart,
-      Buffer
-    >
-    await store.create(digest, { identity, tokens, metadata: Buffer.from('noise') }, DAY_MS)
-    expect(await sessions.list(undefined, 10)).toHaveLength(3)
-    expect(await sessions.list(ALICE, 10)).toHaveLength(2)
-    expect(integrityFailures).toEqual(Array(2).fill(`vestibule:{${digest}}:m`))
+  test('a record that does not open is left out and reported', async () => {
+    const { listed, overwrite, first, digests, integrityFailures } = await start()
+    await overwrite(first, { metadata: Buffer.from('noise') })
+    expect([await listed(undefined), await listed(ALICE)]).toEqual([
+      [1, 2, 3],
+      [1, 3],
+    ])
+    expect(integrityFailures).toEqual(Array(2).fill(`vestibule:{${digests[0]}}:m`))
   })
 
-  test('has no session that has ended, by its end or by its time', async () => {
-    const { sessions, digests, elapse } = await start()
+  test('a session that has ended or expired is not listed', async () => {
+    const { sessions, listed, digests, elapse } = await start()
     await sessions.end(digests[1])
-    expect(digestsOf(await sessions.list(ALICE, 10))).toEqual([digests[0], digests[3]].toSorted())
-    elapse(DAY_MS - 4 * 3_600_000)
-    expect(digestsOf(await sessions.list(ALICE, 10))).toEqual([digests[3]])
-    expect(await sessions.list(undefined, 10)).toHaveLength(2)
+    expect(await listed(ALICE)).toEqual([0, 3])
+    elapse(DAY_MS - 4 * HOUR_MS)
+    expect([await listed(ALICE), await listed(undefined)]).toEqual([[3], [2, 3]])
   })
 
   test.for([
-    ['an outage', outage],
-    ['another failure', away],
-  ] as const)('of a store that is away is no list: %s', async ([, fail], { expect }) => {
-    let isAway = false
-    const { index } = startSessions()
-    const { sessions } = await start({
-      wrap: (store) => ({
-        ...store,
-        async *list() {
-          yield* store.list()
-          if (isAway) fail()
-        },
-      }),
-      index: { ...index, list: async (...asked) => (isAway ? fail() : index.list(...asked)) },
-    })
-    isAway = true
-    const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
-    await expect(sessions.list(undefined, 10)).rejects.toThrow(refused)
-    await expect(sessions.list(ALICE, 10)).rejects.toThrow(refused)
-  })
-
-  test('of which a part cannot be read is none', async () => {
-    let reads = 0
-    const { sessions } = await start({
-      wrap: (store) => ({
-        ...store,
-        read: async (...asked) => (reads++ === 2 ? outage() : store.read(...asked)),
-      }),
-    })
-    await expect(sessions.list(undefined, 10)).rejects.toThrow(
-      expect.objectContaining({ code: 'store_unavailable' }) as Error,
-    )
+    ['an outage', outage, undefined, 'scan'],
+    ['an outage', outage, ALICE, 'list'],
+    ['another failure', away, undefined, 'scan'],
+    ['another failure', away, ALICE, 'list'],
+    ['an outage', outage, undefined, 'read'],
+  ] as const)('%s rejects: nothing is listed', async ([, fail, user, step]) => {
+    const started = await start()
+    started.break(step, fail, step === 'read' ? 2 : 0)
+    await expect(started.list(user, 10)).rejects.toThrow(STORE_AWAY)
   })
 })

@@ -1,17 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { SessionCredential } from '../../src/core/session.ts'
 import { AuthError } from '../../src/errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../../src/oidc/logout-token.ts'
-import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
 import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
 import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'
 import {
   away,
   identity,
-  newSession,
   outage,
-  REALM,
   STARTED_AT,
   type StartedSessionsOptions,
   startSessions,
@@ -29,7 +25,7 @@ beforeEach(() => {
   isStoreAvailable = true
 })
 
-const start = (changes: Partial<OneTimeKeys> = {}, options: StartedSessionsOptions = {}) => {
+function start(changes: Partial<OneTimeKeys> = {}, options: StartedSessionsOptions = {}) {
   const started = startSessions(options)
   const real = createMemoryOneTimeKeys({ maxEntries: 100, maxBytes: 100_000 }, () => marksNowMs)
   const oneTimeKeys: OneTimeKeys = {
@@ -54,23 +50,11 @@ const start = (changes: Partial<OneTimeKeys> = {}, options: StartedSessionsOptio
     isStoreAvailable: () => isStoreAvailable,
     now: () => STARTED_AT,
   })
-  const open = async (subject: string, sid: string): Promise<SessionCredential> =>
-    started.open({
-      tokens: { ...newSession.tokens, generation: await started.sessions.currentGeneration() },
-      identity: { ...identity, subject },
-      metadata: {
-        ...newSession.metadata,
-        owners: {
-          user: userOwner(ISSUER, subject).id,
-          providerSession: providerSessionOwner(ISSUER, sid).id,
-        },
-      },
-    })
-  const areAlive = async (...credentials: readonly SessionCredential[]): Promise<boolean[]> => {
-    const found = credentials.map((each) => started.sessions.find(each, REALM))
-    return (await Promise.all(found)).map((each) => each !== undefined)
+  return {
+    ...started,
+    logOut,
+    open: (subject: string, sid: string) => started.signIn(subject, sid),
   }
-  return { ...started, logOut, open, areAlive }
 }
 
 const tokenOf = (ended: EndedAtProvider, jti = 'j1'): LogoutToken => ({
@@ -80,7 +64,7 @@ const tokenOf = (ended: EndedAtProvider, jti = 'j1'): LogoutToken => ({
   acceptedUntil: STARTED_AT + 11 * MINUTE_MS,
 })
 
-describe('a logout that the provider tells of', () => {
+describe('a provider logout', () => {
   test.for<[string, EndedAtProvider, number, readonly boolean[]]>([
     ['a user', { subject: 'u1' }, 2, [false, false, true, true]],
     ['a session', { sid: 's1' }, 2, [false, true, false, true]],
@@ -88,19 +72,22 @@ describe('a logout that the provider tells of', () => {
     ['a user without sessions', { subject: 'u3' }, 0, [true, true, true, true]],
     ['a session that nobody has', { sid: '*' }, 0, [true, true, true, true]],
     ['the session of another user', { subject: 'u3', sid: 's1' }, 0, [true, true, true, true]],
-  ])('ends what it names and nothing else: %s', async ([, ended, count, alive], { expect }) => {
-    const { logOut, open, areAlive } = start()
-    const sessions = [
-      await open('u1', 's1'),
-      await open('u1', 's2'),
-      await open('u2', 's1'),
-      await open('u2', 's3'),
-    ]
-    expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'done', count })
-    expect(await areAlive(...sessions)).toEqual(alive)
-  })
+  ])(
+    'it ends the sessions that it names and no others: %s',
+    async ([, ended, count, alive], { expect }) => {
+      const { logOut, open, areAlive } = start()
+      const sessions = [
+        await open('u1', 's1'),
+        await open('u1', 's2'),
+        await open('u2', 's1'),
+        await open('u2', 's3'),
+      ]
+      expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'done', count })
+      expect(await areAlive(sessions)).toEqual(alive)
+    },
+  )
 
-  test('is marked for a moment, and for as long as its token is accepted when it is done', async () => {
+  test('the mark is short at first, and lasts as long as the token when the logout is done', async () => {
     const { logOut } = start()
     await logOut(tokenOf({ subject: 'u1' }))
     await logOut({ ...tokenOf({ subject: 'u1' }, 'j2'), acceptedUntil: STARTED_AT + MINUTE_MS })
@@ -112,18 +99,18 @@ describe('a logout that the provider tells of', () => {
     ])
   })
 
-  test('does nothing the second time, and something for another issuer or jti', async () => {
+  test('a replay does nothing; another issuer or jti is no replay', async () => {
     const { logOut, open, areAlive } = start()
     const token = tokenOf({ subject: 'u1' })
     await logOut(token)
     const session = await open('u1', 's1')
     expect(await logOut(token)).toEqual({ outcome: 'replayed' })
-    expect(await areAlive(session)).toEqual([true])
+    expect(await areAlive([session])).toEqual([true])
     expect(await logOut({ ...token, issuer: 'https://other.example' })).toMatchObject({ count: 0 })
     expect(await logOut(tokenOf({ subject: 'u1' }, 'j2'))).toMatchObject({ count: 1 })
   })
 
-  test('that takes longer than its mark lives is marked all the same', async () => {
+  test('a logout that outlasts its mark is marked anew', async () => {
     const slow = start(
       {},
       {
@@ -144,41 +131,45 @@ describe('a logout that the provider tells of', () => {
   })
 })
 
-describe('a logout that the provider tells of while the store is away', () => {
+describe('a provider logout during a store outage', () => {
   test.for<[EndedAtProvider]>([
     [{ subject: 'u1' }],
     [{ sid: 's1' }],
     [{ subject: 'u1', sid: 's1' }],
-  ])('is not tried where that is known, and counts here: %j', async ([ended], { expect }) => {
-    const { logOut, open, areAlive, sessions } = start()
-    const [theirs, other] = [await open('u1', 's1'), await open('u2', 's2')]
-    isStoreAvailable = false
-    expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'deferred' })
-    expect(marks).toEqual([])
-    expect(sessions.revocations.waiting).toBe(1)
-    expect(await areAlive(theirs, other)).toEqual([false, true])
-    await sessions.revocations.flush()
-    isStoreAvailable = true
-    expect(await areAlive(theirs, other)).toEqual([false, true])
-    expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'done', count: 0 })
-  })
+  ])(
+    'it is deferred and counts here where the outage is known: %j',
+    async ([ended], { expect }) => {
+      const { logOut, open, areAlive, sessions } = start()
+      const [theirs, other] = [await open('u1', 's1'), await open('u2', 's2')]
+      isStoreAvailable = false
+      expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'deferred' })
+      expect(marks).toEqual([])
+      expect(sessions.revocations.waiting).toBe(1)
+      expect(await areAlive([theirs, other])).toEqual([false, true])
+      await sessions.revocations.flush()
+      isStoreAvailable = true
+      expect(await areAlive([theirs, other])).toEqual([false, true])
+      expect(await logOut(tokenOf(ended))).toEqual({ outcome: 'done', count: 0 })
+    },
+  )
 
   test.for<[string, Partial<OneTimeKeys>]>([
     ['before it is marked', { consume: async () => outage() }],
     ['as it is marked for good', { extend: async () => outage() }],
-  ])('counts here and may be told again: %s', async ([, changes], { expect }) => {
+  ])('it is deferred, counts here and may be sent again: %s', async ([, changes], { expect }) => {
     const { logOut, open, areAlive, sessions } = start(changes)
     const session = await open('u1', 's1')
     expect(await logOut(tokenOf({ subject: 'u1' }))).toEqual({ outcome: 'deferred' })
     expect(marks.at(-1)).toBe('release logout-token')
     expect(sessions.revocations.waiting).toBe(1)
-    expect(await areAlive(session)).toEqual([false])
+    expect(await areAlive([session])).toEqual([false])
   })
 
-  test('fails where the store answers nonsense, and may be told again', async () => {
+  test('it fails where the store refuses, and may be sent again', async () => {
     const release = async () => outage()
-    const broken = start({ release }, { wrap: (store) => ({ ...store, read: async () => away() }) })
+    const broken = start({ release })
     await broken.open('u1', 's1')
+    broken.break('read', away)
     const failure = broken.logOut(tokenOf({ subject: 'u1' }))
     await expect(failure).rejects.toThrow(AuthError)
     expect(broken.sessions.revocations.waiting).toBe(0)

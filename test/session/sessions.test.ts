@@ -12,15 +12,14 @@ import {
   newSession,
   REALM,
   STARTED_AT,
+  STORE_AWAY,
   sessionDigest,
   sessionOf,
   startSessions as start,
 } from '../support/started-sessions.ts'
 
-const STORE_AWAY = expect.objectContaining({ code: 'store_unavailable' }) as Error
-
 describe('a session', () => {
-  test('it is found by the cookie it was opened with', async () => {
+  test('it is found by its cookie', async () => {
     const { sessions, open } = start()
     const credential = await open()
     expect(await sessions.find(credential, REALM)).toEqual({
@@ -36,7 +35,7 @@ describe('a session', () => {
     expect(await sessions.findTokens(credential, REALM)).toEqual(newSession.tokens)
   })
 
-  test('it knows when its tokens are to be refreshed, where they can be, and nothing of what it lacks', async () => {
+  test('it holds when its tokens are due, and no field that it lacks', async () => {
     const { sessions, open } = start()
     const { metadata } = sessionOf('u1')
     const tokens = {
@@ -62,7 +61,7 @@ describe('a session', () => {
     expect(new Set(all).size).toBe(40)
   })
 
-  test('a cookie that was never given out finds nothing, which is no failure', async () => {
+  test('an unknown cookie finds nothing and is no integrity failure', async () => {
     const { sessions, integrityFailures } = start()
     const stranger = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
     expect(await sessions.find(stranger, REALM)).toBeUndefined()
@@ -71,7 +70,7 @@ describe('a session', () => {
     expect(integrityFailures).toEqual([])
   })
 
-  test('the right id with a wrong secret finds nothing and is told as a record that did not open', async () => {
+  test('the right id with a wrong secret finds nothing and is an integrity failure', async () => {
     const { sessions, open, integrityFailures } = start()
     const credential = await open()
     const forged = { ...credential, secret: 's'.repeat(43) }
@@ -85,7 +84,7 @@ describe('a session', () => {
     expect(await sessions.find(credential, REALM)).toBeDefined()
   })
 
-  test('elsewhere it is no session', async () => {
+  test('in another realm it is no session', async () => {
     const { sessions, open } = start()
     const credential = await open()
     await sessions.find(credential, REALM)
@@ -94,7 +93,7 @@ describe('a session', () => {
     expect(await sessions.findTokens(credential, 'wiki.example.com')).toBeUndefined()
   })
 
-  test('it is recalled without the store from its beginning on', async () => {
+  test('it is a cache hit from its beginning on', async () => {
     const { sessions, open, calls } = start()
     const credential = await open()
     calls.length = 0
@@ -121,21 +120,21 @@ describe('a session', () => {
     },
   )
 
-  test('a session that the store did not take is not recalled', async () => {
-    const { sessionCache, open } = start({
-      wrap: (store) => ({ ...store, create: async () => away() }),
-    })
+  test('a session that the store refused is not cached', async () => {
+    const started = start()
+    const { sessionCache, open } = started
+    started.break('create', away)
     await expect(open()).rejects.toThrow(STORE_AWAY)
     expect(sessionCache.size).toBe(0)
   })
 
-  test('where every check has to ask a new session is not kept in memory', async () => {
+  test('a new session is not cached where every check asks the store', async () => {
     const { sessionCache, open } = start({ l1: { canRecall: false } })
     await open()
     expect(sessionCache.size).toBe(0)
   })
 
-  test('elsewhere it is recalled without the store once it was found, and not before', async () => {
+  test('it is a cache hit at another replica once it was found', async () => {
     const { sessions, sessionCache, open, calls } = start()
     const credential = await open()
     sessionCache.clear()
@@ -158,7 +157,7 @@ describe('a session', () => {
 })
 
 describe('access tokens', () => {
-  test('they are read together with the identity where apps are given them', async () => {
+  test('they are read together with the identity where checks hand them out', async () => {
     const { sessions, open, calls } = start({ withAccessToken: true })
     const credential = await open()
     calls.length = 0
@@ -168,13 +167,13 @@ describe('access tokens', () => {
     expect(calls).toEqual(['read identitytokens'])
   })
 
-  test('one without an end has none', async () => {
+  test('an access token without an expiry has none', async () => {
     const { sessions, open } = start({ withAccessToken: true })
     const credential = await open({ tokens: { idToken: 'i', accessToken: 'a' } })
     expect((await sessions.find(credential, REALM))?.session.accessToken).toEqual({ value: 'a' })
   })
 
-  test('a session of which the tokens are gone is none', async () => {
+  test('a session whose tokens are gone is treated as absent', async () => {
     const { sessions, open } = start({
       withAccessToken: true,
       wrap: (store) => ({
@@ -210,12 +209,12 @@ describe('at rest', () => {
   })
 
   test('the server key alone opens the metadata and nothing else', async () => {
-    const { store, ring, open } = start()
+    const { sealed, ring, open } = start()
     const credential = await open()
     const digest = sessionDigest(credential)
-    const records = await store.read(digest, ['identity', 'tokens', 'metadata'])
+    const records = await sealed(credential)
     const openPart = (part: RecordPart, secret?: string) =>
-      ring.open(records[part] as Buffer, {
+      ring.open(records[part], {
         purpose: 'session',
         name: recordKey(KEY_PREFIX, digest, part),
         realm: part === 'metadata' ? '' : REALM,
@@ -231,21 +230,12 @@ describe('at rest', () => {
   })
 
   test('a record that was moved to another session or part opens nothing (A73)', async () => {
-    const { sessions, store, open } = start()
+    const { sessions, overwrite, sealed, open } = start()
     const [mine, other] = [await open(), await open()]
-    const records = await store.read(sessionDigest(mine), ['identity', 'tokens', 'metadata'])
-    const { identity, tokens, metadata } = records as Record<RecordPart, Buffer>
-    await store.create(
-      sessionDigest({ ...other, id: other.id }),
-      { identity, tokens, metadata },
-      DAY_MS,
-    )
+    const { identity, tokens, metadata } = await sealed(mine)
+    await overwrite(other, { identity, tokens, metadata })
     expect(await sessions.find({ id: other.id, secret: mine.secret }, REALM)).toBeUndefined()
-    await store.create(
-      sessionDigest(mine),
-      { identity: tokens, tokens: identity, metadata },
-      DAY_MS,
-    )
+    await overwrite(mine, { identity: tokens, tokens: identity })
     expect(await sessions.find(mine, REALM)).toBeUndefined()
     expect(await sessions.findTokens(mine, REALM)).toBeUndefined()
   })
@@ -255,19 +245,15 @@ describe('at rest', () => {
     ['noise', randomBytes(200)],
     ['text', Buffer.from('{"identity":{}}')],
   ] as const)('a record that is not ours is no session: %s', async ([, noise], { expect }) => {
-    const { sessions, store, open, integrityFailures } = start()
+    const { sessions, overwrite, open, integrityFailures } = start()
     const credential = await open()
-    await store.create(
-      sessionDigest(credential),
-      { identity: noise, tokens: noise, metadata: noise },
-      DAY_MS,
-    )
+    await overwrite(credential, { identity: noise, tokens: noise, metadata: noise })
     expect(await sessions.find(credential, REALM)).toBeUndefined()
     expect(integrityFailures).toHaveLength(1)
   })
 })
 
-describe('a record that opens and is none', () => {
+describe('a record that opens but does not match its schema', () => {
   const good = {
     identity: { ...identity },
     createdAt: STARTED_AT,
@@ -298,50 +284,32 @@ describe('a record that opens and is none', () => {
     ['null', null, false],
     ['a list', [], false],
   ] as const)('%s', async ([, value, isSession], { expect }) => {
-    const { sessions, ring, store, open, integrityFailures } = start()
-    const credential = await open()
-    const digest = sessionDigest(credential)
-    const name = recordKey(KEY_PREFIX, digest, 'identity')
-    const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
-    const { tokens, metadata } = (await store.read(digest, ['tokens', 'metadata'])) as Record<
-      RecordPart,
-      Buffer
-    >
-    const identity = ring.seal(Buffer.from(JSON.stringify(value)), context)
-    await store.create(digest, { identity, tokens, metadata }, DAY_MS)
-    expect((await sessions.find(credential, REALM)) !== undefined).toBe(isSession)
+    const { find, name, integrityFailures } = await startWith(JSON.stringify(value))
+    expect((await find()) !== undefined).toBe(isSession)
     expect(integrityFailures).toEqual(isSession ? [] : [name])
   })
 
   test('no JSON at all', async () => {
-    const { sessions, ring, store, open, integrityFailures } = start()
-    const credential = await open()
-    const digest = sessionDigest(credential)
-    const name = recordKey(KEY_PREFIX, digest, 'identity')
-    const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
-    const { tokens, metadata } = (await store.read(digest, ['tokens', 'metadata'])) as Record<
-      RecordPart,
-      Buffer
-    >
-    await store.create(
-      digest,
-      { identity: ring.seal(Buffer.from('{"identity'), context), tokens, metadata },
-      DAY_MS,
-    )
-    expect(await sessions.find(credential, REALM)).toBeUndefined()
+    const { find, name, integrityFailures } = await startWith('{"identity')
+    expect(await find()).toBeUndefined()
     expect(integrityFailures).toEqual([name])
   })
 
-  test('tokens that do not open make the session none where checks hand them out', async () => {
-    const { sessions, store, open } = start({ withAccessToken: true })
+  /** Starts with a session whose identity record holds this text. */
+  async function startWith(text: string) {
+    const { sessions, ring, overwrite, open, integrityFailures } = start()
     const credential = await open()
-    const digest = sessionDigest(credential)
-    const { identity, metadata } = (await store.read(digest, ['identity', 'metadata'])) as Record<
-      RecordPart,
-      Buffer
-    >
+    const name = recordKey(KEY_PREFIX, sessionDigest(credential), 'identity')
+    const context = { purpose: 'session', name, realm: REALM, secret: credential.secret }
+    await overwrite(credential, { identity: ring.seal(Buffer.from(text), context) })
+    return { name, integrityFailures, find: () => sessions.find(credential, REALM) }
+  }
+
+  test('tokens that do not open make the session absent where checks hand them out', async () => {
+    const { sessions, overwrite, open } = start({ withAccessToken: true })
+    const credential = await open()
     expect(await sessions.find(credential, REALM)).toHaveProperty('session.accessToken')
-    await store.create(digest, { identity, tokens: Buffer.from('noise'), metadata }, DAY_MS)
+    await overwrite(credential, { tokens: Buffer.from('noise') })
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 })
@@ -359,7 +327,7 @@ describe('the end of a session', () => {
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
-  test('its absolute end holds although the store kept it longer', async () => {
+  test('its absolute end holds although the store keeps it longer', async () => {
     const { sessions, open, store, elapse } = start()
     const credential = await open()
     await store.extend(sessionDigest(credential), 10 * DAY_MS)
@@ -367,7 +335,7 @@ describe('the end of a session', () => {
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
-  test('after signing out neither memory nor the store has it', async () => {
+  test('after its end neither memory nor store has it', async () => {
     const { sessions, open, calls } = start()
     const credential = await open()
     await sessions.find(credential, REALM)
@@ -379,7 +347,7 @@ describe('the end of a session', () => {
     expect(await sessions.findTokens(credential, REALM)).toBeUndefined()
   })
 
-  test('ending touches no other session, and ending again is no failure', async () => {
+  test('an end touches no other session, and a second end is no failure', async () => {
     const { sessions, open } = start()
     const [one, other] = [await open(), await open()]
     await sessions.end(sessionDigest(one))
@@ -398,7 +366,7 @@ describe('the end of a session', () => {
     expect(await index.list('providerSession', 'sid-1')).toEqual([])
   })
 
-  test('signing out ends the sessions of the same session at the provider, and no other', async () => {
+  test('ending together ends the sessions of the same provider session, and no other', async () => {
     const { sessions, open } = start()
     const owners = (providerSession?: string) => ({
       metadata: {
@@ -408,16 +376,16 @@ describe('the end of a session', () => {
     })
     const [here, there] = [await open(), await open({ realm: 'other.example.com' })]
     const [elsewhere, unknown] = [await open(owners('sid-2')), await open(owners())]
-    await sessions.signOut(here)
+    await sessions.endTogether(here)
     expect(await sessions.find(here, REALM)).toBeUndefined()
     expect(await sessions.find(there, 'other.example.com')).toBeUndefined()
     expect(await sessions.find(elsewhere, REALM)).toBeDefined()
-    await sessions.signOut(unknown)
+    await sessions.endTogether(unknown)
     expect(await sessions.find(unknown, REALM)).toBeUndefined()
     expect(await sessions.find(elsewhere, REALM)).toBeDefined()
   })
 
-  test('signing out ends no session that an index names wrongly', async () => {
+  test('ending together ends no session that the index names wrongly', async () => {
     const { sessions, index, open } = start()
     const mine = await open()
     const metadata = {
@@ -426,31 +394,29 @@ describe('the end of a session', () => {
     }
     const theirs = await open({ metadata })
     await index.add(sessionDigest(theirs), { user: 'user-1', providerSession: 'sid-1' }, DAY_MS)
-    await sessions.signOut(mine)
+    await sessions.endTogether(mine)
     expect(await sessions.find(mine, REALM)).toBeUndefined()
     expect(await sessions.find(theirs, REALM)).toBeDefined()
   })
 
-  const unused = { list: async () => [], removeLost: async () => undefined }
-
   test('an index that cannot be cleaned does not keep a session alive', async () => {
-    const { sessions, open } = start({
-      index: { ...unused, add: async () => undefined, remove: async () => away() },
-    })
+    const started = start()
+    const { sessions, open } = started
+    started.break('remove', away)
     const credential = await open()
     await sessions.end(sessionDigest(credential))
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
   test('without its index no session is opened', async () => {
-    const { open, calls } = start({
-      index: { ...unused, add: async () => away(), remove: async () => undefined },
-    })
+    const started = start()
+    const { open, calls } = started
+    started.break('add', away)
     await expect(open()).rejects.toThrow(STORE_AWAY)
     expect(calls).toEqual([])
   })
 
-  test('a lookup under way while it ends does not keep it in memory', async () => {
+  test('a lookup in flight during its end does not cache it', async () => {
     const reached = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
     const { sessions, open } = start({
@@ -475,7 +441,7 @@ describe('the end of a session', () => {
     expect(await sessions.find(credential, REALM)).toBeUndefined()
   })
 
-  test('a lookup that begins while the store is ending it does not keep it in memory', async () => {
+  test('a lookup that begins during its end does not cache it', async () => {
     const reached = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
     const { sessions, open } = start({
@@ -558,11 +524,10 @@ describe('idle sessions', () => {
     expect(calls).toEqual(['read identity'])
   })
 
-  test('an extension that fails is told and refuses nobody', async () => {
-    const { sessions, open, extendFailures } = start({
-      idleTimeoutMs: IDLE_MS,
-      wrap: (store) => ({ ...store, extend: async () => away() }),
-    })
+  test('an extension that fails is reported and refuses nobody', async () => {
+    const started = start({ idleTimeoutMs: IDLE_MS })
+    const { sessions, open, extendFailures } = started
+    started.break('extend', away)
     expect(await sessions.find(await open(), REALM)).toBeDefined()
     expect(extendFailures).toEqual([expect.objectContaining({ code: 'store_unavailable' })])
   })
@@ -579,32 +544,21 @@ describe('idle sessions', () => {
 
 describe('a store that is away', () => {
   const credential = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
-  const broken = () =>
-    start({
-      wrap: () => ({
-        read: async () => away(),
-        create: async () => away(),
-        extend: async () => away(),
-        replace: async () => away(),
-        end: async () => away(),
-        async *list() {
-          yield away()
-        },
-      }),
-    }).sessions
 
-  test('is never "no session", and a sign-in or sign-out that did not happen is not told as done', async () => {
-    const sessions = broken()
+  test('is never "no session", and no sign-in or end is reported as done', async () => {
+    const started = start()
+    for (const step of ['read', 'create', 'end'] as const) started.break(step, away)
+    const { sessions } = started
     await expect(sessions.find(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.findTokens(credential, REALM)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.open(newSession)).rejects.toThrow(STORE_AWAY)
     await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
   })
 
-  test('what was ended meanwhile is not served from memory', async () => {
-    const { sessions, open } = start({
-      wrap: (store) => ({ ...store, end: async () => away() }),
-    })
+  test('a session whose end failed is not served from memory', async () => {
+    const started = start()
+    const { sessions, open } = started
+    started.break('end', away)
     const mine = await open()
     await sessions.find(mine, REALM)
     await expect(sessions.end(sessionDigest(mine))).rejects.toThrow(STORE_AWAY)

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
-import type { RefreshResult } from '../../src/session/refresh/refresh-once.ts'
+import type { RefreshResult } from '../../src/session/refresh/result.ts'
 import type { SeenProviderRequest } from '../../stand-ins/provider/front.ts'
 import { OUTAGE_COOKIE, readMetric } from './outage.ts'
 import type { Behaviour, TestProvider } from './provider.ts'

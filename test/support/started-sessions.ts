@@ -1,12 +1,17 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { expect } from 'vitest'
 import type { Identity } from '../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import { AuthError, OutageError } from '../../src/errors.ts'
+import { AuthError, type AuthErrorCode, OutageError } from '../../src/errors.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
-import { createSessionCodec } from '../../src/session/records.ts'
-import { createSessionCache, type SessionCacheOptions } from '../../src/session/session-cache.ts'
+import { createSessionCodec, sessionDigest } from '../../src/session/records.ts'
+import {
+  createSessionCache,
+  type PresentedSession,
+  type SessionCacheOptions,
+} from '../../src/session/session-cache.ts'
 import {
   createSessions,
   type NewSession,
@@ -15,7 +20,9 @@ import {
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
-import type { Store } from '../../src/store/store.ts'
+import type { RecordPart, Store } from '../../src/store/store.ts'
+
+export { sessionDigest }
 
 export const REALM = 'app.example.com'
 export const DAY_MS = 86_400_000
@@ -43,27 +50,38 @@ export const newSession: NewSession = {
   realm: REALM,
 }
 
-/** What the sign-in of some user at the provider makes of it. */
-export const sessionOf = (subject: string, sid?: string) => ({
-  identity: { ...identity, subject },
-  metadata: {
-    subject,
-    displayName: subject.toUpperCase(),
-    owners: {
-      user: userOwner(identity.issuer, subject).id,
-      ...(sid !== undefined && { providerSession: providerSessionOwner(identity.issuer, sid).id }),
+/** Returns the identity and metadata that a sign-in of `subject` gives. */
+export function sessionOf(subject: string, sid?: string) {
+  return {
+    identity: { ...identity, subject },
+    metadata: {
+      subject,
+      displayName: subject.toUpperCase(),
+      owners: {
+        user: userOwner(identity.issuer, subject).id,
+        ...(sid !== undefined && {
+          providerSession: providerSessionOwner(identity.issuer, sid).id,
+        }),
+      },
     },
-  },
-})
+  }
+}
 
-export const sessionDigest = ({ id }: SessionCredential): string => hash('sha256', id, 'base64url')
+export function present(credential: SessionCredential, realm = REALM): PresentedSession {
+  return { digest: sessionDigest(credential), credential, realm }
+}
 
-/** A failure for which nothing stands in. */
-export const away = (): never => {
+export function refusedAs(code: AuthErrorCode): Error {
+  return expect.objectContaining({ code }) as Error
+}
+export const STORE_AWAY = refusedAs('store_unavailable')
+
+/** Fails with an error for which nothing stands in. */
+export function away(): never {
   throw new AuthError('store_unavailable', 'away')
 }
-/** The store cannot be reached. */
-export const outage = (): never => {
+/** Fails as a store that cannot be reached. */
+export function outage(): never {
   throw new OutageError('Redis: connection', new Error('gone'))
 }
 
@@ -73,37 +91,57 @@ export interface StartedSessionsOptions extends Partial<SessionsOptions> {
   readonly graceMs?: number
 }
 
-/** Sessions over a real memory store that tells what was asked of it. */
-export const startSessions = (changes: StartedSessionsOptions = {}) => {
+/** Commands of the shared state that can be made to fail; `scan` lists all sessions. */
+export type Step =
+  | Exclude<keyof Store, 'list'>
+  | 'scan'
+  | 'add'
+  | 'list'
+  | 'remove'
+  | GenerationStep
+type GenerationStep = 'current' | 'oldestOf' | 'advance'
+
+type Sealed = Record<RecordPart, Buffer>
+
+const BOUNDS = { maxEntries: 1000, maxBytes: 1_000_000 }
+
+/** Starts sessions over memory, which records the store's commands and fails where told. */
+export function startSessions(changes: StartedSessionsOptions = {}) {
   let nowMs = STARTED_AT
   const now = () => nowMs
   const calls: string[] = []
-  const inner = createMemoryStore({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
-  const memory: Store = {
-    read: (digest, parts) => {
-      calls.push(`read ${parts.join('')}`)
-      return inner.read(digest, parts)
-    },
-    create: (digest, records, ttlMs) => {
-      calls.push(`create ${ttlMs}`)
-      return inner.create(digest, records, ttlMs)
-    },
-    extend: (digest, ttlMs) => {
-      calls.push(`extend ${ttlMs}`)
-      return inner.extend(digest, ttlMs)
-    },
-    replace: (digest, records, before) => {
-      calls.push('replace')
-      return inner.replace(digest, records, before)
-    },
-    end: (digest, tombstoneMs, reason) => {
-      calls.push(`end ${tombstoneMs}`)
-      return inner.end(digest, tombstoneMs, reason)
-    },
-    list: () => inner.list(),
+  const broken = new Map<Step, { readonly fail: () => never; spared: number }>()
+  const store = createMemoryStore(BOUNDS, now)
+  const index = createMemorySessionIndex(BOUNDS, now)
+  const generations = createMemoryGenerations(BOUNDS, now)
+
+  async function pass<R>(step: Step, command: () => Promise<R>, call?: string): Promise<R> {
+    const fault = broken.get(step)
+    if (fault && fault.spared-- <= 0) fault.fail()
+    if (call !== undefined) calls.push(call)
+    return command()
   }
-  const { wrap = (store: Store) => store, l1 = {}, graceMs = 300_000, ...rest } = changes
+
+  const memory: Store = {
+    read: (...given) => pass('read', () => store.read(...given), `read ${given[1].join('')}`),
+    create: (...given) => pass('create', () => store.create(...given), `create ${given[2]}`),
+    extend: (...given) => pass('extend', () => store.extend(...given), `extend ${given[1]}`),
+    replace: (...given) => pass('replace', () => store.replace(...given), 'replace'),
+    end: (...given) => pass('end', () => store.end(...given), `end ${given[1]}`),
+    async *list() {
+      yield* store.list()
+      broken.get('scan')?.fail()
+    },
+  }
+  const { wrap = (inner: Store) => inner, l1 = {}, graceMs = 300_000, ...rest } = changes
   const ring = createKeyRing([randomBytes(32)])
+  const told = {
+    integrityFailures: [] as string[],
+    extendFailures: [] as unknown[],
+    announced: [] as string[],
+    flushed: [] as number[],
+    replaced: [] as number[],
+  }
   const sessionCache = createSessionCache({
     maxEntries: 100,
     maxBytes: 1_000_000,
@@ -114,56 +152,88 @@ export const startSessions = (changes: StartedSessionsOptions = {}) => {
     onLookUp: () => undefined,
     ...l1,
   })
-  const integrityFailures: string[] = []
-  const extendFailures: unknown[] = []
-  const announced: string[] = []
-  const flushed: number[] = []
-  const replaced: number[] = []
-  const index = createMemorySessionIndex({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
-  const generations = createMemoryGenerations({ maxEntries: 1000, maxBytes: 1_000_000 }, now)
+  const codec = createSessionCodec({
+    ring,
+    keyPrefix: KEY_PREFIX,
+    onIntegrityFailure: (key) => told.integrityFailures.push(key),
+  })
   const assertions = createOutageAssertions({ ring, graceMs, now })
-  const options: SessionsOptions = {
+  const sessions = createSessions({
     store: wrap(memory),
-    index,
-    generations,
-    codec: createSessionCodec({
-      ring,
-      keyPrefix: KEY_PREFIX,
-      onIntegrityFailure: (key) => integrityFailures.push(key),
-    }),
+    index: {
+      ...index,
+      add: (...given) => pass('add', () => index.add(...given)),
+      list: (...given) => pass('list', () => index.list(...given)),
+      remove: (...given) => pass('remove', () => index.remove(...given)),
+    },
+    generations: {
+      ...generations,
+      current: (...given) => pass('current', () => generations.current(...given)),
+      oldestOf: (...given) => pass('oldestOf', () => generations.oldestOf(...given)),
+      advance: (...given) => pass('advance', () => generations.advance(...given)),
+    },
+    codec,
     sessionCache,
     assertions,
     withAccessToken: false,
     canShareReads: false,
     maxAgeMs: DAY_MS,
     perUser: 10_000,
-    onReplaced: (count) => replaced.push(count),
     idleTimeoutMs: 0,
     now,
-    onExtendFailure: (cause) => extendFailures.push(cause),
-    announceEnded: (digest) => announced.push(digest),
-    onFlushed: (count) => flushed.push(count),
+    onReplaced: (count) => told.replaced.push(count),
+    onExtendFailure: (cause) => told.extendFailures.push(cause),
+    announceEnded: (digest) => told.announced.push(digest),
+    onFlushed: (count) => told.flushed.push(count),
     ...rest,
+  })
+
+  async function open(changes: Partial<NewSession> = {}): Promise<SessionCredential> {
+    const cookie = await sessions.open({ ...newSession, ...changes })
+    return parseSessionCookie(cookie) as SessionCredential
   }
-  const sessions = createSessions(options)
+
+  /** Returns the stored records of a session. */
+  const sealed = async (credential: SessionCredential) =>
+    (await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])) as Sealed
+
   return {
+    ...told,
     sessions,
     ring,
+    codec,
     sessionCache,
     assertions,
-    store: inner,
+    store,
     index,
     generations,
     calls,
-    integrityFailures,
-    extendFailures,
-    announced,
-    flushed,
-    replaced,
+    open,
+    /** Opens a session of a sign-in that begins now. */
+    signIn: async (subject: string, sid?: string, changes: Partial<NewSession> = {}) => {
+      const tokens = { ...newSession.tokens, generation: await sessions.currentGeneration() }
+      return open({ ...sessionOf(subject, sid), tokens, ...changes })
+    },
+    /** Tells which of these the sessions find, in memory or in the store. */
+    areAlive: (credentials: readonly SessionCredential[], realm = REALM) =>
+      Promise.all(
+        credentials.map(async (each) => (await sessions.find(each, realm)) !== undefined),
+      ),
+    sealed,
+    /** Overwrites stored records of a session. */
+    overwrite: async (credential: SessionCredential, changed: Partial<Sealed>) =>
+      store.create(
+        sessionDigest(credential),
+        { ...(await sealed(credential)), ...changed },
+        DAY_MS,
+      ),
+    /** Makes a command fail from now on, after it was spared `spared` times. */
+    break: (step: Step, fail: () => never = outage, spared = 0) => {
+      broken.set(step, { fail, spared })
+    },
+    mend: () => broken.clear(),
     elapse: (ms: number) => {
       nowMs += ms
     },
-    open: async (changes: Partial<NewSession> = {}): Promise<SessionCredential> =>
-      parseSessionCookie(await sessions.open({ ...newSession, ...changes })) as SessionCredential,
   }
 }

@@ -62,7 +62,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
     if (found === 'away') return deferUnverified(c, credential, realm)
     const { identity } = found.session
     if (found.source === 'store') return { identity, ...(await endStored(c, credential, realm)) }
-    return { identity, ending: sessions.deferSignOut(credential) }
+    return { identity, ending: sessions.deferEndTogether(credential) }
   }
 
   /** Defers a sign-out that cannot be verified now, rate-limited because anybody can forge such cookies. */
@@ -71,12 +71,12 @@ export function createSignOut(options: SignOutOptions): SignOut {
     if (!isRare(address)) {
       throw new AuthError('busy', 'too many unverified sign-outs from one address')
     }
-    return { ending: sessions.deferUnverifiedSignOut(credential, realm, address) }
+    return { ending: sessions.deferUnverifiedEnd(credential, realm, address) }
   }
 
   async function endStored(c: NodeContext, credential: SessionCredential, realm: string) {
     const tokens = await sessions.findTokens(credential, realm).catch(away)
-    const ending = await sessions.signOut(credential)
+    const ending = await sessions.endTogether(credential)
     if (!tokens || tokens === 'away') return { ending }
     await revoke(c.env.incoming, tokens)
     return { ending, idToken: tokens.idToken }

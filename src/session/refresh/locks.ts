@@ -4,8 +4,9 @@ import { LRUCache } from 'lru-cache'
 import { OutageError } from '../../errors.ts'
 import { type Locks, noteOf } from '../../store/locks.ts'
 import type { Settling } from '../../store/settling.ts'
+import { createSingleFlight } from '../../timing/single-flight.ts'
 
-/** Lock of one refresh, shared by all replicas. */
+/** Lock of one refresh across all replicas. */
 export interface RefreshLock {
   /** True when the lock was taken from a silent replica that had already asked the provider. */
   readonly isTakenOver: boolean
@@ -14,12 +15,14 @@ export interface RefreshLock {
    * false when the lock is no longer ours, or an outage intervened.
    */
   announce(): Promise<boolean>
+  /** Extends the lease and resolves with whether the lock is still ours. */
   isStillOurs(): Promise<boolean>
   /** Releases the lock, or keeps it for `keptMs` as a back-off for all replicas; retries through store outages. */
   letGo(keptMs: number): Promise<void>
 }
 
 export interface RefreshLocks {
+  /** Takes the lock; `undefined` where another replica has it. Rejects with the store's errors. */
   take(digest: string): Promise<RefreshLock | undefined>
 }
 
@@ -34,6 +37,7 @@ export interface RefreshLocksOptions {
 const TAKEN_MS = 10_000
 /** Lease once the provider has been asked, long enough that the lock survives a store outage. */
 const ASKING_MS = 60 * 60 * 1000
+/** Heartbeat interval of an owner that has asked the provider. */
 const BEAT_MS = 1000
 /** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000
@@ -105,25 +109,18 @@ function createLock(options: LockOptions): RefreshLock {
   let { epoch } = options
   let beats = 0
   let beating: NodeJS.Timeout | undefined
-  let underWay: Promise<boolean> | undefined
+  const beat = createSingleFlight(holdOn)
 
   /**
    * Renews the lease, and after an outage recreates a lock lost with the store's data, because the owner has the
    * tokens.
    */
-  async function beat(): Promise<boolean> {
+  async function holdOn(): Promise<boolean> {
     const now = settling.epoch
     const note = `${ASKING} ${beats++}`
     const isOurs = await locks.hold(digest, owner, note, ASKING_MS, now !== epoch)
     if (isOurs) epoch = now
     return isOurs
-  }
-
-  function beatOnce(): Promise<boolean> {
-    underWay ??= beat().finally(() => {
-      underWay = undefined
-    })
-    return underWay
   }
 
   function give(keptUntilMs: number): Promise<unknown> {
@@ -134,16 +131,16 @@ function createLock(options: LockOptions): RefreshLock {
   return {
     isTakenOver,
     async announce() {
-      if (settling.epoch !== epoch || !(await beatOnce())) return false
+      if (settling.epoch !== epoch || !(await beat.run())) return false
       if (settling.epoch !== options.epoch) return false
-      beating = setInterval(() => void beatOnce().catch(() => undefined), BEAT_MS)
+      beating = setInterval(() => void beat.run().catch(() => undefined), BEAT_MS)
       return true
     },
-    isStillOurs: beatOnce,
+    isStillOurs: () => beat.run(),
     async letGo(keptMs) {
       clearInterval(beating)
       const sinceMs = performance.now()
-      await underWay?.catch(() => undefined)
+      await beat.current?.catch(() => undefined)
       for (;;) {
         try {
           return void (await give(sinceMs + keptMs))

@@ -1,16 +1,26 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { toIdentity } from '../../core/identity.ts'
-import type { Session } from '../../core/session.ts'
+import { type IdentityOptions, toIdentity } from '../../core/identity.ts'
+import type { EpochMs, Session } from '../../core/session.ts'
 import { OutageError } from '../../errors.ts'
 import type { RefreshOutcome } from '../../oidc/refresh.ts'
-import { SETTLE_MS } from '../../store/settling.ts'
+import type { RevocableTokens } from '../../oidc/sign-in.ts'
+import type { SessionIndex } from '../../store/session-index.ts'
+import { SETTLE_MS, type Settling } from '../../store/settling.ts'
 import type { Replacement } from '../../store/store.ts'
+import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
-import type { Tokens } from '../records.ts'
-import type { PresentedSession } from '../session-cache.ts'
-import { keptTokens, renewalOf } from './kept-tokens.ts'
+import type { SessionCodec, Tokens } from '../records.ts'
+import type { PresentedSession, SessionCache } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
-import type { NextTry, RefreshOnceOptions, RefreshResult } from './refresh-once.ts'
+import type { RenewedRecords } from './renewed-records.ts'
+import type { RefreshReport, RefreshResult } from './result.ts'
+
+/** Earliest time of the next attempt. */
+export type NextTry =
+  | { readonly kind: 'now' }
+  | { readonly kind: 'soon' }
+  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none). */
+  | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
 
 /** Session as stored. */
 export interface Stored {
@@ -21,27 +31,41 @@ export interface Stored {
 
 /** Refresh that the provider has answered. */
 export interface AnsweredRefresh {
-  readonly held: PresentedSession
+  readonly presented: PresentedSession
   readonly lock: RefreshLock
   /** Stored session before the provider was asked. */
   readonly before: Stored
 }
 
 export interface RefreshOutcomes {
+  /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshOutcome): Promise<NextTry>
+  /** Ends the session and reports the result. Rejects with the store's errors. */
   end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
 
-export interface RefreshOutcomesOptions extends RefreshOnceOptions {
-  readonly read: (held: PresentedSession) => Promise<Stored | undefined>
+export interface RefreshOutcomesOptions {
+  readonly read: (presented: PresentedSession) => Promise<Stored | undefined>
+  readonly sessionIndex: SessionIndex
+  readonly settling: Settling
+  readonly renewedRecords: RenewedRecords
+  readonly codec: SessionCodec
+  readonly sessionCache: SessionCache
+  readonly identity: IdentityOptions
+  readonly endSession: (digest: string) => Promise<unknown>
+  /** Revokes tokens whose session has ended (RFC 7009). */
+  readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
+  /** Aborted when the process is about to end. */
+  readonly ending: AbortSignal
+  readonly now: () => EpochMs
+  readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
-/** Retry interval during a store outage; short, so that new tokens are stored soon after the store is back. */
+/** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
 const AGAIN_MS = 500
 
-/** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
   const { settling, codec, sessionCache, ending, now } = options
   const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
@@ -79,18 +103,18 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return true
   }
 
-  async function isUnchanged({ held, lock, before }: AnsweredRefresh): Promise<boolean> {
+  async function isUnchanged({ presented, lock, before }: AnsweredRefresh): Promise<boolean> {
     if (!(await lock.isStillOurs())) return false
-    const after = await options.read(held)
+    const after = await options.read(presented)
     return after?.sealedTokens.equals(before.sealedTokens) === true
   }
 
   async function save(
-    { held, before }: AnsweredRefresh,
+    { presented, before }: AnsweredRefresh,
     { issued, claims }: RefreshOutcome & { kind: 'refreshed' },
   ): Promise<NextTry> {
-    const { digest, credential, realm } = held
-    const holder = { secret: credential.secret, realm }
+    const { digest, credential, realm } = presented
+    const key = { secret: credential.secret, realm }
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
@@ -98,8 +122,8 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
-      identity: codec.seal(digest, 'identity', session, holder),
-      tokens: codec.seal(digest, 'tokens', tokens, holder),
+      identity: codec.seal(digest, 'identity', session, key),
+      tokens: codec.seal(digest, 'tokens', tokens, key),
     }
     const stored = await storeAtLast(() =>
       options.renewedRecords.write(digest, records, before.sealedTokens),
@@ -121,7 +145,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const leftMs = session.expiresAt - now()
     await options.sessionIndex
       .add(digest, namedOwnersOf(session), leftMs)
-      // The next refresh repairs it as well.
+      // Ignores a failure, because the next refresh repairs the index as well.
       .catch(() => undefined)
   }
 
@@ -141,7 +165,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     end,
     leave,
     async conclude(refresh, outcome) {
-      const { digest } = refresh.held
+      const { digest } = refresh.presented
       const { session } = refresh.before
       switch (outcome.kind) {
         case 'refreshed':

@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache'
+import { backoffMs } from '../../timing/backoff.ts'
 
-/** Which sessions this replica does not try to refresh again yet. */
+/** Pauses between refresh attempts of one session on this replica. */
 export interface RefreshPauses {
   isWaiting(digest: string): boolean
-  /** Whether it is for a failure that it waits. */
+  /** Returns whether the session waits because its last attempt failed. */
   hasFailed(digest: string): boolean
   wait(digest: string, ms: number): void
-  /** Longer for each failure in a row, and no shorter than the provider asks for; says for how long. */
+  /** Starts a back-off of at least `retryAfterMs` (bounded to an hour) and returns its length in milliseconds. */
   backOff(digest: string, retryAfterMs: number): number
   forget(digest: string): void
 }
@@ -16,9 +17,8 @@ interface Pause {
   readonly failures: number
 }
 
-const MIN_BACKOFF_MS = 1000
-const MAX_BACKOFF_MS = 60_000
-/** A provider may ask for more than our own back-off, up to this. */
+const BACKOFF = { minMs: 1000, maxMs: 60_000 }
+/** Bounds `Retry-After` of the provider, which may exceed the back-off. */
 const MAX_RETRY_AFTER_MS = 60 * 60 * 1000
 const MAX_PAUSED = 100_000
 
@@ -40,11 +40,10 @@ export function createRefreshPauses(): RefreshPauses {
     hasFailed: (digest) => isWaiting(digest) && failuresOf(digest) > 0,
     wait: (digest, ms) => wait(digest, ms),
     backOff(digest, retryAfterMs) {
-      const failures = failuresOf(digest) + 1
-      const ownMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** (failures - 1))
-      const jitter = 0.5 + Math.random() / 2
-      const ms = Math.max(ownMs * jitter, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS))
-      wait(digest, ms, failures)
+      const failures = failuresOf(digest)
+      const ownMs = backoffMs(failures, BACKOFF)
+      const ms = Math.max(ownMs, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS))
+      wait(digest, ms, failures + 1)
       return ms
     },
     forget: (digest) => void pauses.delete(digest),

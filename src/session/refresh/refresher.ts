@@ -1,41 +1,43 @@
-import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { AuthError } from '../../errors.ts'
 import type { Locks } from '../../store/locks.ts'
+import { waitAtMost } from '../../timing/time-limit.ts'
 import type { PresentedSession } from '../session-cache.ts'
 import { createRefreshLocks } from './locks.ts'
+import type { NextTry } from './outcome.ts'
 import { createRefreshPauses } from './pauses.ts'
-import { createRefreshOnce, type NextTry, type RefreshOnceOptions } from './refresh-once.ts'
+import { createRefreshOnce, type RefreshOnceOptions } from './refresh-once.ts'
 
-/** Refreshes the provider's tokens of sessions, each once over all replicas. */
+/** Refreshes the provider's tokens of sessions, each once across all replicas. */
 export interface SessionRefresher {
   /**
-   * Tries now, unless somebody does so already or it failed a moment ago. Resolves when this replica is done with it;
-   * never rejects. What came of it is in the store.
+   * Attempts a refresh, or joins the one in flight; does nothing during a pause. Resolves when this replica is done and
+   * never rejects; the outcome is in the store.
    */
-  refresh(held: PresentedSession): Promise<void>
-  /** Whether the last try failed and the next has to wait. */
+  refresh(presented: PresentedSession): Promise<void>
+  /** Returns whether the session is in the back-off of a failed attempt. */
   isPaused(digest: string): boolean
   /**
    * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
-   * process.
+   * process, which is reported as `lost`.
    */
   finish(withinMs: number): Promise<void>
 }
 
 export interface SessionRefresherOptions extends Omit<RefreshOnceOptions, 'ending'> {
   readonly locks: Locks
-  /** Whether what comes can be stored: a refresh token that is spent and not stored is lost (fault F36). */
+  /** Returns whether new tokens could be stored, because a spent refresh token without a successor is lost (F36). */
   readonly canStore: () => boolean
-  /** Something failed that is none of the failures there are. */
+  /** Called with an error that is no `AuthError`, which means a fault of Vestibule. */
   readonly onFault: (cause: unknown) => void
 }
 
-/** Token requests at once from this replica (fault F27). */
+/** Bounds token requests in flight from this replica (fault F27). */
 const MAX_UNDER_WAY = 100
-/** When another replica has the lock, it is not asked for again before this. */
+/** Pause before the next attempt where the lock is taken or the store cannot be used. */
 const ELSEWHERE_MS = 1000
 
-/** Once in this process, and under a lock over all replicas. */
+/** Combines a single flight in this process with a lock across all replicas. */
 export function createSessionRefresher(options: SessionRefresherOptions): SessionRefresher {
   const { store, codec, settling, canStore, onFault } = options
   const ending = new AbortController()
@@ -56,20 +58,20 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     return session !== undefined && settling.isSettledFor(session.createdAt)
   }
 
-  async function attempt(held: PresentedSession): Promise<void> {
-    const { digest } = held
-    const lock = (await mayBegin(held)) ? await refreshLocks.take(digest) : undefined
+  async function attempt(presented: PresentedSession): Promise<void> {
+    const { digest } = presented
+    const lock = (await mayBegin(presented)) ? await refreshLocks.take(digest) : undefined
     if (!lock) return pauses.wait(digest, ELSEWHERE_MS)
-    let keptMs = 0
+    let pausedMs = 0
     try {
-      keptMs = pauseFor(digest, await refreshOnce(held, lock))
+      pausedMs = pauseFor(digest, await refreshOnce(presented, lock))
     } finally {
-      // Kept by one who failed, so that the others leave the provider alone, too.
-      await lock.letGo(keptMs)
+      // Keeps the lock during the back-off, so that the other replicas observe it too.
+      await lock.letGo(pausedMs)
     }
   }
 
-  /** For how many milliseconds nobody else should try either. */
+  /** Starts the pause and returns the milliseconds for which the other replicas must wait too. */
   function pauseFor(digest: string, next: NextTry): number {
     switch (next.kind) {
       case 'now':
@@ -85,12 +87,12 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
   }
 
   return {
-    refresh(held) {
-      const { digest } = held
+    refresh(presented) {
+      const { digest } = presented
       const running = underWay.get(digest)
       if (running) return running
       if (pauses.isWaiting(digest) || underWay.size >= MAX_UNDER_WAY) return Promise.resolve()
-      const run = attempt(held)
+      const run = attempt(presented)
         .catch((cause: unknown) => {
           pauses.wait(digest, ELSEWHERE_MS)
           if (!(cause instanceof AuthError)) onFault(cause)
@@ -101,12 +103,9 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
     },
     isPaused: (digest) => pauses.hasFailed(digest),
     async finish(withinMs) {
-      const done = new AbortController()
-      const time = pause(withinMs, undefined, { signal: done.signal }).catch(() => undefined)
-      await Promise.race([Promise.all(underWay.values()), time])
-      done.abort()
+      await waitAtMost(Promise.all(underWay.values()), withinMs)
       ending.abort()
-      // Lets aborted refreshes log what they lost before the process ends.
+      // Lets aborted refreshes report `lost` before the process ends.
       await nextRound()
     },
   }

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Replacement, Store } from '../../store/store.ts'
+import { inPortions } from '../in-portions.ts'
 
-/** Keeps the records that this replica renewed lately, to restore them in a store that comes back with older data. */
+/** Keeps records that this replica renewed in the last ten minutes, to restore them in a store with older data. */
 export interface RenewedRecords {
-  /** Replaces like `Store.replace`, and replays this replica's earlier renewals over older data. */
+  /** Writes by compare-and-set like `Store.replace`, and replays this replica's earlier renewals over older data. */
   write(digest: string, records: Records, before: Buffer): Promise<Replacement>
   /** Writes all kept records again where the store has what they replaced; never rejects. */
   restore(): Promise<void>
@@ -27,8 +28,7 @@ export interface RenewedRecordsOptions {
 const KEPT_MS = 10 * 60 * 1000
 const MAX_BYTES = 8 * 1024 * 1024
 const MAX_STEPS = 5
-const AT_ONCE = 100
-/** Rounds of restoring, because a renewal may follow one that another replica has to restore first. */
+/** Rounds of restoring; more than one, because a renewal may follow one that another replica has to restore first. */
 const ROUNDS = 3
 const ROUND_MS = 2000
 
@@ -67,13 +67,8 @@ export function createRenewedRecords({
       let left = [...kept.entries()]
       for (let round = 0; round < ROUNDS && left.length > 0; round++) {
         if (round > 0) await pause(roundMs, undefined, { ref: false })
-        const all = left
-        left = []
-        for (let at = 0; at < all.length; at += AT_ONCE) {
-          const portion = all.slice(at, at + AT_ONCE)
-          const written = await Promise.all(portion.map(isRestored))
-          left.push(...portion.filter((_, index) => !written[index]))
-        }
+        const areRestored = await inPortions(left, isRestored)
+        left = left.filter((_, at) => !areRestored[at])
       }
     },
   }

@@ -2,7 +2,7 @@ import { createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto
 import { sha256 } from '../../crypto/digest.ts'
 import type { KeyRing, SealContext } from '../../crypto/key-ring.ts'
 
-/** What a login transaction may take, from the redirect to the provider until its answer. */
+/** Maximum time from the redirect to the provider until the callback. */
 export const LOGIN_LIFETIME_MS = 10 * 60 * 1000
 
 const STATE_MAX_CHARS = 900
@@ -19,39 +19,39 @@ export interface Binding {
   readonly roundsSince: number
 }
 
-/** A login as it goes out; nothing of it is kept on the server. */
+/** Parameters of a login for the redirect; the server keeps no state. */
 export interface StartedLogin {
   readonly state: string
   readonly nonce: string
   readonly codeChallenge: string
-  /** The sealed target, for the further cookie, where it does not fit into `state`. */
+  /** Sealed target for a cookie of its own, where it does not fit into `state`. */
   readonly longTarget?: string
 }
 
-/** A login as it comes back. */
+/** Login that returned from the provider. */
 export interface ReturnedLogin {
   readonly txid: string
   readonly startedAtMs: number
   readonly isExpired: boolean
-  /** Begun by the page that continues a login whose binding was replaced meanwhile. */
+  /** Whether the page that continues a login with a replaced binding began this one. */
   readonly isRetry: boolean
-  /** By another process, while this one was running already. */
+  /** Whether another process began the login while this one was already running. */
   readonly isFromElsewhere: boolean
-  /** Absolute, or nothing when the cookie that held it has been replaced by a later login. */
+  /** Absolute URL; absent when a later login has replaced the cookie that held it. */
   readonly target?: string
   readonly isLongTarget: boolean
-  /** What redeeming the code needs; only the browser that began the login has it. */
+  /** Secrets for redeeming the code; absent unless the browser that began the login presents its binding. */
   readonly secrets?: { readonly nonce: string; readonly codeVerifier: string }
 }
 
-/** Sealed login state (threats A48, A51-A53, A64): it costs the server nothing and the browser one cookie. */
+/** Sealed login state without storage on the server (threats A48, A51-A53, A64). */
 export interface LoginTransactions {
   start(binding: Binding, target: string, origin: string, isRetry: boolean): StartedLogin
-  /** Nothing for a state that is not ours, was changed, or belongs to another origin. */
+  /** Returns `undefined` for a state that was changed, sealed with another key, or made for another origin. */
   resume(returned: ReturnedState): ReturnedLogin | undefined
 }
 
-/** What the browser brings back from the provider. */
+/** State and cookies that the browser presents at the callback. */
 export interface ReturnedState {
   readonly state: string
   readonly origin: string
@@ -59,19 +59,19 @@ export interface ReturnedState {
   readonly longTarget: string | undefined
 }
 
-/** Bits of the flags: a retry, and who began it; the mark tells most other processes from this one. */
+/** Bits of the flags byte: a retry, and a random mark that tells most other processes from this one. */
 const RETRY_FLAG = 1
 const MARK_BITS = 0xfe
 
-/** Where the parts of a state lie: txid, time, flags, proof of the binding, target. */
+/** Offsets in a state: txid, time, flags, proof of the binding, target. */
 const TIME_AT = TXID_BYTES
 const FLAGS_AT = TIME_AT + TIME_BYTES
 const PROOF_AT = FLAGS_AT + 1
 const TARGET_AT = PROOF_AT + PROOF_BYTES
 
 /**
- * The state is sealed with the server key alone and proves the binding secret, so that a tab whose binding was
- * replaced by another tab's still knows where it wanted to go.
+ * Seals the state with the server key alone and adds a proof of the binding secret, so that a tab whose binding was
+ * replaced by another tab still knows its target.
  */
 export function createLoginTransactions(ring: KeyRing, now: () => number): LoginTransactions {
   const mark = randomInt(256) & MARK_BITS
@@ -85,9 +85,9 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       : undefined
 
   function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
-    const opened = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
-    const isOurs = opened?.subarray(0, TXID_BYTES).equals(txid) === true
-    return isOurs ? opened.subarray(TXID_BYTES).toString() : ''
+    const unsealed = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
+    const isOurs = unsealed?.subarray(0, TXID_BYTES).equals(txid) === true
+    return isOurs ? unsealed.subarray(TXID_BYTES).toString() : ''
   }
 
   return {
@@ -106,16 +106,16 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
     },
 
     resume(returned) {
-      const opened = open('login-state', returned.origin, returned.state)
-      if (!opened || opened.length < TARGET_AT) return undefined
-      const txid = opened.subarray(0, TXID_BYTES)
-      const startedAtMs = opened.readUIntBE(TIME_AT, TIME_BYTES)
-      const inState = opened.subarray(TARGET_AT).toString()
+      const unsealed = open('login-state', returned.origin, returned.state)
+      if (!unsealed || unsealed.length < TARGET_AT) return undefined
+      const txid = unsealed.subarray(0, TXID_BYTES)
+      const startedAtMs = unsealed.readUIntBE(TIME_AT, TIME_BYTES)
+      const inState = unsealed.subarray(TARGET_AT).toString()
       const target = inState || openLongTarget(returned, txid)
       const derived = returned.binding && deriveAll(returned.binding, txid)
-      const flags = opened.readUInt8(FLAGS_AT)
+      const flags = unsealed.readUInt8(FLAGS_AT)
       const isBound =
-        derived && timingSafeEqual(derived.proof, opened.subarray(PROOF_AT, TARGET_AT))
+        derived && timingSafeEqual(derived.proof, unsealed.subarray(PROOF_AT, TARGET_AT))
       return {
         txid: txid.toString('base64url'),
         startedAtMs,
@@ -138,7 +138,7 @@ export function newBinding(): Binding {
   return { secret: randomBytes(32).toString('base64url'), rounds: 0, roundsSince: 0 }
 }
 
-/** `v1.<secret>.<rounds>.<since>`, under 100 bytes. */
+/** Returns `v1.<secret>.<rounds>.<since>`, less than 100 bytes. */
 export function formatBinding({ secret, rounds, roundsSince }: Binding): string {
   return `v1.${secret}.${rounds}.${roundsSince}`
 }
@@ -160,17 +160,17 @@ export function countRound(binding: Binding, nowSeconds: number): Binding {
     : { secret, rounds: 1, roundsSince: nowSeconds }
 }
 
-/** Three finished sign-ins in 30 s and yet another one asked for: the session does not come back (threat A50). */
+/** Returns whether three sign-ins have finished within 30 s, so that another would be a redirect loop (threat A50). */
 export function isLooping(binding: Binding, nowSeconds: number): boolean {
   return binding.rounds >= LOOP_ROUNDS && isRecent(binding, nowSeconds)
 }
 
-/** A count from the future is that of another clock and tells nothing. */
+/** Returns whether the count is within its window; ignores one from the future, because another clock made it. */
 function isRecent({ roundsSince }: Binding, nowSeconds: number): boolean {
   return roundsSince <= nowSeconds && nowSeconds - roundsSince < LOOP_WINDOW_SECONDS
 }
 
-/** Everything that only the holder of the binding secret can tell; the verifier has 43 characters (RFC 7636 section 4.1). */
+/** Derives proof, nonce and code verifier (43 characters, RFC 7636 section 4.1) from the binding secret. */
 function deriveAll({ secret }: Binding, txid: Buffer) {
   const derive = (purpose: string) =>
     createHmac('sha256', secret).update(`vestibule/1/${purpose}/`).update(txid).digest()

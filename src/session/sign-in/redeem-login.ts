@@ -11,13 +11,13 @@ import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
 import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
+import { keptTokens } from '../kept-tokens.ts'
 import { providerSessionOwner, userOwner } from '../owners.ts'
-import { keptTokens } from '../refresh/kept-tokens.ts'
 import type { Sessions } from '../sessions.ts'
 import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
 import { createSignInSlots } from './slots.ts'
 
-/** A login that came back with a code. */
+/** Login that returned from the provider with a code. */
 export interface Redeemable extends AuthorizationResponse {
   readonly txid: string
   readonly realm: string
@@ -26,7 +26,7 @@ export interface Redeemable extends AuthorizationResponse {
   readonly origin: LimitedOrigin
 }
 
-/** A session that has just been opened. */
+/** Session that has just been opened. */
 export interface SignedIn {
   readonly cookie: string
   readonly identity: Identity
@@ -34,7 +34,7 @@ export interface SignedIn {
   readonly ignored: readonly string[]
 }
 
-/** Turns a code into a session, once. Throws `AuthError` `busy`, `sign_in_failed` and what the provider and store throw. */
+/** Turns a code into a session, once. Throws `AuthError` `busy`, `sign_in_failed` and those of provider and store. */
 export type Redemption = (redeemable: Redeemable) => Promise<SignedIn>
 
 export interface RedemptionOptions {
@@ -43,16 +43,16 @@ export interface RedemptionOptions {
   readonly oneTimeKeys: OneTimeKeys
   readonly identity: IdentityOptions
   readonly clientId: string
-  /** Token requests in flight at most (fault F31). */
+  /** Bounds token requests in flight (fault F31). */
   readonly concurrency: number
   readonly detectsIdTokenReplay: boolean
   readonly onReplay: (kind: ConsumptionKind) => void
   readonly now: () => number
 }
 
-/** Longer than the answers of a slow Redis take, and short for somebody who waits. */
+/** Lifetime of the first mark; short, because a retry waits for it to expire. */
 const CLAIM_MS = 1500
-/** Adds a margin, because timers fire up to a millisecond early and stores round expiry times. */
+/** Pause before the retry, with a margin because timers fire up to 1 ms early and stores round expiry times. */
 const CLAIM_ENDED_MS = CLAIM_MS + 50
 const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60
@@ -64,25 +64,25 @@ export function createRedemption(options: RedemptionOptions): Redemption {
 
   function refuseReplay(kind: ConsumptionKind): never {
     options.onReplay(kind)
-    throw new AuthError('sign_in_failed', `the ${kind} has been used before`)
+    throw new AuthError('sign_in_failed', `replay: the ${kind} has been used before`)
   }
 
-  /** First for a moment, then for good: a mark that is set late, after its attempt was given up, spends no login. */
+  /** Marks the login for 1.5 s, then extends the mark, because a mark set after its attempt gave up must expire. */
   async function claim(key: string, attemptId: string): Promise<boolean> {
     if (!(await oneTimeKeys.consume('login', key, attemptId, CLAIM_MS))) return false
     if (await oneTimeKeys.extend('login', key, attemptId, LOGIN_LIFETIME_MS)) return true
-    throw new AuthError('store_unavailable', 'the login could not be marked in time')
+    throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
-  /** A login whose code was not accepted is not spent, so a reload may try again and strangers leave no marks. */
+  /** Releases the mark where the code was refused, so that a reload may retry and made-up codes leave no marks. */
   async function redeemCode(redeemable: Redeemable, attemptId: string) {
     try {
-      // Before the code: whatever is ended from now on ends this sign-in, too.
+      // Reads the generation before redeeming, so that an end of all sessions from now on includes this sign-in.
       const generation = await sessions.currentGeneration()
       return { grant: await signIn.redeem(redeemable), generation }
     } catch (cause) {
       const key = digestOfParts(redeemable.txid)
-      // What the provider said is the answer, also where the mark cannot be taken back.
+      // Ignores a failed release, because the provider's error is the answer.
       await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
       throw cause
     }
@@ -130,7 +130,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     })
   }
 
-  /** Nothing when somebody has marked the login before. */
+  /** Resolves with `undefined` where another attempt has marked the login. */
   async function attempt(redeemable: Redeemable): Promise<SignedIn | undefined> {
     const giveBack = slots.take(redeemable.origin)
     try {
@@ -149,7 +149,7 @@ export function createRedemption(options: RedemptionOptions): Redemption {
   return async (redeemable) => {
     const first = await attempt(redeemable)
     if (first) return first
-    // It may be the mark of an attempt that was given up, which ends by itself (fault F04).
+    // Retries once after the mark's lifetime, because it may be that of an abandoned attempt (fault F04).
     await pause(CLAIM_ENDED_MS)
     return (await attempt(redeemable)) ?? refuseReplay('login')
   }

@@ -7,7 +7,7 @@ export interface SignInSlots {
   take(origin: LimitedOrigin): () => void
 }
 
-/** Share of one address, so that made-up codes from it leave the other slots free. */
+/** Share of one address, because made-up codes from it must not take all slots. */
 const SHARE_OF_ADDRESS = 1 / 4
 /** Total below which the share does not apply. */
 const MIN_DIVIDED = 4
@@ -16,7 +16,7 @@ export function createSignInSlots(total: number): SignInSlots {
   const heldBy = new Map<string, number>()
   let held = 0
 
-  /** Does not bound visitors whose proxy sends no address, because they share one and a few would block the others. */
+  /** Returns the bound of an address; no share applies without a visitor's address, because all share the proxy's. */
   const shareOf = ({ isTold }: LimitedOrigin) =>
     isTold && total >= MIN_DIVIDED ? Math.floor(total * SHARE_OF_ADDRESS) : total
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createKeyRing } from '../../src/crypto/key-ring.ts'
+import { createKeyRing } from '../../../src/crypto/key-ring.ts'
 import {
   type Binding,
   countRound,
@@ -11,8 +11,8 @@ import {
   LOGIN_LIFETIME_MS,
   newBinding,
   parseBinding,
-} from '../../src/session/sign-in/login-transaction.ts'
-import { anyText } from '../support/any-text.ts'
+} from '../../../src/session/sign-in/login-transaction.ts'
+import { anyText } from '../../support/any-text.ts'
 
 const ORIGIN = 'https://auth.example.com'
 const TARGET = 'https://app.example.com/a?b=c'

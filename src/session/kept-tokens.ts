@@ -1,13 +1,13 @@
-import type { EpochMs, Renewal } from '../../core/session.ts'
-import type { IssuedTokens } from '../../oidc/sign-in.ts'
-import type { Tokens } from '../records.ts'
+import type { EpochMs, Renewal } from '../core/session.ts'
+import type { IssuedTokens } from '../oidc/sign-in.ts'
+import type { Tokens } from './records.ts'
 
-/** Later is too late for somebody whose app needs the token, earlier wears out the provider. */
+/** Fraction of the access token's life after which a refresh is due. */
 const DUE_AFTER = 3 / 4
 
 /**
- * What is kept of what the provider gave. What a refresh does not repeat stays as it was; of a sign-in there is an ID token
- * and the generation that it began in.
+ * Returns the tokens to store. A refresh that repeats neither ID token nor refresh token keeps those of `before`; for a
+ * sign-in, `before` holds its ID token and generation.
  */
 export function keptTokens(
   issued: IssuedTokens,
@@ -26,12 +26,12 @@ export function keptTokens(
   }
 }
 
-/** A provider may name any number, and one without end would not survive being written down. */
+/** Bounds the expiry, because JSON cannot hold the infinity that a huge `expires_in` gives. */
 function endOf(seconds: number, nowMs: EpochMs): EpochMs {
   return Math.min(nowMs + seconds * 1000, Number.MAX_SAFE_INTEGER)
 }
 
-/** Nothing where there is nothing to refresh with, or no end to refresh before. */
+/** Returns `undefined` without a refresh token or without an expiry of the access token. */
 export function renewalOf(tokens: Tokens, nowMs: EpochMs): Renewal | undefined {
   const { refreshToken, accessTokenExpiresAt: endsAt } = tokens
   if (refreshToken === undefined || endsAt === undefined) return undefined

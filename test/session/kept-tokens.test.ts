@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { IssuedTokens } from '../../src/oidc/sign-in.ts'
+import { keptTokens, renewalOf } from '../../src/session/kept-tokens.ts'
 import type { Tokens } from '../../src/session/records.ts'
-import { keptTokens, renewalOf } from '../../src/session/refresh/kept-tokens.ts'
 
 const NOW_MS = 1_700_000_000_000
 

@@ -1,11 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createRefreshLocks, SILENT_MS } from '../../src/session/refresh/locks.ts'
-import type { Locks } from '../../src/store/locks.ts'
-import { createMemoryLocks } from '../../src/store/memory/locks.ts'
-import { SETTLED, type Settling } from '../../src/store/settling.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
-import { away, outage } from '../support/started-sessions.ts'
+import { createRefreshLocks, SILENT_MS } from '../../../src/session/refresh/locks.ts'
+import type { Locks } from '../../../src/store/locks.ts'
+import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
+import { SETTLED, type Settling } from '../../../src/store/settling.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
+import { away, outage } from '../../support/started-sessions.ts'
 
 const HOUR_MS = 3_600_000
 

@@ -1,38 +1,38 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
-import type { SessionCredential } from '../../src/core/session.ts'
-import type { RefreshOutcome, RefreshTokens } from '../../src/oidc/refresh.ts'
-import type { RevocableTokens } from '../../src/oidc/sign-in.ts'
-import { userOwner } from '../../src/session/owners.ts'
-import { createSessionCodec, type Tokens } from '../../src/session/records.ts'
-import { SILENT_MS } from '../../src/session/refresh/locks.ts'
-import type { RefreshResult } from '../../src/session/refresh/refresh-once.ts'
+import { IDENTITY_HEADERS } from '../../../src/core/identity.ts'
+import type { SessionCredential } from '../../../src/core/session.ts'
+import type { RefreshOutcome, RefreshTokens } from '../../../src/oidc/refresh.ts'
+import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
+import { userOwner } from '../../../src/session/owners.ts'
+import type { Tokens } from '../../../src/session/records.ts'
+import { SILENT_MS } from '../../../src/session/refresh/locks.ts'
 import {
   createSessionRefresher,
   type SessionRefresherOptions,
-} from '../../src/session/refresh/refresher.ts'
-import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
-import type { PresentedSession } from '../../src/session/session-cache.ts'
-import type { Locks } from '../../src/store/locks.ts'
-import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemoryLocks } from '../../src/store/memory/locks.ts'
-import { SETTLE_MS, SETTLED, type Settling } from '../../src/store/settling.ts'
-import type { Replacement, Store } from '../../src/store/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+} from '../../../src/session/refresh/refresher.ts'
+import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
+import type { RefreshResult } from '../../../src/session/refresh/result.ts'
+import type { PresentedSession } from '../../../src/session/session-cache.ts'
+import type { Locks } from '../../../src/store/locks.ts'
+import { createMemoryGenerations } from '../../../src/store/memory/generations.ts'
+import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
+import { SETTLE_MS, SETTLED, type Settling } from '../../../src/store/settling.ts'
+import type { Replacement, Store } from '../../../src/store/store.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
 import {
   away,
   DAY_MS,
   identity,
-  KEY_PREFIX,
   newSession,
   outage,
+  present,
   REALM,
   STARTED_AT,
   sessionDigest,
   startSessions,
-} from '../support/started-sessions.ts'
+} from '../../support/started-sessions.ts'
 
 const LIFE_MS = 60_000
 const DUE_MS = 45_000
@@ -54,6 +54,7 @@ const issued = {
   accessTokenExpiresInSeconds: 60,
 }
 const refreshed: RefreshOutcome = { kind: 'refreshed', issued, claims }
+const REFRESHED = { result: 'refreshed' }
 const failed: RefreshOutcome = { kind: 'failed', reason: 'provider_unavailable' }
 
 let clock: MonotonicClock
@@ -71,7 +72,7 @@ interface StartOptions {
 }
 
 /** Replicas over one memory store, and a provider that answers as told. */
-const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {}) => {
+function start(answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {}) {
   const generations = createMemoryGenerations()
   const locks = createMemoryLocks()
   const started = startSessions({ generations, ...(wrap && { wrap }) })
@@ -79,11 +80,6 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   const results: { result: RefreshResult; reason?: string }[] = []
   const revoked: RevocableTokens[] = []
   const faults: unknown[] = []
-  const codec = createSessionCodec({
-    ring: started.ring,
-    keyPrefix: KEY_PREFIX,
-    onIntegrityFailure: (key) => started.integrityFailures.push(key),
-  })
   const store = wrap ? wrap(started.store) : started.store
   const options: SessionRefresherOptions = {
     store,
@@ -92,7 +88,7 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     renewedRecords: createRenewedRecords(store),
     locks,
     generations,
-    codec,
+    codec: started.codec,
     sessionCache: started.sessionCache,
     identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
     refreshTokens: async (refreshable) => {
@@ -115,14 +111,12 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     clock.elapse(ms)
   }
   const open = async (kept: Tokens = tokens): Promise<PresentedSession> => {
-    const credential = await started.open({ tokens: kept })
-    return { digest: sessionDigest(credential), credential, realm: REALM }
+    return present(await started.open({ tokens: kept }))
   }
   return {
     ...started,
     generations,
     locks,
-    codec,
     asked,
     results,
     revoked,
@@ -134,6 +128,8 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
       elapse(DUE_MS)
       return held
     },
+    expectFree: async ({ digest }: PresentedSession, owner = 'somebody') =>
+      expect(await options.locks.acquire(digest, owner, 'taken', 1000)).toEqual({ isOurs: true }),
     replica: (changes: Partial<SessionRefresherOptions> = {}) =>
       createSessionRefresher({ ...options, ...changes }),
     found: async ({ credential }: PresentedSession) =>
@@ -143,7 +139,12 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
     refreshElsewhere: async ({ digest, credential }: PresentedSession) => {
       const holder = { secret: credential.secret, realm: REALM }
       const sealed = await started.store.read(digest, ['identity', 'tokens'])
-      const others = codec.seal(digest, 'tokens', { ...tokens, accessToken: 'elsewhere' }, holder)
+      const others = started.codec.seal(
+        digest,
+        'tokens',
+        { ...tokens, accessToken: 'elsewhere' },
+        holder,
+      )
       return started.store.replace(
         digest,
         { identity: sealed.identity as Buffer, tokens: others },
@@ -153,17 +154,31 @@ const start = (answer: RefreshTokens, { wrap, refresher = {} }: StartOptions = {
   }
 }
 
+/** Starts with a session that is due, and refreshes it at one replica. */
+async function refreshDue(answer: RefreshTokens, options: StartOptions = {}) {
+  const started = start(answer, options)
+  const held = await started.openDue()
+  const replica = started.replica()
+  await replica.refresh(held)
+  return { started, held, replica }
+}
+
+/** Resolves when the provider has been asked so often. */
+async function untilAsked({ asked }: Started, times: number): Promise<void> {
+  await vi.waitFor(() => expect(asked).toHaveLength(times))
+}
+
 type Started = ReturnType<typeof start>
 
 /** A provider that takes as long as it is told to. */
-const holdAnswers = () => {
+function holdAnswers() {
   const answers: ((outcome: RefreshOutcome) => void)[] = []
   const answer: RefreshTokens = () => new Promise((resolve) => answers.push(resolve))
   return { answers, answer }
 }
 
 describe('a session that is due', () => {
-  test('has its identity and tokens replaced', async () => {
+  test('its identity and tokens are replaced', async () => {
     const seen: unknown[] = []
     const started = start(async (refreshable) => {
       seen.push(refreshable)
@@ -189,10 +204,10 @@ describe('a session that is due', () => {
       accessTokenExpiresAt: STARTED_AT + DUE_MS + LIFE_MS,
       generation: 0,
     })
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
   })
 
-  test('is listed again by its user and provider session where the index had lost it', async () => {
+  test('it is indexed again by user and provider session where the index had lost it', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     const listed = async () => [
@@ -207,7 +222,7 @@ describe('a session that is due', () => {
     expect(await listed()).toEqual([[], []])
   })
 
-  test('lives no longer for being refreshed', async () => {
+  test('a refresh does not extend its life', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     await started.replica().refresh(held)
@@ -217,13 +232,11 @@ describe('a session that is due', () => {
     expect(await started.store.read(held.digest, ['identity'])).toEqual({})
   })
 
-  test('keeps of its tokens and identity what the answer leaves out', async () => {
-    const started = start(async () => ({
+  test('it keeps the tokens and identity that the answer leaves out', async () => {
+    const { started, held } = await refreshDue(async () => ({
       kind: 'refreshed',
       issued: { accessToken: 'access-2', accessTokenExpiresInSeconds: 60 },
     }))
-    const held = await started.openDue()
-    await started.replica().refresh(held)
     const accessTokenExpiresAt = STARTED_AT + DUE_MS + LIFE_MS
     expect(await started.tokensOf(held)).toEqual({
       ...tokens,
@@ -233,21 +246,19 @@ describe('a session that is due', () => {
     expect(await started.found(held)).toMatchObject({ identity })
   })
 
-  test('is not refreshed any more when the new token has no end', async () => {
-    const started = start(async () => ({
+  test('it is not refreshed again when the new token has no expiry', async () => {
+    const { started, held } = await refreshDue(async () => ({
       kind: 'refreshed',
       issued: { accessToken: 'access-2' },
       claims,
     }))
-    const held = await started.openDue()
-    await started.replica().refresh(held)
     const session = await started.found(held)
     expect(session?.identity.groups).toEqual(['staff'])
     expect(session).not.toHaveProperty('renewal')
     expect(await started.tokensOf(held)).not.toHaveProperty('accessTokenExpiresAt')
   })
 
-  test('is seen anew at once where it was in memory', async () => {
+  test('its cached copy is not served any more', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     expect(started.sessions.recall(held.credential, REALM)).toBeDefined()
@@ -268,12 +279,10 @@ describe('no token request is made', () => {
     expect(started.results).toEqual([])
     expect(await started.store.read(of.digest, ['identity', 'tokens', 'metadata'])).toEqual(before)
     // Nobody is kept from refreshing it.
-    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
-      isOurs: true,
-    })
+    await started.expectFree(held)
   }
 
-  test('a moment before the session is due', async () => {
+  test('a millisecond before the session is due', async () => {
     const started = start(async () => refreshed)
     const held = await started.open()
     started.elapse(DUE_MS - 1)
@@ -283,7 +292,7 @@ describe('no token request is made', () => {
   test.for<[string, Tokens]>([
     ['without a refresh token', { idToken: 'id-1', accessToken: 'a', accessTokenExpiresAt: 0 }],
     [
-      'whose token has no end',
+      'whose token has no expiry',
       { idToken: 'id-1', accessToken: 'access-1', refreshToken: 'refresh-1' },
     ],
   ])('for a session %s', async ([, kept]) => {
@@ -315,7 +324,7 @@ describe('no token request is made', () => {
     await expectNothing(started, held)
   })
 
-  test('for one whose identity has been damaged in the store', async () => {
+  test('for a session whose identity record is damaged', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     const sealed = await started.store.read(held.digest, ['tokens'])
@@ -330,8 +339,8 @@ describe('no token request is made', () => {
   })
 })
 
-describe('once', () => {
-  test('however many ask at a replica; each learns when it is done', async () => {
+describe('single flight', () => {
+  test('concurrent callers at a replica share one token request and all wait for it', async () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const held = await started.openDue()
@@ -341,23 +350,23 @@ describe('once', () => {
       await replica.refresh(held)
       done += 1
     })
-    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await untilAsked(started, 1)
     await turn()
     expect(done).toBe(0)
     answers[0]?.(refreshed)
     await Promise.all(all)
     await Promise.all(Array.from({ length: 50 }, () => replica.refresh(held)))
     expect(started.asked).toEqual(['refresh-1'])
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
   })
 
-  test('however many replicas are asked; the others do so again after a second', async () => {
+  test('concurrent replicas make one token request; the others try again after a second', async () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const held = await started.openDue()
     const [one, two, three] = [started.replica(), started.replica(), started.replica()]
     const first = one.refresh(held)
-    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await untilAsked(started, 1)
     await Promise.all([two.refresh(held), three.refresh(held)])
     expect(two.isPaused(held.digest)).toBe(false)
     answers[0]?.(refreshed)
@@ -365,13 +374,13 @@ describe('once', () => {
     started.elapse(LIFE_MS)
     answers.length = 0
     const again = two.refresh(held)
-    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await untilAsked(started, 2)
     answers[0]?.(refreshed)
     await again
     expect(started.asked).toEqual(['refresh-1', 'refresh-2'])
   })
 
-  test('a replica that came too late finds that there is nothing to do', async () => {
+  test('a replica that comes late makes no token request', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     await started.replica().refresh(held)
@@ -379,7 +388,7 @@ describe('once', () => {
     expect(started.asked).toEqual(['refresh-1'])
   })
 
-  test('the lock lasts for as long as the provider takes', async () => {
+  test('the lock lasts as long as the token request', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { answers, answer } = holdAnswers()
     const started = start(answer)
@@ -396,13 +405,11 @@ describe('once', () => {
     answers[0]?.(refreshed)
     await first
     expect(vi.getTimerCount()).toBe(0)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
-    expect(await started.locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({
-      isOurs: true,
-    })
+    expect(started.results).toEqual([REFRESHED])
+    await started.expectFree(held)
   })
 
-  test('a lock that cannot be held any more ends no refresh, and is let go of when it can be', async () => {
+  test('a lock that cannot be extended ends no refresh and is released when the store is back', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { answers, answer } = holdAnswers()
     const memory = createMemoryLocks()
@@ -416,22 +423,22 @@ describe('once', () => {
     const started = start(answer, { refresher: { locks } })
     const held = await started.openDue()
     const running = started.replica().refresh(held)
-    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await untilAsked(started, 1)
     isAway = true
     await vi.advanceTimersByTimeAsync(3000)
     answers[0]?.(refreshed)
     await running
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
     expect(tries).toBe(2)
-    expect(await locks.acquire(held.digest, 'somebody', 'taken', 1000)).toEqual({ isOurs: true })
+    await started.expectFree(held)
   })
 })
 
-describe('the session ends', () => {
+describe('the end of the session', () => {
   test.for<[RefreshResult, RefreshOutcome, { reason?: string }]>([
     ['refused', { kind: 'refused' }, {}],
     ['rejected', { kind: 'rejected', reason: 'sign_in_failed' }, { reason: 'sign_in_failed' }],
-  ])('when the provider’s answer is %s', async ([result, outcome, about]) => {
+  ])('it ends when the answer of the provider is %s', async ([result, outcome, about]) => {
     const started = start(async () => outcome)
     const held = await started.openDue()
     const replica = started.replica()
@@ -449,7 +456,7 @@ describe('the session ends', () => {
     ['those of the same session at the provider', PROVIDER_SESSION],
     ['everybody’s', undefined],
   ] as const)(
-    'without a token request where all sessions, %s, have ended since its sign-in began',
+    'it ends without a token request where all sessions, %s, have ended since its sign-in began',
     async ([, owner]) => {
       const started = start(async () => refreshed)
       const held = await started.openDue()
@@ -461,7 +468,7 @@ describe('the session ends', () => {
     },
   )
 
-  test('likewise where it is from before there were generations', async () => {
+  test('a session without a generation ends in the same way', async () => {
     const { generation: _, ...older } = tokens
     const started = start(async () => refreshed)
     const held = await started.openDue(older)
@@ -474,15 +481,15 @@ describe('the session ends', () => {
     expect(await started.found(held)).toBeUndefined()
   })
 
-  test('not where only another user’s have been ended', async () => {
+  test('it does not end with the sessions of another user', async () => {
     const started = start(async () => refreshed)
     const held = await started.openDue()
     await started.generations.advance(userOwner(identity.issuer, 'u2').id, DAY_MS)
     await started.replica().refresh(held)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
   })
 
-  test('not by a refusal when somebody else has stored new tokens', async () => {
+  test('a refusal does not end it when another replica has stored new tokens', async () => {
     const started: Started = start(async () => {
       await started.refreshElsewhere(held)
       return { kind: 'refused' }
@@ -493,7 +500,7 @@ describe('the session ends', () => {
     expect(await started.tokensOf(held)).toMatchObject({ accessToken: 'elsewhere' })
   })
 
-  test('not by a refusal when somebody else has the lock now, and may be about to store them', async () => {
+  test('a refusal does not end it when another replica holds the lock and may store new tokens', async () => {
     const started: Started = start(async () => {
       const found = await started.locks.acquire(held.digest, 'somebody', 'taken', 10_000)
       if (found.isOurs) throw new Error('nobody has the lock')
@@ -508,7 +515,7 @@ describe('the session ends', () => {
     expect(found).toEqual({ isOurs: false, mark: 'somebody taken' })
   })
 
-  test('later when the store cannot be told at once', async () => {
+  test('it ends later when the store is away', async () => {
     let isAway = true
     const started: Started = start(async () => ({ kind: 'refused' }), {
       refresher: {
@@ -528,7 +535,7 @@ describe('the session ends', () => {
 })
 
 describe('tokens that come too late', () => {
-  test('are dropped where somebody else has stored newer ones', async () => {
+  test('they are dropped where another replica has stored newer ones', async () => {
     const started: Started = start(async () => {
       await started.refreshElsewhere(held)
       return refreshed
@@ -541,7 +548,7 @@ describe('tokens that come too late', () => {
     expect(started.revoked).toEqual([])
   })
 
-  test('are taken back where the session has ended meanwhile', async () => {
+  test('they are revoked where the session has ended meanwhile', async () => {
     const started: Started = start(async () => {
       await started.sessions.end(held.digest)
       return { kind: 'refreshed', issued, claims }
@@ -553,7 +560,7 @@ describe('tokens that come too late', () => {
     expect(await started.found(held)).toBeUndefined()
   })
 
-  test('do no harm where they cannot be taken back', async () => {
+  test('a failed revocation does no harm', async () => {
     const started: Started = start(
       async () => {
         await started.sessions.end(held.digest)
@@ -581,26 +588,26 @@ describe('tokens that cannot be stored', () => {
     })
   }
 
-  test('are stored when the store is back', async () => {
+  test('they are stored when the store is back', async () => {
     const started = startFailing(async (attempt, write) => (attempt < 2 ? outage() : write()))
     const held = await started.openDue()
     await started.replica().refresh(held)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
   })
 
-  test('are stored however long it was away', async () => {
+  test('they are stored however long the outage was', async () => {
     const started = startFailing(async (attempt, write) => {
       started.elapse(10 * 60_000)
       return attempt < 3 ? outage() : write()
     })
     const held = await started.openDue()
     await started.replica().refresh(held)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
     expect(await started.tokensOf(held)).toMatchObject({ refreshToken: 'refresh-2' })
   })
 
-  test('are lost when the process ends before it is back, which is said', async () => {
+  test('they are reported lost when the process ends first', async () => {
     const waiting = Promise.withResolvers<void>()
     const started = startFailing(async () => {
       waiting.resolve()
@@ -616,7 +623,7 @@ describe('tokens that cannot be stored', () => {
     expect(await started.tokensOf(held)).toEqual(tokens)
   })
 
-  test('are lost at once where waiting would not help', async () => {
+  test('they are lost at once where the store refuses them', async () => {
     let attempts = 0
     const started = startFailing(async (attempt) => {
       attempts = attempt
@@ -630,7 +637,7 @@ describe('tokens that cannot be stored', () => {
 })
 
 describe('the next try waits', () => {
-  test('for as long as the last one has failed more often: up to a minute', async () => {
+  test('in a back-off that doubles up to a minute', async () => {
     const started = start(async () => failed)
     const held = await started.openDue()
     const before = await started.store.read(held.digest, ['identity', 'tokens'])
@@ -652,7 +659,7 @@ describe('the next try waits', () => {
     expect(await started.store.read(held.digest, ['identity', 'tokens'])).toEqual(before)
   })
 
-  test('no longer than a second after a failure that follows a success', async () => {
+  test('at most two seconds after a success resets the back-off', async () => {
     const outcomes: RefreshOutcome[] = [failed, failed, failed, refreshed, failed]
     const started = start(async () => outcomes.shift() ?? refreshed)
     const held = await started.openDue()
@@ -661,13 +668,8 @@ describe('the next try waits', () => {
       await replica.refresh(held)
       started.elapse(LIFE_MS)
     }
-    expect(started.results.map(({ result }) => result)).toEqual([
-      'failed',
-      'failed',
-      'failed',
-      'refreshed',
-      'failed',
-    ])
+    const results = started.results.map(({ result }) => result)
+    expect(results).toEqual(['failed', 'failed', 'failed', 'refreshed', 'failed'])
     outcomes.push(failed)
     await replica.refresh(held)
     started.elapse(2000)
@@ -698,7 +700,7 @@ describe('the next try waits', () => {
     ])
   })
 
-  test('a second where what comes could not be stored', async () => {
+  test('a second where new tokens could not be stored', async () => {
     let canStore = false
     const started = start(async () => refreshed, { refresher: { canStore: () => canStore } })
     const held = await started.openDue()
@@ -714,14 +716,11 @@ describe('the next try waits', () => {
     expect(started.asked).toEqual(['refresh-1'])
   })
 
-  test('a second where it fails by a fault of ours, of which it is told', async () => {
+  test('a second after a fault of Vestibule, which is reported', async () => {
     const fault = new TypeError('not a function')
-    const started = start(async () => {
+    const { started, held, replica } = await refreshDue(async () => {
       throw fault
     })
-    const held = await started.openDue()
-    const replica = started.replica()
-    await replica.refresh(held)
     await replica.refresh(held)
     expect([started.faults, started.asked, started.results]).toEqual([[fault], ['refresh-1'], []])
     started.elapse(1000)
@@ -730,36 +729,26 @@ describe('the next try waits', () => {
   })
 
   test.for(['acquire', 'read', 'generation'] as const)(
-    'a second where the store fails before anything was spent: %s',
+    'a second where the store fails before the token request: %s',
     async (step) => {
       let isAway = true
       const failAt = (at: typeof step) => {
         if (isAway && at === step) outage()
       }
-      const locks = createMemoryLocks()
-      const generations = createMemoryGenerations()
+      const [locks, generations] = [createMemoryLocks(), createMemoryGenerations()]
       const started = start(async () => refreshed, {
         wrap: (store) => ({
           ...store,
-          read: async (...wanted) => {
-            failAt('read')
-            return store.read(...wanted)
-          },
+          read: async (...wanted) => (failAt('read'), store.read(...wanted)),
         }),
         refresher: {
           locks: {
             ...locks,
-            acquire: async (...wanted) => {
-              failAt('acquire')
-              return locks.acquire(...wanted)
-            },
+            acquire: async (...wanted) => (failAt('acquire'), locks.acquire(...wanted)),
           },
           generations: {
             ...generations,
-            oldestOf: async (...owners) => {
-              failAt('generation')
-              return generations.oldestOf(...owners)
-            },
+            oldestOf: async (...owners) => (failAt('generation'), generations.oldestOf(...owners)),
           },
         },
       })
@@ -772,7 +761,7 @@ describe('the next try waits', () => {
       expect(started.results).toEqual([])
       started.elapse(1000)
       await replica.refresh(held)
-      expect(started.results).toEqual([{ result: 'refreshed' }])
+      expect(started.results).toEqual([REFRESHED])
     },
   )
 
@@ -793,7 +782,7 @@ describe('the next try waits', () => {
 })
 
 describe('a replica', () => {
-  test('has a hundred refreshes under way at most; the next one waits for nobody', async () => {
+  test('it makes at most a hundred token requests at once and drops the next', async () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const all = await Promise.all(Array.from({ length: 101 }, () => started.open()))
@@ -802,24 +791,24 @@ describe('a replica', () => {
     const running = all.slice(0, 100).map((held) => replica.refresh(held))
     const last = all[100] as PresentedSession
     await replica.refresh(last)
-    await vi.waitFor(() => expect(answers).toHaveLength(100))
+    await untilAsked(started, 100)
     for (const each of answers) each(refreshed)
     await Promise.all(running)
     const waiting = replica.refresh(last)
-    await vi.waitFor(() => expect(answers).toHaveLength(101))
+    await untilAsked(started, 101)
     answers[100]?.(refreshed)
     await waiting
     expect(started.results).toHaveLength(101)
   })
 
-  test('has finished when nothing is under way any more', async () => {
+  test('it has finished when no refresh is in flight', async () => {
     const { answers, answer } = holdAnswers()
     const started = start(answer)
     const held = await started.openDue()
     await started.replica().finish(60_000)
     const replica = started.replica()
     void replica.refresh(held)
-    await vi.waitFor(() => expect(answers).toHaveLength(1))
+    await untilAsked(started, 1)
     let hasFinished = false
     const finished = replica.finish(60_000).then(() => {
       hasFinished = true
@@ -848,33 +837,33 @@ describe('C65: a store that was away a moment ago', () => {
     return Object.assign(start(answer, { ...more, refresher: { settling } }), { state })
   }
 
-  test('no renewal begins before all have had time to store what they have', async () => {
+  test('no refresh begins before every replica has had time to store its tokens', async () => {
     const started = startUnsettled(async () => refreshed)
     const held = await started.openDue()
     const replica = started.replica()
     await replica.refresh(held)
     expect([started.asked, started.results]).toEqual([[], []])
-    expect(await started.locks.acquire(held.digest, 'x', 'taken', 1)).toEqual({ isOurs: true })
+    await started.expectFree(held, 'x')
     await started.locks.release(held.digest, 'x')
     started.state.isSettled = true
     await replica.refresh(held)
     expect(started.asked).toEqual([])
     started.elapse(1000)
     await replica.refresh(held)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
   })
 
-  test('what has begun since need not wait, and what is no session waits for nothing', async () => {
+  test('a session newer than the outage need not wait, and a wrong realm is refused', async () => {
     const started = startUnsettled(async () => refreshed)
     const held = await started.openDue()
     await started.replica().refresh({ ...held, realm: 'other.example.com' })
     expect(started.asked).toEqual([])
     started.state.since = STARTED_AT - 1
     await started.replica().refresh(held)
-    expect(started.results).toEqual([{ result: 'refreshed' }])
+    expect(started.results).toEqual([REFRESHED])
   })
 
-  test('no renewal begins where it was away since the lock was taken', async () => {
+  test('no refresh begins where an outage came after the lock was taken', async () => {
     const started: ReturnType<typeof startUnsettled> = startUnsettled(async () => refreshed, {
       wrap: (store) => ({
         ...store,
@@ -890,7 +879,7 @@ describe('C65: a store that was away a moment ago', () => {
     expect([started.asked, started.results]).toEqual([[], []])
   })
 
-  test('a refusal ends nothing before the others had their turn, and then what nobody has renewed', async () => {
+  test('a refusal ends the session only after the other replicas had time to store new tokens', async () => {
     const started = startUnsettled(async () => ({ kind: 'refused' }))
     const held = await started.openDue()
     started.state.isSettled = true
@@ -922,7 +911,7 @@ describe('C65: a store that was away a moment ago', () => {
   })
 
   test.for(['the others', 'nobody, and the process ends'] as const)(
-    'a refusal is left where the session has been renewed by %s',
+    'a refusal ends nothing where the session was renewed by %s',
     async (who) => {
       const started = startUnsettled(async () => ({ kind: 'refused' }))
       const held = await started.openDue()
@@ -945,7 +934,7 @@ describe('C65: a store that was away a moment ago', () => {
     },
   )
 
-  test('a refusal to one who took the lock from somebody silent waits for them, too', async () => {
+  test('a refusal after a takeover of the lock waits for the silent replica, too', async () => {
     const started = start(async () => ({ kind: 'refused' }))
     const held = await started.openDue()
     await started.locks.acquire(held.digest, 'silent', 'asking 1', DAY_MS)

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createRenewedRecords } from '../../src/session/refresh/renewed-records.ts'
-import { createMemoryStore } from '../../src/store/memory/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
-import { outage } from '../support/started-sessions.ts'
+import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
+import { createMemoryStore } from '../../../src/store/memory/store.ts'
+import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
+import { outage } from '../../support/started-sessions.ts'
 
 const renewed = (text: string) => ({
   identity: Buffer.from(`s-${text}`),

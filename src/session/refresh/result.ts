@@ -1,0 +1,21 @@
+import type { Identity } from '../../core/identity.ts'
+
+/** Result of a refresh, for metrics and logs. */
+export type RefreshResult =
+  | 'refreshed'
+  /** The session has ended: by `invalid_grant`, by an answer about another subject, or with all of its user's. */
+  | 'refused'
+  | 'rejected'
+  | 'revoked'
+  /** The session keeps its present tokens for now. */
+  | 'failed'
+  /** New tokens belong to a session that another replica has refreshed or ended meanwhile. */
+  | 'late'
+  | 'gone'
+  /** New tokens were not stored, because the process ended first or the store refused them. */
+  | 'lost'
+
+export interface RefreshReport {
+  readonly identity: Identity
+  readonly reason?: string
+}
