@@ -20,7 +20,7 @@ export interface ComposedSessions {
   /** Time after the last confirmation by the store for which a session stays usable without the store; 0 = off. */
   readonly outageGraceMs: number
   /** Stops flushing and tells the store once more what is waiting. */
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export interface ComposeSessionsOptions {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createSignInSlots } from '../../src/session/sign-in/slots.ts'
+import { prepared } from '../support/prepared.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { sentAlong, startLogin, untilCallback, withQuery } from '../support/sign-in-steps.ts'
-import { startedForAll } from '../support/started-for-all.ts'
 
 describe('C11: slots for token requests', () => {
   const busy = expect.objectContaining({ code: 'busy' }) as Error
@@ -35,7 +35,7 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
   const SHARE = 12
   const PEOPLE = 20
   const START_WITHIN_MS = 60_000
-  const party = startedForAll(() => startRelyingParty(), START_WITHIN_MS)
+  const party = prepared(() => startRelyingParty(), START_WITHIN_MS)
   afterEach(() => party().provider.reset())
 
   const from = (address: string) => ({ headers: { 'X-Forwarded-For': address } })

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { createAddressLimit } from '../../src/http/address-limit.ts'
 import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { countEvents, readMetric, untilMetric, WITHOUT_GRACE } from '../support/outage.ts'
+import { prepared } from '../support/prepared.ts'
 import { until } from '../support/redis-state.ts'
 import { startReplicas } from '../support/replicas.ts'
 import { createRequestPool } from '../support/request-pool.ts'
 import { LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
-import { startedForAll } from '../support/started-for-all.ts'
 
 const REQUESTS = 125
 const COOKIES_EACH = 8
@@ -28,7 +28,7 @@ test('C12: the limit counts each address by itself, and remembers a bounded numb
 })
 
 describeWithRedis('C12: made-up sign-outs while Redis is away', () => {
-  const fleet = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }), START_WITHIN_MS)
+  const fleet = prepared(() => startReplicas({ settings: WITHOUT_GRACE }), START_WITHIN_MS)
 
   test('C12: sign-outs of one network are bounded, logged as unverified, and keep nobody else from signing out', async () => {
     const { first, network } = fleet()

@@ -4,11 +4,11 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest'
  * Makes a resource before the tests of a file or `describe` and disposes of it after them, in reverse order; the
  * returned function reads it. After each test a Vestibule in it has to be alive.
  */
-export function prepared<T>(make: () => Promise<T>): () => T {
+export function prepared<T>(make: () => Promise<T>, withinMs?: number): () => T {
   const made: T[] = []
   beforeAll(async () => {
     made[0] = await make()
-  })
+  }, withinMs)
   afterEach(() => {
     for (const { isAlive } of vestibulesIn(made[0])) expect(isAlive()).toBe(true)
   })

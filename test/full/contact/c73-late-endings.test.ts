@@ -5,9 +5,9 @@ import { startFleetLoad, untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt } from '../../support/hybrid-replicas.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
 import { signOut, untilMetric } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import { startWiredFleet, TOPOLOGIES, type WiredFleet } from '../../support/wired-fleet.ts'
 
@@ -52,7 +52,7 @@ const PEOPLE = Object.keys(ORDERS)
 
 describeWithRedis('C73 an ending is applied late', () => {
   describe.for(Object.entries(TOPOLOGIES))('%s', ([, startRedis]) => {
-    const fleet = startedForAll(() =>
+    const fleet = prepared(() =>
       startWiredFleet(startRedis, 2, {
         settings: { ADMIN_TOKEN, REDIS_HYBRID_L1_TTL: '30' },
         provider: { users: [...PEOPLE, 'bystander'].map((sub) => ({ sub })) },

@@ -7,12 +7,12 @@ import { makeSessions } from '../../support/made-sessions.ts'
 import { ADMIN_TOKEN, askAdmin, runCommand } from '../../support/operator.ts'
 import { readMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { settingsFor } from '../../support/redis-settings.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -36,7 +36,7 @@ function medianOf(values: readonly number[]) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 describeWithRedis('sessions that an operator ends', () => {
-  const fleet = startedForAll(() =>
+  const fleet = prepared(() =>
     startReplicas({
       count: 3,
       settings: SETTINGS,

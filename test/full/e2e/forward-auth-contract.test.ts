@@ -17,7 +17,7 @@ import {
   stageKinds,
   valueOf,
 } from '../../support/contract-stage.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
+import { prepared } from '../../support/prepared.ts'
 
 /** A header that is there once, several times, or not at all. */
 type Values = string | readonly string[]
@@ -431,7 +431,7 @@ const authSigninURL = 'http://app.test/oauth2/login'
 
 describe.for(stageKinds)('the forwardAuth contract as %s keeps it', (kind) => {
   const missing = proxyMissing(kind)
-  const stage = startedForAll(() => setStage([kind]))
+  const stage = prepared(() => setStage([kind]))
   beforeEach((context) => {
     if (missing) context.skip(missing)
   })
@@ -502,7 +502,7 @@ describe.for(stageKinds)('the forwardAuth contract as %s keeps it', (kind) => {
 
 describe('stand-in and Traefik', () => {
   const missing = proxyMissing('traefik')
-  const stage = startedForAll(() => setStage(stageKinds))
+  const stage = prepared(() => setStage(stageKinds))
   beforeEach((context) => {
     if (missing) context.skip(missing)
   })

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import type { KeyPart } from '../../../src/store/store.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
 import {
   askEverywhere,
@@ -17,7 +18,6 @@ import {
 } from '../../support/refreshing-replicas.ts'
 import { PATIENT } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import type { Visitor } from '../../support/visitor.ts'
@@ -34,7 +34,7 @@ function move(browser: Visitor, to: RunningVestibule): Visitor {
 
 describeWithRedis('a session that is refreshed', () => {
   const alice = { sub: 'alice', groups: ['staff'] }
-  const replicas = startedForAll(() => {
+  const replicas = prepared(() => {
     const settings = { ...PATIENT, SESSION_IDLE_TIMEOUT: '600' }
     return startRefreshingReplicas({ settings, provider: { users: [alice] } })
   })

@@ -5,6 +5,7 @@ import { type CookieJar, createCookieJar } from '../../support/cookie-jar.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readHealth, readMetric } from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { givenTo } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
@@ -16,7 +17,6 @@ import {
 } from '../../support/proxied-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visit, Visitor } from '../../support/visitor.ts'
 
@@ -54,9 +54,7 @@ async function checksOf(replica: VestibuleProcess): Promise<number> {
 }
 
 describeWithRedis('three replicas that share a Redis', () => {
-  const fleet = startedForAll(() =>
-    startProxiedReplicas({ count: 3, hosts: [HOST], settings: PATIENT }),
-  )
+  const fleet = prepared(() => startProxiedReplicas({ count: 3, hosts: [HOST], settings: PATIENT }))
   let alice: CookieJar
   beforeAll(async () => {
     alice = createCookieJar()
@@ -261,7 +259,7 @@ describeWithRedis('three replicas that share a Redis', () => {
 
 describeWithRedis('replicas that sign in for several hosts at one of them', () => {
   const [home, one, two] = ['auth.apps.localhost', 'one.apps.localhost', 'two.apps.localhost']
-  const fleet = startedForAll(() =>
+  const fleet = prepared(() =>
     startProxiedReplicas({
       count: 3,
       hosts: [home, one, two],

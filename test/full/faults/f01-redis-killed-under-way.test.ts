@@ -10,14 +10,14 @@ import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import * as outage from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { readOf } from '../../support/stored-session.ts'
 
 describeWithRedis('F01 Redis is killed between request and reply', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 2, settings: outage.WITHOUT_GRACE }))
+  const replicas = prepared(() => startReplicas({ count: 2, settings: outage.WITHOUT_GRACE }))
 
   test('a read whose reply is lost is repeated over the next connection', async () => {
     const { network } = replicas()

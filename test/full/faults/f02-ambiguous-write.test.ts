@@ -2,13 +2,13 @@ import { expect, test } from 'vitest'
 import { expectStatus, statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { expectOthersServed, signOut } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
 import { expectLetIn } from '../../support/refreshing-replicas.ts'
 import { readCounter } from '../../support/refusal.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, expectFailedSignIn, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 /** Each write of a sign-in, by its bytes on the wire. */
 const writes = [
@@ -19,7 +19,7 @@ const writes = [
 ] as const
 
 describeWithRedis('F02 a write is applied and its reply is lost', () => {
-  const replicas = startedForAll(() => startReplicas())
+  const replicas = prepared(() => startReplicas())
 
   test.for(writes)('a sign-in succeeds when the reply to %s is lost', async ([, write]) => {
     const { first, network, provider } = replicas()

@@ -10,19 +10,19 @@ import {
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 const CHECKS = 5000
 const MORE_BYTES = 150 * 1024 * 1024
 
 describeWithRedis('F03 Redis is slow', () => {
-  const replicas = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }))
+  const replicas = prepared(() => startReplicas({ settings: WITHOUT_GRACE }))
   afterEach(() => replicas().network.delay(0))
 
   test('checks are refused in time, and requests that may wait are answered', async () => {

@@ -10,11 +10,11 @@ import {
 import { statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import * as outage from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { expectGoesOn } from '../../support/refreshing-replicas.ts'
 import { startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 const USERS = Array.from({ length: 5 }, (_, at) => `user-${at}`)
 
@@ -27,7 +27,7 @@ const freezes = [
 ] as const
 
 describeWithRedis('F05 Redis is frozen and continues', () => {
-  const replicas = startedForAll(() => {
+  const replicas = prepared(() => {
     const provider = { users: USERS.map((sub) => ({ sub })) }
     return startReplicas({ count: 2, settings: outage.WITHOUT_GRACE, provider })
   })

@@ -3,13 +3,13 @@ import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import * as outage from '../../support/outage.ts'
 import { beginSignIn } from '../../support/outage-course.ts'
+import { prepared } from '../../support/prepared.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 describeWithRedis('F06 Redis is full', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 2 }))
+  const replicas = prepared(() => startReplicas({ count: 2 }))
   const fill = () => replicas().redis.cli('CONFIG', 'SET', 'maxmemory', '200kb')
   const makeRoom = () => replicas().redis.cli('CONFIG', 'SET', 'maxmemory', '0')
   afterEach(async () => void (await makeRoom()))

@@ -4,15 +4,15 @@ import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import * as outage from '../../support/outage.ts'
 import { beginSignIn } from '../../support/outage-course.ts'
+import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 describeWithRedis('F08 Redis cannot save', () => {
   // With an idle limit a check has one write, whose refusal must not matter.
   const settings = { SESSION_IDLE_TIMEOUT: '600' }
-  const replicas = startedForAll(() => startReplicas({ count: 2, settings }))
+  const replicas = prepared(() => startReplicas({ count: 2, settings }))
 
   test('checks pass, a sign-in is deferred, and a sign-out counts here at once and everywhere after the repair', async () => {
     const { first, all } = replicas()

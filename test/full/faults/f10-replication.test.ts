@@ -3,12 +3,12 @@ import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import * as outage from '../../support/outage.ts'
 import { beginSignIn, startOutageCourse } from '../../support/outage-course.ts'
+import { prepared } from '../../support/prepared.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 describeWithRedis('F10 replication is broken', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 2, settings: outage.WITHOUT_GRACE }))
+  const replicas = prepared(() => startReplicas({ count: 2, settings: outage.WITHOUT_GRACE }))
 
   test('a Redis replica that answers MASTERDOWN decides nothing about a session', async () => {
     const { first, redis } = replicas()

@@ -3,6 +3,7 @@ import { expectStatus, statusAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { keepInMemory } from '../../support/hybrid-replicas.ts'
 import { countEvents, expectHealthy, expectOthersServed, readMetric } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { printUntil } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
@@ -10,7 +11,6 @@ import { expectEnded, expectGoesOn } from '../../support/refreshing-replicas.ts'
 import { APP } from '../../support/relying-party.ts'
 import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import type { Visit, Visitor } from '../../support/visitor.ts'
 
@@ -45,7 +45,7 @@ async function expectOneRound(
 }
 
 describeWithRedis('F12 Redis lost its data', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 2, settings: PATIENT }))
+  const replicas = prepared(() => startReplicas({ count: 2, settings: PATIENT }))
 
   test.for(losses)('Redis %s: one silent sign-in, and no loop', async ([what, lose]) => {
     const { first, all } = replicas()
@@ -82,9 +82,7 @@ describeWithRedis('F12 Redis lost its data', () => {
 describeWithRedis('F12 Redis lost its data, and replicas have sessions in memory', () => {
   const settings = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
   const often = { REDIS_HEALTH_CHECK_INTERVAL: '1' }
-  const replicas = startedForAll(() =>
-    startReplicas({ count: 2, settings: { ...settings, ...often } }),
-  )
+  const replicas = prepared(() => startReplicas({ count: 2, settings: { ...settings, ...often } }))
 
   test.for(losses)(
     'Redis %s: memory is emptied, no assertion revives a session, and one sign-in makes another',

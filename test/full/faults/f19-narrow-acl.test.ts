@@ -11,11 +11,11 @@ import {
   signOut,
   untilMetric,
 } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 const PASSWORD = 'a-password-that-nobody-logs'
 
@@ -34,7 +34,7 @@ const permissions = [
 ] as const
 
 describeWithRedis('F19 ACL too narrow', () => {
-  const replicas = startedForAll(() =>
+  const replicas = prepared(() =>
     startReplicas({
       redis: { users: [leastUser('app', PASSWORD)] },
       settings: { REDIS_USERNAME: 'app', REDIS_PASSWORD: PASSWORD },

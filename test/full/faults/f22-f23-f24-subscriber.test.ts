@@ -13,10 +13,10 @@ import {
 } from '../../support/hybrid-replicas.ts'
 import * as outage from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
 
 /** Keeps entries so long that no session is refused because its entry is old, or allowed because Redis is slow. */
@@ -41,7 +41,7 @@ async function signInBoth({ aside, first }: Awaited<ReturnType<typeof startWithO
 }
 
 describeWithRedis('F22 the subscriber is dropped', () => {
-  const replicas = startedForAll(startWithOneAside)
+  const replicas = prepared(startWithOneAside)
   const dropSubscribers = () =>
     replicas().redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub', 'SKIPME', 'yes')
 
@@ -92,7 +92,7 @@ describeWithRedis('F22 the subscriber is dropped', () => {
 })
 
 describeWithRedis('F23 the subscriber’s connection is half open', () => {
-  const replicas = startedForAll(startWithOneAside)
+  const replicas = prepared(startWithOneAside)
 
   test('a session that ends elsewhere is refused within 3 s, because heartbeats are missing', async () => {
     const { first, network } = replicas()
@@ -130,7 +130,7 @@ describeWithRedis('F23 the subscriber’s connection is half open', () => {
 })
 
 describeWithRedis('F24 Redis cuts off a subscriber that is too slow for it', () => {
-  const replicas = startedForAll(async () => {
+  const replicas = prepared(async () => {
     const started = await startWithOneAside()
     await started.redis.cli('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 1 1 1')
     return started

@@ -3,9 +3,9 @@ import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { isBackplaneHealthy, keepInMemory, signInAt } from '../../support/hybrid-replicas.ts'
 import { readMetric, signOut } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly, readOf, storedSession } from '../../support/stored-session.ts'
 
 /** Leaves time for a reply that is held back, and for an entry that must not exist. */
@@ -13,7 +13,7 @@ const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' }
 const ROUNDS = 10
 
 describeWithRedis('F25 a session changes while it is being read', () => {
-  const replicas = startedForAll(async () => {
+  const replicas = prepared(async () => {
     const started = await startReplicas({ settings: SETTINGS })
     const aside = await addDirectly(started, SETTINGS)
     await until('a healthy backplane', () => isBackplaneHealthy(started.first))

@@ -4,13 +4,13 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
 import * as outage from '../../support/outage.ts'
 import { BUSY_MS } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { until } from '../../support/redis-state.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
 import { cookieHeader, LOGIN, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -52,7 +52,7 @@ const SETTINGS = {
 }
 
 describeWithRedis('F28 the clock of one replica is wrong', () => {
-  const replicas = startedForAll(() => startReplicas({ settings: SETTINGS }))
+  const replicas = prepared(() => startReplicas({ settings: SETTINGS }))
   const all = new Map<number, RunningVestibule>()
   const shiftedBy = (aheadMs: number) => all.get(aheadMs) as RunningVestibule
   beforeAll(async () => {

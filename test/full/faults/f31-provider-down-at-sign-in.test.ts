@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { expectComeAgain } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
 import { APP, startRelyingParty } from '../../support/relying-party.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
-const party = startedForAll(() => startRelyingParty({ SIGN_IN_CONCURRENCY: '3' }))
+const party = prepared(() => startRelyingParty({ SIGN_IN_CONCURRENCY: '3' }))
 afterEach(() => party().provider.reset())
 
 function tokenRequests() {

@@ -4,6 +4,7 @@ import { type CheckLoad, startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, expectComeAgain, script } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
@@ -19,7 +20,6 @@ import {
   startRefreshingReplicas,
   untilEnded,
 } from '../../support/refreshing-replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const LIFE_SECONDS = 2
@@ -62,7 +62,7 @@ async function expectCalm(loads: readonly CheckLoad[]): Promise<void> {
 }
 
 describeWithRedis('F32 the provider fails at a refresh', () => {
-  const replicas = startedForAll(() => startRefreshingReplicas())
+  const replicas = prepared(() => startRefreshingReplicas())
   const due: EndingSession[] = []
   const failed: EndingSession[] = []
   beforeAll(async () => {
@@ -212,7 +212,7 @@ describeWithRedis('F32 the provider fails for longer than SESSION_REFRESH_GRACE'
 })
 
 describeWithRedis('F32 apps that are given the access token', () => {
-  const replicas = startedForAll(() => {
+  const replicas = prepared(() => {
     const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
     return startRefreshingReplicas({ settings })
   })

@@ -2,11 +2,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import { statusesAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { prepared } from '../../support/prepared.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import * as refreshing from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -30,7 +30,7 @@ const lookalikes: readonly (readonly [what: string, behaviour: Behaviour])[] = [
 ]
 
 describeWithRedis('F33 invalid_grant at a refresh', () => {
-  const replicas = startedForAll(() => refreshing.startRefreshingReplicas())
+  const replicas = prepared(() => refreshing.startRefreshingReplicas())
   const due: refreshing.EndingSession[] = []
   beforeAll(async () => {
     for (const _ of [...lookalikes, 1, 2]) due.push(await replicas().signedInFor(LIFE_SECONDS))

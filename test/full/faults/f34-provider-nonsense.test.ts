@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { countEvents } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
 import { APP, startRelyingParty } from '../../support/relying-party.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
-const party = startedForAll(() => startRelyingParty({ OIDC_USERINFO: 'always' }))
+const party = prepared(() => startRelyingParty({ OIDC_USERINFO: 'always' }))
 afterEach(() => party().provider.reset())
 
 const json = { 'Content-Type': 'application/json' }

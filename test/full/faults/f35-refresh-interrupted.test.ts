@@ -3,6 +3,7 @@ import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents, WITHOUT_GRACE } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
@@ -18,7 +19,6 @@ import {
   untilDue,
 } from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -37,7 +37,7 @@ interface Interrupted {
 }
 
 describeWithRedis('F35 a replica that does not finish a refresh', () => {
-  const replicas = startedForAll(() =>
+  const replicas = prepared(() =>
     startRefreshingReplicas({
       count: 2,
       // A minute of use would bring a cookie for outages, of which there is none here.

@@ -2,12 +2,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { countEvents } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
 import { cookieHeader } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** The drain leaves a busy machine time to look, and a replica that knows nobody yet has nothing but Redis. */
@@ -75,7 +75,7 @@ function startBalancer(cookie: string) {
 type Pool = ReturnType<typeof createRequestPool>
 
 describeWithRedis('F38 SIGTERM during load', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 3, settings: SETTINGS }))
+  const replicas = prepared(() => startReplicas({ count: 3, settings: SETTINGS }))
 
   test('all replicas are replaced one after another, and no request fails', async () => {
     const { cookie } = await replicas().signedIn()

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { faults } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
 import { PATIENT, startReplicas } from '../../support/replicas.ts'
@@ -11,7 +12,6 @@ import {
   LOGIN,
   SESSION_COOKIE,
 } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import type { Visitor } from '../../support/visitor.ts'
 
@@ -23,7 +23,7 @@ function move(browser: Visitor, to: VestibuleProcess): Visitor {
 }
 
 describeWithRedis('F39 a replica is killed', () => {
-  const replicas = startedForAll(() => startReplicas({ count: 2, settings: PATIENT }))
+  const replicas = prepared(() => startReplicas({ count: 2, settings: PATIENT }))
   let second: VestibuleProcess
   beforeAll(async () => {
     second = replicas().all[1] as VestibuleProcess

@@ -17,6 +17,7 @@ import {
   signOut,
 } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
@@ -28,7 +29,6 @@ import {
   untilStarted,
 } from '../../support/replicas.ts'
 import { createRequestPool, forwardedNavigation } from '../../support/request-pool.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { startVestibuleLoggingTo, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const run = promisify(execFile)
@@ -54,7 +54,7 @@ function gatherCrowd(port: number): readonly Socket[] {
 }
 
 describeWithRedis('F43 no more files', () => {
-  const replicas = startedForAll(() => startReplicas({ settings: HYBRID }))
+  const replicas = prepared(() => startReplicas({ settings: HYBRID }))
 
   test('open connections are answered with and without Redis, and new ones once there are files again', async (ctx) => {
     if (!findProgram('prlimit')) ctx.skip('prlimit is not on PATH')

@@ -6,6 +6,7 @@ import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { OUTAGE_COOKIE, readMetric } from '../../support/outage.ts'
 import { timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, startReplicas, untilStarted } from '../../support/replicas.ts'
@@ -15,7 +16,6 @@ import {
   type PooledRequest,
 } from '../../support/request-pool.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 
 /** `F44_REQUESTS=1000000` is the full measure. */
 const REQUESTS = Number(process.env['F44_REQUESTS'] ?? 15_000)
@@ -55,7 +55,7 @@ const kinds: readonly Junk[] = [
 ]
 
 describeWithRedis('F44 memory', () => {
-  const replicas = startedForAll(
+  const replicas = prepared(
     () =>
       startReplicas({
         settings: { ...HYBRID, NODE_OPTIONS: COLLECT },

@@ -18,12 +18,12 @@ import {
   script,
   signOut,
 } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { print } from '../../support/printed.ts'
 import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
@@ -36,7 +36,7 @@ const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 describeWithRedis(
   'four replicas with a short grace, of which Redis is killed a second after a sign-out',
   () => {
-    const fleet = startedForAll(
+    const fleet = prepared(
       () =>
         startReplicas({
           count: 4,

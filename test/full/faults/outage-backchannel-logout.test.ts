@@ -9,10 +9,10 @@ import { untilWhole } from '../../support/fleet-load.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
 import { countEvents, GIVEN_UP_AFTER_MS, readMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** Providers wait some seconds for an answer; oidc-provider two and a half. */
@@ -41,7 +41,7 @@ const frozen: Outage = {
 }
 
 describeWithRedis('a back-channel logout while Redis is away', () => {
-  const fleet = startedForAll(() =>
+  const fleet = prepared(() =>
     startReplicas({
       count: 2,
       settings: { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' },

@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { countEvents, readHealth, readMetric } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
 import { SERVER_KEY, startReplicas } from '../../support/replicas.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const OTHER_KEY = 'fedcba9876543210'.repeat(4)
@@ -61,7 +61,7 @@ const unlike: readonly {
 const COUNTS = { keys: 2, mode: 1, place: 2, clock: 1, version: 0 }
 
 describeWithRedis('replicas with unlike settings', () => {
-  const fleet = startedForAll(
+  const fleet = prepared(
     () => startReplicas({ count: 2, settings: { REDIS_CACHE_MODE: 'hybrid' } }),
     SETUP_WITHIN_MS,
   )

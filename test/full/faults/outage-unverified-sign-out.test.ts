@@ -10,11 +10,11 @@ import {
   signOut,
   WITHOUT_GRACE,
 } from '../../support/outage.ts'
+import { prepared } from '../../support/prepared.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
 import { createRequestPool } from '../../support/request-pool.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
-import { startedForAll } from '../../support/started-for-all.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const MAX_UNVERIFIED = 1000
@@ -26,7 +26,7 @@ function madeUp(count: number): string {
 }
 
 describeWithRedis('a sign-out while Redis is away, of a session that nothing stands in for', () => {
-  const fleet = startedForAll(() => startReplicas({ settings: WITHOUT_GRACE }))
+  const fleet = prepared(() => startReplicas({ settings: WITHOUT_GRACE }))
   let other: RunningVestibule
   beforeAll(async () => {
     other = await fleet().add()
