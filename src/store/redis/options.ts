@@ -1,7 +1,7 @@
 import type { GuardedRedis } from '../../redis/guarded.ts'
 import type { MessageBody } from '../../replicas/message.ts'
 
-/** What every port over Redis needs. */
+/** Options that every port over Redis needs. */
 export interface RedisPortOptions {
   readonly redis: GuardedRedis
   /** Prefix of every key. */
