@@ -35,14 +35,14 @@ export async function sessions(environment: Environment, ...args: string[]): Pro
 
 type Action = 'list' | 'end'
 
-interface Asked {
+interface ParsedArguments {
   readonly action: Action
   readonly path: string
   readonly url: string | undefined
   readonly isJson: boolean
 }
 
-function parseOptions(args: string[]): Asked | undefined {
+function parseOptions(args: string[]): ParsedArguments | undefined {
   try {
     const { values, positionals } = parseArgs({
       args,
