@@ -22,7 +22,7 @@ const SIGN_IN_PRIORITY = 100_000
 /** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
-    'Deletes each header with an empty value: identity headers that a client forged, and headers that\nclaim another host, path or method than those by which Traefik routes.',
+    'Deletes these headers (empty value), because a client could forge an identity in them, or claim another\nhost, path or method than those by which Traefik routes.',
   trustForwardHeader:
     "Leaves it to the entry point's forwardedHeaders.trustedIPs which forwarded headers to trust.",
   authResponseHeaders:
