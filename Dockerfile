@@ -1,5 +1,5 @@
-# `docker build .` makes the service; `docker build --target demo-provider .` what docker-compose.yml signs in at.
-# A release without a known advisory: docs/security.md.
+# `docker build .` builds the service; `docker build --target demo-provider .` the provider of docker-compose.yml.
+# Node release without a known advisory: docs/security.md.
 ARG NODE_VERSION=26.13.1
 
 FROM node:${NODE_VERSION}-bookworm-slim AS development
@@ -17,11 +17,11 @@ ENTRYPOINT ["node", "/app/stand-ins/provider/server.ts"]
 FROM development AS build
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
-# A type error ends the build.
+# Fails on a type error.
 RUN npm run build
 RUN mkdir bin && ln -s /app/dist/src/main.js bin/vestibule
 
-# Without what only development needs, a second Node among it.
+# Leaves out development dependencies and the optional second Node.
 FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -34,19 +34,19 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production
 WORKDIR /app
-# Owned by root: the service cannot change its own code, and it writes nothing at all (--read-only).
+# Files belong to root, so that the service cannot change its own code. It writes no file and runs with --read-only.
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
-# `docker exec CONTAINER vestibule check-config`; a folder, since of a link by itself the target would be copied.
+# Enables `docker exec CONTAINER vestibule check-config`. Copies the folder, because COPY of a link copies its target.
 COPY --from=build /app/bin /usr/local/bin
 COPY LICENSE ./
-# A number, since Kubernetes cannot tell that a name is not root (runAsNonRoot).
+# Numeric user, because Kubernetes cannot verify runAsNonRoot for a user name.
 USER 65532:65532
 EXPOSE 4180 4181
 STOPSIGNAL SIGTERM
-# By sub-command: the image needs no curl. Asks /readyz, which does not depend on Redis or the provider.
+# Asks /readyz, which depends on neither Redis nor the provider; with the sub-command the image needs no curl.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "/app/dist/src/main.js", "healthcheck"]
-# `docker run IMAGE check-config` is `vestibule check-config`.
+# Makes `docker run IMAGE check-config` run `vestibule check-config`.
 ENTRYPOINT ["node", "/app/dist/src/main.js"]
 CMD ["serve"]

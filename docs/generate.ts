@@ -8,7 +8,7 @@ import {
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
-/** Writes the generated files; with `--check` names those that are out of date. */
+/** Generated files by path; `--check` lists the outdated ones instead of writing them. */
 const FILES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': configurationPage,
   'docs/headers.md': headersPage,
@@ -32,15 +32,15 @@ function configurationPage(): string {
   const sections = Map.groupBy(names, (name) => notesOf(name).section)
   const tables = [...sections].map(
     ([section, members]) =>
-      `## ${section}\n\n| setting | default | what it does |\n|---|---|---|\n${members.map(row).join('\n')}\n`,
+      `## ${section}\n\n| setting | default | meaning |\n|---|---|---|\n${members.map(row).join('\n')}\n`,
   )
   return `# Configuration
 
 ${NOTE}
 
-Settings are environment variables. An empty value counts as not given. Secrets can also be read from a file: the setting
-\`NAME_FILE\` names it. Lists are separated by commas or newlines. Everything is validated at start, and every problem is
-reported at once; \`npm run vestibule -- check-config\` prints what is in force. Rules are written in a file, see
+Settings are environment variables. An empty value counts as not set. A secret can also be read from a file, which the
+setting \`NAME_FILE\` names. Commas or newlines separate the entries of lists. Vestibule validates all settings at start and
+reports every problem at once. \`npm run vestibule -- check-config\` prints the effective settings. Rules are in a file:
 [rules.md](rules.md).
 
 ${tables.join('\n')}`
@@ -70,14 +70,17 @@ ${NOTE}
 |---|---|
 ${rows.join('\n')}
 
-All of them are on every 200, empty where nothing is known, so that Traefik replaces whatever a client sent under these
-names. \`${ACCESS_TOKEN_HEADER}\` is given with \`PASS_ACCESS_TOKEN\` and should be listed in any case. A token is given
-as it is: one with characters that no header can carry makes the answer 403, and a log line says so. Other values are UTF-8
-without control characters; in lists a comma inside a member is written \`%2C\` and a percent sign \`%25\`. \`Cookie\` comes
-back without Vestibule's own cookies. An e-mail address is given only when the provider says that it is verified, or with
-\`OIDC_TRUST_EMAIL\`.
+Every 200 has all of these headers, so that Traefik replaces any header that a client sent under these names. A header without
+a value is empty.
 
-The list for Traefik's \`forwardAuth\` middleware; add the names of \`IDENTITY_HEADERS\`, and \`Authorization\` only with
+* \`${ACCESS_TOKEN_HEADER}\` is given only with \`PASS_ACCESS_TOKEN\`; list it in any case. The token is passed unchanged. If
+  it has characters that no header can carry, the answer is 403 and the log says so.
+* Other values are UTF-8 without control characters. In lists, \`%2C\` stands for a comma inside a member and \`%25\` for a
+  percent sign.
+* \`Cookie\` has the request's cookies without Vestibule's own.
+* An e-mail address is passed only if the provider says that it is verified, or with \`OIDC_TRUST_EMAIL\`.
+
+This is the list for Traefik's \`forwardAuth\` middleware. Add the names of \`IDENTITY_HEADERS\`; add \`Authorization\` only with
 \`PASS_AUTHORIZATION\`:
 
 \`\`\`yaml

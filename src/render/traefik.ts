@@ -22,18 +22,19 @@ const SIGN_IN_PRIORITY = 100_000
 /** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
-    'An empty value deletes the header. The check must see the host, path and method by which Traefik\nroutes, so headers by which a client could claim others are removed; so are forged identity headers.',
+    'Deletes these headers (empty value), because a client could forge an identity in them, or claim another\nhost, path or method than those by which Traefik routes.',
   trustForwardHeader:
-    "Whom to believe is decided by the entry point's forwardedHeaders.trustedIPs.",
+    "Leaves it to the entry point's forwardedHeaders.trustedIPs which forwarded headers to trust.",
   authResponseHeaders:
-    "Traefik deletes each of these from the client's request before it copies ours: a header that\nis missing here can be forged.",
-  addAuthCookiesToResponse: 'Names of the only cookie that a 200 may set.',
-  maxResponseBodySize: 'Limits the size of an answer that Traefik reads.',
-  preserveLocationHeader: 'Every Location is absolute.',
-  headerField: 'ClientUsername in the access log.',
-  chain: 'Chain for routers: first remove headers, then check.',
+    "Headers that Traefik deletes from the client's request and copies from Vestibule's answer. A client\ncan forge a header that is missing here.",
+  addAuthCookiesToResponse: 'Names of the outage cookie, the only cookie that a 200 may set.',
+  maxResponseBodySize: 'Bounds the bytes of an answer that Traefik reads.',
+  preserveLocationHeader:
+    'Keeps each Location unchanged, because Vestibule sends absolute addresses.',
+  headerField: 'Header that becomes ClientUsername in the access log.',
+  chain: 'Chain for routers: removes headers first, then checks the request.',
   priority:
-    "Before the apps' own routers, and without the middleware: the check answers 403 there.",
+    "Ranks above the apps' routers. Has no middleware, because the check answers 403 for these paths.",
 }
 
 /**
