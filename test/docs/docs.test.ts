@@ -1,6 +1,6 @@
 import { mkdtempDisposableSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
@@ -133,11 +133,25 @@ describe('the documentation', () => {
     expect(named.filter((id) => !files.has(id))).toEqual([])
   })
 
-  test.for(PAGES)('%s has no link that leads nowhere', (page) => {
-    const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(
-      ([, target = '']) => target,
-    )
-    const from = page.startsWith('docs/') ? 'docs' : '.'
-    for (const target of links) expect(() => readFileSync(join(from, target))).not.toThrow()
+  test.for(PAGES)('every link of %s leads to a file and a heading that exist', (page) => {
+    const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)]
+    const broken = links.filter(([, target = '', anchor]) => {
+      const path = target === '' ? page : join(dirname(page), target)
+      return !existsSync(path) || (anchor !== undefined && !anchorsOf(path).has(anchor))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
   })
 })
+
+/** Anchors of a page as GitHub makes them from its headings. */
+function anchorsOf(path: string): ReadonlySet<string> {
+  const text = read(path).replaceAll(/^```[\s\S]*?^```/gm, '')
+  return new Set(
+    [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
