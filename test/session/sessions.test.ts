@@ -356,6 +356,36 @@ describe('the end of a session', () => {
     expect(await find(theirs)).toBeDefined()
   })
 
+  test.for<[string, (started: Awaited<ReturnType<typeof startOpen>>) => Promise<unknown>]>([
+    ['by itself', ({ sessions, digest }) => sessions.end(digest)],
+    [
+      'together with those of no provider session',
+      (started) => started.sessions.endTogether(started.credential),
+    ],
+  ])('one whose metadata do not open ends %s', async ([, end]) => {
+    const started = await startOpen()
+    const other = await started.open()
+    await started.overwrite(started.credential, { metadata: Buffer.from('noise') })
+    await end(started)
+    expect(await started.find()).toBeUndefined()
+    expect(await started.find(other)).toBeDefined()
+  })
+
+  test('one whose metadata are gone ends with all of its user, and leaves the index', async () => {
+    const { sessions, index, find, digest } = await startOpen({
+      wrap: (store) => ({
+        ...store,
+        read: async (asked, parts) => {
+          const { metadata: _, ...rest } = await store.read(asked, parts)
+          return rest
+        },
+      }),
+    })
+    expect(await index.list('user', 'user-1')).toEqual([digest])
+    expect(await sessions.endAllOf({ kind: 'user', id: 'user-1' })).toBe(0)
+    expect([await find(), await index.list('user', 'user-1')]).toEqual([undefined, []])
+  })
+
   test('an index that cannot be cleaned does not keep a session alive', async () => {
     const started = await startOpen()
     started.break('remove', away)
