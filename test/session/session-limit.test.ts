@@ -75,8 +75,8 @@ describe('C14: a user has at most so many sessions', () => {
     const hers: SessionCredential[] = []
     for (let count = 0; count < 12; count += 1) hers.push(await open(alice))
     const digests = hers.map(sessionDigest)
-    const last = digests.toSorted().slice(-3)
-    expect(await areAlive(hers)).toEqual(digests.map((digest) => last.includes(digest)))
+    const last = new Set(digests.toSorted().slice(-3))
+    expect(await areAlive(hers)).toEqual(digests.map((digest) => last.has(digest)))
   })
 
   test('C14: dangling index entries do not count and are removed', async () => {
