@@ -189,10 +189,11 @@ describe('a session that is due', () => {
     expect(await listed()).toEqual([[], []])
   })
 
-  test('its new tokens are stored although the index cannot be repaired', async () => {
+  test('its new tokens are stored and served although the index cannot be repaired', async () => {
     const due = await startDue(refreshed)
     await due.replica({ sessionIndex: { ...due.index, add: async () => outage() } }).refresh()
     expect([due.results, due.faults, await due.tokens()]).toEqual([[REFRESHED], [], NEW_TOKENS])
+    expect(due.sessions.recall(due.held.credential, REALM)).toBeUndefined()
   })
 
   test('a refresh does not extend its life', async () => {
