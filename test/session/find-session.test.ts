@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { SessionCredential } from '../../src/core/session.ts'
 import { OutageError } from '../../src/errors.ts'
@@ -10,6 +11,7 @@ import {
   identity,
   newSession,
   outage,
+  present,
   REALM,
   type StartedSessionsOptions,
   sessionDigest,
@@ -17,15 +19,16 @@ import {
 } from '../support/started-sessions.ts'
 
 const TIME: FindOptions = { timeoutMs: 250 }
+const ELSEWHERE = 'wiki.example.com'
+const READ = 'read identity'
+const FOUND = expect.objectContaining({
+  session: expect.objectContaining({ identity }) as unknown,
+  source: 'store',
+}) as unknown
 const wrongly = (credential: SessionCredential) => ({ ...credential, secret: 's'.repeat(43) })
-const heldBy = (credential: SessionCredential) => ({
-  digest: sessionDigest(credential),
-  credential,
-  realm: REALM,
-})
 
-/** Reads of identities wait until they are let go, each by itself. */
-const startWaiting = (changes: StartedSessionsOptions = {}) => {
+/** Opens a session whose reads are shared, and held up after `hold()` until each is released. */
+const startOpen = async (changes: StartedSessionsOptions = {}) => {
   const waiting: PromiseWithResolvers<void>[] = []
   const timeouts: (number | undefined)[] = []
   let isWaiting = false
@@ -45,140 +48,115 @@ const startWaiting = (changes: StartedSessionsOptions = {}) => {
     }),
     ...changes,
   })
+  const credential = await started.open()
+  started.calls.length = 0
   return {
     ...started,
+    credential,
     waiting,
     timeouts,
-    /** Everybody has to ask from now on, and to wait. */
+    find: (by = credential, realm = REALM) => started.sessions.find(by, realm, TIME),
+    recalled: (by = credential) => started.sessions.recall(by, REALM),
     hold: () => {
       isWaiting = true
       started.sessionCache.clear()
-      started.calls.length = 0
     },
     release: (at: number) => waiting[at]?.resolve(),
   }
 }
-const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('many who ask for the same session at once', () => {
   test.for([
     [true, 1],
     [false, 20],
-  ] as const)(
-    'where reads are shared (%s) 20 of them are %i reads',
-    async ([canShareReads, reads]) => {
-      const { sessions, open, calls } = startSessions({ canShareReads })
-      const credential = await open()
-      calls.length = 0
-      const all = await Promise.all(
-        Array.from({ length: 20 }, () => sessions.find(credential, REALM, TIME)),
-      )
-      expect(calls).toEqual(Array.from({ length: reads }, () => 'read identity'))
-      for (const found of all)
-        expect(found).toMatchObject({ session: { identity }, source: 'store' })
-    },
-  )
+  ] as const)('where reads are shared (%s) 20 of them are %i reads', async ([shared, reads]) => {
+    const { find, calls } = await startOpen({ canShareReads: shared })
+    const all = await Promise.all(Array.from({ length: 20 }, () => find()))
+    expect(calls).toEqual(Array.from({ length: reads }, () => READ))
+    expect(all).toEqual(Array.from({ length: 20 }, () => FOUND))
+  })
 
   test('what comes after the answer asks anew', async () => {
-    const { sessions, open, calls } = startSessions({ canShareReads: true })
-    const credential = await open()
-    calls.length = 0
-    for (let count = 0; count < 3; count += 1) await sessions.find(credential, REALM, TIME)
-    expect(calls).toEqual(['read identity', 'read identity', 'read identity'])
+    const { find, calls } = await startOpen()
+    for (let count = 0; count < 3; count += 1) await find()
+    expect(calls).toEqual([READ, READ, READ])
   })
 
   test('each session is asked for by itself', async () => {
-    const { sessions, open, calls } = startSessions({ canShareReads: true })
-    const credentials = [await open(), await open()]
+    const { find, open, calls } = await startOpen()
+    const other = await open()
     calls.length = 0
-    await Promise.all(credentials.map((each) => sessions.find(each, REALM, TIME)))
-    expect(calls).toEqual(['read identity', 'read identity'])
+    await Promise.all([find(), find(other)])
+    expect(calls).toEqual([READ, READ])
   })
 
   test('a failure is the answer of all of them, and what comes after it asks anew', async () => {
     let reads = 0
-    const { sessions, open } = startSessions({
-      canShareReads: true,
+    const { find } = await startOpen({
       wrap: (store) => ({
         ...store,
-        read: (digest, parts) =>
-          reads++ === 0 ? Promise.reject(outageError()) : store.read(digest, parts),
+        read: async (digest, parts) => (reads++ === 0 ? outage() : store.read(digest, parts)),
       }),
     })
-    const credential = await open()
-    const all = Array.from({ length: 5 }, () => sessions.find(credential, REALM, TIME))
-    const outcomes = await Promise.allSettled(all)
-    expect(outcomes.map(({ status }) => status)).toEqual(all.map(() => 'rejected'))
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => find()))
+    expect(outcomes.map(({ status }) => status)).toEqual(outcomes.map(() => 'rejected'))
     expect(reads).toBe(1)
-    expect(await sessions.find(credential, REALM, TIME)).toMatchObject({ session: { identity } })
+    expect(await find()).toEqual(FOUND)
     expect(reads).toBe(2)
   })
 
   test('who asks after something was evicted does not join who asked before', async () => {
-    const { sessions, sessionCache, open, calls, waiting, hold, release } = startWaiting()
-    const credential = await open()
+    const { find, recalled, sessionCache, calls, waiting, hold, release } = await startOpen()
     hold()
-    const first = sessions.find(credential, REALM, TIME)
+    const first = find()
     sessionCache.evict('another')
-    const second = sessions.find(credential, REALM, TIME)
+    const second = find()
     await turn()
-    expect(calls).toEqual(['read identity', 'read identity'])
+    expect(calls).toEqual([READ, READ])
     release(0)
     await first
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
-    const third = sessions.find(credential, REALM, TIME)
+    expect(recalled()).toBeUndefined()
+    const third = find()
     await turn()
-    expect(calls).toHaveLength(2)
-    expect(waiting).toHaveLength(2)
+    expect([calls.length, waiting.length]).toEqual([2, 2])
     release(1)
-    expect(await second).toMatchObject({ source: 'store' })
-    expect(await third).toMatchObject({ source: 'store' })
-    expect(sessions.recall(credential, REALM)).toMatchObject({ session: { identity } })
+    expect(await Promise.all([second, third])).toEqual([FOUND, FOUND])
+    expect(recalled()).toMatchObject({ session: { identity } })
   })
 
   test('who joins has to hold the session all the same', async () => {
-    const { sessions, open, calls, integrityFailures, hold, release } = startWaiting()
-    const credential = await open()
+    const started = await startOpen()
+    const { find, recalled, credential, calls, integrityFailures, hold, release } = started
     hold()
-    const mine = sessions.find(credential, REALM, TIME)
-    const theirs = sessions.find(wrongly(credential), REALM, TIME)
-    const elsewhere = sessions.find(credential, 'wiki.example.com', TIME)
+    const all = [find(), find(wrongly(credential)), find(credential, ELSEWHERE)]
     await turn()
-    expect(calls).toEqual(['read identity'])
+    expect(calls).toEqual([READ])
     release(0)
-    expect(await mine).toMatchObject({ session: { identity } })
-    expect(await theirs).toBeUndefined()
-    expect(await elsewhere).toBeUndefined()
+    expect(await Promise.all(all)).toEqual([FOUND, undefined, undefined])
     expect(integrityFailures).toHaveLength(2)
-    expect(sessions.recall(wrongly(credential), REALM)).toBeUndefined()
-    expect(sessions.recall(credential, REALM)).toBeDefined()
+    expect(recalled(wrongly(credential))).toBeUndefined()
+    expect(recalled()).toBeDefined()
   })
 
   test('who joins a stranger’s read is found, and the stranger is not', async () => {
-    const { sessions, open, calls, hold, release } = startWaiting()
-    const credential = await open()
+    const { find, credential, calls, hold, release } = await startOpen()
     hold()
-    const theirs = sessions.find(wrongly(credential), REALM, TIME)
-    const mine = sessions.find(credential, REALM, TIME)
+    const both = [find(wrongly(credential)), find()]
     await turn()
-    expect(calls).toEqual(['read identity'])
+    expect(calls).toEqual([READ])
     release(0)
-    expect(await theirs).toBeUndefined()
-    expect(await mine).toMatchObject({ session: { identity } })
+    expect(await Promise.all(both)).toEqual([undefined, FOUND])
   })
 
   test('a check does not wait for the read of somebody with more time', async () => {
-    const { sessions, open, timeouts, waiting, hold, release } = startWaiting()
-    const credential = await open()
+    const { find, sessions, credential, timeouts, waiting, hold, release } = await startOpen()
     hold()
-    timeouts.length = 0
     const page = sessions.find(credential, REALM)
-    const check = sessions.find(credential, REALM, TIME)
+    const check = find()
     await turn()
-    expect(timeouts).toEqual([undefined, 250])
-    expect(waiting).toHaveLength(2)
+    expect([timeouts, waiting.length]).toEqual([[undefined, 250], 2])
     release(1)
-    expect(await check).toMatchObject({ session: { identity } })
+    expect(await check).toEqual(FOUND)
     release(0)
     await page
   })
@@ -186,43 +164,37 @@ describe('many who ask for the same session at once', () => {
   test.for<[string, (started: ReturnType<typeof startSessions>, digest: string) => void]>([
     ['heard of', ({ sessions }, digest) => sessions.receiveEnded(digest)],
     ['known', ({ sessions }, digest) => sessions.revocations.note(digest)],
-  ])('an end that is %s while the read is under way counts', async ([, end], { expect }) => {
-    const started = startWaiting()
-    const { sessions, open, hold, release } = started
-    const credential = await open()
-    hold()
-    const all = [sessions.find(credential, REALM, TIME), sessions.find(credential, REALM, TIME)]
+  ])('an end that is %s while the read is under way counts', async ([, end]) => {
+    const started = await startOpen()
+    started.hold()
+    const all = [started.find(), started.find()]
     await turn()
-    end(started, sessionDigest(credential))
-    release(0)
+    end(started, sessionDigest(started.credential))
+    started.release(0)
     expect(await Promise.all(all)).toEqual([undefined, undefined])
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect(started.recalled()).toBeUndefined()
   })
 })
 
-describe('where every check has to ask', () => {
-  test('nothing is looked for in memory, and the same bytes are not opened twice', async () => {
-    const lookUps: string[] = []
-    const { sessions, open, calls } = startSessions({
-      l1: { canRecall: false, onLookUp: (result) => void lookUps.push(result) },
-    })
-    const credential = await open()
-    calls.length = 0
-    const first = await sessions.find(credential, REALM)
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
-    const second = await sessions.find(credential, REALM)
-    expect(second?.session).toBe(first?.session)
-    expect(calls).toEqual(['read identity', 'read identity'])
-    expect(lookUps).toEqual([])
+test('where every check has to ask, memory is not looked in and the same bytes are opened once', async () => {
+  const lookUps: string[] = []
+  const { find, recalled, calls } = await startOpen({
+    l1: { canRecall: false, onLookUp: (result) => void lookUps.push(result) },
   })
+  const first = await find()
+  expect(recalled()).toBeUndefined()
+  expect((await find())?.session).toBe(first?.session)
+  expect([calls, lookUps]).toEqual([[READ, READ], []])
 })
 
-const outageError = () => new OutageError('Redis: deadline', new Error('late'))
+interface FailingOptions extends StartedSessionsOptions {
+  readonly isInMemory?: boolean
+}
 
-/** A session that was found once, its outage assertion, and a store that fails as told from then on. */
+/** Finds a session once and takes its outage assertion; reads of the store fail as told from then on. */
 const startFailing = async (
-  fail: Store['read'],
-  { isInMemory = true, ...changes }: StartedSessionsOptions & { isInMemory?: boolean } = {},
+  fail: Store['read'] = async () => outage(),
+  { isInMemory = true, ...changes }: FailingOptions = {},
 ) => {
   let isFailing = false
   const started = startSessions({
@@ -235,122 +207,94 @@ const startFailing = async (
   const { sessions, assertions, sessionCache } = started
   const credential = await started.open()
   const found = await sessions.find(credential, REALM)
-  const text = found && assertions.issue(found, heldBy(credential))
+  const issued = found && assertions.issue(found, present(credential))
   if (!isInMemory) sessionCache.clear()
   isFailing = true
   started.calls.length = 0
   let asked = 0
-  const presenting = (presented = text): FindOptions => ({
-    standIn: {
-      assertion: () => {
-        asked += 1
-        return presented
-      },
-    },
-  })
-  return { ...started, credential, found, presenting, timesAsked: () => asked }
+  return {
+    ...started,
+    credential,
+    found,
+    timesAsked: () => asked,
+    /** Finds the session for a browser that carries its assertion, or another text. */
+    find: (
+      by = credential,
+      realm = REALM,
+      carried: { readonly text?: string | undefined } = { text: issued },
+    ) => sessions.find(by, realm, { standIn: { assertion: () => (asked++, carried.text) } }),
+  }
 }
-const fails = async () => outage()
 const OUTAGE = expect.any(OutageError) as OutageError
 
 describe('while the store cannot be asked', () => {
   test('what is in memory stands in, before what the browser carries', async () => {
-    const { sessions, credential, found, presenting, timesAsked } = await startFailing(fails)
-    const standIn = await sessions.find(credential, REALM, presenting())
+    const { find, found, timesAsked } = await startFailing()
+    const standIn = await find()
     expect(standIn).toMatchObject({ ...found, source: 'l1' })
     expect(standIn?.session).toBe(found?.session)
     expect(timesAsked()).toBe(0)
   })
 
   test('what the browser carries stands in where memory has nothing', async () => {
-    const { sessions, credential, found, presenting, sessionCache } = await startFailing(fails, {
+    const { find, found, sessions, credential, sessionCache } = await startFailing(undefined, {
       isInMemory: false,
     })
-    expect(await sessions.find(credential, REALM, presenting())).toEqual({
+    expect(await find()).toEqual({
       session: found?.session,
       confirmedAtMs: Number.NEGATIVE_INFINITY,
       source: 'assertion',
     })
-    expect(sessionCache.size).toBe(0)
-    expect(sessions.recall(credential, REALM)).toBeUndefined()
+    expect([sessionCache.size, sessions.recall(credential, REALM)]).toEqual([0, undefined])
   })
 
-  test.for<[string, Store['read']]>([
-    ['a plain failure', async () => away()],
-    ['a failure that nobody foresaw', async () => Promise.reject(new TypeError('x is undefined'))],
-  ])('%s is not an outage: nothing stands in', async ([, fail], { expect }) => {
-    for (const isInMemory of [true, false]) {
-      const { sessions, credential, presenting, timesAsked } = await startFailing(fail, {
-        isInMemory,
-      })
-      const finding = sessions.find(credential, REALM, presenting())
-      await expect(finding).rejects.toThrow(/^(?:away|x is undefined)$/)
-      expect(timesAsked()).toBe(0)
-    }
+  const unforeseen = async () => Promise.reject(new TypeError('x is undefined'))
+  test.for<[string, boolean, Store['read']]>([
+    ['a plain failure', true, async () => away()],
+    ['a plain failure', false, async () => away()],
+    ['a failure that nobody foresaw', true, unforeseen],
+    ['a failure that nobody foresaw', false, unforeseen],
+  ])('%s is not an outage: nothing stands in (in memory: %s)', async ([, isInMemory, fail]) => {
+    const { find, timesAsked } = await startFailing(fail, { isInMemory })
+    await expect(find()).rejects.toThrow(/^(?:away|x is undefined)$/)
+    expect(timesAsked()).toBe(0)
   })
 
-  test.for<[string, Store['read']]>([
-    ['a miss', async () => ({})],
-    ['a record that does not open', async () => ({ s: Buffer.from('noise') })],
-  ])('%s is an answer: nothing stands in', async ([, answer], { expect }) => {
-    for (const isInMemory of [true, false]) {
-      const { sessions, credential, presenting, timesAsked } = await startFailing(answer, {
-        isInMemory,
-      })
-      expect(await sessions.find(credential, REALM, presenting())).toBeUndefined()
-      expect(timesAsked()).toBe(0)
-    }
+  const NOISE = { identity: Buffer.from('noise') }
+  test.for<[string, boolean, Awaited<ReturnType<Store['read']>>]>([
+    ['a miss', true, {}],
+    ['a miss', false, {}],
+    ['a record that does not open', true, NOISE],
+    ['a record that does not open', false, NOISE],
+  ])('%s is an answer: nothing stands in (in memory: %s)', async ([, isInMemory, answer]) => {
+    const { find, timesAsked } = await startFailing(async () => answer, { isInMemory })
+    expect([await find(), timesAsked()]).toEqual([undefined, 0])
   })
 
   test('without leave nothing stands in', async () => {
-    const { sessions, credential } = await startFailing(fails)
+    const { sessions, credential } = await startFailing()
     await expect(sessions.find(credential, REALM)).rejects.toThrow(OUTAGE)
     await expect(sessions.find(credential, REALM, TIME)).rejects.toThrow(OUTAGE)
   })
 
   test.for([
-    ['no assertion', undefined],
-    ['an empty one', ''],
-    ['noise', 'v1.0.noise'],
-  ] as const)('%s is none, and the failure is told', async ([, text], { expect }) => {
-    const { sessions, credential } = await startFailing(fails, { isInMemory: false })
-    const finding = sessions.find(credential, REALM, { standIn: { assertion: () => text } })
-    await expect(finding).rejects.toThrow(OUTAGE)
+    ['no assertion', {}],
+    ['an empty one', { text: '' }],
+    ['noise', { text: 'v1.0.noise' }],
+  ] as const)('%s is none, and the failure is told', async ([, carried]) => {
+    const { find, credential } = await startFailing(undefined, { isInMemory: false })
+    await expect(find(credential, REALM, carried)).rejects.toThrow(OUTAGE)
   })
-
-  test.for([true, false])(
-    'a wrong secret or another place gets nothing (in memory: %s)',
-    async (isInMemory, { expect }) => {
-      const { sessions, credential, presenting } = await startFailing(fails, { isInMemory })
-      const wrong = sessions.find(wrongly(credential), REALM, presenting())
-      await expect(wrong).rejects.toThrow(OUTAGE)
-      const elsewhere = sessions.find(credential, 'wiki.example.com', presenting())
-      await expect(elsewhere).rejects.toThrow(OUTAGE)
-    },
-  )
-
-  test.for([true, false])(
-    'a session that is known to have ended gets nothing, and the store is not asked (in memory: %s)',
-    async (isInMemory, { expect }) => {
-      const { sessions, credential, presenting, calls, timesAsked } = await startFailing(fails, {
-        isInMemory,
-      })
-      sessions.revocations.note(sessionDigest(credential))
-      expect(await sessions.find(credential, REALM, presenting())).toBeUndefined()
-      expect(calls).toEqual([])
-      expect(timesAsked()).toBe(0)
-    },
-  )
 
   test('an end that is heard of while the store is asked counts before what stands in', async () => {
     const reached = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
-    const { sessions, credential, presenting, timesAsked } = await startFailing(async () => {
+    const { find, sessions, credential, timesAsked } = await startFailing(async () => {
       reached.resolve()
       await goOn.promise
       return outage()
     })
-    const finding = sessions.find(credential, REALM, presenting())
+    const finding = find()
     await reached.promise
     sessions.revocations.note(sessionDigest(credential))
     goOn.resolve()
@@ -358,67 +302,66 @@ describe('while the store cannot be asked', () => {
     expect(timesAsked()).toBe(0)
   })
 
-  test.for([true, false])(
-    'nobody goes on beyond the end of the session (in memory: %s)',
-    async (isInMemory, { expect }) => {
-      const { sessions, credential, presenting, elapse } = await startFailing(fails, {
-        isInMemory,
-        maxAgeMs: 100_000,
-      })
+  describe.for([true, false])('with the session in memory: %s', (isInMemory) => {
+    test('a wrong secret or another place gets nothing', async () => {
+      const { find, credential } = await startFailing(undefined, { isInMemory })
+      await expect(find(wrongly(credential))).rejects.toThrow(OUTAGE)
+      await expect(find(credential, ELSEWHERE)).rejects.toThrow(OUTAGE)
+    })
+
+    test('a session that is known to have ended gets nothing, and the store is not asked', async () => {
+      const started = await startFailing(undefined, { isInMemory })
+      const { find, sessions, credential, calls, timesAsked } = started
+      sessions.revocations.note(sessionDigest(credential))
+      expect([await find(), calls, timesAsked()]).toEqual([undefined, [], 0])
+    })
+
+    test('nobody goes on beyond the end of the session', async () => {
+      const { find, elapse } = await startFailing(undefined, { isInMemory, maxAgeMs: 100_000 })
       elapse(99_999)
-      expect(await sessions.find(credential, REALM, presenting())).toBeDefined()
+      expect(await find()).toBeDefined()
       elapse(1)
-      await expect(sessions.find(credential, REALM, presenting())).rejects.toThrow(OUTAGE)
-    },
-  )
+      await expect(find()).rejects.toThrow(OUTAGE)
+    })
+
+    test('the access token is in memory and not in what the browser carries', async () => {
+      const { find } = await startFailing(undefined, { isInMemory, withAccessToken: true })
+      const expected = isInMemory ? newSession.tokens.accessToken : undefined
+      const standIn = await find()
+      expect(standIn).toBeDefined()
+      expect(standIn?.session.accessToken?.value).toBe(expected)
+    })
+  })
 
   test('after the grace neither memory nor the browser helps', async () => {
     using clock = holdMonotonicClock()
-    const { sessions, credential, presenting, elapse } = await startFailing(fails)
-    const pass = (ms: number) => {
-      clock.elapse(ms)
-      elapse(ms)
-    }
+    const { find, elapse } = await startFailing()
+    const pass = (ms: number) => (clock.elapse(ms), elapse(ms))
     pass(299_999)
-    const last = await sessions.find(credential, REALM, presenting())
-    expect(last).toMatchObject({ source: 'l1' })
+    expect(await find()).toMatchObject({ source: 'l1' })
     pass(1)
-    await expect(sessions.find(credential, REALM, presenting())).rejects.toThrow(OUTAGE)
+    await expect(find()).rejects.toThrow(OUTAGE)
   })
 
   test('what stands in is not confirmed by it, and nothing is extended', async () => {
     using clock = holdMonotonicClock()
-    const { sessions, credential, found, presenting, calls } = await startFailing(fails, {
+    const { find, credential, found, calls } = await startFailing(undefined, {
       idleTimeoutMs: DAY_MS,
     })
     clock.elapse(250_000)
     for (let count = 0; count < 3; count += 1) {
-      const standIn = await sessions.find(credential, REALM, presenting())
-      expect(standIn?.confirmedAtMs).toBe(found?.confirmedAtMs)
+      expect((await find())?.confirmedAtMs).toBe(found?.confirmedAtMs)
     }
     clock.elapse(50_000)
-    const finding = sessions.find(credential, REALM, { standIn: { assertion: () => undefined } })
-    await expect(finding).rejects.toThrow(OUTAGE)
+    await expect(find(credential, REALM, {})).rejects.toThrow(OUTAGE)
     expect(calls).toEqual([])
   })
 
-  test('the access token is in memory and not in what the browser carries', async () => {
-    for (const isInMemory of [true, false]) {
-      const { sessions, credential, presenting } = await startFailing(fails, {
-        isInMemory,
-        withAccessToken: true,
-      })
-      const standIn = await sessions.find(credential, REALM, presenting())
-      const { accessToken } = newSession.tokens
-      expect(standIn?.session.accessToken?.value).toBe(isInMemory ? accessToken : undefined)
-    }
-  })
-
   test('when it can be asked again, what it says counts', async () => {
-    let answer: Store['read'] = fails
-    const { sessions, credential, presenting } = await startFailing((...asked) => answer(...asked))
-    expect(await sessions.find(credential, REALM, presenting())).toMatchObject({ source: 'l1' })
+    let answer: Store['read'] = async () => outage()
+    const { find } = await startFailing((...asked) => answer(...asked))
+    expect(await find()).toMatchObject({ source: 'l1' })
     answer = async () => ({})
-    expect(await sessions.find(credential, REALM, presenting())).toBeUndefined()
+    expect(await find()).toBeUndefined()
   })
 })

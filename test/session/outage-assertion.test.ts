@@ -7,14 +7,13 @@ import { createSessionCodec } from '../../src/session/records.ts'
 import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { createLoginTransactions } from '../../src/session/sign-in/login-transaction.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
-import { identity, KEY_PREFIX, REALM, STARTED_AT } from '../support/started-sessions.ts'
+import { DAY_MS, identity, KEY_PREFIX, REALM, STARTED_AT } from '../support/started-sessions.ts'
+import { words } from '../support/words.ts'
 
 const GRACE_MS = 300_000
 
 let clock: MonotonicClock
-beforeEach(() => {
-  clock = holdMonotonicClock()
-})
+beforeEach(() => void (clock = holdMonotonicClock()))
 afterEach(() => clock[Symbol.dispose]())
 
 const held: PresentedSession = {
@@ -22,11 +21,7 @@ const held: PresentedSession = {
   credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
   realm: REALM,
 }
-const session: Session = {
-  identity,
-  createdAt: STARTED_AT - 1000,
-  expiresAt: STARTED_AT + 86_400_000,
-}
+const session: Session = { identity, createdAt: STARTED_AT - 1000, expiresAt: STARTED_AT + DAY_MS }
 const context: SealContext = {
   purpose: 'outage',
   name: held.digest,
@@ -48,9 +43,8 @@ const start = (keys = [randomBytes(32)]) => {
     assertions,
     tryIssue,
     issue: (issued = session, ageMs = 0) => tryIssue(issued, ageMs) ?? 'none',
-    elapse: (ms: number) => {
-      nowMs += ms
-    },
+    open: (text: string, by = held) => assertions.open(text, by),
+    elapse: (ms: number) => void (nowMs += ms),
   }
 }
 /** Any statement in the place of one of ours. */
@@ -68,26 +62,25 @@ describe('an outage assertion', () => {
   test('says who it is to whoever has the server key and the cookie', () => {
     const keys = [randomBytes(32)]
     const text = start(keys).issue()
-    expect(start(keys).assertions.open(text, held)).toEqual(session)
+    expect(start(keys).open(text)).toEqual(session)
   })
 
-  test('says whose it is as well, and nothing of tokens, which wait for the store', () => {
-    const { assertions, issue } = start()
-    const providerSession = 'p'.repeat(43)
+  test('says whose it is and of which generation, and nothing of tokens, which wait for the store', () => {
+    const { open, issue } = start()
+    const carried = { ...session, providerSession: 'p'.repeat(43), generation: 7 }
     const text = issue({
-      ...session,
-      providerSession,
+      ...carried,
       accessToken: { value: 'the-access-token', expiresAt: STARTED_AT + 60_000 },
       renewal: { dueAt: STARTED_AT, endsAt: STARTED_AT + 60_000 },
     })
-    expect(assertions.open(text, held)).toEqual({ ...session, providerSession })
+    expect(open(text)).toEqual(carried)
   })
 
   test('is opened after its key was rotated, and not after it was taken away', () => {
     const [old, next] = [randomBytes(32), randomBytes(32)]
     const text = start([old]).issue()
-    expect(start([next, old]).assertions.open(text, held)).toEqual(session)
-    expect(start([next]).assertions.open(text, held)).toBeUndefined()
+    expect(start([next, old]).open(text)).toEqual(session)
+    expect(start([next]).open(text)).toBeUndefined()
   })
 
   test.for<[string, PresentedSession]>([
@@ -96,15 +89,15 @@ describe('an outage assertion', () => {
     ['no secret', { ...held, credential: { ...held.credential, secret: '' } }],
     ['another realm', { ...held, realm: 'wiki.example.com' }],
     ['the realm of a domain', { ...held, realm: 'example.com' }],
-  ])('is nothing with %s', ([, other], { expect }) => {
-    const { assertions, issue } = start()
+  ])('is nothing with %s', ([, other]) => {
+    const { open, issue } = start()
     const text = issue()
-    expect(assertions.open(text, held)).toEqual(session)
-    expect(assertions.open(text, other)).toBeUndefined()
+    expect(open(text)).toEqual(session)
+    expect(open(text, other)).toBeUndefined()
   })
 
   test('is nothing when it was edited, at any position', () => {
-    const { assertions, issue } = start()
+    const { open, issue } = start()
     const text = issue()
     const sealedAt = text.lastIndexOf('.') + 1
     const edits = Array.from({ length: text.length - sealedAt }, (_, index) => {
@@ -114,39 +107,39 @@ describe('an outage assertion', () => {
     const prefixes = [0, 1, 2].map((at) => editedAt(text, at, 'x'))
     expect(edits.length).toBeGreaterThan(300)
     for (const edited of [...edits, ...prefixes]) {
-      expect(assertions.open(edited, held), edited).toBeUndefined()
+      expect(open(edited), edited).toBeUndefined()
     }
   })
 
   test('is nothing when a part of it is missing, or something is put in', () => {
-    const { assertions, issue } = start()
+    const { open, issue } = start()
     const text = issue()
     for (let length = 0; length < text.length; length += 1) {
-      expect(assertions.open(text.slice(0, length), held), `${length}`).toBeUndefined()
+      expect(open(text.slice(0, length)), `${length}`).toBeUndefined()
     }
     for (const part of ['.', '=', '+', ' ', '\n', 'AAAA']) {
       for (const at of [text.lastIndexOf('.') + 1, text.length - 20, text.length]) {
         const longer = text.slice(0, at) + part + text.slice(at)
-        expect(assertions.open(longer, held), JSON.stringify(part)).toBeUndefined()
+        expect(open(longer), JSON.stringify(part)).toBeUndefined()
       }
     }
   })
 
   test('the time that it shows makes it no younger: what counts is sealed', () => {
-    const { assertions, issue, now, elapse } = start()
+    const { assertions, open, issue, now, elapse } = start()
     const sealed = sealedPartOf(issue())
     elapse(GRACE_MS - 1)
     const shown = `v1.${Math.floor(now() / 1000).toString(36)}.${sealed}`
     expect(assertions.isRecent(shown)).toBe(true)
-    expect(assertions.open(shown, held)).toEqual(session)
+    expect(open(shown)).toEqual(session)
     elapse(1)
-    expect(assertions.open(shown, held)).toBeUndefined()
+    expect(open(shown)).toBeUndefined()
   })
 
   test('holds no access token', () => {
-    const { ring, assertions, issue } = start()
+    const { ring, open, issue } = start()
     const text = issue({ ...session, accessToken: { value: 'the-access-token', expiresAt: 5 } })
-    expect(assertions.open(text, held)).toEqual(session)
+    expect(open(text)).toEqual(session)
     const plaintext = ring.open(Buffer.from(sealedPartOf(text), 'base64url'), context)
     expect(JSON.parse(String(plaintext))).toEqual({ session, confirmedAt: STARTED_AT })
   })
@@ -158,10 +151,10 @@ describe('other things that we seal', () => {
   const holder = { secret: held.credential.secret, realm: REALM }
 
   test('a record of the session is no assertion, and an assertion is no record', () => {
-    const { ring, assertions, issue } = start()
+    const { ring, open, issue } = start()
     const codec = codecOf(ring)
     const record = codec.seal(held.digest, 'identity', session, holder)
-    expect(assertions.open(written(record), held)).toBeUndefined()
+    expect(open(written(record))).toBeUndefined()
     const sealed = Buffer.from(sealedPartOf(issue()), 'base64url')
     for (const part of ['identity', 'tokens', 'metadata'] as const) {
       expect(codec.open(held.digest, part, sealed, holder), part).toBeUndefined()
@@ -170,7 +163,7 @@ describe('other things that we seal', () => {
   })
 
   test('the state of a login is no assertion', () => {
-    const { ring, assertions, now } = start()
+    const { ring, open, now } = start()
     const binding = { secret: held.credential.secret, rounds: 0, roundsSince: 0 }
     const { state } = createLoginTransactions(ring, now).start(
       binding,
@@ -179,7 +172,7 @@ describe('other things that we seal', () => {
       false,
     )
     for (const text of [state, `v1.0.${state}`, `v1.0.${state.split('.').at(-1)}`]) {
-      expect(assertions.open(text, held)).toBeUndefined()
+      expect(open(text)).toBeUndefined()
     }
   })
 
@@ -187,11 +180,11 @@ describe('other things that we seal', () => {
     ['another purpose', { ...context, purpose: 'session' }],
     ['another name', { ...context, name: `${KEY_PREFIX}{${held.digest}}:s` }],
     ['no holder', { purpose: 'outage', name: held.digest, realm: REALM }],
-  ] as const)('a good statement that was sealed for %s is none', ([, other], { expect }) => {
-    const { ring, assertions } = start()
+  ] as const)('a good statement that was sealed for %s is none', ([, other]) => {
+    const { ring, open } = start()
     const statement = Buffer.from(JSON.stringify({ session, confirmedAt: STARTED_AT }))
-    expect(assertions.open(written(ring.seal(statement, context)), held)).toEqual(session)
-    expect(assertions.open(written(ring.seal(statement, other)), held)).toBeUndefined()
+    expect(open(written(ring.seal(statement, context)))).toEqual(session)
+    expect(open(written(ring.seal(statement, other)))).toBeUndefined()
   })
 
   test.for<[string, unknown]>([
@@ -200,24 +193,19 @@ describe('other things that we seal', () => {
     ['without a session', { confirmedAt: STARTED_AT }],
     ['without a subject', { session: { ...session, identity: {} }, confirmedAt: STARTED_AT }],
     ['that is null', null],
-  ])('a statement %s is none', ([, statement], { expect }) => {
-    const { ring, assertions } = start()
+  ])('a statement %s is none', ([, statement]) => {
+    const { ring, open } = start()
     const sealed = ring.seal(Buffer.from(JSON.stringify(statement)), context)
-    expect(assertions.open(written(sealed), held)).toBeUndefined()
+    expect(open(written(sealed))).toBeUndefined()
   })
 
-  test.for([
-    '',
-    'v1.',
-    'v1..',
-    'v1.0.',
-    'v2.0.AAAA',
-    'AAAA',
-    'v1.0.!!!!',
-    `v1.0.${'A'.repeat(400)}`,
-  ])('noise is none: %s', (noise, { expect }) => {
-    expect(start().assertions.open(noise, held)).toBeUndefined()
-  })
+  const long = `v1.0.${'A'.repeat(400)}`
+  test.for(['', ...words`v1. v1.. v1.0. v2.0.AAAA AAAA v1.0.!!!! ${long}`])(
+    'noise is none: %s',
+    (noise) => {
+      expect(start().open(noise)).toBeUndefined()
+    },
+  )
 })
 
 describe('the age of an outage assertion', () => {
@@ -229,30 +217,30 @@ describe('the age of an outage assertion', () => {
     [-29_999, true],
     [-30_000, false],
     [-GRACE_MS, false],
-  ] as const)('after %i ms it counts: %s', ([ageMs, doesCount], { expect }) => {
-    const { assertions, issue, elapse } = start()
+  ] as const)('after %i ms it counts: %s', ([ageMs, doesCount]) => {
+    const { open, issue, elapse } = start()
     const text = issue()
     elapse(ageMs)
-    expect(assertions.open(text, held)).toEqual(doesCount ? session : undefined)
+    expect(open(text)).toEqual(doesCount ? session : undefined)
   })
 
   test('begins with the confirmation and not with the cookie', () => {
-    const { assertions, issue, elapse } = start()
+    const { open, issue, elapse } = start()
     const text = issue(session, 100_000)
     elapse(GRACE_MS - 100_001)
-    expect(assertions.open(text, held)).toEqual(session)
+    expect(open(text)).toEqual(session)
     elapse(1)
-    expect(assertions.open(text, held)).toBeUndefined()
+    expect(open(text)).toBeUndefined()
   })
 
   test('does not outlive the session', () => {
-    const { assertions, issue, elapse } = start()
+    const { open, issue, elapse } = start()
     const short = { ...session, expiresAt: STARTED_AT + 1000 }
     const text = issue(short)
     elapse(999)
-    expect(assertions.open(text, held)).toEqual(short)
+    expect(open(text)).toEqual(short)
     elapse(1)
-    expect(assertions.open(text, held)).toBeUndefined()
+    expect(open(text)).toBeUndefined()
   })
 
   test.for([
@@ -262,44 +250,46 @@ describe('the age of an outage assertion', () => {
     [GRACE_MS, false],
     [-29_999, true],
     [-30_000, false],
-  ] as const)('after %i ms it needs no successor: %s', ([ageMs, isRecent], { expect }) => {
+  ] as const)('after %i ms it needs no successor: %s', ([ageMs, isRecent]) => {
     const { assertions, issue, elapse } = start()
     const text = issue()
     elapse(ageMs)
     expect(assertions.isRecent(text)).toBe(isRecent)
   })
 
-  test.for(['', 'v1.', 'v1..', 'v1.!.x', 'v1.0.x', 'v1.zzzzzzzzzzzz.x', 'v2.0.x', 'noise'])(
+  test.for(['', ...words`v1. v1.. v1.!.x v1.0.x v1.zzzzzzzzzzzz.x v2.0.x noise`])(
     'what shows no time needs a successor: %s',
-    (text, { expect }) => {
+    (text) => {
       expect(start().assertions.isRecent(text)).toBe(false)
     },
   )
 })
 
 describe('making outage assertions', () => {
+  const ofLength = (length: number): Session => ({
+    ...session,
+    identity: { ...identity, claims: { dept: 'x'.repeat(length) } },
+  })
+
   test('one that does not fit into a cookie is not made', () => {
     const lengths = [0, 500, 1000, 1500, 1700, 1800, 1900, 2000, 2100, 2500, 5000, 100_000]
-    const made = lengths.map((length) => {
-      const claims = { dept: 'x'.repeat(length) }
-      return start().tryIssue({ ...session, identity: { ...identity, claims } })
-    })
-    const given = made.filter((text) => text !== undefined)
+    const made = lengths.map((length) => start().tryIssue(ofLength(length))?.length)
+    const given = made.filter((length) => length !== undefined)
     expect(given.length).toBeGreaterThan(3)
-    expect(made.slice(given.length)).toEqual(lengths.slice(given.length).map(() => undefined))
     expect(given.length).toBeLessThan(lengths.length - 1)
-    for (const text of given) expect(text.length).toBeLessThanOrEqual(3000)
+    expect(made.slice(given.length).every((length) => length === undefined)).toBe(true)
+    expect(Math.max(...given)).toBeLessThanOrEqual(3000)
   })
 
   test('the limit is met to the character', () => {
-    const texts = Array.from({ length: 200 }, (_, more) => {
-      const claims = { dept: 'x'.repeat(1800 + more) }
-      return start().tryIssue({ ...session, identity: { ...identity, claims } })
-    })
-    const longest = texts.findLast((text) => text !== undefined)
-    expect(texts.at(-1)).toBeUndefined()
-    expect(longest?.length).toBeGreaterThan(2996)
-    expect(longest?.length).toBeLessThanOrEqual(3000)
+    const made = Array.from(
+      { length: 200 },
+      (_, more) => start().tryIssue(ofLength(1800 + more))?.length,
+    )
+    const longest = made.findLast((length) => length !== undefined)
+    expect(made.at(-1)).toBeUndefined()
+    expect(longest).toBeGreaterThan(2996)
+    expect(longest).toBeLessThanOrEqual(3000)
   })
 
   test('one session has one for a fifth of the grace, since sealing costs more than a check', () => {
@@ -318,21 +308,12 @@ describe('making outage assertions', () => {
     const { ring } = start()
     let seals = 0
     const counting = createOutageAssertions({
-      ring: {
-        ...ring,
-        seal: (...sealed) => {
-          seals += 1
-          return ring.seal(...sealed)
-        },
-      },
+      ring: { ...ring, seal: (...sealed) => (seals++, ring.seal(...sealed)) },
       graceMs: GRACE_MS,
       now: () => STARTED_AT,
     })
-    const large = { ...session, identity: { ...identity, claims: { dept: 'x'.repeat(5000) } } }
-    for (let count = 0; count < 5; count += 1) {
-      const sessionCache = { session: large, confirmedAtMs: performance.now() }
-      expect(counting.issue(sessionCache, held)).toBeUndefined()
-    }
+    const large = { session: ofLength(5000), confirmedAtMs: performance.now() }
+    for (let count = 0; count < 5; count += 1) expect(counting.issue(large, held)).toBeUndefined()
     expect(seals).toBe(1)
   })
 })

@@ -1,14 +1,20 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
-import { createRevocations } from '../../src/session/revocations.ts'
+import { createRevocations, type RevocationsOptions } from '../../src/session/revocations.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
-import { identity, STARTED_AT } from '../support/started-sessions.ts'
+import { away, DAY_MS, identity, STARTED_AT, STORE_AWAY } from '../support/started-sessions.ts'
 
-const DAY_MS = 86_400_000
+/** Moment of every order here. */
+const ASKED = { atMs: 0, generation: 5, doubt: 0 }
+/** Last generation that is not ahead of the store's clock. */
+const AHEAD = 1000
+const ADDRESS = '203.0.113.7'
+const none = async () => undefined
+const names = (count: number, prefix = 'd') =>
+  Array.from({ length: count }, (_, index) => `${prefix}${index}`)
 
-const start = (maxAgeMs = DAY_MS) => {
+const start = (changes: Partial<RevocationsOptions> = {}) => {
   const applied: string[] = []
   const repeated: string[] = []
   const flushed: number[] = []
@@ -20,335 +26,330 @@ const start = (maxAgeMs = DAY_MS) => {
     mostAtOnce = Math.max(mostAtOnce, atOnce)
     await pause(0)
     atOnce -= 1
-    if (failing.has(digest)) throw new AuthError('store_unavailable', 'away')
+    if (failing.has(digest)) away()
     told.push(digest)
   }
   const revocations = createRevocations({
-    maxAgeMs,
-    applyToAllOf: (owner) => tell(applied)(owner ? `${owner.kind} ${owner.id}` : 'everybody'),
+    maxAgeMs: DAY_MS,
+    applyToAllOf: (owner) => tell(applied)(owner ? named(owner) : 'everybody'),
     knownFrom: ({ generation }) => generation,
     isAhead: (generation) => generation > AHEAD,
     applyAgain: tell(repeated),
     onFlushed: (count) => flushed.push(count),
+    ...changes,
   })
-  const defer = (digest: string) => revocations.defer(digest, () => tell(applied)(digest))
-  return { revocations, defer, applied, repeated, flushed, failing, mostAtOnce: () => mostAtOnce }
+  return {
+    revocations,
+    note: (...digests: string[]) => digests.forEach((each) => revocations.note(each)),
+    has: (...digests: string[]) => digests.map((each) => revocations.has(each)),
+    defer: (...digests: string[]) =>
+      digests.forEach((each) => revocations.defer(each, () => tell(applied)(each))),
+    deferUnverified: (digest: string, address = ADDRESS, apply: () => Promise<unknown> = none) =>
+      revocations.deferUnverified(digest, apply, address),
+    flush: () => revocations.flush(),
+    applied,
+    repeated,
+    flushed,
+    failing,
+    mostAtOnce: () => mostAtOnce,
+    /** What waits for the store, and what the store was told. */
+    state: () => ({ waiting: revocations.waiting, applied, flushed }),
+  }
 }
-/** When what is asked for here is asked for. */
-const ASKED = { atMs: 0, generation: 5, doubt: 0 }
-/** No generation is later by now. */
-const AHEAD = 1000
-const names = (count: number, prefix = 'd') =>
-  Array.from({ length: count }, (_, index) => `${prefix}${index}`)
+const named = ({ kind, id }: ReturnType<typeof userOwner>) => `${kind} ${id}`
 
 describe('sessions that are known to have ended', () => {
   test('are known from the moment that they are noted, and no others are', () => {
-    const { revocations } = start()
-    expect(revocations.has('a')).toBe(false)
-    revocations.note('a')
-    expect(revocations.has('a')).toBe(true)
-    expect(revocations.has('b')).toBe(false)
-    expect(revocations.waiting).toBe(0)
+    const { note, has, state } = start()
+    expect(has('a')).toEqual([false])
+    note('a')
+    expect([has('a', 'b'), state().waiting]).toEqual([[true, false], 0])
   })
 
   test('asking about others, however many, pushes none of them out', () => {
-    const { revocations } = start()
-    revocations.note('a')
+    const { revocations, note, has } = start()
+    note('a')
     for (const each of names(200_000)) revocations.has(each)
-    expect(revocations.has('a')).toBe(true)
+    expect(has('a')).toEqual([true])
   })
 
   test('are forgotten when no session of their day lives any more', async () => {
     using clock = holdMonotonicClock()
-    const { revocations } = start(5000)
-    revocations.note('a')
+    const { note, has } = start({ maxAgeMs: 5000 })
+    note('a')
     clock.elapse(4999)
     await pause(10)
-    expect(revocations.has('a')).toBe(true)
+    expect(has('a')).toEqual([true])
     clock.elapse(2)
     await pause(10)
-    expect(revocations.has('a')).toBe(false)
+    expect(has('a')).toEqual([false])
   })
 
   test('are bounded: the oldest go first', () => {
-    const { revocations } = start()
-    for (const each of names(100_001)) revocations.note(each)
-    expect(revocations.has('d0')).toBe(false)
-    expect(revocations.has('d1')).toBe(true)
-    expect(revocations.has('d100000')).toBe(true)
+    const { note, has } = start()
+    note(...names(100_001))
+    expect(has('d0', 'd1', 'd100000')).toEqual([false, true, true])
   })
 })
 
 describe('ends that the store could not be told', () => {
   test('count here at once, and the store is told by the next flush', async () => {
-    const { revocations, defer, applied, flushed } = start()
-    for (const each of ['a', 'b', 'c']) defer(each)
-    expect(revocations.has('a')).toBe(true)
-    expect(revocations.waiting).toBe(3)
-    expect(applied).toEqual([])
-    await revocations.flush()
-    expect(applied).toEqual(['a', 'b', 'c'])
-    expect(revocations.waiting).toBe(0)
-    expect(flushed).toEqual([3])
-    expect(revocations.has('a')).toBe(true)
-    await revocations.flush()
-    expect(applied).toEqual(['a', 'b', 'c'])
-    expect(flushed).toEqual([3])
+    const { defer, has, flush, state } = start()
+    defer('a', 'b', 'c')
+    expect(has('a')).toEqual([true])
+    expect(state()).toEqual({ waiting: 3, applied: [], flushed: [] })
+    for (let times = 0; times < 2; times += 1) {
+      await flush()
+      expect(state()).toEqual({ waiting: 0, applied: ['a', 'b', 'c'], flushed: [3] })
+      expect(has('a')).toEqual([true])
+    }
   })
 
   test('that of one session waits once', async () => {
-    const { revocations, defer, applied } = start()
-    for (let count = 0; count < 3; count += 1) defer('a')
-    expect(revocations.waiting).toBe(1)
-    await revocations.flush()
-    expect(applied).toEqual(['a'])
+    const { defer, flush, state } = start()
+    defer('a', 'a', 'a')
+    expect(state().waiting).toBe(1)
+    await flush()
+    expect(state().applied).toEqual(['a'])
   })
 
   test('what fails waits on, and holds up nothing else', async () => {
-    const { revocations, defer, applied, flushed, failing } = start()
-    for (const each of ['a', 'b', 'c']) defer(each)
+    const { defer, has, failing, flush, state } = start()
+    defer('a', 'b', 'c')
     failing.add('a').add('b')
-    await revocations.flush()
-    expect(applied).toEqual(['c'])
-    expect(revocations.waiting).toBe(2)
+    await flush()
+    expect(state()).toEqual({ waiting: 2, applied: ['c'], flushed: [1] })
     failing.delete('a')
-    await revocations.flush()
-    expect(applied).toEqual(['c', 'a'])
-    await revocations.flush()
-    expect(flushed).toEqual([1, 1])
-    expect(revocations.waiting).toBe(1)
-    expect(revocations.has('b')).toBe(true)
+    await flush()
+    await flush()
+    expect(state()).toEqual({ waiting: 1, applied: ['c', 'a'], flushed: [1, 1] })
+    expect(has('b')).toEqual([true])
   })
 
   test('two flushes at once are one, and what is added meanwhile waits for the next', async () => {
-    const { revocations, defer, applied, flushed } = start()
+    const { defer, flush, state } = start()
     defer('a')
-    const flushes = [revocations.flush(), revocations.flush()]
+    const flushes = [flush(), flush()]
     defer('b')
     await Promise.all(flushes)
-    expect(applied).toEqual(['a'])
-    expect(flushed).toEqual([1])
-    expect(revocations.waiting).toBe(1)
-    await revocations.flush()
-    expect(applied).toEqual(['a', 'b'])
+    expect(state()).toEqual({ waiting: 1, applied: ['a'], flushed: [1] })
+    await flush()
+    expect(state().applied).toEqual(['a', 'b'])
   })
 
   test('are bounded: what does not fit is refused and counts as not ended', async () => {
-    const { revocations, defer, applied } = start()
-    for (const each of names(10_000)) defer(each)
-    expect(() => defer('more')).toThrow(
-      expect.objectContaining({ code: 'store_unavailable' }) as Error,
-    )
-    expect(revocations.has('more')).toBe(false)
-    expect(revocations.waiting).toBe(10_000)
-    await revocations.flush()
-    expect(applied).toHaveLength(10_000)
+    const { defer, has, flush, state } = start()
+    defer(...names(10_000))
+    expect(() => defer('more')).toThrow(STORE_AWAY)
+    expect([has('more'), state().waiting]).toEqual([[false], 10_000])
+    await flush()
+    expect(state().applied).toHaveLength(10_000)
     defer('more')
-    expect(revocations.waiting).toBe(1)
+    expect(state().waiting).toBe(1)
   })
 })
 
 describe('ends of what nobody could verify', () => {
-  const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
-  const none = async () => undefined
-  const ADDRESS = '203.0.113.7'
-
   test('of one address are a hundred at most, and room comes back when they are told (C12)', async () => {
-    const { revocations } = start()
-    for (const each of names(100, 'u'))
-      revocations.deferUnverified(each, async () => undefined, ADDRESS)
-    expect(() => revocations.deferUnverified('more', none, ADDRESS)).toThrow(refused)
-    revocations.deferUnverified('u0', async () => undefined, ADDRESS)
-    revocations.deferUnverified('other', none, '198.51.100.1')
-    await revocations.flush()
-    expect(() => revocations.deferUnverified('more', none, ADDRESS)).not.toThrow()
+    const { deferUnverified, flush } = start()
+    for (const each of names(100, 'u')) deferUnverified(each)
+    expect(() => deferUnverified('more')).toThrow(STORE_AWAY)
+    deferUnverified('u0')
+    deferUnverified('other', '198.51.100.1')
+    await flush()
+    expect(() => deferUnverified('more')).not.toThrow()
   })
 
   test('count here while they wait, and not any more when it was found out what they are', async () => {
-    const { revocations, flushed } = start()
+    const { deferUnverified, has, flush, state } = start()
     const looked: string[] = []
-    revocations.deferUnverified('a', async () => looked.push('a'), ADDRESS)
-    expect([revocations.has('a'), revocations.has('b')]).toEqual([true, false])
-    expect(revocations.waiting).toBe(1)
-    await revocations.flush()
-    expect([looked, flushed]).toEqual([['a'], [1]])
-    expect([revocations.has('a'), revocations.waiting]).toEqual([false, 0])
+    deferUnverified('a', ADDRESS, async () => looked.push('a'))
+    expect([has('a', 'b'), state().waiting]).toEqual([[true, false], 1])
+    await flush()
+    expect([looked, has('a'), state()]).toEqual([
+      ['a'],
+      [false],
+      { waiting: 0, applied: [], flushed: [1] },
+    ])
   })
 
   test('wait on while it cannot be found out', async () => {
-    const { revocations, flushed } = start()
+    const { deferUnverified, note, has, flush, state } = start()
     let isAway = true
-    revocations.deferUnverified(
-      'a',
-      async () => {
-        if (isAway) throw new AuthError('store_unavailable', 'away')
-        revocations.note('a')
-      },
-      ADDRESS,
-    )
-    await revocations.flush()
-    expect([revocations.has('a'), revocations.waiting, flushed]).toEqual([true, 1, []])
+    deferUnverified('a', ADDRESS, async () => (isAway ? away() : note('a')))
+    await flush()
+    expect([has('a'), state()]).toMatchObject([[true], { waiting: 1, flushed: [] }])
     isAway = false
-    await revocations.flush()
-    expect([revocations.has('a'), revocations.waiting, flushed]).toEqual([true, 0, [1]])
+    await flush()
+    expect([has('a'), state()]).toMatchObject([[true], { waiting: 0, flushed: [1] }])
   })
 
   test('are a thousand at most, and leave all room to those that were verified', async () => {
-    const { revocations, defer, applied } = start()
-    for (const each of names(1000, 'u')) revocations.deferUnverified(each, none, each)
-    expect(() => revocations.deferUnverified('more', none, ADDRESS)).toThrow(refused)
-    expect(revocations.has('more')).toBe(false)
+    const { deferUnverified, defer, has, flush, state } = start()
+    for (const each of names(1000, 'u')) deferUnverified(each, each)
+    expect(() => deferUnverified('more')).toThrow(STORE_AWAY)
+    expect(has('more')).toEqual([false])
     // What waits already needs no room.
-    revocations.deferUnverified('u0', none, ADDRESS)
-    for (const each of names(10_000)) defer(each)
-    expect(() => defer('more')).toThrow(refused)
-    expect(revocations.waiting).toBe(11_000)
-    await revocations.flush()
-    expect(applied).toHaveLength(10_000)
-    expect([revocations.has('u0'), revocations.has('d0')]).toEqual([false, true])
+    deferUnverified('u0')
+    defer(...names(10_000))
+    expect(() => defer('more')).toThrow(STORE_AWAY)
+    expect(state().waiting).toBe(11_000)
+    await flush()
+    expect(state().applied).toHaveLength(10_000)
+    expect(has('u0', 'd0')).toEqual([false, true])
   })
 
   test('push nothing out of what is known to have ended, nor are they told again', async () => {
-    const { revocations, repeated } = start()
-    revocations.note('a')
+    const { revocations, note, deferUnverified, has, flush, repeated } = start()
+    note('a')
     for (let round = 0; round < 110; round += 1) {
-      for (const each of names(1000, `u${round}-`)) revocations.deferUnverified(each, none, each)
-      await revocations.flush()
+      for (const each of names(1000, `u${round}-`)) deferUnverified(each, each)
+      await flush()
     }
-    expect(revocations.has('a')).toBe(true)
+    expect(has('a')).toEqual([true])
     await revocations.repeat()
     expect(repeated).toEqual(['a'])
   })
 
   test('may be verified meanwhile', async () => {
-    const { revocations, defer, applied } = start()
-    revocations.deferUnverified('a', none, ADDRESS)
+    const { deferUnverified, defer, has, flush, state } = start()
+    deferUnverified('a')
     defer('a')
-    expect(revocations.waiting).toBe(2)
-    await revocations.flush()
-    expect([applied, revocations.waiting, revocations.has('a')]).toEqual([['a'], 0, true])
+    expect(state().waiting).toBe(2)
+    await flush()
+    expect([has('a'), state()]).toMatchObject([[true], { waiting: 0, applied: ['a'] }])
   })
 })
 
 describe('ends of all sessions of an owner that the store could not be told', () => {
   const user = userOwner(identity.issuer, identity.subject)
   const atProvider = providerSessionOwner(identity.issuer, 'sid-1')
-  const named = ({ kind, id }: typeof user) => `${kind} ${id}`
   const session = { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + DAY_MS }
   const ofProvider = { ...session, providerSession: atProvider.id }
   const ofAnother = { ...ofProvider, identity: { ...identity, subject: 'u2' } }
 
+  const startOwners = (changes: Partial<RevocationsOptions> = {}) => {
+    const started = start(changes)
+    return {
+      ...started,
+      deferAllOf: (owner: typeof user | undefined) => started.revocations.deferAllOf(owner, ASKED),
+      /** Whether an order ends the user's session, that and the provider's, another's of the provider. */
+      included: () =>
+        [session, ofProvider, ofAnother].map((each) => started.revocations.includes(each)),
+    }
+  }
+  const NONE = [false, false, false]
+
   test.for([
     ['a user', user, [true, true, false]],
     ['a session at the provider', atProvider, [false, true, true]],
+    ['everybody', undefined, [true, true, true]],
   ] as const)(
     'those of %s count here at once, until the store has been told',
-    async ([, owner, expected], { expect }) => {
-      const { revocations, applied, flushed } = start()
-      const included = () =>
-        [session, ofProvider, ofAnother].map((each) => revocations.includes(each))
-      expect(included()).toEqual([false, false, false])
-      revocations.deferAllOf(owner, ASKED)
-      expect(included()).toEqual(expected)
-      expect(revocations.waiting).toBe(1)
-      await revocations.flush()
-      expect(included()).toEqual([false, false, false])
-      expect([applied, flushed, revocations.waiting]).toEqual([[named(owner)], [1], 0])
+    async ([, owner, expected]) => {
+      const { deferAllOf, included, flush, state } = startOwners()
+      expect(included()).toEqual(NONE)
+      deferAllOf(owner)
+      expect([included(), state().waiting]).toEqual([expected, 1])
+      await flush()
+      const applied = [owner ? named(owner) : 'everybody']
+      expect([included(), state()]).toEqual([NONE, { waiting: 0, applied, flushed: [1] }])
     },
   )
 
+  test.for([
+    ['before the order', 4, 5, true],
+    ['after the order', 5, 5, false],
+    ['ahead of the store’s clock', AHEAD + 1, 5, true],
+    ['at an unknown distance from the order', AHEAD, undefined, true],
+  ] as const)('a session that began %s', ([, generation, knownFrom, isIncluded]) => {
+    const { revocations, deferAllOf } = startOwners({ knownFrom: () => knownFrom })
+    deferAllOf(user)
+    expect(revocations.includes({ ...session, generation })).toBe(isIncluded)
+  })
+
   test('a user and a session at the provider of the same name are two', async () => {
-    const { revocations, applied } = start()
-    revocations.deferAllOf({ kind: 'providerSession', id: user.id }, ASKED)
-    expect(revocations.includes(session)).toBe(false)
-    revocations.deferAllOf(user, ASKED)
-    expect(revocations.waiting).toBe(2)
-    await revocations.flush()
-    expect(applied).toEqual([`providerSession ${user.id}`, named(user)])
+    const { deferAllOf, included, flush, state } = startOwners()
+    deferAllOf({ kind: 'providerSession', id: user.id })
+    expect(included()[0]).toBe(false)
+    deferAllOf(user)
+    expect(state().waiting).toBe(2)
+    await flush()
+    expect(state().applied).toEqual([`providerSession ${user.id}`, named(user)])
   })
 
   test('those of one owner wait once', async () => {
-    const { revocations, applied } = start()
-    for (let count = 0; count < 3; count += 1) revocations.deferAllOf(user, ASKED)
-    expect(revocations.waiting).toBe(1)
-    await revocations.flush()
-    expect(applied).toEqual([named(user)])
-    expect(revocations.includes(session)).toBe(false)
+    const { deferAllOf, included, flush, state } = startOwners()
+    for (let count = 0; count < 3; count += 1) deferAllOf(user)
+    expect(state().waiting).toBe(1)
+    await flush()
+    expect([state().applied, included()]).toEqual([[named(user)], NONE])
   })
 
   test('what fails waits on and counts on, and holds up nothing else', async () => {
-    const { revocations, defer, applied, failing, flushed } = start()
+    const { deferAllOf, defer, failing, included, flush, state } = startOwners()
     failing.add(named(user))
-    revocations.deferAllOf(user, ASKED)
-    revocations.deferAllOf(atProvider, ASKED)
+    deferAllOf(user)
+    deferAllOf(atProvider)
     defer('a')
-    await revocations.flush()
-    expect(applied).toEqual([named(atProvider), 'a'])
-    expect([revocations.waiting, revocations.includes(session)]).toEqual([1, true])
-    expect(revocations.includes(ofAnother)).toBe(false)
+    await flush()
+    const applied = [named(atProvider), 'a']
+    expect(state()).toEqual({ waiting: 1, applied, flushed: [2] })
+    expect(included()).toEqual([true, true, false])
     failing.clear()
-    await revocations.flush()
-    expect([revocations.waiting, revocations.includes(session)]).toEqual([0, false])
-    expect(flushed).toEqual([2, 1])
+    await flush()
+    expect([state().waiting, included(), state().flushed]).toEqual([0, NONE, [2, 1]])
   })
 
   test('what is deferred while the same is being told waits for the next time: more may have come', async () => {
     const goOn = Promise.withResolvers<void>()
     let told = 0
-    const revocations = createRevocations({
-      maxAgeMs: DAY_MS,
-      knownFrom: ({ generation }) => generation,
-      isAhead: () => false,
+    const { deferAllOf, included, flush, state } = startOwners({
       applyToAllOf: async () => {
         told += 1
         await goOn.promise
       },
-      applyAgain: async () => undefined,
-      onFlushed: () => undefined,
     })
-    revocations.deferAllOf(user, ASKED)
-    const flush = revocations.flush()
-    revocations.deferAllOf(user, ASKED)
+    deferAllOf(user)
+    const flushing = flush()
+    deferAllOf(user)
     goOn.resolve()
-    await flush
-    expect([told, revocations.waiting, revocations.includes(session)]).toEqual([1, 1, true])
-    await revocations.flush()
-    expect([told, revocations.waiting, revocations.includes(session)]).toEqual([2, 0, false])
+    await flushing
+    expect([told, state().waiting, included()[0]]).toEqual([1, 1, true])
+    await flush()
+    expect([told, state().waiting, included()[0]]).toEqual([2, 0, false])
   })
 
   test('they share their bound with those of single sessions, and what does not fit counts as not ended', () => {
-    const { revocations, defer } = start()
-    for (const id of names(5000)) revocations.deferAllOf({ kind: 'user', id }, ASKED)
-    for (const each of names(5000)) defer(each)
-    const refused = expect.objectContaining({ code: 'store_unavailable' }) as Error
-    expect(() => revocations.deferAllOf(user, ASKED)).toThrow(refused)
-    expect(() => defer('more')).toThrow(refused)
-    expect(revocations.includes(session)).toBe(false)
+    const { deferAllOf, defer, included, state } = startOwners()
+    for (const id of names(5000)) deferAllOf({ kind: 'user', id })
+    defer(...names(5000))
+    expect(() => deferAllOf(user)).toThrow(STORE_AWAY)
+    expect(() => defer('more')).toThrow(STORE_AWAY)
+    expect(included()).toEqual(NONE)
     // What waits already needs no room.
-    revocations.deferAllOf({ kind: 'user', id: 'd0' }, ASKED)
+    deferAllOf({ kind: 'user', id: 'd0' })
     defer('d0')
-    expect(revocations.waiting).toBe(10_000)
+    expect(state().waiting).toBe(10_000)
   })
 })
 
 describe('a store that may have come back with old data', () => {
   test('is told again of every end that is known, at most a hundred at once', async () => {
-    const { revocations, applied, repeated, flushed, mostAtOnce } = start()
-    for (const each of names(250)) revocations.note(each)
+    const { revocations, note, repeated, mostAtOnce, state } = start()
+    note(...names(250))
     await revocations.repeat()
     expect(repeated.toSorted()).toEqual(names(250).toSorted())
-    expect(mostAtOnce()).toBe(100)
-    expect(applied).toEqual([])
-    expect(flushed).toEqual([])
+    expect([mostAtOnce(), state()]).toEqual([100, { waiting: 0, applied: [], flushed: [] }])
   })
 
   test('what fails then keeps nothing else from being told', async () => {
-    const { revocations, repeated, failing } = start()
-    for (const each of names(150)) revocations.note(each)
+    const { revocations, note, has, repeated, failing } = start()
+    note(...names(150))
     for (const each of names(100)) failing.add(each)
     await revocations.repeat()
     expect(repeated).toHaveLength(50)
-    expect(revocations.has('d0')).toBe(true)
+    expect(has('d0')).toEqual([true])
   })
 
   test('where no end is known there is nothing to tell', async () => {

@@ -70,11 +70,13 @@ describe('C14: a user has at most so many sessions', () => {
     expect(await areAlive([earlier, later])).toEqual([false, true])
   })
 
-  test('C14: of two sessions of one moment every replica ends the same one', async () => {
-    const { open, areAlive } = start({ perUser: 1 })
-    const hers = [await open(alice), await open(alice)]
-    const [first, second] = hers.map(sessionDigest) as [string, string]
-    expect(await areAlive(hers)).toEqual([first > second, second > first])
+  test('C14: of sessions of one moment every replica ends the same ones', async () => {
+    const { open, areAlive } = start()
+    const hers: SessionCredential[] = []
+    for (let count = 0; count < 12; count += 1) hers.push(await open(alice))
+    const digests = hers.map(sessionDigest)
+    const last = new Set(digests.toSorted().slice(-3))
+    expect(await areAlive(hers)).toEqual(digests.map((digest) => last.has(digest)))
   })
 
   test('C14: dangling index entries do not count and are removed', async () => {

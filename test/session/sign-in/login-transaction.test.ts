@@ -21,147 +21,127 @@ const LONG_TARGET = `https://app.example.com/${'a'.repeat(1500)}`
 const start = (ring = createKeyRing([randomBytes(32)])) => {
   let nowMs = 1_700_000_000_000
   const logins = createLoginTransactions(ring, () => nowMs)
+  const binding = newBinding()
   return {
     ring,
-    begin: (binding: Binding, target = TARGET, isRetry = false) =>
-      logins.start(binding, target, ORIGIN, isRetry),
+    binding,
+    begin: (target = TARGET, isRetry = false) => logins.start(binding, target, ORIGIN, isRetry),
+    /** Resumes with the binding of this browser unless told otherwise; `null` is a browser without one. */
     resume: (
       state: string,
-      binding?: Binding,
+      by: Binding | null = binding,
       { origin = ORIGIN, longTarget }: { origin?: string; longTarget?: string | undefined } = {},
-    ) => logins.resume({ state, origin, binding, longTarget }),
-    elapse: (ms: number) => {
-      nowMs += ms
-    },
+    ) => logins.resume({ state, origin, binding: by ?? undefined, longTarget }),
+    elapse: (ms: number) => void (nowMs += ms),
   }
 }
 
 describe('a login transaction', () => {
   test('it comes back with what it was started with', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const started = begin(binding)
-    const returned = resume(started.state, binding)
+    const { state, nonce, codeChallenge } = begin()
+    const returned = resume(state)
     expect(returned).toMatchObject({
       target: TARGET,
       startedAtMs: 1_700_000_000_000,
       isExpired: false,
       isRetry: false,
       isLongTarget: false,
+      secrets: { nonce, codeVerifier: expect.stringMatching(/^[A-Za-z0-9_-]{43,128}$/) as string },
     })
-    expect(returned?.secrets?.nonce).toBe(started.nonce)
     const { codeVerifier = '' } = returned?.secrets ?? {}
-    expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(
-      started.codeChallenge,
-    )
-    expect(codeVerifier).toMatch(/^[A-Za-z0-9_-]{43,128}$/)
+    expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(codeChallenge)
   })
 
   test('the verifier, the nonce and the target do not travel in clear', () => {
-    const { begin, resume } = start()
-    const binding = newBinding()
-    const started = begin(binding)
-    const { codeVerifier } = resume(started.state, binding)?.secrets ?? {}
-    const state = Buffer.from(started.state, 'base64url').toString('latin1')
-    const sent = [started.state, state, started.codeChallenge, formatBinding(binding)].join(' ')
+    const { begin, resume, binding } = start()
+    const { state, nonce, codeChallenge } = begin()
+    const codeVerifier = resume(state)?.secrets?.codeVerifier as string
+    const opened = Buffer.from(state, 'base64url').toString('latin1')
+    const sent = [state, opened, codeChallenge, formatBinding(binding)].join(' ')
     expect(codeVerifier).toBeTypeOf('string')
-    expect(sent).not.toContain(codeVerifier)
-    expect(sent).not.toContain(started.nonce)
-    expect(sent).not.toContain('example.com')
+    expect([codeVerifier, nonce, 'example.com'].filter((each) => sent.includes(each))).toEqual([])
   })
 
   test('a second round is known as one', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    expect(resume(begin(binding, TARGET, true).state, binding)?.isRetry).toBe(true)
+    expect(resume(begin(TARGET, true).state)?.isRetry).toBe(true)
   })
 
   test('two logins of one browser share nothing and may both finish', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const [one, two] = [begin(binding), begin(binding, `${TARGET}2`)]
-    expect(one.state).not.toBe(two.state)
-    expect(one.nonce).not.toBe(two.nonce)
-    expect(one.codeChallenge).not.toBe(two.codeChallenge)
-    const [first, second] = [one, two].map(({ state }) => resume(state, binding))
-    expect(first?.target).toBe(TARGET)
-    expect(second?.target).toBe(`${TARGET}2`)
-    expect(first?.txid).not.toBe(second?.txid)
-    expect(first?.secrets).toBeDefined()
-    expect(second?.secrets).toBeDefined()
-    expect(first?.secrets?.codeVerifier).not.toBe(second?.secrets?.codeVerifier)
+    const both = [begin(), begin(`${TARGET}2`)].map((begun) => {
+      const returned = resume(begun.state)
+      expect(returned?.secrets).toBeDefined()
+      const { target, txid, secrets } = returned ?? {}
+      return { ...begun, target, txid, codeVerifier: secrets?.codeVerifier }
+    })
+    expect(both.map(({ target }) => target)).toEqual([TARGET, `${TARGET}2`])
+    for (const key of ['state', 'nonce', 'codeChallenge', 'txid', 'codeVerifier'] as const) {
+      expect(both[0]?.[key], key).not.toBe(both[1]?.[key])
+    }
   })
 
   test('another replica with the same key resumes it, one with another key does not', () => {
     const key = randomBytes(32)
     const [here, there] = [start(createKeyRing([key])), start(createKeyRing([key]))]
-    const binding = newBinding()
-    const { state } = here.begin(binding)
-    expect(there.resume(state, binding)?.secrets).toBeDefined()
-    expect(start().resume(state, binding)).toBeUndefined()
+    const { state } = here.begin()
+    expect(there.resume(state, here.binding)?.secrets).toBeDefined()
+    expect(start().resume(state, here.binding)).toBeUndefined()
   })
 
   test('another browser learns no secret, and so can redeem nothing (A53)', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
+    const { state } = begin()
     expect(resume(state, newBinding())).toBeDefined()
     expect(resume(state, newBinding())?.secrets).toBeUndefined()
-    expect(resume(state)?.secrets).toBeUndefined()
-    expect(resume(state, binding)?.secrets).toBeDefined()
+    expect(resume(state, null)?.secrets).toBeUndefined()
+    expect(resume(state)?.secrets).toBeDefined()
   })
 
   test('at another origin it is none', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
-    expect(resume(state, binding, { origin: 'https://app.example.com' })).toBeUndefined()
+    const origin = 'https://app.example.com'
+    expect(resume(begin().state, undefined, { origin })).toBeUndefined()
   })
 
   test('the count of rounds in the binding does not matter to a login under way', () => {
-    const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
-    expect(resume(state, { ...binding, rounds: 2, roundsSince: 1 })?.secrets).toBeDefined()
+    const { begin, resume, binding } = start()
+    const counted = { ...binding, rounds: 2, roundsSince: 1 }
+    expect(resume(begin().state, counted)?.secrets).toBeDefined()
   })
 
   test('a finished sign-in ends what else was begun with its binding', () => {
-    const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
-    expect(resume(state, countRound(binding, 100))?.secrets).toBeUndefined()
+    const { begin, resume, binding } = start()
+    expect(resume(begin().state, countRound(binding, 100))?.secrets).toBeUndefined()
   })
 
   test('it expires after its time and still says where it wanted to go', () => {
     const { begin, resume, elapse } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
+    const { state } = begin()
     elapse(LOGIN_LIFETIME_MS)
-    expect(resume(state, binding)?.isExpired).toBe(false)
+    expect(resume(state)?.isExpired).toBe(false)
     elapse(1)
-    expect(resume(state, binding)).toMatchObject({ isExpired: true, target: TARGET })
+    expect(resume(state)).toMatchObject({ isExpired: true, target: TARGET })
   })
 
   test('a state that was changed anywhere is none', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
+    const { state } = begin()
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (let at = 0; at < state.length - 1; at++) {
       const other = alphabet[(alphabet.indexOf(state[at] as string) + 1) % 64]
       const changed = state.slice(0, at) + other + state.slice(at + 1)
-      expect(resume(changed, binding), `letter ${at}`).toBeUndefined()
+      expect(resume(changed), `letter ${at}`).toBeUndefined()
     }
-    expect(resume(state.slice(0, -2), binding)).toBeUndefined()
-    expect(resume('', binding)).toBeUndefined()
+    expect([resume(state.slice(0, -2)), resume('')]).toEqual([undefined, undefined])
   })
 
   test('any text is no state of ours', () => {
     const { resume } = start()
-    const binding = newBinding()
     fc.assert(
       fc.property(fc.oneof(anyText, fc.base64String()), anyText, (state, longTarget) => {
-        expect(resume(state, binding, { longTarget })).toBeUndefined()
+        expect(resume(state, undefined, { longTarget })).toBeUndefined()
       }),
     )
   })
@@ -170,34 +150,31 @@ describe('a login transaction', () => {
     const { resume, ring } = start()
     const seal = (purpose: string, bytes: number) =>
       ring.seal(Buffer.alloc(bytes), { purpose, name: '', realm: ORIGIN }).toString('base64url')
-    expect(resume(seal('login-target', 64), newBinding())).toBeUndefined()
+    expect(resume(seal('login-target', 64))).toBeUndefined()
     for (let bytes = 0; bytes < 64; bytes++) {
-      expect(resume(seal('login-state', bytes), newBinding())?.secrets).toBeUndefined()
+      expect(resume(seal('login-state', bytes))?.secrets).toBeUndefined()
     }
   })
 
   test('the state stays within 900 characters and the target comes back, however long', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
     fc.assert(
       fc.property(fc.nat({ max: 2048 }), fc.constantFrom('a', 'é'), (length, letter) => {
         const target = `https://app.example.com/${letter.repeat(length)}`
-        const { state, longTarget } = begin(binding, target)
+        const { state, longTarget } = begin(target)
         expect(state.length).toBeLessThanOrEqual(900)
-        const returned = resume(state, binding, { longTarget })
-        expect(returned?.target).toBe(target)
-        expect(returned?.isLongTarget).toBe(longTarget !== undefined)
+        const returned = resume(state, undefined, { longTarget })
+        expect(returned).toMatchObject({ target, isLongTarget: longTarget !== undefined })
       }),
     )
-    expect(begin(binding).longTarget).toBeUndefined()
+    expect(begin().longTarget).toBeUndefined()
   })
 
   test('of two long targets the last one is kept, and the other login goes on without', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const [one, two] = [begin(binding, LONG_TARGET), begin(binding, `${LONG_TARGET}b`)]
+    const [one, two] = [begin(LONG_TARGET), begin(`${LONG_TARGET}b`)]
     const targetOf = (state: string, longTarget?: string) => {
-      const returned = resume(state, binding, { longTarget })
+      const returned = resume(state, undefined, { longTarget })
       expect(returned?.secrets).toBeDefined()
       return returned?.target
     }
@@ -209,11 +186,9 @@ describe('a login transaction', () => {
 
   test('a cookie cannot replace a target that is in the state', () => {
     const { begin, resume } = start()
-    const binding = newBinding()
-    const { state } = begin(binding)
-    const { longTarget } = begin(binding, LONG_TARGET)
+    const { longTarget } = begin(LONG_TARGET)
     expect(longTarget).toBeDefined()
-    expect(resume(state, binding, { longTarget })?.target).toBe(TARGET)
+    expect(resume(begin().state, undefined, { longTarget })?.target).toBe(TARGET)
   })
 })
 
@@ -251,7 +226,7 @@ describe('the binding cookie', () => {
     ['a short secret', `v1.${secret.slice(1)}.0.0`],
     ['a fifth part', `v1.${secret}.0.0.0`],
     ['a line end', `v1.${secret}.0.0\n`],
-  ])('%s is none', ([, value = ''], { expect }) => {
+  ] as const)('%s is none', ([, value]) => {
     expect(parseBinding(value)).toBeUndefined()
   })
 
@@ -270,11 +245,7 @@ describe('the binding cookie', () => {
 
 describe('counting sign-ins', () => {
   const after = (...seconds: readonly number[]): Binding =>
-    seconds.reduce<Binding>((binding, at) => countRound(binding, at), {
-      secret: 's',
-      rounds: 0,
-      roundsSince: 0,
-    })
+    seconds.reduce<Binding>(countRound, { secret: 's', rounds: 0, roundsSince: 0 })
 
   test.for<[readonly number[], number, boolean]>([
     [[], 1000, false],
@@ -287,7 +258,7 @@ describe('counting sign-ins', () => {
     [[1000, 1000, 1000], 1000, true],
     [[1000, 1029, 1029], 1029, true],
     [[1000, 1030, 1031, 1032], 1033, true],
-  ])('after sign-ins at %j, at %d it is a loop: %s', ([times, at, expected], { expect }) => {
+  ])('after sign-ins at %j, at %d it is a loop: %s', ([times, at, expected]) => {
     expect(isLooping(after(...times), at)).toBe(expected)
   })
 
