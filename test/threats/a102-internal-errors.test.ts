@@ -240,8 +240,7 @@ describe('A102 internal errors', () => {
 
   test('no rejection is unhandled, every line is JSON, and the session goes on', async () => {
     const { vestibule } = party
-    const lines = vestibule.output().trimEnd().split('\n')
-    expect(lines).toHaveLength(vestibule.log().length)
+    expect(vestibule.output().trimEnd().split('\n')).toHaveLength(vestibule.log().length)
     expect(vestibule.log().filter(({ event }) => event === 'unhandled_rejection')).toEqual([])
     expect(await party.userOf(cookie)).toBe('alice')
   })

@@ -64,17 +64,15 @@ describe('A12 the check called from outside', () => {
     },
   )
 
-  test('a caller outside TRUSTED_PROXIES still finds the health endpoints', async () => {
-    expect((await elsewhere().internal('/livez')).status).toBe(200)
-  })
+  test('a caller outside TRUSTED_PROXIES still finds the health endpoints', async () =>
+    expect((await elsewhere().internal('/livez')).status).toBe(200))
 })
 
 describeGateways('A12 the check called from outside', app, (send) => {
   test.for(['/auth', '/oauth2/auth', '/oauth2/../auth'])(
     'no route leads to the check: %s',
     async (target) => {
-      const headers = Object.entries(forwarded).flat()
-      const passage = await send({ target, headers })
+      const passage = await send({ target, headers: Object.entries(forwarded).flat() })
       expect([302, 400, 404]).toContain(passage.status)
       expect(passage.app).toBeUndefined()
       // `/auth` at the protected host is a path of the app's own, and somebody signed in reaches the app.

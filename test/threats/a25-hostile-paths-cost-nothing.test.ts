@@ -66,8 +66,7 @@ describe('A25 regular expressions and hostile paths', () => {
 
   test('a path above the limit is refused before anything is matched', async () => {
     const visit = await vestibule().check({ uri: longPath('A/', MAX_LENGTH + 1, '!') })
-    expect(visit.status).toBe(400)
-    expect(visit.headers['cache-control']).toBe('no-store')
+    expect([visit.status, visit.headers['cache-control']]).toEqual([400, 'no-store'])
   })
 
   test('a host that is too long or none is refused', async () => {

@@ -106,8 +106,7 @@ describeGateways('A29 other spellings of identity headers', app, (send) => {
         ['/public/a', ['Cookie', cookie()]],
         ['/a', []],
       ] as const) {
-        const request = { target, headers: [...headers, name, FORGED] }
-        const passage = await send(request)
+        const passage = await send({ target, headers: [...headers, name, FORGED] })
         expect(passage).toMatchObject({ status: 400, app: undefined, location: undefined })
         expect(passage.body).not.toContain(FORGED)
       }

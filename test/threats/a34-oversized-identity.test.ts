@@ -61,8 +61,7 @@ describe('A34 identity headers that are too large', () => {
   test('groups below the limit are all given, and none is cut', async () => {
     const cookie = await vestibule().signIn('large')
     const visit = await vestibule().check({}, { Cookie: cookie })
-    const groups = visit.headers['x-auth-request-groups']
-    expect([visit.status, groups]).toEqual([200, many(250).join()])
+    expect([visit.status, visit.headers['x-auth-request-groups']]).toEqual([200, many(250).join()])
   })
 
   test('characters that are dropped do not count', async () => {
@@ -108,8 +107,7 @@ describe('A34 identity headers that are too large', () => {
     const settings = { IDENTITY_HEADERS_MAX_BYTES: '1000' }
     await using small = await startRelyingParty(settings, { users: [exact, above] })
     const ask = async (sub: string) => {
-      const cookie = await small.vestibule.signIn(sub)
-      return (await small.vestibule.check({}, { Cookie: cookie })).status
+      return (await small.vestibule.check({}, { Cookie: await small.vestibule.signIn(sub) })).status
     }
     expect([await ask('last'), await ask('more')]).toEqual([200, 403])
   })

@@ -70,7 +70,7 @@ describe('A36 e-mail addresses and domains', () => {
     },
   )
 
-  test.for(rows.slice(refused.length))('%s is allowed', async ([, sub]) => {
-    expect((await party().attempt(sub)).isSignedIn).toBe(true)
-  })
+  test.for(rows.slice(refused.length))('%s is allowed', async ([, sub]) =>
+    expect((await party().attempt(sub)).isSignedIn).toBe(true),
+  )
 })

@@ -74,8 +74,7 @@ describe('A39 Authorization and the app', () => {
 
   test('the check answers Authorization with a token or not at all', async () => {
     const { vestibule } = passing().party
-    const cookie = await vestibule.signIn('alice')
-    const known = await vestibule.check({}, { Cookie: cookie })
+    const known = await vestibule.check({}, { Cookie: await vestibule.signIn('alice') })
     expect(known.headers.authorization).toMatch(/^Bearer [\w.-]{20,}$/)
     const nobody = await vestibule.check({ uri: '/public/x' }, { Authorization: 'Bearer x' })
     expect([nobody.status, nobody.headers.authorization]).toEqual([200, undefined])

@@ -105,8 +105,7 @@ describe('A48 the target inside state', () => {
   test.for(forgeries)('a state made by hand is refused: %s', async ([, forge]) => {
     const { browser, url, state } = await atCallback('/target')
     party().provider.forgetRequests()
-    const forged = withQuery(url.href, { state: forge(state) })
-    expectRefused(await browser.get(forged), ['/target'])
+    expectRefused(await browser.get(withQuery(url.href, { state: forge(state) })), ['/target'])
     expect(party().provider.count('token')).toBe(0)
   })
 
@@ -144,8 +143,7 @@ describe('A48 the target inside state', () => {
   test('the state of an earlier sign-in of the same browser does not fit another code', async () => {
     const browser = vestibule().visitor()
     const state = sentAlong(await startLogin(browser, '/first'), 'state')
-    const second = await untilCallback(browser, '/second')
-    expectRefused(await browser.get(withQuery(second, { state })))
+    expectRefused(await browser.get(withQuery(await untilCallback(browser, '/second'), { state })))
   })
 
   test('a long target travels in a sealed cookie and is kept', async () => {

@@ -68,8 +68,7 @@ describe('A50 redirect loops and amplification', () => {
       'Sign-in keeps starting over',
       'Your browser does not send our sign-in cookie back',
     ])
-    const callbacks = steps.filter(({ url }) => url.includes('/oauth2/callback'))
-    expect(callbacks).toHaveLength(3)
+    expect(steps.filter(({ url }) => url.includes('/oauth2/callback'))).toHaveLength(3)
   })
 
   test('a session that comes back and is not accepted ends on a page that says that', async () => {
@@ -129,9 +128,7 @@ describe('A50 redirect loops and amplification', () => {
   test('many tabs that sign in together are not taken for a circle', async () => {
     const browser = await knownBrowser()
     const started: Visit[] = []
-    for (let tab = 0; tab < 10; tab += 1) {
-      started.push(await startLogin(browser, `/tab-${tab}`))
-    }
+    for (let tab = 0; tab < 10; tab += 1) started.push(await startLogin(browser, `/tab-${tab}`))
     const callbacks = await Promise.all(
       started.map(async ({ location }) => (await browser.get(location ?? '')).location ?? ''),
     )

@@ -36,8 +36,7 @@ describe('A56 issuer mix-up', () => {
   test.for(['https://hostile.example', '/'])(
     'an ID token of another issuer gives no session: %s',
     async (suffix) => {
-      const iss = suffix === '/' ? `${party.provider.issuer}/` : suffix
-      party.provider.tamperIdToken({ iss })
+      party.provider.tamperIdToken({ iss: suffix === '/' ? `${party.provider.issuer}/` : suffix })
       const { browser, callbackUrl } = await party.untilCallback()
       expectFailedSignIn(await browser.get(callbackUrl), ['hostile'])
       expect(await party.userOf(browser)).toBe(302)

@@ -46,8 +46,7 @@ describe('A66 incomplete logout', () => {
     const cleared = visit.setCookies.find((line) => line.startsWith(`${SESSION_COOKIE}=;`)) ?? ''
     expect(cleared).toMatch(/; Max-Age=0(?:;|$)/)
     expect(shapeOf(cleared)).toBe(shapeOf(set))
-    expect(visit.refusedCookies).toEqual([])
-    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+    expect([visit.refusedCookies, browser.cookies.find(SESSION_COOKIE)]).toEqual([[], undefined])
   })
 
   test('with COOKIE_DOMAIN the cookie of the domain goes, and no copy of it is left', async () => {
@@ -117,8 +116,7 @@ describe('A66 incomplete logout', () => {
     expect(url.origin + url.pathname).toBe(`${party.provider.issuer}/session/end`)
     expect(claimsOf(url.searchParams.get('id_token_hint') ?? '').sub).toBe('alice')
     expect(url.searchParams.get('post_logout_redirect_uri')).toBe(`${APP}/oauth2/signed-out`)
-    const confirm = await browser.follow(visit)
-    const last = await browser.submit(confirm, { logout: 'yes' })
+    const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
     expect(last.url).toMatch(new RegExp(`^${APP}/oauth2/signed-out`))
     expect(last.body).toContain('You are signed out')
     const again = await browser.browse(`${LOGIN}?rd=/`)

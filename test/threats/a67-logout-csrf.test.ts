@@ -17,11 +17,9 @@ async function tokenOf(browser: Visitor): Promise<string> {
 }
 
 function expectConfirmPage(visit: Visit): void {
-  expect(visit.status).toBe(200)
-  expect(visit.headers['cache-control']).toBe('no-store')
+  expect([visit.status, visit.headers['cache-control']]).toEqual([200, 'no-store'])
   expect(visit.headers['content-security-policy']).toContain("frame-ancestors 'none'")
-  expect(visit.headers['referrer-policy']).toBe('same-origin')
-  expect(visit.location).toBeUndefined()
+  expect([visit.headers['referrer-policy'], visit.location]).toEqual(['same-origin', undefined])
   expect(visit.setCookies).toEqual([])
   expect(visit.body).toContain(`action="${LOGOUT}"`)
 }
@@ -36,8 +34,7 @@ async function expectAsked(act: (browser: Visitor) => Promise<Visit>): Promise<v
 /** The same where the sign-out is done at once. */
 async function expectSignedOut(act: (browser: Visitor) => Promise<Visit>): Promise<void> {
   const { browser } = await party.attempt()
-  expect((await act(browser)).status).toBe(303)
-  expect(await party.userOf(browser)).toBe(302)
+  expect([(await act(browser)).status, await party.userOf(browser)]).toEqual([303, 302])
 }
 
 function post(browser: Visitor, headers: VisitHeaders, body = ''): Promise<Visit> {

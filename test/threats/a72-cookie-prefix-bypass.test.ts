@@ -81,9 +81,9 @@ describe('A72 prefix bypass by a lenient parser', () => {
     expect(await checkRaw(beside)).toMatchObject(ALICE)
   })
 
-  test.for(forms)('a session in another form is none: %s', async ([, make]) => {
-    expect(await checkRaw(make(session))).toMatchObject(NOBODY)
-  })
+  test.for(forms)('a session in another form is none: %s', async ([, make]) =>
+    expect(await checkRaw(make(session))).toMatchObject(NOBODY),
+  )
 
   test.for<[string, (value: string) => string]>([
     ['alone', (value) => `${SESSION_COOKIE}=${value}`],

@@ -53,8 +53,7 @@ describe('A82 JWE bombs', () => {
     'in place of the login cookies and of state: %s',
     async ([, bomb], { expect }) => {
       const { browser, callbackUrl } = await party.untilCallback()
-      const url = new URL(callbackUrl)
-      const genuine = browser.cookies.header(url)
+      const genuine = browser.cookies.header(new URL(callbackUrl))
       const asState = `${APP}/oauth2/callback?code=x&state=${bomb.slice(0, 15_000)}`
       const forState = await browser.get(asState)
       const forCookie = await browser.get(callbackUrl, {
@@ -83,7 +82,6 @@ describe('A82 JWE bombs', () => {
     expect(visit.status).toBe(302)
   })
 
-  test('a real session passes before and after all of them', async () => {
-    expect(await party.userOf(cookie)).toBe('alice')
-  })
+  test('a real session passes before and after all of them', async () =>
+    expect(await party.userOf(cookie)).toBe('alice'))
 })

@@ -63,9 +63,8 @@ function expectNotStored({ text }: RawReply): void {
 }
 
 describe('A94 resource and transport abuse', () => {
-  test('the plain request that the others are variations of passes', async () => {
-    expect((await check()).statuses).toEqual([200])
-  })
+  test('the plain request that the others are variations of passes', async () =>
+    expect((await check()).statuses).toEqual([200]))
 
   test('60 KiB of headers pass, and more than 64 KiB are 431', async () => {
     const padding = (kib: number) =>
@@ -323,9 +322,8 @@ describe('A94 resource and transport abuse', () => {
       expect(answer.match(/HTTP\/1\.1 \d{3} /g)).toEqual(['HTTP/1.1 408 '])
   })
 
-  test('after all of this the service answers', async () => {
-    expect(await party.userOf(cookie)).toBe('alice')
-  })
+  test('after all of this the service answers', async () =>
+    expect(await party.userOf(cookie)).toBe('alice'))
 })
 
 const SIGN_OUT_FORM = [
@@ -335,9 +333,7 @@ const SIGN_OUT_FORM = [
 ] as const
 
 function connected(socket: Socket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('connect', resolve).once('error', reject)
-  })
+  return new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
 }
 
 function readAll(socket: Socket): Promise<string> {

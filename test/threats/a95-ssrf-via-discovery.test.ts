@@ -18,9 +18,8 @@ const party = useParty()
 beforeEach(() => time.pass(1000))
 
 describe('A95 SSRF via discovery', () => {
-  test('metadata as they are lead to a sign-in', async () => {
-    expect((await party.attempt()).isSignedIn).toBe(true)
-  })
+  test('metadata as they are lead to a sign-in', async () =>
+    expect((await party.attempt()).isSignedIn).toBe(true))
 
   test.for<[string, Endpoint, number]>([
     ['discovery', 'discovery', 302],
@@ -68,9 +67,8 @@ describe('A95 SSRF via discovery', () => {
     await browser.get(`${APP}/oauth2/login?rd=${encodeURIComponent(canary.url)}&iss=${canary.url}`)
   })
 
-  test('after all of them people sign in', async () => {
-    expect((await party.attempt()).isSignedIn).toBe(true)
-  })
+  test('after all of them people sign in', async () =>
+    expect((await party.attempt()).isSignedIn).toBe(true))
 })
 
 describe('A95 metadata that point elsewhere', () => {
