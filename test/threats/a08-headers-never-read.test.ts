@@ -45,27 +45,24 @@ const comparable = ({ status, rawHeaders, body }: Visit) => ({
 })
 
 describe('A08 headers that are never read', () => {
-  test.for(situations)(
-    'leave every byte of the answer as it was: %s',
-    async ([, forwarded, headersOf, status]) => {
-      const ask = async (extra: VisitHeaders) => {
-        const headers = { 'X-Request-Id': 'the-same-each-time', ...headersOf(), ...extra }
-        return comparable(await vestibule().check(forwarded, headers))
+  test.for(situations)('leave the answer alone: %s', async ([, forwarded, headersOf, status]) => {
+    const ask = async (extra: VisitHeaders) => {
+      const headers = { 'X-Request-Id': 'the-same-each-time', ...headersOf(), ...extra }
+      return comparable(await vestibule().check(forwarded, headers))
+    }
+    const plain = await ask({})
+    expect(plain.status).toBe(status)
+    for (const name of NEVER_READ) {
+      for (const value of VALUES) {
+        if (name === 'Host' && !/^[\w.]+$/.test(value)) continue
+        expect(await ask({ [name]: value }), `${name}: ${value}`).toEqual(plain)
       }
-      const plain = await ask({})
-      expect(plain.status).toBe(status)
-      for (const name of NEVER_READ) {
-        for (const value of VALUES) {
-          if (name === 'Host' && !/^[\w.]+$/.test(value)) continue
-          expect(await ask({ [name]: value }), `${name}: ${value}`).toEqual(plain)
-        }
-      }
-      const all = Object.fromEntries(
-        NEVER_READ.filter((name) => name !== 'Host').map((name) => [name, '/public/a']),
-      )
-      expect(await ask(all)).toEqual(plain)
-    },
-  )
+    }
+    const all = Object.fromEntries(
+      NEVER_READ.filter((name) => name !== 'Host').map((name) => [name, '/public/a']),
+    )
+    expect(await ask(all)).toEqual(plain)
+  })
 
   test('the comparison can tell: a header that is read does change the answer', async () => {
     const read = { uri: '/a', host: 'other.example.com' }

@@ -55,14 +55,11 @@ describe('A102 internal errors', () => {
     expectRefused(await sendLines(party.vestibule.publicPort, ...lines), [400])
   })
 
-  test.for(BROKEN_HOSTS)(
-    'a check with a broken Host is refused or judged by its forwarded host: %s',
-    async (host) => {
-      const forwarded = FORWARDED_LINES.filter((line) => !line.startsWith('Accept'))
-      const lines = ['GET /auth HTTP/1.1', `Host: ${host}`, ...forwarded, 'Accept: */*']
-      expectRefused(await sendLines(party.vestibule.internalPort, ...lines), [400, 401])
-    },
-  )
+  test.for(BROKEN_HOSTS)('a broken Host is refused or ignored by the check: %s', async (host) => {
+    const forwarded = FORWARDED_LINES.filter((line) => !line.startsWith('Accept'))
+    const lines = ['GET /auth HTTP/1.1', `Host: ${host}`, ...forwarded, 'Accept: */*']
+    expectRefused(await sendLines(party.vestibule.internalPort, ...lines), [400, 401])
+  })
 
   test.for([
     'http://evil.example/auth',

@@ -74,12 +74,9 @@ describe('A21 OPTIONS', () => {
     expectRefusal(await options('/api/a', headers), 401)
   })
 
-  test.for(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'QUERY'])(
-    'no other method becomes a preflight by its headers: %s',
-    async (method) => {
-      expectRefusal(await vestibule().check({ method, uri: '/api/a' }, preflight), 401)
-    },
-  )
+  test.for(words`GET HEAD POST PUT DELETE PATCH QUERY`)('%s is no preflight', async (method) => {
+    expectRefusal(await vestibule().check({ method, uri: '/api/a' }, preflight), 401)
+  })
 
   test.for(words`
     /api/%61dmin/users /api/ADMIN/users /api//admin/users /api;x/admin/users /api/admin%2fusers

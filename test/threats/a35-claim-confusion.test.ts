@@ -189,15 +189,12 @@ describe('A35 claim paths', () => {
     expect((await odd.vestibule.check({ uri: '/x' })).status).toBe(302)
   })
 
-  test.for(['__proto__', 'constructor.name', 'groups.map'])(
-    'inherited members are no groups: %s',
-    async (claim) => {
-      await using odd = await startRelyingParty({ OIDC_GROUPS_CLAIM: claim })
-      const { identity } = await odd.attempt('alice')
-      expect(identity?.['x-auth-request-user']).toBe('alice')
-      expect(identity?.['x-auth-request-groups']).toBe('')
-    },
-  )
+  test.for(words`__proto__ constructor.name groups.map`)('gives no groups: %s', async (claim) => {
+    await using odd = await startRelyingParty({ OIDC_GROUPS_CLAIM: claim })
+    const { identity } = await odd.attempt('alice')
+    expect(identity?.['x-auth-request-user']).toBe('alice')
+    expect(identity?.['x-auth-request-groups']).toBe('')
+  })
 
   test('a member of that name which the provider did send is a claim like any other', async () => {
     await using odd = await startRelyingParty({

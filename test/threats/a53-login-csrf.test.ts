@@ -29,20 +29,17 @@ const victims: readonly (readonly [string, () => Promise<Visitor>, string | unde
 ]
 
 describe('A53 login CSRF', () => {
-  test.for(victims)(
-    'an attacker’s callback does nothing in a browser %s',
-    async ([, make, user]) => {
-      const victim = await make()
-      const attacker = await party().untilCallback('bob')
-      party().provider.forgetRequests()
-      const visit = await victim.get(attacker.callbackUrl, { crossSite: true })
-      expect([visit.setCookies, party().provider.count('token')]).toEqual([[], 0])
-      expect(await userOf(vestibule(), victim)).toBe(user)
+  test.for(victims)('a foreign callback does nothing in a browser %s', async ([, make, user]) => {
+    const victim = await make()
+    const attacker = await party().untilCallback('bob')
+    party().provider.forgetRequests()
+    const visit = await victim.get(attacker.callbackUrl, { crossSite: true })
+    expect([visit.setCookies, party().provider.count('token')]).toEqual([[], 0])
+    expect(await userOf(vestibule(), victim)).toBe(user)
 
-      expect((await attacker.browser.get(attacker.callbackUrl)).status).toBe(302)
-      expect(await userOf(vestibule(), attacker.browser)).toBe('bob')
-    },
-  )
+    expect((await attacker.browser.get(attacker.callbackUrl)).status).toBe(302)
+    expect(await userOf(vestibule(), attacker.browser)).toBe('bob')
+  })
 
   test('an attacker’s code beside the victim’s own state fails at PKCE', async () => {
     const victim = await party().untilCallback('alice')

@@ -78,25 +78,22 @@ describe('A54 callback replay, reload, prefetch and back button', () => {
     await expectNotRedeemed(() => thief.get(withQuery(url, { state })))
   })
 
-  test.for([2, 12])(
-    '%i identical callbacks at once make one session and one token request',
-    async (n) => {
-      const { browser, callbackUrl } = await party.untilCallback()
-      const copies = Array.from({ length: n }, () => browser.copy())
-      party.provider.set('token', { delayMs: 150 })
-      let visits: Visit[] = []
-      const count = await tokenRequests(async () => {
-        visits = await Promise.all(copies.map((copy) => copy.get(callbackUrl)))
-      })
-      expect(count).toBe(1)
-      expect(visits.filter(opensSession)).toHaveLength(1)
-      const refused = visits.filter((visit) => !opensSession(visit))
-      expect(refused).toHaveLength(n - 1)
-      for (const visit of refused) expectFailedSignIn(visit)
-      const users = await Promise.all(copies.map(userOf))
-      expect(users.filter((user) => user === 'alice')).toHaveLength(1)
-    },
-  )
+  test.for([2, 12])('%i callbacks at once make one session and one token request', async (n) => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    const copies = Array.from({ length: n }, () => browser.copy())
+    party.provider.set('token', { delayMs: 150 })
+    let visits: Visit[] = []
+    const count = await tokenRequests(async () => {
+      visits = await Promise.all(copies.map((copy) => copy.get(callbackUrl)))
+    })
+    expect(count).toBe(1)
+    expect(visits.filter(opensSession)).toHaveLength(1)
+    const refused = visits.filter((visit) => !opensSession(visit))
+    expect(refused).toHaveLength(n - 1)
+    for (const visit of refused) expectFailedSignIn(visit)
+    const users = await Promise.all(copies.map(userOf))
+    expect(users.filter((user) => user === 'alice')).toHaveLength(1)
+  })
 
   test('the back button past a finished sign-in redeems nothing for an older tab', async () => {
     const browser = party.visitor()

@@ -12,6 +12,7 @@ import {
   startLogin,
 } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
 const errors: readonly (readonly [error: string, description: string])[] = [
@@ -65,16 +66,15 @@ describe('A59 error and error_description reflection', () => {
     }
   })
 
-  test.for(['server_error', 'temporarily_unavailable'])(
-    'a fault of the provider is named as one, without its words: %s',
-    async (error) => {
-      const browser = party.visitor()
-      const state = sentAlong(await startLogin(browser), 'state')
-      const visit = await browser.get(`${CALLBACK}?${queryOf(error, 'hostile', state)}`)
-      expectFailedSignIn(visit, ['hostile', error], 502)
-      expect(visit.body).toContain('This is not your fault')
-    },
-  )
+  test.for(words`
+    server_error temporarily_unavailable
+  `)('a fault of the provider is named as one, without its words: %s', async (error) => {
+    const browser = party.visitor()
+    const state = sentAlong(await startLogin(browser), 'state')
+    const visit = await browser.get(`${CALLBACK}?${queryOf(error, 'hostile', state)}`)
+    expectFailedSignIn(visit, ['hostile', error], 502)
+    expect(visit.body).toContain('This is not your fault')
+  })
 
   test('an error beside a code wins: nothing is redeemed', async () => {
     const { browser, callbackUrl } = await party.untilCallback()

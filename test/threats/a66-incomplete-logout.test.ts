@@ -5,6 +5,7 @@ import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGIN, LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 import { useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
 const { userOf, expectNoSession } = party
@@ -141,15 +142,14 @@ describe('A66 incomplete logout', () => {
     expect(await userOf(browser)).toBe('alice')
   })
 
-  test.for(['/login?rd=/', '/logout', '/signed-out', '/me', '/callback'])(
-    'opening %s signs nobody out',
-    async (path) => {
-      const browser = await signedIn('alice')
-      const { setCookies } = await browser.get(`${APP}/oauth2${path}`)
-      expect(setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([])
-      expect(await userOf(browser)).toBe('alice')
-    },
-  )
+  test.for(words`
+    /login?rd=/ /logout /signed-out /me /callback
+  `)('opening %s signs nobody out', async (path) => {
+    const browser = await signedIn('alice')
+    const { setCookies } = await browser.get(`${APP}/oauth2${path}`)
+    expect(setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([])
+    expect(await userOf(browser)).toBe('alice')
+  })
 
   test('signing out twice, and without a session, does no harm', async () => {
     const browser = await signedIn('alice')

@@ -104,12 +104,9 @@ describe('A72 prefix bypass by a lenient parser', () => {
     expect((await checkRaw(`${SESSION_COOKIE}=${session}`)).cookie).toBeUndefined()
   })
 
-  test.for([0x00, 0x01, 0x0b, 0x0c, 0x7f])(
-    'the control character %i in the line is refused, and the process goes on',
-    async (code) => {
-      const { status, user } = await checkRaw(`${bytes(code)}${SESSION_COOKIE}=${session}`)
-      expect([302, 400]).toContain(status)
-      expect(user).toBeUndefined()
-    },
-  )
+  test.for([0x00, 0x01, 0x0b, 0x0c, 0x7f])('control character %i is refused', async (code) => {
+    const { status, user } = await checkRaw(`${bytes(code)}${SESSION_COOKIE}=${session}`)
+    expect([302, 400]).toContain(status)
+    expect(user).toBeUndefined()
+  })
 })
