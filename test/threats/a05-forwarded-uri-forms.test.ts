@@ -33,7 +33,7 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     const forwarded = { Uri: undefined }
     for (const target of ['/auth/public/a?x=/public/a', '/auth?/public/a', '/auth/']) {
       const line = `GET ${target} HTTP/1.1`
-      expect(await checkRaw(vestibule(), { line, forwarded })).toMatch(/^HTTP\/1\.1 4\d\d /)
+      expect(String((await checkRaw(vestibule(), { line, forwarded })).status)).toMatch(/^4\d\d$/)
     }
   })
 
@@ -41,9 +41,9 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     /public/a\0 \0/public/a /public/a\rSet-Cookie:\x20evil=1 /public/a\x7f /public/\x1b[2J
     /public/a\r\n\x20/b
   `)('raw control bytes are refused: %j', async (Uri) => {
-    const answer = await checkRaw(vestibule(), { forwarded: { Uri } })
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(answer).not.toMatch(/set-cookie/i)
+    const { status, text } = await checkRaw(vestibule(), { forwarded: { Uri } })
+    expect(status).toBe(400)
+    expect(text).not.toMatch(/set-cookie/i)
   })
 
   test.for(

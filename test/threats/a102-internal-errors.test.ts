@@ -1,12 +1,12 @@
 import { request } from 'node:http'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
-import { FORWARDED_LINES, type RawReply, sendLines } from '../support/raw-lines.ts'
 import { until } from '../support/redis-state.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { forwardedNavigation } from '../support/request-pool.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { FORWARDED_LINES, type RawReply, sendLines } from '../support/wire-requests.ts'
 
 const party = useParty({ OIDC_USERINFO: 'always', IDENTITY_HEADERS: 'X-Team=team' })
 let cookie: string

@@ -52,9 +52,9 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
     TRACE\x20/auth\x20HTTP/1.1 FOO\x20/auth\x20HTTP/1.1 get\x20/auth\x20HTTP/1.1
     PRI\x20*\x20HTTP/2.0 GET\x20/auth\x20HTTP/9.9 GET\x20/auth \x20/auth\x20HTTP/1.1
   `)('no request line makes the check pass or end the process: %s', async (line) => {
-    const answer = await checkRaw(vestibule(), { line, forwarded: { Uri } })
-    expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
-    expect(answer.toLowerCase()).not.toContain('x-auth-request')
+    const { status, text } = await checkRaw(vestibule(), { line, forwarded: { Uri } })
+    expect(String(status)).not.toMatch(/^2/)
+    expect(text.toLowerCase()).not.toContain('x-auth-request')
     expect((await vestibule().check({ uri: '/admin' }, { Cookie: cookie() })).status).toBe(200)
   })
 
@@ -62,11 +62,11 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
     const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
     const line = `${method} ${target} HTTP/1.1`
     const headers = [`Cookie: ${cookie()}`]
-    const answer = await checkRaw(vestibule(), { line, forwarded: { Uri }, headers })
+    const { status, text } = await checkRaw(vestibule(), { line, forwarded: { Uri }, headers })
     const secret = cookie().split('=')[1] ?? cookie()
     // TRACE by its nature sends back what it was sent, cookies included.
-    expect(answer).not.toContain(secret)
-    if (method !== 'TRACE') expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
+    expect(text).not.toContain(secret)
+    if (method !== 'TRACE') expect(String(status)).not.toMatch(/^2/)
   })
 })
 

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { demoUsers } from '../../stand-ins/provider/provider.ts'
-import { checkAs } from '../support/browser-checks.ts'
-import { prepared } from '../support/prepared.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import { words } from '../support/words.ts'
 
 /** An object with a member of its own under a name that every object inherits. */
@@ -47,18 +46,15 @@ const users = [
   { sub: 'boss@example.com' },
 ]
 
-const party = prepared(() =>
-  startRelyingParty(
-    { ALLOW_ANY_USER: 'false', ALLOWED_GROUPS: 'admin', ALLOWED_EMAILS: 'boss@example.com' },
-    { users },
-  ),
+const party = useParty(
+  { ALLOW_ANY_USER: 'false', ALLOWED_GROUPS: 'admin', ALLOWED_EMAILS: 'boss@example.com' },
+  { users },
 )
-const vestibule = () => party().vestibule
 
 async function statusOf(sub: string): Promise<number> {
-  const { browser } = await party().attempt(sub)
+  const { browser } = await party.attempt(sub)
   expect(cookieHeader(browser)).toContain('__Host-vestibule=')
-  return (await checkAs(vestibule(), browser)).status
+  return (await party.checkWith(browser)).status
 }
 
 /** Works while the provider says nothing but these claims of anybody. */
@@ -77,12 +73,12 @@ async function withClaims<T>(
 
 describe('A35 claim confusion', () => {
   test.for(impostors)('a group counts only as a member of a list: %j', async (claims) =>
-    expect(await withClaims(party(), claims, () => statusOf('bare'))).toBe(403),
+    expect(await withClaims(party, claims, () => statusOf('bare'))).toBe(403),
   )
 
   test.for(mailed)('an address counts only when email_verified is true: %j', async (claims) => {
     const all = { email: 'boss@example.com', ...claims }
-    expect(await withClaims(party(), all, () => statusOf('bare'))).toBe(403)
+    expect(await withClaims(party, all, () => statusOf('bare'))).toBe(403)
   })
 
   test.for(['admin', 'admin-as-text', 'boss'])(
@@ -122,21 +118,21 @@ describe('A35 claim confusion', () => {
   })
 
   test('a verification from UserInfo is not taken for another address of the ID token', async () => {
-    party().provider.tamperIdToken({ email: 'boss@example.com' })
+    party.provider.tamperIdToken({ email: 'boss@example.com' })
     expect(await statusOf('alice')).toBe(403)
-    party().provider.reset()
+    party.provider.reset()
     const email = 'boss@example.com'
-    party().provider.set('userinfo', { rewrite: (body) => ({ ...body, email }) })
+    party.provider.set('userinfo', { rewrite: (body) => ({ ...body, email }) })
     expect(await statusOf('alice')).toBe(200)
-    party().provider.reset()
+    party.provider.reset()
   })
 
   test('UserInfo of another subject is refused', async () => {
-    party().provider.set('userinfo', {
+    party.provider.set('userinfo', {
       rewrite: (body) => ({ ...body, sub: 'admin', groups: ['admin'] }),
     })
-    const { answer, isSignedIn } = await party().attempt('alice')
-    party().provider.reset()
+    const { answer, isSignedIn } = await party.attempt('alice')
+    party.provider.reset()
     expect(isSignedIn).toBe(false)
     expect([400, 502]).toContain(answer.status)
     expect(answer.setCookies.filter((line) => line.startsWith('__Host-vestibule='))).toEqual([])
@@ -152,9 +148,9 @@ describe('A35 claim confusion', () => {
     ['an object', { admin: true }],
     ['left out', undefined],
   ])('a subject that is no text signs nobody in: %s', async ([, sub]) => {
-    party().provider.tamperIdToken({ sub })
-    const { answer, isSignedIn } = await party().attempt('admin')
-    party().provider.reset()
+    party.provider.tamperIdToken({ sub })
+    const { answer, isSignedIn } = await party.attempt('admin')
+    party.provider.reset()
     expect(isSignedIn).toBe(false)
     expect([400, 502]).toContain(answer.status)
     expect(answer.headers['cache-control']).toBe('no-store')

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { sendLines } from '../support/raw-lines.ts'
 import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
@@ -12,6 +11,7 @@ import {
   startLogin,
 } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { sendLines } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
 const party = useParty()

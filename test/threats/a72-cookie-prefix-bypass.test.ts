@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { FORWARDED_LINES, sendLines } from '../support/raw-lines.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { FORWARDED_LINES, sendLines } from '../support/wire-requests.ts'
 
 const party = useParty()
 let session: string

@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { FORWARDED_LINES, type RawReply, sendLines } from '../support/raw-lines.ts'
 import { APP } from '../support/relying-party.ts'
 import {
   cookieHeader,
@@ -8,6 +7,7 @@ import {
   untilCallback,
 } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { FORWARDED_LINES, type RawReply, sendLines } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
 const party = useParty()

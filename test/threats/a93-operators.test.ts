@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { asProgram, bearerRule } from '../support/bearers.ts'
 import { ADMIN_TOKEN } from '../support/operator.ts'
-import { sendLines } from '../support/raw-lines.ts'
 import { useBearerParty } from '../support/used-party.ts'
+import { sendLines } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
 const LINES = '"}\r\n{"level":"fatal","event":"forged-line"}\n\x1b[2J\x1b[31m'

@@ -4,12 +4,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { readMetric } from '../support/outage.ts'
-import { FORWARDED_LINES, type RawReply, sendText } from '../support/raw-lines.ts'
 import { until } from '../support/redis-state.ts'
 import { forwardedNavigation } from '../support/request-pool.ts'
 import { cookieHeader } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
+import { FORWARDED_LINES, type RawReply, sendText } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
 // A process of its own, because its resident memory is measured.
