@@ -50,7 +50,7 @@ describe('A23 HEAD', () => {
       forwarded: { Method: 'HEAD', Uri: uri },
       headers: ['Accept: text/html'],
     })
-    expect(answer).toMatchObject({ status, text: `${answer.head}\r\n\r\n` })
+    expect(answer).toMatchObject({ status: Number(status), text: `${answer.head}\r\n\r\n` })
   })
 })
 
