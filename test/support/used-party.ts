@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { type BearerParty, startBearerParty } from './bearers.ts'
+import { prepared } from './prepared.ts'
 import { expectLogin, expectRefusal } from './refusal.ts'
 import { APP, type RelyingParty, startRelyingParty } from './relying-party.ts'
 import { cookieHeader, expectFailedSignIn, SESSION_COOKIE } from './sign-in-steps.ts'
@@ -60,22 +61,10 @@ export function useBearerParty(
 type Tail<List> = List extends readonly [unknown?, ...infer Rest] ? Rest : never
 
 function useStarted<Party extends RelyingParty>(start: () => Promise<Party>): () => Party {
-  let party: Party | undefined
-  const started = (): Party => {
-    if (!party) throw new Error('the party starts before the tests')
-    return party
-  }
-  beforeAll(async () => {
-    party = await start()
-  })
+  const started = prepared(start)
   beforeEach(() => {
     started().provider.reset()
     started().provider.forgetRequests()
-  })
-  afterAll(async () => {
-    const wasAlive = party?.vestibule.isAlive()
-    await party?.[Symbol.asyncDispose]()
-    expect(wasAlive, 'the service is alive behind the last test').toBe(true)
   })
   return started
 }

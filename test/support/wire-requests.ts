@@ -1,9 +1,31 @@
+import { forwardedNavigation } from './request-pool.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import { createVisitor, raw, type Visit, type VisitOptions } from './visitor.ts'
 
-/** Sends a request byte for byte, in Latin-1 and each header as written, and returns the whole answer. */
-export function askRaw(port: number, line: string, headers: readonly string[] = []) {
-  return raw(port, [line, ...headers, 'Connection: close', '', ''].join('\r\n'))
+/** The answers of one connection, byte for byte. */
+export interface RawReply {
+  readonly text: string
+  /** Status line and headers of the first answer. */
+  readonly head: string
+  readonly status: number
+  /** The statuses of all answers, in order. */
+  readonly statuses: readonly number[]
+  /** A header of the first answer. */
+  readonly header: (name: string) => string | undefined
+}
+
+/** Sends a request without a body, line by line and in Latin-1, over a connection of its own. */
+export function sendLines(port: number, ...lines: readonly string[]): Promise<RawReply> {
+  return sendText(port, [...lines, 'Connection: close', '', ''].join('\r\n'))
+}
+
+/** Sends text as it is. */
+export async function sendText(port: number, request: string, quietMs?: number): Promise<RawReply> {
+  const text = await raw(port, request, quietMs)
+  const [head = ''] = text.split('\r\n\r\n')
+  const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
+  const header = (name: string) => new RegExp(`^${name}: ?(.*?)\r?$`, 'im').exec(head)?.[1]
+  return { text, head, status: statuses[0] ?? Number.NaN, statuses, header }
 }
 
 export interface RawCheck {
@@ -14,13 +36,16 @@ export interface RawCheck {
 }
 
 /** Sends a check byte for byte: a plain GET of `/public/a` where the test says nothing else. */
-export function checkRaw({ internalPort }: RunningVestibule, request: RawCheck = {}) {
+export function checkRaw(
+  { internalPort }: RunningVestibule,
+  request: RawCheck = {},
+): Promise<RawReply> {
   const parts = { Method: 'GET', Proto: 'https', Host: 'app.example.com', Uri: '/public/a' }
   const forwarded = Object.entries({ ...parts, ...request.forwarded }).flatMap(([name, value]) =>
     value === undefined ? [] : [`X-Forwarded-${name}: ${value}`],
   )
   const { line = 'GET /auth HTTP/1.1', headers = [] } = request
-  return askRaw(internalPort, line, ['Host: a', ...forwarded, ...headers])
+  return sendLines(internalPort, line, 'Host: a', ...forwarded, ...headers)
 }
 
 /** The forwarded request of a plain GET of `/`, as Traefik sends it. */
@@ -31,6 +56,11 @@ export const FORWARDED = {
   'X-Forwarded-Uri': '/',
   'X-Forwarded-For': '203.0.113.7',
 }
+
+/** The headers that Traefik adds to a check of a page, one a line. */
+export const FORWARDED_LINES: readonly string[] = Object.entries(forwardedNavigation).map(
+  ([name, value]) => `${name}: ${value}`,
+)
 
 /** Asks the check by another method than GET, or with a body. */
 export function requestCheck(

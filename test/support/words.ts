@@ -32,3 +32,19 @@ export function rows(template: TemplateStringsArray, ...values: readonly string[
   return <const Columns extends readonly unknown[]>(...columns: Columns): [string, ...Columns][] =>
     words(template, ...values).map((word) => [word, ...columns])
 }
+
+/**
+ * Makes rows of words like `sub="a"&sid`: the word, cut, and an object with these members, whose values are JSON; a
+ * name alone is a member that is `undefined`.
+ */
+export function members(template: TemplateStringsArray, ...values: readonly string[]) {
+  return words(template, ...values).map((word): [string, Record<string, unknown>] => [
+    word.slice(0, 60),
+    Object.fromEntries(word.split('&').map(memberIn)),
+  ])
+}
+
+function memberIn(text: string): [string, unknown] {
+  const [name = '', ...json] = text.split('=')
+  return [name, json.length === 0 ? undefined : JSON.parse(json.join('='))]
+}

@@ -19,13 +19,12 @@ const foreign: readonly string[] = words`
 `
 
 describe('A01 X-Forwarded-Host spoofing', () => {
-  test.for(['app.example.com', 'a.apps.example.com', 'b.a.apps.example.com'])(
-    'a protected host is asked to sign in at itself: %s',
-    async (host) => {
-      expectLogin(await vestibule().check({ host }), `https://${host}/`)
-      expect((await vestibule().check({ host, uri: '/public/a' })).status).toBe(200)
-    },
-  )
+  test.for(words`
+    app.example.com a.apps.example.com b.a.apps.example.com
+  `)('a protected host is asked to sign in at itself: %s', async (host) => {
+    expectLogin(await vestibule().check({ host }), `https://${host}/`)
+    expect((await vestibule().check({ host, uri: '/public/a' })).status).toBe(200)
+  })
 
   test.for(foreign)('a host that is not protected gets no decision: %s', async (host) => {
     const before = await readCounter(vestibule(), 'foreign_hosts_refused')
@@ -57,9 +56,8 @@ describe('A01 X-Forwarded-Host spoofing', () => {
 
   test('the sign-in page takes no host from forwarded headers either', async () => {
     const browser = vestibule().visitor(['app.example.com', 'evil.example'])
-    const spoofed = { 'X-Forwarded-Host': 'evil.example', Forwarded: 'host=evil.example' }
     const login = await browser.get('https://app.example.com/oauth2/signed-out', {
-      headers: spoofed,
+      headers: { 'X-Forwarded-Host': 'evil.example', Forwarded: 'host=evil.example' },
     })
     expect(login.status).toBe(200)
     expect(login.rawHeaders.join('\n') + login.body).not.toContain('evil.example')

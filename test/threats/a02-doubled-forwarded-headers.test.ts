@@ -47,8 +47,8 @@ describe('A02 doubled and listed forwarded headers', () => {
 
   test.for(doubled)('two spellings of X-Forwarded-%s are two of it: %s', async ([part, other]) => {
     for (const spelling of [`x-forwarded-${part.toLowerCase()}`, `X-FORWARDED-${part}`]) {
-      const answer = await checkRaw(vestibule(), { headers: [`${spelling}: ${other}`] })
-      expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+      const { status } = await checkRaw(vestibule(), { headers: [`${spelling}: ${other}`] })
+      expect(status).toBe(400)
     }
   })
 

@@ -56,9 +56,9 @@ describe('A03 host syntax tricks', () => {
     \x1bapp.example.com app.example.com\rX-Evil:\x201 app.example.com\r\n\x20evil.example
     app\xad.example.com
   `)('control bytes in the host are refused: %j', async (Host) => {
-    const answer = await checkRaw(vestibule(), { forwarded: { Host, Uri: '/public/' } })
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(answer).not.toContain('evil.example')
+    const { status, text } = await checkRaw(vestibule(), { forwarded: { Host, Uri: '/public/' } })
+    expect(status).toBe(400)
+    expect(text).not.toContain('evil.example')
   })
 
   test('blanks around the host are no part of it, as HTTP says', async () => {

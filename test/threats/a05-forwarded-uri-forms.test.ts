@@ -33,7 +33,7 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     const forwarded = { Uri: undefined }
     for (const target of ['/auth/public/a?x=/public/a', '/auth?/public/a', '/auth/']) {
       const line = `GET ${target} HTTP/1.1`
-      expect(await checkRaw(vestibule(), { line, forwarded })).toMatch(/^HTTP\/1\.1 4\d\d /)
+      expect(String((await checkRaw(vestibule(), { line, forwarded })).status)).toMatch(/^4\d\d$/)
     }
   })
 
@@ -41,9 +41,9 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     /public/a\0 \0/public/a /public/a\rSet-Cookie:\x20evil=1 /public/a\x7f /public/\x1b[2J
     /public/a\r\n\x20/b
   `)('raw control bytes are refused: %j', async (Uri) => {
-    const answer = await checkRaw(vestibule(), { forwarded: { Uri } })
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(answer).not.toMatch(/set-cookie/i)
+    const { status, text } = await checkRaw(vestibule(), { forwarded: { Uri } })
+    expect(status).toBe(400)
+    expect(text).not.toMatch(/set-cookie/i)
   })
 
   test.for(
@@ -57,14 +57,12 @@ describe('A05 forms of X-Forwarded-Uri', () => {
     ]),
   )('%s leads to a sign-in and nothing else', async ([, uri]) => {
     const visit = await vestibule().check({ uri })
-    expect(visit.status).toBe(302)
-    expect(visit.setCookies).toEqual([])
+    expect([visit.status, visit.setCookies]).toEqual([302, []])
     expect(visit.headers.location).toMatch(
       /^https:\/\/app\.example\.com\/oauth2\/login\?rd=https%3A%2F%2Fapp\.example\.com%2F[\w.%+*-]*$/,
     )
     const headers = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
-    const script = await vestibule().check({ uri }, headers)
-    expectRefusal(script, 401, ['<script>'])
+    expectRefusal(await vestibule().check({ uri }, headers), 401, ['<script>'])
   })
 
   test('a path and a query come back as they were', async () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import { words } from '../support/words.ts'
 
-const party = prepared(() => startRelyingParty({ PUBLIC_PATHS: '/public/**' }))
-const vestibule = () => party().vestibule
-const cookie = prepared(() => vestibule().signIn('alice'))
+const party = useParty({ PUBLIC_PATHS: '/public/**' })
+const cookie = prepared(() => party.vestibule.signIn('alice'))
 
 const refused = words`
   http ws HTTPS Https WSS javascript https,http https,\x20https http,https https: https://
@@ -16,15 +16,15 @@ const refused = words`
 
 describe('A06 X-Forwarded-Proto spoofing', () => {
   test('https is the scheme of an https host', async () => {
-    expectLogin(await vestibule().check({ proto: 'https' }), `${APP}/`)
-    expect((await vestibule().check({ proto: 'https' }, { Cookie: cookie() })).status).toBe(200)
+    expectLogin(await party.check({ proto: 'https' }), `${APP}/`)
+    expect((await party.check({ proto: 'https' }, { Cookie: cookie() })).status).toBe(200)
   })
 
   test.for(refused)('%s is not, with and without a session, on public paths too', async (proto) => {
     const requests = [
-      await vestibule().check({ proto }),
-      await vestibule().check({ proto }, { Cookie: cookie() }),
-      await vestibule().check({ proto, uri: '/public/a' }),
+      await party.check({ proto }),
+      await party.check({ proto }, { Cookie: cookie() }),
+      await party.check({ proto, uri: '/public/a' }),
     ]
     for (const visit of requests) expectRefusal(visit, 400, ['javascript', 'ftp'])
   })
@@ -34,14 +34,14 @@ describe('A06 X-Forwarded-Proto spoofing', () => {
     ['missing', undefined],
   ] as const)('%s is not taken from the connection', async ([, proto]) => {
     const headers = { 'X-Forwarded-Proto': proto, Cookie: cookie() }
-    expectRefusal(await vestibule().check({}, headers), 400)
+    expectRefusal(await party.check({}, headers), 400)
   })
 
   test('wss counts as https and is a WebSocket: 200 with a session, 401 without', async () => {
     const headers = { Origin: APP, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }
-    const open = await vestibule().check({ proto: 'wss' }, { ...headers, Cookie: cookie() })
+    const open = await party.check({ proto: 'wss' }, { ...headers, Cookie: cookie() })
     expect(open).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
-    const closed = await vestibule().check({ proto: 'wss' }, headers)
+    const closed = await party.check({ proto: 'wss' }, headers)
     expectRefusal(closed, 401)
     expect(JSON.parse(closed.body)).toEqual({
       error: 'login_required',
@@ -66,7 +66,7 @@ describe('A06 X-Forwarded-Proto spoofing', () => {
   test('an http host is served no cookie of an https host', async () => {
     await using plain = await startVestibule({
       PROTECTED_HOSTS: 'http://app.localhost:8080,https://app.example.com',
-      OIDC_ISSUER_URL: party().provider.issuer,
+      OIDC_ISSUER_URL: party.provider.issuer,
     })
     const visit = await plain.check(
       { host: 'app.localhost:8080', proto: 'http' },

@@ -21,18 +21,14 @@ describe('A10 forwarded headers that are taken away', () => {
     expect((await vestibule().check({}, headers)).status).toBe(200)
   })
 
-  test.for(subsets.map((names) => [names] as const))(
-    'nothing stands in for %j',
-    async ([names]) => {
-      const removed = Object.fromEntries(names.map((name) => [name, undefined]))
-      const standIns = { Host: 'app.example.com', 'X-Original-Url': '/public/a' }
-      for (const extra of [{}, standIns, { ...standIns, Cookie: cookie() }]) {
-        const visit = await vestibule().check({ uri: '/public/a' }, { ...extra, ...removed })
-        expectRefusal(visit, 400)
-      }
-      expectRefusal(await vestibule().check({}, { ...removed, 'X-Requested-With': 'a' }), 400)
-    },
-  )
+  test.for(subsets.map((names) => [names] as const))('nothing replaces %j', async ([names]) => {
+    const removed = Object.fromEntries(names.map((name) => [name, undefined]))
+    const standIns = { Host: 'app.example.com', 'X-Original-Url': '/public/a' }
+    for (const extra of [{}, standIns, { ...standIns, Cookie: cookie() }]) {
+      expectRefusal(await vestibule().check({ uri: '/public/a' }, { ...extra, ...removed }), 400)
+    }
+    expectRefusal(await vestibule().check({}, { ...removed, 'X-Requested-With': 'a' }), 400)
+  })
 
   test('our own request line and Host are no forwarded request', async () => {
     const { internalPort } = vestibule()

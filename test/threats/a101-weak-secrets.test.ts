@@ -96,18 +96,15 @@ describe('A101 weak or shared secrets', () => {
     expect(refusalOf({ SESSION_ENCRYPTION_KEY: key })).toBeUndefined()
   })
 
-  test.for(weak)(
-    'a start with a weak key is refused, without its value: %s',
-    ([, key], { expect }) => {
-      const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: key })
-      expect(refusal).toContain('SESSION_ENCRYPTION_KEY')
-      expect(refusal).toContain('openssl rand -base64 32')
-      for (const part of key.split(',').filter((each) => each.length >= 8)) {
-        expect(refusal).not.toContain(part)
-        expect(refusal).not.toContain(part.slice(0, 8))
-      }
-    },
-  )
+  test.for(weak)('a weak key is refused, without its value: %s', ([, key], { expect }) => {
+    const refusal = refusalOf({ SESSION_ENCRYPTION_KEY: key })
+    expect(refusal).toContain('SESSION_ENCRYPTION_KEY')
+    expect(refusal).toContain('openssl rand -base64 32')
+    for (const part of key.split(',').filter((each) => each.length >= 8)) {
+      expect(refusal).not.toContain(part)
+      expect(refusal).not.toContain(part.slice(0, 8))
+    }
+  })
 
   test.for(weak)('a key file is held to the same: %s', async ([name, key], { expect }) => {
     const path = join(folder, name.replaceAll(/[^a-z0-9]/g, '-'))
@@ -138,17 +135,14 @@ describe('A101 weak or shared secrets', () => {
     expect(refusal).not.toContain(two)
   })
 
-  test.for(['serve', 'check-config'])(
-    'vestibule %s ends with a code other than 0 and never prints the key',
-    async (command) => {
-      const { code, output } = await run(command, { SESSION_ENCRYPTION_KEY: 'a-short-secret' })
-      expect(code).toBe(1)
-      expect(output).toContain('SESSION_ENCRYPTION_KEY: key 1')
-      expect(output).not.toContain('a-short-secret')
-      expect(output).not.toContain('listening')
-      expect(output).not.toMatch(/\n\s+at /)
-    },
-  )
+  test.for(['serve', 'check-config'])('vestibule %s fails and hides the key', async (command) => {
+    const { code, output } = await run(command, { SESSION_ENCRYPTION_KEY: 'a-short-secret' })
+    expect(code).toBe(1)
+    expect(output).toContain('SESSION_ENCRYPTION_KEY: key 1')
+    expect(output).not.toContain('a-short-secret')
+    expect(output).not.toContain('listening')
+    expect(output).not.toMatch(/\n\s+at /)
+  })
 
   test('check-config prints a good configuration without any secret in it', async () => {
     const key = base64()

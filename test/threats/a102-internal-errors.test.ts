@@ -1,12 +1,12 @@
 import { request } from 'node:http'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
-import { FORWARDED_LINES, type RawReply, sendLines } from '../support/raw-lines.ts'
 import { until } from '../support/redis-state.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { forwardedNavigation } from '../support/request-pool.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { FORWARDED_LINES, type RawReply, sendLines } from '../support/wire-requests.ts'
 
 const party = useParty({ OIDC_USERINFO: 'always', IDENTITY_HEADERS: 'X-Team=team' })
 let cookie: string
@@ -55,14 +55,11 @@ describe('A102 internal errors', () => {
     expectRefused(await sendLines(party.vestibule.publicPort, ...lines), [400])
   })
 
-  test.for(BROKEN_HOSTS)(
-    'a check with a broken Host is refused or judged by its forwarded host: %s',
-    async (host) => {
-      const forwarded = FORWARDED_LINES.filter((line) => !line.startsWith('Accept'))
-      const lines = ['GET /auth HTTP/1.1', `Host: ${host}`, ...forwarded, 'Accept: */*']
-      expectRefused(await sendLines(party.vestibule.internalPort, ...lines), [400, 401])
-    },
-  )
+  test.for(BROKEN_HOSTS)('a broken Host is refused or ignored by the check: %s', async (host) => {
+    const forwarded = FORWARDED_LINES.filter((line) => !line.startsWith('Accept'))
+    const lines = ['GET /auth HTTP/1.1', `Host: ${host}`, ...forwarded, 'Accept: */*']
+    expectRefused(await sendLines(party.vestibule.internalPort, ...lines), [400, 401])
+  })
 
   test.for([
     'http://evil.example/auth',
@@ -240,8 +237,7 @@ describe('A102 internal errors', () => {
 
   test('no rejection is unhandled, every line is JSON, and the session goes on', async () => {
     const { vestibule } = party
-    const lines = vestibule.output().trimEnd().split('\n')
-    expect(lines).toHaveLength(vestibule.log().length)
+    expect(vestibule.output().trimEnd().split('\n')).toHaveLength(vestibule.log().length)
     expect(vestibule.log().filter(({ event }) => event === 'unhandled_rejection')).toEqual([])
     expect(await party.userOf(cookie)).toBe('alice')
   })

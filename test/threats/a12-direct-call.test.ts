@@ -48,38 +48,32 @@ describe('A12 the check called from outside', () => {
     expect(visit).toMatchObject({ status: 404, location: undefined, setCookies: [] })
   })
 
-  test.for(['GET', 'HEAD', 'POST', 'OPTIONS', 'DELETE', 'PATCH'])(
-    'a caller outside TRUSTED_PROXIES gets no decision by %s',
-    async (method) => {
-      for (const headers of [
-        forwarded,
-        { ...forwarded, 'X-Forwarded-For': '10.9.0.1', 'X-Real-Ip': '10.9.0.1' },
-        { ...forwarded, 'X-Forwarded-Uri': '/oauth2/login' },
-        { ...forwarded, 'X-Forwarded-Host': 'evil.example' },
-        { 'X-Forwarded-Host': 'evil.example' },
-      ]) {
-        const visit = await requestCheck(elsewhere(), method, { headers })
-        expectRefusal(visit, 403, ['evil.example', '10.9.0'])
-      }
-    },
-  )
-
-  test('a caller outside TRUSTED_PROXIES still finds the health endpoints', async () => {
-    expect((await elsewhere().internal('/livez')).status).toBe(200)
+  test.for(words`
+    GET HEAD POST OPTIONS DELETE PATCH
+  `)('a caller outside TRUSTED_PROXIES gets no decision by %s', async (method) => {
+    for (const headers of [
+      forwarded,
+      { ...forwarded, 'X-Forwarded-For': '10.9.0.1', 'X-Real-Ip': '10.9.0.1' },
+      { ...forwarded, 'X-Forwarded-Uri': '/oauth2/login' },
+      { ...forwarded, 'X-Forwarded-Host': 'evil.example' },
+      { 'X-Forwarded-Host': 'evil.example' },
+    ]) {
+      const visit = await requestCheck(elsewhere(), method, { headers })
+      expectRefusal(visit, 403, ['evil.example', '10.9.0'])
+    }
   })
+
+  test('a caller outside TRUSTED_PROXIES still finds the health endpoints', async () =>
+    expect((await elsewhere().internal('/livez')).status).toBe(200))
 })
 
 describeGateways('A12 the check called from outside', app, (send) => {
-  test.for(['/auth', '/oauth2/auth', '/oauth2/../auth'])(
-    'no route leads to the check: %s',
-    async (target) => {
-      const headers = Object.entries(forwarded).flat()
-      const passage = await send({ target, headers })
-      expect([302, 400, 404]).toContain(passage.status)
-      expect(passage.app).toBeUndefined()
-      // `/auth` at the protected host is a path of the app's own, and somebody signed in reaches the app.
-      const own = await send({ target: '/auth', headers: ['Cookie', cookie()] })
-      expect(own).toMatchObject({ status: 200, app: { url: '/auth' } })
-    },
-  )
+  test.for(words`/auth /oauth2/auth /oauth2/../auth`)('no way to the check: %s', async (target) => {
+    const passage = await send({ target, headers: Object.entries(forwarded).flat() })
+    expect([302, 400, 404]).toContain(passage.status)
+    expect(passage.app).toBeUndefined()
+    // `/auth` at the protected host is a path of the app's own, and somebody signed in reaches the app.
+    const own = await send({ target: '/auth', headers: ['Cookie', cookie()] })
+    expect(own).toMatchObject({ status: 200, app: { url: '/auth' } })
+  })
 })

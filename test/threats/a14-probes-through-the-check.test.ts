@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 import { createVisitor } from '../support/visitor.ts'
 import { words } from '../support/words.ts'
 
-const party = prepared(() => startRelyingParty())
-const vestibule = () => party().vestibule
-const cookie = prepared(() => vestibule().signIn('alice'))
+const party = useParty()
+const cookie = prepared(() => party.vestibule.signIn('alice'))
 
 const agents = [
   ...words`
@@ -23,21 +22,21 @@ describe('A14 probes that come through the check', () => {
   test.for(agents)('are asked to sign in like everybody: %s', async (agent) => {
     for (const uri of ['/', ...paths]) {
       const headers = { 'User-Agent': agent }
-      expectLogin(await vestibule().check({ uri }, headers), `https://app.example.com${uri}`)
+      expectLogin(await party.check({ uri }, headers), `https://app.example.com${uri}`)
       const probe = {
         ...headers,
         Accept: '*/*',
         'Sec-Fetch-Mode': undefined,
         'Sec-Fetch-Dest': undefined,
       }
-      expectRefusal(await vestibule().check({ uri }, probe), 401)
-      expectRefusal(await vestibule().check({ uri, method: 'OPTIONS' }, probe), 401)
+      expectRefusal(await party.check({ uri }, probe), 401)
+      expectRefusal(await party.check({ uri, method: 'OPTIONS' }, probe), 401)
     }
   })
 
   test('with a session these are paths of the app', async () => {
     for (const uri of paths) {
-      const visit = await vestibule().check(
+      const visit = await party.check(
         { uri },
         { Cookie: cookie(), 'User-Agent': 'kube-probe/1.30' },
       )
@@ -52,7 +51,7 @@ describe('A14 probes that come through the check', () => {
       'X-Forwarded-Host': 'evil.example',
       'User-Agent': 'Mozilla/5.0',
     }
-    const { internalPort, publicPort } = vestibule()
+    const { internalPort, publicPort } = party.vestibule
     const ask = (port: number, path: string) =>
       createVisitor().get(`http://127.0.0.1:${port}${path}`, { headers: forwarded })
     for (const path of ['/livez', '/readyz', '/startupz']) {

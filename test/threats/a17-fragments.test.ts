@@ -35,12 +35,11 @@ describe('A17 fragments', () => {
 })
 
 describeGateways('A17 fragments', app, (send) => {
-  test.for(['/secret#/bar', '/public/a#x', '/secret%23/bar', '/foo/bar%23'])(
-    'open nothing: %s',
-    async (target) => {
-      const passage = await send({ target })
-      expect([302, 400]).toContain(passage.status)
-      expect(passage.app).toBeUndefined()
-    },
-  )
+  test.for(words`
+    /secret#/bar /public/a#x /secret%23/bar /foo/bar%23
+  `)('open nothing: %s', async (target) => {
+    const passage = await send({ target })
+    expect([302, 400]).toContain(passage.status)
+    expect(passage.app).toBeUndefined()
+  })
 })

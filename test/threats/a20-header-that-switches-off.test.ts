@@ -2,17 +2,16 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { prepared } from '../support/prepared.ts'
 import { expectLogin, expectRefusal } from '../support/refusal.ts'
-import { startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import type { VisitHeaders } from '../support/visitor.ts'
 import { words } from '../support/words.ts'
 
-const party = prepared(() => startRelyingParty({ PUBLIC_PATHS: '/public/**' }))
-const vestibule = () => party().vestibule
+const party = useParty({ PUBLIC_PATHS: '/public/**' })
 const lenient = prepared(() =>
   startVestibule({ PUBLIC_PATHS: '/public/**', ALIAS_HEADERS: 'ignore' }),
 )
-const cookie = prepared(() => vestibule().signIn('alice'))
+const cookie = prepared(() => party.vestibule.signIn('alice'))
 
 const bare: VisitHeaders = Object.fromEntries(
   words`
@@ -45,20 +44,17 @@ const notNavigations: readonly VisitHeaders[] = [
 ]
 
 describe('A20 a header that silently switches the check off', () => {
-  test.for(notNavigations)(
-    '%j changes the form of a refusal, never the decision',
-    async (headers) => {
-      expectRefusal(await vestibule().check({ uri: '/admin' }, headers), 401)
-      expectRefusal(await vestibule().check({ uri: '/admin', method: 'OPTIONS' }, headers), 401)
-      const signedIn = await vestibule().check({ uri: '/admin' }, { ...headers, Cookie: cookie() })
-      expect(signedIn).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
-      expect((await vestibule().check({ uri: '/public/a' }, headers)).status).toBe(200)
-    },
-  )
+  test.for(notNavigations)('%j changes the form, never the decision', async (headers) => {
+    expectRefusal(await party.check({ uri: '/admin' }, headers), 401)
+    expectRefusal(await party.check({ uri: '/admin', method: 'OPTIONS' }, headers), 401)
+    const signedIn = await party.check({ uri: '/admin' }, { ...headers, Cookie: cookie() })
+    expect(signedIn).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
+    expect((await party.check({ uri: '/public/a' }, headers)).status).toBe(200)
+  })
 
   test('a bare request for text/html is a navigation', async () => {
     const headers = { ...bare, Accept: 'text/html' }
-    const visit = await vestibule().check({ uri: '/admin' }, headers)
+    const visit = await party.check({ uri: '/admin' }, headers)
     expectLogin(visit, 'https://app.example.com/admin')
   })
 
@@ -66,7 +62,7 @@ describe('A20 a header that silently switches the check off', () => {
     const seen = new Set<number>()
     const property = fc.asyncProperty(request, async ({ forwarded, headers }) => {
       const set = toHeaders(headers)
-      for (const { check } of [vestibule(), lenient()]) {
+      for (const { check } of [party.vestibule, lenient()]) {
         const { status, setCookies } = await check(forwarded, set)
         seen.add(status)
         expect(status < 200 || status >= 300, `${status} for a stranger`).toBe(true)

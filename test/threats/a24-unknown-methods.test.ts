@@ -25,66 +25,58 @@ describe('A24 CONNECT, TRACE and unknown methods', () => {
     expect((await vestibule().check({ uri: '/admin' }, { Cookie: cookie() })).status).toBe(200)
   })
 
-  test.for(['FOO', 'TRACK', 'DEBUG', 'PRI', 'BREW', 'connect', 'trace', 'GET,TRACE', 'INVOKE'])(
-    'X-Forwarded-Method: %s is malformed',
-    async (method) => {
-      for (const uri of ['/admin', '/public/a']) {
-        expectRefusal(await vestibule().check({ method, uri }, { Cookie: cookie() }), 400)
-      }
-    },
-  )
+  test.for(words`
+    FOO TRACK DEBUG PRI BREW connect trace GET,TRACE INVOKE
+  `)('X-Forwarded-Method: %s is malformed', async (method) => {
+    for (const uri of ['/admin', '/public/a']) {
+      expectRefusal(await vestibule().check({ method, uri }, { Cookie: cookie() }), 400)
+    }
+  })
 
   // The threat list asks for GET alone here; the design is `ANY /auth`, since Traefik may preserve the method.
-  test.for(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY', 'PROPFIND', 'SEARCH'])(
-    'the method of the check itself decides nothing: %s',
-    async (method) => {
-      const ask = (extra: VisitHeaders) =>
-        requestCheck(vestibule(), method, {
-          headers: { ...FORWARDED, 'X-Forwarded-Uri': Uri, ...extra },
-        })
-      expect((await ask({})).status).toBe(302)
-      const signedIn = await ask({ Cookie: cookie() })
-      expect(signedIn).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
-      expectRefusal(await ask({ 'X-Forwarded-Method': 'TRACE', Cookie: cookie() }), 405)
-    },
-  )
+  test.for(words`
+    GET POST PUT PATCH DELETE OPTIONS QUERY PROPFIND SEARCH
+  `)('the method of the check itself decides nothing: %s', async (method) => {
+    const ask = (extra: VisitHeaders) =>
+      requestCheck(vestibule(), method, {
+        headers: { ...FORWARDED, 'X-Forwarded-Uri': Uri, ...extra },
+      })
+    expect((await ask({})).status).toBe(302)
+    const signedIn = await ask({ Cookie: cookie() })
+    expect(signedIn).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
+    expectRefusal(await ask({ 'X-Forwarded-Method': 'TRACE', Cookie: cookie() }), 405)
+  })
 
   test.for(words`
     CONNECT\x20/auth\x20HTTP/1.1 CONNECT\x20app.example.com:443\x20HTTP/1.1
     TRACE\x20/auth\x20HTTP/1.1 FOO\x20/auth\x20HTTP/1.1 get\x20/auth\x20HTTP/1.1
     PRI\x20*\x20HTTP/2.0 GET\x20/auth\x20HTTP/9.9 GET\x20/auth \x20/auth\x20HTTP/1.1
   `)('no request line makes the check pass or end the process: %s', async (line) => {
-    const answer = await checkRaw(vestibule(), { line, forwarded: { Uri } })
-    expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
-    expect(answer.toLowerCase()).not.toContain('x-auth-request')
+    const { status, text } = await checkRaw(vestibule(), { line, forwarded: { Uri } })
+    expect(String(status)).not.toMatch(/^2/)
+    expect(text.toLowerCase()).not.toContain('x-auth-request')
     expect((await vestibule().check({ uri: '/admin' }, { Cookie: cookie() })).status).toBe(200)
   })
 
-  test.for(['TRACE', 'CONNECT', 'FOO'])(
-    'nor does a request line with a session: %s',
-    async (method) => {
-      const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
-      const line = `${method} ${target} HTTP/1.1`
-      const headers = [`Cookie: ${cookie()}`]
-      const answer = await checkRaw(vestibule(), { line, forwarded: { Uri }, headers })
-      const secret = cookie().split('=')[1] ?? cookie()
-      // TRACE by its nature sends back what it was sent, cookies included.
-      expect(answer).not.toContain(secret)
-      if (method !== 'TRACE') expect(answer).not.toMatch(/^HTTP\/1\.1 2/)
-    },
-  )
+  test.for(['TRACE', 'CONNECT', 'FOO'])('nor does a line with a session: %s', async (method) => {
+    const target = method === 'CONNECT' ? 'app.example.com:443' : '/auth'
+    const line = `${method} ${target} HTTP/1.1`
+    const headers = [`Cookie: ${cookie()}`]
+    const { status, text } = await checkRaw(vestibule(), { line, forwarded: { Uri }, headers })
+    const secret = cookie().split('=')[1] ?? cookie()
+    // TRACE by its nature sends back what it was sent, cookies included.
+    expect(text).not.toContain(secret)
+    if (method !== 'TRACE') expect(String(status)).not.toMatch(/^2/)
+  })
 })
 
 describeGateways('A24 CONNECT, TRACE and unknown methods', app, (send) => {
-  test.for(['TRACE', 'PROPFIND', 'SEARCH'])(
-    '%s without a session does not reach the app',
-    async (method) => {
-      expect(await send({ method, target: '/admin' })).toMatchObject({
-        status: method === 'TRACE' ? 405 : 401,
-        app: undefined,
-      })
-    },
-  )
+  test.for(words`TRACE PROPFIND SEARCH`)('anonymous %s does not reach the app', async (method) => {
+    expect(await send({ method, target: '/admin' })).toMatchObject({
+      status: method === 'TRACE' ? 405 : 401,
+      app: undefined,
+    })
+  })
 
   test('TRACE does not reach the app with a session either', async () => {
     const headers = ['Cookie', cookie()]

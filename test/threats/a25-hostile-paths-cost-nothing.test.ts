@@ -33,19 +33,16 @@ describe('A25 regular expressions and hostile paths', () => {
   const count = createStepCounter(PATTERNS)
   const plain = count(longPath('a', MAX_LENGTH))
 
-  test.for(pathUnits)(
-    '8 KiB of %j cost no more than five plain paths, and are answered',
-    async (unit) => {
-      for (const end of ['', '!', '/end1']) {
-        const path = longPath(unit, MAX_LENGTH, end)
-        const { characters, comparisons } = count(path)
-        expect(characters).toBeLessThanOrEqual(5 * plain.characters)
-        expect(comparisons).toBeLessThanOrEqual(5 * plain.comparisons)
-        const { status } = await vestibule().check({ uri: path })
-        expect([302, 400, 403]).toContain(status)
-      }
-    },
-  )
+  test.for(pathUnits)('8 KiB of %j cost no more than five plain paths', async (unit) => {
+    for (const end of ['', '!', '/end1']) {
+      const path = longPath(unit, MAX_LENGTH, end)
+      const { characters, comparisons } = count(path)
+      expect(characters).toBeLessThanOrEqual(5 * plain.characters)
+      expect(comparisons).toBeLessThanOrEqual(5 * plain.comparisons)
+      const { status } = await vestibule().check({ uri: path })
+      expect([302, 400, 403]).toContain(status)
+    }
+  })
 
   test('the path of the threat list costs no more with each character', () => {
     for (const length of [28, 40, 80, 160]) {
@@ -66,8 +63,7 @@ describe('A25 regular expressions and hostile paths', () => {
 
   test('a path above the limit is refused before anything is matched', async () => {
     const visit = await vestibule().check({ uri: longPath('A/', MAX_LENGTH + 1, '!') })
-    expect(visit.status).toBe(400)
-    expect(visit.headers['cache-control']).toBe('no-store')
+    expect([visit.status, visit.headers['cache-control']]).toEqual([400, 'no-store'])
   })
 
   test('a host that is too long or none is refused', async () => {

@@ -40,9 +40,9 @@ describeGateways('A27 a canary at each protected host', app, (send) => {
 })
 
 describeGateways('A27 a host whose Vestibule has stopped', prepared(startStopped), (send) => {
-  test.for(['/', '/public/a', '/api/canary'])('%s does not reach the app', async (target) => {
-    expect(await send({ target })).toMatchObject({ status: 500, app: undefined })
-  })
+  test.for(['/', '/public/a', '/api/canary'])('%s does not reach the app', async (target) =>
+    expect(await send({ target })).toMatchObject({ status: 500, app: undefined }),
+  )
 })
 
 describe('A27 a route without the middleware', () => {

@@ -29,10 +29,10 @@ const HEADERS = [
 describe('A31 doubled identity headers in every case', () => {
   test('each header is answered once, with our value', async () => {
     const headers = [`Cookie: ${cookie()}`, 'x-auth-request-user: a', 'X-AUTH-REQUEST-USER: b']
-    const answer = await checkRaw(vestibule(), { forwarded: { Uri: '/a' }, headers })
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+    const { status, text } = await checkRaw(vestibule(), { forwarded: { Uri: '/a' }, headers })
+    expect(status).toBe(200)
     for (const [name, value] of HEADERS) {
-      const found = answer
+      const found = text
         .split('\r\n')
         .filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
       expect(found.map((line) => line.slice(line.indexOf(':') + 1).trim())).toEqual([value])

@@ -5,7 +5,8 @@ import { prepared } from '../support/prepared.ts'
 import { givenTo } from '../support/protected-app.ts'
 import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 import { words } from '../support/words.ts'
 
 /** What the provider says, and what an app may be told of it. */
@@ -49,10 +50,7 @@ const users = names.flatMap(([, value], index) => [
   },
 ])
 
-const party = prepared(() =>
-  startRelyingParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users: [...demoUsers, ...users] }),
-)
-const vestibule = () => party().vestibule
+const party = useParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users: [...demoUsers, ...users] })
 
 const OURS = words`
   X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Preferred-Username X-Auth-Request-Name
@@ -64,8 +62,8 @@ describe('A32 control bytes in claims', () => {
   test.for(names.map((row, index) => [...row, index] as const))(
     '%s: the answer is whole and its values are visible text',
     async ([, , shown, index]) => {
-      const cookie = await vestibule().signIn(`user-${index}`)
-      const answer = await rawCheck(vestibule(), cookie)
+      const cookie = await party.vestibule.signIn(`user-${index}`)
+      const answer = await rawCheck(party.vestibule, cookie)
       expect([answer.status, answer.body]).toEqual([200, ''])
       const sent = answer.headers.map(([name]) => name.toLowerCase())
       const known = new Set([...OURS.map((name) => name.toLowerCase()), ...FRAMING])
@@ -85,16 +83,16 @@ describe('A32 control bytes in claims', () => {
   )
 
   test('the answer is the same from memory as it was from the store', async () => {
-    const cookie = await vestibule().signIn('user-0')
-    const first = await rawCheck(vestibule(), cookie)
-    const second = await rawCheck(vestibule(), cookie)
+    const cookie = await party.vestibule.signIn('user-0')
+    const first = await rawCheck(party.vestibule, cookie)
+    const second = await rawCheck(party.vestibule, cookie)
     const values = OURS.map((name) => rawValues(first, name))
     expect(OURS.map((name) => rawValues(second, name))).toEqual(values)
   })
 
   test('a subject of control bytes does not split the answer', async () => {
     const subject = 'alice\r\nX-Admin: 1'
-    party().provider.tamperIdToken({
+    party.provider.tamperIdToken({
       sub: subject,
       email: 'alice@example.com',
       email_verified: true,
@@ -103,17 +101,17 @@ describe('A32 control bytes in claims', () => {
       groups: ['staff'],
       title: 'x',
     })
-    const { browser, answer } = await party().attempt()
-    party().provider.reset()
+    const { browser, answer } = await party.attempt()
+    party.provider.reset()
     expect([302, 400]).toContain(answer.status)
-    const checked = await rawCheck(vestibule(), browser.cookies.header(new URL(APP)) ?? '')
+    const checked = await rawCheck(party.vestibule, browser.cookies.header(new URL(APP)) ?? '')
     expect(checked.headers.map(([name]) => name.toLowerCase())).not.toContain('x-admin')
     expect(rawValues(checked, 'X-Auth-Request-User').join()).not.toMatch(/[\r\n]/)
   })
 
   test('what a user may read of themselves is JSON in which nothing is lost', async () => {
     for (const [index, [, value]] of names.entries()) {
-      const { browser } = await party().attempt(`user-${index}`)
+      const { browser } = await party.attempt(`user-${index}`)
       const me = await browser.fetch(`${APP}/oauth2/me`)
       expect(me.status).toBe(200)
       const claims = JSON.parse(me.body) as Record<string, unknown>

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { demoUsers } from '../../stand-ins/provider/provider.ts'
-import { prepared } from '../support/prepared.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 
 const lists: readonly (readonly [string, unknown, string])[] = [
   ['two names in one', ['users,admins'], 'users%2Cadmins'],
@@ -32,30 +32,27 @@ const lists: readonly (readonly [string, unknown, string])[] = [
   ['two plain groups', ['users', 'admins'], 'users,admins'],
 ]
 
-const party = prepared(() =>
-  startRelyingParty(
-    { IDENTITY_HEADERS: 'Remote-Groups=groups,X-Roles=realm_access.roles' },
-    {
-      users: [
-        ...demoUsers,
-        ...lists.map(([, groups], index) => ({
-          sub: `user-${index}`,
-          name: 'a,b%2Cc',
-          groups,
-          realm_access: { roles: groups },
-        })),
-      ],
-    },
-  ),
+const party = useParty(
+  { IDENTITY_HEADERS: 'Remote-Groups=groups,X-Roles=realm_access.roles' },
+  {
+    users: [
+      ...demoUsers,
+      ...lists.map(([, groups], index) => ({
+        sub: `user-${index}`,
+        name: 'a,b%2Cc',
+        groups,
+        realm_access: { roles: groups },
+      })),
+    ],
+  },
 )
-const vestibule = () => party().vestibule
 
 describe('A33 delimiters inside members of a list', () => {
   test.for(lists.map((row, index) => [...row, index] as const))(
     'a member cannot become two: %s',
     async ([label, given, shown, index]) => {
-      const cookie = await vestibule().signIn(`user-${index}`)
-      const answer = await rawCheck(vestibule(), cookie)
+      const cookie = await party.vestibule.signIn(`user-${index}`)
+      const answer = await rawCheck(party.vestibule, cookie)
       expect(answer.status).toBe(200)
       for (const name of ['X-Auth-Request-Groups', 'Remote-Groups']) {
         expect(rawValues(answer, name)).toEqual([shown])
@@ -69,21 +66,25 @@ describe('A33 delimiters inside members of a list', () => {
 
   test('an app that decodes has the very members back', async () => {
     const index = lists.findIndex(([label]) => label === 'distinguished names')
-    const cookie = await vestibule().signIn(`user-${index}`)
-    const [groups = ''] = rawValues(await rawCheck(vestibule(), cookie), 'X-Auth-Request-Groups')
+    const cookie = await party.vestibule.signIn(`user-${index}`)
+    const [groups = ''] = rawValues(
+      await rawCheck(party.vestibule, cookie),
+      'X-Auth-Request-Groups',
+    )
     expect(groups.split(',').map(decodeURIComponent)).toEqual(lists[index]?.[1])
   })
 
   test('a list from a nested claim is written the same way', async () => {
     const index = lists.findIndex(([label]) => label === 'two names in one')
-    const cookie = await vestibule().signIn(`user-${index}`)
-    const answer = await rawCheck(vestibule(), cookie)
-    expect(rawValues(answer, 'X-Roles')).toEqual(['users%2Cadmins'])
+    const cookie = await party.vestibule.signIn(`user-${index}`)
+    expect(rawValues(await rawCheck(party.vestibule, cookie), 'X-Roles')).toEqual([
+      'users%2Cadmins',
+    ])
   })
 
   test('what is no list keeps its commas', async () => {
-    const cookie = await vestibule().signIn('user-0')
-    const answer = await rawCheck(vestibule(), cookie)
+    const cookie = await party.vestibule.signIn('user-0')
+    const answer = await rawCheck(party.vestibule, cookie)
     expect(rawValues(answer, 'X-Auth-Request-Name')).toEqual(['a,b%2Cc'])
   })
 

@@ -6,6 +6,7 @@ import { givenTo } from '../support/protected-app.ts'
 import { givenToApp, startProxiedHosts } from '../support/proxied-browser.ts'
 import { rawCheck } from '../support/raw-check.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, n) => `group-number-${n}-of-many`)
 
@@ -34,17 +35,16 @@ const oversized = [
   ['sum', 'name'],
 ] as const
 
-const party = prepared(() => startRelyingParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users }))
-const vestibule = () => party().vestibule
+const party = useParty({ IDENTITY_HEADERS: 'X-Title=title' }, { users })
 
 const NAVIGATION = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
 const SCRIPT = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
 describe('A34 identity headers that are too large', () => {
   test.for(oversized)('%s: 403 that names the claim %s and the setting', async ([sub, claim]) => {
-    const cookie = await vestibule().signIn(sub)
-    const page = await vestibule().check({}, { Cookie: cookie, ...NAVIGATION })
-    const json = await vestibule().check({}, { Cookie: cookie, ...SCRIPT })
+    const cookie = await party.vestibule.signIn(sub)
+    const page = await party.check({}, { Cookie: cookie, ...NAVIGATION })
+    const json = await party.check({}, { Cookie: cookie, ...SCRIPT })
     for (const visit of [page, json]) {
       const { status, headers, setCookies, location } = visit
       expect([status, setCookies, location]).toEqual([403, [], undefined])
@@ -59,24 +59,23 @@ describe('A34 identity headers that are too large', () => {
   })
 
   test('groups below the limit are all given, and none is cut', async () => {
-    const cookie = await vestibule().signIn('large')
-    const visit = await vestibule().check({}, { Cookie: cookie })
-    const groups = visit.headers['x-auth-request-groups']
-    expect([visit.status, groups]).toEqual([200, many(250).join()])
+    const cookie = await party.vestibule.signIn('large')
+    const visit = await party.check({}, { Cookie: cookie })
+    expect([visit.status, visit.headers['x-auth-request-groups']]).toEqual([200, many(250).join()])
   })
 
   test('characters that are dropped do not count', async () => {
-    const cookie = await vestibule().signIn('dropped')
-    const visit = await vestibule().check({}, { Cookie: cookie })
+    const cookie = await party.vestibule.signIn('dropped')
+    const visit = await party.check({}, { Cookie: cookie })
     expect([visit.status, visit.headers['x-auth-request-name']]).toEqual([200, ''])
   })
 
   test('the user is not signed out by it, and is refused from memory as from the store', async () => {
-    const cookie = await vestibule().signIn('many-groups')
+    const cookie = await party.vestibule.signIn('many-groups')
     for (let round = 0; round < 3; round += 1) {
-      expect((await rawCheck(vestibule(), cookie)).status).toBe(403)
+      expect((await rawCheck(party.vestibule, cookie)).status).toBe(403)
     }
-    const { browser } = await party().attempt('many-groups')
+    const { browser } = await party.attempt('many-groups')
     expect((await browser.fetch(`${APP}/oauth2/me`)).status).toBe(200)
   })
 
@@ -89,12 +88,10 @@ describe('A34 identity headers that are too large', () => {
   })
 
   test('the refusal is counted and logged without the claim', async () => {
-    const { body } = await vestibule().internal('/metrics')
+    const { body } = await party.vestibule.internal('/metrics')
     const refused = /^vestibule_checks_total\{[^}]*outcome="refused"[^}]*\} (\d+)/m.exec(body)?.[1]
     expect(Number(refused)).toBeGreaterThanOrEqual(oversized.length)
-    const lines = vestibule()
-      .log()
-      .filter(({ code }) => code === 'claims_too_large')
+    const lines = party.vestibule.log().filter(({ code }) => code === 'claims_too_large')
     expect(lines.length).toBeGreaterThanOrEqual(oversized.length)
     expect(JSON.stringify(lines)).not.toMatch(/group-number|nnnn|gggg|tttt/)
   })
@@ -108,8 +105,7 @@ describe('A34 identity headers that are too large', () => {
     const settings = { IDENTITY_HEADERS_MAX_BYTES: '1000' }
     await using small = await startRelyingParty(settings, { users: [exact, above] })
     const ask = async (sub: string) => {
-      const cookie = await small.vestibule.signIn(sub)
-      return (await small.vestibule.check({}, { Cookie: cookie })).status
+      return (await small.vestibule.check({}, { Cookie: await small.vestibule.signIn(sub) })).status
     }
     expect([await ask('last'), await ask('more')]).toEqual([200, 403])
   })

@@ -49,9 +49,7 @@ describe('A40 scheme-relative addresses and slash tricks', () => {
 
   test.for(['', '?rd=', '?rd', '?', '?x=//evil.example'])(
     'without an address the sign-in ends at the root: %s',
-    async (query) => {
-      expect((await sut().land(query)).target).toBe(`${APP}/`)
-    },
+    async (query) => expect((await sut().land(query)).target).toBe(`${APP}/`),
   )
 
   refuses('a long address is refused: %s', [

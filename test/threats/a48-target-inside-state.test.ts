@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { prepared } from '../support/prepared.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   sentAlong,
@@ -10,26 +9,26 @@ import {
   untilCallback,
   withQuery,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visit, type Visitor } from '../support/visitor.ts'
 
 const SESSION_ENCRYPTION_KEY = randomBytes(32).toString('base64')
 const LONG = `/${'long/'.repeat(150)}`
 
-const party = prepared(() => startRelyingParty({ SESSION_ENCRYPTION_KEY }))
-const vestibule = () => party().vestibule
+const party = useParty({ SESSION_ENCRYPTION_KEY })
 
 /** A browser whose user has just signed in at the provider and is about to come back. */
-async function atCallback(rd: string, { visitor } = vestibule()) {
+async function atCallback(rd: string, { visitor } = party.vestibule) {
   const browser = visitor()
   const url = new URL(await untilCallback(browser, rd))
   return { browser, url, state: url.searchParams.get('state') ?? '' }
 }
 
 const client = () => ({
-  OIDC_ISSUER_URL: party().provider.issuer,
-  OIDC_CLIENT_ID: party().provider.clientId,
-  OIDC_CLIENT_SECRET: party().provider.clientSecret,
+  OIDC_ISSUER_URL: party.provider.issuer,
+  OIDC_CLIENT_ID: party.provider.clientId,
+  OIDC_CLIENT_SECRET: party.provider.clientSecret,
 })
 
 async function targetCookieOfAnother(): Promise<string> {
@@ -75,12 +74,12 @@ describe('A48 the target inside state', () => {
 
   test('a state with any one bit turned is refused, and the right one still works after them', async () => {
     const { browser, url, state } = await atCallback('/target')
-    party().provider.forgetRequests()
+    party.provider.forgetRequests()
     for (let at = 0; at < Buffer.from(state, 'base64url').length; at += 1) {
       const turned = withQuery(url.href, { state: flip(state, at) })
       expectRefused(await browser.copy().get(turned), ['/target'])
     }
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
     expectEnd(await browser.get(url.href), `${APP}/target`)
   })
 
@@ -104,10 +103,9 @@ describe('A48 the target inside state', () => {
 
   test.for(forgeries)('a state made by hand is refused: %s', async ([, forge]) => {
     const { browser, url, state } = await atCallback('/target')
-    party().provider.forgetRequests()
-    const forged = withQuery(url.href, { state: forge(state) })
-    expectRefused(await browser.get(forged), ['/target'])
-    expect(party().provider.count('token')).toBe(0)
+    party.provider.forgetRequests()
+    expectRefused(await browser.get(withQuery(url.href, { state: forge(state) })), ['/target'])
+    expect(party.provider.count('token')).toBe(0)
   })
 
   test.for<[string, (state: string) => string]>([
@@ -138,14 +136,13 @@ describe('A48 the target inside state', () => {
     const { browser, url } = await atCallback('/target')
     const headers = { Cookie: `${BINDING_COOKIE}=${browser.cookies.find(BINDING_COOKIE)?.value}` }
     const elsewhere = url.href.replace('app.example.com', 'other.example.com')
-    expectRefused(await vestibule().visitor().get(elsewhere, { headers }))
+    expectRefused(await party.visitor().get(elsewhere, { headers }))
   })
 
   test('the state of an earlier sign-in of the same browser does not fit another code', async () => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     const state = sentAlong(await startLogin(browser, '/first'), 'state')
-    const second = await untilCallback(browser, '/second')
-    expectRefused(await browser.get(withQuery(second, { state })))
+    expectRefused(await browser.get(withQuery(await untilCallback(browser, '/second'), { state })))
   })
 
   test('a long target travels in a sealed cookie and is kept', async () => {
@@ -168,16 +165,13 @@ describe('A48 the target inside state', () => {
     ['the state of another sign-in', async () => (await atCallback('/theirs')).state],
   ]
 
-  test.for(tampered)(
-    'with another target cookie the sign-in ends at the root: %s',
-    async ([, change]) => {
-      const { browser, url } = await atCallback(LONG)
-      const cookie = browser.cookies.find(TARGET_COOKIE)
-      if (!cookie) throw new Error('no target cookie')
-      browser.cookies.put({ ...cookie, value: await change(cookie.value) })
-      expectEnd(await browser.get(url.href), `${APP}/`)
-    },
-  )
+  test.for(tampered)('another target cookie leads to the root: %s', async ([, change]) => {
+    const { browser, url } = await atCallback(LONG)
+    const cookie = browser.cookies.find(TARGET_COOKIE)
+    if (!cookie) throw new Error('no target cookie')
+    browser.cookies.put({ ...cookie, value: await change(cookie.value) })
+    expectEnd(await browser.get(url.href), `${APP}/`)
+  })
 
   test('the target cookie of a later sign-in is not taken for an earlier one', async () => {
     const { browser, url } = await atCallback(`${LONG}first`)
@@ -203,6 +197,6 @@ describe('A48 the target inside state', () => {
   test('a state sealed with another key is refused', async () => {
     await using stranger = await startVestibule(client())
     const { browser, url } = await atCallback('/target', stranger)
-    expectRefused(await movedTo(vestibule(), browser).get(url.href), ['/target'])
+    expectRefused(await movedTo(party.vestibule, browser).get(url.href), ['/target'])
   })
 })

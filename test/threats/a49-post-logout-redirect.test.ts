@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { checkAs } from '../support/browser-checks.ts'
 import { countEvents } from '../support/outage.ts'
-import { prepared } from '../support/prepared.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import { CALLBACK, cookieHeader, LOGOUT, sentAlong, startLogin } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit } from '../support/visitor.ts'
 import { words } from '../support/words.ts'
 
@@ -11,8 +10,7 @@ const FURTHER = 'https://www.example.org/bye?a=b'
 
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
 
-const party = prepared(() => startRelyingParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER }))
-const vestibule = () => party().vestibule
+const party = useParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER })
 
 // None of these is a page to which a sign-out may lead, so that every one of them must be without effect.
 const PARAMETERS = words`
@@ -50,45 +48,40 @@ function expectNoTrace(visit: Visit): void {
 
 describe('A49 post-logout redirect', () => {
   test.for(PARAMETERS)('the confirmation page ignores the parameter: %s', async (query) => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     const plain = await browser.get(LOGOUT)
     const hostile = await browser.get(`${LOGOUT}?${query}`)
-    expect(plain.status).toBe(200)
-    expect(comparable(hostile)).toEqual(comparable(plain))
+    expect([plain.status, comparable(hostile)]).toEqual([200, comparable(plain)])
     expectNoTrace(hostile)
-    expect((await checkAs(vestibule(), browser)).status).toBe(200)
+    expect((await party.checkWith(browser)).status).toBe(200)
   })
 
-  test.for(PARAMETERS)(
-    'the sign-out leads to the provider and back to our own page alone: %s',
-    async (query) => {
-      const { browser } = await party().attempt()
-      const cookie = cookieHeader(browser)
-      const form = query.startsWith('token') ? {} : Object.fromEntries(new URLSearchParams(query))
-      const answer = await browser.post(`${LOGOUT}?${query}`, form)
-      expect(answer.status).toBe(303)
-      expectNoTrace(answer)
-      const end = new URL(answer.headers.location ?? '')
-      expect(end.origin).toBe(party().provider.issuer)
-      expect(end.searchParams.getAll('post_logout_redirect_uri')).toEqual([SIGNED_OUT])
-      expect([...end.searchParams.keys()].toSorted()).toEqual(words`
+  test.for(PARAMETERS)('the sign-out leads back to our own page alone: %s', async (query) => {
+    const { browser } = await party.attempt()
+    const cookie = cookieHeader(browser)
+    const form = query.startsWith('token') ? {} : Object.fromEntries(new URLSearchParams(query))
+    const answer = await browser.post(`${LOGOUT}?${query}`, form)
+    expect(answer.status).toBe(303)
+    expectNoTrace(answer)
+    const end = new URL(answer.headers.location ?? '')
+    expect(end.origin).toBe(party.provider.issuer)
+    expect(end.searchParams.getAll('post_logout_redirect_uri')).toEqual([SIGNED_OUT])
+    expect([...end.searchParams.keys()].toSorted()).toEqual(words`
         client_id id_token_hint post_logout_redirect_uri state
       `)
-      expect((await vestibule().check({}, { Cookie: cookie })).status).toBe(302)
-    },
-  )
+    expect((await party.check({}, { Cookie: cookie })).status).toBe(302)
+  })
 
   test.for(PARAMETERS)('a sign-out without a session leads to our own page: %s', async (query) => {
-    const browser = vestibule().visitor()
-    const answer = await browser.post(`${LOGOUT}?${query}`)
+    const answer = await party.visitor().post(`${LOGOUT}?${query}`)
     expect([answer.status, answer.headers.location]).toEqual([303, SIGNED_OUT])
     expectNoTrace(answer)
   })
 
   test('a sign-out at the provider ends on the signed-out page', async () => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     const page = await browser.follow(await browser.post(LOGOUT))
-    expect(new URL(page.url).origin).toBe(party().provider.issuer)
+    expect(new URL(page.url).origin).toBe(party.provider.issuer)
     const last = await browser.submit(page, { logout: 'yes' })
     expect(last.url).toMatch(`${SIGNED_OUT}?state=`)
     expect(last.body).toContain('You are signed out')
@@ -112,18 +105,16 @@ describe('A49 post-logout redirect', () => {
     `,
     `/${'x'.repeat(2100)}`,
   ])('a page that is almost allowed is refused, and that is logged once: %s', async (rd) => {
-    const before = countEvents(vestibule(), 'suspicious_return_to')
-    const { browser } = await party().attempt()
+    const before = countEvents(party.vestibule, 'suspicious_return_to')
+    const { browser } = await party.attempt()
     const cookie = cookieHeader(browser)
     const answer = await browser.post(LOGOUT, { rd, local: 'true' })
     expect([answer.status, answer.headers.location]).toEqual([303, SIGNED_OUT])
-    expect((await vestibule().check({}, { Cookie: cookie })).status).toBe(302)
+    expect((await party.check({}, { Cookie: cookie })).status).toBe(302)
     await expect
-      .poll(() => countEvents(vestibule(), 'suspicious_return_to') - before)
+      .poll(() => countEvents(party.vestibule, 'suspicious_return_to') - before)
       .toBeGreaterThan(0)
-    const suspicious = vestibule()
-      .log()
-      .filter(({ event }) => event === 'suspicious_return_to')
+    const suspicious = party.vestibule.log().filter(({ event }) => event === 'suspicious_return_to')
     expect(new Set(suspicious.map((line) => line['request_id'])).size).toBe(suspicious.length)
     expect(JSON.stringify(suspicious)).not.toMatch(/evil|www|xxx/)
   })
@@ -131,17 +122,17 @@ describe('A49 post-logout redirect', () => {
   test.for(['https://other.example.com/x', '/x', FURTHER])(
     'the legitimate twin, a page that is allowed: %s',
     async (rd) => {
-      const { browser } = await party().attempt()
+      const { browser } = await party.attempt()
       const answer = await browser.post(LOGOUT, { rd, local: 'true' })
       expect([answer.status, answer.location]).toEqual([303, new URL(rd, APP).href])
     },
   )
 
   test('a state of another host or of a sign-in leads nowhere, and one of ours signs nobody in', async () => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     const rd = 'https://other.example.com/x'
     const state = sentAlong(await browser.post(LOGOUT, { rd }), 'state')
-    const visitor = vestibule().visitor()
+    const visitor = party.visitor()
     const loginState = sentAlong(await startLogin(visitor, rd), 'state')
     for (const [url, status] of [
       [`https://other.example.com/oauth2/signed-out?state=${state}`, 200],
@@ -153,7 +144,7 @@ describe('A49 post-logout redirect', () => {
   })
 
   test.for(DEAD_ENDS)('an unknown state lands on the safe page: %s', async (query) => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     const plain = await browser.get(SIGNED_OUT)
     const answer = await browser.get(`${SIGNED_OUT}?${query}`)
     expect(plain.status).toBe(200)
@@ -166,13 +157,13 @@ describe('A49 post-logout redirect', () => {
   })
 
   test('the safe page ends no session', async () => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     await browser.get(`${SIGNED_OUT}?state=evil`)
-    expect((await checkAs(vestibule(), browser)).status).toBe(200)
+    expect((await party.checkWith(browser)).status).toBe(200)
   })
 
   test('hostile headers do not move the sign-out', async () => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     const headers = {
       'X-Forwarded-Host': 'evil.example',
       'X-Auth-Request-Redirect': 'https://evil.example',

@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { prepared } from '../support/prepared.ts'
 import { readCounter } from '../support/refusal.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import { BINDING_COOKIE, SESSION_COOKIE, sentAlong, startLogin } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
 
-const party = prepared(() => startRelyingParty())
-const vestibule = () => party().vestibule
+const party = useParty()
 
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
@@ -29,12 +28,12 @@ async function open(browser: Visitor, spoil: (browser: Visitor) => void, uri = '
 function check(browser: Visitor, url: URL): Promise<Visit> {
   const navigation = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
   const headers = { Cookie: browser.cookies.header(url), ...navigation }
-  return vestibule().check({ uri: url.pathname + url.search }, headers)
+  return party.check({ uri: url.pathname + url.search }, headers)
 }
 
 /** A browser whose user the provider knows, so that nobody needs to click. */
 async function knownBrowser(): Promise<Visitor> {
-  const { browser } = await party().attempt()
+  const { browser } = await party.attempt()
   browser.cookies.remove(BINDING_COOKIE)
   browser.cookies.remove(SESSION_COOKIE)
   return browser.copy()
@@ -68,8 +67,7 @@ describe('A50 redirect loops and amplification', () => {
       'Sign-in keeps starting over',
       'Your browser does not send our sign-in cookie back',
     ])
-    const callbacks = steps.filter(({ url }) => url.includes('/oauth2/callback'))
-    expect(callbacks).toHaveLength(3)
+    expect(steps.filter(({ url }) => url.includes('/oauth2/callback'))).toHaveLength(3)
   })
 
   test('a session that comes back and is not accepted ends on a page that says that', async () => {
@@ -93,12 +91,12 @@ describe('A50 redirect loops and amplification', () => {
   })
 
   test('a callback without the cookie of its sign-in is a page, each time it is loaded', async () => {
-    const { callbackUrl } = await party().untilCallback()
-    party().provider.forgetRequests()
+    const { callbackUrl } = await party.untilCallback()
+    party.provider.forgetRequests()
     for (let round = 0; round < 5; round += 1) {
-      expectStopped(await vestibule().visitor().get(callbackUrl))
+      expectStopped(await party.visitor().get(callbackUrl))
     }
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
   })
 
   test('a provider that refuses at once is not asked again by itself', async () => {
@@ -129,9 +127,7 @@ describe('A50 redirect loops and amplification', () => {
   test('many tabs that sign in together are not taken for a circle', async () => {
     const browser = await knownBrowser()
     const started: Visit[] = []
-    for (let tab = 0; tab < 10; tab += 1) {
-      started.push(await startLogin(browser, `/tab-${tab}`))
-    }
+    for (let tab = 0; tab < 10; tab += 1) started.push(await startLogin(browser, `/tab-${tab}`))
     const callbacks = await Promise.all(
       started.map(async ({ location }) => (await browser.get(location ?? '')).location ?? ''),
     )
@@ -149,19 +145,19 @@ describe('A50 redirect loops and amplification', () => {
     'x'.repeat(4000),
   ])('a counter that a visitor has changed affects only their own circle: %s', async (value) => {
     const headers = { Cookie: `${BINDING_COOKIE}=${value}` }
-    const visit = await vestibule().visitor().get(`${APP}/oauth2/login?rd=/page`, { headers })
+    const visit = await party.visitor().get(`${APP}/oauth2/login?rd=/page`, { headers })
     expect([302, 400]).toContain(visit.status)
     expect(visit.setCookies.filter((each) => each.startsWith(`${BINDING_COOKIE}=`))).toEqual([
       expect.stringMatching(/=v1\.[\w-]{43}\.\d{1,3}\.\d{1,12};/),
     ])
-    expect((await party().attempt()).isSignedIn).toBe(true)
+    expect((await party.attempt()).isSignedIn).toBe(true)
   })
 
   test('a target that holds a sign-in that holds a sign-in does not grow from round to round', async () => {
     let url = `${APP}/oauth2/login?rd=/page`
     for (let depth = 0; depth < 8; depth += 1) url = `${APP}/a?rd=${encodeURIComponent(url)}`
     const uri = url.slice(APP.length)
-    const first = await vestibule().check({ uri })
+    const first = await party.check({ uri })
     const { steps, last } = await open(await knownBrowser(), losesSession, uri)
     expectStopped(last)
     const lengths = steps
@@ -171,12 +167,10 @@ describe('A50 redirect loops and amplification', () => {
   })
 
   test('circles are counted', async () => {
-    const before = await readCounter(vestibule(), 'sign_in_loops')
+    const before = await readCounter(party.vestibule, 'sign_in_loops')
     await open(await knownBrowser(), losesSession)
-    expect(await readCounter(vestibule(), 'sign_in_loops')).toBe(before + 1)
-    const line = vestibule()
-      .log()
-      .findLast(({ event }) => event === 'sign_in_loop')
+    expect(await readCounter(party.vestibule, 'sign_in_loops')).toBe(before + 1)
+    const line = party.vestibule.log().findLast(({ event }) => event === 'sign_in_loop')
     expect(line).toMatchObject({ host: 'app.example.com', traceparent: TRACE })
   })
 })

@@ -1,7 +1,5 @@
-import { beforeEach, describe, expect, test } from 'vitest'
-import { userOf } from '../support/browser-checks.ts'
-import { prepared } from '../support/prepared.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
+import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   CALLBACK,
@@ -10,11 +8,10 @@ import {
   startLogin,
   untilCallback,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import { words } from '../support/words.ts'
 
-const party = prepared(() => startRelyingParty())
-const vestibule = () => party().vestibule
-beforeEach(() => party().provider.forgetRequests())
+const party = useParty()
 
 const queries = [
   ...words`
@@ -45,57 +42,55 @@ describe('A51 callback without transaction', () => {
   test.for(queries)('a callback that nobody began ends in a page: %s', async (query) => {
     for (const cookie of cookies) {
       const headers = { Cookie: cookie || undefined }
-      const visit = await vestibule().visitor().get(`${CALLBACK}?${query}`, { headers })
+      const visit = await party.visitor().get(`${CALLBACK}?${query}`, { headers })
       expectFailedSignIn(visit, ['hostile'])
     }
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
   })
 
   test('a program gets the same refusal as JSON', async () => {
-    const visit = await vestibule().visitor().fetch(`${CALLBACK}?code=hostile&state=hostile`)
+    const visit = await party.visitor().fetch(`${CALLBACK}?code=hostile&state=hostile`)
     const { 'cache-control': cache, 'x-request-id': request_id } = visit.headers
     expect([visit.status, cache, visit.setCookies]).toEqual([400, 'no-store', []])
     expect(JSON.parse(visit.body)).toEqual({ error: 'sign_in_failed', request_id })
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
   })
 
   test.for(['POST', 'PUT', 'DELETE', 'OPTIONS'])('%s is not a way to call back', async (method) => {
-    const { browser, callbackUrl } = await party().untilCallback()
-    party().provider.forgetRequests()
+    const { browser, callbackUrl } = await party.untilCallback()
+    party.provider.forgetRequests()
     const visit = await browser.request(method, callbackUrl, {
       body: new URL(callbackUrl).search.slice(1),
       headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
     })
     expect(visit.status).toBeGreaterThanOrEqual(400)
     expect(visit.status).toBeLessThan(500)
-    expect(visit.setCookies).toEqual([])
-    expect(party().provider.count('token')).toBe(0)
+    expect([visit.setCookies, party.provider.count('token')]).toEqual([[], 0])
     expect((await browser.get(callbackUrl)).status).toBe(302)
   })
 
   test('a login that was begun makes no other state acceptable', async () => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     await startLogin(browser)
     expectFailedSignIn(await browser.get(`${CALLBACK}?code=hostile&state=hostile`), ['hostile'])
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
   })
 
   // The design sends only a callback with a session newer than its own start on; this one has no start at all.
   test('a signed-in browser gets the page as well, and stays signed in', async () => {
-    const { browser } = await party().attempt()
-    party().provider.forgetRequests()
+    const { browser } = await party.attempt()
+    party.provider.forgetRequests()
     const visit = await browser.get(`${CALLBACK}?code=hostile&state=hostile`)
-    expect(party().provider.count('token')).toBe(0)
-    expect(visit.setCookies).toEqual([])
-    expect(await userOf(vestibule(), browser)).toBe('alice')
+    expect([party.provider.count('token'), visit.setCookies]).toEqual([0, []])
+    expect(await party.userOf(browser)).toBe('alice')
     expectFailedSignIn(visit, ['hostile'])
   })
 
   test('the legitimate twin ends at its target with a session', async () => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     const visit = await browser.get(await untilCallback(browser, `${APP}/report`))
     expect([visit.status, visit.location]).toEqual([302, `${APP}/report`])
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-    expect(party().provider.count('token')).toBe(1)
+    expect(party.provider.count('token')).toBe(1)
   })
 })

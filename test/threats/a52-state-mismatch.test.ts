@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import {
   createLoginTransactions,
   LOGIN_LIFETIME_MS,
   newBinding,
 } from '../../src/session/sign-in/login-transaction.ts'
-import { userOf } from '../support/browser-checks.ts'
-import { prepared } from '../support/prepared.ts'
-import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
   CALLBACK,
@@ -21,10 +19,9 @@ import {
   untilCallback,
   withQuery,
 } from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 
-const party = prepared(() => startRelyingParty())
-const vestibule = () => party().vestibule
-beforeEach(() => party().provider.forgetRequests())
+const party = useParty()
 
 function flip(text: string, at: number): string {
   const bytes = Buffer.from(text, 'base64url')
@@ -54,33 +51,32 @@ const mutations: readonly (readonly [string, (state: string) => string])[] = [
 
 describe('A52 state mismatch, foreign and swapped transactions', () => {
   test.for(mutations)('a state that was changed is refused: %s', async ([, mutate]) => {
-    const { browser, callbackUrl } = await party().untilCallback()
+    const { browser, callbackUrl } = await party.untilCallback()
     const state = new URL(callbackUrl).searchParams.get('state') ?? ''
     expect(mutate(state)).not.toBe(state)
-    const visit = await browser.get(withQuery(callbackUrl, { state: mutate(state) }))
-    expectFailedSignIn(visit)
-    expect(party().provider.count('token')).toBe(0)
+    expectFailedSignIn(await browser.get(withQuery(callbackUrl, { state: mutate(state) })))
+    expect(party.provider.count('token')).toBe(0)
 
     expect(await browser.get(callbackUrl)).toMatchObject({ status: 302, location: `${APP}/` })
   })
 
   test('the state of another browser is refused, and stays good in that browser', async () => {
-    const mine = await party().untilCallback('alice')
-    const theirs = await party().untilCallback('bob')
+    const mine = await party.untilCallback('alice')
+    const theirs = await party.untilCallback('bob')
     const foreign = new URL(theirs.callbackUrl).searchParams.get('state') ?? ''
     for (const url of [theirs.callbackUrl, withQuery(mine.callbackUrl, { state: foreign })]) {
       expectFailedSignIn(await mine.browser.get(url))
     }
-    expect(party().provider.count('token')).toBe(0)
+    expect(party.provider.count('token')).toBe(0)
     expect(mine.browser.cookies.find(BINDING_COOKIE)).toBeDefined()
 
     expect((await theirs.browser.get(theirs.callbackUrl)).status).toBe(302)
     expect((await mine.browser.get(mine.callbackUrl)).status).toBe(302)
-    expect(await userOf(vestibule(), mine.browser)).toBe('alice')
+    expect(await party.userOf(mine.browser)).toBe('alice')
   })
 
   test('two logins of one browser both finish, in either order and each at its own target', async () => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     const first = await untilCallback(browser, `${APP}/first`)
     const second = await untilCallback(browser, `${APP}/second`)
     expect((await browser.get(second)).location).toBe(`${APP}/second`)
@@ -88,7 +84,7 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
   })
 
   test('the code of one login with the state of another gives no session', async () => {
-    const browser = vestibule().visitor()
+    const browser = party.visitor()
     const first = await untilCallback(browser, '/first')
     const state = sentAlong(await startLogin(browser, '/second'), 'state')
     expectFailedSignIn(await browser.get(withQuery(first, { state })))
@@ -97,17 +93,16 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
   })
 
   test('a state made at one host is none at another, even with the same cookies', async () => {
-    const { browser, callbackUrl } = await party().untilCallback()
+    const { browser, callbackUrl } = await party.untilCallback()
     const elsewhere = callbackUrl.replace(APP, 'https://other.example.com')
     const headers = { Cookie: cookieHeader(browser) }
-    const visit = await vestibule().visitor().get(elsewhere, { headers })
-    expect([visit.status, visit.setCookies]).toEqual([400, []])
-    expect(party().provider.count('token')).toBe(0)
+    const visit = await party.visitor().get(elsewhere, { headers })
+    expect([visit.status, visit.setCookies, party.provider.count('token')]).toEqual([400, [], 0])
     expect((await browser.get(callbackUrl)).status).toBe(302)
   })
 
   test('no other sealed or secret value of ours is accepted as a state', async () => {
-    const { browser } = await party().attempt()
+    const { browser } = await party.attempt()
     await startLogin(browser, `/${'x'.repeat(1500)}`)
     const names = [SESSION_COOKIE, BINDING_COOKIE, TARGET_COOKIE]
     const values = names.map((name) => browser.cookies.find(name)?.value ?? '')
@@ -117,7 +112,7 @@ describe('A52 state mismatch, foreign and swapped transactions', () => {
       const query = new URLSearchParams({ code: 'x', state })
       expectFailedSignIn(await browser.get(`${CALLBACK}?${query.toString()}`), [state])
     }
-    expect(party().provider.count('token')).toBe(1)
+    expect(party.provider.count('token')).toBe(1)
   })
 
   test('a login that took longer than ten minutes has expired, and one that did not has not', () => {

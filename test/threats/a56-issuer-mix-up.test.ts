@@ -33,16 +33,12 @@ describe('A56 issuer mix-up', () => {
     expect(new URL(callbackUrl).searchParams.get('iss')).toBe(party.provider.issuer)
   })
 
-  test.for(['https://hostile.example', '/'])(
-    'an ID token of another issuer gives no session: %s',
-    async (suffix) => {
-      const iss = suffix === '/' ? `${party.provider.issuer}/` : suffix
-      party.provider.tamperIdToken({ iss })
-      const { browser, callbackUrl } = await party.untilCallback()
-      expectFailedSignIn(await browser.get(callbackUrl), ['hostile'])
-      expect(await party.userOf(browser)).toBe(302)
-    },
-  )
+  test.for(['https://hostile.example', '/'])('another issuer is refused: %s', async (suffix) => {
+    party.provider.tamperIdToken({ iss: suffix === '/' ? `${party.provider.issuer}/` : suffix })
+    const { browser, callbackUrl } = await party.untilCallback()
+    expectFailedSignIn(await browser.get(callbackUrl), ['hostile'])
+    expect(await party.userOf(browser)).toBe(302)
+  })
 
   test('the redirect URI is the configured one, whatever the request says', async () => {
     const headers = {

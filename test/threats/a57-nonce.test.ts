@@ -31,9 +31,7 @@ describe('A57 nonce missing, wrong or replayed', () => {
     pagesSeen.add(answer.body.replaceAll(String(answer.headers['x-request-id']), ''))
   })
 
-  test('all wrong nonces look the same to the visitor', () => {
-    expect(pagesSeen.size).toBe(1)
-  })
+  test('all wrong nonces look the same to the visitor', () => expect(pagesSeen.size).toBe(1))
 
   test('the ID token of an earlier login of the same browser is refused', async () => {
     const answers = party.recordTokens()

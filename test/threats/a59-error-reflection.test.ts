@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { sendLines } from '../support/raw-lines.ts'
 import { APP } from '../support/relying-party.ts'
 import {
   BINDING_COOKIE,
@@ -12,6 +11,8 @@ import {
   startLogin,
 } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { sendLines } from '../support/wire-requests.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
 const errors: readonly (readonly [error: string, description: string])[] = [
@@ -65,16 +66,15 @@ describe('A59 error and error_description reflection', () => {
     }
   })
 
-  test.for(['server_error', 'temporarily_unavailable'])(
-    'a fault of the provider is named as one, without its words: %s',
-    async (error) => {
-      const browser = party.visitor()
-      const state = sentAlong(await startLogin(browser), 'state')
-      const visit = await browser.get(`${CALLBACK}?${queryOf(error, 'hostile', state)}`)
-      expectFailedSignIn(visit, ['hostile', error], 502)
-      expect(visit.body).toContain('This is not your fault')
-    },
-  )
+  test.for(words`
+    server_error temporarily_unavailable
+  `)('a fault of the provider is named as one, without its words: %s', async (error) => {
+    const browser = party.visitor()
+    const state = sentAlong(await startLogin(browser), 'state')
+    const visit = await browser.get(`${CALLBACK}?${queryOf(error, 'hostile', state)}`)
+    expectFailedSignIn(visit, ['hostile', error], 502)
+    expect(visit.body).toContain('This is not your fault')
+  })
 
   test('an error beside a code wins: nothing is redeemed', async () => {
     const { browser, callbackUrl } = await party.untilCallback()
@@ -97,7 +97,6 @@ describe('A59 error and error_description reflection', () => {
     expectFailedSignIn(page, ['declined', 'access_denied'])
     expect(browser.cookies.find(BINDING_COOKIE)).toBeDefined()
     const finished = await browser.signIn(parseLoginLink(page), 'alice')
-    expect(finished.url).toBe(`${APP}/report`)
-    expect(await party.userOf(browser)).toBe('alice')
+    expect([finished.url, await party.userOf(browser)]).toEqual([`${APP}/report`, 'alice'])
   })
 })

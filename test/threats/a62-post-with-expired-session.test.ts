@@ -3,6 +3,7 @@ import { expectLogin, expectRefusal, loginRequired } from '../support/refusal.ts
 import { APP } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
 let endedCookie: string | undefined
@@ -60,13 +61,10 @@ describe('A62 POST navigation with an expired session', () => {
     expectLogin(await party.check(form, headers), `${APP}/orders/42`, ['cancel'], 303)
   })
 
-  test.for(['PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
-    '%s is no form of a page and gets 401',
-    async (method) => {
-      const visit = await party.check({ ...form, method }, { Cookie: endedCookie })
-      expectRefusal(visit, 401, ['cancel'])
-    },
-  )
+  test.for(words`PUT PATCH DELETE OPTIONS`)('%s is no form of a page: 401', async (method) => {
+    const visit = await party.check({ ...form, method }, { Cookie: endedCookie })
+    expectRefusal(visit, 401, ['cancel'])
+  })
 
   test.for<[string, Record<string, string | undefined>]>([
     ['fetch', { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }],

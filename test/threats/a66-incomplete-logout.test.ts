@@ -5,6 +5,7 @@ import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGIN, LOGOUT, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 import { useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
 const { userOf, expectNoSession } = party
@@ -46,8 +47,7 @@ describe('A66 incomplete logout', () => {
     const cleared = visit.setCookies.find((line) => line.startsWith(`${SESSION_COOKIE}=;`)) ?? ''
     expect(cleared).toMatch(/; Max-Age=0(?:;|$)/)
     expect(shapeOf(cleared)).toBe(shapeOf(set))
-    expect(visit.refusedCookies).toEqual([])
-    expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
+    expect([visit.refusedCookies, browser.cookies.find(SESSION_COOKIE)]).toEqual([[], undefined])
   })
 
   test('with COOKIE_DOMAIN the cookie of the domain goes, and no copy of it is left', async () => {
@@ -117,8 +117,7 @@ describe('A66 incomplete logout', () => {
     expect(url.origin + url.pathname).toBe(`${party.provider.issuer}/session/end`)
     expect(claimsOf(url.searchParams.get('id_token_hint') ?? '').sub).toBe('alice')
     expect(url.searchParams.get('post_logout_redirect_uri')).toBe(`${APP}/oauth2/signed-out`)
-    const confirm = await browser.follow(visit)
-    const last = await browser.submit(confirm, { logout: 'yes' })
+    const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
     expect(last.url).toMatch(new RegExp(`^${APP}/oauth2/signed-out`))
     expect(last.body).toContain('You are signed out')
     const again = await browser.browse(`${LOGIN}?rd=/`)
@@ -143,15 +142,14 @@ describe('A66 incomplete logout', () => {
     expect(await userOf(browser)).toBe('alice')
   })
 
-  test.for(['/login?rd=/', '/logout', '/signed-out', '/me', '/callback'])(
-    'opening %s signs nobody out',
-    async (path) => {
-      const browser = await signedIn('alice')
-      const { setCookies } = await browser.get(`${APP}/oauth2${path}`)
-      expect(setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([])
-      expect(await userOf(browser)).toBe('alice')
-    },
-  )
+  test.for(words`
+    /login?rd=/ /logout /signed-out /me /callback
+  `)('opening %s signs nobody out', async (path) => {
+    const browser = await signedIn('alice')
+    const { setCookies } = await browser.get(`${APP}/oauth2${path}`)
+    expect(setCookies.filter((line) => line.startsWith(`${SESSION_COOKIE}=`))).toEqual([])
+    expect(await userOf(browser)).toBe('alice')
+  })
 
   test('signing out twice, and without a session, does no harm', async () => {
     const browser = await signedIn('alice')

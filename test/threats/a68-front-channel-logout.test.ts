@@ -2,21 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { APP } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useParty()
-const paths = [
-  '/oauth2/frontchannel',
-  '/oauth2/frontchannel-logout',
-  '/oauth2/frontchannel_logout',
-  '/oauth2/front-channel-logout',
-  '/oauth2/logout/frontchannel',
-  '/oauth2/logout/',
-  '/oauth2/sign_out',
-  '/oauth2/signout',
-  '/frontchannel',
-  '/frontchannel-logout',
-  '/logout',
-]
+const paths = words`
+  /oauth2/frontchannel /oauth2/frontchannel-logout /oauth2/frontchannel_logout
+  /oauth2/front-channel-logout /oauth2/logout/frontchannel /oauth2/logout/ /oauth2/sign_out
+  /oauth2/signout /frontchannel /frontchannel-logout /logout
+`
 
 function query(iss: string): string {
   return new URLSearchParams({ iss, sid: 'guess' }).toString()
@@ -44,8 +37,7 @@ describe('A68 front-channel logout abuse', () => {
     for (const iss of [party.provider.issuer, 'https://evil.example']) {
       for (const browser of [party.visitor(), users[0]]) {
         const visit = await browser?.get(`${LOGOUT}?${query(iss)}`, { crossSite: true })
-        expect(visit?.status).toBe(200)
-        expect(visit?.setCookies).toEqual([])
+        expect([visit?.status, visit?.setCookies]).toEqual([200, []])
         expect(visit?.headers['content-security-policy']).toContain("frame-ancestors 'none'")
         expect(visit?.body).not.toContain('guess')
       }
@@ -62,7 +54,6 @@ describe('A68 front-channel logout abuse', () => {
   test('the legitimate twin, a sign-out of the user’s own, ends the session', async () => {
     const { browser } = await party.attempt()
     const cookie = cookieHeader(browser)
-    expect((await browser.post(LOGOUT)).status).toBe(303)
-    expect(await party.userOf(cookie)).toBe(302)
+    expect([(await browser.post(LOGOUT)).status, await party.userOf(cookie)]).toEqual([303, 302])
   })
 })

@@ -4,6 +4,7 @@ import { expectRefusal } from '../support/refusal.ts'
 import { APP } from '../support/relying-party.ts'
 import { untilCallback } from '../support/sign-in-steps.ts'
 import { useBearerParty, useParty } from '../support/used-party.ts'
+import { words } from '../support/words.ts'
 
 const party = useBearerParty([{ paths: ['/denied'], access: 'deny' }, { access: 'signed-in' }])
 const strict = useParty({ COOKIE_SAMESITE: 'strict' })
@@ -20,35 +21,21 @@ const pages: readonly OurPage[] = [
 ]
 
 describe('A70 silent login in a frame, postMessage and clickjacking', () => {
-  test.for(pages)(
-    'the page for %s can be framed by nobody and runs no script',
-    async ([name, status, open]) => {
-      const visit = await open()
-      expect(visit.status).toBe(status)
-      expectSafePage(visit, (name.includes('strict') ? strict : party).provider.issuer)
-      expect(visit.body).not.toMatch(
-        /<script|<iframe|<object|<embed|<base|postMessage|\son\w+=|javascript:/i,
-      )
-      expect(visit.body).not.toMatch(/\b(?:src|href|action)="(?:https?:)?\/\/(?!app\.example\.com)/)
-      expect(visit.body).not.toContain('evil')
-    },
-  )
+  test.for(pages)('no frame and no script in the page for %s', async ([name, status, open]) => {
+    const visit = await open()
+    expect(visit.status).toBe(status)
+    expectSafePage(visit, (name.includes('strict') ? strict : party).provider.issuer)
+    expect(visit.body).not.toMatch(
+      /<script|<iframe|<object|<embed|<base|postMessage|\son\w+=|javascript:/i,
+    )
+    expect(visit.body).not.toMatch(/\b(?:src|href|action)="(?:https?:)?\/\/(?!app\.example\.com)/)
+    expect(visit.body).not.toContain('evil')
+  })
 
-  test.for([
-    '/silent',
-    '/silent-login',
-    '/iframe',
-    '/check-session',
-    '/checksession',
-    '/check_session_iframe',
-    '/session',
-    '/renew',
-    '/callback/silent',
-    '/callback.html',
-    '/token',
-    '/userinfo',
-    '/.well-known/openid-configuration',
-  ])('there is no endpoint for silent logins: %s', async (path) => {
+  test.for(words`
+    /silent /silent-login /iframe /check-session /checksession /check_session_iframe /session /renew
+    /callback/silent /callback.html /token /userinfo /.well-known/openid-configuration
+  `)('there is no endpoint for silent logins: %s', async (path) => {
     const { browser } = await party.attempt()
     for (const search of ['', '?prompt=none', '?rd=/&prompt=none']) {
       const visit = await browser.get(`${APP}/oauth2${path}${search}`, {
@@ -65,9 +52,7 @@ describe('A70 silent login in a frame, postMessage and clickjacking', () => {
 
   test.for(['iframe', 'frame', 'embed', 'object'])(
     'in a frame (%s) the check starts no sign-in',
-    async (dest) => {
-      expectRefusal(await party.check({}, { 'Sec-Fetch-Dest': dest }), 401)
-    },
+    async (dest) => expectRefusal(await party.check({}, { 'Sec-Fetch-Dest': dest }), 401),
   )
 
   test('the legitimate twin, an app that frames its own pages with a session, passes', async () => {

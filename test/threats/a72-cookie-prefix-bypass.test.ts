@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { FORWARDED_LINES, sendLines } from '../support/raw-lines.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
+import { FORWARDED_LINES, sendLines } from '../support/wire-requests.ts'
 
 const party = useParty()
 let session: string
@@ -81,9 +81,9 @@ describe('A72 prefix bypass by a lenient parser', () => {
     expect(await checkRaw(beside)).toMatchObject(ALICE)
   })
 
-  test.for(forms)('a session in another form is none: %s', async ([, make]) => {
-    expect(await checkRaw(make(session))).toMatchObject(NOBODY)
-  })
+  test.for(forms)('a session in another form is none: %s', async ([, make]) =>
+    expect(await checkRaw(make(session))).toMatchObject(NOBODY),
+  )
 
   test.for<[string, (value: string) => string]>([
     ['alone', (value) => `${SESSION_COOKIE}=${value}`],
@@ -104,12 +104,9 @@ describe('A72 prefix bypass by a lenient parser', () => {
     expect((await checkRaw(`${SESSION_COOKIE}=${session}`)).cookie).toBeUndefined()
   })
 
-  test.for([0x00, 0x01, 0x0b, 0x0c, 0x7f])(
-    'the control character %i in the line is refused, and the process goes on',
-    async (code) => {
-      const { status, user } = await checkRaw(`${bytes(code)}${SESSION_COOKIE}=${session}`)
-      expect([302, 400]).toContain(status)
-      expect(user).toBeUndefined()
-    },
-  )
+  test.for([0x00, 0x01, 0x0b, 0x0c, 0x7f])('control character %i is refused', async (code) => {
+    const { status, user } = await checkRaw(`${bytes(code)}${SESSION_COOKIE}=${session}`)
+    expect([302, 400]).toContain(status)
+    expect(user).toBeUndefined()
+  })
 })

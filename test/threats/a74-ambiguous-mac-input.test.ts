@@ -62,8 +62,7 @@ describe('A74 ambiguous MAC input', () => {
     ['no secret and a secret', AT, { ...AT, secret: 's' }],
   ])('what is sealed for one place opens in no other: %s', ([, one, other], { expect }) => {
     const sealed = ring.seal(plaintext, one)
-    expect(ring.open(sealed, one)).toEqual(plaintext)
-    expect(ring.open(sealed, other)).toBeUndefined()
+    expect([ring.open(sealed, one), ring.open(sealed, other)]).toEqual([plaintext, undefined])
   })
 
   test('no shift of text between the parts of a context opens anything', () => {

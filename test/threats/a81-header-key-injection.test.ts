@@ -51,14 +51,11 @@ describe('A81 kid, jku, x5u, jwk, x5c and crit injection', () => {
     await party.expectNoSignIn()
   })
 
-  test.for(['jku', 'x5u'])(
-    'a genuine token with a foreign %s is judged by the known keys alone',
-    async (name, { expect }) => {
-      party.provider.tamperIdToken({}, { header: { [name]: `${canary.url}/keys` } })
-      expect((await party.attempt()).isSignedIn).toBe(true)
-      expect((await party.attempt()).isSignedIn).toBe(true)
-    },
-  )
+  test.for(['jku', 'x5u'])('a foreign %s adds no key to ours', async (name, { expect }) => {
+    party.provider.tamperIdToken({}, { header: { [name]: `${canary.url}/keys` } })
+    expect((await party.attempt()).isSignedIn).toBe(true)
+    expect((await party.attempt()).isSignedIn).toBe(true)
+  })
 })
 
 /** Signs with the provider's own key by hand, since jose refuses to make such a token. */

@@ -49,26 +49,22 @@ describe('A82 JWE bombs', () => {
     expect(visit.headers['cache-control']).toBe('no-store')
   })
 
-  test.for(bombs)(
-    'in place of the login cookies and of state: %s',
-    async ([, bomb], { expect }) => {
-      const { browser, callbackUrl } = await party.untilCallback()
-      const url = new URL(callbackUrl)
-      const genuine = browser.cookies.header(url)
-      const asState = `${APP}/oauth2/callback?code=x&state=${bomb.slice(0, 15_000)}`
-      const forState = await browser.get(asState)
-      const forCookie = await browser.get(callbackUrl, {
-        headers: { Cookie: `__Host-vestibule_login=${bomb}` },
-      })
-      const forTarget = await browser.get(callbackUrl, {
-        headers: { Cookie: `${genuine}; __Host-vestibule_target=${bomb}` },
-      })
-      expect([forState.status, forCookie.status]).toEqual([400, 400])
-      // The target's cookie is only looked at where `state` has none, so the sign-in goes on.
-      // The target's cookie is only read where `state` has none, so the sign-in goes on.
-      expect(forTarget.location).toBe(`${APP}/`)
-    },
-  )
+  test.for(bombs)('in place of login cookies and of state: %s', async ([, bomb], { expect }) => {
+    const { browser, callbackUrl } = await party.untilCallback()
+    const genuine = browser.cookies.header(new URL(callbackUrl))
+    const asState = `${APP}/oauth2/callback?code=x&state=${bomb.slice(0, 15_000)}`
+    const forState = await browser.get(asState)
+    const forCookie = await browser.get(callbackUrl, {
+      headers: { Cookie: `__Host-vestibule_login=${bomb}` },
+    })
+    const forTarget = await browser.get(callbackUrl, {
+      headers: { Cookie: `${genuine}; __Host-vestibule_target=${bomb}` },
+    })
+    expect([forState.status, forCookie.status]).toEqual([400, 400])
+    // The target's cookie is only looked at where `state` has none, so the sign-in goes on.
+    // The target's cookie is only read where `state` has none, so the sign-in goes on.
+    expect(forTarget.location).toBe(`${APP}/`)
+  })
 
   test.for([
     ...bombs,
@@ -83,7 +79,6 @@ describe('A82 JWE bombs', () => {
     expect(visit.status).toBe(302)
   })
 
-  test('a real session passes before and after all of them', async () => {
-    expect(await party.userOf(cookie)).toBe('alice')
-  })
+  test('a real session passes before and after all of them', async () =>
+    expect(await party.userOf(cookie)).toBe('alice'))
 })

@@ -49,7 +49,6 @@ describe('A83 tokens of another type as bearer', () => {
     async (changes) => expectRefusedEverywhere(await party.provider.mintLogoutToken(changes)),
   )
 
-  test('a bearer is no session cookie', async () => {
-    expect(await party.userOf(`__Host-vestibule=${await party.mint()}`)).toBe(302)
-  })
+  test('a bearer is no session cookie', async () =>
+    expect(await party.userOf(`__Host-vestibule=${await party.mint()}`)).toBe(302))
 })

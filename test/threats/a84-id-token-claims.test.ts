@@ -79,7 +79,6 @@ describe('A84 aud, iss, exp, nbf, iat and sub at their edges', () => {
     await party.expectNoSignIn([400, 502])
   })
 
-  test('after all of them the service still signs people in', async () => {
-    expect((await party.attempt()).isSignedIn).toBe(true)
-  })
+  test('after all of them the service still signs people in', async () =>
+    expect((await party.attempt()).isSignedIn).toBe(true))
 })

@@ -44,8 +44,7 @@ async function expectOneFetch({ provider, present }: BearerParty, status: number
   }
 
   await Promise.all(Array.from({ length: AT_ONCE }, send))
-  expect([...statuses]).toEqual([status])
-  expect(provider.count('jwks') - before).toBe(1)
+  expect([[...statuses], provider.count('jwks') - before]).toEqual([[status], 1])
 }
 
 async function expectPasses({ present, mint }: BearerParty): Promise<void> {

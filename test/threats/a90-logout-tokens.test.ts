@@ -13,6 +13,7 @@ import { cookieHeader } from '../support/sign-in-steps.ts'
 import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
 import { useParty } from '../support/used-party.ts'
 import { raw, type Visit } from '../support/visitor.ts'
+import { members, rows, words } from '../support/words.ts'
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const SID = 'the-session-of-alice'
@@ -57,52 +58,49 @@ async function expectGoesOn() {
   return expect(await party.userOf(alice)).toBe('alice')
 }
 
+type Row = [string, Record<string, unknown>, SignOptions?]
+
+function linesOf(event: string) {
+  return party.vestibule.log().filter((line) => line['event'] === event)
+}
+
 function expectStatus({ status, headers }: Visit, expected: number): void {
   expect([status, headers['cache-control']]).toEqual([expected, 'no-store'])
 }
 
 describe('A90 what is no logout request', () => {
-  test.for(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
-    'any method but POST ends nothing: %s',
-    async (method) => {
-      const url = `${BACKCHANNEL_LOGOUT}?${form(await mint())}`
-      const visit = await request({ method, url })
-      expectStatus(visit, 405)
-      expect(visit.headers.allow).toBe('POST')
-      await expectGoesOn()
-    },
-  )
-
-  test.for<[string, string | undefined, (token: string) => string]>([
-    ['JSON', 'application/json', (token) => JSON.stringify({ logout_token: token })],
-    ['a form that says it is JSON', 'application/json', form],
-    ['plain text', 'text/plain', form],
-    ['the bare token', 'application/logout+jwt', (token) => token],
-    ['another type that begins alike', 'application/x-www-form-urlencoded2', form],
-    ['a form of parts', 'multipart/form-data; boundary=x', form],
-    ['no type', undefined, form],
-  ])('any body but a form is refused: %s', async ([, type, body]) => {
-    const headers = { 'Content-Type': type }
-    expectStatus(await request({ headers, body: body(await mint()) }), 415)
+  test.for(words`GET HEAD PUT PATCH DELETE OPTIONS`)('a %s ends nothing', async (method) => {
+    const visit = await request({ method, url: `${BACKCHANNEL_LOGOUT}?${form(await mint())}` })
+    expectStatus(visit, 405)
+    expect(visit.headers.allow).toBe('POST')
     await expectGoesOn()
   })
 
-  test.for<[string, (token: string) => string]>([
-    ['nothing', () => ''],
-    ['another parameter', (token) => `token=${token}`],
-    ['another spelling', (token) => `Logout_Token=${token}`],
-    ['an empty one', () => 'logout_token='],
-    ['the same twice', (token) => `${form(token)}&${form(token)}`],
-    ['an empty one beside it', (token) => `${form(token)}&logout_token=`],
-    ['a list', (token) => `logout_token[]=${token}`],
-    ['no JWT', () => 'logout_token=%2A'],
-    ['a JWT without a signature', (token) => form(token.replace(/[^.]+$/, ''))],
-    ['a JWT with blanks around it', (token) => `logout_token=+${token}+`],
-    ['five parts, as if encrypted', (token) => form(`${token}.x.y`)],
-    ['bytes that are no text', () => 'logout_token=%ff%fe'],
-  ])('exactly one logout_token is needed: %s', async ([, body]) => {
+  test.for<[string | undefined, (token: string) => string]>([
+    ['application/json', (token) => JSON.stringify({ logout_token: token })],
+    ['application/logout+jwt', (token) => token],
+    ...rows`
+      application/json text/plain application/x-www-form-urlencoded2
+      multipart/form-data;\x20boundary=x
+    `(form),
+    [undefined, form],
+  ])('any body but a form is refused: %s', async ([type, body]) => {
+    const answer = await request({ headers: { 'Content-Type': type }, body: body(await mint()) })
+    expectStatus(answer, 415)
+    await expectGoesOn()
+  })
+
+  test.for([
+    '',
+    ...words`
+    token=T Logout_Token=T logout_token= logout_token=T&logout_token=T logout_token=T&logout_token=
+    logout_token[]=T logout_token=%2A logout_token=U logout_token=+T+ logout_token=T.x.y
+    logout_token=%ff%fe
+  `,
+  ])('exactly one logout_token is needed, not %s', async (body) => {
     const token = await mint()
-    expectLogoutRefused(await request({ body: body(token) }), [token])
+    const sent = body.replaceAll('T', token).replace('U', token.replace(/[^.]+$/, ''))
+    expectLogoutRefused(await request({ body: sent }), [token])
     await expectGoesOn()
   })
 
@@ -117,15 +115,12 @@ describe('A90 what is no logout request', () => {
     expectStatus(await request({ body }), 413)
     const chunked = await raw(
       party.vestibule.publicPort,
-      [
-        'POST /oauth2/backchannel-logout HTTP/1.1',
-        'Host: app.example.com',
-        'Content-Type: application/x-www-form-urlencoded',
-        'Transfer-Encoding: chunked',
-        '',
-        body.length.toString(16),
-        `${body}\r\n0\r\n\r\n`,
-      ].join('\r\n'),
+      `POST /oauth2/backchannel-logout HTTP/1.1\r
+Host: app.example.com\r
+Content-Type: application/x-www-form-urlencoded\r
+Transfer-Encoding: chunked\r
+\r
+${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
     )
     expect(chunked).toMatch(/^HTTP\/1\.1 413 /)
     await expectGoesOn()
@@ -141,56 +136,26 @@ describe('A90 what is no logout request', () => {
 })
 
 describe('A90 what is no logout token of this provider for this client', () => {
-  test.for<[string, Record<string, unknown>, SignOptions?]>([
-    ['alg none', {}, { as: 'none' }],
-    ['alg none under the right type', {}, { as: 'none', header: { typ: 'logout+jwt' } }],
-    ['HS256 with the public key as secret', {}, { as: 'public-key-as-secret' }],
-    ['the key of a stranger', {}, { as: 'stranger' }],
-    ['an unknown key', {}, { as: 'unknown-kid' }],
-    ['the type of an ID token', {}, { header: { typ: 'JWT' } }],
-    ['no type', {}, { header: { typ: undefined } }],
-    ['the type of an access token', {}, { header: { typ: 'at+jwt' } }],
-    ['the type of a security event', {}, { header: { typ: 'secevent+jwt' } }],
-    ['a type that only ends alike', {}, { header: { typ: 'x/logout+jwt' } }],
-    ['a type that is no text', {}, { header: { typ: ['logout+jwt'] } }],
-    ['another issuer', { iss: 'https://evil.example' }],
-    ['the issuer in other letters', { iss: 'HTTP://127.0.0.1' }],
-    ['no issuer', { iss: undefined }],
-    ['another client', { aud: 'evil client' }],
-    ['a list without this client', { aud: ['evil', 'vestibule-2'] }],
-    ['no audience', { aud: undefined }],
-    ['no iat', { iat: undefined }],
-    ['an iat that is text', { iat: 'now' }],
-    ['an iat of an hour ago', { iat: nowSeconds() - 3600 }],
-    ['an iat in two minutes', { iat: nowSeconds() + 120 }],
-    ['no exp', { exp: undefined }],
-    ['an exp of a minute ago', { exp: nowSeconds() - 60 }],
-    ['an exp at the end of days', { exp: 1e300 }],
-    ['an nbf in two minutes', { nbf: nowSeconds() + 120 }],
-    ['no jti', { jti: undefined }],
-    ['an empty jti', { jti: '' }],
-    ['a jti that is a number', { jti: 7 }],
-    ['a jti of 5 KB', { jti: 'j'.repeat(5000) }],
-    ['no events', { events: undefined }],
-    ['events that are text', { events: EVENT }],
-    ['events that are a list', { events: [EVENT] }],
-    ['events that are null', { events: null }],
-    ['another event', { events: { 'http://schemas.openid.net/event/other': {} } }],
-    ['an event that is true', { events: { [EVENT]: true } }],
-    ['an event that is a list', { events: { [EVENT]: [] } }],
-    ['an event that is null', { events: { [EVENT]: null } }],
-    ['a nonce', { nonce: 'n' }],
-    ['a nonce that is null', { nonce: null }],
-    ['neither sub nor sid', { sub: undefined, sid: undefined }],
-    ['a sub that is empty', { sub: '' }],
-    ['a sub that is a number', { sub: 1 }],
-    ['a sub that is null', { sub: null }],
-    ['a sub with a blank behind it', { sub: 'alice ' }],
-    ['a sid that is empty', { sid: '' }],
-    ['a sid that is null', { sid: null }],
-    ['a sid that is a list', { sid: [SID] }],
-    ['a sid of 10 KB', { sid: 's'.repeat(10_000) }],
-    ['a sub of 10 KB', { sub: 's'.repeat(10_000) }],
+  const at = (seconds: number) => String(nowSeconds() + seconds)
+  const long = (bytes: number) => `"${'s'.repeat(bytes)}"`
+
+  test.for<Row>([
+    ...rows`none public-key-as-secret stranger unknown-kid`({}).map(
+      ([as, none]) => [as, none, { as }] as Row,
+    ),
+    ['none under the right type', {}, { as: 'none', header: { typ: 'logout+jwt' } }],
+    ...members`
+      typ="JWT" typ typ="at+jwt" typ="secevent+jwt" typ="x/logout+jwt" typ=["logout+jwt"]
+    `.map(([label, header]): Row => [label, {}, { header }]),
+    ...members`
+      iss="https://evil.example" iss="HTTP://127.0.0.1" iss aud="evil\x20client"
+      aud=["evil","vestibule-2"] aud iat iat="now" iat=${at(-3600)} iat=${at(120)} exp
+      exp=${at(-60)} exp=1e300 nbf=${at(120)} jti jti="" jti=7 jti=${long(5000)}
+      events events="${EVENT}" events=["${EVENT}"] events=null
+      events={"http://schemas.openid.net/event/other":{}} events={"${EVENT}":true}
+      events={"${EVENT}":[]} events={"${EVENT}":null} nonce="n" nonce=null sub&sid sub="" sub=1
+      sub=null sub="alice\x20" sid="" sid=null sid=["${SID}"] sid=${long(10_000)} sub=${long(10_000)}
+    `,
   ])('a token is refused and ends nothing: %s', async ([, changes, how]) => {
     const token = await mint(changes, how)
     const visit = await send(token)
@@ -218,11 +183,10 @@ describe('A90 what is no logout token of this provider for this client', () => {
     await expect
       .poll(() => countEvents(party.vestibule, 'backchannel_logout_refused'))
       .toBe(refused)
-    const line = party.vestibule
-      .log()
-      .find((each) => each['event'] === 'backchannel_logout_refused')
-    expect(line).toMatchObject({ code: 'invalid_request' })
-    expect(String(line?.['reason'])).toContain('logout_token')
+    expect(linesOf('backchannel_logout_refused')[0]).toMatchObject({
+      code: 'invalid_request',
+      reason: expect.stringContaining('logout_token') as string,
+    })
     expect(party.vestibule.output()).not.toMatch(/eyJ[\w-]+\.|the-session-of-alice/)
     expect(countEvents(party.vestibule, 'backchannel_logout')).toBe(0)
   })
@@ -234,26 +198,31 @@ describe('A90 what a logout token ends', () => {
     return { sid, cookie: await signIn('alice', sid) }
   }
 
-  test.for<[string, (sid: string) => Record<string, unknown>, SignOptions?]>([
-    ['sub and sid', (sid) => ({ sid })],
-    ['sid alone', (sid) => ({ sid, sub: undefined })],
-    ['aud as a list', (sid) => ({ sid, aud: ['other', 'vestibule'] })],
-    ['an iat of five minutes ago', (sid) => ({ sid, iat: nowSeconds() - 300 })],
-    ['an iat in 20 s, within the skew', (sid) => ({ sid, iat: nowSeconds() + 20 })],
-    ['an exp of 20 s ago, within the skew', (sid) => ({ sid, exp: nowSeconds() - 20 })],
-    [
-      'an event with members, and others beside it',
-      (sid) => ({ sid, events: { [EVENT]: { a: 1 }, b: {} } }),
-    ],
-    ['claims that nobody knows', (sid) => ({ sid, azp: 'other', sids: ['x'], __proto: 1 })],
-    ['a type in capitals', (sid) => ({ sid }), { header: { typ: 'LOGOUT+JWT' } }],
-    ['a whole media type', (sid) => ({ sid }), { header: { typ: 'application/logout+jwt' } }],
-    ['another algorithm of the provider', (sid) => ({ sid }), { as: 'provider-es256' }],
+  test.for<Row>([
+    ['sub and sid', {}],
+    ...members`
+      sub aud=["other","vestibule"] iat=${String(nowSeconds() - 300)} azp="other"&sids=["x"]&__proto=1
+      events={"${EVENT}":{"a":1},"b":{}}
+    `,
+    ['a type in capitals', {}, { header: { typ: 'LOGOUT+JWT' } }],
+    ['a whole media type', {}, { header: { typ: 'application/logout+jwt' } }],
+    ['another algorithm of the provider', {}, { as: 'provider-es256' }],
   ])('a good token ends the session it names, and no other: %s', async ([, changes, how]) => {
-    const { sid, cookie } = await ownSession()
-    expectLoggedOut(await send(await party.provider.mintLogoutToken(changes(sid), how)))
-    expect(await usersOf(cookie, alice)).toEqual([302, 'alice'])
+    await expectEnds(changes, how)
   })
+
+  test.for([
+    ['iat', 20],
+    ['exp', -20],
+  ] as const)('a skew of 20 s is allowed: %s', ([name, seconds]) =>
+    expectEnds({ [name]: nowSeconds() + seconds }),
+  )
+
+  async function expectEnds(changes: ClaimChanges, how?: SignOptions): Promise<void> {
+    const { sid, cookie } = await ownSession()
+    expectLoggedOut(await send(await mint({ sid, ...changes }, how)))
+    expect(await usersOf(cookie, alice)).toEqual([302, 'alice'])
+  }
 
   test('further parameters, a charset, cookies and foreign origins change nothing', async () => {
     const { sid, cookie } = await ownSession()
@@ -298,8 +267,7 @@ describe('A90 what a logout token ends', () => {
     const token = await mint({ sid })
     const answers = await Promise.all([1, 2, 3, 4, 5].map(() => send(token)))
     const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
-    expect(statuses).toEqual([200, 400, 400, 400, 400])
-    expect(await party.userOf(cookie)).toBe(302)
+    expect([statuses, await party.userOf(cookie)]).toEqual([[200, 400, 400, 400, 400], 302])
     const again = await signIn('alice', sid)
     expect(expectLogoutRefused(await send(token))).toContain('used before')
     expect(await party.userOf(again)).toBe('alice')
@@ -322,12 +290,15 @@ describe('A90 what a logout token ends', () => {
   })
 
   test('each logout is one line with a digest of the user, where the token names one', () => {
-    const lines = party.vestibule.log().filter((line) => line['event'] === 'backchannel_logout')
+    const lines = linesOf('backchannel_logout')
     const [ofBoth, ofSid] = lines
-    expect(ofBoth).toMatchObject({ outcome: 'done', scope: 'provider_session', count: 1 })
-    expect(ofBoth?.['user']).toMatch(/^[\w-]{16}$/)
-    expect(ofBoth?.['request_id']).toMatch(/^[\w-]{36}$/)
-    expect(ofSid).toMatchObject({ outcome: 'done', scope: 'provider_session', count: 1 })
+    const done = { outcome: 'done', scope: 'provider_session', count: 1 }
+    expect(ofBoth).toMatchObject({
+      ...done,
+      user: expect.stringMatching(/^[\w-]{16}$/) as string,
+      request_id: expect.stringMatching(/^[\w-]{36}$/) as string,
+    })
+    expect(ofSid).toMatchObject(done)
     expect(ofSid).not.toHaveProperty('user')
     const ofUser = lines.findLast((line) => line['scope'] === 'user')
     expect(ofUser).toMatchObject({ outcome: 'done', user: ofBoth?.['user'] })
@@ -363,14 +334,10 @@ describe('A90 logout tokens under other settings and in outages', () => {
     for (const typ of ['at+jwt', 'dpop+jwt', '', null, 42]) {
       expectLogoutRefused(await send({}, { typ }))
     }
-    for (const changes of [
-      { nonce: 'n' },
-      { events: undefined },
-      { iat: undefined },
-      { iat: nowSeconds() - 3600, exp: undefined },
-      { exp: nowSeconds() - 60 },
-      { jti: undefined },
-    ]) {
+    const [passed, ended] = [String(nowSeconds() - 3600), String(nowSeconds() - 60)]
+    for (const [, changes] of members`
+      nonce="n" events iat iat=${passed}&exp exp=${ended} jti
+    `) {
       expectLogoutRefused(await send(changes, { typ: 'JWT' }))
     }
   })

@@ -147,30 +147,26 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
     NOT_SORTED_SETS.map(([what, make]) => ({ letter, what, make })),
   )
 
-  test.for(indexes)(
-    'a user signs in and out while $what is in place of the index $letter',
-    async ({ letter, make }) => {
-      addClaims({ sid: crypto.randomUUID() })
-      const browser = vestibule.visitor()
-      await browser.get(await untilCallback(browser))
-      const { digest } = storedSession(String(cookieHeader(browser)))
-      let index: string | undefined
-      for (const key of await bytes.keys(`vestibule:${letter}:*`)) {
-        if ((await replicas.redis.cli('ZRANGE', key, '0', '-1')).includes(digest)) index = key
-      }
-      if (index === undefined) throw new Error('there is no index')
-      await plant(index, make)
-      const next = vestibule.visitor()
-      const { status } = await next.get(await untilCallback(next))
-      expect(status).toBe(302)
-      expect(await statusOf(cookieHeader(next))).toBe(200)
-      await plant(index, make)
-      expect((await next.post(LOGOUT)).status).toBe(303)
-      expect(await statusOf(cookieHeader(next.copy()))).toBe(302)
-      expect(await statusOf(bystander)).toBe(200)
-      await expectHealthy(vestibule)
-    },
-  )
+  test.for(indexes)('with $what as $letter a user signs in and out', async ({ letter, make }) => {
+    addClaims({ sid: crypto.randomUUID() })
+    const browser = vestibule.visitor()
+    await browser.get(await untilCallback(browser))
+    const { digest } = storedSession(String(cookieHeader(browser)))
+    let index: string | undefined
+    for (const key of await bytes.keys(`vestibule:${letter}:*`)) {
+      if ((await replicas.redis.cli('ZRANGE', key, '0', '-1')).includes(digest)) index = key
+    }
+    if (index === undefined) throw new Error('there is no index')
+    await plant(index, make)
+    const next = vestibule.visitor()
+    const { status } = await next.get(await untilCallback(next))
+    expect([status, await statusOf(cookieHeader(next))]).toEqual([302, 200])
+    await plant(index, make)
+    expect((await next.post(LOGOUT)).status).toBe(303)
+    expect(await statusOf(cookieHeader(next.copy()))).toBe(302)
+    expect(await statusOf(bystander)).toBe(200)
+    await expectHealthy(vestibule)
+  })
 
   test('an index with foreign members ends only the session of its user', async () => {
     addClaims({ sid: crypto.randomUUID() })
@@ -185,9 +181,7 @@ describeWithRedis('A91 markers and indexes in Redis that are not what they were'
       await replicas.redis.cli('ZADD', index, far, member)
     }
     const cookie = cookieHeader(browser)
-    expect((await browser.post(LOGOUT)).status).toBe(303)
-    expect(await statusOf(cookie)).toBe(302)
-    expect(await statusOf(bystander)).toBe(200)
-    expect(await statusOf(victim)).toBe(200)
+    expect([(await browser.post(LOGOUT)).status, await statusOf(cookie)]).toEqual([303, 302])
+    expect([await statusOf(bystander), await statusOf(victim)]).toEqual([200, 200])
   })
 })

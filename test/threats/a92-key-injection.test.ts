@@ -28,13 +28,10 @@ const hostile: readonly [string, string][] = [
 describe('A92 key and pattern injection', () => {
   const isControlled = ([, value]: readonly [string, string]) => /[\0\r\n]/.test(value)
 
-  test.for(hostile.filter(isControlled))(
-    'as sub it signs nobody in, since an app could take it for another: %s',
-    async ([, value]) => {
-      party.provider.tamperIdToken({ sub: value })
-      await party.expectNoSignIn([400])
-    },
-  )
+  test.for(hostile.filter(isControlled))('as sub it signs nobody in: %s', async ([, value]) => {
+    party.provider.tamperIdToken({ sub: value })
+    await party.expectNoSignIn([400])
+  })
 
   test.for(hostile.filter((each) => !isControlled(each)))(
     'as sub, sid and jti it is one user among others: %s',
@@ -49,14 +46,11 @@ describe('A92 key and pattern injection', () => {
     },
   )
 
-  test.for(hostile)(
-    'an ID token whose jti was used once is refused as a replay: %s',
-    async ([name, value]) => {
-      party.provider.tamperIdToken({ jti: `${name} ${value}` })
-      expect((await party.attempt()).isSignedIn).toBe(true)
-      await party.expectNoSignIn([400])
-    },
-  )
+  test.for(hostile)('a used jti is refused as a replay: %s', async ([name, value]) => {
+    party.provider.tamperIdToken({ jti: `${name} ${value}` })
+    expect((await party.attempt()).isSignedIn).toBe(true)
+    await party.expectNoSignIn([400])
+  })
 
   test('jti values that differ only in where the parts end are different ones', async () => {
     for (const jti of ['1:2', '1', '2', '', ':', '1:', ':2', '1*', '1**']) {

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { asProgram, bearerRule } from '../support/bearers.ts'
 import { ADMIN_TOKEN } from '../support/operator.ts'
-import { sendLines } from '../support/raw-lines.ts'
 import { useBearerParty } from '../support/used-party.ts'
+import { sendLines } from '../support/wire-requests.ts'
+import { words } from '../support/words.ts'
 
 const LINES = '"}\r\n{"level":"fatal","event":"forged-line"}\n\x1b[2J\x1b[31m'
 const MARKS = ['user', 'jti', 'id', 'name', 'token'].map((name) => `marker-${name}`)
@@ -56,8 +57,7 @@ describe('A93 requests to /admin and their traces', () => {
     const output = party.vestibule.output()
     for (const mark of ['forged-line', ...MARKS, ADMIN_TOKEN]) expect(output).not.toContain(mark)
     expect(output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f\x80-\x9f]/)
-    const written = output.trimEnd().split('\n')
-    expect(written).toHaveLength(party.vestibule.log().length)
+    expect(output.trimEnd().split('\n')).toHaveLength(party.vestibule.log().length)
     const events = new Set(party.vestibule.log().map((line) => line['event']))
     for (const event of ['sessions_listed', 'sessions_ended', 'token_denied', 'admin_refused']) {
       expect(events).toContain(event)
@@ -69,8 +69,7 @@ describe('A93 requests to /admin and their traces', () => {
     const token = await party.mint({ jti: 'jti-of-a-leaked-token' })
     expect((await party.present(token)).status).toBe(200)
     const { status, text } = await deny({ token })
-    expect(status).toBe(200)
-    expect((await party.present(token)).status).toBe(401)
+    expect([status, (await party.present(token)).status]).toEqual([200, 401])
     const shown = (await ask('GET', 'denied-tokens')).text
     for (const part of [token, ...token.split('.'), 'jti-of-a-leaked-token']) {
       expect(text + shown + party.vestibule.output()).not.toContain(part)
@@ -91,12 +90,10 @@ describe('A93 requests to /admin and their traces', () => {
     expect((await party.vestibule.check({}, { ...asProgram, Cookie: asSession })).status).toBe(401)
   })
 
-  test.for([
-    'DELETE /admin/sessions?all=true',
-    'DELETE /admin/sessions?user=alice',
-    'POST /admin/denied-tokens',
-    'GET /admin/sessions',
-  ])('/admin refuses every request without the token in its header: %s', async (line) => {
+  test.for(words`
+    DELETE\x20/admin/sessions?all=true DELETE\x20/admin/sessions?user=alice
+    POST\x20/admin/denied-tokens GET\x20/admin/sessions
+  `)('/admin refuses every request without the token in its header: %s', async (line) => {
     const carriers = [
       `Cookie: ADMIN_TOKEN=${ADMIN_TOKEN}`,
       `X-Admin-Token: ${ADMIN_TOKEN}`,
@@ -115,14 +112,10 @@ describe('A93 requests to /admin and their traces', () => {
     await expectSignedIn()
   })
 
-  test.for([
-    '//admin/sessions?all=true',
-    '/Admin/sessions?all=true',
-    '/admin//sessions?all=true',
-    '/admin/sessions;x?all=true',
-    '/auth/../admin/x?all=true',
-    '/admin%2fsessions?all=true',
-  ])('/admin is not reached by another spelling of its path: %s', async (path) => {
+  test.for(words`
+    //admin/sessions?all=true /Admin/sessions?all=true /admin//sessions?all=true
+    /admin/sessions;x?all=true /auth/../admin/x?all=true /admin%2fsessions?all=true
+  `)('/admin is not reached by another spelling of its path: %s', async (path) => {
     await expectStatus(404, `DELETE ${path} HTTP/1.1`, 'Host: v', `Authorization: ${AUTHORIZATION}`)
     await expectSignedIn()
   })

@@ -104,8 +104,7 @@ describe('A99 HTML pages and XSS', () => {
   })
 
   test('programs get JSON that no browser shows as a page', async () => {
-    const Referer = `${APP}/</script><svg/onload=alert(1)>`
-    const headers = { ...asScript, Accept: '*/*', Referer }
+    const headers = { ...asScript, Accept: '*/*', Referer: `${APP}/</script><svg/onload=alert(1)>` }
     const refused = await check({ uri: `/${SVG.replaceAll(' ', '')}` }, headers)
     expect(refused.status).toBe(401)
     const { browser } = await party.attempt(SVG)
