@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { mayLeadUnder, readPath } from '../../src/core/path-readings.ts'
 import { parseReturnTo } from '../../src/core/return-to.ts'
-import { createSite, createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { createSite } from '../../src/core/site.ts'
 import { anyText } from '../support/any-text.ts'
+import { sitesOf } from '../support/protected-sites.ts'
 import { rows, words } from '../support/words.ts'
 
-const patterns = words`
-  app.example.com *.apps.example.com odd.example.com:8443 http://app.localhost:8080
-`
-const sites = createSites(patterns.map((source) => parseHostPattern(source) as HostPattern))
+const sites = sitesOf(
+  ...words`app.example.com *.apps.example.com odd.example.com:8443 http://app.localhost:8080`,
+)
 const self = createSite('https', 'app.example.com', '')
 const options = { sites, basePath: '/oauth2' }
 function parse(rd: string) {
