@@ -163,8 +163,7 @@ function readInEveryWay(
  */
 function hasMixedEncodings(text: string): boolean {
   if (!HIGH_ESCAPE.test(text)) return false
-  const rows = text.match(ESCAPES) ?? []
-  return rows.some((row) => {
+  return [...text.matchAll(ESCAPES)].some(([row]) => {
     const decoded = percentDecode(row, ALL_ESCAPES)
     return HIGH_ESCAPE.test(decoded) && (SEPARATOR_ESCAPE.test(row) || BEYOND_ASCII.test(decoded))
   })

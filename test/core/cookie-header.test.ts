@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readCookie, readCookies, withoutCookies } from '../../src/core/cookie-header.ts'
 import { anyText } from '../support/any-text.ts'
+import { rows, words } from '../support/words.ts'
 
 const OURS = '__Host-vestibule'
 
@@ -9,25 +10,10 @@ const OURS = '__Host-vestibule'
 const hostileHeader = fc
   .array(
     fc.constantFrom(
-      OURS,
-      OURS,
-      `${OURS}=`,
-      'app',
-      'app=',
-      '=',
-      '=',
-      ';',
-      '; ',
-      ' ',
-      '\t',
-      'v1.a',
-      'b',
-      '"',
-      ',',
-      '$Version=1',
-      '\u00a0',
-      '\u00e2\u0080\u0080',
-      '%3D',
+      ...words`
+        ${OURS} ${OURS} ${OURS}= app app= = = ; ;\x20 \x20 \t v1.a b " , $Version=1 \u00a0
+        \u00e2\u0080\u0080 %3D
+      `,
     ),
     { maxLength: 24 },
   )
@@ -52,43 +38,38 @@ function nameOf(pair: string): string {
 }
 
 describe('reading a cookie', () => {
-  test.for<[string, string | undefined, ReturnType<typeof readCookie>]>([
-    ['no header', undefined, undefined],
-    ['an empty header', '', undefined],
-    ['the only cookie', `${OURS}=a`, { value: 'a' }],
-    ['the last cookie', `app=1; ${OURS}=a`, { value: 'a' }],
-    ['no blank after the semicolon', `app=1;${OURS}=a;b=2`, { value: 'a' }],
-    ['blanks and tabs around', `app=1;\t ${OURS} \t= \ta \t; b=2`, { value: 'a' }],
-    ['an equals sign in the value', `${OURS}=a=b`, { value: 'a=b' }],
-    ['quotes belong to the value', `${OURS}="a"`, { value: '"a"' }],
-    ['identical copies', `${OURS}=a; ${OURS}=a`, { value: 'a' }],
-    ['different copies', `${OURS}=a; app=1; ${OURS}=b`, 'ambiguous'],
-    ['an empty copy beside a full one', `${OURS}=; ${OURS}=a`, 'ambiguous'],
-    ['an empty value', `${OURS}=`, undefined],
-    ['the name without a value', OURS, undefined],
-    ['another case', `${OURS.toUpperCase()}=a`, undefined],
-    ['a longer name', `${OURS}_login=a`, undefined],
-    ['a name that ends like ours', `x${OURS}=a`, undefined],
-    ['our name in a value', `app=${OURS}=a`, undefined],
-    ['our name in quotes', `app="x ${OURS}=a"`, undefined],
-    ['a nameless cookie (A72)', `=${OURS}=a`, undefined],
-    ['a no-break space before it (A72)', `\u00a0${OURS}=a`, undefined],
-    ['an en quad before it (A72)', `\u00e2\u0080\u0080${OURS}=a`, undefined],
-    ['a legacy version attribute (A72)', `$Version=1; ${OURS}=a`, { value: 'a' }],
-    ['a comma is no separator', `app=1, ${OURS}=a`, undefined],
-    ['an encoded name', `${OURS.replace('_', '%5F')}=a`, undefined],
-  ])('%s', ([, header, expected], { expect }) => {
+  test.for<[string, ReturnType<typeof readCookie>]>([
+    ...rows`
+      ${OURS}=a app=1;\x20${OURS}=a app=1;${OURS}=a;b=2 ${OURS}=a;\x20${OURS}=a
+      app=1;\t\x20${OURS}\x20\t=\x20\ta\x20\t;\x20b=2 $Version=1;\x20${OURS}=a
+    `({ value: 'a' }),
+    [`${OURS}=a=b`, { value: 'a=b' }],
+    [`${OURS}="a"`, { value: '"a"' }],
+    ...rows`${OURS}=a;\x20app=1;\x20${OURS}=b ${OURS}=;\x20${OURS}=a`('ambiguous'),
+  ])('of %j gives %j (A72)', ([header, expected], { expect }) => {
     expect(readCookie(header, OURS)).toEqual(expected)
   })
 
-  test.for<[string, string | undefined, readonly string[]]>([
-    ['no header', undefined, []],
-    ['none of that name', `app=1; x${OURS}=a; ${OURS}_login=b`, []],
-    ['one', `${OURS}=a`, ['a']],
-    ['several, in their order', `${OURS}=b; app=1; ${OURS}=a;\t${OURS} = c `, ['b', 'a', 'c']],
-    ['identical copies once', `${OURS}=a; ${OURS}=b; ${OURS}=a`, ['a', 'b']],
-    ['empty ones not', `${OURS}=; ${OURS}=a; ${OURS}`, ['a']],
-  ])('every value that came: %s', ([, header, expected], { expect }) => {
+  test.for([
+    undefined,
+    '',
+    ...words`
+      ${OURS}= ${OURS} ${OURS.toUpperCase()}=a ${OURS}_login=a x${OURS}=a app=${OURS}=a
+      app="x\x20${OURS}=a" =${OURS}=a \u00a0${OURS}=a \u00e2\u0080\u0080${OURS}=a
+      app=1,\x20${OURS}=a ${OURS.replace('_', '%5F')}=a
+    `,
+  ])('of %j gives none (A72)', (header, { expect }) => {
+    expect(readCookie(header, OURS)).toBeUndefined()
+  })
+
+  test.for<[string | undefined, readonly string[]]>([
+    [undefined, []],
+    [`app=1; x${OURS}=a; ${OURS}_login=b`, []],
+    [`${OURS}=a`, ['a']],
+    [`${OURS}=b; app=1; ${OURS}=a;\t${OURS} = c `, ['b', 'a', 'c']],
+    [`${OURS}=a; ${OURS}=b; ${OURS}=a`, ['a', 'b']],
+    [`${OURS}=; ${OURS}=a; ${OURS}`, ['a']],
+  ])('all values in %j are %j', ([header, expected], { expect }) => {
     expect(readCookies(header, OURS)).toEqual(expected)
   })
 
@@ -120,24 +101,21 @@ describe('reading a cookie', () => {
 describe('cutting our cookies out', () => {
   const names = new Set([OURS, 'vestibule'])
 
-  test.for<[string, string | undefined, string | undefined]>([
-    ['no header', undefined, undefined],
-    ['an empty header', '', undefined],
-    ['nothing of ours', 'a=1; b=2', 'a=1; b=2'],
-    ['only ours', `${OURS}=x`, undefined],
-    ['only ours, twice', `${OURS}=x; vestibule=y`, undefined],
-    ['ours first', `${OURS}=x; a=1; b=2`, 'a=1; b=2'],
-    ['ours in the middle', `a=1; ${OURS}=x; b=2`, 'a=1; b=2'],
-    ['ours last', `a=1; b=2; ${OURS}=x`, 'a=1; b=2'],
-    ['every copy', `${OURS}=x; a=1; ${OURS}=y`, 'a=1'],
-    ['odd spacing is kept', `a=1;b=2 ;  c = 3;${OURS}=x;d`, 'a=1;b=2 ;  c = 3;d'],
-    ['bytes above ASCII are kept', `a=\u00c3\u00a9; ${OURS}=x`, 'a=\u00c3\u00a9'],
-    ['quotes and equals signs are kept', `a="1; ${OURS}=x; b=2="`, 'a="1; b=2="'],
-    ['a copy without a value', `a=1; ${OURS}; b=2`, 'a=1; b=2'],
-    ['a name that only starts like ours', `${OURS}s=x`, `${OURS}s=x`],
-    ['a trailing semicolon', 'a=1;', 'a=1;'],
-    ['an equals sign of the next pair', `${OURS} ;a=1`, 'a=1'],
-  ])('%s', ([, header, expected], { expect }) => {
+  test.for<[string | undefined, string | undefined]>([
+    [undefined, undefined],
+    ['', undefined],
+    ...rows`${OURS}=x ${OURS}=x;\x20vestibule=y`(undefined),
+    ...rows`
+      a=1;\x20b=2 ${OURS}=x;\x20a=1;\x20b=2 a=1;\x20${OURS}=x;\x20b=2 a=1;\x20b=2;\x20${OURS}=x
+      a=1;\x20${OURS};\x20b=2
+    `('a=1; b=2'),
+    ...rows`${OURS}=x;\x20a=1;\x20${OURS}=y ${OURS}\x20;a=1`('a=1'),
+    [`a=1;b=2 ;  c = 3;${OURS}=x;d`, 'a=1;b=2 ;  c = 3;d'],
+    [`a=\u00c3\u00a9; ${OURS}=x`, 'a=\u00c3\u00a9'],
+    [`a="1; ${OURS}=x; b=2="`, 'a="1; b=2="'],
+    [`${OURS}s=x`, `${OURS}s=x`],
+    ['a=1;', 'a=1;'],
+  ])('of %j leaves %j', ([header, expected], { expect }) => {
     expect(withoutCookies(header, names)).toBe(expected)
   })
 

@@ -11,7 +11,7 @@ import {
 import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import type { RequestClass } from '../../src/core/request-class.ts'
 import type { Session } from '../../src/core/session.ts'
-import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import { sitesOf } from '../support/protected-sites.ts'
 import { forwarded, rawRequest } from '../support/raw-request.ts'
 import { words } from '../support/words.ts'
 
@@ -37,18 +37,15 @@ function access(kind: Access['kind'], isPermitted = false, passesPreflight = fal
 const NONE: Evidence = { kind: 'none' }
 const SESSION: Evidence = { kind: 'session', session }
 const AMBIGUOUS: Evidence = { kind: 'ambiguous' }
+const BY_SESSION: Verdict = { kind: 'allow', principal: session }
 
-const rows: readonly (readonly [string, Access, Evidence, Verdict])[] = [
+type Row = readonly [string, Access, Evidence, Verdict]
+const rows: readonly Row[] = [
   ['public, nobody', access('public'), NONE, { kind: 'allow' }],
   ['public, somebody', access('public'), SESSION, { kind: 'allow' }],
   ['public, two sessions', access('public'), AMBIGUOUS, { kind: 'allow' }],
   ['signed-in, nobody', access('signed-in', true), NONE, { kind: 'sign-in' }],
-  [
-    'signed-in, permitted',
-    access('signed-in', true),
-    SESSION,
-    { kind: 'allow', principal: session },
-  ],
+  ['signed-in, permitted', access('signed-in', true), SESSION, BY_SESSION],
   ['signed-in, not permitted', access('signed-in'), SESSION, { kind: 'forbidden', session }],
   ['signed-in, two sessions', access('signed-in', true), AMBIGUOUS, { kind: 'reset-cookies' }],
   ['deny, nobody', access('deny'), NONE, { kind: 'forbidden' }],
@@ -56,12 +53,15 @@ const rows: readonly (readonly [string, Access, Evidence, Verdict])[] = [
   ['deny, two sessions', access('deny'), AMBIGUOUS, { kind: 'reset-cookies' }],
 ]
 
+/** Asserts one verdict for requests of all classes. */
+function expectVerdict([, asked, evidence, verdict]: Row): void {
+  for (const requestClass of CLASSES) {
+    expect(decide(asked, requestClass, evidence), requestClass).toEqual(verdict)
+  }
+}
+
 describe('the decision', () => {
-  test.for(rows)('%s', ([, asked, evidence, verdict], { expect }) => {
-    for (const requestClass of CLASSES) {
-      expect(decide(asked, requestClass, evidence), requestClass).toEqual(verdict)
-    }
-  })
+  test.for(rows)('%s', expectVerdict)
 
   test('only a preflight passes where preflights pass, and it passes as nobody', () => {
     const open = access('signed-in', true, true)
@@ -95,18 +95,14 @@ describe('the decision about a token', () => {
     lifeSeconds: 600,
     acceptedUntil: 7000,
   }
-  const asked: BearerAccess = {
-    requirements: [
-      {
-        issuers: new Set([session.identity.issuer]),
-        audiences: new Set(['api']),
-        scopes: ['read'],
-        claims: new Map(),
-        type: 'at+jwt',
-      },
-    ],
-    isOneTime: false,
+  const requirement = {
+    issuers: new Set([session.identity.issuer]),
+    audiences: new Set(['api']),
+    scopes: ['read'],
+    claims: new Map<string, Set<string>>(),
+    type: 'at+jwt' as const,
   }
+  const asked: BearerAccess = { requirements: [requirement], isOneTime: false }
   const once: BearerAccess = { ...asked, isOneTime: true }
   const fault: TokenFault = { error: 'invalid_token', description: 'none' }
   const GOOD: Evidence = { kind: 'bearer', bearer }
@@ -116,12 +112,12 @@ describe('the decision about a token', () => {
   const spent = { kind: 'bearer', parts: ['https://id.example.com', 'j'], endsAt: 7000 } as const
   const allow: Verdict = { kind: 'allow', principal: bearer }
   const refuse = (error: 'forbidden'): Verdict => ({ kind: 'refuse-token', fault: { error } })
-  const to = (tokens: BearerAccess, isPermitted = true): Access => ({
+  const to = (bearer: BearerAccess, isPermitted = true): Access => ({
     ...access('signed-in', isPermitted),
-    bearer: tokens,
+    bearer,
   })
 
-  test.for<[string, Access, Evidence, Verdict]>([
+  test.for<Row>([
     ['good', to(asked), GOOD, allow],
     ['good, user not on the list', to(asked, false), GOOD, refuse('forbidden')],
     ['bad', to(asked), BAD, { kind: 'refuse-token', fault }],
@@ -134,31 +130,21 @@ describe('the decision about a token', () => {
     ['one use, a session', to(once), SESSION, { kind: 'refuse-token' }],
     ['one use, two sessions', to(once), AMBIGUOUS, { kind: 'refuse-token' }],
     ['several uses, nobody', to(asked), NONE, { kind: 'sign-in' }],
-    ['several uses, a session', to(asked), SESSION, { kind: 'allow', principal: session }],
+    ['several uses, a session', to(asked), SESSION, BY_SESSION],
     ['a rule without tokens', access('signed-in', true), GOOD, { kind: 'forbidden' }],
     ['denied', access('deny'), GOOD, { kind: 'forbidden' }],
     ['public', access('public'), BAD, { kind: 'allow' }],
-  ])('%s', ([, asked, evidence, verdict], { expect }) => {
-    for (const requestClass of CLASSES) {
-      expect(decide(asked, requestClass, evidence), requestClass).toEqual(verdict)
-    }
-  })
+  ])('%s', expectVerdict)
 
   test('a token that lacks a scope is not spent', () => {
     const poor: Evidence = { kind: 'bearer', bearer: { ...bearer, scopes: new Set() }, proof }
-    expect(decide(to(once), 'background', poor)).toEqual({
-      kind: 'refuse-token',
-      fault: { error: 'insufficient_scope', scopes: ['read'] },
-    })
+    const fault = { error: 'insufficient_scope', scopes: ['read'] }
+    expect(decide(to(once), 'background', poor)).toEqual({ kind: 'refuse-token', fault })
   })
 })
 
 describe('the origin of a WebSocket handshake', () => {
-  const sites = createSites(
-    ['app.example.com', '*.apps.example.com', 'http://app.localhost:8080'].map(
-      (source) => parseHostPattern(source) as HostPattern,
-    ),
-  )
+  const sites = sitesOf('app.example.com', '*.apps.example.com', 'http://app.localhost:8080')
   const request = parseForwardedRequest(
     rawRequest(forwarded({ 'X-Forwarded-Proto': 'wss', 'X-Forwarded-Uri': '/socket' })),
     sites,
@@ -166,28 +152,22 @@ describe('the origin of a WebSocket handshake', () => {
 
   test.for([
     undefined,
-    'https://app.example.com',
-    'https://app.example.com:443',
-    'https://a.apps.example.com',
-    'http://app.localhost:8080',
+    ...words`
+      https://app.example.com https://app.example.com:443 https://a.apps.example.com
+      http://app.localhost:8080
+    `,
   ])('%s is ours', (origin, { expect }) => {
     expect(isForeignOrigin(origin, request, sites)).toBe(false)
   })
 
   test.for([
     '',
-    'null',
-    'https://evil.test',
-    'http://app.example.com',
-    'https://app.example.com:8443',
-    'https://app.example.com.evil.test',
-    'https://evil.test/app.example.com',
-    'https://apps.example.com',
-    'https://app.localhost:8080',
-    'wss://app.example.com',
-    'file://',
-    'app.example.com',
-    'https://app.example.com, https://evil.test',
+    ...words`
+      null https://evil.test http://app.example.com https://app.example.com:8443
+      https://app.example.com.evil.test https://evil.test/app.example.com https://apps.example.com
+      https://app.localhost:8080 wss://app.example.com file:// app.example.com
+      https://app.example.com,\x20https://evil.test
+    `,
   ])('%j is foreign (A98)', (origin, { expect }) => {
     expect(isForeignOrigin(origin, request, sites)).toBe(true)
   })

@@ -5,17 +5,13 @@ import {
   parseForwardedRequest,
   type RawRequest,
 } from '../../src/core/forwarded-request.ts'
-import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { AuthError, type AuthErrorCode } from '../../src/errors.ts'
 import { anyText } from '../support/any-text.ts'
+import { sitesOf } from '../support/protected-sites.ts'
 import { forwarded, type HeaderEntries, rawRequest } from '../support/raw-request.ts'
 import { words } from '../support/words.ts'
 
-const sites = createSites(
-  ['app.example.com', '*.apps.example.com', 'http://app.localhost:8080'].map(
-    (source) => parseHostPattern(source) as HostPattern,
-  ),
-)
+const sites = sitesOf('app.example.com', '*.apps.example.com', 'http://app.localhost:8080')
 
 function parse(changes: Readonly<Record<string, string>> = {}) {
   return parseForwardedRequest(rawRequest(forwarded(changes)), sites)
@@ -33,8 +29,6 @@ function refusalOf(raw: RawRequest): AuthError | undefined {
 }
 
 const PARTS = ['Method', 'Proto', 'Host', 'Uri']
-const METHODS =
-  'GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT'
 
 describe('a forwarded request', () => {
   test('it has the parts that Traefik sent', () => {
@@ -49,7 +43,10 @@ describe('a forwarded request', () => {
     })
   })
 
-  test.for(METHODS.split(' '))('the method %s is taken', (method, { expect }) => {
+  test.for(words`
+    GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK
+    REPORT
+  `)('the method %s is taken', (method, { expect }) => {
     expect(parse({ 'X-Forwarded-Method': method }).method).toBe(method)
   })
 
@@ -64,17 +61,13 @@ describe('a forwarded request', () => {
   })
 
   test.for([
-    ['/', '/'],
-    ['/?', '/?'],
-    ['/a%20b', '/a%20b'],
-    ['/%zz', '/%zz'],
-    ['/!$&\'()*+,;=:@"<>[]^`{|}\\', '/!$&\'()*+,;=:@"<>[]^`{|}\\'],
     ['/\u00c3\u00a9?\u00ff', '/%C3%A9?%FF'],
-    [`/${'a'.repeat(8191)}`, `/${'a'.repeat(8191)}`],
-  ])('the address %s is taken', ([uri = '', expected = ''], { expect }) => {
-    const request = parse({ 'X-Forwarded-Uri': uri })
-    expect(request.uri).toBe(expected)
-    expect(request.url).toBe(`https://app.example.com${expected}`)
+    ...words`
+      / /? /a%20b /%zz /!$&'()*+,;=:@"<>[]^\x60{|}\\ /${'a'.repeat(8191)}
+    `.map((uri) => [uri, uri] as const),
+  ] as const)('the address %s is taken', ([uri, expected], { expect }) => {
+    const url = `https://app.example.com${expected}`
+    expect(parse({ 'X-Forwarded-Uri': uri })).toMatchObject({ uri: expected, url })
   })
 
   test('what is not read changes nothing', () => {
@@ -99,36 +92,37 @@ describe('a request that is refused', () => {
     part: string,
     all: readonly string[],
     text: string,
-    code?: AuthErrorCode,
-  ): Row[] =>
-    all.map((value) => [
-      `${part} ${JSON.stringify(value.slice(0, 50))}`,
-      { [name(part)]: value },
-      code ?? 'invalid_request',
-      text,
-    ])
+    code: AuthErrorCode = 'invalid_request',
+  ) =>
+    all.map((value): Row => {
+      const title = `${part} ${JSON.stringify(value.slice(0, 50))}`
+      return [title, { [name(part)]: value }, code, text]
+    })
   const rows: readonly Row[] = [
     ...PARTS.flatMap((part) => values(part, [''], 'is missing')),
     ...values(
       'Method',
-      [...words`get Get FOO __proto__`, ' GET', 'GET '],
+      words`get Get FOO __proto__ \x20GET GET\x20 GET,\x20POST GET\n`,
       'not a supported method',
     ),
-    ...values('Method', ['GET, POST', 'GET\n'], 'not a supported method'),
     ...values('Method', ['CONNECT', 'TRACE'], 'never allowed', 'method_not_allowed'),
-    ...values('Proto', [...words`HTTPS https,http h2 ftp javascript //`, 'https '], 'none of'),
+    ...values('Proto', words`HTTPS https,http h2 ftp javascript // https\x20`, 'none of'),
     ...values('Proto', ['http', 'ws'], 'is configured for https'),
     ...values('Host', ['app.localhost:8080'], 'is configured for http'),
     ...values(
       'Host',
       words`evil.test app.example.com. evil.test@app.example.com app.example.com/x
-        app.example.com:8080 [::1] apps.example.com`,
+        app.example.com:8080 [::1] apps.example.com app.example.com,\x20evil.test`,
       'PROTECTED_HOSTS',
       'foreign_host',
     ),
-    ...values('Host', ['app.example.com, evil.test'], 'PROTECTED_HOSTS', 'foreign_host'),
-    ...values('Uri', words`a * ?a //evil.test/ /// https://evil.test/ /a#b`, 'not a path'),
-    ...values('Uri', ['/a b', '/a\tb', '/a\u007f', '/a\0', '/\u0100', '/a\n'], 'not a path'),
+    ...values(
+      'Uri',
+      words`
+        a * ?a //evil.test/ /// https://evil.test/ /a#b /a\x20b /a\tb /a\u007f /a\0 /\u0100 /a\n
+      `,
+      'not a path',
+    ),
     ...values('Uri', [`/${'a'.repeat(8192)}`], 'too long'),
     ...values('Uri', ['/a/..%2fb?c'], 'hidden dot segment', 'hidden_dots'),
     ...values('Uri', [`/a//${'b'.repeat(2048)}`], 'longer than 2048 characters'),
@@ -138,18 +132,19 @@ describe('a request that is refused', () => {
   ]
 
   test.for(rows)('%s', ([, changes, code, text], { expect }) => {
+    const message = expect.stringContaining(text) as string
     const refusal = refusalOf(rawRequest(forwarded(changes)))
-    expect(refusal).toMatchObject({ code, isPublic: true })
-    expect(refusal?.message).toContain(text)
+    expect(refusal).toMatchObject({ code, isPublic: true, message })
   })
 
   test.for(PARTS)(
     'a request without X-Forwarded-%s is refused with its name',
     (part, { expect }) => {
       const { [name(part)]: _, ...others } = forwarded()
-      const refusal = refusalOf(rawRequest(others))
-      expect(refusal?.code).toBe('invalid_request')
-      expect(refusal?.message).toContain(`x-forwarded-${part.toLowerCase()} is missing`)
+      const message = expect.stringContaining(
+        `x-forwarded-${part.toLowerCase()} is missing`,
+      ) as string
+      expect(refusalOf(rawRequest(others))).toMatchObject({ code: 'invalid_request', message })
     },
   )
 
@@ -160,9 +155,10 @@ describe('a request that is refused', () => {
       const value = forwarded()[name(part)] ?? ''
       for (const spelling of [name(part), name(part).toLowerCase(), name(part).toUpperCase()]) {
         for (const second of [value, '', 'evil.test']) {
-          const refusal = refusalOf(rawRequest([...entries, [spelling, second]]))
-          expect(refusal?.code).toBe('invalid_request')
-          expect(refusal?.message).toContain('was sent twice')
+          expect(refusalOf(rawRequest([...entries, [spelling, second]]))).toMatchObject({
+            code: 'invalid_request',
+            message: expect.stringContaining('was sent twice') as string,
+          })
         }
       }
     },
@@ -171,34 +167,28 @@ describe('a request that is refused', () => {
   test('a header that comes as a list is as good as missing', () => {
     const raw = rawRequest(forwarded())
     const headers = { ...raw.headers, 'x-forwarded-host': ['app.example.com'] }
-    expect(refusalOf({ rawHeaders: raw.rawHeaders, headers })).toMatchObject({
-      code: 'invalid_request',
-    })
+    expect(refusalOf({ rawHeaders: raw.rawHeaders, headers })?.code).toBe('invalid_request')
   })
 })
 
 describe('any forwarded request', () => {
   const text = fc.oneof(
     anyText,
-    fc.constantFrom('GET', 'https', 'app.example.com', 'x.apps.example.com', '/', '/a?b', '//', ''),
+    fc.constantFrom('', ...words`GET https app.example.com x.apps.example.com / /a?b //`),
   )
   const uri = fc
     .array(fc.constantFrom('/', 'a', '%2e', '..', ';', '?', '#', ' ', '\u00e9', '\\', '%', '\0'))
     .map((parts) => `/${parts.join('')}`)
   const names = fc.constantFrom(
-    ...words`
-    X-Forwarded-Method X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Uri x-forwarded-uri
-    X-Forwarded-For X_Forwarded_Host X-HTTP-Method Host
-  `,
+    ...PARTS.map((part) => `X-Forwarded-${part}`),
+    ...words`x-forwarded-uri X-Forwarded-For X_Forwarded_Host X-HTTP-Method Host`,
   )
   const request = fc
     .record({
       'X-Forwarded-Method': fc.constantFrom('GET', 'POST', 'TRACE', 'get'),
       'X-Forwarded-Proto': fc.constantFrom('https', 'wss', 'https', 'http'),
       'X-Forwarded-Host': fc.constantFrom(
-        'app.example.com',
-        'APP.example.com:443',
-        'a.apps.example.com',
+        ...words`app.example.com APP.example.com:443 a.apps.example.com`,
       ),
       'X-Forwarded-Uri': fc.oneof(uri, text),
     })
@@ -206,9 +196,7 @@ describe('any forwarded request', () => {
   const anything = fc.array(fc.tuple(names, text), { maxLength: 8 })
 
   test('it is refused with an error of ours or has a place that a URL can name', () => {
-    const codes = new Set<string>(words`
-      invalid_request hidden_dots foreign_host method_not_allowed
-    `)
+    const codes = words`invalid_request hidden_dots foreign_host method_not_allowed`
     fc.assert(
       fc.property(fc.oneof(request, anything), (entries) => {
         const raw = rawRequest(entries)
@@ -287,21 +275,16 @@ describe('another spelling of a trusted header (A09, A29)', () => {
 
   test('every trusted name with any of its dashes replaced is found', () => {
     const guarded = ['X-Auth-Request-User', 'Remote-User', 'X-Forwarded-Uri', 'X-Forwarded-For']
+    const any = fc.constantFrom(...guarded)
     const separator = fc.constantFrom(..."_.!#$%&'*+^`|~".split(''))
     fc.assert(
-      fc.property(
-        fc.constantFrom(...guarded),
-        separator,
-        fc.nat(),
-        fc.boolean(),
-        (name, by, at, up) => {
-          const dashes = [...name.matchAll(/-/g)].map(({ index }) => index)
-          const index = dashes[at % dashes.length] as number
-          const alias = name.slice(0, index) + by + name.slice(index + 1)
-          const spelled = up ? alias.toUpperCase() : alias
-          expect(findAlias(rawRequest([[spelled, 'x']]))).toBe(spelled)
-        },
-      ),
+      fc.property(any, separator, fc.nat(), fc.boolean(), (name, by, at, up) => {
+        const dashes = [...name.matchAll(/-/g)].map(({ index }) => index)
+        const index = dashes[at % dashes.length] as number
+        const alias = name.slice(0, index) + by + name.slice(index + 1)
+        const spelled = up ? alias.toUpperCase() : alias
+        expect(findAlias(rawRequest([[spelled, 'x']]))).toBe(spelled)
+      }),
     )
   })
 })

@@ -5,34 +5,28 @@ import {
   claimValue,
   IDENTITY_HEADERS,
   type Identity,
-  type IdentityHeader,
   type IdentityOptions,
   identityHeaders,
   lacksClaims,
   toIdentity,
 } from '../../src/core/identity.ts'
-import { rows } from '../support/words.ts'
+import { rows, words } from '../support/words.ts'
 
-const ISSUER = 'https://id.example.com'
+const nobody = { iss: 'https://id.example.com', sub: 'u1' }
+const EMAIL = 'alice@example.com'
 const claims: Claims = {
-  iss: ISSUER,
-  sub: 'u1',
-  email: 'alice@example.com',
+  ...nobody,
+  email: EMAIL,
   email_verified: true,
   preferred_username: 'alice',
   name: 'Alice',
   groups: ['admins', 'ops'],
 }
-const options: IdentityOptions = {
-  groupsClaim: 'groups',
-  trustEmail: false,
-  headers: IDENTITY_HEADERS,
-}
+const options = { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS }
+const trusting = { ...options, trustEmail: true }
 function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
-  return {
-    ...options,
-    headers: [...IDENTITY_HEADERS, ...headers.map(([name, claim]) => ({ name, claim }))],
-  }
+  const further = headers.map(([name, claim]) => ({ name, claim }))
+  return { ...options, headers: [...IDENTITY_HEADERS, ...further] }
 }
 
 describe('a claim by its name', () => {
@@ -54,10 +48,9 @@ describe('a claim by its name', () => {
     ['realm_access.flat', 'literal'],
     ['nothing', null],
     ['list.0.name', 'first'],
-    ['missing', undefined],
     ['', undefined],
     ...rows`
-      . realm_access.missing.deeper nothing.x text.length plain.x constructor constructor.name
+      missing . realm_access.missing.deeper nothing.x text.length plain.x constructor constructor.name
       __proto__ realm_access.__proto__ realm_access.toString
     `(undefined),
   ])('%j', ([name, expected], { expect }) => {
@@ -76,92 +69,50 @@ describe('a claim by its name', () => {
 })
 
 describe('from claims to an identity', () => {
-  test('everything that is known', () => {
-    expect(toIdentity(claims, options)).toEqual({
-      issuer: ISSUER,
-      subject: 'u1',
-      email: 'alice@example.com',
-      preferredUsername: 'alice',
-      name: 'Alice',
-      groups: ['admins', 'ops'],
-      claims: {},
-    })
+  const unnamed = { issuer: nobody.iss, subject: 'u1', groups: [], claims: {} }
+  const named = { email: EMAIL, preferredUsername: 'alice', name: 'Alice' }
+  const wrong = { ...nobody, name: 7, preferred_username: ['x'], email: {}, email_verified: true }
+
+  test.for<[string, Claims, Identity]>([
+    ['everything that is known', claims, { ...unnamed, ...named, groups: ['admins', 'ops'] }],
+    ['nothing but the subject', nobody, unnamed],
+    ['nothing but the subject beside claims of the wrong kind', wrong, unnamed],
+  ])('%s', ([, given, expected], { expect }) => {
+    expect(toIdentity(given, options)).toEqual(expected)
   })
 
-  test('nothing but the subject', () => {
-    expect(toIdentity({ iss: ISSUER, sub: 'u1' }, options)).toEqual({
-      issuer: ISSUER,
-      subject: 'u1',
-      groups: [],
-      claims: {},
-    })
-  })
-
-  test.for<[unknown, boolean, string | undefined]>([
-    [true, false, 'alice@example.com'],
-    [false, false, undefined],
-    [undefined, false, undefined],
-    ['true', false, 'alice@example.com'],
-    ['TRUE', false, undefined],
-    ['false', false, undefined],
-    [1, false, undefined],
-    [false, true, 'alice@example.com'],
-    [undefined, true, 'alice@example.com'],
+  test.for<readonly [unknown, boolean, string | undefined]>([
+    ...[true, 'true'].map((verified) => [verified, false, EMAIL] as const),
+    ...[false, undefined, 'TRUE', 'false', 1].map((not) => [not, false, undefined] as const),
+    ...[false, undefined].map((not) => [not, true, EMAIL] as const),
   ])(
     'an address with email_verified %j and trust %j counts as %j',
     ([verified, trustEmail, email], { expect }) => {
-      const identity = toIdentity(
-        { ...claims, email_verified: verified },
-        { ...options, trustEmail },
-      )
-      expect(identity.email).toBe(email)
+      const given = { ...claims, email_verified: verified }
+      expect(toIdentity(given, { ...options, trustEmail }).email).toBe(email)
     },
   )
 
-  test.for<[unknown, readonly string[]]>([
-    [
-      ['a', 'b'],
-      ['a', 'b'],
-    ],
-    ['a', ['a']],
-    ['a,b', ['a,b']],
-    ['', []],
-    [[], []],
-    [[1, null, 'a', '', ['b'], { c: 1 }, true], ['a']],
-    [{ a: 1 }, []],
-    [7, []],
-    [null, []],
-    [undefined, []],
+  test.for<readonly [unknown, string]>([
+    [['a', 'b'], 'a b'],
+    ['a', 'a'],
+    ['a,b', 'a,b'],
+    [[1, null, 'a', '', ['b'], { c: 1 }, true], 'a'],
+    ...['', [], { a: 1 }, 7, null, undefined].map((none) => [none, ''] as const),
   ])('the groups claim %j gives %j', ([groups, expected], { expect }) => {
-    expect(toIdentity({ ...claims, groups }, options).groups).toEqual(expected)
+    const given = toIdentity({ ...claims, groups }, options).groups
+    expect(given).toEqual(expected.split(' ').filter(Boolean))
   })
 
   test('groups may lie deeper', () => {
     const deep = { ...claims, realm_access: { roles: ['r1'] } }
-    const identity = toIdentity(deep, { ...options, groupsClaim: 'realm_access.roles' })
-    expect(identity.groups).toEqual(['r1'])
-  })
-
-  test('claims of the wrong kind are as good as none', () => {
-    const wrong = { iss: ISSUER, sub: 'u1', name: 7, preferred_username: ['x'], email: {} }
-    expect(toIdentity({ ...wrong, email_verified: true }, options)).toEqual({
-      issuer: ISSUER,
-      subject: 'u1',
-      groups: [],
-      claims: {},
-    })
+    const asked = { ...options, groupsClaim: 'realm_access.roles' }
+    expect(toIdentity(deep, asked).groups).toEqual(['r1'])
   })
 
   test('further claims are kept where a header asks for them, and no others', () => {
-    const extra = {
-      ...claims,
-      dept: 'R&D',
-      roles: ['a', 7, 'b'],
-      level: 3,
-      staff: false,
-      object: {},
-      secret: 'not asked for',
-    }
+    const object = { roles: ['a', 7, 'b'], level: 3, staff: false, object: {} }
+    const extra = { ...claims, dept: 'R&D', ...object, secret: 'not asked for' }
     const headers = ['dept', 'roles', 'level', 'staff', 'object', 'missing', 'sub', '__proto__']
     const identity = toIdentity(extra, withHeaders(...headers.map((c) => [`X-${c}`, c] as const)))
     expect(Object.entries(identity.claims)).toEqual([
@@ -180,10 +131,8 @@ describe('from claims to an identity', () => {
     const any = fc.dictionary(fc.constantFrom(...names), fc.jsonValue())
     fc.assert(
       fc.property(any, fc.boolean(), (received, trustEmail) => {
-        const all = {
-          ...withHeaders(['X-A', 'x'], ['X-B', 'x.a'], ['X-C', '__proto__']),
-          trustEmail,
-        }
+        const asked = withHeaders(['X-A', 'x'], ['X-B', 'x.a'], ['X-C', '__proto__'])
+        const all = { ...asked, trustEmail }
         const identity = toIdentity(received, all)
         const stored = JSON.parse(JSON.stringify(identity)) as Identity
         expect(stored).toEqual(identity)
@@ -199,30 +148,18 @@ describe('asking UserInfo', () => {
   const { email_verified: _, ...unverified } = claims
   const { groups: __, ...groupless } = claims
 
+  const byRoles = { ...options, groupsClaim: 'roles' }
+  const byDept = withHeaders(['X-Dept', 'dept'])
+
   test.for<[string, Claims, IdentityOptions, boolean]>([
     ['all are there', claims, options, false],
     ['the verification lacks', unverified, options, true],
-    [
-      'the verification lacks and is not needed',
-      unverified,
-      { ...options, trustEmail: true },
-      false,
-    ],
+    ['the verification lacks and is not needed', unverified, trusting, false],
     ['the groups lack', groupless, options, true],
-    [
-      'the groups are elsewhere',
-      { ...groupless, roles: [] },
-      { ...options, groupsClaim: 'roles' },
-      false,
-    ],
-    ['a further claim lacks', claims, withHeaders(['X-Dept', 'dept']), true],
-    [
-      'a further claim is there',
-      { ...claims, dept: 'R&D' },
-      withHeaders(['X-Dept', 'dept']),
-      false,
-    ],
-    ['a further claim is empty', { ...claims, dept: '' }, withHeaders(['X-Dept', 'dept']), true],
+    ['the groups are elsewhere', { ...groupless, roles: [] }, byRoles, false],
+    ['a further claim lacks', claims, byDept, true],
+    ['a further claim is there', { ...claims, dept: 'R&D' }, byDept, false],
+    ['a further claim is empty', { ...claims, dept: '' }, byDept, true],
     ['the address is null', { ...claims, email: null }, options, true],
   ])('%s', ([, given, asked, expected], { expect }) => {
     expect(lacksClaims(given, asked)).toBe(expected)
@@ -232,10 +169,20 @@ describe('asking UserInfo', () => {
 describe('identity headers', () => {
   const identity = toIdentity(claims, options)
 
+  const headersOf = (known: Identity | undefined, headers = IDENTITY_HEADERS, maxBytes = 8192) =>
+    identityHeaders(known, headers, maxBytes)
+  const empty = {
+    'X-Auth-Request-User': '',
+    'X-Auth-Request-Email': '',
+    'X-Auth-Request-Preferred-Username': '',
+    'X-Auth-Request-Name': '',
+    'X-Auth-Request-Groups': '',
+  }
+
   test('somebody', () => {
-    expect(identityHeaders(identity, IDENTITY_HEADERS, 8192)).toEqual({
+    expect(headersOf(identity)).toEqual({
       'X-Auth-Request-User': 'u1',
-      'X-Auth-Request-Email': 'alice@example.com',
+      'X-Auth-Request-Email': EMAIL,
       'X-Auth-Request-Preferred-Username': 'alice',
       'X-Auth-Request-Name': 'Alice',
       'X-Auth-Request-Groups': 'admins,ops',
@@ -243,38 +190,19 @@ describe('identity headers', () => {
   })
 
   test('nobody: each header is there and empty', () => {
-    const headers = identityHeaders(undefined, IDENTITY_HEADERS, 8192)
-    expect(Object.keys(headers)).toEqual(IDENTITY_HEADERS.map(({ name }) => name))
-    expect(new Set(Object.values(headers))).toEqual(new Set(['']))
+    expect(headersOf(undefined)).toEqual(empty)
+    expect(Object.keys(headersOf(undefined))).toEqual(IDENTITY_HEADERS.map(({ name }) => name))
   })
 
   test('somebody of whom only the subject is known has the same headers', () => {
-    const headers = identityHeaders(
-      toIdentity({ iss: ISSUER, sub: 'u1' }, options),
-      IDENTITY_HEADERS,
-      8192,
-    )
-    expect(headers).toEqual({
-      'X-Auth-Request-User': 'u1',
-      'X-Auth-Request-Email': '',
-      'X-Auth-Request-Preferred-Username': '',
-      'X-Auth-Request-Name': '',
-      'X-Auth-Request-Groups': '',
-    })
+    const known = toIdentity(nobody, options)
+    expect(headersOf(known)).toEqual({ ...empty, 'X-Auth-Request-User': 'u1' })
   })
 
   test('further headers, aliases of known claims among them', () => {
-    const { headers } = withHeaders(
-      ['Remote-User', 'sub'],
-      ['Remote-Groups', 'groups'],
-      ['X-D', 'd'],
-    )
-    const values = identityHeaders(
-      toIdentity({ ...claims, d: ['x', 'y,z'] }, { ...options, headers }),
-      headers,
-      8192,
-    )
-    expect(values).toMatchObject({
+    const asked = withHeaders(['Remote-User', 'sub'], ['Remote-Groups', 'groups'], ['X-D', 'd'])
+    const known = toIdentity({ ...claims, d: ['x', 'y,z'] }, asked)
+    expect(headersOf(known, asked.headers)).toMatchObject({
       'Remote-User': 'u1',
       'Remote-Groups': 'admins,ops',
       'X-D': 'x,y%2Cz',
@@ -282,22 +210,16 @@ describe('identity headers', () => {
   })
 
   test('a header whose claim an older session does not have is empty', () => {
-    const later: IdentityHeader[] = ['dept', 'constructor', 'toString', '__proto__'].map(
-      (claim) => ({
-        name: `X-${claim}`,
-        claim,
-      }),
-    )
-    const values = identityHeaders(identity, later, 8192)
-    expect(new Set(Object.values(values))).toEqual(new Set(['']))
+    const later = words`dept constructor toString __proto__`.map((claim) => ({
+      name: `X-${claim}`,
+      claim,
+    }))
+    expect(new Set(Object.values(headersOf(identity, later)))).toEqual(new Set(['']))
   })
 
   test('what is too large is refused with the claim and the setting, and never cut', () => {
-    const many = {
-      ...identity,
-      groups: Array.from({ length: 2000 }, (_, index) => `group-${index}`),
-    }
-    const refused = () => identityHeaders(many, IDENTITY_HEADERS, 8192)
+    const groups = Array.from({ length: 2000 }, (_, index) => `group-${index}`)
+    const refused = () => headersOf({ ...identity, groups })
     expect(refused).toThrow(expect.objectContaining({ code: 'claims_too_large', isPublic: true }))
     expect(refused).toThrow(/claim "groups".*IDENTITY_HEADERS_MAX_BYTES is 8192/)
   })
@@ -305,7 +227,7 @@ describe('identity headers', () => {
   test('the limit counts the bytes of names and values on the wire', () => {
     const headers = [{ name: 'X-N', claim: 'name' }]
     const named = { ...identity, name: 'é' }
-    expect(identityHeaders(named, headers, 5)['X-N']).toBe('\u00c3\u00a9')
-    expect(() => identityHeaders(named, headers, 4)).toThrow('take 5 bytes')
+    expect(headersOf(named, headers, 5)['X-N']).toBe('\u00c3\u00a9')
+    expect(() => headersOf(named, headers, 4)).toThrow('take 5 bytes')
   })
 })

@@ -8,6 +8,7 @@ import {
   splitPath,
   withoutFinalSlash,
 } from '../../src/core/path-pattern.ts'
+import { rows } from '../support/words.ts'
 
 /** Whether a pattern matches a path, letter by letter or as `folding` says and without regard to a final slash. */
 function matches(source: string, path: string, folding: Folding = 'exact'): boolean {
@@ -29,98 +30,48 @@ const pattern = fc
   .map(([head, hasGap, tail]) => `/${[...head, ...(hasGap ? ['**'] : []), ...tail].join('/')}`)
 
 describe('path patterns', () => {
+  const pairs = (template: TemplateStringsArray) => (expected: boolean) =>
+    rows(template)(expected).map(
+      ([pair, is]) => [...pair.split('=>'), is] as [string, string, boolean],
+    )
+
   test.for([
-    ['/', '/', true],
-    ['/', '/a', false],
-    ['/docs', '/docs', true],
-    ['/docs', '/docs/', false],
-    ['/docs', '/docs-internal', false],
-    ['/docs', '/Docs', false],
-    ['/docs/', '/docs/', true],
-    ['/docs/', '/docs', false],
-    ['/docs/*', '/docs/a', true],
-    ['/docs/*', '/docs/', false],
-    ['/docs/*', '/docs', false],
-    ['/docs/*', '/docs/a/b', false],
-    ['/*/edit', '/a/edit', true],
-    ['/*/edit', '//edit', false],
-    ['/public/**', '/public', true],
-    ['/public/**', '/public/', true],
-    ['/public/**', '/public/a/b', true],
-    ['/public/**', '/publicx', false],
-    ['/public/**', '/public-admin/a', false],
-    ['/public/**', '/a/public/b', false],
-    ['/**', '/', true],
-    ['/**', '/a/b/c', true],
-    ['/**/edit', '/edit', true],
-    ['/**/edit', '/a/b/edit', true],
-    ['/**/edit', '/a/b/edit/c', false],
-    ['/a/**/b/*', '/a/x/y/b/z', true],
-    ['/a/**/b/*', '/a/b/z', true],
-    ['/a/**/b/*', '/a/b', false],
-    ['/a/**/a', '/a', false],
-    ['/file.(txt)+', '/file.(txt)+', true],
-    ['/file.txt', '/fileatxt', false],
-    ['/caf\u00e9/*', '/cafe\u0301/a', true],
-    ['/\uff0a', '/a', false],
-  ] as const)('%s matches %s letter by letter: %s', ([source, path, expected], { expect }) => {
+    ...pairs`
+      /=>/ /docs=>/docs /docs/=>/docs/ /docs/*=>/docs/a /*/edit=>/a/edit /public/**=>/public
+      /public/**=>/public/ /public/**=>/public/a/b /**=>/ /**=>/a/b/c /**/edit=>/edit
+      /**/edit=>/a/b/edit /a/**/b/*=>/a/x/y/b/z /a/**/b/*=>/a/b/z /file.(txt)+=>/file.(txt)+
+      /caf\u00e9/*=>/cafe\u0301/a
+    `(true),
+    ...pairs`
+      /=>/a /docs=>/docs/ /docs=>/docs-internal /docs=>/Docs /docs/=>/docs /docs/*=>/docs/
+      /docs/*=>/docs /docs/*=>/docs/a/b /*/edit=>//edit /public/**=>/publicx
+      /public/**=>/public-admin/a /public/**=>/a/public/b /**/edit=>/a/b/edit/c /a/**/b/*=>/a/b
+      /a/**/a=>/a /file.txt=>/fileatxt /\uff0a=>/a
+    `(false),
+  ])('%s matches %s letter by letter: %s', ([source, path, expected], { expect }) => {
     expect(matches(source, path)).toBe(expected)
   })
 
   test.for([
-    ['/Docs', '/docs', true],
-    ['/Docs/', '/docs', true],
-    ['/docs', '/DOCS/', true],
-    ['/docs/*', '/docs/a/', true],
-    ['/Public/**', '/public/a', true],
-    ['/', '/', true],
-    ['/docs', '/docsx', false],
-    ['/docs/**', '/docs', true],
-    ['/m\u00b2/**', '/M2/a', true],
-    ['/1\u00ba-x/**', '/1O-x', true],
-    ['/cafe\u0301/**', '/CAF\u00c9', true],
-    ['/\uff41dmin', '/admin', true],
-    ['/\uff0a\uff0a', '/a', false],
-  ] as const)('%s matches %s generously: %s', ([source, path, expected], { expect }) => {
+    ...pairs`
+      /Docs=>/docs /Docs/=>/docs /docs=>/DOCS/ /docs/*=>/docs/a/ /Public/**=>/public/a /=>/
+      /docs/**=>/docs /m\u00b2/**=>/M2/a /1\u00ba-x/**=>/1O-x /cafe\u0301/**=>/CAF\u00c9
+      /\uff41dmin=>/admin
+    `(true),
+    ...pairs`/docs=>/docsx /\uff0a\uff0a=>/a`(false),
+  ])('%s matches %s generously: %s', ([source, path, expected], { expect }) => {
     expect(matches(source, path, 'compatible')).toBe(expected)
   })
 
   test.for([
-    ['docs', 'starts with /'],
     ['', 'starts with /'],
-    ['*', 'starts with /'],
-    ['https://app.example.com/docs', 'starts with /'],
-    ...[
-      '%41',
-      'a\\b',
-      'a;x',
-      '?x=1',
-      'a#x',
-      'a//b',
-      '/a',
-      '../a',
-      './a',
-      'a/..',
-      '.. ',
-      '\0',
-      'a\nb',
-    ].map((each) => [`/${each}`, 'decoded and plain'] as const),
-    ...[
-      '\uff05',
-      '\uff3c',
-      '\uff1b',
-      '\uff1f',
-      '\uff03',
-      '\uff0e\uff0e',
-      '\u2025',
-      '\uff0f',
-      'a\u2100b',
-    ].map((each) => [`/${each}`, 'decoded and plain'] as const),
-    ['/docs*', 'whole segments'],
-    ['/***', 'whole segments'],
-    ['/*.json', 'whole segments'],
-    ['/a/**/b/**', 'once'],
-    ['/**/**', 'once'],
+    ...rows`docs * https://app.example.com/docs`('starts with /'),
+    ...rows`
+      /%41 /a\\b /a;x /?x=1 /a#x /a//b //a /../a /./a /a/.. /..\x20 /\0 /a\nb
+      /\uff05 /\uff3c /\uff1b /\uff1f /\uff03 /\uff0e\uff0e /\u2025 /\uff0f /a\u2100b
+    `('decoded and plain'),
+    ...rows`/docs* /*** /*.json`('whole segments'),
+    ...rows`/a/**/b/** /**/**`('once'),
   ] as const)('%j is refused: %s', ([source, reason], { expect }) => {
     expect(() => compilePathPattern(source)).toThrow(TypeError)
     expect(() => compilePathPattern(source)).toThrow(reason)

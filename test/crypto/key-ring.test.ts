@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseKeys } from '../../src/config/encryption-keys.ts'
 import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
 import { anyText } from '../support/any-text.ts'
 
@@ -172,73 +171,5 @@ describe('a ring of keys', () => {
     expect(ring.derive('a').equals(ring.derive('b'))).toBe(false)
     expect(ring.derive('a').equals(createKeyRing([second]).derive('a'))).toBe(false)
     expect(ring.derive('kid').subarray(0, 8).equals(first.subarray(0, 8))).toBe(false)
-  })
-})
-
-describe('parsing keys', () => {
-  const key = fc
-    .uint8Array({ minLength: 32, maxLength: 64 })
-    .filter((each) => new Set(each).size >= 8)
-    .map((each) => Buffer.from(each))
-  const encoding = fc.constantFrom('hex' as const, 'base64' as const, 'base64url' as const)
-
-  test('keys are read as they were written, in any encoding and with any separator', () => {
-    const separator = fc.constantFrom(',', '\n', ' , ', '\r\n', ',\n\n')
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(key, encoding), { minLength: 1, maxLength: 3 }),
-        separator,
-        (entries, between) => {
-          // 64 or more hexadecimal digits are read as such, even where they were base64.
-          fc.pre(
-            entries.every(
-              ([each, how]) => how === 'hex' || !/^[0-9a-f]+$/i.test(each.toString(how)),
-            ),
-          )
-          const text = entries.map(([each, how]) => each.toString(how)).join(between)
-          expect(parseKeys(text)).toEqual(entries.map(([each]) => each))
-        },
-      ),
-    )
-  })
-
-  test('any text gives keys of 32 bytes or more, or a TypeError without any of it', () => {
-    const near = fc.stringMatching(/^[A-Za-z0-9+/_=,-]{0,120}$/)
-    fc.assert(
-      fc.property(fc.oneof(anyText, near), (text) => {
-        try {
-          expect(parseKeys(text).every((each) => each.length >= 32)).toBe(true)
-        } catch (error) {
-          expect(error).toBeInstanceOf(TypeError)
-          for (const fault of (error as Error).message.split('; ')) {
-            expect(fault).toMatch(
-              /^(?:no key given|key \d+ (?:is neither hex, base64 nor base64url|has \d+ bytes, at least 32 are needed|is not random))$/,
-            )
-          }
-        }
-      }),
-      { numRuns: 500 },
-    )
-  })
-
-  test.for([
-    ['', 'no key given'],
-    [',\n ,', 'no key given'],
-    ['short', 'key 1 has'],
-    ['a'.repeat(65), 'key 1 is neither'],
-    ['0'.repeat(64), 'key 1 is not random'],
-    ['päss', 'key 1 is neither'],
-    ['abc=def', 'key 1 is neither'],
-    ['abc===', 'key 1 is neither'],
-  ])('%j: %s', ([text = '', message = ''], { expect }) => {
-    expect(() => parseKeys(text)).toThrow(TypeError)
-    expect(() => parseKeys(text)).toThrow(message)
-  })
-
-  test('the position of each key that is wrong is named', () => {
-    const good = randomBytes(32).toString('base64')
-    expect(() => parseKeys(`${good},päss,${good}\nshort`)).toThrow(
-      /^key 2 is neither .*; key 4 has 3 bytes/,
-    )
   })
 })

@@ -1,31 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { takeTime } from '../support/passing-time.ts'
 import { type Behaviour, faults, type TestProvider } from '../support/provider.ts'
 import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit } from '../support/visitor.ts'
+import { words } from '../support/words.ts'
 
 type Json = Record<string, unknown>
 
 /** With tokens for apps a check waits for its refresh; without, it is made behind the answer. */
-let passing: RelyingParty
-let plain: RelyingParty
-beforeAll(async () => {
-  passing = await startRelyingParty({ PASS_ACCESS_TOKEN: 'true' })
-  plain = await startRelyingParty()
-})
-afterEach(() => {
-  for (const { provider } of [passing, plain]) {
-    provider.reset()
-    provider.forgetRequests()
-  }
-})
-afterAll(async () => {
-  await passing[Symbol.asyncDispose]()
-  await plain[Symbol.asyncDispose]()
-  time[Symbol.dispose]()
-})
+const passing = useParty({ PASS_ACCESS_TOKEN: 'true' })
+const plain = useParty()
+const time = takeTime()
+afterAll(() => time[Symbol.dispose]())
 
 /** The second for which a session is not refreshed again. */
 const PAUSED_MS = 1000
@@ -33,15 +22,15 @@ const PAUSED_MS = 1000
 function eventually<T>(read: () => T) {
   return expect.poll(read)
 }
-const time = takeTime()
 
-function endsAtOnce(body: Json): Json {
-  return { ...body, expires_in: 0 }
+/** Changes what the provider answers. */
+function answering(changes: Json): Behaviour {
+  return { rewrite: (body) => ({ ...body, ...changes }) }
 }
 
 /** A fresh session whose access token has ended already, and the `Cookie` header of its checks. */
 async function signInDue(party: RelyingParty, sub = 'alice'): Promise<string> {
-  party.provider.set('token', { rewrite: endsAtOnce })
+  party.provider.set('token', answering({ expires_in: 0 }))
   const { browser, callbackUrl } = await party.untilCallback(sub)
   await browser.get(callbackUrl)
   party.provider.reset('token')
@@ -84,13 +73,14 @@ function nowSeconds() {
   return Math.floor(Date.now() / 1000)
 }
 
-async function expectRefreshed(cookie: string, party = passing): Promise<Visit> {
+async function expectRefreshed(cookie: string, party: RelyingParty = passing): Promise<Visit> {
   const before = await results(party, 'refreshed')
   const visit = await checkSettled(party, cookie)
-  expect(visit.status).toBe(200)
-  expect(visit.setCookies).toEqual([])
-  expect(visit.headers['x-auth-request-user']).toBe('alice')
-  expect(visit.headers['x-auth-request-access-token']).toMatch(/^[\w-]+$/)
+  expect([visit.status, visit.setCookies]).toEqual([200, []])
+  expect(visit.headers).toMatchObject({
+    'x-auth-request-user': 'alice',
+    'x-auth-request-access-token': expect.stringMatching(/^[\w-]+$/) as string,
+  })
   expect(await results(party, 'refreshed')).toBe(before + 1)
   return visit
 }
@@ -98,14 +88,18 @@ async function expectRefreshed(cookie: string, party = passing): Promise<Visit> 
 async function expectEnded(cookie: string, result: 'refused' | 'rejected'): Promise<void> {
   const before = ended(passing).length
   const visit = await checkSettled(passing, cookie)
-  expect(visit.status).toBe(302)
-  expect(visit.setCookies).toEqual([])
+  expect([visit.status, visit.setCookies]).toEqual([302, []])
   await eventually(() => ended(passing).slice(before)).toEqual([
     expect.objectContaining({ result, level: 'info', user: expect.any(String) as string }),
   ])
   passing.provider.reset()
   expect((await check(passing, cookie)).status).toBe(302)
   expect(refreshRequests(passing.provider)).toHaveLength(1)
+}
+
+const ALICE = {
+  'x-auth-request-email': 'alice@example.com',
+  'x-auth-request-groups': 'staff,admins',
 }
 
 describe('oidcc-client-refreshtoken-certification-test-plan', () => {
@@ -141,9 +135,7 @@ describe('a refreshed ID token', () => {
   ])('is accepted %s', async ([, changes, how]) => {
     const cookie = await signInDue(passing)
     passing.provider.tamperIdToken(changes(), how)
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-email']).toBe('alice@example.com')
-    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+    expect((await expectRefreshed(cookie)).headers).toMatchObject(ALICE)
   })
 
   test.for<[string, () => ClaimChanges, SignOptions?]>([
@@ -151,11 +143,10 @@ describe('a refreshed ID token', () => {
     ['issued to another client', () => ({ azp: 'other' })],
     ['of another sign-in', () => ({ nonce: 'of another sign-in' })],
     ['whose nonce is a list', () => ({ nonce: ['a'] })],
-    ['without iat', () => ({ iat: undefined })],
-    ['without exp', () => ({ exp: undefined })],
-    ['without sub', () => ({ sub: undefined })],
-    ['without iss', () => ({ iss: undefined })],
-    ['without aud', () => ({ aud: undefined })],
+    ...words`iat exp sub iss aud`.map((name): [string, () => ClaimChanges] => [
+      `without ${name}`,
+      () => ({ [name]: undefined }),
+    ]),
     ['whose sub is a list', () => ({ sub: ['alice'] })],
     ['that lives for eleven years', () => ({ exp: nowSeconds() + 11 * 365 * 86_400 })],
     ['that is not signed', () => ({}), { as: 'none' }],
@@ -184,8 +175,7 @@ describe('a refreshed ID token', () => {
   ])('is not kept where by our clock %s, but the tokens are', async ([, changes]) => {
     const cookie = await signInDue(passing)
     passing.provider.tamperIdToken({ ...changes(), email: 'mallory@example.com' })
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-email']).toBe('alice@example.com')
+    expect((await expectRefreshed(cookie)).headers).toMatchObject(ALICE)
   })
 
   test('is not kept when its key is still unknown after the keys were fetched anew, but the tokens are', async () => {
@@ -215,10 +205,7 @@ describe('a refreshed ID token', () => {
     const cookie = await signInDue(plain)
     const before = await results(plain, 'refreshed')
     const bare = await plain.provider.mintIdToken()
-    plain.provider.set('token', {
-      rewrite: (body) => ({ ...endsAtOnce(body), id_token: bare }),
-      times: 1,
-    })
+    plain.provider.set('token', { ...answering({ expires_in: 0, id_token: bare }), times: 1 })
     await check(plain, cookie)
     await eventually(() => results(plain, 'refreshed')).toBe(before + 1)
     time.pass(PAUSED_MS)
@@ -237,20 +224,19 @@ describe('a refreshed ID token', () => {
   test('is not kept while its signature cannot be verified, but the tokens beside it are', async () => {
     const cookie = await signInDue(passing)
     passing.provider.set('jwks', faults.serverError)
-    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, groups: ['other'] }) })
+    passing.provider.set('userinfo', answering({ groups: ['other'] }))
     await passing.provider.rotateKeys()
     time.pass(PAUSED_MS)
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('staff,admins')
+    expect((await expectRefreshed(cookie)).headers).toMatchObject(ALICE)
   })
 })
 
 describe('a token endpoint that fails', () => {
   const json = { 'Content-Type': 'application/json' }
-  const sayInvalidGrant = (status: number, headers: Record<string, string> = json): Behaviour => ({
+  const sayError = (status: number, error = 'invalid_grant', headers = json): Behaviour => ({
     status,
     headers,
-    body: '{"error":"invalid_grant"}',
+    body: JSON.stringify({ error }),
   })
   test.for<[string, Behaviour]>([
     ['is down', faults.down],
@@ -258,14 +244,11 @@ describe('a token endpoint that fails', () => {
     ['says 502 in HTML', faults.badGateway],
     ['says 503', faults.unavailable],
     ['says 429', faults.tooManyRequests],
-    ['says 500 and invalid_grant', sayInvalidGrant(500)],
-    ['says 200 and invalid_grant', sayInvalidGrant(200)],
-    ['says invalid_grant in HTML', sayInvalidGrant(400, { 'Content-Type': 'text/html' })],
-    [
-      'says 401 and invalid_client',
-      { status: 401, headers: json, body: '{"error":"invalid_client"}' },
-    ],
-    ['says 400 and an error of its own', { status: 400, headers: json, body: '{"error":"<b>"}' }],
+    ['says 500 and invalid_grant', sayError(500)],
+    ['says 200 and invalid_grant', sayError(200)],
+    ['says invalid_grant in HTML', sayError(400, undefined, { 'Content-Type': 'text/html' })],
+    ['says 401 and invalid_client', sayError(401, 'invalid_client')],
+    ['says 400 and an error of its own', sayError(400, '<b>')],
     ['gives HTML', faults.html],
     ['gives JSON that is cut off', faults.truncatedJson],
     ['gives an empty object', faults.emptyObject],
@@ -273,12 +256,12 @@ describe('a token endpoint that fails', () => {
     ['gives JSON under text/plain', faults.wrongContentType],
     ['gives 10 MB', faults.tenMegabytes],
     ['sends us elsewhere', faults.redirect],
-    ['leaves out the access token', { rewrite: (body) => ({ ...body, access_token: undefined }) }],
-    ['leaves out the token type', { rewrite: (body) => ({ ...body, token_type: undefined }) }],
-    ['gives a token of another type', { rewrite: (body) => ({ ...body, token_type: 'mac' }) }],
-    ['gives a list as refresh token', { rewrite: (body) => ({ ...body, refresh_token: ['x'] }) }],
-    ['gives an ID token that is a number', { rewrite: (body) => ({ ...body, id_token: 42 }) }],
-    ['gives an end that is none', { rewrite: (body) => ({ ...body, expires_in: 'soon' }) }],
+    ['leaves out the access token', answering({ access_token: undefined })],
+    ['leaves out the token type', answering({ token_type: undefined })],
+    ['gives a token of another type', answering({ token_type: 'mac' })],
+    ['gives a list as refresh token', answering({ refresh_token: ['x'] })],
+    ['gives an ID token that is a number', answering({ id_token: 42 })],
+    ['gives an end that is none', answering({ expires_in: 'soon' })],
   ])('leaves the session as it was: it %s', async ([, behaviour]) => {
     const cookie = await signInDue(plain)
     const [failed, lines] = [await results(plain, 'failed'), ended(plain).length]
@@ -335,11 +318,8 @@ describe('a token endpoint that fails', () => {
 
   test('is left alone for as long as it asks for', async () => {
     const cookie = await signInDue(plain)
-    plain.provider.set('token', {
-      ...faults.unavailable,
-      headers: { 'Retry-After': '300' },
-      times: 1,
-    })
+    const headers = { 'Retry-After': '300' }
+    plain.provider.set('token', { ...faults.unavailable, headers, times: 1 })
     const [before, failed] = [await results(plain, 'refreshed'), await results(plain, 'failed')]
     await check(plain, cookie)
     await eventually(() => refreshRequests(plain.provider)).toHaveLength(1)
@@ -373,47 +353,39 @@ describe('SESSION_REFRESH_GRACE', () => {
 
 describe('what a refresh gives', () => {
   const night = { groups: ['night shift'] }
-  const inUserInfo = (changes: Json): void =>
-    passing.provider.set('userinfo', { rewrite: (known) => ({ ...known, ...changes }) })
-  const withoutIdToken: Behaviour = { rewrite: (body) => ({ ...body, id_token: undefined }) }
+  const shift = { 'x-auth-request-groups': 'night shift' }
+  const inUserInfo = (changes: Json): void => passing.provider.set('userinfo', answering(changes))
+  const withoutIdToken = answering({ id_token: undefined })
+  const inUserInfoAlone = (): void => {
+    passing.provider.set('token', withoutIdToken)
+    inUserInfo(night)
+  }
 
   test.for<[string, () => void, Json]>([
     [
       'new groups and address, from UserInfo',
       () => inUserInfo({ groups: ['staff', 'night shift'], email: 'new@example.com' }),
-      { groups: 'staff,night shift', email: 'new@example.com' },
-    ],
-    [
-      'new groups, from the ID token',
-      () => passing.provider.tamperIdToken(night),
-      { groups: 'night shift' },
-    ],
-    [
-      'new groups, from UserInfo without an ID token',
-      () => {
-        passing.provider.set('token', withoutIdToken)
-        inUserInfo(night)
+      {
+        'x-auth-request-groups': 'staff,night shift',
+        'x-auth-request-email': 'new@example.com',
       },
-      { groups: 'night shift' },
     ],
+    ['new groups, from the ID token', () => passing.provider.tamperIdToken(night), shift],
+    ['new groups, from UserInfo without an ID token', inUserInfoAlone, shift],
   ])('is %s', async ([, change, expected]) => {
     const cookie = await signInDue(passing)
     change()
-    const { headers } = await expectRefreshed(cookie)
-    for (const [name, value] of Object.entries(expected)) {
-      expect(headers[`x-auth-request-${name}`]).toBe(value)
-    }
+    expect((await expectRefreshed(cookie)).headers).toMatchObject(expected)
   })
 
   test('is what the first ID token says where there is no other and UserInfo is not asked', async () => {
-    await using quiet = await startRelyingParty({
-      OIDC_USERINFO: 'never',
-      PASS_ACCESS_TOKEN: 'true',
-    })
+    const settings = { OIDC_USERINFO: 'never', PASS_ACCESS_TOKEN: 'true' }
+    await using quiet = await startRelyingParty(settings)
     const groups = ['from the first']
     quiet.provider.set('token', {
       rewrite: async (body) => ({
-        ...endsAtOnce(body),
+        ...body,
+        expires_in: 0,
         id_token: await quiet.provider.sign({ ...claimsOf(String(body['id_token'])), groups }),
       }),
     })
@@ -434,9 +406,7 @@ describe('what a refresh gives', () => {
   ])('is tokens alone where UserInfo %s', async ([, behaviour]) => {
     const cookie = await signInDue(passing)
     passing.provider.set('userinfo', behaviour)
-    const { headers } = await expectRefreshed(cookie)
-    expect(headers['x-auth-request-groups']).toBe('staff,admins')
-    expect(headers['x-auth-request-email']).toBe('alice@example.com')
+    expect((await expectRefreshed(cookie)).headers).toMatchObject(ALICE)
   })
 
   test('is refused when UserInfo is about somebody else', async () => {
@@ -446,14 +416,10 @@ describe('what a refresh gives', () => {
   })
 
   test('leaves the refresh token as it was where it names none (RFC 6749 section 6)', async () => {
-    await using steady = await startRelyingParty(
-      {},
-      { configuration: { rotateRefreshToken: false } },
-    )
+    const configuration = { rotateRefreshToken: false }
+    await using steady = await startRelyingParty({}, { configuration })
     const cookie = await signInDue(steady)
-    steady.provider.set('token', {
-      rewrite: (body) => endsAtOnce({ ...body, refresh_token: undefined }),
-    })
+    steady.provider.set('token', answering({ refresh_token: undefined, expires_in: 0 }))
     for (const times of [1, 2]) {
       if (times > 1) time.pass(PAUSED_MS)
       expect((await check(steady, cookie)).status).toBe(200)
@@ -467,7 +433,7 @@ describe('what a refresh gives', () => {
   test('is asked for with the newest refresh token, so that none is used twice', async () => {
     const cookie = await signInDue(plain)
     const before = await results(plain, 'refreshed')
-    plain.provider.set('token', { rewrite: endsAtOnce })
+    plain.provider.set('token', answering({ expires_in: 0 }))
     for (const times of [1, 2]) {
       if (times > 1) time.pass(PAUSED_MS)
       await Promise.all(Array.from({ length: 10 }, () => check(plain, cookie)))
@@ -482,17 +448,13 @@ describe('what a refresh gives', () => {
 
 describe('a session without a refresh token', () => {
   test('lives on without one', async () => {
-    plain.provider.set('token', {
-      rewrite: (body) => endsAtOnce({ ...body, refresh_token: undefined }),
-    })
+    plain.provider.set('token', answering({ refresh_token: undefined, expires_in: 0 }))
     const { browser, callbackUrl } = await plain.untilCallback()
     await browser.get(callbackUrl)
     plain.provider.reset()
     plain.provider.forgetRequests()
     const cookie = cookieHeader(browser) ?? ''
-    for (let times = 0; times < 3; times += 1) {
-      expect((await check(plain, cookie)).status).toBe(200)
-    }
+    for (const _ of [1, 2, 3]) expect((await check(plain, cookie)).status).toBe(200)
     expect(plain.provider.count('token')).toBe(0)
   })
 })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { faults } from '../../stand-ins/provider/front.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { parseForm } from '../support/html-form.ts'
@@ -6,6 +6,7 @@ import { until } from '../support/redis-state.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visit, Visitor } from '../support/visitor.ts'
 import { words } from '../support/words.ts'
 
@@ -14,13 +15,7 @@ const FURTHER = 'https://www.example.org/bye'
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
-let party: RelyingParty
-beforeAll(async () => {
-  party = await startRelyingParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER })
-})
-beforeEach(() => party.provider.forgetRequests())
-afterEach(() => party.provider.reset())
-afterAll(() => party[Symbol.asyncDispose]())
+const party = useParty({ POST_LOGOUT_REDIRECT_URIS: FURTHER })
 
 function sentTo(visit: Visit) {
   const url = new URL(visit.location ?? '')
@@ -31,11 +26,23 @@ function logoutWith(browser: Visitor, query: Readonly<Record<string, string>>): 
   return browser.post(`${LOGOUT}?${new URLSearchParams(query).toString()}`)
 }
 
-async function expectEnded(cookie: string | undefined, by = party): Promise<void> {
+/** A browser that has signed in, and a copy of the cookies that it has then. */
+async function signedIn(by: RelyingParty = party) {
+  const { browser } = await by.attempt()
+  return { browser, copied: cookieHeader(browser) }
+}
+
+/** Asserts a redirect that deletes the session cookie. */
+function expectForgotten(visit: Visit, location: string | undefined): void {
+  expect([visit.status, visit.location]).toEqual([303, location])
+  expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+}
+
+async function expectEnded(cookie: string | undefined, by: RelyingParty = party): Promise<void> {
   expect((await by.vestibule.check({}, { Cookie: cookie })).status).toBe(302)
 }
 
-function lastSignOut(by = party) {
+function lastSignOut(by: RelyingParty = party) {
   return by.vestibule.log().findLast(({ event }) => event === 'sign_out')
 }
 
@@ -51,30 +58,26 @@ describe('the sign-out at the provider', () => {
     const { browser } = await party.attempt()
     const { at, query } = sentTo(await browser.post(LOGOUT))
     expect(at).toBe(`${party.provider.issuer}/session/end`)
-    expect(Object.keys(query).toSorted()).toEqual(words`
-      client_id id_token_hint post_logout_redirect_uri state
-    `)
+    expect(query).toEqual({
+      client_id: 'vestibule',
+      id_token_hint: expect.any(String) as string,
+      post_logout_redirect_uri: SIGNED_OUT,
+      state: expect.stringMatching(/^[\w-]{40,80}$/) as string,
+    })
     expect(claimsOf(query['id_token_hint'] ?? '')).toMatchObject({ sub: 'alice', aud: 'vestibule' })
-    expect(query).toMatchObject({ client_id: 'vestibule', post_logout_redirect_uri: SIGNED_OUT })
-    expect(query['state']).toMatch(/^[\w-]{40,80}$/)
     expect(lastSignOut()).toMatchObject({ kind: 'rp_initiated', ending: 'done' })
   })
 
   test('has a state that nobody else can make, and that is new each time', async () => {
-    const states = new Set<string | undefined>()
-    for (let time = 1; time <= 2; time += 1) {
-      const { browser } = await party.attempt()
-      states.add(sentTo(await browser.post(LOGOUT)).query['state'])
-    }
-    expect(states.size).toBe(2)
+    const leave = async () => sentTo(await (await signedIn()).browser.post(LOGOUT)).query['state']
+    expect(await leave()).not.toBe(await leave())
   })
 
   test.for([OTHER, `${APP}/welcome`, FURTHER])(
     'leads back to our page, and from there to the landing page: %s',
     async (landingPage, { expect }) => {
       for (const name of ['rd', 'post_logout_redirect_uri']) {
-        const { browser } = await party.attempt()
-        const copied = cookieHeader(browser)
+        const { browser, copied } = await signedIn()
         const leaving = await logoutWith(browser, { [name]: landingPage })
         expect(leaving.location).not.toContain(encodeURIComponent(landingPage))
         const back = await confirmAtProvider(browser, leaving)
@@ -104,8 +107,7 @@ describe('the sign-out at the provider', () => {
 
   test('oidcc-client-test-rp-init-logout-other-state: ends on the plain page', async () => {
     for (const query of [{}, { rd: OTHER }]) {
-      const { browser } = await party.attempt()
-      const copied = cookieHeader(browser)
+      const { browser, copied } = await signedIn()
       const back = await confirmAtProvider(browser, await logoutWith(browser, query))
       const state = new URL(back.location ?? '').searchParams.get('state') ?? ''
       const changed = `${state.slice(0, 30)}${state[30] === 'A' ? 'B' : 'A'}${state.slice(31)}`
@@ -120,8 +122,7 @@ describe('the sign-out at the provider', () => {
   })
 
   test('oidcc-client-test-rp-init-logout-no-state: ends on the plain page', async () => {
-    const { browser } = await party.attempt()
-    const copied = cookieHeader(browser)
+    const { browser, copied } = await signedIn()
     const back = await confirmAtProvider(browser, await logoutWith(browser, { rd: OTHER }))
     expect(back.location).toMatch('state=')
     const page = await browser.get(SIGNED_OUT)
@@ -137,22 +138,20 @@ describe('the sign-out at the provider', () => {
     const visit = await browser.post(LOGOUT)
     const { query } = sentTo(visit)
     expect(visit.location?.length).toBeLessThan(6144)
-    expect(Object.keys(query).toSorted()).toEqual(words`
-      client_id logout_hint post_logout_redirect_uri state
-    `)
+    expect(Object.keys(query).toSorted()).toEqual(
+      words`client_id logout_hint post_logout_redirect_uri state`,
+    )
     expect(query['logout_hint']).toBe('O.CiQ1')
     const last = await browser.submit(await browser.follow(visit), { logout: 'yes' })
     expect(last.body).toContain('You are signed out')
   })
 
   test('is left out where the provider offers none', async () => {
+    const rewrite = ({ end_session_endpoint: _none, ...found }: Record<string, unknown>) => found
     await using other = await startRelyingParty({}, {}, (provider) =>
-      provider.set('discovery', {
-        rewrite: ({ end_session_endpoint: _none, ...found }) => found,
-      }),
+      provider.set('discovery', { rewrite }),
     )
-    const { browser } = await other.attempt()
-    const copied = cookieHeader(browser)
+    const { browser, copied } = await signedIn(other)
     expect((await browser.post(`${LOGOUT}?rd=/welcome`)).location).toBe(`${APP}/welcome`)
     await expectEnded(copied, other)
     expect(lastSignOut(other)).toMatchObject({ kind: 'local' })
@@ -165,11 +164,9 @@ function withoutId({ body, headers }: Visit): string {
 
 describe('a local sign-out', () => {
   test('ends the session, revokes its tokens, and leaves the provider alone', async () => {
-    const { browser } = await party.attempt()
-    const copied = cookieHeader(browser)
+    const { browser, copied } = await signedIn()
     const visit = await logoutWith(browser, { local: 'true' })
-    expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
-    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    expectForgotten(visit, SIGNED_OUT)
     await expectEnded(copied)
     expect(party.provider.count('endSession')).toBe(0)
     expect(party.provider.count('revocation')).toBe(2)
@@ -198,9 +195,8 @@ describe('a local sign-out', () => {
     expect(page.headers['content-security-policy']).toMatch(
       /form-action 'self' http:\/\/127\.0\.0\.1:\d+ https:\/\/www\.example\.org;/,
     )
-    const answer = await browser.post(LOGOUT, form?.hidden, {
-      headers: { 'Sec-Fetch-Site': undefined, Origin: undefined },
-    })
+    const headers = { 'Sec-Fetch-Site': undefined, Origin: undefined }
+    const answer = await browser.post(LOGOUT, form?.hidden, { headers })
     expect([answer.status, answer.headers.location]).toEqual([303, FURTHER])
   })
 })
@@ -230,8 +226,7 @@ describe('whoever signs out', () => {
     await browser.post(LOGOUT)
     for (const again of [browser, before, party.vestibule.visitor()]) {
       const visit = await again.post(LOGOUT)
-      expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
-      expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+      expectForgotten(visit, SIGNED_OUT)
       expect((await again.follow(visit)).body).toContain('You are signed out')
     }
   })
@@ -242,8 +237,7 @@ describe('whoever signs out', () => {
     ['two sessions', `__Host-vestibule=a; __Host-vestibule=b`],
   ] as const)('ends there with %s', async ([, cookie]) => {
     const visit = await party.vestibule.visitor().post(LOGOUT, {}, { headers: { Cookie: cookie } })
-    expect([visit.status, visit.location]).toEqual([303, SIGNED_OUT])
-    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    expectForgotten(visit, SIGNED_OUT)
   })
 
   test('goes on to a landing page also when the session has ended meanwhile', async () => {
@@ -252,21 +246,18 @@ describe('whoever signs out', () => {
     await browser.post(LOGOUT)
     for (const again of [forgotten, party.vestibule.visitor()]) {
       const visit = await logoutWith(again, { rd: '/welcome' })
-      expect([visit.status, visit.location]).toEqual([303, `${APP}/welcome`])
-      expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+      expectForgotten(visit, `${APP}/welcome`)
     }
   })
 
-  test.for<[string, () => void]>([
-    ['fails', () => party.provider.set('revocation', faults.serverError)],
-    ['is cut off', () => party.provider.set('revocation', faults.down)],
-  ])('is signed out although the revocation %s', async ([, breakIt], { expect }) => {
-    breakIt()
-    const { browser } = await party.attempt()
-    const copied = cookieHeader(browser)
+  test.for([
+    ['fails', faults.serverError],
+    ['is cut off', faults.down],
+  ] as const)('is signed out although the revocation %s', async ([, fault], { expect }) => {
+    party.provider.set('revocation', fault)
+    const { browser, copied } = await signedIn()
     const visit = await browser.post(LOGOUT, {}, { headers: { traceparent: TRACE } })
-    expect(visit.status).toBe(303)
-    expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
+    expectForgotten(visit, visit.location)
     // The second token is tried although the first one failed.
     expect(party.provider.count('revocation')).toBe(2)
     await expectEnded(copied)
@@ -274,15 +265,14 @@ describe('whoever signs out', () => {
     expect(logged.at(-1)).toMatchObject({
       code: 'provider_unavailable',
       traceparent: TRACE,
+      request_id: lastSignOut()?.['request_id'],
     })
-    expect(logged.at(-1)?.['request_id']).toBe(lastSignOut()?.['request_id'])
     const { body } = await party.vestibule.internal('/metrics')
     expect(body).toMatch(/^vestibule_token_revocations_failed_total [1-9]/m)
   })
 
   test('waits two seconds for the revocation, and no longer', async () => {
-    const { browser } = await party.attempt()
-    const copied = cookieHeader(browser)
+    const { browser, copied } = await signedIn()
     party.provider.set('revocation', faults.hangs)
     using _ = letRequestsTakeForever()
     const startedMs = performance.now()
@@ -327,26 +317,22 @@ describe('OIDC_END_SESSION_URL', () => {
     const template =
       'https://login.example.com/logout?post_logout_redirect_uri={post_logout_redirect_uri}&logout_hint={logout_hint}&state={state}'
     await using entra = await startWithTemplate(template)
-    const first = await entra.attempt()
-    const without = sentTo(await first.browser.post(LOGOUT))
+    const leave = async () => sentTo(await (await entra.attempt()).browser.post(LOGOUT))
+    const without = await leave()
     expect(without.at).toBe('https://login.example.com/logout')
     expect(Object.keys(without.query)).toEqual(['post_logout_redirect_uri', 'state'])
     entra.provider.tamperIdToken({ login_hint: 'O.Ci&Q1=#' })
-    const second = await entra.attempt()
-    const { query } = sentTo(await second.browser.post(LOGOUT))
-    expect(query['logout_hint']).toBe('O.Ci&Q1=#')
+    expect((await leave()).query['logout_hint']).toBe('O.Ci&Q1=#')
   })
 
   test('drops an ID token that would make the address too long', async () => {
     await using party = await startWithTemplate(
       'https://login.example.com/logout?id_token_hint={id_token_hint}&client_id={client_id}',
     )
-    const short = await party.attempt()
-    expect(Object.keys(sentTo(await short.browser.post(LOGOUT)).query)).toContain('id_token_hint')
+    const leave = async () => (await party.attempt()).browser.post(LOGOUT)
+    expect(Object.keys(sentTo(await leave()).query)).toContain('id_token_hint')
     party.provider.tamperIdToken({ padding: 'x'.repeat(6000) })
-    const long = await party.attempt()
-    expect((await long.browser.post(LOGOUT)).headers.location).toBe(
-      'https://login.example.com/logout?client_id=vestibule',
-    )
+    const { location } = (await leave()).headers
+    expect(location).toBe('https://login.example.com/logout?client_id=vestibule')
   })
 })
