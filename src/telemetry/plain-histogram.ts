@@ -4,8 +4,9 @@ import { Histogram, type Registry } from 'prom-client'
 export type Observe = (seconds: number) => void
 
 /**
- * Registers a histogram without labels that counts in plain numbers. Counting one check takes 0.04 µs this way and 0.4 µs
- * with `prom-client`'s own counter and histogram (rounds of two million on Node 26).
+ * Registers a histogram without labels that counts in plain numbers. With it, `createCheckMetrics` counts a check in
+ * 0.05 µs where a labelled counter and a histogram of `prom-client` take 0.41 µs, eight times as long (medians of 11
+ * alternating rounds of two million in one process on Node 26.12).
  */
 export function createPlainHistogram(
   registry: Registry,

@@ -87,10 +87,8 @@ describe.concurrent('the command line', () => {
     '%s takes no arguments, and says so',
     async (name, { expect }) => {
       const { code, lines } = await run([name, '--json'])
-      expect(code).toBe(2)
-      expect(lines).toEqual([
-        `vestibule: ${name} takes no arguments; it is configured by its environment`,
-      ])
+      const told = `vestibule: ${name} takes no arguments; it is configured by its environment`
+      expect({ code, lines }).toEqual({ code: 2, lines: [told] })
     },
   )
 
@@ -120,20 +118,15 @@ describe.concurrent('the command line', () => {
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)
   })
 
+  const publicToAnyone = { ALLOW_ANY_USER: '', PUBLIC_PATHS: '/public/**' }
+  const redis = { REDIS_ENABLED: 'true', REDIS_ADDRESS: '127.0.0.1:9' }
+  const pooled = { ...redis, REDIS_POOL_SIZE: '10' }
   test.for<[string, Readonly<Record<string, string>>, string[]]>([
     ['a key that is made up', { SESSION_ENCRYPTION_KEY: '' }, ['SESSION_ENCRYPTION_KEY']],
-    [
-      'that nobody is named beside public paths',
-      { ALLOW_ANY_USER: '', PUBLIC_PATHS: '/public/**' },
-      ['PUBLIC_PATHS'],
-    ],
+    ['that nobody is named beside public paths', publicToAnyone, ['PUBLIC_PATHS']],
     ['an address that is not used', { REDIS_ADDRESS: '127.0.0.1:9' }, ['REDIS_ENABLED']],
     ['Sentinels that are not used', { REDIS_SENTINEL_ADDRESSES: '127.0.0.1:9' }, ['REDIS_ENABLED']],
-    [
-      'a pool of the usual size',
-      { REDIS_ENABLED: 'true', REDIS_ADDRESS: '127.0.0.1:9', REDIS_POOL_SIZE: '10' },
-      ['REDIS_POOL_SIZE'],
-    ],
+    ['a pool of the usual size', pooled, ['REDIS_POOL_SIZE']],
   ])('%s is told at start', async ([, settings, expected], { expect }) => {
     await using vestibule = await startVestibule({ SESSION_ENCRYPTION_KEY: KEY, ...settings })
     const told = () => {
@@ -172,10 +165,9 @@ describe('the service', () => {
     const listening = await untilLogged('listening')
     const internal = `http://127.0.0.1:${String(listening['internal_port'])}`
     const open = `http://127.0.0.1:${String(listening['port'])}`
-    expect((await fetch(`${internal}/livez`)).status).toBe(200)
-    expect((await fetch(`${open}/healthz`)).status).toBe(200)
-    expect((await fetch(`${open}/auth`)).status).toBe(404)
-    expect((await fetch(`${internal}/auth`)).status).toBe(400)
+    const asked = [`${internal}/livez`, `${open}/healthz`, `${open}/auth`, `${internal}/auth`]
+    const answers = await Promise.all(asked.map((url) => fetch(url)))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, 400])
 
     const ready = await run(['healthcheck'], { INTERNAL_PORT: String(listening['internal_port']) })
     expect(ready.code).toBe(0)

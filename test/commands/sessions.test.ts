@@ -1,36 +1,30 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sessions } from '../../src/commands/sessions.ts'
 import { type Listener, listen } from '../../src/listen.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
+import { useFolder } from '../support/configuration.ts'
 import { ADMIN_TOKEN, ISSUER, startAdmin } from '../support/started-admin.ts'
 import { newSession } from '../support/started-sessions.ts'
+import { words } from '../support/words.ts'
 
 const TOKENS_LIVE_ON = 'Tokens that apps or programs hold live on until their own end.\n'
 const EVIL = 'Eve\x1b[2J\x9b31m\u202e\nID  alice'
 
-let folder: string
+const folder = useFolder()
 let started: ReturnType<typeof startAdmin>
 let listener: Listener
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'vestibule-sessions-'))
-})
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const start = async (): Promise<void> => {
+beforeEach(async () => {
   started = startAdmin()
   listener = await listen(started.app, '127.0.0.1', 0)
-}
+})
 afterEach(async () => {
   vi.restoreAllMocks()
   await listener.close(0)
 })
 
-/** What the command does, and all that it writes. */
+/** Runs the command and returns its code and all that it writes. */
 const run = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
   let output = ''
   const note = (text: string | Uint8Array): boolean => {
@@ -65,10 +59,10 @@ const serve = async (status: number, body: string) => {
 }
 const idsLeft = async () =>
   (await started.sessions.list(undefined, 100)).map(({ digest }) => digest)
+const failed = (message: string) => ({ code: 1, output: `vestibule: ${message}\n` })
 
 describe('vestibule sessions', () => {
   test('lists sessions for people, and for programs', async () => {
-    await start()
     const alice = await started.openFor('alice')
     started.elapse(1000)
     const bob = await started.openFor('bob')
@@ -78,10 +72,11 @@ describe('vestibule sessions', () => {
     expect(lines[0]).toMatch(/^ID {41} {2}USER +NAME +CREATED +ENDS +ADDRESS +USER AGENT$/)
     const shown = (id: string, sub: string) =>
       new RegExp(`^${id}  ${sub.padEnd(5)}  Alice  20\\S+Z  20\\S+Z  203\\.0\\.113\\.7$`)
-    expect(lines.slice(1)).toEqual([
-      expect.stringMatching(shown(bob, 'bob')),
-      expect.stringMatching(shown(alice, 'alice')),
-    ])
+    expect(lines.slice(1)).toEqual(
+      [shown(bob, 'bob'), shown(alice, 'alice')].map(
+        (each) => expect.stringMatching(each) as string,
+      ),
+    )
     const ofAlice = await run(['list', '--user', 'alice', `--issuer=${ISSUER}`])
     expect(ofAlice.output).toContain(alice)
     expect(ofAlice.output).not.toContain(bob)
@@ -90,28 +85,21 @@ describe('vestibule sessions', () => {
   })
 
   test('says that there are none, and that there are more', async () => {
-    await start()
     expect(await run(['list'])).toEqual({ code: 0, output: 'There are no sessions.\n' })
     await started.openFor('alice')
-    const answer = await started.ask('GET', '/admin/sessions')
-    const { sessions: listed } = (await answer.json()) as { sessions: unknown }
-    await using server = await serve(200, JSON.stringify({ sessions: listed, truncated: true }))
+    const [, listed] = await started.answer('GET', '/admin/sessions')
+    const more = JSON.stringify({ ...(listed as object), truncated: true })
+    await using server = await serve(200, more)
     const { output } = await run(['list', '--url', server.url])
     expect(output).toMatch(/\nThere are more; name a user with --user\.\n$/)
   })
 
   test('ends one, and says so where there is none', async () => {
-    await start()
-    const ids = [await started.openFor('alice'), await started.openFor('alice')]
-    expect(await run(['end', `--id=${ids[0]}`])).toEqual({
-      code: 0,
-      output: `1 session has ended. ${TOKENS_LIVE_ON}`,
-    })
+    const ids = await started.openAll('alice', 'alice')
+    const ended = { code: 0, output: `1 session has ended. ${TOKENS_LIVE_ON}` }
+    expect(await run(['end', `--id=${ids[0]}`])).toEqual(ended)
     expect(await idsLeft()).toEqual([ids[1]])
-    expect(await run(['end', `--id=${ids[0]}`])).toEqual({
-      code: 1,
-      output: 'vestibule: There is no such session.\n',
-    })
+    expect(await run(['end', `--id=${ids[0]}`])).toEqual(failed('There is no such session.'))
     for (const id of ['alice', '..', '../sessions?all=true', '%2e%2e']) {
       expect((await run(['end', '--id', id])).code).toBe(1)
     }
@@ -119,8 +107,7 @@ describe('vestibule sessions', () => {
   })
 
   test('ends those of a user, of another issuer too, and those of everybody', async () => {
-    await start()
-    for (const sub of ['alice', 'alice', 'a&all=true', 'bob']) await started.openFor(sub)
+    await started.openAll('alice', 'alice', 'a&all=true', 'bob')
     await started.openFor('alice', 'https://other.example.com')
     const ended = (count: string) => ({ code: 0, output: `${count} ended. ${TOKENS_LIVE_ON}` })
     expect(await run(['end', '--user', 'alice'])).toEqual(ended('2 sessions have'))
@@ -134,7 +121,6 @@ describe('vestibule sessions', () => {
   })
 
   test('shows no character that a terminal obeys, whatever somebody calls themselves (A93)', async () => {
-    await start()
     const metadata = { ...newSession.metadata, displayName: EVIL, userAgent: EVIL }
     await started.open({ metadata })
     const table = await run(['list'])
@@ -150,69 +136,47 @@ describe('vestibule sessions', () => {
     })
   })
 
-  test.for<readonly string[]>([
-    [],
-    ['lst'],
-    ['list', 'alice'],
-    ['list', '--all'],
-    ['list', '--id', 'x'],
-    ['list', '--issuer', 'https://id.example.com'],
-    ['list', '--user', 'alice', '--id', 'x'],
-    ['end'],
-    ['end', '--user'],
-    ['end', '--id='],
-    ['end', '--all', '--user', 'alice'],
-    ['end', '--all', '--user='],
-    ['end', '--id', 'x', '--user', 'alice'],
-    ['end', '--all', '--issuer', 'https://id.example.com'],
-    ['end', '--al'],
-    ['end', '--all=true'],
-    ['end', '--all', 'now'],
-    ['end', '--all', '--url', 'not a url'],
-    ['end', '--all', '--url', 'ftp://127.0.0.1/'],
-    ['end', '--all', '--url', 'http://user:password@127.0.0.1/'],
-  ])('ends nothing and shows how it is used where it does not understand: %j', async (args) => {
-    await start()
-    await started.openFor('alice')
-    const { code, output } = await run(args)
-    expect(code).toBe(2)
-    expect(output).toMatch(/^usage: vestibule sessions list /)
-    expect(output).not.toContain('password@')
-    expect(await idsLeft()).toHaveLength(1)
-    expect(started.lines).toEqual([])
-  })
+  const misused = [
+    ...words`lst list,alice list,--all list,--id,x list,--issuer,https://id.example.com`,
+    ...words`list,--user,alice,--id,x end end,--user end,--id= end,--all,--user,alice`,
+    ...words`end,--all,--user= end,--id,x,--user,alice end,--all,--issuer,https://id.example.com`,
+    ...words`end,--al end,--all=true end,--all,now end,--all,--url,not\x20a\x20url`,
+    ...words`end,--all,--url,ftp://127.0.0.1/ end,--all,--url,http://user:password@127.0.0.1/`,
+  ].map((args) => args.split(','))
+  test.for([[], ...misused])(
+    'ends nothing and shows how it is used where it does not understand: %j',
+    async (args) => {
+      await started.openFor('alice')
+      const { code, output } = await run(args)
+      expect(code).toBe(2)
+      expect(output).toMatch(/^usage: vestibule sessions list /)
+      expect(output).not.toContain('password@')
+      expect(await idsLeft()).toHaveLength(1)
+      expect(started.lines).toEqual([])
+    },
+  )
 
   test('takes the token from a file, and the address from --url', async () => {
-    await start()
-    const file = join(folder, 'token')
-    writeFileSync(file, `${ADMIN_TOKEN}\n`)
+    const file = await folder.write(`${ADMIN_TOKEN}\n`)
     const env = { ADMIN_TOKEN: '', ADMIN_TOKEN_FILE: file, INTERNAL_PORT: '' }
     expect((await run(['list', `--url=http://127.0.0.1:${listener.port}`], env)).code).toBe(0)
   })
 
   const expectOneLine = async (env: Readonly<Record<string, string>>, message: string) =>
-    expect(await run(['end', '--all'], env)).toEqual({
-      code: 1,
-      output: `vestibule: ${message}\n`,
-    })
+    expect(await run(['end', '--all'], env)).toEqual(failed(message))
 
   test('says in one line what keeps it from being done, and never the token', async () => {
-    await start()
     await started.openFor('alice')
     const unused = await steadyPort()
-    const missing = join(folder, 'missing')
+    const missing = folder.pathOf('missing')
     const here = `http://127.0.0.1:${listener.port}`
     const none = 'set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has'
     await expectOneLine({ ADMIN_TOKEN: '' }, none)
     await expectOneLine({ ADMIN_TOKEN: 'tökèn–' }, none)
-    await expectOneLine(
-      { ADMIN_TOKEN: '', ADMIN_TOKEN_FILE: missing },
-      `ADMIN_TOKEN_FILE: ${missing} cannot be read (ENOENT)`,
-    )
-    await expectOneLine(
-      { INTERNAL_PORT: `${unused}` },
-      `no answer from http://127.0.0.1:${unused}: ECONNREFUSED`,
-    )
+    const unread = `ADMIN_TOKEN_FILE: ${missing} cannot be read (ENOENT)`
+    await expectOneLine({ ADMIN_TOKEN: '', ADMIN_TOKEN_FILE: missing }, unread)
+    const refused = `no answer from http://127.0.0.1:${unused}: ECONNREFUSED`
+    await expectOneLine({ INTERNAL_PORT: `${unused}` }, refused)
     for (let guess = 0; guess < 10; guess++) {
       await expectOneLine({ ADMIN_TOKEN: 'guess' }, `${here} does not accept this ADMIN_TOKEN`)
     }
@@ -220,21 +184,18 @@ describe('vestibule sessions', () => {
     expect(await idsLeft()).toHaveLength(1)
   })
 
+  const REPEAT = 'some sessions may not have ended: repeat the request'
+  const UNKNOWN = 'the answer is not understood: is that another version?'
   const answers = [
-    [
-      503,
-      '{"message":"some sessions may not have ended: repeat the request"}',
-      'Redis is away: some sessions may not have ended: repeat the request',
-    ],
+    [503, `{"message":"${REPEAT}"}`, `Redis is away: ${REPEAT}`],
     [503, 'busy', 'Redis is away'],
     [404, 'not found', ' has no /admin: is that the internal listener, with ADMIN_TOKEN set?'],
     [500, '', ' answered 500'],
-    [200, '{"done":1}', 'the answer is not understood: is that another version?'],
-    [200, 'ok', 'the answer is not understood: is that another version?'],
+    [200, '{"done":1}', UNKNOWN],
+    [200, 'ok', UNKNOWN],
     [302, '', ': no answer'],
   ] as const
   test.for(answers)('an answer that is %i %j is no success', async ([status, body, message]) => {
-    await start()
     await using server = await serve(status, body)
     const { url, seen } = server
     const { code, output } = await run(['end', '--all', '--url', url])

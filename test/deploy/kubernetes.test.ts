@@ -24,18 +24,23 @@ import { fileSettings, LAST_SECONDS, loadSettings, readSettings } from './settin
 
 const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
 const OVERLAYS = ['overlays/demo', 'overlays/production'] as const
-const KUSTOMIZATIONS = ['base', ...OVERLAYS, 'traefik/plain', 'traefik/policies'] as const
 const EVERYTHING = ['the files', 'base', ...OVERLAYS, 'traefik/plain'] as const
-
-const sources = new Map<string, readonly Manifest[] | undefined>(
-  KUSTOMIZATIONS.map((path) => [path, rendered(path)]),
-)
-sources.set('the files', manifestFiles())
+const sources = new Map<string, readonly Manifest[] | undefined>([
+  ...['base', ...OVERLAYS, 'traefik/plain', 'traefik/policies'].map(
+    (path) => [path, rendered(path)] as const,
+  ),
+  ['the files', manifestFiles()],
+])
 
 const workloadsOf = (objects: readonly Manifest[]) =>
   ofKind<Workload>(objects, 'Deployment', 'StatefulSet')
+const policiesOf = (objects: readonly Manifest[]) =>
+  ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
+const policyOf = (objects: readonly Manifest[], name: string) =>
+  named<NetworkPolicySpec>(objects, 'NetworkPolicy', name).spec
 const podOf = ({ spec }: Manifest<Workload>) => spec.template.spec
 const containerOf = (workload: Manifest<Workload>) => podOf(workload).containers[0]
+const DENY_ALL = { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }
 const ports = { public: 4180, internal: 4181 }
 
 const suite = (names: readonly string[], title: string, check: (of: readonly Manifest[]) => void) =>
@@ -45,6 +50,12 @@ const suite = (names: readonly string[], title: string, check: (of: readonly Man
     expect(objects.length).toBeGreaterThan(0)
     return check(objects)
   })
+/** Checks each workload of everything; the assertions name the workload. */
+const eachWorkload = (title: string, check: (workload: Manifest<Workload>, name: string) => void) =>
+  suite(EVERYTHING, title, (objects) => {
+    expect(workloadsOf(objects).length).toBeGreaterThan(0)
+    for (const workload of workloadsOf(objects)) check(workload, workload.metadata.name)
+  })
 
 test('this machine can render the overlays', ({ skip }) => {
   if (!findProgram('kubectl')) return skip(NO_KUBECTL)
@@ -52,68 +63,53 @@ test('this machine can render the overlays', ({ skip }) => {
 })
 
 describe('every pod', () => {
-  suite(EVERYTHING, 'is restricted', (objects) => {
-    expect(workloadsOf(objects).length).toBeGreaterThan(0)
-    for (const workload of workloadsOf(objects)) {
-      const pod = podOf(workload)
-      expect(pod.securityContext).toMatchObject({
-        runAsNonRoot: true,
-        seccompProfile: { type: 'RuntimeDefault' },
-      })
-      expect(pod.securityContext['runAsUser']).toBeGreaterThan(0)
-      expect(pod.containers).toHaveLength(1)
-      expect(containerOf(workload).securityContext).toEqual({
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ['ALL'] },
-      })
-      for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC']) {
-        expect(pod).not.toHaveProperty(forbidden)
-      }
-      expect(pod.volumes?.some(({ hostPath }) => hostPath) ?? false).toBe(false)
+  eachWorkload('is restricted', (workload, name) => {
+    const pod = podOf(workload)
+    expect(pod.securityContext, name).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    })
+    expect(pod.securityContext['runAsUser'], name).toBeGreaterThan(0)
+    expect(pod.containers, name).toHaveLength(1)
+    expect(containerOf(workload).securityContext, name).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC']) {
+      expect(pod, name).not.toHaveProperty(forbidden)
+    }
+    expect(pod.volumes?.some(({ hostPath }) => hostPath) ?? false, name).toBe(false)
+  })
+
+  eachWorkload('has no token, but for Traefik, which asks the API for its routes', (each, name) => {
+    expect(podOf(each).automountServiceAccountToken, name).toBe(name === 'traefik')
+  })
+
+  suite(EVERYTHING, 'has an account without a token', (objects) => {
+    for (const account of ofKind(objects, 'ServiceAccount')) {
+      expect(account.automountServiceAccountToken).toBe(false)
     }
   })
 
-  suite(
-    EVERYTHING,
-    'has no token, but for Traefik, which asks the API for its routes',
-    (objects) => {
-      for (const workload of workloadsOf(objects)) {
-        const needsOne = workload.metadata.name === 'traefik'
-        expect(podOf(workload).automountServiceAccountToken, workload.metadata.name).toBe(needsOne)
-      }
-      for (const account of ofKind(objects, 'ServiceAccount')) {
-        expect(account.automountServiceAccountToken).toBe(false)
-      }
-    },
-  )
-
-  suite(EVERYTHING, 'has an environment without what Services would add', (objects) => {
-    for (const workload of workloadsOf(objects)) {
-      expect(podOf(workload).enableServiceLinks, workload.metadata.name).toBe(false)
-    }
+  eachWorkload('has an environment without what Services would add', (workload, name) => {
+    expect(podOf(workload).enableServiceLinks, name).toBe(false)
   })
 
-  suite(EVERYTHING, 'waits for nobody', (objects) => {
-    for (const workload of workloadsOf(objects))
-      expect(podOf(workload).initContainers).toBe(undefined)
+  eachWorkload('waits for nobody', (workload, name) => {
+    expect(podOf(workload).initContainers, name).toBe(undefined)
   })
 
-  suite(EVERYTHING, 'has as much memory as it asks for, and no CPU limit', (objects) => {
-    for (const workload of workloadsOf(objects)) {
-      const { requests, limits } = containerOf(workload).resources
-      expect(limits).toEqual({ memory: requests['memory'] })
-      expect(requests['cpu']).toBeDefined()
-    }
+  eachWorkload('has as much memory as it asks for, and no CPU limit', (workload, name) => {
+    const { requests, limits } = containerOf(workload).resources
+    expect(limits, name).toEqual({ memory: requests['memory'] })
+    expect(requests['cpu'], name).toBeDefined()
   })
 
-  suite(EVERYTHING, 'has an image with a tag that stays', (objects) => {
-    for (const workload of workloadsOf(objects)) {
-      const { image } = containerOf(workload)
-      expect(image).toMatch(/:(?!latest$)[a-z0-9][a-z0-9.-]*$/)
-      if (workload.metadata.name === 'vestibule')
-        expect(image.split(':')[1]).toBe(packageJson.version)
-    }
+  eachWorkload('has an image with a tag that stays', (workload, name) => {
+    const { image } = containerOf(workload)
+    expect(image).toMatch(/:(?!latest$)[a-z0-9][a-z0-9.-]*$/)
+    if (name === 'vestibule') expect(image.split(':')[1]).toBe(packageJson.version)
   })
 
   suite(EVERYTHING, 'is found by its own selector and by a Service', (objects) => {
@@ -132,15 +128,13 @@ describe('every pod', () => {
   })
 
   suite(EVERYTHING, 'that others depend on survives the drain of a node', (objects) => {
-    const budgets = ofKind<{ maxUnavailable: number; selector: { matchLabels: object } }>(
-      objects,
-      'PodDisruptionBudget',
-    )
+    type Budget = { maxUnavailable: number; selector: { matchLabels: Record<string, string> } }
+    const budgets = ofKind<Budget>(objects, 'PodDisruptionBudget')
     expect(budgets.length).toBeGreaterThan(0)
     for (const { spec } of budgets) {
       expect(spec).toMatchObject({ maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' })
       const workload = workloadsOf(objects).find(({ spec: { template } }) =>
-        isSubset(spec.selector.matchLabels as Record<string, string>, template.metadata.labels),
+        isSubset(spec.selector.matchLabels, template.metadata.labels),
       )
       expect(workload?.spec.replicas).toBeGreaterThan(spec.maxUnavailable)
     }
@@ -176,10 +170,8 @@ describe('Vestibule', () => {
   suite(withVestibule, 'collects garbage before the kernel kills it', (objects) => {
     const { env, resources } = containerOf(vestibule(objects))
     const limitMiB = Number(/^(\d+)Mi$/.exec(resources.limits['memory'] ?? '')?.[1])
-    expect(env).toContainEqual({
-      name: 'NODE_OPTIONS',
-      value: `--max-old-space-size=${limitMiB * 0.75}`,
-    })
+    const value = `--max-old-space-size=${limitMiB * 0.75}`
+    expect(env).toContainEqual({ name: 'NODE_OPTIONS', value })
   })
 
   suite(withVestibule, 'has secrets as files that change with the Secret', (objects) => {
@@ -187,19 +179,16 @@ describe('Vestibule', () => {
     const { env = [], envFrom, volumeMounts = [] } = pod.containers[0]
     expect(ofKind(objects, 'Secret')).toEqual([])
     expect(env.some(({ valueFrom }) => valueFrom)).toBe(false)
-    expect(envFrom).toEqual([
-      { configMapRef: { name: named(objects, 'ConfigMap', 'vestibule').metadata.name } },
-    ])
+    const { name } = named(objects, 'ConfigMap', 'vestibule').metadata
+    expect(envFrom).toEqual([{ configMapRef: { name } }])
     const volume = pod.volumes?.find(({ secret }) => secret)
     expect(volume?.secret).toEqual({ secretName: 'vestibule', defaultMode: 0o440 })
     const mount = volumeMounts.find(({ name }) => name === volume?.name)
     expect(mount).toMatchObject({ readOnly: true })
     expect(mount).not.toHaveProperty('subPath')
 
-    const example = parse(readFileSync(`${K8S}/base/secret.example.yaml`, 'utf8')) as {
-      stringData: object
-    }
-    const keys = Object.keys(example.stringData)
+    const example = readFileSync(`${K8S}/base/secret.example.yaml`, 'utf8')
+    const keys = Object.keys((parse(example) as { stringData: object }).stringData)
     for (const [name, path] of fileSettings(environmentOf(objects))) {
       expect(path, name).toBe(`${mount?.mountPath}/${basename(path)}`)
       expect(keys, name).toContain(basename(path))
@@ -224,7 +213,7 @@ describe('Vestibule', () => {
     withVestibule,
     'is called by Traefik alone, and by Prometheus for its metrics',
     (objects) => {
-      const { spec } = named<NetworkPolicySpec>(objects, 'NetworkPolicy', 'vestibule')
+      const spec = policyOf(objects, 'vestibule')
       const { matchLabels = {} } = spec.podSelector
       expect(isSubset(matchLabels, vestibule(objects).spec.template.metadata.labels)).toBe(true)
       expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
@@ -244,20 +233,18 @@ describe('Vestibule', () => {
 
   suite(withVestibule, 'calls names, its provider and Redis, and nobody else', (objects) => {
     const mine = vestibule(objects).spec.template.metadata.labels
-    const called = ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
-      .filter(({ spec }) => spec.podSelector.matchLabels)
-      .filter(({ spec }) => isSubset(spec.podSelector.matchLabels ?? {}, mine))
+    const called = policiesOf(objects)
+      .filter(({ spec: { podSelector } }) => podSelector.matchLabels)
+      .filter(({ spec: { podSelector } }) => isSubset(podSelector.matchLabels ?? {}, mine))
       .flatMap(({ spec }) => spec.egress ?? [])
       .flatMap((rule) => rule.ports.map(({ port, protocol }) => `${protocol} ${port}`))
-    const isBase = objects === sources.get('base')
-    expect([...new Set(called)].toSorted()).toEqual(
-      ['TCP 53', 'UDP 53', ...(isBase ? [] : ['TCP 443', 'TCP 6379'])].toSorted(),
-    )
+    const onward = objects === sources.get('base') ? [] : ['TCP 443', 'TCP 6379']
+    expect(new Set(called)).toEqual(new Set(['TCP 53', 'UDP 53', ...onward]))
   })
 
   suite(EVERYTHING, 'C17: calls addresses that are named, never all of them', (objects) => {
-    const policies = ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
-    const called = policies.flatMap(({ spec }) => spec.egress ?? []).flatMap(({ to }) => to)
+    const rules = policiesOf(objects).flatMap(({ spec }) => spec.egress ?? [])
+    const called = rules.flatMap(({ to }) => to)
     expect(called.length).toBeGreaterThan(0)
     for (const { namespaceSelector, podSelector, ipBlock } of called) {
       expect(ipBlock?.cidr ?? '').not.toMatch(/\/0$/)
@@ -303,22 +290,15 @@ describe('an overlay', () => {
   })
 
   suite(OVERLAYS, 'denies what is not allowed', (objects) => {
-    const { spec } = named<NetworkPolicySpec>(objects, 'NetworkPolicy', 'default-deny')
-    expect(spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
+    expect(policyOf(objects, 'default-deny')).toEqual(DENY_ALL)
   })
 
   suite(OVERLAYS, 'asks at the address of the Service, for the headers of the code', (objects) => {
     const service = named(objects, 'Service', 'vestibule')
-    const strip = named<{ headers: { customRequestHeaders: Record<string, string> } }>(
-      objects,
-      'Middleware',
-      'vestibule-strip',
-    )
-    const { forwardAuth } = named<{ forwardAuth: Record<string, unknown> }>(
-      objects,
-      'Middleware',
-      'vestibule',
-    ).spec
+    type Spec = { headers: { customRequestHeaders: object }; forwardAuth: Record<string, unknown> }
+    const middleware = (which: string) => named<Spec>(objects, 'Middleware', which).spec
+    const { headers } = middleware('vestibule-strip')
+    const { forwardAuth } = middleware('vestibule')
     const { name, namespace } = service.metadata
     expect(forwardAuth['address']).toBe(
       `http://${name}.${namespace}.svc.cluster.local.:${ports.internal}/auth`,
@@ -326,7 +306,7 @@ describe('an overlay', () => {
     const identity = [...IDENTITY_HEADERS.map((header) => header.name), ACCESS_TOKEN_HEADER]
     expect(forwardAuth['authResponseHeaders']).toEqual([...identity, 'Cookie'])
     expect(forwardAuth).not.toHaveProperty('authRequestHeaders')
-    expect(Object.keys(strip.spec.headers.customRequestHeaders)).toEqual(
+    expect(Object.keys(headers.customRequestHeaders)).toEqual(
       expect.arrayContaining([...identity, 'X-Forwarded-Uri', 'X-Forwarded-Method', 'Forwarded']),
     )
     const { ownNames } = createCookies({
@@ -339,7 +319,7 @@ describe('an overlay', () => {
     expect(new Set(forwardAuth['addAuthCookiesToResponse'] as string[])).toEqual(
       new Set([...ownNames].filter((cookie) => cookie.endsWith('_outage'))),
     )
-    expect(named(objects, 'Middleware', 'protected').spec).toEqual({
+    expect(middleware('protected')).toEqual({
       chain: { middlewares: [{ name: 'vestibule-strip' }, { name: 'vestibule' }] },
     })
   })
@@ -388,33 +368,29 @@ describe('the Redis of the demo', () => {
   })
 
   test('is reached by Vestibule alone', () => {
-    const { spec } = named<NetworkPolicySpec>(demo, 'NetworkPolicy', 'redis')
+    const spec = policyOf(demo, 'redis')
+    const vestibule = { matchLabels: { 'app.kubernetes.io/name': 'vestibule' } }
     expect(spec.ingress).toEqual([
-      {
-        from: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'vestibule' } } }],
-        ports: [{ protocol: 'TCP', port: 6379 }],
-      },
+      { from: [{ podSelector: vestibule }], ports: [{ protocol: 'TCP', port: 6379 }] },
     ])
     expect(spec).not.toHaveProperty('egress')
   })
 })
 
 describe("Traefik's namespace", () => {
-  const policies = (of: readonly Manifest[]) =>
-    ofKind<NetworkPolicySpec>(of, 'NetworkPolicy').filter(
-      ({ metadata: { namespace } }) => namespace === 'traefik',
-    )
+  const TRAEFIK = ['traefik/plain', 'traefik/policies']
+  const here = (all: readonly Manifest[]) =>
+    all.filter(({ metadata: { namespace } }) => namespace === 'traefik')
 
-  suite(['traefik/plain', 'traefik/policies'], 'C17: denies what is not allowed', (objects) => {
-    const { spec } = named<NetworkPolicySpec>(policies(objects), 'NetworkPolicy', 'default-deny')
-    expect(spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
+  suite(TRAEFIK, 'C17: denies what is not allowed', (objects) => {
+    expect(policyOf(here(objects), 'default-deny')).toEqual(DENY_ALL)
   })
 
   suite(
-    ['traefik/plain', 'traefik/policies'],
+    TRAEFIK,
     'C17: lets visitors to the entry points and Prometheus to the metrics',
     (objects) => {
-      const { spec } = named<NetworkPolicySpec>(policies(objects), 'NetworkPolicy', 'traefik')
+      const spec = policyOf(here(objects), 'traefik')
       const allowed = spec.ingress?.map(({ from, ports }) => [
         from?.map(({ podSelector }) => podSelector?.matchLabels['app.kubernetes.io/name']),
         ports.map(({ port }) => port),

@@ -5,8 +5,10 @@ import { parseAllDocuments } from 'yaml'
 import { findProgram } from '../../stand-ins/process.ts'
 
 type Labels = Readonly<Record<string, string>>
+type Values = Readonly<Record<string, unknown>>
+type Selector = { readonly matchLabels: Labels }
 
-/** A Kubernetes object; what its `spec` holds is for the reader to say. */
+/** A Kubernetes object; its reader says what its `spec` holds. */
 export interface Manifest<Spec = unknown> {
   readonly apiVersion: string
   readonly kind: string
@@ -16,45 +18,39 @@ export interface Manifest<Spec = unknown> {
     readonly labels?: Labels
   }
   readonly spec: Spec
-  readonly data?: Readonly<Record<string, string>>
+  readonly data?: Labels
   readonly automountServiceAccountToken?: boolean
 }
 
-export interface Probe {
+interface Probe {
   readonly httpGet?: { readonly path: string; readonly port: string }
   readonly exec?: { readonly command: readonly string[] }
 }
 
-export interface Container {
-  readonly name: string
+interface Container {
   readonly image: string
   readonly command?: readonly string[]
   readonly env?: readonly { readonly name: string; readonly value?: string; valueFrom?: unknown }[]
-  readonly envFrom?: readonly { readonly configMapRef?: { readonly name: string } }[]
+  readonly envFrom?: readonly unknown[]
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
   readonly startupProbe?: Probe
   readonly readinessProbe?: Probe
   readonly livenessProbe?: Probe
   readonly resources: { readonly requests: Labels; readonly limits: Labels }
-  readonly securityContext: Readonly<Record<string, unknown>>
-  readonly volumeMounts?: readonly {
-    readonly name: string
-    readonly mountPath: string
-    readonly readOnly?: boolean
-    readonly subPath?: string
-  }[]
+  readonly securityContext: Values
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
 }
 
-export interface PodSpec extends Readonly<Record<string, unknown>> {
+interface PodSpec extends Values {
   readonly automountServiceAccountToken: boolean
   readonly enableServiceLinks: boolean
   readonly terminationGracePeriodSeconds?: number
-  readonly securityContext: Readonly<Record<string, unknown>>
+  readonly securityContext: Values
   readonly initContainers?: readonly unknown[]
   readonly topologySpreadConstraints?: readonly {
     readonly topologyKey: string
     readonly whenUnsatisfiable: string
-    readonly labelSelector: { readonly matchLabels: Labels }
+    readonly labelSelector: Selector
   }[]
   readonly containers: readonly [Container]
   readonly volumes?: readonly {
@@ -66,50 +62,35 @@ export interface PodSpec extends Readonly<Record<string, unknown>> {
 
 export interface Workload {
   readonly replicas: number
-  readonly strategy?: { readonly rollingUpdate: Readonly<Record<string, number>> }
-  readonly selector: { readonly matchLabels: Labels }
+  readonly strategy?: { readonly rollingUpdate: Values }
+  readonly selector: Selector
   readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec }
 }
 
 export interface ServiceSpec {
   readonly selector: Labels
   readonly sessionAffinity?: string
-  readonly ports: readonly {
-    readonly name: string
-    readonly port: number
-    readonly targetPort: string
-  }[]
+  readonly ports: readonly { readonly name: string; port: number; targetPort: string }[]
 }
 
 interface Peer {
-  readonly namespaceSelector?: { readonly matchLabels: Labels }
-  readonly podSelector?: { readonly matchLabels: Labels }
+  readonly namespaceSelector?: Selector
+  readonly podSelector?: Selector
   readonly ipBlock?: { readonly cidr: string }
 }
-
-interface PolicyPort {
-  readonly protocol: string
-  readonly port: number
-}
+type PolicyPorts = readonly { readonly protocol: string; readonly port: number }[]
 
 export interface NetworkPolicySpec {
-  readonly podSelector: { readonly matchLabels?: Labels }
+  readonly podSelector: Partial<Selector>
   readonly policyTypes: readonly string[]
-  readonly ingress?: readonly {
-    /** Everybody where it is absent. */
-    readonly from?: readonly Peer[]
-    readonly ports: readonly PolicyPort[]
-  }[]
-  readonly egress?: readonly {
-    readonly to: readonly Peer[]
-    readonly ports: readonly PolicyPort[]
-  }[]
+  /** Everybody may call where `from` is absent. */
+  readonly ingress?: readonly { readonly from?: readonly Peer[]; readonly ports: PolicyPorts }[]
+  readonly egress?: readonly { readonly to: readonly Peer[]; readonly ports: PolicyPorts }[]
 }
 
 export interface IngressRouteSpec {
   readonly routes: readonly {
     readonly match: string
-    readonly priority?: number
     readonly middlewares?: readonly { readonly name: string }[]
     readonly services: readonly { readonly name: string; readonly port: number | string }[]
   }[]

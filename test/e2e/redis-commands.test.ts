@@ -106,44 +106,33 @@ describeWithRedis('what the check asks of Redis', () => {
     using pool = createRequestPool(internalPort, 4)
     const statuses = new Set<number>()
     const request = { path: '/auth', headers: { ...forwardedNavigation, ...headers } }
-    await pool.sendMany(
-      TIMES,
-      () => request,
-      ({ status }) => statuses.add(status),
-    )
+    const note = ({ status }: { readonly status: number }) => statuses.add(status)
+    await pool.sendMany(TIMES, () => request, note)
     return [...statuses]
   }
 
   const script = { 'Sec-Fetch-Mode': 'cors', Accept: '*/*' }
   const cookie = (value: string): Headers => ({ Cookie: `${SESSION_COOKIE}=${value}` })
+  const at = (path: string): Headers => ({ 'X-Forwarded-Uri': path })
+  const signed =
+    (further: Headers = {}) =>
+    () => ({ Cookie: alice, ...further })
+  const bearer = async () => `Bearer ${await mintAccessToken(replicas.provider)}`
+  const bad = signed({ ...at('/api/'), Authorization: 'Bearer a.b.c' })
+  const read: Commands = { get: TIMES }
   const cases: readonly (readonly [
     title: string,
     headers: () => Headers | Promise<Headers>,
     status: number,
     commands: Commands,
   ])[] = [
-    ['a session is one GET', () => ({ Cookie: alice }), 200, { get: TIMES }],
-    [
-      'a session that may not is one GET',
-      () => ({ Cookie: alice, 'X-Forwarded-Uri': '/denied/' }),
-      403,
-      { get: TIMES },
-    ],
-    [
-      'a session on a public path is nothing',
-      () => ({ Cookie: alice, 'X-Forwarded-Uri': '/public/' }),
-      200,
-      {},
-    ],
+    ['a session is one GET', signed(), 200, read],
+    ['a session that may not is one GET', signed(at('/denied/')), 403, read],
+    ['a session on a public path is nothing', signed(at('/public/')), 200, {}],
     ['a stranger is nothing', () => ({}), 302, {}],
     ['a script of a stranger is nothing', () => script, 401, {}],
-    ['a made-up cookie of the right form is one GET', () => cookie(JUNK), 302, { get: TIMES }],
-    [
-      'a made-up cookie of a script is one GET',
-      () => ({ ...cookie(JUNK), ...script }),
-      401,
-      { get: TIMES },
-    ],
+    ['a made-up cookie of the right form is one GET', () => cookie(JUNK), 302, read],
+    ['a made-up cookie of a script is one GET', () => ({ ...cookie(JUNK), ...script }), 401, read],
     ['a cookie of a later version is nothing', () => cookie(JUNK.replace('v1', 'v2')), 302, {}],
     ['a cookie that is too short is nothing', () => cookie(JUNK.slice(0, -1)), 302, {}],
     ['a cookie that is too long is nothing', () => cookie(`${JUNK}B`), 302, {}],
@@ -152,25 +141,12 @@ describeWithRedis('what the check asks of Redis', () => {
     ['two cookies are nothing', () => ({ Cookie: `${alice}; ${SESSION_COOKIE}=${JUNK}` }), 400, {}],
     [
       'a token that may be used often is nothing',
-      async () => ({
-        'X-Forwarded-Uri': '/api/',
-        Authorization: `Bearer ${await mintAccessToken(replicas.provider)}`,
-      }),
+      async () => ({ ...at('/api/'), Authorization: await bearer() }),
       200,
       {},
     ],
-    [
-      'a bad token is nothing',
-      () => ({ 'X-Forwarded-Uri': '/api/', Authorization: 'Bearer a.b.c', Cookie: alice }),
-      401,
-      {},
-    ],
-    [
-      'a foreign host is nothing',
-      () => ({ Cookie: alice, 'X-Forwarded-Host': 'x.example' }),
-      400,
-      {},
-    ],
+    ['a bad token is nothing', bad, 401, {}],
+    ['a foreign host is nothing', signed({ 'X-Forwarded-Host': 'x.example' }), 400, {}],
   ]
 
   test.for(cases)('%s', async ([, headers, status, commands]) => {

@@ -3,6 +3,7 @@ import { cookieBases, cookieVariants } from '../../src/core/cookie-names.ts'
 import { createSite } from '../../src/core/site.ts'
 import { type CookieOptions, createCookies } from '../../src/http/cookies.ts'
 import { rawRequest } from '../support/raw-request.ts'
+import { words } from '../support/words.ts'
 
 const secure = createSite('https', 'app.example.com', '')
 const plain = createSite('http', 'app.localhost', '8080')
@@ -20,39 +21,37 @@ const nameOf = (cookie: string) => cookie.slice(0, cookie.indexOf('='))
 
 const hostOnly = createCookies(options)
 const shared = createCookies({ ...options, domain: 'example.com' })
+const DOMAIN = 'Domain=example.com'
+const PLACES = [
+  ['an https host', hostOnly, secure, '__Host-vestibule', ['Secure']],
+  ['a domain', shared, secure, '__Secure-vestibule', ['Secure', DOMAIN]],
+  ['an http host', hostOnly, plain, 'vestibule', []],
+  ['an http domain', shared, plain, 'vestibule', [DOMAIN]],
+] as const
+const SAME_SITE = [
+  ['strict', 'SameSite=Strict'],
+  ['none', 'SameSite=None'],
+] as const
+const everywhere = [hostOnly, shared].flatMap((cookies) =>
+  [secure, plain].map((site) => ({ cookies, site })),
+)
 
 describe('writing cookies (A77)', () => {
-  test.for([
-    ['an https host', hostOnly.session(secure, VALUE), '__Host-vestibule', 'Secure', ''],
-    [
-      'a domain',
-      shared.session(secure, VALUE),
-      '__Secure-vestibule',
-      'Secure',
-      'Domain=example.com',
-    ],
-    ['an http host', hostOnly.session(plain, VALUE), 'vestibule', '', ''],
-    ['an http domain', shared.session(plain, VALUE), 'vestibule', '', 'Domain=example.com'],
-  ] as const)('the session of %s', ([, cookie, name, secureFlag, domain], { expect }) => {
+  test.for(PLACES)('the session of %s', ([, cookies, site, name, further], { expect }) => {
+    const cookie = cookies.session(site, VALUE)
     expect(cookie.startsWith(`${name}=${VALUE};`)).toBe(true)
     expect(attributesOf(cookie)).toEqual(
-      ['HttpOnly', 'Max-Age=86400', 'Path=/', 'SameSite=Lax', secureFlag, domain]
-        .filter((attribute) => attribute !== '')
-        .toSorted(),
+      ['HttpOnly', 'Max-Age=86400', 'Path=/', 'SameSite=Lax', ...further].toSorted(),
     )
     expect(cookie.indexOf(';')).toBeLessThan(150)
   })
 
-  test.for(['strict', 'none'] as const)(
-    'SameSite=%s is for the session alone',
-    (sameSite, { expect }) => {
-      const cookies = createCookies({ ...options, sameSite })
-      const written = sameSite === 'strict' ? 'SameSite=Strict' : 'SameSite=None'
-      expect(attributesOf(cookies.session(secure, VALUE))).toContain(written)
-      expect(attributesOf(cookies.binding(secure, binding))).toContain('SameSite=Lax')
-      expect(attributesOf(cookies.target(secure, 'x'))).toContain('SameSite=Lax')
-    },
-  )
+  test.for(SAME_SITE)('SameSite=%s is for the session alone', ([sameSite, written], { expect }) => {
+    const cookies = createCookies({ ...options, sameSite })
+    expect(attributesOf(cookies.session(secure, VALUE))).toContain(written)
+    expect(attributesOf(cookies.binding(secure, binding))).toContain('SameSite=Lax')
+    expect(attributesOf(cookies.target(secure, 'x'))).toContain('SameSite=Lax')
+  })
 
   test('the binding and the target stay with their host, whatever the domain', () => {
     for (const cookies of [hostOnly, shared]) {
@@ -61,9 +60,8 @@ describe('writing cookies (A77)', () => {
       expect(nameOf(target)).toBe('__Host-vestibule_target')
       for (const cookie of [login, target]) {
         expect(cookie).not.toContain('Domain')
-        expect(attributesOf(cookie)).toEqual(
-          expect.arrayContaining(['HttpOnly', 'Path=/', 'Secure']),
-        )
+        const attributes = attributesOf(cookie)
+        expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'Path=/', 'Secure']))
       }
       expect(login.length).toBeLessThan(300)
     }
@@ -85,65 +83,36 @@ describe('writing cookies (A77)', () => {
   })
 
   test('clearing takes every variant that could be there', () => {
-    expect(hostOnly.clearSession(secure).map(nameOf)).toEqual([
-      '__Host-vestibule',
-      '__Host-vestibule_outage',
-    ])
-    expect(shared.clearSession(secure).map(nameOf)).toEqual([
-      '__Host-vestibule',
-      '__Secure-vestibule',
-      '__Secure-vestibule',
-      '__Host-vestibule_outage',
-      '__Secure-vestibule_outage',
-      '__Secure-vestibule_outage',
-    ])
+    const ended = words`__Host-vestibule __Host-vestibule_outage`
+    expect(hostOnly.clearSession(secure).map(nameOf)).toEqual(ended)
+    expect(shared.clearSession(secure).map(nameOf)).toEqual(words`
+      __Host-vestibule __Secure-vestibule __Secure-vestibule
+      __Host-vestibule_outage __Secure-vestibule_outage __Secure-vestibule_outage
+    `)
     const without = createCookies({ ...options, outageGraceSeconds: 0 })
     expect(without.clearSession(secure).map(nameOf)).toEqual(['__Host-vestibule'])
-    const both = [
-      ...shared.clearSession(secure),
-      ...shared.clearSession(plain),
-      hostOnly.clearTarget(secure),
-    ]
-    for (const cookie of both) {
+    const all = [secure, plain].flatMap((site) => shared.clearSession(site))
+    for (const cookie of [...all, hostOnly.clearTarget(secure)]) {
       expect(cookie).toMatch(/^[A-Za-z_-]+=;/)
       expect(attributesOf(cookie)).toContain('Max-Age=0')
     }
   })
 
-  test.for([
-    ['an https host', hostOnly.outage(secure, 'v1.a.b'), '__Host-vestibule_outage', 'Secure', ''],
-    [
-      'a domain',
-      shared.outage(secure, 'v1.a.b'),
-      '__Secure-vestibule_outage',
-      'Secure',
-      'Domain=example.com',
-    ],
-    ['an http host', hostOnly.outage(plain, 'v1.a.b'), 'vestibule_outage', '', ''],
-    [
-      'an http domain',
-      shared.outage(plain, 'v1.a.b'),
-      'vestibule_outage',
-      '',
-      'Domain=example.com',
-    ],
-  ] as const)(
+  test.for(PLACES)(
     'the outage assertion of %s reaches as far as the session, and lives for the grace',
-    ([, cookie, name, secureFlag, domain], { expect }) => {
-      expect(cookie.startsWith(`${name}=v1.a.b;`)).toBe(true)
+    ([, cookies, site, name, further], { expect }) => {
+      const cookie = cookies.outage(site, 'v1.a.b')
+      expect(cookie.startsWith(`${name}_outage=v1.a.b;`)).toBe(true)
       expect(attributesOf(cookie)).toEqual(
-        ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', secureFlag, domain]
-          .filter((attribute) => attribute !== '')
-          .toSorted(),
+        ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', ...further].toSorted(),
       )
     },
   )
 
-  test.for(['strict', 'none'] as const)(
+  test.for(SAME_SITE)(
     'SameSite=%s is for the outage assertion too, since it goes with the session',
-    (sameSite, { expect }) => {
+    ([sameSite, written], { expect }) => {
       const cookies = createCookies({ ...options, sameSite })
-      const written = sameSite === 'strict' ? 'SameSite=Strict' : 'SameSite=None'
       expect(attributesOf(cookies.outage(secure, 'x'))).toContain(written)
       for (const cleared of cookies.clearSession(secure)) {
         expect(attributesOf(cleared)).toEqual(expect.arrayContaining([written, 'Max-Age=0']))
@@ -203,27 +172,23 @@ describe('reading cookies', () => {
   })
 
   test('what was written is read by the same installation, on the same kind of host', () => {
-    for (const cookies of [hostOnly, shared]) {
-      for (const site of [secure, plain]) {
-        const written = [
-          cookies.session(site, VALUE),
-          cookies.binding(site, binding),
-          cookies.target(site, 'sealed_target-1'),
-        ].map((cookie) => cookie.slice(0, cookie.indexOf(';')))
-        const request = raw(written.join('; '))
-        expect(cookies.readSession(request, site)).toEqual(credential)
-        expect(cookies.readBinding(request, site)).toEqual(binding)
-        expect(cookies.readTarget(request, site)).toBe('sealed_target-1')
-        for (const cookie of written) expect(cookies.ownNames).toContain(nameOf(cookie))
-      }
+    for (const { cookies, site } of everywhere) {
+      const written = [
+        cookies.session(site, VALUE),
+        cookies.binding(site, binding),
+        cookies.target(site, 'sealed_target-1'),
+      ].map((cookie) => cookie.slice(0, cookie.indexOf(';')))
+      const request = raw(written.join('; '))
+      expect(cookies.readSession(request, site)).toEqual(credential)
+      expect(cookies.readBinding(request, site)).toEqual(binding)
+      expect(cookies.readTarget(request, site)).toBe('sealed_target-1')
+      for (const cookie of written) expect(cookies.ownNames).toContain(nameOf(cookie))
     }
   })
 
+  const login = (letter: string) => `__Host-vestibule_login=v1.${letter.repeat(43)}.0.0`
   test.for([
-    [
-      'two bindings',
-      `__Host-vestibule_login=v1.${'a'.repeat(43)}.0.0; __Host-vestibule_login=v1.${'b'.repeat(43)}.0.0`,
-    ],
+    ['two bindings', `${login('a')}; ${login('b')}`],
     ['a binding of another form', '__Host-vestibule_login=v1.x'],
     ['two targets', '__Host-vestibule_target=a; __Host-vestibule_target=b'],
   ])('%s are as good as none', ([, cookie = ''], { expect }) => {
@@ -244,23 +209,18 @@ describe('reading cookies', () => {
   })
 
   test('the outage assertion that was written is read on the same kind of host', () => {
-    for (const cookies of [hostOnly, shared]) {
-      for (const site of [secure, plain]) {
-        const cookie = cookies.outage(site, 'v1.s44we8.AAAA-_')
-        const request = raw(cookie.slice(0, cookie.indexOf(';')))
-        expect(cookies.readOutage(request, site)).toBe('v1.s44we8.AAAA-_')
-        expect(cookieVariants(cookieBases('vestibule').outage)).toContain(nameOf(cookie))
-      }
+    for (const { cookies, site } of everywhere) {
+      const cookie = cookies.outage(site, 'v1.s44we8.AAAA-_')
+      const request = raw(cookie.slice(0, cookie.indexOf(';')))
+      expect(cookies.readOutage(request, site)).toBe('v1.s44we8.AAAA-_')
+      expect(cookieVariants(cookieBases('vestibule').outage)).toContain(nameOf(cookie))
     }
   })
 
   test('every name of ours is kept from apps, in every variant', () => {
-    for (const base of ['vestibule', 'vestibule_login', 'vestibule_target', 'vestibule_outage']) {
-      for (const prefix of ['', '__Host-', '__Secure-']) {
-        expect(hostOnly.ownNames).toContain(prefix + base)
-      }
-    }
-    expect(hostOnly.ownNames.size).toBe(12)
+    const bases = words`vestibule vestibule_login vestibule_target vestibule_outage`
+    const names = bases.flatMap((base) => [base, `__Host-${base}`, `__Secure-${base}`])
+    expect(hostOnly.ownNames).toEqual(new Set(names))
   })
 })
 
@@ -269,11 +229,10 @@ describe('expiring planted cookies (C07)', () => {
 
   test('a name with two values expires for every path prefix and parent domain', () => {
     const lines = hostOnly.clearPlanted(twice('vestibule'), plain, '/a')
-    const places = ['Path=/', 'Path=/a', 'Path=/a/', undefined].flatMap((path) =>
-      [undefined, 'Domain=app.localhost'].map((domain) => [domain, path]),
-    )
-    const expected = places.map((place) =>
-      ['HttpOnly', 'Max-Age=0', 'SameSite=Lax', ...place].filter(Boolean).toSorted().join(),
+    const expected = ['Path=/', 'Path=/a', 'Path=/a/', undefined].flatMap((path) =>
+      [undefined, 'Domain=app.localhost'].map((domain) =>
+        [domain, 'HttpOnly', 'Max-Age=0', path, 'SameSite=Lax'].filter(Boolean).join(),
+      ),
     )
     expect(new Set(lines.map((line) => attributesOf(line).join()))).toEqual(new Set(expected))
     expect(lines).toHaveLength(expected.length)

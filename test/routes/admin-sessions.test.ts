@@ -1,22 +1,28 @@
 import { describe, expect, test } from 'vitest'
 import { userOwner } from '../../src/session/owners.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
-import type { Store } from '../../src/store/store.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
 import { ISSUER, OPERATOR, startAdmin as start } from '../support/started-admin.ts'
 import { DAY_MS, newSession, outage, STARTED_AT, sessionOf } from '../support/started-sessions.ts'
+import { rows, words } from '../support/words.ts'
 
 interface Listed {
   readonly sessions: readonly { readonly id: string; readonly subject: string }[]
   readonly truncated: boolean
 }
 
-const list = async ({ ask }: ReturnType<typeof start>, query = ''): Promise<Listed> => {
-  const response = await ask('GET', `/admin/sessions${query}`)
-  expect(response.status).toBe(200)
-  return (await response.json()) as Listed
+type Started = ReturnType<typeof start>
+
+const list = async ({ answer }: Started, query = ''): Promise<Listed> => {
+  const [status, body] = await answer('GET', `/admin/sessions${query}`)
+  expect(status).toBe(200)
+  return body as Listed
 }
-const idsOf = ({ sessions }: Listed) => sessions.map(({ id }) => id)
+const listIds = async (started: Started, query = ''): Promise<readonly string[]> =>
+  (await list(started, query)).sessions.map(({ id }) => id)
+const end = ({ answer }: Started, which: string) => answer('DELETE', `/admin/sessions${which}`)
+const ID = 'a'.repeat(43)
+const SHORT = 'a'.repeat(42)
 const at = (ms: number) => new Date(ms).toISOString()
 
 describe('the list of sessions', () => {
@@ -26,17 +32,10 @@ describe('the list of sessions', () => {
     const response = await started.ask('GET', '/admin/sessions?user=alice')
     expect(response.headers.get('cache-control')).toBe('no-store')
     expect(response.headers.get('content-type')).toBe('application/json')
+    const [created, ends] = [at(STARTED_AT), at(STARTED_AT + DAY_MS)]
+    const alice = { id, subject: 'alice', display_name: 'Alice', address: '203.0.113.7' }
     expect(await response.json()).toEqual({
-      sessions: [
-        {
-          id,
-          subject: 'alice',
-          display_name: 'Alice',
-          created: at(STARTED_AT),
-          ends: at(STARTED_AT + DAY_MS),
-          address: '203.0.113.7',
-        },
-      ],
+      sessions: [{ ...alice, created, ends }],
       truncated: false,
     })
   })
@@ -58,8 +57,8 @@ describe('the list of sessions', () => {
     const second = await started.openFor('alice')
     started.elapse(1000)
     const other = await started.openFor('bob')
-    expect(idsOf(await list(started, '?user=alice'))).toEqual([second, first])
-    expect(idsOf(await list(started))).toEqual([other, second, first])
+    expect(await listIds(started, '?user=alice')).toEqual([second, first])
+    expect(await listIds(started)).toEqual([other, second, first])
     expect(await list(started, '?user=carol')).toEqual({ sessions: [], truncated: false })
   })
 
@@ -68,11 +67,10 @@ describe('the list of sessions', () => {
     const ours = await started.openFor('alice')
     const theirs = await started.openFor('alice', 'https://other.example.com/')
     const iss = encodeURIComponent('https://other.example.com/')
-    expect(idsOf(await list(started, '?user=alice'))).toEqual([ours])
-    expect(idsOf(await list(started, `?user=alice&iss=${iss}`))).toEqual([theirs])
-    expect(idsOf(await list(started, `?iss=${encodeURIComponent(ISSUER)}&user=alice`))).toEqual([
-      ours,
-    ])
+    expect(await listIds(started, '?user=alice')).toEqual([ours])
+    expect(await listIds(started, `?user=alice&iss=${iss}`)).toEqual([theirs])
+    const both = `?iss=${encodeURIComponent(ISSUER)}&user=alice`
+    expect(await listIds(started, both)).toEqual([ours])
   })
 
   test('ends after a thousand, and says that there are more', async () => {
@@ -90,7 +88,7 @@ describe('the list of sessions', () => {
       const started = start()
       await started.openFor('alice')
       const id = await started.openFor(sub)
-      expect(idsOf(await list(started, `?user=${encodeURIComponent(sub)}`))).toEqual([id])
+      expect(await listIds(started, `?user=${encodeURIComponent(sub)}`)).toEqual([id])
     },
   )
 
@@ -108,32 +106,26 @@ describe('the list of sessions', () => {
 describe('the end of sessions', () => {
   test('of one, by its id', async () => {
     const started = start()
-    const [id, other] = [await started.openFor('alice'), await started.openFor('alice')]
-    const response = await started.ask('DELETE', `/admin/sessions/${id}`)
-    expect([response.status, await response.json()]).toEqual([200, { ended: 1 }])
-    expect(idsOf(await list(started))).toEqual([other])
-    const again = await started.ask('DELETE', `/admin/sessions/${id}`)
-    expect([again.status, await again.json()]).toEqual([
-      404,
-      { error: 'not_found', message: 'There is no such session.' },
-    ])
+    const [id, other] = await started.openAll('alice', 'alice')
+    expect(await end(started, `/${id}`)).toEqual([200, { ended: 1 }])
+    expect(await listIds(started)).toEqual([other])
+    const message = 'There is no such session.'
+    expect(await end(started, `/${id}`)).toEqual([404, { error: 'not_found', message }])
   })
 
   test('of a user, and of nobody else', async () => {
     const started = start()
-    for (const sub of ['alice', 'bob', 'alice']) await started.openFor(sub)
+    await started.openAll('alice', 'bob', 'alice')
     await started.openFor('alice', 'https://other.example.com')
-    const response = await started.ask('DELETE', '/admin/sessions?user=alice')
-    expect([response.status, await response.json()]).toEqual([200, { ended: 2 }])
+    expect(await end(started, '?user=alice')).toEqual([200, { ended: 2 }])
     expect((await list(started)).sessions).toHaveLength(2)
     expect((await list(started, '?user=bob')).sessions).toHaveLength(1)
   })
 
   test('of everybody', async () => {
     const started = start()
-    for (const sub of ['alice', 'bob', 'carol']) await started.openFor(sub)
-    const response = await started.ask('DELETE', '/admin/sessions?all=true')
-    expect([response.status, await response.json()]).toEqual([200, { ended: 3 }])
+    await started.openAll('alice', 'bob', 'carol')
+    expect(await end(started, '?all=true')).toEqual([200, { ended: 3 }])
     expect((await list(started)).sessions).toEqual([])
   })
 
@@ -142,22 +134,18 @@ describe('the end of sessions', () => {
     async (query) => {
       const started = start()
       const generation = await started.sessions.currentGeneration()
-      const response = await started.ask('DELETE', `/admin/sessions${query}`)
-      expect([response.status, await response.json()]).toEqual([200, { ended: 0 }])
+      expect(await end(started, query)).toEqual([200, { ended: 0 }])
       const owners = { user: userOwner(ISSUER, 'alice').id }
       const metadata = { ...newSession.metadata, owners }
-      const tokens = { ...newSession.tokens, generation }
-      await expect(started.open({ metadata, tokens })).rejects.toMatchObject({
-        code: 'sign_in_failed',
-      })
+      const opened = started.open({ metadata, tokens: { ...newSession.tokens, generation } })
+      await expect(opened).rejects.toMatchObject({ code: 'sign_in_failed' })
       expect((await list(started)).sessions).toEqual([])
     },
   )
 
   test('is one line in the log and counted: who, whose, how many, and that tokens live on', async () => {
     const started = start()
-    const id = await started.openFor('alice')
-    for (let count = 0; count < 2; count++) await started.openFor('robert')
+    const [id] = await started.openAll('alice', 'robert', 'robert')
     const answers = [
       await started.ask('DELETE', `/admin/sessions/${id}`),
       await started.ask('DELETE', '/admin/sessions?user=robert'),
@@ -178,151 +166,119 @@ describe('the end of sessions', () => {
   })
 
   const badRequests = [
+    ...words`
+      ? ?user= ?all= ?all=1 ?all=TRUE ?all=false ?user=alice&all=true ?all=false&user=alice
+      ?user=alice&user=bob ?all=true&all=true ?all=true&iss=https://id.example.com
+      ?iss=https://id.example.com ?user=alice&iss= ?user=alice&iss=a&iss=b ?usr=alice&all=true
+      ?user=alice&__proto__=x ?User=alice /short /${SHORT} /${ID}a /${SHORT}* /${SHORT}%0a /*
+      /${ID}?user=alice /${ID}?all=true
+    `.map((path) => ['DELETE', path]),
+    ...words`?user= ?user=alice&user=alice ?iss=https://id.example.com ?all=true ?limit=5`.map(
+      (path) => ['GET', path],
+    ),
     ['DELETE', ''],
-    ['DELETE', '?'],
-    ['DELETE', '?user='],
-    ['DELETE', '?all='],
-    ['DELETE', '?all=1'],
-    ['DELETE', '?all=TRUE'],
-    ['DELETE', '?all=false'],
-    ['DELETE', '?user=alice&all=true'],
-    ['DELETE', '?all=false&user=alice'],
-    ['DELETE', '?user=alice&user=bob'],
-    ['DELETE', '?all=true&all=true'],
-    ['DELETE', '?all=true&iss=https://id.example.com'],
-    ['DELETE', '?iss=https://id.example.com'],
-    ['DELETE', '?user=alice&iss='],
-    ['DELETE', '?user=alice&iss=a&iss=b'],
-    ['DELETE', '?usr=alice&all=true'],
-    ['DELETE', '?user=alice&__proto__=x'],
-    ['DELETE', '?User=alice'],
-    ['DELETE', '/short'],
-    ['DELETE', `/${'a'.repeat(42)}`],
-    ['DELETE', `/${'a'.repeat(44)}`],
-    ['DELETE', `/${'a'.repeat(42)}*`],
-    ['DELETE', `/${'a'.repeat(42)}%0a`],
-    ['DELETE', '/*'],
-    ['DELETE', `/${'a'.repeat(43)}?user=alice`],
-    ['DELETE', `/${'a'.repeat(43)}?all=true`],
-    ['GET', '?user='],
-    ['GET', '?user=alice&user=alice'],
-    ['GET', '?iss=https://id.example.com'],
-    ['GET', '?all=true'],
-    ['GET', '?limit=5'],
-  ] as const
+  ]
   test.for(badRequests)('%s /admin/sessions%s is 400 and ends nothing', async ([method, path]) => {
     const started = start()
-    for (const sub of ['alice', 'bob']) await started.openFor(sub)
-    const response = await started.ask(method, `/admin/sessions${path}`)
-    expect(response.status).toBe(400)
-    expect(await response.json()).toMatchObject({
-      error: 'invalid_request',
-      message: expect.any(String) as string,
-    })
+    await started.openAll('alice', 'bob')
+    const message = expect.any(String) as string
+    expect(await started.answer(method ?? '', `/admin/sessions${path}`)).toEqual([
+      400,
+      expect.objectContaining({ error: 'invalid_request', message }),
+    ])
     expect((await list(started)).sessions).toHaveLength(2)
   })
 
   test.for([
-    ['POST', '/admin/sessions'],
-    ['PUT', `/admin/sessions/${'a'.repeat(43)}`],
-    ['GET', `/admin/sessions/${'a'.repeat(43)}`],
-    ['DELETE', '/admin/sessions/'],
-    ['DELETE', `/admin/sessions/${'a'.repeat(43)}/more`],
-    ['DELETE', '/admin/Sessions?all=true'],
-  ] as const)('%s %s is not there', async ([method, path]) => {
+    ['POST', '/sessions'],
+    ['PUT', `/sessions/${ID}`],
+    ['GET', `/sessions/${ID}`],
+    ['DELETE', '/sessions/'],
+    ['DELETE', `/sessions/${ID}/more`],
+    ['DELETE', '/Sessions?all=true'],
+  ] as const)('%s /admin%s is not there', async ([method, path]) => {
     const started = start()
     await started.openFor('alice')
-    expect((await started.ask(method, path)).status).toBe(404)
+    expect((await started.ask(method, `/admin${path}`)).status).toBe(404)
     expect((await list(started)).sessions).toHaveLength(1)
   })
 })
 
 describe('while the store is away', () => {
-  /** Goes away when it is told to, also in the middle of its work. */
   const startFailing = () => {
     let worksFor = Number.POSITIVE_INFINITY
-    const work = () => (worksFor-- > 0 ? undefined : outage())
+    const failing =
+      <Args extends unknown[], T>(act: (...args: Args) => Promise<T>) =>
+      async (...args: Args) =>
+        worksFor-- > 0 ? act(...args) : outage()
     const started = start({
       sessions: {
-        wrap: (store: Store) => ({
+        wrap: (store) => ({
           ...store,
-          async end(...args) {
-            work()
-            await store.end(...args)
-          },
-          async read(...args) {
-            work()
-            return store.read(...args)
-          },
+          end: failing((...end) => store.end(...end)),
+          read: failing((...read) => store.read(...read)),
         }),
       },
     })
-    return {
-      ...started,
-      fail: (after = 0) => {
-        worksFor = after
-      },
-      work: () => {
-        worksFor = Number.POSITIVE_INFINITY
-      },
+    /** The number of accesses to the store after which they fail. */
+    const failAfter = (accesses: number) => {
+      worksFor = accesses
     }
+    return { ...started, failAfter, work: () => failAfter(Number.POSITIVE_INFINITY) }
+  }
+  /** Three sessions of a user and what to end of them. */
+  const startThree = async (what: string) => {
+    const started = startFailing()
+    const [first] = await started.openAll('alice', 'alice', 'alice')
+    const path = `/admin/sessions${what === 'one' ? `/${first}` : what}`
+    return { ...started, path, left: what === 'one' ? 2 : 0 }
   }
 
-  test.for([
-    ['one', 0],
+  const moments = [
+    ...rows`one ?user=alice ?all=true`(0),
     ['one', 1],
-    ['?user=alice', 0],
-    ['?user=alice', 3],
-    ['?all=true', 0],
-    ['?all=true', 3],
-  ] as const)(
+    ...rows`?user=alice ?all=true`(3),
+  ] as const
+  test.for(moments)(
     '%s: the answer is 503, and asking again ends the rest (%i)',
     async ([what, after]) => {
-      const started = startFailing()
-      const ids: string[] = []
-      for (let count = 0; count < 3; count++) ids.push(await started.openFor('alice'))
-      const path = `/admin/sessions${what === 'one' ? `/${ids[0]}` : what}`
-      started.fail(after)
-      const response = await started.ask('DELETE', path)
-      expect(response.status).toBe(503)
-      expect(response.headers.get('retry-after')).toBe('5')
+      const started = await startThree(what)
+      started.failAfter(after)
+      const response = await started.ask('DELETE', started.path)
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
       expect(await response.json()).toMatchObject({
         error: 'store_unavailable',
         message: 'some sessions may not have ended: repeat the request',
       })
-      expect(started.lines.map(({ event }) => event)).toEqual(['sessions_not_ended', 'refused'])
-      expect(started.lines[0]).toMatchObject({ client: OPERATOR })
-      expect(started.lines[0]).toMatchObject({ deferred: true })
+      expect(started.eventCodes()).toEqual(['sessions_not_ended', 'refused'])
+      expect(started.lines[0]).toMatchObject({ client: OPERATOR, deferred: true })
       expect(started.sessions.revocations.waiting).toBe(1)
       started.work()
-      expect((await started.ask('DELETE', path)).status).toBe(200)
-      expect((await list(started)).sessions).toHaveLength(what === 'one' ? 2 : 0)
+      expect((await started.ask('DELETE', started.path)).status).toBe(200)
+      expect((await list(started)).sessions).toHaveLength(started.left)
     },
   )
 
   test.for(['one', '?user=alice', '?all=true'])(
     'C73: %s: the order waits, and is carried out when the store is back',
     async (what, { expect }) => {
-      const started = startFailing()
-      const ids: string[] = []
-      for (let count = 0; count < 3; count++) ids.push(await started.openFor('alice'))
-      started.fail()
-      await started.ask('DELETE', `/admin/sessions${what === 'one' ? `/${ids[0]}` : what}`)
+      const started = await startThree(what)
+      started.failAfter(0)
+      await started.ask('DELETE', started.path)
       started.work()
       await started.sessions.revocations.flush()
-      expect((await list(started)).sessions).toHaveLength(what === 'one' ? 2 : 0)
+      expect((await list(started)).sessions).toHaveLength(started.left)
     },
   )
 
   test('the list is 503, not a part of it', async () => {
-    const started = startFailing()
-    for (let count = 0; count < 3; count++) await started.openFor('alice')
-    started.fail(2)
+    const started = await startThree('one')
+    started.failAfter(2)
     for (const query of ['', '?user=alice']) {
       const response = await started.ask('GET', `/admin/sessions${query}`)
       expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
       expect(await response.text()).not.toContain('Alice')
     }
-    expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
+    expect(started.eventCodes()).toEqual(['refused'])
   })
 })

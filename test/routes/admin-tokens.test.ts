@@ -1,14 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { digestOfParts } from '../../src/crypto/digest.ts'
 import { AuthError } from '../../src/errors.ts'
-import {
-  type Asked,
-  ISSUER,
-  NOW_MS,
-  OPERATOR,
-  signed,
-  startAdmin as start,
-} from '../support/started-admin.ts'
+import { ISSUER, NOW_MS, OPERATOR, signed, startAdmin as start } from '../support/started-admin.ts'
+import { words } from '../support/words.ts'
 
 const PATH = '/admin/denied-tokens'
 const NOW = NOW_MS / 1000
@@ -19,17 +13,13 @@ const jwtOf = (claims: unknown): string => {
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   return `${encode({ alg: 'ES256', typ: 'at+jwt' })}.${encode(claims)}.c2lnbmF0dXJl`
 }
-const deny = (
-  { ask }: ReturnType<typeof start>,
-  body: unknown,
-  type = 'application/json',
-  asked: Asked = {},
-) =>
+type Started = ReturnType<typeof start>
+const deny = ({ ask }: Started, body: unknown, type = 'application/json') =>
   ask('POST', PATH, {
     headers: { ...signed, 'Content-Type': type },
     body: typeof body === 'string' ? body : JSON.stringify(body),
-    ...asked,
   })
+const listed = async ({ answer }: Started) => (await answer('GET', PATH))[1]
 const at = (seconds: number) => new Date(seconds * 1000).toISOString()
 
 describe('denying a token', () => {
@@ -46,17 +36,14 @@ describe('denying a token', () => {
   test.for(accepted)('by %s', async ([, body, until], { expect }) => {
     const started = start()
     const response = await deny(started, body)
-    expect([response.status, await response.json()]).toEqual([
-      200,
-      { denied: true, until: at(until + SKEW) },
-    ])
+    const answer = { denied: true, until: at(until + SKEW) }
+    expect([response.status, await response.json()]).toEqual([200, answer])
     expect(response.headers.get('cache-control')).toBe('no-store')
-    expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(true)
-    expect(started.deniedTokens.includes(ISSUER, 'j2')).toBe(false)
-    const shown = await started.ask('GET', PATH)
-    expect(shown.status).toBe(200)
-    const { denied, ends } = (await shown.json()) as { denied: number; ends: string[] }
-    expect(denied).toBe(1)
+    const isDenied = (jti: string) => started.deniedTokens.includes(ISSUER, jti)
+    expect(['j1', 'j2'].map(isDenied)).toEqual([true, false])
+    const [status, shown] = await started.answer('GET', PATH)
+    const { denied, ends } = shown as { denied: number; ends: string[] }
+    expect([status, denied]).toEqual([200, 1])
     expect(Math.abs(Date.parse(ends[0] ?? '') / 1000 - until - SKEW)).toBeLessThan(5)
   })
 
@@ -64,35 +51,29 @@ describe('denying a token', () => {
     const started = start()
     for (const exp of [NOW - SKEW, 0, -1e9]) {
       const response = await deny(started, { jti: 'j1', exp })
-      expect([response.status, await response.json()]).toEqual([
-        200,
-        { denied: false, expired: true },
-      ])
+      const answer = { denied: false, expired: true }
+      expect([response.status, await response.json()]).toEqual([200, answer])
     }
     const token = digestOfParts(ISSUER, 'j1')
     const told = { event: 'token_expired', token, client: OPERATOR }
     expect(started.lines).toMatchObject([told, told, told])
-    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
+    expect(await listed(started)).toEqual({ denied: 0, ends: [] })
   })
 
   test('twice is as good as once', async () => {
     const started = start()
     for (const exp of [NOW + 300, NOW + 100]) await deny(started, { jti: 'j1', exp })
-    expect(await (await started.ask('GET', PATH)).json()).toMatchObject({ denied: 1 })
+    expect(await listed(started)).toMatchObject({ denied: 1 })
   })
 
   test('is one line in the log, in which no token is', async () => {
     const started = start()
     const token = jwtOf(claims)
     const response = await deny(started, { token })
+    const request_id = response.headers.get('x-request-id')
+    const denied = { token: digestOfParts(ISSUER, 'j1'), until: at(NOW + 300 + SKEW) }
     expect(started.lines).toMatchObject([
-      {
-        event: 'token_denied',
-        token: digestOfParts(ISSUER, 'j1'),
-        until: at(NOW + 300 + SKEW),
-        client: OPERATOR,
-        request_id: response.headers.get('x-request-id'),
-      },
+      { event: 'token_denied', ...denied, client: OPERATOR, request_id },
     ])
     const log = JSON.stringify(started.lines)
     for (const secret of [token, ...token.split('.'), 'j1', 'robot']) {
@@ -142,8 +123,8 @@ describe('denying a token', () => {
       error: 'invalid_request',
       message: expect.stringMatching(message) as string,
     })
-    expect(started.lines.map(({ event }) => event)).toEqual(['refused'])
-    expect(await (await started.ask('GET', PATH)).json()).toEqual({ denied: 0, ends: [] })
+    expect(started.eventCodes()).toEqual(['refused'])
+    expect(await listed(started)).toEqual({ denied: 0, ends: [] })
     expect(JSON.stringify(started.lines)).not.toContain('j1')
   })
 
@@ -152,13 +133,8 @@ describe('denying a token', () => {
     expect((await deny(started, { jti: 'j1' })).status).toBe(400)
   })
 
-  test.for([
-    'text/plain',
-    'application/x-www-form-urlencoded',
-    'text/json',
-    'application/jsonp',
-    '',
-  ])('as %j is 415', async (type, { expect }) => {
+  const otherTypes = words`text/plain application/x-www-form-urlencoded text/json application/jsonp`
+  test.for(['', ...otherTypes])('as %j is 415', async (type, { expect }) => {
     const started = start()
     expect((await deny(started, { jti: 'j1' }, type)).status).toBe(415)
     expect(started.deniedTokens.includes(ISSUER, 'j1')).toBe(false)
@@ -179,12 +155,10 @@ describe('denying a token', () => {
 
   test('has no parameters', async () => {
     const started = start()
-    for (const method of ['GET', 'POST']) {
-      const asked = { headers: { ...signed, 'Content-Type': 'application/json' } }
-      const body = method === 'POST' ? { body: '{"jti":"j1"}' } : {}
-      const response = await started.ask(method, `${PATH}?jti=j1`, { ...asked, ...body })
-      expect(response.status).toBe(400)
-    }
+    const headers = { ...signed, 'Content-Type': 'application/json' }
+    const get = await started.ask('GET', `${PATH}?jti=j1`, { headers })
+    const post = await started.ask('POST', `${PATH}?jti=j1`, { headers, body: '{"jti":"j1"}' })
+    expect([get.status, post.status]).toEqual([400, 400])
   })
 
   test('is 503 while the others cannot be told, and nothing has changed', async () => {
@@ -207,14 +181,10 @@ describe('denying a token', () => {
     const started = start()
     await deny(started, { jti: 'j1' })
     const response = await started.ask('GET', PATH)
+    const request_id = response.headers.get('x-request-id')
     expect(started.lines).toMatchObject([
       { event: 'token_denied' },
-      {
-        event: 'denied_tokens_listed',
-        count: 1,
-        client: OPERATOR,
-        request_id: response.headers.get('x-request-id'),
-      },
+      { event: 'denied_tokens_listed', count: 1, client: OPERATOR, request_id },
     ])
   })
 

@@ -7,22 +7,17 @@ import {
   startAdmin as start,
   ADMIN_TOKEN as TOKEN,
 } from '../support/started-admin.ts'
+import { words } from '../support/words.ts'
 
+const paths = (method: string, all: readonly string[]) =>
+  all.map((path) => [method, `/admin${path}`] as const)
+const REGION_TWICE = 'The parameter region is empty or was sent more than once.'
 const PATHS = [
-  ['GET', '/admin/cache'],
-  ['DELETE', '/admin/cache'],
-  ['DELETE', '/admin/cache/sessions'],
-  ['DELETE', '/admin/cache/everything'],
-  ['POST', '/admin/cache'],
-  ['GET', '/admin'],
-  ['GET', '/admin/'],
-  ['GET', '/admin/other'],
-  ['GET', '/admin/sessions'],
-  ['DELETE', '/admin/sessions?all=true'],
-  ['DELETE', `/admin/sessions/${'a'.repeat(43)}`],
-  ['GET', '/admin/denied-tokens'],
-  ['POST', '/admin/denied-tokens'],
-] as const
+  ...paths('GET', ['', ...words`/cache / /other /sessions /denied-tokens`]),
+  ...paths('DELETE', words`/cache /cache/sessions /cache/everything /sessions?all=true`),
+  ...paths('DELETE', [`/sessions/${'a'.repeat(43)}`]),
+  ...paths('POST', words`/cache /denied-tokens`),
+]
 
 describe('without ADMIN_TOKEN', () => {
   test.for(PATHS)('%s %s is not there, whoever asks', async ([method, path], { expect }) => {
@@ -38,21 +33,24 @@ describe('without ADMIN_TOKEN', () => {
 })
 
 describe('with ADMIN_TOKEN', () => {
-  test.for<[string, Readonly<Record<string, string>>]>([
+  const authorizations = [
+    ['an empty header', ''],
+    ['no token', 'Bearer'],
+    ['an empty token', 'Bearer '],
+    ['another token', 'Bearer another'],
+    ['a part of it', `Bearer ${TOKEN.slice(0, -1)}`],
+    ['more than it', `Bearer ${TOKEN}x`],
+    ['it in capitals', `Bearer ${TOKEN.toUpperCase()}`],
+    ['it twice', `Bearer ${TOKEN}, Bearer ${TOKEN}`],
+    ['it without a scheme', TOKEN],
+    ['it as a password', `Basic ${btoa(`admin:${TOKEN}`)}`],
+    ['it in another scheme', `Basic ${TOKEN}`],
+    ['it in DPoP', `DPoP ${TOKEN}`],
+  ] as const
+  test.for<readonly [string, Readonly<Record<string, string>>]>([
     ['nothing', {}],
-    ['an empty header', { Authorization: '' }],
-    ['no token', { Authorization: 'Bearer' }],
-    ['an empty token', { Authorization: 'Bearer ' }],
-    ['another token', { Authorization: 'Bearer another' }],
-    ['a part of it', { Authorization: `Bearer ${TOKEN.slice(0, -1)}` }],
-    ['more than it', { Authorization: `Bearer ${TOKEN}x` }],
-    ['it in capitals', { Authorization: `Bearer ${TOKEN.toUpperCase()}` }],
-    ['it twice', { Authorization: `Bearer ${TOKEN}, Bearer ${TOKEN}` }],
-    ['it without a scheme', { Authorization: TOKEN }],
-    ['it as a password', { Authorization: `Basic ${btoa(`admin:${TOKEN}`)}` }],
-    ['it in another scheme', { Authorization: `Basic ${TOKEN}` }],
-    ['it in DPoP', { Authorization: `DPoP ${TOKEN}` }],
     ['it in another header', { 'X-Admin-Token': TOKEN, Cookie: `token=${TOKEN}` }],
+    ...authorizations.map(([what, Authorization]) => [what, { Authorization }] as const),
   ])('%s opens nothing', async ([, headers], { expect }) => {
     const { ask, events } = start()
     for (const [at, [method, path]] of PATHS.entries()) {
@@ -83,71 +81,53 @@ describe('with ADMIN_TOKEN', () => {
   ] as const)(
     'DELETE %s clears %o here and then everywhere',
     async ([path, regions, body], { expect }) => {
-      const { ask, events, published, lines } = start()
+      const { ask, answer, events, published, lines } = start()
       const response = await ask('DELETE', path)
-      expect(response.status).toBe(200)
-      expect(await response.json()).toEqual({ cleared: regions })
+      expect([response.status, await response.json()]).toEqual([200, { cleared: regions }])
       expect(events).toEqual([...regions.map((region) => `cleared ${region}`), 'published'])
       expect(published).toEqual([body])
-      expect(lines).toMatchObject([{ event: 'cache_cleared', regions }])
-      expect(lines[0]?.['request_id']).toBe(response.headers.get('x-request-id'))
-      const left = (await (await ask('GET', '/admin/cache')).json()) as { entries: object }
-      for (const region of regions) expect(left.entries).toHaveProperty(region, 0)
+      const request_id = response.headers.get('x-request-id')
+      expect(lines).toMatchObject([{ event: 'cache_cleared', regions, request_id }])
+      const [, left] = await answer('GET', '/admin/cache')
+      for (const region of regions) expect(left).toHaveProperty(['entries', region], 0)
     },
   )
 
   test.for([
-    '/admin/cache/everything',
-    '/admin/cache?region=Tokens',
-    '/admin/cache/Sessions',
-    '/admin/cache/__proto__',
-  ])('DELETE %s is no region: nothing is cleared', async (path, { expect }) => {
-    const { ask, events } = start()
-    const response = await ask('DELETE', path)
-    expect(response.status).toBe(400)
-    expect(await response.json()).toMatchObject({
-      error: 'invalid_request',
-      message: 'There is no such region; the regions are sessions and tokens.',
-    })
-    expect(events).toEqual([])
-  })
-
-  test.for([
-    ['DELETE', '/admin/cache?regio=tokens', 'The known parameters are: region.'],
-    ['DELETE', '/admin/cache?region=tokens&all=true', 'The known parameters are: region.'],
-    ['DELETE', '/admin/cache?region=', 'The parameter region is empty or was sent more than once.'],
-    [
-      'DELETE',
-      '/admin/cache?region=tokens&region=tokens',
-      'The parameter region is empty or was sent more than once.',
-    ],
-    ['DELETE', '/admin/cache/tokens?region=tokens', 'This endpoint has no parameters.'],
-    ['DELETE', '/admin/cache/tokens?x', 'This endpoint has no parameters.'],
-    ['GET', '/admin/cache?region=tokens', 'This endpoint has no parameters.'],
+    ...[...words`/everything ?region=Tokens /Sessions /__proto__`].map(
+      (path) =>
+        ['DELETE', path, 'There is no such region; the regions are sessions and tokens.'] as const,
+    ),
+    ['DELETE', '?regio=tokens', 'The known parameters are: region.'],
+    ['DELETE', '?region=tokens&all=true', 'The known parameters are: region.'],
+    ['DELETE', '?region=', REGION_TWICE],
+    ['DELETE', '?region=tokens&region=tokens', REGION_TWICE],
+    ['DELETE', '/tokens?region=tokens', 'This endpoint has no parameters.'],
+    ['DELETE', '/tokens?x', 'This endpoint has no parameters.'],
+    ['GET', '?region=tokens', 'This endpoint has no parameters.'],
   ] as const)(
-    '%s %s is not understood, and nothing is done',
+    '%s /admin/cache%s is not understood, and nothing is done',
     async ([method, path, message], { expect }) => {
-      const { ask, events, lines } = start()
-      const response = await ask(method, path)
-      expect(response.status).toBe(400)
-      expect(await response.json()).toMatchObject({ error: 'invalid_request', message })
+      const { answer, events, eventCodes } = start()
+      const [status, body] = await answer(method, `/admin/cache${path}`)
+      expect(status).toBe(400)
+      expect(body).toMatchObject({ error: 'invalid_request', message })
       expect(events).toEqual([])
-      expect(lines.map(({ event }) => event)).toEqual(['refused'])
+      expect(eventCodes()).toEqual(['refused'])
     },
   )
 
   test('every answer has the number of its request', async () => {
-    const headers = { ...signed, 'X-Request-Id': 'request-1' }
-    const { 'X-Request-Id': _id, ...unsigned } = { ...headers, Authorization: 'Bearer wrong' }
-    const asked = [...PATHS, ['GET', '/admin/cache?x=y'] as const]
-    for (const [method, path] of asked) {
+    const asked = { 'X-Request-Id': 'request-1' }
+    const unsigned = { Authorization: 'Bearer wrong' }
+    for (const [method, path] of [...PATHS, ['GET', '/admin/cache?x=y'] as const]) {
       const answers = [
-        await start({ token: undefined }).ask(method, path, { headers }),
-        await start().ask(method, path, { headers }),
-        await start().ask(method, path, { headers: { ...unsigned, 'X-Request-Id': 'request-1' } }),
+        await start({ token: undefined }).ask(method, path, { headers: { ...signed, ...asked } }),
+        await start().ask(method, path, { headers: { ...signed, ...asked } }),
+        await start().ask(method, path, { headers: { ...unsigned, ...asked } }),
       ]
-      for (const answer of answers) {
-        expect(answer.headers.get('x-request-id'), `${method} ${path}`).toBe('request-1')
+      for (const { headers } of answers) {
+        expect(headers.get('x-request-id'), `${method} ${path}`).toBe('request-1')
       }
     }
     const { ask } = start()
@@ -165,15 +145,15 @@ describe('with ADMIN_TOKEN', () => {
   })
 
   test.for([
-    ['POST', '/admin/cache'],
-    ['PUT', '/admin/cache/sessions'],
-    ['GET', '/admin/cache/sessions'],
-    ['DELETE', '/admin/cache/sessions/more'],
-    ['GET', '/admin/other'],
-    ['GET', '/admin'],
-  ] as const)('%s %s is not there', async ([method, path], { expect }) => {
+    ['POST', '/cache'],
+    ['PUT', '/cache/sessions'],
+    ['GET', '/cache/sessions'],
+    ['DELETE', '/cache/sessions/more'],
+    ['GET', '/other'],
+    ['GET', ''],
+  ] as const)('%s /admin%s is not there', async ([method, path], { expect }) => {
     const { ask, events } = start()
-    expect((await ask(method, path)).status).toBe(404)
+    expect((await ask(method, `/admin${path}`)).status).toBe(404)
     expect(events).toEqual([])
   })
 
@@ -181,24 +161,20 @@ describe('with ADMIN_TOKEN', () => {
     const away = async () => {
       throw new AuthError('store_unavailable', 'Redis: connection at 10.1.2.3')
     }
-    const { ask, events, lines } = start({ publish: away })
+    const { ask, answer, events, lines } = start({ publish: away })
     const response = await ask('DELETE', '/admin/cache')
-    expect(response.status).toBe(503)
-    expect(response.headers.get('retry-after')).toBe('5')
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
     const body = await response.text()
-    expect(JSON.parse(body)).toMatchObject({
-      error: 'store_unavailable',
-      message: 'the other replicas could not be told',
-    })
+    const message = 'the other replicas could not be told'
+    expect(JSON.parse(body)).toMatchObject({ error: 'store_unavailable', message })
     expect(body).not.toContain('10.1.2.3')
     expect(events).toEqual(['cleared sessions', 'cleared tokens', 'published'])
     expect(lines).toMatchObject([
       { event: 'cache_not_cleared', regions: ['sessions', 'tokens'], client: OPERATOR },
       { event: 'refused' },
     ])
-    expect(await (await ask('GET', '/admin/cache')).json()).toEqual({
-      entries: { sessions: 0, tokens: 0 },
-    })
+    const entries = { sessions: 0, tokens: 0 }
+    expect(await answer('GET', '/admin/cache')).toEqual([200, { entries }])
   })
 
   test('the token is in no answer and no log', async () => {
@@ -231,14 +207,15 @@ describe('the guard of /admin', () => {
   const statusOf = async (
     { ask }: ReturnType<typeof start>,
     headers: Readonly<Record<string, string>>,
-    from: string,
+    from = '10.0.0.1',
   ) => (await ask('GET', '/admin/cache', { headers, from })).status
+  const guess = async (started: ReturnType<typeof start>, times: number): Promise<void> => {
+    for (let count = 0; count < times; count++) await statusOf(started, wrong)
+  }
 
   test('lets nobody guess for long from one address, and others are not held up', async () => {
     const started = startAt()
-    for (let guess = 0; guess < 10; guess++) {
-      expect(await statusOf(started, wrong, '10.0.0.1')).toBe(401)
-    }
+    for (let count = 0; count < 10; count++) expect(await statusOf(started, wrong)).toBe(401)
     await started.elapse(20_000)
     for (const headers of [wrong, signed, {}]) {
       const response = await started.ask('GET', '/admin/cache', { headers, from: '10.0.0.1' })
@@ -252,24 +229,24 @@ describe('the guard of /admin', () => {
 
   test('listens again a minute after the first wrong one, however many came since', async () => {
     const started = startAt()
-    await statusOf(started, wrong, '10.0.0.1')
+    await guess(started, 1)
     await started.elapse(30_000)
-    for (let guess = 0; guess < 30; guess++) await statusOf(started, wrong, '10.0.0.1')
+    await guess(started, 30)
     await started.elapse(29_000)
-    expect(await statusOf(started, signed, '10.0.0.1')).toBe(429)
+    expect(await statusOf(started, signed)).toBe(429)
     await started.elapse(2000)
-    expect(await statusOf(started, signed, '10.0.0.1')).toBe(200)
+    expect(await statusOf(started, signed)).toBe(200)
   })
 
   test('does not count those who send no token, nor a few that were mistyped', async () => {
     const started = startAt()
     for (let attempt = 0; attempt < 30; attempt++) {
       for (const headers of [{}, { Authorization: 'Bearer ' }]) {
-        expect(await statusOf(started, headers, '10.0.0.1')).toBe(401)
+        expect(await statusOf(started, headers)).toBe(401)
       }
     }
-    for (let guess = 0; guess < 9; guess++) await statusOf(started, wrong, '10.0.0.1')
-    expect(await statusOf(started, signed, '10.0.0.1')).toBe(200)
+    await guess(started, 9)
+    expect(await statusOf(started, signed)).toBe(200)
   })
 
   test('goes by the other end of the connection, whatever headers say', async () => {
@@ -279,16 +256,16 @@ describe('the guard of /admin', () => {
       const forwarded = { 'X-Forwarded-For': `192.0.2.${guess}`, Forwarded: `for=192.0.2.${guess}` }
       await started.ask('GET', '/admin/cache', { headers: { ...wrong, ...forwarded }, from })
     }
-    expect(await statusOf(started, signed, '10.0.0.1')).toBe(429)
+    expect(await statusOf(started, signed)).toBe(429)
     const clients = started.lines.map(({ client }) => client)
     expect(new Set(clients)).toEqual(new Set(['10.0.0.1']))
   })
 
   test('says who was refused, once a second, and how many that leaves out', async () => {
     const started = startAt()
-    for (let guess = 0; guess < 12; guess++) await statusOf(started, wrong, '10.0.0.1')
+    await guess(started, 12)
     await started.elapse(1001)
-    await statusOf(started, wrong, '10.0.0.1')
+    await guess(started, 1)
     const told = { event: 'admin_refused', client: '10.0.0.1' }
     expect(started.lines).toMatchObject([
       { ...told, status: 401 },

@@ -31,48 +31,47 @@ const start = (changes: Partial<HealthState> = {}) => {
   const app = new Hono().get('/health', (c) => health.health(c))
   return {
     health,
-    read: async () => (await (await app.request('/health')).json()) as Record<string, unknown>,
-    strictStatus: async () => (await app.request('/health?strict=1')).status,
     app,
+    read: async () => (await (await app.request('/health')).json()) as Record<string, unknown>,
+    statusOf: async (query: string) => (await app.request(`/health${query}`)).status,
   }
+}
+const WELL = {
+  status: 'healthy',
+  revocations_waiting: 0,
+  provider: { discovered: true },
+  version: '1.2.3',
 }
 
 describe('what /health tells', () => {
   test('in memory mode that there is no Redis, which is as it should be', async () => {
-    const { read, strictStatus } = start()
+    const { read, statusOf } = start()
     expect(await read()).toEqual({
-      status: 'healthy',
+      ...WELL,
       cache: {
         mode: 'memory',
         redis: { connected: false, latency: null, findings: [] },
-        circuit_breaker: { state: 'closed', failures: 0 },
+        circuit_breaker: CLOSED,
       },
-      revocations_waiting: 0,
-      provider: { discovered: true },
-      version: '1.2.3',
     })
-    expect(await strictStatus()).toBe(200)
+    expect(await statusOf('?strict=1')).toBe(200)
   })
 
   test.for(['redis', 'hybrid'] as const)('in %s mode all that concerns Redis', async (mode) => {
     const findings = [{ code: 'eviction', message: 'allkeys-lru evicts markers' }] as const
-    const redis = redisWith({
-      examination: { findings, runIds: [], evictionPolicy: 'allkeys-lru' },
-    })
-    const { read } = start({ mode, redis, revocationsWaiting: () => 3 })
+    const examination = { findings, runIds: [], evictionPolicy: 'allkeys-lru' }
+    const { read } = start({ mode, redis: redisWith({ examination }), revocationsWaiting: () => 3 })
     expect(await read()).toEqual({
-      status: 'healthy',
+      ...WELL,
       cache: {
         mode,
         redis: { connected: true, latency: '2ms', findings },
-        circuit_breaker: { state: 'closed', failures: 0 },
+        circuit_breaker: CLOSED,
       },
       circuit_breakers: { read: CLOSED, write: CLOSED },
       backplane: { healthy: true },
       fleet: { replicas: 3, findings: [] },
       revocations_waiting: 3,
-      provider: { discovered: true },
-      version: '1.2.3',
     })
   })
 
@@ -91,41 +90,35 @@ const breaking = (read: BreakerState, write: BreakerState) =>
 const silent = redisWith({ isConnected: false, measureLatency: async () => undefined })
 
 describe('what is degraded', () => {
+  const deaf = redisWith({ isBackplaneHealthy: false })
+  const hybrid = (redis: ObservedRedis, further: Partial<HealthState> = {}) =>
+    ({ mode: 'hybrid', redis, ...further }) as const
+  const shared = (redis: ObservedRedis) => ({ mode: 'redis', redis }) as const
   test.for<[string, Partial<HealthState>, boolean]>([
-    ['everything is well', { mode: 'hybrid', redis: redisWith() }, false],
-    ['Redis does not answer', { mode: 'redis', redis: silent }, true],
-    ['Redis does not answer in hybrid mode', { mode: 'hybrid', redis: silent }, true],
+    ['everything is well', hybrid(redisWith()), false],
+    ['Redis does not answer', shared(silent), true],
+    ['Redis does not answer in hybrid mode', hybrid(silent), true],
     ['the provider is not known', { isProviderDiscovered: () => false }, true],
-    ['reads are refused', { mode: 'redis', redis: breaking('open', 'closed') }, true],
-    ['writes are refused', { mode: 'redis', redis: breaking('closed', 'open') }, true],
-    ['reads are tried', { mode: 'redis', redis: breaking('half-open', 'closed') }, true],
-    ['a few reads failed', { mode: 'redis', redis: breaking('closed', 'closed') }, false],
-    [
-      'messages may be missed and are needed',
-      { mode: 'hybrid', redis: redisWith({ isBackplaneHealthy: false }) },
-      true,
-    ],
-    [
-      'messages may be missed and are not needed',
-      { mode: 'redis', redis: redisWith({ isBackplaneHealthy: false }) },
-      false,
-    ],
-    ['keys differ', { mode: 'hybrid', redis: finding('keys') }, true],
-    ['places differ', { mode: 'hybrid', redis: finding('place') }, true],
-    ['modes differ', { mode: 'hybrid', redis: finding('mode') }, true],
-    ['clocks differ', { mode: 'hybrid', redis: finding('clock') }, true],
-    ['versions differ, as during an update', { mode: 'hybrid', redis: finding('version') }, false],
-    [
-      'revocations wait',
-      { mode: 'hybrid', redis: redisWith(), revocationsWaiting: () => 9 },
-      false,
-    ],
+    ['reads are refused', shared(breaking('open', 'closed')), true],
+    ['writes are refused', shared(breaking('closed', 'open')), true],
+    ['reads are tried', shared(breaking('half-open', 'closed')), true],
+    ['a few reads failed', shared(breaking('closed', 'closed')), false],
+    ['messages may be missed and are needed', hybrid(deaf), true],
+    ['messages may be missed and are not needed', shared(deaf), false],
+    ['keys differ', hybrid(finding('keys')), true],
+    ['places differ', hybrid(finding('place')), true],
+    ['modes differ', hybrid(finding('mode')), true],
+    ['clocks differ', hybrid(finding('clock')), true],
+    ['versions differ, as during an update', hybrid(finding('version')), false],
+    ['revocations wait', hybrid(redisWith(), { revocationsWaiting: () => 9 }), false],
   ])('%s', async ([, changes, isDegraded], { expect }) => {
-    const { read, strictStatus, app } = start(changes)
+    const { read, statusOf } = start(changes)
     expect(await read()).toHaveProperty('status', isDegraded ? 'degraded' : 'healthy')
-    expect((await app.request('/health')).status).toBe(200)
-    expect((await app.request('/health?strict=0')).status).toBe(200)
-    expect(await strictStatus()).toBe(isDegraded ? 503 : 200)
+    expect(await Promise.all(['', '?strict=0', '?strict=1'].map(statusOf))).toEqual([
+      200,
+      200,
+      isDegraded ? 503 : 200,
+    ])
   })
 
   test.for<[BreakerState, number, BreakerState, number, BreakerState, number]>([
@@ -138,13 +131,11 @@ describe('what is degraded', () => {
     ['open', 5, 'closed', 100, 'open', 5],
   ])(
     'of a %s breaker (%i) and a %s one (%i) the worse is shown',
-    async ([read, readFailures, write, writeFailures, state, failures], { expect }) => {
-      const breakers = {
-        read: { state: read, failures: readFailures },
-        write: { state: write, failures: writeFailures },
-      }
-      const { read: readHealth } = start({ mode: 'redis', redis: redisWith({ breakers }) })
-      expect(await readHealth()).toMatchObject({
+    async ([first, readFailures, second, writeFailures, state, failures], { expect }) => {
+      const read = { state: first, failures: readFailures }
+      const breakers = { read, write: { state: second, failures: writeFailures } }
+      const health = start({ mode: 'redis', redis: redisWith({ breakers }) })
+      expect(await health.read()).toMatchObject({
         cache: { circuit_breaker: { state, failures } },
         circuit_breakers: breakers,
       })

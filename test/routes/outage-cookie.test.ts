@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { RequestClass } from '../../src/core/request-class.ts'
-import { classify } from '../../src/core/request-class.ts'
+import { classify, type RequestClass } from '../../src/core/request-class.ts'
 import type { Session } from '../../src/core/session.ts'
 import { createSite } from '../../src/core/site.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
@@ -12,6 +11,7 @@ import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
 import { rawRequest } from '../support/raw-request.ts'
 import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
+import { words } from '../support/words.ts'
 
 const GRACE_MS = 300_000
 const NAME = '__Host-vestibule_outage'
@@ -21,11 +21,9 @@ const held: PresentedSession = {
   credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
   realm: REALM,
 }
-const session: Session = {
-  identity,
-  createdAt: STARTED_AT,
-  expiresAt: STARTED_AT + 86_400_000,
-}
+const session: Session = { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + 86_400_000 }
+
+type Headers = Readonly<Record<string, string>>
 
 let clock: MonotonicClock
 beforeEach(() => {
@@ -47,23 +45,20 @@ const start = (graceMs = GRACE_MS) => {
   const renew = createOutageCookie({ cookies, assertions, graceMs })
   return {
     assertions,
-    /** What a request gets whose session was confirmed just now. */
+    /** Returns what a request gets whose session was confirmed just now. */
     ask: (
-      headers: Readonly<Record<string, string>>,
-      {
-        method = 'GET',
-        asClass,
-        of = session,
-      }: {
-        method?: string
-        asClass?: RequestClass
-        of?: Session
-      } = {},
+      headers: Headers,
+      asked: { method?: string; asClass?: RequestClass; of?: Session } = {},
     ): string | undefined => {
+      const { method = 'GET', asClass, of = session } = asked
       const raw = rawRequest(headers)
-      const requestClass = asClass ?? classify(raw, method)
       const opened = { session: of, confirmedAtMs: performance.now() }
-      return renew({ raw, requestClass, request: { method, site } }, opened, () => held)
+      const checked = {
+        raw,
+        requestClass: asClass ?? classify(raw, method),
+        request: { method, site },
+      }
+      return renew(checked, opened, () => held)
     },
     elapse: (ms: number) => {
       nowMs += ms
@@ -79,7 +74,13 @@ describe('who is given an outage cookie', () => {
     'Sec-Fetch-Dest': destination,
     'Sec-Fetch-Mode': mode,
   })
-  test.for<[string, string, Readonly<Record<string, string>>, boolean]>([
+  const assets = words`
+    image script style font manifest audio video track object embed worker serviceworker report
+    something-new
+  `.map((each) => [`an asset (${each})`, 'GET', fetched(each, 'no-cors'), false] as const)
+  const handshake = { 'Sec-WebSocket-Key': 'x', 'Sec-WebSocket-Version': '13' }
+  const preflight = { Origin: 'https://a.example.com', 'Access-Control-Request-Method': 'GET' }
+  test.for<readonly [string, string, Headers, boolean]>([
     ['a page', 'GET', PAGE, true],
     ['a page by its mode', 'GET', fetched('document', 'navigate'), true],
     ['a fetch', 'GET', fetched('empty'), true],
@@ -87,30 +88,10 @@ describe('who is given an outage cookie', () => {
     ['XMLHttpRequest of an old browser', 'GET', { 'X-Requested-With': 'XMLHttpRequest' }, true],
     ['a page in a frame', 'GET', fetched('iframe', 'navigate'), true],
     ['a page in an old frame', 'GET', fetched('frame', 'navigate'), true],
-    ...[
-      'image',
-      'script',
-      'style',
-      'font',
-      'manifest',
-      'audio',
-      'video',
-      'track',
-      'object',
-      'embed',
-      'worker',
-      'serviceworker',
-      'report',
-      'something-new',
-    ].map((destination): [string, string, Readonly<Record<string, string>>, boolean] => [
-      `an asset (${destination})`,
-      'GET',
-      fetched(destination, 'no-cors'),
-      false,
-    ]),
+    ...assets,
     ['an asset of an old browser', 'GET', { Accept: 'image/*' }, false],
     ['a program', 'GET', {}, false],
-    ['a WebSocket', 'GET', { 'Sec-WebSocket-Key': 'x', 'Sec-WebSocket-Version': '13' }, false],
+    ['a WebSocket', 'GET', handshake, false],
     ['a WebSocket by its mode', 'GET', fetched('websocket', 'websocket'), false],
     ['a prefetch', 'GET', { ...PAGE, 'Sec-Purpose': 'prefetch;prerender' }, false],
     ['an old prefetch', 'GET', { ...PAGE, Purpose: 'prefetch' }, false],
@@ -118,12 +99,7 @@ describe('who is given an outage cookie', () => {
     ['a fetch that writes', 'POST', fetched('empty'), false],
     ['a fetch that deletes', 'DELETE', fetched('empty'), false],
     ['HEAD for a page', 'HEAD', PAGE, false],
-    [
-      'a preflight',
-      'OPTIONS',
-      { Origin: 'https://a.example.com', 'Access-Control-Request-Method': 'GET' },
-      false,
-    ],
+    ['a preflight', 'OPTIONS', preflight, false],
   ])('%s by %s with %o: %s', ([, method, headers, isGiven], { expect }) => {
     const { ask, assertions } = start()
     const cookie = ask(headers, { method })
@@ -133,13 +109,9 @@ describe('who is given an outage cookie', () => {
 
   test('the class of the request counts, whatever its other headers say', () => {
     const { ask } = start()
-    const classes: readonly RequestClass[] = [
-      'preflight',
-      'websocket',
-      'prefetch',
-      'form-navigation',
-    ]
-    for (const asClass of classes) expect(ask(PAGE, { asClass }), asClass).toBeUndefined()
+    for (const asClass of ['preflight', 'websocket', 'prefetch', 'form-navigation'] as const) {
+      expect(ask(PAGE, { asClass }), asClass).toBeUndefined()
+    }
     expect(ask({}, { asClass: 'navigation' })).toBeDefined()
   })
 
@@ -203,9 +175,8 @@ describe('the outage cookie that a browser has', () => {
     const { ask } = start()
     const [pair = '', ...attributes] = (ask(PAGE) ?? '').split('; ')
     expect(pair.startsWith(`${NAME}=v1.`)).toBe(true)
-    expect(attributes.toSorted()).toEqual(
-      ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', 'Secure'].toSorted(),
-    )
+    const expected = ['HttpOnly', 'Max-Age=300', 'Path=/', 'SameSite=Lax', 'Secure']
+    expect(attributes.toSorted()).toEqual(expected)
     expect(pair.length).toBeLessThan(4096)
   })
 })

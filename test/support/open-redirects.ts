@@ -1,3 +1,5 @@
+import { words } from './words.ts'
+
 /** One return address that leads elsewhere somewhere, in some browser, framework or version. */
 export interface OpenRedirect {
   readonly idea: string
@@ -31,69 +33,19 @@ const WIDE_BLANKS = Array.from(
   '\x85\xa0\xad\u1680\u180e\u2000\u200b\u200d\u200e\u2028\u2029\u202e\u202f',
 )
 const INVISIBLE = [...WIDE_BLANKS, ...Array.from('\u205f\u2060\u3000\ufeff\ufff9\uffff')]
-const SLASHES = ['//', '///', '////', '/\\', '\\/', '\\\\', '\\', '/\\/', '\\/\\', '//\\', '\\\\\\']
-const DOTS = ['.', '..', '...', '%2e', '%2e%2e', '.%2e', '%2E.']
-const TAILS = [
-  EVIL,
-  `${EVIL}/`,
-  `${EVIL}/%2e%2e`,
-  `${EVIL}%2f%2e%2e`,
-  `${EVIL}?x`,
-  `${EVIL}#${HOME}`,
-]
-const SCHEMES = [
-  'https:',
-  'http:',
-  'HTTPS:',
-  'hTtPs:',
-  'ftp:',
-  'ws:',
-  'wss:',
-  'file:',
-  'https',
-  ':',
-]
-const RUNNING = [
-  'javascript:',
-  'JavaScript:',
-  'data:',
-  'vbscript:',
-  'blob:',
-  'view-source:',
-  'about:',
-]
-const HOSTILE_HOSTS = [
-  '1.2.3.4',
-  '0x7f.1',
-  '0x7f000001',
-  '2130706433',
-  '017700000001',
-  '127.1',
-  '[::1]',
-  '[::ffff:1.2.3.4]',
-  '[::1%25eth0]',
-  'evil。example',
-  'evil．example',
-  'evil｡example',
-  'ⓔvil.example',
-  'ｅvil.example',
-  'evil℀example',
-  'xn--80ak6aa92e.com',
-  'app。example。com',
-  'ａpp.example.com',
-  'аpp.example.com',
-  'app.example.com.',
-  'app.example.com..',
-  '.app.example.com',
-  'app..example.com',
-  'app.example.com\u200d',
-  'app.\u00adexample.com',
-  'app.example\ufe0f.com',
-  'app%2eexample.com',
-  'app.example.com%00',
-  'app.example.com%2f',
-  'app.exampl%65.com',
-]
+const SLASHES = words`// /// //// /\\ \\/ \\\\ \\ /\\/ \\/\\ //\\ \\\\\\`
+const DOTS = words`. .. ... %2e %2e%2e .%2e %2E.`
+const TAILS = words`${EVIL} ${EVIL}/ ${EVIL}/%2e%2e ${EVIL}%2f%2e%2e ${EVIL}?x ${EVIL}#${HOME}`
+const SCHEMES = words`https: http: HTTPS: hTtPs: ftp: ws: wss: file: https :`
+const RUNNING = words`javascript: JavaScript: data: vbscript: blob: view-source: about:`
+const HOSTILE_HOSTS = words`
+  1.2.3.4 0x7f.1 0x7f000001 2130706433 017700000001 127.1 [::1] [::ffff:1.2.3.4] [::1%25eth0]
+  evil。example evil．example evil｡example ⓔvil.example ｅvil.example evil℀example
+  xn--80ak6aa92e.com app。example。com ａpp.example.com аpp.example.com
+  app.example.com. app.example.com.. .app.example.com app..example.com app.example.com\u200d
+  app.\u00adexample.com app.example\ufe0f.com app%2eexample.com app.example.com%00
+  app.example.com%2f app.exampl%65.com
+`
 
 const ideas: Readonly<Record<string, () => readonly string[]>> = {
   'slashes that a browser takes for two': () => combine(SLASHES, TAILS),
@@ -138,42 +90,17 @@ const ideas: Readonly<Record<string, () => readonly string[]>> = {
   'names that begin or end like ours': () =>
     combine(
       ['https://', 'https://www.', '//'],
-      [
-        `${HOME}.${EVIL}`,
-        `${HOME}${EVIL}`,
-        `evil-${HOME}`,
-        `evil${HOME}`,
-        `evil.${HOME}`,
-        'appexample.com',
-        'example.com',
-        'app.example.co',
-        'app.example.comm',
-        `${HOME}-${EVIL}`,
-        'com',
-      ],
+      words`
+        ${HOME}.${EVIL} ${HOME}${EVIL} evil-${HOME} evil${HOME} evil.${HOME} appexample.com
+        example.com app.example.co app.example.comm ${HOME}-${EVIL} com
+      `,
       ['', '/', '/..', '?x', '#x'],
     ),
   'the end of the host moved': () =>
-    combine(
-      [`https://${EVIL}`],
-      [
-        '\\.',
-        '#.',
-        '#@',
-        '?.',
-        '?@',
-        '/.',
-        '/@',
-        ';.',
-        '&.',
-        '%23.',
-        '%5c.',
-        '%2f.',
-        '%00.',
-        '\t.',
-      ],
-      [HOME, `${HOME}/`],
-    ),
+    combine([`https://${EVIL}`], words`\\. #. #@ ?. ?@ /. /@ ;. &. %23. %5c. %2f. %00. \t.`, [
+      HOME,
+      `${HOME}/`,
+    ]),
   'hosts that are numbers, or other letters': () => [
     ...combine(['https://', '//', '/\\'], HOSTILE_HOSTS),
     ...combine(['https://'], HOSTILE_HOSTS, [`@${HOME}`, `.${HOME}`, ':443/']),
@@ -181,20 +108,7 @@ const ideas: Readonly<Record<string, () => readonly string[]>> = {
   ports: () =>
     combine(
       [`https://${HOME}:`, `http://${HOME}:`],
-      [
-        '',
-        '0',
-        '80',
-        '443',
-        '8443',
-        '65536',
-        '99999',
-        '-1',
-        '443abc',
-        '%34%34%33',
-        ' 443',
-        `443@${EVIL}`,
-      ],
+      ['', ' 443', ...words`0 80 443 8443 65536 99999 -1 443abc %34%34%33 443@${EVIL}`],
       ['', '/'],
     ),
   'our own host over http': () => combine(['http://', 'HTTP://', 'ws://'], [HOME], ['', '/', '/x']),

@@ -95,6 +95,24 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   const other = () => plain(200)
   const routes = { check: other, livez: other, readyz: other, startupz: other, health: other }
   const app = createInternalApp({ ...routes, admin }, metrics.registry, refuse)
+  /** Opens a session of this user and returns its id as operators see it. */
+  const openFor = async (subject: string, issuer = ISSUER): Promise<string> => {
+    const user = userOwner(issuer, subject).id
+    const idsOf = async () => (await started.sessions.list(user, 1000)).map(({ digest }) => digest)
+    const before = new Set(await idsOf())
+    await started.open({
+      identity: { ...identity, issuer, subject },
+      metadata: { ...newSession.metadata, subject, owners: { user } },
+    })
+    return (await idsOf()).find((id) => !before.has(id)) as string
+  }
+  const ask = async (method: string, path: string, asked: Asked = {}): Promise<Response> => {
+    const { headers = signed, body, from = OPERATOR } = asked
+    const incoming = rawRequest(headers)
+    Object.defineProperty(incoming.socket, 'remoteAddress', { value: from })
+    const request = { method, headers, ...(body !== undefined && { body }) }
+    return app.request(`http://vestibule:4181${path}`, request, { incoming })
+  }
   return {
     app,
     events,
@@ -102,32 +120,22 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
     lines,
     deniedTokens,
     ...started,
-    /** A session of this user, and its id as operators see it. */
-    openFor: async (subject: string, issuer = ISSUER): Promise<string> => {
-      const { user } = { user: userOwner(issuer, subject).id }
-      const before = new Set(await started.sessions.list(user, 1000).then((all) => all.map(idOf)))
-      await started.open({
-        identity: { ...identity, issuer, subject },
-        metadata: { ...newSession.metadata, subject, owners: { user } },
-      })
-      const ids = (await started.sessions.list(user, 1000)).map(idOf)
-      return ids.find((id) => !before.has(id)) as string
+    openFor,
+    openAll: async (...subjects: readonly string[]): Promise<string[]> => {
+      const ids: string[] = []
+      for (const subject of subjects) ids.push(await openFor(subject))
+      return ids
     },
-    ask: async (method: string, path: string, asked: Asked = {}): Promise<Response> => {
-      const { headers = signed, body, from = OPERATOR } = asked
-      const incoming = rawRequest(headers)
-      Object.defineProperty(incoming.socket, 'remoteAddress', { value: from })
-      return app.request(
-        `http://vestibule:4181${path}`,
-        { method, headers, ...(body !== undefined && { body }) },
-        { incoming },
-      )
+    ask,
+    /** Asks and returns status and JSON. */
+    answer: async (...asked: Parameters<typeof ask>): Promise<[number, unknown]> => {
+      const response = await ask(...asked)
+      return [response.status, await response.json()]
     },
+    eventCodes: () => lines.map(({ event }) => event),
     readMetric: async (name: string): Promise<number> => {
       const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(await metrics.registry.metrics())
       return Number(found?.[1])
     },
   }
 }
-
-const idOf = ({ digest }: { readonly digest: string }): string => digest

@@ -1,38 +1,25 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { words } from '../support/words.ts'
 
 const start = () => {
-  let sessions = 0
-  let isDiscovered = false
-  let waiting = 0
+  const observed = { sessions: 0, isDiscovered: false, waiting: 0 }
   const metrics = createMetrics({ hasRedis: false })
   metrics.observe({
-    cachedSessions: () => sessions,
-    isProviderDiscovered: () => isDiscovered,
-    revocationsWaiting: () => waiting,
+    cachedSessions: () => observed.sessions,
+    isProviderDiscovered: () => observed.isDiscovered,
+    revocationsWaiting: () => observed.waiting,
     redis: undefined,
   })
-  return {
-    metrics,
-    observe: (count: number, discovered: boolean, revocations = 0) => {
-      sessions = count
-      isDiscovered = discovered
-      waiting = revocations
-    },
-    /** The values of one metric as they are written out, by their labels. */
-    read: async (name: string): Promise<Record<string, number>> => {
-      const text = await metrics.registry.metrics()
-      const lines = text
-        .split('\n')
-        .filter((line) => new RegExp(`^vestibule_${name}[ {]`).test(line))
-      return Object.fromEntries(
-        lines.map((line) => {
-          const at = line.lastIndexOf(' ')
-          return [line.slice(`vestibule_${name}`.length, at), Number(line.slice(at + 1))]
-        }),
-      )
-    },
+  /** Reads the values of one metric as they are written out, by their labels. */
+  const read = async (name: string): Promise<Record<string, number>> => {
+    const text = await metrics.registry.metrics()
+    const found = text.matchAll(new RegExp(`^vestibule_${name}(\\{.*\\}|) (\\S+)$`, 'gm'))
+    return Object.fromEntries(
+      Array.from(found, ([, labels = '', value]) => [labels, Number(value)]),
+    )
   }
+  return { metrics, observed, read }
 }
 
 describe('the counts of checks', () => {
@@ -120,38 +107,27 @@ describe('the other counts', () => {
       '{kind="logout-token"}': 0,
     })
     expect(await read('sessions_ended_by_operators_total')).toEqual({ '': 5 })
-    expect(await read('refreshes_total')).toMatchObject({
-      '{result="late"}': 1,
-      '{result="refreshed"}': 0,
-      '{result="lost"}': 0,
-    })
-    expect(await read('backchannel_logouts_total')).toMatchObject({
-      '{result="deferred"}': 1,
-      '{result="done"}': 0,
-      '{result="refused"}': 0,
-    })
-    for (const name of [
-      'sign_outs',
-      'token_revocations_failed',
-      'alias_headers_refused',
-      'foreign_hosts_refused',
-      'duplicate_cookies',
-      'sign_in_loops',
-      'store_integrity_failures',
-    ]) {
+    const refreshes = { '{result="late"}': 1, '{result="refreshed"}': 0, '{result="lost"}': 0 }
+    expect(await read('refreshes_total')).toMatchObject(refreshes)
+    const logouts = { '{result="deferred"}': 1, '{result="done"}': 0, '{result="refused"}': 0 }
+    expect(await read('backchannel_logouts_total')).toMatchObject(logouts)
+    for (const name of words`
+      sign_outs token_revocations_failed alias_headers_refused foreign_hosts_refused
+      duplicate_cookies sign_in_loops store_integrity_failures
+    `) {
       expect(await read(`${name}_total`), name).toEqual({ '': 1 })
     }
   })
 
   test('gauges are asked when somebody reads', async () => {
-    const { read, observe } = start()
-    expect(await read('l1_sessions')).toEqual({ '': 0 })
-    expect(await read('provider_discovered')).toEqual({ '': 0 })
-    expect(await read('revocations_waiting')).toEqual({ '': 0 })
-    observe(7, true, 3)
-    expect(await read('revocations_waiting')).toEqual({ '': 3 })
-    expect(await read('l1_sessions')).toEqual({ '': 7 })
-    expect(await read('provider_discovered')).toEqual({ '': 1 })
+    const { read, observed } = start()
+    const readAll = async () => {
+      const names = ['l1_sessions', 'provider_discovered', 'revocations_waiting']
+      return (await Promise.all(names.map(read))).map((values) => values[''])
+    }
+    expect(await readAll()).toEqual([0, 0, 0])
+    Object.assign(observed, { sessions: 7, isDiscovered: true, waiting: 3 })
+    expect(await readAll()).toEqual([7, 1, 3])
   })
 
   test('two services in one process count apart', async () => {
