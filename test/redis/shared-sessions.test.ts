@@ -33,7 +33,7 @@ const createMany = async ({ state }: ObservedState, count: number): Promise<stri
 }
 
 const freshRedis = reuseRedis()
-const inRedis = test
+const stateTest = test
   .extend('redis', () => freshRedis())
   .extend('opened', async ({ redis }, { onCleanup }) => {
     const observed = await open(redis)
@@ -133,7 +133,7 @@ describe.for([
 })
 
 describe('the list of sessions in Redis', () => {
-  inRedis('has the sessions of its own prefix and no other key', async ({ redis, opened }) => {
+  stateTest('has the sessions of its own prefix and no other key', async ({ redis, opened }) => {
     await using longer = await open(redis, { prefix: 'vestibule:2:' })
     await using shorter = await open(redis, { prefix: 'vest' })
     const { store, sessionIndex, oneTimeKeys, locks, generations } = opened.state
@@ -152,7 +152,7 @@ describe('the list of sessions in Redis', () => {
     expect([await listed(longer), await listed(shorter)]).toEqual(others)
   })
 
-  inRedis.for([
+  stateTest.for([
     ['an asterisk', 'a*:', 'abc:'],
     ['a question mark', 'a?:', 'ab:'],
     ['a set of letters', 'a[bc]:', 'ab:'],
@@ -167,7 +167,7 @@ describe('the list of sessions in Redis', () => {
     expect(await listed(own)).toEqual(digests)
   })
 
-  inRedis('comes in portions, among many other keys', async ({ redis, opened }) => {
+  stateTest('comes in portions, among many other keys', async ({ redis, opened }) => {
     const digests = await createMany(opened, 4000)
     await redis.cli('DEBUG', 'POPULATE', '20000', 'other')
     const portions = await Array.fromAsync(opened.state.store.list())
@@ -175,7 +175,7 @@ describe('the list of sessions in Redis', () => {
     expect(Math.max(...portions.map((portion) => portion.length))).toBeLessThan(2000)
   })
 
-  inRedis('is empty without sessions', async ({ opened }) => {
+  stateTest('is empty without sessions', async ({ opened }) => {
     expect(await listed(opened)).toEqual([])
   })
 
@@ -214,7 +214,7 @@ describe('the list of sessions in Redis', () => {
 describe('values of another type in Redis', () => {
   const REFUSED = expect.objectContaining({ code: 'store_unavailable' }) as Error
 
-  inRedis.for([
+  stateTest.for([
     ['the counter', '{generation}'],
     ["everybody's oldest generation", '{generation}:oldest'],
     ["the user's oldest generation", 'g:{user}'],
@@ -227,7 +227,7 @@ describe('values of another type in Redis', () => {
     await expect(generations.advance(whose, LONG_MS)).rejects.toThrow(REFUSED)
   })
 
-  inRedis.for(['soon', '', ' ', '-1', '1e3', '0x10', 'NaN', '9'.repeat(20)])(
+  stateTest.for(['soon', '', ' ', '-1', '1e3', '0x10', 'NaN', '9'.repeat(20)])(
     'a text that is no generation is an error, never 0: %s',
     async (text, { redis, opened, expect }) => {
       const { generations } = opened.state
@@ -241,7 +241,7 @@ describe('values of another type in Redis', () => {
     },
   )
 
-  inRedis('a list in place of a lock is held by nobody', async ({ redis, opened }) => {
+  stateTest('a list in place of a lock is held by nobody', async ({ redis, opened }) => {
     const { locks, store } = opened.state
     await store.create('digest', newRecords(), LONG_MS)
     await redis.cli('RPUSH', 'vestibule:{digest}:l', 'owner')
@@ -254,7 +254,7 @@ describe('values of another type in Redis', () => {
     expect(await redis.cli('EXISTS', 'vestibule:{digest}:l'), 'ends with its session').toBe('0')
   })
 
-  inRedis('a list in place of tokens is not replaced', async ({ redis, opened }) => {
+  stateTest('a list in place of tokens is not replaced', async ({ redis, opened }) => {
     const { store } = opened.state
     const records = newRecords()
     await store.create('digest', records, LONG_MS)
@@ -264,7 +264,7 @@ describe('values of another type in Redis', () => {
     expect(await store.read('digest', ['identity'])).toEqual({ identity: records.identity })
   })
 
-  inRedis.for(['identity', 'tokens'] as const)(
+  stateTest.for(['identity', 'tokens'] as const)(
     'a session without its %s is gone',
     async (part, { redis, opened, expect }) => {
       const { store } = opened.state
@@ -279,7 +279,7 @@ describe('values of another type in Redis', () => {
 })
 
 describe('generations in Redis', () => {
-  inRedis('a late end does not undo one that came after it', async ({ redis: { cli } }) => {
+  stateTest('a late end does not undo one that came after it', async ({ redis: { cli } }) => {
     const raise = (generation: string, ttlMs: number) =>
       cli('EVAL', RAISE, '1', 'oldest', generation, `${ttlMs}`)
     await raise('20', LONG_MS)
@@ -290,7 +290,7 @@ describe('generations in Redis', () => {
     expect(await cli('GET', 'oldest')).toBe('100')
   })
 
-  inRedis('a lost counter rejects only sign-ins that began before', async ({ redis, opened }) => {
+  stateTest('a lost counter rejects only sign-ins that began before', async ({ redis, opened }) => {
     const { generations } = opened.state
     for (const whose of ['user', undefined]) {
       await generations.advance(whose, LONG_MS)
@@ -307,7 +307,7 @@ describe('generations in Redis', () => {
     }
   })
 
-  inRedis('a counter ahead of the clock goes on from its value', async ({ redis, opened }) => {
+  stateTest('a counter ahead of the clock goes on from its value', async ({ redis, opened }) => {
     const ahead = Date.now() + 3_600_000
     await redis.cli('SET', 'vestibule:{generation}', String(ahead))
     await opened.state.generations.advance(undefined, LONG_MS)

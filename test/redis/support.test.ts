@@ -213,14 +213,14 @@ describe('the faults of a Redis', () => {
   )
 })
 
-const proxied = redisTest.extend('client', async ({ proxy }, { onCleanup }) => {
+const proxyTest = redisTest.extend('client', async ({ proxy }, { onCleanup }) => {
   const client = await open(proxy)
   onCleanup(client[Symbol.asyncDispose])
   return client
 })
 
 describe('a proxy before Redis', () => {
-  proxied('forwards everything, and counts its clients', async ({ redis, proxy, client }) => {
+  proxyTest('forwards everything, and counts its clients', async ({ redis, proxy, client }) => {
     const long = 'x'.repeat(300_000)
     await client.set('long', long)
     expect(await client.get('long')).toBe(long)
@@ -230,7 +230,7 @@ describe('a proxy before Redis', () => {
     await expect.poll(proxy.connections).toBe(0)
   })
 
-  proxied('delays both directions and keeps their order', async ({ proxy, client }) => {
+  proxyTest('delays both directions and keeps their order', async ({ proxy, client }) => {
     proxy.delay(60)
     const beforeMs = performance.now()
     const slow = client.incr('n')
@@ -246,7 +246,7 @@ describe('a proxy before Redis', () => {
     expect(performance.now() - againMs).toBeGreaterThan(115)
   })
 
-  proxied.for([
+  proxyTest.for([
     ['a text', 'INCR'],
     ['an expression', /incr/i],
   ] as const)(
@@ -263,14 +263,14 @@ describe('a proxy before Redis', () => {
     },
   )
 
-  proxied('loses the next answer without a pattern', async ({ redis, proxy, client }) => {
+  proxyTest('loses the next answer without a pattern', async ({ redis, proxy, client }) => {
     const cut = proxy.cutAfterRequest()
     await expect(client.set('a', '1')).rejects.toThrow()
     await cut
     expect(await redis.cli('GET', 'a')).toBe('1')
   })
 
-  proxied('delivers late what a black hole kept', async ({ redis, proxy, client }) => {
+  proxyTest('delivers late what a black hole kept', async ({ redis, proxy, client }) => {
     proxy.blackhole()
     const late = client.incr('n')
     expect(await outcome(late)).toBe('silent')
@@ -282,7 +282,7 @@ describe('a proxy before Redis', () => {
     expect([await late, await asked]).toEqual([1, 'PONG'])
   })
 
-  proxied('hides the end of a client as a black hole', async ({ redis, proxy, client }) => {
+  proxyTest('hides the end of a client as a black hole', async ({ redis, proxy, client }) => {
     const isConnected = async () =>
       (await redis.cli('CLIENT', 'LIST')).includes(`laddr=127.0.0.1:${redis.port}`)
     proxy.blackhole()
@@ -293,7 +293,7 @@ describe('a proxy before Redis', () => {
     await expect.poll(isConnected).toBe(false)
   })
 
-  proxied('refuses until it accepts again', async ({ proxy, client }) => {
+  proxyTest('refuses until it accepts again', async ({ proxy, client }) => {
     await proxy.refuse()
     await expect(client.ping()).rejects.toThrow()
     await expect(open(proxy)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
@@ -301,7 +301,7 @@ describe('a proxy before Redis', () => {
     expect(await ping(proxy)).toBe('PONG')
   })
 
-  proxied('cuts present clients and accepts later ones', async ({ proxy, client }) => {
+  proxyTest('cuts present clients and accepts later ones', async ({ proxy, client }) => {
     const waiting = client.blPop('never', 0)
     expect(await outcome(waiting)).toBe('silent')
     proxy.cut()
@@ -310,7 +310,7 @@ describe('a proxy before Redis', () => {
     expect([await next.ping(), proxy.connections()]).toEqual(['PONG', 1])
   })
 
-  proxied('closes with open connections, even as a black hole', async ({ proxy, client }) => {
+  proxyTest('closes with open connections, even as a black hole', async ({ proxy, client }) => {
     expect(client.isReady).toBe(true)
     proxy.blackhole()
     await proxy.close()
