@@ -8,7 +8,6 @@ import type { Command } from '../../src/redis/client.ts'
 import type { RedisConnection } from '../../src/redis/connection.ts'
 import type { RedisFailure } from '../../src/redis/failure.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { startTcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
@@ -23,26 +22,18 @@ import {
   unavailable,
   until,
 } from '../support/redis-state.ts'
+import { redisTest } from '../support/redis-test.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
 const UNAVAILABLE = { code: 'store_unavailable' }
 const freshRedis = reuseRedis()
+const freshTest = redisTest.extend('redis', () => freshRedis())
 
-async function startProxied() {
-  const redis = await freshRedis()
-  const proxy = await startTcpProxy(redis.port)
-  return { redis, proxy, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() }
-}
-
-async function startWithReplica() {
-  const primary = await startRedis()
-  const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', `${primary.port}`] })
-  async function stop() {
-    await replica[Symbol.asyncDispose]()
-    await primary[Symbol.asyncDispose]()
-  }
-  return { primary, replica, [Symbol.asyncDispose]: stop }
-}
+const replicaTest = redisTest.extend('replica', async ({ redis }, { onCleanup }) => {
+  const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', `${redis.port}`] })
+  onCleanup(replica.stop)
+  return replica
+})
 
 function untilConnected(connection: RedisConnection) {
   return until('a connection', () => connection.isConnected)
@@ -53,8 +44,7 @@ function increment(connection: RedisConnection, timeoutMs: number) {
 }
 
 describe('a connection reconnects', () => {
-  test('after its server was killed and started again', async () => {
-    await using redis = await startRedis()
+  redisTest('after its server was killed and started again', async ({ redis }) => {
     await using opened = await openConnected(redis)
     const { connection, failures } = opened
     expect(await echo(opened, 'before')).toBe('before')
@@ -71,13 +61,12 @@ describe('a connection reconnects', () => {
     expect(new Set(failures)).toEqual(new Set(['connection']))
   })
 
-  test('each time that it is lost', async () => {
-    await using started = await startProxied()
-    await using opened = openConnection(started.proxy)
+  freshTest('each time that it is lost', async ({ proxy }) => {
+    await using opened = openConnection(proxy)
     for (let round = 1; round <= 5; round += 1) {
       await until('a connection', () => opened.connected() === round)
       expect(await echo(opened, `${round}`)).toBe(`${round}`)
-      started.proxy.cut()
+      proxy.cut()
       await until('the loss', () => opened.disconnected.length === round)
     }
   })
@@ -118,8 +107,7 @@ describe('a connection reconnects', () => {
     expect(opened.disconnected).toEqual([failure])
   })
 
-  test('when there are no longer too many clients', async () => {
-    const redis = await freshRedis()
+  freshTest('when there are no longer too many clients', async ({ redis }) => {
     await redis.cli('CONFIG', 'SET', 'maxclients', '1')
     await using opened = await tryConnection(redis)
     expect(opened.disconnected).toEqual(['clients'])
@@ -159,28 +147,28 @@ describe('a connection reconnects', () => {
 })
 
 describe('a reply that is lost with its connection', () => {
-  test('is asked for again by the same attempt, which is no replay', async () => {
-    await using started = await startProxied()
-    const { redis, proxy } = started
-    await using observed = await openExamined(proxy)
-    const { oneTimeKeys } = observed.state
-    for (let round = 0; round < 5; round += 1) {
-      const key = randomUUID()
-      const cut = proxy.cutAfterRequest(key)
-      expect(await oneTimeKeys.consume('login', key, 'mine', 60_000)).toBe(true)
-      await cut
-      expect(await redis.cli('GET', `vestibule:j:login:{${key}}`)).toBe('mine')
-      expect(await oneTimeKeys.consume('login', key, 'other', 60_000)).toBe(false)
-    }
-    expect(new Set(observed.failures), 'of connections only').toEqual(new Set(['connection']))
-  })
+  freshTest(
+    'is asked for again by the same attempt, which is no replay',
+    async ({ redis, proxy }) => {
+      await using observed = await openExamined(proxy)
+      const { oneTimeKeys } = observed.state
+      for (let round = 0; round < 5; round += 1) {
+        const key = randomUUID()
+        const cut = proxy.cutAfterRequest(key)
+        expect(await oneTimeKeys.consume('login', key, 'mine', 60_000)).toBe(true)
+        await cut
+        expect(await redis.cli('GET', `vestibule:j:login:{${key}}`)).toBe('mine')
+        expect(await oneTimeKeys.consume('login', key, 'other', 60_000)).toBe(false)
+      }
+      expect(new Set(observed.failures), 'of connections only').toEqual(new Set(['connection']))
+    },
+  )
 
-  test('costs neither a session nor its end', async () => {
-    await using started = await startProxied()
-    await using observed = await openExamined(started.proxy)
+  freshTest('costs neither a session nor its end', async ({ proxy }) => {
+    await using observed = await openExamined(proxy)
     const { store, sessionIndex } = observed.state
     async function loseReply(match: string, work: () => Promise<unknown>) {
-      const cut = started.proxy.cutAfterRequest(match)
+      const cut = proxy.cutAfterRequest(match)
       await work()
       await cut
     }
@@ -193,71 +181,72 @@ describe('a reply that is lost with its connection', () => {
     expect(new Set(observed.failures), 'of connections only').toEqual(new Set(['connection']))
   })
 
-  test('of run is not asked for again', async () => {
-    await using started = await startProxied()
-    await using opened = await openConnected(started.proxy)
-    const cut = started.proxy.cutAfterRequest('counter')
+  freshTest('of run is not asked for again', async ({ redis, proxy }) => {
+    await using opened = await openConnected(proxy)
+    const cut = proxy.cutAfterRequest('counter')
     const counted = opened.connection.run('counter', (client) => client.incr('counter'), 1000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
     await cut
-    expect(await started.redis.cli('GET', 'counter')).toBe('1')
+    expect(await redis.cli('GET', 'counter')).toBe('1')
   })
 
-  test('of runRetryable is asked for once more only', async () => {
-    await using started = await startProxied()
-    await using opened = await openConnected(started.proxy)
-    const cuts = [1, 2, 3].map(() => started.proxy.cutAfterRequest('counter'))
+  freshTest('of runRetryable is asked for once more only', async ({ redis, proxy }) => {
+    await using opened = await openConnected(proxy)
+    const cuts = [1, 2, 3].map(() => proxy.cutAfterRequest('counter'))
     const counted = increment(opened.connection, 15_000)
     await expect(counted).rejects.toMatchObject(unavailable('connection'))
     await Promise.all(cuts.slice(0, 2))
     await untilConnected(opened.connection)
     expect(await echo(opened, 'x')).toBe('x')
-    expect(await started.redis.cli('GET', 'counter')).toBe('2')
+    expect(await redis.cli('GET', 'counter')).toBe('2')
   })
 
-  test('is not asked for after the deadline', async () => {
-    await using started = await startProxied()
+  freshTest('is not asked for after the deadline', async ({ redis, proxy }) => {
     const nowhere = await steadyPort()
-    let { port } = started.proxy
+    let { port } = proxy
     await using opened = await openConnected(() => ({ port }))
-    const cut = started.proxy.cutAfterRequest('counter')
+    const cut = proxy.cutAfterRequest('counter')
     const counted = increment(opened.connection, 300)
     port = nowhere
     await expect(counted).rejects.toMatchObject(UNAVAILABLE)
     await cut
-    port = started.proxy.port
+    port = proxy.port
     await untilConnected(opened.connection)
     expect(await echo(opened, 'x')).toBe('x')
-    expect(await started.redis.cli('GET', 'counter')).toBe('1')
+    expect(await redis.cli('GET', 'counter')).toBe('1')
   })
 })
 
 describe('a replica in the place of the primary', () => {
-  test('is reported each time, and what it refused is sent twice at most', async () => {
-    await using servers = await startWithReplica()
-    await using opened = await openConnected(servers.replica)
-    for (let round = 0; round < 3; round += 1) {
-      let sent = 0
-      const set: Command<unknown> = (client) => {
-        sent += 1
-        return client.set('key', 'value')
+  replicaTest(
+    'is reported each time, and what it refused is sent twice at most',
+    async ({ replica }) => {
+      await using opened = await openConnected(replica)
+      for (let round = 0; round < 3; round += 1) {
+        let sent = 0
+        const set: Command<unknown> = (client) => {
+          sent += 1
+          return client.set('key', 'value')
+        }
+        const write = opened.connection.runRetryable('key', set, 15_000)
+        await expect(write, `round ${round}`).rejects.toMatchObject(unavailable('readonly'))
+        expect(sent, `round ${round}`).toBeLessThanOrEqual(2)
+        await untilConnected(opened.connection)
       }
-      const write = opened.connection.runRetryable('key', set, 15_000)
-      await expect(write, `round ${round}`).rejects.toMatchObject(unavailable('readonly'))
-      expect(sent, `round ${round}`).toBeLessThanOrEqual(2)
-      await untilConnected(opened.connection)
-    }
-  })
+    },
+  )
 
-  test('is left within the same call when the name leads to the primary again', async () => {
-    await using servers = await startWithReplica()
-    let { port } = servers.replica
-    await using opened = await openConnected(() => ({ port }))
-    port = servers.primary.port
-    const set: Command<unknown> = (client) => client.set('key', 'value')
-    expect(await opened.connection.runRetryable('key', set, 15_000)).toBe('OK')
-    expect(await servers.primary.cli('GET', 'key')).toBe('value')
-  })
+  replicaTest(
+    'is left within the same call when the name leads to the primary again',
+    async ({ redis, replica }) => {
+      let { port } = replica
+      await using opened = await openConnected(() => ({ port }))
+      port = redis.port
+      const set: Command<unknown> = (client) => client.set('key', 'value')
+      expect(await opened.connection.runRetryable('key', set, 15_000)).toBe('OK')
+      expect(await redis.cli('GET', 'key')).toBe('value')
+    },
+  )
 })
 
 describe('a failing command', () => {
@@ -281,8 +270,7 @@ describe('a failing command', () => {
     expect(opened.connection.isConnected).toBe(true)
   })
 
-  test('for want of memory leaves sessions readable and endable', async () => {
-    const redis = await freshRedis()
+  freshTest('for want of memory leaves sessions readable and endable', async ({ redis }) => {
     await using observed = await openExamined(redis)
     const { store } = observed.state
     await store.create('one', RECORDS, 60_000)
@@ -298,9 +286,7 @@ describe('a failing command', () => {
 })
 
 describe('closing a connection', () => {
-  test('rejects pending commands, counts no failure and connects no more', async () => {
-    await using redis = await startRedis()
-    await using proxy = await startTcpProxy(redis.port)
+  redisTest('rejects pending commands and connects no more', async ({ redis, proxy }) => {
     const opened = await openConnected(proxy)
     const { connection, connected, disconnected, failures } = opened
     await redis.pause()
@@ -318,9 +304,7 @@ describe('closing a connection', () => {
     expect([last.connection.isConnected, proxy.connections()]).toEqual([true, 1])
   })
 
-  test('does not wait for an attempt or a back-off', async () => {
-    await using redis = await startRedis()
-    await using proxy = await startTcpProxy(redis.port)
+  redisTest('does not wait for an attempt or a back-off', async ({ redis, proxy }) => {
     await redis.pause()
     // Exceeds the time limit of the test.
     const connecting = openConnection(proxy, 600_000)

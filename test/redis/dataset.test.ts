@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type RunningRedis, startRedis } from '../support/redis.ts'
+import type { RunningRedis } from '../support/redis.ts'
 import {
   type ObservedState,
   openState,
@@ -7,11 +7,13 @@ import {
   until,
   untilDataKnown,
 } from '../support/redis-state.ts'
+import { redisTest } from '../support/redis-test.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
 const KEY = 'vestibule:{dataset}'
 const OFTEN = { healthIntervalMs: 1000 }
 const freshRedis = reuseRedis()
+const freshTest = redisTest.extend('redis', () => freshRedis())
 
 /** Kills the connections and waits until each replica has read the name again over the next one. */
 async function untilReadAgain(redis: RunningRedis, ...states: readonly ObservedState[]) {
@@ -30,8 +32,7 @@ async function untilKnown(redis: RunningRedis, ...states: readonly ObservedState
   await untilNamed(redis)
 }
 
-test('lost data are noticed once by each replica', async () => {
-  const redis = await freshRedis()
+freshTest('lost data are noticed once by each replica', async ({ redis }) => {
   await using a = openState(redis, OFTEN)
   await using b = openState(redis, OFTEN)
   await untilKnown(redis, a, b)
@@ -54,8 +55,7 @@ test('lost data are noticed by the only replica, which also names the new ones',
   }
 })
 
-test('a restart with the same data is no change', async () => {
-  await using redis = await startRedis()
+redisTest('a restart with the same data is no change', async ({ redis }) => {
   await using a = openState(redis, OFTEN)
   await untilKnown(redis, a)
   const name = await redis.cli('GET', KEY)
@@ -68,8 +68,7 @@ test('a restart with the same data is no change', async () => {
   expect(a.datasetChanges()).toBe(0)
 })
 
-test('a restart without data is noticed at the next connection', async () => {
-  await using redis = await startRedis()
+redisTest('a restart without data is noticed at the next connection', async ({ redis }) => {
   await using a = openState(redis)
   await untilKnown(redis, a)
   await redis.restart()
@@ -77,8 +76,7 @@ test('a restart without data is noticed at the next connection', async () => {
   await until('the loss', () => a.datasetChanges() === 1)
 })
 
-test('another server with other data is noticed', async () => {
-  const redis = await freshRedis()
+freshTest('another server with other data is noticed', async ({ redis }) => {
   await using a = openState(redis)
   await untilKnown(redis, a)
   await redis.cli('SET', KEY, 'of another server', 'PX', '60000')
@@ -87,8 +85,7 @@ test('another server with other data is noticed', async () => {
   expect(await redis.cli('GET', KEY)).toBe('of another server')
 })
 
-test('a later replica keeps the name of the data', async () => {
-  const redis = await freshRedis()
+freshTest('a later replica keeps the name of the data', async ({ redis }) => {
   await using a = openState(redis, OFTEN)
   await untilKnown(redis, a)
   const name = await redis.cli('GET', KEY)
@@ -99,8 +96,7 @@ test('a later replica keeps the name of the data', async () => {
   expect([a.datasetChanges(), b.datasetChanges()]).toEqual([0, 0])
 })
 
-test('each prefix has a name of its own', async () => {
-  const redis = await freshRedis()
+freshTest('each prefix has a name of its own', async ({ redis }) => {
   await using a = openState(redis, OFTEN)
   await using other = openState(redis, { ...OFTEN, prefix: 'other:' })
   await untilKnown(redis, a, other)

@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
+import { prepared } from '../support/prepared.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { settingsFor } from '../support/redis-settings.ts'
@@ -9,94 +10,87 @@ import { until } from '../support/redis-state.ts'
 import { SERVER_KEY } from '../support/replicas.ts'
 import { openSessionReplica, type SessionReplica } from '../support/session-replica.ts'
 
-type Settings = Readonly<Record<string, string>>
-
-interface Reached {
-  readonly settings: Settings
-  readonly stop: () => Promise<void>
-}
-
-const single = async (): Promise<Reached> => {
+const single = async () => {
   const redis = await startRedis()
-  return { settings: { REDIS_URL: redis.url }, stop: redis.stop }
+  return { settings: { REDIS_URL: redis.url }, [Symbol.asyncDispose]: redis.stop }
 }
-const cluster = async (): Promise<Reached> => {
+const cluster = async () => {
   const redis = await startCluster({ shards: 3 })
-  return { settings: settingsFor(redis.target), stop: async () => redis[Symbol.asyncDispose]() }
+  return {
+    settings: settingsFor(redis.target),
+    [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+  }
 }
 
 const ISSUER = 'https://id.example.com'
 const REALM = 'app.example.com'
 const OTHER_REALM = 'other.example.com'
-/** A lost message would show only after it. */
+/** TTL that a lost message would take to show. */
 const L1_SECONDS = 30
 
-const openReplica = (settings: Settings, mode: string): SessionReplica => {
-  return openSessionReplica({
-    PROTECTED_HOSTS: REALM,
-    ALLOW_ANY_USER: 'true',
-    OIDC_ISSUER_URL: ISSUER,
-    OIDC_CLIENT_ID: 'vestibule',
-    SESSION_ENCRYPTION_KEY: SERVER_KEY,
-    REDIS_ENABLED: 'true',
-    REDIS_CACHE_MODE: mode,
-    REDIS_HYBRID_L1_TTL: String(L1_SECONDS),
-    ...settings,
-  })
+const SETTINGS = {
+  PROTECTED_HOSTS: REALM,
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: ISSUER,
+  OIDC_CLIENT_ID: 'vestibule',
+  SESSION_ENCRYPTION_KEY: SERVER_KEY,
+  REDIS_ENABLED: 'true',
+  REDIS_HYBRID_L1_TTL: String(L1_SECONDS),
 }
+const LOST = expect.objectContaining({ code: 'sign_in_failed' }) as Error
+
+/** Begins a sign-in whose session is opened later. */
+const begin = async ({ sessions }: SessionReplica, subject: string, sid: string) => {
+  const generation = await sessions.currentGeneration()
+  const owners = {
+    user: userOwner(ISSUER, subject).id,
+    providerSession: providerSessionOwner(ISSUER, sid).id,
+  }
+  return async (realm = REALM): Promise<SessionCredential> => {
+    const cookie = await sessions.open({
+      identity: { issuer: ISSUER, subject, groups: ['a'], claims: {} },
+      tokens: { idToken: 'id', accessToken: 'access', generation },
+      metadata: { subject, displayName: subject.toUpperCase(), owners },
+      realm,
+    })
+    return parseSessionCookie(cookie) as SessionCredential
+  }
+}
+/** Finds a session as a check does. */
+const find = async ({ sessions }: SessionReplica, held: SessionCredential, realm = REALM) =>
+  sessions.recall(held, realm) ?? (await sessions.find(held, realm))
+const isRefused = async (...args: Parameters<typeof find>) => (await find(...args)) === undefined
+const untilRefused = (...args: Parameters<typeof find>) =>
+  until('a refusal', () => isRefused(...args))
 
 describe.for([
   ['redis', 'a single server', single],
   ['hybrid', 'a single server', single],
   ['hybrid', 'a cluster', cluster],
 ] as const)('sessions of two replicas in %s mode over %s', ([mode, , reach]) => {
-  let reached: Reached
-  let [one, other]: SessionReplica[] = []
-  const both = () => [one as SessionReplica, other as SessionReplica]
-  beforeAll(async () => {
-    reached = await reach()
-    one = openReplica(reached.settings, mode)
-    other = openReplica(reached.settings, mode)
-    for (const { state } of both()) {
-      await until('a healthy backplane', () => state.backplane.epoch !== undefined)
-    }
+  const replicas = prepared(async () => {
+    await using stack = new AsyncDisposableStack()
+    const { settings } = stack.use(await reach())
+    const openReplica = () =>
+      stack.adopt(
+        openSessionReplica({ ...SETTINGS, ...settings, REDIS_CACHE_MODE: mode }),
+        (replica) => replica.close(),
+      )
+    const both = [openReplica(), openReplica()] as const
+    await until('healthy backplanes', () =>
+      both.every(({ state }) => state.backplane.epoch !== undefined),
+    )
+    const kept = stack.move()
+    return { both, [Symbol.asyncDispose]: () => kept.disposeAsync() }
   })
-  afterAll(async () => {
-    for (const replica of both()) await replica.close()
-    await reached.stop()
-  })
-
-  /** A sign-in at one of them that begins now and opens its session later. */
-  const begin = async ({ sessions }: SessionReplica, subject: string, sid: string) => {
-    const generation = await sessions.currentGeneration()
-    return async (realm = REALM): Promise<SessionCredential> => {
-      const cookie = await sessions.open({
-        identity: { issuer: ISSUER, subject, groups: ['a'], claims: {} },
-        tokens: { idToken: 'id', accessToken: 'access', generation },
-        metadata: {
-          subject,
-          displayName: subject.toUpperCase(),
-          owners: {
-            user: userOwner(ISSUER, subject).id,
-            providerSession: providerSessionOwner(ISSUER, sid).id,
-          },
-        },
-        realm,
-      })
-      return parseSessionCookie(cookie) as SessionCredential
-    }
+  const both = () => replicas().both
+  const open = async (sid = 'sid', realm = REALM, subject = 'u') =>
+    (await begin(both()[0], subject, sid))(realm)
+  const expectFound = async (held: SessionCredential) => {
+    for (const replica of both()) expect(await find(replica, held)).toBeDefined()
   }
-  const open = async (sid = 'sid', realm = REALM, subject = 'u') => {
-    const signIn = await begin(one as SessionReplica, subject, sid)
-    return signIn(realm)
-  }
-  /** As a check does it. */
-  const find = async ({ sessions }: SessionReplica, held: SessionCredential, realm = REALM) =>
-    sessions.recall(held, realm) ?? (await sessions.find(held, realm))
-  const isRefused = async (replica: SessionReplica, held: SessionCredential, realm = REALM) =>
-    (await find(replica, held, realm)) === undefined
 
-  test('one that is opened at one is found at both, and is the same', async () => {
+  test('a session opened at one is found at both, and is the same', async () => {
     const held = await open()
     for (const replica of both()) {
       const found = await find(replica, held)
@@ -107,7 +101,7 @@ describe.for([
     }
   })
 
-  test('neither another secret nor another realm finds it, warm or not', async () => {
+  test('neither another secret nor another realm finds a session, cached or not', async () => {
     const held = await open()
     const forged = { ...held, secret: 'B'.repeat(43) }
     for (const replica of both()) {
@@ -118,73 +112,65 @@ describe.for([
     }
   })
 
-  test('one that is ended at one is refused there at once, and at the other as soon as it hears', async () => {
+  test('a session ended at one is refused there at once, and at the other after the message', async () => {
     const held = await open()
-    for (const replica of both()) expect(await find(replica, held)).toBeDefined()
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+    await expectFound(held)
+    const [first, second] = both()
     expect(await second.sessions.endTogether(held)).toBe('done')
     expect(await isRefused(second, held)).toBe(true)
-    await until('a refusal', () => isRefused(first, held))
+    await untilRefused(first, held)
   })
 
-  test('all of one session at the provider end together', async () => {
+  test('the sessions of one session at the provider end together', async () => {
     const [here, there] = [await open('shared'), await open('shared', OTHER_REALM)]
     const bystander = await open('another')
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+    const [first, second] = both()
     expect(await find(second, there, OTHER_REALM)).toBeDefined()
     expect(await first.sessions.endTogether(here)).toBe('done')
-    await until('a refusal', () => isRefused(second, there, OTHER_REALM))
-    for (const replica of both()) expect(await find(replica, bystander)).toBeDefined()
+    await untilRefused(second, there, OTHER_REALM)
+    await expectFound(bystander)
   })
 
   test.for([
     ['a user', 'ending', userOwner(ISSUER, 'ending'), 3],
     ['a session at the provider', 'leaving', providerSessionOwner(ISSUER, 'leaving-1'), 2],
-  ] as const)(
-    'all of %s end at both, whoever is told',
-    async ([, subject, owner, count], { expect }) => {
-      const [first, second] = both() as [SessionReplica, SessionReplica]
-      const [here, there] = [
-        await open(`${subject}-1`, REALM, subject),
-        await open(`${subject}-1`, REALM, subject),
-      ]
-      const elsewhere = await open(`${subject}-2`, REALM, subject)
-      const bystander = await open(`${subject}-3`, REALM, `not-${subject}`)
-      for (const held of [here, there, elsewhere]) expect(await find(first, held)).toBeDefined()
-      expect(await second.sessions.endAllOf(owner)).toBe(count)
-      const ended = owner.kind === 'user' ? [here, there, elsewhere] : [here, there]
-      for (const held of ended) {
-        expect(await isRefused(second, held)).toBe(true)
-        await until('a refusal', () => isRefused(first, held))
-      }
-      for (const replica of both()) {
-        expect(await isRefused(replica, elsewhere)).toBe(ended.includes(elsewhere))
-        expect(await find(replica, bystander)).toBeDefined()
-      }
-    },
-  )
+  ] as const)('all sessions of %s end at both', async ([, subject, owner, count], { expect }) => {
+    const [first, second] = both()
+    const openOf = (sid: number) => open(`${subject}-${sid}`, REALM, subject)
+    const [here, there, elsewhere] = [await openOf(1), await openOf(1), await openOf(2)]
+    const bystander = await open(`${subject}-3`, REALM, `not-${subject}`)
+    for (const held of [here, there, elsewhere]) expect(await find(first, held)).toBeDefined()
+    expect(await second.sessions.endAllOf(owner)).toBe(count)
+    const ended = owner.kind === 'user' ? [here, there, elsewhere] : [here, there]
+    for (const held of ended) {
+      expect(await isRefused(second, held)).toBe(true)
+      await untilRefused(first, held)
+    }
+    for (const replica of both()) {
+      expect(await isRefused(replica, elsewhere)).toBe(ended.includes(elsewhere))
+    }
+    await expectFound(bystander)
+  })
 
-  test('a sign-in that began at one before the other ended all of its user loses', async () => {
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+  test('a sign-in fails that began at one before the other ended all sessions of its user', async () => {
+    const [first, second] = both()
     const user = userOwner(ISSUER, 'racing')
     const [before, ofAnother] = [await begin(first, 'racing', 'r'), await begin(first, 'calm', 'c')]
     expect(await second.sessions.endAllOf(user)).toBe(0)
     const after = await begin(first, 'racing', 'r')
-    const lost = expect.objectContaining({ code: 'sign_in_failed' }) as Error
-    await expect(before()).rejects.toThrow(lost)
-    const won = await after()
+    await expect(before()).rejects.toThrow(LOST)
+    await expectFound(await after())
     for (const replica of both()) {
-      expect(await find(replica, won)).toBeDefined()
       const listed = await replica.sessions.list(user.id, 10)
-      expect(listed.map(({ subject, displayName }) => [subject, displayName])).toEqual([
-        ['racing', 'RACING'],
+      expect(listed).toEqual([
+        expect.objectContaining({ subject: 'racing', displayName: 'RACING' }),
       ])
     }
     expect(await find(second, await ofAnother())).toBeDefined()
   })
 
-  test('whoever races with the end of all of a user, nobody is left behind', async () => {
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+  test('no sign-in that races with the end of all sessions of its user survives', async () => {
+    const [first, second] = both()
     const user = userOwner(ISSUER, 'hurried')
     const signIns = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
@@ -203,13 +189,13 @@ describe.for([
       outcome.status === 'fulfilled' ? [outcome.value] : [],
     )
     for (const replica of both()) {
-      for (const each of held) await until('a refusal', () => isRefused(replica, each))
+      for (const each of held) await untilRefused(replica, each)
       expect(await replica.sessions.list(user.id, 100)).toEqual([])
     }
   })
 
-  test('everything ends at both, and whoever signs in after that is let in', async () => {
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+  test('all sessions end at both, and a later sign-in works', async () => {
+    const [first, second] = both()
     const held = await Promise.all(
       Array.from({ length: 150 }, (_, index) => open(`s${index}`, REALM, `user-${index}`)),
     )
@@ -217,18 +203,16 @@ describe.for([
     for (const each of held) expect(await find(first, each)).toBeDefined()
     expect((await second.sessions.list(undefined, 100)).length).toBe(100)
     expect(await second.sessions.endAll()).toBeGreaterThanOrEqual(150)
-    for (const each of held) await until('a refusal', () => isRefused(first, each))
-    await expect(before()).rejects.toThrow(
-      expect.objectContaining({ code: 'sign_in_failed' }) as Error,
-    )
+    for (const each of held) await untilRefused(first, each)
+    await expect(before()).rejects.toThrow(LOST)
     for (const replica of both()) expect(await replica.sessions.list(undefined, 10)).toEqual([])
     const anew = await open()
-    for (const replica of both()) expect(await find(replica, anew)).toBeDefined()
+    await expectFound(anew)
   })
 
-  test('what an operator clears is read again, and nobody is signed out', async () => {
+  test('a session cleared by an operator is read again and not signed out', async () => {
     const held = await open()
-    const [first, second] = both() as [SessionReplica, SessionReplica]
+    const [first, second] = both()
     await find(second, held)
     await first.state.backplane.publish({ type: 'clear', region: 'sessions' })
     await until('an empty memory', () => second.cache.size === 0)

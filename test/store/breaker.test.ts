@@ -245,6 +245,16 @@ describe('a flapping breaker', () => {
     }
   })
 
+  test('accepts tryNow after a failed trial, though the pause is longer than the timeout', async () => {
+    const started = start({ threshold: 1, timeoutMs: 500 })
+    await started.open()
+    await started.close()
+    await started.open()
+    clock.elapse(500)
+    expect(await started.ask(outage)).toBe('Redis: deadline')
+    expect(await canTryNow(started)).toBe(true)
+  })
+
   test('never delays tryNow beyond its timeout', async () => {
     const started = start({ threshold: 1, timeoutMs: 3000 })
     await started.open()

@@ -48,8 +48,7 @@ describe('reads of one session of unknown size', () => {
     const all = [read('a'), read('a'), read('a')]
     sent[0]?.resolve(large)
     expect(await all[0]).toEqual([UNUSABLE, UNUSABLE])
-    for (const each of await Promise.all(all))
-      expect(each.every((one) => one === UNUSABLE)).toBe(true)
+    expect((await Promise.all(all)).flat().every((one) => one === UNUSABLE)).toBe(true)
     expect(await read('a')).toEqual([UNUSABLE])
     expect(sent).toHaveLength(1)
   })
@@ -75,6 +74,21 @@ describe('reads of one session of unknown size', () => {
     await nextRound()
     sent[1]?.resolve(small)
     expect(await second).toEqual(small)
+  })
+
+  test('wait for a new first read after a failed one', async () => {
+    const { sent, read } = start()
+    const first = read('a')
+    const failed = expect(first).rejects.toThrow('no')
+    sent[0]?.reject(new Error('no'))
+    await failed
+    const all = [read('a'), read('a')]
+    expect(sent, 'the failed one is no longer waited for').toHaveLength(2)
+    sent[1]?.resolve(small)
+    await nextRound()
+    expect(sent).toHaveLength(3)
+    sent[2]?.resolve(small)
+    expect(await Promise.all(all)).toEqual([small, small])
   })
 
   test('do not delay other sessions', async () => {

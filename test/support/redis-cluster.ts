@@ -74,10 +74,8 @@ export async function startCluster(options: RedisClusterOptions): Promise<Runnin
     what.test(await server.cli('CLUSTER', 'INFO'))
   const everywhere = async (what: RegExp) =>
     (await Promise.all(all.map(({ server }) => knows(server, what)))).every(Boolean)
-  await until(
-    'servers that know each other',
-    () => everywhere(new RegExp(`cluster_known_nodes:${all.length}\r`)),
-    15_000,
+  await until('servers that know each other', () =>
+    everywhere(new RegExp(`cluster_known_nodes:${all.length}\r`)),
   )
   for (const [index, { server }] of replicas.entries()) {
     const id = primaries[index]?.id as string
@@ -86,22 +84,16 @@ export async function startCluster(options: RedisClusterOptions): Promise<Runnin
     )
     await server.cli('CLUSTER', 'REPLICATE', id)
   }
-  await until('a cluster that can be used', () => everywhere(/cluster_state:ok/), 15_000)
+  await until('a cluster that can be used', () => everywhere(/cluster_state:ok/))
   for (const { server } of replicas) {
-    await until(
-      'a copy',
-      async () => (await server.cli('INFO', 'replication')).includes('master_link_status:up'),
-      15_000,
+    await until('a copy', async () =>
+      (await server.cli('INFO', 'replication')).includes('master_link_status:up'),
     )
   }
-  await until(
-    'replicas that their primaries know',
-    async () => {
-      const slots = await Promise.all(primaries.map(({ server }) => server.cli('CLUSTER', 'SLOTS')))
-      return slots.every((known) => all.every(({ id }) => known.includes(id)))
-    },
-    15_000,
-  )
+  await until('replicas that their primaries know', async () => {
+    const slots = await Promise.all(primaries.map(({ server }) => server.cli('CLUSTER', 'SLOTS')))
+    return slots.every((known) => all.every(({ id }) => known.includes(id)))
+  })
   const idOf = (server: RunningRedis) => all.find((one) => one.server === server)?.id as string
   const kept = started.move()
   return {

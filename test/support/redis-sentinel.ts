@@ -12,7 +12,7 @@ export interface WatchedRedisOptions extends Pick<RedisOptions, 'tls'> {
 export interface WatchedRedis extends AsyncDisposable {
   /** Redis servers, of which the first is the primary at the start. */
   readonly servers: readonly [RunningRedis, RunningRedis, RunningRedis]
-  readonly sentinels: readonly RunningRedis[]
+  readonly sentinels: readonly [RunningRedis, RunningRedis, RunningRedis]
   /** Returns the port of the primary that most Sentinels report. */
   readonly primaryPort: () => Promise<number>
   /** Cuts a server off from Sentinels and replicas, while it answers all other clients. */
@@ -50,39 +50,26 @@ export async function startWatchedRedis(options: WatchedRedisOptions = {}): Prom
   }
   const primary = await startServer()
   const servers = [primary, await startServer(primary), await startServer(primary)] as const
-  await until(
-    'replicas',
-    async () => (await primary.cli('INFO', 'replication')).includes('slave1:ip=127.0.0.1'),
-    15_000,
+  await until('replicas', async () =>
+    (await primary.cli('INFO', 'replication')).includes('slave1:ip=127.0.0.1'),
   )
-  await until(
-    'copies',
-    async () => {
-      const states = await primary.cli('INFO', 'replication')
-      return (states.match(/state=online/g) ?? []).length === 2
-    },
-    15_000,
-  )
-  const sentinels = await Promise.all(
-    [1, 2, 3].map(async () => started.use(await startRedis(await sentinelOf(primary, options)))),
-  )
-  await until('Sentinels that know each other', () => doKnowAll(sentinels), 15_000)
+  await until('copies', async () => {
+    const states = await primary.cli('INFO', 'replication')
+    return (states.match(/state=online/g) ?? []).length === 2
+  })
+  const startSentinel = async () =>
+    started.use(await startRedis(await sentinelOf(primary, options)))
+  const sentinels = await Promise.all([startSentinel(), startSentinel(), startSentinel()])
+  await until('Sentinels that know each other', () => doKnowAll(sentinels))
   // One that was kept waiting for two seconds would do nothing for the next thirty.
   await Promise.all(sentinels.map(({ cli }) => cli('SENTINEL', 'DEBUG', 'tilt-trigger', '60000')))
   const kept = started.move()
-  const address = ({ host, port }: RunningRedis) => ({ host, port })
   return {
     servers,
     sentinels,
     async primaryPort() {
-      const [, port] = (
-        await (sentinels[0] as RunningRedis).cli(
-          'SENTINEL',
-          'GET-MASTER-ADDR-BY-NAME',
-          PRIMARY_NAME,
-        )
-      ).split('\n')
-      return Number(port)
+      const address = await sentinels[0].cli('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', PRIMARY_NAME)
+      return Number(address.split('\n')[1])
     },
     async isolate(server) {
       await server.cli('ACL', 'SETUSER', PEER.name, 'off')
@@ -90,7 +77,7 @@ export async function startWatchedRedis(options: WatchedRedisOptions = {}): Prom
     },
     target: {
       kind: 'sentinel',
-      sentinels: sentinels.map(address),
+      sentinels: sentinels.map(({ host, port }) => ({ host, port })),
       primaryName: PRIMARY_NAME,
       database: 0,
       password: PASSWORD,

@@ -8,7 +8,12 @@ import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { BUSY_MS, timed, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
-import { PRIMARY_NAME, startWatchedRedis, type WatchedRedis } from '../../support/redis-sentinel.ts'
+import {
+  PRIMARY_NAME,
+  startWatchedRedis,
+  type WatchedRedis,
+  type WatchedRedisOptions,
+} from '../../support/redis-sentinel.ts'
 import {
   type ObservedConnection,
   openConnected,
@@ -64,23 +69,15 @@ async function timeUntilSwitched(
   const sinceMs = performance.now()
   await event()
   let reportedAtMs = Number.NaN
-  const watched = until(
-    'another primary in a report',
-    async () => {
-      // Takes the time before the query, so that the result is never too short.
-      reportedAtMs = performance.now()
-      return (await reportedPorts(sentinels)).some((port) => port !== before)
-    },
-    60_000,
-  )
-  await until(
-    'writes at another primary',
-    async () => {
-      const isElsewhere = (await portOf(opened).catch(() => before)) !== before
-      return isElsewhere && (await write(opened))
-    },
-    60_000,
-  )
+  const isReported = async () => {
+    // Takes the time before the query, so that the result is never too short.
+    reportedAtMs = performance.now()
+    return (await reportedPorts(sentinels)).some((port) => port !== before)
+  }
+  const watched = until('another primary in a report', isReported, 60_000)
+  const isWritten = async () =>
+    (await portOf(opened).catch(() => before)) !== before && (await write(opened))
+  await until('writes at another primary', isWritten, 60_000)
   const switchedAtMs = performance.now()
   await watched
   return {
@@ -95,33 +92,48 @@ function print(what: string, ms: number, followedMs: number) {
   )
 }
 
-describeWithRedis('a connection through Sentinels', () => {
-  test('leads to the primary though one Sentinel is down and another silent', async () => {
-    await using redis = await startWatchedRedis()
-    const [first, second] = redis.sentinels as [RunningRedis, RunningRedis]
-    await first.kill()
-    await second.pause()
-    // Exceeds the bound below, which a wait for the silent Sentinel would miss.
-    await using opened = openConnection(redis.target, 20_000)
-    const { ownMs } = await timed(opened.connection.firstAttempt)
-    expect(ownMs).toBeLessThan(1000 + BUSY_MS)
-    expect(await portOf(opened)).toBe(redis.servers[0].port)
-    await second.resume()
+const watchedTest = test
+  .extend('options', {} as WatchedRedisOptions)
+  .extend('redis', async ({ options }, { onCleanup }) => {
+    const redis = await startWatchedRedis(options)
+    onCleanup(redis[Symbol.asyncDispose])
+    return redis
+  })
+  .extend('old', ({ redis }) => redis.servers[0])
+  .extend('opened', async ({ redis }, { onCleanup }) => {
+    const opened = await openConnected(redis.target)
+    onCleanup(opened[Symbol.asyncDispose])
+    return opened
   })
 
-  test.for<[string, (redis: WatchedRedis) => Promise<unknown>]>([
-    ['an ordered failover', ({ sentinels }) => (sentinels[0] as RunningRedis).cli(...FAILOVER)],
+describeWithRedis('a connection through Sentinels', () => {
+  watchedTest(
+    'leads to the primary though one Sentinel is down and another silent',
+    async ({ redis }) => {
+      const [first, second] = redis.sentinels
+      await first.kill()
+      await second.pause()
+      // Exceeds the bound below, which a wait for the silent Sentinel would miss.
+      await using opened = openConnection(redis.target, 20_000)
+      const { ownMs } = await timed(opened.connection.firstAttempt)
+      expect(ownMs).toBeLessThan(1000 + BUSY_MS)
+      expect(await portOf(opened)).toBe(redis.servers[0].port)
+      await second.resume()
+    },
+  )
+
+  watchedTest.for<[string, (redis: WatchedRedis) => Promise<unknown>]>([
+    ['an ordered failover', ({ sentinels }) => sentinels[0].cli(...FAILOVER)],
     ['the primary killed', ({ servers }) => servers[0].kill()],
     ['the primary frozen', ({ servers }) => servers[0].pause()],
     [
       'the primary and a Sentinel killed',
       async ({ servers, sentinels }) => {
-        await (sentinels[0] as RunningRedis).kill()
+        await sentinels[0].kill()
         await servers[0].kill()
       },
     ],
-  ])('follows %s', async ([what, event], { expect }) => {
-    await using redis = await startWatchedRedis()
+  ])('follows %s', async ([what, event], { redis, expect }) => {
     await using opened = await openConnected(redis.target, 5000)
     const { connection } = opened
     const before = await portOf(opened)
@@ -136,33 +148,30 @@ describeWithRedis('a connection through Sentinels', () => {
     expect(connection.inFlight).toBe(0)
   })
 
-  test('leaves at once a replaced primary that still answers', async () => {
-    await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
-    const [old] = redis.servers
-    const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
-      redis.isolate(old),
-    )
-    print('split brain', ms, followedMs)
-    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    const report = 'the Sentinels report another primary: 127.0.0.1:'
-    expect(opened.reasons).toContain(`${report}${await portOf(opened)}`)
-    // Allows for several switches, because the first Sentinel to know may answer late.
-    expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
-    expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
-    await until('agreement', async () =>
-      (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
-    )
-    expect(await write(opened, 10_000)).toBe(true)
-    const keysAtOld = await old.cli('DBSIZE')
-    for (let round = 0; round < 20; round++) expect(await write(opened, 10_000)).toBe(true)
-    expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
-  })
+  watchedTest(
+    'leaves at once a replaced primary that still answers',
+    async ({ redis, opened, old }) => {
+      const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
+        redis.isolate(old),
+      )
+      print('split brain', ms, followedMs)
+      expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+      const report = 'the Sentinels report another primary: 127.0.0.1:'
+      expect(opened.reasons).toContain(`${report}${await portOf(opened)}`)
+      // Allows for several switches, because the first Sentinel to know may answer late.
+      expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
+      expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
+      await until('agreement', async () =>
+        (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
+      )
+      expect(await write(opened, 10_000)).toBe(true)
+      const keysAtOld = await old.cli('DBSIZE')
+      for (let round = 0; round < 20; round++) expect(await write(opened, 10_000)).toBe(true)
+      expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
+    },
+  )
 
-  test('ignores an outdated Sentinel by its lower epoch', async () => {
-    await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
-    const [old] = redis.servers
+  watchedTest('ignores an outdated Sentinel by its lower epoch', async ({ redis, opened, old }) => {
     await timeUntilSwitched(opened, redis, old.port, () => redis.isolate(old))
     const port = await portOf(opened)
     await until('agreement', async () =>
@@ -170,7 +179,6 @@ describeWithRedis('a connection through Sentinels', () => {
     )
     // Goes on reporting the old primary, because it knows no other Sentinel.
     await using alone = await startRedis({
-      port: await steadyPort(),
       lines: [`sentinel monitor ${PRIMARY_NAME} ${old.host} ${old.port} 1`],
       args: ['--sentinel'],
     })
@@ -197,42 +205,33 @@ describeWithRedis('a connection through Sentinels', () => {
     for (const sentinel of redis.sentinels) await sentinel.resume()
   })
 
-  test('switches during an attempt at a frozen primary', async () => {
-    await using redis = await startWatchedRedis()
-    const [old] = redis.servers
+  watchedTest('switches during an attempt at a frozen primary', async ({ redis, old }) => {
     await old.pause()
     await using opened = openConnection(redis.target, 30_000)
     const sinceMs = performance.now()
-    await until(
-      'another primary in a report',
-      async () => (await reportedPorts(redis.sentinels)).some((port) => port !== old.port),
-      20_000,
+    await until('another primary in a report', async () =>
+      (await reportedPorts(redis.sentinels)).some((port) => port !== old.port),
     )
-    const { ownMs: followedMs } = await timed(
-      until('a connection', () => opened.connection.isConnected, 60_000),
-    )
+    const { ownMs: followedMs } = await timed(untilConnected(opened))
     print('started while the primary is frozen', performance.now() - sinceMs, followedMs)
     expect(await portOf(opened)).not.toBe(old.port)
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
   })
 
-  test('keeps the primary while no Sentinel answers, and follows them afterwards', async () => {
-    await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
-    for (const sentinel of redis.sentinels) await sentinel.pause()
-    await wait(1500)
-    expect(await write(opened, 10_000)).toBe(true)
-    expect(opened.connected()).toBe(1)
-    for (const sentinel of redis.sentinels) await sentinel.resume()
-    const [old] = redis.servers
-    await timeUntilSwitched(opened, redis, old.port, () =>
-      (redis.sentinels[0] as RunningRedis).cli(...FAILOVER),
-    )
-  })
+  watchedTest(
+    'keeps the primary while no Sentinel answers, and follows them afterwards',
+    async ({ redis, opened, old }) => {
+      for (const sentinel of redis.sentinels) await sentinel.pause()
+      await wait(1500)
+      expect(await write(opened, 10_000)).toBe(true)
+      expect(opened.connected()).toBe(1)
+      for (const sentinel of redis.sentinels) await sentinel.resume()
+      await timeUntilSwitched(opened, redis, old.port, () => redis.sentinels[0].cli(...FAILOVER))
+    },
+  )
 
-  test('asks each Sentinel over one connection, a few times a second', async () => {
-    await using redis = await startWatchedRedis()
-    const [sentinel] = redis.sentinels as [RunningRedis]
+  watchedTest('asks each Sentinel over one connection, a few times a second', async ({ redis }) => {
+    const [sentinel] = redis.sentinels
     await using proxy = await startTcpProxy(sentinel.port)
     await using opened = openConnection({
       ...redis.target,
@@ -252,43 +251,46 @@ describeWithRedis('a connection through Sentinels', () => {
     await until('no connection', () => proxy.connections() === 0)
   })
 
-  test('receives with a subscription what is published, also after a failover', async () => {
-    await using redis = await startWatchedRedis()
-    await using commands = openConnection(redis.target)
-    await using subscription = openConnection(redis.target, 2000, 'subscription')
-    const received: string[] = []
-    const subscribe = () =>
-      subscription.connection.run(
-        undefined,
-        (client) => client.subscribe('news', (text) => received.push(text)),
-        10_000,
-      )
-    const publish = (text: string) =>
-      commands.connection.run(undefined, (client) => client.publish('news', text), 10_000)
-    await untilConnected(commands, subscription)
-    await subscribe()
-    expect(await publish('one')).toBe(1)
-    await until('one', () => received.includes('one'))
-    const [old] = redis.servers
-    await timeUntilSwitched(commands, redis, old.port, () => old.kill())
-    await until('the subscription', () => subscription.connected() >= 2, 60_000)
-    // Retries, because a connection may still lead to a server that is about to step down.
-    await until('two', async () => {
-      await subscribe().catch(() => undefined)
-      await publish('two').catch(() => undefined)
-      return received.includes('two')
-    })
-  })
+  watchedTest(
+    'receives with a subscription what is published, also after a failover',
+    async ({ redis, old }) => {
+      await using commands = openConnection(redis.target)
+      await using subscription = openConnection(redis.target, 2000, 'subscription')
+      const received: string[] = []
+      const subscribe = () =>
+        subscription.connection.run(
+          undefined,
+          (client) => client.subscribe('news', (text) => received.push(text)),
+          10_000,
+        )
+      const publish = (text: string) =>
+        commands.connection.run(undefined, (client) => client.publish('news', text), 10_000)
+      await untilConnected(commands, subscription)
+      await subscribe()
+      expect(await publish('one')).toBe(1)
+      await until('one', () => received.includes('one'))
+      await timeUntilSwitched(commands, redis, old.port, () => old.kill())
+      await until('the subscription', () => subscription.connected() >= 2, 60_000)
+      // Retries, because a connection may still lead to a server that is about to step down.
+      await until('two', async () => {
+        await subscribe().catch(() => undefined)
+        await publish('two').catch(() => undefined)
+        return received.includes('two')
+      })
+    },
+  )
 })
+
+/** Target of an only Sentinel. */
+function only({ port }: { readonly port: number }): SentinelTarget {
+  const sentinels = [{ host: '127.0.0.1', port }]
+  return { kind: 'sentinel', sentinels, primaryName: PRIMARY_NAME, database: 0 }
+}
 
 describeWithRedis('a fault in the Sentinel settings is reported', () => {
   test('with its failure and a reason', async () => {
     await using redis = await startWatchedRedis({ sentinelPassword: 'of-the-sentinels' })
     const { sentinelPassword: _, ...withoutPassword } = redis.target
-    const sentinelAt = (port: number): SentinelTarget => ({
-      ...redis.target,
-      sentinels: [{ host: '127.0.0.1', port }],
-    })
     const cases: readonly (readonly [RedisTarget, failure: string, reason: RegExp | undefined])[] =
       [
         [withoutPassword, 'auth', /check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD/],
@@ -298,7 +300,7 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
           'sentinel',
           /no primary called other: correct REDIS_SENTINEL_MASTER/,
         ],
-        [sentinelAt(await steadyPort()), 'connection', undefined],
+        [only({ port: await steadyPort() }), 'connection', undefined],
         [{ ...redis.target, password: 'wrong' }, 'auth', undefined],
       ]
     for (const [target, failure, reason] of cases) {
@@ -314,12 +316,7 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
 
   test('for a plain server in the place of a Sentinel', async () => {
     await using redis = await startRedis()
-    await using opened = await tryConnection({
-      kind: 'sentinel',
-      sentinels: [{ host: redis.host, port: redis.port }],
-      primaryName: PRIMARY_NAME,
-      database: 0,
-    })
+    await using opened = await tryConnection(only(redis))
     expect(opened.disconnected).toEqual(['sentinel'])
     expect(opened.reasons).toEqual([
       expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is not a Sentinel/),
@@ -338,12 +335,7 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
       ],
       args: ['--sentinel'],
     })
-    await using opened = await tryConnection({
-      kind: 'sentinel',
-      sentinels: [{ host: '127.0.0.1', port: sentinel.port }],
-      primaryName: PRIMARY_NAME,
-      database: 0,
-    })
+    await using opened = await tryConnection(only(sentinel))
     expect(opened.disconnected).toEqual(['readonly'])
     expect(opened.connection.isConnected).toBe(false)
   })

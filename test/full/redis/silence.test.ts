@@ -17,6 +17,7 @@ import {
   until,
   untilDataKnown,
 } from '../../support/redis-state.ts'
+import { redisTest } from '../../support/redis-test.ts'
 
 const DEADLINE = unavailable('deadline')
 const UNAVAILABLE = { code: DEADLINE.code }
@@ -71,8 +72,7 @@ describeWithRedis('a frozen server', () => {
     expect(connection.inFlight).toBe(0)
   })
 
-  test('never has its late replies taken for those of other commands', async () => {
-    await using redis = await startRedis()
+  redisTest('never has its late replies taken for those of other commands', async ({ redis }) => {
     await using opened = await openConnected(redis)
     for (let round = 0; round < 5; round += 1) {
       await redis.pause()
@@ -120,8 +120,7 @@ describeWithRedis('a frozen server', () => {
     await until('a connection', () => opened.connection.isConnected)
   })
 
-  test('gets an idempotent command once only', async () => {
-    await using redis = await startRedis()
+  redisTest('gets an idempotent command once only', async ({ redis }) => {
     await using opened = await openConnected(redis)
     const { connection } = opened
     await redis.pause()
@@ -177,8 +176,7 @@ describeWithRedis('a frozen server', () => {
     expect(Math.max(...sentAfterMs), 'the last time that one was sent').toBeLessThan(timeoutMs)
   })
 
-  test('opens the breaker by deadlines, and closes it by a late reply', async () => {
-    await using redis = await startRedis()
+  redisTest('opens the breaker by deadlines, and closes it by a late reply', async ({ redis }) => {
     // Switches the health loop off, so that only a late reply can close the breaker.
     await using observed = await openExamined(redis, { timeoutMs: 100, isHealthChecked: false })
     const { store } = observed.state
@@ -196,8 +194,7 @@ describeWithRedis('a frozen server', () => {
     await until('a read', async () => (await read()) === 'done')
   })
 
-  test('does not count as other data after the outage', async () => {
-    await using redis = await startRedis()
+  redisTest('does not count as other data after the outage', async ({ redis }) => {
     await using a = openState(redis, { healthIntervalMs: 1000, timeoutMs: 200 })
     await untilDataKnown(a.redis)
     const isNamed = async () => (await redis.cli('EXISTS', 'vestibule:{dataset}')) === '1'
