@@ -1,8 +1,15 @@
 import { expect, test } from 'vitest'
-import { expectStatus, statusAt } from '../../support/check-status.ts'
+import { expectStatus, statusAt, statusesAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { keepInMemory } from '../../support/hybrid-replicas.ts'
-import { countEvents, expectHealthy, expectOthersServed, readMetric } from '../../support/outage.ts'
+import {
+  countEvents,
+  expectHealthy,
+  expectOthersServed,
+  readMetric,
+  untilEvent,
+  untilHealthy,
+} from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { printUntil } from '../../support/printed.ts'
@@ -112,6 +119,25 @@ describeWithRedis('F12 Redis lost its data, and replicas have sessions in memory
       await expectOneRound(replicas(), browser, asserted)
       await expectStatus(200, all, cookieHeader(browser))
       await expectStatus(302, all, asserted)
+    },
+  )
+
+  test.for(losses)(
+    'Redis %s and is then away: memory vouches for no lost session',
+    async ([, lose]) => {
+      const { all, network } = replicas()
+      const { cookie } = await replicas().signedIn()
+      for (const replica of all) await keepInMemory(replica, cookie)
+      const changes = all.map((each) => countEvents(each, 'redis_data_changed'))
+      await lose(replicas())
+      for (const [at, replica] of all.entries()) {
+        await untilEvent(replica, 'redis_data_changed', Number(changes[at]) + 1)
+      }
+      await network.refuse()
+      const statuses = await statusesAt(all, cookie)
+      await network.accept()
+      for (const replica of all) await untilHealthy('F12', replica)
+      expect(statuses).toEqual([503, 503])
     },
   )
 })

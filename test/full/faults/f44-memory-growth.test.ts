@@ -56,10 +56,7 @@ const kinds: readonly Junk[] = [
 
 describeWithRedis('F44 memory', () => {
   const replicas = prepared(
-    () =>
-      startReplicas({
-        settings: { ...HYBRID, NODE_OPTIONS: COLLECT },
-      }),
+    () => startReplicas({ settings: { ...HYBRID, NODE_OPTIONS: COLLECT } }),
     180_000,
   )
   beforeAll(async () => {

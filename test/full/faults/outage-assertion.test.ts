@@ -258,10 +258,7 @@ describeWithRedis('the limits of an outage assertion', () => {
 
     test('an assertion counts for its own session at a replica that does not know it', async () => {
       const { session, assertion } = bob
-      expect(await ask(stranger, session, assertion)).toEqual({
-        statuses: [200, 200],
-        user: 'bob',
-      })
+      expect(await ask(stranger, session, assertion)).toEqual({ statuses: [200, 200], user: 'bob' })
       expect((await ask(stranger, session)).statuses).toEqual([503, 503])
     })
 
