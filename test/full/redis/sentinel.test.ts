@@ -9,28 +9,20 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { BUSY_MS, timed, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { PRIMARY_NAME, startWatchedRedis, type WatchedRedis } from '../../support/redis-sentinel.ts'
-import {
-  type ObservedConnection,
-  openConnected,
-  openConnection,
-  openExamined,
-  tryConnection,
-  until,
-  untilConnected,
-} from '../../support/redis-state.ts'
+import * as state from '../../support/redis-state.ts'
 
 /** Time within which a connection follows once some Sentinel reports the new primary. */
 const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
 const FAILOVER = ['SENTINEL', 'FAILOVER', PRIMARY_NAME] as const
 
 /** Returns the port of the server that a connection leads to. */
-async function portOf({ connection }: ObservedConnection): Promise<number> {
+async function portOf({ connection }: state.ObservedConnection): Promise<number> {
   const reply = await connection.run(undefined, (client) => client.configGet('port'), 5000)
   return Number(reply['port'])
 }
 
 /** Returns whether the write was answered. */
-async function write({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> {
+async function write({ connection }: state.ObservedConnection, timeoutMs = 250): Promise<boolean> {
   const key = `vestibule:{${randomUUID()}}`
   return connection
     .run(undefined, (client) => client.set(key, 'x'), timeoutMs)
@@ -51,11 +43,11 @@ async function reportedPorts(sentinels: readonly RunningRedis[]): Promise<readon
 }
 
 /**
- * Returns the milliseconds until another server answers writes: from the event, and from the first Sentinel that reports
+ * Returns the milliseconds state.until another server answers writes: from the event, and from the first Sentinel that reports
  * another primary, without the delay of this process.
  */
 async function timeUntilSwitched(
-  opened: ObservedConnection,
+  opened: state.ObservedConnection,
   { sentinels }: WatchedRedis,
   before: number,
   event: () => Promise<unknown>,
@@ -64,7 +56,7 @@ async function timeUntilSwitched(
   const sinceMs = performance.now()
   await event()
   let reportedAtMs = Number.NaN
-  const watched = until(
+  const watched = state.until(
     'another primary in a report',
     async () => {
       // Takes the time before the query, so that the result is never too short.
@@ -73,7 +65,7 @@ async function timeUntilSwitched(
     },
     60_000,
   )
-  await until(
+  await state.until(
     'writes at another primary',
     async () => {
       const isElsewhere = (await portOf(opened).catch(() => before)) !== before
@@ -102,7 +94,7 @@ describeWithRedis('a connection through Sentinels', () => {
     await first.kill()
     await second.pause()
     // Exceeds the bound below, which a wait for the silent Sentinel would miss.
-    await using opened = openConnection(redis.target, 20_000)
+    await using opened = state.openConnection(redis.target, 20_000)
     const { ownMs } = await timed(opened.connection.firstAttempt)
     expect(ownMs).toBeLessThan(1000 + BUSY_MS)
     expect(await portOf(opened)).toBe(redis.servers[0].port)
@@ -122,7 +114,7 @@ describeWithRedis('a connection through Sentinels', () => {
     ],
   ])('follows %s', async ([what, event], { expect }) => {
     await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target, 5000)
+    await using opened = await state.openConnected(redis.target, 5000)
     const { connection } = opened
     const before = await portOf(opened)
     const set: Command<unknown> = (client) => client.set('kept', 'value')
@@ -138,7 +130,7 @@ describeWithRedis('a connection through Sentinels', () => {
 
   test('leaves at once a replaced primary that still answers', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const [old] = redis.servers
     const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
       redis.isolate(old),
@@ -150,7 +142,7 @@ describeWithRedis('a connection through Sentinels', () => {
     // Allows for several switches, because the first Sentinel to know may answer late.
     expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
     expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
-    await until('agreement', async () =>
+    await state.until('agreement', async () =>
       (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
     )
     expect(await write(opened, 10_000)).toBe(true)
@@ -161,11 +153,11 @@ describeWithRedis('a connection through Sentinels', () => {
 
   test('ignores an outdated Sentinel by its lower epoch', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const [old] = redis.servers
     await timeUntilSwitched(opened, redis, old.port, () => redis.isolate(old))
     const port = await portOf(opened)
-    await until('agreement', async () =>
+    await state.until('agreement', async () =>
       (await reportedPorts(redis.sentinels)).every((reported) => reported === port),
     )
     // Goes on reporting the old primary, because it knows no other Sentinel.
@@ -174,12 +166,12 @@ describeWithRedis('a connection through Sentinels', () => {
       lines: [`sentinel monitor ${PRIMARY_NAME} ${old.host} ${old.port} 1`],
       args: ['--sentinel'],
     })
-    await using another = openConnection({
+    await using another = state.openConnection({
       ...redis.target,
       sentinels: [alone, ...redis.sentinels].map(({ host, port }) => ({ host, port })),
     })
     const leads = async () => (await portOf(another).catch(() => undefined)) === port
-    await until('the new primary', leads, 60_000)
+    await state.until('the new primary', leads, 60_000)
     let own = 0
     /** Counts the commands that the server has processed, without these queries. */
     const asked = async () => {
@@ -191,7 +183,7 @@ describeWithRedis('a connection through Sentinels', () => {
     // Leaves only the outdated Sentinel to answer.
     for (const sentinel of redis.sentinels) await sentinel.pause()
     const before = await asked()
-    await until('more questions', async () => (await asked()) >= before + 12)
+    await state.until('more questions', async () => (await asked()) >= before + 12)
     expect(another.connected(), 'and stays there').toBe(connected)
     expect(await leads()).toBe(true)
     for (const sentinel of redis.sentinels) await sentinel.resume()
@@ -201,15 +193,15 @@ describeWithRedis('a connection through Sentinels', () => {
     await using redis = await startWatchedRedis()
     const [old] = redis.servers
     await old.pause()
-    await using opened = openConnection(redis.target, 30_000)
+    await using opened = state.openConnection(redis.target, 30_000)
     const sinceMs = performance.now()
-    await until(
+    await state.until(
       'another primary in a report',
       async () => (await reportedPorts(redis.sentinels)).some((port) => port !== old.port),
       20_000,
     )
     const { ownMs: followedMs } = await timed(
-      until('a connection', () => opened.connection.isConnected, 60_000),
+      state.until('a connection', () => opened.connection.isConnected, 60_000),
     )
     print('started while the primary is frozen', performance.now() - sinceMs, followedMs)
     expect(await portOf(opened)).not.toBe(old.port)
@@ -218,7 +210,7 @@ describeWithRedis('a connection through Sentinels', () => {
 
   test('keeps the primary while no Sentinel answers, and follows them afterwards', async () => {
     await using redis = await startWatchedRedis()
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     for (const sentinel of redis.sentinels) await sentinel.pause()
     await wait(1500)
     expect(await write(opened, 10_000)).toBe(true)
@@ -234,11 +226,11 @@ describeWithRedis('a connection through Sentinels', () => {
     await using redis = await startWatchedRedis()
     const [sentinel] = redis.sentinels as [RunningRedis]
     await using proxy = await startTcpProxy(sentinel.port)
-    await using opened = openConnection({
+    await using opened = state.openConnection({
       ...redis.target,
       sentinels: [{ host: '127.0.0.1', port: proxy.port }],
     })
-    await untilConnected(opened)
+    await state.untilConnected(opened)
     const processed = async () =>
       Number(/total_commands_processed:(\d+)/.exec(await sentinel.cli('INFO', 'stats'))?.[1])
     const before = await processed()
@@ -249,13 +241,13 @@ describeWithRedis('a connection through Sentinels', () => {
     expect(perSecond).toBeLessThan(20)
     expect(proxy.connections()).toBe(1)
     await opened.connection.close()
-    await until('no connection', () => proxy.connections() === 0)
+    await state.until('no connection', () => proxy.connections() === 0)
   })
 
   test('receives with a subscription what is published, also after a failover', async () => {
     await using redis = await startWatchedRedis()
-    await using commands = openConnection(redis.target)
-    await using subscription = openConnection(redis.target, 2000, 'subscription')
+    await using commands = state.openConnection(redis.target)
+    await using subscription = state.openConnection(redis.target, 2000, 'subscription')
     const received: string[] = []
     const subscribe = () =>
       subscription.connection.run(
@@ -265,15 +257,15 @@ describeWithRedis('a connection through Sentinels', () => {
       )
     const publish = (text: string) =>
       commands.connection.run(undefined, (client) => client.publish('news', text), 10_000)
-    await untilConnected(commands, subscription)
+    await state.untilConnected(commands, subscription)
     await subscribe()
     expect(await publish('one')).toBe(1)
-    await until('one', () => received.includes('one'))
+    await state.until('one', () => received.includes('one'))
     const [old] = redis.servers
     await timeUntilSwitched(commands, redis, old.port, () => old.kill())
-    await until('the subscription', () => subscription.connected() >= 2, 60_000)
+    await state.until('the subscription', () => subscription.connected() >= 2, 60_000)
     // Retries, because a connection may still lead to a server that is about to step down.
-    await until('two', async () => {
+    await state.until('two', async () => {
       await subscribe().catch(() => undefined)
       await publish('two').catch(() => undefined)
       return received.includes('two')
@@ -302,19 +294,19 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
         [{ ...redis.target, password: 'wrong' }, 'auth', undefined],
       ]
     for (const [target, failure, reason] of cases) {
-      await using opened = await tryConnection(target)
+      await using opened = await state.tryConnection(target)
       expect(opened.connection.isConnected).toBe(false)
       expect(opened.disconnected).toEqual([failure])
       if (reason) expect(opened.reasons).toEqual([expect.stringMatching(reason)])
     }
-    await using good = openConnection(redis.target)
-    await untilConnected(good)
+    await using good = state.openConnection(redis.target)
+    await state.untilConnected(good)
     expect(good.connection.isConnected).toBe(true)
   })
 
   test('for a plain server in the place of a Sentinel', async () => {
     await using redis = await startRedis()
-    await using opened = await tryConnection({
+    await using opened = await state.tryConnection({
       kind: 'sentinel',
       sentinels: [{ host: redis.host, port: redis.port }],
       primaryName: PRIMARY_NAME,
@@ -338,7 +330,7 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
       ],
       args: ['--sentinel'],
     })
-    await using opened = await tryConnection({
+    await using opened = await state.tryConnection({
       kind: 'sentinel',
       sentinels: [{ host: '127.0.0.1', port: sentinel.port }],
       primaryName: PRIMARY_NAME,
@@ -351,7 +343,7 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
 
 test('a Sentinel at the address of a plain Redis is found by the self-test', async () => {
   await using sentinel = await startRedis({ args: ['--sentinel'] })
-  await using observed = await openExamined(sentinel)
+  await using observed = await state.openExamined(sentinel)
   expect(observed.examinations[0]?.findings).toEqual([
     { code: 'sentinel', message: expect.stringContaining('REDIS_SENTINEL_MASTER') as string },
   ])
