@@ -42,7 +42,7 @@ describeWithRedis('a session ended at one of four replicas', () => {
   beforeAll(async () => {
     fleet = await startReplicas({
       count: 3,
-      // While a Redis that is merely slow counts as away, what is in memory stands in for it.
+      // Memory outlives every bound below, and stands in for a Redis that is merely slow where that counts as away.
       settings: { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30' },
       provider: { users: ['victim', ...OTHERS].map((sub) => ({ sub })) },
     })
