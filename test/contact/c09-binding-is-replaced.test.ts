@@ -1,15 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
-import {
-  BINDING_COOKIE,
-  cookieHeader,
-  expectFailedSignIn,
-  LOGOUT,
-  returnFromProvider,
-  sentAlong,
-  startLogin,
-  untilCallback,
-} from '../support/sign-in-steps.ts'
+import * as steps from '../support/sign-in-steps.ts'
 import type { Visitor } from '../support/visitor.ts'
 
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
@@ -22,20 +13,20 @@ beforeAll(async () => {
 afterAll(() => party[Symbol.asyncDispose]())
 
 function bindingOf({ cookies }: Visitor) {
-  return cookies.find(BINDING_COOKIE)
+  return cookies.find(steps.BINDING_COOKIE)
 }
 function secretOf(browser: Visitor) {
   return bindingOf(browser)?.value.split('.')[1]
 }
 
 async function userOf(browser: Visitor): Promise<unknown> {
-  const checked = await party.vestibule.check({}, { Cookie: cookieHeader(browser) })
+  const checked = await party.vestibule.check({}, { Cookie: steps.cookieHeader(browser) })
   return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
 }
 
 /** Signs a user in with a browser that has no session at the provider. */
 async function signIn(browser: Visitor, sub: string) {
-  const visit = await browser.get(await untilCallback(browser, '/', sub))
+  const visit = await browser.get(await steps.untilCallback(browser, '/', sub))
   expect(visit.status).toBe(302)
   expect(await userOf(browser)).toBe(sub)
   forgetProvider(browser)
@@ -50,18 +41,21 @@ async function linkFor(browser: Visitor, sub = 'bob'): Promise<string> {
   const elsewhere = party.vestibule.visitor()
   const binding = bindingOf(browser)
   if (binding) elsewhere.cookies.put(binding)
-  return untilCallback(elsewhere, '/', sub)
+  return steps.untilCallback(elsewhere, '/', sub)
 }
 
 const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknown>])[] = [
-  ['a sign-out', (browser) => browser.post(LOGOUT)],
-  ['one that leaves the provider alone', (browser) => browser.post(LOGOUT, { local: 'true' })],
-  ['one by the page that asks', async (browser) => browser.submit(await browser.get(LOGOUT))],
+  ['a sign-out', (browser) => browser.post(steps.LOGOUT)],
+  [
+    'one that leaves the provider alone',
+    (browser) => browser.post(steps.LOGOUT, { local: 'true' }),
+  ],
+  ['one by the page that asks', async (browser) => browser.submit(await browser.get(steps.LOGOUT))],
   [
     'one that ends nothing',
     (browser) => {
       browser.cookies.remove('__Host-vestibule')
-      return browser.post(LOGOUT)
+      return browser.post(steps.LOGOUT)
     },
   ],
 ]
@@ -69,13 +63,13 @@ const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknow
 describe('C9: the binding is replaced when its holder may change', () => {
   test('C9: a sign-in replaces the binding', async () => {
     const browser = party.vestibule.visitor()
-    await startLogin(browser)
+    await steps.startLogin(browser)
     const [before, link] = [secretOf(browser), await linkFor(browser)]
     await signIn(browser, 'alice')
     expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
     expect(secretOf(browser)).not.toBe(before)
     browser.cookies.remove('__Host-vestibule')
-    expectFailedSignIn(await browser.get(link))
+    steps.expectFailedSignIn(await browser.get(link))
     expect(await userOf(browser)).toBeUndefined()
   })
 
@@ -87,18 +81,18 @@ describe('C9: the binding is replaced when its holder may change', () => {
     expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
     expect(secretOf(browser)).not.toBe(before)
     browser.cookies.remove('__Host-vestibule')
-    expectFailedSignIn(await browser.get(link))
+    steps.expectFailedSignIn(await browser.get(link))
     expect(await userOf(browser)).toBeUndefined()
   })
 
   test('C9: links made for an earlier user sign no later user in', async () => {
     const browser = party.vestibule.visitor()
     const links: string[] = []
-    await startLogin(browser)
+    await steps.startLogin(browser)
     links.push(await linkFor(browser))
     await signIn(browser, 'bob')
     links.push(await linkFor(browser))
-    await browser.post(LOGOUT, { local: 'true' })
+    await browser.post(steps.LOGOUT, { local: 'true' })
     links.push(await linkFor(browser))
     await signIn(browser, 'alice')
     for (const link of links) {
@@ -117,7 +111,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     async ([what, method, headers], { expect }) => {
       const browser = party.vestibule.visitor()
       await signIn(browser, 'alice')
-      const state = sentAlong(await browser.post(LOGOUT), 'state')
+      const state = steps.sentAlong(await browser.post(steps.LOGOUT), 'state')
       const before = secretOf(browser)
       await browser.request(method, SIGNED_OUT, { headers })
       await browser.request(method, `${SIGNED_OUT}?state=of-another`, { headers })
@@ -133,22 +127,22 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
     const browser = party.vestibule.visitor()
     for (let round = 0; round < 5; round += 1) {
       await signIn(browser, 'alice')
-      await browser.post(LOGOUT, { local: 'true' })
+      await browser.post(steps.LOGOUT, { local: 'true' })
     }
-    expect((await startLogin(browser)).status).toBe(302)
+    expect((await steps.startLogin(browser)).status).toBe(302)
   })
 
   test.for(['one after another', 'side by side'])(
     'C9: tabs that began together finish %s, with one cookie',
     async (order, { expect }) => {
       const browser = party.vestibule.visitor()
-      await startLogin(browser)
+      await steps.startLogin(browser)
       const started = await Promise.all(
-        Array.from({ length: 30 }, (_, tab) => startLogin(browser, `/tab-${tab}`)),
+        Array.from({ length: 30 }, (_, tab) => steps.startLogin(browser, `/tab-${tab}`)),
       )
-      expect(browser.cookies.all().map(({ name }) => name)).toEqual([BINDING_COOKIE])
+      expect(browser.cookies.all().map(({ name }) => name)).toEqual([steps.BINDING_COOKIE])
       const callbacks: string[] = []
-      for (const tab of started) callbacks.push(await returnFromProvider(browser, tab))
+      for (const tab of started) callbacks.push(await steps.returnFromProvider(browser, tab))
       const visits =
         order === 'side by side'
           ? await Promise.all(callbacks.map((url) => browser.get(url)))
@@ -157,13 +151,13 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
         started.map((_, tab) => `${APP}/tab-${tab}`),
       )
       expect(await userOf(browser)).toBe('alice')
-      expect((await startLogin(browser)).status).toBe(302)
+      expect((await steps.startLogin(browser)).status).toBe(302)
     },
   )
 
   test('C9: a tab begun before another user signed in goes on as that user', async () => {
     const browser = party.vestibule.visitor()
-    const link = await untilCallback(browser, '/mine', 'bob')
+    const link = await steps.untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)
     party.provider.forgetRequests()
     await signIn(browser, 'alice')
@@ -175,16 +169,16 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
 
   test('C9: if that user has signed out since, the tab begins a new sign-in by itself, once', async () => {
     const browser = party.vestibule.visitor()
-    const link = await untilCallback(browser, '/mine', 'bob')
+    const link = await steps.untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)
     await signIn(browser, 'alice')
-    await browser.post(LOGOUT, { local: 'true' })
+    await browser.post(steps.LOGOUT, { local: 'true' })
     const page = await browser.get(link)
-    expectFailedSignIn(page)
+    steps.expectFailedSignIn(page)
     const retry = /http-equiv="refresh" content="1;url=([^"]+)"/.exec(page.body)?.[1]
     const anew = await browser.get(String(retry).replaceAll('&amp;', '&'))
     expect(new URL(anew.location ?? '').origin).toBe(party.provider.issuer)
-    const visit = await browser.get(await returnFromProvider(browser, anew, 'alice'))
+    const visit = await browser.get(await steps.returnFromProvider(browser, anew, 'alice'))
     expect(visit.location).toBe(`${APP}/mine`)
     expect(await userOf(browser)).toBe('alice')
   })
@@ -193,7 +187,7 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
 test('C9: a sign-out at an app’s own host replaces the binding of the host of the sign-in', async () => {
   await using shared = await startRelyingParty({ PUBLIC_URL: APP, COOKIE_DOMAIN: 'example.com' })
   const browser = shared.vestibule.visitor()
-  expect((await browser.get(await untilCallback(browser))).status).toBe(302)
+  expect((await browser.get(await steps.untilCallback(browser))).status).toBe(302)
   const before = secretOf(browser)
   const OTHER = 'https://other.example.com'
   const visit = await browser.post(`${OTHER}/oauth2/logout`, { local: 'true', rd: `${OTHER}/bye` })

@@ -105,39 +105,31 @@ function logoutToken(ended: LogoutToken['ended']): LogoutToken {
   }
 }
 
-/** An order that is given at a replica that cannot reach Redis. */
-interface Order {
-  readonly give: (replica: Replica, old: SessionCredential, who: string) => Promise<unknown>
-  /** Whether the old session of the other provider's session ends as well. */
-  readonly endsOthers: boolean
-}
-const ORDERS: Readonly<Record<string, Order>> = {
-  'a sign-out': {
-    give: async ({ sessions }, old) => sessions.deferEndTogether(old),
-    endsOthers: false,
-  },
-  'a sign-out of a session that nobody could verify': {
-    give: async ({ sessions }, old) => sessions.deferUnverifiedEnd(old, REALM, '203.0.113.7'),
-    endsOthers: false,
-  },
-  'a back-channel logout by sid': {
-    give: ({ endAsAtProvider }, _, who) => endAsAtProvider(logoutToken({ sid: `${who} at work` })),
-    endsOthers: false,
-  },
-  'a back-channel logout by sub': {
-    give: ({ endAsAtProvider }, _, who) => endAsAtProvider(logoutToken({ subject: who })),
-    endsOthers: true,
-  },
-  "an operator's ending of a user": {
-    give: async ({ sessions }, _, who) =>
-      sessions.revocations.deferAllOf(userOwner(ISSUER, who), sessions.moment()),
-    endsOthers: true,
-  },
-  "an operator's ending of everybody": {
-    give: async ({ sessions }) => sessions.revocations.deferAllOf(undefined, sessions.moment()),
-    endsOthers: true,
-  },
-}
+type Give = (replica: Replica, old: SessionCredential, who: string) => Promise<unknown>
+const endAtProviderBySid: Give = ({ endAsAtProvider }, _, who) =>
+  endAsAtProvider(logoutToken({ sid: `${who} at work` }))
+const endAtProviderBySub: Give = ({ endAsAtProvider }, _, who) =>
+  endAsAtProvider(logoutToken({ subject: who }))
+const endUser: Give = async ({ sessions }, _, who) =>
+  sessions.revocations.deferAllOf(userOwner(ISSUER, who), sessions.moment())
+
+/** Orders given at a replica that cannot reach Redis; some also end the old session of the other provider's session. */
+const ORDERS: readonly (readonly [string, Give, 'ends others' | 'ends one'])[] = [
+  ['a sign-out', async ({ sessions }, old) => sessions.deferEndTogether(old), 'ends one'],
+  [
+    'a sign-out of a session that nobody could verify',
+    async ({ sessions }, old) => sessions.deferUnverifiedEnd(old, REALM, '203.0.113.7'),
+    'ends one',
+  ],
+  ['a back-channel logout by sid', endAtProviderBySid, 'ends one'],
+  ['a back-channel logout by sub', endAtProviderBySub, 'ends others'],
+  ["an operator's ending of a user", endUser, 'ends others'],
+  [
+    "an operator's ending of everybody",
+    async ({ sessions }) => sessions.revocations.deferAllOf(undefined, sessions.moment()),
+    'ends others',
+  ],
+]
 
 describeWithRedis('C73: an ending that is applied late', () => {
   let redis: RunningRedis
@@ -204,14 +196,16 @@ describeWithRedis('C73: an ending that is applied late', () => {
       async () => (await sessions.currentGeneration()) > Math.max(...known),
     )
   }
+  const untilNowhere = (old: SessionCredential) =>
+    until('an old session that is nowhere', async () => !(await livesAt(old)).includes(true))
   const everywhere = [true, true, true]
   const nowhere = [false, false, false]
   const hasTombstone = async (credential: SessionCredential) =>
     (await redis.cli('EXISTS', `vestibule:{${sessionDigest(credential)}}:x`)) === '1'
 
-  test.for(Object.entries(ORDERS))(
+  test.for(ORDERS)(
     'a late ending ends earlier sessions and no later one: %s',
-    async ([, { give, endsOthers }], { expect }) => {
+    async ([, give, scope], { expect }) => {
       const [away, other, third] = replicas as [Replica, Replica, Replica]
       const who = newPerson()
       const work = `${who} at work`
@@ -231,14 +225,11 @@ describeWithRedis('C73: an ending that is applied late', () => {
       const late = await third.open(who, work, { ...newSession.tokens, ...begun })
       await reconnect(away)
 
-      await until(
-        'an old session that is nowhere',
-        async () => !(await livesAt(old)).includes(true),
-      )
+      await untilNowhere(old)
       expect(await hasTombstone(old)).toBe(true)
       for (const each of [anew, again, otherSid]) expect(await livesAt(each)).toEqual(everywhere)
       expect(await livesAt(late)).toEqual(nowhere)
-      expect(await livesAt(elsewhere)).toEqual(endsOthers ? nowhere : everywhere)
+      expect(await livesAt(elsewhere)).toEqual(scope === 'ends others' ? nowhere : everywhere)
       // A sign-in that began before the end and finishes only now fails as well.
       const tooLate = third.open(who, work, { ...newSession.tokens, ...begun })
       await expect(tooLate).rejects.toMatchObject({ code: 'sign_in_failed' })
@@ -252,9 +243,9 @@ describeWithRedis('C73: an ending that is applied late', () => {
     },
   )
 
-  test.for(Object.entries(ORDERS))(
+  test.for(ORDERS)(
     'an ending that waits at two replicas ends no later session: %s',
-    async ([, { give }], { expect }) => {
+    async ([, give], { expect }) => {
       const [first, second, third] = replicas as [Replica, Replica, Replica]
       const who = newPerson()
       const old = await third.signIn(who, `${who} at work`)
@@ -264,19 +255,18 @@ describeWithRedis('C73: an ending that is applied late', () => {
       const anew = await third.signIn(who, `${who} at work`)
       await reconnect(second)
       await reconnect(first)
-      await until(
-        'an old session that is nowhere',
-        async () => !(await livesAt(old)).includes(true),
-      )
+      await untilNowhere(old)
       expect(await livesAt(anew)).toEqual(everywhere)
     },
   )
 
-  test.for(['a back-channel logout by sid', "an operator's ending of a user"])(
+  test.for([
+    ['a back-channel logout by sid', endAtProviderBySid],
+    ["an operator's ending of a user", endUser],
+  ] as const)(
     'a replica with a waiting ending refuses the old session and allows the new one: %s',
-    async (name, { expect }) => {
+    async ([, give], { expect }) => {
       const [away, other] = replicas as [Replica, Replica]
-      const { give } = ORDERS[name] as Order
       const who = newPerson()
       const old = await other.signIn(who, `${who} at work`)
       const found = await away.sessions.find(old, REALM)
@@ -306,19 +296,17 @@ describeWithRedis('C73: an ending that is applied late', () => {
   test('a later order for the same user also ends sessions that began between the two', async () => {
     const [away, other] = replicas as [Replica, Replica]
     const who = newPerson()
-    const { give } = ORDERS['a back-channel logout by sub'] as Order
     const old = await other.signIn(who)
     await cutOff(away)
-    await give(away, old, who)
+    await endAtProviderBySub(away, old, who)
     await later([away])
     const second = await other.signIn(who)
-    await give(away, second, who)
+    await endAtProviderBySub(away, second, who)
     await later([away])
     const third = await other.signIn(who)
     await reconnect(away)
-    expect(await livesAt(old)).toEqual(nowhere)
-    expect(await livesAt(second)).toEqual(nowhere)
-    expect(await livesAt(third)).toEqual(everywhere)
+    const lives = await Promise.all([old, second, third].map(livesAt))
+    expect(lives).toEqual([nowhere, nowhere, everywhere])
   })
 
   test('an order given without knowledge of Redis’s clock ends earlier sessions and no later one', async () => {
@@ -329,13 +317,12 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const who = newPerson()
     const old = await other.signIn(who, `${who} at work`)
     expect(fresh.sessions.moment().generation).toBeUndefined()
-    await (ORDERS['a back-channel logout by sid'] as Order).give(fresh, old, who)
+    await endAtProviderBySid(fresh, old, who)
     await later([fresh])
     const anew = await other.signIn(who, `${who} at work`)
     await network.accept()
     await reconnect(fresh)
-    expect(await livesAt(old)).toEqual(nowhere)
-    expect(await livesAt(anew)).toEqual(everywhere)
+    expect([await livesAt(old), await livesAt(anew)]).toEqual([nowhere, everywhere])
   })
 
   test('in doubt sessions are ended: one without a generation, and all where Redis’s clock was set back', async () => {
@@ -345,8 +332,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const { state } = other.observed
     const known = await other.signIn(by, `${by} at work`)
     await cutOff(away)
-    const give = (ORDERS['a back-channel logout by sub'] as Order).give
-    for (const who of [of, by]) await give(away, known, who)
+    for (const who of [of, by]) await endAtProviderBySub(away, known, who)
     const anew = await other.signIn(by, `${by} at work`)
     // Sets the generation as if Redis's clock were an hour behind what was counted so far.
     const aheadMs = (await state.generations.current()) + 3_600_000
@@ -354,8 +340,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     await redis.cli('SET', 'vestibule:{generation}', `${aheadMs}`)
     await reconnect(away)
     for (const each of [unknown, known, anew]) expect(await livesAt(each)).toEqual(nowhere)
-    const later = await other.signIn(by, `${by} at work`)
-    expect(await livesAt(later)).toEqual(everywhere)
+    expect(await livesAt(await other.signIn(by, `${by} at work`))).toEqual(everywhere)
     await redis.cli('SET', 'vestibule:{generation}', before || '0')
   })
 })

@@ -241,7 +241,7 @@ export async function expectSignOutDeferred(
   expectSignOutPending(browser, visit)
   const state = URL.parse(visit.location ?? '')?.searchParams.get('state')
   const page = await browser.get(`${APP}/oauth2/signed-out?state=${state}`)
-  expect(page.body).toContain('cannot all be told just now')
+  expect(page.body).toContain('cannot reach all our servers right now')
   expect(await revocationsWaiting(vestibule)).toBe(waitingBefore + 1)
   expect(vestibule.log().findLast((line) => line['event'] === 'sign_out')).toMatchObject({
     ending: 'pending',

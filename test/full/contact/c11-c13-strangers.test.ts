@@ -10,13 +10,7 @@ import {
   type PooledRequest,
   type RequestPool,
 } from '../../support/request-pool.ts'
-import {
-  cookieHeader,
-  LOGOUT,
-  SESSION_COOKIE,
-  sentAlong,
-  startLogin,
-} from '../../support/sign-in-steps.ts'
+import * as steps from '../../support/sign-in-steps.ts'
 
 const HOSTILE_EACH_MS = 10
 const HOSTILE_LOGINS = 20
@@ -44,8 +38,8 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     logins = await Promise.all(
       Array.from({ length: HOSTILE_LOGINS }, async () => {
         const browser = fleet.first.visitor()
-        const state = sentAlong(await startLogin(browser), 'state')
-        return { state, cookie: cookieHeader(browser) ?? '' }
+        const state = steps.sentAlong(await steps.startLogin(browser), 'state')
+        return { state, cookie: steps.cookieHeader(browser) ?? '' }
       }),
     )
   })
@@ -56,7 +50,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
 
   const headers = { Host: 'app.example.com', 'X-Forwarded-For': STRANGER, Accept: 'text/html' }
   const madeUp = (at: number) =>
-    `${SESSION_COOKIE}=v1.${String(at).padStart(43, 'i')}.${'s'.repeat(43)}`
+    `${steps.SESSION_COOKIE}=v1.${String(at).padStart(43, 'i')}.${'s'.repeat(43)}`
   const kinds: readonly ((at: number) => readonly [RequestPool, PooledRequest])[] = [
     () => [browsers, { path: '/oauth2/login?rd=/', headers }],
     (at) => {
@@ -129,7 +123,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     for (let at = 0; at < 20; at += 1) {
       const { browser, callbackUrl } = await fleet.untilCallback()
       expect((await browser.get(callbackUrl, from(at))).status).toBe(302)
-      expect((await browser.post(LOGOUT, {}, from(at))).status).toBe(303)
+      expect((await browser.post(steps.LOGOUT, {}, from(at))).status).toBe(303)
     }
     clearInterval(timer)
   })
@@ -146,7 +140,7 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     expectUnfelt('away', await measure(cookie))
     const timer = startStranger()
     for (const [at, { browser }] of people.entries()) {
-      expect((await browser.post(LOGOUT, {}, from(at))).status).toBe(303)
+      expect((await browser.post(steps.LOGOUT, {}, from(at))).status).toBe(303)
     }
     clearInterval(timer)
     await network.accept()
@@ -182,6 +176,6 @@ describeWithRedis('C11, C12, C13: a stranger at a hundred requests a second', ()
     provider.reset()
     const browser = late.visitor()
     // The first may join an attempt that began before.
-    await expect.poll(async () => (await startLogin(browser)).status).toBe(302)
+    await expect.poll(async () => (await steps.startLogin(browser)).status).toBe(302)
   })
 })

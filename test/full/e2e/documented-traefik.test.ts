@@ -65,11 +65,7 @@ function staticFile(dynamicPath: string, port: number, isBehindProxy: boolean): 
   const text = stringify({
     global: { checkNewVersion: false, sendAnonymousUsage: false },
     entryPoints: {
-      websecure: {
-        ...websecure,
-        address: `127.0.0.1:${port}`,
-        ...(isBehindProxy && behindProxy),
-      },
+      websecure: { ...websecure, address: `127.0.0.1:${port}`, ...(isBehindProxy && behindProxy) },
     },
     ping: { manualRouting: true },
     providers: { file: { filename: dynamicPath } },

@@ -18,6 +18,7 @@ import {
   valueOf,
 } from '../../support/contract-stage.ts'
 import { prepared } from '../../support/prepared.ts'
+import { words } from '../../support/words.ts'
 
 /** A header that is there once, several times, or not at all. */
 type Values = string | readonly string[]
@@ -35,12 +36,16 @@ interface Wanted {
   readonly signIn?: Seen
 }
 
-interface Case extends ProxiedRequest {
-  readonly title: string
-  /** The reason why only real Traefik is asked. */
-  readonly notForStandIn?: string
-  readonly want: Wanted
-  readonly also?: (outcome: Outcome) => void
+/** Only real Traefik is asked a request with `notForStandIn`, its reason. */
+type Case = readonly [
+  request: ProxiedRequest & { readonly notForStandIn?: string },
+  want: Wanted,
+  also?: (outcome: Outcome) => void,
+]
+type Cases = Readonly<Record<string, Case>>
+
+function tabled<Row>(rows: readonly Row[], make: (row: Row) => readonly [string, Case]): Cases {
+  return Object.fromEntries(rows.map(make))
 }
 
 function seenAs(request: SeenRequest | undefined, wanted: Seen): unknown {
@@ -93,14 +98,15 @@ const USER = 'X-Auth-Request-User'
 const GROUPS = 'X-Auth-Request-Groups'
 const LOGIN = 'http://app.test/oauth2/login?rd=http%3A%2F%2Fapp.test%2F%3Fa%3D1%26b'
 
-const bodies: readonly Case[] = [
-  {
-    title: 'T1 the check is a GET without body that names the method',
-    method: 'POST',
-    target: '/orders',
-    headers: ['Content-Type: text/plain', 'Content-Length: 5'],
-    body: 'hello',
-    want: {
+const bodies: Cases = {
+  'T1 the check is a GET without body that names the method': [
+    {
+      method: 'POST',
+      target: '/orders',
+      headers: ['Content-Type: text/plain', 'Content-Length: 5'],
+      body: 'hello',
+    },
+    {
       status: 200,
       check: {
         method: 'GET',
@@ -112,69 +118,60 @@ const bodies: readonly Case[] = [
       },
       app: { method: 'POST', url: '/orders', body: 'hello' },
     },
-  },
-  {
-    title: 'T1 a chunked body reaches the app only',
-    method: 'PUT',
-    headers: ['Transfer-Encoding: chunked'],
-    body: '5\r\nhello\r\n0\r\n\r\n',
-    want: { check: { body: '', 'Transfer-Encoding': [] }, app: { body: 'hello' } },
-  },
-  {
-    title: 'T1 a POST without a body stays one',
-    method: 'POST',
-    want: { app: { method: 'POST', body: '', 'Content-Length': '0' } },
-  },
-  {
-    title: 'T2 hop-by-hop headers are not part of the check',
-    headers: ['Connection: close, X-Hop', 'X-Hop: 1', 'Keep-Alive: 1', 'TE: trailers'],
-    want: { check: { 'X-Hop': [], 'Keep-Alive': [], TE: [], Upgrade: [] }, app: { 'X-Hop': [] } },
-  },
-  {
-    title: 'T2 Connection cannot take forwarded headers away',
-    headers: ['Connection: close, X-Forwarded-Host, X-Forwarded-Proto, Cookie', 'Cookie: a=1'],
-    want: { check: { 'X-Forwarded-Host': 'app.test', 'X-Forwarded-Proto': 'http', Cookie: [] } },
-  },
-  {
-    title: 'T2 Proxy-Authorization reaches the check and not the app',
-    headers: ['Proxy-Authorization: Basic eA=='],
-    want: { check: { 'Proxy-Authorization': 'Basic eA==' }, app: { 'Proxy-Authorization': [] } },
-  },
-]
+  ],
+  'T1 a chunked body reaches the app only': [
+    { method: 'PUT', headers: ['Transfer-Encoding: chunked'], body: '5\r\nhello\r\n0\r\n\r\n' },
+    { check: { body: '', 'Transfer-Encoding': [] }, app: { body: 'hello' } },
+  ],
+  'T1 a POST without a body stays one': [
+    { method: 'POST' },
+    { app: { method: 'POST', body: '', 'Content-Length': '0' } },
+  ],
+  'T2 hop-by-hop headers are not part of the check': [
+    { headers: ['Connection: close, X-Hop', 'X-Hop: 1', 'Keep-Alive: 1', 'TE: trailers'] },
+    { check: { 'X-Hop': [], 'Keep-Alive': [], TE: [], Upgrade: [] }, app: { 'X-Hop': [] } },
+  ],
+  'T2 Connection cannot take forwarded headers away': [
+    { headers: ['Connection: close, X-Forwarded-Host, X-Forwarded-Proto, Cookie', 'Cookie: a=1'] },
+    { check: { 'X-Forwarded-Host': 'app.test', 'X-Forwarded-Proto': 'http', Cookie: [] } },
+  ],
+  'T2 Proxy-Authorization reaches the check and not the app': [
+    { headers: ['Proxy-Authorization: Basic eA=='] },
+    { check: { 'Proxy-Authorization': 'Basic eA==' }, app: { 'Proxy-Authorization': [] } },
+  ],
+}
 
-const listed: readonly Case[] = [
-  {
-    title: 'T3 listed headers of the answer replace those of the client, all values',
-    headers: [`${USER}: forged`, 'x-auth-request-groups: forged'],
-    auth: { headers: [USER, 'alice', GROUPS, 'staff', GROUPS, 'admins'] },
-    want: { app: { [USER]: 'alice' } },
-    also: ({ app }) => expect(valuesOf(app, GROUPS).join()).toMatch(/^staff, ?admins$/),
-  },
-  {
-    title: 'T3 listed headers that are not answered are deleted',
-    headers: [`${USER}: forged`, 'X-AUTH-REQUEST-GROUPS: forged'],
-    want: { app: { [USER]: [], [GROUPS]: [] } },
-  },
-  {
-    title: 'T3 a listed header answered empty reaches the app empty',
-    headers: [`${USER}: forged`],
-    auth: { headers: [USER, ''] },
-    want: { app: { [USER]: '' } },
-  },
-  {
-    title: 'T3 UTF-8 in a listed header arrives byte for byte',
-    auth: { headers: [USER, Buffer.from('Zoë 🦊').toString('latin1')] },
-    want: { app: { [USER]: Buffer.from('Zoë 🦊').toString('latin1') } },
-  },
-  {
-    title: 'T4 unlisted headers pass from the client, and none from the answer',
-    headers: ['X-Auth-Request-Email: forged', 'Authorization: Basic eA==', 'Cookie: a=1; b=2'],
-    auth: {
-      headers: ['X-Auth-Request-Email', 'true@example.com', 'X-Other', '1'],
-      body: 'ignored',
+const listed: Cases = {
+  'T3 listed headers of the answer replace those of the client, all values': [
+    {
+      headers: [`${USER}: forged`, 'x-auth-request-groups: forged'],
+      auth: { headers: [USER, 'alice', GROUPS, 'staff', GROUPS, 'admins'] },
     },
-    app: { body: 'from the app' },
-    want: {
+    { app: { [USER]: 'alice' } },
+    ({ app }) => expect(valuesOf(app, GROUPS).join()).toMatch(/^staff, ?admins$/),
+  ],
+  'T3 listed headers that are not answered are deleted': [
+    { headers: [`${USER}: forged`, 'X-AUTH-REQUEST-GROUPS: forged'] },
+    { app: { [USER]: [], [GROUPS]: [] } },
+  ],
+  'T3 a listed header answered empty reaches the app empty': [
+    { headers: [`${USER}: forged`], auth: { headers: [USER, ''] } },
+    { app: { [USER]: '' } },
+  ],
+  'T3 UTF-8 in a listed header arrives byte for byte': [
+    { auth: { headers: [USER, Buffer.from('Zoë 🦊').toString('latin1')] } },
+    { app: { [USER]: Buffer.from('Zoë 🦊').toString('latin1') } },
+  ],
+  'T4 unlisted headers pass from the client, and none from the answer': [
+    {
+      headers: ['X-Auth-Request-Email: forged', 'Authorization: Basic eA==', 'Cookie: a=1; b=2'],
+      auth: {
+        headers: ['X-Auth-Request-Email', 'true@example.com', 'X-Other', '1'],
+        body: 'ignored',
+      },
+      app: { body: 'from the app' },
+    },
+    {
       body: 'from the app',
       app: {
         'X-Auth-Request-Email': 'forged',
@@ -183,110 +180,101 @@ const listed: readonly Case[] = [
         'X-Other': [],
       },
     },
-  },
-  {
-    title: 'T5 underscore spellings of listed headers pass to the check and to the app',
-    headers: ['X_Auth_Request_User: forged'],
-    want: { check: { X_Auth_Request_User: 'forged' }, app: { X_Auth_Request_User: 'forged' } },
-  },
-]
+  ],
+  'T5 underscore spellings of listed headers pass to the check and to the app': [
+    { headers: ['X_Auth_Request_User: forged'] },
+    { check: { X_Auth_Request_User: 'forged' }, app: { X_Auth_Request_User: 'forged' } },
+  ],
+}
 
-const cookies: readonly Case[] = [
-  {
-    title: 'T6 a listed auth cookie replaces the app’s, and unlisted ones do not arrive',
-    auth: { headers: ['Set-Cookie', 'outage=1; Path=/; HttpOnly', 'Set-Cookie', 'unlisted=1'] },
-    app: { headers: ['Set-Cookie', 'outage=app', 'Set-Cookie', 'app=1; Path=/; SameSite=Lax'] },
-    want: { cookies: ['app=1; Path=/; SameSite=Lax', 'outage=1; Path=/; HttpOnly'] },
-  },
-  {
-    title: 'T6 beside any auth cookie the app’s cookies lose attributes that Go does not know',
-    auth: { headers: ['Set-Cookie', 'unlisted=1'] },
-    app: {
-      headers: ['Set-Cookie', 'app=1; Priority=High; Secure; Path=/', 'Set-Cookie', 'broken'],
+const cookies: Cases = {
+  'T6 a listed auth cookie replaces the app’s, and unlisted ones do not arrive': [
+    {
+      auth: { headers: ['Set-Cookie', 'outage=1; Path=/; HttpOnly', 'Set-Cookie', 'unlisted=1'] },
+      app: { headers: ['Set-Cookie', 'outage=app', 'Set-Cookie', 'app=1; Path=/; SameSite=Lax'] },
     },
-    want: { cookies: ['app=1; Path=/; Secure'] },
-  },
-  {
-    title: 'T6 without auth cookies the app’s cookies pass unchanged',
-    app: { headers: ['Set-Cookie', 'outage=app; Priority=High', 'Set-Cookie', 'broken'] },
-    want: { cookies: ['outage=app; Priority=High', 'broken'] },
-  },
-  {
-    title: 'T6 an auth cookie is lost on a WebSocket handshake',
-    headers: webSocketHeaders,
-    auth: { headers: ['Set-Cookie', 'outage=1'] },
-    want: { status: 101, cookies: [] },
-  },
-]
+    { cookies: ['app=1; Path=/; SameSite=Lax', 'outage=1; Path=/; HttpOnly'] },
+  ],
+  'T6 beside any auth cookie the app’s cookies lose attributes that Go does not know': [
+    {
+      auth: { headers: ['Set-Cookie', 'unlisted=1'] },
+      app: {
+        headers: ['Set-Cookie', 'app=1; Priority=High; Secure; Path=/', 'Set-Cookie', 'broken'],
+      },
+    },
+    { cookies: ['app=1; Path=/; Secure'] },
+  ],
+  'T6 without auth cookies the app’s cookies pass unchanged': [
+    { app: { headers: ['Set-Cookie', 'outage=app; Priority=High', 'Set-Cookie', 'broken'] } },
+    { cookies: ['outage=app; Priority=High', 'broken'] },
+  ],
+  'T6 an auth cookie is lost on a WebSocket handshake': [
+    { headers: webSocketHeaders, auth: { headers: ['Set-Cookie', 'outage=1'] } },
+    { status: 101, cookies: [] },
+  ],
+}
 
-const denials: readonly Case[] = [
-  {
-    title: 'T7 a redirect passes unchanged: Location, every cookie, headers, body',
-    auth: {
-      status: 302,
-      headers: [
-        'Location',
-        LOGIN,
-        'Set-Cookie',
-        'a=1; Priority=High',
-        'Set-Cookie',
-        'b=2',
-        'Cache-Control',
-        'no-store',
-        'X-Other',
-        '1',
-      ],
-      body: 'see there',
+const denials: Cases = {
+  'T7 a redirect passes unchanged: Location, every cookie, headers, body': [
+    {
+      auth: {
+        status: 302,
+        headers: [
+          'Location',
+          LOGIN,
+          'Set-Cookie',
+          'a=1; Priority=High',
+          'Set-Cookie',
+          'b=2',
+          'Cache-Control',
+          'no-store',
+          'X-Other',
+          '1',
+        ],
+        body: 'see there',
+      },
     },
-    want: {
+    {
       status: 302,
       answer: { Location: LOGIN, 'Cache-Control': 'no-store', 'X-Other': '1' },
       cookies: ['a=1; Priority=High', 'b=2'],
       body: 'see there',
       app: null,
     },
-  },
-  {
-    title: 'T7 a relative Location is resolved against the inner network, so there must be none',
-    auth: { status: 302, headers: ['Location', '/oauth2/login'] },
-    want: {
-      answer: { Location: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/oauth2\/login$/) },
-    },
-  },
-  ...(
+  ],
+  'T7 a relative Location is resolved against the inner network, so there must be none': [
+    { auth: { status: 302, headers: ['Location', '/oauth2/login'] } },
+    { answer: { Location: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/oauth2\/login$/) } },
+  ],
+  ...tabled(
     [
       [401, 'WWW-Authenticate', 'Bearer'],
       [403, 'Content-Type', 'text/html; charset=utf-8'],
       [400, 'Cache-Control', 'no-store'],
       [503, 'Retry-After', '5'],
-    ] as const
-  ).map(([status, name, value]) => ({
-    title: `T7 ${status} passes with its headers and body`,
-    auth: { status, headers: [name, value], body: '<p>no</p>' },
-    want: { status, answer: { [name]: value }, body: '<p>no</p>', app: null },
-  })),
-  {
-    title: 'T7 a denied HEAD has no body',
-    method: 'HEAD',
-    auth: { status: 403, body: 'no' },
-    want: { status: 403, body: '', check: { method: 'GET', 'X-Forwarded-Method': 'HEAD' } },
-  },
-  {
-    title: 'T7 a denied POST is answered although its body was not read',
-    method: 'POST',
-    headers: ['Content-Length: 5'],
-    body: 'hello',
-    auth: { status: 401 },
-    want: { status: 401, app: null },
-  },
-]
+    ] as const,
+    ([status, name, value]) => [
+      `T7 ${status} passes with its headers and body`,
+      [
+        { auth: { status, headers: [name, value], body: '<p>no</p>' } },
+        { status, answer: { [name]: value }, body: '<p>no</p>', app: null },
+      ],
+    ],
+  ),
+  'T7 a denied HEAD has no body': [
+    { method: 'HEAD', auth: { status: 403, body: 'no' } },
+    { status: 403, body: '', check: { method: 'GET', 'X-Forwarded-Method': 'HEAD' } },
+  ],
+  'T7 a denied POST is answered although its body was not read': [
+    { method: 'POST', headers: ['Content-Length: 5'], body: 'hello', auth: { status: 401 } },
+    { status: 401, app: null },
+  ],
+}
 
-const forwarding: readonly Case[] = [
-  {
-    title: 'T10 forwarding headers of clients are overwritten, and underscore spellings deleted',
-    target: '/private?x=1',
-    headers: forgedForwarding,
-    want: {
+const forwarding: Cases = {
+  'T10 forwarding headers of clients are overwritten, and underscore spellings deleted': [
+    { target: '/private?x=1', headers: forgedForwarding },
+    {
       check: {
         'X-Forwarded-For': '127.0.0.1',
         'X-Forwarded-Host': 'app.test',
@@ -300,83 +288,73 @@ const forwarding: readonly Case[] = [
       },
       app: { 'X-Forwarded-For': '127.0.0.1', 'X-Forwarded-Uri': [], 'X-Forwarded-Method': [] },
     },
-  },
-  {
-    title: 'T10 Forwarded and X-Original-URL pass unchanged',
-    headers: ['Forwarded: host=evil.test', 'X-Original-URL: /public', 'X-Rewrite-Url: /public'],
-    want: {
+  ],
+  'T10 Forwarded and X-Original-URL pass unchanged': [
+    { headers: ['Forwarded: host=evil.test', 'X-Original-URL: /public', 'X-Rewrite-Url: /public'] },
+    {
       check: {
         Forwarded: 'host=evil.test',
         'X-Original-Url': '/public',
         'X-Rewrite-Url': '/public',
       },
     },
-  },
-  {
-    title: 'T10 the port in Host becomes X-Forwarded-Port and stays in X-Forwarded-Host',
-    host: 'APP.test:8443',
-    want: {
+  ],
+  'T10 the port in Host becomes X-Forwarded-Port and stays in X-Forwarded-Host': [
+    { host: 'APP.test:8443' },
+    {
       check: { 'X-Forwarded-Host': 'APP.test:8443', 'X-Forwarded-Port': '8443' },
       app: { Host: 'APP.test:8443' },
     },
-  },
-  {
-    title: 'T10 doubled client headers reach the check doubled',
-    headers: ['Cookie: a=1', 'Cookie: b=2', 'Accept: text/html', 'Accept: */*'],
-    want: { check: { Cookie: ['a=1', 'b=2'], Accept: ['text/html', '*/*'] } },
-  },
-  ...[
-    ['/search?q=a+b%20c&x=%2F&empty=', '/search?q=a+b%20c&x=%2F&empty='],
-    ['/semi;v=1?a=1;b=2', '/semi;v=1?a=1&b=2'],
-    ['/slash%2fin%2Fside', '/slash%2Fin%2Fside'],
-    ['/caf%c3%a9/%41%7E', '/caf%C3%A9/A~'],
-    ['/a/./b/../c//d/', '/a/c/d/'],
-    ['/a/%2e%2e/%2E%2e/b', '/b'],
-    ['/../../up', '/up'],
-    ['//evil.test/path', '/evil.test/path'],
-    ['/back\\slash', '/back%5Cslash'],
-    ['/quote"<>{}|^`', '/quote%22%3C%3E%7B%7D%7C%5E%60'],
-    ["/sub!$&'()*+,;=:@[x]", "/sub!$&'()*+,;=:@[x]"],
-    ['/mixed(%20"', '/mixed%28%20%22'],
-    ['/null%00', '/null%00'],
-    ['*', '*'],
-    ['/percent%2525', '/percent%2525'],
-    ['/trailing?', '/trailing?'],
-    ['/two??marks?', '/two??marks?'],
-    ['/query?"<>\\^`{|}', '/query?"<>\\^`{|}'],
-    ['http://app.test/absolute/../form?x', '/form?x'],
-  ].map(([target = '', uri = '']) => ({
-    title: `T10 ${JSON.stringify(target)} is checked, and sent to the app, as ${JSON.stringify(uri)}`,
-    target,
-    want: { status: 200, check: { 'X-Forwarded-Uri': uri }, app: { url: uri } },
-  })),
-  ...['/bad%zz', '/bad%', '/frag#ment'].map((target) => ({
-    title: `T10 ${JSON.stringify(target)} is refused before the check`,
-    target,
-    want: { check: null },
-    also: ({ status }: Outcome) => expect([400, 404]).toContain(status),
-  })),
-  {
-    title: 'T10 bytes above ASCII are escaped in the path and unchanged in the query',
-    target: '/raw-\xc3\xa9?raw-\xc3\xa9',
-    notForStandIn: 'node:http refuses such a target',
-    want: { check: { 'X-Forwarded-Uri': '/raw-%C3%A9?raw-\xc3\xa9' } },
-  },
-  {
-    title: 'T10 an absolute target wins over Host',
-    target: 'http://app.test/x',
-    host: 'other.test',
-    want: { check: { 'X-Forwarded-Host': 'app.test' } },
-  },
-]
+  ],
+  'T10 doubled client headers reach the check doubled': [
+    { headers: ['Cookie: a=1', 'Cookie: b=2', 'Accept: text/html', 'Accept: */*'] },
+    { check: { Cookie: ['a=1', 'b=2'], Accept: ['text/html', '*/*'] } },
+  ],
+  ...tabled(
+    [
+      ['/search?q=a+b%20c&x=%2F&empty=', '/search?q=a+b%20c&x=%2F&empty='],
+      ['/semi;v=1?a=1;b=2', '/semi;v=1?a=1&b=2'],
+      ['/slash%2fin%2Fside', '/slash%2Fin%2Fside'],
+      ['/caf%c3%a9/%41%7E', '/caf%C3%A9/A~'],
+      ['/a/./b/../c//d/', '/a/c/d/'],
+      ['/a/%2e%2e/%2E%2e/b', '/b'],
+      ['/../../up', '/up'],
+      ['//evil.test/path', '/evil.test/path'],
+      ['/back\\slash', '/back%5Cslash'],
+      ['/quote"<>{}|^`', '/quote%22%3C%3E%7B%7D%7C%5E%60'],
+      ["/sub!$&'()*+,;=:@[x]", "/sub!$&'()*+,;=:@[x]"],
+      ['/mixed(%20"', '/mixed%28%20%22'],
+      ['/null%00', '/null%00'],
+      ['*', '*'],
+      ['/percent%2525', '/percent%2525'],
+      ['/trailing?', '/trailing?'],
+      ['/two??marks?', '/two??marks?'],
+      ['/query?"<>\\^`{|}', '/query?"<>\\^`{|}'],
+      ['http://app.test/absolute/../form?x', '/form?x'],
+    ] as const,
+    ([target, uri]) => [
+      `T10 ${JSON.stringify(target)} is checked, and sent to the app, as ${JSON.stringify(uri)}`,
+      [{ target }, { status: 200, check: { 'X-Forwarded-Uri': uri }, app: { url: uri } }],
+    ],
+  ),
+  ...tabled(words`/bad%zz /bad% /frag#ment`, (target) => [
+    `T10 ${JSON.stringify(target)} is refused before the check`,
+    [{ target }, { check: null }, ({ status }) => expect([400, 404]).toContain(status)],
+  ]),
+  'T10 bytes above ASCII are escaped in the path and unchanged in the query': [
+    { target: '/raw-\xc3\xa9?raw-\xc3\xa9', notForStandIn: 'node:http refuses such a target' },
+    { check: { 'X-Forwarded-Uri': '/raw-%C3%A9?raw-\xc3\xa9' } },
+  ],
+  'T10 an absolute target wins over Host': [
+    { target: 'http://app.test/x', host: 'other.test' },
+    { check: { 'X-Forwarded-Host': 'app.test' } },
+  ],
+}
 
-const routing: readonly Case[] = [
-  {
-    title: 'T2 a WebSocket handshake is checked as ws without Upgrade, then tunnelled',
-    target: '/socket?x=1',
-    headers: webSocketHeaders,
-    auth: { headers: [USER, 'alice'] },
-    want: {
+const routing: Cases = {
+  'T2 a WebSocket handshake is checked as ws without Upgrade, then tunnelled': [
+    { target: '/socket?x=1', headers: webSocketHeaders, auth: { headers: [USER, 'alice'] } },
+    {
       status: 101,
       body: 'from the app',
       check: {
@@ -387,45 +365,44 @@ const routing: readonly Case[] = [
       },
       app: { Upgrade: 'websocket', [USER]: 'alice' },
     },
-  },
-  {
-    title: 'T7 a denied WebSocket handshake gets the answer and does not reach the app',
-    headers: webSocketHeaders,
-    auth: { status: 401, headers: ['Content-Type', 'application/json'], body: '{}' },
-    want: { status: 401, body: '{}', app: null },
-  },
-  {
-    title: 'a request to the sign-in router is not checked and keeps its query',
-    target: '/oauth2/login?rd=%2F',
-    want: { check: null, app: null, signIn: { url: '/oauth2/login?rd=%2F', Host: 'app.test' } },
-  },
-  ...['/oauth2%2flogin', '/OAUTH2/login', '/oauth2x'].map((target) => ({
-    title: `${target} does not match the sign-in router and is checked`,
-    target,
-    want: { check: {}, signIn: null },
-  })),
-  {
-    title: 'a host without a router is 404 and not checked',
-    host: 'other.test',
-    want: { status: 404, check: null },
-  },
-  {
-    title: 'an answer of the app passes unchanged',
-    auth: { headers: [USER, 'alice'] },
-    app: { status: 418, headers: ['X-App', '1', 'X-App', '2'], body: 'tea' },
-    want: { status: 418, body: 'tea' },
-    also: ({ headers }) => expect(headers.filter(([name]) => name === 'x-app')).toHaveLength(2),
-  },
-]
+  ],
+  'T7 a denied WebSocket handshake gets the answer and does not reach the app': [
+    {
+      headers: webSocketHeaders,
+      auth: { status: 401, headers: ['Content-Type', 'application/json'], body: '{}' },
+    },
+    { status: 401, body: '{}', app: null },
+  ],
+  'a request to the sign-in router is not checked and keeps its query': [
+    { target: '/oauth2/login?rd=%2F' },
+    { check: null, app: null, signIn: { url: '/oauth2/login?rd=%2F', Host: 'app.test' } },
+  ],
+  ...tabled(words`/oauth2%2flogin /OAUTH2/login /oauth2x`, (target) => [
+    `${target} does not match the sign-in router and is checked`,
+    [{ target }, { check: {}, signIn: null }],
+  ]),
+  'a host without a router is 404 and not checked': [
+    { host: 'other.test' },
+    { status: 404, check: null },
+  ],
+  'an answer of the app passes unchanged': [
+    {
+      auth: { headers: [USER, 'alice'] },
+      app: { status: 418, headers: ['X-App', '1', 'X-App', '2'], body: 'tea' },
+    },
+    { status: 418, body: 'tea' },
+    ({ headers }) => expect(headers.filter(([name]) => name === 'x-app')).toHaveLength(2),
+  ],
+}
 
-const cases: readonly Case[] = [
+const cases = Object.entries({
   ...bodies,
   ...listed,
   ...cookies,
   ...denials,
   ...forwarding,
   ...routing,
-]
+})
 const FORGED = { headers: ['X_Auth_Request_User: forged'] }
 const authSigninURL = 'http://app.test/oauth2/login'
 
@@ -436,58 +413,46 @@ describe.for(stageKinds)('the forwardAuth contract as %s keeps it', (kind) => {
     if (missing) context.skip(missing)
   })
 
-  test.for(cases)('$title', async (example, context) => {
-    if (kind === 'stand-in' && example.notForStandIn) context.skip(example.notForStandIn)
-    const outcome = await stage().run(kind, example)
-    expectOutcome(outcome, example.want)
-    example.also?.(outcome)
+  test.for(cases)('%s', async ([, [request, want, also]], context) => {
+    if (kind === 'stand-in' && request.notForStandIn) context.skip(request.notForStandIn)
+    const outcome = await stage().run(kind, request)
+    expectOutcome(outcome, want)
+    also?.(outcome)
   })
 
+  const expectWith = async (
+    options: Parameters<typeof setStage>[1],
+    request: ProxiedRequest,
+    status: number,
+  ) => {
+    await using other = await setStage([kind], options)
+    expectOutcome(await other.run(kind, request), {
+      status,
+      cookies: [],
+      check: status === 400 ? null : { X_Auth_Request_User: [] },
+      ...(status === 302 && { answer: { Location: expect.stringMatching(/\/oauth2\/login$/) } }),
+    })
+  }
   test.for([
-    [
-      'T5 with underscoreHeadersStrategy delete nobody sees them',
-      { underscoreHeadersStrategy: 'delete' },
-      FORGED,
-      200,
-      true,
-    ],
-    [
-      'T5 with underscoreHeadersStrategy reject the client gets 400',
-      { underscoreHeadersStrategy: 'reject' },
-      FORGED,
-      400,
-      false,
-    ],
-    [
-      'T8 an answer above maxResponseBodySize is 401, also on 2xx',
+    ['delete nobody sees them', { underscoreHeadersStrategy: 'delete' }, FORGED, 200],
+    ['reject the client gets 400', { underscoreHeadersStrategy: 'reject' }, FORGED, 400],
+  ] as const)('T5 with underscoreHeadersStrategy %s', ([, options, example, status]) =>
+    expectWith(options, example, status),
+  )
+
+  test('T8 an answer above maxResponseBodySize is 401, also on 2xx', () =>
+    expectWith(
       { forwardAuth: { maxResponseBodySize: 10 } },
       { auth: { body: '12345678901' } },
       401,
-      true,
-    ],
-    [
-      'T9 authSigninURL turns 401 into a fixed redirect without our headers',
-      { forwardAuth: { authSigninURL } },
-      { auth: { status: 401, headers: ['Set-Cookie', 'a=1'], body: 'no' } },
-      302,
-      true,
-    ],
-    [
-      'T9 authSigninURL leaves other answers alone',
-      { forwardAuth: { authSigninURL } },
-      { auth: { status: 403, body: 'no' } },
-      403,
-      true,
-    ],
-  ] as const)('%s', async ([, options, example, status, isSeenByCheck]) => {
-    await using other = await setStage([kind], options)
-    const outcome = await other.run(kind, example)
-    expectOutcome(outcome, {
-      status,
-      cookies: [],
-      check: isSeenByCheck ? { X_Auth_Request_User: [] } : null,
-      ...(status === 302 && { answer: { Location: expect.stringMatching(/\/oauth2\/login$/) } }),
-    })
+    ))
+
+  test.for([
+    ['turns 401 into a fixed redirect without our headers', 401, 302],
+    ['leaves other answers alone', 403, 403],
+  ] as const)('T9 authSigninURL %s', ([, status, seen]) => {
+    const auth = { status, headers: status === 401 ? ['Set-Cookie', 'a=1'] : [], body: 'no' }
+    return expectWith({ forwardAuth: { authSigninURL } }, { auth }, seen)
   })
 
   test.for([
@@ -507,10 +472,10 @@ describe('stand-in and Traefik', () => {
     if (missing) context.skip(missing)
   })
 
-  test.for(cases)('do the same, header for header: $title', async (example, context) => {
-    if (example.notForStandIn) context.skip(example.notForStandIn)
-    const standIn = comparable(await stage().run('stand-in', example))
-    expect(standIn).toEqual(comparable(await stage().run('traefik', example)))
+  test.for(cases)('do the same, header for header: %s', async ([, [request]], context) => {
+    if (request.notForStandIn) context.skip(request.notForStandIn)
+    const standIn = comparable(await stage().run('stand-in', request))
+    expect(standIn).toEqual(comparable(await stage().run('traefik', request)))
   })
 })
 

@@ -5,17 +5,7 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  askEverywhere,
-  countResults,
-  expectEnded,
-  expectGoesOn,
-  expectLetIn,
-  refreshRequests,
-  startRefreshingReplicas,
-  untilDue,
-  untilEnded,
-} from '../../support/refreshing-replicas.ts'
+import * as refreshing from '../../support/refreshing-replicas.ts'
 import { PATIENT } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
 import { storedSession } from '../../support/stored-session.ts'
@@ -36,24 +26,24 @@ describeWithRedis('a session that is refreshed', () => {
   const alice = { sub: 'alice', groups: ['staff'] }
   const replicas = prepared(() => {
     const settings = { ...PATIENT, SESSION_IDLE_TIMEOUT: '600' }
-    return startRefreshingReplicas({ settings, provider: { users: [alice] } })
+    return refreshing.startRefreshingReplicas({ settings, provider: { users: [alice] } })
   })
   afterEach(() => replicas().provider.reset())
 
-  const refreshed = () => countResults(replicas().all, 'refreshed')
+  const refreshed = () => refreshing.countResults(replicas().all, 'refreshed')
 
   test('has the groups of the refresh at every replica', async () => {
     const { all } = replicas()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const groups = async () => {
-      const visits = await askEverywhere(all, cookie)
-      expectLetIn(visits)
+      const visits = await refreshing.askEverywhere(all, cookie)
+      refreshing.expectLetIn(visits)
       return new Set(visits.map(({ headers }) => headers['x-auth-request-groups']))
     }
     expect(await groups()).toEqual(new Set(['staff']))
     alice.groups = ['staff', 'admins']
     expect(await groups()).toEqual(new Set(['staff']))
-    await untilDue(issuedAtMs, LIFE_SECONDS)
+    await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
     await until('the new groups', async () => {
       const known = await groups()
       return known.size === 1 && known.has('staff,admins')
@@ -65,19 +55,19 @@ describeWithRedis('a session that is refreshed', () => {
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
     const { keyOf } = storedSession(cookie)
     // The first check lets it live on, and others do not before a minute is over.
-    await expectGoesOn([first], cookie)
-    await untilDue(issuedAtMs, LIFE_SECONDS)
+    await refreshing.expectGoesOn([first], cookie)
+    await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
     for (const part of PARTS) await redis.cli('PEXPIRE', keyOf(part), '300000')
     const before = await refreshed()
     provider.forgetRequests()
-    await expectGoesOn([first], cookie)
+    await refreshing.expectGoesOn([first], cookie)
     await until('a refresh', async () => (await refreshed()) === before + 1)
     for (const part of PARTS) {
       const leftMs = Number(await redis.cli('PTTL', keyOf(part)))
       expect(leftMs, part).toBeLessThanOrEqual(300_000)
       expect(leftMs, part).toBeGreaterThan(290_000)
     }
-    expect(refreshRequests(provider)).toHaveLength(1)
+    expect(refreshing.refreshRequests(provider)).toHaveLength(1)
   })
 
   test.for([
@@ -88,8 +78,11 @@ describeWithRedis('a session that is refreshed', () => {
     async ([, at]) => {
       const { all, first, provider } = replicas()
       const { browser, cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS)
-      await untilDue(issuedAtMs, LIFE_SECONDS)
-      const [goneBefore, refreshedBefore] = [await countResults(all, 'gone'), await refreshed()]
+      await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
+      const [goneBefore, refreshedBefore] = [
+        await refreshing.countResults(all, 'gone'),
+        await refreshed(),
+      ]
       const [come, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
       let tokens: readonly unknown[] = []
       provider.set('token', {
@@ -101,23 +94,26 @@ describeWithRedis('a session that is refreshed', () => {
         },
         times: 1,
       })
-      await expectGoesOn([first], cookie)
+      await refreshing.expectGoesOn([first], cookie)
       await come.promise
       const { status } = await signOut(move(browser, all[at] as RunningVestibule))
       expect(status).toBe(303)
       await until('refusals', async () =>
-        (await askEverywhere(all, cookie)).every((visit) => visit.status === 302),
+        (await refreshing.askEverywhere(all, cookie)).every((visit) => visit.status === 302),
       )
-      await expectEnded(all, cookie)
+      await refreshing.expectEnded(all, cookie)
       provider.forgetRequests()
       ended.resolve()
-      await until('an end', async () => (await countResults(all, 'gone')) === goneBefore + 1)
+      await until(
+        'an end',
+        async () => (await refreshing.countResults(all, 'gone')) === goneBefore + 1,
+      )
       await until('revocations', () => provider.count('revocation') === 2)
       const revoked = provider
         .requests('revocation')
         .map(({ body }) => new URLSearchParams(body).get('token'))
       expect(revoked).toEqual(tokens)
-      await expectEnded(all, cookie)
+      await refreshing.expectEnded(all, cookie)
       expect(await refreshed()).toBe(refreshedBefore)
     },
   )
@@ -126,7 +122,7 @@ describeWithRedis('a session that is refreshed', () => {
 describeWithRedis('a session without a refresh token', () => {
   test('goes on to its absolute end after its access token has ended, without a token request', async () => {
     const configuration = { issueRefreshToken: () => false }
-    await using replicas = await startRefreshingReplicas({
+    await using replicas = await refreshing.startRefreshingReplicas({
       settings: PATIENT,
       provider: { configuration },
     })
@@ -134,9 +130,9 @@ describeWithRedis('a session without a refresh token', () => {
     const { cookie, issuedAtMs } = await replicas.signedInFor(1)
     const leftMs = Number(await redis.cli('PTTL', storedSession(cookie).keyOf('identity')))
     provider.forgetRequests()
-    await untilEnded(issuedAtMs, 1)
+    await refreshing.untilEnded(issuedAtMs, 1)
     for (let round = 0; round < 5; round += 1) {
-      await expectGoesOn(all, cookie)
+      await refreshing.expectGoesOn(all, cookie)
       await wait(50)
     }
     expect(provider.count('token')).toBe(0)
@@ -147,8 +143,8 @@ describeWithRedis('a session without a refresh token', () => {
       addShifted(replicas, 86_340_000),
       addShifted(replicas, 86_400_000),
     ])
-    await expectGoesOn([lastMinute, first], cookie)
-    await expectEnded([afterwards], cookie)
+    await refreshing.expectGoesOn([lastMinute, first], cookie)
+    await refreshing.expectEnded([afterwards], cookie)
     expect(provider.count('token')).toBe(0)
   })
 })

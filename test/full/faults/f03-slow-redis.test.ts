@@ -1,14 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { quantile } from '../../support/fleet-load.ts'
-import {
-  expectChecksRefused,
-  expectOthersServed,
-  expectRecovery,
-  readMetric,
-  redisErrors,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
@@ -22,7 +15,7 @@ const CHECKS = 5000
 const MORE_BYTES = 150 * 1024 * 1024
 
 describeWithRedis('F03 Redis is slow', () => {
-  const replicas = prepared(() => startReplicas({ settings: WITHOUT_GRACE }))
+  const replicas = prepared(() => startReplicas({ settings: outage.WITHOUT_GRACE }))
   afterEach(() => replicas().network.delay(0))
 
   test('checks are refused in time, and requests that may wait are answered', async () => {
@@ -30,20 +23,20 @@ describeWithRedis('F03 Redis is slow', () => {
     const { browser, cookie } = await replicas().signedIn()
     const prepared = await prepareReplicas(replicas(), cookie)
     network.delay(400)
-    await expectChecksRefused(first, cookie)
+    await outage.expectChecksRefused(first, cookie)
     await prepared.expectGoingOn()
-    await expectOthersServed(first)
+    await outage.expectOthersServed(first)
     const me = await timed(browser.get(`${APP}/oauth2/me`))
     expect(me.value.status).toBe(200)
     expect(JSON.parse(me.value.body)).toMatchObject({ sub: 'alice' })
     expect(me.ms).toBeGreaterThan(790)
     expect(me.ownMs).toBeLessThan(3000 + BUSY_MS)
-    expect(await redisErrors(first, 'deadline')).toBeGreaterThan(0)
+    expect(await outage.redisErrors(first, 'deadline')).toBeGreaterThan(0)
 
     const { browser: other, callbackUrl } = await replicas().untilCallback('bob')
     expect((await other.get(callbackUrl)).location).toBe(`${APP}/`)
     network.delay(0)
-    await expectRecovery('F03 slow', first, cookie)
+    await outage.expectRecovery('F03 slow', first, cookie)
   })
 
   test('a check waits for a reply that is slower than usual and within its deadline', async () => {
@@ -59,7 +52,7 @@ describeWithRedis('F03 Redis is slow', () => {
   test('5,000 checks cost a bounded amount of memory, and /livez answers in time', async () => {
     const { first, network } = replicas()
     const { cookie } = await replicas().signedIn()
-    const resident = () => readMetric(first, 'vestibule_process_resident_memory_bytes')
+    const resident = () => outage.readMetric(first, 'vestibule_process_resident_memory_bytes')
     using pool = createRequestPool(first.internalPort, 500)
     const request = { path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } }
     const statuses = new Set<number>()
@@ -82,7 +75,7 @@ describeWithRedis('F03 Redis is slow', () => {
       while (!isOver) {
         const { ownMs } = await timed(first.internal('/livez'))
         liveMs.push(ownMs)
-        const inFlight = await readMetric(first, 'vestibule_redis_commands_in_flight')
+        const inFlight = await outage.readMetric(first, 'vestibule_redis_commands_in_flight')
         mostInFlight = Math.max(mostInFlight, inFlight)
       }
     })()
@@ -102,14 +95,14 @@ describeWithRedis('F03 Redis is slow', () => {
 
     network.delay(0)
     // Heartbeats and the like are always under way.
-    const inFlight = () => readMetric(first, 'vestibule_redis_commands_in_flight')
+    const inFlight = () => outage.readMetric(first, 'vestibule_redis_commands_in_flight')
     await until('a queue of next to nothing', async () => (await inFlight()) < 10, 60_000)
     const moreBytes = (await resident()) - bytesBefore
     print(
       `F03 ${CHECKS} checks: ${(moreBytes / 1024 / 1024).toFixed(0)} MiB more, at most ${mostInFlight} commands in flight, ${liveMs.length} x /livez, the median ${quantile(liveMs, 0.5).toFixed(0)} ms, at most ${Math.max(...liveMs).toFixed(0)} ms`,
     )
     expect(moreBytes).toBeLessThan(MORE_BYTES)
-    await expectRecovery('F03 after the load', first, cookie)
+    await outage.expectRecovery('F03 after the load', first, cookie)
     expect(first.isAlive()).toBe(true)
   })
 })

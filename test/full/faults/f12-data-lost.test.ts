@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { expectStatus, statusAt } from '../../support/check-status.ts'
+import { expectStatus, statusAt, statusesAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { keepInMemory } from '../../support/hybrid-replicas.ts'
-import { countEvents, expectHealthy, expectOthersServed, readMetric } from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { printUntil } from '../../support/printed.ts'
@@ -63,9 +63,9 @@ describeWithRedis('F12 Redis lost its data', () => {
     await expectGoesOn(all, String(cookieHeader(browser)))
     await expectStatus(302, all, cookie)
     for (const replica of all) {
-      await expectHealthy(replica)
-      expect(await readMetric(replica, 'vestibule_sign_in_loops_total')).toBe(0)
-      await expectOthersServed(replica)
+      await outage.expectHealthy(replica)
+      expect(await outage.readMetric(replica, 'vestibule_sign_in_loops_total')).toBe(0)
+      await outage.expectOthersServed(replica)
     }
   })
 
@@ -92,9 +92,11 @@ describeWithRedis('F12 Redis lost its data, and replicas have sessions in memory
       const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
       for (const replica of all) await keepInMemory(replica, asserted)
       const changes = () =>
-        Promise.all(all.map((each) => readMetric(each, 'vestibule_redis_dataset_changes_total')))
+        Promise.all(
+          all.map((each) => outage.readMetric(each, 'vestibule_redis_dataset_changes_total')),
+        )
       const changesBefore = await changes()
-      const toldBefore = all.map((each) => countEvents(each, 'redis_data_changed'))
+      const toldBefore = all.map((each) => outage.countEvents(each, 'redis_data_changed'))
 
       const lost = lose(replicas())
       for (const replica of all) await untilForgotten(what, replica, asserted)
@@ -106,12 +108,31 @@ describeWithRedis('F12 Redis lost its data, and replicas have sessions in memory
         }
         await until('the change', async () => (await changes())[at] !== changesBefore[at])
         expect((await changes())[at]).toBe(Number(changesBefore[at]) + 1)
-        expect(countEvents(replica, 'redis_data_changed')).toBe(Number(toldBefore[at]) + 1)
+        expect(outage.countEvents(replica, 'redis_data_changed')).toBe(Number(toldBefore[at]) + 1)
       }
 
       await expectOneRound(replicas(), browser, asserted)
       await expectStatus(200, all, cookieHeader(browser))
       await expectStatus(302, all, asserted)
+    },
+  )
+
+  test.for(losses)(
+    'Redis %s and is then away: memory vouches for no lost session',
+    async ([, lose]) => {
+      const { all, network } = replicas()
+      const { cookie } = await replicas().signedIn()
+      for (const replica of all) await keepInMemory(replica, cookie)
+      const changes = all.map((each) => outage.countEvents(each, 'redis_data_changed'))
+      await lose(replicas())
+      for (const [at, replica] of all.entries()) {
+        await outage.untilEvent(replica, 'redis_data_changed', Number(changes[at]) + 1)
+      }
+      await network.refuse()
+      const statuses = await statusesAt(all, cookie)
+      await network.accept()
+      for (const replica of all) await outage.untilHealthy('F12', replica)
+      expect(statuses).toEqual([503, 503])
     },
   )
 })

@@ -4,14 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, test } from 'vitest'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
-import {
-  countEvents,
-  expectHealthy,
-  expectRecovery,
-  mostAttempts,
-  redisErrors,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { startOutageCourse } from '../../support/outage-course.ts'
 import { print } from '../../support/printed.ts'
 import type { RunningRedis } from '../../support/redis.ts'
@@ -56,7 +49,7 @@ async function start(name: string, options: (typeof passwords)[number][1]) {
   const settings = { ...('settings' in options && options.settings) }
   const replicas = await startReplicas({
     ...options,
-    settings: { ...settings, ...WITHOUT_GRACE, REDIS_PASSWORD_FILE: passwordFile },
+    settings: { ...settings, ...outage.WITHOUT_GRACE, REDIS_PASSWORD_FILE: passwordFile },
   })
   return Object.assign(replicas, { passwordFile })
 }
@@ -70,10 +63,10 @@ describeWithRedis('F18 rotated password', () => {
       const { cookie } = await replicas.signedIn()
       await writeFile(replicas.passwordFile, `${NEW}\n`)
       await rotate(redis)
-      await expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
+      await outage.expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
       await killClients(redis)
-      await expectRecovery(`F18 password ${name}`, first, cookie)
-      await expectHealthy(first)
+      await outage.expectRecovery(`F18 password ${name}`, first, cookie)
+      await outage.expectHealthy(first)
       expect(first.output()).not.toContain(OLD)
       expect(first.output()).not.toContain(NEW)
       expect(first.isAlive()).toBe(true)
@@ -88,11 +81,11 @@ describeWithRedis('F18 rotated password', () => {
       const course = await startOutageCourse(replicas)
       const { cookie } = course
       await rotate(redis)
-      await expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
+      await outage.expectRecovery(`F18 ${name}: rotated, not noticed yet`, first, cookie)
       const attemptsBefore = await attempts(redis)
       const sinceMs = performance.now()
       await killClients(redis)
-      await until('the loss', () => countEvents(first, 'redis_disconnected') === 1)
+      await until('the loss', () => outage.countEvents(first, 'redis_disconnected') === 1)
       await until(
         'some attempts',
         async () => (await attempts(redis)) > attemptsBefore + 2 * CONNECTIONS,
@@ -101,8 +94,8 @@ describeWithRedis('F18 rotated password', () => {
       const made = (await attempts(redis)) - attemptsBefore
       const seconds = (performance.now() - sinceMs) / 1000
       print(`F18 ${made} attempts with a wrong password in ${seconds.toFixed(1)} s`)
-      expect(made).toBeLessThan(mostAttempts(CONNECTIONS, seconds))
-      expect(countEvents(first, 'redis_disconnected')).toBe(1)
+      expect(made).toBeLessThan(outage.mostAttempts(CONNECTIONS, seconds))
+      expect(outage.countEvents(first, 'redis_disconnected')).toBe(1)
       await writeFile(replicas.passwordFile, `${NEW}\n`)
       await course.expectRecovered(`F18 password ${name}, rewritten late`)
       expect(first.output()).not.toContain(OLD)
@@ -117,7 +110,7 @@ describeWithRedis('F18 rotated password', () => {
     await replicas.signedIn()
     await redis.cli('CONFIG', 'SET', 'requirepass', NEW)
     await killClients(redis)
-    await until('the loss', () => countEvents(first, 'redis_disconnected') === 1)
-    await until('a wrong password', async () => (await redisErrors(first, 'auth')) > 0)
+    await until('the loss', () => outage.countEvents(first, 'redis_disconnected') === 1)
+    await until('a wrong password', async () => (await outage.redisErrors(first, 'auth')) > 0)
   })
 })

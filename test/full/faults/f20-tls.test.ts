@@ -6,18 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Authority, createAuthority } from '../../../stand-ins/certificates.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import {
-  countEvents,
-  expectChecksRefused,
-  expectComeAgain,
-  expectHealthy,
-  expectOthersServed,
-  expectRecovery,
-  expectSignInFinished,
-  expectUnhealthy,
-  redisErrors,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import type { RestartOptions } from '../../support/redis.ts'
 import { until } from '../../support/redis-state.ts'
 import { type Replicas, startReplicas } from '../../support/replicas.ts'
@@ -64,7 +53,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
     replicas = await startReplicas({
       redis: { tls: { authority } },
       settings: {
-        ...WITHOUT_GRACE,
+        ...outage.WITHOUT_GRACE,
         // The breaker would wait longer after each of these outages.
         REDIS_CIRCUIT_BREAKER_TIMEOUT: '1',
         REDIS_ADDRESS: `rediss://127.0.0.1:${wiretap.port}`,
@@ -72,7 +61,7 @@ describeWithRedis('F20 the certificate of Redis', () => {
       },
     })
     redisPort = replicas.network.port
-    await until('a connection', () => countEvents(replicas.first, 'redis_connected') === 1)
+    await until('a connection', () => outage.countEvents(replicas.first, 'redis_connected') === 1)
   })
   afterAll(async () => {
     await replicas[Symbol.asyncDispose]()
@@ -96,20 +85,20 @@ describeWithRedis('F20 the certificate of Redis', () => {
       const { cookie } = await replicas.signedIn()
       const { browser: other, callbackUrl } = await replicas.untilCallback('bob')
       provider.forgetRequests()
-      const lossesBefore = countEvents(first, 'redis_disconnected')
+      const lossesBefore = outage.countEvents(first, 'redis_disconnected')
       await restart({ tls: { authority, certificate: await issue() } })
       await wait(300)
-      await expectChecksRefused(first, cookie)
-      await expectUnhealthy(first)
-      await expectOthersServed(first)
-      expectComeAgain(await other.get(callbackUrl))
+      await outage.expectChecksRefused(first, cookie)
+      await outage.expectUnhealthy(first)
+      await outage.expectOthersServed(first)
+      outage.expectComeAgain(await other.get(callbackUrl))
       expect(provider.count('token')).toBe(0)
-      expect(countEvents(first, 'redis_disconnected')).toBe(lossesBefore + 1)
+      expect(outage.countEvents(first, 'redis_disconnected')).toBe(lossesBefore + 1)
 
       await good()
-      await expectRecovery(`F20 a certificate that ${what}`, first, cookie)
-      await expectHealthy(first)
-      await expectSignInFinished(other, callbackUrl)
+      await outage.expectRecovery(`F20 a certificate that ${what}`, first, cookie)
+      await outage.expectHealthy(first)
+      await outage.expectSignInFinished(other, callbackUrl)
     },
   )
 
@@ -119,17 +108,17 @@ describeWithRedis('F20 the certificate of Redis', () => {
     const next = await createAuthority('The next authority')
     await restart({ tls: { authority: next } })
     await wait(300)
-    await expectChecksRefused(first, cookie)
+    await outage.expectChecksRefused(first, cookie)
     await writeFile(caFile, `${authority.certificate}\n${next.certificate}`)
-    await expectRecovery('F20 a new authority', first, cookie)
+    await outage.expectRecovery('F20 a new authority', first, cookie)
     await writeFile(caFile, next.certificate)
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
-    const lossesBefore = countEvents(first, 'redis_disconnected')
+    const lossesBefore = outage.countEvents(first, 'redis_disconnected')
     await wait(300)
-    expect(countEvents(first, 'redis_disconnected')).toBe(lossesBefore)
+    expect(outage.countEvents(first, 'redis_disconnected')).toBe(lossesBefore)
     await writeFile(caFile, authority.certificate)
     await good()
-    await expectRecovery('F20 the old authority', first, cookie)
+    await outage.expectRecovery('F20 the old authority', first, cookie)
   })
 
   test('a server without TLS gets no secret', async () => {
@@ -137,14 +126,14 @@ describeWithRedis('F20 the certificate of Redis', () => {
     const { cookie } = await replicas.signedIn()
     await redis.restart({ keepData: true, tls: undefined })
     await wait(300)
-    await expectChecksRefused(first, cookie)
-    await expectUnhealthy(first)
+    await outage.expectChecksRefused(first, cookie)
+    await outage.expectUnhealthy(first)
     await good()
-    await expectRecovery('F20 TLS again', first, cookie)
+    await outage.expectRecovery('F20 TLS again', first, cookie)
   })
 
   test('a handshake that fails has an error class of its own', async () => {
-    expect(await redisErrors(replicas.first, 'tls')).toBeGreaterThan(0)
+    expect(await outage.redisErrors(replicas.first, 'tls')).toBeGreaterThan(0)
   })
 
   test('no byte was sent in clear in any of these tests', () => {

@@ -10,14 +10,7 @@ import {
 import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
-import {
-  countEvents,
-  expectHealthy,
-  expectRecovery,
-  readMetric,
-  untilHealthy,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { startReplicas } from '../../support/replicas.ts'
@@ -39,7 +32,7 @@ describeWithRedis('F26 Redis comes and goes', () => {
       await using replicas = await startReplicas({ count: 2, settings })
       const { all, first, redis, provider } = replicas
       /** Lets nobody in whom Redis does not confirm, so that it shows what Redis is like. */
-      const strict = await replicas.add(WITHOUT_GRACE)
+      const strict = await replicas.add(outage.WITHOUT_GRACE)
       const { cookie } = await signInAt(first)
       await expectStatus(200, all, cookie)
       const load = { perSecond: 100, connections: 4 }
@@ -54,13 +47,13 @@ describeWithRedis('F26 Redis comes and goes', () => {
         await wait(HALF_MS)
       }
       const back = all.map((replica) =>
-        expectRecovery(`F26 flapping, ${mode} mode`, replica, cookie),
+        outage.expectRecovery(`F26 flapping, ${mode} mode`, replica, cookie),
       )
       await Promise.all([
         ...back,
         until('closed breakers', async () => areClosed([...all, strict]), 10_000),
       ])
-      await expectRecovery(`F26 flapping, ${mode} mode without a grace`, strict, cookie)
+      await outage.expectRecovery(`F26 flapping, ${mode} mode without a grace`, strict, cookie)
       await exposed.stop()
       await expectUndisturbed(active)
       for (const each of active) expectInTime(each)
@@ -76,10 +69,10 @@ describeWithRedis('F26 Redis comes and goes', () => {
           expect(opened).toBeLessThanOrEqual(FLAPS)
           expect(closed).toBeLessThanOrEqual(FLAPS)
         }
-        expect(countEvents(replica, 'circuit_breaker_open')).toBeLessThanOrEqual(2 * FLAPS)
-        expect(countEvents(replica, 'unhandled_rejection')).toBe(0)
-        await untilHealthy(`F26 ${mode} mode`, replica)
-        await expectHealthy(replica)
+        expect(outage.countEvents(replica, 'circuit_breaker_open')).toBeLessThanOrEqual(2 * FLAPS)
+        expect(outage.countEvents(replica, 'unhandled_rejection')).toBe(0)
+        await outage.untilHealthy(`F26 ${mode} mode`, replica)
+        await outage.expectHealthy(replica)
       }
     },
   )
@@ -88,7 +81,7 @@ describeWithRedis('F26 Redis comes and goes', () => {
 function changesOf(replica: RunningVestibule, breaker: string) {
   return Promise.all(
     ['open', 'half-open', 'closed'].map((state) =>
-      readMetric(
+      outage.readMetric(
         replica,
         `vestibule_circuit_breaker_changes_total{breaker="${breaker}",state="${state}"}`,
       ),
@@ -100,7 +93,7 @@ async function areClosed(replicas: readonly RunningVestibule[]): Promise<boolean
   const states = await Promise.all(
     replicas.flatMap((replica) =>
       ['read', 'write'].map((breaker) =>
-        readMetric(replica, `vestibule_circuit_breaker_state{breaker="${breaker}"}`),
+        outage.readMetric(replica, `vestibule_circuit_breaker_state{breaker="${breaker}"}`),
       ),
     ),
   )

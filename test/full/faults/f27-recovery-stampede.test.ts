@@ -57,13 +57,7 @@ function startUsers(all: readonly RunningVestibule[], sessions: readonly MadeSes
     await workers
     for (const pool of pools) pool[Symbol.dispose]()
   }
-  return {
-    statuses,
-    strangers,
-    slowestMs: () => slowestMs,
-    stop,
-    [Symbol.asyncDispose]: stop,
-  }
+  return { statuses, strangers, slowestMs: () => slowestMs, stop, [Symbol.asyncDispose]: stop }
 }
 
 async function reads(redis: RunningRedis): Promise<number> {

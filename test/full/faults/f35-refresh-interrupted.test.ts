@@ -7,17 +7,7 @@ import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
 import type { Behaviour } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  accessTokenOf,
-  countResults,
-  expectEnded,
-  expectGoesOn,
-  presentedTokens,
-  refreshRequests,
-  startRefreshingReplicas,
-  tokensFor,
-  untilDue,
-} from '../../support/refreshing-replicas.ts'
+import * as refreshing from '../../support/refreshing-replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
@@ -38,7 +28,7 @@ interface Interrupted {
 
 describeWithRedis('F35 a replica that does not finish a refresh', () => {
   const replicas = prepared(() =>
-    startRefreshingReplicas({
+    refreshing.startRefreshingReplicas({
       count: 2,
       // A minute of use would bring a cookie for outages, of which there is none here.
       settings: WITHOUT_GRACE,
@@ -61,11 +51,11 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     const { provider, redis } = replicas()
     const doomed = await replicas().add()
     const { cookie, issuedAtMs } = await replicas().signedInFor(LIFE_SECONDS, sub)
-    await untilDue(issuedAtMs, LIFE_SECONDS)
+    await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
     provider.forgetRequests()
     provider.set('token', { ...behaviour, times: 1 })
-    await expectGoesOn([doomed], cookie, sub)
-    await until('a refresh request', () => refreshRequests(provider).length === 1)
+    await refreshing.expectGoesOn([doomed], cookie, sub)
+    await until('a refresh request', () => refreshing.refreshRequests(provider).length === 1)
     const endLock = () => redis.cli('PEXPIRE', storedSession(cookie).keyOf('lock'), '1')
     return { doomed, cookie, endLock }
   }
@@ -75,7 +65,7 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     const loads = others.map(({ internalPort }) =>
       startCheckLoad(internalPort, cookie, { perSecond: 20, connections: 2 }),
     )
-    const isTried = () => refreshRequests(replicas().provider).length === 2
+    const isTried = () => refreshing.refreshRequests(replicas().provider).length === 2
     const { ms } = await timed(until('another try', isTried, SILENT_MS + 10 * LOOK_MS + 60_000))
     await Promise.all(loads.map((load) => load.stop()))
     for (const load of loads) {
@@ -89,42 +79,42 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
   const tokenOf = async (cookie: string): Promise<string> => {
     const visit = await looking.check({}, { Cookie: cookie })
     expect(visit.status).toBe(200)
-    return accessTokenOf(visit)
+    return refreshing.accessTokenOf(visit)
   }
 
   test('killed before the provider has the request: another replica refreshes a minute later, and nobody notices', {
     timeout: 2 * SILENT_MS,
   }, async () => {
     const { doomed, cookie } = await interrupt({ down: true, delayMs: 3000 })
-    const refreshedBefore = await countResults(others, 'refreshed')
+    const refreshedBefore = await refreshing.countResults(others, 'refreshed')
     await doomed.stop('SIGKILL')
     const ms = await untilTakenOver(cookie)
     print(`F35 killed with nothing spent: taken over after ${ms.toFixed(0)} ms`)
     expect(ms).toBeGreaterThan(SILENT_MS / 2)
     await until(
       'a refresh',
-      async () => (await countResults(others, 'refreshed')) > refreshedBefore,
+      async () => (await refreshing.countResults(others, 'refreshed')) > refreshedBefore,
     )
-    expect(new Set(presentedTokens(replicas().provider)).size).toBe(1)
-    await expectGoesOn(others, cookie)
+    expect(new Set(refreshing.presentedTokens(replicas().provider)).size).toBe(1)
+    await refreshing.expectGoesOn(others, cookie)
     expect(await tokenOf(cookie)).not.toBe('')
-    expect(refreshRequests(replicas().provider)).toHaveLength(2)
+    expect(refreshing.refreshRequests(replicas().provider)).toHaveLength(2)
   })
 
   test('killed before it has the answer: the tokens are lost, the next attempt ends the session, and a sign-in works', async () => {
     const killed = Promise.withResolvers<void>()
     const spent = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
-      tokensFor(3600, () => {
+      refreshing.tokensFor(3600, () => {
         spent.resolve()
         return killed.promise
       }),
     )
-    const refusedBefore = await countResults(others, 'refused')
+    const refusedBefore = await refreshing.countResults(others, 'refused')
     await spent.promise
     await doomed.stop('SIGKILL')
     killed.resolve()
-    await expectGoesOn(others, cookie)
+    await refreshing.expectGoesOn(others, cookie)
     await endLock()
     const hasEnded = async () => {
       const visits = await Promise.all(others.map((each) => each.check({}, { Cookie: cookie })))
@@ -132,15 +122,15 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
       return visits.every(({ status }) => status === 302)
     }
     await until('the end', hasEnded)
-    expect(await countResults(others, 'refused')).toBe(refusedBefore + 1)
-    await expectEnded(others, cookie)
+    expect(await refreshing.countResults(others, 'refused')).toBe(refusedBefore + 1)
+    await refreshing.expectEnded(others, cookie)
     // The provider has seen one refresh token twice, and takes that for theft.
-    expect(new Set(presentedTokens(replicas().provider)).size).toBe(1)
-    expect(refreshRequests(replicas().provider)).toHaveLength(2)
+    expect(new Set(refreshing.presentedTokens(replicas().provider)).size).toBe(1)
+    expect(refreshing.refreshRequests(replicas().provider)).toHaveLength(2)
 
     const browser = replicas().first.visitor()
     await browser.signIn(`${LOGIN}?rd=/`, 'alice')
-    await expectGoesOn(others, String(cookieHeader(browser)))
+    await refreshing.expectGoesOn(others, String(cookieHeader(browser)))
   })
 
   test('on SIGTERM it waits for the answer and stores the tokens', async () => {
@@ -148,15 +138,15 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     const { value: code, ms } = await timed(doomed.stop('SIGTERM'))
     print(`F35 told to stop in a refresh: ended after ${ms.toFixed(0)} ms`)
     expect(code).toBe(0)
-    await expectGoesOn(others, cookie)
+    await refreshing.expectGoesOn(others, cookie)
     expect(await tokenOf(cookie)).not.toBe('')
-    expect(refreshRequests(replicas().provider)).toHaveLength(1)
+    expect(refreshing.refreshRequests(replicas().provider)).toHaveLength(1)
   })
 
   test('frozen for longer than its lock lasts, it discards the answer, which is too late', async () => {
     const frozen = Promise.withResolvers<void>()
     const { doomed, cookie, endLock } = await interrupt(
-      tokensFor(3600, () => frozen.promise),
+      refreshing.tokensFor(3600, () => frozen.promise),
       'bob',
     )
     process.kill(doomed.pid, 'SIGSTOP')
@@ -165,11 +155,14 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     await untilTakenOver(cookie, 'bob')
     const before = await tokenOf(cookie)
     process.kill(doomed.pid, 'SIGCONT')
-    await until('its late answer', async () => (await countResults([doomed], 'late')) === 1)
-    await expectGoesOn([doomed, ...others], cookie, 'bob')
+    await until(
+      'its late answer',
+      async () => (await refreshing.countResults([doomed], 'late')) === 1,
+    )
+    await refreshing.expectGoesOn([doomed, ...others], cookie, 'bob')
     expect(before).not.toBe('')
     expect(await tokenOf(cookie)).toBe(before)
-    expect(refreshRequests(replicas().provider)).toHaveLength(2)
+    expect(refreshing.refreshRequests(replicas().provider)).toHaveLength(2)
     expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)
   })
 
@@ -187,10 +180,10 @@ describeWithRedis('F35 a replica that does not finish a refresh', () => {
     await untilTakenOver(cookie)
     const before = await tokenOf(cookie)
     process.kill(doomed.pid, 'SIGCONT')
-    await expectGoesOn([doomed, ...others], cookie)
+    await refreshing.expectGoesOn([doomed, ...others], cookie)
     // It ends when it has dealt with the answer.
     expect(await doomed.stop('SIGTERM')).toBe(0)
-    await expectGoesOn(others, cookie)
+    await refreshing.expectGoesOn(others, cookie)
     expect(before).not.toBe('')
     expect(await tokenOf(cookie)).toBe(before)
     expect(countEvents(doomed, 'session_not_refreshed')).toBe(0)

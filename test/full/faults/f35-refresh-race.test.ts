@@ -4,18 +4,7 @@ import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { timed } from '../../support/own-lag.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  accessTokenOf,
-  askEverywhere,
-  countResults,
-  expectGoesOn,
-  expectLetIn,
-  presentedTokens,
-  refreshRequests,
-  startRefreshingReplicas,
-  tokensFor,
-  untilDue,
-} from '../../support/refreshing-replicas.ts'
+import * as refreshing from '../../support/refreshing-replicas.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 
 const PASSING = { PASS_ACCESS_TOKEN: 'true' } as const
@@ -30,7 +19,7 @@ async function untilRenewed(
   await until('a new token', async () => {
     const visit = await looking.check({}, { Cookie: cookie })
     expect([200, 503]).toContain(visit.status)
-    token = accessTokenOf(visit) || before
+    token = refreshing.accessTokenOf(visit) || before
     return token !== before
   })
   return token
@@ -39,27 +28,31 @@ async function untilRenewed(
 describeWithRedis('F35 many replicas and one refresh token', () => {
   test('an answer after 8 s: one request, everybody goes on meanwhile, and then all have the new token', async () => {
     const lifeSeconds = 2
-    await using replicas = await startRefreshingReplicas()
+    await using replicas = await refreshing.startRefreshingReplicas()
     const { all, provider } = replicas
     const looking = await replicas.add(PASSING)
     const { cookie, issuedAtMs } = await replicas.signedInFor(lifeSeconds)
-    const before = accessTokenOf(await looking.check({}, { Cookie: cookie }))
-    await expectGoesOn(all, cookie)
-    await untilDue(issuedAtMs, lifeSeconds)
+    const before = refreshing.accessTokenOf(await looking.check({}, { Cookie: cookie }))
+    await refreshing.expectGoesOn(all, cookie)
+    await refreshing.untilDue(issuedAtMs, lifeSeconds)
     provider.set('token', { delayMs: 8000 })
 
-    const { value: visits, ms } = await timed(askEverywhere(all, cookie, 50))
-    expectLetIn(visits)
+    const { value: visits, ms } = await timed(refreshing.askEverywhere(all, cookie, 50))
+    refreshing.expectLetIn(visits)
     const loads = all.map(({ internalPort }) =>
       startCheckLoad(internalPort, cookie, { perSecond: 30 }),
     )
-    await until('a refresh', async () => (await countResults(all, 'refreshed')) > 0, 60_000)
+    await until(
+      'a refresh',
+      async () => (await refreshing.countResults(all, 'refreshed')) > 0,
+      60_000,
+    )
     const [slowest] = loads.map((load) => load.slowestMs()).toSorted((a, b) => b - a)
     await wait(500)
     await Promise.all(loads.map((load) => load.stop()))
     const checks = loads.reduce((sum, load) => sum + load.count(200), visits.length)
     process.stdout.write(
-      `F35 answer after 8 s: ${checks} checks, ${refreshRequests(provider).length} refresh request, ` +
+      `F35 answer after 8 s: ${checks} checks, ${refreshing.refreshRequests(provider).length} refresh request, ` +
         `50 at once at each in ${ms.toFixed(0)} ms, slowest later one ${slowest?.toFixed(0)} ms\n`,
     )
 
@@ -68,10 +61,10 @@ describeWithRedis('F35 many replicas and one refresh token', () => {
       expect(load.oddities).toEqual([])
       expect(load.users).toEqual(new Set(['alice']))
     }
-    expect(refreshRequests(provider)).toHaveLength(1)
-    expect(await countResults(all, 'refreshed')).toBe(1)
-    await expectGoesOn(all, cookie)
-    const after = accessTokenOf(await looking.check({}, { Cookie: cookie }))
+    expect(refreshing.refreshRequests(provider)).toHaveLength(1)
+    expect(await refreshing.countResults(all, 'refreshed')).toBe(1)
+    await refreshing.expectGoesOn(all, cookie)
+    const after = refreshing.accessTokenOf(await looking.check({}, { Cookie: cookie }))
     expect(before).not.toBe('')
     expect(after).not.toBe('')
     expect(after).not.toBe(before)
@@ -96,13 +89,13 @@ async function expectOneRequestEach(
   // On a busy machine a burst may have to wait for Redis for longer than a check does.
   const settings = { REDIS_CACHE_MODE: mode, CHECK_STORE_TIMEOUT_MS: '1000' }
   const users = Array.from({ length: people }, (_, at) => ({ sub: `user-${at}` }))
-  await using replicas = await startRefreshingReplicas({ settings, provider: { users } })
+  await using replicas = await refreshing.startRefreshingReplicas({ settings, provider: { users } })
   const { all, provider } = replicas
   const looking = await replicas.add(PASSING)
   let slowestMs = 0
   provider.set(
     'token',
-    tokensFor(lifeSeconds, () => wait(Math.random() * slowestMs)),
+    refreshing.tokensFor(lifeSeconds, () => wait(Math.random() * slowestMs)),
   )
   const burstsMs: number[] = []
 
@@ -110,9 +103,9 @@ async function expectOneRequestEach(
     let issuedAtMs = performance.now()
     let token = await untilRenewed(looking, cookie, '')
     for (let round = 0; round < rounds; round += 1) {
-      await untilDue(issuedAtMs, lifeSeconds)
-      const { value: visits, ms } = await timed(askEverywhere(all, cookie, 50 / people))
-      expectLetIn(visits, sub)
+      await refreshing.untilDue(issuedAtMs, lifeSeconds)
+      const { value: visits, ms } = await timed(refreshing.askEverywhere(all, cookie, 50 / people))
+      refreshing.expectLetIn(visits, sub)
       burstsMs.push(ms)
       token = await untilRenewed(looking, cookie, token)
       issuedAtMs = performance.now()
@@ -123,7 +116,7 @@ async function expectOneRequestEach(
   slowestMs = 800
   await Promise.all(uses)
 
-  const presented = presentedTokens(provider)
+  const presented = refreshing.presentedTokens(provider)
   const expiries = people * rounds
   process.stdout.write(
     `F35 ${mode}: ${expiries} expiries, ${presented.length} refresh requests, ` +
@@ -131,5 +124,5 @@ async function expectOneRequestEach(
   )
   expect(presented).toHaveLength(expiries)
   expect(new Set(presented).size).toBe(expiries)
-  expect(await countResults([...all, looking], 'refreshed')).toBe(expiries)
+  expect(await refreshing.countResults([...all, looking], 'refreshed')).toBe(expiries)
 }

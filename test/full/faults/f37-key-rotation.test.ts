@@ -7,16 +7,7 @@ import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { print } from '../../support/printed.ts'
 import { faults, startTestProvider } from '../../support/provider.ts'
 import { until } from '../../support/redis-state.ts'
-import {
-  askEverywhere,
-  countResults,
-  expectGoesOn,
-  expectLetIn,
-  refreshRequests,
-  startRefreshingReplicas,
-  tokensFor,
-  untilDue,
-} from '../../support/refreshing-replicas.ts'
+import * as refreshing from '../../support/refreshing-replicas.ts'
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
 import { claimsOf, signToken } from '../../support/tokens.ts'
 
@@ -191,20 +182,20 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
   }) => {
     const lifeSeconds = 2
     const users = Array.from({ length: 6 }, (_, at) => ({ sub: `user-${at}` }))
-    await using replicas = await startRefreshingReplicas({ provider: { users } })
+    await using replicas = await refreshing.startRefreshingReplicas({ provider: { users } })
     const { all, provider } = replicas
     const cookies = new Map<string, string>()
     for (const { sub } of users) {
       cookies.set(sub, (await replicas.signedInFor(lifeSeconds, sub)).cookie)
     }
-    await untilDue(performance.now(), lifeSeconds)
-    provider.set('token', tokensFor(lifeSeconds))
-    const refreshed = () => countResults(all, 'refreshed')
+    await refreshing.untilDue(performance.now(), lifeSeconds)
+    provider.set('token', refreshing.tokensFor(lifeSeconds))
+    const refreshed = () => refreshing.countResults(all, 'refreshed')
     const useUntil = (what: string, count: number) =>
       until(
         what,
         async () => {
-          for (const [sub, cookie] of cookies) await expectGoesOn(all, cookie, sub)
+          for (const [sub, cookie] of cookies) await refreshing.expectGoesOn(all, cookie, sub)
           return (await refreshed()) >= count
         },
         15_000,
@@ -216,7 +207,7 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
     await provider.rotateKeys()
     await useUntil('refreshes with the third keys', 3 * users.length)
     for (const result of ['rejected', 'refused', 'failed'] as const) {
-      expect([result, await countResults(all, result)]).toEqual([result, 0])
+      expect([result, await refreshing.countResults(all, result)]).toEqual([result, 0])
     }
     const fetches = provider.count('jwks')
     print(
@@ -229,7 +220,7 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
   }) => {
     const lifeSeconds = 2
     const user = { sub: 'alice', groups: ['before'] }
-    await using replicas = await startRefreshingReplicas({ provider: { users: [user] } })
+    await using replicas = await refreshing.startRefreshingReplicas({ provider: { users: [user] } })
     const { all, first, provider } = replicas
     const { cookie, issuedAtMs } = await replicas.signedInFor(lifeSeconds)
     const old = await (await fetch(`${provider.issuer}/jwks`)).text()
@@ -237,16 +228,16 @@ describeWithRedis('F37 rotation while sessions are refreshed', () => {
     const headers = { 'Content-Type': 'application/json' }
     provider.set('jwks', { status: 200, headers, body: old, times: 1 })
     user.groups = ['after']
-    await untilDue(issuedAtMs, lifeSeconds)
+    await refreshing.untilDue(issuedAtMs, lifeSeconds)
     provider.forgetRequests()
-    await expectGoesOn([first], cookie)
-    await until('a refresh', async () => (await countResults(all, 'refreshed')) === 1)
-    const visits = await askEverywhere(all, cookie)
-    expectLetIn(visits)
+    await refreshing.expectGoesOn([first], cookie)
+    await until('a refresh', async () => (await refreshing.countResults(all, 'refreshed')) === 1)
+    const visits = await refreshing.askEverywhere(all, cookie)
+    refreshing.expectLetIn(visits)
     expect(new Set(visits.map((each) => each.headers['x-auth-request-groups']))).toEqual(
       new Set(['after']),
     )
     expect(provider.count('jwks')).toBe(2)
-    expect(refreshRequests(provider)).toHaveLength(1)
+    expect(refreshing.refreshRequests(provider)).toHaveLength(1)
   })
 })

@@ -1,5 +1,6 @@
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { startCheckLoad } from '../../support/check-load.ts'
+import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signOut } from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
@@ -24,10 +25,6 @@ function move(browser: Visitor, to: VestibuleProcess): Visitor {
 
 describeWithRedis('F39 a replica is killed', () => {
   const replicas = prepared(() => startReplicas({ count: 2, settings: PATIENT }))
-  let second: VestibuleProcess
-  beforeAll(async () => {
-    second = replicas().all[1] as VestibuleProcess
-  })
 
   test('the other replicas go on, also with the sessions that it made', async () => {
     const doomed = await replicas().add()
@@ -44,9 +41,8 @@ describeWithRedis('F39 a replica is killed', () => {
     expect(dying.count(200)).toBeGreaterThan(10)
     expect(dying.statuses()).toEqual([200])
     for (const load of loads) {
-      expect(load.statuses()).toEqual([200])
-      expect(load.users).toEqual(new Set(['alice']))
-      expect(load.oddities).toEqual([])
+      const seen = [load.statuses(), load.users, load.oddities]
+      expect(seen).toEqual([[200], new Set(['alice']), []])
     }
     expect(replicas().all.every((replica) => replica.isAlive())).toBe(true)
   })
@@ -56,12 +52,13 @@ describeWithRedis('F39 a replica is killed', () => {
     const begun = doomed.visitor()
     const { location } = await begun.get(`${LOGIN}?rd=/`)
     await doomed.stop('SIGKILL')
-    const browser = move(begun, replicas().first)
+    const [first, second] = replicas().all as [VestibuleProcess, VestibuleProcess]
+    const browser = move(begun, first)
     await browser.signIn(String(location), 'alice')
     const cookie = cookieHeader(browser)
-    expect((await second.check({}, { Cookie: cookie })).status).toBe(200)
+    await expectStatus(200, second, cookie)
     expect((await signOut(move(browser, second))).status).toBe(303)
-    expect((await replicas().first.check({}, { Cookie: cookie })).status).toBe(302)
+    await expectStatus(302, first, cookie)
   })
 
   test('killed while it redeems a code, the next page leads on, and every key in Redis expires', async () => {
@@ -70,19 +67,17 @@ describeWithRedis('F39 a replica is killed', () => {
     const { browser, callbackUrl } = await replicas().untilCallback()
     provider.set('token', { ...faults.hangs, times: 1 })
     provider.forgetRequests()
-    const lost = move(browser, doomed).get(callbackUrl)
-    const outcome = expect(lost).rejects.toThrow()
+    const outcome = expect(move(browser, doomed).get(callbackUrl)).rejects.toThrow()
     await until('a token request', () => provider.count('token') === 1)
     await doomed.stop('SIGKILL')
     await outcome
     provider.reset()
 
-    const page = await browser.get(callbackUrl)
-    expectFailedSignIn(page)
+    expectFailedSignIn(await browser.get(callbackUrl))
     expect(provider.count('token')).toBe(1)
     await browser.browse(`${LOGIN}?rd=/`)
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-    expect((await first.check({}, { Cookie: cookieHeader(browser) })).status).toBe(200)
+    await expectStatus(200, first, cookieHeader(browser))
 
     const keys = (await redis.cli('KEYS', 'vestibule:*')).split('\n')
     expect(keys.length).toBeGreaterThan(5)

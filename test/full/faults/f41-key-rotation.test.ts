@@ -65,11 +65,8 @@ describeWithRedis('F41 rotation of the key', () => {
   test('a rotation in the right order causes no sign-in at any step', async ({ expect }) => {
     const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
     const everywhere = fleet.map(({ vestibule }) => vestibule)
-    const [first, second, third] = everywhere as [
-      RunningVestibule,
-      RunningVestibule,
-      RunningVestibule,
-    ]
+    type Three = [RunningVestibule, RunningVestibule, RunningVestibule]
+    const [first, second, third] = everywhere as Three
     const cookies = [await first.signIn('alice')]
     const expectAllIn = async () => {
       for (const cookie of cookies) {
@@ -104,13 +101,9 @@ describeWithRedis('F41 rotation of the key', () => {
     await Promise.all(rest.map(({ isRead }) => isRead()))
     await signInEverywhere()
     await Promise.all(loads.map((load) => load.stop()))
-    for (const load of loads) {
-      expect(load.statuses()).toEqual([200])
-      expect(load.oddities).toEqual([])
-    }
+    for (const load of loads) expect([load.statuses(), load.oddities]).toEqual([[200], []])
     for (const replica of everywhere) {
-      expect(await readMetric(replica, INTEGRITY)).toBe(0)
-      expect(replica.isAlive()).toBe(true)
+      expect([await readMetric(replica, INTEGRITY), replica.isAlive()]).toEqual([0, true])
     }
   })
 

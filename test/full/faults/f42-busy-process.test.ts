@@ -9,14 +9,7 @@ import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { startCheckLoad } from '../../support/check-load.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
-import {
-  countEvents,
-  expectHealthy,
-  expectOthersServed,
-  expectRecovery,
-  readMetric,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { print } from '../../support/printed.ts'
 import { until } from '../../support/redis-state.ts'
 import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
@@ -38,8 +31,8 @@ const AT_ONCE = 20
 const BLOCKING = pathToFileURL(join(import.meta.dirname, '../../support/blocking.ts')).href
 
 const modes = [
-  ['redis', WITHOUT_GRACE],
-  ['hybrid', { ...HYBRID, REDIS_HYBRID_L1_TTL: '1', ...WITHOUT_GRACE }],
+  ['redis', outage.WITHOUT_GRACE],
+  ['hybrid', { ...HYBRID, REDIS_HYBRID_L1_TTL: '1', ...outage.WITHOUT_GRACE }],
 ] as const
 
 const SHED = 'vestibule_checks_total{outcome="unavailable",source="none"}'
@@ -70,9 +63,9 @@ describeWithRedis('F42 the process itself is slow', () => {
     const { body } = await replica.internal('/metrics')
     expect(body).not.toMatch(/^vestibule_circuit_breaker_changes_total\{/m)
     expect(body).not.toMatch(/^vestibule_redis_errors_total\{/m)
-    expect(countEvents(replica, 'redis_disconnected')).toBe(0)
-    expect(countEvents(replica, 'circuit_breaker_open')).toBe(0)
-    expect(countEvents(replica, 'unhandled_rejection')).toBe(0)
+    expect(outage.countEvents(replica, 'redis_disconnected')).toBe(0)
+    expect(outage.countEvents(replica, 'circuit_breaker_open')).toBe(0)
+    expect(outage.countEvents(replica, 'unhandled_rejection')).toBe(0)
     expect(replica.isAlive()).toBe(true)
   }
 
@@ -115,15 +108,15 @@ describeWithRedis('F42 the process itself is slow', () => {
       const { slow, cookie, others } = pair
       using pool = createRequestPool(slow.internalPort, AT_ONCE)
       expect(new Set(await pair.askAll(pool))).toEqual(new Set([200]))
-      const shedBefore = await readMetric(slow, SHED)
+      const shedBefore = await outage.readMetric(slow, SHED)
 
       let asked: ReturnType<Pair['askAll']> = Promise.resolve([])
       await slowDown(pair, () => {
         asked = pair.askAll(pool)
       })
       const waited = await asked
-      const shedAfter = await readMetric(slow, SHED)
-      await expectRecovery(`F42 ${what} (${SLOW_MS} ms), ${mode} mode`, slow, cookie)
+      const shedAfter = await outage.readMetric(slow, SHED)
+      await outage.expectRecovery(`F42 ${what} (${SLOW_MS} ms), ${mode} mode`, slow, cookie)
       await others.stop()
       const shed = waited.filter((status) => status === 503).length
       print(`F42 ${what}, ${mode} mode: ${shed} of ${AT_ONCE} who waited were shed`)
@@ -137,12 +130,12 @@ describeWithRedis('F42 the process itself is slow', () => {
 
       await expectRedisNotBlamed(slow)
       await until('health', async () => (await slow.internal('/health?strict=1')).status === 200)
-      await expectOthersServed(slow)
+      await outage.expectOthersServed(slow)
     },
   )
 
   test('beside neighbours that take all of the machine nobody is signed out, and no Redis error is counted', async () => {
-    await using replicas = await startReplicas({ count: 0, settings: WITHOUT_GRACE })
+    await using replicas = await startReplicas({ count: 0, settings: outage.WITHOUT_GRACE })
     // The network in between would be slowed down with the rest of the machine.
     const first = await addDirectly(replicas, PATIENT)
     const { cookie } = await signInAt(first)
@@ -157,7 +150,7 @@ describeWithRedis('F42 the process itself is slow', () => {
       await wait(50)
     }
     await neighbours.stop()
-    await expectRecovery('F42 busy neighbours', first, cookie)
+    await outage.expectRecovery('F42 busy neighbours', first, cookie)
     await load.stop()
     print(
       `F42 busy neighbours: ${load.count(200)} x 200, ${load.count(503)} x 503, the slowest ${load.slowestMs().toFixed(0)} ms, ${probes} probes`,
@@ -166,7 +159,7 @@ describeWithRedis('F42 the process itself is slow', () => {
     expect(load.count(200)).toBeGreaterThan(20 * load.count(503))
     expect(load.oddities).toEqual([])
     await expectRedisNotBlamed(first)
-    await expectHealthy(first)
+    await outage.expectHealthy(first)
   })
 })
 

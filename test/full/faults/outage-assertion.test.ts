@@ -14,6 +14,7 @@ import {
 import {
   expectComeAgain,
   OUTAGE_COOKIE,
+  readHealth,
   readMetric,
   script,
   signOut,
@@ -21,7 +22,7 @@ import {
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
 import { print } from '../../support/printed.ts'
-import { PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
@@ -30,6 +31,7 @@ import type { RunningVestibule } from '../../support/vestibule.ts'
 /** Grace that leaves a replica time to start in its first half, also on a busy machine. */
 const GRACE_MS = 8000
 const L1_MS = 1000
+const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}` }
 const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
@@ -40,12 +42,7 @@ describeWithRedis(
       () =>
         startReplicas({
           count: 4,
-          settings: {
-            ...PATIENT,
-            REDIS_CACHE_MODE: 'hybrid',
-            SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}`,
-            REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
-          },
+          settings: { ...SETTINGS, SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}` },
           provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
         }),
       SETUP_WITHIN_MS,
@@ -76,9 +73,7 @@ describeWithRedis(
 
     test('T2 those who heard of the sign-out refuse at once, and a replica that did not refuses at the end of the grace', async () => {
       for (const replica of fleet().all) {
-        const page = await replica.check({}, { Cookie: stolen })
-        const fetched = await replica.check({}, { ...script, Cookie: stolen })
-        expect([page.status, fetched.status]).toEqual([302, 401])
+        expect((await ask(replica, stolen)).statuses).toEqual([302, 401])
       }
       let [allowed, lastAllowedMs] = [0, Number.NEGATIVE_INFINITY]
       for (;;) {
@@ -153,12 +148,7 @@ describeWithRedis('the limits of an outage assertion', () => {
       { access: 'signed-in' },
     ])
     fleet = await startReplicas({
-      settings: {
-        REDIS_CACHE_MODE: 'hybrid',
-        REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`,
-        ...PATIENT,
-        VESTIBULE_CONFIG: rules.path,
-      },
+      settings: { ...SETTINGS, VESTIBULE_CONFIG: rules.path },
       provider: { users: ['alice', 'bob', 'carol', 'dave'].map((sub) => ({ sub })) },
     })
     stranger = await fleet.add()
@@ -176,39 +166,29 @@ describeWithRedis('the limits of an outage assertion', () => {
     const session = `${SESSION_COOKIE}=${browser.cookies.find(SESSION_COOKIE)?.value}`
     return { session, assertion: await takeAssertion(fleet.first, session) }
   }
-  const ask = async (replica: RunningVestibule, ...cookies: readonly string[]) => {
-    const Cookie = cookies.join('; ')
-    const page = await replica.check({}, { Cookie })
-    const fetched = await replica.check({}, { ...script, Cookie })
-    return { statuses: [page.status, fetched.status], user: page.headers['x-auth-request-user'] }
+  const expectAt = async (
+    replicas: readonly RunningVestibule[],
+    statuses: readonly number[],
+    ...cookies: readonly string[]
+  ) => {
+    for (const replica of replicas)
+      expect((await ask(replica, ...cookies)).statuses).toEqual(statuses)
   }
-  const breakerOf = async (replica: RunningVestibule) => {
-    const { circuit_breakers: breakers } = JSON.parse((await replica.internal('/health')).body) as {
-      circuit_breakers: unknown
-    }
-    return breakers
-  }
+  const BOB = { statuses: [200, 200], user: 'bob' }
   const CLOSED = { state: 'closed', failures: 0 }
 
   describe('while Redis is there', () => {
     test('T5 an assertion without the session’s cookie does not count', async () => {
-      for (const replica of [fleet.first, stranger]) {
-        expect((await ask(replica, alice.assertion)).statuses).toEqual([302, 401])
-      }
+      await expectAt([fleet.first, stranger], [302, 401], alice.assertion)
     })
 
     test('T5 an assertion beside a session that Redis has lost does not count', async () => {
       const carol = await carry('carol')
       const stored = storedSession(carol.session)
-      await fleet.redis.cli(
-        'DEL',
-        ...(['identity', 'tokens', 'metadata'] as const).map(stored.keyOf),
-      )
+      const keys = (['identity', 'tokens', 'metadata'] as const).map(stored.keyOf)
+      await fleet.redis.cli('DEL', ...keys)
       await wait(L1_MS + 100)
-      for (const replica of [fleet.first, stranger]) {
-        const { statuses } = await ask(replica, carol.session, carol.assertion)
-        expect(statuses).toEqual([302, 401])
-      }
+      await expectAt([fleet.first, stranger], [302, 401], carol.session, carol.assertion)
     })
 
     test('T6 a broken record is no outage: its session is refused, and no breaker opens', async () => {
@@ -219,10 +199,10 @@ describeWithRedis('the limits of an outage assertion', () => {
       await wait(L1_MS + 100)
       for (const replica of [fleet.first, stranger]) {
         for (let round = 0; round < 10; round += 1) {
-          const { statuses } = await ask(replica, dave.session, dave.assertion)
-          expect(statuses).toEqual([302, 401])
+          await expectAt([replica], [302, 401], dave.session, dave.assertion)
         }
-        expect(await breakerOf(replica)).toEqual({ read: CLOSED, write: CLOSED })
+        const health = await readHealth(replica)
+        expect(health).toHaveProperty('circuit_breakers', { read: CLOSED, write: CLOSED })
         const opened = 'vestibule_circuit_breaker_changes_total{breaker="read",state="open"}'
         expect(await readMetric(replica, opened)).toBe(0)
         expect((await ask(replica, alice.session)).statuses).toEqual([200, 200])
@@ -258,35 +238,23 @@ describeWithRedis('the limits of an outage assertion', () => {
 
     test('an assertion counts for its own session at a replica that does not know it', async () => {
       const { session, assertion } = bob
-      expect(await ask(stranger, session, assertion)).toEqual({
-        statuses: [200, 200],
-        user: 'bob',
-      })
+      expect(await ask(stranger, session, assertion)).toEqual({ statuses: [200, 200], user: 'bob' })
       expect((await ask(stranger, session)).statuses).toEqual([503, 503])
     })
 
     test('T4 an assertion beside the session of another user does not count', async () => {
       expect((await ask(stranger, bob.session, alice.assertion)).statuses).toEqual([503, 503])
-      expect(await ask(fleet.first, bob.session, alice.assertion)).toEqual({
-        statuses: [200, 200],
-        user: 'bob',
-      })
-      const both = [bob.session, alice.assertion, bob.assertion]
-      expect((await ask(stranger, ...both)).statuses).toEqual([503, 503])
+      expect(await ask(fleet.first, bob.session, alice.assertion)).toEqual(BOB)
+      await expectAt([stranger], [503, 503], bob.session, alice.assertion, bob.assertion)
     })
 
     test('an assertion without the session’s cookie does not count', async () => {
-      for (const replica of [fleet.first, stranger]) {
-        expect((await ask(replica, alice.assertion)).statuses).toEqual([302, 401])
-      }
+      await expectAt([fleet.first, stranger], [302, 401], alice.assertion)
     })
 
     test('another secret opens neither the entry in memory nor the assertion', async () => {
-      for (const replica of [fleet.first, stranger]) {
-        for (const secret of otherSecrets(alice.session, bob.session)) {
-          const { statuses } = await ask(replica, secret, alice.assertion)
-          expect(statuses).toEqual([503, 503])
-        }
+      for (const secret of otherSecrets(alice.session, bob.session)) {
+        await expectAt([fleet.first, stranger], [503, 503], secret, alice.assertion)
       }
     })
 
@@ -297,9 +265,7 @@ describeWithRedis('the limits of an outage assertion', () => {
         start,
         `${OUTAGE_COOKIE}=v1.zzzzzz.${'A'.repeat(400)}`,
       ]
-      for (const each of changed) {
-        expect((await ask(stranger, bob.session, each)).statuses).toEqual([503, 503])
-      }
+      for (const each of changed) await expectAt([stranger], [503, 503], bob.session, each)
     })
 
     test('a rule with degraded: deny accepts neither memory nor assertion', async () => {
@@ -308,6 +274,14 @@ describeWithRedis('the limits of an outage assertion', () => {
     })
   })
 })
+
+/** Returns the answers to a page and to a program, and whom the app of the page was told. */
+async function ask(replica: RunningVestibule, ...cookies: readonly string[]) {
+  const Cookie = cookies.join('; ')
+  const page = await replica.check({}, { Cookie })
+  const fetched = await replica.check({}, { ...script, Cookie })
+  return { statuses: [page.status, fetched.status], user: page.headers['x-auth-request-user'] }
+}
 
 interface Carried {
   readonly session: string

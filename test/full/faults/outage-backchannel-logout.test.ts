@@ -4,14 +4,14 @@ import {
   expectLogoutRefused,
   sendLogoutToken,
 } from '../../support/backchannel-logout.ts'
+import { statusesAt } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { signInAt } from '../../support/hybrid-replicas.ts'
-import { countEvents, GIVEN_UP_AFTER_MS, readMetric } from '../../support/outage.ts'
+import { countEvents, GIVEN_UP_AFTER_MS, readMetric, untilMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { print } from '../../support/printed.ts'
-import { until } from '../../support/redis-state.ts'
 import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -19,26 +19,16 @@ import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 const ANSWERED_WITHIN_MS = 2500
 const SID = 'the-session-of-bob'
 
-interface Outage {
-  readonly begin: (fleet: Replicas) => Promise<unknown>
-  readonly end: (fleet: Replicas) => Promise<unknown>
+type Act = (fleet: Replicas) => unknown
+const kill: Act = async ({ redis }) => {
+  await redis.cli('SAVE')
+  await redis.kill()
 }
-
-const killed: Outage = {
-  begin: async ({ redis }) => {
-    await redis.cli('SAVE')
-    await redis.kill()
-  },
-  end: ({ redis }) => redis.restart({ keepData: true }),
-}
-const cutOff: Outage = {
-  begin: ({ network }) => network.refuse(),
-  end: ({ network }) => network.accept(),
-}
-const frozen: Outage = {
-  begin: async ({ network }) => network.blackhole(),
-  end: async ({ network }) => network.flow(),
-}
+const outages: readonly (readonly [how: string, begin: Act, end: Act])[] = [
+  ['killed', kill, ({ redis }) => redis.restart({ keepData: true })],
+  ['cut off', ({ network }) => network.refuse(), ({ network }) => network.accept()],
+  ['frozen', ({ network }) => network.blackhole(), ({ network }) => network.flow()],
+]
 
 describeWithRedis('a back-channel logout while Redis is away', () => {
   const fleet = prepared(() =>
@@ -66,17 +56,14 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     await expectStatuses([200, 200])
   })
 
-  const statuses = (cookie: string): Promise<number[]> =>
-    Promise.all(
-      [told, other].map(async (each) => (await each.check({}, { Cookie: cookie })).status),
-    )
+  const statuses = (cookie: string) => statusesAt([told, other], cookie)
   /** Asserts the statuses of all three users at both replicas. */
   const expectStatuses = async (expected: readonly number[]): Promise<void> => {
     for (const cookie of [alice, bob, carol]) expect(await statuses(cookie)).toEqual(expected)
   }
   const deferred = (): Promise<number> =>
     readMetric(told, 'vestibule_backchannel_logouts_total{result="deferred"}')
-  const waiting = (): Promise<number> => readMetric(told, 'vestibule_revocations_waiting')
+  const untilTold = () => untilMetric(told, 'vestibule_revocations_waiting', 0, GIVEN_UP_AFTER_MS)
 
   /** 400, as it is not done; this replica has heard it all the same. */
   const expectDeferred = async (token: string): Promise<void> => {
@@ -85,39 +72,32 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     expect(value.headers['retry-after']).toBe('5')
     expect(ownMs).toBeLessThan(ANSWERED_WITHIN_MS + BUSY_MS)
   }
-  const expectRefusedHereAlone = async (cookie: string): Promise<void> => {
-    expect(await statuses(cookie)).toEqual([503, 200])
-  }
 
-  test.for<[string, Outage]>([
-    ['killed', killed],
-    ['cut off', cutOff],
-    ['frozen', frozen],
-  ])(
+  test.for(outages)(
     'a logout is 400 and counts here at once, everywhere when Redis is back, and is 200 when sent again: %s',
-    async ([how, outage], { expect }) => {
+    async ([how, begin, end], { expect }) => {
       const deferredBefore = await deferred()
       const flushedBefore = countEvents(told, 'revocations_flushed')
       const bySub = await fleet().provider.mintLogoutToken()
       const bySid = await fleet().provider.mintLogoutToken({ sub: undefined, sid: SID })
-      await outage.begin(fleet())
+      await begin(fleet())
       await expectDeferred(bySub)
       await expectDeferred(bySid)
       await expectDeferred(bySub)
-      await expectRefusedHereAlone(alice)
-      await expectRefusedHereAlone(bob)
+      for (const cookie of [alice, bob]) expect(await statuses(cookie)).toEqual([503, 200])
       expect((await statuses(carol))[0]).toBe(200)
-      expect(await waiting()).toBe(2)
+      expect(await readMetric(told, 'vestibule_revocations_waiting')).toBe(2)
 
-      await outage.end(fleet())
-      const { ms } = await timed(
-        until('a Redis that has been told', async () => (await waiting()) === 0, GIVEN_UP_AFTER_MS),
-      )
+      await end(fleet())
+      const { ms } = await timed(untilTold())
       print(`${how}: Redis was told ${ms.toFixed(0)} ms after it was back`)
       await untilWhole(fleet().all)
-      expect(await statuses(alice)).toEqual([302, 302])
-      expect(await statuses(bob)).toEqual([302, 302])
-      expect(await statuses(carol)).toEqual([200, 200])
+      const after = await Promise.all([alice, bob, carol].map(statuses))
+      expect(after).toEqual([
+        [302, 302],
+        [302, 302],
+        [200, 200],
+      ])
 
       for (const token of [bySub, bySid]) {
         expectLoggedOut(await sendLogoutToken(other, token))
@@ -136,11 +116,7 @@ describeWithRedis('a back-channel logout while Redis is away', () => {
     const letGo = await held
     await sent
     letGo()
-    await until(
-      'a Redis that has been told',
-      async () => (await waiting()) === 0,
-      GIVEN_UP_AFTER_MS,
-    )
+    await untilTold()
     await untilWhole(fleet().all)
     expectLoggedOut(await sendLogoutToken(other, token))
     expect(await statuses(alice)).toEqual([302, 302])

@@ -2,14 +2,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { expectStatus } from '../../support/check-status.ts'
 import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
-import {
-  expectComeAgain,
-  expectEndedEverywhere,
-  expectSignOutDeferred,
-  readMetric,
-  signOut,
-  WITHOUT_GRACE,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { APP } from '../../support/relying-party.ts'
 import { startReplicas } from '../../support/replicas.ts'
@@ -26,7 +19,7 @@ function madeUp(count: number): string {
 }
 
 describeWithRedis('a sign-out while Redis is away, of a session that nothing stands in for', () => {
-  const fleet = prepared(() => startReplicas({ settings: WITHOUT_GRACE }))
+  const fleet = prepared(() => startReplicas({ settings: outage.WITHOUT_GRACE }))
   let other: RunningVestibule
   beforeAll(async () => {
     other = await fleet().add()
@@ -38,7 +31,7 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     const { browser, cookie } = await fleet().signedIn()
     const { browser: bob, cookie: staying } = await fleet().signedIn('bob')
     await network.refuse()
-    await expectSignOutDeferred(first, browser)
+    await outage.expectSignOutDeferred(first, browser)
     const line = first.log().findLast(({ event }) => event === 'sign_out')
     expect(line).not.toHaveProperty('user')
     const [, id] = (bob.cookies.find(SESSION_COOKIE)?.value ?? '').split('.')
@@ -48,7 +41,11 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
 
     await network.accept()
     await untilWhole([first, other])
-    await expectEndedEverywhere('a sign-out that nobody could verify', [first, other], [cookie])
+    await outage.expectEndedEverywhere(
+      'a sign-out that nobody could verify',
+      [first, other],
+      [cookie],
+    )
     await expectStatus(200, [first, other], staying)
   })
 
@@ -71,8 +68,8 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     const statuses = await Promise.all(Array.from({ length: MAX_UNVERIFIED }, (_, at) => ask(at)))
     expect(new Set(statuses)).toEqual(new Set([303]))
     expect([await ask(MAX_UNVERIFIED), await ask(0)]).toEqual([503, 303])
-    expect(await readMetric(first, 'vestibule_revocations_waiting')).toBe(MAX_UNVERIFIED)
-    expectComeAgain(await signOut(browser), 'quiet page')
+    expect(await outage.readMetric(first, 'vestibule_revocations_waiting')).toBe(MAX_UNVERIFIED)
+    outage.expectComeAgain(await outage.signOut(browser), 'quiet page')
     expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
 
     const tombstones = async () =>
@@ -80,11 +77,11 @@ describeWithRedis('a sign-out while Redis is away, of a session that nothing sta
     const before = await tombstones()
     await network.accept()
     await untilWhole([first, other])
-    await expectEndedEverywhere('what strangers made up', [first, other], [])
+    await outage.expectEndedEverywhere('what strangers made up', [first, other], [])
     expect(await tombstones()).toEqual(before)
     expect((await first.check({}, { Cookie: cookie })).status).toBe(200)
-    expect((await signOut(browser)).status).toBe(303)
+    expect((await outage.signOut(browser)).status).toBe(303)
     pool[Symbol.dispose]()
-    await expectEndedEverywhere('tried again', [first, other], [cookie])
+    await outage.expectEndedEverywhere('tried again', [first, other], [cookie])
   })
 })

@@ -10,16 +10,7 @@ import { leastUser } from '../../support/least-user.ts'
 import { BUSY_MS, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { type RunningCluster, startCluster } from '../../support/redis-cluster.ts'
-import {
-  openConnected,
-  openConnection,
-  openExamined,
-  openState,
-  tryConnection,
-  unavailable,
-  until,
-  untilConnected,
-} from '../../support/redis-state.ts'
+import * as state from '../../support/redis-state.ts'
 
 /** Time limit far above the one of a frozen server's connection, because commands for others must not wait for it. */
 const OTHERS_TIMEOUT_MS = 10_000
@@ -52,16 +43,16 @@ function read(connection: RedisConnection, key: string, timeoutMs = 10_000) {
   return connection.run(key, (client) => client.get(key), timeoutMs)
 }
 
-/** Waits until the server has a client in a blocking command, and kills its connection. */
+/** Waits state.until the server has a client in a blocking command, and kills its connection. */
 async function killBlockedClient({ cli }: RunningRedis): Promise<void> {
-  await until('a blocked client', async () =>
+  await state.until('a blocked client', async () =>
     (await cli('INFO', 'clients')).includes('blocked_clients:1'),
   )
   await cli('CLIENT', 'KILL', 'TYPE', 'normal')
 }
 
 /**
- * Returns the milliseconds until every shard accepts writes: from the event, and from the takeover by the replica of the
+ * Returns the milliseconds state.until every shard accepts writes: from the event, and from the takeover by the replica of the
  * first shard, which depends on Redis alone.
  */
 async function timeUntilWhole(
@@ -73,7 +64,7 @@ async function timeUntilWhole(
   const sinceMs = performance.now()
   await event()
   let takenOverAtMs = Number.NaN
-  const watched = until(
+  const watched = state.until(
     'a replica that has taken over',
     async () => {
       // Takes the time before the query, so that the result is never too short.
@@ -82,14 +73,14 @@ async function timeUntilWhole(
     },
     60_000,
   )
-  await until('a loss', async () => (await write(connection, keyOf(0, shards), 250)) !== 'OK')
+  await state.until('a loss', async () => (await write(connection, keyOf(0, shards), 250)) !== 'OK')
   const isWhole = async () => {
     const writes = Array.from({ length: shards }, (_, shard) =>
       write(connection, keyOf(shard, shards), 5000),
     )
     return (await Promise.all(writes)).every((outcome) => outcome === 'OK')
   }
-  await until('writes at every shard', isWhole, 60_000)
+  await state.until('writes at every shard', isWhole, 60_000)
   const wholeAtMs = performance.now()
   await watched
   return { ms: wholeAtMs - sinceMs, followedMs: Math.max(0, wholeAtMs - takenOverAtMs - lag.end()) }
@@ -159,7 +150,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   })
 
   test('sends each command to the owner of its key, whatever its form', async () => {
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     for (const [shard, server] of redis.primaries.entries()) {
       const key = keyOf(shard)
@@ -190,25 +181,25 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   })
 
   test('repeats an idempotent command when the connection to one server is lost', async () => {
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     const [server] = redis.primaries as [RunningRedis]
     const list = keyOf(0)
     const popped = connection.runRetryable(list, (client) => client.blPop(list, 5), 3000)
     await killBlockedClient(server)
     expect(await write(connection, keyOf(1)), 'the others do not notice').toBe('OK')
-    await until('the loss', () => opened.disconnected.length === 1)
+    await state.until('the loss', () => opened.disconnected.length === 1)
     await server.cli('RPUSH', list, 'value')
     expect(await popped).toEqual({ key: list, element: 'value' })
-    await until('a whole cluster', () => opened.connected() === 2)
+    await state.until('a whole cluster', () => opened.connected() === 2)
     const once = connection.run(list, (client) => client.blPop(list, 5), 3000)
-    const refused = expect(once).rejects.toMatchObject(unavailable('connection'))
+    const refused = expect(once).rejects.toMatchObject(state.unavailable('connection'))
     await killBlockedClient(server)
     await refused
   })
 
   test('follows slots that were moved, and slots during their migration', async () => {
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     const [from, to] = redis.primaries as [RunningRedis, RunningRedis]
     const key = keyOf(0)
@@ -221,7 +212,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     expect(await to.cli('CLUSTER', 'COUNTKEYSINSLOT', `${slot}`)).toBe('1')
     expect(await read(connection, t)).toBe('x')
     const both = connection.run(s, (client) => client.mGet([s, t]), 1000)
-    await expect(both, 'neither has both').rejects.toMatchObject(unavailable('cluster'))
+    await expect(both, 'neither has both').rejects.toMatchObject(state.unavailable('cluster'))
     const waiting = connection.run(s, (client) => client.mGet([s, t]), 20_000)
     await redis.moveSlot(slot, from, to)
     expect(await waiting, 'some patience').toEqual(['x', 'x'])
@@ -234,7 +225,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
   })
 
   test('stops after a few redirections between servers that redirect to each other', async () => {
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     const [one, other] = redis.primaries as [RunningRedis, RunningRedis]
     const key = keyOf(0)
@@ -245,18 +236,18 @@ describeWithRedis('a connection to a Redis Cluster', () => {
       Number(/cmdstat_get:.*rejected_calls=(\d+)/.exec(await cli('INFO', 'commandstats'))?.[1] ?? 0)
     const refusals = async () => (await statsOf(one)) + (await statsOf(other))
     const before = await refusals()
-    await expect(read(connection, key)).rejects.toMatchObject(unavailable('cluster'))
+    await expect(read(connection, key)).rejects.toMatchObject(state.unavailable('cluster'))
     const asked = (await refusals()) - before
     expect(asked).toBeGreaterThan(2)
     expect(asked).toBeLessThan(10)
     await one.cli('CLUSTER', 'SETSLOT', slot, 'NODE', await idOf(one))
-    await until('the slot', async () => (await write(connection, key)) === 'OK')
+    await state.until('the slot', async () => (await write(connection, key)) === 'OK')
   })
 
   test('receives with a subscription what is published at any server', async () => {
-    await using commands = openConnection(redis.target)
-    await using subscription = openConnection(redis.target, 2000, 'subscription')
-    await untilConnected(commands, subscription)
+    await using commands = state.openConnection(redis.target)
+    await using subscription = state.openConnection(redis.target, 2000, 'subscription')
+    await state.untilConnected(commands, subscription)
     const received = new Set<string>()
     const subscribe: Command<void> = (client) =>
       client.subscribe('news', (text) => received.add(text))
@@ -267,14 +258,14 @@ describeWithRedis('a connection to a Redis Cluster', () => {
       const publish: Command<number> = (client) => client.publish('news', `${count}`)
       await commands.connection.run(undefined, publish, 10_000)
     }
-    await until('all of it', () => received.size === 12)
+    await state.until('all of it', () => received.size === 12)
   })
 
   test('runs the self-test at every primary', async () => {
     const [, second, third] = redis.primaries as [RunningRedis, RunningRedis, RunningRedis]
     await second.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
     await third.cli('CONFIG', 'SET', 'maxmemory', '1')
-    await using observed = await openExamined(redis.target)
+    await using observed = await state.openExamined(redis.target)
     await second.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
     await third.cli('CONFIG', 'SET', 'maxmemory', '0')
     const [{ findings, evictionPolicy } = { findings: [] }] = observed.examinations
@@ -289,35 +280,37 @@ describeWithRedis('a connection to a Redis Cluster', () => {
 
   test('is needed: a plain client fails with cluster', async () => {
     const [server] = redis.primaries as [RunningRedis]
-    await using opened = await openConnected({ port: server.port })
+    await using opened = await state.openConnected({ port: server.port })
     const asked = read(opened.connection, keyOf(1))
-    await expect(asked).rejects.toMatchObject(unavailable('cluster'))
+    await expect(asked).rejects.toMatchObject(state.unavailable('cluster'))
   })
 
   test('reports a seed node outside a cluster, and uses the others', async () => {
     await using plain = await startRedis()
     const stranger = { host: plain.host, port: plain.port }
-    await using opened = await tryConnection({ kind: 'cluster', servers: [stranger] })
+    await using opened = await state.tryConnection({ kind: 'cluster', servers: [stranger] })
     expect(opened.disconnected).toEqual(['cluster'])
     expect(opened.reasons).toEqual([
       expect.stringMatching(/^REDIS_CLUSTER is true, but this is not a Redis Cluster/),
     ])
-    await expect(read(opened.connection, 'a')).rejects.toMatchObject(unavailable('connection'))
+    await expect(read(opened.connection, 'a')).rejects.toMatchObject(
+      state.unavailable('connection'),
+    )
     for (let round = 0; round < 4; round++) {
-      await using other = openConnection({
+      await using other = state.openConnection({
         kind: 'cluster',
         servers: [stranger, { host: '127.0.0.1', port: 1 }, ...redis.target.servers],
       })
-      await untilConnected(other)
+      await state.untilConnected(other)
       expect(other.connection.isConnected).toBe(true)
     }
   })
 })
 
 describeWithRedis('a Redis Cluster with a failed server', () => {
-  test('killed: its slots fail at once until the takeover, the others are served', async () => {
+  test('killed: its slots fail at once state.until the takeover, the others are served', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
-    await using opened = await openConnected(redis.target, 5000)
+    await using opened = await state.openConnected(redis.target, 5000)
     const { connection } = opened
     const kept = keyOf(0)
     await write(connection, kept)
@@ -331,25 +324,29 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     expect(outcomes).toEqual(new Set(['OK']))
     expect(slowestMs).toBeLessThan(BUSY_MS)
     expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    await until('told', () => opened.connected() >= 2)
+    await state.until('told', () => opened.connected() >= 2)
     // Retries, because the slot map may come from a server that does not know of the takeover yet.
     const keep = () => read(connection, kept).catch(() => undefined)
     await expect.poll(keep, { timeout: 30_000 }).toBe('x')
-    await until('nothing in flight', () => connection.inFlight === 0)
+    await state.until('nothing in flight', () => connection.inFlight === 0)
     expect(new Set(opened.disconnected)).toEqual(new Set(['connection']))
     expect(new Set(opened.reasons)).toEqual(
       new Set([`the primary 127.0.0.1:${first.port} of the cluster cannot be reached`]),
     )
-    await until('a whole cluster', () => !connection.isPartial)
+    await state.until('a whole cluster', () => !connection.isPartial)
     await first.restart({ keepData: true })
-    await until('its new place', async () => (await first.cli('ROLE')).startsWith('slave'), 10_000)
+    await state.until(
+      'its new place',
+      async () => (await first.cli('ROLE')).startsWith('slave'),
+      10_000,
+    )
     await wait(1000)
     expect(await read(connection, kept), 'back as a replica').toBe('x')
   })
 
   test('frozen: the other slots are served, and its replica takes over', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
-    await using opened = await openConnected(redis.target, 30_000)
+    await using opened = await state.openConnected(redis.target, 30_000)
     const { connection } = opened
     const [first] = redis.primaries as [RunningRedis]
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
@@ -362,7 +359,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     // Allows both, because the server's silence and its new role are noticed in any order.
     expect(['deadline', 'connection']).toContain(opened.disconnected[0])
     await first.resume()
-    await until('nothing in flight', () => connection.inFlight === 0)
+    await state.until('nothing in flight', () => connection.inFlight === 0)
     for (let round = 0; round < 20; round++) {
       expect(await write(connection, keyOf(0))).toBe('OK')
     }
@@ -372,7 +369,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     await using redis = await startCluster({ shards: 3 })
     const [first] = redis.primaries as [RunningRedis]
     await first.pause()
-    await using opened = await openConnected(redis.target, 3000)
+    await using opened = await state.openConnected(redis.target, 3000)
     const { connection } = opened
     expect(connection.isConnected).toBe(true)
     expect(connection.isPartial).toBe(true)
@@ -380,9 +377,9 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     const asked = read(connection, keyOf(0), 250)
     await expect(asked).rejects.toMatchObject({ code: 'store_unavailable' })
     await first.resume()
-    await until('a whole cluster', () => opened.connected() >= 2, 10_000)
+    await state.until('a whole cluster', () => opened.connected() >= 2, 10_000)
     // Retries, because Redis refuses writes for a while after others considered it failed.
-    await until('writes', async () => (await write(connection, keyOf(0))) === 'OK', 10_000)
+    await state.until('writes', async () => (await write(connection, keyOf(0))) === 'OK', 10_000)
   })
 
   test('killed under full coverage: all slots fail, and all are served after the takeover', async () => {
@@ -391,7 +388,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
       replicasPerShard: 1,
       args: ['--cluster-require-full-coverage', 'yes'],
     })
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS)
     const [first] = redis.primaries as [RunningRedis]
@@ -403,9 +400,9 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
 
   test('killed, the only shard: its replica is found though it is no seed node', async () => {
     await using redis = await startCluster({ shards: 1, replicasPerShard: 1 })
-    await using opened = openConnection(redis.target, 5000)
-    await using subscription = openConnection(redis.target, 5000, 'subscription')
-    await untilConnected(opened, subscription)
+    await using opened = state.openConnection(redis.target, 5000)
+    await using subscription = state.openConnection(redis.target, 5000, 'subscription')
+    await state.untilConnected(opened, subscription)
     const [first] = redis.primaries as [RunningRedis]
     const took = await timeUntilWhole(opened.connection, redis, async () => {
       // A cluster of one shard has no majority that could decide.
@@ -414,17 +411,17 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     })
     print('the only primary killed, its replica told to take over', took)
     expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-    await until('the subscription', () => subscription.connected() === 2, 10_000)
+    await state.until('the subscription', () => subscription.connected() === 2, 10_000)
     expect(opened.disconnected).toEqual(['connection'])
   })
 
   test('taken out of the cluster: its subscriber subscribes at another server', async () => {
     await using redis = await startCluster({ shards: 3 })
-    await using observed = openState(redis.target)
+    await using observed = state.openState(redis.target)
     const isHealthy = () => observed.state.backplane.epoch !== undefined
-    await until('a backplane that is heard', isHealthy)
+    await state.until('a backplane that is heard', isHealthy)
     // Waits for the end of the self-test, because a server that has keys cannot be taken out.
-    await until('its examination', () => observed.examinations.length > 0)
+    await state.until('its examination', () => observed.examinations.length > 0)
     const hasSubscriber = async (server: RunningRedis) =>
       (await server.cli('PUBSUB', 'NUMSUB', 'vestibule:0:events')).endsWith('1')
     const hears = await Promise.all(redis.primaries.map(hasSubscriber))
@@ -435,30 +432,30 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     // Reads keys of its slots, whose redirections show that the slot map is outdated.
     const ids = Array.from({ length: 30 }, () => randomUUID())
     await Promise.allSettled(ids.map((id) => observed.state.store.read(id, ['identity'])))
-    await until('deafness', () => !isHealthy())
+    await state.until('deafness', () => !isHealthy())
     const sinceMs = performance.now()
-    await until('a backplane that is heard again', isHealthy, 20_000)
+    await state.until('a backplane that is heard again', isHealthy, 20_000)
     const ms = performance.now() - sinceMs
     process.stdout.write(
       `Cluster, the server of the subscription taken out: deaf for ${ms.toFixed(0)} ms\n`,
     )
-    await until('the end of the old one', async () => !(await hasSubscriber(leaving)))
+    await state.until('the end of the old one', async () => !(await hasSubscriber(leaving)))
   })
 
   test('killed, the only server: the connection is back after its restart', async () => {
     await using redis = await startCluster({ shards: 1 })
-    await using opened = await openConnected(redis.target)
+    await using opened = await state.openConnected(redis.target)
     const { connection } = opened
     const [only] = redis.primaries as [RunningRedis]
     await only.kill()
-    await until('the loss', () => !connection.isConnected)
-    await expect(read(connection, 'a')).rejects.toMatchObject(unavailable('connection'))
+    await state.until('the loss', () => !connection.isConnected)
+    await expect(read(connection, 'a')).rejects.toMatchObject(state.unavailable('connection'))
     await only.restart()
-    await until('a connection', () => opened.connected() === 2)
+    await state.until('a connection', () => opened.connected() === 2)
     // Retries, because Redis refuses writes for two seconds after a start.
-    await until('writes', async () => (await write(connection, 'a')) === 'OK')
+    await state.until('writes', async () => (await write(connection, 'a')) === 'OK')
     await connection.close()
-    await until(
+    await state.until(
       'no client',
       async () => (await only.cli('CLIENT', 'LIST')).match(/name=vestibule/g) === null,
     )
@@ -469,12 +466,12 @@ test('a Redis Cluster passes the self-test with the documented user', async () =
   const users = [`${leastUser('app', 'secret')} +cluster|slots +asking`]
   await using redis = await startCluster({ shards: 3, password: 'of-the-default-user', users })
   const target = { ...redis.target, username: 'app', password: 'secret' }
-  await using observed = await openExamined(target)
+  await using observed = await state.openExamined(target)
   expect(observed.examinations[0]?.findings).toEqual([])
   for (const { cli } of redis.primaries) await cli('ACL', 'SETUSER', 'app', '-cluster|slots')
-  await using refused = await tryConnection(target)
+  await using refused = await state.tryConnection(target)
   expect(refused.disconnected).toEqual(['permission'])
   expect(refused.reasons).toEqual(['the Redis user lacks +cluster|slots'])
-  await using wrong = await tryConnection({ ...redis.target, password: 'wrong' })
+  await using wrong = await state.tryConnection({ ...redis.target, password: 'wrong' })
   expect(wrong.disconnected).toEqual(['auth'])
 })

@@ -56,7 +56,7 @@ const signOut: Way = async ({ session, replica }) => {
     `${APP}/oauth2/signed-out?${new URLSearchParams({ state }).toString()}`,
   )
   if (page.status >= 400) return page.status
-  return page.body.includes('cannot all be told just now') ? 'pending' : 'done'
+  return page.body.includes('cannot reach all our servers right now') ? 'pending' : 'done'
 }
 
 const byOperator: Way = async ({ session, replica }) => {

@@ -70,12 +70,7 @@ export const FAULTS = {
   'replica frozen': { ...replica, weight: 1, durationMs: [1000, 6000] },
   'redis killed': { ...redis, isCutOff: true, weight: 3, durationMs: [2000, 13_000] },
   'redis frozen': { ...redis, isCutOff: true, weight: 2, durationMs: [1000, 9000] },
-  'provider slow': {
-    ...provider,
-    weight: 3,
-    durationMs: [8000, 16_000],
-    strengthMs: [500, 6000],
-  },
+  'provider slow': { ...provider, weight: 3, durationMs: [8000, 16_000], strengthMs: [500, 6000] },
   'provider failing': { ...provider, weight: 1, durationMs: [1500, 5000] },
   'provider away': { ...provider, weight: 1, durationMs: [1000, 4000] },
 } as const satisfies Record<string, FaultRule>

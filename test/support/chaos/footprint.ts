@@ -9,10 +9,7 @@ export interface Footprint {
 /** Linux tells it under `/proc`. */
 export function footprintOf(pid: number): Footprint {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return {
-    residentMib: Number(kib) / 1024,
-    descriptors: readdirSync(`/proc/${pid}/fd`).length,
-  }
+  return { residentMib: Number(kib) / 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length }
 }
 
 const QUARTER = 1 / 4
