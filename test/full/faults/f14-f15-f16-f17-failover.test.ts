@@ -54,7 +54,7 @@ const sentinelEvents: readonly (readonly [
 ])[] = [
   [
     'F15 a failover is ordered',
-    ({ sentinels }) => (sentinels[0] as RunningRedis).cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
+    ({ sentinels }) => sentinels[0].cli('SENTINEL', 'FAILOVER', PRIMARY_NAME),
   ],
   ['F15 the primary is killed', ({ servers }) => servers[0].kill()],
   ['F15 the primary is frozen', ({ servers }) => servers[0].pause()],
