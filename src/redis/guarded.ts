@@ -1,20 +1,27 @@
 import { OutageError } from '../errors.ts'
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
-import type { Command, CommandKey, Primary } from './client.ts'
+import type { Command, CommandKey, Primary, RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { BreakerOpenError, TopologyError, unavailable } from './failure.ts'
 
 /** Redis behind two circuit breakers, one for reads and one for writes, because a full Redis can still be read. */
 export interface GuardedRedis {
   read<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
+  /** Reads several keys, in any slots, as one read for the breaker. */
+  readEach<T>(keys: readonly string[], command: KeyCommand<T>, timeoutMs: number): Promise<T[]>
   /** Reads at each primary. Throws when some primary of a cluster is disconnected, too. */
   readAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
   /** Runs an idempotent command, which is repeated when the connection is lost under way. */
   write<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
+  /** Runs an idempotent command for each key, in any slots, as one write for the breaker. */
+  writeEach<T>(keys: readonly string[], command: KeyCommand<T>, timeoutMs: number): Promise<T[]>
   /** Runs a command that is never repeated. */
   writeOnce<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   readonly breakers: Breakers
 }
+
+/** Sends a command for one of several keys. */
+export type KeyCommand<T> = (client: RedisClient, key: string) => Promise<T>
 
 export interface Breakers {
   readonly read: Breaker
@@ -34,13 +41,24 @@ export interface BreakerSettings {
 export function guardRedis(connection: RedisConnection, settings: BreakerSettings): GuardedRedis {
   const create = (name: keyof Breakers) => createNamedBreaker(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }
+
+  async function timed<T>(ask: () => Promise<T>): Promise<T> {
+    const sentAtMs = performance.now()
+    const answer = await breakers.read.run(ask)
+    settings.onRead((performance.now() - sentAtMs) / 1000)
+    return answer
+  }
+
+  function runEach<T>(keys: readonly string[], command: KeyCommand<T>, timeoutMs: number) {
+    const run = (key: string) =>
+      connection.runRetryable(key, (client) => command(client, key), timeoutMs)
+    return Promise.all(keys.map(run))
+  }
+
   return {
-    async read(key, command, timeoutMs) {
-      const sentAtMs = performance.now()
-      const answer = await breakers.read.run(() => connection.runRetryable(key, command, timeoutMs))
-      settings.onRead((performance.now() - sentAtMs) / 1000)
-      return answer
-    },
+    read: (key, command, timeoutMs) =>
+      timed(() => connection.runRetryable(key, command, timeoutMs)),
+    readEach: (keys, command, timeoutMs) => timed(() => runEach(keys, command, timeoutMs)),
     readAtEach: (command, timeoutMs) =>
       breakers.read.run(async () => {
         if (connection.isPartial) {
@@ -50,6 +68,8 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
       }),
     write: (key, command, timeoutMs) =>
       breakers.write.run(() => connection.runRetryable(key, command, timeoutMs)),
+    writeEach: (keys, command, timeoutMs) =>
+      breakers.write.run(() => runEach(keys, command, timeoutMs)),
     writeOnce: (key, command, timeoutMs) =>
       breakers.write.run(() => connection.run(key, command, timeoutMs)),
     breakers,

@@ -49,7 +49,7 @@ export const cacheSettings = {
       notes,
       note(
         CACHE,
-        'Sends PING to Redis at intervals, and each second while a circuit breaker is open.',
+        'Writes and reads a small key in Redis at intervals, and each second while a circuit breaker is open.',
       ),
     ),
   REDIS_HEALTH_CHECK_INTERVAL: seconds(1, 3600, 30).register(

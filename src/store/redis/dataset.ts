@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { RedisClient } from '../../redis/client.ts'
 import type { GuardedRedis } from '../../redis/guarded.ts'
 
 /** Name of the data in Redis, which is lost together with them and so tells them from other data. */
@@ -39,8 +40,11 @@ export function createDataset({ redis, prefix, timeoutMs, onChanged }: DatasetOp
     async write() {
       const ifNone = { condition: 'NX', expiration: { type: 'PX', value: TTL_MS } } as const
       // Uses a new name each time, because a missing name means that the earlier data are lost.
-      await redis.write(key, (client) => client.set(key, randomUUID(), ifNone), timeoutMs)
-      await redis.write(key, (client) => client.pExpire(key, TTL_MS), timeoutMs)
+      const write = async (client: RedisClient) => {
+        await client.set(key, randomUUID(), ifNone)
+        await client.pExpire(key, TTL_MS)
+      }
+      await redis.write(key, write, timeoutMs)
     },
   }
 }

@@ -94,9 +94,7 @@ export function createRedisGenerations(options: RedisPortOptions): Generations {
     },
     async oldestOf(...owners) {
       const names = [everybody, ...owners.map(nameOf)]
-      const found = await Promise.all(
-        names.map((name) => redis.read(name, (client) => client.get(name), readTimeoutMs)),
-      )
+      const found = await redis.readEach(names, (client, name) => client.get(name), readTimeoutMs)
       return Math.max(...found.map((text) => parseGeneration(text ?? '0')))
     },
   }

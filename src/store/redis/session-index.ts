@@ -1,4 +1,3 @@
-import type { RedisClient } from '../../redis/client.ts'
 import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
@@ -15,21 +14,14 @@ export function createRedisSessionIndex(options: RedisPortOptions): SessionIndex
   const namesOf = (owners: Partial<Owners>) =>
     (Object.entries(owners) as [OwnerKind, string][]).map(([kind, owner]) => nameOf(kind, owner))
 
-  async function writeEach(
-    owners: Partial<Owners>,
-    command: (client: RedisClient, name: string) => Promise<unknown>,
-  ): Promise<void> {
-    await Promise.all(
-      namesOf(owners).map((name) =>
-        redis.write(name, (client) => command(client, name), writeTimeoutMs),
-      ),
-    )
-  }
-
   return {
     async add(digest, owners, ttlMs) {
       const call = { arguments: [milliseconds(ttlMs), digest] }
-      await writeEach(owners, (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }))
+      await redis.writeEach(
+        namesOf(owners),
+        (client, name) => client.eval(INDEX_ADD, { ...call, keys: [name] }),
+        writeTimeoutMs,
+      )
     },
     async list(kind, owner) {
       const call = { keys: [nameOf(kind, owner)] }
@@ -41,7 +33,11 @@ export function createRedisSessionIndex(options: RedisPortOptions): SessionIndex
       return readTexts(found)
     },
     async remove(digest, owners) {
-      await writeEach(owners, (client, name) => client.zRem(name, digest))
+      await redis.writeEach(
+        namesOf(owners),
+        (client, name) => client.zRem(name, digest),
+        writeTimeoutMs,
+      )
     },
     async removeLost({ kind, id }, digests, withinMs) {
       const call = { keys: [nameOf(kind, id)], arguments: [milliseconds(withinMs), ...digests] }

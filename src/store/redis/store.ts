@@ -48,10 +48,10 @@ export function createRedisStore(options: RedisPortOptions): Store {
     async extend(digest, ttlMs) {
       const keys = (['identity', 'tokens', 'metadata'] as const).map((part) => keyOf(digest, part))
       const ttl = Number(milliseconds(ttlMs))
-      const [extended] = await Promise.all(
-        keys.map((key) =>
-          redis.writeOnce(key, (client) => client.pExpire(key, ttl), writeTimeoutMs),
-        ),
+      const [extended] = await redis.writeOnce(
+        keys[0],
+        (client) => Promise.all(keys.map((key) => client.pExpire(key, ttl))),
+        writeTimeoutMs,
       )
       return extended === 1
     },
