@@ -162,7 +162,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       try {
         return await findInStore(presented, timeoutMs)
       } catch (error) {
-        // Falls back only in an outage, never after a miss or a nonsensical answer (invariant I3).
+        // Falls back only in an outage, never after a miss or a nonsensical answer.
         const found =
           standIn && error instanceof OutageError ? findStandIn(presented, standIn) : undefined
         if (!found) throw error

@@ -6,7 +6,7 @@ export type SealedRecords = Readonly<Partial<Record<RecordPart, Buffer>>>
 
 /**
  * Store of sealed session records by the digest of the session id, without any cache. Answers hit or miss and throws
- * `AuthError` `store_unavailable` otherwise, because an error is never a miss (invariant I3).
+ * `AuthError` `store_unavailable` otherwise, because an error is never a miss.
  */
 export interface Store {
   /**

@@ -42,3 +42,11 @@ test('no comment in src begins with a word that hides its subject', () => {
   )
   expect(hidden).toEqual([])
 })
+
+test('the glossary explains every id of an attack, fault or finding in src, and no other', () => {
+  const used = sources.flatMap((path) => [...read(path).matchAll(/\b[ACF]\d{1,3}\b/g)].map(String))
+  const explained = [...read('docs/glossary.md').matchAll(/^\| ([ACF]\d+) \|/gm)].map(
+    ([, id]) => id,
+  )
+  expect(new Set(explained)).toEqual(new Set(used))
+})
