@@ -1,7 +1,8 @@
-import { errors, type JWTVerifyGetKey } from 'jose'
+import type { JWTVerifyGetKey } from 'jose'
 import { AuthError } from '../errors.ts'
 import type { KeySets } from '../oidc/key-set.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
+import { isUnknownKey } from '../oidc/provider-errors.ts'
 import { providerTooSlow } from '../oidc/translate.ts'
 import { within } from '../timing/time-limit.ts'
 
@@ -46,7 +47,7 @@ export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIss
         isKnown = true
         return key
       } catch (error) {
-        if (error instanceof errors.JWKSNoMatchingKey) isKnown = true
+        if (isUnknownKey(error)) isKnown = true
         else failedAtMs = performance.now()
         throw error
       }

@@ -1,4 +1,4 @@
-import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
 import type { TokenEvidence } from '../core/decision.ts'
@@ -6,6 +6,7 @@ import { type IdentityOptions, toIdentity } from '../core/identity.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
+import { isExpired } from '../oidc/provider-errors.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
 import { isVerificationFailure } from '../oidc/translate.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
@@ -126,7 +127,7 @@ function faultOfError(cause: unknown): TokenFault {
   if (!isVerificationFailure(cause)) {
     throw new AuthError('provider_unavailable', "the issuer's keys could not be fetched", { cause })
   }
-  return cause instanceof errors.JWTExpired ? EXPIRED : NOT_VALID
+  return isExpired(cause) ? EXPIRED : NOT_VALID
 }
 
 /**

@@ -65,12 +65,16 @@ function createRefreshLog(log: Log, metrics: Metrics) {
           'refreshed tokens could not be stored: the user must sign in again',
         )
         break
-      default:
-        if (!ENDS.has(result)) break
+      case 'refused':
+      case 'rejected':
+      case 'revoked': {
         const user = userDigest(identity.issuer, identity.subject)
         log.info({ event: 'session_not_refreshed', result, reason, user }, 'the session has ended')
+        break
+      }
+      case 'late':
+      case 'gone':
+        break
     }
   }
 }
-
-const ENDS: ReadonlySet<RefreshResult> = new Set(['refused', 'rejected', 'revoked'])

@@ -43,7 +43,9 @@ export function decide(access: Access, requestClass: RequestClass, evidence: Evi
       return access.bearer ? decideToken(access, access.bearer, evidence) : { kind: 'forbidden' }
     case 'bad-bearer':
       return { kind: 'refuse-token', fault: evidence.fault }
-    default:
+    case 'ambiguous':
+    case 'none':
+    case 'session':
       return access.bearer?.isOneTime ? { kind: 'refuse-token' } : decideSession(access, evidence)
   }
 }

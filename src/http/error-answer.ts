@@ -152,8 +152,18 @@ function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageCont
       return unavailablePage(mayReload)
     case 'internal':
       return internalErrorPage()
-    default:
-      return badRequestPage(error.message)
+    case 'invalid_request':
+    case 'hidden_dots':
+    case 'foreign_host':
+    case 'alias_header':
+    case 'method_not_allowed':
+    case 'untrusted_peer':
+    case 'sign_in_router':
+    case 'foreign_origin':
+    case 'claims_too_large':
+    case 'unusable_token':
+    case 'invalid_return_to':
+      return badRequestPage(error.isPublic ? error.message : 'The request was refused.')
   }
 }
 

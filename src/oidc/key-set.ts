@@ -3,11 +3,11 @@ import {
   createLocalJWKSet,
   createRemoteJWKSet,
   customFetch,
-  errors,
   type JSONWebKeySet,
   type JWTVerifyGetKey,
 } from 'jose'
 import { within } from '../timing/time-limit.ts'
+import { emptyKeySet, isUnknownKey } from './provider-errors.ts'
 import { providerFetch } from './provider-fetch.ts'
 import { providerTooSlow } from './translate.ts'
 
@@ -52,7 +52,7 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
       const response = await providerFetch(href, init)
       if (response.status !== 200) return response
       const set: unknown = await response.clone().json()
-      if (!isUsable(set)) throw new errors.JWKSInvalid('the key set has no keys')
+      if (!isUsable(set)) throw emptyKeySet()
       lastGood = { keys: createLocalJWKSet(set), fetchedAtMs: now() }
       return response
     },
@@ -64,7 +64,7 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
       return await (lastGood ? within(found, PATIENCE_MS, providerTooSlow) : found)
     } catch (error) {
       const isKept = lastGood && now() - lastGood.fetchedAtMs < LAST_GOOD_MS
-      if (!lastGood || !isKept || error instanceof errors.JWKSNoMatchingKey) throw error
+      if (!lastGood || !isKept || isUnknownKey(error)) throw error
       return lastGood.keys(header, token).catch(() => {
         throw error
       })

@@ -1,9 +1,10 @@
-import { errors, type JWTPayload, jwtVerify } from 'jose'
+import { type JWTPayload, jwtVerify } from 'jose'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { EpochMs } from '../core/session.ts'
 import { AuthError, invalidRequest } from '../errors.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
+import { failedClaimOf, isExpired } from './provider-errors.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
 import { isVerificationFailure } from './translate.ts'
 
@@ -80,10 +81,9 @@ function refuse(cause: unknown): never {
       cause,
     })
   }
-  if (cause instanceof errors.JWTExpired) throw faulty('has expired')
-  if (cause instanceof errors.JWTClaimValidationFailed) {
-    throw faulty(`has no ${cause.claim}, or one that is not accepted`)
-  }
+  if (isExpired(cause)) throw faulty('has expired')
+  const claim = failedClaimOf(cause)
+  if (claim !== undefined) throw faulty(`has no ${claim}, or one that is not accepted`)
   throw faulty('is not signed by the provider')
 }
 

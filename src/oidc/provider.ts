@@ -6,6 +6,7 @@ import { backoffMs } from '../timing/backoff.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
 import { clientAuthentication } from './client-authentication.ts'
 import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
+import { foreignIssuerOf } from './provider-errors.ts'
 import {
   PROVIDER_TIMEOUT_SECONDS,
   providerFetch,
@@ -137,7 +138,7 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
       },
     )
     .catch((cause: unknown) => {
-      const found = foreignIssuer(cause)
+      const found = foreignIssuerOf(cause)
       throw found === undefined ? cause : anotherIssuer(found, use)
     })
   checkMetadata(configuration.serverMetadata(), issuerUrl, use)
@@ -163,15 +164,6 @@ function forRefresh(
     providerFetch(url, init, REFRESH_TIMEOUT_SECONDS)) as typeof providerFetch as client.CustomFetch
   if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(patient)
   return patient
-}
-
-/** Returns the `issuer` of metadata that the library refused because of it; `undefined` for any other failure. */
-function foreignIssuer(cause: unknown): unknown {
-  if (!(cause instanceof client.ClientError)) return undefined
-  if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined
-  const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
-  const { body } = details as { readonly body: { readonly issuer: unknown } }
-  return body.issuer
 }
 
 function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {

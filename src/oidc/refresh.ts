@@ -1,19 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { decodeJwt, errors, type JWTPayload } from 'jose'
+import { decodeJwt, type JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
+import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import {
-  codeOf,
-  isVerificationFailure,
-  reasonOf,
-  retryAfterMs,
-  VerificationError,
-} from './translate.ts'
+import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -56,7 +51,7 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
       const issued = toIssuedTokens(tokens)
       return await readIssued(issued, refreshable, await connection.configuration(), options)
     } catch (cause) {
-      if (cause instanceof client.ResponseBodyError && cause.error === 'invalid_grant') {
+      if (oauthErrorOf(cause) === 'invalid_grant') {
         return { kind: 'refused' }
       }
       // openid-client verifies the ID token before it returns the tokens.
@@ -81,7 +76,7 @@ async function readIssued(
   try {
     claims = await claimsOf(issued, refreshable, configuration, options)
   } catch (cause) {
-    const isForNow = isOfUnknownKey(cause) || isAboutTime(cause)
+    const isForNow = isUnknownKey(causeOf(cause)) || isAboutTime(causeOf(cause))
     if (isVerificationFailure(cause) && !isForNow) return rejected(cause)
     // Drops the unverified ID token only: its key may be published late, or the local clock be wrong.
     const { idToken: _, ...others } = issued
@@ -111,7 +106,7 @@ async function claimsOf(
   const parties = { issuer, clientId, isRefreshed: true }
   const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
   return verify().catch(async (cause: unknown) => {
-    if (!isOfUnknownKey(cause)) throw cause
+    if (!isUnknownKey(causeOf(cause))) throw cause
     // The key may be newer than the key set, which is fetched once a second at most (fault F37).
     await pause(NEWER_KEYS_MS)
     return verify()
@@ -144,24 +139,12 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
   }
 }
 
-/** Returns whether a token fails only because of its times, which may be due to a wrong clock (fault F28). */
-function isAboutTime(cause: unknown): boolean {
-  const fault = cause instanceof AuthError ? cause.cause : undefined
-  return (
-    fault instanceof errors.JWTExpired ||
-    (fault instanceof errors.JWTClaimValidationFailed &&
-      fault.reason === 'check_failed' &&
-      TIMES.has(fault.claim))
-  )
-}
-
-const TIMES = new Set(['exp', 'iat', 'nbf'])
-
-function isOfUnknownKey(cause: unknown): boolean {
-  return cause instanceof AuthError && codeOf(cause.cause) === 'ERR_JWKS_NO_MATCHING_KEY'
-}
-
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
 function isUnacceptable(cause: unknown): boolean {
   return isVerificationFailure(cause) && codeOf(cause) !== 'OAUTH_UNSUPPORTED_OPERATION'
+}
+
+/** Returns the error that an `AuthError` of ours wraps. */
+function causeOf(error: unknown): unknown {
+  return error instanceof AuthError ? error.cause : undefined
 }

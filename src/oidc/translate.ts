@@ -1,5 +1,5 @@
-import { ResponseBodyError } from 'openid-client'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { codeOf, oauthErrorOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
@@ -97,18 +97,6 @@ function isAboutBody(cause: unknown): boolean {
   return false
 }
 
-/** Returns the code of an error of openid-client or jose; `''` where there is none. */
-export function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
-    ? cause.code
-    : ''
-}
-
-function responseOf(cause: unknown): Response | undefined {
-  if (cause instanceof ResponseBodyError) return cause.response
-  return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
-}
-
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
 export function retryAfterMs(cause: unknown, nowMs: number): number | undefined {
   const value = responseOf(cause)?.headers.get('retry-after')?.trim()
@@ -119,8 +107,8 @@ export function retryAfterMs(cause: unknown, nowMs: number): number | undefined 
 
 /** Returns the name of a failure for logs and metrics: the provider's OAuth error code, else our error code. */
 export function reasonOf(cause: unknown): string {
-  if (cause instanceof ResponseBodyError && OAUTH_ERROR.test(cause.error)) return cause.error
-  return authErrorCode(cause)
+  const error = oauthErrorOf(cause)
+  return error !== undefined && OAUTH_ERROR.test(error) ? error : authErrorCode(cause)
 }
 
 /** Registered error codes (RFC 6749 section 11.4); any other text is the provider's and is not logged. */

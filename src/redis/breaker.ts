@@ -30,65 +30,76 @@ const FLAPPING_WITHIN_MS = 10_000
 const FLAPPING_PAUSE = { minMs: 500, maxMs: 5000 }
 
 export function createBreaker(options: BreakerOptions): Breaker {
-  let state: BreakerState = 'closed'
+  let state: State = { kind: 'closed' }
   let failures = 0
   let closedAtMs = Number.NEGATIVE_INFINITY
   let flaps = 0
-  /** Time from which an open breaker lets a trial through. */
-  let trialAtMs = 0
-  /** Earliest time to which `tryNow` can bring the trial forward. */
-  let earliestTrialAtMs = 0
 
-  function change(next: BreakerState): void {
-    if (state === next) return
+  function change(next: State): void {
+    const hasChanged = state.kind !== next.kind
     state = next
-    options.onChange(next)
+    if (hasChanged) options.onChange(next.kind)
   }
 
   function open(): void {
     const nowMs = performance.now()
     flaps = nowMs - closedAtMs < FLAPPING_WITHIN_MS ? flaps + 1 : 0
     const pauseMs = flaps === 0 ? 0 : exponentialMs(flaps, FLAPPING_PAUSE)
-    earliestTrialAtMs = nowMs + Math.min(pauseMs, options.timeoutMs)
-    trialAtMs = nowMs + options.timeoutMs
-    change('open')
+    const earliestTrialAtMs = nowMs + Math.min(pauseMs, options.timeoutMs)
+    change({ kind: 'open', trialAtMs: nowMs + options.timeoutMs, earliestTrialAtMs })
   }
 
   function succeed(): void {
     failures = 0
-    if (state !== 'half-open') return
+    if (state.kind !== 'half-open') return
     closedAtMs = performance.now()
-    change('closed')
+    change({ kind: 'closed' })
   }
 
   function fail(): void {
     failures++
-    if (state === 'half-open') {
-      trialAtMs = performance.now() + options.timeoutMs
-      change('open')
-    } else if (state === 'closed' && failures >= options.threshold) open()
+    switch (state.kind) {
+      case 'half-open':
+        change({ ...state.before, trialAtMs: performance.now() + options.timeoutMs })
+        break
+      case 'closed':
+        if (failures >= options.threshold) open()
+        break
+      case 'open':
+        break
+    }
+  }
+
+  /** Returns whether the call is a trial. Throws the refusal while no trial is due. */
+  function admit(): boolean {
+    switch (state.kind) {
+      case 'closed':
+        return false
+      case 'half-open':
+        throw options.refusal()
+      case 'open':
+        if (performance.now() < state.trialAtMs) throw options.refusal()
+        change({ kind: 'half-open', before: state })
+        return true
+    }
   }
 
   return {
     get state() {
-      return state
+      return state.kind
     },
     get failures() {
       return failures
     },
     async run(call) {
-      const isTrial = state !== 'closed'
-      if (isTrial) {
-        if (state === 'half-open' || performance.now() < trialAtMs) throw options.refusal()
-        change('half-open')
-      }
+      const isTrial = admit()
       try {
         const answer = await call()
         // Ignores calls that began before the breaker opened, because they show nothing about the trial.
-        if (isTrial || state === 'closed') succeed()
+        if (isTrial || state.kind === 'closed') succeed()
         return answer
       } catch (cause) {
-        if (isTrial || state === 'closed') {
+        if (isTrial || state.kind === 'closed') {
           if (options.isFailure(cause)) fail()
           else succeed()
         }
@@ -96,10 +107,26 @@ export function createBreaker(options: BreakerOptions): Breaker {
       }
     },
     tryNow() {
-      if (state === 'open') trialAtMs = Math.min(trialAtMs, earliestTrialAtMs)
+      if (state.kind !== 'open') return
+      const trialAtMs = Math.min(state.trialAtMs, state.earliestTrialAtMs)
+      state = { ...state, trialAtMs }
     },
   }
 }
+
+interface OpenState {
+  readonly kind: 'open'
+  /** Time from which a trial is let through. */
+  readonly trialAtMs: number
+  /** Earliest time to which `tryNow` can bring the trial forward. */
+  readonly earliestTrialAtMs: number
+}
+
+type State =
+  | { readonly kind: 'closed' }
+  | OpenState
+  /** `before` is taken up again when the trial fails. */
+  | { readonly kind: 'half-open'; readonly before: OpenState }
 
 /** Stands in for a breaker where `REDIS_ENABLE_CIRCUIT_BREAKER` is off: never opens. */
 export const NO_BREAKER: Breaker = {

@@ -1,0 +1,63 @@
+import { errors } from 'jose'
+import { ClientError, ResponseBodyError } from 'openid-client'
+
+// This file is the only reader of the errors of openid-client and jose.
+
+/** Returns the code of an error of openid-client or jose; `''` where there is none. */
+export function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : ''
+}
+
+/** Returns the response that an error is about, if there was one. */
+export function responseOf(cause: unknown): Response | undefined {
+  if (cause instanceof ResponseBodyError) return cause.response
+  return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
+}
+
+/** Returns the OAuth error code of an answer (RFC 6749, section 5.2); `undefined` for any other failure. */
+export function oauthErrorOf(cause: unknown): string | undefined {
+  return cause instanceof ResponseBodyError ? cause.error : undefined
+}
+
+/** Returns whether a token's `exp` has passed. */
+export function isExpired(cause: unknown): boolean {
+  return cause instanceof errors.JWTExpired
+}
+
+/** Returns whether the key set has no key for a token. */
+export function isUnknownKey(cause: unknown): boolean {
+  return cause instanceof errors.JWKSNoMatchingKey
+}
+
+/** Returns the claim that is missing or not accepted; `undefined` for any other failure. */
+export function failedClaimOf(cause: unknown): string | undefined {
+  return cause instanceof errors.JWTClaimValidationFailed ? cause.claim : undefined
+}
+
+const TIMES = new Set(['exp', 'iat', 'nbf'])
+
+/** Returns whether a token fails only because of its times, which may be due to a wrong clock (F28). */
+export function isAboutTime(cause: unknown): boolean {
+  return (
+    isExpired(cause) ||
+    (cause instanceof errors.JWTClaimValidationFailed &&
+      cause.reason === 'check_failed' &&
+      TIMES.has(cause.claim))
+  )
+}
+
+/** Returns the error for a key set without keys. */
+export function emptyKeySet(): Error {
+  return new errors.JWKSInvalid('the key set has no keys')
+}
+
+/** Returns the `issuer` of metadata that openid-client refused because of it; `undefined` for any other failure. */
+export function foreignIssuerOf(cause: unknown): unknown {
+  if (!(cause instanceof ClientError)) return undefined
+  if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined
+  const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
+  const { body } = details as { readonly body: { readonly issuer: unknown } }
+  return body.issuer
+}
