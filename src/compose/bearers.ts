@@ -58,7 +58,7 @@ export function composeBearers(options: ComposeBearersOptions): Bearers {
       denied: deniedTokens,
       clientId: settings.OIDC_CLIENT_ID,
       identity: oidc.identity,
-      withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+      withAccessToken: config.isPassingTokens,
       now,
     }),
     verifyProof: createProofVerifier(now),

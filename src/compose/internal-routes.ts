@@ -11,7 +11,7 @@ import { createCheck } from '../routes/check/check.ts'
 import { createDenials } from '../routes/check/deny.ts'
 import { createOutageCookie } from '../routes/check/outage-cookie.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
-import { createBearers } from '../routes/check/token-evidence.ts'
+import { createTokenCheck } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
 import type { SessionRefresher } from '../session/refresh/refresher.ts'
 import type { SharedState } from '../store/shared-state.ts'
@@ -90,7 +90,7 @@ function composeCheck(options: InternalRoutesOptions) {
     rules,
     storeTimeoutMs,
     refresher: options.refresher,
-    isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    isPassingTokens: config.isPassingTokens,
     refreshGraceMs: settings.SESSION_REFRESH_GRACE.ms,
     renewOutageCookie: createOutageCookie({
       cookies,
@@ -98,7 +98,7 @@ function composeCheck(options: InternalRoutesOptions) {
       graceMs: outageGraceMs,
     }),
     isOverloaded: options.overload.isOverloaded,
-    bearers: createBearers({
+    bearers: createTokenCheck({
       storeTimeoutMs,
       now,
       verifier: bearers.verifier,

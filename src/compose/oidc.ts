@@ -91,7 +91,7 @@ function createDiscoveryLog(
     onDiscovered: () => log.info({ event: 'provider_discovered', issuer }, 'provider discovered'),
     onDiscoveryFailed: (cause) =>
       log.warn(
-        { event: 'provider_discovery_failed', issuer, reason: reasonOf(cause) },
+        { event: 'provider_discovery_failed', issuer, reason: discoveryFailureOf(cause) },
         'discovery of the provider failed; retrying',
       ),
   }
@@ -101,7 +101,7 @@ function createDiscoveryLog(
  * Returns the message of a `TypeError` of ours, which says what to change; for anything else only its kind, because
  * a message may quote an answer.
  */
-function reasonOf(cause: unknown): string {
+function discoveryFailureOf(cause: unknown): string {
   if (cause instanceof TypeError && cause.cause === undefined) return cause.message
   if (!(cause instanceof Error)) return typeof cause
   return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name

@@ -61,7 +61,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     codec,
     sessionCache: cache,
     assertions: outageAssertions,
-    withAccessToken: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    withAccessToken: config.isPassingTokens,
     canShareReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE.ms,
     perUser: settings.SESSIONS_PER_USER,

@@ -114,15 +114,15 @@ function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'
   }
 }
 
-interface Said {
+interface Finding {
   readonly code: string
   readonly message: string
 }
 
 /** Logs a finding when it appears, not at every examination. */
-function createFindingsLog(say: (finding: Said) => void) {
+function createFindingsLog(say: (finding: Finding) => void) {
   let known = new Set<string>()
-  return (findings: readonly Said[]) => {
+  return (findings: readonly Finding[]) => {
     for (const finding of findings) if (!known.has(finding.message)) say(finding)
     known = new Set(findings.map(({ message }) => message))
   }

@@ -21,6 +21,8 @@ export interface Config {
   readonly clientCredentials: ClientCredentials
   /** Parameters that each authorization request carries besides those of the protocol. */
   readonly authorizationParams: readonly AuthorizationParam[]
+  /** True when apps receive the access token, in whichever header. */
+  readonly isPassingTokens: boolean
   /** Networks of `TRUSTED_PROXIES`, whose forwarded headers are believed. */
   readonly trustedNetworks: BlockList
   /** Absent in memory mode without a configured key; one is generated at start then. */

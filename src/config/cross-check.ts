@@ -54,6 +54,7 @@ export function crossCheck(
     clientCredentials: readClientCredentials(settings, problems),
     authorizationParams: readAuthorizationParams(settings, problems),
     trustedNetworks: trustedNetworks ?? new BlockList(),
+    isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     ...(publicSite && { publicSite }),
     ...(keys && { keys }),
   }

@@ -35,7 +35,7 @@ export interface StoreEnderOptions {
 }
 
 /** Facts about a session that the server key alone reveals. */
-interface Seen {
+interface FoundMetadata {
   readonly isThere: boolean
   readonly owners: Owners | undefined
   /** Generation of the sign-in; 0, before all others, where none is recorded. */
@@ -54,7 +54,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const isBefore = (generation: number, from: number) =>
     generation < from || generations.isAhead(generation)
 
-  async function look(digest: string): Promise<Seen> {
+  async function readMetadata(digest: string): Promise<FoundMetadata> {
     const { metadata } = await store.read(digest, ['metadata'])
     const { owners, generation = 0 } = codec.open(digest, 'metadata', metadata) ?? {}
     return { isThere: metadata !== undefined, owners, generation }
@@ -82,15 +82,15 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   /** Ends the listed sessions of an owner; the sealed record, not the index, decides whose a session is. */
   async function endListed(
     { kind, id }: Owner,
-    isMeant: (digest: string, seen: Seen) => boolean | Promise<boolean>,
+    isMeant: (digest: string, read: FoundMetadata) => boolean | Promise<boolean>,
     isMissingMeant: (digest: string) => Promise<boolean>,
   ): Promise<number> {
     let ended = 0
     for (const digest of await index.list(kind, id)) {
-      const seen = await look(digest)
-      const { isThere, owners } = seen
+      const read = await readMetadata(digest)
+      const { isThere, owners } = read
       const isEnding = isThere
-        ? owners?.[kind] === id && (await isMeant(digest, seen))
+        ? owners?.[kind] === id && (await isMeant(digest, read))
         : await isMissingMeant(digest)
       if (!isEnding) continue
       await endOne(digest, owners ?? { [kind]: id })
@@ -103,12 +103,12 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
    * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
    * because its sign-in fails by its generation or began later.
    */
-  async function isRest(digest: string): Promise<boolean> {
+  async function hasIdentity(digest: string): Promise<boolean> {
     return (await store.read(digest, ['identity'])).identity !== undefined
   }
 
   async function endOld(digest: string, from: number): Promise<boolean> {
-    const { owners, generation } = await look(digest)
+    const { owners, generation } = await readMetadata(digest)
     if (!isBefore(generation, from)) return false
     await endOne(digest, owners)
     return true
@@ -116,7 +116,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
 
   return {
     async end(digest) {
-      const { isThere, owners } = await look(digest)
+      const { isThere, owners } = await readMetadata(digest)
       await endOne(digest, owners)
       return isThere
     },
@@ -129,7 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         owner,
         (_, { generation, owners }) =>
           isBefore(generation, from) && (user === undefined || owners?.user === user),
-        isRest,
+        hasIdentity,
       )
     },
 
@@ -148,13 +148,13 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
      * by a user who signed in again with the same provider session.
      */
     async endTogether(digest, asked, when) {
-      const { owners } = await look(digest)
+      const { owners } = await readMetadata(digest)
       const id = owners?.providerSession
       if (id !== undefined) {
         const isLate = when === 'late'
         // A sign-in begun by then may finish much later, so advancing the generation makes it fail.
         let from = isLate ? generations.advance(id, maxAgeMs, asked) : undefined
-        const isOld = async ({ generation }: Seen) => {
+        const isOld = async ({ generation }: FoundMetadata) => {
           from ??= generations.from(asked)
           return isBefore(generation, await from)
         }
@@ -162,8 +162,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         await from
         await endListed(
           { kind: 'providerSession', id },
-          async (other, seen) => other !== digest && (await isOld(seen)),
-          isLate ? isRest : async () => true,
+          async (other, read) => other !== digest && (await isOld(read)),
+          isLate ? hasIdentity : async () => true,
         )
       }
       await endOne(digest, owners)

@@ -62,7 +62,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   const ender = createStoreEnder({
     ...options,
     onEnding: (digest) => sessionCache.evict(digest),
-    onEnded: forget,
+    onEnded: refuseFromNow,
   })
   const revocations = createRevocations({
     maxAgeMs,
@@ -73,7 +73,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     onFlushed: options.onFlushed,
   })
 
-  function forget(digest: string): void {
+  function refuseFromNow(digest: string): void {
     revocations.note(digest)
     sessionCache.evict(digest)
   }
@@ -128,6 +128,6 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       return 'pending'
     },
     endReplaced: (digest, owners) => ender.endReplaced(digest, owners),
-    receiveEnded: forget,
+    receiveEnded: refuseFromNow,
   }
 }

@@ -123,9 +123,9 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
         onLookUp('miss')
         return undefined
       }
-      const isHeard = entry.epoch !== undefined && entry.epoch === epoch()
-      onLookUp(isHeard ? 'hit' : 'bypassed')
-      return isHeard ? entry : undefined
+      const isOfEpoch = entry.epoch !== undefined && entry.epoch === epoch()
+      onLookUp(isOfEpoch ? 'hit' : 'bypassed')
+      return isOfEpoch ? entry : undefined
     },
     recallStale(digest, credential, realm) {
       const entry = find(digest, credential, realm)

@@ -35,7 +35,7 @@ interface Listed {
 export function createSessionLimit(options: SessionLimitOptions): LimitSessions {
   const { store, index, generations, codec, perUser, maxAgeMs, endReplaced } = options
 
-  async function look(digest: string, user: string): Promise<Listed> {
+  async function readListed(digest: string, user: string): Promise<Listed> {
     const sealed = await store.read(digest, ['metadata'])
     const metadata = codec.open(digest, 'metadata', sealed.metadata)
     return {
@@ -54,7 +54,7 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     const digests = await index.list('user', user)
     if (digests.length <= perUser) return 0
     const listed = await inPortions(digests.slice(0, perUser + MAX_SURPLUS), (digest) =>
-      look(digest, user),
+      readListed(digest, user),
     )
     const lost = listed.filter(({ isThere }) => !isThere).map(({ digest }) => digest)
     if (lost.length > 0) {

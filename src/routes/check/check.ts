@@ -17,10 +17,10 @@ import {
   type FoundEvidence,
   type SessionCheckOptions,
 } from './session-evidence.ts'
-import type { Bearers } from './token-evidence.ts'
+import type { TokenCheck } from './token-evidence.ts'
 
 export interface CheckOptions extends RequestParserOptions, SessionCheckOptions {
-  readonly bearers: Bearers
+  readonly bearers: TokenCheck
   readonly allow: Allow
   readonly denials: Denials
   readonly isOverloaded: (nowMs: number) => boolean

@@ -9,7 +9,7 @@ import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
 /** Verifies tokens before the decision and spends them after it. */
-export interface Bearers {
+export interface TokenCheck {
   /** Verifies a token and its proof; returns no promise on a cache hit. */
   examine(
     presented: PresentedToken,
@@ -19,7 +19,7 @@ export interface Bearers {
   spend(spends: readonly Spend[]): Promise<TokenFault | undefined>
 }
 
-export interface BearersOptions {
+export interface TokenCheckOptions {
   readonly verifier: BearerVerifier
   readonly verifyProof: VerifyProof
   readonly oneTimeKeys: OneTimeKeys
@@ -31,7 +31,7 @@ export interface BearersOptions {
 
 const ATTEMPT_ID_BYTES = 16
 
-export function createBearers(options: BearersOptions): Bearers {
+export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   const { verifier, verifyProof, oneTimeKeys, now } = options
 
   async function prove(

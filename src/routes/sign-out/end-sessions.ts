@@ -49,7 +49,10 @@ const UNVERIFIED_PERIOD_MS = 60_000
 
 export function createSignOut(options: SignOutOptions): SignOut {
   const { cookies, sessions, signIn, log, metrics } = options
-  const isRare = createAddressLimit({ max: MAX_UNVERIFIED, periodMs: UNVERIFIED_PERIOD_MS })
+  const takeUnverifiedTurn = createAddressLimit({
+    max: MAX_UNVERIFIED,
+    periodMs: UNVERIFIED_PERIOD_MS,
+  })
 
   /** Ends one session; resolves to `undefined` where there was none. */
   async function endOne(c: NodeContext, credential: SessionCredential): Promise<Ended | undefined> {
@@ -68,7 +71,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
   /** Defers a sign-out that cannot be verified now, rate-limited because anybody can forge such cookies. */
   function deferUnverified(c: NodeContext, credential: SessionCredential, realm: string): Ended {
     const { address } = options.proxies.limitedOrigin(c.env.incoming)
-    if (!isRare(address)) {
+    if (!takeUnverifiedTurn(address)) {
       throw new AuthError('busy', 'too many unverified sign-outs from one address')
     }
     return { ending: sessions.deferUnverifiedEnd(credential, realm, address) }

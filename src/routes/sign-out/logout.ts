@@ -34,7 +34,7 @@ export function createLogout(options: LogoutOptions) {
     if (!intent.isIntended(c.env.incoming, site, presented(c), request.token)) {
       return confirm(c, request)
     }
-    const next = await goOn(c, await signOut.end(c), request)
+    const next = await continueSignOut(c, await signOut.end(c), request)
     const cleared = [
       ...cookies.clearSession(site),
       ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),
@@ -83,7 +83,7 @@ export function createLogout(options: LogoutOptions) {
   }
 
   /** Returns the URL the browser goes to next. */
-  async function goOn(c: NodeContext, ended: readonly Ended[], request: SignOutRequest) {
+  async function continueSignOut(c: NodeContext, ended: readonly Ended[], request: SignOutRequest) {
     const site = c.get('site')
     const isPending = ended.some(({ ending }) => ending === 'pending')
     const state = stateOf(request, isPending ? 'pending' : 'done')

@@ -109,13 +109,13 @@ function createLock(options: LockOptions): RefreshLock {
   let { epoch } = options
   let beats = 0
   let beating: NodeJS.Timeout | undefined
-  const beat = createSingleFlight(holdOn)
+  const beat = createSingleFlight(extend)
 
   /**
    * Renews the lease, and after an outage recreates a lock lost with the store's data, because the owner has the
    * tokens.
    */
-  async function holdOn(): Promise<boolean> {
+  async function extend(): Promise<boolean> {
     const now = settling.epoch
     const note = `${ASKING} ${beats++}`
     const isOurs = await locks.hold(digest, owner, note, ASKING_MS, now !== epoch)
@@ -123,7 +123,7 @@ function createLock(options: LockOptions): RefreshLock {
     return isOurs
   }
 
-  function give(keptUntilMs: number): Promise<unknown> {
+  function release(keptUntilMs: number): Promise<unknown> {
     const keptMs = keptUntilMs - performance.now()
     return keptMs > 0 ? locks.hold(digest, owner, RESTING, keptMs) : locks.release(digest, owner)
   }
@@ -143,7 +143,7 @@ function createLock(options: LockOptions): RefreshLock {
       await beat.current?.catch(() => undefined)
       for (;;) {
         try {
-          return void (await give(sinceMs + keptMs))
+          return void (await release(sinceMs + keptMs))
         } catch (error) {
           const isWorthIt = error instanceof OutageError && performance.now() - sinceMs < ASKING_MS
           if (!isWorthIt || ending.aborted) return
