@@ -14,7 +14,7 @@ export default function countResults(): Reporter {
       const lines = [
         ...skipped.map((test) => `skipped: ${nameOf(test)}: ${reasonOf(test)}`),
         ...broken.map((module) => `failed outside its tests: ${module.relativeModuleId}`),
-        // Nothing executed is nothing proven.
+        // Counts a run without any test as one failure.
         `${passed} passed, ${passed + failed === 0 ? 1 : failed} failed, ${skipped.length} skipped`,
       ]
       writeFileSync(process.env['RESULTS_FILE'] ?? '/dev/stdout', `${lines.join('\n')}\n`)

@@ -24,7 +24,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What one replica knows of a list that others may share. */
+/** Starts one replica's copy of a deny list that others may share. */
 const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
   let unread = 0
   let doubts = 0

@@ -8,7 +8,7 @@ import {
 
 type Said = Partial<ServerAddress & Omit<RedisAddress, 'servers'>>
 
-/** Where nothing else is said. */
+/** Parsed address without any option. */
 const PLAIN = { host: 'redis', port: 6379, isTls: false }
 
 describe('an address of Redis', () => {

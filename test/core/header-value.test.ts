@@ -16,7 +16,7 @@ function isDropped(code: number): boolean {
   return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code === 0x2028 || code === 0x2029
 }
 
-/** What a person would see of the text. */
+/** Returns the text that a person would see. */
 function visibleOf(text: string): string {
   return Array.from(text.toWellFormed())
     .filter((character) => !isDropped(character.codePointAt(0) ?? 0))

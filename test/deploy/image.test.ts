@@ -105,7 +105,7 @@ describe('what npm run build makes', () => {
   }
   let running: RunningProcess | undefined
 
-  // Of what the build stage copies, and nothing else.
+  // Builds only from the files that the build stage copies.
   beforeAll(() => {
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
     for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {

@@ -108,7 +108,7 @@ export const manifestFiles = (folder = K8S): readonly Manifest[] =>
     .flatMap((path) => parseManifests(readFileSync(join(folder, path), 'utf8')))
     .filter((object) => object.apiVersion && !object.apiVersion.startsWith('kustomize.'))
 
-/** What `kubectl apply -k` sends; nothing without kubectl. */
+/** Returns the manifests that `kubectl apply -k` sends; `undefined` without kubectl. */
 export const rendered = (kustomization: string): readonly Manifest[] | undefined => {
   const kubectl = findProgram('kubectl')
   if (!kubectl) return undefined

@@ -6,7 +6,7 @@ import { parseEnv } from 'node:util'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
-/** What stands in files while the service runs, by the name of the file. */
+/** Contents of files while the service runs, by file name. */
 const SECRETS: Readonly<Record<string, string>> = {
   'session-key': randomBytes(32).toString('base64'),
   'client-secret': 'secret',
@@ -14,7 +14,10 @@ const SECRETS: Readonly<Record<string, string>> = {
   'redis-url': 'rediss://user:password@redis.example.com:6379',
 }
 
-/** What a stop may take beside `DRAIN_SECONDS`: for answers 10, refreshes 10, and what Redis is still to be told 2. */
+/**
+ * Seconds that a stop may take beside `DRAIN_SECONDS`: 10 for answers, 10 for refreshes, 2 for the last writes to
+ * Redis.
+ */
 export const LAST_SECONDS = 22
 
 export const SECRET_NAMES: readonly string[] = Object.keys(SECRETS)

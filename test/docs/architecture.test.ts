@@ -6,6 +6,9 @@ const read = (path: string) => readFileSync(path, 'utf8')
 const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.ts'))
   .map((path) => join('src', path))
+const tests = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => join('test', path))
 const page = read('docs/architecture.md')
 const ROOMS = readdirSync('src')
 
@@ -34,8 +37,8 @@ test('the setting of the example stands in its table and at its use, and nowhere
   expect(holders).toEqual(['src/compose/sessions.ts', 'src/config/settings/cache.ts'])
 })
 
-test('no comment in src begins with a word that hides its subject', () => {
-  const hidden = sources.flatMap((path) =>
+test('no comment begins with a word that hides its subject', () => {
+  const hidden = [...sources, ...tests].flatMap((path) =>
     [
       ...read(path).matchAll(/(?:\/\*\*\s*(?:\*\s*)?|^\s*\/\/ )(What|Who|Of|Nothing|Where)\b/gm),
     ].map(([, word]) => `${path}: ${word}`),

@@ -21,7 +21,7 @@ const TIMES = 100
 /** A line of the monitor: who sends, which command, and the rest of it. Newlines are those of scripts. */
 const LINE = /^\+[\d.]+ \[\d+ (?<client>[^\]]+)\] "(?<name>[^"]*)"(?<rest>[^]*)$/
 
-/** What replicas do without being asked, and how often each of them does it at most. */
+/** Commands that replicas send by themselves, with the most that each may send. */
 const BACKGROUND: readonly (readonly [
   what: string,
   pattern: RegExp,
@@ -71,7 +71,7 @@ describeWithRedis('what the check asks of Redis', () => {
     const seconds = (performance.now() - startedAtMs) / 1000
     const counts: Record<string, number> = {}
     const background: Record<string, number> = {}
-    // What a script carries out follows it.
+    // Redis lists the commands of a script after the script.
     let isInBackground = false
     for (const line of lines) {
       const { client, name = '', rest = '' } = LINE.exec(line)?.groups ?? {}

@@ -51,7 +51,7 @@ const documented = (): readonly RegExp[] => {
   )
 }
 
-/** What an examination sends to see whether it may be sent. */
+/** Message that the self-test publishes to find out whether it may. */
 const SELF_TEST = /"vestibule:0:events" .*"type":"self-test"/
 
 type Dump = ReadonlyMap<string, readonly Buffer[]>
@@ -83,7 +83,7 @@ describeWithRedis('what Redis is given', () => {
         settings: {
           VESTIBULE_CONFIG: rules.path,
           ADMIN_TOKEN,
-          // What had ended before would be told again to a Redis that is found to have been flushed.
+          // Earlier ends would be written again to a Redis that seems to have been flushed.
           REDIS_ENABLE_HEALTH_CHECK: 'false',
           CHECK_STORE_TIMEOUT_MS: '1000',
         },

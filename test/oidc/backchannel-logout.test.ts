@@ -11,7 +11,7 @@ import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf, type SignOptions } from '../support/tokens.ts'
 import type { Visitor } from '../support/visitor.ts'
 
-/** What Vestibule answered to the provider. */
+/** Answer of Vestibule to the provider. */
 interface Told {
   readonly claims: Readonly<Record<string, unknown>>
   readonly status: number
@@ -56,7 +56,7 @@ async function isSignedIn(cookie: string): Promise<boolean> {
   return (await party.vestibule.check({}, { Cookie: cookie })).status === 200
 }
 
-/** Where the user signs out at the provider, without any app being asked. */
+/** Signs out at the provider, without visiting any app. */
 async function leaveProvider(browser: Visitor): Promise<Told> {
   const before = told.length
   const page = await browser.get(`${party.provider.issuer}/session/end`)

@@ -39,7 +39,7 @@ function startWithKey(
   )
 }
 
-/** What `check-config` says that the provider has to know. */
+/** Returns the key set that `check-config` prints for the provider. */
 async function keySetFor(settings: Readonly<Record<string, string>>): Promise<JWKS> {
   const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', 'check-config'], {
     env: { ...minimum, ...settings },

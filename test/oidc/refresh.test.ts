@@ -18,7 +18,7 @@ afterAll(() => time[Symbol.dispose]())
 
 /** The second for which a session is not refreshed again. */
 const PAUSED_MS = 1000
-/** What is done behind an answer takes a busy machine some time. */
+/** Polls, because work behind an answer takes time on a busy machine. */
 function eventually<T>(read: () => T) {
   return expect.poll(read)
 }

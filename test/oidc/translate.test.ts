@@ -17,14 +17,14 @@ function answer(status: number, headers: Record<string, string> = {}): Response 
   return new Response(null, { status, headers })
 }
 
-/** What openid-client throws where the answer is no OAuth one. */
+/** Makes the error of openid-client for an answer that is not an OAuth answer. */
 function notConform(response: Response) {
   return Object.assign(new ClientError('x', { cause: response }), {
     code: 'OAUTH_RESPONSE_IS_NOT_CONFORM',
   })
 }
 
-/** What it throws where the provider named an error. */
+/** Makes the error of openid-client for an OAuth error code. */
 function named(error: string, response = answer(400)) {
   return new ResponseBodyError('x', { cause: { error }, response })
 }

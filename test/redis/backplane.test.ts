@@ -10,7 +10,7 @@ const STORE_AWAY = expect.objectContaining({ code: 'store_unavailable' }) as Err
 const isHealthy = ({ state }: ObservedState) => state.backplane.epoch !== undefined
 const untilHealthy = (...states: readonly ObservedState[]) =>
   until('a backplane that is heard', () => states.every(isHealthy))
-/** What came, but for what is sent to see whether it may be sent. */
+/** Returns the messages received, without those of the self-test. */
 const heard = ({ messages }: ObservedState) => messages.filter(({ type }) => type !== 'self-test')
 
 /** Messages of one channel come in order: once this one is there, what is not there by now was never sent. */
@@ -45,7 +45,7 @@ const startTwo = async (given?: RunningRedis) => {
   const redis = given ?? (await freshRedis())
   const [a, b] = [stack.use(openState(redis)), stack.use(openState(redis))]
   await untilHealthy(a, b)
-  // What they try is a subscription, too, over the connection for commands.
+  // The examination also tries a subscription over the connection for commands.
   await until('their examinations', () => [a, b].every((each) => each.examinations.length === 1))
   return { redis, a, b, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
@@ -148,7 +148,7 @@ describe('messages', () => {
     await a.state.backplane.publish({ type: 'clear-all' })
     await second.state.backplane.publish({ type: 'clear', region: 'tokens' })
     await until('the message', () => heard(b).length === 1)
-    // What comes next, comes after what might have come before.
+    // Pub/sub keeps the order, so the next message proves that no earlier one is to come.
     for (const channel of ['other:0:events', 'vestibule:1:events']) {
       await redis.cli('PUBLISH', channel, JSON.stringify({ v: 1, ...last }))
     }

@@ -7,7 +7,7 @@ import { reuseRedis } from '../support/reused-redis.ts'
 const freshRedis = reuseRedis()
 
 describe('marks of consumption', () => {
-  /** What was there, and what comes of an attempt by `mine`: `SET NX GET` and the script for older servers agree. */
+  /** Value before and result of an attempt by `mine`; `SET NX GET` and the script for older servers agree. */
   const table = [
     ['nothing', [], 'nothing', true],
     ['our own mark', ['SET', 'key', 'mine', 'PX', '3600000'], 'mine', true],

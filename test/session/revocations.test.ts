@@ -52,7 +52,7 @@ const start = (changes: Partial<RevocationsOptions> = {}) => {
     flushed,
     failing,
     mostAtOnce: () => mostAtOnce,
-    /** What waits for the store, and what the store was told. */
+    /** Returns what waits for the store and what the store was told. */
     state: () => ({ waiting: revocations.waiting, applied, flushed }),
   }
 }
@@ -189,7 +189,7 @@ describe('ends of what nobody could verify', () => {
     for (const each of names(1000, 'u')) deferUnverified(each, each)
     expect(() => deferUnverified('more')).toThrow(STORE_AWAY)
     expect(has('more')).toEqual([false])
-    // What waits already needs no room.
+    // An entry that waits already needs no further room.
     deferUnverified('u0')
     defer(...names(10_000))
     expect(() => defer('more')).toThrow(STORE_AWAY)
@@ -327,7 +327,7 @@ describe('ends of all sessions of an owner that the store could not be told', ()
     expect(() => deferAllOf(user)).toThrow(STORE_AWAY)
     expect(() => defer('more')).toThrow(STORE_AWAY)
     expect(included()).toEqual(NONE)
-    // What waits already needs no room.
+    // An entry that waits already needs no further room.
     deferAllOf({ kind: 'user', id: 'd0' })
     defer('d0')
     expect(state().waiting).toBe(10_000)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { RunningRedis } from './redis.ts'
 import { until } from './redis-state.ts'
 
-/** Where its snapshot belongs there is a folder, until the function that is returned takes it away. */
+/** Puts a folder in the place of the snapshot file. Returns a function that removes it. */
 export const breakSnapshots = async (redis: RunningRedis): Promise<() => Promise<void>> => {
   const [, folder = ''] = (await redis.cli('CONFIG', 'GET', 'dir')).split('\n')
   const snapshot = join(folder, 'dump.rdb')

@@ -27,7 +27,10 @@ export const codePointsOf = (perCategory: number): ReadonlyMap<string, readonly 
   )
 }
 
-/** What an app may get of a text: no controls, no line or paragraph separators, no half of a pair, no blanks around it. */
+/**
+ * Returns the text that an app may get: without controls, line and paragraph separators, lone surrogates and
+ * surrounding blanks.
+ */
 export const visibleText = (text: string): string => {
   const whole = Array.from(text).map((character) =>
     character.isWellFormed() ? character : '\ufffd',

@@ -1,6 +1,6 @@
 export type Form = Readonly<Record<string, string>>
 
-/** Where a form goes and what it carries unseen. */
+/** Target and hidden fields of a form. */
 export interface ParsedForm {
   readonly action: string
   readonly hidden: Form

@@ -21,7 +21,7 @@ export const rawRequest = (
   return raw
 }
 
-/** What Traefik sends for a plain page, with other values where a test says so. */
+/** Headers that Traefik sends for a plain page, with the changes of a test. */
 export const forwarded = (
   changes: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> => ({

@@ -27,7 +27,7 @@ export const APP = 'https://app.example.com'
 export const startRelyingParty = async (
   settings: Readonly<Record<string, string>> = {},
   providerOptions: TestProviderOptions = {},
-  /** What happens to the provider before Vestibule meets it. */
+  /** Prepares the provider before Vestibule discovers it. */
   prepare: (provider: TestProvider) => void = () => undefined,
   start: typeof startVestibule = startVestibule,
 ): Promise<RelyingParty> => {

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { APP, type RelyingParty, startRelyingParty } from './relying-party.ts'
 import type { Visit, Visitor } from './visitor.ts'
 
-/** What came of a sign-in that was asked to lead somewhere. */
+/** Outcome of a sign-in with a return address. */
 export interface Landing {
   /** The `Location` that ends the sign-in, byte for byte; nothing when the sign-in did not begin. */
   readonly target: string | undefined

@@ -6,7 +6,7 @@ import type { VestibuleProcess } from './vestibule-process.ts'
 
 const PRELOAD = pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href
 
-/** What starts a replica whose wall clock is wrong by this much. */
+/** Returns the environment of a replica whose wall clock is ahead by `ms`. */
 export const clockAhead = (ms: number): Readonly<Record<string, string>> => ({
   NODE_OPTIONS: `--import ${PRELOAD}`,
   CLOCK_AHEAD_MS: `${ms}`,

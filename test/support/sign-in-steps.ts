@@ -60,7 +60,7 @@ export function parseLoginLink({ body }: Visit): string {
   return (link ?? '').replaceAll('&amp;', '&')
 }
 
-/** What the browser sends to the protected app. */
+/** Returns the cookies that the browser sends to the protected app. */
 export const cookieHeader = (browser: Visitor): string | undefined =>
   browser.cookies.header(new URL(APP))
 

@@ -23,7 +23,7 @@ export const ADMIN_TOKEN = 'the-token-of-operators-0123456789'
 export const signed = { Authorization: `Bearer ${ADMIN_TOKEN}` }
 export const ISSUER = identity.issuer
 export const NOW_MS = 1_800_000_000_000
-/** Where operators are, unless a test says otherwise. */
+/** Default address of the operator. */
 export const OPERATOR = '10.0.0.9'
 
 export interface StartedAdminOptions {

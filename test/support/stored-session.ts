@@ -4,7 +4,7 @@ import { type Replicas, untilStarted } from './replicas.ts'
 import { SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
-/** What a replica sends to read the identity of a session, and nothing that it sends besides. */
+/** Returns the bytes by which a replica reads the identity of a session, and which no other command contains. */
 export const readOf = (cookie: string): string => {
   const key = storedSession(cookie).keyOf('identity')
   return `GET\r\n$${key.length}\r\n${key}`

@@ -26,7 +26,7 @@ export interface Visit {
   readonly rawHeaders: readonly string[]
   readonly headers: IncomingMessage['headers']
   readonly setCookies: readonly string[]
-  /** What the jar refused of them, with the reason. */
+  /** Cookies that the jar refused, with the reason. */
   readonly refusedCookies: readonly string[]
   /** Absolute. */
   readonly location: string | undefined
@@ -35,7 +35,7 @@ export interface Visit {
 }
 
 export interface VisitorOptions {
-  /** Where hosts are really reached: `{'app.example.com': proxy.origin}`; all others on loopback at their port. */
+  /** Real address by host: `{'app.example.com': proxy.origin}`; all others are on loopback at their port. */
   readonly connectTo?: Readonly<Record<string, string>>
   readonly headers?: VisitHeaders
   readonly cookies?: CookieJar
@@ -49,7 +49,7 @@ export interface Visitor {
   readonly get: (url: string, options?: VisitOptions) => Promise<Visit>
   /** One same-origin form post, no redirect followed. */
   readonly post: (url: string, form?: Form, options?: VisitOptions) => Promise<Visit>
-  /** What a script's `fetch` sends. */
+  /** Requests a URL with the headers of a script's `fetch`. */
   readonly fetch: (url: string, options?: VisitOptions & { method?: string }) => Promise<Visit>
   readonly request: (method: string, url: string, options?: VisitOptions) => Promise<Visit>
   /** A navigation with all its redirects; ends at the first answer that is none. */
@@ -274,7 +274,7 @@ export const raw = async (port: number, text: string, quietMs = 300): Promise<st
       lastLook = setImmediate(() => done.resolve())
     }, quietMs)
   })
-  // Who has answered without reading everything resets the connection.
+  // A server that answers before it has read everything resets the connection.
   socket.on('error', (error) => (chunks.length > 0 ? done.resolve() : done.reject(error)))
   socket.on('close', () => done.resolve())
   try {

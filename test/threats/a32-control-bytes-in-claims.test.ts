@@ -9,7 +9,7 @@ import { APP } from '../support/relying-party.ts'
 import { useParty } from '../support/used-party.ts'
 import { words } from '../support/words.ts'
 
-/** What the provider says, and what an app may be told of it. */
+/** Name that the provider sends, and the one that an app may get. */
 const names: readonly (readonly [string, string, string])[] = [
   ['CR and LF', 'a\r\nX-Admin: 1', 'aX-Admin: 1'],
   ['an empty line and a second answer', 'a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n', 'aHTTP/1.1 200 OK'],

@@ -17,7 +17,7 @@ function sessionOf(header: string): string {
   return header.split('; ').find((pair) => pair.startsWith('__Host-vestibule=')) ?? ''
 }
 
-/** What the client sends, with `$` for its session, and what the app may have of it. */
+/** Cookie header of the client, with `$` for its session, and the one that the app may get. */
 const headers: readonly (readonly [sent: string, left: string | undefined])[] = [
   ['$', undefined],
   ['a=1; $', 'a=1'],

@@ -36,7 +36,7 @@ const DEAD_ENDS = [
   `state=${'x'.repeat(30_000)}`,
 ]
 
-/** What is the same for every visit to one page by one person. */
+/** Returns the parts of an answer that are equal for every visit of one person to one page. */
 function comparable({ status, headers, setCookies, body }: Visit) {
   const { date: _date, 'x-request-id': id = '', ...rest } = headers
   return { status, rest, setCookies, body: body.replaceAll(String(id), 'id') }

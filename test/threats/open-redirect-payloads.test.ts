@@ -56,7 +56,7 @@ describe('A40-A45 several hundred addresses that lead elsewhere', () => {
       expect(visit.location, shown).not.toContain('evil.example')
       accepted.push(rd)
     })
-    // What is left are paths of this host: a path that contains a name is still a path.
+    // Accepted payloads are paths of this host; a path that contains a host name is still a path.
     for (const rd of accepted) expect(rd).toMatch(/^(?:\/(?!\/)|https:\/\/app\.example\.com\/)/)
     expect(accepted.length).toBeGreaterThan(0)
     expect(accepted.length).toBeLessThan(payloads.length / 4)

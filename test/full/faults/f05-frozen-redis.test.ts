@@ -70,7 +70,7 @@ describeWithRedis('F05 Redis is frozen and continues', () => {
       }
       await expectUndisturbed([calm], user)
       for (const each of people) await expectGoesOn(all, each.cookie, each.user)
-      // What is on its way takes its time on a busy machine.
+      // Answers in flight take longer on a busy machine.
       const maxLosses = frozenMs < STALLED_AFTER_MS - 500 ? 0 : 1
       const losses = outage.countEvents(first, 'redis_disconnected') - lossesBefore
       expect(losses).toBeLessThanOrEqual(maxLosses)

@@ -8,7 +8,7 @@ export interface UnderTest<T> {
   readonly elapse: (ms: number) => Promise<void>
 }
 
-/** What a contract's tests use; nothing of it before the tests run. */
+/** Parts that the tests of a contract use, made before they run. */
 export interface Given<T> {
   readonly port: T
   /** Lets `ms` pass, by default more than `SHORT_MS`. */
