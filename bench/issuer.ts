@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { listenOn } from '../stand-ins/network/server.ts'
 
 /** Starts an issuer of access tokens: metadata, a key set, and one token by RFC 9068. */
 export async function tokenIssuer(audience: string) {
@@ -11,8 +11,7 @@ export async function tokenIssuer(audience: string) {
     const body = isKeySet ? { keys } : { issuer, jwks_uri: `${issuer}/jwks` }
     response.setHeader('Content-Type', 'application/json').end(JSON.stringify(body))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const issuer = `http://127.0.0.1:${await listenOn(server)}`
   const token = await new SignJWT({ client_id: 'bench', jti: 'bench', scope: 'items:read' })
     .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'bench' })
     .setIssuer(issuer)

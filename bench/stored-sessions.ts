@@ -40,7 +40,7 @@ export async function storedSessions(
     }),
   })
   await state.firstAttempt
-  while (state.backplane.epoch === undefined)
+  while (state.backplane.subscription === undefined)
     await new Promise((resolve) => setTimeout(resolve, 10))
 
   async function signInOne(user: number): Promise<SessionCredential> {

@@ -1,4 +1,7 @@
-/** Codes of all refusals and failures that can reach a visitor; `app.ts` maps each to one status. */
+/**
+ * Codes of refusals and failures that are thrown; `app.ts` maps each to one status. The check answers its verdicts itself, and a
+ * back-channel logout answers 400 to all of them (OpenID Connect Back-Channel Logout 1.0 section 2.8).
+ */
 export type AuthErrorCode =
   | 'invalid_request'
   | 'hidden_dots'

@@ -10,7 +10,7 @@ import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
-import type { NodeEnv, Outgoing } from './http/request.ts'
+import { type NodeEnv, type Outgoing, requestIdOf } from './http/request.ts'
 
 /** Listener of the service. */
 export interface Listener {
@@ -40,7 +40,7 @@ const LIMITS: ServerOptions = {
 const MAX_CONNECTIONS = 20_000
 
 /** Reports a response that could not be made or written and was replaced by a 500. */
-export type OnUnwritten = (cause: unknown) => void
+export type OnUnwritten = (cause: unknown, requestId: string | undefined) => void
 
 /** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
 export async function listen(
@@ -58,20 +58,12 @@ export async function listen(
     if (isDraining) outgoing.shouldKeepAlive = false
     if (hasLongBody(incoming)) closeAfterAnswer(incoming, outgoing)
     answer(incoming, outgoing).catch((cause: unknown) => {
-      onUnwritten(cause)
+      onUnwritten(cause, requestIdOf(incoming))
       if (!outgoing.headersSent) outgoing.writeHead(500, { 'Cache-Control': 'no-store' })
       outgoing.end()
     })
   }
-  const server = createServer(
-    { ...LIMITS, ServerResponse: createAnswerType(onUnwritten) },
-    listener,
-  )
-  server.maxConnections = MAX_CONNECTIONS
-  server.on('clientError', answerMalformed)
-  server.on('checkExpectation', (_incoming, outgoing) => {
-    outgoing.writeHead(417, { 'Cache-Control': 'no-store', Connection: 'close' }).end()
-  })
+  const server = createLimitedServer(listener, onUnwritten)
   await bind(server, host, port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -87,6 +79,17 @@ export async function listen(
         })
       }),
   }
+}
+
+function createLimitedServer(listener: RequestListener, onUnwritten: OnUnwritten): Server {
+  const ServerResponse = createAnswerType(onUnwritten)
+  const server = createServer({ ...LIMITS, ServerResponse }, listener)
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('clientError', answerMalformed)
+  server.on('checkExpectation', (_incoming, outgoing) => {
+    outgoing.writeHead(417, { 'Cache-Control': 'no-store', Connection: 'close' }).end()
+  })
+  return server
 }
 
 /**
@@ -108,7 +111,7 @@ function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<Incom
     }
 
     private deny(cause: unknown): void {
-      onUnwritten(cause)
+      onUnwritten(cause, requestIdOf(this.req))
       // Ignores the error of writing the original response's body after this end.
       this.on('error', () => undefined)
       for (const name of this.getHeaderNames()) this.removeHeader(name)
@@ -133,7 +136,10 @@ function closeAfterAnswer(incoming: IncomingMessage, outgoing: ServerResponse): 
   })
 }
 
-/** Answers what Node's parser refuses (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). */
+/**
+ * Answers what Node's parser refuses (RFC 9110 sections 15.5.1, 15.5.9; RFC 6585 section 5). Logs nothing, because
+ * strangers could fill the log (threat A94).
+ */
 function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   // After an earlier answer a second one would be taken for that of another request.
   const isAnswered = socket instanceof Socket && socket.bytesWritten > 0
@@ -152,10 +158,10 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** Answers a request that cannot be routed, such as one with a malformed `Host` or none. */
+/** Answers a request that cannot be routed, such as one with a malformed `Host` or none, which is not logged either. */
 function answerUnreadable(error: unknown, onUnwritten: OnUnwritten): Response {
   const status = error instanceof RequestError ? 400 : 500
-  if (status === 500) onUnwritten(error)
+  if (status === 500) onUnwritten(error, undefined)
   return new Response(null, { status, headers: { 'Cache-Control': 'no-store' } })
 }
 

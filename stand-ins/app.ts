@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { streamSSE } from 'hono/streaming'
+import { closeServer, listenOn } from './network/server.ts'
 import { page } from './page.ts'
 
 export interface RunningApp extends AsyncDisposable {
@@ -29,19 +29,8 @@ export const startApp = async (options: AppOptions = {}): Promise<RunningApp> =>
     socket.once('close', () => upgraded.delete(socket)).on('error', () => socket.destroy())
     greetOverWebSocket(request, socket)
   })
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject)
-  server.listen(options.port ?? 0, '127.0.0.1', () => listening.resolve())
-  await listening.promise
-
-  const close = async (): Promise<void> => {
-    const closed = Promise.withResolvers<void>()
-    server.close(() => closed.resolve())
-    server.closeAllConnections()
-    for (const socket of upgraded) socket.destroy()
-    await closed.promise
-  }
-  const { port } = server.address() as AddressInfo
+  const port = await listenOn(server, options.port)
+  const close = () => closeServer(server, upgraded)
   return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
 }
 

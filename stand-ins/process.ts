@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { listenOn } from './network/server.ts'
 import { guard, killGroup } from './process-guard.ts'
 
 /** Returns the path of a program on PATH, or `undefined`. */
@@ -23,13 +24,9 @@ const isExecutable = (path: string): boolean => {
 /** Returns a loopback port that was free a moment ago, for programs that cannot listen on port 0. */
 export const freePort = async (): Promise<number> => {
   const server = createServer()
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject).listen(0, '127.0.0.1', () => listening.resolve())
-  await listening.promise
-  const address = server.address()
+  const port = await listenOn(server)
   await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port was assigned')
-  return address.port
+  return port
 }
 
 /** Tells whether nothing listens at this port, neither on 127.0.0.1 nor on ::1. */

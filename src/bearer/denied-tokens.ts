@@ -6,6 +6,8 @@ import { waitAtMost } from '../timing/time-limit.ts'
 /** Bearer tokens that operators have denied, in a copy on this replica so that checks need no I/O. */
 export interface DeniedTokens {
   includes(issuer: string, jti: string): boolean
+  /** Whether the copy is up to date; false while the store is away, because a denial may be unknown here. */
+  readonly isCurrent: boolean
   /** Resolves when the list has been read for the first time, or could not be read within a second. */
   readonly initialLoad: Promise<void>
   /**
@@ -61,6 +63,7 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
     if (readAtMs === Number.NEGATIVE_INFINITY) options.onUnread()
   }
 
+  const isOld = () => performance.now() - readAtMs > OLD_AFTER_MS
   const timer = isUsed
     ? setInterval(() => {
         if (options.isAvailable()) reload().catch(() => undefined)
@@ -70,8 +73,11 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
   return {
     includes(issuer, jti) {
       if (known.includes(issuer, jti)) return true
-      if (performance.now() - readAtMs > OLD_AFTER_MS) options.onDoubt()
+      if (isOld()) options.onDoubt()
       return false
+    },
+    get isCurrent() {
+      return options.isAvailable() && !isOld()
     },
     initialLoad: isUsed ? loadFirst() : Promise.resolve(),
     async deny(issuer, jti, ttlMs) {

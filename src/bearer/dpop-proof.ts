@@ -2,7 +2,6 @@ import {
   type CompactJWSHeaderParameters,
   calculateJwkThumbprint,
   EmbeddedJWK,
-  errors,
   type FlattenedJWSInput,
   type JWK,
   type JWTPayload,
@@ -10,8 +9,10 @@ import {
 } from 'jose'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { Spend } from '../core/decision.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
+import { unusableKey } from '../oidc/provider-errors.ts'
 import { ALGORITHMS, isText } from '../oidc/token-rules.ts'
 
 /** Request that a proof must match. */
@@ -33,7 +34,8 @@ const MAX_PROOF_LENGTH = 8 * 1024
 const MAX_JTI_LENGTH = 256
 const WINDOW_SECONDS = 60
 
-export function createProofVerifier(now: () => number): VerifyProof {
+/** Creates a verifier; `iat` may differ from this replica's clock by `WINDOW_SECONDS`. */
+export function createProofVerifier(now: () => EpochMs): VerifyProof {
   return async (proof, request) => {
     if (proof.length > MAX_PROOF_LENGTH || !isCompactJws(proof)) return undefined
     const nowMs = now()
@@ -77,7 +79,7 @@ function normalizeEscape(escape: string): string {
 
 /** Returns the key in the proof's own header, which the caller compares with the thumbprint in the token. */
 async function embeddedKey(header: CompactJWSHeaderParameters, token: FlattenedJWSInput) {
-  if (!isModestPublicKey(header.jwk)) throw new errors.JWSInvalid('the key is not usable')
+  if (!isModestPublicKey(header.jwk)) throw unusableKey()
   return EmbeddedJWK(header, token)
 }
 

@@ -1,9 +1,8 @@
 import type { JWTVerifyGetKey } from 'jose'
-import { AuthError } from '../errors.ts'
 import type { KeySets } from '../oidc/key-set.ts'
 import type { ProviderConnection } from '../oidc/provider.ts'
 import { isUnknownKey } from '../oidc/provider-errors.ts'
-import { providerTooSlow } from '../oidc/translate.ts'
+import { keysUnavailable, providerTooSlow } from '../oidc/translate.ts'
 import { within } from '../timing/time-limit.ts'
 
 /** Keys of the issuers whose tokens rules accept. */
@@ -40,7 +39,7 @@ export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIss
     }
     return async (header, token) => {
       if (!isKnown && performance.now() - failedAtMs < PAUSE_MS) {
-        throw new AuthError('provider_unavailable', "the issuer's keys could not be fetched")
+        throw keysUnavailable('issuer')
       }
       try {
         const key = await within(find(header, token), LIMIT_MS, providerTooSlow)

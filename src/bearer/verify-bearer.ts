@@ -2,13 +2,13 @@ import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
 import type { TokenEvidence } from '../core/decision.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { type IdentityOptions, toIdentity } from '../core/identity.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { AuthError } from '../errors.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { isExpired } from '../oidc/provider-errors.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
-import { isVerificationFailure } from '../oidc/translate.ts'
+import { isVerificationFailure, keysUnavailable } from '../oidc/translate.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */
@@ -35,7 +35,7 @@ export interface BearerVerifierOptions {
   readonly identity: IdentityOptions
   /** True where apps are given the token. */
   readonly withAccessToken: boolean
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 const CACHE = { max: 10_000, maxSize: 64 * 1024 * 1024 }
@@ -66,12 +66,12 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
       return verified.size
     },
     async verify(token) {
-      const bearer = await verifyToken(token, options)
-      if ('error' in bearer) return refused(bearer)
+      const evidence = await verifyToken(token, options)
+      if (evidence.kind === 'bad-bearer') return evidence
       await denied.initialLoad
-      if (isDenied(bearer)) return refused(REVOKED)
-      keep(token, bearer)
-      return { kind: 'bearer', bearer }
+      if (isDenied(evidence.bearer)) return refused(REVOKED)
+      keep(token, evidence.bearer)
+      return evidence
     },
   }
 }
@@ -79,29 +79,32 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
 async function verifyToken(
   token: string,
   { issuers, clientId, identity, withAccessToken, now }: BearerVerifierOptions,
-): Promise<Bearer | TokenFault> {
+): Promise<TokenEvidence> {
   const issuer = claimedIssuer(token)
   const keys = issuer === undefined ? undefined : issuers.keysOf(issuer)
-  if (issuer === undefined || !keys) return UNTRUSTED
+  if (issuer === undefined || !keys) return refused(UNTRUSTED)
   const nowMs = now()
-  const result = await jwtVerify(token, keys, {
+  const verified = await jwtVerify(token, keys, {
     issuer,
     algorithms: [...ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     currentDate: new Date(nowMs),
     requiredClaims: ['sub', 'exp', 'aud'],
-  }).catch(faultOfError)
-  if ('error' in result) return result
-  const { payload, protectedHeader } = result
+  }).then((result) => ({ kind: 'verified' as const, ...result }), refusedFor)
+  if (verified.kind !== 'verified') return verified
+  const { payload, protectedHeader } = verified
   const type = typeOf(payload, protectedHeader.typ, clientId)
-  if (type === undefined) return WRONG_TYPE
+  if (type === undefined) return refused(WRONG_TYPE)
   const fault = faultOfClaims(payload, nowMs / 1000)
-  if (fault) return fault
-  return {
+  if (fault) return refused(fault)
+  const bearer = {
     ...toBearer(payload, type, identity),
     ...(withAccessToken && { accessToken: { value: token } }),
   }
+  return { kind: 'bearer', bearer }
 }
+
+type Refused = TokenEvidence & { readonly kind: 'bad-bearer' }
 
 const UNTRUSTED = invalidToken('the issuer is not trusted')
 const WRONG_TYPE = invalidToken('the token is not an access token')
@@ -109,7 +112,7 @@ const EXPIRED = invalidToken('the token has expired')
 const NOT_VALID = invalidToken('the token is not valid')
 const REVOKED = invalidToken('the token has been revoked')
 
-function refused(fault: TokenFault): TokenEvidence {
+function refused(fault: TokenFault): Refused {
   return { kind: 'bad-bearer', fault }
 }
 
@@ -123,11 +126,10 @@ function claimedIssuer(token: string): string | undefined {
   }
 }
 
-function faultOfError(cause: unknown): TokenFault {
-  if (!isVerificationFailure(cause)) {
-    throw new AuthError('provider_unavailable', "the issuer's keys could not be fetched", { cause })
-  }
-  return isExpired(cause) ? EXPIRED : NOT_VALID
+/** Returns the refusal for a token that fails verification. Throws where that could not be found out. */
+function refusedFor(cause: unknown): Refused {
+  if (!isVerificationFailure(cause)) throw keysUnavailable('issuer', cause)
+  return refused(isExpired(cause) ? EXPIRED : NOT_VALID)
 }
 
 /**

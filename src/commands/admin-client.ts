@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
+import { loadSettings } from '../config/load.ts'
 import { internalListener } from './internal-listener.ts'
 
 /** Reports that the service refused or failed; the message is meant for the operator. */
@@ -41,19 +41,9 @@ export function createAdminClient(environment: Environment, url: string | undefi
 }
 
 function readToken(environment: Environment): string {
-  const path = environment['ADMIN_TOKEN_FILE']
-  const token = environment['ADMIN_TOKEN'] || (path && readTokenFile(path))
-  if (token && /^[\x20-\x7e]+$/.test(token)) return token
+  const { ADMIN_TOKEN } = loadSettings(environment, 'ADMIN_TOKEN')
+  if (ADMIN_TOKEN !== undefined && /^[\x20-\x7e]+$/.test(ADMIN_TOKEN)) return ADMIN_TOKEN
   throw new AdminError('set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has')
-}
-
-function readTokenFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new AdminError(`ADMIN_TOKEN_FILE: ${path} cannot be read (${code})`)
-  }
 }
 
 const refusal = z.object({ message: z.string() })

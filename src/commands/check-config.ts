@@ -1,7 +1,7 @@
 import type { Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatValue, notesOf, type SettingName } from '../config/settings/settings.ts'
-import type { AccessRule } from '../core/access-rule.ts'
+import type { AccessRule, SignedInRule, TokenRule } from '../core/access-rule.ts'
 import { createSite } from '../core/site.ts'
 
 /** Prints the effective configuration with secrets masked. Throws `ConfigError` when it cannot be used. */
@@ -23,7 +23,7 @@ export async function checkConfig(environment: Environment): Promise<number> {
 }
 
 function describeRule(rule: AccessRule): string {
-  const { access, hosts, paths, methods, allowed, passesPreflight, deniesDegraded } = rule
+  const { access, hosts, paths, methods, passesPreflight, deniesDegraded } = rule
   const conditions = [
     [
       'hosts',
@@ -34,10 +34,7 @@ function describeRule(rule: AccessRule): string {
     ],
     ['paths', paths?.map(({ source }) => source)],
     ['methods', methods && [...methods]],
-    ['emails', allowed && [...allowed.emails]],
-    ['email domains', allowed && [...allowed.emailDomains]],
-    ['groups', allowed && [...allowed.groups]],
-    ...describeTokens(rule),
+    ...(rule.access === 'signed-in' ? describeCredentials(rule) : []),
     ['preflights', passesPreflight ? ['pass'] : undefined],
     ['degraded', deniesDegraded ? ['deny'] : undefined],
   ] as const
@@ -45,9 +42,17 @@ function describeRule(rule: AccessRule): string {
   return [access, ...given.map(([name, values]) => `${name}: ${values?.join(' ')}`)].join(' · ')
 }
 
-function describeTokens({ bearer, isOneTime }: AccessRule) {
-  if (!bearer) return []
-  const { type, issuers, audiences, scopes, claims } = bearer
+function describeCredentials({ allowed, bearer }: SignedInRule) {
+  return [
+    ['emails', allowed && [...allowed.emails]],
+    ['email domains', allowed && [...allowed.emailDomains]],
+    ['groups', allowed && [...allowed.groups]],
+    ...(bearer ? describeTokens(bearer) : []),
+  ] as const
+}
+
+function describeTokens({ requirement, isOneTime }: TokenRule) {
+  const { type, issuers, audiences, scopes, claims } = requirement
   return [
     [isOneTime ? 'one-time tokens' : 'tokens', [type]],
     ['issuers', [...issuers]],

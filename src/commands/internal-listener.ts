@@ -1,10 +1,10 @@
 import type { Environment } from '../config/config.ts'
+import { loadSettings } from '../config/load.ts'
 
-/** Returns the origin of this machine's internal listener. */
+/** Returns the origin of this machine's internal listener. Throws `ConfigError` for settings that cannot be used. */
 export function internalListener(environment: Environment): string {
-  const host = environment['HOST'] || '0.0.0.0'
-  const port = environment['INTERNAL_PORT'] || '4181'
-  return `http://${reachable(host)}:${port}`
+  const { HOST, INTERNAL_PORT } = loadSettings(environment, 'HOST', 'INTERNAL_PORT')
+  return `http://${reachable(HOST)}:${INTERNAL_PORT}`
 }
 
 /** Replaces a wildcard address by loopback because nothing can connect to a wildcard. */

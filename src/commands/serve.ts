@@ -3,6 +3,7 @@ import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/prom
 import tls from 'node:tls'
 import type { Config, Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { whereThrown } from '../telemetry/describe-cause.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { startService } from './start-service.ts'
 import type { StopSignals } from './stop-signals.ts'
@@ -31,10 +32,9 @@ async function run(
 ): Promise<number> {
   const { settings } = config
   process.on('unhandledRejection', (reason) => {
-    log.error(
-      { event: 'unhandled_rejection', kind: reason instanceof Error ? reason.name : typeof reason },
-      'an error was not handled',
-    )
+    const kind = reason instanceof Error ? reason.name : typeof reason
+    const fields = { event: 'unhandled_rejection', kind, ...whereThrown(reason) }
+    log.error(fields, 'an error was not handled')
   })
   if (settings.OIDC_CA_FILE) trustAuthority(settings.OIDC_CA_FILE)
   // Node reports signals that came while modules loaded in the next round of the event loop.

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
+import { ConfigError } from '../config/config-error.ts'
 import { AdminError, createAdminClient } from './admin-client.ts'
 
 const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]
@@ -27,8 +28,9 @@ export async function sessions(environment: Environment, ...args: string[]): Pro
     process.stdout.write(asked.isJson ? `${toSafeJson(answer)}\n` : describe(asked.action, answer))
     return 0
   } catch (error) {
-    if (!(error instanceof AdminError)) throw error
-    process.stderr.write(`vestibule: ${error.message}\n`)
+    if (!(error instanceof AdminError || error instanceof ConfigError)) throw error
+    const reason = error instanceof ConfigError ? error.problems.join('; ') : error.message
+    process.stderr.write(`vestibule: ${reason}\n`)
     return 1
   }
 }
@@ -92,8 +94,10 @@ function pathOf({ id, user, issuer, all }: Whose): string {
 
 function isUsableUrl(url: string | undefined): boolean {
   if (url === undefined) return true
-  const { protocol, username, password } = new URL(url)
-  return /^https?:$/.test(protocol) && username === '' && password === ''
+  const parsed = URL.parse(url)
+  return (
+    parsed !== null && /^https?:$/.test(parsed.protocol) && !parsed.username && !parsed.password
+  )
 }
 
 const ended = z.object({ ended: z.number() })

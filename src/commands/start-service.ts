@@ -1,9 +1,9 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { composeService } from '../compose/service.ts'
+import { composeService, type Service } from '../compose/service.ts'
 import type { Config, Environment } from '../config/config.ts'
-import { describeCause } from '../http/error-answer.ts'
 import { type Listener, listen } from '../listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
+import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './insecure-settings.ts'
 import { watchKeyFile } from './watch-key-file.ts'
@@ -32,45 +32,27 @@ export async function startService(
   const { version } = packageJson
   const service = composeService({ config, log, version, ...(overload && { overload }) })
   const stopWatching = watchKeyFile(config, service, log)
-  const listeners: Listener[] = []
-  const onUnwritten = (cause: unknown) =>
-    log.error(
-      { event: 'answer_failed', cause: describeCause(cause) },
-      'a response could not be written: 500 was sent instead',
-    )
-  async function open(app: typeof service.publicApp, port: number): Promise<number> {
-    const listener = await listen(app, settings.HOST, port, onUnwritten)
-    listeners.push(listener)
-    return listener.port
-  }
+  const listeners = keepListeners(settings.HOST, log)
   async function stop(inFlightMs: number): Promise<void> {
     service.startDraining()
-    await Promise.all(listeners.map((listener) => listener.close(inFlightMs)))
+    await listeners.close(inFlightMs)
     stopWatching()
     await service.stop(inFlightMs)
   }
 
   try {
-    const publicPort = await open(service.publicApp, settings.PORT)
-    const internalPort = await open(service.internalApp, settings.INTERNAL_PORT)
+    const publicPort = await listeners.open(service.publicApp, settings.PORT)
+    const internalPort = await listeners.open(service.internalApp, settings.INTERNAL_PORT)
     service.start()
-    log.info(
-      {
-        event: 'listening',
-        port: publicPort,
-        internal_port: internalPort,
-        version,
-        mode: config.mode,
-      },
-      'ready',
-    )
+    const ports = { port: publicPort, internal_port: internalPort }
+    log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
     warnOfRisks(environment, config, log)
     return {
       publicPort,
       internalPort,
       startDraining() {
         service.startDraining()
-        for (const listener of listeners) listener.startDraining()
+        listeners.startDraining()
       },
       stop,
     }
@@ -78,4 +60,32 @@ export async function startService(
     await stop(0)
     throw error
   }
+}
+
+/** Opens listeners on one host, and closes those that were opened. */
+function keepListeners(host: string, log: Log) {
+  const listeners: Listener[] = []
+  return {
+    async open(app: Service['publicApp'], port: number): Promise<number> {
+      const listener = await listen(app, host, port, (...failure) =>
+        reportUnwritten(...failure, log),
+      )
+      listeners.push(listener)
+      return listener.port
+    },
+    startDraining() {
+      for (const listener of listeners) listener.startDraining()
+    },
+    async close(inFlightMs: number): Promise<void> {
+      await Promise.all(listeners.map((listener) => listener.close(inFlightMs)))
+    },
+  }
+}
+
+function reportUnwritten(cause: unknown, requestId: string | undefined, log: Log): void {
+  const id = requestId === undefined ? {} : { request_id: requestId }
+  log.error(
+    { event: 'answer_failed', cause: describeCause(cause), ...whereThrown(cause), ...id },
+    'a response could not be written: 500 was sent instead',
+  )
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Service } from '../compose/service.ts'
 import type { Config } from '../config/config.ts'
+import { ValueError } from '../config/config-error.ts'
 import { parseKeys } from '../config/encryption-keys.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -23,7 +24,7 @@ export function watchKeyFile(
       log.info({ event: 'keys_reloaded' }, 'the key file changed and was reloaded')
     } catch (error) {
       const reason =
-        error instanceof TypeError ? error.message : (error as NodeJS.ErrnoException).code
+        error instanceof ValueError ? error.message : (error as NodeJS.ErrnoException).code
       log.error(
         { event: 'keys_not_reloaded', reason },
         'the key file cannot be used; the keys in use stay',

@@ -3,6 +3,7 @@ import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
 import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
 import { type BearerVerifier, createBearerVerifier } from '../bearer/verify-bearer.ts'
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -22,7 +23,7 @@ export interface ComposeBearersOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly state: SharedState
   readonly oidc: Oidc
 }
@@ -31,7 +32,10 @@ export interface ComposeBearersOptions {
 export function composeBearers(options: ComposeBearersOptions): Bearers {
   const { config, log, metrics, now, state, oidc } = options
   const { settings, rules } = config
-  const issuers = new Set(rules.flatMap(({ bearer }) => [...(bearer?.issuers ?? [])]))
+  const tokenRules = rules.flatMap((rule) =>
+    rule.access === 'signed-in' ? (rule.bearer ?? []) : [],
+  )
+  const issuers = new Set(tokenRules.flatMap(({ requirement }) => [...requirement.issuers]))
   const deniedTokens = createDeniedTokens({
     denyList: state.denyList,
     isUsed: issuers.size > 0,

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
@@ -27,7 +28,7 @@ export interface InternalRoutesOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly version: string
   readonly isAccepting: () => boolean
   readonly overload: OverloadWatch
@@ -103,6 +104,7 @@ function composeCheck(options: InternalRoutesOptions) {
       now,
       verifier: bearers.verifier,
       verifyProof: bearers.verifyProof,
+      denied: bearers.deniedTokens,
       oneTimeKeys: state.oneTimeKeys,
       onReplay: (kind) => metrics.replayRefused(kind),
     }),

@@ -1,8 +1,10 @@
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
 import { createKeySets, type KeySets } from '../oidc/key-set.ts'
 import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'
 import { connectProvider, type ProviderConnection, type ProviderOptions } from '../oidc/provider.ts'
+import { ProviderFault } from '../oidc/provider-errors.ts'
 import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
 import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -21,7 +23,7 @@ export interface Oidc {
 export interface ComposeOidcOptions {
   readonly config: Config
   readonly log: Log
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Connects to the provider now and retries while it is unreachable. */
@@ -98,11 +100,11 @@ function createDiscoveryLog(
 }
 
 /**
- * Returns the message of a `TypeError` of ours, which says what to change; for anything else only its kind, because
- * a message may quote an answer.
+ * Returns the message of a `ProviderFault`, which says what to change; for anything else only its kind, because a
+ * message may quote an answer.
  */
 function discoveryFailureOf(cause: unknown): string {
-  if (cause instanceof TypeError && cause.cause === undefined) return cause.message
+  if (cause instanceof ProviderFault) return cause.message
   if (!(cause instanceof Error)) return typeof cause
   return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
 }

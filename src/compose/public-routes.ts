@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import { createPublicApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
@@ -23,7 +24,7 @@ export interface PublicRoutesOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly ring: KeyRing
   readonly state: SharedState
   readonly oidc: Oidc

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { ValueError } from '../config/config-error.ts'
 import { parseRedisAddress } from '../config/redis/address.ts'
 import type { RedisConfig, RedisTlsFiles } from '../config/redis/redis.ts'
 import type { RedisTarget, RedisTls } from '../redis/target.ts'
@@ -34,10 +35,10 @@ export function createTarget(redis: RedisConfig, log: Log): () => RedisTarget {
   }
 }
 
-/** Logs why a file of the Redis settings cannot be used; a `TypeError` comes from the parser of addresses. */
+/** Logs why a file of the Redis settings cannot be used. */
 function report(error: unknown, addressFile: string | undefined, log: Log): void {
   const fields =
-    error instanceof TypeError
+    error instanceof ValueError
       ? { reason: error.message, path: addressFile }
       : {
           reason: (error as NodeJS.ErrnoException).code,

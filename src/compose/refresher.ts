@@ -1,6 +1,8 @@
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
 import type { RefreshReport, RefreshResult } from '../session/refresh/result.ts'
 import type { SharedState } from '../store/shared-state.ts'
+import { whereThrown } from '../telemetry/describe-cause.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Oidc } from './oidc.ts'
@@ -9,7 +11,7 @@ import type { ComposedSessions } from './sessions.ts'
 export interface ComposeRefresherOptions {
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly state: SharedState
   readonly oidc: Oidc
   readonly sessions: ComposedSessions
@@ -39,7 +41,11 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
     onResult: createRefreshLog(log, metrics),
     onFault: (cause) =>
       log.error(
-        { event: 'refresh_fault', kind: cause instanceof Error ? cause.name : typeof cause },
+        {
+          event: 'refresh_fault',
+          kind: cause instanceof Error ? cause.name : typeof cause,
+          ...whereThrown(cause),
+        },
         'a token refresh failed because of an internal error',
       ),
   })

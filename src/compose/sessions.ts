@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { keepFlushing } from '../session/keep-flushing.ts'
 import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
@@ -27,7 +28,7 @@ export interface ComposeSessionsOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly ring: KeyRing
   readonly state: SharedState
 }
@@ -45,7 +46,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL.ms : MEMORY_SERVED_MS,
     keptMs: outageGraceMs,
     canRecall: mode !== 'redis',
-    epoch: () => state.backplane.epoch,
+    subscription: () => state.backplane.subscription,
     onLookUp: (result) => metrics.sessionCacheLookUp(result),
   })
   const codec = createSessionCodec({

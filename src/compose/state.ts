@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Fingerprint } from '../replicas/fleet.ts'
 import { openMemoryState } from '../store/memory/state.ts'
 import type { RedisObserver } from '../store/redis/observer.ts'
@@ -12,7 +13,7 @@ export interface StateOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
   readonly fingerprint: () => Omit<Fingerprint, 'place'>
 }
 
@@ -42,13 +43,26 @@ export function openSharedState(options: StateOptions): SharedState {
   })
 }
 
-function createObserver({ log, metrics }: StateOptions): RedisObserver {
-  const redisFindings = createFindingsLog(({ code, message }) =>
-    log.warn({ event: 'redis_finding', code }, message),
-  )
-  const fleetFindings = createFindingsLog(({ code, message }) =>
-    log.warn({ event: 'fleet_finding', code }, message),
-  )
+function createObserver(options: StateOptions): RedisObserver {
+  const { log, metrics } = options
+  return {
+    ...connectionEvents(log),
+    ...replicaEvents(options),
+    onFailure: (failure) => metrics.redisFailure(failure),
+    onRead: metrics.redisLatency,
+    onExamined: createExaminationLog(log),
+    onBreaker: createBreakerLog(log, metrics),
+    onDatasetChanged() {
+      metrics.datasetChanged()
+      log.error(
+        { event: 'redis_data_changed' },
+        'Redis lost its data: all sessions and replay marks are gone',
+      )
+    },
+  }
+}
+
+function connectionEvents(log: Log) {
   return {
     onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
     onDisconnected: (failure, reason) =>
@@ -64,17 +78,14 @@ function createObserver({ log, metrics }: StateOptions): RedisObserver {
         'no Sentinel answers, so a failover may go unnoticed; retrying',
       ),
     onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel answers again'),
-    onFailure: (failure) => metrics.redisFailure(failure),
-    onRead: metrics.redisLatency,
-    onExamined: ({ findings }) => redisFindings(findings),
-    onBreaker: createBreakerLog(log, metrics),
-    onDatasetChanged() {
-      metrics.datasetChanged()
-      log.error(
-        { event: 'redis_data_changed' },
-        'Redis lost its data: all sessions and replay markers are gone',
-      )
-    },
+  } satisfies Partial<RedisObserver>
+}
+
+function replicaEvents({ log, metrics }: StateOptions) {
+  const fleetFindings = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'fleet_finding', code }, message),
+  )
+  return {
     onBackplane: (isHealthy) =>
       isHealthy
         ? log.info(
@@ -94,7 +105,14 @@ function createObserver({ log, metrics }: StateOptions): RedisObserver {
     onApplied: (delayMs) => metrics.backplaneApplied(delayMs / 1000),
     onFleet: (findings) =>
       fleetFindings(findings.map(({ kind, message }) => ({ code: kind, message }))),
-  }
+  } satisfies Partial<RedisObserver>
+}
+
+function createExaminationLog(log: Log): RedisObserver['onExamined'] {
+  const findingsLog = createFindingsLog(({ code, message }) =>
+    log.warn({ event: 'redis_finding', code }, message),
+  )
+  return ({ findings }) => findingsLog(findings)
 }
 
 /** Logs each opening and closing once; a failed try in between is no change. */
@@ -106,10 +124,10 @@ function createBreakerLog(log: Log, metrics: Metrics): RedisObserver['onBreaker'
     isOpen[breaker] = state === 'open'
     if (isOpen[breaker]) {
       const fields = { event: 'circuit_breaker_open', breaker }
-      log.error(fields, 'circuit breaker open: falling back to memory')
+      log.error(fields, 'circuit breaker is open, falling back to memory')
     } else {
       const fields = { event: 'circuit_breaker_closed', breaker }
-      log.info(fields, 'circuit breaker closed: Redis is used again')
+      log.info(fields, 'circuit breaker is closed, Redis is used again')
     }
   }
 }

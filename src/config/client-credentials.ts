@@ -1,6 +1,7 @@
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { attempt } from './attempt.ts'
 import { parseClientKey } from './client-key.ts'
+import { ValueError } from './config-error.ts'
 import type { Settings } from './settings/settings.ts'
 
 const KEY_REMEDY =
@@ -42,7 +43,7 @@ function checkUse(method: string, secret: string | undefined, problems: string[]
 
 function readPrivateKey(text: string | undefined, problems: string[]): ClientCredentials {
   const key = attempt('OIDC_CLIENT_PRIVATE_KEY', KEY_REMEDY, problems, () => {
-    if (!text) throw new TypeError('is missing, and the client authenticates by private_key_jwt')
+    if (!text) throw new ValueError('is missing, and the client authenticates by private_key_jwt')
     return parseClientKey(text)
   })
   return key ? { method: 'private_key_jwt', key } : { method: 'none' }

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, type webcrypto } fro
 import type { ClientKey } from '../core/client-credentials.ts'
 import { parseJson } from '../core/json.ts'
 import { sha256 } from '../crypto/digest.ts'
+import { ValueError } from './config-error.ts'
 
 type JsonWebKey = webcrypto.JsonWebKey & { readonly kid?: unknown }
 type SigningAlgorithm = Parameters<KeyObject['toCryptoKey']>[0]
@@ -25,7 +26,7 @@ const THUMBPRINT_MEMBERS: Readonly<Record<string, string[]>> = {
 const RSA_MIN_BITS = 2048
 
 /**
- * Parses `OIDC_CLIENT_PRIVATE_KEY`: a PEM, or a private JWK, which may name `alg` and `kid`. Throws a `TypeError`
+ * Parses `OIDC_CLIENT_PRIVATE_KEY`: a PEM, or a private JWK, which may name `alg` and `kid`. Throws `ValueError`
  * that quotes nothing of the key.
  */
 export function parseClientKey(text: string): ClientKey {
@@ -41,10 +42,10 @@ export function parseClientKey(text: string): ClientKey {
 function parseJwk(text: string): JsonWebKey {
   const jwk = parseJson(text) as JsonWebKey | undefined
   // Leaves out the parser's message because it might quote the key.
-  if (!jwk) throw new TypeError('is not JSON')
-  if (typeof jwk.d !== 'string') throw new TypeError('is a JWK without its private part')
+  if (!jwk) throw new ValueError('is not JSON')
+  if (typeof jwk.d !== 'string') throw new ValueError('is a JWK without its private part')
   if (jwk.use !== undefined && jwk.use !== 'sig') {
-    throw new TypeError('is a JWK whose use is not sig')
+    throw new ValueError('is a JWK whose use is not sig')
   }
   return jwk
 }
@@ -53,7 +54,7 @@ function readKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: Js
   const { key, publicJwk } = openKey(text, jwk)
   const bits = key.asymmetricKeyDetails?.modulusLength
   if (bits !== undefined && bits < RSA_MIN_BITS) {
-    throw new TypeError(`has ${bits} bits, at least ${RSA_MIN_BITS} are needed`)
+    throw new ValueError(`has ${bits} bits, at least ${RSA_MIN_BITS} are needed`)
   }
   return { key, publicJwk }
 }
@@ -63,16 +64,16 @@ function openKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: Js
     const key = createPrivateKey(jwk.kty === undefined ? text : { key: jwk, format: 'jwk' })
     return { key, publicJwk: createPublicKey(key).export({ format: 'jwk' }) }
   } catch {
-    throw new TypeError('is no private key for signatures, neither in PEM nor as a JWK')
+    throw new ValueError('is no private key for signatures, neither in PEM nor as a JWK')
   }
 }
 
 function algorithmFor(crv: string, wanted: unknown): string {
   const known = ALGORITHMS[crv]
-  if (!known) throw new TypeError('is not an RSA, P-256, P-384, P-521 or Ed25519 key')
+  if (!known) throw new ValueError('is not an RSA, P-256, P-384, P-521 or Ed25519 key')
   if (wanted === undefined) return known[0]
   if (typeof wanted === 'string' && known.includes(wanted)) return wanted
-  throw new TypeError(`has an alg that is none of ${known.join(', ')}`)
+  throw new ValueError(`has an alg that is none of ${known.join(', ')}`)
 }
 
 function signingAlgorithm(alg: string, crv: string): SigningAlgorithm {

@@ -7,12 +7,16 @@ import type { AuthorizationParam } from './authorization-params.ts'
 import type { RedisConfig } from './redis/redis.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** Cache mode in force; `memory` too when Redis is not enabled. */
-export type CacheMode = 'memory' | 'redis' | 'hybrid'
-
 /** Whole configuration, validated and immutable. */
-export interface Config {
-  readonly mode: CacheMode
+export type Config = CommonConfig & Storage
+
+/** Storage of sessions, by the mode in force: `memory` also where Redis is not enabled. */
+type Storage =
+  | { readonly mode: 'memory'; readonly redis?: undefined }
+  | { readonly mode: 'redis' | 'hybrid'; readonly redis: RedisConfig }
+
+/** Configuration that every mode has. */
+export interface CommonConfig {
   readonly settings: Settings
   readonly publicSite?: Site
   readonly hosts: readonly HostPattern[]
@@ -29,8 +33,6 @@ export interface Config {
   readonly keys?: readonly Buffer[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
-  /** Absent in memory mode. */
-  readonly redis?: RedisConfig
 }
 
 /** Environment variables by name. */

@@ -6,7 +6,8 @@ import { createSite, type HostPattern, parseHostPattern, type Site } from '../co
 import { attempt } from './attempt.ts'
 import { readAuthorizationParams } from './authorization-params.ts'
 import { readClientCredentials } from './client-credentials.ts'
-import type { Config } from './config.ts'
+import type { CommonConfig } from './config.ts'
+import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
 import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
 import { parseNetworks } from './networks.ts'
@@ -20,28 +21,17 @@ export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<Config, 'mode' | 'keyFile' | 'redis'> {
+): Omit<CommonConfig, 'keyFile'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)
-  if (isDomain(settings.COOKIE_DOMAIN, problems)) {
-    checkCookieDomain(settings, publicSite, problems)
-    for (const host of hosts) checkReach(host, settings, publicSite, problems)
-  }
+  checkCookies(settings, hosts, publicSite, problems)
   if (settings.OIDC_ISSUER_URL) {
     checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
   }
   checkSignOutUrls(settings, problems)
-  const keys = attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
-    settings.SESSION_ENCRYPTION_KEY === undefined
-      ? undefined
-      : parseKeys(settings.SESSION_ENCRYPTION_KEY),
-  )
-  attempt('OIDC_CA_FILE', 'name a readable PEM file', problems, () =>
-    settings.OIDC_CA_FILE === undefined
-      ? undefined
-      : new X509Certificate(readFileSync(settings.OIDC_CA_FILE)),
-  )
+  const keys = readKeys(settings, problems)
+  checkCaFile(settings, problems)
   const trustedNetworks = attempt('TRUSTED_PROXIES', NETWORK_REMEDY, problems, () =>
     parseNetworks(settings.TRUSTED_PROXIES),
   )
@@ -58,6 +48,18 @@ export function crossCheck(
     ...(publicSite && { publicSite }),
     ...(keys && { keys }),
   }
+}
+
+function readKeys({ SESSION_ENCRYPTION_KEY: keys }: Settings, problems: string[]) {
+  return attempt('SESSION_ENCRYPTION_KEY', KEY_REMEDY, problems, () =>
+    keys === undefined ? undefined : parseKeys(keys),
+  )
+}
+
+function checkCaFile({ OIDC_CA_FILE: file }: Settings, problems: string[]): void {
+  attempt('OIDC_CA_FILE', 'name a readable PEM file', problems, () =>
+    file === undefined ? undefined : new X509Certificate(readFileSync(file)),
+  )
 }
 
 /** Refuses one port for both listeners. Port 0 is exempt because it means any free port. */
@@ -100,63 +102,6 @@ function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[])
     )
     return []
   })
-}
-
-function covers(domain: string | undefined, hostname: string): boolean {
-  return domain !== undefined && (hostname === domain || hostname.endsWith(`.${domain}`))
-}
-
-function isDomain(domain: string | undefined, problems: string[]): boolean {
-  if (domain === undefined || /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) return true
-  problems.push(
-    'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
-  )
-  return false
-}
-
-function checkCookieDomain(
-  { COOKIE_DOMAIN }: Settings,
-  publicSite: Site | undefined,
-  problems: string[],
-): void {
-  const publicHost = publicSite && new URL(publicSite.origin).hostname
-  if (COOKIE_DOMAIN === undefined || publicHost === undefined) return
-  if (covers(COOKIE_DOMAIN, publicHost)) return
-  problems.push(
-    `COOKIE_DOMAIN: ${COOKIE_DOMAIN} does not cover PUBLIC_URL (${publicHost}): set it to a domain above both`,
-  )
-}
-
-/** Checks that browsers send the session cookie to a protected host. */
-function checkReach(
-  host: HostPattern,
-  settings: Settings,
-  publicSite: Site | undefined,
-  problems: string[],
-): void {
-  const { scheme, hostname, port, isWildcard } = host
-  if (settings.COOKIE_SAMESITE === 'none' && scheme === 'http') {
-    problems.push(`COOKIE_SAMESITE: none needs https, and ${hostname} is an http host`)
-  }
-  const isOutside =
-    settings.COOKIE_DOMAIN !== undefined && !covers(settings.COOKIE_DOMAIN, hostname)
-  if (isOutside) {
-    problems.push(
-      `COOKIE_DOMAIN: ${settings.COOKIE_DOMAIN} does not cover the protected host ${hostname}`,
-    )
-  }
-  if (!publicSite) return
-  const isItself = publicSite.host === createSite(scheme, hostname, port).host && !isWildcard
-  if (!isItself && settings.COOKIE_DOMAIN === undefined) {
-    problems.push(
-      `PROTECTED_HOSTS: ${hostname} would never get the session cookie of PUBLIC_URL (${publicSite.host}): set COOKIE_DOMAIN to a domain above both, or leave PUBLIC_URL out`,
-    )
-  }
-  if (scheme !== publicSite.scheme) {
-    problems.push(
-      `PROTECTED_HOSTS: ${hostname} is an ${scheme} host and PUBLIC_URL is not: their cookies differ`,
-    )
-  }
 }
 
 /** Header names to which a proxy or the check itself gives a meaning. */

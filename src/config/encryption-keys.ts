@@ -1,21 +1,23 @@
+import { ValueError } from './config-error.ts'
+
 const MIN_KEY_BYTES = 32
 
 /**
  * Parses `SESSION_ENCRYPTION_KEY`: keys separated by commas or newlines, each in hex, base64 or base64url and of at
- * least 32 bytes. Throws a `TypeError` that names the position of each bad key and never its value (A101).
+ * least 32 bytes. Throws `ValueError` that names the position of each bad key and never its value (A101).
  */
 export function parseKeys(text: string): Buffer[] {
   const entries = text
     .split(/[,\n]/)
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
-  if (entries.length === 0) throw new TypeError('no key given')
+  if (entries.length === 0) throw new ValueError('no key given')
   const keys = entries.map(decodeKey)
   const faults = keys.flatMap((key, index) => {
     const fault = faultOf(key)
     return fault === undefined ? [] : [`key ${index + 1} ${fault}`]
   })
-  if (faults.length > 0) throw new TypeError(faults.join('; '))
+  if (faults.length > 0) throw new ValueError(faults.join('; '))
   return keys.filter((key) => key !== undefined)
 }
 

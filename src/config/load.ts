@@ -10,26 +10,48 @@ import { notesOf, type SettingName, type Settings, settings } from './settings/s
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
 export function loadConfig(environment: Environment): Config {
   const problems: string[] = []
-  const given = withSecretFiles(environment, problems)
+  const given = withSecretFiles(environment, NAMES, problems)
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
-  const parsed = parseSettings(given, file, problems)
+  const parsed = parseSettings(given, NAMES, file, problems)
   const config = crossCheck(parsed, file?.rules, problems)
   const redis = checkRedis(parsed, redisFilesOf(environment), problems)
   if (problems.length > 0) throw new ConfigError(problems)
-  const keyFile = environment['SESSION_ENCRYPTION_KEY_FILE']
-  const mode = redis ? parsed.REDIS_CACHE_MODE : 'memory'
-  return { ...config, mode, ...(keyFile && { keyFile }), ...(redis && { redis }) }
+  const keyFile = secretFileOf('SESSION_ENCRYPTION_KEY', environment)
+  const common = { ...config, ...(keyFile && { keyFile }) }
+  const mode = parsed.REDIS_CACHE_MODE
+  return redis && mode !== 'memory' ? { ...common, mode, redis } : { ...common, mode: 'memory' }
+}
+
+/** Reads single settings, for commands that run beside the service. Throws `ConfigError` as `loadConfig` does. */
+export function loadSettings<N extends SettingName>(
+  environment: Environment,
+  ...names: readonly N[]
+): Pick<Settings, N> {
+  const problems: string[] = []
+  const given = withSecretFiles(environment, names, problems)
+  const parsed = parseSettings(given, names, { rules: [] }, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return parsed
 }
 
 const NAMES = Object.keys(settings.shape) as SettingName[]
 
+/** Returns the path in `NAME_FILE`; `undefined` where it is not set or empty. */
+function secretFileOf(name: SettingName, environment: Environment): string | undefined {
+  return environment[`${name}_FILE`] || undefined
+}
+
 /** Reads secrets from the files that `NAME_FILE` settings name. An empty value counts as not set. */
-function withSecretFiles(environment: Environment, problems: string[]): Environment {
+function withSecretFiles(
+  environment: Environment,
+  names: readonly SettingName[],
+  problems: string[],
+): Environment {
   const given: Record<string, string | undefined> = {}
-  for (const name of NAMES) {
+  for (const name of names) {
     const value = environment[name]
     if (value) given[name] = value
-    const path = notesOf(name).isSecret ? environment[`${name}_FILE`] : undefined
+    const path = notesOf(name).isSecret ? secretFileOf(name, environment) : undefined
     if (!path) continue
     if (value) problems.push(`${name} and ${name}_FILE are both set: remove one of them`)
     const text = readText(path, `${name}_FILE`, problems)
@@ -40,13 +62,14 @@ function withSecretFiles(environment: Environment, problems: string[]): Environm
 }
 
 function redisFilesOf(environment: Environment): RedisFiles {
-  const addressFile = environment['REDIS_URL_FILE'] || environment['REDIS_ADDRESS_FILE']
-  const passwordFile = environment['REDIS_PASSWORD_FILE']
-  const sentinelPasswordFile = environment['REDIS_SENTINEL_PASSWORD_FILE']
+  const fileOf = (name: SettingName) => secretFileOf(name, environment)
+  const addressFile = fileOf('REDIS_URL') ?? fileOf('REDIS_ADDRESS')
+  const passwordFile = fileOf('REDIS_PASSWORD')
+  const sentinelPasswordFile = fileOf('REDIS_SENTINEL_PASSWORD')
   return {
-    ...(addressFile && { addressFile }),
-    ...(passwordFile && { passwordFile }),
-    ...(sentinelPasswordFile && { sentinelPasswordFile }),
+    ...(addressFile !== undefined && { addressFile }),
+    ...(passwordFile !== undefined && { passwordFile }),
+    ...(sentinelPasswordFile !== undefined && { sentinelPasswordFile }),
   }
 }
 
@@ -85,18 +108,19 @@ function readText(path: string, name: string, problems: string[]): string | unde
 }
 
 /** Parses each setting by itself, so that one error does not hide the others. */
-function parseSettings(
+function parseSettings<N extends SettingName>(
   given: Environment,
+  names: readonly N[],
   file: RulesFile | undefined,
   problems: string[],
-): Settings {
+): Pick<Settings, N> {
   const fromFile = new Map<SettingName, readonly string[]>(
     Object.entries(LISTS).flatMap(([key, name]) => {
       const entries = file?.[key as keyof typeof LISTS]
       return entries ? [[name, entries] as const] : []
     }),
   )
-  const values = NAMES.map((name) => {
+  const values = names.map((name) => {
     const schema = settings.shape[name]
     const result = schema.safeParse(given[name] ?? fromFile.get(name))
     if (result.success) return [name, result.data] as const
@@ -104,5 +128,5 @@ function parseSettings(
     problems.push(`${name}: ${what}. ${notesOf(name).text}`)
     return [name, schema.safeParse(undefined).data] as const
   })
-  return Object.fromEntries(values) as Settings
+  return Object.fromEntries(values) as Pick<Settings, N>
 }

@@ -1,14 +1,15 @@
 import { BlockList, isIP } from 'node:net'
+import { ValueError } from './config-error.ts'
 
 /**
- * Parses networks such as `10.0.0.0/8` and single addresses. Throws a `TypeError` that names each entry that is
+ * Parses networks such as `10.0.0.0/8` and single addresses. Throws `ValueError` that names each entry that is
  * neither.
  */
 export function parseNetworks(entries: readonly string[]): BlockList {
   const networks = new BlockList()
   const faulty = entries.filter((entry) => !addNetwork(networks, entry))
   if (faulty.length === 0) return networks
-  throw new TypeError(faulty.map((entry) => `${entry} is not a network`).join('; '))
+  throw new ValueError(faulty.map((entry) => `${entry} is not a network`).join('; '))
 }
 
 function addNetwork(networks: BlockList, entry: string): boolean {

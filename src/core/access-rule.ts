@@ -4,16 +4,33 @@ import type { Identity } from './identity.ts'
 import { createRuleFinder, type RuleConditions } from './rule-finder.ts'
 
 /** Compiled rule. */
-export interface AccessRule extends RuleConditions {
-  /** Users permitted by a `signed-in` rule; absent means every signed-in user. */
-  readonly allowed?: AllowedUsers
-  /** Accepts bearer tokens besides sessions; absent means that `Authorization` belongs to the app. */
-  readonly bearer?: BearerRequirement
-  /** Accepts tokens only, each of them once. */
-  readonly isOneTime?: boolean
-  /** Refuses sessions that cannot be verified during an outage. */
+export type AccessRule = OpenRule | SignedInRule
+
+interface CommonRule extends RuleConditions {
+  /** Refuses sessions and tokens that cannot be verified during an outage. */
   readonly deniesDegraded?: boolean
   readonly passesPreflight: boolean
+}
+
+/** Rule for everybody or for nobody. */
+interface OpenRule extends CommonRule {
+  readonly access: 'public' | 'deny'
+}
+
+/** Rule for users and programs. */
+export interface SignedInRule extends CommonRule {
+  readonly access: 'signed-in'
+  /** Permitted users; absent means every signed-in user. */
+  readonly allowed?: AllowedUsers
+  /** Tokens accepted besides sessions; absent means that `Authorization` belongs to the app. */
+  readonly bearer?: TokenRule
+}
+
+/** Tokens that a rule accepts. */
+export interface TokenRule {
+  readonly requirement: BearerRequirement
+  /** Accepts tokens only, each of them once. */
+  readonly isOneTime: boolean
 }
 
 /** Permitted users; a user that any of the lists names is permitted. */
@@ -24,9 +41,13 @@ export interface AllowedUsers {
 }
 
 /** Combined effect of all rules that apply to a request. */
-export interface Access {
-  readonly kind: 'public' | 'signed-in' | 'deny'
+export type Access = { readonly kind: 'public' } | SignedInAccess | { readonly kind: 'deny' }
+
+/** Access that depends on credentials. */
+export interface SignedInAccess {
+  readonly kind: 'signed-in'
   readonly passesPreflight: boolean
+  /** Conditions on tokens; absent where `Authorization` belongs to the app. */
   readonly bearer?: BearerAccess
   /** True where sessions that cannot be verified during an outage are refused. */
   readonly deniesDegraded: boolean
@@ -50,33 +71,44 @@ export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
   }
 }
 
-const DENIED: Access = {
-  kind: 'deny',
-  passesPreflight: false,
-  deniesDegraded: true,
-  permits: () => false,
+/** Returns whether a token in `Authorization` counts; elsewhere that header belongs to the app. */
+export function takesTokens(access: Access): boolean {
+  return access.kind === 'signed-in' && access.bearer !== undefined
+}
+
+/** Returns whether sessions are refused even where they are valid. */
+export function takesTokensOnly(access: Access): boolean {
+  return access.kind === 'signed-in' && access.bearer?.isOneTime === true
+}
+
+/** Returns whether a session that cannot be verified during an outage is accepted. */
+export function allowsDegraded(access: Access): boolean {
+  return access.kind === 'signed-in' && !access.deniesDegraded
 }
 
 function combine(found: readonly (AccessRule | undefined)[]): Access {
   const rules = found.filter((rule) => rule !== undefined)
-  if (rules.length < found.length || rules.some((rule) => rule.access === 'deny')) return DENIED
-  const isOneTime = rules.some((rule) => rule.isOneTime)
-  const requirements = requirementsOf(rules)
+  if (rules.length < found.length || rules.some((rule) => rule.access === 'deny'))
+    return { kind: 'deny' }
+  const tokens = rules.flatMap((rule) => (rule.access === 'signed-in' ? (rule.bearer ?? []) : []))
+  const isOneTime = tokens.some((each) => each.isOneTime)
+  // Tokens count only where every rule found accepts them.
+  const takesTokens = tokens.length === rules.length
   // Denies, because no credential meets both a rule for tokens only and a rule without tokens.
-  if (isOneTime && !requirements) return DENIED
+  if (isOneTime && !takesTokens) return { kind: 'deny' }
+  if (rules.every((rule) => rule.access === 'public')) return { kind: 'public' }
+  const requirements = tokens.map(({ requirement }) => requirement)
   return {
-    kind: rules.every((rule) => rule.access === 'public') ? 'public' : 'signed-in',
+    kind: 'signed-in',
     passesPreflight: rules.every((rule) => rule.passesPreflight),
     deniesDegraded: rules.some((rule) => rule.deniesDegraded),
-    permits: (identity) => rules.every((rule) => isAllowed(rule.allowed, identity)),
-    ...(requirements && { bearer: { requirements, isOneTime } }),
+    permits: (identity) => rules.every((rule) => permits(rule, identity)),
+    ...(takesTokens && { bearer: { requirements, isOneTime } }),
   }
 }
 
-/** Returns the conditions on tokens; `undefined` unless every rule found accepts tokens. */
-function requirementsOf(rules: readonly AccessRule[]): readonly BearerRequirement[] | undefined {
-  const requirements = rules.flatMap(({ bearer }) => bearer ?? [])
-  return requirements.length === rules.length ? requirements : undefined
+function permits(rule: AccessRule, identity: Identity): boolean {
+  return rule.access !== 'signed-in' || isAllowed(rule.allowed, identity)
 }
 
 /** Compares by set membership, never by prefix or substring (threats A35, A36). */

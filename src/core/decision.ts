@@ -1,8 +1,9 @@
-import type { Access } from './access-rule.ts'
+import type { Access, SignedInAccess } from './access-rule.ts'
 import { type Bearer, type BearerAccess, faultOf, type TokenFault } from './bearer.ts'
+import type { EpochMs } from './epoch-ms.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
 import type { RequestClass } from './request-class.ts'
-import type { EpochMs, Principal, Session } from './session.ts'
+import type { Principal, Session } from './session.ts'
 import type { Sites } from './site.ts'
 
 /** Credential that may be used once: its name in parts, and the time after which it is refused anyway. */
@@ -36,8 +37,23 @@ export type Verdict =
 
 /** Decides without I/O, and fails closed: refuses whatever is not explicitly allowed. */
 export function decide(access: Access, requestClass: RequestClass, evidence: Evidence): Verdict {
-  if (requestClass === 'preflight' && access.passesPreflight) return { kind: 'allow' }
-  if (access.kind === 'public') return { kind: 'allow' }
+  switch (access.kind) {
+    case 'public':
+      return { kind: 'allow' }
+    case 'deny':
+      return { kind: 'forbidden' }
+    case 'signed-in':
+      return isPassedPreflight(access, requestClass)
+        ? { kind: 'allow' }
+        : decideSignedIn(access, evidence)
+  }
+}
+
+function isPassedPreflight(access: SignedInAccess, requestClass: RequestClass): boolean {
+  return requestClass === 'preflight' && access.passesPreflight
+}
+
+function decideSignedIn(access: SignedInAccess, evidence: Evidence): Verdict {
   switch (evidence.kind) {
     case 'bearer':
       return access.bearer ? decideToken(access, access.bearer, evidence) : { kind: 'forbidden' }
@@ -50,22 +66,26 @@ export function decide(access: Access, requestClass: RequestClass, evidence: Evi
   }
 }
 
-function decideSession(access: Access, evidence: Exclude<Evidence, TokenEvidence>): Verdict {
+function decideSession(
+  access: SignedInAccess,
+  evidence: Exclude<Evidence, TokenEvidence>,
+): Verdict {
   switch (evidence.kind) {
     case 'ambiguous':
       return { kind: 'reset-cookies' }
     case 'none':
-      return access.kind === 'deny' ? { kind: 'forbidden' } : { kind: 'sign-in' }
+      return { kind: 'sign-in' }
     case 'session': {
       const { session } = evidence
-      const permitted = access.kind === 'signed-in' && access.permits(session.identity)
-      return permitted ? { kind: 'allow', principal: session } : { kind: 'forbidden', session }
+      return access.permits(session.identity)
+        ? { kind: 'allow', principal: session }
+        : { kind: 'forbidden', session }
     }
   }
 }
 
 function decideToken(
-  access: Access,
+  access: SignedInAccess,
   tokens: BearerAccess,
   { bearer, proof }: TokenEvidence & { kind: 'bearer' },
 ): Verdict {
@@ -84,7 +104,7 @@ function spendOf({ identity, jti = '', acceptedUntil }: Bearer): Spend {
 
 /** Returns whether the verdict depends on credentials; where it does not, no session is looked up. */
 export function needsEvidence(access: Access, requestClass: RequestClass): boolean {
-  return access.kind === 'signed-in' && !(requestClass === 'preflight' && access.passesPreflight)
+  return access.kind === 'signed-in' && !isPassedPreflight(access, requestClass)
 }
 
 /**

@@ -37,7 +37,7 @@ export const METHODS: ReadonlySet<string> = new Set(
 const MAX_URI_LENGTH = 8192
 
 /**
- * Parses the `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes (contract T1-T10). Throws `AuthError`
+ * Parses the `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes for `forwardAuth`. Throws `AuthError`
  * `invalid_request`, `hidden_dots`, `foreign_host` or `method_not_allowed` for a missing, duplicate or malformed header
  * (threats A01-A10).
  */

@@ -82,6 +82,7 @@ export function lengthOf({ head, tail = [] }: SegmentPattern): number {
   return head.length + tail.length
 }
 
+/** Returns whether a path that was split to the pattern's length matches; `tail` holds the segments behind `**`. */
 export function matchesPath({ head, tail }: SegmentPattern, path: SplitPath): boolean {
   if (tail === undefined) {
     return path.isWhole && path.first.length === head.length && startsWith(path.first, 0, head)

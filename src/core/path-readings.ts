@@ -11,12 +11,14 @@ export interface PathReadings {
   readonly fault?: PathFault
 }
 
+/** Fault because of which no rule is consulted; the check answers 400. */
 export type PathFault = 'hidden_dots' | 'too_ambiguous'
 
 /** Longest path that may have several readings. */
 export const MAX_AMBIGUOUS_LENGTH = 2048
 /** Bounds on the work of one unauthenticated request (finding C4, threat A25). */
 export const MAX_READINGS = 32
+/** Longest readings of a path together. */
 export const MAX_READ_CHARACTERS = 8 * 1024
 
 /**
@@ -77,7 +79,8 @@ const STEPS_OF_COMPATIBLE = [toCompatible, ...STEPS]
 
 /**
  * Finds every reading of a path by upstream software: all combinations of the rewrites that servers make independently,
- * each of the whole path and in any order (findings C1, C2, C5).
+ * each of the whole path and in any order (findings C1, C2, C5). `/a%3Bb` is read as `/a%3Bb`, `/a;b` and `/a`, and
+ * `/public/..;/admin` has the fault `hidden_dots`.
  */
 export function readPath(path: string): PathReadings {
   if (!NOT_PLAIN.test(path)) return alike([path])

@@ -52,7 +52,7 @@ function isPreflight({ method, header }: Signals): boolean {
   )
 }
 
-/** Recognizes a handshake without `Upgrade`, because Traefik removes that header (contract T2). */
+/** Recognizes a handshake without `Upgrade`, because Traefik removes that header from the check. */
 function isWebSocket({ isWebSocketScheme, header }: Signals): boolean {
   return (
     isWebSocketScheme ||

@@ -1,7 +1,5 @@
+import type { EpochMs } from './epoch-ms.ts'
 import type { Identity } from './identity.ts'
-
-/** Milliseconds since the Unix epoch. */
-export type EpochMs = number
 
 /** Authenticated user or program that identity headers describe. */
 export interface Principal {
@@ -52,12 +50,10 @@ export function parseSessionCookie(value: string): SessionCredential | undefined
   return groups && { id: groups['id'] as string, secret: groups['secret'] as string }
 }
 
-/** Returns the cookie's value for a credential. */
 export function formatSessionCookie({ id, secret }: SessionCredential): string {
   return `v1.${id}.${secret}`
 }
 
-/** Returns whether the session has not ended. */
 export function isAlive(session: Session, nowMs: EpochMs): boolean {
   return nowMs < session.expiresAt
 }

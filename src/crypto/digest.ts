@@ -1,6 +1,5 @@
 import { createHash, hash } from 'node:crypto'
 
-/** Returns the SHA-256 of `text` in base64url. */
 export function sha256(text: string): string {
   return hash('sha256', text, 'base64url')
 }

@@ -46,7 +46,6 @@ export function answer(status: number, body: string | null, extra: HeaderList): 
   return new Response(body, { status, headers })
 }
 
-/** Returns cookies as `Set-Cookie` headers. */
 export function settingCookies(...cookies: readonly string[]): HeaderList {
   return cookies.map((cookie) => ['Set-Cookie', cookie] as const)
 }

@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http'
 import { serialize } from 'hono/utils/cookie'
 import { readCookie, readCookies } from '../core/cookie-header.ts'
 import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
-import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
-import type { Site } from '../core/site.ts'
 import {
   type Binding,
   formatBinding,
   LOGIN_LIFETIME_MS,
   parseBinding,
-} from '../session/sign-in/login-transaction.ts'
+} from '../core/login-binding.ts'
+import { parseSessionCookie, type SessionCredential } from '../core/session.ts'
+import type { Site } from '../core/site.ts'
 import { expirePlanted } from './planted-cookies.ts'
 
 /** Cookies of one installation; their names depend on the site's scheme, their attributes on settings (threat A77). */
@@ -68,12 +68,17 @@ export function createCookies({
     return site.scheme === 'https' ? `__Secure-${base}` : base
   }
   const common = (site: Site) => ({ path: '/', httpOnly: true, secure: site.scheme === 'https' })
-  const write = (site: Site, cookieName: string, value: string, maxAge: number) =>
-    serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge })
+  const write = (site: Site, cookieName: string, value: string, maxAgeSeconds: number) =>
+    serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge: maxAgeSeconds })
   const ofDomain = domain === undefined ? {} : { domain }
   /** Writes a cookie with the scope of the session: the domain where one is set, else the host. */
-  const writeShared = (site: Site, base: string, value: string, maxAge: number) =>
-    serialize(shared(site, base), value, { ...common(site), ...ofDomain, sameSite, maxAge })
+  const writeShared = (site: Site, base: string, value: string, maxAgeSeconds: number) =>
+    serialize(shared(site, base), value, {
+      ...common(site),
+      ...ofDomain,
+      sameSite,
+      maxAge: maxAgeSeconds,
+    })
   const clear = (site: Site, base: string) => {
     const names = new Set([hostOnly(site, base), shared(site, base)])
     const cleared = { ...common(site), sameSite, maxAge: 0 } as const

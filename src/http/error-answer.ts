@@ -4,6 +4,7 @@ import { METHODS } from '../core/forwarded-request.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
@@ -47,6 +48,7 @@ export type Refuse = (
   request: RefusedRequest,
 ) => Response | Promise<Response>
 
+/** Creates the one function that answers an error, counts it and logs it. */
 export function createRefusals({
   addresses,
   clientOf,
@@ -112,9 +114,10 @@ export function createRefusals({
       ...traceOf(raw),
       ...(error.cause !== undefined && { cause: describeCause(error.cause) }),
     }
-    if (error.code === 'internal')
-      log.error(fields, 'a request failed because of an unexpected error')
-    else log.warn(fields, 'a request was refused')
+    if (error.code === 'internal') {
+      const fault = { ...fields, ...whereThrown(error.cause) }
+      log.error(fault, 'a request failed because of an unexpected error')
+    } else log.warn(fields, 'a request was refused')
   }
 }
 
@@ -165,14 +168,4 @@ function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageCont
     case 'invalid_return_to':
       return badRequestPage(error.isPublic ? error.message : 'The request was refused.')
   }
-}
-
-/** Returns names and codes along the chain of causes, without messages, because those may hold secrets. */
-export function describeCause(cause: unknown): string {
-  const names: string[] = []
-  for (let each = cause; each instanceof Error && names.length < 5; each = each.cause) {
-    const code = 'code' in each && typeof each.code === 'string' ? ` ${each.code}` : ''
-    names.push(`${each.name}${code}`)
-  }
-  return names.join(' < ') || typeof cause
 }

@@ -30,7 +30,7 @@ export function createTrustedProxies(networks: BlockList): TrustedProxies {
       const peer = networkOf(peerAddress(incoming))
       if (!isTrustedPeer(incoming)) return { address: peer, isTold: true }
       if (typeof told !== 'string') return { address: peer, isTold: false }
-      const address = clientAddress(told, isTrusted) ?? addressesIn(told).at(-1) ?? UNUSABLE
+      const address = clientAddress(told, isTrusted) ?? addressesIn(told).slice(-1).join()
       return { address: networkOf(address), isTold: true }
     },
   }

@@ -1,12 +1,12 @@
 import { type JWTPayload, jwtVerify } from 'jose'
 import { isCompactJws } from '../core/compact-jws.ts'
-import type { EpochMs } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, invalidRequest } from '../errors.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
 import { failedClaimOf, isExpired } from './provider-errors.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
-import { isVerificationFailure } from './translate.ts'
+import { isVerificationFailure, keysUnavailable } from './translate.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =
@@ -76,11 +76,7 @@ export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLo
 }
 
 function refuse(cause: unknown): never {
-  if (!isVerificationFailure(cause)) {
-    throw new AuthError('provider_unavailable', "the provider's keys could not be fetched", {
-      cause,
-    })
-  }
+  if (!isVerificationFailure(cause)) throw keysUnavailable('provider', cause)
   if (isExpired(cause)) throw faulty('has expired')
   const claim = failedClaimOf(cause)
   if (claim !== undefined) throw faulty(`has no ${claim}, or one that is not accepted`)

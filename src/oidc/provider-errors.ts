@@ -3,6 +3,20 @@ import { ClientError, ResponseBodyError } from 'openid-client'
 
 // This file is the only reader of the errors of openid-client and jose.
 
+/**
+ * Failure that Vestibule itself found in what the provider sent; the message quotes nothing secret. A `TypeError`, as
+ * `fetch` rejects with, because openid-client passes on no other error of ours unchanged.
+ */
+export class ProviderFault extends TypeError {
+  readonly code: string | undefined
+
+  constructor(message: string, code?: string) {
+    super(message)
+    this.name = 'ProviderFault'
+    this.code = code
+  }
+}
+
 /** Returns the code of an error of openid-client or jose; `''` where there is none. */
 export function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
@@ -48,6 +62,11 @@ export function isAboutTime(cause: unknown): boolean {
   )
 }
 
+/** Returns the error for a key in a token's own header that is not accepted. */
+export function unusableKey(): Error {
+  return new errors.JWSInvalid('the key is not usable')
+}
+
 /** Returns the error for a key set without keys. */
 export function emptyKeySet(): Error {
   return new errors.JWKSInvalid('the key set has no keys')
@@ -60,4 +79,13 @@ export function foreignIssuerOf(cause: unknown): unknown {
   const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
   const { body } = details as { readonly body: { readonly issuer: unknown } }
   return body.issuer
+}
+
+/** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */
+export function isAboutBody(cause: unknown): boolean {
+  for (let each = cause; typeof each === 'object' && each !== null; ) {
+    if ('body' in each) return true
+    each = 'cause' in each ? each.cause : undefined
+  }
+  return false
 }

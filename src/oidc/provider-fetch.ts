@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { ProviderFault } from './provider-errors.ts'
 
 /** Time limit of every request to the provider except a refresh. */
 export const PROVIDER_TIMEOUT_SECONDS = 5
@@ -10,7 +11,7 @@ export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 
 /**
- * Time limit of a refresh, which no request waits for. Longer, because a refresh token may be spent although its answer
+ * Time limit of a refresh, for which a request waits a second at most. Longer, because a refresh token may be spent although its answer
  * is late, and the session would be lost with that answer (fault F35).
  */
 export const REFRESH_TIMEOUT_SECONDS = 30
@@ -59,9 +60,9 @@ async function exchange(url: string, init: RequestInit, signal: AbortSignal) {
     answer.destroy()
     // The status alone says that the provider is unavailable.
     if (status >= 500 || status === 429) return { status, headers, body: new Uint8Array() }
-    throw refusal(
-      CONTENT_ENCODED,
+    throw new ProviderFault(
       `the answer is encoded (${encodings.join(', ')}), although it was asked for as identity`,
+      CONTENT_ENCODED,
     )
   }
   const body = await readBounded(answer)
@@ -110,11 +111,7 @@ const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?(?:json|jwt)(?:;|$)/i
 
 function requireJson({ headers }: Response): void {
   if (JSON_TYPE.test(headers.get('content-type') ?? '')) return
-  throw refusal(WRONG_CONTENT_TYPE, 'the answer is not JSON')
-}
-
-function refusal(code: string, reason: string): TypeError {
-  return Object.assign(new TypeError(reason), { code })
+  throw new ProviderFault('the answer is not JSON', WRONG_CONTENT_TYPE)
 }
 
 function isBodiless(status: number): boolean {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { decodeJwt, type JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Claims } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
 import { verifyIdToken } from './id-token.ts'
@@ -19,7 +20,8 @@ export interface Refreshable {
   readonly subject: string
 }
 
-export type RefreshOutcome =
+/** Answer of the provider to a refresh, by its consequence for the session. */
+export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
   | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
   /** The refresh token is not valid any more. */
@@ -29,13 +31,13 @@ export type RefreshOutcome =
   | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
 
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
-export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshOutcome>
+export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
 export interface RefreshOptions extends UserInfoOptions {
   readonly connection: ProviderConnection
   readonly keySets: KeySets
   readonly clientId: string
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Pause before an unknown key is looked up again, a little longer than the one between two fetches of the keys. */
@@ -56,9 +58,9 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
       }
       // openid-client verifies the ID token before it returns the tokens.
       if (isUnacceptable(cause)) return rejected(cause)
-      const pauseMs = retryAfterMs(cause, now())
-      const pause = pauseMs === undefined ? {} : { retryAfterMs: pauseMs }
-      return { kind: 'failed', reason: reasonOf(cause), ...pause }
+      const askedMs = retryAfterMs(cause, now())
+      const retryAfter = askedMs === undefined ? {} : { retryAfterMs: askedMs }
+      return { kind: 'failed', reason: reasonOf(cause), ...retryAfter }
     }
   }
 }
@@ -71,7 +73,7 @@ async function readIssued(
   refreshable: Refreshable,
   configuration: client.Configuration,
   options: RefreshOptions,
-): Promise<RefreshOutcome> {
+): Promise<RefreshAnswer> {
   let claims: JWTPayload
   try {
     claims = await claimsOf(issued, refreshable, configuration, options)
@@ -124,7 +126,7 @@ function userInfoFor(
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
-function rejected(cause: unknown): RefreshOutcome {
+function rejected(cause: unknown): RefreshAnswer {
   return { kind: 'rejected', reason: reasonOf(cause) }
 }
 

@@ -39,7 +39,7 @@ export interface Grant extends IssuedTokens {
   readonly claims: Claims
   readonly idToken: string
   /** `exp` of the ID token, in seconds since the epoch. */
-  readonly idTokenExpiresAt: number
+  readonly idTokenExpiresAtSeconds: number
 }
 
 /** Tokens to revoke. */
@@ -48,6 +48,7 @@ export interface RevocableTokens {
   readonly refreshToken?: string
 }
 
+/** Requests of the authorization code flow with PKCE, and the revocation of tokens. */
 export interface SignIn {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>
   /**
@@ -132,7 +133,7 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
     ...toIssuedTokens(tokens),
     idToken,
     claims: await withUserInfo(payload, tokens.access_token, configuration, options),
-    idTokenExpiresAt: payload.exp as number,
+    idTokenExpiresAtSeconds: payload.exp as number,
   }
 }
 

@@ -31,7 +31,6 @@ export function hasUsableSubject({ sub }: JWTPayload): boolean {
   return isText(sub) && isFaithful(sub)
 }
 
-/** Returns whether a claim is a non-empty string. */
 export function isText(claim: unknown): claim is string {
   return typeof claim === 'string' && claim !== ''
 }

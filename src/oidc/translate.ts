@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from '../errors.ts'
-import { codeOf, oauthErrorOf, responseOf } from './provider-errors.ts'
+import { codeOf, isAboutBody, oauthErrorOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
@@ -69,6 +69,12 @@ export function providerTooSlow(): AuthError {
   return new AuthError('provider_unavailable', 'the provider did not answer in time')
 }
 
+/** Returns the error for keys that could not be fetched, so that a token can be neither accepted nor refused. */
+export function keysUnavailable(whose: 'issuer' | 'provider', cause?: unknown): AuthError {
+  const message = `the ${whose}'s keys could not be fetched`
+  return new AuthError('provider_unavailable', message, cause === undefined ? {} : { cause })
+}
+
 /** Returns whether a token or an answer failed verification; false where the provider refused or could not be asked. */
 export function isVerificationFailure(cause: unknown): boolean {
   if (cause instanceof AuthError) return cause instanceof VerificationError
@@ -86,15 +92,6 @@ function failureKind(cause: unknown): FailureKind {
   if (status >= 500 || status === 429) return 'unavailable'
   if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
   return KINDS[code] ?? 'unavailable'
-}
-
-/** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */
-function isAboutBody(cause: unknown): boolean {
-  for (let each = cause; typeof each === 'object' && each !== null; ) {
-    if ('body' in each) return true
-    each = 'cause' in each ? each.cause : undefined
-  }
-  return false
 }
 
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */

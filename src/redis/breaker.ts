@@ -9,7 +9,7 @@ export interface Breaker {
   readonly failures: number
   /** Returns what `call` resolves to. Throws what `refusal` makes, without a call, while the breaker is open. */
   run<T>(call: () => Promise<T>): Promise<T>
-  /** Lets the next call through as the trial, because something shows that Redis works again. */
+  /** Brings the next trial forward, because something shows that Redis works again: to now, or after a pause while it flaps. */
   tryNow(): void
 }
 
@@ -29,6 +29,7 @@ const FLAPPING_WITHIN_MS = 10_000
 /** Back-off of `tryNow` while it flaps, so that a flapping Redis does not make the breaker flap, too. */
 const FLAPPING_PAUSE = { minMs: 500, maxMs: 5000 }
 
+/** Creates a breaker that opens after `threshold` failures in a row and lets one trial through after `timeoutMs`. */
 export function createBreaker(options: BreakerOptions): Breaker {
   let state: State = { kind: 'closed' }
   let failures = 0

@@ -1,8 +1,8 @@
 import { createClient, RESP_TYPES } from 'redis'
 import { DeadlineError } from './failure.ts'
-import { createLifetime } from './lifetime.ts'
+import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createPendingReplies } from './pending-replies.ts'
-import { type Access, addressOf, type RedisTls, type ServerAddress } from './target.ts'
+import { addressOf, type RedisTls, type ServerAccess, type ServerAddress } from './target.ts'
 
 export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
@@ -55,7 +55,7 @@ export interface PrimariesObserver {
   readonly onAllConnected: () => void
 }
 
-interface Server extends ServerAddress, Access {
+interface Server extends ServerAddress, ServerAccess {
   readonly database: number
 }
 
@@ -72,23 +72,28 @@ export async function openClient(
   signal: AbortSignal,
 ): Promise<ClientConnection> {
   const lifetime = createLifetime(signal)
-  const pending = createPendingReplies(lifetime.signal)
   const client = createUnconnectedClient(server, connectTimeoutMs)
-  const binary = decodeBuffers(client)
-  lifetime.signal.addEventListener('abort', () => client.destroy())
-  client.on('error', lifetime.end)
-  // node-redis 6.3.1 goes on connecting a client that was destroyed meanwhile, and leaves the connection open.
-  client.on('connect', () => {
-    if (lifetime.hasEnded) client.destroy()
-  })
-  const run = <T>(command: Command<T>) => pending.run(() => command(client, binary))
-  const only: Primary = {
-    address: addressOf(server),
-    isInCluster: false,
-    owns: () => true,
-    run,
+  const connection = createConnection(addressOf(server), client, lifetime)
+  endTogether(client, lifetime)
+  try {
+    await runOrDrop(connection, connectTimeoutMs, (opening) => opening.connect())
+  } catch (cause) {
+    lifetime.end(cause)
+    throw cause
   }
-  const connection: ClientConnection = {
+  return connection
+}
+
+function createConnection(
+  address: string,
+  client: RedisClient,
+  lifetime: Lifetime,
+): ClientConnection {
+  const pending = createPendingReplies(lifetime.signal)
+  const binary = decodeBuffers(client)
+  const run = <T>(command: Command<T>) => pending.run(() => command(client, binary))
+  const only: Primary = { address, isInCluster: false, owns: () => true, run }
+  return {
     run: (_, command) => run(command),
     primaries: [only],
     isComplete: true,
@@ -101,13 +106,16 @@ export async function openClient(
       if (pending.isOlderThan(stalledAfterMs)) lifetime.end(new DeadlineError())
     },
   }
-  try {
-    await runOrDrop(connection, connectTimeoutMs, (opening) => opening.connect())
-  } catch (cause) {
-    lifetime.end(cause)
-    throw cause
-  }
-  return connection
+}
+
+/** Ends the lifetime at the client's first error, and destroys the client at the lifetime's end. */
+function endTogether(client: RedisClient, lifetime: Lifetime): void {
+  lifetime.signal.addEventListener('abort', () => client.destroy())
+  client.on('error', lifetime.end)
+  // node-redis 6.3.1 goes on connecting a client that was destroyed meanwhile, and leaves the connection open.
+  client.on('connect', () => {
+    if (lifetime.hasEnded) client.destroy()
+  })
 }
 
 /** Runs a command and drops the connection when the reply takes longer than `timeoutMs`. */

@@ -5,7 +5,7 @@ import {
   failureOf,
   type RedisFailure,
   ServerLostError,
-  TopologyError,
+  topologyReason,
   unavailable,
 } from './failure.ts'
 import { keepOpen } from './keep-open.ts'
@@ -85,7 +85,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 
   function reportLoss(cause: unknown): void {
     const failure = failureOf(cause)
-    const reason = cause instanceof TopologyError ? cause.message : undefined
+    const reason = topologyReason(cause)
     options.onFailure(failure)
     if (knownFailure === undefined) options.onDisconnected(failure, reason)
     else if (knownFailure !== failure) options.onStillAway(failure, reason)

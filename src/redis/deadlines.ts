@@ -27,7 +27,7 @@ const MAX_SKIPPED = 10
 export interface DeadlineOptions {
   /** Called after each sweep that was not skipped. */
   readonly onSwept: () => void
-  /** Called when the reply to a command that has timed out arrives: Redis works again. */
+  /** As in `ConnectOptions`. */
   readonly onLateAnswer: () => void
 }
 

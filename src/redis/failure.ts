@@ -44,10 +44,21 @@ const NO_OUTAGE: ReadonlySet<RedisFailure> = new Set(['data', 'other', 'permissi
 
 const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
 
-/** Classifies whatever was thrown, by its class or its code. */
+/**
+ * Classifies whatever was thrown, by its class or its code. A fault of the code or a reply that a port has refused is
+ * `other`, because it shows nothing about Redis and must fail closed.
+ */
 export function failureOf(cause: unknown): RedisFailure {
-  const reply = readReplyError(cause)
-  if (reply) return reply.failure
+  if (cause instanceof AuthError || isFault(cause)) return 'other'
+  return readReplyError(cause)?.failure ?? failureByClass(cause)
+}
+
+/** Returns the message of a `TopologyError`, which may be logged; `undefined` for any other failure. */
+export function topologyReason(cause: unknown): string | undefined {
+  return cause instanceof TopologyError ? cause.message : undefined
+}
+
+function failureByClass(cause: unknown): RedisFailure {
   if (cause instanceof DeadlineError) return 'deadline'
   if (cause instanceof BreakerOpenError) return 'breaker'
   if (cause instanceof TopologyError) return cause.failure
@@ -56,8 +67,25 @@ export function failureOf(cause: unknown): RedisFailure {
   return TLS_CODE.test(code) ? 'tls' : 'connection'
 }
 
-/** Translates a failure into what the ports of the store throw: `OutageError` for an outage, else `AuthError`. */
+/** Errors that JavaScript throws for a mistake in the code; those of Node.js and TLS have a code. */
+const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError, URIError]
+
+function isFault(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return true
+  return !('code' in cause) && FAULTS.some((fault) => cause instanceof fault)
+}
+
+/** Returns the error for a reply or a value that no version of the service writes; it fails closed (A91). */
+export function unusableReply(problem: string): AuthError {
+  return new AuthError('store_unavailable', `Redis: ${problem}`)
+}
+
+/**
+ * Translates a failure into what the ports of the store throw: `OutageError` for an outage, else `AuthError`. Passes on
+ * an `AuthError` unchanged.
+ */
 export function unavailable(cause: unknown): AuthError {
+  if (cause instanceof AuthError) return cause
   const failure = failureOf(cause)
   const message = `Redis: ${failure}`
   return NO_OUTAGE.has(failure)

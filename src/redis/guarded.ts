@@ -28,16 +28,21 @@ export interface Breakers {
   readonly write: Breaker
 }
 
+/** Returns whether reads or writes fail at once. */
+export function isSomeOpen({ read, write }: Breakers): boolean {
+  return read.state === 'open' || write.state === 'open'
+}
+
 export interface BreakerSettings {
   readonly isEnabled: boolean
   readonly threshold: number
   readonly timeoutMs: number
   readonly onChange: (name: keyof Breakers, state: BreakerState) => void
-  /** Called with the duration of each read that was answered. */
+  /** Called with the duration of each answered read of one key or several, not of `readAtEach`. */
   readonly onRead: (seconds: number) => void
 }
 
-/** Wraps a connection in circuit breakers. */
+/** Puts the commands of a connection behind the breakers; in a half-connected cluster neither opens. */
 export function guardRedis(connection: RedisConnection, settings: BreakerSettings): GuardedRedis {
   const create = (name: keyof Breakers) => createNamedBreaker(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }

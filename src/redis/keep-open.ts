@@ -5,9 +5,8 @@ import type { ClientConnection } from './client.ts'
 /** Connection that is opened again whenever it ends. */
 export interface KeptConnection {
   readonly current: ClientConnection | undefined
-  /** True while connected, and during an attempt that follows a connection or is the first. */
+  /** As in `RedisConnection`. */
   readonly isExpected: boolean
-  /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
   /** Resolves when the present attempt has succeeded or failed. */
   readonly attempt: Promise<void>

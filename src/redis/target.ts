@@ -2,13 +2,13 @@
 export type RedisTarget = SingleTarget | SentinelTarget | ClusterTarget
 
 /** One server at a fixed address. */
-export interface SingleTarget extends ServerAddress, Access {
+export interface SingleTarget extends ServerAddress, ServerAccess {
   readonly kind: 'single'
   readonly database: number
 }
 
 /** Primary at the address that its Sentinels report. */
-export interface SentinelTarget extends Access {
+export interface SentinelTarget extends ServerAccess {
   readonly kind: 'sentinel'
   readonly sentinels: readonly ServerAddress[]
   readonly sentinelUsername?: string
@@ -19,7 +19,7 @@ export interface SentinelTarget extends Access {
 }
 
 /** Redis Cluster; `servers` are seed nodes, any of which reports the others. */
-export interface ClusterTarget extends Access {
+export interface ClusterTarget extends ServerAccess {
   readonly kind: 'cluster'
   readonly servers: readonly ServerAddress[]
 }
@@ -30,7 +30,7 @@ export interface ServerAddress {
 }
 
 /** Credentials for a server. */
-export interface Access {
+export interface ServerAccess {
   readonly username?: string
   readonly password?: string
   /** Absent means plain TCP. */

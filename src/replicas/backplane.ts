@@ -9,11 +9,12 @@ export interface Backplane {
    * Number of the present subscription while messages are known to arrive, `undefined` otherwise. State kept under
    * another number may have missed a message.
    */
-  readonly epoch: number | undefined
+  readonly subscription: number | undefined
   /** Publishes to all other replicas. Throws `AuthError` `store_unavailable` when the message cannot be sent. */
   publish(body: MessageBody): Promise<void>
 }
 
+/** Backplane as its owner sees it, who closes it. */
 export interface OpenBackplane extends Backplane {
   /** Returns `body` with sender and time as text, for scripts that publish. */
   readonly writeMessage: (body: MessageBody) => string
@@ -129,8 +130,8 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
   const timer = setInterval(beat, HEARTBEAT_MS).unref()
 
   return {
-    get epoch() {
-      return heartbeat.isHealthy ? heartbeat.epoch : undefined
+    get subscription() {
+      return heartbeat.isHealthy ? heartbeat.subscription : undefined
     },
     writeMessage,
     async publish(body) {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { parseJson } from '../core/json.ts'
 
 /** Settings that replicas must have in common; of keys only fingerprints are published. */
@@ -33,7 +34,7 @@ export interface FleetOptions {
   readonly replica: string
   readonly fingerprint: () => Fingerprint
   /** Wall clock in milliseconds. */
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 const announcement = z.object({
@@ -59,6 +60,7 @@ const FORGOTTEN_AFTER_MS = 35_000
 const MAX_REPLICAS = 500
 const CLOCK_TOLERANCE_MS = 5000
 
+/** Creates an empty fleet; a replica that stays silent for 35 s is forgotten. */
 export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet {
   const known = new Map<string, KnownReplica>()
 

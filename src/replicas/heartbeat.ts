@@ -1,9 +1,9 @@
 /** Tells whether what is published arrives here, by heartbeats that this replica sends to itself through Redis. */
 export interface Heartbeat {
   /** Number of the present subscription, which changes whenever the connection of the subscriber is lost. */
-  readonly epoch: number
+  readonly subscription: number
   readonly isSubscribed: boolean
-  /** Whether a heartbeat of this epoch that was sent within `BROKEN_AFTER_MS` has come back. */
+  /** Whether a heartbeat of this subscription that was sent within `BROKEN_AFTER_MS` has come back. */
   readonly isHealthy: boolean
   /** Whether the subscription has received no heartbeat for `SILENT_AFTER_MS`. */
   readonly isSilent: boolean
@@ -14,19 +14,21 @@ export interface Heartbeat {
   receive(text: string): void
 }
 
+/** Time without a returned heartbeat after which messages may be missed. */
 export const BROKEN_AFTER_MS = 3000
 /** Longer than `BROKEN_AFTER_MS`, because a heartbeat may be on its way. */
 const SILENT_AFTER_MS = 2 * BROKEN_AFTER_MS
 
+/** Creates a heartbeat that counts as healthy once one of its own texts has come back. */
 export function createHeartbeat(): Heartbeat {
-  let epoch = 0
+  let subscription = 0
   let isSubscribed = false
   let subscribedAtMs = Number.NEGATIVE_INFINITY
   /** Time at which the latest heartbeat that came back was sent. */
   let returnedAtMs = Number.NEGATIVE_INFINITY
   return {
-    get epoch() {
-      return epoch
+    get subscription() {
+      return subscription
     },
     get isSubscribed() {
       return isSubscribed
@@ -43,15 +45,15 @@ export function createHeartbeat(): Heartbeat {
       subscribedAtMs = performance.now()
     },
     onDisconnected() {
-      epoch++
+      subscription++
       isSubscribed = false
       // Forgets the heartbeats of the last connection, because they say nothing about the next.
       returnedAtMs = Number.NEGATIVE_INFINITY
     },
-    next: () => `${epoch} ${performance.now()}`,
+    next: () => `${subscription} ${performance.now()}`,
     receive(text) {
-      const [ofEpoch, sentAtMs] = text.split(' ').map(Number)
-      if (ofEpoch !== epoch || sentAtMs === undefined) return
+      const [ofSubscription, sentAtMs] = text.split(' ').map(Number)
+      if (ofSubscription !== subscription || sentAtMs === undefined) return
       returnedAtMs = Math.max(returnedAtMs, sentAtMs)
     },
   }

@@ -36,7 +36,6 @@ const envelope = z.object({
 /** Message with sender and time of sending, in milliseconds of Redis's clock. */
 export type BackplaneMessage = MessageBody & { readonly from?: string; readonly at?: number }
 
-/** Returns the message as JSON text. */
 export function formatMessage(message: BackplaneMessage): string {
   return JSON.stringify({ v: VERSION, ...message })
 }

@@ -3,8 +3,9 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
 import type { EndReason, Store } from '../store/store.ts'
+import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
-import type { SessionCodec } from './records.ts'
+import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /**
  * Ends sessions in the store and rejects with the store's errors. A late order ends only sessions that had begun when
@@ -34,30 +35,21 @@ export interface StoreEnderOptions {
   readonly onEnded: (digest: string) => void
 }
 
-/** Facts about a session that the server key alone reveals. */
-interface FoundMetadata {
-  readonly isThere: boolean
-  readonly owners: Owners | undefined
-  /** Generation of the sign-in; 0, before all others, where none is recorded. */
-  readonly generation: number
-}
-
 /**
  * Lifetime of a replaced session's tombstone. Short, because only writes in flight could revive the session and each
  * sign-in may leave a tombstone (finding C14).
  */
 const REPLACED_MS = 5 * 60 * 1000
 
+/** Creates an ender that does not know the cache: callers are told by `onEnding` and `onEnded`. */
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
 
-  const isBefore = (generation: number, from: number) =>
-    generation < from || generations.isAhead(generation)
+  const readMetadata = createMetadataReader(options)
 
-  async function readMetadata(digest: string): Promise<FoundMetadata> {
-    const { metadata } = await store.read(digest, ['metadata'])
-    const { owners, generation = 0 } = codec.open(digest, 'metadata', metadata) ?? {}
-    return { isThere: metadata !== undefined, owners, generation }
+  /** Takes a sign-in without a recorded generation as one before all others. */
+  function isBefore({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) {
+    return generation < from || generations.isAhead(generation)
   }
 
   async function endOne(
@@ -82,19 +74,25 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   /** Ends the listed sessions of an owner; the sealed record, not the index, decides whose a session is. */
   async function endListed(
     { kind, id }: Owner,
-    isMeant: (digest: string, read: FoundMetadata) => boolean | Promise<boolean>,
+    isMeant: (digest: string, metadata: SessionMetadata) => boolean | Promise<boolean>,
     isMissingMeant: (digest: string) => Promise<boolean>,
   ): Promise<number> {
+    async function isEnding(digest: string, found: FoundMetadata): Promise<boolean> {
+      switch (found.kind) {
+        case 'known':
+          return found.metadata.owners[kind] === id && isMeant(digest, found.metadata)
+        case 'unreadable':
+          return false
+        case 'missing':
+          return isMissingMeant(digest)
+      }
+    }
     let ended = 0
     for (const digest of await index.list(kind, id)) {
-      const read = await readMetadata(digest)
-      const { isThere, owners } = read
-      const isEnding = isThere
-        ? owners?.[kind] === id && (await isMeant(digest, read))
-        : await isMissingMeant(digest)
-      if (!isEnding) continue
-      await endOne(digest, owners ?? { [kind]: id })
-      if (isThere) ended++
+      const found = await readMetadata(digest)
+      if (!(await isEnding(digest, found))) continue
+      await endOne(digest, ownersOf(found) ?? { [kind]: id })
+      if (found.kind !== 'missing') ended++
     }
     return ended
   }
@@ -108,17 +106,17 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   }
 
   async function endOld(digest: string, from: number): Promise<boolean> {
-    const { owners, generation } = await readMetadata(digest)
-    if (!isBefore(generation, from)) return false
-    await endOne(digest, owners)
+    const found = await readMetadata(digest)
+    if (!isBefore(found.kind === 'known' ? found.metadata : {}, from)) return false
+    await endOne(digest, ownersOf(found))
     return true
   }
 
   return {
     async end(digest) {
-      const { isThere, owners } = await readMetadata(digest)
-      await endOne(digest, owners)
-      return isThere
+      const found = await readMetadata(digest)
+      await endOne(digest, ownersOf(found))
+      return found.kind !== 'missing'
     },
 
     endReplaced: (digest, owners) => endOne(digest, owners, 'replaced'),
@@ -127,8 +125,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       const from = await generations.advance(owner.id, maxAgeMs, asked)
       return endListed(
         owner,
-        (_, { generation, owners }) =>
-          isBefore(generation, from) && (user === undefined || owners?.user === user),
+        (_, metadata) =>
+          isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
         hasIdentity,
       )
     },
@@ -148,21 +146,21 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
      * by a user who signed in again with the same provider session.
      */
     async endTogether(digest, asked, when) {
-      const { owners } = await readMetadata(digest)
+      const owners = ownersOf(await readMetadata(digest))
       const id = owners?.providerSession
       if (id !== undefined) {
         const isLate = when === 'late'
         // A sign-in begun by then may finish much later, so advancing the generation makes it fail.
         let from = isLate ? generations.advance(id, maxAgeMs, asked) : undefined
-        const isOld = async ({ generation }: FoundMetadata) => {
+        const isOld = async (metadata: SessionMetadata) => {
           from ??= generations.from(asked)
-          return isBefore(generation, await from)
+          return isBefore(metadata, await from)
         }
         // Advances before listing, also where nothing is listed.
         await from
         await endListed(
           { kind: 'providerSession', id },
-          async (other, read) => other !== digest && (await isOld(read)),
+          async (other, metadata) => other !== digest && (await isOld(metadata)),
           isLate ? hasIdentity : async () => true,
         )
       }
@@ -174,4 +172,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
     },
   }
+}
+
+function ownersOf(found: FoundMetadata): Owners | undefined {
+  return found.kind === 'known' ? found.metadata.owners : undefined
 }

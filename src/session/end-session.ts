@@ -11,6 +11,7 @@ import type { SessionCache } from './session-cache.ts'
 /** Result of an end; `'pending'`: this replica refuses the session now, and the others when the store is back. */
 export type Ending = 'done' | 'pending'
 
+/** Ends sessions of this installation; during an outage the `defer…` functions queue the end. */
 export interface SessionEnder {
   readonly revocations: Revocations
   /** Ends one session on every replica; false where there was none. Rejects with the store's errors. */
@@ -57,6 +58,7 @@ export interface SessionEnderOptions {
   readonly onFlushed: (count: number) => void
 }
 
+/** Creates an ender that evicts a session here, ends it in the store, and queues the end while the store is away. */
 export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   const { store, generations, sessionCache, maxAgeMs } = options
   const ender = createStoreEnder({
@@ -85,7 +87,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     return 'pending'
   }
 
-  const deferEndTogether = (digest: string, asked: Moment) =>
+  const deferTogether = (digest: string, asked: Moment) =>
     defer(digest, () => ender.endTogether(digest, asked, 'late'))
 
   return {
@@ -105,7 +107,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
         return 'done'
       } catch (error) {
         if (!(error instanceof OutageError)) throw error
-        return deferEndTogether(digest, asked)
+        return deferTogether(digest, asked)
       }
     },
     deferEnd(digest) {
@@ -113,7 +115,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
     },
     deferEndTogether: (credential) =>
-      deferEndTogether(sessionDigest(credential), generations.moment()),
+      deferTogether(sessionDigest(credential), generations.moment()),
     deferUnverifiedEnd(credential, realm, address) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)

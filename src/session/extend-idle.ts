@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import type { EpochMs, Session } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
+import type { Session } from '../core/session.ts'
 import type { Store } from '../store/store.ts'
 
 /** Extends the life of a session in the store behind the answer of a check that used it. */

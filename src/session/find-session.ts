@@ -1,4 +1,5 @@
-import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
+import type { Session, SessionCredential } from '../core/session.ts'
 import { isAlive } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { RecordPart, SealedRecords, Store } from '../store/store.ts'
@@ -7,13 +8,22 @@ import { type SessionCodec, sessionDigest, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
 import type { CachedSession, FillTicket, PresentedSession, SessionCache } from './session-cache.ts'
 
-/** Session that was found, and its source. */
-export interface FoundSession extends CachedSession {
-  readonly source: SessionSource
+/** Session that was found, by its source. */
+export type FoundSession = ConfirmedSession | StandInSession
+
+/** Session that the store has confirmed, in this read or so recently that memory answers for it. */
+export interface ConfirmedSession extends CachedSession {
+  readonly source: 'memory' | 'store'
 }
 
-/** Source of a session; `l1` and `assertion` stand in during a store outage. */
-export type SessionSource = 'memory' | 'store' | 'l1' | 'assertion'
+/**
+ * Session that stands in during a store outage: from an entry of L1 too old to be served otherwise (`l1`), or from an
+ * outage assertion.
+ */
+export interface StandInSession {
+  readonly source: 'l1' | 'assertion'
+  readonly session: Session
+}
 
 export interface FindOptions {
   /** Bounds the wait for the store; defaults to the store's own deadline. */
@@ -22,14 +32,16 @@ export interface FindOptions {
   readonly standIn?: StandIn
 }
 
+/** Evidence that may replace the store during an outage. */
 export interface StandIn {
   /** Returns the outage assertion that was sent with the session cookie. */
   readonly assertion: () => string | undefined
 }
 
+/** Finds the session of a cookie in memory, in the store, or in what stands in for it. */
 export interface SessionFinder {
   /** Returns a session from memory, without a round trip. */
-  recall(credential: SessionCredential, realm: string): FoundSession | undefined
+  recall(credential: SessionCredential, realm: string): ConfirmedSession | undefined
   /** Reads the session from the store. Rejects with the store's errors; `undefined` only means that there is none. */
   find(
     credential: SessionCredential,
@@ -37,13 +49,14 @@ export interface SessionFinder {
     options?: FindOptions,
   ): Promise<FoundSession | undefined>
   /** Caches a session that has just been written. */
-  keep(
-    presented: PresentedSession,
-    records: Readonly<Record<RecordPart, Buffer>>,
-    session: Session,
-    tokens: Tokens,
-    ticket: FillTicket,
-  ): void
+  keep(presented: PresentedSession, written: WrittenSession, ticket: FillTicket): void
+}
+
+/** Session as it was written to the store: its sealed records, and what they hold. */
+export interface WrittenSession {
+  readonly records: Readonly<Record<RecordPart, Buffer>>
+  readonly session: Session
+  readonly tokens: Tokens
 }
 
 export interface SessionFinderOptions {
@@ -66,6 +79,10 @@ interface Read {
   readonly records: Promise<SealedRecords>
 }
 
+/**
+ * Creates a finder that asks L1, then the store, and during an outage what stands in for the store: memory, then the
+ * assertion.
+ */
 export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
   const { store, codec, sessionCache, revocations, assertions, now } = options
   const parts: readonly RecordPart[] = options.withAccessToken
@@ -106,7 +123,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   async function findInStore(
     presented: PresentedSession,
     timeoutMs?: number,
-  ): Promise<FoundSession | undefined> {
+  ): Promise<ConfirmedSession | undefined> {
     const { digest } = presented
     if (revocations.has(digest)) return undefined
     const { ticket, records: answer } = read(digest, timeoutMs)
@@ -122,18 +139,18 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   function findStandIn(
     presented: PresentedSession,
     { assertion }: StandIn,
-  ): FoundSession | undefined {
+  ): StandInSession | undefined {
     const { digest, credential, realm } = presented
     if (revocations.has(digest)) return undefined
     const stale = sessionCache.recallStale(digest, credential, realm)
     if (stale) {
-      const { session, confirmedAtMs } = stale
-      return isUsable(digest, session) ? { session, confirmedAtMs, source: 'l1' } : undefined
+      const { session } = stale
+      return isUsable(digest, session) ? { session, source: 'l1' } : undefined
     }
     const text = assertion()
     const session = text === undefined ? undefined : assertions.open(text, presented)
     if (!session || !isUsable(digest, session)) return undefined
-    return { session, confirmedAtMs: Number.NEGATIVE_INFINITY, source: 'assertion' }
+    return { session, source: 'assertion' }
   }
 
   return {
@@ -149,11 +166,11 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
     },
 
-    keep(presented, sealed, session, tokens, ticket) {
+    keep(presented, { records, session, tokens }, ticket) {
       if (options.withAccessToken) {
-        sessionCache.keep(presented, sealed, withAccessToken(session, tokens), ticket)
+        sessionCache.keep(presented, records, withAccessToken(session, tokens), ticket)
       } else {
-        sessionCache.keep(presented, { identity: sealed.identity }, session, ticket)
+        sessionCache.keep(presented, { identity: records.identity }, session, ticket)
       }
     },
 

@@ -1,4 +1,5 @@
-import type { EpochMs, Renewal } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
+import type { Renewal } from '../core/session.ts'
 import type { IssuedTokens } from '../oidc/sign-in.ts'
 import type { Tokens } from './records.ts'
 

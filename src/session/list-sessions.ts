@@ -1,6 +1,7 @@
-import type { EpochMs } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
+import { createMetadataReader } from './found-metadata.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /** Session as operators see it. */
@@ -23,7 +24,8 @@ export interface ListSessionsOptions {
 }
 
 export function createListSessions(options: ListSessionsOptions): ListSessions {
-  const { store, index, codec, maxAgeMs } = options
+  const { store, index, maxAgeMs } = options
+  const readMetadata = createMetadataReader(options)
 
   async function* digestsOf(user: string) {
     yield await index.list('user', user)
@@ -38,10 +40,10 @@ export function createListSessions(options: ListSessionsOptions): ListSessions {
         // Skips repeated digests, because a scan may return one twice while the store changes.
         if (seen.has(digest)) continue
         seen.add(digest)
-        const sealed = await store.read(digest, ['metadata'])
-        const metadata = codec.open(digest, 'metadata', sealed.metadata)
-        const isTheirs = user === undefined || metadata?.owners.user === user
-        if (!metadata || !isTheirs) continue
+        const read = await readMetadata(digest)
+        if (read.kind !== 'known') continue
+        const { metadata } = read
+        if (user !== undefined && metadata.owners.user !== user) continue
         found.push({ ...metadata, digest, endsAt: metadata.createdAt + maxAgeMs })
       }
     }

@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { type EpochMs, isAlive, type Session } from '../core/session.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
+import { parseJson } from '../core/json.ts'
+import { isAlive, type Session } from '../core/session.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import { sessionRecord } from './records.ts'
 import type { CachedSession, PresentedSession } from './session-cache.ts'
@@ -81,7 +83,7 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
     open(text, presented) {
       const plaintext = unseal(text, presented)
       if (!plaintext) return undefined
-      const { data } = contents.safeParse(JSON.parse(plaintext.toString()))
+      const { data } = contents.safeParse(parseJson(plaintext.toString()))
       if (!data || !isAlive(data.session, now())) return undefined
       const ageMs = now() - data.confirmedAt
       return ageMs < graceMs && ageMs > -CLOCK_TOLERANCE_MS ? data.session : undefined

@@ -12,13 +12,11 @@ export function providerSessionOwner(issuer: string, sid: string): Owner {
   return { kind: 'providerSession', id: digestOfParts(issuer, 'sid', sid) }
 }
 
-/** Returns the owners of a session in the form of the session index. */
 export function namedOwnersOf({ identity, providerSession }: Session): Owners {
   const user = userOwner(identity.issuer, identity.subject).id
   return providerSession === undefined ? { user } : { user, providerSession }
 }
 
-/** Returns the owners of a session as a list. */
 export function ownersOf(session: Session): readonly Owner[] {
   const { user, providerSession } = namedOwnersOf(session)
   const ofUser: Owner = { kind: 'user', id: user }

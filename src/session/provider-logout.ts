@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import { digestOfParts } from '../crypto/digest.ts'
 import { OutageError } from '../errors.ts'
 import type { EndedAtProvider, LogoutToken } from '../oidc/logout-token.ts'
 import type { Moment } from '../store/generations.ts'
-import type { OneTimeKeys } from '../store/one-time-keys.ts'
+import type { ConsumptionAttempt, OneTimeKeys } from '../store/one-time-keys.ts'
 import { providerSessionOwner, userOwner } from './owners.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -23,7 +24,7 @@ export interface ProviderLogoutOptions {
   readonly oneTimeKeys: OneTimeKeys
   readonly clientId: string
   readonly isStoreAvailable: () => boolean
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Lifetime of the mark of an attempt, after which the provider may retry an abandoned one. */
@@ -57,21 +58,23 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
 
   /** Marks the token for 5 s and extends the mark at the end, so that the provider may retry a failure. */
   async function attempt(token: LogoutToken, asked: Moment): Promise<ProviderLogoutResult> {
-    const attemptId = randomBytes(16).toString('base64url')
-    const key = digestOfParts(token.issuer, options.clientId, token.jti)
-    const consume = (ttlMs: number, timeoutMs?: number) =>
-      oneTimeKeys.consume('logout-token', key, attemptId, ttlMs, timeoutMs)
+    const ours: ConsumptionAttempt = {
+      kind: 'logout-token',
+      key: digestOfParts(token.issuer, options.clientId, token.jti),
+      attemptId: randomBytes(16).toString('base64url'),
+    }
     try {
-      if (!(await consume(PENDING_MS, MARK_WITHIN_MS))) return { outcome: 'replayed' }
+      if (!(await oneTimeKeys.consume(ours, PENDING_MS, MARK_WITHIN_MS)))
+        return { outcome: 'replayed' }
       const count = await end(token.issuer, token.ended, asked)
       const spentMs = Math.max(token.acceptedUntil - now(), SPENT_MIN_MS)
-      const isSpent = await oneTimeKeys.extend('logout-token', key, attemptId, spentMs)
+      const isSpent = await oneTimeKeys.extend(ours, spentMs)
       // Marks it anew where the mark expired meanwhile; a concurrent attempt ends the same sessions.
-      if (!isSpent) await consume(spentMs)
+      if (!isSpent) await oneTimeKeys.consume(ours, spentMs)
       return { outcome: 'done', count }
     } catch (error) {
       // Does not wait, because the release may fail too; it is queued behind a mark whose answer was lost.
-      oneTimeKeys.release('logout-token', key, attemptId).catch(() => undefined)
+      oneTimeKeys.release(ours).catch(() => undefined)
       throw error
     }
   }

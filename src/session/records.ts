@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
-import type { EpochMs, Session, SessionCredential } from '../core/session.ts'
+import type { Session, SessionCredential } from '../core/session.ts'
 import { sha256 } from '../crypto/digest.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import type { Owners } from '../store/session-index.ts'

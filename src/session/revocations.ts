@@ -32,7 +32,6 @@ export interface Revocations {
   flush(): Promise<void>
   /** Repeats the known ends, because a store that has come back may have older data (faults F13, F16). */
   repeat(): Promise<void>
-  /** Number of queued ends. */
   readonly waiting: number
 }
 
@@ -57,24 +56,17 @@ const MAX_UNVERIFIED_OF_ADDRESS = 100
 /** Name of the order that ends everybody's sessions; an owner's name has a colon. */
 const EVERYBODY = 'everybody'
 
+/** Creates the memory of ended sessions and the queues of ends that wait for the store, all bounded (finding C12). */
 export function createRevocations(options: RevocationsOptions): Revocations {
   const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
-  const outbox: Outbox = new Map()
-  const unverified: Outbox = new Map()
+  const outbox = new Map<string, QueuedEnd>()
+  const unverified = new Map<string, UnverifiedEnd>()
   const owners = new Map<string, Moment>()
   const flushing = createSingleFlight(flushOutbox)
 
   /** Sends all at once, so that they precede later commands on the same connection. */
   async function flushOutbox(): Promise<void> {
-    const results = await Promise.allSettled(
-      [outbox, unverified].flatMap((waiting) =>
-        [...waiting].map(async ([name, apply]) => {
-          await apply()
-          // Keeps an order that replaced this one meanwhile, because it may concern later sessions.
-          if (waiting.get(name) === apply) waiting.delete(name)
-        }),
-      ),
-    )
+    const results = await Promise.allSettled([...sendAll(outbox), ...sendAll(unverified)])
     const done = results.filter(({ status }) => status === 'fulfilled').length
     if (done > 0) options.onFlushed(done)
   }
@@ -92,13 +84,13 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest, apply) {
-      put(outbox, digest, apply, MAX_WAITING)
+      put(outbox, digest, { apply }, MAX_WAITING)
       known.set(digest, true)
     },
     deferUnverified(digest, apply, address) {
       const own = [...unverified.values()].filter((each) => each.address === address).length
       if (own >= MAX_UNVERIFIED_OF_ADDRESS && !unverified.has(digest)) refuseMore()
-      put(unverified, digest, Object.assign(apply, { address }), MAX_UNVERIFIED)
+      put(unverified, digest, { apply, address }, MAX_UNVERIFIED)
     },
     includes(session) {
       if (owners.size === 0) return false
@@ -107,11 +99,13 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     },
     deferAllOf(owner, asked) {
       const name = owner ? nameOf(owner) : EVERYBODY
-      const apply = async () => {
-        await options.applyToAllOf(owner, asked)
-        if (outbox.get(name) === apply) owners.delete(name)
+      const end: QueuedEnd = {
+        async apply() {
+          await options.applyToAllOf(owner, asked)
+          if (outbox.get(name) === end) owners.delete(name)
+        },
       }
-      put(outbox, name, apply, MAX_WAITING)
+      put(outbox, name, end, MAX_WAITING)
       owners.set(name, asked)
     },
     flush: () => flushing.run(),
@@ -126,12 +120,28 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   }
 }
 
-/** Queue of ends by name, so that each waits once; unverified ones carry the address. */
-type Outbox = Map<string, (() => Promise<unknown>) & { readonly address?: string }>
+/** End that waits for the store. */
+interface QueuedEnd {
+  readonly apply: () => Promise<unknown>
+}
 
-function put(outbox: Outbox, name: string, apply: () => Promise<unknown>, max: number): void {
-  if (outbox.size >= max && !outbox.has(name)) refuseMore()
-  outbox.set(name, apply)
+/** End of a session whose cookie could not be verified; `address` asked for it. */
+interface UnverifiedEnd extends QueuedEnd {
+  readonly address: string
+}
+
+/** Queues an end by its name, so that each waits once. */
+function put<T extends QueuedEnd>(queue: Map<string, T>, name: string, end: T, max: number): void {
+  if (queue.size >= max && !queue.has(name)) refuseMore()
+  queue.set(name, end)
+}
+
+function sendAll(queue: Map<string, QueuedEnd>): Promise<void>[] {
+  return [...queue].map(async ([name, end]) => {
+    await end.apply()
+    // Keeps an order that replaced this one meanwhile, because it may concern later sessions.
+    if (queue.get(name) === end) queue.delete(name)
+  })
 }
 
 function refuseMore(): never {

@@ -2,6 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
+import { areSame, bytesOf } from './sealed-records.ts'
 
 /**
  * Cache of decrypted sessions (L1). Each entry holds the digest of its cookie's secret, because the right id with a
@@ -60,7 +61,7 @@ export interface PresentedSession {
 /** State of the cache before a read. */
 export interface FillTicket {
   readonly evictions: number
-  readonly epoch: number | undefined
+  readonly subscription: number | undefined
   readonly takenAtMs: number
 }
 
@@ -70,7 +71,7 @@ interface Entry {
   readonly records: SealedRecords
   readonly secretDigest: Buffer
   confirmedAtMs: number
-  epoch: number | undefined
+  subscription: number | undefined
 }
 
 export interface SessionCacheOptions {
@@ -82,8 +83,8 @@ export interface SessionCacheOptions {
   /** Age up to which an entry stands in during a store outage. */
   readonly keptMs: number
   readonly canRecall: boolean
-  /** Returns the epoch in which every message of a change arrives; `undefined` while messages may be missed. */
-  readonly epoch: () => number | undefined
+  /** Returns the subscription in which every message of a change arrives; `undefined` while messages may be missed. */
+  readonly subscription: () => number | undefined
   readonly onLookUp: (result: LookUp) => void
 }
 
@@ -94,7 +95,7 @@ const CLOCK_RESOLUTION_MS = 50
 
 /** Evicts the least recently used entry when a bound is reached. */
 export function createSessionCache(options: SessionCacheOptions): SessionCache {
-  const { servedMs, keptMs, epoch, onLookUp } = options
+  const { servedMs, keptMs, subscription, onLookUp } = options
   const cache = new LRUCache<string, Entry>({
     max: options.maxEntries,
     maxSize: options.maxBytes,
@@ -123,9 +124,10 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
         onLookUp('miss')
         return undefined
       }
-      const isOfEpoch = entry.epoch !== undefined && entry.epoch === epoch()
-      onLookUp(isOfEpoch ? 'hit' : 'bypassed')
-      return isOfEpoch ? entry : undefined
+      const isOfSubscription =
+        entry.subscription !== undefined && entry.subscription === subscription()
+      onLookUp(isOfSubscription ? 'hit' : 'bypassed')
+      return isOfSubscription ? entry : undefined
     },
     recallStale(digest, credential, realm) {
       const entry = find(digest, credential, realm)
@@ -138,20 +140,21 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
         evict(digest)
         return undefined
       }
-      if (!isSame(entry.records, records)) return undefined
+      if (!areSame(entry.records, records)) return undefined
       if (ticket.evictions === evictions) {
         entry.confirmedAtMs = ticket.takenAtMs
-        entry.epoch = ticket.epoch
+        entry.subscription = ticket.subscription
       }
       return entry
     },
-    fillTicket: () => ({ evictions, epoch: epoch(), takenAtMs: performance.now() }),
+    fillTicket: () => ({ evictions, subscription: subscription(), takenAtMs: performance.now() }),
     keep({ digest, credential, realm }, records, session, ticket) {
       const confirmedAtMs = ticket.takenAtMs
       if (ticket.evictions === evictions) {
-        const secretDigest = Buffer.from(hash('sha256', credential.secret, 'hex'))
         const size = 400 + 2 * JSON.stringify(session).length + bytesOf(records)
-        const entry = { session, realm, records, secretDigest, confirmedAtMs, epoch: ticket.epoch }
+        const secretDigest = Buffer.from(hash('sha256', credential.secret, 'hex'))
+        const { subscription } = ticket
+        const entry = { session, realm, records, secretDigest, confirmedAtMs, subscription }
         cache.set(digest, entry, { size })
       }
       return { session, confirmedAtMs }
@@ -160,7 +163,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     expire(digest) {
       evictions++
       const entry = cache.peek(digest)
-      if (entry) entry.epoch = undefined
+      if (entry) entry.subscription = undefined
     },
     clear() {
       evictions++
@@ -178,16 +181,4 @@ const presentedDigest = Buffer.alloc(64)
 function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
   presentedDigest.write(hash('sha256', secret, 'hex'), 'latin1')
   return timingSafeEqual(secretDigest, presentedDigest)
-}
-
-function isSame(known: SealedRecords, found: SealedRecords): boolean {
-  return isEqual(known.identity, found.identity) && isEqual(known.tokens, found.tokens)
-}
-
-function isEqual(known: Buffer | undefined, found: Buffer | undefined): boolean {
-  return known === undefined || found === undefined ? known === found : known.equals(found)
-}
-
-function bytesOf({ identity, tokens }: SealedRecords): number {
-  return (identity?.length ?? 0) + (tokens?.length ?? 0)
 }

@@ -1,6 +1,7 @@
 import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
+import { createMetadataReader } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
 
@@ -25,23 +26,30 @@ const MAX_SURPLUS = 1000
 /** Age below which an index entry may precede its session, which is written after it. */
 const UNDER_WAY_MS = 60_000
 
-interface Listed {
-  readonly digest: string
-  readonly isThere: boolean
-  /** `undefined` for a session of another user, because the index does not decide whose it is. */
-  readonly metadata: SessionMetadata | undefined
-}
+type Listed =
+  /** Listed without a record, which the session may still get. */
+  | { readonly kind: 'lost'; readonly digest: string }
+  /** Session of another user, because the index does not decide whose it is. */
+  | { readonly kind: 'foreign' }
+  | { readonly kind: 'theirs'; readonly digest: string; readonly metadata: SessionMetadata }
 
 export function createSessionLimit(options: SessionLimitOptions): LimitSessions {
-  const { store, index, generations, codec, perUser, maxAgeMs, endReplaced } = options
+  const { index, generations, perUser, maxAgeMs, endReplaced } = options
+  const readMetadata = createMetadataReader(options)
 
   async function readListed(digest: string, user: string): Promise<Listed> {
-    const sealed = await store.read(digest, ['metadata'])
-    const metadata = codec.open(digest, 'metadata', sealed.metadata)
-    return {
-      digest,
-      isThere: sealed.metadata !== undefined,
-      metadata: metadata?.owners.user === user ? metadata : undefined,
+    const found = await readMetadata(digest)
+    switch (found.kind) {
+      case 'missing':
+        return { kind: 'lost', digest }
+      case 'unreadable':
+        return { kind: 'foreign' }
+      case 'known': {
+        const { metadata } = found
+        return metadata.owners.user === user
+          ? { kind: 'theirs', digest, metadata }
+          : { kind: 'foreign' }
+      }
     }
   }
 
@@ -56,12 +64,14 @@ export function createSessionLimit(options: SessionLimitOptions): LimitSessions 
     const listed = await inPortions(digests.slice(0, perUser + MAX_SURPLUS), (digest) =>
       readListed(digest, user),
     )
-    const lost = listed.filter(({ isThere }) => !isThere).map(({ digest }) => digest)
+    const lost = listed.flatMap((each) => (each.kind === 'lost' ? [each.digest] : []))
     if (lost.length > 0) {
       await index.removeLost({ kind: 'user', id: user }, lost, maxAgeMs - UNDER_WAY_MS)
     }
     const theirs = listed
-      .flatMap(({ digest, metadata }) => (metadata ? [{ digest, ...metadata }] : []))
+      .flatMap((each) =>
+        each.kind === 'theirs' ? [{ digest: each.digest, ...each.metadata }] : [],
+      )
       .map((each) => ({ ...each, generation: generationOf(each) }))
       // Falls back to the replicas' clocks within a generation, which all sessions of a memory store share.
       .toSorted(

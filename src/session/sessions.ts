@@ -1,11 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
-import {
-  type EpochMs,
-  formatSessionCookie,
-  type Session,
-  type SessionCredential,
-} from '../core/session.ts'
+import { formatSessionCookie, type Session, type SessionCredential } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionIndex } from '../store/session-index.ts'
@@ -68,6 +64,7 @@ export interface SessionsOptions {
   readonly onFlushed: (count: number) => void
 }
 
+/** Creates the sessions of one installation; finding and ending share one list of known ends. */
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, index, generations, codec, sessionCache, maxAgeMs, idleTimeoutMs, now } = options
   const ender = createSessionEnder(options)
@@ -135,7 +132,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const replaced = await limit(user).catch(noneWhileAway)
       if (replaced > 0) options.onReplaced(replaced, identity)
       if (sessionCache.canRecall)
-        finder.keep({ digest, credential, realm }, records, session, tokens, ticket)
+        finder.keep({ digest, credential, realm }, { records, session, tokens }, ticket)
       return formatSessionCookie(credential)
     },
 

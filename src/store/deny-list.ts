@@ -8,7 +8,6 @@ export interface DeniedToken {
 export interface DenyList {
   /** Denies a token for `ttlMs`, never shortens an earlier denial, and publishes the denial to other replicas. */
   add(token: string, ttlMs: number): Promise<void>
-  /** Returns the denials that have not expired. */
   list(): Promise<readonly DeniedToken[]>
 }
 

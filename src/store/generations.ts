@@ -5,7 +5,7 @@ export interface Moment {
   /** First generation after the moment; `undefined` where it was not known at the time. */
   readonly generation: number | undefined
   /** Upper bound, in generations, of how much too late `generation` may be. */
-  readonly doubt: number
+  readonly uncertainty: number
   /** Counter of the latest order known then. Sign-ins before may have recorded it, where it is ahead of the clock. */
   readonly counted?: number
 }

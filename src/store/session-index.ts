@@ -18,7 +18,6 @@ export interface Owner {
  */
 export interface SessionIndex {
   add(digest: string, owners: Owners, ttlMs: number): Promise<void>
-  /** Returns the digests whose entries have not expired. */
   list(kind: OwnerKind, owner: string): Promise<readonly string[]>
   remove(digest: string, owners: Partial<Owners>): Promise<void>
   /** Removes those of the entries that expire within `withinMs`; a later one may belong to a session being written. */

@@ -21,6 +21,7 @@ export interface SharedPorts {
   readonly denyList: DenyList
 }
 
+/** State of all replicas: the ports, the backplane, and whether the store can be used now. */
 export interface SharedState extends SharedPorts {
   readonly backplane: Backplane
   /** Redis for health and metrics; absent in memory mode. */

@@ -1,7 +1,7 @@
 /** Record of a session, which callers seal before they write it. */
 export type RecordPart = 'identity' | 'tokens' | 'metadata'
 
-/** Records in the order of the request, `undefined` where a part is absent. */
+/** Records by part; a part that was not asked for, or that the store lacks, is absent. */
 export type SealedRecords = Readonly<Partial<Record<RecordPart, Buffer>>>
 
 /**

@@ -3,7 +3,7 @@ import { createCheckMetrics, type LookUp } from './check-metrics.ts'
 import {
   addRedisGauges,
   createRedisMetrics,
-  type ObservedRedis,
+  type GaugedRedis,
   type RedisMetrics,
 } from './redis-metrics.ts'
 
@@ -34,6 +34,7 @@ const REFRESH_RESULTS = [
 /** Results of a back-channel logout, as labels; each starts at 0. */
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
+/** Counters, gauges and histograms of the service; each call counts one event. */
 export interface Metrics extends RedisMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
@@ -63,7 +64,7 @@ export interface Observed {
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
   /** Absent in memory mode. */
-  readonly redis: ObservedRedis | undefined
+  readonly redis: GaugedRedis | undefined
 }
 
 let ofProcess: Registry | undefined

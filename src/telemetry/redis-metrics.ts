@@ -2,7 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client'
 import { createPlainHistogram, type Observe } from './plain-histogram.ts'
 
 /** State of Redis, read whenever `/metrics` is read. */
-export interface ObservedRedis {
+export interface GaugedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', { readonly state: string }>>
@@ -75,10 +75,10 @@ export function createRedisMetrics(shown: Registry, hasRedis: boolean): RedisMet
 }
 
 /** Adds the gauges of Redis and of the other replicas. */
-export function addRedisGauges(registry: Registry, redis: ObservedRedis): void {
+export function addRedisGauges(registry: Registry, redis: GaugedRedis): void {
   const registers = [registry]
-  const gauge = (name: string, help: string, read: (observed: ObservedRedis) => number) =>
-    new Gauge({
+  for (const { name, help, read } of GAUGES) {
+    void new Gauge({
       name: `vestibule_${name}`,
       help,
       registers,
@@ -86,56 +86,80 @@ export function addRedisGauges(registry: Registry, redis: ObservedRedis): void {
         this.set(read(redis))
       },
     })
-  gauge('redis_connected', '1 when commands can be sent to Redis', ({ isConnected }) =>
-    Number(isConnected),
-  )
-  gauge(
-    'redis_commands_in_flight',
-    'Commands that Redis has not answered yet',
-    ({ commandsInFlight }) => commandsInFlight,
-  )
-  gauge(
-    'redis_eviction_policy_ok',
-    '1 when Redis is set to noeviction, 0 when not or not known',
-    ({ examination }) => Number(examination?.evictionPolicy === 'noeviction'),
-  )
-  gauge(
-    'redis_clock_offset_seconds',
-    'How far the clock of Redis is ahead of ours',
-    ({ examination }) => (examination?.clockOffsetMs ?? Number.NaN) / 1000,
-  )
-  gauge(
-    'backplane_healthy',
-    '1 while messages of other replicas are known to arrive',
-    ({ isBackplaneHealthy }) => Number(isBackplaneHealthy),
-  )
-  gauge('fleet_replicas', 'Other replicas seen lately', ({ fleet }) => fleet.size)
-  labelled(registry, 'fleet_mismatches', 'Other replicas that differ from this one', 'kind', () => {
-    const { findings } = redis.fleet
-    return FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length])
-  })
-  labelled(registry, 'circuit_breaker_state', '0 closed, 1 half-open, 2 open', 'breaker', () =>
-    Object.entries(redis.breakers).map(([name, { state }]) => [
-      name,
-      BREAKER_STATES.indexOf(state),
-    ]),
-  )
+  }
+  for (const { name, help, label, read } of LABELLED_GAUGES) {
+    void new Gauge({
+      name: `vestibule_${name}`,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        for (const [value, count] of read(redis)) this.set({ [label]: value }, count)
+      },
+    })
+  }
 }
 
-function labelled(
-  registry: Registry,
-  name: string,
-  help: string,
-  label: string,
-  read: () => readonly (readonly [string, number])[],
-): Gauge {
-  return new Gauge({
-    name: `vestibule_${name}`,
-    help,
-    labelNames: [label],
-    registers: [registry],
-    collect() {
-      for (const [value, count] of read()) this.set({ [label]: value }, count)
-    },
-  })
+interface GaugeSource {
+  readonly name: string
+  readonly help: string
+  readonly read: (redis: GaugedRedis) => number
 }
+
+const GAUGES: readonly GaugeSource[] = [
+  {
+    name: 'redis_connected',
+    help: '1 when commands can be sent to Redis',
+    read: ({ isConnected }) => Number(isConnected),
+  },
+  {
+    name: 'redis_commands_in_flight',
+    help: 'Commands that Redis has not answered yet',
+    read: ({ commandsInFlight }) => commandsInFlight,
+  },
+  {
+    name: 'redis_eviction_policy_ok',
+    help: '1 when Redis is set to noeviction, 0 when not or not known',
+    read: ({ examination }) => Number(examination?.evictionPolicy === 'noeviction'),
+  },
+  {
+    name: 'redis_clock_offset_seconds',
+    help: 'How far the clock of Redis is ahead of ours',
+    read: ({ examination }) => (examination?.clockOffsetMs ?? Number.NaN) / 1000,
+  },
+  {
+    name: 'backplane_healthy',
+    help: '1 while messages of other replicas are known to arrive',
+    read: ({ isBackplaneHealthy }) => Number(isBackplaneHealthy),
+  },
+  {
+    name: 'fleet_replicas',
+    help: 'Other replicas seen lately',
+    read: ({ fleet }) => fleet.size,
+  },
+]
+
+interface LabelledGaugeSource {
+  readonly name: string
+  readonly help: string
+  readonly label: string
+  /** Returns the number for each value of the label. */
+  readonly read: (redis: GaugedRedis) => readonly (readonly [string, number])[]
+}
+
+const LABELLED_GAUGES: readonly LabelledGaugeSource[] = [
+  {
+    name: 'fleet_mismatches',
+    help: 'Other replicas that differ from this one',
+    label: 'kind',
+    read: ({ fleet: { findings } }) =>
+      FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length]),
+  },
+  {
+    name: 'circuit_breaker_state',
+    help: '0 closed, 1 half-open, 2 open',
+    label: 'breaker',
+    read: ({ breakers }) =>
+      Object.entries(breakers).map(([name, { state }]) => [name, BREAKER_STATES.indexOf(state)]),
+  },
+]

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { closeServer, listenOn } from './server.ts'
 
 /** Request as the scripted server received it. */
 export interface SeenRequest {
@@ -50,18 +50,8 @@ export const startScriptedServer = async (): Promise<ScriptedServer> => {
     })
     socket.write(`${lines.join('\r\n')}\r\n\r\nfrom the app`)
   })
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject).listen(0, '127.0.0.1', () => listening.resolve())
-  await listening.promise
-
-  const close = async (): Promise<void> => {
-    const closed = Promise.withResolvers<void>()
-    server.close(() => closed.resolve())
-    server.closeAllConnections()
-    for (const socket of upgraded) socket.destroy()
-    await closed.promise
-  }
-  const { port } = server.address() as AddressInfo
+  const port = await listenOn(server)
+  const close = () => closeServer(server, upgraded)
   return {
     url: `http://127.0.0.1:${port}`,
     get seen() {

@@ -4,9 +4,9 @@ import {
   request as openRequest,
   type ServerResponse,
 } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
+import { closeServer, listenOn } from '../network/server.ts'
 
 const endpointPaths = {
   discovery: '/.well-known/openid-configuration',
@@ -110,17 +110,12 @@ export const startProviderFront = async (wantedPort: number): Promise<ProviderFr
       const { status = 200, headers: own = {} } = behaviour
       return void response.writeHead(status, own).end(behaviour.body)
     }
-    await passThrough(request, response, asked, target, behaviour)
+    await passThrough(response, asked, target, behaviour)
   }
 
   const server = createServer((request, response) => void serve(request, response))
   const port = await listenOn(server, wantedPort)
-  const pause = async (): Promise<void> => {
-    const closed = Promise.withResolvers<void>()
-    server.close(() => closed.resolve())
-    server.closeAllConnections()
-    await closed.promise
-  }
+  const pause = () => closeServer(server)
   const requests: ProviderFront['requests'] = (endpoint) =>
     seen.filter((request) => request.endpoint === endpoint)
 
@@ -169,15 +164,7 @@ const endpointOf = (url: string): Endpoint | undefined => {
   return found?.[0] as Endpoint | undefined
 }
 
-const listenOn = async (server: ReturnType<typeof createServer>, port: number): Promise<number> => {
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject).listen(port, '127.0.0.1', () => listening.resolve())
-  await listening.promise
-  return (server.address() as AddressInfo).port
-}
-
 const passThrough = async (
-  request: IncomingMessage,
   response: ServerResponse,
   asked: SeenProviderRequest,
   port: number,
@@ -187,9 +174,9 @@ const passThrough = async (
   const outgoing = openRequest({
     host: '127.0.0.1',
     port,
-    method: request.method,
-    path: request.url,
-    headers: request.rawHeaders,
+    method: asked.method,
+    path: asked.url,
+    headers: response.req.rawHeaders,
     agent: false,
   })
   outgoing.on('response', answered.resolve).on('error', answered.reject).end(asked.body)

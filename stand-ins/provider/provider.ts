@@ -1,5 +1,4 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { exportJWK, generateKeyPair } from 'jose'
 import type {
@@ -9,6 +8,7 @@ import type {
   KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider'
+import { closeServer, listenOn } from '../network/server.ts'
 import { createInteraction } from './interaction.ts'
 import { errorPage, logoutPage, signedOutPage } from './pages.ts'
 import { createProviderStore } from './store.ts'
@@ -53,7 +53,7 @@ export interface RunningProvider extends AsyncDisposable {
 export const startProvider = async (options: ProviderOptions): Promise<RunningProvider> => {
   const users = options.users ?? demoUsers
   const server = createServer()
-  const port = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1')
+  const port = await listenOn(server, options.port, options.host)
   const issuer = options.issuer ?? `http://127.0.0.1:${port}`
   const provider = await createProvider(issuer, users, options)
   const interaction = getRequestListener(createInteraction(provider, users).fetch, {
@@ -64,12 +64,7 @@ export const startProvider = async (options: ProviderOptions): Promise<RunningPr
     const handle = request.url?.startsWith('/interaction/') ? interaction : protocol
     void handle(request, response)
   })
-  const close = async (): Promise<void> => {
-    const closed = Promise.withResolvers<void>()
-    server.close(() => closed.resolve())
-    server.closeAllConnections()
-    await closed.promise
-  }
+  const close = () => closeServer(server)
   return { issuer, provider, server, close, [Symbol.asyncDispose]: close }
 }
 
@@ -86,13 +81,6 @@ export const generateProviderKeys = async (): Promise<JWKS> => {
 }
 
 const kty = (alg: string): string => (alg === 'RS256' ? 'RSA' : 'EC')
-
-const listen = async (server: Server, port: number, host: string): Promise<number> => {
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject).listen(port, host, () => listening.resolve())
-  await listening.promise
-  return (server.address() as AddressInfo).port
-}
 
 const createProvider = async (
   issuer: string,

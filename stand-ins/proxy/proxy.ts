@@ -4,8 +4,9 @@ import {
   request as openRequest,
   ServerResponse,
 } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { closeServer, listenOn } from '../network/server.ts'
 import {
   applyUnderscoreStrategy,
   clientAddress,
@@ -59,19 +60,8 @@ export const startStandIn = async (options: StandInOptions): Promise<RunningProx
     response.once('finish', () => socket.end())
     handle({ request, response, options, upgrade: { socket, head } }).catch(() => socket.destroy())
   })
-  const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject)
-  server.listen(options.port ?? 0, '127.0.0.1', () => listening.resolve())
-  await listening.promise
-
-  const close = async (): Promise<void> => {
-    const closed = Promise.withResolvers<void>()
-    server.close(() => closed.resolve())
-    server.closeAllConnections()
-    for (const tunnel of tunnels) tunnel.destroy()
-    await closed.promise
-  }
-  const { port } = server.address() as AddressInfo
+  const port = await listenOn(server, options.port)
+  const close = () => closeServer(server, tunnels)
   return { origin: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
 }
 

@@ -1,14 +1,15 @@
+import { ValueError } from '../config-error.ts'
 /** Content of a Redis address; everything else has a setting of its own. */
 export interface RedisAddress {
   /** More than one only for a cluster. */
-  readonly servers: readonly [ServerAddress, ...ServerAddress[]]
+  readonly servers: readonly [RedisServer, ...RedisServer[]]
   readonly isTls: boolean
   readonly username?: string
   readonly password?: string
   readonly database?: number
 }
 
-export interface ServerAddress {
+export interface RedisServer {
   readonly host: string
   readonly port: number
 }
@@ -18,7 +19,7 @@ const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/i
 
 /**
  * Parses `redis://` and `rediss://` URLs, `host:port`, and StackExchange's
- * `host:port,host:port,password=…,ssl=True`. Throws a `TypeError` that never quotes the address because it may hold
+ * `host:port,host:port,password=…,ssl=True`. Throws `ValueError` that never quotes the address because it may hold
  * a password.
  */
 export function parseRedisAddress(text: string): RedisAddress {
@@ -28,11 +29,11 @@ export function parseRedisAddress(text: string): RedisAddress {
 function parseUrl(text: string): RedisAddress {
   const url = URL.parse(text)
   if (!url || !/^rediss?:$/.test(url.protocol) || !HOST.test(url.hostname) || url.port === '0') {
-    throw new TypeError('is not a URL such as redis://redis.example.com:6379')
+    throw new ValueError('is not a URL such as redis://redis.example.com:6379')
   }
   const database = /^\/?(\d{0,9})$/.exec(url.pathname + url.search + url.hash)?.[1]
   if (database === undefined) {
-    throw new TypeError('has more after the port than the number of a database')
+    throw new ValueError('has more after the port than the number of a database')
   }
   return {
     servers: [
@@ -53,7 +54,7 @@ function decode(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {
-    throw new TypeError('has a % in its user or password that is not written as %25')
+    throw new ValueError('has a % in its user or password that is not written as %25')
   }
 }
 
@@ -68,7 +69,7 @@ const OPTIONS = new Map<string, (value: string) => Partial<RedisAddress>>([
 
 function parseAbortConnect(value: string): Partial<RedisAddress> {
   if (!parseFlag('abortConnect', value)) return {}
-  throw new TypeError('says abortConnect=True, but the service always starts: remove it')
+  throw new ValueError('says abortConnect=True, but the service always starts: remove it')
 }
 
 function parseConnectionString(text: string): RedisAddress {
@@ -84,15 +85,15 @@ function parseConnectionString(text: string): RedisAddress {
 /** A further server needs its port because a text without one may be part of a password with a comma. */
 const FURTHER_SERVER = /^[^=]+:\d+$/
 
-/** Parses `host:port`, or `host` with the default port. Throws a `TypeError`. */
-export function parseServer(endpoint: string, defaultPort: number): ServerAddress {
+/** Parses `host:port`, or `host` with the default port. Throws `ValueError`. */
+export function parseServer(endpoint: string, defaultPort: number): RedisServer {
   const groups = /^(?:\[(?<v6>[0-9a-f:]+)\]|(?<name>[A-Za-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(
     endpoint,
   )?.groups
   const host = groups?.['v6'] ?? groups?.['name']
   const port = Number(groups?.['port'] ?? defaultPort)
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new TypeError('does not begin with host:port')
+    throw new ValueError('does not begin with host:port')
   }
   return { host, port }
 }
@@ -100,11 +101,11 @@ export function parseServer(endpoint: string, defaultPort: number): ServerAddres
 function parseOption(option: string): Partial<RedisAddress> {
   const [name = '', ...rest] = option.split('=')
   if (rest.length === 0)
-    throw new TypeError('names a server without its port, or an option without a value')
+    throw new ValueError('names a server without its port, or an option without a value')
   const parse = OPTIONS.get(name.toLowerCase())
   if (!parse) {
     // Does not quote the option because it may be part of a password with a comma.
-    throw new TypeError(
+    throw new ValueError(
       'has an unknown option; the options are user, password, ssl, defaultDatabase and abortConnect',
     )
   }
@@ -113,10 +114,10 @@ function parseOption(option: string): Partial<RedisAddress> {
 
 function parseFlag(name: string, value: string): boolean {
   if (/^(?:true|false)$/i.test(value)) return value.toLowerCase() === 'true'
-  throw new TypeError(`has an ${name} that is neither True nor False`)
+  throw new ValueError(`has an ${name} that is neither True nor False`)
 }
 
 function parseNumber(name: string, value: string): number {
   if (/^\d{1,9}$/.test(value)) return Number(value)
-  throw new TypeError(`has a ${name} that is no number`)
+  throw new ValueError(`has a ${name} that is no number`)
 }

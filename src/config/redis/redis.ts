@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { RedisAddress } from './address.ts'
-import { checkPlace, type RedisPlace } from './place.ts'
+import { checkServers, type RedisServers } from './servers.ts'
 
 /** Place of Redis and credentials. Files are named here and read for every connection. */
-export type RedisConfig = RedisPlace &
+export type RedisConfig = RedisServers &
   RedisFiles & {
     readonly database: number
     readonly username?: string
@@ -41,11 +41,11 @@ export function checkRedis(
       'SESSION_ENCRYPTION_KEY: is missing: replicas that share sessions need the same key; make one with: openssl rand -base64 32',
     )
   }
-  const { place, address } = checkPlace(settings, problems)
+  const { servers, address } = checkServers(settings, problems)
   const tls = checkTls(settings, address?.isTls === true, problems)
-  if (!place) return undefined
+  if (!servers) return undefined
   return {
-    ...place,
+    ...servers,
     ...credentialsOf(settings, address, problems),
     database: databaseOf(settings, address, problems),
     ...files,

@@ -1,4 +1,9 @@
-import { type AccessRule, type AllowedUsers, parseEmail } from '../../core/access-rule.ts'
+import {
+  type AccessRule,
+  type AllowedUsers,
+  parseEmail,
+  type TokenRule,
+} from '../../core/access-rule.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -48,10 +53,7 @@ function compileRule(
   problems: string[],
 ): AccessRule {
   const { access, hosts, paths } = source
-  const methods = source.methods?.map((method) => (method === 'HEAD' ? 'GET' : method))
-  if (methods?.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
-    problems.push(`${where}.methods: write methods in capitals`)
-  }
+  const methods = source.methods && compileMethods(source.methods, where, problems)
   const allowed = namedUsers(
     { emails: source.emails, emailDomains: source.emailDomains, groups: source.groups },
     where,
@@ -60,17 +62,17 @@ function compileRule(
   if (allowed && access !== 'signed-in') {
     problems.push(`${where}: emails, emailDomains and groups belong to access: signed-in`)
   }
-  return {
-    access,
+  const bearer = compileTokens(source, where, settings, problems)
+  const common = {
     passesPreflight: source.preflight === 'pass',
-    isOneTime: source.oneTime === true,
     deniesDegraded: source.degraded === 'deny',
-    ...compileTokens(source, where, settings, problems),
     ...(hosts && { hosts: compileHosts(hosts, where, problems) }),
     ...(paths && { paths: compilePaths(paths, `${where}.paths`, problems) }),
-    ...(methods && { methods: new Set(methods) }),
-    ...(allowed && { allowed }),
+    ...(methods && { methods }),
   }
+  return access === 'signed-in'
+    ? { ...common, access, ...(allowed && { allowed }), ...(bearer && { bearer }) }
+    : { ...common, access }
 }
 
 function compileTokens(
@@ -78,12 +80,27 @@ function compileTokens(
   where: string,
   settings: Settings,
   problems: string[],
-): Pick<AccessRule, 'bearer'> {
+): TokenRule | undefined {
   if (bearer && access !== 'signed-in') {
     problems.push(`${where}.bearer: belongs to access: signed-in`)
   }
   if (oneTime && !bearer) problems.push(`${where}.oneTime: belongs to a rule with bearer`)
-  return bearer ? { bearer: compileBearer(bearer, `${where}.bearer`, settings, problems) } : {}
+  if (!bearer) return undefined
+  const requirement = compileBearer(bearer, `${where}.bearer`, settings, problems)
+  return { requirement, isOneTime: oneTime === true }
+}
+
+/** Compiles methods; `HEAD` counts as `GET`. */
+function compileMethods(
+  sources: readonly string[],
+  where: string,
+  problems: string[],
+): ReadonlySet<string> {
+  const methods = sources.map((method) => (method === 'HEAD' ? 'GET' : method))
+  if (methods.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
+    problems.push(`${where}.methods: write methods in capitals`)
+  }
+  return new Set(methods)
 }
 
 function compileHosts(

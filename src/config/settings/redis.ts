@@ -11,7 +11,7 @@ export const redisSettings = {
     .default(false)
     .register(
       notes,
-      note(REDIS, 'Keeps sessions and replay markers in Redis, shared by all replicas.'),
+      note(REDIS, 'Keeps sessions and replay marks in Redis, shared by all replicas.'),
     ),
   REDIS_CACHE_MODE: z
     .enum(['memory', 'redis', 'hybrid'])

@@ -28,27 +28,28 @@ export async function openCluster(
   const lifetime = createLifetime(signal)
   lifetime.signal.addEventListener('abort', () => servers.close())
   const first = Promise.withResolvers<void>()
-  let isOpen = false
-  let isReportedComplete = false
+  let state: 'opening' | 'incomplete' | 'complete' = 'opening'
 
   const servers = createClusterServers({
     ...options,
     onOpen() {
       first.resolve()
-      if (isOpen) options.onPrimaryConnected?.()
+      if (state !== 'opening') options.onPrimaryConnected?.()
       reportComplete()
     },
     onEnded(cause) {
-      isReportedComplete = false
-      if (isOpen) options.onPrimaryLost(cause)
+      if (state !== 'opening') {
+        state = 'incomplete'
+        options.onPrimaryLost(cause)
+      }
       if (servers.all.some(({ connection }) => connection.isExpected)) refreshSoon()
       else lifetime.end(cause)
     },
   })
 
   function reportComplete(): void {
-    if (!isOpen || isReportedComplete || lifetime.hasEnded || !servers.isComplete) return
-    isReportedComplete = true
+    if (state !== 'incomplete' || lifetime.hasEnded || !servers.isComplete) return
+    state = 'complete'
     options.onAllConnected()
   }
 
@@ -72,8 +73,7 @@ export async function openCluster(
     lifetime.end(cause)
     throw cause
   }
-  isOpen = true
-  isReportedComplete = servers.isComplete
+  state = servers.isComplete ? 'complete' : 'incomplete'
   return {
     run: createCommandRouter(servers, refreshSoon),
     get primaries() {

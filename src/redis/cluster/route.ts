@@ -43,7 +43,13 @@ export function createCommandRouter(servers: ClusterServers, onStale: () => void
           case 'try-again':
             await pause(TRY_AGAIN_MS)
             break
-          default:
+          case 'denied':
+          case 'unknown-command':
+          case 'cluster-disabled':
+          case 'unknown-primary':
+          case 'syntax-error':
+          case 'other':
+          case undefined:
             throw cause
         }
       }

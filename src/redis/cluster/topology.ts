@@ -20,6 +20,7 @@ export type ReadTopology = (
 /** Time limit for one server, after which the next is asked. */
 const ASK_TIMEOUT_MS = 1000
 
+/** Creates a reader that remembers the last topology for when all seed nodes are gone. */
 export function createTopologyReader(connectTimeoutMs: number): ReadTopology {
   const timeoutMs = Math.min(ASK_TIMEOUT_MS, connectTimeoutMs)
   let known: readonly ServerAddress[] = []
@@ -92,7 +93,13 @@ function explain(cause: unknown): unknown {
     }
     case 'denied':
       return new TopologyError('permission', 'the Redis user lacks +cluster|slots', cause)
-    default:
+    case 'moved':
+    case 'ask':
+    case 'try-again':
+    case 'unknown-primary':
+    case 'syntax-error':
+    case 'other':
+    case undefined:
       return cause
   }
 }

@@ -133,7 +133,7 @@ function versionFinding(info: Info): Finding | undefined {
 
 function evictionFinding(policy: string | undefined): Finding | undefined {
   if (policy === undefined || !isHarmful(policy)) return undefined
-  const message = `maxmemory-policy is ${policy}, which evicts sessions and replay markers that are still needed: set noeviction`
+  const message = `maxmemory-policy is ${policy}, which evicts sessions and replay marks that are still needed: set noeviction`
   return { code: 'eviction', message }
 }
 

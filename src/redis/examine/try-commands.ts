@@ -30,12 +30,35 @@ export interface SelfTestNames {
  * ACL rules. Rejects when the connection ends before Redis has answered all.
  */
 export async function tryCommands(primary: Primary, names: SelfTestNames): Promise<Finding[]> {
-  const { prefix, channel, fleetChannel } = names
+  const commands = commandsToTry(primary, names)
+  const testChannel = `${names.channel}:self-test`
+  const all: Command<Outcomes> = (client) =>
+    Promise.allSettled(commands.map((command) => client.sendCommand(command)))
+  // Subscribes last, because Redis disconnects subscribers whose replies are large, as those to the commands may be.
+  const subscribe: Command<Outcomes> = (client) =>
+    Promise.allSettled([client.subscribe(testChannel, ignore)])
+  const unsubscribe: Command<Outcomes> = (client) =>
+    Promise.allSettled([client.unsubscribe(testChannel, ignore)])
+  const outcomes: PromiseSettledResult<unknown>[] = []
+  // Runs each step as a command of its own, so that a slow Redis does not count as stalled.
+  for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
+  const tried = [...commands, ['SUBSCRIBE', testChannel], ['UNSUBSCRIBE', testChannel]]
+  const refused = outcomes.flatMap((outcome, at) => {
+    if (outcome.status === 'fulfilled') return []
+    // Leaves out redirections by a cluster behind a plain address, which is a finding of its own.
+    if (!primary.isInCluster && failureOf(outcome.reason) === 'cluster') return []
+    return [findingFor(tried[at] ?? [], outcome.reason, names)]
+  })
+  return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
+}
+
+/** Lists every command that the service sends. */
+function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: SelfTestNames) {
   const key = findKeyOwnedBy(primary, prefix)
   const record = `${key}:s`
   const index = `${key}:u`
   const message = JSON.stringify({ v: 1, type: 'self-test' })
-  const commands = [
+  return [
     ['SET', record, '1', 'PX', '5000'],
     ['SET', record, '1', 'NX', 'PX', '5000'],
     ['GET', record],
@@ -59,25 +82,6 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
     ...(primary.isInCluster ? [['ASKING'] as const] : []),
     ['DEL', record, index],
   ] as const
-  const testChannel = `${channel}:self-test`
-  const all: Command<Outcomes> = (client) =>
-    Promise.allSettled(commands.map((command) => client.sendCommand(command)))
-  // Subscribes last, because Redis disconnects subscribers whose replies are large, as those to the commands may be.
-  const subscribe: Command<Outcomes> = (client) =>
-    Promise.allSettled([client.subscribe(testChannel, ignore)])
-  const unsubscribe: Command<Outcomes> = (client) =>
-    Promise.allSettled([client.unsubscribe(testChannel, ignore)])
-  const outcomes: PromiseSettledResult<unknown>[] = []
-  // Runs each step as a command of its own, so that a slow Redis does not count as stalled.
-  for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
-  const tried = [...commands, ['SUBSCRIBE', testChannel], ['UNSUBSCRIBE', testChannel]]
-  const refused = outcomes.flatMap((outcome, at) => {
-    if (outcome.status === 'fulfilled') return []
-    // Leaves out redirections by a cluster behind a plain address, which is a finding of its own.
-    if (!primary.isInCluster && failureOf(outcome.reason) === 'cluster') return []
-    return [findingFor(tried[at] ?? [], outcome.reason, names)]
-  })
-  return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
 }
 
 type Outcomes = readonly PromiseSettledResult<unknown>[]

@@ -2,7 +2,7 @@ import { createSingleFlight } from '../../timing/single-flight.ts'
 import { type ClientConnection, openClient, type RedisClient, runOrDrop } from '../client.ts'
 import { TopologyError } from '../failure.ts'
 import { readReplyError } from '../reply-errors.ts'
-import type { Access, SentinelTarget, ServerAddress } from '../target.ts'
+import type { SentinelTarget, ServerAccess, ServerAddress } from '../target.ts'
 
 /** Address of the primary as one Sentinel reports it; of several reports, the highest epoch is the latest. */
 export interface ReportedPrimary extends ServerAddress {
@@ -22,7 +22,11 @@ export function createSentinelAsker(
 ): AskSentinel {
   const { primaryName } = target()
   const open = () =>
-    openClient({ ...address, ...accessOf(target()), database: 0 }, SENTINEL_TIMEOUT_MS, signal)
+    openClient(
+      { ...address, ...serverAccessOf(target()), database: 0 },
+      SENTINEL_TIMEOUT_MS,
+      signal,
+    )
   let current: ClientConnection | undefined
   async function ask(): Promise<ReportedPrimary> {
     try {
@@ -39,7 +43,7 @@ export function createSentinelAsker(
 }
 
 /** Returns the credentials for the Sentinels, which differ from those for Redis. */
-function accessOf({ sentinelUsername, sentinelPassword, tls }: SentinelTarget): Access {
+function serverAccessOf({ sentinelUsername, sentinelPassword, tls }: SentinelTarget): ServerAccess {
   return {
     ...(tls && { tls }),
     ...(sentinelUsername !== undefined && { username: sentinelUsername }),
@@ -74,7 +78,13 @@ function explain(cause: unknown, primaryName: string): unknown {
         'REDIS_SENTINEL_ADDRESSES leads to a server that is not a Sentinel: name the Sentinels, or put the server into REDIS_ADDRESS instead'
       return new TopologyError('sentinel', message, cause)
     }
-    default: {
+    case 'moved':
+    case 'ask':
+    case 'try-again':
+    case 'denied':
+    case 'cluster-disabled':
+    case 'syntax-error':
+    case 'other': {
       const message = `a Sentinel refuses the query (${reply.failure}): check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD; its user needs +sentinel|master and +sentinel|get-master-addr-by-name`
       return new TopologyError(reply.failure, message, cause)
     }

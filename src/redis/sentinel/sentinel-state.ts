@@ -1,4 +1,4 @@
-import { failureOf, type RedisFailure, TopologyError } from '../failure.ts'
+import { failureOf, type RedisFailure, topologyReason } from '../failure.ts'
 
 /** Callbacks about Sentinels, without which a failover would go unnoticed. */
 export interface SentinelObserver {
@@ -41,8 +41,7 @@ export function createSentinelState(observer: SentinelObserver): SentinelState {
       unansweredRounds += 1
       if (unansweredRounds < AWAY_AFTER_ROUNDS || failure === reported) return
       reported = failure
-      const reason = cause instanceof TopologyError ? cause.message : undefined
-      observer.onSentinelsAway?.(failure, reason)
+      observer.onSentinelsAway?.(failure, topologyReason(cause))
     },
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { DeniedTokens } from '../../bearer/denied-tokens.ts'
 import { nameOfToken, type TokenName } from '../../bearer/token-name.ts'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseJson } from '../../core/json.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { invalidRequest } from '../../errors.ts'
@@ -18,10 +19,9 @@ export interface AdminDeniedTokensOptions {
   /** Issuer of a `jti` without `iss`. */
   readonly issuer: string
   readonly log: Log
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
-/** Lists and adds denied tokens. */
 export interface AdminDeniedTokens {
   readonly listDeniedTokens: (c: NodeContext) => Promise<Response>
   readonly denyToken: (c: NodeContext) => Promise<Response>

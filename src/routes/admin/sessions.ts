@@ -19,7 +19,6 @@ export interface AdminSessionsOptions {
   readonly metrics: Pick<Metrics, 'sessionsEndedByOperator'>
 }
 
-/** Lists and ends sessions. */
 export interface AdminSessions {
   readonly listSessions: (c: NodeContext) => Promise<Response>
   readonly endSession: (c: NodeContext) => Promise<Response>

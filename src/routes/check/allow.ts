@@ -1,4 +1,5 @@
 import { withoutCookies } from '../../core/cookie-header.ts'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { encodeHeaderValue, isFaithful } from '../../core/header-value.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../../core/identity.ts'
 import type { Principal } from '../../core/session.ts'
@@ -19,7 +20,7 @@ export interface AllowOptions {
   readonly headersMaxBytes: number
   readonly passesAccessToken: boolean
   readonly passesAuthorization: boolean
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Creates `Allow`, which caches the headers of each session and token. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { takesTokensOnly } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
@@ -36,7 +37,7 @@ const NONE: Evidence = { kind: 'none' }
 export function createCheck(options: CheckOptions) {
   const { bearers, allow, denials, metrics } = options
   const parse = createRequestParser(options)
-  const findSession = createSessionCheck(options)
+  const checkSession = createSessionCheck(options)
   const countWhenSent = createCheckCount(metrics)
 
   return function checkRoute(c: NodeContext): Response | Promise<Response> {
@@ -75,8 +76,7 @@ export function createCheck(options: CheckOptions) {
     const { access, requestClass, presented } = checked
     if (!needsEvidence(access, requestClass)) return { evidence: NONE, source: 'rule' }
     if (presented) return examineToken(checked, presented)
-    if (access.bearer?.isOneTime) return { evidence: NONE, source: 'none' }
-    return findSession(checked)
+    return takesTokensOnly(access) ? { evidence: NONE, source: 'none' } : checkSession(checked)
   }
 
   /** Takes a token as the only evidence where its rule accepts one, so no session stands in for it (threat A87). */

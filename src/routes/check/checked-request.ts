@@ -1,5 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { type Access, type AccessRule, createAccessFinder } from '../../core/access-rule.ts'
+import {
+  type Access,
+  type AccessRule,
+  createAccessFinder,
+  takesTokens,
+} from '../../core/access-rule.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
 import { isForeignOrigin } from '../../core/decision.ts'
 import {
@@ -69,7 +74,7 @@ export function createRequestParser(
       request,
       requestClass,
       access,
-      presented: access.bearer && readAuthorization(raw),
+      presented: takesTokens(access) ? readAuthorization(raw) : undefined,
     }
   }
 }

@@ -16,6 +16,7 @@ export type CountWhenSent = (
   startedAtMs: number,
 ) => void
 
+/** Creates the function that notes start, outcome and source on the response, to be counted with its status. */
 export function createCheckCount(metrics: Pick<Metrics, 'check'>): CountWhenSent {
   /** Runs for every check with its record as `this`, because a closure would keep the request alive. */
   function countAs(this: CountedCheck, status: number): void {

@@ -72,8 +72,8 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
     forbidden({ request, requestClass, raw, presented }, session) {
       const requestId = requestIdOf(raw)
       // Without a rule that accepts tokens, Authorization belongs to the app and does not mean a program.
-      const isReadByPerson = showsPage(requestClass) && !presented
-      if (!isReadByPerson) {
+      const isPageShown = showsPage(requestClass) && !presented
+      if (!isPageShown) {
         return { response: json(403, { error: 'forbidden' }, requestId), outcome: 'forbidden' }
       }
       const name = session && displayName(session.identity)

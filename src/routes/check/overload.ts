@@ -1,6 +1,7 @@
 /** Returns whether checks are to be answered 503 at once, because the event loop lags behind (fault F42). */
 export type IsOverloaded = (nowMs: number) => boolean
 
+/** Tells whether the event loop lags so much that checks are refused. */
 export interface OverloadWatch {
   readonly isOverloaded: IsOverloaded
   readonly close: () => void

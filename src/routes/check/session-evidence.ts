@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { allowsDegraded } from '../../core/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -34,7 +36,7 @@ export interface SessionCheckOptions {
   readonly refreshGraceMs: number
   readonly renewOutageCookie: RenewOutageCookie
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Time a check waits for an overdue refresh; the whole check has 1.5 s. */
@@ -61,23 +63,34 @@ export function createSessionCheck(options: SessionCheckOptions) {
   ): FoundEvidence {
     const { session, source } = found
     const evidence: Evidence = { kind: 'session', session }
-    if (source === 'l1' || source === 'assertion') {
-      metrics.degradedDecision(source)
-      return { evidence, source }
+    switch (found.source) {
+      case 'memory':
+      case 'store': {
+        const renew = () => renewOutageCookie(checked, found, () => withDigest(cookie))
+        return { evidence, source, renew }
+      }
+      case 'l1':
+      case 'assertion':
+        metrics.degradedDecision(found.source)
+        return { evidence, source }
     }
-    const renew = () => renewOutageCookie(checked, found, () => withDigest(cookie))
-    return { evidence, source, renew }
   }
 
   function findOptions({ raw, request, access }: CheckedRequest): FindOptions {
     const assertion = () => cookies.readOutage(raw, request.site)
-    return { timeoutMs, ...(!access.deniesDegraded && { standIn: { assertion } }) }
+    return { timeoutMs, ...(allowsDegraded(access) && { standIn: { assertion } }) }
   }
 
   /** Returns `none` during a store outage, because new tokens could not be stored (fault F36). */
   function needOf({ session, source }: FoundSession) {
-    if (!session.renewal || source === 'l1' || source === 'assertion') return 'none'
-    return renewalNeed(session, options.now(), patienceMs)
+    switch (source) {
+      case 'memory':
+      case 'store':
+        return renewalNeed(session, options.now(), patienceMs)
+      case 'l1':
+      case 'assertion':
+        return 'none'
+    }
   }
 
   /** Refreshes due tokens in the background, and waits only for overdue ones. */
@@ -103,7 +116,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
       const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
       if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
-      if (refresher.isPaused(presented.digest) || performance.now() > untilMs) {
+      if (refresher.isBackingOff(presented.digest) || performance.now() > untilMs) {
         throw new AuthError('provider_unavailable', 'the tokens could not be refreshed')
       }
       await pause(RENEWAL_POLL_MS)

@@ -1,16 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import type { VerifyProof } from '../../bearer/dpop-proof.ts'
 import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
+import { allowsDegraded } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
+import { AuthError } from '../../errors.ts'
 import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
 /** Verifies tokens before the decision and spends them after it. */
 export interface TokenCheck {
-  /** Verifies a token and its proof; returns no promise on a cache hit. */
+  /**
+   * Verifies a token and its proof; returns no promise on a cache hit. Throws `AuthError` `store_unavailable` where the
+   * rule has `degraded: deny` and the token may be denied without being known here.
+   */
   examine(
     presented: PresentedToken,
     checked: CheckedRequest,
@@ -23,16 +29,19 @@ export interface TokenCheckOptions {
   readonly verifier: BearerVerifier
   readonly verifyProof: VerifyProof
   readonly oneTimeKeys: OneTimeKeys
+  /** Denied tokens, as known to this replica. */
+  readonly denied: { readonly isCurrent: boolean }
   /** Time after which a check fails closed with `store_unavailable`, which is never a first use. */
   readonly storeTimeoutMs: number
   readonly onReplay: (kind: ConsumptionKind) => void
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 const ATTEMPT_ID_BYTES = 16
 
+/** Creates a check of `Bearer` and `DPoP` credentials (RFC 6750, RFC 9449 section 7). */
 export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
-  const { verifier, verifyProof, oneTimeKeys, now } = options
+  const { verifier, verifyProof, oneTimeKeys, denied, now } = options
 
   async function prove(
     token: string,
@@ -56,13 +65,14 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   /** Releases what a failed attempt may have spent, because Redis may carry a command out late (fault F02). */
   function giveBack(spends: readonly Spend[], attemptId: string): void {
     for (const { kind, parts } of spends) {
-      oneTimeKeys.release(kind, digestOfParts(...parts), attemptId).catch(() => undefined)
+      oneTimeKeys.release({ kind, key: digestOfParts(...parts), attemptId }).catch(() => undefined)
     }
   }
 
   return {
     examine({ scheme, token }, checked) {
       if (token === undefined) return refused(MALFORMED)
+      if (!allowsDegraded(checked.access) && !denied.isCurrent) throw mayBeDenied()
       const known = verifier.recall(token)
       const evidence = known ? accepted(known) : verifier.verify(token)
       if (scheme === 'DPoP') {
@@ -76,9 +86,8 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
       try {
         for (const { kind, parts, endsAt } of spends) {
           const ttlMs = Math.max(1, endsAt - now())
-          const key = digestOfParts(...parts)
-          const timeoutMs = options.storeTimeoutMs
-          if (await oneTimeKeys.consume(kind, key, attemptId, ttlMs, timeoutMs)) continue
+          const attempt = { kind, key: digestOfParts(...parts), attemptId }
+          if (await oneTimeKeys.consume(attempt, ttlMs, options.storeTimeoutMs)) continue
           options.onReplay(kind)
           return USED[kind]
         }
@@ -89,6 +98,10 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
       }
     },
   }
+}
+
+function mayBeDenied(): AuthError {
+  return new AuthError('store_unavailable', 'the list of denied tokens may be out of date')
 }
 
 const MALFORMED = invalidToken('the token is malformed')

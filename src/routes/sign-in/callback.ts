@@ -1,3 +1,4 @@
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session, SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
@@ -36,7 +37,7 @@ export interface CallbackOptions {
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier'>
@@ -45,6 +46,9 @@ interface Presented {
   readonly credential: SessionCredential
   readonly session: Session
 }
+
+const NOT_OUR_STATE = 'the state was not sealed by this installation, or for another host'
+const NOT_THIS_BROWSER = 'the login was begun in another browser, or its binding was replaced'
 
 /** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
 export function createCallback(options: CallbackOptions) {
@@ -62,11 +66,7 @@ export function createCallback(options: CallbackOptions) {
       binding,
       longTarget,
     })
-    if (!login)
-      throw new AuthError(
-        'sign_in_failed',
-        'the state was not sealed by this installation, or for another host',
-      )
+    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
     if (login.isFromElsewhere) options.onFromElsewhere()
     const target = targetOf(login, site)
     c.set('target', target)
@@ -76,13 +76,10 @@ export function createCallback(options: CallbackOptions) {
     if (!binding || !login.secrets) {
       if (binding && !login.isRetry)
         c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
-      throw new AuthError(
-        'sign_in_failed',
-        'the login was begun in another browser, or its binding was replaced',
-      )
+      throw new AuthError('sign_in_failed', NOT_THIS_BROWSER)
     }
     requireCode(login, query)
-    const cookie = await open(c, site, { txid: login.txid, state: query.state, ...login.secrets })
+    const cookie = await redeem(c, site, { txid: login.txid, state: query.state, ...login.secrets })
     if (presented) await sessions.end(sessionDigest(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [
@@ -98,7 +95,8 @@ export function createCallback(options: CallbackOptions) {
     return cookies.readOutage(c.env.incoming, site) === undefined ? [] : cookies.clearOutage(site)
   }
 
-  async function open(c: NodeContext, site: Site, login: BoundLogin): Promise<string> {
+  /** Redeems the code and returns the value of the session cookie. */
+  async function redeem(c: NodeContext, site: Site, login: BoundLogin): Promise<string> {
     const raw = c.env.incoming
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
@@ -123,7 +121,7 @@ export function createCallback(options: CallbackOptions) {
 
   /** Validates the target again, because settings may have changed since the login began. */
   function targetOf(login: ReturnedLogin, site: Site): string {
-    const target = login.target && parseReturnTo(login.target, site, options.returnTo)
+    const target = login.target && parseReturnTo(login.target.url, site, options.returnTo)
     return target || addresses.landing(site)
   }
 
@@ -141,7 +139,7 @@ export function createCallback(options: CallbackOptions) {
     target: string,
     written: readonly string[],
   ): Promise<Response> {
-    const cleared = login.isLongTarget ? [cookies.clearTarget(c.get('site'))] : []
+    const cleared = login.target?.carriedBy === 'cookie' ? [cookies.clearTarget(c.get('site'))] : []
     const headers = settingCookies(...written, ...cleared)
     if (!options.needsContinuePage) return redirect(302, target, headers)
     return options.writePage(200, continuePage(target), requestIdOf(c.env.incoming), headers)

@@ -1,3 +1,5 @@
+import type { EpochMs } from '../../core/epoch-ms.ts'
+import { type Binding, isLooping } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
 import { AuthError } from '../../errors.ts'
@@ -9,12 +11,7 @@ import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../
 import type { PageWriter } from '../../http/write-page.ts'
 import type { SignIn } from '../../oidc/sign-in.ts'
 import type { Sessions } from '../../session/sessions.ts'
-import {
-  type Binding,
-  isLooping,
-  type LoginTransactions,
-  newBinding,
-} from '../../session/sign-in/login-transaction.ts'
+import { type LoginTransactions, newBinding } from '../../session/sign-in/login-transaction.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 
@@ -31,7 +28,7 @@ export interface LoginOptions {
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Serves `GET BASE_PATH/login?rd=`: redirects to the provider. The server stores nothing for a login. */

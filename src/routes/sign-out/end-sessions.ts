@@ -14,12 +14,11 @@ import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { within } from '../../timing/time-limit.ts'
 
-/** Ended session; `identity` is absent where the store could not be asked. */
-export interface Ended {
-  readonly ending: Ending
-  readonly identity?: Identity
-  readonly idToken?: string
-}
+/** Ended session; `unverified` where the store could not be asked whose it is. */
+export type Ended = { readonly ending: Ending } & (
+  | { readonly kind: 'verified'; readonly identity: Identity; readonly idToken?: string }
+  | { readonly kind: 'unverified' }
+)
 
 /** Kind of a sign-out: `rp_initiated` sends the browser to the provider. */
 export type SignOutKind = 'rp_initiated' | 'local'
@@ -47,6 +46,10 @@ const REVOCATION_WAIT_MS = 2000
 const MAX_UNVERIFIED = 20
 const UNVERIFIED_PERIOD_MS = 60_000
 
+/**
+ * Creates a sign-out that also ends sessions whose cookies cannot be verified during an outage, a bounded number per
+ * address.
+ */
 export function createSignOut(options: SignOutOptions): SignOut {
   const { cookies, sessions, signIn, log, metrics } = options
   const takeUnverifiedTurn = createAddressLimit({
@@ -63,9 +66,9 @@ export function createSignOut(options: SignOutOptions): SignOut {
     const found = await sessions.find(credential, realm, { standIn }).catch(away)
     if (!found) return undefined
     if (found === 'away') return deferUnverified(c, credential, realm)
-    const { identity } = found.session
-    if (found.source === 'store') return { identity, ...(await endStored(c, credential, realm)) }
-    return { identity, ending: sessions.deferEndTogether(credential) }
+    const verified = { kind: 'verified', identity: found.session.identity } as const
+    if (found.source === 'store') return { ...verified, ...(await endStored(c, credential, realm)) }
+    return { ...verified, ending: sessions.deferEndTogether(credential) }
   }
 
   /** Defers a sign-out that cannot be verified now, rate-limited because anybody can forge such cookies. */
@@ -74,7 +77,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
     if (!takeUnverifiedTurn(address)) {
       throw new AuthError('busy', 'too many unverified sign-outs from one address')
     }
-    return { ending: sessions.deferUnverifiedEnd(credential, realm, address) }
+    return { kind: 'unverified', ending: sessions.deferUnverifiedEnd(credential, realm, address) }
   }
 
   async function endStored(c: NodeContext, credential: SessionCredential, realm: string) {
@@ -103,23 +106,26 @@ export function createSignOut(options: SignOutOptions): SignOut {
     )
   }
 
-  function reportOne(c: NodeContext, { identity, ending }: Ended, kind: SignOutKind) {
+  function reportOne(c: NodeContext, ended: Ended, kind: SignOutKind): void {
     const raw = c.env.incoming
-    if (identity) metrics.signOut()
-    log.info(
-      {
-        event: 'sign_out',
-        kind,
-        ending,
-        ...(identity
-          ? { user: userDigest(identity.issuer, identity.subject) }
-          : { verified: false, client: options.proxies.clientAddress(raw) ?? peerAddress(raw) }),
-        host: c.get('site').host,
-        request_id: requestIdOf(raw),
-        ...traceOf(raw),
-      },
-      identity ? 'a user signed out' : 'an unverified sign-out was deferred until Redis is back',
-    )
+    const { ending } = ended
+    const about = { host: c.get('site').host, request_id: requestIdOf(raw), ...traceOf(raw) }
+    switch (ended.kind) {
+      case 'verified': {
+        const user = userDigest(ended.identity.issuer, ended.identity.subject)
+        metrics.signOut()
+        log.info({ event: 'sign_out', kind, ending, user, ...about }, 'a user signed out')
+        break
+      }
+      case 'unverified': {
+        const client = options.proxies.clientAddress(raw) ?? peerAddress(raw)
+        log.info(
+          { event: 'sign_out', kind, ending, verified: false, client, ...about },
+          'an unverified sign-out was deferred until Redis is back',
+        )
+        break
+      }
+    }
   }
 
   function report(c: NodeContext, ended: readonly Ended[], kind: SignOutKind): void {

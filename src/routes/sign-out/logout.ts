@@ -88,7 +88,9 @@ export function createLogout(options: LogoutOptions) {
     const isPending = ended.some(({ ending }) => ending === 'pending')
     const state = stateOf(request, isPending ? 'pending' : 'done')
     const isOver = request.isLocal || ended.length === 0
-    const { idToken } = ended.find((each) => each.idToken !== undefined) ?? {}
+    const [idToken] = ended.flatMap((each) =>
+      each.kind === 'verified' ? (each.idToken ?? []) : [],
+    )
     const url = isOver ? undefined : await providerUrl(site, idToken, state)
     signOut.report(c, ended, url ? 'rp_initiated' : 'local')
     return url?.href ?? ownAddress(site, state)

@@ -14,13 +14,14 @@ export interface RefreshLock {
    * Marks the lock before the provider is asked, because from then on the refresh token may be spent. Resolves with
    * false when the lock is no longer ours, or an outage intervened.
    */
-  announce(): Promise<boolean>
+  markAsking(): Promise<boolean>
   /** Extends the lease and resolves with whether the lock is still ours. */
   isStillOurs(): Promise<boolean>
   /** Releases the lock, or keeps it for `keptMs` as a back-off for all replicas; retries through store outages. */
-  letGo(keptMs: number): Promise<void>
+  release(keptMs: number): Promise<void>
 }
 
+/** Locks of refreshes by session; each spans all replicas. */
 export interface RefreshLocks {
   /** Takes the lock; `undefined` where another replica has it. Rejects with the store's errors. */
   take(digest: string): Promise<RefreshLock | undefined>
@@ -41,7 +42,7 @@ const ASKING_MS = 60 * 60 * 1000
 const BEAT_MS = 1000
 /** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000
-const LET_GO_AGAIN_MS = 500
+const RELEASE_RETRY_MS = 500
 const MAX_WATCHED = 100_000
 
 const TAKEN = 'taken'
@@ -49,50 +50,49 @@ const ASKING = 'asking'
 const RESTING = 'resting'
 
 interface Watch {
-  readonly mark: string
-  readonly epoch: number
+  /** Value of the watched lock. */
+  readonly value: string
+  readonly interruptions: number
   readonly sinceMs: number
 }
 
 /**
- * Creates leases that only a replica takes over that has watched the mark stay unchanged. A store outage restarts the
- * watch, because the owner could not write either (finding C65).
+ * Creates locks that another replica takes over only after it has seen the value unchanged for `SILENT_MS`. A store
+ * outage starts that time anew, because the owner could not write either (finding C65).
  */
 export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
   const { locks, settling } = options
   const watches = new LRUCache<string, Watch>({ max: MAX_WATCHED, ttl: ASKING_MS })
 
-  function isSilent(digest: string, mark: string): boolean {
-    const { epoch } = settling
+  function isSilent(digest: string, value: string): boolean {
+    const { interruptions } = settling
     const known = watches.get(digest)
     const nowMs = performance.now()
-    if (known?.mark !== mark || known.epoch !== epoch) {
-      watches.set(digest, { mark, epoch, sinceMs: nowMs })
+    if (known?.value !== value || known.interruptions !== interruptions) {
+      watches.set(digest, { value, interruptions, sinceMs: nowMs })
       return false
     }
-    return noteOf(mark).startsWith(ASKING) && nowMs - known.sinceMs >= SILENT_MS
+    return noteOf(value).startsWith(ASKING) && nowMs - known.sinceMs >= SILENT_MS
   }
 
   return {
     async take(digest) {
       const owner = randomBytes(16).toString('base64url')
-      const { epoch } = settling
-      const acquired = await locks
-        .acquire(digest, owner, TAKEN, TAKEN_MS)
-        .catch((error: unknown) => {
-          // Restarts the watch, because the owner cannot write during this outage either and is not silent.
-          watches.delete(digest)
-          throw error
-        })
-      const isTakenOver = !acquired.isOurs && isSilent(digest, acquired.mark)
+      const { interruptions } = settling
+      const lease = { owner, note: TAKEN, ttlMs: TAKEN_MS }
+      const acquired = await locks.acquire(digest, lease).catch((error: unknown) => {
+        // Restarts the watch, because the owner cannot write during this outage either and is not silent.
+        watches.delete(digest)
+        throw error
+      })
+      const isTakenOver = !acquired.isOurs && isSilent(digest, acquired.value)
       if (!acquired.isOurs && !isTakenOver) return undefined
       // Restarts the watch before the takeover, so that a failed one does not count as observed silence.
       watches.delete(digest)
-      if (!acquired.isOurs) {
-        const { mark } = acquired
-        if (!(await locks.takeOver(digest, owner, TAKEN, TAKEN_MS, mark))) return undefined
+      if (!acquired.isOurs && !(await locks.takeOver(digest, lease, acquired.value))) {
+        return undefined
       }
-      return createLock({ ...options, digest, owner, epoch, isTakenOver })
+      return createLock({ ...options, digest, owner, interruptions, isTakenOver })
     },
   }
 }
@@ -100,13 +100,13 @@ export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
 interface LockOptions extends RefreshLocksOptions {
   readonly digest: string
   readonly owner: string
-  readonly epoch: number
+  readonly interruptions: number
   readonly isTakenOver: boolean
 }
 
 function createLock(options: LockOptions): RefreshLock {
   const { locks, settling, ending, digest, owner, isTakenOver } = options
-  let { epoch } = options
+  let { interruptions } = options
   let beats = 0
   let beating: NodeJS.Timeout | undefined
   const beat = createSingleFlight(extend)
@@ -116,39 +116,41 @@ function createLock(options: LockOptions): RefreshLock {
    * tokens.
    */
   async function extend(): Promise<boolean> {
-    const now = settling.epoch
-    const note = `${ASKING} ${beats++}`
-    const isOurs = await locks.hold(digest, owner, note, ASKING_MS, now !== epoch)
-    if (isOurs) epoch = now
+    const now = settling.interruptions
+    const lease = { owner, note: `${ASKING} ${beats++}`, ttlMs: ASKING_MS }
+    const isOurs = await locks.hold(digest, lease, now !== interruptions)
+    if (isOurs) interruptions = now
     return isOurs
   }
 
-  function release(keptUntilMs: number): Promise<unknown> {
-    const keptMs = keptUntilMs - performance.now()
-    return keptMs > 0 ? locks.hold(digest, owner, RESTING, keptMs) : locks.release(digest, owner)
+  function releaseOrKeep(keptUntilMs: number): Promise<unknown> {
+    const ttlMs = keptUntilMs - performance.now()
+    return ttlMs > 0
+      ? locks.hold(digest, { owner, note: RESTING, ttlMs })
+      : locks.release(digest, owner)
   }
 
   return {
     isTakenOver,
-    async announce() {
-      if (settling.epoch !== epoch || !(await beat.run())) return false
-      if (settling.epoch !== options.epoch) return false
+    async markAsking() {
+      if (settling.interruptions !== interruptions || !(await beat.run())) return false
+      if (settling.interruptions !== options.interruptions) return false
       beating = setInterval(() => void beat.run().catch(() => undefined), BEAT_MS)
       return true
     },
     isStillOurs: () => beat.run(),
-    async letGo(keptMs) {
+    async release(keptMs) {
       clearInterval(beating)
       const sinceMs = performance.now()
       await beat.current?.catch(() => undefined)
       for (;;) {
         try {
-          return void (await release(sinceMs + keptMs))
+          return void (await releaseOrKeep(sinceMs + keptMs))
         } catch (error) {
           const isWorthIt = error instanceof OutageError && performance.now() - sinceMs < ASKING_MS
           if (!isWorthIt || ending.aborted) return
         }
-        await pause(LET_GO_AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
+        await pause(RELEASE_RETRY_MS, undefined, { signal: ending }).catch(() => undefined)
       }
     },
   }

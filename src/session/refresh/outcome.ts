@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type IdentityOptions, toIdentity } from '../../core/identity.ts'
-import type { EpochMs, Session } from '../../core/session.ts'
+import type { Session } from '../../core/session.ts'
 import { OutageError } from '../../errors.ts'
-import type { RefreshOutcome } from '../../oidc/refresh.ts'
+import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
 import type { SessionIndex } from '../../store/session-index.ts'
 import { SETTLE_MS, type Settling } from '../../store/settling.ts'
@@ -37,9 +38,10 @@ export interface AnsweredRefresh {
   readonly before: Stored
 }
 
+/** Carries out what an answer of the provider means for a session. */
 export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
-  conclude(refresh: AnsweredRefresh, outcome: RefreshOutcome): Promise<NextTry>
+  conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
   end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
@@ -66,6 +68,7 @@ export interface RefreshOutcomesOptions {
 /** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
 const AGAIN_MS = 500
 
+/** Creates what follows an answer of the provider; it writes by compare-and-set, because the lock may have expired. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
   const { settling, codec, sessionCache, ending, now } = options
   const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
@@ -111,7 +114,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
 
   async function save(
     { presented, before }: AnsweredRefresh,
-    { issued, claims }: RefreshOutcome & { kind: 'refreshed' },
+    { issued, claims }: RefreshAnswer & { kind: 'refreshed' },
   ): Promise<NextTry> {
     const { digest, credential, realm } = presented
     const key = { secret: credential.secret, realm }

@@ -5,7 +5,7 @@ import { backoffMs } from '../../timing/backoff.ts'
 export interface RefreshPauses {
   isWaiting(digest: string): boolean
   /** Returns whether the session waits because its last attempt failed. */
-  hasFailed(digest: string): boolean
+  isBackingOff(digest: string): boolean
   wait(digest: string, ms: number): void
   /** Starts a back-off of at least `retryAfterMs` (bounded to an hour) and returns its length in milliseconds. */
   backOff(digest: string, retryAfterMs: number): number
@@ -37,7 +37,7 @@ export function createRefreshPauses(): RefreshPauses {
 
   return {
     isWaiting,
-    hasFailed: (digest) => isWaiting(digest) && failuresOf(digest) > 0,
+    isBackingOff: (digest) => isWaiting(digest) && failuresOf(digest) > 0,
     wait: (digest, ms) => wait(digest, ms),
     backOff(digest, retryAfterMs) {
       const failures = failuresOf(digest)

@@ -49,7 +49,7 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     if ((await generations.oldestOf(...owners)) > (tokens.generation ?? 0)) {
       return outcomes.end(digest, 'revoked', session)
     }
-    if (!(await lock.announce())) return { kind: 'soon' }
+    if (!(await lock.markAsking())) return { kind: 'soon' }
     const refreshable = { refreshToken, idToken: tokens.idToken, issuer, subject }
     return outcomes.conclude({ presented, lock, before }, await options.refreshTokens(refreshable))
   }

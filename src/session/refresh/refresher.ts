@@ -16,7 +16,7 @@ export interface SessionRefresher {
    */
   refresh(presented: PresentedSession): Promise<void>
   /** Returns whether the session is in the back-off of a failed attempt. */
-  isPaused(digest: string): boolean
+  isBackingOff(digest: string): boolean
   /**
    * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
    * process, which is reported as `lost`.
@@ -67,7 +67,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       pausedMs = pauseFor(digest, await refreshOnce(presented, lock))
     } finally {
       // Keeps the lock during the back-off, so that the other replicas observe it too.
-      await lock.letGo(pausedMs)
+      await lock.release(pausedMs)
     }
   }
 
@@ -101,7 +101,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       underWay.set(digest, run)
       return run
     },
-    isPaused: (digest) => pauses.hasFailed(digest),
+    isBackingOff: (digest) => pauses.isBackingOff(digest),
     async finish(withinMs) {
       await waitAtMost(Promise.all(underWay.values()), withinMs)
       ending.abort()

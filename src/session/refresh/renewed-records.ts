@@ -32,6 +32,7 @@ const MAX_STEPS = 5
 const ROUNDS = 3
 const ROUND_MS = 2000
 
+/** Creates the memory, bounded in bytes; a restored record replaces only the one from which it was renewed. */
 export function createRenewedRecords({
   replace,
   roundMs = ROUND_MS,

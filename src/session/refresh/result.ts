@@ -15,6 +15,7 @@ export type RefreshResult =
   /** New tokens were not stored, because the process ended first or the store refused them. */
   | 'lost'
 
+/** User of the session and, where it failed, the reason for the log. */
 export interface RefreshReport {
   readonly identity: Identity
   readonly reason?: string

@@ -1,23 +1,13 @@
 import { createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import type { EpochMs } from '../../core/epoch-ms.ts'
+import { type Binding, isRecent, LOGIN_LIFETIME_MS } from '../../core/login-binding.ts'
 import { sha256 } from '../../crypto/digest.ts'
 import type { KeyRing, SealContext } from '../../crypto/key-ring.ts'
-
-/** Maximum time from the redirect to the provider until the callback. */
-export const LOGIN_LIFETIME_MS = 10 * 60 * 1000
 
 const STATE_MAX_CHARS = 900
 const TXID_BYTES = 16
 const TIME_BYTES = 6
 const PROOF_BYTES = 16
-const LOOP_ROUNDS = 3
-const LOOP_WINDOW_SECONDS = 30
-
-/** Browser's side of all logins in flight: one secret, and a count of recently finished sign-ins. */
-export interface Binding {
-  readonly secret: string
-  readonly rounds: number
-  readonly roundsSince: number
-}
 
 /** Parameters of a login for the redirect; the server keeps no state. */
 export interface StartedLogin {
@@ -37,11 +27,16 @@ export interface ReturnedLogin {
   readonly isRetry: boolean
   /** Whether another process began the login while this one was already running. */
   readonly isFromElsewhere: boolean
-  /** Absolute URL; absent when a later login has replaced the cookie that held it. */
-  readonly target?: string
-  readonly isLongTarget: boolean
+  /** Absent when a later login has replaced the cookie that held it. */
+  readonly target?: ReturnedTarget
   /** Secrets for redeeming the code; absent unless the browser that began the login presents its binding. */
   readonly secrets?: { readonly nonce: string; readonly codeVerifier: string }
+}
+
+/** Target of a returned login: an absolute URL, and what carried it. */
+export interface ReturnedTarget {
+  readonly url: string
+  readonly carriedBy: 'state' | 'cookie'
 }
 
 /** Sealed login state without storage on the server (threats A48, A51-A53, A64). */
@@ -73,7 +68,7 @@ const TARGET_AT = PROOF_AT + PROOF_BYTES
  * Seals the state with the server key alone and adds a proof of the binding secret, so that a tab whose binding was
  * replaced by another tab still knows its target.
  */
-export function createLoginTransactions(ring: KeyRing, now: () => number): LoginTransactions {
+export function createLoginTransactions(ring: KeyRing, now: () => EpochMs): LoginTransactions {
   const mark = randomInt(256) & MARK_BITS
   const runningSinceMs = now()
   const context = (purpose: string, realm: string): SealContext => ({ purpose, name: '', realm })
@@ -84,10 +79,14 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       ? ring.open(Buffer.from(sealed, 'base64url'), context(purpose, origin))
       : undefined
 
-  function openLongTarget({ longTarget, origin }: ReturnedState, txid: Buffer): string {
+  function openLongTarget(
+    { longTarget, origin }: ReturnedState,
+    txid: Buffer,
+  ): ReturnedTarget | undefined {
     const unsealed = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
-    const isOurs = unsealed?.subarray(0, TXID_BYTES).equals(txid) === true
-    return isOurs ? unsealed.subarray(TXID_BYTES).toString() : ''
+    if (!unsealed?.subarray(0, TXID_BYTES).equals(txid)) return undefined
+    const url = unsealed.subarray(TXID_BYTES).toString()
+    return url === '' ? undefined : { url, carriedBy: 'cookie' }
   }
 
   return {
@@ -111,7 +110,8 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
       const txid = unsealed.subarray(0, TXID_BYTES)
       const startedAtMs = unsealed.readUIntBE(TIME_AT, TIME_BYTES)
       const inState = unsealed.subarray(TARGET_AT).toString()
-      const target = inState || openLongTarget(returned, txid)
+      const target: ReturnedTarget | undefined =
+        inState === '' ? openLongTarget(returned, txid) : { url: inState, carriedBy: 'state' }
       const derived = returned.binding && deriveAll(returned.binding, txid)
       const flags = unsealed.readUInt8(FLAGS_AT)
       const isBound =
@@ -122,7 +122,6 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
         isExpired: now() - startedAtMs > LOGIN_LIFETIME_MS,
         isRetry: (flags & RETRY_FLAG) !== 0,
         isFromElsewhere: (flags & MARK_BITS) !== mark && startedAtMs > runningSinceMs,
-        isLongTarget: inState === '' && target !== '',
         ...(target && { target }),
         ...(isBound && { secrets: { nonce: derived.nonce, codeVerifier: derived.codeVerifier } }),
       }
@@ -135,18 +134,7 @@ export function createLoginTransactions(ring: KeyRing, now: () => number): Login
  * C9).
  */
 export function newBinding(): Binding {
-  return { secret: randomBytes(32).toString('base64url'), rounds: 0, roundsSince: 0 }
-}
-
-/** Returns `v1.<secret>.<rounds>.<since>`, less than 100 bytes. */
-export function formatBinding({ secret, rounds, roundsSince }: Binding): string {
-  return `v1.${secret}.${rounds}.${roundsSince}`
-}
-
-export function parseBinding(value: string): Binding | undefined {
-  const match = /^v1\.([A-Za-z0-9_-]{43})\.(\d{1,3})\.(\d{1,12})$/.exec(value)
-  if (!match) return undefined
-  return { secret: match[1] as string, rounds: Number(match[2]), roundsSince: Number(match[3]) }
+  return { secret: randomBytes(32).toString('base64url'), rounds: 0, sinceSeconds: 0 }
 }
 
 /**
@@ -156,18 +144,8 @@ export function parseBinding(value: string): Binding | undefined {
 export function countRound(binding: Binding, nowSeconds: number): Binding {
   const { secret } = newBinding()
   return isRecent(binding, nowSeconds)
-    ? { secret, rounds: binding.rounds + 1, roundsSince: binding.roundsSince }
-    : { secret, rounds: 1, roundsSince: nowSeconds }
-}
-
-/** Returns whether three sign-ins have finished within 30 s, so that another would be a redirect loop (threat A50). */
-export function isLooping(binding: Binding, nowSeconds: number): boolean {
-  return binding.rounds >= LOOP_ROUNDS && isRecent(binding, nowSeconds)
-}
-
-/** Returns whether the count is within its window; ignores one from the future, because another clock made it. */
-function isRecent({ roundsSince }: Binding, nowSeconds: number): boolean {
-  return roundsSince <= nowSeconds && nowSeconds - roundsSince < LOOP_WINDOW_SECONDS
+    ? { secret, rounds: binding.rounds + 1, sinceSeconds: binding.sinceSeconds }
+    : { secret, rounds: 1, sinceSeconds: nowSeconds }
 }
 
 /** Derives proof, nonce and code verifier (43 characters, RFC 7636 section 4.1) from the binding secret. */

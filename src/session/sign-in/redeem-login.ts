@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { EpochMs } from '../../core/epoch-ms.ts'
 import {
   type Identity,
   type IdentityOptions,
@@ -7,6 +8,7 @@ import {
   toIdentity,
 } from '../../core/identity.ts'
 import type { LimitedOrigin } from '../../core/limited-origin.ts'
+import { LOGIN_LIFETIME_MS } from '../../core/login-binding.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
@@ -14,7 +16,6 @@ import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import { keptTokens } from '../kept-tokens.ts'
 import { providerSessionOwner, userOwner } from '../owners.ts'
 import type { Sessions } from '../sessions.ts'
-import { LOGIN_LIFETIME_MS } from './login-transaction.ts'
 import { createSignInSlots } from './slots.ts'
 
 /** Login that returned from the provider with a code. */
@@ -47,7 +48,7 @@ export interface RedemptionOptions {
   readonly concurrency: number
   readonly detectsIdTokenReplay: boolean
   readonly onReplay: (kind: ConsumptionKind) => void
-  readonly now: () => number
+  readonly now: () => EpochMs
 }
 
 /** Lifetime of the first mark; short, because a retry waits for it to expire. */
@@ -58,6 +59,7 @@ const ID_TOKEN_SKEW_SECONDS = 30
 const ID_TOKEN_MIN_SECONDS = 60
 const ID_TOKEN_MAX_SECONDS = 86_400
 
+/** Creates a redemption that claims login and ID token by marks over all replicas before it opens a session. */
 export function createRedemption(options: RedemptionOptions): Redemption {
   const { signIn, sessions, oneTimeKeys, now } = options
   const slots = createSignInSlots(options.concurrency)
@@ -69,8 +71,9 @@ export function createRedemption(options: RedemptionOptions): Redemption {
 
   /** Marks the login for 1.5 s, then extends the mark, because a mark set after its attempt gave up must expire. */
   async function claim(key: string, attemptId: string): Promise<boolean> {
-    if (!(await oneTimeKeys.consume('login', key, attemptId, CLAIM_MS))) return false
-    if (await oneTimeKeys.extend('login', key, attemptId, LOGIN_LIFETIME_MS)) return true
+    const attempt = { kind: 'login', key, attemptId } as const
+    if (!(await oneTimeKeys.consume(attempt, CLAIM_MS))) return false
+    if (await oneTimeKeys.extend(attempt, LOGIN_LIFETIME_MS)) return true
     throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
@@ -83,26 +86,26 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     } catch (cause) {
       const key = digestOfParts(redeemable.txid)
       // Ignores a failed release, because the provider's error is the answer.
-      await oneTimeKeys.release('login', key, attemptId).catch(() => undefined)
+      await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
       throw cause
     }
   }
 
   async function consumeIdToken(
-    { claims, idToken, idTokenExpiresAt }: Grant,
+    { claims, idToken, idTokenExpiresAtSeconds }: Grant,
     issuer: string,
     attemptId: string,
   ) {
     const { jti } = claims
     const token = typeof jti === 'string' ? `jti:${jti}` : `token:${idToken}`
-    const remainingSeconds = idTokenExpiresAt + ID_TOKEN_SKEW_SECONDS - now() / 1000
+    const remainingSeconds = idTokenExpiresAtSeconds + ID_TOKEN_SKEW_SECONDS - now() / 1000
     const ttlSeconds = Math.min(
       Math.max(remainingSeconds, ID_TOKEN_MIN_SECONDS),
       ID_TOKEN_MAX_SECONDS,
     )
     const key = digestOfParts(issuer, options.clientId, token)
-    const isFirst = await oneTimeKeys.consume('id-token', key, attemptId, ttlSeconds * 1000)
-    if (!isFirst) refuseReplay('id-token')
+    const attempt = { kind: 'id-token', key, attemptId } as const
+    if (!(await oneTimeKeys.consume(attempt, ttlSeconds * 1000))) refuseReplay('id-token')
   }
 
   async function open(

@@ -31,6 +31,7 @@ const SWEEP_INTERVAL_MS = 60_000
 /** Shortest time between two sweeps, also of a full map. */
 const SWEEP_PAUSE_MS = 1000
 
+/** Creates a map that sweeps expired entries once a minute, and sooner where it is full. */
 export function createExpiringMap<T>(bounds: MemoryBounds, now: MonotonicClock): ExpiringMap<T> {
   const entries = new Map<string, Entry<T>>()
   let totalBytes = 0

@@ -9,7 +9,7 @@ export function createMemoryGenerations(
   const oldest = createExpiringMap<number>(bounds, now)
   let generation = 0
   let oldestOfAll = 0
-  const moment = () => ({ atMs: now(), generation: ++generation, doubt: 0 })
+  const moment = () => ({ atMs: now(), generation: ++generation, uncertainty: 0 })
   const knownFrom = (asked: Moment) => asked.generation ?? generation
   return {
     current: async () => generation,

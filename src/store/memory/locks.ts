@@ -1,4 +1,4 @@
-import { type Locks, markOf, ownerPart } from '../locks.ts'
+import { type Lease, type Locks, lockValueOf, ownerPart } from '../locks.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
 /** Creates locks that this process alone knows. */
@@ -6,30 +6,34 @@ export function createMemoryLocks(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),
 ): Locks {
-  const marks = createExpiringMap<string>(bounds, now)
-  const isOf = (mark: string | undefined, owner: string) =>
-    mark?.startsWith(ownerPart(owner)) === true
-  const put = (digest: string, mark: string, ttlMs: number) =>
-    marks.set(digest, mark, digest.length + mark.length, ttlMs)
+  const values = createExpiringMap<string>(bounds, now)
+  const isOf = (value: string | undefined, owner: string) =>
+    value?.startsWith(ownerPart(owner)) === true
+  const put = (digest: string, lease: Lease) => {
+    const value = lockValueOf(lease)
+    values.set(digest, value, digest.length + value.length, lease.ttlMs)
+  }
   return {
-    async acquire(digest, owner, note, ttlMs) {
-      const mark = marks.get(digest)?.value
-      if (mark === undefined) put(digest, markOf(owner, note), ttlMs)
-      return mark === undefined || isOf(mark, owner) ? { isOurs: true } : { isOurs: false, mark }
+    async acquire(digest, lease) {
+      const value = values.get(digest)?.value
+      if (value === undefined) put(digest, lease)
+      return value === undefined || isOf(value, lease.owner)
+        ? { isOurs: true }
+        : { isOurs: false, value }
     },
-    async takeOver(digest, owner, note, ttlMs, mark) {
-      if (marks.get(digest)?.value !== mark) return false
-      put(digest, markOf(owner, note), ttlMs)
+    async takeOver(digest, lease, seenValue) {
+      if (values.get(digest)?.value !== seenValue) return false
+      put(digest, lease)
       return true
     },
-    async hold(digest, owner, note, ttlMs, revive = false) {
-      const mark = marks.get(digest)?.value
-      if (mark === undefined ? !revive : !isOf(mark, owner)) return false
-      put(digest, markOf(owner, note), ttlMs)
+    async hold(digest, lease, revive = false) {
+      const value = values.get(digest)?.value
+      if (value === undefined ? !revive : !isOf(value, lease.owner)) return false
+      put(digest, lease)
       return true
     },
     async release(digest, owner) {
-      if (isOf(marks.get(digest)?.value, owner)) marks.delete(digest)
+      if (isOf(values.get(digest)?.value, owner)) values.delete(digest)
     },
   }
 }

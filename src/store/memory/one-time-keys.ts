@@ -1,4 +1,4 @@
-import type { OneTimeKeys } from '../one-time-keys.ts'
+import type { ConsumptionAttempt, OneTimeKeys } from '../one-time-keys.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
 /** Creates one-time keys that this process alone knows. */
@@ -7,23 +7,25 @@ export function createMemoryOneTimeKeys(
   now: MonotonicClock = () => performance.now(),
 ): OneTimeKeys {
   const attempts = createExpiringMap<string>(bounds, now)
+  const nameOf = ({ kind, key }: ConsumptionAttempt) => `${kind}:${key}`
   return {
-    async consume(kind, key, attemptId, ttlMs) {
-      const name = `${kind}:${key}`
+    async consume(attempt, ttlMs) {
+      const name = nameOf(attempt)
+      const { attemptId } = attempt
       const known = attempts.get(name)?.value
       if (known !== undefined) return known === attemptId
       attempts.set(name, attemptId, name.length + attemptId.length, ttlMs)
       return true
     },
-    async extend(kind, key, attemptId, ttlMs) {
-      const entry = attempts.get(`${kind}:${key}`)
-      if (entry?.value !== attemptId) return false
+    async extend(attempt, ttlMs) {
+      const entry = attempts.get(nameOf(attempt))
+      if (entry?.value !== attempt.attemptId) return false
       entry.expiresAtMs = now() + ttlMs
       return true
     },
-    async release(kind, key, attemptId) {
-      const name = `${kind}:${key}`
-      if (attempts.get(name)?.value === attemptId) attempts.delete(name)
+    async release(attempt) {
+      const name = nameOf(attempt)
+      if (attempts.get(name)?.value === attempt.attemptId) attempts.delete(name)
     },
   }
 }

@@ -16,7 +16,7 @@ export function openMemoryState(): SharedState {
     sessionIndex: createMemorySessionIndex(),
     generations: createMemoryGenerations(),
     denyList: createMemoryDenyList(),
-    backplane: { epoch: 0, publish: async () => undefined },
+    backplane: { subscription: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),
     isAvailable: true,
     settling: SETTLED,

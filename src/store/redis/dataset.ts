@@ -14,7 +14,7 @@ export interface DatasetOptions {
   readonly redis: GuardedRedis
   readonly prefix: string
   readonly timeoutMs: number
-  /** Called when the name differs from the last one, after which any session or marker may be missing. */
+  /** Called when the name differs from the last one, after which any session or mark may be missing. */
   readonly onChanged: () => void
 }
 

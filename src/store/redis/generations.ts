@@ -1,5 +1,5 @@
-import { AuthError } from '../../errors.ts'
 import type { RedisClient } from '../../redis/client.ts'
+import { unusableReply } from '../../redis/failure.ts'
 import type { Generations, Moment } from '../generations.ts'
 import { type ClockReading, createRedisClock } from './clock.ts'
 import { milliseconds } from './milliseconds.ts'
@@ -30,18 +30,19 @@ export function createRedisGenerations(options: RedisPortOptions): Generations {
   async function read(): Promise<Reading> {
     const call = { keys: [counter], arguments: [] }
     // Measures inside the command, because a retry over the next connection is another reading.
-    const ask = async (client: RedisClient): Promise<Reading> => {
+    const ask = async (client: RedisClient) => {
       const sentAtMs = performance.now()
-      const [counted = '', timeMs = ''] = readTexts(await client.eval(COUNTER_AND_TIME, call))
-      const receivedAtMs = performance.now()
-      return {
-        sentAtMs,
-        receivedAtMs,
-        redisMs: parseGeneration(timeMs),
-        counter: parseGeneration(counted),
-      }
+      const reply = await client.eval(COUNTER_AND_TIME, call)
+      return { reply, sentAtMs, receivedAtMs: performance.now() }
     }
-    const reading = await redis.read(counter, ask, readTimeoutMs)
+    const { reply, sentAtMs, receivedAtMs } = await redis.read(counter, ask, readTimeoutMs)
+    const [counted = '', timeMs = ''] = readTexts(reply)
+    const reading = {
+      sentAtMs,
+      receivedAtMs,
+      redisMs: parseGeneration(timeMs),
+      counter: parseGeneration(counted),
+    }
     clock.note(reading)
     lastCounter = reading.counter
     return reading
@@ -57,17 +58,17 @@ export function createRedisGenerations(options: RedisPortOptions): Generations {
 
   function momentAt(atMs: number): Moment {
     const time = clock.timeAt(atMs)
-    if (!time) return { atMs, generation: undefined, doubt: 0 }
+    if (!time) return { atMs, generation: undefined, uncertainty: 0 }
     const generation = Math.ceil(time.toMs)
-    return { atMs, generation, doubt: generation - time.fromMs }
+    return { atMs, generation, uncertainty: generation - time.fromMs }
   }
 
   function moment(): Moment {
     const told = momentAt(performance.now())
     if (told.generation === undefined) return told
     const generation = Math.max(told.generation, lastCounter + 1)
-    const doubt = told.doubt + generation - told.generation
-    return { ...told, generation, doubt, counted: lastCounter }
+    const uncertainty = told.uncertainty + generation - told.generation
+    return { ...told, generation, uncertainty, counted: lastCounter }
   }
 
   return {
@@ -107,7 +108,7 @@ export function createRedisGenerations(options: RedisPortOptions): Generations {
 function fromWhich(asked: Moment, told: Moment, { counter, redisMs }: Reading): number {
   const now = told.generation ?? Number.POSITIVE_INFINITY
   const then = asked.generation ?? now
-  const isSteady = now - told.doubt <= then && then - asked.doubt <= now
+  const isSteady = now - told.uncertainty <= then && then - asked.uncertainty <= now
   const from = Math.max(
     isSteady ? Math.min(now, then) : Math.max(now, then),
     (asked.counted ?? 0) + 1,
@@ -128,5 +129,5 @@ function tookMs({ sentAtMs, receivedAtMs }: ClockReading): number {
  */
 function parseGeneration(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw new AuthError('store_unavailable', 'Redis: the value of a generation key is not a number')
+  throw unusableReply('the value of a generation key is not a number')
 }

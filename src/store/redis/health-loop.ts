@@ -1,7 +1,8 @@
 import type { RedisConnection } from '../../redis/connection.ts'
-import type { Breakers } from '../../redis/guarded.ts'
+import { type Breakers, isSomeOpen } from '../../redis/guarded.ts'
 import type { Dataset } from './dataset.ts'
 
+/** Probe of Redis that closes the breakers before a visitor has to try. */
 export interface HealthLoop {
   /** Probes at once, which closes the breakers where Redis works again. */
   probeNow(): Promise<void>
@@ -41,19 +42,18 @@ export function startHealthLoop(options: HealthLoopOptions): HealthLoop {
     isAsking = false
   }
 
-  const isOpen = () => [breakers.read, breakers.write].some(({ state }) => state === 'open')
-
   function tick(): void {
     if (!connection.isConnected) return
     // Allows half a tick, because timers are not exact to the millisecond.
-    if (isOpen() || performance.now() - askedAtMs >= intervalMs - TICK_MS / 2) void ask()
+    if (isSomeOpen(breakers) || performance.now() - askedAtMs >= intervalMs - TICK_MS / 2)
+      void ask()
   }
 
   const timer = options.isEnabled ? setInterval(tick, TICK_MS).unref() : undefined
   return {
     probeNow: ask,
     onLateAnswer() {
-      if (isOpen()) void ask()
+      if (isSomeOpen(breakers)) void ask()
     },
     close: () => clearInterval(timer),
   }

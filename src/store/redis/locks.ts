@@ -1,4 +1,4 @@
-import { type Locks, markOf, ownerPart } from '../locks.ts'
+import { type Locks, lockValueOf, ownerPart } from '../locks.ts'
 import { recordKey } from '../store.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
@@ -15,18 +15,18 @@ export function createRedisLocks(options: RedisPortOptions): Locks {
     return redis.write(call.keys[0], (client) => client.eval(script, call), writeTimeoutMs)
   }
   return {
-    async acquire(digest, owner, note, ttlMs) {
-      const mark = await setIfAbsent(nameOf(digest), markOf(owner, note), ttlMs)
-      const isOurs = mark === null || mark.startsWith(ownerPart(owner))
-      return isOurs ? { isOurs } : { isOurs, mark }
+    async acquire(digest, lease) {
+      const value = await setIfAbsent(nameOf(digest), lockValueOf(lease), lease.ttlMs)
+      const isOurs = value === null || value.startsWith(ownerPart(lease.owner))
+      return isOurs ? { isOurs } : { isOurs, value }
     },
-    async takeOver(digest, owner, note, ttlMs, mark) {
-      const given = [markOf(owner, note), milliseconds(ttlMs), mark]
+    async takeOver(digest, lease, seenValue) {
+      const given = [lockValueOf(lease), milliseconds(lease.ttlMs), seenValue]
       return (await run(TAKE_OVER, digest, ...given)) === 1
     },
-    async hold(digest, owner, note, ttlMs, revive = false) {
-      const given = [markOf(owner, note), milliseconds(ttlMs), revive ? '1' : '0']
-      return (await run(HOLD, digest, ownerPart(owner), ...given)) === 1
+    async hold(digest, lease, revive = false) {
+      const given = [lockValueOf(lease), milliseconds(lease.ttlMs), revive ? '1' : '0']
+      return (await run(HOLD, digest, ownerPart(lease.owner), ...given)) === 1
     },
     async release(digest, owner) {
       await run(LET_GO, digest, ownerPart(owner))

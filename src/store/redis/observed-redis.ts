@@ -28,7 +28,7 @@ export function createObservedRedis(parts: ObservedParts): ObservedRedis {
     },
     breakers,
     get isBackplaneHealthy() {
-      return backplane.epoch !== undefined
+      return backplane.subscription !== undefined
     },
     fleet,
     get examination() {

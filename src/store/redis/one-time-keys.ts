@@ -1,4 +1,4 @@
-import type { OneTimeKeys } from '../one-time-keys.ts'
+import type { ConsumptionAttempt, OneTimeKeys } from '../one-time-keys.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
 import { EXTEND_OWN, RELEASE_OWN } from './scripts.ts'
@@ -8,15 +8,15 @@ import { createSetIfAbsent } from './set-if-absent.ts'
 export function createRedisOneTimeKeys(options: RedisPortOptions): OneTimeKeys {
   const { redis, prefix, writeTimeoutMs } = options
   const setIfAbsent = createSetIfAbsent(options)
-  const nameOf = (kind: string, key: string) => `${prefix}j:${kind}:{${key}}`
+  const nameOf = ({ kind, key }: ConsumptionAttempt) => `${prefix}j:${kind}:{${key}}`
   return {
-    async consume(kind, key, attemptId, ttlMs, timeoutMs) {
-      const before = await setIfAbsent(nameOf(kind, key), attemptId, ttlMs, timeoutMs)
-      return before === null || before === attemptId
+    async consume(attempt, ttlMs, timeoutMs) {
+      const before = await setIfAbsent(nameOf(attempt), attempt.attemptId, ttlMs, timeoutMs)
+      return before === null || before === attempt.attemptId
     },
-    async extend(kind, key, attemptId, ttlMs) {
-      const name = nameOf(kind, key)
-      const call = { keys: [name], arguments: [attemptId, milliseconds(ttlMs)] }
+    async extend(attempt, ttlMs) {
+      const name = nameOf(attempt)
+      const call = { keys: [name], arguments: [attempt.attemptId, milliseconds(ttlMs)] }
       const extended = await redis.write(
         name,
         (client) => client.eval(EXTEND_OWN, call),
@@ -24,9 +24,9 @@ export function createRedisOneTimeKeys(options: RedisPortOptions): OneTimeKeys {
       )
       return extended === 1
     },
-    async release(kind, key, attemptId) {
-      const name = nameOf(kind, key)
-      const call = { keys: [name], arguments: [attemptId] }
+    async release(attempt) {
+      const name = nameOf(attempt)
+      const call = { keys: [name], arguments: [attempt.attemptId] }
       await redis.write(name, (client) => client.eval(RELEASE_OWN, call), writeTimeoutMs)
     },
   }

@@ -1,7 +1,6 @@
 import type { GuardedRedis } from '../../redis/guarded.ts'
 import type { MessageBody } from '../../replicas/message.ts'
 
-/** Options that every port over Redis needs. */
 export interface RedisPortOptions {
   readonly redis: GuardedRedis
   /** Prefix of every key. */

@@ -7,7 +7,6 @@ import type { RedisPortOptions } from './options.ts'
 import { createRedisSessionIndex } from './session-index.ts'
 import { createRedisStore } from './store.ts'
 
-/** Creates all ports over Redis. */
 export function createRedisPorts(options: RedisPortOptions): SharedPorts {
   return {
     store: createRedisStore(options),

@@ -1,4 +1,4 @@
-import { AuthError } from '../../errors.ts'
+import { unusableReply } from '../../redis/failure.ts'
 
 /** Returns the reply as a list of texts. Throws `AuthError` `store_unavailable` for any other shape. */
 export function readTexts(reply: unknown): readonly string[] {
@@ -35,8 +35,5 @@ function readList(reply: unknown): readonly unknown[] {
 }
 
 function refuse(problem: string): never {
-  throw new AuthError(
-    'store_unavailable',
-    `Redis: a script's reply has an unexpected shape: ${problem}`,
-  )
+  throw unusableReply(`a script's reply has an unexpected shape: ${problem}`)
 }

@@ -46,7 +46,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`
 
 /**
- * KEYS lock · ARGV mark ttlMs seen. Compare-and-set from `seen` to `mark`, which also succeeds where `mark` is found,
+ * KEYS lock · ARGV value ttlMs seen. Compare-and-set from `seen` to `value`, which also succeeds where `value` is found,
  * because a retry may run the script twice.
  */
 export const TAKE_OVER = `
@@ -61,7 +61,7 @@ const IS_OWN = `
 local found = redis.call('GET', KEYS[1])
 local isOwn = found and string.sub(found, 1, #ARGV[1]) == ARGV[1]`
 
-/** KEYS lock · ARGV owner mark ttlMs revive. Writes the mark where the lock is the owner's, or absent and revived. */
+/** KEYS lock · ARGV owner value ttlMs revive. Writes the value where the lock is the owner's, or absent and revived. */
 export const HOLD = `${IS_OWN}
 if not isOwn and (found or ARGV[4] == '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

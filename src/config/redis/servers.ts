@@ -1,32 +1,36 @@
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
-import { parseRedisAddress, parseServer, type RedisAddress, type ServerAddress } from './address.ts'
+import { parseRedisAddress, parseServer, type RedisAddress, type RedisServer } from './address.ts'
 
 /** Servers that hold the data, by topology. */
-export type RedisPlace =
-  | ({ readonly kind: 'single' } & ServerAddress)
-  | { readonly kind: 'cluster'; readonly servers: readonly ServerAddress[] }
+export type RedisServers =
+  | ({ readonly kind: 'single' } & RedisServer)
+  | { readonly kind: 'cluster'; readonly servers: readonly RedisServer[] }
   | SentinelPlace
 
 export interface SentinelPlace {
   readonly kind: 'sentinel'
-  readonly sentinels: readonly ServerAddress[]
+  readonly sentinels: readonly RedisServer[]
   readonly primaryName: string
   readonly sentinelUsername?: string
   readonly sentinelPassword?: string
 }
 
-/** Place of Redis and the address that names it; `place` is absent after a problem. */
-export interface CheckedPlace {
-  readonly place?: RedisPlace | undefined
+/** Servers of Redis and the address that names them; `servers` is absent after a problem. */
+export interface CheckedServers {
+  readonly servers?: RedisServers | undefined
   readonly address?: RedisAddress | undefined
 }
 
 const SENTINEL_PORT = 26_379
 
-export function checkPlace(settings: Settings, problems: string[]): CheckedPlace {
+/**
+ * Returns the servers that the Redis settings name, one of a single server, Sentinels and a cluster; adds contradictions
+ * to `problems`.
+ */
+export function checkServers(settings: Settings, problems: string[]): CheckedServers {
   if (settings.REDIS_SENTINEL_ADDRESSES.length > 0) {
-    return { place: checkSentinels(settings, problems) }
+    return { servers: checkSentinels(settings, problems) }
   }
   for (const name of [
     'REDIS_SENTINEL_MASTER',
@@ -37,7 +41,7 @@ export function checkPlace(settings: Settings, problems: string[]): CheckedPlace
     problems.push(`${name}: has no use without Sentinels: set REDIS_SENTINEL_ADDRESSES`)
   }
   const address = findAddress(settings, problems)
-  return { address, place: address && placeOf(settings, address, problems) }
+  return { address, servers: address && serversOf(settings, address, problems) }
 }
 
 function checkSentinels(settings: Settings, problems: string[]): SentinelPlace | undefined {
@@ -86,7 +90,11 @@ function findAddress(settings: Settings, problems: string[]): RedisAddress | und
   return attempt(name, 'write host:port or a redis:// URL', problems, () => parseRedisAddress(text))
 }
 
-function placeOf(settings: Settings, { servers }: RedisAddress, problems: string[]): RedisPlace {
+function serversOf(
+  settings: Settings,
+  { servers }: RedisAddress,
+  problems: string[],
+): RedisServers {
   if (settings.REDIS_CLUSTER) return { kind: 'cluster', servers }
   if (servers.length > 1) {
     problems.push(

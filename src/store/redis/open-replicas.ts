@@ -1,0 +1,90 @@
+import type { EpochMs } from '../../core/epoch-ms.ts'
+import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
+import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
+import { unavailable } from '../../redis/failure.ts'
+import type { RedisTarget } from '../../redis/target.ts'
+import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
+import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
+import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
+import type { StateListeners } from '../shared-state.ts'
+import type { RedisObserver } from './observer.ts'
+import { createOpener } from './open-target.ts'
+
+export interface OpenReplicasOptions {
+  readonly target: () => RedisTarget
+  readonly connectTimeoutMs: number
+  readonly probeTimeoutMs: number
+  /** Connection for commands, over which messages are published. */
+  readonly connection: RedisConnection
+  readonly names: SelfTestNames
+  /** Random identifier of this replica. */
+  readonly replica: string
+  readonly fingerprint: () => Fingerprint
+  readonly observer: RedisObserver
+  readonly listeners: Pick<StateListeners, 'onMessage' | 'onUnknownMessage'>
+  /** Wall clock in milliseconds. */
+  readonly now: () => EpochMs
+  /** Returns milliseconds of Redis's clock as far as its offset is known. */
+  readonly redisNow: () => number
+}
+
+/** Backplane to the other replicas, and what is known of them. */
+export interface Replicas {
+  readonly backplane: OpenBackplane
+  readonly fleet: Fleet
+  close(): Promise<void>
+}
+
+/** Subscribes to the other replicas' messages over a second connection and announces this replica. */
+export function openReplicas(options: OpenReplicasOptions): Replicas {
+  const { connection, names, replica, observer, listeners, probeTimeoutMs } = options
+  const { target, connectTimeoutMs } = options
+  const { onFailure } = observer
+  const fleet = createFleet(options)
+  const announcer = keepAnnouncing({
+    fleet,
+    publish: (text) =>
+      connection.run(
+        undefined,
+        (client) => client.publish(names.fleetChannel, text),
+        probeTimeoutMs,
+      ),
+    onFleet: observer.onFleet,
+  })
+  const backplane = openBackplane({
+    ...names,
+    replica,
+    connect: (observers) =>
+      connectRedis({
+        ...observers,
+        open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
+        onStillAway: () => undefined,
+        onFailure,
+      }),
+    // Refuses before the first connection without counting a failure.
+    send: (command, timeoutMs) =>
+      connection.isConnected
+        ? connection.run(undefined, command, timeoutMs)
+        : Promise.reject(unavailable(new Error('not connected'))),
+    redisNow: options.redisNow,
+    onMessage: (message) => listeners.onMessage(message),
+    onUnknown() {
+      observer.onUnknownMessage()
+      listeners.onUnknownMessage()
+    },
+    onFleet: announcer.receive,
+    onApplied: observer.onApplied,
+    onHealth(isHealthy) {
+      observer.onBackplane(isHealthy)
+      if (isHealthy) announcer.announce()
+    },
+  })
+  return {
+    backplane,
+    fleet,
+    async close() {
+      announcer.stop()
+      await backplane.close()
+    },
+  }
+}
