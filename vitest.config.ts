@@ -16,6 +16,12 @@ const patience = {
   hookTimeout: 180_000,
 }
 
+/** Tests of src/redis that need no server; all others in test/redis start one. */
+const WITHOUT_SERVER = [
+  'test/redis/{breaker,deadlines,failure,reply-errors}.test.ts',
+  'test/redis/{cluster,examine,sentinel}/*.test.ts',
+]
+
 /**
  * Lanes: `npm test` runs the projects named neither `full-*` nor `soak`, `npm run test:full` adds `full-*`, and
  * `npm run test:soak` runs `soak`. Files that start real servers mostly wait for them, so two run at a time.
@@ -55,11 +61,12 @@ export default defineConfig({
           isolate: false,
           setupFiles: [...guarded.setupFiles, 'test/setup.ts'],
           include: [
-            'test/{bearer,commands,config,core,crypto,docs,http,routes,session,store,telemetry,timing}/**/*.test.ts',
+            'test/{bearer,config,core,crypto,docs,http,replicas,routes,session,store,telemetry,timing}/**/*.test.ts',
+            ...WITHOUT_SERVER,
           ],
         },
       },
-      ...['redis', 'oidc', 'threats', 'e2e', 'deploy'].map((room) => ({
+      ...['commands', 'redis', 'oidc', 'threats', 'e2e', 'deploy'].map((room) => ({
         test: {
           name: room,
           ...patience,
@@ -67,6 +74,7 @@ export default defineConfig({
           // Each file closes what it opens, and loading the service anew takes a second per file.
           isolate: false,
           include: [`test/${room}/**/*.test.ts`],
+          exclude: WITHOUT_SERVER,
         },
       })),
       {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createDeniedTokens, type DeniedTokensOptions } from '../../src/bearer/denied-tokens.ts'
 import { digestOfParts } from '../../src/crypto/digest.ts'
 import { AuthError } from '../../src/errors.ts'
@@ -14,17 +14,16 @@ const elapse = async (ms: number): Promise<void> => {
   nowMs += ms
   await vi.advanceTimersByTimeAsync(ms)
 }
-const setTime = () => {
+beforeEach(() => {
   nowMs = 1_000_000
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-}
+})
 afterEach(() => {
   vi.restoreAllMocks()
   vi.useRealTimers()
 })
 
-/** Starts one replica's copy of a deny list that others may share. */
 const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
   let unread = 0
   let doubts = 0
@@ -56,7 +55,6 @@ const away = async (): Promise<never> => {
 
 describe('the tokens that a replica knows to be denied', () => {
   test('are those of one issuer and one name', async () => {
-    setTime()
     const { includes, deny, doubts } = await start()
     expect(includes(ISSUER, 'a')).toBe(false)
     await deny(ISSUER, 'a', MINUTE_MS)
@@ -66,14 +64,12 @@ describe('the tokens that a replica knows to be denied', () => {
       [`${ISSUER}/`, 'a'],
       ['', `${ISSUER}a`],
       [`${ISSUER}a`, ''],
-    ] as const) {
+    ] as const)
       expect(includes(issuer, jti)).toBe(false)
-    }
     expect(doubts()).toBe(0)
   })
 
   test('count until they end, and are then forgotten', async () => {
-    setTime()
     const { includes, deny, list } = await start()
     await deny(ISSUER, 'a', MINUTE_MS)
     await elapse(MINUTE_MS - 1)
@@ -85,20 +81,17 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are the same at a replica that starts later', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     const first = await start({ denyList })
     await first.deny(ISSUER, 'a', MINUTE_MS)
     await elapse(1000)
     const second = await start({ denyList })
-    expect(second.includes(ISSUER, 'a')).toBe(true)
-    expect(second.unread()).toBe(0)
+    expect([second.includes(ISSUER, 'a'), second.unread()]).toEqual([true, 0])
     await elapse(MINUTE_MS - 1000)
     expect(second.includes(ISSUER, 'a')).toBe(false)
   })
 
   test('are more as soon as another replica says so, whose word shortens nothing', async () => {
-    setTime()
     const { includes, receiveDenied } = await start()
     receiveDenied(digestOfParts(ISSUER, 'a'), MINUTE_MS)
     expect(includes(ISSUER, 'a')).toBe(true)
@@ -108,7 +101,6 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are more within five seconds where nobody was heard', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     const [first, second] = [await start({ denyList }), await start({ denyList })]
     await first.deny(ISSUER, 'a', MINUTE_MS)
@@ -119,14 +111,10 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are not asked for where no rule accepts tokens, nor while nobody could answer', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     const looked = vi.spyOn(denyList, 'list')
-    const unused = await start({
-      denyList,
-      isUsed: false,
-      firstAttempt: new Promise(() => undefined),
-    })
+    const never = new Promise<void>(() => undefined)
+    const unused = await start({ denyList, isUsed: false, firstAttempt: never })
     await unused.reload()
     await start({ denyList, isAvailable: () => false })
     looked.mockClear()
@@ -135,7 +123,6 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are not asked for any more at the end', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     const { close } = await start({ denyList })
     const unused = await start({ denyList, isUsed: false })
@@ -146,12 +133,8 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are denied again where they were lost, but for what is about to end', async () => {
-    setTime()
     let denyList = createMemoryDenyList()
-    const proxy: DenyList = {
-      add: (...args) => denyList.add(...args),
-      list: () => denyList.list(),
-    }
+    const proxy: DenyList = { add: (...args) => denyList.add(...args), list: () => denyList.list() }
     const { deny, reload } = await start({ denyList: proxy })
     await deny(ISSUER, 'a', MINUTE_MS)
     await deny(ISSUER, 'b', MINUTE_MS + RELOAD_MS)
@@ -164,7 +147,6 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('stay as they are while nobody can be asked, and whoever passes then is counted', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     const { includes, deny, doubts } = await start({ denyList })
     await deny(ISSUER, 'a', MINUTE_MS)
@@ -176,10 +158,7 @@ describe('the tokens that a replica knows to be denied', () => {
   })
 
   test('are unknown where the first look fails, which is said once', async () => {
-    setTime()
-    const { includes, unread, doubts } = await start({
-      denyList: { add: away, list: away },
-    })
+    const { includes, unread, doubts } = await start({ denyList: { add: away, list: away } })
     await elapse(3 * RELOAD_MS)
     expect([unread(), includes(ISSUER, 'a'), doubts()]).toEqual([1, false, 1])
   })
@@ -192,7 +171,6 @@ describe('the tokens that a replica knows to be denied', () => {
 
 describe('denying a token', () => {
   test('that the others cannot be told of fails, and nothing has changed', async () => {
-    setTime()
     const denyList = createMemoryDenyList()
     vi.spyOn(denyList, 'add').mockImplementation(away)
     const { includes, deny } = await start({ denyList })
@@ -201,7 +179,6 @@ describe('denying a token', () => {
   })
 
   test('fails where there are too many, until some have ended', async () => {
-    setTime()
     const { includes, deny, receiveDenied } = await start()
     for (let count = 1; count < MAX_DENIED_TOKENS; count++) receiveDenied(`${count}`, MINUTE_MS)
     await deny(ISSUER, 'a', 2 * MINUTE_MS)

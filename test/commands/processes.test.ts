@@ -32,15 +32,12 @@ const startFamily = async (): Promise<readonly [ChildProcess, number, number]> =
   return [parent, child, grandchild]
 }
 
-test.for(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-  'what a process has started ends with it, and what that has started: %s',
-  async (signal) => {
-    const [parent, ...family] = await startFamily()
-    expect(family.map(isThere)).toEqual([true, true])
-    parent.kill(signal)
-    await expect.poll(() => family.map(isThere)).toEqual([false, false])
-  },
-)
+test.for(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('a family ends by %s', async (signal) => {
+  const [parent, ...family] = await startFamily()
+  expect(family.map(isThere)).toEqual([true, true])
+  parent.kill(signal)
+  await expect.poll(() => family.map(isThere)).toEqual([false, false])
+})
 
 test('what a program leaves behind ends with it', async () => {
   const running = startProcess('sh', ['-c', 'sleep 1000 & echo $!'])

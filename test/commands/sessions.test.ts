@@ -5,6 +5,7 @@ import { sessions } from '../../src/commands/sessions.ts'
 import { type Listener, listen } from '../../src/listen.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { useFolder } from '../support/configuration.ts'
+import { useMonotonicClock } from '../support/monotonic-clock.ts'
 import { ADMIN_TOKEN, ISSUER, startAdmin } from '../support/started-admin.ts'
 import { newSession } from '../support/started-sessions.ts'
 import { words } from '../support/words.ts'
@@ -13,6 +14,7 @@ const TOKENS_LIVE_ON = 'Tokens that apps or programs hold live on until their ow
 const EVIL = 'Eve\x1b[2J\x9b31m\u202e\nID  alice'
 
 const folder = useFolder()
+useMonotonicClock()
 let started: ReturnType<typeof startAdmin>
 let listener: Listener
 beforeEach(async () => {
@@ -24,7 +26,6 @@ afterEach(async () => {
   await listener.close(0)
 })
 
-/** Runs the command and returns its code and all that it writes. */
 const run = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
   let output = ''
   const note = (text: string | Uint8Array): boolean => {
@@ -40,7 +41,6 @@ const run = async (args: readonly string[], env: Readonly<Record<string, string>
     vi.restoreAllMocks()
   }
 }
-/** Something else than the service. */
 const serve = async (status: number, body: string) => {
   let seen = 0
   const server = createServer((_, answer) => {
@@ -57,8 +57,7 @@ const serve = async (status: number, body: string) => {
     },
   }
 }
-const idsLeft = async () =>
-  (await started.sessions.list(undefined, 100)).map(({ digest }) => digest)
+const idsLeft = async () => (await started.sessions.list(undefined, 99)).map(({ digest }) => digest)
 const failed = (message: string) => ({ code: 1, output: `vestibule: ${message}\n` })
 
 describe('vestibule sessions', () => {
@@ -97,12 +96,10 @@ describe('vestibule sessions', () => {
   test('ends one, and says so where there is none', async () => {
     const ids = await started.openAll('alice', 'alice')
     const ended = { code: 0, output: `1 session has ended. ${TOKENS_LIVE_ON}` }
-    expect(await run(['end', `--id=${ids[0]}`])).toEqual(ended)
-    expect(await idsLeft()).toEqual([ids[1]])
+    expect([await run(['end', `--id=${ids[0]}`]), await idsLeft()]).toEqual([ended, [ids[1]]])
     expect(await run(['end', `--id=${ids[0]}`])).toEqual(failed('There is no such session.'))
-    for (const id of ['alice', '..', '../sessions?all=true', '%2e%2e']) {
+    for (const id of ['alice', '..', '../sessions?all=true', '%2e%2e'])
       expect((await run(['end', '--id', id])).code).toBe(1)
-    }
     expect(await idsLeft()).toEqual([ids[1]])
   })
 
@@ -116,8 +113,7 @@ describe('vestibule sessions', () => {
     const elsewhere = ['--user=alice', '--issuer=https://other.example.com', '--json']
     expect(JSON.parse((await run(['end', ...elsewhere])).output)).toEqual({ ended: 1 })
     expect(await idsLeft()).toHaveLength(1)
-    expect(await run(['end', '--all'])).toEqual(ended('1 session has'))
-    expect(await idsLeft()).toEqual([])
+    expect([await run(['end', '--all']), await idsLeft()]).toEqual([ended('1 session has'), []])
   })
 
   test('shows no character that a terminal obeys, whatever somebody calls themselves (A93)', async () => {
@@ -143,18 +139,15 @@ describe('vestibule sessions', () => {
     ...words`end,--al end,--all=true end,--all,now end,--all,--url,not\x20a\x20url`,
     ...words`end,--all,--url,ftp://127.0.0.1/ end,--all,--url,http://user:password@127.0.0.1/`,
   ].map((args) => args.split(','))
-  test.for([[], ...misused])(
-    'ends nothing and shows how it is used where it does not understand: %j',
-    async (args) => {
-      await started.openFor('alice')
-      const { code, output } = await run(args)
-      expect(code).toBe(2)
-      expect(output).toMatch(/^usage: vestibule sessions list /)
-      expect(output).not.toContain('password@')
-      expect(await idsLeft()).toHaveLength(1)
-      expect(started.lines).toEqual([])
-    },
-  )
+  test.for([[], ...misused])('%j is a usage error that ends nothing', async (args) => {
+    await started.openFor('alice')
+    const { code, output } = await run(args)
+    expect(code).toBe(2)
+    expect(output).toMatch(/^usage: vestibule sessions list /)
+    expect(output).not.toContain('password@')
+    expect(await idsLeft()).toHaveLength(1)
+    expect(started.lines).toEqual([])
+  })
 
   test('takes the token from a file, and the address from --url', async () => {
     const file = await folder.write(`${ADMIN_TOKEN}\n`)
@@ -173,13 +166,12 @@ describe('vestibule sessions', () => {
     const none = 'set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has'
     await expectOneLine({ ADMIN_TOKEN: '' }, none)
     await expectOneLine({ ADMIN_TOKEN: 'tökèn–' }, none)
-    const unread = `ADMIN_TOKEN_FILE: ${missing} cannot be read (ENOENT)`
+    const unread = `ADMIN_TOKEN_FILE: ${missing} cannot be read (ENOENT): check the path and its permissions`
     await expectOneLine({ ADMIN_TOKEN: '', ADMIN_TOKEN_FILE: missing }, unread)
     const refused = `no answer from http://127.0.0.1:${unused}: ECONNREFUSED`
     await expectOneLine({ INTERNAL_PORT: `${unused}` }, refused)
-    for (let guess = 0; guess < 10; guess++) {
+    for (let guess = 0; guess < 10; guess++)
       await expectOneLine({ ADMIN_TOKEN: 'guess' }, `${here} does not accept this ADMIN_TOKEN`)
-    }
     await expectOneLine({}, `${here} was given too many wrong tokens; it listens again in 60 s`)
     expect(await idsLeft()).toHaveLength(1)
   })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { ClientCredentials } from '../../src/core/client-credentials.ts'
-import { base, problemsOf } from '../support/configuration.ts'
+import { base, problemRows, problemsOf, settingsIn } from '../support/configuration.ts'
 
 const credentialsOf = (changes: Environment): ClientCredentials =>
   loadConfig({ ...base, ...changes }).clientCredentials
@@ -32,41 +32,34 @@ describe('a private key of the client', () => {
     ['ES384', ec('P-384')],
     ['ES512', ec('P-521')],
     ['EdDSA', generateKeyPairSync('ed25519')],
-  ] as const)(
-    'in PEM signs with %s, and its id is its thumbprint',
-    async ([alg, pair], { expect }) => {
-      const key = keyOf(pem(pair.privateKey))
-      expect(key.alg).toBe(alg)
-      expect(key.kid).toBe(await calculateJwkThumbprint(await exportJWK(pair.publicKey)))
-      expect(key.privateKey.extractable).toBe(false)
-      const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
-      await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
-      expect(keyOf(jwk(pair.privateKey))).toMatchObject({ alg, kid: key.kid })
-      const { kid } = key
-      const known = { ...pair.publicKey.export({ format: 'jwk' }), use: 'sig', alg, kid }
-      expect(key.publicJwk).toEqual(known)
-    },
-  )
+  ] as const)('in PEM signs with %s, and its id is its thumbprint', async ([alg, pair]) => {
+    const key = keyOf(pem(pair.privateKey))
+    expect(key.alg).toBe(alg)
+    expect(key.kid).toBe(await calculateJwkThumbprint(await exportJWK(pair.publicKey)))
+    expect(key.privateKey.extractable).toBe(false)
+    const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
+    await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
+    expect(keyOf(jwk(pair.privateKey))).toMatchObject({ alg, kid: key.kid })
+    const { kid } = key
+    const known = { ...pair.publicKey.export({ format: 'jwk' }), use: 'sig', alg, kid }
+    expect(key.publicJwk).toEqual(known)
+  })
 
   test.for([
     ['PS256', rsa],
     ['RS384', rsa],
     ['PS512', rsa],
     ['Ed25519', generateKeyPairSync('ed25519')],
-  ] as const)(
-    'as a JWK says that it is for %s, and what its id is',
-    async ([alg, pair], { expect }) => {
-      const key = keyOf(jwk(pair.privateKey, { alg, kid: 'key-1', use: 'sig' }))
-      expect(key).toMatchObject({ alg, kid: 'key-1' })
-      const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
-      await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
-    },
-  )
+  ] as const)('as a JWK names its algorithm %s and its id', async ([alg, pair]) => {
+    const key = keyOf(jwk(pair.privateKey, { alg, kid: 'key-1', use: 'sig' }))
+    expect(key).toMatchObject({ alg, kid: 'key-1' })
+    const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
+    await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
+  })
 
   test('is a secret: it is read from a file, too, and no problem quotes it', () => {
     const text = jwk(rsa.privateKey)
-    const broken = text.slice(0, -30)
-    const problems = problemsWith({ OIDC_CLIENT_PRIVATE_KEY: broken })
+    const problems = problemsWith({ OIDC_CLIENT_PRIVATE_KEY: text.slice(0, -30) })
     expect(problems).toEqual([expect.stringMatching(/is not JSON; make one with: openssl genpkey/)])
     expect(problems.join()).not.toContain(text.slice(10, 30))
     expect(problemsWith({ OIDC_CLIENT_PRIVATE_KEY_FILE: '/nowhere/client-key.pem' })[0]).toMatch(
@@ -75,6 +68,13 @@ describe('a private key of the client', () => {
   })
 
   const secret = randomBytes(32).toString('base64url')
+  const short = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const encrypted = {
+    format: 'pem',
+    type: 'pkcs8',
+    cipher: 'aes-256-cbc',
+    passphrase: 'x',
+  } as const
   test.for<[string, string, RegExp]>([
     ['nothing that is known', 'secret', /is no private key for signatures/],
     ['a public key', rsa.publicKey.export({ format: 'pem', type: 'spki' }), /no private/],
@@ -82,37 +82,16 @@ describe('a private key of the client', () => {
     ['a symmetric JWK', JSON.stringify({ kty: 'oct', k: secret }), /without its private part/],
     ['a set of keys', JSON.stringify({ keys: [] }), /without its private part/],
     ['an encryption key', jwk(rsa.privateKey, { use: 'enc' }), /whose use is not sig/],
-    [
-      'an algorithm of another kind',
-      jwk(rsa.privateKey, { alg: 'ES256' }),
-      /alg that is none of RS256/,
-    ],
+    ['another kind’s alg', jwk(rsa.privateKey, { alg: 'ES256' }), /alg that is none of RS256/],
     ['a symmetric algorithm', jwk(rsa.privateKey, { alg: 'HS256' }), /alg that is none of RS256/],
     ['no algorithm', jwk(rsa.privateKey, { alg: 'none' }), /alg that is none of/],
     ['an alg that is no text', jwk(rsa.privateKey, { alg: 7 }), /alg that is none of/],
-    [
-      'an algorithm of another curve',
-      jwk(ec('P-256').privateKey, { alg: 'ES384' }),
-      /none of ES256/,
-    ],
+    ['another curve’s alg', jwk(ec('P-256').privateKey, { alg: 'ES384' }), /none of ES256/],
     ['another curve', pem(ec('secp256k1').privateKey), /not an RSA, P-256/],
     ['a key for agreement', pem(generateKeyPairSync('x25519').privateKey), /not an RSA, P-256/],
-    [
-      'a short RSA key',
-      pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey),
-      /has 1024 bits, at least 2048 are needed/,
-    ],
-    [
-      'an encrypted key',
-      rsa.privateKey.export({
-        format: 'pem',
-        type: 'pkcs8',
-        cipher: 'aes-256-cbc',
-        passphrase: 'x',
-      }),
-      /is no private key for signatures/,
-    ],
-  ])('cannot be %s', ([, text, problem], { expect }) => {
+    ['a short RSA key', pem(short.privateKey), /has 1024 bits, at least 2048 are needed/],
+    ['an encrypted key', rsa.privateKey.export(encrypted), /is no private key for signatures/],
+  ])('cannot be %s', ([, text, problem]) => {
     const problems = problemsWith({ OIDC_CLIENT_PRIVATE_KEY: text })
     expect(problems).toEqual([expect.stringMatching(problem)])
     expect(problems[0]).toMatch(/^OIDC_CLIENT_PRIVATE_KEY: .*; make one with: openssl genpkey /)
@@ -120,42 +99,30 @@ describe('a private key of the client', () => {
 })
 
 describe('how the client authenticates', () => {
-  const key = pem(rsa.privateKey)
-  test.for<[string, Environment, string]>([
-    ['nothing', {}, 'none'],
-    ['a secret', { OIDC_CLIENT_SECRET: 's' }, 'client_secret_basic'],
-    ['a key', { OIDC_CLIENT_PRIVATE_KEY: key }, 'private_key_jwt'],
-    [
-      'a secret and how to send it',
-      { OIDC_CLIENT_SECRET: 's', OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'client_secret_post' },
-      'client_secret_post',
-    ],
-    [
-      'a key and what for',
-      { OIDC_CLIENT_PRIVATE_KEY: key, OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'private_key_jwt' },
-      'private_key_jwt',
-    ],
-  ])('follows from %s', ([, settings, method], { expect }) => {
-    expect(credentialsOf(settings).method).toBe(method)
+  const withKey = (settings: string) =>
+    settingsIn(
+      settings
+        .replace('=@', `=${jwk(rsa.privateKey)}`)
+        .replace(' METHOD', ' OIDC_TOKEN_ENDPOINT_AUTH_METHOD'),
+    )
+  test.for([
+    ['OIDC_CLIENT_SECRET=', 'none'],
+    ['OIDC_CLIENT_SECRET=s', 'client_secret_basic'],
+    ['OIDC_CLIENT_PRIVATE_KEY=@', 'private_key_jwt'],
+    ['OIDC_CLIENT_SECRET=s METHOD=client_secret_post', 'client_secret_post'],
+    ['OIDC_CLIENT_PRIVATE_KEY=@ METHOD=private_key_jwt', 'private_key_jwt'],
+  ] as const)('%s makes it %s', ([settings, method]) => {
+    expect(credentialsOf(withKey(settings)).method).toBe(method)
   })
 
-  test.for<[string, Environment, RegExp]>([
-    [
-      'a method without its key',
-      { OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'private_key_jwt' },
-      /^OIDC_CLIENT_PRIVATE_KEY: is missing.*; make one with: openssl genpkey .* -out client-key\.pem$/,
-    ],
-    [
-      'a secret and a key',
-      { OIDC_CLIENT_SECRET: 's', OIDC_CLIENT_PRIVATE_KEY: key },
-      /^OIDC_CLIENT_SECRET and OIDC_CLIENT_PRIVATE_KEY are both set: keep the one/,
-    ],
-    [
-      'a key for a public client',
-      { OIDC_CLIENT_PRIVATE_KEY: key, OIDC_TOKEN_ENDPOINT_AUTH_METHOD: 'none' },
-      /^OIDC_CLIENT_PRIVATE_KEY: is not used because OIDC_TOKEN_ENDPOINT_AUTH_METHOD is none/,
-    ],
-  ])('is not clear with %s', ([, settings, problem], { expect }) => {
-    expect(problemsWith(settings)).toEqual([expect.stringMatching(problem)])
+  test.for(problemRows`
+    OIDC_TOKEN_ENDPOINT_AUTH_METHOD=private_key_jwt
+    ^OIDC_CLIENT_PRIVATE_KEY: is missing.*; make one with: openssl genpkey .* -out client-key\.pem$
+    OIDC_CLIENT_SECRET=s OIDC_CLIENT_PRIVATE_KEY=@
+    ^OIDC_CLIENT_SECRET and OIDC_CLIENT_PRIVATE_KEY are both set: keep the one
+    OIDC_CLIENT_PRIVATE_KEY=@ OIDC_TOKEN_ENDPOINT_AUTH_METHOD=none
+    ^OIDC_CLIENT_PRIVATE_KEY: is not used because OIDC_TOKEN_ENDPOINT_AUTH_METHOD is none
+  `)('%s is the problem %s', ([settings, problem]) => {
+    expect(problemsWith(withKey(settings))).toEqual([expect.stringMatching(problem)])
   })
 })

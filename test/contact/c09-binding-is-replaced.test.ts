@@ -1,16 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { describe, expect, test } from 'vitest'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import * as steps from '../support/sign-in-steps.ts'
+import { useParty } from '../support/used-party.ts'
 import type { Visitor } from '../support/visitor.ts'
 
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
 
-let party: RelyingParty
-
-beforeAll(async () => {
-  party = await startRelyingParty()
-})
-afterAll(() => party[Symbol.asyncDispose]())
+const party = useParty()
 
 function bindingOf({ cookies }: Visitor) {
   return cookies.find(steps.BINDING_COOKIE)
@@ -19,16 +15,10 @@ function secretOf(browser: Visitor) {
   return bindingOf(browser)?.value.split('.')[1]
 }
 
-async function userOf(browser: Visitor): Promise<unknown> {
-  const checked = await party.vestibule.check({}, { Cookie: steps.cookieHeader(browser) })
-  return checked.status === 200 ? checked.headers['x-auth-request-user'] : undefined
-}
-
 /** Signs a user in with a browser that has no session at the provider. */
 async function signIn(browser: Visitor, sub: string) {
-  const visit = await browser.get(await steps.untilCallback(browser, '/', sub))
-  expect(visit.status).toBe(302)
-  expect(await userOf(browser)).toBe(sub)
+  expect((await browser.get(await steps.untilCallback(browser, '/', sub))).status).toBe(302)
+  expect(await party.userOf(browser)).toBe(sub)
   forgetProvider(browser)
 }
 
@@ -38,13 +28,14 @@ function forgetProvider({ cookies }: Visitor) {
 
 /** Returns a callback URL that signs in as `sub`, made elsewhere by an attacker who knows this browser's binding. */
 async function linkFor(browser: Visitor, sub = 'bob'): Promise<string> {
-  const elsewhere = party.vestibule.visitor()
+  const elsewhere = party.visitor()
   const binding = bindingOf(browser)
   if (binding) elsewhere.cookies.put(binding)
   return steps.untilCallback(elsewhere, '/', sub)
 }
 
-const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknown>])[] = [
+const changes: readonly (readonly [string, (browser: Visitor) => Promise<unknown>, string?])[] = [
+  ['a sign-in', (browser) => signIn(browser, 'alice'), 'nobody'],
   ['a sign-out', (browser) => browser.post(steps.LOGOUT)],
   [
     'one that leaves the provider alone',
@@ -61,32 +52,20 @@ const signOuts: readonly (readonly [string, (browser: Visitor) => Promise<unknow
 ]
 
 describe('C9: the binding is replaced when its holder may change', () => {
-  test('C9: a sign-in replaces the binding', async () => {
-    const browser = party.vestibule.visitor()
-    await steps.startLogin(browser)
-    const [before, link] = [secretOf(browser), await linkFor(browser)]
-    await signIn(browser, 'alice')
+  test.for(changes)('C9: %s replaces the binding', async ([, change, before]) => {
+    const browser = party.visitor()
+    await (before ? steps.startLogin(browser) : signIn(browser, 'alice'))
+    const [secret, link] = [secretOf(browser), await linkFor(browser)]
+    await change(browser)
     expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
-    expect(secretOf(browser)).not.toBe(before)
+    expect(secretOf(browser)).not.toBe(secret)
     browser.cookies.remove('__Host-vestibule')
     steps.expectFailedSignIn(await browser.get(link))
-    expect(await userOf(browser)).toBeUndefined()
-  })
-
-  test.for(signOuts)('C9: %s replaces the binding', async ([, signOut], { expect }) => {
-    const browser = party.vestibule.visitor()
-    await signIn(browser, 'alice')
-    const [before, link] = [secretOf(browser), await linkFor(browser)]
-    await signOut(browser)
-    expect(secretOf(browser)).toMatch(/^[\w-]{43}$/)
-    expect(secretOf(browser)).not.toBe(before)
-    browser.cookies.remove('__Host-vestibule')
-    steps.expectFailedSignIn(await browser.get(link))
-    expect(await userOf(browser)).toBeUndefined()
+    expect(await party.userOf(browser)).toBe(302)
   })
 
   test('C9: links made for an earlier user sign no later user in', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const links: string[] = []
     await steps.startLogin(browser)
     links.push(await linkFor(browser))
@@ -97,7 +76,7 @@ describe('C9: the binding is replaced when its holder may change', () => {
     await signIn(browser, 'alice')
     for (const link of links) {
       await browser.get(link)
-      expect(await userOf(browser)).toBe('alice')
+      expect(await party.userOf(browser)).toBe('alice')
     }
   })
 
@@ -106,25 +85,22 @@ describe('C9: the binding is replaced when its holder may change', () => {
     ['HEAD', 'HEAD', {}],
     ['a page loaded ahead', 'GET', { 'Sec-Purpose': 'prefetch' }],
     ['an image', 'GET', { 'Sec-Fetch-Dest': 'image' }],
-  ] as const)(
-    'C9: %s at the signed-out page does not replace the binding',
-    async ([what, method, headers], { expect }) => {
-      const browser = party.vestibule.visitor()
-      await signIn(browser, 'alice')
-      const state = steps.sentAlong(await browser.post(steps.LOGOUT), 'state')
-      const before = secretOf(browser)
-      await browser.request(method, SIGNED_OUT, { headers })
-      await browser.request(method, `${SIGNED_OUT}?state=of-another`, { headers })
-      if (what !== 'a visit without our state')
-        await browser.request(method, `${SIGNED_OUT}?state=${state}`, { headers })
-      expect(secretOf(browser)).toBe(before)
-    },
-  )
+  ] as const)('C9: %s at the signed-out page replaces nothing', async ([what, method, headers]) => {
+    const browser = party.visitor()
+    await signIn(browser, 'alice')
+    const state = steps.sentAlong(await browser.post(steps.LOGOUT), 'state')
+    const before = secretOf(browser)
+    await browser.request(method, SIGNED_OUT, { headers })
+    await browser.request(method, `${SIGNED_OUT}?state=of-another`, { headers })
+    if (what !== 'a visit without our state')
+      await browser.request(method, `${SIGNED_OUT}?state=${state}`, { headers })
+    expect(secretOf(browser)).toBe(before)
+  })
 })
 
 describe('C9: the replaced binding keeps nobody from going on', () => {
   test('C9: repeated sign-ins and sign-outs do not count as a loop', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     for (let round = 0; round < 5; round += 1) {
       await signIn(browser, 'alice')
       await browser.post(steps.LOGOUT, { local: 'true' })
@@ -132,43 +108,20 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
     expect((await steps.startLogin(browser)).status).toBe(302)
   })
 
-  test.for(['one after another', 'side by side'])(
-    'C9: tabs that began together finish %s, with one cookie',
-    async (order, { expect }) => {
-      const browser = party.vestibule.visitor()
-      await steps.startLogin(browser)
-      const started = await Promise.all(
-        Array.from({ length: 30 }, (_, tab) => steps.startLogin(browser, `/tab-${tab}`)),
-      )
-      expect(browser.cookies.all().map(({ name }) => name)).toEqual([steps.BINDING_COOKIE])
-      const callbacks: string[] = []
-      for (const tab of started) callbacks.push(await steps.returnFromProvider(browser, tab))
-      const visits =
-        order === 'side by side'
-          ? await Promise.all(callbacks.map((url) => browser.get(url)))
-          : await Array.fromAsync(callbacks, (url) => browser.get(url))
-      expect(visits.map(({ location }) => location)).toEqual(
-        started.map((_, tab) => `${APP}/tab-${tab}`),
-      )
-      expect(await userOf(browser)).toBe('alice')
-      expect((await steps.startLogin(browser)).status).toBe(302)
-    },
-  )
-
   test('C9: a tab begun before another user signed in goes on as that user', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const link = await steps.untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)
     party.provider.forgetRequests()
     await signIn(browser, 'alice')
     const spent = party.provider.count('token')
     expect((await browser.get(link)).location).toBe(`${APP}/mine`)
-    expect(await userOf(browser)).toBe('alice')
+    expect(await party.userOf(browser)).toBe('alice')
     expect(party.provider.count('token')).toBe(spent)
   })
 
   test('C9: if that user has signed out since, the tab begins a new sign-in by itself, once', async () => {
-    const browser = party.vestibule.visitor()
+    const browser = party.visitor()
     const link = await steps.untilCallback(browser, '/mine', 'bob')
     forgetProvider(browser)
     await signIn(browser, 'alice')
@@ -179,8 +132,7 @@ describe('C9: the replaced binding keeps nobody from going on', () => {
     const anew = await browser.get(String(retry).replaceAll('&amp;', '&'))
     expect(new URL(anew.location ?? '').origin).toBe(party.provider.issuer)
     const visit = await browser.get(await steps.returnFromProvider(browser, anew, 'alice'))
-    expect(visit.location).toBe(`${APP}/mine`)
-    expect(await userOf(browser)).toBe('alice')
+    expect([visit.location, await party.userOf(browser)]).toEqual([`${APP}/mine`, 'alice'])
   })
 })
 

@@ -1,19 +1,17 @@
 import { Hono } from 'hono'
-import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { NodeEnv } from '../../src/http/request.ts'
 import { type Listener, listen } from '../../src/listen.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
-import { type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
+import { useParty } from '../support/used-party.ts'
 
 describe('C10: a token reaches an app as it is, or the request is denied', () => {
-  let party: RelyingParty
-
-  beforeAll(async () => {
-    const settings = { PASS_ACCESS_TOKEN: 'true', PASS_AUTHORIZATION: 'true' }
-    party = await startRelyingParty({ ...settings, OIDC_USERINFO: 'never' })
+  const party = useParty({
+    PASS_ACCESS_TOKEN: 'true',
+    PASS_AUTHORIZATION: 'true',
+    OIDC_USERINFO: 'never',
   })
-  afterAll(() => party[Symbol.asyncDispose]())
 
   const signIn = async (token: string): Promise<string> => {
     party.provider.set('token', { rewrite: (body) => ({ ...body, access_token: token }) })
@@ -35,7 +33,7 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
   const alone = '\r\n\0\x01\t\x7f\x85\u2028\u2029\ud800'
   test.for([...alone, '\r\nX-Auth-Request-Groups: admins'])(
     'C10: a token with %j in it is denied, logged and counted',
-    async (hostile, { expect }) => {
+    async (hostile) => {
       const cookie = await signIn(`a${hostile}b`)
       const before = await counted()
       const lines = () => party.vestibule.log().filter(({ code }) => code === 'unusable_token')
@@ -56,14 +54,13 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
 
   test.for([' a', 'a ', '\u00a0a', '\ufeffa'])(
     'C10: a token that begins or ends with a blank is denied and not cut: %j',
-    async (token, { expect }) => {
-      expect((await rawCheck(party.vestibule, await signIn(token))).status).toBe(403)
-    },
+    async (token) =>
+      expect((await rawCheck(party.vestibule, await signIn(token))).status).toBe(403),
   )
 
   test.for(['a-b.c_d~e+f/g=', 'a b', 'caf\u00e9', '\u20ac', 'a\u{1f98a}b'])(
     'C10: %j arrives as UTF-8',
-    async (token, { expect }) => {
+    async (token) => {
       const answer = await rawCheck(party.vestibule, await signIn(token))
       expect(answer.status).toBe(200)
       expect(rawValues(answer, 'X-Auth-Request-Access-Token')).toEqual([token])
@@ -111,7 +108,7 @@ describe('C10: a head that cannot be written', () => {
 
   test.for(['/empty', '/text', '/later', '/stream', '/throws'])(
     'C10: %s is a denial, and logged and counted as one',
-    async (path, { expect }) => {
+    async (path) => {
       const { answer, body } = await get(path)
       expect([answer.status, body]).toEqual([500, ''])
       expect(answer.headers.get('cache-control')).toBe('no-store')

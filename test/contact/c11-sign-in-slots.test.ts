@@ -54,9 +54,8 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
       const hostile = await Promise.all(
         Array.from({ length: LOOPS }, async (_, at) => {
           const browser = vestibule.visitor()
-          const state = sentAlong(await startLogin(browser), 'state')
           const url = withQuery(`${APP}/oauth2/callback`, {
-            state,
+            state: sentAlong(await startLogin(browser), 'state'),
             code: `made-up-${at}`,
             iss: provider.issuer,
           })
@@ -80,8 +79,7 @@ describe('C11: made-up codes from one address, at a provider that is slow', () =
       await expect.poll(() => provider.count('token')).toBe(SHARE + PEOPLE)
       released.resolve()
       expect(await signedIn).toEqual(Array(PEOPLE).fill(302))
-      const statuses = (await refused).toSorted((a, b) => a - b)
-      expect(statuses).toEqual([
+      expect((await refused).toSorted((a, b) => a - b)).toEqual([
         ...Array<number>(SHARE).fill(400),
         ...Array<number>(LOOPS - SHARE).fill(503),
       ])

@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
-import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { until } from '../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { openRedisBytes } from '../support/redis-bytes.ts'
-import { until } from '../support/redis-state.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
-import { SERVER_KEY } from '../support/replicas.ts'
+import { describeWithRedis } from '../support/replicas.ts'
 import { openSessionReplica, type SessionReplica } from '../support/session-replica.ts'
 import { newSession, REALM, sessionOf } from '../support/started-sessions.ts'
 
@@ -29,9 +28,10 @@ describeWithRedis('C14: over replicas', () => {
 
   beforeAll(async () => {
     redis = await startRedis()
-    replicas = [openReplica(redis.url), openReplica(redis.url), openReplica(redis.url)]
+    const settings = { SESSIONS_PER_USER: '3', REDIS_URL: redis.url }
+    replicas = [1, 2, 3].map(() => openSessionReplica(settings))
     for (const { state } of replicas) {
-      await until('a healthy backplane', () => state.backplane.epoch !== undefined, 10_000)
+      await until('a healthy backplane', () => state.backplane.subscription !== undefined, 10_000)
     }
   })
   afterAll(async () => {
@@ -76,23 +76,8 @@ describeWithRedis('C14: over replicas', () => {
     expect(before.indexed).toBe(3)
     for (let at = 0; at < 50; at += 1) await openAt(at, dave)
     expect(await count()).toEqual(before)
-    // Each leaves a tombstone that expires soon.
     for (const key of await bytes.keys('*:x')) {
       expect(Number(await redis.cli('PTTL', key))).toBeLessThanOrEqual(5 * 60 * 1000)
     }
   })
 })
-
-function openReplica(url: string): SessionReplica {
-  return openSessionReplica({
-    PROTECTED_HOSTS: REALM,
-    ALLOW_ANY_USER: 'true',
-    OIDC_ISSUER_URL: newSession.identity.issuer,
-    OIDC_CLIENT_ID: 'vestibule',
-    SESSION_ENCRYPTION_KEY: SERVER_KEY,
-    SESSIONS_PER_USER: '3',
-    REDIS_ENABLED: 'true',
-    REDIS_CACHE_MODE: 'hybrid',
-    REDIS_URL: url,
-  })
-}

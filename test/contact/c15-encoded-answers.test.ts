@@ -62,19 +62,16 @@ describe('C15: answers of providers and issuers', () => {
     ['unknown', 'b\xe4d "quoted"', BODY],
     ['unknown', 'x'.repeat(30), BODY],
   ]
-  test.for(refused)(
-    'C15: an answer encoded with %s (%j) is refused',
-    async ([shown, values, body]) => {
-      answer = (response) => void response.setHeader('Content-Encoding', values).end(body)
-      await expect(providerFetch(url)).rejects.toThrow(
-        expect.objectContaining({
-          name: 'TypeError',
-          code: 'ERR_PROVIDER_CONTENT_ENCODING',
-          message: expect.stringContaining(`encoded (${shown})`) as string,
-        }),
-      )
-    },
-  )
+  test.for(refused)('C15: an answer in %s (%j) is refused', async ([shown, values, body]) => {
+    answer = (response) => void response.setHeader('Content-Encoding', values).end(body)
+    await expect(providerFetch(url)).rejects.toThrow(
+      expect.objectContaining({
+        name: 'ProviderFault',
+        code: 'ERR_PROVIDER_CONTENT_ENCODING',
+        message: expect.stringContaining(`encoded (${shown})`) as string,
+      }),
+    )
+  })
 
   test.for([[undefined], ['identity'], ['Identity'], [''], ['identity, identity']])(
     'C15: an answer with Content-Encoding %j is read',
@@ -87,13 +84,10 @@ describe('C15: answers of providers and issuers', () => {
     },
   )
 
-  test.for([200, 302, 400, 404])(
-    'C15: an encoded answer with status %i is refused as well',
-    async (status) => {
-      answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
-      await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
-    },
-  )
+  test.for([200, 302, 400, 404])('C15: an encoded answer with %i is refused', async (status) => {
+    answer = (response) => void response.writeHead(status, { 'Content-Encoding': 'br' }).end('x')
+    await expect(providerFetch(url)).rejects.toThrow(/encoded \(br\)/)
+  })
 
   test.for([429, 500, 503])(
     'C15: an encoded answer with status %i counts as an outage of the provider, without its body',
@@ -105,8 +99,7 @@ describe('C15: answers of providers and issuers', () => {
         headers: given.headers,
         body: await given.text(),
       }))
-      expect(response).toEqual({ status, body: '' })
-      expect(told.get('retry-after')).toBe('7')
+      expect([response, told.get('retry-after')]).toEqual([{ status, body: '' }, '7'])
     },
   )
 
@@ -150,10 +143,7 @@ describe('C15: answers of providers and issuers', () => {
 })
 
 test('C15: an encoded answer of any endpoint is refused with its cause in the log', async () => {
-  const encoded = {
-    rewrite: (json: object) => ({ ...json }),
-    headers: { 'Content-Encoding': 'br' },
-  }
+  const encoded = { rewrite: (all: object) => ({ ...all }), headers: { 'Content-Encoding': 'br' } }
   await using party = await startBearerParty(
     [bearerRule('/api/**'), { access: 'signed-in' }],
     { OIDC_USERINFO: 'always' },
@@ -190,7 +180,5 @@ test('C15: an encoded answer of any endpoint is refused with its cause in the lo
     .toBe('provider_failed')
   const endpoints = ['discovery', 'jwks', 'token', 'userinfo', 'revocation'] as const
   const asked = endpoints.flatMap((endpoint) => provider.requests(endpoint))
-  expect(new Set(asked.map(({ headers }) => headers['accept-encoding']))).toEqual(
-    new Set(['identity']),
-  )
+  for (const { headers } of asked) expect(headers['accept-encoding']).toBe('identity')
 })

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createRenewalWorld, type ModelReplica } from '../support/renewal-world.ts'
 
 // Node's promises of timers are not among what vitest puts on its clock.
@@ -82,8 +82,7 @@ async function live(schedule: Schedule) {
 
 async function expectNobodySignedOut(schedule: Schedule): Promise<void> {
   const { world, people } = await live(schedule)
-  expect(world.provider.refused).toBe(0)
-  expect(world.ended).toEqual([])
+  expect([world.provider.refused, world.ended]).toEqual([0, []])
   expect(new Set(world.results)).toEqual(new Set(['refreshed']))
   const found = await Promise.all(people.map(world.read))
   // The renewals that were under way, and none beside them.
@@ -92,43 +91,41 @@ async function expectNobodySignedOut(schedule: Schedule): Promise<void> {
   )
 }
 
-describe('C65: a renewal that is under way when the store goes away', () => {
-  test.for<[string, Partial<Schedule>]>([
-    ['the seen case: away for 13 s', {}],
-    ['away for 8 s, begun 4 s before', { lostAfterMs: 4000, awayMs: 8000, providerMs: 6000 }],
-    ['away for 2 s, an answer after 6 s', { awayMs: 2000, providerMs: 6000 }],
-    ['away for 2 s, and the locks are lost', { awayMs: 2000, providerMs: 6000, losesLocks: true }],
-    [
-      'an answer after 20 s, and the locks are lost',
-      { providerMs: 20_000, losesLocks: true, awayMs: 2000 },
-    ],
-    ['away for two minutes', { awayMs: 120_000 }],
-    ['the owner’s wire is cut for much longer', { awayMs: 100, returnsMs: [50_000, 0, 0] }],
-    ['one replica is new', { newcomerMs: 0, losesLocks: true, returnsMs: [3000, 3000, 3000] }],
-  ])('%s: nobody is signed out, and the provider refuses nothing', async ([, changes]) => {
-    await expectNobodySignedOut({
-      providerMs: 2500,
-      lostAfterMs: 1000,
-      awayMs: 13_000,
-      losesLocks: false,
-      returnsMs: [1000, 0, 2000],
-      newcomerMs: undefined,
-      ...changes,
-    })
-  })
+test.for<[string, Partial<Schedule>]>([
+  ['the seen case: away for 13 s', {}],
+  ['away for 8 s, begun 4 s before', { lostAfterMs: 4000, awayMs: 8000, providerMs: 6000 }],
+  ['away for 2 s, an answer after 6 s', { awayMs: 2000, providerMs: 6000 }],
+  ['away for 2 s, and the locks are lost', { awayMs: 2000, providerMs: 6000, losesLocks: true }],
+  [
+    'an answer after 20 s, and the locks are lost',
+    { providerMs: 20_000, losesLocks: true, awayMs: 2000 },
+  ],
+  ['away for two minutes', { awayMs: 120_000 }],
+  ['the owner’s wire is cut for much longer', { awayMs: 100, returnsMs: [50_000, 0, 0] }],
+  ['one replica is new', { newcomerMs: 0, losesLocks: true, returnsMs: [3000, 3000, 3000] }],
+])('C65: %s: nobody is signed out, and the provider refuses nothing', ([, changes]) =>
+  expectNobodySignedOut({
+    providerMs: 2500,
+    lostAfterMs: 1000,
+    awayMs: 13_000,
+    losesLocks: false,
+    returnsMs: [1000, 0, 2000],
+    newcomerMs: undefined,
+    ...changes,
+  }),
+)
 
-  test('whatever the provider’s speed, and however the replicas come back', {
-    timeout: 300_000,
-  }, async () => {
-    const returnMs = fc.integer({ min: 0, max: 3000 })
-    const schedules: fc.Arbitrary<Schedule> = fc.record({
-      providerMs: fc.constantFrom(200, 2500, 6000, 12_000),
-      lostAfterMs: fc.integer({ min: 0, max: 6500 }),
-      awayMs: fc.constantFrom(100, 2000, 8000, 13_000, 40_000),
-      losesLocks: fc.boolean(),
-      returnsMs: fc.tuple(returnMs, returnMs, returnMs),
-      newcomerMs: fc.option(fc.integer({ min: 0, max: 5000 }), { nil: undefined }),
-    })
-    await fc.assert(fc.asyncProperty(schedules, expectNobodySignedOut), { numRuns: 15, seed: 65 })
+test('C65: whatever the provider’s speed, and however the replicas come back', {
+  timeout: 300_000,
+}, async () => {
+  const returnMs = fc.integer({ min: 0, max: 3000 })
+  const schedules: fc.Arbitrary<Schedule> = fc.record({
+    providerMs: fc.constantFrom(200, 2500, 6000, 12_000),
+    lostAfterMs: fc.integer({ min: 0, max: 6500 }),
+    awayMs: fc.constantFrom(100, 2000, 8000, 13_000, 40_000),
+    losesLocks: fc.boolean(),
+    returnsMs: fc.tuple(returnMs, returnMs, returnMs),
+    newcomerMs: fc.option(fc.integer({ min: 0, max: 5000 }), { nil: undefined }),
   })
+  await fc.assert(fc.asyncProperty(schedules, expectNobodySignedOut), { numRuns: 15, seed: 65 })
 })

@@ -52,29 +52,24 @@ const commands: readonly (readonly [string, string, Command<unknown>])[] = [
 ]
 
 describe('C74: what waits on a connection that ends', () => {
-  test.for(commands)(
-    '%s is rejected at once when its connection ends',
-    async ([, name, command], { expect }) => {
-      await using redis = await startSpokenRedis(silentFrom(name))
-      await using opened = openConnection(redis)
-      const { connection } = opened
-      await connection.firstAttempt
-      const [first] = redis.connections
-      const given = Promise.allSettled(
-        [1, 2, 3].map(() => connection.run(undefined, command, NO_DEADLINE_MS)),
-      )
-      await until(
-        'the command',
-        () => first?.heard.some(([sent]) => sent?.toUpperCase() === name) === true,
-      )
-      expect(connection.inFlight).toBe(3)
-      first?.end()
-      for (const each of await given) {
-        expect(each).toMatchObject({ status: 'rejected', reason: { message: 'Redis: connection' } })
-      }
-      expect(connection.inFlight).toBe(0)
-    },
-  )
+  test.for(commands)('%s is rejected when its connection ends', async ([, name, command]) => {
+    await using redis = await startSpokenRedis(silentFrom(name))
+    await using opened = openConnection(redis)
+    const { connection } = opened
+    await connection.firstAttempt
+    const [first] = redis.connections
+    const given = Promise.allSettled(
+      [1, 2, 3].map(() => connection.run(undefined, command, NO_DEADLINE_MS)),
+    )
+    const isHeard = () => first?.heard.some(([sent]) => sent?.toUpperCase() === name) === true
+    await until('the command', isHeard)
+    expect(connection.inFlight).toBe(3)
+    first?.end()
+    for (const each of await given) {
+      expect(each).toMatchObject({ status: 'rejected', reason: { message: 'Redis: connection' } })
+    }
+    expect(connection.inFlight).toBe(0)
+  })
 
   test('an examination fails as a whole, without findings', async () => {
     await using redis = await startSpokenRedis(silentFrom('SUBSCRIBE'))
@@ -82,8 +77,7 @@ describe('C74: what waits on a connection that ends', () => {
     const { connection } = opened
     await connection.firstAttempt
     const [first] = redis.connections
-    const examined = examineRedis(connection, names, Date.now, NO_DEADLINE_MS)
-    const given = examined.then(
+    const given = examineRedis(connection, names, Date.now, NO_DEADLINE_MS).then(
       ({ findings }) => findings,
       (cause: unknown) => cause,
     )
@@ -143,8 +137,7 @@ describe('C74: a connection is judged by its own commands alone', () => {
       await pause(0)
     }
     expect(redis.connections).toHaveLength(2)
-    expect(opened.connected()).toBe(2)
-    expect(connection.inFlight).toBe(0)
+    expect([opened.connected(), connection.inFlight]).toEqual([2, 0])
   })
 
   test('a command of many steps, each answered in time, does not make it silent', async () => {
@@ -181,10 +174,7 @@ describe('C74: one calm connection', () => {
     const opening = openClient(server, NO_DEADLINE_MS, life.signal)
     life.abort(new Error('not needed any more'))
     await expect(opening).rejects.toThrow('not needed any more')
-    await until(
-      'the end of what was connected meanwhile',
-      () => redis.connections[0]?.isOver === true,
-    )
+    await until('the end of the connection', () => redis.connections[0]?.isOver === true)
   })
 
   test('connections that always end soon are retried with growing back-off', async () => {

@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  type Bearer,
-  type BearerRequirement,
-  faultOf,
-  type TokenFault,
-} from '../../src/core/bearer.ts'
+import { type Bearer, type BearerRequirement, faultOf } from '../../src/core/bearer.ts'
 
 const ISSUER = 'https://id.example.com'
 
@@ -37,31 +32,26 @@ function fault(
   token: Bearer,
   requirements: readonly BearerRequirement[] = [requirement()],
   isOneTime = false,
-): TokenFault | undefined {
+): ReturnType<typeof faultOf> {
   return faultOf(token, { requirements, isOneTime })
 }
 
-function issuedBy(issuer: string): Partial<Bearer> {
-  return {
-    identity: { ...bearer().identity, issuer },
-  }
-}
-
 describe('a token and what a rule asks of it', () => {
-  test.for<[string, Partial<Bearer>, Partial<BearerRequirement>, TokenFault['error'] | undefined]>([
+  const otherIssuer = { ...bearer().identity, issuer: `${ISSUER}/` }
+  test.for<[string, Partial<Bearer>, Partial<BearerRequirement>, string | undefined]>([
     ['as asked', {}, {}, undefined],
     ['one of the audiences', { audiences: ['else', 'api2'] }, {}, undefined],
     ['another audience', { audiences: ['API'] }, {}, 'invalid_token'],
     ['no audience', { audiences: [] }, {}, 'invalid_token'],
-    ['another issuer', issuedBy(`${ISSUER}/`), {}, 'invalid_token'],
+    ['another issuer', { identity: otherIssuer }, {}, 'invalid_token'],
     ['no access token', { type: 'jwt' }, {}, 'invalid_token'],
     ['no access token, where none is asked for', { type: 'jwt' }, { type: 'jwt' }, undefined],
     ['an access token, where none is asked for', {}, { type: 'jwt' }, undefined],
     ['all scopes', {}, { scopes: ['write', 'read'] }, undefined],
     ['one scope too few', {}, { scopes: ['read', 'admin'] }, 'insufficient_scope'],
-  ])('%s', ([, changes, asked, error], { expect }) => {
-    expect(fault(bearer(changes), [requirement(asked)])?.error).toBe(error)
-  })
+  ])('%s', ([, changes, asked, error]) =>
+    expect(fault(bearer(changes), [requirement(asked)])?.error).toBe(error),
+  )
 
   test.for<[unknown, boolean]>([
     ['a', true],
@@ -76,7 +66,7 @@ describe('a token and what a rule asks of it', () => {
     [[['a']], false],
     [null, false],
     [undefined, false],
-  ])('a claim of %j: %s', ([value, isEnough], { expect }) => {
+  ])('a claim of %j: %s', ([value, isEnough]) => {
     const asked = requirement({ claims: new Map([['tenant', new Set(['a', '42', 'true'])]]) })
     const expected = isEnough ? undefined : { error: 'forbidden' }
     expect(fault(bearer({ claims: { tenant: value } }), [asked])).toEqual(expected)
@@ -101,12 +91,10 @@ describe('a token and what a rule asks of it', () => {
       requirement({ scopes: ['read', 'admin'] }),
       requirement({ audiences: new Set(['api']), scopes: ['read', 'root'] }),
     ]
-    expect(fault(bearer(), both)).toEqual({
-      error: 'insufficient_scope',
-      scopes: ['read', 'admin', 'root'],
-    })
+    const scopes = ['read', 'admin', 'root']
+    expect(fault(bearer(), both)).toEqual({ error: 'insufficient_scope', scopes })
     expect(fault(bearer({ audiences: ['api2'] }), both)?.error).toBe('invalid_token')
-    expect(fault(bearer({ scopes: new Set(['read', 'admin', 'root']) }), both)).toBeUndefined()
+    expect(fault(bearer({ scopes: new Set(scopes) }), both)).toBeUndefined()
   })
 })
 

@@ -10,6 +10,7 @@ import {
   lacksClaims,
   toIdentity,
 } from '../../src/core/identity.ts'
+import { holds } from '../support/holds.ts'
 import { rows, words } from '../support/words.ts'
 
 const nobody = { iss: 'https://id.example.com', sub: 'u1' }
@@ -50,22 +51,16 @@ describe('a claim by its name', () => {
     ['list.0.name', 'first'],
     ['', undefined],
     ...rows`
-      missing . realm_access.missing.deeper nothing.x text.length plain.x constructor constructor.name
-      __proto__ realm_access.__proto__ realm_access.toString
+      missing . realm_access.missing.deeper nothing.x text.length plain.x constructor
+      constructor.name __proto__ realm_access.__proto__ realm_access.toString
     `(undefined),
-  ])('%j', ([name, expected], { expect }) => {
-    expect(claimValue(nested, name)).toEqual(expected)
-  })
+  ])('%j', ([name, expected]) => expect(claimValue(nested, name)).toEqual(expected))
 
-  test('no claims and no name make it throw, and only own values are found', () => {
-    fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.string(), (any, name) => {
-        const value = claimValue(any, name)
-        expect(typeof value).not.toBe('function')
-        for (const key of Object.keys(any)) expect(claimValue(any, key)).toBe(any[key])
-      }),
-    )
-  })
+  test('no claims and no name make it throw, and only own values are found', () =>
+    holds(100, [fc.dictionary(fc.string(), fc.jsonValue()), fc.string()], (any, name) => {
+      expect(typeof claimValue(any, name)).not.toBe('function')
+      for (const key of Object.keys(any)) expect(claimValue(any, key)).toBe(any[key])
+    }))
 })
 
 describe('from claims to an identity', () => {
@@ -77,21 +72,7 @@ describe('from claims to an identity', () => {
     ['everything that is known', claims, { ...unnamed, ...named, groups: ['admins', 'ops'] }],
     ['nothing but the subject', nobody, unnamed],
     ['nothing but the subject beside claims of the wrong kind', wrong, unnamed],
-  ])('%s', ([, given, expected], { expect }) => {
-    expect(toIdentity(given, options)).toEqual(expected)
-  })
-
-  test.for<readonly [unknown, boolean, string | undefined]>([
-    ...[true, 'true'].map((verified) => [verified, false, EMAIL] as const),
-    ...[false, undefined, 'TRUE', 'false', 1].map((not) => [not, false, undefined] as const),
-    ...[false, undefined].map((not) => [not, true, EMAIL] as const),
-  ])(
-    'an address with email_verified %j and trust %j counts as %j',
-    ([verified, trustEmail, email], { expect }) => {
-      const given = { ...claims, email_verified: verified }
-      expect(toIdentity(given, { ...options, trustEmail }).email).toBe(email)
-    },
-  )
+  ])('%s', ([, given, expected]) => expect(toIdentity(given, options)).toEqual(expected))
 
   test.for<readonly [unknown, string]>([
     [['a', 'b'], 'a b'],
@@ -99,7 +80,7 @@ describe('from claims to an identity', () => {
     ['a,b', 'a,b'],
     [[1, null, 'a', '', ['b'], { c: 1 }, true], 'a'],
     ...['', [], { a: 1 }, 7, null, undefined].map((none) => [none, ''] as const),
-  ])('the groups claim %j gives %j', ([groups, expected], { expect }) => {
+  ])('the groups claim %j gives %j', ([groups, expected]) => {
     const given = toIdentity({ ...claims, groups }, options).groups
     expect(given).toEqual(expected.split(' ').filter(Boolean))
   })
@@ -120,27 +101,23 @@ describe('from claims to an identity', () => {
       ['roles', ['a', 'b']],
       ['level', '3'],
       ['staff', 'false'],
-      ['object', ''],
-      ['missing', ''],
-      ['__proto__', ''],
+      ...rows`object missing __proto__`(''),
     ])
   })
 
   test('no claims make it throw, and an identity survives being stored', () => {
     const names = ['iss', 'sub', 'email', 'email_verified', 'name', 'groups', 'x', 'a', '__proto__']
     const any = fc.dictionary(fc.constantFrom(...names), fc.jsonValue())
-    fc.assert(
-      fc.property(any, fc.boolean(), (received, trustEmail) => {
-        const asked = withHeaders(['X-A', 'x'], ['X-B', 'x.a'], ['X-C', '__proto__'])
-        const all = { ...asked, trustEmail }
-        const identity = toIdentity(received, all)
-        const stored = JSON.parse(JSON.stringify(identity)) as Identity
-        expect(stored).toEqual(identity)
-        const headers = identityHeaders(stored, all.headers, 1e9)
-        expect(Object.keys(headers)).toEqual(all.headers.map(({ name }) => name))
-        expect(Object.values(headers).every((value) => typeof value === 'string')).toBe(true)
-      }),
-    )
+    holds(100, [any, fc.boolean()], (received, trustEmail) => {
+      const asked = withHeaders(['X-A', 'x'], ['X-B', 'x.a'], ['X-C', '__proto__'])
+      const all = { ...asked, trustEmail }
+      const identity = toIdentity(received, all)
+      const stored = JSON.parse(JSON.stringify(identity)) as Identity
+      expect(stored).toEqual(identity)
+      const headers = identityHeaders(stored, all.headers, 1e9)
+      expect(Object.keys(headers)).toEqual(all.headers.map(({ name }) => name))
+      expect(Object.values(headers).every((value) => typeof value === 'string')).toBe(true)
+    })
   })
 })
 
@@ -161,9 +138,7 @@ describe('asking UserInfo', () => {
     ['a further claim is there', { ...claims, dept: 'R&D' }, byDept, false],
     ['a further claim is empty', { ...claims, dept: '' }, byDept, true],
     ['the address is null', { ...claims, email: null }, options, true],
-  ])('%s', ([, given, asked, expected], { expect }) => {
-    expect(lacksClaims(given, asked)).toBe(expected)
-  })
+  ])('%s', ([, given, asked, expected]) => expect(lacksClaims(given, asked)).toBe(expected))
 })
 
 describe('identity headers', () => {
@@ -179,16 +154,6 @@ describe('identity headers', () => {
     'X-Auth-Request-Groups': '',
   }
 
-  test('somebody', () => {
-    expect(headersOf(identity)).toEqual({
-      'X-Auth-Request-User': 'u1',
-      'X-Auth-Request-Email': EMAIL,
-      'X-Auth-Request-Preferred-Username': 'alice',
-      'X-Auth-Request-Name': 'Alice',
-      'X-Auth-Request-Groups': 'admins,ops',
-    })
-  })
-
   test('nobody: each header is there and empty', () => {
     expect(headersOf(undefined)).toEqual(empty)
     expect(Object.keys(headersOf(undefined))).toEqual(IDENTITY_HEADERS.map(({ name }) => name))
@@ -199,29 +164,12 @@ describe('identity headers', () => {
     expect(headersOf(known)).toEqual({ ...empty, 'X-Auth-Request-User': 'u1' })
   })
 
-  test('further headers, aliases of known claims among them', () => {
-    const asked = withHeaders(['Remote-User', 'sub'], ['Remote-Groups', 'groups'], ['X-D', 'd'])
-    const known = toIdentity({ ...claims, d: ['x', 'y,z'] }, asked)
-    expect(headersOf(known, asked.headers)).toMatchObject({
-      'Remote-User': 'u1',
-      'Remote-Groups': 'admins,ops',
-      'X-D': 'x,y%2Cz',
-    })
-  })
-
   test('a header whose claim an older session does not have is empty', () => {
     const later = words`dept constructor toString __proto__`.map((claim) => ({
       name: `X-${claim}`,
       claim,
     }))
     expect(new Set(Object.values(headersOf(identity, later)))).toEqual(new Set(['']))
-  })
-
-  test('what is too large is refused with the claim and the setting, and never cut', () => {
-    const groups = Array.from({ length: 2000 }, (_, index) => `group-${index}`)
-    const refused = () => headersOf({ ...identity, groups })
-    expect(refused).toThrow(expect.objectContaining({ code: 'claims_too_large', isPublic: true }))
-    expect(refused).toThrow(/claim "groups".*IDENTITY_HEADERS_MAX_BYTES is 8192/)
   })
 
   test('the limit counts the bytes of names and values on the wire', () => {

@@ -9,7 +9,8 @@ import {
   readPath,
 } from '../../src/core/path-readings.ts'
 import { anyText } from '../support/any-text.ts'
-import { rows, words } from '../support/words.ts'
+import { holds } from '../support/holds.ts'
+import { words } from '../support/words.ts'
 
 describe('the readings of a path', () => {
   test.for([
@@ -50,27 +51,18 @@ describe('the readings of a path', () => {
     ['/%5Bslug%5D', '/[slug]'],
     ['/caf%C3%A9/%F0%9F%A6%8A', '/café/🦊'],
     ['/100%/%zz', '/100%/%zz'],
-  ])('%s has one reading, in its letters: %s', ([path = '', letters]) => {
-    expect(readPath(path)).toEqual({ all: [letters], asWritten: [letters] })
-  })
+  ])('%s has one reading, in its letters: %s', ([path = '', letters]) =>
+    expect(readPath(path)).toEqual({ all: [letters], asWritten: [letters] }),
+  )
 
   test.for(words`
-    /%41 /a%2Fb /a%25 /a%40b /a;b /a\\b /a//b /a. /... /a%20 /a%00 /a%7f /a%80 /%e0%80%af
-    /%ed%a0%80 /%f4%90%80%80 /m%C2%B2 /cafe%CC%81 /%u0041
+    /%41 /a%2Fb /a%25 /a%40b /a;b /a\\b /a//b /a. /... /a%20 /a%00 /a%7f /a%80 /%e0%80%af /%ed%a0%80
+    /%f4%90%80%80 /m%C2%B2 /cafe%CC%81 /%u0041
   `)('%s has more than one', (path) => {
     const { all, fault } = readPath(path)
     expect(fault).toBeUndefined()
     expect(all.length).toBeGreaterThan(1)
     expect(new Set(all).size).toBe(all.length)
-  })
-
-  test.for(words`
-    /.. /a/../b /./a /%2e%2e/a /a/%252e%252e/b /a/%25252e /..;x /..%3bx/a /..%5Ca /a..%5C..%5Cb
-    /..%20 /%20..%09 /..%20./a /..%00 /..%3Fx /..%2523 /.%09. /a%2f..%2fb /%EF%BC%8E%EF%BC%8E/a
-    /%E2%80%A5 /%u002e%u002e /%ef%bc%852e%ef%bc%852e /a;/../b
-    /../${'a'.repeat(MAX_AMBIGUOUS_LENGTH)}
-  `)('%s has a hidden dot segment', (path) => {
-    expect(readPath(path).fault).toBe('hidden_dots')
   })
 
   test.for([
@@ -82,16 +74,15 @@ describe('the readings of a path', () => {
     ['the same, encoded twice', '/caf%25e9%252fx'],
     ['a full-width slash beside bytes that are no UTF-8', '/a%ef%bc%8f%ff'],
     ['more combining marks than a letter has', `/a${'%CC%81'.repeat(31)}`],
-  ])('%s: refused', ([, path = '']) => {
-    expect(readPath(path).fault).toBe('too_ambiguous')
-  })
+  ])('%s: refused', ([, path = '']) => expect(readPath(path).fault).toBe('too_ambiguous'))
 
   test.for(['/caf%c3%a9%2Fx', '/caf%e9/x', '/caf%e9%20noir', '/a%2Fb%20%80'])(
     '%s: a separator apart from bytes that are no UTF-8 is read, not refused',
-    (path) => {
-      expect(readPath(path).fault).toBeUndefined()
-    },
+    (path) => expect(readPath(path).fault).toBeUndefined(),
   )
+
+  test('a long path with a dot segment is refused for that', () =>
+    expect(readPath(`/../${'a'.repeat(MAX_AMBIGUOUS_LENGTH)}`).fault).toBe('hidden_dots'))
 
   test('a long path that is read in one way has no bound but that of requests', () => {
     for (const unit of ['/a', '/%20a', '/%C3%A9', '/%zz']) {
@@ -108,41 +99,26 @@ describe('the readings of a path', () => {
       `,
     )
     const pieces = fc.array(piece, { maxLength: 12 }).map((each) => each.join(''))
-    fc.assert(
-      fc.property(fc.oneof(pieces, anyText), (text) => {
-        const { all, fault } = readPath(`/${text}`)
-        expect(all.length).toBeLessThan(MAX_READINGS * 5)
-        if (fault) return
-        expect(all.length).toBeLessThanOrEqual(MAX_READINGS)
-        expect(all.join('').length).toBeLessThanOrEqual(MAX_READ_CHARACTERS)
-        expect(all.some((reading) => /(?:^|\/)\.{1,2}(?:\/|$)/.test(reading))).toBe(false)
-      }),
-      { numRuns: 2000 },
-    )
+    holds(2000, [fc.oneof(pieces, anyText)], (text) => {
+      const { all, fault } = readPath(`/${text}`)
+      expect(all.length).toBeLessThan(MAX_READINGS * 5)
+      if (fault) return
+      expect(all.length).toBeLessThanOrEqual(MAX_READINGS)
+      expect(all.join('').length).toBeLessThanOrEqual(MAX_READ_CHARACTERS)
+      expect(all.some((reading) => /(?:^|\/)\.{1,2}(?:\/|$)/.test(reading))).toBe(false)
+    })
   })
 })
 
-test('readings in compatibility form are told from those as written', () => {
+test('readings in compatibility form are told from those as written', () =>
   expect(readPath('/m%C2%B2/a%2fb')).toEqual({
     all: ['/m²/a%2fb', '/m2/a%2fb', '/m²/a/b', '/m2/a/b'],
     asWritten: ['/m²/a%2fb', '/m²/a/b'],
-  })
-})
+  }))
 
 describe('lying below the sign-in path', () => {
-  test.for([
-    ...rows`
-      /oauth2 /oauth2/ /OAuth2/login /%6fauth2/login /%EF%BD%8Fauth2/login /a/../oauth2/login
-      /a/..;/oauth2 //oauth2/login /oauth2%2flogin /oauth2%3frd=/ /oauth2;x/login
-      /a/..;/%256fauth2/logout /a/..;/%u006fauth2%5clogout
-    `(true),
-    [`/a//${'b'.repeat(MAX_AMBIGUOUS_LENGTH)}`, true],
-    ...rows`/oauth2-proxy /oauth / /a/oauth2 /a/..;/b`(false),
-  ] as const)('%s: %s', ([path, expected]) => {
-    expect(mayLeadUnder('/oauth2', readPath(path))).toBe(expected)
-  })
-
-  test('no reading is no place', () => {
+  test('no reading is no place, and too many may be any', () => {
     expect(isUnder('/oauth2', [])).toBe(false)
+    expect(mayLeadUnder('/oauth2', readPath(`/a//${'b'.repeat(MAX_AMBIGUOUS_LENGTH)}`))).toBe(true)
   })
 })

@@ -1,16 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { classify, isPrefetch, type RequestClass, showsPage } from '../../src/core/request-class.ts'
+import { holds } from '../support/holds.ts'
 import { rawRequest } from '../support/raw-request.ts'
+import { words } from '../support/words.ts'
 
 type Headers = Readonly<Record<string, string>>
 
 function fetched(mode: string, destination: string, site = 'same-origin'): Headers {
-  return {
-    'Sec-Fetch-Mode': mode,
-    'Sec-Fetch-Dest': destination,
-    'Sec-Fetch-Site': site,
-  }
+  return { 'Sec-Fetch-Mode': mode, 'Sec-Fetch-Dest': destination, 'Sec-Fetch-Site': site }
 }
 const PAGE: Headers = { ...fetched('navigate', 'document', 'none'), Accept: 'text/html,*/*;q=0.8' }
 const HANDSHAKE: Headers = { 'Sec-WebSocket-Key': 'eA==', 'Sec-WebSocket-Version': '13' }
@@ -44,21 +42,22 @@ const ROWS: Readonly<Record<RequestClass, readonly (readonly [string, string, He
     ['a form without fetch metadata', 'POST', { ...HTML, ...FORM }],
   ],
   background: [
-    ['a navigation with PUT', 'PUT', PAGE],
-    ['a navigation with DELETE', 'DELETE', PAGE],
-    ['a navigation with OPTIONS', 'OPTIONS', PAGE],
-    ['an iframe', 'GET', { ...PAGE, ...fetched('navigate', 'iframe') }],
-    ['a frame', 'GET', { ...PAGE, ...fetched('navigate', 'frame') }],
-    ['an embedded object', 'GET', fetched('navigate', 'object')],
+    ...words`PUT DELETE OPTIONS`.map((how) => [`a navigation with ${how}`, how, PAGE] as const),
+    ...words`iframe frame hostile`.map(
+      (each) => [`a page in ${each}`, 'GET', { ...PAGE, ...fetched('navigate', each) }] as const,
+    ),
+    ...words`navigate/object navigate/embed no-cors/image no-cors/script cors/font`.map((each) => {
+      const [mode = '', destination = ''] = each.split('/')
+      return [`a request of ${each}`, 'GET', fetched(mode, destination)] as const
+    }),
+    ['an unknown mode', 'GET', { ...PAGE, ...fetched('hostile', 'document') }],
     ['a form sent from an iframe', 'POST', { ...PAGE, ...fetched('navigate', 'iframe') }],
-    ['an image', 'GET', fetched('no-cors', 'image')],
-    ['a script', 'GET', fetched('no-cors', 'script')],
     ['a style sheet', 'GET', { ...fetched('no-cors', 'style'), Accept: 'text/css' }],
-    ['a font', 'GET', fetched('cors', 'font')],
     ['a web manifest', 'GET', { ...fetched('cors', 'manifest'), ...ANY }],
     ['a service worker', 'GET', { ...fetched('same-origin', 'serviceworker'), ...ANY }],
     ['a fetch', 'GET', { ...FETCH, ...ANY }],
     ['a fetch that accepts HTML', 'GET', { ...FETCH, ...HTML }],
+    ['a fetch of the same origin', 'GET', { 'Sec-Fetch-Mode': 'same-origin' }],
     ['a fetch with destination document', 'GET', fetched('cors', 'document')],
     ['an XHR', 'GET', { 'X-Requested-With': 'XMLHttpRequest', ...HTML }],
     ['a beacon', 'POST', fetched('no-cors', 'empty')],
@@ -103,10 +102,10 @@ const rows = Object.entries(ROWS).flatMap(([found, each]) =>
   each.map((row) => [...row, found as RequestClass] as const),
 )
 
-describe('the class of a request', () => {
-  test.for(rows)('%s: %s', ([, method, headers, expected], { expect }) => {
-    expect(classify(rawRequest(headers), method)).toBe(expected)
-  })
+describe('the class of a request (A20, A62, A63, A70)', () => {
+  test.for(rows)('%s: %s', ([, method, headers, expected]) =>
+    expect(classify(rawRequest(headers), method)).toBe(expected),
+  )
 
   test('a WebSocket scheme makes any request but a preflight a handshake', () => {
     for (const [what, method, headers, alone] of rows) {
@@ -127,16 +126,13 @@ describe('the class of a request', () => {
       fc.tuple(fc.constantFrom(...known.map(([name]) => name)), fc.string()),
     )
     const method = fc.constantFrom('GET', 'HEAD', 'POST', 'PUT', 'OPTIONS', 'QUERY', '')
-    fc.assert(
-      fc.property(fc.array(entry, { maxLength: 6 }), method, fc.boolean(), (headers, how, isWs) => {
-        const found = classify(rawRequest(Object.fromEntries(headers)), how, isWs)
-        if (found === 'navigation') expect(['GET', 'HEAD']).toContain(how)
-        if (found === 'form-navigation') expect(how).toBe('POST')
-        if (found === 'preflight') expect(how).toBe('OPTIONS')
-        if (showsPage(found)) expect(isWs).toBe(false)
-      }),
-      { numRuns: 500 },
-    )
+    holds(500, [fc.array(entry, { maxLength: 6 }), method, fc.boolean()], (headers, how, isWs) => {
+      const found = classify(rawRequest(Object.fromEntries(headers)), how, isWs)
+      if (found === 'navigation') expect(['GET', 'HEAD']).toContain(how)
+      if (found === 'form-navigation') expect(how).toBe('POST')
+      if (found === 'preflight') expect(how).toBe('OPTIONS')
+      if (showsPage(found)) expect(isWs).toBe(false)
+    })
   })
 })
 
@@ -146,16 +142,7 @@ test('only navigations are refused with a page', () => {
 })
 
 test('a prefetch is recognized by either of its headers', () => {
-  const sent = [
-    { 'Sec-Purpose': 'prefetch' },
-    { Purpose: 'Prefetch' },
-    { 'Sec-Purpose': '', Purpose: '' },
-    {},
-  ]
-  expect(sent.map((headers: Headers) => isPrefetch(rawRequest(headers)))).toEqual([
-    true,
-    true,
-    false,
-    false,
-  ])
+  const are = (...all: Headers[]) => all.map((each) => isPrefetch(rawRequest(each)))
+  expect(are({ 'Sec-Purpose': 'prefetch' }, { Purpose: 'Prefetch' })).toEqual([true, true])
+  expect(are({ 'Sec-Purpose': '', Purpose: '' }, {})).toEqual([false, false])
 })

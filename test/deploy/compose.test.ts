@@ -7,20 +7,14 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { findProgram } from '../../stand-ins/process.ts'
 import { fileSettings, LAST_SECONDS, loadSettings, readSettings, SECRET_NAMES } from './settings.ts'
 
-interface Service {
-  readonly image: string
-  readonly user?: string
-  readonly command?: readonly string[]
-  readonly entrypoint?: readonly string[]
-  readonly environment?: Readonly<Record<string, string>>
-  readonly env_file?: readonly string[]
-  readonly volumes?: readonly string[]
-  readonly ports?: readonly string[]
-  readonly networks?: readonly string[] | Readonly<Record<string, { aliases: string[] } | null>>
-  readonly healthcheck?: { readonly test: readonly string[] }
-  readonly deploy?: { readonly replicas: number }
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
-  readonly stop_grace_period?: string
+interface Service extends Partial<Record<'command' | 'volumes' | 'ports', string[]>> {
+  image: string
+  environment?: Record<string, string>
+  networks?: string[] | Record<string, { aliases: string[] } | null>
+  healthcheck?: { test: string[] }
+  deploy?: { replicas: number }
+  depends_on?: Record<string, { condition: string }>
+  stop_grace_period?: string
 }
 
 const text = readFileSync('docker-compose.yml', 'utf8')
@@ -60,9 +54,8 @@ describe('docker-compose.yml', () => {
       cap_drop: ['ALL'],
       security_opt: ['no-new-privileges:true'],
     })
-    for (const forbidden of ['privileged', 'cap_add', 'container_name']) {
+    for (const forbidden of ['privileged', 'cap_add', 'container_name'])
       expect(service(name)).not.toHaveProperty(forbidden)
-    }
     for (const volume of service(name).volumes ?? []) expect(volume).not.toContain('docker.sock')
   })
 
@@ -80,9 +73,8 @@ describe('docker-compose.yml', () => {
   })
 
   test('checks the health of each that others need; Vestibule says itself how', () => {
-    for (const each of ['traefik-1', 'traefik-2', 'redis', 'demo-provider']) {
+    for (const each of ['traefik-1', 'traefik-2', 'redis', 'demo-provider'])
       expect(service(each).healthcheck?.test.length, each).toBeGreaterThan(1)
-    }
     expect(service('vestibule').healthcheck).toBe(undefined)
     expect(readFileSync('Dockerfile', 'utf8')).toContain('HEALTHCHECK')
   })
@@ -92,9 +84,8 @@ describe('docker-compose.yml', () => {
     expect(deploy?.replicas).toBe(3)
     expect(depends_on).toMatchObject({ redis: { condition: 'service_healthy' } })
     const { DRAIN_SECONDS } = loadSettings(environment).settings
-    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(
-      DRAIN_SECONDS.seconds + LAST_SECONDS,
-    )
+    const needed = DRAIN_SECONDS.seconds + LAST_SECONDS
+    expect(Number.parseInt(stop_grace_period, 10)).toBeGreaterThan(needed)
   })
 })
 
@@ -120,9 +111,8 @@ describe('its networks', () => {
 
   test('C17: lead nowhere outside but through Traefik', () => {
     const networks = compose['networks'] as unknown as Record<string, { internal?: true } | null>
-    for (const name of Object.keys(services).flatMap(networksOf)) {
+    for (const name of Object.keys(services).flatMap(networksOf))
       expect(networks[name]?.internal, name).toBe(name === 'edge' ? undefined : true)
-    }
     for (const name of Object.keys(services).filter((each) => networksOf(each).length === 0))
       expect(service(name)).toMatchObject({ network_mode: 'none' })
   })
@@ -195,9 +185,8 @@ describe('its routing', () => {
   test('comes from files, not from labels that vanish with unhealthy containers', () => {
     expect(Object.keys(staticFile.providers)).toEqual(['file'])
     expect(text).not.toContain('traefik.http.')
-    for (const traefik of traefiks) {
+    for (const traefik of traefiks)
       expect(traefik.volumes).toContain('./deploy/compose/dynamic:/etc/traefik/dynamic:ro')
-    }
   })
 
   test('lets no other spelling of a header in and believes nobody', () => {
@@ -214,16 +203,10 @@ describe('its routing', () => {
   })
 
   test('gives the issuer one address, from the browser and from containers', () => {
-    const ISSUER = environment['OIDC_ISSUER_URL']
-    const [CLIENT_ID, CLIENT_ORIGINS] = [
-      environment['OIDC_CLIENT_ID'],
-      environment['PROTECTED_HOSTS'],
-    ]
-    expect(service('demo-provider').environment).toMatchObject({
-      ISSUER,
-      CLIENT_ID,
-      CLIENT_ORIGINS,
-    })
+    const names = ['OIDC_ISSUER_URL', 'OIDC_CLIENT_ID', 'PROTECTED_HOSTS']
+    const [ISSUER, CLIENT_ID, CLIENT_ORIGINS] = names.map((name) => environment[name])
+    const expected = { ISSUER, CLIENT_ID, CLIENT_ORIGINS }
+    expect(service('demo-provider').environment).toMatchObject(expected)
     const { hostname, port } = new URL(ISSUER ?? '')
     expect(apps.http.routers['idp']?.rule).toBe(`Host(\`${hostname}\`)`)
     expect(staticFile.entryPoints['web']?.address).toBe(`:${port}`)

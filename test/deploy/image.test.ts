@@ -108,9 +108,8 @@ describe('what npm run build makes', () => {
   // Builds only from the files that the build stage copies.
   beforeAll(() => {
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
-    for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
+    for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src'])
       cpSync(name, join(folder, name), { recursive: true })
-    }
     execFileSync('npm', ['run', 'build'], { cwd: folder })
   })
   afterAll(async () => {
@@ -125,9 +124,8 @@ describe('what npm run build makes', () => {
     const internalPort = String(listening['internal_port'])
     expect((await fetch(`http://127.0.0.1:${internalPort}/livez`)).status).toBe(200)
 
-    const healthcheck = startProcess(process.execPath, [main, 'healthcheck'], {
-      env: { INTERNAL_PORT: internalPort },
-    })
+    const env = { INTERNAL_PORT: internalPort }
+    const healthcheck = startProcess(process.execPath, [main, 'healthcheck'], { env })
     expect(await healthcheck.exited, healthcheck.output()).toBe(0)
     expect(await running.stop('SIGTERM')).toBe(0)
   })
@@ -135,10 +133,8 @@ describe('what npm run build makes', () => {
   test('is a program by itself, also behind a link', async () => {
     const vestibule = join(folder, 'vestibule')
     symlinkSync(main, vestibule)
-    const path = dirname(process.execPath)
-    const checked = startProcess(vestibule, ['check-config'], {
-      env: { ...environment, PATH: path },
-    })
+    const env = { ...environment, PATH: dirname(process.execPath) }
+    const checked = startProcess(vestibule, ['check-config'], { env })
     expect(await checked.exited, checked.output()).toBe(0)
     expect(checked.output()).toContain('PROTECTED_HOSTS=app.example.com\n')
   })
@@ -153,7 +149,6 @@ describe('what npm run build makes', () => {
   })
 })
 
-/** Whether a version `1.2.3`, with or without a `v`, is this one or a later one. */
 const isAtLeast = (version: string, least: string): boolean =>
   /^v?\d+\.\d+\.\d+$/.test(version) &&
   version.replace('v', '').localeCompare(least, 'en', { numeric: true }) >= 0

@@ -32,10 +32,8 @@ const sources = new Map<string, readonly Manifest[] | undefined>([
   ['the files', manifestFiles()],
 ])
 
-const workloadsOf = (objects: readonly Manifest[]) =>
-  ofKind<Workload>(objects, 'Deployment', 'StatefulSet')
-const policiesOf = (objects: readonly Manifest[]) =>
-  ofKind<NetworkPolicySpec>(objects, 'NetworkPolicy')
+const workloadsOf = (all: readonly Manifest[]) => ofKind<Workload>(all, 'Deployment', 'StatefulSet')
+const policiesOf = (all: readonly Manifest[]) => ofKind<NetworkPolicySpec>(all, 'NetworkPolicy')
 const policyOf = (objects: readonly Manifest[], name: string) =>
   named<NetworkPolicySpec>(objects, 'NetworkPolicy', name).spec
 const podOf = ({ spec }: Manifest<Workload>) => spec.template.spec
@@ -63,11 +61,12 @@ test('this machine can render the overlays', ({ skip }) => {
 })
 
 describe('every pod', () => {
-  eachWorkload('is restricted', (workload, name) => {
+  eachWorkload('is restricted, and has a token only if it is Traefik', (workload, name) => {
     const pod = podOf(workload)
-    expect(pod.securityContext, name).toMatchObject({
-      runAsNonRoot: true,
-      seccompProfile: { type: 'RuntimeDefault' },
+    expect(pod, name).toMatchObject({
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      enableServiceLinks: false,
+      automountServiceAccountToken: name === 'traefik',
     })
     expect(pod.securityContext['runAsUser'], name).toBeGreaterThan(0)
     expect(pod.containers, name).toHaveLength(1)
@@ -76,28 +75,14 @@ describe('every pod', () => {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     })
-    for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC']) {
+    for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers'])
       expect(pod, name).not.toHaveProperty(forbidden)
-    }
     expect(pod.volumes?.some(({ hostPath }) => hostPath) ?? false, name).toBe(false)
   })
 
-  eachWorkload('has no token, but for Traefik, which asks the API for its routes', (each, name) => {
-    expect(podOf(each).automountServiceAccountToken, name).toBe(name === 'traefik')
-  })
-
   suite(EVERYTHING, 'has an account without a token', (objects) => {
-    for (const account of ofKind(objects, 'ServiceAccount')) {
+    for (const account of ofKind(objects, 'ServiceAccount'))
       expect(account.automountServiceAccountToken).toBe(false)
-    }
-  })
-
-  eachWorkload('has an environment without what Services would add', (workload, name) => {
-    expect(podOf(workload).enableServiceLinks, name).toBe(false)
-  })
-
-  eachWorkload('waits for nobody', (workload, name) => {
-    expect(podOf(workload).initContainers, name).toBe(undefined)
   })
 
   eachWorkload('has as much memory as it asks for, and no CPU limit', (workload, name) => {
@@ -117,9 +102,8 @@ describe('every pod', () => {
     for (const { spec, metadata } of workloadsOf(objects)) {
       const { labels } = spec.template.metadata
       expect(isSubset(spec.selector.matchLabels, labels), metadata.name).toBe(true)
-      for (const spread of spec.template.spec.topologySpreadConstraints ?? []) {
+      for (const spread of spec.template.spec.topologySpreadConstraints ?? [])
         expect(isSubset(spread.labelSelector.matchLabels, labels)).toBe(true)
-      }
       const service = services.find(({ spec }) => isSubset(spec.selector, labels))
       const known = spec.template.spec.containers[0].ports.map(({ name }) => name)
       expect(service, metadata.name).toBeDefined()
@@ -143,22 +127,17 @@ describe('every pod', () => {
 
 describe('Vestibule', () => {
   const withVestibule = ['base', ...OVERLAYS]
-  const vestibule = (objects: readonly Manifest[]) =>
-    named<Workload>(objects, 'Deployment', 'vestibule')
+  const vestibule = (all: readonly Manifest[]) => named<Workload>(all, 'Deployment', 'vestibule')
   const environmentOf = (objects: readonly Manifest[]) =>
     named(objects, 'ConfigMap', 'vestibule').data ?? {}
 
-  suite(
-    withVestibule,
-    'is probed on its internal port, whatever Redis and the provider do',
-    (all) => {
-      const { startupProbe, readinessProbe, livenessProbe } = containerOf(vestibule(all))
-      const probes = [startupProbe, readinessProbe, livenessProbe]
-      expect(probes.map((probe) => probe?.httpGet)).toEqual(
-        ['/startupz', '/readyz', '/livez'].map((path) => ({ path, port: 'internal' })),
-      )
-    },
-  )
+  suite(withVestibule, 'is probed on its internal port', (all) => {
+    const { startupProbe, readinessProbe, livenessProbe } = containerOf(vestibule(all))
+    const probes = [startupProbe, readinessProbe, livenessProbe]
+    expect(probes.map((probe) => probe?.httpGet)).toEqual(
+      ['/startupz', '/readyz', '/livez'].map((path) => ({ path, port: 'internal' })),
+    )
+  })
 
   suite(withVestibule, 'rolls without ever being one pod short, and drains in time', (objects) => {
     const { strategy, template } = vestibule(objects).spec
@@ -209,27 +188,23 @@ describe('Vestibule', () => {
     expect(spec.sessionAffinity).toBe(undefined)
   })
 
-  suite(
-    withVestibule,
-    'is called by Traefik alone, and by Prometheus for its metrics',
-    (objects) => {
-      const spec = policyOf(objects, 'vestibule')
-      const { matchLabels = {} } = spec.podSelector
-      expect(isSubset(matchLabels, vestibule(objects).spec.template.metadata.labels)).toBe(true)
-      expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
-      const allowed = spec.ingress?.map(({ from, ports }) => ({
-        from: from?.map(({ namespaceSelector, podSelector }) => [
-          namespaceSelector?.matchLabels['kubernetes.io/metadata.name'],
-          podSelector?.matchLabels['app.kubernetes.io/name'],
-        ]),
-        ports: ports.map(({ port }) => port),
-      }))
-      expect(allowed).toEqual([
-        { from: [['traefik', 'traefik']], ports: [ports.public, ports.internal] },
-        { from: [['monitoring', 'prometheus']], ports: [ports.internal] },
-      ])
-    },
-  )
+  suite(withVestibule, 'is called by Traefik and Prometheus alone', (objects) => {
+    const spec = policyOf(objects, 'vestibule')
+    const { matchLabels = {} } = spec.podSelector
+    expect(isSubset(matchLabels, vestibule(objects).spec.template.metadata.labels)).toBe(true)
+    expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
+    const allowed = spec.ingress?.map(({ from, ports }) => ({
+      from: from?.map(({ namespaceSelector, podSelector }) => [
+        namespaceSelector?.matchLabels['kubernetes.io/metadata.name'],
+        podSelector?.matchLabels['app.kubernetes.io/name'],
+      ]),
+      ports: ports.map(({ port }) => port),
+    }))
+    expect(allowed).toEqual([
+      { from: [['traefik', 'traefik']], ports: [ports.public, ports.internal] },
+      { from: [['monitoring', 'prometheus']], ports: [ports.internal] },
+    ])
+  })
 
   suite(withVestibule, 'calls names, its provider and Redis, and nobody else', (objects) => {
     const mine = vestibule(objects).spec.template.metadata.labels
@@ -263,26 +238,21 @@ describe('Vestibule', () => {
     ])
   })
 
-  suite(
-    OVERLAYS,
-    'accepts its configuration, which has no setting that there is not',
-    (objects) => {
-      const environment = environmentOf(objects)
-      const known = Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`])
-      expect(known).toEqual(expect.arrayContaining(Object.keys(environment)))
-      const config = loadSettings(environment)
-      expect(config.settings).toMatchObject({ REDIS_ENABLED: true, REDIS_CACHE_MODE: 'hybrid' })
-      expect(config.keys).toHaveLength(1)
-    },
-  )
+  suite(OVERLAYS, 'knows each setting of its configuration', (objects) => {
+    const environment = environmentOf(objects)
+    const known = Object.keys(settings.shape).flatMap((name) => [name, `${name}_FILE`])
+    expect(known).toEqual(expect.arrayContaining(Object.keys(environment)))
+    const config = loadSettings(environment)
+    expect(config.settings).toMatchObject({ REDIS_ENABLED: true, REDIS_CACHE_MODE: 'hybrid' })
+    expect(config.keys).toHaveLength(1)
+  })
 })
 
 describe('an overlay', () => {
   suite(OVERLAYS, 'puts everything into one namespace, which is restricted', (objects) => {
     const [namespace] = ofKind(objects, 'Namespace')
-    for (const mode of ['enforce', 'warn', 'audit']) {
+    for (const mode of ['enforce', 'warn', 'audit'])
       expect(namespace?.metadata.labels?.[`pod-security.kubernetes.io/${mode}`]).toBe('restricted')
-    }
     const others = objects.filter(({ kind }) => kind !== 'Namespace')
     expect(new Set(others.map(({ metadata }) => metadata.namespace))).toEqual(
       new Set([namespace?.metadata.name]),
@@ -362,9 +332,8 @@ describe('the Redis of the demo', () => {
 
   test('is asked whether it is well without a write', () => {
     const { readinessProbe, livenessProbe } = containerOf(redis)
-    for (const probe of [readinessProbe, livenessProbe]) {
+    for (const probe of [readinessProbe, livenessProbe])
       expect(probe?.exec?.command.join(' ')).toMatch(/ redis-cli ping \| grep -q PONG$/)
-    }
   })
 
   test('is reached by Vestibule alone', () => {
@@ -386,26 +355,22 @@ describe("Traefik's namespace", () => {
     expect(policyOf(here(objects), 'default-deny')).toEqual(DENY_ALL)
   })
 
-  suite(
-    TRAEFIK,
-    'C17: lets visitors to the entry points and Prometheus to the metrics',
-    (objects) => {
-      const spec = policyOf(here(objects), 'traefik')
-      const allowed = spec.ingress?.map(({ from, ports }) => [
-        from?.map(({ podSelector }) => podSelector?.matchLabels['app.kubernetes.io/name']),
-        ports.map(({ port }) => port),
-      ])
-      expect(allowed).toEqual([
-        [undefined, [8000, 8443]],
-        [['prometheus'], [8080, 9100]],
-      ])
-      const labels = spec.egress?.flatMap(({ to }) =>
-        to.flatMap(({ namespaceSelector }) => Object.entries(namespaceSelector?.matchLabels ?? {})),
-      )
-      expect(labels).toContainEqual(['vestibule/behind-traefik', 'true'])
-      expect(labels).toContainEqual(['kubernetes.io/metadata.name', 'vestibule'])
-    },
-  )
+  suite(TRAEFIK, 'C17: lets visitors and Prometheus in', (objects) => {
+    const spec = policyOf(here(objects), 'traefik')
+    const allowed = spec.ingress?.map(({ from, ports }) => [
+      from?.map(({ podSelector }) => podSelector?.matchLabels['app.kubernetes.io/name']),
+      ports.map(({ port }) => port),
+    ])
+    expect(allowed).toEqual([
+      [undefined, [8000, 8443]],
+      [['prometheus'], [8080, 9100]],
+    ])
+    const labels = spec.egress?.flatMap(({ to }) =>
+      to.flatMap(({ namespaceSelector }) => Object.entries(namespaceSelector?.matchLabels ?? {})),
+    )
+    expect(labels).toContainEqual(['vestibule/behind-traefik', 'true'])
+    expect(labels).toContainEqual(['kubernetes.io/metadata.name', 'vestibule'])
+  })
 
   suite(OVERLAYS, 'C17: may call the apps of an overlay', (objects) => {
     const [namespace] = ofKind(objects, 'Namespace')
@@ -422,10 +387,7 @@ test('C8: no overlay gives the session cookie to all hosts of a domain', () => {
 })
 
 describe('Traefik', () => {
-  interface EntryPoint {
-    readonly http: Readonly<Record<string, unknown>>
-    readonly forwardedHeaders?: object
-  }
+  type EntryPoints = Record<string, { http: Record<string, unknown>; forwardedHeaders?: object }>
   const read = (path: string) => parse(readFileSync(`${K8S}/traefik/${path}`, 'utf8')) as unknown
 
   test('has several replicas by either way of installing it', () => {
@@ -438,10 +400,8 @@ describe('Traefik', () => {
   })
 
   test('lets no other spelling of a header in and believes nobody, by either way', () => {
-    const { entryPoints } = read('plain/traefik.yaml') as {
-      entryPoints: Record<string, EntryPoint>
-    }
-    const { ports } = read('helm-values.yaml') as { ports: Record<string, EntryPoint> }
+    const { entryPoints } = read('plain/traefik.yaml') as { entryPoints: EntryPoints }
+    const { ports } = read('helm-values.yaml') as { ports: EntryPoints }
     for (const points of [entryPoints, ports]) {
       expect(Object.keys(points)).toEqual(expect.arrayContaining(['web', 'websecure']))
       for (const { http, forwardedHeaders } of Object.values(points)) {

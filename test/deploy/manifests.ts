@@ -4,95 +4,78 @@ import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { findProgram } from '../../stand-ins/process.ts'
 
-type Labels = Readonly<Record<string, string>>
-type Values = Readonly<Record<string, unknown>>
-type Selector = { readonly matchLabels: Labels }
+type Labels = Record<string, string>
+type Values = Record<string, unknown>
+type Selector = { matchLabels: Labels }
 
-/** A Kubernetes object; its reader says what its `spec` holds. */
 export interface Manifest<Spec = unknown> {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly metadata: {
-    readonly name: string
-    readonly namespace?: string
-    readonly labels?: Labels
-  }
-  readonly spec: Spec
-  readonly data?: Labels
-  readonly automountServiceAccountToken?: boolean
+  apiVersion: string
+  kind: string
+  metadata: { name: string; namespace?: string; labels?: Labels }
+  spec: Spec
+  data?: Labels
+  automountServiceAccountToken?: boolean
 }
 
-interface Probe {
-  readonly httpGet?: { readonly path: string; readonly port: string }
-  readonly exec?: { readonly command: readonly string[] }
+type Probes = 'startupProbe' | 'readinessProbe' | 'livenessProbe'
+type Probe = { httpGet?: Values; exec?: { command: string[] } }
+
+interface Container extends Partial<Record<Probes, Probe>> {
+  image: string
+  command?: string[]
+  env?: { name: string; value?: string; valueFrom?: unknown }[]
+  envFrom?: unknown[]
+  ports: { name: string; containerPort: number }[]
+  resources: { requests: Labels; limits: Labels }
+  securityContext: Values
+  volumeMounts?: { name: string; mountPath: string }[]
 }
 
-interface Container {
-  readonly image: string
-  readonly command?: readonly string[]
-  readonly env?: readonly { readonly name: string; readonly value?: string; valueFrom?: unknown }[]
-  readonly envFrom?: readonly unknown[]
-  readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
-  readonly startupProbe?: Probe
-  readonly readinessProbe?: Probe
-  readonly livenessProbe?: Probe
-  readonly resources: { readonly requests: Labels; readonly limits: Labels }
-  readonly securityContext: Values
-  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
-}
-
-interface PodSpec extends Values {
-  readonly automountServiceAccountToken: boolean
-  readonly enableServiceLinks: boolean
-  readonly terminationGracePeriodSeconds?: number
-  readonly securityContext: Values
-  readonly initContainers?: readonly unknown[]
-  readonly topologySpreadConstraints?: readonly {
-    readonly topologyKey: string
-    readonly whenUnsatisfiable: string
-    readonly labelSelector: Selector
-  }[]
-  readonly containers: readonly [Container]
-  readonly volumes?: readonly {
-    readonly name: string
-    readonly hostPath?: unknown
-    readonly secret?: { readonly secretName: string; readonly defaultMode: number }
-  }[]
+type Spread = { topologyKey: string; whenUnsatisfiable: string; labelSelector: Selector }
+type Volume = {
+  name: string
+  hostPath?: unknown
+  secret?: { secretName: string; defaultMode: number }
 }
 
 export interface Workload {
-  readonly replicas: number
-  readonly strategy?: { readonly rollingUpdate: Values }
-  readonly selector: Selector
-  readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec }
+  replicas: number
+  strategy?: { rollingUpdate: Values }
+  selector: Selector
+  template: {
+    metadata: { labels: Labels }
+    spec: Values & {
+      terminationGracePeriodSeconds?: number
+      securityContext: Values
+      topologySpreadConstraints?: Spread[]
+      containers: [Container]
+      volumes?: Volume[]
+    }
+  }
 }
 
 export interface ServiceSpec {
-  readonly selector: Labels
-  readonly sessionAffinity?: string
-  readonly ports: readonly { readonly name: string; port: number; targetPort: string }[]
+  selector: Labels
+  sessionAffinity?: string
+  ports: { name: string; port: number; targetPort: string }[]
 }
 
-interface Peer {
-  readonly namespaceSelector?: Selector
-  readonly podSelector?: Selector
-  readonly ipBlock?: { readonly cidr: string }
-}
-type PolicyPorts = readonly { readonly protocol: string; readonly port: number }[]
+type Peer = { namespaceSelector?: Selector; podSelector?: Selector; ipBlock?: { cidr: string } }
+type PolicyPorts = { protocol: string; port: number }[]
 
 export interface NetworkPolicySpec {
-  readonly podSelector: Partial<Selector>
-  readonly policyTypes: readonly string[]
+  podSelector: Partial<Selector>
+  policyTypes: string[]
   /** Everybody may call where `from` is absent. */
-  readonly ingress?: readonly { readonly from?: readonly Peer[]; readonly ports: PolicyPorts }[]
-  readonly egress?: readonly { readonly to: readonly Peer[]; readonly ports: PolicyPorts }[]
+  ingress?: { from?: Peer[]; ports: PolicyPorts }[]
+  egress?: { to: Peer[]; ports: PolicyPorts }[]
 }
 
 export interface IngressRouteSpec {
-  readonly routes: readonly {
-    readonly match: string
-    readonly middlewares?: readonly { readonly name: string }[]
-    readonly services: readonly { readonly name: string; readonly port: number | string }[]
+  routes: {
+    match: string
+    middlewares?: { name: string }[]
+    services: { name: string; port: number | string }[]
   }[]
 }
 
@@ -101,7 +84,6 @@ export const K8S = 'deploy/k8s'
 const parseManifests = (text: string): readonly Manifest[] =>
   parseAllDocuments(text).map((document) => document.toJS() as Manifest)
 
-/** The objects in the files themselves, which no cluster gets in this form. */
 export const manifestFiles = (folder = K8S): readonly Manifest[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.yaml') && !path.endsWith('.example.yaml'))

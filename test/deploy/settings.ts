@@ -6,7 +6,6 @@ import { parseEnv } from 'node:util'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
-/** Contents of files while the service runs, by file name. */
 const SECRETS: Readonly<Record<string, string>> = {
   'session-key': randomBytes(32).toString('base64'),
   'client-secret': 'secret',
@@ -25,7 +24,6 @@ export const SECRET_NAMES: readonly string[] = Object.keys(SECRETS)
 export const readSettings = (path: string): Readonly<Record<string, string>> =>
   parseEnv(readFileSync(path, 'utf8')) as Record<string, string>
 
-/** Those settings that name a file, with the path. */
 export const fileSettings = (settings: Readonly<Record<string, string>>) =>
   Object.entries(settings).filter(([name]) => name.endsWith('_FILE'))
 

@@ -35,6 +35,8 @@ test.for(ROOMS)('src/%s has a floor on the page and in the linter', (room) => {
 test('the setting of the example stands in its table and at its use, and nowhere else in src', () => {
   const holders = sources.filter((path) => read(path).includes('REDIS_HYBRID_L1_TTL'))
   expect(holders).toEqual(['src/compose/sessions.ts', 'src/config/settings/cache.ts'])
+  const use = /^servedMs: .*/m.exec(page)?.[0]
+  expect(read('src/compose/sessions.ts')).toContain(use)
 })
 
 test('no comment begins with a word that hides its subject', () => {

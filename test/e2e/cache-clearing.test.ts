@@ -1,78 +1,66 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
-import { describeWithRedis } from '../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../support/fleet-load.ts'
-import { countEvents, readMetric } from '../support/outage.ts'
-import { until } from '../support/redis-state.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicasInProcess } from '../support/replicas.ts'
-import { type WrittenRules, writeRules } from '../support/rules-file.ts'
+import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
+import { countEvents, expectStatus, readMetric } from '../support/outage.ts'
+import { until } from '../support/own-lag.ts'
+import { prepared } from '../support/prepared.ts'
+import { describeWithRedis, HYBRID, PATIENT, startReplicasInProcess } from '../support/replicas.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
-import { createVisitor, type Visit } from '../support/visitor.ts'
 
-const TOKEN = 'an-admin-token-that-is-long-enough-for-anybody'
+interface Sizes {
+  readonly sessions: number
+  readonly tokens: number
+}
+
 const USERS = ['alice', 'bob', 'carol']
-const SETUP_WITHIN_MS = 120_000
-const FULL = { sessions: USERS.length, tokens: 1 }
-const EMPTY = { sessions: 0, tokens: 0 }
+const FULL: Sizes = { sessions: USERS.length, tokens: 1 }
+const EMPTY: Sizes = { sessions: 0, tokens: 0 }
+
+async function sizesAt(replica: RunningVestibule): Promise<Sizes> {
+  return ((await askAdmin(replica, 'GET', 'cache')).body as { entries: Sizes }).entries
+}
 
 describeWithRedis('clearing the caches of all replicas at one of them', () => {
-  let fleet: Replicas
-  let rules: WrittenRules
-  let cookies: readonly string[]
-  let bearer: string
-  beforeAll(async () => {
-    rules = await writeRules([bearerRule('/api/**'), { access: 'signed-in' }])
-    fleet = await startReplicasInProcess({
+  const fleet = prepared(async () => {
+    const replicas = await startReplicasInProcess({
       count: 3,
-      settings: {
-        ...HYBRID,
-        ...PATIENT,
-        REDIS_HYBRID_L1_TTL: '30',
-        ADMIN_TOKEN: TOKEN,
-        VESTIBULE_CONFIG: rules.path,
-      },
+      settings: { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: '30', ADMIN_TOKEN },
+      rules: [bearerRule('/api/**'), { access: 'signed-in' }],
       provider: { users: USERS.map((sub) => ({ sub })) },
     })
-    await untilWhole(fleet.all)
-    const people = await Promise.all(USERS.map((user) => fleet.signedIn(user)))
-    cookies = people.map(({ cookie }) => cookie)
-    bearer = await mintAccessToken(fleet.provider)
-  }, SETUP_WITHIN_MS)
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]()
-    await rules[Symbol.asyncDispose]()
+    await untilWhole(replicas.all)
+    const people = await Promise.all(USERS.map((user) => replicas.signedIn(user)))
+    const cookies = people.map(({ cookie }) => cookie)
+    return { ...replicas, cookies, bearer: await mintAccessToken(replicas.provider) }
   })
   /** Every replica knows every session and the token. */
   beforeEach(async () => {
-    for (const replica of fleet.all) {
-      for (const Cookie of cookies) expect((await replica.check({}, { Cookie })).status).toBe(200)
+    const { all, cookies, bearer } = fleet()
+    await expectStatus(200, all, ...cookies)
+    for (const replica of all) {
       const asRobot = { ...asProgram, Authorization: `Bearer ${bearer}` }
       expect((await replica.check({ uri: '/api/' }, asRobot)).status).toBe(200)
       expect(await sizesAt(replica)).toEqual(FULL)
       expect(await readMetric(replica, 'vestibule_l1_sessions')).toBe(USERS.length)
     }
   })
-
-  const sizesEverywhere = () => Promise.all(fleet.all.map(sizesAt))
   const everywhere = (sizes: Sizes): Promise<void> =>
     until('cleared caches', async () => {
-      const all = await sizesEverywhere()
+      const all = await Promise.all(fleet().all.map(sizesAt))
       return all.every((each) => JSON.stringify(each) === JSON.stringify(sizes))
     })
 
-  const clearings: readonly (readonly [path: string, left: Sizes, cleared: readonly string[]])[] = [
-    ['/admin/cache', EMPTY, ['sessions', 'tokens']],
-    ['/admin/cache/sessions', { sessions: 0, tokens: 1 }, ['sessions']],
-    ['/admin/cache/tokens', { sessions: USERS.length, tokens: 0 }, ['tokens']],
-    ['/admin/cache?region=sessions', { sessions: 0, tokens: 1 }, ['sessions']],
-  ]
-  test.for(clearings)('DELETE %s', async ([path, left, cleared], { expect }) => {
-    const [, second] = fleet.all as [RunningVestibule, RunningVestibule]
-    const visit = await admin(second, 'DELETE', path)
-    expect([visit.status, JSON.parse(visit.body)]).toEqual([200, { cleared }])
+  test.for<[path: string, left: Sizes, cleared: readonly string[]]>([
+    ['cache', EMPTY, ['sessions', 'tokens']],
+    ['cache/sessions', { ...FULL, sessions: 0 }, ['sessions']],
+    ['cache/tokens', { ...FULL, tokens: 0 }, ['tokens']],
+  ])('DELETE /admin/%s clears what it names at every replica', async ([path, left, cleared]) => {
+    const second = fleet().all[1] as RunningVestibule
+    expect(await askAdmin(second, 'DELETE', path)).toMatchObject({ status: 200, body: { cleared } })
     expect(await sizesAt(second)).toEqual(left)
     await everywhere(left)
-    for (const replica of fleet.all) {
+    for (const replica of fleet().all) {
       expect(await readMetric(replica, 'vestibule_l1_sessions')).toBe(left.sessions)
     }
     expect(second.log().findLast((line) => line['event'] === 'cache_cleared')).toMatchObject({
@@ -81,9 +69,10 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
   })
 
   test('nobody is signed out by it: what was in memory is read again', async () => {
-    await admin(fleet.first, 'DELETE', '/admin/cache')
+    const { first, all, cookies } = fleet()
+    await askAdmin(first, 'DELETE', 'cache')
     await everywhere(EMPTY)
-    for (const replica of fleet.all) {
+    for (const replica of all) {
       const { store: before = 0 } = await readSources(replica)
       for (const Cookie of cookies) {
         const { status, setCookies } = await replica.check({}, { Cookie })
@@ -93,82 +82,29 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
     }
   })
 
-  test.for([
-    ['no token', null],
-    ['another token', `${TOKEN}x`],
-    ['an empty token', ''],
-  ] as const)('with %s nothing is cleared', async ([, token], { expect }) => {
-    for (const path of ['/admin/cache', '/admin/cache/sessions', '/admin/nothing']) {
-      for (const method of ['GET', 'DELETE']) {
-        const visit = await admin(fleet.first, method, path, token)
-        expect(visit.status, `${method} ${path}`).toBe(401)
-        expect(visit.headers['www-authenticate']).toMatch(/^Bearer /)
-      }
-    }
-    expect(await sizesEverywhere()).toEqual([FULL, FULL, FULL])
-  })
-
-  test('a region that does not exist is 400, and what exists is said', async () => {
-    const visit = await admin(fleet.first, 'DELETE', '/admin/cache/cookies')
-    expect(visit.status).toBe(400)
-    expect(visit.body).toContain('sessions and tokens')
-    expect(await sizesAt(fleet.first)).toEqual(FULL)
-  })
-
   test('where the others cannot be told the answer says so, and what is here is cleared', async () => {
-    await fleet.network.refuse()
-    const visit = await admin(fleet.first, 'DELETE', '/admin/cache')
-    await fleet.network.accept()
-    expect(visit.status).toBe(503)
-    expect(visit.body).toContain('the other replicas could not be told')
-    expect(await sizesAt(fleet.first)).toEqual(EMPTY)
-    await untilWhole(fleet.all)
-    for (const replica of fleet.all.slice(1)) {
-      expect(await sizesAt(replica)).toEqual(FULL)
-    }
-    expect((await admin(fleet.first, 'DELETE', '/admin/cache')).status).toBe(200)
+    const { first, all, network } = fleet()
+    await network.refuse()
+    const { status, text } = await askAdmin(first, 'DELETE', 'cache')
+    await network.accept()
+    expect(status).toBe(503)
+    expect(text).toContain('the other replicas could not be told')
+    expect(await sizesAt(first)).toEqual(EMPTY)
+    await untilWhole(all)
+    for (const replica of all.slice(1)) expect(await sizesAt(replica)).toEqual(FULL)
+    expect((await askAdmin(first, 'DELETE', 'cache')).status).toBe(200)
     await everywhere(EMPTY)
   })
 
-  test('without ADMIN_TOKEN there is no such page, whatever is sent', async () => {
-    await using closed = await fleet.add({ ADMIN_TOKEN: '' })
+  test('without ADMIN_TOKEN, and at the public listener, there is no such page', async () => {
+    const { first, all } = fleet()
+    await using closed = await fleet().add({ ADMIN_TOKEN: '' })
     await untilWhole([closed])
     for (const method of ['GET', 'DELETE']) {
-      for (const token of [TOKEN, '', null]) {
-        expect((await admin(closed, method, '/admin/cache', token)).status).toBe(404)
-      }
+      expect((await askAdmin(closed, method, 'cache')).status).toBe(404)
+      expect((await askAdmin({ internalPort: first.publicPort }, method, 'cache')).status).toBe(404)
     }
-    for (const replica of fleet.all) {
-      expect(await sizesAt(replica)).toEqual(FULL)
-      expect(countEvents(closed, 'cache_cleared')).toBe(0)
-    }
-  })
-
-  test('the public listener has no such page', async () => {
-    const address = `http://127.0.0.1:${fleet.first.publicPort}/admin/cache`
-    const headers = { Authorization: `Bearer ${TOKEN}` }
-    const visit = await createVisitor().request('DELETE', address, { headers })
-    expect(visit.status).toBe(404)
-    expect(await sizesAt(fleet.first)).toEqual(FULL)
+    for (const replica of all) expect(await sizesAt(replica)).toEqual(FULL)
+    expect(countEvents(closed, 'cache_cleared')).toBe(0)
   })
 })
-
-interface Sizes {
-  readonly sessions: number
-  readonly tokens: number
-}
-
-const admin = (
-  replica: RunningVestibule,
-  method: string,
-  path: string,
-  token: string | null = TOKEN,
-): Promise<Visit> =>
-  createVisitor().request(method, `http://127.0.0.1:${replica.internalPort}${path}`, {
-    headers: { Authorization: token === null ? undefined : `Bearer ${token}` },
-  })
-
-const sizesAt = async (replica: RunningVestibule): Promise<Sizes> => {
-  const { body } = await admin(replica, 'GET', '/admin/cache')
-  return (JSON.parse(body) as { entries: Sizes }).entries
-}

@@ -1,19 +1,17 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { asProgram, bearerRule, mintAccessToken } from '../support/bearers.ts'
-import { describeWithRedis } from '../support/describe-with-redis.ts'
+import { expect, test } from 'vitest'
+import { bearerRule, mintAccessToken } from '../support/bearers.ts'
+import { until } from '../support/own-lag.ts'
+import { prepared } from '../support/prepared.ts'
 import { startRedisMonitor } from '../support/redis-monitor.ts'
-import { until } from '../support/redis-state.ts'
-import { type Replicas, startReplicasInProcess, untilStarted } from '../support/replicas.ts'
-import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
-import { writeRules } from '../support/rules-file.ts'
 import {
-  BINDING_COOKIE,
-  CALLBACK,
-  LOGIN,
-  LOGOUT,
-  SESSION_COOKIE,
-} from '../support/sign-in-steps.ts'
+  describeWithRedis,
+  PATIENT,
+  startReplicasInProcess,
+  untilStarted,
+} from '../support/replicas.ts'
+import { createRequestPool, forwardedNavigation } from '../support/request-pool.ts'
+import * as steps from '../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 
 const TIMES = 100
@@ -41,30 +39,26 @@ type Commands = Readonly<Record<string, number>>
 type Headers = Readonly<Record<string, string>>
 
 describeWithRedis('what the check asks of Redis', () => {
-  const stack = new AsyncDisposableStack()
-  let replicas: Replicas
-  let alice = ''
   let replicaCount = 1
-  beforeAll(async () => {
-    const rules = stack.use(
-      await writeRules([
+  const replicas = prepared(async () => {
+    const started = await startReplicasInProcess({
+      // A Redis that the machine keeps waiting for a moment is not what this is about.
+      settings: PATIENT,
+      rules: [
         { paths: ['/public/**'], access: 'public' },
         { paths: ['/denied/**'], access: 'signed-in', groups: ['nobody-is-in-it'] },
         bearerRule('/api/**'),
         { access: 'signed-in' },
-      ]),
-    )
-    // A Redis that the machine keeps waiting for a moment is not what this is about.
-    const settings = { VESTIBULE_CONFIG: rules.path, CHECK_STORE_TIMEOUT_MS: '1000' }
-    replicas = stack.use(await startReplicasInProcess({ settings }))
-    const { browser } = await replicas.signedIn()
-    alice = `${SESSION_COOKIE}=${browser.cookies.find(SESSION_COOKIE)?.value}`
+      ],
+    })
+    const { browser } = await started.signedIn()
+    const alice = `${steps.SESSION_COOKIE}=${browser.cookies.find(steps.SESSION_COOKIE)?.value}`
+    return { ...started, alice }
   })
-  afterAll(() => stack.disposeAsync())
 
   /** Everything that Redis carried out meanwhile, scripts included, but for what replicas do without being asked. */
   const commandsDuring = async (work: () => Promise<unknown>): Promise<Commands> => {
-    using monitor = await startRedisMonitor(replicas.redis)
+    using monitor = await startRedisMonitor(replicas().redis)
     const startedAtMs = performance.now()
     await work()
     const lines = (await monitor.lines()).map(String)
@@ -91,7 +85,7 @@ describeWithRedis('what the check asks of Redis', () => {
 
   /** One more replica, once it has looked around in its Redis. */
   const add = async (settings: Readonly<Record<string, string>>): Promise<RunningVestibule> => {
-    const replica = await replicas.add(settings)
+    const replica = await replicas().add(settings)
     replicaCount += 1
     await untilStarted(replica)
     await until('silence', async () => isEmpty(await commandsDuring(() => wait(50))))
@@ -112,12 +106,12 @@ describeWithRedis('what the check asks of Redis', () => {
   }
 
   const script = { 'Sec-Fetch-Mode': 'cors', Accept: '*/*' }
-  const cookie = (value: string): Headers => ({ Cookie: `${SESSION_COOKIE}=${value}` })
+  const cookie = (value: string): Headers => ({ Cookie: `${steps.SESSION_COOKIE}=${value}` })
   const at = (path: string): Headers => ({ 'X-Forwarded-Uri': path })
   const signed =
     (further: Headers = {}) =>
-    () => ({ Cookie: alice, ...further })
-  const bearer = async () => `Bearer ${await mintAccessToken(replicas.provider)}`
+    () => ({ Cookie: replicas().alice, ...further })
+  const bearer = async () => `Bearer ${await mintAccessToken(replicas().provider)}`
   const bad = signed({ ...at('/api/'), Authorization: 'Bearer a.b.c' })
   const read: Commands = { get: TIMES }
   const cases: readonly (readonly [
@@ -138,7 +132,12 @@ describeWithRedis('what the check asks of Redis', () => {
     ['a cookie that is too long is nothing', () => cookie(`${JUNK}B`), 302, {}],
     ['a cookie with a pattern is nothing', () => cookie(`v1.*.${'B'.repeat(43)}`), 302, {}],
     ['an empty cookie is nothing', () => cookie(''), 302, {}],
-    ['two cookies are nothing', () => ({ Cookie: `${alice}; ${SESSION_COOKIE}=${JUNK}` }), 400, {}],
+    [
+      'two cookies are nothing',
+      () => ({ Cookie: `${replicas().alice}; ${steps.SESSION_COOKIE}=${JUNK}` }),
+      400,
+      {},
+    ],
     [
       'a token that may be used often is nothing',
       async () => ({ ...at('/api/'), Authorization: await bearer() }),
@@ -146,6 +145,7 @@ describeWithRedis('what the check asks of Redis', () => {
       {},
     ],
     ['a bad token is nothing', bad, 401, {}],
+    ['a program without a token is nothing', () => ({ ...at('/api/'), Accept: '*/*' }), 401, {}],
     ['a foreign host is nothing', signed({ 'X-Forwarded-Host': 'x.example' }), 400, {}],
   ]
 
@@ -153,7 +153,7 @@ describeWithRedis('what the check asks of Redis', () => {
     const sent = await headers()
     let statuses: readonly number[] = []
     const carriedOut = await commandsDuring(async () => {
-      statuses = await ask(replicas.first, sent)
+      statuses = await ask(replicas().first, sent)
     })
     expect(statuses).toEqual([status])
     expect(carriedOut).toEqual(commands)
@@ -163,49 +163,42 @@ describeWithRedis('what the check asks of Redis', () => {
     const idle = await add({ SESSION_IDLE_TIMEOUT: '600' })
     const rounds = [{ get: TIMES, pexpire: 3 }, { get: TIMES }]
     for (const commands of rounds) {
-      expect(await commandsDuring(() => ask(idle, { Cookie: alice }))).toEqual(commands)
+      expect(await commandsDuring(() => ask(idle, { Cookie: replicas().alice }))).toEqual(commands)
     }
     expect(await commandsDuring(() => ask(idle, cookie(JUNK)))).toEqual({ get: TIMES })
   })
 
   test('where apps are given access tokens, a session is one MGET', async () => {
     const passing = await add({ PASS_ACCESS_TOKEN: 'true' })
-    expect(await commandsDuring(() => ask(passing, { Cookie: alice }))).toEqual({ mget: TIMES })
+    expect(await commandsDuring(() => ask(passing, { Cookie: replicas().alice }))).toEqual({
+      mget: TIMES,
+    })
     expect(await commandsDuring(() => ask(passing, {}))).toEqual({})
   })
 
   test('nobody can make the sign-in pages write anything before a provider has spoken', async () => {
-    const browser = replicas.first.visitor()
+    const browser = replicas().first.visitor()
     const commands = await commandsDuring(async () => {
       const visits = [
-        await browser.get(LOGIN),
-        await browser.get(`${LOGIN}?rd=${encodeURIComponent(`/${'x'.repeat(1500)}`)}`),
-        await browser.get(`${CALLBACK}?code=a&state=b`),
-        await browser.get(`${CALLBACK}?error=access_denied&state=b`),
+        await browser.get(steps.LOGIN),
+        await browser.get(`${steps.LOGIN}?rd=${encodeURIComponent(`/${'x'.repeat(1500)}`)}`),
+        await browser.get(`${steps.CALLBACK}?code=a&state=b`),
+        await browser.get(`${steps.CALLBACK}?error=access_denied&state=b`),
       ]
       expect(visits.map(({ status }) => status)).toEqual([302, 302, 400, 400])
     })
-    expect(browser.cookies.find(BINDING_COOKIE)).toBeDefined()
+    expect(browser.cookies.find(steps.BINDING_COOKIE)).toBeDefined()
     expect(commands).toEqual({})
   })
 
   test('a sign-in and a sign-out take a handful of commands', async () => {
-    const signIn = await commandsDuring(() => replicas.signedIn('bob'))
-    const { browser } = await replicas.signedIn('bob')
-    const signOut = await commandsDuring(() => browser.post(LOGOUT))
-    process.stdout.write(`sign-in ${JSON.stringify(signIn)}, sign-out ${JSON.stringify(signOut)}\n`)
+    const signIn = await commandsDuring(() => replicas().signedIn('bob'))
+    const { browser } = await replicas().signedIn('bob')
+    const signOut = await commandsDuring(() => browser.post(steps.LOGOUT))
     const total = (commands: Commands) =>
       Object.values(commands).reduce((sum, calls) => sum + calls)
     expect(total(signIn)).toBeLessThanOrEqual(27)
     expect(total(signOut)).toBeLessThanOrEqual(12)
     expect(Object.keys({ ...signIn, ...signOut }).join()).not.toMatch(/keys|scan|flush|config/)
-  })
-
-  test('a program without a token is told so without asking', async () => {
-    const commands = await commandsDuring(async () => {
-      const { status } = await replicas.first.check({ uri: '/api/' }, asProgram)
-      expect(status).toBe(401)
-    })
-    expect(commands).toEqual({})
   })
 })

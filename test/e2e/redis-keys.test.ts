@@ -2,29 +2,44 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
-import {
-  asProgram,
-  bearerRule,
-  createProofKey,
-  mintAccessToken,
-  type ProofKey,
-} from '../support/bearers.ts'
-import { describeWithRedis } from '../support/describe-with-redis.ts'
-import { disguisesOf } from '../support/disguises.ts'
+import * as bearers from '../support/bearers.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { startRedis } from '../support/redis.ts'
 import { openRedisBytes, type RedisBytes } from '../support/redis-bytes.ts'
 import { startRedisMonitor } from '../support/redis-monitor.ts'
-import { type Replicas, SERVER_KEY, startReplicasInProcess } from '../support/replicas.ts'
-import { writeRules } from '../support/rules-file.ts'
 import {
-  BINDING_COOKIE,
-  cookieHeader,
-  LOGOUT,
-  SESSION_COOKIE,
-  sentAlong,
-} from '../support/sign-in-steps.ts'
+  describeWithRedis,
+  type Replicas,
+  SERVER_KEY,
+  startReplicasInProcess,
+} from '../support/replicas.ts'
+import * as steps from '../support/sign-in-steps.ts'
 import { changeClaims, claimsOf } from '../support/tokens.ts'
+
+/** A secret as it might lie around: as it is, in hex, escaped, or inside something that is in Base64. */
+const disguisesOf = (secret: string | Buffer): readonly Buffer[] => {
+  const bytes = Buffer.from(secret)
+  const text = bytes.toString('utf8')
+  const inHex = bytes.toString('hex')
+  const written = [
+    ...[0, 1, 2].flatMap((before) => inBase64(bytes, before)),
+    inHex,
+    inHex.toUpperCase(),
+    encodeURIComponent(text),
+    JSON.stringify(text).slice(1, -1),
+  ]
+  return [bytes, Buffer.from(text, 'utf16le'), ...written.map((each) => Buffer.from(each))]
+}
+
+/** Behind as many bytes of something else, and without the characters that depend on its surroundings. */
+const inBase64 = (bytes: Buffer, before: number): readonly string[] => {
+  const text = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64')
+  const inner = text.slice(
+    before === 0 ? 0 : before + 1,
+    Math.floor(((before + bytes.length) * 8) / 6),
+  )
+  return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')]
+}
 
 const zoe = {
   sub: 'subject-4711-of-zoe',
@@ -68,20 +83,17 @@ describeWithRedis('what Redis is given', () => {
   const stack = new AsyncDisposableStack()
   let replicas: Replicas
   let bytes: RedisBytes
-  let key: ProofKey
+  let key: bearers.ProofKey
   beforeAll(async () => {
-    const rules = stack.use(
-      await writeRules([
-        bearerRule('/once/**', {}, { oneTime: true }),
-        bearerRule('/api/**'),
-        { access: 'signed-in' },
-      ]),
-    )
     replicas = stack.use(
       await startReplicasInProcess({
         provider: { users: [zoe] },
+        rules: [
+          bearers.bearerRule('/once/**', {}, { oneTime: true }),
+          bearers.bearerRule('/api/**'),
+          { access: 'signed-in' },
+        ],
         settings: {
-          VESTIBULE_CONFIG: rules.path,
           ADMIN_TOKEN,
           // Earlier ends would be written again to a Redis that seems to have been flushed.
           REDIS_ENABLE_HEALTH_CHECK: 'false',
@@ -90,7 +102,7 @@ describeWithRedis('what Redis is given', () => {
       }),
     )
     bytes = stack.use(await openRedisBytes(replicas.redis))
-    key = await createProofKey()
+    key = await bearers.createProofKey()
   })
   afterAll(() => stack.disposeAsync())
 
@@ -111,21 +123,22 @@ describeWithRedis('what Redis is given', () => {
     const { browser, callbackUrl } = await replicas.untilCallback(zoe.sub)
     const landed = await browser.get(callbackUrl)
     provider.reset('token')
-    const cookie = cookieHeader(browser)
+    const cookie = steps.cookieHeader(browser)
     expect((await first.check({}, { Cookie: cookie })).headers['x-auth-request-user']).toBe(zoe.sub)
 
-    const once = await mintAccessToken(provider, { sub: zoe.sub, jti: 'jti-of-a-program' })
-    const bound = await mintAccessToken(provider, { cnf: { jkt: key.thumbprint } })
+    const once = await bearers.mintAccessToken(provider, { sub: zoe.sub, jti: 'jti-of-a-program' })
+    const bound = await bearers.mintAccessToken(provider, { cnf: { jkt: key.thumbprint } })
     const proof = await key.prove(bound, { jti: 'jti-of-a-proof' })
-    const asBearer = { ...asProgram, Authorization: `Bearer ${once}` }
-    const asOwner = { ...asProgram, Authorization: `DPoP ${bound}`, DPoP: proof }
+    const asBearer = { ...bearers.asProgram, Authorization: `Bearer ${once}` }
+    const asOwner = { ...bearers.asProgram, Authorization: `DPoP ${bound}`, DPoP: proof }
     expect((await first.check({ uri: '/once/' }, asBearer)).status).toBe(200)
     expect((await first.check({ uri: '/api/' }, asOwner)).status).toBe(200)
 
     const signedIn = withoutBackground(await bytes.dump())
-    const [, id = '', secret = ''] = browser.cookies.find(SESSION_COOKIE)?.value.split('.') ?? []
-    const [, binding = ''] = browser.cookies.find(BINDING_COOKIE)?.value.split('.') ?? []
-    expect((await browser.post(LOGOUT)).status).toBe(303)
+    const [, id = '', secret = ''] =
+      browser.cookies.find(steps.SESSION_COOKIE)?.value.split('.') ?? []
+    const [, binding = ''] = browser.cookies.find(steps.BINDING_COOKIE)?.value.split('.') ?? []
+    expect((await browser.post(steps.LOGOUT)).status).toBe(303)
     const callback = new URL(callbackUrl).searchParams
     const started = browser.trail.find(({ url }) => url.includes('/oauth2/login'))
     const tokens = [...issued, once, bound, proof].flatMap((token) => [token, ...token.split('.')])
@@ -149,8 +162,8 @@ describeWithRedis('what Redis is given', () => {
         'binding secret': binding,
         code: callback.get('code') ?? '',
         state: callback.get('state') ?? '',
-        nonce: started ? sentAlong(started, 'nonce') : '',
-        'code challenge': started ? sentAlong(started, 'code_challenge') : '',
+        nonce: started ? steps.sentAlong(started, 'nonce') : '',
+        'code challenge': started ? steps.sentAlong(started, 'code_challenge') : '',
         'client secret': provider.clientSecret,
         'server key': Buffer.from(SERVER_KEY, 'hex'),
         'server key as written': SERVER_KEY,
@@ -181,7 +194,7 @@ describeWithRedis('what Redis is given', () => {
   })
 
   test.for(['utf8', 'hex', 'base64', 'base64url'] as const)(
-    'what would be there as %s would be found',
+    'finds what is there as %s',
     async (encoding) => {
       using monitor = await startRedisMonitor(replicas.redis)
       const value = Buffer.from(`{"name":"${zoe.name}"}`)

@@ -19,15 +19,12 @@ describe('addresses with one sign-in host', () => {
       expect(addresses.home(site)).toBe(auth)
       expect(addresses.callback(site)).toBe('https://auth.example.com/account/callback')
       expect(addresses.signedOut(site)).toBe('https://auth.example.com/account/signed-out')
-      expect(addresses.login(site, RD)).toMatch(
-        /^https:\/\/auth\.example\.com\/account\/login\?rd=/,
-      )
+      expect(addresses.login(site, RD)).toMatch('https://auth.example.com/account/login?rd=')
     }
   })
 
-  test('sign-out begins where the page is', () => {
-    expect(addresses.logout(app)).toBe('https://app.example.com/account/logout')
-  })
+  test('sign-out begins where the page is', () =>
+    expect(addresses.logout(app)).toBe('https://app.example.com/account/logout'))
 
   test('who asked for nothing lands at the app, or at the first one by name', () => {
     expect(addresses.landing(wiki)).toBe('https://wiki.example.com/')
@@ -65,11 +62,8 @@ test('the target comes back from the query as it was, with what goes beside it',
 })
 
 test('with wildcards alone somebody lands where they are', () => {
-  const addresses = createAddresses({
-    basePath: '/oauth2',
-    publicSite: auth,
-    hosts: patterns('*.example.org'),
-  })
+  const wild = patterns('*.example.org')
+  const addresses = createAddresses({ basePath: '/oauth2', publicSite: auth, hosts: wild })
   expect(addresses.landing(auth)).toBe('https://auth.example.com/')
   expect(addresses.landing(createSite('https', 'x.example.org', ''))).toBe('https://x.example.org/')
 })

@@ -22,8 +22,7 @@ test('JSON carries its request id and its further headers', async () => {
   const refusal = json(401, { error: 'x', none: undefined }, 'request-1', [
     ['WWW-Authenticate', 'Bearer realm="app.example.com"'],
   ])
-  expect(refusal.status).toBe(401)
-  expect(await refusal.json()).toEqual({ error: 'x' })
+  expect([refusal.status, await refusal.json()]).toEqual([401, { error: 'x' }])
   expect(refusal.headers.get('Content-Type')).toBe('application/json')
   expect(refusal.headers.get('X-Request-Id')).toBe('request-1')
   expect(refusal.headers.get('WWW-Authenticate')).toBe('Bearer realm="app.example.com"')
@@ -31,8 +30,7 @@ test('JSON carries its request id and its further headers', async () => {
 
 test('a redirect has no body, an absolute address and every cookie', async () => {
   const leading = redirect(303, 'https://app.example.com/a?b', settingCookies('a=1', 'b=2'))
-  expect(leading.status).toBe(303)
-  expect(await leading.text()).toBe('')
+  expect([leading.status, await leading.text()]).toEqual([303, ''])
   expect(leading.headers.get('Location')).toBe('https://app.example.com/a?b')
   expect(leading.headers.get('Referrer-Policy')).toBe('same-origin')
   expect(leading.headers.getSetCookie()).toEqual(['a=1', 'b=2'])

@@ -2,11 +2,13 @@ import { createServer, get, type IncomingMessage } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ValueError } from '../../src/config/config-error.ts'
 import { parseNetworks } from '../../src/config/networks.ts'
 import { clientAddress, createTrustedProxies } from '../../src/http/trusted-proxies.ts'
 import { anyText } from '../support/any-text.ts'
+import { holds } from '../support/holds.ts'
 import { rawRequest } from '../support/raw-request.ts'
-import { rows } from '../support/words.ts'
+import { rows, words } from '../support/words.ts'
 
 const from = (
   address: string | undefined,
@@ -24,19 +26,16 @@ test.for([
   ...rows`203.0.113.7 ::ffff:203.0.113.7 2001:db8::1`(false),
   ['', false],
   [undefined, false],
-] as const)('a caller from %s is trusted: %s', ([address, expected], { expect }) => {
+] as const)('a caller from %s is trusted: %s', ([address, expected]) => {
   const proxies = trusting('127.0.0.0/8', '10.0.0.0/8', 'fc00::/7')
   const peer = from(address)
   expect([proxies.isTrustedPeer(peer), proxies.isTrustedPeer(peer)]).toEqual([expected, expected])
 })
 
-test('no networks, no trust', () => {
-  expect(trusting().isTrustedPeer(from('127.0.0.1'))).toBe(false)
-})
+test('no networks, no trust', () => expect(trusting().isTrustedPeer(from('127.0.0.1'))).toBe(false))
 
-test('a network that is none is refused at once', () => {
-  expect(() => trusting('localhost')).toThrow(TypeError)
-})
+test('a network that is none is refused at once', () =>
+  expect(() => trusting('localhost')).toThrow(ValueError))
 
 test('the connection counts, and no header does', async () => {
   const strict = trusting('203.0.113.0/24')
@@ -60,30 +59,28 @@ test('the connection counts, and no header does', async () => {
 const isOurs = (address: string) => address.startsWith('10.') || address === 'fc00::1'
 
 const LISTS = [
-  ['203.0.113.7, 10.0.0.1,10.0.0.2', '203.0.113.7'],
-  ['203.0.113.7 ,\t::ffff:10.0.0.1', '203.0.113.7'],
-  ['1.2.3.4, 203.0.113.7', '203.0.113.7'],
+  ...rows`
+    203.0.113.7,\x2010.0.0.1,10.0.0.2 203.0.113.7\x20,\t::ffff:10.0.0.1 1.2.3.4,\x20203.0.113.7
+  `('203.0.113.7'),
   ['2001:db8::7, fc00::1', '2001:db8::7'],
   ['[2001:db8::7]:443, 10.0.0.1:80', '2001:db8::7'],
-  ['203.0.113.7, unknown, 10.0.0.1', undefined],
-  ['203.0.113.7, ', undefined],
-  ['203.0.113.7, <script>', undefined],
-  ['203.0.113.7\u00a0', undefined],
+  ...rows`
+    203.0.113.7,\x20unknown,\x2010.0.0.1 203.0.113.7,\x20 203.0.113.7,\x20<script> 203.0.113.7\xa0
+  `(undefined),
   ['', undefined],
 ] as const
 test.for([
   ...rows`203.0.113.7 ::FFFF:203.0.113.7 203.0.113.7:80 [::ffff:203.0.113.7]:80`('203.0.113.7'),
   ...rows`10.0.0.1 unknown [2001:db8::7] 203.0.113.7:x [203.0.113.7]x`(undefined),
   ...LISTS,
-] as const)('of X-Forwarded-For %j the visitor is %j (A11)', ([header, expected], { expect }) => {
-  expect(clientAddress(header, isOurs)).toBe(expected)
-})
+] as const)('of X-Forwarded-For %j the visitor is %j (A11)', ([header, expected]) =>
+  expect(clientAddress(header, isOurs)).toBe(expected),
+)
 
 test('without the header, or with a list of them, the visitor is not known', () => {
   expect(clientAddress(undefined, isOurs)).toBeUndefined()
   expect(clientAddress(['203.0.113.7'], isOurs)).toBeUndefined()
-  const proxies = trusting('10.0.0.0/8')
-  expect(proxies.clientAddress(from('10.0.0.2'))).toBeUndefined()
+  expect(trusting('10.0.0.0/8').clientAddress(from('10.0.0.2'))).toBeUndefined()
 })
 
 test('a proxy of ours is believed what it says of the visitor, and nobody else is', () => {
@@ -91,50 +88,44 @@ test('a proxy of ours is believed what it says of the visitor, and nobody else i
   const told = { 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' }
   expect(proxies.clientAddress(from('10.0.0.2', told))).toBe('1.2.3.4')
   expect(proxies.clientAddress(from('203.0.113.7', told))).toBeUndefined()
+  expect(clientAddress(`203.0.113.7${',10.0.0.1'.repeat(5000)}`, isOurs)).toBe('203.0.113.7')
 })
 
 test('whatever X-Forwarded-For says, the visitor has an address that is no proxy, or none', () => {
   const entry = fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('10.0.0.1', 'fc00::1'), anyText)
-  fc.assert(
-    fc.property(fc.array(entry, { maxLength: 4 }), (entries) => {
-      const address = clientAddress(entries.join(','), isOurs)
-      if (address === undefined) return
-      expect(isIP(address)).not.toBe(0)
-      expect(isOurs(address)).toBe(false)
-    }),
-  )
+  holds(100, [fc.array(entry, { maxLength: 4 })], (entries) => {
+    const address = clientAddress(entries.join(','), isOurs)
+    if (address === undefined) return
+    expect(isIP(address)).not.toBe(0)
+    expect(isOurs(address)).toBe(false)
+  })
 })
 
-test.for([
+test.for<[string, string | undefined, string, boolean]>([
   ['203.0.113.7', undefined, '203.0.113.7', true],
   ['203.0.113.7', '198.51.100.1', '203.0.113.7', true],
   ['10.0.0.2', undefined, '10.0.0.2', false],
-  ['10.0.0.2', '1.2.3.4, 203.0.113.7:80, 10.0.0.1', '203.0.113.7', true],
-  ['10.0.0.2', '10.9.9.9, 10.1.2.3', '10.1.2.3', true],
-  ['10.0.0.2', '<script>', 'unusable', true],
-  ['10.0.0.2', '203.0.113.7, 300.1.1.1', 'unusable', true],
   ['10.0.0.2', '', 'unusable', true],
-  ['10.0.0.2', '2001:DB8:0:1:2:3:4:5', '2001:db8:0:1', true],
-  ['10.0.0.2', '2001:db8::1:2:3:4:5', '2001:db8:0:1', true],
-  ['10.0.0.2', '[2001:0db8::1]:443', '2001:db8:0:0', true],
-  ['10.0.0.2', '64:ff9b::203.0.113.7', '64:ff9b:0:0', true],
+  ...words`
+    1.2.3.4,\x20203.0.113.7:80,\x2010.0.0.1=>203.0.113.7 10.9.9.9,\x2010.1.2.3=>10.1.2.3
+    <script>=>unusable 203.0.113.7,\x20300.1.1.1=>unusable 2001:DB8:0:1:2:3:4:5=>2001:db8:0:1
+    2001:db8::1:2:3:4:5=>2001:db8:0:1 [2001:0db8::1]:443=>2001:db8:0:0
+    64:ff9b::203.0.113.7=>64:ff9b:0:0 ::ffff:203.0.113.7=>203.0.113.7
+  `.map((pair): [string, string, string, boolean] => {
+    const [told = '', address = ''] = pair.split('=>')
+    return ['10.0.0.2', told, address, true]
+  }),
   ['::1', undefined, '0:0:0:0', true],
-  ['10.0.0.2', '::ffff:203.0.113.7', '203.0.113.7', true],
-] as const)(
-  'limits of a request of %s for %j count by %j (C11)',
-  ([peer, told, address, isTold], { expect }) => {
-    const proxies = trusting('10.0.0.0/8')
-    const headers = told === undefined ? {} : { 'X-Forwarded-For': told }
-    expect(proxies.limitedOrigin(from(peer, headers))).toEqual({ address, isTold })
-  },
-)
+])('limits of a request of %s for %j are by %j (C11)', ([peer, told, address, isTold]) => {
+  const proxies = trusting('10.0.0.0/8')
+  const headers = told === undefined ? {} : { 'X-Forwarded-For': told }
+  expect(proxies.limitedOrigin(from(peer, headers))).toEqual({ address, isTold })
+})
 
 test('limits know a network for whatever address there is (C11)', () => {
   const proxies = trusting()
-  fc.assert(
-    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (peer) => {
-      const { address } = proxies.limitedOrigin(from(peer))
-      expect(address).toMatch(/^(?:\d+(?:\.\d+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){3})$/)
-    }),
-  )
+  holds(100, [fc.oneof(fc.ipV4(), fc.ipV6())], (peer) => {
+    const { address } = proxies.limitedOrigin(from(peer))
+    expect(address).toMatch(/^(?:\d+(?:\.\d+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){3})$/)
+  })
 })

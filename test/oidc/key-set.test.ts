@@ -1,5 +1,5 @@
 import { type CompactJWSHeaderParameters, decodeProtectedHeader } from 'jose'
-import { afterEach, describe, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createKeySet, createKeySets } from '../../src/oidc/key-set.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { faults, startTestProvider } from '../support/provider.ts'
@@ -17,7 +17,7 @@ async function find(keySet: ReturnType<ReturnType<typeof createKeySets>>, token:
 describe('key sets', () => {
   afterEach(() => void vi.useRealTimers())
 
-  test('there is one for an address, whoever asks', async ({ expect }) => {
+  test('there is one for an address, whoever asks', async () => {
     await using provider = await startTestProvider()
     const keySets = createKeySets()
     const uri = `${provider.issuer}/jwks`
@@ -28,9 +28,7 @@ describe('key sets', () => {
     expect(provider.count('jwks')).toBe(1)
   })
 
-  test('a provider that hangs is not waited for where there is a last good set', async ({
-    expect,
-  }) => {
+  test('a provider that hangs is not waited for where there is a last good set', async () => {
     await using provider = await startTestProvider()
     let elapsedMs = 0
     const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)

@@ -7,18 +7,12 @@ import { promisify } from 'node:util'
 import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK } from 'jose'
 import type { JWKS } from 'oidc-provider'
 import { describe, expect, test } from 'vitest'
+import { base } from '../support/configuration.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
 
 const pemOf = (key: KeyObject) => key.export({ format: 'pem', type: 'pkcs8' })
-const minimum = {
-  PROTECTED_HOSTS: 'app.example.com',
-  ALLOW_ANY_USER: 'true',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-}
-
 const algorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const
 
 /** A client that the provider knows by a key set alone. */
@@ -26,23 +20,16 @@ function startWithKey(
   settings: Readonly<Record<string, string>>,
   jwks: JWKS,
 ): Promise<RelyingParty> {
-  const method = {
-    client_secret: undefined,
-    token_endpoint_auth_method: 'private_key_jwt',
-  } as const
-  return startRelyingParty(
-    { OIDC_CLIENT_SECRET: '', ...settings },
-    {
-      client: { ...method, jwks },
-      configuration: { enabledJWA: { clientAuthSigningAlgValues: [...algorithms] } },
-    },
-  )
+  const own = { client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt' } as const
+  const enabledJWA = { clientAuthSigningAlgValues: [...algorithms] }
+  const options = { client: { ...own, jwks }, configuration: { enabledJWA } }
+  return startRelyingParty({ OIDC_CLIENT_SECRET: '', ...settings }, options)
 }
 
 /** Returns the key set that `check-config` prints for the provider. */
 async function keySetFor(settings: Readonly<Record<string, string>>): Promise<JWKS> {
   const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', 'check-config'], {
-    env: { ...minimum, ...settings },
+    env: { ...base, ...settings },
   })
   const [, keySet = ''] = /^# The key set to register at the provider: (.*)$/m.exec(stdout) ?? []
   expect(stdout).toContain('OIDC_CLIENT_PRIVATE_KEY=***')
@@ -64,8 +51,7 @@ describe('private_key_jwt', () => {
     await using party = await startWithKey(settings, await keySetFor(settings))
     const { provider } = party
     const { browser, isSignedIn } = await party.attempt()
-    expect(isSignedIn).toBe(true)
-    expect((await browser.post(LOGOUT)).status).toBe(303)
+    expect([isSignedIn, (await browser.post(LOGOUT)).status]).toEqual([true, 303])
     const requests = [...provider.requests('token'), ...provider.requests('revocation')]
     expect(requests).toHaveLength(3)
     const ids = new Set<unknown>()
@@ -90,18 +76,15 @@ describe('private_key_jwt', () => {
     ['ES256', generateKeyPairSync('ec', { namedCurve: 'P-256' })],
     ['ES384', generateKeyPairSync('ec', { namedCurve: 'P-384' })],
     ['EdDSA', generateKeyPairSync('ed25519')],
-  ] as const)(
-    'signs with %s, and with the id that the key has',
-    async ([alg, pair], { expect }) => {
-      const kid = `key-${alg}`
-      const jwk = { ...pair.privateKey.export({ format: 'jwk' }), alg, kid, use: 'sig' }
-      const settings = { OIDC_CLIENT_PRIVATE_KEY: JSON.stringify(jwk) }
-      await using party = await startWithKey(settings, await keySetFor(settings))
-      expect((await party.attempt()).isSignedIn).toBe(true)
-      const [request] = party.provider.requests('token')
-      expect(assertionOf(request?.body ?? '').header).toEqual({ alg, kid })
-    },
-  )
+  ] as const)('signs with %s, and with the id that the key has', async ([alg, pair]) => {
+    const kid = `key-${alg}`
+    const jwk = { ...pair.privateKey.export({ format: 'jwk' }), alg, kid, use: 'sig' }
+    const settings = { OIDC_CLIENT_PRIVATE_KEY: JSON.stringify(jwk) }
+    await using party = await startWithKey(settings, await keySetFor(settings))
+    expect((await party.attempt()).isSignedIn).toBe(true)
+    const [request] = party.provider.requests('token')
+    expect(assertionOf(request?.body ?? '').header).toEqual({ alg, kid })
+  })
 
   test('reads its key from a file, and tells it to nobody', async () => {
     using folder = mkdtempDisposableSync(join(tmpdir(), 'vestibule-key-'))
@@ -122,10 +105,7 @@ describe('private_key_jwt', () => {
     const settings = { OIDC_CLIENT_PRIVATE_KEY: pemOf(other.privateKey) }
     await using party = await startWithKey(settings, known)
     const { answer, isSignedIn } = await party.attempt()
-    expect({ isSignedIn, setCookies: answer.setCookies }).toEqual({
-      isSignedIn: false,
-      setCookies: [],
-    })
+    expect([isSignedIn, answer.setCookies]).toEqual([false, []])
     expect(answer.url).toMatch(`${APP}/oauth2/callback`)
     expect([400, 502]).toContain(answer.status)
   })

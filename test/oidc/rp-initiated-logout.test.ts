@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { faults } from '../../stand-ins/provider/front.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { parseForm } from '../support/html-form.ts'
-import { until } from '../support/redis-state.ts'
+import { until } from '../support/own-lag.ts'
 import { APP, type RelyingParty, startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader, LOGOUT } from '../support/sign-in-steps.ts'
 import { claimsOf } from '../support/tokens.ts'
@@ -12,6 +12,7 @@ import { words } from '../support/words.ts'
 
 const OTHER = 'https://other.example.com/bye?a=b'
 const FURTHER = 'https://www.example.org/bye'
+const AUTH = 'https://auth.example.com'
 const SIGNED_OUT = `${APP}/oauth2/signed-out`
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
@@ -32,7 +33,6 @@ async function signedIn(by: RelyingParty = party) {
   return { browser, copied: cookieHeader(browser) }
 }
 
-/** Asserts a redirect that deletes the session cookie. */
 function expectForgotten(visit: Visit, location: string | undefined): void {
   expect([visit.status, visit.location]).toEqual([303, location])
   expect(visit.setCookies.join()).toContain('__Host-vestibule=; Max-Age=0')
@@ -53,7 +53,7 @@ async function confirmAtProvider(browser: Visitor, leaving: Visit): Promise<Visi
   return browser.post(form?.action ?? '', { ...form?.hidden, logout: 'yes' })
 }
 
-describe('the sign-out at the provider', () => {
+describe('the sign-out at the provider (oidcc-client-rp-initiated-logout-rp-basic-certification-test-plan)', () => {
   test('names the user, the client, the way back and a state of ours', async () => {
     const { browser } = await party.attempt()
     const { at, query } = sentTo(await browser.post(LOGOUT))
@@ -75,7 +75,7 @@ describe('the sign-out at the provider', () => {
 
   test.for([OTHER, `${APP}/welcome`, FURTHER])(
     'leads back to our page, and from there to the landing page: %s',
-    async (landingPage, { expect }) => {
+    async (landingPage) => {
       for (const name of ['rd', 'post_logout_redirect_uri']) {
         const { browser, copied } = await signedIn()
         const leaving = await logoutWith(browser, { [name]: landingPage })
@@ -83,8 +83,9 @@ describe('the sign-out at the provider', () => {
         const back = await confirmAtProvider(browser, leaving)
         expect(back.location).toMatch(`${SIGNED_OUT}?state=`)
         const landing = await browser.get(back.location ?? '')
-        expect([landing.status, landing.headers.location]).toEqual([302, landingPage])
-        expect(landing.headers['cache-control']).toBe('no-store')
+        expect(landing.status).toBe(302)
+        const headers = { location: landingPage, 'cache-control': 'no-store' }
+        expect(landing.headers).toMatchObject(headers)
         await expectEnded(copied)
       }
     },
@@ -96,40 +97,33 @@ describe('the sign-out at the provider', () => {
     expect((await browser.get(back.location ?? '')).headers.location).toBe(`${APP}/welcome?x`)
   })
 
-  test('takes our own page for no landing page, and does not call it suspicious', async () => {
+  test('oidcc-client-test-rp-init-logout: our own page is no landing page, and not suspicious', async () => {
     const { browser } = await party.attempt()
     const leaving = await logoutWith(browser, { post_logout_redirect_uri: SIGNED_OUT })
     const last = await browser.submit(await browser.follow(leaving), { logout: 'yes' })
     expect(last.url).toMatch(`${SIGNED_OUT}?state=`)
-    expect(last.body).toContain('You are signed out')
+    expect([last.status, last.body]).toEqual([200, expect.stringContaining('You are signed out')])
     expect(party.vestibule.output()).not.toContain('suspicious_return_to')
   })
 
-  test('oidcc-client-test-rp-init-logout-other-state: ends on the plain page', async () => {
+  test('oidcc-client-test-rp-init-logout-other-state, -no-state: ends on the plain page', async () => {
     for (const query of [{}, { rd: OTHER }]) {
       const { browser, copied } = await signedIn()
       const back = await confirmAtProvider(browser, await logoutWith(browser, query))
       const state = new URL(back.location ?? '').searchParams.get('state') ?? ''
       const changed = `${state.slice(0, 30)}${state[30] === 'A' ? 'B' : 'A'}${state.slice(31)}`
       const plain = await browser.get(SIGNED_OUT)
-      for (const other of ['other-state', changed, `${state}A`, state.slice(0, -4)]) {
+      expect(plain.body).toContain('You are signed out')
+      expect(plain.body).not.toContain('other.example.com')
+      for (const other of ['', 'other-state', changed, `${state}A`, state.slice(0, -4)]) {
         const page = await browser.get(`${SIGNED_OUT}?state=${other}`)
-        expect([page.status, page.location, page.setCookies]).toEqual([200, undefined, []])
+        for (const each of [plain, page]) {
+          expect([each.status, each.location, each.setCookies]).toEqual([200, undefined, []])
+        }
         expect(withoutId(page)).toBe(withoutId(plain))
       }
       await expectEnded(copied)
     }
-  })
-
-  test('oidcc-client-test-rp-init-logout-no-state: ends on the plain page', async () => {
-    const { browser, copied } = await signedIn()
-    const back = await confirmAtProvider(browser, await logoutWith(browser, { rd: OTHER }))
-    expect(back.location).toMatch('state=')
-    const page = await browser.get(SIGNED_OUT)
-    expect([page.status, page.location, page.setCookies]).toEqual([200, undefined, []])
-    expect(page.body).toContain('You are signed out')
-    expect(page.body).not.toContain('other.example.com')
-    await expectEnded(copied)
   })
 
   test('sends what Entra wants to know of its user, and no ID token that is too long', async () => {
@@ -165,20 +159,12 @@ function withoutId({ body, headers }: Visit): string {
 describe('a local sign-out', () => {
   test('ends the session, revokes its tokens, and leaves the provider alone', async () => {
     const { browser, copied } = await signedIn()
-    const visit = await logoutWith(browser, { local: 'true' })
-    expectForgotten(visit, SIGNED_OUT)
+    expectForgotten(await logoutWith(browser, { local: 'true' }), SIGNED_OUT)
     await expectEnded(copied)
-    expect(party.provider.count('endSession')).toBe(0)
-    expect(party.provider.count('revocation')).toBe(2)
+    expect([party.provider.count('endSession'), party.provider.count('revocation')]).toEqual([0, 2])
     expect(lastSignOut()).toMatchObject({ kind: 'local', ending: 'done' })
     // The provider still knows its user, so that no name is asked for.
     expect((await browser.browse(`${APP}/oauth2/login?rd=/`)).url).toBe(`${APP}/`)
-  })
-
-  test('leads straight to its landing page', async () => {
-    const { browser } = await party.attempt()
-    const visit = await logoutWith(browser, { local: 'true', rd: OTHER })
-    expect([visit.status, visit.headers.location]).toEqual([303, OTHER])
   })
 
   test.for(['1', 'TRUE', '', 'yes'])('is not what local=%s asks for', async (local) => {
@@ -201,22 +187,18 @@ describe('a local sign-out', () => {
   })
 })
 
-describe('whoever changes their mind', () => {
-  test.for([
-    ['at an app stays there', {}, APP, `${APP}/`],
-    [
-      'at a PUBLIC_URL without an app goes to the first that there is',
-      { PUBLIC_URL: 'https://auth.example.com', COOKIE_DOMAIN: 'example.com' },
-      'https://auth.example.com',
-      `${APP}/`,
-    ],
-  ] as const)('%s', async ([, settings, origin, expected]) => {
-    await using other = await startRelyingParty(settings)
-    const browser = other.vestibule.visitor([new URL(origin).host])
-    const { status, body } = await browser.get(`${origin}/oauth2/logout`)
-    expect(status).toBe(200)
-    expect(/href="([^"]*)">Stay signed in/.exec(body)?.[1]).toBe(expected)
-  })
+test.for([
+  ['at an app stays there', {}, APP],
+  [
+    'at a PUBLIC_URL without an app goes to the first that there is',
+    { PUBLIC_URL: AUTH, COOKIE_DOMAIN: 'example.com' },
+    AUTH,
+  ],
+] as const)('whoever changes their mind %s', async ([, settings, origin]) => {
+  await using other = await startRelyingParty(settings)
+  const browser = other.vestibule.visitor([new URL(origin).host])
+  const { status, body } = await browser.get(`${origin}/oauth2/logout`)
+  expect([status, /href="([^"]*)">Stay signed in/.exec(body)?.[1]]).toEqual([200, `${APP}/`])
 })
 
 describe('whoever signs out', () => {
@@ -245,15 +227,14 @@ describe('whoever signs out', () => {
     const forgotten = browser.copy()
     await browser.post(LOGOUT)
     for (const again of [forgotten, party.vestibule.visitor()]) {
-      const visit = await logoutWith(again, { rd: '/welcome' })
-      expectForgotten(visit, `${APP}/welcome`)
+      expectForgotten(await logoutWith(again, { rd: '/welcome' }), `${APP}/welcome`)
     }
   })
 
   test.for([
     ['fails', faults.serverError],
     ['is cut off', faults.down],
-  ] as const)('is signed out although the revocation %s', async ([, fault], { expect }) => {
+  ] as const)('is signed out although the revocation %s', async ([, fault]) => {
     party.provider.set('revocation', fault)
     const { browser, copied } = await signedIn()
     const visit = await browser.post(LOGOUT, {}, { headers: { traceparent: TRACE } })
@@ -282,15 +263,6 @@ describe('whoever signs out', () => {
     expect((await leaving).status).toBe(303)
     expect(performance.now() - startedMs).toBeGreaterThan(1900)
   })
-
-  test('says which token is which, the refresh token first', async () => {
-    const { browser } = await party.attempt()
-    await browser.post(LOGOUT)
-    const hints = party.provider
-      .requests('revocation')
-      .map(({ body }) => new URLSearchParams(body).get('token_type_hint'))
-    expect(hints).toEqual(['refresh_token', 'access_token'])
-  })
 })
 
 describe('OIDC_END_SESSION_URL', () => {
@@ -303,26 +275,12 @@ describe('OIDC_END_SESSION_URL', () => {
     )
     const { browser } = await auth0.attempt()
     const page = await browser.get(LOGOUT)
-    expect(page.headers['content-security-policy']).toContain(
-      `form-action 'self' ${auth0.provider.issuer} https://tenant.eu.auth0.com;`,
-    )
+    const allowed = `form-action 'self' ${auth0.provider.issuer} https://tenant.eu.auth0.com;`
+    expect(page.headers['content-security-policy']).toContain(allowed)
     const visit = await browser.post(`${LOGOUT}?rd=/welcome`)
-    expect(visit.headers.location).toBe(
-      `https://tenant.eu.auth0.com/v2/logout?client_id=vestibule&returnTo=${encodeURIComponent(SIGNED_OUT)}`,
-    )
+    expect(visit.location).toMatch('https://tenant.eu.auth0.com/v2/logout?')
+    expect(sentTo(visit).query).toEqual({ client_id: 'vestibule', returnTo: SIGNED_OUT })
     expect(lastSignOut(auth0)).toMatchObject({ kind: 'rp_initiated' })
-  })
-
-  test('leaves out what is not known, as the hint of Entra', async () => {
-    const template =
-      'https://login.example.com/logout?post_logout_redirect_uri={post_logout_redirect_uri}&logout_hint={logout_hint}&state={state}'
-    await using entra = await startWithTemplate(template)
-    const leave = async () => sentTo(await (await entra.attempt()).browser.post(LOGOUT))
-    const without = await leave()
-    expect(without.at).toBe('https://login.example.com/logout')
-    expect(Object.keys(without.query)).toEqual(['post_logout_redirect_uri', 'state'])
-    entra.provider.tamperIdToken({ login_hint: 'O.Ci&Q1=#' })
-    expect((await leave()).query['logout_hint']).toBe('O.Ci&Q1=#')
   })
 
   test('drops an ID token that would make the address too long', async () => {

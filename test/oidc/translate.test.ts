@@ -1,6 +1,6 @@
 import { errors } from 'jose'
 import { ClientError, ResponseBodyError } from 'openid-client'
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
 import {
   isVerificationFailure,
@@ -47,23 +47,20 @@ describe('Retry-After', () => {
     ['Saturday, 21-Nov-26 10:00:07 GMT', 7000],
     ['Sat Nov 21 10:00:07 2026 GMT', 7000],
     ['Sat, 21 Nov 2026 09:00:00 GMT', 0],
-  ])('%j is %d ms from now', async ([value, ms], { expect }) => {
+  ])('%j is %d ms from now', async ([value, ms]) => {
     const headers = { 'Retry-After': value }
     for (const cause of [
       notConform(answer(503, headers)),
       notConform(answer(429, headers)),
       named('temporarily_unavailable', answer(400, headers)),
-    ]) {
+    ])
       expect(retryAfterMs(cause, NOW_MS)).toBe(ms)
-    }
   })
 
   test.for(['', ' ', 'soon', '1 minute', '1e3', '-5', '1.5', '3, 4', 'Infinity', '99999999999'])(
     'what makes no sense asks for no pause: %j',
-    async (value, { expect }) => {
-      const cause = notConform(answer(503, { 'Retry-After': value }))
-      expect(retryAfterMs(cause, NOW_MS) ?? 0).toBe(0)
-    },
+    async (value) =>
+      expect(retryAfterMs(notConform(answer(503, { 'Retry-After': value })), NOW_MS) ?? 0).toBe(0),
   )
 
   test.for<[string, unknown]>([
@@ -71,18 +68,16 @@ describe('Retry-After', () => {
     ['no answer', coded('OAUTH_TIMEOUT', new Error('timed out'))],
     ['a failure without a cause', new TypeError('fetch failed')],
     ['no error at all', undefined],
-  ])('nothing is said by %s', async ([, cause], { expect }) => {
-    expect(retryAfterMs(cause, NOW_MS)).toBeUndefined()
-  })
+  ])('nothing is said by %s', async ([, cause]) =>
+    expect(retryAfterMs(cause, NOW_MS)).toBeUndefined(),
+  )
 })
 
 describe('what a failure is called', () => {
   test.for(words`
     invalid_request invalid_client invalid_grant invalid_scope invalid_target unauthorized_client
     unsupported_grant_type server_error temporarily_unavailable
-  `)('%s is a name of OAuth’s own', async (error, { expect }) => {
-    expect(reasonOf(named(error))).toBe(error)
-  })
+  `)('%s is a name of OAuth’s own', async (error) => expect(reasonOf(named(error))).toBe(error))
 
   test.for<[string, unknown, string]>([
     ['a text of the provider’s', named('<script>alice@example.com'), 'sign_in_failed'],
@@ -105,7 +100,7 @@ describe('what a failure is called', () => {
     ['a failure of ours', new AuthError('busy', 'too many'), 'busy'],
     ['a text in place of an error', 'broken', 'provider_unavailable'],
     ['a code that is no text', Object.assign(new Error('x'), { code: 42 }), 'provider_unavailable'],
-  ])('%s', async ([, cause, reason], { expect }) => {
+  ])('%s has its own reason', async ([, cause, reason]) => {
     expect(reasonOf(cause)).toBe(reason)
     expect(() => translate(cause)).toThrow(
       expect.objectContaining({ name: 'AuthError', code: reason, cause }) as Error,
@@ -131,7 +126,7 @@ describe('a failed verification', () => {
     ['a failed sign-in of another kind', new AuthError('sign_in_failed', 'x'), false],
     ['a malformed key set', new errors.JWKSInvalid('x'), false],
     ['no connection', new TypeError('fetch failed'), false],
-  ])('%s: %s, translated or not', async ([, cause, expected], { expect }) => {
+  ])('%s: %s, translated or not', async ([, cause, expected]) => {
     expect(isVerificationFailure(cause)).toBe(expected)
     expect(isVerificationFailure(translated(cause))).toBe(expected)
   })

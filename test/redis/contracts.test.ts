@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SharedPorts } from '../../src/store/shared-state.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
+import { type UnderTest } from '../store/contracts/contract.ts'
 import { describeDenyList } from '../store/contracts/deny-list.ts'
-import { type UnderTest } from '../store/contracts/describe-contract.ts'
 import { describeGenerations } from '../store/contracts/generations.ts'
 import { describeListing } from '../store/contracts/listing.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
@@ -15,16 +15,15 @@ import { describeStore } from '../store/contracts/store.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import { type ObservedState, openState, RECORDS, until } from '../support/redis-state.ts'
 import { type AskRedis, elapseInRedis } from '../support/redis-time.ts'
 import { sharedRedis } from '../support/shared-redis.ts'
+import { words } from '../support/words.ts'
 
 const PASSWORD = randomBytes(8).toString('hex')
 
-/** Running Redis, and how to reach it. */
 interface Reached extends AsyncDisposable {
   readonly target: Parameters<typeof openState>[0]
-  /** Clients of each primary. */
   readonly servers: readonly AskRedis[]
   readonly prefix?: string
 }
@@ -34,12 +33,7 @@ const WAYS: Readonly<Record<string, () => Promise<Reached>>> = {
   'plain Redis': async () => {
     const redis = await sharedRedis()
     process.stdout.write(`plain Redis of the contract suites: ${redis.home}\n`)
-    return {
-      target: redis.target,
-      servers: [redis.cli],
-      prefix: redis.keyPrefix,
-      [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
-    }
+    return Object.assign(redis, { servers: [redis.cli], prefix: redis.keyPrefix })
   },
   'Redis with TLS and a user that may do only what is documented': async () => {
     const redis = await startRedis({
@@ -48,24 +42,13 @@ const WAYS: Readonly<Record<string, () => Promise<Reached>>> = {
       users: [leastUser('app', PASSWORD)],
     })
     const ca = await readFile(redis.clientFiles.ca, 'utf8')
-    return {
-      target: {
-        port: redis.port,
-        username: 'app',
-        password: PASSWORD,
-        tls: { ca, skipVerify: false },
-      },
-      servers: [redis.cli],
-      [Symbol.asyncDispose]: redis.stop,
-    }
+    const user = { port: redis.port, username: 'app', password: PASSWORD }
+    const target = { ...user, tls: { ca, skipVerify: false } }
+    return { target, servers: [redis.cli], [Symbol.asyncDispose]: redis.stop }
   },
   'a Redis Cluster of three shards with a password': async () => {
     const redis = await startCluster({ shards: 3, password: PASSWORD })
-    return {
-      target: redis.target,
-      servers: redis.primaries.map(({ cli }) => cli),
-      [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
-    }
+    return Object.assign(redis, { servers: redis.primaries.map(({ cli }) => cli) })
   },
 }
 
@@ -108,38 +91,25 @@ test('every key that is written has a TTL', async () => {
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
   const { store, oneTimeKeys, sessionIndex, locks, generations, denyList } = observed.state
-  const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
-  await store.create('a', records, 60_000)
-  await store.create('b', records, 60_000)
+  await store.create('a', RECORDS, 60_000)
+  await store.create('b', RECORDS, 60_000)
   await store.extend('a', 50_000)
-  await store.replace('a', { identity: Buffer.of(4), tokens: Buffer.of(5) }, records.tokens)
+  await store.replace('a', { identity: Buffer.of(4), tokens: Buffer.of(5) }, RECORDS.tokens)
   await store.end('b', 60_000)
-  await locks.acquire('a', 'owner', 'note', 60_000)
-  await locks.hold('a', 'owner', 'another', 50_000)
+  await locks.acquire('a', { owner: 'owner', note: 'note', ttlMs: 60_000 })
+  await locks.hold('a', { owner: 'owner', note: 'another', ttlMs: 50_000 })
   await generations.advance('u1', 60_000)
   await generations.advance(undefined, 60_000)
-  await oneTimeKeys.consume('login', 'c', 'attempt', 60_000)
+  await oneTimeKeys.consume({ kind: 'login', key: 'c', attemptId: 'attempt' }, 60_000)
   await sessionIndex.add('a', { user: 'u1', providerSession: 'p1' }, 60_000)
   await denyList.add('d', 60_000)
-  const keys = (await redis.cli('KEYS', '*'))
-    .split('\n')
-    // Leaves out the name of the data set, which has a TTL of 30 days.
-    .filter((key) => key !== 'vestibule:{dataset}')
-    .toSorted()
-  expect(keys).toEqual([
-    'vestibule:g:{u1}',
-    'vestibule:j:login:{c}',
-    'vestibule:p:{p1}',
-    'vestibule:u:{u1}',
-    'vestibule:{a}:l',
-    'vestibule:{a}:m',
-    'vestibule:{a}:s',
-    'vestibule:{a}:t',
-    'vestibule:{b}:x',
-    'vestibule:{denied}',
-    'vestibule:{generation}',
-    'vestibule:{generation}:oldest',
-  ])
+  // Leaves out the name of the data set, which has a TTL of 30 days.
+  const all = (await redis.cli('KEYS', '*')).split('\n').toSorted()
+  const keys = all.filter((key) => key !== 'vestibule:{dataset}')
+  expect(keys.map((key) => key.replace('vestibule:', ''))).toEqual(words`
+    g:{u1} j:login:{c} p:{p1} u:{u1} {a}:l {a}:m {a}:s {a}:t {b}:x {denied} {generation}
+    {generation}:oldest
+  `)
   for (const key of keys) {
     const ttlMs = Number(await redis.cli('PTTL', key))
     expect(ttlMs, key).toBeGreaterThan(40_000)

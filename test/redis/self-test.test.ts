@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import type { Examination } from '../../src/redis/examine/examine.ts'
+import { type Examination, examineRedis } from '../../src/redis/examine/examine.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { leastUser } from '../support/least-user.ts'
-import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { openExamined, openState, type StateOptions, until } from '../support/redis-state.ts'
+import { infoOf, type RunningRedis, startRedis } from '../support/redis.ts'
+import {
+  openConnected,
+  openExamined,
+  openState,
+  type StateOptions,
+  until,
+} from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
+import { words } from '../support/words.ts'
 
 /** Half of the round trip, by which a clock is measured; a busy machine makes it longer. */
 const ERROR_MS = 5000
@@ -18,10 +25,10 @@ const CLEAN = {
 }
 const USER = { username: 'app', password: 'secret' }
 const LEAST = leastUser('app', 'secret')
-const COMMANDS =
-  'set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval publish subscribe unsubscribe ping time info'.split(
-    ' ',
-  )
+const COMMANDS = words`
+  set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval
+  publish subscribe unsubscribe ping time info
+`
 
 const freshRedis = reuseRedis()
 
@@ -35,18 +42,13 @@ async function examine(
   return observed.examinations[0] as Examination
 }
 
-/** Examines a Redis with this user. */
 async function examineAs(user: string, options: StateOptions = {}, database = 0) {
   await using redis = await startRedis({ password: 'other', users: [user] })
   return await examine(redis, { ...USER, database }, options)
 }
 
-function messagesOf({ findings }: Examination): string[] {
-  return findings.map(({ message }) => message)
-}
-
-/** Matches one finding whose message matches `pattern`. */
-function finding(code: string, pattern: RegExp | string) {
+const messagesOf = ({ findings }: Examination) => findings.map(({ message }) => message)
+const finding = (code: string, pattern: RegExp | string) => {
   return { code, message: expect.stringMatching(pattern) as string }
 }
 
@@ -59,6 +61,16 @@ describe('the self-test', () => {
     expect((await redis.cli('KEYS', '*')).replace('vestibule:{dataset}', '')).toBe('')
   })
 
+  test('is fewer than 40 commands', async () => {
+    const redis = await freshRedis()
+    await using opened = await openConnected(redis)
+    const commands = () => infoOf(redis, 'stats', 'total_commands_processed:')
+    const before = await commands()
+    const names = { prefix: 'vestibule:', channel: 'vestibule:0:events', fleetChannel: 'fleet' }
+    await examineRedis(opened.connection, names, Date.now, 3000)
+    expect((await commands()) - before).toBeLessThan(40)
+  })
+
   test.for([
     ['the documented user', LEAST, 0],
     [
@@ -66,7 +78,7 @@ describe('the self-test', () => {
       `${LEAST.replace('&vestibule:0:events*', '&vestibule:3:events*')} +select`,
       3,
     ],
-  ] as const)('finds nothing for %s', async ([, user, database], { expect }) => {
+  ] as const)('finds nothing for %s', async ([, user, database]) => {
     expect(await examineAs(user, {}, database)).toEqual(CLEAN)
   })
 
@@ -101,17 +113,15 @@ describe('the self-test', () => {
     ])
   })
 
-  test.for(['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random'])(
-    'finds that the policy %s evicts sessions',
-    async (policy, { expect }) => {
-      const redis = await freshRedis()
-      await redis.cli('CONFIG', 'SET', 'maxmemory-policy', policy)
-      expect(await examine(redis)).toMatchObject({
-        evictionPolicy: policy,
-        findings: [finding('eviction', `${policy}.*set noeviction$`)],
-      })
-    },
-  )
+  const policies = words`allkeys-lru volatile-ttl volatile-lru allkeys-random`
+  test.for(policies)('finds that %s evicts', async (policy) => {
+    const redis = await freshRedis()
+    await redis.cli('CONFIG', 'SET', 'maxmemory-policy', policy)
+    expect(await examine(redis)).toMatchObject({
+      evictionPolicy: policy,
+      findings: [finding('eviction', `${policy}.*set noeviction$`)],
+    })
+  })
 
   test('names the primary of a replica, and finds nothing else', async () => {
     await using primary = await startRedis()
@@ -146,15 +156,12 @@ describe('the self-test', () => {
     [-3_600_000, [finding('clock', /3(?:59|60)\d s ahead of this machine/)]],
     [60_000, [finding('clock', /[56]\d s behind this machine/)]],
     [2500, []],
-  ] as const)(
-    'compares a clock that differs by %i ms',
-    async ([offsetMs, findings], { expect }) => {
-      const now = () => Date.now() + offsetMs
-      const examination = await examine(await freshRedis(), {}, { now })
-      expect(examination.findings).toEqual(findings)
-      expect(Math.abs((examination.clockOffsetMs ?? 0) + offsetMs)).toBeLessThan(ERROR_MS)
-    },
-  )
+  ] as const)('compares a clock that differs by %i ms', async ([offsetMs, findings]) => {
+    const now = () => Date.now() + offsetMs
+    const examination = await examine(await freshRedis(), {}, { now })
+    expect(examination.findings).toEqual(findings)
+    expect(Math.abs((examination.clockOffsetMs ?? 0) + offsetMs)).toBeLessThan(ERROR_MS)
+  })
 
   test('finds a full Redis', async () => {
     const redis = await freshRedis()

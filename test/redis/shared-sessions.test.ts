@@ -3,10 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { OutageError } from '../../src/errors.ts'
 import { RAISE } from '../../src/store/redis/scripts.ts'
 import { recordKey } from '../../src/store/store.ts'
-import { prepared } from '../support/prepared.ts'
-import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { infoOf, type RunningRedis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { type ObservedState, openState, until } from '../support/redis-state.ts'
+import { type ObservedState, openState, until, untilDataKnown } from '../support/redis-state.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
 const LONG_MS = 3_600_000
@@ -19,10 +18,8 @@ const open = async (...args: Parameters<typeof openState>): Promise<ObservedStat
   await until('a connection', () => observed.connected() > 0)
   return observed
 }
-const listed = async ({ state }: ObservedState): Promise<string[]> => {
-  const portions = await Array.fromAsync(state.store.list())
-  return [...new Set(portions.flat())].toSorted()
-}
+const listed = async ({ state }: ObservedState) =>
+  [...new Set((await Array.fromAsync(state.store.list())).flat())].toSorted()
 const createMany = async ({ state }: ObservedState, count: number): Promise<string[]> => {
   const digests = Array.from({ length: count }, newDigest)
   for (let at = 0; at < count; at += 500) {
@@ -46,90 +43,34 @@ const single = async () => {
   return { target: { port }, [Symbol.asyncDispose]: stop }
 }
 
-describe.for([
+test.for([
   ['a single server', single],
   ['Cluster', () => startCluster({ shards: 3 })],
-] as const)('two replicas over %s', ([, reach]) => {
-  const replicas = prepared(async () => {
-    await using stack = new AsyncDisposableStack()
-    const { target } = stack.use(await reach())
-    const both = [stack.use(await open(target)), stack.use(await open(target))] as const
-    const isHealthy = ({ state }: ObservedState) => state.backplane.epoch !== undefined
-    await until('healthy backplanes', () => both.every(isHealthy))
-    const kept = stack.move()
-    const [{ state: first }, { state: second }] = both
-    return { both, first, second, [Symbol.asyncDispose]: () => kept.disposeAsync() }
-  })
-
-  test('only a session that one replica replaces is evicted at the other', async () => {
-    const { both, first } = replicas()
-    const [digest, changed, gone, last] = [newDigest(), newDigest(), newDigest(), newDigest()]
-    for (const each of [digest, changed, last]) {
-      await first.store.create(each, newRecords(), LONG_MS)
-    }
-    const replace = async (each: string) => {
-      const { tokens } = await first.store.read(each, ['tokens'])
-      return first.store.replace(each, newTokens(), tokens as Buffer)
-    }
-    expect(await replace(digest)).toBe('replaced')
-    const before = randomBytes(9)
-    expect(await first.store.replace(changed, newRecords(), before)).toBe('changed')
-    expect(await first.store.replace(gone, newRecords(), before)).toBe('gone')
-    expect(await replace(last)).toBe('replaced')
-    const evicted = ({ messages }: ObservedState) =>
-      messages.flatMap((message) => (message.type === 'evict' ? [message.session] : [])).toSorted()
-    // In a cluster the messages come over different servers.
-    await until('the evictions', () => evicted(both[1]).length >= 2)
-    expect(both.map(evicted)).toEqual([[], [digest, last].toSorted()])
-  })
-
-  test('one of two that replace the same tokens wins, and both read its records', async () => {
-    const { both, first } = replicas()
-    for (let round = 0; round < 20; round += 1) {
-      const [digest, records] = [newDigest(), newRecords()]
-      await first.store.create(digest, records, LONG_MS)
-      const written = both.map(newTokens)
-      const outcomes = await Promise.all(
-        both.map(({ state }, at) => state.store.replace(digest, written[at]!, records.tokens)),
-      )
-      expect(outcomes.toSorted()).toEqual(['changed', 'replaced'])
-      for (const { state } of both) {
-        const found = await state.store.read(digest, ['identity', 'tokens'])
-        expect(found).toEqual(written[outcomes.indexOf('replaced')])
-      }
-    }
-  })
-
-  test('one holds the lock of a session until the session ends at either', async () => {
-    const { first, second } = replicas()
-    const digest = newDigest()
-    await first.store.create(digest, newRecords(), LONG_MS)
-    const acquire = async ({ locks }: typeof first, owner: string) =>
-      (await locks.acquire(digest, owner, 'note', LONG_MS)).isOurs
-    expect(await acquire(first, 'first')).toBe(true)
-    expect(await acquire(second, 'second')).toBe(false)
-    await second.store.end(digest, LONG_MS)
-    expect(await first.locks.hold(digest, 'first', 'note', LONG_MS)).toBe(false)
-  })
-
-  test('the generation that one advances ends the sign-ins of the other', async () => {
-    const { first, second } = replicas()
-    for (const user of [newDigest(), undefined]) {
-      const generation = await second.generations.current()
-      await first.generations.advance(user, LONG_MS)
-      const oldest = await second.generations.oldestOf(user ?? newDigest())
-      expect(oldest).toBeGreaterThan(generation)
-      expect(await second.generations.current()).toBeGreaterThanOrEqual(oldest)
-    }
-  })
-
-  test('both list the same sessions', async () => {
-    const { both } = replicas()
-    const digests = new Set(await createMany(both[0], 500))
-    for (const replica of both) {
-      expect(digests.difference(new Set(await listed(replica)))).toEqual(new Set())
-    }
-  })
+] as const)('only replaced sessions are evicted elsewhere over %s', async ([, reach]) => {
+  await using redis = await reach()
+  await using one = await open(redis.target)
+  await using other = await open(redis.target)
+  await until('backplanes', () => one.redis.isBackplaneHealthy && other.redis.isBackplaneHealthy)
+  const { store } = one.state
+  const [digest, changed, gone, last] = [newDigest(), newDigest(), newDigest(), newDigest()]
+  for (const each of [digest, changed, last]) await store.create(each, newRecords(), LONG_MS)
+  const replace = async (each: string) => {
+    const { tokens } = await store.read(each, ['tokens'])
+    return store.replace(each, newTokens(), tokens as Buffer)
+  }
+  const before = randomBytes(9)
+  const outcomes = [
+    await replace(digest),
+    await store.replace(changed, newRecords(), before),
+    await store.replace(gone, newRecords(), before),
+    await replace(last),
+  ]
+  expect(outcomes).toEqual(['replaced', 'changed', 'gone', 'replaced'])
+  const evicted = ({ messages }: ObservedState) =>
+    messages.flatMap((message) => (message.type === 'evict' ? [message.session] : [])).toSorted()
+  // In a cluster the messages come over different servers.
+  await until('the evictions', () => evicted(other).length >= 2)
+  expect([one, other].map(evicted)).toEqual([[], [digest, last].toSorted()])
 })
 
 describe('the list of sessions in Redis', () => {
@@ -141,8 +82,8 @@ describe('the list of sessions in Redis', () => {
     const [digest, ended] = digests as [string, string]
     await store.end(ended, LONG_MS)
     await sessionIndex.add(digest, { user: digest, providerSession: digest }, LONG_MS)
-    await oneTimeKeys.consume('login', digest, 'attempt', LONG_MS)
-    await locks.acquire(digest, 'owner', 'note', LONG_MS)
+    await oneTimeKeys.consume({ kind: 'login', key: digest, attemptId: 'attempt' }, LONG_MS)
+    await locks.acquire(digest, { owner: 'owner', note: 'note', ttlMs: LONG_MS })
     await generations.advance(digest, LONG_MS)
     await generations.advance(undefined, LONG_MS)
     const foreign = ['vestibule:s', '{foreign}:s', 'xvestibule:{foreign}:s', 'vestibule:{a}:s2']
@@ -159,7 +100,7 @@ describe('the list of sessions in Redis', () => {
     ['a backslash', 'a\\b:', 'ab:'],
     ['all of them', '*?[a-z]\\*:', 'xxa*:'],
     ['nothing', '', 'a:'],
-  ] as const)('takes a prefix with %s literally', async ([, prefix, alike], { redis, expect }) => {
+  ] as const)('takes a prefix with %s literally', async ([, prefix, alike], { redis }) => {
     await using own = await open(redis, { prefix })
     await using other = await open(redis, { prefix: alike })
     const digests = await createMany(own, 3)
@@ -175,10 +116,6 @@ describe('the list of sessions in Redis', () => {
     expect(Math.max(...portions.map((portion) => portion.length))).toBeLessThan(2000)
   })
 
-  stateTest('is empty without sessions', async ({ opened }) => {
-    expect(await listed(opened)).toEqual([])
-  })
-
   test('has the sessions of every shard, or is an outage', async () => {
     await using redis = await startCluster({ shards: 3 })
     await using observed = await open(redis.target, { timeoutMs: 3000 })
@@ -189,9 +126,8 @@ describe('the list of sessions in Redis', () => {
     expect(kept).toBeGreaterThan(50)
     await server.kill()
     // Lists before and after the loss of the server is noticed.
-    for (let count = 0; count < 20; count += 1) {
+    for (let count = 0; count < 20; count += 1)
       await expect(listed(observed)).rejects.toThrow(OutageError)
-    }
     expect(observed.breakerChanges).toEqual([])
     await server.restart({ keepData: true })
     const isListed = () => listed(observed).then(Boolean, () => false)
@@ -212,7 +148,8 @@ describe('the list of sessions in Redis', () => {
 })
 
 describe('values of another type in Redis', () => {
-  const REFUSED = expect.objectContaining({ code: 'store_unavailable' }) as Error
+  /** Fails closed, and is no outage. */
+  const REFUSED = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
 
   stateTest.for([
     ['the counter', '{generation}'],
@@ -227,10 +164,11 @@ describe('values of another type in Redis', () => {
     await expect(generations.advance(whose, LONG_MS)).rejects.toThrow(REFUSED)
   })
 
-  stateTest.for(['soon', '', ' ', '-1', '1e3', '0x10', 'NaN', '9'.repeat(20)])(
+  stateTest.for(['soon', 'x', '', ' ', '-1', '1e3', '0x10', 'NaN', '9'.repeat(20)])(
     'a text that is no generation is an error, never 0: %s',
-    async (text, { redis, opened, expect }) => {
-      const { generations } = opened.state
+    async (text, { redis, opened }) => {
+      const { state, redis: observed, failures } = opened
+      const { generations } = state
       await redis.cli('SET', 'vestibule:g:{user}', text)
       await expect(generations.oldestOf('user')).rejects.toThrow(REFUSED)
       expect(await generations.oldestOf('other')).toBe(0)
@@ -238,17 +176,18 @@ describe('values of another type in Redis', () => {
       await expect(generations.current()).rejects.toThrow(REFUSED)
       await redis.cli('SET', 'vestibule:{generation}:oldest', text)
       await expect(generations.oldestOf('other')).rejects.toThrow(REFUSED)
+      expect([failures, observed.breakers.read.failures]).toEqual([[], 0])
     },
   )
 
   stateTest('a list in place of a lock is held by nobody', async ({ redis, opened }) => {
     const { locks, store } = opened.state
+    const lease = { owner: 'owner', note: 'note', ttlMs: LONG_MS }
     await store.create('digest', newRecords(), LONG_MS)
     await redis.cli('RPUSH', 'vestibule:{digest}:l', 'owner')
-    const found = await locks.acquire('digest', 'owner', 'note', LONG_MS)
-    expect(found).toEqual({ isOurs: false, mark: '' })
-    await expect(locks.hold('digest', 'owner', 'note', LONG_MS)).rejects.toThrow(REFUSED)
-    await expect(locks.takeOver('digest', 'owner', 'note', LONG_MS, '')).rejects.toThrow(REFUSED)
+    expect(await locks.acquire('digest', lease)).toEqual({ isOurs: false, value: '' })
+    await expect(locks.hold('digest', lease)).rejects.toThrow(REFUSED)
+    await expect(locks.takeOver('digest', lease, '')).rejects.toThrow(REFUSED)
     await expect(locks.release('digest', 'owner')).rejects.toThrow(REFUSED)
     await store.end('digest', LONG_MS)
     expect(await redis.cli('EXISTS', 'vestibule:{digest}:l'), 'ends with its session').toBe('0')
@@ -264,18 +203,57 @@ describe('values of another type in Redis', () => {
     expect(await store.read('digest', ['identity'])).toEqual({ identity: records.identity })
   })
 
-  stateTest.for(['identity', 'tokens'] as const)(
-    'a session without its %s is gone',
-    async (part, { redis, opened, expect }) => {
-      const { store } = opened.state
-      const records = newRecords()
-      await store.create('digest', records, LONG_MS)
-      const key = recordKey('vestibule:', 'digest', part)
-      await redis.cli('DEL', key)
-      expect(await store.replace('digest', newRecords(), records.tokens)).toBe('gone')
-      expect(await redis.cli('EXISTS', key)).toBe('0')
-    },
-  )
+  stateTest('a session is created over values of another type', async ({ redis, opened }) => {
+    const parts = ['identity', 'tokens', 'metadata'] as const
+    for (const part of parts) await redis.cli('RPUSH', recordKey('vestibule:', 'digest', part), 'x')
+    const records = newRecords()
+    await opened.state.store.create('digest', records, LONG_MS)
+    expect(await opened.state.store.read('digest', parts)).toEqual(records)
+  })
+
+  const needed = stateTest.for(['identity', 'tokens'] as const)
+  needed('a session without its %s is gone', async (part, { redis, opened }) => {
+    const { store } = opened.state
+    const records = newRecords()
+    await store.create('digest', records, LONG_MS)
+    const key = recordKey('vestibule:', 'digest', part)
+    await redis.cli('DEL', key)
+    expect(await store.replace('digest', newRecords(), records.tokens)).toBe('gone')
+    expect(await redis.cli('EXISTS', key)).toBe('0')
+  })
+})
+
+describe('an oversized record', () => {
+  const read = ({ state }: ObservedState) => state.store.read('digest', ['identity'], 20_000)
+  const make = ({ cli }: RunningRedis, bytes: number) => {
+    const script = "redis.call('SET', KEYS[1], string.rep('x', ARGV[1]))"
+    return cli('EVAL', script, '1', recordKey('vestibule:', 'digest', 'identity'), `${bytes}`)
+  }
+
+  stateTest('has more than two megabytes and is read as empty', async ({ redis, opened }) => {
+    const maxBytes = 2 * 1024 * 1024
+    await make(redis, maxBytes)
+    expect((await read(opened)).identity).toHaveLength(maxBytes)
+    await make(redis, maxBytes + 1)
+    expect((await read(opened)).identity).toHaveLength(0)
+  })
+
+  stateTest('is sent to one of many reads', async ({ redis, opened }) => {
+    // Waits for the queries of its start, which have little time and would queue behind large values.
+    await until('its examination', () => opened.examinations.length === 1)
+    await until('a backplane', () => opened.redis.isBackplaneHealthy)
+    await untilDataKnown(opened.redis)
+    const bytes = 8_000_000
+    await make(redis, bytes)
+    const before = await infoOf(redis, 'stats', 'total_net_output_bytes:')
+    for (let round = 0; round < 5; round += 1) {
+      const reads = await Promise.all(Array.from({ length: 20 }, () => read(opened)))
+      for (const { identity } of reads) expect(identity).toHaveLength(0)
+    }
+    const sent = (await infoOf(redis, 'stats', 'total_net_output_bytes:')) - before
+    expect(sent).toBeLessThan(1.5 * bytes)
+    expect(opened.failures).toEqual([])
+  })
 })
 
 describe('generations in Redis', () => {

@@ -9,7 +9,6 @@ const DAY_MS = 86_400_000
 /** Time limit where one side waits for a greeting that never comes. */
 const NEVER_MS = 300
 
-/** Returns `connected` or the failure of the first attempt. */
 async function outcomeOf(
   { port }: RunningRedis,
   tls: RedisTls | undefined,
@@ -22,7 +21,6 @@ async function outcomeOf(
   return 'connected'
 }
 
-/** Starts a server with a certificate for these names; by default, for its own address. */
 async function start(names?: string[], validForMs?: number, options?: Partial<RedisTlsOptions>) {
   const authority = await createAuthority()
   const certificate = names && (await authority.issue(names, validForMs))

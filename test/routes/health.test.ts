@@ -36,12 +36,8 @@ const start = (changes: Partial<HealthState> = {}) => {
     statusOf: async (query: string) => (await app.request(`/health${query}`)).status,
   }
 }
-const WELL = {
-  status: 'healthy',
-  revocations_waiting: 0,
-  provider: { discovered: true },
-  version: '1.2.3',
-}
+const KNOWN = { provider: { discovered: true }, version: '1.2.3' }
+const WELL = { status: 'healthy', revocations_waiting: 0, ...KNOWN }
 
 describe('what /health tells', () => {
   test('in memory mode that there is no Redis, which is as it should be', async () => {
@@ -111,7 +107,7 @@ describe('what is degraded', () => {
     ['clocks differ', hybrid(finding('clock')), true],
     ['versions differ, as during an update', hybrid(finding('version')), false],
     ['revocations wait', hybrid(redisWith(), { revocationsWaiting: () => 9 }), false],
-  ])('%s', async ([, changes, isDegraded], { expect }) => {
+  ])('%s', async ([, changes, isDegraded]) => {
     const { read, statusOf } = start(changes)
     expect(await read()).toHaveProperty('status', isDegraded ? 'degraded' : 'healthy')
     expect(await Promise.all(['', '?strict=0', '?strict=1'].map(statusOf))).toEqual([
@@ -131,11 +127,10 @@ describe('what is degraded', () => {
     ['open', 5, 'closed', 100, 'open', 5],
   ])(
     'of a %s breaker (%i) and a %s one (%i) the worse is shown',
-    async ([first, readFailures, second, writeFailures, state, failures], { expect }) => {
+    async ([first, readFailures, second, writeFailures, state, failures]) => {
       const read = { state: first, failures: readFailures }
       const breakers = { read, write: { state: second, failures: writeFailures } }
-      const health = start({ mode: 'redis', redis: redisWith({ breakers }) })
-      expect(await health.read()).toMatchObject({
+      expect(await start({ mode: 'redis', redis: redisWith({ breakers }) }).read()).toMatchObject({
         cache: { circuit_breaker: { state, failures } },
         circuit_breakers: breakers,
       })
@@ -161,8 +156,7 @@ describe('the probes', () => {
       redis: silent,
       firstAttempts: new Promise(() => undefined),
     })
-    expect(health.readyz().status).toBe(503)
-    expect(health.livez().status).toBe(200)
+    expect([health.readyz().status, health.livez().status]).toEqual([503, 200])
     isReady = true
     expect(health.readyz().status).toBe(200)
   })

@@ -1,22 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { SessionCredential } from '../../src/core/session.ts'
 import type { Sessions } from '../../src/session/sessions.ts'
-import {
-  away,
-  DAY_MS,
-  newSession,
-  outage,
-  REALM,
-  STORE_AWAY,
-  type Step,
-  sessionDigest,
-  startSessions,
-} from '../support/started-sessions.ts'
+import * as given from '../support/started-sessions.ts'
 
 const OTHER_REALM = 'other.example.com'
 const ADDRESS = '203.0.113.7'
 /** Steps of ending a session and another of the same provider session, with the commands spared before the fault. */
-const STEPS: readonly (readonly [Step, number])[] = [
+const STEPS: readonly (readonly [given.Step, number])[] = [
   ['read', 0],
   ['end', 0],
   ['list', 0],
@@ -24,26 +14,29 @@ const STEPS: readonly (readonly [Step, number])[] = [
 ]
 
 function owned(providerSession: string) {
-  return { metadata: { ...newSession.metadata, owners: { user: 'user-1', providerSession } } }
+  return { metadata: { ...given.newSession.metadata, owners: { user: 'user-1', providerSession } } }
 }
 
-/** Starts sessions with one open; `lose` makes a command fail from then on. */
 async function start() {
-  const started = startSessions({ canShareReads: true })
+  const started = given.startSessions({ canShareReads: true })
   const { sessions, calls } = started
   return {
     ...started,
     credential: await started.open(),
-    lose: (step: Step = 'read', fail = outage, spared = 0) => {
+    lose: (step: given.Step = 'read', fail = given.outage, spared = 0) => {
       started.break(step, fail, spared)
       calls.length = 0
     },
     waiting: () => sessions.revocations.waiting,
     flush: () => sessions.revocations.flush(),
-    isRecalled: (each: SessionCredential) => sessions.recall(each, REALM) !== undefined,
-    isFound: async (each: SessionCredential, realm = REALM) =>
+    isRecalled: (each: SessionCredential) => sessions.recall(each, given.REALM) !== undefined,
+    isFound: async (each: SessionCredential, realm = given.REALM) =>
       (await sessions.find(each, realm)) !== undefined,
   }
+}
+
+async function found({ credential, isRecalled, isFound }: Awaited<ReturnType<typeof start>>) {
+  return [isRecalled(credential), await isFound(credential)]
 }
 
 describe('an end whose answer is lost', () => {
@@ -54,8 +47,8 @@ describe('an end whose answer is lost', () => {
   ])('F02: %s may have been applied, so the session is refused here', async ([, end]) => {
     const { sessions, credential, lose, waiting } = await start()
     lose('end')
-    const digest = sessionDigest(credential)
-    await expect(end(sessions, digest)).rejects.toThrow(STORE_AWAY)
+    const digest = given.sessionDigest(credential)
+    await expect(end(sessions, digest)).rejects.toThrow(given.STORE_AWAY)
     expect(sessions.revocations.has(digest)).toBe(true)
     // Defers the end nevertheless where that is asked for.
     sessions.deferEnd(digest)
@@ -64,33 +57,30 @@ describe('an end whose answer is lost', () => {
 })
 
 describe('ending together during a store outage', () => {
-  test.for(STEPS)(
-    'lost at %s %i: ends here at once and everywhere later',
-    async ([step, spared]) => {
-      const started = await start()
-      const { credential, sessions, announced, flushed, calls, lose, waiting } = started
-      const another = await started.open(owned('sid-2'))
-      await started.open({ realm: OTHER_REALM })
-      lose(step, outage, spared)
-      expect(await sessions.endTogether(credential)).toBe('pending')
-      expect([waiting(), announced]).toEqual([1, [sessionDigest(credential)]])
-      expect(started.isRecalled(credential)).toBe(false)
-      calls.length = 0
-      const assertion = () => expect.unreachable('a session that has ended needs no assertion')
-      expect(await sessions.find(credential, REALM, { standIn: { assertion } })).toBeUndefined()
-      expect(calls).toEqual([])
-      started.mend()
-      await started.flush()
-      expect([waiting(), flushed]).toEqual([0, [1]])
-      expect(await started.sealed(credential)).toEqual({})
-      expect(await started.isFound(another)).toBe(true)
-    },
-  )
+  test.for(STEPS)('lost at %s %i: ends here now and elsewhere later', async ([step, spared]) => {
+    const started = await start()
+    const { credential, sessions, announced, flushed, calls, lose, waiting } = started
+    const another = await started.open(owned('sid-2'))
+    await started.open({ realm: OTHER_REALM })
+    lose(step, given.outage, spared)
+    expect(await sessions.endTogether(credential)).toBe('pending')
+    expect([waiting(), announced]).toEqual([1, [given.sessionDigest(credential)]])
+    expect(started.isRecalled(credential)).toBe(false)
+    calls.length = 0
+    const assertion = () => expect.unreachable('a session that has ended needs no assertion')
+    expect(await sessions.find(credential, given.REALM, { standIn: { assertion } })).toBeUndefined()
+    expect(calls).toEqual([])
+    started.mend()
+    expect(await started.isFound(credential), 'before the flush').toBe(false)
+    await started.flush()
+    expect([waiting(), flushed]).toEqual([0, [1]])
+    expect([await started.sealed(credential), await started.isFound(another)]).toEqual([{}, true])
+  })
 
   test.for(STEPS)('lost at %s %i: the other sessions end later too', async ([step, spared]) => {
     const started = await start()
     const there = await started.open({ realm: OTHER_REALM })
-    started.lose(step, outage, spared)
+    started.lose(step, given.outage, spared)
     expect(await started.sessions.endTogether(started.credential)).toBe('pending')
     // From now on the first of these commands fails.
     started.break(step)
@@ -102,41 +92,16 @@ describe('ending together during a store outage', () => {
     expect(await started.sealed(there)).toEqual({})
   })
 
-  test('all that wait end at the first flush after the outage', async () => {
-    const started = await start()
-    const credentials = await Promise.all(
-      Array.from({ length: 50 }, (_, index) => started.open(owned(`sid-${index}`))),
-    )
-    started.lose()
-    for (const each of credentials) expect(await started.sessions.endTogether(each)).toBe('pending')
-    expect(started.waiting()).toBe(50)
-    started.mend()
-    await started.flush()
-    expect(started.flushed).toEqual([50])
-    for (const each of credentials) expect(await started.sealed(each)).toEqual({})
-  })
-
-  test('a store that is back does not revive the session here before the flush', async () => {
-    const { credential, sessions, lose, mend, isFound, isRecalled } = await start()
-    lose()
-    await sessions.endTogether(credential)
-    mend()
-    expect([await isFound(credential), isRecalled(credential)]).toEqual([false, false])
-  })
-
   test('a deferred end asks nobody during the outage', async () => {
     const started = await start()
     const { credential, calls } = started
     started.lose()
     expect(started.sessions.deferEndTogether(credential)).toBe('pending')
-    expect([calls, started.announced]).toEqual([[], [sessionDigest(credential)]])
-    expect([started.isRecalled(credential), await started.isFound(credential)]).toEqual([
-      false,
-      false,
-    ])
+    expect([calls, started.announced]).toEqual([[], [given.sessionDigest(credential)]])
+    expect(await found(started)).toEqual([false, false])
     started.mend()
     await started.flush()
-    expect(calls).toContain(`end ${DAY_MS}`)
+    expect(calls).toContain(`end ${given.DAY_MS}`)
   })
 
   test('an unverified end counts here, and everywhere once it is verified', async () => {
@@ -144,35 +109,30 @@ describe('ending together during a store outage', () => {
     const { credential, sessions, waiting, flushed } = started
     const there = await started.open({ realm: OTHER_REALM })
     started.lose()
-    expect(started.sessions.deferUnverifiedEnd(credential, REALM, ADDRESS)).toBe('pending')
+    expect(started.sessions.deferUnverifiedEnd(credential, given.REALM, ADDRESS)).toBe('pending')
     expect([started.calls, started.announced]).toEqual([[], []])
-    expect([started.isRecalled(credential), await started.isFound(credential)]).toEqual([
-      false,
-      false,
-    ])
+    expect(await found(started)).toEqual([false, false])
     await started.flush()
     expect([waiting(), flushed]).toEqual([1, []])
     started.mend()
     await started.flush()
-    expect([waiting(), flushed]).toEqual([0, [1]])
-    expect(await started.sealed(credential)).toEqual({})
+    expect([waiting(), flushed, await started.sealed(credential)]).toEqual([0, [1], {}])
     expect(await started.isFound(there, OTHER_REALM)).toBe(false)
-    expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
+    expect(sessions.revocations.has(given.sessionDigest(credential))).toBe(true)
   })
 
   const NOBODY = { id: 'y'.repeat(43), secret: 'y'.repeat(43) }
   test.for<[string, (own: SessionCredential) => SessionCredential, string]>([
-    ['another secret', (own) => ({ ...own, secret: 'x'.repeat(43) }), REALM],
+    ['another secret', (own) => ({ ...own, secret: 'x'.repeat(43) }), given.REALM],
     ['another realm', (own) => own, OTHER_REALM],
-    ['the id of no session', () => NOBODY, REALM],
+    ['the id of no session', () => NOBODY, given.REALM],
   ])('an unverified end with %s ends nothing', async ([, change, realm]) => {
     const { credential, lose, mend, flush, waiting, calls, isFound, ...started } = await start()
     lose()
     started.sessions.deferUnverifiedEnd(change(credential), realm, ADDRESS)
     mend()
     await flush()
-    expect(waiting()).toBe(0)
-    expect(calls.filter((call) => call.startsWith('end'))).toEqual([])
+    expect([waiting(), calls.filter((call) => call.startsWith('end'))]).toEqual([0, []])
     expect(await isFound(credential)).toBe(true)
   })
 
@@ -180,8 +140,8 @@ describe('ending together during a store outage', () => {
     const { credential, lose, mend, waiting, isFound, ...started } = await start()
     for (let index = 0; index < 10_000; index += 1) started.sessions.deferEnd(`d${index}`)
     lose()
-    await expect(started.sessions.endTogether(credential)).rejects.toThrow(STORE_AWAY)
-    expect(() => started.sessions.deferEndTogether(credential)).toThrow(STORE_AWAY)
+    await expect(started.sessions.endTogether(credential)).rejects.toThrow(given.STORE_AWAY)
+    expect(() => started.sessions.deferEndTogether(credential)).toThrow(given.STORE_AWAY)
     mend()
     expect([await isFound(credential), waiting()]).toEqual([true, 10_000])
   })
@@ -193,7 +153,7 @@ describe('ending together where the store refuses', () => {
   }
   test.for(
     STEPS.flatMap(([step, spared]) => [
-      ['a failure', step, spared, away, /^away$/] as const,
+      ['a failure', step, spared, given.away, /^away$/] as const,
       ['a fault', step, spared, fault, /^x is undefined$/] as const,
     ]),
   )('%s at %s %i rejects and is not deferred', async ([, step, spared, fail, message]) => {
@@ -208,44 +168,46 @@ describe('ending together where the store refuses', () => {
     const { credential, sessions, announced, waiting } = await start()
     expect(await sessions.endTogether(credential)).toBe('done')
     expect([waiting(), announced]).toEqual([0, []])
-    expect(sessions.revocations.has(sessionDigest(credential))).toBe(true)
+    expect(sessions.revocations.has(given.sessionDigest(credential))).toBe(true)
   })
 })
 
 describe('ending one session', () => {
   test.for([
-    ['an outage', 'read', outage, true],
-    ['an outage', 'end', outage, false],
-    ['another failure', 'read', away, true],
-    ['another failure', 'end', away, true],
+    ['an outage', 'read', given.outage, true],
+    ['an outage', 'end', given.outage, false],
+    ['another failure', 'read', given.away, true],
+    ['another failure', 'end', given.away, true],
   ] as const)('%s at its %s is never deferred', async ([, step, fail, isFoundAfter]) => {
-    const { credential, sessions, announced, lose, mend, waiting, isFound } = await start()
+    const { credential, sessions, announced, lose, mend, waiting, ...look } = await start()
     lose(step, fail)
-    await expect(sessions.end(sessionDigest(credential))).rejects.toThrow(STORE_AWAY)
-    expect([waiting(), announced]).toEqual([0, []])
+    await expect(sessions.end(given.sessionDigest(credential))).rejects.toThrow(given.STORE_AWAY)
+    expect([waiting(), announced, look.isRecalled(credential)]).toEqual([0, [], step === 'read'])
     mend()
     // An outage at the end may have come after the command.
-    expect(await isFound(credential)).toBe(isFoundAfter)
+    expect(await look.isFound(credential)).toBe(isFoundAfter)
   })
 
   test('an end by another replica counts here, whatever the store says', async () => {
-    const { credential, sessions, calls, waiting, isFound, isRecalled } = await start()
-    await isFound(credential)
-    sessions.receiveEnded(sessionDigest(credential))
-    calls.length = 0
-    expect([isRecalled(credential), await isFound(credential)]).toEqual([false, false])
-    expect([calls, waiting()]).toEqual([[], 0])
+    const started = await start()
+    expect(await found(started)).toEqual([true, true])
+    started.sessions.receiveEnded(given.sessionDigest(started.credential))
+    started.calls.length = 0
+    expect(await found(started)).toEqual([false, false])
+    expect([started.calls, started.waiting()]).toEqual([[], 0])
   })
 
   test('known ends are repeated for a store that has come back with old data', async () => {
     const { credential, sessions, calls, open, sealed, isFound } = await start()
     const [heard, other] = [await open(), await open(owned('sid-2'))]
-    await sessions.end(sessionDigest(credential))
-    sessions.receiveEnded(sessionDigest(heard))
+    await sessions.end(given.sessionDigest(credential))
+    sessions.receiveEnded(given.sessionDigest(heard))
     calls.length = 0
     await sessions.revocations.repeat()
-    expect(calls).toEqual([`end ${DAY_MS}`, `end ${DAY_MS}`])
-    expect(await sealed(heard)).toEqual({})
+    expect([calls, await sealed(heard)]).toEqual([
+      [`end ${given.DAY_MS}`, `end ${given.DAY_MS}`],
+      {},
+    ])
     expect(await isFound(other)).toBe(true)
   })
 })

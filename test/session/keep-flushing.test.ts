@@ -1,74 +1,64 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { keepFlushing } from '../../src/session/keep-flushing.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { createRevocations, type Revocations } from '../../src/session/revocations.ts'
+import { useMonotonicClock } from '../support/monotonic-clock.ts'
+import { DAY_MS, outage } from '../support/started-sessions.ts'
 
-let clock: MonotonicClock
-beforeEach(() => {
-  clock = holdMonotonicClock()
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  clock[Symbol.dispose]()
-})
+const clock = useMonotonicClock('with intervals')
 
-/** A flush takes a second, and `isAway` says whether the store hears of anything. */
-function start(waiting: number) {
-  const state = { waiting, flushes: 0, isAway: false }
-  const flush = async () => {
-    clock.elapse(1000)
-    state.flushes += 1
-    if (!state.isAway) state.waiting = 0
-  }
-  const revocations = {
-    flush,
-    get waiting() {
-      return state.waiting
-    },
-  }
-  return { state, flushing: keepFlushing(revocations), revocations }
+/** Flushes ends to a store that takes a second and answers each command as the script says, the last one for ever. */
+function start(...script: readonly (() => Promise<unknown>)[]) {
+  let asked = 0
+  const revocations = createRevocations({
+    maxAgeMs: DAY_MS,
+    applyToAllOf: async () => undefined,
+    knownFrom: () => 0,
+    isAhead: () => false,
+    applyAgain: async () => undefined,
+    onFlushed: () => undefined,
+  })
+  const defer = () =>
+    revocations.defer('a', async () => {
+      const answer = script[Math.min(asked++, script.length - 1)]
+      return answer?.()
+    })
+  let flushes = 0
+  const flush = () => (flushes++, revocations.flush())
+  const flushing = keepFlushing(Object.assign(Object.create(revocations) as Revocations, { flush }))
+  return { revocations, defer, flushing, asked: () => asked, flushes: () => flushes }
 }
+const takeSecond = async () => clock.elapse(1000)
+const beAway = async () => (clock.elapse(1000), outage())
 
 describe('the flushing loop', () => {
-  test('it flushes each second while ends wait, and stops at the end', async () => {
-    const { state, flushing } = start(0)
-    vi.advanceTimersByTime(5000)
-    expect(state.flushes).toBe(0)
-    state.waiting = 3
-    vi.advanceTimersByTime(999)
-    expect(state.flushes).toBe(0)
-    vi.advanceTimersByTime(1)
-    expect(state).toMatchObject({ flushes: 1, waiting: 0 })
-    expect(await flushing.stop()).toBe(0)
-    state.waiting = 1
-    vi.advanceTimersByTime(5000)
-    expect([state.flushes, vi.getTimerCount()]).toEqual([1, 0])
+  test('flushes each second while ends wait, and stops at the end', async () => {
+    const { revocations, defer, flushing, asked, flushes } = start(takeSecond)
+    await vi.advanceTimersByTimeAsync(5000)
+    defer()
+    await vi.advanceTimersByTimeAsync(999)
+    expect([asked(), flushes()]).toEqual([0, 0])
+    await vi.advanceTimersByTimeAsync(1)
+    expect([asked(), revocations.waiting, await flushing.stop()]).toEqual([1, 0, 0])
+    defer()
+    await vi.advanceTimersByTimeAsync(5000)
+    expect([asked(), vi.getTimerCount()]).toEqual([1, 0])
   })
 
-  test('the last flush is tried again until the store is back', async () => {
-    const { state, flushing, revocations } = start(2)
-    state.isAway = true
-    vi.spyOn(revocations, 'flush').mockImplementationOnce(async () => {
-      state.isAway = false
-    })
-    expect(await flushing.stop()).toBe(0)
-    expect(state.flushes).toBe(1)
-  })
-
-  test('after two seconds it gives up and tells how many ends are lost', async () => {
-    const { state, flushing } = start(2)
-    state.isAway = true
-    expect(await flushing.stop()).toBe(2)
-    expect(state.flushes).toBe(2)
+  test.for([
+    ['until the store is back', [beAway, takeSecond], 0, 2],
+    ['for two seconds, and gives up and tells how many ends are lost', [beAway], 1, 2],
+  ] as const)('the last flush is tried again %s', async ([, script, lost, tries]) => {
+    const { defer, flushing, asked } = start(...script)
+    defer()
+    expect([await flushing.stop(), asked()]).toEqual([lost, tries])
   })
 
   test('a flush without an answer does not hold up the end', async () => {
-    const { flushing, revocations } = start(1)
-    vi.spyOn(revocations, 'flush')
-      .mockImplementation(() => new Promise(() => undefined))
-      .mockImplementationOnce(async () => clock.elapse(1990))
+    const never = () => new Promise(() => undefined)
+    const { defer, flushing, asked } = start(async () => (clock.elapse(1990), outage()), never)
+    defer()
     const stopped = flushing.stop()
-    await vi.waitFor(() => expect(revocations.flush).toHaveBeenCalledTimes(2))
+    await vi.waitFor(() => expect(asked()).toBe(2))
     clock.elapse(10)
     expect(await stopped).toBe(1)
   })

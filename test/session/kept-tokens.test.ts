@@ -16,72 +16,30 @@ const before: Tokens = {
 const SIGN_IN = { idToken: 'id-2', generation: 7 }
 
 describe('the tokens that are kept', () => {
+  const one = { accessToken: 'access-2' }
+  const both = { ...one, idToken: 'id-2' }
+  const all = { ...both, refreshToken: 'refresh-2' }
+  const old = { idToken: 'id-1' }
+  const forMinute = { accessTokenExpiresInSeconds: 60 }
+  const untilMinute = { accessTokenExpiresAt: NOW_MS + 60_000 }
+  const atOnce = { ...both, accessTokenExpiresInSeconds: 0 }
+  const ended = { ...both, accessTokenExpiresAt: NOW_MS, generation: 7 }
+  const twice = { ...all, ...untilMinute, generation: 7 }
+  const { accessTokenExpiresAt: _, ...endless } = before
   test.for<[string, IssuedTokens, Parameters<typeof keptTokens>[2], Tokens]>([
+    ['of a sign-in, all that was given', { ...all, ...forMinute }, SIGN_IN, twice],
+    ['of a sign-in, nothing that was not given', both, SIGN_IN, { ...both, generation: 7 }],
+    ['of a refresh, new ones and the old generation', { ...all, ...forMinute }, before, twice],
     [
-      'of a sign-in, all that was given',
-      {
-        idToken: 'id-2',
-        accessToken: 'access-2',
-        refreshToken: 'refresh-2',
-        accessTokenExpiresInSeconds: 60,
-      },
-      SIGN_IN,
-      {
-        idToken: 'id-2',
-        accessToken: 'access-2',
-        refreshToken: 'refresh-2',
-        accessTokenExpiresAt: NOW_MS + 60_000,
-        generation: 7,
-      },
-    ],
-    [
-      'of a sign-in, nothing that was not given',
-      { idToken: 'id-2', accessToken: 'access-2' },
-      SIGN_IN,
-      { idToken: 'id-2', accessToken: 'access-2', generation: 7 },
-    ],
-    [
-      'of a refresh, the new ones, and the generation that the sign-in began in',
-      {
-        idToken: 'id-2',
-        accessToken: 'access-2',
-        refreshToken: 'refresh-2',
-        accessTokenExpiresInSeconds: 60,
-      },
+      'of a refresh, what it leaves out',
+      { ...one, ...forMinute },
       before,
-      {
-        idToken: 'id-2',
-        accessToken: 'access-2',
-        refreshToken: 'refresh-2',
-        accessTokenExpiresAt: NOW_MS + 60_000,
-        generation: 7,
-      },
+      { ...before, ...one, ...untilMinute },
     ],
-    [
-      'of a refresh that repeats neither, the ID token and the refresh token of before',
-      { accessToken: 'access-2', accessTokenExpiresInSeconds: 60 },
-      before,
-      { ...before, accessToken: 'access-2', accessTokenExpiresAt: NOW_MS + 60_000 },
-    ],
-    [
-      "of a refresh that says no end, none: that of before was the other token's",
-      { accessToken: 'access-2' },
-      before,
-      { idToken: 'id-1', accessToken: 'access-2', refreshToken: 'refresh-1', generation: 7 },
-    ],
-    [
-      'of a refresh of a session of an earlier version, no generation',
-      { accessToken: 'access-2' },
-      { idToken: 'id-1' },
-      { idToken: 'id-1', accessToken: 'access-2' },
-    ],
-    [
-      'an end at once is an end',
-      { idToken: 'id-2', accessToken: 'access-2', accessTokenExpiresInSeconds: 0 },
-      SIGN_IN,
-      { idToken: 'id-2', accessToken: 'access-2', accessTokenExpiresAt: NOW_MS, generation: 7 },
-    ],
-  ])('%s', ([, issued, earlier, kept], { expect }) => {
+    ["of a refresh, never the end of the old token's life", one, before, { ...endless, ...one }],
+    ['of a session of an earlier version, no generation', one, old, { ...one, ...old }],
+    ['an end at once', atOnce, SIGN_IN, ended],
+  ])('what is kept: %s', ([, issued, earlier, kept]) => {
     expect(keptTokens(issued, NOW_MS, earlier)).toEqual(kept)
   })
 
@@ -100,7 +58,7 @@ describe('when tokens are to be refreshed', () => {
     ['a second', 1000, 750],
     ['three milliseconds', 3, 2],
     ['no time at all', 0, 0],
-  ] as const)('at 3/4 of %s', ([, lifeMs, dueAfterMs], { expect }) => {
+  ] as const)('at 3/4 of %s', ([, lifeMs, dueAfterMs]) => {
     const endsAt = NOW_MS + lifeMs
     const renewal = renewalOf({ ...before, accessTokenExpiresAt: endsAt }, NOW_MS)
     expect(renewal).toEqual({ dueAt: NOW_MS + dueAfterMs, endsAt })
@@ -116,7 +74,7 @@ describe('when tokens are to be refreshed', () => {
     ['nothing to refresh with', { idToken: 'i', accessToken: 'a', accessTokenExpiresAt: NOW_MS }],
     ['no end to refresh before', { idToken: 'i', accessToken: 'a', refreshToken: 'r' }],
     ['neither', { idToken: 'i', accessToken: 'a' }],
-  ])('never, where there is %s', ([, tokens], { expect }) => {
+  ])('never, where there is %s', ([, tokens]) => {
     expect(renewalOf(tokens, NOW_MS)).toBeUndefined()
   })
 })

@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Session } from '../../src/core/session.ts'
 import { createKeyRing, type SealContext } from '../../src/crypto/key-ring.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { createSessionCodec } from '../../src/session/records.ts'
 import type { PresentedSession } from '../../src/session/session-cache.ts'
-import { createLoginTransactions } from '../../src/session/sign-in/login-transaction.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { useMonotonicClock } from '../support/monotonic-clock.ts'
 import { DAY_MS, identity, KEY_PREFIX, REALM, STARTED_AT } from '../support/started-sessions.ts'
 import { words } from '../support/words.ts'
 
 const GRACE_MS = 300_000
 
-let clock: MonotonicClock
-beforeEach(() => void (clock = holdMonotonicClock()))
-afterEach(() => clock[Symbol.dispose]())
+useMonotonicClock()
 
 const held: PresentedSession = {
   digest: 'd'.repeat(43),
@@ -52,21 +49,9 @@ const written = (sealed: Buffer, at = STARTED_AT) =>
   `v1.${Math.floor(at / 1000).toString(36)}.${sealed.toString('base64url')}`
 const sealedPartOf = (text: string) => text.slice(text.lastIndexOf('.') + 1)
 
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** Another digit of base64url, so that the highest of its bits differs: the last digit may have bits that say nothing. */
-const otherDigit = (digit: string) => DIGITS[DIGITS.indexOf(digit) ^ 32] ?? '!'
-const editedAt = (text: string, at: number, digit: string) =>
-  text.slice(0, at) + digit + text.slice(at + 1)
-
 describe('an outage assertion', () => {
-  test('says who it is to whoever has the server key and the cookie', () => {
-    const keys = [randomBytes(32)]
-    const text = start(keys).issue()
-    expect(start(keys).open(text)).toEqual(session)
-  })
-
   test('says whose it is and of which generation, and nothing of tokens, which wait for the store', () => {
-    const { open, issue } = start()
+    const { ring, open, issue } = start()
     const carried = { ...session, providerSession: 'p'.repeat(43), generation: 7 }
     const text = issue({
       ...carried,
@@ -74,13 +59,15 @@ describe('an outage assertion', () => {
       renewal: { dueAt: STARTED_AT, endsAt: STARTED_AT + 60_000 },
     })
     expect(open(text)).toEqual(carried)
+    const plaintext = ring.open(Buffer.from(sealedPartOf(text), 'base64url'), context)
+    expect(JSON.parse(String(plaintext))).toEqual({ session: carried, confirmedAt: STARTED_AT })
   })
 
-  test('is opened after its key was rotated, and not after it was taken away', () => {
+  test('is opened by whoever has the key, also after its rotation, and not after it was taken away', () => {
     const [old, next] = [randomBytes(32), randomBytes(32)]
     const text = start([old]).issue()
-    expect(start([next, old]).open(text)).toEqual(session)
-    expect(start([next]).open(text)).toBeUndefined()
+    const openedBy = [[old], [next, old], [next]].map((keys) => start(keys).open(text))
+    expect(openedBy).toEqual([session, session, undefined])
   })
 
   test.for<[string, PresentedSession]>([
@@ -92,31 +79,14 @@ describe('an outage assertion', () => {
   ])('is nothing with %s', ([, other]) => {
     const { open, issue } = start()
     const text = issue()
-    expect(open(text)).toEqual(session)
-    expect(open(text, other)).toBeUndefined()
-  })
-
-  test('is nothing when it was edited, at any position', () => {
-    const { open, issue } = start()
-    const text = issue()
-    const sealedAt = text.lastIndexOf('.') + 1
-    const edits = Array.from({ length: text.length - sealedAt }, (_, index) => {
-      const at = sealedAt + index
-      return editedAt(text, at, otherDigit(text[at] ?? ''))
-    })
-    const prefixes = [0, 1, 2].map((at) => editedAt(text, at, 'x'))
-    expect(edits.length).toBeGreaterThan(300)
-    for (const edited of [...edits, ...prefixes]) {
-      expect(open(edited), edited).toBeUndefined()
-    }
+    expect([open(text), open(text, other)]).toEqual([session, undefined])
   })
 
   test('is nothing when a part of it is missing, or something is put in', () => {
     const { open, issue } = start()
     const text = issue()
-    for (let length = 0; length < text.length; length += 1) {
+    for (let length = 0; length < text.length; length += 1)
       expect(open(text.slice(0, length)), `${length}`).toBeUndefined()
-    }
     for (const part of ['.', '=', '+', ' ', '\n', 'AAAA']) {
       for (const at of [text.lastIndexOf('.') + 1, text.length - 20, text.length]) {
         const longer = text.slice(0, at) + part + text.slice(at)
@@ -130,18 +100,9 @@ describe('an outage assertion', () => {
     const sealed = sealedPartOf(issue())
     elapse(GRACE_MS - 1)
     const shown = `v1.${Math.floor(now() / 1000).toString(36)}.${sealed}`
-    expect(assertions.isRecent(shown)).toBe(true)
-    expect(open(shown)).toEqual(session)
+    expect([assertions.isRecent(shown), open(shown)]).toEqual([true, session])
     elapse(1)
     expect(open(shown)).toBeUndefined()
-  })
-
-  test('holds no access token', () => {
-    const { ring, open, issue } = start()
-    const text = issue({ ...session, accessToken: { value: 'the-access-token', expiresAt: 5 } })
-    expect(open(text)).toEqual(session)
-    const plaintext = ring.open(Buffer.from(sealedPartOf(text), 'base64url'), context)
-    expect(JSON.parse(String(plaintext))).toEqual({ session, confirmedAt: STARTED_AT })
   })
 })
 
@@ -153,26 +114,11 @@ describe('other things that we seal', () => {
   test('a record of the session is no assertion, and an assertion is no record', () => {
     const { ring, open, issue } = start()
     const codec = codecOf(ring)
-    const record = codec.seal(held.digest, 'identity', session, holder)
-    expect(open(written(record))).toBeUndefined()
+    expect(open(written(codec.seal(held.digest, 'identity', session, holder)))).toBeUndefined()
     const sealed = Buffer.from(sealedPartOf(issue()), 'base64url')
     for (const part of ['identity', 'tokens', 'metadata'] as const) {
       expect(codec.open(held.digest, part, sealed, holder), part).toBeUndefined()
       expect(codec.open(held.digest, part, sealed), part).toBeUndefined()
-    }
-  })
-
-  test('the state of a login is no assertion', () => {
-    const { ring, open, now } = start()
-    const binding = { secret: held.credential.secret, rounds: 0, roundsSince: 0 }
-    const { state } = createLoginTransactions(ring, now).start(
-      binding,
-      'https://app.example.com/',
-      'https://app.example.com',
-      false,
-    )
-    for (const text of [state, `v1.0.${state}`, `v1.0.${state.split('.').at(-1)}`]) {
-      expect(open(text)).toBeUndefined()
     }
   })
 
@@ -199,12 +145,9 @@ describe('other things that we seal', () => {
     expect(open(written(sealed))).toBeUndefined()
   })
 
-  const long = `v1.0.${'A'.repeat(400)}`
-  test.for(['', ...words`v1. v1.. v1.0. v2.0.AAAA AAAA v1.0.!!!! ${long}`])(
-    'noise is none: %s',
-    (noise) => {
-      expect(start().open(noise)).toBeUndefined()
-    },
+  const noises = words`v1. v1.. v1.0. v2.0.AAAA AAAA v1.0.!!!! v1.0.${'A'.repeat(400)}`
+  test.for(['', ...noises])('noise is none: %s', (noise) =>
+    expect(start().open(noise)).toBeUndefined(),
   )
 })
 
@@ -225,23 +168,21 @@ describe('the age of an outage assertion', () => {
   })
 
   test('begins with the confirmation and not with the cookie', () => {
-    const { open, issue, elapse } = start()
-    const text = issue(session, 100_000)
-    elapse(GRACE_MS - 100_001)
-    expect(open(text)).toEqual(session)
-    elapse(1)
-    expect(open(text)).toBeUndefined()
+    expectToEnd(session, 100_000, GRACE_MS - 100_000)
   })
 
   test('does not outlive the session', () => {
+    expectToEnd({ ...session, expiresAt: STARTED_AT + 1000 }, 0, 1000)
+  })
+
+  function expectToEnd(issued: Session, ageMs: number, afterMs: number): void {
     const { open, issue, elapse } = start()
-    const short = { ...session, expiresAt: STARTED_AT + 1000 }
-    const text = issue(short)
-    elapse(999)
-    expect(open(text)).toEqual(short)
+    const text = issue(issued, ageMs)
+    elapse(afterMs - 1)
+    expect(open(text)).toEqual(issued)
     elapse(1)
     expect(open(text)).toBeUndefined()
-  })
+  }
 
   test.for([
     [0, true],
@@ -257,12 +198,10 @@ describe('the age of an outage assertion', () => {
     expect(assertions.isRecent(text)).toBe(isRecent)
   })
 
-  test.for(['', ...words`v1. v1.. v1.!.x v1.0.x v1.zzzzzzzzzzzz.x v2.0.x noise`])(
-    'what shows no time needs a successor: %s',
-    (text) => {
-      expect(start().assertions.isRecent(text)).toBe(false)
-    },
-  )
+  const timeless = words`v1. v1.. v1.!.x v1.0.x v1.zzzzzzzzzzzz.x v2.0.x noise`
+  test.for(['', ...timeless])('what shows no time needs a successor: %s', (text) => {
+    expect(start().assertions.isRecent(text)).toBe(false)
+  })
 })
 
 describe('making outage assertions', () => {
@@ -271,21 +210,9 @@ describe('making outage assertions', () => {
     identity: { ...identity, claims: { dept: 'x'.repeat(length) } },
   })
 
-  test('one that does not fit into a cookie is not made', () => {
-    const lengths = [0, 500, 1000, 1500, 1700, 1800, 1900, 2000, 2100, 2500, 5000, 100_000]
-    const made = lengths.map((length) => start().tryIssue(ofLength(length))?.length)
-    const given = made.filter((length) => length !== undefined)
-    expect(given.length).toBeGreaterThan(3)
-    expect(given.length).toBeLessThan(lengths.length - 1)
-    expect(made.slice(given.length).every((length) => length === undefined)).toBe(true)
-    expect(Math.max(...given)).toBeLessThanOrEqual(3000)
-  })
-
   test('the limit is met to the character', () => {
-    const made = Array.from(
-      { length: 200 },
-      (_, more) => start().tryIssue(ofLength(1800 + more))?.length,
-    )
+    const lengths = Array.from({ length: 200 }, (_, more) => 1800 + more)
+    const made = lengths.map((length) => start().tryIssue(ofLength(length))?.length)
     const longest = made.findLast((length) => length !== undefined)
     expect(made.at(-1)).toBeUndefined()
     expect(longest).toBeGreaterThan(2996)

@@ -17,13 +17,12 @@ describe('whose a session is', () => {
   test.for([
     ['user', userOwner],
     ['providerSession', providerSessionOwner],
-  ] as const)('no two providers have a %s in common', ([kind, ownerOf], { expect }) => {
+  ] as const)('no two providers have a %s in common', ([kind, ownerOf]) => {
     const text = fc.string({ maxLength: 5 })
     fc.assert(
       fc.property(text, text, text, text, (issuer, name, otherIssuer, otherName) => {
         const [owner, other] = [ownerOf(issuer, name), ownerOf(otherIssuer, otherName)]
-        const isSame = issuer === otherIssuer && name === otherName
-        expect(owner.id === other.id).toBe(isSame)
+        expect(owner.id === other.id).toBe(issuer === otherIssuer && name === otherName)
       }),
     )
     expect(ownerOf('https://id.example', '.com')).not.toEqual(ownerOf('https://id.example.', 'com'))

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Session } from '../../src/core/session.ts'
 import {
   type CachedSession,
@@ -7,11 +7,12 @@ import {
   type SessionCacheOptions,
 } from '../../src/session/session-cache.ts'
 import type { SealedRecords } from '../../src/store/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { holdMonotonicClock, useMonotonicClock } from '../support/monotonic-clock.ts'
 
 const REALM = 'app.example.com'
 const ELSEWHERE = 'wiki.example.com'
 const credential = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
+const WRONG_SECRETS = ['t'.repeat(43), `${'s'.repeat(42)}t`, '', 's'.repeat(42), 's'.repeat(44)]
 const WRONG = { ...credential, secret: 't'.repeat(43) }
 const sessionOf = (subject: string): Session => ({
   identity: { issuer: 'https://id.example.com', subject, groups: [], claims: {} },
@@ -28,12 +29,10 @@ const heldAt = (digest: string, by = credential, realm = REALM) => ({
   realm,
 })
 
-const which = (found: CachedSession | undefined) =>
-  found && (found.session === session ? 'same' : 'other')
+const which = (found?: CachedSession) => found && (found.session === session ? 'same' : 'other')
 
-/** Starts with an empty cache, to which an epoch may be told. */
 const start = (changes: Partial<SessionCacheOptions> = {}) => {
-  let epoch: number | undefined = 1
+  let subscription: number | undefined = 1
   const lookUps: string[] = []
   const sessionCache = createSessionCache({
     maxEntries: 100,
@@ -41,7 +40,7 @@ const start = (changes: Partial<SessionCacheOptions> = {}) => {
     servedMs: 60_000,
     keptMs: 60_000,
     canRecall: true,
-    epoch: () => epoch,
+    subscription: () => subscription,
     onLookUp: (result) => void lookUps.push(result),
     ...changes,
   })
@@ -50,7 +49,7 @@ const start = (changes: Partial<SessionCacheOptions> = {}) => {
     sessionCache,
     lookUps,
     ticket,
-    become: (next: number | undefined) => void (epoch = next),
+    become: (next: number | undefined) => void (subscription = next),
     keep: (digest = 'd', kept = session, given = ticket(), found: SealedRecords = records) =>
       sessionCache.keep(heldAt(digest), found, kept, given),
     recalled: (digest = 'd', by = credential, realm = REALM) =>
@@ -61,7 +60,6 @@ const start = (changes: Partial<SessionCacheOptions> = {}) => {
       which(sessionCache.reopen(held, found, given)),
   }
 }
-/** Starts with the session `d` kept. */
 const startKept = (changes: Partial<SessionCacheOptions> = {}) => {
   const started = start(changes)
   started.keep()
@@ -74,23 +72,15 @@ describe('opened sessions', () => {
     expect([recalled(), recalled('other')]).toEqual(['same', undefined])
   })
 
-  test.for([
-    ['another secret', 't'.repeat(43)],
-    ['a secret of which the last letter differs', `${'s'.repeat(42)}t`],
-    ['an empty secret', ''],
-    ['a part of the secret', 's'.repeat(42)],
-    ['a longer secret', 's'.repeat(44)],
-  ] as const)('the right id with %s is no session, also on a warm entry', ([, secret]) => {
+  test.for(WRONG_SECRETS)('the right id with the secret %j finds nothing', (secret) => {
     const { recalled } = startKept()
-    expect(recalled()).toBe('same')
-    expect(recalled('d', { ...credential, secret })).toBeUndefined()
-    expect(recalled()).toBe('same')
+    const wrong = recalled('d', { ...credential, secret })
+    expect([recalled(), wrong, recalled()]).toEqual(['same', undefined, 'same'])
   })
 
   test('elsewhere it is no session', () => {
     const { recalled } = startKept()
-    const found = [ELSEWHERE, ''].map((realm) => recalled('d', credential, realm))
-    expect(found).toEqual([undefined, undefined])
+    for (const realm of [ELSEWHERE, '']) expect(recalled('d', credential, realm)).toBeUndefined()
   })
 
   test('an eviction takes the one session, clearing takes all', () => {
@@ -124,11 +114,16 @@ describe('opened sessions', () => {
     expect(sessionCache.size).toBe(2)
   })
 
-  test('the number is bounded, and what was used last stays', () => {
-    const { sessionCache, keep, recalled } = start({ maxEntries: 3 })
-    for (const digest of ['a', 'b', 'c']) keep(digest)
-    recalled('a')
-    keep('d')
+  test.for([
+    ['number', { maxEntries: 3 }, records],
+    ['bytes', { maxBytes: 10_000 }, { identity: Buffer.alloc(2000), tokens: Buffer.alloc(500) }],
+  ] as const)('the %s of sealed records are bounded, and what was used last stays', (row) => {
+    const [, bounds, sealed] = row
+    const { sessionCache, ticket, keep, recalled, stale } = start(bounds)
+    for (const digest of ['a', 'b', 'c']) keep(digest, session, ticket(), sealed)
+    expect(sessionCache.size).toBe(3)
+    stale('a')
+    keep('d', session, ticket(), sealed)
     expect(sessionCache.size).toBe(3)
     const found = ['a', 'b', 'c', 'd'].map((digest) => recalled(digest))
     expect(found).toEqual(['same', undefined, 'same', 'same'])
@@ -143,18 +138,6 @@ describe('opened sessions', () => {
     expect(countKept(session)).toBeGreaterThan(20)
     expect(countKept(session)).toBeLessThan(50)
     expect(countKept(sessionOf('u'.repeat(4000)))).toBe(2)
-  })
-
-  test('sealed records count as bytes too, and what was used least goes first', () => {
-    const { sessionCache, ticket, keep, recalled, stale } = start({ maxBytes: 10_000 })
-    const large = { identity: Buffer.alloc(2000), tokens: Buffer.alloc(500) }
-    for (const digest of ['a', 'b', 'c']) keep(digest, session, ticket(), large)
-    expect(sessionCache.size).toBe(3)
-    stale('a')
-    keep('d', session, ticket(), large)
-    expect(sessionCache.size).toBe(3)
-    const found = ['a', 'b', 'c', 'd'].map((digest) => recalled(digest))
-    expect(found).toEqual(['same', undefined, 'same', 'same'])
   })
 
   test('a session larger than all the room is not kept and pushes nobody out', () => {
@@ -206,10 +189,8 @@ describe('sessions that the store has just confirmed', () => {
   test('no record in the store is the end, which holds at the next outage as well', () => {
     const { sessionCache, ticket, keep, stale, reopened } = startKept()
     const before = ticket()
-    expect(reopened({}, before, heldAt('d', WRONG))).toBeUndefined()
-    expect(stale()).toBe('same')
-    expect(reopened({}, before)).toBeUndefined()
-    expect(stale()).toBeUndefined()
+    expect([reopened({}, before, heldAt('d', WRONG)), stale()]).toEqual([undefined, 'same'])
+    expect([reopened({}, before), stale()]).toEqual([undefined, undefined])
     keep('d', session, before)
     expect(sessionCache.size).toBe(0)
   })
@@ -227,8 +208,7 @@ describe('sessions that the store has just confirmed', () => {
     const { lookUps, keep, recalled, reopened } = start()
     recalled()
     keep()
-    expect(reopened()).toBe('same')
-    expect(lookUps).toEqual(['miss'])
+    expect([reopened(), lookUps]).toEqual(['same', ['miss']])
     recalled()
     expect(lookUps).toEqual(['miss', 'hit'])
   })
@@ -236,9 +216,7 @@ describe('sessions that the store has just confirmed', () => {
 
 describe('the age of what is kept', () => {
   const AGES = { servedMs: 5000, keptMs: 300_000 }
-  let clock: MonotonicClock
-  beforeEach(() => void (clock = holdMonotonicClock()))
-  afterEach(() => clock[Symbol.dispose]())
+  const clock = useMonotonicClock()
 
   test.for([
     [0, true, true],
@@ -246,15 +224,12 @@ describe('the age of what is kept', () => {
     [5000, false, true],
     [299_999, false, true],
     [300_000, false, false],
-  ] as const)(
-    'after %i ms it is served: %s; it may stand in for the store: %s',
-    ([ageMs, isServed, isKept]) => {
-      const { recalled, stale } = startKept(AGES)
-      clock.elapse(ageMs)
-      expect(recalled()).toBe(isServed ? 'same' : undefined)
-      expect(stale()).toBe(isKept ? 'same' : undefined)
-    },
-  )
+  ] as const)('after %i ms it is served: %s; it may stand in for the store: %s', (row) => {
+    const [ageMs, ...expected] = row
+    const { recalled, stale } = startKept(AGES)
+    clock.elapse(ageMs)
+    expect([recalled() === 'same', stale() === 'same']).toEqual(expected)
+  })
 
   test('without an outage grace what is served is kept no longer than that', () => {
     const { recalled, stale } = startKept({ ...AGES, keptMs: 0 })
@@ -277,37 +252,25 @@ describe('the age of what is kept', () => {
 
   test('begins anew when the store confirms the session, and only then', () => {
     const { ticket, recalled, stale, reopened } = startKept(AGES)
-    clock.elapse(4000)
-    expect(recalled()).toBe('same')
+    const after = <T>(ms: number, look: () => T) => (clock.elapse(ms), look())
+    expect(after(4000, recalled)).toBe('same')
     const before = ticket()
-    clock.elapse(500)
-    expect(reopened(records, before)).toBe('same')
-    clock.elapse(4499)
-    expect(recalled()).toBe('same')
-    clock.elapse(1)
-    expect(recalled()).toBeUndefined()
-    clock.elapse(295_000 - 1)
-    expect(stale()).toBe('same')
-    clock.elapse(1)
-    expect(stale()).toBeUndefined()
+    expect(after(500, () => reopened(records, before))).toBe('same')
+    expect([after(4499, recalled), after(1, recalled)]).toEqual(['same', undefined])
+    expect([after(295_000 - 1, stale), after(1, stale)]).toEqual(['same', undefined])
   })
 
   test.for<[string, (started: ReturnType<typeof start>) => void]>([
     ['another session was evicted', ({ sessionCache }) => sessionCache.evict('other')],
-    [
-      'all were cleared and this one is there again',
-      ({ sessionCache, keep }) => void (sessionCache.clear(), keep()),
-    ],
+    ['all were cleared and this one is there again', (by) => (by.sessionCache.clear(), by.keep())],
   ])('is not renewed by a read that began before %s', ([, evict]) => {
     const started = startKept(AGES)
     const { ticket, recalled, reopened } = started
     const before = ticket()
     evict(started)
     clock.elapse(5000)
-    expect(reopened(records, before)).toBe('same')
-    expect(recalled()).toBeUndefined()
-    expect(reopened()).toBe('same')
-    expect(recalled()).toBe('same')
+    expect([reopened(records, before), recalled()]).toEqual(['same', undefined])
+    expect([reopened(), recalled()]).toEqual(['same', 'same'])
   })
 
   test('a session that was evicted does not stand in for the store either', () => {
@@ -326,15 +289,13 @@ describe('the age of what is kept', () => {
     sessionCache.expire('unknown')
     expect([recalled(), stale(), recalled('other')]).toEqual([undefined, 'same', 'same'])
     keep()
-    expect(recalled()).toBe('same')
-    expect(sessionCache.size).toBe(2)
+    expect([recalled(), sessionCache.size]).toEqual(['same', 2])
   })
 
   test('what stands in for the store needs the right secret and the right realm', () => {
     const { stale } = startKept(AGES)
     const wrong = [stale('d', WRONG), stale('d', credential, ELSEWHERE), stale('other')]
-    expect(wrong).toEqual([undefined, undefined, undefined])
-    expect(stale()).toBe('same')
+    expect([wrong, stale()]).toEqual([[undefined, undefined, undefined], 'same'])
   })
 })
 
@@ -354,11 +315,10 @@ describe('changes that may have been missed', () => {
     become(1)
     expect(recalled()).toBe('same')
     become(2)
-    expect(recalled()).toBeUndefined()
-    expect(lookUps).toEqual(['bypassed', 'hit', 'bypassed'])
+    expect([recalled(), lookUps]).toEqual([undefined, ['bypassed', 'hit', 'bypassed']])
   })
 
-  test('the store confirms it for the present epoch, without opening it anew', () => {
+  test('the store confirms it for the present subscription, without opening it anew', () => {
     const { become, recalled, reopened } = startKept()
     become(2)
     expect(recalled()).toBeUndefined()
@@ -367,16 +327,18 @@ describe('changes that may have been missed', () => {
 
   test.for<[string, number | undefined]>([
     ['nothing was heard', undefined],
-    ['another epoch was', 1],
+    ['another subscription was', 1],
   ])('what was read while %s is not served afterwards', ([, during]) => {
     const { ticket, become, keep, recalled, reopened } = start()
     become(during)
     const before = ticket()
     become(2)
     keep('d', session, before)
-    expect(recalled()).toBeUndefined()
-    expect(reopened(records, before)).toBe('same')
-    expect(recalled()).toBeUndefined()
+    expect([recalled(), reopened(records, before), recalled()]).toEqual([
+      undefined,
+      'same',
+      undefined,
+    ])
   })
 
   test('what was read while nothing was heard is not served while nothing is heard', () => {
@@ -388,17 +350,13 @@ describe('changes that may have been missed', () => {
 
   test('while the store cannot be asked they do not matter', () => {
     const { become, stale } = startKept()
-    for (const epoch of [undefined, 2]) {
-      become(epoch)
-      expect(stale()).toBe('same')
-    }
+    const found = [undefined, 2].map((subscription) => (become(subscription), stale()))
+    expect(found).toEqual(['same', 'same'])
   })
 
-  test('a wrong secret is a miss, whatever the epoch', () => {
+  test('a wrong secret is a miss, whatever the subscription', () => {
     const { lookUps, become, recalled } = startKept()
-    expect(recalled('d', WRONG)).toBeUndefined()
-    become(2)
-    expect(recalled('d', WRONG)).toBeUndefined()
-    expect(lookUps).toEqual(['miss', 'miss'])
+    const found = [recalled('d', WRONG), become(2), recalled('d', WRONG)]
+    expect([found, lookUps]).toEqual([Array(3).fill(undefined), ['miss', 'miss']])
   })
 })

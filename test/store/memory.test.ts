@@ -5,7 +5,10 @@ import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/locks.ts'
 import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
 import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { openMemoryState } from '../../src/store/memory/state.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
+import { SETTLED } from '../../src/store/settling.ts'
+import type { StateListeners } from '../../src/store/shared-state.ts'
 import type { Store } from '../../src/store/store.ts'
 import { describeDenyList } from './contracts/deny-list.ts'
 import { describeGenerations } from './contracts/generations.ts'
@@ -17,18 +20,12 @@ import { describeSessionIndex } from './contracts/session-index.ts'
 import { describeStore } from './contracts/store.ts'
 
 const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
+const RECORDS = { identity: Buffer.alloc(1024), tokens: Buffer.of(1), metadata: Buffer.of(2) }
 const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
 
-/** Creates a clock that only `elapse` sets forward. */
 function createClock() {
   let nowMs = 1_000_000
-  return {
-    now: () => nowMs,
-    elapse: (ms: number): Promise<void> => {
-      nowMs += ms
-      return Promise.resolve()
-    },
-  }
+  return { now: () => nowMs, elapse: async (ms: number): Promise<void> => void (nowMs += ms) }
 }
 
 const over =
@@ -60,11 +57,9 @@ describe('the bounds of the memory store', () => {
     const clock = createClock()
     return { ...clock, store: createMemoryStore({ ...ROOMY, ...bounds }, clock.now) }
   }
-  /** Creates a session of `bytes` for each letter, one after the other. */
   async function fill(store: Store, digests: string, bytes: number, ttlMs = 1000): Promise<void> {
     for (const digest of digests) await store.create(digest, records(bytes), ttlMs)
   }
-  /** Returns those of the sessions that are present. */
   async function present(store: Store, digests: string): Promise<string> {
     const found = await Promise.all([...digests].map((digest) => store.read(digest, ['identity'])))
     return [...digests].filter((_, at) => found[at]?.identity !== undefined).join('')
@@ -85,15 +80,11 @@ describe('the bounds of the memory store', () => {
     expect(await present(store, 'abc')).toBe('ac')
   })
 
-  test('all three records count', async () => {
+  test('all three records of a session count, and each session has an overhead', async () => {
     const { store } = start({ maxBytes: 2000 })
     await expect(store.create('a', records(700, 700, 700), 1000)).rejects.toThrow(FULL)
-  })
-
-  test('each session has an overhead', async () => {
-    const { store } = start({ maxBytes: 1000 })
-    await fill(store, 'abcd', 1)
-    await expect(fill(store, 'e', 1)).rejects.toThrow(FULL)
+    await fill(store, 'abcdefghi', 1)
+    await expect(fill(store, 'j', 1)).rejects.toThrow(FULL)
   })
 
   test('an ended and an expired session make room', async () => {
@@ -106,15 +97,9 @@ describe('the bounds of the memory store', () => {
     expect(await present(store, 'c')).toBe('c')
   })
 
-  test('a session that is written again counts once', async () => {
+  test('a session that is written again counts once, and a refused write leaves it', async () => {
     const { store } = start({ maxEntries: 1, maxBytes: 3000 })
     await fill(store, 'aa', 2000)
-    expect(await present(store, 'a')).toBe('a')
-  })
-
-  test('a refused write leaves the earlier session', async () => {
-    const { store } = start({ maxBytes: 3000 })
-    await fill(store, 'a', 100)
     await expect(fill(store, 'a', 5000)).rejects.toThrow(FULL)
     expect(await present(store, 'a')).toBe('a')
   })
@@ -148,23 +133,6 @@ describe('the bounds of the memory store', () => {
     await expect(fill(store, 'd', 1, 60_000)).rejects.toThrow(FULL)
     expect(await present(store, 'bc')).toBe('bc')
   })
-
-  test('the default bounds suffice for a single replica', async () => {
-    const store = createMemoryStore()
-    await fill(store, 'a', 1024, 60_000)
-    expect(await present(store, 'a')).toBe('a')
-  })
-
-  test('the list has every present session and nothing else', async () => {
-    const { store, elapse } = start({})
-    const listed = async () => (await Array.fromAsync(store.list())).flat()
-    expect(await listed()).toEqual([])
-    await fill(store, 'abc', 1)
-    await fill(store, 'd', 1, 500)
-    await store.end('b', 1000)
-    await elapse(501)
-    expect(await listed()).toEqual(['a', 'c'])
-  })
 })
 
 describe('the bounds of one-time keys in memory', () => {
@@ -174,7 +142,7 @@ describe('the bounds of one-time keys in memory', () => {
     return {
       keys,
       elapse,
-      consume: (key: string, by = '1') => keys.consume('login', key, by, 1000),
+      consume: (key: string, by = '1') => keys.consume({ kind: 'login', key, attemptId: by }, 1000),
     }
   }
 
@@ -190,7 +158,7 @@ describe('the bounds of one-time keys in memory', () => {
   test('a released mark makes room', async () => {
     const { keys, consume } = start(1)
     expect(await consume('a')).toBe(true)
-    await keys.release('login', 'a', '1')
+    await keys.release({ kind: 'login', key: 'a', attemptId: '1' })
     expect(await consume('b')).toBe(true)
   })
 })
@@ -198,19 +166,13 @@ describe('the bounds of one-time keys in memory', () => {
 describe('the bounds of locks in memory', () => {
   test('a lock above the number is an error, and nobody loses one', async () => {
     const locks = createMemoryLocks({ maxEntries: 1, maxBytes: 10_000 })
-    const acquire = (digest: string, owner = '1') => locks.acquire(digest, owner, 'note', 1000)
+    const acquire = (digest: string, owner = '1') =>
+      locks.acquire(digest, { owner, note: 'note', ttlMs: 1000 })
     expect(await acquire('a')).toEqual({ isOurs: true })
     await expect(acquire('b')).rejects.toThrow(FULL)
     expect(await acquire('a', '2')).toMatchObject({ isOurs: false })
     await locks.release('a', '1')
     expect(await acquire('b')).toEqual({ isOurs: true })
-  })
-
-  test('the default bounds suffice for a single replica', async () => {
-    const locks = createMemoryLocks()
-    for (let count = 0; count < 1000; count += 1) {
-      expect(await locks.acquire(`d${count}`, '1', 'note', 1000)).toEqual({ isOurs: true })
-    }
   })
 })
 
@@ -227,17 +189,18 @@ describe('the bounds of generations in memory', () => {
     expect(await generations.oldestOf('b')).toBe(await generations.current())
   })
 
+  test('an order of an unknown moment ends what has begun so far', async () => {
+    const generations = createMemoryGenerations()
+    await generations.advance('a', 1000)
+    const asked = { atMs: 0, generation: undefined, uncertainty: 0 }
+    expect(await generations.advance('b', 1000, asked)).toBe(await generations.current())
+  })
+
   test('an order for everybody needs no room', async () => {
     const generations = createMemoryGenerations({ maxEntries: 0, maxBytes: 0 })
     const before = await generations.current()
     await generations.advance(undefined, 1000)
     expect(await generations.oldestOf('a')).toBeGreaterThan(before)
-  })
-
-  test('the default bounds suffice for a single replica', async () => {
-    const generations = createMemoryGenerations()
-    for (let count = 0; count < 1000; count += 1) await generations.advance(`u${count}`, 1000)
-    expect(await generations.current()).toBe(1000)
   })
 })
 
@@ -260,10 +223,28 @@ describe('the bounds of the session index in memory', () => {
     await index.add('e', { user: '1' }, 1000)
     expect(await index.list('user', '1')).toEqual(['b', 'c', 'd', 'e'])
   })
+})
 
-  test('the default bounds suffice for a single replica', async () => {
-    const index = createMemorySessionIndex()
-    await index.add('a', { user: '1' }, 1000)
-    expect(await index.list('user', '1')).toEqual(['a'])
-  })
+test('the state in memory is available and settled, and has nobody to tell', async () => {
+  const state = openMemoryState()
+  const { isAvailable, settling, backplane } = state
+  expect([isAvailable, settling, backplane.subscription]).toEqual([true, SETTLED, 0])
+  const told = [backplane.publish({ type: 'clear-all' }), state.subscribe({} as StateListeners)]
+  const all = await Promise.all([...told, state.firstAttempt, state.close()])
+  expect(all).toEqual(Array(4).fill(undefined))
+})
+
+test('the default bounds of each suffice for a single replica', async () => {
+  const [locks, generations] = [createMemoryLocks(), createMemoryGenerations()]
+  const [store, index] = [createMemoryStore(), createMemorySessionIndex()]
+  for (let count = 0; count < 1000; count += 1) {
+    const lease = { owner: '1', note: 'note', ttlMs: 60_000 }
+    expect(await locks.acquire(`d${count}`, lease)).toEqual({ isOurs: true })
+    await generations.advance(`u${count}`, 60_000)
+    await index.add(`d${count}`, { user: '1' }, 60_000)
+    await store.create(`d${count}`, RECORDS, 60_000)
+  }
+  expect(await generations.current()).toBe(1000)
+  expect(await index.list('user', '1')).toHaveLength(1000)
+  expect(await store.read('d0', ['identity'])).toEqual({ identity: RECORDS.identity })
 })

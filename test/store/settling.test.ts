@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { observeDisturbances } from '../../src/store/redis/disturbances.ts'
 import {
   SETTLE_MS,
@@ -6,13 +6,12 @@ import {
   type WatchedSettling,
   watchSettling,
 } from '../../src/store/settling.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../support/monotonic-clock.ts'
+import { useMonotonicClock } from '../support/monotonic-clock.ts'
 
 const STARTED_AT = 1_700_000_000_000
 
 type Observed = Parameters<typeof observeDisturbances>[0]
 
-/** Creates an observer that adds what it is called with to `told`. */
 function observing(told: unknown[]): Observed {
   return {
     onConnected: () => told.push('connected'),
@@ -24,7 +23,7 @@ function observing(told: unknown[]): Observed {
 }
 
 describe('a shared store', () => {
-  let clock: MonotonicClock
+  const clock = useMonotonicClock()
   let wallMs: number
   let settling: WatchedSettling
   const elapse = (ms: number): void => {
@@ -32,11 +31,9 @@ describe('a shared store', () => {
     wallMs += ms
   }
   beforeEach(() => {
-    clock = holdMonotonicClock()
     wallMs = STARTED_AT
     settling = watchSettling(() => wallMs)
   })
-  afterEach(() => clock[Symbol.dispose]())
 
   test('is settled once SETTLE_MS have passed since the last disturbance', () => {
     expect(settling.isSettled).toBe(false)
@@ -46,16 +43,15 @@ describe('a shared store', () => {
       expect(settling.isSettled).toBe(false)
     }
     elapse(1)
-    expect(settling.isSettled).toBe(true)
-    expect(settling.isSettledFor(0)).toBe(true)
+    expect([settling.isSettled, settling.isSettledFor(0)]).toEqual([true, true])
   })
 
-  test('has another epoch after each disturbance', () => {
-    const epochs = [1, 2, 3].map(() => {
+  test('has another interruptions after each disturbance', () => {
+    const interruptions = [1, 2, 3].map(() => {
       settling.disturb()
-      return settling.epoch
+      return settling.interruptions
     })
-    expect(new Set(epochs).size).toBe(3)
+    expect(new Set(interruptions).size).toBe(3)
   })
 
   test('is settled at once for a session created after the disturbance', () => {
@@ -68,29 +64,23 @@ describe('a shared store', () => {
     ['long', 3_600_000, 0],
     ['a while', 4000, SETTLE_MS - 4000],
     ['no time at all', 0, SETTLE_MS],
-  ] as const)(
-    'is settled for a new replica by the uptime of the server: %s',
-    ([, uptimeMs, leftMs]) => {
-      settling.disturb()
-      settling.observeUptime(uptimeMs)
-      elapse(leftMs - 1)
-      expect(settling.isSettled).toBe(leftMs === 0)
-      expect(settling.isSettledFor(STARTED_AT - uptimeMs + 1)).toBe(true)
-      elapse(1)
-      expect(settling.isSettled).toBe(true)
-    },
-  )
-
-  test('is not settled where the uptime is unknown', () => {
+  ] as const)('is settled for a new replica by the uptime of the server: %s', (row) => {
+    const [, uptimeMs, leftMs] = row
     settling.disturb()
-    settling.observeUptime(undefined)
-    expect(settling.isSettled).toBe(false)
+    settling.observeUptime(uptimeMs)
+    elapse(leftMs - 1)
+    expect(settling.isSettled).toBe(leftMs === 0)
+    expect(settling.isSettledFor(STARTED_AT - uptimeMs + 1)).toBe(true)
+    elapse(1)
+    expect(settling.isSettled).toBe(true)
   })
 
-  test('is not settled by the uptime for a replica that was cut off', () => {
-    settling.disturb()
-    settling.disturb()
-    settling.observeUptime(3_600_000)
+  test.for([
+    ['where the uptime is unknown', 1, undefined],
+    ['by the uptime for a replica that was cut off', 2, 3_600_000],
+  ] as const)('is not settled %s', ([, disturbances, uptimeMs]) => {
+    for (let count = 0; count < disturbances; count++) settling.disturb()
+    settling.observeUptime(uptimeMs)
     expect(settling.isSettled).toBe(false)
   })
 
@@ -99,7 +89,7 @@ describe('a shared store', () => {
     const observer = observeDisturbances(observing(told), settling)
     const epochAfter = (act: () => void): number => {
       act()
-      return settling.epoch
+      return settling.interruptions
     }
     expect(epochAfter(() => observer.onConnected())).toBe(1)
     observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3_600_000 })
@@ -109,47 +99,31 @@ describe('a shared store', () => {
     expect(epochAfter(() => observer.onBreaker('write', 'open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
-    expect(settling.isSettled).toBe(true)
-    expect(epochAfter(() => observer.onFailure('full'))).toBe(4)
-    expect(told).toEqual([
-      'connected',
-      ['a'],
-      ['connection', 'why'],
-      ['write', 'open'],
-      ['write', 'half-open'],
-      ['write', 'closed'],
-      'full',
-    ])
+    expect([settling.isSettled, epochAfter(() => observer.onFailure('full'))]).toEqual([true, 4])
+    const breaker = ['open', 'half-open', 'closed'].map((state) => ['write', state])
+    expect(told).toEqual(['connected', ['a'], ['connection', 'why'], ...breaker, 'full'])
   })
 
-  test.for<[string, (observer: Observed) => void]>([
-    ['by an answer to a command', (observer) => observer.onFailure('loading')],
-    [
-      'by an examination',
-      (observer) =>
-        observer.onExamined({
-          findings: [{ code: 'refused', message: 'SET is refused: loading' }],
-          runIds: ['a'],
-          uptimeMs: 2 * SETTLE_MS,
-          isLoading: true,
-        }),
-    ],
-  ])(
-    'C65: is settled SETTLE_MS after a server was last found loading, not connected: %s',
-    ([, seeLoading]) => {
-      const observer = observeDisturbances(observing([]), settling)
-      observer.onConnected()
-      elapse(2 * SETTLE_MS)
-      seeLoading(observer)
-      observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3 * SETTLE_MS })
-      elapse(SETTLE_MS - 1)
-      expect(settling.isSettled || settling.isSettledFor(wallMs - SETTLE_MS)).toBe(false)
-      elapse(1)
-      expect(settling.isSettled).toBe(true)
-    },
-  )
+  const loading = { code: 'refused', message: 'SET is refused: loading' } as const
+  const examined = (uptimeMs: number) => ({ findings: [], runIds: ['a'], uptimeMs })
+  test.for(['answer', 'examination'] as const)('C65: settles after the last loading %s', (how) => {
+    const observer = observeDisturbances(observing([]), settling)
+    observer.onConnected()
+    elapse(2 * SETTLE_MS)
+    if (how === 'answer') observer.onFailure('loading')
+    else observer.onExamined({ ...examined(2 * SETTLE_MS), findings: [loading], isLoading: true })
+    observer.onExamined(examined(3 * SETTLE_MS))
+    elapse(SETTLE_MS - 1)
+    expect(settling.isSettled || settling.isSettledFor(wallMs - SETTLE_MS)).toBe(false)
+    elapse(1)
+    expect(settling.isSettled).toBe(true)
+  })
 })
 
 test('a store in memory is always settled', () => {
-  expect([SETTLED.isSettled, SETTLED.isSettledFor(0), SETTLED.epoch]).toEqual([true, true, 0])
+  expect([SETTLED.isSettled, SETTLED.isSettledFor(0), SETTLED.interruptions]).toEqual([
+    true,
+    true,
+    0,
+  ])
 })

@@ -5,7 +5,6 @@ import type { Visit, VisitHeaders, VisitOptions } from './visitor.ts'
 
 export const BACKCHANNEL_LOGOUT = `${APP}/oauth2/backchannel-logout`
 
-/** Headers of a provider, which is no browser. */
 const FROM_A_PROGRAM: VisitHeaders = {
   Accept: '*/*',
   'User-Agent': undefined,
@@ -17,7 +16,6 @@ const FROM_A_PROGRAM: VisitHeaders = {
   'Upgrade-Insecure-Requests': undefined,
 }
 
-/** Sends a request to the endpoint, as a form by default. */
 export function requestLogout(
   vestibule: RunningVestibule,
   { headers, ...options }: VisitOptions & { readonly method?: string; readonly url?: string },

@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWTPayload, Si
 import { expect } from 'vitest'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import type { TestProvider } from './provider.ts'
-import { type RelyingParty, startRelyingParty } from './relying-party.ts'
+import { startRelyingParty } from './relying-party.ts'
 import { writeRules } from './rules-file.ts'
 import { type ClaimChanges, changeClaims, type SignOptions } from './tokens.ts'
 import type { Forwarded } from './vestibule.ts'
@@ -11,7 +11,6 @@ import type { Visit, VisitHeaders } from './visitor.ts'
 
 export const AUDIENCE = 'https://api.example.com'
 
-/** Returns a rule for tokens of the provider, with changes. */
 export function bearerRule(
   path: string,
   bearer: Partial<RuleSource['bearer']> = {},
@@ -25,19 +24,14 @@ export function bearerRule(
   }
 }
 
-export interface BearerParty extends RelyingParty {
-  /** Mints an access token of the provider (RFC 9068). */
-  readonly mint: (changes?: ClaimChanges, how?: SignOptions) => Promise<string>
-  /** Sends a check with the token and the headers of a program. */
-  readonly present: (token: string, forwarded?: Forwarded, headers?: VisitHeaders) => Promise<Visit>
-}
+export type BearerParty = Awaited<ReturnType<typeof startBearerParty>>
 
 /** Starts a service with these rules, and the provider whose tokens they accept. */
 export async function startBearerParty(
   rules: readonly RuleSource[],
   settings: Readonly<Record<string, string>> = {},
   prepare?: Parameters<typeof startRelyingParty>[2],
-): Promise<BearerParty> {
+) {
   await using stack = new AsyncDisposableStack()
   const { path } = stack.use(await writeRules(rules))
   const party = stack.use(
@@ -46,8 +40,9 @@ export async function startBearerParty(
   const resources = stack.move()
   return {
     ...party,
-    mint: (changes, how) => mintAccessToken(party.provider, changes, how),
-    present: (token, forwarded = {}, headers = {}) =>
+    mint: (changes?: ClaimChanges, how?: SignOptions) =>
+      mintAccessToken(party.provider, changes, how),
+    present: (token: string, forwarded: Forwarded = {}, headers: VisitHeaders = {}) =>
       party.vestibule.check(
         { uri: '/api/', ...forwarded },
         { ...asProgram, Authorization: `Bearer ${token}`, ...headers },
@@ -108,24 +103,21 @@ export function expectTokenRefusal(visit: Visit, error: string, status: 401 | 40
 }
 
 /** Key that tokens are bound to, and its DPoP proofs. */
-export interface ProofKey {
-  readonly thumbprint: string
-  readonly prove: (
-    token: string,
-    changes?: ClaimChanges,
-    header?: Readonly<Record<string, unknown>>,
-  ) => Promise<string>
-}
+export type ProofKey = Awaited<ReturnType<typeof createProofKey>>
 
 export async function createProofKey(
   alg = 'ES256',
   options: { readonly crv?: string; readonly modulusLength?: number } = {},
-): Promise<ProofKey> {
+) {
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true, ...options })
   const jwk = await exportJWK(publicKey)
   return {
     thumbprint: await calculateJwkThumbprint(jwk),
-    prove: (token, changes = {}, header = {}) => {
+    prove: (
+      token: string,
+      changes: ClaimChanges = {},
+      header: Readonly<Record<string, unknown>> = {},
+    ) => {
       const claims: JWTPayload = {
         jti: crypto.randomUUID(),
         htm: 'GET',

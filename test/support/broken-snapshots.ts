@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { until } from './own-lag.ts'
 import type { RunningRedis } from './redis.ts'
-import { until } from './redis-state.ts'
 
 /** Puts a folder in the place of the snapshot file. Returns a function that removes it. */
 export const breakSnapshots = async (redis: RunningRedis): Promise<() => Promise<void>> => {

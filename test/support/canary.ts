@@ -5,7 +5,6 @@ import {
   startScriptedServer,
 } from '../../stand-ins/network/scripted-server.ts'
 
-/** A server of an attacker's. */
 export interface Canary {
   readonly url: string
   readonly port: string
@@ -37,7 +36,6 @@ export function useCanary(body: (url: string) => unknown): Canary {
 
 const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true })
 
-/** A key that nobody but the attacker knows. */
 export const attackersJwk = {
   ...(await exportJWK(publicKey)),
   kid: 'attacker',
@@ -45,7 +43,6 @@ export const attackersJwk = {
   use: 'sig',
 }
 
-/** A token with these claims, signed by the attacker's key. */
 export function forgeToken(
   claims: JWTPayload,
   header: Readonly<Record<string, unknown>>,

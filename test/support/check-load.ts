@@ -5,21 +5,7 @@ import { CHECK_WITHIN_MS, OUTAGE_COOKIE } from './outage.ts'
 import { BUSY_MS, watchOwnLag } from './own-lag.ts'
 import { createRequestPool, forwardedNavigation } from './request-pool.ts'
 
-/** Outcome of many checks. */
-export interface CheckLoad {
-  readonly count: (status: number) => number
-  readonly statuses: () => readonly number[]
-  /** Users that the answers named. */
-  readonly users: ReadonlySet<string>
-  /** Answers that changed a cookie they had no reason to change, and requests that got no answer. */
-  readonly oddities: readonly string[]
-  /** Longest time of a check; like all times here without the time for which this process was kept waiting. */
-  readonly slowestMs: () => number
-  /** The time below which this share of the answers came. */
-  readonly quantileMs: (share: number) => number
-  /** Resolves when the last answer is there. */
-  readonly stop: () => Promise<void>
-}
+export type CheckLoad = ReturnType<typeof startCheckLoad>
 
 /** Deadline of a check as a whole. */
 const DEADLINE_MS = 1500 + BUSY_MS
@@ -56,7 +42,7 @@ export function startCheckLoad(
   port: number,
   cookie: string,
   { perSecond = 200, connections = 16 } = {},
-): CheckLoad {
+) {
   const pool = createRequestPool(port, connections)
   const counts = new Map<number, number>()
   const users = new Set<string>()
@@ -93,12 +79,15 @@ export function startCheckLoad(
   const workers = Promise.all(Array.from({ length: connections }, work))
 
   return {
-    count: (status) => counts.get(status) ?? 0,
+    count: (status: number) => counts.get(status) ?? 0,
     statuses: () => [...counts.keys()].toSorted((a, b) => a - b),
+    /** Users that the answers named. */
     users,
+    /** Answers that changed a cookie they had no reason to change, and requests that got no answer. */
     oddities,
+    /** Longest time of a check; like all times here without the time for which this process was kept waiting. */
     slowestMs: () => tookMs.reduce((slowest, ms) => Math.max(slowest, ms), 0),
-    quantileMs: (share) => quantile(tookMs, share),
+    quantileMs: (share: number) => quantile(tookMs, share),
     stop: async () => {
       isOver = true
       await workers
@@ -108,7 +97,6 @@ export function startCheckLoad(
   }
 }
 
-/** Starts the same load at each of these replicas. */
 export function startCheckLoads(
   all: readonly { readonly internalPort: number }[],
   cookie: string,

@@ -28,6 +28,33 @@ export function problemsOf(environment: Environment): readonly string[] {
   }
 }
 
+/** The same with a client secret. */
+export const confidential = { ...base, OIDC_CLIENT_SECRET: CLIENT_SECRET } as const
+
+/** Returns the problems of changes to a configuration with a client secret. */
+export function problemsWith(changes: Environment): readonly string[] {
+  return problemsOf({ ...confidential, ...changes })
+}
+
+/** Reads settings written as `PORT=0 HOST=::1`; a value ends where the next name begins. */
+export function settingsIn(text: string): Environment {
+  const settings = text.split(/\s+(?=[A-Z\d_]+=)/).map((each) => each.split(/=(.*)/s).slice(0, 2))
+  return Object.fromEntries(settings) as Environment
+}
+
+/** Makes rows of lines of any text, each followed by a line with the pattern of the problem that it is. */
+export function problemRows(
+  template: TemplateStringsArray,
+  ...values: readonly string[]
+): [string, RegExp][] {
+  const lines = String.raw(template, ...values)
+    .trim()
+    .split(/\n\s*/)
+  return lines.flatMap((line, at): [string, RegExp][] =>
+    at % 2 ? [] : [[line, new RegExp(lines[at + 1] ?? '')]],
+  )
+}
+
 /** Makes a folder for the tests of a file. Returns how to write a file there, resolving with its path. */
 export function useFolder() {
   let folder: string

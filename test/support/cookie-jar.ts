@@ -1,16 +1,4 @@
-/** A cookie as a browser keeps it. */
-export interface StoredCookie {
-  readonly name: string
-  readonly value: string
-  readonly domain: string
-  readonly hostOnly: boolean
-  readonly path: string
-  readonly secure: boolean
-  readonly httpOnly: boolean
-  readonly sameSite: string | undefined
-  /** `Infinity` for a session cookie. */
-  readonly endsAtMs: number
-}
+export type StoredCookie = Readonly<ReturnType<typeof parseSetCookie>>
 
 export interface SendContext {
   readonly crossSite?: boolean
@@ -33,16 +21,13 @@ export interface CookieJar {
 const MAX_COOKIE_BYTES = 4096
 
 /** A browser's cookie rules (RFC 6265bis), at their strictest where browsers differ. */
-export const createCookieJar = (
-  initial: readonly StoredCookie[] = [],
-  nowMs: () => number = Date.now,
-): CookieJar => {
+export const createCookieJar = (initial: readonly StoredCookie[] = []): CookieJar => {
   const cookies = new Map(initial.map((cookie) => [keyOf(cookie), cookie]))
   const live = (): readonly StoredCookie[] =>
-    [...cookies.values()].filter(({ endsAtMs }) => endsAtMs > nowMs())
+    [...cookies.values()].filter(({ endsAtMs }) => endsAtMs > Date.now())
 
   const set = (line: string, url: URL): string | undefined => {
-    const cookie = parseSetCookie(line, url, nowMs())
+    const cookie = parseSetCookie(line, url)
     const refusal = refuse(cookie, line, url)
     if (refusal) return refusal
     const shadowsSecure = live().some(
@@ -72,14 +57,14 @@ export const createCookieJar = (
       for (const [key, cookie] of cookies) if (cookie.name === name) cookies.delete(key)
     },
     clear: () => cookies.clear(),
-    copy: () => createCookieJar(live(), nowMs),
+    copy: () => createCookieJar(live()),
   }
 }
 
 const keyOf = ({ name, domain, hostOnly, path }: StoredCookie): string =>
   JSON.stringify([name, domain, hostOnly, path])
 
-const parseSetCookie = (line: string, url: URL, nowMs: number): StoredCookie => {
+const parseSetCookie = (line: string, url: URL) => {
   const [pair = '', ...rest] = line.split(';')
   const attributes = new Map(
     rest.map((part) => {
@@ -99,17 +84,18 @@ const parseSetCookie = (line: string, url: URL, nowMs: number): StoredCookie => 
     secure: attributes.has('secure'),
     httpOnly: attributes.has('httponly'),
     sameSite: attributes.get('samesite')?.toLowerCase(),
-    endsAtMs: endOf(attributes, nowMs),
+    endsAtMs: endOf(attributes),
   }
 }
 
 const defaultPath = (url: URL): string =>
   url.pathname.slice(0, Math.max(1, url.pathname.lastIndexOf('/')))
 
-const endOf = (attributes: ReadonlyMap<string, string>, nowMs: number): number => {
+/** Returns `Infinity` for a session cookie. */
+const endOf = (attributes: ReadonlyMap<string, string>): number => {
   const maxAgeSeconds = attributes.get('max-age')
   if (maxAgeSeconds !== undefined && /^-?\d+$/.test(maxAgeSeconds)) {
-    return Number(maxAgeSeconds) <= 0 ? 0 : nowMs + Number(maxAgeSeconds) * 1000
+    return Number(maxAgeSeconds) <= 0 ? 0 : Date.now() + Number(maxAgeSeconds) * 1000
   }
   const expiresMs = Date.parse(attributes.get('expires') ?? '')
   return Number.isNaN(expiresMs) ? Number.POSITIVE_INFINITY : expiresMs
@@ -140,11 +126,7 @@ const isUnder = (host: string, domain: string): boolean =>
 
 /** Loopback counts as secure for the Secure attribute, as it does in browsers. */
 const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
-  protocol === 'https:' ||
-  hostname === 'localhost' ||
-  hostname.endsWith('.localhost') ||
-  hostname.startsWith('127.') ||
-  hostname === '[::1]'
+  protocol === 'https:' || /^(?:(?:.*\.)?localhost|127\..*|\[::1\])$/.test(hostname)
 
 const isSentTo = ({ domain, hostOnly, path, secure }: StoredCookie, url: URL): boolean => {
   const hostMatches = hostOnly ? url.hostname === domain : isUnder(url.hostname, domain)

@@ -1,16 +1,20 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { OUTAGE_COOKIE } from './outage.ts'
-import { watchOwnLag } from './own-lag.ts'
-import { until } from './redis-state.ts'
+import { until, watchOwnLag } from './own-lag.ts'
 import { APP } from './relying-party.ts'
 import type { Replicas } from './replicas.ts'
-import { createRequestPool, forwardedNavigation, type RequestPool } from './request-pool.ts'
-import { cookieHeader, SESSION_COOKIE } from './sign-in-steps.ts'
+import {
+  createRequestPool,
+  forwardedNavigation,
+  type PooledAnswer,
+  type RequestPool,
+} from './request-pool.ts'
+import { cookieHeader } from './sign-in-steps.ts'
+import { tally } from './tally.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
 
-/** Signed-in user with the cookies of a browser. */
 export interface Person {
   readonly user: string
   readonly browser: Visitor
@@ -22,7 +26,6 @@ export function signInPeople(replicas: Replicas, users: readonly string[]): Prom
   )
 }
 
-/** Outcome of one request of one person. */
 export interface Answered {
   readonly user: string
   readonly status: number
@@ -31,46 +34,13 @@ export interface Answered {
 }
 
 /** People who go on using the app while something happens, and what they see of it. */
-export interface FleetLoad {
-  readonly answers: readonly Answered[]
-  /** Requests go to this replica as well. */
-  readonly join: (replica: RunningVestibule) => Promise<void>
-  /** Sends no more requests to this replica. */
-  readonly leave: (replica: RunningVestibule) => void
-  /** The session is about to be ended: it is no fault any more when it is refused. */
-  readonly ending: (user: string) => void
-  /** The session has just been ended: who is let in with it after `withinMs` is let in wrongly. */
-  readonly ended: (user: string, withinMs: number) => void
-  /** Everybody has been given an outage assertion: from now on nobody is to notice anything. */
-  readonly warm: () => Promise<void>
-  /** Answers are there that were asked for after this call. */
-  readonly more: (count: number) => Promise<void>
-  /** Resolves when the last answer is there. */
-  readonly stop: () => Promise<Seen>
-}
+export type FleetLoad = Awaited<ReturnType<typeof startFleetLoad>>
 
-/** Outcome of a load: the answers, and the sources that they rested on. */
-export interface Seen {
-  readonly statuses: Readonly<Record<number, number>>
-  readonly slowestMs: number
-  /** Count of allowed checks by `source`. */
-  readonly sources: Readonly<Record<string, number>>
-  /** An answer that named another user, or let somebody in whose session had ended. */
-  readonly wrongAllows: readonly string[]
-  /** Somebody signed in was told to sign in, or lost a cookie. */
-  readonly signOuts: readonly string[]
-  readonly serverErrors: readonly Answered[]
-  /** Requests without an answer, with another status, or with a cookie that should not come. */
-  readonly oddities: readonly string[]
-}
+/** Outcome of a load: the number of answers by status and by the sources that they rested on, and the mistakes. */
+export type Seen = Awaited<ReturnType<FleetLoad['stop']>>
 
-export interface FleetLoadOptions {
-  /** Requests per second of all people together. */
-  readonly perSecond?: number
-}
-
-/** A person's requests, one after the other: a page, then what it fetches. */
-const turns = [
+/** Headers of a page, of a script and of an image. */
+export const turns = [
   { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' },
   { Accept: '*/*', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
   { Accept: 'image/*', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' },
@@ -88,13 +58,12 @@ interface Routed {
 export async function startFleetLoad(
   replicas: readonly RunningVestibule[],
   people: readonly Person[],
-  { perSecond = 250 }: FleetLoadOptions = {},
-): Promise<FleetLoad> {
+  { perSecond = 250 } = {},
+) {
   const routed = new Map<RunningVestibule, Routed>()
   const left: Routed[] = []
-  const ends = new Map<string, number>()
   const answers: Answered[] = []
-  const tally = createTally(ends)
+  const mistakes: string[] = []
   const lag = watchOwnLag()
   let isOver = false
 
@@ -115,12 +84,10 @@ export async function startFleetLoad(
       const tookMs = performance.now() - sentAtMs - (lag.lagMs() - lagBeforeMs)
       const answered = { user, status, sentAtMs, tookMs }
       answers.push(answered)
-      const setCookies = got['set-cookie'] ?? []
-      for (const line of setCookies) browser.cookies.set(line, new URL(APP))
-      const isAsset = what['Sec-Fetch-Dest'] === 'image'
-      tally(answered, { named: got['x-auth-request-user'], setCookies, isAsset })
+      for (const line of got['set-cookie'] ?? []) browser.cookies.set(line, new URL(APP))
+      mistakes.push(...mistakesOf(answered, got, what['Sec-Fetch-Dest'] === 'image'))
     } catch (error) {
-      tally.odd(`${user}: ${String(error)}`)
+      mistakes.push(`${user}: ${String(error)}`)
     }
   }
   const use = async (person: Person, at: number): Promise<void> => {
@@ -138,18 +105,18 @@ export async function startFleetLoad(
   return {
     answers,
     join,
-    leave: (replica) => {
+    leave: (replica: RunningVestibule) => {
       const leaving = routed.get(replica)
       if (leaving) left.push(leaving)
       routed.delete(replica)
     },
-    ending: (user) => void ends.set(user, Number.POSITIVE_INFINITY),
-    ended: (user, withinMs) => void ends.set(user, performance.now() + withinMs),
+    /** Everybody has been given an outage assertion: from now on nobody is to notice anything. */
     warm: () =>
       until('an assertion for everybody', () =>
         people.every(({ browser }) => browser.cookies.find(OUTAGE_COOKIE) !== undefined),
       ),
-    more: async (count) => {
+    /** Answers are there that were asked for after this call. */
+    more: async (count: number) => {
       const sinceMs = performance.now()
       while (answers.filter(({ sentAtMs }) => sentAtMs > sinceMs).length < count) await wait(10)
     },
@@ -159,75 +126,39 @@ export async function startFleetLoad(
       lag.end()
       const sources = await sumSources([...routed.values(), ...left])
       for (const { pool } of [...routed.values(), ...left]) pool[Symbol.dispose]()
-      return { ...tally.seen(answers), sources }
+      return { statuses: tally(answers.map(({ status }) => status)), sources, mistakes }
     },
   }
 }
 
-interface AnswerDetails {
-  readonly named: string | string[] | undefined
-  readonly setCookies: readonly string[]
-  readonly isAsset: boolean
-}
-
-const REFUSED = new Set([302, 303, 401])
-
-function createTally(ends: ReadonlyMap<string, number>) {
-  const wrongAllows: string[] = []
-  const signOuts: string[] = []
-  const oddities: string[] = []
-
-  const take = (answered: Answered, { named, setCookies, isAsset }: AnswerDetails): void => {
-    const { user, status, sentAtMs } = answered
-    const endMs = ends.get(user) ?? Number.POSITIVE_INFINITY
-    const text = `${user}: ${status} at ${sentAtMs.toFixed(0)}`
-    if (status === 200 && named !== user) wrongAllows.push(`${text} as ${String(named)}`)
-    if (status === 200 && sentAtMs > endMs) wrongAllows.push(`${text}, ended`)
-    if (REFUSED.has(status) && !ends.has(user)) signOuts.push(text)
-    if (status !== 200 && status < 500 && !REFUSED.has(status)) oddities.push(text)
-    for (const line of setCookies) {
-      const name = line.slice(0, line.indexOf('='))
-      if (name === SESSION_COOKIE || /max-age=0(?:;|$)/i.test(line))
-        signOuts.push(`${text} ${name}`)
-      if (name !== OUTAGE_COOKIE || status !== 200 || isAsset) oddities.push(`${text} ${name}`)
-    }
-  }
-  return Object.assign(take, {
-    odd: (text: string) => void oddities.push(text),
-    seen: (answers: readonly Answered[]) => ({
-      statuses: countStatuses(answers),
-      slowestMs: Math.max(0, ...answers.map(({ tookMs }) => tookMs)),
-      wrongAllows,
-      signOuts,
-      serverErrors: answers.filter(({ status }) => status >= 500),
-      oddities,
-    }),
-  })
-}
-
-function countStatuses(answers: readonly Answered[]): Record<number, number> {
-  const counts: Record<number, number> = {}
-  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
-  return counts
+/**
+ * Returns what is wrong with an answer: it names another user, asks somebody signed in to sign in, takes a cookie away,
+ * has another status, or has a cookie that should not come.
+ */
+function mistakesOf(
+  { user, status, sentAtMs }: Answered,
+  got: PooledAnswer['headers'],
+  isAsset: boolean,
+): readonly string[] {
+  const text = `${user}: ${status} at ${sentAtMs.toFixed(0)}`
+  const named = got['x-auth-request-user']
+  const isWrong = status === 200 ? named !== user : status < 500
+  const wrongCookies = (got['set-cookie'] ?? []).filter(
+    (line) =>
+      !line.startsWith(`${OUTAGE_COOKIE}=`) ||
+      /max-age=0(?:;|$)/i.test(line) ||
+      status !== 200 ||
+      isAsset,
+  )
+  return [
+    ...(isWrong ? [`${text} as ${String(named)}`] : []),
+    ...wrongCookies.map((line) => `${text} ${line.split('=')[0]}`),
+  ]
 }
 
 /** Asserts what somebody sees who was active when it began: nothing at all. */
-export function expectUnnoticed({ statuses, wrongAllows, signOuts, oddities }: Seen): void {
-  expect([...wrongAllows, ...signOuts, ...oddities]).toEqual([])
-  expect(Object.keys(statuses)).toEqual(['200'])
-}
-
-/** Describes the outcome in one line for the log of the run. */
-export function describeSeen({ statuses, sources, slowestMs, ...rest }: Seen): string {
-  const counts = (of: object): string =>
-    Object.entries(of)
-      .map(([name, count]) => `${name} ×${count}`)
-      .join(', ')
-  return (
-    `${counts(statuses)}, slowest ${slowestMs.toFixed(0)} ms; from ${counts(sources)}; ` +
-    `${rest.wrongAllows.length} wrong allows, ${rest.signOuts.length} sign-outs, ` +
-    `${rest.serverErrors.length} 5xx`
-  )
+export function expectUnnoticed({ mistakes, statuses }: Seen): void {
+  expect([mistakes, Object.keys(statuses)]).toEqual([[], ['200']])
 }
 
 export type Sources = Readonly<Record<string, number>>

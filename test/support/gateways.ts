@@ -1,18 +1,30 @@
 import { beforeEach, describe } from 'vitest'
 import { proxyMissing } from '../../stand-ins/proxy/proxies.ts'
+import { prepared } from './prepared.ts'
 import {
   type ClientRequest,
   type GatewayKind,
   gatewayKinds,
   type Passage,
   type ProtectedApp,
+  startProtectedApp,
 } from './protected-app.ts'
 import type { ProxiedHosts } from './proxied-browser.ts'
+import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
+
+/** The app behind each proxy for all tests of one file, and its check. */
+export function useProtectedApp(...given: Parameters<typeof startProtectedApp>) {
+  const app = prepared(() => startProtectedApp(...given))
+  const vestibule = () => app().party.vestibule
+  const check: RunningVestibule['check'] = (...request) => vestibule().check(...request)
+  /** Signs a user in before the tests; the returned function reads the cookies. */
+  const signedIn = (sub: string) => prepared(() => vestibule().signIn(sub))
+  return { app, vestibule, check, signedIn }
+}
 
 export type Send = (request?: ClientRequest) => Promise<Passage>
 
-/** Runs the tests once behind each proxy; they are skipped, with the reason, where a proxy is missing. */
 export function describeGateways(
   title: string,
   app: () => Pick<ProtectedApp, 'send'>,
@@ -20,7 +32,7 @@ export function describeGateways(
 ): void {
   describe.for(gatewayKinds)(`${title}, through %s`, (kind) => {
     skipWhereMissing(kind)
-    tests((request) => app().send(kind, () => undefined, request))
+    tests((request) => app().send(kind, request))
   })
 }
 
@@ -32,7 +44,7 @@ export function describeBrowsers(
 ): void {
   describe.for(gatewayKinds)(`${title}, through %s`, (kind) => {
     skipWhereMissing(kind)
-    tests(() => hosts().browser(kind, () => undefined), kind)
+    tests(() => hosts().browser(kind), kind)
   })
 }
 

@@ -1,13 +1,6 @@
 export type Form = Readonly<Record<string, string>>
 
-/** Target and hidden fields of a form. */
-export interface ParsedForm {
-  readonly action: string
-  readonly hidden: Form
-}
-
-/** The first form of a page. */
-export const parseForm = (body: string, url: string): ParsedForm | undefined => {
+export const parseForm = (body: string, url: string) => {
   const form = /<form\b([^>]*)>([\s\S]*?)<\/form>/i.exec(body)
   if (!form) return undefined
   const [, attributes = '', inside = ''] = form
@@ -25,11 +18,7 @@ const attribute = (tag: string, name: string): string | undefined => {
   return value === undefined ? undefined : unescapeHtml(value)
 }
 
+const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', amp: '&' }
+
 const unescapeHtml = (text: string): string =>
-  text
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&#x27;', "'")
-    .replaceAll('&amp;', '&')
+  text.replaceAll(/&(?:(lt|gt|quot|amp)|#39|#x27);/g, (_, name) => ENTITIES[name as string] ?? "'")

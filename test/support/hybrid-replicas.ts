@@ -1,7 +1,6 @@
 import { expect } from 'vitest'
 import { readMetric } from './outage.ts'
-import { timed } from './own-lag.ts'
-import { until } from './redis-state.ts'
+import { timed, until } from './own-lag.ts'
 import { APP } from './relying-party.ts'
 import { cookieHeader, LOGIN, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
@@ -17,6 +16,13 @@ export async function signInAt(
   const cookie = cookieHeader(browser)
   if (!cookie?.includes(`${SESSION_COOKIE}=`)) throw new Error(`${sub} is not signed in`)
   return { browser, cookie }
+}
+
+/** The same browser, led to another replica from now on. */
+export function move(browser: Visitor, to: RunningVestibule): Visitor {
+  const moved = to.visitor()
+  for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
+  return moved
 }
 
 /** Asks until the answer comes out of memory: from now on only a message or its age makes the replica ask Redis. */
@@ -55,18 +61,8 @@ export async function isBackplaneHealthy(vestibule: RunningVestibule): Promise<b
   return (await readMetric(vestibule, 'vestibule_backplane_healthy')) === 1
 }
 
-/** Waits for it, and prints how long that took. */
-export async function expectBackplaneBack(
-  what: string,
-  vestibule: RunningVestibule,
-): Promise<void> {
-  const { ms } = await timed(until('a healthy backplane', () => isBackplaneHealthy(vestibule)))
-  process.stdout.write(`${what}: messages arrive again after ${ms.toFixed(0)} ms\n`)
-}
-
-/** Lookups of opened sessions that were there and could not be trusted. */
-export function bypassed(vestibule: RunningVestibule): Promise<number> {
-  return readMetric(vestibule, 'vestibule_l1_lookups_total{result="bypassed"}')
+export function untilBackplaneHealthy(vestibule: RunningVestibule): Promise<void> {
+  return until('a healthy backplane', () => isBackplaneHealthy(vestibule))
 }
 
 /** Bytes by which the connection of a replica's subscription is recognised. */

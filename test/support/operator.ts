@@ -3,20 +3,12 @@ import type { RunningVestibule } from './vestibule.ts'
 
 export const ADMIN_TOKEN = 'an-admin-token-that-is-long-enough-for-anybody'
 
-export interface AdminAnswer {
-  readonly status: number
-  readonly headers: Headers
-  readonly text: string
-  readonly body: unknown
-}
-
-/** Asks a replica as an operator does. */
 export const askAdmin = async (
   { internalPort }: Pick<RunningVestibule, 'internalPort'>,
   method: string,
   path: string,
   body?: unknown,
-): Promise<AdminAnswer> => {
+) => {
   const response = await fetch(`http://127.0.0.1:${internalPort}/admin/${path}`, {
     method,
     headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
@@ -28,20 +20,14 @@ export const askAdmin = async (
     status: response.status,
     headers: response.headers,
     text,
-    body: isJson && JSON.parse(text),
+    body: (isJson && JSON.parse(text)) as unknown,
   }
 }
 
-export interface CommandResult {
-  readonly code: number | null
-  readonly output: string
-}
-
-/** Runs `vestibule` as an operator with nothing but these settings. */
 export const runCommand = async (
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<CommandResult> => {
+) => {
   const running = startProcess(process.execPath, ['src/main.ts', ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
   })

@@ -6,13 +6,10 @@ import { CALLBACK, SESSION_COOKIE, sentAlong, startLogin } from './sign-in-steps
 import type { UsedParty } from './used-party.ts'
 import type { Visit } from './visitor.ts'
 
-/** A page for people: its name, its status, and how a visitor comes to see it. */
 export type OurPage = readonly [name: string, status: number, open: () => Promise<Visit>]
 
-/** A `Cookie` header with two sessions, for which there is a page. */
 export const TWO_SESSIONS = `${SESSION_COOKIE}=a; ${SESSION_COOKIE}=b`
 
-/** The pages that any service shows. */
 export function ourPages(party: UsedParty): readonly OurPage[] {
   const { check, get } = party
   return [

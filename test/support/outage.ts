@@ -1,12 +1,10 @@
 import { expect } from 'vitest'
-import { BUSY_MS, timed } from './own-lag.ts'
-import { until } from './redis-state.ts'
+import { BUSY_MS, timed, until } from './own-lag.ts'
 import { APP } from './relying-party.ts'
 import { cookieHeader, LOGOUT, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, VisitHeaders, Visitor } from './visitor.ts'
 
-/** Settings without a grace: a replica allows nobody whom Redis does not confirm. */
 export const WITHOUT_GRACE = { SESSION_OUTAGE_GRACE: '0' } as const
 
 export const OUTAGE_COOKIE = `${SESSION_COOKIE}_outage`
@@ -134,23 +132,19 @@ export async function readHealth(vestibule: RunningVestibule): Promise<Health> {
   return JSON.parse((await vestibule.internal('/health')).body) as Health
 }
 
-export async function expectUnhealthy(vestibule: RunningVestibule): Promise<void> {
-  expect(await readHealth(vestibule)).toMatchObject({
-    status: 'degraded',
-    cache: { redis: { connected: false } },
-  })
-  expect((await vestibule.internal('/health?strict=1')).status).toBe(503)
+export function expectUnhealthy(vestibule: RunningVestibule): Promise<void> {
+  return expectHealth(vestibule, 'degraded', false)
 }
 
-export async function expectHealthy(vestibule: RunningVestibule): Promise<void> {
-  expect(await readHealth(vestibule)).toMatchObject({
-    status: 'healthy',
-    cache: { redis: { connected: true } },
-  })
-  expect((await vestibule.internal('/health?strict=1')).status).toBe(200)
+export function expectHealthy(vestibule: RunningVestibule): Promise<void> {
+  return expectHealth(vestibule, 'healthy', true)
 }
 
-/** Reads a sample of `/metrics`, such as `vestibule_redis_errors_total{class="full"}`; an absent one is 0. */
+async function expectHealth(vestibule: RunningVestibule, status: string, connected: boolean) {
+  expect(await readHealth(vestibule)).toMatchObject({ status, cache: { redis: { connected } } })
+  expect((await vestibule.internal('/health?strict=1')).status).toBe(connected ? 200 : 503)
+}
+
 export async function readMetric(vestibule: RunningVestibule, sample: string): Promise<number> {
   const { body } = await vestibule.internal('/metrics')
   const line = body.split('\n').find((each) => each.startsWith(`${sample} `))
@@ -173,14 +167,13 @@ function leftOut(line: Readonly<Record<string, unknown>>, event: string): number
   return of?.event === event ? (suppressed ?? 0) : 0
 }
 
-/** Waits until the visitor's check passes again, with the cookie that there was, and prints how long that took. */
+/** Waits until the visitor's check passes again, with the cookie that there was. */
 export async function expectRecovery(
-  what: string,
   vestibule: RunningVestibule,
   cookie: string,
   user = 'alice',
 ): Promise<void> {
-  const { ms, ownMs } = await timed(
+  const { ownMs } = await timed(
     until(
       'a check that passes',
       async () => {
@@ -192,7 +185,6 @@ export async function expectRecovery(
       GIVEN_UP_AFTER_MS,
     ),
   )
-  process.stdout.write(`${what}: back after ${ms.toFixed(0)} ms\n`)
   expect(ownMs).toBeLessThan(RECOVERY_WITHIN_MS)
 }
 
@@ -210,7 +202,6 @@ export async function expectSignInFinished(browser: Visitor, callbackUrl: string
   )
 }
 
-/** Presses the button of the sign-out page. */
 export function signOut(browser: Visitor): Promise<Visit> {
   return browser.post(LOGOUT)
 }
@@ -252,25 +243,16 @@ export async function expectSignOutDeferred(
 
 /** Waits until Redis has been told of what was signed out meanwhile, and asserts that no replica lets it in. */
 export async function expectEndedEverywhere(
-  what: string,
   all: readonly RunningVestibule[],
   cookies: readonly string[],
 ): Promise<void> {
-  const { ms } = await timed(
-    until('a Redis that has been told of all', async () => {
-      const waiting = await Promise.all(all.map(revocationsWaiting))
-      return waiting.every((count) => count === 0)
-    }),
-  )
-  process.stdout.write(`${what}: told of all that ended after ${ms.toFixed(0)} ms\n`)
-  for (const cookie of cookies) {
-    for (const replica of all) {
-      expect((await replica.check({}, { Cookie: cookie })).status).toBe(302)
-    }
-  }
+  await until('a Redis that has been told of all', async () => {
+    const waiting = await Promise.all(all.map(revocationsWaiting))
+    return waiting.every((count) => count === 0)
+  })
+  await expectStatus(302, all, ...cookies)
 }
 
-/** Waits until a sample of `/metrics` has this value. */
 export async function untilMetric(
   replica: RunningVestibule,
   sample: string,
@@ -285,9 +267,27 @@ export async function untilEvent(replica: RunningVestibule, event: string, count
   await until(event, () => countEvents(replica, event) >= count)
 }
 
-/** Waits until `/health?strict=1` is 200, and prints how long that took. */
-export async function untilHealthy(what: string, replica: RunningVestibule, withinMs?: number) {
+export function untilHealthy(replica: RunningVestibule, withinMs?: number): Promise<void> {
   const isHealthy = async () => (await replica.internal('/health?strict=1')).status === 200
-  const { ms } = await timed(until('health', isHealthy, withinMs))
-  process.stdout.write(`${what}: healthy after ${ms.toFixed(0)} ms\n`)
+  return until('health', isHealthy, withinMs)
+}
+
+export async function statusAt(replica: RunningVestibule, cookie?: string): Promise<number> {
+  return (await replica.check({}, { Cookie: cookie })).status
+}
+
+export function statusesAt(all: readonly RunningVestibule[], cookie?: string): Promise<number[]> {
+  return Promise.all(all.map((replica) => statusAt(replica, cookie)))
+}
+
+/** Asserts that each of these replicas answers a page request with each of these cookies with this status. */
+export async function expectStatus(
+  status: number,
+  at: RunningVestibule | readonly RunningVestibule[],
+  ...cookies: readonly (string | undefined)[]
+): Promise<void> {
+  const all = 'check' in at ? [at] : at
+  for (const cookie of cookies) {
+    expect(await statusesAt(all, cookie)).toEqual(all.map(() => status))
+  }
 }

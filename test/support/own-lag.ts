@@ -1,3 +1,5 @@
+import { setTimeout as wait } from 'node:timers/promises'
+
 const STEP_MS = 10
 /** Timers are a little late in the best of times. */
 const TOLERANCE_MS = 5
@@ -9,14 +11,7 @@ const TOLERANCE_MS = 5
  */
 export const BUSY_MS = 1000
 
-export interface LagWatch {
-  /** For how long this process has been kept waiting so far. */
-  readonly lagMs: () => number
-  /** The same, at the end. */
-  readonly end: () => number
-}
-
-export const watchOwnLag = (): LagWatch => {
+export const watchOwnLag = () => {
   let lastMs = performance.now()
   let sumMs = 0
   const note = (): void => {
@@ -30,6 +25,7 @@ export const watchOwnLag = (): LagWatch => {
     return sumMs
   }
   return {
+    /** For how long this process has been kept waiting so far. */
     lagMs,
     end: () => {
       clearInterval(timer)
@@ -55,4 +51,21 @@ export const timed = async <T>(work: Promise<T>): Promise<Timed<T>> => {
   } finally {
     lag.end()
   }
+}
+
+/** Polls a condition every 5 ms. Throws its name when it is not met within a time that no machine takes for it. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  withinMs = 30_000,
+): Promise<void> {
+  const endMs = performance.now() + withinMs
+  while (!(await isSo())) {
+    if (performance.now() > endMs) throw new Error(`never came: ${what}`)
+    await wait(5)
+  }
+}
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
 }

@@ -1,13 +1,10 @@
-/** Wall clock and monotonic clock of this process, ahead by what a test lets pass. */
-export interface PassingTime extends Disposable {
-  readonly pass: (ms: number) => void
-}
+import { afterAll } from 'vitest'
 
 /**
- * Takes hold of both clocks until it is disposed of. Meanwhile they go on, or with `still` move only when told to.
+ * Takes hold of both clocks until the tests of a file have ended. Meanwhile they go on, or with `still` move only when told to.
  * Timers are left alone: a deadline ends when it really is over.
  */
-export const takeTime = (how?: 'still'): PassingTime => {
+export const takeTime = (how?: 'still') => {
   const RealDate = Date
   const monotonic = performance.now.bind(performance)
   // Whole, so that sums of it are exact.
@@ -21,13 +18,13 @@ export const takeTime = (how?: 'still'): PassingTime => {
       name === 'now' ? now : (Reflect.get(target, name, receiver) as unknown),
   })
   performance.now = () => aheadMs + (how ? startedMs.monotonic : monotonic())
+  afterAll(() => {
+    globalThis.Date = RealDate
+    performance.now = monotonic
+  })
   return {
-    pass: (ms) => {
+    pass: (ms: number) => {
       aheadMs += ms
-    },
-    [Symbol.dispose]: () => {
-      globalThis.Date = RealDate
-      performance.now = monotonic
     },
   }
 }

@@ -8,7 +8,6 @@ import { createSite } from '../../src/core/site.ts'
 export interface PathSteps {
   /** Characters of the path and of every reading that was made of it. */
   readonly characters: number
-  /** How often a pattern was compared with a path. */
   readonly comparisons: number
 }
 

@@ -1,15 +1,24 @@
 import { type IncomingMessage, request as openPlain } from 'node:http'
 import { request as openTls } from 'node:https'
 import { text } from 'node:stream/consumers'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { startApp } from '../../stand-ins/app.ts'
-import { type ProxyOptions, proxyMissing, startProxy } from '../../stand-ins/proxy/proxies.ts'
-import type { RunningProxy } from '../../stand-ins/proxy/proxy.ts'
+import {
+  type ProxyKind,
+  type ProxyOptions,
+  proxyMissing,
+  startProxy,
+} from '../../stand-ins/proxy/proxies.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
-import { type RelyingParty, startRelyingParty } from './relying-party.ts'
+import { startRelyingParty } from './relying-party.ts'
+import { writeRules } from './rules-file.ts'
+import type { RunningVestibule } from './vestibule.ts'
 
 /** The proxies that are asked the same; the real one where it is on PATH. */
 export const gatewayKinds = ['stand-in', 'traefik'] as const
 export type GatewayKind = (typeof gatewayKinds)[number]
+
+export const HOSTS = ['app.example.com', 'other.example.com']
 
 export interface ClientRequest {
   readonly method?: string
@@ -33,48 +42,74 @@ export interface SeenByApp {
   readonly headers: readonly (readonly [name: string, value: string])[]
 }
 
-export interface ProtectedApp extends AsyncDisposable {
-  readonly party: RelyingParty
-  /** `skip` is the test's own; it is called with the reason where this proxy is missing. */
-  readonly send: (
-    kind: GatewayKind,
-    skip: (reason: string) => void,
-    request?: ClientRequest,
-  ) => Promise<Passage>
-}
+/** Settings, or rules for a service in which only they let users in. */
+export type SettingsOrRules = Readonly<Record<string, string>> | readonly RuleSource[]
 
-/** The demo's app behind each proxy, both behind the same Vestibule at https://app.example.com. */
-export async function startProtectedApp(
-  settings: Readonly<Record<string, string>> = {},
-  options: Partial<ProxyOptions> = {},
-): Promise<ProtectedApp> {
+/** The demo's app behind each of these proxies that is here, all of them before the same Vestibule. */
+export async function startProxies<Kind extends ProxyKind>(
+  kinds: readonly Kind[],
+  { publicPort, internalPort }: Pick<RunningVestibule, 'publicPort' | 'internalPort'>,
+  optionsOf: (kind: Kind) => Pick<ProxyOptions, 'hosts'> & Partial<ProxyOptions>,
+) {
   await using stack = new AsyncDisposableStack()
-  const party = stack.use(await startRelyingParty(settings))
-  const app = stack.use(await startApp())
-  const proxies = new Map<GatewayKind, RunningProxy>()
-  for (const kind of gatewayKinds.filter((each) => !proxyMissing(each))) {
+  const { url: appUrl } = stack.use(await startApp())
+  const origins = new Map<Kind, string>()
+  for (const kind of kinds.filter((each) => !proxyMissing(each))) {
     const proxy = await startProxy(kind, {
-      hosts: ['app.example.com', 'other.example.com'],
-      scheme: 'https',
-      vestibulePublicUrl: `http://127.0.0.1:${party.vestibule.publicPort}`,
-      vestibuleCheckUrl: `http://127.0.0.1:${party.vestibule.internalPort}/auth`,
-      appUrl: app.url,
+      vestibulePublicUrl: `http://127.0.0.1:${publicPort}`,
+      vestibuleCheckUrl: `http://127.0.0.1:${internalPort}/auth`,
+      appUrl,
       authResponseHeaders,
-      ...options,
+      ...optionsOf(kind),
     })
-    proxies.set(kind, stack.use(proxy))
+    origins.set(kind, stack.use(proxy).origin)
   }
   const resources = stack.move()
   return {
-    party,
-    send: async (kind, skip, request = {}) => {
-      const proxy = proxies.get(kind)
-      if (proxy) return send(proxy.origin, request)
-      skip(proxyMissing(kind) ?? `${kind} was not started`)
-      throw new Error(`${kind} is missing`)
+    originOf: (kind: Kind): string => {
+      const origin = origins.get(kind)
+      if (!origin) throw new Error(`${kind} was not started`)
+      return origin
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** The demo's app at two hosts behind each proxy that is here. */
+export async function startBehindProxies(
+  start: () => ReturnType<typeof startRelyingParty>,
+  options: Partial<ProxyOptions> = {},
+) {
+  await using stack = new AsyncDisposableStack()
+  const party = stack.use(await start())
+  const further = () => ({ hosts: HOSTS, scheme: 'https' as const, ...options })
+  const { originOf } = stack.use(await startProxies(gatewayKinds, party.vestibule, further))
+  const resources = stack.move()
+  return { party, originOf, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+/** The same, to be sent requests as spelled. */
+export async function startProtectedApp(
+  given: SettingsOrRules = {},
+  options: Partial<ProxyOptions> = {},
+) {
+  await using stack = new AsyncDisposableStack()
+  const settings = isRules(given)
+    ? { VESTIBULE_CONFIG: stack.use(await writeRules(given)).path, ALLOW_ANY_USER: 'false' }
+    : given
+  const started = stack.use(await startBehindProxies(() => startRelyingParty(settings), options))
+  const resources = stack.move()
+  return {
+    ...started,
+    send: (kind: GatewayKind, request: ClientRequest = {}) => send(started.originOf(kind), request),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+export type ProtectedApp = Awaited<ReturnType<typeof startProtectedApp>>
+
+function isRules(given: SettingsOrRules): given is readonly RuleSource[] {
+  return Array.isArray(given)
 }
 
 /** Every value of one header that the app was given, whatever its spelling. */

@@ -28,36 +28,13 @@ export interface TestProviderOptions {
   readonly configuration?: Configuration
 }
 
-export interface TestProvider
-  extends AsyncDisposable,
-    Omit<ProviderFront, 'port' | 'pointTo' | 'close'>,
-    Minting {
-  readonly issuer: string
-  readonly clientId: string
-  readonly clientSecret: string
-  /** Registers the callback and signed-out addresses of one more origin. */
-  readonly allowOrigin: (origin: string) => Promise<void>
-  /** Changes the registration of the client at the provider. */
-  readonly changeClient: (changes: Partial<ClientMetadata>) => Promise<void>
-  /** Replaces the signing keys, and publishes the old ones only with `keepOld`; sessions and grants stay. */
-  readonly rotateKeys: (options?: { readonly keepOld?: boolean }) => Promise<void>
-  /** Changes every ID token from now on, and signs it again. */
-  readonly tamperIdToken: (changes: ClaimChanges, options?: SignOptions) => void
-  readonly close: () => Promise<void>
-}
-
-interface Minting {
-  readonly sign: (claims: JWTPayload, options?: SignOptions) => Promise<string>
-  /** Mints an ID token without a sign-in. */
-  readonly mintIdToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
-  readonly mintLogoutToken: (changes?: ClaimChanges, options?: SignOptions) => Promise<string>
-}
+export type TestProvider = Awaited<ReturnType<typeof startTestProvider>>
 
 const CLIENT_ID = 'vestibule'
 const CLIENT_SECRET = 'a client secret with % and : in it'
 
 /** Starts the demo provider behind a front that can misbehave, count requests, and sign with its keys. */
-export async function startTestProvider(options: TestProviderOptions = {}): Promise<TestProvider> {
+export async function startTestProvider(options: TestProviderOptions = {}) {
   const { port, pointTo, ...front } = await startProviderFront(options.port ?? 0)
   const issuer = `http://127.0.0.1:${port}`
   const store = createProviderStore()
@@ -84,11 +61,13 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
     clientSecret: CLIENT_SECRET,
     allowOrigin: client.allow,
     changeClient: client.change,
+    /** Replaces the signing keys, and publishes the old ones only with `keepOld`; sessions and grants stay. */
     rotateKeys: async ({ keepOld = false } = {}) => {
       const fresh = (await generateProviderKeys()).keys as readonly JWK[]
       await inner.useKeys(keepOld ? [...fresh, ...inner.keys()] : fresh, pointTo)
     },
-    tamperIdToken: (changes, how) => {
+    /** Changes every ID token from now on, and signs it again. */
+    tamperIdToken: (changes: ClaimChanges, how?: SignOptions) => {
       const rewrite = async (body: Json): Promise<Json> => {
         if (typeof body['id_token'] !== 'string') return body
         const claims = changeClaims(claimsOf(body['id_token']), changes)
@@ -136,16 +115,17 @@ function createInner(
   }
 }
 
-function createMinting(issuer: string, keys: () => readonly JWK[]): Minting {
-  const sign: Minting['sign'] = (claims, how) => signToken(keys(), claims, how)
+function createMinting(issuer: string, keys: () => readonly JWK[]) {
+  const sign = (claims: JWTPayload, how?: SignOptions) => signToken(keys(), claims, how)
   const standardClaims = (): JWTPayload => {
     const nowSeconds = Math.floor(Date.now() / 1000)
     return { iss: issuer, aud: CLIENT_ID, sub: 'alice', iat: nowSeconds, exp: nowSeconds + 300 }
   }
   return {
     sign,
-    mintIdToken: (changes = {}, how) => sign(changeClaims(standardClaims(), changes), how),
-    mintLogoutToken: (changes = {}, how = {}) => {
+    mintIdToken: (changes: ClaimChanges = {}, how?: SignOptions) =>
+      sign(changeClaims(standardClaims(), changes), how),
+    mintLogoutToken: (changes: ClaimChanges = {}, how: SignOptions = {}) => {
       const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
       const claims = { ...standardClaims(), jti: crypto.randomUUID(), events }
       const header = { typ: 'logout+jwt', ...how.header }

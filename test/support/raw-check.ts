@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
 import type { RunningVestibule } from './vestibule.ts'
 import { raw } from './visitor.ts'
+import { FORWARDED } from './wire-requests.ts'
 
-/** One answer as it was on the wire. */
 export interface RawAnswer {
   readonly status: number
   readonly headers: readonly (readonly [name: string, value: string])[]
@@ -21,11 +21,7 @@ export const rawCheck = async (
   const lines = [
     'GET /auth HTTP/1.1',
     'Host: vestibule',
-    'X-Forwarded-Method: GET',
-    'X-Forwarded-Proto: https',
-    'X-Forwarded-Host: app.example.com',
-    'X-Forwarded-Uri: /',
-    'X-Forwarded-For: 203.0.113.7',
+    ...Object.entries(FORWARDED).map(([name, value]) => `${name}: ${value}`),
     ...(cookie ? [`Cookie: ${cookie}`] : []),
     ...headers,
     '',
@@ -43,7 +39,6 @@ export const rawCheck = async (
   return answer
 }
 
-/** The values of one header, as UTF-8 text. */
 export const rawValues = ({ headers }: RawAnswer, name: string): readonly string[] =>
   headers
     .filter(([each]) => each.toLowerCase() === name.toLowerCase())

@@ -1,36 +1,20 @@
 import { SLOT_COUNT } from '../../src/redis/cluster/key-slot.ts'
 import type { ClusterTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
+import { until } from './own-lag.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
-import { until } from './redis-state.ts'
 
 export interface RedisClusterOptions extends Pick<RedisOptions, 'users' | 'password' | 'args'> {
   readonly shards: number
   readonly replicasPerShard?: 0 | 1
 }
 
-export interface RunningCluster extends AsyncDisposable {
-  /** Primary of each shard at the start, in the order of their slots. */
-  readonly primaries: readonly RunningRedis[]
-  /** Replica of each shard, where there is one. */
-  readonly replicas: readonly RunningRedis[]
-  readonly target: ClusterTarget
-  /** Moves a slot with its keys; `half` leaves it during its migration, with all keys at the source. */
-  readonly moveSlot: (
-    slot: number,
-    from: RunningRedis,
-    to: RunningRedis,
-    how?: 'half',
-  ) => Promise<void>
-  /** Removes an empty primary from the cluster, which stays up; its slots go to `heir`. */
-  readonly takeOut: (leaving: RunningRedis, heir: RunningRedis) => Promise<void>
-}
+export type RunningCluster = Awaited<ReturnType<typeof startCluster>>
 
 /** Time without an answer after which a primary is replaced. */
 export const NODE_TIMEOUT_MS = 1000
 
-/** Starts a Redis Cluster that serves all slots. */
-export async function startCluster(options: RedisClusterOptions): Promise<RunningCluster> {
+export async function startCluster(options: RedisClusterOptions) {
   await using started = new AsyncDisposableStack()
   const { shards, replicasPerShard = 0 } = options
   const start = async () => {
@@ -97,14 +81,16 @@ export async function startCluster(options: RedisClusterOptions): Promise<Runnin
   const idOf = (server: RunningRedis) => all.find((one) => one.server === server)?.id as string
   const kept = started.move()
   return {
+    /** Primary of each shard at the start, in the order of their slots. */
     primaries: primaries.map(({ server }) => server),
     replicas: replicas.map(({ server }) => server),
     target: {
       kind: 'cluster',
       servers: primaries.map(({ server: { host, port } }) => ({ host, port })),
       ...(options.password !== undefined && { password: options.password }),
-    },
-    async moveSlot(slot, from, to, how) {
+    } satisfies ClusterTarget as ClusterTarget,
+    /** Moves a slot with its keys; `half` leaves it during its migration, with all keys at the source. */
+    moveSlot: async (slot: number, from: RunningRedis, to: RunningRedis, how?: 'half') => {
       const set = ['CLUSTER', 'SETSLOT', `${slot}`]
       await to.cli(...set, 'IMPORTING', idOf(from))
       await from.cli(...set, 'MIGRATING', idOf(to))
@@ -115,7 +101,8 @@ export async function startCluster(options: RedisClusterOptions): Promise<Runnin
       }
       for (const server of [to, from]) await server.cli(...set, 'NODE', idOf(to))
     },
-    async takeOut(leaving, heir) {
+    /** Removes an empty primary from the cluster, which stays up; its slots go to `heir`. */
+    takeOut: async (leaving: RunningRedis, heir: RunningRedis) => {
       const id = idOf(leaving)
       const index = primaries.findIndex(({ server }) => server === leaving)
       await leaving.cli('CLUSTER', 'RESET', 'HARD')

@@ -1,18 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { findProgram, startProcess } from '../../stand-ins/process.ts'
 
-/** Ways to run a Redis for a test. */
 export type RedisHome = 'process' | 'container'
 
-/** Launched server, which may not answer yet. */
 export interface LaunchedRedis {
-  /** Process id; `undefined` in a container. */
   readonly pid: number | undefined
   readonly hasExited: () => boolean
   readonly output: () => Promise<string>
   readonly pause: () => Promise<void>
   readonly resume: () => Promise<void>
-  /** Kills the server as `kill -9` does. */
   readonly kill: () => Promise<void>
 }
 

@@ -2,21 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { until } from './own-lag.ts'
 import type { RunningRedis } from './redis.ts'
-import { until } from './redis-state.ts'
-
-/** Commands that Redis receives from all clients and scripts. */
-export interface RedisMonitor extends Disposable {
-  /** Lines of MONITOR so far, byte for byte. */
-  readonly lines: () => Promise<readonly Buffer[]>
-}
 
 /** Time for commands that are on their way to Redis. */
 const LAG_MS = 50
 /** Prefix of the marks that show how far the lines have come. */
 const MARK = 'mark-of-the-monitor-'
 
-export async function startRedisMonitor({ host, port, cli }: RunningRedis): Promise<RedisMonitor> {
+export async function startRedisMonitor({ host, port, cli }: RunningRedis) {
   const socket = connect(port, host)
   let text = ''
   socket.setEncoding('latin1').on('data', (chunk: string) => {
@@ -25,6 +19,7 @@ export async function startRedisMonitor({ host, port, cli }: RunningRedis): Prom
   socket.write('MONITOR\r\n')
   await once(socket, 'data')
   return {
+    /** Lines of MONITOR so far, byte for byte. */
     lines: async () => {
       await wait(LAG_MS)
       const mark = `${MARK}${randomUUID()}`

@@ -1,24 +1,14 @@
 import type { SentinelTarget } from '../../src/redis/target.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
+import { until } from './own-lag.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
-import { until } from './redis-state.ts'
 
 export interface WatchedRedisOptions extends Pick<RedisOptions, 'tls'> {
-  /** Password of the Sentinels. */
   readonly sentinelPassword?: string
 }
 
 /** Primary with two replicas, monitored by three Sentinels. */
-export interface WatchedRedis extends AsyncDisposable {
-  /** Redis servers, of which the first is the primary at the start. */
-  readonly servers: readonly [RunningRedis, RunningRedis, RunningRedis]
-  readonly sentinels: readonly [RunningRedis, RunningRedis, RunningRedis]
-  /** Returns the port of the primary that most Sentinels report. */
-  readonly primaryPort: () => Promise<number>
-  /** Cuts a server off from Sentinels and replicas, while it answers all other clients. */
-  readonly isolate: (server: RunningRedis) => Promise<void>
-  readonly target: Omit<SentinelTarget, 'tls'>
-}
+export type WatchedRedis = Awaited<ReturnType<typeof startWatchedRedis>>
 
 export const PRIMARY_NAME = 'the-primary'
 /** Time after which Sentinels consider a server down. */
@@ -27,10 +17,9 @@ export const DOWN_AFTER_MS = 1000
 /** User of Sentinels and replicas at the servers. */
 const PEER = { name: 'peer', password: 'of-the-peers' }
 const PEER_LINE = `user ${PEER.name} on >${PEER.password} ~* &* +@all`
-/** Password of the default user. */
 const PASSWORD = 'of-the-servers'
 
-export async function startWatchedRedis(options: WatchedRedisOptions = {}): Promise<WatchedRedis> {
+export async function startWatchedRedis(options: WatchedRedisOptions = {}) {
   await using started = new AsyncDisposableStack()
   const { tls } = options
   const startServer = async (primary?: RunningRedis) => {
@@ -65,13 +54,16 @@ export async function startWatchedRedis(options: WatchedRedisOptions = {}): Prom
   await Promise.all(sentinels.map(({ cli }) => cli('SENTINEL', 'DEBUG', 'tilt-trigger', '60000')))
   const kept = started.move()
   return {
+    /** Redis servers, of which the first is the primary at the start. */
     servers,
     sentinels,
-    async primaryPort() {
+    /** Returns the port of the primary that most Sentinels report. */
+    primaryPort: async () => {
       const address = await sentinels[0].cli('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', PRIMARY_NAME)
       return Number(address.split('\n')[1])
     },
-    async isolate(server) {
+    /** Cuts a server off from Sentinels and replicas, while it answers all other clients. */
+    isolate: async (server: RunningRedis) => {
       await server.cli('ACL', 'SETUSER', PEER.name, 'off')
       await server.cli('CLIENT', 'KILL', 'USER', PEER.name)
     },
@@ -82,7 +74,7 @@ export async function startWatchedRedis(options: WatchedRedisOptions = {}): Prom
       database: 0,
       password: PASSWORD,
       ...(options.sentinelPassword !== undefined && { sentinelPassword: options.sentinelPassword }),
-    },
+    } satisfies SentinelTarget as Omit<SentinelTarget, 'tls'>,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { openSharedState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
@@ -12,16 +11,11 @@ import { createOpener } from '../../src/store/redis/open-target.ts'
 import type { ObservedRedis, SharedState } from '../../src/store/shared-state.ts'
 import type { Log } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { until } from './own-lag.ts'
 
-/** Recorded callbacks of a connection. */
-export interface Told {
-  readonly connected: () => number
-  readonly disconnected: readonly RedisFailure[]
-  /** Reasons of `onDisconnected`, where one is given. */
-  readonly reasons: readonly string[]
-  readonly stillAway: readonly RedisFailure[]
-  readonly failures: readonly RedisFailure[]
-}
+export { until }
+
+type Told = ReturnType<typeof observe>['told']
 
 export interface ObservedConnection extends AsyncDisposable, Told {
   readonly connection: RedisConnection
@@ -42,9 +36,7 @@ function observe() {
   return {
     told: { connected: () => connected, disconnected, reasons, stillAway, failures },
     observers: {
-      onConnected: () => {
-        connected += 1
-      },
+      onConnected: () => void (connected += 1),
       onDisconnected: (failure: RedisFailure, reason?: string) => {
         disconnected.push(failure)
         if (reason !== undefined) reasons.push(reason)
@@ -55,7 +47,6 @@ function observe() {
   }
 }
 
-/** Opens a connection and records its callbacks. */
 export function openConnection(
   target: Target | (() => Target),
   connectTimeoutMs = 10_000,
@@ -74,7 +65,6 @@ export function openConnection(
   return { connection, ...told, [Symbol.asyncDispose]: () => connection.close() }
 }
 
-/** Opens a connection and waits until it is connected. */
 export async function openConnected(
   target: Target | (() => Target),
   connectTimeoutMs?: number,
@@ -84,7 +74,6 @@ export async function openConnected(
   return opened
 }
 
-/** Opens a connection and waits for the end of its first attempt. */
 export async function tryConnection(
   ...args: Parameters<typeof openConnection>
 ): Promise<ObservedConnection> {
@@ -102,24 +91,13 @@ export function unavailable(failure: RedisFailure) {
   return { code: 'store_unavailable', message: `Redis: ${failure}` }
 }
 
-/** Records of a session, as a store takes them. */
 export const RECORDS = {
   identity: Buffer.of(1),
   tokens: Buffer.of(2),
   metadata: Buffer.of(3),
 } as const
 
-export interface ObservedState extends AsyncDisposable, Told {
-  readonly state: SharedState
-  readonly redis: ObservedRedis
-  readonly examinations: readonly Examination[]
-  readonly messages: readonly BackplaneMessage[]
-  /** Such as `read open`. */
-  readonly breakerChanges: readonly string[]
-  readonly backplaneHealth: readonly boolean[]
-  readonly datasetChanges: () => number
-  readonly unknownMessages: () => number
-}
+export type ObservedState = ReturnType<typeof openState>
 
 export interface StateOptions {
   readonly prefix?: string
@@ -130,16 +108,14 @@ export interface StateOptions {
   /** Whether the health loop runs; true by default. */
   readonly isHealthChecked?: boolean
   readonly keys?: readonly string[]
-  readonly mode?: string
-  readonly version?: string
   readonly onMessage?: (message: BackplaneMessage) => void
 }
 
 /** Opens the ports over a Redis as the service does, and records their callbacks. */
-export function openState(target: Target, options: StateOptions = {}): ObservedState {
+export function openState(target: Target, options: StateOptions = {}) {
   const { prefix = 'vestibule:', now = Date.now, timeoutMs = 3000 } = options
   const { healthIntervalMs = 30_000, isHealthChecked = true } = options
-  const { keys = ['key'], mode = 'hybrid', version = '1.0.0' } = options
+  const { keys = ['key'] } = options
   const { told, observers } = observe()
   const examinations: Examination[] = []
   const messages: BackplaneMessage[] = []
@@ -156,7 +132,7 @@ export function openState(target: Target, options: StateOptions = {}): ObservedS
     writeTimeoutMs: timeoutMs,
     breaker: { isEnabled: true, threshold: 5, timeoutMs: 60_000, ...options.breaker },
     healthCheck: { isEnabled: isHealthChecked, intervalMs: healthIntervalMs },
-    fingerprint: () => ({ keys, mode, version }),
+    fingerprint: () => ({ keys, mode: 'hybrid', version: '1.0.0' }),
     now,
     observer: {
       ...observers,
@@ -196,7 +172,6 @@ export function openState(target: Target, options: StateOptions = {}): ObservedS
   }
 }
 
-/** Opens the ports and waits until their Redis has been examined. */
 export async function openExamined(target: Target, options?: StateOptions): Promise<ObservedState> {
   const observed = openState(target, options)
   await until('an examination', () => observed.examinations.length > 0)
@@ -226,17 +201,4 @@ const ROUND_TRIPS = 6
 export async function untilDataKnown(redis: ObservedRedis): Promise<void> {
   await until('a connection', () => redis.isConnected)
   for (let count = 0; count < ROUND_TRIPS; count += 1) await redis.measureLatency()
-}
-
-/** Polls a condition every 5 ms. Throws its name when it is not met within a time that no machine takes for it. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  withinMs = 30_000,
-): Promise<void> {
-  const endMs = performance.now() + withinMs
-  while (!(await isSo())) {
-    if (performance.now() > endMs) throw new Error(`never came: ${what}`)
-    await wait(5)
-  }
 }

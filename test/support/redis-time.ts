@@ -1,4 +1,4 @@
-import { until } from './redis-state.ts'
+import { until } from './own-lag.ts'
 
 /** Asks one server as an administrator; answers as `RunningRedis.cli` does. */
 export type AskRedis = (...args: string[]) => Promise<string>

@@ -39,40 +39,15 @@ export interface RestartOptions extends Omit<RedisOptions, 'port'> {
   readonly keepData?: boolean
 }
 
-export interface RunningRedis extends AsyncDisposable {
-  readonly host: string
-  readonly port: number
-  /** URL with the password of the default user, if it has one. */
-  readonly url: string
-  /** Process id of the running server; `undefined` in a container. */
-  readonly pid: number | undefined
-  /** PEM files for a client of a server with TLS; a certificate for `vestibule` among them. */
-  readonly clientFiles: { readonly ca: string; readonly certificate: string; readonly key: string }
-  /**
-   * Runs a command as an administrator, over a connection that counts among `connected_clients`. Returns a list as one
-   * item a line and null as an empty text. Throws error replies.
-   */
-  readonly cli: (...args: string[]) => Promise<string>
-  /** Kills the server as `kill -9` does; `restart` starts it again. */
-  readonly kill: () => Promise<void>
-  /** Freezes the server: its connections and its port stay open, but it answers nothing. */
-  readonly pause: () => Promise<void>
-  readonly resume: () => Promise<void>
-  /** Kills the server if it runs and starts it at the same port, empty and with its options by default. */
-  readonly restart: (changes?: RestartOptions) => Promise<void>
-  /** Kills the server and removes its folder, as the end of the scope of `await using` does. */
-  readonly stop: () => Promise<void>
-}
+export type RunningRedis = Awaited<ReturnType<typeof startRedis>>
 
 const HOST = '127.0.0.1'
-const ANSWERS_WITHIN_MS = 10_000
+/** Loading its data may take a busy machine long. */
+const ANSWERS_WITHIN_MS = 60_000
 const ADMIN = { username: 'test-admin', password: randomBytes(16).toString('hex') }
 
 /** Starts an empty Redis server at a loopback port. */
-export async function startRedis(
-  options: RedisOptions = {},
-  preferredHome?: RedisHome,
-): Promise<RunningRedis> {
+export async function startRedis(options: RedisOptions = {}, preferredHome?: RedisHome) {
   const home = await findRedisHome(preferredHome)
   if (!home) throw new Error(await redisMissing())
   const port = options.port ?? (await steadyPort())
@@ -97,7 +72,7 @@ export async function startRedis(
     if (!launched) throw new Error('this Redis does not run')
     return launched
   }
-  const cli: RunningRedis['cli'] = async (...args) => {
+  const cli = async (...args: string[]) => {
     running()
     if (!admin?.isReady) admin = await connectAdmin(socket)
     return replyText(await admin.sendCommand<Reply>(args))
@@ -114,26 +89,37 @@ export async function startRedis(
   return {
     host: HOST,
     port,
+    /** URL with the password of the default user, if it has one. */
     get url() {
       const { password, tls } = current
       const credentials = password === undefined ? '' : `:${encodeURIComponent(password)}@`
       return `${tls ? 'rediss' : 'redis'}://${credentials}${HOST}:${port}`
     },
+    /** Process id of the running server; `undefined` in a container. */
     get pid() {
       return launched?.pid
     },
+    /** PEM files for a client of a server with TLS; a certificate for `vestibule` among them. */
     clientFiles: filesIn(folder, 'client'),
+    /**
+     * Runs a command as an administrator, over a connection that counts among `connected_clients`. Returns a list as one
+     * item a line and null as an empty text. Throws error replies.
+     */
     cli,
+    /** Kills the server as `kill -9` does; `restart` starts it again. */
     kill,
+    /** Freezes the server: its connections and its port stay open, but it answers nothing. */
     pause: async () => running().pause(),
     resume: async () => running().resume(),
-    restart: async ({ keepData = false, ...changes } = {}) => {
+    /** Kills the server if it runs and starts it at the same port, empty and with its options by default. */
+    restart: async ({ keepData = false, ...changes }: RestartOptions = {}) => {
       if (keepData && launched) await cli('SAVE')
       await kill()
       if (!keepData) await rm(join(folder, 'dump.rdb'), { force: true })
       current = { ...current, ...changes }
       await start()
     },
+    /** Kills the server and removes its folder, as the end of the scope of `await using` does. */
     stop,
     [Symbol.asyncDispose]: stop,
   }
@@ -234,6 +220,11 @@ async function untilAnswered(launched: LaunchedRedis, socket: string): Promise<A
 }
 
 export type Reply = string | number | null | readonly Reply[]
+
+/** Reads a number out of a section of INFO; what is not there is 0. */
+export async function infoOf(redis: RunningRedis, section: string, name: string): Promise<number> {
+  return Number(new RegExp(`${name}(\\d+)`).exec(await redis.cli('INFO', section))?.[1] ?? 0)
+}
 
 /** Returns a list as one item a line and null as an empty text. */
 export const replyText = (reply: Reply): string =>

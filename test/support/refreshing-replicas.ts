@@ -1,20 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { expect } from 'vitest'
+import { beforeAll, expect } from 'vitest'
 import type { RefreshResult } from '../../src/session/refresh/result.ts'
 import type { SeenProviderRequest } from '../../stand-ins/provider/front.ts'
 import { OUTAGE_COOKIE, readMetric } from './outage.ts'
+import { until } from './own-lag.ts'
 import type { Behaviour, TestProvider } from './provider.ts'
-import {
-  HYBRID,
-  type ReplicaOptions,
-  type ReplicaProcesses,
-  startReplicas,
-  untilStarted,
-} from './replicas.ts'
+import { HYBRID, type ReplicaOptions, startReplicas, untilStarted } from './replicas.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visit, Visitor } from './visitor.ts'
 
-/** A session whose tokens end soon, and the moment at which they were given. */
 export interface EndingSession {
   readonly browser: Visitor
   readonly cookie: string
@@ -22,33 +16,46 @@ export interface EndingSession {
   readonly issuedAtMs: number
 }
 
-export interface RefreshingReplicas extends ReplicaProcesses {
-  /** A fresh session at the first replica, whose access token lives this long; later ones live for an hour. */
-  readonly signedInFor: (seconds: number, sub?: string) => Promise<EndingSession>
-}
+export type RefreshingReplicas = Awaited<ReturnType<typeof startRefreshingReplicas>>
 
 /** Due for a refresh is who has used up three quarters of the life of the access token. */
 const DUE_AFTER = 3 / 4
 
-/** Three hybrid replicas, unless told otherwise. */
-export async function startRefreshingReplicas(
-  options: ReplicaOptions = {},
-): Promise<RefreshingReplicas> {
+export async function startRefreshingReplicas(options: ReplicaOptions = {}) {
   const settings = { ...HYBRID, ...options.settings }
   const replicas = await startReplicas({ count: 3, ...options, settings })
   return {
     ...replicas,
-    add: async (more) => {
+    add: async (more?: Readonly<Record<string, string>>) => {
       const replica = await replicas.add(more)
       await untilStarted(replica)
       return replica
     },
-    signedInFor: async (seconds, sub = 'alice') => {
+    /** A fresh session at the first replica, whose access token lives this long; later ones live for an hour. */
+    signedInFor: async (seconds: number, sub: string = 'alice') => {
       replicas.provider.set('token', tokensFor(seconds))
       const { browser, cookie } = await replicas.signedIn(sub)
       replicas.provider.reset('token')
       return { browser, cookie, sub, issuedAtMs: performance.now() }
     },
+  }
+}
+
+/** Signs in so many sessions before the tests of a `describe` and waits until they are due; the result takes one. */
+export function prepareDue(
+  replicas: () => RefreshingReplicas,
+  count: number,
+  lifeSeconds: number,
+  untilReady = untilDue,
+): () => EndingSession {
+  const due: EndingSession[] = []
+  beforeAll(async () => {
+    while (due.length < count) due.push(await replicas().signedInFor(lifeSeconds))
+    await untilReady(performance.now(), lifeSeconds)
+  })
+  return () => {
+    replicas().provider.forgetRequests()
+    return due.pop() as EndingSession
   }
 }
 
@@ -75,7 +82,6 @@ async function waitUntil(atMs: number): Promise<void> {
   await wait(Math.max(0, atMs - performance.now()) + 20)
 }
 
-/** The refresh requests that have come to the provider's door. */
 export function refreshRequests(
   provider: Pick<TestProvider, 'requests'>,
 ): readonly SeenProviderRequest[] {
@@ -84,7 +90,6 @@ export function refreshRequests(
     .filter(({ body }) => fieldOf(body, 'grant_type') === 'refresh_token')
 }
 
-/** Refresh tokens that these requests presented. */
 export function presentedTokens(provider: Pick<TestProvider, 'requests'>): readonly string[] {
   return refreshRequests(provider).map(({ body }) => fieldOf(body, 'refresh_token'))
 }
@@ -103,7 +108,6 @@ function fieldOf(body: string, name: string): string {
   return new URLSearchParams(body).get(name) ?? ''
 }
 
-/** The same check at each replica, this many times at once. */
 export function askEverywhere(
   all: readonly RunningVestibule[],
   cookie: string,
@@ -124,7 +128,6 @@ export function expectLetIn(visits: readonly Visit[], user = 'alice'): void {
   }
 }
 
-/** Asserts that each replica lets the session in. */
 export async function expectGoesOn(
   all: readonly RunningVestibule[],
   cookie: string,
@@ -155,6 +158,16 @@ export async function countResults(
   const sample = `vestibule_refreshes_total{result="${result}"}`
   const counts = await Promise.all(all.map((replica) => readMetric(replica, sample)))
   return counts.reduce((sum, count) => sum + count)
+}
+
+/** Waits until that came of a refresh so often, over all replicas. */
+export function untilResult(
+  all: readonly RunningVestibule[],
+  result: RefreshResult,
+  count: number,
+): Promise<void> {
+  const isSo = async () => (await countResults(all, result)) >= count
+  return until(`${count} refreshes that are ${result}`, isSo, 60_000)
 }
 
 /** Access token that the app is given where `PASS_ACCESS_TOKEN` is set; empty when there is none. */

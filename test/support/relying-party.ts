@@ -1,26 +1,8 @@
 import { startTestProvider, type TestProvider, type TestProviderOptions } from './provider.ts'
-import { type RunningVestibule, startVestibule } from './vestibule.ts'
-import type { Visit, Visitor } from './visitor.ts'
-
-/** One try at signing in: what the browser saw, and whether a session came of it. */
-export interface SignInAttempt {
-  readonly browser: Visitor
-  /** The answer at `/oauth2/callback`, or the last one when the browser never got there. */
-  readonly answer: Visit
-  /** The identity headers of the check; nothing without a session. */
-  readonly identity: Visit['headers'] | undefined
-  readonly isSignedIn: boolean
-}
+import { startVestibule } from './vestibule.ts'
 
 /** Vestibule and a provider that can misbehave, known to each other. */
-export interface RelyingParty extends AsyncDisposable {
-  readonly provider: TestProvider
-  readonly vestibule: RunningVestibule
-  /** A fresh browser opens a protected page, signs in, and asks the check what it is now. */
-  readonly attempt: (sub?: string) => Promise<SignInAttempt>
-  /** A fresh browser at the provider's redirect to `/oauth2/callback`, which it has not followed yet. */
-  readonly untilCallback: (sub?: string) => Promise<{ browser: Visitor; callbackUrl: string }>
-}
+export type RelyingParty = Awaited<ReturnType<typeof startRelyingParty>>
 
 export const APP = 'https://app.example.com'
 
@@ -28,11 +10,11 @@ export const startRelyingParty = async (
   settings: Readonly<Record<string, string>> = {},
   providerOptions: TestProviderOptions = {},
   /** Prepares the provider before Vestibule discovers it. */
-  prepare: (provider: TestProvider) => void = () => undefined,
+  prepare: (provider: TestProvider) => unknown = () => undefined,
   start: typeof startVestibule = startVestibule,
-): Promise<RelyingParty> => {
+) => {
   const provider = await startTestProvider({ origins: [APP], ...providerOptions })
-  prepare(provider)
+  await prepare(provider)
   const vestibule = await start({
     OIDC_ISSUER_URL: provider.issuer,
     OIDC_CLIENT_ID: provider.clientId,
@@ -43,7 +25,7 @@ export const startRelyingParty = async (
     throw error
   })
 
-  const attempt: RelyingParty['attempt'] = async (sub = 'alice') => {
+  const attempt = async (sub: string = 'alice') => {
     const browser = vestibule.visitor()
     const last = await browser.signIn(`${APP}/oauth2/login?rd=/`, sub)
     const answer = browser.trail.find(({ url }) => isCallback(url)) ?? last
@@ -53,7 +35,7 @@ export const startRelyingParty = async (
     return { browser, answer, isSignedIn, identity: isSignedIn ? checked.headers : undefined }
   }
 
-  const untilCallback: RelyingParty['untilCallback'] = async (sub = 'alice') => {
+  const untilCallback = async (sub: string = 'alice') => {
     const browser = vestibule.visitor()
     const page = await browser.browse(`${APP}/oauth2/login?rd=/`)
     const form = /<form method="post"/.test(page.body)
@@ -67,7 +49,9 @@ export const startRelyingParty = async (
   return {
     provider,
     vestibule,
+    /** A fresh browser opens a protected page, signs in, and asks the check what it is now. */
     attempt,
+    /** A fresh browser at the provider's redirect to `/oauth2/callback`, which it has not followed yet. */
     untilCallback,
     [Symbol.asyncDispose]: async () => {
       await vestibule.stop()

@@ -1,12 +1,22 @@
+import { describe } from 'vitest'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
+import { until } from './own-lag.ts'
 import { startTestProvider, type TestProvider, type TestProviderOptions } from './provider.ts'
 import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
-import { until } from './redis-state.ts'
+import { redisMissing } from './redis-home.ts'
 import { APP } from './relying-party.ts'
+import { writeRules } from './rules-file.ts'
 import { cookieHeader, returnFromProvider, SESSION_COOKIE, startLogin } from './sign-in-steps.ts'
 import { type RunningVestibule, startVestibule } from './vestibule.ts'
 import { startVestibuleProcess, type VestibuleProcess } from './vestibule-process.ts'
 import type { Visitor } from './visitor.ts'
+
+const missing = await redisMissing()
+if (missing !== undefined) process.stdout.write(`skipped: ${missing}\n`)
+
+/** Runs its tests where a Redis can be started; elsewhere skips them and prints the reason. */
+export const describeWithRedis = describe.skipIf(missing !== undefined)
 
 /** Replicas of Vestibule that share a Redis, which they reach through a network that can fail. */
 export interface Replicas<Replica extends RunningVestibule = RunningVestibule>
@@ -31,6 +41,8 @@ type Settings = Readonly<Record<string, string>>
 export interface ReplicaOptions {
   readonly count?: number
   readonly settings?: Settings
+  /** Rules of all replicas, in a file. */
+  readonly rules?: readonly RuleSource[]
   readonly redis?: RedisOptions
   readonly provider?: TestProviderOptions
 }
@@ -66,6 +78,7 @@ async function startWith<Replica extends RunningVestibule>(
     const provider = started.use(await startTestProvider({ origins: [APP], ...options.provider }))
     const redis = started.use(await startRedis(options.redis))
     const network = started.use(await startTcpProxy(redis.port))
+    const rules = options.rules && started.use(await writeRules(options.rules))
     const add = async (settings: Settings = {}): Promise<Replica> =>
       started.use(
         await start({
@@ -78,6 +91,7 @@ async function startWith<Replica extends RunningVestibule>(
           ...(settings['SESSION_ENCRYPTION_KEY_FILE'] === undefined && {
             SESSION_ENCRYPTION_KEY: SERVER_KEY,
           }),
+          ...(rules && { VESTIBULE_CONFIG: rules.path }),
           ...options.settings,
           ...settings,
         }),

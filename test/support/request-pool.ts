@@ -12,20 +12,11 @@ export interface PooledAnswer {
   readonly headers: IncomingMessage['headers']
 }
 
-export interface RequestPool extends Disposable {
-  readonly send: (request: PooledRequest) => Promise<PooledAnswer>
-  /** Sends `count` requests, never more at once than there are connections. */
-  readonly sendMany: (
-    count: number,
-    make: (at: number) => PooledRequest,
-    onAnswer: (answer: PooledAnswer, at: number) => void,
-  ) => Promise<void>
-}
+export type RequestPool = ReturnType<typeof createRequestPool>
 
-/** A few connections that are kept alive, for more requests than a browser would send. */
-export function createRequestPool(port: number, connections = 16): RequestPool {
+export function createRequestPool(port: number, connections = 16) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  const send: RequestPool['send'] = ({ path, method = 'GET', headers = {} }) => {
+  const send = ({ path, method = 'GET', headers = {} }: PooledRequest) => {
     const answered = Promise.withResolvers<PooledAnswer>()
     open({ host: '127.0.0.1', port, agent, path, method, headers })
       .on('error', answered.reject)
@@ -39,7 +30,11 @@ export function createRequestPool(port: number, connections = 16): RequestPool {
       .end()
     return answered.promise
   }
-  const sendMany: RequestPool['sendMany'] = async (count, make, onAnswer) => {
+  const sendMany = async (
+    count: number,
+    make: (at: number) => PooledRequest,
+    onAnswer: (answer: PooledAnswer, at: number) => void,
+  ) => {
     let next = 0
     const work = async (): Promise<void> => {
       for (let at = next++; at < count; at = next++) onAnswer(await send(make(at)), at)
@@ -58,3 +53,8 @@ export const forwardedNavigation = {
   'X-Forwarded-For': '203.0.113.7',
   Accept: 'text/html',
 } as const
+
+/** Returns the status of a check with this cookie over a connection that is kept. */
+export async function statusOver({ send }: RequestPool, cookie: string): Promise<number> {
+  return (await send({ path: '/auth', headers: { ...forwardedNavigation, Cookie: cookie } })).status
+}

@@ -4,45 +4,17 @@ import { APP } from './relying-party.ts'
 import {
   expectKnownLocations,
   expectRefusedReturn,
-  type ReturnToParty,
   rdQuery,
   startReturnToParty,
 } from './return-to.ts'
-import type { RunningVestibule } from './vestibule.ts'
 
 type Row = string | readonly [rd: string, target: string | undefined]
 type QueryRow = readonly [query: string, target: string | undefined]
 
-export interface ReturnAddressTables {
-  readonly sut: () => ReturnToParty
-  readonly vestibule: () => RunningVestibule
-  /** Tests that a sign-in refuses each address, the last of its row, with a page that holds no hostile text. */
-  readonly refuses: (
-    title: string,
-    rows: readonly (string | readonly [label: string, rd: string])[],
-    hostile?: readonly string[],
-  ) => void
-  /** The same for queries that are sent as written. */
-  readonly refusesQueries: (title: string, queries: readonly string[]) => void
-  /**
-   * Tests that the sign-in with each address ends at its target and passes no other origin on its way. A text alone is
-   * its own target; with the target `undefined` the address is refused.
-   */
-  readonly leads: (title: string, rows: readonly Row[], origins?: readonly string[]) => void
-  /** The same for queries that are sent as written. */
-  readonly leadsQueries: (
-    title: string,
-    rows: readonly QueryRow[],
-    origins?: readonly string[],
-  ) => void
-}
-
 /** A relying party of the file, and tables of return addresses for its sign-in. */
-export function returnAddressTables(
-  settings: Readonly<Record<string, string>> = {},
-): ReturnAddressTables {
+export function returnAddressTables(settings: Readonly<Record<string, string>> = {}) {
   const sut = prepared(() => startReturnToParty(settings))
-  const leadsQueries: ReturnAddressTables['leadsQueries'] = (title, rows, origins) => {
+  const leadsQueries = (title: string, rows: readonly QueryRow[], origins?: readonly string[]) => {
     test.for(rows)(title, async ([query, target]) => {
       if (target === undefined) return expectRefusedReturn(await sut().login(query))
       const landing = await sut().land(query)
@@ -54,15 +26,27 @@ export function returnAddressTables(
   return {
     sut,
     vestibule: () => sut().party.vestibule,
-    refuses: (title, rows, hostile) => {
+    /** Tests that a sign-in refuses each address, the last of its row, with a page that holds no hostile text. */
+    refuses: (
+      title: string,
+      rows: readonly (string | readonly [label: string, rd: string])[],
+      hostile?: readonly string[],
+    ) => {
       test.for(rows.map((row) => [row].flat()))(title, async (row) => {
         expectRefusedReturn(await sut().login(rdQuery(row.at(-1) ?? '')), hostile)
       })
     },
-    refusesQueries: (title, queries) => {
+    /** The same for queries that are sent as written. */
+    refusesQueries: (title: string, queries: readonly string[]) => {
       test.for(queries)(title, async (query) => expectRefusedReturn(await sut().login(query)))
     },
-    leads: (title, rows, origins) => leadsQueries(title, rows.map(queryAndTarget), origins),
+    /**
+     * Tests that the sign-in with each address ends at its target and passes no other origin on its way. A text alone is
+     * its own target; with the target `undefined` the address is refused.
+     */
+    leads: (title: string, rows: readonly Row[], origins?: readonly string[]) =>
+      leadsQueries(title, rows.map(queryAndTarget), origins),
+    /** The same for queries that are sent as written. */
     leadsQueries,
   }
 }

@@ -1,8 +1,7 @@
 import { expect } from 'vitest'
-import { APP, type RelyingParty, startRelyingParty } from './relying-party.ts'
+import { APP, startRelyingParty } from './relying-party.ts'
 import type { Visit, Visitor } from './visitor.ts'
 
-/** Outcome of a sign-in with a return address. */
 export interface Landing {
   /** The `Location` that ends the sign-in, byte for byte; nothing when the sign-in did not begin. */
   readonly target: string | undefined
@@ -11,18 +10,7 @@ export interface Landing {
   readonly trail: readonly Visit[]
 }
 
-/** Sign-ins with return addresses, at https://app.example.com. */
-export interface ReturnToParty extends AsyncDisposable {
-  readonly party: RelyingParty
-  /** The answer of `/oauth2/login` to a browser without cookies; the query is sent as written. */
-  readonly login: (query: string) => Promise<Visit>
-  /** The whole way, in a browser whose user the provider knows already. */
-  readonly land: (query: string) => Promise<Landing>
-}
-
-export const startReturnToParty = async (
-  settings: Readonly<Record<string, string>> = {},
-): Promise<ReturnToParty> => {
+export const startReturnToParty = async (settings: Readonly<Record<string, string>> = {}) => {
   const party = await startRelyingParty(settings)
   const known = (await party.attempt()).browser
   for (const { name } of known.cookies.all()) {

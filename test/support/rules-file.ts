@@ -4,13 +4,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 
-export interface WrittenRules extends AsyncDisposable {
-  /** For `VESTIBULE_CONFIG`. */
-  readonly path: string
-}
+export type WrittenRules = Awaited<ReturnType<typeof writeRules>>
 
-/** A rules file in a folder of its own that goes with it. */
-export const writeRules = async (rules: readonly RuleSource[]): Promise<WrittenRules> => {
+export const writeRules = async (rules: readonly RuleSource[]) => {
   const folder = await mkdtemp(join(tmpdir(), 'vestibule-rules-'))
   const path = join(folder, 'vestibule.yaml')
   await writeFile(path, stringify({ rules }))

@@ -1,27 +1,35 @@
 import { createListeners } from '../../src/compose/listeners.ts'
-import { type ComposedSessions, composeSessions } from '../../src/compose/sessions.ts'
+import { composeSessions } from '../../src/compose/sessions.ts'
 import { openSharedState } from '../../src/compose/state.ts'
 import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import type { SharedState } from '../../src/store/shared-state.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { SERVER_KEY } from './replicas.ts'
+import { newSession, REALM } from './started-sessions.ts'
 
-/** The sessions of one replica, without its listeners. */
-export interface SessionReplica extends ComposedSessions {
-  readonly state: SharedState
+export type SessionReplica = ReturnType<typeof openSessionReplica>
+
+const SETTINGS = {
+  PROTECTED_HOSTS: REALM,
+  ALLOW_ANY_USER: 'true',
+  OIDC_ISSUER_URL: newSession.identity.issuer,
+  OIDC_CLIENT_ID: 'vestibule',
+  SESSION_ENCRYPTION_KEY: SERVER_KEY,
+  REDIS_ENABLED: 'true',
+  REDIS_CACHE_MODE: 'hybrid',
 }
 
 /** Wires sessions and shared state as the service does. */
-export const openSessionReplica = (environment: Environment): SessionReplica => {
-  const config = loadConfig(environment)
+export const openSessionReplica = (settings: Environment, now: () => number = Date.now) => {
+  const config = loadConfig({ ...SETTINGS, ...settings })
   const ring = createKeyRing(config.keys ?? [])
   const common = {
     config,
     log: createLog('silent'),
     metrics: createMetrics({ hasRedis: config.redis !== undefined }),
-    now: Date.now,
+    now,
   }
   const fingerprint = () => ({ keys: ring.fingerprints(), mode: config.mode, version: '1.0.0' })
   const state = openSharedState({ ...common, fingerprint })
@@ -36,7 +44,7 @@ export const openSessionReplica = (environment: Environment): SessionReplica => 
   return {
     ...sessions,
     state,
-    async close() {
+    close: async () => {
       await sessions.close()
       await state.close()
     },

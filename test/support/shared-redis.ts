@@ -6,21 +6,12 @@ import { type Reply, replyText, startRedis } from './redis.ts'
 import { dockerMissing, findRedisHome, redisMissing } from './redis-home.ts'
 import type { AskRedis } from './redis-time.ts'
 
-/** Redis that others may use, too: only keys with the prefix belong to the test. */
-export interface SharedRedis extends AsyncDisposable {
-  readonly url: string
-  readonly target: SingleTarget
-  readonly keyPrefix: string
-  readonly cli: AskRedis
-  /** Place where it runs, with the reason where that is not a container. */
-  readonly home: string
-}
-
 /**
  * Returns the Redis of `REDIS_URL`, else one in a container where Docker answers, else a process of the `redis-server`
- * on PATH, which the set-up of the tests installs on Debian as root. Throws an error that names what is missing.
+ * on PATH, which the set-up of the tests installs on Debian as root; others may use it, too, so only keys with the prefix
+ * belong to the test. Throws an error that names what is missing.
  */
-export async function sharedRedis(): Promise<SharedRedis> {
+export async function sharedRedis() {
   const keyPrefix = `test-${randomBytes(6).toString('hex')}:`
   const given = process.env['REDIS_URL']
   if (given) return { ...(await useGiven(given, keyPrefix)), keyPrefix }
@@ -52,14 +43,14 @@ function targetOf(url: string): SingleTarget {
   }
 }
 
-async function useGiven(url: string, keyPrefix: string): Promise<Omit<SharedRedis, 'keyPrefix'>> {
+async function useGiven(url: string, keyPrefix: string) {
   const client = createClient({ url, RESP: 2 })
   client.on('error', () => undefined)
   await client.connect()
   return {
     url,
     target: targetOf(url),
-    cli: async (...args) => replyText(await client.sendCommand<Reply>(args)),
+    cli: (async (...args) => replyText(await client.sendCommand<Reply>(args))) as AskRedis,
     home: 'at REDIS_URL',
     [Symbol.asyncDispose]: async () => {
       for await (const keys of client.scanIterator({ MATCH: `${keyPrefix}*`, COUNT: 1000 })) {

@@ -6,13 +6,11 @@ import type { VestibuleProcess } from './vestibule-process.ts'
 
 const PRELOAD = pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href
 
-/** Returns the environment of a replica whose wall clock is ahead by `ms`. */
 export const clockAhead = (ms: number): Readonly<Record<string, string>> => ({
   NODE_OPTIONS: `--import ${PRELOAD}`,
   CLOCK_AHEAD_MS: `${ms}`,
 })
 
-/** A replica whose wall clock is wrong by this much, once it has met its Redis. */
 export const addShifted = (
   replicas: ReplicaProcesses,
   aheadMs: number,

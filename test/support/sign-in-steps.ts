@@ -14,7 +14,6 @@ export const TARGET_COOKIE = '__Host-vestibule_target'
 export const startLogin = (browser: Visitor, rd = '/'): Promise<Visit> =>
   browser.get(`${LOGIN}?${new URLSearchParams({ rd }).toString()}`)
 
-/** A parameter that a redirect carries. */
 export const sentAlong = (visit: Visit, name: string): string => {
   const value = URL.parse(visit.location ?? '')?.searchParams.get(name)
   if (!value) throw new Error(`no ${name} after ${visit.url} (${visit.status})`)
@@ -37,7 +36,6 @@ const goOn = (browser: Visitor, { location, body, url, status }: Visit, sub: str
   throw new Error(`no way on from ${url} (${status})`)
 }
 
-/** A fresh login by this browser, up to the callback. */
 export const untilCallback = async (browser: Visitor, rd = '/', sub = 'alice'): Promise<string> =>
   returnFromProvider(browser, await startLogin(browser, rd), sub)
 
@@ -60,7 +58,6 @@ export function parseLoginLink({ body }: Visit): string {
   return (link ?? '').replaceAll('&amp;', '&')
 }
 
-/** Returns the cookies that the browser sends to the protected app. */
 export const cookieHeader = (browser: Visitor): string | undefined =>
   browser.cookies.header(new URL(APP))
 

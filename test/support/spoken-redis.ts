@@ -1,25 +1,15 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
-/** Connection to a scripted Redis. */
 export interface SpokenConnection {
-  /** Commands received so far, each with its arguments. */
   readonly heard: readonly (readonly string[])[]
   readonly isOver: boolean
   readonly end: () => void
 }
 
-/** Scripted server in the test's process that speaks RESP. */
-export interface SpokenRedis extends AsyncDisposable {
-  readonly port: number
-  /** All connections accepted so far, open or not. */
-  readonly connections: readonly SpokenConnection[]
-}
-
 /** Returns the reply to a command; `undefined` means silence. */
 export type Reply = (command: readonly string[], connection: SpokenConnection) => string | undefined
 
-/** Encodes a bulk string. */
 function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`
 }
@@ -55,8 +45,7 @@ function takeCommands(received: string): { commands: string[][]; rest: string } 
   }
 }
 
-/** Starts a server whose replies are scripted. */
-export async function startSpokenRedis(reply: Reply = speakWell): Promise<SpokenRedis> {
+export async function startSpokenRedis(reply: Reply = speakWell) {
   const connections: SpokenConnection[] = []
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -85,6 +74,7 @@ export async function startSpokenRedis(reply: Reply = speakWell): Promise<Spoken
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return {
     port: (server.address() as AddressInfo).port,
+    /** All connections accepted so far, open or not. */
     connections,
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close')

@@ -23,7 +23,6 @@ export const ADMIN_TOKEN = 'the-token-of-operators-0123456789'
 export const signed = { Authorization: `Bearer ${ADMIN_TOKEN}` }
 export const ISSUER = identity.issuer
 export const NOW_MS = 1_800_000_000_000
-/** Default address of the operator. */
 export const OPERATOR = '10.0.0.9'
 
 export interface StartedAdminOptions {
@@ -37,7 +36,6 @@ export interface StartedAdminOptions {
 export interface Asked {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
-  /** The other end of the connection. */
   readonly from?: string
 }
 
@@ -70,7 +68,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
     token,
     caches,
     backplane: {
-      epoch: 1,
+      subscription: 1,
       publish: async (body) => {
         events.push('published')
         published.push(body)
@@ -127,7 +125,6 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
       return ids
     },
     ask,
-    /** Asks and returns status and JSON. */
     answer: async (...asked: Parameters<typeof ask>): Promise<[number, unknown]> => {
       const response = await ask(...asked)
       return [response.status, await response.json()]

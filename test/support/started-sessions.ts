@@ -76,6 +76,16 @@ export function refusedAs(code: AuthErrorCode): Error {
 }
 export const STORE_AWAY = refusedAs('store_unavailable')
 
+/** Lists each session twice. */
+export function listingTwice(store: Store): Store {
+  return {
+    ...store,
+    async *list() {
+      for await (const portion of store.list()) yield [...portion, ...portion]
+    },
+  }
+}
+
 /** Fails with an error for which nothing stands in. */
 export function away(): never {
   throw new AuthError('store_unavailable', 'away')
@@ -115,15 +125,24 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
   const index = createMemorySessionIndex(BOUNDS, now)
   const generations = createMemoryGenerations(BOUNDS, now)
 
+  const held = new Map<string, () => Promise<void>>()
+  const lost = new Set<string>()
+
   async function pass<R>(step: Step, command: () => Promise<R>, call?: string): Promise<R> {
     const fault = broken.get(step)
     if (fault && fault.spared-- <= 0) fault.fail()
     if (call !== undefined) calls.push(call)
-    return command()
+    await held.get(`before ${step}`)?.()
+    const answer = await command()
+    await held.get(`after ${step}`)?.()
+    return answer
   }
 
   const memory: Store = {
-    read: (...given) => pass('read', () => store.read(...given), `read ${given[1].join('')}`),
+    read: (digest, parts) => {
+      const present = parts.filter((part) => !lost.has(`${digest} ${part}`))
+      return pass('read', () => store.read(digest, present), `read ${parts.join('')}`)
+    },
     create: (...given) => pass('create', () => store.create(...given), `create ${given[2]}`),
     extend: (...given) => pass('extend', () => store.extend(...given), `extend ${given[1]}`),
     replace: (...given) => pass('replace', () => store.replace(...given), 'replace'),
@@ -148,7 +167,7 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     servedMs: 60_000,
     keptMs: graceMs,
     canRecall: true,
-    epoch: () => 0,
+    subscription: () => 0,
     onLookUp: () => undefined,
     ...l1,
   })
@@ -193,7 +212,6 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     return parseSessionCookie(cookie) as SessionCredential
   }
 
-  /** Returns the stored records of a session. */
   const sealed = async (credential: SessionCredential) =>
     (await store.read(sessionDigest(credential), ['identity', 'tokens', 'metadata'])) as Sealed
 
@@ -209,7 +227,6 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     generations,
     calls,
     open,
-    /** Opens a session of a sign-in that begins now. */
     signIn: async (subject: string, sid?: string, changes: Partial<NewSession> = {}) => {
       const tokens = { ...newSession.tokens, generation: await sessions.currentGeneration() }
       return open({ ...sessionOf(subject, sid), tokens, ...changes })
@@ -220,7 +237,6 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
         credentials.map(async (each) => (await sessions.find(each, realm)) !== undefined),
       ),
     sealed,
-    /** Overwrites stored records of a session. */
     overwrite: async (credential: SessionCredential, changed: Partial<Sealed>) =>
       store.create(
         sessionDigest(credential),
@@ -232,6 +248,16 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
       broken.set(step, { fail, spared })
     },
     mend: () => broken.clear(),
+    /** Holds up the next such command, before or after the store carries it out, until `goOn`. */
+    hold: (step: Step, at: 'before' | 'after') => {
+      const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const key = `${at} ${step}`
+      held.set(key, async () => (held.delete(key), reached.resolve(), goOn.promise))
+      return { reached: reached.promise, goOn: goOn.resolve }
+    },
+    /** Loses one record of a session. */
+    lose: (credential: SessionCredential, part: RecordPart) =>
+      void lost.add(`${sessionDigest(credential)} ${part}`),
     elapse: (ms: number) => {
       nowMs += ms
     },

@@ -10,17 +10,12 @@ export const readOf = (cookie: string): string => {
   return `GET\r\n$${key.length}\r\n${key}`
 }
 
-/** A session as its user and as Redis know it. */
-export interface StoredSession {
-  readonly cookie: string
-  readonly digest: string
-  readonly keyOf: (part: KeyPart) => string
-}
+export type StoredSession = ReturnType<typeof storedSession>
 
-export const storedSession = (cookie: string): StoredSession => {
+export const storedSession = (cookie: string) => {
   const [, id = ''] = new RegExp(`${SESSION_COOKIE}=v1\\.([^.;]+)`).exec(cookie) ?? []
   const digest = hash('sha256', id, 'base64url')
-  return { cookie, digest, keyOf: (part) => recordKey('vestibule:', digest, part) }
+  return { cookie, digest, keyOf: (part: KeyPart) => recordKey('vestibule:', digest, part) }
 }
 
 /** A replica that has met its Redis, and reaches it without the network that can fail. */

@@ -26,7 +26,6 @@ export interface SignOptions {
   readonly header?: Readonly<Record<string, unknown>>
 }
 
-/** Claims to set; `undefined` removes one. */
 export type ClaimChanges = Readonly<Record<string, unknown>>
 
 export function changeClaims(claims: JWTPayload, changes: ClaimChanges): JWTPayload {

@@ -3,18 +3,9 @@ import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A pipe whose other end is held and not read until it is asked for. */
-export interface UnreadPipe extends Disposable {
-  readonly path: string
-  /** Writes into it until it takes no more. */
-  readonly fill: () => void
-  /** Takes what is in it now, without what it was filled with. */
-  readonly read: () => string
-}
-
 const FILLING = '.'
 
-export const makeUnreadPipe = (): UnreadPipe => {
+export const makeUnreadPipe = () => {
   const folder = mkdtempSync(join(tmpdir(), 'vestibule-pipe-'))
   const path = join(folder, 'log')
   execFileSync('mkfifo', [path])
@@ -29,6 +20,7 @@ export const makeUnreadPipe = (): UnreadPipe => {
   return {
     path,
     fill: () => repeat(() => writeSync(end, FILLING)),
+    /** Takes what is in it now, without what it was filled with. */
     read: () => {
       const parts: string[] = []
       const buffer = Buffer.alloc(64 * 1024)

@@ -5,34 +5,13 @@ import { expectLogin, expectRefusal } from './refusal.ts'
 import { APP, type RelyingParty, startRelyingParty } from './relying-party.ts'
 import { cookieHeader, expectFailedSignIn, SESSION_COOKIE } from './sign-in-steps.ts'
 import type { RunningVestibule } from './vestibule.ts'
-import type { Visit, VisitOptions, Visitor } from './visitor.ts'
+import type { Visit, VisitHeaders, VisitOptions, Visitor } from './visitor.ts'
 
 type TokenAnswer = Record<string, unknown>
 type Cookies = Visitor | string | undefined
 
 /** A relying party for all tests of one file, with the questions that they ask it most. */
-export interface UsedParty extends RelyingParty, Pick<RunningVestibule, 'check' | 'visitor'> {
-  /** One request of a fresh browser at a path of the app. */
-  readonly get: (path: string, options?: VisitOptions) => Promise<Visit>
-  /** A check with these cookies and further headers. */
-  readonly checkWith: (cookies: Cookies, headers?: VisitOptions['headers']) => Promise<Visit>
-  /** The user whom a check lets in by these cookies, or the status of its refusal. */
-  readonly userOf: (cookies: Cookies) => Promise<string | number>
-  /** The value of the session cookie of a fresh sign-in. */
-  readonly sessionOf: (sub?: string) => Promise<string>
-  /** The number of token requests that an action makes. */
-  readonly tokenRequests: (action: () => Promise<unknown>) => Promise<number>
-  /** Has the token endpoint answer another ID token, made from the genuine one. */
-  readonly replaceIdToken: (replace: (token: string, answer: TokenAnswer) => unknown) => void
-  /** The answers of the token endpoint from now on, oldest first. */
-  readonly recordTokens: () => readonly TokenAnswer[]
-  /** Asserts that a sign-in fails and makes no session, and returns the answer. */
-  readonly expectNoSignIn: (statuses?: readonly number[]) => Promise<Visit>
-  /** Asserts that a callback fails with 400 and without a token request. */
-  readonly expectNotRedeemed: (visit: () => Promise<Visit>, hostile?: string[]) => Promise<void>
-  /** Asserts that a page, a script and `/me` are told that these cookies are no session. */
-  readonly expectNoSession: (cookie: string | undefined) => Promise<void>
-}
+export type UsedParty = ReturnType<typeof askable>
 
 /** Starts a relying party before the tests of a file and stops it behind them; each test begins with a sane provider. */
 export function useParty(
@@ -69,11 +48,12 @@ function useStarted<Party extends RelyingParty>(start: () => Promise<Party>): ()
   return started
 }
 
-function askable(started: () => RelyingParty): UsedParty {
-  const check: UsedParty['check'] = (...details) => started().vestibule.check(...details)
-  const visitor: UsedParty['visitor'] = (...details) => started().vestibule.visitor(...details)
-  const attempt: UsedParty['attempt'] = (...details) => started().attempt(...details)
-  const checkWith: UsedParty['checkWith'] = (cookies, headers = {}) =>
+function askable(started: () => RelyingParty) {
+  const check: RunningVestibule['check'] = (...details) => started().vestibule.check(...details)
+  const visitor: RunningVestibule['visitor'] = (...details) =>
+    started().vestibule.visitor(...details)
+  const attempt: RelyingParty['attempt'] = (...details) => started().attempt(...details)
+  const checkWith = (cookies: Cookies, headers: VisitHeaders = {}) =>
     check({}, { Cookie: typeof cookies === 'object' ? cookieHeader(cookies) : cookies, ...headers })
   const asked = {
     attempt,
@@ -82,7 +62,8 @@ function askable(started: () => RelyingParty): UsedParty {
     checkWith,
     untilCallback: (sub?: string) => started().untilCallback(sub),
     get: (path: string, options?: VisitOptions) => visitor().get(`${APP}${path}`, options),
-    userOf: async (cookies: Cookies) => {
+    /** The user whom a check lets in by these cookies, or the status of its refusal. */
+    userOf: async (cookies: Cookies): Promise<string | number> => {
       const { status, headers } = await checkWith(cookies)
       return status === 200 ? String(headers['x-auth-request-user']) : status
     },
@@ -115,12 +96,14 @@ function tokenEndpoint(started: () => RelyingParty) {
       await action()
       return started().provider.count('token') - before
     },
+    /** Has the token endpoint answer another ID token, made from the genuine one. */
     replaceIdToken: (replace: (token: string, answer: TokenAnswer) => unknown) =>
       set(async (answer) => ({
         ...answer,
         id_token: await replace(String(answer['id_token']), answer),
       })),
-    recordTokens: () => {
+    /** The answers of the token endpoint from now on, oldest first. */
+    recordTokens: (): readonly TokenAnswer[] => {
       const answers: TokenAnswer[] = []
       set((answer) => {
         answers.push(answer)
@@ -131,10 +114,15 @@ function tokenEndpoint(started: () => RelyingParty) {
   }
 }
 
-type Asked = Pick<UsedParty, 'attempt' | 'checkWith' | 'get' | 'tokenRequests'>
+interface Asked extends Pick<RelyingParty, 'attempt'> {
+  readonly checkWith: (cookies: Cookies, headers?: VisitHeaders) => Promise<Visit>
+  readonly get: (path: string, options?: VisitOptions) => Promise<Visit>
+  readonly tokenRequests: (action: () => Promise<unknown>) => Promise<number>
+}
 
 function assertions({ attempt, checkWith, get, tokenRequests }: Asked) {
   return {
+    /** Asserts that a sign-in fails and makes no session, and returns the answer. */
     expectNoSignIn: async (statuses: readonly number[] = [400, 502]) => {
       const { answer, isSignedIn, browser } = await attempt()
       expect(statuses).toContain(answer.status)
@@ -144,10 +132,12 @@ function assertions({ attempt, checkWith, get, tokenRequests }: Asked) {
       expect(browser.cookies.find(SESSION_COOKIE)).toBeUndefined()
       return answer
     },
+    /** Asserts that a callback fails with 400 and without a token request. */
     expectNotRedeemed: async (visit: () => Promise<Visit>, hostile: string[] = []) => {
       const count = await tokenRequests(async () => expectFailedSignIn(await visit(), hostile))
       expect(count).toBe(0)
     },
+    /** Asserts that a page, a script and `/me` are told that these cookies are no session. */
     expectNoSession: async (cookie: string | undefined) => {
       const me = await get('/oauth2/me', { headers: { Cookie: cookie } })
       expect([me.status, me.setCookies]).toEqual([401, []])

@@ -2,7 +2,13 @@ import { startService } from '../../src/commands/start-service.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { noteOpen } from './left-open.ts'
-import { createVisitor, type Visit, type VisitHeaders, type Visitor } from './visitor.ts'
+import {
+  createVisitor,
+  describeTrail,
+  type Visit,
+  type VisitHeaders,
+  type Visitor,
+} from './visitor.ts'
 
 /** The forwarded request of a check; what is not given is a plain GET navigation to `https://app.example.com/`. */
 export interface Forwarded {
@@ -23,7 +29,6 @@ export interface RunningVestibule extends AsyncDisposable {
   /** Signs `sub` in at `host` and returns the `Cookie` header that a check needs. */
   readonly signIn: (sub: string, host?: string) => Promise<string>
   readonly internal: (path: string) => Promise<Visit>
-  /** One object per line logged so far. */
   readonly log: () => readonly Record<string, unknown>[]
   readonly output: () => string
   readonly isAlive: () => boolean
@@ -40,7 +45,6 @@ export const testClient = {
   post_logout_redirect_uris: HOSTS.map((host) => `https://${host}/oauth2/signed-out`),
 }
 
-/** Settings that suit most tests. */
 export const defaultSettings = {
   HOST: '127.0.0.1',
   PORT: '0',
@@ -110,9 +114,7 @@ export const describeVestibule = <Particular>(
     await browser.signIn(`https://${host}/oauth2/login?rd=/oauth2/me`, sub)
     const cookie = browser.cookies.header(new URL(`https://${host}/`))
     if (!cookie?.includes('vestibule=')) {
-      throw new Error(
-        `${sub} is not signed in: ${browser.trail.map((v) => `${v.status} ${v.url}`).join(', ')}`,
-      )
+      throw new Error(`${sub} is not signed in:\n${describeTrail(browser.trail)}`)
     }
     return cookie
   }
@@ -127,6 +129,5 @@ export const describeVestibule = <Particular>(
   }
 }
 
-/** One entry per line that is JSON. */
 export const parseLine = (line: string): Record<string, unknown>[] =>
   line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []

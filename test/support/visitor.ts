@@ -18,7 +18,6 @@ export interface VisitOptions {
   readonly target?: string
 }
 
-/** One request and its answer. */
 export interface Visit {
   readonly method: string
   readonly url: string
@@ -28,7 +27,6 @@ export interface Visit {
   readonly setCookies: readonly string[]
   /** Cookies that the jar refused, with the reason. */
   readonly refusedCookies: readonly string[]
-  /** Absolute. */
   readonly location: string | undefined
   readonly body: string
   readonly sentCookie: string | undefined
@@ -59,7 +57,6 @@ export interface Visitor {
   readonly submit: (visit: Visit, fields?: Form) => Promise<Visit>
   /** Protected URL → sign-in → provider → callback → target; returns the last answer. */
   readonly signIn: (url: string, sub: string) => Promise<Visit>
-  /** Another visitor with a copy of the cookies. */
   readonly copy: () => Visitor
 }
 
@@ -75,7 +72,7 @@ export const createVisitor = (options: VisitorOptions = {}): Visitor => {
     const parsed = new URL(url)
     const topLevel = (visit.headers?.['Sec-Fetch-Mode'] ?? 'navigate') === 'navigate'
     const { crossSite = false } = visit
-    const headers = mergeHeaders(
+    const sent = mergeHeaders(
       {
         Host: parsed.host,
         ...navigationHeaders,
@@ -85,13 +82,26 @@ export const createVisitor = (options: VisitorOptions = {}): Visitor => {
       options.headers ?? {},
       visit.headers ?? {},
     )
-    const answer = await send(method, parsed, headers, visit, options.connectTo ?? {})
-    const setCookies = answer.message.headers['set-cookie'] ?? []
-    const refusedCookies = setCookies.flatMap((line) => {
-      const reason = cookies.set(line, parsed)
-      return reason ? `${line} (${reason})` : []
-    })
-    const made = toVisit(method, url, answer, { setCookies, refusedCookies, headers })
+    const asked = { ...visit, method, headers: [...sent.values()].flat() }
+    const message = await send(parsed, asked, options.connectTo ?? {})
+    const body = (await buffer(message)).toString('utf8')
+    const { rawHeaders, headers, statusCode: status = 0 } = message
+    const { location, 'set-cookie': setCookies = [] } = headers
+    const made: Visit = {
+      method,
+      url,
+      status,
+      rawHeaders,
+      headers,
+      setCookies,
+      refusedCookies: setCookies.flatMap((line) => {
+        const reason = cookies.set(line, parsed)
+        return reason ? `${line} (${reason})` : []
+      }),
+      location: location && URL.canParse(location, url) ? new URL(location, url).href : location,
+      body,
+      sentCookie: sent.get('cookie')?.[1],
+    }
     trail.push(made)
     return made
   }
@@ -139,19 +149,8 @@ export const createVisitor = (options: VisitorOptions = {}): Visitor => {
   }
 
   const copy = () => createVisitor({ ...options, cookies: cookies.copy() })
-  return {
-    cookies,
-    trail,
-    get,
-    post,
-    fetch: fetchLikeScript,
-    request,
-    browse,
-    follow,
-    submit,
-    signIn,
-    copy,
-  }
+  const steps = { get, post, fetch: fetchLikeScript, request, browse, follow, submit, signIn }
+  return { cookies, trail, ...steps, copy }
 }
 
 /** For failure messages: each step's method, URL and status. */
@@ -179,7 +178,7 @@ const scriptHeaders: VisitHeaders = {
 }
 
 /** Later sets win over earlier ones, whatever the spelling; the later spelling is sent. */
-const mergeHeaders = (...sets: readonly VisitHeaders[]): readonly string[] => {
+const mergeHeaders = (...sets: readonly VisitHeaders[]) => {
   const merged = new Map<string, readonly string[]>()
   for (const [name, value] of sets.flatMap((set) => Object.entries(set))) {
     const values = value === undefined ? [] : [value].flat()
@@ -188,21 +187,14 @@ const mergeHeaders = (...sets: readonly VisitHeaders[]): readonly string[] => {
       values.flatMap((each) => [name, each]),
     )
   }
-  return [...merged.values()].flat()
+  return merged
 }
 
-interface Answer {
-  readonly message: IncomingMessage
-  readonly body: string
-}
-
-const send = async (
-  method: string,
+const send = (
   url: URL,
-  headers: readonly string[],
-  visit: VisitOptions,
+  visit: Omit<VisitOptions, 'headers'> & { method: string; headers: readonly string[] },
   connectTo: Readonly<Record<string, string>>,
-): Promise<Answer> => {
+): Promise<IncomingMessage> => {
   const reached = new URL(connectTo[url.host] ?? connectTo[url.hostname] ?? loopback(url))
   const open = reached.protocol === 'https:' ? openTls : openPlain
   const answered = Promise.withResolvers<IncomingMessage>()
@@ -211,48 +203,20 @@ const send = async (
   const outgoing = open({
     host: reached.hostname.replaceAll(/[[\]]/g, ''),
     port: reached.port,
-    method,
+    method: visit.method,
     path: visit.target ?? url.pathname + url.search,
-    headers: [...headers, ...length],
+    headers: [...visit.headers, ...length],
     servername: url.hostname,
     rejectUnauthorized: false,
     agent: false,
     ...(visit.signal && { signal: visit.signal }),
   })
   outgoing.on('response', answered.resolve).on('error', answered.reject).end(visit.body)
-  const message = await answered.promise
-  return { message, body: (await buffer(message)).toString('utf8') }
+  return answered.promise
 }
 
 const loopback = (url: URL): string =>
   `${url.protocol}//127.0.0.1:${url.port || (url.protocol === 'https:' ? 443 : 80)}`
-
-const toVisit = (
-  method: string,
-  url: string,
-  { message, body }: Answer,
-  context: {
-    readonly setCookies: readonly string[]
-    readonly refusedCookies: readonly string[]
-    readonly headers: readonly string[]
-  },
-): Visit => {
-  const { setCookies, refusedCookies, headers } = context
-  const { location } = message.headers
-  const cookieAt = headers.findIndex((name, at) => at % 2 === 0 && name.toLowerCase() === 'cookie')
-  return {
-    method,
-    url,
-    status: message.statusCode ?? 0,
-    rawHeaders: message.rawHeaders,
-    headers: message.headers,
-    setCookies,
-    refusedCookies,
-    location: location && URL.canParse(location, url) ? new URL(location, url).href : location,
-    body,
-    sentCookie: cookieAt < 0 ? undefined : headers[cookieAt + 1],
-  }
-}
 
 const RAW_ANSWER_WITHIN_MS = 60_000
 

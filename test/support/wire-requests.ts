@@ -3,16 +3,7 @@ import type { RunningVestibule } from './vestibule.ts'
 import { createVisitor, raw, type Visit, type VisitOptions } from './visitor.ts'
 
 /** The answers of one connection, byte for byte. */
-export interface RawReply {
-  readonly text: string
-  /** Status line and headers of the first answer. */
-  readonly head: string
-  readonly status: number
-  /** The statuses of all answers, in order. */
-  readonly statuses: readonly number[]
-  /** A header of the first answer. */
-  readonly header: (name: string) => string | undefined
-}
+export type RawReply = Awaited<ReturnType<typeof sendText>>
 
 /** Sends a request without a body, line by line and in Latin-1, over a connection of its own. */
 export function sendLines(port: number, ...lines: readonly string[]): Promise<RawReply> {
@@ -20,7 +11,7 @@ export function sendLines(port: number, ...lines: readonly string[]): Promise<Ra
 }
 
 /** Sends text as it is. */
-export async function sendText(port: number, request: string, quietMs?: number): Promise<RawReply> {
+export async function sendText(port: number, request: string, quietMs?: number) {
   const text = await raw(port, request, quietMs)
   const [head = ''] = text.split('\r\n\r\n')
   const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))

@@ -5,24 +5,10 @@ import { pathToFileURL } from 'node:url'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { SUBSCRIBER } from './hybrid-replicas.ts'
 
-/** Kind of a replica's connections. */
 export type WireKind = 'subscriber' | 'commands' | 'both'
 
 /** Connections of one replica to Redis servers of any topology, which can be silenced and cut. */
-export interface Wire extends AsyncDisposable {
-  /** Settings with which a replica uses it. */
-  readonly settings: Readonly<Record<string, string>>
-  /** How many connections were ever opened, and how many there are. */
-  readonly opened: () => number
-  readonly open: () => number
-  /**
-   * Silences connections of this kind, new ones included, until the returned function is called; then everything
-   * arrives.
-   */
-  readonly silence: (kind: WireKind) => () => void
-  /** Ends all connections, and refuses new ones until the returned function is called. */
-  readonly cut: () => () => void
-}
+export type Wire = Awaited<ReturnType<typeof startWire>>
 
 interface Line {
   readonly client: Socket
@@ -37,7 +23,7 @@ const THROUGH_WIRE = pathToFileURL(join(import.meta.dirname, 'through-wire.ts'))
 const REMEMBERED_CHARACTERS = 2000
 
 /** Connections to the ports that are left out are not counted. */
-export async function startWire(leftOut: readonly number[] = []): Promise<Wire> {
+export async function startWire(leftOut: readonly number[] = []) {
   const lines = new Set<Line>()
   let opened = 0
   let silenced: WireKind | undefined
@@ -87,16 +73,23 @@ export async function startWire(leftOut: readonly number[] = []): Promise<Wire> 
   const port = await steadyPort()
   await once(server.listen(port, '127.0.0.1'), 'listening')
   return {
+    /** Settings with which a replica uses it. */
     settings: { NODE_OPTIONS: `--import ${THROUGH_WIRE}`, WIRE_PORT: `${port}` },
+    /** How many connections were ever opened, and how many there are. */
     opened: () => opened,
     open: () => [...lines].filter((line) => line.isCounted && !line.client.destroyed).length,
-    silence: (kind) => {
+    /**
+     * Silences connections of this kind, new ones included, until the returned function is called; then everything
+     * arrives.
+     */
+    silence: (kind: WireKind) => {
       silenced = kind
       return () => {
         silenced = undefined
         release()
       }
     },
+    /** Ends all connections, and refuses new ones until the returned function is called. */
     cut: () => {
       isCut = true
       for (const line of lines) end(line)

@@ -3,19 +3,13 @@ import { untilWhole } from './fleet-load.ts'
 import { startCluster } from './redis-cluster.ts'
 import { startWatchedRedis } from './redis-sentinel.ts'
 import { settingsFor } from './redis-settings.ts'
-import { HYBRID, PATIENT, type ReplicaOptions, type Replicas, startReplicas } from './replicas.ts'
+import { HYBRID, PATIENT, type ReplicaOptions, startReplicas } from './replicas.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import { startWire, type Wire } from './wire.ts'
 
 /** Replicas over any topology, each with a wire of its own, and one that nothing happens to. */
-export interface WiredFleet extends AsyncDisposable {
-  readonly replicas: Replicas
-  readonly wired: readonly { readonly replica: RunningVestibule; readonly wire: Wire }[]
-  readonly aside: RunningVestibule
-  readonly all: readonly RunningVestibule[]
-}
+export type WiredFleet = Awaited<ReturnType<typeof startWiredFleet>>
 
-/** Starts a Redis topology; `undefined` means the plain server that exists in any case. */
 type StartRedis = (started: AsyncDisposableStack) => Promise<RedisTarget | undefined>
 
 export const TOPOLOGIES: Readonly<Record<string, StartRedis>> = {
@@ -28,7 +22,7 @@ export async function startWiredFleet(
   startRedis: StartRedis,
   wires: number,
   options: ReplicaOptions,
-): Promise<WiredFleet> {
+) {
   await using started = new AsyncDisposableStack()
   const target = await startRedis(started)
   const place = target ? settingsFor(target) : {}

@@ -11,7 +11,6 @@ const start = () => {
     revocationsWaiting: () => observed.waiting,
     redis: undefined,
   })
-  /** Reads the values of one metric as they are written out, by their labels. */
   const read = async (name: string): Promise<Record<string, number>> => {
     const text = await metrics.registry.metrics()
     const found = text.matchAll(new RegExp(`^vestibule_${name}(\\{.*\\}|) (\\S+)$`, 'gm'))
@@ -41,9 +40,8 @@ describe('the counts of checks', () => {
     const { metrics, read } = start()
     const none = { '{result="hit"}': 0, '{result="miss"}': 0, '{result="bypassed"}': 0 }
     expect(await read('l1_lookups_total')).toEqual(none)
-    for (const result of ['hit', 'miss', 'bypassed', 'hit', 'hit', 'miss'] as const) {
+    for (const result of ['hit', 'miss', 'bypassed', 'hit', 'hit', 'miss'] as const)
       metrics.sessionCacheLookUp(result)
-    }
     const some = { '{result="hit"}': 3, '{result="miss"}': 2, '{result="bypassed"}': 1 }
     expect(await read('l1_lookups_total')).toEqual(some)
   })
@@ -65,8 +63,7 @@ describe('the counts of checks', () => {
     const counts = Object.values(buckets)
     expect(counts).toEqual(counts.toSorted((a, b) => a - b))
     expect(await read('check_duration_seconds_count')).toEqual({ '': 7 })
-    const sum = (await read('check_duration_seconds_sum'))[''] ?? 0
-    expect(sum).toBeCloseTo(8.70411, 5)
+    expect((await read('check_duration_seconds_sum'))[''] ?? 0).toBeCloseTo(8.70411, 5)
   })
 })
 

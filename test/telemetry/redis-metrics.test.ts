@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import type { ObservedRedis } from '../../src/telemetry/redis-metrics.ts'
+import type { GaugedRedis } from '../../src/telemetry/redis-metrics.ts'
 
 const local = {
   cachedSessions: () => 0,
@@ -9,7 +9,7 @@ const local = {
 }
 
 const start = () => {
-  const redis: { -readonly [K in keyof ObservedRedis]: ObservedRedis[K] } = {
+  const redis: { -readonly [K in keyof GaugedRedis]: GaugedRedis[K] } = {
     isConnected: false,
     commandsInFlight: 0,
     examination: undefined,
@@ -21,10 +21,9 @@ const start = () => {
   metrics.observe({ ...local, redis })
   return {
     metrics,
-    observe: (changes: Partial<ObservedRedis>) => {
+    observe: (changes: Partial<GaugedRedis>) => {
       Object.assign(redis, changes)
     },
-    /** The lines of the metrics of Redis, without what all share in their names. */
     read: async (): Promise<Record<string, string>> =>
       Object.fromEntries(
         [...(await metrics.registry.metrics()).matchAll(/^vestibule_redis_(\S+) (\S+)$/gm)].map(

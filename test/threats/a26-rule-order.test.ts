@@ -1,11 +1,9 @@
-import { describe, expect, test } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
+import { expect, test } from 'vitest'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { prepared } from '../support/prepared.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { startRelyingParty } from '../support/relying-party.ts'
-import { writeRules } from '../support/rules-file.ts'
-import { type Forwarded, startVestibule } from '../support/vestibule.ts'
+import { useBearerParty } from '../support/used-party.ts'
+import { type Forwarded } from '../support/vestibule.ts'
 
 /** Each overlaps with another; the table below says which of them decides. */
 const sources: readonly RuleSource[] = [
@@ -27,14 +25,11 @@ const sources: readonly RuleSource[] = [
   { hosts: ['app.example.com'], access: 'signed-in' },
 ]
 
-const rules = prepared(() => writeRules(sources))
-const party = prepared(() =>
-  startRelyingParty({ VESTIBULE_CONFIG: rules().path, ALLOW_ANY_USER: 'false' }),
-)
-const vestibule = () => party().vestibule
+const party = useBearerParty(sources, { ALLOW_ANY_USER: 'false' })
 const cookies = prepared(async () => {
-  await party().provider.allowOrigin('https://other.example.com')
-  return [undefined, await vestibule().signIn('bob'), await vestibule().signIn('alice')] as const
+  await party.provider.allowOrigin('https://other.example.com')
+  const { signIn } = party.vestibule
+  return [undefined, await signIn('bob'), await signIn('alice')] as const
 })
 
 type Outcome = readonly [nobody: number, bob: number, alice: number]
@@ -71,69 +66,28 @@ const table: readonly (readonly [string, Forwarded, Outcome])[] = [
   ['an unclear path may not use a public rule', { uri: '/public//a' }, SIGNED_IN],
 ]
 
-const environment = {
-  PROTECTED_HOSTS: 'app.example.com',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-}
-
 const script = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 
-describe('A26 rule order', () => {
-  test.for(table)('%s: %j', async ([, forwarded, expected]) => {
-    const statuses: number[] = []
-    for (const Cookie of cookies()) {
-      const visit = await vestibule().check(forwarded, { ...script, Cookie })
-      statuses.push(visit.status)
-      if (visit.status === 401 || visit.status === 403) expectRefusal(visit, visit.status)
-    }
-    expect(statuses).toEqual(expected)
-  })
+test.for(table)('%s: %j', async ([, forwarded, expected]) => {
+  const statuses: number[] = []
+  for (const Cookie of cookies()) {
+    const visit = await party.check(forwarded, { ...script, Cookie })
+    statuses.push(visit.status)
+    if (visit.status === 401 || visit.status === 403) expectRefusal(visit, visit.status)
+  }
+  expect(statuses).toEqual(expected)
+})
 
-  test('what no rule names is denied, and a host rule is for its host', async () => {
-    const host = 'other.example.com'
-    const cookie = await vestibule().signIn('alice', host)
-    expect((await vestibule().check({ host, uri: '/shared/a' })).status).toBe(200)
-    expectRefusal(await vestibule().check({ host, uri: '/' }, script), 403)
-    expectRefusal(await vestibule().check({ host, uri: '/' }, { ...script, Cookie: cookie }), 403)
-  })
+test('what no rule names is denied, and a host rule is for its host', async () => {
+  const host = 'other.example.com'
+  const cookie = await party.vestibule.signIn('alice', host)
+  expect((await party.check({ host, uri: '/shared/a' })).status).toBe(200)
+  expectRefusal(await party.check({ host, uri: '/' }, script), 403)
+  expectRefusal(await party.check({ host, uri: '/' }, { ...script, Cookie: cookie }), 403)
+})
 
-  test('a public answer names nobody, though somebody is signed in', async () => {
-    const visit = await vestibule().check({ uri: '/public/a' }, { Cookie: cookies()[2] })
-    const headers = { 'x-auth-request-user': '', 'x-auth-request-groups': '' }
-    expect(visit).toMatchObject({ status: 200, headers })
-  })
-
-  test('the file comes before the environment', async () => {
-    await using own = await writeRules([{ paths: ['/public/secret/**'], access: 'deny' }])
-    const settings = { VESTIBULE_CONFIG: own.path, PUBLIC_PATHS: '/public/**' }
-    await using both = await startVestibule(settings)
-    expect((await both.check({ uri: '/public/a' }, script)).status).toBe(200)
-    expect((await both.check({ uri: '/public/secret/a' }, script)).status).toBe(403)
-    expect((await both.check({ uri: '/' }, script)).status).toBe(401)
-  })
-
-  test.for<[string, unknown]>([
-    ['a negated path', { paths: ['!/admin/**'], access: 'public' }],
-    ['a regular expression', { paths: ['^/api/.*/status'], access: 'public' }],
-    ['a query', { paths: ['/a?x=1'], access: 'public' }],
-    ['an unknown key', { path: '/admin/**', access: 'public' }],
-    ['an unknown access', { access: 'skip' }],
-    ['no access', { paths: ['/admin/**'] }],
-    ['a method in small letters', { methods: ['get'], access: 'public' }],
-    ['a negated method', { methods: ['!GET'], access: 'public' }],
-    ['people for a public rule', { access: 'public', groups: ['admins'] }],
-    ['people for a deny rule', { access: 'deny', emails: ['a@example.com'] }],
-    ['a host that is none', { hosts: ['a b'], access: 'public' }],
-    ['an address that is none', { access: 'signed-in', emails: ['a@b@c'] }],
-  ])('a rule that would surprise stops the start: %s', async ([, rule]) => {
-    await using own = await writeRules([rule as RuleSource])
-    expect(() => loadConfig({ ...environment, VESTIBULE_CONFIG: own.path })).toThrow(/rules\.0/)
-  })
-
-  test('an ordinary rule starts, so the refusals above are about the rules', async () => {
-    await using own = await writeRules([{ paths: ['/a/**'], access: 'public' }])
-    const { rules: compiled } = loadConfig({ ...environment, VESTIBULE_CONFIG: own.path })
-    expect(compiled).toHaveLength(1)
-  })
+test('a public answer names nobody, though somebody is signed in', async () => {
+  const visit = await party.check({ uri: '/public/a' }, { Cookie: cookies()[2] })
+  const headers = { 'x-auth-request-user': '', 'x-auth-request-groups': '' }
+  expect(visit).toMatchObject({ status: 200, headers })
 })

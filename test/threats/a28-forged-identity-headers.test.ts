@@ -1,20 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
-import { describeGateways } from '../support/gateways.ts'
-import { prepared } from '../support/prepared.ts'
-import { givenTo, startProtectedApp, trustedHeaders } from '../support/protected-app.ts'
+import { describeGateways, useProtectedApp } from '../support/gateways.ts'
+import { givenTo, trustedHeaders } from '../support/protected-app.ts'
 import { words } from '../support/words.ts'
 
-const app = prepared(() =>
-  startProtectedApp(
-    { PUBLIC_PATHS: '/public/**', IDENTITY_HEADERS: 'Remote-User=sub,Remote-Groups=groups' },
-    { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'Remote-Groups'] },
-  ),
+const { app, check, signedIn } = useProtectedApp(
+  { PUBLIC_PATHS: '/public/**', IDENTITY_HEADERS: 'Remote-User=sub,Remote-Groups=groups' },
+  { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'Remote-Groups'] },
 )
-const vestibule = () => app().party.vestibule
-const alice = prepared(() => vestibule().signIn('alice'))
-const bob = prepared(() => vestibule().signIn('bob'))
+const alice = signedIn('alice')
+const bob = signedIn('bob')
 
 const NAMES = [...IDENTITY_HEADERS.map(({ name }) => name), 'Remote-User', 'Remote-Groups']
 const FORGED = 'forged-admin'
@@ -30,19 +26,19 @@ const identities = {
 describe('A28 identity headers that the client sends', () => {
   test('the check answers every one of them, on protected and on public paths', async () => {
     const headers = Object.fromEntries(NAMES.map((name) => [name, FORGED]))
-    const signedIn = await vestibule().check({ uri: '/a' }, { ...headers, Cookie: bob() })
+    const signedIn = await check({ uri: '/a' }, { ...headers, Cookie: bob() })
     expect(signedIn.status).toBe(200)
     expect(NAMES.map((name) => signedIn.headers[name.toLowerCase()])).toEqual(identities.bob)
     for (const Cookie of [undefined, bob()]) {
-      const visit = await vestibule().check({ uri: '/public/a' }, { ...headers, Cookie })
+      const visit = await check({ uri: '/public/a' }, { ...headers, Cookie })
       expect(visit.status).toBe(200)
       expect(NAMES.map((name) => visit.headers[name.toLowerCase()])).toEqual(NAMES.map(() => ''))
     }
   })
 
-  test('they sign nobody in', async () => {
+  test('sign nobody in', async () => {
     const headers = Object.fromEntries(NAMES.map((name) => [name, 'alice']))
-    const visit = await vestibule().check({ uri: '/a' }, headers)
+    const visit = await check({ uri: '/a' }, headers)
     expect(visit.status).toBe(302)
     expect(visit.rawHeaders.join('\n')).not.toMatch(/x-auth-request|remote-/i)
   })
@@ -71,12 +67,11 @@ describeGateways('A28 identity headers that the client sends', app, (send) => {
     }
   })
 
-  test('without a session a protected path stays closed', async () => {
+  test('without a session a protected path stays closed', async () =>
     expect(await send({ target: '/a', headers: forged })).toMatchObject({
       status: 302,
       app: undefined,
-    })
-  })
+    }))
 
   test('our own cookies do not reach the app, and the others do byte for byte', async () => {
     const passage = await send({ target: '/a', headers: ['Cookie', `a="1, 2"; ${bob()};b=c=d`] })

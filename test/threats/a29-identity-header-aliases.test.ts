@@ -1,26 +1,22 @@
 import { describe, expect, test } from 'vitest'
 import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
-import { describeGateways } from '../support/gateways.ts'
-import { prepared } from '../support/prepared.ts'
-import { startProtectedApp, trustedHeaders } from '../support/protected-app.ts'
+import { describeGateways, useProtectedApp } from '../support/gateways.ts'
+import { trustedHeaders } from '../support/protected-app.ts'
 import { expectRefusal, readCounter } from '../support/refusal.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import { sendLines } from '../support/wire-requests.ts'
 import { words } from '../support/words.ts'
 
-const app = prepared(() =>
-  startProtectedApp(
-    {
-      PUBLIC_PATHS: '/public/**',
-      IDENTITY_HEADERS: 'Remote-User=sub,X-Tenant-Id=tenant',
-      PASS_ACCESS_TOKEN: 'true',
-    },
-    { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'X-Tenant-Id'] },
-  ),
+const { app, check, signedIn, vestibule } = useProtectedApp(
+  {
+    PUBLIC_PATHS: '/public/**',
+    IDENTITY_HEADERS: 'Remote-User=sub,X-Tenant-Id=tenant',
+    PASS_ACCESS_TOKEN: 'true',
+  },
+  { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'X-Tenant-Id'] },
 )
-const vestibule = () => app().party.vestibule
-const cookie = prepared(() => vestibule().signIn('alice'))
+const cookie = signedIn('alice')
 
 const NAMES = [
   ...IDENTITY_HEADERS.map(({ name }) => name),
@@ -47,8 +43,7 @@ describe('A29 other spellings of identity headers', () => {
     const before = await readCounter(vestibule(), 'alias_headers_refused')
     for (const uri of ['/', '/public/a']) {
       for (const Cookie of [undefined, cookie()]) {
-        const headers = { ...script, Cookie, [name]: FORGED }
-        const visit = await vestibule().check({ uri }, headers)
+        const visit = await check({ uri }, { ...script, Cookie, [name]: FORGED })
         expectRefusal(visit, 400, [FORGED, 'alice'])
         const { error, message } = JSON.parse(visit.body) as Record<string, string>
         expect(error).toBe('alias_header')
@@ -61,17 +56,17 @@ describe('A29 other spellings of identity headers', () => {
   test('an empty value, a second one and the true name beside it change nothing', async () => {
     for (const values of ['', [FORGED, FORGED]]) {
       const headers = { ...script, X_Auth_Request_User: values, Cookie: cookie() }
-      expectRefusal(await vestibule().check({}, headers), 400)
+      expectRefusal(await check({}, headers), 400)
     }
     const beside = { 'X-Auth-Request-User': 'bob', X_Auth_Request_User: FORGED, Cookie: cookie() }
-    expectRefusal(await vestibule().check({}, beside), 400, [FORGED])
+    expectRefusal(await check({}, beside), 400, [FORGED])
   })
 
   test.for(words`
     X-Auth-Request-User X-AUTH-REQUEST-USER X_Auth_Request_Users My_X_Auth_Request_User
     XAuthRequestUser X__Auth_Request_User X_App_Header
   `)('%s is not an alias and passes', async (name) => {
-    const visit = await vestibule().check({}, { [name]: FORGED, Cookie: cookie() })
+    const visit = await check({}, { [name]: FORGED, Cookie: cookie() })
     expect(visit).toMatchObject({ status: 200, headers: { 'x-auth-request-user': 'alice' } })
   })
 

@@ -13,7 +13,7 @@ const impostors: readonly Readonly<Record<string, unknown>>[] = [
     ["administrators"] "administrators" ["admi"] ["Admin","ADMIN"]
     ["\x20admin","admin\x20","admin\\n","\\tadmin"] ["admin\\u0000"] ["ad\\u0001min"]
     ["аdmin","ａdmin","admın","ADMİN"] ["/admin","admin/","x/admin"] ["*","adm*",".*","%"]
-    "users,admin" "users\x20admin" {"admin":true} {"0":"admin","length":1}
+    ["users,admin"] ["users%2Cadmin"] ["users\\r\\nadmin"] "users,admin" "users\x20admin" {"admin":true} {"0":"admin","length":1}
     [{"admin":true},{"name":"admin","toString":"admin"}] [["admin"]] [0,1,17] true [true] null
     [null] []
   `.map((groups) => ({ groups: JSON.parse(groups) as unknown })),
@@ -117,43 +117,15 @@ describe('A35 claim confusion', () => {
     expect(await enters({ email: 'x@example.com', mail: 'boss@example.com' })).toBe(false)
   })
 
-  test('a verification from UserInfo is not taken for another address of the ID token', async () => {
-    party.provider.tamperIdToken({ email: 'boss@example.com' })
-    expect(await statusOf('alice')).toBe(403)
-    party.provider.reset()
-    const email = 'boss@example.com'
-    party.provider.set('userinfo', { rewrite: (body) => ({ ...body, email }) })
-    expect(await statusOf('alice')).toBe(200)
-    party.provider.reset()
-  })
-
   test('UserInfo of another subject is refused', async () => {
     party.provider.set('userinfo', {
-      rewrite: (body) => ({ ...body, sub: 'admin', groups: ['admin'] }),
+      rewrite: (all) => ({ ...all, sub: 'admin', groups: ['admin'] }),
     })
     const { answer, isSignedIn } = await party.attempt('alice')
     party.provider.reset()
     expect(isSignedIn).toBe(false)
     expect([400, 502]).toContain(answer.status)
     expect(answer.setCookies.filter((line) => line.startsWith('__Host-vestibule='))).toEqual([])
-  })
-
-  test.for<[string, unknown]>([
-    ['a number', 42],
-    ['zero', 0],
-    ['true', true],
-    ['null', null],
-    ['nothing', ''],
-    ['a list', ['admin']],
-    ['an object', { admin: true }],
-    ['left out', undefined],
-  ])('a subject that is no text signs nobody in: %s', async ([, sub]) => {
-    party.provider.tamperIdToken({ sub })
-    const { answer, isSignedIn } = await party.attempt('admin')
-    party.provider.reset()
-    expect(isSignedIn).toBe(false)
-    expect([400, 502]).toContain(answer.status)
-    expect(answer.headers['cache-control']).toBe('no-store')
   })
 
   test('two subjects with one address stay two users', async () => {
@@ -174,7 +146,7 @@ describe('A35 claim paths', () => {
     __proto__.polluted valueOf.name groups.constructor name.length groups.map
   `
 
-  test('a path finds own members only', async () => {
+  test('a path finds own members only (A92)', async () => {
     const names = inherited.map((claim, index) => `X-Odd-${index}=${claim}`)
     await using odd = await startRelyingParty({ IDENTITY_HEADERS: names.join(',') })
     const { identity } = await odd.attempt('alice')

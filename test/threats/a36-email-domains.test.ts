@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { cookieHeader } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
 import { labelled, words } from '../support/words.ts'
@@ -18,8 +18,8 @@ const refused = [
     a@.allowed.com a@allowed..com a@allowed。com a@allowed．com a＠allowed.com a@ａllowed.com
     a@аllowed.com a@al\u200blowed.com a@allowed.com\u200b a@al\u00adlowed.com a@[allowed.com]
     a@[127.0.0.1] a@xn--allowed.com a@desk\u212a.example a@des\u212a.example a@de\u017fk.example
-    a@a\u2113lowed.com kate@example.com. kate+x@example.com k.ate@example.com
-    \u212aate@example.com kate@e\u2093ample.com kat\u0435@example.com kate@exam\u0440le.com
+    a@a\u2113lowed.com kate@example.com. kate+x@example.com k.ate@example.com \u212aate@example.com
+    kate@e\u2093ample.com kat\u0435@example.com kate@exam\u0440le.com
   `,
   `${'a'.repeat(65)}@allowed.com`,
   `${'a'.repeat(100_000)}@allowed.com`,
@@ -50,20 +50,17 @@ const party = useParty(
   },
 )
 
-/** The subject of each address at the provider. */
 const rows = labelled([...refused, ...allowed]).map(
   ([label], index) => [label, `${index}`] as const,
 )
 
-describe('A36 e-mail addresses and domains', () => {
-  test.for(rows.slice(0, refused.length))('%s is not allowed', async ([, sub]) => {
-    const { browser } = await party.attempt(sub)
-    expect(cookieHeader(browser)).toContain('__Host-vestibule=')
-    const visit = await party.checkWith(browser)
-    expect([visit.status, visit.headers['x-auth-request-email']]).toEqual([403, undefined])
-  })
-
-  test.for(rows.slice(refused.length))('%s is allowed', async ([, sub]) =>
-    expect((await party.attempt(sub)).isSignedIn).toBe(true),
-  )
+test.for(rows.slice(0, refused.length))('%s is not allowed', async ([, sub]) => {
+  const { browser } = await party.attempt(sub)
+  expect(cookieHeader(browser)).toContain('__Host-vestibule=')
+  const visit = await party.checkWith(browser)
+  expect([visit.status, visit.headers['x-auth-request-email']]).toEqual([403, undefined])
 })
+
+test.for(rows.slice(refused.length))('%s is allowed', async ([, sub]) =>
+  expect((await party.attempt(sub)).isSignedIn).toBe(true),
+)

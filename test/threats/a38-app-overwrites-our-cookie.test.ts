@@ -9,11 +9,8 @@ import type { Visit, Visitor } from '../support/visitor.ts'
 const SESSION = '__Host-vestibule'
 const OTHER = 'https://other.example.com'
 
-const hosts = prepared(() =>
-  startProxiedHosts({
-    gateway: { addAuthCookies: ['__Host-vestibule_outage'] },
-  }),
-)
+const gateway = { addAuthCookies: ['__Host-vestibule_outage'] }
+const hosts = prepared(() => startProxiedHosts({ gateway }))
 const shared = prepared(() => startProxiedHosts({ settings: { COOKIE_DOMAIN: 'example.com' } }))
 
 /** The app of a host answers with this cookie; the demo's app writes `; Path=/` behind it. */
@@ -34,28 +31,13 @@ async function signIn(browser: Visitor, sub = 'alice', origin = APP): Promise<Vi
   return browser
 }
 
-const planted = [
-  ['nothing', ''],
-  ['a word', 'attacker'],
-  ['the form of a session', `v1.${'A'.repeat(43)}.${'A'.repeat(43)}`],
-  ['a later version', `v2.${'A'.repeat(43)}.${'A'.repeat(43)}`],
-  ['claims', Buffer.from('{"sub":"alice"}').toString('base64url')],
-  ['a JWT', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.'],
-  ['4000 characters', 'x'.repeat(4_000)],
-] as const
-
 describeBrowsers('A38 an app that writes our cookie', hosts, (open) => {
   // The residual risk is the documented one: an app can sign its own visitors out, or in as somebody else.
-  test.for(planted)('a value that the app makes up is not a session: %s', async ([, value]) => {
-    const browser = await signIn(open())
-    await appSets(browser, SESSION, value)
-    expect(browser.cookies.find(SESSION)?.value).toBe(value)
-    expect(await userAt(browser)).toBeUndefined()
-  })
-
-  test('one sign-in replaces such a value', async () => {
+  test('a value that the app makes up is not a session, and one sign-in replaces it', async () => {
     const browser = await signIn(open())
     await appSets(browser, SESSION, 'attacker')
+    expect(browser.cookies.find(SESSION)?.value).toBe('attacker')
+    expect(await userAt(browser)).toBeUndefined()
     expect((await browser.browse(`${APP}/headers`)).status).toBe(200)
     expect(await userAt(browser)).toBe('alice')
   })
@@ -136,8 +118,7 @@ describeBrowsers('A38 with COOKIE_DOMAIN', shared, (open) => {
     const made = await appSets(victim, NAME, 'x; Domain=example.com', OTHER)
     expect([made.status, await userAt(victim)]).toEqual([200, undefined])
     const attacker = await signIn(open(), 'bob')
-    const healed = await victim.browse(`${OTHER}/headers`)
-    expect(healed.status).toBe(200)
+    expect((await victim.browse(`${OTHER}/headers`)).status).toBe(200)
     const theirs = attacker.cookies.find(NAME)?.value ?? ''
     await appSets(victim, NAME, `${theirs}; Domain=example.com`, OTHER)
     expect(await userAt(victim)).toBe('bob')

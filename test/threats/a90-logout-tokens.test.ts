@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   BACKCHANNEL_LOGOUT,
   expectLoggedOut,
@@ -8,6 +8,7 @@ import {
 } from '../support/backchannel-logout.ts'
 import { nowSeconds } from '../support/bearers.ts'
 import { countEvents, readMetric } from '../support/outage.ts'
+import { prepared } from '../support/prepared.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
 import { cookieHeader } from '../support/sign-in-steps.ts'
 import { breakSignature, type ClaimChanges, claimsOf, type SignOptions } from '../support/tokens.ts'
@@ -24,12 +25,7 @@ function form(token: string) {
 
 const party = useParty()
 
-/** The session of alice that the tokens name. */
-let alice: string
-
-beforeAll(async () => {
-  alice = await signIn('alice', SID)
-})
+const alice = prepared(() => signIn('alice', SID))
 
 async function signIn(sub: string, sid: string): Promise<string> {
   party.provider.tamperIdToken({ sid })
@@ -55,7 +51,7 @@ function usersOf(...cookies: string[]) {
 }
 
 async function expectGoesOn() {
-  return expect(await party.userOf(alice)).toBe('alice')
+  return expect(await party.userOf(alice())).toBe('alice')
 }
 
 type Row = [string, Record<string, unknown>, SignOptions?]
@@ -207,9 +203,9 @@ describe('A90 what a logout token ends', () => {
     ['a type in capitals', {}, { header: { typ: 'LOGOUT+JWT' } }],
     ['a whole media type', {}, { header: { typ: 'application/logout+jwt' } }],
     ['another algorithm of the provider', {}, { as: 'provider-es256' }],
-  ])('a good token ends the session it names, and no other: %s', async ([, changes, how]) => {
-    await expectEnds(changes, how)
-  })
+  ])('a good token ends the session it names, and no other: %s', ([, changes, how]) =>
+    expectEnds(changes, how),
+  )
 
   test.for([
     ['iat', 20],
@@ -221,7 +217,7 @@ describe('A90 what a logout token ends', () => {
   async function expectEnds(changes: ClaimChanges, how?: SignOptions): Promise<void> {
     const { sid, cookie } = await ownSession()
     expectLoggedOut(await send(await mint({ sid, ...changes }, how)))
-    expect(await usersOf(cookie, alice)).toEqual([302, 'alice'])
+    expect(await usersOf(cookie, alice())).toEqual([302, 'alice'])
   }
 
   test('further parameters, a charset, cookies and foreign origins change nothing', async () => {
@@ -256,9 +252,9 @@ describe('A90 what a logout token ends', () => {
   test('the session of one user is not ended in the name of another', async () => {
     const bob = await signIn('bob', SID)
     expectLoggedOut(await send(await mint({ sub: 'carol' })))
-    expect(await usersOf(alice, bob)).toEqual(['alice', 'bob'])
+    expect(await usersOf(alice(), bob)).toEqual(['alice', 'bob'])
     expectLoggedOut(await send(await mint({ sub: 'bob' })))
-    expect(await usersOf(alice, bob)).toEqual(['alice', 302])
+    expect(await usersOf(alice(), bob)).toEqual(['alice', 302])
   })
 
   test('a token that was used ends nothing the second time, also at once, and is counted', async () => {
@@ -282,7 +278,7 @@ describe('A90 what a logout token ends', () => {
   })
 
   test('a token without sid ends all sessions of its user and of nobody else', async () => {
-    const theirs = [alice, await signIn('alice', 'one'), await signIn('alice', 'two')]
+    const theirs = [alice(), await signIn('alice', 'one'), await signIn('alice', 'two')]
     const bob = await signIn('bob', 'three')
     expectLoggedOut(await send(await party.provider.mintLogoutToken()))
     expect(await usersOf(...theirs)).toEqual([302, 302, 302])
@@ -337,8 +333,7 @@ describe('A90 logout tokens under other settings and in outages', () => {
     const [passed, ended] = [String(nowSeconds() - 3600), String(nowSeconds() - 60)]
     for (const [, changes] of members`
       nonce="n" events iat iat=${passed}&exp exp=${ended} jti
-    `) {
+    `)
       expectLogoutRefused(await send(changes, { typ: 'JWT' }))
-    }
   })
 })

@@ -1,17 +1,17 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { useCanary } from '../support/canary.ts'
 import { takeTime } from '../support/passing-time.ts'
-import { type Endpoint, faults, startTestProvider, type TestProvider } from '../support/provider.ts'
+import { prepared } from '../support/prepared.ts'
+import { type Endpoint, faults, startTestProvider } from '../support/provider.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { startLogin, withQuery } from '../support/sign-in-steps.ts'
 import { useParty } from '../support/used-party.ts'
-import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
+import { startVestibule } from '../support/vestibule.ts'
 import { words } from '../support/words.ts'
 
 /** Passes the second in which a provider is not asked again (finding C13). */
 const time = takeTime()
 
-afterAll(() => time[Symbol.dispose]())
 const root = { sub: 'alice', email: 'root@example.com', email_verified: true }
 const canary = useCanary(() => ({ keys: [], ...root }))
 const party = useParty()
@@ -19,9 +19,6 @@ const party = useParty()
 beforeEach(() => time.pass(1000))
 
 describe('A95 SSRF via discovery', () => {
-  test('metadata as they are lead to a sign-in', async () =>
-    expect((await party.attempt()).isSignedIn).toBe(true))
-
   test.for<[string, Endpoint, number]>([
     ['discovery', 'discovery', 302],
     ['the key set', 'jwks', 302],
@@ -31,7 +28,7 @@ describe('A95 SSRF via discovery', () => {
     ['the token endpoint, with the request, for good', 'token', 308],
     ['UserInfo', 'userinfo', 302],
     ['UserInfo, with the request', 'userinfo', 307],
-  ])('a redirect is not followed: %s', async ([, endpoint, status], { expect }) => {
+  ])('a redirect is not followed: %s', async ([, endpoint, status]) => {
     const redirect = { status, headers: { Location: canary.url }, body: '' }
     await using fresh = await startRelyingParty({ OIDC_USERINFO: 'always' }, {}, (provider) =>
       provider.set(endpoint, redirect),
@@ -73,58 +70,38 @@ describe('A95 SSRF via discovery', () => {
 })
 
 describe('A95 metadata that point elsewhere', () => {
-  let provider: TestProvider
-  let vestibule: RunningVestibule
+  const provider = prepared(() => startTestProvider({ origins: [APP] }))
   const startUndiscovered = () => {
-    provider.set('discovery', faults.html)
+    provider().set('discovery', faults.html)
     return startVestibule({
-      OIDC_ISSUER_URL: provider.issuer,
-      OIDC_CLIENT_ID: provider.clientId,
-      OIDC_CLIENT_SECRET: provider.clientSecret,
+      OIDC_ISSUER_URL: provider().issuer,
+      OIDC_CLIENT_ID: provider().clientId,
+      OIDC_CLIENT_SECRET: provider().clientSecret,
     })
   }
 
   const pointTo = (endpoint: string, address: string) =>
-    provider.set('discovery', { rewrite: (metadata) => ({ ...metadata, [endpoint]: address }) })
-  beforeAll(async () => {
-    provider = await startTestProvider({ origins: [APP] })
-    vestibule = await startUndiscovered()
-  })
+    provider().set('discovery', { rewrite: (metadata) => ({ ...metadata, [endpoint]: address }) })
+  const vestibule = prepared(() => startUndiscovered())
 
-  afterAll(async () => {
-    await vestibule.stop()
-    await provider.close()
-  })
-
-  const local = (name: string) => () => `http://${name}:${canary.port}/`
-  const addresses: readonly (readonly [string, () => string])[] = [
-    ['the metadata service of clouds', () => 'http://169.254.169.254/latest/meta-data/'],
-    ['the same over https', () => 'https://169.254.169.254/latest/meta-data/'],
-    ['the same as one number', () => 'http://2852039166/latest'],
-    ['the same in octal', () => 'http://0251.0376.0251.0376/'],
-    ['another loopback address', local('127.0.0.2')],
-    ['every address', local('0.0.0.0')],
-    ['loopback in IPv6', local('[::1]')],
-    ['IPv4 inside IPv6', local('[::ffff:127.0.0.1]')],
-    ['a private network', () => 'https://10.0.0.1/'],
-    ['user info', local('user:secret@127.0.0.1')],
-    ['a file', () => 'file:///etc/passwd'],
-    ['another protocol', () => `gopher://127.0.0.1:${canary.port}/_FLUSHALL`],
-    ['a script', () => 'javascript:alert(1)'],
-    ['data', () => 'data:application/json,{}'],
-    ['no URL', () => 'jwks'],
-  ]
+  const addresses = words`
+    http://169.254.169.254/latest/meta-data/ https://169.254.169.254/latest/meta-data/
+    http://2852039166/latest http://0251.0376.0251.0376/ http://127.0.0.2:{port}/
+    http://0.0.0.0:{port}/ http://[::1]:{port}/ http://[::ffff:127.0.0.1]:{port}/ https://10.0.0.1/
+    http://user:secret@127.0.0.1:{port}/ file:///etc/passwd gopher://127.0.0.1:{port}/_FLUSHALL
+    javascript:alert(1) data:application/json,{} jwks
+  `
 
   const endpoints = ['authorization_endpoint', 'token_endpoint', 'jwks_uri', 'userinfo_endpoint']
-  const cases = addresses.flatMap(([name, address]) =>
+  const cases = addresses.flatMap((address) =>
     [...endpoints, 'end_session_endpoint', 'revocation_endpoint'].map(
-      (endpoint) => [endpoint, name, address] as const,
+      (endpoint) => [endpoint, address] as const,
     ),
   )
 
-  test.for(cases)('%s at %s is refused', async ([endpoint, , address]) => {
-    pointTo(endpoint, address())
-    const login = await startLogin(vestibule.visitor())
+  test.for(cases)('%s at %s is refused', async ([endpoint, address]) => {
+    pointTo(endpoint, address.replace('{port}', canary.port))
+    const login = await startLogin(vestibule().visitor())
     expect([login.status, login.setCookies]).toEqual([503, []])
     expect(login.headers['retry-after']).toBeDefined()
   })
@@ -139,10 +116,10 @@ describe('A95 metadata that point elsewhere', () => {
   })
 
   test('the right metadata are taken as soon as they are there', async () => {
-    provider.reset()
+    provider().reset()
     // The first login may join an attempt that began before.
-    const login = async () => (await startLogin(vestibule.visitor())).location
-    await expect.poll(login).toMatch(`${provider.issuer}/auth?`)
-    expect(vestibule.isAlive()).toBe(true)
+    const login = async () => (await startLogin(vestibule().visitor())).location
+    await expect.poll(login).toMatch(`${provider().issuer}/auth?`)
+    expect(vestibule().isAlive()).toBe(true)
   })
 })

@@ -11,7 +11,7 @@ test.for([
   [3, 800],
   [4, 1000],
   [5000, 1000],
-])('the pause after %d failures is %d ms', ([count = 0, ms], { expect }) => {
+])('the pause after %d failures is %d ms', ([count = 0, ms]) => {
   expect(exponentialMs(count, BOUNDS)).toBe(ms)
 })
 

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest'
 import { FAULTS } from '../../support/chaos/faults.ts'
 import { describeFindings, runChaos } from '../../support/chaos/run-chaos.ts'
 import { ENDINGS, planChaos } from '../../support/chaos/schedule.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { print } from '../../support/printed.ts'
+import { describeWithRedis } from '../../support/replicas.ts'
 
 const SECONDS = 90
 /** Another one each day; `CHAOS_SEED` repeats a run. */
@@ -26,7 +25,6 @@ describeWithRedis('chaos', () => {
     timeout: 10 * SECONDS * 1000,
   }, async () => {
     const report = await runChaos({ seed, seconds: SECONDS, logsTo: process.env['CHAOS_LOGS'] })
-    print(report.text)
     expect(report.findings, describeFindings(report)).toEqual([])
     expect(report.statuses['200']).toBeGreaterThan(1000)
     expect(report.signIns).toBeGreaterThan(report.schedule.endings.length / 2)

@@ -1,24 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { longPath, pathUnits } from '../../support/long-paths.ts'
 import { readMetric } from '../../support/outage.ts'
-import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
-import { startVestibuleProcess, type VestibuleProcess } from '../../support/vestibule-process.ts'
+import { prepared } from '../../support/prepared.ts'
+import { writeRules } from '../../support/rules-file.ts'
+import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
-let rules: WrittenRules
-let vestibule: VestibuleProcess
-
-beforeAll(async () => {
-  const paths = Array.from({ length: 100 }, (_, index) => [
-    `/a/b${index}/**/end${index}`,
-    `/*/*/*/*/z${index}`,
-  ]).flat()
-  rules = await writeRules([{ paths, access: 'deny' }, { access: 'signed-in' }])
-  vestibule = await startVestibuleProcess({ VESTIBULE_CONFIG: rules.path, ALLOW_ANY_USER: 'false' })
-})
-afterAll(async () => {
-  await vestibule[Symbol.asyncDispose]()
-  await rules[Symbol.asyncDispose]()
-})
+const paths = Array.from({ length: 100 }, (_, index) => [
+  `/a/b${index}/**/end${index}`,
+  `/*/*/*/*/z${index}`,
+]).flat()
+const rules = prepared(() => writeRules([{ paths, access: 'deny' }, { access: 'signed-in' }]))
+const vestibule = prepared(() =>
+  startVestibuleProcess({ VESTIBULE_CONFIG: rules().path, ALLOW_ANY_USER: 'false' }),
+)
 
 const CHECKS = 150
 const ROUNDS = 3
@@ -29,9 +23,9 @@ const headers = { 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }
 async function costMs(uri: string): Promise<number> {
   const rounds: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    const before = await readMetric(vestibule, 'vestibule_process_cpu_seconds_total')
-    for (let index = 0; index < CHECKS; index++) await vestibule.check({ uri }, headers)
-    const after = await readMetric(vestibule, 'vestibule_process_cpu_seconds_total')
+    const before = await readMetric(vestibule(), 'vestibule_process_cpu_seconds_total')
+    for (let index = 0; index < CHECKS; index++) await vestibule().check({ uri }, headers)
+    const after = await readMetric(vestibule(), 'vestibule_process_cpu_seconds_total')
     rounds.push(((after - before) * 1000) / CHECKS)
   }
   return Math.min(...rounds)

@@ -1,18 +1,12 @@
 import { beforeAll, expect, test } from 'vitest'
-import { expectStatus, statusAt } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { ADMIN_TOKEN, askAdmin, runCommand } from '../../support/operator.ts'
-import { readMetric } from '../../support/outage.ts'
-import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { expectStatus, readMetric, statusAt } from '../../support/outage.ts'
+import { BUSY_MS, until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
-import { print } from '../../support/printed.ts'
-import { startCluster } from '../../support/redis-cluster.ts'
-import { settingsFor } from '../../support/redis-settings.ts'
-import { until } from '../../support/redis-state.ts'
-import { HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { describeWithRedis, HYBRID, PATIENT, startReplicas } from '../../support/replicas.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -29,9 +23,6 @@ interface Listed {
 }
 async function list(replica: VestibuleProcess, query = ''): Promise<Listed> {
   return (await askAdmin(replica, 'GET', `sessions${query}`)).body as Listed
-}
-function medianOf(values: readonly number[]) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 describeWithRedis('sessions that an operator ends', () => {
   const fleet = prepared(() => startReplicas({ count: 3, settings: SETTINGS, provider: PEOPLE }))
@@ -92,11 +83,7 @@ describeWithRedis('sessions that an operator ends', () => {
       delays.push(...(await endAndWatch([cookie], `sessions/${digest}`, 1)))
       expect((await askAdmin(first, 'DELETE', `sessions/${digest}`)).status).toBe(404)
     }
-    const mostMs = Math.max(...delays)
-    print(
-      `an operator ends one session: refused after ${medianOf(delays).toFixed(0)} ms in the median, ${mostMs.toFixed(0)} ms at most (${delays.length} observations, 3 replicas)`,
-    )
-    expect(mostMs).toBeLessThan(BUSY_MS)
+    expect(Math.max(...delays)).toBeLessThan(BUSY_MS)
     await expectStatus(200, fleet().all, staying.cookie)
   })
 
@@ -105,9 +92,9 @@ describeWithRedis('sessions that an operator ends', () => {
     const staying = await signIn('bob')
     const cookies: string[] = []
     for (let count = 0; count < 5; count++) cookies.push((await signIn('alice')).cookie)
-    const mostMs = Math.max(...(await endAndWatch(cookies, 'sessions?user=alice', 5)))
-    print(`an operator ends 5 sessions of a user: all refused after ${mostMs.toFixed(0)} ms`)
-    expect(mostMs).toBeLessThan(BUSY_MS)
+    expect(Math.max(...(await endAndWatch(cookies, 'sessions?user=alice', 5)))).toBeLessThan(
+      BUSY_MS,
+    )
     await expectStatus(200, fleet().all, staying.cookie)
     expect((await askAdmin(second, 'DELETE', 'sessions?user=alice')).body).toEqual({ ended: 0 })
     expect(second.log().findLast((line) => line['event'] === 'sessions_ended')).toMatchObject({
@@ -144,34 +131,21 @@ describeWithRedis('sessions that an operator ends', () => {
     const made = await makeSessions(fleet().redis, MANY)
     expect(await list(second)).toMatchObject({ truncated: true })
     const all = MANY + cookies.length
-    const { ms } = await timed(endAndWatch(cookies, 'sessions?all=true', all, MANY_WITHIN_MS))
-    print(`an operator ends ${MANY} sessions in ${ms.toFixed(0)} ms`)
+    await endAndWatch(cookies, 'sessions?all=true', all, MANY_WITHIN_MS)
     for (const { cookie } of [made[0], made.at(-1), made[MANY / 2]] as typeof made) {
       await expectStatus(302, fleet().all, cookie)
     }
     expect(await list(first)).toEqual({ sessions: [], truncated: false })
   })
 
-  test('by the command, as somebody who is on the machine', async () => {
+  test('while Redis is away nothing is said to have ended, by the command neither, and it ends when Redis is back, where it need not be done again', async () => {
     await untilNobody()
     const { cookie, digest } = await signIn('alice')
     const env = { ADMIN_TOKEN, INTERNAL_PORT: `${second.internalPort}` }
-    const listed = await runCommand(['sessions', 'list', '--user', 'alice'], env)
-    expect(listed).toEqual({ code: 0, output: expect.stringContaining(digest) as string })
-    const wrong = { ...env, ADMIN_TOKEN: 'another-token' }
-    expect(await runCommand(['sessions', 'end', '--all'], wrong)).toEqual({
-      code: 1,
-      output: `vestibule: http://127.0.0.1:${second.internalPort} does not accept this ADMIN_TOKEN\n`,
+    expect(await runCommand(['sessions', 'list', '--user', 'alice'], env)).toEqual({
+      code: 0,
+      output: expect.stringContaining(digest) as string,
     })
-    const watched = fleet().all.map((replica) => untilRefused(replica, cookie))
-    const ended = await runCommand(['sessions', 'end', '--user', 'alice'], env)
-    expect([ended.code, ended.output.split('.')[0]]).toEqual([0, '1 session has ended'])
-    await Promise.all(watched)
-  })
-
-  test('while Redis is away nothing is said to have ended, and it ends when Redis is back, where it need not be done again', async () => {
-    await untilNobody()
-    const { cookie, digest } = await signIn('alice')
     await fleet().network.refuse()
     for (const path of [`sessions/${digest}`, 'sessions?user=alice', 'sessions?all=true']) {
       const { status, headers, body } = await askAdmin(second, 'DELETE', path)
@@ -181,7 +155,6 @@ describeWithRedis('sessions that an operator ends', () => {
       })
     }
     expect((await askAdmin(second, 'GET', 'sessions')).status).toBe(503)
-    const env = { ADMIN_TOKEN, INTERNAL_PORT: `${second.internalPort}` }
     expect(await runCommand(['sessions', 'end', '--user', 'alice'], env)).toEqual({
       code: 1,
       output: 'vestibule: Redis is away: some sessions may not have ended: repeat the request\n',
@@ -193,27 +166,5 @@ describeWithRedis('sessions that an operator ends', () => {
     }
     const { body } = await askAdmin(second, 'DELETE', 'sessions?user=alice')
     expect(body).toMatchObject({ ended: 0 })
-  })
-})
-
-describeWithRedis('sessions in a Redis Cluster that an operator ends', () => {
-  test(`all of everybody, ${MANY} of them on three primaries`, async () => {
-    await using cluster = await startCluster({ shards: 3 })
-    const settings = { ...SETTINGS, ...settingsFor(cluster.target) }
-    await using fleet = await startReplicas({ count: 2, settings })
-    await untilWhole(fleet.all)
-    const { cookie } = await fleet.signedIn()
-    const made = await makeSessions(cluster.target, MANY)
-    const [first, second] = fleet.all as [VestibuleProcess, VestibuleProcess]
-    for (const replica of fleet.all) await keepInMemory(replica, cookie)
-    const watched = Promise.all(
-      fleet.all.map((replica) => untilRefused(replica, cookie, MANY_WITHIN_MS)),
-    )
-    const { value, ms } = await timed(askAdmin(second, 'DELETE', 'sessions?all=true'))
-    expect(value.body).toEqual({ ended: MANY + 1 })
-    await watched
-    print(`an operator ends ${MANY} sessions in a cluster of three in ${ms.toFixed(0)} ms`)
-    await expectStatus(302, first, ...made.slice(0, 3).map((each) => each.cookie))
-    expect(await list(first)).toEqual({ sessions: [], truncated: false })
   })
 })

@@ -1,20 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cookieBases, cookieVariants } from '../../../src/core/cookie-names.ts'
-import { startApp } from '../../../stand-ins/app.ts'
-import {
-  type ProxyKind,
-  proxyKinds,
-  proxyMissing,
-  startProxy,
-} from '../../../stand-ins/proxy/proxies.ts'
+import { type ProxyKind, proxyKinds, proxyMissing } from '../../../stand-ins/proxy/proxies.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
-import { authResponseHeaders } from '../../../stand-ins/vestibule.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { readSources, untilWhole } from '../../support/fleet-load.ts'
-import { print } from '../../support/printed.ts'
-import { givenTo } from '../../support/protected-app.ts'
+import { givenTo, startProxies } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
-import { type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
+import { describeWithRedis, type ReplicaProcesses, startReplicas } from '../../support/replicas.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 import { createVisitor, type Visit, type Visitor } from '../../support/visitor.ts'
 
@@ -54,21 +45,17 @@ describeWithRedis('an outage of Redis, through proxies', () => {
     }
     await startAgain()
     await untilWhole([replica])
-    const app = stack.use(await startApp())
+    const proxies = stack.use(
+      await startProxies(proxyKinds, { publicPort, internalPort }, (kind) => {
+        const { protocol, host } = new URL(SITES[kind].origin)
+        const scheme = protocol === 'https:' ? ('https' as const) : ('http' as const)
+        const addAuthCookies = cookieVariants(cookieBases('vestibule').outage)
+        return { hosts: [host], scheme, addAuthCookies }
+      }),
+    )
     for (const kind of proxyKinds.filter((each) => !proxyMissing(each))) {
-      const { protocol, host } = new URL(SITES[kind].origin)
-      const proxy = stack.use(
-        await startProxy(kind, {
-          hosts: [host],
-          ...(protocol === 'https:' && { scheme: 'https' as const }),
-          vestibulePublicUrl: `http://127.0.0.1:${publicPort}`,
-          vestibuleCheckUrl: `http://127.0.0.1:${internalPort}/auth`,
-          appUrl: app.url,
-          authResponseHeaders,
-          addAuthCookies: cookieVariants(cookieBases('vestibule').outage),
-        }),
-      )
-      const browser = createVisitor({ connectTo: { [host]: proxy.origin }, headers: asJson })
+      const connectTo = { [new URL(SITES[kind].origin).host]: proxies.originOf(kind) }
+      const browser = createVisitor({ connectTo, headers: asJson })
       const landed = await browser.signIn(`${SITES[kind].origin}/set-cookie?name=app`, 'alice')
       entrances.set(kind, { browser, landed })
     }
@@ -91,35 +78,29 @@ describeWithRedis('an outage of Redis, through proxies', () => {
     expect(visit.refusedCookies).toEqual([])
   }
 
-  test.for(proxyKinds)(
-    '%s: the outage assertion reaches the browser beside the cookies that the app sets',
-    (kind, { skip }) => {
-      const { landed, browser } = enter(kind, skip)
-      const { prefix, passesCookies } = SITES[kind]
-      expectServed(landed)
-      expect(browser.cookies.find('app')?.value).toBe('1')
-      expect(browser.cookies.find('app-2')).toMatchObject({ value: '1', httpOnly: true })
-      const outage = browser.cookies.find(`${prefix}vestibule_outage`)
-      if (passesCookies) expect(outage).toMatchObject({ httpOnly: true, path: '/' })
-      else expect(outage).toBeUndefined()
-    },
-  )
+  test.for(proxyKinds)('%s: the outage assertion reaches the browser', (kind, { skip }) => {
+    const { landed, browser } = enter(kind, skip)
+    const { prefix, passesCookies } = SITES[kind]
+    expectServed(landed)
+    expect(browser.cookies.find('app')?.value).toBe('1')
+    expect(browser.cookies.find('app-2')).toMatchObject({ value: '1', httpOnly: true })
+    const outage = browser.cookies.find(`${prefix}vestibule_outage`)
+    if (passesCookies) expect(outage).toMatchObject({ httpOnly: true, path: '/' })
+    else expect(outage).toBeUndefined()
+  })
 
-  test.for(proxyKinds)(
-    '%s: the app sees its own cookies and no assertion',
-    async (kind, { skip }) => {
-      const entrance = enter(kind, skip)
-      const { prefix, passesCookies, origin } = SITES[kind]
-      const visit = await entrance.browser.get(`${origin}/headers`)
-      const cookies = givenTo(givenToApp(visit), 'Cookie').join('; ')
-      expect(cookies).toContain('app=1')
-      expect(cookies).not.toContain('vestibule_outage')
-      if (!passesCookies) return
-      expect(visit.sentCookie).toContain(`${prefix}vestibule_outage=`)
-      expect(cookies.split('; ').toSorted()).toEqual(['app-2=1', 'app=1'])
-      expect(JSON.stringify(givenToApp(visit))).not.toContain('vestibule')
-    },
-  )
+  test.for(proxyKinds)('%s: the app sees no assertion', async (kind, { skip }) => {
+    const entrance = enter(kind, skip)
+    const { prefix, passesCookies, origin } = SITES[kind]
+    const visit = await entrance.browser.get(`${origin}/headers`)
+    const cookies = givenTo(givenToApp(visit), 'Cookie').join('; ')
+    expect(cookies).toContain('app=1')
+    expect(cookies).not.toContain('vestibule_outage')
+    if (!passesCookies) return
+    expect(visit.sentCookie).toContain(`${prefix}vestibule_outage=`)
+    expect(cookies.split('; ').toSorted()).toEqual(['app-2=1', 'app=1'])
+    expect(JSON.stringify(givenToApp(visit))).not.toContain('vestibule')
+  })
 
   describe('while Redis is away', () => {
     beforeAll(() => fleet.network.refuse())
@@ -135,30 +116,26 @@ describeWithRedis('an outage of Redis, through proxies', () => {
     describe('at a replica that has just been started', () => {
       beforeAll(() => startAgain(), SETUP_WITHIN_MS)
 
-      test.for(proxyKinds)(
-        '%s: a check with the browser’s assertion is allowed, and one without is deferred',
-        async (kind, { skip }) => {
-          const entrance = enter(kind, skip)
-          const { assertion: before = 0 } = await readSources(replica)
-          const visit = await use(kind, entrance)
-          if (SITES[kind].passesCookies) {
-            expectServed(visit)
-            expect(visit.setCookies).toHaveLength(2)
-            expect((await readSources(replica))['assertion']).toBe(before + 1)
-            return
-          }
-          expect([visit.status, visit.setCookies]).toEqual([503, []])
-          expect(visit.headers['retry-after']).toBe('5')
-        },
-      )
+      test.for(proxyKinds)('%s: the assertion is what lets in', async (kind, { skip }) => {
+        const entrance = enter(kind, skip)
+        const { assertion: before = 0 } = await readSources(replica)
+        const visit = await use(kind, entrance)
+        if (SITES[kind].passesCookies) {
+          expectServed(visit)
+          expect(visit.setCookies).toHaveLength(2)
+          expect((await readSources(replica))['assertion']).toBe(before + 1)
+          return
+        }
+        expect([visit.status, visit.setCookies]).toEqual([503, []])
+        expect(visit.headers['retry-after']).toBe('5')
+      })
     })
   })
 
   describe('when Redis is back', () => {
     beforeAll(async () => {
       await fleet.network.accept()
-      const backMs = await untilWhole([replica])
-      print(`outage through proxies: back after ${backMs.toFixed(0)} ms`)
+      await untilWhole([replica])
     })
 
     test.for(proxyKinds)('%s: everybody goes on without a sign-in', async (kind, { skip }) => {

@@ -1,26 +1,18 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import type { KeyPart } from '../../../src/store/store.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { move } from '../../support/hybrid-replicas.ts'
 import { signOut } from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
-import { until } from '../../support/redis-state.ts'
 import * as refreshing from '../../support/refreshing-replicas.ts'
-import { PATIENT } from '../../support/replicas.ts'
+import { describeWithRedis, PATIENT } from '../../support/replicas.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
-import type { Visitor } from '../../support/visitor.ts'
 
 const LIFE_SECONDS = 2
 const PARTS: readonly KeyPart[] = ['identity', 'tokens', 'metadata']
-
-/** The same browser, led to another replica from now on. */
-function move(browser: Visitor, to: RunningVestibule): Visitor {
-  const moved = to.visitor()
-  for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
-  return moved
-}
 
 describeWithRedis('a session that is refreshed', () => {
   const alice = { sub: 'alice', groups: ['staff'] }
@@ -48,6 +40,21 @@ describeWithRedis('a session that is refreshed', () => {
       const known = await groups()
       return known.size === 1 && known.has('staff,admins')
     })
+  })
+
+  test('lives longer by its idle time after use at any replica', async () => {
+    const { all, redis } = replicas()
+    const { cookie } = await replicas().signedIn()
+    const { keyOf } = storedSession(cookie)
+    for (const replica of all) {
+      for (const part of PARTS) await redis.cli('PEXPIRE', keyOf(part), '20000')
+      await refreshing.expectGoesOn([replica], cookie)
+      for (const part of PARTS) {
+        const leftMs = async () => Number(await redis.cli('PTTL', keyOf(part)))
+        await until('a longer life', async () => (await leftMs()) > 590_000)
+        expect(await leftMs()).toBeLessThanOrEqual(600_000)
+      }
+    }
   })
 
   test('lives neither longer nor shorter after a refresh', async () => {
@@ -104,10 +111,7 @@ describeWithRedis('a session that is refreshed', () => {
       await refreshing.expectEnded(all, cookie)
       provider.forgetRequests()
       ended.resolve()
-      await until(
-        'an end',
-        async () => (await refreshing.countResults(all, 'gone')) === goneBefore + 1,
-      )
+      await refreshing.untilResult(all, 'gone', goneBefore + 1)
       await until('revocations', () => provider.count('revocation') === 2)
       const revoked = provider
         .requests('revocation')

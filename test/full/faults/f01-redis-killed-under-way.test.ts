@@ -1,19 +1,10 @@
 import { expect, test } from 'vitest'
-import {
-  expectAllowedOrDeferred,
-  expectInTime,
-  expectUndisturbed,
-  startCheckLoad,
-  startCheckLoads,
-} from '../../support/check-load.ts'
-import { expectStatus } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import * as checkLoad from '../../support/check-load.ts'
 import * as outage from '../../support/outage.ts'
-import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { BUSY_MS, timed, until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { prepareReplicas } from '../../support/prepared-replicas.ts'
-import { until } from '../../support/redis-state.ts'
-import { PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { describeWithRedis, PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { readOf } from '../../support/stored-session.ts'
 
 describeWithRedis('F01 Redis is killed between request and reply', () => {
@@ -31,7 +22,7 @@ describeWithRedis('F01 Redis is killed between request and reply', () => {
     await read
     expect(visit.status).toBe(200)
     expect(ownMs).toBeLessThan(Number(PATIENT.CHECK_STORE_TIMEOUT_MS) + BUSY_MS)
-    await outage.expectRecovery('F01 cut connection', patient, cookie)
+    await outage.expectRecovery(patient, cookie)
     expect(await outage.redisErrors(patient, 'connection')).toBeGreaterThan(failedBefore)
     await outage.expectOthersServed(patient)
   })
@@ -42,8 +33,10 @@ describeWithRedis('F01 Redis is killed between request and reply', () => {
     await redis.cli('SAVE')
     const lossesBefore = all.map((each) => outage.countEvents(each, 'redis_disconnected'))
     const prepared = await prepareReplicas(replicas(), cookie)
-    const loads = startCheckLoads(all, cookie)
-    const calm = startCheckLoad(prepared.knowing.internalPort, prepared.cookie, { perSecond: 50 })
+    const loads = checkLoad.startCheckLoads(all, cookie)
+    const calm = checkLoad.startCheckLoad(prepared.knowing.internalPort, prepared.cookie, {
+      perSecond: 50,
+    })
     await until('some checks', () => loads.every((load) => load.count(200) > 50))
     await redis.kill()
     await until('refusals', () => loads.every((load) => load.count(503) > 50))
@@ -52,22 +45,22 @@ describeWithRedis('F01 Redis is killed between request and reply', () => {
     await outage.expectOthersServed(first)
     await prepared.expectGoingOn()
     await redis.restart({ keepData: true })
-    for (const replica of all) await outage.expectRecovery('F01 restarted', replica, cookie)
+    for (const replica of all) await outage.expectRecovery(replica, cookie)
     await Promise.all(loads.map((load) => load.stop()))
 
-    await expectUndisturbed([calm])
+    await checkLoad.expectUndisturbed([calm])
     for (const load of loads) {
       expect(load.statuses()).toEqual([200, 503])
-      expectAllowedOrDeferred(load)
+      checkLoad.expectAllowedOrDeferred(load)
     }
-    for (const load of [...loads, calm]) expectInTime(load)
+    for (const load of [...loads, calm]) checkLoad.expectInTime(load)
     for (const [at, replica] of all.entries()) {
       const losses = outage.countEvents(replica, 'redis_disconnected') - (lossesBefore[at] ?? 0)
       expect([losses, outage.countEvents(replica, 'unhandled_rejection')]).toEqual([1, 0])
       await outage.expectHealthy(replica)
       expect(await outage.readMetric(replica, 'vestibule_redis_connected')).toBe(1)
     }
-    await expectStatus(200, all, cookie)
+    await outage.expectStatus(200, all, cookie)
     expect(browser.cookies.find('__Host-vestibule')).toBeDefined()
   })
 })

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
-import { expectStatus, statusAt } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { expectOthersServed, signOut } from '../../support/outage.ts'
+import { expectOthersServed, expectStatus, signOut, statusAt } from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
-import { until } from '../../support/redis-state.ts'
 import { expectLetIn } from '../../support/refreshing-replicas.ts'
 import { readCounter } from '../../support/refusal.ts'
 import { APP } from '../../support/relying-party.ts'
-import { startReplicas } from '../../support/replicas.ts'
+import { describeWithRedis, startReplicas } from '../../support/replicas.ts'
 import { cookieHeader, expectFailedSignIn, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 
 /** Each write of a sign-in, by its bytes on the wire. */

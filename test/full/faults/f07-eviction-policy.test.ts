@@ -1,41 +1,36 @@
 import { expect, test } from 'vitest'
-import { expectStatus } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { readHealth, readMetric, untilEvent, untilMetric } from '../../support/outage.ts'
-import { startReplicas } from '../../support/replicas.ts'
+import * as outage from '../../support/outage.ts'
+import { describeWithRedis, startReplicas } from '../../support/replicas.ts'
 
 const GAUGE = 'vestibule_redis_eviction_policy_ok'
 
 describeWithRedis.concurrent('F07 the eviction policy of Redis', () => {
-  test.for(['allkeys-lru', 'volatile-ttl'])(
-    '%s shows in log, health and gauge, and stops nobody',
-    async (policy, { expect }) => {
-      await using replicas = await startReplicas({
-        redis: { args: ['--maxmemory-policy', policy] },
-      })
-      const { first } = replicas
-      await untilEvent(first, 'redis_finding')
-      expect(first.log().filter((line) => line['event'] === 'redis_finding')).toMatchObject([
-        { level: 'warn', code: 'eviction', message: expect.stringContaining(policy) as string },
-      ])
-      expect((await readHealth(first)).cache.redis.findings).toEqual([
-        { code: 'eviction', message: expect.stringMatching(/set noeviction$/) as string },
-      ])
-      expect(await readMetric(first, GAUGE)).toBe(0)
-      await expectStatus(200, first, (await replicas.signedIn()).cookie)
+  test.for(['allkeys-lru', 'volatile-ttl'])('%s is reported and stops nobody', async (policy) => {
+    await using replicas = await startReplicas({
+      redis: { args: ['--maxmemory-policy', policy] },
+    })
+    const { first } = replicas
+    await outage.untilEvent(first, 'redis_finding')
+    expect(first.log().filter((line) => line['event'] === 'redis_finding')).toMatchObject([
+      { level: 'warn', code: 'eviction', message: expect.stringContaining(policy) as string },
+    ])
+    expect((await outage.readHealth(first)).cache.redis.findings).toEqual([
+      { code: 'eviction', message: expect.stringMatching(/set noeviction$/) as string },
+    ])
+    expect(await outage.readMetric(first, GAUGE)).toBe(0)
+    await outage.expectStatus(200, first, (await replicas.signedIn()).cookie)
 
-      await replicas.redis.restart({ args: ['--maxmemory-policy', 'noeviction'] })
-      await untilMetric(first, GAUGE, 1)
-      expect((await readHealth(first)).cache.redis.findings).toEqual([])
-      expect(first.isAlive()).toBe(true)
-    },
-  )
+    await replicas.redis.restart({ args: ['--maxmemory-policy', 'noeviction'] })
+    await outage.untilMetric(first, GAUGE, 1)
+    expect((await outage.readHealth(first)).cache.redis.findings).toEqual([])
+    expect(first.isAlive()).toBe(true)
+  })
 
   test('noeviction gives no finding', async () => {
     await using replicas = await startReplicas()
     const { first } = replicas
-    await untilMetric(first, GAUGE, 1)
-    expect((await readHealth(first)).cache.redis.findings).toEqual([])
+    await outage.untilMetric(first, GAUGE, 1)
+    expect((await outage.readHealth(first)).cache.redis.findings).toEqual([])
     expect(first.log().some((line) => line['event'] === 'redis_finding')).toBe(false)
   })
 
@@ -43,8 +38,8 @@ describeWithRedis.concurrent('F07 the eviction policy of Redis', () => {
     await using replicas = await startReplicas({ count: 0 })
     await replicas.network.refuse()
     const vestibule = await replicas.add()
-    expect(await readMetric(vestibule, GAUGE)).toBe(0)
+    expect(await outage.readMetric(vestibule, GAUGE)).toBe(0)
     await replicas.network.accept()
-    await untilMetric(vestibule, GAUGE, 1)
+    await outage.untilMetric(vestibule, GAUGE, 1)
   })
 })

@@ -1,12 +1,9 @@
 import { expect, test } from 'vitest'
-import { expectStatus } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import { keepInMemory, signInAt, untilRefused } from '../../support/hybrid-replicas.ts'
-import { countEvents, expectHealthy, signOut } from '../../support/outage.ts'
-import { printUntil } from '../../support/printed.ts'
-import { until } from '../../support/redis-state.ts'
-import { HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
+import { countEvents, expectHealthy, expectStatus, signOut } from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
+import { describeWithRedis, HYBRID, type Replicas, startReplicas } from '../../support/replicas.ts'
 import { addDirectly, storedSession } from '../../support/stored-session.ts'
 
 /** Signs out one session after the last snapshot of Redis, and keeps another. */
@@ -45,7 +42,7 @@ describeWithRedis.concurrent('F13 Redis comes back with old data', () => {
 
     await rollBack(replicas)
     await expectStatus(302, all, cookie)
-    await printUntil('F13 the tombstone is in Redis again', hasTombstone)
+    await until('F13 the tombstone is in Redis again', hasTombstone)
     const fresh = await addDirectly(replicas, HYBRID)
     await untilWhole([...all, fresh])
     for (let round = 0; round < 3; round += 1) await expectStatus(302, [...all, fresh], cookie)

@@ -1,30 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { expectComeAgain, script } from '../../support/outage.ts'
 import { BUSY_MS, timed } from '../../support/own-lag.ts'
-import { startTestProvider, type TestProvider } from '../../support/provider.ts'
-import { APP } from '../../support/relying-party.ts'
+import { prepared } from '../../support/prepared.ts'
+import { startTestProvider } from '../../support/provider.ts'
+import { APP, startRelyingParty } from '../../support/relying-party.ts'
 import { untilStarted } from '../../support/replicas.ts'
 import { startLogin } from '../../support/sign-in-steps.ts'
 import { type RunningVestibule, startVestibule } from '../../support/vestibule.ts'
 
-let provider: TestProvider
-let vestibule: RunningVestibule
-
-beforeAll(async () => {
-  provider = await startTestProvider({ origins: [APP] })
-  await provider.pause()
-  vestibule = await startVestibule({
-    OIDC_ISSUER_URL: provider.issuer,
-    OIDC_CLIENT_ID: provider.clientId,
-    OIDC_CLIENT_SECRET: provider.clientSecret,
-    PUBLIC_PATHS: '/public/**',
-  })
-  await untilStarted(vestibule)
-})
-afterAll(async () => {
-  await vestibule.stop()
-  await provider.close()
-})
+const party = prepared(() =>
+  startRelyingParty({ PUBLIC_PATHS: '/public/**' }, {}, (provider) => provider.pause()),
+)
+beforeAll(() => untilStarted(party().vestibule))
 
 async function isDiscovered(of: RunningVestibule) {
   return /^vestibule_provider_discovered (\d)$/m.exec((await of.internal('/metrics')).body)?.[1]
@@ -37,36 +24,36 @@ describe('F30 provider down at start', () => {
     ['/startupz', 200],
     ['/health', 200],
     ['/health?strict=1', 503],
-  ] as const)('the process is up: %s is %i', async ([path, status], { expect }) => {
-    const visit = await vestibule.internal(path)
+  ] as const)('the process is up: %s is %i', async ([path, status]) => {
+    const visit = await party().vestibule.internal(path)
     expect(visit.status).toBe(status)
     if (path.startsWith('/health'))
       expect(JSON.parse(visit.body)).toMatchObject({ status: 'degraded' })
   })
 
   test('checks answer as always: public paths pass, all others lead to a sign-in', async () => {
-    expect((await vestibule.check({ uri: '/public/a' })).status).toBe(200)
-    expect((await vestibule.check()).status).toBe(302)
-    expect((await vestibule.check({}, script)).status).toBe(401)
-    expect(await isDiscovered(vestibule)).toBe('0')
+    expect((await party().vestibule.check({ uri: '/public/a' })).status).toBe(200)
+    expect((await party().vestibule.check()).status).toBe(302)
+    expect((await party().vestibule.check({}, script)).status).toBe(401)
+    expect(await isDiscovered(party().vestibule)).toBe('0')
   })
 
   test('a sign-in gets a page that retries by itself, and changes no cookie', async () => {
-    const page = await startLogin(vestibule.visitor())
+    const page = await startLogin(party().vestibule.visitor())
     expectComeAgain(page)
     expect(page.body).toContain('<meta http-equiv="refresh" content="5">')
   })
 
   test('many sign-ins at once are answered in time', async () => {
     const { value: pages, ownMs } = await timed(
-      Promise.all(Array.from({ length: 50 }, () => startLogin(vestibule.visitor()))),
+      Promise.all(Array.from({ length: 50 }, () => startLogin(party().vestibule.visitor()))),
     )
     expect(new Set(pages.map(({ status }) => status))).toEqual(new Set([503]))
     expect(ownMs).toBeLessThan(5000 + BUSY_MS)
   })
 
   test('a sign-out works without the provider', async () => {
-    const done = await vestibule.visitor().post(`${APP}/oauth2/logout`)
+    const done = await party().vestibule.visitor().post(`${APP}/oauth2/logout`)
     expect(done.location).toBe(`${APP}/oauth2/signed-out`)
   })
 
@@ -81,28 +68,28 @@ describe('F30 provider down at start', () => {
   })
 
   test('the first sign-in after the provider’s return works', async () => {
-    await provider.resume()
-    expect((await startLogin(vestibule.visitor())).status).toBe(302)
-    expect(await isDiscovered(vestibule)).toBe('1')
-    expect(vestibule.log()).toContainEqual(
+    await party().provider.resume()
+    expect((await startLogin(party().vestibule.visitor())).status).toBe(302)
+    expect(await isDiscovered(party().vestibule)).toBe('1')
+    expect(party().vestibule.log()).toContainEqual(
       expect.objectContaining({ event: 'provider_discovered' }),
     )
-    const cookie = await vestibule.signIn('alice')
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    const cookie = await party().vestibule.signIn('alice')
+    expect((await party().vestibule.check({}, { Cookie: cookie })).status).toBe(200)
   })
 
   test('sessions, and sign-ins that were begun, survive an outage of the provider', async () => {
-    const cookie = await vestibule.signIn('alice')
-    const browser = vestibule.visitor()
+    const cookie = await party().vestibule.signIn('alice')
+    const browser = party().vestibule.visitor()
     await startLogin(browser)
-    await provider.pause()
-    expect((await vestibule.check({}, { Cookie: cookie })).status).toBe(200)
+    await party().provider.pause()
+    expect((await party().vestibule.check({}, { Cookie: cookie })).status).toBe(200)
     // The metadata are known by now, so a sign-in may begin; where it leads is for the provider to answer.
-    expect((await startLogin(vestibule.visitor())).status).toBe(302)
-    expect((await vestibule.internal('/readyz')).status).toBe(200)
-    await provider.resume()
+    expect((await startLogin(party().vestibule.visitor())).status).toBe(302)
+    expect((await party().vestibule.internal('/readyz')).status).toBe(200)
+    await party().provider.resume()
     expect((await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice')).url).toBe(`${APP}/`)
-    expect(vestibule.isAlive()).toBe(true)
+    expect(party().vestibule.isAlive()).toBe(true)
   })
 
   test('a provider that never answers delays a sign-in by its time limit, and no check', async () => {

@@ -1,49 +1,22 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import { statusesAt } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { afterEach, expect, test } from 'vitest'
+import { statusesAt } from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
-import { type Behaviour, faults } from '../../support/provider.ts'
-import { until } from '../../support/redis-state.ts'
+import { faults } from '../../support/provider.ts'
 import * as refreshing from '../../support/refreshing-replicas.ts'
+import { describeWithRedis } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const LIFE_SECONDS = 2
 
-function answer(status: number, body: string, type = 'application/json'): Behaviour {
-  return { status, headers: { 'Content-Type': type }, body }
-}
-
-const IT = '{"error":"invalid_grant"}'
-const DESCRIBED = '{"error":"invalid_request","error_description":"invalid_grant"}'
-/** Answers that contain the words and are not that error. */
-const lookalikes: readonly (readonly [what: string, behaviour: Behaviour])[] = [
-  ['500 with it as JSON', answer(500, IT)],
-  ['503 with it as JSON', answer(503, IT)],
-  ['500 with a page that has the words', answer(500, '<h1>invalid_grant</h1>', 'text/html')],
-  ['400 with a page that has the words', answer(400, '{"error":"invalid_grant"', 'text/html')],
-  ['200 with it as JSON', answer(200, IT)],
-  ['400 with another error that describes it', answer(400, DESCRIBED)],
-  ['401 that is about the client', answer(401, '{"error":"invalid_client"}')],
-]
-
 describeWithRedis('F33 invalid_grant at a refresh', () => {
   const replicas = prepared(() => refreshing.startRefreshingReplicas())
-  const due: refreshing.EndingSession[] = []
-  beforeAll(async () => {
-    for (const _ of [...lookalikes, 1, 2]) due.push(await replicas().signedInFor(LIFE_SECONDS))
-    await refreshing.untilDue(performance.now(), LIFE_SECONDS)
-  })
+  const takeDue = refreshing.prepareDue(replicas, 2, LIFE_SECONDS)
   afterEach(() => replicas().provider.reset())
-
-  function takeDue(): refreshing.EndingSession {
-    replicas().provider.forgetRequests()
-    return due.pop() as refreshing.EndingSession
-  }
-  const count = (result: 'failed' | 'refused' | 'refreshed') =>
-    refreshing.countResults(replicas().all, result)
+  const count = (result: 'refused' | 'refreshed') => refreshing.countResults(replicas().all, result)
 
   /** Waits until each replica refuses the session, and asserts that nothing but 200 comes before. */
   async function untilEnded(cookie: string): Promise<void> {
@@ -93,18 +66,6 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
     expect(used.status).toBe(200)
     await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
     await untilEnded(cookie)
-  })
-
-  test.for(lookalikes)('%s ends nothing', async ([, behaviour]) => {
-    const { all, provider } = replicas()
-    const { cookie } = takeDue()
-    const failedBefore = await count('failed')
-    provider.set('token', behaviour)
-    const sinceMs = performance.now()
-    refreshing.expectLetIn(await refreshing.askEverywhere(all, cookie, 5))
-    await until('a failure', async () => (await count('failed')) > failedBefore)
-    refreshing.expectLetIn(await refreshing.askEverywhere(all, cookie, 5))
-    refreshing.expectAskedOnce(provider, sinceMs)
   })
 
   test('it ends nothing where another replica has refreshed meanwhile', async () => {

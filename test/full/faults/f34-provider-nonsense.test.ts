@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { countEvents } from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
-import { print } from '../../support/printed.ts'
 import { type Behaviour, faults } from '../../support/provider.ts'
 import { APP, startRelyingParty } from '../../support/relying-party.ts'
 
@@ -39,32 +38,21 @@ function refusals() {
 }
 
 describe('F34 provider that answers nonsense', () => {
-  test.for(cases)(
-    '%s: %s is a 502 or 503 page and one line in the log',
-    async ([endpoint, , behaviour], { expect }) => {
-      const before = countEvents(party().vestibule, 'refused')
-      const linesBefore = refusals().length
-      party().provider.set(endpoint, behaviour)
-      const { answer, isSignedIn, browser } = await party().attempt()
-      expect([502, 503]).toContain(answer.status)
-      expect(answer.headers['cache-control']).toBe('no-store')
-      expect(answer.location).toBeUndefined()
-      expect(isSignedIn).toBe(false)
-      expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
-      await expect.poll(() => countEvents(party().vestibule, 'refused') - before).toBe(1)
-      for (const line of refusals().slice(linesBefore)) {
-        expect(line).toMatchObject({ status: answer.status })
-        expect(String(line['reason'])).toMatch(/^the provider: /)
-      }
-    },
-  )
-
-  test('invalid_grant for the code is a failed sign-in and no failure of the provider', async () => {
-    party().provider.set('token', faults.invalidGrant)
-    const { answer, isSignedIn } = await party().attempt()
-    expect(answer.status).toBe(400)
-    expect(answer.body).toContain('Sign in again')
+  test.for(cases)('%s: %s is a page and one line in the log', async ([endpoint, , behaviour]) => {
+    const before = countEvents(party().vestibule, 'refused')
+    const linesBefore = refusals().length
+    party().provider.set(endpoint, behaviour)
+    const { answer, isSignedIn, browser } = await party().attempt()
+    expect([502, 503]).toContain(answer.status)
+    expect(answer.headers['cache-control']).toBe('no-store')
+    expect(answer.location).toBeUndefined()
     expect(isSignedIn).toBe(false)
+    expect(browser.cookies.find('__Host-vestibule')).toBeUndefined()
+    await expect.poll(() => countEvents(party().vestibule, 'refused') - before).toBe(1)
+    for (const line of refusals().slice(linesBefore)) {
+      expect(line).toMatchObject({ status: answer.status })
+      expect(String(line['reason'])).toMatch(/^the provider: /)
+    }
   })
 
   test('answers of 10 MB do not make the process grow by them', async () => {
@@ -73,31 +61,19 @@ describe('F34 provider that answers nonsense', () => {
     const before = await residentBytes()
     for (let round = 0; round < 8; round += 1) await party().attempt()
     const grownMb = ((await residentBytes()) - before) / 1024 / 1024
-    print(`after 80 MB of answers: ${grownMb.toFixed(1)} MB more`)
     expect(grownMb).toBeLessThan(40)
   })
 
-  test.for([
-    'html',
-    'truncatedJson',
-    'notAnObject',
-    'redirect',
-    'tenMegabytes',
-    'serverError',
-  ] as const)(
-    'a key set that is nonsense (%s) fails the sign-in until it is one',
-    async (fault, { expect }) => {
-      await using fresh = await startRelyingParty()
-      fresh.provider.set('jwks', faults[fault])
-      const { answer, isSignedIn } = await fresh.attempt()
-      expect([502, 503]).toContain(answer.status)
-      expect(isSignedIn).toBe(false)
-      fresh.provider.reset()
-      await expect
-        .poll(async () => (await fresh.attempt()).isSignedIn, { timeout: 5000, interval: 300 })
-        .toBe(true)
-    },
-  )
+  test('a key set that is a page fails the sign-in until it is one', async () => {
+    await using fresh = await startRelyingParty()
+    fresh.provider.set('jwks', faults.html)
+    const { answer, isSignedIn } = await fresh.attempt()
+    expect([502, 503]).toContain(answer.status)
+    expect(isSignedIn).toBe(false)
+    fresh.provider.reset()
+    const signsIn = async () => (await fresh.attempt()).isSignedIn
+    await expect.poll(signsIn, { timeout: 5000, interval: 300 }).toBe(true)
+  })
 
   test('afterwards the service signs people in', async () => {
     expect((await party().attempt()).isSignedIn).toBe(true)

@@ -1,27 +1,12 @@
 import { expect, test } from 'vitest'
-import { startCheckLoad } from '../../support/check-load.ts'
-import { expectStatus } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { signOut } from '../../support/outage.ts'
+import { expectUndisturbed, startCheckLoad, startCheckLoads } from '../../support/check-load.ts'
+import { move } from '../../support/hybrid-replicas.ts'
+import { expectStatus } from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { faults } from '../../support/provider.ts'
-import { until } from '../../support/redis-state.ts'
-import { PATIENT, startReplicas } from '../../support/replicas.ts'
-import {
-  cookieHeader,
-  expectFailedSignIn,
-  LOGIN,
-  SESSION_COOKIE,
-} from '../../support/sign-in-steps.ts'
-import type { VestibuleProcess } from '../../support/vestibule-process.ts'
-import type { Visitor } from '../../support/visitor.ts'
-
-/** The same browser, led to another replica from now on. */
-function move(browser: Visitor, to: VestibuleProcess): Visitor {
-  const moved = to.visitor()
-  for (const cookie of browser.cookies.all()) moved.cookies.put(cookie)
-  return moved
-}
+import { describeWithRedis, PATIENT, startReplicas } from '../../support/replicas.ts'
+import * as steps from '../../support/sign-in-steps.ts'
 
 describeWithRedis('F39 a replica is killed', () => {
   const replicas = prepared(() => startReplicas({ count: 2, settings: PATIENT }))
@@ -29,7 +14,7 @@ describeWithRedis('F39 a replica is killed', () => {
   test('the other replicas go on, also with the sessions that it made', async () => {
     const doomed = await replicas().add()
     const cookie = await doomed.signIn('alice')
-    const loads = replicas().all.map(({ internalPort }) => startCheckLoad(internalPort, cookie))
+    const loads = startCheckLoads(replicas().all, cookie)
     const dying = startCheckLoad(doomed.internalPort, cookie)
     await until('some checks', () => [...loads, dying].every((load) => load.count(200) > 20))
     await doomed.stop('SIGKILL')
@@ -37,28 +22,11 @@ describeWithRedis('F39 a replica is killed', () => {
     await until('more checks', () =>
       loads.every((load, at) => load.count(200) > Number(before[at]) + 50),
     )
-    await Promise.all([...loads, dying].map((load) => load.stop()))
+    await dying.stop()
     expect(dying.count(200)).toBeGreaterThan(10)
     expect(dying.statuses()).toEqual([200])
-    for (const load of loads) {
-      const seen = [load.statuses(), load.users, load.oddities]
-      expect(seen).toEqual([[200], new Set(['alice']), []])
-    }
+    await expectUndisturbed(loads)
     expect(replicas().all.every((replica) => replica.isAlive())).toBe(true)
-  })
-
-  test('a sign-in ends on another replica, and so does a sign-out', async () => {
-    const doomed = await replicas().add()
-    const begun = doomed.visitor()
-    const { location } = await begun.get(`${LOGIN}?rd=/`)
-    await doomed.stop('SIGKILL')
-    const [first, second] = replicas().all as [VestibuleProcess, VestibuleProcess]
-    const browser = move(begun, first)
-    await browser.signIn(String(location), 'alice')
-    const cookie = cookieHeader(browser)
-    await expectStatus(200, second, cookie)
-    expect((await signOut(move(browser, second))).status).toBe(303)
-    await expectStatus(302, first, cookie)
   })
 
   test('killed while it redeems a code, the next page leads on, and every key in Redis expires', async () => {
@@ -73,11 +41,11 @@ describeWithRedis('F39 a replica is killed', () => {
     await outcome
     provider.reset()
 
-    expectFailedSignIn(await browser.get(callbackUrl))
+    steps.expectFailedSignIn(await browser.get(callbackUrl))
     expect(provider.count('token')).toBe(1)
-    await browser.browse(`${LOGIN}?rd=/`)
-    expect(browser.cookies.find(SESSION_COOKIE)).toBeDefined()
-    await expectStatus(200, first, cookieHeader(browser))
+    await browser.browse(`${steps.LOGIN}?rd=/`)
+    expect(browser.cookies.find(steps.SESSION_COOKIE)).toBeDefined()
+    await expectStatus(200, first, steps.cookieHeader(browser))
 
     const keys = (await redis.cli('KEYS', 'vestibule:*')).split('\n')
     expect(keys.length).toBeGreaterThan(5)

@@ -1,41 +1,30 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, test } from 'vitest'
-import { startCheckLoad } from '../../support/check-load.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
+import { rename, writeFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { expectUndisturbed, startCheckLoads } from '../../support/check-load.ts'
+import { useFolder } from '../../support/configuration.ts'
+import { move } from '../../support/hybrid-replicas.ts'
 import { countEvents, readMetric, script } from '../../support/outage.ts'
-import { until } from '../../support/redis-state.ts'
-import { PATIENT, type Replicas, startReplicas, untilStarted } from '../../support/replicas.ts'
+import { until } from '../../support/own-lag.ts'
+import { prepared } from '../../support/prepared.ts'
+import { describeWithRedis, PATIENT, startReplicas, untilStarted } from '../../support/replicas.ts'
 import { cookieHeader, LOGIN } from '../../support/sign-in-steps.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
+import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** Key files are read again every five seconds. */
 const READ_WITHIN_MS = 60_000
 const INTEGRITY = 'vestibule_store_integrity_failures_total'
 const [oldKey, newKey] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
 
-let folder: string
-let replicas: Replicas
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'vestibule-f41-'))
-  replicas = await startReplicas({ count: 0, settings: PATIENT })
-})
-afterAll(async () => {
-  await replicas[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true })
-})
+const folder = useFolder()
+const replicas = prepared(() => startReplicas({ count: 0, settings: PATIENT }))
 
-interface Keyed {
-  readonly vestibule: RunningVestibule
-  /** Replaces the file as a whole; `isRead` waits until the replica has taken it. */
-  readonly write: (...keys: readonly string[]) => Promise<void>
-  readonly isRead: () => Promise<void>
-}
+type Keyed = Awaited<ReturnType<typeof startKeyed>>
 
-async function startKeyed(name: string): Promise<Keyed> {
-  const keyFile = join(folder, name)
+/** `write` replaces the file as a whole; `isRead` waits until the replica has taken it. */
+async function startKeyed(name: string) {
+  const keyFile = folder.pathOf(name)
   let writes = 0
   const write = async (...keys: readonly string[]) => {
     await writeFile(`${keyFile}.new`, `${keys.join('\n')}\n`)
@@ -44,7 +33,7 @@ async function startKeyed(name: string): Promise<Keyed> {
   }
   await write(oldKey)
   writes = 0
-  const vestibule = await replicas.add({ SESSION_ENCRYPTION_KEY_FILE: keyFile })
+  const vestibule = await replicas().add({ SESSION_ENCRYPTION_KEY_FILE: keyFile })
   await untilStarted(vestibule)
   const isRead = () =>
     until('keys', () => countEvents(vestibule, 'keys_reloaded') === writes, READ_WITHIN_MS)
@@ -55,17 +44,16 @@ async function startKeyed(name: string): Promise<Keyed> {
 async function signInAcross(begin: RunningVestibule, end: RunningVestibule): Promise<string> {
   const begun = begin.visitor()
   const { location } = await begun.get(`${LOGIN}?rd=/`)
-  const browser = end.visitor()
-  for (const cookie of begun.cookies.all()) browser.cookies.put(cookie)
+  const browser = move(begun, end)
   await browser.signIn(String(location), 'alice')
   return cookieHeader(browser) ?? ''
 }
 
 describeWithRedis('F41 rotation of the key', () => {
-  test('a rotation in the right order causes no sign-in at any step', async ({ expect }) => {
+  test('a rotation in the right order causes no sign-in at any step', async () => {
     const fleet = await Promise.all(['a', 'b', 'c'].map(startKeyed))
     const everywhere = fleet.map(({ vestibule }) => vestibule)
-    type Three = [RunningVestibule, RunningVestibule, RunningVestibule]
+    type Three = [VestibuleProcess, VestibuleProcess, VestibuleProcess]
     const [first, second, third] = everywhere as Three
     const cookies = [await first.signIn('alice')]
     const expectAllIn = async () => {
@@ -77,9 +65,8 @@ describeWithRedis('F41 rotation of the key', () => {
         }
       }
     }
-    const loads = everywhere.map(({ internalPort }) =>
-      startCheckLoad(internalPort, String(cookies[0]), { perSecond: 50, connections: 2 }),
-    )
+    const few = { perSecond: 50, connections: 2 }
+    const loads = startCheckLoads(everywhere, String(cookies[0]), few)
 
     const signInEverywhere = async () => {
       cookies.push(
@@ -100,16 +87,13 @@ describeWithRedis('F41 rotation of the key', () => {
     for (const { write } of rest) await write(newKey, oldKey)
     await Promise.all(rest.map(({ isRead }) => isRead()))
     await signInEverywhere()
-    await Promise.all(loads.map((load) => load.stop()))
-    for (const load of loads) expect([load.statuses(), load.oddities]).toEqual([[200], []])
+    await expectUndisturbed(loads)
     for (const replica of everywhere) {
       expect([await readMetric(replica, INTEGRITY), replica.isAlive()]).toEqual([0, true])
     }
   })
 
-  test('a rotation in the wrong order shows in a metric, heals, and clears no cookie', async ({
-    expect,
-  }) => {
+  test('a rotation in the wrong order shows in a metric, heals, and clears no cookie', async () => {
     const [hasty, slow] = (await Promise.all(['hasty', 'slow'].map(startKeyed))) as [Keyed, Keyed]
     const before = await hasty.vestibule.signIn('alice')
     await hasty.write(newKey, oldKey)

@@ -1,29 +1,19 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { findProgram, startProcess } from '../../../stand-ins/process.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { isBackplaneHealthy, signInAt } from '../../support/hybrid-replicas.ts'
-import {
-  countEvents,
-  expectHealthy,
-  expectOthersServed,
-  readMetric,
-  signOut,
-} from '../../support/outage.ts'
-import { timed } from '../../support/own-lag.ts'
+import { useFolder } from '../../support/configuration.ts'
+import { signInAt, untilBackplaneHealthy } from '../../support/hybrid-replicas.ts'
+import * as outage from '../../support/outage.ts'
+import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
-import { print } from '../../support/printed.ts'
-import { until } from '../../support/redis-state.ts'
 import {
+  describeWithRedis,
   HYBRID,
-  type ReplicaProcesses,
   SERVER_KEY,
   startReplicas,
   untilStarted,
@@ -61,7 +51,7 @@ describeWithRedis('F43 no more files', () => {
     const { first, redis } = replicas()
     const { cookie } = await signInAt(first)
     const asserted = `${cookie}; ${await takeAssertion(first, cookie)}`
-    await until('a healthy backplane', () => isBackplaneHealthy(first))
+    await untilBackplaneHealthy(first)
     using pool = createRequestPool(first.internalPort, 1)
     const ask = async (headers: Readonly<Record<string, string>>) =>
       (await pool.send({ path: '/auth', headers: { ...forwardedNavigation, ...headers } })).status
@@ -91,37 +81,22 @@ describeWithRedis('F43 no more files', () => {
 
     for (const socket of crowd) socket.destroy()
     await limitFiles(first, 1024)
-    const { ms } = await timed(
-      until(
-        'health',
-        async () => (await first.internal('/health?strict=1')).status === 200,
-        10_000,
-      ),
-    )
-    print(`F43 files again: healthy after ${ms.toFixed(0)} ms`)
-    await expectOthersServed(first)
-    await expectHealthy(first)
+    await outage.untilHealthy(first, 10_000)
+    await outage.expectOthersServed(first)
+    await outage.expectHealthy(first)
     expect((await first.check({}, { Cookie: asserted })).status).toBe(200)
-    expect(countEvents(first, 'unhandled_rejection')).toBe(0)
-    expect(await readMetric(first, 'vestibule_redis_connected')).toBe(1)
+    expect(outage.countEvents(first, 'unhandled_rejection')).toBe(0)
+    expect(await outage.readMetric(first, 'vestibule_redis_connected')).toBe(1)
   })
 })
 
 describeWithRedis('F43 nowhere to log to', () => {
-  let replicas: ReplicaProcesses
-  let folder: string
-  beforeAll(async () => {
-    replicas = await startReplicas({ count: 0 })
-    folder = await mkdtemp(join(tmpdir(), 'vestibule-f43-'))
-  })
-  afterAll(async () => {
-    await replicas[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true })
-  })
+  const replicas = prepared(() => startReplicas({ count: 0 }))
+  const folder = useFolder()
 
   /** Reads one byte and goes away. */
   const startShortReader = async (): Promise<string> => {
-    const pipe = join(folder, 'log')
+    const pipe = folder.pathOf('log')
     await run('mkfifo', [pipe])
     startProcess('head', ['-c', '1', pipe])
     return pipe
@@ -131,43 +106,37 @@ describeWithRedis('F43 nowhere to log to', () => {
     ['a pipe that nobody reads any more', startShortReader],
   ] as const
 
-  test.for(logs)(
-    '%s: decisions do not change, also in an outage',
-    async ([what, place], { expect }) => {
-      const { provider, redis, network } = replicas
-      await using vestibule = await startVestibuleLoggingTo(await place(), {
-        ...HYBRID,
-        OIDC_ISSUER_URL: provider.issuer,
-        OIDC_CLIENT_ID: provider.clientId,
-        OIDC_CLIENT_SECRET: provider.clientSecret,
-        PUBLIC_PATHS: '/public/**',
-        REDIS_ENABLED: 'true',
-        REDIS_ADDRESS: `127.0.0.1:${network.port}`,
-        SESSION_ENCRYPTION_KEY: SERVER_KEY,
-      })
-      await untilStarted(vestibule)
-      const { browser, cookie } = await signInAt(vestibule)
-      const { cookie: staying } = await signInAt(vestibule, 'bob')
-      const statuses = async () =>
-        Promise.all(
-          [{ Cookie: cookie }, { Cookie: staying }, {}].map(
-            async (headers) => (await vestibule.check({}, headers)).status,
-          ),
-        )
-      expect(await statuses()).toEqual([200, 200, 302])
-      expect((await vestibule.check({ host: 'foreign.example' })).status).toBe(400)
-      await redis.pause()
-      await wait(300)
-      expect(await statuses()).toEqual([200, 200, 302])
-      await redis.resume()
-      const { ms } = await timed(
-        until('health', async () => (await vestibule.internal('/health?strict=1')).status === 200),
+  test.for(logs)('%s: decisions do not change, also in an outage', async ([, place]) => {
+    const { provider, redis, network } = replicas()
+    await using vestibule = await startVestibuleLoggingTo(await place(), {
+      ...HYBRID,
+      OIDC_ISSUER_URL: provider.issuer,
+      OIDC_CLIENT_ID: provider.clientId,
+      OIDC_CLIENT_SECRET: provider.clientSecret,
+      PUBLIC_PATHS: '/public/**',
+      REDIS_ENABLED: 'true',
+      REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+      SESSION_ENCRYPTION_KEY: SERVER_KEY,
+    })
+    await untilStarted(vestibule)
+    const { browser, cookie } = await signInAt(vestibule)
+    const { cookie: staying } = await signInAt(vestibule, 'bob')
+    const statuses = async () =>
+      Promise.all(
+        [{ Cookie: cookie }, { Cookie: staying }, {}].map(
+          async (headers) => (await vestibule.check({}, headers)).status,
+        ),
       )
-      print(`F43 ${what}: healthy after ${ms.toFixed(0)} ms`)
-      expect((await signOut(browser)).status).toBe(303)
-      expect(await statuses()).toEqual([302, 200, 302])
-      await expectOthersServed(vestibule)
-      expect(await vestibule.stop('SIGTERM')).toBe(0)
-    },
-  )
+    expect(await statuses()).toEqual([200, 200, 302])
+    expect((await vestibule.check({ host: 'foreign.example' })).status).toBe(400)
+    await redis.pause()
+    await wait(300)
+    expect(await statuses()).toEqual([200, 200, 302])
+    await redis.resume()
+    await outage.untilHealthy(vestibule)
+    expect((await outage.signOut(browser)).status).toBe(303)
+    expect(await statuses()).toEqual([302, 200, 302])
+    await outage.expectOthersServed(vestibule)
+    expect(await vestibule.stop('SIGTERM')).toBe(0)
+  })
 })

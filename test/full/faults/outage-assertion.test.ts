@@ -1,9 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectStatus } from '../../support/check-status.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import {
-  describeSeen,
   type FleetLoad,
   type Person,
   readSources,
@@ -11,19 +8,16 @@ import {
   startFleetLoad,
   untilWhole,
 } from '../../support/fleet-load.ts'
-import {
-  expectComeAgain,
-  OUTAGE_COOKIE,
-  readHealth,
-  readMetric,
-  script,
-  signOut,
-} from '../../support/outage.ts'
+import * as outage from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
-import { print } from '../../support/printed.ts'
-import { HYBRID, PATIENT, type Replicas, startReplicas } from '../../support/replicas.ts'
-import { type WrittenRules, writeRules } from '../../support/rules-file.ts'
+import {
+  describeWithRedis,
+  HYBRID,
+  PATIENT,
+  type Replicas,
+  startReplicas,
+} from '../../support/replicas.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import { storedSession } from '../../support/stored-session.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
@@ -35,132 +29,118 @@ const SETTINGS = { ...HYBRID, ...PATIENT, REDIS_HYBRID_L1_TTL: `${L1_MS / 1000}`
 const SETUP_WITHIN_MS = 120_000
 const USERS = Array.from({ length: 10 }, (_, at) => `user-${at}`)
 
-describeWithRedis(
-  'four replicas with a short grace, of which Redis is killed a second after a sign-out',
-  () => {
-    const fleet = prepared(
-      () =>
-        startReplicas({
-          count: 4,
-          settings: { ...SETTINGS, SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}` },
-          provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
-        }),
-      SETUP_WITHIN_MS,
-    )
-    let newcomer: RunningVestibule
-    let people: readonly Person[]
-    let load: FleetLoad
-    /** Stolen cookies of a user who has signed out. */
-    let stolen: string
-    let confirmedAtMs: number
-    let killedAtMs: number
-    beforeAll(async () => {
-      await untilWhole(fleet().all)
-      people = await signInPeople(fleet(), USERS)
-      load = await startFleetLoad(fleet().all, people)
-      const { browser, cookie } = await fleet().signedIn('victim')
-      stolen = `${cookie}; ${await takeAssertion(fleet().first, cookie)}`
-      await expectStatus(200, fleet().all, stolen)
-      confirmedAtMs = performance.now()
-      expect((await signOut(browser)).status).toBe(303)
-      await wait(1000)
-      await fleet().redis.cli('SAVE')
-      await fleet().redis.kill()
-      killedAtMs = performance.now()
-      newcomer = await fleet().add()
-      await load.join(newcomer)
-    }, SETUP_WITHIN_MS)
+describeWithRedis('Redis is killed a second after a sign-out, with a short grace', () => {
+  const fleet = prepared(
+    () =>
+      startReplicas({
+        count: 4,
+        settings: { ...SETTINGS, SESSION_OUTAGE_GRACE: `${GRACE_MS / 1000}` },
+        provider: { users: ['victim', ...USERS].map((sub) => ({ sub })) },
+      }),
+    SETUP_WITHIN_MS,
+  )
+  let newcomer: RunningVestibule
+  let people: readonly Person[]
+  let load: FleetLoad
+  /** Stolen cookies of a user who has signed out. */
+  let stolen: string
+  let confirmedAtMs: number
+  let killedAtMs: number
+  beforeAll(async () => {
+    await untilWhole(fleet().all)
+    people = await signInPeople(fleet(), USERS)
+    load = await startFleetLoad(fleet().all, people)
+    const { browser, cookie } = await fleet().signedIn('victim')
+    stolen = `${cookie}; ${await takeAssertion(fleet().first, cookie)}`
+    await outage.expectStatus(200, fleet().all, stolen)
+    confirmedAtMs = performance.now()
+    expect((await outage.signOut(browser)).status).toBe(303)
+    await wait(1000)
+    await fleet().redis.cli('SAVE')
+    await fleet().redis.kill()
+    killedAtMs = performance.now()
+    newcomer = await fleet().add()
+    await load.join(newcomer)
+  }, SETUP_WITHIN_MS)
 
-    test('T2 those who heard of the sign-out refuse at once, and a replica that did not refuses at the end of the grace', async () => {
-      for (const replica of fleet().all) {
-        expect((await ask(replica, stolen)).statuses).toEqual([302, 401])
+  test('T2 those who heard of the sign-out refuse at once, and a replica that did not refuses at the end of the grace', async () => {
+    for (const replica of fleet().all) {
+      expect((await ask(replica, stolen)).statuses).toEqual([302, 401])
+    }
+    let lastAllowedMs = Number.NEGATIVE_INFINITY
+    for (;;) {
+      const sentAtMs = performance.now()
+      const visit = await newcomer.check({}, { Cookie: stolen })
+      if (visit.status !== 200) {
+        outage.expectComeAgain(visit)
+        break
       }
-      let [allowed, lastAllowedMs] = [0, Number.NEGATIVE_INFINITY]
-      for (;;) {
-        const sentAtMs = performance.now()
-        const visit = await newcomer.check({}, { Cookie: stolen })
-        if (visit.status !== 200) {
-          expectComeAgain(visit)
-          break
-        }
-        allowed += 1
-        lastAllowedMs = sentAtMs - confirmedAtMs
-        await wait(20)
-      }
-      print(
-        `T2: a replica started after the sign-out let a stolen copy in ${allowed} times, the last ` +
-          `${lastAllowedMs.toFixed(0)} ms after the session was last confirmed`,
-      )
-      expect(lastAllowedMs).toBeLessThan(GRACE_MS)
-    })
+      lastAllowedMs = sentAtMs - confirmedAtMs
+      await wait(20)
+    }
+    expect(lastAllowedMs).toBeLessThan(GRACE_MS)
+  })
 
-    test('T1 everybody else goes on for the grace, also at a replica that was started meanwhile, and nobody after it', async () => {
-      const sessions = people.map(sessionOf)
-      await wait(killedAtMs + GRACE_MS - performance.now())
-      await load.more(100)
-      const { assertion = 0, ...others } = await readSources(newcomer)
-      // Taken before the restart, because somebody may be let in before the test learns that Redis runs.
-      const restartedAtMs = performance.now()
-      await fleet().redis.restart({ keepData: true })
-      const backMs = await untilWhole([...fleet().all, newcomer])
-      const lastAtMs = performance.now()
-      await load.more(100)
-      const seen = await load.stop()
+  test('T1 everybody else goes on for the grace, also at a replica that was started meanwhile, and nobody after it', async () => {
+    const sessions = people.map(sessionOf)
+    await wait(killedAtMs + GRACE_MS - performance.now())
+    await load.more(100)
+    const { assertion = 0, ...others } = await readSources(newcomer)
+    // Taken before the restart, because somebody may be let in before the test learns that Redis runs.
+    const restartedAtMs = performance.now()
+    await fleet().redis.restart({ keepData: true })
+    await untilWhole([...fleet().all, newcomer])
+    const lastAtMs = performance.now()
+    await load.more(100)
+    const seen = await load.stop()
 
-      print(`T1: all back after ${backMs.toFixed(0)} ms; ${describeSeen(seen)}`)
-      const firstRefusal = seen.serverErrors.find(({ sentAtMs }) => sentAtMs > killedAtMs)
-      print(
-        `T1: first 503 ${(Number(firstRefusal?.sentAtMs) - killedAtMs).toFixed(0)} ms after the kill; ` +
-          `the newcomer allowed ${assertion} checks`,
-      )
-      expect([...seen.wrongAllows, ...seen.signOuts, ...seen.oddities]).toEqual([])
-      expect(Object.keys(seen.statuses)).toEqual(['200', '503'])
-      expect(assertion).toBeGreaterThan(50)
-      expect(Object.values(others).filter((count) => count > 0)).toEqual([])
-      // An assertion is renewed after a fifth of the grace, so an active user goes on for at least four fifths of it.
-      expect(Number(firstRefusal?.sentAtMs)).toBeGreaterThan(killedAtMs + 0.75 * GRACE_MS)
-      const between = (fromMs: number, toMs: number) =>
-        load.answers.filter(({ sentAtMs }) => sentAtMs > fromMs && sentAtMs < toMs)
-      const afterGrace = between(killedAtMs + GRACE_MS, restartedAtMs)
-      expect(afterGrace.length).toBeGreaterThan(50)
-      expect(afterGrace.filter(({ status }) => status !== 503)).toEqual([])
-      const atLast = between(lastAtMs, Number.POSITIVE_INFINITY)
-      expect(atLast.filter(({ status }) => status !== 200)).toEqual([])
-      expect(people.map(sessionOf)).toEqual(sessions)
-    })
+    const refusals = load.answers.filter(({ status }) => status >= 500)
+    const firstRefusal = refusals.find(({ sentAtMs }) => sentAtMs > killedAtMs)
+    expect(seen.mistakes).toEqual([])
+    expect(Object.keys(seen.statuses)).toEqual(['200', '503'])
+    expect(assertion).toBeGreaterThan(50)
+    expect(Object.values(others).filter((count) => count > 0)).toEqual([])
+    // An assertion is renewed after a fifth of the grace, so an active user goes on for at least four fifths of it.
+    expect(Number(firstRefusal?.sentAtMs)).toBeGreaterThan(killedAtMs + 0.75 * GRACE_MS)
+    const between = (fromMs: number, toMs: number) =>
+      load.answers.filter(({ sentAtMs }) => sentAtMs > fromMs && sentAtMs < toMs)
+    const afterGrace = between(killedAtMs + GRACE_MS, restartedAtMs)
+    expect(afterGrace.length).toBeGreaterThan(50)
+    expect(afterGrace.filter(({ status }) => status !== 503)).toEqual([])
+    const atLast = between(lastAtMs, Number.POSITIVE_INFINITY)
+    expect(atLast.filter(({ status }) => status !== 200)).toEqual([])
+    expect(people.map(sessionOf)).toEqual(sessions)
+  })
 
-    test('T2 with Redis the sign-out counts everywhere', async () => {
-      await expectStatus(302, [...fleet().all, newcomer], stolen)
-    })
-  },
-)
+  test('T2 with Redis the sign-out counts everywhere', async () => {
+    await outage.expectStatus(302, [...fleet().all, newcomer], stolen)
+  })
+})
 
 describeWithRedis('the limits of an outage assertion', () => {
+  const prepare = prepared(() =>
+    startReplicas({
+      count: 2,
+      settings: SETTINGS,
+      rules: [
+        { paths: ['/vault/**'], access: 'signed-in', degraded: 'deny' },
+        { access: 'signed-in' },
+      ],
+      provider: { users: ['alice', 'bob', 'carol', 'dave'].map((sub) => ({ sub })) },
+    }),
+  )
   let fleet: Replicas
-  let rules: WrittenRules
   /** Replica that has seen alice and never bob. */
   let stranger: RunningVestibule
   let alice: Carried
   let bob: Carried
   beforeAll(async () => {
-    rules = await writeRules([
-      { paths: ['/vault/**'], access: 'signed-in', degraded: 'deny' },
-      { access: 'signed-in' },
-    ])
-    fleet = await startReplicas({
-      settings: { ...SETTINGS, VESTIBULE_CONFIG: rules.path },
-      provider: { users: ['alice', 'bob', 'carol', 'dave'].map((sub) => ({ sub })) },
-    })
-    stranger = await fleet.add()
-    await untilWhole([fleet.first, stranger])
+    fleet = prepare()
+    stranger = fleet.all[1] as RunningVestibule
+    await untilWhole(fleet.all)
     alice = await carry('alice')
     bob = await carry('bob')
   })
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]()
-    await rules[Symbol.asyncDispose]()
-  })
-
   const carry = async (user: string): Promise<Carried> => {
     const { browser } = await fleet.signedIn(user)
     const session = `${SESSION_COOKIE}=${browser.cookies.find(SESSION_COOKIE)?.value}`
@@ -201,18 +181,11 @@ describeWithRedis('the limits of an outage assertion', () => {
         for (let round = 0; round < 10; round += 1) {
           await expectAt([replica], [302, 401], dave.session, dave.assertion)
         }
-        const health = await readHealth(replica)
+        const health = await outage.readHealth(replica)
         expect(health).toHaveProperty('circuit_breakers', { read: CLOSED, write: CLOSED })
         const opened = 'vestibule_circuit_breaker_changes_total{breaker="read",state="open"}'
-        expect(await readMetric(replica, opened)).toBe(0)
+        expect(await outage.readMetric(replica, opened)).toBe(0)
         expect((await ask(replica, alice.session)).statuses).toEqual([200, 200])
-      }
-    })
-
-    test('the id of a session in memory with another secret is no session', async () => {
-      expect(await ask(fleet.first, alice.session)).toEqual({ statuses: [200, 200], user: 'alice' })
-      for (const secret of otherSecrets(alice.session, bob.session)) {
-        expect((await ask(fleet.first, secret, alice.assertion)).statuses).toEqual([302, 401])
       }
     })
   })
@@ -225,8 +198,7 @@ describeWithRedis('the limits of an outage assertion', () => {
     })
     afterAll(async () => {
       await fleet.network.accept()
-      const backMs = await untilWhole([fleet.first, stranger])
-      print(`outage assertions: both replicas back after ${backMs.toFixed(0)} ms`)
+      await untilWhole([fleet.first, stranger])
       await expectVault(200)
     })
     const expectVault = async (status: number): Promise<void> => {
@@ -248,26 +220,6 @@ describeWithRedis('the limits of an outage assertion', () => {
       await expectAt([stranger], [503, 503], bob.session, alice.assertion, bob.assertion)
     })
 
-    test('an assertion without the session’s cookie does not count', async () => {
-      await expectAt([fleet.first, stranger], [302, 401], alice.assertion)
-    })
-
-    test('another secret opens neither the entry in memory nor the assertion', async () => {
-      for (const secret of otherSecrets(alice.session, bob.session)) {
-        await expectAt([fleet.first, stranger], [503, 503], secret, alice.assertion)
-      }
-    })
-
-    test('a changed assertion does not count', async () => {
-      const [start, end] = [bob.assertion.slice(0, -20), bob.assertion.slice(-20)]
-      const changed = [
-        `${start}${end.startsWith('A') ? 'B' : 'A'}${end.slice(1)}`,
-        start,
-        `${OUTAGE_COOKIE}=v1.zzzzzz.${'A'.repeat(400)}`,
-      ]
-      for (const each of changed) await expectAt([stranger], [503, 503], bob.session, each)
-    })
-
     test('a rule with degraded: deny accepts neither memory nor assertion', async () => {
       await expectVault(503)
       expect((await ask(stranger, alice.session, alice.assertion)).statuses).toEqual([200, 200])
@@ -279,7 +231,7 @@ describeWithRedis('the limits of an outage assertion', () => {
 async function ask(replica: RunningVestibule, ...cookies: readonly string[]) {
   const Cookie = cookies.join('; ')
   const page = await replica.check({}, { Cookie })
-  const fetched = await replica.check({}, { ...script, Cookie })
+  const fetched = await replica.check({}, { ...outage.script, Cookie })
   return { statuses: [page.status, fetched.status], user: page.headers['x-auth-request-user'] }
 }
 
@@ -290,11 +242,4 @@ interface Carried {
 
 function sessionOf({ browser }: Person): string | undefined {
   return browser.cookies.find(SESSION_COOKIE)?.value
-}
-
-/** The id of one session with another's secret, and with one that differs in its first character alone. */
-function otherSecrets(session: string, other: string): readonly string[] {
-  const [version = '', id = '', secret = ''] = session.split('.')
-  const changed = `${secret.startsWith('A') ? 'B' : 'A'}${secret.slice(1)}`
-  return [changed, other.split('.')[2]].map((each) => `${version}.${id}.${each}`)
 }

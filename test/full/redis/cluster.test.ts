@@ -2,20 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Command } from '../../../src/redis/client.ts'
 import { keySlot, SLOT_COUNT } from '../../../src/redis/cluster/key-slot.ts'
 import type { RedisConnection } from '../../../src/redis/connection.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { leastUser } from '../../support/least-user.ts'
 import { BUSY_MS, watchOwnLag } from '../../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { type RunningCluster, startCluster } from '../../support/redis-cluster.ts'
 import * as state from '../../support/redis-state.ts'
+import { describeWithRedis } from '../../support/replicas.ts'
+import { FOLLOWS_WITHIN_MS, timeTakeover } from '../../support/takeover.ts'
 
 /** Time limit far above the one of a frozen server's connection, because commands for others must not wait for it. */
 const OTHERS_TIMEOUT_MS = 10_000
-/** Time within which a connection follows once the replica of a primary has taken over. */
-const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
 
 /** Returns a new key in a slot that the shard owns at the start. */
 function keyOf(shard: number, shards = 3): string {
@@ -43,7 +41,7 @@ function read(connection: RedisConnection, key: string, timeoutMs = 10_000) {
   return connection.run(key, (client) => client.get(key), timeoutMs)
 }
 
-/** Waits state.until the server has a client in a blocking command, and kills its connection. */
+/** Waits until the server has a client in a blocking command, and kills its connection. */
 async function killBlockedClient({ cli }: RunningRedis): Promise<void> {
   await state.until('a blocked client', async () =>
     (await cli('INFO', 'clients')).includes('blocked_clients:1'),
@@ -51,39 +49,24 @@ async function killBlockedClient({ cli }: RunningRedis): Promise<void> {
   await cli('CLIENT', 'KILL', 'TYPE', 'normal')
 }
 
-/**
- * Returns the milliseconds state.until every shard accepts writes: from the event, and from the takeover by the replica of the
- * first shard, which depends on Redis alone.
- */
-async function timeUntilWhole(
+/** Times how a connection follows the replica of the first shard: after a loss, until every shard accepts writes. */
+function timeUntilWhole(
   connection: RedisConnection,
   { primaries: { length: shards }, replicas }: RunningCluster,
   event: () => Promise<unknown>,
-): Promise<{ readonly ms: number; readonly followedMs: number }> {
-  const lag = watchOwnLag()
-  const sinceMs = performance.now()
-  await event()
-  let takenOverAtMs = Number.NaN
-  const watched = state.until(
-    'a replica that has taken over',
-    async () => {
-      // Takes the time before the query, so that the result is never too short.
-      takenOverAtMs = performance.now()
-      return (await (replicas[0] as RunningRedis).cli('ROLE')).startsWith('master')
-    },
-    60_000,
-  )
-  await state.until('a loss', async () => (await write(connection, keyOf(0, shards), 250)) !== 'OK')
+): Promise<number> {
+  let isLost = false
   const isWhole = async () => {
+    isLost ||= (await write(connection, keyOf(0, shards), 250)) !== 'OK'
+    if (!isLost) return false
     const writes = Array.from({ length: shards }, (_, shard) =>
       write(connection, keyOf(shard, shards), 5000),
     )
     return (await Promise.all(writes)).every((outcome) => outcome === 'OK')
   }
-  await state.until('writes at every shard', isWhole, 60_000)
-  const wholeAtMs = performance.now()
-  await watched
-  return { ms: wholeAtMs - sinceMs, followedMs: Math.max(0, wholeAtMs - takenOverAtMs - lag.end()) }
+  const [heir] = replicas as [RunningRedis]
+  const isTakenOver = async () => (await heir.cli('ROLE')).startsWith('master')
+  return timeTakeover(event, isTakenOver, isWhole)
 }
 
 /**
@@ -127,12 +110,6 @@ function watchShards(
   }
 }
 
-function print(what: string, { ms, followedMs }: Awaited<ReturnType<typeof timeUntilWhole>>) {
-  process.stdout.write(
-    `Cluster, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after the replica had taken over\n`,
-  )
-}
-
 describeWithRedis('a connection to a Redis Cluster', () => {
   let redis: RunningCluster
   beforeAll(async () => {
@@ -147,37 +124,6 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     for (const key of [...keys, '', '{}', '{}{a}', '{a}{b}', '{{a}}', 'a{b', '}a{b}']) {
       expect(keySlot(key), key).toBe(Number(await server.cli('CLUSTER', 'KEYSLOT', key)))
     }
-  })
-
-  test('sends each command to the owner of its key, whatever its form', async () => {
-    await using opened = await state.openConnected(redis.target)
-    const { connection } = opened
-    for (const [shard, server] of redis.primaries.entries()) {
-      const key = keyOf(shard)
-      const [s, t, m] = keysOfSlot(key)
-      const answers = await connection.run(
-        s,
-        (client, binary) =>
-          Promise.all([
-            client.set(s, 'one', { expiration: { type: 'PX', value: 60_000 } }),
-            client.eval("return redis.call('SET', KEYS[2], ARGV[1])", {
-              keys: [s, t],
-              arguments: [Buffer.from('two')],
-            }),
-            client.pExpire(s, 50_000),
-            client.zRem(m, 'nothing'),
-            binary.get(s),
-            binary.mGet([s, t, m]),
-            client.publish('nobody', 'hears'),
-          ]),
-        1000,
-      )
-      const [one, two] = [Buffer.from('one'), Buffer.from('two')]
-      expect(answers).toEqual(['OK', 'OK', 1, 0, one, [one, two, null], 0])
-      expect(await server.cli('GET', s)).toBe('one')
-    }
-    expect(opened.failures).toEqual([])
-    expect(opened.connected()).toBe(1)
   })
 
   test('repeats an idempotent command when the connection to one server is lost', async () => {
@@ -244,23 +190,6 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     await state.until('the slot', async () => (await write(connection, key)) === 'OK')
   })
 
-  test('receives with a subscription what is published at any server', async () => {
-    await using commands = state.openConnection(redis.target)
-    await using subscription = state.openConnection(redis.target, 2000, 'subscription')
-    await state.untilConnected(commands, subscription)
-    const received = new Set<string>()
-    const subscribe: Command<void> = (client) =>
-      client.subscribe('news', (text) => received.add(text))
-    await subscription.connection.run(undefined, subscribe, 1000)
-    const ping: Command<string> = (client) => client.ping()
-    expect(await subscription.connection.run(undefined, ping, 10_000)).toBe('PONG')
-    for (let count = 0; count < 12; count++) {
-      const publish: Command<number> = (client) => client.publish('news', `${count}`)
-      await commands.connection.run(undefined, publish, 10_000)
-    }
-    await state.until('all of it', () => received.size === 12)
-  })
-
   test('runs the self-test at every primary', async () => {
     const [, second, third] = redis.primaries as [RunningRedis, RunningRedis, RunningRedis]
     await second.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
@@ -276,13 +205,6 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     const refused = `127.0.0.1:${third.port}: SET is refused: full`
     expect(findings).toContainEqual({ code: 'refused', message: refused })
     expect(findings.map(({ code }) => code)).not.toContain('cluster')
-  })
-
-  test('is needed: a plain client fails with cluster', async () => {
-    const [server] = redis.primaries as [RunningRedis]
-    await using opened = await state.openConnected({ port: server.port })
-    const asked = read(opened.connection, keyOf(1))
-    await expect(asked).rejects.toMatchObject(state.unavailable('cluster'))
   })
 
   test('reports a seed node outside a cluster, and uses the others', async () => {
@@ -308,7 +230,7 @@ describeWithRedis('a connection to a Redis Cluster', () => {
 })
 
 describeWithRedis('a Redis Cluster with a failed server', () => {
-  test('killed: its slots fail at once state.until the takeover, the others are served', async () => {
+  test('killed: its slots fail at once until the takeover, the others are served', async () => {
     await using redis = await startCluster({ shards: 3, replicasPerShard: 1 })
     await using opened = await state.openConnected(redis.target, 5000)
     const { connection } = opened
@@ -317,13 +239,12 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     const [first] = redis.primaries as [RunningRedis]
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
     const own = watchShards(connection, [0], 250)
-    const took = await timeUntilWhole(connection, redis, () => first.kill())
-    print('a primary killed', took)
+    const followedMs = await timeUntilWhole(connection, redis, () => first.kill())
     expect((await own.end()).slowestMs).toBeLessThan(250 + BUSY_MS)
     const { slowestMs, outcomes } = await others.end()
     expect(outcomes).toEqual(new Set(['OK']))
     expect(slowestMs).toBeLessThan(BUSY_MS)
-    expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     await state.until('told', () => opened.connected() >= 2)
     // Retries, because the slot map may come from a server that does not know of the takeover yet.
     const keep = () => read(connection, kept).catch(() => undefined)
@@ -350,9 +271,8 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     const { connection } = opened
     const [first] = redis.primaries as [RunningRedis]
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS, redis.primaries.slice(1))
-    const took = await timeUntilWhole(connection, redis, () => first.pause())
-    print('a primary frozen', took)
-    expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+    const followedMs = await timeUntilWhole(connection, redis, () => first.pause())
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     const { slowestMs, outcomes } = await others.end()
     expect(outcomes).toEqual(new Set(['OK']))
     expect(slowestMs).toBeLessThan(BUSY_MS)
@@ -392,8 +312,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     const { connection } = opened
     const others = watchShards(connection, [1, 2], OTHERS_TIMEOUT_MS)
     const [first] = redis.primaries as [RunningRedis]
-    const took = await timeUntilWhole(connection, redis, () => first.kill())
-    print('a primary killed, all slots or none', took)
+    await timeUntilWhole(connection, redis, () => first.kill())
     const { outcomes } = await others.end()
     expect(outcomes.difference(new Set(['OK', 'Redis: cluster']))).toEqual(new Set())
   })
@@ -404,13 +323,12 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     await using subscription = state.openConnection(redis.target, 5000, 'subscription')
     await state.untilConnected(opened, subscription)
     const [first] = redis.primaries as [RunningRedis]
-    const took = await timeUntilWhole(opened.connection, redis, async () => {
+    const followedMs = await timeUntilWhole(opened.connection, redis, async () => {
       // A cluster of one shard has no majority that could decide.
       await first.kill()
       await (redis.replicas[0] as RunningRedis).cli('CLUSTER', 'FAILOVER', 'TAKEOVER')
     })
-    print('the only primary killed, its replica told to take over', took)
-    expect(took.followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     await state.until('the subscription', () => subscription.connected() === 2, 10_000)
     expect(opened.disconnected).toEqual(['connection'])
   })
@@ -418,7 +336,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
   test('taken out of the cluster: its subscriber subscribes at another server', async () => {
     await using redis = await startCluster({ shards: 3 })
     await using observed = state.openState(redis.target)
-    const isHealthy = () => observed.state.backplane.epoch !== undefined
+    const isHealthy = () => observed.state.backplane.subscription !== undefined
     await state.until('a backplane that is heard', isHealthy)
     // Waits for the end of the self-test, because a server that has keys cannot be taken out.
     await state.until('its examination', () => observed.examinations.length > 0)
@@ -433,12 +351,7 @@ describeWithRedis('a Redis Cluster with a failed server', () => {
     const ids = Array.from({ length: 30 }, () => randomUUID())
     await Promise.allSettled(ids.map((id) => observed.state.store.read(id, ['identity'])))
     await state.until('deafness', () => !isHealthy())
-    const sinceMs = performance.now()
     await state.until('a backplane that is heard again', isHealthy, 20_000)
-    const ms = performance.now() - sinceMs
-    process.stdout.write(
-      `Cluster, the server of the subscription taken out: deaf for ${ms.toFixed(0)} ms\n`,
-    )
     await state.until('the end of the old one', async () => !(await hasSubscriber(leaving)))
   })
 

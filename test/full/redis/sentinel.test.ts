@@ -5,37 +5,29 @@ import type { Command } from '../../../src/redis/client.ts'
 import type { RedisTarget, SentinelTarget } from '../../../src/redis/target.ts'
 import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
-import { BUSY_MS, timed, watchOwnLag } from '../../support/own-lag.ts'
-import { type RunningRedis, startRedis } from '../../support/redis.ts'
+import { BUSY_MS, timed } from '../../support/own-lag.ts'
+import { infoOf, type RunningRedis, startRedis } from '../../support/redis.ts'
 import {
   PRIMARY_NAME,
   startWatchedRedis,
   type WatchedRedis,
   type WatchedRedisOptions,
 } from '../../support/redis-sentinel.ts'
-import {
-  type ObservedConnection,
-  openConnected,
-  openConnection,
-  openExamined,
-  tryConnection,
-  until,
-  untilConnected,
-} from '../../support/redis-state.ts'
+import * as states from '../../support/redis-state.ts'
+import { describeWithRedis } from '../../support/replicas.ts'
+import { FOLLOWS_WITHIN_MS, timeTakeover } from '../../support/takeover.ts'
 
-/** Time within which a connection follows once some Sentinel reports the new primary. */
-const FOLLOWS_WITHIN_MS = 4000 + BUSY_MS
+const PROCESSED = 'total_commands_processed:'
 const FAILOVER = ['SENTINEL', 'FAILOVER', PRIMARY_NAME] as const
 
 /** Returns the port of the server that a connection leads to. */
-async function portOf({ connection }: ObservedConnection): Promise<number> {
+async function portOf({ connection }: states.ObservedConnection): Promise<number> {
   const reply = await connection.run(undefined, (client) => client.configGet('port'), 5000)
   return Number(reply['port'])
 }
 
 /** Returns whether the write was answered. */
-async function write({ connection }: ObservedConnection, timeoutMs = 250): Promise<boolean> {
+async function write({ connection }: states.ObservedConnection, timeoutMs = 250): Promise<boolean> {
   const key = `vestibule:{${randomUUID()}}`
   return connection
     .run(undefined, (client) => client.set(key, 'x'), timeoutMs)
@@ -55,41 +47,17 @@ async function reportedPorts(sentinels: readonly RunningRedis[]): Promise<readon
   )
 }
 
-/**
- * Returns the milliseconds until another server answers writes: from the event, and from the first Sentinel that reports
- * another primary, without the delay of this process.
- */
-async function timeUntilSwitched(
-  opened: ObservedConnection,
+/** Times how a connection leaves the primary at `before`, states.until another server answers writes. */
+function timeUntilSwitched(
+  opened: states.ObservedConnection,
   { sentinels }: WatchedRedis,
   before: number,
   event: () => Promise<unknown>,
-): Promise<{ readonly ms: number; readonly followedMs: number }> {
-  const lag = watchOwnLag()
-  const sinceMs = performance.now()
-  await event()
-  let reportedAtMs = Number.NaN
-  const isReported = async () => {
-    // Takes the time before the query, so that the result is never too short.
-    reportedAtMs = performance.now()
-    return (await reportedPorts(sentinels)).some((port) => port !== before)
-  }
-  const watched = until('another primary in a report', isReported, 60_000)
+): Promise<number> {
+  const isReported = async () => (await reportedPorts(sentinels)).some((port) => port !== before)
   const isWritten = async () =>
     (await portOf(opened).catch(() => before)) !== before && (await write(opened))
-  await until('writes at another primary', isWritten, 60_000)
-  const switchedAtMs = performance.now()
-  await watched
-  return {
-    ms: switchedAtMs - sinceMs,
-    followedMs: Math.max(0, switchedAtMs - reportedAtMs - lag.end()),
-  }
-}
-
-function print(what: string, ms: number, followedMs: number) {
-  process.stdout.write(
-    `Sentinel, ${what}: writes again after ${ms.toFixed(0)} ms, ${followedMs.toFixed(0)} ms after the report\n`,
-  )
+  return timeTakeover(event, isReported, isWritten)
 }
 
 const watchedTest = test
@@ -101,26 +69,23 @@ const watchedTest = test
   })
   .extend('old', ({ redis }) => redis.servers[0])
   .extend('opened', async ({ redis }, { onCleanup }) => {
-    const opened = await openConnected(redis.target)
+    const opened = await states.openConnected(redis.target)
     onCleanup(opened[Symbol.asyncDispose])
     return opened
   })
 
 describeWithRedis('a connection through Sentinels', () => {
-  watchedTest(
-    'leads to the primary though one Sentinel is down and another silent',
-    async ({ redis }) => {
-      const [first, second] = redis.sentinels
-      await first.kill()
-      await second.pause()
-      // Exceeds the bound below, which a wait for the silent Sentinel would miss.
-      await using opened = openConnection(redis.target, 20_000)
-      const { ownMs } = await timed(opened.connection.firstAttempt)
-      expect(ownMs).toBeLessThan(1000 + BUSY_MS)
-      expect(await portOf(opened)).toBe(redis.servers[0].port)
-      await second.resume()
-    },
-  )
+  watchedTest('finds the primary by one Sentinel of three', async ({ redis }) => {
+    const [first, second] = redis.sentinels
+    await first.kill()
+    await second.pause()
+    // Exceeds the bound below, which a wait for the silent Sentinel would miss.
+    await using opened = states.openConnection(redis.target, 20_000)
+    const { ownMs } = await timed(opened.connection.firstAttempt)
+    expect(ownMs).toBeLessThan(1000 + BUSY_MS)
+    expect(await portOf(opened)).toBe(redis.servers[0].port)
+    await second.resume()
+  })
 
   watchedTest.for<[string, (redis: WatchedRedis) => Promise<unknown>]>([
     ['an ordered failover', ({ sentinels }) => sentinels[0].cli(...FAILOVER)],
@@ -133,48 +98,42 @@ describeWithRedis('a connection through Sentinels', () => {
         await servers[0].kill()
       },
     ],
-  ])('follows %s', async ([what, event], { redis, expect }) => {
-    await using opened = await openConnected(redis.target, 5000)
+  ])('follows %s', async ([, event], { redis, expect }) => {
+    await using opened = await states.openConnected(redis.target, 5000)
     const { connection } = opened
     const before = await portOf(opened)
     const set: Command<unknown> = (client) => client.set('kept', 'value')
     expect(await connection.run(undefined, set, 10_000)).toBe('OK')
     await redis.servers[0].cli('WAIT', '2', '10000')
-    const { ms, followedMs } = await timeUntilSwitched(opened, redis, before, () => event(redis))
-    print(what, ms, followedMs)
+    const followedMs = await timeUntilSwitched(opened, redis, before, () => event(redis))
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
     expect(await connection.run(undefined, (client) => client.get('kept'), 10_000)).toBe('value')
     expect(await portOf(opened)).not.toBe(before)
     expect(connection.inFlight).toBe(0)
   })
 
-  watchedTest(
-    'leaves at once a replaced primary that still answers',
-    async ({ redis, opened, old }) => {
-      const { ms, followedMs } = await timeUntilSwitched(opened, redis, old.port, () =>
-        redis.isolate(old),
-      )
-      print('split brain', ms, followedMs)
-      expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
-      const report = 'the Sentinels report another primary: 127.0.0.1:'
-      expect(opened.reasons).toContain(`${report}${await portOf(opened)}`)
-      // Allows for several switches, because the first Sentinel to know may answer late.
-      expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
-      expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
-      await until('agreement', async () =>
-        (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
-      )
-      expect(await write(opened, 10_000)).toBe(true)
-      const keysAtOld = await old.cli('DBSIZE')
-      for (let round = 0; round < 20; round++) expect(await write(opened, 10_000)).toBe(true)
-      expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
-    },
-  )
+  watchedTest('leaves a replaced primary at once', async ({ redis, opened, old }) => {
+    const isolate = () => redis.isolate(old)
+    const followedMs = await timeUntilSwitched(opened, redis, old.port, isolate)
+    expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
+    const report = 'the Sentinels report another primary: 127.0.0.1:'
+    expect(opened.reasons).toContain(`${report}${await portOf(opened)}`)
+    // Allows for several switches, because the first Sentinel to know may answer late.
+    expect(opened.reasons.filter((reason) => !reason.startsWith(report))).toEqual([])
+    expect(await old.cli('ROLE'), 'it still takes itself for the primary').toMatch(/^master/)
+    await states.until('agreement', async () =>
+      (await reportedPorts(redis.sentinels)).every((port) => port !== old.port),
+    )
+    expect(await write(opened, 10_000)).toBe(true)
+    const keysAtOld = await old.cli('DBSIZE')
+    for (let round = 0; round < 20; round++) expect(await write(opened, 10_000)).toBe(true)
+    expect(await old.cli('DBSIZE'), 'nothing more arrives there').toBe(keysAtOld)
+  })
 
   watchedTest('ignores an outdated Sentinel by its lower epoch', async ({ redis, opened, old }) => {
     await timeUntilSwitched(opened, redis, old.port, () => redis.isolate(old))
     const port = await portOf(opened)
-    await until('agreement', async () =>
+    await states.until('agreement', async () =>
       (await reportedPorts(redis.sentinels)).every((reported) => reported === port),
     )
     // Goes on reporting the old primary, because it knows no other Sentinel.
@@ -182,24 +141,23 @@ describeWithRedis('a connection through Sentinels', () => {
       lines: [`sentinel monitor ${PRIMARY_NAME} ${old.host} ${old.port} 1`],
       args: ['--sentinel'],
     })
-    await using another = openConnection({
+    await using another = states.openConnection({
       ...redis.target,
       sentinels: [alone, ...redis.sentinels].map(({ host, port }) => ({ host, port })),
     })
     const leads = async () => (await portOf(another).catch(() => undefined)) === port
-    await until('the new primary', leads, 60_000)
+    await states.until('the new primary', leads, 60_000)
     let own = 0
     /** Counts the commands that the server has processed, without these queries. */
     const asked = async () => {
       own += 1
-      const stats = await alone.cli('INFO', 'stats')
-      return Number(/total_commands_processed:(\d+)/.exec(stats)?.[1]) - own
+      return (await infoOf(alone, 'stats', PROCESSED)) - own
     }
     const connected = another.connected()
     // Leaves only the outdated Sentinel to answer.
     for (const sentinel of redis.sentinels) await sentinel.pause()
     const before = await asked()
-    await until('more questions', async () => (await asked()) >= before + 12)
+    await states.until('more questions', async () => (await asked()) >= before + 12)
     expect(another.connected(), 'and stays there').toBe(connected)
     expect(await leads()).toBe(true)
     for (const sentinel of redis.sentinels) await sentinel.resume()
@@ -207,39 +165,34 @@ describeWithRedis('a connection through Sentinels', () => {
 
   watchedTest('switches during an attempt at a frozen primary', async ({ redis, old }) => {
     await old.pause()
-    await using opened = openConnection(redis.target, 30_000)
-    const sinceMs = performance.now()
-    await until('another primary in a report', async () =>
+    await using opened = states.openConnection(redis.target, 30_000)
+    await states.until('another primary in a report', async () =>
       (await reportedPorts(redis.sentinels)).some((port) => port !== old.port),
     )
-    const { ownMs: followedMs } = await timed(untilConnected(opened))
-    print('started while the primary is frozen', performance.now() - sinceMs, followedMs)
+    const { ownMs: followedMs } = await timed(states.untilConnected(opened))
     expect(await portOf(opened)).not.toBe(old.port)
     expect(followedMs).toBeLessThan(FOLLOWS_WITHIN_MS)
   })
 
-  watchedTest(
-    'keeps the primary while no Sentinel answers, and follows them afterwards',
-    async ({ redis, opened, old }) => {
-      for (const sentinel of redis.sentinels) await sentinel.pause()
-      await wait(1500)
-      expect(await write(opened, 10_000)).toBe(true)
-      expect(opened.connected()).toBe(1)
-      for (const sentinel of redis.sentinels) await sentinel.resume()
-      await timeUntilSwitched(opened, redis, old.port, () => redis.sentinels[0].cli(...FAILOVER))
-    },
-  )
+  watchedTest('keeps the primary while no Sentinel answers', async ({ redis, opened, old }) => {
+    for (const sentinel of redis.sentinels) await sentinel.pause()
+    await wait(1500)
+    expect(await write(opened, 10_000)).toBe(true)
+    expect(opened.connected()).toBe(1)
+    for (const sentinel of redis.sentinels) await sentinel.resume()
+    const failOver = () => redis.sentinels[0].cli(...FAILOVER)
+    await timeUntilSwitched(opened, redis, old.port, failOver)
+  })
 
   watchedTest('asks each Sentinel over one connection, a few times a second', async ({ redis }) => {
     const [sentinel] = redis.sentinels
     await using proxy = await startTcpProxy(sentinel.port)
-    await using opened = openConnection({
+    await using opened = states.openConnection({
       ...redis.target,
       sentinels: [{ host: '127.0.0.1', port: proxy.port }],
     })
-    await untilConnected(opened)
-    const processed = async () =>
-      Number(/total_commands_processed:(\d+)/.exec(await sentinel.cli('INFO', 'stats'))?.[1])
+    await states.untilConnected(opened)
+    const processed = () => infoOf(sentinel, 'stats', PROCESSED)
     const before = await processed()
     const sinceMs = performance.now()
     await wait(2000)
@@ -248,37 +201,8 @@ describeWithRedis('a connection through Sentinels', () => {
     expect(perSecond).toBeLessThan(20)
     expect(proxy.connections()).toBe(1)
     await opened.connection.close()
-    await until('no connection', () => proxy.connections() === 0)
+    await states.until('no connection', () => proxy.connections() === 0)
   })
-
-  watchedTest(
-    'receives with a subscription what is published, also after a failover',
-    async ({ redis, old }) => {
-      await using commands = openConnection(redis.target)
-      await using subscription = openConnection(redis.target, 2000, 'subscription')
-      const received: string[] = []
-      const subscribe = () =>
-        subscription.connection.run(
-          undefined,
-          (client) => client.subscribe('news', (text) => received.push(text)),
-          10_000,
-        )
-      const publish = (text: string) =>
-        commands.connection.run(undefined, (client) => client.publish('news', text), 10_000)
-      await untilConnected(commands, subscription)
-      await subscribe()
-      expect(await publish('one')).toBe(1)
-      await until('one', () => received.includes('one'))
-      await timeUntilSwitched(commands, redis, old.port, () => old.kill())
-      await until('the subscription', () => subscription.connected() >= 2, 60_000)
-      // Retries, because a connection may still lead to a server that is about to step down.
-      await until('two', async () => {
-        await subscribe().catch(() => undefined)
-        await publish('two').catch(() => undefined)
-        return received.includes('two')
-      })
-    },
-  )
 })
 
 /** Target of an only Sentinel. */
@@ -304,23 +228,14 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
         [{ ...redis.target, password: 'wrong' }, 'auth', undefined],
       ]
     for (const [target, failure, reason] of cases) {
-      await using opened = await tryConnection(target)
+      await using opened = await states.tryConnection(target)
       expect(opened.connection.isConnected).toBe(false)
       expect(opened.disconnected).toEqual([failure])
       if (reason) expect(opened.reasons).toEqual([expect.stringMatching(reason)])
     }
-    await using good = openConnection(redis.target)
-    await untilConnected(good)
+    await using good = states.openConnection(redis.target)
+    await states.untilConnected(good)
     expect(good.connection.isConnected).toBe(true)
-  })
-
-  test('for a plain server in the place of a Sentinel', async () => {
-    await using redis = await startRedis()
-    await using opened = await tryConnection(only(redis))
-    expect(opened.disconnected).toEqual(['sentinel'])
-    expect(opened.reasons).toEqual([
-      expect.stringMatching(/REDIS_SENTINEL_ADDRESSES leads to a server that is not a Sentinel/),
-    ])
   })
 
   test('for a reported server that is not a primary', async () => {
@@ -335,16 +250,8 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
       ],
       args: ['--sentinel'],
     })
-    await using opened = await tryConnection(only(sentinel))
+    await using opened = await states.tryConnection(only(sentinel))
     expect(opened.disconnected).toEqual(['readonly'])
     expect(opened.connection.isConnected).toBe(false)
   })
-})
-
-test('a Sentinel at the address of a plain Redis is found by the self-test', async () => {
-  await using sentinel = await startRedis({ args: ['--sentinel'] })
-  await using observed = await openExamined(sentinel)
-  expect(observed.examinations[0]?.findings).toEqual([
-    { code: 'sentinel', message: expect.stringContaining('REDIS_SENTINEL_MASTER') as string },
-  ])
 })

@@ -1,13 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createAuthority } from '../../../stand-ins/certificates.ts'
-import { describeWithRedis } from '../../support/describe-with-redis.ts'
 import { type RunningRedis, startRedis } from '../../support/redis.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { startWatchedRedis } from '../../support/redis-sentinel.ts'
 import { type ObservedState, openState, tryConnection, until } from '../../support/redis-state.ts'
+import { describeWithRedis } from '../../support/replicas.ts'
 
 const PASSWORD = `it's-"difficult"-${randomBytes(8).toString('hex')}`.replaceAll(/["']/g, '-')
 const LONG_MS = 60_000
@@ -37,8 +36,12 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   expect(await other.store.read(digest, ['identity', 'tokens', 'metadata'])).toEqual(records)
   expect(await other.sessionIndex.list('user', digest)).toEqual([digest])
   expect((await Array.fromAsync(other.store.list())).flat()).toContain(digest)
-  expect(await one.locks.acquire(digest, 'one', 'note', LONG_MS)).toEqual({ isOurs: true })
-  expect(await other.locks.acquire(digest, 'other', 'note', LONG_MS)).toMatchObject({
+  expect(await one.locks.acquire(digest, { owner: 'one', note: 'note', ttlMs: LONG_MS })).toEqual({
+    isOurs: true,
+  })
+  expect(
+    await other.locks.acquire(digest, { owner: 'other', note: 'note', ttlMs: LONG_MS }),
+  ).toMatchObject({
     isOurs: false,
   })
   const after = { identity: Buffer.of(4), tokens: Buffer.of(5) }
@@ -47,8 +50,12 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   const generation = await other.generations.current()
   await one.generations.advance(digest, LONG_MS)
   expect(await other.generations.oldestOf(digest)).toBeGreaterThan(generation)
-  expect(await one.oneTimeKeys.consume('login', digest, 'one', LONG_MS)).toBe(true)
-  expect(await other.oneTimeKeys.consume('login', digest, 'other', LONG_MS)).toBe(false)
+  expect(
+    await one.oneTimeKeys.consume({ kind: 'login', key: digest, attemptId: 'one' }, LONG_MS),
+  ).toBe(true)
+  expect(
+    await other.oneTimeKeys.consume({ kind: 'login', key: digest, attemptId: 'other' }, LONG_MS),
+  ).toBe(false)
   await one.denyList.add(digest, LONG_MS)
   expect((await other.denyList.list()).map(({ token }) => token)).toContain(digest)
   await one.store.end(digest, LONG_MS)
@@ -128,28 +135,5 @@ describeWithRedis('every port over', () => {
       expect(await primary.cli('WAIT', '1', '5000')).toBe('1')
       expect((await keysAt(redis.replicas[shard] as RunningRedis)).length).toBeGreaterThan(0)
     }
-  })
-
-  test('real time, in which keys expire', async () => {
-    await using redis = await startRedis()
-    await using observed = openState(redis)
-    await until('a connection', () => observed.connected() > 0)
-    const { store, locks, sessionIndex, denyList, oneTimeKeys } = observed.state
-    const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
-    const SHORT_MS = 300
-    await store.create('kept', records, LONG_MS)
-    await store.create('passing', records, SHORT_MS)
-    await locks.acquire('passing', 'one', 'note', SHORT_MS)
-    await oneTimeKeys.consume('login', 'passing', 'one', SHORT_MS)
-    for (const [digest, ttlMs] of [['kept', LONG_MS] as const, ['passing', SHORT_MS] as const]) {
-      await sessionIndex.add(digest, { user: 'user' }, ttlMs)
-      await denyList.add(digest, ttlMs)
-    }
-    await wait(SHORT_MS + 50)
-    expect((await Array.fromAsync(store.list())).flat()).toEqual(['kept'])
-    expect(await sessionIndex.list('user', 'user')).toEqual(['kept'])
-    expect((await denyList.list()).map(({ token }) => token)).toEqual(['kept'])
-    expect(await locks.acquire('passing', 'other', 'note', LONG_MS)).toEqual({ isOurs: true })
-    expect(await oneTimeKeys.consume('login', 'passing', 'other', LONG_MS)).toBe(true)
   })
 })

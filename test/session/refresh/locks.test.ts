@@ -1,23 +1,15 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createRefreshLocks, SILENT_MS } from '../../../src/session/refresh/locks.ts'
 import type { Locks } from '../../../src/store/locks.ts'
 import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
 import { SETTLED, type Settling } from '../../../src/store/settling.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
+import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import { away, outage } from '../../support/started-sessions.ts'
 
 const HOUR_MS = 3_600_000
 
-let clock: MonotonicClock
-beforeEach(() => {
-  clock = holdMonotonicClock()
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  clock[Symbol.dispose]()
-})
+const clock = useMonotonicClock('with intervals')
 
 /** Replicas that share locks, each with its own idea of when the store was last away. */
 const start = () => {
@@ -30,17 +22,17 @@ const start = () => {
     release: async (...given) => failing.release?.() ?? memory.release(...given),
   }
   const replica = () => {
-    let epoch = 1
+    let interruptions = 1
     const ending = new AbortController()
     const settling: Settling = {
       ...SETTLED,
-      get epoch() {
-        return epoch
+      get interruptions() {
+        return interruptions
       },
     }
     return {
       ...createRefreshLocks({ locks, settling, ending: ending.signal }),
-      disturb: () => void (epoch += 1),
+      disturb: () => void (interruptions += 1),
       end: () => ending.abort(),
     }
   }
@@ -58,9 +50,9 @@ const start = () => {
     fail: (those: typeof failing = {}) => void (failing = those),
     /** Returns the note of the lock; `undefined` where nobody has it. */
     mark: async () => {
-      const found = await memory.acquire('a', 'looking', 'x', 1)
+      const found = await memory.acquire('a', { owner: 'looking', note: 'x', ttlMs: 1 })
       if (found.isOurs) await memory.release('a', 'looking')
-      return found.isOurs ? undefined : found.mark.replace(/^\S+ /, '')
+      return found.isOurs ? undefined : found.value.replace(/^\S+ /, '')
     },
   }
 }
@@ -74,22 +66,20 @@ describe('C65: who has asked the provider', () => {
   test('is heard of each second, and keeps the lock for as long as that', async () => {
     const { one, other, take, mark } = start()
     const lock = await take(one)
-    expect(await mark()).toBe('taken')
-    expect(await lock.announce()).toBe(true)
+    expect([await mark(), await lock.markAsking()]).toEqual(['taken', true])
     for (let beats = 1; beats <= 2 * (SILENT_MS / 1000); beats += 1) {
       expect(await other.take('a')).toBeUndefined()
       clock.elapse(1000)
       await beat()
       expect(await mark()).toBe(`asking ${beats}`)
     }
-    await lock.letGo(0)
-    expect(await mark()).toBeUndefined()
-    expect(vi.getTimerCount()).toBe(0)
+    await lock.release(0)
+    expect([await mark(), vi.getTimerCount()]).toEqual([undefined, 0])
   })
 
   test('has died when nothing is heard of them for a minute of watching', async () => {
     const { one, other, take } = start()
-    await (await take(one)).announce()
+    await (await take(one)).markAsking()
     expect(await other.take('a')).toBeUndefined()
     clock.elapse(SILENT_MS - 1)
     expect(await other.take('a')).toBeUndefined()
@@ -97,40 +87,27 @@ describe('C65: who has asked the provider', () => {
     expect(await other.take('a')).toMatchObject({ isTakenOver: true })
   })
 
-  test.for<[string, (other: ReturnType<ReturnType<typeof start>['replica']>) => void]>([
-    ['the store was away', (other) => other.disturb()],
-  ])('is watched anew where %s', async ([, happen]) => {
-    const { one, other, take } = start()
-    await (await take(one)).announce()
+  const outages = ['away', 'acquire', 'takeOver'] as const
+  test.for(outages)('is watched anew after an outage: %s', async (how) => {
+    const { one, other, take, fail } = start()
+    await (await take(one)).markAsking()
     expect(await other.take('a')).toBeUndefined()
-    clock.elapse(SILENT_MS - 1)
-    happen(other)
-    clock.elapse(1)
+    clock.elapse(SILENT_MS)
+    if (how === 'away') other.disturb()
+    else {
+      fail({ [how]: outage })
+      await expect(other.take('a')).rejects.toThrow()
+      fail()
+    }
     expect(await other.take('a')).toBeUndefined()
     clock.elapse(SILENT_MS)
     expect(await other.take('a')).toMatchObject({ isTakenOver: true })
   })
 
-  test.for(['acquire', 'takeOver'] as const)(
-    'is watched anew where the store refuses to write: %s',
-    async (step) => {
-      const { one, other, take, fail } = start()
-      await (await take(one)).announce()
-      await other.take('a')
-      clock.elapse(SILENT_MS)
-      fail({ [step]: outage })
-      await expect(other.take('a')).rejects.toThrow()
-      fail()
-      expect(await other.take('a')).toBeUndefined()
-      clock.elapse(SILENT_MS)
-      expect(await other.take('a')).toMatchObject({ isTakenOver: true })
-    },
-  )
-
   test('is succeeded by one of those who watch', async () => {
     const { one, other, replica, take } = start()
     const third = replica()
-    await (await take(one)).announce()
+    await (await take(one)).markAsking()
     await Promise.all([other.take('a'), third.take('a')])
     clock.elapse(SILENT_MS)
     const taken = await Promise.all([other.take('a'), third.take('a')])
@@ -140,14 +117,15 @@ describe('C65: who has asked the provider', () => {
   test('has the lock again where the store has lost it in an outage, and not where nothing was away', async () => {
     const { memory, one, take, mark } = start()
     const lock = await take(one)
-    await lock.announce()
+    await lock.markAsking()
     const loseIt = async () => {
-      const { mark: found } = (await memory.acquire('a', 'x', 'x', 1)) as { mark: string }
+      const { value: found } = (await memory.acquire('a', { owner: 'x', note: 'x', ttlMs: 1 })) as {
+        value: string
+      }
       await memory.release('a', String(found.split(' ')[0]))
     }
     await loseIt()
-    expect(await lock.isStillOurs()).toBe(false)
-    expect(await mark()).toBeUndefined()
+    expect([await lock.isStillOurs(), await mark()]).toEqual([false, undefined])
     one.disturb()
     await beat()
     expect(await mark()).toMatch(/^asking/)
@@ -159,34 +137,31 @@ describe('C65: who has asked the provider', () => {
     const { one, other, take, mark, fail } = start()
     const lock = await take(one)
     one.disturb()
-    expect(await lock.announce()).toBe(false)
-    await lock.letGo(0)
+    expect(await lock.markAsking()).toBe(false)
+    await lock.release(0)
     const late = await take(other)
     fail({ hold: () => (other.disturb(), fail(), undefined as never) })
-    expect(await late.announce()).toBe(false)
-    await late.letGo(0)
+    expect(await late.markAsking()).toBe(false)
+    await late.release(0)
     expect(await mark()).toBeUndefined()
   })
 })
 
-describe('who has not asked yet', () => {
-  test('has spent nothing: the lock ends by itself', async () => {
-    const { one, other, take } = start()
-    const lock = await take(one)
-    clock.elapse(10_000)
-    expect(await other.take('a')).toMatchObject({ isTakenOver: false })
-    expect(await lock.announce()).toBe(false)
-  })
+test('who has not asked yet has spent nothing: the lock ends by itself', async () => {
+  const { one, other, take } = start()
+  const lock = await take(one)
+  clock.elapse(10_000)
+  expect(await other.take('a')).toMatchObject({ isTakenOver: false })
+  expect(await lock.markAsking()).toBe(false)
 })
 
 describe('who lets go', () => {
   test('may keep everybody away for some time, however long nobody is heard of', async () => {
     const { one, other, take, mark } = start()
     const lock = await take(one)
-    await lock.announce()
-    await lock.letGo(2 * SILENT_MS)
-    expect(await mark()).toBe('resting')
-    expect(await other.take('a')).toBeUndefined()
+    await lock.markAsking()
+    await lock.release(2 * SILENT_MS)
+    expect([await mark(), await other.take('a')]).toEqual(['resting', undefined])
     clock.elapse(2 * SILENT_MS - 1)
     expect(await other.take('a')).toBeUndefined()
     clock.elapse(1)
@@ -196,46 +171,23 @@ describe('who lets go', () => {
   test('tries until the store has been told, and keeps nobody away for longer than was meant', async () => {
     const { one, take, mark, fail } = start()
     const lock = await take(one)
-    await lock.announce()
-    fail({
-      hold: () => {
-        clock.elapse(5000)
-        fail()
-        return outage()
-      },
-    })
-    await lock.letGo(4000)
+    await lock.markAsking()
+    fail({ hold: () => (clock.elapse(5000), fail(), outage()) })
+    await lock.release(4000)
     expect(await mark()).toBeUndefined()
   })
 
-  test.for<[string, (one: ReturnType<ReturnType<typeof start>['replica']>) => never]>([
-    [
-      'the process ends',
-      (one) => {
-        one.end()
-        return outage()
-      },
-    ],
-    [
-      'the lock has ended by itself',
-      () => {
-        clock.elapse(HOUR_MS)
-        return outage()
-      },
-    ],
+  test.for<[string, (one: ReturnType<typeof start>['one']) => never]>([
+    ['the process ends', (one) => (one.end(), outage())],
+    ['the lock has ended by itself', () => (clock.elapse(HOUR_MS), outage())],
     ['it would not help', () => away()],
   ])('leaves it when %s', async ([, happen]) => {
     const { one, take, fail } = start()
     const lock = await take(one)
-    await lock.announce()
+    await lock.markAsking()
     let tries = 0
-    fail({
-      release: () => {
-        tries += 1
-        return happen(one)
-      },
-    })
-    await lock.letGo(0)
+    fail({ release: () => (tries++, happen(one)) })
+    await lock.release(0)
     expect(tries).toBe(1)
   })
 })

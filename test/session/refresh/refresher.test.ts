@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { IDENTITY_HEADERS } from '../../../src/core/identity.ts'
-import type { RefreshOutcome, RefreshTokens } from '../../../src/oidc/refresh.ts'
+import type { RefreshAnswer, RefreshTokens } from '../../../src/oidc/refresh.ts'
 import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
 import { userOwner } from '../../../src/session/owners.ts'
 import type { Tokens } from '../../../src/session/records.ts'
@@ -13,11 +13,12 @@ import {
 import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
 import type { RefreshResult } from '../../../src/session/refresh/result.ts'
 import type { PresentedSession } from '../../../src/session/session-cache.ts'
+import type { Locks } from '../../../src/store/locks.ts'
 import { createMemoryGenerations } from '../../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
 import { SETTLE_MS, SETTLED } from '../../../src/store/settling.ts'
 import type { Replacement, Store } from '../../../src/store/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
+import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import {
   away,
   DAY_MS,
@@ -49,18 +50,13 @@ const issued = {
   refreshToken: 'refresh-2',
   accessTokenExpiresInSeconds: 60,
 }
-const refreshed: RefreshOutcome = { kind: 'refreshed', issued, claims }
-const refused: RefreshOutcome = { kind: 'refused' }
-const failed: RefreshOutcome = { kind: 'failed', reason: 'provider_unavailable' }
+const refreshed: RefreshAnswer = { kind: 'refreshed', issued, claims }
+const refused: RefreshAnswer = { kind: 'refused' }
+const failed: RefreshAnswer = { kind: 'failed', reason: 'provider_unavailable' }
 const REFRESHED = { result: 'refreshed' }
 const NEW_TOKENS = expect.objectContaining({ refreshToken: 'refresh-2' }) as Tokens
 
-let clock: MonotonicClock
-beforeEach(() => void (clock = holdMonotonicClock()))
-afterEach(() => {
-  clock[Symbol.dispose]()
-  vi.useRealTimers()
-})
+const clock = useMonotonicClock()
 
 interface DueOptions extends Partial<SessionRefresherOptions> {
   readonly wrap?: (store: Store) => Store
@@ -69,8 +65,7 @@ interface DueOptions extends Partial<SessionRefresherOptions> {
 }
 type Due = Awaited<ReturnType<typeof startDue>>
 
-/** Opens a session that is due, for replicas over one memory store and a provider that answers as told. */
-async function startDue(answer: RefreshOutcome | RefreshTokens, changes: DueOptions = {}) {
+async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptions = {}) {
   const { wrap = (inner: Store) => inner, kept = tokens, waitMs = DUE_MS, ...refresher } = changes
   const generations = createMemoryGenerations()
   const locks = createMemoryLocks()
@@ -116,11 +111,9 @@ async function startDue(answer: RefreshOutcome | RefreshTokens, changes: DueOpti
   const { digest, credential } = held
   const replica = (changed: Partial<SessionRefresherOptions> = {}) => {
     const made = createSessionRefresher({ ...options, ...changed })
-    return {
-      refresh: (presented = held) => made.refresh(presented),
-      isPaused: () => made.isPaused(digest),
-      finish: (withinMs: number) => made.finish(withinMs),
-    }
+    const finish = (withinMs: number) => made.finish(withinMs)
+    const isPaused = () => made.isBackingOff(digest)
+    return { refresh: (by = held) => made.refresh(by), isPaused, finish }
   }
   return {
     ...started,
@@ -134,36 +127,35 @@ async function startDue(answer: RefreshOutcome | RefreshTokens, changes: DueOpti
     ...replica(),
     untilAsked: (times: number) => vi.waitFor(() => expect(told.asked).toHaveLength(times)),
     expectFree: async (owner = 'somebody', of = digest) =>
-      expect(await options.locks.acquire(of, owner, 'taken', 1000)).toEqual({ isOurs: true }),
+      expect(await options.locks.acquire(of, { owner, note: 'taken', ttlMs: 1000 })).toEqual({
+        isOurs: true,
+      }),
     found: async () => (await started.sessions.find(credential, REALM))?.session,
     tokens: () => started.sessions.findTokens(credential, REALM),
-    /** Stores other tokens, as another replica would. */
     refreshElsewhere: async () => {
-      const sealed = await started.sealed(credential)
+      const before = await started.sealed(credential)
       const others = { ...tokens, accessToken: 'elsewhere' }
       const holder = { secret: credential.secret, realm: REALM }
-      const records = {
-        identity: sealed.identity,
-        tokens: started.codec.seal(digest, 'tokens', others, holder),
-      }
-      return started.store.replace(digest, records, sealed.tokens)
+      const after = { ...before, tokens: started.codec.seal(digest, 'tokens', others, holder) }
+      return started.store.replace(digest, after, before.tokens)
     },
   }
 }
 
-/** Starts with a provider that answers when told. */
 async function startHeld(options: DueOptions = {}) {
-  const answers: ((outcome: RefreshOutcome) => void)[] = []
+  const answers: ((outcome: RefreshAnswer) => void)[] = []
   const due = await startDue(() => new Promise((resolve) => answers.push(resolve)), options)
   return { ...due, answer: (at = 0) => answers[at]?.(refreshed) }
 }
 
 describe('a session that is due', () => {
-  test('its identity and tokens are replaced', async () => {
+  test('its identity and tokens are replaced, and its cached copy is not served any more', async () => {
     const seen: unknown[] = []
     const due = await startDue(async (refreshable) => (seen.push(refreshable), refreshed))
     const before = await due.found()
+    expect(due.sessions.recall(due.held.credential, REALM)).toBeDefined()
     await due.refresh()
+    expect(due.sessions.recall(due.held.credential, REALM)).toBeUndefined()
     const { issuer, subject } = identity
     expect(seen).toEqual([{ refreshToken: 'refresh-1', idToken: 'id-1', issuer, subject }])
     const endsAt = STARTED_AT + DUE_MS + LIFE_MS
@@ -177,7 +169,7 @@ describe('a session that is due', () => {
     expect(due.results).toEqual([REFRESHED])
   })
 
-  test('it is indexed again by user and provider session where the index had lost it', async () => {
+  test('is indexed again by user and provider session where the index had lost it', async () => {
     const { index, held, refresh, elapse } = await startDue(refreshed)
     const listed = () =>
       Promise.all([index.list('user', USER), index.list('providerSession', PROVIDER_SESSION)])
@@ -196,26 +188,16 @@ describe('a session that is due', () => {
     expect(due.sessions.recall(due.held.credential, REALM)).toBeUndefined()
   })
 
-  test('a refresh does not extend its life', async () => {
-    const { store, held, refresh, elapse } = await startDue(refreshed)
-    await refresh()
-    elapse(DAY_MS - DUE_MS - 1)
-    expect(await store.read(held.digest, ['identity'])).toHaveProperty('identity')
-    elapse(1)
-    expect(await store.read(held.digest, ['identity'])).toEqual({})
-  })
-
-  test('it keeps the tokens and identity that the answer leaves out', async () => {
+  test('keeps the tokens and identity that the answer leaves out', async () => {
     const given = { accessToken: 'access-2', accessTokenExpiresInSeconds: 60 }
     const due = await startDue({ kind: 'refreshed', issued: given })
     await due.refresh()
     const accessTokenExpiresAt = STARTED_AT + DUE_MS + LIFE_MS
-    const expected = { ...tokens, accessToken: 'access-2', accessTokenExpiresAt }
-    expect(await due.tokens()).toEqual(expected)
+    expect(await due.tokens()).toEqual({ ...tokens, accessToken: 'access-2', accessTokenExpiresAt })
     expect(await due.found()).toMatchObject({ identity })
   })
 
-  test('it is not refreshed again when the new token has no expiry', async () => {
+  test('is not refreshed again when the new token has no expiry', async () => {
     const due = await startDue({ kind: 'refreshed', issued: { accessToken: 'access-2' }, claims })
     await due.refresh()
     const session = await due.found()
@@ -223,54 +205,33 @@ describe('a session that is due', () => {
     expect(session).not.toHaveProperty('renewal')
     expect(await due.tokens()).not.toHaveProperty('accessTokenExpiresAt')
   })
-
-  test('its cached copy is not served any more', async () => {
-    const { sessions, held, refresh } = await startDue(refreshed)
-    expect(sessions.recall(held.credential, REALM)).toBeDefined()
-    await refresh()
-    expect(sessions.recall(held.credential, REALM)).toBeUndefined()
-  })
 })
 
 describe('no token request is made', () => {
-  const expectNothing = async (due: Due, presented = due.held): Promise<void> => {
+  const NOISE = { identity: Buffer.from('nonsense') }
+  const { refreshToken: _, ...withoutRefresh } = tokens
+  const { accessTokenExpiresAt: __, ...withoutExpiry } = tokens
+
+  test.for<[string, DueOptions, ((due: Due) => PresentedSession | Promise<unknown>)?]>([
+    ['a millisecond before the session is due', { waitMs: DUE_MS - 1 }],
+    ['for a session without a refresh token', { kept: withoutRefresh }],
+    ['for a session whose token has no expiry', { kept: withoutExpiry }],
+    ['for another secret', {}, ({ held }) => present({ ...held.credential, secret: 'x' })],
+    ['for another realm', {}, ({ held }) => ({ ...held, realm: 'other.example.com' })],
+    ['for an id of no session', {}, () => present({ id: 'i'.repeat(43), secret: 's'.repeat(43) })],
+    ['for a session that has ended', {}, ({ sessions, held }) => sessions.end(held.digest)],
+    ['for a damaged record', {}, ({ overwrite, held }) => overwrite(held.credential, NOISE)],
+  ])('no token request is made %s', async ([, options, act]) => {
+    const due = await startDue(refreshed, options)
+    const acted = await act?.(due)
+    const presented = typeof acted === 'object' ? (acted as PresentedSession) : due.held
     const stored = () => due.store.read(due.held.digest, ['identity', 'tokens', 'metadata'])
     const before = await stored()
     await due.refresh(presented)
     expect([due.asked, due.results, await stored()]).toEqual([[], [], before])
     await due.expectFree('somebody', presented.digest)
-  }
-  const { refreshToken: _, ...withoutRefresh } = tokens
-  const { accessTokenExpiresAt: __, ...withoutExpiry } = tokens
-
-  test.for<[string, DueOptions]>([
-    ['a millisecond before the session is due', { waitMs: DUE_MS - 1 }],
-    ['for a session without a refresh token', { kept: withoutRefresh }],
-    ['for a session whose token has no expiry', { kept: withoutExpiry }],
-  ])('%s', async ([, options]) => {
-    await expectNothing(await startDue(refreshed, options))
-  })
-
-  test.for<[string, (held: PresentedSession) => PresentedSession]>([
-    ['another secret', (held) => ({ ...held, credential: { ...held.credential, secret: 'x' } })],
-    ['another realm', (held) => ({ ...held, realm: 'other.example.com' })],
-    ['an id of no session', () => present({ id: 'i'.repeat(43), secret: 's'.repeat(43) })],
-  ])('for a cookie with %s', async ([, change]) => {
-    const due = await startDue(refreshed)
-    await expectNothing(due, change(due.held))
-  })
-
-  test('for a session that has ended', async () => {
-    const due = await startDue(refreshed)
-    await due.sessions.end(due.held.digest)
-    await expectNothing(due)
-  })
-
-  test('for a session whose identity record is damaged', async () => {
-    const due = await startDue(refreshed)
-    await due.overwrite(due.held.credential, { identity: Buffer.from('nonsense') })
-    await expectNothing(due)
-    expect(due.integrityFailures).toHaveLength(1)
+    if (act && before.identity?.equals(NOISE.identity))
+      expect(due.integrityFailures).toHaveLength(1)
   })
 })
 
@@ -289,7 +250,7 @@ describe('single flight', () => {
     expect([asked, results]).toEqual([['refresh-1'], [REFRESHED]])
   })
 
-  test('concurrent replicas make one token request; the others try again after a second', async () => {
+  test('concurrent replicas make one token request, a late one none; the others try again after a second', async () => {
     const due = await startHeld()
     const [two, three] = [due.replica(), due.replica()]
     const first = due.refresh()
@@ -298,19 +259,13 @@ describe('single flight', () => {
     expect(two.isPaused()).toBe(false)
     due.answer()
     await first
+    await due.replica().refresh()
     due.elapse(LIFE_MS)
     const again = two.refresh()
     await due.untilAsked(2)
     due.answer(1)
     await again
     expect(due.asked).toEqual(['refresh-1', 'refresh-2'])
-  })
-
-  test('a replica that comes late makes no token request', async () => {
-    const due = await startDue(refreshed)
-    await due.refresh()
-    await due.replica().refresh()
-    expect(due.asked).toEqual(['refresh-1'])
   })
 
   test('the lock lasts as long as the token request', async () => {
@@ -355,10 +310,10 @@ describe('single flight', () => {
 })
 
 describe('the end of the session', () => {
-  test.for<[RefreshResult, RefreshOutcome, { reason?: string }]>([
+  test.for<[RefreshResult, RefreshAnswer, { reason?: string }]>([
     ['refused', refused, {}],
     ['rejected', { kind: 'rejected', reason: 'sign_in_failed' }, { reason: 'sign_in_failed' }],
-  ])('it ends when the answer of the provider is %s', async ([result, outcome, about]) => {
+  ])('ends when the answer of the provider is %s', async ([result, outcome, about]) => {
     const due = await startDue(outcome)
     await due.refresh()
     expect([due.results, due.revoked]).toEqual([[{ result, ...about }], []])
@@ -372,33 +327,23 @@ describe('the end of the session', () => {
     ['the user’s', USER],
     ['those of the same session at the provider', PROVIDER_SESSION],
     ['everybody’s', undefined],
-  ] as const)(
-    'it ends without a token request where all sessions, %s, have ended since its sign-in began',
-    async ([, owner]) => {
-      const due = await startDue(refreshed)
-      await due.generations.advance(owner, DAY_MS)
-      await due.refresh()
-      expect([due.results, due.asked]).toEqual([[{ result: 'revoked' }], []])
-      expect(await due.found()).toBeUndefined()
-    },
-  )
+  ] as const)('ends unasked where all sessions, %s, have ended meanwhile', async ([, owner]) => {
+    const due = await startDue(refreshed)
+    await due.generations.advance(owner, DAY_MS)
+    await due.refresh()
+    expect([due.results, due.asked]).toEqual([[{ result: 'revoked' }], []])
+    expect(await due.found()).toBeUndefined()
+  })
 
-  test('a session without a generation ends in the same way', async () => {
+  test('a session without a generation ends in the same way, and not with those of another user', async () => {
     const { generation: _, ...kept } = tokens
     const due = await startDue(refreshed, { kept })
+    await due.generations.advance(userOwner(identity.issuer, 'u2').id, DAY_MS)
     await due.refresh()
     await due.generations.advance(USER, DAY_MS)
     due.elapse(LIFE_MS)
     await due.refresh()
     expect(due.results).toEqual([REFRESHED, { result: 'revoked' }])
-    expect(await due.found()).toBeUndefined()
-  })
-
-  test('it does not end with the sessions of another user', async () => {
-    const due = await startDue(refreshed)
-    await due.generations.advance(userOwner(identity.issuer, 'u2').id, DAY_MS)
-    await due.refresh()
-    expect(due.results).toEqual([REFRESHED])
   })
 
   test('a refusal does not end it when another replica has stored new tokens', async () => {
@@ -409,36 +354,33 @@ describe('the end of the session', () => {
   })
 
   test('a refusal does not end it when another replica holds the lock and may store new tokens', async () => {
+    const lease = { owner: 'somebody', note: 'taken', ttlMs: 10_000 }
+    const acquire = (owner = lease.owner) => due.locks.acquire(due.held.digest, { ...lease, owner })
     const due: Due = await startDue(async () => {
-      const found = await due.locks.acquire(due.held.digest, 'somebody', 'taken', 10_000)
+      const found = await acquire()
       if (found.isOurs) throw new Error('nobody has the lock')
-      await due.locks.takeOver(due.held.digest, 'somebody', 'taken', 10_000, found.mark)
+      await due.locks.takeOver(due.held.digest, lease, found.value)
       return refused
     })
     await due.refresh()
-    expect(due.results).toEqual([])
-    expect(await due.found()).toMatchObject({ identity })
-    const found = await due.locks.acquire(due.held.digest, 'yet another', 'taken', 1000)
-    expect(found).toEqual({ isOurs: false, mark: 'somebody taken' })
+    expect([due.results, await due.found()]).toMatchObject([[], { identity }])
+    expect(await acquire('yet another')).toEqual({ isOurs: false, value: 'somebody taken' })
   })
 
-  test('it ends later when the store is away', async () => {
-    let isAway = true
-    const due: Due = await startDue(refused, {
-      endSession: async (digest) => (isAway ? outage() : due.sessions.end(digest)),
-    })
+  test('ends later when the store is away', async () => {
+    const due = await startDue(refused)
+    due.break('end')
     await due.refresh()
     expect(due.results).toEqual([])
-    isAway = false
+    due.mend()
     due.elapse(1000)
     await due.refresh()
-    expect(due.results).toEqual([{ result: 'refused' }])
-    expect(await due.found()).toBeUndefined()
+    expect([due.results, await due.found()]).toEqual([[{ result: 'refused' }], undefined])
   })
 })
 
 describe('tokens that come too late', () => {
-  test('they are dropped, and not revoked, where another replica has stored newer ones', async () => {
+  test('are dropped, and not revoked, where another replica has stored newer ones', async () => {
     const due: Due = await startDue(async () => (await due.refreshElsewhere(), refreshed))
     await due.refresh()
     expect([due.results, due.revoked]).toEqual([[{ result: 'late' }], []])
@@ -473,7 +415,7 @@ describe('tokens that cannot be stored', () => {
   test.for([
     ['when the store is back', 1, 0],
     ['however long the outage was', 2, 10 * 60_000],
-  ] as const)('they are stored %s', async ([, failures, passedMs]) => {
+  ] as const)('are stored %s', async ([, failures, passedMs]) => {
     const due: Due = await startFailing(async (attempt, write) => {
       due.elapse(passedMs)
       return attempt <= failures ? outage() : write()
@@ -482,7 +424,7 @@ describe('tokens that cannot be stored', () => {
     expect([due.results, await due.tokens()]).toEqual([[REFRESHED], NEW_TOKENS])
   })
 
-  test('they are reported lost when the process ends first', async () => {
+  test('are reported lost when the process ends first', async () => {
     const waiting = Promise.withResolvers<void>()
     const due = await startFailing(async () => (waiting.resolve(), outage()))
     const running = due.refresh()
@@ -492,7 +434,7 @@ describe('tokens that cannot be stored', () => {
     expect([due.results, await due.tokens()]).toEqual([[{ result: 'lost' }], tokens])
   })
 
-  test('they are lost at once where the store refuses them', async () => {
+  test('are lost at once where the store refuses them', async () => {
     let attempts = 0
     const due = await startFailing(async (attempt) => ((attempts = attempt), away()))
     await due.refresh()
@@ -521,9 +463,8 @@ describe('the next try waits', () => {
 
   test('at most two seconds after a success resets the back-off', async () => {
     const outcomes = [failed, failed, failed, refreshed, failed, failed]
-    const { refresh, isPaused, elapse, results } = await startDue(
-      async () => outcomes.shift() ?? refreshed,
-    )
+    const answer = async () => outcomes.shift() ?? refreshed
+    const { refresh, isPaused, elapse, results } = await startDue(answer)
     for (let tries = 0; tries < 5; tries += 1) {
       await refresh()
       elapse(LIFE_MS)
@@ -551,15 +492,13 @@ describe('the next try waits', () => {
     one.elapse(1001)
     await both()
     expect(one.asked).toHaveLength(2)
-    const failure = { result: 'failed', reason: 'provider_unavailable' }
-    expect(one.results).toEqual([failure, REFRESHED])
+    expect(one.results).toEqual([{ result: 'failed', reason: 'provider_unavailable' }, REFRESHED])
   })
 
   test('a second where new tokens could not be stored', async () => {
     let canStore = false
-    const { refresh, isPaused, elapse, asked } = await startDue(refreshed, {
-      canStore: () => canStore,
-    })
+    const options = { canStore: () => canStore }
+    const { refresh, isPaused, elapse, asked } = await startDue(refreshed, options)
     await refresh()
     expect(isPaused()).toBe(false)
     canStore = true
@@ -582,35 +521,26 @@ describe('the next try waits', () => {
     expect(due.asked).toEqual(['refresh-1', 'refresh-1'])
   })
 
-  test.for(['acquire', 'read', 'generation'] as const)(
-    'a second where the store fails before the token request: %s',
-    async (step) => {
-      let isAway = true
-      const failAt = (at: typeof step) => void (isAway && at === step && outage())
-      const [locks, generations] = [createMemoryLocks(), createMemoryGenerations()]
-      const due = await startDue(refreshed, {
-        wrap: (store) => ({
-          ...store,
-          read: async (...wanted) => (failAt('read'), store.read(...wanted)),
-        }),
-        locks: {
-          ...locks,
-          acquire: async (...wanted) => (failAt('acquire'), locks.acquire(...wanted)),
-        },
-        generations: {
-          ...generations,
-          oldestOf: async (...owners) => (failAt('generation'), generations.oldestOf(...owners)),
-        },
+  test.for(['acquire', 'read', 'oldestOf'] as const)('a second after %s failed', async (step) => {
+    let isAway = true
+    const failing = <T extends object>(port: T): T =>
+      new Proxy(port, {
+        get: (target, name, self) =>
+          isAway && name === step ? async () => outage() : Reflect.get(target, name, self),
       })
-      await due.refresh()
-      isAway = false
-      await due.refresh()
-      expect([due.asked, due.results]).toEqual([[], []])
-      due.elapse(1000)
-      await due.refresh()
-      expect(due.results).toEqual([REFRESHED])
-    },
-  )
+    const due = await startDue(refreshed, {
+      wrap: failing,
+      locks: failing(createMemoryLocks()),
+      generations: failing(createMemoryGenerations()),
+    })
+    await due.refresh()
+    isAway = false
+    await due.refresh()
+    expect([due.asked, due.results]).toEqual([[], []])
+    due.elapse(1000)
+    await due.refresh()
+    expect(due.results).toEqual([REFRESHED])
+  })
 
   test('a second even when the new token is due at once', async () => {
     const short = { ...issued, accessTokenExpiresInSeconds: 0 }
@@ -626,7 +556,7 @@ describe('the next try waits', () => {
 })
 
 describe('a replica', () => {
-  test('it makes at most a hundred token requests at once and drops the next', async () => {
+  test('makes at most a hundred token requests at once and drops the next', async () => {
     const { open, elapse, refresh, untilAsked, answer, results } = await startHeld()
     const last = await open()
     const all = await Promise.all(Array.from({ length: 100 }, () => open()))
@@ -643,7 +573,7 @@ describe('a replica', () => {
     expect(results).toHaveLength(101)
   })
 
-  test('it has finished when no refresh is in flight', async () => {
+  test('has finished when no refresh is in flight', async () => {
     const due = await startHeld()
     await due.replica().finish(60_000)
     void due.refresh()
@@ -659,11 +589,10 @@ describe('a replica', () => {
 })
 
 describe('C65: a store that was away a moment ago', () => {
-  /** Starts with a store that is settled where its `settling` says so. */
-  const startUnsettled = async (answer: RefreshOutcome, changes: DueOptions = {}) => {
+  const startUnsettled = async (answer: RefreshAnswer, changes: DueOptions = {}) => {
     const settling = {
       isSettled: false,
-      epoch: 1,
+      interruptions: 1,
       since: STARTED_AT,
       isSettledFor: (createdAt: number) => settling.isSettled || createdAt > settling.since,
     }
@@ -699,7 +628,7 @@ describe('C65: a store that was away a moment ago', () => {
       wrap: (store) => ({
         ...store,
         read: async (...given) => {
-          due.settling.epoch += 1
+          due.settling.interruptions += 1
           return store.read(...given)
         },
       }),
@@ -709,61 +638,50 @@ describe('C65: a store that was away a moment ago', () => {
     expect([due.asked, due.results]).toEqual([[], []])
   })
 
-  test('a refusal ends the session only after the other replicas had time to store new tokens', async () => {
+  const startRefused = async (locks: (due: Unsettled) => Partial<Locks> = () => ({})) => {
     const due = await startUnsettled(refused)
     due.settling.isSettled = true
-    let isAway = false
+    const asked = Promise.withResolvers<void>()
     const replica = due.replica({
       refreshTokens: async () => {
         due.settling.isSettled = false
-        isAway = true
+        asked.resolve()
         return refused
       },
-      locks: {
-        ...due.locks,
-        hold: async (...given) => {
-          if (!isAway) return due.locks.hold(...given)
-          isAway = false
-          return outage()
-        },
-      },
+      locks: { ...due.locks, ...locks(due) },
     })
     const running = replica.refresh()
-    await vi.waitFor(() => expect(isAway).toBe(false))
+    await asked.promise
+    return { ...due, finish: replica.finish, running }
+  }
+
+  test('a refusal ends the session only after the other replicas had time to store new tokens', async () => {
+    let failures = 0
+    const hold: (due: Unsettled) => Locks['hold'] =
+      (due) =>
+      async (...given) =>
+        due.settling.isSettled || failures > 0 ? due.locks.hold(...given) : (failures++, outage())
+    const due = await startRefused((each) => ({ hold: hold(each) }))
+    await vi.waitFor(() => expect(failures).toBe(1))
     await turn()
     expect(await due.found()).toBeDefined()
     due.settling.isSettled = true
-    await running
-    expect(due.results).toEqual([{ result: 'refused' }])
-    expect(await due.found()).toBeUndefined()
+    await due.running
+    expect([due.results, await due.found()]).toEqual([[{ result: 'refused' }], undefined])
   })
 
-  test.for(['the others', 'nobody, and the process ends'] as const)(
-    'a refusal ends nothing where the session was renewed by %s',
-    async (who) => {
-      const asked = Promise.withResolvers<void>()
-      const due = await startUnsettled(refused)
-      due.settling.isSettled = true
-      const replica = due.replica({
-        refreshTokens: async () => {
-          due.settling.isSettled = false
-          asked.resolve()
-          return refused
-        },
-      })
-      const running = replica.refresh()
-      await asked.promise
-      if (who === 'the others') await due.refreshElsewhere()
-      else await replica.finish(1)
-      await running
-      expect(due.results).toEqual([])
-      expect(await due.found()).toBeDefined()
-    },
-  )
+  const others = ['a renewal beside', 'the end'] as const
+  test.for(others)('a refusal ends nothing after %s of the process', async (who) => {
+    const due = await startRefused()
+    if (who === 'a renewal beside') await due.refreshElsewhere()
+    else await due.finish(1)
+    await due.running
+    expect([due.results, await due.found()]).toEqual([[], expect.anything()])
+  })
 
   test('a refusal after a takeover of the lock waits for the silent replica, too', async () => {
     const due = await startDue(refused)
-    await due.locks.acquire(due.held.digest, 'silent', 'asking 1', DAY_MS)
+    await due.locks.acquire(due.held.digest, { owner: 'silent', note: 'asking 1', ttlMs: DAY_MS })
     await due.refresh()
     due.elapse(SILENT_MS)
     const running = due.refresh()

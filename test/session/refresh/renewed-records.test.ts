@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
 import { createMemoryStore } from '../../../src/store/memory/store.ts'
-import { holdMonotonicClock, type MonotonicClock } from '../../support/monotonic-clock.ts'
+import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import { outage } from '../../support/started-sessions.ts'
 
 const renewed = (text: string) => ({
@@ -11,7 +11,6 @@ const renewed = (text: string) => ({
 })
 const DAY_MS = 86_400_000
 
-/** A store that can be put back to what it was. */
 const start = async () => {
   let store = createMemoryStore()
   let isAway = false
@@ -45,9 +44,7 @@ const start = async () => {
 const step = (from: string, to: string) => ['a', renewed(to), renewed(from).tokens] as const
 
 describe('C65: renewals that a store with older data has never seen', () => {
-  let clock: MonotonicClock
-  beforeEach(() => void (clock = holdMonotonicClock()))
-  afterEach(() => clock[Symbol.dispose]())
+  const clock = useMonotonicClock()
 
   test('are written again', async () => {
     const { one, startWith, found } = await start()
@@ -74,8 +71,7 @@ describe('C65: renewals that a store with older data has never seen', () => {
     const { one, startWith, found } = await start()
     await one.write(...step('0', '1'))
     await startWith('0')
-    expect(await one.write(...step('1', '2'))).toBe('replaced')
-    expect(await found()).toBe('t-2')
+    expect([await one.write(...step('1', '2')), await found()]).toEqual(['replaced', 't-2'])
   })
 
   test('are written over nothing else', async () => {
@@ -83,8 +79,7 @@ describe('C65: renewals that a store with older data has never seen', () => {
     await one.write(...step('0', '1'))
     await startWith('another')
     await one.restore()
-    expect(await one.write(...step('1', '2'))).toBe('changed')
-    expect(await found()).toBe('t-another')
+    expect([await one.write(...step('1', '2')), await found()]).toEqual(['changed', 't-another'])
   })
 
   test('bring no session back', async () => {
@@ -92,8 +87,7 @@ describe('C65: renewals that a store with older data has never seen', () => {
     await one.write(...step('0', '1'))
     await end()
     await one.restore()
-    expect(await found()).toBe('undefined')
-    expect(await one.write(...step('1', '2'))).toBe('gone')
+    expect([await found(), await one.write(...step('1', '2'))]).toEqual(['undefined', 'gone'])
   })
 
   test('are forgotten after ten minutes, and all but the last five', async () => {

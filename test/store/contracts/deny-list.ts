@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { DenyList } from '../../../src/store/deny-list.ts'
-import { describeContract, FRACTION_MS, LONG_MS, newDigest, SHORT_MS } from './describe-contract.ts'
+import { describeContract, FRACTION_MS, LONG_MS, newDigest, SHORT_MS } from './contract.ts'
 
 export const describeDenyList = describeContract<DenyList>('a list of denied tokens', (given) => {
   async function denyOne(ttlMs = LONG_MS): Promise<string> {
@@ -36,7 +36,7 @@ export const describeDenyList = describeContract<DenyList>('a list of denied tok
   test.for([
     ['a shorter one', LONG_MS, SHORT_MS],
     ['a longer one', SHORT_MS, LONG_MS],
-  ] as const)('the longer TTL counts after %s', async ([, firstMs, secondMs], { expect }) => {
+  ] as const)('the longer TTL counts after %s', async ([, firstMs, secondMs]) => {
     const token = await denyOne(firstMs)
     await given.port.add(token, secondMs)
     await given.elapse()

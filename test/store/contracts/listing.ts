@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Store } from '../../../src/store/store.ts'
-import { describeContract, LONG_MS, newDigest, newRecords, SHORT_MS } from './describe-contract.ts'
+import { describeContract, LONG_MS, newDigest, newRecords, SHORT_MS } from './contract.ts'
 
 export const describeListing = describeContract<Store>('a list of sessions', (given) => {
   async function createOne(ttlMs = LONG_MS): Promise<string> {

@@ -1,22 +1,19 @@
 import { expect, test } from 'vitest'
 import { type Locks, noteOf } from '../../../src/store/locks.ts'
-import {
-  describeContract,
-  FRACTION_MS,
-  LONG_MS,
-  newDigest,
-  newId,
-  SHORT_MS,
-} from './describe-contract.ts'
+import { describeContract, FRACTION_MS, LONG_MS, newDigest, newId, SHORT_MS } from './contract.ts'
 
 export const describeLocks = describeContract<Locks>('locks', (given) => {
   const acquire = async (digest: string, owner = newId(), ttlMs = LONG_MS) =>
-    (await given.port.acquire(digest, owner, 'note', ttlMs)).isOurs
+    (await given.port.acquire(digest, { owner, note: 'note', ttlMs })).isOurs
   const hold = (digest: string, owner = newId(), ttlMs = LONG_MS) =>
-    given.port.hold(digest, owner, 'note', ttlMs)
-  async function markAt(digest: string): Promise<string> {
-    const acquired = await given.port.acquire(digest, newId(), 'note', LONG_MS)
-    return acquired.isOurs ? '' : acquired.mark
+    given.port.hold(digest, { owner, note: 'note', ttlMs })
+  async function valueAt(digest: string): Promise<string> {
+    const acquired = await given.port.acquire(digest, {
+      owner: newId(),
+      note: 'note',
+      ttlMs: LONG_MS,
+    })
+    return acquired.isOurs ? '' : acquired.value
   }
 
   test('a lock belongs to its first owner, who may take it again', async () => {
@@ -42,20 +39,14 @@ export const describeLocks = describeContract<Locks>('locks', (given) => {
     expect(await acquire(other, owner)).toBe(false)
   })
 
-  test('a lock expires, and a refused owner does not extend it', async () => {
-    const digest = newDigest()
-    await acquire(digest, newId(), SHORT_MS)
-    expect(await acquire(digest)).toBe(false)
+  test('a lock expires, which only its owner puts off', async () => {
+    const [refused, extended, owner] = [newDigest(), newDigest(), newId()]
+    await acquire(refused, newId(), SHORT_MS)
+    await acquire(extended, owner, SHORT_MS)
+    expect([await acquire(refused), await hold(refused)]).toEqual([false, false])
+    expect([await hold(extended), await hold(extended, owner)]).toEqual([false, true])
     await given.elapse()
-    expect(await acquire(digest)).toBe(true)
-  })
-
-  test('a lock is extended by its owner and by no other', async () => {
-    const [digest, owner] = [newDigest(), newId()]
-    await acquire(digest, owner, SHORT_MS)
-    expect([await hold(digest), await hold(digest, owner)]).toEqual([false, true])
-    await given.elapse()
-    expect(await acquire(digest)).toBe(false)
+    expect([await acquire(refused), await acquire(extended)]).toEqual([true, false])
   })
 
   test('a lock is released by its owner and by no other', async () => {
@@ -87,37 +78,37 @@ export const describeLocks = describeContract<Locks>('locks', (given) => {
 
   test('a refused owner reads the latest note of the owner', async () => {
     const [digest, owner] = [newDigest(), newId()]
-    await given.port.acquire(digest, owner, 'taken', LONG_MS)
-    expect(await markAt(digest)).toBe(`${owner} taken`)
-    await given.port.hold(digest, owner, 'asking 1', LONG_MS)
-    expect(await markAt(digest)).toBe(`${owner} asking 1`)
-    expect(noteOf(await markAt(digest))).toBe('asking 1')
+    await given.port.acquire(digest, { owner, note: 'taken', ttlMs: LONG_MS })
+    expect(await valueAt(digest)).toBe(`${owner} taken`)
+    await given.port.hold(digest, { owner, note: 'asking 1', ttlMs: LONG_MS })
+    expect(await valueAt(digest)).toBe(`${owner} asking 1`)
+    expect(noteOf(await valueAt(digest))).toBe('asking 1')
   })
 
-  test('a lock is taken over only by its latest mark', async () => {
+  test('a lock is taken over only by its latest value', async () => {
     const [digest, owner, next, other] = [newDigest(), newId(), newId(), newId()]
-    const takeOver = (by: string, mark: string) =>
-      given.port.takeOver(digest, by, 'taken', LONG_MS, mark)
+    const takeOver = (by: string, value: string) =>
+      given.port.takeOver(digest, { owner: by, note: 'taken', ttlMs: LONG_MS }, value)
     await acquire(digest, owner)
-    const seen = await markAt(digest)
-    await given.port.hold(digest, owner, 'another', LONG_MS)
+    const seen = await valueAt(digest)
+    await given.port.hold(digest, { owner, note: 'another', ttlMs: LONG_MS })
     expect(await takeOver(next, seen)).toBe(false)
-    const latest = await markAt(digest)
+    const latest = await valueAt(digest)
     expect([await takeOver(next, latest), await takeOver(other, latest)]).toEqual([true, false])
-    expect(await hold(digest, owner)).toBe(false)
-    expect(await markAt(digest)).toBe(`${next} taken`)
+    expect([await hold(digest, owner), await valueAt(digest)]).toEqual([false, `${next} taken`])
     await given.port.release(digest, next)
     expect(await takeOver(other, latest)).toBe(false)
   })
 
   test('a lost lock is revived by its owner, and a foreign one by nobody', async () => {
     const [digest, owner] = [newDigest(), newId()]
-    const revive = (by: string) => given.port.hold(digest, by, 'note', LONG_MS, true)
+    const revive = (by: string) =>
+      given.port.hold(digest, { owner: by, note: 'note', ttlMs: LONG_MS }, true)
     expect([await revive(owner), await revive(newId())]).toEqual([true, false])
-    expect(await markAt(digest)).toBe(`${owner} note`)
+    expect(await valueAt(digest)).toBe(`${owner} note`)
   })
 
-  test('the note of a mark from another version is empty', () => {
+  test('the note of a value from another version is empty', () => {
     expect([noteOf('owner'), noteOf('owner ')]).toEqual(['', ''])
   })
 

@@ -1,14 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { Store } from '../../../src/store/store.ts'
-import {
-  describeContract,
-  LONG_MS,
-  newDigest,
-  newRecords,
-  PARTS,
-  SHORT_MS,
-} from './describe-contract.ts'
+import { describeContract, LONG_MS, newDigest, newRecords, PARTS, SHORT_MS } from './contract.ts'
 
 export const describeStore = describeContract<Store>('a store of sessions', (given) => {
   async function isPresent(digest: string): Promise<boolean> {
@@ -28,17 +21,14 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
     const [digest, records] = [newDigest(), newRecords()]
     await given.port.create(digest, records, LONG_MS)
     expect(await given.port.read(digest, PARTS)).toEqual(records)
-    for (const part of PARTS) {
+    for (const part of PARTS)
       expect((await given.port.read(digest, [part]))[part]?.equals(records[part])).toBe(true)
-    }
   })
 
-  test.for([[['tokens', 'identity']], [['metadata']]] as const)(
-    'only the requested parts are read, in the requested order: %s',
-    async ([parts], { expect }) => {
-      expect(Object.keys(await given.port.read(await createOne(), parts))).toEqual(parts)
-    },
-  )
+  const some = [['tokens', 'identity'], ['metadata']] as const
+  test.for(some.map((parts) => ({ parts })))('only $parts are read', async ({ parts }) => {
+    expect(Object.keys(await given.port.read(await createOne(), parts))).toEqual(parts)
+  })
 
   test.for([
     ['every byte', Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))],
@@ -47,40 +37,17 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
     ['bytes that are no UTF-8', Buffer.from('fffefdc0af80', 'hex')],
     ['text above ASCII', Buffer.from('Zoë 🐈')],
     ['200 KiB', randomBytes(200 * 1024)],
-  ] as const)('a record keeps its bytes: %s', async ([, value], { expect }) => {
+  ] as const)('a record keeps its bytes: %s', async ([, value]) => {
     const digest = newDigest()
     await given.port.create(digest, { identity: value, tokens: value, metadata: value }, LONG_MS)
     const found = await given.port.read(digest, PARTS)
     expect(PARTS.map((part) => found[part]?.equals(value))).toEqual([true, true, true])
   })
 
-  test('an absent session has no records, which is no error', async () => {
-    expect(await isPresent(newDigest())).toBe(false)
-    expect((await given.port.read(newDigest(), ['identity'])).identity).toBeUndefined()
-  })
-
-  test('the end of a session does not touch another', async () => {
-    const [first, second] = [await createOne(), await createOne()]
-    await given.port.end(first, LONG_MS)
-    expect([await isPresent(first), await isPresent(second)]).toEqual([false, true])
-  })
-
-  test('100 sessions created at once are all present', async () => {
-    const digests = await Promise.all(Array.from({ length: 100 }, () => createOne()))
-    expect((await Promise.all(digests.map(isPresent))).filter(Boolean)).toHaveLength(100)
-  })
-
-  test('a session is present until its TTL has passed', async () => {
-    const digest = await createOne(SHORT_MS)
-    expect(await isPresent(digest)).toBe(true)
-    await given.elapse()
-    expect(await isPresent(digest)).toBe(false)
-  })
-
-  test('a read does not extend a session', async () => {
+  test('a session is present until its TTL has passed, which a read does not extend', async () => {
     const digest = await createOne(SHORT_MS)
     await given.elapse(SHORT_MS / 2)
-    await isPresent(digest)
+    expect(await isPresent(digest)).toBe(true)
     await given.elapse(SHORT_MS / 2 + 50)
     expect(await isPresent(digest)).toBe(false)
   })
@@ -88,55 +55,30 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
   test.for([
     ['a longer', SHORT_MS, LONG_MS, true],
     ['a shorter', LONG_MS, SHORT_MS, false],
-  ] as const)(
-    'an extension gives all records of a session %s TTL',
-    async ([, beforeMs, ttlMs, isStillPresent], { expect }) => {
-      const digest = await createOne(beforeMs)
-      expect(await given.port.extend(digest, ttlMs)).toBe(true)
-      await given.elapse()
-      expect(await isPresent(digest)).toBe(isStillPresent)
-    },
-  )
+  ] as const)('an extension gives all records %s TTL', async (row) => {
+    const [, beforeMs, ttlMs, isStillPresent] = row
+    const digest = await createOne(beforeMs)
+    expect(await given.port.extend(digest, ttlMs)).toBe(true)
+    await given.elapse()
+    expect(await isPresent(digest)).toBe(isStillPresent)
+  })
 
-  test.for([
-    ['never was', async () => newDigest()],
-    [
-      'has expired',
-      async () => {
-        const digest = await createOne(SHORT_MS)
-        await given.elapse()
-        return digest
-      },
-    ],
-    [
-      'was ended',
-      async () => {
-        const digest = await createOne()
-        await given.port.end(digest, LONG_MS)
-        return digest
-      },
-    ],
-  ] as const)(
-    'a session that %s is not extended and stays absent',
-    async ([, prepare], { expect }) => {
-      const digest = await prepare()
-      expect(await given.port.extend(digest, LONG_MS)).toBe(false)
-      expect(await isPresent(digest)).toBe(false)
-    },
-  )
-
-  test('an ended session is absent, and a second end is no error', async () => {
-    const digest = await createOne()
-    for (let count = 0; count < 2; count++) {
-      await given.port.end(digest, LONG_MS)
-      expect(await isPresent(digest)).toBe(false)
+  test('a session that never was, has expired or was ended is not extended and stays absent', async () => {
+    const [never, expired, ended] = [newDigest(), await createOne(SHORT_MS), await createOne()]
+    await given.port.end(ended, LONG_MS)
+    await given.elapse()
+    for (const [name, digest] of Object.entries({ never, expired, ended })) {
+      expect(await given.port.extend(digest, LONG_MS), name).toBe(false)
+      expect(await isPresent(digest), name).toBe(false)
     }
   })
 
-  test('the end of a session that never was is no error', async () => {
-    const digest = newDigest()
-    await given.port.end(digest, LONG_MS)
-    expect(await isPresent(digest)).toBe(false)
+  test('an ended session is absent, and a second end or that of no session is no error', async () => {
+    const [one, never] = [await createOne(), newDigest()]
+    for (const digest of [one, one, never]) {
+      await given.port.end(digest, LONG_MS)
+      expect(await isPresent(digest)).toBe(false)
+    }
   })
 
   test('a write after the end does not revive the session', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { turns } from '../fleet-load.ts'
 import { OUTAGE_COOKIE } from '../outage.ts'
 import { APP } from '../relying-party.ts'
 import { createRequestPool, forwardedNavigation, type PooledAnswer } from '../request-pool.ts'
@@ -7,14 +8,6 @@ import type { ChaosReplica } from './chaos-replica.ts'
 import type { Findings } from './findings.ts'
 import type { Ledger, LedgerSession } from './ledger.ts'
 import type { Trouble } from './trouble.ts'
-
-/** People who use the app through every replica all the time, and somebody with copies of cookies that have ended. */
-export interface Activity extends Disposable {
-  readonly statuses: Readonly<Record<string, number>>
-  readonly stop: () => Promise<void>
-  /** One check, judged. */
-  readonly ask: (replica: ChaosReplica, session: LedgerSession, kind?: number) => Promise<void>
-}
 
 export interface ActivityOptions {
   readonly replicas: readonly ChaosReplica[]
@@ -25,12 +18,6 @@ export interface ActivityOptions {
   readonly sessionOf: (person: number) => LedgerSession | undefined
 }
 
-/** A page, then what it fetches. */
-const KINDS = [
-  { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' },
-  { Accept: '*/*', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
-  { Accept: 'image/*', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' },
-] as const
 const PAUSE_MS = 400
 const COPY_PAUSE_MS = 80
 /** How long the copy of a session that has ended is tried again and again. */
@@ -39,7 +26,7 @@ const ANSWERED_WITHIN_MS = 20_000
 const CONNECTIONS = 64
 const NOT_SIGNED_IN = new Set([302, 303, 401])
 
-export function startActivity(options: ActivityOptions): Activity {
+export function startActivity(options: ActivityOptions) {
   const { replicas, ledger, trouble, findings } = options
   const pools = replicas.map(({ internalPort }) => createRequestPool(internalPort, CONNECTIONS))
   const statuses: Record<string, number> = {}
@@ -86,7 +73,7 @@ export function startActivity(options: ActivityOptions): Activity {
   ): Promise<void> => {
     const headers = {
       ...forwardedNavigation,
-      ...KINDS[kind % KINDS.length],
+      ...turns[kind % turns.length],
       ...(cookie !== undefined && { Cookie: cookie }),
     }
     const sentAtMs = performance.now()

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { calculateJwkThumbprint, type JWK } from 'jose'
-import { startTcpProxy, type TcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
+import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { ADMIN_TOKEN } from '../operator.ts'
 import { SERVER_KEY, untilStarted } from '../replicas.ts'
@@ -8,31 +8,12 @@ import { startVestibuleProcess, type VestibuleProcess } from '../vestibule-proce
 import { L1_TTL_MS, OUTAGE_GRACE_MS } from './faults.ts'
 
 /** A replica at one place for the whole run, whose process may end and be started again. */
-export interface ChaosReplica extends AsyncDisposable {
-  readonly at: number
-  /** Its own way to Redis. */
-  readonly wire: TcpProxy
-  readonly publicPort: number
-  readonly internalPort: number
-  /** Process of the current life, or of the last one where that has ended. */
-  readonly running: VestibuleProcess
-  /** Counts the starts. */
-  readonly life: number
-  /** Returns the log of each life. */
-  readonly outputs: () => readonly string[]
-  readonly start: () => Promise<void>
-  readonly freeze: () => void
-  readonly thaw: () => void
-}
+export type ChaosReplica = Awaited<ReturnType<typeof startChaosReplica>>
 
 /** By which the provider tells the replicas apart: each proves who it is with a key of its own. */
-export interface ClientKey {
-  readonly pem: string
-  readonly publicJwk: JWK
-  readonly kid: string
-}
+export type ClientKey = Awaited<ReturnType<typeof createClientKey>>
 
-export async function createClientKey(): Promise<ClientKey> {
+export async function createClientKey() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwk = publicKey.export({ format: 'jwk' }) as JWK
   const kid = await calculateJwkThumbprint(jwk)
@@ -51,7 +32,7 @@ export interface ChaosReplicaOptions {
   readonly key: ClientKey
 }
 
-export async function startChaosReplica(options: ChaosReplicaOptions): Promise<ChaosReplica> {
+export async function startChaosReplica(options: ChaosReplicaOptions) {
   await using stack = new AsyncDisposableStack()
   const wire = stack.use(await startTcpProxy(options.redisPort))
   const ports = { publicPort: await steadyPort(), internalPort: await steadyPort() }
@@ -92,13 +73,17 @@ export async function startChaosReplica(options: ChaosReplicaOptions): Promise<C
   return {
     ...ports,
     at: options.at,
+    /** Its own way to Redis. */
     wire,
+    /** Process of the current life, or of the last one where that has ended. */
     get running() {
       return current()
     },
+    /** Counts the starts. */
     get life() {
       return lives.length
     },
+    /** Returns the log of each life. */
     outputs: () => lives.map(({ output }) => output()),
     start,
     freeze: () => void process.kill(current().pid, 'SIGSTOP'),

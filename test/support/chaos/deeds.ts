@@ -7,7 +7,6 @@ import type { FaultKind } from './faults.ts'
 import type { Renewals } from './renewals.ts'
 import type { PlannedFault } from './schedule.ts'
 
-/** Processes that faults act on. */
 export interface Stage {
   readonly redis: RunningRedis
   readonly provider: TestProvider

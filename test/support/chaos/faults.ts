@@ -27,7 +27,6 @@ export interface FaultRule extends FaultEffects {
   /** How often it is chosen among those of its lane. */
   readonly weight: number
   readonly durationMs: readonly [min: number, max: number]
-  /** Milliseconds of delay, or between two cuts. */
   readonly strengthMs?: readonly [min: number, max: number]
 }
 

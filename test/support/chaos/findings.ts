@@ -2,12 +2,7 @@ import type { LedgerSession } from './ledger.ts'
 import type { Trouble } from './trouble.ts'
 
 /** Violations, each with the details of its first occurrence. */
-export interface Findings {
-  readonly all: () => readonly string[]
-  /** From now on times count. */
-  readonly begin: () => number
-  readonly add: (what: string, about: FindingDetails) => void
-}
+export type Findings = ReturnType<typeof createFindings>
 
 export interface FindingDetails {
   readonly replica?: number
@@ -18,24 +13,17 @@ export interface FindingDetails {
 
 const BEFORE_MS = 15_000
 
-export function createFindings(trouble: Trouble): Findings {
+export function createFindings(trouble: Trouble) {
   let beganMs = performance.now()
   const found = new Map<string, { readonly text: string; count: number }>()
   const seconds = (ms: number) => ((ms - beganMs) / 1000).toFixed(2)
 
-  const describe = (what: string, about: FindingDetails): string => {
-    const { replica, session, sentAtMs, detail } = about
+  const describe = (what: string, { replica, session, sentAtMs, detail }: FindingDetails) => {
     const nowMs = performance.now()
-    return [
-      `${seconds(nowMs)} s: ${what}`,
-      replica === undefined ? undefined : `at replica ${replica}`,
-      session && `${session.name} (${describeEnd(session)})`,
-      sentAtMs === undefined ? undefined : `sent at ${seconds(sentAtMs)} s`,
-      detail,
-      `[${trouble.describe(nowMs - BEFORE_MS, nowMs)}]`,
-    ]
-      .filter((part) => part !== undefined)
-      .join(', ')
+    const sent = sentAtMs === undefined ? '' : `, sent at ${seconds(sentAtMs)} s`
+    const whose = session ? `, ${session.name} (${describeEnd(session)})` : ''
+    const around = trouble.describe(nowMs - BEFORE_MS, nowMs)
+    return `${seconds(nowMs)} s: ${what} at replica ${replica}${whose}${sent}, ${detail} [${around}]`
   }
 
   const describeEnd = ({ order }: LedgerSession): string => {
@@ -47,11 +35,12 @@ export function createFindings(trouble: Trouble): Findings {
 
   return {
     all: () => [...found.values()].map(({ text, count }) => `${text} ×${count}`),
+    /** From now on times count. */
     begin: () => {
       beganMs = performance.now()
       return beganMs
     },
-    add: (what, about) => {
+    add: (what: string, about: FindingDetails) => {
       const key = `${what} ${about.session?.name ?? about.replica}`
       const known = found.get(key)
       if (known) known.count += 1

@@ -1,18 +1,13 @@
 /** When this process was kept waiting, and for how long: others share the machine, and its replicas wait as well. */
-export interface LagLog extends Disposable {
-  /** Lag since then, in total. */
-  readonly since: (sinceMs: number) => number
-}
+export type LagLog = ReturnType<typeof startLagLog>
 
 const STEP_MS = 20
 const TOLERANCE_MS = 10
 const KEPT_SAMPLES = 20_000
 
-/** Called for each delay. */
 type OnLate = (lateMs: number) => void
 
-export function startLagLog(onLate: OnLate): LagLog {
-  /** Times, each with the lag up to it. */
+export function startLagLog(onLate: OnLate) {
   let samples: { readonly atMs: number; readonly togetherMs: number }[] = []
   let togetherMs = 0
   let lastMs = performance.now()
@@ -29,7 +24,7 @@ export function startLagLog(onLate: OnLate): LagLog {
   const timer = setInterval(note, STEP_MS)
   return {
     // Asked for every check and every fault that there was, so it halves what is left.
-    since: (sinceMs) => {
+    since: (sinceMs: number) => {
       let [from, to] = [0, samples.length]
       while (from < to) {
         const middle = (from + to) >> 1

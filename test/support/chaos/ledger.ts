@@ -34,32 +34,14 @@ export interface EndingOrder {
   answered: { readonly atMs: number; readonly outcome: 'done' | 'pending' } | undefined
 }
 
-export type Expectation = 'in' | 'out' | 'either'
-
 /** Record of who is signed in, kept from requests and responses and not from the state of Vestibule. */
-export interface Ledger {
-  readonly sessions: readonly LedgerSession[]
-  readonly add: (
-    session: Omit<LedgerSession, 'name' | 'copied' | 'order' | 'doubt'>,
-  ) => LedgerSession
-  readonly find: (chain: TokenChain) => LedgerSession | undefined
-  /** Judges a check that was sent at this time and has been answered now. */
-  readonly expect: (session: LedgerSession, replica: number, sentAtMs: number) => Expectation
-  /** A replica has ended: what only it knew is in doubt. */
-  readonly forgetReplica: (replica: number) => void
-  /** Tokens that may have been only in the memory of a replica that has ended: the next renewal may be refused. */
-  readonly loseTokens: (chain: TokenChain) => void
-}
+export type Ledger = ReturnType<typeof createLedger>
 
 /** Publish latency, and what a busy machine adds to it. */
 const HEARD_WITHIN_MS = 2000
 const KEPT_SESSIONS = 400
 
-export function createLedger(
-  trouble: Trouble,
-  lag: LagLog,
-  lifeOf: (replica: number) => number,
-): Ledger {
+export function createLedger(trouble: Trouble, lag: LagLog, lifeOf: (replica: number) => number) {
   let sessions: LedgerSession[] = []
   let count = 0
 
@@ -95,7 +77,7 @@ export function createLedger(
     get sessions() {
       return sessions
     },
-    add: (begun) => {
+    add: (begun: Omit<LedgerSession, 'name' | 'copied' | 'order' | 'doubt'>) => {
       count += 1
       const name = `${begun.sub}#${count}`
       const session = { ...begun, name, copied: undefined, order: undefined, doubt: undefined }
@@ -108,17 +90,20 @@ export function createLedger(
       }
       return session
     },
-    find: (chain) => sessions.find((session) => session.chain === chain),
-    expect: (session, replica, sentAtMs) => {
+    find: (chain: TokenChain) => sessions.find((session) => session.chain === chain),
+    /** Judges a check that was sent at this time and has been answered now. */
+    expect: (session: LedgerSession, replica: number, sentAtMs: number) => {
       if (session.doubt !== undefined) return 'either'
       if (!session.order) return 'in'
       return mayStillPass(session.order, replica, sentAtMs) ? 'either' : 'out'
     },
-    loseTokens: (chain) => {
+    /** Tokens that may have been only in the memory of a replica that has ended: the next renewal may be refused. */
+    loseTokens: (chain: TokenChain) => {
       const session = sessions.find((each) => each.chain === chain)
       if (session) session.doubt ??= 'its tokens were lost with a replica'
     },
-    forgetReplica: (replica) => {
+    /** A replica has ended: what only it knew is in doubt. */
+    forgetReplica: (replica: number) => {
       for (const session of sessions) {
         const { order } = session
         if (order?.at !== replica || order.answered?.outcome !== 'pending') continue

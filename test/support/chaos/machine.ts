@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { RunningRedis } from '../redis.ts'
 import { MACHINE_BUSY } from './faults.ts'
-import { type LagLog, startLagLog } from './lag-log.ts'
-import { createTrouble, type Trouble } from './trouble.ts'
+import { startLagLog } from './lag-log.ts'
+import { createTrouble } from './trouble.ts'
 
 /** Wait above which a delay counts as caused by other load on the machine. */
 const BUSY_MS = 250
@@ -10,28 +10,16 @@ const PING_EVERY_MS = 200
 /** Closer to each other they are one time of being busy. */
 const TOGETHER_MS = 2000
 
-/** Observations of the machine and of faults. */
-export interface Machine extends Disposable {
-  readonly lag: LagLog
-  readonly trouble: Trouble
-  /** Asks Redis itself, beside all wires, how long it takes. */
-  readonly watchRedis: (redis: RunningRedis) => void
-  /** How often it was busy. */
-  readonly busy: () => number
-}
-
-export function watchMachine(): Machine {
-  let busy = 0
+export function watchMachine() {
   let isOver = false
-  let last: { readonly end: () => void; readonly atMs: number } | undefined
+  let last: { readonly end: () => void; atMs: number } | undefined
   const note = (lateMs: number): void => {
     if (lateMs < BUSY_MS) return
     const nowMs = performance.now()
-    const isOther = !last || nowMs - lateMs > last.atMs + TOGETHER_MS
-    if (isOther) busy += 1
-    const end = isOther || !last ? trouble.begin(MACHINE_BUSY, undefined, nowMs - lateMs) : last.end
-    end()
-    last = { end, atMs: nowMs }
+    if (!last || nowMs - lateMs > last.atMs + TOGETHER_MS)
+      last = { end: trouble.begin(MACHINE_BUSY, undefined, nowMs - lateMs), atMs: nowMs }
+    last.end()
+    last.atMs = nowMs
   }
   const lag = startLagLog(note)
   const trouble = createTrouble(lag)
@@ -49,8 +37,8 @@ export function watchMachine(): Machine {
   return {
     lag,
     trouble,
-    watchRedis: (redis) => void ping(redis),
-    busy: () => busy,
+    /** Asks Redis itself, beside all wires, how long it takes. */
+    watchRedis: (redis: RunningRedis) => void ping(redis),
     [Symbol.dispose]: () => {
       isOver = true
       lag[Symbol.dispose]()

@@ -6,7 +6,6 @@ import { changeClaims, claimsOf } from '../tokens.ts'
 import type { TokenChain } from './ledger.ts'
 import type { Trouble } from './trouble.ts'
 
-/** A renewal that a replica asked for. */
 interface Renewal {
   readonly chain: TokenChain
   readonly replica: number
@@ -14,18 +13,7 @@ interface Renewal {
 }
 
 /** Watches the provider's token endpoint: who holds which tokens, and whether a renewal is refused. */
-export interface Renewals {
-  /** Returns the chain of the last code that was redeemed for this person. */
-  readonly latestChain: (sub: string) => TokenChain | undefined
-  readonly setSid: (sub: string, sid: string) => void
-  /** Tokens may only be in the memory of this replica: under way, or not stored for sure. */
-  readonly heldBy: (replica: number) => readonly TokenChain[]
-  /** From now on half of this passes before the work is done, and half behind it. */
-  readonly delay: (ms: number) => void
-  /** Makes the endpoint work, and be watched. */
-  readonly watch: () => void
-  readonly counts: { granted: number; refused: number }
-}
+export type Renewals = ReturnType<typeof watchRenewals>
 
 export interface RenewalsOptions {
   readonly provider: TestProvider
@@ -41,12 +29,12 @@ const STORED_WITHIN_MS = 2000
 const SIGN_IN_DELAY_MAX_MS = 2500
 const KEPT_MS = 90_000
 
-export function watchRenewals(options: RenewalsOptions): Renewals {
+export function watchRenewals(options: RenewalsOptions) {
   const { provider, trouble } = options
   const chains = new Map<string, TokenChain>()
   const latest = new Map<string, TokenChain>()
   const sids = new Map<string, string>()
-  const counts = { granted: 0, refused: 0 }
+  let granted = 0
   let renewals: Renewal[] = []
   const underWay = new Map<SeenProviderRequest, Renewal>()
   let delayMs = 0
@@ -88,11 +76,8 @@ export function watchRenewals(options: RenewalsOptions): Renewals {
     const { chain, replica } = renewal
     if (typeof body['refresh_token'] === 'string') {
       chains.set(body['refresh_token'], chain)
-      counts.granted += 1
-    } else {
-      counts.refused += 1
-      options.onRefused(chain, replica, body)
-    }
+      granted += 1
+    } else options.onRefused(chain, replica, body)
     await wait(delayMs / 2)
     renewal.answeredAtMs = performance.now()
     return withSid(body, chain.sid)
@@ -107,16 +92,20 @@ export function watchRenewals(options: RenewalsOptions): Renewals {
   }
 
   return {
-    latestChain: (sub) => latest.get(sub),
-    setSid: (sub, sid) => void sids.set(sub, sid),
-    heldBy: (replica) =>
+    /** Returns the chain of the last code that was redeemed for this person. */
+    latestChain: (sub: string) => latest.get(sub),
+    setSid: (sub: string, sid: string) => void sids.set(sub, sid),
+    /** Tokens may only be in the memory of this replica: under way, or not stored for sure. */
+    heldBy: (replica: number) =>
       renewals
         .filter((renewal) => renewal.replica === replica && isHeld(renewal))
         .map(({ chain }) => chain),
-    delay: (ms) => {
+    /** From now on half of this passes before the work is done, and half behind it. */
+    delay: (ms: number) => {
       delayMs = ms
     },
+    /** Makes the endpoint work, and be watched. */
     watch: () => provider.set('token', { before, rewrite }),
-    counts,
+    granted: () => granted,
   }
 }

@@ -1,7 +1,6 @@
 import { type FaultKind, kindsOf, type Lane, ruleOf } from './faults.ts'
 import { createRandom, type Random } from './random.ts'
 
-/** A fault to come; times count from the beginning of the run. */
 export interface PlannedFault {
   readonly kind: FaultKind
   /** Absent where it is a fault of all replicas. */
@@ -19,7 +18,6 @@ export interface PlannedEnding {
   readonly person: number
   readonly atMs: number
   readonly ending: Ending
-  /** The replica that is asked to end it. */
   readonly at: number
   /** The replica of the next sign-in, and how long after the ending that begins. */
   readonly again: number
@@ -74,7 +72,7 @@ export function planChaos(seed: string, seconds: number): Schedule {
 }
 
 /** The tokens of the first sign-ins are due together: Redis goes away while a slow provider renews them (issue C65). */
-function planFirstRenewals(random: Random): readonly PlannedFault[] {
+function planFirstRenewals(random: Random): PlannedFault[] {
   const dueMs = (TOKEN_SECONDS * 1000 * 3) / 4 - SIGNED_IN_BEFORE_MS
   const slowMs = random.between(2000, 6000)
   return [
@@ -117,8 +115,7 @@ function planLane(
   }
 }
 
-/** Some people come and go all the time. */
-function planSteps(random: Random, endMs: number): readonly PlannedEnding[] {
+function planSteps(random: Random, endMs: number): PlannedEnding[] {
   return Array.from({ length: PEOPLE }, (_, person) => {
     const own = random.fork(`person ${person}`)
     const [minMs, maxMs] = person < STEADY_PEOPLE ? [45_000, 120_000] : [8000, 22_000]
@@ -147,10 +144,7 @@ function planEnding(
 }
 
 /** Plans endings at a replica that alone has lost Redis, whose people come back elsewhere (issue C73). */
-function planBesideFaults(
-  random: Random,
-  faults: readonly PlannedFault[],
-): readonly PlannedEnding[] {
+function planBesideFaults(random: Random, faults: readonly PlannedFault[]): PlannedEnding[] {
   return faults
     .filter(({ kind, forMs }) => /^wire (?:refused|silent)/.test(kind) && forMs > 3000)
     .flatMap(({ atMs, forMs, replica }) =>
@@ -176,23 +170,12 @@ function spaceOut(endings: readonly PlannedEnding[]): readonly PlannedEnding[] {
   })
 }
 
-/** Lists one line per event. */
+/** Describes all events, one a line, in their order. */
 export function describeSchedule({ faults, endings }: Schedule): string {
-  const seconds = (ms: number) => (ms / 1000).toFixed(1)
-  return [
-    ...faults.map(({ kind, replica, atMs, forMs, strengthMs }) => {
-      const where = replica === undefined ? '' : ` at ${replica}`
-      const how = strengthMs > 0 ? `, ${strengthMs.toFixed(0)} ms` : ''
-      return { atMs, text: `${kind}${where} for ${seconds(forMs)} s${how}` }
-    }),
-    ...endings.map(({ person, ending, at, again, againAfterMs, keepsProviderSession, atMs }) => ({
-      atMs,
-      text: `person ${person}: ${ending} at ${at}, again at ${again} after ${seconds(againAfterMs)} s${
-        keepsProviderSession ? ', same session at the provider' : ''
-      }`,
-    })),
-  ]
-    .toSorted((a, b) => a.atMs - b.atMs)
-    .map(({ atMs, text }) => `${seconds(atMs).padStart(7)} s  ${text}`)
-    .join('\n')
+  const events = [...faults, ...endings].toSorted((a, b) => a.atMs - b.atMs)
+  return events.map((event) => JSON.stringify(event, round)).join('\n')
+}
+
+function round(_name: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value) : value
 }

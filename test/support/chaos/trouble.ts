@@ -1,7 +1,6 @@
 import { effectsOf, type FaultEffects, type TroubleKind } from './faults.ts'
 import type { LagLog } from './lag-log.ts'
 
-/** A fault as it happened. */
 export interface FaultWindow {
   readonly kind: TroubleKind
   /** Absent where all replicas have it. */
@@ -13,21 +12,7 @@ export interface FaultWindow {
 export type Effect = Exclude<keyof FaultEffects, 'recoveryMs'>
 
 /** Which faults are at work, and which were. */
-export interface Trouble {
-  readonly begin: (kind: TroubleKind, replica?: number, sinceMs?: number) => () => void
-  /** Whether something at this replica may have this effect at some time between the two. */
-  readonly has: (effect: Effect, replica: number, sinceMs: number, untilMs: number) => boolean
-  /** Whether checks of this replica may have gone without Redis at some time between the two. */
-  readonly isUnsure: (replica: number, sinceMs: number, untilMs: number) => boolean
-  /** Whether nothing has come through to Redis from this replica in all the time between the two. */
-  readonly isCutOff: (replica: number, sinceMs: number, untilMs: number) => boolean
-  /** The longest time that lost messages may make a difference for at this replica. */
-  readonly staleMs: (replica: number, sinceMs: number, untilMs: number) => number
-  /** The first moment from `sinceMs` on at which this replica has Redis, if it has come. */
-  readonly firstCalm: (replica: number, sinceMs: number) => number | undefined
-  /** Describes the faults at work in that period. */
-  readonly describe: (sinceMs: number, untilMs: number) => string
-}
+export type Trouble = ReturnType<typeof createTrouble>
 
 const WITHOUT_REDIS = ['isRedisAway', 'isReplicaAway'] as const
 /** Longer than anybody waits to be told of an ending. */
@@ -35,13 +20,11 @@ const KEPT_MS = 20 * 60_000
 /** The outbox is tried once a second. */
 const FLUSHED_WITHIN_MS = 2500
 
-export function createTrouble(lag: LagLog): Trouble {
+export function createTrouble(lag: LagLog) {
   let windows: FaultWindow[] = []
 
   const effectEndMs = ({ kind, untilMs }: FaultWindow): number =>
-    untilMs === Number.POSITIVE_INFINITY
-      ? untilMs
-      : untilMs + effectsOf(kind).recoveryMs + lag.since(untilMs)
+    untilMs + effectsOf(kind).recoveryMs + (Number.isFinite(untilMs) ? lag.since(untilMs) : 0)
   const affecting = (effect: Effect, replica: number): readonly FaultWindow[] =>
     windows.filter(
       (window) =>
@@ -53,7 +36,7 @@ export function createTrouble(lag: LagLog): Trouble {
     )
 
   return {
-    begin: (kind, replica, sinceMs = performance.now()) => {
+    begin: (kind: TroubleKind, replica?: number, sinceMs = performance.now()) => {
       windows = windows.filter(({ untilMs }) => sinceMs - untilMs < KEPT_MS)
       const window = { kind, replica, sinceMs, untilMs: Number.POSITIVE_INFINITY }
       windows.push(window)
@@ -61,20 +44,23 @@ export function createTrouble(lag: LagLog): Trouble {
         window.untilMs = performance.now()
       }
     },
-    has: (...about) => during(...about).length > 0,
-    isUnsure: (...about) => WITHOUT_REDIS.some((effect) => during(effect, ...about).length > 0),
-    isCutOff: (replica, sinceMs, untilMs) =>
+    /** Whether something at this replica may have this effect at some time between the two. */
+    has: (...about: Parameters<typeof during>) => during(...about).length > 0,
+    /** Whether checks of this replica may have gone without Redis at some time between the two. */
+    isUnsure: (replica: number, sinceMs: number, untilMs: number) =>
+      WITHOUT_REDIS.some((effect) => during(effect, replica, sinceMs, untilMs).length > 0),
+    /** Whether nothing has come through to Redis from this replica in all the time between the two. */
+    isCutOff: (replica: number, sinceMs: number, untilMs: number) =>
       affecting('isCutOff', replica).some(
         (window) => window.sinceMs <= sinceMs && window.untilMs >= untilMs,
       ),
-    staleMs: (replica, sinceMs, untilMs) =>
-      Math.max(
-        0,
-        ...during('staleMs', replica, sinceMs, untilMs).map(
-          ({ kind }) => effectsOf(kind).staleMs ?? 0,
-        ),
-      ),
-    firstCalm: (replica, sinceMs) => {
+    /** The longest time that lost messages may make a difference for at this replica. */
+    staleMs: (replica: number, sinceMs: number, untilMs: number) =>
+      during('staleMs', replica, sinceMs, untilMs)
+        .map(({ kind }) => effectsOf(kind).staleMs ?? 0)
+        .reduce((most, ms) => Math.max(most, ms), 0),
+    /** The first moment from `sinceMs` on at which this replica has Redis, if it has come. */
+    firstCalm: (replica: number, sinceMs: number) => {
       let atMs = sinceMs
       const away = WITHOUT_REDIS.flatMap((effect) => affecting(effect, replica))
       for (const window of away.toSorted((a, b) => a.sinceMs - b.sinceMs))
@@ -82,15 +68,13 @@ export function createTrouble(lag: LagLog): Trouble {
       const toldMs = atMs + FLUSHED_WITHIN_MS
       return toldMs < performance.now() ? toldMs : undefined
     },
-    describe: (sinceMs, untilMs) =>
+    describe: (sinceMs: number, untilMs: number) =>
       windows
         .filter((window) => window.sinceMs <= untilMs && effectEndMs(window) >= sinceMs)
-        .map(({ kind, replica, sinceMs: beganMs, untilMs: endedMs }) => {
-          const where = replica === undefined ? '' : ` at ${replica}`
-          const ago = (ms: number) => ((untilMs - ms) / 1000).toFixed(1)
-          const over = endedMs <= untilMs ? ` to ${ago(endedMs)} s before` : ''
-          return `${kind}${where} from ${ago(beganMs)}${over}`
+        .map(({ kind, replica = 'all', sinceMs: beganMs, untilMs: endedMs }) => {
+          const [began, ended] = [beganMs, endedMs].map((ms) => ((ms - untilMs) / 1000).toFixed(1))
+          return `${kind} at ${replica} from ${began} to ${ended} s`
         })
-        .join('; ') || 'no fault',
+        .join('; '),
   }
 }

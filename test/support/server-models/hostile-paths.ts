@@ -1,20 +1,8 @@
 import fc from 'fast-check'
+import { words } from '../words.ts'
 import type { PolicyRule } from './policy.ts'
 
-const NAMES = [
-  'admin',
-  'Admin',
-  'public',
-  'Docs',
-  'open',
-  'x',
-  'tool.php',
-  'café',
-  'cafe\u0301',
-  'm²',
-  '1º-x',
-  'ａdmin',
-]
+const NAMES = words`admin Admin public Docs open x tool.php café cafe\u0301 m² 1º-x ａdmin`
 
 const segment = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...NAMES) },

@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createKeyRing } from '../../src/crypto/key-ring.ts'
+import { createFleet, type Fingerprint, type Fleet } from '../../src/replicas/fleet.ts'
+import { anyText } from '../support/any-text.ts'
+import { useMonotonicClock } from '../support/monotonic-clock.ts'
+
+const NOW_MS = 1_700_000_000_000
+const common = { keys: ['key-1'], place: 'vestibule:0', mode: 'hybrid', version: '1.0.0' }
+
+const clock = useMonotonicClock()
+
+function replica(name: string, changes: Partial<Fingerprint> = {}, aheadMs = 0): Fleet {
+  const fingerprint = () => ({ ...common, ...changes })
+  return createFleet({ replica: name, fingerprint, now: () => NOW_MS + aheadMs })
+}
+const kinds = (findings: Fleet['findings']) => findings.map(({ kind }) => kind)
+function meet(one: Fleet, other: Fleet) {
+  one.receive(other.announcement())
+  other.receive(one.announcement())
+  return [one.findings, other.findings] as const
+}
+function receiveMany(fleet: Fleet, count: number): void {
+  for (let index = 0; index < count; index += 1) fleet.receive(replica(`b${index}`).announcement())
+}
+
+describe('replicas without a difference', () => {
+  test('know each other and have no findings', () => {
+    const [a, b] = [replica('a'), replica('b')]
+    expect(meet(a, b)).toEqual([[], []])
+    expect([a.size, b.size]).toEqual([1, 1])
+  })
+
+  test('are new once, and a replica does not count itself', () => {
+    const [a, b] = [replica('a'), replica('b')]
+    expect([a.receive(b.announcement()), a.receive(b.announcement())]).toEqual([true, false])
+    expect([a.receive(a.announcement()), a.size]).toEqual([false, 1])
+  })
+})
+
+describe('a difference', () => {
+  const KEY =
+    'replica NAME has another SESSION_ENCRYPTION_KEY: ' +
+    'sessions made by one of them do not open at the other'
+  const at = (theirs: string, ours: string) =>
+    `replica NAME keeps its sessions under ${theirs}:0, and this one under ${ours}:0: ` +
+    'give both the same REDIS_KEY_PREFIX and REDIS_DB'
+  const inMode = (theirs: string, ours: string) =>
+    `replica NAME runs in ${theirs} mode, and this one in ${ours} mode`
+  const is = (theirs: string, ours: string) =>
+    `replica NAME is version ${theirs}, and this one ${ours}`
+  const clockIs = (far: string) => `the clock of replica NAME is ${far} ours: synchronise both`
+  test.for<[string, Partial<Fingerprint>, aheadMs: number, ofB: string, ofA: string]>([
+    ['keys', { keys: ['key-2'] }, 0, KEY, KEY],
+    ['place', { place: 'other:0' }, 0, at('other', 'vestibule'), at('vestibule', 'other')],
+    ['mode', { mode: 'redis' }, 0, inMode('redis', 'hybrid'), inMode('hybrid', 'redis')],
+    ['version', { version: '1.1.0' }, 0, is('1.1.0', '1.0.0'), is('1.0.0', '1.1.0')],
+    ['clock', {}, 7400, clockIs('7 s ahead of'), clockIs('7 s behind')],
+    ['clock', {}, -3_600_000, clockIs('3600 s behind'), clockIs('3600 s ahead of')],
+  ])('of %s %o is found from both sides', ([kind, changes, aheadMs, ofB, ofA]) => {
+    expect(meet(replica('a'), replica('b', changes, aheadMs))).toEqual([
+      [{ kind, replica: 'b', message: ofB.replace('NAME', 'b') }],
+      [{ kind, replica: 'a', message: ofA.replace('NAME', 'a') }],
+    ])
+  })
+
+  test('is reported for each kind and each replica', () => {
+    const a = replica('a')
+    const changes = { keys: ['key-2'], mode: 'redis', version: '2.0.0' }
+    a.receive(replica('b', changes, 60_000).announcement())
+    a.receive(replica('c', { mode: 'redis' }).announcement())
+    expect(a.findings.map((found) => `${found.replica} ${found.kind}`).join()).toBe(
+      'b keys,b mode,b version,b clock,c mode',
+    )
+  })
+
+  test.for([
+    [5000, []],
+    [5001, ['clock']],
+    [-5000, []],
+    [-5001, ['clock']],
+  ] as const)('of the clock by %i ms gives %o', ([aheadMs, expected]) => {
+    const [found] = meet(replica('a'), replica('b', {}, aheadMs))
+    expect(kinds(found)).toEqual(expected)
+  })
+
+  test('is forgotten once it is corrected', () => {
+    const a = replica('a')
+    a.receive(replica('b', { mode: 'redis' }).announcement())
+    expect([kinds(a.findings), a.receive(replica('b').announcement())]).toEqual([['mode'], false])
+    expect(a.findings).toEqual([])
+  })
+})
+
+describe('a key rotation', () => {
+  const UNDER_WAY =
+    /other keys beside the one in common: a key rotation is under way, or was left half done$/
+  const BROKEN =
+    /another SESSION_ENCRYPTION_KEY: sessions made by one of them do not open at the other$/
+
+  test.for<[string, string[], string[], RegExp | undefined]>([
+    ['both as before', ['old'], ['old'], undefined],
+    ['one opens the next key too', ['old', 'next'], ['old'], UNDER_WAY],
+    ['one seals with the next key', ['next', 'old'], ['old', 'next'], UNDER_WAY],
+    ['one has dropped the old key', ['next'], ['next', 'old'], UNDER_WAY],
+    ['both after it', ['next'], ['next'], undefined],
+    ['one seals with what the other does not have', ['next', 'old'], ['old'], BROKEN],
+    ['one has dropped what the other seals with', ['next'], ['old', 'next'], BROKEN],
+    ['nothing in common', ['next'], ['old'], BROKEN],
+    ['only an old key in common', ['a', 'old'], ['b', 'old'], BROKEN],
+    ['no key at all', [], ['old'], BROKEN],
+  ])('the keys of two replicas: %s', ([, ours, theirs, message]) => {
+    const found = meet(replica('a', { keys: ours }), replica('b', { keys: theirs }))
+    const pattern = expect.stringMatching(message ?? '') as string
+    const expected = message ? [{ kind: 'keys', message: pattern }] : []
+    expect(found).toMatchObject([expected, expected])
+  })
+
+  test('is judged by the present keys', () => {
+    const keys = [randomBytes(32), randomBytes(32)] as const
+    const ring = createKeyRing([keys[0]])
+    const fingerprint = () => ({ ...common, keys: ring.fingerprints() })
+    const a = createFleet({ replica: 'a', fingerprint, now: () => NOW_MS })
+    const b = replica('b', { keys: createKeyRing([keys[1]]).fingerprints() })
+    a.receive(b.announcement())
+    expect(kinds(a.findings)).toEqual(['keys'])
+    ring.replaceKeys([keys[1]])
+    expect([a.findings, b.receive(a.announcement()), b.findings]).toEqual([[], true, []])
+  })
+})
+
+describe('another installation in the same Redis', () => {
+  test('without a common key or place is ignored', () => {
+    const strange = { place: 'other:0', keys: ['key-9'], mode: 'redis', version: '9.0.0' }
+    const [a, b] = [replica('a'), replica('b', strange, 3_600_000)]
+    expect([a.receive(b.announcement()), meet(a, b)]).toEqual([false, [[], []]])
+    expect([a.size, b.size]).toEqual([0, 0])
+  })
+
+  test.for([
+    ['another prefix', 'other:0', ['key-1']],
+    ['another database', 'vestibule:1', ['key-1']],
+    ['another prefix and an old key of ours', 'other:0', ['key-9', 'key-1']],
+  ] as const)('with a common key and %s is found and not counted', ([, place, keys]) => {
+    const [a, b] = [replica('a'), replica('b', { place, keys })]
+    for (const found of meet(a, b)) expect(kinds(found)).toContain('place')
+    expect([a.size, b.size]).toEqual([0, 0])
+  })
+
+  test('in the same place with other keys has a wrong key', () => {
+    const [a, b] = [replica('a'), replica('b', { keys: ['key-9'] })]
+    for (const found of meet(a, b)) expect(kinds(found)).toEqual(['keys'])
+    expect([a.size, b.size]).toEqual([1, 1])
+  })
+})
+
+describe('the memory of replicas', () => {
+  test('ends 35 s after the last announcement', () => {
+    const [a, b] = [replica('a'), replica('b', { mode: 'redis' })]
+    a.receive(b.announcement())
+    clock.elapse(30_000)
+    a.receive(b.announcement())
+    clock.elapse(35_000)
+    expect([a.size, kinds(a.findings)]).toEqual([1, ['mode']])
+    clock.elapse(1)
+    expect([a.size, a.findings]).toEqual([0, []])
+    expect(a.receive(b.announcement())).toBe(true)
+  })
+
+  test('is bounded to 500, whose announcements are still received, and has room once they are forgotten', () => {
+    const a = replica('a')
+    receiveMany(a, 1000)
+    expect(a.size).toBe(500)
+    expect(a.receive(replica('one-more', { mode: 'redis' }).announcement())).toBe(false)
+    expect(a.findings).toEqual([])
+    a.receive(replica('b0', { mode: 'redis' }).announcement())
+    expect(a.findings.map((each) => each.replica)).toEqual(['b0'])
+    clock.elapse(35_001)
+    expect([a.size, a.receive(replica('c').announcement()), a.size]).toEqual([0, true, 1])
+  })
+})
+
+describe('an announcement', () => {
+  const good = JSON.parse(replica('b', { mode: 'redis' }).announcement()) as Record<string, unknown>
+
+  test.for<[string, unknown]>([
+    ['another version', { ...good, v: 2 }],
+    ['another type', { ...good, type: 'self-test' }],
+    ['a message of the self-test', { v: 1, type: 'self-test' }],
+    ['no name', { ...good, from: undefined }],
+    ['a name too long', { ...good, from: 'b'.repeat(65) }],
+    ['a time that is no number', { ...good, at: 'now' }],
+    ['keys that are no list', { ...good, keys: 'key-1' }],
+    ['too many keys', { ...good, keys: Array(21).fill('key-1') }],
+    ['a key too long', { ...good, keys: ['k'.repeat(65)] }],
+    ['a place too long', { ...good, place: 'p'.repeat(101) }],
+    ['a mode too long', { ...good, mode: 'm'.repeat(21) }],
+    ['a version too long', { ...good, version: 'v'.repeat(41) }],
+    ['null', null],
+    ['a list', [good]],
+  ])('of the wrong shape is ignored: %s', ([, value]) => {
+    const a = replica('a')
+    expect([a.receive(JSON.stringify(value)), a.size, a.findings]).toEqual([false, 0, []])
+    expect(a.receive(JSON.stringify(good))).toBe(true)
+  })
+
+  test('is not read from random text', () => {
+    const a = replica('a')
+    fc.assert(fc.property(fc.oneof(anyText, fc.json()), (text) => !a.receive(text)))
+  })
+
+  test('has only fingerprints of keys', () => {
+    const keys = [randomBytes(32), randomBytes(32)]
+    const announce = () => replica('a', { keys: createKeyRing(keys).fingerprints() })
+    const fingerprints = createKeyRing(keys).fingerprints()
+    const { at, ...told } = JSON.parse(announce().announcement()) as Record<string, unknown>
+    const expected = { v: 1, type: 'replica', from: 'a', ...common, keys: fingerprints }
+    expect({ at, ...told }).toEqual({ at: NOW_MS, ...expected })
+    // Leaves out the time, whose digits may occur in a random key.
+    const withoutTime = JSON.stringify(told)
+    for (const key of keys) {
+      for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) {
+        const written = key.toString(encoding)
+        for (let from = 0; from + 6 <= written.length; from += 1)
+          expect(withoutTime).not.toContain(written.slice(from, from + 6))
+      }
+    }
+    expect(new Set(fingerprints).size).toBe(2)
+    for (const each of fingerprints) expect(each).toMatch(/^[A-Za-z0-9_-]{22}$/)
+  })
+})
