@@ -141,7 +141,6 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     { assertion }: StandIn,
   ): StandInSession | undefined {
     const { digest, credential, realm } = presented
-    if (revocations.has(digest)) return undefined
     const stale = sessionCache.recallStale(digest, credential, realm)
     if (stale) {
       const { session } = stale

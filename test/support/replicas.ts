@@ -18,6 +18,16 @@ if (missing !== undefined) process.stdout.write(`skipped: ${missing}\n`)
 /** Runs its tests where a Redis can be started; elsewhere skips them and prints the reason. */
 export const describeWithRedis = describe.skipIf(missing !== undefined)
 
+/** Settings of a replica at this provider and with this way to Redis. */
+export const settingsFor = (provider: TestProvider, network: TcpProxy) => ({
+  OIDC_ISSUER_URL: provider.issuer,
+  OIDC_CLIENT_ID: provider.clientId,
+  OIDC_CLIENT_SECRET: provider.clientSecret,
+  PUBLIC_PATHS: '/public/**',
+  REDIS_ENABLED: 'true',
+  REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+})
+
 /** Replicas of Vestibule that share a Redis, which they reach through a network that can fail. */
 export interface Replicas<Replica extends RunningVestibule = RunningVestibule>
   extends AsyncDisposable {
@@ -82,12 +92,7 @@ async function startWith<Replica extends RunningVestibule>(
     const add = async (settings: Settings = {}): Promise<Replica> =>
       started.use(
         await start({
-          OIDC_ISSUER_URL: provider.issuer,
-          OIDC_CLIENT_ID: provider.clientId,
-          OIDC_CLIENT_SECRET: provider.clientSecret,
-          PUBLIC_PATHS: '/public/**',
-          REDIS_ENABLED: 'true',
-          REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+          ...settingsFor(provider, network),
           ...(settings['SESSION_ENCRYPTION_KEY_FILE'] === undefined && {
             SESSION_ENCRYPTION_KEY: SERVER_KEY,
           }),

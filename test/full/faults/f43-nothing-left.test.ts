@@ -15,6 +15,7 @@ import {
   describeWithRedis,
   HYBRID,
   SERVER_KEY,
+  settingsFor,
   startReplicas,
   untilStarted,
 } from '../../support/replicas.ts'
@@ -110,12 +111,7 @@ describeWithRedis('F43 nowhere to log to', () => {
     const { provider, redis, network } = replicas()
     await using vestibule = await startVestibuleLoggingTo(await place(), {
       ...HYBRID,
-      OIDC_ISSUER_URL: provider.issuer,
-      OIDC_CLIENT_ID: provider.clientId,
-      OIDC_CLIENT_SECRET: provider.clientSecret,
-      PUBLIC_PATHS: '/public/**',
-      REDIS_ENABLED: 'true',
-      REDIS_ADDRESS: `127.0.0.1:${network.port}`,
+      ...settingsFor(provider, network),
       SESSION_ENCRYPTION_KEY: SERVER_KEY,
     })
     await untilStarted(vestibule)
