@@ -22,22 +22,47 @@ export type AuthErrorCode =
   | 'internal'
 
 /**
+ * Fields of the log line about a failure: whose answer it was, and the setting that helps. Texts of another party pass
+ * `cleanText` first; no value is a secret, a token or a person's address.
+ */
+export interface FailureFacts {
+  /** Name of the endpoint as in the provider's metadata, or `discovery`. */
+  readonly endpoint?: string
+  /** Address that was asked: origin and path. */
+  readonly url?: string
+  /** Status of the other party's answer. */
+  readonly http_status?: number
+  readonly oauth_error?: string
+  readonly oauth_error_description?: string
+  /** Claim that was refused, with the value that was expected and the one received where it is no secret. */
+  readonly claim?: string
+  readonly expected?: string
+  readonly received?: string
+  /** Address of the peer that was refused. */
+  readonly peer?: string
+  readonly asked_host?: string
+  readonly setting?: string
+}
+
+/**
  * Refusal or failure of a request. `message` is for the log; visitors read a text chosen by the code, or the message where
  * `isPublic` is set because it gives nothing away.
  */
 export class AuthError extends Error {
   readonly code: AuthErrorCode
   readonly isPublic: boolean
+  readonly facts: FailureFacts
 
   constructor(
     code: AuthErrorCode,
     message: string,
-    options: { cause?: unknown; isPublic?: boolean } = {},
+    options: { cause?: unknown; isPublic?: boolean; facts?: FailureFacts } = {},
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'AuthError'
     this.code = code
     this.isPublic = options.isPublic ?? false
+    this.facts = options.facts ?? {}
   }
 }
 

@@ -107,6 +107,7 @@ export function createRefusals({
       code: error.code,
       status,
       reason: error.message,
+      ...error.facts,
       ...(site && { host: site.host }),
       ...(client !== undefined && { client }),
       ...(suppressed > 0 && { suppressed }),

@@ -1,0 +1,33 @@
+const MAX_CHARS = 200
+
+/** Matches an address, or what may be a token or a secret: a long run of the characters of base64 and JWTs with a digit. */
+const ADDRESS_OR_TOKEN = /https?:\/\/[^\s"'<>]+|(?=[\w.~+/=-]*\d)[\w.~+/=-]{24,}/g
+/** Matches the ids of traces that providers put into descriptions. */
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}[.]?$/i
+const EMAIL = /[^\s@<>"'(),:;]{1,64}@[^\s@<>"'(),:;]+/g
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
+
+/**
+ * Returns a text of another party for a log line or page: one line, bounded, without what may be an e-mail address or a
+ * token (threat A93).
+ */
+export function cleanText(text: string, maxChars = MAX_CHARS): string {
+  const bounded = text.slice(0, 4 * maxChars).toWellFormed()
+  const clean = bounded
+    .replace(CONTROL, ' ')
+    .replace(EMAIL, '…@…')
+    .replace(ADDRESS_OR_TOKEN, masked)
+    .trim()
+  return clean.length > maxChars ? `${clean.slice(0, maxChars).toWellFormed()}…` : clean
+}
+
+/** Returns origin and path of an address for a log line, without credentials, query and fragment. */
+export function cleanUrl(text: string): string {
+  const url = URL.parse(text)
+  return url ? `${url.origin}${url.pathname}`.slice(0, MAX_CHARS) : ''
+}
+
+function masked(found: string): string {
+  if (UUID.test(found)) return found
+  return found.startsWith('http') ? cleanUrl(found) || '…' : '…'
+}
