@@ -1,5 +1,6 @@
 import { errors } from 'jose'
 import { ClientError, ResponseBodyError } from 'openid-client'
+import type { FailureFacts } from '../errors.ts'
 
 // This file is the only reader of the errors of openid-client and jose.
 
@@ -9,11 +10,13 @@ import { ClientError, ResponseBodyError } from 'openid-client'
  */
 export class ProviderFault extends TypeError {
   readonly code: string | undefined
+  readonly facts: FailureFacts
 
-  constructor(message: string, code?: string) {
+  constructor(message: string, code?: string, facts: FailureFacts = {}) {
     super(message)
     this.name = 'ProviderFault'
     this.code = code
+    this.facts = facts
   }
 }
 
