@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
+import { type IdentityOptions, lacksClaims } from '../core/read-identity.ts'
 import { createKeySets, type KeySets } from '../oidc/key-set.ts'
 import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'
 import { connectProvider, type ProviderConnection, type ProviderOptions } from '../oidc/provider.ts'
@@ -40,6 +41,8 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
   const keySets = createKeySets()
   const identity = {
     groupsClaim: settings.OIDC_GROUPS_CLAIM,
+    ...(settings.OIDC_GROUPS_SEPARATOR && { groupsSeparator: settings.OIDC_GROUPS_SEPARATOR }),
+    emailClaim: settings.OIDC_EMAIL_CLAIM,
     trustEmail: settings.OIDC_TRUST_EMAIL,
     headers: identityHeaders,
   }
@@ -89,8 +92,21 @@ function createDiscoveryLog(
   issuer: string,
   log: Log,
 ): Pick<ProviderOptions, 'onDiscovered' | 'onDiscoveryFailed'> {
+  let warned = ''
   return {
-    onDiscovered: () => log.info({ event: 'provider_discovered', issuer }, 'provider discovered'),
+    onDiscovered(unusable) {
+      log.info({ event: 'provider_discovered', issuer }, 'provider discovered')
+      // Warns again only when they change, because discovery is repeated every hour.
+      const found = JSON.stringify(unusable)
+      if (found === warned) return
+      warned = found
+      for (const each of unusable) {
+        log.warn(
+          { event: 'provider_endpoint_ignored', issuer, ...each },
+          "an optional endpoint of the provider's metadata is unusable and counts as absent",
+        )
+      }
+    },
     onDiscoveryFailed: (cause) =>
       log.warn(
         { event: 'provider_discovery_failed', issuer, reason: discoveryFailureOf(cause) },

@@ -1,7 +1,9 @@
-import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { JWTPayload, JWTVerifyGetKey } from 'jose'
+import { isAbsent } from '../core/claims.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable } from './token-rules.ts'
 import { translate, VerificationError } from './translate.ts'
+import { verifyJwt } from './verify-jwt.ts'
 
 /** Issuer and audience that an ID token must have. */
 export interface ExpectedParties {
@@ -21,7 +23,7 @@ export async function verifyIdToken(
   keySet: JWTVerifyGetKey,
   { issuer, clientId, isRefreshed = false }: ExpectedParties,
 ): Promise<JWTPayload> {
-  const { payload, protectedHeader } = await jwtVerify(idToken, keySet, {
+  const { payload, protectedHeader } = await verifyJwt(idToken, keySet, {
     issuer,
     audience: clientId,
     algorithms: [...ALGORITHMS],
@@ -44,5 +46,5 @@ function faultOf(claims: JWTPayload, typ: unknown, clientId: string): string | u
 
 /** Accepts an absent `typ`, but not the one of an access or logout token (RFC 8725 section 3.11). */
 function isIdTokenType(typ: unknown): boolean {
-  return typ === undefined || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
+  return isAbsent(typ) || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
 }

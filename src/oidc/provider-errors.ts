@@ -1,5 +1,5 @@
 import { errors } from 'jose'
-import { ClientError, ResponseBodyError } from 'openid-client'
+import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import type { FailureFacts } from '../errors.ts'
 
 // This file is the only reader of the errors of openid-client and jose.
@@ -29,8 +29,21 @@ export function codeOf(cause: unknown): string {
 
 /** Returns the response that an error is about, if there was one. */
 export function responseOf(cause: unknown): Response | undefined {
-  if (cause instanceof ResponseBodyError) return cause.response
+  if (cause instanceof ResponseBodyError || cause instanceof WWWAuthenticateChallengeError) {
+    return cause.response
+  }
   return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
+}
+
+/** Returns status and error code of a refusal by a resource (RFC 6750 section 3); `undefined` without an error code. */
+export function challengeOf({ status, headers }: Response): string | undefined {
+  const error = /\berror="?([a-z_]{1,40})\b/.exec(headers.get('www-authenticate') ?? '')?.[1]
+  return error === undefined ? undefined : `${status}, ${error}`
+}
+
+/** Returns whether an answer was given up because of its size. */
+export function isTooLarge(cause: unknown): boolean {
+  return cause instanceof TypeError && cause.cause instanceof RangeError
 }
 
 /** Returns the OAuth error code of an answer (RFC 6749, section 5.2); `undefined` for any other failure. */

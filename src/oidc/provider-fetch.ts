@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { withoutEmptyValues } from './provider-answer.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Time limit of every request to the provider except a refresh. */
@@ -44,7 +45,10 @@ export async function providerFetch(
     if (signal.aborted) throw signal.reason
     throw cause instanceof TypeError ? cause : new TypeError('the request failed', { cause })
   })
-  const response = new Response(isBodiless(status) ? null : body, { status, headers })
+  const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body), {
+    status,
+    headers,
+  })
   if (response.ok && body.length > 0) requireJson(response)
   return response
 }

@@ -5,7 +5,7 @@ import { AuthError } from '../errors.ts'
 import { backoffMs } from '../timing/backoff.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
 import { clientAuthentication } from './client-authentication.ts'
-import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
+import { anotherIssuer, type IssuerUse, type UnusableEndpoint, usableMetadata } from './metadata.ts'
 import { foreignIssuerOf } from './provider-errors.ts'
 import {
   PROVIDER_TIMEOUT_SECONDS,
@@ -22,7 +22,8 @@ export interface ProviderOptions {
   readonly credentials: ClientCredentials
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
-  readonly onDiscovered: () => void
+  /** Called after every discovery, with the optional endpoints that count as absent. */
+  readonly onDiscovered: (unusable: readonly UnusableEndpoint[]) => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }
 
@@ -106,8 +107,9 @@ function createDiscovery(options: ProviderOptions): Discovery {
     if (leftMs > 0) await pause(leftMs, undefined, { ref: false })
     attemptedAtMs = performance.now()
     try {
-      configuration = await discoverOnce(options)
-      options.onDiscovered()
+      const found = await discoverOnce(options)
+      configuration = found.configuration
+      options.onDiscovered(found.unusable)
       return true
     } catch (cause) {
       options.onDiscoveryFailed(cause)
@@ -122,7 +124,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
   }
 }
 
-async function discoverOnce(options: ProviderOptions): Promise<client.Configuration> {
+async function discoverOnce(options: ProviderOptions) {
   const { issuerUrl, use = 'sign-in' } = options
   const isHttp = issuerUrl.startsWith('http:')
   const configuration = await client
@@ -139,10 +141,14 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
     )
     .catch((cause: unknown) => {
       const found = foreignIssuerOf(cause)
-      throw found === undefined ? cause : anotherIssuer(found, use)
+      throw found === undefined ? cause : anotherIssuer(found, issuerUrl, use)
     })
-  checkMetadata(configuration.serverMetadata(), issuerUrl, use)
-  return configuration
+  const { metadata, unusable } = usableMetadata(configuration.serverMetadata(), issuerUrl, use)
+  const usable = configure(metadata, options, {
+    toleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    timeoutSeconds: PROVIDER_TIMEOUT_SECONDS,
+  })
+  return { configuration: usable, unusable }
 }
 
 /**
@@ -150,20 +156,30 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
  */
 function forRefresh(
   configuration: client.Configuration,
-  { clientId, credentials }: ProviderOptions,
+  options: ProviderOptions,
 ): client.Configuration {
-  const metadata = configuration.serverMetadata()
-  const patient = new client.Configuration(
+  return configure(configuration.serverMetadata(), options, {
+    toleranceSeconds: ANY_TIME_SECONDS,
+    timeoutSeconds: REFRESH_TIMEOUT_SECONDS,
+  })
+}
+
+function configure(
+  metadata: client.ServerMetadata,
+  { clientId, credentials }: ProviderOptions,
+  { toleranceSeconds, timeoutSeconds }: { toleranceSeconds: number; timeoutSeconds: number },
+): client.Configuration {
+  const configuration = new client.Configuration(
     metadata,
     clientId,
-    { [client.clockTolerance]: ANY_TIME_SECONDS },
+    { [client.clockTolerance]: toleranceSeconds },
     clientAuthentication(credentials),
   )
-  patient.timeout = REFRESH_TIMEOUT_SECONDS
-  patient[client.customFetch] = ((url, init) =>
-    providerFetch(url, init, REFRESH_TIMEOUT_SECONDS)) as typeof providerFetch as client.CustomFetch
-  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(patient)
-  return patient
+  configuration.timeout = timeoutSeconds
+  configuration[client.customFetch] = ((url, init) =>
+    providerFetch(url, init, timeoutSeconds)) as typeof providerFetch as client.CustomFetch
+  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(configuration)
+  return configuration
 }
 
 function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {

@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Claims } from '../core/identity.ts'
 import { AuthError } from '../errors.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
+import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
 import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
@@ -23,7 +24,13 @@ export interface Refreshable {
 /** Answer of the provider to a refresh, by its consequence for the session. */
 export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
-  | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
+  | {
+      readonly kind: 'refreshed'
+      readonly issued: IssuedTokens
+      readonly claims?: Claims
+      /** True where the claims are those of the new ID token alone, although UserInfo was asked. */
+      readonly lacksUserInfo?: boolean
+    }
   /** The refresh token is not valid any more. */
   | { readonly kind: 'refused' }
   /** The tokens are for another user or fail verification (threat A86). */
@@ -86,10 +93,18 @@ async function readIssued(
   }
   try {
     const userInfo = userInfoFor(issued, configuration, options)
-    const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
-    return { kind: 'refreshed', issued, claims: all }
+    const { claims: all, ignored } = await withUserInfo(
+      claims,
+      issued.accessToken,
+      configuration,
+      userInfo,
+    )
+    return { kind: 'refreshed', issued, claims: all, lacksUserInfo: ignored.length > 0 }
   } catch (cause) {
-    return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
+    if (isUnacceptable(cause)) return rejected(cause)
+    return issued.idToken === undefined
+      ? { kind: 'refreshed', issued }
+      : { kind: 'refreshed', issued, claims, lacksUserInfo: true }
   }
 }
 
@@ -100,10 +115,10 @@ async function claimsOf(
   configuration: client.Configuration,
   { keySets, clientId }: RefreshOptions,
 ): Promise<JWTPayload> {
-  const before = decodeJwt(refreshable.idToken)
+  const before = decodeClaims(refreshable.idToken)
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
-  requireSame(decodeJwt(idToken), refreshable, before['nonce'])
+  requireSame(decodeClaims(idToken), refreshable, before['nonce'])
   const { issuer, jwks_uri } = configuration.serverMetadata()
   const parties = { issuer, clientId, isRefreshed: true }
   const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
@@ -119,8 +134,8 @@ async function claimsOf(
 function userInfoFor(
   issued: IssuedTokens,
   configuration: client.Configuration,
-  options: UserInfoOptions,
-): UserInfoOptions {
+  options: RefreshOptions,
+): RefreshOptions {
   const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
   const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }

@@ -1,8 +1,8 @@
 import * as client from 'openid-client'
-import type { Claims } from '../core/identity.ts'
+import type { Claims } from '../core/claims.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
 import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
+import { receivedIdToken } from './provider-answer.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
@@ -37,6 +37,8 @@ export interface IssuedTokens {
 export interface Grant extends IssuedTokens {
   /** Claims of the ID token, completed from UserInfo. */
   readonly claims: Claims
+  /** Sources of claims that were left out, each with its reason. */
+  readonly ignored: readonly string[]
   readonly idToken: string
   /** `exp` of the ID token, in seconds since the epoch. */
   readonly idTokenExpiresAtSeconds: number
@@ -66,7 +68,6 @@ export interface SignIn {
 }
 
 export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
-  readonly keySets: KeySets
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
@@ -123,7 +124,7 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
       ...(maxAge && { maxAge: Number(maxAge) }),
     })
     .catch(translate)
-  const idToken = tokens.id_token as string
+  const idToken = receivedIdToken(tokens) as string
   const { issuer, jwks_uri } = configuration.serverMetadata()
   const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
     issuer,
@@ -132,7 +133,7 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
   return {
     ...toIssuedTokens(tokens),
     idToken,
-    claims: await withUserInfo(payload, tokens.access_token, configuration, options),
+    ...(await withUserInfo(payload, tokens.access_token, configuration, options)),
     idTokenExpiresAtSeconds: payload.exp as number,
   }
 }
@@ -141,7 +142,8 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
 export function toIssuedTokens(
   tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
 ): IssuedTokens {
-  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken } = tokens
+  const { access_token: accessToken, refresh_token: refreshToken } = tokens
+  const idToken = receivedIdToken(tokens)
   const accessTokenExpiresInSeconds = tokens.expiresIn()
   return {
     accessToken,

@@ -1,4 +1,4 @@
-import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { AuthError, type AuthErrorCode, type FailureFacts } from '../errors.ts'
 import { codeOf, isAboutBody, oauthErrorOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
@@ -50,7 +50,7 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
 
 /** Reports a token or an answer of the provider that failed verification; to the outside it is `sign_in_failed`. */
 export class VerificationError extends AuthError {
-  constructor(message: string, options: { cause?: unknown } = {}) {
+  constructor(message: string, options: { cause?: unknown; facts?: FailureFacts } = {}) {
     super('sign_in_failed', message, options)
   }
 }

@@ -79,7 +79,28 @@ export const providerSettings = {
       notes,
       note(
         PROVIDER,
-        'Claim with the groups; a dotted path such as `realm_access.roles` is allowed.',
+        'Claim with the groups; a path such as `realm_access.roles` is allowed, `\\.` for a dot in a name.',
+      ),
+    ),
+  OIDC_GROUPS_SEPARATOR: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'Splits a groups claim that is one string, such as `,`; the word `space` for blanks. Unset: one string is one group.',
+      ),
+    ),
+  OIDC_EMAIL_CLAIM: z
+    .string()
+    .min(1)
+    .default('email')
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'Claim with the e-mail address, such as `upn`, or a path such as `emails.0`; another claim than `email` counts only if it equals a verified `email`, or with `OIDC_TRUST_EMAIL`.',
       ),
     ),
   OIDC_TRUST_EMAIL: flag
