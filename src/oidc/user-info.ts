@@ -6,8 +6,7 @@ import { parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
-import { challengeOf, codeOf, isTooLarge, responseOf } from './provider-errors.ts'
-import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
+import { challengeOf, codeOf, isTooLarge, ProviderFault, responseOf } from './provider-errors.ts'
 import { ALGORITHMS } from './token-rules.ts'
 import { isVerificationFailure, translate, VerificationError } from './translate.ts'
 import { verifyJwt } from './verify-jwt.ts'
@@ -117,11 +116,11 @@ async function read(
 }
 
 function usable(json: unknown): Answer {
-  if (typeof json !== 'object' || json === null) return leftOut('unreadable (not a JSON object)')
+  if (typeof json !== 'object' || json === null) return leftOut('unreadable: not a JSON object')
   const claims = json as Claims
   return typeof claims['sub'] === 'string'
     ? { kind: 'claims', claims }
-    : leftOut('unreadable (no sub)')
+    : leftOut('unreadable: no sub')
 }
 
 /** Verifies a signed answer, with issuer and audience where it names them (section 5.3.4; C71). */
@@ -130,31 +129,24 @@ async function readSigned(
   configuration: client.Configuration,
   { keySets, clientId }: UserInfoOptions,
 ): Promise<Answer> {
-  if (jwt.split('.').length === 5) return leftOut('unreadable (encrypted)')
+  if (jwt.split('.').length === 5) return leftOut('unreadable: encrypted')
   const { issuer, jwks_uri } = configuration.serverMetadata()
   const { payload } = await verifyJwt(jwt, keySets(jwks_uri as string), {
     algorithms: [...ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
   })
   const { iss = issuer, aud = clientId } = payload
-  if (iss !== issuer) return leftOut('unreadable (iss is another issuer)')
-  if (![aud].flat().includes(clientId)) return leftOut('unreadable (aud is another client)')
+  if (iss !== issuer) return leftOut('unreadable: iss is another issuer')
+  if (![aud].flat().includes(clientId)) return leftOut('unreadable: aud is another client')
   return usable(payload)
-}
-
-const FAULTS: Readonly<Record<string, string>> = {
-  [CONTENT_ENCODED]: 'encoded',
-  [WRONG_CONTENT_TYPE]: 'not JSON',
-  ERR_JOSE_ALG_NOT_ALLOWED: 'signed with an algorithm that is not accepted',
 }
 
 /** Returns what is wrong with an answer; `undefined` where there is none, so that it cannot be judged. */
 function faultOf(cause: unknown): string | undefined {
   if (cause instanceof AuthError) return undefined
-  const fault = FAULTS[codeOf(cause)]
-  if (fault !== undefined) return `unreadable (${fault})`
-  if (isTooLarge(cause)) return 'unreadable (too large)'
-  return isVerificationFailure(cause) ? 'unreadable (signature or claims not valid)' : undefined
+  if (cause instanceof ProviderFault) return `unreadable: ${cause.message}`
+  if (isTooLarge(cause)) return 'unreadable: too large'
+  return isVerificationFailure(cause) ? `unreadable: not verified (${codeOf(cause)})` : undefined
 }
 
 function leftOut(reason: string): Answer & { kind: 'left-out' } {
