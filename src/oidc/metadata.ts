@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
+import { BROWSER_ENDPOINTS, type ProviderAddresses } from './internal-address.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Use of an issuer: to sign users in, or only for the keys that verify its tokens. */
@@ -20,37 +21,39 @@ const USED = {
 } as const
 
 /**
- * Throws a `ProviderFault` for metadata of another issuer (OpenID Connect Discovery 1.0 section 4.3) and for endpoints over
- * plain http or at an IP address or local name other than the issuer's (threats A95, A96).
+ * Throws a `ProviderFault` for endpoints over plain http or at an IP address or local name other than the issuer's, or the
+ * internal one for what Vestibule itself asks (threats A95, A96, finding C29).
  */
-export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: IssuerUse): void {
-  if (metadata.issuer !== issuerUrl) throw anotherIssuer(metadata.issuer, use)
+export function checkMetadata(
+  metadata: ServerMetadata,
+  { issuerUrl, internalUrl, use }: ProviderAddresses & { readonly use: IssuerUse },
+): void {
   const issuer = new URL(issuerUrl)
+  const internal = internalUrl === undefined ? undefined : new URL(internalUrl)
   for (const name of USED[use]) {
     const endpoint = metadata[name]
-    if (endpoint !== undefined) checkEndpoint(name, endpoint, issuer)
+    if (endpoint === undefined) continue
+    const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
+    checkEndpoint(name, endpoint, internal && !isForBrowsers ? [issuer, internal] : [issuer])
   }
   for (const name of NEEDED[use]) {
     if (!metadata[name]) throw new ProviderFault(`the provider's metadata have no ${name}`)
   }
 }
 
-/** Returns the error for metadata of another issuer; its message names the setting to correct. */
-export function anotherIssuer(found: unknown, use: IssuerUse): ProviderFault {
-  const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
-  return new ProviderFault(
-    `the provider calls itself ${String(found)}; set ${setting} to exactly that`,
-  )
-}
-
-function checkEndpoint(name: string, endpoint: string, issuer: URL): void {
+function checkEndpoint(name: string, endpoint: string, known: readonly URL[]): void {
   const url = URL.parse(endpoint)
   if (!url || url.username || url.password) throw new ProviderFault(`${name} is not a usable URL`)
-  const isPlainHttpToo = url.protocol === 'http:' && issuer.protocol === 'http:'
+  const isPlainHttpToo = url.protocol === 'http:' && isPlainHttpFor(url, known)
   if (url.protocol !== 'https:' && !isPlainHttpToo) throw new ProviderFault(`${name} is not https`)
   const isAddress = isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0
   const isInside = isAddress || /(?:^|\.)localhost\.?$/.test(url.hostname)
-  if (isInside && url.hostname !== issuer.hostname) {
+  if (isInside && !known.some(({ hostname }) => hostname === url.hostname)) {
     throw new ProviderFault(`${name} is at an address other than the issuer's`)
   }
+}
+
+/** Accepts plain http everywhere where the issuer is asked over it, and at the internal address. */
+function isPlainHttpFor({ origin }: URL, [issuer, internal]: readonly URL[]): boolean {
+  return issuer?.protocol === 'http:' || internal?.origin === origin
 }
