@@ -8,7 +8,7 @@ import {
 } from 'jose'
 import { within } from '../timing/time-limit.ts'
 import { emptyKeySet, isUnknownKey } from './provider-errors.ts'
-import { providerFetch } from './provider-fetch.ts'
+import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 import { providerTooSlow } from './translate.ts'
 
 /** Minimum pause between two fetches for unknown `kid`s, so that a flood of them does not reach the provider. */
@@ -29,13 +29,18 @@ interface GoodSet {
 export type KeySets = (uri: string) => JWTVerifyGetKey
 
 /** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
-export function createKeySets(): KeySets {
+export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
   const keySets = new Map<string, JWTVerifyGetKey>()
-  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
+  return (uri) =>
+    keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri), undefined, fetch))
 }
 
 /** Creates a key set that is fetched on demand and for an unknown `kid`, and kept when fetching fails (fault F37). */
-export function createKeySet(url: URL, now = () => performance.now()): JWTVerifyGetKey {
+export function createKeySet(
+  url: URL,
+  now = () => performance.now(),
+  fetch: ProviderFetch = providerFetch,
+): JWTVerifyGetKey {
   let lastGood: GoodSet | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
 
@@ -49,7 +54,7 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
       // C13).
       if (leftMs > 0) await pause(leftMs)
       attemptedAtMs = now()
-      const response = await providerFetch(href, init)
+      const response = await fetch(href, init, { facts: { endpoint: 'jwks_uri' } })
       if (response.status !== 200) return response
       const set: unknown = await response.clone().json()
       if (!isUsable(set)) throw emptyKeySet()

@@ -1,5 +1,5 @@
 import { errors } from 'jose'
-import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
+import { ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import type { FailureFacts } from '../errors.ts'
 
 // This file is the only reader of the errors of openid-client and jose.
@@ -41,9 +41,23 @@ export function challengeOf({ status, headers }: Response): string | undefined {
   return error === undefined ? undefined : `${status}, ${error}`
 }
 
-/** Returns whether an answer was given up because of its size. */
-export function isTooLarge(cause: unknown): boolean {
-  return cause instanceof TypeError && cause.cause instanceof RangeError
+/** Facts of answers: where they came from and how we proved who we are. */
+const factsOfAnswers = new WeakMap<Response, FailureFacts>()
+
+/** Remembers facts of an answer for the errors that openid-client makes of it. */
+export function noteFacts(answer: Response, facts: FailureFacts): void {
+  factsOfAnswers.set(answer, facts)
+}
+
+/** Returns what is known of a failure's place and cause; how the client proved itself only where that was refused. */
+export function factsOf(cause: unknown): FailureFacts {
+  if (cause instanceof ProviderFault) return cause.facts
+  const response = responseOf(cause)
+  const { client_authentication, ...facts } = (response && factsOfAnswers.get(response)) ?? {}
+  const isClientRefused = oauthErrorOf(cause) === 'invalid_client'
+  return isClientRefused && client_authentication !== undefined
+    ? { ...facts, client_authentication, setting: 'OIDC_TOKEN_ENDPOINT_AUTH_METHOD' }
+    : facts
 }
 
 /** Returns the OAuth error code of an answer (RFC 6749, section 5.2); `undefined` for any other failure. */
@@ -86,15 +100,6 @@ export function unusableKey(): Error {
 /** Returns the error for a key set without keys. */
 export function emptyKeySet(): Error {
   return new errors.JWKSInvalid('the key set has no keys')
-}
-
-/** Returns the `issuer` of metadata that openid-client refused because of it; `undefined` for any other failure. */
-export function foreignIssuerOf(cause: unknown): unknown {
-  if (!(cause instanceof ClientError)) return undefined
-  if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined
-  const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
-  const { body } = details as { readonly body: { readonly issuer: unknown } }
-  return body.issuer
 }
 
 /** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */

@@ -4,9 +4,11 @@ import type { Claims } from '../core/claims.ts'
 import { completeClaims } from '../core/complete-claims.ts'
 import { parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
+import { WRONG_CONTENT_TYPE } from './answer-type.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
-import { challengeOf, codeOf, isTooLarge, ProviderFault, responseOf } from './provider-errors.ts'
+import { challengeOf, codeOf, ProviderFault, responseOf } from './provider-errors.ts'
+import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './provider-fetch.ts'
 import { ALGORITHMS } from './token-rules.ts'
 import { isVerificationFailure, translate, VerificationError } from './translate.ts'
 import { verifyJwt } from './verify-jwt.ts'
@@ -141,11 +143,14 @@ async function readSigned(
   return usable(payload)
 }
 
+const UNREADABLE = new Set([CONTENT_ENCODED, WRONG_CONTENT_TYPE, REDIRECTED, TOO_LARGE])
+
 /** Returns what is wrong with an answer; `undefined` where there is none, so that it cannot be judged. */
 function faultOf(cause: unknown): string | undefined {
   if (cause instanceof AuthError) return undefined
-  if (cause instanceof ProviderFault) return `unreadable: ${cause.message}`
-  if (isTooLarge(cause)) return 'unreadable: too large'
+  if (cause instanceof ProviderFault) {
+    return UNREADABLE.has(codeOf(cause)) ? `unreadable: ${cause.message}` : undefined
+  }
   return isVerificationFailure(cause) ? `unreadable: not verified (${codeOf(cause)})` : undefined
 }
 

@@ -8,6 +8,16 @@ export const providerSettings = {
   OIDC_ISSUER_URL: z
     .string({ error: 'is missing' })
     .register(notes, note(PROVIDER, 'Issuer URL, exactly as the provider writes it.')),
+  OIDC_INTERNAL_URL: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'Counterpart of the whole issuer URL inside, such as `http://keycloak:8080/realms/x`, where Vestibule itself asks the provider; see provider.md.',
+      ),
+    ),
   OIDC_CLIENT_ID: z
     .string({ error: 'is missing' })
     .min(1)
@@ -39,7 +49,7 @@ export const providerSettings = {
       notes,
       note(
         PROVIDER,
-        '`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. Default: basic with a secret, `private_key_jwt` with a key, none without either.',
+        '`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. Default: what the provider’s metadata offer: `private_key_jwt` with a key, else basic, else post; `none` without key and secret.',
       ),
     ),
   OIDC_AUTHORIZATION_PARAMS: separated(/[,&\n]/)
@@ -130,6 +140,37 @@ export const providerSettings = {
       note(
         PROVIDER,
         'PEM file with the CA of the provider’s certificate, in addition to the system’s CAs.',
+      ),
+    ),
+  HTTPS_PROXY: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'Proxy for requests to providers and issuers at `https://` addresses: `http://user:password@proxy.example.com:3128`. `https_proxy` counts first.',
+        true,
+      ),
+    ),
+  HTTP_PROXY: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'The same for `http://` addresses, such as that of `OIDC_INTERNAL_URL`. `http_proxy` counts first.',
+        true,
+      ),
+    ),
+  NO_PROXY: separated(/[,\s]/)
+    .default([])
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        'Hosts that are asked without a proxy: domains with their subdomains, addresses and networks, `*` for all: `.svc,id.example.com:8443,10.0.0.0/8`. `no_proxy` counts first.',
       ),
     ),
 }
