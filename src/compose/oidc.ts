@@ -34,6 +34,7 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
     issuerUrl: settings.OIDC_ISSUER_URL,
     clientId: settings.OIDC_CLIENT_ID,
     credentials: clientCredentials,
+    signedResponseAlg: settings.OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG,
     ...(endSessionTemplate && { endSessionTemplate }),
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })

@@ -12,6 +12,7 @@ import {
   providerFetch,
   REFRESH_TIMEOUT_SECONDS,
 } from './provider-fetch.ts'
+import { acceptedAlgorithms } from './token-rules.ts'
 
 /** Registration of Vestibule at its provider. */
 export interface ProviderOptions {
@@ -20,6 +21,8 @@ export interface ProviderOptions {
   readonly use?: IssuerUse
   readonly clientId: string
   readonly credentials: ClientCredentials
+  /** The only accepted algorithm of what the provider signs; by default those of its metadata are. */
+  readonly signedResponseAlg?: string | undefined
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
   readonly onDiscovered: () => void
@@ -141,8 +144,22 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
       const found = foreignIssuerOf(cause)
       throw found === undefined ? cause : anotherIssuer(found, use)
     })
-  checkMetadata(configuration.serverMetadata(), issuerUrl, use)
-  return configuration
+  const metadata = configuration.serverMetadata()
+  checkMetadata(metadata, issuerUrl, use)
+  return configurationFor(withAlgorithms(metadata, options), options, {
+    toleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    timeoutSeconds: PROVIDER_TIMEOUT_SECONDS,
+  })
+}
+
+/** Lists the accepted algorithms, because openid-client accepts RS256 alone where the metadata list none. */
+function withAlgorithms(
+  metadata: client.ServerMetadata,
+  { signedResponseAlg }: ProviderOptions,
+): client.ServerMetadata {
+  const isListed = metadata.id_token_signing_alg_values_supported?.length
+  const algorithms = acceptedAlgorithms(isListed ? metadata : {}, signedResponseAlg)
+  return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
 }
 
 /**
@@ -150,20 +167,30 @@ async function discoverOnce(options: ProviderOptions): Promise<client.Configurat
  */
 function forRefresh(
   configuration: client.Configuration,
-  { clientId, credentials }: ProviderOptions,
+  options: ProviderOptions,
 ): client.Configuration {
-  const metadata = configuration.serverMetadata()
-  const patient = new client.Configuration(
+  return configurationFor(configuration.serverMetadata(), options, {
+    toleranceSeconds: ANY_TIME_SECONDS,
+    timeoutSeconds: REFRESH_TIMEOUT_SECONDS,
+  })
+}
+
+function configurationFor(
+  metadata: client.ServerMetadata,
+  { clientId, credentials }: ProviderOptions,
+  limits: { readonly toleranceSeconds: number; readonly timeoutSeconds: number },
+): client.Configuration {
+  const configuration = new client.Configuration(
     metadata,
     clientId,
-    { [client.clockTolerance]: ANY_TIME_SECONDS },
+    { [client.clockTolerance]: limits.toleranceSeconds },
     clientAuthentication(credentials),
   )
-  patient.timeout = REFRESH_TIMEOUT_SECONDS
-  patient[client.customFetch] = ((url, init) =>
-    providerFetch(url, init, REFRESH_TIMEOUT_SECONDS)) as typeof providerFetch as client.CustomFetch
-  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(patient)
-  return patient
+  configuration.timeout = limits.timeoutSeconds
+  configuration[client.customFetch] = ((url, init) =>
+    providerFetch(url, init, limits.timeoutSeconds)) as typeof providerFetch as client.CustomFetch
+  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(configuration)
+  return configuration
 }
 
 function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {

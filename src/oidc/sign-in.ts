@@ -1,8 +1,7 @@
 import * as client from 'openid-client'
 import type { Claims } from '../core/identity.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
+import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
@@ -65,8 +64,7 @@ export interface SignIn {
   endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
-export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
-  readonly keySets: KeySets
+export interface SignInOptions extends UserInfoOptions, EndSessionOptions, IdTokenOptions {
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
@@ -124,11 +122,8 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
     })
     .catch(translate)
   const idToken = tokens.id_token as string
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
-    issuer,
-    clientId: options.clientId,
-  })
+  const metadata = configuration.serverMetadata()
+  const payload = await verifyIdToken({ idToken, metadata }, options)
   return {
     ...toIssuedTokens(tokens),
     idToken,

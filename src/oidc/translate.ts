@@ -1,4 +1,5 @@
-import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { AuthError, type AuthErrorCode, type FailureFacts } from '../errors.ts'
+import { claimFacts, sayClaim } from './claim-facts.ts'
 import { codeOf, isAboutBody, oauthErrorOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
 
@@ -50,7 +51,7 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
 
 /** Reports a token or an answer of the provider that failed verification; to the outside it is `sign_in_failed`. */
 export class VerificationError extends AuthError {
-  constructor(message: string, options: { cause?: unknown } = {}) {
+  constructor(message: string, options: { cause?: unknown; facts?: FailureFacts } = {}) {
     super('sign_in_failed', message, options)
   }
 }
@@ -58,9 +59,10 @@ export class VerificationError extends AuthError {
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
-  const reason = OWN_CODES.has(code) ? (cause as TypeError).message : code || 'no answer'
-  const message = `the provider: ${reason}`
-  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause })
+  const facts = claimFacts(cause)
+  const coded = OWN_CODES.has(code) ? (cause as TypeError).message : code || 'no answer'
+  const message = `the provider: ${sayClaim(facts) ?? coded}`
+  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause, facts })
   throw new AuthError(authErrorCode(cause), message, { cause })
 }
 
