@@ -67,7 +67,8 @@ export function factsOf({ claim, value, expected, issuedAtSeconds }: Refused): F
 
 /** Says the facts about a claim in one sentence; `undefined` where there are none. */
 export function sayClaim({ claim, expected, received }: FailureFacts): string | undefined {
-  return claim === undefined ? undefined : `${claim}: expected ${expected}, received ${received}`
+  if (claim === undefined) return undefined
+  return `${claim}: expected ${expected}${received === undefined ? '' : `, received ${received}`}`
 }
 
 function refusedByJose(cause: unknown, expected: Expected | undefined): Refused | undefined {

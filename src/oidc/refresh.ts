@@ -113,9 +113,11 @@ function userInfoFor(
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
+/** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
 function rejected(cause: unknown): RefreshAnswer {
-  const reason = cause instanceof VerificationError ? cause.message : reasonOf(cause)
-  return { kind: 'rejected', reason: sayClaim(claimFacts(cause)) ?? reason }
+  const facts = cause instanceof VerificationError ? cause.facts : claimFacts(cause)
+  const { received: _, ...said } = facts
+  return { kind: 'rejected', reason: sayClaim(said) ?? reasonOf(cause) }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
@@ -129,8 +131,7 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  const message = `the refreshed ID token's ${sayClaim(facts)}`
-  return new VerificationError(message, { facts })
+  return new VerificationError('the refreshed ID token is for another session', { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
