@@ -42,6 +42,7 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
     credentials: clientCredentials,
     fetch,
     ...(internalUrl && { internalUrl }),
+    signedResponseAlg: settings.OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG,
     ...(endSessionTemplate && { endSessionTemplate }),
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })

@@ -75,6 +75,16 @@ export function isUnknownKey(cause: unknown): boolean {
   return cause instanceof errors.JWKSNoMatchingKey
 }
 
+/** Returns whether no key of the key set is the token's, or none made its signature; newer keys may be. */
+export function isAboutKey(cause: unknown): boolean {
+  return isUnknownKey(cause) || cause instanceof errors.JWSSignatureVerificationFailed
+}
+
+/** Returns the error for a token whose key is not in the key set. */
+export function unknownKey(): Error {
+  return new errors.JWKSNoMatchingKey()
+}
+
 /** Returns the claim that is missing or not accepted; `undefined` for any other failure. */
 export function failedClaimOf(cause: unknown): string | undefined {
   return cause instanceof errors.JWTClaimValidationFailed ? cause.claim : undefined
@@ -98,8 +108,8 @@ export function unusableKey(): Error {
 }
 
 /** Returns the error for a key set without keys. */
-export function emptyKeySet(): Error {
-  return new errors.JWKSInvalid('the key set has no keys')
+export function emptyKeySet(facts: FailureFacts): Error {
+  return new ProviderFault('the key set has no keys', errors.JWKSInvalid.code, facts)
 }
 
 /** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Configuration } from 'openid-client'
+import type { Configuration, ServerMetadata } from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
 import { backoffMs } from '../timing/backoff.ts'
@@ -9,6 +9,7 @@ import { discover } from './discovery.ts'
 import type { ProviderAddresses } from './internal-address.ts'
 import type { IssuerUse } from './metadata.ts'
 import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
+import { acceptedAlgorithms } from './token-rules.ts'
 
 /** Registration of Vestibule at its provider. */
 export interface ProviderOptions extends ProviderAddresses {
@@ -18,6 +19,8 @@ export interface ProviderOptions extends ProviderAddresses {
   readonly fetch?: ProviderFetch
   readonly clientId: string
   readonly credentials: ClientCredentials
+  /** The only accepted algorithm of what the provider signs; by default those of its metadata are. */
+  readonly signedResponseAlg?: string | undefined
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
   /** Is told of what the provider does not offer although it is needed, and of unusable optional endpoints. */
@@ -106,7 +109,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
     attemptedAtMs = performance.now()
     try {
       const { metadata, warnings } = await discover({ ...options, use, fetch })
-      found = createConfigurations(metadata, {
+      found = createConfigurations(withAlgorithms(metadata, options), {
         ...options,
         fetch,
         clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
@@ -124,6 +127,16 @@ function createDiscovery(options: ProviderOptions): Discovery {
       return found
     },
   }
+}
+
+/** Lists the accepted algorithms, because openid-client accepts RS256 alone where the metadata list none. */
+function withAlgorithms(
+  metadata: ServerMetadata,
+  { signedResponseAlg }: ProviderOptions,
+): ServerMetadata {
+  const isListed = metadata.id_token_signing_alg_values_supported?.length
+  const algorithms = acceptedAlgorithms(isListed ? metadata : {}, signedResponseAlg)
+  return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
 }
 
 function endSessionEndpoint(configuration: Configuration | undefined): string | undefined {

@@ -1,11 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { AuthError } from '../errors.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
+import { AuthError, type FailureFacts } from '../errors.ts'
+import { claimFacts, factsOf, sayClaim } from './claim-facts.ts'
+import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
@@ -40,15 +39,10 @@ export type RefreshAnswer =
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
-export interface RefreshOptions extends UserInfoOptions {
+export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
   readonly connection: ProviderConnection
-  readonly keySets: KeySets
-  readonly clientId: string
   readonly now: () => EpochMs
 }
-
-/** Pause before an unknown key is looked up again, a little longer than the one between two fetches of the keys. */
-const NEWER_KEYS_MS = 1100
 
 /** Implements the refresh token grant (RFC 6749 section 6, OpenID Connect Core 1.0 section 12). */
 export function createRefresh(options: RefreshOptions): RefreshTokens {
@@ -113,21 +107,14 @@ async function claimsOf(
   { idToken }: IssuedTokens,
   refreshable: Refreshable,
   configuration: client.Configuration,
-  { keySets, clientId }: RefreshOptions,
+  options: RefreshOptions,
 ): Promise<JWTPayload> {
   const before = decodeClaims(refreshable.idToken)
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
   requireSame(decodeClaims(idToken), refreshable, before['nonce'])
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const parties = { issuer, clientId, isRefreshed: true }
-  const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
-  return verify().catch(async (cause: unknown) => {
-    if (!isUnknownKey(causeOf(cause))) throw cause
-    // The key may be newer than the key set, which is fetched once a second at most (fault F37).
-    await pause(NEWER_KEYS_MS)
-    return verify()
-  })
+  const metadata = configuration.serverMetadata()
+  return verifyIdToken({ idToken, metadata, isRefreshed: true }, options)
 }
 
 /** Asks UserInfo where no new ID token came, because the claims of the sign-in may be out of date. */
@@ -141,19 +128,25 @@ function userInfoFor(
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
+/** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
 function rejected(cause: unknown): RefreshAnswer {
-  return { kind: 'rejected', reason: reasonOf(cause) }
+  const facts = cause instanceof VerificationError ? cause.facts : claimFacts(cause)
+  const { received: _, ...said } = facts
+  return { kind: 'rejected', reason: sayClaim(said) ?? reasonOf(cause) }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
-  if (claims.iss !== issuer || claims.sub !== subject) {
-    throw new VerificationError('the refreshed ID token is for another user')
-  }
-  const { nonce = known } = claims
+  const { iss, sub, nonce = known } = claims
+  if (iss !== issuer) throw foreign(factsOf({ claim: 'iss', value: iss, expected: issuer }))
+  if (sub !== subject) throw foreign(factsOf({ claim: 'sub', value: sub }))
   if (known !== undefined && nonce !== known) {
-    throw new VerificationError('the refreshed ID token is from another sign-in')
+    throw foreign(factsOf({ claim: 'nonce', value: nonce }))
   }
+}
+
+function foreign(facts: FailureFacts): VerificationError {
+  return new VerificationError('the refreshed ID token is for another session', { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

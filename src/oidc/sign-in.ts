@@ -1,7 +1,7 @@
 import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
-import { verifyIdToken } from './id-token.ts'
+import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import { receivedIdToken } from './provider-answer.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
@@ -67,7 +67,7 @@ export interface SignIn {
   endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
-export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
+export interface SignInOptions extends UserInfoOptions, EndSessionOptions, IdTokenOptions {
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
@@ -125,11 +125,8 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
     })
     .catch(translate)
   const idToken = receivedIdToken(tokens) as string
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
-    issuer,
-    clientId: options.clientId,
-  })
+  const metadata = configuration.serverMetadata()
+  const payload = await verifyIdToken({ idToken, metadata }, options)
   return {
     ...toIssuedTokens(tokens),
     idToken,

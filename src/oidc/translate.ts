@@ -1,5 +1,6 @@
 import { AuthError, type AuthErrorCode, type FailureFacts } from '../errors.ts'
 import { WRONG_CONTENT_TYPE } from './answer-type.ts'
+import { claimFacts, sayClaim } from './claim-facts.ts'
 import {
   codeOf,
   factsOf,
@@ -65,9 +66,11 @@ export class VerificationError extends AuthError {
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
   const reason = cause instanceof ProviderFault ? cause.message : code || 'no answer'
-  const message = `the provider: ${reason}`
-  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause })
-  throw new AuthError(authErrorCode(cause), message, { cause, facts: factsOf(cause) })
+  const claim = claimFacts(cause)
+  const message = `the provider: ${sayClaim(claim) ?? reason}`
+  const facts = { ...factsOf(cause), ...claim }
+  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause, facts })
+  throw new AuthError(authErrorCode(cause), message, { cause, facts })
 }
 
 /** Returns the error for a provider that did not answer within a time limit. */

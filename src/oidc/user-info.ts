@@ -9,9 +9,8 @@ import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './provider-fetch.ts'
-import { ALGORITHMS } from './token-rules.ts'
+import { acceptedAlgorithms } from './token-rules.ts'
 import { isVerificationFailure, translate, VerificationError } from './translate.ts'
-import { verifyJwt } from './verify-jwt.ts'
 
 /** Conditions for a UserInfo request, and what verifies a signed answer. */
 export interface UserInfoOptions {
@@ -132,11 +131,11 @@ async function readSigned(
   { keySets, clientId }: UserInfoOptions,
 ): Promise<Answer> {
   if (jwt.split('.').length === 5) return leftOut('unreadable: encrypted')
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const { payload } = await verifyJwt(jwt, keySets(jwks_uri as string), {
-    algorithms: [...ALGORITHMS],
-    clockTolerance: CLOCK_TOLERANCE_SECONDS,
-  })
+  const metadata = configuration.serverMetadata()
+  const { issuer, jwks_uri } = metadata
+  const algorithms = [...acceptedAlgorithms(metadata)]
+  const how = { algorithms, clockTolerance: CLOCK_TOLERANCE_SECONDS }
+  const { payload } = await keySets(jwks_uri as string).verify(jwt, how, 'provider')
   const { iss = issuer, aud = clientId } = payload
   if (iss !== issuer) return leftOut('unreadable: iss is another issuer')
   if (![aud].flat().includes(clientId)) return leftOut('unreadable: aud is another client')

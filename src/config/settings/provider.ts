@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SIGNING_ALGORITHMS } from '../../core/signing-algorithms.ts'
 import { flag, note, notes, separated } from './setting-kinds.ts'
 
 const PROVIDER = 'OpenID provider'
@@ -122,14 +123,24 @@ export const providerSettings = {
         'Trusts e-mail addresses although the provider does not send `email_verified`.',
       ),
     ),
-  OIDC_LOGOUT_TOKEN_TYPE: z
-    .enum(['logout+jwt', 'any'])
-    .default('logout+jwt')
+  OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG: z
+    .enum(SIGNING_ALGORITHMS)
+    .optional()
     .register(
       notes,
       note(
         PROVIDER,
-        '`any` also accepts logout tokens whose `typ` is `JWT` or absent, or that have no `exp`, as older providers make them.',
+        'The only algorithm that is accepted for ID tokens, logout tokens and signed UserInfo, if the client is registered for one: `RS256`, `ES256`, … Default: each asymmetric one that the provider’s metadata list.',
+      ),
+    ),
+  OIDC_LOGOUT_TOKEN_TYPE: z
+    .enum(['logout+jwt', 'any'])
+    .optional()
+    .register(
+      notes,
+      note(
+        PROVIDER,
+        '`logout+jwt` accepts only logout tokens of that `typ`; `any` also accepts those without `exp`, as older providers make them. Default: `typ` is `logout+jwt`, `JWT` or absent, and `exp` is there.',
       ),
     ),
   OIDC_CA_FILE: z
