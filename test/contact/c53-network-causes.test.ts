@@ -55,13 +55,7 @@ async function faultOf(url: string, seconds = 5): Promise<ProviderFault> {
 }
 
 const ok = { 'Content-Type': 'application/json' }
-const answers: readonly [
-  name: string,
-  url: string,
-  given: Answer,
-  reason: RegExp,
-  setting?: string,
-][] = [
+const answers: readonly [name: string, url: string, given: Answer, reason: RegExp][] = [
   [
     'nobody listens',
     'http://127.0.0.1:9/a',
