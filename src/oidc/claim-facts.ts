@@ -132,8 +132,13 @@ function receivedText(claim: string, value: unknown): string {
   if (value === undefined) return 'none'
   const members: readonly unknown[] = Array.isArray(value) ? value : [value]
   const isText = value !== '' && members.every((member) => typeof member === 'string')
-  if (isText) return NO_SECRETS.has(claim) ? cleanText(members.join(' ')) : 'another value'
+  if (isText) return NO_SECRETS.has(claim) ? shownText(members.join(' ')) : 'another value'
   return value === '' ? 'an empty text' : kindOf(value)
+}
+
+/** Shows a plain address as it is, because one slash or capital letter may be the fault. */
+function shownText(text: string): string {
+  return /^https?:\/\/[\w.~:/%[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
 }
 
 function kindOf(value: unknown): string {

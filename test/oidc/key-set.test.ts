@@ -114,7 +114,7 @@ describe('which published keys are tried (C27)', () => {
     ],
     [
       'no key made its signature, and it names none',
-      (rsa, ec) => [STRANGER, ec],
+      (_, ec) => [STRANGER, ec],
       UNKNOWN,
       WITHOUT_KID,
     ],
