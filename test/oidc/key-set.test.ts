@@ -43,7 +43,7 @@ describe('key sets', () => {
 /** Makes a public RSA key that has signed nothing. */
 function strangerKey(bits = 2048): JWK {
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
-  return { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' } as JWK
+  return { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }
 }
 
 const STRANGER = strangerKey()
