@@ -50,11 +50,11 @@ const REQUIRED = {
  */
 export function claimFacts(cause: unknown, expected?: Expected): FailureFacts {
   const refused = refusedByJose(cause, expected) ?? refusedByClient(cause)
-  return refused ? factsOf(refused) : {}
+  return refused ? factsAbout(refused) : {}
 }
 
 /** Returns the facts about a claim, with its value where that is no secret. */
-export function factsOf({ claim, value, expected, issuedAtSeconds }: Refused): FailureFacts {
+export function factsAbout({ claim, value, expected, issuedAtSeconds }: Refused): FailureFacts {
   const setting = SETTINGS[claim]
   const isTime = TIMES.has(claim) && typeof value === 'number'
   return {

@@ -1,11 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { JWTVerifyOptions, JWTVerifyResult } from 'jose'
+import { type JWTVerifyOptions, jwtVerify } from 'jose'
+import { cleanUrl } from '../core/clean-text.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
 import { within } from '../timing/time-limit.ts'
 import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from './provider-errors.ts'
-import { providerFetch } from './provider-fetch.ts'
+import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 import { type PublishedKeys, toPublishedKeys, verifyWithEach } from './published-keys.ts'
 import { keysUnavailable, providerTooSlow } from './translate.ts'
+import { type VerifiedJwt, verifyJwt } from './verify-jwt.ts'
 
 /** Minimum pause between two fetches, so that a flood of made-up tokens does not reach the provider. */
 const COOLDOWN_MS = 1000
@@ -21,9 +23,9 @@ const MAX_WAITING = 200
 
 /** Origin of a token, which decides how much is done for it. */
 export type TokenOrigin =
-  /** Anybody may send it: a bearer or logout token. */
+  /** Anybody may send it: a bearer or logout token, whose empty claims count as wrong ones. */
   | 'anybody'
-  /** The provider answered it to a request of ours. */
+  /** The provider answered it to a request of ours: empty claims count as absent (finding C21). */
   | 'provider'
   /** The same, while nobody waits: a key that is published a moment later is looked for again (fault F37). */
   | 'provider-in-background'
@@ -34,7 +36,7 @@ export interface KeySet {
    * Verifies a token with the kept keys, and once more with newly fetched ones where none of them fits, or none made the
    * signature (findings C67, C70).
    */
-  verify(token: string, options: JWTVerifyOptions, origin: TokenOrigin): Promise<JWTVerifyResult>
+  verify(token: string, options: JWTVerifyOptions, origin: TokenOrigin): Promise<VerifiedJwt>
   /** Whether the keys have ever been fetched. */
   readonly isFetched: boolean
 }
@@ -43,14 +45,18 @@ export interface KeySet {
 export type KeySets = (uri: string) => KeySet
 
 /** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
-export function createKeySets(): KeySets {
+export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
   const keySets = new Map<string, KeySet>()
-  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
+  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(uri, fetch))
 }
 
 /** Creates a key set that is fetched on demand, and kept when fetching fails (fault F37). */
-export function createKeySet(url: URL, now = () => performance.now()): KeySet {
-  const fetched = createFetchedKeys(url, now)
+export function createKeySet(
+  uri: string,
+  fetch: ProviderFetch = providerFetch,
+  now = () => performance.now(),
+): KeySet {
+  const fetched = createFetchedKeys(() => fetchKeys(uri, fetch), now)
   let waiting = 0
 
   /** Returns newer keys, and counts who waits for them. */
@@ -63,8 +69,9 @@ export function createKeySet(url: URL, now = () => performance.now()): KeySet {
   return {
     async verify(token, options, origin) {
       const receivedAtMs = now()
+      const verify = origin === 'anybody' ? jwtVerify : verifyJwt
       const verifyWith = (keys: () => Promise<PublishedKeys>) =>
-        verifyWithEach(token, options, keys)
+        verifyWithEach<VerifiedJwt>((key) => verify(token, key, options), keys)
       const withNewer = verifyWith(fetched.current).catch((fault: unknown) => {
         if (!isAboutKey(fault) || fetched.isAskedAfter(receivedAtMs)) throw fault
         return verifyWith(() => newerThan(receivedAtMs, origin))
@@ -90,7 +97,7 @@ interface FetchedKeys {
   readonly isFetched: boolean
 }
 
-function createFetchedKeys(url: URL, now: () => number): FetchedKeys {
+function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => number): FetchedKeys {
   let lastGood: { readonly keys: PublishedKeys; readonly askedAtMs: number } | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
 
@@ -108,7 +115,7 @@ function createFetchedKeys(url: URL, now: () => number): FetchedKeys {
     if (leftMs() > 0) await pause(leftMs())
     attemptedAtMs = now()
     const askedAtMs = attemptedAtMs
-    lastGood = { keys: await fetchKeys(url), askedAtMs }
+    lastGood = { keys: await fetchNow(), askedAtMs }
     return lastGood.keys
   })
 
@@ -132,10 +139,10 @@ function createFetchedKeys(url: URL, now: () => number): FetchedKeys {
   }
 }
 
-async function fetchKeys(url: URL): Promise<PublishedKeys> {
+async function fetchKeys(uri: string, fetch: ProviderFetch): Promise<PublishedKeys> {
   const headers = { Accept: 'application/json, application/jwk-set+json' }
-  const response = await providerFetch(url.href, { headers })
-  const facts = { endpoint: 'jwks_uri', url: url.origin + url.pathname }
+  const facts = { endpoint: 'jwks_uri', url: cleanUrl(uri) }
+  const response = await fetch(uri, { headers }, { facts })
   if (response.status !== 200) {
     const found = { ...facts, http_status: response.status }
     throw new ProviderFault('the key set was not answered', undefined, found)

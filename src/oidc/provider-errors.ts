@@ -1,5 +1,5 @@
 import { errors } from 'jose'
-import { ClientError, ResponseBodyError } from 'openid-client'
+import { ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import type { FailureFacts } from '../errors.ts'
 
 // This file and claim-facts.ts are the only readers of the errors of openid-client and jose.
@@ -29,8 +29,35 @@ export function codeOf(cause: unknown): string {
 
 /** Returns the response that an error is about, if there was one. */
 export function responseOf(cause: unknown): Response | undefined {
-  if (cause instanceof ResponseBodyError) return cause.response
+  if (cause instanceof ResponseBodyError || cause instanceof WWWAuthenticateChallengeError) {
+    return cause.response
+  }
   return cause instanceof Error && cause.cause instanceof Response ? cause.cause : undefined
+}
+
+/** Returns status and error code of a refusal by a resource (RFC 6750 section 3); `undefined` without an error code. */
+export function challengeOf({ status, headers }: Response): string | undefined {
+  const error = /\berror="?([a-z_]{1,40})\b/.exec(headers.get('www-authenticate') ?? '')?.[1]
+  return error === undefined ? undefined : `${status}, ${error}`
+}
+
+/** Facts of answers: where they came from and how we proved who we are. */
+const factsOfAnswers = new WeakMap<Response, FailureFacts>()
+
+/** Remembers facts of an answer for the errors that openid-client makes of it. */
+export function noteFacts(answer: Response, facts: FailureFacts): void {
+  factsOfAnswers.set(answer, facts)
+}
+
+/** Returns what is known of a failure's place and cause; how the client proved itself only where that was refused. */
+export function factsOf(cause: unknown): FailureFacts {
+  if (cause instanceof ProviderFault) return cause.facts
+  const response = responseOf(cause)
+  const { client_authentication, ...facts } = (response && factsOfAnswers.get(response)) ?? {}
+  const isClientRefused = oauthErrorOf(cause) === 'invalid_client'
+  return isClientRefused && client_authentication !== undefined
+    ? { ...facts, client_authentication, setting: 'OIDC_TOKEN_ENDPOINT_AUTH_METHOD' }
+    : facts
 }
 
 /** Returns the OAuth error code of an answer (RFC 6749, section 5.2); `undefined` for any other failure. */
@@ -78,15 +105,6 @@ export function unusableKey(): Error {
 /** Returns the error for a key set without keys. */
 export function emptyKeySet(facts: FailureFacts): Error {
   return new ProviderFault('the key set has no keys', errors.JWKSInvalid.code, facts)
-}
-
-/** Returns the `issuer` of metadata that openid-client refused because of it; `undefined` for any other failure. */
-export function foreignIssuerOf(cause: unknown): unknown {
-  if (!(cause instanceof ClientError)) return undefined
-  if (cause.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return undefined
-  const details = cause.cause instanceof Error ? cause.cause.cause : cause.cause
-  const { body } = details as { readonly body: { readonly issuer: unknown } }
-  return body.issuer
 }
 
 /** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */

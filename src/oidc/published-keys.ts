@@ -3,9 +3,7 @@ import {
   createLocalJWKSet,
   type JWK,
   type JWTHeaderParameters,
-  type JWTVerifyOptions,
-  type JWTVerifyResult,
-  jwtVerify,
+  type JWTVerifyGetKey,
 } from 'jose'
 import { isAboutKey, unknownKey } from './provider-errors.ts'
 
@@ -32,14 +30,13 @@ export function toPublishedKeys(set: unknown): PublishedKeys | undefined {
 }
 
 /**
- * Verifies a token with each key that fits, until one of them does (finding C27). The keys are asked for only when the
- * token has the form of one.
+ * Verifies a token with each key that fits, until one of them does (finding C27). `verify` asks for a key when the token
+ * has the form of one.
  */
-export async function verifyWithEach(
-  token: string,
-  options: JWTVerifyOptions,
+export async function verifyWithEach<Verified>(
+  verify: (key: JWTVerifyGetKey) => Promise<Verified>,
   keys: () => Promise<PublishedKeys>,
-): Promise<JWTVerifyResult> {
+): Promise<Verified> {
   let fitting: readonly CryptoKey[] = []
   let tried = 0
   let isNamed = false
@@ -55,7 +52,7 @@ export async function verifyWithEach(
   }
   for (;;) {
     try {
-      return await jwtVerify(token, nextKey, options)
+      return await verify(nextKey)
     } catch (error) {
       if (!isAboutKey(error)) throw error
       if (tried < fitting.length) continue

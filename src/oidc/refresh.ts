@@ -1,11 +1,12 @@
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Claims } from '../core/identity.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { claimFacts, factsOf, sayClaim } from './claim-facts.ts'
+import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
+import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
 import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
@@ -22,7 +23,13 @@ export interface Refreshable {
 /** Answer of the provider to a refresh, by its consequence for the session. */
 export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
-  | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
+  | {
+      readonly kind: 'refreshed'
+      readonly issued: IssuedTokens
+      readonly claims?: Claims
+      /** True where the claims are those of the new ID token alone, although UserInfo was asked. */
+      readonly lacksUserInfo?: boolean
+    }
   /** The refresh token is not valid any more. */
   | { readonly kind: 'refused' }
   /** The tokens are for another user or fail verification (threat A86). */
@@ -80,10 +87,18 @@ async function readIssued(
   }
   try {
     const userInfo = userInfoFor(issued, configuration, options)
-    const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
-    return { kind: 'refreshed', issued, claims: all }
+    const { claims: all, ignored } = await withUserInfo(
+      claims,
+      issued.accessToken,
+      configuration,
+      userInfo,
+    )
+    return { kind: 'refreshed', issued, claims: all, lacksUserInfo: ignored.length > 0 }
   } catch (cause) {
-    return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
+    if (isUnacceptable(cause)) return rejected(cause)
+    return issued.idToken === undefined
+      ? { kind: 'refreshed', issued }
+      : { kind: 'refreshed', issued, claims, lacksUserInfo: true }
   }
 }
 
@@ -94,10 +109,10 @@ async function claimsOf(
   configuration: client.Configuration,
   options: RefreshOptions,
 ): Promise<JWTPayload> {
-  const before = decodeJwt(refreshable.idToken)
+  const before = decodeClaims(refreshable.idToken)
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
-  requireSame(decodeJwt(idToken), refreshable, before['nonce'])
+  requireSame(decodeClaims(idToken), refreshable, before['nonce'])
   const metadata = configuration.serverMetadata()
   return verifyIdToken({ idToken, metadata, isRefreshed: true }, options)
 }
@@ -106,8 +121,8 @@ async function claimsOf(
 function userInfoFor(
   issued: IssuedTokens,
   configuration: client.Configuration,
-  options: UserInfoOptions,
-): UserInfoOptions {
+  options: RefreshOptions,
+): RefreshOptions {
   const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
   const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
@@ -123,10 +138,10 @@ function rejected(cause: unknown): RefreshAnswer {
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   const { iss, sub, nonce = known } = claims
-  if (iss !== issuer) throw foreign(factsOf({ claim: 'iss', value: iss, expected: issuer }))
-  if (sub !== subject) throw foreign(factsOf({ claim: 'sub', value: sub }))
+  if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
+  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
   if (known !== undefined && nonce !== known) {
-    throw foreign(factsOf({ claim: 'nonce', value: nonce }))
+    throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
 }
 

@@ -1,7 +1,8 @@
 import * as client from 'openid-client'
-import type { Claims } from '../core/identity.ts'
+import type { Claims } from '../core/claims.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
+import { receivedIdToken } from './provider-answer.ts'
 import { translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
@@ -36,6 +37,8 @@ export interface IssuedTokens {
 export interface Grant extends IssuedTokens {
   /** Claims of the ID token, completed from UserInfo. */
   readonly claims: Claims
+  /** Sources of claims that were left out, each with its reason. */
+  readonly ignored: readonly string[]
   readonly idToken: string
   /** `exp` of the ID token, in seconds since the epoch. */
   readonly idTokenExpiresAtSeconds: number
@@ -121,13 +124,13 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
       ...(maxAge && { maxAge: Number(maxAge) }),
     })
     .catch(translate)
-  const idToken = tokens.id_token as string
+  const idToken = receivedIdToken(tokens) as string
   const metadata = configuration.serverMetadata()
   const payload = await verifyIdToken({ idToken, metadata }, options)
   return {
     ...toIssuedTokens(tokens),
     idToken,
-    claims: await withUserInfo(payload, tokens.access_token, configuration, options),
+    ...(await withUserInfo(payload, tokens.access_token, configuration, options)),
     idTokenExpiresAtSeconds: payload.exp as number,
   }
 }
@@ -136,7 +139,8 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
 export function toIssuedTokens(
   tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
 ): IssuedTokens {
-  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken } = tokens
+  const { access_token: accessToken, refresh_token: refreshToken } = tokens
+  const idToken = receivedIdToken(tokens)
   const accessTokenExpiresInSeconds = tokens.expiresIn()
   return {
     accessToken,

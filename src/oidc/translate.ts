@@ -1,7 +1,15 @@
 import { AuthError, type AuthErrorCode, type FailureFacts } from '../errors.ts'
+import { WRONG_CONTENT_TYPE } from './answer-type.ts'
 import { claimFacts, sayClaim } from './claim-facts.ts'
-import { codeOf, isAboutBody, oauthErrorOf, responseOf } from './provider-errors.ts'
-import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
+import {
+  codeOf,
+  factsOf,
+  isAboutBody,
+  oauthErrorOf,
+  ProviderFault,
+  responseOf,
+} from './provider-errors.ts'
+import { CONTENT_ENCODED, REDIRECTED } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
 type FailureKind = 'refused' | 'unverified' | 'failed' | 'unavailable'
@@ -29,6 +37,7 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   OAUTH_PARSE_ERROR: 'failed',
   [WRONG_CONTENT_TYPE]: 'failed',
   [CONTENT_ENCODED]: 'failed',
+  [REDIRECTED]: 'failed',
   ERR_JWT_CLAIM_VALIDATION_FAILED: 'unverified',
   ERR_JWT_EXPIRED: 'unverified',
   ERR_JWT_INVALID: 'unverified',
@@ -40,9 +49,6 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'unverified',
   ERR_JWKS_INVALID: 'failed',
 }
-
-/** Codes of errors made by `providerFetch`, whose messages may be logged. */
-const OWN_CODES: ReadonlySet<string> = new Set([WRONG_CONTENT_TYPE, CONTENT_ENCODED])
 
 const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
   'OAUTH_INVALID_RESPONSE',
@@ -59,11 +65,11 @@ export class VerificationError extends AuthError {
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
-  const facts = claimFacts(cause)
-  const coded = OWN_CODES.has(code) ? (cause as TypeError).message : code || 'no answer'
+  const facts = { ...factsOf(cause), ...claimFacts(cause) }
+  const coded = cause instanceof ProviderFault ? cause.message : code || 'no answer'
   const message = `the provider: ${sayClaim(facts) ?? coded}`
   if (isVerificationFailure(cause)) throw new VerificationError(message, { cause, facts })
-  throw new AuthError(authErrorCode(cause), message, { cause })
+  throw new AuthError(authErrorCode(cause), message, { cause, facts })
 }
 
 /** Returns the error for a provider that did not answer within a time limit. */

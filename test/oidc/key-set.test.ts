@@ -28,7 +28,7 @@ describe('key sets', () => {
   test('a provider that hangs is not waited for where there is a last good set', async () => {
     await using provider = await startTestProvider()
     let elapsedMs = 0
-    const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)
+    const keySet = createKeySet(`${provider.issuer}/jwks`, undefined, () => elapsedMs)
     const token = await provider.sign({ sub: 'alice' })
     await keySet.verify(token, {}, 'provider')
     elapsedMs = HOUR_MS
@@ -64,7 +64,7 @@ describe('which published keys are tried (C27)', () => {
         return { keys: publish(rsa as JWK, ec as JWK) }
       },
     })
-    const keySet = createKeySet(new URL(`${provider().issuer}/jwks`))
+    const keySet = createKeySet(`${provider().issuer}/jwks`)
     const token = await provider().sign({ sub: 'alice' }, how)
     return keySet.verify(token, {}, 'provider').catch(({ code }: { code: string }) => code)
   }
@@ -139,7 +139,7 @@ describe('when keys are fetched again (C67, C70)', () => {
 
   async function keptKeys() {
     provider().reset()
-    const keySet = createKeySet(new URL(`${provider().issuer}/jwks`))
+    const keySet = createKeySet(`${provider().issuer}/jwks`)
     await keySet.verify(await provider().sign({ sub: 'alice' }), {}, 'provider')
     provider().forgetRequests()
     const verify = async (how: SignOptions = {}, origin: TokenOrigin = 'anybody') =>
