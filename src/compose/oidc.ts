@@ -40,9 +40,9 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
     issuerUrl: settings.OIDC_ISSUER_URL,
     clientId: settings.OIDC_CLIENT_ID,
     credentials: clientCredentials,
+    signedResponseAlg: settings.OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG,
     fetch,
     ...(internalUrl && { internalUrl }),
-    signedResponseAlg: settings.OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG,
     ...(endSessionTemplate && { endSessionTemplate }),
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })

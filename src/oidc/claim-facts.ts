@@ -50,11 +50,11 @@ const REQUIRED = {
  */
 export function claimFacts(cause: unknown, expected?: Expected): FailureFacts {
   const refused = refusedByJose(cause, expected) ?? refusedByClient(cause)
-  return refused ? factsOf(refused) : {}
+  return refused ? factsAbout(refused) : {}
 }
 
 /** Returns the facts about a claim, with its value where that is no secret. */
-export function factsOf({ claim, value, expected, issuedAtSeconds }: Refused): FailureFacts {
+export function factsAbout({ claim, value, expected, issuedAtSeconds }: Refused): FailureFacts {
   const setting = SETTINGS[claim]
   const isTime = TIMES.has(claim) && typeof value === 'number'
   return {
@@ -132,8 +132,13 @@ function receivedText(claim: string, value: unknown): string {
   if (value === undefined) return 'none'
   const members: readonly unknown[] = Array.isArray(value) ? value : [value]
   const isText = value !== '' && members.every((member) => typeof member === 'string')
-  if (isText) return NO_SECRETS.has(claim) ? cleanText(members.join(' ')) : 'another value'
+  if (isText) return NO_SECRETS.has(claim) ? shownText(members.join(' ')) : 'another value'
   return value === '' ? 'an empty text' : kindOf(value)
+}
+
+/** Shows a plain address as it is, because one slash or capital letter may be the fault. */
+function shownText(text: string): string {
+  return /^https?:\/\/[\w.~:/%[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
 }
 
 function kindOf(value: unknown): string {

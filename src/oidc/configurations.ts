@@ -11,6 +11,7 @@ import {
   type ProviderFetch,
   REFRESH_TIMEOUT_SECONDS,
 } from './provider-fetch.ts'
+import { acceptedAlgorithms } from './token-rules.ts'
 
 /** Configurations of openid-client, made once for each discovery. */
 export interface ProviderConfigurations {
@@ -24,6 +25,7 @@ export interface ProviderConfigurations {
 export interface ConfigurationOptions {
   readonly clientId: string
   readonly credentials: ClientCredentials
+  readonly signedResponseAlg?: string | undefined
   readonly fetch: ProviderFetch
   /** Accepted difference between clocks. */
   readonly clockToleranceSeconds: number
@@ -33,9 +35,10 @@ const ANY_TIME_SECONDS = 100 * 365 * 86_400
 
 /** Makes the configurations for a provider's metadata, with the client authentication that these offer (C28). */
 export function createConfigurations(
-  metadata: client.ServerMetadata,
-  { clientId, credentials, fetch, clockToleranceSeconds }: ConfigurationOptions,
+  found: client.ServerMetadata,
+  { clientId, credentials, signedResponseAlg, fetch, clockToleranceSeconds }: ConfigurationOptions,
 ): ProviderConfigurations {
+  const metadata = withAlgorithms(found, signedResponseAlg)
   const offered = offeredMethods(metadata)
   const decided = decideCredentials(credentials, offered)
   const create = (seconds: number, toleranceSeconds: number) => {
@@ -59,6 +62,15 @@ export function createConfigurations(
     forRefresh: create(REFRESH_TIMEOUT_SECONDS, ANY_TIME_SECONDS),
     warnings: warningsOf(decided, offered),
   }
+}
+
+/** Lists the accepted algorithms, because openid-client accepts RS256 alone where the metadata list none (C66). */
+function withAlgorithms(
+  metadata: client.ServerMetadata,
+  registered: string | undefined,
+): client.ServerMetadata {
+  const algorithms = acceptedAlgorithms(metadata, registered)
+  return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
 }
 
 /** Endpoints where the client authenticates itself. */

@@ -1,7 +1,7 @@
 import type { JWTPayload } from 'jose'
 import { isAbsent } from '../core/claims.ts'
 import type { FailureFacts } from '../errors.ts'
-import { claimFacts, factsOf, sayClaim } from './claim-facts.ts'
+import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
 import type { KeySets } from './key-set.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
 import {
@@ -72,15 +72,18 @@ function refused(facts: FailureFacts, cause?: unknown): VerificationError {
 
 function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFacts | undefined {
   const { exp = 0, iat = 0, azp, sub } = claims
-  if (!isIdTokenType(typ)) return factsOf({ claim: 'typ', value: typ, expected: 'JWT' })
+  if (!isIdTokenType(typ)) return factsAbout({ claim: 'typ', value: typ, expected: 'JWT' })
   if (!isReasonable(exp - iat)) {
-    return { ...factsOf({ claim: 'exp', value: exp }), expected: 'less than ten years after iat' }
+    return {
+      ...factsAbout({ claim: 'exp', value: exp }),
+      expected: 'less than ten years after iat',
+    }
   }
   if (!hasUsableSubject(claims)) {
-    return { ...factsOf({ claim: 'sub', value: sub }), expected: 'a text of visible characters' }
+    return { ...factsAbout({ claim: 'sub', value: sub }), expected: 'a text of visible characters' }
   }
   const isOurs = azp === undefined || azp === clientId
-  return isOurs ? undefined : factsOf({ claim: 'azp', value: azp, expected: clientId })
+  return isOurs ? undefined : factsAbout({ claim: 'azp', value: azp, expected: clientId })
 }
 
 /** Accepts an absent `typ`, but not the one of an access or logout token (RFC 8725 section 3.11). */

@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose'
+import { type JWTVerifyOptions, jwtVerify } from 'jose'
+import { cleanUrl } from '../core/clean-text.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
 import { within } from '../timing/time-limit.ts'
 import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from './provider-errors.ts'
 import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 import { type PublishedKeys, toPublishedKeys, verifyWithEach } from './published-keys.ts'
 import { keysUnavailable, providerTooSlow } from './translate.ts'
-import { verifyJwt } from './verify-jwt.ts'
+import { type VerifiedJwt, verifyJwt } from './verify-jwt.ts'
 
 /** Minimum pause between two fetches, so that a flood of made-up tokens does not reach the provider. */
 const COOLDOWN_MS = 1000
@@ -22,9 +23,9 @@ const MAX_WAITING = 200
 
 /** Origin of a token, which decides how much is done for it. */
 export type TokenOrigin =
-  /** Anybody may send it: a bearer or logout token. */
+  /** Anybody may send it: a bearer or logout token, whose empty claims count as wrong ones. */
   | 'anybody'
-  /** The provider answered it to a request of ours. */
+  /** The provider answered it to a request of ours: empty claims count as absent (finding C21). */
   | 'provider'
   /** The same, while nobody waits: a key that is published a moment later is looked for again (fault F37). */
   | 'provider-in-background'
@@ -35,7 +36,7 @@ export interface KeySet {
    * Verifies a token with the kept keys, and once more with newly fetched ones where none of them fits, or none made the
    * signature (findings C67, C70).
    */
-  verify(token: string, options: JWTVerifyOptions, origin: TokenOrigin): Promise<JWTVerifyResult>
+  verify(token: string, options: JWTVerifyOptions, origin: TokenOrigin): Promise<VerifiedJwt>
   /** Whether the keys have ever been fetched. */
   readonly isFetched: boolean
 }
@@ -46,17 +47,16 @@ export type KeySets = (uri: string) => KeySet
 /** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
 export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
   const keySets = new Map<string, KeySet>()
-  return (uri) =>
-    keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri), undefined, fetch))
+  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(uri, fetch))
 }
 
 /** Creates a key set that is fetched on demand, and kept when fetching fails (fault F37). */
 export function createKeySet(
-  url: URL,
-  now = () => performance.now(),
+  uri: string,
   fetch: ProviderFetch = providerFetch,
+  now = () => performance.now(),
 ): KeySet {
-  const fetched = createFetchedKeys(() => fetchKeys(url, fetch), now)
+  const fetched = createFetchedKeys(() => fetchKeys(uri, fetch), now)
   let waiting = 0
 
   /** Returns newer keys, and counts who waits for them. */
@@ -69,10 +69,9 @@ export function createKeySet(
   return {
     async verify(token, options, origin) {
       const receivedAtMs = now()
-      // Empty claims count as absent in what the provider answers, and not in what strangers send (C21).
       const verify = origin === 'anybody' ? jwtVerify : verifyJwt
       const verifyWith = (keys: () => Promise<PublishedKeys>) =>
-        verifyWithEach(token, options, keys, verify)
+        verifyWithEach<VerifiedJwt>((key) => verify(token, key, options), keys)
       const withNewer = verifyWith(fetched.current).catch((fault: unknown) => {
         if (!isAboutKey(fault) || fetched.isAskedAfter(receivedAtMs)) throw fault
         return verifyWith(() => newerThan(receivedAtMs, origin))
@@ -140,10 +139,10 @@ function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => nu
   }
 }
 
-async function fetchKeys(url: URL, fetch: ProviderFetch): Promise<PublishedKeys> {
+async function fetchKeys(uri: string, fetch: ProviderFetch): Promise<PublishedKeys> {
   const headers = { Accept: 'application/json, application/jwk-set+json' }
-  const facts = { endpoint: 'jwks_uri', url: url.origin + url.pathname }
-  const response = await fetch(url.href, { headers }, { facts })
+  const facts = { endpoint: 'jwks_uri', url: cleanUrl(uri) }
+  const response = await fetch(uri, { headers }, { facts })
   if (response.status !== 200) {
     const found = { ...facts, http_status: response.status }
     throw new ProviderFault('the key set was not answered', undefined, found)

@@ -2,7 +2,7 @@ import type { JWTPayload } from 'jose'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { claimFacts, type Expected, factsOf } from './claim-facts.ts'
+import { claimFacts, type Expected, factsAbout } from './claim-facts.ts'
 import type { IdTokenOptions } from './id-token.ts'
 import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
 import { isExpired } from './provider-errors.ts'
@@ -93,7 +93,7 @@ function requireLogoutType(typ: unknown, accepted: LogoutTokenType): void {
   const isStrict = accepted === 'logout+jwt'
   if (name === 'logout+jwt' || (!isStrict && (name === undefined || name === 'jwt'))) return
   const expected = isStrict ? 'logout+jwt' : 'logout+jwt, JWT or none'
-  const facts = factsOf({ claim: 'typ', value: typ, expected })
+  const facts = factsAbout({ claim: 'typ', value: typ, expected })
   const setting = 'OIDC_LOGOUT_TOKEN_TYPE'
   throw faulty(`has another type; see ${setting}`, { ...facts, setting })
 }
@@ -120,7 +120,7 @@ function isName(claim: unknown): claim is string {
 
 function requireName(value: unknown, claim: string): string {
   if (isName(value)) return value
-  throw faulty(`has no usable ${claim}`, factsOf({ claim, value }))
+  throw faulty(`has no usable ${claim}`, factsAbout({ claim, value }))
 }
 
 /** Accepts either claim alone, but refuses a token in which one of the two is unusable. */

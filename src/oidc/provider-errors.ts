@@ -2,7 +2,7 @@ import { errors } from 'jose'
 import { ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import type { FailureFacts } from '../errors.ts'
 
-// This file is the only reader of the errors of openid-client and jose.
+// This file and claim-facts.ts are the only readers of the errors of openid-client and jose.
 
 /**
  * Failure that Vestibule itself found in what the provider sent; the message quotes nothing secret. A `TypeError`, as
@@ -83,11 +83,6 @@ export function isAboutKey(cause: unknown): boolean {
 /** Returns the error for a token whose key is not in the key set. */
 export function unknownKey(): Error {
   return new errors.JWKSNoMatchingKey()
-}
-
-/** Returns the claim that is missing or not accepted; `undefined` for any other failure. */
-export function failedClaimOf(cause: unknown): string | undefined {
-  return cause instanceof errors.JWTClaimValidationFailed ? cause.claim : undefined
 }
 
 const TIMES = new Set(['exp', 'iat', 'nbf'])

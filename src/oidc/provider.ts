@@ -9,7 +9,6 @@ import { discover } from './discovery.ts'
 import type { ProviderAddresses } from './internal-address.ts'
 import type { IssuerUse } from './metadata.ts'
 import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
-import { acceptedAlgorithms } from './token-rules.ts'
 
 /** Registration of Vestibule at its provider. */
 export interface ProviderOptions extends ProviderAddresses {
@@ -127,16 +126,6 @@ function createDiscovery(options: ProviderOptions): Discovery {
       return found
     },
   }
-}
-
-/** Lists the accepted algorithms, because openid-client accepts RS256 alone where the metadata list none. */
-function withAlgorithms(
-  metadata: ServerMetadata,
-  { signedResponseAlg }: ProviderOptions,
-): ServerMetadata {
-  const isListed = metadata.id_token_signing_alg_values_supported?.length
-  const algorithms = acceptedAlgorithms(isListed ? metadata : {}, signedResponseAlg)
-  return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
 }
 
 function endSessionEndpoint(configuration: Configuration | undefined): string | undefined {

@@ -4,8 +4,6 @@ import {
   type JWK,
   type JWTHeaderParameters,
   type JWTVerifyGetKey,
-  type JWTVerifyOptions,
-  type JWTVerifyResult,
 } from 'jose'
 import { isAboutKey, unknownKey } from './provider-errors.ts'
 
@@ -39,15 +37,13 @@ export function toPublishedKeys(set: unknown): PublishedKeys | undefined {
 }
 
 /**
- * Verifies a token with each key that fits, until one of them does (finding C27). The keys are asked for only when the
- * token has the form of one.
+ * Verifies a token with each key that fits, until one of them does (finding C27). `verify` asks for a key when the token
+ * has the form of one.
  */
-export async function verifyWithEach(
-  token: string,
-  options: JWTVerifyOptions,
+export async function verifyWithEach<Verified>(
+  verify: (key: JWTVerifyGetKey) => Promise<Verified>,
   keys: () => Promise<PublishedKeys>,
-  verify: VerifyWithKey,
-): Promise<JWTVerifyResult> {
+): Promise<Verified> {
   let fitting: readonly CryptoKey[] = []
   let tried = 0
   let isNamed = false
@@ -63,7 +59,7 @@ export async function verifyWithEach(
   }
   for (;;) {
     try {
-      return await verify(token, nextKey, options)
+      return await verify(nextKey)
     } catch (error) {
       if (!isAboutKey(error)) throw error
       if (tried < fitting.length) continue

@@ -3,7 +3,7 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { claimFacts, factsOf, sayClaim } from './claim-facts.ts'
+import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
@@ -138,10 +138,10 @@ function rejected(cause: unknown): RefreshAnswer {
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   const { iss, sub, nonce = known } = claims
-  if (iss !== issuer) throw foreign(factsOf({ claim: 'iss', value: iss, expected: issuer }))
-  if (sub !== subject) throw foreign(factsOf({ claim: 'sub', value: sub }))
+  if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
+  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
   if (known !== undefined && nonce !== known) {
-    throw foreign(factsOf({ claim: 'nonce', value: nonce }))
+    throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
 }
 

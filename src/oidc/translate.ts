@@ -65,10 +65,9 @@ export class VerificationError extends AuthError {
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
 export function translate(cause: unknown): never {
   const code = codeOf(cause)
-  const reason = cause instanceof ProviderFault ? cause.message : code || 'no answer'
-  const claim = claimFacts(cause)
-  const message = `the provider: ${sayClaim(claim) ?? reason}`
-  const facts = { ...factsOf(cause), ...claim }
+  const facts = { ...factsOf(cause), ...claimFacts(cause) }
+  const coded = cause instanceof ProviderFault ? cause.message : code || 'no answer'
+  const message = `the provider: ${sayClaim(facts) ?? coded}`
   if (isVerificationFailure(cause)) throw new VerificationError(message, { cause, facts })
   throw new AuthError(authErrorCode(cause), message, { cause, facts })
 }

@@ -133,8 +133,10 @@ async function readSigned(
   if (jwt.split('.').length === 5) return leftOut('unreadable: encrypted')
   const metadata = configuration.serverMetadata()
   const { issuer, jwks_uri } = metadata
-  const algorithms = [...acceptedAlgorithms(metadata)]
-  const how = { algorithms, clockTolerance: CLOCK_TOLERANCE_SECONDS }
+  const how = {
+    algorithms: [...acceptedAlgorithms(metadata)],
+    clockTolerance: CLOCK_TOLERANCE_SECONDS,
+  }
   const { payload } = await keySets(jwks_uri as string).verify(jwt, how, 'provider')
   const { iss = issuer, aud = clientId } = payload
   if (iss !== issuer) return leftOut('unreadable: iss is another issuer')

@@ -112,7 +112,7 @@ describe('F37 the age of the last good set', () => {
     async (fault) => {
       await using provider = await startTestProvider()
       let elapsedMs = 0
-      const keySet = createKeySet(new URL(`${provider.issuer}/jwks`), () => elapsedMs)
+      const keySet = createKeySet(`${provider.issuer}/jwks`, undefined, () => elapsedMs)
       const token = await provider.sign({ sub: 'alice' })
       const verified = { payload: { sub: 'alice' } }
       const verify = () => keySet.verify(token, {}, 'provider')
