@@ -51,10 +51,16 @@ export function usableMetadata(
   return { metadata: metadata as ServerMetadata, warnings }
 }
 
-/** Returns the flag that openid-client takes for set where it is the text `"false"`. */
-function flagsOf({ authorization_response_iss_parameter_supported: flag }: ServerMetadata) {
-  const isSupported = flag === true || (flag as unknown) === 'true'
-  return { authorization_response_iss_parameter_supported: isSupported }
+/** Returns members whose other types openid-client takes for `true` and for a list without any algorithm. */
+function flagsOf({
+  authorization_response_iss_parameter_supported: flag,
+  id_token_signing_alg_values_supported: algorithms,
+}: ServerMetadata): Readonly<Record<string, unknown>> {
+  const isList = Array.isArray(algorithms) && algorithms.length > 0
+  return {
+    authorization_response_iss_parameter_supported: flag === true || (flag as unknown) === 'true',
+    id_token_signing_alg_values_supported: isList ? algorithms : undefined,
+  }
 }
 
 type Endpoint = (typeof NEEDED)['sign-in'][number] | (typeof OPTIONAL)['sign-in'][number]
