@@ -33,6 +33,8 @@ type Answer =
   | { readonly kind: 'left-out'; readonly reason: string; readonly status?: number }
 
 const ENDPOINT = 'userinfo_endpoint'
+/** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
+const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429])
 
 /**
  * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3). With
@@ -104,7 +106,7 @@ async function read(
   options: UserInfoOptions,
 ): Promise<Answer> {
   const { status, headers } = response
-  if (status >= 500 || status === 429) {
+  if (status >= 500 || PASSING_STATUSES.has(status)) {
     const message = `the provider: UserInfo answered ${status}`
     throw new AuthError('provider_unavailable', message, { facts: factsOf(status) })
   }
