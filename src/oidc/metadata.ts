@@ -51,18 +51,10 @@ export function usableMetadata(
   return { metadata: metadata as ServerMetadata, warnings }
 }
 
-/** Returns members whose other types openid-client takes for `true` and for a list without any algorithm. */
-function flagsOf(found: ServerMetadata): Readonly<Record<string, unknown>> {
-  const {
-    authorization_response_iss_parameter_supported: flag,
-    id_token_signing_alg_values_supported: algorithms,
-  } = found
+/** Returns the flag that openid-client takes for set where it is the text `"false"`. */
+function flagsOf({ authorization_response_iss_parameter_supported: flag }: ServerMetadata) {
   const isSupported = flag === true || (flag as unknown) === 'true'
-  const isList = Array.isArray(algorithms) && algorithms.length > 0
-  return {
-    authorization_response_iss_parameter_supported: isSupported,
-    id_token_signing_alg_values_supported: isList ? algorithms : undefined,
-  }
+  return { authorization_response_iss_parameter_supported: isSupported }
 }
 
 type Endpoint = (typeof NEEDED)['sign-in'][number] | (typeof OPTIONAL)['sign-in'][number]
@@ -71,18 +63,23 @@ type Endpoint = (typeof NEEDED)['sign-in'][number] | (typeof OPTIONAL)['sign-in'
 function faultOf(
   name: Endpoint,
   found: ServerMetadata,
-  { issuerUrl, internalUrl }: ProviderAddresses,
+  addresses: ProviderAddresses,
 ): string | undefined {
   const endpoint: unknown = found[name]
   if (endpoint === undefined) return 'is missing'
   const url = typeof endpoint === 'string' ? URL.parse(endpoint) : null
   if (!url || url.username || url.password) return 'is not a usable URL'
-  const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
-  const isInsideToo = internalUrl !== undefined && !isForBrowsers
-  const known = (isInsideToo ? [issuerUrl, internalUrl] : [issuerUrl]).map((each) => new URL(each))
+  const known = knownFor(name, addresses)
   const isPlainHttpToo = url.protocol === 'http:' && isPlainHttpFor(url, known)
   if (url.protocol !== 'https:' && !isPlainHttpToo) return 'is not https'
   return isElsewhereInside(url, known) ? "is at an address other than the issuer's" : undefined
+}
+
+/** Returns the addresses beside which an endpoint may lie; browsers do not reach the internal one. */
+function knownFor(name: Endpoint, { issuerUrl, internalUrl }: ProviderAddresses): readonly URL[] {
+  const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
+  const isInsideToo = internalUrl !== undefined && !isForBrowsers
+  return (isInsideToo ? [issuerUrl, internalUrl] : [issuerUrl]).map((each) => new URL(each))
 }
 
 /** Accepts plain http everywhere where the issuer is asked over it, and at the internal address. */

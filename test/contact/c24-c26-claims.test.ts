@@ -12,7 +12,8 @@ const NOBODY = 'nobody-has-this-group'
 const verified = { email: EMAIL, email_verified: true }
 const ZITADEL = 'urn:zitadel:iam:org:project:roles'
 const overage = {
-  ...{ groups: undefined, _claim_names: { groups: 'src1' } },
+  groups: undefined,
+  _claim_names: { groups: 'src1' },
   _claim_sources: { src1: { endpoint: 'https://graph.test/getMemberObjects' } },
 }
 
