@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Configuration, ServerMetadata } from 'openid-client'
+import type { Configuration } from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
 import { backoffMs } from '../timing/backoff.ts'
@@ -108,7 +108,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
     attemptedAtMs = performance.now()
     try {
       const { metadata, warnings } = await discover({ ...options, use, fetch })
-      found = createConfigurations(withAlgorithms(metadata, options), {
+      found = createConfigurations(metadata, {
         ...options,
         fetch,
         clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,

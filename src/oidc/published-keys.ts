@@ -19,13 +19,6 @@ interface PublishedKey {
   readonly importFor: (alg: string) => Promise<CryptoKey | undefined>
 }
 
-/** Verifies a token with the key that it asks for, as jose's `jwtVerify` does. */
-export type VerifyWithKey = (
-  token: string,
-  key: JWTVerifyGetKey,
-  options: JWTVerifyOptions,
-) => Promise<JWTVerifyResult>
-
 /** Keys that a provider has published at one time. */
 export type PublishedKeys = readonly PublishedKey[]
 
