@@ -85,7 +85,7 @@ function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFac
   return isOurs ? undefined : factsAbout({ claim: 'azp', value: azp, expected: clientId })
 }
 
-/** Accepts an absent `typ`, but not the one of an access or logout token (RFC 8725 section 3.11). */
+/** Accepts an absent `typ`, but not an empty one nor that of an access or logout token (RFC 8725 section 3.11). */
 function isIdTokenType(typ: unknown): boolean {
   return typ === undefined || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
 }
