@@ -1,6 +1,7 @@
 import { createServer } from 'node:https'
 import tls from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createProviderFetch } from '../../src/oidc/provider-fetch.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
@@ -11,13 +12,12 @@ import {
 } from '../../stand-ins/network/http-proxy.ts'
 import { closeServer, listenOn } from '../../stand-ins/network/server.ts'
 import { AUDIENCE, bearerRule, mintAccessToken, startBearerParty } from '../support/bearers.ts'
-import { base, problemsWith } from '../support/configuration.ts'
+import { base, problemsWith, settingsIn } from '../support/configuration.ts'
 import { startTestProvider } from '../support/provider.ts'
 import { LOGOUT } from '../support/sign-in-steps.ts'
 import { rows, words } from '../support/words.ts'
 
-const proxiesOf = (settings: Readonly<Record<string, string>>) =>
-  loadConfig({ ...base, ...settings }).proxies
+const proxiesOf = (settings: Environment) => loadConfig({ ...base, ...settings }).proxies
 
 describe('C30: the settings of proxies', () => {
   test.for([
@@ -26,11 +26,11 @@ describe('C30: the settings of proxies', () => {
     ['HTTP_PROXY=proxy.example.com:3128', { http: 'http://proxy.example.com:3128/' }],
     ['HTTP_PROXY=http://u:p%40@[::1]:3128/', { http: 'http://u:p%40@[::1]:3128/' }],
     ['https_proxy=http://low HTTPS_PROXY=http://up', { https: 'http://low/' }],
-    ['http_proxy=http://low https_proxy=', { http: 'http://low/' }],
+    ['http_proxy=http://low HTTPS_PROXY=', { http: 'http://low/' }],
     ['HTTP_PROXY=http://a HTTPS_PROXY=http://b', { http: 'http://a/', https: 'http://b/' }],
   ] as const)('C30: %s is understood', ([text, expected]) => {
-    const settings = Object.fromEntries(text.split(' ').map((each) => each.split('=', 2)))
-    const { isBypassed, ...proxies } = proxiesOf(settings as Record<string, string>) ?? {}
+    const settings = settingsIn(text)
+    const { isBypassed, ...proxies } = proxiesOf(settings) ?? {}
     expect([proxies, isBypassed?.('id.example.com', 443)]).toEqual([expected, false])
   })
 

@@ -12,7 +12,7 @@ async function reasonOf(issuerUrl: string, answer: Response, use: 'sign-in' | 'k
 const MICROSOFT = 'https://login.microsoftonline.com'
 const TENANT = '3fa85f64-5717-4562-b3fc-2c963f66afa6'
 
-test.for([
+test.for<[url: string, issuer: string, advice: string]>([
   [
     `${MICROSOFT}/any.example.com/v2.0`,
     `${MICROSOFT}/{tenantid}/v2.0`,
