@@ -207,7 +207,7 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 
 test('every setting is tried here, free texts aside', () => {
   // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
-  // proxies in contact/c30-proxies.test.ts.
+  // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
     OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM NO_PROXY HOST VESTIBULE_CONFIG ALLOWED_EMAILS

@@ -98,10 +98,15 @@ test.for([
   },
 )
 
-test('C33: an issuer of a rule is to be corrected in the rules', async () => {
-  const answer = Response.json({ issuer: 'https://other.example.com' })
-  const reason = await reasonOf('https://id.example.com', answer, 'keys')
-  expect(reason).toBe(
+test.for<[answer: Response, reason: string]>([
+  [
+    Response.json({ issuer: 'https://other.example.com' }),
     'the provider calls itself https://other.example.com; set the issuer in the rules to exactly that',
-  )
+  ],
+  [
+    new Response('', { status: 404 }),
+    'the metadata at https://id.example.com/.well-known/openid-configuration were answered with 404; is the path of the issuer in the rules right?',
+  ],
+])('C33: an issuer of a rule is to be corrected in the rules: %#', async ([answer, reason]) => {
+  expect(await reasonOf('https://id.example.com', answer, 'keys')).toBe(reason)
 })
