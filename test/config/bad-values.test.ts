@@ -58,9 +58,10 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ['http://id.example.com', 'OIDC_ISSUER_URL', PLAIN],
   ...rows`https://u@id.example.com https://u:p@id.example.com`('OIDC_ISSUER_URL', /is not a URL/),
   ...rows`https://id.example.com/.well-known/openid-configuration
-    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server`(
+    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server
+    https://id.example.com/protocol/openid-connect/auth`(
     'OIDC_ISSUER_URL',
-    /is the address of the metadata, not of the issuer; write https:\/\/id\.example\.com$/,
+    /is the address of the metadata or an endpoint.*; write https:\/\/id\.example\.com$/,
   ),
   ...rows`https://login.microsoftonline.com/common/v2.0 https://login.microsoftonline.com/Common
     https://login.microsoftonline.com/organizations/v2.0
