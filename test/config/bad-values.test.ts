@@ -58,9 +58,10 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ['http://id.example.com', 'OIDC_ISSUER_URL', PLAIN],
   ...rows`https://u@id.example.com https://u:p@id.example.com`('OIDC_ISSUER_URL', /is not a URL/),
   ...rows`https://id.example.com/.well-known/openid-configuration
-    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server`(
+    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server
+    https://id.example.com/protocol/openid-connect/auth`(
     'OIDC_ISSUER_URL',
-    /is the address of the metadata, not of the issuer; write https:\/\/id\.example\.com$/,
+    /is the address of the metadata or an endpoint.*; write https:\/\/id\.example\.com$/,
   ),
   ...rows`https://login.microsoftonline.com/common/v2.0 https://login.microsoftonline.com/Common
     https://login.microsoftonline.com/organizations/v2.0
@@ -208,7 +209,7 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 
 test('every setting is tried here, free texts aside', () => {
   // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
-  // proxies in contact/c30-proxies.test.ts.
+  // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
     OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY HOST VESTIBULE_CONFIG ALLOWED_EMAILS
