@@ -1,4 +1,5 @@
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { ServerMetadata } from 'openid-client'
 import { CLOCK_TOLERANCE_SECONDS } from './provider.ts'
 import { ALGORITHMS, hasUsableSubject, isReasonable } from './token-rules.ts'
 import { translate, VerificationError } from './translate.ts'
@@ -9,6 +10,8 @@ export interface ExpectedParties {
   readonly clientId: string
   /** Accepts a token without `nonce`, because a refreshed one has none (OpenID Connect Core 1.0 section 12.2). */
   readonly isRefreshed?: boolean
+  /** Metadata of the provider, for the addresses in log lines. */
+  readonly metadata?: ServerMetadata
 }
 
 /**
@@ -19,7 +22,7 @@ export interface ExpectedParties {
 export async function verifyIdToken(
   idToken: string,
   keySet: JWTVerifyGetKey,
-  { issuer, clientId, isRefreshed = false }: ExpectedParties,
+  { issuer, clientId, isRefreshed = false, metadata }: ExpectedParties,
 ): Promise<JWTPayload> {
   const { payload, protectedHeader } = await jwtVerify(idToken, keySet, {
     issuer,
@@ -28,7 +31,7 @@ export async function verifyIdToken(
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     maxTokenAge: 600,
     requiredClaims: ['sub', 'exp', 'iat', ...(isRefreshed ? [] : ['nonce'])],
-  }).catch(translate)
+  }).catch((cause: unknown) => translate(cause, metadata && { metadata }))
   const fault = faultOf(payload, protectedHeader.typ, clientId)
   if (fault !== undefined) throw new VerificationError(`the ID token ${fault}`)
   return payload

@@ -7,7 +7,7 @@ import {
   type JWTVerifyGetKey,
 } from 'jose'
 import { within } from '../timing/time-limit.ts'
-import { emptyKeySet, isUnknownKey } from './provider-errors.ts'
+import { emptyKeySet, isUnknownKey, keysAnswered } from './provider-errors.ts'
 import { providerFetch } from './provider-fetch.ts'
 import { providerTooSlow } from './translate.ts'
 
@@ -50,7 +50,7 @@ export function createKeySet(url: URL, now = () => performance.now()): JWTVerify
       if (leftMs > 0) await pause(leftMs)
       attemptedAtMs = now()
       const response = await providerFetch(href, init)
-      if (response.status !== 200) return response
+      if (response.status !== 200) throw keysAnswered(href, response.status)
       const set: unknown = await response.clone().json()
       if (!isUsable(set)) throw emptyKeySet()
       lastGood = { keys: createLocalJWKSet(set), fetchedAtMs: now() }

@@ -3,13 +3,21 @@ import { decodeJwt, type JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Claims } from '../core/identity.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, type FailureFacts } from '../errors.ts'
+import type { Asked } from './failure-facts.ts'
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import type { ProviderConnection } from './provider.ts'
-import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
+import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
+import {
+  failureOf,
+  isDefinite,
+  isInvalidGrant,
+  isVerificationFailure,
+  retryAfterMs,
+  VerificationError,
+} from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -25,10 +33,20 @@ export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
   | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
   /** The refresh token is not valid any more. */
-  | { readonly kind: 'refused' }
+  | ({ readonly kind: 'refused' } & Partial<AnswerFacts>)
   /** The tokens are for another user or fail verification (threat A86). */
-  | { readonly kind: 'rejected'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
+  | ({ readonly kind: 'rejected' } & AnswerFacts)
+  /**
+   * `declined`: definitely refused otherwise, or answered with what can never be used, so that the session ends with its
+   * grace (finding C20). `failed`: what may pass by itself.
+   */
+  | ({ readonly kind: 'declined' | 'failed'; readonly retryAfterMs?: number } & AnswerFacts)
+
+/** Cause of an answer that is no success, for the log. */
+export interface AnswerFacts {
+  readonly reason: string
+  readonly facts?: FailureFacts
+}
 
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
@@ -47,22 +65,28 @@ const NEWER_KEYS_MS = 1100
 export function createRefresh(options: RefreshOptions): RefreshTokens {
   const { connection, now } = options
   return async (refreshable) => {
+    let asked: Asked = {}
     try {
+      const configuration = await connection.configuration()
+      asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
       const refreshing = await connection.refreshConfiguration()
       const tokens = await client.refreshTokenGrant(refreshing, refreshable.refreshToken)
-      const issued = toIssuedTokens(tokens)
-      return await readIssued(issued, refreshable, await connection.configuration(), options)
+      return await readIssued(toIssuedTokens(tokens), refreshable, configuration, options)
     } catch (cause) {
-      if (oauthErrorOf(cause) === 'invalid_grant') {
-        return { kind: 'refused' }
-      }
-      // openid-client verifies the ID token before it returns the tokens.
-      if (isUnacceptable(cause)) return rejected(cause)
-      const askedMs = retryAfterMs(cause, now())
-      const retryAfter = askedMs === undefined ? {} : { retryAfterMs: askedMs }
-      return { kind: 'failed', reason: reasonOf(cause), ...retryAfter }
+      return unsuccessful(cause, asked, now())
     }
   }
+}
+
+/** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
+async function unsuccessful(cause: unknown, asked: Asked, nowMs: EpochMs): Promise<RefreshAnswer> {
+  const { answer, reason, facts } = await failureOf(cause, asked)
+  if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
+  // openid-client verifies the ID token before it returns the tokens.
+  if (isUnacceptable(cause)) return { kind: 'rejected', reason, facts }
+  const kind = isDefinite(cause, answer) ? 'declined' : 'failed'
+  const askedMs = retryAfterMs(cause, nowMs)
+  return { kind, reason, facts, ...(askedMs !== undefined && { retryAfterMs: askedMs }) }
 }
 
 /**
@@ -104,8 +128,9 @@ async function claimsOf(
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
   requireSame(decodeJwt(idToken), refreshable, before['nonce'])
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const parties = { issuer, clientId, isRefreshed: true }
+  const metadata = configuration.serverMetadata()
+  const { issuer, jwks_uri } = metadata
+  const parties = { issuer, clientId, isRefreshed: true, metadata }
   const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
   return verify().catch(async (cause: unknown) => {
     if (!isUnknownKey(causeOf(cause))) throw cause
@@ -126,8 +151,9 @@ function userInfoFor(
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
-function rejected(cause: unknown): RefreshAnswer {
-  return { kind: 'rejected', reason: reasonOf(cause) }
+async function rejected(cause: unknown): Promise<RefreshAnswer> {
+  const { reason, facts } = await failureOf(cause)
+  return { kind: 'rejected', reason, facts }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */

@@ -23,6 +23,11 @@ export async function withUserInfo(
   if (!isAsked) return claims
   const more = await client
     .fetchUserInfo(configuration, accessToken, claims.sub as string)
-    .catch(translate)
+    .catch((cause: unknown) =>
+      translate(cause, {
+        endpoint: 'userinfo_endpoint',
+        metadata: configuration.serverMetadata(),
+      }),
+    )
   return completeClaims(claims, more)
 }

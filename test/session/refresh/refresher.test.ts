@@ -33,6 +33,7 @@ import {
 
 const LIFE_MS = 60_000
 const DUE_MS = 45_000
+const GRACE_MS = 3_600_000
 const USER = userOwner(identity.issuer, identity.subject).id
 const PROVIDER_SESSION = newSession.metadata.owners.providerSession as string
 
@@ -94,6 +95,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
     },
     endSession: (digest) => started.sessions.end(digest),
     revokeTokens: async (taken) => void told.revoked.push(taken),
+    patienceMs: GRACE_MS,
     canStore: () => true,
     now: () => STARTED_AT + elapsedMs,
     onResult: (result, { reason }) => told.results.push({ result, ...(reason && { reason }) }),

@@ -33,6 +33,7 @@ const redeemable = (address = '10.0.0.1', isTold = false): Redeemable => ({
   state: 's',
   nonce: 'n',
   codeVerifier: 'v',
+  onSpent: () => undefined,
   realm: given.REALM,
   address: '203.0.113.7',
   origin: { address, isTold },
