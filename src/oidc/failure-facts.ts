@@ -4,6 +4,7 @@ import { AuthError, type FailureFacts } from '../errors.ts'
 import {
   codeOf,
   faultIn,
+  missingMemberOf,
   type ProviderAnswer,
   refusedClaimOf,
   refusedParametersOf,
@@ -63,7 +64,7 @@ export function factsOf(cause: unknown, answer: ProviderAnswer, asked: Asked): F
     ...(endpoint && { endpoint }),
     ...(address && { url: cleanUrl(address) }),
     ...(status !== undefined && { http_status: status }),
-    ...saidByProvider(error, description),
+    ...saidByProvider(error, description, endpoint),
     ...claimFactsOf(cause),
     ...parameterFactsOf(cause),
     ...faultIn(cause)?.facts,
@@ -102,9 +103,13 @@ function shown(value: unknown): string {
 }
 
 /** Returns the words of a provider, bounded and without markup (threats A59, A93). */
-export function saidByProvider(error?: string, description?: string): FailureFacts {
+function saidByProvider(
+  error: string | undefined,
+  description: string | undefined,
+  endpoint: string | undefined,
+): FailureFacts {
   const code = error && withoutMarkup(error, MAX_ERROR_CHARS)
-  const text = description && withoutMarkup(description)
+  const text = description && withoutMarkup(description, MAX_CHARS_OF[endpoint ?? ''])
   return {
     ...(code && { oauth_error: code }),
     ...(text && { oauth_error_description: text }),
@@ -112,6 +117,8 @@ export function saidByProvider(error?: string, description?: string): FailureFac
 }
 
 const MAX_ERROR_CHARS = 60
+/** Bounds what a visitor can write into a line more tightly than what a provider can. */
+const MAX_CHARS_OF: Readonly<Record<string, number>> = { authorization_endpoint: 120 }
 
 function withoutMarkup(text: string, maxChars?: number): string {
   return cleanText(text, maxChars).replaceAll(/[<>]+/g, ' ').trim()
@@ -143,8 +150,10 @@ function whatHappened(cause: unknown, facts: FailureFacts): string {
   const own = cause instanceof AuthError ? cause : faultIn(cause)
   if (own) return `failed: ${own.message}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts
+  // A visitor can write the description of a callback, so it stands in its own field alone.
+  const isFromBrowser = facts.endpoint === 'authorization_endpoint'
   if (facts.claim) return `sent what was refused: ${aboutClaim(facts)}`
-  const said = [error, description].filter(Boolean).join(': ')
+  const said = [error, isFromBrowser ? undefined : description].filter(Boolean).join(': ')
   if (status !== undefined)
     return said ? `answered ${status} ${said}` : `answered ${status}${unusable(cause, status)}`
   if (said) return `answered ${said}`
@@ -152,7 +161,11 @@ function whatHappened(cause: unknown, facts: FailureFacts): string {
 }
 
 function unusable(cause: unknown, status: number): string {
-  return status === 200 ? `, but not as it must (${codeOf(cause)})` : ''
+  if (status !== 200) return ''
+  const member = missingMemberOf(cause)?.replaceAll('_', ' ')
+  return member === undefined
+    ? ` with what is no answer (${codeOf(cause)})`
+    : ` without a usable ${member}`
 }
 
 function aboutClaim({ claim, expected, received }: FailureFacts): string {

@@ -120,11 +120,19 @@ export function refusedClaimOf(cause: unknown): RefusedClaim | undefined {
     return { claim: cause.claim, claims: cause.payload }
   }
   const [outer, inner] = chainOf(cause).slice(-2)
-  if (!outer || !inner || !('claims' in inner)) return undefined
-  const { claims, expected, claim: named } = inner as Partial<RefusedClaim>
-  const told = outer instanceof Error ? /JWT "([a-z_]+)"/.exec(outer.message)?.[1] : undefined
-  const claim = named ?? told
-  return claim === undefined ? undefined : { claim, expected, claims: claims ?? {} }
+  if (!(outer instanceof Error) || !inner) return undefined
+  if ('attribute' in inner) return { claim: String(inner.attribute), claims: {} }
+  if (!('claims' in inner)) return undefined
+  const { claims = {}, expected, claim: named } = inner as Partial<RefusedClaim>
+  const claim = named ?? /JWT "([a-z_]+)"/.exec(outer.message)?.[1]
+  return claim === undefined ? undefined : { claim, expected, claims }
+}
+
+/** Returns the member of a JSON answer that is missing or of a wrong type; `undefined` for any other failure. */
+export function missingMemberOf(cause: unknown): string | undefined {
+  const [outer] = chainOf(cause).slice(-2)
+  if (!(outer instanceof Error) || !isAboutBody(cause)) return undefined
+  return /body "([a-z_]+)" property/.exec(outer.message)?.[1]
 }
 
 /**

@@ -26,7 +26,7 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
   ['a broken provider that is asked again', signInPages.brokenProviderPage(LOGIN, text)],
   ['a provider that refuses', signInPages.refusedPage(text, text)],
   ['wrong settings', signInPages.misconfiguredPage(text)],
-  ['not available, with a new login', signInPages.unavailablePage(true, text)],
+  ['not available', signInPages.unavailablePage(true, text)],
   ['a loop of sign-ins that fail', loopPage('unfinished', text, text)],
   ['a loop without the cookie', loopPage('no-cookie', text, text)],
   ['a loop with the cookie', loopPage('not-accepted', text, text)],
@@ -39,7 +39,6 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
   ['signed out for now', pages.signedOutPage(text, true)],
   ['signed out for now, and going on', pages.signedOutPage(LOGIN, true, text)],
   ['going on', pages.continuePage(text)],
-  ['not available', signInPages.unavailablePage(true)],
   ['an internal error', pages.internalErrorPage()],
 ]
 
@@ -116,7 +115,7 @@ describe('single pages', () => {
     const escaped = LOGIN.replace('&', '&amp;')
     expect(await refreshOf(signInPages.signInFailedPage(LOGIN, LOGIN))).toBe(`1;url=${escaped}`)
     const others = pagesWith(LOGIN).filter(([, content]) => content.refreshSeconds === undefined)
-    expect(others.length).toBe(pagesWith(LOGIN).length - 5)
+    expect(others.length).toBe(pagesWith(LOGIN).length - 4)
     for (const [what, content] of others) expect(await refreshOf(content), what).toBeUndefined()
   })
 
