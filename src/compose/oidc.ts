@@ -4,9 +4,9 @@ import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity
 import { createKeySets, type KeySets } from '../oidc/key-set.ts'
 import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'
 import { connectProvider, type ProviderConnection, type ProviderOptions } from '../oidc/provider.ts'
+import { ProviderFault } from '../oidc/provider-errors.ts'
 import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
 import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
-import { failureOf } from '../oidc/translate.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** Connection to the provider and the requests that are sent to it. */
@@ -91,15 +91,20 @@ function createDiscoveryLog(
 ): Pick<ProviderOptions, 'onDiscovered' | 'onDiscoveryFailed'> {
   return {
     onDiscovered: () => log.info({ event: 'provider_discovered', issuer }, 'provider discovered'),
-    onDiscoveryFailed: (cause) => void sayUndiscovered(cause, issuer, log),
+    onDiscoveryFailed: (cause) =>
+      log.warn(
+        { event: 'provider_discovery_failed', issuer, reason: discoveryFailureOf(cause) },
+        'discovery of the provider failed; retrying',
+      ),
   }
 }
 
-async function sayUndiscovered(cause: unknown, issuer: string, log: Log): Promise<void> {
-  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const { reason, facts } = await failureOf(cause, { endpoint: 'discovery', url })
-  log.warn(
-    { event: 'provider_discovery_failed', issuer, reason, ...facts },
-    'discovery of the provider failed; retrying',
-  )
+/**
+ * Returns the message of a `ProviderFault`, which says what to change; for anything else only its kind, because a
+ * message may quote an answer.
+ */
+function discoveryFailureOf(cause: unknown): string {
+  if (cause instanceof ProviderFault) return cause.message
+  if (!(cause instanceof Error)) return typeof cause
+  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
 }

@@ -16,13 +16,10 @@ export interface Asked {
   /** Name of the endpoint in the provider's metadata. */
   readonly endpoint?: ProviderEndpoint
   readonly metadata?: ServerMetadata
-  /** Address of an endpoint that no metadata name. */
-  readonly url?: string
 }
 
-/** Endpoints by their names in metadata; `discovery` is that of the metadata themselves. */
+/** Endpoints by their names in metadata. */
 export type ProviderEndpoint =
-  | 'discovery'
   | 'authorization_endpoint'
   | 'token_endpoint'
   | 'userinfo_endpoint'
@@ -30,7 +27,6 @@ export type ProviderEndpoint =
   | 'revocation_endpoint'
 
 const NAMES: Readonly<Record<string, string>> = {
-  discovery: 'discovery',
   authorization_endpoint: 'the authorization endpoint',
   token_endpoint: 'the token endpoint',
   userinfo_endpoint: 'the UserInfo endpoint',
@@ -58,7 +54,7 @@ const TIMES: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf', 'auth_time'])
 /** Collects what is known of a failure at the provider, without secrets and the names of people (finding C53). */
 export function factsOf(cause: unknown, answer: ProviderAnswer, asked: Asked): FailureFacts {
   const { endpoint, metadata } = asked
-  const address = asked.url ?? addressOf(endpoint, metadata)
+  const address = endpoint && metadata?.[endpoint]
   const { status, error, description } = answer
   const found: FailureFacts = {
     ...(endpoint && { endpoint }),
@@ -124,19 +120,16 @@ function withoutMarkup(text: string, maxChars?: number): string {
   return cleanText(text, maxChars).replaceAll(/[<>]+/g, ' ').trim()
 }
 
-function addressOf(endpoint: ProviderEndpoint | undefined, metadata: ServerMetadata | undefined) {
-  return endpoint && endpoint !== 'discovery' ? metadata?.[endpoint] : undefined
-}
-
 function settingOf(facts: FailureFacts, cause: unknown): string | undefined {
   const { oauth_error: error, oauth_error_description: description = '', claim } = facts
   if (/redirect.?ur[il]/i.test(description)) return 'PUBLIC_URL'
+  if (facts.http_status === 401 && error === 'unauthorized_client')
+    return SETTINGS_OF_ERRORS['invalid_client']
   if (error && Object.hasOwn(SETTINGS_OF_ERRORS, error)) return SETTINGS_OF_ERRORS[error]
   if (claim && Object.hasOwn(SETTINGS_OF_CLAIMS, claim)) return SETTINGS_OF_CLAIMS[claim]
   const unsent = unsentCodeOf(cause)
-  if (unsent !== undefined && /CERT|UNABLE/.test(unsent)) return 'OIDC_CA_FILE'
-  const isUnknownIssuer = facts.endpoint === 'discovery' && (facts.http_status ?? 500) < 500
-  return unsent !== undefined || isUnknownIssuer ? 'OIDC_ISSUER_URL' : undefined
+  if (unsent === undefined) return undefined
+  return /CERT|UNABLE/.test(unsent) ? 'OIDC_CA_FILE' : 'OIDC_ISSUER_URL'
 }
 
 /** Returns a sentence that names a failure and what helps, from its facts alone. */

@@ -5,7 +5,7 @@ import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from '.
 import { verifyIdToken } from './id-token.ts'
 import type { KeySets } from './key-set.ts'
 import { refusedAuthorization } from './refused-authorization.ts'
-import { isUnspent, translate } from './translate.ts'
+import { type CodeFate, fateOfCode, translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Parameters of an authorization request besides the configured ones; a visitor chooses none of them (threat A69). */
@@ -25,8 +25,8 @@ export interface AuthorizationResponse {
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string
-  /** Called when the code is or may be spent, so that only a new login can succeed (finding C22). */
-  readonly onSpent: () => void
+  /** Called when the code is or may be spent, so that trying again means a new login (finding C22). */
+  readonly onSpent: (fate: Exclude<CodeFate, 'unspent'>) => void
 }
 
 /** Response of the token endpoint (RFC 6749 section 5.1). */
@@ -57,7 +57,7 @@ export interface SignIn {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>
   /**
    * Redeems the code. Throws `AuthError`: `sign_in_failed` when the code is refused, `sign_in_misconfigured` when the
-   * client is or a token fails verification, `provider_unavailable` when the provider cannot be reached,
+   * client is, `sign_in_refused` when a token fails verification, `provider_unavailable` when the provider cannot be reached,
    * `provider_failed` when its response is malformed.
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
@@ -140,7 +140,7 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
       ...(maxAge && { maxAge: Number(maxAge) }),
     })
     .catch((cause: unknown) => refuseCode(cause, metadata, response.onSpent))
-  response.onSpent()
+  response.onSpent('spent')
   const idToken = tokens.id_token as string
   const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
     issuer,
@@ -158,9 +158,10 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
 async function refuseCode(
   cause: unknown,
   metadata: client.ServerMetadata,
-  onSpent: () => void,
+  onSpent: AuthorizationResponse['onSpent'],
 ): Promise<never> {
-  if (!(await isUnspent(cause))) onSpent()
+  const fate = await fateOfCode(cause)
+  if (fate !== 'unspent') onSpent(fate)
   return translate(cause, { endpoint: 'token_endpoint', metadata })
 }
 

@@ -64,7 +64,7 @@ export class VerificationError extends AuthError {
   constructor(
     message: string,
     options: ConstructorParameters<typeof AuthError>[2] = {},
-    code: AuthErrorCode = 'sign_in_misconfigured',
+    code: AuthErrorCode = 'sign_in_refused',
   ) {
     super(code, message, options)
   }
@@ -123,10 +123,11 @@ export function mayPass(error: string | undefined): boolean {
 
 /**
  * Returns whether the provider has definitely refused a request: with an OAuth error, or with JSON that can never be used
- * (finding C20). `invalid_client` is no such refusal, because the operator can correct it.
+ * (finding C20). A refused client is no such refusal, because the operator can correct it.
  */
-export function isDefinite(cause: unknown, { status = 0, error, isJson }: ProviderAnswer): boolean {
-  if (error === 'invalid_client' || mayPass(error)) return false
+export function isDefinite(cause: unknown, answer: ProviderAnswer): boolean {
+  const { status = 0, error, isJson } = answer
+  if (isClientRefused(answer) || mayPass(error)) return false
   if (status >= 400) return error !== undefined && isJson && isRefusal(status)
   if (isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION') return true
   return status >= 200 && status < 300 && isJson
@@ -137,11 +138,21 @@ function isRefusal(status: number): boolean {
   return status >= 400 && status < 500 && !PASSING_STATUSES.has(status)
 }
 
-/** Returns whether a code is as good as before: it was not sent, or the provider refused the request (finding C22). */
-export async function isUnspent(cause: unknown): Promise<boolean> {
-  if (unsentCodeOf(cause) !== undefined || refusedParametersOf(cause)) return true
-  const { status = 0, error } = await answerOf(cause)
-  return isRefusal(status) && error !== undefined && !mayPass(error)
+/** Returns whether the client could not prove itself; Keycloak calls that `unauthorized_client`. */
+function isClientRefused({ status, error }: ProviderAnswer): boolean {
+  return error === 'invalid_client' || (status === 401 && error === 'unauthorized_client')
+}
+
+/** Fate of a code whose request failed; `unknown` where the provider may have spent it or not. */
+export type CodeFate = 'unspent' | 'unknown' | 'spent'
+
+/** Tells whether a code is as good as before: it was not sent, or the provider refused the request (finding C22). */
+export async function fateOfCode(cause: unknown): Promise<CodeFate> {
+  if (unsentCodeOf(cause) !== undefined || refusedParametersOf(cause)) return 'unspent'
+  const answer = await answerOf(cause)
+  const { status = 0, error } = answer
+  if (isRefusal(status) && error !== undefined && !mayPass(error)) return 'unspent'
+  return status >= 300 || failureKind(cause, answer) === 'unavailable' ? 'unknown' : 'spent'
 }
 
 /** Returns whether a refresh token or code was refused as such (RFC 6749 section 5.2). */
@@ -186,8 +197,8 @@ function codeOfRefusal(error: string | undefined): AuthErrorCode {
 /** Tells what the visitor's browser may have sent from what only the provider or the settings can cause. */
 function codeOfUnverified(cause: unknown): AuthErrorCode {
   const about = refusedParametersOf(cause)
-  if (about) return about.parameters ? 'sign_in_refused' : 'sign_in_failed'
-  return refusedClaimOf(cause)?.claim === 'nonce' ? 'sign_in_failed' : 'sign_in_misconfigured'
+  const isOfBrowser = about ? !about.parameters : refusedClaimOf(cause)?.claim === 'nonce'
+  return isOfBrowser ? 'sign_in_failed' : 'sign_in_refused'
 }
 
 /** Decides by code, status and OAuth error, never by a description. */

@@ -77,12 +77,12 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
-  /** Releases the mark where no code was spent, so that a reload may retry and made-up codes leave no marks. */
+  /** Releases the mark unless the code is spent, so that a reload may retry and made-up codes leave no marks. */
   async function redeemCode(redeemable: Redeemable, attemptId: string) {
     let isSpent = false
-    const onSpent = () => {
-      isSpent = true
-      redeemable.onSpent()
+    const onSpent: Redeemable['onSpent'] = (fate) => {
+      isSpent = fate === 'spent'
+      redeemable.onSpent(fate)
     }
     try {
       // Reads the generation before redeeming, so that an end of all sessions from now on includes this sign-in.
