@@ -37,6 +37,10 @@ export interface FailureFacts {
   readonly http_status?: number
   readonly oauth_error?: string
   readonly oauth_error_description?: string
+  /** Origin of the proxy that was on the way. */
+  readonly proxy?: string
+  /** Method by which the client authenticated, and those that the metadata offer. */
+  readonly client_authentication?: string
   /** Claim that was refused, with the value that was expected and the one received where it is no secret. */
   readonly claim?: string
   readonly expected?: string

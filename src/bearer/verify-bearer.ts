@@ -1,9 +1,9 @@
-import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
 import type { TokenEvidence } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { type IdentityOptions, toIdentity } from '../core/identity.ts'
+import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
 import { isExpired } from '../oidc/provider-errors.ts'
@@ -81,10 +81,10 @@ async function verifyToken(
   { issuers, clientId, identity, withAccessToken, now }: BearerVerifierOptions,
 ): Promise<TokenEvidence> {
   const issuer = claimedIssuer(token)
-  const keys = issuer === undefined ? undefined : issuers.keysOf(issuer)
-  if (issuer === undefined || !keys) return refused(UNTRUSTED)
+  const verify = issuer === undefined ? undefined : issuers.verifierOf(issuer)
+  if (issuer === undefined || !verify) return refused(UNTRUSTED)
   const nowMs = now()
-  const verified = await jwtVerify(token, keys, {
+  const verified = await verify(token, {
     issuer,
     algorithms: [...ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,

@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net'
 import type { AccessRule } from '../core/access-rule.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import type { IdentityHeader } from '../core/identity.ts'
+import type { Proxies } from '../core/proxies.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
 import type { RedisConfig } from './redis/redis.ts'
@@ -23,6 +24,8 @@ export interface CommonConfig {
   readonly rules: readonly AccessRule[]
   readonly identityHeaders: readonly IdentityHeader[]
   readonly clientCredentials: ClientCredentials
+  /** Proxies for requests to providers and issuers; absent where none is set. */
+  readonly proxies?: Proxies
   /** Parameters that each authorization request carries besides those of the protocol. */
   readonly authorizationParams: readonly AuthorizationParam[]
   /** True when apps receive the access token, in whichever header. */

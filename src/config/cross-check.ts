@@ -9,8 +9,9 @@ import { readClientCredentials } from './client-credentials.ts'
 import type { CommonConfig } from './config.ts'
 import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
-import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
+import { checkInsecureHttp, checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
 import { parseNetworks } from './networks.ts'
+import { readProxies } from './proxies.ts'
 import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
@@ -29,6 +30,7 @@ export function crossCheck(
   if (settings.OIDC_ISSUER_URL) {
     checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
   }
+  checkInternalUrl(settings, problems)
   checkSignOutUrls(settings, problems)
   const keys = readKeys(settings, problems)
   checkCaFile(settings, problems)
@@ -36,6 +38,7 @@ export function crossCheck(
     parseNetworks(settings.TRUSTED_PROXIES),
   )
   checkPorts(settings, problems)
+  const proxies = readProxies(settings, problems)
   return {
     settings,
     hosts,
@@ -46,6 +49,7 @@ export function crossCheck(
     trustedNetworks: trustedNetworks ?? new BlockList(),
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     ...(publicSite && { publicSite }),
+    ...(proxies && { proxies }),
     ...(keys && { keys }),
   }
 }

@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import type { Config, Environment } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { crossCheck } from './cross-check.ts'
+import { withLowerCaseProxies } from './proxies.ts'
 import { checkRedis, type RedisFiles } from './redis/redis.ts'
 import { LISTS, type RulesFile, rulesFile } from './rules/rules-file.ts'
 import { notesOf, type SettingName, type Settings, settings } from './settings/settings.ts'
@@ -10,7 +11,7 @@ import { notesOf, type SettingName, type Settings, settings } from './settings/s
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
 export function loadConfig(environment: Environment): Config {
   const problems: string[] = []
-  const given = withSecretFiles(environment, NAMES, problems)
+  const given = withSecretFiles(withLowerCaseProxies(environment), NAMES, problems)
   const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
   const parsed = parseSettings(given, NAMES, file, problems)
   const config = crossCheck(parsed, file?.rules, problems)

@@ -1,21 +1,20 @@
-import type { ServerMetadata } from 'openid-client'
 import { cleanText, cleanUrl } from '../core/clean-text.ts'
-import { AuthError, type FailureFacts } from '../errors.ts'
+import type { FailureFacts } from '../errors.ts'
+import { claimFacts, sayClaim } from './claim-facts.ts'
 import {
-  codeOf,
-  faultIn,
+  isClientRefused,
   missingMemberOf,
   type ProviderAnswer,
-  refusedClaimOf,
   refusedParametersOf,
   unsentCodeOf,
-} from './provider-errors.ts'
+} from './failed-answer.ts'
+import { codeOf, faultIn, notedFactsOf } from './provider-errors.ts'
 
 /** Request to the provider that failed, for log lines. */
 export interface Asked {
   /** Name of the endpoint in the provider's metadata. */
   readonly endpoint?: ProviderEndpoint
-  readonly metadata?: ServerMetadata
+  readonly metadata?: Readonly<Partial<Record<ProviderEndpoint, string>>>
 }
 
 /** Endpoints by their names in metadata. */
@@ -34,68 +33,33 @@ const NAMES: Readonly<Record<string, string>> = {
   revocation_endpoint: 'the revocation endpoint',
 }
 
+const SETTINGS_OF_CLIENT = 'OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_TOKEN_ENDPOINT_AUTH_METHOD'
+
 /** Settings that usually help, by OAuth error. */
 const SETTINGS_OF_ERRORS: Readonly<Record<string, string>> = {
-  invalid_client: 'OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
   unauthorized_client: 'OIDC_CLIENT_ID',
   invalid_scope: 'OIDC_SCOPES',
   invalid_target: 'OIDC_AUTHORIZATION_PARAMS',
 }
 
-/** Settings that usually help, by claim of a refused token. */
-const SETTINGS_OF_CLAIMS: Readonly<Record<string, string>> = {
-  iss: 'OIDC_ISSUER_URL',
-  aud: 'OIDC_CLIENT_ID',
-  azp: 'OIDC_CLIENT_ID',
-}
-
-const TIMES: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf', 'auth_time'])
-
 /** Collects what is known of a failure at the provider, without secrets and the names of people (finding C53). */
-export function factsOf(cause: unknown, answer: ProviderAnswer, asked: Asked): FailureFacts {
-  const { endpoint, metadata } = asked
-  const address = endpoint && metadata?.[endpoint]
+export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Asked): FailureFacts {
+  const endpoint = refusedParametersOf(cause) ? 'authorization_endpoint' : asked.endpoint
+  const address = endpoint && asked.metadata?.[endpoint]
   const { status, error, description } = answer
+  const { client_authentication: authentication, ...noted } = notedFactsOf(cause)
+  const isClient = isClientRefused(answer)
   const found: FailureFacts = {
     ...(endpoint && { endpoint }),
     ...(address && { url: cleanUrl(address) }),
     ...(status !== undefined && { http_status: status }),
     ...saidByProvider(error, description, endpoint),
-    ...claimFactsOf(cause),
-    ...parameterFactsOf(cause),
-    ...faultIn(cause)?.facts,
+    ...claimFacts(cause),
+    ...noted,
+    ...(isClient && authentication !== undefined && { client_authentication: authentication }),
   }
-  const setting = found.setting ?? settingOf(found, cause)
+  const setting = found.setting ?? (isClient ? SETTINGS_OF_CLIENT : settingOf(found, cause))
   return { ...found, ...(setting && { setting }) }
-}
-
-/** Names the claim of a token; its value only where that names no person. */
-function claimFactsOf(cause: unknown): FailureFacts {
-  const refused = refusedClaimOf(cause)
-  if (!refused) return {}
-  const { claim, claims, expected } = refused
-  const isShown = claim === 'iss' || claim === 'aud' || claim === 'azp' || TIMES.has(claim)
-  return {
-    claim,
-    ...(isShown && expected !== undefined && { expected: shown(expected) }),
-    ...(isShown && claims[claim] !== undefined && { received: shown(claims[claim]) }),
-  }
-}
-
-function parameterFactsOf(cause: unknown): FailureFacts {
-  const { expected, parameters } = refusedParametersOf(cause) ?? {}
-  if (!parameters) return {}
-  const received = parameters.get('iss')
-  return {
-    endpoint: 'authorization_endpoint',
-    claim: 'iss',
-    ...(expected !== undefined && { expected: shown(expected) }),
-    ...(received && { received: shown(received) }),
-  }
-}
-
-function shown(value: unknown): string {
-  return withoutMarkup(typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 /** Returns the words of a provider, bounded and without markup (threats A59, A93). */
@@ -121,15 +85,10 @@ function withoutMarkup(text: string, maxChars?: number): string {
 }
 
 function settingOf(facts: FailureFacts, cause: unknown): string | undefined {
-  const { oauth_error: error, oauth_error_description: description = '', claim } = facts
+  const { oauth_error: error, oauth_error_description: description = '' } = facts
   if (/redirect.?ur[il]/i.test(description)) return 'PUBLIC_URL'
-  if (facts.http_status === 401 && error === 'unauthorized_client')
-    return SETTINGS_OF_ERRORS['invalid_client']
   if (error && Object.hasOwn(SETTINGS_OF_ERRORS, error)) return SETTINGS_OF_ERRORS[error]
-  if (claim && Object.hasOwn(SETTINGS_OF_CLAIMS, claim)) return SETTINGS_OF_CLAIMS[claim]
-  const unsent = unsentCodeOf(cause)
-  if (unsent === undefined) return undefined
-  return /CERT|UNABLE/.test(unsent) ? 'OIDC_CA_FILE' : 'OIDC_ISSUER_URL'
+  return unsentCodeOf(cause) === undefined ? undefined : 'OIDC_ISSUER_URL'
 }
 
 /** Returns a sentence that names a failure and what helps, from its facts alone. */
@@ -140,17 +99,16 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 }
 
 function whatHappened(cause: unknown, facts: FailureFacts): string {
-  const own = cause instanceof AuthError ? cause : faultIn(cause)
-  if (own) return `failed: ${own.message}`
+  const fault = faultIn(cause)
+  if (fault) return `failed: ${fault.message}`
+  const refused = sayClaim(facts)
+  if (refused !== undefined) return `answered with a wrong ${refused}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts
   // A visitor can write the description of a callback, so it stands in its own field alone.
   const isFromBrowser = facts.endpoint === 'authorization_endpoint'
-  if (facts.claim) return `sent what was refused: ${aboutClaim(facts)}`
   const said = [error, isFromBrowser ? undefined : description].filter(Boolean).join(': ')
-  if (status !== undefined)
-    return said ? `answered ${status} ${said}` : `answered ${status}${unusable(cause, status)}`
-  if (said) return `answered ${said}`
-  return causeText(cause)
+  if (said) return `answered ${[status, said].filter(Boolean).join(' ')}`
+  return status === undefined ? causeText(cause) : `answered ${status}${unusable(cause, status)}`
 }
 
 function unusable(cause: unknown, status: number): string {
@@ -159,11 +117,6 @@ function unusable(cause: unknown, status: number): string {
   return member === undefined
     ? ` with what is no answer (${codeOf(cause)})`
     : ` without a usable ${member}`
-}
-
-function aboutClaim({ claim, expected, received }: FailureFacts): string {
-  const wanted = expected === undefined ? '' : `, expected ${expected}`
-  return `claim ${claim} is ${received ?? 'missing'}${wanted}`
 }
 
 const TEXTS: Readonly<Record<string, string>> = {
@@ -178,14 +131,10 @@ const TEXTS: Readonly<Record<string, string>> = {
 }
 
 function causeText(cause: unknown): string {
-  const unsent = unsentCodeOf(cause)
-  if (unsent) return `could not be reached (${unsent})`
   const code = codeOf(cause)
-  if (cause instanceof Error && cause.name === 'TimeoutError') return 'did not answer in time'
   return TEXTS[code] ?? (code ? `failed (${code})` : 'gave no answer')
 }
 
-function remedyOf({ setting, claim }: FailureFacts): string {
-  if (setting) return `; check ${setting}`
-  return claim && TIMES.has(claim) ? '; check the clocks of both machines' : ''
+function remedyOf({ setting }: FailureFacts): string {
+  return setting === undefined ? '' : `; check ${setting}`
 }

@@ -1,78 +1,153 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  customFetch,
-  type JSONWebKeySet,
-  type JWTVerifyGetKey,
-} from 'jose'
+import { type JWTVerifyOptions, jwtVerify } from 'jose'
+import { cleanUrl } from '../core/clean-text.ts'
+import { createSingleFlight } from '../timing/single-flight.ts'
 import { within } from '../timing/time-limit.ts'
-import { emptyKeySet, isUnknownKey, keysAnswered } from './provider-errors.ts'
-import { providerFetch } from './provider-fetch.ts'
-import { providerTooSlow } from './translate.ts'
+import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from './provider-errors.ts'
+import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
+import { type PublishedKeys, toPublishedKeys, verifyWithEach } from './published-keys.ts'
+import { keysUnavailable, providerTooSlow } from './translate.ts'
+import { type VerifiedJwt, verifyJwt } from './verify-jwt.ts'
 
-/** Minimum pause between two fetches for unknown `kid`s, so that a flood of them does not reach the provider. */
+/** Minimum pause between two fetches, so that a flood of made-up tokens does not reach the provider. */
 const COOLDOWN_MS = 1000
 const FRESH_MS = 10 * 60 * 1000
 /** Time for which the last good set is used while fetching fails. */
 const LAST_GOOD_MS = 24 * 60 * 60 * 1000
-/** Time limit of a fetch where there is a last good set. */
+/** Time limit of a fetch where the last good set is only old. */
 const PATIENCE_MS = 500
+/** Time limit of a fetch, behind the cooldown, where the last good set does not verify a token. */
+const NEWER_MS = 1500
+/** Bound on the tokens of strangers that wait for a fetch at the same time. */
+const MAX_WAITING = 200
 
-/** Last set fetched; jose's `jwks()` would copy it and import its keys anew for each token during an outage. */
-interface GoodSet {
-  readonly keys: ReturnType<typeof createLocalJWKSet>
-  readonly fetchedAtMs: number
+/** Origin of a token, which decides how much is done for it. */
+export type TokenOrigin =
+  /** Anybody may send it: a bearer or logout token, whose empty claims count as wrong ones. */
+  | 'anybody'
+  /** The provider answered it to a request of ours: empty claims count as absent (finding C21). */
+  | 'provider'
+  /** The same, while nobody waits: a key that is published a moment later is looked for again (fault F37). */
+  | 'provider-in-background'
+
+/** Keys of a provider, fetched when needed. */
+export interface KeySet {
+  /**
+   * Verifies a token with the kept keys, and once more with newly fetched ones where none of them fits, or none made the
+   * signature (findings C67, C70).
+   */
+  verify(token: string, options: JWTVerifyOptions, origin: TokenOrigin): Promise<VerifiedJwt>
+  /** Whether the keys have ever been fetched. */
+  readonly isFetched: boolean
 }
 
 /** Returns the key set at a URL, the same one for every caller. */
-export type KeySets = (uri: string) => JWTVerifyGetKey
+export type KeySets = (uri: string) => KeySet
 
 /** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
-export function createKeySets(): KeySets {
-  const keySets = new Map<string, JWTVerifyGetKey>()
-  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(new URL(uri)))
+export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
+  const keySets = new Map<string, KeySet>()
+  return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(uri, fetch))
 }
 
-/** Creates a key set that is fetched on demand and for an unknown `kid`, and kept when fetching fails (fault F37). */
-export function createKeySet(url: URL, now = () => performance.now()): JWTVerifyGetKey {
-  let lastGood: GoodSet | undefined
-  let attemptedAtMs = Number.NEGATIVE_INFINITY
+/** Creates a key set that is fetched on demand, and kept when fetching fails (fault F37). */
+export function createKeySet(
+  uri: string,
+  fetch: ProviderFetch = providerFetch,
+  now = () => performance.now(),
+): KeySet {
+  const fetched = createFetchedKeys(() => fetchKeys(uri, fetch), now)
+  let waiting = 0
 
-  const remote = createRemoteJWKSet(url, {
-    cooldownDuration: COOLDOWN_MS,
-    cacheMaxAge: FRESH_MS,
-    [customFetch]: async (href, init) => {
-      const leftMs = attemptedAtMs + COOLDOWN_MS - now()
-      if (lastGood && leftMs > 0) throw new Error('cooling down')
-      // Delays the fetch where there is no last good set, so that made-up tokens cannot cause more fetches (finding
-      // C13).
-      if (leftMs > 0) await pause(leftMs)
-      attemptedAtMs = now()
-      const response = await providerFetch(href, init)
-      if (response.status !== 200) throw keysAnswered(href, response.status)
-      const set: unknown = await response.clone().json()
-      if (!isUsable(set)) throw emptyKeySet()
-      lastGood = { keys: createLocalJWKSet(set), fetchedAtMs: now() }
-      return response
-    },
-  })
+  /** Returns newer keys, and counts who waits for them. */
+  async function newerThan(ms: number, origin: TokenOrigin): Promise<PublishedKeys> {
+    if (origin === 'anybody' && waiting >= MAX_WAITING) throw keysUnavailable('provider')
+    waiting++
+    return fetched.askedAfter(ms).finally(() => waiting--)
+  }
 
-  return async (header, token) => {
-    try {
-      const found = remote(header, token)
-      return await (lastGood ? within(found, PATIENCE_MS, providerTooSlow) : found)
-    } catch (error) {
-      const isKept = lastGood && now() - lastGood.fetchedAtMs < LAST_GOOD_MS
-      if (!lastGood || !isKept || isUnknownKey(error)) throw error
-      return lastGood.keys(header, token).catch(() => {
-        throw error
+  return {
+    async verify(token, options, origin) {
+      const receivedAtMs = now()
+      const verify = origin === 'anybody' ? jwtVerify : verifyJwt
+      const verifyWith = (keys: () => Promise<PublishedKeys>) =>
+        verifyWithEach<VerifiedJwt>((key) => verify(token, key, options), keys)
+      const withNewer = verifyWith(fetched.current).catch((fault: unknown) => {
+        if (!isAboutKey(fault) || fetched.isAskedAfter(receivedAtMs)) throw fault
+        return verifyWith(() => newerThan(receivedAtMs, origin))
       })
-    }
+      if (origin !== 'provider-in-background') return withNewer
+      return withNewer.catch((fault: unknown) => {
+        if (!isUnknownKey(fault)) throw fault
+        return verifyWith(() => newerThan(now(), origin))
+      })
+    },
+    get isFetched() {
+      return fetched.isFetched
+    },
   }
 }
 
-function isUsable(set: unknown): set is JSONWebKeySet {
-  const keys = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : undefined
-  return Array.isArray(keys) && keys.length > 0
+interface FetchedKeys {
+  /** Returns the last good keys where they are recent or newer ones cannot be had. */
+  readonly current: () => Promise<PublishedKeys>
+  /** Returns keys that were asked for after a time. */
+  readonly askedAfter: (ms: number) => Promise<PublishedKeys>
+  readonly isAskedAfter: (ms: number) => boolean
+  readonly isFetched: boolean
+}
+
+function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => number): FetchedKeys {
+  let lastGood: { readonly keys: PublishedKeys; readonly askedAtMs: number } | undefined
+  let attemptedAtMs = Number.NEGATIVE_INFINITY
+
+  const leftMs = () => Math.max(0, attemptedAtMs + COOLDOWN_MS - now())
+  const isAskedAfter = (ms: number) => lastGood !== undefined && lastGood.askedAtMs >= ms
+
+  /** Joins the fetch in flight, or starts one. */
+  function newer(): Promise<PublishedKeys> {
+    const limitMs = leftMs() + NEWER_MS
+    return within(run(), limitMs, providerTooSlow)
+  }
+
+  const { run } = createSingleFlight(async () => {
+    // Delays the fetch instead of refusing it, so that a token signed with a newer key is not lost (finding C70).
+    if (leftMs() > 0) await pause(leftMs())
+    attemptedAtMs = now()
+    const askedAtMs = attemptedAtMs
+    lastGood = { keys: await fetchNow(), askedAtMs }
+    return lastGood.keys
+  })
+
+  return {
+    async current() {
+      const ageMs = lastGood ? now() - lastGood.askedAtMs : Number.POSITIVE_INFINITY
+      if (!lastGood || ageMs >= LAST_GOOD_MS) return run()
+      const kept = lastGood.keys
+      if (ageMs < FRESH_MS || leftMs() > 0) return kept
+      return within(run(), PATIENCE_MS, providerTooSlow).catch(() => kept)
+    },
+    async askedAfter(ms) {
+      const joined = await newer()
+      // A fetch that had begun before may lack the newest key.
+      return isAskedAfter(ms) ? joined : newer()
+    },
+    isAskedAfter,
+    get isFetched() {
+      return lastGood !== undefined
+    },
+  }
+}
+
+async function fetchKeys(uri: string, fetch: ProviderFetch): Promise<PublishedKeys> {
+  const headers = { Accept: 'application/json, application/jwk-set+json' }
+  const facts = { endpoint: 'jwks_uri', url: cleanUrl(uri) }
+  const response = await fetch(uri, { headers }, { facts })
+  if (response.status !== 200) {
+    const found = { ...facts, http_status: response.status }
+    throw new ProviderFault('the key set was not answered', undefined, found)
+  }
+  const keys = toPublishedKeys(await response.json())
+  if (!keys) throw emptyKeySet(facts)
+  return keys
 }

@@ -1,11 +1,12 @@
-import { type JWTPayload, jwtVerify } from 'jose'
+import type { JWTPayload } from 'jose'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { AuthError, invalidRequest } from '../errors.ts'
-import type { KeySets } from './key-set.ts'
+import { AuthError, type FailureFacts } from '../errors.ts'
+import { claimFacts, type Expected, factsAbout } from './claim-facts.ts'
+import type { IdTokenOptions } from './id-token.ts'
 import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
-import { failedClaimOf, isExpired } from './provider-errors.ts'
-import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
+import { isExpired } from './provider-errors.ts'
+import { acceptedAlgorithms, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
 import { isVerificationFailure, keysUnavailable } from './translate.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
@@ -28,13 +29,14 @@ export interface LogoutToken {
  */
 export type VerifyLogoutToken = (token: string) => Promise<LogoutToken>
 
-/** Accepted `typ`; `any` also accepts tokens without `typ` or `exp`, because some providers omit them. */
-export type LogoutTokenType = 'logout+jwt' | 'any'
+/**
+ * Accepted `typ`: `logout+jwt` alone, or by default also `JWT` and none, because the specification only recommends
+ * `logout+jwt` (finding C68). `any` also accepts tokens without `exp`, which some providers omit.
+ */
+export type LogoutTokenType = 'logout+jwt' | 'any' | undefined
 
-export interface LogoutTokenOptions {
+export interface LogoutTokenOptions extends IdTokenOptions {
   readonly connection: ProviderConnection
-  readonly keySets: KeySets
-  readonly clientId: string
   readonly type: LogoutTokenType
   readonly now: () => EpochMs
 }
@@ -48,44 +50,59 @@ export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLo
   const { connection, keySets, clientId, type, now } = options
   return async (token) => {
     if (!isCompactJws(token)) throw faulty('is not a signed JWT')
-    const { issuer, jwks_uri } = (await connection.configuration()).serverMetadata()
-    const { payload, protectedHeader } = await jwtVerify(token, keySets(jwks_uri as string), {
+    const metadata = (await connection.configuration()).serverMetadata()
+    const { issuer, jwks_uri } = metadata
+    const algorithms = acceptedAlgorithms(metadata)
+    const how = {
       issuer,
       audience: clientId,
-      algorithms: [...ALGORITHMS],
+      algorithms: [...algorithms],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: new Date(now()),
       maxTokenAge: MAX_AGE_SECONDS,
       requiredClaims: type === 'any' ? [] : ['exp'],
-    }).catch(refuse)
-    if (!isLogoutType(protectedHeader.typ, type)) {
-      throw faulty('has another type; see OIDC_LOGOUT_TOKEN_TYPE')
     }
-    const { iat = 0, exp = iat, jti } = payload
-    if (!isReasonable(exp - iat)) throw faulty('has an exp too far away')
-    if (!isLogoutEvent(payload['events'])) throw faulty('has no logout event')
-    if (Object.hasOwn(payload, 'nonce')) throw faulty('has a nonce')
-    if (!isName(jti)) throw faulty('has no usable jti')
+    const { payload, protectedHeader } = await keySets(jwks_uri as string)
+      .verify(token, how, 'anybody')
+      .catch((cause: unknown) => refuse(cause, { token, issuer, clientId, algorithms }))
+    requireLogoutType(protectedHeader.typ, type)
+    const { iat = 0, jti } = payload
+    requireLogoutClaims(payload)
     return {
       issuer,
-      jti,
+      jti: requireName(jti, 'jti'),
       ended: endedOf(payload),
       acceptedUntil: (iat + MAX_AGE_SECONDS + 2 * CLOCK_TOLERANCE_SECONDS) * 1000,
     }
   }
 }
 
-function refuse(cause: unknown): never {
+function refuse(cause: unknown, expected: Expected): never {
   if (!isVerificationFailure(cause)) throw keysUnavailable('provider', cause)
-  if (isExpired(cause)) throw faulty('has expired')
-  const claim = failedClaimOf(cause)
-  if (claim !== undefined) throw faulty(`has no ${claim}, or one that is not accepted`)
-  throw faulty('is not signed by the provider')
+  const facts = claimFacts(cause, expected)
+  if (isExpired(cause)) throw faulty('has expired', facts)
+  const { claim } = facts
+  if (claim === undefined || claim === 'kid' || claim === 'signature') {
+    throw faulty('is not signed by the provider', facts)
+  }
+  throw faulty(`has no ${claim}, or one that is not accepted`, facts)
 }
 
-function isLogoutType(typ: unknown, accepted: LogoutTokenType): boolean {
+function requireLogoutType(typ: unknown, accepted: LogoutTokenType): void {
   const name = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
-  return name === 'logout+jwt' || (accepted === 'any' && (name === undefined || name === 'jwt'))
+  const isStrict = accepted === 'logout+jwt'
+  if (name === 'logout+jwt' || (!isStrict && (name === undefined || name === 'jwt'))) return
+  const expected = isStrict ? 'logout+jwt' : 'logout+jwt, JWT or none'
+  const facts = factsAbout({ claim: 'typ', value: typ, expected })
+  const setting = 'OIDC_LOGOUT_TOKEN_TYPE'
+  throw faulty(`has another type; see ${setting}`, { ...facts, setting })
+}
+
+/** Tells a logout token from an ID token and an access token of the same keys (threats A83, A90). */
+function requireLogoutClaims({ iat = 0, exp = iat, events, ...others }: JWTPayload): void {
+  if (!isReasonable(exp - iat)) throw faulty('has an exp too far away', { claim: 'exp' })
+  if (!isLogoutEvent(events)) throw faulty('has no logout event', { claim: 'events' })
+  if (Object.hasOwn(others, 'nonce')) throw faulty('has a nonce', { claim: 'nonce' })
 }
 
 /** Looks at own members only, so that an inherited one such as `__proto__` does not count. */
@@ -101,19 +118,23 @@ function isName(claim: unknown): claim is string {
   return isText(claim) && claim.length <= MAX_NAME_LENGTH
 }
 
+function requireName(value: unknown, claim: string): string {
+  if (isName(value)) return value
+  throw faulty(`has no usable ${claim}`, factsAbout({ claim, value }))
+}
+
 /** Accepts either claim alone, but refuses a token in which one of the two is unusable. */
 function endedOf(claims: JWTPayload): EndedAtProvider {
   const { sub, sid } = claims
-  if (sid !== undefined && !isName(sid)) throw faulty('has no usable sid')
-  if (sub !== undefined && !(isName(sub) && hasUsableSubject(claims))) {
-    throw faulty('has no usable sub')
-  }
-  if (sid !== undefined) return sub === undefined ? { sid } : { subject: sub, sid }
-  if (sub !== undefined) return { subject: sub }
-  throw faulty('names neither a user nor a session')
+  const session = sid === undefined ? undefined : requireName(sid, 'sid')
+  const subject = sub === undefined ? undefined : requireName(sub, 'sub')
+  if (subject !== undefined && !hasUsableSubject(claims)) throw faulty('has no usable sub')
+  if (session !== undefined) return { sid: session, ...(subject !== undefined && { subject }) }
+  if (subject !== undefined) return { subject }
+  throw faulty('names neither a user nor a session', { claim: 'sub' })
 }
 
 /** Returns a public error for the provider's administrator, whose text repeats nothing from the token. */
-function faulty(what: string): AuthError {
-  return invalidRequest(`The logout token ${what}.`)
+function faulty(what: string, facts: FailureFacts = {}): AuthError {
+  return new AuthError('invalid_request', `The logout token ${what}.`, { isPublic: true, facts })
 }

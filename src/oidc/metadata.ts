@@ -1,56 +1,103 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
+import { cleanUrl } from '../core/clean-text.ts'
+import { BROWSER_ENDPOINTS, type ProviderAddresses } from './internal-address.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Use of an issuer: to sign users in, or only for the keys that verify its tokens. */
 export type IssuerUse = 'sign-in' | 'keys'
 
+/** Metadata to work with, and what was left out of them. */
+export interface UsableMetadata {
+  readonly metadata: ServerMetadata
+  /** Names each optional endpoint that counts as absent, with the reason. */
+  readonly warnings: readonly string[]
+}
+
 const NEEDED = {
   'sign-in': ['authorization_endpoint', 'token_endpoint', 'jwks_uri'],
   keys: ['jwks_uri'],
 } as const
-const USED = {
-  'sign-in': [
-    ...NEEDED['sign-in'],
-    'userinfo_endpoint',
-    'end_session_endpoint',
-    'revocation_endpoint',
-  ],
-  keys: NEEDED.keys,
+const OPTIONAL = {
+  'sign-in': ['userinfo_endpoint', 'end_session_endpoint', 'revocation_endpoint'],
+  keys: [],
 } as const
 
 /**
- * Throws a `ProviderFault` for metadata of another issuer (OpenID Connect Discovery 1.0 section 4.3) and for endpoints over
- * plain http or at an IP address or local name other than the issuer's (threats A95, A96).
+ * Returns the metadata without optional endpoints that are unusable (C21). An endpoint is unusable over plain http or at an
+ * IP address or local name other than the issuer's, or the internal one for what Vestibule itself asks (threats A95,
+ * A96, finding C29). Throws a `ProviderFault` for one that is needed.
  */
-export function checkMetadata(metadata: ServerMetadata, issuerUrl: string, use: IssuerUse): void {
-  if (metadata.issuer !== issuerUrl) throw anotherIssuer(metadata.issuer, use)
-  const issuer = new URL(issuerUrl)
-  for (const name of USED[use]) {
-    const endpoint = metadata[name]
-    if (endpoint !== undefined) checkEndpoint(name, endpoint, issuer)
+export function usableMetadata(
+  found: ServerMetadata,
+  addresses: ProviderAddresses & { readonly use: IssuerUse },
+): UsableMetadata {
+  const { use } = addresses
+  for (const endpoint of NEEDED[use]) {
+    const fault = faultOf(endpoint, found, addresses)
+    if (fault !== undefined) {
+      const facts = { endpoint, url: urlOf(found[endpoint]) }
+      throw new ProviderFault(`${endpoint} of the provider's metadata ${fault}`, undefined, facts)
+    }
   }
-  for (const name of NEEDED[use]) {
-    if (!metadata[name]) throw new ProviderFault(`the provider's metadata have no ${name}`)
+  const metadata: Record<string, unknown> = { ...found, ...flagsOf(found) }
+  const warnings: string[] = []
+  for (const endpoint of OPTIONAL[use]) {
+    const fault = found[endpoint] === undefined ? undefined : faultOf(endpoint, found, addresses)
+    if (fault === undefined) continue
+    warnings.push(`${endpoint} ${fault} (${urlOf(found[endpoint])}) and counts as absent`)
+    delete metadata[endpoint]
+  }
+  return { metadata: metadata as ServerMetadata, warnings }
+}
+
+/** Returns members whose other types openid-client takes for `true` and for a list without any algorithm. */
+function flagsOf(found: ServerMetadata): Readonly<Record<string, unknown>> {
+  const {
+    authorization_response_iss_parameter_supported: flag,
+    id_token_signing_alg_values_supported: algorithms,
+  } = found
+  const isSupported = flag === true || (flag as unknown) === 'true'
+  const isList = Array.isArray(algorithms) && algorithms.length > 0
+  return {
+    authorization_response_iss_parameter_supported: isSupported,
+    id_token_signing_alg_values_supported: isList ? algorithms : undefined,
   }
 }
 
-/** Returns the error for metadata of another issuer; its message names the setting to correct. */
-export function anotherIssuer(found: unknown, use: IssuerUse): ProviderFault {
-  const setting = use === 'sign-in' ? 'OIDC_ISSUER_URL' : 'the issuer in the rules'
-  return new ProviderFault(
-    `the provider calls itself ${String(found)}; set ${setting} to exactly that`,
-  )
+type Endpoint = (typeof NEEDED)['sign-in'][number] | (typeof OPTIONAL)['sign-in'][number]
+
+/** Returns what is wrong with an endpoint, to follow its name; `undefined` for a usable one. */
+function faultOf(
+  name: Endpoint,
+  found: ServerMetadata,
+  { issuerUrl, internalUrl }: ProviderAddresses,
+): string | undefined {
+  const endpoint: unknown = found[name]
+  if (endpoint === undefined) return 'is missing'
+  const url = typeof endpoint === 'string' ? URL.parse(endpoint) : null
+  if (!url || url.username || url.password) return 'is not a usable URL'
+  const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
+  const isInsideToo = internalUrl !== undefined && !isForBrowsers
+  const known = (isInsideToo ? [issuerUrl, internalUrl] : [issuerUrl]).map((each) => new URL(each))
+  const isPlainHttpToo = url.protocol === 'http:' && isPlainHttpFor(url, known)
+  if (url.protocol !== 'https:' && !isPlainHttpToo) return 'is not https'
+  return isElsewhereInside(url, known) ? "is at an address other than the issuer's" : undefined
 }
 
-function checkEndpoint(name: string, endpoint: string, issuer: URL): void {
-  const url = URL.parse(endpoint)
-  if (!url || url.username || url.password) throw new ProviderFault(`${name} is not a usable URL`)
-  const isPlainHttpToo = url.protocol === 'http:' && issuer.protocol === 'http:'
-  if (url.protocol !== 'https:' && !isPlainHttpToo) throw new ProviderFault(`${name} is not https`)
-  const isAddress = isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0
-  const isInside = isAddress || /(?:^|\.)localhost\.?$/.test(url.hostname)
-  if (isInside && url.hostname !== issuer.hostname) {
-    throw new ProviderFault(`${name} is at an address other than the issuer's`)
-  }
+/** Accepts plain http everywhere where the issuer is asked over it, and at the internal address. */
+function isPlainHttpFor({ origin }: URL, [issuer, internal]: readonly URL[]): boolean {
+  return issuer?.protocol === 'http:' || internal?.origin === origin
+}
+
+/** Returns whether a host is an IP address or a name of this machine, and not one of those that are known. */
+function isElsewhereInside({ hostname }: URL, known: readonly URL[]): boolean {
+  const isAddress = isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
+  const isInside = isAddress || /(?:^|\.)localhost\.?$/.test(hostname)
+  return isInside && !known.some((each) => each.hostname === hostname)
+}
+
+function urlOf(endpoint: unknown): string {
+  const isWeb = typeof endpoint === 'string' && /^https?:/i.test(endpoint)
+  return (isWeb && cleanUrl(endpoint)) || 'no web address'
 }

@@ -1,14 +1,34 @@
 import { once } from 'node:events'
-import http, { type IncomingMessage } from 'node:http'
-import https from 'node:https'
-import { ProviderFault } from './provider-errors.ts'
+import type { IncomingMessage } from 'node:http'
+import { cleanUrl } from '../core/clean-text.ts'
+import type { Proxies } from '../core/proxies.ts'
+import type { FailureFacts } from '../errors.ts'
+import { checkContentType } from './answer-type.ts'
+import { createRoutes, type Route } from './connections.ts'
+import { networkFault, proxySettingOf, refusedByProxy } from './network-fault.ts'
+import { withoutEmptyValues } from './provider-answer.ts'
+import { noteFacts, ProviderFault } from './provider-errors.ts'
+
+/** Conditions of one request to a provider or issuer. */
+export interface FetchOptions {
+  readonly seconds?: number
+  /** Facts for the log if the request fails. */
+  readonly facts?: FailureFacts
+}
+
+/**
+ * Fetches from a provider or issuer, bounded in time and size, without redirects (threat A95, fault F34) and without
+ * decoding, because Node's `fetch` decodes any content encoding (finding C15). Rejects with a `ProviderFault` that
+ * names the cause, or with the reason of the caller's signal.
+ */
+export type ProviderFetch = (
+  url: string,
+  init?: RequestInit,
+  options?: FetchOptions,
+) => Promise<Response>
 
 /** Time limit of every request to the provider except a refresh. */
 export const PROVIDER_TIMEOUT_SECONDS = 5
-
-/** Error codes for a response of an unexpected content type, and for one with a content encoding. */
-export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
-export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 
 /**
  * Time limit of a refresh, for which a request waits a second at most. Longer, because a refresh token may be spent although its answer
@@ -16,63 +36,81 @@ export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
  */
 export const REFRESH_TIMEOUT_SECONDS = 30
 
+/** Error codes for an answer with a content encoding, for a redirect, and for one above 1 MiB. */
+export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
+export const REDIRECTED = 'ERR_PROVIDER_REDIRECT'
+export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
+const TOO_SLOW = 'ERR_PROVIDER_TIMEOUT'
+
+const NO_BODY = new Uint8Array()
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
-/** Idle time after which connections are closed, before a proxy or firewall on the path drops them silently. */
-const IDLE_MS = 4000
-const AGENT = { keepAlive: true, timeout: IDLE_MS } as const
-/**
- * Connection pools for providers and issuers, by scheme; the agents' `proxyEnv` is where a proxy would be configured.
- */
-const CLIENTS = {
-  'http:': { request: http.request, agent: new http.Agent(AGENT) },
-  'https:': { request: https.request, agent: new https.Agent(AGENT) },
-} as const
+/** Fetches without a proxy. */
+export const providerFetch = createProviderFetch()
 
-/**
- * Fetches from the provider, bounded in time and size, without redirects (threat A95, fault F34) and without decoding,
- * because Node's `fetch` decodes any content encoding (finding C15). Throws the abort reason, else a `TypeError`.
- */
-export async function providerFetch(
-  url: string,
-  init: RequestInit = {},
-  seconds = PROVIDER_TIMEOUT_SECONDS,
-): Promise<Response> {
-  const timeout = AbortSignal.timeout(seconds * 1000)
-  const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
-  const { status, headers, body } = await exchange(url, init, signal).catch((cause: unknown) => {
-    if (signal.aborted) throw signal.reason
-    throw cause instanceof TypeError ? cause : new TypeError('the request failed', { cause })
-  })
-  const response = new Response(isBodiless(status) ? null : body, { status, headers })
-  if (response.ok && body.length > 0) requireJson(response)
-  return response
-}
-
-async function exchange(url: string, init: RequestInit, signal: AbortSignal) {
-  const answer = await send(url, init, signal)
-  const status = answer.statusCode ?? 0
-  const headers = Object.entries(answer.headersDistinct).flatMap(([name, values = []]) =>
-    values.map((value): [string, string] => [name, value]),
-  )
-  const encodings = encodingsOf(answer)
-  if (encodings.length > 0) {
-    answer.destroy()
-    // The status alone says that the provider is unavailable.
-    if (status >= 500 || status === 429) return { status, headers, body: new Uint8Array() }
-    throw new ProviderFault(
-      `the answer is encoded (${encodings.join(', ')}), although it was asked for as identity`,
-      CONTENT_ENCODED,
-    )
+/** Creates the fetch for all requests to providers and issuers, through the proxies where there are any. */
+export function createProviderFetch(proxies?: Proxies): ProviderFetch {
+  const routeTo = createRoutes(proxies)
+  return async (url, init = {}, { seconds = PROVIDER_TIMEOUT_SECONDS, facts = {} } = {}) => {
+    const timeout = AbortSignal.timeout(seconds * 1000)
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+    const server = new URL(url)
+    const route = routeTo(server)
+    const { proxy } = route
+    const known = { ...facts, url: cleanUrl(url), ...(proxy !== undefined && { proxy }) }
+    const asked = { url: server, init, signal, route }
+    return exchange(asked, known).catch((cause: unknown) => {
+      if (!signal.aborted) throw faultOf(cause, asked, known)
+      throw isTimeout(signal.reason) ? tooSlow(seconds, known) : signal.reason
+    })
   }
-  const body = await readBounded(answer)
-  // A body without a length that the time limit has cut off looks complete.
-  signal.throwIfAborted()
-  return { status, headers, body }
 }
 
-async function send(url: string, init: RequestInit, signal: AbortSignal): Promise<IncomingMessage> {
-  const { request: open, agent } = CLIENTS[new URL(url).protocol as keyof typeof CLIENTS]
+interface Asked {
+  readonly url: URL
+  readonly init: RequestInit
+  readonly signal: AbortSignal
+  readonly route: Route
+}
+
+async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
+  const { url, init, signal } = asked
+  const answer = await send(asked)
+  const status = answer.statusCode ?? 0
+  const headers = new Headers(
+    Object.entries(answer.headersDistinct).flatMap(([name, values = []]) =>
+      values.map((value): [string, string] => [name, value]),
+    ),
+  )
+  try {
+    checkHead(answer, status, asked)
+    const body = hasUnreadBody(answer, status) ? NO_BODY : await readBounded(answer)
+    // A body without a length that the time limit has cut off looks complete.
+    signal.throwIfAborted()
+    const isSuccess = status >= 200 && status <= 299
+    checkContentType({ headers, body }, { isSuccess, isPublicFile: isPublicFile(init) })
+    const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body), {
+      status,
+      headers,
+    })
+    noteFacts(response, { ...known, http_status: status })
+    return Object.defineProperty(response, 'url', { value: url.href })
+  } catch (cause) {
+    answer.destroy()
+    if (!(cause instanceof ProviderFault)) throw cause
+    throw new ProviderFault(cause.message, cause.code, { http_status: status, ...cause.facts })
+  }
+}
+
+function faultOf(cause: unknown, { url, route }: Asked, known: FailureFacts): ProviderFault {
+  if (!(cause instanceof ProviderFault)) {
+    return networkFault(cause, { url, proxy: route.proxy }, known)
+  }
+  return new ProviderFault(cause.message, cause.code, { ...known, ...cause.facts })
+}
+
+async function send({ url, init, signal, route }: Asked): Promise<IncomingMessage> {
+  const { open, agent } = route
   const headers = new Headers(init.headers)
   headers.set('Accept-Encoding', 'identity')
   const method = init.method ?? 'GET'
@@ -84,6 +122,46 @@ async function send(url: string, init: RequestInit, signal: AbortSignal): Promis
   // Passes the signal, because a switch of protocols ends a request without any event.
   const [answer] = (await once(request, 'response', { signal })) as [IncomingMessage]
   return answer
+}
+
+/** Refuses an answer by its head: a content encoding, a redirect, or a proxy that wants credentials. */
+function checkHead(
+  answer: IncomingMessage,
+  status: number,
+  { url, route: { proxy } }: Asked,
+): void {
+  const encodings = encodingsOf(answer)
+  if (encodings.length > 0 && !isOutage(status)) {
+    throw new ProviderFault(
+      `the answer is encoded (${encodings.join(', ')}), although it was asked for as identity`,
+      CONTENT_ENCODED,
+    )
+  }
+  if (status === 407 && proxy !== undefined) {
+    const setting = proxySettingOf(url)
+    throw new ProviderFault(refusedByProxy(proxy, status, url.host), 'ERR_PROXY', { setting })
+  }
+  if (status >= 300 && status <= 399) checkRedirect(answer.headers.location, status, url)
+}
+
+function checkRedirect(location: string | undefined, status: number, url: URL): void {
+  if (location === undefined) return
+  const target = cleanUrl(URL.parse(location, url)?.href ?? '') || 'another address'
+  throw new ProviderFault(`the answer is a redirect (${status}) to ${target}`, REDIRECTED)
+}
+
+/** Returns whether the status alone says that the provider is unavailable, so that an encoded body is left unread. */
+function hasUnreadBody(answer: IncomingMessage, status: number): boolean {
+  return isOutage(status) && encodingsOf(answer).length > 0
+}
+
+function isOutage(status: number): boolean {
+  return status >= 500 || status === 429
+}
+
+/** Metadata and key sets are the only answers to GET requests without credentials. */
+function isPublicFile({ method = 'GET', headers }: RequestInit): boolean {
+  return method === 'GET' && !new Headers(headers).has('Authorization')
 }
 
 /** Returns the codings of all `Content-Encoding` headers except `identity` (RFC 9110 section 8.4). */
@@ -100,20 +178,22 @@ async function readBounded(answer: IncomingMessage): Promise<Uint8Array<ArrayBuf
   let bytes = 0
   for await (const chunk of answer as AsyncIterable<Uint8Array>) {
     bytes += chunk.byteLength
-    if (bytes > MAX_RESPONSE_BYTES) throw new RangeError('the response is larger than 1 MiB')
+    if (bytes > MAX_RESPONSE_BYTES) {
+      throw new ProviderFault('the answer is larger than 1 MiB', TOO_LARGE)
+    }
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
-/** Media types of JSON, key sets (RFC 7517 section 8.5.2) and signed UserInfo responses; any other is an error page. */
-const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?(?:json|jwt)(?:;|$)/i
-
-function requireJson({ headers }: Response): void {
-  if (JSON_TYPE.test(headers.get('content-type') ?? '')) return
-  throw new ProviderFault('the answer is not JSON', WRONG_CONTENT_TYPE)
-}
-
 function isBodiless(status: number): boolean {
   return status === 101 || status === 204 || status === 205 || status === 304
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError'
+}
+
+function tooSlow(seconds: number, facts: FailureFacts): ProviderFault {
+  return new ProviderFault(`no complete answer within ${seconds} s`, TOO_SLOW, facts)
 }

@@ -1,40 +1,41 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import * as client from 'openid-client'
+import type { Configuration } from 'openid-client'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { AuthError } from '../errors.ts'
 import { backoffMs } from '../timing/backoff.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
-import { clientAuthentication } from './client-authentication.ts'
-import { anotherIssuer, checkMetadata, type IssuerUse } from './metadata.ts'
-import { foreignIssuerOf } from './provider-errors.ts'
-import {
-  PROVIDER_TIMEOUT_SECONDS,
-  providerFetch,
-  REFRESH_TIMEOUT_SECONDS,
-} from './provider-fetch.ts'
+import { createConfigurations, type ProviderConfigurations } from './configurations.ts'
+import { discover } from './discovery.ts'
+import type { ProviderAddresses } from './internal-address.ts'
+import type { IssuerUse } from './metadata.ts'
+import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 
 /** Registration of Vestibule at its provider. */
-export interface ProviderOptions {
-  readonly issuerUrl: string
+export interface ProviderOptions extends ProviderAddresses {
   /** Defaults to `sign-in`. */
   readonly use?: IssuerUse
+  /** Defaults to one without a proxy. */
+  readonly fetch?: ProviderFetch
   readonly clientId: string
   readonly credentials: ClientCredentials
+  /** The only accepted algorithm of what the provider signs; by default those of its metadata are. */
+  readonly signedResponseAlg?: string | undefined
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
-  readonly onDiscovered: () => void
+  /** Is told of what the provider does not offer although it is needed, and of unusable optional endpoints. */
+  readonly onDiscovered: (warnings: readonly string[]) => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }
 
 /** Provider metadata, discovered in the background so that a provider outage never stops the service (fault F30). */
 export interface ProviderConnection {
   /** Throws `AuthError` `provider_unavailable` as long as discovery has not succeeded. */
-  configuration(): Promise<client.Configuration>
+  configuration(): Promise<Configuration>
   /**
    * Returns a configuration with a longer time limit that accepts any time in an ID token, so that no refreshed tokens
    * are lost because of a wrong clock. Throws like `configuration`.
    */
-  refreshConfiguration(): Promise<client.Configuration>
+  refreshConfiguration(): Promise<Configuration>
   readonly isDiscovered: boolean
   /** Returns the known origins of the provider, for the pages' `form-action`. */
   origins(): readonly string[]
@@ -46,7 +47,6 @@ export interface ProviderConnection {
 /** Accepted difference between clocks. */
 export const CLOCK_TOLERANCE_SECONDS = 30
 
-const ANY_TIME_SECONDS = 100 * 365 * 86_400
 /** Minimum pause between two discovery attempts, because any visitor's request can cause one (finding C13). */
 const MIN_PAUSE_MS = 1000
 const RETRY = { minMs: 1000, maxMs: 30_000 } as const
@@ -65,20 +65,20 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
     timer = setTimeout(next, isFound ? REFRESH_MS : backoffMs(failures, RETRY)).unref()
   }
 
-  async function discovered(): Promise<client.Configuration> {
-    if (!discovery.configuration) await discovery.run()
-    if (discovery.configuration) return discovery.configuration
+  async function discovered(): Promise<ProviderConfigurations> {
+    if (!discovery.found) await discovery.run()
+    if (discovery.found) return discovery.found
     throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
   }
 
   return {
-    configuration: discovered,
-    refreshConfiguration: async () => forRefresh(await discovered(), options),
+    configuration: async () => (await discovered()).usual,
+    refreshConfiguration: async () => (await discovered()).forRefresh,
     get isDiscovered() {
-      return discovery.configuration !== undefined
+      return discovery.found !== undefined
     },
     origins() {
-      const endSession = options.endSessionTemplate ?? endSessionEndpoint(discovery.configuration)
+      const endSession = options.endSessionTemplate ?? endSessionEndpoint(discovery.found?.usual)
       return [...new Set([options.issuerUrl, endSession].flatMap(originOf))]
     },
     firstAttempt: keepDiscovering(0),
@@ -90,14 +90,15 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
 }
 
 interface Discovery {
-  /** Last good metadata. */
-  readonly configuration: client.Configuration | undefined
+  /** Made of the last good metadata. */
+  readonly found: ProviderConfigurations | undefined
   /** Starts an attempt or joins the one in flight, and returns whether it succeeded. */
   readonly run: () => Promise<boolean>
 }
 
 function createDiscovery(options: ProviderOptions): Discovery {
-  let configuration: client.Configuration | undefined
+  const { use = 'sign-in', fetch = providerFetch } = options
+  let found: ProviderConfigurations | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
 
   const { run } = createSingleFlight(async () => {
@@ -106,8 +107,13 @@ function createDiscovery(options: ProviderOptions): Discovery {
     if (leftMs > 0) await pause(leftMs, undefined, { ref: false })
     attemptedAtMs = performance.now()
     try {
-      configuration = await discoverOnce(options)
-      options.onDiscovered()
+      const { metadata, warnings } = await discover({ ...options, use, fetch })
+      found = createConfigurations(metadata, {
+        ...options,
+        fetch,
+        clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+      })
+      options.onDiscovered([...warnings, ...found.warnings])
       return true
     } catch (cause) {
       options.onDiscoveryFailed(cause)
@@ -116,57 +122,13 @@ function createDiscovery(options: ProviderOptions): Discovery {
   })
   return {
     run,
-    get configuration() {
-      return configuration
+    get found() {
+      return found
     },
   }
 }
 
-async function discoverOnce(options: ProviderOptions): Promise<client.Configuration> {
-  const { issuerUrl, use = 'sign-in' } = options
-  const isHttp = issuerUrl.startsWith('http:')
-  const configuration = await client
-    .discovery(
-      new URL(issuerUrl),
-      options.clientId,
-      { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-      clientAuthentication(options.credentials),
-      {
-        timeout: PROVIDER_TIMEOUT_SECONDS,
-        [client.customFetch]: providerFetch as client.CustomFetch,
-        ...(isHttp && { execute: [client.allowInsecureRequests] }),
-      },
-    )
-    .catch((cause: unknown) => {
-      const found = foreignIssuerOf(cause)
-      throw found === undefined ? cause : anotherIssuer(found, use)
-    })
-  checkMetadata(configuration.serverMetadata(), issuerUrl, use)
-  return configuration
-}
-
-/**
- * Accepts any time, because openid-client drops the tokens on a wrong time in the ID token, which is verified later.
- */
-function forRefresh(
-  configuration: client.Configuration,
-  { clientId, credentials }: ProviderOptions,
-): client.Configuration {
-  const metadata = configuration.serverMetadata()
-  const patient = new client.Configuration(
-    metadata,
-    clientId,
-    { [client.clockTolerance]: ANY_TIME_SECONDS },
-    clientAuthentication(credentials),
-  )
-  patient.timeout = REFRESH_TIMEOUT_SECONDS
-  patient[client.customFetch] = ((url, init) =>
-    providerFetch(url, init, REFRESH_TIMEOUT_SECONDS)) as typeof providerFetch as client.CustomFetch
-  if (metadata.issuer.startsWith('http:')) client.allowInsecureRequests(patient)
-  return patient
-}
-
-function endSessionEndpoint(configuration: client.Configuration | undefined): string | undefined {
+function endSessionEndpoint(configuration: Configuration | undefined): string | undefined {
   return configuration?.serverMetadata().end_session_endpoint
 }
 

@@ -1,13 +1,13 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Claims } from '../core/identity.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
+import { factsAbout } from './claim-facts.ts'
 import type { Asked } from './failure-facts.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
+import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
+import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
 import {
@@ -31,7 +31,13 @@ export interface Refreshable {
 /** Answer of the provider to a refresh, by its consequence for the session. */
 export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
-  | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
+  | {
+      readonly kind: 'refreshed'
+      readonly issued: IssuedTokens
+      readonly claims?: Claims
+      /** True where the claims are those of the new ID token alone, although UserInfo was asked. */
+      readonly lacksUserInfo?: boolean
+    }
   /** The refresh token is not valid any more. */
   | ({ readonly kind: 'refused' } & Partial<AnswerFacts>)
   /** The tokens are for another user or fail verification (threat A86). */
@@ -51,15 +57,10 @@ export interface AnswerFacts {
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
-export interface RefreshOptions extends UserInfoOptions {
+export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
   readonly connection: ProviderConnection
-  readonly keySets: KeySets
-  readonly clientId: string
   readonly now: () => EpochMs
 }
-
-/** Pause before an unknown key is looked up again, a little longer than the one between two fetches of the keys. */
-const NEWER_KEYS_MS = 1100
 
 /** Implements the refresh token grant (RFC 6749 section 6, OpenID Connect Core 1.0 section 12). */
 export function createRefresh(options: RefreshOptions): RefreshTokens {
@@ -83,7 +84,7 @@ async function unsuccessful(cause: unknown, asked: Asked, nowMs: EpochMs): Promi
   const { answer, reason, facts } = await failureOf(cause, asked)
   if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
   // openid-client verifies the ID token before it returns the tokens.
-  if (isUnacceptable(cause)) return { kind: 'rejected', reason, facts }
+  if (isUnacceptable(cause)) return rejected(cause, asked)
   const kind = isDefinite(cause, answer) ? 'declined' : 'failed'
   const askedMs = retryAfterMs(cause, nowMs)
   return { kind, reason, facts, ...(askedMs !== undefined && { retryAfterMs: askedMs }) }
@@ -110,10 +111,18 @@ async function readIssued(
   }
   try {
     const userInfo = userInfoFor(issued, configuration, options)
-    const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
-    return { kind: 'refreshed', issued, claims: all }
+    const { claims: all, ignored } = await withUserInfo(
+      claims,
+      issued.accessToken,
+      configuration,
+      userInfo,
+    )
+    return { kind: 'refreshed', issued, claims: all, lacksUserInfo: ignored.length > 0 }
   } catch (cause) {
-    return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
+    if (isUnacceptable(cause)) return rejected(cause)
+    return issued.idToken === undefined
+      ? { kind: 'refreshed', issued }
+      : { kind: 'refreshed', issued, claims, lacksUserInfo: true }
   }
 }
 
@@ -122,49 +131,46 @@ async function claimsOf(
   { idToken }: IssuedTokens,
   refreshable: Refreshable,
   configuration: client.Configuration,
-  { keySets, clientId }: RefreshOptions,
+  options: RefreshOptions,
 ): Promise<JWTPayload> {
-  const before = decodeJwt(refreshable.idToken)
+  const before = decodeClaims(refreshable.idToken)
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
-  requireSame(decodeJwt(idToken), refreshable, before['nonce'])
+  requireSame(decodeClaims(idToken), refreshable, before['nonce'])
   const metadata = configuration.serverMetadata()
-  const { issuer, jwks_uri } = metadata
-  const parties = { issuer, clientId, isRefreshed: true, metadata }
-  const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
-  return verify().catch(async (cause: unknown) => {
-    if (!isUnknownKey(causeOf(cause))) throw cause
-    // The key may be newer than the key set, which is fetched once a second at most (fault F37).
-    await pause(NEWER_KEYS_MS)
-    return verify()
-  })
+  return verifyIdToken({ idToken, metadata, isRefreshed: true }, options)
 }
 
 /** Asks UserInfo where no new ID token came, because the claims of the sign-in may be out of date. */
 function userInfoFor(
   issued: IssuedTokens,
   configuration: client.Configuration,
-  options: UserInfoOptions,
-): UserInfoOptions {
+  options: RefreshOptions,
+): RefreshOptions {
   const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
   const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
-async function rejected(cause: unknown): Promise<RefreshAnswer> {
-  const { reason, facts } = await failureOf(cause)
-  return { kind: 'rejected', reason, facts }
+/** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
+async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
+  const { reason, facts } = await failureOf(cause, asked)
+  const { received: _, ...said } = facts
+  return { kind: 'rejected', reason, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
-  if (claims.iss !== issuer || claims.sub !== subject) {
-    throw new VerificationError('the refreshed ID token is for another user')
-  }
-  const { nonce = known } = claims
+  const { iss, sub, nonce = known } = claims
+  if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
+  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
   if (known !== undefined && nonce !== known) {
-    throw new VerificationError('the refreshed ID token is from another sign-in')
+    throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
+}
+
+function foreign(facts: FailureFacts): VerificationError {
+  return new VerificationError('the refreshed ID token is for another session', { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

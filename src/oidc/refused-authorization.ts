@@ -1,6 +1,5 @@
-import type { ServerMetadata } from 'openid-client'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
-import { factsOf, reasonOf } from './failure-facts.ts'
+import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { mayPass } from './translate.ts'
 
 /** Errors of RFC 6749 section 4.1.2.1 and OpenID Connect Core 1.0 section 3.1.2.6 that the settings cause. */
@@ -19,11 +18,11 @@ const FAULTS_OF_SETTINGS: ReadonlySet<string> = new Set([
 export function refusedAuthorization(
   error: string,
   description: string | undefined,
-  metadata: ServerMetadata | undefined,
+  metadata: Asked['metadata'],
 ): AuthError {
   const named = { error: error || 'an error without a name', isJson: false }
   const answer = description === undefined ? named : { ...named, description }
-  const facts = factsOf(undefined, answer, {
+  const facts = failureFacts(undefined, answer, {
     endpoint: 'authorization_endpoint',
     ...(metadata && { metadata }),
   })

@@ -1,9 +1,9 @@
 import * as client from 'openid-client'
-import type { Claims } from '../core/identity.ts'
+import type { Claims } from '../core/claims.ts'
 import type { AuthError } from '../errors.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
+import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
+import { receivedIdToken } from './provider-answer.ts'
 import { refusedAuthorization } from './refused-authorization.ts'
 import { type CodeFate, fateOfCode, translate } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
@@ -41,6 +41,8 @@ export interface IssuedTokens {
 export interface Grant extends IssuedTokens {
   /** Claims of the ID token, completed from UserInfo. */
   readonly claims: Claims
+  /** Sources of claims that were left out, each with its reason. */
+  readonly ignored: readonly string[]
   readonly idToken: string
   /** `exp` of the ID token, in seconds since the epoch. */
   readonly idTokenExpiresAtSeconds: number
@@ -75,8 +77,7 @@ export interface SignIn {
   endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
-export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
-  readonly keySets: KeySets
+export interface SignInOptions extends UserInfoOptions, EndSessionOptions, IdTokenOptions {
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
@@ -128,7 +129,6 @@ function withPrompt(configured: string | null, prompt: string): string {
 async function redeemCode(response: AuthorizationResponse, options: SignInOptions): Promise<Grant> {
   const configuration = await options.connection.configuration()
   const metadata = configuration.serverMetadata()
-  const { issuer, jwks_uri } = metadata
   // Verifies `auth_time`, because a provider may ignore `max_age` (OpenID Connect Core 1.0 section 3.1.3.7).
   const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
   const tokens = await client
@@ -141,16 +141,12 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
     })
     .catch((cause: unknown) => refuseCode(cause, metadata, response.onSpent))
   response.onSpent('spent')
-  const idToken = tokens.id_token as string
-  const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
-    issuer,
-    clientId: options.clientId,
-    metadata,
-  })
+  const idToken = receivedIdToken(tokens) as string
+  const payload = await verifyIdToken({ idToken, metadata }, options)
   return {
     ...toIssuedTokens(tokens),
     idToken,
-    claims: await withUserInfo(payload, tokens.access_token, configuration, options),
+    ...(await withUserInfo(payload, tokens.access_token, configuration, options)),
     idTokenExpiresAtSeconds: payload.exp as number,
   }
 }
@@ -169,7 +165,8 @@ async function refuseCode(
 export function toIssuedTokens(
   tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
 ): IssuedTokens {
-  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken } = tokens
+  const { access_token: accessToken, refresh_token: refreshToken } = tokens
+  const idToken = receivedIdToken(tokens)
   const accessTokenExpiresInSeconds = tokens.expiresIn()
   return {
     accessToken,

@@ -1,23 +1,29 @@
 import type { JWTPayload } from 'jose'
 import { isFaithful } from '../core/header-value.ts'
+import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
+
+export const ALGORITHMS: readonly string[] = SIGNING_ALGORITHMS
+
+/** Setting that names the only accepted algorithm, for the log. */
+export const ALGORITHM_SETTING = 'OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG'
+
+/** Part of the provider's metadata that lists the algorithms of its tokens. */
+export interface ListedAlgorithms {
+  readonly id_token_signing_alg_values_supported?: unknown
+}
 
 /**
- * Accepted algorithms, asymmetric only, so that a party that can verify a token cannot forge one (RFC 8725 section 3.2,
- * threat A80).
+ * Returns the algorithms accepted for what the provider signs: the one that the client is registered for, else those of
+ * ours that the metadata list, or all of ours where they list none (finding C66).
  */
-export const ALGORITHMS: readonly string[] = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
+export function acceptedAlgorithms(
+  { id_token_signing_alg_values_supported: listed }: ListedAlgorithms,
+  registered?: string,
+): readonly string[] {
+  if (registered !== undefined) return [registered]
+  if (!Array.isArray(listed)) return ALGORITHMS
+  return ALGORITHMS.filter((algorithm) => listed.includes(algorithm))
+}
 
 const TEN_YEARS_SECONDS = 10 * 365 * 86_400
 

@@ -1,16 +1,16 @@
 import { AuthError, type AuthErrorCode } from '../errors.ts'
-import { type Asked, factsOf, reasonOf } from './failure-facts.ts'
+import { WRONG_CONTENT_TYPE } from './answer-type.ts'
 import {
   answerOf,
-  codeOf,
   isAboutBody,
+  isClientRefused,
   type ProviderAnswer,
-  refusedClaimOf,
   refusedParametersOf,
-  responseOf,
   unsentCodeOf,
-} from './provider-errors.ts'
-import { CONTENT_ENCODED, WRONG_CONTENT_TYPE } from './provider-fetch.ts'
+} from './failed-answer.ts'
+import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { codeOf, responseOf } from './provider-errors.ts'
+import { CONTENT_ENCODED, REDIRECTED } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
 type FailureKind = 'refused' | 'unverified' | 'failed' | 'unavailable'
@@ -30,6 +30,7 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   OAUTH_PARSE_ERROR: 'failed',
   [WRONG_CONTENT_TYPE]: 'failed',
   [CONTENT_ENCODED]: 'failed',
+  [REDIRECTED]: 'failed',
   ERR_JWT_CLAIM_VALIDATION_FAILED: 'unverified',
   ERR_JWT_EXPIRED: 'unverified',
   ERR_JWT_INVALID: 'unverified',
@@ -59,14 +60,14 @@ const PASSING_ERRORS: ReadonlySet<string> = new Set([
 /** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429])
 
-/** Reports a token or an answer of the provider that failed verification, which is no fault of the visitor's. */
+/**
+ * Reports a token or an answer of the provider that failed verification: a fault of provider or settings, except for a
+ * `nonce`, which another login in the browser may cause.
+ */
 export class VerificationError extends AuthError {
-  constructor(
-    message: string,
-    options: ConstructorParameters<typeof AuthError>[2] = {},
-    code: AuthErrorCode = 'sign_in_refused',
-  ) {
-    super(code, message, options)
+  constructor(message: string, options: ConstructorParameters<typeof AuthError>[2] = {}) {
+    const isOfBrowser = options.facts?.claim === 'nonce'
+    super(isOfBrowser ? 'sign_in_failed' : 'sign_in_refused', message, options)
   }
 }
 
@@ -82,7 +83,7 @@ export interface ProviderFailure {
 export async function failureOf(cause: unknown, asked: Asked = {}): Promise<ProviderFailure> {
   const answer = await answerOf(cause)
   const located = asked.endpoint ? asked : { ...asked, endpoint: endpointOf(cause) }
-  const facts = cause instanceof AuthError ? cause.facts : factsOf(cause, answer, located)
+  const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, answer, located)
   const reason = cause instanceof AuthError ? cause.message : reasonOf(cause, facts)
   return { code: authErrorCode(cause, answer), answer, reason, facts }
 }
@@ -91,7 +92,8 @@ export async function failureOf(cause: unknown, asked: Asked = {}): Promise<Prov
 export async function translate(cause: unknown, asked: Asked = {}): Promise<never> {
   if (cause instanceof AuthError) throw cause
   const { code, reason, facts } = await failureOf(cause, asked)
-  if (isVerificationFailure(cause)) throw new VerificationError(reason, { cause, facts }, code)
+  const isUnverified = isVerificationFailure(cause) && !isAboutCallback(cause)
+  if (isUnverified) throw new VerificationError(reason, { cause, facts })
   throw new AuthError(code, reason, { cause, facts })
 }
 
@@ -102,7 +104,7 @@ export function providerTooSlow(): AuthError {
 
 /** Returns the error for keys that could not be fetched, so that a token can be neither accepted nor refused. */
 export function keysUnavailable(whose: 'issuer' | 'provider', cause?: unknown): AuthError {
-  const facts = cause instanceof AuthError ? cause.facts : factsOf(cause, NO_ANSWER, KEYS)
+  const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, NO_ANSWER, KEYS)
   const message = `the ${whose}'s keys could not be fetched`
   return new AuthError('provider_unavailable', message, cause === undefined ? {} : { cause, facts })
 }
@@ -136,11 +138,6 @@ export function isDefinite(cause: unknown, answer: ProviderAnswer): boolean {
 /** Returns whether a status says that a request was refused for what it is. */
 function isRefusal(status: number): boolean {
   return status >= 400 && status < 500 && !PASSING_STATUSES.has(status)
-}
-
-/** Returns whether the client could not prove itself; Keycloak calls that `unauthorized_client`. */
-function isClientRefused({ status, error }: ProviderAnswer): boolean {
-  return error === 'invalid_client' || (status === 401 && error === 'unauthorized_client')
 }
 
 /** Fate of a code whose request failed; `unknown` where the provider may have spent it or not. */
@@ -180,7 +177,7 @@ function authErrorCode(cause: unknown, answer: ProviderAnswer): AuthErrorCode {
     case 'refused':
       return codeOfRefusal(answer.error)
     case 'unverified':
-      return codeOfUnverified(cause)
+      return isAboutCallback(cause) ? 'sign_in_failed' : 'sign_in_refused'
     case 'failed':
       return 'provider_failed'
     case 'unavailable':
@@ -194,11 +191,10 @@ function codeOfRefusal(error: string | undefined): AuthErrorCode {
   return error === 'access_denied' ? 'access_denied' : 'sign_in_misconfigured'
 }
 
-/** Tells what the visitor's browser may have sent from what only the provider or the settings can cause. */
-function codeOfUnverified(cause: unknown): AuthErrorCode {
+/** Returns whether a parameter of the callback is missing or repeated, so that the request itself is malformed. */
+function isAboutCallback(cause: unknown): boolean {
   const about = refusedParametersOf(cause)
-  const isOfBrowser = about ? !about.parameters : refusedClaimOf(cause)?.claim === 'nonce'
-  return isOfBrowser ? 'sign_in_failed' : 'sign_in_refused'
+  return about !== undefined && !about.parameters
 }
 
 /** Decides by code, status and OAuth error, never by a description. */

@@ -86,6 +86,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     data:text/html;x`('POST_LOGOUT_REDIRECT_URIS', /is not an absolute URL such as/),
   ['http://www.example.com/', 'POST_LOGOUT_REDIRECT_URIS', PLAIN],
   ...rows`true sometimes`('OIDC_USERINFO', /"auto"\|"always"\|"never"/),
+  ...rows`HS256 none rs256 RS256,ES256`('OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG', /"RS256"\|"RS384"/),
   ...rows`JWT Any logout`('OIDC_LOGOUT_TOKEN_TYPE', /"logout\+jwt"\|"any"/),
   ['/nowhere/ca.pem', 'OIDC_CA_FILE', /name a readable PEM file/],
   ...rows`short ${'0'.repeat(64)} a\x20b\x20c`(

@@ -121,8 +121,8 @@ describe('C15: answers of providers and issuers', () => {
     ],
   ])('answers %s end with the time limit', async ([, given]) => {
     answer = given
-    await expect(providerFetch(url, {}, BRIEF_SECONDS)).rejects.toThrow(
-      expect.objectContaining({ name: 'TimeoutError' }),
+    await expect(providerFetch(url, {}, { seconds: BRIEF_SECONDS })).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_PROVIDER_TIMEOUT' }),
     )
   })
 

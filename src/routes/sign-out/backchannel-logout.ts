@@ -63,11 +63,11 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions) {
     )
   }
 
-  function refuse({ code, message }: AuthError, trace: Trace): Response {
+  function refuse({ code, message, facts }: AuthError, trace: Trace): Response {
     const isAboutToken = code === 'invalid_request'
     metrics.backchannelLogout(isAboutToken ? 'refused' : 'failed')
     log.warn(
-      { event: 'backchannel_logout_refused', code, reason: message, ...trace },
+      { event: 'backchannel_logout_refused', code, reason: message, ...facts, ...trace },
       'a back-channel logout of the provider was refused',
     )
     return isAboutToken

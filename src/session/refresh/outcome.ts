@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import { type IdentityOptions, toIdentity } from '../../core/identity.ts'
+import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
 import type { Session } from '../../core/session.ts'
 import { OutageError } from '../../errors.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
@@ -149,7 +149,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
 
   async function save(
     { presented, before }: AnsweredRefresh,
-    { issued, claims }: RefreshAnswer & { kind: 'refreshed' },
+    { issued, claims, lacksUserInfo }: RefreshAnswer & { kind: 'refreshed' },
   ): Promise<NextTry> {
     const { digest, credential, realm } = presented
     const key = { secret: credential.secret, realm }
@@ -157,7 +157,9 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
     const renewal = renewalOf(tokens, nowMs)
-    const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
+    const known = before.session.identity
+    const read = lacksUserInfo ? renewIdentity.bind(undefined, known) : toIdentity
+    const identity = claims ? read(claims, options.identity) : known
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
       identity: codec.seal(digest, 'identity', session, key),

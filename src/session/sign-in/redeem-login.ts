@@ -1,14 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import {
-  type Identity,
-  type IdentityOptions,
-  ignoredClaims,
-  toIdentity,
-} from '../../core/identity.ts'
+import type { Identity } from '../../core/identity.ts'
 import type { LimitedOrigin } from '../../core/limited-origin.ts'
 import { LOGIN_LIFETIME_MS } from '../../core/login-binding.ts'
+import { type IdentityOptions, ignoredClaims, toIdentity } from '../../core/read-identity.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
@@ -149,7 +145,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       const cookie = await open(redeemable, grant, identity, generation)
-      return { cookie, identity, ignored: ignoredClaims(grant.claims, options.identity) }
+      const ignored = [...grant.ignored, ...ignoredClaims(grant.claims, options.identity)]
+      return { cookie, identity, ignored }
     } finally {
       giveBack()
     }

@@ -89,7 +89,12 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
     generations,
     codec: started.codec,
     sessionCache: started.sessionCache,
-    identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+    identity: {
+      groupsClaim: 'groups',
+      emailClaim: 'email',
+      trustEmail: false,
+      headers: IDENTITY_HEADERS,
+    },
     refreshTokens: async (refreshable) => {
       told.asked.push(refreshable.refreshToken)
       return typeof answer === 'function' ? answer(refreshable) : answer

@@ -21,6 +21,7 @@ const BUSY = given.refusedAs('busy')
 
 const grantOf = (changes: Partial<Grant> = {}): Grant => ({
   claims: { ...CLAIMS, name: 'Alice', sid: 'sid-1' },
+  ignored: [],
   idToken: `id-token-${randomBytes(4).toString('hex')}`,
   idTokenExpiresAtSeconds: given.STARTED_AT / 1000 + 300,
   accessToken: 'access',
@@ -59,7 +60,12 @@ const start = (
         return keys.consume(attempt, ttlMs)
       },
     },
-    identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+    identity: {
+      groupsClaim: 'groups',
+      emailClaim: 'email',
+      trustEmail: false,
+      headers: IDENTITY_HEADERS,
+    },
     clientId: 'vestibule',
     concurrency: 2,
     detectsIdTokenReplay: true,

@@ -1,0 +1,56 @@
+import { decodeJwt } from 'jose'
+import { withoutEmptyMembers } from '../core/claims.ts'
+import { parseJson } from '../core/json.ts'
+
+/** Member of a token answer that keeps the ID token as received where openid-client reads a changed one. */
+const RECEIVED = 'vestibule_received_id_token'
+
+/**
+ * Returns the body of an answer with its empty members left out, in the one place that all answers of providers pass,
+ * because openid-client takes `null` and `""` for values (C21). A body that is no JSON object stays as it is.
+ */
+export function withoutEmptyValues(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const json = parseJson(new TextDecoder().decode(body))
+  if (!isObject(json)) return body
+  try {
+    return Buffer.from(JSON.stringify(readable(withoutEmptyMembers(json) as JsonObject)))
+  } catch {
+    // Nested too deeply to be written again, and nothing that a reader here accepts.
+    return body
+  }
+}
+
+/** Returns the ID token of a token answer as the provider sent it, which is what its signature covers. */
+export function receivedIdToken(answer: JsonObject): string | undefined {
+  return (answer[RECEIVED] ?? answer['id_token']) as string | undefined
+}
+
+/** Returns the claims of a JWT without verifying it, and without empty ones. Throws for what is no JWT. */
+export function decodeClaims(jwt: string): JsonObject {
+  return withoutEmptyMembers(decodeJwt(jwt)) as JsonObject
+}
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+function readable(answer: JsonObject): JsonObject {
+  const { [RECEIVED]: _, scope, ...others } = answer
+  // openid-client refuses a list (as Twitch sends it), although nothing here reads it.
+  const members = { ...others, ...(typeof scope === 'string' && { scope }) }
+  const { id_token: idToken } = answer
+  const claims = typeof idToken === 'string' ? changedClaims(idToken) : undefined
+  return claims === undefined ? members : { ...members, id_token: claims, [RECEIVED]: idToken }
+}
+
+/** Returns a JWT with its empty claims left out, whose signature does not fit; `undefined` where there are none. */
+function changedClaims(jwt: string): string | undefined {
+  const [header, payload = '', ...others] = jwt.split('.')
+  const claims = parseJson(Buffer.from(payload, 'base64url').toString())
+  if (!isObject(claims)) return undefined
+  const left = JSON.stringify(withoutEmptyMembers(claims))
+  if (left === JSON.stringify(claims)) return undefined
+  return [header, Buffer.from(left).toString('base64url'), ...others].join('.')
+}
+
+function isObject(json: unknown): json is JsonObject {
+  return typeof json === 'object' && json !== null && !Array.isArray(json)
+}
