@@ -18,6 +18,8 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   alias_header: 400,
   invalid_return_to: 400,
   sign_in_failed: 400,
+  access_denied: 400,
+  sign_in_refused: 400,
   untrusted_peer: 403,
   sign_in_router: 403,
   foreign_origin: 403,
@@ -26,6 +28,7 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   method_not_allowed: 405,
   internal: 500,
   provider_failed: 502,
+  sign_in_misconfigured: 502,
   busy: 503,
   provider_unavailable: 503,
   store_unavailable: 503,
@@ -128,6 +131,7 @@ function withErrors(
       site: c.get('site'),
       target: c.get('target'),
       retryUrl: c.get('retryUrl'),
+      newLoginUrl: c.get('newLoginUrl'),
     })
   })
   return app

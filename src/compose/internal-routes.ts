@@ -21,6 +21,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
 import type { Caches } from './listeners.ts'
 import type { Oidc } from './oidc.ts'
+import { refreshPatienceMs } from './refresher.ts'
 import type { ComposedSessions } from './sessions.ts'
 import type { Web } from './web.ts'
 
@@ -91,8 +92,7 @@ function composeCheck(options: InternalRoutesOptions) {
     rules,
     storeTimeoutMs,
     refresher: options.refresher,
-    isPassingTokens: config.isPassingTokens,
-    refreshGraceMs: settings.SESSION_REFRESH_GRACE.ms,
+    patienceMs: refreshPatienceMs(config),
     renewOutageCookie: createOutageCookie({
       cookies,
       assertions: outageAssertions,

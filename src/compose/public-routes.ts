@@ -67,6 +67,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     now,
     transactions,
     sessions,
+    signIn,
     redeem: createRedemption({
       signIn,
       sessions,

@@ -9,15 +9,15 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
 import { type HeaderList, json } from './answers.ts'
+import { badRequestPage, internalErrorPage, type PageContent } from './pages/pages.ts'
 import {
-  badRequestPage,
   brokenProviderPage,
-  internalErrorPage,
-  type PageContent,
+  misconfiguredPage,
   RETRY_SECONDS,
+  refusedPage,
   signInFailedPage,
   unavailablePage,
-} from './pages/pages.ts'
+} from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 import type { PageWriter } from './write-page.ts'
@@ -30,6 +30,7 @@ export interface RefusedRequest {
   readonly site: Site | undefined
   readonly target: string | undefined
   readonly retryUrl: string | undefined
+  readonly newLoginUrl: string | undefined
 }
 
 export interface RefusalOptions {
@@ -69,28 +70,26 @@ export function createRefusals({
     const extra = headersOf(status)
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
-      const loginUrl =
-        request.site &&
-        addresses.login(request.site, request.target ?? addresses.landing(request.site))
-      return writePage(
-        status,
-        contentOf(error, {
-          loginUrl,
-          retryUrl: request.retryUrl,
-          mayReload: requestClass === 'navigation',
-        }),
-        requestId,
-        extra,
-      )
+      const mayReload = requestClass === 'navigation'
+      const content = contentOf(error, { ...linksOf(request), mayReload })
+      return writePage(status, content, requestId, extra)
     }
     const message = error.isPublic ? { message: error.message } : {}
     return json(status, { error: error.code, ...message, request_id: requestId }, requestId, extra)
   }
 
+  function linksOf({ site, target, retryUrl, newLoginUrl }: RefusedRequest) {
+    if (!site) return { retryUrl, newLoginUrl }
+    const wanted = target ?? addresses.landing(site)
+    const loginUrl = addresses.login(site, wanted)
+    const switchUserUrl = addresses.login(site, wanted, { prompt: 'login' })
+    return { loginUrl, switchUserUrl, retryUrl, newLoginUrl }
+  }
+
   function count({ code }: AuthError): void {
     if (code === 'alias_header') metrics.aliasRefused()
     if (code === 'foreign_host') metrics.foreignHostRefused()
-    if (code === 'sign_in_failed' || code === 'provider_failed') metrics.signIn('failure')
+    if (FAILED_SIGN_INS.has(code)) metrics.signIn('failure')
   }
 
   function report(
@@ -122,6 +121,14 @@ export function createRefusals({
   }
 }
 
+const FAILED_SIGN_INS: ReadonlySet<AuthErrorCode> = new Set([
+  'sign_in_failed',
+  'access_denied',
+  'sign_in_refused',
+  'sign_in_misconfigured',
+  'provider_failed',
+])
+
 /** Codes that every request gets during an outage, so their log lines are throttled. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
@@ -139,21 +146,29 @@ function headersOf(status: number): HeaderList {
 }
 
 interface PageContext {
-  readonly loginUrl: string | undefined
+  readonly loginUrl?: string
+  readonly switchUserUrl?: string
   readonly retryUrl: string | undefined
+  readonly newLoginUrl: string | undefined
   readonly mayReload: boolean
 }
 
-function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageContext): PageContent {
+function contentOf(error: AuthError, context: PageContext): PageContent {
+  const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
   switch (error.code) {
     case 'sign_in_failed':
       return signInFailedPage(loginUrl, retryUrl)
+    case 'access_denied':
+      return refusedPage(loginUrl, switchUserUrl)
+    case 'sign_in_refused':
+    case 'sign_in_misconfigured':
+      return misconfiguredPage(loginUrl)
     case 'provider_failed':
-      return brokenProviderPage(loginUrl)
+      return brokenProviderPage(loginUrl, newLoginUrl)
     case 'store_unavailable':
     case 'provider_unavailable':
     case 'busy':
-      return unavailablePage(mayReload)
+      return unavailablePage(mayReload, newLoginUrl)
     case 'internal':
       return internalErrorPage()
     case 'invalid_request':

@@ -55,7 +55,7 @@ export async function verifyIdToken(
       isRefreshed ? 'provider-in-background' : 'provider',
     )
     .catch((cause: unknown) => {
-      if (!isVerificationFailure(cause)) translate(cause)
+      if (!isVerificationFailure(cause)) return translate(cause, { metadata })
       throw refused(claimFacts(cause, { token: idToken, issuer, clientId, algorithms }), cause)
     })
   const fault = faultOf(payload, protectedHeader.typ, clientId)
@@ -66,7 +66,8 @@ export async function verifyIdToken(
 function refused(facts: FailureFacts, cause?: unknown): VerificationError {
   const said = sayClaim(facts)
   const message = said === undefined ? 'the ID token is no JWT' : `the ID token's ${said}`
-  return new VerificationError(message, { facts, ...(cause !== undefined && { cause }) })
+  const found = { endpoint: 'token_endpoint', ...facts }
+  return new VerificationError(message, { facts: found, ...(cause !== undefined && { cause }) })
 }
 
 function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFacts | undefined {

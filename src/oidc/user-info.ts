@@ -89,7 +89,8 @@ async function ask(
     return await read(response, configuration, options)
   } catch (cause) {
     const fault = faultOf(cause)
-    return fault === undefined ? translate(cause) : leftOut(fault)
+    if (fault !== undefined) return leftOut(fault)
+    return translate(cause, { endpoint: ENDPOINT, metadata: configuration.serverMetadata() })
   }
 }
 

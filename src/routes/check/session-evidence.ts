@@ -30,10 +30,8 @@ export interface SessionCheckOptions {
   readonly realmOf: (host: string) => string
   /** Time after which a check fails closed with `store_unavailable`, which is never "no session". */
   readonly storeTimeoutMs: number
-  /** Whether apps are given the access token, so that an expired one has to be refreshed first. */
-  readonly isPassingTokens: boolean
   /** Time after the access token's end for which a session is accepted while it cannot be refreshed. */
-  readonly refreshGraceMs: number
+  readonly patienceMs: number
   readonly renewOutageCookie: RenewOutageCookie
   readonly metrics: Metrics
   readonly now: () => EpochMs
@@ -53,8 +51,7 @@ const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'non
 /** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
 export function createSessionCheck(options: SessionCheckOptions) {
   const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
-  const timeoutMs = options.storeTimeoutMs
-  const patienceMs = options.isPassingTokens ? 0 : options.refreshGraceMs
+  const { storeTimeoutMs: timeoutMs, patienceMs } = options
 
   function evidenceOf(
     checked: CheckedRequest,

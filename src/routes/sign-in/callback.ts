@@ -10,6 +10,7 @@ import { continuePage } from '../../http/pages/pages.ts'
 import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { PageWriter } from '../../http/write-page.ts'
+import type { SignIn } from '../../oidc/sign-in.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -26,6 +27,7 @@ export interface CallbackOptions {
   readonly cookies: Cookies
   readonly returnTo: ReturnToOptions
   readonly transactions: LoginTransactions
+  readonly signIn: Pick<SignIn, 'refusal'>
   readonly redeem: Redemption
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
@@ -40,7 +42,7 @@ export interface CallbackOptions {
   readonly now: () => EpochMs
 }
 
-type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier'>
+type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier' | 'onSpent'>
 
 interface Presented {
   readonly credential: SessionCredential
@@ -78,8 +80,21 @@ export function createCallback(options: CallbackOptions) {
         c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
       throw new AuthError('sign_in_failed', NOT_THIS_BROWSER)
     }
-    requireCode(login, query)
-    const cookie = await redeem(c, site, { txid: login.txid, state: query.state, ...login.secrets })
+    if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
+    const newLoginUrl = addresses.login(site, target, { again: '1' })
+    if (query.error !== undefined) {
+      c.set('newLoginUrl', newLoginUrl)
+      throw await options.signIn.refusal(query.error, query.description)
+    }
+    if (query.code === undefined) {
+      throw new AuthError('sign_in_failed', 'the provider sent no code')
+    }
+    const cookie = await redeem(c, site, {
+      txid: login.txid,
+      state: query.state,
+      ...login.secrets,
+      onSpent: () => c.set('newLoginUrl', newLoginUrl),
+    })
     if (presented) await sessions.end(sessionDigest(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [
@@ -150,24 +165,16 @@ interface CallbackQuery {
   readonly state: string
   readonly code: string | undefined
   readonly error: string | undefined
+  readonly description: string | undefined
 }
 
 function readQuery(c: NodeContext): CallbackQuery {
   const single = (name: string) => singleQuery(c, name, 'sign_in_failed')
   single('iss')
-  return { state: single('state') ?? '', code: single('code'), error: single('error') }
-}
-
-/** Requires a code, or throws by the error code of RFC 6749 section 4.1.2.1 without the provider's description. */
-function requireCode(login: ReturnedLogin, { code, error }: CallbackQuery): void {
-  if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
-  if (error !== undefined) {
-    const isFault = error === 'server_error' || error === 'temporarily_unavailable'
-    const shown = /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
-    throw new AuthError(
-      isFault ? 'provider_failed' : 'sign_in_failed',
-      `the provider answered with ${shown}`,
-    )
+  return {
+    state: single('state') ?? '',
+    code: single('code'),
+    error: single('error'),
+    description: single('error_description'),
   }
-  if (code === undefined) throw new AuthError('sign_in_failed', 'the provider sent no code')
 }

@@ -6,12 +6,16 @@ import { AuthError } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { loopPage } from '../../http/pages/pages.ts'
+import { type LoopCause, loopPage } from '../../http/pages/loop-page.ts'
 import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import type { PageWriter } from '../../http/write-page.ts'
 import type { SignIn } from '../../oidc/sign-in.ts'
 import type { Sessions } from '../../session/sessions.ts'
-import { type LoginTransactions, newBinding } from '../../session/sign-in/login-transaction.ts'
+import {
+  countFailedRound,
+  type LoginTransactions,
+  newBinding,
+} from '../../session/sign-in/login-transaction.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 
@@ -51,10 +55,12 @@ export function createLogin(options: LoginOptions) {
       )
     }
     const isRetry = parameters.retry === '1'
-    if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
-    const binding = cookies.readBinding(raw, site) ?? newBinding()
-    if (isLooping(binding, Math.floor(options.now() / 1000)))
-      return stopLoop(c, site, target, binding)
+    const isAgain = parameters.again === '1'
+    if ((isRetry || isAgain) && (await isSignedIn(c, site))) return redirect(302, target)
+    const nowSeconds = Math.floor(options.now() / 1000)
+    const known = cookies.readBinding(raw, site) ?? newBinding()
+    if (isLooping(known, nowSeconds)) return stopLoop(c, target, known, isAgain)
+    const binding = isAgain ? countFailedRound(known, nowSeconds) : known
     const started = transactions.start(binding, target, site.origin, isRetry)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
@@ -80,19 +86,28 @@ export function createLogin(options: LoginOptions) {
   /** Answers with a page that names the likely cause, and resets the count, so that a person can try once more. */
   async function stopLoop(
     c: NodeContext,
-    site: Site,
     target: string,
     binding: Binding,
+    isUnfinished: boolean,
   ): Promise<Response> {
     const raw = c.env.incoming
+    const site = c.get('site')
     const requestId = requestIdOf(raw)
     metrics.loopStopped()
-    log.warn(
-      { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
-      'a sign-in loop was stopped: the session cookie did not come back or was not accepted',
-    )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
-    const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
+    const arrived = didCookieArrive ? 'not-accepted' : 'no-cookie'
+    const cause = isUnfinished ? 'unfinished' : arrived
+    log.warn(
+      {
+        event: 'sign_in_loop',
+        host: site.host,
+        reason: LOOP_REASONS[cause],
+        request_id: requestId,
+        ...traceOf(raw),
+      },
+      'a sign-in loop was stopped',
+    )
+    const page = loopPage(cause, new URL(target).host, addresses.login(site, target))
     const reset = cookies.binding(site, { ...binding, rounds: 0 })
     return writePage(400, page, requestId, settingCookies(reset))
   }
@@ -116,8 +131,22 @@ export function createLogin(options: LoginOptions) {
   }
 }
 
+const LOOP_REASONS: Readonly<Record<LoopCause, string>> = {
+  'no-cookie':
+    'the session cookie did not come back: check COOKIE_DOMAIN and that the app is reached by https',
+  'not-accepted':
+    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas',
+  unfinished:
+    'the provider or the store failed after each sign-in at the provider; see the lines before',
+}
+
 function readParameters(c: NodeContext): LoginParameters {
   const asksAnew = singleQuery(c, 'prompt') === 'login'
   const isRetry = singleQuery(c, 'retry') === '1'
-  return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
+  const isAgain = singleQuery(c, 'again') === '1'
+  return {
+    ...(asksAnew && { prompt: 'login' }),
+    ...(isRetry && { retry: '1' }),
+    ...(isAgain && { again: '1' }),
+  }
 }

@@ -20,8 +20,8 @@ import type { RefreshReport, RefreshResult } from './result.ts'
 export type NextTry =
   | { readonly kind: 'now' }
   | { readonly kind: 'soon' }
-  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none). */
-  | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
+  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
+  | { readonly kind: 'after-failure'; readonly retryAfterMs: number; readonly atMostMs?: number }
 
 /** Session as stored. */
 export interface Stored {
@@ -43,10 +43,13 @@ export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
-  end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
+  end(digest: string, result: RefreshResult, session: Session, why?: Why): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
+
+/** Cause of an end or a failure, for the log. */
+type Why = Omit<RefreshReport, 'identity'>
 
 export interface RefreshOutcomesOptions {
   readonly read: (presented: PresentedSession) => Promise<Stored | undefined>
@@ -56,6 +59,8 @@ export interface RefreshOutcomesOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly identity: IdentityOptions
+  /** Time after the access token's end for which a session goes on without a refresh. */
+  readonly patienceMs: number
   readonly endSession: (digest: string) => Promise<unknown>
   /** Revokes tokens whose session has ended (RFC 7009). */
   readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
@@ -67,6 +72,9 @@ export interface RefreshOutcomesOptions {
 
 /** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
 const AGAIN_MS = 500
+
+/** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
+const CLOCK_MS = 10
 
 /** Creates what follows an answer of the provider; it writes by compare-and-set, because the lock may have expired. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
@@ -82,11 +90,38 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     digest: string,
     result: RefreshResult,
     { identity }: Session,
-    reason?: string,
+    why: Why = {},
   ): Promise<NextTry> {
     await options.endSession(digest)
-    options.onResult(result, { identity, ...(reason !== undefined && { reason }) })
+    options.onResult(result, { identity, ...why })
     return leave(digest)
+  }
+
+  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Why): Promise<NextTry> {
+    const { digest } = refresh.presented
+    return (await isElsewhere(refresh))
+      ? leave(digest)
+      : end(digest, 'refused', refresh.before.session, why)
+  }
+
+  /**
+   * Ends a session that the provider will not refresh once its grace is over (finding C20). The back-off ends with the grace,
+   * so that the next check then asks once more and every replica learns of the end from the store.
+   */
+  async function decline(
+    refresh: AnsweredRefresh,
+    declined: RefreshAnswer & { kind: 'declined' | 'failed' },
+  ): Promise<NextTry> {
+    const { session } = refresh.before
+    const { renewal } = session
+    const leftMs = renewal ? renewal.endsAt + options.patienceMs - now() : 0
+    if (leftMs <= 0) return endUnlessElsewhere(refresh, whyOf(declined))
+    options.onResult('failed', { identity: session.identity, ...whyOf(declined) })
+    return {
+      kind: 'after-failure',
+      retryAfterMs: declined.retryAfterMs ?? 0,
+      atMostMs: Math.max(0, leftMs - CLOCK_MS),
+    }
   }
 
   /**
@@ -176,15 +211,21 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         case 'refreshed':
           return save(refresh, outcome)
         case 'refused':
-          return (await isElsewhere(refresh)) ? leave(digest) : end(digest, 'refused', session)
+          return endUnlessElsewhere(refresh, whyOf(outcome))
         case 'rejected':
-          return end(digest, 'rejected', session, outcome.reason)
+          return end(digest, 'rejected', session, whyOf(outcome))
+        case 'declined':
+          return decline(refresh, outcome)
         case 'failed':
-          options.onResult('failed', { identity: session.identity, reason: outcome.reason })
+          options.onResult('failed', { identity: session.identity, ...whyOf(outcome) })
           return { kind: 'after-failure', retryAfterMs: outcome.retryAfterMs ?? 0 }
       }
     },
   }
+}
+
+function whyOf({ reason, facts }: Why): Why {
+  return { ...(reason !== undefined && { reason }), ...(facts && { facts }) }
 }
 
 function unlessOutage(error: unknown): undefined {

@@ -7,8 +7,11 @@ export interface RefreshPauses {
   /** Returns whether the session waits because its last attempt failed. */
   isBackingOff(digest: string): boolean
   wait(digest: string, ms: number): void
-  /** Starts a back-off of at least `retryAfterMs` (bounded to an hour) and returns its length in milliseconds. */
-  backOff(digest: string, retryAfterMs: number): number
+  /**
+   * Starts a back-off of at least `retryAfterMs` (bounded to an hour) but never more than `atMostMs`, and returns its
+   * length in milliseconds.
+   */
+  backOff(digest: string, retryAfterMs: number, atMostMs?: number): number
   forget(digest: string): void
 }
 
@@ -39,10 +42,10 @@ export function createRefreshPauses(): RefreshPauses {
     isWaiting,
     isBackingOff: (digest) => isWaiting(digest) && failuresOf(digest) > 0,
     wait: (digest, ms) => wait(digest, ms),
-    backOff(digest, retryAfterMs) {
+    backOff(digest, retryAfterMs, atMostMs = MAX_RETRY_AFTER_MS) {
       const failures = failuresOf(digest)
       const ownMs = backoffMs(failures, BACKOFF)
-      const ms = Math.max(ownMs, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS))
+      const ms = Math.min(atMostMs, Math.max(ownMs, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS)))
       wait(digest, ms, failures + 1)
       return ms
     },

@@ -82,7 +82,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
         pauses.wait(digest, ELSEWHERE_MS)
         return 0
       case 'after-failure':
-        return pauses.backOff(digest, next.retryAfterMs)
+        return pauses.backOff(digest, next.retryAfterMs, next.atMostMs)
     }
   }
 

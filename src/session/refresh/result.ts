@@ -1,9 +1,10 @@
 import type { Identity } from '../../core/identity.ts'
+import type { FailureFacts } from '../../errors.ts'
 
 /** Result of a refresh, for metrics and logs. */
 export type RefreshResult =
   | 'refreshed'
-  /** The session has ended: by `invalid_grant`, by an answer about another subject, or with all of its user's. */
+  /** The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another subject, or with all of its user's. */
   | 'refused'
   | 'rejected'
   | 'revoked'
@@ -19,4 +20,5 @@ export type RefreshResult =
 export interface RefreshReport {
   readonly identity: Identity
   readonly reason?: string
+  readonly facts?: FailureFacts
 }

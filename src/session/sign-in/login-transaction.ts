@@ -142,10 +142,14 @@ export function newBinding(): Binding {
  * the same count.
  */
 export function countRound(binding: Binding, nowSeconds: number): Binding {
-  const { secret } = newBinding()
+  return countFailedRound({ ...binding, secret: newBinding().secret }, nowSeconds)
+}
+
+/** Counts a login that spent its code for nothing; keeps the secret, because other tabs may be signing in. */
+export function countFailedRound(binding: Binding, nowSeconds: number): Binding {
   return isRecent(binding, nowSeconds)
-    ? { secret, rounds: binding.rounds + 1, sinceSeconds: binding.sinceSeconds }
-    : { secret, rounds: 1, sinceSeconds: nowSeconds }
+    ? { ...binding, rounds: binding.rounds + 1 }
+    : { ...binding, rounds: 1, sinceSeconds: nowSeconds }
 }
 
 /** Derives proof, nonce and code verifier (43 characters, RFC 7636 section 4.1) from the binding secret. */
