@@ -78,7 +78,12 @@ a value is empty.
 * Other values are UTF-8 without control characters. In lists, \`%2C\` stands for a comma inside a member and \`%25\` for a
   percent sign.
 * \`Cookie\` has the request's cookies without Vestibule's own.
-* An e-mail address is passed only if the provider says that it is verified, or with \`OIDC_TRUST_EMAIL\`.
+* An e-mail address is passed only if the provider says that it is verified, or with \`OIDC_TRUST_EMAIL\`; groups are read in the
+  shapes that providers send ([rules.md](rules.md#addresses-and-groups)).
+* A claim of \`IDENTITY_HEADERS\` is its literal name, else a path such as \`address.country\`, with \`\\.\` for a dot in a name. Text,
+  numbers, true and false are passed as they are, and lists like groups.
+* What an app or a rule asks for and the provider does not send in a usable form is empty, and the \`sign_in\` line of the log names it
+  in \`ignored\`.
 
 This is the list for Traefik's \`forwardAuth\` middleware. Add the names of \`IDENTITY_HEADERS\`; add \`Authorization\` only with
 \`PASS_AUTHORIZATION\`:

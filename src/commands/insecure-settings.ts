@@ -35,6 +35,11 @@ const RISKS: readonly Risk[] = [
     text: 'cookies and authorization codes may travel unencrypted',
   },
   {
+    setting: 'OIDC_INTERNAL_URL',
+    isTaken: ({ settings }) => /^http:/i.test(settings.OIDC_INTERNAL_URL ?? ''),
+    text: 'the provider is asked over plain http: an attacker on that network can sign in as anybody',
+  },
+  {
     setting: 'OIDC_TRUST_EMAIL',
     isTaken: ({ settings }) => settings.OIDC_TRUST_EMAIL,
     text: 'e-mail addresses are trusted although the provider has not verified them',

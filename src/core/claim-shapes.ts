@@ -30,14 +30,17 @@ export function readGroups(value: unknown, separator?: string): Reading<readonly
 export function readHeaderClaim(value: unknown): Reading<HeaderClaim> {
   if (isAbsent(value)) return { value: '' }
   if (Array.isArray(value)) return readMembers(value)
-  const isScalar = ['string', 'number', 'boolean'].includes(typeof value)
-  return isScalar ? { value: `${value as string}` } : { value: '', ignored: NO_HEADER }
+  return isScalar(value) ? { value: String(value) } : { value: '', ignored: NO_HEADER }
 }
 
 /** Reads a claim that must be text. */
 export function readText(value: unknown): Reading<string> {
   if (typeof value === 'string') return { value }
   return isAbsent(value) ? { value: '' } : { value: '', ignored: 'not text' }
+}
+
+function isScalar(value: unknown): value is string | number | boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value)
 }
 
 function readMembers(list: readonly unknown[]): Reading<readonly string[]> {

@@ -12,6 +12,8 @@ export interface Route {
 
 /** Idle time after which connections are closed, before a proxy or firewall on the path drops them silently. */
 const IDLE_MS = 4000
+/** Time limit for a proxy's answer and TLS behind it. */
+const TUNNEL_MS = 5000
 const AGENT = { keepAlive: true, timeout: IDLE_MS } as const
 /** Connections without a proxy, by scheme. */
 const DIRECT: Readonly<Record<string, Route>> = {
@@ -45,5 +47,23 @@ function proxiedHttp(proxy: string): Route {
 
 function proxiedHttps(proxy: string): Route {
   const agent = new https.Agent({ ...AGENT, proxyEnv: { HTTPS_PROXY: proxy } })
+  limitTunnels(agent)
   return { open: https.request, agent, proxy: new URL(proxy).origin }
+}
+
+/**
+ * Closes a connection whose tunnel is not ready in time. A request that was given up leaves it open otherwise, because
+ * Node hands the connection to the request only once TLS has begun behind the proxy.
+ */
+function limitTunnels(agent: https.Agent): void {
+  const create = agent.createConnection.bind(agent)
+  agent.createConnection = (options, done) => {
+    let timer: NodeJS.Timeout | undefined
+    const socket = create(options, (error, tunnel) => {
+      clearTimeout(timer)
+      done?.(error, tunnel)
+    })
+    timer = setTimeout(() => socket?.destroy(), TUNNEL_MS).unref()
+    return socket
+  }
 }

@@ -1,5 +1,4 @@
 import type { JWTPayload } from 'jose'
-import { isAbsent } from '../core/claims.ts'
 import type { FailureFacts } from '../errors.ts'
 import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
 import type { KeySets } from './key-set.ts'
@@ -87,7 +86,7 @@ function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFac
   return isOurs ? undefined : factsAbout({ claim: 'azp', value: azp, expected: clientId })
 }
 
-/** Accepts an absent `typ`, but not the one of an access or logout token (RFC 8725 section 3.11). */
+/** Accepts an absent `typ`, but not an empty one nor that of an access or logout token (RFC 8725 section 3.11). */
 function isIdTokenType(typ: unknown): boolean {
-  return isAbsent(typ) || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
+  return typ === undefined || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
 }

@@ -52,15 +52,13 @@ export function usableMetadata(
 }
 
 /** Returns members whose other types openid-client takes for `true` and for a list without any algorithm. */
-function flagsOf(found: ServerMetadata): Readonly<Record<string, unknown>> {
-  const {
-    authorization_response_iss_parameter_supported: flag,
-    id_token_signing_alg_values_supported: algorithms,
-  } = found
-  const isSupported = flag === true || (flag as unknown) === 'true'
+function flagsOf({
+  authorization_response_iss_parameter_supported: flag,
+  id_token_signing_alg_values_supported: algorithms,
+}: ServerMetadata): Readonly<Record<string, unknown>> {
   const isList = Array.isArray(algorithms) && algorithms.length > 0
   return {
-    authorization_response_iss_parameter_supported: isSupported,
+    authorization_response_iss_parameter_supported: flag === true || (flag as unknown) === 'true',
     id_token_signing_alg_values_supported: isList ? algorithms : undefined,
   }
 }
@@ -71,18 +69,23 @@ type Endpoint = (typeof NEEDED)['sign-in'][number] | (typeof OPTIONAL)['sign-in'
 function faultOf(
   name: Endpoint,
   found: ServerMetadata,
-  { issuerUrl, internalUrl }: ProviderAddresses,
+  addresses: ProviderAddresses,
 ): string | undefined {
   const endpoint: unknown = found[name]
   if (endpoint === undefined) return 'is missing'
   const url = typeof endpoint === 'string' ? URL.parse(endpoint) : null
   if (!url || url.username || url.password) return 'is not a usable URL'
-  const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
-  const isInsideToo = internalUrl !== undefined && !isForBrowsers
-  const known = (isInsideToo ? [issuerUrl, internalUrl] : [issuerUrl]).map((each) => new URL(each))
+  const known = knownFor(name, addresses)
   const isPlainHttpToo = url.protocol === 'http:' && isPlainHttpFor(url, known)
   if (url.protocol !== 'https:' && !isPlainHttpToo) return 'is not https'
   return isElsewhereInside(url, known) ? "is at an address other than the issuer's" : undefined
+}
+
+/** Returns the addresses beside which an endpoint may lie; browsers do not reach the internal one. */
+function knownFor(name: Endpoint, { issuerUrl, internalUrl }: ProviderAddresses): readonly URL[] {
+  const isForBrowsers = BROWSER_ENDPOINTS.some((each) => each === name)
+  const isInsideToo = internalUrl !== undefined && !isForBrowsers
+  return (isInsideToo ? [issuerUrl, internalUrl] : [issuerUrl]).map((each) => new URL(each))
 }
 
 /** Accepts plain http everywhere where the issuer is asked over it, and at the internal address. */

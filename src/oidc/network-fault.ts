@@ -65,6 +65,16 @@ export function networkFault(
   return new ProviderFault(text, code || 'ERR_PROVIDER_NETWORK', { ...facts, ...more })
 }
 
+/** Returns the fault for an answer that was not complete within the time limit. */
+export function slowFault(
+  seconds: number,
+  { url, proxy }: AskedServer,
+  facts: FailureFacts,
+): ProviderFault {
+  const text = `${hostOf(url)}${through(proxy)} gave no complete answer within ${seconds} s`
+  return new ProviderFault(text, 'ERR_PROVIDER_TIMEOUT', facts)
+}
+
 /** Returns the name of the setting of the proxy for an address. */
 export function proxySettingOf({ protocol }: URL): string {
   return protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'
@@ -72,7 +82,6 @@ export function proxySettingOf({ protocol }: URL): string {
 
 function describe(cause: unknown, code: string, server: AskedServer): Description {
   const { url, proxy } = server
-  const through = proxy === undefined ? '' : `, asked through the proxy ${proxy},`
   if (proxy !== undefined && (code === 'ERR_PROXY_TUNNEL' || CONNECTING[code])) {
     return { text: describeProxy(cause, code, url, proxy), setting: proxySettingOf(url) }
   }
@@ -80,11 +89,11 @@ function describe(cause: unknown, code: string, server: AskedServer): Descriptio
   if (connecting) return { text: connecting(hostOf(url)) }
   const certificate = CERTIFICATE[code]
   if (certificate !== undefined) {
-    const text = `the certificate of ${hostOf(url)}${through} ${certificate}`
+    const text = `the certificate of ${hostOf(url)}${through(proxy)} ${certificate}`
     return certificate.includes(CA_FILE) ? { text, setting: CA_FILE } : { text }
   }
   const connected = CONNECTED[code] ?? (code.startsWith('HPE_') ? NO_HTTP : 'could not be asked')
-  return { text: `${hostOf(url)}${through} ${connected}` }
+  return { text: `${hostOf(url)}${through(proxy)} ${connected}` }
 }
 
 function describeProxy(cause: unknown, code: string, url: URL, proxy: string): string {
@@ -103,6 +112,10 @@ function describeProxy(cause: unknown, code: string, url: URL, proxy: string): s
 export function refusedByProxy(proxy: string, status: number, host: string): string {
   const remedy = status === 407 ? ': it wants a user and password, which its address may hold' : ''
   return `the proxy ${proxy} answered ${status} when it was asked for ${host}${remedy}`
+}
+
+function through(proxy: string | undefined): string {
+  return proxy === undefined ? '' : `, asked through the proxy ${proxy},`
 }
 
 /** Returns host and port, also where the port is the scheme's own. */

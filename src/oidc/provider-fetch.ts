@@ -5,7 +5,7 @@ import type { Proxies } from '../core/proxies.ts'
 import type { FailureFacts } from '../errors.ts'
 import { checkContentType } from './answer-type.ts'
 import { createRoutes, type Route } from './connections.ts'
-import { networkFault, proxySettingOf, refusedByProxy } from './network-fault.ts'
+import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
 import { withoutEmptyValues } from './provider-answer.ts'
 import { noteFacts, ProviderFault } from './provider-errors.ts'
 
@@ -40,7 +40,6 @@ export const REFRESH_TIMEOUT_SECONDS = 30
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 export const REDIRECTED = 'ERR_PROVIDER_REDIRECT'
 export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
-const TOO_SLOW = 'ERR_PROVIDER_TIMEOUT'
 
 const NO_BODY = new Uint8Array()
 const MAX_RESPONSE_BYTES = 1024 * 1024
@@ -61,7 +60,8 @@ export function createProviderFetch(proxies?: Proxies): ProviderFetch {
     const asked = { url: server, init, signal, route }
     return exchange(asked, known).catch((cause: unknown) => {
       if (!signal.aborted) throw faultOf(cause, asked, known)
-      throw isTimeout(signal.reason) ? tooSlow(seconds, known) : signal.reason
+      if (!isTimeout(signal.reason)) throw signal.reason
+      throw slowFault(seconds, { url: server, proxy }, known)
     })
   }
 }
@@ -192,8 +192,4 @@ function isBodiless(status: number): boolean {
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError'
-}
-
-function tooSlow(seconds: number, facts: FailureFacts): ProviderFault {
-  return new ProviderFault(`no complete answer within ${seconds} s`, TOO_SLOW, facts)
 }

@@ -56,6 +56,40 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     /URL such as https:\/\/id\.example\.com/,
   ),
   ['http://id.example.com', 'OIDC_ISSUER_URL', PLAIN],
+  ...rows`https://u@id.example.com https://u:p@id.example.com`('OIDC_ISSUER_URL', /is not a URL/),
+  ...rows`https://id.example.com/.well-known/openid-configuration
+    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server
+    https://id.example.com/protocol/openid-connect/auth`(
+    'OIDC_ISSUER_URL',
+    /is the address of the metadata or an endpoint.*; write https:\/\/id\.example\.com$/,
+  ),
+  ...rows`https://login.microsoftonline.com/common/v2.0 https://login.microsoftonline.com/Common
+    https://login.microsoftonline.com/organizations/v2.0
+    https://login.microsoftonline.com/{tenantid}/v2.0 https://login.microsoftonline.com/{`(
+    'OIDC_ISSUER_URL',
+    /several tenants.*; write https:\/\/login\.microsoftonline\.com\/<tenant id>\/v2\.0$/,
+  ),
+  [
+    'https://login.microsoftonline.com/consumers/v2.0',
+    'OIDC_ISSUER_URL',
+    /write .*\/9188040d-6c67-/,
+  ],
+  ...rows`keycloak:8080 http:// ftp://keycloak http://keycloak/?a http://keycloak/#a http://u:p@keycloak`(
+    'OIDC_INTERNAL_URL',
+    /is not a URL such as http:\/\/keycloak:8080\/realms\/x/,
+  ),
+  [
+    'http://keycloak/.well-known/openid-configuration',
+    'OIDC_INTERNAL_URL',
+    /write http:\/\/keycloak$/,
+  ],
+  ...['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) =>
+    rows`socks5://proxy:1080 ftp://proxy http:// http://proxy:0x http://proxy:99999 http://proxy/path
+      http://proxy/?a http://u:${SECRET}%@proxy:3128 http://u%ff:p@proxy`(
+      name,
+      /; write http:\/\/proxy\.example\.com:3128$/,
+    ),
+  ),
   ...rows`profile\x20email openids OpenID`('OIDC_SCOPES', /does not contain openid/),
   ...rows`client_secret_jwt basic`(
     'OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
@@ -174,10 +208,11 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 })
 
 test('every setting is tried here, free texts aside', () => {
-  // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts.
+  // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
+  // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
-    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM HOST VESTIBULE_CONFIG ALLOWED_EMAILS
+    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY HOST VESTIBULE_CONFIG ALLOWED_EMAILS
     ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER
   `
   const tried = new Set([...[...single, ...ofRedis].map(([, name]) => name), ...free])

@@ -107,7 +107,8 @@ describe('how the client authenticates', () => {
     )
   test.for([
     ['OIDC_CLIENT_SECRET=', 'none'],
-    ['OIDC_CLIENT_SECRET=s', 'client_secret_basic'],
+    ['OIDC_CLIENT_SECRET=s', 'client_secret'],
+    ['OIDC_CLIENT_SECRET=s METHOD=client_secret_basic', 'client_secret_basic'],
     ['OIDC_CLIENT_PRIVATE_KEY=@', 'private_key_jwt'],
     ['OIDC_CLIENT_SECRET=s METHOD=client_secret_post', 'client_secret_post'],
     ['OIDC_CLIENT_PRIVATE_KEY=@ METHOD=private_key_jwt', 'private_key_jwt'],

@@ -70,8 +70,11 @@ describe('C21 metadata', () => {
       ...Object.fromEntries(
         words`revocation_endpoint scopes_supported`.map((name) => [name, null]),
       ),
-      ...{ claims_supported: '', authorization_response_iss_parameter_supported: 'false' },
-      ...{ end_session_endpoint: '/session/end', userinfo_endpoint: 'https://10.0.0.1/me' },
+      claims_supported: '',
+      id_token_signing_alg_values_supported: [],
+      authorization_response_iss_parameter_supported: 'false',
+      end_session_endpoint: '/session/end',
+      userinfo_endpoint: 'https://10.0.0.1/me',
     }
     await using fresh = await startRelyingParty({}, {}, ({ set }) =>
       set('discovery', { rewrite: (metadata) => ({ ...metadata, ...odd }) }),

@@ -67,7 +67,10 @@ describe('C22 UserInfo', () => {
     await always.expectNoSignIn([502])
     expect(always.vestibule.log().findLast(({ event }) => event === 'refused')).toMatchObject({
       reason: 'the provider: UserInfo refused (403, insufficient_scope)',
-      ...{ endpoint: 'userinfo_endpoint', http_status: 403, setting: 'OIDC_USERINFO' },
+      endpoint: 'userinfo_endpoint',
+      url: `${always.provider.issuer}/me`,
+      http_status: 403,
+      setting: 'OIDC_USERINFO',
     })
   })
 })

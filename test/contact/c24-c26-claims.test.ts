@@ -12,11 +12,12 @@ const NOBODY = 'nobody-has-this-group'
 const verified = { email: EMAIL, email_verified: true }
 const ZITADEL = 'urn:zitadel:iam:org:project:roles'
 const overage = {
-  ...{ groups: undefined, _claim_names: { groups: 'src1' } },
+  groups: undefined,
+  _claim_names: { groups: 'src1' },
   _claim_sources: { src1: { endpoint: 'https://graph.test/getMemberObjects' } },
 }
 
-/** What a provider sends, the settings that read it, and what becomes of a rule for the group `admin` or the address. */
+/** Cases: claims as sent, the settings that read them, the status of a check for a rule on group or address, and what is said. */
 const cases: readonly (readonly [string, Json, Json, number, (readonly string[])?])[] = [
   ['a map', { [ZITADEL]: { admin: { 7: 'acme.test' } } }, { OIDC_GROUPS_CLAIM: ZITADEL }, 200],
   ['a map below a path', { a: { roles: { admin: {} } } }, { OIDC_GROUPS_CLAIM: 'a.roles' }, 200],
