@@ -3,7 +3,7 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { factsAbout } from './claim-facts.ts'
+import { factsAbout, sayClaim } from './claim-facts.ts'
 import type { Asked } from './failure-facts.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
@@ -170,7 +170,8 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  return new VerificationError('the refreshed ID token is for another session', { facts })
+  const { received: _, ...said } = facts
+  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
