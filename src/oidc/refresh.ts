@@ -164,7 +164,8 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  return new VerificationError('the refreshed ID token is for another session', { facts })
+  const { received: _, ...said } = facts
+  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
