@@ -73,11 +73,18 @@ function isSafe(method: string): boolean {
 function isPage({ header }: Signals): boolean {
   const mode = header('sec-fetch-mode')
   const destination = header('sec-fetch-dest')
+  const acceptsHtml = () => /text\/html/i.test(header('accept'))
   if (mode || destination) {
-    return (!mode || mode === 'navigate') && (!destination || destination === 'document')
+    if (mode && mode !== 'navigate') return false
+    if (!destination || destination === 'document') return true
+    // A service worker that passes a navigation on keeps its mode and loses its destination (finding C40).
+    return destination === 'empty' && mode === 'navigate' && acceptsHtml()
   }
-  if (header('x-requested-with') || /^application\/grpc/i.test(header('content-type'))) return false
-  return /text\/html/i.test(header('accept'))
+  return !header('x-requested-with') && !isGrpc(header('content-type')) && acceptsHtml()
+}
+
+function isGrpc(contentType: string): boolean {
+  return /^application\/grpc/i.test(contentType)
 }
 
 function headerOf(raw: RawRequest, name: string): string {

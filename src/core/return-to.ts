@@ -35,7 +35,7 @@ function parseRelative(rd: string, self: Site): URL | undefined {
 }
 
 function parseAbsolute(rd: string, sites: Sites): URL | undefined {
-  if (!/^https?:\/\/[A-Za-z0-9]/.test(rd)) return undefined
+  if (!/^https?:\/\/[A-Za-z0-9_]/.test(rd)) return undefined
   const url = URL.parse(rd)
   // Requires ASCII before folding, because some letters beyond ASCII fold into ASCII (threat A43).
   const authority = /^https?:\/\/([\x21-\x7e]*?)(?:[/?#]|$)/.exec(rd)?.[1]?.toLowerCase()

@@ -18,13 +18,13 @@ function parse(rd: string) {
 }
 
 const ORIGINS =
-  /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/
+  /^(https:\/\/(app\.example\.com|[a-z0-9._-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/
 
 const part = fc.constantFrom(
   ...words`
       / / \\ . .. // @ : ? # %2f %5c %2e %09 \t \x20 https: http: HTTPS:// https:// https://
       javascript: evil.test 。 \u200b app.example.com app.example.com x.apps.example.com
-      .apps.example.com apps odd.example.com:8443 :443 app.localhost:8080 oauth2 OAuth2 logout é ;
+      .apps.example.com my_app _ apps odd.example.com:8443 :443 app.localhost:8080 oauth2 OAuth2 logout é ;
     `,
 )
 const hostile = fc.array(part, { maxLength: 9 }).map((parts) => parts.join(''))
