@@ -110,7 +110,7 @@ test('the input of a stranger makes no further lines and no control characters',
       Cookie: '__Host-vestibule=marker-token; a=marker-token',
     },
   )
-  await check({ host: 'marker-token.example' })
+  await check({ host: 'forged-line@evil.example/?code=marker-token' })
   await check({ uri: 'not-a-path-marker-path' })
   await check({ method: 'marker-path' })
   await check({}, { "X'Auth'Request'User": 'marker-token' })
