@@ -41,7 +41,7 @@ test('C45: an IPv4 peer of a socket for both families is known by its IPv4 addre
 })
 
 /** Makes this process fail to open sockets for IPv6, as on a machine whose kernel has none. */
-function withoutIpv6(): Disposable {
+function withoutIpv6(): () => void {
   const bind = Reflect.get(process, 'binding') as (name: 'tcp_wrap') => {
     readonly TCP: { readonly prototype: { bind6: () => number } }
   }
@@ -49,19 +49,21 @@ function withoutIpv6(): Disposable {
   const original = prototype.bind6
   const EAFNOSUPPORT = -97
   prototype.bind6 = () => EAFNOSUPPORT
-  return {
-    [Symbol.dispose]: () => {
-      prototype.bind6 = original
-    },
+  return () => {
+    prototype.bind6 = original
   }
 }
 
 test('C45: a machine without IPv6 is served over IPv4, which is logged, unless HOST says ::', async () => {
-  using _none = withoutIpv6()
-  await using vestibule = await startVestibule({ HOST: '' })
-  expect((await vestibule.check()).status).toBe(302)
-  const { publicPort, internalPort } = vestibule
-  const lines = vestibule.log().filter(({ event }) => event === 'host_fallback')
-  expect(lines.map(({ port }) => port)).toEqual([publicPort, internalPort])
-  await expect(startVestibule({ HOST: '::' })).rejects.toThrow('EAFNOSUPPORT')
+  const restore = withoutIpv6()
+  try {
+    await using vestibule = await startVestibule({ HOST: '' })
+    expect((await vestibule.check()).status).toBe(302)
+    const { publicPort, internalPort } = vestibule
+    const lines = vestibule.log().filter(({ event }) => event === 'host_fallback')
+    expect(lines.map(({ port }) => port)).toEqual([publicPort, internalPort])
+    await expect(startVestibule({ HOST: '::' })).rejects.toThrow('EAFNOSUPPORT')
+  } finally {
+    restore()
+  }
 })

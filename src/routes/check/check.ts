@@ -13,6 +13,7 @@ import {
 } from './checked-request.ts'
 import { createCheckCount } from './count.ts'
 import type { CheckAnswer, Denials } from './deny.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import {
   createSessionCheck,
   type FoundEvidence,
@@ -24,6 +25,7 @@ export interface CheckOptions extends RequestParserOptions, SessionCheckOptions 
   readonly bearers: TokenCheck
   readonly allow: Allow
   readonly denials: Denials
+  readonly refusalLog: RefusalLog
   readonly isOverloaded: (nowMs: number) => boolean
 }
 
@@ -35,7 +37,7 @@ const NONE: Evidence = { kind: 'none' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { bearers, allow, denials, metrics } = options
+  const { bearers, denials, metrics, refusalLog } = options
   const parse = createRequestParser(options)
   const checkSession = createSessionCheck(options)
   const countWhenSent = createCheckCount(metrics)
@@ -98,6 +100,16 @@ export function createCheck(options: CheckOptions) {
       .then((fault) => answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found))
   }
 
+  function pass(...details: Parameters<Allow>): Response {
+    try {
+      return options.allow(...details)
+    } catch (error) {
+      const [checked, principal] = details
+      refusalLog.unusable(checked, principal, error)
+      throw error
+    }
+  }
+
   function answer(
     checked: CheckedRequest,
     verdict: Verdict,
@@ -105,10 +117,11 @@ export function createCheck(options: CheckOptions) {
   ): Answer {
     switch (verdict.kind) {
       case 'allow':
-        return { response: allow(checked, verdict.principal, renew?.()), outcome: 'allow', source }
+        return { response: pass(checked, verdict.principal, renew?.()), outcome: 'allow', source }
       case 'sign-in':
         return { ...denials.signIn(checked), source }
       case 'forbidden':
+        refusalLog.notPermitted(checked, verdict.session)
         return { ...denials.forbidden(checked, verdict.session), source }
       case 'reset-cookies':
         metrics.duplicateCookie()
