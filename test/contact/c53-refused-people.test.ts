@@ -78,7 +78,7 @@ test('C53: strangers get no line, whatever cookie they make up', async () => {
     for (const uri of ['/admin/a', '/closed/a', '/else']) {
       const id = crypto.randomUUID()
       await party.check({ uri }, { Cookie, 'X-Request-Id': id })
-      // What was behind this answer is done when the line of a later one is there.
+      // By the line of a later refusal, the work behind this answer is done.
       await refusalOf({ uri: '/closed/b' })
       expect(linesOf(id)).toEqual([])
     }
