@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ADMIN_TOKEN } from '../support/operator.ts'
 import { prepared } from '../support/prepared.ts'
 import { readCounter } from '../support/refusal.ts'
@@ -61,7 +61,7 @@ describe.for(ENDPOINTS)('C46: a client of %s at %s', ([port, line, headers]) => 
         .log()
         .slice(before)
         .filter(({ event }) => event !== 'provider_discovery_failed')
-    await vi.waitUntil(() => said().length > 0)
+    await expect.poll(said).not.toEqual([])
     socket.destroy()
     expect(said()).toMatchObject([{ level: 'debug', event: 'client_left' }])
   })
@@ -75,7 +75,7 @@ test('C46: a check whose client leaves in the middle of a body is counted as ans
   const lines = ['POST /auth HTTP/1.1', 'Host: a', ...FORWARDED_LINES, 'Content-Length: 9', '', 'a']
   const socket = await begin(vestibule.internalPort, lines)
   socket.resetAndDestroy()
-  await vi.waitUntil(async () => (await count()) > before)
+  await expect.poll(count).toBeGreaterThan(before)
   const { body } = await vestibule.internal('/metrics')
   expect(body).not.toMatch(/vestibule_checks_total\{outcome="unavailable"/)
   expect(vestibule.log().filter(({ level }) => level === 'error')).toEqual([])
