@@ -73,18 +73,21 @@ function isSafe(method: string): boolean {
 function isPage({ header }: Signals): boolean {
   const mode = header('sec-fetch-mode')
   const destination = header('sec-fetch-dest')
-  const acceptsHtml = () => /text\/html/i.test(header('accept'))
-  if (mode || destination) {
-    if (mode && mode !== 'navigate') return false
-    if (!destination || destination === 'document') return true
-    // A service worker that passes a navigation on keeps its mode and loses its destination (finding C40).
-    return destination === 'empty' && mode === 'navigate' && acceptsHtml()
-  }
-  return !header('x-requested-with') && !isGrpc(header('content-type')) && acceptsHtml()
+  const accept = header('accept')
+  if (mode || destination) return isPageFetch(mode, destination, accept)
+  if (header('x-requested-with') || /^application\/grpc/i.test(header('content-type'))) return false
+  return acceptsHtml(accept)
 }
 
-function isGrpc(contentType: string): boolean {
-  return /^application\/grpc/i.test(contentType)
+/** Judges by fetch metadata; a service worker that passes a page on keeps its mode, not its destination (finding C40). */
+function isPageFetch(mode: string, destination: string, accept: string): boolean {
+  if (mode && mode !== 'navigate') return false
+  if (!destination || destination === 'document') return true
+  return destination === 'empty' && mode === 'navigate' && acceptsHtml(accept)
+}
+
+function acceptsHtml(accept: string): boolean {
+  return /text\/html/i.test(accept)
 }
 
 function headerOf(raw: RawRequest, name: string): string {

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import type { AccessRule } from '../../src/core/access-rule.ts'
+import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
+import { compilePathPattern } from '../../src/core/path-pattern.ts'
+import { createRefusalReasons, type RefusalReason } from '../../src/core/refusal-reason.ts'
+import { sitesOf } from '../support/protected-sites.ts'
+import { forwarded, rawRequest } from '../support/raw-request.ts'
+
+const sites = sitesOf('app.example.com')
+const asked = {
+  groups: new Set(['a']),
+  emails: new Set<string>(),
+  emailDomains: new Set(['b.test']),
+}
+const token = {
+  requirement: {
+    type: 'jwt',
+    issuers: new Set<string>(),
+    audiences: new Set<string>(),
+    scopes: [],
+    claims: new Map(),
+  },
+  isOneTime: true,
+} as const
+
+const rules: readonly AccessRule[] = [
+  { paths: [compilePathPattern('/deny')], access: 'deny', passesPreflight: false },
+  {
+    paths: [compilePathPattern('/lists/*')],
+    access: 'signed-in',
+    allowed: asked,
+    passesPreflight: false,
+  },
+  { paths: [compilePathPattern('/public')], access: 'public', passesPreflight: false },
+  {
+    paths: [compilePathPattern('/token/*')],
+    access: 'signed-in',
+    bearer: token,
+    passesPreflight: false,
+  },
+  {
+    paths: [compilePathPattern('/**')],
+    methods: new Set(['PUT']),
+    access: 'signed-in',
+    passesPreflight: false,
+  },
+]
+const explain = createRefusalReasons(rules)
+
+test.for<[uri: string, method: string, email: string | undefined, reason: RefusalReason]>([
+  [
+    '/deny',
+    'GET',
+    undefined,
+    { code: 'access_deny', rule: 1, reason: 'the rule has access: deny' },
+  ],
+  ['/else', 'GET', undefined, { code: 'no_rule', reason: 'no rule matches' }],
+  [
+    '/lists/a',
+    'GET',
+    undefined,
+    {
+      code: 'not_listed',
+      rule: 2,
+      asks: ['groups', 'emailDomains'],
+      reason: 'the session has no groups; the session has no e-mail address that counts',
+    },
+  ],
+  ['/lists%2Fa', 'GET', 'x@b.test', { code: 'no_rule', reason: 'no rule matches' }],
+  [
+    '/token%2Fa',
+    'PUT',
+    undefined,
+    {
+      code: 'access_deny',
+      reason: 'the path has several readings, whose rules take no credential in common',
+    },
+  ],
+])('a refusal of %s with %s says why (C53)', ([uri, method, email, reason]) => {
+  const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
+  const request = parseForwardedRequest(rawRequest(forwarded(parts)), sites)
+  const identity = { issuer: 'i', subject: 's', groups: [], claims: {}, ...(email && { email }) }
+  expect(explain(request, identity)).toEqual(reason)
+})
