@@ -80,3 +80,21 @@ test('C46: a check whose client leaves in the middle of a body is counted as ans
   expect(body).not.toMatch(/vestibule_checks_total\{outcome="unavailable"/)
   expect(vestibule.log().filter(({ level }) => level === 'error')).toEqual([])
 })
+
+test('C46: clients that leave before or while they are answered cause no error', async () => {
+  await using vestibule = await startHere()
+  const requests = [
+    ['publicPort', 'GET /oauth2/logout', []],
+    ['publicPort', 'GET /oauth2/login', []],
+    ['publicPort', 'POST /oauth2/logout', [FORM, 'Content-Length: 3', '', 'a=1']],
+    ['internalPort', 'GET /auth', FORWARDED_LINES],
+    ['internalPort', 'GET /metrics', []],
+    ['internalPort', 'GET /admin/sessions', [`Authorization: Bearer ${ADMIN_TOKEN}`]],
+  ] as const
+  for (const [port, line, lines] of requests) {
+    const head = [`${line} HTTP/1.1`, 'Host: app.example.com', ...lines, '', '']
+    for (const leave of Object.values(WAYS).slice(0, 3)) leave(await begin(vestibule[port], head))
+    await sendLines(vestibule[port], 'GET / HTTP/1.1', 'Host: app.example.com')
+  }
+  expect(vestibule.log().filter(({ level }) => level === 'error')).toEqual([])
+})

@@ -118,11 +118,11 @@ export function createLogin(options: LoginOptions) {
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.warn(
       { event: 'suspicious_return_to', ...about },
-      'a return address was refused: it leads to no protected host, or its path is too long',
+      'a return address was refused: it leads to no protected host, or is too long without its query',
     )
     throw new AuthError(
       'invalid_return_to',
-      'The address to return to is not one of the protected hosts, or its path is longer than 3000 characters.',
+      'The address to return to is not one of the protected hosts, or is longer than 3000 characters without its query.',
       { isPublic: true },
     )
   }
