@@ -55,9 +55,7 @@ export function createRequestParser(
     }
     const alias = findAlias(raw)
     if (alias === undefined) return
-    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`, {
-      setting: 'ALIAS_HEADERS',
-    })
+    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
   }
 
   return function parse(raw) {
