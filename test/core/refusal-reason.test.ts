@@ -44,6 +44,18 @@ const rules: readonly AccessRule[] = [
     access: 'signed-in',
     passesPreflight: false,
   },
+  {
+    paths: [compilePathPattern('/mail/*')],
+    access: 'signed-in',
+    allowed: { groups: new Set(), emails: new Set(['a@b.test']), emailDomains: new Set() },
+    passesPreflight: false,
+  },
+  {
+    paths: [compilePathPattern('/group/*')],
+    access: 'signed-in',
+    allowed: { groups: new Set(['a']), emails: new Set(), emailDomains: new Set() },
+    passesPreflight: false,
+  },
 ]
 const explain = createRefusalReasons(rules)
 
@@ -66,6 +78,35 @@ test.for<[uri: string, method: string, email: string | undefined, reason: Refusa
       reason: 'the session has no groups; the session has no e-mail address that counts',
     },
   ],
+  [
+    '/lists/b',
+    'GET',
+    'x@c.test',
+    {
+      code: 'not_listed',
+      rule: 2,
+      asks: ['groups', 'emailDomains'],
+      reason:
+        "the groups of the session hold none of the rule's; the e-mail address of the session is not on the lists of the rule",
+    },
+  ],
+  [
+    '/mail/a',
+    'GET',
+    undefined,
+    {
+      code: 'not_listed',
+      rule: 6,
+      asks: ['emails'],
+      reason: 'the session has no e-mail address that counts',
+    },
+  ],
+  [
+    '/group/a',
+    'GET',
+    undefined,
+    { code: 'not_listed', rule: 7, asks: ['groups'], reason: 'the session has no groups' },
+  ],
   ['/lists%2Fa', 'GET', 'x@b.test', { code: 'no_rule', reason: 'no rule matches' }],
   [
     '/token%2Fa',
@@ -79,6 +120,7 @@ test.for<[uri: string, method: string, email: string | undefined, reason: Refusa
 ])('a refusal of %s with %s says why (C53)', ([uri, method, email, reason]) => {
   const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
   const request = parseForwardedRequest(rawRequest(forwarded(parts)), sites)
-  const identity = { issuer: 'i', subject: 's', groups: [], claims: {}, ...(email && { email }) }
+  const groups = email === undefined ? [] : ['z']
+  const identity = { issuer: 'i', subject: 's', groups, claims: {}, ...(email && { email }) }
   expect(explain(request, identity)).toEqual(reason)
 })
