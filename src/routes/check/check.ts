@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { takesTokensOnly } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
+import type { Principal } from '../../core/session.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
@@ -37,7 +38,7 @@ const NONE: Evidence = { kind: 'none' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { bearers, denials, metrics, refusalLog } = options
+  const { bearers, allow, denials, metrics, refusalLog } = options
   const parse = createRequestParser(options)
   const checkSession = createSessionCheck(options)
   const countWhenSent = createCheckCount(metrics)
@@ -100,11 +101,14 @@ export function createCheck(options: CheckOptions) {
       .then((fault) => answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found))
   }
 
-  function pass(...details: Parameters<Allow>): Response {
+  function pass(
+    checked: CheckedRequest,
+    principal: Principal | undefined,
+    setCookie: string | undefined,
+  ): Response {
     try {
-      return options.allow(...details)
+      return allow(checked, principal, setCookie)
     } catch (error) {
-      const [checked, principal] = details
       refusalLog.unusable(checked, principal, error)
       throw error
     }
