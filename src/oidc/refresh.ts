@@ -3,21 +3,15 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { factsAbout } from './claim-facts.ts'
+import { factsAbout, sayClaim } from './claim-facts.ts'
 import type { Asked } from './failure-facts.ts'
+import { isDefinite, isInvalidGrant } from './final-answers.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import {
-  failureOf,
-  isDefinite,
-  isInvalidGrant,
-  isVerificationFailure,
-  retryAfterMs,
-  VerificationError,
-} from './translate.ts'
+import { failureOf, isVerificationFailure, retryAfterMs, VerificationError } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -170,7 +164,9 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  return new VerificationError('the refreshed ID token is for another session', { facts })
+  const { received: _, ...said } = facts
+  const message = `${sayClaim(said)}: the refreshed ID token is for another session`
+  return new VerificationError(message, { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

@@ -48,12 +48,7 @@ export function createLogin(options: LoginOptions) {
     if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
 
     c.set('target', target)
-    if (!options.isStoreAvailable()) {
-      throw new AuthError(
-        'store_unavailable',
-        'the store is not available, so a sign-in could not be finished',
-      )
-    }
+    requireStore()
     const isRetry = parameters.retry === '1'
     const isAgain = parameters.again === '1'
     if ((isRetry || isAgain) && (await isSignedIn(c, site))) return redirect(302, target)
@@ -87,6 +82,14 @@ export function createLogin(options: LoginOptions) {
       if (cookie !== undefined) return { started, carried: [cookie] }
     }
     return { started: start(addresses.landing(site)), carried: [] }
+  }
+
+  function requireStore(): void {
+    if (options.isStoreAvailable()) return
+    throw new AuthError(
+      'store_unavailable',
+      'the store is not available, so a sign-in could not be finished',
+    )
   }
 
   async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
