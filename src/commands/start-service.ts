@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { composeService, type Service } from '../compose/service.ts'
-import type { Config, Environment } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { type Listener, listen } from '../listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
@@ -23,7 +23,6 @@ export interface RunningService {
  * use.
  */
 export async function startService(
-  environment: Environment,
   config: Config,
   log: Log,
   overload?: OverloadWatch,
@@ -46,7 +45,7 @@ export async function startService(
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
-    warnOfRisks(environment, config, log)
+    warnOfRisks(config, log)
     return {
       publicPort,
       internalPort,

@@ -4,8 +4,10 @@ import type { ClientCredentials } from '../core/client-credentials.ts'
 import type { IdentityHeader } from '../core/identity.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
+import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
 import type { Settings } from './settings/settings.ts'
+import type { GivenSettings } from './sources/given.ts'
 
 /** Whole configuration, validated and immutable. */
 export type Config = CommonConfig & Storage
@@ -31,6 +33,10 @@ export interface CommonConfig {
   readonly trustedNetworks: BlockList
   /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
+  /** Values and origins of the settings that do not have their default. */
+  readonly given: GivenSettings
+  /** What of the configuration has no effect. */
+  readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
 }

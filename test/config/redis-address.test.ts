@@ -72,7 +72,7 @@ test.for<[string, RegExp]>([
   ...rows`
     redis,defaultDatabase=one redis,defaultDatabase=-1 redis,defaultDatabase=1000000000
   `(/defaultDatabase that is no number/),
-  ...rows`redis,syncTimeout=5000 redis,hunter2=x redis,constructor=x redis,__proto__=x`(
+  ...rows`redis,hunter2=x redis,constructor=x redis,__proto__=x redis,timeout=5000`(
     /an unknown option; the options are user, pass/,
   ),
   ...rows`

@@ -1,7 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { attempt } from '../attempt.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { Notice } from '../notices.ts'
+import { type Duration, durationOf } from '../settings/setting-kinds.ts'
+import type { SettingName, Settings } from '../settings/settings.ts'
+import type { GivenSettings } from '../sources/given.ts'
 import type { RedisAddress } from './address.ts'
 import { checkServers, type RedisServers } from './servers.ts'
 
@@ -11,8 +14,20 @@ export type RedisConfig = RedisServers &
     readonly database: number
     readonly username?: string
     readonly password?: string
+    /** Name of the connections in `CLIENT LIST`, where the address gives one. */
+    readonly clientName?: string
     readonly tls?: RedisTlsFiles
   }
+
+/** Redis as the settings and the address together describe it. */
+export interface CheckedRedis {
+  readonly config: RedisConfig
+  /** Time limits of the address, which stand for those of the settings. */
+  readonly timeouts: Partial<Record<TimeoutName, Duration>>
+  readonly notices: readonly Notice[]
+}
+
+type TimeoutName = 'REDIS_CONNECT_TIMEOUT' | 'REDIS_READ_TIMEOUT' | 'REDIS_WRITE_TIMEOUT'
 
 /** Files that are read again for every connection, so that rotated secrets are used. */
 export interface RedisFiles {
@@ -27,14 +42,16 @@ export interface RedisTlsFiles {
   readonly certFile?: string
   readonly keyFile?: string
   readonly skipVerify: boolean
+  /** Name that the certificate must be valid for, where it is not the host's. */
+  readonly serverName?: string
 }
 
 /** Returns `undefined` when Redis is not used or a problem was found. */
 export function checkRedis(
   settings: Settings,
-  files: RedisFiles,
+  given: GivenSettings,
   problems: string[],
-): RedisConfig | undefined {
+): CheckedRedis | undefined {
   if (!settings.REDIS_ENABLED || settings.REDIS_CACHE_MODE === 'memory') return undefined
   if (settings.SESSION_ENCRYPTION_KEY === undefined) {
     problems.push(
@@ -42,15 +59,64 @@ export function checkRedis(
     )
   }
   const { servers, address } = checkServers(settings, problems)
-  const tls = checkTls(settings, address?.isTls === true, problems)
+  const tls = checkTls(settings, address, problems)
   if (!servers) return undefined
-  return {
+  const config = {
     ...servers,
     ...credentialsOf(settings, address, problems),
     database: databaseOf(settings, address, problems),
-    ...files,
+    ...filesOf(given),
+    ...(address?.clientName !== undefined && { clientName: address.clientName }),
     ...(tls && { tls }),
   }
+  const timeouts = timeoutsOf(settings, given, address, problems)
+  return { config, timeouts, notices: noticesOf(given, address) }
+}
+
+function filesOf(given: GivenSettings): RedisFiles {
+  const fileOf = (name: SettingName) => {
+    const origin = given.get(name)?.origin
+    return origin?.kind === 'named-file' ? origin.path : undefined
+  }
+  const addressFile = fileOf('REDIS_URL') ?? fileOf('REDIS_ADDRESS')
+  const passwordFile = fileOf('REDIS_PASSWORD')
+  const sentinelPasswordFile = fileOf('REDIS_SENTINEL_PASSWORD')
+  return {
+    ...(addressFile !== undefined && { addressFile }),
+    ...(passwordFile !== undefined && { passwordFile }),
+    ...(sentinelPasswordFile !== undefined && { sentinelPasswordFile }),
+  }
+}
+
+/** Returns the time limits of the address; refuses one that a setting gives otherwise, as with the database. */
+function timeoutsOf(
+  settings: Settings,
+  given: GivenSettings,
+  address: RedisAddress | undefined,
+  problems: string[],
+): CheckedRedis['timeouts'] {
+  const limits: readonly [TimeoutName, string, number | undefined][] = [
+    ['REDIS_CONNECT_TIMEOUT', 'connectTimeout', address?.connectTimeoutMs],
+    ['REDIS_READ_TIMEOUT', 'syncTimeout', address?.commandTimeoutMs],
+    ['REDIS_WRITE_TIMEOUT', 'syncTimeout', address?.commandTimeoutMs],
+  ]
+  const used = limits.flatMap(([name, option, ms]) => {
+    if (ms === undefined) return []
+    if (given.has(name) && settings[name].ms !== ms) {
+      problems.push(`${name}: differs from ${option} in the address: remove one of them`)
+    }
+    return [[name, durationOf(ms / 1000)] as const]
+  })
+  return Object.fromEntries(used)
+}
+
+function noticesOf(given: GivenSettings, address: RedisAddress | undefined): Notice[] {
+  const setting = given.has('REDIS_URL') ? 'REDIS_URL' : 'REDIS_ADDRESS'
+  const options = address?.ignoredOptions ?? []
+  const notices = options.map((option): Notice => ({ kind: 'ignored-option', setting, option }))
+  if (!given.has('REDIS_POOL_SIZE')) return notices
+  const reason = 'one pipelined connection serves a replica'
+  return [...notices, { kind: 'not-needed', setting: 'REDIS_POOL_SIZE', reason }]
 }
 
 function databaseOf(
@@ -94,17 +160,29 @@ const PEM_REMEDY = 'name a readable PEM file'
 
 function checkTls(
   settings: Settings,
-  isTlsAddress: boolean,
+  address: RedisAddress | undefined,
   problems: string[],
 ): RedisTlsFiles | undefined {
   const { REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_TLS_SKIP_VERIFY } = settings
-  if (!isTlsAddress && !settings.REDIS_ENABLE_TLS) {
+  if (!address?.isTls && !settings.REDIS_ENABLE_TLS) {
     for (const name of ['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'] as const) {
       if (settings[name] !== undefined)
         problems.push(`${name}: has no use without TLS: set REDIS_ENABLE_TLS=true`)
     }
     return undefined
   }
+  checkFiles(settings, problems)
+  return {
+    skipVerify: REDIS_TLS_SKIP_VERIFY,
+    ...(address?.tlsServerName !== undefined && { serverName: address.tlsServerName }),
+    ...(REDIS_CA_FILE !== undefined && { caFile: REDIS_CA_FILE }),
+    ...(REDIS_CERT_FILE !== undefined && { certFile: REDIS_CERT_FILE }),
+    ...(REDIS_KEY_FILE !== undefined && { keyFile: REDIS_KEY_FILE }),
+  }
+}
+
+function checkFiles(settings: Settings, problems: string[]): void {
+  const { REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE } = settings
   if ((REDIS_CERT_FILE === undefined) !== (REDIS_KEY_FILE === undefined)) {
     problems.push('REDIS_CERT_FILE and REDIS_KEY_FILE: one of them is missing')
   }
@@ -113,12 +191,6 @@ function checkTls(
   if (REDIS_KEY_FILE !== undefined) {
     const readKey = () => createPrivateKey(readFileSync(REDIS_KEY_FILE))
     attempt('REDIS_KEY_FILE', PEM_REMEDY, problems, readKey)
-  }
-  return {
-    skipVerify: REDIS_TLS_SKIP_VERIFY,
-    ...(REDIS_CA_FILE !== undefined && { caFile: REDIS_CA_FILE }),
-    ...(REDIS_CERT_FILE !== undefined && { certFile: REDIS_CERT_FILE }),
-    ...(REDIS_KEY_FILE !== undefined && { keyFile: REDIS_KEY_FILE }),
   }
 }
 

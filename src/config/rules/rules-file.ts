@@ -31,26 +31,7 @@ const rule = z.strictObject({
   degraded: z.literal('deny').optional(),
 })
 
-/** Schema of `VESTIBULE_CONFIG`: rules, and the lists that also exist in the environment. Unknown keys are errors. */
-export const rulesFile = z.strictObject({
-  rules: z.array(rule).default([]),
-  protectedHosts: names.optional(),
-  publicPaths: names.optional(),
-  allowedEmails: names.optional(),
-  allowedEmailDomains: names.optional(),
-  allowedGroups: names.optional(),
-  trustedProxies: names.optional(),
-})
+/** Schema of what `VESTIBULE_CONFIG` holds beside settings. */
+export const rulesFile = z.strictObject({ rules: z.array(rule).default([]) })
 
 export type RuleSource = z.output<typeof rule>
-export type RulesFile = z.output<typeof rulesFile>
-
-/** Lists of the file, by the setting for which each stands in when the environment does not set it. */
-export const LISTS = {
-  protectedHosts: 'PROTECTED_HOSTS',
-  publicPaths: 'PUBLIC_PATHS',
-  allowedEmails: 'ALLOWED_EMAILS',
-  allowedEmailDomains: 'ALLOWED_EMAIL_DOMAINS',
-  allowedGroups: 'ALLOWED_GROUPS',
-  trustedProxies: 'TRUSTED_PROXIES',
-} as const satisfies Partial<Record<keyof RulesFile, string>>

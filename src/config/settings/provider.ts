@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, note, notes, separated } from './setting-kinds.ts'
+import { flag, note, noteOfList, notes, separated } from './setting-kinds.ts'
 
 const PROVIDER = 'OpenID provider'
 
@@ -29,6 +29,7 @@ export const providerSettings = {
     ),
   OIDC_SCOPES: z
     .string()
+    .transform((value) => value.split(/\s+/).join(' '))
     .default('openid profile email')
     .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
     .register(notes, note(PROVIDER, 'Scopes to request, separated by spaces.')),
@@ -46,7 +47,7 @@ export const providerSettings = {
     .default([])
     .register(
       notes,
-      note(
+      noteOfList(
         PROVIDER,
         'Further parameters of every authorization request: `acr_values=urn%3Amfa,max_age=3600`, see provider.md.',
       ),

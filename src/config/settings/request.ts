@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, list, note, notes } from './setting-kinds.ts'
+import { flag, groupList, integer, list, note, noteOfList, notes } from './setting-kinds.ts'
 
 const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
@@ -29,7 +29,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      note(
+      noteOfList(
         ADDRESSES,
         'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
       ),
@@ -47,7 +47,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      note(
+      noteOfList(
         ADDRESSES,
         'Pages beside those of protected hosts to which a sign-out may lead, as whole addresses: `https://www.example.com/bye`.',
       ),
@@ -65,7 +65,7 @@ export const requestSettings = {
     ])
     .register(
       notes,
-      note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
+      noteOfList(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
     ),
   ALIAS_HEADERS: z
     .enum(['reject', 'ignore'])
@@ -81,18 +81,29 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      note(ACCESS, 'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.'),
+      noteOfList(
+        ACCESS,
+        'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.',
+      ),
     ),
   ALLOWED_EMAILS: list
     .default([])
     .register(
       notes,
-      note(ACCESS, 'E-mail addresses that may enter. A user on any of the three lists may enter.'),
+      noteOfList(
+        ACCESS,
+        'E-mail addresses that may enter. A user on any of the three lists may enter.',
+      ),
     ),
   ALLOWED_EMAIL_DOMAINS: list
     .default([])
-    .register(notes, note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
-  ALLOWED_GROUPS: list.default([]).register(notes, note(ACCESS, 'Groups whose members may enter.')),
+    .register(
+      notes,
+      noteOfList(ACCESS, 'Domains whose addresses may enter, without their sub-domains.'),
+    ),
+  ALLOWED_GROUPS: groupList
+    .default([])
+    .register(notes, noteOfList(ACCESS, 'Groups whose members may enter.')),
   ALLOW_ANY_USER: flag
     .default(false)
     .register(notes, note(ACCESS, 'Lets in every user of the provider.')),
@@ -110,7 +121,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
+      noteOfList(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
     ),
   IDENTITY_HEADERS_MAX_BYTES: integer(256, 32_768)
     .default(8192)

@@ -1,11 +1,14 @@
 import { z } from 'zod'
+import { ValueError } from '../config-error.ts'
+import { parseGroups, parseList } from './lists.ts'
 
 /** Documentation of a setting, from which `docs/configuration.md` is generated. */
 export interface SettingNotes {
   readonly section: string
   readonly text: string
-  /** Also read from the file that `NAME_FILE` names, and never printed. */
+  /** Never printed. */
   readonly isSecret: boolean
+  readonly isList: boolean
 }
 
 /** Notes of all settings, by schema. */
@@ -13,7 +16,17 @@ export const notes = z.registry<SettingNotes>()
 
 /** Makes the notes of one setting. */
 export function note(section: string, text: string, isSecret = false): SettingNotes {
-  return { section, text, isSecret }
+  return { section, text, isSecret, isList: false }
+}
+
+/** Makes the notes of a list. */
+export function noteOfList(section: string, text: string): SettingNotes {
+  return { section, text, isSecret: false, isList: true }
+}
+
+/** Returns whether the value may also be in a file, which `NAME_FILE` names. */
+export function isReadFromFile({ isSecret, isList }: SettingNotes): boolean {
+  return isSecret || isList
 }
 
 /** `true` or `false`. */
@@ -23,18 +36,29 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries between separators; empty ones are dropped. */
-export function separated(by: RegExp) {
-  return z.string().transform((value) =>
-    value
-      .split(by)
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ''),
-  )
+/** Entries as `parse` finds them in a text, or a list from a file, whose entries are apart already. */
+function listOf(parse: (text: string) => string[]) {
+  return z.union([z.array(z.string()), z.string()]).transform((value, { issues }) => {
+    try {
+      return typeof value === 'string' ? parse(value) : value
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error
+      issues.push({ code: 'custom', message: error.message, input: value })
+      return z.NEVER
+    }
+  })
 }
 
-/** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
-export const list = z.union([z.array(z.string()), separated(/[,\n]/)])
+/** Entries between separators, or a JSON array; empty entries are dropped. */
+export function separated(by: RegExp) {
+  return listOf((text) => parseList(text, by))
+}
+
+/** Entries separated by commas or line ends, or a JSON array, whose entries may hold commas. */
+export const list = separated(/[,\r\n]/)
+
+/** The same for groups, where a distinguished name needs the JSON array. */
+export const groupList = listOf(parseGroups)
 
 /** A whole number within bounds, both included. */
 export function integer(min: number, max: number) {

@@ -1,0 +1,32 @@
+/** Returns the candidate that a name misses by a letter or two, or of which it lacks the last word; `undefined` without one. */
+export function nearName(name: string, candidates: readonly string[]): string | undefined {
+  const isNear = (edits: number) => (candidate: string) => isWithin(name, candidate, edits)
+  const long = candidates.filter((candidate) => candidate.length > SHORT)
+  return candidates.find(isNear(1)) ?? long.find(isNear(2)) ?? unfinished(name, candidates)
+}
+
+/** Length up to which two letters are too many: `HOME` is not `HOST`. */
+const SHORT = 5
+
+/** Returns the only candidate that begins with this name of several words and goes on: `OIDC_ISSUER`. */
+function unfinished(name: string, candidates: readonly string[]): string | undefined {
+  const found = candidates.filter((candidate) => candidate.startsWith(`${name}_`))
+  return name.includes('_') && found.length === 1 ? found[0] : undefined
+}
+
+/** Returns whether so many letters added, left out, replaced or swapped with the next make one name the other. */
+function isWithin(one: string, other: string, edits: number): boolean {
+  let same = 0
+  while (same < one.length && one[same] === other[same]) same += 1
+  const [left, right] = [one.slice(same), other.slice(same)]
+  if (left === right) return true
+  if (edits === 0) return false
+  const isSwapped = left[0] === right[1] && left[1] === right[0]
+  const [fewer, shorter] = [edits - 1, left.slice(1)]
+  return (
+    isWithin(shorter, right, fewer) ||
+    isWithin(left, right.slice(1), fewer) ||
+    isWithin(shorter, right.slice(1), fewer) ||
+    (isSwapped && isWithin(left.slice(2), right.slice(2), fewer))
+  )
+}

@@ -1,0 +1,32 @@
+import type { Environment } from '../config.ts'
+import type { Notice } from '../notices.ts'
+import { SETTING_NAMES } from '../settings/settings.ts'
+import { namesOf } from './file-keys.ts'
+import { nearName } from './near-names.ts'
+
+/** Finds environment variables whose name is nearly one of ours, and which therefore have no effect (C56). */
+export function findUnknownNames(environment: Environment): Notice[] {
+  return Object.entries(environment).flatMap(([name, value = '']) => {
+    if (value.trim() === '' || KNOWN.has(name) || isFromKubernetes(name, value)) return []
+    const meant = meantBy(name)
+    return meant === undefined ? [] : [{ kind: 'unknown-name', name: name.slice(0, 100), meant }]
+  })
+}
+
+const KNOWN: ReadonlySet<string> = new Set(SETTING_NAMES.flatMap(namesOf))
+const CANDIDATES = [...KNOWN]
+
+function meantBy(name: string): string | undefined {
+  const written = name.toUpperCase().replaceAll(/[^A-Z\d]+/g, '_')
+  if (KNOWN.has(written)) return written
+  // A file is read for secrets and lists only.
+  const withoutFile = written.replace(/_FILES?$/, '')
+  return KNOWN.has(withoutFile) && !KNOWN.has(`${withoutFile}_FILE`)
+    ? withoutFile
+    : nearName(written, CANDIDATES)
+}
+
+/** Returns whether Kubernetes gives this variable to each pod because of a Service: `REDIS_PORT=tcp://10.0.0.1:6379`. */
+function isFromKubernetes(name: string, value: string): boolean {
+  return /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_/.test(name) || /^(?:tcp|udp|sctp):/.test(value)
+}
