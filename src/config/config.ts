@@ -6,8 +6,8 @@ import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
 import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
-import type { Settings } from './settings/settings.ts'
-import type { GivenSettings } from './sources/given.ts'
+import type { SettingName, Settings } from './settings/settings.ts'
+import type { Origin } from './sources/given.ts'
 
 /** Whole configuration, validated and immutable. */
 export type Config = CommonConfig & Storage
@@ -33,8 +33,8 @@ export interface CommonConfig {
   readonly trustedNetworks: BlockList
   /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
-  /** Values and origins of the settings that do not have their default. */
-  readonly given: GivenSettings
+  /** Places of the settings that do not have their default. */
+  readonly origins: ReadonlyMap<SettingName, Origin>
   /** What of the configuration has no effect. */
   readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */

@@ -2,6 +2,7 @@ import type { Config, Environment } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { crossCheck } from './cross-check.ts'
 import { describeNotice } from './notices.ts'
+import type { AddressTimeout } from './redis/address-options.ts'
 import { checkRedis } from './redis/redis.ts'
 import {
   notesOf,
@@ -10,7 +11,7 @@ import {
   type Settings,
   settings,
 } from './settings/settings.ts'
-import type { GivenSetting } from './sources/given.ts'
+import type { GivenSetting, Origin } from './sources/given.ts'
 import { readSources, type Sources } from './sources/read-sources.ts'
 import { findUnknownNames } from './sources/unknown-names.ts'
 
@@ -25,12 +26,13 @@ export function loadConfig(environment: Environment): Config {
   const redis = checkRedis(parsed, sources.given, later)
   problems.push(...later.filter((problem) => !isAboutUnreadable(problem, sources)))
   if (problems.length > 0) throw new ConfigError(problems, unknown.map(describeNotice))
+  const { timeouts = [], notices = [] } = redis ?? {}
   const keyFile = pathOf(sources.given.get('SESSION_ENCRYPTION_KEY'))
   const common = {
     ...config,
-    settings: { ...parsed, ...redis?.timeouts },
-    given: sources.given,
-    notices: [...unknown, ...(redis ? redis.notices : [])],
+    settings: { ...parsed, ...limitsOf(timeouts) },
+    origins: originsOf(sources, timeouts),
+    notices: [...unknown, ...notices],
     ...(keyFile !== undefined && { keyFile }),
   }
   const mode = parsed.REDIS_CACHE_MODE
@@ -50,6 +52,17 @@ export function loadSettings<N extends SettingName>(
   const parsed = parseSettings(sources, names, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return parsed
+}
+
+function limitsOf(timeouts: readonly AddressTimeout[]): Partial<Settings> {
+  return Object.fromEntries(timeouts.map(({ name, limit }) => [name, limit]))
+}
+
+function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Config['origins'] {
+  return new Map<SettingName, Origin>([
+    ...[...given].map(([name, { origin }]) => [name, origin] as const),
+    ...timeouts.map(({ name, option }) => [name, { kind: 'redis-address', option }] as const),
+  ])
 }
 
 /** Returns whether a problem follows from a value that could not be read, which is told already. */

@@ -20,9 +20,6 @@ export function parseConnectionString(text: string): RedisAddress {
   const read: Partial<RedisAddress>[] = options.map(parseOption)
   const ignoredOptions = read.flatMap((each) => each.ignoredOptions ?? [])
   const address = Object.assign({ isTls: false }, ...read) as Omit<RedisAddress, 'servers'>
-  if (address.tlsServerName !== undefined && !address.isTls) {
-    throw new ValueError('has an sslHost without ssl=True: add ssl=True, or remove sslHost')
-  }
   return {
     ...address,
     servers: parse(address.isTls ? TLS_PORT : PLAIN_PORT),

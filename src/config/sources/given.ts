@@ -6,6 +6,8 @@ export type Origin =
   /** File whose path stands in `setting`: `REDIS_PASSWORD_FILE`, or `redis.passwordFile` of the settings file. */
   | { readonly kind: 'named-file'; readonly setting: string; readonly path: string }
   | { readonly kind: 'settings-file'; readonly key: string }
+  /** Option of the address of Redis. */
+  | { readonly kind: 'redis-address'; readonly option: string }
 
 /** Value of a setting before it is parsed; a list where its entries are already apart. */
 export interface GivenSetting {
