@@ -13,15 +13,16 @@ export interface YamlContent {
 export function parseYaml(text: string): YamlContent {
   try {
     // Warnings would be printed with the text that they concern.
-    const typed = parseDocument(text, { logLevel: 'silent' })
+    const typed = parseDocument(text, { logLevel: 'error' })
     const [fault] = [...typed.errors, ...typed.warnings]
     if (fault)
       throw new ValueError(`${placeOf(fault.linePos?.[0])}${FAULTS[fault.code] ?? fault.code}`)
-    const written = parseDocument(text, { schema: 'failsafe', logLevel: 'silent' })
+    const written = parseDocument(text, { schema: 'failsafe', logLevel: 'error' })
     return { typed: contentOf(typed), written: contentOf(written) }
   } catch (error) {
     if (error instanceof ValueError) throw error
-    throw new ValueError('too deeply nested, or too many aliases')
+    const isUnresolved = error instanceof Error && error.message.startsWith('Unresolved alias')
+    throw new ValueError(isUnresolved ? UNRESOLVED : TOO_MUCH)
   }
 }
 
@@ -34,16 +35,20 @@ function placeOf(position: { readonly line: number; readonly col: number } | und
   return position ? `line ${position.line}, column ${position.col}: ` : ''
 }
 
+const UNRESOLVED = 'an alias without its anchor; a value that begins with * needs quotes'
+const TOO_MUCH = 'too deeply nested, or too many aliases'
+
 /** Texts for the codes of the parser's faults that operators meet. */
 const FAULTS: Readonly<Record<string, string>> = {
-  BAD_ALIAS: 'an alias without its anchor; a value that begins with * needs quotes',
+  BAD_ALIAS: UNRESOLVED,
   BAD_DQ_ESCAPE: 'a backslash in double quotes that begins no escape: write \\\\ or single quotes',
   BAD_INDENT: 'the indentation does not fit',
-  BAD_SCALAR_START: 'a value that begins with @ or ` needs quotes',
+  BAD_SCALAR_START: 'a value begins with a character that needs quotes',
   BLOCK_AS_IMPLICIT_KEY: 'a map within a line; a value with ": " in it needs quotes',
   DUPLICATE_KEY: 'a key is there twice',
   MISSING_CHAR: 'a quote, bracket, comma or colon is missing',
   MULTIPLE_DOCS: 'more than one document',
+  RESOURCE_EXHAUSTION: TOO_MUCH,
   TAB_AS_INDENT: 'tabs do not indent',
   TAG_RESOLVE_FAILED: 'an unknown tag; a value that begins with ! needs quotes',
   UNEXPECTED_TOKEN: 'something that cannot stand here',
