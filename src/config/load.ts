@@ -20,11 +20,11 @@ export function loadConfig(environment: Environment): Config {
   const unknown = findUnknownNames(environment)
   const problems: string[] = []
   const sources = readSources(environment, SETTING_NAMES, problems)
+  const { parsed, unusable } = parseSettings(sources, SETTING_NAMES, problems)
   const later: string[] = []
-  const parsed = parseSettings(sources, SETTING_NAMES, later)
   const config = crossCheck(parsed, sources.rules, later)
   const redis = checkRedis(parsed, sources.given, later)
-  problems.push(...later.filter((problem) => !isAboutUnreadable(problem, sources)))
+  problems.push(...later.filter((problem) => !isConsequence(problem, unusable)))
   if (problems.length > 0) throw new ConfigError(problems, unknown.map(describeNotice))
   const { timeouts = [], notices = [] } = redis ?? {}
   const keyFile = pathOf(sources.given.get('SESSION_ENCRYPTION_KEY'))
@@ -49,7 +49,7 @@ export function loadSettings<N extends SettingName>(
   const problems: string[] = []
   // A fault of the file is told by the service; a probe must not fail because of it.
   const sources = readSources(environment, names, problems, [])
-  const parsed = parseSettings(sources, names, problems)
+  const { parsed } = parseSettings(sources, names, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return parsed
 }
@@ -65,9 +65,12 @@ function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Con
   ])
 }
 
-/** Returns whether a problem follows from a value that could not be read, which is told already. */
-function isAboutUnreadable(problem: string, { unreadable }: Sources): boolean {
-  return [...unreadable].some((name) => problem.startsWith(`${name}:`))
+/** Returns whether a problem follows from a value that cannot be used, which is told already. */
+function isConsequence(problem: string, unusable: readonly SettingName[]): boolean {
+  return unusable.some((name) => {
+    const isOfPeople = name.startsWith('ALLOWED_') || name === 'PUBLIC_PATHS'
+    return problem.startsWith(`${name}:`) || (isOfPeople && problem.startsWith('Nobody '))
+  })
 }
 
 function pathOf(setting: GivenSetting | undefined): string | undefined {
@@ -76,23 +79,25 @@ function pathOf(setting: GivenSetting | undefined): string | undefined {
 
 /** Parses each setting by itself, so that one error does not hide the others. */
 function parseSettings<N extends SettingName>(
-  { given, rules }: Sources,
+  { given, rules, unreadable }: Sources,
   names: readonly N[],
   problems: string[],
-): Pick<Settings, N> {
+): { readonly parsed: Pick<Settings, N>; readonly unusable: readonly SettingName[] } {
+  const unusable: SettingName[] = [...unreadable]
   const values = names.map((name) => {
     const schema = settings.shape[name]
     const setting = given.get(name)
     const result = schema.safeParse(setting?.value)
     if (result.success) return [name, result.data] as const
+    unusable.push(name)
     // A file that cannot be used leaves open whether it has the setting.
-    if (setting || rules) {
+    if (setting || (rules && !unreadable.has(name))) {
       const what = result.error.issues.map((issue) => issue.message).join(', ')
       problems.push(`${labelOf(name, setting)}: ${what}. ${notesOf(name).text}`)
     }
     return [name, schema.safeParse(undefined).data] as const
   })
-  return Object.fromEntries(values) as Pick<Settings, N>
+  return { parsed: Object.fromEntries(values) as Pick<Settings, N>, unusable }
 }
 
 function labelOf(name: SettingName, setting: GivenSetting | undefined): string {
