@@ -35,7 +35,7 @@ export interface CommonConfig {
   readonly keys?: readonly Buffer[]
   /** Places of the settings that do not have their default. */
   readonly origins: ReadonlyMap<SettingName, Origin>
-  /** What of the configuration has no effect. */
+  /** Parts of the configuration that have no effect. */
   readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { loadConfig, loadSettings } from '../../src/config/load.ts'
 import { SETTING_NAMES } from '../../src/config/settings/settings.ts'
@@ -63,6 +64,13 @@ redis: { enabled: true, address: redis, enableTls: True, password: 0123, hybridL
   })
   expect(redis).toMatchObject({ password: '0123', tls: { skipVerify: false } })
   expect(keyFile).toBeDefined()
+})
+
+test('the example of the documentation can be used, its files aside', async () => {
+  const [, example = ''] =
+    /```yaml\n(.*?)```/s.exec(await readFile('docs/configuration.md', 'utf8')) ?? []
+  const VESTIBULE_CONFIG = await write(example.replaceAll(/\/run\/secrets\/\S+/g, await write(KEY)))
+  expect(problemsOf({ VESTIBULE_CONFIG })).toEqual([])
 })
 
 test('the environment wins over both ways in which the file may give a secret', async () => {

@@ -101,6 +101,17 @@ test('its environment starts the service, and so does a StackExchange string', a
   ])
 })
 
+test('sslHost is the name that the certificate is checked for', async () => {
+  const authority = await createAuthority()
+  const certificate = await authority.issue(['cache.example.com'])
+  await using redis = await startRedis({ tls: { authority, certificate } })
+  await connected({
+    REDIS_ENABLED: 'true',
+    REDIS_ADDRESS: `${redis.host}:${redis.port},ssl=True,sslHost=cache.example.com`,
+    REDIS_CA_FILE: redis.clientFiles.ca,
+  })
+})
+
 test('the password of its Kubernetes example is refused with what to do instead', async () => {
   const VESTIBULE_CONFIG = await write(KUBERNETES)
   expect(problemsOf({ ...defaultSettings, ...KEY, VESTIBULE_CONFIG })).toEqual([

@@ -103,7 +103,10 @@ export const requestSettings = {
     ),
   ALLOWED_GROUPS: groupList
     .default([])
-    .register(notes, noteOfList(ACCESS, 'Groups whose members may enter.')),
+    .register(
+      notes,
+      noteOfList(ACCESS, 'Groups whose members may enter; names with commas need a JSON array.'),
+    ),
   ALLOW_ANY_USER: flag
     .default(false)
     .register(notes, note(ACCESS, 'Lets in every user of the provider.')),
@@ -114,7 +117,7 @@ export const requestSettings = {
       notes,
       note(
         ACCESS,
-        'A YAML file with `rules` and lists, see rules.md; the environment wins over the lists.',
+        'A YAML file with settings and `rules`; the environment wins over its settings.',
       ),
     ),
   IDENTITY_HEADERS: list
