@@ -3,12 +3,16 @@ import type { RedisServers } from '../config/redis/servers.ts'
 
 /** Returns what the settings of Redis and its address come to, without any secret. */
 export function describeRedis({ redis, mode, settings }: Config): string[] {
-  if (!redis) return ['# Redis: not used; sessions are in the memory of this process']
-  const { connect, read, write } = {
-    connect: settings.REDIS_CONNECT_TIMEOUT.ms,
-    read: settings.REDIS_READ_TIMEOUT.ms,
-    write: settings.REDIS_WRITE_TIMEOUT.ms,
+  if (!redis) {
+    const cause = settings.REDIS_ENABLED ? 'REDIS_CACHE_MODE is memory' : 'REDIS_ENABLED is false'
+    return [`# Redis: not used, because ${cause}; sessions are in the memory of this process`]
   }
+  const limits = [
+    ['connect', settings.REDIS_CONNECT_TIMEOUT.ms],
+    ['read', settings.REDIS_READ_TIMEOUT.ms],
+    ['write', settings.REDIS_WRITE_TIMEOUT.ms],
+    ['check', settings.CHECK_STORE_TIMEOUT_MS],
+  ].map(([name, ms]) => `${name} ${ms} ms`)
   return [
     `# Redis, in ${mode} mode:`,
     ...describeServers(redis),
@@ -17,7 +21,7 @@ export function describeRedis({ redis, mode, settings }: Config): string[] {
     `#   user: ${redis.username ?? 'the default user'}, ${redis.password === undefined ? 'no password' : 'with a password'}`,
     `#   client name: ${redis.clientName ?? 'vestibule'}`,
     `#   key prefix: ${settings.REDIS_KEY_PREFIX}`,
-    `#   time limits: connect ${connect} ms, read ${read} ms, write ${write} ms, check ${settings.CHECK_STORE_TIMEOUT_MS} ms`,
+    `#   time limits: ${limits.join(', ')}`,
   ]
 }
 

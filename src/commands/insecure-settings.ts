@@ -72,6 +72,9 @@ function logNotice(notice: Notice, log: Log): void {
     case 'unknown-name':
       log.warn({ event: 'setting_unknown', name: notice.name, setting: notice.meant }, text)
       break
+    case 'overridden':
+      // Usual where one file serves several installations; check-config tells it.
+      break
     case 'ignored-option':
     case 'not-needed': {
       const { kind: _, ...fields } = notice

@@ -32,7 +32,7 @@ export function loadConfig(environment: Environment): Config {
     ...config,
     settings: { ...parsed, ...limitsOf(timeouts) },
     origins: originsOf(sources, timeouts),
-    notices: [...unknown, ...notices],
+    notices: [...unknown, ...sources.overridden, ...notices],
     ...(keyFile !== undefined && { keyFile }),
   }
   const mode = parsed.REDIS_CACHE_MODE

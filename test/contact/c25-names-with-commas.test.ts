@@ -96,3 +96,23 @@ test('a line of a file with more than a name, and a text in YAML, are refused li
     expect(problem).toMatch(told)
   }
 })
+
+test.for([
+  ['[CN=Admins,OU=Groups,DC=acme,DC=test]', [ADMINS]],
+  ['[CN=Admins, CN=Users, DC=acme]', ['CN=Admins,CN=Users,DC=acme']],
+  ['[staff, uid=ada, ou=people]', ['staff', 'uid=ada,ou=people']],
+] as const)('a YAML list %s without quotes is refused with %j', async ([list, entries]) => {
+  for (const yaml of [
+    `allowedGroups: ${list}`,
+    `rules: [{ access: signed-in, groups: ${list} }]\nallowedEmails: [a@b.test]`,
+  ]) {
+    const problems = problemsOf({ ...alone, VESTIBULE_CONFIG: await write(yaml) })
+    expect(problems).toEqual([expect.stringContaining(`as a whole: ${JSON.stringify(entries)}`)])
+  }
+})
+
+test('groups in YAML that are each a name of their own are taken', async () => {
+  const VESTIBULE_CONFIG = await write(`allowedGroups: ["${ADMINS}", CN=a, CN=b, staff]`)
+  const { settings } = loadConfig({ ...alone, VESTIBULE_CONFIG })
+  expect(settings.ALLOWED_GROUPS).toEqual([ADMINS, 'CN=a', 'CN=b', 'staff'])
+})

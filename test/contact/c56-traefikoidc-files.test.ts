@@ -64,7 +64,7 @@ const ENVIRONMENT = `REDIS_ENABLED=true REDIS_ADDRESS=redis:6379 REDIS_PASSWORD=
   REDIS_KEY_PREFIX=traefikoidc: REDIS_CACHE_MODE=hybrid REDIS_POOL_SIZE=10 REDIS_CONNECT_TIMEOUT=5
   REDIS_READ_TIMEOUT=3 REDIS_WRITE_TIMEOUT=3 REDIS_ENABLE_TLS=false REDIS_TLS_SKIP_VERIFY=false`
 
-const connected = async (settings: Readonly<Record<string, string>>) => {
+const connected = async (settings: Parameters<typeof startVestibule>[0]) => {
   await using vestibule = await startVestibule({ ...KEY, ...settings })
   await expect.poll(() => vestibule.log().map(({ event }) => event)).toContain('redis_connected')
 }
@@ -87,7 +87,7 @@ test.for(Object.entries(BLOCKS))(
 test('its environment starts the service, and so does a StackExchange string', async () => {
   await using redis = await startRedis({ password: 'your-password' })
   const address = `${redis.host}:${redis.port}`
-  await connected({ ...settingsIn(ENVIRONMENT), REDIS_ADDRESS: address } as Record<string, string>)
+  await connected({ ...settingsIn(ENVIRONMENT), REDIS_ADDRESS: address })
   const options = 'password=your-password,abortConnect=False,connectTimeout=2000,keepAlive=60'
   await using vestibule = await startVestibule({
     ...KEY,

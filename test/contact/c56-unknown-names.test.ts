@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
+import { fileKeyOf } from '../../src/config/sources/file-keys.ts'
 import { base, confidential, problemsOf, useFolder } from '../support/configuration.ts'
 import { startVestibule } from '../support/vestibule.ts'
 import { words } from '../support/words.ts'
@@ -66,18 +68,14 @@ test.for([
   ['OIDC_CLIENT_SECRET', REFERENCE],
   ['SESSION_ENCRYPTION_KEY', REFERENCE],
   ['ADMIN_TOKEN', REFERENCE],
-  ['ADMIN_TOKEN', `\${${'ADMIN_TOKEN'}}`],
+  ['ADMIN_TOKEN', '\x24{ADMIN_TOKEN}'],
   ['REDIS_ADDRESS', `redis:6379,password=${REFERENCE}`],
   ['REDIS_URL', `redis://:${encodeURIComponent(REFERENCE)}@redis`],
   ['OIDC_CLIENT_ID', REFERENCE],
 ] as const)('%s=%s is refused with the remedy, wherever it stands', async ([name, value]) => {
   const remedy = new RegExp(`set ${name} in .*${name === 'OIDC_CLIENT_ID' ? '' : `${name}_FILE`}`)
-  const key = name.replace(/_/, ': {').replace(/(?<=\{).*/, (rest) => camelCase(rest))
-  const yaml =
-    name === 'ADMIN_TOKEN'
-      ? `adminToken: "${value}"`
-      : `${key.toLowerCase().split(':')[0]}: { ${key.split('{')[1]}: "${value.trim()}" }`
-  const file = await write(`${yaml}\n`)
+  const [section, key] = fileKeyOf(name).split('.') as [string, string?]
+  const file = await write(stringify({ [section]: key === undefined ? value : { [key]: value } }))
   const places = [
     { [name]: value },
     { VESTIBULE_CONFIG: file, [name]: '' },
@@ -89,7 +87,3 @@ test.for([
     expect(problems[0]).not.toContain('redis-secret')
   }
 })
-
-function camelCase(name: string): string {
-  return name.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-}

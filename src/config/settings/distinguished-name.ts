@@ -23,6 +23,24 @@ export function isDistinguishedName(line: string): boolean {
   return parts.length > 1 && ATTRIBUTE.test(line) && parts.every((part) => ANY_ATTRIBUTE.test(part))
 }
 
+/**
+ * Refuses entries that are the parts of one distinguished name, as YAML makes them of `[CN=a,OU=b]` without quotes (C25).
+ * Throws `ValueError` with the list to write.
+ */
+export function refuseCutEntries(entries: readonly string[]): void {
+  const types = entries.map((entry) =>
+    partsOf(entry).length === 1 ? ATTRIBUTE.exec(entry)?.[1]?.toLowerCase() : undefined,
+  )
+  const isCutAt = (type: string | undefined, at: number) => {
+    const next = types[at + 1]
+    return type !== undefined && next !== undefined && (next !== type || next === 'dc')
+  }
+  if (!types.some(isCutAt)) return
+  throw new ValueError(
+    `has the parts of a distinguished name as several entries: put it in quotes as a whole: ${JSON.stringify(likelyEntries(entries.join(',')))}`,
+  )
+}
+
 function isCut(line: string): boolean {
   const entries = line.split(',')
   if (entries.length === 1) return false

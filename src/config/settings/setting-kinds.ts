@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ValueError } from '../config-error.ts'
+import { refuseCutEntries } from './distinguished-name.ts'
 import { parseGroups, parseList } from './lists.ts'
 
 /** Documentation of a setting, from which `docs/configuration.md` is generated. */
@@ -36,11 +37,13 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries as `parse` finds them in a text, or a list from a file, whose entries are apart already. */
-function listOf(parse: (text: string) => string[]) {
+/** Entries as `parse` finds them in a text, or a list from a file, whose entries are apart already and only checked. */
+function listOf(parse: (text: string) => string[], check?: (entries: string[]) => void) {
   return z.union([z.array(z.string()), z.string()]).transform((value, { issues }) => {
     try {
-      return typeof value === 'string' ? parse(value) : value
+      if (typeof value === 'string') return parse(value)
+      check?.(value)
+      return value
     } catch (error) {
       if (!(error instanceof ValueError)) throw error
       issues.push({ code: 'custom', message: error.message, input: value })
@@ -58,7 +61,7 @@ export function separated(by: RegExp) {
 export const list = separated(/[,\r\n]/)
 
 /** The same for groups, where a distinguished name needs the JSON array. */
-export const groupList = listOf(parseGroups)
+export const groupList = listOf(parseGroups, refuseCutEntries)
 
 /** A whole number within bounds, both included. */
 export function integer(min: number, max: number) {

@@ -1,9 +1,11 @@
 import type { Environment } from '../config.ts'
 import { ValueError } from '../config-error.ts'
+import type { Notice } from '../notices.ts'
 import type { RuleSource } from '../rules/rules-file.ts'
 import { linesOfNames } from '../settings/lists.ts'
 import { isReadFromFile } from '../settings/setting-kinds.ts'
 import { notesOf, type SettingName } from '../settings/settings.ts'
+import { namesOf } from './file-keys.ts'
 import type { GivenSetting, GivenSettings, Origin } from './given.ts'
 import { tryReadText } from './read-text.ts'
 import { refuseReferences } from './references.ts'
@@ -14,6 +16,7 @@ export interface Sources {
   readonly given: GivenSettings
   /** Rules of the file; `undefined` for a file that cannot be used. */
   readonly rules: readonly RuleSource[] | undefined
+  readonly overridden: readonly Notice[]
   /** Settings that are given and cannot be read, so that none of them is called missing. */
   readonly unreadable: ReadonlySet<SettingName>
 }
@@ -33,10 +36,18 @@ export function readSources(
   const fromFile = file ? collect(fileSource(file), others, unreadable, problems) : []
   const given = new Map([...fromEnvironment, ...fromFile])
   refuseReferences(given, unreadable, problems)
-  return { given, rules: file?.rules, unreadable }
+  const overridden = file ? findOverridden(file, [...fromEnvironment.keys()]) : []
+  return { given, rules: file?.rules, overridden, unreadable }
 }
 
 const NO_FILE: SettingsFile = { values: new Map(), rules: [] }
+
+function findOverridden({ values }: SettingsFile, names: readonly SettingName[]): Notice[] {
+  return names.flatMap((name) => {
+    const keys = namesOf(name).flatMap((each) => values.get(each)?.key ?? [])
+    return keys.map((key): Notice => ({ kind: 'overridden', setting: name, key }))
+  })
+}
 
 /** Place that may hold each setting under its name, or a path under `NAME_FILE`. */
 interface Source {
