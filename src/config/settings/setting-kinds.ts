@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { ValueError } from '../config-error.ts'
 import { refuseCutEntries } from './distinguished-name.ts'
 import { parseGroups, parseList } from './lists.ts'
 
@@ -45,8 +44,7 @@ function listOf(parse: (text: string) => string[], check?: (entries: string[]) =
       check?.(value)
       return value
     } catch (error) {
-      if (!(error instanceof ValueError)) throw error
-      issues.push({ code: 'custom', message: error.message, input: value })
+      issues.push({ code: 'custom', message: (error as Error).message, input: value })
       return z.NEVER
     }
   })

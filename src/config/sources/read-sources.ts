@@ -1,5 +1,4 @@
 import type { Environment } from '../config.ts'
-import { ValueError } from '../config-error.ts'
 import type { Notice } from '../notices.ts'
 import type { RuleSource } from '../rules/rules-file.ts'
 import { linesOfNames } from '../settings/lists.ts'
@@ -109,8 +108,7 @@ function readNamedFile(
   try {
     return notesOf(name).isList ? linesOfNames(text) : text
   } catch (error) {
-    if (!(error instanceof ValueError)) throw error
-    problems.push(`${label}: ${error.message}`)
+    problems.push(`${label}: ${(error as Error).message}`)
     return undefined
   }
 }

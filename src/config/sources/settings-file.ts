@@ -1,4 +1,3 @@
-import { ValueError } from '../config-error.ts'
 import { type RuleSource, rulesFile } from '../rules/rules-file.ts'
 import { notesOf, type SettingName } from '../settings/settings.ts'
 import { keysOf, nameOfFileKey, nearFileKey, SECTIONS } from './file-keys.ts'
@@ -53,8 +52,7 @@ function tryParse(text: string, problems: string[]): YamlContent | undefined {
     if (isMap(content.typed)) return content
     problems.push('VESTIBULE_CONFIG: the file: is not a map of settings and rules')
   } catch (error) {
-    if (!(error instanceof ValueError)) throw error
-    problems.push(`VESTIBULE_CONFIG: not YAML: ${error.message}`)
+    problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message}`)
   }
   return undefined
 }

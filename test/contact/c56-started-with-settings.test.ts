@@ -120,3 +120,12 @@ test('the password of its Kubernetes example is refused with what to do instead'
     ),
   ])
 })
+
+test('a near miss is logged at start, without its value', async () => {
+  await using vestibule = await startVestibule({ COOKIE_DOMIAN: 'hunter2' })
+  const told = () => vestibule.log().filter(({ event }) => event === 'setting_unknown')
+  await expect
+    .poll(told)
+    .toMatchObject([{ level: 'warn', name: 'COOKIE_DOMIAN', setting: 'COOKIE_DOMAIN' }])
+  expect(vestibule.output()).not.toContain('hunter2')
+})

@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
+import { describeNotice } from '../../src/config/notices.ts'
 import { fileKeyOf } from '../../src/config/sources/file-keys.ts'
 import { base, confidential, problemsOf, useFolder } from '../support/configuration.ts'
-import { startVestibule } from '../support/vestibule.ts'
 import { words } from '../support/words.ts'
 
 const { write } = useFolder()
@@ -45,19 +46,31 @@ test('names of the system, of Kubernetes and of other programs are not told', ()
   expect(unknownIn(environment)).toEqual([])
 })
 
-test('the service logs a near miss at start, and says it beside the problem that it causes', async () => {
-  await using vestibule = await startVestibule({ COOKIE_DOMIAN: SECRET })
-  const told = () => vestibule.log().filter(({ event }) => event === 'setting_unknown')
-  await expect
-    .poll(told)
-    .toEqual([
-      expect.objectContaining({ level: 'warn', name: 'COOKIE_DOMIAN', setting: 'COOKIE_DOMAIN' }),
-    ])
-  expect(vestibule.output()).not.toContain(SECRET)
+test('a near miss is said beside the problem that it causes', () => {
   const { OIDC_ISSUER_URL: issuer, ...rest } = base
   expect(() => loadConfig({ ...rest, OIDC_ISSUER: issuer })).toThrow(
     / {2}- OIDC_ISSUER_URL: is missing.*\n {2}- note: OIDC_ISSUER is not a setting .* is OIDC_ISSUER_URL meant\?$/,
   )
+})
+
+test('what has no effect is told, without its value', async () => {
+  const VESTIBULE_CONFIG = await write(`adminTokenFile: ${SECRET}\nport: 1\nredis:\n`)
+  const { notices } = loadConfig({
+    ...base,
+    VESTIBULE_CONFIG,
+    ADMIN_TOKEN: SECRET,
+    PORT: '0',
+    SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    REDIS_ENABLED: 'true',
+    REDIS_URL: `redis,keepAlive=5,password=${SECRET}`,
+    REDIS_POOL_SIZE: '10',
+  })
+  expect(notices.map(describeNotice)).toEqual([
+    'port of VESTIBULE_CONFIG has no effect: the environment gives PORT',
+    'adminTokenFile of VESTIBULE_CONFIG has no effect: the environment gives ADMIN_TOKEN',
+    'REDIS_URL: the option keepAlive has no effect',
+    'REDIS_POOL_SIZE has no effect: one pipelined connection serves a replica',
+  ])
 })
 
 const REFERENCE = 'urn:k8s:secret:redis-secret:password'
