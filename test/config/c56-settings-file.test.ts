@@ -66,6 +66,20 @@ redis: { enabled: true, address: redis, enableTls: True, password: 0123, hybridL
   expect(keyFile).toBeDefined()
 })
 
+test('scopes, keys and servers may be lists too', async () => {
+  const environment = await withFile(
+    `oidc: { scopes: [openid, email] }
+session: { encryptionKey: [${KEY}, ${KEY}] }
+redis: { enabled: true, cluster: true, address: [a, "b:7000", password=x] }`,
+  )
+  const { settings, keys, redis } = loadConfig(environment)
+  expect([settings.OIDC_SCOPES, keys?.length]).toEqual(['openid email', 2])
+  expect(redis).toMatchObject({
+    servers: [{ host: 'a' }, { host: 'b', port: 7000 }],
+    password: 'x',
+  })
+})
+
 test('the example of the documentation can be used, its files aside', async () => {
   const [, example = ''] =
     /```yaml\n(.*?)```/s.exec(await readFile('docs/configuration.md', 'utf8')) ?? []
@@ -91,6 +105,8 @@ test.for(problemRows`
   ^VESTIBULE_CONFIG: redis: Unrecognized key: "adress"; is redis\.address meant\?$
   rediss: { address: redis }
   ^VESTIBULE_CONFIG: the file: Unrecognized key: "rediss"; is redis meant\?$
+  redis: { host: a }
+  ^VESTIBULE_CONFIG: redis: Unrecognized key: "host"$
   clientID: a
   ^VESTIBULE_CONFIG: the file: Unrecognized key: "clientID"; is oidc\.clientId meant\?$
   sessionEncryptionKey: ${SECRET}

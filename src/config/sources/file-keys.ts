@@ -35,7 +35,9 @@ export function keysOf(section: string): readonly string[] {
 export function nearFileKey(key: string, section: string): string | undefined {
   const asName = key.replaceAll(/([a-z\d])([A-Z])/g, '$1_$2').toUpperCase()
   const elsewhere = SECTIONS.map((each) => nameOfFileKey(`${each}.${key}`))
-  const name = ALL_NAMES.includes(asName) ? asName : elsewhere.find((each) => each !== undefined)
+  // A single word such as `host` means another thing in another section.
+  const isName = ALL_NAMES.includes(asName) && (section === '' || asName.includes('_'))
+  const name = isName ? asName : elsewhere.find((each) => each !== undefined)
   if (name !== undefined) return fileKeyOf(name)
   const keys = section === '' ? [...keysOf(''), ...SECTIONS, 'rules'] : keysOf(section)
   const near = nearName(

@@ -10,8 +10,9 @@ const SHORT = 5
 
 /** Returns the only candidate that begins with this name of several words and goes on: `OIDC_ISSUER`. */
 function unfinished(name: string, candidates: readonly string[]): string | undefined {
-  const found = candidates.filter((candidate) => candidate.startsWith(`${name}_`))
-  return name.includes('_') && found.length === 1 ? found[0] : undefined
+  const [first = '', ...others] = candidates.filter((each) => each.startsWith(`${name}_`))
+  const isOnly = others.every((each) => each === `${first}_FILE`)
+  return name.includes('_') && first !== '' && isOnly ? first : undefined
 }
 
 /** Returns whether so many letters added, left out, replaced or swapped with the next make one name the other. */
@@ -20,13 +21,14 @@ function isWithin(one: string, other: string, edits: number): boolean {
   while (same < one.length && one[same] === other[same]) same += 1
   const [left, right] = [one.slice(same), other.slice(same)]
   if (left === right) return true
-  if (edits === 0) return false
+  if (Math.abs(left.length - right.length) > edits || edits === 0) return false
   const isSwapped = left[0] === right[1] && left[1] === right[0]
-  const [fewer, shorter] = [edits - 1, left.slice(1)]
-  return (
-    isWithin(shorter, right, fewer) ||
-    isWithin(left, right.slice(1), fewer) ||
-    isWithin(shorter, right.slice(1), fewer) ||
-    (isSwapped && isWithin(left.slice(2), right.slice(2), fewer))
-  )
+  const [leftRest, rightRest] = [left.slice(1), right.slice(1)]
+  const ways = [
+    [leftRest, right],
+    [left, rightRest],
+    [leftRest, rightRest],
+    ...(isSwapped ? [[left.slice(2), right.slice(2)] as const] : []),
+  ] as const
+  return ways.some((rests) => isWithin(...rests, edits - 1))
 }

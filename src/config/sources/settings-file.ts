@@ -91,9 +91,17 @@ function valueOf(
   if (typed === null) return undefined
   if (isMap(typed)) report('', 'is a map, but takes one value; a value with braces needs quotes')
   else if (!Array.isArray(typed)) return String(written).trim() || undefined
-  else if (!takesList(name)) report('', 'is a list, but takes one value')
-  else return entriesOfList(typed, report)
+  else if (takesList(name)) return entriesOfList(typed, report)
+  else if (Object.hasOwn(JOINED, name)) return entriesOfList(typed, report)?.join(JOINED[name])
+  else report('', 'is a list, but takes one value')
   return undefined
+}
+
+/** Separators of the settings that are one text of several values, which YAML may list. */
+const JOINED: Readonly<Record<string, string>> = {
+  OIDC_SCOPES: ' ',
+  REDIS_ADDRESS: ',',
+  SESSION_ENCRYPTION_KEY: '\n',
 }
 
 function entriesOfList(entries: readonly unknown[], report: Report): readonly string[] | undefined {
