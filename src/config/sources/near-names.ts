@@ -1,8 +1,9 @@
 /** Returns the candidate that a name misses by a letter or two, or of which it lacks the last word; `undefined` without one. */
 export function nearName(name: string, candidates: readonly string[]): string | undefined {
+  const alike = candidates.filter(({ length }) => Math.abs(length - name.length) <= 2)
   const isNear = (edits: number) => (candidate: string) => isWithin(name, candidate, edits)
-  const long = candidates.filter((candidate) => candidate.length > SHORT)
-  return candidates.find(isNear(1)) ?? long.find(isNear(2)) ?? unfinished(name, candidates)
+  const long = alike.filter(({ length }) => length > SHORT)
+  return alike.find(isNear(1)) ?? long.find(isNear(2)) ?? unfinished(name, candidates)
 }
 
 /** Length up to which two letters are too many: `HOME` is not `HOST`. */
