@@ -73,6 +73,22 @@ test.for([
   expect(settings[name]).toEqual(entries)
 })
 
+test('blanks around the names in rules do not count', async () => {
+  const rule = { access: 'signed-in', paths: [' /a\n'], methods: ['GET '], groups: ['staff\n'] }
+  const [messy, clean] = await Promise.all(
+    [rule, { ...rule, paths: ['/a'], methods: ['GET'], groups: ['staff'] }].map((each) =>
+      write(stringify({ rules: [each] })),
+    ),
+  )
+  const rulesIn = (path = '') =>
+    JSON.stringify(loadConfig({ ...base, VESTIBULE_CONFIG: path }).rules, sets)
+  expect(rulesIn(messy)).toBe(rulesIn(clean))
+})
+
+function sets(_key: string, value: unknown): unknown {
+  return value instanceof Set ? [...value] : value
+}
+
 test('keys made with echo on any system are the same keys', async () => {
   const key = randomBytes(32)
   const file = await write(`\uFEFF${key.toString('base64')}\r\n\r\n${key.toString('hex')}\r\n`)

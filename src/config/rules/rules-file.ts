@@ -1,9 +1,7 @@
 import { z } from 'zod'
 
-const names = z.array(z.string().min(1))
-
-/** Refuses an empty list because it could mean everybody or nobody. */
-const condition = names.min(1)
+/** Refuses an empty list because it could mean everybody or nobody; blanks around a name do not count (C55). */
+const condition = z.array(z.string().trim().min(1)).min(1)
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 
