@@ -131,6 +131,8 @@ test.for(problemRows`
   ^VESTIBULE_CONFIG: redis\.password: is a list, but takes one value$
   redis: { enableTLS: true, enableTls: true }
   ^VESTIBULE_CONFIG: redis\.enableTls: is there twice, also as redis\.enableTLS$
+  oidc: # nothing; redis:; port: x
+  ^VESTIBULE_CONFIG: port \(PORT\): is not a whole number
   redis: { db: one }
   ^VESTIBULE_CONFIG: redis\.db \(REDIS_DB\): is not a whole number\. Number of the database\.$
   redis: { enabled: "yes" }

@@ -55,7 +55,9 @@ test('a near miss is said beside the problem that it causes', () => {
 })
 
 test('what has no effect is told, without its value', async () => {
-  const VESTIBULE_CONFIG = await write(`adminTokenFile: ${SECRET}\nport: 1\nredis:\n`)
+  const VESTIBULE_CONFIG = await write(
+    `adminTokenFile: ${SECRET}\nport: 1\nredis: { address: redis }\n`,
+  )
   const { notices } = loadConfig({
     ...base,
     VESTIBULE_CONFIG,
@@ -69,6 +71,7 @@ test('what has no effect is told, without its value', async () => {
   expect(notices.map(describeNotice)).toEqual([
     'port of VESTIBULE_CONFIG has no effect: the environment gives PORT',
     'adminTokenFile of VESTIBULE_CONFIG has no effect: the environment gives ADMIN_TOKEN',
+    'redis.address of VESTIBULE_CONFIG has no effect: the environment gives REDIS_URL',
     'REDIS_URL: the option keepAlive has no effect',
     'REDIS_POOL_SIZE has no effect: one pipelined connection serves a replica',
   ])

@@ -31,20 +31,34 @@ export function readSources(
   const fromEnvironment = collect(environmentSource(environment), names, unreadable, problems)
   const path = environment['VESTIBULE_CONFIG']?.trim()
   const file = path ? readSettingsFile(path, fileProblems) : NO_FILE
-  const others = names.filter((name) => !fromEnvironment.has(name))
+  const winnerOf = (name: SettingName) =>
+    [name, TWINS.get(name)].find((each) => each !== undefined && fromEnvironment.has(each))
+  const others = names.filter((name) => winnerOf(name) === undefined)
   const fromFile = file ? collect(fileSource(file), others, unreadable, problems) : []
   const given = new Map([...fromEnvironment, ...fromFile])
   refuseReferences(given, unreadable, problems)
-  const overridden = file ? findOverridden(file, [...fromEnvironment.keys()]) : []
+  const overridden = file ? findOverridden(file, names, winnerOf) : []
   return { given, rules: file?.rules, overridden, unreadable }
 }
 
 const NO_FILE: SettingsFile = { values: new Map(), rules: [] }
 
-function findOverridden({ values }: SettingsFile, names: readonly SettingName[]): Notice[] {
+/** Two names for one setting: the environment wins by either. */
+const TWINS: ReadonlyMap<SettingName, SettingName> = new Map([
+  ['REDIS_ADDRESS', 'REDIS_URL'],
+  ['REDIS_URL', 'REDIS_ADDRESS'],
+])
+
+function findOverridden(
+  { values }: SettingsFile,
+  names: readonly SettingName[],
+  winnerOf: (name: SettingName) => SettingName | undefined,
+): Notice[] {
   return names.flatMap((name) => {
+    const setting = winnerOf(name)
+    if (setting === undefined) return []
     const keys = namesOf(name).flatMap((each) => values.get(each)?.key ?? [])
-    return keys.map((key): Notice => ({ kind: 'overridden', setting: name, key }))
+    return keys.map((key): Notice => ({ kind: 'overridden', setting, key }))
   })
 }
 
