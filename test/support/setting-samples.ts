@@ -2,7 +2,7 @@ import { loadSettings } from '../../src/config/load.ts'
 import { formatValue, SETTING_NAMES, type SettingName } from '../../src/config/settings/settings.ts'
 import { words } from './words.ts'
 
-const CANDIDATES = words`true false 7 77 300 debug hybrid strict never ignore post any none /x openid\x20x x`
+const CANDIDATES = words`true false 7 77 300 debug hybrid strict never ignore post any none RS256 id-token /x openid\x20x x`
 
 /** Settings that the settings file may hold, each with a value that is not its default. */
 export const SAMPLES: readonly (readonly [SettingName, string])[] = SETTING_NAMES.filter(

@@ -7,7 +7,7 @@ import { nearName } from './near-names.ts'
 /** Finds environment variables whose name is nearly one of ours, and which therefore have no effect (C56). */
 export function findUnknownNames(environment: Environment): Notice[] {
   return Object.entries(environment).flatMap(([name, value = '']) => {
-    if (value.trim() === '' || KNOWN.has(name) || isFromKubernetes(name, value)) return []
+    if (value.trim() === '' || KNOWN.has(name) || isForeign(name, value)) return []
     const meant = meantBy(name)
     return meant === undefined ? [] : [{ kind: 'unknown-name', name: name.slice(0, 100), meant }]
   })
@@ -26,7 +26,11 @@ function meantBy(name: string): string | undefined {
     : nearName(written, CANDIDATES)
 }
 
-/** Returns whether Kubernetes gives this variable to each pod because of a Service: `REDIS_PORT=tcp://10.0.0.1:6379`. */
-function isFromKubernetes(name: string, value: string): boolean {
-  return /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_/.test(name) || /^(?:tcp|udp|sctp):/.test(value)
+/** Returns whether other programs read this variable, or Kubernetes gives it because of a Service: `REDIS_PORT=tcp://10.0.0.1:6379`. */
+function isForeign(name: string, value: string): boolean {
+  const isOfService = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_/.test(name)
+  return isOfService || /^(?:tcp|udp|sctp):/.test(value) || PROXY.test(name)
 }
+
+/** Names of proxies, which each program spells and reads in its own way. */
+const PROXY = /^(?:https?|ftp|all|no)_proxy$/i
