@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
-import { isReadFromFile } from '../../src/config/settings/setting-kinds.ts'
-import { notesOf } from '../../src/config/settings/settings.ts'
+import { isReadFromFile } from '../../src/config/settings/settings.ts'
 import { fileKeyOf } from '../../src/config/sources/file-keys.ts'
 import { base, confidential, problemsOf, useFolder } from '../support/configuration.ts'
 import { readSetting, SAMPLES } from '../support/setting-samples.ts'
@@ -28,7 +27,7 @@ test.for(SAMPLES)(
       const content = { [section]: key === undefined ? text : { [key]: text } }
       const file = await write(`\uFEFF${stringify(content)}`)
       expect(readSetting({ VESTIBULE_CONFIG: `${file}\n` }, name)).toBe(value)
-      if (!isReadFromFile(notesOf(name))) continue
+      if (!isReadFromFile(name)) continue
       expect(readSetting({ [`${name}_FILE`]: ` ${await write(text)}\n` }, name)).toBe(value)
     }
   },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, note, noteOfList, notes, separated } from './setting-kinds.ts'
+import { flag, note, notes, separated } from './setting-kinds.ts'
 
 const PROVIDER = 'OpenID provider'
 
@@ -47,7 +47,7 @@ export const providerSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(
+      note(
         PROVIDER,
         'Further parameters of every authorization request: `acr_values=urn%3Amfa,max_age=3600`, see provider.md.',
       ),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, list, note, noteOfList, notes, seconds } from './setting-kinds.ts'
+import { flag, integer, list, note, notes, seconds } from './setting-kinds.ts'
 
 const REDIS = 'Redis'
 
@@ -54,7 +54,7 @@ export const redisSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(
+      note(
         REDIS,
         'Sentinels that name the primary, as `host:port` separated by commas, in place of an address. TLS is spoken to them as to Redis.',
       ),

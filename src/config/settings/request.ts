@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, groupList, integer, list, note, noteOfList, notes } from './setting-kinds.ts'
+import { flag, groupList, integer, list, note, notes } from './setting-kinds.ts'
 
 const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
@@ -29,7 +29,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(
+      note(
         ADDRESSES,
         'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
       ),
@@ -47,7 +47,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(
+      note(
         ADDRESSES,
         'Pages beside those of protected hosts to which a sign-out may lead, as whole addresses: `https://www.example.com/bye`.',
       ),
@@ -65,7 +65,7 @@ export const requestSettings = {
     ])
     .register(
       notes,
-      noteOfList(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
+      note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
     ),
   ALIAS_HEADERS: z
     .enum(['reject', 'ignore'])
@@ -81,31 +81,22 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(
-        ACCESS,
-        'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.',
-      ),
+      note(ACCESS, 'Paths that need no sign-in: `/public/**`, `/files/*`. Whole segments only.'),
     ),
   ALLOWED_EMAILS: list
     .default([])
     .register(
       notes,
-      noteOfList(
-        ACCESS,
-        'E-mail addresses that may enter. A user on any of the three lists may enter.',
-      ),
+      note(ACCESS, 'E-mail addresses that may enter. A user on any of the three lists may enter.'),
     ),
   ALLOWED_EMAIL_DOMAINS: list
     .default([])
-    .register(
-      notes,
-      noteOfList(ACCESS, 'Domains whose addresses may enter, without their sub-domains.'),
-    ),
+    .register(notes, note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
   ALLOWED_GROUPS: groupList
     .default([])
     .register(
       notes,
-      noteOfList(ACCESS, 'Groups whose members may enter; names with commas need a JSON array.'),
+      note(ACCESS, 'Groups whose members may enter; names with commas need a JSON array.'),
     ),
   ALLOW_ANY_USER: flag
     .default(false)
@@ -124,7 +115,7 @@ export const requestSettings = {
     .default([])
     .register(
       notes,
-      noteOfList(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
+      note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
     ),
   IDENTITY_HEADERS_MAX_BYTES: integer(256, 32_768)
     .default(8192)

@@ -8,7 +8,6 @@ export interface SettingNotes {
   readonly text: string
   /** Never printed. */
   readonly isSecret: boolean
-  readonly isList: boolean
 }
 
 /** Notes of all settings, by schema. */
@@ -16,17 +15,7 @@ export const notes = z.registry<SettingNotes>()
 
 /** Makes the notes of one setting. */
 export function note(section: string, text: string, isSecret = false): SettingNotes {
-  return { section, text, isSecret, isList: false }
-}
-
-/** Makes the notes of a list. */
-export function noteOfList(section: string, text: string): SettingNotes {
-  return { section, text, isSecret: false, isList: true }
-}
-
-/** Returns whether the value may also be in a file, which `NAME_FILE` names. */
-export function isReadFromFile({ isSecret, isList }: SettingNotes): boolean {
-  return isSecret || isList
+  return { section, text, isSecret }
 }
 
 /** `true` or `false`. */

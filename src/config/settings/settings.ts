@@ -29,6 +29,16 @@ export function notesOf(name: SettingName): SettingNotes {
   return found
 }
 
+/** Returns whether the setting is a list, which YAML may write as one. */
+export function isList(name: SettingName): boolean {
+  return Array.isArray(settings.shape[name].safeParse(['x']).data)
+}
+
+/** Returns whether the value may also be in a file, which `NAME_FILE` names. */
+export function isReadFromFile(name: SettingName): boolean {
+  return notesOf(name).isSecret || isList(name)
+}
+
 /** Returns a value as the environment would give it; an empty text when none is set. */
 export function formatValue(value: Settings[SettingName], separator = ','): string {
   if (value === undefined) return ''

@@ -1,5 +1,4 @@
-import { isReadFromFile } from '../settings/setting-kinds.ts'
-import { notesOf, SETTING_NAMES, type SettingName } from '../settings/settings.ts'
+import { isReadFromFile, SETTING_NAMES, type SettingName } from '../settings/settings.ts'
 import { nearName } from './near-names.ts'
 
 /** Sections of the settings file, each with the settings whose names begin with it. */
@@ -56,7 +55,7 @@ const NAMES: ReadonlyMap<string, string> = new Map(
 
 /** Returns the names under which the value of a setting may be given. */
 export function namesOf(name: SettingName): string[] {
-  return isReadFromFile(notesOf(name)) ? [name, `${name}_FILE`] : [name]
+  return isReadFromFile(name) ? [name, `${name}_FILE`] : [name]
 }
 
 function camelCase(name: string): string {

@@ -2,8 +2,7 @@ import type { Environment } from '../config.ts'
 import type { Notice } from '../notices.ts'
 import type { RuleSource } from '../rules/rules-file.ts'
 import { linesOfNames } from '../settings/lists.ts'
-import { isReadFromFile } from '../settings/setting-kinds.ts'
-import { notesOf, type SettingName } from '../settings/settings.ts'
+import { isList, isReadFromFile, type SettingName } from '../settings/settings.ts'
 import { namesOf } from './file-keys.ts'
 import type { GivenSetting, GivenSettings, Origin } from './given.ts'
 import { tryReadText } from './read-text.ts'
@@ -97,7 +96,7 @@ function collect(
   for (const name of names) {
     const value = source.valueOf(name)
     if (value !== undefined) given.set(name, { value, origin: source.originOf(name) })
-    const path = isReadFromFile(notesOf(name)) ? source.valueOf(`${name}_FILE`) : undefined
+    const path = isReadFromFile(name) ? source.valueOf(`${name}_FILE`) : undefined
     if (typeof path !== 'string') continue
     const label = source.labelOf(`${name}_FILE`)
     if (value !== undefined) {
@@ -120,7 +119,7 @@ function readNamedFile(
   if (text === '') problems.push(`${label}: ${path} is empty`)
   if (!text) return undefined
   try {
-    return notesOf(name).isList ? linesOfNames(text) : text
+    return isList(name) ? linesOfNames(text) : text
   } catch (error) {
     problems.push(`${label}: ${(error as Error).message}`)
     return undefined

@@ -1,5 +1,5 @@
 import { type RuleSource, rulesFile } from '../rules/rules-file.ts'
-import { notesOf, type SettingName } from '../settings/settings.ts'
+import { isList, type SettingName } from '../settings/settings.ts'
 import { keysOf, nameOfFileKey, nearFileKey, SECTIONS } from './file-keys.ts'
 import { tryReadText } from './read-text.ts'
 import { parseYaml, type YamlContent } from './yaml.ts'
@@ -113,7 +113,7 @@ function entriesOfList(entries: readonly unknown[], report: Report): readonly st
 }
 
 function takesList(name: string): boolean {
-  return !name.endsWith('_FILE') && notesOf(name as SettingName).isList
+  return !name.endsWith('_FILE') && isList(name as SettingName)
 }
 
 /** Names a key only where it looks like one, because a blank that is missing behind a colon makes a password part of it. */
