@@ -150,7 +150,7 @@ function userInfoFor(
 async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
   const { received: _, ...said } = facts
-  return { kind: 'rejected', reason, facts: said }
+  return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
@@ -165,8 +165,7 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 
 function foreign(facts: FailureFacts): VerificationError {
   const { received: _, ...said } = facts
-  const message = `${sayClaim(said)}: the refreshed ID token is for another session`
-  return new VerificationError(message, { facts })
+  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */
