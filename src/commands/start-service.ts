@@ -32,7 +32,9 @@ export async function startService(
   const { version } = packageJson
   const service = composeService({ config, log, version, ...(overload && { overload }) })
   const stopWatching = watchKeyFile(config, service, log)
-  const listeners = keepListeners(settings.HOST, log)
+  // Without HOST in the environment or a file, a machine without IPv6 is served over IPv4.
+  const isDefaultHost = !environment['HOST'] && settings.HOST === '::'
+  const listeners = keepListeners(isDefaultHost ? undefined : settings.HOST, log)
   async function stop(inFlightMs: number): Promise<void> {
     service.startDraining()
     await listeners.close(inFlightMs)
@@ -63,7 +65,7 @@ export async function startService(
 }
 
 /** Opens listeners on one host, and closes those that were opened. */
-function keepListeners(host: string, log: Log) {
+function keepListeners(host: string | undefined, log: Log) {
   const listeners: Listener[] = []
   return {
     async open(app: Service['publicApp'], port: number): Promise<number> {
@@ -71,6 +73,13 @@ function keepListeners(host: string, log: Log) {
         reportUnwritten(...failure, log),
       )
       listeners.push(listener)
+      if (host === undefined && listener.address === '0.0.0.0') {
+        const { address } = listener
+        log.info(
+          { event: 'host_fallback', address, port: listener.port },
+          'this machine has no IPv6, so the listener is bound to its IPv4 addresses alone',
+        )
+      }
       return listener.port
     },
     startDraining() {

@@ -4,6 +4,7 @@ import {
   parseEmail,
   type TokenRule,
 } from '../../core/access-rule.ts'
+import { isMethod } from '../../core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -97,7 +98,7 @@ function compileMethods(
   problems: string[],
 ): ReadonlySet<string> {
   const methods = sources.map((method) => (method === 'HEAD' ? 'GET' : method))
-  if (methods.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
+  if (!methods.every(isMethod)) {
     problems.push(`${where}.methods: write methods in capitals`)
   }
   return new Set(methods)

@@ -59,13 +59,17 @@ export const requestSettings = {
       '10.0.0.0/8',
       '172.16.0.0/12',
       '192.168.0.0/16',
+      '100.64.0.0/10',
       '169.254.0.0/16',
       'fc00::/7',
       'fe80::/10',
     ])
     .register(
       notes,
-      note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
+      note(
+        ADDRESSES,
+        'Networks from which `/auth` may be called; all others get 403. Default: loopback, private and link-local networks, and 100.64.0.0/10.',
+      ),
     ),
   ALIAS_HEADERS: z
     .enum(['reject', 'ignore'])
