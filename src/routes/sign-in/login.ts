@@ -72,6 +72,14 @@ export function createLogin(options: LoginOptions) {
     return redirect(302, url.href, settingCookies(...written))
   }
 
+  function requireStore(): void {
+    if (options.isStoreAvailable()) return
+    throw new AuthError(
+      'store_unavailable',
+      'the store is not available, so a sign-in could not be finished',
+    )
+  }
+
   /** Begins a login to the target, or to less of it where the cookie for a long one has a name that is long too. */
   function begin(site: Site, binding: Binding, target: string, isRetry: boolean) {
     const start = (each: string) => transactions.start(binding, each, site.origin, isRetry)
@@ -82,14 +90,6 @@ export function createLogin(options: LoginOptions) {
       if (cookie !== undefined) return { started, carried: [cookie] }
     }
     return { started: start(addresses.landing(site)), carried: [] }
-  }
-
-  function requireStore(): void {
-    if (options.isStoreAvailable()) return
-    throw new AuthError(
-      'store_unavailable',
-      'the store is not available, so a sign-in could not be finished',
-    )
   }
 
   async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
