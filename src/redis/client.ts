@@ -139,12 +139,12 @@ export async function runOrDrop<T>(
 
 /** Switches off node-redis's own queue, timers and retries, because `connection.ts` handles them for all commands. */
 function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
-  const { host, port, tls, database, username, password } = server
+  const { host, port, tls, database, username, password, clientName = 'vestibule' } = server
   const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
   return createClient({
     socket: tls ? { ...common, ...tlsOptions(host, tls) } : common,
     database,
-    name: 'vestibule',
+    name: clientName,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     disableOfflineQueue: true,
@@ -155,9 +155,10 @@ function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
   })
 }
 
-function tlsOptions(host: string, { skipVerify, ...files }: RedisTls) {
+function tlsOptions(host: string, { skipVerify, serverName, ...files }: RedisTls) {
   // Sets SNI, which Node does not send for this socket by itself; IP addresses are not allowed (RFC 6066 section 3).
-  const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host }
+  const name = serverName ?? host
+  const servername = /^[\d.]+$|:/.test(name) ? {} : { servername: name }
   return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
 }
 

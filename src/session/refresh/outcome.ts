@@ -10,7 +10,7 @@ import { namedOwnersOf } from '../owners.ts'
 import type { SessionCodec } from '../records.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-import type { RefreshReport, RefreshResult } from './result.ts'
+import type { RefreshReport, RefreshResult, Why } from './result.ts'
 import {
   type AnsweredRefresh,
   createRivals,
@@ -24,7 +24,12 @@ export type NextTry =
   | { readonly kind: 'now' }
   | { readonly kind: 'soon' }
   /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
-  | { readonly kind: 'after-failure'; readonly retryAfterMs: number; readonly atMostMs?: number }
+  | {
+      readonly kind: 'after-failure'
+      readonly why: Why
+      readonly retryAfterMs: number
+      readonly atMostMs?: number
+    }
 
 /** Carries out what an answer of the provider means for a session. */
 export interface RefreshOutcomes {
@@ -35,9 +40,6 @@ export interface RefreshOutcomes {
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
-
-/** Cause of an end or a failure, for the log. */
-type Why = Omit<RefreshReport, 'identity'>
 
 export interface RefreshOutcomesOptions extends RivalOptions {
   readonly sessionIndex: SessionIndex
@@ -53,6 +55,8 @@ export interface RefreshOutcomesOptions extends RivalOptions {
   readonly now: () => EpochMs
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
+
+type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
 
 /** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
 const CLOCK_MS = 10
@@ -78,6 +82,12 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return leave(digest)
   }
 
+  function fail({ identity }: Session, failed: Unsuccessful) {
+    const why = whyOf(failed)
+    options.onResult('failed', { identity, ...why })
+    return { kind: 'after-failure', why, retryAfterMs: failed.retryAfterMs ?? 0 } as const
+  }
+
   async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Why): Promise<NextTry> {
     const { digest } = refresh.presented
     return (await rivals.isElsewhere(refresh))
@@ -89,17 +99,12 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
    * Ends a session that the provider will not refresh once its grace is over (finding C20). The back-off ends with the grace,
    * so that the next check then asks once more and every replica learns of the end from the store.
    */
-  async function decline(
-    refresh: AnsweredRefresh,
-    declined: RefreshAnswer & { kind: 'declined' | 'failed' },
-  ): Promise<NextTry> {
+  async function decline(refresh: AnsweredRefresh, declined: Unsuccessful): Promise<NextTry> {
     const { session } = refresh.before
     const { renewal } = session
     const leftMs = renewal ? renewal.endsAt + options.patienceMs - now() : 0
     if (leftMs <= 0) return endUnlessElsewhere(refresh, whyOf(declined))
-    options.onResult('failed', { identity: session.identity, ...whyOf(declined) })
-    const atMostMs = Math.max(0, leftMs - CLOCK_MS)
-    return { kind: 'after-failure', retryAfterMs: declined.retryAfterMs ?? 0, atMostMs }
+    return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
   async function save(
@@ -172,8 +177,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         case 'declined':
           return decline(refresh, outcome)
         case 'failed':
-          options.onResult('failed', { identity: session.identity, ...whyOf(outcome) })
-          return { kind: 'after-failure', retryAfterMs: outcome.retryAfterMs ?? 0 }
+          return fail(session, outcome)
       }
     },
   }

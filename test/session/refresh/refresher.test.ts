@@ -120,7 +120,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
   const replica = (changed: Partial<SessionRefresherOptions> = {}) => {
     const made = createSessionRefresher({ ...options, ...changed })
     const finish = (withinMs: number) => made.finish(withinMs)
-    const isPaused = () => made.isBackingOff(digest)
+    const isPaused = () => made.failureOf(digest) !== undefined
     return { refresh: (by = held) => made.refresh(by), isPaused, finish }
   }
   return {
