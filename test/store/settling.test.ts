@@ -94,7 +94,9 @@ describe('a shared store', () => {
     expect(epochAfter(() => observer.onConnected())).toBe(1)
     observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3_600_000 })
     expect(settling.isSettled).toBe(true)
-    expect(epochAfter(() => observer.onDisconnected('connection', 'why'))).toBe(2)
+    expect(
+      epochAfter(() => observer.onDisconnected({ failure: 'connection', reason: 'why' })),
+    ).toBe(2)
     elapse(SETTLE_MS)
     expect(epochAfter(() => observer.onBreaker('write', 'open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)

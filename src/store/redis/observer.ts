@@ -1,4 +1,5 @@
 import type { BreakerState } from '../../redis/breaker.ts'
+import type { FailureReport } from '../../redis/describe-failure.ts'
 import type { Examination } from '../../redis/examine/examine.ts'
 import type { RedisFailure } from '../../redis/failure.ts'
 import type { SentinelObserver } from '../../redis/sentinel/sentinel-state.ts'
@@ -7,8 +8,8 @@ import type { FleetFinding } from '../../replicas/fleet.ts'
 /** Callbacks about Redis and the other replicas, for log and metrics. */
 export interface RedisObserver extends SentinelObserver {
   readonly onConnected: () => void
-  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
-  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
+  readonly onDisconnected: (report: FailureReport) => void
+  readonly onStillAway: (report: FailureReport) => void
   readonly onFailure: (failure: RedisFailure) => void
   readonly onExamined: (examination: Examination) => void
   readonly onRead: (seconds: number) => void
