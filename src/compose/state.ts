@@ -96,6 +96,16 @@ function replicaEvents({ log, metrics }: StateOptions) {
             { event: 'backplane_broken' },
             'backplane broken: messages of other replicas may be missed',
           ),
+    onBackplaneAway: (report) =>
+      log.error(
+        { event: 'backplane_away', ...report },
+        'only the connection that receives the messages of other replicas cannot be used; retrying',
+      ),
+    onOtherInstallation: (other, own) =>
+      log.info(
+        { event: 'other_installation', own, other },
+        `another installation keeps its keys in this Redis under ${other} (prefix and database), and this one under ${own}; if they are meant to share sessions, give both the same REDIS_KEY_PREFIX and REDIS_DB`,
+      ),
     onUnknownMessage() {
       log.warn(
         { event: 'unknown_message' },

@@ -166,7 +166,8 @@ function endTogether(
 function isUndecodable(cause: unknown): boolean {
   if (!(cause instanceof Error) || 'code' in cause) return false
   return (
-    /^Unknown RESP type/.test(cause.message) || DECODER_FAULTS.some((each) => cause instanceof each)
+    cause.message.startsWith('Unknown RESP type') ||
+    DECODER_FAULTS.some((each) => cause instanceof each)
   )
 }
 

@@ -44,6 +44,8 @@ export interface RedisConnection {
   /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
+  /** Why the latest connection or attempt ended; `undefined` while connected. */
+  readonly loss: FailureReport | undefined
   /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
   /** Drops the present connection for a new one, which may lead to another server. */
@@ -155,6 +157,9 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     get isExpected() {
       return kept.isExpected
     },
+    get loss() {
+      return kept.current || latestLoss === undefined ? undefined : describeFailure(latestLoss)
+    },
     get inFlight() {
       return deadlines.inFlight
     },
@@ -169,9 +174,9 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 }
 
 /** Codes that a server gives one after the other while it stops, which is one reason for the log. */
-const STOPPED_CODES = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE']
+const STOPPED_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
 
 function kindOf({ failure, cause }: FailureReport): string {
-  const isStopped = cause === undefined || STOPPED_CODES.includes(cause)
+  const isStopped = cause === undefined || STOPPED_CODES.has(cause)
   return isStopped ? failure : `${failure} ${cause}`
 }

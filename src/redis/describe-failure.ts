@@ -1,5 +1,5 @@
 import { failureOf, type RedisFailure, TopologyError } from './failure.ts'
-import { beginningOfReply, type ReplyFailure, readReplyError } from './reply-errors.ts'
+import { beginningOfReply, readReplyError } from './reply-errors.ts'
 import { NotConnectedError, serverFailureIn, TlsMismatchError } from './server-failure.ts'
 
 /** Failure for a log line: class, server, code and a sentence with the remedy. Holds no secret (finding C54). */
@@ -52,21 +52,29 @@ function otherReason(failure: RedisFailure, root: unknown, at: string): string {
   switch (failure) {
     case 'connection':
       return SYSTEM_REASONS[codeOf(root) ?? '']?.(at) ?? `${at} closed the connection: ${LOOK}`
-    case 'deadline':
-      return `${at} does not answer in time: it is frozen or busy, or a firewall drops what is sent`
-    case 'protocol':
-      return `${at} does not answer as Redis does: name the port of Redis in REDIS_ADDRESS`
-    case 'breaker':
-      return 'not asked, because the circuit breaker is open'
     case 'unsupported':
       return unsupportedReason(root, at)
     case 'other':
       return `${at} answers with an unknown error: ${beginningOfReply(root) || 'no text'}`
+    case 'auth':
+    case 'breaker':
+    case 'busy':
+    case 'clients':
+    case 'cluster':
+    case 'data':
+    case 'database':
+    case 'deadline':
+    case 'full':
+    case 'loading':
+    case 'misconf':
+    case 'permission':
+    case 'protected':
+    case 'protocol':
+    case 'readonly':
+    case 'replication':
     case 'sentinel':
     case 'tls':
-      return `${at} cannot be used`
-    default:
-      return `${at} ${REPLY_REASONS[failure]}`
+      return `${at} ${REASONS[failure]}`
   }
 }
 
@@ -95,8 +103,15 @@ const SYSTEM_REASONS: Readonly<Record<string, Reason>> = {
   ETIMEDOUT: (at) => `${at} does not take connections in time: check the network and its policies`,
 }
 
-/** Reasons by the failure that an error reply reports, without the address before them. */
-const REPLY_REASONS: Readonly<Record<Exclude<ReplyFailure, 'other' | 'unsupported'>, string>> = {
+/** Reasons by failure, without the address before them. */
+const REASONS: Readonly<
+  Record<Exclude<RedisFailure, 'connection' | 'other' | 'unsupported'>, string>
+> = {
+  breaker: 'was not asked, because the circuit breaker is open',
+  deadline: 'does not answer in time: it is frozen or busy, or a firewall drops what is sent',
+  protocol: 'does not answer as Redis does: name the port of Redis in REDIS_ADDRESS',
+  sentinel: 'is not what the settings for Sentinels say',
+  tls: 'and Vestibule agree on no TLS',
   auth: 'refuses user or password: correct REDIS_USERNAME and REDIS_PASSWORD',
   busy: 'runs a script for too long: SCRIPT KILL',
   clients: 'has too many clients: raise maxclients, or find in CLIENT LIST what holds connections',

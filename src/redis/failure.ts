@@ -61,15 +61,21 @@ export function failureOf(cause: unknown): RedisFailure {
 }
 
 function failureByClass(cause: unknown): RedisFailure {
-  if (cause instanceof DeadlineError || cause instanceof ConnectionTimeoutError) return 'deadline'
-  if (cause instanceof TlsMismatchError) return 'tls'
-  if (cause instanceof ProtocolError) return 'protocol'
-  if (cause instanceof BreakerOpenError) return 'breaker'
   if (cause instanceof TopologyError) return cause.failure
   if (cause instanceof ServerLostError) return failureOf(cause.cause)
+  const known = FAILURE_BY_CLASS.find(([kind]) => cause instanceof kind)
+  if (known) return known[1]
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return TLS_CODE.test(code) ? 'tls' : 'connection'
 }
+
+const FAILURE_BY_CLASS: readonly (readonly [new (...given: never[]) => Error, RedisFailure])[] = [
+  [DeadlineError, 'deadline'],
+  [ConnectionTimeoutError, 'deadline'],
+  [BreakerOpenError, 'breaker'],
+  [TlsMismatchError, 'tls'],
+  [ProtocolError, 'protocol'],
+]
 
 /** Errors that JavaScript throws for a mistake in the code; those of Node.js and TLS have a code. */
 const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError, URIError]

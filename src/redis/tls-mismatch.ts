@@ -42,15 +42,9 @@ export function createAttemptExplainer(): ExplainAttempt {
 function isAmbiguous({ server, cause }: ServerFailure): boolean {
   if (!server.isGreeting) return false
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  switch (failureOf(cause)) {
-    case 'connection':
-      return code === '' || code === 'ECONNRESET' || code === 'EPIPE'
-    case 'deadline':
-    case 'protocol':
-      return true
-    default:
-      return false
-  }
+  const failure = failureOf(cause)
+  const isClosed = failure === 'connection' && ['', 'ECONNRESET', 'EPIPE'].includes(code)
+  return isClosed || failure === 'deadline' || failure === 'protocol'
 }
 
 /** Returns whether the server answers a PING without TLS. */

@@ -103,7 +103,13 @@ describe('a shared store', () => {
     expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
     expect([settling.isSettled, epochAfter(() => observer.onFailure('full'))]).toEqual([true, 4])
     const breaker = ['open', 'half-open', 'closed'].map((state) => ['write', state])
-    expect(told).toEqual(['connected', ['a'], ['connection', 'why'], ...breaker, 'full'])
+    expect(told).toEqual([
+      'connected',
+      ['a'],
+      [{ failure: 'connection', reason: 'why' }],
+      ...breaker,
+      'full',
+    ])
   })
 
   const loading = { code: 'refused', message: 'SET is refused: loading' } as const

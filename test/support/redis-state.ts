@@ -146,6 +146,8 @@ export function openState(target: Target, options: StateOptions = {}) {
       onUnknownMessage: () => void unknownMessages++,
       onApplied: () => undefined,
       onFleet: () => undefined,
+      onBackplaneAway: () => undefined,
+      onOtherInstallation: () => undefined,
     },
   })
   const ignore = () => undefined

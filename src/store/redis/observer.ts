@@ -15,6 +15,10 @@ export interface RedisObserver extends SentinelObserver {
   readonly onRead: (seconds: number) => void
   readonly onBreaker: (name: 'read' | 'write', state: BreakerState) => void
   readonly onDatasetChanged: () => void
+  /** Called when only the connection that receives the messages of other replicas is lost. */
+  readonly onBackplaneAway: (report: FailureReport) => void
+  /** Called once for each other installation on this Redis. */
+  readonly onOtherInstallation: (place: string, ownPlace: string) => void
   readonly onBackplane: (isHealthy: boolean) => void
   readonly onUnknownMessage: () => void
   readonly onApplied: (delayMs: number) => void
