@@ -79,7 +79,7 @@ export function internalErrorPage(): PageContent {
 
 export function loopPage(didCookieArrive: boolean, host: string, loginUrl: string): PageContent {
   const cause = didCookieArrive
-    ? html`<p>Your browser sends its sign-in cookie, but our servers do not accept it. Please tell your administrator: the servers may use different encryption keys, or the session store was emptied.</p>`
+    ? html`<p>Your browser sends its sign-in cookie, but our servers do not accept it. Please tell your administrator: the servers may use different encryption keys, one of them may run in memory mode and keep its sessions to itself, or the session store was emptied.</p>`
     : html`<p>Your browser does not send our sign-in cookie back. Check that cookies are allowed for <strong>${host}</strong> and that the address begins with https. If that does not help, tell your administrator: the cookie domain may not cover the page you came from.</p>`
   return {
     title: 'Sign-in keeps starting over',

@@ -87,11 +87,12 @@ export function createLogin(options: LoginOptions) {
     const raw = c.env.incoming
     const requestId = requestIdOf(raw)
     metrics.loopStopped()
-    log.warn(
-      { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
-      'a sign-in loop was stopped: the session cookie did not come back or was not accepted',
-    )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
+    const cause = didCookieArrive
+      ? 'the session cookie came back and was not accepted: replicas with other keys, a replica in memory mode beside others, or a store that was emptied'
+      : 'the session cookie did not come back'
+    const about = { host: site.host, request_id: requestId, ...traceOf(raw) }
+    log.warn({ event: 'sign_in_loop', ...about }, `a sign-in loop was stopped: ${cause}`)
     const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
     const reset = cookies.binding(site, { ...binding, rounds: 0 })
     return writePage(400, page, requestId, settingCookies(reset))
