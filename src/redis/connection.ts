@@ -1,8 +1,14 @@
 import { waitAtMost } from '../timing/time-limit.ts'
-import type { Command, CommandKey, OpenConnection, Primary } from './client.ts'
+import type { ClientConnection, Command, CommandKey, OpenConnection, Primary } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
 import { describeFailure, type FailureReport } from './describe-failure.ts'
-import { DeadlineError, failureOf, type RedisFailure, ServerLostError } from './failure.ts'
+import {
+  DeadlineError,
+  failureOf,
+  type RedisFailure,
+  ServerLostError,
+  TopologyError,
+} from './failure.ts'
 import { keepOpen } from './keep-open.ts'
 import { NotConnectedError } from './server-failure.ts'
 import { createAttemptExplainer } from './tls-mismatch.ts'
@@ -102,7 +108,10 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
     resolvedAtMs = performance.now()
-    kept.current?.drop(new Error('a replica'))
+    const { current } = kept
+    const reason =
+      'the server is a replica, which refuses writes: name the primary in REDIS_ADDRESS'
+    current?.drop(new TopologyError('readonly', reason, current.locate(new Error('a replica'))))
   }
 
   async function send<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T> {
@@ -164,13 +173,18 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
       return deadlines.inFlight
     },
     firstAttempt: kept.firstAttempt,
-    reopen: () => kept.current?.drop(new Error('reopened')),
+    reopen: () => kept.current?.drop(new TopologyError('connection', 'it was silent for too long')),
     async close() {
       isClosing = true
       await kept.close()
       deadlines.close()
     },
   }
+}
+
+function replicaFailure({ locate }: ClientConnection): TopologyError {
+  const reason = 'the server is a replica, which refuses writes: name the primary in REDIS_ADDRESS'
+  return new TopologyError('readonly', reason, locate(new Error('a replica')))
 }
 
 /** Codes that a server gives one after the other while it stops, which is one reason for the log. */

@@ -27,8 +27,11 @@ export function listReasons(state: ReasonedState): HealthReason[] {
 
 function ofRedis(redis: ObservedRedis, { mode, isAnswered }: ReasonedState): HealthReason[] {
   const isBackplaneDown = mode === 'hybrid' && !redis.isBackplaneHealthy
+  const findings = findingsOf(redis)
+  // An answer that is an error shows in a finding, as on a node of a cluster.
+  const isExplained = isAnswered || (redis.isConnected && findings.length > 0)
   return [
-    ...(isAnswered ? findingsOf(redis) : [ofConnection(redis)]),
+    ...(isExplained ? findings : [ofConnection(redis), ...findings]),
     ...breakersOf(redis),
     ...(isBackplaneDown ? [ofBackplane(redis)] : []),
     ...differencesOf(redis),
@@ -37,7 +40,8 @@ function ofRedis(redis: ObservedRedis, { mode, isAnswered }: ReasonedState): Hea
 
 function ofConnection({ loss }: ObservedRedis): HealthReason {
   const why = loss?.reason ?? 'it is frozen, busy or still being connected to'
-  return { code: 'redis', message: `Redis does not answer: ${why}` }
+  const code = loss?.failure === 'readonly' ? 'replica' : 'redis'
+  return { code, message: `Redis does not answer: ${why}` }
 }
 
 function findingsOf({ examination, isPartial }: ObservedRedis): HealthReason[] {

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
+import { waitAtMost } from '../timing/time-limit.ts'
 import { listReasons } from './health-reasons.ts'
 
 /** State that the health endpoints read for each request. */
@@ -51,6 +52,7 @@ export function createHealth(state: HealthState) {
   }
 }
 
+const EXAMINED_WITHIN_MS = 1000
 const CLOSED = { state: 'closed', failures: 0 } as const
 const SEVERITY = ['closed', 'half-open', 'open'] as const
 
@@ -60,10 +62,13 @@ async function describeCache({ mode, redis }: HealthState) {
     const away = { connected: false, latency: null, findings: [] }
     return { mode, redis: away, circuit_breaker: CLOSED }
   }
-  const latencyMs = await redis.measureLatency()
+  // Bounds the wait for the self-test, which a frozen Redis does not answer either.
+  const [latencyMs] = await Promise.all([
+    redis.measureLatency(),
+    waitAtMost(redis.examineAgain(), EXAMINED_WITHIN_MS),
+  ])
   const { state, failures } = worseOf(redis.breakers)
   const isConnected = latencyMs !== undefined
-  if (isConnected) await redis.examineAgain()
   const findings = redis.examination?.findings ?? []
   return {
     mode,

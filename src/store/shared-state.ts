@@ -67,7 +67,7 @@ export interface ObservedRedis {
   readonly fleet: Pick<Fleet, 'size' | 'findings'>
   /** Latest examination, `undefined` before the first. */
   readonly examination: Examination | undefined
-  /** Examines again unless that was done in the last seconds. */
+  /** Repeats the examination now. Never rejects. */
   examineAgain(): Promise<void>
   /** Measures one read in milliseconds; resolves with `undefined` without an answer. */
   measureLatency(): Promise<number | undefined>

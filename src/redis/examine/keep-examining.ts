@@ -24,17 +24,19 @@ const URGENT_PERIOD_MS = 1500
 /** Period otherwise, because settings, ACL rules and clocks change without a new connection. */
 const CALM_PERIOD_MS = 60_000
 
-/** Age below which the latest self-test answers for the present. */
-const RECENT_MS = 5000
+/** Age below which the latest self-test is not repeated on a mere suspicion. */
+const RECENT_MS = 2000
 
 /** Self-test that is repeated. */
 export interface KeptExamination {
   readonly latest: Examination | undefined
-  /** Repeats it unless the latest is of the last seconds. Never rejects. */
+  /** Repeats it now. Never rejects. */
   refresh(): Promise<void>
+  /** Repeats it unless the latest is of the last seconds. */
+  suspect(): void
 }
 
-/** Repeats the self-test; `start` runs it at once, for each new connection, and `refresh` where the latest is not recent. */
+/** Repeats the self-test; `start` runs it at once, for each new connection. */
 export function keepExamining(
   options: KeepExaminingOptions,
 ): KeptExamination & { start(): void; stop(): void } {
@@ -79,13 +81,13 @@ export function keepExamining(
   }
   const flight = createSingleFlight(keep)
   const start = () => void keep()
-  const refresh = async () => {
-    if (performance.now() - examinedAtMs > RECENT_MS) await flight.run()
-  }
 
   return {
     start,
-    refresh,
+    refresh: flight.run,
+    suspect() {
+      if (performance.now() - examinedAtMs > RECENT_MS) void flight.run()
+    },
     stop() {
       isStopped = true
       clearTimeout(timer)

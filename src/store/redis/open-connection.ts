@@ -45,7 +45,7 @@ export function openConnection(options: OpenConnectionOptions): WatchedConnectio
     onFailure(failure) {
       observer.onFailure(failure)
       // Looks at once for what keeps sessions from being written, and not at the next self-test (finding C51).
-      if (REFUSED_WRITES.has(failure)) void examination.refresh()
+      if (REFUSED_WRITES.has(failure)) examination.suspect()
     },
     open: createOpener({ ...observer, target, connectTimeoutMs }),
     onConnected() {
