@@ -108,10 +108,7 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
     resolvedAtMs = performance.now()
-    const { current } = kept
-    const reason =
-      'the server is a replica, which refuses writes: name the primary in REDIS_ADDRESS'
-    current?.drop(new TopologyError('readonly', reason, current.locate(new Error('a replica'))))
+    if (kept.current) kept.current.drop(replicaFailure(kept.current))
   }
 
   async function send<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T> {

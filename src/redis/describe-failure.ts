@@ -1,6 +1,11 @@
-import { failureOf, type RedisFailure, TopologyError } from './failure.ts'
+import { failureOf, type RedisFailure, ServerLostError, TopologyError } from './failure.ts'
 import { beginningOfReply, readReplyError } from './reply-errors.ts'
-import { NotConnectedError, serverFailureIn, TlsMismatchError } from './server-failure.ts'
+import {
+  NotConnectedError,
+  ServerFailure,
+  serverFailureIn,
+  TlsMismatchError,
+} from './server-failure.ts'
 
 /** Failure for a log line: class, server, code and a sentence with the remedy. Holds no secret (finding C54). */
 export interface FailureReport {
@@ -23,11 +28,12 @@ export function describeFailure(cause: unknown): FailureReport {
   }
 }
 
+const PASSED_ON = [ServerFailure, NotConnectedError, ServerLostError, TopologyError]
+
 /** Returns the failure that others have only passed on. */
 function rootOf(cause: unknown): unknown {
-  let root = cause
-  while (root instanceof Error && root.cause !== undefined) root = root.cause
-  return root
+  const isPassedOn = cause instanceof Error && PASSED_ON.some((each) => cause instanceof each)
+  return isPassedOn && cause.cause !== undefined ? rootOf(cause.cause) : cause
 }
 
 function codeOf(cause: unknown): string | undefined {
