@@ -29,7 +29,7 @@ export interface Fleet {
   announcement(): string
   /** Returns the text by which this replica leaves, after which the others count it no longer (finding C57). */
   goodbye(): string
-  /** Takes an announcement or a goodbye; returns true for an announcement whose sender was unknown. */
+  /** Takes an announcement or a goodbye; returns true for one whose sender, or installation, was unknown. */
   receive(text: string): boolean
 }
 
@@ -90,19 +90,18 @@ export function createFleet(options: FleetOptions): Fleet {
     return [...known.values()]
   }
 
-  function reportInstallation(place: string, ownPlace: string): void {
-    if (otherPlaces.has(place) || otherPlaces.size >= MAX_INSTALLATIONS) return
+  /** Returns whether the installation was unknown. */
+  function reportInstallation(place: string, ownPlace: string): boolean {
+    if (otherPlaces.has(place) || otherPlaces.size >= MAX_INSTALLATIONS) return false
     otherPlaces.add(place)
     options.onOtherInstallation(place, ownPlace)
+    return true
   }
 
   function note(data: Announcement): boolean {
     const { place } = fingerprint()
     if (gone.has(data.from)) return false
-    if (data.place !== place) {
-      reportInstallation(data.place, place)
-      return false
-    }
+    if (data.place !== place) return reportInstallation(data.place, place)
     const isNew = !known.has(data.from)
     if (isNew && known.size >= MAX_REPLICAS) return false
     known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
