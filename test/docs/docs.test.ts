@@ -94,9 +94,9 @@ describe('the documentation', () => {
     ],
     [
       'findings',
-      /readonly code:(.*?)readonly message/s,
+      /type FindingCode =(.*?)\n\n/s,
       '| `code` | meaning',
-      ['examine/try-commands.ts'],
+      ['examine/finding.ts'],
     ],
   ] as const)('lists the %s of Redis that there are', ([, union, head, paths]) => {
     const named = paths.flatMap((path) => {
