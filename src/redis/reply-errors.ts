@@ -65,7 +65,7 @@ export function readReplyError(cause: unknown): ReplyError | undefined {
 export function beginningOfReply(cause: unknown): string | undefined {
   const reply = cause instanceof ServerFailure ? cause.cause : cause
   if (!(reply instanceof ErrorReply)) return undefined
-  return /^(?:[A-Za-z,.]+(?: |$)){1,12}/.exec(reply.message)?.[0].trim() ?? ''
+  return /^(?:[A-Za-z,.]{1,20}(?: |$)){1,12}/.exec(reply.message)?.[0].trim() ?? ''
 }
 
 /** Failures by error code, which is the first word of an error reply. */

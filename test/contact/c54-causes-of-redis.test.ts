@@ -13,7 +13,9 @@ import { leastUser } from '../support/least-user.ts'
 import { type RedisOptions, startRedis } from '../support/redis.ts'
 import { openConfigured, until } from '../support/redis-state.ts'
 import { describeWithRedis, SERVER_KEY } from '../support/replicas.ts'
+import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import { type Reply, speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
+import { startVestibule } from '../support/vestibule.ts'
 
 const SECRET = 'the-redis-password-nobody-logs'
 
@@ -154,5 +156,29 @@ describeWithRedis('C54 the log names why Redis cannot be used', () => {
     } finally {
       await state.close()
     }
+  })
+
+  test('the line of a refused request names the server and the cause', async () => {
+    const port = await steadyPort()
+    await using vestibule = await startVestibule({
+      SESSION_ENCRYPTION_KEY: SERVER_KEY,
+      REDIS_ENABLED: 'true',
+      REDIS_ADDRESS: `127.0.0.1:${port}`,
+    })
+    await until('a start', async () => (await vestibule.internal('/startupz')).status === 200)
+    const secret = 'A'.repeat(43)
+    const { status } = await vestibule.check(
+      {},
+      { Cookie: `${SESSION_COOKIE}=v1.${secret}.${secret}` },
+    )
+    const refused = vestibule.log().findLast(({ event }) => event === 'refused')
+    expect([status, refused]).toMatchObject([
+      503,
+      {
+        reason: 'Redis: connection',
+        server: `127.0.0.1:${port}`,
+        explanation: expect.stringContaining('connection refused') as string,
+      },
+    ])
   })
 })
