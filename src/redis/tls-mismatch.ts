@@ -47,11 +47,17 @@ function isAmbiguous({ server, cause }: ServerFailure): boolean {
   return isClosed || failure === 'deadline' || failure === 'protocol'
 }
 
-/** Returns whether the server answers a PING without TLS. */
+/**
+ * Beginning of a TLS record that holds a line end, after which Redis answers with an error. No command in clear, because
+ * a connection with TLS never falls back to plaintext (F20).
+ */
+const RECORD_WITH_LINE_END = Buffer.of(0x16, 0x03, 0x01, 0x0d, 0x0a)
+
+/** Returns whether the server answers without TLS. */
 async function answersPlainly({ host, port }: FailedServer, signal: AbortSignal): Promise<boolean> {
-  const socket = connectPlain({ host, port }, () => socket.write('PING\r\n'))
+  const socket = connectPlain({ host, port }, () => socket.write(RECORD_WITH_LINE_END))
   return within(socket, signal, (answer) => {
-    socket.once('data', (chunk: Buffer) => answer(/^[+-]/.test(chunk.toString('latin1'))))
+    socket.once('data', (chunk: Buffer) => answer(chunk.toString('latin1').startsWith('-')))
     socket.once('error', () => answer(false))
   })
 }
