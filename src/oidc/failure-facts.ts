@@ -6,6 +6,7 @@ import {
   missingMemberOf,
   type ProviderAnswer,
   refusedParametersOf,
+  unreadableIdToken,
   unsentCodeOf,
 } from './failed-answer.ts'
 import { codeOf, faultIn, notedFactsOf } from './provider-errors.ts'
@@ -102,6 +103,8 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 function whatHappened(cause: unknown, facts: FailureFacts): string {
   const fault = faultIn(cause)
   if (fault) return `failed: ${fault.message}`
+  const unreadable = unreadableIdToken(cause)
+  if (unreadable !== undefined) return `sent an ID token that ${unreadable}`
   const refused = sayClaim(facts)
   if (refused !== undefined) return `answered with a wrong ${refused}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts

@@ -43,9 +43,10 @@ export function isDefinite(cause: unknown, answer: ProviderAnswer): boolean {
   return isRefusal(answer) ? answer.isJson : isUselessJson(cause, answer)
 }
 
+/** Returns whether JSON that is no OAuth error can never be used: of a success, or of 400, the status of refused tokens. */
 function isUselessJson(cause: unknown, { status = 0, isJson }: ProviderAnswer): boolean {
-  const isSuccess = status >= 200 && status < 300
+  const isFinal = (status >= 200 && status < 300) || status === 400
   return (
-    isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION' || (isSuccess && isJson)
+    isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION' || (isFinal && isJson)
   )
 }

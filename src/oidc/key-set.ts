@@ -160,7 +160,7 @@ async function fetchKeys(uri: string, fetch: ProviderFetch): Promise<PublishedKe
   const response = await fetch(uri, { headers }, { facts })
   if (response.status !== 200) {
     const found = { ...facts, http_status: response.status }
-    throw new ProviderFault('the key set was not answered', undefined, found)
+    throw new ProviderFault(`it was answered with ${response.status}`, undefined, found)
   }
   const keys = toPublishedKeys(await response.json())
   if (!keys) throw emptyKeySet(facts)

@@ -3,6 +3,7 @@ import type { ServerMetadata } from 'openid-client'
 import { cleanUrl } from '../core/clean-text.ts'
 import { BROWSER_ENDPOINTS, type ProviderAddresses } from './internal-address.ts'
 import { ProviderFault } from './provider-errors.ts'
+import { isText } from './token-rules.ts'
 
 /** Use of an issuer: to sign users in, or only for the keys that verify its tokens. */
 export type IssuerUse = 'sign-in' | 'keys'
@@ -56,10 +57,10 @@ function flagsOf({
   authorization_response_iss_parameter_supported: flag,
   id_token_signing_alg_values_supported: algorithms,
 }: ServerMetadata): Readonly<Record<string, unknown>> {
-  const isList = Array.isArray(algorithms) && algorithms.length > 0
+  const named = [algorithms].flat().filter(isText)
   return {
     authorization_response_iss_parameter_supported: flag === true || (flag as unknown) === 'true',
-    id_token_signing_alg_values_supported: isList ? algorithms : undefined,
+    id_token_signing_alg_values_supported: named.length > 0 ? named : undefined,
   }
 }
 

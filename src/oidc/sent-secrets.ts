@@ -12,7 +12,8 @@ const MIN_CHARS = 4
 
 /** Returns what must not be logged of a request, in each spelling by which an answer may repeat it (threat A93). */
 export function secretsIn({ headers, body }: RequestInit): readonly string[] {
-  const form = new URLSearchParams(typeof body === 'string' ? body : String(body ?? ''))
+  // Bodies are forms only, as text or as URLSearchParams.
+  const form = new URLSearchParams((body as string | URLSearchParams | undefined) ?? '')
   const inBody = [...form].flatMap(([name, value]) => (HARMLESS.has(name) ? [] : [value]))
   const found = [...inBody, ...credentialsIn(new Headers(headers).get('Authorization') ?? '')]
   return [...new Set(found.flatMap(spellingsOf))]

@@ -1,6 +1,13 @@
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { WRONG_CONTENT_TYPE } from './answer-type.ts'
-import { answerOf, isAboutBody, type ProviderAnswer, refusedParametersOf } from './failed-answer.ts'
+import {
+  answerOf,
+  isAboutBody,
+  isClientRefused,
+  type ProviderAnswer,
+  refusedParametersOf,
+  unreadableIdToken,
+} from './failed-answer.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 import { codeOf, responseOf } from './provider-errors.ts'
@@ -150,6 +157,8 @@ function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): Fail
   const code = codeOf(cause)
   const { status = responseOf(cause)?.status ?? 0, error } = answer
   if (status >= 500 || isPassing({ status, error })) return 'unavailable'
+  if (isClientRefused({ status, ...(error !== undefined && { error }) })) return 'refused'
+  if (unreadableIdToken(cause) !== undefined) return 'unverified'
   return kindByBody(cause, error) ?? KINDS[code] ?? 'unavailable'
 }
 

@@ -12,7 +12,10 @@ const echoes: readonly (readonly [string, (sent: SeenProviderRequest) => string]
   ['each parameter', ({ body }) => [...new URLSearchParams(body).values()].join(' and ')],
   ['the header', ({ headers }) => `got ${headers.authorization}`],
   ['the secret', () => `${party.provider.clientSecret} is wrong`],
-  ['the secret in quotes', () => `client_secret="${encodeURIComponent(party.provider.clientSecret)}"`],
+  [
+    'the secret in quotes',
+    () => `client_secret="${encodeURIComponent(party.provider.clientSecret)}"`,
+  ],
   ['the secret of a form', () => `=${new URLSearchParams([['', party.provider.clientSecret]])}`],
 ]
 
