@@ -154,17 +154,16 @@ export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
 
 /** Decides by code, status and OAuth error, never by a description. */
 function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): FailureKind {
-  const code = codeOf(cause)
   const { status = responseOf(cause)?.status ?? 0, error } = answer
   if (status >= 500 || isPassing({ status, error })) return 'unavailable'
   if (isClientRefused({ status, ...(error !== undefined && { error }) })) return 'refused'
-  if (unreadableIdToken(cause) !== undefined) return 'unverified'
-  return kindByBody(cause, error) ?? KINDS[code] ?? 'unavailable'
+  return kindByBody(cause, error) ?? KINDS[codeOf(cause)] ?? 'unavailable'
 }
 
-/** Returns the kind where the body of an answer decides: one of another form, or a refusal that a challenge hides. */
+/** Returns the kind where the body decides: of another form, with an unreadable token, or a refusal that a challenge hides. */
 function kindByBody(cause: unknown, error: string | undefined): FailureKind | undefined {
   const code = codeOf(cause)
+  if (unreadableIdToken(cause) !== undefined) return 'unverified'
   if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
   return error !== undefined && code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' ? 'refused' : undefined
 }
