@@ -12,8 +12,14 @@ export interface ProviderAnswer {
   readonly isJson: boolean
 }
 
+/** Status and OAuth error of an answer, as far as they are known. */
+export interface Told {
+  readonly status?: number | undefined
+  readonly error?: string | undefined
+}
+
 /** Returns whether the client could not prove itself: 401, which Keycloak calls `unauthorized_client` and some give no name. */
-export function isClientRefused({ status, error }: Partial<ProviderAnswer>): boolean {
+export function isClientRefused({ status, error }: Told): boolean {
   const isUnproven = error === undefined || error === 'unauthorized_client'
   return error === 'invalid_client' || (status === 401 && isUnproven)
 }

@@ -1,4 +1,4 @@
-import { isAboutBody, isClientRefused, type ProviderAnswer } from './failed-answer.ts'
+import { isAboutBody, isClientRefused, type ProviderAnswer, type Told } from './failed-answer.ts'
 import { codeOf } from './provider-errors.ts'
 
 /** OAuth errors that may pass by themselves; all others are the provider's last word on a request. */
@@ -12,11 +12,6 @@ const PASSING_ERRORS: ReadonlySet<string | undefined> = new Set([
 
 /** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
 const PASSING_STATUSES: ReadonlySet<number | undefined> = new Set([408, 421, 425, 429])
-
-interface Told {
-  readonly status?: number | undefined
-  readonly error?: string | undefined
-}
 
 /** Returns whether an answer below 500 may pass by itself, so that the same request may succeed later (finding C34). */
 export function isPassing({ status, error }: Told): boolean {

@@ -156,7 +156,7 @@ export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
 function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): FailureKind {
   const { status = responseOf(cause)?.status ?? 0, error } = answer
   if (status >= 500 || isPassing({ status, error })) return 'unavailable'
-  if (isClientRefused({ status, ...(error !== undefined && { error }) })) return 'refused'
+  if (isClientRefused({ status, error })) return 'refused'
   return kindByBody(cause, error) ?? KINDS[codeOf(cause)] ?? 'unavailable'
 }
 
