@@ -139,8 +139,8 @@ function receivedText(claim: string, value: unknown): string {
 }
 
 /** Shows a plain address as it is, because one slash or capital letter may be the fault. */
-function shownText(text: string): string {
-  return /^https?:\/\/[\w.~:/%[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
+export function shownText(text: string): string {
+  return /^https?:\/\/[\w.~:/%{}[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
 }
 
 function isString(value: unknown): value is string {

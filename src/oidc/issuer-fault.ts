@@ -1,4 +1,5 @@
 import type { FailureFacts } from '../errors.ts'
+import { shownText } from './claim-facts.ts'
 import type { ProviderAddresses } from './internal-address.ts'
 import type { IssuerUse } from './metadata.ts'
 import { ProviderFault } from './provider-errors.ts'
@@ -6,8 +7,6 @@ import { ProviderFault } from './provider-errors.ts'
 interface ExpectedIssuer extends ProviderAddresses {
   readonly use: IssuerUse
 }
-
-const MAX_CHARS = 200
 
 /**
  * Returns the error for metadata of another issuer (OpenID Connect Discovery 1.0 section 4.3); its message says which
@@ -23,7 +22,7 @@ export function issuerFault(
   if (typeof found !== 'string' || found === '') {
     return new ProviderFault('the metadata name no issuer', undefined, known)
   }
-  const received = found.slice(0, MAX_CHARS)
+  const received = shownText(found)
   const text = `the provider calls itself ${received}${adviceFor(received, expected, setting)}`
   return new ProviderFault(text, undefined, { ...known, received })
 }
