@@ -97,11 +97,20 @@ describe('C72 a refused ID token is one line that names the claim', () => {
     ['no sub', () => ({ sub: undefined }), { claim: 'sub', received: 'none' }],
     ['no iat', () => ({ iat: undefined }), { claim: 'iat', received: 'none' }],
     ['no exp', () => ({ exp: undefined }), { claim: 'exp', received: 'none' }],
-    ['no nonce', () => ({ nonce: undefined }), { claim: 'nonce', received: 'none' }],
+    [
+      'no nonce',
+      () => ({ nonce: undefined }),
+      { code: 'sign_in_refused', claim: 'nonce', received: 'none' },
+    ],
     [
       'a foreign nonce',
       () => ({ nonce: 'foreign' }),
-      { claim: 'nonce', expected: 'the nonce of this sign-in', received: 'another value' },
+      {
+        code: 'sign_in_failed',
+        claim: 'nonce',
+        expected: 'the nonce of this sign-in',
+        received: 'another value',
+      },
     ],
     [
       'an old iat',
