@@ -34,7 +34,12 @@ const NAMES: Readonly<Record<string, string>> = {
   revocation_endpoint: 'the revocation endpoint',
 }
 
-const SETTINGS_OF_CLIENT = 'OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_TOKEN_ENDPOINT_AUTH_METHOD'
+/** Returns the settings by which the client proves itself, by the method in use. */
+function settingsOfClient(authentication = ''): string {
+  const isKey = authentication.startsWith('private_key_jwt')
+  const proof = isKey ? 'OIDC_CLIENT_PRIVATE_KEY' : 'OIDC_CLIENT_SECRET'
+  return `OIDC_CLIENT_ID, ${proof}, OIDC_TOKEN_ENDPOINT_AUTH_METHOD`
+}
 
 /** Settings that usually help, by OAuth error. */
 const SETTINGS_OF_ERRORS: Readonly<Record<string, string>> = {
@@ -55,7 +60,7 @@ export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Aske
     ...noted,
     ...(isClient && authentication !== undefined && { client_authentication: authentication }),
   }
-  const setting = found.setting ?? (isClient ? SETTINGS_OF_CLIENT : settingOf(found, cause))
+  const setting = found.setting ?? (isClient ? settingsOfClient(authentication) : settingOf(found, cause))
   return { ...found, ...(setting && { setting }) }
 }
 
