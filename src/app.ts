@@ -109,6 +109,7 @@ export function createInternalApp(
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)
   app.delete('/admin/cache/:region?', routes.admin.clearCache)
+  app.delete('/admin/cache/sessions/:id', routes.admin.evictSession)
   app.get('/admin/sessions', routes.admin.listSessions)
   app.delete('/admin/sessions', routes.admin.endSessions)
   app.delete('/admin/sessions/:id', routes.admin.endSession)

@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { composeService, type Service } from '../compose/service.ts'
-import type { Config, Environment } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { type Listener, listen } from '../listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
@@ -23,7 +23,6 @@ export interface RunningService {
  * use.
  */
 export async function startService(
-  environment: Environment,
   config: Config,
   log: Log,
   overload?: OverloadWatch,
@@ -33,7 +32,7 @@ export async function startService(
   const service = composeService({ config, log, version, ...(overload && { overload }) })
   const stopWatching = watchKeyFile(config, service, log)
   // Without HOST in the environment or a file, a machine without IPv6 is served over IPv4.
-  const isDefaultHost = !environment['HOST'] && settings.HOST === '::'
+  const isDefaultHost = !config.origins.has('HOST')
   const listeners = keepListeners(isDefaultHost ? undefined : settings.HOST, log)
   async function stop(inFlightMs: number): Promise<void> {
     service.startDraining()
@@ -48,7 +47,7 @@ export async function startService(
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
-    warnOfRisks(environment, config, log)
+    warnOfRisks(config, log)
     return {
       publicPort,
       internalPort,

@@ -15,7 +15,7 @@ export function withLowerCaseProxies(environment: Environment): Environment {
   const all = { ...environment }
   for (const name of NAMES) {
     const written = name.toLowerCase()
-    all[name] = environment[written] || environment[name]
+    all[name] = environment[written]?.trim() || environment[name]
     delete all[written]
   }
   return all

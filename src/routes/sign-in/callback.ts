@@ -36,7 +36,7 @@ export interface CallbackOptions {
   readonly needsContinuePage: boolean
   readonly proxies: TrustedProxies
   /** Receives each login that another replica began. */
-  readonly onFromElsewhere: () => void
+  readonly onFromElsewhere: (isFromMemory: boolean) => void
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -50,7 +50,8 @@ interface Presented {
   readonly session: Session
 }
 
-const NOT_OUR_STATE = 'the state was not sealed by this installation, or for another host'
+const NOT_OUR_STATE =
+  'the state was not sealed by this installation, or for another host; or by a replica with another key, as one in memory mode without SESSION_ENCRYPTION_KEY'
 const NOT_THIS_BROWSER = 'the login was begun in another browser, or its binding was replaced'
 
 /** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
@@ -100,7 +101,7 @@ export function createCallback(options: CallbackOptions) {
     const longTarget = cookies.readTarget(c.env.incoming, site)
     const login = transactions.resume({ state, origin: site.origin, binding, longTarget })
     if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
-    if (login.isFromElsewhere) options.onFromElsewhere()
+    if (login.isFromElsewhere) options.onFromElsewhere(login.isFromMemory)
     return login
   }
 

@@ -150,7 +150,7 @@ const LOOP_REASONS: Readonly<Record<LoopCause, string>> = {
   'no-cookie':
     'the session cookie did not come back: check COOKIE_DOMAIN and that the app is reached by https',
   'not-accepted':
-    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas',
+    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas, one of which may be in memory mode',
   unfinished:
     'the provider or the store failed after each sign-in at the provider; see the lines before',
 }
