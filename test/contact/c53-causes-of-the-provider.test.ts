@@ -132,7 +132,7 @@ const causes: Readonly<Record<string, Cause>> = {
   'another issuer in the ID token': tampered({ iss: 'https://id.example.com' }),
   'an ID token for another client': tampered({ aud: 'other' }),
   'an ID token without a nonce': tampered({ nonce: undefined }),
-  'a sub that is a number': tampered({ sub: 42 as unknown as string }),
+  'a sub that is a number': tampered({ sub: 42 as unknown }),
   'the key set fails': fresh({}, (provider) => provider.set('jwks', faults.serverError)),
   'UserInfo refuses': userinfo({ status: 403, headers: json, body: '{}' }),
   'UserInfo fails': userinfo(faults.serverError),
