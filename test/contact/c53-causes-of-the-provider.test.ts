@@ -19,7 +19,8 @@ interface Row {
 
 function documentedRows(): readonly Row[] {
   const page = readFileSync('docs/operations.md', 'utf8')
-  const section = page.slice(page.indexOf('### Which line names which fault at the provider'))
+  const [, behind = ''] = page.split('### Which line names which fault at the provider\n')
+  const [section = ''] = behind.split('\n## ')
   const found = section.matchAll(/^\| ([^|]+) \| `(\w+)`(?: `(\w+)`)? "([^|]+)" \|/gm)
   return [...found].map(([, symptom = '', event = '', code, reason = '']) => ({
     symptom,
@@ -168,5 +169,19 @@ describe('C53: the line about a fault at the provider', () => {
           .replace(/\b\d+ s ahead/, 'N s ahead'),
       }))
     expect(quoted).toContainEqual(row)
+  })
+})
+
+test('C53: tokens that could not be revoked are logged with what the provider answered', async () => {
+  party.provider.set('revocation', says(400, 'unsupported_token_type', 'no such type'))
+  const { browser } = await party.attempt()
+  await browser.post(steps.LOGOUT, {}, { headers: { 'Sec-Fetch-Site': 'same-origin' } })
+  const line = () => party.vestibule.log().findLast(({ event }) => event === 'revocation_failed')
+  await expect.poll(line).toMatchObject({
+    reason:
+      'the revocation endpoint of the provider answered 400 unsupported_token_type: no such type',
+    endpoint: 'revocation_endpoint',
+    url: `${party.provider.issuer}/token/revocation`,
+    http_status: 400,
   })
 })
