@@ -4,7 +4,7 @@ import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { factsAbout, sayClaim } from './claim-facts.ts'
-import type { Asked } from './failure-facts.ts'
+import { type Asked, reasonOf } from './failure-facts.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
@@ -156,14 +156,18 @@ function userInfoFor(
 async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
   const { received: _, ...said } = facts
-  return { kind: 'rejected', reason, facts: said }
+  const told = cause instanceof AuthError ? reason : reasonOf(cause, said)
+  return { kind: 'rejected', reason: told, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   const { iss, sub, nonce = known } = claims
   if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
-  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
+  if (sub !== subject) {
+    const facts = factsAbout({ claim: 'sub', value: sub })
+    throw foreign({ ...facts, expected: 'the user of the session' })
+  }
   if (known !== undefined && nonce !== known) {
     throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
