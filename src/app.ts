@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
+import { foreignHost } from './core/forwarded-request.ts'
 import { isPrefetch } from './core/request-class.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
@@ -108,6 +109,7 @@ export function createInternalApp(
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)
   app.delete('/admin/cache/:region?', routes.admin.clearCache)
+  app.delete('/admin/cache/sessions/:id', routes.admin.evictSession)
   app.get('/admin/sessions', routes.admin.listSessions)
   app.delete('/admin/sessions', routes.admin.endSessions)
   app.delete('/admin/sessions/:id', routes.admin.endSession)
@@ -154,9 +156,7 @@ function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
   if (countHosts(raw) > 1) throw invalidRequest('The header Host was sent more than once.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site
-  throw new AuthError('foreign_host', 'This host is not one of the protected hosts.', {
-    isPublic: true,
-  })
+  throw foreignHost('This host is not one of the protected hosts.', raw.headers.host)
 }
 
 function countHosts({ rawHeaders }: IncomingMessage): number {

@@ -12,6 +12,7 @@ import { createCheck } from '../routes/check/check.ts'
 import { createDenials } from '../routes/check/deny.ts'
 import { createOutageCookie } from '../routes/check/outage-cookie.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
+import { createRefusalLog } from '../routes/check/refusal-log.ts'
 import { createTokenCheck } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
 import type { SessionRefresher } from '../session/refresh/refresher.ts'
@@ -119,5 +120,13 @@ function composeCheck(options: InternalRoutesOptions) {
       passesAuthorization: settings.PASS_AUTHORIZATION,
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
+    refusalLog: createRefusalLog({
+      rules,
+      cookies,
+      sessions,
+      realmOf,
+      storeTimeoutMs,
+      log: options.log,
+    }),
   })
 }

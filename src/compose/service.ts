@@ -115,6 +115,7 @@ export function composeService(options: ServiceOptions): Service {
     },
     startDraining() {
       isStarted = false
+      state.leave()
     },
     replaceKeys(keys) {
       ring.replaceKeys(keys)

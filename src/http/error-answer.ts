@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
-import { METHODS } from '../core/forwarded-request.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
@@ -8,7 +7,7 @@ import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
-import { type HeaderList, json } from './answers.ts'
+import { type HeaderList, json, plain } from './answers.ts'
 import { badRequestPage, internalErrorPage, type PageContent } from './pages/pages.ts'
 import {
   brokenProviderPage,
@@ -59,6 +58,7 @@ export function createRefusals({
 }: RefusalOptions): Refuse {
   const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
+    if (!(thrown instanceof AuthError) && hasLeft(request.raw)) return dropped(thrown, request.raw)
     const error =
       thrown instanceof AuthError
         ? thrown
@@ -84,6 +84,13 @@ export function createRefusals({
     const loginUrl = addresses.login(site, wanted)
     const switchUserUrl = addresses.login(site, wanted, { prompt: 'login' })
     return { loginUrl, switchUserUrl, retryUrl, newLoginUrl }
+  }
+
+  /** Answers a connection that is gone, which nobody reads; a client that leaves is no fault of ours (finding C46). */
+  function dropped(cause: unknown, raw: IncomingMessage): Response {
+    const fields = { event: 'client_left', request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.debug({ ...fields, cause: describeCause(cause) }, 'a client left before its body had come')
+    return plain(400)
   }
 
   function count({ code }: AuthError): void {
@@ -134,10 +141,18 @@ const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', '
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
+/** Returns whether the connection ended in the middle of the request's body. */
+function hasLeft({ destroyed, complete }: IncomingMessage): boolean {
+  return destroyed && !complete
+}
+
+/** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */
+const COMMON_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY'
+
 function headersOf(status: number): HeaderList {
   switch (status) {
     case 405:
-      return [['Allow', [...METHODS].join(', ')]]
+      return [['Allow', COMMON_METHODS]]
     case 503:
       return [['Retry-After', String(RETRY_SECONDS)]]
     default:

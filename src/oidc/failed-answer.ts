@@ -25,12 +25,18 @@ export async function answerOf(cause: unknown): Promise<ProviderAnswer> {
   // openid-client complains about the content of answers with 200 alone.
   const status = response?.status ?? (about ? 200 : undefined)
   const said = { ...challengeParametersOf(cause), ...(isObject(body) && body) }
-  const { error, error_description: description } = said as Readonly<Record<string, unknown>>
   return {
     ...(status !== undefined && { status }),
+    ...textsOf(said),
+    isJson: body !== undefined,
+  }
+}
+
+function textsOf(said: Readonly<Record<string, unknown>>) {
+  const { error, error_description: description } = said
+  return {
     ...(typeof error === 'string' && error !== '' && { error }),
     ...(typeof description === 'string' && description !== '' && { description }),
-    isJson: body !== undefined,
   }
 }
 

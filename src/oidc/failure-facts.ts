@@ -45,15 +45,11 @@ const SETTINGS_OF_ERRORS: Readonly<Record<string, string>> = {
 /** Collects what is known of a failure at the provider, without secrets and the names of people (finding C53). */
 export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Asked): FailureFacts {
   const endpoint = refusedParametersOf(cause) ? 'authorization_endpoint' : asked.endpoint
-  const address = endpoint && asked.metadata?.[endpoint]
-  const { status, error, description } = answer
   const { client_authentication: authentication, ...noted } = notedFactsOf(cause)
   const isClient = isClientRefused(answer)
   const found: FailureFacts = {
-    ...(endpoint && { endpoint }),
-    ...(address && { url: cleanUrl(address) }),
-    ...(status !== undefined && { http_status: status }),
-    ...saidByProvider(error, description, endpoint),
+    ...placeOf(endpoint, asked),
+    ...saidByProvider(answer, endpoint),
     ...claimFacts(cause),
     ...noted,
     ...(isClient && authentication !== undefined && { client_authentication: authentication }),
@@ -62,15 +58,20 @@ export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Aske
   return { ...found, ...(setting && { setting }) }
 }
 
+function placeOf(endpoint: ProviderEndpoint | undefined, { metadata }: Asked): FailureFacts {
+  const url = endpoint && metadata?.[endpoint]
+  return { ...(endpoint && { endpoint }), ...(url && { url: cleanUrl(url) }) }
+}
+
 /** Returns the words of a provider, bounded and without markup (threats A59, A93). */
 function saidByProvider(
-  error: string | undefined,
-  description: string | undefined,
-  endpoint: string | undefined,
+  { status, error, description }: ProviderAnswer,
+  endpoint: ProviderEndpoint | undefined,
 ): FailureFacts {
   const code = error && withoutMarkup(error, MAX_ERROR_CHARS)
   const text = description && withoutMarkup(description, MAX_CHARS_OF[endpoint ?? ''])
   return {
+    ...(status !== undefined && { http_status: status }),
     ...(code && { oauth_error: code }),
     ...(text && { oauth_error_description: text }),
   }
@@ -100,7 +101,7 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 
 function whatHappened(cause: unknown, facts: FailureFacts): string {
   const fault = faultIn(cause)
-  if (fault) return `failed: ${fault.message}`
+  if (fault) return `failed: ${fault.message}${statusOf(facts)}`
   const refused = sayClaim(facts)
   if (refused !== undefined) return `answered with a wrong ${refused}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts
@@ -109,6 +110,11 @@ function whatHappened(cause: unknown, facts: FailureFacts): string {
   const said = [error, isFromBrowser ? undefined : description].filter(Boolean).join(': ')
   if (said) return `answered ${[status, said].filter(Boolean).join(' ')}`
   return status === undefined ? causeText(cause) : `answered ${status}${unusable(cause, status)}`
+}
+
+/** Adds a status that a fault of our own does not name; 200 says nothing. */
+function statusOf({ http_status: status = 200 }: FailureFacts): string {
+  return status === 200 ? '' : ` (status ${status})`
 }
 
 function unusable(cause: unknown, status: number): string {

@@ -4,20 +4,14 @@ import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { factsAbout, sayClaim } from './claim-facts.ts'
-import { type Asked, reasonOf } from './failure-facts.ts'
+import type { Asked } from './failure-facts.ts'
+import { isDefinite, isInvalidGrant } from './final-answers.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import {
-  failureOf,
-  isDefinite,
-  isInvalidGrant,
-  isVerificationFailure,
-  retryAfterMs,
-  VerificationError,
-} from './translate.ts'
+import { failureOf, isVerificationFailure, retryAfterMs, VerificationError } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -156,8 +150,7 @@ function userInfoFor(
 async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
   const { received: _, ...said } = facts
-  const told = cause instanceof AuthError ? reason : reasonOf(cause, said)
-  return { kind: 'rejected', reason: told, facts: said }
+  return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */

@@ -1,6 +1,6 @@
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
-import { mayPass } from './translate.ts'
+import { isPassing } from './final-answers.ts'
 
 /** Errors of RFC 6749 section 4.1.2.1 and OpenID Connect Core 1.0 section 3.1.2.6 that the settings cause. */
 const FAULTS_OF_SETTINGS: ReadonlySet<string> = new Set([
@@ -30,7 +30,7 @@ export function refusedAuthorization(
 }
 
 function codeOf(error: string): AuthErrorCode {
-  if (mayPass(error)) return 'provider_unavailable'
+  if (isPassing({ error })) return 'provider_unavailable'
   if (error === 'access_denied') return 'access_denied'
   return FAULTS_OF_SETTINGS.has(error) ? 'sign_in_refused' : 'sign_in_failed'
 }

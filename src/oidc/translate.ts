@@ -1,14 +1,8 @@
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { WRONG_CONTENT_TYPE } from './answer-type.ts'
-import {
-  answerOf,
-  isAboutBody,
-  isClientRefused,
-  type ProviderAnswer,
-  refusedParametersOf,
-  unsentCodeOf,
-} from './failed-answer.ts'
+import { answerOf, isAboutBody, type ProviderAnswer, refusedParametersOf } from './failed-answer.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { isPassing } from './final-answers.ts'
 import { codeOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED } from './provider-fetch.ts'
 
@@ -47,18 +41,6 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
   'OAUTH_INVALID_RESPONSE',
   'OAUTH_UNSUPPORTED_OPERATION',
 ])
-
-/** OAuth errors that may pass by themselves; all others are the provider's last word on a request. */
-const PASSING_ERRORS: ReadonlySet<string> = new Set([
-  'temporarily_unavailable',
-  'server_error',
-  'slow_down',
-  // Keycloak's, where somebody was too long at its sign-in page (finding C34).
-  'authentication_expired',
-])
-
-/** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
-const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429])
 
 /**
  * Reports a token or an answer of the provider that failed verification: a fault of provider or settings, except for a
@@ -118,45 +100,6 @@ export function isVerificationFailure(cause: unknown): boolean {
   return failureKind(cause) === 'unverified'
 }
 
-/** Returns whether a callback's OAuth error may pass by itself, so that a new login may succeed (finding C34). */
-export function mayPass(error: string | undefined): boolean {
-  return error !== undefined && PASSING_ERRORS.has(error)
-}
-
-/**
- * Returns whether the provider has definitely refused a request: with an OAuth error, or with JSON that can never be used
- * (finding C20). A refused client is no such refusal, because the operator can correct it.
- */
-export function isDefinite(cause: unknown, answer: ProviderAnswer): boolean {
-  const { status = 0, error, isJson } = answer
-  if (isClientRefused(answer) || mayPass(error)) return false
-  if (status >= 400) return error !== undefined && isJson && isRefusal(status)
-  if (isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION') return true
-  return status >= 200 && status < 300 && isJson
-}
-
-/** Returns whether a status says that a request was refused for what it is. */
-function isRefusal(status: number): boolean {
-  return status >= 400 && status < 500 && !PASSING_STATUSES.has(status)
-}
-
-/** Fate of a code whose request failed; `unknown` where the provider may have spent it or not. */
-export type CodeFate = 'unspent' | 'unknown' | 'spent'
-
-/** Tells whether a code is as good as before: it was not sent, or the provider refused the request (finding C22). */
-export async function fateOfCode(cause: unknown): Promise<CodeFate> {
-  if (unsentCodeOf(cause) !== undefined || refusedParametersOf(cause)) return 'unspent'
-  const answer = await answerOf(cause)
-  const { status = 0, error } = answer
-  if (isRefusal(status) && error !== undefined && !mayPass(error)) return 'unspent'
-  return status >= 300 || failureKind(cause, answer) === 'unavailable' ? 'unknown' : 'spent'
-}
-
-/** Returns whether a refresh token or code was refused as such (RFC 6749 section 5.2). */
-export function isInvalidGrant({ status = 0, error }: ProviderAnswer): boolean {
-  return error === 'invalid_grant' && isRefusal(status)
-}
-
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
 export function retryAfterMs(cause: unknown, nowMs: number): number | undefined {
   const value = responseOf(cause)?.headers.get('retry-after')?.trim()
@@ -197,13 +140,22 @@ function isAboutCallback(cause: unknown): boolean {
   return about !== undefined && !about.parameters
 }
 
+/** Returns whether the provider gave no answer, or one that may pass by itself. */
+export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
+  return failureKind(cause, answer) === 'unavailable'
+}
+
 /** Decides by code, status and OAuth error, never by a description. */
-function failureKind(cause: unknown, { status, error }: Partial<ProviderAnswer> = {}): FailureKind {
+function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): FailureKind {
   const code = codeOf(cause)
-  const shown = status ?? responseOf(cause)?.status ?? 0
-  if (shown >= 500 || PASSING_STATUSES.has(shown) || mayPass(error)) return 'unavailable'
+  const { status = responseOf(cause)?.status ?? 0, error } = answer
+  if (status >= 500 || isPassing({ status, error })) return 'unavailable'
+  return kindByBody(cause, error) ?? KINDS[code] ?? 'unavailable'
+}
+
+/** Returns the kind where the body of an answer decides: one of another form, or a refusal that a challenge hides. */
+function kindByBody(cause: unknown, error: string | undefined): FailureKind | undefined {
+  const code = codeOf(cause)
   if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
-  // A challenge hides the body of a refusal (RFC 6749 section 5.2).
-  if (error !== undefined && code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') return 'refused'
-  return KINDS[code] ?? 'unavailable'
+  return error !== undefined && code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' ? 'refused' : undefined
 }

@@ -127,7 +127,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     'SESSION_ENCRYPTION_KEY',
     /make one with: openssl rand -base64 32/,
   ),
-  ...rows`59 31536001 1d \x2060`('SESSION_MAX_AGE', between(60, 31_536_000)),
+  ...rows`59 31536001 1d 6\x200`('SESSION_MAX_AGE', between(60, 31_536_000)),
   ...rows`1 59 -1 31536001 off`('SESSION_IDLE_TIMEOUT', /60 or more; 0 = off/),
   ...rows`-1 31536001 never`('SESSION_REFRESH_GRACE', between(0, 31_536_000)),
   ...rows`0 10001 many`('SIGN_IN_CONCURRENCY', between(1, 10_000)),
@@ -138,13 +138,13 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     /domain such as example\.com/,
   ),
   ...rows`Lax off`('COOKIE_SAMESITE', /"lax"\|"strict"\|"none"/),
-  ...rows`65536 -1 http 4180\x20`('PORT', between(0, 65_535)),
+  ...rows`65536 -1 http 41\x2080`('PORT', between(0, 65_535)),
   ...rows`65536 0x10`('INTERNAL_PORT', between(0, 65_535)),
   ...rows`301 soon`('DRAIN_SECONDS', between(0, 300)),
   ...rows`verbose INFO`('LOG_LEVEL', /Lowest level that is logged/),
   ...rows`Redis disk redis,memory`('REDIS_CACHE_MODE', /"memory"\|"redis"\|"hybrid"/),
   ...rows`1000000000 -1 db1 1.5`('REDIS_DB', between(0, 999_999_999)),
-  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\n ${'x'.repeat(65)}`(
+  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\nb ${'x'.repeat(65)}`(
     'REDIS_KEY_PREFIX',
     /plain prefix such as vestibule:/,
   ),
@@ -164,7 +164,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     REDIS_ENABLED REDIS_ENABLE_TLS REDIS_TLS_SKIP_VERIFY REDIS_CLUSTER PASS_ACCESS_TOKEN
     REDIS_ENABLE_CIRCUIT_BREAKER REDIS_ENABLE_HEALTH_CHECK ALLOW_INSECURE_HTTP OIDC_TRUST_EMAIL
     PASS_AUTHORIZATION DISABLE_REPLAY_DETECTION
-  `.flatMap((name) => rows`yes 1 on \x20true`(name, /neither true nor false/)),
+  `.flatMap((name) => rows`yes 1 on tr\x20ue`(name, /neither true nor false/)),
 ]
 /** Looked at only where Redis is used. */
 const ofRedis: typeof single = [

@@ -121,7 +121,7 @@ test('C28: a refused client is logged with the method in use, those offered, and
     url: `${provider.issuer}/token`,
     http_status: 401,
     client_authentication: method,
-    setting: 'OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
+    setting: expect.stringContaining('OIDC_TOKEN_ENDPOINT_AUTH_METHOD') as string,
   })
   expect(lineOf('provider_finding')).toMatchObject({
     level: 'warn',

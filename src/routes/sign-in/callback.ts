@@ -1,4 +1,5 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import type { Binding } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session, SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
@@ -35,7 +36,7 @@ export interface CallbackOptions {
   readonly needsContinuePage: boolean
   readonly proxies: TrustedProxies
   /** Receives each login that another replica began. */
-  readonly onFromElsewhere: () => void
+  readonly onFromElsewhere: (isFromMemory: boolean) => void
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -49,7 +50,8 @@ interface Presented {
   readonly session: Session
 }
 
-const NOT_OUR_STATE = 'the state was not sealed by this installation, or for another host'
+const NOT_OUR_STATE =
+  'the state was not sealed by this installation, or for another host; or by a replica with another key, as one in memory mode without SESSION_ENCRYPTION_KEY'
 const NOT_THIS_BROWSER = 'the login was begun in another browser, or its binding was replaced'
 
 /** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
@@ -61,15 +63,7 @@ export function createCallback(options: CallbackOptions) {
     const query = readQuery(c)
     const presented = await findPresented(c, site)
     const binding = cookies.readBinding(c.env.incoming, site)
-    const longTarget = cookies.readTarget(c.env.incoming, site)
-    const login = transactions.resume({
-      state: query.state,
-      origin: site.origin,
-      binding,
-      longTarget,
-    })
-    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
-    if (login.isFromElsewhere) options.onFromElsewhere()
+    const login = resume(c, query.state, binding)
     const target = targetOf(login, site)
     c.set('target', target)
     if (presented && presented.session.createdAt > login.startedAtMs)
@@ -80,14 +74,11 @@ export function createCallback(options: CallbackOptions) {
         c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
       throw new AuthError('sign_in_failed', NOT_THIS_BROWSER)
     }
-    if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
     const newLoginUrl = addresses.login(site, target, { again: '1' })
-    if (query.error !== undefined) {
+    const refusal = await refusalOf(login, query)
+    if (refusal) {
       c.set('newLoginUrl', newLoginUrl)
-      throw await options.signIn.refusal(query.error, query.description)
-    }
-    if (query.code === undefined) {
-      throw new AuthError('sign_in_failed', 'the provider sent no code')
+      throw refusal
     }
     const cookie = await redeem(c, site, {
       txid: login.txid,
@@ -103,6 +94,26 @@ export function createCallback(options: CallbackOptions) {
       cookies.binding(site, round),
     ]
     return finish(c, login, target, [...written, ...clearStale(c, site)])
+  }
+
+  function resume(c: NodeContext, state: string, binding: Binding | undefined): ReturnedLogin {
+    const site = c.get('site')
+    const longTarget = cookies.readTarget(c.env.incoming, site)
+    const login = transactions.resume({ state, origin: site.origin, binding, longTarget })
+    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
+    if (login.isFromElsewhere) options.onFromElsewhere(login.isFromMemory)
+    return login
+  }
+
+  /** Returns why a callback brings no code that can be redeemed; `undefined` where it brings one. */
+  async function refusalOf(
+    login: ReturnedLogin,
+    { error, description, code }: CallbackQuery,
+  ): Promise<AuthError | undefined> {
+    if (login.isExpired) return new AuthError('sign_in_failed', 'the login took too long')
+    if (error !== undefined) return options.signIn.refusal(error, description)
+    if (code !== undefined) return undefined
+    return new AuthError('sign_in_failed', 'the provider sent no code')
   }
 
   /** Expires the outage assertion of an earlier session, because it would keep the new one from getting its own. */

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type Binding, isLooping } from '../../core/login-binding.ts'
-import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
+import { parseReturnTo, type ReturnToOptions, withoutQuery } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
 import { AuthError } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
@@ -48,12 +48,7 @@ export function createLogin(options: LoginOptions) {
     if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
 
     c.set('target', target)
-    if (!options.isStoreAvailable()) {
-      throw new AuthError(
-        'store_unavailable',
-        'the store is not available, so a sign-in could not be finished',
-      )
-    }
+    requireStore()
     const isRetry = parameters.retry === '1'
     const isAgain = parameters.again === '1'
     if ((isRetry || isAgain) && (await isSignedIn(c, site))) return redirect(302, target)
@@ -61,7 +56,7 @@ export function createLogin(options: LoginOptions) {
     const known = cookies.readBinding(raw, site) ?? newBinding()
     if (isLooping(known, nowSeconds)) return stopLoop(c, target, known, isAgain)
     const binding = isAgain ? countFailedRound(known, nowSeconds) : known
-    const started = transactions.start(binding, target, site.origin, isRetry)
+    const { started, carried } = begin(site, binding, target, isRetry)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
       state: started.state,
@@ -72,9 +67,29 @@ export function createLogin(options: LoginOptions) {
     const written = [
       ...cookies.clearPlanted(raw, site, pathOf(raw)),
       cookies.binding(site, binding),
+      ...carried,
     ]
-    if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
     return redirect(302, url.href, settingCookies(...written))
+  }
+
+  function requireStore(): void {
+    if (options.isStoreAvailable()) return
+    throw new AuthError(
+      'store_unavailable',
+      'the store is not available, so a sign-in could not be finished',
+    )
+  }
+
+  /** Begins a login to the target, or to less of it where the cookie for a long one has a name that is long too. */
+  function begin(site: Site, binding: Binding, target: string, isRetry: boolean) {
+    const start = (each: string) => transactions.start(binding, each, site.origin, isRetry)
+    for (const each of [target, withoutQuery(new URL(target))]) {
+      const started = start(each)
+      if (started.longTarget === undefined) return { started, carried: [] }
+      const cookie = cookies.target(site, started.longTarget)
+      if (cookie !== undefined) return { started, carried: [cookie] }
+    }
+    return { started: start(addresses.landing(site)), carried: [] }
   }
 
   async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
@@ -121,11 +136,11 @@ export function createLogin(options: LoginOptions) {
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.warn(
       { event: 'suspicious_return_to', ...about },
-      'a return address was refused: it leads to no protected host',
+      'a return address was refused: it leads to no protected host, or is too long without its query',
     )
     throw new AuthError(
       'invalid_return_to',
-      'The address to return to is not one of the protected hosts.',
+      'The address to return to is not one of the protected hosts, or is longer than 3000 characters without its query.',
       { isPublic: true },
     )
   }
@@ -135,7 +150,7 @@ const LOOP_REASONS: Readonly<Record<LoopCause, string>> = {
   'no-cookie':
     'the session cookie did not come back: check COOKIE_DOMAIN and that the app is reached by https',
   'not-accepted':
-    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas',
+    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas, one of which may be in memory mode',
   unfinished:
     'the provider or the store failed after each sign-in at the provider; see the lines before',
 }

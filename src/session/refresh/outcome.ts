@@ -1,42 +1,35 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
-import type { Session } from '../../core/session.ts'
-import { OutageError } from '../../errors.ts'
+import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
 import type { SessionIndex } from '../../store/session-index.ts'
-import { SETTLE_MS, type Settling } from '../../store/settling.ts'
 import type { Replacement } from '../../store/store.ts'
 import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
-import type { SessionCodec, Tokens } from '../records.ts'
-import type { PresentedSession, SessionCache } from '../session-cache.ts'
-import type { RefreshLock } from './locks.ts'
+import type { SessionCodec } from '../records.ts'
+import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-import type { RefreshReport, RefreshResult } from './result.ts'
+import type { RefreshReport, RefreshResult, Why } from './result.ts'
+import {
+  type AnsweredRefresh,
+  createRivals,
+  type RivalOptions,
+  unlessOutage,
+  untilAgain,
+} from './rivals.ts'
 
 /** Earliest time of the next attempt. */
 export type NextTry =
   | { readonly kind: 'now' }
   | { readonly kind: 'soon' }
   /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
-  | { readonly kind: 'after-failure'; readonly retryAfterMs: number; readonly atMostMs?: number }
-
-/** Session as stored. */
-export interface Stored {
-  readonly session: Session
-  readonly tokens: Tokens
-  readonly sealedTokens: Buffer
-}
-
-/** Refresh that the provider has answered. */
-export interface AnsweredRefresh {
-  readonly presented: PresentedSession
-  readonly lock: RefreshLock
-  /** Stored session before the provider was asked. */
-  readonly before: Stored
-}
+  | {
+      readonly kind: 'after-failure'
+      readonly why: Why
+      readonly retryAfterMs: number
+      readonly atMostMs?: number
+    }
 
 /** Carries out what an answer of the provider means for a session. */
 export interface RefreshOutcomes {
@@ -48,13 +41,8 @@ export interface RefreshOutcomes {
   leave(digest: string): NextTry
 }
 
-/** Cause of an end or a failure, for the log. */
-type Why = Omit<RefreshReport, 'identity'>
-
-export interface RefreshOutcomesOptions {
-  readonly read: (presented: PresentedSession) => Promise<Stored | undefined>
+export interface RefreshOutcomesOptions extends RivalOptions {
   readonly sessionIndex: SessionIndex
-  readonly settling: Settling
   readonly renewedRecords: RenewedRecords
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
@@ -64,22 +52,19 @@ export interface RefreshOutcomesOptions {
   readonly endSession: (digest: string) => Promise<unknown>
   /** Revokes tokens whose session has ended (RFC 7009). */
   readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
-  /** Aborted when the process is about to end. */
-  readonly ending: AbortSignal
   readonly now: () => EpochMs
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
-/** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
-const AGAIN_MS = 500
+type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
 
 /** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
 const CLOCK_MS = 10
 
 /** Creates what follows an answer of the provider; it writes by compare-and-set, because the lock may have expired. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
-  const { settling, codec, sessionCache, ending, now } = options
-  const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
+  const { codec, sessionCache, ending, now } = options
+  const rivals = createRivals(options)
 
   function leave(digest: string): NextTry {
     sessionCache.expire(digest)
@@ -97,9 +82,15 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return leave(digest)
   }
 
+  function fail({ identity }: Session, failed: Unsuccessful) {
+    const why = whyOf(failed)
+    options.onResult('failed', { identity, ...why })
+    return { kind: 'after-failure', why, retryAfterMs: failed.retryAfterMs ?? 0 } as const
+  }
+
   async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Why): Promise<NextTry> {
     const { digest } = refresh.presented
-    return (await isElsewhere(refresh))
+    return (await rivals.isElsewhere(refresh))
       ? leave(digest)
       : end(digest, 'refused', refresh.before.session, why)
   }
@@ -108,43 +99,13 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
    * Ends a session that the provider will not refresh once its grace is over (finding C20). The back-off ends with the grace,
    * so that the next check then asks once more and every replica learns of the end from the store.
    */
-  async function decline(
-    refresh: AnsweredRefresh,
-    declined: RefreshAnswer & { kind: 'declined' | 'failed' },
-  ): Promise<NextTry> {
+  async function decline(refresh: AnsweredRefresh, declined: Unsuccessful): Promise<NextTry> {
     const { session } = refresh.before
-    const { renewal } = session
-    const leftMs = renewal ? renewal.endsAt + options.patienceMs - now() : 0
+    // Present, because no other session is refreshed.
+    const { endsAt } = session.renewal as Renewal
+    const leftMs = endsAt + options.patienceMs - now()
     if (leftMs <= 0) return endUnlessElsewhere(refresh, whyOf(declined))
-    options.onResult('failed', { identity: session.identity, ...whyOf(declined) })
-    return {
-      kind: 'after-failure',
-      retryAfterMs: declined.retryAfterMs ?? 0,
-      atMostMs: Math.max(0, leftMs - CLOCK_MS),
-    }
-  }
-
-  /**
-   * Resolves with true when another replica has spent the refused token and stored the new ones (F33, C65). After an
-   * outage or a takeover, first gives the other replicas time to store them.
-   */
-  async function isElsewhere(refresh: AnsweredRefresh): Promise<boolean> {
-    const { createdAt } = refresh.before.session
-    const turnEndsMs = performance.now() + (refresh.lock.isTakenOver ? SETTLE_MS : 0)
-    while (!ending.aborted) {
-      const hadTheirTurn = performance.now() >= turnEndsMs && settling.isSettledFor(createdAt)
-      const isSame = await isUnchanged(refresh).catch(unlessOutage)
-      if (isSame === false) return true
-      if (isSame && hadTheirTurn) return false
-      await untilAgain()
-    }
-    return true
-  }
-
-  async function isUnchanged({ presented, lock, before }: AnsweredRefresh): Promise<boolean> {
-    if (!(await lock.isStillOurs())) return false
-    const after = await options.read(presented)
-    return after?.sealedTokens.equals(before.sealedTokens) === true
+    return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
   async function save(
@@ -196,7 +157,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         .catch(unlessOutage)
         .catch(() => 'lost' as const)
       if (stored !== undefined) return stored
-      await untilAgain()
+      await untilAgain(ending)
     }
     return 'lost'
   }
@@ -217,8 +178,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         case 'declined':
           return decline(refresh, outcome)
         case 'failed':
-          options.onResult('failed', { identity: session.identity, ...whyOf(outcome) })
-          return { kind: 'after-failure', retryAfterMs: outcome.retryAfterMs ?? 0 }
+          return fail(session, outcome)
       }
     },
   }
@@ -226,10 +186,6 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
 
 function whyOf({ reason, facts }: Why): Why {
   return { ...(reason !== undefined && { reason }), ...(facts && { facts }) }
-}
-
-function unlessOutage(error: unknown): undefined {
-  if (!(error instanceof OutageError)) throw error
 }
 
 const RESULTS = { replaced: 'refreshed', changed: 'late', gone: 'gone', lost: 'lost' } as const

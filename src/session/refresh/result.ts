@@ -16,9 +16,13 @@ export type RefreshResult =
   /** New tokens were not stored, because the process ended first or the store refused them. */
   | 'lost'
 
-/** User of the session and, where it failed, the reason for the log. */
-export interface RefreshReport {
-  readonly identity: Identity
+/** Cause of a failure or an end, for the log. */
+export interface Why {
   readonly reason?: string
   readonly facts?: FailureFacts
+}
+
+/** User of the session and, where it failed, the cause. */
+export interface RefreshReport extends Why {
+  readonly identity: Identity
 }
