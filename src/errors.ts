@@ -15,6 +15,9 @@ export type AuthErrorCode =
   | 'unusable_token'
   | 'invalid_return_to'
   | 'sign_in_failed'
+  | 'access_denied'
+  | 'sign_in_refused'
+  | 'sign_in_misconfigured'
   | 'store_unavailable'
   | 'provider_unavailable'
   | 'provider_failed'
@@ -46,6 +49,10 @@ export interface FailureFacts {
   readonly peer?: string
   readonly asked_host?: string
   readonly setting?: string
+  /** Redis server that failed, as `host:port`. */
+  readonly server?: string
+  /** Sentence that says why it failed, and what to do. */
+  readonly explanation?: string
 }
 
 /**
@@ -75,8 +82,8 @@ export class AuthError extends Error {
  * `store_unavailable` fails closed.
  */
 export class OutageError extends AuthError {
-  constructor(message: string, cause: unknown) {
-    super('store_unavailable', message, { cause })
+  constructor(message: string, cause: unknown, facts: FailureFacts = {}) {
+    super('store_unavailable', message, { cause, facts })
     this.name = 'OutageError'
   }
 }

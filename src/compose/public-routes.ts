@@ -40,7 +40,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   const { signIn } = oidc
   const { addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf } = web
   const isStoreAvailable = () => state.isAvailable
-  const transactions = createLoginTransactions(ring, now)
+  const transactions = createLoginTransactions(ring, now, config.mode === 'memory')
   const login = createLogin({
     addresses,
     cookies,
@@ -67,6 +67,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     now,
     transactions,
     sessions,
+    signIn,
     redeem: createRedemption({
       signIn,
       sessions,
@@ -79,7 +80,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
-    onFromElsewhere: config.mode === 'memory' ? createSecondReplicaLog(log) : () => undefined,
+    onFromElsewhere: createSecondReplicaLog(log, config.mode),
   })
   const logout = createLogout({
     addresses,
@@ -114,15 +115,23 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 
-/** Warns once about a login that another replica began, because in memory mode replicas share no sessions. */
-function createSecondReplicaLog(log: Log): () => void {
+/**
+ * Warns once about a login that another replica began, where this one or that one is in memory mode and shares no
+ * sessions (finding C52).
+ */
+function createSecondReplicaLog(log: Log, mode: Config['mode']): (isFromMemory: boolean) => void {
   let isSaid = false
-  return () => {
-    if (isSaid) return
+  return (isFromMemory) => {
+    if (isSaid || (mode !== 'memory' && !isFromMemory)) return
     isSaid = true
+    const begunIn = isFromMemory ? 'memory' : 'shared'
+    const problem =
+      mode === 'memory'
+        ? `a login that another replica began came back to this one, which is in memory mode${isFromMemory ? ', as the other is' : '; the other is not'}`
+        : `a login came back to this replica in ${mode} mode that a replica in memory mode began`
     log.warn(
-      { event: 'second_replica' },
-      'a login that another replica began came back to this one, and in memory mode replicas share no sessions: set REDIS_ENABLED=true',
+      { event: 'second_replica', mode, begun_in: begunIn },
+      `${problem}: replicas in memory mode share no sessions, so people sign in again and again; set REDIS_ENABLED=true and the same REDIS_CACHE_MODE at every replica`,
     )
   }
 }

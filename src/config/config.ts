@@ -5,8 +5,10 @@ import type { IdentityHeader } from '../core/identity.ts'
 import type { Proxies } from '../core/proxies.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
+import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
-import type { Settings } from './settings/settings.ts'
+import type { SettingName, Settings } from './settings/settings.ts'
+import type { Origin } from './sources/given.ts'
 
 /** Whole configuration, validated and immutable. */
 export type Config = CommonConfig & Storage
@@ -34,6 +36,10 @@ export interface CommonConfig {
   readonly trustedNetworks: BlockList
   /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
+  /** Places of the settings that do not have their default. */
+  readonly origins: ReadonlyMap<SettingName, Origin>
+  /** Parts of the configuration that have no effect. */
+  readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
 }

@@ -14,7 +14,7 @@ export function checkCookies(
 }
 
 function isDomain(domain: string | undefined, problems: string[]): boolean {
-  if (domain === undefined || /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) return true
+  if (domain === undefined || /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(domain)) return true
   problems.push(
     'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
   )

@@ -22,7 +22,7 @@ export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<CommonConfig, 'keyFile'> {
+): Omit<CommonConfig, 'keyFile' | 'origins' | 'notices'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)

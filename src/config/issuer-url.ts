@@ -36,7 +36,7 @@ export function checkInternalUrl({ OIDC_INTERNAL_URL: value }: Settings, problem
   if (value === undefined) return
   const internal = parseIssuer(value)
   const remedy = internal
-    ? wellKnownRemedy(internal)
+    ? endpointRemedy(internal)
     : 'is not a URL such as http://keycloak:8080/realms/x'
   if (remedy !== undefined) problems.push(`OIDC_INTERNAL_URL: ${remedy}`)
 }
@@ -50,13 +50,14 @@ function parseIssuer(value: string): URL | undefined {
 
 /** Returns what to write instead of an address that cannot be an issuer (finding C33). */
 function remedyFor(issuer: URL): string | undefined {
-  return wellKnownRemedy(issuer) ?? entraRemedy(issuer)
+  return endpointRemedy(issuer) ?? entraRemedy(issuer)
 }
 
-function wellKnownRemedy({ href }: URL): string | undefined {
-  const [base = '', rest] = href.split(/\/\.well-known(?:\/|$)/)
+/** Refuses an address below an issuer: of its metadata, or of an endpoint of Keycloak. */
+function endpointRemedy({ href }: URL): string | undefined {
+  const [base = '', rest] = href.split(/\/(?:\.well-known|protocol\/openid-connect)(?:\/|$)/)
   if (rest === undefined) return undefined
-  return `is the address of the metadata, not of the issuer; write ${base}`
+  return `is the address of the metadata or an endpoint, not of the issuer; write ${base}`
 }
 
 /** Hosts of Microsoft Entra ID in its clouds. */

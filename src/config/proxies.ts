@@ -12,11 +12,13 @@ const EXCEPTIONS_REMEDY =
 
 /** Returns the environment with `https_proxy` and its like under our names; they count first, as for curl and Node. */
 export function withLowerCaseProxies(environment: Environment): Environment {
-  const given = NAMES.flatMap((name) => {
-    const value = environment[name.toLowerCase()]
-    return value ? [[name, value] as const] : []
-  })
-  return { ...environment, ...Object.fromEntries(given) }
+  const all = { ...environment }
+  for (const name of NAMES) {
+    const written = name.toLowerCase()
+    all[name] = environment[written]?.trim() || environment[name]
+    delete all[written]
+  }
+  return all
 }
 
 /** Reads the proxies (finding C30); `undefined` where none is set. */

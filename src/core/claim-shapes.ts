@@ -45,19 +45,29 @@ function isScalar(value: unknown): value is string | number | boolean {
 
 function readMembers(list: readonly unknown[]): Reading<readonly string[]> {
   const present = list.filter((member) => !isAbsent(member))
-  const names = present.flatMap((member) => nameOf(member) ?? [])
-  const lost = present.length - names.length
+  const read = present.map(namesOf)
+  const lost = read.filter((names) => names.length === 0).length
   return {
-    value: unique(names),
+    value: unique(read.flat()),
     ...(lost > 0 && { ignored: `${lost} of ${present.length} members, ${NO_MEMBERS}` }),
   }
 }
 
-function nameOf(member: unknown): string | undefined {
-  if (typeof member === 'string') return member
-  if (typeof member !== 'object') return numeral(member)
-  const name = Object.hasOwn(member as object, 'name') && (member as { name: unknown }).name
-  return typeof name === 'string' && name !== '' ? name : undefined
+function namesOf(member: unknown): readonly string[] {
+  if (typeof member === 'string') return [member]
+  if (typeof member !== 'object' || member === null) {
+    const written = numeral(member)
+    return written === undefined ? [] : [written]
+  }
+  const { name } = { name: undefined, ...member }
+  if (typeof name === 'string' && name !== '') return [name]
+  return isMapOfObjects(member) ? keysOf(member) : []
+}
+
+/** Returns whether a member is a map such as `{"admin": {"7": "acme.test"}}`, as Zitadel's documentation lists them. */
+function isMapOfObjects(member: object): boolean {
+  const isList = Array.isArray(member)
+  return !isList && Object.values(member).every((each) => typeof each === 'object' && each !== null)
 }
 
 /** Writes a number out, but none so large that two of them may have become one when the JSON was read. */

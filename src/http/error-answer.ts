@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
-import { METHODS } from '../core/forwarded-request.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
@@ -8,16 +7,16 @@ import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
-import { type HeaderList, json } from './answers.ts'
+import { type HeaderList, json, plain } from './answers.ts'
+import { badRequestPage, internalErrorPage, type PageContent } from './pages/pages.ts'
 import {
-  badRequestPage,
   brokenProviderPage,
-  internalErrorPage,
-  type PageContent,
+  misconfiguredPage,
   RETRY_SECONDS,
+  refusedPage,
   signInFailedPage,
   unavailablePage,
-} from './pages/pages.ts'
+} from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 import type { PageWriter } from './write-page.ts'
@@ -30,6 +29,7 @@ export interface RefusedRequest {
   readonly site: Site | undefined
   readonly target: string | undefined
   readonly retryUrl: string | undefined
+  readonly newLoginUrl: string | undefined
 }
 
 export interface RefusalOptions {
@@ -58,6 +58,7 @@ export function createRefusals({
 }: RefusalOptions): Refuse {
   const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
+    if (!(thrown instanceof AuthError) && hasLeft(request.raw)) return dropped(thrown, request.raw)
     const error =
       thrown instanceof AuthError
         ? thrown
@@ -69,28 +70,33 @@ export function createRefusals({
     const extra = headersOf(status)
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
-      const loginUrl =
-        request.site &&
-        addresses.login(request.site, request.target ?? addresses.landing(request.site))
-      return writePage(
-        status,
-        contentOf(error, {
-          loginUrl,
-          retryUrl: request.retryUrl,
-          mayReload: requestClass === 'navigation',
-        }),
-        requestId,
-        extra,
-      )
+      const mayReload = requestClass === 'navigation'
+      const content = contentOf(error, { ...linksOf(request), mayReload })
+      return writePage(status, content, requestId, extra)
     }
     const message = error.isPublic ? { message: error.message } : {}
     return json(status, { error: error.code, ...message, request_id: requestId }, requestId, extra)
   }
 
+  function linksOf({ site, target, retryUrl, newLoginUrl }: RefusedRequest) {
+    if (!site) return { retryUrl, newLoginUrl }
+    const wanted = target ?? addresses.landing(site)
+    const loginUrl = addresses.login(site, wanted)
+    const switchUserUrl = addresses.login(site, wanted, { prompt: 'login' })
+    return { loginUrl, switchUserUrl, retryUrl, newLoginUrl }
+  }
+
+  /** Answers a connection that is gone, which nobody reads; a client that leaves is no fault of ours (finding C46). */
+  function dropped(cause: unknown, raw: IncomingMessage): Response {
+    const fields = { event: 'client_left', request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.debug({ ...fields, cause: describeCause(cause) }, 'a client left before its body had come')
+    return plain(400)
+  }
+
   function count({ code }: AuthError): void {
     if (code === 'alias_header') metrics.aliasRefused()
     if (code === 'foreign_host') metrics.foreignHostRefused()
-    if (code === 'sign_in_failed' || code === 'provider_failed') metrics.signIn('failure')
+    if (FAILED_SIGN_INS.has(code)) metrics.signIn('failure')
   }
 
   function report(
@@ -122,15 +128,31 @@ export function createRefusals({
   }
 }
 
+const FAILED_SIGN_INS: ReadonlySet<AuthErrorCode> = new Set([
+  'sign_in_failed',
+  'access_denied',
+  'sign_in_refused',
+  'sign_in_misconfigured',
+  'provider_failed',
+])
+
 /** Codes that every request gets during an outage, so their log lines are throttled. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
+/** Returns whether the connection ended in the middle of the request's body. */
+function hasLeft({ destroyed, complete }: IncomingMessage): boolean {
+  return destroyed && !complete
+}
+
+/** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */
+const COMMON_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY'
+
 function headersOf(status: number): HeaderList {
   switch (status) {
     case 405:
-      return [['Allow', [...METHODS].join(', ')]]
+      return [['Allow', COMMON_METHODS]]
     case 503:
       return [['Retry-After', String(RETRY_SECONDS)]]
     default:
@@ -139,21 +161,29 @@ function headersOf(status: number): HeaderList {
 }
 
 interface PageContext {
-  readonly loginUrl: string | undefined
+  readonly loginUrl?: string
+  readonly switchUserUrl?: string
   readonly retryUrl: string | undefined
+  readonly newLoginUrl: string | undefined
   readonly mayReload: boolean
 }
 
-function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageContext): PageContent {
+function contentOf(error: AuthError, context: PageContext): PageContent {
+  const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
   switch (error.code) {
     case 'sign_in_failed':
       return signInFailedPage(loginUrl, retryUrl)
+    case 'access_denied':
+      return refusedPage(loginUrl, switchUserUrl)
+    case 'sign_in_refused':
+    case 'sign_in_misconfigured':
+      return misconfiguredPage(loginUrl)
     case 'provider_failed':
-      return brokenProviderPage(loginUrl)
+      return brokenProviderPage(loginUrl, newLoginUrl)
     case 'store_unavailable':
     case 'provider_unavailable':
     case 'busy':
-      return unavailablePage(mayReload)
+      return unavailablePage(mayReload, newLoginUrl)
     case 'internal':
       return internalErrorPage()
     case 'invalid_request':

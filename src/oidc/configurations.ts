@@ -69,7 +69,8 @@ function withAlgorithms(
   metadata: client.ServerMetadata,
   registered: string | undefined,
 ): client.ServerMetadata {
-  const algorithms = acceptedAlgorithms(metadata, registered)
+  const isListed = metadata.id_token_signing_alg_values_supported?.length
+  const algorithms = acceptedAlgorithms(isListed ? metadata : {}, registered)
   return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
 }
 

@@ -28,7 +28,7 @@ export async function discover(request: DiscoveryRequest): Promise<UsableMetadat
   const known = { ...facts, http_status: status }
   const body = parseJson(await response.text())
   if (status !== 200) {
-    const text = `the metadata at ${facts.url} were answered with ${status}${explain(body)}${adviceFor(url, status, setting)}`
+    const text = `the metadata at ${facts.url} were answered with ${status}${explain(body)}${status === 404 ? adviceFor(url, nameOf(request)) : ''}`
     throw new ProviderFault(text, NOT_CONFORM, known)
   }
   if (!isRecord(body))
@@ -42,6 +42,10 @@ function settingOf({ internalUrl, use }: DiscoveryRequest): string {
   return internalUrl === undefined ? 'OIDC_ISSUER_URL' : 'OIDC_INTERNAL_URL'
 }
 
+function nameOf(request: DiscoveryRequest): string {
+  return request.use === 'keys' ? 'the issuer in the rules' : settingOf(request)
+}
+
 /** Returns what the provider says of a refusal, such as Keycloak's "Realm does not exist". */
 function explain(body: unknown): string {
   const texts = isRecord(body) ? [body['error'], body['error_description']] : []
@@ -50,8 +54,7 @@ function explain(body: unknown): string {
 }
 
 /** Returns what to try at an address that the server does not know. */
-function adviceFor(url: string, status: number, setting: string): string {
-  if (status !== 404) return ''
+function adviceFor(url: string, setting: string): string {
   const { pathname } = new URL(url)
   if (pathname.startsWith('/auth/realms/')) {
     return `; does ${setting} name the right realm? Keycloak has no /auth since version 17`

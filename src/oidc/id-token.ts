@@ -1,5 +1,4 @@
 import type { JWTPayload } from 'jose'
-import { isAbsent } from '../core/claims.ts'
 import type { FailureFacts } from '../errors.ts'
 import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
 import type { KeySets } from './key-set.ts'
@@ -56,7 +55,7 @@ export async function verifyIdToken(
       isRefreshed ? 'provider-in-background' : 'provider',
     )
     .catch((cause: unknown) => {
-      if (!isVerificationFailure(cause)) translate(cause)
+      if (!isVerificationFailure(cause)) return translate(cause, { metadata })
       throw refused(claimFacts(cause, { token: idToken, issuer, clientId, algorithms }), cause)
     })
   const fault = faultOf(payload, protectedHeader.typ, clientId)
@@ -67,7 +66,8 @@ export async function verifyIdToken(
 function refused(facts: FailureFacts, cause?: unknown): VerificationError {
   const said = sayClaim(facts)
   const message = said === undefined ? 'the ID token is no JWT' : `the ID token's ${said}`
-  return new VerificationError(message, { facts, ...(cause !== undefined && { cause }) })
+  const found = { endpoint: 'token_endpoint', ...facts }
+  return new VerificationError(message, { facts: found, ...(cause !== undefined && { cause }) })
 }
 
 function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFacts | undefined {
@@ -86,7 +86,7 @@ function faultOf(claims: JWTPayload, typ: unknown, clientId: string): FailureFac
   return isOurs ? undefined : factsAbout({ claim: 'azp', value: azp, expected: clientId })
 }
 
-/** Accepts an absent `typ`, but not the one of an access or logout token (RFC 8725 section 3.11). */
+/** Accepts an absent `typ`, but not an empty one nor that of an access or logout token (RFC 8725 section 3.11). */
 function isIdTokenType(typ: unknown): boolean {
-  return isAbsent(typ) || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
+  return typ === undefined || (typeof typ === 'string' && typ.toUpperCase() === 'JWT')
 }

@@ -61,7 +61,12 @@ export function createKeySet(
 
   /** Returns newer keys, and counts who waits for them. */
   async function newerThan(ms: number, origin: TokenOrigin): Promise<PublishedKeys> {
-    if (origin === 'anybody' && waiting >= MAX_WAITING) throw keysUnavailable('provider')
+    if (origin === 'anybody') {
+      // Strangers could wait without end while the provider fails (threat A85).
+      const failure = fetched.lastFailure()
+      if (failure !== undefined) throw failure
+      if (waiting >= MAX_WAITING) throw keysUnavailable('provider')
+    }
     waiting++
     return fetched.askedAfter(ms).finally(() => waiting--)
   }
@@ -94,12 +99,15 @@ interface FetchedKeys {
   /** Returns keys that were asked for after a time. */
   readonly askedAfter: (ms: number) => Promise<PublishedKeys>
   readonly isAskedAfter: (ms: number) => boolean
+  /** Returns the failure of the last fetch during the cooldown, unless somebody waits for the next one. */
+  readonly lastFailure: () => unknown
   readonly isFetched: boolean
 }
 
 function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => number): FetchedKeys {
   let lastGood: { readonly keys: PublishedKeys; readonly askedAtMs: number } | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
+  let failure: unknown
 
   const leftMs = () => Math.max(0, attemptedAtMs + COOLDOWN_MS - now())
   const isAskedAfter = (ms: number) => lastGood !== undefined && lastGood.askedAtMs >= ms
@@ -110,14 +118,20 @@ function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => nu
     return within(run(), limitMs, providerTooSlow)
   }
 
-  const { run } = createSingleFlight(async () => {
+  const flight = createSingleFlight(async () => {
     // Delays the fetch instead of refusing it, so that a token signed with a newer key is not lost (finding C70).
     if (leftMs() > 0) await pause(leftMs())
-    attemptedAtMs = now()
-    const askedAtMs = attemptedAtMs
-    lastGood = { keys: await fetchNow(), askedAtMs }
-    return lastGood.keys
+    const askedAtMs = now()
+    attemptedAtMs = askedAtMs
+    failure = undefined
+    const keys = await fetchNow().catch((error: unknown) => {
+      failure = error
+      throw error
+    })
+    lastGood = { keys, askedAtMs }
+    return keys
   })
+  const { run } = flight
 
   return {
     async current() {
@@ -133,6 +147,7 @@ function createFetchedKeys(fetchNow: () => Promise<PublishedKeys>, now: () => nu
       return isAskedAfter(ms) ? joined : newer()
     },
     isAskedAfter,
+    lastFailure: () => (leftMs() > 0 && !flight.current ? failure : undefined),
     get isFetched() {
       return lastGood !== undefined
     },

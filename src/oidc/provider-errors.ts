@@ -2,7 +2,7 @@ import { errors } from 'jose'
 import { ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import type { FailureFacts } from '../errors.ts'
 
-// This file and claim-facts.ts are the only readers of the errors of openid-client and jose.
+// This file, failed-answer.ts and claim-facts.ts are the only readers of the errors of openid-client and jose.
 
 /**
  * Failure that Vestibule itself found in what the provider sent; the message quotes nothing secret. A `TypeError`, as
@@ -49,20 +49,20 @@ export function noteFacts(answer: Response, facts: FailureFacts): void {
   factsOfAnswers.set(answer, facts)
 }
 
-/** Returns what is known of a failure's place and cause; how the client proved itself only where that was refused. */
-export function factsOf(cause: unknown): FailureFacts {
-  if (cause instanceof ProviderFault) return cause.facts
+/** Returns what was noted of the answer that an error is about, or what its finder knows. */
+export function notedFactsOf(cause: unknown): FailureFacts {
+  const fault = faultIn(cause)
+  if (fault) return fault.facts
   const response = responseOf(cause)
-  const { client_authentication, ...facts } = (response && factsOfAnswers.get(response)) ?? {}
-  const isClientRefused = oauthErrorOf(cause) === 'invalid_client'
-  return isClientRefused && client_authentication !== undefined
-    ? { ...facts, client_authentication, setting: 'OIDC_TOKEN_ENDPOINT_AUTH_METHOD' }
-    : facts
+  return (response && factsOfAnswers.get(response)) ?? {}
 }
 
-/** Returns the OAuth error code of an answer (RFC 6749, section 5.2); `undefined` for any other failure. */
-export function oauthErrorOf(cause: unknown): string | undefined {
-  return cause instanceof ResponseBodyError ? cause.error : undefined
+/** Returns the fault that Vestibule itself found, also where a library has wrapped it. */
+export function faultIn(cause: unknown): ProviderFault | undefined {
+  for (let each = cause; each instanceof Error; each = each.cause) {
+    if (each instanceof ProviderFault) return each
+  }
+  return undefined
 }
 
 /** Returns whether a token's `exp` has passed. */
@@ -105,13 +105,4 @@ export function unusableKey(): Error {
 /** Returns the error for a key set without keys. */
 export function emptyKeySet(facts: FailureFacts): Error {
   return new ProviderFault('the key set has no keys', errors.JWKSInvalid.code, facts)
-}
-
-/** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */
-export function isAboutBody(cause: unknown): boolean {
-  for (let each = cause; typeof each === 'object' && each !== null; ) {
-    if ('body' in each) return true
-    each = 'cause' in each ? each.cause : undefined
-  }
-  return false
 }

@@ -3,13 +3,15 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { claimFacts, factsAbout, sayClaim } from './claim-facts.ts'
+import { factsAbout, sayClaim } from './claim-facts.ts'
+import type { Asked } from './failure-facts.ts'
+import { isDefinite, isInvalidGrant } from './final-answers.ts'
 import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
 import type { ProviderConnection } from './provider.ts'
 import { decodeClaims } from './provider-answer.ts'
-import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
+import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
+import { failureOf, isVerificationFailure, retryAfterMs, VerificationError } from './translate.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -31,10 +33,20 @@ export type RefreshAnswer =
       readonly lacksUserInfo?: boolean
     }
   /** The refresh token is not valid any more. */
-  | { readonly kind: 'refused' }
+  | ({ readonly kind: 'refused' } & Partial<AnswerFacts>)
   /** The tokens are for another user or fail verification (threat A86). */
-  | { readonly kind: 'rejected'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
+  | ({ readonly kind: 'rejected' } & AnswerFacts)
+  /**
+   * `declined`: definitely refused otherwise, or answered with what can never be used, so that the session ends with its
+   * grace (finding C20). `failed`: what may pass by itself.
+   */
+  | ({ readonly kind: 'declined' | 'failed'; readonly retryAfterMs?: number } & AnswerFacts)
+
+/** Cause of an answer that is no success, for the log. */
+export interface AnswerFacts {
+  readonly reason: string
+  readonly facts?: FailureFacts
+}
 
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
@@ -48,22 +60,28 @@ export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
 export function createRefresh(options: RefreshOptions): RefreshTokens {
   const { connection, now } = options
   return async (refreshable) => {
+    let asked: Asked = {}
     try {
+      const configuration = await connection.configuration()
+      asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
       const refreshing = await connection.refreshConfiguration()
       const tokens = await client.refreshTokenGrant(refreshing, refreshable.refreshToken)
-      const issued = toIssuedTokens(tokens)
-      return await readIssued(issued, refreshable, await connection.configuration(), options)
+      return await readIssued(toIssuedTokens(tokens), refreshable, configuration, options)
     } catch (cause) {
-      if (oauthErrorOf(cause) === 'invalid_grant') {
-        return { kind: 'refused' }
-      }
-      // openid-client verifies the ID token before it returns the tokens.
-      if (isUnacceptable(cause)) return rejected(cause)
-      const askedMs = retryAfterMs(cause, now())
-      const retryAfter = askedMs === undefined ? {} : { retryAfterMs: askedMs }
-      return { kind: 'failed', reason: reasonOf(cause), ...retryAfter }
+      return unsuccessful(cause, asked, now())
     }
   }
+}
+
+/** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
+async function unsuccessful(cause: unknown, asked: Asked, nowMs: EpochMs): Promise<RefreshAnswer> {
+  const { answer, reason, facts } = await failureOf(cause, asked)
+  if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
+  // openid-client verifies the ID token before it returns the tokens.
+  if (isUnacceptable(cause)) return rejected(cause, asked)
+  const kind = isDefinite(cause, answer) ? 'declined' : 'failed'
+  const askedMs = retryAfterMs(cause, nowMs)
+  return { kind, reason, facts, ...(askedMs !== undefined && { retryAfterMs: askedMs }) }
 }
 
 /**
@@ -129,10 +147,10 @@ function userInfoFor(
 }
 
 /** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
-function rejected(cause: unknown): RefreshAnswer {
-  const facts = cause instanceof VerificationError ? cause.facts : claimFacts(cause)
+async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
+  const { reason, facts } = await failureOf(cause, asked)
   const { received: _, ...said } = facts
-  return { kind: 'rejected', reason: sayClaim(said) ?? reasonOf(cause) }
+  return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
@@ -146,7 +164,8 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  return new VerificationError('the refreshed ID token is for another session', { facts })
+  const { received: _, ...said } = facts
+  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

@@ -1,26 +1,13 @@
-import { AuthError, type AuthErrorCode, type FailureFacts } from '../errors.ts'
+import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { WRONG_CONTENT_TYPE } from './answer-type.ts'
-import { claimFacts, sayClaim } from './claim-facts.ts'
-import {
-  codeOf,
-  factsOf,
-  isAboutBody,
-  oauthErrorOf,
-  ProviderFault,
-  responseOf,
-} from './provider-errors.ts'
+import { answerOf, isAboutBody, type ProviderAnswer, refusedParametersOf } from './failed-answer.ts'
+import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { isPassing } from './final-answers.ts'
+import { codeOf, responseOf } from './provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
 type FailureKind = 'refused' | 'unverified' | 'failed' | 'unavailable'
-
-/** Error codes for the outside, where a refusal and a failed verification look the same. */
-const AUTH_ERROR_CODES: Readonly<Record<FailureKind, AuthErrorCode>> = {
-  refused: 'sign_in_failed',
-  unverified: 'sign_in_failed',
-  failed: 'provider_failed',
-  unavailable: 'provider_unavailable',
-}
 
 /** Kinds of the errors of openid-client and jose by code; any other error means that the provider is unavailable. */
 const KINDS: Readonly<Record<string, FailureKind>> = {
@@ -55,21 +42,41 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
   'OAUTH_UNSUPPORTED_OPERATION',
 ])
 
-/** Reports a token or an answer of the provider that failed verification; to the outside it is `sign_in_failed`. */
+/**
+ * Reports a token or an answer of the provider that failed verification: a fault of provider or settings, except for a
+ * `nonce`, which another login in the browser may cause.
+ */
 export class VerificationError extends AuthError {
-  constructor(message: string, options: { cause?: unknown; facts?: FailureFacts } = {}) {
-    super('sign_in_failed', message, options)
+  constructor(message: string, options: ConstructorParameters<typeof AuthError>[2] = {}) {
+    const isOfBrowser = options.facts?.claim === 'nonce'
+    super(isOfBrowser ? 'sign_in_failed' : 'sign_in_refused', message, options)
   }
 }
 
+/** Failure at the provider as an error code, with its cause for log lines. */
+export interface ProviderFailure {
+  readonly code: AuthErrorCode
+  readonly answer: ProviderAnswer
+  readonly reason: string
+  readonly facts: AuthError['facts']
+}
+
+/** Reads what an error of openid-client or jose is about. */
+export async function failureOf(cause: unknown, asked: Asked = {}): Promise<ProviderFailure> {
+  const answer = await answerOf(cause)
+  const located = asked.endpoint ? asked : { ...asked, endpoint: endpointOf(cause) }
+  const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, answer, located)
+  const reason = cause instanceof AuthError ? cause.message : reasonOf(cause, facts)
+  return { code: authErrorCode(cause, answer), answer, reason, facts }
+}
+
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
-export function translate(cause: unknown): never {
-  const code = codeOf(cause)
-  const facts = { ...factsOf(cause), ...claimFacts(cause) }
-  const coded = cause instanceof ProviderFault ? cause.message : code || 'no answer'
-  const message = `the provider: ${sayClaim(facts) ?? coded}`
-  if (isVerificationFailure(cause)) throw new VerificationError(message, { cause, facts })
-  throw new AuthError(authErrorCode(cause), message, { cause, facts })
+export async function translate(cause: unknown, asked: Asked = {}): Promise<never> {
+  if (cause instanceof AuthError) throw cause
+  const { code, reason, facts } = await failureOf(cause, asked)
+  const isUnverified = isVerificationFailure(cause) && !isAboutCallback(cause)
+  if (isUnverified) throw new VerificationError(reason, { cause, facts })
+  throw new AuthError(code, reason, { cause, facts })
 }
 
 /** Returns the error for a provider that did not answer within a time limit. */
@@ -79,27 +86,18 @@ export function providerTooSlow(): AuthError {
 
 /** Returns the error for keys that could not be fetched, so that a token can be neither accepted nor refused. */
 export function keysUnavailable(whose: 'issuer' | 'provider', cause?: unknown): AuthError {
+  const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, NO_ANSWER, KEYS)
   const message = `the ${whose}'s keys could not be fetched`
-  return new AuthError('provider_unavailable', message, cause === undefined ? {} : { cause })
+  return new AuthError('provider_unavailable', message, cause === undefined ? {} : { cause, facts })
 }
+
+const NO_ANSWER: ProviderAnswer = { isJson: false }
+const KEYS: Asked = { endpoint: 'jwks_uri' }
 
 /** Returns whether a token or an answer failed verification; false where the provider refused or could not be asked. */
 export function isVerificationFailure(cause: unknown): boolean {
   if (cause instanceof AuthError) return cause instanceof VerificationError
   return failureKind(cause) === 'unverified'
-}
-
-function authErrorCode(cause: unknown): AuthErrorCode {
-  return cause instanceof AuthError ? cause.code : AUTH_ERROR_CODES[failureKind(cause)]
-}
-
-/** Decides by code and status, never by text. */
-function failureKind(cause: unknown): FailureKind {
-  const code = codeOf(cause)
-  const status = responseOf(cause)?.status ?? 0
-  if (status >= 500 || status === 429) return 'unavailable'
-  if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
-  return KINDS[code] ?? 'unavailable'
 }
 
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
@@ -110,12 +108,54 @@ export function retryAfterMs(cause: unknown, nowMs: number): number | undefined 
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
 
-/** Returns the name of a failure for logs and metrics: the provider's OAuth error code, else our error code. */
-export function reasonOf(cause: unknown): string {
-  const error = oauthErrorOf(cause)
-  return error !== undefined && OAUTH_ERROR.test(error) ? error : authErrorCode(cause)
+/** Returns the endpoint that a failed verification is about: the keys' or the one that sent the token. */
+function endpointOf(cause: unknown): 'jwks_uri' | 'token_endpoint' {
+  const isAboutToken = isVerificationFailure(cause) && !codeOf(cause).startsWith('ERR_JWKS')
+  return isAboutToken ? 'token_endpoint' : 'jwks_uri'
 }
 
-/** Registered error codes (RFC 6749 section 11.4); any other text is the provider's and is not logged. */
-const OAUTH_ERROR =
-  /^(?:invalid_(?:request|client|grant|scope|target)|unauthorized_client|unsupported_grant_type|server_error|temporarily_unavailable)$/
+function authErrorCode(cause: unknown, answer: ProviderAnswer): AuthErrorCode {
+  if (cause instanceof AuthError) return cause.code
+  switch (failureKind(cause, answer)) {
+    case 'refused':
+      return codeOfRefusal(answer.error)
+    case 'unverified':
+      return isAboutCallback(cause) ? 'sign_in_failed' : 'sign_in_refused'
+    case 'failed':
+      return 'provider_failed'
+    case 'unavailable':
+      return 'provider_unavailable'
+  }
+}
+
+/** Tells the code's fault, which a new sign-in mends, from the operator's. */
+function codeOfRefusal(error: string | undefined): AuthErrorCode {
+  if (error === 'invalid_grant') return 'sign_in_failed'
+  return error === 'access_denied' ? 'access_denied' : 'sign_in_misconfigured'
+}
+
+/** Returns whether a parameter of the callback is missing or repeated, so that the request itself is malformed. */
+function isAboutCallback(cause: unknown): boolean {
+  const about = refusedParametersOf(cause)
+  return about !== undefined && !about.parameters
+}
+
+/** Returns whether the provider gave no answer, or one that may pass by itself. */
+export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
+  return failureKind(cause, answer) === 'unavailable'
+}
+
+/** Decides by code, status and OAuth error, never by a description. */
+function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): FailureKind {
+  const code = codeOf(cause)
+  const { status = responseOf(cause)?.status ?? 0, error } = answer
+  if (status >= 500 || isPassing({ status, error })) return 'unavailable'
+  return kindByBody(cause, error) ?? KINDS[code] ?? 'unavailable'
+}
+
+/** Returns the kind where the body of an answer decides: one of another form, or a refusal that a challenge hides. */
+function kindByBody(cause: unknown, error: string | undefined): FailureKind | undefined {
+  const code = codeOf(cause)
+  if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
+  return error !== undefined && code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' ? 'refused' : undefined
+}

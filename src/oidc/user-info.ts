@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
+import { cleanUrl } from '../core/clean-text.ts'
 import { completeClaims } from '../core/complete-claims.ts'
 import { parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
@@ -63,7 +64,7 @@ export async function withUserInfo(
   const { reason, status } = answer
   if (userInfo === 'auto') return { claims, ignored: [`userinfo: ${reason}`] }
   throw new AuthError('provider_failed', `the provider: UserInfo ${reason}`, {
-    facts: { ...factsOf(status), setting: 'OIDC_USERINFO' },
+    facts: { ...factsOf(endpoint, status), setting: 'OIDC_USERINFO' },
   })
 }
 
@@ -71,7 +72,12 @@ export async function withUserInfo(
 function requireSameSubject({ sub }: JWTPayload, more: Claims): void {
   if (more['sub'] === sub) return
   throw new VerificationError('the provider: UserInfo is about another user', {
-    facts: { endpoint: ENDPOINT, claim: 'sub', expected: 'the sub of the ID token' },
+    facts: {
+      endpoint: ENDPOINT,
+      claim: 'sub',
+      expected: 'the sub of the ID token',
+      received: 'another value',
+    },
   })
 }
 
@@ -89,7 +95,8 @@ async function ask(
     return await read(response, configuration, options)
   } catch (cause) {
     const fault = faultOf(cause)
-    return fault === undefined ? translate(cause) : leftOut(fault)
+    if (fault !== undefined) return leftOut(fault)
+    return translate(cause, { endpoint: ENDPOINT, metadata: configuration.serverMetadata() })
   }
 }
 
@@ -108,7 +115,7 @@ async function read(
   const { status, headers } = response
   if (status >= 500 || PASSING_STATUSES.has(status)) {
     const message = `the provider: UserInfo answered ${status}`
-    throw new AuthError('provider_unavailable', message, { facts: factsOf(status) })
+    throw new AuthError('provider_unavailable', message, { facts: factsOf(response.url, status) })
   }
   if (status !== 200) return { ...leftOut(`refused (${challengeOf(response) ?? status})`), status }
   const text = (await response.text()).trim()
@@ -161,6 +168,10 @@ function leftOut(reason: string): Answer & { kind: 'left-out' } {
   return { kind: 'left-out', reason }
 }
 
-function factsOf(status: number | undefined): FailureFacts {
-  return { endpoint: ENDPOINT, ...(status !== undefined && { http_status: status }) }
+function factsOf(url: string | undefined, status: number | undefined): FailureFacts {
+  return {
+    endpoint: ENDPOINT,
+    ...(url && { url: cleanUrl(url) }),
+    ...(status !== undefined && { http_status: status }),
+  }
 }

@@ -13,19 +13,22 @@ interface Waiting {
 
 /**
  * Rejects all waiting commands when `signal` ends the connection, because node-redis 6.3.1 never settles a SUBSCRIBE or
- * UNSUBSCRIBE that comes after the end of its client (finding C74).
+ * UNSUBSCRIBE that comes after the end of its client (finding C74). `locate` adds the server to each failure.
  */
-export function createPendingReplies(signal: AbortSignal): PendingReplies {
+export function createPendingReplies(
+  signal: AbortSignal,
+  locate: (cause: unknown) => unknown = (cause) => cause,
+): PendingReplies {
   const waiting = new Set<Waiting>()
   const rejectAll = () => {
-    for (const { reject } of waiting) reject(signal.reason)
+    for (const { reject } of waiting) reject(locate(signal.reason))
     waiting.clear()
   }
   signal.addEventListener('abort', rejectAll, { once: true })
 
   return {
     run<T>(call: () => Promise<T>) {
-      if (signal.aborted) return Promise.reject(signal.reason)
+      if (signal.aborted) return Promise.reject(locate(signal.reason))
       // Shares one abort listener, because one for each command would stay on the signal after the reply.
       return new Promise<T>((resolve, reject) => {
         const reply = call()
@@ -38,7 +41,7 @@ export function createPendingReplies(signal: AbortSignal): PendingReplies {
           },
           (cause: unknown) => {
             waiting.delete(each)
-            reject(cause)
+            reject(locate(cause))
           },
         )
       })

@@ -1,4 +1,5 @@
 import type { Breaker } from '../redis/breaker.ts'
+import type { FailureReport } from '../redis/describe-failure.ts'
 import type { Examination } from '../redis/examine/examine.ts'
 import type { Backplane } from '../replicas/backplane.ts'
 import type { Fleet } from '../replicas/fleet.ts'
@@ -33,6 +34,8 @@ export interface SharedState extends SharedPorts {
   readonly settling: Settling
   /** Replaces the listeners. */
   subscribe(listeners: StateListeners): void
+  /** Says goodbye to the other replicas; the state can still be used. */
+  leave(): void
   close(): Promise<void>
 }
 
@@ -52,12 +55,20 @@ export interface StateListeners {
 /** View of Redis for health and metrics. */
 export interface ObservedRedis {
   readonly isConnected: boolean
+  /** Whether some primaries of a cluster are disconnected. */
+  readonly isPartial: boolean
+  /** Why the connection was lost or could not be opened; `undefined` while connected. */
+  readonly loss: FailureReport | undefined
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
   readonly isBackplaneHealthy: boolean
+  /** As `loss`, of the connection that receives the messages of other replicas. */
+  readonly backplaneLoss: FailureReport | undefined
   readonly fleet: Pick<Fleet, 'size' | 'findings'>
   /** Latest examination, `undefined` before the first. */
   readonly examination: Examination | undefined
+  /** Repeats the examination now. Never rejects. */
+  examineAgain(): Promise<void>
   /** Measures one read in milliseconds; resolves with `undefined` without an answer. */
   measureLatency(): Promise<number | undefined>
 }

@@ -58,9 +58,10 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ['http://id.example.com', 'OIDC_ISSUER_URL', PLAIN],
   ...rows`https://u@id.example.com https://u:p@id.example.com`('OIDC_ISSUER_URL', /is not a URL/),
   ...rows`https://id.example.com/.well-known/openid-configuration
-    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server`(
+    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server
+    https://id.example.com/protocol/openid-connect/auth`(
     'OIDC_ISSUER_URL',
-    /is the address of the metadata, not of the issuer; write https:\/\/id\.example\.com$/,
+    /is the address of the metadata or an endpoint.*; write https:\/\/id\.example\.com$/,
   ),
   ...rows`https://login.microsoftonline.com/common/v2.0 https://login.microsoftonline.com/Common
     https://login.microsoftonline.com/organizations/v2.0
@@ -126,7 +127,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     'SESSION_ENCRYPTION_KEY',
     /make one with: openssl rand -base64 32/,
   ),
-  ...rows`59 31536001 1d \x2060`('SESSION_MAX_AGE', between(60, 31_536_000)),
+  ...rows`59 31536001 1d 6\x200`('SESSION_MAX_AGE', between(60, 31_536_000)),
   ...rows`1 59 -1 31536001 off`('SESSION_IDLE_TIMEOUT', /60 or more; 0 = off/),
   ...rows`-1 31536001 never`('SESSION_REFRESH_GRACE', between(0, 31_536_000)),
   ...rows`0 10001 many`('SIGN_IN_CONCURRENCY', between(1, 10_000)),
@@ -137,13 +138,13 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     /domain such as example\.com/,
   ),
   ...rows`Lax off`('COOKIE_SAMESITE', /"lax"\|"strict"\|"none"/),
-  ...rows`65536 -1 http 4180\x20`('PORT', between(0, 65_535)),
+  ...rows`65536 -1 http 41\x2080`('PORT', between(0, 65_535)),
   ...rows`65536 0x10`('INTERNAL_PORT', between(0, 65_535)),
   ...rows`301 soon`('DRAIN_SECONDS', between(0, 300)),
   ...rows`verbose INFO`('LOG_LEVEL', /Lowest level that is logged/),
   ...rows`Redis disk redis,memory`('REDIS_CACHE_MODE', /"memory"\|"redis"\|"hybrid"/),
   ...rows`1000000000 -1 db1 1.5`('REDIS_DB', between(0, 999_999_999)),
-  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\n ${'x'.repeat(65)}`(
+  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\nb ${'x'.repeat(65)}`(
     'REDIS_KEY_PREFIX',
     /plain prefix such as vestibule:/,
   ),
@@ -163,7 +164,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     REDIS_ENABLED REDIS_ENABLE_TLS REDIS_TLS_SKIP_VERIFY REDIS_CLUSTER PASS_ACCESS_TOKEN
     REDIS_ENABLE_CIRCUIT_BREAKER REDIS_ENABLE_HEALTH_CHECK ALLOW_INSECURE_HTTP OIDC_TRUST_EMAIL
     PASS_AUTHORIZATION DISABLE_REPLAY_DETECTION
-  `.flatMap((name) => rows`yes 1 on \x20true`(name, /neither true nor false/)),
+  `.flatMap((name) => rows`yes 1 on tr\x20ue`(name, /neither true nor false/)),
 ]
 /** Looked at only where Redis is used. */
 const ofRedis: typeof single = [
@@ -208,7 +209,7 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 
 test('every setting is tried here, free texts aside', () => {
   // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
-  // proxies in contact/c30-proxies.test.ts.
+  // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
     OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY HOST VESTIBULE_CONFIG ALLOWED_EMAILS

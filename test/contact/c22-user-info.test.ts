@@ -68,6 +68,7 @@ describe('C22 UserInfo', () => {
     expect(always.vestibule.log().findLast(({ event }) => event === 'refused')).toMatchObject({
       reason: 'the provider: UserInfo refused (403, insufficient_scope)',
       endpoint: 'userinfo_endpoint',
+      url: `${always.provider.issuer}/me`,
       http_status: 403,
       setting: 'OIDC_USERINFO',
     })

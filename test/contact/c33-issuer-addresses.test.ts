@@ -12,7 +12,7 @@ async function reasonOf(issuerUrl: string, answer: Response, use: 'sign-in' | 'k
 const MICROSOFT = 'https://login.microsoftonline.com'
 const TENANT = '3fa85f64-5717-4562-b3fc-2c963f66afa6'
 
-test.for([
+test.for<[url: string, issuer: string, advice: string]>([
   [
     `${MICROSOFT}/any.example.com/v2.0`,
     `${MICROSOFT}/{tenantid}/v2.0`,
@@ -98,10 +98,15 @@ test.for([
   },
 )
 
-test('C33: an issuer of a rule is to be corrected in the rules', async () => {
-  const answer = Response.json({ issuer: 'https://other.example.com' })
-  const reason = await reasonOf('https://id.example.com', answer, 'keys')
-  expect(reason).toBe(
+test.for<[answer: Response, reason: string]>([
+  [
+    Response.json({ issuer: 'https://other.example.com' }),
     'the provider calls itself https://other.example.com; set the issuer in the rules to exactly that',
-  )
+  ],
+  [
+    new Response('', { status: 404 }),
+    'the metadata at https://id.example.com/.well-known/openid-configuration were answered with 404; is the path of the issuer in the rules right?',
+  ],
+])('C33: an issuer of a rule is to be corrected in the rules: %#', async ([answer, reason]) => {
+  expect(await reasonOf('https://id.example.com', answer, 'keys')).toBe(reason)
 })

@@ -49,7 +49,9 @@ const urlOf = (url: string) =>
   url.replace(/:(plain|raw|secure)/, (_all, name: keyof typeof ports) => `:${ports[name]}`)
 
 async function faultOf(url: string, seconds = 5): Promise<ProviderFault> {
-  const fault: unknown = await providerFetch(urlOf(url), {}, { seconds }).catch((cause) => cause)
+  const fault: unknown = await providerFetch(urlOf(url), {}, { seconds }).catch(
+    (cause: unknown) => cause,
+  )
   if (!(fault instanceof ProviderFault)) throw new Error('no fault', { cause: fault })
   return fault
 }

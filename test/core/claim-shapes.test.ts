@@ -15,6 +15,14 @@ test.for<readonly [unknown, string, string?]>([
   [[1, 2.5, 'a', 1], '1|2.5|a'],
   [[{ name: 'a', id: 1 }, { name: 'b' }, 'c', 3], 'a|b|c|3'],
   [{ admin: { 7: 'acme.test' }, user: true, none: false, nil: null, '': true }, 'admin|user'],
+  [
+    [
+      { user: { 7: 'acme.test' }, admin: {} },
+      { c: true, d: {} },
+    ],
+    'user|admin',
+    `1 of 2 ${MEMBERS}`,
+  ],
   [{ name: 'a' }, 'name'],
   [[null, '', 'a'], 'a'],
   [[['b'], { c: 1 }, { name: 7 }, { name: '' }, true, 'a'], 'a', `5 of 6 ${MEMBERS}`],

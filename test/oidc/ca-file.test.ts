@@ -63,11 +63,9 @@ describe('a provider whose certificate a private authority has signed', () => {
     const answer = await vestibule.visitor().get('https://app.example.com/oauth2/login')
     expect([answer.status, answer.setCookies]).toEqual([503, []])
     const line = vestibule.log().find(({ event }) => event === 'provider_discovery_failed')
-    expect(line).toMatchObject({
-      reason: expect.stringMatching(
-        /^the certificate of localhost:\d+ is signed by an authority that/,
-      ),
-      setting: 'OIDC_CA_FILE',
-    })
+    expect(line).toHaveProperty('setting', 'OIDC_CA_FILE')
+    expect(line?.['reason']).toMatch(
+      /^the certificate of localhost:\d+ is signed by an authority that/,
+    )
   })
 })

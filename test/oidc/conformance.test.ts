@@ -261,7 +261,7 @@ async function refreshWith(changes: ClaimChanges) {
 async function expectRefreshRejected(changes: ClaimChanges, claim: string) {
   const cookie = await refreshWith(changes)
   await expect.poll(() => party.userOf(cookie)).toBe(302)
-  const reason = expect.stringMatching(new RegExp(`^${claim}: expected `)) as string
+  const reason = expect.stringMatching(new RegExp(`\\b${claim}: expected `)) as string
   await expectLine('session_not_refreshed', { result: 'rejected', reason })
 }
 

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { BreakerState } from '../../src/redis/breaker.ts'
+import type { FleetFinding } from '../../src/replicas/fleet.ts'
 import { createHealth, type HealthState } from '../../src/routes/health.ts'
 import type { ObservedRedis } from '../../src/store/shared-state.ts'
 
@@ -8,6 +9,10 @@ const CLOSED = { state: 'closed', failures: 0 } as const
 
 const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
   isConnected: true,
+  isPartial: false,
+  loss: undefined,
+  backplaneLoss: undefined,
+  examineAgain: async () => undefined,
   commandsInFlight: 0,
   breakers: { read: CLOSED, write: CLOSED },
   isBackplaneHealthy: true,
@@ -37,7 +42,7 @@ const start = (changes: Partial<HealthState> = {}) => {
   }
 }
 const KNOWN = { provider: { discovered: true }, version: '1.2.3' }
-const WELL = { status: 'healthy', revocations_waiting: 0, ...KNOWN }
+const WELL = { status: 'healthy', reasons: [], revocations_waiting: 0, ...KNOWN }
 
 describe('what /health tells', () => {
   test('in memory mode that there is no Redis, which is as it should be', async () => {
@@ -77,7 +82,7 @@ describe('what /health tells', () => {
   })
 })
 
-const finding = (kind: 'clock' | 'keys' | 'mode' | 'place' | 'version') =>
+const finding = (kind: FleetFinding['kind']) =>
   redisWith({ fleet: { size: 1, findings: [{ kind, replica: 'b', message: 'it differs' }] } })
 const breaking = (read: BreakerState, write: BreakerState) =>
   redisWith({
@@ -102,7 +107,6 @@ describe('what is degraded', () => {
     ['messages may be missed and are needed', hybrid(deaf), true],
     ['messages may be missed and are not needed', shared(deaf), false],
     ['keys differ', hybrid(finding('keys')), true],
-    ['places differ', hybrid(finding('place')), true],
     ['modes differ', hybrid(finding('mode')), true],
     ['clocks differ', hybrid(finding('clock')), true],
     ['versions differ, as during an update', hybrid(finding('version')), false],

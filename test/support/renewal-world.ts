@@ -113,6 +113,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
         ended.push(digest)
       },
       revokeTokens: async () => undefined,
+      patienceMs: DAY_MS,
       canStore: () => isConnected,
       now,
       onResult: (result) => results.push(result),

@@ -118,10 +118,11 @@ describe('A95 metadata that point elsewhere', () => {
   test.for(optional)('%s anywhere of these counts as absent', (endpoint) => {
     const { issuer } = provider()
     const paths = { authorization_endpoint: '/auth', token_endpoint: '/token', jwks_uri: '/jwks' }
-    const needed = Object.entries(paths).map(([name, path]) => [name, issuer + path])
+    const needed: Record<string, string> = {}
+    for (const [name, path] of Object.entries(paths)) needed[name] = issuer + path
     for (const address of addresses) {
       const url = address.replace('{port}', canary.port)
-      const found = { ...Object.fromEntries(needed), issuer, [endpoint]: url }
+      const found = { ...needed, issuer, [endpoint]: url }
       const { metadata, warnings } = usableMetadata(found, { issuerUrl: issuer, use: 'sign-in' })
       expect(metadata, address).not.toHaveProperty(endpoint)
       expect(warnings, address).toEqual([expect.stringContaining(`${endpoint} is `)])

@@ -40,6 +40,7 @@ export const providerSettings = {
     ),
   OIDC_SCOPES: z
     .string()
+    .transform((value) => value.split(/\s+/).join(' '))
     .default('openid profile email')
     .refine((value) => value.split(/\s+/).includes('openid'), 'does not contain openid')
     .register(notes, note(PROVIDER, 'Scopes to request, separated by spaces.')),

@@ -30,7 +30,7 @@ export const redisSettings = {
       notes,
       note(
         REDIS,
-        '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`.',
+        '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`; see redis.md.',
         true,
       ),
     ),

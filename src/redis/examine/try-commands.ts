@@ -1,21 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Command, Primary } from '../client.ts'
-import { failureOf } from '../failure.ts'
-import { readReplyError } from '../reply-errors.ts'
-
-/** Problem of a Redis, with a message that says how to solve it. */
-export interface Finding {
-  readonly code:
-    | 'access'
-    | 'clock'
-    | 'cluster'
-    | 'eviction'
-    | 'refused'
-    | 'replica'
-    | 'sentinel'
-    | 'version'
-  readonly message: string
-}
+import { type Finding, refusalFinding } from './finding.ts'
 
 /** Names that the service uses in Redis. */
 export interface SelfTestNames {
@@ -34,6 +19,8 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
   const testChannel = `${names.channel}:self-test`
   const all: Command<Outcomes> = (client) =>
     Promise.allSettled(commands.map((command) => client.sendCommand(command)))
+  // Leaves out SUBSCRIBE under RESP2, where a connection that has subscribed refuses all other commands.
+  const mayNotSubscribe = await primary.run(async (client) => client.options.RESP === 2)
   // Subscribes last, because Redis disconnects subscribers whose replies are large, as those to the commands may be.
   const subscribe: Command<Outcomes> = (client) =>
     Promise.allSettled([client.subscribe(testChannel, ignore)])
@@ -41,15 +28,16 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
     Promise.allSettled([client.unsubscribe(testChannel, ignore)])
   const outcomes: PromiseSettledResult<unknown>[] = []
   // Runs each step as a command of its own, so that a slow Redis does not count as stalled.
-  for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
+  const steps = mayNotSubscribe ? [all] : [all, subscribe, unsubscribe]
+  for (const step of steps) outcomes.push(...(await primary.run(step)))
   const tried = [...commands, ['SUBSCRIBE', testChannel], ['UNSUBSCRIBE', testChannel]]
   const refused = outcomes.flatMap((outcome, at) => {
     if (outcome.status === 'fulfilled') return []
-    // Leaves out redirections by a cluster behind a plain address, which is a finding of its own.
-    if (!primary.isInCluster && failureOf(outcome.reason) === 'cluster') return []
-    return [findingFor(tried[at] ?? [], outcome.reason, names)]
+    return [refusalFinding(tried[at] ?? [], outcome.reason, names)]
   })
-  return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
+  const isFirst = ({ message }: Finding, at: number) =>
+    refused.findIndex((each) => each.message === message) === at
+  return refused.filter(isFirst)
 }
 
 /** Lists every command that the service sends. */
@@ -98,22 +86,4 @@ function findKeyOwnedBy({ owns }: Primary, prefix: string): string {
     if (owns(key)) return key
   }
   return `${prefix}{self-test-${id}}`
-}
-
-function findingFor(
-  [command, name = '']: readonly string[],
-  cause: unknown,
-  { prefix, channel }: SelfTestNames,
-): Finding {
-  const reply = readReplyError(cause)
-  if (reply?.kind !== 'denied') {
-    return { code: 'refused', message: `${command} is refused: ${failureOf(cause)}` }
-  }
-  const rules = {
-    command: `+${command?.toLowerCase()}`,
-    key: `~${prefix}*`,
-    channel: `&${name.startsWith(channel) ? `${channel}*` : name}`,
-  }
-  const missing = rules[reply.missing]
-  return { code: 'access', message: `the Redis user lacks ${missing} (needed for ${command})` }
 }

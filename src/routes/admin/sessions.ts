@@ -6,7 +6,7 @@ import { userOwner } from '../../session/owners.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { operatorOf, readParameters } from './request.ts'
+import { operatorOf, readParameters, readSessionId } from './request.ts'
 
 export interface AdminSessionsOptions {
   readonly sessions: Pick<
@@ -77,9 +77,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
 
     async endSession(c) {
       readParameters(c, [])
-      const id = c.req.param('id') ?? ''
-      if (!/^[A-Za-z0-9_-]{43}$/.test(id))
-        throw invalidRequest('The path does not end in a session id.')
+      const id = readSessionId(c)
       const { count, requestId } = await carryOut(
         c,
         { session: id },

@@ -15,8 +15,8 @@ import {
 import { isUnder } from '../../core/path-readings.ts'
 import { classify, type RequestClass } from '../../core/request-class.ts'
 import type { Sites } from '../../core/site.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
-import type { TrustedProxies } from '../../http/trusted-proxies.ts'
+import { AuthError, type AuthErrorCode, type FailureFacts } from '../../errors.ts'
+import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 
 /** Forwarded request after parsing, with the access that its rules grant. */
 export interface CheckedRequest {
@@ -48,7 +48,10 @@ export function createRequestParser(
 
   function requireTrustedSender(raw: IncomingMessage): void {
     if (!proxies.isTrustedPeer(raw)) {
-      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES')
+      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
+        peer: peerAddress(raw),
+        setting: 'TRUSTED_PROXIES',
+      })
     }
     const alias = findAlias(raw)
     if (alias === undefined) return
@@ -79,6 +82,6 @@ export function createRequestParser(
   }
 }
 
-function refusal(code: AuthErrorCode, message: string): AuthError {
-  return new AuthError(code, message, { isPublic: true })
+function refusal(code: AuthErrorCode, message: string, facts: FailureFacts = {}): AuthError {
+  return new AuthError(code, message, { isPublic: true, facts })
 }

@@ -1,6 +1,6 @@
 import { AuthError, invalidRequest } from '../../errors.ts'
 import { type HeaderList, json, plain } from '../../http/answers.ts'
-import { RETRY_SECONDS } from '../../http/pages/pages.ts'
+import { RETRY_SECONDS } from '../../http/pages/sign-in-pages.ts'
 import { isForm, type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import type { LogoutToken, VerifyLogoutToken } from '../../oidc/logout-token.ts'
 import type { ProviderLogout, ProviderLogoutResult } from '../../session/provider-logout.ts'

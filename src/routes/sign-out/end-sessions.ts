@@ -96,7 +96,9 @@ export function createSignOut(options: SignOutOptions): SignOut {
         log.warn(
           {
             event: 'revocation_failed',
-            code: cause instanceof AuthError ? cause.code : 'internal',
+            ...(cause instanceof AuthError
+              ? { code: cause.code, reason: cause.message, ...cause.facts }
+              : { code: 'internal' }),
             request_id: requestIdOf(raw),
             ...traceOf(raw),
           },

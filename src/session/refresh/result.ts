@@ -1,9 +1,10 @@
 import type { Identity } from '../../core/identity.ts'
+import type { FailureFacts } from '../../errors.ts'
 
 /** Result of a refresh, for metrics and logs. */
 export type RefreshResult =
   | 'refreshed'
-  /** The session has ended: by `invalid_grant`, by an answer about another subject, or with all of its user's. */
+  /** The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another subject, or with all of its user's. */
   | 'refused'
   | 'rejected'
   | 'revoked'
@@ -15,8 +16,13 @@ export type RefreshResult =
   /** New tokens were not stored, because the process ended first or the store refused them. */
   | 'lost'
 
-/** User of the session and, where it failed, the reason for the log. */
-export interface RefreshReport {
-  readonly identity: Identity
+/** Cause of a failure or an end, for the log. */
+export interface Why {
   readonly reason?: string
+  readonly facts?: FailureFacts
+}
+
+/** User of the session and, where it failed, the cause. */
+export interface RefreshReport extends Why {
+  readonly identity: Identity
 }

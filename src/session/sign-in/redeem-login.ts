@@ -73,16 +73,22 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
-  /** Releases the mark where the code was refused, so that a reload may retry and made-up codes leave no marks. */
+  /** Releases the mark unless the code is spent, so that a reload may retry and made-up codes leave no marks. */
   async function redeemCode(redeemable: Redeemable, attemptId: string) {
+    let isSpent = false
+    const onSpent: Redeemable['onSpent'] = (fate) => {
+      isSpent = fate === 'spent'
+      redeemable.onSpent(fate)
+    }
     try {
       // Reads the generation before redeeming, so that an end of all sessions from now on includes this sign-in.
       const generation = await sessions.currentGeneration()
-      return { grant: await signIn.redeem(redeemable), generation }
+      return { grant: await signIn.redeem({ ...redeemable, onSpent }), generation }
     } catch (cause) {
       const key = digestOfParts(redeemable.txid)
       // Ignores a failed release, because the provider's error is the answer.
-      await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
+      if (!isSpent)
+        await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
       throw cause
     }
   }

@@ -1,8 +1,8 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
-import { unavailable } from '../../redis/failure.ts'
 import type { RedisTarget } from '../../redis/target.ts'
+import { unavailable } from '../../redis/unavailable.ts'
 import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
@@ -32,15 +32,20 @@ export interface OpenReplicasOptions {
 export interface Replicas {
   readonly backplane: OpenBackplane
   readonly fleet: Fleet
+  /** Says goodbye to the other replicas. */
+  leave(): Promise<void>
   close(): Promise<void>
 }
+
+/** Time after which the connection for commands would have been lost as well. */
+const ALONE_AFTER_MS = 1000
 
 /** Subscribes to the other replicas' messages over a second connection and announces this replica. */
 export function openReplicas(options: OpenReplicasOptions): Replicas {
   const { connection, names, replica, observer, listeners, probeTimeoutMs } = options
   const { target, connectTimeoutMs } = options
   const { onFailure } = observer
-  const fleet = createFleet(options)
+  const fleet = createFleet({ ...options, onOtherInstallation: observer.onOtherInstallation })
   const announcer = keepAnnouncing({
     fleet,
     publish: (text) =>
@@ -54,13 +59,26 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   const backplane = openBackplane({
     ...names,
     replica,
-    connect: (observers) =>
-      connectRedis({
-        ...observers,
+    connect(observers) {
+      const subscriber: RedisConnection = connectRedis({
+        onConnected: observers.onConnected,
+        onDisconnected(report) {
+          observers.onDisconnected(report)
+          reportLater()
+        },
         open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
-        onStillAway: () => undefined,
+        onStillAway: () => reportLater(),
         onFailure,
-      }),
+      })
+      /** Reports the loss of this connection alone, which leaves no other line (finding C58). */
+      function reportLater(): void {
+        const report = () => {
+          if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
+        }
+        setTimeout(report, ALONE_AFTER_MS).unref()
+      }
+      return subscriber
+    },
     // Refuses before the first connection without counting a failure.
     send: (command, timeoutMs) =>
       connection.isConnected
@@ -82,8 +100,9 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   return {
     backplane,
     fleet,
+    leave: announcer.leave,
     async close() {
-      announcer.stop()
+      await announcer.leave()
       await backplane.close()
     },
   }

@@ -34,6 +34,7 @@ const redeemable = (address = '10.0.0.1', isTold = false): Redeemable => ({
   state: 's',
   nonce: 'n',
   codeVerifier: 'v',
+  onSpent: () => undefined,
   realm: given.REALM,
   address: '203.0.113.7',
   origin: { address, isTold },
@@ -115,6 +116,26 @@ describe('redeeming a code', () => {
     expect(await redeem(login)).toHaveProperty('credential.id')
     expect(refusals).toEqual([])
   })
+
+  test.for([
+    ['spent', 1, FAILED],
+    ['unknown', 2, given.refusedAs('provider_failed')],
+  ] as const)(
+    'C22: a code whose fate is %s is sent %d times where its login is loaded twice',
+    async ([fate, times, refusal]) => {
+      let sent = 0
+      const { redeem } = start(async ({ onSpent }) => {
+        sent += 1
+        onSpent(fate)
+        throw new AuthError('provider_failed', 'no')
+      })
+      const fates: string[] = []
+      const login = { ...redeemable(), onSpent: (each: string) => fates.push(each) }
+      await expect(redeem(login)).rejects.toThrow(given.refusedAs('provider_failed'))
+      await expect(redeem(login)).rejects.toThrow(refusal)
+      expect([sent, fates]).toEqual([times, Array(times).fill(fate)])
+    },
+  )
 
   test('a mark that was set late, after its attempt was given up, does not spend the login', async () => {
     const keys = createMemoryOneTimeKeys()

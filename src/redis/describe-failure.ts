@@ -1,0 +1,172 @@
+import { failureOf, type RedisFailure, ServerLostError, TopologyError } from './failure.ts'
+import { beginningOfReply, readReplyError } from './reply-errors.ts'
+import {
+  NotConnectedError,
+  ServerFailure,
+  serverFailureIn,
+  TlsMismatchError,
+} from './server-failure.ts'
+
+/** Failure for a log line: class, server, code and a sentence with the remedy. Holds no secret (finding C54). */
+export interface FailureReport {
+  readonly failure: RedisFailure
+  readonly host?: string
+  readonly port?: number
+  /** Code of the system or of the reply. */
+  readonly cause?: string
+  readonly reason: string
+}
+
+export function describeFailure(cause: unknown): FailureReport {
+  const server = serverFailureIn(cause)?.server
+  const code = codeOf(cause)
+  return {
+    failure: failureOf(cause),
+    ...(server && { host: server.host, port: server.port }),
+    ...(code !== undefined && { cause: code }),
+    reason: reasonOf(cause),
+  }
+}
+
+const PASSED_ON = [ServerFailure, NotConnectedError, ServerLostError, TopologyError]
+
+/** Returns the failure that others have only passed on. */
+function rootOf(cause: unknown): unknown {
+  const isPassedOn = cause instanceof Error && PASSED_ON.some((each) => cause instanceof each)
+  return isPassedOn && cause.cause !== undefined ? rootOf(cause.cause) : cause
+}
+
+function codeOf(cause: unknown): string | undefined {
+  const root = rootOf(cause)
+  const reply = beginningOfReply(root)
+  if (reply !== undefined) return /^[A-Z]+\b/.exec(reply)?.[0]
+  return root instanceof Error && 'code' in root ? String(root.code).slice(0, 60) : undefined
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof TopologyError) return cause.message
+  if (cause instanceof NotConnectedError && cause.cause === undefined) return 'not connected yet'
+  const server = serverFailureIn(cause)?.server
+  const at = server ? `${server.host}:${server.port}` : 'Redis'
+  const root = rootOf(cause)
+  if (root instanceof TopologyError) return root.message
+  const failure = failureOf(root)
+  return failure === 'tls' ? tlsReason(root, at, server?.isTls) : otherReason(failure, root, at)
+}
+
+function otherReason(failure: RedisFailure, root: unknown, at: string): string {
+  switch (failure) {
+    case 'connection':
+      return SYSTEM_REASONS[codeOf(root) ?? '']?.(at) ?? `${at} closed the connection: ${LOOK}`
+    case 'unsupported':
+      return unsupportedReason(root, at)
+    case 'other':
+      return `${at} answers with an unknown error: ${beginningOfReply(root) || 'no text'}`
+    case 'auth':
+    case 'breaker':
+    case 'busy':
+    case 'clients':
+    case 'cluster':
+    case 'data':
+    case 'database':
+    case 'deadline':
+    case 'full':
+    case 'loading':
+    case 'misconf':
+    case 'permission':
+    case 'protected':
+    case 'protocol':
+    case 'readonly':
+    case 'replication':
+    case 'sentinel':
+    case 'tls':
+      return `${at} ${REASONS[failure]}`
+  }
+}
+
+const LOOK = 'look into the log of Redis'
+
+type Reason = (at: string) => string
+
+const isRefused: Reason = (at) =>
+  `nothing listens at ${at} (connection refused): check that Redis runs, and REDIS_ADDRESS`
+const isUnknownHost: Reason = (at) =>
+  `there is no host of the name in ${at}: correct REDIS_ADDRESS, or the name server`
+const isUnreachable: Reason = (at) =>
+  `there is no route to ${at}: check the network and its policies`
+
+/** Reasons by the code of the system error. */
+const SYSTEM_REASONS: Readonly<Record<string, Reason>> = {
+  EACCES: isUnreachable,
+  EADDRNOTAVAIL: isUnreachable,
+  EAI_AGAIN: (at) => `the name server does not answer for the host in ${at}`,
+  ECONNREFUSED: isRefused,
+  EHOSTDOWN: isUnreachable,
+  EHOSTUNREACH: isUnreachable,
+  ENETUNREACH: isUnreachable,
+  ENOTFOUND: isUnknownHost,
+  EPERM: isUnreachable,
+  ETIMEDOUT: (at) => `${at} does not take connections in time: check the network and its policies`,
+}
+
+/** Reasons by failure, without the address before them. */
+const REASONS: Readonly<
+  Record<Exclude<RedisFailure, 'connection' | 'other' | 'unsupported'>, string>
+> = {
+  breaker: 'was not asked, because the circuit breaker is open',
+  deadline: 'does not answer in time: it is frozen or busy, or a firewall drops what is sent',
+  protocol: 'does not answer as Redis does: name the port of Redis in REDIS_ADDRESS',
+  sentinel: 'is not what the settings for Sentinels say',
+  tls: 'and Vestibule agree on no TLS',
+  auth: 'refuses user or password: correct REDIS_USERNAME and REDIS_PASSWORD',
+  busy: 'runs a script for too long: SCRIPT KILL',
+  clients: 'has too many clients: raise maxclients, or find in CLIENT LIST what holds connections',
+  cluster:
+    'is a node of a Redis Cluster, or its cluster is incomplete: set REDIS_CLUSTER=true, or see CLUSTER INFO',
+  data: 'keeps a value of another kind under a key of ours: give each software its own REDIS_KEY_PREFIX',
+  database: 'has no database of this number: correct REDIS_DB; a cluster has only 0',
+  full: 'is full: raise maxmemory',
+  loading: 'loads its data after a start: wait',
+  misconf: 'cannot write its snapshot or log: free its disk',
+  permission: 'denies the user a command, key or channel: add the right to its ACL',
+  protected:
+    'is in protected mode, which serves only its own machine: set a password, or protected-mode no',
+  readonly: 'is a replica, which refuses writes: name the primary in REDIS_ADDRESS',
+  replication: 'has too few replicas, or has lost its primary: check INFO replication',
+}
+
+function unsupportedReason(root: unknown, at: string): string {
+  const reply = readReplyError(root)
+  const command = (reply?.kind === 'unknown-command' && reply.command) || 'a command'
+  return `${at} does not know ${command}, which Vestibule needs: use Redis 7 or later without renamed commands, not a proxy or service that leaves it out`
+}
+
+function tlsReason(root: unknown, at: string, isTls: boolean | undefined): string {
+  const code = codeOf(root) ?? ''
+  if (root instanceof TlsMismatchError || /WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST/.test(code)) {
+    return isTls
+      ? `${at} does not speak TLS: set REDIS_ENABLE_TLS=false, or name its TLS port`
+      : `${at} speaks TLS: set REDIS_ENABLE_TLS=true, or name its port without TLS`
+  }
+  const found = TLS_REASONS.find(([pattern]) => pattern.test(code))
+  return `${at} ${found?.[1] ?? 'and Vestibule agree on no TLS: compare versions and ciphers'}`
+}
+
+/** Reasons by the code of the TLS error, without the address before them. */
+const TLS_REASONS: readonly (readonly [RegExp, string])[] = [
+  [/ALTNAME/, 'has a certificate for another name: use the name that it holds in REDIS_ADDRESS'],
+  [/HAS_EXPIRED/, 'has a certificate that has expired: renew it'],
+  [/NOT_YET_VALID/, 'has a certificate that is not valid yet: check the clocks'],
+  [
+    /CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE/,
+    'does not accept the client certificate: set REDIS_CERT_FILE and REDIS_KEY_FILE',
+  ],
+  [
+    /SELF_SIGNED|UNABLE_TO|CERT_/,
+    'has a certificate of an authority that is not trusted here: set REDIS_CA_FILE',
+  ],
+  [
+    /PEM|KEY_VALUES|OSSL/,
+    'was not asked: REDIS_CA_FILE, REDIS_CERT_FILE or REDIS_KEY_FILE holds no usable PEM',
+  ],
+]

@@ -1,0 +1,83 @@
+import type { AccessRule } from '../../core/access-rule.ts'
+import { cleanText } from '../../core/clean-text.ts'
+import type { Identity } from '../../core/identity.ts'
+import { createRefusalReasons } from '../../core/refusal-reason.ts'
+import type { Principal } from '../../core/session.ts'
+import { AuthError } from '../../errors.ts'
+import type { Cookies } from '../../http/cookies.ts'
+import { requestIdOf, traceOf } from '../../http/request.ts'
+import type { Sessions } from '../../session/sessions.ts'
+import { type Log, userDigest } from '../../telemetry/log.ts'
+import type { CheckedRequest } from './checked-request.ts'
+
+/** Log of the 403 answers that signed-in people get (finding C53); strangers get no line. */
+export interface RefusalLog {
+  /** Logs that no rule lets a user pass; without a principal, the session is looked up behind the answer. */
+  notPermitted(checked: CheckedRequest, principal: Principal | undefined): void
+  /** Logs that a user whom the rules let pass has claims or a token that no header can carry. */
+  unusable(checked: CheckedRequest, principal: Principal | undefined, error: unknown): void
+}
+
+export interface RefusalLogOptions {
+  readonly rules: readonly AccessRule[]
+  readonly cookies: Cookies
+  readonly sessions: Pick<Sessions, 'find'>
+  readonly realmOf: (host: string) => string
+  readonly storeTimeoutMs: number
+  readonly log: Log
+}
+
+const MAX_PATH_CHARS = 200
+
+export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
+  const { cookies, sessions, storeTimeoutMs, log } = options
+  const explain = createRefusalReasons(options.rules)
+
+  function write(checked: CheckedRequest, identity: Identity, why: object): void {
+    const { raw, request } = checked
+    const { issuer, subject } = identity
+    const fields = {
+      event: 'not_permitted',
+      status: 403,
+      ...why,
+      user: userDigest(issuer, subject),
+      host: request.site.host,
+      path: cleanPath(request.path),
+      request_id: requestIdOf(raw),
+      ...traceOf(raw),
+    }
+    log.info(fields, 'a signed-in user may not do this')
+  }
+
+  function notPermitted(checked: CheckedRequest, { identity }: Principal): void {
+    write(checked, identity, explain(checked.request, identity))
+  }
+
+  /** Finds the user whom a rule with `access: deny` refused without a look at the session. */
+  async function findAndNote(checked: CheckedRequest): Promise<void> {
+    const { raw, request } = checked
+    const credential = cookies.readSession(raw, request.site)
+    if (!credential || credential === 'ambiguous') return
+    const realm = options.realmOf(request.site.host)
+    const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs })
+    if (found) notPermitted(checked, found.session)
+  }
+
+  return {
+    notPermitted(checked, principal) {
+      if (principal) notPermitted(checked, principal)
+      // Ignores an outage, because the refusal does not depend on who it is.
+      else findAndNote(checked).catch(() => undefined)
+    },
+    unusable(checked, principal, error) {
+      if (!principal || !(error instanceof AuthError)) return
+      write(checked, principal.identity, { code: error.code, reason: error.message })
+    },
+  }
+}
+
+/** Returns a path for the log, without what may be an e-mail address or a token in a segment. */
+function cleanPath(path: string): string {
+  const segments = path.slice(0, MAX_PATH_CHARS).replaceAll(/%40/g, '@').split('/')
+  return segments.map((segment) => cleanText(segment)).join('/')
+}

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import type { AccessRule, AllowedUsers } from '../../src/core/access-rule.ts'
+import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
+import { compilePathPattern } from '../../src/core/path-pattern.ts'
+import { createRefusalReasons, type RefusalReason } from '../../src/core/refusal-reason.ts'
+import { sitesOf } from '../support/protected-sites.ts'
+import { forwarded, rawRequest } from '../support/raw-request.ts'
+
+type Lists = Partial<Readonly<Record<keyof AllowedUsers, readonly string[]>>>
+
+function signedIn(path: string, { groups, emails, emailDomains }: Lists): AccessRule {
+  const allowed = {
+    groups: new Set(groups),
+    emails: new Set(emails),
+    emailDomains: new Set(emailDomains),
+  }
+  return { ...at(path), access: 'signed-in', allowed }
+}
+
+function at(path: string) {
+  return { paths: [compilePathPattern(path)], passesPreflight: false }
+}
+
+const none = new Set<string>()
+const requirement = { issuers: none, audiences: none, scopes: [], claims: new Map() }
+const explain = createRefusalReasons([
+  { ...at('/deny'), access: 'deny' },
+  signedIn('/lists/*', { groups: ['a'], emailDomains: ['b.test'] }),
+  signedIn('/mail/*', { emails: ['a@b.test'] }),
+  signedIn('/group/*', { groups: ['a'] }),
+  {
+    ...at('/token/*'),
+    access: 'signed-in',
+    bearer: { requirement: { ...requirement, type: 'jwt' }, isOneTime: true },
+  },
+  { ...at('/**'), methods: new Set(['PUT']), access: 'signed-in' },
+])
+
+const NO_RULE: RefusalReason = { code: 'no_rule', reason: 'no rule matches' }
+const NO_GROUPS = 'the session has no groups'
+const NO_EMAIL = 'the session has no e-mail address that counts'
+const OTHERS =
+  "the groups of the session hold none of the rule's; the e-mail address of the session is not on the lists of the rule"
+const BOTH: RefusalReason['asks'] = ['groups', 'emailDomains']
+
+test.for<[what: string, email: string | undefined, reason: RefusalReason]>([
+  ['GET /deny', undefined, { code: 'access_deny', rule: 1, reason: 'the rule has access: deny' }],
+  ['GET /else', undefined, NO_RULE],
+  [
+    'GET /lists/a',
+    undefined,
+    { code: 'not_listed', rule: 2, asks: BOTH, reason: `${NO_GROUPS}; ${NO_EMAIL}` },
+  ],
+  ['GET /lists/a', 'x@c.test', { code: 'not_listed', rule: 2, asks: BOTH, reason: OTHERS }],
+  ['GET /mail/a', undefined, { code: 'not_listed', rule: 3, asks: ['emails'], reason: NO_EMAIL }],
+  ['GET /group/a', undefined, { code: 'not_listed', rule: 4, asks: ['groups'], reason: NO_GROUPS }],
+  ['GET /lists%2Fa', 'x@b.test', NO_RULE],
+  [
+    'PUT /token%2Fa',
+    undefined,
+    {
+      code: 'access_deny',
+      reason: 'the path has several readings, whose rules take no credential in common',
+    },
+  ],
+])('a refusal of %s for %s says why (C53)', ([what, email, reason]) => {
+  const [method = '', uri = ''] = what.split(' ')
+  const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
+  const request = parseForwardedRequest(rawRequest(forwarded(parts)), sitesOf('app.example.com'))
+  const groups = email === undefined ? [] : ['z']
+  const identity = { issuer: 'i', subject: 's', groups, claims: {}, ...(email && { email }) }
+  expect(explain(request, identity)).toEqual(reason)
+})
