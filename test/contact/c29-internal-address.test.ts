@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { discover } from '../../src/oidc/discovery.ts'
+import { discover } from '../../src/oidc/discovery/discovery.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import type { Endpoint } from '../support/provider.ts'
 import { startRelyingParty } from '../support/relying-party.ts'

@@ -1,9 +1,9 @@
 import { decodeProtectedHeader, errors } from 'jose'
 import { ClientError } from 'openid-client'
-import { cleanText } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
-import { isUnknownKey } from './provider-errors.ts'
-import { ALGORITHM_SETTING } from './token-rules.ts'
+import { cleanText } from '../../core/clean-text.ts'
+import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { isUnknownKey } from '../request/provider-errors.ts'
 
 /** Token that was refused, and what it had to be. */
 export interface Expected {

@@ -1,5 +1,6 @@
-import { cleanText, cleanUrl } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
+import { cleanText, cleanUrl } from '../../core/clean-text.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { codeOf, faultIn, notedFactsOf } from '../request/provider-errors.ts'
 import { claimFacts, sayClaim } from './claim-facts.ts'
 import {
   isClientRefused,
@@ -8,7 +9,6 @@ import {
   refusedParametersOf,
   unsentCodeOf,
 } from './failed-answer.ts'
-import { codeOf, faultIn, notedFactsOf } from './provider-errors.ts'
 
 /** Request to the provider that failed, for log lines. */
 export interface Asked {
