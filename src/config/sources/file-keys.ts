@@ -49,9 +49,12 @@ export function nearFileKey(key: string, section: string): string | undefined {
 
 /** Names that the file may hold, which cannot name itself. */
 const ALL_NAMES = SETTING_NAMES.filter((name) => name !== 'VESTIBULE_CONFIG').flatMap(namesOf)
-const NAMES: ReadonlyMap<string, string> = new Map(
-  ALL_NAMES.map((name) => [comparable(fileKeyOf(name)), name]),
-)
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ...ALL_NAMES.map((name) => [comparable(fileKeyOf(name)), name] as const),
+  // The names run together two words that camelCase tells apart.
+  ['cookie.sameSite', 'COOKIE_SAMESITE'],
+  ['oidc.userInfo', 'OIDC_USERINFO'],
+])
 
 /** Returns the names under which the value of a setting may be given. */
 export function namesOf(name: SettingName): string[] {
