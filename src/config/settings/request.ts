@@ -31,7 +31,7 @@ export const requestSettings = {
       notes,
       note(
         ADDRESSES,
-        'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
+        'Hosts whose requests are checked: `app.example.com`, `*.example.com` (not `*.com`), or `http://app.localhost:8080` for an http host.',
       ),
     ),
   ALLOW_INSECURE_HTTP: flag

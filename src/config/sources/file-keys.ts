@@ -4,8 +4,9 @@ import { nearName } from './near-names.ts'
 /** Sections of the settings file, each with the settings whose names begin with it. */
 export const SECTIONS: readonly string[] = ['redis', 'oidc', 'session', 'cookie']
 
-/** Spellings of the traefikoidc plugin in which an abbreviation is in capitals. */
+/** Spellings of the traefikoidc plugin in which an abbreviation is in capitals, and of two words that a name runs together. */
 const SPELLINGS: Readonly<Record<string, string>> = {
+  COOKIE_SAMESITE: 'sameSite',
   REDIS_ENABLE_TLS: 'enableTLS',
   REDIS_HYBRID_L1_MEMORY_MB: 'hybridL1MemoryMB',
 }
@@ -51,8 +52,7 @@ export function nearFileKey(key: string, section: string): string | undefined {
 const ALL_NAMES = SETTING_NAMES.filter((name) => name !== 'VESTIBULE_CONFIG').flatMap(namesOf)
 const NAMES: ReadonlyMap<string, string> = new Map([
   ...ALL_NAMES.map((name) => [comparable(fileKeyOf(name)), name] as const),
-  // The names run together two words that camelCase tells apart.
-  ['cookie.sameSite', 'COOKIE_SAMESITE'],
+  ['cookie.samesite', 'COOKIE_SAMESITE'],
   ['oidc.userInfo', 'OIDC_USERINFO'],
 ])
 
