@@ -163,7 +163,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ...words`
     REDIS_ENABLED REDIS_ENABLE_TLS REDIS_TLS_SKIP_VERIFY REDIS_CLUSTER PASS_ACCESS_TOKEN
     REDIS_ENABLE_CIRCUIT_BREAKER REDIS_ENABLE_HEALTH_CHECK ALLOW_INSECURE_HTTP OIDC_TRUST_EMAIL
-    PASS_AUTHORIZATION DISABLE_REPLAY_DETECTION
+    PASS_AUTHORIZATION COOKIE_PERSISTENT DISABLE_REPLAY_DETECTION
   `.flatMap((name) => rows`yes 1 on tr\x20ue`(name, /neither true nor false/)),
 ]
 /** Looked at only where Redis is used. */
