@@ -156,7 +156,7 @@ function textOf(expected: unknown, claim: string): string {
 const EXPECTED: Readonly<Record<string, string>> = {
   nonce: 'the nonce of this sign-in',
   iss: 'the issuer',
-  sub: 'the user of the session',
+  sub: 'a text that names the user',
   aud: 'this client alone',
 }
 

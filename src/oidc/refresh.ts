@@ -157,7 +157,10 @@ async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   const { iss, sub, nonce = known } = claims
   if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
-  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
+  if (sub !== subject) {
+    const facts = factsAbout({ claim: 'sub', value: sub })
+    throw foreign({ ...facts, expected: 'the user of the session' })
+  }
   if (known !== undefined && nonce !== known) {
     throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
