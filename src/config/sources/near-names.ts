@@ -19,13 +19,15 @@ const SHORT = 5
 /** Length up to which two letters make another word: `REDIS_TTL` is not `REDIS_URL`. */
 const SHORT_WORD = 3
 
-/** Returns whether the names differ in one short word alone. */
+/** Returns whether the names differ in one word alone, which is short in both. */
 function isOtherWord(name: string, candidate: string): boolean {
   const words = name.split('_')
   const others = candidate.split('_')
-  const different = others.filter((word, at) => word !== words[at])
-  const [word = '', ...more] = different
-  return words.length === others.length && more.length === 0 && word.length <= SHORT_WORD
+  const different = [...others.keys()].filter((at) => words[at] !== others[at])
+  if (words.length !== others.length || different.length > 1) return false
+  return different.every((at) =>
+    [words[at], others[at]].every((word = '') => word.length <= SHORT_WORD),
+  )
 }
 
 function joined(name: string): string {
