@@ -22,6 +22,11 @@ export function cleanText(text: string, maxChars = MAX_CHARS): string {
   return clean.length > maxChars ? `${clean.slice(0, maxChars).toWellFormed()}…` : clean
 }
 
+/** Returns the same of a text but for a plain address, because one slash or capital letter may be the fault. */
+export function shownText(text: string): string {
+  return /^https?:\/\/[\w.~:/%{}[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
+}
+
 /** Returns origin and path of an address for a log line, without credentials, query and fragment. */
 export function cleanUrl(text: string): string {
   const url = URL.parse(text)

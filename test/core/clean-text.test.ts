@@ -25,6 +25,7 @@ test.for([
   ],
   ['no user alice%40example.com here', 'no user …@… here'],
   ['half \ud83d character', 'half \ufffd character'],
+  ['ask https://[not-an-address now', 'ask … now'],
   ['x'.repeat(300), `${'x'.repeat(200)}…`],
 ])('%j of another party is logged as %j', ([text, clean]) => {
   expect(cleanText(text as string)).toBe(clean)

@@ -1,10 +1,10 @@
 import { decodeProtectedHeader, errors } from 'jose'
 import { ClientError } from 'openid-client'
-import { isAbsent } from '../core/claims.ts'
-import { cleanText } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
-import { isAboutKey, isUnknownKey } from './provider-errors.ts'
-import { ALGORITHM_SETTING } from './token-rules.ts'
+import { isAbsent } from '../../core/claims.ts'
+import { shownText } from '../../core/clean-text.ts'
+import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { isAboutKey, isUnknownKey } from '../request/provider-errors.ts'
 
 /** Token that was refused, and what it had to be. */
 export interface Expected {
@@ -138,11 +138,6 @@ function receivedText(claim: string, value: unknown): string {
   return value === '' ? 'an empty text' : kindOf(value)
 }
 
-/** Shows a plain address as it is, because one slash or capital letter may be the fault. */
-export function shownText(text: string): string {
-  return /^https?:\/\/[\w.~:/%{}[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
-}
-
 function isString(value: unknown): value is string {
   return typeof value === 'string'
 }
@@ -162,7 +157,7 @@ function textOf(expected: unknown, claim: string): string {
 const EXPECTED: Readonly<Record<string, string>> = {
   nonce: 'the nonce of this sign-in',
   iss: 'the issuer',
-  sub: 'the user of the session',
+  sub: 'a text that names the user',
   aud: 'this client alone',
 }
 

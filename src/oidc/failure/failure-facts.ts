@@ -1,5 +1,6 @@
-import { cleanText, cleanUrl } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
+import { cleanText, cleanUrl } from '../../core/clean-text.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { codeOf, faultIn, notedFactsOf } from '../request/provider-errors.ts'
 import { claimFacts, sayClaim } from './claim-facts.ts'
 import {
   isClientRefused,
@@ -9,7 +10,6 @@ import {
   unreadableIdToken,
   unsentCodeOf,
 } from './failed-answer.ts'
-import { codeOf, faultIn, notedFactsOf } from './provider-errors.ts'
 
 /** Request to the provider that failed, for log lines. */
 export interface Asked {
@@ -60,7 +60,8 @@ export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Aske
     ...noted,
     ...(isClient && authentication !== undefined && { client_authentication: authentication }),
   }
-  const setting = found.setting ?? (isClient ? settingsOfClient(authentication) : settingOf(found, cause))
+  const setting =
+    found.setting ?? (isClient ? settingsOfClient(authentication) : settingOf(found, cause))
   return { ...found, ...(setting && { setting }) }
 }
 
@@ -107,7 +108,7 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 
 function whatHappened(cause: unknown, facts: FailureFacts): string {
   const fault = faultIn(cause)
-  if (fault) return `failed: ${fault.message}`
+  if (fault) return `failed: ${fault.message}${statusOf(facts)}`
   const unreadable = unreadableIdToken(cause)
   if (unreadable !== undefined) return `sent an ID token that ${unreadable}`
   const refused = sayClaim(facts)
@@ -118,6 +119,11 @@ function whatHappened(cause: unknown, facts: FailureFacts): string {
   const said = [error, isFromBrowser ? undefined : description].filter(Boolean).join(': ')
   if (said) return `answered ${[status, said].filter(Boolean).join(' ')}`
   return status === undefined ? causeText(cause) : `answered ${status}${unusable(cause, status)}`
+}
+
+/** Adds a status that a fault of our own does not name; 200 says nothing. */
+function statusOf({ http_status: status = 200 }: FailureFacts): string {
+  return status === 200 ? '' : ` (status ${status})`
 }
 
 function unusable(cause: unknown, status: number): string {

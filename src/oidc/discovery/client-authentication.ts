@@ -1,6 +1,6 @@
 import * as client from 'openid-client'
-import type { ClientCredentials, SecretMethod } from '../core/client-credentials.ts'
-import { isText } from './token-rules.ts'
+import { isText } from '../../core/claims.ts'
+import type { ClientCredentials, SecretMethod } from '../../core/client-credentials.ts'
 
 /** Credentials whose method is decided. */
 export type DecidedCredentials = Exclude<ClientCredentials, { readonly method: 'client_secret' }>
