@@ -133,6 +133,7 @@ const causes: Readonly<Record<string, Cause>> = {
   'another issuer in the ID token': tampered({ iss: 'https://id.example.com' }),
   'an ID token for another client': tampered({ aud: 'other' }),
   'an ID token without a nonce': tampered({ nonce: undefined }),
+  'an encrypted ID token': token({ rewrite: (body) => ({ ...body, id_token: 'a.b.c.d.e' }) }),
   'a sub that is a number': tampered({ sub: 42 }),
   'the key set fails': fresh({}, (provider) => provider.set('jwks', faults.serverError)),
   'UserInfo refuses': userinfo({ status: 403, headers: json, body: '{}' }),
