@@ -100,7 +100,7 @@ describe('C72 a refused ID token is one line that names the claim', () => {
     [
       'no nonce',
       () => ({ nonce: undefined }),
-      { code: 'sign_in_refused', claim: 'nonce', received: 'none' },
+      { code: 'sign_in_failed', claim: 'nonce', received: 'none' },
     ],
     [
       'a foreign nonce',

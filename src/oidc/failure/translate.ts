@@ -51,12 +51,11 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
 
 /**
  * Reports a token or an answer of the provider that failed verification: a fault of provider or settings, except for a
- * `nonce` of another login, which the browser may cause.
+ * `nonce`, which another login in the browser may cause.
  */
 export class VerificationError extends AuthError {
   constructor(message: string, options: ConstructorParameters<typeof AuthError>[2] = {}) {
-    const { claim, received } = options.facts ?? {}
-    const isOfBrowser = claim === 'nonce' && received !== 'none'
+    const isOfBrowser = options.facts?.claim === 'nonce'
     super(isOfBrowser ? 'sign_in_failed' : 'sign_in_refused', message, options)
   }
 }
