@@ -58,7 +58,7 @@ export function createRefusals({
 }: RefusalOptions): Refuse {
   const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
-    if (!(thrown instanceof AuthError) && hasLeft(request.raw)) return dropped(thrown, request.raw)
+    if (hasLeft(thrown, request.raw)) return dropped(thrown, request.raw)
     const error =
       thrown instanceof AuthError
         ? thrown
@@ -89,7 +89,10 @@ export function createRefusals({
   /** Answers a connection that is gone, which nobody reads; a client that leaves is no fault of ours (finding C46). */
   function dropped(cause: unknown, raw: IncomingMessage): Response {
     const fields = { event: 'client_left', request_id: requestIdOf(raw), ...traceOf(raw) }
-    log.debug({ ...fields, cause: describeCause(cause) }, 'a client left before its body had come')
+    log.debug(
+      { ...fields, cause: describeCause(cause) },
+      'a client left before its request was read',
+    )
     return plain(400)
   }
 
@@ -141,9 +144,9 @@ const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', '
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
-/** Returns whether the connection ended in the middle of the request's body. */
-function hasLeft({ destroyed, complete }: IncomingMessage): boolean {
-  return destroyed && !complete
+/** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
+function hasLeft(thrown: unknown, { destroyed, complete }: IncomingMessage): boolean {
+  return thrown instanceof AuthError ? thrown.facts.peer === '' : destroyed && !complete
 }
 
 /** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { bearerRule } from '../support/bearers.ts'
 import { prepared } from '../support/prepared.ts'
 import { asScript, useBearerParty, useParty } from '../support/used-party.ts'
 import type { Forwarded } from '../support/vestibule.ts'
@@ -11,6 +12,9 @@ const party = useBearerParty(
     { paths: ['/open/**'], access: 'public' },
     { paths: ['/any/**'], access: 'signed-in' },
     { paths: ['/mail/**'], access: 'signed-in', emailDomains: ['corp.example'] },
+    bearerRule('/scope/**', { scopes: ['read', 'write'] }),
+    bearerRule('/tenant/**', { claims: { tenant: ['a'] } }),
+    bearerRule('/robots/**', {}, { groups: ['robots'] }),
   ],
   { ALLOW_ANY_USER: '' },
 )
@@ -60,7 +64,9 @@ describe('C53: the 403 of a signed-in person', () => {
   test('shows the number of that line, on the page and in the JSON answer', async () => {
     const page = await refusalOf({ uri: '/admin/a' })
     expect(page.visit.body).toContain(`Request ${String(page.id)}`)
-    await refusalOf({ uri: '/admin/a' }, asScript)
+    const script = await refusalOf({ uri: '/admin/a' }, asScript)
+    const { body } = script.visit
+    expect(JSON.parse(body)).toEqual({ error: 'forbidden', request_id: script.id })
   })
 
   test('names no address and no token of the path', async () => {
@@ -69,6 +75,28 @@ describe('C53: the 403 of a signed-in person', () => {
       uri: `/admin/eve%40corp.example/${token}/${'a'.repeat(500)}`,
     })
     expect(line?.['path']).toMatch(/^\/admin\/…@…\/…\/a{100,150}$/)
+  })
+})
+
+describe('C53: the 403 of a valid token', () => {
+  test.for([
+    ['/scope/a', { code: 'insufficient_scope', rule: 7 }, 'one of the scopes read write'],
+    ['/tenant/a', { code: 'token_claims', rule: 8 }, 'the rule asks for: tenant'],
+    ['/robots/a', { code: 'not_listed', rule: 9, asks: ['groups'] }, 'the token has no groups'],
+  ] as const)('has one info line with rule and reason: %s', async ([uri, why, reason]) => {
+    const token = await party.mint({ tenant: 'b', scope: 'read' })
+    const visit = await party.present(token, { uri })
+    expect(visit.status).toBe(403)
+    const lines = linesOf(visit.headers['x-request-id'])
+    expect(lines).toMatchObject([{ event: 'not_permitted', level: 'info', path: uri, ...why }])
+    expect(lines[0]?.['reason']).toContain(reason)
+    expect(JSON.stringify(lines)).not.toContain(token)
+  })
+
+  test('is not that of a token which is not valid: no line', async () => {
+    const token = await party.mint({ exp: 1 })
+    const visit = await party.present(token, { uri: '/scope/a' })
+    expect([visit.status, linesOf(visit.headers['x-request-id'])]).toEqual([401, []])
   })
 })
 

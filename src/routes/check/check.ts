@@ -117,7 +117,7 @@ export function createCheck(options: CheckOptions) {
   function answer(
     checked: CheckedRequest,
     verdict: Verdict,
-    { source, renew }: FoundEvidence,
+    { evidence, source, renew }: FoundEvidence,
   ): Answer {
     switch (verdict.kind) {
       case 'allow':
@@ -131,6 +131,7 @@ export function createCheck(options: CheckOptions) {
         metrics.duplicateCookie()
         return { ...denials.resetCookies(checked), source }
       case 'refuse-token':
+        if (verdict.fault) refusalLog.tokenNotPermitted(checked, evidence, verdict.fault)
         return { ...denials.refuseToken(checked, verdict.fault), source }
     }
   }

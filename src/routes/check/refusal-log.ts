@@ -1,5 +1,7 @@
 import type { AccessRule } from '../../core/access-rule.ts'
+import type { TokenFault } from '../../core/bearer.ts'
 import { cleanText } from '../../core/clean-text.ts'
+import type { Evidence } from '../../core/decision.ts'
 import type { Identity } from '../../core/identity.ts'
 import { createRefusalReasons } from '../../core/refusal-reason.ts'
 import type { Principal } from '../../core/session.ts'
@@ -10,10 +12,12 @@ import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
-/** Log of the 403 answers that signed-in people get (finding C53); strangers get no line. */
+/** Log of the 403 answers to sessions and valid tokens (finding C53); strangers get no line. */
 export interface RefusalLog {
   /** Logs that no rule lets a user pass; without a principal, the session is looked up behind the answer. */
   notPermitted(checked: CheckedRequest, principal: Principal | undefined): void
+  /** Logs that no rule lets the owner of a valid token pass; a token that is not valid gets no line. */
+  tokenNotPermitted(checked: CheckedRequest, evidence: Evidence, fault: TokenFault): void
   /** Logs that a user whom the rules let pass has claims or a token that no header can carry. */
   unusable(checked: CheckedRequest, principal: Principal | undefined, error: unknown): void
 }
@@ -68,6 +72,12 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
       if (principal) notPermitted(checked, principal)
       // Ignores an outage, because the refusal does not depend on who it is.
       else findAndNote(checked).catch(() => undefined)
+    },
+    tokenNotPermitted(checked, evidence, { error }) {
+      const isForbidden = error === 'forbidden' || error === 'insufficient_scope'
+      if (evidence.kind !== 'bearer' || !isForbidden) return
+      const { bearer } = evidence
+      write(checked, bearer.identity, explain(checked.request, bearer.identity, bearer))
     },
     unusable(checked, principal, error) {
       if (!principal || !(error instanceof AuthError)) return
