@@ -8,15 +8,8 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
 import { type HeaderList, json, plain } from './answers.ts'
-import { badRequestPage, internalErrorPage, type PageContent } from './pages/pages.ts'
-import {
-  brokenProviderPage,
-  misconfiguredPage,
-  RETRY_SECONDS,
-  refusedPage,
-  signInFailedPage,
-  unavailablePage,
-} from './pages/sign-in-pages.ts'
+import { errorPage } from './error-page.ts'
+import { RETRY_SECONDS } from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 import type { PageWriter } from './write-page.ts'
@@ -71,7 +64,7 @@ export function createRefusals({
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
       const mayReload = requestClass === 'navigation'
-      const content = contentOf(error, { ...linksOf(request), mayReload })
+      const content = errorPage(error, { ...linksOf(request), mayReload })
       return writePage(status, content, requestId, extra)
     }
     const message = error.isPublic ? { message: error.message } : {}
@@ -160,46 +153,5 @@ function headersOf(status: number): HeaderList {
       return [['Retry-After', String(RETRY_SECONDS)]]
     default:
       return []
-  }
-}
-
-interface PageContext {
-  readonly loginUrl?: string
-  readonly switchUserUrl?: string
-  readonly retryUrl: string | undefined
-  readonly newLoginUrl: string | undefined
-  readonly mayReload: boolean
-}
-
-function contentOf(error: AuthError, context: PageContext): PageContent {
-  const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
-  switch (error.code) {
-    case 'sign_in_failed':
-      return signInFailedPage(loginUrl, retryUrl)
-    case 'access_denied':
-      return refusedPage(loginUrl, switchUserUrl)
-    case 'sign_in_refused':
-    case 'sign_in_misconfigured':
-      return misconfiguredPage(loginUrl)
-    case 'provider_failed':
-      return brokenProviderPage(loginUrl, newLoginUrl)
-    case 'store_unavailable':
-    case 'provider_unavailable':
-    case 'busy':
-      return unavailablePage(mayReload, newLoginUrl)
-    case 'internal':
-      return internalErrorPage()
-    case 'invalid_request':
-    case 'hidden_dots':
-    case 'foreign_host':
-    case 'alias_header':
-    case 'method_not_allowed':
-    case 'untrusted_peer':
-    case 'sign_in_router':
-    case 'foreign_origin':
-    case 'claims_too_large':
-    case 'unusable_token':
-    case 'invalid_return_to':
-      return badRequestPage(error.isPublic ? error.message : 'The request was refused.')
   }
 }

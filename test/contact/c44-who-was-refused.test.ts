@@ -14,7 +14,8 @@ function refusals({ log } = vestibule()) {
 }
 
 test('C44: a peer that is no proxy of ours is named in the log', async () => {
-  expect((await elsewhere().check()).status).toBe(403)
+  const page = await elsewhere().check()
+  expect([page.status, page.body]).toEqual([403, expect.stringContaining('This is not your fault')])
   expect(refusals(elsewhere())).toMatchObject([
     { code: 'untrusted_peer', peer: '127.0.0.1', setting: 'TRUSTED_PROXIES' },
   ])
@@ -60,7 +61,9 @@ const OTHERS: readonly (readonly [Forwarded, Record<string, string>, object])[] 
 test.for(OTHERS)(
   'C44: a refusal of %j with %j names host and setting',
   async ([asked, ...more]) => {
-    await vestibule().check(asked, more[0])
+    const { body } = await vestibule().check(asked, more[0])
+    const code = String(refusals().at(-1)?.['code'])
+    expect(body.includes('tell the operator')).toBe(code === 'sign_in_router')
     expect(refusals().at(-1)).toMatchObject(more[1])
   },
 )

@@ -3,6 +3,7 @@ import { bearerRule } from '../support/bearers.ts'
 import { prepared } from '../support/prepared.ts'
 import { asScript, useBearerParty, useParty } from '../support/used-party.ts'
 import type { Forwarded } from '../support/vestibule.ts'
+import type { Visit } from '../support/visitor.ts'
 
 const party = useBearerParty(
   [
@@ -25,13 +26,22 @@ function linesOf(id: unknown) {
   return party.vestibule.log().filter(({ request_id }) => request_id === id)
 }
 
-async function refusalOf(forwarded: Forwarded, headers: Readonly<Record<string, string>> = {}) {
-  const visit = await party.check(forwarded, { Cookie: bob(), ...headers })
+/** Asks until a refusal has its line, because more than ten lines a second are left out. */
+async function refusalBy(ask: () => Promise<Visit>) {
+  let visit = await ask()
+  const lines = () => linesOf(visit.headers['x-request-id'])
+  const askAgain = async () => {
+    if (lines().length === 0) visit = await ask()
+    return lines()
+  }
+  await expect.poll(askAgain, { interval: 200 }).not.toEqual([])
   expect(visit.status).toBe(403)
-  const id = visit.headers['x-request-id']
-  await expect.poll(() => linesOf(id)).not.toEqual([])
-  expect(linesOf(id)).toHaveLength(1)
-  return { visit, id, line: linesOf(id)[0] }
+  expect(lines()).toHaveLength(1)
+  return { visit, id: visit.headers['x-request-id'], line: lines()[0] }
+}
+
+function refusalOf(forwarded: Forwarded, headers: Readonly<Record<string, string>> = {}) {
+  return refusalBy(() => party.check(forwarded, { Cookie: bob(), ...headers }))
 }
 
 const NO_GROUPS = "the groups of the session hold none of the rule's"
@@ -75,6 +85,10 @@ describe('C53: the 403 of a signed-in person', () => {
       uri: `/admin/eve%40corp.example/${token}/${'a'.repeat(500)}`,
     })
     expect(line?.['path']).toMatch(/^\/admin\/…@…\/…\/a{100,150}$/)
+    for (const at of ['@', '%2540', '%EF%BC%A0', '%25ef%25bc%25a0']) {
+      const known = await refusalOf({ uri: `/admin/eve${at}corp.example` })
+      expect(known.line?.['path']).toBe('/admin/…@…')
+    }
   })
 })
 
@@ -85,12 +99,10 @@ describe('C53: the 403 of a valid token', () => {
     ['/robots/a', { code: 'not_listed', rule: 9, asks: ['groups'] }, 'the token has no groups'],
   ] as const)('has one info line with rule and reason: %s', async ([uri, why, reason]) => {
     const token = await party.mint({ tenant: 'b', scope: 'read' })
-    const visit = await party.present(token, { uri })
-    expect(visit.status).toBe(403)
-    const lines = linesOf(visit.headers['x-request-id'])
-    expect(lines).toMatchObject([{ event: 'not_permitted', level: 'info', path: uri, ...why }])
-    expect(lines[0]?.['reason']).toContain(reason)
-    expect(JSON.stringify(lines)).not.toContain(token)
+    const { line } = await refusalBy(() => party.present(token, { uri }))
+    expect(line).toMatchObject({ event: 'not_permitted', level: 'info', path: uri, ...why })
+    expect(line?.['reason']).toContain(reason)
+    expect(JSON.stringify(line)).not.toContain(token)
   })
 
   test('is not that of a token which is not valid: no line', async () => {

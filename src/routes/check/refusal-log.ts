@@ -63,7 +63,8 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
     const credential = cookies.readSession(raw, request.site)
     if (!credential || credential === 'ambiguous') return
     const realm = options.realmOf(request.site.host)
-    const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs })
+    const standIn = { assertion: () => cookies.readOutage(raw, request.site) }
+    const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs, standIn })
     if (found) notPermitted(checked, found.session)
   }
 
@@ -86,8 +87,11 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
   }
 }
 
+/** Matches an `@`, also the full-width one, encoded any number of times. */
+const ENCODED_AT = /%(?:25)*40|%(?:25)*ef%(?:25)*bc%(?:25)*a0/gi
+
 /** Returns a path for the log, without what may be an e-mail address or a token in a segment. */
 function cleanPath(path: string): string {
-  const segments = path.slice(0, MAX_PATH_CHARS).replaceAll(/%40/g, '@').split('/')
+  const segments = path.slice(0, MAX_PATH_CHARS).replaceAll(ENCODED_AT, '@').split('/')
   return segments.map((segment) => cleanText(segment)).join('/')
 }
