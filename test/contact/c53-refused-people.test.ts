@@ -125,6 +125,17 @@ test('C53: strangers get no line, whatever cookie they make up', async () => {
   }
 })
 
+test('C53: the number on the page about two session cookies leads to a line with the setting', async () => {
+  const Cookie = `${bob()}; __Host-vestibule=v1.a.b`
+  const page = await party.check({ uri: '/any/a' }, { Cookie })
+  const { status, headers, body } = page
+  const id = headers['x-request-id']
+  expect([status, body]).toEqual([400, expect.stringContaining(`Request ${String(id)}`)])
+  const named = { cookie_name: '__Host-vestibule', setting: 'COOKIE_NAME' }
+  expect(linesOf(id)).toMatchObject([{ event: 'duplicate_cookies', level: 'info', ...named }])
+  expect(JSON.stringify(linesOf(id))).not.toContain('v1.')
+})
+
 describe('C53: a person whom the rules let pass', () => {
   const users = [{ sub: 'many', groups: Array.from({ length: 50 }, (_, n) => `group-${n}`) }]
   const strict = useParty({ IDENTITY_HEADERS_MAX_BYTES: '256' }, { users })
@@ -135,7 +146,8 @@ describe('C53: a person whom the rules let pass', () => {
     const lines = strict.vestibule
       .log()
       .filter((each) => each['request_id'] === headers['x-request-id'])
-    const known = { status: 403, code: 'claims_too_large' }
+    const setting = 'IDENTITY_HEADERS_MAX_BYTES'
+    const known = { status: 403, code: 'claims_too_large', claim: 'groups', setting }
     expect(lines).toMatchObject([
       { ...known, event: 'not_permitted', level: 'info', path: '/a' },
       { ...known, event: 'refused', level: 'warn' },

@@ -129,6 +129,7 @@ export function createCheck(options: CheckOptions) {
         return { ...denials.forbidden(checked, verdict.session), source }
       case 'reset-cookies':
         metrics.duplicateCookie()
+        refusalLog.ambiguous(checked)
         return { ...denials.resetCookies(checked), source }
       case 'refuse-token':
         if (verdict.fault) refusalLog.tokenNotPermitted(checked, evidence, verdict.fault)

@@ -12,7 +12,7 @@ import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
-/** Log of the 403 answers to sessions and valid tokens (finding C53); strangers get no line. */
+/** Log of what the check answers to people and valid tokens that may not pass (finding C53). Strangers get no 403 line. */
 export interface RefusalLog {
   /** Logs that no rule lets a user pass; without a principal, the session is looked up behind the answer. */
   notPermitted(checked: CheckedRequest, principal: Principal | undefined): void
@@ -20,6 +20,8 @@ export interface RefusalLog {
   tokenNotPermitted(checked: CheckedRequest, evidence: Evidence, fault: TokenFault): void
   /** Logs that a user whom the rules let pass has claims or a token that no header can carry. */
   unusable(checked: CheckedRequest, principal: Principal | undefined, error: unknown): void
+  /** Logs that the session cookie came with several values, of which any may be the visitor's. */
+  ambiguous(checked: CheckedRequest): void
 }
 
 export interface RefusalLogOptions {
@@ -82,7 +84,24 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
     },
     unusable(checked, principal, error) {
       if (!principal || !(error instanceof AuthError)) return
-      write(checked, principal.identity, { code: error.code, reason: error.message })
+      write(checked, principal.identity, {
+        code: error.code,
+        reason: error.message,
+        ...error.facts,
+      })
+    },
+    ambiguous({ raw, request: { site } }) {
+      const fields = {
+        event: 'duplicate_cookies',
+        reason:
+          'the session cookie came with two values: another installation above or below this host has the same COOKIE_NAME, or one of them was planted',
+        cookie_name: cookies.sessionName(site),
+        setting: 'COOKIE_NAME',
+        host: site.host,
+        request_id: requestIdOf(raw),
+        ...traceOf(raw),
+      }
+      log.info(fields, 'nobody is signed in by a cookie with several values')
     },
   }
 }
