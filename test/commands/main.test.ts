@@ -146,7 +146,7 @@ describe.concurrent('the command line', () => {
     expect(code).toBe(1)
     const told = lines.filter((line) => line.startsWith('vestibule: '))
     expect(told).toHaveLength(1)
-    expect(told[0]).toContain(`EADDRINUSE`)
+    expect(told[0]).toContain('INTERNAL_PORT: listen EADDRINUSE')
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)
   })
 

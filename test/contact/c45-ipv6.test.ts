@@ -32,6 +32,11 @@ test.for([
   expect(await healthcheck({ HOST, INTERNAL_PORT: String(internalPort) })).toBe(0)
 })
 
+test.for(['[::1]', 'no-such-host.invalid', '203.0.113.1'])(
+  'C45: an address that is none of this machine ends the start with the setting: %s',
+  (HOST) => expect(startVestibule({ HOST })).rejects.toThrow(/^HOST: .*name an address of this/),
+)
+
 test('C45: an IPv4 peer of a socket for both families is known by its IPv4 address', async () => {
   await using vestibule = await startVestibule({ HOST: '::', TRUSTED_PROXIES: '192.0.2.0/24' })
   expect((await vestibule.check()).status).toBe(403)
