@@ -21,9 +21,9 @@ const ORIGIN = 'https://auth.example.com'
 const TARGET = 'https://app.example.com/a?b=c'
 const LONG_TARGET = `https://app.example.com/${'a'.repeat(1500)}`
 
-const start = (ring = createKeyRing([randomBytes(32)])) => {
+const start = (ring = createKeyRing([randomBytes(32)]), isInMemory = false) => {
   let nowMs = 1_700_000_000_000
-  const logins = createLoginTransactions(ring, () => nowMs)
+  const logins = createLoginTransactions(ring, () => nowMs, isInMemory)
   const binding = newBinding()
   return {
     ring,
@@ -51,6 +51,12 @@ describe('a login transaction', () => {
     })
     const { codeVerifier = '' } = returned?.secrets ?? {}
     expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(codeChallenge)
+  })
+
+  test('says whether a replica in memory mode began it (C52)', () => {
+    const { ring, begin, resume } = start()
+    expect(resume(begin().state)?.isFromMemory).toBe(false)
+    expect(resume(start(ring, true).begin().state)?.isFromMemory).toBe(true)
   })
 
   test('the verifier, the nonce and the target do not travel in clear', () => {
