@@ -19,8 +19,8 @@ export interface RunningService {
 }
 
 /**
- * Composes the service and listens. Rejects with the setting and Node's error, after releasing everything, when an
- * address cannot be bound.
+ * Composes the service and listens. Rejects with Node's error, after releasing everything, when an address is in
+ * use.
  */
 export async function startService(
   config: Config,
@@ -42,8 +42,12 @@ export async function startService(
   }
 
   try {
-    const publicPort = await listeners.open(service.publicApp, settings, 'PORT')
-    const internalPort = await listeners.open(service.internalApp, settings, 'INTERNAL_PORT')
+    const open = (name: PortSetting, app: Service['publicApp']) =>
+      listeners.open(app, settings[name]).catch((error: unknown) => {
+        throw withSetting(error, name)
+      })
+    const publicPort = await open('PORT', service.publicApp)
+    const internalPort = await open('INTERNAL_PORT', service.internalApp)
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
@@ -63,20 +67,24 @@ export async function startService(
   }
 }
 
+type PortSetting = 'PORT' | 'INTERNAL_PORT'
+
+/** Adds to Node's error for an address that cannot be listened at which setting gives it. */
+function withSetting(error: unknown, name: PortSetting): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const isOfPort = error.code === 'EADDRINUSE' || error.code === 'EACCES'
+  error.message += `: set ${isOfPort ? `${name} to a port that is free` : 'HOST to an address of this machine, or leave it out'}`
+  return error
+}
+
 /** Opens listeners on one host, and closes those that were opened. */
 function keepListeners(host: string | undefined, log: Log) {
   const listeners: Listener[] = []
   return {
-    async open(
-      app: Service['publicApp'],
-      settings: Readonly<Record<PortSetting, number>>,
-      setting: PortSetting,
-    ): Promise<number> {
-      const listener = await listen(app, host, settings[setting], (...failure) =>
+    async open(app: Service['publicApp'], port: number): Promise<number> {
+      const listener = await listen(app, host, port, (...failure) =>
         reportUnwritten(...failure, log),
-      ).catch((cause: unknown) => {
-        throw unbound(cause, setting)
-      })
+      )
       listeners.push(listener)
       if (host === undefined && listener.address === '0.0.0.0') {
         const { address } = listener
@@ -94,21 +102,6 @@ function keepListeners(host: string | undefined, log: Log) {
       await Promise.all(listeners.map((listener) => listener.close(inFlightMs)))
     },
   }
-}
-
-type PortSetting = 'PORT' | 'INTERNAL_PORT'
-
-/** Codes of Node for a port that cannot be had; every other one is about the address (finding C45). */
-const PORT_CODES: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES'])
-
-/** Returns the error of an address that cannot be bound, with the setting that helps and the system call that failed. */
-function unbound(cause: unknown, port: PortSetting): unknown {
-  if (!(cause instanceof Error && 'syscall' in cause && 'code' in cause)) return cause
-  const { message, code, syscall } = cause
-  const told = PORT_CODES.has(code)
-    ? `${port}: ${message}`
-    : `HOST: ${message}: name an address of this machine, or leave it out`
-  return Object.assign(new Error(told, { cause }), { code, syscall })
 }
 
 function reportUnwritten(cause: unknown, requestId: string | undefined, log: Log): void {

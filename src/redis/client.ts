@@ -1,11 +1,11 @@
-import { createClient, RESP_TYPES } from 'redis'
 import { AuthError } from '../errors.ts'
 import { DeadlineError, TopologyError } from './failure.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createPendingReplies } from './pending-replies.ts'
 import { readReplyError } from './reply-errors.ts'
 import { ProtocolError, ServerFailure } from './server-failure.ts'
-import { addressOf, type RedisTls, type ServerAccess, type ServerAddress } from './target.ts'
+import { addressOf, type ServerAddress } from './target.ts'
+import { createUnconnectedClient, decodeBuffers, type Server } from './unconnected-client.ts'
 
 export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
@@ -59,13 +59,6 @@ export interface PrimariesObserver {
   /** Called when all primaries are connected again. */
   readonly onAllConnected: () => void
 }
-
-interface Server extends ServerAddress, ServerAccess {
-  readonly database: number
-}
-
-/** Bounds the memory that a slow Redis costs: commands beyond this are refused (fault F03). */
-const MAX_QUEUED_COMMANDS = 10_000
 
 /**
  * Connects to one server; `signal` ends the connection with its reason, also after it is open. Throws when the server
@@ -190,34 +183,4 @@ export async function runOrDrop<T>(
     clearTimeout(timer)
     clearImmediate(afterRead)
   }
-}
-
-/** Switches off node-redis's own queue, timers and retries, because `connection.ts` handles them for all commands. */
-function createUnconnectedClient(server: Server, connectTimeoutMs: number, protocol: 2 | 3) {
-  const { host, port, tls, database, username, password, clientName = 'vestibule' } = server
-  const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
-  return createClient({
-    socket: tls ? { ...common, ...tlsOptions(host, tls) } : common,
-    database,
-    // Leaves out the name under RESP2, because a server without HELLO may not know CLIENT either.
-    ...(protocol === 3 ? { name: clientName } : { RESP: 2 as const }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    commandsQueueMaxLength: MAX_QUEUED_COMMANDS,
-    commandOptions: { timeout: 0 },
-  })
-}
-
-function tlsOptions(host: string, { skipVerify, serverName, ...files }: RedisTls) {
-  // Sets SNI, which Node does not send for this socket by itself; IP addresses are not allowed (RFC 6066 section 3).
-  const name = serverName ?? host
-  const servername = /^[\d.]+$|:/.test(name) ? {} : { servername: name }
-  return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
-}
-
-function decodeBuffers(client: RedisClient) {
-  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }

@@ -46,11 +46,17 @@ function codeOf(cause: unknown): string | undefined {
 function reasonOf(cause: unknown): string {
   if (cause instanceof TopologyError) return cause.message
   if (cause instanceof NotConnectedError && cause.cause === undefined) return 'not connected yet'
-  const server = serverFailureIn(cause)?.server
-  const at = server ? `${server.host}:${server.port}` : 'Redis'
   const root = rootOf(cause)
-  if (root instanceof TopologyError) return root.message
+  return root instanceof TopologyError ? root.message : serverReason(root, serverFailureIn(cause))
+}
+
+function serverReason(root: unknown, failed: ServerFailure | undefined): string {
+  const server = failed?.server
+  const at = server ? `${server.host}:${server.port}` : 'Redis'
   const failure = failureOf(root)
+  // Quotes no words of a reply to HELLO or AUTH, which may repeat the password.
+  if (failure === 'other' && server?.isGreeting)
+    return `${at} refuses the connection with the error ${codeOf(root) || 'without a code'}: ${LOOK}`
   return failure === 'tls' ? tlsReason(root, at, server?.isTls) : otherReason(failure, root, at)
 }
 

@@ -53,7 +53,11 @@ const issued = {
 }
 const refreshed: RefreshAnswer = { kind: 'refreshed', issued, claims }
 const refused: RefreshAnswer = { kind: 'refused' }
-const declined = { kind: 'declined', reason: 'invalid_request' } as const
+const declined = {
+  kind: 'declined',
+  reason: 'invalid_request',
+  facts: { http_status: 400 },
+} as const
 const failed: RefreshAnswer = { kind: 'failed', reason: 'provider_unavailable' }
 const REFRESHED = { result: 'refreshed' }
 const NEW_TOKENS = expect.objectContaining({ refreshToken: 'refresh-2' }) as Tokens
@@ -203,6 +207,13 @@ describe('a session that is due', () => {
     const accessTokenExpiresAt = STARTED_AT + DUE_MS + LIFE_MS
     expect(await due.tokens()).toEqual({ ...tokens, accessToken: 'access-2', accessTokenExpiresAt })
     expect(await due.found()).toMatchObject({ identity })
+  })
+
+  test('keeps the groups that UserInfo named before where it could not be had this time', async () => {
+    const { groups: _, ...said } = claims
+    const due = await startDue({ kind: 'refreshed', issued, claims: said, lacksUserInfo: true })
+    await due.refresh()
+    expect(await due.found()).toMatchObject({ identity: { ...identity, name: 'Alice' } })
   })
 
   test('is not refreshed again when the new token has no expiry', async () => {

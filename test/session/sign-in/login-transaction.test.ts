@@ -21,9 +21,9 @@ const ORIGIN = 'https://auth.example.com'
 const TARGET = 'https://app.example.com/a?b=c'
 const LONG_TARGET = `https://app.example.com/${'a'.repeat(1500)}`
 
-const start = (ring = createKeyRing([randomBytes(32)]), isInMemory = false) => {
+const start = (ring = createKeyRing([randomBytes(32)])) => {
   let nowMs = 1_700_000_000_000
-  const logins = createLoginTransactions(ring, () => nowMs, isInMemory)
+  const logins = createLoginTransactions(ring, () => nowMs)
   const binding = newBinding()
   return {
     ring,
@@ -53,10 +53,11 @@ describe('a login transaction', () => {
     expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(codeChallenge)
   })
 
-  test('says whether a replica in memory mode began it (C52)', () => {
-    const { ring, begin, resume } = start()
-    expect(resume(begin().state)?.isFromMemory).toBe(false)
-    expect(resume(start(ring, true).begin().state)?.isFromMemory).toBe(true)
+  test.for([false, true])('says whether memory mode began it: %s (C52)', (isInMemory) => {
+    const { ring, binding, resume } = start()
+    const others = createLoginTransactions(ring, () => 0, isInMemory)
+    const { state } = others.start(binding, TARGET, ORIGIN, false)
+    expect(resume(state)).toMatchObject({ isFromMemory: isInMemory })
   })
 
   test('the verifier, the nonce and the target do not travel in clear', () => {
