@@ -1,15 +1,18 @@
-import { createClient, RESP_TYPES } from 'redis'
 import { AuthError } from '../errors.ts'
 import { DeadlineError, TopologyError } from './failure.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
+import {
+  type BinaryClient,
+  createUnconnectedClient,
+  decodeBuffers,
+  isUndecodable,
+  type RedisClient,
+  type Server,
+} from './node-client.ts'
 import { createPendingReplies } from './pending-replies.ts'
 import { readReplyError } from './reply-errors.ts'
 import { ProtocolError, ServerFailure } from './server-failure.ts'
-import { addressOf, type RedisTls, type ServerAccess, type ServerAddress } from './target.ts'
-
-export type RedisClient = ReturnType<typeof createUnconnectedClient>
-/** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
-export type BinaryClient = ReturnType<typeof decodeBuffers>
+import { addressOf, type ServerAddress } from './target.ts'
 
 /** Command to run on one of the two clients of a connection. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>
@@ -60,13 +63,6 @@ export interface PrimariesObserver {
   readonly onAllConnected: () => void
 }
 
-interface Server extends ServerAddress, ServerAccess {
-  readonly database: number
-}
-
-/** Bounds the memory that a slow Redis costs: commands beyond this are refused (fault F03). */
-const MAX_QUEUED_COMMANDS = 10_000
-
 /**
  * Connects to one server; `signal` ends the connection with its reason, also after it is open. Throws when the server
  * accepts the connection and then does not answer within `connectTimeoutMs`. Falls back to RESP2 where a server does
@@ -82,8 +78,26 @@ export async function openClient(
   } catch (cause) {
     const failure = readReplyError(cause)?.failure
     if (failure !== 'unsupported' && failure !== 'other') throw cause
-    return openWith(2, server, connectTimeoutMs, signal)
+    return openOlder(server, connectTimeoutMs, signal)
   }
+}
+
+/** Sends a command once connected, because a missing password shows in the first reply only. */
+async function openOlder(
+  server: Server,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
+  const opened = await openWith(2, server, connectTimeoutMs, signal)
+  try {
+    await runOrDrop(opened, connectTimeoutMs, (client) => client.ping())
+  } catch (cause) {
+    const reply = readReplyError(cause)
+    if (reply && reply.failure !== 'auth') return opened
+    opened.drop(cause)
+    throw opened.locate(cause)
+  }
+  return opened
 }
 
 async function openWith(
@@ -95,9 +109,9 @@ async function openWith(
   const lifetime = createLifetime(signal)
   const client = createUnconnectedClient(server, connectTimeoutMs, protocol)
   let isGreeting = true
-  const { host, port, tls } = server
+  const { host, port, tls, namedBy = 'REDIS_ADDRESS' } = server
   const locate = (cause: unknown) =>
-    new ServerFailure({ host, port, isTls: tls !== undefined, isGreeting }, cause)
+    new ServerFailure({ host, port, namedBy, isTls: tls !== undefined, isGreeting }, cause)
   const connection = createConnection({ host, port, client, lifetime, locate })
   endTogether(client, lifetime, locate)
   try {
@@ -162,17 +176,6 @@ function endTogether(
   })
 }
 
-/** Returns whether the decoder of node-redis threw: for bytes that are no reply, or for a reply to no command. */
-function isUndecodable(cause: unknown): boolean {
-  if (!(cause instanceof Error) || 'code' in cause) return false
-  return (
-    cause.message.startsWith('Unknown RESP type') ||
-    DECODER_FAULTS.some((each) => cause instanceof each)
-  )
-}
-
-const DECODER_FAULTS = [TypeError, RangeError, SyntaxError]
-
 /** Runs a command and drops the connection when the reply takes longer than `timeoutMs`. */
 export async function runOrDrop<T>(
   connection: ClientConnection,
@@ -190,34 +193,4 @@ export async function runOrDrop<T>(
     clearTimeout(timer)
     clearImmediate(afterRead)
   }
-}
-
-/** Switches off node-redis's own queue, timers and retries, because `connection.ts` handles them for all commands. */
-function createUnconnectedClient(server: Server, connectTimeoutMs: number, protocol: 2 | 3) {
-  const { host, port, tls, database, username, password, clientName = 'vestibule' } = server
-  const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
-  return createClient({
-    socket: tls ? { ...common, ...tlsOptions(host, tls) } : common,
-    database,
-    // Leaves out the name under RESP2, because a server without HELLO may not know CLIENT either.
-    ...(protocol === 3 ? { name: clientName } : { RESP: 2 as const }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    commandsQueueMaxLength: MAX_QUEUED_COMMANDS,
-    commandOptions: { timeout: 0 },
-  })
-}
-
-function tlsOptions(host: string, { skipVerify, serverName, ...files }: RedisTls) {
-  // Sets SNI, which Node does not send for this socket by itself; IP addresses are not allowed (RFC 6066 section 3).
-  const name = serverName ?? host
-  const servername = /^[\d.]+$|:/.test(name) ? {} : { servername: name }
-  return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
-}
-
-function decodeBuffers(client: RedisClient) {
-  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }

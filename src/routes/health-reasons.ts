@@ -38,10 +38,9 @@ function ofRedis(redis: ObservedRedis, { mode, isAnswered }: ReasonedState): Hea
   ]
 }
 
-function ofConnection({ loss }: ObservedRedis): HealthReason {
+function ofConnection({ loss, lossCode }: ObservedRedis): HealthReason {
   const why = loss?.reason ?? 'it is frozen, busy or still being connected to'
-  const code = loss?.failure === 'readonly' ? 'replica' : 'redis'
-  return { code, message: `Redis does not answer: ${why}` }
+  return { code: lossCode ?? 'redis', message: `Redis does not answer: ${why}` }
 }
 
 function findingsOf({ examination, isPartial }: ObservedRedis): HealthReason[] {

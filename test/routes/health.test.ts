@@ -11,6 +11,7 @@ const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
   isConnected: true,
   isPartial: false,
   loss: undefined,
+  lossCode: undefined,
   backplaneLoss: undefined,
   examineAgain: async () => undefined,
   commandsInFlight: 0,

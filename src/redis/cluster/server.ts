@@ -2,6 +2,7 @@ import { type ClientConnection, type Command, openClient } from '../client.ts'
 import { failureOf, ServerLostError, TopologyError } from '../failure.ts'
 import { type KeepOpenOptions, type KeptConnection, keepOpen } from '../keep-open.ts'
 import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
+import { NAMED_BY_CLUSTER } from './topology.ts'
 
 /** Primary of a cluster and the connection to it, which reconnects by itself. */
 export interface ClusterServer {
@@ -32,7 +33,7 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
     onEnded: (cause) => options.onEnded(explain(cause)),
     open: async (signal) =>
       openClient(
-        { ...options.target(), ...address, database: 0 },
+        { ...options.target(), ...address, database: 0, namedBy: NAMED_BY_CLUSTER },
         options.connectTimeoutMs,
         signal,
       ),

@@ -46,6 +46,17 @@ const STATES: Partial<Record<RedisFailure, readonly [FindingCode, message: strin
   ],
 }
 
+/** Returns the code under which a server that cannot even be connected to counts among the findings. */
+export function codeOfLoss(failure: RedisFailure): FindingCode | undefined {
+  return STATES[failure]?.[0] ?? CODES_OF_REFUSALS[failure]
+}
+
+const CODES_OF_REFUSALS: Partial<Record<RedisFailure, FindingCode>> = {
+  permission: 'rights',
+  sentinel: 'sentinel',
+  unsupported: 'unsupported',
+}
+
 /** Commands that neither a sign-in nor a check needs. */
 const NOT_FOR_SIGN_IN = new Set(['INFO', 'PING', 'SCAN', 'SUBSCRIBE', 'UNSUBSCRIBE'])
 

@@ -1,6 +1,7 @@
 import { createSingleFlight } from '../../timing/single-flight.ts'
-import { type ClientConnection, openClient, type RedisClient, runOrDrop } from '../client.ts'
+import { type ClientConnection, openClient, runOrDrop } from '../client.ts'
 import { TopologyError } from '../failure.ts'
+import type { RedisClient } from '../node-client.ts'
 import { readReplyError } from '../reply-errors.ts'
 import type { SentinelTarget, ServerAccess, ServerAddress } from '../target.ts'
 
@@ -23,7 +24,12 @@ export function createSentinelAsker(
   const { primaryName } = target()
   const open = () =>
     openClient(
-      { ...address, ...serverAccessOf(target()), database: 0 },
+      {
+        ...address,
+        ...serverAccessOf(target()),
+        database: 0,
+        namedBy: 'REDIS_SENTINEL_ADDRESSES',
+      },
       SENTINEL_TIMEOUT_MS,
       signal,
     )

@@ -41,7 +41,8 @@ export async function openPrimary(
     sentinelState.onAnswered(found)
     const { host, port } = found
     void watch(sentinels, found, lifetime, sentinelState)
-    const opened = await openClient({ ...target(), host, port }, connectTimeoutMs, lifetime.signal)
+    const server = { ...target(), host, port, namedBy: 'the address that the Sentinels report' }
+    const opened = await openClient(server, connectTimeoutMs, lifetime.signal)
     opened.lost.catch(lifetime.end)
     await checkRole(opened, connectTimeoutMs)
     return opened

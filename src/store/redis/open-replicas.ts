@@ -1,8 +1,9 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import { OutageError } from '../../errors.ts'
 import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
 import type { RedisTarget } from '../../redis/target.ts'
-import { unavailable } from '../../redis/unavailable.ts'
+import { factsOfReport } from '../../redis/unavailable.ts'
 import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
@@ -83,7 +84,7 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
     send: (command, timeoutMs) =>
       connection.isConnected
         ? connection.run(undefined, command, timeoutMs)
-        : Promise.reject(unavailable(new Error('not connected'))),
+        : Promise.reject(notConnected(connection)),
     redisNow: options.redisNow,
     onMessage: (message) => listeners.onMessage(message),
     onUnknown() {
@@ -106,4 +107,8 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
       await backplane.close()
     },
   }
+}
+
+function notConnected({ loss }: RedisConnection): OutageError {
+  return new OutageError('Redis: connection', undefined, loss && factsOfReport(loss))
 }
