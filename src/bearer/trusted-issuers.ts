@@ -1,7 +1,7 @@
 import type { JWTVerifyOptions, JWTVerifyResult } from 'jose'
-import type { KeySet, KeySets } from '../oidc/key-set.ts'
-import type { ProviderConnection } from '../oidc/provider.ts'
-import { keysUnavailable, providerTooSlow } from '../oidc/translate.ts'
+import type { ProviderConnection } from '../oidc/discovery/provider.ts'
+import { keysUnavailable, providerTooSlow } from '../oidc/failure/translate.ts'
+import type { KeySet, KeySets } from '../oidc/tokens/key-set.ts'
 import { within } from '../timing/time-limit.ts'
 
 /** Verifies a token of one issuer. Throws `AuthError` `provider_unavailable` where its keys cannot be had in time. */

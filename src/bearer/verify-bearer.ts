@@ -4,11 +4,12 @@ import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../c
 import type { TokenEvidence } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
+import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
-import { isExpired } from '../oidc/provider-errors.ts'
-import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
-import { isVerificationFailure, keysUnavailable } from '../oidc/translate.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../oidc/discovery/provider.ts'
+import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
+import { isExpired } from '../oidc/request/provider-errors.ts'
+import { hasUsableSubject, isReasonable, isText } from '../oidc/tokens/token-rules.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */
@@ -86,7 +87,7 @@ async function verifyToken(
   const nowMs = now()
   const verified = await verify(token, {
     issuer,
-    algorithms: [...ALGORITHMS],
+    algorithms: [...SIGNING_ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     currentDate: new Date(nowMs),
     requiredClaims: ['sub', 'exp', 'aud'],

@@ -1,5 +1,5 @@
-import type { ProviderOptions } from '../oidc/provider.ts'
-import { ProviderFault } from '../oidc/provider-errors.ts'
+import type { ProviderOptions } from '../oidc/discovery/provider.ts'
+import { ProviderFault } from '../oidc/request/provider-errors.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** Pause between two lines about the same failure; the line then says how often it came. */

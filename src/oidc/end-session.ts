@@ -1,7 +1,7 @@
 import * as client from 'openid-client'
 import { type EndSessionParameters, fillEndSessionTemplate } from '../core/end-session-template.ts'
-import type { ProviderConnection } from './provider.ts'
-import { decodeClaims } from './provider-answer.ts'
+import type { ProviderConnection } from './discovery/provider.ts'
+import { decodeClaims } from './request/provider-answer.ts'
 
 /** Parameters of a sign-out at the provider; the ID token was verified when it was received. */
 export interface EndSessionRequest {

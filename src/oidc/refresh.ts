@@ -3,15 +3,20 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
-import { factsAbout, sayClaim } from './claim-facts.ts'
-import type { Asked } from './failure-facts.ts'
-import { isDefinite, isInvalidGrant } from './final-answers.ts'
-import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
-import type { ProviderConnection } from './provider.ts'
-import { decodeClaims } from './provider-answer.ts'
-import { codeOf, isAboutTime, isUnknownKey } from './provider-errors.ts'
+import type { ProviderConnection } from './discovery/provider.ts'
+import { factsAbout, sayClaim } from './failure/claim-facts.ts'
+import type { Asked } from './failure/failure-facts.ts'
+import { isDefinite, isInvalidGrant } from './failure/final-answers.ts'
+import {
+  failureOf,
+  isVerificationFailure,
+  retryAfterMs,
+  VerificationError,
+} from './failure/translate.ts'
+import { decodeClaims } from './request/provider-answer.ts'
+import { codeOf, isAboutTime, isUnknownKey } from './request/provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { failureOf, isVerificationFailure, retryAfterMs, VerificationError } from './translate.ts'
+import { type IdTokenOptions, verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -157,7 +162,10 @@ async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
   const { iss, sub, nonce = known } = claims
   if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
-  if (sub !== subject) throw foreign(factsAbout({ claim: 'sub', value: sub }))
+  if (sub !== subject) {
+    const facts = factsAbout({ claim: 'sub', value: sub })
+    throw foreign({ ...facts, expected: 'the user of the session' })
+  }
   if (known !== undefined && nonce !== known) {
     throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }

@@ -1,12 +1,12 @@
 import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { AuthError } from '../errors.ts'
-import { type CodeFate, fateOfCode } from './code-fate.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
-import { type IdTokenOptions, verifyIdToken } from './id-token.ts'
-import { receivedIdToken } from './provider-answer.ts'
-import { refusedAuthorization } from './refused-authorization.ts'
-import { translate } from './translate.ts'
+import { type CodeFate, fateOfCode } from './failure/code-fate.ts'
+import { refusedAuthorization } from './failure/refused-authorization.ts'
+import { translate } from './failure/translate.ts'
+import { receivedIdToken } from './request/provider-answer.ts'
+import { type IdTokenOptions, verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Parameters of an authorization request besides the configured ones; a visitor chooses none of them (threat A69). */

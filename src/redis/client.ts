@@ -1,18 +1,20 @@
 import { AuthError } from '../errors.ts'
 import { DeadlineError, TopologyError } from './failure.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
-import {
-  type BinaryClient,
-  createUnconnectedClient,
-  decodeBuffers,
-  isUndecodable,
-  type RedisClient,
-  type Server,
-} from './node-client.ts'
 import { createPendingReplies } from './pending-replies.ts'
 import { readReplyError } from './reply-errors.ts'
 import { ProtocolError, ServerFailure } from './server-failure.ts'
 import { addressOf, type ServerAddress } from './target.ts'
+import {
+  createUnconnectedClient,
+  decodeBuffers,
+  isUndecodable,
+  type Server,
+} from './unconnected-client.ts'
+
+export type RedisClient = ReturnType<typeof createUnconnectedClient>
+/** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
+export type BinaryClient = ReturnType<typeof decodeBuffers>
 
 /** Command to run on one of the two clients of a connection. */
 export type Command<T> = (client: RedisClient, binary: BinaryClient) => Promise<T>

@@ -2,6 +2,7 @@ import { type Place, tlsReason } from './describe-tls.ts'
 import { failureOf, type RedisFailure, ServerLostError, TopologyError } from './failure.ts'
 import { beginningOfReply, readReplyError } from './reply-errors.ts'
 import {
+  type FailedServer,
   NotConnectedError,
   ServerFailure,
   serverFailureIn,
@@ -52,11 +53,23 @@ function reasonOf(cause: unknown): string {
   const server = serverFailureIn(cause)?.server
   return server
     ? rootReason(root, { at: `${server.host}:${server.port}`, ...server })
-    : rootReason(root, { at: 'Redis', namedBy: 'REDIS_ADDRESS', isTls: false })
+    : rootReason(root, UNKNOWN_SERVER)
 }
 
-function rootReason(root: unknown, place: Place & { readonly isTls: boolean }): string {
+type ServerPlace = Place & Pick<FailedServer, 'isTls' | 'isGreeting'>
+
+const UNKNOWN_SERVER: ServerPlace = {
+  at: 'Redis',
+  namedBy: 'REDIS_ADDRESS',
+  isTls: false,
+  isGreeting: false,
+}
+
+function rootReason(root: unknown, place: ServerPlace): string {
   const failure = failureOf(root)
+  // Quotes no words of a reply to HELLO or AUTH, which may repeat the password.
+  if (failure === 'other' && place.isGreeting)
+    return `${place.at} refuses the connection with the error ${codeOf(root) || 'without a code'}: ${LOOK}`
   if (failure !== 'tls') return otherReason(failure, root, place)
   const isMismatch = root instanceof TlsMismatchError
   return tlsReason(place, { code: codeOf(root) ?? '', isMismatch, isTls: place.isTls })

@@ -1,9 +1,8 @@
 import { OutageError } from '../errors.ts'
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
-import type { Command, CommandKey, Primary } from './client.ts'
+import type { Command, CommandKey, Primary, RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { BreakerOpenError, TopologyError } from './failure.ts'
-import type { RedisClient } from './node-client.ts'
 import { unavailable } from './unavailable.ts'
 
 /** Redis behind two circuit breakers, one for reads and one for writes, because a full Redis can still be read. */

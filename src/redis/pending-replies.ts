@@ -21,14 +21,14 @@ export function createPendingReplies(
 ): PendingReplies {
   const waiting = new Set<Waiting>()
   const rejectAll = () => {
-    for (const { reject } of waiting) reject(locate(signal.reason))
+    for (const { reject } of waiting) reject(signal.reason)
     waiting.clear()
   }
   signal.addEventListener('abort', rejectAll, { once: true })
 
   return {
     run<T>(call: () => Promise<T>) {
-      if (signal.aborted) return Promise.reject(locate(signal.reason))
+      if (signal.aborted) return Promise.reject(signal.reason)
       // Shares one abort listener, because one for each command would stay on the signal after the reply.
       return new Promise<T>((resolve, reject) => {
         const reply = call()

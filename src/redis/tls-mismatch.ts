@@ -64,10 +64,14 @@ async function answersPlainly({ host, port }: FailedServer, signal: AbortSignal)
 
 /** Returns whether the server takes part in a TLS handshake, refusals of the client included. */
 async function answersTls({ host, port }: FailedServer, signal: AbortSignal): Promise<boolean> {
-  const socket = connectTls({ host, port, rejectUnauthorized: false })
+  const socket = connectTls({ host, port })
   return within(socket, signal, (answer) => {
     socket.once('secureConnect', () => answer(true))
-    socket.once('error', (cause: NodeJS.ErrnoException) => answer(/ALERT/.test(cause.code ?? '')))
+    socket.once('error', ({ code = '' }: NodeJS.ErrnoException) => {
+      // Set where the server has presented a certificate, which is refused here.
+      const hasCertificate = Boolean(socket.authorizationError)
+      answer(hasCertificate || code.includes('ALERT'))
+    })
   })
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { connectProvider } from '../../src/oidc/provider.ts'
+import { connectProvider } from '../../src/oidc/discovery/provider.ts'
 
 const PATIENCE_MS = 1000
 /** A timer may be a little early. */

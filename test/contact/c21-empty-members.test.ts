@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { usableMetadata } from '../../src/oidc/metadata.ts'
+import { usableMetadata } from '../../src/oidc/discovery/metadata.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { useParty } from '../support/used-party.ts'
 import { rows, words } from '../support/words.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { discover } from '../../src/oidc/discovery.ts'
+import { discover } from '../../src/oidc/discovery/discovery.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import type { Endpoint } from '../support/provider.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
@@ -21,7 +21,7 @@ async function discovered(changes: object, issuerUrl = ISSUER, internalUrl = INS
     asked.push(url)
     return Promise.resolve(Response.json({ ...usual, ...changes }))
   }
-  const metadata = await discover({ issuerUrl, internalUrl, use: 'sign-in', fetch })
+  const { metadata } = await discover({ issuerUrl, internalUrl, use: 'sign-in', fetch })
   return { asked, metadata: { ...metadata } as Readonly<Record<string, unknown>> }
 }
 
@@ -61,7 +61,7 @@ test.for([
   }
   const { asked, metadata } = await discovered(changes, issuer, internal)
   expect(asked).toEqual([`${inside}/.well-known/openid-configuration`])
-  expect(metadata).toEqual({
+  expect(metadata).toMatchObject({
     issuer,
     authorization_endpoint: `${outside}/auth`,
     token_endpoint: `${inside}/token`,
@@ -78,13 +78,25 @@ test.for<[changes: object, reason: RegExp]>([
     { issuer: 'https://evil.example' },
     /^the provider calls itself https:\/\/evil\.example; set OIDC_ISS/,
   ],
-  [{ token_endpoint: 'http://other:8080/token' }, /^token_endpoint is not https$/],
-  [{ token_endpoint: 'http://keycloak:9000/token' }, /^token_endpoint is not https$/],
-  [{ token_endpoint: 'https://10.1.2.3/token' }, /^token_endpoint is at an address other than/],
-  [{ jwks_uri: `http://u:p@keycloak:8080/realms/x/certs` }, /^jwks_uri is not a usable URL$/],
+  [
+    { token_endpoint: 'http://other:8080/token' },
+    /^token_endpoint of the provider's metadata is not https$/,
+  ],
+  [
+    { token_endpoint: 'http://keycloak:9000/token' },
+    /^token_endpoint of the provider's metadata is not https$/,
+  ],
+  [
+    { token_endpoint: 'https://10.1.2.3/token' },
+    /^token_endpoint of the provider's metadata is at an address other than/,
+  ],
+  [
+    { jwks_uri: `http://u:p@keycloak:8080/realms/x/certs` },
+    /^jwks_uri of the provider's metadata is not a usable URL$/,
+  ],
   [
     { authorization_endpoint: 'http://keycloak:8080/auth' },
-    /^authorization_endpoint is not https$/,
+    /^authorization_endpoint of the provider's metadata is not https$/,
   ],
 ])('C29: metadata with %j are refused', async ([changes, reason]) => {
   await expect(discovered(changes)).rejects.toThrow(reason)

@@ -1,7 +1,7 @@
 import { createServer } from 'node:https'
 import tls from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createProviderFetch } from '../../src/oidc/provider-fetch.ts'
+import { createProviderFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import {
   type HttpProxy,

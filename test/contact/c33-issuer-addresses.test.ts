@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { discover } from '../../src/oidc/discovery.ts'
+import { discover } from '../../src/oidc/discovery/discovery.ts'
 
 async function reasonOf(issuerUrl: string, answer: Response, use: 'sign-in' | 'keys' = 'sign-in') {
   const failed = discover({ issuerUrl, use, fetch: () => Promise.resolve(answer) })

@@ -69,7 +69,7 @@ describeWithRedis('C52 a replica in memory mode beside one that shares sessions'
     const { status, body } = await world.beginLogin(shared)
     expect([status, body]).toEqual([400, expect.stringContaining('run in memory mode')])
     const loop = shared.log().find(({ event }) => event === 'sign_in_loop')
-    expect(loop?.['message']).toContain('a replica in memory mode beside others')
+    expect(loop?.['reason']).toContain('in memory mode')
   })
 
   test('is not suspected where all share sessions', async () => {

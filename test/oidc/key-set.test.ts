@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { JWK } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createKeySet, createKeySets, type TokenOrigin } from '../../src/oidc/key-set.ts'
+import { createKeySet, createKeySets, type TokenOrigin } from '../../src/oidc/tokens/key-set.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { takeTime } from '../support/passing-time.ts'
 import { prepared } from '../support/prepared.ts'

@@ -8,7 +8,7 @@ import {
   retryAfterMs,
   translate,
   VerificationError,
-} from '../../src/oidc/translate.ts'
+} from '../../src/oidc/failure/translate.ts'
 import { words } from '../support/words.ts'
 
 const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')

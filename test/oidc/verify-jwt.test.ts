@@ -1,6 +1,6 @@
 import { FlattenedSign, generateKeyPair, type JWTClaimVerificationOptions } from 'jose'
 import { expect, test } from 'vitest'
-import { verifyJwt } from '../../src/oidc/verify-jwt.ts'
+import { verifyJwt } from '../../src/oidc/tokens/verify-jwt.ts'
 
 const { privateKey, publicKey } = await generateKeyPair('ES256')
 const WITHOUT_BASE64 = { b64: false, crit: ['b64'] }

@@ -46,13 +46,13 @@ const LOOKS_INSIDE: ReadonlySet<string> = new Set([
   CHOOSES_ISSUER,
   // Reads the ID token of a session, which was verified when it came, and the subject of a refreshed token, to refuse it
   // before its signature can be verified.
-  'oidc/provider-answer.ts',
+  'oidc/request/provider-answer.ts',
   // Reads the name of a token that an operator denies.
   'bearer/token-name.ts',
 ])
 
 /** The file that reads claims behind their signature, as of an unsecured token, because jose refuses empty ones. */
-const READS_VERIFIED = 'oidc/verify-jwt.ts'
+const READS_VERIFIED = 'oidc/tokens/verify-jwt.ts'
 
 test('there is code to look at', () => expect(sources.length).toBeGreaterThan(40))
 

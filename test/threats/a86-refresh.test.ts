@@ -454,4 +454,6 @@ test('a session without a refresh token lives on without one', async () => {
 })
 
 test('no token and no claim is in the logs', () =>
-  expect(passing.vestibule.output()).not.toMatch(/eyJ[\w-]+\.|eve@|alice@|access_token/))
+  expect(passing.vestibule.output()).not.toMatch(
+    /eyJ[\w-]+\.|evil\.example|eve@|alice@|access_token/,
+  ))

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { usableMetadata } from '../../src/oidc/metadata.ts'
+import { usableMetadata } from '../../src/oidc/discovery/metadata.ts'
 import { useCanary } from '../support/canary.ts'
 import { takeTime } from '../support/passing-time.ts'
 import { prepared } from '../support/prepared.ts'

@@ -1,6 +1,5 @@
-import { type ClientConnection, openClient, runOrDrop } from '../client.ts'
+import { type ClientConnection, openClient, type RedisClient, runOrDrop } from '../client.ts'
 import { TopologyError } from '../failure.ts'
-import type { RedisClient } from '../node-client.ts'
 import { readReplyError } from '../reply-errors.ts'
 import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
 

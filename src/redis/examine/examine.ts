@@ -1,6 +1,5 @@
-import type { Primary } from '../client.ts'
+import type { Primary, RedisClient } from '../client.ts'
 import type { RedisConnection } from '../connection.ts'
-import type { RedisClient } from '../node-client.ts'
 import type { Finding } from './finding.ts'
 import { type SelfTestNames, tryCommands } from './try-commands.ts'
 

@@ -1,7 +1,6 @@
 import { createSingleFlight } from '../../timing/single-flight.ts'
-import { type ClientConnection, openClient, runOrDrop } from '../client.ts'
+import { type ClientConnection, openClient, type RedisClient, runOrDrop } from '../client.ts'
 import { TopologyError } from '../failure.ts'
-import type { RedisClient } from '../node-client.ts'
 import { readReplyError } from '../reply-errors.ts'
 import type { SentinelTarget, ServerAccess, ServerAddress } from '../target.ts'
 

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
-import type { Session } from '../../core/session.ts'
+import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
 import type { SessionIndex } from '../../store/session-index.ts'
@@ -101,8 +101,9 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
    */
   async function decline(refresh: AnsweredRefresh, declined: Unsuccessful): Promise<NextTry> {
     const { session } = refresh.before
-    const { renewal } = session
-    const leftMs = renewal ? renewal.endsAt + options.patienceMs - now() : 0
+    // Present, because no other session is refreshed.
+    const { endsAt } = session.renewal as Renewal
+    const leftMs = endsAt + options.patienceMs - now()
     if (leftMs <= 0) return endUnlessElsewhere(refresh, whyOf(declined))
     return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }

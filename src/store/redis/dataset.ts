@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import type { RedisClient } from '../../redis/client.ts'
 import type { GuardedRedis } from '../../redis/guarded.ts'
-import type { RedisClient } from '../../redis/node-client.ts'
 
 /** Name of the data in Redis, which is lost together with them and so tells them from other data. */
 export interface Dataset {

@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../redis/client.ts'
 import { unusableReply } from '../../redis/failure.ts'
-import type { RedisClient } from '../../redis/node-client.ts'
 import type { Generations, Moment } from '../generations.ts'
 import { type ClockReading, createRedisClock } from './clock.ts'
 import { milliseconds } from './milliseconds.ts'

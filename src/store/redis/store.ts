@@ -1,6 +1,5 @@
-import type { Primary } from '../../redis/client.ts'
+import type { BinaryClient, Primary } from '../../redis/client.ts'
 import { failureOf } from '../../redis/failure.ts'
-import type { BinaryClient } from '../../redis/node-client.ts'
 import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'

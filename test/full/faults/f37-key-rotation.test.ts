@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { JWK } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createKeySet } from '../../../src/oidc/key-set.ts'
+import { createKeySet } from '../../../src/oidc/tokens/key-set.ts'
 import { generateProviderKeys } from '../../../stand-ins/provider/provider.ts'
 import { until } from '../../support/own-lag.ts'
 import { faults, startTestProvider } from '../../support/provider.ts'

@@ -53,7 +53,11 @@ const issued = {
 }
 const refreshed: RefreshAnswer = { kind: 'refreshed', issued, claims }
 const refused: RefreshAnswer = { kind: 'refused' }
-const declined = { kind: 'declined', reason: 'invalid_request' } as const
+const declined = {
+  kind: 'declined',
+  reason: 'invalid_request',
+  facts: { http_status: 400 },
+} as const
 const failed: RefreshAnswer = { kind: 'failed', reason: 'provider_unavailable' }
 const REFRESHED = { result: 'refreshed' }
 const NEW_TOKENS = expect.objectContaining({ refreshToken: 'refresh-2' }) as Tokens

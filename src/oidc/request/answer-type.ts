@@ -1,4 +1,4 @@
-import { parseJson } from '../core/json.ts'
+import { parseJson } from '../../core/json.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Error code for an answer of an unexpected content type. */

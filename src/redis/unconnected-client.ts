@@ -1,10 +1,7 @@
 import { createClient, RESP_TYPES } from 'redis'
 import type { RedisTls, ServerAccess, ServerAddress } from './target.ts'
 
-export type RedisClient = ReturnType<typeof createUnconnectedClient>
-/** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
-export type BinaryClient = ReturnType<typeof decodeBuffers>
-
+/** Server to connect to. */
 export interface Server extends ServerAddress, ServerAccess {
   readonly database: number
   /** Setting or party that gave the address; by default, `REDIS_ADDRESS`. */
@@ -40,8 +37,8 @@ function tlsOptions(host: string, { skipVerify, serverName, ...files }: RedisTls
   return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
 }
 
-/** Returns the same client, decoding bulk strings as buffers. */
-export function decodeBuffers(client: RedisClient) {
+/** Returns the client as one that decodes bulk strings as buffers. */
+export function decodeBuffers(client: ReturnType<typeof createUnconnectedClient>) {
   return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }
 

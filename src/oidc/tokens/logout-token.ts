@@ -1,13 +1,14 @@
 import type { JWTPayload } from 'jose'
-import { isCompactJws } from '../core/compact-jws.ts'
-import type { EpochMs } from '../core/epoch-ms.ts'
-import { AuthError, type FailureFacts } from '../errors.ts'
-import { claimFacts, type Expected, factsAbout } from './claim-facts.ts'
+import { isCompactJws } from '../../core/compact-jws.ts'
+import type { EpochMs } from '../../core/epoch-ms.ts'
+import { AuthError, type FailureFacts } from '../../errors.ts'
+import { acceptedAlgorithms } from '../discovery/accepted-algorithms.ts'
+import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from '../discovery/provider.ts'
+import { claimFacts, type Expected, factsAbout } from '../failure/claim-facts.ts'
+import { isVerificationFailure, keysUnavailable } from '../failure/translate.ts'
+import { isExpired } from '../request/provider-errors.ts'
 import type { IdTokenOptions } from './id-token.ts'
-import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from './provider.ts'
-import { isExpired } from './provider-errors.ts'
-import { acceptedAlgorithms, hasUsableSubject, isReasonable, isText } from './token-rules.ts'
-import { isVerificationFailure, keysUnavailable } from './translate.ts'
+import { hasUsableSubject, isReasonable, isText } from './token-rules.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =

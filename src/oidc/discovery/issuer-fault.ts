@@ -1,7 +1,7 @@
-import type { FailureFacts } from '../errors.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { ProviderFault } from '../request/provider-errors.ts'
 import type { ProviderAddresses } from './internal-address.ts'
 import type { IssuerUse } from './metadata.ts'
-import { ProviderFault } from './provider-errors.ts'
 
 interface ExpectedIssuer extends ProviderAddresses {
   readonly use: IssuerUse

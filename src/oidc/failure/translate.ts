@@ -1,10 +1,10 @@
-import { AuthError, type AuthErrorCode } from '../errors.ts'
-import { WRONG_CONTENT_TYPE } from './answer-type.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import { WRONG_CONTENT_TYPE } from '../request/answer-type.ts'
+import { codeOf, responseOf } from '../request/provider-errors.ts'
+import { CONTENT_ENCODED, REDIRECTED } from '../request/provider-fetch.ts'
 import { answerOf, isAboutBody, type ProviderAnswer, refusedParametersOf } from './failed-answer.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
-import { codeOf, responseOf } from './provider-errors.ts'
-import { CONTENT_ENCODED, REDIRECTED } from './provider-fetch.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
 type FailureKind = 'refused' | 'unverified' | 'failed' | 'unavailable'

@@ -1,6 +1,6 @@
 import { errors } from 'jose'
 import { ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
-import type { FailureFacts } from '../errors.ts'
+import type { FailureFacts } from '../../errors.ts'
 
 // This file, failed-answer.ts and claim-facts.ts are the only readers of the errors of openid-client and jose.
 

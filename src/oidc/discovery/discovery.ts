@@ -1,11 +1,11 @@
 import type { ServerMetadata } from 'openid-client'
-import { cleanText, cleanUrl } from '../core/clean-text.ts'
-import { parseJson } from '../core/json.ts'
+import { cleanText, cleanUrl } from '../../core/clean-text.ts'
+import { parseJson } from '../../core/json.ts'
+import { ProviderFault } from '../request/provider-errors.ts'
+import type { ProviderFetch } from '../request/provider-fetch.ts'
 import { metadataUrlOf, type ProviderAddresses, placeEndpoints } from './internal-address.ts'
 import { issuerFault } from './issuer-fault.ts'
 import { type IssuerUse, type UsableMetadata, usableMetadata } from './metadata.ts'
-import { ProviderFault } from './provider-errors.ts'
-import type { ProviderFetch } from './provider-fetch.ts'
 
 export interface DiscoveryRequest extends ProviderAddresses {
   readonly use: IssuerUse

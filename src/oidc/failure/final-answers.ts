@@ -1,5 +1,5 @@
+import { codeOf } from '../request/provider-errors.ts'
 import { isAboutBody, isClientRefused, type ProviderAnswer } from './failed-answer.ts'
-import { codeOf } from './provider-errors.ts'
 
 /** OAuth errors that may pass by themselves; all others are the provider's last word on a request. */
 const PASSING_ERRORS: ReadonlySet<string | undefined> = new Set([

@@ -1,14 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Configuration } from 'openid-client'
-import type { ClientCredentials } from '../core/client-credentials.ts'
-import { AuthError } from '../errors.ts'
-import { backoffMs } from '../timing/backoff.ts'
-import { createSingleFlight } from '../timing/single-flight.ts'
+import type { ClientCredentials } from '../../core/client-credentials.ts'
+import { AuthError } from '../../errors.ts'
+import { backoffMs } from '../../timing/backoff.ts'
+import { createSingleFlight } from '../../timing/single-flight.ts'
+import { type ProviderFetch, providerFetch } from '../request/provider-fetch.ts'
 import { createConfigurations, type ProviderConfigurations } from './configurations.ts'
 import { discover } from './discovery.ts'
 import type { ProviderAddresses } from './internal-address.ts'
 import type { IssuerUse } from './metadata.ts'
-import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 
 /** Registration of Vestibule at its provider. */
 export interface ProviderOptions extends ProviderAddresses {

@@ -1,9 +1,9 @@
 import { decodeProtectedHeader, errors } from 'jose'
 import { ClientError } from 'openid-client'
-import { cleanText } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
-import { isUnknownKey } from './provider-errors.ts'
-import { ALGORITHM_SETTING } from './token-rules.ts'
+import { cleanText } from '../../core/clean-text.ts'
+import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { isUnknownKey } from '../request/provider-errors.ts'
 
 /** Token that was refused, and what it had to be. */
 export interface Expected {
@@ -156,7 +156,7 @@ function textOf(expected: unknown, claim: string): string {
 const EXPECTED: Readonly<Record<string, string>> = {
   nonce: 'the nonce of this sign-in',
   iss: 'the issuer',
-  sub: 'the user of the session',
+  sub: 'a text that names the user',
   aud: 'this client alone',
 }
 

@@ -1,5 +1,6 @@
-import { cleanText, cleanUrl } from '../core/clean-text.ts'
-import type { FailureFacts } from '../errors.ts'
+import { cleanText, cleanUrl } from '../../core/clean-text.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { codeOf, faultIn, notedFactsOf } from '../request/provider-errors.ts'
 import { claimFacts, sayClaim } from './claim-facts.ts'
 import {
   isClientRefused,
@@ -8,7 +9,6 @@ import {
   refusedParametersOf,
   unsentCodeOf,
 } from './failed-answer.ts'
-import { codeOf, faultIn, notedFactsOf } from './provider-errors.ts'
 
 /** Request to the provider that failed, for log lines. */
 export interface Asked {
@@ -101,7 +101,7 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 
 function whatHappened(cause: unknown, facts: FailureFacts): string {
   const fault = faultIn(cause)
-  if (fault) return `failed: ${fault.message}`
+  if (fault) return `failed: ${fault.message}${statusOf(facts)}`
   const refused = sayClaim(facts)
   if (refused !== undefined) return `answered with a wrong ${refused}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts
@@ -110,6 +110,11 @@ function whatHappened(cause: unknown, facts: FailureFacts): string {
   const said = [error, isFromBrowser ? undefined : description].filter(Boolean).join(': ')
   if (said) return `answered ${[status, said].filter(Boolean).join(' ')}`
   return status === undefined ? causeText(cause) : `answered ${status}${unusable(cause, status)}`
+}
+
+/** Adds a status that a fault of our own does not name; 200 says nothing. */
+function statusOf({ http_status: status = 200 }: FailureFacts): string {
+  return status === 200 ? '' : ` (status ${status})`
 }
 
 function unusable(cause: unknown, status: number): string {

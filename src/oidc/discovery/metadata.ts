@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
-import { cleanUrl } from '../core/clean-text.ts'
+import { cleanUrl } from '../../core/clean-text.ts'
+import { ProviderFault } from '../request/provider-errors.ts'
 import { BROWSER_ENDPOINTS, type ProviderAddresses } from './internal-address.ts'
-import { ProviderFault } from './provider-errors.ts'
 
 /** Use of an issuer: to sign users in, or only for the keys that verify its tokens. */
 export type IssuerUse = 'sign-in' | 'keys'

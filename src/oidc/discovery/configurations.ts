@@ -1,17 +1,17 @@
 import * as client from 'openid-client'
-import type { ClientCredentials } from '../core/client-credentials.ts'
+import type { ClientCredentials } from '../../core/client-credentials.ts'
+import {
+  PROVIDER_TIMEOUT_SECONDS,
+  type ProviderFetch,
+  REFRESH_TIMEOUT_SECONDS,
+} from '../request/provider-fetch.ts'
+import { acceptedAlgorithms } from './accepted-algorithms.ts'
 import {
   clientAuthentication,
   type DecidedCredentials,
   decideCredentials,
   offeredMethods,
 } from './client-authentication.ts'
-import {
-  PROVIDER_TIMEOUT_SECONDS,
-  type ProviderFetch,
-  REFRESH_TIMEOUT_SECONDS,
-} from './provider-fetch.ts'
-import { acceptedAlgorithms } from './token-rules.ts'
 
 /** Configurations of openid-client, made once for each discovery. */
 export interface ProviderConfigurations {

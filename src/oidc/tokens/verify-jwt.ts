@@ -8,8 +8,8 @@ import {
   UnsecuredJWT,
   type VerifyOptions,
 } from 'jose'
-import { withoutEmptyMembers } from '../core/claims.ts'
-import { parseJson } from '../core/json.ts'
+import { withoutEmptyMembers } from '../../core/claims.ts'
+import { parseJson } from '../../core/json.ts'
 
 /** Verified JWT. */
 export interface VerifiedJwt {

@@ -1,6 +1,6 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
-import { parseJson } from '../core/json.ts'
-import { codeOf, responseOf } from './provider-errors.ts'
+import { parseJson } from '../../core/json.ts'
+import { codeOf, responseOf } from '../request/provider-errors.ts'
 
 /** Answer that an error is about, as far as it is known; the texts are the provider's own. */
 export interface ProviderAnswer {

@@ -1,4 +1,4 @@
-import type { FailureFacts } from '../errors.ts'
+import type { FailureFacts } from '../../errors.ts'
 import { codeOf, ProviderFault } from './provider-errors.ts'
 
 /** Server that was asked, and the proxy on the way to it. */

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type JWTVerifyOptions, jwtVerify } from 'jose'
-import { cleanUrl } from '../core/clean-text.ts'
-import { createSingleFlight } from '../timing/single-flight.ts'
-import { within } from '../timing/time-limit.ts'
-import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from './provider-errors.ts'
-import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
+import { cleanUrl } from '../../core/clean-text.ts'
+import { createSingleFlight } from '../../timing/single-flight.ts'
+import { within } from '../../timing/time-limit.ts'
+import { keysUnavailable, providerTooSlow } from '../failure/translate.ts'
+import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from '../request/provider-errors.ts'
+import { type ProviderFetch, providerFetch } from '../request/provider-fetch.ts'
 import { type PublishedKeys, toPublishedKeys, verifyWithEach } from './published-keys.ts'
-import { keysUnavailable, providerTooSlow } from './translate.ts'
 import { type VerifiedJwt, verifyJwt } from './verify-jwt.ts'
 
 /** Minimum pause between two fetches, so that a flood of made-up tokens does not reach the provider. */

@@ -1,5 +1,5 @@
 import * as client from 'openid-client'
-import type { ClientCredentials, SecretMethod } from '../core/client-credentials.ts'
+import type { ClientCredentials, SecretMethod } from '../../core/client-credentials.ts'
 
 /** Credentials whose method is decided. */
 export type DecidedCredentials = Exclude<ClientCredentials, { readonly method: 'client_secret' }>

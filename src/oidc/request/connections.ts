@@ -1,6 +1,6 @@
 import http from 'node:http'
 import https from 'node:https'
-import type { Proxies } from '../core/proxies.ts'
+import type { Proxies } from '../../core/proxies.ts'
 
 /** Way to a server: how to open a request, and the proxy that it passes. */
 export interface Route {

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
-import { withoutEmptyMembers } from '../core/claims.ts'
-import { parseJson } from '../core/json.ts'
+import { withoutEmptyMembers } from '../../core/claims.ts'
+import { parseJson } from '../../core/json.ts'
 
 /** Member of a token answer that keeps the ID token as received where openid-client reads a changed one. */
 const RECEIVED = 'vestibule_received_id_token'

@@ -5,7 +5,7 @@ import {
   type JWTHeaderParameters,
   type JWTVerifyGetKey,
 } from 'jose'
-import { isAboutKey, unknownKey } from './provider-errors.ts'
+import { isAboutKey, unknownKey } from '../request/provider-errors.ts'
 
 /** Bound on the keys that are tried for one token, because strangers send tokens too. */
 const MAX_TRIES = 16

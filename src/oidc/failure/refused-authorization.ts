@@ -1,4 +1,4 @@
-import { AuthError, type AuthErrorCode } from '../errors.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 

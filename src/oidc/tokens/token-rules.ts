@@ -1,0 +1,18 @@
+import type { JWTPayload } from 'jose'
+import { isFaithful } from '../../core/header-value.ts'
+
+const TEN_YEARS_SECONDS = 10 * 365 * 86_400
+
+/** Returns whether a token may live this long; refuses values such as an `exp` of 1e300 (threat A84). */
+export function isReasonable(lifeSeconds: number): boolean {
+  return lifeSeconds < TEN_YEARS_SECONDS
+}
+
+/** Returns whether `sub` reaches apps unchanged, so that no two users become one. */
+export function hasUsableSubject({ sub }: JWTPayload): boolean {
+  return isText(sub) && isFaithful(sub)
+}
+
+export function isText(claim: unknown): claim is string {
+  return typeof claim === 'string' && claim !== ''
+}
