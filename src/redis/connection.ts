@@ -50,7 +50,7 @@ export interface RedisConnection {
   /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
-  /** Why the latest connection or attempt ended; `undefined` while connected. */
+  /** Why the latest connection or attempt ended; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
   /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
@@ -164,7 +164,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
       return kept.isExpected
     },
     get loss() {
-      return kept.current || latestLoss === undefined ? undefined : describeFailure(latestLoss)
+      const isWhole = kept.current?.isComplete === true
+      return isWhole || latestLoss === undefined ? undefined : describeFailure(latestLoss)
     },
     get inFlight() {
       return deadlines.inFlight

@@ -47,8 +47,8 @@ function codeOf(cause: unknown): string | undefined {
 
 function reasonOf(cause: unknown): string {
   if (cause instanceof TopologyError) return cause.message
-  if (cause instanceof NotConnectedError && cause.cause === undefined) return 'not connected yet'
   const root = rootOf(cause)
+  if (root instanceof NotConnectedError) return 'not connected yet'
   if (root instanceof TopologyError) return root.message
   const server = serverFailureIn(cause)?.server
   return server

@@ -43,13 +43,13 @@ function ofConnection({ loss, lossCode }: ObservedRedis): HealthReason {
   return { code: lossCode ?? 'redis', message: `Redis does not answer: ${why}` }
 }
 
-function findingsOf({ examination, isPartial }: ObservedRedis): HealthReason[] {
+function findingsOf({ examination, isPartial, loss }: ObservedRedis): HealthReason[] {
   const stopping = examination?.findings.filter(({ stopsSignIn }) => stopsSignIn) ?? []
   const reasons = stopping.map(({ code, message }) => ({ code, message }))
+  const why = loss ? `: ${loss.reason}${loss.cause === undefined ? '' : ` (${loss.cause})`}` : ''
   const partial = {
     code: 'partial',
-    message:
-      'some primaries of the cluster are disconnected, so the sessions of their slots are away',
+    message: `some primaries of the cluster are disconnected, so the sessions of their slots are away${why}`,
   }
   return isPartial ? [...reasons, partial] : reasons
 }

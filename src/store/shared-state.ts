@@ -58,7 +58,7 @@ export interface ObservedRedis {
   readonly isConnected: boolean
   /** Whether some primaries of a cluster are disconnected. */
   readonly isPartial: boolean
-  /** Why the connection was lost or could not be opened; `undefined` while connected. */
+  /** Why the connection was lost or could not be opened; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
   /** Code of the finding that `loss` amounts to, such as a right that is missing; `undefined` for an outage. */
   readonly lossCode: FindingCode | undefined

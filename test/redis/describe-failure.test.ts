@@ -36,6 +36,12 @@ test.for<[string, unknown, string]>([
     'no host of the name',
   ],
   ['a command before the first', new NotConnectedError(undefined), 'not connected yet'],
+  [
+    'a primary that is away',
+    new ServerLostError(new NotConnectedError(withCode('EPIPE'))),
+    'closed',
+  ],
+  ['a primary before the first', new ServerLostError(new NotConnectedError(undefined)), 'yet'],
   ['a server of a cluster', new ServerLostError(at(new ErrorReply('READONLY no'))), 'is a replica'],
   [
     'a fault of the settings',
