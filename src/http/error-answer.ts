@@ -172,7 +172,7 @@ function contentOf(error: AuthError, context: PageContext): PageContent {
   const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
   switch (error.code) {
     case 'sign_in_failed':
-      return signInFailedPage(loginUrl, retryUrl)
+      return signInFailedPage(loginUrl, retryUrl, error.facts.setting !== undefined)
     case 'access_denied':
       return refusedPage(loginUrl, switchUserUrl)
     case 'sign_in_refused':

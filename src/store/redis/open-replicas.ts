@@ -71,12 +71,14 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
         onStillAway: () => reportLater(),
         onFailure,
       })
+      let reporting: NodeJS.Timeout | undefined
       /** Reports the loss of this connection alone, which leaves no other line (finding C58). */
       function reportLater(): void {
         const report = () => {
+          reporting = undefined
           if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
         }
-        setTimeout(report, ALONE_AFTER_MS).unref()
+        reporting ??= setTimeout(report, ALONE_AFTER_MS).unref()
       }
       return subscriber
     },
