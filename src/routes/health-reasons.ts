@@ -62,9 +62,11 @@ function breakersOf({ breakers }: ObservedRedis): HealthReason[] {
   })
 }
 
-function ofBackplane({ backplaneLoss }: ObservedRedis): HealthReason {
-  const why = backplaneLoss ? `: ${backplaneLoss.reason}` : ''
-  return { code: 'backplane', message: `messages of other replicas may be missed${why}` }
+function ofBackplane({ backplaneLoss, examination }: ObservedRedis): HealthReason {
+  const refusal = examination?.findings.find(({ stopsMessages }) => stopsMessages)
+  const why = backplaneLoss?.reason ?? refusal?.message
+  const message = 'messages of other replicas may be missed'
+  return { code: 'backplane', message: why === undefined ? message : `${message}: ${why}` }
 }
 
 /** Leaves out versions, because such a difference hides no session and is part of every update. */

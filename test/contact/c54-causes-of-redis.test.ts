@@ -13,7 +13,7 @@ import { leastUser } from '../support/least-user.ts'
 import { type RedisOptions, startRedis } from '../support/redis.ts'
 import { openConfigured, until } from '../support/redis-state.ts'
 import { describeWithRedis, SERVER_KEY } from '../support/replicas.ts'
-import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { SESSION_COOKIE, startLogin } from '../support/sign-in-steps.ts'
 import { type Reply, speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 import { startVestibule } from '../support/vestibule.ts'
 
@@ -193,6 +193,14 @@ describeWithRedis('C54 the log names why Redis cannot be used', () => {
         server: `127.0.0.1:${port}`,
         explanation: expect.stringContaining('connection refused') as string,
       },
+    ])
+    const login = await startLogin(vestibule.visitor())
+    expect([
+      login.status,
+      vestibule.log().findLast(({ event }) => event === 'refused'),
+    ]).toMatchObject([
+      503,
+      { server: `127.0.0.1:${port}`, explanation: expect.stringContaining('refused') as string },
     ])
   })
 })

@@ -185,3 +185,32 @@ describe('the probes', () => {
     expect(health.startupz().status).toBe(200)
   })
 })
+
+describe('the reasons', () => {
+  const loss = { failure: 'permission', cause: 'NOPERM', reason: 'it lacks +select' } as const
+  const refusal = { code: 'rights', message: 'it lacks +subscribe', stopsMessages: true } as const
+  const deaf = { examination: { findings: [refusal], runIds: [] }, isBackplaneHealthy: false }
+  test.for<[string, Partial<ObservedRedis>, string, string]>([
+    [
+      'a primary that is away',
+      { isPartial: true, loss },
+      'partial',
+      'are away: it lacks +select (NOPERM)',
+    ],
+    [
+      'a right to connect that is missing',
+      { ...silent, loss, lossCode: 'rights' },
+      'rights',
+      'lacks +select',
+    ],
+    [
+      'a right to receive messages that is missing',
+      deaf,
+      'backplane',
+      'missed: it lacks +subscribe',
+    ],
+  ])('name %s', async ([, redis, code, message]) => {
+    const { reasons } = await start({ mode: 'hybrid', redis: redisWith(redis) }).read()
+    expect(reasons).toEqual([{ code, message: expect.stringContaining(message) as string }])
+  })
+})

@@ -8,6 +8,8 @@ export interface Finding {
   readonly message: string
   /** Set where nobody can sign in because of it, since sessions cannot be written (finding C51). */
   readonly stopsSignIn?: true
+  /** Set where messages of other replicas do not arrive because of it. */
+  readonly stopsMessages?: true
 }
 
 export type FindingCode =
@@ -73,6 +75,7 @@ export function refusalFinding(
   return {
     ...ofCommand(command, name, cause, names),
     ...(isNeeded && { stopsSignIn: true }),
+    ...(command === 'SUBSCRIBE' && { stopsMessages: true }),
   }
 }
 
