@@ -50,8 +50,8 @@ name its file.
 
 **Lists** have commas or line ends between their entries, or are a JSON array: \`["Sales, EMEA","staff"]\`. A distinguished name such
 as \`CN=Admins,OU=Groups,DC=example,DC=com\` needs the array, because commas would cut it into several groups; without the array
-the start is refused. In a file of its own (\`ALLOWED_GROUPS_FILE\`) such a name may also be a line. \`check-config\` prints the
-entries one by one.
+the start is refused, as with a comma in quotes or behind a backslash. In a file of its own (\`ALLOWED_GROUPS_FILE\`) such a name
+may also be a line. \`check-config\` prints the entries one by one.
 
 **Misspelt names** have no effect. A variable whose name is nearly that of a setting is reported by \`check-config\` and at start
 (\`setting_unknown\`).

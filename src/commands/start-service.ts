@@ -42,8 +42,12 @@ export async function startService(
   }
 
   try {
-    const publicPort = await listeners.open(service.publicApp, settings.PORT)
-    const internalPort = await listeners.open(service.internalApp, settings.INTERNAL_PORT)
+    const open = (name: PortSetting, app: Service['publicApp']) =>
+      listeners.open(app, settings[name]).catch((error: unknown) => {
+        throw withSetting(error, name)
+      })
+    const publicPort = await open('PORT', service.publicApp)
+    const internalPort = await open('INTERNAL_PORT', service.internalApp)
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
@@ -61,6 +65,16 @@ export async function startService(
     await stop(0)
     throw error
   }
+}
+
+type PortSetting = 'PORT' | 'INTERNAL_PORT'
+
+/** Adds to Node's error for an address that cannot be listened at which setting gives it. */
+function withSetting(error: unknown, name: PortSetting): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const isOfPort = error.code === 'EADDRINUSE' || error.code === 'EACCES'
+  error.message += `: set ${isOfPort ? `${name} to a port that is free` : 'HOST to an address of this machine, or leave it out'}`
+  return error
 }
 
 /** Opens listeners on one host, and closes those that were opened. */

@@ -16,6 +16,7 @@ import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
+import { isPublicSuffix } from './top-level-domain.ts'
 
 /** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
@@ -100,6 +101,12 @@ function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[])
     const host = parseHostPattern(entry)
     if (host?.scheme === 'http')
       checkInsecureHttp(`PROTECTED_HOSTS: ${entry}`, host.hostname, settings, problems)
+    if (host?.isWildcard && isPublicSuffix(host.hostname)) {
+      problems.push(
+        `PROTECTED_HOSTS: ${entry} covers a whole public suffix, hosts of strangers among them: write a domain of your own such as *.example.${host.hostname}`,
+      )
+      return []
+    }
     if (host) return [host]
     problems.push(
       `PROTECTED_HOSTS: ${entry} is not of the form app.example.com, *.example.com or http://app.localhost:8080`,

@@ -71,9 +71,17 @@ function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Con
 function isConsequence(problem: string, unusable: readonly SettingName[]): boolean {
   return unusable.some((name) => {
     const isOfPeople = name.startsWith('ALLOWED_') || name === 'PUBLIC_PATHS'
-    return problem.startsWith(`${name}:`) || (isOfPeople && problem.startsWith('Nobody '))
+    const isOfServers = name === 'REDIS_URL' || name === 'REDIS_SENTINEL_ADDRESSES'
+    return (
+      problem.startsWith(`${name}:`) ||
+      (isOfPeople && problem.startsWith('Nobody ')) ||
+      (isOfServers && MISSED_WITHOUT_SERVERS.test(problem))
+    )
   })
 }
+
+const MISSED_WITHOUT_SERVERS =
+  /^REDIS_(?:ADDRESS: is missing|SENTINEL_\w+: has no use without Sentinels)/
 
 function pathOf(setting: GivenSetting | undefined): string | undefined {
   return setting?.origin.kind === 'named-file' ? setting.origin.path : undefined

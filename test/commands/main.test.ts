@@ -146,7 +146,7 @@ describe.concurrent('the command line', () => {
     expect(code).toBe(1)
     const told = lines.filter((line) => line.startsWith('vestibule: '))
     expect(told).toHaveLength(1)
-    expect(told[0]).toContain(`EADDRINUSE`)
+    expect(told[0]).toMatch(/EADDRINUSE.*: set INTERNAL_PORT to a port that is free$/)
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)
   })
 

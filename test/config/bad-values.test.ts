@@ -32,6 +32,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     'TRUSTED_PROXIES',
     /write 10\.0\.0\.0\/8 or a single address/,
   ),
+  ...rows`http://x 127.0.0.1:4180 a\x20b`('HOST', /is not an address/),
   ...rows`allow REJECT`('ALIAS_HEADERS', /"reject"\|"ignore"/),
   ...rows`public/** /public* /a/**/b/** /a?b`(
     'PUBLIC_PATHS',
@@ -163,7 +164,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ...words`
     REDIS_ENABLED REDIS_ENABLE_TLS REDIS_TLS_SKIP_VERIFY REDIS_CLUSTER PASS_ACCESS_TOKEN
     REDIS_ENABLE_CIRCUIT_BREAKER REDIS_ENABLE_HEALTH_CHECK ALLOW_INSECURE_HTTP OIDC_TRUST_EMAIL
-    PASS_AUTHORIZATION DISABLE_REPLAY_DETECTION
+    PASS_AUTHORIZATION COOKIE_PERSISTENT DISABLE_REPLAY_DETECTION
   `.flatMap((name) => rows`yes 1 on tr\x20ue`(name, /neither true nor false/)),
 ]
 /** Looked at only where Redis is used. */
@@ -212,7 +213,7 @@ test('every setting is tried here, free texts aside', () => {
   // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
-    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY HOST VESTIBULE_CONFIG ALLOWED_EMAILS
+    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY VESTIBULE_CONFIG ALLOWED_EMAILS
     ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER
   `
   const tried = new Set([...[...single, ...ofRedis].map(([, name]) => name), ...free])

@@ -19,6 +19,10 @@ test.for([
   [`staff,${ADMINS}`, ['staff', ADMINS]],
   [`${ADMINS},${STAFF}`, [ADMINS, STAFF]],
   [`${ADMINS}\r\n${STAFF}\r\n`, [ADMINS, STAFF]],
+  [ADMINS.replaceAll(',', ',\n'), [ADMINS]],
+  [ADMINS.replaceAll(',', '\r\n,'), [ADMINS]],
+  ['CN=Acme, Inc', ['CN=Acme', 'Inc']],
+  ['domainComponent=acme,domainComponent=test', ['domainComponent=acme,domainComponent=test']],
 ] as const)('ALLOWED_GROUPS=%j is refused with the array to write', ([text, entries]) => {
   const [problem, ...others] = problemsOf({ ...alone, ALLOWED_GROUPS: text })
   expect(others).toEqual([])
@@ -33,6 +37,10 @@ test.for([
   ['CN=Admins', ['CN=Admins']],
   ['CN=Admins\nCN=Staff', ['CN=Admins', 'CN=Staff']],
   ['team=a,team=b', ['team=a', 'team=b']],
+  ['CN=Admins,', ['CN=Admins']],
+  ['5" disks,6" disks', ['5" disks', '6" disks']],
+  ['"a","b"', ['"a"', '"b"']],
+  ['ACME\\a,ACME\\b', ['ACME\\a', 'ACME\\b']],
   ['[prod] a,b', ['[prod] a', 'b']],
   ['[]', []],
 ] as const)('ALLOWED_GROUPS=%j are the groups %j', ([text, entries]) => {
@@ -67,6 +75,17 @@ test.for([
   expect(settings.ALLOWED_GROUPS).toEqual(entries)
 })
 
+test.for([
+  ['"Sales, EMEA",staff', '["Sales, EMEA","staff"]'],
+  ['staff, "Sales, EMEA"', '["staff","Sales, EMEA"]'],
+  ['Sales\\, EMEA', '["Sales, EMEA"]'],
+] as const)('ALLOWED_GROUPS=%j is refused with %s', ([text, array]) => {
+  const [problem] = problemsOf({ ...alone, ALLOWED_GROUPS: text })
+  expect(problem).toContain(
+    `cut a name into several entries: write a JSON array such as ${array}. `,
+  )
+})
+
 test.for(problemRows`
   ["a",
   ^ALLOWED_GROUPS: is not a JSON array of texts such as \["a, b","c"\]\.
@@ -90,6 +109,7 @@ test('a line of a file with more than a name, and a text in YAML, are refused li
     /looks like a distinguished name .*: write a JSON array such as \["staff","CN=A,OU=B"\]/
   for (const place of [
     { ALLOWED_GROUPS_FILE: await write(`${STAFF}\nstaff,CN=A,OU=B\n`) },
+    { ALLOWED_GROUPS_FILE: await write('staff,\nCN=A,\nOU=B') },
     { VESTIBULE_CONFIG: await write('allowedGroups: "staff,CN=A,OU=B"\n') },
   ]) {
     const [problem] = problemsOf({ ...alone, PUBLIC_PATHS: '/a', ...place })

@@ -36,7 +36,7 @@ test('each setting has a key of its own; the plugin’s spellings are kept', () 
       redis.tlsSkipVerify redis.enableCircuitBreaker redis.circuitBreakerThreshold
       redis.circuitBreakerTimeout redis.enableHealthCheck redis.healthCheckInterval
       redis.hybridL1Size redis.hybridL1MemoryMB oidc.issuerUrl oidc.clientId session.maxAge
-      cookie.domain publicUrl sessionsPerUser checkStoreTimeoutMs`.split(/\s+/),
+      cookie.domain cookie.sameSite publicUrl sessionsPerUser checkStoreTimeoutMs`.split(/\s+/),
     ),
   )
 })

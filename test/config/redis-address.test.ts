@@ -31,8 +31,10 @@ test.for<[string, Said]>([
   ['redis,defaultDatabase=3', { database: 3 }],
   ...rows`redis,DefaultDatabase=0 redis://redis/0`({ database: 0 }),
   ['[::1]:6380,ssl=true', { ...SECURE, host: '::1' }],
-  ...rows`redis,ssl=True redis,SSL=true,abortConnect=false`(SECURE),
-  ['redis,ssl=False', {}],
+  ...rows`redis,ssl=True redis,SSL=true,abortConnect=false redis,ssl=1 redis,ssl=Yes redis,ssl=on,abortConnect=0`(
+    SECURE,
+  ),
+  ...rows`redis,ssl=False redis,ssl=0 redis,ssl=no redis,ssl=Off`({}),
   ['redis:6379,ssl=True', { isTls: true }],
   [
     'redis:6380,ssl=true,sslHost=cache.example.com',
@@ -91,7 +93,7 @@ test.for<[string, RegExp]>([
     redis,hunter2 redis,password=hun,ter2 redis,password=hun,ter2:6379 redis:6379,hunter2
     redis:6379,:6379
   `(/names a server without its port, or an option without a value/),
-  ...rows`redis,ssl=yes redis,ssl=`(/ssl that is neither True nor False/),
+  ...rows`redis,ssl=2 redis,ssl=`(/ssl that is neither True nor False/),
   ['redis,password=correct,Hunter2terbattery==', /an unknown option/],
   ...rows`redis,syncTimeout=0 redis,connectTimeout=0`(/Timeout of 0 milliseconds/),
   ...rows`redis,syncTimeout=5s redis,connectTimeout=`(/Timeout that is no number/),

@@ -8,6 +8,7 @@ import { words } from '../support/words.ts'
 type Json = Readonly<Record<string, unknown>>
 
 const EMAIL = 'alice@example.com'
+const ADMINS = 'CN=Admins,OU=Groups,DC=test'
 const NOBODY = 'nobody-has-this-group'
 const verified = { email: EMAIL, email_verified: true }
 const ZITADEL = 'urn:zitadel:iam:org:project:roles'
@@ -44,6 +45,8 @@ const cases: readonly (readonly [string, Json, Json, number, (readonly string[])
     200,
   ],
   ['a number', { groups: 17 }, { ALLOWED_GROUPS: '17' }, 200],
+  ['a distinguished name (C25)', { groups: [ADMINS] }, { ALLOWED_GROUPS: `["${ADMINS}"]` }, 200],
+  ['a part of one (C25)', { groups: ['DC=test'] }, { ALLOWED_GROUPS: `["${ADMINS}"]` }, 403],
   ['nothing', { groups: undefined }, {}, 403, ['groups: no such claim']],
   [
     'overage (C33)',

@@ -16,6 +16,7 @@ test.for([
     'https://app.example.com/oauth2/callback is not known',
   ],
   ['half \ud83d character', 'half \ufffd character'],
+  ['ask https://[not-an-address now', 'ask … now'],
   ['x'.repeat(300), `${'x'.repeat(200)}…`],
 ])('%j of another party is logged as %j', ([text, clean]) => {
   expect(cleanText(text as string)).toBe(clean)

@@ -125,8 +125,10 @@ function parseServerName(value: string): string {
   throw new ValueError('has an sslHost that is no host name')
 }
 
+/** Takes the words that StackExchange.Redis takes. */
 function parseFlag(name: string, value: string): boolean {
-  if (/^(?:true|false)$/i.test(value)) return value.toLowerCase() === 'true'
+  if (/^(?:true|yes|on|1)$/i.test(value)) return true
+  if (/^(?:false|no|off|0)$/i.test(value)) return false
   throw new ValueError(`has an ${name} that is neither True nor False`)
 }
 

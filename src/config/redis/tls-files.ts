@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { RedisAddress } from './address.ts'
+import { nameOfAddress } from './servers.ts'
 
 export interface RedisTlsFiles {
   readonly caFile?: string
@@ -46,7 +47,9 @@ function refuseWithoutTls(
       problems.push(`${name}: has no use without TLS: set REDIS_ENABLE_TLS=true`)
   }
   if (address?.tlsServerName !== undefined) {
-    problems.push('REDIS_ADDRESS: has an sslHost without TLS: add ssl=True, or remove sslHost')
+    problems.push(
+      `${nameOfAddress(settings)}: has an sslHost without TLS: add ssl=True, or remove sslHost`,
+    )
   }
 }
 

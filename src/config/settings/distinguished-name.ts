@@ -2,20 +2,26 @@ import { ValueError } from '../config-error.ts'
 
 /** Types of attributes that directories name their entries by (RFC 4514 and X.520), and OIDs. */
 const ATTRIBUTE =
-  /^\s*(cn|ou|dc|o|c|l|st|s|street|uid|sn|gn|givenname|initials|t|title|serialnumber|e|email|emailaddress|mail|dnqualifier|samaccountname|userprincipalname|(?:oid\.)?\d+(?:\.\d+)+)\s*=/i
+  /^\s*(cn|commonname|ou|organizationalunit(?:name)?|dc|domaincomponent|o|organization(?:name)?|c|country(?:name)?|l|locality(?:name)?|st|s|stateorprovincename|street|streetaddress|uid|userid|sn|surname|gn|givenname|initials|t|title|serialnumber|e|email|emailaddress|mail|dnqualifier|samaccountname|userprincipalname|(?:oid\.)?\d+(?:\.\d+)+)\s*=/i
 const ANY_ATTRIBUTE = /^\s*([a-z\d][a-z\d.-]*)\s*=/i
 
 /**
- * Refuses a line with a distinguished name that commas would cut into several entries, of which one may be a group
- * of many more people (C25). Throws `ValueError` with the JSON array to write in place of `text`.
+ * Refuses a text with a distinguished name, or a quoted one, that commas would cut into several entries, of which one may
+ * be a group of many more people (C25). Throws `ValueError` with the JSON array to write in place of `text`.
  */
 export function refuseCutNames(text: string): void {
-  if (!text.split('\n').some(isCut)) return
-  const entries = text.split('\n').flatMap(likelyEntries)
-  throw new ValueError(
-    `looks like a distinguished name that commas would cut into several entries: write a JSON array such as ${JSON.stringify(entries)}`,
-  )
+  const lines = text.replaceAll(COMMA_AT_LINE_END, ',').split(/[\r\n]/)
+  const isName = lines.some(isCut)
+  if (!isName && !lines.some(hasCommaOfValue)) return
+  const fault = isName
+    ? 'looks like a distinguished name that commas would cut into several entries'
+    : 'has a comma in quotes or behind a backslash, which would cut a name into several entries'
+  const entries = lines.flatMap(likelyEntries).map((entry) => (isName ? entry : plain(entry)))
+  throw new ValueError(`${fault}: write a JSON array such as ${JSON.stringify(entries)}`)
 }
+
+/** A line end beside a comma ends no entry of its own: a name may be written one part a line. */
+const COMMA_AT_LINE_END = /\s*[\r\n]\s*,|,\s*[\r\n]/g
 
 /** Returns whether the whole line is one distinguished name of several parts. */
 export function isDistinguishedName(line: string): boolean {
@@ -33,7 +39,7 @@ export function refuseCutEntries(entries: readonly string[]): void {
   )
   const isCutAt = (type: string | undefined, at: number) => {
     const next = types[at + 1]
-    return type !== undefined && next !== undefined && (next !== type || next === 'dc')
+    return type !== undefined && next !== undefined && (next !== type || isDomain(next))
   }
   if (!types.some(isCutAt)) return
   throw new ValueError(
@@ -41,17 +47,19 @@ export function refuseCutEntries(entries: readonly string[]): void {
   )
 }
 
+/** Returns whether commas cut a name off: a part of a distinguished name seldom is a name of its own. */
 function isCut(line: string): boolean {
-  const entries = line.split(',')
-  if (entries.length === 1) return false
-  const named = entries.filter((entry) => ATTRIBUTE.test(entry))
-  const attributes = entries.filter((entry) => ANY_ATTRIBUTE.test(entry))
-  return named.length > 0 && (attributes.length > 1 || named.some(isUnfinished))
+  const entries = line.split(',').filter((entry) => entry.trim() !== '')
+  return entries.length > 1 && entries.some((entry) => ATTRIBUTE.test(entry))
 }
 
-/** Returns whether the comma behind this entry belongs to its value, by a backslash before it or an open quote. */
-function isUnfinished(entry: string): boolean {
-  return entry.endsWith('\\') || entry.split('"').length % 2 === 0
+/** Returns whether a comma stands within an entry in quotes, or behind a backslash. */
+function hasCommaOfValue(line: string): boolean {
+  return partsOf(line).some((part) => /^\s*"[^"]*,[^"]*"\s*$|\\,/.test(part))
+}
+
+function plain(entry: string): string {
+  return entry.replace(/^"(.*)"$/, '$1').replaceAll('\\,', ',')
 }
 
 /** Splits a line at its commas that are neither escaped nor quoted. */
@@ -59,16 +67,21 @@ function partsOf(line: string): string[] {
   return line.match(/(?:\\.|"(?:\\.|[^"\\])*"|[^,\\])+/gs) ?? []
 }
 
-/** Joins what belongs together; behind `dc` another type begins the next name. */
+/** Joins what belongs together; behind a part of a domain another type begins the next name. */
 function likelyEntries(line: string): string[] {
   const entries: string[] = []
   let last: string | undefined
   for (const part of partsOf(line)) {
     const type = ANY_ATTRIBUTE.exec(part)?.[1]?.toLowerCase()
-    const isContinued = type !== undefined && last !== undefined && (last !== 'dc' || type === 'dc')
+    const isContinued =
+      type !== undefined && last !== undefined && (!isDomain(last) || isDomain(type))
     if (isContinued) entries.push(`${entries.pop()},${part}`)
     else entries.push(part)
     last = type
   }
   return entries.map((entry) => entry.trim()).filter((entry) => entry !== '')
+}
+
+function isDomain(type: string): boolean {
+  return type === 'dc' || type === 'domaincomponent'
 }

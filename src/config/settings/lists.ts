@@ -26,10 +26,12 @@ export function parseGroups(text: string): string[] {
  */
 export function linesOfNames(text: string): string | string[] {
   const lines = splitEntries(text, /[\r\n]/)
-  if (isJson(text) || !lines.some(isDistinguishedName)) return text
+  if (isJson(text) || COMMA_AND_LINE_END.test(text) || !lines.some(isDistinguishedName)) return text
   return lines.flatMap((line) => (isDistinguishedName(line) ? [line] : parseGroups(line)))
 }
 
+/** Sign of a name that goes on in the next line. */
+const COMMA_AND_LINE_END = /,\s*[\r\n]|[\r\n]\s*,/
 const COMMA_OR_LINE_END = /[,\r\n]/
 
 /** Returns whether a list is meant as JSON. A bracket also begins an IPv6 address, or a name like `[a] b`. */

@@ -19,6 +19,12 @@ export const processSettings = {
     ),
   HOST: z
     .string()
+    // Addresses of URLs have brackets.
+    .transform((value) => value.replace(/^\[(.+)\]$/, '$1'))
+    .refine(
+      (value) => /^[\w.:%-]+$/.test(value) && !/:\/|^[\w.-]+:\d*$/.test(value),
+      'is not an address',
+    )
     .default('::')
     .register(
       notes,

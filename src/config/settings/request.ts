@@ -31,7 +31,7 @@ export const requestSettings = {
       notes,
       note(
         ADDRESSES,
-        'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
+        'Hosts whose requests are checked: `app.example.com`, `*.example.com` (not `*.com`), or `http://app.localhost:8080` for an http host.',
       ),
     ),
   ALLOW_INSECURE_HTTP: flag
@@ -133,7 +133,20 @@ export const requestSettings = {
   PASS_ACCESS_TOKEN: flag
     .default(false)
     .register(notes, note(IDENTITY, 'Gives apps `X-Auth-Request-Access-Token`.')),
-  PASS_AUTHORIZATION: flag
+  PASS_AUTHORIZATION: z
+    .string()
+    .toLowerCase()
+    .refine(
+      (value) => ['true', 'false', 'access-token'].includes(value),
+      'is neither true nor false nor access-token',
+    )
+    .transform((value) => value !== 'false')
     .default(false)
-    .register(notes, note(IDENTITY, 'Gives apps `Authorization: Bearer` with the access token.')),
+    .register(
+      notes,
+      note(
+        IDENTITY,
+        '`access-token`, or `true`, gives apps `Authorization: Bearer` with the access token.',
+      ),
+    ),
 }

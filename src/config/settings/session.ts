@@ -75,6 +75,15 @@ export const sessionSettings = {
     .enum(['lax', 'strict', 'none'])
     .default('lax')
     .register(notes, note(SESSION, '`lax`, `strict` or `none`.')),
+  COOKIE_PERSISTENT: flag
+    .default(true)
+    .register(
+      notes,
+      note(
+        SESSION,
+        '`false` lets browsers forget the session cookie when they are closed (those that restore tabs may keep it); the session itself ends as the other settings say.',
+      ),
+    ),
   DISABLE_REPLAY_DETECTION: flag
     .default(false)
     .register(

@@ -4,8 +4,9 @@ import { nearName } from './near-names.ts'
 /** Sections of the settings file, each with the settings whose names begin with it. */
 export const SECTIONS: readonly string[] = ['redis', 'oidc', 'session', 'cookie']
 
-/** Spellings of the traefikoidc plugin in which an abbreviation is in capitals. */
+/** Spellings of the traefikoidc plugin in which an abbreviation is in capitals, and of two words that a name runs together. */
 const SPELLINGS: Readonly<Record<string, string>> = {
+  COOKIE_SAMESITE: 'sameSite',
   REDIS_ENABLE_TLS: 'enableTLS',
   REDIS_HYBRID_L1_MEMORY_MB: 'hybridL1MemoryMB',
 }
@@ -49,9 +50,11 @@ export function nearFileKey(key: string, section: string): string | undefined {
 
 /** Names that the file may hold, which cannot name itself. */
 const ALL_NAMES = SETTING_NAMES.filter((name) => name !== 'VESTIBULE_CONFIG').flatMap(namesOf)
-const NAMES: ReadonlyMap<string, string> = new Map(
-  ALL_NAMES.map((name) => [comparable(fileKeyOf(name)), name]),
-)
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ...ALL_NAMES.map((name) => [comparable(fileKeyOf(name)), name] as const),
+  ['cookie.samesite', 'COOKIE_SAMESITE'],
+  ['oidc.userInfo', 'OIDC_USERINFO'],
+])
 
 /** Returns the names under which the value of a setting may be given. */
 export function namesOf(name: SettingName): string[] {

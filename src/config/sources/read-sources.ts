@@ -6,7 +6,7 @@ import { isList, isReadFromFile, type SettingName } from '../settings/settings.t
 import { namesOf } from './file-keys.ts'
 import type { GivenSetting, GivenSettings, Origin } from './given.ts'
 import { tryReadText } from './read-text.ts'
-import { refuseReferences } from './references.ts'
+import { faultOfPath, refuseReferences } from './references.ts'
 import { readSettingsFile, type SettingsFile } from './settings-file.ts'
 
 /** Settings as they are given, before any is parsed. */
@@ -115,6 +115,11 @@ function readNamedFile(
   label: string,
   problems: string[],
 ): string | readonly string[] | undefined {
+  const fault = faultOfPath(path, name)
+  if (fault !== undefined) {
+    problems.push(`${label}: ${fault}`)
+    return undefined
+  }
   const text = tryReadText(path, label, problems)
   if (text === '') problems.push(`${label}: ${path} is empty`)
   if (!text) return undefined

@@ -209,6 +209,13 @@ describe('a session that is due', () => {
     expect(await due.found()).toMatchObject({ identity })
   })
 
+  test('keeps the groups that UserInfo named before where it could not be had this time', async () => {
+    const { groups: _, ...said } = claims
+    const due = await startDue({ kind: 'refreshed', issued, claims: said, lacksUserInfo: true })
+    await due.refresh()
+    expect(await due.found()).toMatchObject({ identity: { ...identity, name: 'Alice' } })
+  })
+
   test('is not refreshed again when the new token has no expiry', async () => {
     const due = await startDue({ kind: 'refreshed', issued: { accessToken: 'access-2' }, claims })
     await due.refresh()

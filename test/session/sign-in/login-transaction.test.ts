@@ -53,6 +53,13 @@ describe('a login transaction', () => {
     expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(codeChallenge)
   })
 
+  test.for([false, true])('says whether memory mode began it: %s (C52)', (isInMemory) => {
+    const { ring, binding, resume } = start()
+    const others = createLoginTransactions(ring, () => 0, isInMemory)
+    const { state } = others.start(binding, TARGET, ORIGIN, false)
+    expect(resume(state)).toMatchObject({ isFromMemory: isInMemory })
+  })
+
   test('the verifier, the nonce and the target do not travel in clear', () => {
     const { begin, resume, binding } = start()
     const { state, nonce, codeChallenge } = begin()
