@@ -81,6 +81,11 @@ export class AuthError extends Error {
   }
 }
 
+/** Returns the facts of a failure for a log line. */
+export function factsOf(cause: unknown): FailureFacts {
+  return cause instanceof AuthError ? cause.facts : {}
+}
+
 /**
  * Outage of the store, during which cached sessions and outage assertions may stand in for it. Any other
  * `store_unavailable` fails closed.

@@ -2,7 +2,7 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type Binding, isLooping } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError } from '../../errors.ts'
+import { AuthError, type FailureFacts } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -29,6 +29,8 @@ export interface LoginOptions {
   readonly signIn: SignIn
   /** Returns whether the store can take a session now, as far as is known. */
   readonly isStoreAvailable: () => boolean
+  /** Returns why it cannot, for the log. */
+  readonly storeFacts: () => FailureFacts
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -77,6 +79,7 @@ export function createLogin(options: LoginOptions) {
     throw new AuthError(
       'store_unavailable',
       'the store is not available, so a sign-in could not be finished',
+      { facts: options.storeFacts() },
     )
   }
 
