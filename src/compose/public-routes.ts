@@ -3,8 +3,10 @@ import { createPublicApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
+import type { FailureFacts } from '../errors.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
+import { factsOfReport } from '../redis/unavailable.ts'
 import { createMe } from '../routes/me.ts'
 import { createCallback } from '../routes/sign-in/callback.ts'
 import { createLogin } from '../routes/sign-in/login.ts'
@@ -54,6 +56,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     sessions,
     signIn,
     isStoreAvailable,
+    storeFacts: () => storeFactsOf(state),
   })
   const callback = createCallback({
     addresses,
@@ -134,4 +137,11 @@ function createSecondReplicaLog(log: Log, mode: Config['mode']): (isFromMemory: 
       `${problem}: replicas in memory mode share no sessions, so people sign in again and again; set REDIS_ENABLED=true and the same REDIS_CACHE_MODE at every replica`,
     )
   }
+}
+
+/** Returns why no session can be stored, for the log. */
+function storeFactsOf({ redis }: SharedState): FailureFacts {
+  return redis?.loss
+    ? factsOfReport(redis.loss)
+    : { explanation: 'the circuit breaker for Redis is open' }
 }

@@ -5,7 +5,12 @@ import { createPendingReplies } from './pending-replies.ts'
 import { readReplyError } from './reply-errors.ts'
 import { ProtocolError, ServerFailure } from './server-failure.ts'
 import { addressOf, type ServerAddress } from './target.ts'
-import { createUnconnectedClient, decodeBuffers, type Server } from './unconnected-client.ts'
+import {
+  createUnconnectedClient,
+  decodeBuffers,
+  isUndecodable,
+  type Server,
+} from './unconnected-client.ts'
 
 export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
@@ -75,8 +80,26 @@ export async function openClient(
   } catch (cause) {
     const failure = readReplyError(cause)?.failure
     if (failure !== 'unsupported' && failure !== 'other') throw cause
-    return openWith(2, server, connectTimeoutMs, signal)
+    return openOlder(server, connectTimeoutMs, signal)
   }
+}
+
+/** Sends a command once connected, because a missing password shows in the first reply only. */
+async function openOlder(
+  server: Server,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
+  const opened = await openWith(2, server, connectTimeoutMs, signal)
+  try {
+    await runOrDrop(opened, connectTimeoutMs, (client) => client.ping())
+  } catch (cause) {
+    const reply = readReplyError(cause)
+    if (reply && reply.failure !== 'auth') return opened
+    opened.drop(cause)
+    throw opened.locate(cause)
+  }
+  return opened
 }
 
 async function openWith(
@@ -88,9 +111,9 @@ async function openWith(
   const lifetime = createLifetime(signal)
   const client = createUnconnectedClient(server, connectTimeoutMs, protocol)
   let isGreeting = true
-  const { host, port, tls } = server
+  const { host, port, tls, namedBy = 'REDIS_ADDRESS' } = server
   const locate = (cause: unknown) =>
-    new ServerFailure({ host, port, isTls: tls !== undefined, isGreeting }, cause)
+    new ServerFailure({ host, port, namedBy, isTls: tls !== undefined, isGreeting }, cause)
   const connection = createConnection({ host, port, client, lifetime, locate })
   endTogether(client, lifetime, locate)
   try {
@@ -154,17 +177,6 @@ function endTogether(
     if (lifetime.hasEnded) client.destroy()
   })
 }
-
-/** Returns whether the decoder of node-redis threw: for bytes that are no reply, or for a reply to no command. */
-function isUndecodable(cause: unknown): boolean {
-  if (!(cause instanceof Error) || 'code' in cause) return false
-  return (
-    cause.message.startsWith('Unknown RESP type') ||
-    DECODER_FAULTS.some((each) => cause instanceof each)
-  )
-}
-
-const DECODER_FAULTS = [TypeError, RangeError, SyntaxError]
 
 /** Runs a command and drops the connection when the reply takes longer than `timeoutMs`. */
 export async function runOrDrop<T>(

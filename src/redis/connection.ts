@@ -10,7 +10,7 @@ import {
   TopologyError,
 } from './failure.ts'
 import { keepOpen } from './keep-open.ts'
-import { NotConnectedError } from './server-failure.ts'
+import { NotConnectedError, serverFailureIn } from './server-failure.ts'
 import { createAttemptExplainer } from './tls-mismatch.ts'
 import { unavailable } from './unavailable.ts'
 
@@ -50,7 +50,7 @@ export interface RedisConnection {
   /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
-  /** Why the latest connection or attempt ended; `undefined` while connected. */
+  /** Why the latest connection or attempt ended; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
   /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
@@ -164,7 +164,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
       return kept.isExpected
     },
     get loss() {
-      return kept.current || latestLoss === undefined ? undefined : describeFailure(latestLoss)
+      const isWhole = kept.current?.isComplete === true
+      return isWhole || latestLoss === undefined ? undefined : describeFailure(latestLoss)
     },
     get inFlight() {
       return deadlines.inFlight
@@ -180,8 +181,11 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
 }
 
 function replicaFailure({ locate }: ClientConnection): TopologyError {
-  const reason = 'the server is a replica, which refuses writes: name the primary in REDIS_ADDRESS'
-  return new TopologyError('readonly', reason, locate(new Error('a replica')))
+  const located = locate(new Error('a replica'))
+  const isConfigured = serverFailureIn(located)?.server.namedBy === 'REDIS_ADDRESS'
+  const remedy = isConfigured ? 'name the primary in REDIS_ADDRESS' : 'looking for the primary'
+  const reason = `the server is a replica, which refuses writes: ${remedy}`
+  return new TopologyError('readonly', reason, located)
 }
 
 /** Codes that a server gives one after the other while it stops, which is one reason for the log. */

@@ -1,6 +1,8 @@
+import { type Place, tlsReason } from './describe-tls.ts'
 import { failureOf, type RedisFailure, ServerLostError, TopologyError } from './failure.ts'
 import { beginningOfReply, readReplyError } from './reply-errors.ts'
 import {
+  type FailedServer,
   NotConnectedError,
   ServerFailure,
   serverFailureIn,
@@ -45,27 +47,47 @@ function codeOf(cause: unknown): string | undefined {
 
 function reasonOf(cause: unknown): string {
   if (cause instanceof TopologyError) return cause.message
-  if (cause instanceof NotConnectedError && cause.cause === undefined) return 'not connected yet'
   const root = rootOf(cause)
-  return root instanceof TopologyError ? root.message : serverReason(root, serverFailureIn(cause))
+  if (root instanceof NotConnectedError) return 'not connected yet'
+  if (root instanceof TopologyError) return root.message
+  const server = serverFailureIn(cause)?.server
+  return server
+    ? rootReason(root, { at: `${server.host}:${server.port}`, ...server })
+    : rootReason(root, UNKNOWN_SERVER)
 }
 
-function serverReason(root: unknown, failed: ServerFailure | undefined): string {
-  const server = failed?.server
-  const at = server ? `${server.host}:${server.port}` : 'Redis'
+type ServerPlace = Place & Pick<FailedServer, 'isTls' | 'isGreeting'>
+
+const UNKNOWN_SERVER: ServerPlace = {
+  at: 'Redis',
+  namedBy: 'REDIS_ADDRESS',
+  isTls: false,
+  isGreeting: false,
+}
+
+function rootReason(root: unknown, place: ServerPlace): string {
   const failure = failureOf(root)
   // Quotes no words of a reply to HELLO or AUTH, which may repeat the password.
-  if (failure === 'other' && server?.isGreeting)
-    return `${at} refuses the connection with the error ${codeOf(root) || 'without a code'}: ${LOOK}`
-  return failure === 'tls' ? tlsReason(root, at, server?.isTls) : otherReason(failure, root, at)
+  if (failure === 'other' && place.isGreeting)
+    return `${place.at} refuses the connection with the error ${codeOf(root) || 'without a code'}: ${LOOK}`
+  if (failure !== 'tls') return otherReason(failure, root, place)
+  const isMismatch = root instanceof TlsMismatchError
+  return tlsReason(place, { code: codeOf(root) ?? '', isMismatch, isTls: place.isTls })
 }
 
-function otherReason(failure: RedisFailure, root: unknown, at: string): string {
+function otherReason(failure: RedisFailure, root: unknown, place: Place): string {
+  const { at, namedBy } = place
   switch (failure) {
     case 'connection':
-      return SYSTEM_REASONS[codeOf(root) ?? '']?.(at) ?? `${at} closed the connection: ${LOOK}`
+      return SYSTEM_REASONS[codeOf(root) ?? '']?.(place) ?? `${at} closed the connection: ${LOOK}`
     case 'unsupported':
       return unsupportedReason(root, at)
+    case 'permission':
+      return `${at} denies the user ${missingRight(root)} to its ACL`
+    case 'protocol':
+      return `${at} does not answer as Redis does: name the port of Redis in ${namedBy}`
+    case 'readonly':
+      return `${at} is a replica, which refuses writes: name the primary in ${namedBy}`
     case 'other':
       return `${at} answers with an unknown error: ${beginningOfReply(root) || 'no text'}`
     case 'auth':
@@ -79,10 +101,7 @@ function otherReason(failure: RedisFailure, root: unknown, at: string): string {
     case 'full':
     case 'loading':
     case 'misconf':
-    case 'permission':
     case 'protected':
-    case 'protocol':
-    case 'readonly':
     case 'replication':
     case 'sentinel':
     case 'tls':
@@ -92,36 +111,42 @@ function otherReason(failure: RedisFailure, root: unknown, at: string): string {
 
 const LOOK = 'look into the log of Redis'
 
-type Reason = (at: string) => string
+type Reason = (place: Place) => string
 
-const isRefused: Reason = (at) =>
-  `nothing listens at ${at} (connection refused): check that Redis runs, and REDIS_ADDRESS`
-const isUnknownHost: Reason = (at) =>
-  `there is no host of the name in ${at}: correct REDIS_ADDRESS, or the name server`
-const isUnreachable: Reason = (at) =>
+const isRefused: Reason = ({ at, namedBy }) =>
+  `nothing listens at ${at} (connection refused): check that Redis runs, and ${namedBy}`
+const isUnknownHost: Reason = ({ at, namedBy }) =>
+  `there is no host of the name in ${at}: correct ${namedBy}, or the name server`
+const isUnreachable: Reason = ({ at }) =>
   `there is no route to ${at}: check the network and its policies`
 
 /** Reasons by the code of the system error. */
 const SYSTEM_REASONS: Readonly<Record<string, Reason>> = {
   EACCES: isUnreachable,
   EADDRNOTAVAIL: isUnreachable,
-  EAI_AGAIN: (at) => `the name server does not answer for the host in ${at}`,
+  EAI_AGAIN: ({ at }) => `the name server does not answer for the host in ${at}`,
   ECONNREFUSED: isRefused,
   EHOSTDOWN: isUnreachable,
   EHOSTUNREACH: isUnreachable,
   ENETUNREACH: isUnreachable,
   ENOTFOUND: isUnknownHost,
   EPERM: isUnreachable,
-  ETIMEDOUT: (at) => `${at} does not take connections in time: check the network and its policies`,
+  ETIMEDOUT: ({ at }) =>
+    `${at} does not take connections in time: check the network and its policies`,
 }
 
 /** Reasons by failure, without the address before them. */
 const REASONS: Readonly<
-  Record<Exclude<RedisFailure, 'connection' | 'other' | 'unsupported'>, string>
+  Record<
+    Exclude<
+      RedisFailure,
+      'connection' | 'other' | 'permission' | 'protocol' | 'readonly' | 'unsupported'
+    >,
+    string
+  >
 > = {
   breaker: 'was not asked, because the circuit breaker is open',
   deadline: 'does not answer in time: it is frozen or busy, or a firewall drops what is sent',
-  protocol: 'does not answer as Redis does: name the port of Redis in REDIS_ADDRESS',
   sentinel: 'is not what the settings for Sentinels say',
   tls: 'and Vestibule agree on no TLS',
   auth: 'refuses user or password: correct REDIS_USERNAME and REDIS_PASSWORD',
@@ -134,10 +159,8 @@ const REASONS: Readonly<
   full: 'is full: raise maxmemory',
   loading: 'loads its data after a start: wait',
   misconf: 'cannot write its snapshot or log: free its disk',
-  permission: 'denies the user a command, key or channel: add the right to its ACL',
   protected:
     'is in protected mode, which serves only its own machine: set a password, or protected-mode no',
-  readonly: 'is a replica, which refuses writes: name the primary in REDIS_ADDRESS',
   replication: 'has too few replicas, or has lost its primary: check INFO replication',
 }
 
@@ -147,32 +170,14 @@ function unsupportedReason(root: unknown, at: string): string {
   return `${at} does not know ${command}, which Vestibule needs: use Redis 7 or later without renamed commands, not a proxy or service that leaves it out`
 }
 
-function tlsReason(root: unknown, at: string, isTls: boolean | undefined): string {
-  const code = codeOf(root) ?? ''
-  if (root instanceof TlsMismatchError || /WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST/.test(code)) {
-    return isTls
-      ? `${at} does not speak TLS: set REDIS_ENABLE_TLS=false, or name its TLS port`
-      : `${at} speaks TLS: set REDIS_ENABLE_TLS=true, or name its port without TLS`
-  }
-  const found = TLS_REASONS.find(([pattern]) => pattern.test(code))
-  return `${at} ${found?.[1] ?? 'and Vestibule agree on no TLS: compare versions and ciphers'}`
+/** Names what the user lacks, and the rule to add. */
+function missingRight(root: unknown): string {
+  const reply = readReplyError(root)
+  const denied = reply?.kind === 'denied' ? reply : undefined
+  if (denied?.missing === 'key') return 'a key: add ~ with REDIS_KEY_PREFIX and *'
+  if (denied?.missing === 'channel') return 'a channel: add those of docs/operations.md'
+  const command = denied?.command
+  return command === undefined
+    ? 'a command, key or channel: add the right'
+    : `${command.toUpperCase()}: add +${command}`
 }
-
-/** Reasons by the code of the TLS error, without the address before them. */
-const TLS_REASONS: readonly (readonly [RegExp, string])[] = [
-  [/ALTNAME/, 'has a certificate for another name: use the name that it holds in REDIS_ADDRESS'],
-  [/HAS_EXPIRED/, 'has a certificate that has expired: renew it'],
-  [/NOT_YET_VALID/, 'has a certificate that is not valid yet: check the clocks'],
-  [
-    /CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE/,
-    'does not accept the client certificate: set REDIS_CERT_FILE and REDIS_KEY_FILE',
-  ],
-  [
-    /SELF_SIGNED|UNABLE_TO|CERT_/,
-    'has a certificate of an authority that is not trusted here: set REDIS_CA_FILE',
-  ],
-  [
-    /PEM|KEY_VALUES|OSSL/,
-    'was not asked: REDIS_CA_FILE, REDIS_CERT_FILE or REDIS_KEY_FILE holds no usable PEM',
-  ],
-]

@@ -23,7 +23,12 @@ export type ReplyFailure =
 export type ReplyError = { readonly failure: ReplyFailure } & (
   | Redirection
   /** Missing right of the ACL user. */
-  | { readonly kind: 'denied'; readonly missing: 'command' | 'key' | 'channel' }
+  | {
+      readonly kind: 'denied'
+      readonly missing: 'command' | 'key' | 'channel'
+      /** Command that the reply names, such as `select` or `cluster|slots`. */
+      readonly command?: string
+    }
   /** Command that the server does not know, or that a managed service has switched off. */
   | { readonly kind: 'unknown-command'; readonly command?: string }
   | { readonly kind: 'cluster-disabled' }
@@ -53,7 +58,7 @@ export function readReplyError(cause: unknown): ReplyError | undefined {
   if (!(reply instanceof ErrorReply)) return undefined
   const text = reply.message
   const failure = failureIn(text)
-  if (failure === 'permission') return { kind: 'denied', failure, missing: missingRight(text) }
+  if (failure === 'permission') return { kind: 'denied', failure, ...readDenial(text) }
   if (failure === 'unsupported') return { kind: 'unknown-command', failure, ...namedCommand(text) }
   return { failure, ...(readRedirection(text) ?? { kind: kindOf(text) }) }
 }
@@ -97,7 +102,10 @@ const FAILURE_BY_TEXT: readonly (readonly [RegExp, ReplyFailure])[] = [
   [/^(?:ERR (?:DB index is out of range|invalid DB index)|ERR SELECT is not allowed)/, 'database'],
   [/^(?:ERR Client sent AUTH|ERR AUTH |ERR invalid password|ERR wrong number .*'auth')/i, 'auth'],
   [/^NOPROTO|unknown command|unsupported command|unknown redis command/i, 'unsupported'],
-  [/^ERR (?:this )?command .*(?:not (?:available|allowed|supported)|disabled)/i, 'unsupported'],
+  [
+    /^ERR (?:this |[a-z ]+, )?command .*(?:not (?:available|allowed|support)|disabled)/i,
+    'unsupported',
+  ],
 ]
 
 function failureIn(text: string): ReplyFailure {
@@ -114,9 +122,11 @@ function namedCommand(text: string): { readonly command?: string } {
   return command === undefined ? {} : { command: command.toUpperCase() }
 }
 
-function missingRight(text: string): 'command' | 'key' | 'channel' {
-  if (text.includes(' key')) return 'key'
-  return text.includes(' channel') ? 'channel' : 'command'
+function readDenial(text: string) {
+  if (text.includes(' key')) return { missing: 'key' } as const
+  if (text.includes(' channel')) return { missing: 'channel' } as const
+  const command = /'([a-z|]{2,40})' command/i.exec(text)?.[1]
+  return { missing: 'command', ...(command !== undefined && { command }) } as const
 }
 
 function readRedirection(text: string): Redirection | undefined {

@@ -2,6 +2,8 @@ import type { ServerAddress } from './target.ts'
 
 /** Server that a failure concerns. */
 export interface FailedServer extends ServerAddress {
+  /** Setting or party that gave the address, such as `REDIS_ADDRESS`. */
+  readonly namedBy: string
   readonly isTls: boolean
   /** True until the server has accepted this client. */
   readonly isGreeting: boolean

@@ -1,5 +1,5 @@
-import { AuthError, OutageError } from '../errors.ts'
-import { describeFailure } from './describe-failure.ts'
+import { AuthError, type FailureFacts, OutageError } from '../errors.ts'
+import { describeFailure, type FailureReport } from './describe-failure.ts'
 import { failureOf, type RedisFailure } from './failure.ts'
 
 /** Failures that Redis reports about one command or the user's rights, and that are no outage. */
@@ -19,9 +19,12 @@ export function unavailable(cause: unknown): AuthError {
   if (cause instanceof AuthError) return cause
   const failure = failureOf(cause)
   const message = `Redis: ${failure}`
-  const { host, port, reason } = describeFailure(cause)
-  const facts = { ...(host !== undefined && { server: `${host}:${port}` }), explanation: reason }
+  const facts = factsOfReport(describeFailure(cause))
   return NO_OUTAGE.has(failure)
     ? new AuthError('store_unavailable', message, { cause, facts })
     : new OutageError(message, cause, facts)
+}
+
+export function factsOfReport({ host, port, reason }: FailureReport): FailureFacts {
+  return { ...(host !== undefined && { server: `${host}:${port}` }), explanation: reason }
 }

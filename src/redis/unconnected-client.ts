@@ -4,6 +4,8 @@ import type { RedisTls, ServerAccess, ServerAddress } from './target.ts'
 /** Server to connect to. */
 export interface Server extends ServerAddress, ServerAccess {
   readonly database: number
+  /** Setting or party that gave the address; by default, `REDIS_ADDRESS`. */
+  readonly namedBy?: string
 }
 
 /** Bounds the memory that a slow Redis costs: commands beyond this are refused (fault F03). */
@@ -39,3 +41,14 @@ function tlsOptions(host: string, { skipVerify, serverName, ...files }: RedisTls
 export function decodeBuffers(client: ReturnType<typeof createUnconnectedClient>) {
   return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }
+
+/** Returns whether the decoder of node-redis threw: for bytes that are no reply, or for a reply to no command. */
+export function isUndecodable(cause: unknown): boolean {
+  if (!(cause instanceof Error) || 'code' in cause) return false
+  return (
+    cause.message.startsWith('Unknown RESP type') ||
+    DECODER_FAULTS.some((each) => cause instanceof each)
+  )
+}
+
+const DECODER_FAULTS = [TypeError, RangeError, SyntaxError]

@@ -42,21 +42,26 @@ export interface FleetOptions {
   readonly onOtherInstallation: (place: string, ownPlace: string) => void
 }
 
+/** Replaces what a log or page should not show, because other software may write to this channel. */
+const printable = (given: string) => given.replace(/[^\x20-\x7e]/g, '?')
+const text = (maxChars: number) => z.string().max(maxChars).transform(printable)
+
 const announcement = z.object({
   v: z.literal(1),
   type: z.literal('replica'),
-  from: z.string().max(64),
+  from: text(64),
   at: z.number(),
   keys: z.array(z.string().max(64)).max(20),
   place: z.string().max(100),
-  mode: z.string().max(20),
-  version: z.string().max(40),
+  mode: text(20),
+  version: text(40),
 })
 
 const goodbye = z.object({
   v: z.literal(1),
   type: z.literal('goodbye'),
-  from: z.string().max(64),
+  from: text(64),
+  at: z.exactOptional(z.number()),
 })
 
 const message = z.discriminatedUnion('type', [announcement, goodbye])
@@ -78,8 +83,8 @@ const CLOCK_TOLERANCE_MS = 5000
 export function createFleet(options: FleetOptions): Fleet {
   const { replica, fingerprint, now } = options
   const known = new Map<string, KnownReplica>()
-  // Remembers who left, because in a cluster an announcement may arrive after the goodbye that was sent later.
-  const gone = new LRUCache<string, true>({ max: MAX_REPLICAS, ttl: FORGOTTEN_AFTER_MS })
+  // Remembers who left and when, because in a cluster an announcement may arrive after the goodbye that was sent later.
+  const gone = new LRUCache<string, number>({ max: MAX_REPLICAS, ttl: FORGOTTEN_AFTER_MS })
   const otherPlaces = new Set<string>()
 
   function others(): KnownReplica[] {
@@ -94,18 +99,25 @@ export function createFleet(options: FleetOptions): Fleet {
   function reportInstallation(place: string, ownPlace: string): boolean {
     if (otherPlaces.has(place) || otherPlaces.size >= MAX_INSTALLATIONS) return false
     otherPlaces.add(place)
-    options.onOtherInstallation(place, ownPlace)
+    options.onOtherInstallation(printable(place), ownPlace)
     return true
   }
 
   function note(data: Announcement): boolean {
     const { place } = fingerprint()
-    if (gone.has(data.from)) return false
+    if (data.at <= (gone.get(data.from) ?? Number.NEGATIVE_INFINITY)) return false
     if (data.place !== place) return reportInstallation(data.place, place)
     const isNew = !known.has(data.from)
     if (isNew && known.size >= MAX_REPLICAS) return false
     known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
     return isNew
+  }
+
+  /** Ignores a goodbye that is older than the latest announcement, because the replica has gone on since. */
+  function takeLeave(from: string, atMs: number): void {
+    if (atMs < (known.get(from)?.at ?? Number.NEGATIVE_INFINITY)) return
+    known.delete(from)
+    gone.set(from, atMs)
   }
 
   return {
@@ -118,13 +130,12 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     announcement: () =>
       JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
-    goodbye: () => JSON.stringify({ v: 1, type: 'goodbye', from: replica }),
+    goodbye: () => JSON.stringify({ v: 1, type: 'goodbye', from: replica, at: now() }),
     receive(text) {
       const { data } = message.safeParse(parseJson(text))
       if (!data || data.from === replica) return false
       if (data.type === 'replica') return note(data)
-      known.delete(data.from)
-      gone.set(data.from, true)
+      takeLeave(data.from, data.at ?? Number.POSITIVE_INFINITY)
       return false
     },
   }

@@ -38,19 +38,18 @@ function ofRedis(redis: ObservedRedis, { mode, isAnswered }: ReasonedState): Hea
   ]
 }
 
-function ofConnection({ loss }: ObservedRedis): HealthReason {
+function ofConnection({ loss, lossCode }: ObservedRedis): HealthReason {
   const why = loss?.reason ?? 'it is frozen, busy or still being connected to'
-  const code = loss?.failure === 'readonly' ? 'replica' : 'redis'
-  return { code, message: `Redis does not answer: ${why}` }
+  return { code: lossCode ?? 'redis', message: `Redis does not answer: ${why}` }
 }
 
-function findingsOf({ examination, isPartial }: ObservedRedis): HealthReason[] {
+function findingsOf({ examination, isPartial, loss }: ObservedRedis): HealthReason[] {
   const stopping = examination?.findings.filter(({ stopsSignIn }) => stopsSignIn) ?? []
   const reasons = stopping.map(({ code, message }) => ({ code, message }))
+  const why = loss ? `: ${loss.reason}${loss.cause === undefined ? '' : ` (${loss.cause})`}` : ''
   const partial = {
     code: 'partial',
-    message:
-      'some primaries of the cluster are disconnected, so the sessions of their slots are away',
+    message: `some primaries of the cluster are disconnected, so the sessions of their slots are away${why}`,
   }
   return isPartial ? [...reasons, partial] : reasons
 }
@@ -63,9 +62,11 @@ function breakersOf({ breakers }: ObservedRedis): HealthReason[] {
   })
 }
 
-function ofBackplane({ backplaneLoss }: ObservedRedis): HealthReason {
-  const why = backplaneLoss ? `: ${backplaneLoss.reason}` : ''
-  return { code: 'backplane', message: `messages of other replicas may be missed${why}` }
+function ofBackplane({ backplaneLoss, examination }: ObservedRedis): HealthReason {
+  const refusal = examination?.findings.find(({ stopsMessages }) => stopsMessages)
+  const why = backplaneLoss?.reason ?? refusal?.message
+  const message = 'messages of other replicas may be missed'
+  return { code: 'backplane', message: why === undefined ? message : `${message}: ${why}` }
 }
 
 /** Leaves out versions, because such a difference hides no session and is part of every update. */

@@ -1,6 +1,7 @@
 import type { Breaker } from '../redis/breaker.ts'
 import type { FailureReport } from '../redis/describe-failure.ts'
 import type { Examination } from '../redis/examine/examine.ts'
+import type { FindingCode } from '../redis/examine/finding.ts'
 import type { Backplane } from '../replicas/backplane.ts'
 import type { Fleet } from '../replicas/fleet.ts'
 import type { BackplaneMessage } from '../replicas/message.ts'
@@ -57,8 +58,10 @@ export interface ObservedRedis {
   readonly isConnected: boolean
   /** Whether some primaries of a cluster are disconnected. */
   readonly isPartial: boolean
-  /** Why the connection was lost or could not be opened; `undefined` while connected. */
+  /** Why the connection was lost or could not be opened; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
+  /** Code of the finding that `loss` amounts to, such as a right that is missing; `undefined` for an outage. */
+  readonly lossCode: FindingCode | undefined
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
   readonly isBackplaneHealthy: boolean

@@ -6,6 +6,8 @@ import { createPlainHistogram, type Observe } from './plain-histogram.ts'
 export interface GaugedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
+  /** Code of the finding that keeps Redis from being connected to. */
+  readonly lossCode?: FindingCode | undefined
   readonly breakers: Readonly<Record<'read' | 'write', { readonly state: string }>>
   readonly isBackplaneHealthy: boolean
   readonly fleet: {
@@ -182,11 +184,11 @@ const LABELLED_GAUGES: readonly LabelledGaugeSource[] = [
     name: 'redis_findings',
     help: 'Problems of this Redis that the latest self-test found',
     label: 'code',
-    read: ({ examination }) =>
-      FINDING_CODES.map((code) => [
-        code,
-        examination?.findings.filter((each) => each.code === code).length ?? 0,
-      ]),
+    read: ({ examination, lossCode }) =>
+      FINDING_CODES.map((code) => {
+        const found = examination?.findings.filter((each) => each.code === code).length ?? 0
+        return [code, Math.max(found, Number(code === lossCode))]
+      }),
   },
   {
     name: 'circuit_breaker_state',

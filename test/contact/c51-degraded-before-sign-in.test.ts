@@ -26,6 +26,11 @@ const without = (...commands: readonly string[]): Case => ({
   redis: { users: [[leastUser('app', 'secret'), ...commands].join(' ')] },
   settings: USER,
 })
+const forKeysWithout = (kind: string): Case => {
+  const kinds = words`{ u: p: g: j:`.filter((each) => !each.startsWith(kind))
+  const patterns = kinds.map((each) => `~vestibule:${each}*`)
+  return without('resetkeys', ...patterns)
+}
 const renamed = (...commands: readonly string[]): Case => ({
   redis: { lines: commands.map((name) => `rename-command ${name} ""`) },
 })
@@ -44,6 +49,10 @@ const unwritable: readonly (readonly [what: string, code: string, Case])[] = [
     'rights',
     { ...without(), settings: { ...USER, REDIS_KEY_PREFIX: 'b:' } },
   ],
+  ...words`u g j`.map(
+    (kind) => [`a user for no keys of kind ${kind}`, 'rights', forKeysWithout(kind)] as const,
+  ),
+  ['a user without SELECT', 'rights', { ...without(), settings: { ...USER, REDIS_DB: '3' } }],
   ['a service without EVAL', 'unsupported', renamed('EVAL')],
   [
     'the address of a replica',

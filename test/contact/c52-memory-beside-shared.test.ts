@@ -23,6 +23,10 @@ async function startWorld() {
       cookies,
       connectTo: { 'app.example.com': `http://127.0.0.1:${publicPort}` },
     })
+  async function finish(begunAt: RunningVestibule, finishedAt: RunningVestibule) {
+    const callback = await returnFromProvider(at(begunAt), await startLogin(at(begunAt)))
+    return at(finishedAt).get(callback)
+  }
   return {
     hybrid: { ...HYBRID, REDIS_ENABLED: 'true', REDIS_ADDRESS: `127.0.0.1:${redis.port}` },
     async start(settings: Readonly<Record<string, string>>) {
@@ -38,10 +42,9 @@ async function startWorld() {
       return replica
     },
     beginLogin: (replica: RunningVestibule) => startLogin(at(replica)),
-    async signIn(begunAt: RunningVestibule, finishedAt = begunAt) {
-      const callback = await returnFromProvider(at(begunAt), await startLogin(at(begunAt)))
-      return (await at(finishedAt).get(callback)).status
-    },
+    finish,
+    signIn: async (begunAt: RunningVestibule, finishedAt = begunAt) =>
+      (await finish(begunAt, finishedAt)).status,
     check: async (replica: RunningVestibule) =>
       (await replica.check({}, { Cookie: cookieHeader(at(replica)) })).status,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
@@ -70,6 +73,26 @@ describeWithRedis('C52 a replica in memory mode beside one that shares sessions'
     expect([status, body]).toEqual([400, expect.stringContaining('run in memory mode')])
     const loop = shared.log().find(({ event }) => event === 'sign_in_loop')
     expect(loop?.['reason']).toContain('in memory mode')
+  })
+
+  test('is named by page and line where it has no key, and reads nothing that others sealed', async () => {
+    await using world = await startWorld()
+    const [memory, shared] = [
+      await world.start({ SESSION_ENCRYPTION_KEY: '' }),
+      await world.start(world.hybrid),
+    ]
+    for (const [begunAt, finishedAt] of [
+      [memory, shared],
+      [shared, memory],
+    ] as const) {
+      const { status, body } = await world.finish(begunAt, finishedAt)
+      expect([status, body]).toEqual([400, expect.stringContaining('run in memory mode')])
+      const refused = finishedAt.log().findLast(({ event }) => event === 'refused')
+      expect(refused).toMatchObject({
+        setting: 'SESSION_ENCRYPTION_KEY',
+        reason: expect.stringContaining('in memory mode') as string,
+      })
+    }
   })
 
   test('is not suspected where all share sessions', async () => {

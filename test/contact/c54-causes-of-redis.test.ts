@@ -13,7 +13,7 @@ import { leastUser } from '../support/least-user.ts'
 import { type RedisOptions, startRedis } from '../support/redis.ts'
 import { openConfigured, until } from '../support/redis-state.ts'
 import { describeWithRedis, SERVER_KEY } from '../support/replicas.ts'
-import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { SESSION_COOKIE, startLogin } from '../support/sign-in-steps.ts'
 import { type Reply, speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 import { startVestibule } from '../support/vestibule.ts'
 
@@ -29,6 +29,8 @@ interface Case {
   /** Whether the authority of the server is trusted. */
   readonly isTrusted?: true
   readonly host?: string
+  /** Setting that names the address; by default, REDIS_ADDRESS. */
+  readonly addressIn?: string
 }
 
 /** A real server, after these commands. */
@@ -102,6 +104,18 @@ const cases: Readonly<Record<string, Case>> = {
     settings: UNVERIFIED,
   },
   'a wrong password': { start: real({ password: 'right' }), settings: `REDIS_PASSWORD=${SECRET}` },
+  'no password, to a server without HELLO': {
+    start: real({ password: 'right', lines: ['rename-command HELLO ""'] }),
+  },
+  'no right to SELECT': {
+    start: real({ users: [leastUser('app', SECRET)] }),
+    settings: `${AS_APP} REDIS_DB=3`,
+  },
+  'no Sentinel runs': {
+    start: nothing,
+    addressIn: 'REDIS_SENTINEL_ADDRESSES',
+    settings: 'REDIS_SENTINEL_MASTER=main',
+  },
   'no such database': { start: real(), settings: 'REDIS_DB=99' },
   'protected mode': {
     start: answering('DENIED Redis is running in protected mode because', NEVER),
@@ -132,14 +146,14 @@ describeWithRedis('C54 the log names why Redis cannot be used', () => {
   })
 
   test.for(documented)('$symptom', async ({ symptom, event, code, text }) => {
-    const { start, settings = '', host = '127.0.0.1', isTrusted } = cases[symptom] as Case
+    const { start, settings = '', host = '127.0.0.1', isTrusted, ...rest } = cases[symptom] as Case
     await using place = await start()
     const address = `${host}:${place.port}`
     const environment: Environment = {
       ...base,
       SESSION_ENCRYPTION_KEY: SERVER_KEY,
       REDIS_ENABLED: 'true',
-      REDIS_ADDRESS: address,
+      [rest.addressIn ?? 'REDIS_ADDRESS']: address,
       ...(settings && settingsIn(settings)),
       ...(isTrusted && { REDIS_CA_FILE: place.clientFiles?.ca }),
     }
@@ -179,6 +193,14 @@ describeWithRedis('C54 the log names why Redis cannot be used', () => {
         server: `127.0.0.1:${port}`,
         explanation: expect.stringContaining('connection refused') as string,
       },
+    ])
+    const login = await startLogin(vestibule.visitor())
+    expect([
+      login.status,
+      vestibule.log().findLast(({ event }) => event === 'refused'),
+    ]).toMatchObject([
+      503,
+      { server: `127.0.0.1:${port}`, explanation: expect.stringContaining('refused') as string },
     ])
   })
 })

@@ -106,6 +106,7 @@ describeWithRedis('replicas at one Redis', () => {
       await expect
         .poll(async () => (await healthOf(first)).reasons, { timeout: 10_000 })
         .toEqual([{ code: 'backplane', message }])
+      expect(countEvents(first, 'backplane_away')).toBe(1)
       await redis.cli('CONFIG', 'SET', 'maxclients', '100')
       await untilHealthy(first)
     })

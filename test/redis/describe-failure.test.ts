@@ -6,7 +6,10 @@ import { NotConnectedError, ServerFailure } from '../../src/redis/server-failure
 import { rows } from '../support/words.ts'
 
 const at = (cause: unknown, isGreeting = false) =>
-  new ServerFailure({ host: 'redis', port: 6379, isTls: true, isGreeting }, cause)
+  new ServerFailure(
+    { host: 'redis', port: 6379, namedBy: 'REDIS_ADDRESS', isTls: true, isGreeting },
+    cause,
+  )
 const withCode = (code: string) => at(Object.assign(new Error('secret'), { code }))
 const ECHO = "ERR odd words of the password 'secret'"
 
@@ -33,6 +36,12 @@ test.for<[string, unknown, string]>([
     'no host of the name',
   ],
   ['a command before the first', new NotConnectedError(undefined), 'not connected yet'],
+  [
+    'a primary that is away',
+    new ServerLostError(new NotConnectedError(withCode('EPIPE'))),
+    'closed',
+  ],
+  ['a primary before the first', new ServerLostError(new NotConnectedError(undefined)), 'yet'],
   ['a server of a cluster', new ServerLostError(at(new ErrorReply('READONLY no'))), 'is a replica'],
   [
     'a fault of the settings',

@@ -12,8 +12,8 @@ const unknown = (command: string): ReplyError => {
 }
 const ASK = { kind: 'ask', failure: 'cluster', address: { host: '10.0.0.1', port: 6381 } } as const
 const CLUSTER_OFF = { kind: 'cluster-disabled', failure: 'other' } as const
-const lacks = (missing: 'command' | 'key' | 'channel'): ReplyError => {
-  return { kind: 'denied', failure: 'permission', missing }
+const lacks = (missing: 'command' | 'key' | 'channel', command?: string): ReplyError => {
+  return { kind: 'denied', failure: 'permission', missing, ...(command && { command }) }
 }
 
 test.for<[string, ReplyError]>([
@@ -32,10 +32,16 @@ test.for<[string, ReplyError]>([
   ['ERR unknown command `hello`, with args beginning with: `3`,', unknown('HELLO')],
   ["ERR unsupported command 'scan'", unknown('SCAN')],
   ['ERR Command is not available: SCAN', { kind: 'unknown-command', failure: 'unsupported' }],
+  ["ERR handle request, command 'MGET' is not allowed", unknown('MGET')],
   ['NOPROTO unsupported protocol version', unknown('HELLO')],
   ['ERR This instance has cluster support disabled', CLUSTER_OFF],
   ['ERR No such master with that name', { kind: 'unknown-primary', failure: 'other' }],
-  ["NOPERM User app has no permissions to run the 'get' command", lacks('command')],
+  ["NOPERM User app has no permissions to run the 'get' command", lacks('command', 'get')],
+  [
+    "NOPERM this user has no permissions to run the 'cluster|slots' command",
+    lacks('command', 'cluster|slots'),
+  ],
+  ["ERR The user executing the script can't run this command or subcommand", lacks('command')],
   ['NOPERM No permissions to access a key', lacks('key')],
   ['NOPERM No permissions to access a channel', lacks('channel')],
 ])('the error reply "%s" is classified', ([text, reply]) => {

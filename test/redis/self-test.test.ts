@@ -90,7 +90,12 @@ describe('the self-test', () => {
       const message = `the Redis user lacks +${name} (needed for ${name.toUpperCase()})`
       const stops = !words`scan subscribe unsubscribe ping info`.includes(name)
       expect(findings, name).toEqual([
-        { code: 'rights', message, ...(stops && { stopsSignIn: true }) },
+        {
+          code: 'rights',
+          message,
+          ...(stops && { stopsSignIn: true }),
+          ...(name === 'subscribe' && { stopsMessages: true }),
+        },
       ])
     })
     await Promise.all(examined)

@@ -172,6 +172,19 @@ describe('a replica that says goodbye', () => {
     expect([a.receive(late), a.receive(b.goodbye()), a.size]).toEqual([false, false, 1])
   })
 
+  test('is counted again where it goes on, whoever said goodbye, and by no old goodbye', () => {
+    const a = replica('a')
+    const [before, now, after] = [0, 1000, 2000].map((ms) => replica('b', {}, ms)) as [
+      Fleet,
+      Fleet,
+      Fleet,
+    ]
+    for (const text of [now.announcement(), before.goodbye()]) a.receive(text)
+    expect(a.size).toBe(1)
+    a.receive(now.goodbye())
+    expect([a.size, a.receive(after.announcement()), a.size]).toEqual([0, true, 1])
+  })
+
   test('takes neither this replica nor one that was started in its place', () => {
     const [a, older, newer] = [replica('a'), replica('older'), replica('newer')]
     a.receive(newer.announcement())

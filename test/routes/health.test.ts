@@ -11,6 +11,7 @@ const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
   isConnected: true,
   isPartial: false,
   loss: undefined,
+  lossCode: undefined,
   backplaneLoss: undefined,
   examineAgain: async () => undefined,
   commandsInFlight: 0,
@@ -182,5 +183,34 @@ describe('the probes', () => {
     expect(health.startupz().status).toBe(503)
     vi.advanceTimersByTime(1)
     expect(health.startupz().status).toBe(200)
+  })
+})
+
+describe('the reasons', () => {
+  const loss = { failure: 'permission', cause: 'NOPERM', reason: 'it lacks +select' } as const
+  const refusal = { code: 'rights', message: 'it lacks +subscribe', stopsMessages: true } as const
+  const deaf = { examination: { findings: [refusal], runIds: [] }, isBackplaneHealthy: false }
+  test.for<[string, Partial<ObservedRedis>, string, string]>([
+    [
+      'a primary that is away',
+      { isPartial: true, loss },
+      'partial',
+      'are away: it lacks +select (NOPERM)',
+    ],
+    [
+      'a right to connect that is missing',
+      { ...silent, loss, lossCode: 'rights' },
+      'rights',
+      'lacks +select',
+    ],
+    [
+      'a right to receive messages that is missing',
+      deaf,
+      'backplane',
+      'missed: it lacks +subscribe',
+    ],
+  ])('name %s', async ([, redis, code, message]) => {
+    const { reasons } = await start({ mode: 'hybrid', redis: redisWith(redis) }).read()
+    expect(reasons).toEqual([{ code, message: expect.stringContaining(message) as string }])
   })
 })

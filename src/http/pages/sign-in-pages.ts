@@ -5,15 +5,26 @@ import type { PageContent } from './pages.ts'
 /** Interval at which the page of an outage reloads itself; also the value of `Retry-After`. */
 export const RETRY_SECONDS = 5
 
-/** Loads `retryUrl` by itself, because a login whose binding another tab replaced succeeds when it is started again. */
-export function signInFailedPage(loginUrl: string | undefined, retryUrl?: string): PageContent {
+/**
+ * Loads `retryUrl` by itself, because a login whose binding another tab replaced succeeds when it is started again.
+ * `isUnreadable` where no key here opens the login, which another replica may have begun (finding C52).
+ */
+export function signInFailedPage(
+  loginUrl: string | undefined,
+  retryUrl?: string,
+  isUnreadable = false,
+): PageContent {
   return {
     title: 'Sign-in did not work',
-    body: html`<p>We could not complete your sign-in. It may have taken too long, or it was started in another window or browser.</p>
+    body: html`<p>We could not complete your sign-in${isUnreadable ? UNREADABLE : ORDINARY}</p>
 ${action(retryUrl ?? loginUrl, 'Sign in again')}`,
     ...(retryUrl !== undefined && { refreshSeconds: 1, refreshUrl: retryUrl }),
   }
 }
+
+const ORDINARY = '. It may have taken too long, or it was started in another window or browser.'
+const UNREADABLE =
+  ', because we cannot read how it was started. If it happens again, it is not your fault: give your administrator the request number below. Our servers may use different encryption keys, or one of them may run in memory mode.'
 
 /** Page of a person whom the provider, or the person, refused; never loads anything by itself. */
 export function refusedPage(loginUrl: string | undefined, switchUserUrl?: string): PageContent {

@@ -127,12 +127,13 @@ function clusterFinding(info: Info | undefined): Finding | undefined {
 }
 
 function versionFinding(info: Info): Finding | undefined {
-  const version = info.get('redis_version') ?? 'unknown'
-  if (Number.parseFloat(version) >= Number(OLDEST_TESTED)) return undefined
-  return {
-    code: 'version',
-    message: `Redis ${version} is older than the oldest tested version, ${OLDEST_TESTED}: upgrade it`,
-  }
+  const version = info.get('redis_version')
+  if (Number.parseFloat(version ?? '') >= Number(OLDEST_TESTED)) return undefined
+  const message =
+    version === undefined
+      ? `INFO names no version of Redis: the oldest tested version is ${OLDEST_TESTED}`
+      : `Redis ${version} is older than the oldest tested version, ${OLDEST_TESTED}: upgrade it`
+  return { code: 'version', message }
 }
 
 function evictionFinding(policy: string | undefined): Finding | undefined {

@@ -8,6 +8,8 @@ export interface Finding {
   readonly message: string
   /** Set where nobody can sign in because of it, since sessions cannot be written (finding C51). */
   readonly stopsSignIn?: true
+  /** Set where messages of other replicas do not arrive because of it. */
+  readonly stopsMessages?: true
 }
 
 export type FindingCode =
@@ -46,6 +48,17 @@ const STATES: Partial<Record<RedisFailure, readonly [FindingCode, message: strin
   ],
 }
 
+/** Returns the code under which a server that cannot even be connected to counts among the findings. */
+export function codeOfLoss(failure: RedisFailure): FindingCode | undefined {
+  return STATES[failure]?.[0] ?? CODES_OF_REFUSALS[failure]
+}
+
+const CODES_OF_REFUSALS: Partial<Record<RedisFailure, FindingCode>> = {
+  permission: 'rights',
+  sentinel: 'sentinel',
+  unsupported: 'unsupported',
+}
+
 /** Commands that neither a sign-in nor a check needs. */
 const NOT_FOR_SIGN_IN = new Set(['INFO', 'PING', 'SCAN', 'SUBSCRIBE', 'UNSUBSCRIBE'])
 
@@ -62,6 +75,7 @@ export function refusalFinding(
   return {
     ...ofCommand(command, name, cause, names),
     ...(isNeeded && { stopsSignIn: true }),
+    ...(command === 'SUBSCRIBE' && { stopsMessages: true }),
   }
 }
 

@@ -42,9 +42,12 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
 
 /** Lists every command that the service sends. */
 function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: SelfTestNames) {
-  const key = findKeyOwnedBy(primary, prefix)
+  const tag = findTagOwnedBy(primary, prefix)
+  const key = `${prefix}${tag}`
   const record = `${key}:s`
   const index = `${key}:u`
+  // Names a key of each kind, because a user may have the right to some of them only.
+  const kinds = KEY_KINDS.map((kind) => `${prefix}${kind}${tag}`)
   const message = JSON.stringify({ v: 1, type: 'self-test' })
   return [
     ['SET', record, '1', 'PX', '5000'],
@@ -60,7 +63,7 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
     ['ZRANGEBYSCORE', index, '-inf', '+inf'],
     ['ZREMRANGEBYSCORE', index, '-inf', '0'],
     ['ZREM', index, '1'],
-    ['EVAL', 'return 1', '1', record],
+    ['EVAL', 'return 1', `${1 + kinds.length}`, record, ...kinds],
     ['SCAN', '0', 'MATCH', record, 'COUNT', '1'],
     ['PUBLISH', channel, message],
     ['PUBLISH', fleetChannel, message],
@@ -72,6 +75,9 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
   ] as const
 }
 
+/** Beginnings of the keys of indexes, generations and consumption marks, after the prefix. */
+const KEY_KINDS = ['u:', 'p:', 'g:', 'j:self-test:']
+
 type Outcomes = readonly PromiseSettledResult<unknown>[]
 
 const ignore = () => undefined
@@ -79,11 +85,12 @@ const ignore = () => undefined
 /** Bounds the search for a key in a slot of the server; a server with one of 16,384 slots is missed once in 200,000. */
 const MAX_TRIES = 200_000
 
-function findKeyOwnedBy({ owns }: Primary, prefix: string): string {
+/** Returns a hash tag; all keys with it are in one slot. */
+function findTagOwnedBy({ owns }: Primary, prefix: string): string {
   const id = randomUUID()
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-    const key = `${prefix}{self-test-${id}-${attempt}}`
-    if (owns(key)) return key
+    const tag = `{self-test-${id}-${attempt}}`
+    if (owns(`${prefix}${tag}`)) return tag
   }
-  return `${prefix}{self-test-${id}}`
+  return `{self-test-${id}}`
 }

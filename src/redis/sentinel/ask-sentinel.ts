@@ -23,7 +23,12 @@ export function createSentinelAsker(
   const { primaryName } = target()
   const open = () =>
     openClient(
-      { ...address, ...serverAccessOf(target()), database: 0 },
+      {
+        ...address,
+        ...serverAccessOf(target()),
+        database: 0,
+        namedBy: 'REDIS_SENTINEL_ADDRESSES',
+      },
       SENTINEL_TIMEOUT_MS,
       signal,
     )

@@ -42,7 +42,8 @@ export async function openPrimary(
     sentinelState.onAnswered(found)
     const { host, port } = found
     void watch(sentinels, found, lifetime, sentinelState)
-    const opened = await openClient({ ...target(), host, port }, connectTimeoutMs, lifetime.signal)
+    const server = { ...target(), host, port, namedBy: 'the address that the Sentinels report' }
+    const opened = await openClient(server, connectTimeoutMs, lifetime.signal)
     opened.lost.catch(lifetime.end)
     await checkRole(opened, connectTimeoutMs)
     return opened
@@ -72,11 +73,10 @@ async function findPrimary(
   throw causes.find((cause) => cause instanceof TopologyError) ?? sentinelFailure(causes[0])
 }
 
-/** Names the setting for Sentinels in place of the one for Redis. */
+/** Tells Sentinels from Redis where neither answers. */
 function sentinelFailure(cause: unknown): TopologyError {
   const { failure, reason } = describeFailure(cause)
-  const named = reason.replaceAll('REDIS_ADDRESS', 'REDIS_SENTINEL_ADDRESSES')
-  return new TopologyError(failure, `no Sentinel can be asked: ${named}`, cause)
+  return new TopologyError(failure, `no Sentinel can be asked: ${reason}`, cause)
 }
 
 async function watch(

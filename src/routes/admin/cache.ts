@@ -1,4 +1,4 @@
-import { AuthError, invalidRequest } from '../../errors.ts'
+import { AuthError, factsOf, invalidRequest } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { Backplane } from '../../replicas/backplane.ts'
@@ -26,11 +26,12 @@ export function createAdminCache({ caches, backplane, log }: AdminCacheOptions):
   async function tellOthers(body: MessageBody, about: object): Promise<void> {
     await backplane.publish(body).catch((cause: unknown) => {
       log.error(
-        { event: 'cache_not_cleared', ...about },
+        { event: 'cache_not_cleared', ...factsOf(cause), ...about },
         'the cache was cleared on this replica only: the others could not be told',
       )
       throw new AuthError('store_unavailable', 'the other replicas could not be told', {
         cause,
+        facts: factsOf(cause),
         isPublic: true,
       })
     })

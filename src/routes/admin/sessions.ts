@@ -1,4 +1,4 @@
-import { AuthError, invalidRequest, OutageError } from '../../errors.ts'
+import { AuthError, factsOf, invalidRequest, OutageError } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { ListedSession } from '../../session/list-sessions.ts'
@@ -53,7 +53,12 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     const about = { ...whose, ...operatorOf(c) }
     const count = await end().catch((cause: unknown) => {
       const isDeferred = cause instanceof OutageError
-      const fields = { event: 'sessions_not_ended', deferred: isDeferred, ...about }
+      const fields = {
+        event: 'sessions_not_ended',
+        deferred: isDeferred,
+        ...factsOf(cause),
+        ...about,
+      }
       log.error(fields, 'sessions could not be ended')
       if (isDeferred) defer()
       throw unfinished(cause)
@@ -116,6 +121,7 @@ function unfinished(cause: unknown): unknown {
     'some sessions may not have ended: repeat the request',
     {
       cause,
+      facts: cause.facts,
       isPublic: true,
     },
   )

@@ -52,6 +52,7 @@ interface Presented {
 
 const NOT_OUR_STATE =
   'the state was not sealed by this installation, or for another host; or by a replica with another key, as one in memory mode without SESSION_ENCRYPTION_KEY'
+const OTHER_KEY = { setting: 'SESSION_ENCRYPTION_KEY' }
 const NOT_THIS_BROWSER = 'the login was begun in another browser, or its binding was replaced'
 
 /** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
@@ -100,7 +101,7 @@ export function createCallback(options: CallbackOptions) {
     const site = c.get('site')
     const longTarget = cookies.readTarget(c.env.incoming, site)
     const login = transactions.resume({ state, origin: site.origin, binding, longTarget })
-    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
+    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE, { facts: OTHER_KEY })
     if (login.isFromElsewhere) options.onFromElsewhere(login.isFromMemory)
     return login
   }

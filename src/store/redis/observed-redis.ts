@@ -1,4 +1,5 @@
 import type { RedisConnection } from '../../redis/connection.ts'
+import { codeOfLoss } from '../../redis/examine/finding.ts'
 import type { KeptExamination } from '../../redis/examine/keep-examining.ts'
 import type { Breakers } from '../../redis/guarded.ts'
 import type { OpenBackplane } from '../../replicas/backplane.ts'
@@ -36,6 +37,10 @@ export function createObservedRedis(parts: ObservedParts): ObservedRedis {
     },
     get loss() {
       return connection.loss
+    },
+    get lossCode() {
+      const { loss } = connection
+      return loss && codeOfLoss(loss.failure)
     },
     get isPartial() {
       return connection.isPartial

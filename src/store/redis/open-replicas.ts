@@ -1,8 +1,9 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import { OutageError } from '../../errors.ts'
 import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
 import type { RedisTarget } from '../../redis/target.ts'
-import { unavailable } from '../../redis/unavailable.ts'
+import { factsOfReport } from '../../redis/unavailable.ts'
 import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
@@ -70,12 +71,14 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
         onStillAway: () => reportLater(),
         onFailure,
       })
+      let reporting: NodeJS.Timeout | undefined
       /** Reports the loss of this connection alone, which leaves no other line (finding C58). */
       function reportLater(): void {
         const report = () => {
+          reporting = undefined
           if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
         }
-        setTimeout(report, ALONE_AFTER_MS).unref()
+        reporting ??= setTimeout(report, ALONE_AFTER_MS).unref()
       }
       return subscriber
     },
@@ -83,7 +86,7 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
     send: (command, timeoutMs) =>
       connection.isConnected
         ? connection.run(undefined, command, timeoutMs)
-        : Promise.reject(unavailable(new Error('not connected'))),
+        : Promise.reject(notConnected(connection)),
     redisNow: options.redisNow,
     onMessage: (message) => listeners.onMessage(message),
     onUnknown() {
@@ -106,4 +109,8 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
       await backplane.close()
     },
   }
+}
+
+function notConnected({ loss }: RedisConnection): OutageError {
+  return new OutageError('Redis: connection', undefined, loss && factsOfReport(loss))
 }
