@@ -45,9 +45,13 @@ export interface FailureFacts {
   readonly claim?: string
   readonly expected?: string
   readonly received?: string
-  /** Address of the peer that was refused. */
+  /** Address of the peer that was refused; empty where it left before its request was read. */
   readonly peer?: string
+  /** Host that was asked for: one that is not ours, or a protected one. */
   readonly asked_host?: string
+  readonly host?: string
+  /** Origin of the page that opened a WebSocket. */
+  readonly origin?: string
   readonly setting?: string
   /** Redis server that failed, as `host:port`. */
   readonly server?: string

@@ -7,6 +7,7 @@ import {
   type JWTPayload,
   jwtVerify,
 } from 'jose'
+import { isText } from '../core/claims.ts'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { Spend } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
@@ -14,7 +15,6 @@ import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/discovery/provider.ts'
 import { unusableKey } from '../oidc/request/provider-errors.ts'
-import { isText } from '../oidc/tokens/token-rules.ts'
 
 /** Request that a proof must match. */
 export interface ProvenRequest {

@@ -1,6 +1,7 @@
 import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
+import { isText } from '../core/claims.ts'
 import type { TokenEvidence } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
@@ -9,7 +10,7 @@ import { sha256 } from '../crypto/digest.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../oidc/discovery/provider.ts'
 import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
 import { isExpired } from '../oidc/request/provider-errors.ts'
-import { hasUsableSubject, isReasonable, isText } from '../oidc/tokens/token-rules.ts'
+import { hasUsableSubject, isReasonable } from '../oidc/tokens/token-rules.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */

@@ -61,13 +61,20 @@ function namesOf(member: unknown): readonly string[] {
   }
   const { name } = { name: undefined, ...member }
   if (typeof name === 'string' && name !== '') return [name]
-  return isMapOfObjects(member) ? keysOf(member) : []
+  return isMapOfMaps(member) ? keysOf(member) : []
 }
 
-/** Returns whether a member is a map such as `{"admin": {"7": "acme.test"}}`, as Zitadel's documentation lists them. */
-function isMapOfObjects(member: object): boolean {
-  const isList = Array.isArray(member)
-  return !isList && Object.values(member).every((each) => typeof each === 'object' && each !== null)
+/**
+ * Returns whether a member is a map such as `{"admin": {"7": "acme.test"}}`, as Zitadel's documentation lists them. Values of
+ * other kinds are details of one group, whose names are no groups.
+ */
+function isMapOfMaps(member: object): boolean {
+  return !Array.isArray(member) && Object.values(member).every(isMapOfTexts)
+}
+
+function isMapOfTexts(value: unknown): boolean {
+  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isMap && Object.values(value).every((each) => typeof each === 'string')
 }
 
 /** Writes a number out, but none so large that two of them may have become one when the JSON was read. */

@@ -9,6 +9,10 @@ export function isAbsent(value: unknown): boolean {
   return value === undefined || value === null || value === ''
 }
 
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
 /** Returns JSON without the members that are `null` or `""`, at any depth that matters; lists keep their length. */
 export function withoutEmptyMembers(json: unknown, depth = MAX_DEPTH): unknown {
   if (typeof json !== 'object' || json === null || depth === 0) return json

@@ -68,7 +68,10 @@ export function identityHeaders(
     throw new AuthError(
       'claims_too_large',
       `the identity headers take ${bytes} bytes, most of them the claim "${largest.claim}"; IDENTITY_HEADERS_MAX_BYTES is ${maxBytes}`,
-      { isPublic: true },
+      {
+        isPublic: true,
+        facts: { claim: largest.claim, setting: 'IDENTITY_HEADERS_MAX_BYTES' },
+      },
     )
   }
   return values

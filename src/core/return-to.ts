@@ -32,7 +32,7 @@ export function parseReturnTo(
 }
 
 /** Returns a target without query and fragment. */
-export function withoutQuery({ origin, pathname }: Pick<URL, 'origin' | 'pathname'>): string {
+function withoutQuery({ origin, pathname }: Pick<URL, 'origin' | 'pathname'>): string {
   return origin + pathname
 }
 

@@ -28,8 +28,7 @@ export interface Cookies {
   readOutage(raw: IncomingMessage, site: Site): string | undefined
   session(site: Site, value: string): string
   binding(site: Site, binding: Binding): string
-  /** Returns `undefined` for a value that is too long for browsers to keep the cookie. */
-  target(site: Site, value: string): string | undefined
+  target(site: Site, value: string): string
   /** Expires session and outage cookies in every variant: host-only under either name, and for the domain. */
   clearSession(site: Site): string[]
   clearTarget(site: Site): string
@@ -52,9 +51,6 @@ export interface CookieOptions {
 
 /** Exceeds the lifetime of a login, so that the binding outlives any time a user spends at the provider. */
 const BINDING_MAX_AGE_SECONDS = 86_400
-
-/** Bytes of name and value above which browsers ignore a cookie (RFC 6265bis section 5.6). */
-const MAX_COOKIE_BYTES = 4096
 
 /** Bounds the sessions that one sign-out ends. */
 const MAX_SESSIONS = 8
@@ -118,11 +114,8 @@ export function createCookies({
     outage: (site, value) => writeShared(site, bases.outage, value, outageGraceSeconds),
     binding: (site, binding) =>
       write(site, hostOnly(site, bases.binding), formatBinding(binding), BINDING_MAX_AGE_SECONDS),
-    target(site, value) {
-      const targetName = hostOnly(site, bases.target)
-      if (targetName.length + value.length > MAX_COOKIE_BYTES) return undefined
-      return write(site, targetName, value, LOGIN_LIFETIME_MS / 1000)
-    },
+    target: (site, value) =>
+      write(site, hostOnly(site, bases.target), value, LOGIN_LIFETIME_MS / 1000),
     clearSession: (site) => [...clear(site, bases.session), ...clearOutage(site)],
     clearOutage,
     clearTarget: (site) => write(site, hostOnly(site, bases.target), '', 0),

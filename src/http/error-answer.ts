@@ -8,15 +8,8 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
 import { type HeaderList, json, plain } from './answers.ts'
-import { badRequestPage, internalErrorPage, type PageContent } from './pages/pages.ts'
-import {
-  brokenProviderPage,
-  misconfiguredPage,
-  RETRY_SECONDS,
-  refusedPage,
-  signInFailedPage,
-  unavailablePage,
-} from './pages/sign-in-pages.ts'
+import { errorPage } from './error-page.ts'
+import { RETRY_SECONDS } from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 import type { PageWriter } from './write-page.ts'
@@ -58,7 +51,7 @@ export function createRefusals({
 }: RefusalOptions): Refuse {
   const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
-    if (!(thrown instanceof AuthError) && hasLeft(request.raw)) return dropped(thrown, request.raw)
+    if (hasLeft(thrown, request.raw)) return dropped(thrown, request.raw)
     const error =
       thrown instanceof AuthError
         ? thrown
@@ -71,7 +64,7 @@ export function createRefusals({
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
       const mayReload = requestClass === 'navigation'
-      const content = contentOf(error, { ...linksOf(request), mayReload })
+      const content = errorPage(error, { ...linksOf(request), mayReload })
       return writePage(status, content, requestId, extra)
     }
     const message = error.isPublic ? { message: error.message } : {}
@@ -89,7 +82,10 @@ export function createRefusals({
   /** Answers a connection that is gone, which nobody reads; a client that leaves is no fault of ours (finding C46). */
   function dropped(cause: unknown, raw: IncomingMessage): Response {
     const fields = { event: 'client_left', request_id: requestIdOf(raw), ...traceOf(raw) }
-    log.debug({ ...fields, cause: describeCause(cause) }, 'a client left before its body had come')
+    log.debug(
+      { ...fields, cause: describeCause(cause) },
+      'a client left before its request was read',
+    )
     return plain(400)
   }
 
@@ -141,9 +137,9 @@ const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', '
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
-/** Returns whether the connection ended in the middle of the request's body. */
-function hasLeft({ destroyed, complete }: IncomingMessage): boolean {
-  return destroyed && !complete
+/** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
+function hasLeft(thrown: unknown, { destroyed, complete }: IncomingMessage): boolean {
+  return thrown instanceof AuthError ? thrown.facts.peer === '' : destroyed && !complete
 }
 
 /** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */
@@ -157,46 +153,5 @@ function headersOf(status: number): HeaderList {
       return [['Retry-After', String(RETRY_SECONDS)]]
     default:
       return []
-  }
-}
-
-interface PageContext {
-  readonly loginUrl?: string
-  readonly switchUserUrl?: string
-  readonly retryUrl: string | undefined
-  readonly newLoginUrl: string | undefined
-  readonly mayReload: boolean
-}
-
-function contentOf(error: AuthError, context: PageContext): PageContent {
-  const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
-  switch (error.code) {
-    case 'sign_in_failed':
-      return signInFailedPage(loginUrl, retryUrl, error.facts.setting !== undefined)
-    case 'access_denied':
-      return refusedPage(loginUrl, switchUserUrl)
-    case 'sign_in_refused':
-    case 'sign_in_misconfigured':
-      return misconfiguredPage(loginUrl)
-    case 'provider_failed':
-      return brokenProviderPage(loginUrl, newLoginUrl)
-    case 'store_unavailable':
-    case 'provider_unavailable':
-    case 'busy':
-      return unavailablePage(mayReload, newLoginUrl)
-    case 'internal':
-      return internalErrorPage()
-    case 'invalid_request':
-    case 'hidden_dots':
-    case 'foreign_host':
-    case 'alias_header':
-    case 'method_not_allowed':
-    case 'untrusted_peer':
-    case 'sign_in_router':
-    case 'foreign_origin':
-    case 'claims_too_large':
-    case 'unusable_token':
-    case 'invalid_return_to':
-      return badRequestPage(error.isPublic ? error.message : 'The request was refused.')
   }
 }

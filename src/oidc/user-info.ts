@@ -141,9 +141,9 @@ async function readSigned(
 ): Promise<Answer> {
   if (jwt.split('.').length === 5) return leftOut('unreadable: encrypted')
   const metadata = configuration.serverMetadata()
-  const { issuer, jwks_uri } = metadata
+  const { issuer, jwks_uri, userinfo_signing_alg_values_supported: listed } = metadata
   const how = {
-    algorithms: [...acceptedAlgorithms(metadata)],
+    algorithms: [...acceptedAlgorithms({ id_token_signing_alg_values_supported: listed })],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
   }
   const { payload } = await keySets(jwks_uri as string).verify(jwt, how, 'provider')

@@ -39,7 +39,7 @@ describe('a private key of the client', () => {
     expect(key.privateKey.extractable).toBe(false)
     const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
     await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
-    const oneLine = String(pem(pair.privateKey)).replaceAll('\n', '\\n')
+    const oneLine = pem(pair.privateKey).replaceAll('\n', '\\n')
     for (const text of [jwk(pair.privateKey), oneLine]) {
       expect(keyOf(text)).toMatchObject({ alg, kid: key.kid })
     }

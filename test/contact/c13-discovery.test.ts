@@ -31,6 +31,14 @@ test('C13: a discovery that fails is repeated once a second, whoever asks, and e
       Array.from({ length: AT_ONCE }, () => connection.configuration()),
     )
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set(['rejected']))
+    // Names the cause where it is asked for (C53).
+    expect(answers[0]).toMatchObject({
+      reason: {
+        code: 'provider_unavailable',
+        message: expect.stringContaining('answered with 500') as string,
+        facts: { endpoint: 'discovery', http_status: 500, setting: 'OIDC_ISSUER_URL' },
+      },
+    })
   }
   await expect.poll(() => failures).toBe(asked)
   // Slowness only raises what they may cost.

@@ -65,6 +65,18 @@ describe('C21 empty members', () => {
 })
 
 describe('C21 metadata', () => {
+  test.for<[string, object]>([
+    ['algorithms', { id_token_signing_alg_values_supported: EMPTY }],
+    ['one algorithm, no list', { id_token_signing_alg_values_supported: 'RS256' }],
+    ['methods', { token_endpoint_auth_methods_supported: EMPTY }],
+    ['one method, no list', { token_endpoint_auth_methods_supported: 'client_secret_post' }],
+  ])('a list of empty members, or none, says nothing wrong: %s', async ([, odd]) => {
+    await using fresh = await startRelyingParty({}, {}, ({ set }) =>
+      set('discovery', { rewrite: (metadata) => ({ ...metadata, ...odd }) }),
+    )
+    expect((await fresh.attempt()).isSignedIn).toBe(true)
+  })
+
   test('optional members that are empty or unusable do not stop the sign-in', async () => {
     const odd = {
       ...Object.fromEntries(

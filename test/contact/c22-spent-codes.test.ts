@@ -148,9 +148,17 @@ describe('C34: what the provider answers instead of a code', () => {
     expect([finished.url, await party.userOf(browser)]).toEqual([`${APP}/report`, 'alice'])
   })
 
+  test('a parameter without a value is none (RFC 6749)', async () => {
+    const browser = party.visitor()
+    const url = steps.withQuery(await untilCallback(browser), { error: '', error_description: '' })
+    expect(await browser.get(url)).toMatchObject({ status: 302, location: `${APP}/report` })
+  })
+
   test.for([
     ['access_denied', 'You were not signed in', /prompt=login/],
     ['unauthorized_client', 'This site is set up wrongly', /tell the operator/],
+    ['invalid_client', 'This site is set up wrongly', /tell the operator/],
+    ['invalid_redirect_uri', 'This site is set up wrongly', /tell the operator/],
     ['invalid_scope', 'This site is set up wrongly', /tell the operator/],
     ['unsupported_response_type', 'This site is set up wrongly', /tell the operator/],
     ['login_required', 'Sign-in did not work', /Sign in again/],

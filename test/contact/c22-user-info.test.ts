@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Behaviour, faults } from '../support/provider.ts'
-import { APP } from '../support/relying-party.ts'
+import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
 import type { SignOptions } from '../support/tokens.ts'
 import { useParty } from '../support/used-party.ts'
@@ -108,6 +108,23 @@ describe('C71 signed UserInfo', () => {
   ])('is left out and said where it is %s', async (each) => {
     const [user, line] = await answer(each)
     expect([user, line]).toEqual([403, expect.stringContaining('userinfo: unreadable: ')])
+  })
+
+  test('is read with an algorithm that the metadata list for it alone', async () => {
+    const listed = {
+      id_token_signing_alg_values_supported: ['RS256'],
+      userinfo_signing_alg_values_supported: ['ES256'],
+    }
+    await using fresh = await startRelyingParty({}, {}, ({ set }) =>
+      set('discovery', { rewrite: (metadata) => ({ ...metadata, ...listed }) }),
+    )
+    const body = await fresh.provider.sign(
+      { sub: 'alice', groups: ['signed'] },
+      { as: 'provider-es256' },
+    )
+    const headers = { 'Content-Type': 'application/jwt' }
+    fresh.provider.set('userinfo', { status: 200, headers, body })
+    expect((await fresh.attempt()).identity).toMatchObject({ 'x-auth-request-groups': 'signed' })
   })
 
   test('of another user refuses the sign-in', async () => {

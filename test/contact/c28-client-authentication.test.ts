@@ -106,6 +106,17 @@ test('C28: where only post is offered, sign-in and revocation send the secret in
   }
 })
 
+test('C28: a 401 that names no error is a refused client too', async () => {
+  await using party = await startRelyingParty()
+  party.provider.set('token', { status: 401, body: 'Unauthorized' })
+  const { answer } = await party.attempt()
+  expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('set up wrongly')])
+  expect(party.vestibule.log().find(({ event }) => event === 'refused')).toMatchObject({
+    http_status: 401,
+    setting: expect.stringContaining('OIDC_CLIENT_SECRET') as string,
+  })
+})
+
 test('C28: a refused client is logged with the method in use, those offered, and the setting', async () => {
   const settings = {
     OIDC_CLIENT_SECRET: 'wrong',

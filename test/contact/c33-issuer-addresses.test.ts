@@ -110,3 +110,10 @@ test.for<[answer: Response, reason: string]>([
 ])('C33: an issuer of a rule is to be corrected in the rules: %#', async ([answer, reason]) => {
   expect(await reasonOf('https://id.example.com', answer, 'keys')).toBe(reason)
 })
+
+test('C33: what a provider calls itself is logged without credentials and people', async () => {
+  const issuer = 'https://alice:secret@id.example.com/alice@example.com'
+  const reason = await reasonOf('https://id.example.com', Response.json({ issuer }))
+  expect(reason).toMatch(/^the provider calls itself /)
+  expect(reason).not.toMatch(/alice|secret/)
+})

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { loadSettings } from '../../src/config/load.ts'
 import { parseNetworks } from '../../src/config/networks.ts'
 import { prepared } from '../support/prepared.ts'
-import { startVestibule } from '../support/vestibule.ts'
+import { type Forwarded, startVestibule } from '../support/vestibule.ts'
 import { createVisitor, type Visit } from '../support/visitor.ts'
 import { rows } from '../support/words.ts'
 
@@ -14,7 +14,8 @@ function refusals({ log } = vestibule()) {
 }
 
 test('C44: a peer that is no proxy of ours is named in the log', async () => {
-  expect((await elsewhere().check()).status).toBe(403)
+  const page = await elsewhere().check()
+  expect([page.status, page.body]).toEqual([403, expect.stringContaining('This is not your fault')])
   expect(refusals(elsewhere())).toMatchObject([
     { code: 'untrusted_peer', peer: '127.0.0.1', setting: 'TRUSTED_PROXIES' },
   ])
@@ -42,9 +43,33 @@ test('C44: the public listener names a foreign host too', async () => {
   expect(refusals().at(-1)).toMatchObject({ code: 'foreign_host', asked_host: 'foreign.example' })
 })
 
+const host = 'app.example.com'
+const PAGE = { code: 'foreign_origin', host, setting: 'PROTECTED_HOSTS' }
+const OTHERS: readonly (readonly [Forwarded, Record<string, string>, object])[] = [
+  [{}, { X_Forwarded_Host: 'a' }, { code: 'alias_header', setting: 'ALIAS_HEADERS' }],
+  [{ uri: '/OAuth2/x' }, {}, { code: 'sign_in_router', host, setting: 'BASE_PATH' }],
+  [{ proto: 'wss' }, { Origin: 'https://e.test:8443' }, { ...PAGE, origin: 'https://e.test:8443' }],
+  [
+    { proto: 'wss' },
+    { Origin: 'https://a:b@e.test/?code=1' },
+    { ...PAGE, origin: 'https://e.test' },
+  ],
+  [{ proto: 'ws', host: 'other.example.com' }, {}, { code: 'invalid_request' }],
+  [{ proto: 'wss' }, { Origin: 'nonsense' }, { ...PAGE, origin: 'null' }],
+]
+
+test.for(OTHERS)(
+  'C44: a refusal of %j with %j names host and setting',
+  async ([asked, ...more]) => {
+    const { body } = await vestibule().check(asked, more[0])
+    const code = String(refusals().at(-1)?.['code'])
+    expect(body.includes('tell the operator')).toBe(code === 'sign_in_router')
+    expect(refusals().at(-1)).toMatchObject(more[1])
+  },
+)
+
 test('C44: another spelling of a header is named', async () => {
   await vestibule().check({}, { X_Forwarded_Host: 'a' })
-  expect(refusals().at(-1)?.['code']).toBe('alias_header')
   expect(refusals().at(-1)?.['reason']).toContain('X_Forwarded_Host')
 })
 

@@ -24,6 +24,7 @@ test.for([
 
 test.for([
   ['::1', '[::1]'],
+  ['[::1]', '[::1]'],
   ['0.0.0.0', '127.0.0.1'],
 ])('C45: with HOST=%s its own command finds it', async ([HOST = '', host]) => {
   await using vestibule = await startVestibule({ HOST })
@@ -31,6 +32,12 @@ test.for([
   expect(await statusOf(`http://${host}:${internalPort}/readyz`)).toBe(200)
   expect(await healthcheck({ HOST, INTERNAL_PORT: String(internalPort) })).toBe(0)
 })
+
+test.for(['no-such-host.invalid', '203.0.113.1'])(
+  'C45: an address that is none of this machine ends the start with the setting: %s',
+  (HOST) =>
+    expect(startVestibule({ HOST })).rejects.toThrow(/set HOST to an address of this machine/),
+)
 
 test('C45: an IPv4 peer of a socket for both families is known by its IPv4 address', async () => {
   await using vestibule = await startVestibule({ HOST: '::', TRUSTED_PROXIES: '192.0.2.0/24' })

@@ -81,6 +81,24 @@ test('C46: a check whose client leaves in the middle of a body is counted as ans
   expect(vestibule.log().filter(({ level }) => level === 'error')).toEqual([])
 })
 
+test('C46: a check whose client has left before it is read is no refusal, because no peer is known', async () => {
+  await using vestibule = await startHere()
+  const head = ['GET /auth HTTP/1.1', 'Host: a', ...FORWARDED_LINES, '', ''].join('\r\n')
+  const said = () => vestibule.log().map(({ event }) => event)
+  // Whether the reset or the reading comes first is up to the kernel.
+  await expect
+    .poll(() => {
+      const socket = connect(vestibule.internalPort, '127.0.0.1').on('error', () => undefined)
+      socket.on('connect', () => {
+        socket.write(head)
+        socket.resetAndDestroy()
+      })
+      return said()
+    })
+    .toContain('client_left')
+  expect(said()).not.toContain('refused')
+})
+
 test('C46: clients that leave before or while they are answered cause no error', async () => {
   await using vestibule = await startHere()
   const requests = [

@@ -83,6 +83,7 @@ const AGREED: readonly Row[] = [
 describe('C72 a refused ID token is one line that names the claim', () => {
   test.for<Row>([
     ...AGREED,
+    ['azp as a list', () => ({ azp: [] }), { claim: 'azp', received: 'a list' }],
     [
       'azp of another',
       () => ({ azp: 'other' }),
@@ -96,11 +97,20 @@ describe('C72 a refused ID token is one line that names the claim', () => {
     ['no sub', () => ({ sub: undefined }), { claim: 'sub', received: 'none' }],
     ['no iat', () => ({ iat: undefined }), { claim: 'iat', received: 'none' }],
     ['no exp', () => ({ exp: undefined }), { claim: 'exp', received: 'none' }],
-    ['no nonce', () => ({ nonce: undefined }), { claim: 'nonce', received: 'none' }],
+    [
+      'no nonce',
+      () => ({ nonce: undefined }),
+      { code: 'sign_in_refused', claim: 'nonce', received: 'none' },
+    ],
     [
       'a foreign nonce',
       () => ({ nonce: 'foreign' }),
-      { claim: 'nonce', expected: 'the nonce of this sign-in', received: 'another value' },
+      {
+        code: 'sign_in_failed',
+        claim: 'nonce',
+        expected: 'the nonce of this sign-in',
+        received: 'another value',
+      },
     ],
     [
       'an old iat',
@@ -129,6 +139,33 @@ describe('C72 a refused ID token is one line that names the claim', () => {
     await expectLine('refused', facts)
   })
 
+  const READABLE = 'the token endpoint of the provider sent an ID token that '
+  test.for<[string, (token: string) => string, string]>([
+    ['one part', () => 'x', 'is no JWT'],
+    ['no base64', () => 'a.b.c', 'is no JWT'],
+    ['a list of claims', (token) => replacePart(token, 1, '[1]'), 'is no JWT'],
+    ['no header', (token) => replacePart(token, 0, 'hello'), 'is no JWT'],
+    ['encrypted', () => 'a.b.c.d.e', 'is encrypted; let the provider sign it only'],
+    [
+      'an extension',
+      (token) => replacePart(token, 0, '{"alg":"RS256","crit":["x"],"x":1}'),
+      'demands an extension (crit) that is not supported',
+    ],
+  ])('cannot be read: %s', async ([, change, said]) => {
+    time.pass(1000)
+    party.replaceIdToken(change)
+    const { body } = await party.expectNoSignIn([400])
+    expect(body).toContain('This site is set up wrongly')
+    await expectLine('refused', { endpoint: 'token_endpoint', reason: `${READABLE}${said}` })
+  })
+
+  test('signed by a stranger, without a kid', async () => {
+    time.pass(1000)
+    party.provider.tamperIdToken({}, { as: 'stranger', header: { kid: undefined } })
+    await party.expectNoSignIn()
+    await expectLine('refused', { claim: 'signature', expected: `by ${KEYS}` })
+  })
+
   test('an authorization response with another issuer (RFC 9207)', async () => {
     const { browser, callbackUrl } = await party.untilCallback()
     const url = new URL(callbackUrl)
@@ -154,6 +191,10 @@ describe('C72 a refused logout token is one line that names the claim', () => {
     await expectLine('backchannel_logout_refused', facts)
   })
 })
+
+function replacePart(token: string, at: number, text: string): string {
+  return token.split('.').with(at, Buffer.from(text).toString('base64url')).join('.')
+}
 
 async function expectLine(event: string, facts: Facts) {
   const last = () => party.vestibule.log().findLast((line) => line['event'] === event)

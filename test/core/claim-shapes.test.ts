@@ -23,6 +23,11 @@ test.for<readonly [unknown, string, string?]>([
     'user|admin',
     `1 of 2 ${MEMBERS}`,
   ],
+  [
+    [{ name: ['admin'] }, { roles: [{ a: 'b' }] }, { detail: { id: 7 } }, 'c'],
+    'c',
+    `3 of 4 ${MEMBERS}`,
+  ],
   [{ name: 'a' }, 'name'],
   [[null, '', 'a'], 'a'],
   [[['b'], { c: 1 }, { name: 7 }, { name: '' }, true, 'a'], 'a', `5 of 6 ${MEMBERS}`],

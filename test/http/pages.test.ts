@@ -21,6 +21,7 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
   ['a failed sign-in', signInPages.signInFailedPage(text)],
   ['a failed sign-in that goes on', signInPages.signInFailedPage(LOGIN, text)],
   ['a bad request', pages.badRequestPage(text)],
+  ['a bad request with advice', pages.badRequestPage(text, text)],
   ['not allowed', pages.notAllowedPage(text, text)],
   ['a broken provider', signInPages.brokenProviderPage(text)],
   ['a broken provider that is asked again', signInPages.brokenProviderPage(LOGIN, text)],

@@ -12,10 +12,15 @@ export interface PageContent {
   readonly formTargets?: readonly string[]
 }
 
-export function badRequestPage(explanation: string): PageContent {
+export function badRequestPage(explanation: string, advice?: string): PageContent {
   return {
     title: 'This request cannot be answered',
-    body: html`<p>${explanation}</p>`,
+    body: html`<p>${explanation}</p>${
+      advice === undefined
+        ? ''
+        : html`
+<p>${advice}</p>`
+    }`,
   }
 }
 

@@ -1,4 +1,5 @@
 import * as client from 'openid-client'
+import { isText } from '../../core/claims.ts'
 import type { ClientCredentials, SecretMethod } from '../../core/client-credentials.ts'
 
 /** Credentials whose method is decided. */
@@ -7,7 +8,7 @@ export type DecidedCredentials = Exclude<ClientCredentials, { readonly method: '
 /** Methods in the provider's metadata; without any it offers `client_secret_basic` (RFC 8414 section 2). */
 export function offeredMethods(metadata: client.ServerMetadata): readonly string[] {
   const offered: unknown = metadata.token_endpoint_auth_methods_supported
-  const methods = Array.isArray(offered) ? offered.filter((each) => typeof each === 'string') : []
+  const methods = [offered].flat().filter(isText)
   return methods.length > 0 ? methods : ['client_secret_basic']
 }
 

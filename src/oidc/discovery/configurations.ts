@@ -71,7 +71,13 @@ function withAlgorithms(
 ): client.ServerMetadata {
   const isListed = metadata.id_token_signing_alg_values_supported?.length
   const algorithms = acceptedAlgorithms(isListed ? metadata : {}, registered)
-  return { ...metadata, id_token_signing_alg_values_supported: [...algorithms] }
+  const { userinfo_signing_alg_values_supported: further } = metadata
+  const isFurther = registered === undefined && Array.isArray(further)
+  return {
+    ...metadata,
+    id_token_signing_alg_values_supported: [...algorithms],
+    userinfo_signing_alg_values_supported: [...algorithms, ...(isFurther ? further : [])],
+  }
 }
 
 /** Endpoints where the client authenticates itself. */

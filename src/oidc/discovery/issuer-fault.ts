@@ -1,3 +1,4 @@
+import { shownText } from '../../core/clean-text.ts'
 import type { FailureFacts } from '../../errors.ts'
 import { ProviderFault } from '../request/provider-errors.ts'
 import type { ProviderAddresses } from './internal-address.ts'
@@ -6,8 +7,6 @@ import type { IssuerUse } from './metadata.ts'
 interface ExpectedIssuer extends ProviderAddresses {
   readonly use: IssuerUse
 }
-
-const MAX_CHARS = 200
 
 /**
  * Returns the error for metadata of another issuer (OpenID Connect Discovery 1.0 section 4.3); its message says which
@@ -23,7 +22,7 @@ export function issuerFault(
   if (typeof found !== 'string' || found === '') {
     return new ProviderFault('the metadata name no issuer', undefined, known)
   }
-  const received = found.slice(0, MAX_CHARS)
+  const received = shownText(found)
   const text = `the provider calls itself ${received}${adviceFor(received, expected, setting)}`
   return new ProviderFault(text, undefined, { ...known, received })
 }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { ServerMetadata } from 'openid-client'
+import { isText } from '../../core/claims.ts'
 import { cleanUrl } from '../../core/clean-text.ts'
 import { ProviderFault } from '../request/provider-errors.ts'
 import { BROWSER_ENDPOINTS, type ProviderAddresses } from './internal-address.ts'
@@ -56,10 +57,10 @@ function flagsOf({
   authorization_response_iss_parameter_supported: flag,
   id_token_signing_alg_values_supported: algorithms,
 }: ServerMetadata): Readonly<Record<string, unknown>> {
-  const isList = Array.isArray(algorithms) && algorithms.length > 0
+  const named = [algorithms].flat().filter(isText)
   return {
     authorization_response_iss_parameter_supported: flag === true || (flag as unknown) === 'true',
-    id_token_signing_alg_values_supported: isList ? algorithms : undefined,
+    id_token_signing_alg_values_supported: named.length > 0 ? named : undefined,
   }
 }
 

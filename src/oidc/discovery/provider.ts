@@ -4,6 +4,7 @@ import type { ClientCredentials } from '../../core/client-credentials.ts'
 import { AuthError } from '../../errors.ts'
 import { backoffMs } from '../../timing/backoff.ts'
 import { createSingleFlight } from '../../timing/single-flight.ts'
+import { faultIn, type ProviderFault } from '../request/provider-errors.ts'
 import { type ProviderFetch, providerFetch } from '../request/provider-fetch.ts'
 import { createConfigurations, type ProviderConfigurations } from './configurations.ts'
 import { discover } from './discovery.ts'
@@ -68,7 +69,7 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
   async function discovered(): Promise<ProviderConfigurations> {
     if (!discovery.found) await discovery.run()
     if (discovery.found) return discovery.found
-    throw new AuthError('provider_unavailable', 'the provider has not been discovered yet')
+    throw undiscovered(discovery.fault)
   }
 
   return {
@@ -92,6 +93,8 @@ export function connectProvider(options: ProviderOptions): ProviderConnection {
 interface Discovery {
   /** Made of the last good metadata. */
   readonly found: ProviderConfigurations | undefined
+  /** Fault of the last attempt. */
+  readonly fault: ProviderFault | undefined
   /** Starts an attempt or joins the one in flight, and returns whether it succeeded. */
   readonly run: () => Promise<boolean>
 }
@@ -100,6 +103,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
   const { use = 'sign-in', fetch = providerFetch } = options
   let found: ProviderConfigurations | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
+  let fault: ProviderFault | undefined
 
   const { run } = createSingleFlight(async () => {
     // Delays an attempt instead of failing it, so that the first request after an outage succeeds.
@@ -116,6 +120,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
       options.onDiscovered([...warnings, ...found.warnings])
       return true
     } catch (cause) {
+      fault = faultIn(cause)
       options.onDiscoveryFailed(cause)
       return false
     }
@@ -125,7 +130,17 @@ function createDiscovery(options: ProviderOptions): Discovery {
     get found() {
       return found
     },
+    get fault() {
+      return fault
+    },
   }
+}
+
+/** Returns the error for a request that needs the metadata, with the cause for its line (finding C53). */
+function undiscovered(fault: ProviderFault | undefined): AuthError {
+  const why = fault === undefined ? '' : `: ${fault.message}`
+  const message = `the provider has not been discovered yet${why}`
+  return new AuthError('provider_unavailable', message, fault && { facts: fault.facts })
 }
 
 function endSessionEndpoint(configuration: Configuration | undefined): string | undefined {

@@ -1,9 +1,10 @@
 import { decodeProtectedHeader, errors } from 'jose'
 import { ClientError } from 'openid-client'
-import { cleanText } from '../../core/clean-text.ts'
+import { isAbsent } from '../../core/claims.ts'
+import { shownText } from '../../core/clean-text.ts'
 import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
 import type { FailureFacts } from '../../errors.ts'
-import { isUnknownKey } from '../request/provider-errors.ts'
+import { isAboutKey, isUnknownKey } from '../request/provider-errors.ts'
 
 /** Token that was refused, and what it had to be. */
 export interface Expected {
@@ -84,8 +85,9 @@ function refusedByJose(cause: unknown, expected: Expected | undefined): Refused 
     return { claim: 'alg', value: alg, expected: expected.algorithms }
   }
   const published = 'a key of the provider’s key set'
-  if (isUnknownKey(cause)) return { claim: 'kid', value: kid, expected: published }
-  if (!(cause instanceof errors.JWSSignatureVerificationFailed)) return undefined
+  if (isUnknownKey(cause) && !isAbsent(kid))
+    return { claim: 'kid', value: kid, expected: published }
+  if (!isAboutKey(cause)) return undefined
   return { claim: 'signature', value: 'by another key', expected: `by ${published}` }
 }
 
@@ -107,7 +109,7 @@ function refusedByClient(cause: unknown): Refused | undefined {
 
 /** Reads a refused `iss` (RFC 9207); the expected `state` is a secret, and is no address. */
 function refusedResponse(parameters: URLSearchParams, expected: unknown): Refused | undefined {
-  const value = parameters.get('iss') ?? undefined
+  const value = parameters.get('iss') || undefined
   if (value === undefined && expected === undefined) return { claim: 'iss', value }
   const isIssuer = typeof expected === 'string' && URL.canParse(expected)
   return isIssuer ? { claim: 'iss', value, expected } : undefined
@@ -131,14 +133,13 @@ function receivedText(claim: string, value: unknown): string {
   if (claim === 'signature') return String(value)
   if (value === undefined) return 'none'
   const members: readonly unknown[] = Array.isArray(value) ? value : [value]
-  const isText = value !== '' && members.every((member) => typeof member === 'string')
+  const isText = value !== '' && members.length > 0 && members.every(isString)
   if (isText) return NO_SECRETS.has(claim) ? shownText(members.join(' ')) : 'another value'
   return value === '' ? 'an empty text' : kindOf(value)
 }
 
-/** Shows a plain address as it is, because one slash or capital letter may be the fault. */
-function shownText(text: string): string {
-  return /^https?:\/\/[\w.~:/%[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
+function isString(value: unknown): value is string {
+  return typeof value === 'string'
 }
 
 function kindOf(value: unknown): string {

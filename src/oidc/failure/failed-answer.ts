@@ -12,9 +12,16 @@ export interface ProviderAnswer {
   readonly isJson: boolean
 }
 
-/** Returns whether the client could not prove itself; Keycloak calls that `unauthorized_client`. */
-export function isClientRefused({ status, error }: ProviderAnswer): boolean {
-  return error === 'invalid_client' || (status === 401 && error === 'unauthorized_client')
+/** Status and OAuth error of an answer, as far as they are known. */
+export interface Told {
+  readonly status?: number | undefined
+  readonly error?: string | undefined
+}
+
+/** Returns whether the client could not prove itself: 401, which Keycloak calls `unauthorized_client` and some give no name. */
+export function isClientRefused({ status, error }: Told): boolean {
+  const isUnproven = error === undefined || error === 'unauthorized_client'
+  return error === 'invalid_client' || (status === 401 && isUnproven)
 }
 
 /** Reads the answer that an error is about, also where openid-client has not read its body. */
@@ -100,6 +107,19 @@ export function refusedParametersOf(
   const { parameters, expected } = about as { parameters: unknown; expected?: unknown }
   return parameters instanceof URLSearchParams ? { parameters, expected } : undefined
 }
+
+/** Returns what makes an ID token unreadable; `undefined` for any other failure. */
+export function unreadableIdToken(cause: unknown): string | undefined {
+  const messages = chainOf(cause).map((each) => (each instanceof Error ? each.message : ''))
+  return UNREADABLE_TOKENS.find(([sign]) => messages.some((text) => sign.test(text)))?.[1]
+}
+
+/** Texts of openid-client about a token, whose codes say less, and what they mean. */
+const UNREADABLE_TOKENS: readonly (readonly [RegExp, string])[] = [
+  [/^JWE decryption/, 'is encrypted; let the provider sign it only'],
+  [/^no JWT "crit"/, 'demands an extension (crit) that is not supported'],
+  [/^Invalid JWT$|JWT (?:Header|Payload)/, 'is no JWT'],
+]
 
 /** Returns whether the body of a response is at fault rather than the parameters that the browser sent. */
 export function isAboutBody(cause: unknown): boolean {

@@ -7,6 +7,7 @@ import {
   missingMemberOf,
   type ProviderAnswer,
   refusedParametersOf,
+  unreadableIdToken,
   unsentCodeOf,
 } from './failed-answer.ts'
 
@@ -33,7 +34,12 @@ const NAMES: Readonly<Record<string, string>> = {
   revocation_endpoint: 'the revocation endpoint',
 }
 
-const SETTINGS_OF_CLIENT = 'OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_TOKEN_ENDPOINT_AUTH_METHOD'
+/** Returns the settings by which the client proves itself, by the method in use. */
+function settingsOfClient(authentication = ''): string {
+  const isKey = authentication.startsWith('private_key_jwt')
+  const proof = isKey ? 'OIDC_CLIENT_PRIVATE_KEY' : 'OIDC_CLIENT_SECRET'
+  return `OIDC_CLIENT_ID, ${proof}, OIDC_TOKEN_ENDPOINT_AUTH_METHOD`
+}
 
 /** Settings that usually help, by OAuth error. */
 const SETTINGS_OF_ERRORS: Readonly<Record<string, string>> = {
@@ -54,7 +60,8 @@ export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Aske
     ...noted,
     ...(isClient && authentication !== undefined && { client_authentication: authentication }),
   }
-  const setting = found.setting ?? (isClient ? SETTINGS_OF_CLIENT : settingOf(found, cause))
+  const setting =
+    found.setting ?? (isClient ? settingsOfClient(authentication) : settingOf(found, cause))
   return { ...found, ...(setting && { setting }) }
 }
 
@@ -102,6 +109,8 @@ export function reasonOf(cause: unknown, facts: FailureFacts): string {
 function whatHappened(cause: unknown, facts: FailureFacts): string {
   const fault = faultIn(cause)
   if (fault) return `failed: ${fault.message}${statusOf(facts)}`
+  const unreadable = unreadableIdToken(cause)
+  if (unreadable !== undefined) return `sent an ID token that ${unreadable}`
   const refused = sayClaim(facts)
   if (refused !== undefined) return `answered with a wrong ${refused}`
   const { http_status: status, oauth_error: error, oauth_error_description: description } = facts

@@ -1,5 +1,5 @@
 import { codeOf } from '../request/provider-errors.ts'
-import { isAboutBody, isClientRefused, type ProviderAnswer } from './failed-answer.ts'
+import { isAboutBody, isClientRefused, type ProviderAnswer, type Told } from './failed-answer.ts'
 
 /** OAuth errors that may pass by themselves; all others are the provider's last word on a request. */
 const PASSING_ERRORS: ReadonlySet<string | undefined> = new Set([
@@ -12,11 +12,6 @@ const PASSING_ERRORS: ReadonlySet<string | undefined> = new Set([
 
 /** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
 const PASSING_STATUSES: ReadonlySet<number | undefined> = new Set([408, 421, 425, 429])
-
-interface Told {
-  readonly status?: number | undefined
-  readonly error?: string | undefined
-}
 
 /** Returns whether an answer below 500 may pass by itself, so that the same request may succeed later (finding C34). */
 export function isPassing({ status, error }: Told): boolean {
@@ -43,9 +38,10 @@ export function isDefinite(cause: unknown, answer: ProviderAnswer): boolean {
   return isRefusal(answer) ? answer.isJson : isUselessJson(cause, answer)
 }
 
+/** Returns whether JSON that is no OAuth error can never be used: of a success, or of 400, the status of refused tokens. */
 function isUselessJson(cause: unknown, { status = 0, isJson }: ProviderAnswer): boolean {
-  const isSuccess = status >= 200 && status < 300
+  const isFinal = (status >= 200 && status < 300) || status === 400
   return (
-    isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION' || (isSuccess && isJson)
+    isAboutBody(cause) || codeOf(cause) === 'OAUTH_UNSUPPORTED_OPERATION' || (isFinal && isJson)
   )
 }

@@ -2,9 +2,16 @@ import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 
-/** Errors of RFC 6749 section 4.1.2.1 and OpenID Connect Core 1.0 section 3.1.2.6 that the settings cause. */
+/**
+ * Errors that the settings cause: of RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0 section 3.1.2.6 and RFC 8707, and what
+ * providers call them otherwise.
+ */
 const FAULTS_OF_SETTINGS: ReadonlySet<string> = new Set([
   'invalid_request',
+  'invalid_client',
+  'invalid_redirect_uri',
+  'unsupported_response_mode',
+  'invalid_resource',
   'unauthorized_client',
   'unsupported_response_type',
   'invalid_scope',
@@ -20,7 +27,7 @@ export function refusedAuthorization(
   description: string | undefined,
   metadata: Asked['metadata'],
 ): AuthError {
-  const named = { error: error || 'an error without a name', isJson: false }
+  const named = { error: error.trim() || 'an error without a name', isJson: false }
   const answer = description === undefined ? named : { ...named, description }
   const facts = failureFacts(undefined, answer, {
     endpoint: 'authorization_endpoint',

@@ -2,7 +2,14 @@ import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import { WRONG_CONTENT_TYPE } from '../request/answer-type.ts'
 import { codeOf, responseOf } from '../request/provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED } from '../request/provider-fetch.ts'
-import { answerOf, isAboutBody, type ProviderAnswer, refusedParametersOf } from './failed-answer.ts'
+import {
+  answerOf,
+  isAboutBody,
+  isClientRefused,
+  type ProviderAnswer,
+  refusedParametersOf,
+  unreadableIdToken,
+} from './failed-answer.ts'
 import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 
@@ -44,11 +51,12 @@ const MAY_BE_ABOUT_BODY: ReadonlySet<string> = new Set([
 
 /**
  * Reports a token or an answer of the provider that failed verification: a fault of provider or settings, except for a
- * `nonce`, which another login in the browser may cause.
+ * `nonce` of another login, which the browser may cause.
  */
 export class VerificationError extends AuthError {
   constructor(message: string, options: ConstructorParameters<typeof AuthError>[2] = {}) {
-    const isOfBrowser = options.facts?.claim === 'nonce'
+    const { claim, received } = options.facts ?? {}
+    const isOfBrowser = claim === 'nonce' && received !== 'none'
     super(isOfBrowser ? 'sign_in_failed' : 'sign_in_refused', message, options)
   }
 }
@@ -147,15 +155,16 @@ export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
 
 /** Decides by code, status and OAuth error, never by a description. */
 function failureKind(cause: unknown, answer: Partial<ProviderAnswer> = {}): FailureKind {
-  const code = codeOf(cause)
   const { status = responseOf(cause)?.status ?? 0, error } = answer
   if (status >= 500 || isPassing({ status, error })) return 'unavailable'
-  return kindByBody(cause, error) ?? KINDS[code] ?? 'unavailable'
+  if (isClientRefused({ status, error })) return 'refused'
+  return kindByBody(cause, error) ?? KINDS[codeOf(cause)] ?? 'unavailable'
 }
 
-/** Returns the kind where the body of an answer decides: one of another form, or a refusal that a challenge hides. */
+/** Returns the kind where the body decides: of another form, with an unreadable token, or a refusal that a challenge hides. */
 function kindByBody(cause: unknown, error: string | undefined): FailureKind | undefined {
   const code = codeOf(cause)
+  if (unreadableIdToken(cause) !== undefined) return 'unverified'
   if (MAY_BE_ABOUT_BODY.has(code) && isAboutBody(cause)) return 'failed'
   return error !== undefined && code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' ? 'refused' : undefined
 }

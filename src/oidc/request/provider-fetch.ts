@@ -6,8 +6,9 @@ import type { FailureFacts } from '../../errors.ts'
 import { checkContentType } from './answer-type.ts'
 import { createRoutes, type Route } from './connections.ts'
 import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
-import { withoutEmptyValues } from './provider-answer.ts'
+import { readableHeaders, withoutEmptyValues } from './provider-answer.ts'
 import { noteFacts, ProviderFault } from './provider-errors.ts'
+import { secretsIn } from './sent-secrets.ts'
 
 /** Conditions of one request to a provider or issuer. */
 export interface FetchOptions {
@@ -77,11 +78,8 @@ async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
   const { url, init, signal } = asked
   const answer = await send(asked)
   const status = answer.statusCode ?? 0
-  const headers = new Headers(
-    Object.entries(answer.headersDistinct).flatMap(([name, values = []]) =>
-      values.map((value): [string, string] => [name, value]),
-    ),
-  )
+  const secrets = secretsIn(init)
+  const headers = readableHeaders(answer.headersDistinct, secrets)
   try {
     checkHead(answer, status, asked)
     const body = hasUnreadBody(answer, status) ? NO_BODY : await readBounded(answer)
@@ -89,7 +87,7 @@ async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
     signal.throwIfAborted()
     const isSuccess = status >= 200 && status <= 299
     checkContentType({ headers, body }, { isSuccess, isPublicFile: isPublicFile(init) })
-    const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body), {
+    const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body, secrets), {
       status,
       headers,
     })

@@ -1,4 +1,5 @@
 import type { JWTPayload } from 'jose'
+import { isText } from '../../core/claims.ts'
 import { isCompactJws } from '../../core/compact-jws.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../../errors.ts'
@@ -8,7 +9,7 @@ import { claimFacts, type Expected, factsAbout } from '../failure/claim-facts.ts
 import { isVerificationFailure, keysUnavailable } from '../failure/translate.ts'
 import { isExpired } from '../request/provider-errors.ts'
 import type { IdTokenOptions } from './id-token.ts'
-import { hasUsableSubject, isReasonable, isText } from './token-rules.ts'
+import { hasUsableSubject, isReasonable } from './token-rules.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =

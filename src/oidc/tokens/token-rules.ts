@@ -1,4 +1,5 @@
 import type { JWTPayload } from 'jose'
+import { isText } from '../../core/claims.ts'
 import { isFaithful } from '../../core/header-value.ts'
 
 const TEN_YEARS_SECONDS = 10 * 365 * 86_400
@@ -11,8 +12,4 @@ export function isReasonable(lifeSeconds: number): boolean {
 /** Returns whether `sub` reaches apps unchanged, so that no two users become one. */
 export function hasUsableSubject({ sub }: JWTPayload): boolean {
   return isText(sub) && isFaithful(sub)
-}
-
-export function isText(claim: unknown): claim is string {
-  return typeof claim === 'string' && claim !== ''
 }

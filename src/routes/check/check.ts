@@ -117,7 +117,7 @@ export function createCheck(options: CheckOptions) {
   function answer(
     checked: CheckedRequest,
     verdict: Verdict,
-    { source, renew }: FoundEvidence,
+    { evidence, source, renew }: FoundEvidence,
   ): Answer {
     switch (verdict.kind) {
       case 'allow':
@@ -129,8 +129,10 @@ export function createCheck(options: CheckOptions) {
         return { ...denials.forbidden(checked, verdict.session), source }
       case 'reset-cookies':
         metrics.duplicateCookie()
+        refusalLog.ambiguous(checked)
         return { ...denials.resetCookies(checked), source }
       case 'refuse-token':
+        if (verdict.fault) refusalLog.tokenNotPermitted(checked, evidence, verdict.fault)
         return { ...denials.refuseToken(checked, verdict.fault), source }
     }
   }

@@ -55,14 +55,19 @@ export function createRequestParser(
     }
     const alias = findAlias(raw)
     if (alias === undefined) return
-    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
+    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`, {
+      setting: 'ALIAS_HEADERS',
+    })
   }
 
   return function parse(raw) {
     requireTrustedSender(raw)
     const request = parseForwardedRequest(raw, protectedSites)
     if (isUnder(options.basePath, request.readings.all)) {
-      throw refusal('sign_in_router', 'the middleware is attached to the sign-in router')
+      throw refusal('sign_in_router', 'the middleware is attached to the sign-in router', {
+        host: request.site.host,
+        setting: 'BASE_PATH',
+      })
     }
     const requestClass = classify(raw, request.method, request.isWebSocketScheme)
     const access = findAccess(request)
@@ -70,7 +75,11 @@ export function createRequestParser(
       requestClass === 'websocket' &&
       isForeignOrigin(raw.headers.origin, request, protectedSites)
     ) {
-      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin')
+      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin', {
+        host: request.site.host,
+        origin: URL.parse(raw.headers.origin ?? '')?.origin ?? 'null',
+        setting: 'PROTECTED_HOSTS',
+      })
     }
     return {
       raw,

@@ -108,14 +108,15 @@ export function createSessionCheck(options: SessionCheckOptions) {
     cookie: PresentedCookie,
   ): Promise<FoundEvidence> {
     const presented = withDigest(cookie)
+    const { digest } = presented
     const untilMs = performance.now() + RENEWAL_WAIT_MS
     for (;;) {
       await waitAtMost(refresher.refresh(presented), untilMs - performance.now())
       const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
       if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
-      const failure = refresher.failureOf(presented.digest)
-      if (failure || performance.now() > untilMs) throw notRefreshed(failure)
+      const isOver = refresher.failureOf(digest) !== undefined || performance.now() > untilMs
+      if (isOver) throw notRefreshed(refresher.lastFailureOf(digest))
       await pause(RENEWAL_POLL_MS)
     }
   }

@@ -180,8 +180,9 @@ interface CallbackQuery {
   readonly description: string | undefined
 }
 
+/** Reads the parameters; one without a value counts as left out (RFC 6749 section 3.1). */
 function readQuery(c: NodeContext): CallbackQuery {
-  const single = (name: string) => singleQuery(c, name, 'sign_in_failed')
+  const single = (name: string) => singleQuery(c, name, 'sign_in_failed') || undefined
   single('iss')
   return {
     state: single('state') ?? '',

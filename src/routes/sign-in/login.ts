@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type Binding, isLooping } from '../../core/login-binding.ts'
-import { parseReturnTo, type ReturnToOptions, withoutQuery } from '../../core/return-to.ts'
+import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
 import { AuthError, type FailureFacts } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
@@ -58,7 +58,7 @@ export function createLogin(options: LoginOptions) {
     const known = cookies.readBinding(raw, site) ?? newBinding()
     if (isLooping(known, nowSeconds)) return stopLoop(c, target, known, isAgain)
     const binding = isAgain ? countFailedRound(known, nowSeconds) : known
-    const { started, carried } = begin(site, binding, target, isRetry)
+    const started = transactions.start(binding, target, site.origin, isRetry)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
       state: started.state,
@@ -69,7 +69,7 @@ export function createLogin(options: LoginOptions) {
     const written = [
       ...cookies.clearPlanted(raw, site, pathOf(raw)),
       cookies.binding(site, binding),
-      ...carried,
+      ...(started.longTarget === undefined ? [] : [cookies.target(site, started.longTarget)]),
     ]
     return redirect(302, url.href, settingCookies(...written))
   }
@@ -81,18 +81,6 @@ export function createLogin(options: LoginOptions) {
       'the store is not available, so a sign-in could not be finished',
       { facts: options.storeFacts() },
     )
-  }
-
-  /** Begins a login to the target, or to less of it where the cookie for a long one has a name that is long too. */
-  function begin(site: Site, binding: Binding, target: string, isRetry: boolean) {
-    const start = (each: string) => transactions.start(binding, each, site.origin, isRetry)
-    for (const each of [target, withoutQuery(new URL(target))]) {
-      const started = start(each)
-      if (started.longTarget === undefined) return { started, carried: [] }
-      const cookie = cookies.target(site, started.longTarget)
-      if (cookie !== undefined) return { started, carried: [cookie] }
-    }
-    return { started: start(addresses.landing(site)), carried: [] }
   }
 
   async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {

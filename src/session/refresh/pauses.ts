@@ -7,6 +7,9 @@ export interface RefreshPauses {
   isWaiting(digest: string): boolean
   /** Returns why the last attempt failed where the session waits because of it. */
   failureOf(digest: string): Why | undefined
+  /** Returns the same also where the session waits for another replica by now. */
+  lastFailureOf(digest: string): Why | undefined
+  /** Starts a pause in which another replica may refresh the session. */
   wait(digest: string, ms: number): void
   /**
    * Starts a back-off of at least `retryAfterMs` (bounded to an hour) but never more than `atMostMs`, and returns its
@@ -26,6 +29,7 @@ interface Failed {
 interface Pause {
   readonly untilMs: number
   readonly failures: number
+  readonly isBackOff: boolean
   readonly why?: Why | undefined
 }
 
@@ -44,18 +48,25 @@ export function createRefreshPauses(): RefreshPauses {
 
   function wait(digest: string, ms: number, changes: Partial<Pause> = {}): void {
     const { failures = 0, why } = pauses.get(digest) ?? {}
-    pauses.set(digest, { failures, why, untilMs: performance.now() + ms, ...changes })
+    const untilMs = performance.now() + ms
+    pauses.set(digest, { failures, why, isBackOff: false, untilMs, ...changes })
+  }
+
+  function failureOf(digest: string): Why | undefined {
+    const known = isWaiting(digest) ? pauses.get(digest) : undefined
+    return known?.isBackOff ? known.why : undefined
   }
 
   return {
     isWaiting,
-    failureOf: (digest) => (isWaiting(digest) ? pauses.get(digest)?.why : undefined),
+    failureOf,
+    lastFailureOf: (digest) => pauses.get(digest)?.why,
     wait: (digest, ms) => wait(digest, ms),
     backOff(digest, { why, retryAfterMs, atMostMs = MAX_RETRY_AFTER_MS }) {
       const failures = pauses.get(digest)?.failures ?? 0
       const ownMs = backoffMs(failures, BACKOFF)
       const ms = Math.min(atMostMs, Math.max(ownMs, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS)))
-      wait(digest, ms, { failures: failures + 1, why })
+      wait(digest, ms, { failures: failures + 1, isBackOff: true, why })
       return ms
     },
     forget: (digest) => void pauses.delete(digest),

@@ -18,6 +18,8 @@ export interface SessionRefresher {
   refresh(presented: PresentedSession): Promise<void>
   /** Returns why the last attempt failed while the session is in the back-off of it. */
   failureOf(digest: string): Why | undefined
+  /** Returns why the last attempt of this replica failed, if it did. */
+  lastFailureOf(digest: string): Why | undefined
   /**
    * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
    * process, which is reported as `lost`.
@@ -103,6 +105,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       return run
     },
     failureOf: (digest) => pauses.failureOf(digest),
+    lastFailureOf: (digest) => pauses.lastFailureOf(digest),
     async finish(withinMs) {
       await waitAtMost(Promise.all(underWay.values()), withinMs)
       ending.abort()
