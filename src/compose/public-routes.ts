@@ -141,7 +141,7 @@ function createSecondReplicaLog(log: Log, mode: Config['mode']): (isFromMemory: 
 
 /** Returns why no session can be stored, for the log. */
 function storeFactsOf({ redis }: SharedState): FailureFacts {
-  return redis?.loss
-    ? factsOfReport(redis.loss)
-    : { explanation: 'the circuit breaker for Redis is open' }
+  if (redis?.loss) return factsOfReport(redis.loss)
+  const finding = redis?.examination?.findings.find(({ stopsSignIn }) => stopsSignIn)
+  return { explanation: finding?.message ?? 'the circuit breaker for Redis is open' }
 }
