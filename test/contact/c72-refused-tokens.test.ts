@@ -52,7 +52,11 @@ const AGREED: readonly Row[] = [
     () => ({ iat: 'now' }),
     { claim: 'iat', expected: 'a number', received: 'another value' },
   ],
-  ['sub as a number', () => ({ sub: 47114711 }), { claim: 'sub', received: 'a value of type number' }],
+  [
+    'sub as a number',
+    () => ({ sub: 47114711 }),
+    { claim: 'sub', received: 'a value of type number' },
+  ],
   [
     'another typ',
     () => ({}),
