@@ -7,6 +7,7 @@ import { parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { acceptedAlgorithms } from './discovery/accepted-algorithms.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './discovery/provider.ts'
+import { isPassing } from './failure/final-answers.ts'
 import { isVerificationFailure, translate, VerificationError } from './failure/translate.ts'
 import { WRONG_CONTENT_TYPE } from './request/answer-type.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './request/provider-errors.ts'
@@ -34,8 +35,6 @@ type Answer =
   | { readonly kind: 'left-out'; readonly reason: string; readonly status?: number }
 
 const ENDPOINT = 'userinfo_endpoint'
-/** Statuses below 500 that say nothing about the request itself (RFC 9110 section 15.5, RFC 6585, RFC 8470). */
-const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429])
 
 /**
  * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3). With
@@ -113,7 +112,8 @@ async function read(
   options: UserInfoOptions,
 ): Promise<Answer> {
   const { status, headers } = response
-  if (status >= 500 || PASSING_STATUSES.has(status)) {
+  const mayPass = options.userInfo === 'always' && isPassing({ status })
+  if (status >= 500 || mayPass) {
     const message = `the provider: UserInfo answered ${status}`
     throw new AuthError('provider_unavailable', message, { facts: factsOf(response.url, status) })
   }

@@ -15,7 +15,7 @@ const lastSignIn = () => party.vestibule.log().findLast(({ event }) => event ===
 
 const challenge = { 'WWW-Authenticate': 'Bearer error="insufficient_scope", scope="profile"' }
 const refusals: readonly [Behaviour, string][] = [
-  ...[400, 401, 403, 404].map((status): [Behaviour, string] => [
+  ...[400, 401, 403, 404, 408, 425, 429].map((status): [Behaviour, string] => [
     { status, body: '' },
     `refused (${status})`,
   ]),
@@ -43,19 +43,17 @@ describe('C22 UserInfo', () => {
     expect(ignored).toEqual([expect.stringContaining(`userinfo: ${reason}`)])
   })
 
-  test.for<Behaviour>([
-    faults.serverError,
-    faults.unavailable,
-    faults.tooManyRequests,
-    faults.down,
-  ])('that fails makes no session, and the sign-in may begin anew: %j', async (behaviour) => {
-    party.provider.set('userinfo', behaviour)
-    const { answer, browser } = await party.attempt()
-    expect([answer.status, browser.cookies.find(SESSION_COOKIE)]).toEqual([503, undefined])
-    expect(answer.headers['retry-after']).toBeDefined()
-    party.provider.reset()
-    expect((await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice')).status).toBeLessThan(500)
-  })
+  test.for<Behaviour>([faults.serverError, faults.unavailable, faults.down])(
+    'that fails makes no session, and the sign-in may begin anew: %j',
+    async (behaviour) => {
+      party.provider.set('userinfo', behaviour)
+      const { answer, browser } = await party.attempt()
+      expect([answer.status, browser.cookies.find(SESSION_COOKIE)]).toEqual([503, undefined])
+      expect(answer.headers['retry-after']).toBeDefined()
+      party.provider.reset()
+      expect((await browser.signIn(`${APP}/oauth2/login?rd=/`, 'alice')).status).toBeLessThan(500)
+    },
+  )
 
   test('that is of another user refuses the sign-in (A35)', async () => {
     party.provider.set('userinfo', { rewrite: (body) => ({ ...body, sub: 'bob' }) })

@@ -46,7 +46,7 @@ test('C44: the public listener names a foreign host too', async () => {
 const host = 'app.example.com'
 const PAGE = { code: 'foreign_origin', host, setting: 'PROTECTED_HOSTS' }
 const OTHERS: readonly (readonly [Forwarded, Record<string, string>, object])[] = [
-  [{}, { X_Forwarded_Host: 'a' }, { code: 'alias_header', setting: 'ALIAS_HEADERS' }],
+  [{}, { X_Forwarded_Host: 'a' }, { code: 'alias_header' }],
   [{ uri: '/OAuth2/x' }, {}, { code: 'sign_in_router', host, setting: 'BASE_PATH' }],
   [{ proto: 'wss' }, { Origin: 'https://e.test:8443' }, { ...PAGE, origin: 'https://e.test:8443' }],
   [

@@ -89,7 +89,7 @@ describe('A29 other spellings of identity headers', () => {
     expect((await lenient.check({}, { X_Auth_Request_User: FORGED })).status).toBe(302)
     const risk = expect.objectContaining({ event: 'risk', setting: 'ALIAS_HEADERS' }) as unknown
     expect(lenient.log()).toContainEqual(risk)
-    expect(vestibule().log()).not.toContainEqual(risk)
+    expect(JSON.stringify(vestibule().log())).not.toContain('ALIAS_HEADERS')
   })
 })
 

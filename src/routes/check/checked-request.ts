@@ -55,9 +55,8 @@ export function createRequestParser(
     }
     const alias = findAlias(raw)
     if (alias === undefined) return
-    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`, {
-      setting: 'ALIAS_HEADERS',
-    })
+    // Names no setting, because the switch that helps the sender opens what this refusal protects (threat A29).
+    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
   }
 
   return function parse(raw) {
