@@ -3,7 +3,7 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import { cleanUrl } from '../core/clean-text.ts'
 import { completeClaims } from '../core/complete-claims.ts'
-import { parseJson } from '../core/json.ts'
+import { isRecord, parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { acceptedAlgorithms } from './discovery/accepted-algorithms.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './discovery/provider.ts'
@@ -126,10 +126,9 @@ async function read(
 }
 
 function usable(json: unknown): Answer {
-  if (typeof json !== 'object' || json === null) return leftOut('unreadable: not a JSON object')
-  const claims = json as Claims
-  return typeof claims['sub'] === 'string'
-    ? { kind: 'claims', claims }
+  if (!isRecord(json)) return leftOut('unreadable: not a JSON object')
+  return typeof json['sub'] === 'string'
+    ? { kind: 'claims', claims: json }
     : leftOut('unreadable: no sub')
 }
 

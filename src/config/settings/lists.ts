@@ -1,3 +1,4 @@
+import { parseJson } from '../../core/json.ts'
 import { ValueError } from '../config-error.ts'
 import { isDistinguishedName, refuseCutNames } from './distinguished-name.ts'
 
@@ -47,12 +48,4 @@ function parseJsonList(text: string): string[] {
   const trimmed = entries.map((entry) => entry.trim())
   if (trimmed.includes('')) throw new ValueError('has an empty text in its JSON array')
   return trimmed
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,6 @@
 import type { ServerMetadata } from 'openid-client'
 import { cleanText, cleanUrl } from '../../core/clean-text.ts'
-import { parseJson } from '../../core/json.ts'
+import { isRecord, parseJson } from '../../core/json.ts'
 import { ProviderFault } from '../request/provider-errors.ts'
 import type { ProviderFetch } from '../request/provider-fetch.ts'
 import { metadataUrlOf, type ProviderAddresses, placeEndpoints } from './internal-address.ts'
@@ -63,8 +63,4 @@ function adviceFor(url: string, setting: string): string {
     return `; does ${setting} name the right realm? Keycloak before version 17 needs /auth in front of it`
   }
   return `; is the path of ${setting} right?`
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
