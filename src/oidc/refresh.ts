@@ -5,7 +5,7 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import type { ProviderConnection } from './discovery/provider.ts'
 import { factsAbout, sayClaim } from './failure/claim-facts.ts'
-import type { Asked } from './failure/failure-facts.ts'
+import type { FailedRequest } from './failure/failure-facts.ts'
 import { isDefinite, isInvalidGrant } from './failure/final-answers.ts'
 import {
   failureOf,
@@ -65,7 +65,7 @@ export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
 export function createRefresh(options: RefreshOptions): RefreshTokens {
   const { connection, now } = options
   return async (refreshable) => {
-    let asked: Asked = {}
+    let asked: FailedRequest = {}
     try {
       const configuration = await connection.configuration()
       asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
@@ -79,7 +79,7 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
 }
 
 /** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
-async function unsuccessful(cause: unknown, asked: Asked, nowMs: EpochMs): Promise<RefreshAnswer> {
+async function unsuccessful(cause: unknown, asked: FailedRequest, nowMs: EpochMs): Promise<RefreshAnswer> {
   const { answer, reason, facts } = await failureOf(cause, asked)
   if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
   // openid-client verifies the ID token before it returns the tokens.
@@ -152,7 +152,7 @@ function userInfoFor(
 }
 
 /** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
-async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
+async function rejected(cause: unknown, asked?: FailedRequest): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
   const { received: _, ...said } = facts
   return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }

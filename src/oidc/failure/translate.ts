@@ -10,7 +10,7 @@ import {
   refusedParametersOf,
   unreadableIdToken,
 } from './failed-answer.ts'
-import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { type FailedRequest, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
@@ -69,7 +69,7 @@ export interface ProviderFailure {
 }
 
 /** Reads what an error of openid-client or jose is about. */
-export async function failureOf(cause: unknown, asked: Asked = {}): Promise<ProviderFailure> {
+export async function failureOf(cause: unknown, asked: FailedRequest = {}): Promise<ProviderFailure> {
   const answer = await answerOf(cause)
   const located = asked.endpoint ? asked : { ...asked, endpoint: endpointOf(cause) }
   const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, answer, located)
@@ -78,7 +78,7 @@ export async function failureOf(cause: unknown, asked: Asked = {}): Promise<Prov
 }
 
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
-export async function translate(cause: unknown, asked: Asked = {}): Promise<never> {
+export async function translate(cause: unknown, asked: FailedRequest = {}): Promise<never> {
   if (cause instanceof AuthError) throw cause
   const { code, reason, facts } = await failureOf(cause, asked)
   const isUnverified = isVerificationFailure(cause) && !isAboutCallback(cause)
@@ -99,7 +99,7 @@ export function keysUnavailable(whose: 'issuer' | 'provider', cause?: unknown): 
 }
 
 const NO_ANSWER: ProviderAnswer = { isJson: false }
-const KEYS: Asked = { endpoint: 'jwks_uri' }
+const KEYS: FailedRequest = { endpoint: 'jwks_uri' }
 
 /** Returns whether a token or an answer failed verification; false where the provider refused or could not be asked. */
 export function isVerificationFailure(cause: unknown): boolean {

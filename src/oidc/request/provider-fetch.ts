@@ -67,14 +67,15 @@ export function createProviderFetch(proxies?: Proxies): ProviderFetch {
   }
 }
 
-interface Asked {
+/** Request with its way to the server. */
+interface RoutedRequest {
   readonly url: URL
   readonly init: RequestInit
   readonly signal: AbortSignal
   readonly route: Route
 }
 
-async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
+async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Response> {
   const { url, init, signal } = asked
   const answer = await send(asked)
   const status = answer.statusCode ?? 0
@@ -100,14 +101,14 @@ async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
   }
 }
 
-function faultOf(cause: unknown, { url, route }: Asked, known: FailureFacts): ProviderFault {
+function faultOf(cause: unknown, { url, route }: RoutedRequest, known: FailureFacts): ProviderFault {
   if (!(cause instanceof ProviderFault)) {
     return networkFault(cause, { url, proxy: route.proxy }, known)
   }
   return new ProviderFault(cause.message, cause.code, { ...known, ...cause.facts })
 }
 
-async function send({ url, init, signal, route }: Asked): Promise<IncomingMessage> {
+async function send({ url, init, signal, route }: RoutedRequest): Promise<IncomingMessage> {
   const { open, agent } = route
   const headers = new Headers(init.headers)
   headers.set('Accept-Encoding', 'identity')
@@ -126,7 +127,7 @@ async function send({ url, init, signal, route }: Asked): Promise<IncomingMessag
 function checkHead(
   answer: IncomingMessage,
   status: number,
-  { url, route: { proxy } }: Asked,
+  { url, route: { proxy } }: RoutedRequest,
 ): void {
   const encodings = encodingsOf(answer)
   if (encodings.length > 0 && !isOutage(status)) {
