@@ -7,6 +7,6 @@ const PRIVATE = new Set(
  * Returns whether a domain is one label under which strangers register names, as `com`: a wildcard or cookie for it would
  * reach their hosts. A label that is not known as private counts as public, as in browsers.
  */
-export function isPublicSuffix(domain: string): boolean {
+export function isPublicTopLevelDomain(domain: string): boolean {
   return /^[^.]+$/.test(domain) && !PRIVATE.has(domain.toLowerCase())
 }

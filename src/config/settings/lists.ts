@@ -2,14 +2,6 @@ import { parseJson } from '../../core/json.ts'
 import { ValueError } from '../config-error.ts'
 import { isDistinguishedName, refuseCutNames } from './distinguished-name.ts'
 
-/** Splits text into entries; empty ones are dropped. */
-export function splitEntries(text: string, separator: RegExp): string[] {
-  return text
-    .split(separator)
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-}
-
 /** Parses a list: a JSON array, or entries with separators between them. Throws `ValueError`. */
 export function parseList(text: string, separator = COMMA_OR_LINE_END): string[] {
   return isJson(text.trim()) ? parseJsonList(text) : splitEntries(text, separator)
@@ -29,6 +21,14 @@ export function linesOfNames(text: string): string | string[] {
   const lines = splitEntries(text, /[\r\n]/)
   if (isJson(text) || COMMA_AND_LINE_END.test(text) || !lines.some(isDistinguishedName)) return text
   return lines.flatMap((line) => (isDistinguishedName(line) ? [line] : parseGroups(line)))
+}
+
+/** Splits text into entries; empty ones are dropped. */
+function splitEntries(text: string, separator: RegExp): string[] {
+  return text
+    .split(separator)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
 }
 
 /** Sign of a name that goes on in the next line. */
