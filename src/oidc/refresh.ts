@@ -16,7 +16,7 @@ import {
 import { decodeClaims } from './request/provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey } from './request/provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { type IdTokenOptions, verifyIdToken } from './tokens/id-token.ts'
+import { verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -56,7 +56,7 @@ export interface AnswerFacts {
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
-export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
+export interface RefreshOptions extends UserInfoOptions {
   readonly connection: ProviderConnection
   readonly now: () => EpochMs
 }
@@ -154,7 +154,7 @@ function userInfoFor(
 /** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
 async function rejected(cause: unknown, asked?: FailedRequest): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
-  const { received: _, ...said } = facts
+  const said = withoutReceived(facts)
   return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
@@ -172,8 +172,12 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  const { received: _, ...said } = facts
-  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
+  const said = sayClaim(withoutReceived(facts))
+  return new VerificationError(`the refreshed ID token's ${said}`, { facts })
+}
+
+function withoutReceived({ received: _, ...facts }: FailureFacts): FailureFacts {
+  return facts
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

@@ -12,15 +12,13 @@ import { isVerificationFailure, translate, VerificationError } from './failure/t
 import { WRONG_CONTENT_TYPE } from './request/answer-type.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './request/provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './request/provider-fetch.ts'
-import type { KeySets } from './tokens/key-set.ts'
+import type { IdTokenOptions } from './tokens/id-token.ts'
 
 /** Conditions for a UserInfo request, and what verifies a signed answer. */
-export interface UserInfoOptions {
+export interface UserInfoOptions extends IdTokenOptions {
   readonly userInfo: 'auto' | 'always' | 'never'
   /** Returns whether headers or rules need claims that are missing here. */
   readonly needsMore: (claims: Claims) => boolean
-  readonly keySets: KeySets
-  readonly clientId: string
 }
 
 /** Claims of a user, and the sources that were left out, each with its reason. */

@@ -3,7 +3,6 @@ import { ClientError } from 'openid-client'
 import { type Claims, isAbsent } from '../../core/claims.ts'
 import { shownText } from '../../core/clean-text.ts'
 import { isRecord } from '../../core/json.ts'
-import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
 import type { FailureFacts } from '../../errors.ts'
 import { isAboutKey, isUnknownKey } from '../request/provider-errors.ts'
 
@@ -27,7 +26,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   iss: 'OIDC_ISSUER_URL',
   aud: 'OIDC_CLIENT_ID',
   azp: 'OIDC_CLIENT_ID',
-  alg: ALGORITHM_SETTING,
+  alg: 'OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG',
 }
 const TIMES: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf', 'auth_time'])
 /** Claims whose values are logged; any other may name a person or be a secret. */

@@ -13,7 +13,7 @@ export interface TokenMetadata extends ListedAlgorithms {
   readonly jwks_uri?: string
 }
 
-/** Keys and registration by which ID tokens are verified. */
+/** Keys and registration by which tokens of the provider are verified. */
 export interface IdTokenOptions {
   readonly keySets: KeySets
   readonly clientId: string

@@ -1,4 +1,5 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import type { Identity } from '../../core/identity.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
 import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
@@ -56,6 +57,7 @@ export interface RefreshOutcomesOptions extends RivalOptions {
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
+type Refreshed = RefreshAnswer & { readonly kind: 'refreshed' }
 type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
 
 /** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
@@ -108,19 +110,15 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
-  async function save(
-    { presented, before }: AnsweredRefresh,
-    { issued, claims, lacksUserInfo }: RefreshAnswer & { kind: 'refreshed' },
-  ): Promise<NextTry> {
+  async function save({ presented, before }: AnsweredRefresh, answer: Refreshed): Promise<NextTry> {
+    const { issued } = answer
     const { digest, credential, realm } = presented
     const key = { secret: credential.secret, realm }
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
     const renewal = renewalOf(tokens, nowMs)
-    const known = before.session.identity
-    const read = lacksUserInfo ? renewIdentity.bind(undefined, known) : toIdentity
-    const identity = claims ? read(claims, options.identity) : known
+    const identity = identityAfter(answer, before.session.identity, options.identity)
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
       identity: codec.seal(digest, 'identity', session, key),
@@ -182,6 +180,15 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
       }
     },
   }
+}
+
+function identityAfter(
+  { claims, lacksUserInfo }: Refreshed,
+  known: Identity,
+  options: IdentityOptions,
+): Identity {
+  if (!claims) return known
+  return lacksUserInfo ? renewIdentity(known, claims, options) : toIdentity(claims, options)
 }
 
 function whyOf({ reason, facts }: Why): Why {
