@@ -130,7 +130,7 @@ export const redisSettings = {
       notes,
       note(
         REDIS,
-        'Accepted and not needed: the setting has no effect: one pipelined connection serves a replica.',
+        'Accepted without effect: one pipelined connection serves a replica.',
       ),
     ),
   REDIS_ENABLE_TLS: flag.default(false).register(notes, note(REDIS, 'Speaks TLS to Redis.')),
