@@ -1,4 +1,4 @@
-/** Top-level names that nobody registers names under: reserved by RFC 2606, 6761, 6762 and 9476, by ICANN, or common inside. */
+/** Top-level names under which nobody registers names: reserved by RFC 2606, 6761, 6762, 9476 or ICANN, or common inside. */
 const PRIVATE = new Set(
   'localhost test example invalid local alt internal intranet private corp home lan'.split(' '),
 )

@@ -119,7 +119,7 @@ function warningsOf(decided: DecidedCredentials, offered: readonly string[]): re
   ]
 }
 
-/** The metadata were checked: plain http is only where issuer or internal address allow it. */
+/** Returns whether any address is plain http, which the check of the metadata leaves only where it is allowed. */
 function usesPlainHttp(metadata: client.ServerMetadata): boolean {
   const { issuer } = metadata
   return [issuer, ...ENDPOINTS.map((name) => metadata[name])].some((url) =>

@@ -23,7 +23,7 @@ export interface ProviderOptions extends ProviderAddresses {
   readonly signedResponseAlg?: string | undefined
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
-  /** Is told of what the provider does not offer although it is needed, and of unusable optional endpoints. */
+  /** Receives what the provider does not offer although it is used, and which optional endpoints are unusable. */
   readonly onDiscovered: (warnings: readonly string[]) => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }

@@ -4,7 +4,10 @@ import type { FailureFacts } from '../../errors.ts'
 /** Result of a refresh, for metrics and logs. */
 export type RefreshResult =
   | 'refreshed'
-  /** The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another subject, or with all of its user's. */
+  /**
+   * The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another
+   * subject, or with all of its user's.
+   */
   | 'refused'
   | 'rejected'
   | 'revoked'
