@@ -35,7 +35,7 @@ type Answer =
 const ENDPOINT = 'userinfo_endpoint'
 
 /**
- * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3). With
+ * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3); with
  * `auto` an answer that refuses or cannot be read is left out (C22). Throws `AuthError`: `provider_failed` for such an
  * answer with `always`, `provider_unavailable` without an answer, `sign_in_failed` for one about another user.
  */
