@@ -8,6 +8,7 @@ import {
   serverFailureIn,
   TlsMismatchError,
 } from './server-failure.ts'
+import { addressOf } from './target.ts'
 
 /** Failure for a log line: class, server, code and a sentence with the remedy. Holds no secret (finding C54). */
 export interface FailureReport {
@@ -53,7 +54,7 @@ function reasonOf(cause: unknown): string {
   if (root instanceof TopologyError) return root.message
   const server = serverFailureIn(cause)?.server
   return server
-    ? rootReason(root, { at: `${server.host}:${server.port}`, ...server })
+    ? rootReason(root, { at: addressOf(server), ...server })
     : rootReason(root, UNKNOWN_SERVER)
 }
 

@@ -107,6 +107,11 @@ export function isVerificationFailure(cause: unknown): boolean {
   return failureKind(cause) === 'unverified'
 }
 
+/** Returns whether the provider gave no answer, or one that may pass by itself. */
+export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
+  return failureKind(cause, answer) === 'unavailable'
+}
+
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
 export function retryAfterMs(cause: unknown, nowMs: number): number | undefined {
   const value = responseOf(cause)?.headers.get('retry-after')?.trim()
@@ -145,11 +150,6 @@ function codeOfRefusal(error: string | undefined): AuthErrorCode {
 function isAboutCallback(cause: unknown): boolean {
   const about = refusedParametersOf(cause)
   return about !== undefined && !about.parameters
-}
-
-/** Returns whether the provider gave no answer, or one that may pass by itself. */
-export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
-  return failureKind(cause, answer) === 'unavailable'
 }
 
 /** Decides by code, status and OAuth error, never by a description. */
