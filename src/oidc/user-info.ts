@@ -6,13 +6,13 @@ import { completeClaims } from '../core/complete-claims.ts'
 import { isRecord, parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { acceptedAlgorithms } from './discovery/accepted-algorithms.ts'
-import { CLOCK_TOLERANCE_SECONDS } from './discovery/provider.ts'
 import { isPassing } from './failure/final-answers.ts'
 import { isVerificationFailure, translate, VerificationError } from './failure/translate.ts'
 import { WRONG_CONTENT_TYPE } from './request/answer-type.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './request/provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './request/provider-fetch.ts'
 import type { IdTokenOptions } from './tokens/id-token.ts'
+import { CLOCK_TOLERANCE_SECONDS } from './tokens/token-rules.ts'
 
 /** Conditions for a UserInfo request, and what verifies a signed answer. */
 export interface UserInfoOptions extends IdTokenOptions {

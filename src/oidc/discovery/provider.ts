@@ -45,9 +45,6 @@ export interface ProviderConnection {
   close(): void
 }
 
-/** Accepted difference between clocks. */
-export const CLOCK_TOLERANCE_SECONDS = 30
-
 /** Minimum pause between two discovery attempts, because any visitor's request can cause one (finding C13). */
 const MIN_PAUSE_MS = 1000
 const RETRY = { minMs: 1000, maxMs: 30_000 } as const
@@ -112,11 +109,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
     attemptedAtMs = performance.now()
     try {
       const { metadata, warnings } = await discover({ ...options, use, fetch })
-      found = createConfigurations(metadata, {
-        ...options,
-        fetch,
-        clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
-      })
+      found = createConfigurations(metadata, { ...options, fetch })
       options.onDiscovered([...warnings, ...found.warnings])
       return true
     } catch (cause) {

@@ -7,7 +7,7 @@ import { checkContentType } from './answer-type.ts'
 import { createRoutes, type Route } from './connections.ts'
 import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
 import { readableHeaders, withoutEmptyValues } from './provider-answer.ts'
-import { noteFacts, ProviderFault } from './provider-errors.ts'
+import { noteFacts, ProviderFault, withFacts } from './provider-errors.ts'
 import { secretsIn } from './sent-secrets.ts'
 
 /** Conditions of one request to a provider or issuer. */
@@ -96,16 +96,13 @@ async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Resp
     return Object.defineProperty(response, 'url', { value: url.href })
   } catch (cause) {
     answer.destroy()
-    if (!(cause instanceof ProviderFault)) throw cause
-    throw new ProviderFault(cause.message, cause.code, { http_status: status, ...cause.facts })
+    throw cause instanceof ProviderFault ? withFacts(cause, { http_status: status }) : cause
   }
 }
 
 function faultOf(cause: unknown, { url, route }: RoutedRequest, known: FailureFacts): ProviderFault {
-  if (!(cause instanceof ProviderFault)) {
-    return networkFault(cause, { url, proxy: route.proxy }, known)
-  }
-  return new ProviderFault(cause.message, cause.code, { ...known, ...cause.facts })
+  if (cause instanceof ProviderFault) return withFacts(cause, known)
+  return networkFault(cause, { url, proxy: route.proxy }, known)
 }
 
 async function send({ url, init, signal, route }: RoutedRequest): Promise<IncomingMessage> {

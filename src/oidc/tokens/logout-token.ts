@@ -5,12 +5,12 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { isRecord } from '../../core/json.ts'
 import { AuthError, type FailureFacts } from '../../errors.ts'
 import { acceptedAlgorithms } from '../discovery/accepted-algorithms.ts'
-import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from '../discovery/provider.ts'
+import type { ProviderConnection } from '../discovery/provider.ts'
 import { claimFacts, type Expected, factsAbout } from '../failure/claim-facts.ts'
 import { isVerificationFailure, keysUnavailable } from '../failure/translate.ts'
 import { isExpired } from '../request/provider-errors.ts'
 import type { IdTokenOptions } from './id-token.ts'
-import { hasUsableSubject, isReasonable } from './token-rules.ts'
+import { CLOCK_TOLERANCE_SECONDS, hasUsableSubject, isReasonable } from './token-rules.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =
