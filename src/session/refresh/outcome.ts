@@ -11,7 +11,7 @@ import { namedOwnersOf } from '../owners.ts'
 import type { SessionCodec } from '../records.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-import type { RefreshReport, RefreshResult, Why } from './result.ts'
+import type { Cause, RefreshReport, RefreshResult } from './result.ts'
 import {
   type AnsweredRefresh,
   createRivals,
@@ -27,7 +27,7 @@ export type NextTry =
   /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
   | {
       readonly kind: 'after-failure'
-      readonly why: Why
+      readonly why: Cause
       readonly retryAfterMs: number
       readonly atMostMs?: number
     }
@@ -37,7 +37,7 @@ export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
-  end(digest: string, result: RefreshResult, session: Session, why?: Why): Promise<NextTry>
+  end(digest: string, result: RefreshResult, session: Session, why?: Cause): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
@@ -77,7 +77,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     digest: string,
     result: RefreshResult,
     { identity }: Session,
-    why: Why = {},
+    why: Cause = {},
   ): Promise<NextTry> {
     await options.endSession(digest)
     options.onResult(result, { identity, ...why })
@@ -90,7 +90,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return { kind: 'after-failure', why, retryAfterMs: failed.retryAfterMs ?? 0 } as const
   }
 
-  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Why): Promise<NextTry> {
+  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Cause): Promise<NextTry> {
     const { digest } = refresh.presented
     return (await rivals.isElsewhere(refresh))
       ? leave(digest)
@@ -191,7 +191,7 @@ function identityAfter(
   return lacksUserInfo ? renewIdentity(known, claims, options) : toIdentity(claims, options)
 }
 
-function whyOf({ reason, facts }: Why): Why {
+function whyOf({ reason, facts }: Cause): Cause {
   return { ...(reason !== undefined && { reason }), ...(facts && { facts }) }
 }
 

@@ -1,5 +1,5 @@
 import type { Identity } from '../../core/identity.ts'
-import type { FailureFacts } from '../../errors.ts'
+import type { AnswerFacts } from '../../oidc/refresh.ts'
 
 /** Result of a refresh, for metrics and logs. */
 export type RefreshResult =
@@ -20,12 +20,9 @@ export type RefreshResult =
   | 'lost'
 
 /** Cause of a failure or an end, for the log. */
-export interface Why {
-  readonly reason?: string
-  readonly facts?: FailureFacts
-}
+export type Cause = Partial<AnswerFacts>
 
 /** User of the session and, where it failed, the cause. */
-export interface RefreshReport extends Why {
+export interface RefreshReport extends Cause {
   readonly identity: Identity
 }
