@@ -9,7 +9,11 @@ import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
 import { isExpired } from '../oidc/request/provider-errors.ts'
-import { CLOCK_TOLERANCE_SECONDS, hasUsableSubject, isReasonable } from '../oidc/tokens/token-rules.ts'
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  hasUsableSubject,
+  isReasonable,
+} from '../oidc/tokens/token-rules.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */

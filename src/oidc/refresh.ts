@@ -79,7 +79,11 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
 }
 
 /** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
-async function unsuccessful(cause: unknown, asked: FailedRequest, nowMs: EpochMs): Promise<RefreshAnswer> {
+async function unsuccessful(
+  cause: unknown,
+  asked: FailedRequest,
+  nowMs: EpochMs,
+): Promise<RefreshAnswer> {
   const { answer, reason, facts } = await failureOf(cause, asked)
   if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
   // openid-client verifies the ID token before it returns the tokens.
@@ -176,8 +180,9 @@ function foreign(facts: FailureFacts): VerificationError {
   return new VerificationError(`the refreshed ID token's ${said}`, { facts })
 }
 
-function withoutReceived({ received: _, ...facts }: FailureFacts): FailureFacts {
-  return facts
+function withoutReceived(facts: FailureFacts): FailureFacts {
+  const { received: _, ...others } = facts
+  return others
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

@@ -114,8 +114,7 @@ const LOOK = 'look into the log of Redis'
 
 type Reason = (place: Place) => string
 
-const noRoute: Reason = ({ at }) =>
-  `there is no route to ${at}: check the network and its policies`
+const noRoute: Reason = ({ at }) => `there is no route to ${at}: check the network and its policies`
 
 /** Reasons by the code of the system error. */
 const SYSTEM_REASONS: Readonly<Record<string, Reason>> = {

@@ -53,7 +53,9 @@ export const sessionRecord: z.ZodType<Session> = z.object({
 
 /** Checks claims in place, because a copy by the schema would lose a claim named `__proto__` (threat A35). */
 function isClaims(value: unknown): boolean {
-  return isRecord(value) && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
+  return (
+    isRecord(value) && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
+  )
 }
 
 const claimValue = z.union([z.string(), z.array(z.string())])

@@ -105,7 +105,9 @@ function collect(
     const setting = source.nameOf(`${name}_FILE`)
     const label = `${source.prefix}${setting}`
     if (value !== undefined) {
-      problems.push(`${source.prefix}${source.nameOf(name)} and ${label} are both set: remove one of them`)
+      problems.push(
+        `${source.prefix}${source.nameOf(name)} and ${label} are both set: remove one of them`,
+      )
     }
     const text = readNamedFile(name, path, label, problems)
     if (text === undefined) unreadable.add(name)

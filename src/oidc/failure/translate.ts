@@ -69,7 +69,10 @@ export interface ProviderFailure {
 }
 
 /** Reads what an error of openid-client or jose is about. */
-export async function failureOf(cause: unknown, asked: FailedRequest = {}): Promise<ProviderFailure> {
+export async function failureOf(
+  cause: unknown,
+  asked: FailedRequest = {},
+): Promise<ProviderFailure> {
   const answer = await answerOf(cause)
   const located = asked.endpoint ? asked : { ...asked, endpoint: endpointOf(cause) }
   const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, answer, located)

@@ -100,7 +100,11 @@ async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Resp
   }
 }
 
-function faultOf(cause: unknown, { url, route }: RoutedRequest, known: FailureFacts): ProviderFault {
+function faultOf(
+  cause: unknown,
+  { url, route }: RoutedRequest,
+  known: FailureFacts,
+): ProviderFault {
   if (cause instanceof ProviderFault) return withFacts(cause, known)
   return networkFault(cause, { url, proxy: route.proxy }, known)
 }

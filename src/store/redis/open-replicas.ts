@@ -4,7 +4,11 @@ import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
 import type { RedisTarget } from '../../redis/target.ts'
 import { factsOfReport } from '../../redis/unavailable.ts'
-import { type BackplaneOptions, type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
+import {
+  type BackplaneOptions,
+  type OpenBackplane,
+  openBackplane,
+} from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
 import type { StateListeners } from '../shared-state.ts'
