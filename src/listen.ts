@@ -45,8 +45,8 @@ const MAX_CONNECTIONS = 20_000
 export type OnUnwritten = (cause: unknown, requestId: string | undefined) => void
 
 /**
- * Serves an app. The address must be free; otherwise the promise rejects with Node's error. No host means `::` with IPv4,
- * and `0.0.0.0` where the machine has no IPv6, which is Node's own default (finding C45).
+ * Serves an app; rejects with Node's error where the address is not free. No host means `::` with IPv4, and `0.0.0.0`
+ * where the machine has no IPv6, which is Node's own default (finding C45).
  */
 export async function listen(
   app: Hono<NodeEnv>,

@@ -13,8 +13,8 @@ import type { Spend } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../oidc/discovery/provider.ts'
 import { unusableKey } from '../oidc/request/provider-errors.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../oidc/tokens/token-rules.ts'
 
 /** Request that a proof must match. */
 export interface ProvenRequest {

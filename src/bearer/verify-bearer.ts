@@ -7,10 +7,13 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
 import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../oidc/discovery/provider.ts'
 import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
 import { isExpired } from '../oidc/request/provider-errors.ts'
-import { hasUsableSubject, isReasonable } from '../oidc/tokens/token-rules.ts'
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  hasUsableSubject,
+  isReasonable,
+} from '../oidc/tokens/token-rules.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */

@@ -45,7 +45,7 @@ function describeOrigin(origin: Origin | undefined): string {
     case 'redis-address':
       return `From ${origin.option} in the address of Redis`
     case 'named-file':
-      return `From ${origin.path}, which ${origin.setting.replace('VESTIBULE_CONFIG: ', '')} names`
+      return `From ${origin.path}, which ${origin.setting} names`
   }
 }
 

@@ -1,6 +1,6 @@
 import { createSite, type HostPattern, type Site } from '../core/site.ts'
 import type { Settings } from './settings/settings.ts'
-import { isPublicSuffix } from './top-level-domain.ts'
+import { isPublicTopLevelDomain } from './top-level-domain.ts'
 
 /** Checks that browsers send the session cookie to every host that needs it. */
 export function checkCookies(
@@ -22,7 +22,7 @@ function isDomain(domain: string | undefined, problems: string[]): boolean {
     )
     return false
   }
-  if (!isPublicSuffix(domain)) return true
+  if (!isPublicTopLevelDomain(domain)) return true
   problems.push(
     `COOKIE_DOMAIN: ${domain} is a public suffix, for which browsers take no cookie: set it to a domain of your own such as example.${domain}`,
   )

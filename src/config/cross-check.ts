@@ -16,7 +16,7 @@ import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
-import { isPublicSuffix } from './top-level-domain.ts'
+import { isPublicTopLevelDomain } from './top-level-domain.ts'
 
 /** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
@@ -101,7 +101,7 @@ function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[])
     const host = parseHostPattern(entry)
     if (host?.scheme === 'http')
       checkInsecureHttp(`PROTECTED_HOSTS: ${entry}`, host.hostname, settings, problems)
-    if (host?.isWildcard && isPublicSuffix(host.hostname)) {
+    if (host?.isWildcard && isPublicTopLevelDomain(host.hostname)) {
       problems.push(
         `PROTECTED_HOSTS: ${entry} covers a whole public suffix, hosts of strangers among them: write a domain of your own such as *.example.${host.hostname}`,
       )

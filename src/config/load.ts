@@ -12,7 +12,7 @@ import {
   type Settings,
   settings,
 } from './settings/settings.ts'
-import type { GivenSetting, Origin } from './sources/given.ts'
+import { type GivenSetting, type Origin, pathOf } from './sources/given.ts'
 import { readSources, type Sources } from './sources/read-sources.ts'
 import { findUnknownNames } from './sources/unknown-names.ts'
 
@@ -82,10 +82,6 @@ function isConsequence(problem: string, unusable: readonly SettingName[]): boole
 
 const MISSED_WITHOUT_SERVERS =
   /^REDIS_(?:ADDRESS: is missing|SENTINEL_\w+: has no use without Sentinels)/
-
-function pathOf(setting: GivenSetting | undefined): string | undefined {
-  return setting?.origin.kind === 'named-file' ? setting.origin.path : undefined
-}
 
 /** Parses each setting by itself, so that one error does not hide the others. */
 function parseSettings<N extends SettingName>(

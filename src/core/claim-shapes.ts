@@ -1,4 +1,5 @@
 import { isAbsent } from './claims.ts'
+import { isRecord } from './json.ts'
 
 /** Value read from a claim, and why some or all of it was ignored. */
 export interface Reading<Value> {
@@ -69,12 +70,11 @@ function namesOf(member: unknown): readonly string[] {
  * other kinds are details of one group, whose names are no groups.
  */
 function isMapOfMaps(member: object): boolean {
-  return !Array.isArray(member) && Object.values(member).every(isMapOfTexts)
+  return isRecord(member) && Object.values(member).every(isMapOfTexts)
 }
 
 function isMapOfTexts(value: unknown): boolean {
-  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isMap && Object.values(value).every((each) => typeof each === 'string')
+  return isRecord(value) && Object.values(value).every((each) => typeof each === 'string')
 }
 
 /** Writes a number out, but none so large that two of them may have become one when the JSON was read. */

@@ -1,3 +1,5 @@
+import { isRecord } from './json.ts'
+
 /** Claims as received from a provider, of any type. */
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -45,8 +47,7 @@ function stepsOf(path: string): readonly string[] {
 /** Returns why a claim that was asked for is absent, with Entra's "overage" of groups and other distributed claims. */
 export function absenceOf(claims: Claims, name: string): string {
   const elsewhere = claims['_claim_names']
-  const isElsewhere =
-    typeof elsewhere === 'object' && elsewhere !== null && Object.hasOwn(elsewhere, name)
+  const isElsewhere = isRecord(elsewhere) && Object.hasOwn(elsewhere, name)
   if (name === 'groups' && (isElsewhere || claims['hasgroups'] === true)) {
     return 'overage, the provider left them out (_claim_names); let it send app roles or fewer groups, see provider.md'
   }

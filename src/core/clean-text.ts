@@ -22,7 +22,7 @@ export function cleanText(text: string, maxChars = MAX_CHARS): string {
   return clean.length > maxChars ? `${clean.slice(0, maxChars).toWellFormed()}…` : clean
 }
 
-/** Returns the same of a text but for a plain address, because one slash or capital letter may be the fault. */
+/** Cleans a text, but returns a plain address unchanged, because one slash or capital letter of it may be the fault. */
 export function shownText(text: string): string {
   return /^https?:\/\/[\w.~:/%{}[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
 }

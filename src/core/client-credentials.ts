@@ -6,7 +6,7 @@ export type ClientCredentials =
   | { readonly method: 'private_key_jwt'; readonly key: ClientKey }
   | { readonly method: 'none' }
 
-/** How a client secret is sent (RFC 6749 section 2.3.1). */
+/** Ways to send a client secret (RFC 6749 section 2.3.1). */
 export type SecretMethod = 'client_secret_basic' | 'client_secret_post'
 
 /** Key that signs the client's assertions (RFC 7523 section 2.2). */

@@ -28,7 +28,7 @@ const SINGLE_NAMES = new Set(
 const OVERRIDE_NAMES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
 const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
 /** Bytes of path and query, above which a check is refused (finding C43). */
-export const MAX_URI_BYTES = 16 * 1024
+const MAX_URI_BYTES = 16 * 1024
 
 /**
  * Parses the `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes for `forwardAuth`. Throws `AuthError`

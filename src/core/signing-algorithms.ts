@@ -15,6 +15,3 @@ export const SIGNING_ALGORITHMS = [
   'EdDSA',
   'Ed25519',
 ] as const
-
-/** Setting that names the only accepted algorithm, for the log. */
-export const ALGORITHM_SETTING = 'OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG'

@@ -22,7 +22,7 @@ export function errorPage(error: AuthError, context: ErrorPageContext): PageCont
   const { loginUrl, switchUserUrl, retryUrl, newLoginUrl, mayReload } = context
   switch (error.code) {
     case 'sign_in_failed':
-      return signInFailedPage(loginUrl, retryUrl, error.facts.setting !== undefined)
+      return signInFailedPage(loginUrl, retryUrl, error.facts.setting === 'SESSION_ENCRYPTION_KEY')
     case 'access_denied':
       return refusedPage(loginUrl, switchUserUrl)
     case 'sign_in_refused':

@@ -5,7 +5,7 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import type { ProviderConnection } from './discovery/provider.ts'
 import { factsAbout, sayClaim } from './failure/claim-facts.ts'
-import type { Asked } from './failure/failure-facts.ts'
+import type { FailedRequest } from './failure/failure-facts.ts'
 import { isDefinite, isInvalidGrant } from './failure/final-answers.ts'
 import {
   failureOf,
@@ -16,7 +16,7 @@ import {
 import { decodeClaims } from './request/provider-answer.ts'
 import { codeOf, isAboutTime, isUnknownKey } from './request/provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { type IdTokenOptions, verifyIdToken } from './tokens/id-token.ts'
+import { verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -56,7 +56,7 @@ export interface AnswerFacts {
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
-export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
+export interface RefreshOptions extends UserInfoOptions {
   readonly connection: ProviderConnection
   readonly now: () => EpochMs
 }
@@ -65,7 +65,7 @@ export interface RefreshOptions extends UserInfoOptions, IdTokenOptions {
 export function createRefresh(options: RefreshOptions): RefreshTokens {
   const { connection, now } = options
   return async (refreshable) => {
-    let asked: Asked = {}
+    let asked: FailedRequest = {}
     try {
       const configuration = await connection.configuration()
       asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
@@ -79,7 +79,11 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
 }
 
 /** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
-async function unsuccessful(cause: unknown, asked: Asked, nowMs: EpochMs): Promise<RefreshAnswer> {
+async function unsuccessful(
+  cause: unknown,
+  asked: FailedRequest,
+  nowMs: EpochMs,
+): Promise<RefreshAnswer> {
   const { answer, reason, facts } = await failureOf(cause, asked)
   if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
   // openid-client verifies the ID token before it returns the tokens.
@@ -152,9 +156,9 @@ function userInfoFor(
 }
 
 /** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
-async function rejected(cause: unknown, asked?: Asked): Promise<RefreshAnswer> {
+async function rejected(cause: unknown, asked?: FailedRequest): Promise<RefreshAnswer> {
   const { reason, facts } = await failureOf(cause, asked)
-  const { received: _, ...said } = facts
+  const said = withoutReceived(facts)
   return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
@@ -172,8 +176,13 @@ function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known
 }
 
 function foreign(facts: FailureFacts): VerificationError {
-  const { received: _, ...said } = facts
-  return new VerificationError(`the refreshed ID token's ${sayClaim(said)}`, { facts })
+  const said = sayClaim(withoutReceived(facts))
+  return new VerificationError(`the refreshed ID token's ${said}`, { facts })
+}
+
+function withoutReceived(facts: FailureFacts): FailureFacts {
+  const { received: _, ...others } = facts
+  return others
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

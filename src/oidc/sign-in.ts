@@ -6,7 +6,7 @@ import { type CodeFate, fateOfCode } from './failure/code-fate.ts'
 import { refusedAuthorization } from './failure/refused-authorization.ts'
 import { translate } from './failure/translate.ts'
 import { receivedIdToken } from './request/provider-answer.ts'
-import { type IdTokenOptions, verifyIdToken } from './tokens/id-token.ts'
+import { verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Parameters of an authorization request besides the configured ones; a visitor chooses none of them (threat A69). */
@@ -78,7 +78,7 @@ export interface SignIn {
   endSessionUrl(request: EndSessionRequest): Promise<URL | undefined>
 }
 
-export interface SignInOptions extends UserInfoOptions, EndSessionOptions, IdTokenOptions {
+export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]

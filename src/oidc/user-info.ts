@@ -3,24 +3,22 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import { cleanUrl } from '../core/clean-text.ts'
 import { completeClaims } from '../core/complete-claims.ts'
-import { parseJson } from '../core/json.ts'
+import { isRecord, parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { acceptedAlgorithms } from './discovery/accepted-algorithms.ts'
-import { CLOCK_TOLERANCE_SECONDS } from './discovery/provider.ts'
 import { isPassing } from './failure/final-answers.ts'
 import { isVerificationFailure, translate, VerificationError } from './failure/translate.ts'
 import { WRONG_CONTENT_TYPE } from './request/answer-type.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './request/provider-errors.ts'
 import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './request/provider-fetch.ts'
-import type { KeySets } from './tokens/key-set.ts'
+import type { IdTokenOptions } from './tokens/id-token.ts'
+import { CLOCK_TOLERANCE_SECONDS } from './tokens/token-rules.ts'
 
 /** Conditions for a UserInfo request, and what verifies a signed answer. */
-export interface UserInfoOptions {
+export interface UserInfoOptions extends IdTokenOptions {
   readonly userInfo: 'auto' | 'always' | 'never'
   /** Returns whether headers or rules need claims that are missing here. */
   readonly needsMore: (claims: Claims) => boolean
-  readonly keySets: KeySets
-  readonly clientId: string
 }
 
 /** Claims of a user, and the sources that were left out, each with its reason. */
@@ -37,7 +35,7 @@ type Answer =
 const ENDPOINT = 'userinfo_endpoint'
 
 /**
- * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3). With
+ * Completes the claims of an ID token from UserInfo where the options say so (OpenID Connect Core 1.0 section 5.3); with
  * `auto` an answer that refuses or cannot be read is left out (C22). Throws `AuthError`: `provider_failed` for such an
  * answer with `always`, `provider_unavailable` without an answer, `sign_in_failed` for one about another user.
  */
@@ -126,10 +124,9 @@ async function read(
 }
 
 function usable(json: unknown): Answer {
-  if (typeof json !== 'object' || json === null) return leftOut('unreadable: not a JSON object')
-  const claims = json as Claims
-  return typeof claims['sub'] === 'string'
-    ? { kind: 'claims', claims }
+  if (!isRecord(json)) return leftOut('unreadable: not a JSON object')
+  return typeof json['sub'] === 'string'
+    ? { kind: 'claims', claims: json }
     : leftOut('unreadable: no sub')
 }
 

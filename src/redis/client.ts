@@ -66,9 +66,9 @@ export interface PrimariesObserver {
 }
 
 /**
- * Connects to one server; `signal` ends the connection with its reason, also after it is open. Throws when the server
- * accepts the connection and then does not answer within `connectTimeoutMs`. Falls back to RESP2 where a server does
- * not know HELLO, as Redis 5 and some proxies (finding C54).
+ * Connects to one server, by RESP2 where it does not know HELLO, as Redis 5 and some proxies (finding C54); `signal`
+ * ends the connection with its reason, also after it is open. Throws when the server accepts the connection and then
+ * does not answer within `connectTimeoutMs`.
  */
 export async function openClient(
   server: Server,

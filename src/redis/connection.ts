@@ -50,7 +50,7 @@ export interface RedisConnection {
   /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
-  /** Why the latest connection or attempt ended; `undefined` while connected, in a cluster to all primaries. */
+  /** Cause of the end of the latest connection or attempt; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
   /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>

@@ -8,6 +8,7 @@ import {
   serverFailureIn,
   TlsMismatchError,
 } from './server-failure.ts'
+import { addressOf } from './target.ts'
 
 /** Failure for a log line: class, server, code and a sentence with the remedy. Holds no secret (finding C54). */
 export interface FailureReport {
@@ -19,6 +20,7 @@ export interface FailureReport {
   readonly reason: string
 }
 
+/** Returns the report of any failure of Redis. */
 export function describeFailure(cause: unknown): FailureReport {
   const server = serverFailureIn(cause)?.server
   const code = codeOf(cause)
@@ -52,7 +54,7 @@ function reasonOf(cause: unknown): string {
   if (root instanceof TopologyError) return root.message
   const server = serverFailureIn(cause)?.server
   return server
-    ? rootReason(root, { at: `${server.host}:${server.port}`, ...server })
+    ? rootReason(root, { at: addressOf(server), ...server })
     : rootReason(root, UNKNOWN_SERVER)
 }
 
@@ -75,7 +77,7 @@ function rootReason(root: unknown, place: ServerPlace): string {
   return tlsReason(place, { code: codeOf(root) ?? '', isMismatch, isTls: place.isTls })
 }
 
-function otherReason(failure: RedisFailure, root: unknown, place: Place): string {
+function otherReason(failure: Exclude<RedisFailure, 'tls'>, root: unknown, place: Place): string {
   const { at, namedBy } = place
   switch (failure) {
     case 'connection':
@@ -104,7 +106,6 @@ function otherReason(failure: RedisFailure, root: unknown, place: Place): string
     case 'protected':
     case 'replication':
     case 'sentinel':
-    case 'tls':
       return `${at} ${REASONS[failure]}`
   }
 }
@@ -113,24 +114,21 @@ const LOOK = 'look into the log of Redis'
 
 type Reason = (place: Place) => string
 
-const isRefused: Reason = ({ at, namedBy }) =>
-  `nothing listens at ${at} (connection refused): check that Redis runs, and ${namedBy}`
-const isUnknownHost: Reason = ({ at, namedBy }) =>
-  `there is no host of the name in ${at}: correct ${namedBy}, or the name server`
-const isUnreachable: Reason = ({ at }) =>
-  `there is no route to ${at}: check the network and its policies`
+const noRoute: Reason = ({ at }) => `there is no route to ${at}: check the network and its policies`
 
 /** Reasons by the code of the system error. */
 const SYSTEM_REASONS: Readonly<Record<string, Reason>> = {
-  EACCES: isUnreachable,
-  EADDRNOTAVAIL: isUnreachable,
+  EACCES: noRoute,
+  EADDRNOTAVAIL: noRoute,
   EAI_AGAIN: ({ at }) => `the name server does not answer for the host in ${at}`,
-  ECONNREFUSED: isRefused,
-  EHOSTDOWN: isUnreachable,
-  EHOSTUNREACH: isUnreachable,
-  ENETUNREACH: isUnreachable,
-  ENOTFOUND: isUnknownHost,
-  EPERM: isUnreachable,
+  ECONNREFUSED: ({ at, namedBy }) =>
+    `nothing listens at ${at} (connection refused): check that Redis runs, and ${namedBy}`,
+  EHOSTDOWN: noRoute,
+  EHOSTUNREACH: noRoute,
+  ENETUNREACH: noRoute,
+  ENOTFOUND: ({ at, namedBy }) =>
+    `there is no host of the name in ${at}: correct ${namedBy}, or the name server`,
+  EPERM: noRoute,
   ETIMEDOUT: ({ at }) =>
     `${at} does not take connections in time: check the network and its policies`,
 }
@@ -140,7 +138,7 @@ const REASONS: Readonly<
   Record<
     Exclude<
       RedisFailure,
-      'connection' | 'other' | 'permission' | 'protocol' | 'readonly' | 'unsupported'
+      'connection' | 'other' | 'permission' | 'protocol' | 'readonly' | 'tls' | 'unsupported'
     >,
     string
   >
@@ -148,7 +146,6 @@ const REASONS: Readonly<
   breaker: 'was not asked, because the circuit breaker is open',
   deadline: 'does not answer in time: it is frozen or busy, or a firewall drops what is sent',
   sentinel: 'is not what the settings for Sentinels say',
-  tls: 'and Vestibule agree on no TLS',
   auth: 'refuses user or password: correct REDIS_USERNAME and REDIS_PASSWORD',
   busy: 'runs a script for too long: SCRIPT KILL',
   clients: 'has too many clients: raise maxclients, or find in CLIENT LIST what holds connections',
@@ -164,10 +161,14 @@ const REASONS: Readonly<
   replication: 'has too few replicas, or has lost its primary: check INFO replication',
 }
 
+/** Remedy for a command that a server does not know. */
+export const UNKNOWN_COMMAND_REMEDY =
+  'use Redis 7 or later without renamed commands, not a proxy or service that leaves it out'
+
 function unsupportedReason(root: unknown, at: string): string {
   const reply = readReplyError(root)
   const command = (reply?.kind === 'unknown-command' && reply.command) || 'a command'
-  return `${at} does not know ${command}, which Vestibule needs: use Redis 7 or later without renamed commands, not a proxy or service that leaves it out`
+  return `${at} does not know ${command}, which Vestibule needs: ${UNKNOWN_COMMAND_REMEDY}`
 }
 
 /** Names what the user lacks, and the rule to add. */

@@ -54,9 +54,8 @@ interface ReportedAddress {
 
 /** Returns `undefined` for anything but an error reply. Only this file reads the texts of error replies. */
 export function readReplyError(cause: unknown): ReplyError | undefined {
-  const reply = cause instanceof ServerFailure ? cause.cause : cause
-  if (!(reply instanceof ErrorReply)) return undefined
-  const text = reply.message
+  const text = textOf(cause)
+  if (text === undefined) return undefined
   const failure = failureIn(text)
   if (failure === 'permission') return { kind: 'denied', failure, ...readDenial(text) }
   if (failure === 'unsupported') return { kind: 'unknown-command', failure, ...namedCommand(text) }
@@ -68,9 +67,14 @@ export function readReplyError(cause: unknown): ReplyError | undefined {
  * password may be among them (finding C54).
  */
 export function beginningOfReply(cause: unknown): string | undefined {
+  const text = textOf(cause)
+  return text && (/^(?:[A-Za-z,.]{1,20}(?: |$)){1,12}/.exec(text)?.[0].trim() ?? '')
+}
+
+/** Returns the text of an error reply, also of one whose server is known. */
+function textOf(cause: unknown): string | undefined {
   const reply = cause instanceof ServerFailure ? cause.cause : cause
-  if (!(reply instanceof ErrorReply)) return undefined
-  return /^(?:[A-Za-z,.]{1,20}(?: |$)){1,12}/.exec(reply.message)?.[0].trim() ?? ''
+  return reply instanceof ErrorReply ? reply.message : undefined
 }
 
 /** Failures by error code, which is the first word of an error reply. */

@@ -56,7 +56,7 @@ const RECORD_WITH_LINE_END = Buffer.of(0x16, 0x03, 0x01, 0x0d, 0x0a)
 /** Returns whether the server answers without TLS. */
 async function answersPlainly({ host, port }: FailedServer, signal: AbortSignal): Promise<boolean> {
   const socket = connectPlain({ host, port }, () => socket.write(RECORD_WITH_LINE_END))
-  return within(socket, signal, (answer) => {
+  return askOnce(socket, signal, (answer) => {
     socket.once('data', (chunk: Buffer) => answer(chunk.toString('latin1').startsWith('-')))
     socket.once('error', () => answer(false))
   })
@@ -65,7 +65,7 @@ async function answersPlainly({ host, port }: FailedServer, signal: AbortSignal)
 /** Returns whether the server takes part in a TLS handshake, refusals of the client included. */
 async function answersTls({ host, port }: FailedServer, signal: AbortSignal): Promise<boolean> {
   const socket = connectTls({ host, port })
-  return within(socket, signal, (answer) => {
+  return askOnce(socket, signal, (answer) => {
     socket.once('secureConnect', () => answer(true))
     socket.once('error', ({ code = '' }: NodeJS.ErrnoException) => {
       // Set where the server has presented a certificate, which is refused here.
@@ -75,7 +75,8 @@ async function answersTls({ host, port }: FailedServer, signal: AbortSignal): Pr
   })
 }
 
-function within(
+/** Resolves with the answer that `listen` finds, with false when the connection ends or time is up. */
+function askOnce(
   socket: Socket,
   signal: AbortSignal,
   listen: (answer: (isMismatch: boolean) => void) => void,

@@ -25,6 +25,7 @@ export function unavailable(cause: unknown): AuthError {
     : new OutageError(message, cause, facts)
 }
 
+/** Returns what a log line of a refused request says of the failure. */
 export function factsOfReport({ host, port, reason }: FailureReport): FailureFacts {
   return { ...(host !== undefined && { server: `${host}:${port}` }), explanation: reason }
 }

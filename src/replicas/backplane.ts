@@ -19,7 +19,7 @@ export interface Backplane {
 export interface OpenBackplane extends Backplane {
   /** Returns `body` with sender and time as text, for scripts that publish. */
   readonly writeMessage: (body: MessageBody) => string
-  /** Why the subscriber is not connected; `undefined` while it is. */
+  /** Cause for which the subscriber is not connected; `undefined` while it is. */
   readonly loss: FailureReport | undefined
   close(): Promise<void>
 }

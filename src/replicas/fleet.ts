@@ -44,23 +44,23 @@ export interface FleetOptions {
 
 /** Replaces what a log or page should not show, because other software may write to this channel. */
 const printable = (given: string) => given.replace(/[^\x20-\x7e]/g, '?')
-const text = (maxChars: number) => z.string().max(maxChars).transform(printable)
+const boundedText = (maxChars: number) => z.string().max(maxChars).transform(printable)
 
 const announcement = z.object({
   v: z.literal(1),
   type: z.literal('replica'),
-  from: text(64),
+  from: boundedText(64),
   at: z.number(),
   keys: z.array(z.string().max(64)).max(20),
   place: z.string().max(100),
-  mode: text(20),
-  version: text(40),
+  mode: boundedText(20),
+  version: boundedText(40),
 })
 
 const goodbye = z.object({
   v: z.literal(1),
   type: z.literal('goodbye'),
-  from: text(64),
+  from: boundedText(64),
   at: z.exactOptional(z.number()),
 })
 

@@ -58,14 +58,14 @@ export interface ObservedRedis {
   readonly isConnected: boolean
   /** Whether some primaries of a cluster are disconnected. */
   readonly isPartial: boolean
-  /** Why the connection was lost or could not be opened; `undefined` while connected, in a cluster to all primaries. */
+  /** Cause for which the connection was lost or not opened; `undefined` while connected, in a cluster to all primaries. */
   readonly loss: FailureReport | undefined
   /** Code of the finding that `loss` amounts to, such as a right that is missing; `undefined` for an outage. */
   readonly lossCode: FindingCode | undefined
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
   readonly isBackplaneHealthy: boolean
-  /** As `loss`, of the connection that receives the messages of other replicas. */
+  /** Counterpart of `loss` for the connection that receives the messages of other replicas. */
   readonly backplaneLoss: FailureReport | undefined
   readonly fleet: Pick<Fleet, 'size' | 'findings'>
   /** Latest examination, `undefined` before the first. */

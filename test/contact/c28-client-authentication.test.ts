@@ -73,7 +73,6 @@ test.for(methods)(
       clientId: 'vestibule',
       credentials,
       fetch: providerFetch,
-      clockToleranceSeconds: 30,
     })
     expect(warnings).toHaveLength(isOffered ? 0 : 1)
     if (!isOffered) expect(warnings[0]).toContain(`use: ${used} (offered: `)

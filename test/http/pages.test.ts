@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { errorPage } from '../../src/http/error-page.ts'
 import { type LoopCause, loopPage } from '../../src/http/pages/loop-page.ts'
 import * as pages from '../../src/http/pages/pages.ts'
 import * as signInPages from '../../src/http/pages/sign-in-pages.ts'
@@ -125,6 +127,14 @@ describe('single pages', () => {
     expect(await htmlOf(signInPages.unavailablePage(true))).toContain(promise)
     expect(await htmlOf(signInPages.unavailablePage(false))).not.toContain('by itself')
     expect(await htmlOf(signInPages.unavailablePage(false))).toContain('Try again in a moment')
+  })
+
+  test('only the page of a login that no key here opens blames the keys (C52)', async () => {
+    const context = { retryUrl: undefined, newLoginUrl: undefined, mayReload: false }
+    const pageOf = (setting: string) =>
+      htmlOf(errorPage(new AuthError('sign_in_failed', 'x', { facts: { setting } }), context))
+    expect(await pageOf('SESSION_ENCRYPTION_KEY')).toContain('different encryption keys')
+    expect(await pageOf('PUBLIC_URL')).not.toContain('encryption keys')
   })
 
   test('a page names an address where it has one, and has no empty link where not', async () => {

@@ -3,6 +3,7 @@ import { type Duration, durationOf } from '../settings/setting-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { GivenSettings } from '../sources/given.ts'
 import type { RedisAddress } from './address.ts'
+import { nameOfAddress } from './servers.ts'
 
 /** Time limit that the address gives, in place of a setting. */
 export interface AddressTimeout {
@@ -33,8 +34,12 @@ export function timeoutsOf(
 }
 
 /** Returns what of the settings of Redis has no effect. */
-export function noticesOf(given: GivenSettings, address: RedisAddress | undefined): Notice[] {
-  const setting = given.has('REDIS_URL') ? 'REDIS_URL' : 'REDIS_ADDRESS'
+export function noticesOf(
+  settings: Settings,
+  given: GivenSettings,
+  address: RedisAddress | undefined,
+): Notice[] {
+  const setting = nameOfAddress(settings)
   const options = address?.ignoredOptions ?? []
   const notices = options.map((option): Notice => ({ kind: 'ignored-option', setting, option }))
   if (!given.has('REDIS_POOL_SIZE')) return notices

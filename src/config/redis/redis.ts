@@ -1,6 +1,6 @@
 import type { Notice } from '../notices.ts'
 import type { SettingName, Settings } from '../settings/settings.ts'
-import type { GivenSettings } from '../sources/given.ts'
+import { type GivenSettings, pathOf } from '../sources/given.ts'
 import type { RedisAddress } from './address.ts'
 import { type AddressTimeout, noticesOf, timeoutsOf } from './address-options.ts'
 import { checkServers, type RedisServers } from './servers.ts'
@@ -57,14 +57,11 @@ export function checkRedis(
     ...(tls && { tls }),
   }
   const timeouts = timeoutsOf(settings, given, address, problems)
-  return { config, timeouts, notices: noticesOf(given, address) }
+  return { config, timeouts, notices: noticesOf(settings, given, address) }
 }
 
 function filesOf(given: GivenSettings): RedisFiles {
-  const fileOf = (name: SettingName) => {
-    const origin = given.get(name)?.origin
-    return origin?.kind === 'named-file' ? origin.path : undefined
-  }
+  const fileOf = (name: SettingName) => pathOf(given.get(name))
   const addressFile = fileOf('REDIS_URL') ?? fileOf('REDIS_ADDRESS')
   const passwordFile = fileOf('REDIS_PASSWORD')
   const sentinelPasswordFile = fileOf('REDIS_SENTINEL_PASSWORD')

@@ -1,13 +1,6 @@
+import { parseJson } from '../../core/json.ts'
 import { ValueError } from '../config-error.ts'
 import { isDistinguishedName, refuseCutNames } from './distinguished-name.ts'
-
-/** Splits text into entries; empty ones are dropped. */
-export function splitEntries(text: string, separator: RegExp): string[] {
-  return text
-    .split(separator)
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-}
 
 /** Parses a list: a JSON array, or entries with separators between them. Throws `ValueError`. */
 export function parseList(text: string, separator = COMMA_OR_LINE_END): string[] {
@@ -30,6 +23,14 @@ export function linesOfNames(text: string): string | string[] {
   return lines.flatMap((line) => (isDistinguishedName(line) ? [line] : parseGroups(line)))
 }
 
+/** Splits text into entries; empty ones are dropped. */
+function splitEntries(text: string, separator: RegExp): string[] {
+  return text
+    .split(separator)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+}
+
 /** Sign of a name that goes on in the next line. */
 const COMMA_AND_LINE_END = /,\s*[\r\n]|[\r\n]\s*,/
 const COMMA_OR_LINE_END = /[,\r\n]/
@@ -47,12 +48,4 @@ function parseJsonList(text: string): string[] {
   const trimmed = entries.map((entry) => entry.trim())
   if (trimmed.includes('')) throw new ValueError('has an empty text in its JSON array')
   return trimmed
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

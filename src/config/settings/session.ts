@@ -32,7 +32,7 @@ export const sessionSettings = {
     notes,
     note(
       SESSION,
-      'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
+      'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503, or ask for a new sign-in where the provider refuses. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
     ),
   ),
   SESSIONS_PER_USER: integer(1, 10_000)

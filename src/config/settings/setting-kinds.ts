@@ -45,7 +45,7 @@ export function separated(by: RegExp) {
 }
 
 /** Entries separated by commas or line ends, or a JSON array, whose entries may hold commas. */
-export const list = separated(/[,\r\n]/)
+export const list = listOf(parseList)
 
 /** The same for groups, where a distinguished name needs the JSON array. */
 export const groupList = listOf(parseGroups, refuseCutEntries)

@@ -16,3 +16,8 @@ export interface GivenSetting {
 }
 
 export type GivenSettings = ReadonlyMap<SettingName, GivenSetting>
+
+/** Returns the path of the file that the value was read from, where a `NAME_FILE` named one. */
+export function pathOf(setting: GivenSetting | undefined): string | undefined {
+  return setting?.origin.kind === 'named-file' ? setting.origin.path : undefined
+}

@@ -64,15 +64,18 @@ function findOverridden(
 /** Place that may hold each setting under its name, or a path under `NAME_FILE`. */
 interface Source {
   valueOf(name: string): string | readonly string[] | undefined
-  /** Calls the setting what it is called there. */
-  labelOf(name: string): string
+  /** Text in front of the name of a setting in problems. */
+  readonly prefix: string
+  /** Returns what the setting is called there. */
+  nameOf(name: string): string
   originOf(name: string): Origin
 }
 
 function environmentSource(environment: Environment): Source {
   return {
     valueOf: (name) => environment[name]?.trim() || undefined,
-    labelOf: (name) => name,
+    prefix: '',
+    nameOf: (name) => name,
     originOf: () => ({ kind: 'environment' }),
   }
 }
@@ -81,7 +84,8 @@ function fileSource({ values }: SettingsFile): Source {
   const keyOf = (name: string) => values.get(name)?.key ?? name
   return {
     valueOf: (name) => values.get(name)?.value,
-    labelOf: (name) => `VESTIBULE_CONFIG: ${keyOf(name)}`,
+    prefix: 'VESTIBULE_CONFIG: ',
+    nameOf: keyOf,
     originOf: (name) => ({ kind: 'settings-file', key: keyOf(name) }),
   }
 }
@@ -98,13 +102,16 @@ function collect(
     if (value !== undefined) given.set(name, { value, origin: source.originOf(name) })
     const path = isReadFromFile(name) ? source.valueOf(`${name}_FILE`) : undefined
     if (typeof path !== 'string') continue
-    const label = source.labelOf(`${name}_FILE`)
+    const setting = source.nameOf(`${name}_FILE`)
+    const label = `${source.prefix}${setting}`
     if (value !== undefined) {
-      problems.push(`${source.labelOf(name)} and ${label} are both set: remove one of them`)
+      problems.push(
+        `${source.prefix}${source.nameOf(name)} and ${label} are both set: remove one of them`,
+      )
     }
     const text = readNamedFile(name, path, label, problems)
     if (text === undefined) unreadable.add(name)
-    else given.set(name, { value: text, origin: { kind: 'named-file', setting: label, path } })
+    else given.set(name, { value: text, origin: { kind: 'named-file', setting, path } })
   }
   return given
 }

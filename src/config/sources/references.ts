@@ -18,7 +18,7 @@ export function refuseReferences(
   }
 }
 
-/** Also within an address, where a colon of the password may be escaped. */
+/** Matches a reference to a Secret, also within an address, where a colon of the password may be escaped. */
 const KUBERNETES_SECRET = /urn(?::|%3a)k8s(?::|%3a)secret(?::|%3a)/i
 const VARIABLE = /^\$\{\w+\}$/
 

@@ -1,3 +1,4 @@
+import { isRecord } from '../../core/json.ts'
 import { type RuleSource, rulesFile } from '../rules/rules-file.ts'
 import { isList, type SettingName } from '../settings/settings.ts'
 import { keysOf, nameOfFileKey, nearFileKey, SECTIONS } from './file-keys.ts'
@@ -31,7 +32,7 @@ export function readSettingsFile(path: string, problems: string[]): SettingsFile
     const { key, typed } = entry
     if (Object.hasOwn(rulesFile.shape, key)) rest[key] = typed
     else if (!SECTIONS.includes(key)) addValue(entry, '', values, report)
-    else if (isMap(typed)) {
+    else if (isRecord(typed)) {
       for (const member of entriesOf(entry)) addValue(member, key, values, report)
     } else if (typed !== null) report(key, `is not a map such as ${key}: { ${keysOf(key)[0]}: … }`)
   }
@@ -49,7 +50,7 @@ function tryParse(text: string, problems: string[]): YamlContent | undefined {
   try {
     const content = parseYaml(text)
     if (content.typed === null) return { typed: {}, written: {} }
-    if (isMap(content.typed)) return content
+    if (isRecord(content.typed)) return content
     problems.push('VESTIBULE_CONFIG: the file: is not a map of settings and rules')
   } catch (error) {
     problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message}`)
@@ -89,7 +90,7 @@ function valueOf(
   report: Report,
 ): string | readonly string[] | undefined {
   if (typed === null) return undefined
-  if (isMap(typed)) report('', 'is a map, but takes one value; a value with braces needs quotes')
+  if (isRecord(typed)) report('', 'is a map, but takes one value; a value with braces needs quotes')
   else if (!Array.isArray(typed)) return String(written).trim() || undefined
   else if (takesList(name)) return entriesOfList(typed, report)
   else if (Object.hasOwn(JOINED, name)) return entriesOfList(typed, report)?.join(JOINED[name])
@@ -123,11 +124,7 @@ function describeUnknown(key: string, section: string): string {
   return `Unrecognized key: "${key}"${meant === undefined ? '' : `; is ${meant} meant?`}`
 }
 
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function entriesOf({ typed, written }: YamlContent): Entry[] {
-  if (!isMap(typed) || !isMap(written)) return []
+  if (!isRecord(typed) || !isRecord(written)) return []
   return Object.entries(typed).map(([key, value]) => ({ key, typed: value, written: written[key] }))
 }

@@ -5,6 +5,7 @@ import {
   type ProviderFetch,
   REFRESH_TIMEOUT_SECONDS,
 } from '../request/provider-fetch.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../tokens/token-rules.ts'
 import { acceptedAlgorithms } from './accepted-algorithms.ts'
 import {
   clientAuthentication,
@@ -27,8 +28,6 @@ export interface ConfigurationOptions {
   readonly credentials: ClientCredentials
   readonly signedResponseAlg?: string | undefined
   readonly fetch: ProviderFetch
-  /** Accepted difference between clocks. */
-  readonly clockToleranceSeconds: number
 }
 
 const ANY_TIME_SECONDS = 100 * 365 * 86_400
@@ -36,7 +35,7 @@ const ANY_TIME_SECONDS = 100 * 365 * 86_400
 /** Makes the configurations for a provider's metadata, with the client authentication that these offer (C28). */
 export function createConfigurations(
   found: client.ServerMetadata,
-  { clientId, credentials, signedResponseAlg, fetch, clockToleranceSeconds }: ConfigurationOptions,
+  { clientId, credentials, signedResponseAlg, fetch }: ConfigurationOptions,
 ): ProviderConfigurations {
   const metadata = withAlgorithms(found, signedResponseAlg)
   const offered = offeredMethods(metadata)
@@ -57,7 +56,7 @@ export function createConfigurations(
     return configuration
   }
   return {
-    usual: create(PROVIDER_TIMEOUT_SECONDS, clockToleranceSeconds),
+    usual: create(PROVIDER_TIMEOUT_SECONDS, CLOCK_TOLERANCE_SECONDS),
     // Accepts any time, because openid-client drops the tokens on a wrong time in the ID token.
     forRefresh: create(REFRESH_TIMEOUT_SECONDS, ANY_TIME_SECONDS),
     warnings: warningsOf(decided, offered),
@@ -119,7 +118,7 @@ function warningsOf(decided: DecidedCredentials, offered: readonly string[]): re
   ]
 }
 
-/** The metadata were checked: plain http is only where issuer or internal address allow it. */
+/** Returns whether any address is plain http, which the check of the metadata leaves only where it is allowed. */
 function usesPlainHttp(metadata: client.ServerMetadata): boolean {
   const { issuer } = metadata
   return [issuer, ...ENDPOINTS.map((name) => metadata[name])].some((url) =>

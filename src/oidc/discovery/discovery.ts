@@ -1,6 +1,6 @@
 import type { ServerMetadata } from 'openid-client'
 import { cleanText, cleanUrl } from '../../core/clean-text.ts'
-import { parseJson } from '../../core/json.ts'
+import { isRecord, parseJson } from '../../core/json.ts'
 import { ProviderFault } from '../request/provider-errors.ts'
 import type { ProviderFetch } from '../request/provider-fetch.ts'
 import { metadataUrlOf, type ProviderAddresses, placeEndpoints } from './internal-address.ts'
@@ -28,7 +28,8 @@ export async function discover(request: DiscoveryRequest): Promise<UsableMetadat
   const known = { ...facts, http_status: status }
   const body = parseJson(await response.text())
   if (status !== 200) {
-    const text = `the metadata at ${facts.url} were answered with ${status}${explain(body)}${status === 404 ? adviceFor(url, nameOf(request)) : ''}`
+    const remedy = status === 404 ? remedyFor(url, nameOf(request)) : ''
+    const text = `the metadata at ${facts.url} were answered with ${status}${saidIn(body)}${remedy}`
     throw new ProviderFault(text, NOT_CONFORM, known)
   }
   if (!isRecord(body))
@@ -47,14 +48,14 @@ function nameOf(request: DiscoveryRequest): string {
 }
 
 /** Returns what the provider says of a refusal, such as Keycloak's "Realm does not exist". */
-function explain(body: unknown): string {
+function saidIn(body: unknown): string {
   const texts = isRecord(body) ? [body['error'], body['error_description']] : []
   const said = texts.filter((text) => typeof text === 'string').map((text) => cleanText(text))
   return said.length > 0 ? ` (${said.join(': ')})` : ''
 }
 
 /** Returns what to try at an address that the server does not know. */
-function adviceFor(url: string, setting: string): string {
+function remedyFor(url: string, setting: string): string {
   const { pathname } = new URL(url)
   if (pathname.startsWith('/auth/realms/')) {
     return `; does ${setting} name the right realm? Keycloak has no /auth since version 17`
@@ -63,8 +64,4 @@ function adviceFor(url: string, setting: string): string {
     return `; does ${setting} name the right realm? Keycloak before version 17 needs /auth in front of it`
   }
   return `; is the path of ${setting} right?`
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -23,11 +23,11 @@ export function issuerFault(
     return new ProviderFault('the metadata name no issuer', undefined, known)
   }
   const received = shownText(found)
-  const text = `the provider calls itself ${received}${adviceFor(received, expected, setting)}`
+  const text = `the provider calls itself ${received}${remedyFor(received, expected, setting)}`
   return new ProviderFault(text, undefined, { ...known, received })
 }
 
-function adviceFor(found: string, expected: ExpectedIssuer, setting: string): string {
+function remedyFor(found: string, expected: ExpectedIssuer, setting: string): string {
   const { issuerUrl, internalUrl } = expected
   if (found.includes('{')) {
     const tenant = found.replace(/\{[^}]*\}?/, '<tenant id>')

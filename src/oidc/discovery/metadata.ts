@@ -25,9 +25,9 @@ const OPTIONAL = {
 } as const
 
 /**
- * Returns the metadata without optional endpoints that are unusable (C21). An endpoint is unusable over plain http or at an
- * IP address or local name other than the issuer's, or the internal one for what Vestibule itself asks (threats A95,
- * A96, finding C29). Throws a `ProviderFault` for one that is needed.
+ * Returns the metadata without optional endpoints that are unusable (C21): those over plain http, or at an IP address
+ * or local name other than the issuer's or, for what Vestibule itself asks, the internal one (threats A95, A96, finding
+ * C29). Throws a `ProviderFault` for one that is needed.
  */
 export function usableMetadata(
   found: ServerMetadata,

@@ -23,7 +23,7 @@ export interface ProviderOptions extends ProviderAddresses {
   readonly signedResponseAlg?: string | undefined
   /** URL template for the sign-out at the provider, instead of the endpoint of the metadata. */
   readonly endSessionTemplate?: string
-  /** Is told of what the provider does not offer although it is needed, and of unusable optional endpoints. */
+  /** Receives what the provider does not offer although it is used, and which optional endpoints are unusable. */
   readonly onDiscovered: (warnings: readonly string[]) => void
   readonly onDiscoveryFailed: (cause: unknown) => void
 }
@@ -44,9 +44,6 @@ export interface ProviderConnection {
   readonly firstAttempt: Promise<void>
   close(): void
 }
-
-/** Accepted difference between clocks. */
-export const CLOCK_TOLERANCE_SECONDS = 30
 
 /** Minimum pause between two discovery attempts, because any visitor's request can cause one (finding C13). */
 const MIN_PAUSE_MS = 1000
@@ -112,11 +109,7 @@ function createDiscovery(options: ProviderOptions): Discovery {
     attemptedAtMs = performance.now()
     try {
       const { metadata, warnings } = await discover({ ...options, use, fetch })
-      found = createConfigurations(metadata, {
-        ...options,
-        fetch,
-        clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
-      })
+      found = createConfigurations(metadata, { ...options, fetch })
       options.onDiscovered([...warnings, ...found.warnings])
       return true
     } catch (cause) {

@@ -1,8 +1,8 @@
 import { decodeProtectedHeader, errors } from 'jose'
 import { ClientError } from 'openid-client'
-import { isAbsent } from '../../core/claims.ts'
+import { type Claims, isAbsent } from '../../core/claims.ts'
 import { shownText } from '../../core/clean-text.ts'
-import { ALGORITHM_SETTING } from '../../core/signing-algorithms.ts'
+import { isRecord } from '../../core/json.ts'
 import type { FailureFacts } from '../../errors.ts'
 import { isAboutKey, isUnknownKey } from '../request/provider-errors.ts'
 
@@ -22,13 +22,11 @@ interface Refused {
   readonly issuedAtSeconds?: unknown
 }
 
-type Values = Readonly<Record<string, unknown>>
-
 const SETTINGS: Readonly<Record<string, string>> = {
   iss: 'OIDC_ISSUER_URL',
   aud: 'OIDC_CLIENT_ID',
   azp: 'OIDC_CLIENT_ID',
-  alg: ALGORITHM_SETTING,
+  alg: 'OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG',
 }
 const TIMES: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf', 'auth_time'])
 /** Claims whose values are logged; any other may name a person or be a secret. */
@@ -95,13 +93,13 @@ function refusedByJose(cause: unknown, expected: Expected | undefined): Refused 
 function refusedByClient(cause: unknown): Refused | undefined {
   const inner = cause instanceof ClientError ? cause.cause : undefined
   const details = inner instanceof Error ? inner.cause : undefined
-  if (!isValues(details)) return undefined
+  if (!isRecord(details)) return undefined
   const { claims, header, parameters, expected, claim } = details
-  if (isValues(header) && expected !== undefined) {
+  if (isRecord(header) && expected !== undefined) {
     return { claim: 'alg', value: header['alg'], expected }
   }
   if (parameters instanceof URLSearchParams) return refusedResponse(parameters, expected)
-  if (!isValues(claims)) return undefined
+  if (!isRecord(claims)) return undefined
   const found = typeof claim === 'string' ? claim : unusableClaim(claims)
   if (found === undefined) return undefined
   return { claim: found, value: claims[found], expected, issuedAtSeconds: claims['iat'] }
@@ -115,7 +113,7 @@ function refusedResponse(parameters: URLSearchParams, expected: unknown): Refuse
   return isIssuer ? { claim: 'iss', value, expected } : undefined
 }
 
-function unusableClaim(claims: Values): string | undefined {
+function unusableClaim(claims: Claims): string | undefined {
   return Object.entries(REQUIRED).find(
     ([name, types]) => !(types as readonly string[]).includes(typeof claims[name]),
   )?.[0]
@@ -179,8 +177,4 @@ function receivedTime(seconds: number, issuedAtSeconds: unknown): string {
 function byOurClock(seconds: number): string {
   const aheadSeconds = Math.round(seconds - Date.now() / 1000)
   return `${Math.abs(aheadSeconds)} s ${aheadSeconds < 0 ? 'behind' : 'ahead of'} our clock`
-}
-
-function isValues(value: unknown): value is Values {
-  return typeof value === 'object' && value !== null
 }

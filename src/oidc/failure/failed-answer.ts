@@ -1,5 +1,5 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
-import { parseJson } from '../../core/json.ts'
+import { isRecord, parseJson } from '../../core/json.ts'
 import { codeOf, responseOf } from '../request/provider-errors.ts'
 
 /** Answer that an error is about, as far as it is known; the texts are the provider's own. */
@@ -31,7 +31,7 @@ export async function answerOf(cause: unknown): Promise<ProviderAnswer> {
   const body = about ? about.body : await unreadBodyOf(cause, response)
   // openid-client complains about the content of answers with 200 alone.
   const status = response?.status ?? (about ? 200 : undefined)
-  const said = { ...challengeParametersOf(cause), ...(isObject(body) && body) }
+  const said = { ...challengeParametersOf(cause), ...(isRecord(body) && body) }
   return {
     ...(status !== undefined && { status }),
     ...textsOf(said),
@@ -103,8 +103,8 @@ export function refusedParametersOf(
   if (!(cause instanceof ClientError) || !(cause.cause instanceof Error)) return undefined
   const about = cause.cause.cause
   if (about === undefined) return {}
-  if (!isObject(about) || !('parameters' in about)) return undefined
-  const { parameters, expected } = about as { parameters: unknown; expected?: unknown }
+  if (!isRecord(about)) return undefined
+  const { parameters, expected } = about
   return parameters instanceof URLSearchParams ? { parameters, expected } : undefined
 }
 
@@ -136,15 +136,11 @@ function bodyIn(cause: unknown): { readonly body: unknown } | undefined {
 function chainOf(cause: unknown): readonly object[] {
   const chain: object[] = []
   let each = cause
-  while (isObject(each) && chain.length < MAX_CAUSES) {
+  while (isRecord(each) && chain.length < MAX_CAUSES) {
     chain.push(each)
-    each = 'cause' in each ? each.cause : undefined
+    each = each['cause']
   }
   return chain
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }
 
 const MAX_CAUSES = 8

@@ -12,7 +12,7 @@ import {
 } from './failed-answer.ts'
 
 /** Request to the provider that failed, for log lines. */
-export interface Asked {
+export interface FailedRequest {
   /** Name of the endpoint in the provider's metadata. */
   readonly endpoint?: ProviderEndpoint
   readonly metadata?: Readonly<Partial<Record<ProviderEndpoint, string>>>
@@ -49,7 +49,11 @@ const SETTINGS_OF_ERRORS: Readonly<Record<string, string>> = {
 }
 
 /** Collects what is known of a failure at the provider, without secrets and the names of people (finding C53). */
-export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Asked): FailureFacts {
+export function failureFacts(
+  cause: unknown,
+  answer: ProviderAnswer,
+  asked: FailedRequest,
+): FailureFacts {
   const endpoint = refusedParametersOf(cause) ? 'authorization_endpoint' : asked.endpoint
   const { client_authentication: authentication, ...noted } = notedFactsOf(cause)
   const isClient = isClientRefused(answer)
@@ -65,7 +69,10 @@ export function failureFacts(cause: unknown, answer: ProviderAnswer, asked: Aske
   return { ...found, ...(setting && { setting }) }
 }
 
-function placeOf(endpoint: ProviderEndpoint | undefined, { metadata }: Asked): FailureFacts {
+function placeOf(
+  endpoint: ProviderEndpoint | undefined,
+  { metadata }: FailedRequest,
+): FailureFacts {
   const url = endpoint && metadata?.[endpoint]
   return { ...(endpoint && { endpoint }), ...(url && { url: cleanUrl(url) }) }
 }

@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
-import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { type FailedRequest, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 
 /**
@@ -25,7 +25,7 @@ const FAULTS_OF_SETTINGS: ReadonlySet<string> = new Set([
 export function refusedAuthorization(
   error: string,
   description: string | undefined,
-  metadata: Asked['metadata'],
+  metadata: FailedRequest['metadata'],
 ): AuthError {
   const named = { error: error.trim() || 'an error without a name', isJson: false }
   const answer = description === undefined ? named : { ...named, description }
@@ -33,10 +33,10 @@ export function refusedAuthorization(
     endpoint: 'authorization_endpoint',
     ...(metadata && { metadata }),
   })
-  return new AuthError(codeOf(error), reasonOf(undefined, facts), { facts })
+  return new AuthError(authErrorCodeOf(error), reasonOf(undefined, facts), { facts })
 }
 
-function codeOf(error: string): AuthErrorCode {
+function authErrorCodeOf(error: string): AuthErrorCode {
   if (isPassing({ error })) return 'provider_unavailable'
   if (error === 'access_denied') return 'access_denied'
   return FAULTS_OF_SETTINGS.has(error) ? 'sign_in_refused' : 'sign_in_failed'

@@ -10,7 +10,7 @@ import {
   refusedParametersOf,
   unreadableIdToken,
 } from './failed-answer.ts'
-import { type Asked, failureFacts, reasonOf } from './failure-facts.ts'
+import { type FailedRequest, failureFacts, reasonOf } from './failure-facts.ts'
 import { isPassing } from './final-answers.ts'
 
 /** Kind of a failure at the provider; `unverified` means that a token or an answer failed verification. */
@@ -69,7 +69,10 @@ export interface ProviderFailure {
 }
 
 /** Reads what an error of openid-client or jose is about. */
-export async function failureOf(cause: unknown, asked: Asked = {}): Promise<ProviderFailure> {
+export async function failureOf(
+  cause: unknown,
+  asked: FailedRequest = {},
+): Promise<ProviderFailure> {
   const answer = await answerOf(cause)
   const located = asked.endpoint ? asked : { ...asked, endpoint: endpointOf(cause) }
   const facts = cause instanceof AuthError ? cause.facts : failureFacts(cause, answer, located)
@@ -78,7 +81,7 @@ export async function failureOf(cause: unknown, asked: Asked = {}): Promise<Prov
 }
 
 /** Translates errors of openid-client and jose into `AuthError`, with the error as its cause. */
-export async function translate(cause: unknown, asked: Asked = {}): Promise<never> {
+export async function translate(cause: unknown, asked: FailedRequest = {}): Promise<never> {
   if (cause instanceof AuthError) throw cause
   const { code, reason, facts } = await failureOf(cause, asked)
   const isUnverified = isVerificationFailure(cause) && !isAboutCallback(cause)
@@ -99,12 +102,17 @@ export function keysUnavailable(whose: 'issuer' | 'provider', cause?: unknown): 
 }
 
 const NO_ANSWER: ProviderAnswer = { isJson: false }
-const KEYS: Asked = { endpoint: 'jwks_uri' }
+const KEYS: FailedRequest = { endpoint: 'jwks_uri' }
 
 /** Returns whether a token or an answer failed verification; false where the provider refused or could not be asked. */
 export function isVerificationFailure(cause: unknown): boolean {
   if (cause instanceof AuthError) return cause instanceof VerificationError
   return failureKind(cause) === 'unverified'
+}
+
+/** Returns whether the provider gave no answer, or one that may pass by itself. */
+export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
+  return failureKind(cause, answer) === 'unavailable'
 }
 
 /** Returns `Retry-After` in milliseconds (RFC 9110 section 10.2.3); `undefined` where the response has none. */
@@ -145,11 +153,6 @@ function codeOfRefusal(error: string | undefined): AuthErrorCode {
 function isAboutCallback(cause: unknown): boolean {
   const about = refusedParametersOf(cause)
   return about !== undefined && !about.parameters
-}
-
-/** Returns whether the provider gave no answer, or one that may pass by itself. */
-export function isUnavailable(cause: unknown, answer: ProviderAnswer): boolean {
-  return failureKind(cause, answer) === 'unavailable'
 }
 
 /** Decides by code, status and OAuth error, never by a description. */

@@ -1,4 +1,4 @@
-import { parseJson } from '../../core/json.ts'
+import { isRecord, parseJson } from '../../core/json.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Error code for an answer of an unexpected content type. */
@@ -42,8 +42,7 @@ function checkBody(body: Uint8Array, type: string, isPublicFile: boolean): void 
     if (value !== undefined) return
     throw new ProviderFault('the answer is not readable as JSON', WRONG_CONTENT_TYPE)
   }
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (isPublicFile && !HTML_TYPE.test(type) && isObject) return
+  if (isPublicFile && !HTML_TYPE.test(type) && isRecord(value)) return
   throw new ProviderFault(`the answer is not JSON (${nameOf(type)})`, WRONG_CONTENT_TYPE)
 }
 

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import { withoutEmptyMembers } from '../../core/claims.ts'
-import { parseJson } from '../../core/json.ts'
+import { isRecord, parseJson } from '../../core/json.ts'
 import { withoutSecrets } from './sent-secrets.ts'
 
 /** Member of a token answer that keeps the ID token as received where openid-client reads a changed one. */
@@ -16,7 +16,7 @@ export function withoutEmptyValues(
   secrets: readonly string[] = [],
 ): Uint8Array<ArrayBuffer> {
   const json = parseJson(new TextDecoder().decode(body))
-  if (!isObject(json)) return body
+  if (!isRecord(json)) return body
   try {
     const answer = readable(withoutEmptyMembers(json) as JsonObject)
     return Buffer.from(JSON.stringify({ ...answer, ...saidIn(answer, secrets) }))
@@ -76,12 +76,8 @@ function readable(answer: JsonObject): JsonObject {
 function changedClaims(jwt: string): string | undefined {
   const [header, payload = '', ...others] = jwt.split('.')
   const claims = parseJson(Buffer.from(payload, 'base64url').toString())
-  if (!isObject(claims)) return undefined
+  if (!isRecord(claims)) return undefined
   const left = JSON.stringify(withoutEmptyMembers(claims))
   if (left === JSON.stringify(claims)) return undefined
   return [header, Buffer.from(left).toString('base64url'), ...others].join('.')
-}
-
-function isObject(json: unknown): json is JsonObject {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
 }

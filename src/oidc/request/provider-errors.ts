@@ -20,6 +20,14 @@ export class ProviderFault extends TypeError {
   }
 }
 
+/** Returns a fault with further facts, over which those that it has win. */
+export function withFacts(
+  { message, code, facts }: ProviderFault,
+  more: FailureFacts,
+): ProviderFault {
+  return new ProviderFault(message, code, { ...more, ...facts })
+}
+
 /** Returns the code of an error of openid-client or jose; `''` where there is none. */
 export function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'

@@ -7,7 +7,7 @@ import { checkContentType } from './answer-type.ts'
 import { createRoutes, type Route } from './connections.ts'
 import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
 import { readableHeaders, withoutEmptyValues } from './provider-answer.ts'
-import { noteFacts, ProviderFault } from './provider-errors.ts'
+import { noteFacts, ProviderFault, withFacts } from './provider-errors.ts'
 import { secretsIn } from './sent-secrets.ts'
 
 /** Conditions of one request to a provider or issuer. */
@@ -67,14 +67,15 @@ export function createProviderFetch(proxies?: Proxies): ProviderFetch {
   }
 }
 
-interface Asked {
+/** Request with its way to the server. */
+interface RoutedRequest {
   readonly url: URL
   readonly init: RequestInit
   readonly signal: AbortSignal
   readonly route: Route
 }
 
-async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
+async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Response> {
   const { url, init, signal } = asked
   const answer = await send(asked)
   const status = answer.statusCode ?? 0
@@ -95,19 +96,20 @@ async function exchange(asked: Asked, known: FailureFacts): Promise<Response> {
     return Object.defineProperty(response, 'url', { value: url.href })
   } catch (cause) {
     answer.destroy()
-    if (!(cause instanceof ProviderFault)) throw cause
-    throw new ProviderFault(cause.message, cause.code, { http_status: status, ...cause.facts })
+    throw cause instanceof ProviderFault ? withFacts(cause, { http_status: status }) : cause
   }
 }
 
-function faultOf(cause: unknown, { url, route }: Asked, known: FailureFacts): ProviderFault {
-  if (!(cause instanceof ProviderFault)) {
-    return networkFault(cause, { url, proxy: route.proxy }, known)
-  }
-  return new ProviderFault(cause.message, cause.code, { ...known, ...cause.facts })
+function faultOf(
+  cause: unknown,
+  { url, route }: RoutedRequest,
+  known: FailureFacts,
+): ProviderFault {
+  if (cause instanceof ProviderFault) return withFacts(cause, known)
+  return networkFault(cause, { url, proxy: route.proxy }, known)
 }
 
-async function send({ url, init, signal, route }: Asked): Promise<IncomingMessage> {
+async function send({ url, init, signal, route }: RoutedRequest): Promise<IncomingMessage> {
   const { open, agent } = route
   const headers = new Headers(init.headers)
   headers.set('Accept-Encoding', 'identity')
@@ -126,7 +128,7 @@ async function send({ url, init, signal, route }: Asked): Promise<IncomingMessag
 function checkHead(
   answer: IncomingMessage,
   status: number,
-  { url, route: { proxy } }: Asked,
+  { url, route: { proxy } }: RoutedRequest,
 ): void {
   const encodings = encodingsOf(answer)
   if (encodings.length > 0 && !isOutage(status)) {

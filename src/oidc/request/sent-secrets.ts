@@ -7,7 +7,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'scope',
   'token_type_hint',
 ])
-/** Below this length a secret is a word that texts use anyway. */
+/** Shortest secret that is looked for; a shorter one is a word that texts use anyway. */
 const MIN_CHARS = 4
 
 /** Returns what must not be logged of a request, in each spelling by which an answer may repeat it (threat A93). */

@@ -1,11 +1,10 @@
 import type { JWTPayload } from 'jose'
 import type { FailureFacts } from '../../errors.ts'
 import { acceptedAlgorithms, type ListedAlgorithms } from '../discovery/accepted-algorithms.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../discovery/provider.ts'
 import { claimFacts, factsAbout, sayClaim } from '../failure/claim-facts.ts'
 import { isVerificationFailure, translate, VerificationError } from '../failure/translate.ts'
 import type { KeySets } from './key-set.ts'
-import { hasUsableSubject, isReasonable } from './token-rules.ts'
+import { CLOCK_TOLERANCE_SECONDS, hasUsableSubject, isReasonable } from './token-rules.ts'
 
 /** Part of the provider's metadata by which its tokens are verified. */
 export interface TokenMetadata extends ListedAlgorithms {
@@ -13,7 +12,7 @@ export interface TokenMetadata extends ListedAlgorithms {
   readonly jwks_uri?: string
 }
 
-/** Keys and registration by which ID tokens are verified. */
+/** Keys and registration by which tokens of the provider are verified. */
 export interface IdTokenOptions {
   readonly keySets: KeySets
   readonly clientId: string

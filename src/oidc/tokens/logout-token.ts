@@ -2,14 +2,15 @@ import type { JWTPayload } from 'jose'
 import { isText } from '../../core/claims.ts'
 import { isCompactJws } from '../../core/compact-jws.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import { isRecord } from '../../core/json.ts'
 import { AuthError, type FailureFacts } from '../../errors.ts'
 import { acceptedAlgorithms } from '../discovery/accepted-algorithms.ts'
-import { CLOCK_TOLERANCE_SECONDS, type ProviderConnection } from '../discovery/provider.ts'
+import type { ProviderConnection } from '../discovery/provider.ts'
 import { claimFacts, type Expected, factsAbout } from '../failure/claim-facts.ts'
 import { isVerificationFailure, keysUnavailable } from '../failure/translate.ts'
 import { isExpired } from '../request/provider-errors.ts'
 import type { IdTokenOptions } from './id-token.ts'
-import { hasUsableSubject, isReasonable } from './token-rules.ts'
+import { CLOCK_TOLERANCE_SECONDS, hasUsableSubject, isReasonable } from './token-rules.ts'
 
 /** Scope of a sign-out at the provider: one of its sessions (`sid`), or without `sid` all sessions of the user. */
 export type EndedAtProvider =
@@ -109,11 +110,7 @@ function requireLogoutClaims({ iat = 0, exp = iat, events, ...others }: JWTPaylo
 
 /** Looks at own members only, so that an inherited one such as `__proto__` does not count. */
 function isLogoutEvent(events: unknown): boolean {
-  return isObject(events) && Object.hasOwn(events, LOGOUT_EVENT) && isObject(events[LOGOUT_EVENT])
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isRecord(events) && Object.hasOwn(events, LOGOUT_EVENT) && isRecord(events[LOGOUT_EVENT])
 }
 
 function isName(claim: unknown): claim is string {

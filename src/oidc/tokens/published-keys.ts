@@ -5,6 +5,7 @@ import {
   type JWTHeaderParameters,
   type JWTVerifyGetKey,
 } from 'jose'
+import { isRecord } from '../../core/json.ts'
 import { isAboutKey, unknownKey } from '../request/provider-errors.ts'
 
 /** Bound on the keys that are tried for one token, because strangers send tokens too. */
@@ -24,8 +25,8 @@ export type PublishedKeys = readonly PublishedKey[]
 
 /** Returns `undefined` for what is no key set, or one without keys. */
 export function toPublishedKeys(set: unknown): PublishedKeys | undefined {
-  const members = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : undefined
-  const keys = Array.isArray(members) ? members.filter(isObject).map(toPublishedKey) : []
+  const members = isRecord(set) ? set['keys'] : undefined
+  const keys = Array.isArray(members) ? members.filter(isRecord).map(toPublishedKey) : []
   return keys.length === 0 ? undefined : keys
 }
 
@@ -82,7 +83,7 @@ function namedBy(kid: unknown, keys: PublishedKeys): PublishedKeys {
   return [...having(kid), ...having(undefined)]
 }
 
-function toPublishedKey(member: JWK): PublishedKey {
+function toPublishedKey(member: Readonly<Record<string, unknown>>): PublishedKey {
   // Null means absent, and the id is compared above.
   const { kid, ...jwk } = Object.fromEntries(
     Object.entries(member).filter(([, value]) => value !== null),
@@ -105,8 +106,4 @@ function localSetOf(jwk: JWK): ReturnType<typeof createLocalJWKSet> | undefined 
 
 function isTooShort({ algorithm }: CryptoKey): boolean {
   return 'modulusLength' in algorithm && Number(algorithm.modulusLength) < MIN_RSA_BITS
-}
-
-function isObject(member: unknown): member is JWK {
-  return typeof member === 'object' && member !== null && !Array.isArray(member)
 }

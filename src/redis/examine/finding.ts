@@ -1,3 +1,4 @@
+import { UNKNOWN_COMMAND_REMEDY } from '../describe-failure.ts'
 import { failureOf, type RedisFailure } from '../failure.ts'
 import { beginningOfReply, readReplyError } from '../reply-errors.ts'
 import type { SelfTestNames } from './try-commands.ts'
@@ -97,7 +98,7 @@ function ofCommand(
     return { code: 'rights', message }
   }
   if (reply?.kind === 'unknown-command') {
-    const message = `this server does not know ${command}: use Redis 7 or later without renamed commands, not a proxy or service that leaves it out`
+    const message = `this server does not know ${command}: ${UNKNOWN_COMMAND_REMEDY}`
     return { code: 'unsupported', message }
   }
   const text = beginningOfReply(cause)

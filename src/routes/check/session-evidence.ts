@@ -8,7 +8,7 @@ import type { Cookies } from '../../http/cookies.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
-import type { Why } from '../../session/refresh/result.ts'
+import type { Cause } from '../../session/refresh/result.ts'
 import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
@@ -136,7 +136,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
   }
 }
 
-function notRefreshed({ reason, facts = {} }: Why = {}): AuthError {
+function notRefreshed({ reason, facts = {} }: Cause = {}): AuthError {
   const cause = reason === undefined ? '' : `: ${reason}`
   return new AuthError('provider_unavailable', `the tokens could not be refreshed${cause}`, {
     facts,

@@ -1,4 +1,5 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import type { Identity } from '../../core/identity.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
 import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
@@ -10,7 +11,7 @@ import { namedOwnersOf } from '../owners.ts'
 import type { SessionCodec } from '../records.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-import type { RefreshReport, RefreshResult, Why } from './result.ts'
+import type { Cause, RefreshReport, RefreshResult } from './result.ts'
 import {
   type AnsweredRefresh,
   createRivals,
@@ -26,7 +27,7 @@ export type NextTry =
   /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
   | {
       readonly kind: 'after-failure'
-      readonly why: Why
+      readonly why: Cause
       readonly retryAfterMs: number
       readonly atMostMs?: number
     }
@@ -36,7 +37,7 @@ export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
-  end(digest: string, result: RefreshResult, session: Session, why?: Why): Promise<NextTry>
+  end(digest: string, result: RefreshResult, session: Session, why?: Cause): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
@@ -56,6 +57,7 @@ export interface RefreshOutcomesOptions extends RivalOptions {
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
+type Refreshed = RefreshAnswer & { readonly kind: 'refreshed' }
 type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
 
 /** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
@@ -75,7 +77,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     digest: string,
     result: RefreshResult,
     { identity }: Session,
-    why: Why = {},
+    why: Cause = {},
   ): Promise<NextTry> {
     await options.endSession(digest)
     options.onResult(result, { identity, ...why })
@@ -88,7 +90,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return { kind: 'after-failure', why, retryAfterMs: failed.retryAfterMs ?? 0 } as const
   }
 
-  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Why): Promise<NextTry> {
+  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Cause): Promise<NextTry> {
     const { digest } = refresh.presented
     return (await rivals.isElsewhere(refresh))
       ? leave(digest)
@@ -108,19 +110,15 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
-  async function save(
-    { presented, before }: AnsweredRefresh,
-    { issued, claims, lacksUserInfo }: RefreshAnswer & { kind: 'refreshed' },
-  ): Promise<NextTry> {
+  async function save({ presented, before }: AnsweredRefresh, answer: Refreshed): Promise<NextTry> {
+    const { issued } = answer
     const { digest, credential, realm } = presented
     const key = { secret: credential.secret, realm }
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
     const renewal = renewalOf(tokens, nowMs)
-    const known = before.session.identity
-    const read = lacksUserInfo ? renewIdentity.bind(undefined, known) : toIdentity
-    const identity = claims ? read(claims, options.identity) : known
+    const identity = identityAfter(answer, before.session.identity, options.identity)
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
       identity: codec.seal(digest, 'identity', session, key),
@@ -184,7 +182,16 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
   }
 }
 
-function whyOf({ reason, facts }: Why): Why {
+function identityAfter(
+  { claims, lacksUserInfo }: Refreshed,
+  known: Identity,
+  options: IdentityOptions,
+): Identity {
+  if (!claims) return known
+  return lacksUserInfo ? renewIdentity(known, claims, options) : toIdentity(claims, options)
+}
+
+function whyOf({ reason, facts }: Cause): Cause {
   return { ...(reason !== undefined && { reason }), ...(facts && { facts }) }
 }
 

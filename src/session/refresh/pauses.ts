@@ -1,14 +1,14 @@
 import { LRUCache } from 'lru-cache'
 import { backoffMs } from '../../timing/backoff.ts'
-import type { Why } from './result.ts'
+import type { Cause } from './result.ts'
 
 /** Pauses between refresh attempts of one session on this replica. */
 export interface RefreshPauses {
   isWaiting(digest: string): boolean
   /** Returns why the last attempt failed where the session waits because of it. */
-  failureOf(digest: string): Why | undefined
+  failureOf(digest: string): Cause | undefined
   /** Returns the same also where the session waits for another replica by now. */
-  lastFailureOf(digest: string): Why | undefined
+  lastFailureOf(digest: string): Cause | undefined
   /** Starts a pause in which another replica may refresh the session. */
   wait(digest: string, ms: number): void
   /**
@@ -21,7 +21,7 @@ export interface RefreshPauses {
 
 /** Failed attempt, as far as the next one depends on it. */
 interface Failed {
-  readonly why: Why
+  readonly why: Cause
   readonly retryAfterMs: number
   readonly atMostMs?: number
 }
@@ -30,7 +30,7 @@ interface Pause {
   readonly untilMs: number
   readonly failures: number
   readonly isBackOff: boolean
-  readonly why?: Why | undefined
+  readonly why?: Cause | undefined
 }
 
 const BACKOFF = { minMs: 1000, maxMs: 60_000 }
@@ -52,7 +52,7 @@ export function createRefreshPauses(): RefreshPauses {
     pauses.set(digest, { failures, why, isBackOff: false, untilMs, ...changes })
   }
 
-  function failureOf(digest: string): Why | undefined {
+  function failureOf(digest: string): Cause | undefined {
     const known = isWaiting(digest) ? pauses.get(digest) : undefined
     return known?.isBackOff ? known.why : undefined
   }

@@ -7,7 +7,7 @@ import { createRefreshLocks } from './locks.ts'
 import type { NextTry } from './outcome.ts'
 import { createRefreshPauses } from './pauses.ts'
 import { createRefreshOnce, type RefreshOnceOptions } from './refresh-once.ts'
-import type { Why } from './result.ts'
+import type { Cause } from './result.ts'
 
 /** Refreshes the provider's tokens of sessions, each once across all replicas. */
 export interface SessionRefresher {
@@ -17,9 +17,9 @@ export interface SessionRefresher {
    */
   refresh(presented: PresentedSession): Promise<void>
   /** Returns why the last attempt failed while the session is in the back-off of it. */
-  failureOf(digest: string): Why | undefined
+  failureOf(digest: string): Cause | undefined
   /** Returns why the last attempt of this replica failed, if it did. */
-  lastFailureOf(digest: string): Why | undefined
+  lastFailureOf(digest: string): Cause | undefined
   /**
    * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
    * process, which is reported as `lost`.

@@ -1,10 +1,13 @@
 import type { Identity } from '../../core/identity.ts'
-import type { FailureFacts } from '../../errors.ts'
+import type { AnswerFacts } from '../../oidc/refresh.ts'
 
 /** Result of a refresh, for metrics and logs. */
 export type RefreshResult =
   | 'refreshed'
-  /** The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another subject, or with all of its user's. */
+  /**
+   * The session has ended: by `invalid_grant`, by another definite refusal after its grace, by an answer about another
+   * subject, or with all of its user's.
+   */
   | 'refused'
   | 'rejected'
   | 'revoked'
@@ -17,12 +20,9 @@ export type RefreshResult =
   | 'lost'
 
 /** Cause of a failure or an end, for the log. */
-export interface Why {
-  readonly reason?: string
-  readonly facts?: FailureFacts
-}
+export type Cause = Partial<AnswerFacts>
 
 /** User of the session and, where it failed, the cause. */
-export interface RefreshReport extends Why {
+export interface RefreshReport extends Cause {
   readonly identity: Identity
 }

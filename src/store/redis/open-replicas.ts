@@ -4,7 +4,11 @@ import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
 import type { RedisTarget } from '../../redis/target.ts'
 import { factsOfReport } from '../../redis/unavailable.ts'
-import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
+import {
+  type BackplaneOptions,
+  type OpenBackplane,
+  openBackplane,
+} from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
 import type { StateListeners } from '../shared-state.ts'
@@ -44,8 +48,6 @@ const ALONE_AFTER_MS = 1000
 /** Subscribes to the other replicas' messages over a second connection and announces this replica. */
 export function openReplicas(options: OpenReplicasOptions): Replicas {
   const { connection, names, replica, observer, listeners, probeTimeoutMs } = options
-  const { target, connectTimeoutMs } = options
-  const { onFailure } = observer
   const fleet = createFleet({ ...options, onOtherInstallation: observer.onOtherInstallation })
   const announcer = keepAnnouncing({
     fleet,
@@ -60,28 +62,7 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   const backplane = openBackplane({
     ...names,
     replica,
-    connect(observers) {
-      const subscriber: RedisConnection = connectRedis({
-        onConnected: observers.onConnected,
-        onDisconnected(report) {
-          observers.onDisconnected(report)
-          reportLater()
-        },
-        open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
-        onStillAway: () => reportLater(),
-        onFailure,
-      })
-      let reporting: NodeJS.Timeout | undefined
-      /** Reports the loss of this connection alone, which leaves no other line (finding C58). */
-      function reportLater(): void {
-        const report = () => {
-          reporting = undefined
-          if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
-        }
-        reporting ??= setTimeout(report, ALONE_AFTER_MS).unref()
-      }
-      return subscriber
-    },
+    connect: (observers) => connectSubscriber(observers, options),
     // Refuses before the first connection without counting a failure.
     send: (command, timeoutMs) =>
       connection.isConnected
@@ -109,6 +90,34 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
       await backplane.close()
     },
   }
+}
+
+/** Opens the second connection, and reports its loss alone, which leaves no other line (finding C58). */
+function connectSubscriber(
+  { onConnected, onDisconnected }: Parameters<BackplaneOptions['connect']>[0],
+  { connection, observer, target, connectTimeoutMs }: OpenReplicasOptions,
+): RedisConnection {
+  const { onFailure } = observer
+  let reporting: NodeJS.Timeout | undefined
+
+  function reportLater(): void {
+    reporting ??= setTimeout(() => {
+      reporting = undefined
+      if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
+    }, ALONE_AFTER_MS).unref()
+  }
+
+  const subscriber = connectRedis({
+    onConnected,
+    onDisconnected(report) {
+      onDisconnected(report)
+      reportLater()
+    },
+    open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
+    onStillAway: reportLater,
+    onFailure,
+  })
+  return subscriber
 }
 
 function notConnected({ loss }: RedisConnection): OutageError {
