@@ -2,9 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import {
   formatValue,
   notesOf,
+  SETTING_NAMES,
   type SettingName,
   settings,
 } from '../src/config/settings/settings.ts'
+import { fileKeyOf, namesOf } from '../src/config/sources/file-keys.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
@@ -28,28 +30,70 @@ for (const [path, write] of Object.entries(FILES)) {
 }
 
 function configurationPage(): string {
-  const names = Object.keys(settings.shape) as SettingName[]
-  const sections = Map.groupBy(names, (name) => notesOf(name).section)
+  const sections = Map.groupBy(SETTING_NAMES, (name) => notesOf(name).section)
   const tables = [...sections].map(
     ([section, members]) =>
-      `## ${section}\n\n| setting | default | meaning |\n|---|---|---|\n${members.map(row).join('\n')}\n`,
+      `## ${section}\n\n| setting | in the file | default | meaning |\n|---|---|---|---|\n${members.map(row).join('\n')}\n`,
   )
   return `# Configuration
 
 ${NOTE}
 
-Settings are environment variables. An empty value counts as not set. A secret can also be read from a file, which the
-setting \`NAME_FILE\` names. Commas or newlines separate the entries of lists. Vestibule validates all settings at start and
-reports every problem at once. \`npm run vestibule -- check-config\` prints the effective settings. Rules are in a file:
-[rules.md](rules.md).
+Settings are environment variables. Each may also stand in a YAML file, see [below](#the-settings-file); the environment wins.
+Blanks and line ends around a value do not count, and a value of blanks only counts as not set. Vestibule validates all settings
+at start and reports every problem at once. \`npm run vestibule -- check-config\` prints the effective settings and where each
+comes from. Rules are in the file too: [rules.md](rules.md).
+
+**Secrets and lists** can be read from a file, which the setting \`NAME_FILE\` names. A value that begins with \`urn:k8s:secret:\` is
+refused: Vestibule does not read Secrets of Kubernetes. Set the variable with \`valueFrom.secretKeyRef\`, or mount the Secret and
+name its file.
+
+**Lists** have commas or line ends between their entries, or are a JSON array: \`["Sales, EMEA","staff"]\`. A distinguished name such
+as \`CN=Admins,OU=Groups,DC=example,DC=com\` needs the array, because commas would cut it into several groups; without the array
+the start is refused, as with a comma in quotes or behind a backslash. In a file of its own (\`ALLOWED_GROUPS_FILE\`) such a name
+may also be a line. \`check-config\` prints the entries one by one.
+
+**Misspelt names** have no effect. A variable whose name is nearly that of a setting is reported by \`check-config\` and at start
+(\`setting_unknown\`).
+
+## The settings file
+
+\`VESTIBULE_CONFIG\` names it. The tables have the key of each setting, those of the traefikoidc plugin for Redis among them;
+abbreviations may be in capitals (\`clientID\`, \`issuerURL\`). A secret or list may be in a file of its own: \`passwordFile\` in place of
+\`password\`. Numbers, flags and lists are written as YAML has them, and unknown keys are errors. The file, as each file that a setting
+names, is UTF-8 text of at most 1 MiB.
+
+\`\`\`yaml
+publicUrl: https://auth.example.com
+protectedHosts: [app.example.com]
+allowedGroups: ['CN=Admins,OU=Groups,DC=example,DC=com', staff]
+oidc:
+  issuerUrl: https://id.example.com
+  clientId: vestibule
+  clientSecretFile: /run/secrets/client-secret
+session:
+  encryptionKeyFile: /run/secrets/session-key
+  maxAge: 43200
+cookie:
+  domain: example.com
+redis:
+  enabled: true
+  address: redis:6379
+  passwordFile: /run/secrets/redis-password
+  cacheMode: hybrid
+rules:
+  - paths: [/status]
+    access: public
+\`\`\`
 
 ${tables.join('\n')}`
 }
 
 function row(name: SettingName): string {
-  const { text, isSecret } = notesOf(name)
-  const file = isSecret ? `, \`${name}_FILE\`` : ''
-  return `| \`${name}\`${file} | ${defaultOf(name)} | ${text.replaceAll('|', '\\|')} |`
+  const { text } = notesOf(name)
+  const names = namesOf(name).map((each) => `\`${each}\``)
+  const key = name === 'VESTIBULE_CONFIG' ? '–' : `\`${fileKeyOf(name)}\``
+  return `| ${names.join(', ')} | ${key} | ${defaultOf(name)} | ${text.replaceAll('|', '\\|')} |`
 }
 
 function defaultOf(name: SettingName): string {
@@ -78,7 +122,12 @@ a value is empty.
 * Other values are UTF-8 without control characters. In lists, \`%2C\` stands for a comma inside a member and \`%25\` for a
   percent sign.
 * \`Cookie\` has the request's cookies without Vestibule's own.
-* An e-mail address is passed only if the provider says that it is verified, or with \`OIDC_TRUST_EMAIL\`.
+* An e-mail address is passed only if the provider says that it is verified, or with \`OIDC_TRUST_EMAIL\`; groups are read in the
+  shapes that providers send ([rules.md](rules.md#addresses-and-groups)).
+* A claim of \`IDENTITY_HEADERS\` is its literal name, else a path such as \`address.country\`, with \`\\.\` for a dot in a name. Text,
+  numbers, true and false are passed as they are, and lists like groups.
+* What an app or a rule asks for and the provider does not send in a usable form is empty, and the \`sign_in\` line of the log names it
+  in \`ignored\`.
 
 This is the list for Traefik's \`forwardAuth\` middleware. Add the names of \`IDENTITY_HEADERS\`; add \`Authorization\` only with
 \`PASS_AUTHORIZATION\`:

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
+import { foreignHost } from './core/forwarded-request.ts'
 import { isPrefetch } from './core/request-class.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
@@ -18,6 +19,8 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   alias_header: 400,
   invalid_return_to: 400,
   sign_in_failed: 400,
+  access_denied: 400,
+  sign_in_refused: 400,
   untrusted_peer: 403,
   sign_in_router: 403,
   foreign_origin: 403,
@@ -26,6 +29,7 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   method_not_allowed: 405,
   internal: 500,
   provider_failed: 502,
+  sign_in_misconfigured: 502,
   busy: 503,
   provider_unavailable: 503,
   store_unavailable: 503,
@@ -105,6 +109,7 @@ export function createInternalApp(
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)
   app.delete('/admin/cache/:region?', routes.admin.clearCache)
+  app.delete('/admin/cache/sessions/:id', routes.admin.evictSession)
   app.get('/admin/sessions', routes.admin.listSessions)
   app.delete('/admin/sessions', routes.admin.endSessions)
   app.delete('/admin/sessions/:id', routes.admin.endSession)
@@ -128,6 +133,7 @@ function withErrors(
       site: c.get('site'),
       target: c.get('target'),
       retryUrl: c.get('retryUrl'),
+      newLoginUrl: c.get('newLoginUrl'),
     })
   })
   return app
@@ -150,9 +156,7 @@ function knownSite(raw: IncomingMessage, knownSites: Sites): Site {
   if (countHosts(raw) > 1) throw invalidRequest('The header Host was sent more than once.')
   const site = raw.headers.host === undefined ? undefined : knownSites.find(raw.headers.host)
   if (site) return site
-  throw new AuthError('foreign_host', 'This host is not one of the protected hosts.', {
-    isPublic: true,
-  })
+  throw foreignHost('This host is not one of the protected hosts.', raw.headers.host)
 }
 
 function countHosts({ rawHeaders }: IncomingMessage): number {

@@ -15,6 +15,9 @@ export type AuthErrorCode =
   | 'unusable_token'
   | 'invalid_return_to'
   | 'sign_in_failed'
+  | 'access_denied'
+  | 'sign_in_refused'
+  | 'sign_in_misconfigured'
   | 'store_unavailable'
   | 'provider_unavailable'
   | 'provider_failed'
@@ -34,14 +37,26 @@ export interface FailureFacts {
   readonly http_status?: number
   readonly oauth_error?: string
   readonly oauth_error_description?: string
+  /** Origin of the proxy that was on the way. */
+  readonly proxy?: string
+  /** Method by which the client authenticated, and those that the metadata offer. */
+  readonly client_authentication?: string
   /** Claim that was refused, with the value that was expected and the one received where it is no secret. */
   readonly claim?: string
   readonly expected?: string
   readonly received?: string
-  /** Address of the peer that was refused. */
+  /** Address of the peer that was refused; empty where it left before its request was read. */
   readonly peer?: string
+  /** Host that was asked for: one that is not ours, or a protected one. */
   readonly asked_host?: string
+  readonly host?: string
+  /** Origin of the page that opened a WebSocket. */
+  readonly origin?: string
   readonly setting?: string
+  /** Redis server that failed, as `host:port`. */
+  readonly server?: string
+  /** Sentence that says why it failed, and what to do. */
+  readonly explanation?: string
 }
 
 /**
@@ -66,13 +81,18 @@ export class AuthError extends Error {
   }
 }
 
+/** Returns the facts of a failure for a log line. */
+export function factsOf(cause: unknown): FailureFacts {
+  return cause instanceof AuthError ? cause.facts : {}
+}
+
 /**
  * Outage of the store, during which cached sessions and outage assertions may stand in for it. Any other
  * `store_unavailable` fails closed.
  */
 export class OutageError extends AuthError {
-  constructor(message: string, cause: unknown) {
-    super('store_unavailable', message, { cause })
+  constructor(message: string, cause: unknown, facts: FailureFacts = {}) {
+    super('store_unavailable', message, { cause, facts })
     this.name = 'OutageError'
   }
 }

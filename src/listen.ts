@@ -14,6 +14,8 @@ import { type NodeEnv, type Outgoing, requestIdOf } from './http/request.ts'
 
 /** Listener of the service. */
 export interface Listener {
+  /** Address that the listener is bound to. */
+  readonly address: string
   readonly port: number
   /** Makes every answer close its connection, so that clients move to another replica. */
   startDraining(): void
@@ -42,10 +44,13 @@ const MAX_CONNECTIONS = 20_000
 /** Reports a response that could not be made or written and was replaced by a 500. */
 export type OnUnwritten = (cause: unknown, requestId: string | undefined) => void
 
-/** Serves an app. The address must be free; otherwise the promise rejects with Node's error. */
+/**
+ * Serves an app; rejects with Node's error where the address is not free. No host means `::` with IPv4, and `0.0.0.0`
+ * where the machine has no IPv6, which is Node's own default (finding C45).
+ */
 export async function listen(
   app: Hono<NodeEnv>,
-  host: string,
+  host: string | undefined,
   port: number,
   onUnwritten: OnUnwritten = () => undefined,
 ): Promise<Listener> {
@@ -65,8 +70,10 @@ export async function listen(
   }
   const server = createLimitedServer(listener, onUnwritten)
   await bind(server, host, port)
+  const bound = server.address() as AddressInfo
   return {
-    port: (server.address() as AddressInfo).port,
+    address: bound.address,
+    port: bound.port,
     startDraining() {
       isDraining = true
     },
@@ -165,7 +172,7 @@ function answerUnreadable(error: unknown, onUnwritten: OnUnwritten): Response {
   return new Response(null, { status, headers: { 'Cache-Control': 'no-store' } })
 }
 
-function bind(server: Server, host: string, port: number): Promise<void> {
+function bind(server: Server, host: string | undefined, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port, backlog: 2048 }, () => {

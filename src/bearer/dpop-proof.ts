@@ -7,13 +7,14 @@ import {
   type JWTPayload,
   jwtVerify,
 } from 'jose'
+import { isText } from '../core/claims.ts'
 import { isCompactJws } from '../core/compact-jws.ts'
 import type { Spend } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
+import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
-import { unusableKey } from '../oidc/provider-errors.ts'
-import { ALGORITHMS, isText } from '../oidc/token-rules.ts'
+import { unusableKey } from '../oidc/request/provider-errors.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../oidc/tokens/token-rules.ts'
 
 /** Request that a proof must match. */
 export interface ProvenRequest {
@@ -28,7 +29,7 @@ export interface ProvenRequest {
 export type VerifyProof = (proof: string, request: ProvenRequest) => Promise<Spend | undefined>
 
 /** Algorithms named in the challenge (RFC 9449 section 7.1). */
-export const DPOP_ALGORITHMS = ALGORITHMS.join(' ')
+export const DPOP_ALGORITHMS = SIGNING_ALGORITHMS.join(' ')
 
 const MAX_PROOF_LENGTH = 8 * 1024
 const MAX_JTI_LENGTH = 256
@@ -41,7 +42,7 @@ export function createProofVerifier(now: () => EpochMs): VerifyProof {
     const nowMs = now()
     const verified = await jwtVerify(proof, embeddedKey, {
       typ: 'dpop+jwt',
-      algorithms: [...ALGORITHMS],
+      algorithms: [...SIGNING_ALGORITHMS],
       currentDate: new Date(nowMs),
     }).catch(() => undefined)
     if (!verified) return undefined

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose'
-import { isText } from '../oidc/token-rules.ts'
+import { isText } from '../core/claims.ts'
 
 /** Unique name of a token, and the end of its use. */
 export interface TokenName {

@@ -1,14 +1,16 @@
-import type { JWTVerifyGetKey } from 'jose'
-import type { KeySets } from '../oidc/key-set.ts'
-import type { ProviderConnection } from '../oidc/provider.ts'
-import { isUnknownKey } from '../oidc/provider-errors.ts'
-import { keysUnavailable, providerTooSlow } from '../oidc/translate.ts'
+import type { JWTVerifyOptions, JWTVerifyResult } from 'jose'
+import type { ProviderConnection } from '../oidc/discovery/provider.ts'
+import { keysUnavailable, providerTooSlow } from '../oidc/failure/translate.ts'
+import type { KeySet, KeySets } from '../oidc/tokens/key-set.ts'
 import { within } from '../timing/time-limit.ts'
+
+/** Verifies a token of one issuer. Throws `AuthError` `provider_unavailable` where its keys cannot be had in time. */
+export type VerifyByIssuer = (token: string, options: JWTVerifyOptions) => Promise<JWTVerifyResult>
 
 /** Keys of the issuers whose tokens rules accept. */
 export interface TrustedIssuers {
   /** Returns `undefined` for any other issuer, because no unverified claim may cause a request (threat A95). */
-  keysOf(issuer: string): JWTVerifyGetKey | undefined
+  verifierOf(issuer: string): VerifyByIssuer | undefined
   close(): void
 }
 
@@ -19,42 +21,38 @@ export interface TrustedIssuersOptions {
   readonly keySets: KeySets
 }
 
-/** Longest time that a check waits for keys. */
-const LIMIT_MS = 1200
+/** Longest time that a check waits for keys: the cooldown of a key set, and as long for the fetch. */
+const LIMIT_MS = 2000
 /** Pause after a failed lookup of an issuer whose keys have never been fetched, to bound its load. */
 const PAUSE_MS = 1000
 
-/** Creates lookups that throw `AuthError` `provider_unavailable` where discovery fails or exceeds its time limit. */
+/** Creates verifiers that throw `AuthError` `provider_unavailable` where discovery fails or exceeds its time limit. */
 export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIssuers {
   const connections = new Map<string, ProviderConnection>()
-  const trusted = new Map([...options.issuers].map((issuer) => [issuer, createLookup(issuer)]))
+  const trusted = new Map([...options.issuers].map((issuer) => [issuer, createVerifier(issuer)]))
 
-  function createLookup(issuer: string): JWTVerifyGetKey {
-    let isKnown = false
+  function createVerifier(issuer: string): VerifyByIssuer {
+    let keySet: KeySet | undefined
     let failedAtMs = Number.NEGATIVE_INFINITY
-    const find = async (...[header, token]: Parameters<JWTVerifyGetKey>) => {
+    const verify: VerifyByIssuer = async (token, how) => {
       const connection = connections.getOrInsertComputed(issuer, options.connect)
       const { jwks_uri } = (await connection.configuration()).serverMetadata()
-      return options.keySets(jwks_uri as string)(header, token)
+      keySet = options.keySets(jwks_uri as string)
+      return keySet.verify(token, how, 'anybody')
     }
-    return async (header, token) => {
-      if (!isKnown && performance.now() - failedAtMs < PAUSE_MS) {
+    return async (token, how) => {
+      if (!keySet?.isFetched && performance.now() - failedAtMs < PAUSE_MS) {
         throw keysUnavailable('issuer')
       }
-      try {
-        const key = await within(find(header, token), LIMIT_MS, providerTooSlow)
-        isKnown = true
-        return key
-      } catch (error) {
-        if (isUnknownKey(error)) isKnown = true
-        else failedAtMs = performance.now()
+      return within(verify(token, how), LIMIT_MS, providerTooSlow).catch((error: unknown) => {
+        if (!keySet?.isFetched) failedAtMs = performance.now()
         throw error
-      }
+      })
     }
   }
 
   return {
-    keysOf: (issuer) => trusted.get(issuer),
+    verifierOf: (issuer) => trusted.get(issuer),
     close() {
       for (const connection of connections.values()) connection.close()
     },

@@ -1,14 +1,19 @@
-import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../core/bearer.ts'
+import { isText } from '../core/claims.ts'
 import type { TokenEvidence } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { type IdentityOptions, toIdentity } from '../core/identity.ts'
+import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
+import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../oidc/provider.ts'
-import { isExpired } from '../oidc/provider-errors.ts'
-import { ALGORITHMS, hasUsableSubject, isReasonable, isText } from '../oidc/token-rules.ts'
-import { isVerificationFailure, keysUnavailable } from '../oidc/translate.ts'
+import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
+import { isExpired } from '../oidc/request/provider-errors.ts'
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  hasUsableSubject,
+  isReasonable,
+} from '../oidc/tokens/token-rules.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */
@@ -81,12 +86,12 @@ async function verifyToken(
   { issuers, clientId, identity, withAccessToken, now }: BearerVerifierOptions,
 ): Promise<TokenEvidence> {
   const issuer = claimedIssuer(token)
-  const keys = issuer === undefined ? undefined : issuers.keysOf(issuer)
-  if (issuer === undefined || !keys) return refused(UNTRUSTED)
+  const verify = issuer === undefined ? undefined : issuers.verifierOf(issuer)
+  if (issuer === undefined || !verify) return refused(UNTRUSTED)
   const nowMs = now()
-  const verified = await jwtVerify(token, keys, {
+  const verified = await verify(token, {
     issuer,
-    algorithms: [...ALGORITHMS],
+    algorithms: [...SIGNING_ALGORITHMS],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     currentDate: new Date(nowMs),
     requiredClaims: ['sub', 'exp', 'aud'],

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
 import { loadSettings } from '../config/load.ts'
-import { internalListener } from './internal-listener.ts'
+import { internalListeners } from './internal-listener.ts'
 
 /** Reports that the service refused or failed; the message is meant for the operator. */
 export class AdminError extends Error {
@@ -23,7 +23,7 @@ const TIMEOUT_MS = 10 * 60 * 1000
  */
 export function createAdminClient(environment: Environment, url: string | undefined): AskAdmin {
   const token = readToken(environment)
-  const base = url ?? internalListener(environment)
+  const base = url ?? internalListeners(environment)[0]
   return async function askAdmin(method, path) {
     const response = await fetch(new URL(path, base), {
       method,

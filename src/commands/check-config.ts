@@ -1,25 +1,39 @@
 import type { Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
-import { formatValue, notesOf, type SettingName } from '../config/settings/settings.ts'
+import { describeNotice } from '../config/notices.ts'
 import type { AccessRule, SignedInRule, TokenRule } from '../core/access-rule.ts'
+import type { ClientCredentials } from '../core/client-credentials.ts'
 import { createSite } from '../core/site.ts'
+import { describeRedis } from './describe-redis.ts'
+import { describeLists, describeSettings } from './describe-settings.ts'
 
 /** Prints the effective configuration with secrets masked. Throws `ConfigError` when it cannot be used. */
 export async function checkConfig(environment: Environment): Promise<number> {
-  const { settings, rules, clientCredentials } = loadConfig(environment)
-  for (const name of Object.keys(settings) as SettingName[]) {
-    const text = formatValue(settings[name])
-    process.stdout.write(`${name}=${notesOf(name).isSecret && text !== '' ? '***' : text}\n`)
-  }
-  if (clientCredentials.method === 'private_key_jwt') {
-    const keySet = JSON.stringify({ keys: [clientCredentials.key.publicJwk] })
-    process.stdout.write(`\n# The key set to register at the provider: ${keySet}\n`)
-  }
-  process.stdout.write('\n# The first rule that matches decides; what matches none is denied.\n')
-  for (const [index, rule] of rules.entries()) {
-    process.stdout.write(`# ${index + 1}. ${describeRule(rule)}\n`)
-  }
+  const config = loadConfig(environment)
+  const sections = [
+    describeSettings(config),
+    describeLists(config),
+    describeRedis(config),
+    describeKey(config.clientCredentials),
+    describeRules(config.rules),
+    config.notices.map((notice) => `# Note: ${describeNotice(notice)}`),
+  ]
+  const texts = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
+  process.stdout.write(`${texts.join('\n\n')}\n`)
   return 0
+}
+
+function describeKey(credentials: ClientCredentials): string[] {
+  if (credentials.method !== 'private_key_jwt') return []
+  const keySet = JSON.stringify({ keys: [credentials.key.publicJwk] })
+  return [`# The key set to register at the provider: ${keySet}`]
+}
+
+function describeRules(rules: readonly AccessRule[]): string[] {
+  return [
+    '# The first rule that matches decides; what matches none is denied.',
+    ...rules.map((rule, index) => `# ${index + 1}. ${describeRule(rule)}`),
+  ]
 }
 
 function describeRule(rule: AccessRule): string {

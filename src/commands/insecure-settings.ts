@@ -1,4 +1,5 @@
-import type { Config, Environment } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import { describeNotice, type Notice } from '../config/notices.ts'
 import type { SettingName, Settings } from '../config/settings/settings.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -35,6 +36,11 @@ const RISKS: readonly Risk[] = [
     text: 'cookies and authorization codes may travel unencrypted',
   },
   {
+    setting: 'OIDC_INTERNAL_URL',
+    isTaken: ({ settings }) => /^http:/i.test(settings.OIDC_INTERNAL_URL ?? ''),
+    text: 'the provider is asked over plain http: an attacker on that network can sign in as anybody',
+  },
+  {
     setting: 'OIDC_TRUST_EMAIL',
     isTaken: ({ settings }) => settings.OIDC_TRUST_EMAIL,
     text: 'e-mail addresses are trusted although the provider has not verified them',
@@ -57,14 +63,29 @@ const RISKS: readonly Risk[] = [
   },
 ]
 
-/** Warns of settings that lower the protection or may not be meant. */
-export function warnOfRisks(environment: Environment, config: Config, log: Log): void {
+/** Warns of settings that lower the protection, may not be meant, or have no effect. */
+export function warnOfRisks(config: Config, log: Log): void {
   for (const { setting, isTaken, text } of RISKS) {
     if (isTaken(config)) log.warn({ event: 'risk', setting }, text)
   }
-  if (config.redis && environment['REDIS_POOL_SIZE']) {
-    const fields = { event: 'setting_not_needed', setting: 'REDIS_POOL_SIZE' }
-    log.info(fields, 'the setting has no effect: one pipelined connection serves a replica')
+  for (const notice of config.notices) logNotice(notice, log)
+}
+
+function logNotice(notice: Notice, log: Log): void {
+  const text = describeNotice(notice)
+  switch (notice.kind) {
+    case 'unknown-name':
+      log.warn({ event: 'setting_unknown', name: notice.name, setting: notice.meant }, text)
+      break
+    case 'overridden':
+      // Usual where one file serves several installations; check-config tells it.
+      break
+    case 'ignored-option':
+    case 'not-needed': {
+      const { kind: _, ...fields } = notice
+      log.info({ event: 'setting_not_needed', ...fields }, text)
+      break
+    }
   }
 }
 

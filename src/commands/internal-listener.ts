@@ -1,14 +1,20 @@
 import type { Environment } from '../config/config.ts'
 import { loadSettings } from '../config/load.ts'
 
-/** Returns the origin of this machine's internal listener. Throws `ConfigError` for settings that cannot be used. */
-export function internalListener(environment: Environment): string {
+/**
+ * Returns the origins at which this machine's internal listener may be reached, the likeliest first. Throws `ConfigError`
+ * for settings that cannot be used.
+ */
+export function internalListeners(environment: Environment): readonly [string, ...string[]] {
   const { HOST, INTERNAL_PORT } = loadSettings(environment, 'HOST', 'INTERNAL_PORT')
-  return `http://${reachable(HOST)}:${INTERNAL_PORT}`
+  const originOf = (host: string) => `http://${host}:${INTERNAL_PORT}`
+  const [first, ...further] = reachable(HOST)
+  return [originOf(first), ...further.map(originOf)]
 }
 
-/** Replaces a wildcard address by loopback because nothing can connect to a wildcard. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+/** Replaces a wildcard address by loopback, because nothing can connect to a wildcard. */
+function reachable(host: string): readonly [string, ...string[]] {
+  if (host === '0.0.0.0') return ['127.0.0.1']
+  if (host === '::') return ['127.0.0.1', '[::1]']
+  return [host.includes(':') ? `[${host}]` : host]
 }

@@ -18,18 +18,13 @@ export async function serve(environment: Environment, signals: StopSignals): Pro
   const config = loadConfig(environment)
   const log = createLog(config.settings.LOG_LEVEL)
   try {
-    return await run(environment, config, log, signals)
+    return await run(config, log, signals)
   } finally {
     await log.finish(LAST_LINES_MS)
   }
 }
 
-async function run(
-  environment: Environment,
-  config: Config,
-  log: Log,
-  signals: StopSignals,
-): Promise<number> {
+async function run(config: Config, log: Log, signals: StopSignals): Promise<number> {
   const { settings } = config
   process.on('unhandledRejection', (reason) => {
     const kind = reason instanceof Error ? reason.name : typeof reason
@@ -44,7 +39,7 @@ async function run(
     return 0
   }
 
-  const service = await startService(environment, config, log)
+  const service = await startService(config, log)
   const signal = await signals.first
   service.startDraining()
   log.info({ event: 'stopping', signal }, 'stopping')

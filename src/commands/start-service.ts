@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { composeService, type Service } from '../compose/service.ts'
-import type { Config, Environment } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { type Listener, listen } from '../listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
@@ -23,7 +23,6 @@ export interface RunningService {
  * use.
  */
 export async function startService(
-  environment: Environment,
   config: Config,
   log: Log,
   overload?: OverloadWatch,
@@ -32,7 +31,9 @@ export async function startService(
   const { version } = packageJson
   const service = composeService({ config, log, version, ...(overload && { overload }) })
   const stopWatching = watchKeyFile(config, service, log)
-  const listeners = keepListeners(settings.HOST, log)
+  // Without HOST in the environment or a file, a machine without IPv6 is served over IPv4.
+  const isDefaultHost = !config.origins.has('HOST')
+  const listeners = keepListeners(isDefaultHost ? undefined : settings.HOST, log)
   async function stop(inFlightMs: number): Promise<void> {
     service.startDraining()
     await listeners.close(inFlightMs)
@@ -41,12 +42,16 @@ export async function startService(
   }
 
   try {
-    const publicPort = await listeners.open(service.publicApp, settings.PORT)
-    const internalPort = await listeners.open(service.internalApp, settings.INTERNAL_PORT)
+    const open = (name: PortSetting, app: Service['publicApp']) =>
+      listeners.open(app, settings[name]).catch((error: unknown) => {
+        throw withSetting(error, name)
+      })
+    const publicPort = await open('PORT', service.publicApp)
+    const internalPort = await open('INTERNAL_PORT', service.internalApp)
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
-    warnOfRisks(environment, config, log)
+    warnOfRisks(config, log)
     return {
       publicPort,
       internalPort,
@@ -62,8 +67,18 @@ export async function startService(
   }
 }
 
+type PortSetting = 'PORT' | 'INTERNAL_PORT'
+
+/** Adds to Node's error for an address that cannot be listened at which setting gives it. */
+function withSetting(error: unknown, name: PortSetting): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const isOfPort = error.code === 'EADDRINUSE' || error.code === 'EACCES'
+  error.message += `: set ${isOfPort ? `${name} to a port that is free` : 'HOST to an address of this machine, or leave it out'}`
+  return error
+}
+
 /** Opens listeners on one host, and closes those that were opened. */
-function keepListeners(host: string, log: Log) {
+function keepListeners(host: string | undefined, log: Log) {
   const listeners: Listener[] = []
   return {
     async open(app: Service['publicApp'], port: number): Promise<number> {
@@ -71,6 +86,13 @@ function keepListeners(host: string, log: Log) {
         reportUnwritten(...failure, log),
       )
       listeners.push(listener)
+      if (host === undefined && listener.address === '0.0.0.0') {
+        const { address } = listener
+        log.info(
+          { event: 'host_fallback', address, port: listener.port },
+          'this machine has no IPv6, so the listener is bound to its IPv4 addresses alone',
+        )
+      }
       return listener.port
     },
     startDraining() {

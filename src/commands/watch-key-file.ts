@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { Service } from '../compose/service.ts'
 import type { Config } from '../config/config.ts'
 import { ValueError } from '../config/config-error.ts'
 import { parseKeys } from '../config/encryption-keys.ts'
+import { readText } from '../config/sources/read-text.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const INTERVAL_MS = 5000
@@ -17,7 +17,7 @@ export function watchKeyFile(
   let known = settings.SESSION_ENCRYPTION_KEY
   const timer = setInterval(() => {
     try {
-      const text = readFileSync(keyFile, 'utf8').trim()
+      const text = readText(keyFile)
       if (text === known) return
       service.replaceKeys(parseKeys(text))
       known = text

@@ -7,7 +7,7 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { connectIssuer, type Oidc } from './oidc.ts'
+import type { Oidc } from './oidc.ts'
 
 /** Bearer tokens: how they are verified and denied. */
 export interface Bearers {
@@ -51,9 +51,7 @@ export function composeBearers(options: ComposeBearersOptions): Bearers {
   const trusted = createTrustedIssuers({
     issuers,
     connect: (issuerUrl) =>
-      issuerUrl === settings.OIDC_ISSUER_URL
-        ? oidc.provider
-        : connectIssuer(issuerUrl, config, log),
+      issuerUrl === settings.OIDC_ISSUER_URL ? oidc.provider : oidc.connectIssuer(issuerUrl),
     keySets: oidc.keySets,
   })
   return {

@@ -12,6 +12,7 @@ import { createCheck } from '../routes/check/check.ts'
 import { createDenials } from '../routes/check/deny.ts'
 import { createOutageCookie } from '../routes/check/outage-cookie.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
+import { createRefusalLog } from '../routes/check/refusal-log.ts'
 import { createTokenCheck } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
 import type { SessionRefresher } from '../session/refresh/refresher.ts'
@@ -21,6 +22,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
 import type { Caches } from './listeners.ts'
 import type { Oidc } from './oidc.ts'
+import { refreshPatienceMs } from './refresher.ts'
 import type { ComposedSessions } from './sessions.ts'
 import type { Web } from './web.ts'
 
@@ -91,8 +93,7 @@ function composeCheck(options: InternalRoutesOptions) {
     rules,
     storeTimeoutMs,
     refresher: options.refresher,
-    isPassingTokens: config.isPassingTokens,
-    refreshGraceMs: settings.SESSION_REFRESH_GRACE.ms,
+    patienceMs: refreshPatienceMs(config),
     renewOutageCookie: createOutageCookie({
       cookies,
       assertions: outageAssertions,
@@ -119,5 +120,13 @@ function composeCheck(options: InternalRoutesOptions) {
       passesAuthorization: settings.PASS_AUTHORIZATION,
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
+    refusalLog: createRefusalLog({
+      rules,
+      cookies,
+      sessions,
+      realmOf,
+      storeTimeoutMs,
+      log: options.log,
+    }),
   })
 }

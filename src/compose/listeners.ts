@@ -1,10 +1,11 @@
 import type { DeniedTokens } from '../bearer/denied-tokens.ts'
-import type { BackplaneMessage, Region } from '../replicas/message.ts'
+import type { BackplaneMessage } from '../replicas/message.ts'
+import type { AdminCacheOptions } from '../routes/admin/cache.ts'
 import type { StateListeners } from '../store/shared-state.ts'
 import type { ComposedSessions } from './sessions.ts'
 
 /** In-memory caches of this replica, by the region under which operators clear each. */
-export type Caches = Readonly<Record<Region, { clear(): void; readonly size: number }>>
+export type Caches = AdminCacheOptions['caches']
 
 export interface ListenerOptions {
   readonly sessions: Pick<ComposedSessions, 'sessions' | 'cache' | 'renewedRecords'>
@@ -28,7 +29,8 @@ export function createListeners({
         sessions.receiveEnded(message.session)
         break
       case 'evict':
-        cache.expire(message.session)
+        if (message.forget) cache.evict(message.session)
+        else cache.expire(message.session)
         break
       case 'token-denied':
         deniedTokens.receiveDenied(message.token, message.ttlMs)

@@ -1,13 +1,15 @@
 import type { Config } from '../config/config.ts'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { type Claims, type IdentityOptions, lacksClaims } from '../core/identity.ts'
-import { createKeySets, type KeySets } from '../oidc/key-set.ts'
-import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/logout-token.ts'
-import { connectProvider, type ProviderConnection, type ProviderOptions } from '../oidc/provider.ts'
-import { ProviderFault } from '../oidc/provider-errors.ts'
+import { type IdentityOptions, lacksClaims } from '../core/read-identity.ts'
+import { connectProvider, type ProviderConnection } from '../oidc/discovery/provider.ts'
 import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
+import { createProviderFetch } from '../oidc/request/provider-fetch.ts'
 import { createSignIn, type SignIn } from '../oidc/sign-in.ts'
+import { createKeySets, type KeySets } from '../oidc/tokens/key-set.ts'
+import { createLogoutTokenVerifier, type VerifyLogoutToken } from '../oidc/tokens/logout-token.ts'
 import type { Log } from '../telemetry/log.ts'
+import { createDiscoveryLog } from './discovery-log.ts'
 
 /** Connection to the provider and the requests that are sent to it. */
 export interface Oidc {
@@ -17,6 +19,8 @@ export interface Oidc {
   readonly signIn: SignIn
   readonly refreshTokens: RefreshTokens
   readonly verifyLogoutToken: VerifyLogoutToken
+  /** Connects to a further issuer only for its signing keys. */
+  connectIssuer(issuerUrl: string): ProviderConnection
   close(): void
 }
 
@@ -30,16 +34,23 @@ export interface ComposeOidcOptions {
 export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
   const { settings, identityHeaders, clientCredentials, authorizationParams } = config
   const endSessionTemplate = settings.OIDC_END_SESSION_URL
+  const internalUrl = settings.OIDC_INTERNAL_URL
+  const fetch = createProviderFetch(config.proxies)
   const provider = connectProvider({
     issuerUrl: settings.OIDC_ISSUER_URL,
     clientId: settings.OIDC_CLIENT_ID,
     credentials: clientCredentials,
+    signedResponseAlg: settings.OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG,
+    fetch,
+    ...(internalUrl && { internalUrl }),
     ...(endSessionTemplate && { endSessionTemplate }),
     ...createDiscoveryLog(settings.OIDC_ISSUER_URL, log),
   })
-  const keySets = createKeySets()
+  const keySets = createKeySets(fetch)
   const identity = {
     groupsClaim: settings.OIDC_GROUPS_CLAIM,
+    ...(settings.OIDC_GROUPS_SEPARATOR && { groupsSeparator: settings.OIDC_GROUPS_SEPARATOR }),
+    emailClaim: settings.OIDC_EMAIL_CLAIM,
     trustEmail: settings.OIDC_TRUST_EMAIL,
     headers: identityHeaders,
   }
@@ -66,45 +77,15 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
       type: settings.OIDC_LOGOUT_TOKEN_TYPE,
       now,
     }),
+    connectIssuer: (issuerUrl) =>
+      connectProvider({
+        issuerUrl,
+        use: 'keys',
+        clientId: settings.OIDC_CLIENT_ID,
+        credentials: { method: 'none' },
+        fetch,
+        ...createDiscoveryLog(issuerUrl, log),
+      }),
     close: () => provider.close(),
   }
-}
-
-/** Connects to an issuer only for its signing keys. */
-export function connectIssuer(
-  issuerUrl: string,
-  { settings }: Config,
-  log: Log,
-): ProviderConnection {
-  return connectProvider({
-    issuerUrl,
-    use: 'keys',
-    clientId: settings.OIDC_CLIENT_ID,
-    credentials: { method: 'none' },
-    ...createDiscoveryLog(issuerUrl, log),
-  })
-}
-
-function createDiscoveryLog(
-  issuer: string,
-  log: Log,
-): Pick<ProviderOptions, 'onDiscovered' | 'onDiscoveryFailed'> {
-  return {
-    onDiscovered: () => log.info({ event: 'provider_discovered', issuer }, 'provider discovered'),
-    onDiscoveryFailed: (cause) =>
-      log.warn(
-        { event: 'provider_discovery_failed', issuer, reason: discoveryFailureOf(cause) },
-        'discovery of the provider failed; retrying',
-      ),
-  }
-}
-
-/**
- * Returns the message of a `ProviderFault`, which says what to change; for anything else only its kind, because a
- * message may quote an answer.
- */
-function discoveryFailureOf(cause: unknown): string {
-  if (cause instanceof ProviderFault) return cause.message
-  if (!(cause instanceof Error)) return typeof cause
-  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name
 }

@@ -3,8 +3,10 @@ import { createPublicApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
+import type { FailureFacts } from '../errors.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
+import { factsOfReport } from '../redis/unavailable.ts'
 import { createMe } from '../routes/me.ts'
 import { createCallback } from '../routes/sign-in/callback.ts'
 import { createLogin } from '../routes/sign-in/login.ts'
@@ -40,7 +42,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   const { signIn } = oidc
   const { addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf } = web
   const isStoreAvailable = () => state.isAvailable
-  const transactions = createLoginTransactions(ring, now)
+  const transactions = createLoginTransactions(ring, now, config.mode === 'memory')
   const login = createLogin({
     addresses,
     cookies,
@@ -54,6 +56,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     sessions,
     signIn,
     isStoreAvailable,
+    storeFacts: () => storeFactsOf(state),
   })
   const callback = createCallback({
     addresses,
@@ -67,6 +70,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     now,
     transactions,
     sessions,
+    signIn,
     redeem: createRedemption({
       signIn,
       sessions,
@@ -79,7 +83,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
-    onFromElsewhere: config.mode === 'memory' ? createSecondReplicaLog(log) : () => undefined,
+    onFromElsewhere: createSecondReplicaLog(log, config.mode),
   })
   const logout = createLogout({
     addresses,
@@ -114,15 +118,30 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 
-/** Warns once about a login that another replica began, because in memory mode replicas share no sessions. */
-function createSecondReplicaLog(log: Log): () => void {
+/**
+ * Warns once about a login that another replica began, where this one or that one is in memory mode and shares no
+ * sessions (finding C52).
+ */
+function createSecondReplicaLog(log: Log, mode: Config['mode']): (isFromMemory: boolean) => void {
   let isSaid = false
-  return () => {
-    if (isSaid) return
+  return (isFromMemory) => {
+    if (isSaid || (mode !== 'memory' && !isFromMemory)) return
     isSaid = true
+    const begunIn = isFromMemory ? 'memory' : 'shared'
+    const problem =
+      mode === 'memory'
+        ? `a login that another replica began came back to this one, which is in memory mode${isFromMemory ? ', as the other is' : '; the other is not'}`
+        : `a login came back to this replica in ${mode} mode that a replica in memory mode began`
     log.warn(
-      { event: 'second_replica' },
-      'a login that another replica began came back to this one, and in memory mode replicas share no sessions: set REDIS_ENABLED=true',
+      { event: 'second_replica', mode, begun_in: begunIn },
+      `${problem}: replicas in memory mode share no sessions, so people sign in again and again; set REDIS_ENABLED=true and the same REDIS_CACHE_MODE at every replica`,
     )
   }
+}
+
+/** Returns why no session can be stored, for the log. */
+function storeFactsOf({ redis }: SharedState): FailureFacts {
+  if (redis?.loss) return factsOfReport(redis.loss)
+  const finding = redis?.examination?.findings.find(({ stopsSignIn }) => stopsSignIn)
+  return { explanation: finding?.message ?? 'the circuit breaker for Redis is open' }
 }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { ValueError } from '../config/config-error.ts'
 import { parseRedisAddress } from '../config/redis/address.ts'
-import type { RedisConfig, RedisTlsFiles } from '../config/redis/redis.ts'
+import type { RedisConfig } from '../config/redis/redis.ts'
+import type { RedisTlsFiles } from '../config/redis/tls-files.ts'
+import { readText } from '../config/sources/read-text.ts'
 import type { RedisTarget, RedisTls } from '../redis/target.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -62,13 +64,9 @@ function readCredentials(path: string): Pick<RedisTarget, 'username' | 'password
   }
 }
 
-function readText(path: string): string {
-  return readFileSync(path, 'utf8').trim()
-}
-
-function readTls({ caFile, certFile, keyFile, skipVerify }: RedisTlsFiles): RedisTls {
+function readTls({ caFile, certFile, keyFile, ...rest }: RedisTlsFiles): RedisTls {
   return {
-    skipVerify,
+    ...rest,
     ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
     ...(certFile !== undefined && { cert: readFileSync(certFile, 'utf8') }),
     ...(keyFile !== undefined && { key: readFileSync(keyFile, 'utf8') }),

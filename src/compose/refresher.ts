@@ -1,3 +1,4 @@
+import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
 import type { RefreshReport, RefreshResult } from '../session/refresh/result.ts'
@@ -9,6 +10,7 @@ import type { Oidc } from './oidc.ts'
 import type { ComposedSessions } from './sessions.ts'
 
 export interface ComposeRefresherOptions {
+  readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => EpochMs
@@ -21,7 +23,7 @@ export interface ComposeRefresherOptions {
 
 /** Makes the refresher of sessions and reports its results to log and metrics. */
 export function composeRefresher(options: ComposeRefresherOptions): SessionRefresher {
-  const { log, metrics, now, state, oidc, isAccepting } = options
+  const { config, log, metrics, now, state, oidc, isAccepting } = options
   const { sessions, cache, codec, renewedRecords } = options.sessions
   return createSessionRefresher({
     store: state.store,
@@ -33,6 +35,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
     codec,
     sessionCache: cache,
     identity: oidc.identity,
+    patienceMs: refreshPatienceMs(config),
     refreshTokens: oidc.refreshTokens,
     revokeTokens: (tokens) => oidc.signIn.revoke(tokens),
     endSession: (digest) => sessions.end(digest),
@@ -51,10 +54,15 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
   })
 }
 
+/** Returns the time after an access token's end without a refresh: none where apps need a valid one. */
+export function refreshPatienceMs({ isPassingTokens, settings }: Config): number {
+  return isPassingTokens ? 0 : settings.SESSION_REFRESH_GRACE.ms
+}
+
 /** Counts every result. Logs the first failure in a row, the recovery, and each session that ends. */
 function createRefreshLog(log: Log, metrics: Metrics) {
   let isFailing = false
-  return (result: RefreshResult, { identity, reason }: RefreshReport): void => {
+  return (result: RefreshResult, { identity, reason, facts }: RefreshReport): void => {
     metrics.refresh(result)
     switch (result) {
       case 'refreshed':
@@ -62,7 +70,8 @@ function createRefreshLog(log: Log, metrics: Metrics) {
         isFailing = false
         break
       case 'failed':
-        if (!isFailing) log.warn({ event: 'refresh_failing', reason }, 'token refreshes fail')
+        if (!isFailing)
+          log.warn({ event: 'refresh_failing', reason, ...facts }, 'token refreshes fail')
         isFailing = true
         break
       case 'lost':
@@ -75,7 +84,10 @@ function createRefreshLog(log: Log, metrics: Metrics) {
       case 'rejected':
       case 'revoked': {
         const user = userDigest(identity.issuer, identity.subject)
-        log.info({ event: 'session_not_refreshed', result, reason, user }, 'the session has ended')
+        log.info(
+          { event: 'session_not_refreshed', result, reason, ...facts, user },
+          'the session has ended',
+        )
         break
       }
       case 'late':

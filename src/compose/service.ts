@@ -60,7 +60,16 @@ export function composeService(options: ServiceOptions): Service {
   const oidc = composeOidc({ config, log, now })
   const bearers = composeBearers({ config, log, metrics, now, state, oidc })
   const sessions = composeSessions({ config, log, metrics, now, ring, state })
-  const refresher = composeRefresher({ log, metrics, now, state, oidc, sessions, isAccepting })
+  const refresher = composeRefresher({
+    config,
+    log,
+    metrics,
+    now,
+    state,
+    oidc,
+    sessions,
+    isAccepting,
+  })
   const caches = { sessions: sessions.cache, tokens: bearers.verifier }
   const web = composeWeb({ config, oidc, outageGraceMs: sessions.outageGraceMs })
   const publicApp = composePublicRoutes({
@@ -106,6 +115,7 @@ export function composeService(options: ServiceOptions): Service {
     },
     startDraining() {
       isStarted = false
+      state.leave()
     },
     replaceKeys(keys) {
       ring.replaceKeys(keys)

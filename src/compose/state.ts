@@ -65,16 +65,16 @@ function createObserver(options: StateOptions): RedisObserver {
 function connectionEvents(log: Log) {
   return {
     onConnected: () => log.info({ event: 'redis_connected' }, 'connected to Redis'),
-    onDisconnected: (failure, reason) =>
-      log.error({ event: 'redis_disconnected', failure, reason }, 'Redis is unavailable; retrying'),
-    onStillAway: (failure, reason) =>
+    onDisconnected: (report) =>
+      log.error({ event: 'redis_disconnected', ...report }, 'Redis is unavailable; retrying'),
+    onStillAway: (report) =>
       log.error(
-        { event: 'redis_still_away', failure, reason },
+        { event: 'redis_still_away', ...report },
         'Redis is unavailable for another reason now',
       ),
-    onSentinelsAway: (failure, reason) =>
+    onSentinelsAway: (report) =>
       log.error(
-        { event: 'sentinels_away', failure, reason },
+        { event: 'sentinels_away', ...report },
         'no Sentinel answers, so a failover may go unnoticed; retrying',
       ),
     onSentinelsBack: () => log.info({ event: 'sentinels_back' }, 'a Sentinel answers again'),
@@ -96,6 +96,16 @@ function replicaEvents({ log, metrics }: StateOptions) {
             { event: 'backplane_broken' },
             'backplane broken: messages of other replicas may be missed',
           ),
+    onBackplaneAway: (report) =>
+      log.error(
+        { event: 'backplane_away', ...report },
+        'only the connection that receives the messages of other replicas cannot be used; retrying',
+      ),
+    onOtherInstallation: (other, own) =>
+      log.info(
+        { event: 'other_installation', own, other },
+        `another installation keeps its keys in this Redis under ${other} (prefix and database), and this one under ${own}; if they are meant to share sessions, give both the same REDIS_KEY_PREFIX and REDIS_DB`,
+      ),
     onUnknownMessage() {
       log.warn(
         { event: 'unknown_message' },

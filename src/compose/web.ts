@@ -36,7 +36,9 @@ export function composeWeb({ config, oidc, outageGraceMs }: ComposeWebOptions): 
       name: settings.COOKIE_NAME,
       domain: settings.COOKIE_DOMAIN,
       sameSite: settings.COOKIE_SAMESITE,
-      sessionMaxAgeSeconds: settings.SESSION_MAX_AGE.seconds,
+      sessionMaxAgeSeconds: settings.COOKIE_PERSISTENT
+        ? settings.SESSION_MAX_AGE.seconds
+        : undefined,
       outageGraceSeconds: outageGraceMs / 1000,
     }),
     writePage: createPageWriter(() => oidc.provider.origins()),

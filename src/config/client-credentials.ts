@@ -7,10 +7,13 @@ import type { Settings } from './settings/settings.ts'
 const KEY_REMEDY =
   'make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out client-key.pem'
 
-/** Chooses the client authentication: the method that is set, or else the one that fits the given secret or key. */
+/**
+ * Chooses the client authentication: the method that is set, or else one that fits the given secret or key. How a secret
+ * is sent then follows from the provider's metadata (finding C28).
+ */
 export function readClientCredentials(settings: Settings, problems: string[]): ClientCredentials {
   const { OIDC_CLIENT_SECRET: secret, OIDC_CLIENT_PRIVATE_KEY: key } = settings
-  const usual = key ? 'private_key_jwt' : secret ? 'client_secret_basic' : 'none'
+  const usual = key ? 'private_key_jwt' : secret ? 'client_secret' : 'none'
   const method = settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD ?? usual
   if (key) checkUse(method, secret, problems)
   switch (method) {
@@ -18,6 +21,7 @@ export function readClientCredentials(settings: Settings, problems: string[]): C
       return { method }
     case 'private_key_jwt':
       return readPrivateKey(key, problems)
+    case 'client_secret':
     case 'client_secret_basic':
     case 'client_secret_post':
       if (secret) return { method, secret }

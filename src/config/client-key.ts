@@ -61,7 +61,9 @@ function readKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: Js
 
 function openKey(text: string, jwk: JsonWebKey): { key: KeyObject; publicJwk: JsonWebKey } {
   try {
-    const key = createPrivateKey(jwk.kty === undefined ? text : { key: jwk, format: 'jwk' })
+    // Many write the line ends of a PEM as \n in an environment file.
+    const pem = text.replaceAll('\\n', '\n')
+    const key = createPrivateKey(jwk.kty === undefined ? pem : { key: jwk, format: 'jwk' })
     return { key, publicJwk: createPublicKey(key).export({ format: 'jwk' }) }
   } catch {
     throw new ValueError('is no private key for signatures, neither in PEM nor as a JWK')

@@ -8,13 +8,14 @@ export class ValueError extends Error {
 
 /**
  * Reports a configuration that cannot be used. `problems` lists everything that is wrong with it, each with a
- * remedy.
+ * remedy; `hints` may tell why.
  */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
 
-  constructor(problems: readonly string[]) {
-    super(`the configuration cannot be used:\n${problems.map((each) => `  - ${each}`).join('\n')}`)
+  constructor(problems: readonly string[], hints: readonly string[] = []) {
+    const lines = [...problems, ...hints.map((hint) => `note: ${hint}`)]
+    super(`the configuration cannot be used:\n${lines.map((each) => `  - ${each}`).join('\n')}`)
     this.name = 'ConfigError'
     this.problems = problems
   }

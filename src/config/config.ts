@@ -2,10 +2,13 @@ import type { BlockList } from 'node:net'
 import type { AccessRule } from '../core/access-rule.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import type { IdentityHeader } from '../core/identity.ts'
+import type { Proxies } from '../core/proxies.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
+import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
-import type { Settings } from './settings/settings.ts'
+import type { SettingName, Settings } from './settings/settings.ts'
+import type { Origin } from './sources/given.ts'
 
 /** Whole configuration, validated and immutable. */
 export type Config = CommonConfig & Storage
@@ -23,6 +26,8 @@ export interface CommonConfig {
   readonly rules: readonly AccessRule[]
   readonly identityHeaders: readonly IdentityHeader[]
   readonly clientCredentials: ClientCredentials
+  /** Proxies for requests to providers and issuers; absent where none is set. */
+  readonly proxies?: Proxies
   /** Parameters that each authorization request carries besides those of the protocol. */
   readonly authorizationParams: readonly AuthorizationParam[]
   /** True when apps receive the access token, in whichever header. */
@@ -31,6 +36,10 @@ export interface CommonConfig {
   readonly trustedNetworks: BlockList
   /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
+  /** Places of the settings that do not have their default. */
+  readonly origins: ReadonlyMap<SettingName, Origin>
+  /** Parts of the configuration that have no effect. */
+  readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
 }

@@ -1,5 +1,6 @@
 import { createSite, type HostPattern, type Site } from '../core/site.ts'
 import type { Settings } from './settings/settings.ts'
+import { isPublicTopLevelDomain } from './top-level-domain.ts'
 
 /** Checks that browsers send the session cookie to every host that needs it. */
 export function checkCookies(
@@ -14,9 +15,16 @@ export function checkCookies(
 }
 
 function isDomain(domain: string | undefined, problems: string[]): boolean {
-  if (domain === undefined || /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) return true
+  if (domain === undefined) return true
+  if (!/^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(domain)) {
+    problems.push(
+      'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
+    )
+    return false
+  }
+  if (!isPublicTopLevelDomain(domain)) return true
   problems.push(
-    'COOKIE_DOMAIN: is not a domain such as example.com (lower case, no leading dot, no port)',
+    `COOKIE_DOMAIN: ${domain} is a public suffix, for which browsers take no cookie: set it to a domain of your own such as example.${domain}`,
   )
   return false
 }

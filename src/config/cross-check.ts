@@ -9,19 +9,21 @@ import { readClientCredentials } from './client-credentials.ts'
 import type { CommonConfig } from './config.ts'
 import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
-import { checkInsecureHttp, checkIssuerUrl } from './issuer-url.ts'
+import { checkInsecureHttp, checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
 import { parseNetworks } from './networks.ts'
+import { readProxies } from './proxies.ts'
 import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
+import { isPublicTopLevelDomain } from './top-level-domain.ts'
 
 /** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<CommonConfig, 'keyFile'> {
+): Omit<CommonConfig, 'keyFile' | 'origins' | 'notices'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)
@@ -29,6 +31,7 @@ export function crossCheck(
   if (settings.OIDC_ISSUER_URL) {
     checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
   }
+  checkInternalUrl(settings, problems)
   checkSignOutUrls(settings, problems)
   const keys = readKeys(settings, problems)
   checkCaFile(settings, problems)
@@ -36,6 +39,7 @@ export function crossCheck(
     parseNetworks(settings.TRUSTED_PROXIES),
   )
   checkPorts(settings, problems)
+  const proxies = readProxies(settings, problems)
   return {
     settings,
     hosts,
@@ -46,6 +50,7 @@ export function crossCheck(
     trustedNetworks: trustedNetworks ?? new BlockList(),
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     ...(publicSite && { publicSite }),
+    ...(proxies && { proxies }),
     ...(keys && { keys }),
   }
 }
@@ -96,6 +101,12 @@ function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[])
     const host = parseHostPattern(entry)
     if (host?.scheme === 'http')
       checkInsecureHttp(`PROTECTED_HOSTS: ${entry}`, host.hostname, settings, problems)
+    if (host?.isWildcard && isPublicTopLevelDomain(host.hostname)) {
+      problems.push(
+        `PROTECTED_HOSTS: ${entry} covers a whole public suffix, hosts of strangers among them: write a domain of your own such as *.example.${host.hostname}`,
+      )
+      return []
+    }
     if (host) return [host]
     problems.push(
       `PROTECTED_HOSTS: ${entry} is not of the form app.example.com, *.example.com or http://app.localhost:8080`,

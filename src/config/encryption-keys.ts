@@ -8,7 +8,7 @@ const MIN_KEY_BYTES = 32
  */
 export function parseKeys(text: string): Buffer[] {
   const entries = text
-    .split(/[,\n]/)
+    .split(/[,\r\n]/)
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
   if (entries.length === 0) throw new ValueError('no key given')

@@ -1,25 +1,46 @@
-import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
 import type { Config, Environment } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { crossCheck } from './cross-check.ts'
-import { checkRedis, type RedisFiles } from './redis/redis.ts'
-import { LISTS, type RulesFile, rulesFile } from './rules/rules-file.ts'
-import { notesOf, type SettingName, type Settings, settings } from './settings/settings.ts'
+import { describeNotice } from './notices.ts'
+import { withLowerCaseProxies } from './proxies.ts'
+import type { AddressTimeout } from './redis/address-options.ts'
+import { checkRedis } from './redis/redis.ts'
+import {
+  notesOf,
+  SETTING_NAMES,
+  type SettingName,
+  type Settings,
+  settings,
+} from './settings/settings.ts'
+import { type GivenSetting, type Origin, pathOf } from './sources/given.ts'
+import { readSources, type Sources } from './sources/read-sources.ts'
+import { findUnknownNames } from './sources/unknown-names.ts'
 
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
-export function loadConfig(environment: Environment): Config {
+export function loadConfig(given: Environment): Config {
+  const environment = withLowerCaseProxies(given)
+  const unknown = findUnknownNames(environment)
   const problems: string[] = []
-  const given = withSecretFiles(environment, NAMES, problems)
-  const file = readRulesFile(given['VESTIBULE_CONFIG'], problems)
-  const parsed = parseSettings(given, NAMES, file, problems)
-  const config = crossCheck(parsed, file?.rules, problems)
-  const redis = checkRedis(parsed, redisFilesOf(environment), problems)
-  if (problems.length > 0) throw new ConfigError(problems)
-  const keyFile = secretFileOf('SESSION_ENCRYPTION_KEY', environment)
-  const common = { ...config, ...(keyFile && { keyFile }) }
+  const sources = readSources(environment, SETTING_NAMES, problems)
+  const { parsed, unusable } = parseSettings(sources, SETTING_NAMES, problems)
+  const later: string[] = []
+  const config = crossCheck(parsed, sources.rules, later)
+  const redis = checkRedis(parsed, sources.given, later)
+  problems.push(...later.filter((problem) => !isConsequence(problem, unusable)))
+  if (problems.length > 0) throw new ConfigError(problems, unknown.map(describeNotice))
+  const { timeouts = [], notices = [] } = redis ?? {}
+  const keyFile = pathOf(sources.given.get('SESSION_ENCRYPTION_KEY'))
+  const common = {
+    ...config,
+    settings: { ...parsed, ...limitsOf(timeouts) },
+    origins: originsOf(sources, timeouts),
+    notices: [...unknown, ...sources.overridden, ...notices],
+    ...(keyFile !== undefined && { keyFile }),
+  }
   const mode = parsed.REDIS_CACHE_MODE
-  return redis && mode !== 'memory' ? { ...common, mode, redis } : { ...common, mode: 'memory' }
+  return redis && mode !== 'memory'
+    ? { ...common, mode, redis: redis.config }
+    : { ...common, mode: 'memory' }
 }
 
 /** Reads single settings, for commands that run beside the service. Throws `ConfigError` as `loadConfig` does. */
@@ -28,105 +49,64 @@ export function loadSettings<N extends SettingName>(
   ...names: readonly N[]
 ): Pick<Settings, N> {
   const problems: string[] = []
-  const given = withSecretFiles(environment, names, problems)
-  const parsed = parseSettings(given, names, { rules: [] }, problems)
+  // A fault of the file is told by the service; a probe must not fail because of it.
+  const sources = readSources(environment, names, problems, [])
+  const { parsed } = parseSettings(sources, names, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return parsed
 }
 
-const NAMES = Object.keys(settings.shape) as SettingName[]
-
-/** Returns the path in `NAME_FILE`; `undefined` where it is not set or empty. */
-function secretFileOf(name: SettingName, environment: Environment): string | undefined {
-  return environment[`${name}_FILE`] || undefined
+function limitsOf(timeouts: readonly AddressTimeout[]): Partial<Settings> {
+  return Object.fromEntries(timeouts.map(({ name, limit }) => [name, limit]))
 }
 
-/** Reads secrets from the files that `NAME_FILE` settings name. An empty value counts as not set. */
-function withSecretFiles(
-  environment: Environment,
-  names: readonly SettingName[],
-  problems: string[],
-): Environment {
-  const given: Record<string, string | undefined> = {}
-  for (const name of names) {
-    const value = environment[name]
-    if (value) given[name] = value
-    const path = notesOf(name).isSecret ? secretFileOf(name, environment) : undefined
-    if (!path) continue
-    if (value) problems.push(`${name} and ${name}_FILE are both set: remove one of them`)
-    const text = readText(path, `${name}_FILE`, problems)
-    if (text?.trim() === '') problems.push(`${name}_FILE: ${path} is empty`)
-    if (text) given[name] = text.trim()
-  }
-  return given
+function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Config['origins'] {
+  return new Map<SettingName, Origin>([
+    ...[...given].map(([name, { origin }]) => [name, origin] as const),
+    ...timeouts.map(({ name, option }) => [name, { kind: 'redis-address', option }] as const),
+  ])
 }
 
-function redisFilesOf(environment: Environment): RedisFiles {
-  const fileOf = (name: SettingName) => secretFileOf(name, environment)
-  const addressFile = fileOf('REDIS_URL') ?? fileOf('REDIS_ADDRESS')
-  const passwordFile = fileOf('REDIS_PASSWORD')
-  const sentinelPasswordFile = fileOf('REDIS_SENTINEL_PASSWORD')
-  return {
-    ...(addressFile !== undefined && { addressFile }),
-    ...(passwordFile !== undefined && { passwordFile }),
-    ...(sentinelPasswordFile !== undefined && { sentinelPasswordFile }),
-  }
+/** Returns whether a problem follows from a value that cannot be used, which is told already. */
+function isConsequence(problem: string, unusable: readonly SettingName[]): boolean {
+  return unusable.some((name) => {
+    const isOfPeople = name.startsWith('ALLOWED_') || name === 'PUBLIC_PATHS'
+    const isOfServers = name === 'REDIS_URL' || name === 'REDIS_SENTINEL_ADDRESSES'
+    return (
+      problem.startsWith(`${name}:`) ||
+      (isOfPeople && problem.startsWith('Nobody ')) ||
+      (isOfServers && MISSED_WITHOUT_SERVERS.test(problem))
+    )
+  })
 }
 
-/** Returns `undefined` for a file that cannot be used. */
-function readRulesFile(path: string | undefined, problems: string[]): RulesFile | undefined {
-  if (path === undefined) return { rules: [] }
-  const text = readText(path, 'VESTIBULE_CONFIG', problems)
-  const content = text === undefined ? undefined : parseYaml(text, problems)
-  if (content === undefined) return undefined
-  const result = rulesFile.safeParse(content)
-  if (result.success) return result.data
-  for (const issue of result.error.issues) {
-    problems.push(`VESTIBULE_CONFIG: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
-  }
-  return undefined
-}
-
-/** Returns `undefined` for text that is not YAML. */
-function parseYaml(text: string, problems: string[]): unknown {
-  try {
-    return parse(text) ?? {}
-  } catch (error) {
-    problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message.split('\n')[0]}`)
-    return undefined
-  }
-}
-
-function readText(path: string, name: string, problems: string[]): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    problems.push(`${name}: ${path} cannot be read (${code}): check the path and its permissions`)
-    return undefined
-  }
-}
+const MISSED_WITHOUT_SERVERS =
+  /^REDIS_(?:ADDRESS: is missing|SENTINEL_\w+: has no use without Sentinels)/
 
 /** Parses each setting by itself, so that one error does not hide the others. */
 function parseSettings<N extends SettingName>(
-  given: Environment,
+  { given, rules, unreadable }: Sources,
   names: readonly N[],
-  file: RulesFile | undefined,
   problems: string[],
-): Pick<Settings, N> {
-  const fromFile = new Map<SettingName, readonly string[]>(
-    Object.entries(LISTS).flatMap(([key, name]) => {
-      const entries = file?.[key as keyof typeof LISTS]
-      return entries ? [[name, entries] as const] : []
-    }),
-  )
+): { readonly parsed: Pick<Settings, N>; readonly unusable: readonly SettingName[] } {
+  const unusable: SettingName[] = [...unreadable]
   const values = names.map((name) => {
     const schema = settings.shape[name]
-    const result = schema.safeParse(given[name] ?? fromFile.get(name))
+    const setting = given.get(name)
+    const result = schema.safeParse(setting?.value)
     if (result.success) return [name, result.data] as const
-    const what = result.error.issues.map((issue) => issue.message).join(', ')
-    problems.push(`${name}: ${what}. ${notesOf(name).text}`)
+    unusable.push(name)
+    // A file that cannot be used leaves open whether it has the setting.
+    if (setting || (rules && !unreadable.has(name))) {
+      const what = result.error.issues.map((issue) => issue.message).join(', ')
+      problems.push(`${labelOf(name, setting)}: ${what}. ${notesOf(name).text}`)
+    }
     return [name, schema.safeParse(undefined).data] as const
   })
-  return Object.fromEntries(values) as Pick<Settings, N>
+  return { parsed: Object.fromEntries(values) as Pick<Settings, N>, unusable }
+}
+
+function labelOf(name: SettingName, setting: GivenSetting | undefined): string {
+  const origin = setting?.origin
+  return origin?.kind === 'settings-file' ? `VESTIBULE_CONFIG: ${origin.key} (${name})` : name
 }

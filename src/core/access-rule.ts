@@ -112,7 +112,7 @@ function permits(rule: AccessRule, identity: Identity): boolean {
 }
 
 /** Compares by set membership, never by prefix or substring (threats A35, A36). */
-function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boolean {
+export function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boolean {
   if (!allowed) return true
   if (identity.groups.some((group) => allowed.groups.has(group))) return true
   const address = identity.email === undefined ? undefined : parseEmail(identity.email)

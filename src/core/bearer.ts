@@ -1,5 +1,5 @@
+import { type Claims, claimValue } from './claims.ts'
 import type { EpochMs } from './epoch-ms.ts'
-import { type Claims, claimValue } from './identity.ts'
 import type { Principal } from './session.ts'
 
 /** Type of a token: `at+jwt` for an access token by RFC 9068, `jwt` for an untyped one. */

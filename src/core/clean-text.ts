@@ -1,10 +1,11 @@
 const MAX_CHARS = 200
 
 /** Matches an address, or what may be a token or a secret: a long run of the characters of base64 and JWTs with a digit. */
-const ADDRESS_OR_TOKEN = /https?:\/\/[^\s"'<>]+|(?=[\w.~+/=-]*\d)[\w.~+/=-]{24,}/g
+const ADDRESS_OR_TOKEN = /https?:\/\/[^\s"'<>&]+|(?=[\w.~+/=-]*\d)[\w.~+/=-]{24,}/g
+const TOKEN = /^(?=.*\d).{24,}$/
 /** Matches the ids of traces that providers put into descriptions. */
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}[.]?$/i
-const EMAIL = /[^\s@<>"'(),:;]{1,64}@[^\s@<>"'(),:;]+/g
+const EMAIL = /[^\s@<>"'(),:;]{1,64}(?:@|%40)[^\s@<>"'(),:;]+/gi
 const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
 
 /**
@@ -21,6 +22,11 @@ export function cleanText(text: string, maxChars = MAX_CHARS): string {
   return clean.length > maxChars ? `${clean.slice(0, maxChars).toWellFormed()}…` : clean
 }
 
+/** Cleans a text, but returns a plain address unchanged, because one slash or capital letter of it may be the fault. */
+export function shownText(text: string): string {
+  return /^https?:\/\/[\w.~:/%{}[\]-]{1,200}$/i.test(text) ? text : cleanText(text)
+}
+
 /** Returns origin and path of an address for a log line, without credentials, query and fragment. */
 export function cleanUrl(text: string): string {
   const url = URL.parse(text)
@@ -29,5 +35,10 @@ export function cleanUrl(text: string): string {
 
 function masked(found: string): string {
   if (UUID.test(found)) return found
-  return found.startsWith('http') ? cleanUrl(found) || '…' : '…'
+  const url = found.startsWith('http') ? URL.parse(found) : null
+  return url ? `${url.origin}${url.pathname.split('/').map(maskedStep).join('/')}` : '…'
+}
+
+function maskedStep(step: string): string {
+  return TOKEN.test(step) && !UUID.test(step) ? '…' : step
 }

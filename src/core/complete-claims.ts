@@ -1,4 +1,4 @@
-import { type Claims, isAbsent } from './identity.ts'
+import { type Claims, isAbsent } from './claims.ts'
 
 /** Claims that qualify another claim, and only the one from the same source (finding C6). */
 const QUALIFIERS = [

@@ -27,14 +27,8 @@ const SINGLE_NAMES = new Set(
 )
 const OVERRIDE_NAMES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
 const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
-/** Methods that the check accepts. */
-export const METHODS: ReadonlySet<string> = new Set(
-  `GET HEAD POST PUT PATCH DELETE OPTIONS QUERY SEARCH PROPFIND PROPPATCH MKCOL MKCALENDAR COPY MOVE LOCK UNLOCK
-   REPORT ACL BIND UNBIND REBIND LINK UNLINK CHECKOUT MERGE MKACTIVITY PURGE SUBSCRIBE UNSUBSCRIBE NOTIFY`.split(
-    /\s+/,
-  ),
-)
-const MAX_URI_LENGTH = 8192
+/** Bytes of path and query, above which a check is refused (finding C43). */
+const MAX_URI_BYTES = 16 * 1024
 
 /**
  * Parses the `X-Forwarded-{Method,Proto,Host,Uri}` headers that Traefik writes for `forwardAuth`. Throws `AuthError`
@@ -138,11 +132,18 @@ function required(raw: RawRequest, name: string): string {
 }
 
 function parseMethod(value: string): string {
-  if (METHODS.has(value)) return value
   if (value === 'CONNECT' || value === 'TRACE') {
     throw new AuthError('method_not_allowed', `${value} is never allowed`, { isPublic: true })
   }
-  throw invalidRequest('X-Forwarded-Method is not a supported method')
+  if (isMethod(value)) return value
+  throw invalidRequest(
+    'X-Forwarded-Method is not a method of 1 to 32 characters A-Z, 0-9, "-" and "_"',
+  )
+}
+
+/** Returns whether a text is a method that the check or a rule takes, also one that no standard names (finding C41). */
+export function isMethod(value: string): boolean {
+  return /^[A-Z0-9_-]{1,32}$/.test(value)
 }
 
 function parseScheme(value: string): 'https' | 'http' {
@@ -154,9 +155,17 @@ function parseScheme(value: string): 'https' | 'http' {
 function findSite(value: string, sites: Sites): Site {
   const site = sites.find(value)
   if (site) return site
-  throw new AuthError('foreign_host', 'X-Forwarded-Host is not one of PROTECTED_HOSTS', {
-    isPublic: true,
-  })
+  throw foreignHost('X-Forwarded-Host is not one of PROTECTED_HOSTS', value)
+}
+
+const MAX_HOST_CHARS = 253
+
+/** Returns the refusal of a host, which is named in the log only (finding C44). */
+export function foreignHost(message: string, asked = ''): AuthError {
+  const [authority = ''] = asked.slice(0, MAX_HOST_CHARS).split(/[/?#\\]/, 1)
+  const asked_host = authority.replace(/^.*@/, '').replaceAll(/[^\w.:[\]-]/g, '?')
+  const facts = { asked_host, setting: 'PROTECTED_HOSTS' }
+  return new AuthError('foreign_host', message, { isPublic: true, facts })
 }
 
 /** Throws for a hidden dot segment or too many readings, because no rule can be applied safely (findings C1 and C4). */
@@ -175,7 +184,9 @@ function readingsOf(path: string): PathReadings {
 const URI = /^\/(?!\/)[\x21\x22\x24-\x7e\x80-\xff]*$/
 
 function parseUri(value: string): string {
-  if (value.length > MAX_URI_LENGTH) throw invalidRequest('X-Forwarded-Uri is too long')
+  if (value.length > MAX_URI_BYTES) {
+    throw invalidRequest(`X-Forwarded-Uri is longer than ${MAX_URI_BYTES} bytes`)
+  }
   if (!URI.test(value)) throw invalidRequest('X-Forwarded-Uri is not a path with an optional query')
   return value.replace(
     /[\x80-\xff]/g,

@@ -1,4 +1,5 @@
 import { AuthError } from '../errors.ts'
+import type { HeaderClaim } from './claim-shapes.ts'
 import { encodeHeaderValue, encodeListValue } from './header-value.ts'
 
 /** User as named by the provider, reduced to the claims that headers and rules use. */
@@ -11,20 +12,13 @@ export interface Identity {
   readonly name?: string
   readonly groups: readonly string[]
   /** Additional claims named in `IDENTITY_HEADERS`. */
-  readonly claims: Readonly<Record<string, string | readonly string[]>>
+  readonly claims: Readonly<Record<string, HeaderClaim>>
 }
 
 /** Response header of the check, and the claim in it. */
 export interface IdentityHeader {
   readonly name: string
   readonly claim: string
-}
-
-/** Settings for deriving an identity from claims. */
-export interface IdentityOptions {
-  readonly groupsClaim: string
-  readonly trustEmail: boolean
-  readonly headers: readonly IdentityHeader[]
 }
 
 /** Default identity headers; the check, the docs and the generated Traefik middleware all read this list. */
@@ -39,10 +33,7 @@ export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
 /** Header of `PASS_ACCESS_TOKEN`, guarded even where it is not set, because apps may read it. */
 export const ACCESS_TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 
-/** Claims as received from a provider, of any type. */
-export type Claims = Readonly<Record<string, unknown>>
-
-const STANDARD = new Map<string, (identity: Identity) => string | readonly string[]>([
+const STANDARD = new Map<string, (identity: Identity) => HeaderClaim>([
   ['sub', (identity) => identity.subject],
   ['email', (identity) => identity.email ?? ''],
   ['preferred_username', (identity) => identity.preferredUsername ?? ''],
@@ -50,64 +41,9 @@ const STANDARD = new Map<string, (identity: Identity) => string | readonly strin
   ['groups', (identity) => identity.groups],
 ])
 
-/**
- * Returns a claim by its literal name, else by a dotted path (`realm_access.roles`). Never returns inherited properties
- * such as `constructor` (threat A35).
- */
-export function claimValue(claims: Claims, name: string): unknown {
-  if (Object.hasOwn(claims, name)) return claims[name]
-  let value: unknown = claims
-  for (const key of name.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
-    value = (value as Claims)[key]
-  }
-  return value
-}
-
-/** Reduces claims to an identity; `iss` and `sub` must have been verified before. */
-export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
-  const email = hasUsableEmail(claims, options) ? text(claims['email']) : ''
-  const preferredUsername = text(claims['preferred_username'])
-  const name = text(claims['name'])
-  const extra = options.headers.filter(({ claim }) => !STANDARD.has(claim))
-  return {
-    issuer: text(claims['iss']),
-    subject: text(claims['sub']),
-    ...(email && { email }),
-    ...(preferredUsername && { preferredUsername }),
-    ...(name && { name }),
-    groups: list(claimValue(claims, options.groupsClaim)),
-    claims: Object.fromEntries(
-      extra.map(({ claim }) => [claim, scalarOrList(claimValue(claims, claim))]),
-    ),
-  }
-}
-
-/** Returns the ignored claims, each with its reason and without its value, because the result is logged. */
-export function ignoredClaims(claims: Claims, options: IdentityOptions): readonly string[] {
-  const isIgnored = text(claims['email']) !== '' && !hasUsableEmail(claims, options)
-  return isIgnored ? ['email: not verified'] : []
-}
-
-/** Accepts `email_verified` as text too, because some providers send the boolean as a string (finding C23). */
-function hasUsableEmail(claims: Claims, { trustEmail }: IdentityOptions): boolean {
-  const verified = claims['email_verified']
-  return trustEmail || verified === true || verified === 'true'
-}
-
-/** Returns whether claims that headers or rules may need are missing, and UserInfo should be asked. */
-export function lacksClaims(
-  claims: Claims,
-  { groupsClaim, trustEmail, headers }: IdentityOptions,
-): boolean {
-  const wanted = headers.map(({ claim }) => (claim === 'groups' ? groupsClaim : claim))
-  if (!trustEmail) wanted.push('email_verified')
-  return wanted.some((claim) => isAbsent(claimValue(claims, claim)))
-}
-
-/** Treats `null` and `""` as absent, because providers send either for a claim without a value. */
-export function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
+/** Returns whether an identity has a member of its own for a claim. */
+export function isStandard(claim: string): boolean {
+  return STANDARD.has(claim)
 }
 
 /**
@@ -132,7 +68,10 @@ export function identityHeaders(
     throw new AuthError(
       'claims_too_large',
       `the identity headers take ${bytes} bytes, most of them the claim "${largest.claim}"; IDENTITY_HEADERS_MAX_BYTES is ${maxBytes}`,
-      { isPublic: true },
+      {
+        isPublic: true,
+        facts: { claim: largest.claim, setting: 'IDENTITY_HEADERS_MAX_BYTES' },
+      },
     )
   }
   return values
@@ -144,22 +83,8 @@ function encodeClaim(identity: Identity, claim: string): string {
 }
 
 /** Returns `''` for a claim of a header that was configured after the sign-in. */
-function valueOf(identity: Identity, claim: string): string | readonly string[] {
+function valueOf(identity: Identity, claim: string): HeaderClaim {
   const standard = STANDARD.get(claim)
   if (standard) return standard(identity)
-  return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] as string | string[]) : ''
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : ''
-}
-
-function list(value: unknown): readonly string[] {
-  const members = Array.isArray(value) ? value : [value]
-  return members.filter((member): member is string => typeof member === 'string' && member !== '')
-}
-
-function scalarOrList(value: unknown): string | readonly string[] {
-  if (Array.isArray(value)) return list(value)
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : text(value)
+  return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] as HeaderClaim) : ''
 }

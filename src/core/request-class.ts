@@ -73,11 +73,21 @@ function isSafe(method: string): boolean {
 function isPage({ header }: Signals): boolean {
   const mode = header('sec-fetch-mode')
   const destination = header('sec-fetch-dest')
-  if (mode || destination) {
-    return (!mode || mode === 'navigate') && (!destination || destination === 'document')
-  }
+  const accept = header('accept')
+  if (mode || destination) return isPageFetch(mode, destination, accept)
   if (header('x-requested-with') || /^application\/grpc/i.test(header('content-type'))) return false
-  return /text\/html/i.test(header('accept'))
+  return acceptsHtml(accept)
+}
+
+/** Judges by fetch metadata; a service worker that passes a page on keeps its mode, not its destination (finding C40). */
+function isPageFetch(mode: string, destination: string, accept: string): boolean {
+  if (mode && mode !== 'navigate') return false
+  if (!destination || destination === 'document') return true
+  return destination === 'empty' && mode === 'navigate' && acceptsHtml(accept)
+}
+
+function acceptsHtml(accept: string): boolean {
+  return /text\/html/i.test(accept)
 }
 
 function headerOf(raw: RawRequest, name: string): string {

@@ -1,7 +1,8 @@
 import { mayLeadUnder, readPath } from './path-readings.ts'
 import type { Site, Sites } from './site.ts'
 
-const MAX_LENGTH = 2048
+/** Longest target of a redirect, so that the sealed target fits into a cookie (finding C43). */
+const MAX_TARGET_CHARS = 3000
 const FORBIDDEN =
   /[\x00-\x20\x7f-\x9f\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff\\]/
 
@@ -13,19 +14,32 @@ export interface ReturnToOptions {
 }
 
 /**
- * Returns the absolute URL of a permitted redirect target; `undefined` for an open redirect (threats A40-A47). Returns
- * `/` for a target under `basePath`, so that a sign-in cannot lead to a sign-out or another sign-in.
+ * Returns the absolute URL of a permitted redirect target, without its query where it would be too long; `undefined` for
+ * an open redirect (threats A40-A47) or a path that is too long. Returns `/` for a target under `basePath`, so that a
+ * sign-in cannot lead to a sign-out or another sign-in.
  */
 export function parseReturnTo(
   rd: string,
   self: Site,
   { sites, basePath }: ReturnToOptions,
 ): string | undefined {
-  if (rd.length === 0 || rd.length > MAX_LENGTH || FORBIDDEN.test(rd)) return undefined
+  if (pathLengthOf(rd) > MAX_TARGET_CHARS || FORBIDDEN.test(rd)) return undefined
   const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
   if (!url || url.pathname.startsWith('//')) return undefined
   if (mayLeadUnder(basePath, readPath(url.pathname))) return `${url.origin}/`
-  return url.href.length > MAX_LENGTH ? undefined : url.href
+  const target = url.href.length > MAX_TARGET_CHARS ? withoutQuery(url) : url.href
+  return target.length > MAX_TARGET_CHARS ? undefined : target
+}
+
+/** Returns a target without query and fragment. */
+function withoutQuery({ origin, pathname }: Pick<URL, 'origin' | 'pathname'>): string {
+  return origin + pathname
+}
+
+/** Bounds what is parsed, because only a query or fragment may be longer than a target. */
+function pathLengthOf(rd: string): number {
+  const end = rd.search(/[?#]/)
+  return end === -1 ? rd.length : end
 }
 
 function parseRelative(rd: string, self: Site): URL | undefined {
@@ -35,7 +49,7 @@ function parseRelative(rd: string, self: Site): URL | undefined {
 }
 
 function parseAbsolute(rd: string, sites: Sites): URL | undefined {
-  if (!/^https?:\/\/[A-Za-z0-9]/.test(rd)) return undefined
+  if (!/^https?:\/\/[A-Za-z0-9_]/.test(rd)) return undefined
   const url = URL.parse(rd)
   // Requires ASCII before folding, because some letters beyond ASCII fold into ASCII (threat A43).
   const authority = /^https?:\/\/([\x21-\x7e]*?)(?:[/?#]|$)/.exec(rd)?.[1]?.toLowerCase()

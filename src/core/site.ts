@@ -15,7 +15,8 @@ export interface HostPattern {
   readonly isWildcard: boolean
 }
 
-const HOST = /^(?!.*\.\.)([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9]\d{0,4}))?$/
+/** Matches a host name, also with `_`, which URLs and browsers take (finding C42), and a port. */
+const HOST = /^(?!.*\.\.)([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)(?::([1-9]\d{0,4}))?$/
 /** Length of a host name (RFC 1035 section 2.3.4), a colon and a port. */
 const MAX_LENGTH = 253 + 6
 const DEFAULT_PORT = { https: '443', http: '80' }

@@ -19,6 +19,8 @@ export interface LoginParameters {
   readonly prompt?: 'login'
   /** Redirects to the target at once when the browser has a session by now. */
   readonly retry?: '1'
+  /** Counts as a round, because the login before could not be finished (finding C22). */
+  readonly again?: '1'
 }
 
 export interface AddressOptions {

@@ -43,7 +43,8 @@ export interface CookieOptions {
   readonly name: string
   readonly domain: string | undefined
   readonly sameSite: 'lax' | 'strict' | 'none'
-  readonly sessionMaxAgeSeconds: number
+  /** `undefined` leaves the end to the browser, which forgets the cookie when it is closed. */
+  readonly sessionMaxAgeSeconds: number | undefined
   /** 0 turns outage assertions off. */
   readonly outageGraceSeconds: number
 }
@@ -72,12 +73,12 @@ export function createCookies({
     serialize(cookieName, value, { ...common(site), sameSite: 'lax', maxAge: maxAgeSeconds })
   const ofDomain = domain === undefined ? {} : { domain }
   /** Writes a cookie with the scope of the session: the domain where one is set, else the host. */
-  const writeShared = (site: Site, base: string, value: string, maxAgeSeconds: number) =>
+  const writeShared = (site: Site, base: string, value: string, maxAge: number | undefined) =>
     serialize(shared(site, base), value, {
       ...common(site),
       ...ofDomain,
       sameSite,
-      maxAge: maxAgeSeconds,
+      ...(maxAge !== undefined && { maxAge }),
     })
   const clear = (site: Site, base: string) => {
     const names = new Set([hostOnly(site, base), shared(site, base)])

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
-import { METHODS } from '../core/forwarded-request.ts'
 import { classify } from '../core/request-class.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
@@ -8,16 +7,9 @@ import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Addresses } from './addresses.ts'
-import { type HeaderList, json } from './answers.ts'
-import {
-  badRequestPage,
-  brokenProviderPage,
-  internalErrorPage,
-  type PageContent,
-  RETRY_SECONDS,
-  signInFailedPage,
-  unavailablePage,
-} from './pages/pages.ts'
+import { type HeaderList, json, plain } from './answers.ts'
+import { errorPage } from './error-page.ts'
+import { RETRY_SECONDS } from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 import type { PageWriter } from './write-page.ts'
@@ -30,6 +22,7 @@ export interface RefusedRequest {
   readonly site: Site | undefined
   readonly target: string | undefined
   readonly retryUrl: string | undefined
+  readonly newLoginUrl: string | undefined
 }
 
 export interface RefusalOptions {
@@ -58,6 +51,7 @@ export function createRefusals({
 }: RefusalOptions): Refuse {
   const sayOutage = createThrottle(OUTAGE_PAUSE_MS)
   return (thrown, status, request) => {
+    if (hasLeft(thrown, request.raw)) return dropped(thrown, request.raw)
     const error =
       thrown instanceof AuthError
         ? thrown
@@ -69,28 +63,36 @@ export function createRefusals({
     const extra = headersOf(status)
     const requestClass = classify(raw, method)
     if (isReadByPerson(raw, requestClass)) {
-      const loginUrl =
-        request.site &&
-        addresses.login(request.site, request.target ?? addresses.landing(request.site))
-      return writePage(
-        status,
-        contentOf(error, {
-          loginUrl,
-          retryUrl: request.retryUrl,
-          mayReload: requestClass === 'navigation',
-        }),
-        requestId,
-        extra,
-      )
+      const mayReload = requestClass === 'navigation'
+      const content = errorPage(error, { ...linksOf(request), mayReload })
+      return writePage(status, content, requestId, extra)
     }
     const message = error.isPublic ? { message: error.message } : {}
     return json(status, { error: error.code, ...message, request_id: requestId }, requestId, extra)
   }
 
+  function linksOf({ site, target, retryUrl, newLoginUrl }: RefusedRequest) {
+    if (!site) return { retryUrl, newLoginUrl }
+    const wanted = target ?? addresses.landing(site)
+    const loginUrl = addresses.login(site, wanted)
+    const switchUserUrl = addresses.login(site, wanted, { prompt: 'login' })
+    return { loginUrl, switchUserUrl, retryUrl, newLoginUrl }
+  }
+
+  /** Answers a connection that is gone, which nobody reads; a client that leaves is no fault of ours (finding C46). */
+  function dropped(cause: unknown, raw: IncomingMessage): Response {
+    const fields = { event: 'client_left', request_id: requestIdOf(raw), ...traceOf(raw) }
+    log.debug(
+      { ...fields, cause: describeCause(cause) },
+      'a client left before its request was read',
+    )
+    return plain(400)
+  }
+
   function count({ code }: AuthError): void {
     if (code === 'alias_header') metrics.aliasRefused()
     if (code === 'foreign_host') metrics.foreignHostRefused()
-    if (code === 'sign_in_failed' || code === 'provider_failed') metrics.signIn('failure')
+    if (FAILED_SIGN_INS.has(code)) metrics.signIn('failure')
   }
 
   function report(
@@ -122,51 +124,34 @@ export function createRefusals({
   }
 }
 
+const FAILED_SIGN_INS: ReadonlySet<AuthErrorCode> = new Set([
+  'sign_in_failed',
+  'access_denied',
+  'sign_in_refused',
+  'sign_in_misconfigured',
+  'provider_failed',
+])
+
 /** Codes that every request gets during an outage, so their log lines are throttled. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])
 /** Pause between two log lines about an outage; each has the number of suppressed ones. */
 const OUTAGE_PAUSE_MS = 1000
 
+/** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
+function hasLeft(thrown: unknown, { destroyed, complete }: IncomingMessage): boolean {
+  return thrown instanceof AuthError ? thrown.facts.peer === '' : destroyed && !complete
+}
+
+/** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */
+const COMMON_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY'
+
 function headersOf(status: number): HeaderList {
   switch (status) {
     case 405:
-      return [['Allow', [...METHODS].join(', ')]]
+      return [['Allow', COMMON_METHODS]]
     case 503:
       return [['Retry-After', String(RETRY_SECONDS)]]
     default:
       return []
-  }
-}
-
-interface PageContext {
-  readonly loginUrl: string | undefined
-  readonly retryUrl: string | undefined
-  readonly mayReload: boolean
-}
-
-function contentOf(error: AuthError, { loginUrl, retryUrl, mayReload }: PageContext): PageContent {
-  switch (error.code) {
-    case 'sign_in_failed':
-      return signInFailedPage(loginUrl, retryUrl)
-    case 'provider_failed':
-      return brokenProviderPage(loginUrl)
-    case 'store_unavailable':
-    case 'provider_unavailable':
-    case 'busy':
-      return unavailablePage(mayReload)
-    case 'internal':
-      return internalErrorPage()
-    case 'invalid_request':
-    case 'hidden_dots':
-    case 'foreign_host':
-    case 'alias_header':
-    case 'method_not_allowed':
-    case 'untrusted_peer':
-    case 'sign_in_router':
-    case 'foreign_origin':
-    case 'claims_too_large':
-    case 'unusable_token':
-    case 'invalid_return_to':
-      return badRequestPage(error.isPublic ? error.message : 'The request was refused.')
   }
 }

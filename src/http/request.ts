@@ -25,6 +25,8 @@ export interface NodeEnv {
     target?: string
     /** Address that the page of a failed sign-in loads by itself, once. */
     retryUrl?: string
+    /** Address of a new login, which pages load instead of a request whose code is spent (finding C22). */
+    newLoginUrl?: string
   }
 }
 

@@ -48,16 +48,18 @@ export function clientAddress(
   return address !== undefined && isIP(address) !== 0 ? address : undefined
 }
 
-/** Returns the entries without their ports, which some proxies append (finding C44). */
+/** Returns the entries without quotes, brackets and ports, with which some proxies write them (finding C44). */
 function addressesIn(forwardedFor: string): readonly string[] {
   return forwardedFor.split(',').map((entry) => {
-    const text = entry.replace(/^[ \t]+|[ \t]+$/g, '')
-    const [, bracketed, v4] = WITH_PORT.exec(text) ?? []
-    return unmapped(bracketed ?? v4 ?? text)
+    const text = entry.replace(/^[ \t]+|[ \t]+$/g, '').replace(/^"(.*)"$/, '$1')
+    const [, bracketed, v4] = DECORATED.exec(text) ?? []
+    return bareAddress(bracketed ?? v4 ?? text)
   })
 }
 
-const WITH_PORT = /^(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})):\d{1,5}$/i
+/** Matches an IPv6 address in brackets, and an IPv4 address with a port. */
+const DECORATED =
+  /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5})$/i
 
 /** Key shared by all entries that are no address, so that made-up ones do not each get a limit of their own. */
 const UNUSABLE = 'unusable'
@@ -79,10 +81,16 @@ function networkOf(address: string): string {
 
 /** Returns the address of the other end of the connection. */
 export function peerAddress({ socket }: IncomingMessage): string {
-  return unmapped(socket.remoteAddress ?? '')
+  return bareAddress(socket.remoteAddress ?? '')
 }
 
-/** Returns an IPv4-mapped IPv6 address as IPv4. */
-function unmapped(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+/** Matches an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), dotted or as two groups. */
+const MAPPED = /^(?:0{0,4}:){2,5}ffff:(?:(\d+(?:\.\d+){3})|([\da-f]{1,4}):([\da-f]{1,4}))$/i
+
+/** Returns an address without its zone, and an IPv4-mapped one as IPv4, as a socket for both families reports it. */
+function bareAddress(given: string): string {
+  const address = given.replace(/%.*$/, '')
+  const [, dotted, high = '', low = ''] = MAPPED.exec(address) ?? []
+  if (dotted !== undefined || high === '') return dotted ?? address
+  return [high, low].flatMap((group) => [...Buffer.from(group.padStart(4, '0'), 'hex')]).join('.')
 }

@@ -1,7 +1,7 @@
-import { decodeJwt } from 'jose'
 import * as client from 'openid-client'
 import { type EndSessionParameters, fillEndSessionTemplate } from '../core/end-session-template.ts'
-import type { ProviderConnection } from './provider.ts'
+import type { ProviderConnection } from './discovery/provider.ts'
+import { decodeClaims } from './request/provider-answer.ts'
 
 /** Parameters of a sign-out at the provider; the ID token was verified when it was received. */
 export interface EndSessionRequest {
@@ -28,7 +28,7 @@ export async function endSessionUrl(
   { connection, clientId, endSessionTemplate }: EndSessionOptions,
   { idToken, postLogoutRedirectUri, state }: EndSessionRequest,
 ): Promise<URL | undefined> {
-  const hint = idToken && decodeJwt(idToken)['login_hint']
+  const hint = idToken && decodeClaims(idToken)['login_hint']
   const parameters = {
     client_id: clientId,
     post_logout_redirect_uri: postLogoutRedirectUri,

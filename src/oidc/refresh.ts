@@ -1,15 +1,22 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import * as client from 'openid-client'
+import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Claims } from '../core/identity.ts'
-import { AuthError } from '../errors.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
-import type { ProviderConnection } from './provider.ts'
-import { codeOf, isAboutTime, isUnknownKey, oauthErrorOf } from './provider-errors.ts'
+import { AuthError, type FailureFacts } from '../errors.ts'
+import type { ProviderConnection } from './discovery/provider.ts'
+import { factsAbout, sayClaim } from './failure/claim-facts.ts'
+import type { FailedRequest } from './failure/failure-facts.ts'
+import { isDefinite, isInvalidGrant } from './failure/final-answers.ts'
+import {
+  failureOf,
+  isVerificationFailure,
+  retryAfterMs,
+  VerificationError,
+} from './failure/translate.ts'
+import { decodeClaims } from './request/provider-answer.ts'
+import { codeOf, isAboutTime, isUnknownKey } from './request/provider-errors.ts'
 import { type IssuedTokens, toIssuedTokens } from './sign-in.ts'
-import { isVerificationFailure, reasonOf, retryAfterMs, VerificationError } from './translate.ts'
+import { verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Tokens of a session before a refresh, with the issuer and subject that they belong to. */
@@ -23,46 +30,67 @@ export interface Refreshable {
 /** Answer of the provider to a refresh, by its consequence for the session. */
 export type RefreshAnswer =
   /** New tokens; `claims` is absent where they could not be verified or completed this time. */
-  | { readonly kind: 'refreshed'; readonly issued: IssuedTokens; readonly claims?: Claims }
+  | {
+      readonly kind: 'refreshed'
+      readonly issued: IssuedTokens
+      readonly claims?: Claims
+      /** True where the claims are those of the new ID token alone, although UserInfo was asked. */
+      readonly lacksUserInfo?: boolean
+    }
   /** The refresh token is not valid any more. */
-  | { readonly kind: 'refused' }
+  | ({ readonly kind: 'refused' } & Partial<AnswerFacts>)
   /** The tokens are for another user or fail verification (threat A86). */
-  | { readonly kind: 'rejected'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
+  | ({ readonly kind: 'rejected' } & AnswerFacts)
+  /**
+   * `declined`: definitely refused otherwise, or answered with what can never be used, so that the session ends with its
+   * grace (finding C20). `failed`: what may pass by itself.
+   */
+  | ({ readonly kind: 'declined' | 'failed'; readonly retryAfterMs?: number } & AnswerFacts)
+
+/** Cause of an answer that is no success, for the log. */
+export interface AnswerFacts {
+  readonly reason: string
+  readonly facts?: FailureFacts
+}
 
 /** Sends one refresh request. Never throws: the outcome says what a failure means for the session. */
 export type RefreshTokens = (refreshable: Refreshable) => Promise<RefreshAnswer>
 
 export interface RefreshOptions extends UserInfoOptions {
   readonly connection: ProviderConnection
-  readonly keySets: KeySets
-  readonly clientId: string
   readonly now: () => EpochMs
 }
-
-/** Pause before an unknown key is looked up again, a little longer than the one between two fetches of the keys. */
-const NEWER_KEYS_MS = 1100
 
 /** Implements the refresh token grant (RFC 6749 section 6, OpenID Connect Core 1.0 section 12). */
 export function createRefresh(options: RefreshOptions): RefreshTokens {
   const { connection, now } = options
   return async (refreshable) => {
+    let asked: FailedRequest = {}
     try {
+      const configuration = await connection.configuration()
+      asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
       const refreshing = await connection.refreshConfiguration()
       const tokens = await client.refreshTokenGrant(refreshing, refreshable.refreshToken)
-      const issued = toIssuedTokens(tokens)
-      return await readIssued(issued, refreshable, await connection.configuration(), options)
+      return await readIssued(toIssuedTokens(tokens), refreshable, configuration, options)
     } catch (cause) {
-      if (oauthErrorOf(cause) === 'invalid_grant') {
-        return { kind: 'refused' }
-      }
-      // openid-client verifies the ID token before it returns the tokens.
-      if (isUnacceptable(cause)) return rejected(cause)
-      const askedMs = retryAfterMs(cause, now())
-      const retryAfter = askedMs === undefined ? {} : { retryAfterMs: askedMs }
-      return { kind: 'failed', reason: reasonOf(cause), ...retryAfter }
+      return unsuccessful(cause, asked, now())
     }
   }
+}
+
+/** Tells by the answer whether the refresh token has ended, can never be used, or may be tried again. */
+async function unsuccessful(
+  cause: unknown,
+  asked: FailedRequest,
+  nowMs: EpochMs,
+): Promise<RefreshAnswer> {
+  const { answer, reason, facts } = await failureOf(cause, asked)
+  if (isInvalidGrant(answer)) return { kind: 'refused', reason, facts }
+  // openid-client verifies the ID token before it returns the tokens.
+  if (isUnacceptable(cause)) return rejected(cause, asked)
+  const kind = isDefinite(cause, answer) ? 'declined' : 'failed'
+  const askedMs = retryAfterMs(cause, nowMs)
+  return { kind, reason, facts, ...(askedMs !== undefined && { retryAfterMs: askedMs }) }
 }
 
 /**
@@ -86,10 +114,18 @@ async function readIssued(
   }
   try {
     const userInfo = userInfoFor(issued, configuration, options)
-    const all = await withUserInfo(claims, issued.accessToken, configuration, userInfo)
-    return { kind: 'refreshed', issued, claims: all }
+    const { claims: all, ignored } = await withUserInfo(
+      claims,
+      issued.accessToken,
+      configuration,
+      userInfo,
+    )
+    return { kind: 'refreshed', issued, claims: all, lacksUserInfo: ignored.length > 0 }
   } catch (cause) {
-    return isUnacceptable(cause) ? rejected(cause) : { kind: 'refreshed', issued }
+    if (isUnacceptable(cause)) return rejected(cause)
+    return issued.idToken === undefined
+      ? { kind: 'refreshed', issued }
+      : { kind: 'refreshed', issued, claims, lacksUserInfo: true }
   }
 }
 
@@ -98,47 +134,55 @@ async function claimsOf(
   { idToken }: IssuedTokens,
   refreshable: Refreshable,
   configuration: client.Configuration,
-  { keySets, clientId }: RefreshOptions,
+  options: RefreshOptions,
 ): Promise<JWTPayload> {
-  const before = decodeJwt(refreshable.idToken)
+  const before = decodeClaims(refreshable.idToken)
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
-  requireSame(decodeJwt(idToken), refreshable, before['nonce'])
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const parties = { issuer, clientId, isRefreshed: true }
-  const verify = () => verifyIdToken(idToken, keySets(jwks_uri as string), parties)
-  return verify().catch(async (cause: unknown) => {
-    if (!isUnknownKey(causeOf(cause))) throw cause
-    // The key may be newer than the key set, which is fetched once a second at most (fault F37).
-    await pause(NEWER_KEYS_MS)
-    return verify()
-  })
+  requireSame(decodeClaims(idToken), refreshable, before['nonce'])
+  const metadata = configuration.serverMetadata()
+  return verifyIdToken({ idToken, metadata, isRefreshed: true }, options)
 }
 
 /** Asks UserInfo where no new ID token came, because the claims of the sign-in may be out of date. */
 function userInfoFor(
   issued: IssuedTokens,
   configuration: client.Configuration,
-  options: UserInfoOptions,
-): UserInfoOptions {
+  options: RefreshOptions,
+): RefreshOptions {
   const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
   const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }
 
-function rejected(cause: unknown): RefreshAnswer {
-  return { kind: 'rejected', reason: reasonOf(cause) }
+/** Names the claim and what was expected; the value may be anything, and the session has ended (threat A86). */
+async function rejected(cause: unknown, asked?: FailedRequest): Promise<RefreshAnswer> {
+  const { reason, facts } = await failureOf(cause, asked)
+  const said = withoutReceived(facts)
+  return { kind: 'rejected', reason: sayClaim(said) ?? reason, facts: said }
 }
 
 /** Accepts an absent nonce; one that is there must be the sign-in's (OpenID Connect Core 1.0 section 12.2). */
 function requireSame(claims: JWTPayload, { issuer, subject }: Refreshable, known: unknown): void {
-  if (claims.iss !== issuer || claims.sub !== subject) {
-    throw new VerificationError('the refreshed ID token is for another user')
+  const { iss, sub, nonce = known } = claims
+  if (iss !== issuer) throw foreign(factsAbout({ claim: 'iss', value: iss, expected: issuer }))
+  if (sub !== subject) {
+    const facts = factsAbout({ claim: 'sub', value: sub })
+    throw foreign({ ...facts, expected: 'the user of the session' })
   }
-  const { nonce = known } = claims
   if (known !== undefined && nonce !== known) {
-    throw new VerificationError('the refreshed ID token is from another sign-in')
+    throw foreign(factsAbout({ claim: 'nonce', value: nonce }))
   }
+}
+
+function foreign(facts: FailureFacts): VerificationError {
+  const said = sayClaim(withoutReceived(facts))
+  return new VerificationError(`the refreshed ID token's ${said}`, { facts })
+}
+
+function withoutReceived(facts: FailureFacts): FailureFacts {
+  const { received: _, ...others } = facts
+  return others
 }
 
 /** Returns whether tokens or claims were issued that a sign-in would refuse, and not merely in an unsupported form. */

@@ -1,9 +1,12 @@
 import * as client from 'openid-client'
-import type { Claims } from '../core/identity.ts'
+import type { Claims } from '../core/claims.ts'
+import type { AuthError } from '../errors.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
-import { verifyIdToken } from './id-token.ts'
-import type { KeySets } from './key-set.ts'
-import { translate } from './translate.ts'
+import { type CodeFate, fateOfCode } from './failure/code-fate.ts'
+import { refusedAuthorization } from './failure/refused-authorization.ts'
+import { translate } from './failure/translate.ts'
+import { receivedIdToken } from './request/provider-answer.ts'
+import { verifyIdToken } from './tokens/id-token.ts'
 import { type UserInfoOptions, withUserInfo } from './user-info.ts'
 
 /** Parameters of an authorization request besides the configured ones; a visitor chooses none of them (threat A69). */
@@ -23,6 +26,8 @@ export interface AuthorizationResponse {
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string
+  /** Called when the code is or may be spent, so that trying again means a new login (finding C22). */
+  readonly onSpent: (fate: Exclude<CodeFate, 'unspent'>) => void
 }
 
 /** Response of the token endpoint (RFC 6749 section 5.1). */
@@ -37,6 +42,8 @@ export interface IssuedTokens {
 export interface Grant extends IssuedTokens {
   /** Claims of the ID token, completed from UserInfo. */
   readonly claims: Claims
+  /** Sources of claims that were left out, each with its reason. */
+  readonly ignored: readonly string[]
   readonly idToken: string
   /** `exp` of the ID token, in seconds since the epoch. */
   readonly idTokenExpiresAtSeconds: number
@@ -52,10 +59,16 @@ export interface RevocableTokens {
 export interface SignIn {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>
   /**
-   * Redeems the code. Throws `AuthError`: `sign_in_failed` when the provider refuses or a token fails verification,
-   * `provider_unavailable` when the provider cannot be reached, `provider_failed` when its response is malformed.
+   * Redeems the code. Throws `AuthError`: `sign_in_failed` when the code is refused, `sign_in_misconfigured` when the
+   * client is, `sign_in_refused` when a token fails verification, `provider_unavailable` when the provider cannot be reached,
+   * `provider_failed` when its response is malformed.
    */
   redeem(response: AuthorizationResponse): Promise<Grant>
+  /**
+   * Returns the error for an authorization error response (RFC 6749 section 4.1.2.1): `provider_unavailable` for what may
+   * pass, `access_denied`, `sign_in_refused` for a fault of the settings, else `sign_in_failed`.
+   */
+  refusal(error: string, description: string | undefined): Promise<AuthError>
   /**
    * Revokes the tokens, the refresh token first (RFC 7009), where the provider offers revocation. Throws `AuthError`
    * like `redeem` when one of the two requests failed, after both have been sent.
@@ -66,7 +79,6 @@ export interface SignIn {
 }
 
 export interface SignInOptions extends UserInfoOptions, EndSessionOptions {
-  readonly keySets: KeySets
   readonly scopes: string
   /** Additional parameters of every authorization request; a name may occur more than once. */
   readonly authorizationParams: readonly (readonly [name: string, value: string])[]
@@ -80,6 +92,11 @@ export function createSignIn(options: SignInOptions): SignIn {
       return client.buildAuthorizationUrl(await options.connection.configuration(), parameters)
     },
     redeem: (response) => redeemCode(response, options),
+    async refusal(error, description) {
+      const { connection } = options
+      const configuration = connection.isDiscovered ? await connection.configuration() : undefined
+      return refusedAuthorization(error, description, configuration?.serverMetadata())
+    },
     async revoke(tokens) {
       await revokeTokens(tokens, await options.connection.configuration())
     },
@@ -112,6 +129,7 @@ function withPrompt(configured: string | null, prompt: string): string {
 
 async function redeemCode(response: AuthorizationResponse, options: SignInOptions): Promise<Grant> {
   const configuration = await options.connection.configuration()
+  const metadata = configuration.serverMetadata()
   // Verifies `auth_time`, because a provider may ignore `max_age` (OpenID Connect Core 1.0 section 3.1.3.7).
   const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
   const tokens = await client
@@ -122,26 +140,34 @@ async function redeemCode(response: AuthorizationResponse, options: SignInOption
       idTokenExpected: true,
       ...(maxAge && { maxAge: Number(maxAge) }),
     })
-    .catch(translate)
-  const idToken = tokens.id_token as string
-  const { issuer, jwks_uri } = configuration.serverMetadata()
-  const payload = await verifyIdToken(idToken, options.keySets(jwks_uri as string), {
-    issuer,
-    clientId: options.clientId,
-  })
+    .catch((cause: unknown) => refuseCode(cause, metadata, response.onSpent))
+  response.onSpent('spent')
+  const idToken = receivedIdToken(tokens) as string
+  const payload = await verifyIdToken({ idToken, metadata }, options)
   return {
     ...toIssuedTokens(tokens),
     idToken,
-    claims: await withUserInfo(payload, tokens.access_token, configuration, options),
+    ...(await withUserInfo(payload, tokens.access_token, configuration, options)),
     idTokenExpiresAtSeconds: payload.exp as number,
   }
+}
+
+async function refuseCode(
+  cause: unknown,
+  metadata: client.ServerMetadata,
+  onSpent: AuthorizationResponse['onSpent'],
+): Promise<never> {
+  const fate = await fateOfCode(cause)
+  if (fate !== 'unspent') onSpent(fate)
+  return translate(cause, { endpoint: 'token_endpoint', metadata })
 }
 
 /** Maps a token response to plain values; openid-client's object also has methods. */
 export function toIssuedTokens(
   tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
 ): IssuedTokens {
-  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken } = tokens
+  const { access_token: accessToken, refresh_token: refreshToken } = tokens
+  const idToken = receivedIdToken(tokens)
   const accessTokenExpiresInSeconds = tokens.expiresIn()
   return {
     accessToken,
@@ -166,5 +192,7 @@ async function revokeTokens(
       .tokenRevocation(configuration, token, { token_type_hint: hint })
       .catch((cause: unknown) => failures.push(cause))
   }
-  if (failures.length > 0) translate(failures[0])
+  const [first] = failures
+  const metadata = configuration.serverMetadata()
+  if (first !== undefined) await translate(first, { endpoint: 'revocation_endpoint', metadata })
 }

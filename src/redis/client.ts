@@ -1,8 +1,16 @@
-import { createClient, RESP_TYPES } from 'redis'
-import { DeadlineError } from './failure.ts'
+import { AuthError } from '../errors.ts'
+import { DeadlineError, TopologyError } from './failure.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createPendingReplies } from './pending-replies.ts'
-import { addressOf, type RedisTls, type ServerAccess, type ServerAddress } from './target.ts'
+import { readReplyError } from './reply-errors.ts'
+import { ProtocolError, ServerFailure } from './server-failure.ts'
+import { addressOf, type ServerAddress } from './target.ts'
+import {
+  createUnconnectedClient,
+  decodeBuffers,
+  isUndecodable,
+  type Server,
+} from './unconnected-client.ts'
 
 export type RedisClient = ReturnType<typeof createUnconnectedClient>
 /** Client that decodes bulk strings as buffers, where `RedisClient` decodes them as text. */
@@ -25,6 +33,8 @@ export interface ClientConnection {
   /** Rejects with the cause when the connection ends. */
   readonly lost: Promise<never>
   readonly hasEnded: boolean
+  /** Adds the server to a failure; returns it unchanged in a cluster, which has several. */
+  readonly locate: (cause: unknown) => unknown
   drop(cause: unknown): void
   /** Drops the connection whose oldest command has waited longer than this; in a cluster, only that server's. */
   dropStalled(stalledAfterMs: number): void
@@ -55,45 +65,89 @@ export interface PrimariesObserver {
   readonly onAllConnected: () => void
 }
 
-interface Server extends ServerAddress, ServerAccess {
-  readonly database: number
-}
-
-/** Bounds the memory that a slow Redis costs: commands beyond this are refused (fault F03). */
-const MAX_QUEUED_COMMANDS = 10_000
-
 /**
- * Connects to one server; `signal` ends the connection with its reason, also after it is open. Throws when the server
- * accepts the connection and then does not answer within `connectTimeoutMs`.
+ * Connects to one server, by RESP2 where it does not know HELLO, as Redis 5 and some proxies (finding C54); `signal`
+ * ends the connection with its reason, also after it is open. Throws when the server accepts the connection and then
+ * does not answer within `connectTimeoutMs`.
  */
 export async function openClient(
   server: Server,
   connectTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<ClientConnection> {
+  try {
+    return await openWith(3, server, connectTimeoutMs, signal)
+  } catch (cause) {
+    const failure = readReplyError(cause)?.failure
+    if (failure !== 'unsupported' && failure !== 'other') throw cause
+    return openOlder(server, connectTimeoutMs, signal)
+  }
+}
+
+/** Sends a command once connected, because a missing password shows in the first reply only. */
+async function openOlder(
+  server: Server,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
+  const opened = await openWith(2, server, connectTimeoutMs, signal)
+  try {
+    await runOrDrop(opened, connectTimeoutMs, (client) => client.ping())
+  } catch (cause) {
+    const reply = readReplyError(cause)
+    if (reply && reply.failure !== 'auth') return opened
+    opened.drop(cause)
+    throw opened.locate(cause)
+  }
+  return opened
+}
+
+async function openWith(
+  protocol: 2 | 3,
+  server: Server,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<ClientConnection> {
   const lifetime = createLifetime(signal)
-  const client = createUnconnectedClient(server, connectTimeoutMs)
-  const connection = createConnection(addressOf(server), client, lifetime)
-  endTogether(client, lifetime)
+  const client = createUnconnectedClient(server, connectTimeoutMs, protocol)
+  let isGreeting = true
+  const { host, port, tls, namedBy = 'REDIS_ADDRESS' } = server
+  const locate = (cause: unknown) =>
+    new ServerFailure({ host, port, namedBy, isTls: tls !== undefined, isGreeting }, cause)
+  const connection = createConnection({ host, port, client, lifetime, locate })
+  endTogether(client, lifetime, locate)
   try {
     await runOrDrop(connection, connectTimeoutMs, (opening) => opening.connect())
   } catch (cause) {
     lifetime.end(cause)
     throw cause
   }
+  isGreeting = false
   return connection
 }
 
-function createConnection(
-  address: string,
-  client: RedisClient,
-  lifetime: Lifetime,
-): ClientConnection {
-  const pending = createPendingReplies(lifetime.signal)
+interface ConnectionParts extends ServerAddress {
+  readonly client: RedisClient
+  readonly lifetime: Lifetime
+  readonly locate: (cause: unknown) => ServerFailure
+}
+
+function createConnection(parts: ConnectionParts): ClientConnection {
+  const { host, port, client, lifetime } = parts
+  const isKnown = (cause: unknown) =>
+    [AuthError, ServerFailure, TopologyError].some((known) => cause instanceof known)
+  const locate = (cause: unknown) => (isKnown(cause) ? cause : parts.locate(cause))
+  const pending = createPendingReplies(lifetime.signal, locate)
   const binary = decodeBuffers(client)
   const run = <T>(command: Command<T>) => pending.run(() => command(client, binary))
-  const only: Primary = { address, isInCluster: false, owns: () => true, run }
+  const only: Primary = {
+    address: addressOf({ host, port }),
+    isInCluster: false,
+    owns: () => true,
+    run,
+  }
   return {
+    locate,
     run: (_, command) => run(command),
     primaries: [only],
     isComplete: true,
@@ -103,15 +157,21 @@ function createConnection(
     },
     drop: lifetime.end,
     dropStalled(stalledAfterMs) {
-      if (pending.isOlderThan(stalledAfterMs)) lifetime.end(new DeadlineError())
+      if (pending.isOlderThan(stalledAfterMs)) lifetime.end(locate(new DeadlineError()))
     },
   }
 }
 
 /** Ends the lifetime at the client's first error, and destroys the client at the lifetime's end. */
-function endTogether(client: RedisClient, lifetime: Lifetime): void {
+function endTogether(
+  client: RedisClient,
+  lifetime: Lifetime,
+  locate: (cause: unknown) => ServerFailure,
+): void {
   lifetime.signal.addEventListener('abort', () => client.destroy())
-  client.on('error', lifetime.end)
+  client.on('error', (cause: unknown) =>
+    lifetime.end(locate(isUndecodable(cause) ? new ProtocolError(cause) : cause)),
+  )
   // node-redis 6.3.1 goes on connecting a client that was destroyed meanwhile, and leaves the connection open.
   client.on('connect', () => {
     if (lifetime.hasEnded) client.destroy()
@@ -127,7 +187,7 @@ export async function runOrDrop<T>(
   let afterRead: NodeJS.Immediate | undefined
   const timer = setTimeout(() => {
     // Lets the event loop read the sockets once more, because a busy process may not have read the reply yet.
-    afterRead = setImmediate(() => connection.drop(new DeadlineError()))
+    afterRead = setImmediate(() => connection.drop(connection.locate(new DeadlineError())))
   }, timeoutMs)
   try {
     return await connection.run(undefined, command)
@@ -135,32 +195,4 @@ export async function runOrDrop<T>(
     clearTimeout(timer)
     clearImmediate(afterRead)
   }
-}
-
-/** Switches off node-redis's own queue, timers and retries, because `connection.ts` handles them for all commands. */
-function createUnconnectedClient(server: Server, connectTimeoutMs: number) {
-  const { host, port, tls, database, username, password } = server
-  const common = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
-  return createClient({
-    socket: tls ? { ...common, ...tlsOptions(host, tls) } : common,
-    database,
-    name: 'vestibule',
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    commandsQueueMaxLength: MAX_QUEUED_COMMANDS,
-    commandOptions: { timeout: 0 },
-  })
-}
-
-function tlsOptions(host: string, { skipVerify, ...files }: RedisTls) {
-  // Sets SNI, which Node does not send for this socket by itself; IP addresses are not allowed (RFC 6066 section 3).
-  const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host }
-  return { tls: true, rejectUnauthorized: !skipVerify, ...servername, ...files } as const
-}
-
-function decodeBuffers(client: RedisClient) {
-  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }

@@ -1,14 +1,18 @@
 import { waitAtMost } from '../timing/time-limit.ts'
-import type { Command, CommandKey, OpenConnection, Primary } from './client.ts'
+import type { ClientConnection, Command, CommandKey, OpenConnection, Primary } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
+import { describeFailure, type FailureReport } from './describe-failure.ts'
 import {
+  DeadlineError,
   failureOf,
   type RedisFailure,
   ServerLostError,
-  topologyReason,
-  unavailable,
+  TopologyError,
 } from './failure.ts'
 import { keepOpen } from './keep-open.ts'
+import { NotConnectedError, serverFailureIn } from './server-failure.ts'
+import { createAttemptExplainer } from './tls-mismatch.ts'
+import { unavailable } from './unavailable.ts'
 
 export interface ConnectOptions {
   readonly open: OpenConnection
@@ -18,11 +22,10 @@ export interface ConnectOptions {
   readonly onPrimaryConnected?: () => void
   /**
    * Called once when the connection is lost or the first attempt fails; in a cluster, when the first primary is lost.
-   * `reason` is the message of a `TopologyError`.
    */
-  readonly onDisconnected: (failure: RedisFailure, reason?: string) => void
-  /** Called when a later attempt fails with another failure than the one before. */
-  readonly onStillAway: (failure: RedisFailure, reason?: string) => void
+  readonly onDisconnected: (report: FailureReport) => void
+  /** Called when a later attempt fails for another reason than the one before. */
+  readonly onStillAway: (report: FailureReport) => void
   /** Called for each attempt and each command that fails. */
   readonly onFailure: (failure: RedisFailure) => void
   /** Called when the reply to a command that has timed out arrives: Redis works again. */
@@ -47,6 +50,8 @@ export interface RedisConnection {
   /** True while connected, and during an attempt that follows a connection or is the first. */
   readonly isExpected: boolean
   readonly inFlight: number
+  /** Cause of the end of the latest connection or attempt; `undefined` while connected, in a cluster to all primaries. */
+  readonly loss: FailureReport | undefined
   /** Resolves when the first attempt has succeeded or failed. */
   readonly firstAttempt: Promise<void>
   /** Drops the present connection for a new one, which may lead to another server. */
@@ -61,15 +66,20 @@ const RESOLVE_AGAIN_MS = 5000
 
 /** Connects in the background and reconnects until closed, so that the service starts without Redis. */
 export function connectRedis(options: ConnectOptions): RedisConnection {
-  let knownFailure: RedisFailure | undefined
+  let known: string | undefined
+  let latestLoss: unknown
   let isClosing = false
+  const explain = createAttemptExplainer()
   const primaries = {
     onPrimaryLost: reportLoss,
     onPrimaryConnected: () => options.onPrimaryConnected?.(),
     onAllConnected: reportConnected,
   }
   const kept = keepOpen({
-    open: (signal) => options.open(signal, primaries),
+    open: (signal) =>
+      options.open(signal, primaries).catch(async (cause: unknown) => {
+        throw await explain(cause, signal)
+      }),
     onOpen: reportConnected,
     onEnded: reportLoss,
   })
@@ -79,17 +89,18 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   })
 
   function reportConnected(): void {
-    knownFailure = undefined
+    known = undefined
     options.onConnected()
   }
 
   function reportLoss(cause: unknown): void {
-    const failure = failureOf(cause)
-    const reason = topologyReason(cause)
-    options.onFailure(failure)
-    if (knownFailure === undefined) options.onDisconnected(failure, reason)
-    else if (knownFailure !== failure) options.onStillAway(failure, reason)
-    knownFailure = failure
+    latestLoss = cause
+    const report = describeFailure(cause)
+    const kind = kindOf(report)
+    options.onFailure(report.failure)
+    if (known === undefined) options.onDisconnected(report)
+    else if (known !== kind) options.onStillAway(report)
+    known = kind
   }
 
   let resolvedAtMs = Number.NEGATIVE_INFINITY
@@ -97,16 +108,16 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   function resolveAgain(): void {
     if (performance.now() - resolvedAtMs < RESOLVE_AGAIN_MS) return
     resolvedAtMs = performance.now()
-    kept.current?.drop(new Error('a replica'))
+    if (kept.current) kept.current.drop(replicaFailure(kept.current))
   }
 
   async function send<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T> {
-    if (!kept.current) throw new Error('not connected')
+    if (!kept.current) throw new NotConnectedError(latestLoss)
     return deadlines.within(kept.current.run(key, command), timeoutMs)
   }
 
   async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
-    if (!kept.current) throw new Error('not connected')
+    if (!kept.current) throw new NotConnectedError(latestLoss)
     const replies = kept.current.primaries.map((primary) =>
       deadlines.within(command(primary), timeoutMs),
     )
@@ -118,7 +129,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     // Leaves out commands that our own close() ended, because they show nothing about Redis.
     if (!isClosing) options.onFailure(failure)
     if (failure === 'readonly') resolveAgain()
-    throw unavailable(cause)
+    const { current } = kept
+    throw unavailable(cause instanceof DeadlineError && current ? current.locate(cause) : cause)
   }
 
   return {
@@ -151,15 +163,35 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     get isExpected() {
       return kept.isExpected
     },
+    get loss() {
+      const isWhole = kept.current?.isComplete === true
+      return isWhole || latestLoss === undefined ? undefined : describeFailure(latestLoss)
+    },
     get inFlight() {
       return deadlines.inFlight
     },
     firstAttempt: kept.firstAttempt,
-    reopen: () => kept.current?.drop(new Error('reopened')),
+    reopen: () => kept.current?.drop(new TopologyError('connection', 'it was silent for too long')),
     async close() {
       isClosing = true
       await kept.close()
       deadlines.close()
     },
   }
+}
+
+function replicaFailure({ locate }: ClientConnection): TopologyError {
+  const located = locate(new Error('a replica'))
+  const isConfigured = serverFailureIn(located)?.server.namedBy === 'REDIS_ADDRESS'
+  const remedy = isConfigured ? 'name the primary in REDIS_ADDRESS' : 'looking for the primary'
+  const reason = `the server is a replica, which refuses writes: ${remedy}`
+  return new TopologyError('readonly', reason, located)
+}
+
+/** Codes that a server gives one after the other while it stops, which is one reason for the log. */
+const STOPPED_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
+
+function kindOf({ failure, cause }: FailureReport): string {
+  const isStopped = cause === undefined || STOPPED_CODES.has(cause)
+  return isStopped ? failure : `${failure} ${cause}`
 }

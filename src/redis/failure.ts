@@ -1,8 +1,17 @@
-import { AuthError, OutageError } from '../errors.ts'
+import { ConnectionTimeoutError } from 'redis'
+import { AuthError } from '../errors.ts'
 import { type ReplyFailure, readReplyError } from './reply-errors.ts'
+import { ProtocolError, ServerFailure, TlsMismatchError } from './server-failure.ts'
 
-/** Kind of a failure, as a label for metrics. `data`, `other` and `permission` are answers; the rest are outages. */
-export type RedisFailure = ReplyFailure | 'breaker' | 'connection' | 'deadline' | 'sentinel' | 'tls'
+/** Kind of a failure, as a label for metrics. Those in `NO_OUTAGE` are answers; the rest are outages. */
+export type RedisFailure =
+  | ReplyFailure
+  | 'breaker'
+  | 'connection'
+  | 'deadline'
+  | 'protocol'
+  | 'sentinel'
+  | 'tls'
 
 /** Thrown when Redis does not reply within the time limit of the caller. */
 export class DeadlineError extends Error {
@@ -39,9 +48,6 @@ export class ServerLostError extends Error {
   }
 }
 
-/** Failures that Redis reports about one command or the user's rights, and that are no outage. */
-const NO_OUTAGE: ReadonlySet<RedisFailure> = new Set(['data', 'other', 'permission'])
-
 const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/
 
 /**
@@ -49,23 +55,27 @@ const TLS_CODE = /^(?:ERR_OSSL|ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPT
  * `other`, because it shows nothing about Redis and must fail closed.
  */
 export function failureOf(cause: unknown): RedisFailure {
+  if (cause instanceof ServerFailure) return failureOf(cause.cause)
   if (cause instanceof AuthError || isFault(cause)) return 'other'
   return readReplyError(cause)?.failure ?? failureByClass(cause)
 }
 
-/** Returns the message of a `TopologyError`, which may be logged; `undefined` for any other failure. */
-export function topologyReason(cause: unknown): string | undefined {
-  return cause instanceof TopologyError ? cause.message : undefined
-}
-
 function failureByClass(cause: unknown): RedisFailure {
-  if (cause instanceof DeadlineError) return 'deadline'
-  if (cause instanceof BreakerOpenError) return 'breaker'
   if (cause instanceof TopologyError) return cause.failure
   if (cause instanceof ServerLostError) return failureOf(cause.cause)
+  const known = FAILURE_BY_CLASS.find(([kind]) => cause instanceof kind)
+  if (known) return known[1]
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return TLS_CODE.test(code) ? 'tls' : 'connection'
 }
+
+const FAILURE_BY_CLASS: readonly (readonly [new (...given: never[]) => Error, RedisFailure])[] = [
+  [DeadlineError, 'deadline'],
+  [ConnectionTimeoutError, 'deadline'],
+  [BreakerOpenError, 'breaker'],
+  [TlsMismatchError, 'tls'],
+  [ProtocolError, 'protocol'],
+]
 
 /** Errors that JavaScript throws for a mistake in the code; those of Node.js and TLS have a code. */
 const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError, URIError]
@@ -78,17 +88,4 @@ function isFault(cause: unknown): boolean {
 /** Returns the error for a reply or a value that no version of the service writes; it fails closed (A91). */
 export function unusableReply(problem: string): AuthError {
   return new AuthError('store_unavailable', `Redis: ${problem}`)
-}
-
-/**
- * Translates a failure into what the ports of the store throw: `OutageError` for an outage, else `AuthError`. Passes on
- * an `AuthError` unchanged.
- */
-export function unavailable(cause: unknown): AuthError {
-  if (cause instanceof AuthError) return cause
-  const failure = failureOf(cause)
-  const message = `Redis: ${failure}`
-  return NO_OUTAGE.has(failure)
-    ? new AuthError('store_unavailable', message, { cause })
-    : new OutageError(message, cause)
 }

@@ -1,8 +1,9 @@
-import { OutageError } from '../errors.ts'
+import { type FailureFacts, OutageError } from '../errors.ts'
 import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './breaker.ts'
 import type { Command, CommandKey, Primary, RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
-import { BreakerOpenError, TopologyError, unavailable } from './failure.ts'
+import { BreakerOpenError, TopologyError } from './failure.ts'
+import { unavailable } from './unavailable.ts'
 
 /** Redis behind two circuit breakers, one for reads and one for writes, because a full Redis can still be read. */
 export interface GuardedRedis {
@@ -87,12 +88,27 @@ function createNamedBreaker(
   settings: BreakerSettings,
 ): Breaker {
   if (!settings.isEnabled) return NO_BREAKER
+  let latest: FailureFacts = {}
+  function isFailure(cause: unknown): boolean {
+    // Leaves the breaker closed while a part of a cluster is disconnected, because the other primaries still answer.
+    if (!(cause instanceof OutageError) || connection.isPartial) return false
+    latest = cause.facts
+    return true
+  }
   return createBreaker({
     threshold: settings.threshold,
     timeoutMs: settings.timeoutMs,
-    // Leaves the breaker closed while a part of a cluster is disconnected, because the other primaries still answer.
-    isFailure: (cause) => cause instanceof OutageError && !connection.isPartial,
-    refusal: () => unavailable(new BreakerOpenError()),
+    isFailure,
+    refusal: () => refusal(latest),
     onChange: (state) => settings.onChange(name, state),
+  })
+}
+
+/** Names the failure because of which the breaker is open. */
+function refusal({ explanation, ...facts }: FailureFacts): OutageError {
+  const why = explanation === undefined ? '' : `: ${explanation}`
+  return new OutageError('Redis: breaker', new BreakerOpenError(), {
+    ...facts,
+    explanation: `the circuit breaker is open${why}`,
   })
 }

@@ -13,9 +13,12 @@ interface Waiting {
 
 /**
  * Rejects all waiting commands when `signal` ends the connection, because node-redis 6.3.1 never settles a SUBSCRIBE or
- * UNSUBSCRIBE that comes after the end of its client (finding C74).
+ * UNSUBSCRIBE that comes after the end of its client (finding C74). `locate` adds the server to each failure.
  */
-export function createPendingReplies(signal: AbortSignal): PendingReplies {
+export function createPendingReplies(
+  signal: AbortSignal,
+  locate: (cause: unknown) => unknown = (cause) => cause,
+): PendingReplies {
   const waiting = new Set<Waiting>()
   const rejectAll = () => {
     for (const { reject } of waiting) reject(signal.reason)
@@ -38,7 +41,7 @@ export function createPendingReplies(signal: AbortSignal): PendingReplies {
           },
           (cause: unknown) => {
             waiting.delete(each)
-            reject(cause)
+            reject(locate(cause))
           },
         )
       })

@@ -33,6 +33,8 @@ export interface ServerAddress {
 export interface ServerAccess {
   readonly username?: string
   readonly password?: string
+  /** Name of the connections in `CLIENT LIST`; `vestibule` by default. */
+  readonly clientName?: string
   /** Absent means plain TCP. */
   readonly tls?: RedisTls
 }
@@ -43,6 +45,8 @@ export interface RedisTls {
   readonly cert?: string
   readonly key?: string
   readonly skipVerify: boolean
+  /** Name that the certificate must be valid for, where it is not the host's. */
+  readonly serverName?: string
 }
 
 /** Returns `host:port`, by which Redis names a server in its replies. */

@@ -1,5 +1,6 @@
 import type { Command } from '../redis/client.ts'
 import type { ConnectOptions, RedisConnection } from '../redis/connection.ts'
+import type { FailureReport } from '../redis/describe-failure.ts'
 import { BROKEN_AFTER_MS, createHeartbeat } from './heartbeat.ts'
 import { type BackplaneMessage, formatMessage, type MessageBody, parseMessage } from './message.ts'
 
@@ -18,6 +19,8 @@ export interface Backplane {
 export interface OpenBackplane extends Backplane {
   /** Returns `body` with sender and time as text, for scripts that publish. */
   readonly writeMessage: (body: MessageBody) => string
+  /** Cause for which the subscriber is not connected; `undefined` while it is. */
+  readonly loss: FailureReport | undefined
   close(): Promise<void>
 }
 
@@ -134,6 +137,9 @@ export function openBackplane(options: BackplaneOptions): OpenBackplane {
       return heartbeat.isHealthy ? heartbeat.subscription : undefined
     },
     writeMessage,
+    get loss() {
+      return connection.loss
+    },
     async publish(body) {
       const text = writeMessage(body)
       await options.send((client) => client.publish(channel, text), BROKEN_AFTER_MS)

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { parseJson } from '../core/json.ts'
@@ -14,19 +15,21 @@ export interface Fingerprint {
 
 /** Difference between another replica and this one. */
 export interface FleetFinding {
-  readonly kind: 'clock' | 'keys' | 'mode' | 'place' | 'version'
+  readonly kind: 'clock' | 'keys' | 'mode' | 'version'
   readonly replica: string
   readonly message: string
 }
 
 /** Replicas that share the state, and their differences. */
 export interface Fleet {
-  /** Number of other replicas with the same place that announced themselves within `FORGOTTEN_AFTER_MS`. */
+  /** Number of other replicas that announced themselves within `FORGOTTEN_AFTER_MS` and have not left. */
   readonly size: number
   readonly findings: readonly FleetFinding[]
   /** Returns the text by which this replica announces itself. */
   announcement(): string
-  /** Takes an announcement; returns true when its sender was unknown. */
+  /** Returns the text by which this replica leaves, after which the others count it no longer (finding C57). */
+  goodbye(): string
+  /** Takes an announcement or a goodbye; returns true for one whose sender, or installation, was unknown. */
   receive(text: string): boolean
 }
 
@@ -35,18 +38,33 @@ export interface FleetOptions {
   readonly fingerprint: () => Fingerprint
   /** Wall clock in milliseconds. */
   readonly now: () => EpochMs
+  /** Called once for each other installation on this Redis, which its place tells from this one (finding C59). */
+  readonly onOtherInstallation: (place: string, ownPlace: string) => void
 }
+
+/** Replaces what a log or page should not show, because other software may write to this channel. */
+const printable = (given: string) => given.replace(/[^\x20-\x7e]/g, '?')
+const boundedText = (maxChars: number) => z.string().max(maxChars).transform(printable)
 
 const announcement = z.object({
   v: z.literal(1),
   type: z.literal('replica'),
-  from: z.string().max(64),
+  from: boundedText(64),
   at: z.number(),
   keys: z.array(z.string().max(64)).max(20),
   place: z.string().max(100),
-  mode: z.string().max(20),
-  version: z.string().max(40),
+  mode: boundedText(20),
+  version: boundedText(40),
 })
+
+const goodbye = z.object({
+  v: z.literal(1),
+  type: z.literal('goodbye'),
+  from: boundedText(64),
+  at: z.exactOptional(z.number()),
+})
+
+const message = z.discriminatedUnion('type', [announcement, goodbye])
 
 type Announcement = z.output<typeof announcement>
 
@@ -58,11 +76,16 @@ interface KnownReplica extends Announcement {
 
 const FORGOTTEN_AFTER_MS = 35_000
 const MAX_REPLICAS = 500
+const MAX_INSTALLATIONS = 100
 const CLOCK_TOLERANCE_MS = 5000
 
-/** Creates an empty fleet; a replica that stays silent for 35 s is forgotten. */
-export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet {
+/** Creates an empty fleet; a replica that says goodbye, or stays silent for 35 s, is forgotten. */
+export function createFleet(options: FleetOptions): Fleet {
+  const { replica, fingerprint, now } = options
   const known = new Map<string, KnownReplica>()
+  // Remembers who left and when, because in a cluster an announcement may arrive after the goodbye that was sent later.
+  const gone = new LRUCache<string, number>({ max: MAX_REPLICAS, ttl: FORGOTTEN_AFTER_MS })
+  const otherPlaces = new Set<string>()
 
   function others(): KnownReplica[] {
     const nowMs = performance.now()
@@ -72,9 +95,34 @@ export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet 
     return [...known.values()]
   }
 
+  /** Returns whether the installation was unknown. */
+  function reportInstallation(place: string, ownPlace: string): boolean {
+    if (otherPlaces.has(place) || otherPlaces.size >= MAX_INSTALLATIONS) return false
+    otherPlaces.add(place)
+    options.onOtherInstallation(printable(place), ownPlace)
+    return true
+  }
+
+  function note(data: Announcement): boolean {
+    const { place } = fingerprint()
+    if (data.at <= (gone.get(data.from) ?? Number.NEGATIVE_INFINITY)) return false
+    if (data.place !== place) return reportInstallation(data.place, place)
+    const isNew = !known.has(data.from)
+    if (isNew && known.size >= MAX_REPLICAS) return false
+    known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
+    return isNew
+  }
+
+  /** Ignores a goodbye that is older than the latest announcement, because the replica has gone on since. */
+  function takeLeave(from: string, atMs: number): void {
+    if (atMs < (known.get(from)?.at ?? Number.NEGATIVE_INFINITY)) return
+    known.delete(from)
+    gone.set(from, atMs)
+  }
+
   return {
     get size() {
-      return others().filter(({ place }) => place === fingerprint().place).length
+      return others().length
     },
     get findings() {
       const own = fingerprint()
@@ -82,23 +130,15 @@ export function createFleet({ replica, fingerprint, now }: FleetOptions): Fleet 
     },
     announcement: () =>
       JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
+    goodbye: () => JSON.stringify({ v: 1, type: 'goodbye', from: replica, at: now() }),
     receive(text) {
-      const { data } = announcement.safeParse(parseJson(text))
-      if (!data || data.from === replica || !concerns(fingerprint(), data)) return false
-      const isNew = !known.has(data.from)
-      if (isNew && known.size >= MAX_REPLICAS) return false
-      known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
-      return isNew
+      const { data } = message.safeParse(parseJson(text))
+      if (!data || data.from === replica) return false
+      if (data.type === 'replica') return note(data)
+      takeLeave(data.from, data.at ?? Number.POSITIVE_INFINITY)
+      return false
     },
   }
-}
-
-/**
- * Returns whether the replica belongs to this installation: by its place, or by a shared key, which tells a wrong place.
- * Other installations may share the Redis.
- */
-function concerns(own: Fingerprint, other: Fingerprint): boolean {
-  return own.place === other.place || own.keys.some((key) => other.keys.includes(key))
 }
 
 function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
@@ -106,11 +146,6 @@ function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
   const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
   const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [
     ['keys', !isSameRing(own, other), describeRings(name, own, other)],
-    [
-      'place',
-      own.place !== other.place,
-      `${name} keeps its sessions under ${other.place}, and this one under ${own.place}: give both the same REDIS_KEY_PREFIX and REDIS_DB`,
-    ],
     [
       'mode',
       own.mode !== other.mode,

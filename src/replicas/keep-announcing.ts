@@ -4,12 +4,13 @@ import type { Fleet, FleetFinding } from './fleet.ts'
 export interface Announcer {
   readonly announce: () => void
   readonly receive: (text: string) => void
-  readonly stop: () => void
+  /** Says goodbye, and announces nothing from then on. Resolves when Redis has taken it, or has refused to. */
+  readonly leave: () => Promise<void>
 }
 
 export interface AnnouncerOptions {
   readonly fleet: Fleet
-  readonly publish: (announcement: string) => Promise<unknown>
+  readonly publish: (text: string) => Promise<unknown>
   /** Called with how other replicas differ whenever a text has been received. */
   readonly onFleet: (findings: readonly FleetFinding[]) => void
 }
@@ -18,7 +19,10 @@ const ANNOUNCE_MS = 10_000
 
 /** Announces every 10 s, and at once to a replica that was unknown. */
 export function keepAnnouncing({ fleet, publish, onFleet }: AnnouncerOptions): Announcer {
+  let leaving: Promise<void> | undefined
+
   function announce(): void {
+    if (leaving) return
     publish(fleet.announcement()).catch(() => undefined)
   }
 
@@ -29,6 +33,13 @@ export function keepAnnouncing({ fleet, publish, onFleet }: AnnouncerOptions): A
       if (fleet.receive(text)) announce()
       onFleet(fleet.findings)
     },
-    stop: () => clearInterval(timer),
+    leave() {
+      clearInterval(timer)
+      leaving ??= publish(fleet.goodbye()).then(
+        () => undefined,
+        () => undefined,
+      )
+      return leaving
+    },
   }
 }

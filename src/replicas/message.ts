@@ -12,8 +12,12 @@ const body = z.discriminatedUnion('type', [
     session: z.string(),
     reason: z.exactOptional(z.string()),
   }),
-  /** Reports a change of a session, whose cache entry is stale. */
-  z.object({ type: z.literal('evict'), session: z.string() }),
+  /** Reports a change of a session, whose cache entry is stale; `forget` removes it for an outage, too. */
+  z.object({
+    type: z.literal('evict'),
+    session: z.string(),
+    forget: z.exactOptional(z.boolean()),
+  }),
   /** Reports the denial of a token for `ttlMs`. */
   z.object({ type: z.literal('token-denied'), token: z.string(), ttlMs: z.number() }),
   z.object({ type: z.literal('clear'), region: z.enum(REGIONS) }),

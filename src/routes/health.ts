@@ -1,6 +1,8 @@
 import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
+import { waitAtMost } from '../timing/time-limit.ts'
+import { listReasons } from './health-reasons.ts'
 
 /** State that the health endpoints read for each request. */
 export interface HealthState {
@@ -26,25 +28,31 @@ export function createHealth(state: HealthState) {
     readyz: () => yesOrNo(state.isReady()),
     startupz: () => yesOrNo(isStarted()),
     async health(c: Context) {
-      const { isDegraded, ...cache } = await describeCache(state)
-      const isAnythingWrong = isDegraded || !state.isProviderDiscovered()
+      const cache = await describeCache(state)
+      const isProviderDiscovered = state.isProviderDiscovered()
+      const { mode, redis } = state
+      const isAnswered = cache.redis.connected
+      const reasons = listReasons({ isProviderDiscovered, mode, redis, isAnswered })
+      const isDegraded = reasons.length > 0
       const body = {
-        status: isAnythingWrong ? 'degraded' : 'healthy',
+        status: isDegraded ? 'degraded' : 'healthy',
+        reasons,
         cache,
         ...describeFleet(state.redis),
         revocations_waiting: state.revocationsWaiting(),
-        provider: { discovered: state.isProviderDiscovered() },
+        provider: { discovered: isProviderDiscovered },
         version: state.version,
       }
       const isStrict = c.req.query('strict') === '1'
       return Response.json(body, {
-        status: isAnythingWrong && isStrict ? 503 : 200,
+        status: isDegraded && isStrict ? 503 : 200,
         headers: { 'Cache-Control': 'no-store' },
       })
     },
   }
 }
 
+const EXAMINED_WITHIN_MS = 1000
 const CLOSED = { state: 'closed', failures: 0 } as const
 const SEVERITY = ['closed', 'half-open', 'open'] as const
 
@@ -52,19 +60,22 @@ const SEVERITY = ['closed', 'half-open', 'open'] as const
 async function describeCache({ mode, redis }: HealthState) {
   if (!redis) {
     const away = { connected: false, latency: null, findings: [] }
-    return { isDegraded: false, mode, redis: away, circuit_breaker: CLOSED }
+    return { mode, redis: away, circuit_breaker: CLOSED }
   }
-  const latencyMs = await redis.measureLatency()
+  // Bounds the wait for the self-test, which a frozen Redis does not answer either.
+  const [latencyMs] = await Promise.all([
+    redis.measureLatency(),
+    waitAtMost(redis.examineAgain(), EXAMINED_WITHIN_MS),
+  ])
   const { state, failures } = worseOf(redis.breakers)
-  const isBackplaneDown = mode === 'hybrid' && !redis.isBackplaneHealthy
   const isConnected = latencyMs !== undefined
+  const findings = redis.examination?.findings ?? []
   return {
-    isDegraded: !isConnected || isBackplaneDown || state !== 'closed' || isSplit(redis),
     mode,
     redis: {
       connected: isConnected,
       latency: isConnected ? `${Math.ceil(latencyMs)}ms` : null,
-      findings: redis.examination?.findings ?? [],
+      findings: findings.map(({ code, message }) => ({ code, message })),
     },
     circuit_breaker: { state, failures },
   }
@@ -73,11 +84,6 @@ async function describeCache({ mode, redis }: HealthState) {
 function worseOf({ read, write }: ObservedRedis['breakers']) {
   const rank = ({ state, failures }: typeof read) => SEVERITY.indexOf(state) * 1e6 + failures
   return rank(read) >= rank(write) ? read : write
-}
-
-/** Returns whether replicas differ in more than their version, because such differences hide sessions. */
-function isSplit({ fleet }: ObservedRedis): boolean {
-  return fleet.findings.some(({ kind }) => kind !== 'version')
 }
 
 function describeFleet(redis: ObservedRedis | undefined) {

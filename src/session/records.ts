@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
+import { isRecord } from '../core/json.ts'
 import type { Session, SessionCredential } from '../core/session.ts'
 import { sha256 } from '../crypto/digest.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
@@ -52,8 +53,9 @@ export const sessionRecord: z.ZodType<Session> = z.object({
 
 /** Checks claims in place, because a copy by the schema would lose a claim named `__proto__` (threat A35). */
 function isClaims(value: unknown): boolean {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isObject && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
+  return (
+    isRecord(value) && Object.values(value).every((claim) => claimValue.safeParse(claim).success)
+  )
 }
 
 const claimValue = z.union([z.string(), z.array(z.string())])

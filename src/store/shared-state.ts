@@ -1,5 +1,7 @@
 import type { Breaker } from '../redis/breaker.ts'
+import type { FailureReport } from '../redis/describe-failure.ts'
 import type { Examination } from '../redis/examine/examine.ts'
+import type { FindingCode } from '../redis/examine/finding.ts'
 import type { Backplane } from '../replicas/backplane.ts'
 import type { Fleet } from '../replicas/fleet.ts'
 import type { BackplaneMessage } from '../replicas/message.ts'
@@ -33,6 +35,8 @@ export interface SharedState extends SharedPorts {
   readonly settling: Settling
   /** Replaces the listeners. */
   subscribe(listeners: StateListeners): void
+  /** Says goodbye to the other replicas; the state can still be used. */
+  leave(): void
   close(): Promise<void>
 }
 
@@ -52,12 +56,22 @@ export interface StateListeners {
 /** View of Redis for health and metrics. */
 export interface ObservedRedis {
   readonly isConnected: boolean
+  /** Whether some primaries of a cluster are disconnected. */
+  readonly isPartial: boolean
+  /** Cause for which the connection was lost or not opened; `undefined` while connected, in a cluster to all primaries. */
+  readonly loss: FailureReport | undefined
+  /** Code of the finding that `loss` amounts to, such as a right that is missing; `undefined` for an outage. */
+  readonly lossCode: FindingCode | undefined
   readonly commandsInFlight: number
   readonly breakers: Readonly<Record<'read' | 'write', Pick<Breaker, 'state' | 'failures'>>>
   readonly isBackplaneHealthy: boolean
+  /** Counterpart of `loss` for the connection that receives the messages of other replicas. */
+  readonly backplaneLoss: FailureReport | undefined
   readonly fleet: Pick<Fleet, 'size' | 'findings'>
   /** Latest examination, `undefined` before the first. */
   readonly examination: Examination | undefined
+  /** Repeats the examination now. Never rejects. */
+  examineAgain(): Promise<void>
   /** Measures one read in milliseconds; resolves with `undefined` without an answer. */
   measureLatency(): Promise<number | undefined>
 }

@@ -33,6 +33,7 @@ const UNLIMITED: ReadonlySet<unknown> = new Set([
   'log_lines_left_out',
   'risk',
   'setting_not_needed',
+  'setting_unknown',
   'sign_in',
   'sign_out',
   'session_not_refreshed',

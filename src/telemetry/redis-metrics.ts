@@ -1,17 +1,26 @@
 import { Counter, Gauge, Registry } from 'prom-client'
+import type { FindingCode } from '../redis/examine/finding.ts'
 import { createPlainHistogram, type Observe } from './plain-histogram.ts'
 
 /** State of Redis, read whenever `/metrics` is read. */
 export interface GaugedRedis {
   readonly isConnected: boolean
   readonly commandsInFlight: number
+  /** Code of the finding that keeps Redis from being connected to. */
+  readonly lossCode?: FindingCode | undefined
   readonly breakers: Readonly<Record<'read' | 'write', { readonly state: string }>>
   readonly isBackplaneHealthy: boolean
   readonly fleet: {
     readonly size: number
     readonly findings: readonly { readonly kind: string }[]
   }
-  readonly examination: { evictionPolicy?: string; clockOffsetMs?: number } | undefined
+  readonly examination:
+    | {
+        evictionPolicy?: string
+        clockOffsetMs?: number
+        readonly findings: readonly { readonly code: FindingCode }[]
+      }
+    | undefined
 }
 
 export interface RedisMetrics {
@@ -29,7 +38,23 @@ export interface RedisMetrics {
 /** Kind of decision, by what stood in for Redis. */
 const DEGRADED_USES = { l1: 'session', assertion: 'session', 'deny-list': 'bearer' } as const
 const BREAKER_STATES = ['closed', 'half-open', 'open']
-const FLEET_KINDS = ['clock', 'keys', 'mode', 'place', 'version']
+const FLEET_KINDS = ['clock', 'keys', 'mode', 'version']
+const FINDING_CODES = [
+  'busy',
+  'clock',
+  'cluster',
+  'eviction',
+  'full',
+  'loading',
+  'misconf',
+  'refused',
+  'replica',
+  'replication',
+  'rights',
+  'sentinel',
+  'unsupported',
+  'version',
+] as const satisfies readonly FindingCode[]
 const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
 
@@ -154,6 +179,16 @@ const LABELLED_GAUGES: readonly LabelledGaugeSource[] = [
     label: 'kind',
     read: ({ fleet: { findings } }) =>
       FLEET_KINDS.map((kind) => [kind, findings.filter((each) => each.kind === kind).length]),
+  },
+  {
+    name: 'redis_findings',
+    help: 'Problems of this Redis that the latest self-test found',
+    label: 'code',
+    read: ({ examination, lossCode }) =>
+      FINDING_CODES.map((code) => {
+        const found = examination?.findings.filter((each) => each.code === code).length ?? 0
+        return [code, Math.max(found, Number(code === lossCode))]
+      }),
   },
   {
     name: 'circuit_breaker_state',

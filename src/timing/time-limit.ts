@@ -15,6 +15,6 @@ export async function within<T>(
 /** Waits until `answer` settles, but no longer than `limitMs`. Throws what `answer` rejects with by then. */
 export async function waitAtMost(answer: Promise<unknown>, limitMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, limitMs)
+  const timer = setTimeout(resolve, Math.max(0, limitMs))
   await Promise.race([answer, promise]).finally(() => clearTimeout(timer))
 }

@@ -2,18 +2,20 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { healthcheck } from '../../src/commands/healthcheck.ts'
-import { internalListener } from '../../src/commands/internal-listener.ts'
+import { internalListeners } from '../../src/commands/internal-listener.ts'
+
+const ANY = ['http://127.0.0.1:4181', 'http://[::1]:4181']
 
 test.for([
-  [{}, 'http://127.0.0.1:4181'],
-  [{ HOST: '', INTERNAL_PORT: '' }, 'http://127.0.0.1:4181'],
-  [{ HOST: '0.0.0.0', INTERNAL_PORT: '5000' }, 'http://127.0.0.1:5000'],
-  [{ HOST: '::' }, 'http://127.0.0.1:4181'],
-  [{ HOST: '::1' }, 'http://[::1]:4181'],
-  [{ HOST: '192.0.2.7' }, 'http://192.0.2.7:4181'],
-  [{ HOST: 'vestibule.internal' }, 'http://vestibule.internal:4181'],
-] as const)('with %o the service of this machine is asked at %s', ([environment, url]) => {
-  expect(internalListener(environment)).toBe(url)
+  [{}, ANY],
+  [{ HOST: '', INTERNAL_PORT: '' }, ANY],
+  [{ HOST: '0.0.0.0', INTERNAL_PORT: '5000' }, ['http://127.0.0.1:5000']],
+  [{ HOST: '::' }, ANY],
+  [{ HOST: '::1' }, ['http://[::1]:4181']],
+  [{ HOST: '192.0.2.7' }, ['http://192.0.2.7:4181']],
+  [{ HOST: 'vestibule.internal' }, ['http://vestibule.internal:4181']],
+] as const)('with %o the service of this machine is asked at %s', ([environment, origins]) => {
+  expect(internalListeners(environment)).toEqual(origins)
 })
 
 test('a service that listens at one address alone is asked there', async (ctx) => {

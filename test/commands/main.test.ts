@@ -61,6 +61,44 @@ describe.concurrent('the command line', () => {
     expect(lines.join('\n')).not.toContain(KEY)
   })
 
+  test('check-config says where values come from, what Redis comes to and what has no effect', async ({
+    expect,
+  }) => {
+    await using file = await writeRules([], {
+      allowedGroups: ['CN=Admins,OU=Groups'],
+      redis: { enabled: true, db: 2, cacheMode: 'hybrid' },
+    })
+    const { code, lines } = await run(['check-config'], {
+      ALLOW_ANY_USER: '',
+      COOKIE_DOMIAN: SECRET,
+      OIDC_CLIENT_SECRET: '',
+      OIDC_CLIENT_SECRET_FILE: file.path,
+      REDIS_ADDRESS: `cache.test,password=${SECRET},ssl=True,syncTimeout=900,name=portal,keepAlive=9`,
+      REDIS_CACHE_MODE: 'redis',
+      VESTIBULE_CONFIG: file.path,
+    })
+    const text = lines.join('\n')
+    expect(code).toBe(0)
+    for (const part of [
+      /^# From the environment$[^#]*^REDIS_ADDRESS=\*\*\*$/m,
+      `# From VESTIBULE_CONFIG, redis.db\nREDIS_DB=2\n`,
+      `# From ${file.path}, which OIDC_CLIENT_SECRET_FILE names\nOIDC_CLIENT_SECRET=***\n`,
+      `# From syncTimeout in the address of Redis\nREDIS_READ_TIMEOUT=0.9\n`,
+      /^# By default$[^#]*^REDIS_CONNECT_TIMEOUT=5$/m,
+      `# ALLOWED_GROUPS, one entry:\n#   "CN=Admins,OU=Groups"\n`,
+      `# Redis, in redis mode:\n#   topology: one server\n#   address: cache.test:6380\n`,
+      '#   TLS: yes, the certificate is verified\n#   database: 2\n',
+      '#   user: the default user, with a password\n#   client name: portal\n',
+      '#   time limits: connect 5000 ms, read 900 ms, write 900 ms, check 250 ms',
+      '# Note: COOKIE_DOMIAN is not a setting and has no effect: is COOKIE_DOMAIN meant?',
+      '# Note: redis.cacheMode of VESTIBULE_CONFIG has no effect: the environment gives REDIS_CACHE_MODE',
+      '# Note: REDIS_ADDRESS: the option keepAlive has no effect',
+    ]) {
+      expect(text).toMatch(part)
+    }
+    expect(text).not.toContain(SECRET)
+  })
+
   test.for(['check-config', ''])('%j tells a bad configuration', async (name, { expect }) => {
     const { code, lines } = await run(name ? [name] : [], { PORT: 'x', PROTECTED_HOSTS: '' })
     expect([code, lines.length]).toEqual([1, 3])
@@ -108,7 +146,7 @@ describe.concurrent('the command line', () => {
     expect(code).toBe(1)
     const told = lines.filter((line) => line.startsWith('vestibule: '))
     expect(told).toHaveLength(1)
-    expect(told[0]).toContain(`EADDRINUSE`)
+    expect(told[0]).toMatch(/EADDRINUSE.*: set INTERNAL_PORT to a port that is free$/)
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)
   })
 

@@ -32,6 +32,7 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     'TRUSTED_PROXIES',
     /write 10\.0\.0\.0\/8 or a single address/,
   ),
+  ...rows`http://x 127.0.0.1:4180 a\x20b`('HOST', /is not an address/),
   ...rows`allow REJECT`('ALIAS_HEADERS', /"reject"\|"ignore"/),
   ...rows`public/** /public* /a/**/b/** /a?b`(
     'PUBLIC_PATHS',
@@ -56,6 +57,40 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     /URL such as https:\/\/id\.example\.com/,
   ),
   ['http://id.example.com', 'OIDC_ISSUER_URL', PLAIN],
+  ...rows`https://u@id.example.com https://u:p@id.example.com`('OIDC_ISSUER_URL', /is not a URL/),
+  ...rows`https://id.example.com/.well-known/openid-configuration
+    https://id.example.com/.well-known https://id.example.com/.well-known/oauth-authorization-server
+    https://id.example.com/protocol/openid-connect/auth`(
+    'OIDC_ISSUER_URL',
+    /is the address of the metadata or an endpoint.*; write https:\/\/id\.example\.com$/,
+  ),
+  ...rows`https://login.microsoftonline.com/common/v2.0 https://login.microsoftonline.com/Common
+    https://login.microsoftonline.com/organizations/v2.0
+    https://login.microsoftonline.com/{tenantid}/v2.0 https://login.microsoftonline.com/{`(
+    'OIDC_ISSUER_URL',
+    /several tenants.*; write https:\/\/login\.microsoftonline\.com\/<tenant id>\/v2\.0$/,
+  ),
+  [
+    'https://login.microsoftonline.com/consumers/v2.0',
+    'OIDC_ISSUER_URL',
+    /write .*\/9188040d-6c67-/,
+  ],
+  ...rows`keycloak:8080 http:// ftp://keycloak http://keycloak/?a http://keycloak/#a http://u:p@keycloak`(
+    'OIDC_INTERNAL_URL',
+    /is not a URL such as http:\/\/keycloak:8080\/realms\/x/,
+  ),
+  [
+    'http://keycloak/.well-known/openid-configuration',
+    'OIDC_INTERNAL_URL',
+    /write http:\/\/keycloak$/,
+  ],
+  ...['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) =>
+    rows`socks5://proxy:1080 ftp://proxy http:// http://proxy:0x http://proxy:99999 http://proxy/path
+      http://proxy/?a http://u:${SECRET}%@proxy:3128 http://u%ff:p@proxy`(
+      name,
+      /; write http:\/\/proxy\.example\.com:3128$/,
+    ),
+  ),
   ...rows`profile\x20email openids OpenID`('OIDC_SCOPES', /does not contain openid/),
   ...rows`client_secret_jwt basic`(
     'OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
@@ -86,13 +121,14 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     data:text/html;x`('POST_LOGOUT_REDIRECT_URIS', /is not an absolute URL such as/),
   ['http://www.example.com/', 'POST_LOGOUT_REDIRECT_URIS', PLAIN],
   ...rows`true sometimes`('OIDC_USERINFO', /"auto"\|"always"\|"never"/),
+  ...rows`HS256 none rs256 RS256,ES256`('OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG', /"RS256"\|"RS384"/),
   ...rows`JWT Any logout`('OIDC_LOGOUT_TOKEN_TYPE', /"logout\+jwt"\|"any"/),
   ['/nowhere/ca.pem', 'OIDC_CA_FILE', /name a readable PEM file/],
   ...rows`short ${'0'.repeat(64)} a\x20b\x20c`(
     'SESSION_ENCRYPTION_KEY',
     /make one with: openssl rand -base64 32/,
   ),
-  ...rows`59 31536001 1d \x2060`('SESSION_MAX_AGE', between(60, 31_536_000)),
+  ...rows`59 31536001 1d 6\x200`('SESSION_MAX_AGE', between(60, 31_536_000)),
   ...rows`1 59 -1 31536001 off`('SESSION_IDLE_TIMEOUT', /60 or more; 0 = off/),
   ...rows`-1 31536001 never`('SESSION_REFRESH_GRACE', between(0, 31_536_000)),
   ...rows`0 10001 many`('SIGN_IN_CONCURRENCY', between(1, 10_000)),
@@ -103,13 +139,13 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
     /domain such as example\.com/,
   ),
   ...rows`Lax off`('COOKIE_SAMESITE', /"lax"\|"strict"\|"none"/),
-  ...rows`65536 -1 http 4180\x20`('PORT', between(0, 65_535)),
+  ...rows`65536 -1 http 41\x2080`('PORT', between(0, 65_535)),
   ...rows`65536 0x10`('INTERNAL_PORT', between(0, 65_535)),
   ...rows`301 soon`('DRAIN_SECONDS', between(0, 300)),
   ...rows`verbose INFO`('LOG_LEVEL', /Lowest level that is logged/),
   ...rows`Redis disk redis,memory`('REDIS_CACHE_MODE', /"memory"\|"redis"\|"hybrid"/),
   ...rows`1000000000 -1 db1 1.5`('REDIS_DB', between(0, 999_999_999)),
-  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\n ${'x'.repeat(65)}`(
+  ...rows`a\x20b {a}: a* a? [a]: a\\ ä: a\nb ${'x'.repeat(65)}`(
     'REDIS_KEY_PREFIX',
     /plain prefix such as vestibule:/,
   ),
@@ -128,8 +164,8 @@ const single: readonly (readonly [string | undefined, string, RegExp])[] = [
   ...words`
     REDIS_ENABLED REDIS_ENABLE_TLS REDIS_TLS_SKIP_VERIFY REDIS_CLUSTER PASS_ACCESS_TOKEN
     REDIS_ENABLE_CIRCUIT_BREAKER REDIS_ENABLE_HEALTH_CHECK ALLOW_INSECURE_HTTP OIDC_TRUST_EMAIL
-    PASS_AUTHORIZATION DISABLE_REPLAY_DETECTION
-  `.flatMap((name) => rows`yes 1 on \x20true`(name, /neither true nor false/)),
+    PASS_AUTHORIZATION COOKIE_PERSISTENT DISABLE_REPLAY_DETECTION
+  `.flatMap((name) => rows`yes 1 on tr\x20ue`(name, /neither true nor false/)),
 ]
 /** Looked at only where Redis is used. */
 const ofRedis: typeof single = [
@@ -173,10 +209,11 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 })
 
 test('every setting is tried here, free texts aside', () => {
-  // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts.
+  // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
+  // proxies in config/proxies.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
-    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM HOST VESTIBULE_CONFIG ALLOWED_EMAILS
+    OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY VESTIBULE_CONFIG ALLOWED_EMAILS
     ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER
   `
   const tried = new Set([...[...single, ...ofRedis].map(([, name]) => name), ...free])

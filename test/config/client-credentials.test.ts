@@ -39,7 +39,10 @@ describe('a private key of the client', () => {
     expect(key.privateKey.extractable).toBe(false)
     const token = await new SignJWT({}).setProtectedHeader({ alg }).sign(key.privateKey)
     await expect(jwtVerify(token, pair.publicKey)).resolves.toBeDefined()
-    expect(keyOf(jwk(pair.privateKey))).toMatchObject({ alg, kid: key.kid })
+    const oneLine = pem(pair.privateKey).replaceAll('\n', '\\n')
+    for (const text of [jwk(pair.privateKey), oneLine]) {
+      expect(keyOf(text)).toMatchObject({ alg, kid: key.kid })
+    }
     const { kid } = key
     const known = { ...pair.publicKey.export({ format: 'jwk' }), use: 'sig', alg, kid }
     expect(key.publicJwk).toEqual(known)
@@ -107,7 +110,8 @@ describe('how the client authenticates', () => {
     )
   test.for([
     ['OIDC_CLIENT_SECRET=', 'none'],
-    ['OIDC_CLIENT_SECRET=s', 'client_secret_basic'],
+    ['OIDC_CLIENT_SECRET=s', 'client_secret'],
+    ['OIDC_CLIENT_SECRET=s METHOD=client_secret_basic', 'client_secret_basic'],
     ['OIDC_CLIENT_PRIVATE_KEY=@', 'private_key_jwt'],
     ['OIDC_CLIENT_SECRET=s METHOD=client_secret_post', 'client_secret_post'],
     ['OIDC_CLIENT_PRIVATE_KEY=@ METHOD=private_key_jwt', 'private_key_jwt'],

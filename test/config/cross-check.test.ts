@@ -12,6 +12,12 @@ test.for(problemRows`
   ^COOKIE_DOMAIN.*other\.test does not cover the protected host app\.example\.com
   PUBLIC_URL=https://example.com PROTECTED_HOSTS=*.example.com
   ^PROTECTED_HOSTS.* would never get the session cookie
+  PROTECTED_HOSTS=app.example.com,*.com
+  ^PROTECTED_HOSTS: \*\.com covers a whole public suffix.*such as \*\.example\.com$
+  PROTECTED_HOSTS=*.DE:8443
+  ^PROTECTED_HOSTS: .*a whole public suffix
+  COOKIE_DOMAIN=com PROTECTED_HOSTS=app.example.com
+  ^COOKIE_DOMAIN: com is a public suffix
   PUBLIC_URL=https://app.example.com PROTECTED_HOSTS=app.example.com:8443
   ^PROTECTED_HOSTS.* would never get the session cookie
   PUBLIC_URL=https://auth.a.localhost COOKIE_DOMAIN=a.localhost PROTECTED_HOSTS=http://a.localhost
@@ -32,6 +38,11 @@ test.for(problemRows`
   ^ALLOWED_….*\*\.example\.com is not an e-mail address or domain
 `)('%s is the problem %s', ([settings, problem]) => {
   expect(problemsWith(settingsIn(settings))).toEqual([expect.stringMatching(problem)])
+})
+
+test('a wildcard for a name that nobody registers names under is taken', () => {
+  const hosts = '*.localhost,http://*.localhost:8080,*.internal,*.lan,*.co.test'
+  expect(problemsWith({ PROTECTED_HOSTS: hosts })).toEqual([])
 })
 
 test('a public address over http is for this machine, or for somebody who says so', () => {

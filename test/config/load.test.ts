@@ -20,9 +20,9 @@ test('the least one has defaults for the rest', () => {
       REDIS_HYBRID_L1_MEMORY_MB=10 REDIS_HYBRID_L1_TTL=5 SESSION_OUTAGE_GRACE=300
       REDIS_ENABLE_CIRCUIT_BREAKER=true REDIS_CIRCUIT_BREAKER_THRESHOLD=5
       REDIS_CIRCUIT_BREAKER_TIMEOUT=60 REDIS_ENABLE_HEALTH_CHECK=true REDIS_HEALTH_CHECK_INTERVAL=30
-      ADMIN_TOKEN= COOKIE_NAME=vestibule COOKIE_SAMESITE=lax ALIAS_HEADERS=reject
+      ADMIN_TOKEN= COOKIE_NAME=vestibule COOKIE_SAMESITE=lax COOKIE_PERSISTENT=true ALIAS_HEADERS=reject
       IDENTITY_HEADERS_MAX_BYTES=8192 PASS_ACCESS_TOKEN=false OIDC_SCOPES=openid profile email
-      OIDC_USERINFO=auto OIDC_LOGOUT_TOKEN_TYPE=logout+jwt LOG_LEVEL=info ALLOW_ANY_USER=true`),
+      OIDC_USERINFO=auto LOG_LEVEL=info ALLOW_ANY_USER=true`),
   )
   const { publicSite, keys, keyFile, redis, hosts, identityHeaders } = config
   expect([publicSite, keys, keyFile, redis]).toEqual(Array(4).fill(undefined))

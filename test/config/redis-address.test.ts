@@ -31,6 +31,33 @@ test.for<[string, Said]>([
   ['redis,defaultDatabase=3', { database: 3 }],
   ...rows`redis,DefaultDatabase=0 redis://redis/0`({ database: 0 }),
   ['[::1]:6380,ssl=true', { ...SECURE, host: '::1' }],
+  ...rows`redis,ssl=True redis,SSL=true,abortConnect=false redis,ssl=1 redis,ssl=Yes redis,ssl=on,abortConnect=0`(
+    SECURE,
+  ),
+  ...rows`redis,ssl=False redis,ssl=0 redis,ssl=no redis,ssl=Off`({}),
+  ['redis:6379,ssl=True', { isTls: true }],
+  [
+    'redis:6380,ssl=true,sslHost=cache.example.com',
+    { ...SECURE, tlsServerName: 'cache.example.com' },
+  ],
+  [
+    'redis,connectTimeout=1500,SyncTimeout=5000',
+    { connectTimeoutMs: 1500, commandTimeoutMs: 5000 },
+  ],
+  ['redis,connectTimeout=100000', { connectTimeoutMs: 60_000 }],
+  ['redis,name=my app', { clientName: 'myapp' }],
+  ['redis,name=', {}],
+  [
+    'redis:6379,allowAdmin=True,KEEPALIVE=60,password=x,connectRetry=3,proxy=None,tiebreaker=',
+    {
+      password: 'x',
+      ignoredOptions: ['allowAdmin', 'keepAlive', 'connectRetry', 'proxy', 'tiebreaker'],
+    },
+  ],
+  [
+    'cache.redis.cache.windows.net:6380,password={password}=,ssl=True,abortConnect=False',
+    { ...SECURE, host: 'cache.redis.cache.windows.net', password: '{password}=' },
+  ],
   ['redis://redis:6380/5', { port: 6380, database: 5 }],
   ['redis://app@redis', { username: 'app' }],
   ['redis://app:secret@redis:6380/15', { ...APP, port: 6380, database: 15 }],
@@ -48,6 +75,7 @@ test.for<[string, string[], Said]>([
   ['a:6379,b:6380', ['a:6379', 'b:6380'], {}],
   ['a,b:6380', ['a:6379', 'b:6380'], {}],
   ['a:1, [::1]:2 ,c:3,', ['a:1', '::1:2', 'c:3'], {}],
+  ['a,b:1,ssl=True', ['a:6380', 'b:1'], { isTls: true }],
   ['a:1,b:2,password=x:3,ssl=True', ['a:1', 'b:2'], { password: 'x:3', isTls: true }],
 ])('%s names several servers', ([text, servers, said]) => {
   const { servers: parsed, ...rest } = parseRedisAddress(text)
@@ -65,14 +93,24 @@ test.for<[string, RegExp]>([
     redis,hunter2 redis,password=hun,ter2 redis,password=hun,ter2:6379 redis:6379,hunter2
     redis:6379,:6379
   `(/names a server without its port, or an option without a value/),
-  ...rows`redis,ssl=yes redis,ssl=`(/ssl that is neither True nor False/),
+  ...rows`redis,ssl=2 redis,ssl=`(/ssl that is neither True nor False/),
   ['redis,password=correct,Hunter2terbattery==', /an unknown option/],
+  ...rows`redis,syncTimeout=0 redis,connectTimeout=0`(/Timeout of 0 milliseconds/),
+  ...rows`redis,syncTimeout=5s redis,connectTimeout=`(/Timeout that is no number/),
+  ['redis,ssl=True,sslHost=hunter2/x', /an sslHost that is no host name/],
+  [
+    'redis,serviceName=mymaster',
+    /serviceName: set REDIS_SENTINEL_ADDRESSES .* REDIS_SENTINEL_MASTER/,
+  ],
+  ['redis,proxy=Twemproxy', /proxy: .* name the server itself/],
+  ['redis,tunnel=http:hunter2:8080', /tunnel: .* remove it/],
+  ...rows`redis,$INFO= redis,$config=hunter2`(/renames commands/),
   ['redis,abortConnect=maybe', /abortConnect that is neither True nor False/],
   ['redis,abortConnect=True', /the service always starts: remove it/],
   ...rows`
     redis,defaultDatabase=one redis,defaultDatabase=-1 redis,defaultDatabase=1000000000
   `(/defaultDatabase that is no number/),
-  ...rows`redis,syncTimeout=5000 redis,hunter2=x redis,constructor=x redis,__proto__=x`(
+  ...rows`redis,hunter2=x redis,constructor=x redis,__proto__=x redis,timeout=5000`(
     /an unknown option; the options are user, pass/,
   ),
   ...rows`

@@ -60,11 +60,30 @@ test.for<[string, object]>([
   ['REDIS_ADDRESS=rediss://redis.example.com', { tls: { skipVerify: false } }],
   ['REDIS_ADDRESS=redis.example.com,ssl=True', { tls: { skipVerify: false } }],
   ['REDIS_ADDRESS=rediss://redis REDIS_ENABLE_TLS=true', { tls: { skipVerify: false } }],
+  [
+    'REDIS_ADDRESS=redis,ssl=True,sslHost=a.test',
+    { tls: { skipVerify: false, serverName: 'a.test' } },
+  ],
+  [
+    'REDIS_ADDRESS=redis,sslHost=a.test REDIS_ENABLE_TLS=true',
+    { tls: { skipVerify: false, serverName: 'a.test' } },
+  ],
+  ['REDIS_ADDRESS=redis,name=portal', { clientName: 'portal' }],
   ['REDIS_ADDRESS=redis://redis REDIS_ENABLE_TLS=true', { tls: { skipVerify: false } }],
 ])('%s gives %o', ([settings, expected]) => {
   expect(loadConfig({ ...base, ...settingsIn(settings) }).redis).toEqual(
     expect.objectContaining(expected),
   )
+})
+
+test('time limits of the address stand for those of the settings', () => {
+  const address = 'redis,connectTimeout=1500,syncTimeout=900'
+  const { settings } = loadConfig({ ...base, REDIS_ADDRESS: address, REDIS_READ_TIMEOUT: '' })
+  expect(settings).toMatchObject({
+    REDIS_CONNECT_TIMEOUT: { ms: 1500 },
+    REDIS_READ_TIMEOUT: { ms: 900 },
+    REDIS_WRITE_TIMEOUT: { ms: 900 },
+  })
 })
 
 test('a password file is remembered, to be read again', () => {
@@ -176,6 +195,12 @@ test.for(problemRows`
   ^REDIS_DB: differs from the database in the address: remove one of them$
   REDIS_ADDRESS=redis://redis/0 REDIS_DB=2
   ^REDIS_DB: differs from the database
+  REDIS_ADDRESS=redis,connectTimeout=1500 REDIS_CONNECT_TIMEOUT=5
+  ^REDIS_CONNECT_TIMEOUT: differs from connectTimeout in the address: remove one of them$
+  REDIS_ADDRESS=redis,syncTimeout=1500 REDIS_WRITE_TIMEOUT=3
+  ^REDIS_WRITE_TIMEOUT: differs from syncTimeout in the address: remove one of them$
+  REDIS_ADDRESS=redis,sslHost=redis.example.com
+  ^REDIS_ADDRESS: has an sslHost without TLS: add ssl=True, or remove sslHost$
   REDIS_ENABLE_TLS=true REDIS_CERT_FILE=@cert.pem
   ^REDIS_CERT_FILE and REDIS_KEY_FILE: one of them is missing$
   REDIS_ENABLE_TLS=true REDIS_KEY_FILE=@key.pem

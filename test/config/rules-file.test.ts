@@ -81,6 +81,15 @@ describe('the rules file', () => {
     expect(accessOf(environment, '/', 'POST').kind).toBe('deny')
   })
 
+  test('a rule may name methods that no standard names (C41)', async () => {
+    const environment = await withFile(
+      'rules: [{ methods: [VERSION-CONTROL, RPC_IN_DATA, M2], access: signed-in }]',
+    )
+    for (const method of ['VERSION-CONTROL', 'RPC_IN_DATA', 'M2'])
+      expect(accessOf(environment, '/', method).kind).toBe('signed-in')
+    expect(accessOf(environment, '/', 'RPC_OUT_DATA').kind).toBe('deny')
+  })
+
   test('rules alone are enough, and what they do not name is denied', async () => {
     const environment = await withFile('rules: [{ paths: [/a], access: signed-in }]')
     expect(accessOf(environment, '/a').kind).toBe('signed-in')

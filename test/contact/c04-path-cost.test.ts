@@ -10,7 +10,7 @@ const patterns = Array.from({ length: 100 }, (_, index) => [
 ]).flat()
 
 /** The longest path that may be read in several ways, and the longest of all. */
-const [SHORT, LONG] = [2048, 8192]
+const [SHORT, LONG] = [2048, 16_384]
 
 test.for([50, 200])(
   'C4: 10,000 paths of 8 KiB and %i rules cost at most five plain ones each',

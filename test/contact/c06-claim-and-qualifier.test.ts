@@ -18,7 +18,7 @@ const party = useParty({
 const signIn = async (idToken: Given, userInfo: Given) => {
   const { provider, vestibule } = party
   provider.tamperIdToken({ email: undefined, email_verified: undefined, ...idToken })
-  provider.set('userinfo', { rewrite: ({ sub }) => ({ sub, ...userInfo }) })
+  provider.set('userinfo', { rewrite: ({ sub }) => ({ sub, groups: [], ...userInfo }) })
   const { browser } = await party.attempt()
   const cookie = browser.cookies.header(new URL(APP))
   expect(cookie).toContain('__Host-vestibule=')

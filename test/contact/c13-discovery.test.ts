@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { connectProvider } from '../../src/oidc/provider.ts'
+import { connectProvider } from '../../src/oidc/discovery/provider.ts'
 
 const PATIENCE_MS = 1000
 /** A timer may be a little early. */
@@ -31,6 +31,14 @@ test('C13: a discovery that fails is repeated once a second, whoever asks, and e
       Array.from({ length: AT_ONCE }, () => connection.configuration()),
     )
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set(['rejected']))
+    // Names the cause where it is asked for (C53).
+    expect(answers[0]).toMatchObject({
+      reason: {
+        code: 'provider_unavailable',
+        message: expect.stringContaining('answered with 500') as string,
+        facts: { endpoint: 'discovery', http_status: 500, setting: 'OIDC_ISSUER_URL' },
+      },
+    })
   }
   await expect.poll(() => failures).toBe(asked)
   // Slowness only raises what they may cost.

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import zlib from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { providerFetch } from '../../src/oidc/provider-fetch.ts'
+import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { bearerRule, startBearerParty } from '../support/bearers.ts'
 
 const BODY = '{"issuer":"https://id.example.com"}'
@@ -121,8 +121,8 @@ describe('C15: answers of providers and issuers', () => {
     ],
   ])('answers %s end with the time limit', async ([, given]) => {
     answer = given
-    await expect(providerFetch(url, {}, BRIEF_SECONDS)).rejects.toThrow(
-      expect.objectContaining({ name: 'TimeoutError' }),
+    await expect(providerFetch(url, {}, { seconds: BRIEF_SECONDS })).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_PROVIDER_TIMEOUT' }),
     )
   })
 

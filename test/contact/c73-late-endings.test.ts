@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import type { LogoutToken } from '../../src/oidc/logout-token.ts'
+import type { LogoutToken } from '../../src/oidc/tokens/logout-token.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'

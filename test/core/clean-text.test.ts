@@ -15,7 +15,17 @@ test.for([
     'https://app.example.com/oauth2/callback?code=1 is not known',
     'https://app.example.com/oauth2/callback is not known',
   ],
+  [
+    'at https://app.example.com/cb&code=jW34DzU-1Z8z&code_verifier=Xq_7HKP8C7Let0UxTrHGBE1gQYkYmXbBou8X4mhcMZ4',
+    'at https://app.example.com/cb&code=jW34DzU-1Z8z&…',
+  ],
+  [
+    'at https://id.example.com/9188040d-6c67-4c5b-b112-36a304b66dad/jW34DzU-1Z8zUQRQCaeHJuJ1uLWdORqA',
+    'at https://id.example.com/9188040d-6c67-4c5b-b112-36a304b66dad/…',
+  ],
+  ['no user alice%40example.com here', 'no user …@… here'],
   ['half \ud83d character', 'half \ufffd character'],
+  ['ask https://[not-an-address now', 'ask … now'],
   ['x'.repeat(300), `${'x'.repeat(200)}…`],
 ])('%j of another party is logged as %j', ([text, clean]) => {
   expect(cleanText(text as string)).toBe(clean)

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { completeClaims } from '../../src/core/complete-claims.ts'
-import { ignoredClaims, toIdentity } from '../../src/core/identity.ts'
+import { ignoredClaims, toIdentity } from '../../src/core/read-identity.ts'
 
 const A = 'a@example.com'
 const B = 'b@example.com'
 const verified = { email_verified: true }
 const unverified = { email_verified: false }
-const options = { groupsClaim: 'groups', trustEmail: false, headers: [] }
+const options = { groupsClaim: 'groups', emailClaim: 'email', trustEmail: false, headers: [] }
 
 type Given = Readonly<Record<string, unknown>>
 
@@ -28,10 +28,13 @@ test.for<[string, Given, Given, string | undefined]>([
   ['of the same address', { email: A }, { email: A, ...verified }, A],
   ['null says nothing', { email: A, email_verified: null }, { email: A, ...verified }, A],
 ])('C6: %s', ([, idToken, userInfo, email]) => {
-  const claims = completeClaims({ iss: 'i', sub: 's', ...idToken }, { sub: 's', ...userInfo })
+  const claims = completeClaims(
+    { iss: 'i', sub: 's', groups: [], ...idToken },
+    { sub: 's', ...userInfo },
+  )
   expect(toIdentity(claims, options).email).toBe(email)
-  const isIgnored = claims['email'] !== undefined && email === undefined
-  expect(ignoredClaims(claims, options)).toEqual(isIgnored ? ['email: not verified'] : [])
+  const reason = claims['email'] === undefined ? 'no such claim' : 'not verified'
+  expect(ignoredClaims(claims, options)).toEqual(email === undefined ? [`email: ${reason}`] : [])
 })
 
 test('C6: nor does a telephone number count by what was said of another one', () => {

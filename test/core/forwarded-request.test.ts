@@ -37,20 +37,37 @@ describe('a forwarded request', () => {
       url: 'https://app.example.com/a/b?c=/d?e',
       isWebSocketScheme: false,
     }))
+
+  test.for(words`
+    LIST VERSION-CONTROL RPC_IN_DATA M-SEARCH QUERY A 1 ${'X'.repeat(32)}
+  `)('may have the method %s (C41)', (method) =>
+    expect(parse({ 'X-Forwarded-Method': method }).method).toBe(method),
+  )
+
+  test.for([
+    ['path', `/${'a'.repeat(16_383)}`],
+    ['query', `/?${'a'.repeat(16_382)}`],
+  ] as const)('may have 16 KiB of %s (C43)', ([, uri]) =>
+    expect(parse({ 'X-Forwarded-Uri': uri }).uri).toBe(uri),
+  )
 })
 
 describe('a request that is refused', () => {
   const name = (part: string) => `X-Forwarded-${part}`
   test.for<[part: string, value: string, text: string, code?: AuthErrorCode]>([
     ['Proto', '', 'is missing'],
-    ['Method', 'FOO', 'not a supported method'],
+    ...['get', 'FOO!', 'A'.repeat(33), 'GET,POST', 'G T', 'Ä'].map(
+      (method): [string, string, string] => ['Method', method, 'is not a method of 1 to 32'],
+    ),
+    ['Method', 'CONNECT', 'never allowed', 'method_not_allowed'],
     ['Method', 'TRACE', 'never allowed', 'method_not_allowed'],
     ['Proto', 'ftp', 'none of'],
     ['Proto', 'http', 'is configured for https'],
     ['Host', 'app.localhost:8080', 'is configured for http'],
     ['Host', 'evil.test', 'PROTECTED_HOSTS', 'foreign_host'],
     ['Uri', 'a', 'not a path'],
-    ['Uri', `/${'a'.repeat(8192)}`, 'too long'],
+    ['Uri', `/${'a'.repeat(16_384)}`, 'longer than 16384 bytes'],
+    ['Uri', `/a?${'\xe9'.repeat(16_382)}`, 'longer than 16384 bytes'],
     ['Uri', '/a/..%2fb?c', 'hidden dot segment', 'hidden_dots'],
     ['Uri', `/a//${'b'.repeat(2048)}`, 'longer than 2048 characters'],
     ['HTTP-Method', 'GET', 'is not accepted'],

@@ -1,15 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type Claims, claimValue } from '../../src/core/claims.ts'
+import { IDENTITY_HEADERS, type Identity, identityHeaders } from '../../src/core/identity.ts'
 import {
-  type Claims,
-  claimValue,
-  IDENTITY_HEADERS,
-  type Identity,
   type IdentityOptions,
-  identityHeaders,
+  ignoredClaims,
   lacksClaims,
+  renewIdentity,
   toIdentity,
-} from '../../src/core/identity.ts'
+} from '../../src/core/read-identity.ts'
 import { holds } from '../support/holds.ts'
 import { rows, words } from '../support/words.ts'
 
@@ -23,7 +22,12 @@ const claims: Claims = {
   name: 'Alice',
   groups: ['admins', 'ops'],
 }
-const options = { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS }
+const options = {
+  groupsClaim: 'groups',
+  emailClaim: 'email',
+  trustEmail: false,
+  headers: IDENTITY_HEADERS,
+}
 const trusting = { ...options, trustEmail: true }
 function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
   const further = headers.map(([name, claim]) => ({ name, claim }))
@@ -47,6 +51,8 @@ describe('a claim by its name', () => {
     ['realm_access.deep.er', 'x'],
     ['https://example.com/groups', ['b']],
     ['realm_access.flat', 'literal'],
+    [String.raw`realm_access\.flat`, 'literal'],
+    [String.raw`realm_access\.roles`, undefined],
     ['nothing', null],
     ['list.0.name', 'first'],
     ['', undefined],
@@ -74,21 +80,14 @@ describe('from claims to an identity', () => {
     ['nothing but the subject beside claims of the wrong kind', wrong, unnamed],
   ])('%s', ([, given, expected]) => expect(toIdentity(given, options)).toEqual(expected))
 
-  test.for<readonly [unknown, string]>([
-    [['a', 'b'], 'a b'],
-    ['a', 'a'],
-    ['a,b', 'a,b'],
-    [[1, null, 'a', '', ['b'], { c: 1 }, true], 'a'],
-    ...['', [], { a: 1 }, 7, null, undefined].map((none) => [none, ''] as const),
-  ])('the groups claim %j gives %j', ([groups, expected]) => {
-    const given = toIdentity({ ...claims, groups }, options).groups
-    expect(given).toEqual(expected.split(' ').filter(Boolean))
-  })
-
-  test('groups may lie deeper', () => {
-    const deep = { ...claims, realm_access: { roles: ['r1'] } }
-    const asked = { ...options, groupsClaim: 'realm_access.roles' }
-    expect(toIdentity(deep, asked).groups).toEqual(['r1'])
+  const deep = { realm_access: { roles: ['r1'] }, 'https://x.test/roles': ['r2'] }
+  test.for<[string, string]>([
+    ['realm_access.roles', 'r1'],
+    ['https://x.test/roles', 'r2'],
+    [String.raw`https://x\.test/roles`, 'r2'],
+  ])('groups may lie deeper and below a name with dots: %s', ([groupsClaim, expected]) => {
+    const { groups } = toIdentity({ ...claims, ...deep }, { ...options, groupsClaim })
+    expect(groups).toEqual([expected])
   })
 
   test('further claims are kept where a header asks for them, and no others', () => {
@@ -98,7 +97,7 @@ describe('from claims to an identity', () => {
     const identity = toIdentity(extra, withHeaders(...headers.map((c) => [`X-${c}`, c] as const)))
     expect(Object.entries(identity.claims)).toEqual([
       ['dept', 'R&D'],
-      ['roles', ['a', 'b']],
+      ['roles', ['a', '7', 'b']],
       ['level', '3'],
       ['staff', 'false'],
       ...rows`object missing __proto__`(''),
@@ -121,6 +120,67 @@ describe('from claims to an identity', () => {
   })
 })
 
+describe('what was ignored', () => {
+  const headers = withHeaders(['X-Dept', 'dept'], ['X-Level', 'level'])
+  const byUpn = { ...options, emailClaim: 'upn' }
+  const all = { ...claims, dept: 'R&D', level: 3 }
+  const overage = { _claim_names: { groups: 'src1', dept: 'src1' } }
+
+  test.for<[Claims, IdentityOptions, readonly string[]]>([
+    [all, headers, []],
+    [{ ...all, name: undefined, preferred_username: '' }, headers, []],
+    [{ ...all, email_verified: false }, headers, ['email: not verified']],
+    [{ ...all, email_verified: 'True' }, options, ['email: not verified']],
+    [
+      { ...all, email_verified: 1, groups: null },
+      options,
+      ['email: not verified', 'groups: no such claim'],
+    ],
+    [{ ...all, email: [EMAIL] }, options, ['email: not text']],
+    [{ ...all, email: undefined }, options, ['email: no such claim']],
+    [{ ...all, upn: 'x@example.com' }, byUpn, ['email: not verified']],
+    [{ ...all, upn: EMAIL }, byUpn, []],
+    [{ ...all, email: '', upn: EMAIL }, byUpn, ['email: not verified']],
+    [{ ...all, email: '', upn: EMAIL }, { ...byUpn, trustEmail: true }, []],
+    [
+      { ...all, name: 7, preferred_username: {} },
+      options,
+      ['preferred_username: not text', 'name: not text'],
+    ],
+    [{ ...all, dept: {} }, headers, ['dept: neither text, a number, true or false, nor a list']],
+    [{ ...all, dept: null }, headers, ['dept: no such claim']],
+    [
+      { ...all, dept: '', ...overage },
+      headers,
+      ['dept: distributed, which is not fetched (_claim_names)'],
+    ],
+  ])('%j', ([given, asked, expected]) => expect(ignoredClaims(given, asked)).toEqual(expected))
+
+  test.for<Claims>([overage, { hasgroups: true }])('overage is named (C33): %j', (said) =>
+    expect(ignoredClaims({ ...all, groups: undefined, ...said }, options)).toEqual([
+      expect.stringMatching(/^groups: overage.*_claim_names.*provider\.md$/),
+    ]),
+  )
+})
+
+describe('after a refresh without UserInfo', () => {
+  const before = toIdentity({ ...claims, dept: 'R&D' }, withHeaders(['X-Dept', 'dept']))
+
+  test.for<[string, Claims, Claims]>([
+    ['what nobody says stays', nobody, {}],
+    ['a group that was taken away is gone', { ...nobody, groups: ['ops'] }, { groups: ['ops'] }],
+    ['all groups that were taken away are gone', { ...nobody, groups: [] }, { groups: [] }],
+    ['the address stays where it is the same', { ...nobody, email: EMAIL }, {}],
+    ['another address is not verified', { ...nobody, email: 'x@y.test' }, { email: undefined }],
+    ['a denied address is gone', { ...nobody, email_verified: false }, { email: undefined }],
+    ['a further claim is new', { ...nobody, dept: 'HR' }, { claims: { dept: 'HR' } }],
+  ])('%s', ([, said, changed]) => {
+    const renewed = renewIdentity(before, said, withHeaders(['X-Dept', 'dept']))
+    const { email, ...others } = { ...before, ...changed }
+    expect(renewed).toEqual({ ...others, ...(email && { email }) })
+  })
+})
+
 describe('asking UserInfo', () => {
   const { email_verified: _, ...unverified } = claims
   const { groups: __, ...groupless } = claims
@@ -138,6 +198,8 @@ describe('asking UserInfo', () => {
     ['a further claim is there', { ...claims, dept: 'R&D' }, byDept, false],
     ['a further claim is empty', { ...claims, dept: '' }, byDept, true],
     ['the address is null', { ...claims, email: null }, options, true],
+    ['the address is elsewhere', claims, { ...options, emailClaim: 'upn' }, true],
+    ['it is there and trusted', { ...claims, upn: 'x' }, { ...trusting, emailClaim: 'upn' }, false],
   ])('%s', ([, given, asked, expected]) => expect(lacksClaims(given, asked)).toBe(expected))
 })
 

@@ -11,6 +11,7 @@ function fetched(mode: string, destination: string, site = 'same-origin'): Heade
   return { 'Sec-Fetch-Mode': mode, 'Sec-Fetch-Dest': destination, 'Sec-Fetch-Site': site }
 }
 const PAGE: Headers = { ...fetched('navigate', 'document', 'none'), Accept: 'text/html,*/*;q=0.8' }
+const PASSED_ON: Headers = { ...PAGE, ...fetched('navigate', 'empty') }
 const HANDSHAKE: Headers = { 'Sec-WebSocket-Key': 'eA==', 'Sec-WebSocket-Version': '13' }
 const ORIGIN: Headers = { Origin: 'https://app.example.com' }
 const ASKED_METHOD: Headers = { 'Access-Control-Request-Method': 'PUT' }
@@ -35,11 +36,14 @@ const ROWS: Readonly<Record<RequestClass, readonly (readonly [string, string, He
     ['a page whose Accept has no HTML', 'GET', { ...PAGE, ...ANY }],
     ['a browser without fetch metadata', 'GET', { Accept: 'text/html,application/xhtml+xml' }],
     ['an Accept in capitals', 'GET', { Accept: 'TEXT/HTML' }],
+    ['a page that a service worker passes on', 'GET', PASSED_ON],
+    ['a page of another site, passed on', 'GET', { ...PASSED_ON, 'Sec-Fetch-Site': 'cross-site' }],
     ['another purpose', 'GET', { ...PAGE, 'Sec-Purpose': 'reading' }],
   ],
   'form-navigation': [
     ['a form', 'POST', { ...PAGE, ...FORM }],
     ['a form without fetch metadata', 'POST', { ...HTML, ...FORM }],
+    ['a form that a service worker passes on', 'POST', { ...PASSED_ON, ...FORM }],
   ],
   background: [
     ...words`PUT DELETE OPTIONS`.map((how) => [`a navigation with ${how}`, how, PAGE] as const),
@@ -50,6 +54,14 @@ const ROWS: Readonly<Record<RequestClass, readonly (readonly [string, string, He
       const [mode = '', destination = ''] = each.split('/')
       return [`a request of ${each}`, 'GET', fetched(mode, destination)] as const
     }),
+    ['a navigation passed on for anything but HTML', 'GET', { ...PASSED_ON, ...ANY }],
+    ['a navigation passed on with PUT', 'PUT', PASSED_ON],
+    ['a destination of a fetch without its mode', 'GET', { 'Sec-Fetch-Dest': 'empty', ...HTML }],
+    [
+      'a fetch of the same origin that accepts HTML',
+      'GET',
+      { ...fetched('same-origin', 'empty'), ...HTML },
+    ],
     ['an unknown mode', 'GET', { ...PAGE, ...fetched('hostile', 'document') }],
     ['a form sent from an iframe', 'POST', { ...PAGE, ...fetched('navigate', 'iframe') }],
     ['a style sheet', 'GET', { ...fetched('no-cors', 'style'), Accept: 'text/css' }],

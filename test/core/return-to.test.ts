@@ -18,13 +18,13 @@ function parse(rd: string) {
 }
 
 const ORIGINS =
-  /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/
+  /^(https:\/\/(app\.example\.com|[a-z0-9._-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/app\.localhost:8080)$/
 
 const part = fc.constantFrom(
   ...words`
       / / \\ . .. // @ : ? # %2f %5c %2e %09 \t \x20 https: http: HTTPS:// https:// https://
       javascript: evil.test 。 \u200b app.example.com app.example.com x.apps.example.com
-      .apps.example.com apps odd.example.com:8443 :443 app.localhost:8080 oauth2 OAuth2 logout é ;
+      .apps.example.com my_app _ apps odd.example.com:8443 :443 app.localhost:8080 oauth2 OAuth2 logout é ;
     `,
 )
 const hostile = fc.array(part, { maxLength: 9 }).map((parts) => parts.join(''))
@@ -56,14 +56,33 @@ test('what it returns leads to the same place again', () =>
   }))
 
 test('a long target leads to the same place again, or nowhere to begin with', () => {
-  for (const rd of ['a'.repeat(2040), 'a'.repeat(2048), 'é'.repeat(1000)].map(
-    (each) => `/${each}`,
-  )) {
+  for (const rd of [2970, 2975, 2976, 2999, 3000, 9999].flatMap((length) => [
+    `/${'a'.repeat(length)}`,
+    `/a?${'b'.repeat(length)}`,
+    `/a?${'é'.repeat(length / 3)}`,
+  ])) {
     const href = parse(rd)
     const again = href === undefined ? undefined : parse(href)
     expect(again === href, `${rd.length} characters`).toBe(true)
   }
 })
+
+const [ORIGIN, LONGEST] = ['https://app.example.com', 3000 - 'https://app.example.com'.length]
+test.for<[what: string, rd: string, target: string | undefined]>([
+  ['the longest path', `/${'a'.repeat(LONGEST - 1)}`, `${ORIGIN}/${'a'.repeat(LONGEST - 1)}`],
+  ['a longer path', `/${'a'.repeat(LONGEST)}`, undefined],
+  ['a path that grows when it is encoded', `/${'é'.repeat(500)}`, undefined],
+  ['a long path that is resolved', `/${'a/../'.repeat(590)}b`, `${ORIGIN}/b`],
+  ['the longest query', `/a?${'b'.repeat(LONGEST - 3)}`, `${ORIGIN}/a?${'b'.repeat(LONGEST - 3)}`],
+  ['a longer query', `/a?${'b'.repeat(LONGEST - 2)}`, `${ORIGIN}/a`],
+  ['a query that grows when it is encoded', `/a?${'é'.repeat(500)}`, `${ORIGIN}/a`],
+  ['a query of 48 KiB', `${ORIGIN}/a?${'%C3%A9'.repeat(8192)}#c`, `${ORIGIN}/a`],
+  ['a long fragment', `/a#${'b'.repeat(3000)}`, `${ORIGIN}/a`],
+  ['a long query of another host', `https://evil.test/a?${'b'.repeat(3000)}`, undefined],
+  ['a long query of our own pages', `/oauth2/logout?${'b'.repeat(3000)}`, `${ORIGIN}/`],
+])('a target is kept up to 3,000 characters, then without its query (C43): %s', ([, rd, target]) =>
+  expect(parse(rd)).toBe(target),
+)
 
 test('a site that no URL can name is no place to return to', () =>
   expect(parseReturnTo('/', createSite('https', 'app.1', ''), options)).toBeUndefined())

@@ -44,7 +44,7 @@ describe('a host value', () => {
     holds(1000, [anyHost], (value) => {
       const host = parseHost(value)
       if (!host) return
-      expect(host.hostname).toMatch(/^[a-z0-9][a-z0-9.-]*$/)
+      expect(host.hostname).toMatch(/^[a-z0-9_][a-z0-9._-]*$/)
       expect(host.hostname).not.toMatch(/\.\.|[.-]$/)
       expect(parseHost(host.port ? `${host.hostname}:${host.port}` : host.hostname)).toEqual(host)
     }))
@@ -66,6 +66,8 @@ describe('an entry of PROTECTED_HOSTS', () => {
     ['http://app.localhost:8080', { ...http, hostname: 'app.localhost', port: '8080' }],
     ['http://*.localhost:80', { ...http, hostname: 'localhost', isWildcard: true }],
     ['app.example.com:80', { ...https, port: '80' }],
+    ['my_app.example.com', { ...https, hostname: 'my_app.example.com' }],
+    ['*._b_.example.com', { ...https, hostname: '_b_.example.com', isWildcard: true }],
     ['', undefined],
     ...rows`
       * *. *.*.example.com app.*.com *app.example.com https://app.example.com/
@@ -103,7 +105,7 @@ describe('a site', () => {
   })
 
   test('its own pattern finds it and nothing else', () => {
-    const label = fc.stringMatching(/^[a-z]([a-z0-9-]{0,6}[a-z0-9])?$/)
+    const label = fc.stringMatching(/^[a-z_]([a-z0-9_-]{0,6}[a-z0-9_])?$/)
     const name = fc.array(label, { minLength: 1, maxLength: 4 })
     const port = fc.constantFrom('', '443', '80', '8443')
     const scheme = fc.constantFrom('https' as const, 'http' as const)
@@ -148,7 +150,7 @@ describe('finding a protected site', () => {
         const site = sites.find(host + end)
         if (!site) return
         expect(site.origin).toMatch(
-          /^(https:\/\/(app\.example\.com|[a-z0-9.-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/(app\.localhost:8080|[a-z0-9.-]+\.test\.localhost))$/,
+          /^(https:\/\/(app\.example\.com|[a-z0-9._-]+\.apps\.example\.com|odd\.example\.com:8443)|http:\/\/(app\.localhost:8080|[a-z0-9._-]+\.test\.localhost))$/,
         )
         expect(site.origin).toBe(`${site.scheme}://${site.host}`)
         expect(new URL(site.origin).origin).toBe(site.origin)

@@ -69,15 +69,18 @@ describe('render traefik', () => {
     )
   })
 
-  test.for(['false', 'true'])('takes Authorization with PASS_AUTHORIZATION: %s', (value) => {
-    const { middlewares } = renderedFor({ PASS_AUTHORIZATION: value }).http
-    const listed = middlewares.vestibule.forwardAuth['authResponseHeaders'] as string[]
-    expect(listed.includes('Authorization')).toBe(value === 'true')
-    // A bearer must reach the check.
-    const { customRequestHeaders } = middlewares['vestibule-strip'].headers
-    expect(customRequestHeaders).not.toHaveProperty('Authorization')
-    expect(customRequestHeaders).not.toHaveProperty('Cookie')
-  })
+  test.for(['false', 'true', 'access-token'])(
+    'takes Authorization with PASS_AUTHORIZATION: %s',
+    (value) => {
+      const { middlewares } = renderedFor({ PASS_AUTHORIZATION: value }).http
+      const listed = middlewares.vestibule.forwardAuth['authResponseHeaders'] as string[]
+      expect(listed.includes('Authorization')).toBe(value !== 'false')
+      // A bearer must reach the check.
+      const { customRequestHeaders } = middlewares['vestibule-strip'].headers
+      expect(customRequestHeaders).not.toHaveProperty('Authorization')
+      expect(customRequestHeaders).not.toHaveProperty('Cookie')
+    },
+  )
 
   test('routes the sign-in of every host, PUBLIC_URL and wildcards among them', () => {
     const { rule } = renderedFor({

@@ -92,12 +92,7 @@ describe('the documentation', () => {
       '| `class` | what',
       ['failure.ts', 'reply-errors.ts'],
     ],
-    [
-      'findings',
-      /readonly code:(.*?)readonly message/s,
-      '| `code` | meaning',
-      ['examine/try-commands.ts'],
-    ],
+    ['findings', /type FindingCode =(.*?)\n\n/s, '| `code` | meaning', ['examine/finding.ts']],
   ] as const)('lists the %s of Redis that there are', ([, union, head, paths]) => {
     const named = paths.flatMap((path) => {
       const [, text = ''] = union.exec(read(`src/redis/${path}`)) ?? []

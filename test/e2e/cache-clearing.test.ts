@@ -68,6 +68,15 @@ describeWithRedis('clearing the caches of all replicas at one of them', () => {
     })
   })
 
+  test('DELETE /admin/cache/sessions/ID evicts that session alone, by the id of the list', async () => {
+    const { first } = fleet()
+    const { body } = await askAdmin(first, 'GET', 'sessions?user=bob')
+    const [{ id }] = (body as { sessions: [{ id: string }] }).sessions
+    const evicted = await askAdmin(first, 'DELETE', `cache/sessions/${id}`)
+    expect(evicted).toMatchObject({ status: 200, body: { evicted: id } })
+    await everywhere({ ...FULL, sessions: USERS.length - 1 })
+  })
+
   test('nobody is signed out by it: what was in memory is read again', async () => {
     const { first, all, cookies } = fleet()
     await askAdmin(first, 'DELETE', 'cache')

@@ -30,6 +30,6 @@ test('memory mode: a login that comes back from another replica gives the second
     countEvents(each, 'second_replica'),
   )
   expect(ofOne).toBe(0)
-  // A process has one of 128 marks, so that one of the two may be taken for the first.
+  // A process has one of 64 marks, so that one of the two may be taken for the first.
   expect(Math.max(...ofOthers)).toBe(1)
 })

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { errorPage } from '../../src/http/error-page.ts'
+import { type LoopCause, loopPage } from '../../src/http/pages/loop-page.ts'
 import * as pages from '../../src/http/pages/pages.ts'
+import * as signInPages from '../../src/http/pages/sign-in-pages.ts'
 import { createPageWriter } from '../../src/http/write-page.ts'
 
 const REQUEST_ID = 'request-1'
@@ -16,13 +20,19 @@ const htmlOf = async (content: pages.PageContent) => (await render(content)).htm
 
 /** Every page with a text in every place that takes one. */
 const pagesWith = (text: string): readonly (readonly [string, pages.PageContent])[] => [
-  ['a failed sign-in', pages.signInFailedPage(text)],
-  ['a failed sign-in that goes on', pages.signInFailedPage(LOGIN, text)],
+  ['a failed sign-in', signInPages.signInFailedPage(text)],
+  ['a failed sign-in that goes on', signInPages.signInFailedPage(LOGIN, text)],
   ['a bad request', pages.badRequestPage(text)],
+  ['a bad request with advice', pages.badRequestPage(text, text)],
   ['not allowed', pages.notAllowedPage(text, text)],
-  ['a broken provider', pages.brokenProviderPage(text)],
-  ['a loop without the cookie', pages.loopPage(false, text, text)],
-  ['a loop with the cookie', pages.loopPage(true, text, text)],
+  ['a broken provider', signInPages.brokenProviderPage(text)],
+  ['a broken provider that is asked again', signInPages.brokenProviderPage(LOGIN, text)],
+  ['a provider that refuses', signInPages.refusedPage(text, text)],
+  ['wrong settings', signInPages.misconfiguredPage(text)],
+  ['not available', signInPages.unavailablePage(true, text)],
+  ['a loop of sign-ins that fail', loopPage('unfinished', text, text)],
+  ['a loop without the cookie', loopPage('no-cookie', text, text)],
+  ['a loop with the cookie', loopPage('not-accepted', text, text)],
   ['two sessions', pages.resetCookiesPage(text)],
   [
     'the question before signing out',
@@ -32,7 +42,6 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
   ['signed out for now', pages.signedOutPage(text, true)],
   ['signed out for now, and going on', pages.signedOutPage(LOGIN, true, text)],
   ['going on', pages.continuePage(text)],
-  ['not available', pages.unavailablePage(true)],
   ['an internal error', pages.internalErrorPage()],
 ]
 
@@ -87,7 +96,7 @@ describe('every page', () => {
   })
 
   test('status and further headers are those asked for; cookies do not replace each other', async () => {
-    const answer = await write(503, pages.unavailablePage(true), REQUEST_ID, [
+    const answer = await write(503, signInPages.unavailablePage(true), REQUEST_ID, [
       ['Retry-After', '5'],
       ['Set-Cookie', 'a=1'],
       ['Set-Cookie', 'b=2'],
@@ -101,28 +110,42 @@ describe('single pages', () => {
   test('only what should go on by itself does', async () => {
     const refreshOf = async (content: pages.PageContent) =>
       /<meta http-equiv="refresh" content="([^"]*)">/.exec(await htmlOf(content))?.[1]
-    expect(await refreshOf(pages.unavailablePage(true))).toBe(String(pages.RETRY_SECONDS))
+    expect(await refreshOf(signInPages.unavailablePage(true))).toBe(
+      String(signInPages.RETRY_SECONDS),
+    )
     const onward = pages.continuePage('https://app.example.com/?a=1&b=2')
     expect(await refreshOf(onward)).toBe('0;url=https://app.example.com/?a=1&amp;b=2')
     const escaped = LOGIN.replace('&', '&amp;')
-    expect(await refreshOf(pages.signInFailedPage(LOGIN, LOGIN))).toBe(`1;url=${escaped}`)
+    expect(await refreshOf(signInPages.signInFailedPage(LOGIN, LOGIN))).toBe(`1;url=${escaped}`)
     const others = pagesWith(LOGIN).filter(([, content]) => content.refreshSeconds === undefined)
-    expect(others.length).toBe(pagesWith(LOGIN).length - 3)
+    expect(others.length).toBe(pagesWith(LOGIN).length - 4)
     for (const [what, content] of others) expect(await refreshOf(content), what).toBeUndefined()
   })
 
   test('only a page that tries again by itself says so', async () => {
-    const promise = `tries again by itself every ${pages.RETRY_SECONDS} seconds`
-    expect(await htmlOf(pages.unavailablePage(true))).toContain(promise)
-    expect(await htmlOf(pages.unavailablePage(false))).not.toContain('by itself')
-    expect(await htmlOf(pages.unavailablePage(false))).toContain('Try again in a moment')
+    const promise = `tries again by itself every ${signInPages.RETRY_SECONDS} seconds`
+    expect(await htmlOf(signInPages.unavailablePage(true))).toContain(promise)
+    expect(await htmlOf(signInPages.unavailablePage(false))).not.toContain('by itself')
+    expect(await htmlOf(signInPages.unavailablePage(false))).toContain('Try again in a moment')
+  })
+
+  test('only the page of a login that no key here opens blames the keys (C52)', async () => {
+    const context = { retryUrl: undefined, newLoginUrl: undefined, mayReload: false }
+    const pageOf = (setting: string) =>
+      htmlOf(errorPage(new AuthError('sign_in_failed', 'x', { facts: { setting } }), context))
+    expect(await pageOf('SESSION_ENCRYPTION_KEY')).toContain('different encryption keys')
+    expect(await pageOf('PUBLIC_URL')).not.toContain('encryption keys')
   })
 
   test('a page names an address where it has one, and has no empty link where not', async () => {
     const link = `href="${LOGIN.replace('&', '&amp;')}"`
-    expect(await htmlOf(pages.signInFailedPage(LOGIN))).toContain(link)
-    expect(await htmlOf(pages.brokenProviderPage(LOGIN))).toContain(link)
-    for (const content of [pages.signInFailedPage(undefined), pages.brokenProviderPage(undefined)])
+    expect(await htmlOf(signInPages.signInFailedPage(LOGIN))).toContain(link)
+    expect(await htmlOf(signInPages.brokenProviderPage(LOGIN))).toContain(link)
+    for (const content of [
+      signInPages.signInFailedPage(undefined),
+      signInPages.brokenProviderPage(undefined),
+      signInPages.refusedPage(undefined),
+    ])
       expect(await htmlOf(content)).not.toContain('href')
   })
 
@@ -134,10 +157,10 @@ describe('single pages', () => {
   })
 
   test('a loop names its likely cause', async () => {
-    const loopOf = (hasCookie: boolean) =>
-      htmlOf(pages.loopPage(hasCookie, 'app.example.com', LOGIN))
-    expect(await loopOf(false)).toContain('cookies are allowed for')
-    expect(await loopOf(true)).toContain('encryption keys')
+    const loopOf = (cause: LoopCause) => htmlOf(loopPage(cause, 'app.example.com', LOGIN))
+    expect(await loopOf('no-cookie')).toContain('cookies are allowed for')
+    expect(await loopOf('not-accepted')).toMatch(/encryption keys.*memory mode/)
+    expect(await loopOf('unfinished')).toContain('the sign-in service or our session store fails')
   })
 
   test('signing out is a form with the token', async () => {

@@ -22,7 +22,9 @@ const from = (
 const trusting = (...networks: readonly string[]) => createTrustedProxies(parseNetworks(networks))
 
 test.for([
-  ...rows`127.0.0.1 ::ffff:127.0.0.1 10.1.2.3 ::ffff:10.1.2.3 fd00::1`(true),
+  ...rows`127.0.0.1 ::ffff:127.0.0.1 10.1.2.3 ::ffff:10.1.2.3 ::ffff:a01:203 fd00::1 fd00::1%eth0`(
+    true,
+  ),
   ...rows`203.0.113.7 ::ffff:203.0.113.7 2001:db8::1`(false),
   ['', false],
   [undefined, false],
@@ -63,15 +65,24 @@ const LISTS = [
     203.0.113.7,\x2010.0.0.1,10.0.0.2 203.0.113.7\x20,\t::ffff:10.0.0.1 1.2.3.4,\x20203.0.113.7
   `('203.0.113.7'),
   ['2001:db8::7, fc00::1', '2001:db8::7'],
-  ['[2001:db8::7]:443, 10.0.0.1:80', '2001:db8::7'],
+  ...rows`
+    [2001:db8::7]:443,\x2010.0.0.1:80 [2001:db8::7] "2001:db8::7" "[2001:db8::7]:443" 2001:db8::7%eth0
+    [2001:db8::7%2]:80 2001:db8::7,\x20[fc00::1]:1 2001:db8::7,\x20::ffff:0a00:1
+  `('2001:db8::7'),
   ...rows`
     203.0.113.7,\x20unknown,\x2010.0.0.1 203.0.113.7,\x20 203.0.113.7,\x20<script> 203.0.113.7\xa0
   `(undefined),
   ['', undefined],
 ] as const
 test.for([
-  ...rows`203.0.113.7 ::FFFF:203.0.113.7 203.0.113.7:80 [::ffff:203.0.113.7]:80`('203.0.113.7'),
-  ...rows`10.0.0.1 unknown [2001:db8::7] 203.0.113.7:x [203.0.113.7]x`(undefined),
+  ...rows`
+    203.0.113.7 ::FFFF:203.0.113.7 203.0.113.7:80 [::ffff:203.0.113.7]:80 ::ffff:cb00:7107 "203.0.113.7"
+    0:0:0:0:0:FFFF:CB00:7107 [0::ffff:cb00:7107]:80
+  `('203.0.113.7'),
+  ...rows`
+    10.0.0.1 10.0.0.1:80 ::ffff:10.0.0.1 unknown _hidden 203.0.113.7:x [203.0.113.7]x 203.0.113.7:123456
+    "203.0.113.7 [2001:db8::7 2001:db8::7]:80 for=203.0.113.7
+  `(undefined),
   ...LISTS,
 ] as const)('of X-Forwarded-For %j the visitor is %j (A11)', ([header, expected]) =>
   expect(clientAddress(header, isOurs)).toBe(expected),

@@ -108,5 +108,9 @@ describe('private_key_jwt', () => {
     expect([isSignedIn, answer.setCookies]).toEqual([false, []])
     expect(answer.url).toMatch(`${APP}/oauth2/callback`)
     expect([400, 502]).toContain(answer.status)
+    expect(party.vestibule.log().find(({ event }) => event === 'refused')).toMatchObject({
+      oauth_error: 'invalid_client',
+      setting: 'OIDC_CLIENT_ID, OIDC_CLIENT_PRIVATE_KEY, OIDC_TOKEN_ENDPOINT_AUTH_METHOD',
+    })
   })
 })

@@ -3,12 +3,12 @@ import { ClientError, ResponseBodyError } from 'openid-client'
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
 import {
+  failureOf,
   isVerificationFailure,
-  reasonOf,
   retryAfterMs,
   translate,
   VerificationError,
-} from '../../src/oidc/translate.ts'
+} from '../../src/oidc/failure/translate.ts'
 import { words } from '../support/words.ts'
 
 const NOW_MS = Date.parse('Sat, 21 Nov 2026 10:00:00 GMT')
@@ -75,13 +75,19 @@ describe('Retry-After', () => {
 
 describe('what a failure is called', () => {
   test.for(words`
-    invalid_request invalid_client invalid_grant invalid_scope invalid_target unauthorized_client
-    unsupported_grant_type server_error temporarily_unavailable
-  `)('%s is a name of OAuth’s own', async (error) => expect(reasonOf(named(error))).toBe(error))
+    invalid_request invalid_client invalid_scope invalid_target unauthorized_client unsupported_grant_type
+    slow_down_of_ours
+  `)('%s of the token endpoint is a fault of the settings', async (error) =>
+    expect((await failureOf(named(error))).code).toBe('sign_in_misconfigured'),
+  )
 
   test.for<[string, unknown, string]>([
-    ['a text of the provider’s', named('<script>alice@example.com'), 'sign_in_failed'],
-    ['a name with more behind it', named('invalid_grant\nalice'), 'sign_in_failed'],
+    ['a code that is refused', named('invalid_grant'), 'sign_in_failed'],
+    ['a person who is refused', named('access_denied'), 'access_denied'],
+    ['a provider that is busy', named('temporarily_unavailable'), 'provider_unavailable'],
+    ['a provider that fails', named('server_error'), 'provider_unavailable'],
+    ['a text of the provider’s', named('<script>alice@example.com'), 'sign_in_misconfigured'],
+    ['a name with more behind it', named('invalid_grant\nalice'), 'sign_in_misconfigured'],
     ['a name of another document', named('slow_down', answer(429)), 'provider_unavailable'],
     ['429', notConform(answer(429)), 'provider_unavailable'],
     ['500', notConform(answer(500)), 'provider_unavailable'],
@@ -90,32 +96,31 @@ describe('what a failure is called', () => {
     ['a body that is no JSON', coded('OAUTH_PARSE_ERROR', new SyntaxError('x')), 'provider_failed'],
     ['a body of another form', coded('OAUTH_INVALID_RESPONSE', OF_BODY), 'provider_failed'],
     ['an unknown token type', coded('OAUTH_UNSUPPORTED_OPERATION', OF_BODY), 'provider_failed'],
-    ['an algorithm that is not known', coded('OAUTH_UNSUPPORTED_OPERATION'), 'sign_in_failed'],
-    ['a token of another form', coded('OAUTH_INVALID_RESPONSE', OF_CLAIMS), 'sign_in_failed'],
-    ['a wrong signature', new errors.JWSSignatureVerificationFailed(), 'sign_in_failed'],
+    ['an unknown algorithm', coded('OAUTH_UNSUPPORTED_OPERATION'), 'sign_in_refused'],
+    ['a token of another form', coded('OAUTH_INVALID_RESPONSE', OF_CLAIMS), 'sign_in_refused'],
+    ['a wrong signature', new errors.JWSSignatureVerificationFailed(), 'sign_in_refused'],
     ['a key set that is none', new errors.JWKSInvalid('x'), 'provider_failed'],
     ['a key set that cannot be had', new errors.JWKSTimeout(), 'provider_unavailable'],
     ['no answer', coded('OAUTH_TIMEOUT'), 'provider_unavailable'],
     ['no connection', new TypeError('fetch failed'), 'provider_unavailable'],
-    ['a failure of ours', new AuthError('busy', 'too many'), 'busy'],
     ['a text in place of an error', 'broken', 'provider_unavailable'],
     ['a code that is no text', Object.assign(new Error('x'), { code: 42 }), 'provider_unavailable'],
-  ])('%s has its own reason', async ([, cause, reason]) => {
-    expect(reasonOf(cause)).toBe(reason)
-    expect(() => translate(cause)).toThrow(
-      expect.objectContaining({ name: 'AuthError', code: reason, cause }) as Error,
+  ])('%s has its own code', async ([, cause, code]) => {
+    expect((await failureOf(cause)).code).toBe(code)
+    await expect(translate(cause)).rejects.toThrow(
+      expect.objectContaining({ name: 'AuthError', code, cause }) as Error,
     )
+  })
+
+  test('a failure of ours stays as it is', async () => {
+    const ours = new AuthError('busy', 'too many')
+    await expect(translate(ours)).rejects.toBe(ours)
   })
 })
 
 describe('a failed verification', () => {
-  const translated = (cause: unknown): unknown => {
-    try {
-      return translate(cause)
-    } catch (error) {
-      return error
-    }
-  }
+  const translated = (cause: unknown): Promise<unknown> =>
+    translate(cause).catch((error: unknown) => error)
 
   test.for<[string, unknown, boolean]>([
     ['a wrong signature', new errors.JWSSignatureVerificationFailed(), true],
@@ -128,6 +133,6 @@ describe('a failed verification', () => {
     ['no connection', new TypeError('fetch failed'), false],
   ])('%s: %s, translated or not', async ([, cause, expected]) => {
     expect(isVerificationFailure(cause)).toBe(expected)
-    expect(isVerificationFailure(translated(cause))).toBe(expected)
+    expect(isVerificationFailure(await translated(cause))).toBe(expected)
   })
 })

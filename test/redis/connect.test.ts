@@ -68,7 +68,7 @@ describe('a connection reconnects', () => {
     ['a wrong password', 'auth', { username: 'app', password: 'wrong' }],
     ['an unknown user', 'auth', { username: 'nobody', password: 'secret' }],
     ['a denied database', 'permission', { username: 'app', password: 'secret', database: 3 }],
-    ['an unknown database', 'other', { database: 99 }],
+    ['an unknown database', 'database', { database: 99 }],
   ] as const)('not with %s, whose failure is %s', async ([, failure, credentials]) => {
     await using redis = await startRedis({ users: [leastUser('app', 'secret')] })
     await using opened = await tryConnection({ port: redis.port, ...credentials })

@@ -8,9 +8,9 @@ import {
   type RedisFailure,
   ServerLostError,
   TopologyError,
-  unavailable,
   unusableReply,
 } from '../../src/redis/failure.ts'
+import { unavailable } from '../../src/redis/unavailable.ts'
 import { words } from '../support/words.ts'
 
 const IN_SCRIPT = 'script: 3dc1, on @user_script:3.'
@@ -23,6 +23,12 @@ test.for<[RedisFailure, string]>([
   ['clients', 'ERR max number of clients + cluster connections reached'],
   ['cluster', "CROSSSLOT Keys in request don't hash to the same slot"],
   ['replication', "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is 'no'."],
+  ['protected', 'DENIED Redis is running in protected mode because protected mode is enabled'],
+  ['database', 'ERR DB index is out of range'],
+  ['auth', 'ERR Client sent AUTH, but no password is set'],
+  ['auth', "ERR wrong number of arguments for 'auth' command"],
+  ['unsupported', "ERR unknown command 'EVAL', with args beginning with: 'return 1'"],
+  ['unsupported', `${IN_OLD_SCRIPT}Unknown Redis command called from script`],
   ['other', 'ERR value is not an integer or out of range'],
   ['other', ''],
   ['other', 'oom in small letters'],

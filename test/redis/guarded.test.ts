@@ -44,6 +44,8 @@ describe('a Redis that is down', () => {
     expect(observed.state.isAvailable).toBe(false)
     const refused = observed.state.store.read('nobody', ['identity'])
     await expect(refused).rejects.toBeInstanceOf(OutageError)
+    const explanation = expect.stringMatching(/^the circuit breaker is open: .*Redis/) as string
+    await expect(refused).rejects.toMatchObject({ facts: { explanation } })
 
     await redis.restart()
     await untilConnected(observed)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Examination, examineRedis } from '../../src/redis/examine/examine.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { leastUser } from '../support/least-user.ts'
-import { infoOf, type RunningRedis, startRedis } from '../support/redis.ts'
+import { infoOf, type RedisOptions, type RunningRedis, startRedis } from '../support/redis.ts'
 import {
   openConnected,
   openExamined,
@@ -38,7 +38,7 @@ async function examine(
   options: StateOptions = {},
 ): Promise<Examination> {
   await using observed = await openExamined({ port, ...credentials }, options)
-  expect(observed.redis.examination).toEqual(observed.examinations[0])
+  expect(observed.redis.examination).toEqual(observed.examinations.at(-1))
   return observed.examinations[0] as Examination
 }
 
@@ -88,7 +88,15 @@ describe('the self-test', () => {
     const examined = COMMANDS.map(async (name) => {
       const { findings } = await examine(redis, { username: `no-${name}`, password: 'secret' })
       const message = `the Redis user lacks +${name} (needed for ${name.toUpperCase()})`
-      expect(findings, name).toEqual([{ code: 'access', message }])
+      const stops = !words`scan subscribe unsubscribe ping info`.includes(name)
+      expect(findings, name).toEqual([
+        {
+          code: 'rights',
+          message,
+          ...(stops && { stopsSignIn: true }),
+          ...(name === 'subscribe' && { stopsMessages: true }),
+        },
+      ])
     })
     await Promise.all(examined)
   })
@@ -129,7 +137,7 @@ describe('the self-test', () => {
     await using replica = await startRedis({ args })
     const message = `this is a replica, which refuses writes: connect to its primary 127.0.0.1:${primary.port}`
     expect(await examine(replica)).toEqual({
-      findings: [{ code: 'replica', message }],
+      findings: [{ code: 'replica', message, stopsSignIn: true }],
       runIds: CLEAN.runIds,
     })
   })
@@ -137,7 +145,7 @@ describe('the self-test', () => {
   test('finds a Sentinel', async () => {
     await using redis = await startRedis({ args: ['--sentinel'] })
     const { findings } = await examine(redis)
-    expect(findings).toEqual([finding('sentinel', 'put it into REDIS_SENTINEL_ADDRESSES')])
+    expect(findings).toMatchObject([finding('sentinel', 'put it into REDIS_SENTINEL_ADDRESSES')])
   })
 
   test('finds a node of a cluster', async () => {
@@ -146,10 +154,10 @@ describe('the self-test', () => {
     const args = ['--cluster-enabled', 'yes', '--cluster-port', `${busPort}`]
     await using redis = await startRedis({ args })
     const expected = finding('cluster', /node of a Redis Cluster.*set REDIS_CLUSTER=true$/)
-    expect((await examine(redis)).findings).toContainEqual(expected)
+    expect((await examine(redis)).findings).toMatchObject([expected])
     await redis.cli('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
     await until('an own cluster', async () => /state:ok/.test(await redis.cli('CLUSTER', 'INFO')))
-    expect((await examine(redis)).findings).toEqual([expected])
+    expect((await examine(redis)).findings).toMatchObject([expected])
   })
 
   test.for([
@@ -163,12 +171,25 @@ describe('the self-test', () => {
     expect(Math.abs((examination.clockOffsetMs ?? 0) + offsetMs)).toBeLessThan(ERROR_MS)
   })
 
-  test('finds a full Redis', async () => {
-    const redis = await freshRedis()
-    await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
+  test.for<[code: string, RedisOptions, asked: readonly string[]]>([
+    ['full', {}, ['CONFIG', 'SET', 'maxmemory', '1']],
+    ['replication', {}, ['CONFIG', 'SET', 'min-replicas-to-write', '1']],
+    ['unsupported', { lines: ['rename-command EVAL ""'] }, ['PING']],
+  ])('finds once that writes are refused: %s', async ([code, options, asked]) => {
+    await using redis = await startRedis(options)
+    await redis.cli(...asked)
     const { findings } = await examine(redis)
-    expect(findings).toContainEqual({ code: 'refused', message: 'SET is refused: full' })
-    expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['refused']))
+    expect(findings).toEqual([{ ...finding(code, /./), stopsSignIn: true }])
+  })
+
+  test('goes on without INFO, SCAN and TIME of a service that leaves them out', async () => {
+    const lines = words`INFO SCAN TIME`.map((name) => `rename-command ${name} ""`)
+    await using redis = await startRedis({ lines })
+    const messages = messagesOf(await examine(redis))
+    const expected = words`SCAN TIME INFO`.map(
+      (name) => expect.stringMatching(`know ${name}:`) as string,
+    )
+    expect(messages).toEqual(expected)
   })
 
   test('runs anew for each connection', async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../src/replicas/fleet.ts'
 import { anyText } from '../support/any-text.ts'
@@ -11,9 +11,13 @@ const common = { keys: ['key-1'], place: 'vestibule:0', mode: 'hybrid', version:
 
 const clock = useMonotonicClock()
 
+const onOtherInstallation = vi.fn<(place: string, ownPlace: string) => void>()
+beforeEach(() => void onOtherInstallation.mockClear())
+
 function replica(name: string, changes: Partial<Fingerprint> = {}, aheadMs = 0): Fleet {
   const fingerprint = () => ({ ...common, ...changes })
-  return createFleet({ replica: name, fingerprint, now: () => NOW_MS + aheadMs })
+  const now = () => NOW_MS + aheadMs
+  return createFleet({ replica: name, fingerprint, now, onOtherInstallation })
 }
 const kinds = (findings: Fleet['findings']) => findings.map(({ kind }) => kind)
 function meet(one: Fleet, other: Fleet) {
@@ -43,9 +47,6 @@ describe('a difference', () => {
   const KEY =
     'replica NAME has another SESSION_ENCRYPTION_KEY: ' +
     'sessions made by one of them do not open at the other'
-  const at = (theirs: string, ours: string) =>
-    `replica NAME keeps its sessions under ${theirs}:0, and this one under ${ours}:0: ` +
-    'give both the same REDIS_KEY_PREFIX and REDIS_DB'
   const inMode = (theirs: string, ours: string) =>
     `replica NAME runs in ${theirs} mode, and this one in ${ours} mode`
   const is = (theirs: string, ours: string) =>
@@ -53,7 +54,6 @@ describe('a difference', () => {
   const clockIs = (far: string) => `the clock of replica NAME is ${far} ours: synchronise both`
   test.for<[string, Partial<Fingerprint>, aheadMs: number, ofB: string, ofA: string]>([
     ['keys', { keys: ['key-2'] }, 0, KEY, KEY],
-    ['place', { place: 'other:0' }, 0, at('other', 'vestibule'), at('vestibule', 'other')],
     ['mode', { mode: 'redis' }, 0, inMode('redis', 'hybrid'), inMode('hybrid', 'redis')],
     ['version', { version: '1.1.0' }, 0, is('1.1.0', '1.0.0'), is('1.0.0', '1.1.0')],
     ['clock', {}, 7400, clockIs('7 s ahead of'), clockIs('7 s behind')],
@@ -121,7 +121,7 @@ describe('a key rotation', () => {
     const keys = [randomBytes(32), randomBytes(32)] as const
     const ring = createKeyRing([keys[0]])
     const fingerprint = () => ({ ...common, keys: ring.fingerprints() })
-    const a = createFleet({ replica: 'a', fingerprint, now: () => NOW_MS })
+    const a = createFleet({ replica: 'a', fingerprint, now: () => NOW_MS, onOtherInstallation })
     const b = replica('b', { keys: createKeyRing([keys[1]]).fingerprints() })
     a.receive(b.announcement())
     expect(kinds(a.findings)).toEqual(['keys'])
@@ -131,20 +131,28 @@ describe('a key rotation', () => {
 })
 
 describe('another installation in the same Redis', () => {
-  test('without a common key or place is ignored', () => {
-    const strange = { place: 'other:0', keys: ['key-9'], mode: 'redis', version: '9.0.0' }
-    const [a, b] = [replica('a'), replica('b', strange, 3_600_000)]
-    expect([a.receive(b.announcement()), meet(a, b)]).toEqual([false, [[], []]])
-    expect([a.size, b.size]).toEqual([0, 0])
-  })
-
-  test.for([
-    ['another prefix', 'other:0', ['key-1']],
-    ['another database', 'vestibule:1', ['key-1']],
-    ['another prefix and an old key of ours', 'other:0', ['key-9', 'key-1']],
-  ] as const)('with a common key and %s is found and not counted', ([, place, keys]) => {
-    const [a, b] = [replica('a'), replica('b', { place, keys })]
-    for (const found of meet(a, b)) expect(kinds(found)).toContain('place')
+  const strange = { place: 'other:0', keys: ['key-9'], mode: 'redis', version: '9.0.0' }
+  test.for<[string, Partial<Fingerprint>]>([
+    ['another prefix, key and everything', strange],
+    ['another prefix and the same key', { place: 'other:0' }],
+    ['another database and the same key', { place: 'vestibule:1' }],
+    ['another prefix and an old key of ours', { place: 'other:0', keys: ['key-9', 'key-1'] }],
+  ])('with %s is named once and neither found nor counted', ([, changes]) => {
+    const [a, b] = [replica('a'), replica('b', changes)]
+    expect([a.receive(b.announcement()), meet(a, b), meet(a, b)]).toEqual([
+      true,
+      [[], []],
+      [[], []],
+    ])
+    a.receive(replica('c', changes).announcement())
+    const [theirs = '', ours] = [changes.place, common.place]
+    expect(new Set(onOtherInstallation.mock.calls)).toEqual(
+      new Set([
+        [theirs, ours],
+        [ours, theirs],
+      ]),
+    )
+    expect(onOtherInstallation).toHaveBeenCalledTimes(2)
     expect([a.size, b.size]).toEqual([0, 0])
   })
 
@@ -152,6 +160,36 @@ describe('another installation in the same Redis', () => {
     const [a, b] = [replica('a'), replica('b', { keys: ['key-9'] })]
     for (const found of meet(a, b)) expect(kinds(found)).toEqual(['keys'])
     expect([a.size, b.size]).toEqual([1, 1])
+  })
+})
+
+describe('a replica that says goodbye', () => {
+  test('is counted no longer, not even by an announcement that comes late', () => {
+    const [a, b, c] = [replica('a'), replica('b', { mode: 'redis' }), replica('c')]
+    const late = b.announcement()
+    for (const each of [b, c]) a.receive(each.announcement())
+    expect([a.receive(b.goodbye()), a.size, a.findings]).toEqual([false, 1, []])
+    expect([a.receive(late), a.receive(b.goodbye()), a.size]).toEqual([false, false, 1])
+  })
+
+  test('is counted again where it goes on, whoever said goodbye, and by no old goodbye', () => {
+    const a = replica('a')
+    const [before, now, after] = [0, 1000, 2000].map((ms) => replica('b', {}, ms)) as [
+      Fleet,
+      Fleet,
+      Fleet,
+    ]
+    for (const text of [now.announcement(), before.goodbye()]) a.receive(text)
+    expect(a.size).toBe(1)
+    a.receive(now.goodbye())
+    expect([a.size, a.receive(after.announcement()), a.size]).toEqual([0, true, 1])
+  })
+
+  test('takes neither this replica nor one that was started in its place', () => {
+    const [a, older, newer] = [replica('a'), replica('older'), replica('newer')]
+    a.receive(newer.announcement())
+    for (const text of [older.goodbye(), a.goodbye()]) a.receive(text)
+    expect(a.size).toBe(1)
   })
 })
 

@@ -16,7 +16,7 @@ const REGION_TWICE = 'The parameter region is empty or was sent more than once.'
 const PATHS = [
   ...paths('GET', ['', ...words`/cache / /other /sessions /denied-tokens`]),
   ...paths('DELETE', words`/cache /cache/sessions /cache/everything /sessions?all=true`),
-  ...paths('DELETE', [ID]),
+  ...paths('DELETE', [ID, `/cache${ID}`]),
   ...paths('POST', words`/cache /denied-tokens`),
 ]
 
@@ -83,7 +83,21 @@ describe('with ADMIN_TOKEN', () => {
     for (const region of regions) expect(left).toHaveProperty(['entries', region], 0)
   })
 
+  test('DELETE /admin/cache/sessions/ID evicts one session here and then everywhere', async () => {
+    const { ask, events, published, lines } = start()
+    const session = 'a'.repeat(43)
+    const response = await ask('DELETE', `/admin/cache/sessions/${session}`)
+    expect([response.status, await response.json()]).toEqual([200, { evicted: session }])
+    expect(events).toEqual([`evicted ${session}`, 'published'])
+    expect(published).toEqual([{ type: 'evict', session, forget: true }])
+    expect(lines).toMatchObject([{ event: 'cache_cleared', session, client: OPERATOR }])
+  })
+
   test.for([
+    ...words`/sessions/a /sessions/${'a'.repeat(44)} /sessions/${'a'.repeat(42)}.`.map(
+      (path) => ['DELETE', path, 'The path does not end in a session id.'] as const,
+    ),
+    ['DELETE', `${ID}?all=true`, 'This endpoint has no parameters.'],
     ...[...words`/everything ?region=Tokens /Sessions /__proto__`].map(
       (path) =>
         ['DELETE', path, 'There is no such region; the regions are sessions and tokens.'] as const,
@@ -137,7 +151,7 @@ describe('with ADMIN_TOKEN', () => {
     ...paths('PATCH', ['/denied-tokens']),
     ...paths(
       'DELETE',
-      words`/cache/sessions/more /sessions/ /Sessions?all=true /denied-tokens ${ID}/more`,
+      words`/cache/tokens/more /sessions/ /Sessions?all=true /denied-tokens ${ID}/more`,
     ),
   ])('%s %s is not there', async ([method, path]) => {
     const { ask, events } = start()

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { BreakerState } from '../../src/redis/breaker.ts'
+import type { FleetFinding } from '../../src/replicas/fleet.ts'
 import { createHealth, type HealthState } from '../../src/routes/health.ts'
 import type { ObservedRedis } from '../../src/store/shared-state.ts'
 
@@ -8,6 +9,11 @@ const CLOSED = { state: 'closed', failures: 0 } as const
 
 const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
   isConnected: true,
+  isPartial: false,
+  loss: undefined,
+  lossCode: undefined,
+  backplaneLoss: undefined,
+  examineAgain: async () => undefined,
   commandsInFlight: 0,
   breakers: { read: CLOSED, write: CLOSED },
   isBackplaneHealthy: true,
@@ -37,7 +43,7 @@ const start = (changes: Partial<HealthState> = {}) => {
   }
 }
 const KNOWN = { provider: { discovered: true }, version: '1.2.3' }
-const WELL = { status: 'healthy', revocations_waiting: 0, ...KNOWN }
+const WELL = { status: 'healthy', reasons: [], revocations_waiting: 0, ...KNOWN }
 
 describe('what /health tells', () => {
   test('in memory mode that there is no Redis, which is as it should be', async () => {
@@ -77,7 +83,7 @@ describe('what /health tells', () => {
   })
 })
 
-const finding = (kind: 'clock' | 'keys' | 'mode' | 'place' | 'version') =>
+const finding = (kind: FleetFinding['kind']) =>
   redisWith({ fleet: { size: 1, findings: [{ kind, replica: 'b', message: 'it differs' }] } })
 const breaking = (read: BreakerState, write: BreakerState) =>
   redisWith({
@@ -102,7 +108,6 @@ describe('what is degraded', () => {
     ['messages may be missed and are needed', hybrid(deaf), true],
     ['messages may be missed and are not needed', shared(deaf), false],
     ['keys differ', hybrid(finding('keys')), true],
-    ['places differ', hybrid(finding('place')), true],
     ['modes differ', hybrid(finding('mode')), true],
     ['clocks differ', hybrid(finding('clock')), true],
     ['versions differ, as during an update', hybrid(finding('version')), false],
@@ -178,5 +183,34 @@ describe('the probes', () => {
     expect(health.startupz().status).toBe(503)
     vi.advanceTimersByTime(1)
     expect(health.startupz().status).toBe(200)
+  })
+})
+
+describe('the reasons', () => {
+  const loss = { failure: 'permission', cause: 'NOPERM', reason: 'it lacks +select' } as const
+  const refusal = { code: 'rights', message: 'it lacks +subscribe', stopsMessages: true } as const
+  const deaf = { examination: { findings: [refusal], runIds: [] }, isBackplaneHealthy: false }
+  test.for<[string, Partial<ObservedRedis>, string, string]>([
+    [
+      'a primary that is away',
+      { isPartial: true, loss },
+      'partial',
+      'are away: it lacks +select (NOPERM)',
+    ],
+    [
+      'a right to connect that is missing',
+      { ...silent, loss, lossCode: 'rights' },
+      'rights',
+      'lacks +select',
+    ],
+    [
+      'a right to receive messages that is missing',
+      deaf,
+      'backplane',
+      'missed: it lacks +subscribe',
+    ],
+  ])('name %s', async ([, redis, code, message]) => {
+    const { reasons } = await start({ mode: 'hybrid', redis: redisWith(redis) }).read()
+    expect(reasons).toEqual([{ code, message: expect.stringContaining(message) as string }])
   })
 })

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import type { EndedAtProvider, LogoutToken } from '../../src/oidc/logout-token.ts'
+import type { EndedAtProvider, LogoutToken } from '../../src/oidc/tokens/logout-token.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
 import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
 import type { OneTimeKeys } from '../../src/store/one-time-keys.ts'

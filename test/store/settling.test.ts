@@ -94,14 +94,22 @@ describe('a shared store', () => {
     expect(epochAfter(() => observer.onConnected())).toBe(1)
     observer.onExamined({ findings: [], runIds: ['a'], uptimeMs: 3_600_000 })
     expect(settling.isSettled).toBe(true)
-    expect(epochAfter(() => observer.onDisconnected('connection', 'why'))).toBe(2)
+    expect(
+      epochAfter(() => observer.onDisconnected({ failure: 'connection', reason: 'why' })),
+    ).toBe(2)
     elapse(SETTLE_MS)
     expect(epochAfter(() => observer.onBreaker('write', 'open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'half-open'))).toBe(3)
     expect(epochAfter(() => observer.onBreaker('write', 'closed'))).toBe(4)
     expect([settling.isSettled, epochAfter(() => observer.onFailure('full'))]).toEqual([true, 4])
     const breaker = ['open', 'half-open', 'closed'].map((state) => ['write', state])
-    expect(told).toEqual(['connected', ['a'], ['connection', 'why'], ...breaker, 'full'])
+    expect(told).toEqual([
+      'connected',
+      ['a'],
+      [{ failure: 'connection', reason: 'why' }],
+      ...breaker,
+      'full',
+    ])
   })
 
   const loading = { code: 'refused', message: 'SET is refused: loading' } as const

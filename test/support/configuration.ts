@@ -63,7 +63,7 @@ export function useFolder() {
   })
   afterAll(() => rm(folder, { recursive: true }))
   const pathOf = (name: string) => join(folder, name)
-  async function write(text: string, name: string = randomUUID()): Promise<string> {
+  async function write(text: string | Uint8Array, name: string = randomUUID()): Promise<string> {
     await writeFile(pathOf(name), text)
     return pathOf(name)
   }

@@ -8,6 +8,8 @@ import type { Visit } from './visitor.ts'
 
 export type OurPage = readonly [name: string, status: number, open: () => Promise<Visit>]
 
+const REFUSED_CLIENT: Behaviour = { ...faults.invalidGrant, body: '{"error":"invalid_client"}' }
+
 export const TWO_SESSIONS = `${SESSION_COOKIE}=a; ${SESSION_COOKIE}=b`
 
 export function ourPages(party: UsedParty): readonly OurPage[] {
@@ -23,7 +25,8 @@ export function ourPages(party: UsedParty): readonly OurPage[] {
     ['a sign-in that failed', 400, () => get('/oauth2/callback?state=x&code=y')],
     ['a foreign return address', 400, () => get('/oauth2/login?rd=https://evil.example')],
     ['a return address with two slashes', 400, () => get('/oauth2/login?rd=//evil.example')],
-    ['a fault of the provider', 502, () => failAtProvider(party)],
+    ['a fault of the provider', 503, () => failAtProvider(party)],
+    ['a client that is refused', 502, () => callbackWhile(party, REFUSED_CLIENT)],
     ['a provider that answers nonsense', 502, () => callbackWhile(party, faults.html)],
     ['a provider that is away', 503, () => callbackWhile(party, faults.down)],
     ['a sign-in loop', 400, () => openLoopPage(party)],

@@ -132,8 +132,9 @@ export async function readHealth(vestibule: RunningVestibule): Promise<Health> {
   return JSON.parse((await vestibule.internal('/health')).body) as Health
 }
 
-export function expectUnhealthy(vestibule: RunningVestibule): Promise<void> {
-  return expectHealth(vestibule, 'degraded', false)
+/** `connected` where Redis answers and refuses writes. */
+export function expectUnhealthy(vestibule: RunningVestibule, connected = false): Promise<void> {
+  return expectHealth(vestibule, 'degraded', connected)
 }
 
 export function expectHealthy(vestibule: RunningVestibule): Promise<void> {
@@ -142,7 +143,9 @@ export function expectHealthy(vestibule: RunningVestibule): Promise<void> {
 
 async function expectHealth(vestibule: RunningVestibule, status: string, connected: boolean) {
   expect(await readHealth(vestibule)).toMatchObject({ status, cache: { redis: { connected } } })
-  expect((await vestibule.internal('/health?strict=1')).status).toBe(connected ? 200 : 503)
+  expect((await vestibule.internal('/health?strict=1')).status).toBe(
+    status === 'healthy' ? 200 : 503,
+  )
 }
 
 export async function readMetric(vestibule: RunningVestibule, sample: string): Promise<number> {

@@ -2,6 +2,7 @@ import { openSharedState } from '../../src/compose/state.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { BreakerState } from '../../src/redis/breaker.ts'
 import { connectRedis, type RedisConnection } from '../../src/redis/connection.ts'
+import type { FailureReport } from '../../src/redis/describe-failure.ts'
 import type { Examination } from '../../src/redis/examine/examine.ts'
 import type { RedisFailure } from '../../src/redis/failure.ts'
 import type { RedisTarget, SingleTarget } from '../../src/redis/target.ts'
@@ -37,11 +38,11 @@ function observe() {
     told: { connected: () => connected, disconnected, reasons, stillAway, failures },
     observers: {
       onConnected: () => void (connected += 1),
-      onDisconnected: (failure: RedisFailure, reason?: string) => {
+      onDisconnected: ({ failure, reason }: FailureReport) => {
         disconnected.push(failure)
-        if (reason !== undefined) reasons.push(reason)
+        reasons.push(reason)
       },
-      onStillAway: (failure: RedisFailure) => stillAway.push(failure),
+      onStillAway: ({ failure }: FailureReport) => stillAway.push(failure),
       onFailure: (failure: RedisFailure) => failures.push(failure),
     },
   }
@@ -145,6 +146,8 @@ export function openState(target: Target, options: StateOptions = {}) {
       onUnknownMessage: () => void unknownMessages++,
       onApplied: () => undefined,
       onFleet: () => undefined,
+      onBackplaneAway: () => undefined,
+      onOtherInstallation: () => undefined,
     },
   })
   const ignore = () => undefined

@@ -101,13 +101,19 @@ export const createRenewalWorld = (providerMs: () => number) => {
       locks: wired(shared, overWire),
       codec,
       sessionCache: NOT_OPENED,
-      identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+      identity: {
+        groupsClaim: 'groups',
+        emailClaim: 'email',
+        trustEmail: false,
+        headers: IDENTITY_HEADERS,
+      },
       refreshTokens: provider.refresh,
       endSession: async (digest) => {
         await store.end(digest, DAY_MS)
         ended.push(digest)
       },
       revokeTokens: async () => undefined,
+      patienceMs: DAY_MS,
       canStore: () => isConnected,
       now,
       onResult: (result) => results.push(result),

@@ -53,7 +53,12 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
       this.size = 0
     },
   })
-  const caches = { sessions: createCache('sessions', 3), tokens: createCache('tokens', 2) }
+  const caches = {
+    sessions: Object.assign(createCache('sessions', 3), {
+      evict: (digest: string) => void events.push(`evicted ${digest}`),
+    }),
+    tokens: createCache('tokens', 2),
+  }
   const metrics = createMetrics({ hasRedis: false })
   const started = startSessions(options.sessions)
   const deniedTokens = createDeniedTokens({

@@ -71,7 +71,7 @@ export const startVestibule = async (
   const lines: string[] = []
   const config = loadConfig(environment)
   const log = createLog(config.settings.LOG_LEVEL, { write: (line) => void lines.push(line) })
-  const service = await startService(environment, config, log, NEVER_OVERLOADED)
+  const service = await startService(config, log, NEVER_OVERLOADED)
   let stopped: Promise<void> | undefined
   const stop = (): Promise<void> => {
     stopped ??= service.stop(0).finally(noteClosed)

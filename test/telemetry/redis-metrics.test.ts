@@ -38,7 +38,7 @@ describe('the metrics of Redis', () => {
     const { read } = start()
     const all = Object.entries(await read())
     const [latencies, others] = [true, false].map((isOne) =>
-      all.filter(([name]) => name.startsWith('latency_seconds_') === isOne),
+      all.filter(([name]) => /^(?:latency_seconds_|findings\{)/.test(name) === isOne),
     )
     expect(new Set(latencies?.map(([, value]) => value))).toEqual(new Set(['0']))
     expect(Object.fromEntries(others ?? [])).toEqual({
@@ -52,7 +52,7 @@ describe('the metrics of Redis', () => {
 
   test('are asked when somebody reads', async () => {
     const { read, observe } = start()
-    const examination = { evictionPolicy: 'noeviction', clockOffsetMs: -1500 }
+    const examination = { evictionPolicy: 'noeviction', clockOffsetMs: -1500, findings: [] }
     observe({ isConnected: true, commandsInFlight: 7, examination })
     expect(await read()).toMatchObject({
       connected: '1',
@@ -62,13 +62,25 @@ describe('the metrics of Redis', () => {
     })
   })
 
+  test('findings are counted by code', async () => {
+    const { read, observe } = start()
+    observe({
+      examination: { findings: [{ code: 'rights' }, { code: 'rights' }, { code: 'full' }] },
+    })
+    expect(await read()).toMatchObject({
+      'findings{code="rights"}': '2',
+      'findings{code="full"}': '1',
+      'findings{code="replica"}': '0',
+    })
+  })
+
   test('an eviction policy is good only when it is noeviction', async () => {
     const { read, observe } = start()
     for (const evictionPolicy of ['volatile-ttl', 'allkeys-lru', '']) {
-      observe({ examination: { evictionPolicy } })
+      observe({ examination: { evictionPolicy, findings: [] } })
       expect(await read()).toMatchObject({ eviction_policy_ok: '0' })
     }
-    observe({ examination: {} })
+    observe({ examination: { findings: [] } })
     expect(await read()).toMatchObject({ eviction_policy_ok: '0' })
   })
 

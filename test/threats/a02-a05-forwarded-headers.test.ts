@@ -77,8 +77,8 @@ test.for(
     `,
     '',
     undefined,
-    `/public/${'a'.repeat(8200)}`,
-    `/public/a?${'a'.repeat(8200)}`,
+    `/public/${'a'.repeat(16_400)}`,
+    `/public/a?${'a'.repeat(16_400)}`,
     `/public/${'a'.repeat(30_000)}`,
   ]),
 )('%s is refused (A25)', async ([, uri]) => {

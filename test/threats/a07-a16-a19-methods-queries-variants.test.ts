@@ -34,14 +34,29 @@ test.for(writing)('A07: %s is not GET, whatever our own request line says', asyn
 })
 
 test.for(words`
-  get Get GEt delete connect trace GET,POST GET,TRACE GET,\x20POST GET\x20POST FOO FOO\x20BAR GETGET
-  GET/ GET? GET;DELETE GET\tDELETE G\xcbT GET0 0 * - ${'A'.repeat(17)} ${'A'.repeat(5000)} __PROTO__
-  CONSTRUCTOR toString PRI M-SEARCH TRACK DEBUG BREW INVOKE
+  get Get GEt delete connect trace GET,POST GET,TRACE GET,\x20POST GET\x20POST FOO\x20BAR
+  GET/ GET? GET;DELETE GET\tDELETE G\xcbT * ${'A'.repeat(33)} ${'A'.repeat(5000)} __proto__ toString
 `)('A07: is no method (A24): %j', async (method) => {
   for (const uri of ['/', '/read/a', '/drop/a']) {
-    expectRefusal(await party.check({ method, uri }), 400, ['GETGET', 'FOO BAR', 'PROTO'])
+    expectRefusal(await party.check({ method, uri }), 400, ['FOO BAR', 'proto'])
   }
 })
+
+test.for(words`
+  LIST VERSION-CONTROL RPC_IN_DATA M-SEARCH FOO GETGET GET0 0 - __PROTO__ CONSTRUCTOR PRI TRACK BREW
+  ${'A'.repeat(32)}
+`)(
+  'A07: no rule for another method matches %s, which passes with a session (C41)',
+  async (method) => {
+    const Cookie = alice()
+    for (const uri of ['/', '/read/a']) {
+      expectRefusal(await party.check({ method, uri }), 401)
+      expect((await party.check({ method, uri }, { Cookie })).status).toBe(200)
+    }
+    expect((await party.check({ method, uri: '/drop/a' })).status).toBe(200)
+    expectRefusal(await party.check({ method, uri: '/closed/a' }, { Cookie }), 403)
+  },
+)
 
 test('A07: an empty method is not GET', async () =>
   expectRefusal(await party.check({ uri: '/read/a' }, { 'X-Forwarded-Method': '' }), 400))

@@ -6,7 +6,7 @@ const PATTERNS = Array.from({ length: 100 }, (_, index) => [
   `/a/b${index}/**/end${index}`,
   `/*/*/*/*/z${index}`,
 ]).flat()
-const MAX_LENGTH = 8192
+const MAX_LENGTH = 16_384
 
 const party = useBearerParty(
   [

@@ -164,7 +164,10 @@ describe('A39 Authorization and the app', () => {
       expect(visit.body).toContain('Sign in as someone else')
     }
     const fetched = await party.vestibule.check({}, { Cookie, ...SCRIPT })
-    expect([fetched.status, JSON.parse(fetched.body)]).toEqual([403, { error: 'forbidden' }])
+    expect([fetched.status, JSON.parse(fetched.body)]).toEqual([
+      403,
+      { error: 'forbidden', request_id: expect.any(String) as string },
+    ])
   })
 
   test('the check answers Authorization with a token or not at all', async () => {

@@ -51,17 +51,18 @@ test.for(['', '?rd=', '?rd', '?', '?x=//evil.example'])(
   async (query) => expect((await sut().land(query)).target).toBe(`${APP}/`),
 )
 
-refuses('A40: a long address is refused: %s', [
-  ['2049 characters', `/${'a'.repeat(2048)}`],
+refuses('A40: an address with a long path is refused: %s', [
+  ['3001 characters', `/${'a'.repeat(3001 - APP.length - 1)}`],
   ['20 000 characters', `/${'a'.repeat(20_000)}`],
-  ['2501 characters of a short path', `/${'a/../'.repeat(500)}`],
-  ['2049 characters with a host', `${APP}/${'a'.repeat(2049 - APP.length - 1)}`],
+  ['3001 characters of a short path', `/${'a/../'.repeat(600)}`],
+  ['3001 characters with a host', `${APP}/${'a'.repeat(3001 - APP.length - 1)}`],
 ])
 
 test.for([
-  ['2048 characters with a host', `${APP}/${'a'.repeat(2047 - APP.length)}`],
+  ['3000 characters with a host', `${APP}/${'a'.repeat(2999 - APP.length)}`],
+  ['3000 characters with a query', `${APP}/?${'a'.repeat(2998 - APP.length)}`],
   ['2000 characters of path', `/${'a'.repeat(1999)}`],
-  ['2048 characters of path', `/${'a'.repeat(2047)}`],
+  ['2976 characters of path', `/${'a'.repeat(2976 - 1)}`],
   ['200 letters that take six characters each', `/${'é'.repeat(200)}`],
   ['1000 letters that take six characters each', `/${'é'.repeat(1000)}`],
   ['2000 letters that take nine characters each', `/${'。'.repeat(2000)}`],

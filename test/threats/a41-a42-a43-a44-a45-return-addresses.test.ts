@@ -55,7 +55,7 @@ const hostile = words`
   https://evil.apps.example.org.evil.example https://evilapps.example.org https://apps.example.org
   https://.apps.example.org https://evil.example/x.apps.example.org
   https://evil.example\\x.apps.example.org https://*.apps.example.org https://%2a.apps.example.org
-  https://a_b.apps.example.org
+  https://a_b.apps.example.org.evil.example https://a_apps.example.org
 `
 
 const userInfoOfOurs = words`
@@ -88,7 +88,7 @@ leads(
   words`
   https://app.example.com/@evil.example https://app.example.com/#@evil.example
   https://app.example.com/?@evil.example https://x.apps.example.org/
-  https://x.y.apps.example.org/z https://ported.example.com:8443/z
+  https://x.y.apps.example.org/z https://a_b.apps.example.org/ https://_.apps.example.org/ https://ported.example.com:8443/z
 `,
   [APP],
 )

@@ -89,7 +89,7 @@ test.for<[string, number, (headers: VisitHeaders) => Promise<Visit>]>([
   ['a path of ours', 403, (headers) => withSession(headers, '/oauth2/login')],
   ['a host that is not ours', 400, (headers) => check({ host: 'evil.test' }, headers)],
   ['a forged header', 400, (headers) => withSession({ ...headers, X_Auth_Request_User: 'root' })],
-  ['an unknown method', 400, (headers) => check({ method: 'FOO' }, headers)],
+  ['what is no method', 400, (headers) => check({ method: 'foo' }, headers)],
 ])('A87: a browser’s headers around a bearer get no page for %s', async ([, status, ask]) => {
   const visit = await ask({ Authorization: 'Bearer x' })
   expect(visit).toMatchObject({ status, setCookies: [], location: undefined })

@@ -84,6 +84,13 @@ test.for<[string, string]>([
   }
 })
 
+test('COOKIE_PERSISTENT=false gives the session cookie no end, and signing out expires it as ever', async () => {
+  await using other = await startRelyingParty({ COOKIE_PERSISTENT: 'false' })
+  const written = await writeAll(other.vestibule.visitor())
+  const session = attributesOf(written, '__Host-vestibule')
+  expect(session).toEqual([SAFE, { ...SAFE, 'max-age': '0' }, SAFE])
+})
+
 test('on a plain-http host no cookie claims to be secure, and all else stays', async () => {
   const origin = 'http://app.localhost:8080'
   await using vestibule = await startVestibule({

@@ -1,6 +1,7 @@
 import { UnsecuredJWT } from 'jose'
-import { expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { AUDIENCE, bearerRule, expectTokenRefusal } from '../support/bearers.ts'
+import { takeTime } from '../support/passing-time.ts'
 import {
   breakSignature,
   type ClaimChanges,
@@ -10,6 +11,7 @@ import {
 } from '../support/tokens.ts'
 import { useBearerParty } from '../support/used-party.ts'
 
+const time = takeTime()
 const party = useBearerParty([
   bearerRule('/api/**'),
   bearerRule('/jwt/**', { tokenType: 'jwt' }),
@@ -17,8 +19,13 @@ const party = useBearerParty([
   bearerRule('/client/**', { audiences: ['vestibule'] }),
 ])
 
+/** Ends the pause between two fetches of the keys, for which a forged token would wait. */
+const endCooldown = () => time.pass(1000)
+beforeEach(endCooldown)
+
 async function expectRefusedEverywhere(token: unknown): Promise<void> {
   for (const uri of ['/api/', '/jwt/', '/client/']) {
+    endCooldown()
     expectTokenRefusal(await party.present(String(token), { uri }), 'invalid_token')
   }
 }

@@ -1,8 +1,9 @@
 import { createPrivateKey, sign, type webcrypto } from 'node:crypto'
 import type { JWTPayload } from 'jose'
-import { expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { generateProviderKeys } from '../../stand-ins/provider/provider.ts'
 import { attackersJwk, forgeToken, useCanary } from '../support/canary.ts'
+import { takeTime } from '../support/passing-time.ts'
 import { claimsOf } from '../support/tokens.ts'
 import { useParty } from '../support/used-party.ts'
 
@@ -10,6 +11,9 @@ type Header = Readonly<Record<string, unknown>>
 const providerKeys = await generateProviderKeys()
 const canary = useCanary(() => ({ keys: [attackersJwk] }))
 const party = useParty({}, { configuration: { jwks: providerKeys } })
+const time = takeTime()
+/** Ends the pause between two fetches of the keys, for which a forged token would wait. */
+beforeEach(() => time.pass(1000))
 
 test.for<[string, (url: string) => Header]>([
   ['jku', (url) => ({ kid: 'attacker', jku: `${url}/jwks` })],

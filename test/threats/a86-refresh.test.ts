@@ -21,6 +21,8 @@ const PAUSED_MS = 1000
 /** Polls, because work behind an answer takes time on a busy machine. */
 const eventually = expect.poll
 
+const EMPTY = [null, '']
+
 function answering(changes: Json): Behaviour {
   return { rewrite: (body) => ({ ...body, ...changes }) }
 }
@@ -114,6 +116,10 @@ describe('A86 a refreshed ID token', () => {
     ['with an audience more', () => ({ aud: ['vestibule', 'other'], azp: 'vestibule' })],
     ['that ended 20 s ago, within the skew', () => ({ exp: nowSeconds() - 20 })],
     ['without claims about the user', () => ({ name: undefined, email: undefined })],
+    ...EMPTY.map((none): [string, () => ClaimChanges] => [
+      `whose optional claims are ${JSON.stringify(none)} (C21)`,
+      () => ({ nonce: none, azp: none, auth_time: none, nbf: none, sid: none, email: none }),
+    ]),
   ])('is accepted %s', async ([, changes, how]) => {
     const cookie = await signInDue(passing)
     passing.provider.tamperIdToken(changes(), how)
@@ -272,7 +278,7 @@ describe('a token endpoint that fails', () => {
     const events = changes().map(({ event }) => event)
     expect(events).toEqual(events.map((_, at) => (at % 2 ? 'refresh_works' : 'refresh_failing')))
     const failing = plain.vestibule.log().find(({ event }) => event === 'refresh_failing')
-    expect(failing).toMatchObject({ level: 'warn', reason: 'provider_unavailable' })
+    expect(failing).toMatchObject({ level: 'warn', endpoint: 'token_endpoint' })
     expect(plain.vestibule.output()).not.toContain('<b>')
   })
 
@@ -346,10 +352,21 @@ describe('what a refresh gives', () => {
     inUserInfo(night)
   }
 
+  const inUserInfoEmpty = (): void => {
+    passing.provider.set('token', answering({ id_token: '', refresh_token: null, scope: '' }))
+    inUserInfo(night)
+  }
+  const lessRefused = (): void => {
+    passing.provider.tamperIdToken(night)
+    passing.provider.set('userinfo', { status: 403, body: '' })
+  }
+
   test.for<[string, () => void, Json]>([
     ['new groups and address, from UserInfo', () => inUserInfo(moved), { ...shift, ...NEW }],
     ['new groups, from the ID token', () => passing.provider.tamperIdToken(night), shift],
     ['new groups, from UserInfo without an ID token', inUserInfoAlone, shift],
+    ['new groups, from UserInfo beside an empty ID token (C21)', inUserInfoEmpty, shift],
+    ['fewer groups, although UserInfo refuses (C22)', lessRefused, { ...ALICE, ...shift }],
     [
       'nothing of what stands beside the tokens',
       () => passing.provider.set('token', beside),

@@ -141,7 +141,7 @@ describe('A90 what is no logout token of this provider for this client', () => {
     ),
     ['none under the right type', {}, { as: 'none', header: { typ: 'logout+jwt' } }],
     ...members`
-      typ="JWT" typ typ="at+jwt" typ="secevent+jwt" typ="x/logout+jwt" typ=["logout+jwt"]
+      typ="at+jwt" typ="" typ=null typ="secevent+jwt" typ="x/logout+jwt" typ=["logout+jwt"]
     `.map(([label, header]): Row => [label, {}, { header }]),
     ...members`
       iss="https://evil.example" iss="HTTP://127.0.0.1" iss aud="evil\x20client"
@@ -165,7 +165,11 @@ describe('A90 what is no logout token of this provider for this client', () => {
     await party.attempt('alice')
     const { id_token: idToken, access_token: accessToken } = answers[0] ?? {}
     expect(claimsOf(String(idToken)).sub).toBe('alice')
-    const withEvent = await party.provider.mintIdToken({ events: { [EVENT]: {} }, jti: 'j' })
+    const withEvent = await party.provider.mintIdToken({
+      events: { [EVENT]: {} },
+      jti: 'j',
+      nonce: 'n',
+    })
     for (const token of [breakSignature(await mint()), idToken, accessToken, withEvent]) {
       expectLogoutRefused(await send(token))
     }
@@ -200,8 +204,9 @@ describe('A90 what a logout token ends', () => {
       sub aud=["other","vestibule"] iat=${String(nowSeconds() - 300)} azp="other"&sids=["x"]&__proto=1
       events={"${EVENT}":{"a":1},"b":{}}
     `,
-    ['a type in capitals', {}, { header: { typ: 'LOGOUT+JWT' } }],
-    ['a whole media type', {}, { header: { typ: 'application/logout+jwt' } }],
+    ...members`
+      typ="LOGOUT+JWT" typ="application/logout+jwt" typ="JWT" typ="jwt" typ="application/jwt" typ
+    `.map(([label, header]): Row => [label, {}, { header }]),
     ['another algorithm of the provider', {}, { as: 'provider-es256' }],
   ])('a good token ends the session it names, and no other: %s', ([, changes, how]) =>
     expectEnds(changes, how),
@@ -318,22 +323,54 @@ describe('A90 logout tokens under other settings and in outages', () => {
     expect(await readMetric(other.vestibule, failed)).toBe(1)
   })
 
-  test('with OIDC_LOGOUT_TOKEN_TYPE=any tokens of older providers count, and no others', async () => {
-    await using other = await startRelyingParty({ OIDC_LOGOUT_TOKEN_TYPE: 'any' })
-    const send = async (changes: Record<string, unknown>, header: Record<string, unknown>) => {
-      const token = await other.provider.mintLogoutToken(changes, { header })
-      return sendLogoutToken(other.vestibule, token)
-    }
-    for (const typ of ['JWT', 'jwt', undefined, 'logout+jwt', 'application/jwt']) {
-      expectLoggedOut(await send({ exp: undefined }, { typ }))
-    }
-    for (const typ of ['at+jwt', 'dpop+jwt', '', null, 42]) {
-      expectLogoutRefused(await send({}, { typ }))
-    }
-    const [passed, ended] = [String(nowSeconds() - 3600), String(nowSeconds() - 60)]
-    for (const [, changes] of members`
-      nonce="n" events iat iat=${passed}&exp exp=${ended} jti
-    `)
-      expectLogoutRefused(await send(changes, { typ: 'JWT' }))
+  test.for<[string, { accepted: readonly unknown[]; refused: readonly unknown[] }]>([
+    ['any', { accepted: ['JWT', undefined, 'logout+jwt'], refused: ['at+jwt', '', null, 42] }],
+    ['logout+jwt', { accepted: ['logout+jwt'], refused: ['JWT', 'jwt', undefined, 'at+jwt'] }],
+  ])(
+    'OIDC_LOGOUT_TOKEN_TYPE=%s decides what counts (C68)',
+    async ([type, { accepted, refused }]) => {
+      await using other = await startRelyingParty({ OIDC_LOGOUT_TOKEN_TYPE: type })
+      const sent = async (changes: Record<string, unknown>, typ: unknown) =>
+        sendLogoutToken(
+          other.vestibule,
+          await other.provider.mintLogoutToken(changes, { header: { typ } }),
+        )
+      for (const typ of accepted) expectLoggedOut(await sent({}, typ))
+      for (const typ of refused) {
+        expect(expectLogoutRefused(await sent({}, typ))).toContain('OIDC_LOGOUT_TOKEN_TYPE')
+      }
+      const withoutExp = await sent({ exp: undefined }, 'logout+jwt')
+      expect(withoutExp.status).toBe(type === 'any' ? 200 : 400)
+      const [passed, ended] = [String(nowSeconds() - 3600), String(nowSeconds() - 60)]
+      for (const [, changes] of members`nonce="n" events iat iat=${passed}&exp exp=${ended} jti`) {
+        expectLogoutRefused(await sent(changes, 'logout+jwt'))
+      }
+    },
+  )
+
+  test.for<[string, string, readonly string[], number]>([
+    ['an algorithm of the metadata', '', ['RS256', 'ES256'], 200],
+    ['one that the metadata do not list', '', ['RS256'], 400],
+    ['another than the registered one', 'RS256', ['RS256', 'ES256'], 400],
+    ['the registered one', 'ES256', ['RS256', 'ES256'], 200],
+    ['the registered one, which the metadata lack', 'ES256', ['RS256'], 200],
+    ['any asymmetric one where the metadata list none', '', [], 200],
+  ])('a token signed by a published key with %s (C66)', async ([, registered, listed, status]) => {
+    await using other = await startRelyingParty(
+      { OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG: registered },
+      {},
+      (provider) =>
+        provider.set('discovery', {
+          rewrite: (metadata) => ({ ...metadata, id_token_signing_alg_values_supported: listed }),
+        }),
+    )
+    const token = await other.provider.mintLogoutToken({}, { as: 'provider-es256' })
+    expect((await sendLogoutToken(other.vestibule, token)).status).toBe(status)
+    if (status === 200) return
+    await expect
+      .poll(() => other.vestibule.log().filter((line) => line['claim'] === 'alg'))
+      .toMatchObject([
+        { expected: 'RS256', received: 'ES256', setting: 'OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG' },
+      ])
   })
 })

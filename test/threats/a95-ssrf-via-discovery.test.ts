@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { usableMetadata } from '../../src/oidc/discovery/metadata.ts'
 import { useCanary } from '../support/canary.ts'
 import { takeTime } from '../support/passing-time.ts'
 import { prepared } from '../support/prepared.ts'
@@ -92,11 +93,9 @@ describe('A95 metadata that point elsewhere', () => {
     javascript:alert(1) data:application/json,{} jwks
   `
 
-  const endpoints = ['authorization_endpoint', 'token_endpoint', 'jwks_uri', 'userinfo_endpoint']
+  const endpoints = ['authorization_endpoint', 'token_endpoint', 'jwks_uri']
   const cases = addresses.flatMap((address) =>
-    [...endpoints, 'end_session_endpoint', 'revocation_endpoint'].map(
-      (endpoint) => [endpoint, address] as const,
-    ),
+    endpoints.map((endpoint) => [endpoint, address] as const),
   )
 
   test.for(cases)('%s at %s is refused', async ([endpoint, address]) => {
@@ -113,6 +112,21 @@ describe('A95 metadata that point elsewhere', () => {
     await using fresh = await startUndiscovered()
     pointTo('token_endpoint', `http://${name}:${canary.port}/token`)
     expect((await startLogin(fresh.visitor())).status).toBe(503)
+  })
+
+  const optional = ['userinfo_endpoint', 'end_session_endpoint', 'revocation_endpoint']
+  test.for(optional)('%s anywhere of these counts as absent', (endpoint) => {
+    const { issuer } = provider()
+    const paths = { authorization_endpoint: '/auth', token_endpoint: '/token', jwks_uri: '/jwks' }
+    const needed: Record<string, string> = {}
+    for (const [name, path] of Object.entries(paths)) needed[name] = issuer + path
+    for (const address of addresses) {
+      const url = address.replace('{port}', canary.port)
+      const found = { ...needed, issuer, [endpoint]: url }
+      const { metadata, warnings } = usableMetadata(found, { issuerUrl: issuer, use: 'sign-in' })
+      expect(metadata, address).not.toHaveProperty(endpoint)
+      expect(warnings, address).toEqual([expect.stringContaining(`${endpoint} is `)])
+    }
   })
 
   test('the right metadata are taken as soon as they are there', async () => {

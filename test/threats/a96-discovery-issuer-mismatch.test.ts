@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { connectProvider } from '../../src/oidc/provider.ts'
+import { connectProvider } from '../../src/oidc/discovery/provider.ts'
 import { readMetric } from '../support/outage.ts'
 import { until } from '../support/own-lag.ts'
 import { takeTime } from '../support/passing-time.ts'

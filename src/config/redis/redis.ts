@@ -1,9 +1,10 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { attempt } from '../attempt.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { Notice } from '../notices.ts'
+import type { SettingName, Settings } from '../settings/settings.ts'
+import { type GivenSettings, pathOf } from '../sources/given.ts'
 import type { RedisAddress } from './address.ts'
+import { type AddressTimeout, noticesOf, timeoutsOf } from './address-options.ts'
 import { checkServers, type RedisServers } from './servers.ts'
+import { checkTls, type RedisTlsFiles } from './tls-files.ts'
 
 /** Place of Redis and credentials. Files are named here and read for every connection. */
 export type RedisConfig = RedisServers &
@@ -11,8 +12,18 @@ export type RedisConfig = RedisServers &
     readonly database: number
     readonly username?: string
     readonly password?: string
+    /** Name of the connections in `CLIENT LIST`, where the address gives one. */
+    readonly clientName?: string
     readonly tls?: RedisTlsFiles
   }
+
+/** Redis as the settings and the address together describe it. */
+export interface CheckedRedis {
+  readonly config: RedisConfig
+  /** Time limits of the address, which stand for those of the settings. */
+  readonly timeouts: readonly AddressTimeout[]
+  readonly notices: readonly Notice[]
+}
 
 /** Files that are read again for every connection, so that rotated secrets are used. */
 export interface RedisFiles {
@@ -22,19 +33,12 @@ export interface RedisFiles {
   readonly sentinelPasswordFile?: string
 }
 
-export interface RedisTlsFiles {
-  readonly caFile?: string
-  readonly certFile?: string
-  readonly keyFile?: string
-  readonly skipVerify: boolean
-}
-
 /** Returns `undefined` when Redis is not used or a problem was found. */
 export function checkRedis(
   settings: Settings,
-  files: RedisFiles,
+  given: GivenSettings,
   problems: string[],
-): RedisConfig | undefined {
+): CheckedRedis | undefined {
   if (!settings.REDIS_ENABLED || settings.REDIS_CACHE_MODE === 'memory') return undefined
   if (settings.SESSION_ENCRYPTION_KEY === undefined) {
     problems.push(
@@ -42,14 +46,29 @@ export function checkRedis(
     )
   }
   const { servers, address } = checkServers(settings, problems)
-  const tls = checkTls(settings, address?.isTls === true, problems)
+  const tls = checkTls(settings, address, problems)
   if (!servers) return undefined
-  return {
+  const config = {
     ...servers,
     ...credentialsOf(settings, address, problems),
     database: databaseOf(settings, address, problems),
-    ...files,
+    ...filesOf(given),
+    ...(address?.clientName !== undefined && { clientName: address.clientName }),
     ...(tls && { tls }),
+  }
+  const timeouts = timeoutsOf(settings, given, address, problems)
+  return { config, timeouts, notices: noticesOf(settings, given, address) }
+}
+
+function filesOf(given: GivenSettings): RedisFiles {
+  const fileOf = (name: SettingName) => pathOf(given.get(name))
+  const addressFile = fileOf('REDIS_URL') ?? fileOf('REDIS_ADDRESS')
+  const passwordFile = fileOf('REDIS_PASSWORD')
+  const sentinelPasswordFile = fileOf('REDIS_SENTINEL_PASSWORD')
+  return {
+    ...(addressFile !== undefined && { addressFile }),
+    ...(passwordFile !== undefined && { passwordFile }),
+    ...(sentinelPasswordFile !== undefined && { sentinelPasswordFile }),
   }
 }
 
@@ -88,41 +107,4 @@ function credentialsOf(
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   }
-}
-
-const PEM_REMEDY = 'name a readable PEM file'
-
-function checkTls(
-  settings: Settings,
-  isTlsAddress: boolean,
-  problems: string[],
-): RedisTlsFiles | undefined {
-  const { REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_TLS_SKIP_VERIFY } = settings
-  if (!isTlsAddress && !settings.REDIS_ENABLE_TLS) {
-    for (const name of ['REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE'] as const) {
-      if (settings[name] !== undefined)
-        problems.push(`${name}: has no use without TLS: set REDIS_ENABLE_TLS=true`)
-    }
-    return undefined
-  }
-  if ((REDIS_CERT_FILE === undefined) !== (REDIS_KEY_FILE === undefined)) {
-    problems.push('REDIS_CERT_FILE and REDIS_KEY_FILE: one of them is missing')
-  }
-  checkCertificate('REDIS_CA_FILE', REDIS_CA_FILE, problems)
-  checkCertificate('REDIS_CERT_FILE', REDIS_CERT_FILE, problems)
-  if (REDIS_KEY_FILE !== undefined) {
-    const readKey = () => createPrivateKey(readFileSync(REDIS_KEY_FILE))
-    attempt('REDIS_KEY_FILE', PEM_REMEDY, problems, readKey)
-  }
-  return {
-    skipVerify: REDIS_TLS_SKIP_VERIFY,
-    ...(REDIS_CA_FILE !== undefined && { caFile: REDIS_CA_FILE }),
-    ...(REDIS_CERT_FILE !== undefined && { certFile: REDIS_CERT_FILE }),
-    ...(REDIS_KEY_FILE !== undefined && { keyFile: REDIS_KEY_FILE }),
-  }
-}
-
-function checkCertificate(name: string, path: string | undefined, problems: string[]): void {
-  if (path === undefined) return
-  attempt(name, PEM_REMEDY, problems, () => new X509Certificate(readFileSync(path)))
 }

@@ -1,6 +1,7 @@
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
-import { parseRedisAddress, parseServer, type RedisAddress, type RedisServer } from './address.ts'
+import { parseRedisAddress, type RedisAddress } from './address.ts'
+import { parseServer, type RedisServer } from './server.ts'
 
 /** Servers that hold the data, by topology. */
 export type RedisServers =
@@ -80,14 +81,19 @@ function findAddress(settings: Settings, problems: string[]): RedisAddress | und
     problems.push('REDIS_ADDRESS and REDIS_URL are both set: remove one of them')
   }
   const text = REDIS_URL ?? REDIS_ADDRESS
-  const name = REDIS_URL === undefined ? 'REDIS_ADDRESS' : 'REDIS_URL'
   if (text === undefined) {
     problems.push(
       'REDIS_ADDRESS: is missing, and REDIS_ENABLED is true: set host:port, REDIS_URL, or REDIS_SENTINEL_ADDRESSES',
     )
     return undefined
   }
+  const name = nameOfAddress(settings)
   return attempt(name, 'write host:port or a redis:// URL', problems, () => parseRedisAddress(text))
+}
+
+/** Returns which of the two settings for the address is used. */
+export function nameOfAddress({ REDIS_URL }: Settings): 'REDIS_URL' | 'REDIS_ADDRESS' {
+  return REDIS_URL === undefined ? 'REDIS_ADDRESS' : 'REDIS_URL'
 }
 
 function serversOf(
@@ -98,7 +104,7 @@ function serversOf(
   if (settings.REDIS_CLUSTER) return { kind: 'cluster', servers }
   if (servers.length > 1) {
     problems.push(
-      'REDIS_ADDRESS: names several servers: set REDIS_CLUSTER=true for a Redis Cluster, or REDIS_SENTINEL_ADDRESSES for Sentinels',
+      `${nameOfAddress(settings)}: names several servers: set REDIS_CLUSTER=true for a Redis Cluster, or REDIS_SENTINEL_ADDRESSES for Sentinels`,
     )
   }
   return { kind: 'single', ...servers[0] }

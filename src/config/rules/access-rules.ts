@@ -4,8 +4,11 @@ import {
   parseEmail,
   type TokenRule,
 } from '../../core/access-rule.ts'
+import { isMethod } from '../../core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'
+import { attempt } from '../attempt.ts'
+import { refuseCutEntries } from '../settings/distinguished-name.ts'
 import type { Settings } from '../settings/settings.ts'
 import { compileBearer } from './bearer-rule.ts'
 import type { RuleSource } from './rules-file.ts'
@@ -62,6 +65,9 @@ function compileRule(
   if (allowed && access !== 'signed-in') {
     problems.push(`${where}: emails, emailDomains and groups belong to access: signed-in`)
   }
+  attempt(`${where}.groups`, 'see configuration.md', problems, () =>
+    refuseCutEntries(source.groups ?? []),
+  )
   const bearer = compileTokens(source, where, settings, problems)
   const common = {
     passesPreflight: source.preflight === 'pass',
@@ -97,7 +103,7 @@ function compileMethods(
   problems: string[],
 ): ReadonlySet<string> {
   const methods = sources.map((method) => (method === 'HEAD' ? 'GET' : method))
-  if (methods.some((method) => !/^[A-Z]{1,16}$/.test(method))) {
+  if (!methods.every(isMethod)) {
     problems.push(`${where}.methods: write methods in capitals`)
   }
   return new Set(methods)

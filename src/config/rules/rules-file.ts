@@ -1,9 +1,7 @@
 import { z } from 'zod'
 
-const names = z.array(z.string().min(1))
-
-/** Refuses an empty list because it could mean everybody or nobody. */
-const condition = names.min(1)
+/** Refuses an empty list because it could mean everybody or nobody; blanks around a name do not count (C55). */
+const condition = z.array(z.string().trim().min(1)).min(1)
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 
@@ -31,26 +29,7 @@ const rule = z.strictObject({
   degraded: z.literal('deny').optional(),
 })
 
-/** Schema of `VESTIBULE_CONFIG`: rules, and the lists that also exist in the environment. Unknown keys are errors. */
-export const rulesFile = z.strictObject({
-  rules: z.array(rule).default([]),
-  protectedHosts: names.optional(),
-  publicPaths: names.optional(),
-  allowedEmails: names.optional(),
-  allowedEmailDomains: names.optional(),
-  allowedGroups: names.optional(),
-  trustedProxies: names.optional(),
-})
+/** Schema of what `VESTIBULE_CONFIG` holds beside settings. */
+export const rulesFile = z.strictObject({ rules: z.array(rule).default([]) })
 
 export type RuleSource = z.output<typeof rule>
-export type RulesFile = z.output<typeof rulesFile>
-
-/** Lists of the file, by the setting for which each stands in when the environment does not set it. */
-export const LISTS = {
-  protectedHosts: 'PROTECTED_HOSTS',
-  publicPaths: 'PUBLIC_PATHS',
-  allowedEmails: 'ALLOWED_EMAILS',
-  allowedEmailDomains: 'ALLOWED_EMAIL_DOMAINS',
-  allowedGroups: 'ALLOWED_GROUPS',
-  trustedProxies: 'TRUSTED_PROXIES',
-} as const satisfies Partial<Record<keyof RulesFile, string>>

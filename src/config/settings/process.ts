@@ -19,8 +19,20 @@ export const processSettings = {
     ),
   HOST: z
     .string()
-    .default('0.0.0.0')
-    .register(notes, note(PROCESS, 'Address that both listeners bind to.')),
+    // Addresses of URLs have brackets.
+    .transform((value) => value.replace(/^\[(.+)\]$/, '$1'))
+    .refine(
+      (value) => /^[\w.:%-]+$/.test(value) && !/:\/|^[\w.-]+:\d*$/.test(value),
+      'is not an address',
+    )
+    .default('::')
+    .register(
+      notes,
+      note(
+        PROCESS,
+        'Address that both listeners bind to. `::` includes IPv4; the default becomes `0.0.0.0` where the machine has no IPv6.',
+      ),
+    ),
   ADMIN_TOKEN: z
     .string()
     .optional()

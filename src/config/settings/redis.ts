@@ -30,7 +30,7 @@ export const redisSettings = {
       notes,
       note(
         REDIS,
-        '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`.',
+        '`host:port`, `host:6380,password=…,ssl=True,abortConnect=False`, or a URL as in `REDIS_URL`; see redis.md.',
         true,
       ),
     ),
@@ -128,10 +128,7 @@ export const redisSettings = {
     .default(10)
     .register(
       notes,
-      note(
-        REDIS,
-        'Accepted and not needed: the setting has no effect: one pipelined connection serves a replica.',
-      ),
+      note(REDIS, 'Accepted without effect: one pipelined connection serves a replica.'),
     ),
   REDIS_ENABLE_TLS: flag.default(false).register(notes, note(REDIS, 'Speaks TLS to Redis.')),
   REDIS_TLS_SKIP_VERIFY: flag

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, integer, list, note, notes } from './setting-kinds.ts'
+import { flag, groupList, integer, list, note, notes } from './setting-kinds.ts'
 
 const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
@@ -31,7 +31,7 @@ export const requestSettings = {
       notes,
       note(
         ADDRESSES,
-        'Hosts whose requests are checked: `app.example.com`, `*.example.com`, or `http://app.localhost:8080` for an http host.',
+        'Hosts whose requests are checked: `app.example.com`, `*.example.com` (not `*.com`), or `http://app.localhost:8080` for an http host.',
       ),
     ),
   ALLOW_INSECURE_HTTP: flag
@@ -59,13 +59,17 @@ export const requestSettings = {
       '10.0.0.0/8',
       '172.16.0.0/12',
       '192.168.0.0/16',
+      '100.64.0.0/10',
       '169.254.0.0/16',
       'fc00::/7',
       'fe80::/10',
     ])
     .register(
       notes,
-      note(ADDRESSES, 'Networks from which `/auth` may be called; all others get 403.'),
+      note(
+        ADDRESSES,
+        'Networks from which `/auth` may be called; all others get 403. Default: loopback, private and link-local networks, and 100.64.0.0/10.',
+      ),
     ),
   ALIAS_HEADERS: z
     .enum(['reject', 'ignore'])
@@ -92,7 +96,12 @@ export const requestSettings = {
   ALLOWED_EMAIL_DOMAINS: list
     .default([])
     .register(notes, note(ACCESS, 'Domains whose addresses may enter, without their sub-domains.')),
-  ALLOWED_GROUPS: list.default([]).register(notes, note(ACCESS, 'Groups whose members may enter.')),
+  ALLOWED_GROUPS: groupList
+    .default([])
+    .register(
+      notes,
+      note(ACCESS, 'Groups whose members may enter; names with commas need a JSON array.'),
+    ),
   ALLOW_ANY_USER: flag
     .default(false)
     .register(notes, note(ACCESS, 'Lets in every user of the provider.')),
@@ -103,7 +112,7 @@ export const requestSettings = {
       notes,
       note(
         ACCESS,
-        'A YAML file with `rules` and lists, see rules.md; the environment wins over the lists.',
+        'A YAML file with settings and `rules`; the environment wins over its settings.',
       ),
     ),
   IDENTITY_HEADERS: list
@@ -124,7 +133,20 @@ export const requestSettings = {
   PASS_ACCESS_TOKEN: flag
     .default(false)
     .register(notes, note(IDENTITY, 'Gives apps `X-Auth-Request-Access-Token`.')),
-  PASS_AUTHORIZATION: flag
+  PASS_AUTHORIZATION: z
+    .string()
+    .toLowerCase()
+    .refine(
+      (value) => ['true', 'false', 'access-token'].includes(value),
+      'is neither true nor false nor access-token',
+    )
+    .transform((value) => value !== 'false')
     .default(false)
-    .register(notes, note(IDENTITY, 'Gives apps `Authorization: Bearer` with the access token.')),
+    .register(
+      notes,
+      note(
+        IDENTITY,
+        '`access-token`, or `true`, gives apps `Authorization: Bearer` with the access token.',
+      ),
+    ),
 }

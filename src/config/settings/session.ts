@@ -32,7 +32,7 @@ export const sessionSettings = {
     notes,
     note(
       SESSION,
-      'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
+      'Seconds after the end of the access token for which a session goes on while the provider cannot refresh it; then checks answer 503, or ask for a new sign-in where the provider refuses. With `PASS_ACCESS_TOKEN` or `PASS_AUTHORIZATION` there is no such time.',
     ),
   ),
   SESSIONS_PER_USER: integer(1, 10_000)
@@ -75,6 +75,15 @@ export const sessionSettings = {
     .enum(['lax', 'strict', 'none'])
     .default('lax')
     .register(notes, note(SESSION, '`lax`, `strict` or `none`.')),
+  COOKIE_PERSISTENT: flag
+    .default(true)
+    .register(
+      notes,
+      note(
+        SESSION,
+        '`false` lets browsers forget the session cookie when they are closed (those that restore tabs may keep it); the session itself ends as the other settings say.',
+      ),
+    ),
   DISABLE_REPLAY_DETECTION: flag
     .default(false)
     .register(

@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { refuseCutEntries } from './distinguished-name.ts'
+import { parseGroups, parseList } from './lists.ts'
 
 /** Documentation of a setting, from which `docs/configuration.md` is generated. */
 export interface SettingNotes {
   readonly section: string
   readonly text: string
-  /** Also read from the file that `NAME_FILE` names, and never printed. */
+  /** Never printed. */
   readonly isSecret: boolean
 }
 
@@ -23,18 +25,30 @@ export const flag = z
   .refine((value) => ['true', 'false'].includes(value), 'is neither true nor false')
   .transform((value) => value === 'true')
 
-/** Entries between separators; empty ones are dropped. */
-export function separated(by: RegExp) {
-  return z.string().transform((value) =>
-    value
-      .split(by)
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ''),
-  )
+/** Entries as `parse` finds them in a text, or a list from a file, whose entries are apart already and only checked. */
+function listOf(parse: (text: string) => string[], check?: (entries: string[]) => void) {
+  return z.union([z.array(z.string()), z.string()]).transform((value, { issues }) => {
+    try {
+      if (typeof value === 'string') return parse(value)
+      check?.(value)
+      return value
+    } catch (error) {
+      issues.push({ code: 'custom', message: (error as Error).message, input: value })
+      return z.NEVER
+    }
+  })
 }
 
-/** Entries separated by commas or newlines, or a list from the file, whose entries may hold commas. */
-export const list = z.union([z.array(z.string()), separated(/[,\n]/)])
+/** Entries between separators, or a JSON array; empty entries are dropped. */
+export function separated(by: RegExp) {
+  return listOf((text) => parseList(text, by))
+}
+
+/** Entries separated by commas or line ends, or a JSON array, whose entries may hold commas. */
+export const list = listOf(parseList)
+
+/** The same for groups, where a distinguished name needs the JSON array. */
+export const groupList = listOf(parseGroups, refuseCutEntries)
 
 /** A whole number within bounds, both included. */
 export function integer(min: number, max: number) {

@@ -1,4 +1,5 @@
 import { html } from 'hono/html'
+import { action } from './action.ts'
 import type { Markup } from './layout.ts'
 
 /** Title and body of a page. */
@@ -11,29 +12,15 @@ export interface PageContent {
   readonly formTargets?: readonly string[]
 }
 
-/** Interval at which the page of an outage reloads itself; also the value of `Retry-After`. */
-export const RETRY_SECONDS = 5
-
-function action(url: string | undefined, label: string): Markup | string {
-  return url === undefined
-    ? ''
-    : html`<p class="actions"><a class="button" href="${url}">${label}</a></p>`
-}
-
-/** Loads `retryUrl` by itself, because a login whose binding another tab replaced succeeds when it is started again. */
-export function signInFailedPage(loginUrl: string | undefined, retryUrl?: string): PageContent {
-  return {
-    title: 'Sign-in did not work',
-    body: html`<p>We could not complete your sign-in. It may have taken too long, or it was started in another window or browser.</p>
-${action(retryUrl ?? loginUrl, 'Sign in again')}`,
-    ...(retryUrl !== undefined && { refreshSeconds: 1, refreshUrl: retryUrl }),
-  }
-}
-
-export function badRequestPage(explanation: string): PageContent {
+export function badRequestPage(explanation: string, advice?: string): PageContent {
   return {
     title: 'This request cannot be answered',
-    body: html`<p>${explanation}</p>`,
+    body: html`<p>${explanation}</p>${
+      advice === undefined
+        ? ''
+        : html`
+<p>${advice}</p>`
+    }`,
   }
 }
 
@@ -50,42 +37,10 @@ export function notAllowedPage(signedInAs: string | undefined, switchUserUrl: st
   }
 }
 
-/** Reloads itself where `mayReload`; false after a form was sent, because a reload would lose its data. */
-export function unavailablePage(mayReload: boolean): PageContent {
-  const outlook = mayReload
-    ? `This page tries again by itself every ${RETRY_SECONDS} seconds.`
-    : 'Try again in a moment.'
-  return {
-    title: 'One moment, please',
-    body: html`<p>Sign-in is not available right now. You have not been signed out. ${outlook}</p>`,
-    ...(mayReload && { refreshSeconds: RETRY_SECONDS }),
-  }
-}
-
-export function brokenProviderPage(loginUrl: string | undefined): PageContent {
-  return {
-    title: 'The sign-in service has a problem',
-    body: html`<p>This is not your fault. Try again in a moment. If it keeps happening, tell your administrator.</p>
-${action(loginUrl, 'Try again')}`,
-  }
-}
-
 export function internalErrorPage(): PageContent {
   return {
     title: 'Something went wrong',
     body: html`<p>Try again in a moment. If it keeps happening, give your administrator the request number below.</p>`,
-  }
-}
-
-export function loopPage(didCookieArrive: boolean, host: string, loginUrl: string): PageContent {
-  const cause = didCookieArrive
-    ? html`<p>Your browser sends its sign-in cookie, but our servers do not accept it. Please tell your administrator: the servers may use different encryption keys, or the session store was emptied.</p>`
-    : html`<p>Your browser does not send our sign-in cookie back. Check that cookies are allowed for <strong>${host}</strong> and that the address begins with https. If that does not help, tell your administrator: the cookie domain may not cover the page you came from.</p>`
-  return {
-    title: 'Sign-in keeps starting over',
-    body: html`<p>You signed in several times within half a minute, and each time the page asked you again. We stopped this loop.</p>
-${cause}
-<p class="actions"><a class="button" href="${loginUrl}">Try once more</a></p>`,
   }
 }
 

@@ -82,6 +82,7 @@ export async function openCluster(
     get isComplete() {
       return servers.isComplete
     },
+    locate: (cause) => cause,
     lost: lifetime.lost,
     get hasEnded() {
       return lifetime.hasEnded

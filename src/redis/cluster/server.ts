@@ -1,7 +1,9 @@
 import { type ClientConnection, type Command, openClient } from '../client.ts'
 import { failureOf, ServerLostError, TopologyError } from '../failure.ts'
 import { type KeepOpenOptions, type KeptConnection, keepOpen } from '../keep-open.ts'
+import { NotConnectedError } from '../server-failure.ts'
 import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
+import { NAMED_BY_CLUSTER } from './topology.ts'
 
 /** Primary of a cluster and the connection to it, which reconnects by itself. */
 export interface ClusterServer {
@@ -27,21 +29,25 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
     const text = `the primary ${addressOf(address)} of the cluster cannot be reached`
     return new TopologyError(failureOf(cause), text, cause)
   }
+  let latestLoss: unknown
   const connection = keepOpen({
     onOpen: options.onOpen,
-    onEnded: (cause) => options.onEnded(explain(cause)),
+    onEnded(cause) {
+      latestLoss = cause
+      options.onEnded(explain(cause))
+    },
     open: async (signal) =>
       openClient(
-        { ...options.target(), ...address, database: 0 },
+        { ...options.target(), ...address, database: 0, namedBy: NAMED_BY_CLUSTER },
         options.connectTimeoutMs,
         signal,
       ),
   })
 
   async function whenConnected(): Promise<ClientConnection> {
-    if (!connection.isExpected) throw new Error(`not connected to ${addressOf(address)}`)
+    if (!connection.isExpected) throw new NotConnectedError(latestLoss)
     await connection.attempt
-    if (!connection.current) throw new ServerLostError(new Error('not connected'))
+    if (!connection.current) throw new ServerLostError(new NotConnectedError(latestLoss))
     return connection.current
   }
 

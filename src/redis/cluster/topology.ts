@@ -17,6 +17,9 @@ export type ReadTopology = (
   signal: AbortSignal,
 ) => Promise<readonly SlotRange[]>
 
+/** Name of the addresses that CLUSTER SLOTS reports, for log lines. */
+export const NAMED_BY_CLUSTER = 'the address that the cluster reports'
+
 /** Time limit for one server, after which the next is asked. */
 const ASK_TIMEOUT_MS = 1000
 
@@ -51,7 +54,9 @@ export async function openRandomPrimary(
 ): Promise<ClientConnection> {
   const [range] = shuffle(await readTopology(target, [], signal))
   const timeoutMs = Math.min(ASK_TIMEOUT_MS, connectTimeoutMs)
-  return openClient({ ...target, ...(range as SlotRange).primary, database: 0 }, timeoutMs, signal)
+  const { primary } = range as SlotRange
+  const server = { ...target, ...primary, database: 0, namedBy: NAMED_BY_CLUSTER }
+  return openClient(server, timeoutMs, signal)
 }
 
 /** Completes a reported address: a server that does not know its own host name is where it was asked. */

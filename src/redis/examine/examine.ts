@@ -1,6 +1,7 @@
 import type { Primary, RedisClient } from '../client.ts'
 import type { RedisConnection } from '../connection.ts'
-import { type Finding, type SelfTestNames, tryCommands } from './try-commands.ts'
+import type { Finding } from './finding.ts'
+import { type SelfTestNames, tryCommands } from './try-commands.ts'
 
 /** Result of the self-test of a connected Redis. */
 export interface Examination {
@@ -50,7 +51,7 @@ export async function examineRedis(
 }
 
 function withAddress({ findings, ...rest }: Examination, { address }: Primary): Examination {
-  const named = findings.map(({ code, message }) => ({ code, message: `${address}: ${message}` }))
+  const named = findings.map((each) => ({ ...each, message: `${address}: ${each.message}` }))
   return { ...rest, findings: named }
 }
 
@@ -68,10 +69,12 @@ async function examinePrimary(
   const role = info && roleFinding(info)
   if (role) return { findings: [role], runIds }
   const evictionPolicy = info?.get('maxmemory_policy')
+  const cluster = primary.isInCluster ? undefined : clusterFinding(info)
   const findings = [
-    ...refusals,
+    // Leaves out redirections by a node of a cluster, which INFO shows by itself.
+    ...refusals.filter(({ code }) => !cluster || code !== cluster.code),
     ...(info ? [versionFinding(info), evictionFinding(evictionPolicy)] : []),
-    primary.isInCluster ? undefined : clusterFinding(info),
+    cluster,
     clockFinding(clockOffsetMs),
   ].filter((finding) => finding !== undefined)
   return {
@@ -105,13 +108,14 @@ function roleFinding(info: Info): Finding | undefined {
   if (info.get('redis_mode') === 'sentinel') {
     const message =
       'this is a Sentinel, not a Redis server: put it into REDIS_SENTINEL_ADDRESSES, and the name of the primary into REDIS_SENTINEL_MASTER'
-    return { code: 'sentinel', message }
+    return { code: 'sentinel', message, stopsSignIn: true }
   }
   if (info.get('role') !== 'slave') return undefined
   const primary = `${info.get('master_host')}:${info.get('master_port')}`
   return {
     code: 'replica',
     message: `this is a replica, which refuses writes: connect to its primary ${primary}`,
+    stopsSignIn: true,
   }
 }
 
@@ -119,16 +123,17 @@ function clusterFinding(info: Info | undefined): Finding | undefined {
   if (info?.get('cluster_enabled') !== '1') return undefined
   const message =
     'this is a node of a Redis Cluster, and most keys are on other nodes: set REDIS_CLUSTER=true'
-  return { code: 'cluster', message }
+  return { code: 'cluster', message, stopsSignIn: true }
 }
 
 function versionFinding(info: Info): Finding | undefined {
-  const version = info.get('redis_version') ?? 'unknown'
-  if (Number.parseFloat(version) >= Number(OLDEST_TESTED)) return undefined
-  return {
-    code: 'version',
-    message: `Redis ${version} is older than the oldest tested version, ${OLDEST_TESTED}: upgrade it`,
-  }
+  const version = info.get('redis_version')
+  if (Number.parseFloat(version ?? '') >= Number(OLDEST_TESTED)) return undefined
+  const message =
+    version === undefined
+      ? `INFO names no version of Redis: the oldest tested version is ${OLDEST_TESTED}`
+      : `Redis ${version} is older than the oldest tested version, ${OLDEST_TESTED}: upgrade it`
+  return { code: 'version', message }
 }
 
 function evictionFinding(policy: string | undefined): Finding | undefined {

@@ -1,21 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Command, Primary } from '../client.ts'
-import { failureOf } from '../failure.ts'
-import { readReplyError } from '../reply-errors.ts'
-
-/** Problem of a Redis, with a message that says how to solve it. */
-export interface Finding {
-  readonly code:
-    | 'access'
-    | 'clock'
-    | 'cluster'
-    | 'eviction'
-    | 'refused'
-    | 'replica'
-    | 'sentinel'
-    | 'version'
-  readonly message: string
-}
+import { type Finding, refusalFinding } from './finding.ts'
 
 /** Names that the service uses in Redis. */
 export interface SelfTestNames {
@@ -34,6 +19,8 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
   const testChannel = `${names.channel}:self-test`
   const all: Command<Outcomes> = (client) =>
     Promise.allSettled(commands.map((command) => client.sendCommand(command)))
+  // Leaves out SUBSCRIBE under RESP2, where a connection that has subscribed refuses all other commands.
+  const mayNotSubscribe = await primary.run(async (client) => client.options.RESP === 2)
   // Subscribes last, because Redis disconnects subscribers whose replies are large, as those to the commands may be.
   const subscribe: Command<Outcomes> = (client) =>
     Promise.allSettled([client.subscribe(testChannel, ignore)])
@@ -41,22 +28,26 @@ export async function tryCommands(primary: Primary, names: SelfTestNames): Promi
     Promise.allSettled([client.unsubscribe(testChannel, ignore)])
   const outcomes: PromiseSettledResult<unknown>[] = []
   // Runs each step as a command of its own, so that a slow Redis does not count as stalled.
-  for (const step of [all, subscribe, unsubscribe]) outcomes.push(...(await primary.run(step)))
+  const steps = mayNotSubscribe ? [all] : [all, subscribe, unsubscribe]
+  for (const step of steps) outcomes.push(...(await primary.run(step)))
   const tried = [...commands, ['SUBSCRIBE', testChannel], ['UNSUBSCRIBE', testChannel]]
   const refused = outcomes.flatMap((outcome, at) => {
     if (outcome.status === 'fulfilled') return []
-    // Leaves out redirections by a cluster behind a plain address, which is a finding of its own.
-    if (!primary.isInCluster && failureOf(outcome.reason) === 'cluster') return []
-    return [findingFor(tried[at] ?? [], outcome.reason, names)]
+    return [refusalFinding(tried[at] ?? [], outcome.reason, names)]
   })
-  return [...new Map(refused.map((finding) => [finding.message, finding])).values()]
+  const isFirst = ({ message }: Finding, at: number) =>
+    refused.findIndex((each) => each.message === message) === at
+  return refused.filter(isFirst)
 }
 
 /** Lists every command that the service sends. */
 function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: SelfTestNames) {
-  const key = findKeyOwnedBy(primary, prefix)
+  const tag = findTagOwnedBy(primary, prefix)
+  const key = `${prefix}${tag}`
   const record = `${key}:s`
   const index = `${key}:u`
+  // Names a key of each kind, because a user may have the right to some of them only.
+  const kinds = KEY_KINDS.map((kind) => `${prefix}${kind}${tag}`)
   const message = JSON.stringify({ v: 1, type: 'self-test' })
   return [
     ['SET', record, '1', 'PX', '5000'],
@@ -72,7 +63,7 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
     ['ZRANGEBYSCORE', index, '-inf', '+inf'],
     ['ZREMRANGEBYSCORE', index, '-inf', '0'],
     ['ZREM', index, '1'],
-    ['EVAL', 'return 1', '1', record],
+    ['EVAL', 'return 1', `${1 + kinds.length}`, record, ...kinds],
     ['SCAN', '0', 'MATCH', record, 'COUNT', '1'],
     ['PUBLISH', channel, message],
     ['PUBLISH', fleetChannel, message],
@@ -84,6 +75,9 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
   ] as const
 }
 
+/** Beginnings of the keys of indexes, generations and consumption marks, after the prefix. */
+const KEY_KINDS = ['u:', 'p:', 'g:', 'j:self-test:']
+
 type Outcomes = readonly PromiseSettledResult<unknown>[]
 
 const ignore = () => undefined
@@ -91,29 +85,12 @@ const ignore = () => undefined
 /** Bounds the search for a key in a slot of the server; a server with one of 16,384 slots is missed once in 200,000. */
 const MAX_TRIES = 200_000
 
-function findKeyOwnedBy({ owns }: Primary, prefix: string): string {
+/** Returns a hash tag; all keys with it are in one slot. */
+function findTagOwnedBy({ owns }: Primary, prefix: string): string {
   const id = randomUUID()
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-    const key = `${prefix}{self-test-${id}-${attempt}}`
-    if (owns(key)) return key
+    const tag = `{self-test-${id}-${attempt}}`
+    if (owns(`${prefix}${tag}`)) return tag
   }
-  return `${prefix}{self-test-${id}}`
-}
-
-function findingFor(
-  [command, name = '']: readonly string[],
-  cause: unknown,
-  { prefix, channel }: SelfTestNames,
-): Finding {
-  const reply = readReplyError(cause)
-  if (reply?.kind !== 'denied') {
-    return { code: 'refused', message: `${command} is refused: ${failureOf(cause)}` }
-  }
-  const rules = {
-    command: `+${command?.toLowerCase()}`,
-    key: `~${prefix}*`,
-    channel: `&${name.startsWith(channel) ? `${channel}*` : name}`,
-  }
-  const missing = rules[reply.missing]
-  return { code: 'access', message: `the Redis user lacks ${missing} (needed for ${command})` }
+  return `{self-test-${id}}`
 }

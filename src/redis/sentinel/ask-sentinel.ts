@@ -23,7 +23,12 @@ export function createSentinelAsker(
   const { primaryName } = target()
   const open = () =>
     openClient(
-      { ...address, ...serverAccessOf(target()), database: 0 },
+      {
+        ...address,
+        ...serverAccessOf(target()),
+        database: 0,
+        namedBy: 'REDIS_SENTINEL_ADDRESSES',
+      },
       SENTINEL_TIMEOUT_MS,
       signal,
     )
@@ -57,11 +62,22 @@ async function askPrimary(client: RedisClient, primaryName: string): Promise<Rep
     client.sendCommand<unknown>(['SENTINEL', 'MASTER', primaryName]),
     client.sendCommand<unknown>(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName]),
   ])
-  const isMap = typeof state === 'object' && state !== null && 'config-epoch' in state
-  if (!isMap || !Array.isArray(address)) throw new Error('unknown reply from a Sentinel')
+  const epoch = readEpoch(state)
+  if (epoch === undefined || !Array.isArray(address))
+    throw new Error('unknown reply from a Sentinel')
   const [host, port] = address.map(String)
   if (host === undefined) throw new Error('unknown reply from a Sentinel')
-  return { host, port: Number(port), epoch: Number(state['config-epoch']) }
+  return { host, port: Number(port), epoch }
+}
+
+/** Reads `config-epoch` out of a map, which under RESP2 is a list of names and values in turn. */
+function readEpoch(state: unknown): number | undefined {
+  if (Array.isArray(state)) {
+    const at = state.indexOf('config-epoch')
+    return at < 0 ? undefined : Number(state[at + 1])
+  }
+  const isMap = typeof state === 'object' && state !== null && 'config-epoch' in state
+  return isMap ? Number(state['config-epoch']) : undefined
 }
 
 /** Turns an error reply of a Sentinel into a `TopologyError` that names the setting to change. */

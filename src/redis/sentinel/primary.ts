@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { jitterMs } from '../../timing/backoff.ts'
 import { waitAtMost } from '../../timing/time-limit.ts'
 import { type ClientConnection, openClient, runOrDrop } from '../client.ts'
+import { describeFailure } from '../describe-failure.ts'
 import { TopologyError } from '../failure.ts'
 import { createLifetime, type Lifetime } from '../lifetime.ts'
 import { addressOf, type SentinelTarget } from '../target.ts'
@@ -41,7 +42,8 @@ export async function openPrimary(
     sentinelState.onAnswered(found)
     const { host, port } = found
     void watch(sentinels, found, lifetime, sentinelState)
-    const opened = await openClient({ ...target(), host, port }, connectTimeoutMs, lifetime.signal)
+    const server = { ...target(), host, port, namedBy: 'the address that the Sentinels report' }
+    const opened = await openClient(server, connectTimeoutMs, lifetime.signal)
     opened.lost.catch(lifetime.end)
     await checkRole(opened, connectTimeoutMs)
     return opened
@@ -68,7 +70,13 @@ async function findPrimary(
   const [latest] = reports.toSorted((one, other) => other.epoch - one.epoch)
   if (latest) return { ...latest, isFromAll: reports.length === sentinels.length }
   const causes = (await all).map((answer): unknown => 'reason' in answer && answer.reason)
-  throw causes.find((cause) => cause instanceof TopologyError) ?? causes[0]
+  throw causes.find((cause) => cause instanceof TopologyError) ?? sentinelFailure(causes[0])
+}
+
+/** Tells Sentinels from Redis where neither answers. */
+function sentinelFailure(cause: unknown): TopologyError {
+  const { failure, reason } = describeFailure(cause)
+  return new TopologyError(failure, `no Sentinel can be asked: ${reason}`, cause)
 }
 
 async function watch(

@@ -1,9 +1,10 @@
-import { failureOf, type RedisFailure, topologyReason } from '../failure.ts'
+import { describeFailure, type FailureReport } from '../describe-failure.ts'
+import type { RedisFailure } from '../failure.ts'
 
 /** Callbacks about Sentinels, without which a failover would go unnoticed. */
 export interface SentinelObserver {
   /** Called when no Sentinel answers while the primary is connected, and again when the failure is another one. */
-  readonly onSentinelsAway?: (failure: RedisFailure, reason?: string) => void
+  readonly onSentinelsAway?: (report: FailureReport) => void
   readonly onSentinelsBack?: () => void
   /** Called for each round in which no Sentinel answers. */
   readonly onFailure: (failure: RedisFailure) => void
@@ -36,12 +37,13 @@ export function createSentinelState(observer: SentinelObserver): SentinelState {
       reported = undefined
     },
     onUnanswered(cause) {
-      const failure = failureOf(cause)
+      const report = describeFailure(cause)
+      const { failure } = report
       observer.onFailure(failure)
       unansweredRounds += 1
       if (unansweredRounds < AWAY_AFTER_ROUNDS || failure === reported) return
       reported = failure
-      observer.onSentinelsAway?.(failure, topologyReason(cause))
+      observer.onSentinelsAway?.(report)
     },
   }
 }

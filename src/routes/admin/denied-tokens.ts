@@ -4,11 +4,10 @@ import { nameOfToken, type TokenName } from '../../bearer/token-name.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseJson } from '../../core/json.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
-import { invalidRequest } from '../../errors.ts'
+import { factsOf, invalidRequest } from '../../errors.ts'
 import { json, plain } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
-import { CLOCK_TOLERANCE_SECONDS } from '../../oidc/provider.ts'
-import { isReasonable } from '../../oidc/token-rules.ts'
+import { CLOCK_TOLERANCE_SECONDS, isReasonable } from '../../oidc/tokens/token-rules.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { operatorOf, readParameters } from './request.ts'
 
@@ -86,7 +85,7 @@ export function createAdminDeniedTokens(options: AdminDeniedTokensOptions): Admi
       }
       await deniedTokens.deny(issuer, jti, ttlMs).catch((cause: unknown) => {
         log.error(
-          { event: 'token_not_denied', ...about },
+          { event: 'token_not_denied', ...factsOf(cause), ...about },
           'a token could not be denied and is still accepted',
         )
         throw cause

@@ -17,6 +17,13 @@ export function operatorOf({ env: { incoming } }: NodeContext): Operator {
   }
 }
 
+/** Reads the session id, as the list of sessions names it, at the end of the path. */
+export function readSessionId(c: NodeContext): string {
+  const id = c.req.param('id') ?? ''
+  if (/^[A-Za-z0-9_-]{43}$/.test(id)) return id
+  throw invalidRequest('The path does not end in a session id.')
+}
+
 /** Reads the query and refuses unknown, empty and repeated parameters, because a typo could widen what is done. */
 export function readParameters<Name extends string>(
   c: NodeContext,

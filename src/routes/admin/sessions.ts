@@ -1,4 +1,4 @@
-import { AuthError, invalidRequest, OutageError } from '../../errors.ts'
+import { AuthError, factsOf, invalidRequest, OutageError } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { ListedSession } from '../../session/list-sessions.ts'
@@ -6,7 +6,7 @@ import { userOwner } from '../../session/owners.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { operatorOf, readParameters } from './request.ts'
+import { operatorOf, readParameters, readSessionId } from './request.ts'
 
 export interface AdminSessionsOptions {
   readonly sessions: Pick<
@@ -53,7 +53,12 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
     const about = { ...whose, ...operatorOf(c) }
     const count = await end().catch((cause: unknown) => {
       const isDeferred = cause instanceof OutageError
-      const fields = { event: 'sessions_not_ended', deferred: isDeferred, ...about }
+      const fields = {
+        event: 'sessions_not_ended',
+        deferred: isDeferred,
+        ...factsOf(cause),
+        ...about,
+      }
       log.error(fields, 'sessions could not be ended')
       if (isDeferred) defer()
       throw unfinished(cause)
@@ -77,9 +82,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
 
     async endSession(c) {
       readParameters(c, [])
-      const id = c.req.param('id') ?? ''
-      if (!/^[A-Za-z0-9_-]{43}$/.test(id))
-        throw invalidRequest('The path does not end in a session id.')
+      const id = readSessionId(c)
       const { count, requestId } = await carryOut(
         c,
         { session: id },
@@ -118,6 +121,7 @@ function unfinished(cause: unknown): unknown {
     'some sessions may not have ended: repeat the request',
     {
       cause,
+      facts: cause.facts,
       isPublic: true,
     },
   )

@@ -63,7 +63,7 @@ function createTokenHeaders({ passesAccessToken, passesAuthorization, now }: All
     throw new AuthError(
       'unusable_token',
       `the access token has characters that no header can carry, and ${setting} is set`,
-      { isPublic: true },
+      { isPublic: true, facts: { setting } },
     )
   }
 

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { takesTokensOnly } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
+import type { Principal } from '../../core/session.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
@@ -13,6 +14,7 @@ import {
 } from './checked-request.ts'
 import { createCheckCount } from './count.ts'
 import type { CheckAnswer, Denials } from './deny.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import {
   createSessionCheck,
   type FoundEvidence,
@@ -24,6 +26,7 @@ export interface CheckOptions extends RequestParserOptions, SessionCheckOptions 
   readonly bearers: TokenCheck
   readonly allow: Allow
   readonly denials: Denials
+  readonly refusalLog: RefusalLog
   readonly isOverloaded: (nowMs: number) => boolean
 }
 
@@ -35,7 +38,7 @@ const NONE: Evidence = { kind: 'none' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { bearers, allow, denials, metrics } = options
+  const { bearers, allow, denials, metrics, refusalLog } = options
   const parse = createRequestParser(options)
   const checkSession = createSessionCheck(options)
   const countWhenSent = createCheckCount(metrics)
@@ -98,22 +101,38 @@ export function createCheck(options: CheckOptions) {
       .then((fault) => answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found))
   }
 
+  function pass(
+    checked: CheckedRequest,
+    principal: Principal | undefined,
+    setCookie: string | undefined,
+  ): Response {
+    try {
+      return allow(checked, principal, setCookie)
+    } catch (error) {
+      refusalLog.unusable(checked, principal, error)
+      throw error
+    }
+  }
+
   function answer(
     checked: CheckedRequest,
     verdict: Verdict,
-    { source, renew }: FoundEvidence,
+    { evidence, source, renew }: FoundEvidence,
   ): Answer {
     switch (verdict.kind) {
       case 'allow':
-        return { response: allow(checked, verdict.principal, renew?.()), outcome: 'allow', source }
+        return { response: pass(checked, verdict.principal, renew?.()), outcome: 'allow', source }
       case 'sign-in':
         return { ...denials.signIn(checked), source }
       case 'forbidden':
+        refusalLog.notPermitted(checked, verdict.session)
         return { ...denials.forbidden(checked, verdict.session), source }
       case 'reset-cookies':
         metrics.duplicateCookie()
+        refusalLog.ambiguous(checked)
         return { ...denials.resetCookies(checked), source }
       case 'refuse-token':
+        if (verdict.fault) refusalLog.tokenNotPermitted(checked, evidence, verdict.fault)
         return { ...denials.refuseToken(checked, verdict.fault), source }
     }
   }

@@ -15,8 +15,8 @@ import {
 import { isUnder } from '../../core/path-readings.ts'
 import { classify, type RequestClass } from '../../core/request-class.ts'
 import type { Sites } from '../../core/site.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
-import type { TrustedProxies } from '../../http/trusted-proxies.ts'
+import { AuthError, type AuthErrorCode, type FailureFacts } from '../../errors.ts'
+import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 
 /** Forwarded request after parsing, with the access that its rules grant. */
 export interface CheckedRequest {
@@ -48,10 +48,14 @@ export function createRequestParser(
 
   function requireTrustedSender(raw: IncomingMessage): void {
     if (!proxies.isTrustedPeer(raw)) {
-      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES')
+      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
+        peer: peerAddress(raw),
+        setting: 'TRUSTED_PROXIES',
+      })
     }
     const alias = findAlias(raw)
     if (alias === undefined) return
+    // Names no setting, because the switch that helps the sender opens what this refusal protects (threat A29).
     throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
   }
 
@@ -59,7 +63,10 @@ export function createRequestParser(
     requireTrustedSender(raw)
     const request = parseForwardedRequest(raw, protectedSites)
     if (isUnder(options.basePath, request.readings.all)) {
-      throw refusal('sign_in_router', 'the middleware is attached to the sign-in router')
+      throw refusal('sign_in_router', 'the middleware is attached to the sign-in router', {
+        host: request.site.host,
+        setting: 'BASE_PATH',
+      })
     }
     const requestClass = classify(raw, request.method, request.isWebSocketScheme)
     const access = findAccess(request)
@@ -67,7 +74,11 @@ export function createRequestParser(
       requestClass === 'websocket' &&
       isForeignOrigin(raw.headers.origin, request, protectedSites)
     ) {
-      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin')
+      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin', {
+        host: request.site.host,
+        origin: URL.parse(raw.headers.origin ?? '')?.origin ?? 'null',
+        setting: 'PROTECTED_HOSTS',
+      })
     }
     return {
       raw,
@@ -79,6 +90,6 @@ export function createRequestParser(
   }
 }
 
-function refusal(code: AuthErrorCode, message: string): AuthError {
-  return new AuthError(code, message, { isPublic: true })
+function refusal(code: AuthErrorCode, message: string, facts: FailureFacts = {}): AuthError {
+  return new AuthError(code, message, { isPublic: true, facts })
 }

@@ -74,7 +74,8 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
       // Without a rule that accepts tokens, Authorization belongs to the app and does not mean a program.
       const isPageShown = showsPage(requestClass) && !presented
       if (!isPageShown) {
-        return { response: json(403, { error: 'forbidden' }, requestId), outcome: 'forbidden' }
+        const body = { error: 'forbidden', request_id: requestId }
+        return { response: json(403, body, requestId), outcome: 'forbidden' }
       }
       const name = session && displayName(session.identity)
       const switchUser = addresses.login(request.site, targetOf(request), { prompt: 'login' })

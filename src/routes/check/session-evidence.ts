@@ -8,6 +8,7 @@ import type { Cookies } from '../../http/cookies.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
+import type { Cause } from '../../session/refresh/result.ts'
 import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
@@ -30,10 +31,8 @@ export interface SessionCheckOptions {
   readonly realmOf: (host: string) => string
   /** Time after which a check fails closed with `store_unavailable`, which is never "no session". */
   readonly storeTimeoutMs: number
-  /** Whether apps are given the access token, so that an expired one has to be refreshed first. */
-  readonly isPassingTokens: boolean
   /** Time after the access token's end for which a session is accepted while it cannot be refreshed. */
-  readonly refreshGraceMs: number
+  readonly patienceMs: number
   readonly renewOutageCookie: RenewOutageCookie
   readonly metrics: Metrics
   readonly now: () => EpochMs
@@ -53,8 +52,7 @@ const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'non
 /** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
 export function createSessionCheck(options: SessionCheckOptions) {
   const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
-  const timeoutMs = options.storeTimeoutMs
-  const patienceMs = options.isPassingTokens ? 0 : options.refreshGraceMs
+  const { storeTimeoutMs: timeoutMs, patienceMs } = options
 
   function evidenceOf(
     checked: CheckedRequest,
@@ -110,15 +108,15 @@ export function createSessionCheck(options: SessionCheckOptions) {
     cookie: PresentedCookie,
   ): Promise<FoundEvidence> {
     const presented = withDigest(cookie)
+    const { digest } = presented
     const untilMs = performance.now() + RENEWAL_WAIT_MS
     for (;;) {
       await waitAtMost(refresher.refresh(presented), untilMs - performance.now())
       const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
       if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
-      if (refresher.isBackingOff(presented.digest) || performance.now() > untilMs) {
-        throw new AuthError('provider_unavailable', 'the tokens could not be refreshed')
-      }
+      const isOver = refresher.failureOf(digest) !== undefined || performance.now() > untilMs
+      if (isOver) throw notRefreshed(refresher.lastFailureOf(digest))
       await pause(RENEWAL_POLL_MS)
     }
   }
@@ -136,6 +134,13 @@ export function createSessionCheck(options: SessionCheckOptions) {
       .find(credential, realm, findOptions(checked))
       .then((found) => (found ? refreshed(checked, found, cookie) : UNKNOWN))
   }
+}
+
+function notRefreshed({ reason, facts = {} }: Cause = {}): AuthError {
+  const cause = reason === undefined ? '' : `: ${reason}`
+  return new AuthError('provider_unavailable', `the tokens could not be refreshed${cause}`, {
+    facts,
+  })
 }
 
 /** Adds the digest of the session id, which a check answered from memory does not need. */

@@ -1,4 +1,5 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import type { Binding } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session, SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
@@ -10,6 +11,7 @@ import { continuePage } from '../../http/pages/pages.ts'
 import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 import type { PageWriter } from '../../http/write-page.ts'
+import type { SignIn } from '../../oidc/sign-in.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import {
@@ -26,6 +28,7 @@ export interface CallbackOptions {
   readonly cookies: Cookies
   readonly returnTo: ReturnToOptions
   readonly transactions: LoginTransactions
+  readonly signIn: Pick<SignIn, 'refusal'>
   readonly redeem: Redemption
   readonly sessions: Sessions
   readonly realmOf: (host: string) => string
@@ -33,21 +36,23 @@ export interface CallbackOptions {
   readonly needsContinuePage: boolean
   readonly proxies: TrustedProxies
   /** Receives each login that another replica began. */
-  readonly onFromElsewhere: () => void
+  readonly onFromElsewhere: (isFromMemory: boolean) => void
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => EpochMs
 }
 
-type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier'>
+type BoundLogin = Pick<Redeemable, 'txid' | 'state' | 'nonce' | 'codeVerifier' | 'onSpent'>
 
 interface Presented {
   readonly credential: SessionCredential
   readonly session: Session
 }
 
-const NOT_OUR_STATE = 'the state was not sealed by this installation, or for another host'
+const NOT_OUR_STATE =
+  'the state was not sealed by this installation, or for another host; or by a replica with another key, as one in memory mode without SESSION_ENCRYPTION_KEY'
+const OTHER_KEY = { setting: 'SESSION_ENCRYPTION_KEY' }
 const NOT_THIS_BROWSER = 'the login was begun in another browser, or its binding was replaced'
 
 /** Serves `GET BASE_PATH/callback`: redeems the provider's answer and leads to the target or to an error page. */
@@ -59,15 +64,7 @@ export function createCallback(options: CallbackOptions) {
     const query = readQuery(c)
     const presented = await findPresented(c, site)
     const binding = cookies.readBinding(c.env.incoming, site)
-    const longTarget = cookies.readTarget(c.env.incoming, site)
-    const login = transactions.resume({
-      state: query.state,
-      origin: site.origin,
-      binding,
-      longTarget,
-    })
-    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE)
-    if (login.isFromElsewhere) options.onFromElsewhere()
+    const login = resume(c, query.state, binding)
     const target = targetOf(login, site)
     c.set('target', target)
     if (presented && presented.session.createdAt > login.startedAtMs)
@@ -78,8 +75,18 @@ export function createCallback(options: CallbackOptions) {
         c.set('retryUrl', addresses.login(site, target, { retry: '1' }))
       throw new AuthError('sign_in_failed', NOT_THIS_BROWSER)
     }
-    requireCode(login, query)
-    const cookie = await redeem(c, site, { txid: login.txid, state: query.state, ...login.secrets })
+    const newLoginUrl = addresses.login(site, target, { again: '1' })
+    const refusal = await refusalOf(login, query)
+    if (refusal) {
+      c.set('newLoginUrl', newLoginUrl)
+      throw refusal
+    }
+    const cookie = await redeem(c, site, {
+      txid: login.txid,
+      state: query.state,
+      ...login.secrets,
+      onSpent: () => c.set('newLoginUrl', newLoginUrl),
+    })
     if (presented) await sessions.end(sessionDigest(presented.credential))
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [
@@ -88,6 +95,26 @@ export function createCallback(options: CallbackOptions) {
       cookies.binding(site, round),
     ]
     return finish(c, login, target, [...written, ...clearStale(c, site)])
+  }
+
+  function resume(c: NodeContext, state: string, binding: Binding | undefined): ReturnedLogin {
+    const site = c.get('site')
+    const longTarget = cookies.readTarget(c.env.incoming, site)
+    const login = transactions.resume({ state, origin: site.origin, binding, longTarget })
+    if (!login) throw new AuthError('sign_in_failed', NOT_OUR_STATE, { facts: OTHER_KEY })
+    if (login.isFromElsewhere) options.onFromElsewhere(login.isFromMemory)
+    return login
+  }
+
+  /** Returns why a callback brings no code that can be redeemed; `undefined` where it brings one. */
+  async function refusalOf(
+    login: ReturnedLogin,
+    { error, description, code }: CallbackQuery,
+  ): Promise<AuthError | undefined> {
+    if (login.isExpired) return new AuthError('sign_in_failed', 'the login took too long')
+    if (error !== undefined) return options.signIn.refusal(error, description)
+    if (code !== undefined) return undefined
+    return new AuthError('sign_in_failed', 'the provider sent no code')
   }
 
   /** Expires the outage assertion of an earlier session, because it would keep the new one from getting its own. */
@@ -150,24 +177,17 @@ interface CallbackQuery {
   readonly state: string
   readonly code: string | undefined
   readonly error: string | undefined
+  readonly description: string | undefined
 }
 
+/** Reads the parameters; one without a value counts as left out (RFC 6749 section 3.1). */
 function readQuery(c: NodeContext): CallbackQuery {
-  const single = (name: string) => singleQuery(c, name, 'sign_in_failed')
+  const single = (name: string) => singleQuery(c, name, 'sign_in_failed') || undefined
   single('iss')
-  return { state: single('state') ?? '', code: single('code'), error: single('error') }
-}
-
-/** Requires a code, or throws by the error code of RFC 6749 section 4.1.2.1 without the provider's description. */
-function requireCode(login: ReturnedLogin, { code, error }: CallbackQuery): void {
-  if (login.isExpired) throw new AuthError('sign_in_failed', 'the login took too long')
-  if (error !== undefined) {
-    const isFault = error === 'server_error' || error === 'temporarily_unavailable'
-    const shown = /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
-    throw new AuthError(
-      isFault ? 'provider_failed' : 'sign_in_failed',
-      `the provider answered with ${shown}`,
-    )
+  return {
+    state: single('state') ?? '',
+    code: single('code'),
+    error: single('error'),
+    description: single('error_description'),
   }
-  if (code === undefined) throw new AuthError('sign_in_failed', 'the provider sent no code')
 }

@@ -2,16 +2,20 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type Binding, isLooping } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError } from '../../errors.ts'
+import { AuthError, type FailureFacts } from '../../errors.ts'
 import type { Addresses, LoginParameters } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
-import { loopPage } from '../../http/pages/pages.ts'
+import { type LoopCause, loopPage } from '../../http/pages/loop-page.ts'
 import { type NodeContext, pathOf, requestIdOf, singleQuery, traceOf } from '../../http/request.ts'
 import type { PageWriter } from '../../http/write-page.ts'
 import type { SignIn } from '../../oidc/sign-in.ts'
 import type { Sessions } from '../../session/sessions.ts'
-import { type LoginTransactions, newBinding } from '../../session/sign-in/login-transaction.ts'
+import {
+  countFailedRound,
+  type LoginTransactions,
+  newBinding,
+} from '../../session/sign-in/login-transaction.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 
@@ -25,6 +29,8 @@ export interface LoginOptions {
   readonly signIn: SignIn
   /** Returns whether the store can take a session now, as far as is known. */
   readonly isStoreAvailable: () => boolean
+  /** Returns why it cannot, for the log. */
+  readonly storeFacts: () => FailureFacts
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Metrics
@@ -44,17 +50,14 @@ export function createLogin(options: LoginOptions) {
     if (home.origin !== site.origin) return redirect(302, addresses.login(site, target, parameters))
 
     c.set('target', target)
-    if (!options.isStoreAvailable()) {
-      throw new AuthError(
-        'store_unavailable',
-        'the store is not available, so a sign-in could not be finished',
-      )
-    }
+    requireStore()
     const isRetry = parameters.retry === '1'
-    if (isRetry && (await isSignedIn(c, site))) return redirect(302, target)
-    const binding = cookies.readBinding(raw, site) ?? newBinding()
-    if (isLooping(binding, Math.floor(options.now() / 1000)))
-      return stopLoop(c, site, target, binding)
+    const isAgain = parameters.again === '1'
+    if ((isRetry || isAgain) && (await isSignedIn(c, site))) return redirect(302, target)
+    const nowSeconds = Math.floor(options.now() / 1000)
+    const known = cookies.readBinding(raw, site) ?? newBinding()
+    if (isLooping(known, nowSeconds)) return stopLoop(c, target, known, isAgain)
+    const binding = isAgain ? countFailedRound(known, nowSeconds) : known
     const started = transactions.start(binding, target, site.origin, isRetry)
     const url = await signIn.authorizationUrl({
       redirectUri: addresses.callback(site),
@@ -66,9 +69,18 @@ export function createLogin(options: LoginOptions) {
     const written = [
       ...cookies.clearPlanted(raw, site, pathOf(raw)),
       cookies.binding(site, binding),
+      ...(started.longTarget === undefined ? [] : [cookies.target(site, started.longTarget)]),
     ]
-    if (started.longTarget !== undefined) written.push(cookies.target(site, started.longTarget))
     return redirect(302, url.href, settingCookies(...written))
+  }
+
+  function requireStore(): void {
+    if (options.isStoreAvailable()) return
+    throw new AuthError(
+      'store_unavailable',
+      'the store is not available, so a sign-in could not be finished',
+      { facts: options.storeFacts() },
+    )
   }
 
   async function isSignedIn(c: NodeContext, site: Site): Promise<boolean> {
@@ -80,19 +92,28 @@ export function createLogin(options: LoginOptions) {
   /** Answers with a page that names the likely cause, and resets the count, so that a person can try once more. */
   async function stopLoop(
     c: NodeContext,
-    site: Site,
     target: string,
     binding: Binding,
+    isUnfinished: boolean,
   ): Promise<Response> {
     const raw = c.env.incoming
+    const site = c.get('site')
     const requestId = requestIdOf(raw)
     metrics.loopStopped()
-    log.warn(
-      { event: 'sign_in_loop', host: site.host, request_id: requestId, ...traceOf(raw) },
-      'a sign-in loop was stopped: the session cookie did not come back or was not accepted',
-    )
     const didCookieArrive = cookies.readSession(raw, site) !== undefined
-    const page = loopPage(didCookieArrive, new URL(target).host, addresses.login(site, target))
+    const arrived = didCookieArrive ? 'not-accepted' : 'no-cookie'
+    const cause = isUnfinished ? 'unfinished' : arrived
+    log.warn(
+      {
+        event: 'sign_in_loop',
+        host: site.host,
+        reason: LOOP_REASONS[cause],
+        request_id: requestId,
+        ...traceOf(raw),
+      },
+      'a sign-in loop was stopped',
+    )
+    const page = loopPage(cause, new URL(target).host, addresses.login(site, target))
     const reset = cookies.binding(site, { ...binding, rounds: 0 })
     return writePage(400, page, requestId, settingCookies(reset))
   }
@@ -106,18 +127,32 @@ export function createLogin(options: LoginOptions) {
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
     log.warn(
       { event: 'suspicious_return_to', ...about },
-      'a return address was refused: it leads to no protected host',
+      'a return address was refused: it leads to no protected host, or is too long without its query',
     )
     throw new AuthError(
       'invalid_return_to',
-      'The address to return to is not one of the protected hosts.',
+      'The address to return to is not one of the protected hosts, or is longer than 3000 characters without its query.',
       { isPublic: true },
     )
   }
 }
 
+const LOOP_REASONS: Readonly<Record<LoopCause, string>> = {
+  'no-cookie':
+    'the session cookie did not come back: check COOKIE_DOMAIN and that the app is reached by https',
+  'not-accepted':
+    'the session cookie came back and was not accepted: check SESSION_ENCRYPTION_KEY, REDIS_ADDRESS and REDIS_CACHE_MODE of all replicas, one of which may be in memory mode',
+  unfinished:
+    'the provider or the store failed after each sign-in at the provider; see the lines before',
+}
+
 function readParameters(c: NodeContext): LoginParameters {
   const asksAnew = singleQuery(c, 'prompt') === 'login'
   const isRetry = singleQuery(c, 'retry') === '1'
-  return { ...(asksAnew && { prompt: 'login' }), ...(isRetry && { retry: '1' }) }
+  const isAgain = singleQuery(c, 'again') === '1'
+  return {
+    ...(asksAnew && { prompt: 'login' }),
+    ...(isRetry && { retry: '1' }),
+    ...(isAgain && { again: '1' }),
+  }
 }

@@ -1,8 +1,8 @@
 import { AuthError, invalidRequest } from '../../errors.ts'
 import { type HeaderList, json, plain } from '../../http/answers.ts'
-import { RETRY_SECONDS } from '../../http/pages/pages.ts'
+import { RETRY_SECONDS } from '../../http/pages/sign-in-pages.ts'
 import { isForm, type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
-import type { LogoutToken, VerifyLogoutToken } from '../../oidc/logout-token.ts'
+import type { LogoutToken, VerifyLogoutToken } from '../../oidc/tokens/logout-token.ts'
 import type { ProviderLogout, ProviderLogoutResult } from '../../session/provider-logout.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
@@ -63,11 +63,11 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions) {
     )
   }
 
-  function refuse({ code, message }: AuthError, trace: Trace): Response {
+  function refuse({ code, message, facts }: AuthError, trace: Trace): Response {
     const isAboutToken = code === 'invalid_request'
     metrics.backchannelLogout(isAboutToken ? 'refused' : 'failed')
     log.warn(
-      { event: 'backchannel_logout_refused', code, reason: message, ...trace },
+      { event: 'backchannel_logout_refused', code, reason: message, ...facts, ...trace },
       'a back-channel logout of the provider was refused',
     )
     return isAboutToken

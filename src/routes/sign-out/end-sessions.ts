@@ -6,8 +6,8 @@ import { createAddressLimit } from '../../http/address-limit.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
+import { providerTooSlow } from '../../oidc/failure/translate.ts'
 import type { RevocableTokens, SignIn } from '../../oidc/sign-in.ts'
-import { providerTooSlow } from '../../oidc/translate.ts'
 import type { Ending } from '../../session/end-session.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
@@ -96,7 +96,9 @@ export function createSignOut(options: SignOutOptions): SignOut {
         log.warn(
           {
             event: 'revocation_failed',
-            code: cause instanceof AuthError ? cause.code : 'internal',
+            ...(cause instanceof AuthError
+              ? { code: cause.code, reason: cause.message, ...cause.facts }
+              : { code: 'internal' }),
             request_id: requestIdOf(raw),
             ...traceOf(raw),
           },

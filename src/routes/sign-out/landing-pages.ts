@@ -30,6 +30,8 @@ export interface LandingPageOptions {
 }
 
 const PENDING_FLAG = 1
+/** Bounds the provider's sign-out address, which carries the sealed page beside an ID token. */
+const MAX_PAGE_CHARS = 2048
 
 export function createLandingPages(options: LandingPageOptions): LandingPages {
   const { addresses, returnTo, ring } = options
@@ -42,7 +44,8 @@ export function createLandingPages(options: LandingPageOptions): LandingPages {
 
   function allow(asked: string, site: Site): string | undefined {
     if (furtherPages.has(asked)) return new URL(asked).href
-    return parseReturnTo(asked, site, returnTo)
+    const page = asked.length > MAX_PAGE_CHARS ? undefined : parseReturnTo(asked, site, returnTo)
+    return page === undefined || page.length > MAX_PAGE_CHARS ? undefined : page
   }
 
   return {

@@ -1,77 +1,72 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import { type IdentityOptions, toIdentity } from '../../core/identity.ts'
-import type { Session } from '../../core/session.ts'
-import { OutageError } from '../../errors.ts'
+import type { Identity } from '../../core/identity.ts'
+import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
+import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
 import type { SessionIndex } from '../../store/session-index.ts'
-import { SETTLE_MS, type Settling } from '../../store/settling.ts'
 import type { Replacement } from '../../store/store.ts'
 import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
-import type { SessionCodec, Tokens } from '../records.ts'
-import type { PresentedSession, SessionCache } from '../session-cache.ts'
-import type { RefreshLock } from './locks.ts'
+import type { SessionCodec } from '../records.ts'
+import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
-import type { RefreshReport, RefreshResult } from './result.ts'
+import type { Cause, RefreshReport, RefreshResult } from './result.ts'
+import {
+  type AnsweredRefresh,
+  createRivals,
+  type RivalOptions,
+  unlessOutage,
+  untilAgain,
+} from './rivals.ts'
 
 /** Earliest time of the next attempt. */
 export type NextTry =
   | { readonly kind: 'now' }
   | { readonly kind: 'soon' }
-  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none). */
-  | { readonly kind: 'after-failure'; readonly retryAfterMs: number }
-
-/** Session as stored. */
-export interface Stored {
-  readonly session: Session
-  readonly tokens: Tokens
-  readonly sealedTokens: Buffer
-}
-
-/** Refresh that the provider has answered. */
-export interface AnsweredRefresh {
-  readonly presented: PresentedSession
-  readonly lock: RefreshLock
-  /** Stored session before the provider was asked. */
-  readonly before: Stored
-}
+  /** Starts a back-off of at least `retryAfterMs`, the provider's `Retry-After` (0 = none), and at most `atMostMs`. */
+  | {
+      readonly kind: 'after-failure'
+      readonly why: Cause
+      readonly retryAfterMs: number
+      readonly atMostMs?: number
+    }
 
 /** Carries out what an answer of the provider means for a session. */
 export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
-  end(digest: string, result: RefreshResult, session: Session, reason?: string): Promise<NextTry>
+  end(digest: string, result: RefreshResult, session: Session, why?: Cause): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
 }
 
-export interface RefreshOutcomesOptions {
-  readonly read: (presented: PresentedSession) => Promise<Stored | undefined>
+export interface RefreshOutcomesOptions extends RivalOptions {
   readonly sessionIndex: SessionIndex
-  readonly settling: Settling
   readonly renewedRecords: RenewedRecords
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly identity: IdentityOptions
+  /** Time after the access token's end for which a session goes on without a refresh. */
+  readonly patienceMs: number
   readonly endSession: (digest: string) => Promise<unknown>
   /** Revokes tokens whose session has ended (RFC 7009). */
   readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
-  /** Aborted when the process is about to end. */
-  readonly ending: AbortSignal
   readonly now: () => EpochMs
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
-/** Retry interval during a store outage; short, because new tokens exist only in this process until they are stored. */
-const AGAIN_MS = 500
+type Refreshed = RefreshAnswer & { readonly kind: 'refreshed' }
+type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
+
+/** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
+const CLOCK_MS = 10
 
 /** Creates what follows an answer of the provider; it writes by compare-and-set, because the lock may have expired. */
 export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshOutcomes {
-  const { settling, codec, sessionCache, ending, now } = options
-  const untilAgain = () => pause(AGAIN_MS, undefined, { signal: ending }).catch(() => undefined)
+  const { codec, sessionCache, ending, now } = options
+  const rivals = createRivals(options)
 
   function leave(digest: string): NextTry {
     sessionCache.expire(digest)
@@ -82,47 +77,48 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     digest: string,
     result: RefreshResult,
     { identity }: Session,
-    reason?: string,
+    why: Cause = {},
   ): Promise<NextTry> {
     await options.endSession(digest)
-    options.onResult(result, { identity, ...(reason !== undefined && { reason }) })
+    options.onResult(result, { identity, ...why })
     return leave(digest)
   }
 
+  function fail({ identity }: Session, failed: Unsuccessful) {
+    const why = whyOf(failed)
+    options.onResult('failed', { identity, ...why })
+    return { kind: 'after-failure', why, retryAfterMs: failed.retryAfterMs ?? 0 } as const
+  }
+
+  async function endUnlessElsewhere(refresh: AnsweredRefresh, why: Cause): Promise<NextTry> {
+    const { digest } = refresh.presented
+    return (await rivals.isElsewhere(refresh))
+      ? leave(digest)
+      : end(digest, 'refused', refresh.before.session, why)
+  }
+
   /**
-   * Resolves with true when another replica has spent the refused token and stored the new ones (F33, C65). After an
-   * outage or a takeover, first gives the other replicas time to store them.
+   * Ends a session that the provider will not refresh once its grace is over (finding C20). The back-off ends with the grace,
+   * so that the next check then asks once more and every replica learns of the end from the store.
    */
-  async function isElsewhere(refresh: AnsweredRefresh): Promise<boolean> {
-    const { createdAt } = refresh.before.session
-    const turnEndsMs = performance.now() + (refresh.lock.isTakenOver ? SETTLE_MS : 0)
-    while (!ending.aborted) {
-      const hadTheirTurn = performance.now() >= turnEndsMs && settling.isSettledFor(createdAt)
-      const isSame = await isUnchanged(refresh).catch(unlessOutage)
-      if (isSame === false) return true
-      if (isSame && hadTheirTurn) return false
-      await untilAgain()
-    }
-    return true
+  async function decline(refresh: AnsweredRefresh, declined: Unsuccessful): Promise<NextTry> {
+    const { session } = refresh.before
+    // Present, because no other session is refreshed.
+    const { endsAt } = session.renewal as Renewal
+    const leftMs = endsAt + options.patienceMs - now()
+    if (leftMs <= 0) return endUnlessElsewhere(refresh, whyOf(declined))
+    return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
-  async function isUnchanged({ presented, lock, before }: AnsweredRefresh): Promise<boolean> {
-    if (!(await lock.isStillOurs())) return false
-    const after = await options.read(presented)
-    return after?.sealedTokens.equals(before.sealedTokens) === true
-  }
-
-  async function save(
-    { presented, before }: AnsweredRefresh,
-    { issued, claims }: RefreshAnswer & { kind: 'refreshed' },
-  ): Promise<NextTry> {
+  async function save({ presented, before }: AnsweredRefresh, answer: Refreshed): Promise<NextTry> {
+    const { issued } = answer
     const { digest, credential, realm } = presented
     const key = { secret: credential.secret, realm }
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
     const renewal = renewalOf(tokens, nowMs)
-    const identity = claims ? toIdentity(claims, options.identity) : before.session.identity
+    const identity = identityAfter(answer, before.session.identity, options.identity)
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {
       identity: codec.seal(digest, 'identity', session, key),
@@ -159,7 +155,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         .catch(unlessOutage)
         .catch(() => 'lost' as const)
       if (stored !== undefined) return stored
-      await untilAgain()
+      await untilAgain(ending)
     }
     return 'lost'
   }
@@ -174,19 +170,29 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         case 'refreshed':
           return save(refresh, outcome)
         case 'refused':
-          return (await isElsewhere(refresh)) ? leave(digest) : end(digest, 'refused', session)
+          return endUnlessElsewhere(refresh, whyOf(outcome))
         case 'rejected':
-          return end(digest, 'rejected', session, outcome.reason)
+          return end(digest, 'rejected', session, whyOf(outcome))
+        case 'declined':
+          return decline(refresh, outcome)
         case 'failed':
-          options.onResult('failed', { identity: session.identity, reason: outcome.reason })
-          return { kind: 'after-failure', retryAfterMs: outcome.retryAfterMs ?? 0 }
+          return fail(session, outcome)
       }
     },
   }
 }
 
-function unlessOutage(error: unknown): undefined {
-  if (!(error instanceof OutageError)) throw error
+function identityAfter(
+  { claims, lacksUserInfo }: Refreshed,
+  known: Identity,
+  options: IdentityOptions,
+): Identity {
+  if (!claims) return known
+  return lacksUserInfo ? renewIdentity(known, claims, options) : toIdentity(claims, options)
+}
+
+function whyOf({ reason, facts }: Cause): Cause {
+  return { ...(reason !== undefined && { reason }), ...(facts && { facts }) }
 }
 
 const RESULTS = { replaced: 'refreshed', changed: 'late', gone: 'gone', lost: 'lost' } as const

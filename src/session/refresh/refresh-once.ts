@@ -5,12 +5,8 @@ import type { Store } from '../../store/store.ts'
 import { ownersOf } from '../owners.ts'
 import type { PresentedSession } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
-import {
-  createRefreshOutcomes,
-  type NextTry,
-  type RefreshOutcomesOptions,
-  type Stored,
-} from './outcome.ts'
+import { createRefreshOutcomes, type NextTry, type RefreshOutcomesOptions } from './outcome.ts'
+import type { Stored } from './rivals.ts'
 
 export interface RefreshOnceOptions extends Omit<RefreshOutcomesOptions, 'read'> {
   readonly store: Store

@@ -7,6 +7,7 @@ import { createRefreshLocks } from './locks.ts'
 import type { NextTry } from './outcome.ts'
 import { createRefreshPauses } from './pauses.ts'
 import { createRefreshOnce, type RefreshOnceOptions } from './refresh-once.ts'
+import type { Cause } from './result.ts'
 
 /** Refreshes the provider's tokens of sessions, each once across all replicas. */
 export interface SessionRefresher {
@@ -15,8 +16,10 @@ export interface SessionRefresher {
    * never rejects; the outcome is in the store.
    */
   refresh(presented: PresentedSession): Promise<void>
-  /** Returns whether the session is in the back-off of a failed attempt. */
-  isBackingOff(digest: string): boolean
+  /** Returns why the last attempt failed while the session is in the back-off of it. */
+  failureOf(digest: string): Cause | undefined
+  /** Returns why the last attempt of this replica failed, if it did. */
+  lastFailureOf(digest: string): Cause | undefined
   /**
    * Resolves when no refresh is in flight, or after `withinMs`; tokens that are not stored by then are lost with the
    * process, which is reported as `lost`.
@@ -82,7 +85,7 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
         pauses.wait(digest, ELSEWHERE_MS)
         return 0
       case 'after-failure':
-        return pauses.backOff(digest, next.retryAfterMs)
+        return pauses.backOff(digest, next)
     }
   }
 
@@ -101,7 +104,8 @@ export function createSessionRefresher(options: SessionRefresherOptions): Sessio
       underWay.set(digest, run)
       return run
     },
-    isBackingOff: (digest) => pauses.isBackingOff(digest),
+    failureOf: (digest) => pauses.failureOf(digest),
+    lastFailureOf: (digest) => pauses.lastFailureOf(digest),
     async finish(withinMs) {
       await waitAtMost(Promise.all(underWay.values()), withinMs)
       ending.abort()

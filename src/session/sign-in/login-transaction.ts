@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { type Binding, isRecent, LOGIN_LIFETIME_MS } from '../../core/login-binding.ts'
 import { sha256 } from '../../crypto/digest.ts'
@@ -8,6 +9,10 @@ const STATE_MAX_CHARS = 900
 const TXID_BYTES = 16
 const TIME_BYTES = 6
 const PROOF_BYTES = 16
+/** Purpose of the sealed long target; a new one for each format, because replicas of two versions may run. */
+const LONG_TARGET = 'login-target-2'
+/** Bounds what an unsealed long target may grow to. */
+const MAX_TARGET_BYTES = 16 * 1024
 
 /** Parameters of a login for the redirect; the server keeps no state. */
 export interface StartedLogin {
@@ -27,6 +32,8 @@ export interface ReturnedLogin {
   readonly isRetry: boolean
   /** Whether another process began the login while this one was already running. */
   readonly isFromElsewhere: boolean
+  /** Whether a replica in memory mode began it, which shares no sessions (finding C52). */
+  readonly isFromMemory: boolean
   /** Absent when a later login has replaced the cookie that held it. */
   readonly target?: ReturnedTarget
   /** Secrets for redeeming the code; absent unless the browser that began the login presents its binding. */
@@ -54,9 +61,10 @@ export interface ReturnedState {
   readonly longTarget: string | undefined
 }
 
-/** Bits of the flags byte: a retry, and a random mark that tells most other processes from this one. */
+/** Bits of the flags byte: a retry, memory mode, and a random mark that tells most other processes from this one. */
 const RETRY_FLAG = 1
-const MARK_BITS = 0xfe
+const MEMORY_FLAG = 2
+const MARK_BITS = 0xfc
 
 /** Offsets in a state: txid, time, flags, proof of the binding, target. */
 const TIME_AT = TXID_BYTES
@@ -68,8 +76,12 @@ const TARGET_AT = PROOF_AT + PROOF_BYTES
  * Seals the state with the server key alone and adds a proof of the binding secret, so that a tab whose binding was
  * replaced by another tab still knows its target.
  */
-export function createLoginTransactions(ring: KeyRing, now: () => EpochMs): LoginTransactions {
-  const mark = randomInt(256) & MARK_BITS
+export function createLoginTransactions(
+  ring: KeyRing,
+  now: () => EpochMs,
+  isInMemory = false,
+): LoginTransactions {
+  const mark = (randomInt(256) & MARK_BITS) | (isInMemory ? MEMORY_FLAG : 0)
   const runningSinceMs = now()
   const context = (purpose: string, realm: string): SealContext => ({ purpose, name: '', realm })
   const seal = (purpose: string, origin: string, ...parts: Buffer[]) =>
@@ -83,10 +95,11 @@ export function createLoginTransactions(ring: KeyRing, now: () => EpochMs): Logi
     { longTarget, origin }: ReturnedState,
     txid: Buffer,
   ): ReturnedTarget | undefined {
-    const unsealed = longTarget === undefined ? undefined : open('login-target', origin, longTarget)
+    const unsealed = longTarget === undefined ? undefined : open(LONG_TARGET, origin, longTarget)
     if (!unsealed?.subarray(0, TXID_BYTES).equals(txid)) return undefined
-    const url = unsealed.subarray(TXID_BYTES).toString()
-    return url === '' ? undefined : { url, carriedBy: 'cookie' }
+    const packed = unsealed.subarray(TXID_BYTES)
+    const url = inflateRawSync(packed, { maxOutputLength: MAX_TARGET_BYTES }).toString()
+    return { url, carriedBy: 'cookie' }
   }
 
   return {
@@ -100,7 +113,8 @@ export function createLoginTransactions(ring: KeyRing, now: () => EpochMs): Logi
       const codeChallenge = sha256(codeVerifier)
       const state = seal('login-state', origin, head, Buffer.from(target))
       if (state.length <= STATE_MAX_CHARS) return { state, nonce, codeChallenge }
-      const longTarget = seal('login-target', origin, txid, Buffer.from(target))
+      // Packs the longest target into a cookie with the longest name (finding C43).
+      const longTarget = seal(LONG_TARGET, origin, txid, deflateRawSync(target))
       return { state: seal('login-state', origin, head), nonce, codeChallenge, longTarget }
     },
 
@@ -121,7 +135,8 @@ export function createLoginTransactions(ring: KeyRing, now: () => EpochMs): Logi
         startedAtMs,
         isExpired: now() - startedAtMs > LOGIN_LIFETIME_MS,
         isRetry: (flags & RETRY_FLAG) !== 0,
-        isFromElsewhere: (flags & MARK_BITS) !== mark && startedAtMs > runningSinceMs,
+        isFromElsewhere: (flags & ~RETRY_FLAG) !== mark && startedAtMs > runningSinceMs,
+        isFromMemory: (flags & MEMORY_FLAG) !== 0,
         ...(target && { target }),
         ...(isBound && { secrets: { nonce: derived.nonce, codeVerifier: derived.codeVerifier } }),
       }
@@ -142,10 +157,14 @@ export function newBinding(): Binding {
  * the same count.
  */
 export function countRound(binding: Binding, nowSeconds: number): Binding {
-  const { secret } = newBinding()
+  return countFailedRound({ ...binding, secret: newBinding().secret }, nowSeconds)
+}
+
+/** Counts a login that spent its code for nothing; keeps the secret, because other tabs may be signing in. */
+export function countFailedRound(binding: Binding, nowSeconds: number): Binding {
   return isRecent(binding, nowSeconds)
-    ? { secret, rounds: binding.rounds + 1, sinceSeconds: binding.sinceSeconds }
-    : { secret, rounds: 1, sinceSeconds: nowSeconds }
+    ? { ...binding, rounds: binding.rounds + 1 }
+    : { ...binding, rounds: 1, sinceSeconds: nowSeconds }
 }
 
 /** Derives proof, nonce and code verifier (43 characters, RFC 7636 section 4.1) from the binding secret. */

@@ -1,14 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import {
-  type Identity,
-  type IdentityOptions,
-  ignoredClaims,
-  toIdentity,
-} from '../../core/identity.ts'
+import type { Identity } from '../../core/identity.ts'
 import type { LimitedOrigin } from '../../core/limited-origin.ts'
 import { LOGIN_LIFETIME_MS } from '../../core/login-binding.ts'
+import { type IdentityOptions, ignoredClaims, toIdentity } from '../../core/read-identity.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
@@ -77,16 +73,22 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
-  /** Releases the mark where the code was refused, so that a reload may retry and made-up codes leave no marks. */
+  /** Releases the mark unless the code is spent, so that a reload may retry and made-up codes leave no marks. */
   async function redeemCode(redeemable: Redeemable, attemptId: string) {
+    let isSpent = false
+    const onSpent: Redeemable['onSpent'] = (fate) => {
+      isSpent = fate === 'spent'
+      redeemable.onSpent(fate)
+    }
     try {
       // Reads the generation before redeeming, so that an end of all sessions from now on includes this sign-in.
       const generation = await sessions.currentGeneration()
-      return { grant: await signIn.redeem(redeemable), generation }
+      return { grant: await signIn.redeem({ ...redeemable, onSpent }), generation }
     } catch (cause) {
       const key = digestOfParts(redeemable.txid)
       // Ignores a failed release, because the provider's error is the answer.
-      await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
+      if (!isSpent)
+        await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
       throw cause
     }
   }
@@ -143,7 +145,8 @@ export function createRedemption(options: RedemptionOptions): Redemption {
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       const cookie = await open(redeemable, grant, identity, generation)
-      return { cookie, identity, ignored: ignoredClaims(grant.claims, options.identity) }
+      const ignored = [...grant.ignored, ...ignoredClaims(grant.claims, options.identity)]
+      return { cookie, identity, ignored }
     } finally {
       giveBack()
     }

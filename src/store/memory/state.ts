@@ -21,6 +21,7 @@ export function openMemoryState(): SharedState {
     isAvailable: true,
     settling: SETTLED,
     subscribe: () => undefined,
+    leave: () => undefined,
     close: async () => undefined,
   }
 }

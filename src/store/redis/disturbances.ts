@@ -17,9 +17,9 @@ export function observeDisturbances<T extends Disturbances>(
       settling.disturb()
       observer.onConnected()
     },
-    onDisconnected(failure, reason) {
+    onDisconnected(report) {
       settling.disturb()
-      observer.onDisconnected(failure, reason)
+      observer.onDisconnected(report)
     },
     onFailure(failure) {
       // Counts loading as a disturbance, because no replica can write meanwhile and the data may be old (finding C65).

@@ -1,8 +1,8 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
-import type { Examination } from '../../redis/examine/examine.ts'
-import { keepExamining } from '../../redis/examine/keep-examining.ts'
+import { type KeptExamination, keepExamining } from '../../redis/examine/keep-examining.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
+import type { RedisFailure } from '../../redis/failure.ts'
 import { type BreakerSettings, type GuardedRedis, guardRedis } from '../../redis/guarded.ts'
 import type { RedisTarget } from '../../redis/target.ts'
 import type { WatchedSettling } from '../settling.ts'
@@ -30,7 +30,7 @@ export interface OpenConnectionOptions {
 export interface WatchedConnection {
   readonly connection: RedisConnection
   readonly redis: GuardedRedis
-  readonly examination: { readonly latest: Examination | undefined }
+  readonly examination: KeptExamination
   close(): Promise<void>
 }
 
@@ -42,6 +42,11 @@ export function openConnection(options: OpenConnectionOptions): WatchedConnectio
   const { target, connectTimeoutMs, names, settling, observer, listeners } = options
   const connection = connectRedis({
     ...observer,
+    onFailure(failure) {
+      observer.onFailure(failure)
+      // Looks at once for what keeps sessions from being written, and not at the next self-test (finding C51).
+      if (REFUSED_WRITES.has(failure)) examination.suspect()
+    },
     open: createOpener({ ...observer, target, connectTimeoutMs }),
     onConnected() {
       observer.onConnected()
@@ -86,3 +91,14 @@ export function openConnection(options: OpenConnectionOptions): WatchedConnectio
     },
   }
 }
+
+/** Failures that a self-test explains. */
+const REFUSED_WRITES: ReadonlySet<RedisFailure> = new Set([
+  'cluster',
+  'full',
+  'misconf',
+  'permission',
+  'readonly',
+  'replication',
+  'unsupported',
+])

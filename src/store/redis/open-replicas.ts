@@ -1,9 +1,14 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
+import { OutageError } from '../../errors.ts'
 import { connectRedis, type RedisConnection } from '../../redis/connection.ts'
 import type { SelfTestNames } from '../../redis/examine/try-commands.ts'
-import { unavailable } from '../../redis/failure.ts'
 import type { RedisTarget } from '../../redis/target.ts'
-import { type OpenBackplane, openBackplane } from '../../replicas/backplane.ts'
+import { factsOfReport } from '../../redis/unavailable.ts'
+import {
+  type BackplaneOptions,
+  type OpenBackplane,
+  openBackplane,
+} from '../../replicas/backplane.ts'
 import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
 import type { StateListeners } from '../shared-state.ts'
@@ -32,15 +37,18 @@ export interface OpenReplicasOptions {
 export interface Replicas {
   readonly backplane: OpenBackplane
   readonly fleet: Fleet
+  /** Says goodbye to the other replicas. */
+  leave(): Promise<void>
   close(): Promise<void>
 }
+
+/** Time after which the connection for commands would have been lost as well. */
+const ALONE_AFTER_MS = 1000
 
 /** Subscribes to the other replicas' messages over a second connection and announces this replica. */
 export function openReplicas(options: OpenReplicasOptions): Replicas {
   const { connection, names, replica, observer, listeners, probeTimeoutMs } = options
-  const { target, connectTimeoutMs } = options
-  const { onFailure } = observer
-  const fleet = createFleet(options)
+  const fleet = createFleet({ ...options, onOtherInstallation: observer.onOtherInstallation })
   const announcer = keepAnnouncing({
     fleet,
     publish: (text) =>
@@ -54,18 +62,12 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   const backplane = openBackplane({
     ...names,
     replica,
-    connect: (observers) =>
-      connectRedis({
-        ...observers,
-        open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
-        onStillAway: () => undefined,
-        onFailure,
-      }),
+    connect: (observers) => connectSubscriber(observers, options),
     // Refuses before the first connection without counting a failure.
     send: (command, timeoutMs) =>
       connection.isConnected
         ? connection.run(undefined, command, timeoutMs)
-        : Promise.reject(unavailable(new Error('not connected'))),
+        : Promise.reject(notConnected(connection)),
     redisNow: options.redisNow,
     onMessage: (message) => listeners.onMessage(message),
     onUnknown() {
@@ -82,9 +84,42 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   return {
     backplane,
     fleet,
+    leave: announcer.leave,
     async close() {
-      announcer.stop()
+      await announcer.leave()
       await backplane.close()
     },
   }
+}
+
+/** Opens the second connection, and reports its loss alone, which leaves no other line (finding C58). */
+function connectSubscriber(
+  { onConnected, onDisconnected }: Parameters<BackplaneOptions['connect']>[0],
+  { connection, observer, target, connectTimeoutMs }: OpenReplicasOptions,
+): RedisConnection {
+  const { onFailure } = observer
+  let reporting: NodeJS.Timeout | undefined
+
+  function reportLater(): void {
+    reporting ??= setTimeout(() => {
+      reporting = undefined
+      if (subscriber.loss && connection.isConnected) observer.onBackplaneAway(subscriber.loss)
+    }, ALONE_AFTER_MS).unref()
+  }
+
+  const subscriber = connectRedis({
+    onConnected,
+    onDisconnected(report) {
+      onDisconnected(report)
+      reportLater()
+    },
+    open: createOpener({ target, connectTimeoutMs, purpose: 'subscription', onFailure }),
+    onStillAway: reportLater,
+    onFailure,
+  })
+  return subscriber
+}
+
+function notConnected({ loss }: RedisConnection): OutageError {
+  return new OutageError('Redis: connection', undefined, loss && factsOfReport(loss))
 }

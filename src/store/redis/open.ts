@@ -99,6 +99,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     get isAvailable() {
       return connection.isExpected && !isSomeOpen(breakers)
     },
+    leave: () => void replicas.leave(),
     async close() {
       await replicas.close()
       await watched.close()

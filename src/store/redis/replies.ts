@@ -26,8 +26,17 @@ export function readTextOrNil(reply: unknown): string | null {
 }
 
 /** Returns the reply where it is one of `words`. Throws `AuthError` `store_unavailable` for any other reply. */
-export function readWord<T extends string>(reply: unknown, words: readonly T[]): T {
+export function readWord<T extends string | number>(reply: unknown, words: readonly T[]): T {
   return words.find((word) => word === reply) ?? refuse(`none of ${words.join(', ')}`)
+}
+
+/** Returns the reply as byte strings or nil, one for each key. Throws for any other shape, because it is no miss. */
+export function readValues(reply: unknown, count: number): readonly (Buffer | null)[] {
+  const values = readList(reply)
+  if (values.length !== count) refuse('one value for each key is missing')
+  return values.map((value) =>
+    value === null || value instanceof Buffer ? value : refuse('bytes or nil are missing'),
+  )
 }
 
 function readList(reply: unknown): readonly unknown[] {
@@ -35,5 +44,5 @@ function readList(reply: unknown): readonly unknown[] {
 }
 
 function refuse(problem: string): never {
-  throw unusableReply(`a script's reply has an unexpected shape: ${problem}`)
+  throw unusableReply(`a reply has an unexpected shape: ${problem}`)
 }

@@ -3,7 +3,7 @@ import { failureOf } from '../../redis/failure.ts'
 import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
-import { readWord } from './replies.ts'
+import { readValues, readWord } from './replies.ts'
 import { createScoutedReads, type Values } from './scouted-reads.ts'
 import { CREATE, END, REPLACE } from './scripts.ts'
 
@@ -42,7 +42,12 @@ export function createRedisStore(options: RedisPortOptions): Store {
         keyOf(digest, part),
       )
       const call = { keys, arguments: [milliseconds(ttlMs), identity, tokens, metadata] }
-      await redis.write(keys[0], (client) => client.eval(CREATE, call), writeTimeoutMs)
+      const reply = await redis.write(
+        keys[0],
+        (client) => client.eval(CREATE, call),
+        writeTimeoutMs,
+      )
+      readWord<0 | 1>(reply, [0, 1])
     },
 
     async extend(digest, ttlMs) {
@@ -101,9 +106,10 @@ export function createRedisStore(options: RedisPortOptions): Store {
 /** Reads one key by `GET` and several by `MGET`; a value of another type is `UNUSABLE`. */
 async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
   const [key] = keys
-  if (keys.length > 1 || key === undefined) return binary.mGet([...keys])
   try {
-    return [await binary.get(key)]
+    const isOne = keys.length === 1 && key !== undefined
+    const found: unknown = isOne ? [await binary.get(key)] : await binary.mGet([...keys])
+    return readValues(found, keys.length)
   } catch (error) {
     if (failureOf(error) === 'data') return [UNUSABLE]
     throw error

@@ -89,7 +89,7 @@ describeWithRedis('Redis cannot be written', () => {
     const fresh = performance.now()
     for (let round = 0; round < 20; round += 1) await outage.expectStatus(200, all, cookie)
     expect((await browser.get(`${APP}/oauth2/me`)).status).toBe(200)
-    if (failure !== 'readonly') await outage.expectHealthy(first)
+    if (failure !== 'readonly') await outage.expectUnhealthy(first, true)
     const load = startCheckLoad(first.internalPort, cookie)
     for (const { browser: each } of leaving) {
       expect((await timed(signIn.expectDeferred())).ownMs).toBeLessThan(3500 + BUSY_MS)

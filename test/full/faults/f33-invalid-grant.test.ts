@@ -88,3 +88,24 @@ describeWithRedis('F33 invalid_grant at a refresh', () => {
     await refreshing.expectGoesOn(all, cookie)
   })
 })
+
+describeWithRedis('C20 another definite refusal at a refresh', () => {
+  test('ends the session at every replica once its grace is over, with no 503 on the way', async () => {
+    await using replicas = await refreshing.startRefreshingReplicas({
+      settings: { SESSION_REFRESH_GRACE: '3' },
+    })
+    const { all, provider } = replicas
+    const { cookie, issuedAtMs } = await replicas.signedInFor(LIFE_SECONDS)
+    const body = '{"error":"invalid_request"}'
+    provider.set('token', { ...faults.invalidGrant, body })
+    await refreshing.untilDue(issuedAtMs, LIFE_SECONDS)
+    await until('the end', async () => {
+      const statuses = await statusesAt(all, cookie)
+      for (const status of statuses) expect([200, 302]).toContain(status)
+      return statuses.every((status) => status === 302)
+    })
+    expect(performance.now() - issuedAtMs).toBeGreaterThan(LIFE_SECONDS * 1000)
+    await refreshing.expectEnded(all, cookie)
+    expect(await refreshing.countResults(all, 'refused')).toBe(1)
+  })
+})

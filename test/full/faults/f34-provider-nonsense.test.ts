@@ -51,7 +51,7 @@ describe('F34 provider that answers nonsense', () => {
     await expect.poll(() => countEvents(party().vestibule, 'refused') - before).toBe(1)
     for (const line of refusals().slice(linesBefore)) {
       expect(line).toMatchObject({ status: answer.status })
-      expect(String(line['reason'])).toMatch(/^the provider: /)
+      expect(String(line['reason'])).toMatch(/^the (?:token endpoint of the )?provider/)
     }
   })
 

@@ -18,7 +18,7 @@ const KNOWN = [200, 200, 0] as const
 const unlike: readonly (readonly [
   what: string,
   settings: Readonly<Record<string, string>>,
-  kind: 'keys' | 'mode' | 'place' | 'clock',
+  kind: 'keys' | 'mode' | 'clock',
   says: RegExp,
   answers: readonly [page: number, script: number, integrityFailures: number],
 ])[] = [
@@ -38,20 +38,6 @@ const unlike: readonly (readonly [
   ],
   ['another REDIS_CACHE_MODE', { REDIS_CACHE_MODE: 'redis' }, 'mode', /in redis mode/, KNOWN],
   [
-    'another REDIS_KEY_PREFIX beside the same key',
-    { REDIS_KEY_PREFIX: 'elsewhere:' },
-    'place',
-    /elsewhere:0.*REDIS_KEY_PREFIX/,
-    [302, 401, 0],
-  ],
-  [
-    'another REDIS_DB beside the same key',
-    { REDIS_DB: '1' },
-    'place',
-    /vestibule:1.*REDIS_DB/,
-    [302, 401, 0],
-  ],
-  [
     'a clock ten minutes ahead',
     { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(SHIFTED)}` },
     'clock',
@@ -61,7 +47,7 @@ const unlike: readonly (readonly [
 ]
 
 /** Mismatches that the first replica counts among all others. */
-const COUNTS = { keys: 2, mode: 1, place: 2, clock: 1, version: 0 }
+const COUNTS = { keys: 2, mode: 1, clock: 1, version: 0 }
 
 describeWithRedis('replicas with unlike settings', () => {
   const fleet = prepared(() =>

@@ -202,8 +202,8 @@ describeWithRedis('a connection to a Redis Cluster', () => {
     const eviction = `127.0.0.1:${second.port}: maxmemory-policy is`
     const message = expect.stringContaining(eviction) as string
     expect(findings).toContainEqual({ code: 'eviction', message })
-    const refused = `127.0.0.1:${third.port}: SET is refused: full`
-    expect(findings).toContainEqual({ code: 'refused', message: refused })
+    const full = expect.stringMatching(`^127.0.0.1:${third.port}: Redis is full`) as string
+    expect(findings).toContainEqual({ code: 'full', message: full, stopsSignIn: true })
     expect(findings.map(({ code }) => code)).not.toContain('cluster')
   })
 

@@ -224,7 +224,11 @@ describeWithRedis('a fault in the Sentinel settings is reported', () => {
           'sentinel',
           /no primary called other: correct REDIS_SENTINEL_MASTER/,
         ],
-        [only({ port: await steadyPort() }), 'connection', undefined],
+        [
+          only({ port: await steadyPort() }),
+          'connection',
+          /^no Sentinel can be asked: nothing listens .*REDIS_SENTINEL_ADDRESSES$/,
+        ],
         [{ ...redis.target, password: 'wrong' }, 'auth', undefined],
       ]
     for (const [target, failure, reason] of cases) {

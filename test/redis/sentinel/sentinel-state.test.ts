@@ -6,7 +6,7 @@ function start() {
   const reports: unknown[][] = []
   const failures: string[] = []
   const state = createSentinelState({
-    onSentinelsAway: (...report) => void reports.push(['away', ...report]),
+    onSentinelsAway: ({ failure, reason }) => void reports.push(['away', failure, reason]),
     onSentinelsBack: () => void reports.push(['back']),
     onFailure: (failure) => void failures.push(failure),
   })
@@ -38,7 +38,7 @@ test('another failure of Sentinels that are away is reported', () => {
   state.onUnanswered(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))
   expect(reports).toEqual([
     ['away', 'sentinel', 'no'],
-    ['away', 'connection', undefined],
+    ['away', 'connection', expect.stringContaining('connection refused')],
   ])
 })
 

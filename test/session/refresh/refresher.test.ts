@@ -33,6 +33,7 @@ import {
 
 const LIFE_MS = 60_000
 const DUE_MS = 45_000
+const GRACE_MS = 3_600_000
 const USER = userOwner(identity.issuer, identity.subject).id
 const PROVIDER_SESSION = newSession.metadata.owners.providerSession as string
 
@@ -52,6 +53,11 @@ const issued = {
 }
 const refreshed: RefreshAnswer = { kind: 'refreshed', issued, claims }
 const refused: RefreshAnswer = { kind: 'refused' }
+const declined = {
+  kind: 'declined',
+  reason: 'invalid_request',
+  facts: { http_status: 400 },
+} as const
 const failed: RefreshAnswer = { kind: 'failed', reason: 'provider_unavailable' }
 const REFRESHED = { result: 'refreshed' }
 const NEW_TOKENS = expect.objectContaining({ refreshToken: 'refresh-2' }) as Tokens
@@ -87,13 +93,19 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
     generations,
     codec: started.codec,
     sessionCache: started.sessionCache,
-    identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+    identity: {
+      groupsClaim: 'groups',
+      emailClaim: 'email',
+      trustEmail: false,
+      headers: IDENTITY_HEADERS,
+    },
     refreshTokens: async (refreshable) => {
       told.asked.push(refreshable.refreshToken)
       return typeof answer === 'function' ? answer(refreshable) : answer
     },
     endSession: (digest) => started.sessions.end(digest),
     revokeTokens: async (taken) => void told.revoked.push(taken),
+    patienceMs: GRACE_MS,
     canStore: () => true,
     now: () => STARTED_AT + elapsedMs,
     onResult: (result, { reason }) => told.results.push({ result, ...(reason && { reason }) }),
@@ -112,7 +124,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
   const replica = (changed: Partial<SessionRefresherOptions> = {}) => {
     const made = createSessionRefresher({ ...options, ...changed })
     const finish = (withinMs: number) => made.finish(withinMs)
-    const isPaused = () => made.isBackingOff(digest)
+    const isPaused = () => made.failureOf(digest) !== undefined
     return { refresh: (by = held) => made.refresh(by), isPaused, finish }
   }
   return {
@@ -195,6 +207,13 @@ describe('a session that is due', () => {
     const accessTokenExpiresAt = STARTED_AT + DUE_MS + LIFE_MS
     expect(await due.tokens()).toEqual({ ...tokens, accessToken: 'access-2', accessTokenExpiresAt })
     expect(await due.found()).toMatchObject({ identity })
+  })
+
+  test('keeps the groups that UserInfo named before where it could not be had this time', async () => {
+    const { groups: _, ...said } = claims
+    const due = await startDue({ kind: 'refreshed', issued, claims: said, lacksUserInfo: true })
+    await due.refresh()
+    expect(await due.found()).toMatchObject({ identity: { ...identity, name: 'Alice' } })
   })
 
   test('is not refreshed again when the new token has no expiry', async () => {
@@ -346,11 +365,46 @@ describe('the end of the session', () => {
     expect(due.results).toEqual([REFRESHED, { result: 'revoked' }])
   })
 
-  test('a refusal does not end it when another replica has stored new tokens', async () => {
-    const due: Due = await startDue(async () => (await due.refreshElsewhere(), refused))
+  test.for<[string, RefreshAnswer, DueOptions]>([
+    ['a refusal', refused, {}],
+    ['another definite refusal behind the grace (C20)', declined, { patienceMs: -DUE_MS }],
+  ])(
+    '%s does not end it when another replica has stored new tokens',
+    async ([, outcome, options]) => {
+      const due: Due = await startDue(async () => (await due.refreshElsewhere(), outcome), options)
+      await due.refresh()
+      expect(due.results).toEqual([])
+      expect(await due.tokens()).toMatchObject({ accessToken: 'elsewhere' })
+    },
+  )
+
+  test('C20: another definite refusal ends it behind the grace, at whichever replica asks then', async () => {
+    const due = await startDue({ ...declined, retryAfterMs: GRACE_MS }, { patienceMs: DUE_MS })
+    const [one, two] = [due.replica(), due.replica()]
+    await one.refresh()
+    due.elapse(LIFE_MS - 100)
+    await two.refresh()
+    expect([due.asked.length, await due.found()]).toMatchObject([1, { identity }])
+    due.elapse(1100)
+    await two.refresh()
+    const why = { reason: declined.reason }
+    expect([due.results, due.asked.length]).toEqual([
+      [
+        { result: 'failed', ...why },
+        { result: 'refused', ...why },
+      ],
+      2,
+    ])
+    expect([await due.found(), two.isPaused()]).toEqual([undefined, false])
+  })
+
+  test('C20: a back-off after such a refusal ends with the grace', async () => {
+    const due = await startDue({ ...declined, retryAfterMs: GRACE_MS }, { patienceMs: DUE_MS })
     await due.refresh()
-    expect(due.results).toEqual([])
-    expect(await due.tokens()).toMatchObject({ accessToken: 'elsewhere' })
+    due.elapse(LIFE_MS - 100)
+    expect(due.isPaused()).toBe(true)
+    due.elapse(100)
+    expect(due.isPaused()).toBe(false)
   })
 
   test('a refusal does not end it when another replica holds the lock and may store new tokens', async () => {

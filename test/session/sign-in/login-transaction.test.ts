@@ -53,6 +53,13 @@ describe('a login transaction', () => {
     expect(createHash('sha256').update(codeVerifier).digest('base64url')).toBe(codeChallenge)
   })
 
+  test.for([false, true])('says whether memory mode began it: %s (C52)', (isInMemory) => {
+    const { ring, binding, resume } = start()
+    const others = createLoginTransactions(ring, () => 0, isInMemory)
+    const { state } = others.start(binding, TARGET, ORIGIN, false)
+    expect(resume(state)).toMatchObject({ isFromMemory: isInMemory })
+  })
+
   test('the verifier, the nonce and the target do not travel in clear', () => {
     const { begin, resume, binding } = start()
     const { state, nonce, codeChallenge } = begin()
@@ -122,7 +129,7 @@ describe('a login transaction', () => {
   test('the state stays within 900 characters and the target comes back, however long', () => {
     const { begin, resume } = start()
     fc.assert(
-      fc.property(fc.nat({ max: 2048 }), fc.constantFrom('a', 'é'), (length, letter) => {
+      fc.property(fc.nat({ max: 2900 }), fc.constantFrom('a', 'é'), (length, letter) => {
         const target = `https://app.example.com/${letter.repeat(length)}`
         const { state, longTarget } = begin(target)
         expect(state.length).toBeLessThanOrEqual(900)

@@ -21,6 +21,7 @@ const BUSY = given.refusedAs('busy')
 
 const grantOf = (changes: Partial<Grant> = {}): Grant => ({
   claims: { ...CLAIMS, name: 'Alice', sid: 'sid-1' },
+  ignored: [],
   idToken: `id-token-${randomBytes(4).toString('hex')}`,
   idTokenExpiresAtSeconds: given.STARTED_AT / 1000 + 300,
   accessToken: 'access',
@@ -33,6 +34,7 @@ const redeemable = (address = '10.0.0.1', isTold = false): Redeemable => ({
   state: 's',
   nonce: 'n',
   codeVerifier: 'v',
+  onSpent: () => undefined,
   realm: given.REALM,
   address: '203.0.113.7',
   origin: { address, isTold },
@@ -58,7 +60,12 @@ const start = (
         return keys.consume(attempt, ttlMs)
       },
     },
-    identity: { groupsClaim: 'groups', trustEmail: false, headers: IDENTITY_HEADERS },
+    identity: {
+      groupsClaim: 'groups',
+      emailClaim: 'email',
+      trustEmail: false,
+      headers: IDENTITY_HEADERS,
+    },
     clientId: 'vestibule',
     concurrency: 2,
     detectsIdTokenReplay: true,
@@ -109,6 +116,26 @@ describe('redeeming a code', () => {
     expect(await redeem(login)).toHaveProperty('credential.id')
     expect(refusals).toEqual([])
   })
+
+  test.for([
+    ['spent', 1, FAILED],
+    ['unknown', 2, given.refusedAs('provider_failed')],
+  ] as const)(
+    'C22: a code whose fate is %s is sent %d times where its login is loaded twice',
+    async ([fate, times, refusal]) => {
+      let sent = 0
+      const { redeem } = start(async ({ onSpent }) => {
+        sent += 1
+        onSpent(fate)
+        throw new AuthError('provider_failed', 'no')
+      })
+      const fates: string[] = []
+      const login = { ...redeemable(), onSpent: (each: string) => fates.push(each) }
+      await expect(redeem(login)).rejects.toThrow(given.refusedAs('provider_failed'))
+      await expect(redeem(login)).rejects.toThrow(refusal)
+      expect([sent, fates]).toEqual([times, Array(times).fill(fate)])
+    },
+  )
 
   test('a mark that was set late, after its attempt was given up, does not spend the login', async () => {
     const keys = createMemoryOneTimeKeys()

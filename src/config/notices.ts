@@ -1,0 +1,23 @@
+import type { SettingName } from './settings/settings.ts'
+
+/** Part of the configuration that has no effect, and of which the operator is told. */
+export type Notice =
+  | { readonly kind: 'unknown-name'; readonly name: string; readonly meant: string }
+  | { readonly kind: 'ignored-option'; readonly setting: SettingName; readonly option: string }
+  /** Value of the settings file in whose place the environment's is used. */
+  | { readonly kind: 'overridden'; readonly setting: SettingName; readonly key: string }
+  | { readonly kind: 'not-needed'; readonly setting: SettingName; readonly reason: string }
+
+/** Returns the text for operators; no value of a setting is in it. */
+export function describeNotice(notice: Notice): string {
+  switch (notice.kind) {
+    case 'unknown-name':
+      return `${notice.name} is not a setting and has no effect: is ${notice.meant} meant?`
+    case 'ignored-option':
+      return `${notice.setting}: the option ${notice.option} has no effect`
+    case 'overridden':
+      return `${notice.key} of VESTIBULE_CONFIG has no effect: the environment gives ${notice.setting}`
+    case 'not-needed':
+      return `${notice.setting} has no effect: ${notice.reason}`
+  }
+}

@@ -1,0 +1,48 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { ValueError } from '../config-error.ts'
+
+/** Bounds what is read of a file, so that a device or a wrong path does not fill the memory. */
+const MAX_BYTES = 1024 * 1024
+
+/**
+ * Reads a file of the configuration without its byte-order mark and the blanks around its text (C55). Throws
+ * `ValueError` for one that is no UTF-8 text or too large, and Node's error for one that cannot be read.
+ */
+export function readText(path: string): string {
+  const bytes = readBytes(path)
+  if (bytes.length > MAX_BYTES) throw new ValueError(`${path} is larger than ${MAX_BYTES} bytes`)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim()
+  } catch {
+    throw new ValueError(`${path} is not UTF-8 text: save it as UTF-8`)
+  }
+}
+
+/** Reads the text as `readText` does. Adds why it cannot be used to `problems` and returns `undefined` then. */
+export function tryReadText(path: string, name: string, problems: string[]): string | undefined {
+  try {
+    return readText(path)
+  } catch (error) {
+    if (error instanceof ValueError) problems.push(`${name}: ${error.message}`)
+    else {
+      const { code } = error as NodeJS.ErrnoException
+      problems.push(`${name}: ${path} cannot be read (${code}): check the path and its permissions`)
+    }
+    return undefined
+  }
+}
+
+/** Reads one byte more than is allowed at most. */
+function readBytes(path: string): Uint8Array {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(MAX_BYTES + 1)
+    let length = 0
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = readSync(file, buffer, length, buffer.length - length, null)
+    }
+    return buffer.subarray(0, length)
+  } finally {
+    closeSync(file)
+  }
+}

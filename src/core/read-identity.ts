@@ -1,0 +1,118 @@
+import { type Reading, readGroups, readHeaderClaim, readText } from './claim-shapes.ts'
+import { absenceOf, type Claims, claimValue, isAbsent } from './claims.ts'
+import { type Identity, type IdentityHeader, isStandard } from './identity.ts'
+
+/** Settings for deriving an identity from claims. */
+export interface IdentityOptions {
+  readonly groupsClaim: string
+  /** Separator of groups in one string, or the word `space`; absent where a string is one group. */
+  readonly groupsSeparator?: string
+  readonly emailClaim: string
+  readonly trustEmail: boolean
+  readonly headers: readonly IdentityHeader[]
+}
+
+/** Reduces claims to an identity; `iss` and `sub` must have been verified before. */
+export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
+  const email = readEmail(claims, options).value
+  const preferredUsername = readText(claims['preferred_username']).value
+  const name = readText(claims['name']).value
+  return {
+    issuer: readText(claims['iss']).value,
+    subject: readText(claims['sub']).value,
+    ...(email && { email }),
+    ...(preferredUsername && { preferredUsername }),
+    ...(name && { name }),
+    groups: readGroups(claimValue(claims, options.groupsClaim), options.groupsSeparator).value,
+    claims: Object.fromEntries(
+      furtherClaims(options).map((claim) => [
+        claim,
+        readHeaderClaim(claimValue(claims, claim)).value,
+      ]),
+    ),
+  }
+}
+
+/**
+ * Returns the identity after a refresh whose UserInfo could not be had: what the new ID token says, completed from
+ * the identity before, so that a group that was taken away is gone and one from UserInfo is not.
+ */
+export function renewIdentity(
+  before: Identity,
+  claims: Claims,
+  options: IdentityOptions,
+): Identity {
+  const now = toIdentity(claims, options)
+  const isSaid = (claim: string) => !isAbsent(claimValue(claims, claim))
+  const { email, ...others } = before
+  const isSame = !isSaid(options.emailClaim) || claimValue(claims, options.emailClaim) === email
+  const isDenied = isSaid('email_verified') && !isVouchedFor(claims)
+  return {
+    ...(isSame && !isDenied ? before : others),
+    ...now,
+    groups: isSaid(options.groupsClaim) ? now.groups : before.groups,
+    claims: {
+      ...now.claims,
+      ...Object.fromEntries(Object.entries(before.claims).filter(([claim]) => !isSaid(claim))),
+    },
+  }
+}
+
+/**
+ * Returns what headers and rules ask for and could not be used, each with its reason and without its value, because the
+ * result is logged. The absence of a display name is nothing to mend and not among it.
+ */
+export function ignoredClaims(claims: Claims, options: IdentityOptions): readonly string[] {
+  const groups = readGroups(claimValue(claims, options.groupsClaim), options.groupsSeparator)
+  const readings: readonly (readonly [string, string | undefined])[] = [
+    ['email', readEmail(claims, options).ignored ?? lack(claims, options.emailClaim)],
+    ['groups', groups.ignored ?? lack(claims, options.groupsClaim)],
+    ...['preferred_username', 'name'].map(
+      (claim) => [claim, readText(claims[claim]).ignored] as const,
+    ),
+    ...furtherClaims(options).map((claim): [string, string | undefined] => [
+      claim,
+      readHeaderClaim(claimValue(claims, claim)).ignored ?? lack(claims, claim),
+    ]),
+  ]
+  return readings.flatMap(([claim, reason]) => (reason === undefined ? [] : `${claim}: ${reason}`))
+}
+
+function lack(claims: Claims, name: string): string | undefined {
+  return isAbsent(claimValue(claims, name)) ? absenceOf(claims, name) : undefined
+}
+
+/**
+ * Reads the address. `email_verified` vouches for `email` alone: an address in another claim counts if it equals that
+ * one, or where addresses are trusted (C26).
+ */
+function readEmail(claims: Claims, { emailClaim, trustEmail }: IdentityOptions): Reading<string> {
+  const read = readText(claimValue(claims, emailClaim))
+  const isVerified = isVouchedFor(claims) && read.value === claims['email']
+  return read.value === '' || trustEmail || isVerified
+    ? read
+    : { value: '', ignored: 'not verified' }
+}
+
+/** Accepts text too, because some providers send the boolean as a string (C23). */
+function isVouchedFor({ email_verified: verified }: Claims): boolean {
+  return verified === true || verified === 'true'
+}
+
+function furtherClaims({ headers }: IdentityOptions): readonly string[] {
+  return [...new Set(headers.map(({ claim }) => claim))].filter((claim) => !isStandard(claim))
+}
+
+/** Returns whether claims that headers or rules may need are missing, and UserInfo should be asked. */
+export function lacksClaims(
+  claims: Claims,
+  { groupsClaim, emailClaim, trustEmail, headers }: IdentityOptions,
+): boolean {
+  const places = new Map([
+    ['groups', groupsClaim],
+    ['email', emailClaim],
+  ])
+  const wanted = headers.map(({ claim }) => places.get(claim) ?? claim)
+  if (!trustEmail) wanted.push('email', 'email_verified')
+  return wanted.some((claim) => isAbsent(claimValue(claims, claim)))
+}

@@ -1,0 +1,195 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { cleanUrl } from '../../core/clean-text.ts'
+import type { Proxies } from '../../core/proxies.ts'
+import type { FailureFacts } from '../../errors.ts'
+import { checkContentType } from './answer-type.ts'
+import { createRoutes, type Route } from './connections.ts'
+import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
+import { readableHeaders, withoutEmptyValues } from './provider-answer.ts'
+import { noteFacts, ProviderFault, withFacts } from './provider-errors.ts'
+import { secretsIn } from './sent-secrets.ts'
+
+/** Conditions of one request to a provider or issuer. */
+export interface FetchOptions {
+  readonly seconds?: number
+  /** Facts for the log if the request fails. */
+  readonly facts?: FailureFacts
+}
+
+/**
+ * Fetches from a provider or issuer, bounded in time and size, without redirects (threat A95, fault F34) and without
+ * decoding, because Node's `fetch` decodes any content encoding (finding C15). Rejects with a `ProviderFault` that
+ * names the cause, or with the reason of the caller's signal.
+ */
+export type ProviderFetch = (
+  url: string,
+  init?: RequestInit,
+  options?: FetchOptions,
+) => Promise<Response>
+
+/** Time limit of every request to the provider except a refresh. */
+export const PROVIDER_TIMEOUT_SECONDS = 5
+
+/**
+ * Time limit of a refresh, for which a request waits a second at most. Longer, because a refresh token may be spent although its answer
+ * is late, and the session would be lost with that answer (fault F35).
+ */
+export const REFRESH_TIMEOUT_SECONDS = 30
+
+/** Error codes for an answer with a content encoding, for a redirect, and for one above 1 MiB. */
+export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
+export const REDIRECTED = 'ERR_PROVIDER_REDIRECT'
+export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
+
+const NO_BODY = new Uint8Array()
+const MAX_RESPONSE_BYTES = 1024 * 1024
+
+/** Fetches without a proxy. */
+export const providerFetch = createProviderFetch()
+
+/** Creates the fetch for all requests to providers and issuers, through the proxies where there are any. */
+export function createProviderFetch(proxies?: Proxies): ProviderFetch {
+  const routeTo = createRoutes(proxies)
+  return async (url, init = {}, { seconds = PROVIDER_TIMEOUT_SECONDS, facts = {} } = {}) => {
+    const timeout = AbortSignal.timeout(seconds * 1000)
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+    const server = new URL(url)
+    const route = routeTo(server)
+    const { proxy } = route
+    const known = { ...facts, url: cleanUrl(url), ...(proxy !== undefined && { proxy }) }
+    const asked = { url: server, init, signal, route }
+    return exchange(asked, known).catch((cause: unknown) => {
+      if (!signal.aborted) throw faultOf(cause, asked, known)
+      if (!isTimeout(signal.reason)) throw signal.reason
+      throw slowFault(seconds, { url: server, proxy }, known)
+    })
+  }
+}
+
+/** Request with its way to the server. */
+interface RoutedRequest {
+  readonly url: URL
+  readonly init: RequestInit
+  readonly signal: AbortSignal
+  readonly route: Route
+}
+
+async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Response> {
+  const { url, init, signal } = asked
+  const answer = await send(asked)
+  const status = answer.statusCode ?? 0
+  const secrets = secretsIn(init)
+  const headers = readableHeaders(answer.headersDistinct, secrets)
+  try {
+    checkHead(answer, status, asked)
+    const body = hasUnreadBody(answer, status) ? NO_BODY : await readBounded(answer)
+    // A body without a length that the time limit has cut off looks complete.
+    signal.throwIfAborted()
+    const isSuccess = status >= 200 && status <= 299
+    checkContentType({ headers, body }, { isSuccess, isPublicFile: isPublicFile(init) })
+    const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body, secrets), {
+      status,
+      headers,
+    })
+    noteFacts(response, { ...known, http_status: status })
+    return Object.defineProperty(response, 'url', { value: url.href })
+  } catch (cause) {
+    answer.destroy()
+    throw cause instanceof ProviderFault ? withFacts(cause, { http_status: status }) : cause
+  }
+}
+
+function faultOf(
+  cause: unknown,
+  { url, route }: RoutedRequest,
+  known: FailureFacts,
+): ProviderFault {
+  if (cause instanceof ProviderFault) return withFacts(cause, known)
+  return networkFault(cause, { url, proxy: route.proxy }, known)
+}
+
+async function send({ url, init, signal, route }: RoutedRequest): Promise<IncomingMessage> {
+  const { open, agent } = route
+  const headers = new Headers(init.headers)
+  headers.set('Accept-Encoding', 'identity')
+  const method = init.method ?? 'GET'
+  const request = open(url, { agent, method, headers: Object.fromEntries(headers), signal })
+  // Ignored here, because the response emits errors after its head too.
+  request.on('error', () => undefined)
+  // Bodies are forms only, as text or as URLSearchParams.
+  request.end(init.body ? String(init.body as string | URLSearchParams) : undefined)
+  // Passes the signal, because a switch of protocols ends a request without any event.
+  const [answer] = (await once(request, 'response', { signal })) as [IncomingMessage]
+  return answer
+}
+
+/** Refuses an answer by its head: a content encoding, a redirect, or a proxy that wants credentials. */
+function checkHead(
+  answer: IncomingMessage,
+  status: number,
+  { url, route: { proxy } }: RoutedRequest,
+): void {
+  const encodings = encodingsOf(answer)
+  if (encodings.length > 0 && !isOutage(status)) {
+    throw new ProviderFault(
+      `the answer is encoded (${encodings.join(', ')}), although it was asked for as identity`,
+      CONTENT_ENCODED,
+    )
+  }
+  if (status === 407 && proxy !== undefined) {
+    const setting = proxySettingOf(url)
+    throw new ProviderFault(refusedByProxy(proxy, status, url.host), 'ERR_PROXY', { setting })
+  }
+  if (status >= 300 && status <= 399) checkRedirect(answer.headers.location, status, url)
+}
+
+function checkRedirect(location: string | undefined, status: number, url: URL): void {
+  if (location === undefined) return
+  const target = cleanUrl(URL.parse(location, url)?.href ?? '') || 'another address'
+  throw new ProviderFault(`the answer is a redirect (${status}) to ${target}`, REDIRECTED)
+}
+
+/** Returns whether the status alone says that the provider is unavailable, so that an encoded body is left unread. */
+function hasUnreadBody(answer: IncomingMessage, status: number): boolean {
+  return isOutage(status) && encodingsOf(answer).length > 0
+}
+
+function isOutage(status: number): boolean {
+  return status >= 500 || status === 429
+}
+
+/** Metadata and key sets are the only answers to GET requests without credentials. */
+function isPublicFile({ method = 'GET', headers }: RequestInit): boolean {
+  return method === 'GET' && !new Headers(headers).has('Authorization')
+}
+
+/** Returns the codings of all `Content-Encoding` headers except `identity` (RFC 9110 section 8.4). */
+function encodingsOf({ headersDistinct }: IncomingMessage): readonly string[] {
+  return (headersDistinct['content-encoding'] ?? [])
+    .flatMap((value) => value.split(','))
+    .map((coding) => coding.trim().toLowerCase())
+    .filter((coding) => coding !== '' && coding !== 'identity')
+    .map((coding) => (/^[a-z0-9-]{1,20}$/.test(coding) ? coding : 'unknown'))
+}
+
+async function readBounded(answer: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_RESPONSE_BYTES) {
+      throw new ProviderFault('the answer is larger than 1 MiB', TOO_LARGE)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function isBodiless(status: number): boolean {
+  return status === 101 || status === 204 || status === 205 || status === 304
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError'
+}
