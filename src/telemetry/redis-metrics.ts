@@ -39,22 +39,22 @@ export interface RedisMetrics {
 const DEGRADED_USES = { l1: 'session', assertion: 'session', 'deny-list': 'bearer' } as const
 const BREAKER_STATES = ['closed', 'half-open', 'open']
 const FLEET_KINDS = ['clock', 'keys', 'mode', 'version']
-const FINDING_CODES = [
-  'busy',
-  'clock',
-  'cluster',
-  'eviction',
-  'full',
-  'loading',
-  'misconf',
-  'refused',
-  'replica',
-  'replication',
-  'rights',
-  'sentinel',
-  'unsupported',
-  'version',
-] as const satisfies readonly FindingCode[]
+const FINDING_CODES = Object.keys({
+  busy: true,
+  clock: true,
+  cluster: true,
+  eviction: true,
+  full: true,
+  loading: true,
+  misconf: true,
+  refused: true,
+  replica: true,
+  replication: true,
+  rights: true,
+  sentinel: true,
+  unsupported: true,
+  version: true,
+} satisfies Record<FindingCode, true>)
 const DELAY_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
 

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { connectProvider } from '../../src/oidc/discovery/provider.ts'
+import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 
 const PATIENCE_MS = 1000
 /** A timer may be a little early. */
@@ -19,6 +20,7 @@ test('C13: a discovery that fails is repeated once a second, whoever asks, and e
   })
   await once(broken.listen(0, '127.0.0.1'), 'listening')
   const connection = connectProvider({
+    fetch: providerFetch,
     issuerUrl: `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,
     clientId: 'vestibule',
     credentials: { method: 'none' },

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { JWK } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { createKeySet, createKeySets, type TokenOrigin } from '../../src/oidc/tokens/key-set.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { takeTime } from '../support/passing-time.ts'
@@ -16,7 +17,7 @@ describe('key sets', () => {
 
   test('there is one for an address, whoever asks', async () => {
     await using provider = await startTestProvider()
-    const keySets = createKeySets()
+    const keySets = createKeySets(providerFetch)
     const uri = `${provider.issuer}/jwks`
     expect(keySets(uri)).toBe(keySets(uri))
     expect(keySets(uri)).not.toBe(keySets(`${uri}/other`))
@@ -28,7 +29,7 @@ describe('key sets', () => {
   test('a provider that hangs is not waited for where there is a last good set', async () => {
     await using provider = await startTestProvider()
     let elapsedMs = 0
-    const keySet = createKeySet(`${provider.issuer}/jwks`, undefined, () => elapsedMs)
+    const keySet = createKeySet(`${provider.issuer}/jwks`, providerFetch, () => elapsedMs)
     const token = await provider.sign({ sub: 'alice' })
     await keySet.verify(token, {}, 'provider')
     elapsedMs = HOUR_MS
@@ -65,7 +66,7 @@ describe('which published keys are tried (C27)', () => {
         return { keys: publish(rsa as JWK, ec as JWK) }
       },
     })
-    const keySet = createKeySet(`${provider().issuer}/jwks`)
+    const keySet = createKeySet(`${provider().issuer}/jwks`, providerFetch)
     const token = await provider().sign({ sub: 'alice' }, how)
     return keySet.verify(token, {}, 'provider').catch(({ code }: Coded) => code)
   }
@@ -140,7 +141,7 @@ describe('when keys are fetched again (C67, C70)', () => {
 
   async function keptKeys() {
     provider().reset()
-    const keySet = createKeySet(`${provider().issuer}/jwks`)
+    const keySet = createKeySet(`${provider().issuer}/jwks`, providerFetch)
     await keySet.verify(await provider().sign({ sub: 'alice' }), {}, 'provider')
     provider().forgetRequests()
     const verify = async (how: SignOptions = {}, origin: TokenOrigin = 'anybody') =>

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { connectProvider } from '../../src/oidc/discovery/provider.ts'
+import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { readMetric } from '../support/outage.ts'
 import { until } from '../support/own-lag.ts'
 import { takeTime } from '../support/passing-time.ts'
@@ -77,6 +78,7 @@ test('metadata that are wrong an hour later leave the good ones in use and are r
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const outcomes: unknown[] = []
   const connection = connectProvider({
+    fetch: providerFetch,
     issuerUrl: issuer,
     clientId: party.provider.clientId,
     credentials: { method: 'none' },

@@ -5,7 +5,7 @@ import { AuthError } from '../../errors.ts'
 import { backoffMs } from '../../timing/backoff.ts'
 import { createSingleFlight } from '../../timing/single-flight.ts'
 import { faultIn, type ProviderFault } from '../request/provider-errors.ts'
-import { type ProviderFetch, providerFetch } from '../request/provider-fetch.ts'
+import type { ProviderFetch } from '../request/provider-fetch.ts'
 import { createConfigurations, type ProviderConfigurations } from './configurations.ts'
 import { discover } from './discovery.ts'
 import type { ProviderAddresses } from './internal-address.ts'
@@ -15,8 +15,7 @@ import type { IssuerUse } from './metadata.ts'
 export interface ProviderOptions extends ProviderAddresses {
   /** Defaults to `sign-in`. */
   readonly use?: IssuerUse
-  /** Defaults to one without a proxy. */
-  readonly fetch?: ProviderFetch
+  readonly fetch: ProviderFetch
   readonly clientId: string
   readonly credentials: ClientCredentials
   /** The only accepted algorithm of what the provider signs; by default those of its metadata are. */
@@ -97,7 +96,7 @@ interface Discovery {
 }
 
 function createDiscovery(options: ProviderOptions): Discovery {
-  const { use = 'sign-in', fetch = providerFetch } = options
+  const { use = 'sign-in', fetch } = options
   let found: ProviderConfigurations | undefined
   let attemptedAtMs = Number.NEGATIVE_INFINITY
   let fault: ProviderFault | undefined

@@ -5,7 +5,7 @@ import { createSingleFlight } from '../../timing/single-flight.ts'
 import { within } from '../../timing/time-limit.ts'
 import { keysUnavailable, providerTooSlow } from '../failure/translate.ts'
 import { emptyKeySet, isAboutKey, isUnknownKey, ProviderFault } from '../request/provider-errors.ts'
-import { type ProviderFetch, providerFetch } from '../request/provider-fetch.ts'
+import type { ProviderFetch } from '../request/provider-fetch.ts'
 import { type PublishedKeys, toPublishedKeys, verifyWithEach } from './published-keys.ts'
 import { type VerifiedJwt, verifyJwt } from './verify-jwt.ts'
 
@@ -45,7 +45,7 @@ export interface KeySet {
 export type KeySets = (uri: string) => KeySet
 
 /** Creates a registry of key sets; their URLs come from providers' metadata, never from a token (threat A81). */
-export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
+export function createKeySets(fetch: ProviderFetch): KeySets {
   const keySets = new Map<string, KeySet>()
   return (uri) => keySets.getOrInsertComputed(uri, () => createKeySet(uri, fetch))
 }
@@ -53,7 +53,7 @@ export function createKeySets(fetch: ProviderFetch = providerFetch): KeySets {
 /** Creates a key set that is fetched on demand, and kept when fetching fails (fault F37). */
 export function createKeySet(
   uri: string,
-  fetch: ProviderFetch = providerFetch,
+  fetch: ProviderFetch,
   now = () => performance.now(),
 ): KeySet {
   const fetched = createFetchedKeys(() => fetchKeys(uri, fetch), now)

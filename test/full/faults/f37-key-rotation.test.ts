@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { JWK } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { providerFetch } from '../../../src/oidc/request/provider-fetch.ts'
 import { createKeySet } from '../../../src/oidc/tokens/key-set.ts'
 import { generateProviderKeys } from '../../../stand-ins/provider/provider.ts'
 import { until } from '../../support/own-lag.ts'
@@ -112,7 +113,7 @@ describe('F37 the age of the last good set', () => {
     async (fault) => {
       await using provider = await startTestProvider()
       let elapsedMs = 0
-      const keySet = createKeySet(`${provider.issuer}/jwks`, undefined, () => elapsedMs)
+      const keySet = createKeySet(`${provider.issuer}/jwks`, providerFetch, () => elapsedMs)
       const token = await provider.sign({ sub: 'alice' })
       const verified = { payload: { sub: 'alice' } }
       const verify = () => keySet.verify(token, {}, 'provider')
