@@ -1,5 +1,6 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import { isRecord, parseJson } from '../../core/json.ts'
+import { isBeforeSending } from '../request/network-fault.ts'
 import { codeOf, responseOf } from '../request/provider-errors.ts'
 
 /** Answer that an error is about, as far as it is known; the texts are the provider's own. */
@@ -62,28 +63,9 @@ function challengeParametersOf(cause: unknown): Record<string, unknown> {
   return { ...cause.cause.find(({ parameters }) => 'error' in parameters)?.parameters }
 }
 
-/** Codes of connections that failed before a request could be sent. */
-const NOT_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'CERT_HAS_EXPIRED',
-  'CERT_NOT_YET_VALID',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-])
-
 /** Returns the code of a connection that failed before the request was sent; `undefined` for any other failure. */
 export function unsentCodeOf(cause: unknown): string | undefined {
-  return chainOf(cause)
-    .map(codeOf)
-    .find((code) => NOT_CONNECTED.has(code))
+  return chainOf(cause).map(codeOf).find(isBeforeSending)
 }
 
 /** Returns the member of a JSON answer that is missing or of a wrong type; `undefined` for any other failure. */

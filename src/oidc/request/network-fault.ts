@@ -53,6 +53,13 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'is for other names',
 }
 
+/** Returns whether a connection that failed with this code cannot have carried the request; a time-out may come later. */
+export function isBeforeSending(code: string): boolean {
+  if (code === 'ETIMEDOUT') return false
+  const isHandshake = code === 'ERR_PROXY_TUNNEL' || code === 'ERR_SSL_WRONG_VERSION_NUMBER'
+  return isHandshake || Object.hasOwn(CONNECTING, code) || Object.hasOwn(CERTIFICATE, code)
+}
+
 /** Returns the fault for a request that got no answer, with its cause in plain words (finding C53). */
 export function networkFault(
   cause: unknown,
