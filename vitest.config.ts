@@ -28,6 +28,7 @@ const WITHOUT_SERVER = [
  */
 export default defineConfig({
   test: {
+    // `npm test` takes three, because its tests wait more than they compute; the other lanes have time limits to keep.
     maxWorkers: 2,
     coverage: {
       include: ['src/**'],
