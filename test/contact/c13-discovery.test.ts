@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { connectProvider } from '../../src/oidc/discovery/provider.ts'
-import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
+import { providerFetch } from '../support/provider-fetch.ts'
 
 const PATIENCE_MS = 1000
 /** A timer may be a little early. */

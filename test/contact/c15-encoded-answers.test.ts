@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import zlib from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { bearerRule, startBearerParty } from '../support/bearers.ts'
+import { providerFetch } from '../support/provider-fetch.ts'
 
 const BODY = '{"issuer":"https://id.example.com"}'
 const encoders: Readonly<Record<string, (body: string) => Buffer>> = {

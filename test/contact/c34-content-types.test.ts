@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { closeServer, listenOn } from '../../stand-ins/network/server.ts'
+import { providerFetch } from '../support/provider-fetch.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
 import { rows, words } from '../support/words.ts'
 

@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDiscoveryLog } from '../../src/compose/discovery-log.ts'
 import { discover } from '../../src/oidc/discovery/discovery.ts'
 import { ProviderFault } from '../../src/oidc/request/provider-errors.ts'
-import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { closeServer, listenOn } from '../../stand-ins/network/server.ts'
+import { providerFetch } from '../support/provider-fetch.ts'
 import { parseLine } from '../support/vestibule.ts'
 
 type Answer = (response: ServerResponse, request: IncomingMessage) => void

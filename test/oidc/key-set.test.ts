@@ -1,12 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { JWK } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { providerFetch } from '../../src/oidc/request/provider-fetch.ts'
 import { createKeySet, createKeySets, type TokenOrigin } from '../../src/oidc/tokens/key-set.ts'
 import { letRequestsTakeForever } from '../support/endless-requests.ts'
 import { takeTime } from '../support/passing-time.ts'
 import { prepared } from '../support/prepared.ts'
 import { faults, startTestProvider } from '../support/provider.ts'
+import { providerFetch } from '../support/provider-fetch.ts'
 import type { SignOptions } from '../support/tokens.ts'
 
 const HOUR_MS = 60 * 60 * 1000

@@ -45,11 +45,8 @@ export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
 const NO_BODY = new Uint8Array()
 const MAX_RESPONSE_BYTES = 1024 * 1024
 
-/** Fetches without a proxy. */
-export const providerFetch = createProviderFetch()
-
 /** Creates the fetch for all requests to providers and issuers, through the proxies where there are any. */
-export function createProviderFetch(proxies?: Proxies): ProviderFetch {
+export function createProviderFetch(proxies: Proxies | undefined): ProviderFetch {
   const routeTo = createRoutes(proxies)
   return async (url, init = {}, { seconds = PROVIDER_TIMEOUT_SECONDS, facts = {} } = {}) => {
     const timeout = AbortSignal.timeout(seconds * 1000)
