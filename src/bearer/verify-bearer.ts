@@ -4,7 +4,7 @@ import { type Bearer, invalidToken, type TokenFault, type TokenType } from '../c
 import { isText } from '../core/claims.ts'
 import type { TokenEvidence } from '../core/decision.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { type IdentityOptions, toIdentity } from '../core/read-identity.ts'
+import type { IdentityOptions } from '../core/read-identity.ts'
 import { SIGNING_ALGORITHMS } from '../core/signing-algorithms.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { isVerificationFailure, keysUnavailable } from '../oidc/failure/translate.ts'
@@ -14,6 +14,7 @@ import {
   hasUsableSubject,
   isReasonable,
 } from '../oidc/tokens/token-rules.ts'
+import { listOf, thumbprintOf, toBearer } from './to-bearer.ts'
 import type { TrustedIssuers } from './trusted-issuers.ts'
 
 /** Verifies bearer tokens independently of rules (RFC 8725, RFC 9068); `core/bearer.ts` applies a rule's conditions. */
@@ -167,36 +168,4 @@ function isConfirmable(cnf: unknown): boolean {
     cnf === undefined ||
     (thumbprintOf(cnf) !== undefined && Object.keys(cnf as object).length === 1)
   )
-}
-
-function thumbprintOf(cnf: unknown): string | undefined {
-  const jkt = typeof cnf === 'object' && cnf !== null && 'jkt' in cnf ? cnf.jkt : undefined
-  return isText(jkt) ? jkt : undefined
-}
-
-function toBearer(claims: JWTPayload, type: TokenType, identity: IdentityOptions): Bearer {
-  const { iat, jti, exp = 0 } = claims
-  const keyThumbprint = thumbprintOf(claims['cnf'])
-  return {
-    identity: toIdentity(claims, identity),
-    type,
-    audiences: listOf(claims.aud),
-    scopes: new Set(scopesOf(claims)),
-    claims,
-    acceptedUntil: (exp + CLOCK_TOLERANCE_SECONDS) * 1000,
-    ...(iat !== undefined && { lifeSeconds: exp - iat }),
-    ...(isText(jti) && { jti }),
-    ...(keyThumbprint !== undefined && { keyThumbprint }),
-  }
-}
-
-/** Reads `scope` (RFC 9068, RFC 8693), or `scp`, which some providers send instead as text or list. */
-function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
-  const given = typeof scope === 'string' ? scope : scp
-  return listOf(given).flatMap((each) => each.split(' '))
-}
-
-function listOf(claim: unknown): readonly string[] {
-  const members: readonly unknown[] = Array.isArray(claim) ? claim : [claim]
-  return members.filter((member) => typeof member === 'string')
 }
