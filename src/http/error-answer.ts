@@ -12,6 +12,7 @@ import { errorPage } from './error-page.ts'
 import { RETRY_SECONDS } from './pages/sign-in-pages.ts'
 import { requestIdOf, traceOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
+import { peerAddress } from './trusted-proxies.ts'
 import type { PageWriter } from './write-page.ts'
 
 /** Facts about a request whose answer is an error. */
@@ -138,8 +139,9 @@ const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', '
 const OUTAGE_PAUSE_MS = 1000
 
 /** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
-function hasLeft(thrown: unknown, { destroyed, complete }: IncomingMessage): boolean {
-  return thrown instanceof AuthError ? thrown.facts.peer === '' : destroyed && !complete
+function hasLeft(thrown: unknown, raw: IncomingMessage): boolean {
+  if (!(thrown instanceof AuthError)) return raw.destroyed && !raw.complete
+  return thrown.code === 'untrusted_peer' && peerAddress(raw) === ''
 }
 
 /** Registered methods that are most in use; any other but TRACE and CONNECT is allowed too. */
