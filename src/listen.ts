@@ -4,13 +4,14 @@ import {
   type RequestListener,
   type Server,
   type ServerOptions,
-  ServerResponse,
+  type ServerResponse,
 } from 'node:http'
 import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
-import { type NodeEnv, type Outgoing, requestIdOf } from './http/request.ts'
+import { createAnswerType, type OnUnwritten } from './http/answer-type.ts'
+import { type NodeEnv, requestIdOf } from './http/request.ts'
 
 /** Listener of the service. */
 export interface Listener {
@@ -40,9 +41,6 @@ const LIMITS: ServerOptions = {
 
 /** Bounds the connections of one listener; further ones are dropped. */
 const MAX_CONNECTIONS = 20_000
-
-/** Reports a response that could not be made or written and was replaced by a 500. */
-export type OnUnwritten = (cause: unknown, requestId: string | undefined) => void
 
 /**
  * Serves an app; rejects with Node's error where the address is not free. No host means `::` with IPv4, and `0.0.0.0`
@@ -97,35 +95,6 @@ function createLimitedServer(listener: RequestListener, onUnwritten: OnUnwritten
     outgoing.writeHead(417, { 'Cache-Control': 'no-store', Connection: 'close' }).end()
   })
   return server
-}
-
-/**
- * Returns a `ServerResponse` that answers 500 where an invalid header value makes Node throw (finding C10). A subclass,
- * because it is Node's own hook for every response.
- */
-function createAnswerType(onUnwritten: OnUnwritten): typeof ServerResponse<IncomingMessage> {
-  return class Answer extends ServerResponse implements Outgoing {
-    counted: Outgoing['counted'] = undefined
-
-    override writeHead(...head: [status: number, ...unknown[]]): this {
-      try {
-        super.writeHead(...(head as Parameters<ServerResponse['writeHead']>))
-      } catch (cause) {
-        this.deny(cause)
-      }
-      this.counted?.countAs(this.statusCode)
-      return this
-    }
-
-    private deny(cause: unknown): void {
-      onUnwritten(cause, requestIdOf(this.req))
-      // Ignores the error of writing the original response's body after this end.
-      this.on('error', () => undefined)
-      for (const name of this.getHeaderNames()) this.removeHeader(name)
-      super.writeHead(500, { 'Cache-Control': 'no-store', 'Content-Length': '0' })
-      super.end()
-    }
-  }
 }
 
 /** Bounds the unread rest of a body; a longer one closes its connection after the answer. */

@@ -5,6 +5,7 @@ import type { IdentityHeader } from '../core/identity.ts'
 import type { Proxies } from '../core/proxies.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
+import type { InternalTlsFiles } from './internal-tls.ts'
 import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
 import type { SettingName, Settings } from './settings/settings.ts'
@@ -34,6 +35,8 @@ export interface CommonConfig {
   readonly isPassingTokens: boolean
   /** Networks of `TRUSTED_PROXIES`, whose forwarded headers are believed. */
   readonly trustedNetworks: BlockList
+  /** Files of the internal listener's TLS; absent where it speaks plain HTTP. */
+  readonly internalTls?: InternalTlsFiles
   /** Absent in memory mode without a configured key; one is generated at start then. */
   readonly keys?: readonly Buffer[]
   /** Places of the settings that do not have their default. */

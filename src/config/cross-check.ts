@@ -9,6 +9,7 @@ import { readClientCredentials } from './client-credentials.ts'
 import type { CommonConfig } from './config.ts'
 import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
+import { checkInternalTls } from './internal-tls.ts'
 import { checkInsecureHttp, checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
 import { parseNetworks } from './networks.ts'
 import { readProxies } from './proxies.ts'
@@ -40,6 +41,7 @@ export function crossCheck(
   )
   checkPorts(settings, problems)
   const proxies = readProxies(settings, problems)
+  const internalTls = checkInternalTls(settings, problems)
   return {
     settings,
     hosts,
@@ -51,6 +53,7 @@ export function crossCheck(
     isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
     ...(publicSite && { publicSite }),
     ...(proxies && { proxies }),
+    ...(internalTls && { internalTls }),
     ...(keys && { keys }),
   }
 }
