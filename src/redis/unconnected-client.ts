@@ -1,4 +1,4 @@
-import { createClient, RESP_TYPES } from 'redis'
+import { createClient, RESP_TYPES } from '@redis/client'
 import type { RedisTls, ServerAccess, ServerAddress } from './target.ts'
 
 /** Server to connect to. */
