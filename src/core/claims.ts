@@ -25,13 +25,12 @@ export function withoutEmptyMembers(json: unknown, depth = MAX_DEPTH): unknown {
     const members = json.map((member) => withoutEmptyMembers(member, depth - 1))
     return members.every((member, at) => member === json[at]) ? json : members
   }
-  let isSame = true
-  const left: [string, unknown][] = []
-  for (const [name, value] of Object.entries(json)) {
-    const kept: unknown = withoutEmptyMembers(value, depth - 1)
-    if (!isAbsent(value)) left.push([name, kept])
-    isSame &&= kept === value && !isAbsent(value)
-  }
+  const entries = Object.entries(json)
+  const left = entries
+    .filter(([, value]) => !isAbsent(value))
+    .map(([name, value]) => [name, withoutEmptyMembers(value, depth - 1)])
+  const isSame =
+    left.length === entries.length && left.every(([, value], at) => value === entries[at]?.[1])
   return isSame ? json : Object.fromEntries(left)
 }
 

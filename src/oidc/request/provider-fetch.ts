@@ -1,5 +1,4 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { finished } from 'node:stream'
 import { cleanUrl } from '../../core/clean-text.ts'
 import { parseJson } from '../../core/json.ts'
 import type { Proxies } from '../../core/proxies.ts'
@@ -10,6 +9,7 @@ import { createRoutes, type Route } from './connections.ts'
 import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
 import { readableBody, readableHeaders } from './provider-answer.ts'
 import { noteFacts, ProviderFault, withFacts } from './provider-errors.ts'
+import { readBounded } from './read-bounded.ts'
 import type { ProviderRequest } from './sent-secrets.ts'
 
 /** Conditions of one request to a provider or issuer. */
@@ -39,14 +39,12 @@ export const PROVIDER_TIMEOUT_SECONDS = 5
  */
 export const REFRESH_TIMEOUT_SECONDS = 30
 
-/** Error codes for an answer with a content encoding, for a redirect, and for one above 1 MiB. */
+/** Error codes for an answer with a content encoding, and for a redirect. */
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 export const REDIRECTED = 'ERR_PROVIDER_REDIRECT'
-export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
 
 const NO_BODY = new Uint8Array()
 const TEXT = new TextDecoder()
-const MAX_RESPONSE_BYTES = 1024 * 1024
 
 /** Creates the fetch for all requests to providers and issuers, through the proxies where there are any. */
 export function createProviderFetch(proxies: Proxies | undefined): ProviderFetch {
@@ -187,19 +185,6 @@ function encodingsOf({ headersDistinct }: IncomingMessage): readonly string[] {
     .map((coding) => coding.trim().toLowerCase())
     .filter((coding) => coding !== '' && coding !== 'identity')
     .map((coding) => (/^[a-z0-9-]{1,20}$/.test(coding) ? coding : 'unknown'))
-}
-
-function readBounded(answer: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
-  return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = []
-    let bytes = 0
-    answer.on('data', (chunk: Uint8Array) => {
-      bytes += chunk.byteLength
-      if (bytes <= MAX_RESPONSE_BYTES) chunks.push(chunk)
-      else reject(new ProviderFault('the answer is larger than 1 MiB', TOO_LARGE))
-    })
-    finished(answer, (error) => (error ? reject(error) : resolve(Buffer.concat(chunks))))
-  })
 }
 
 function isBodiless(status: number): boolean {
