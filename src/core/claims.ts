@@ -15,6 +15,11 @@ export function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
+/** Returns whether the text of a JSON value may have empty members, which saves reading most of them. */
+export function mayHaveEmptyMembers(json: string): boolean {
+  return json.includes('null') || json.includes('""')
+}
+
 /**
  * Returns JSON without the members that are `null` or `""`, at any depth that matters; lists keep their length. Returns
  * the same object where there are none.

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose'
-import { withoutEmptyMembers } from '../../core/claims.ts'
+import { mayHaveEmptyMembers, withoutEmptyMembers } from '../../core/claims.ts'
 import { isRecord, parseJson } from '../../core/json.ts'
 import { type ProviderRequest, secretsIn, withoutSecrets } from './sent-secrets.ts'
 
@@ -91,7 +91,8 @@ const SAID = ['error', 'error_description']
 /** Returns a JWT with its empty claims left out, whose signature does not fit; `undefined` where there are none. */
 function changedClaims(jwt: string): string | undefined {
   const [header, payload = '', ...others] = jwt.split('.')
-  const claims = parseJson(Buffer.from(payload, 'base64url').toString())
+  const text = Buffer.from(payload, 'base64url').toString()
+  const claims = mayHaveEmptyMembers(text) ? parseJson(text) : undefined
   if (!isRecord(claims)) return undefined
   const left = withoutEmptyMembers(claims)
   if (left === claims) return undefined
