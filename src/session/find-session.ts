@@ -120,14 +120,12 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     return own
   }
 
-  async function findInStore(
+  function openAnswer(
     presented: PresentedSession,
-    timeoutMs?: number,
-  ): Promise<ConfirmedSession | undefined> {
+    records: SealedRecords,
+    ticket: FillTicket,
+  ): ConfirmedSession | undefined {
     const { digest } = presented
-    if (revocations.has(digest)) return undefined
-    const { ticket, records: answer } = read(digest, timeoutMs)
-    const records = await answer
     const known = sessionCache.reopen(presented, records, ticket)
     const session = known?.session ?? openAll(presented, records)
     if (!session || !isUsable(digest, session)) return undefined
@@ -177,7 +175,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       const digest = sessionCache.digestOf(credential) ?? sessionDigest(credential)
       const presented = { digest, credential, realm }
       try {
-        return await findInStore(presented, timeoutMs)
+        if (revocations.has(digest)) return undefined
+        const { ticket, records } = read(digest, timeoutMs)
+        return openAnswer(presented, await records, ticket)
       } catch (error) {
         // Falls back only in an outage, never after a miss or a nonsensical answer.
         const found =
