@@ -64,6 +64,7 @@ describe('the documentation', () => {
     const metrics = createMetrics({ hasRedis: true })
     metrics.observe({
       cachedSessions: () => 0,
+      cachedBytes: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
       redis: {
