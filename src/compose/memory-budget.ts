@@ -10,7 +10,7 @@ const HEAP_WITHOUT_SESSIONS_BYTES = 64 * MIB
 export const OUTSIDE_HEAP_BYTES = 96 * MIB
 
 /** Shares of the heap that is left for sessions; the rest is room for what a collection has not freed yet. */
-const SHARES = { cache: 1 / 6, store: 1 / 5, index: 1 / 12, markers: 1 / 12 } as const
+const SHARES = { cache: 1 / 8, store: 1 / 6, index: 1 / 12, markers: 1 / 12 } as const
 const MAX_BYTES = { cache: 64 * MIB, store: 256 * MIB, index: 64 * MIB, markers: 64 * MIB } as const
 const MAX_ENTRIES = { cache: 20_000, store: 100_000, index: 100_000, markers: 100_000 } as const
 const MIN_BYTES = 4 * MIB
