@@ -36,7 +36,12 @@ export const makeSessions = async (
     const [id, secret] = [token(), token()]
     const digest = hash('sha256', id, 'base64url')
     const holder = { secret, realm: 'app.example.com' }
-    const identity = { issuer: 'https://id.example.com', subject: sub, groups: groupsOf(groupBytes), claims: {} }
+    const identity = {
+      issuer: 'https://id.example.com',
+      subject: sub,
+      groups: groupsOf(groupBytes),
+      claims: {},
+    }
     const records = {
       identity: codec.seal(
         digest,

@@ -25,60 +25,75 @@ const CASES = ['redis', 'hybrid'].flatMap((mode) =>
 )
 
 describeWithRedis('C61 memory within the limits of the manifest', () => {
-  test.for(CASES)('%s mode stays below 192 MiB, visited by people with %s', {
-    timeout,
-  }, async ([mode, , groupBytes]) => {
-    await using replicas = await startReplicas({ settings: { ...settings, REDIS_CACHE_MODE: mode } })
-    const { first, redis } = replicas
-    for (let visited = 0; visited < SESSIONS; visited += PORTION) {
-      const people = await makeSessions(redis, PORTION, groupBytes)
-      expect(await visitAll(first.internalPort, people)).toBe(0)
-      await redis.cli('FLUSHDB')
-    }
-    expect(residentBytes(first.pid).peak / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
-  })
+  test.for(CASES)(
+    '%s mode stays below 192 MiB, visited by people with %s',
+    {
+      timeout,
+    },
+    async ([mode, , groupBytes]) => {
+      await using replicas = await startReplicas({
+        settings: { ...settings, REDIS_CACHE_MODE: mode },
+      })
+      const { first, redis } = replicas
+      for (let visited = 0; visited < SESSIONS; visited += PORTION) {
+        const people = await makeSessions(redis, PORTION, groupBytes)
+        expect(await visitAll(first.internalPort, people)).toBe(0)
+        await redis.cli('FLUSHDB')
+      }
+      expect(residentBytes(first.pid).peak / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
+    },
+  )
 })
 
-test.for(IDENTITIES)('memory mode stays below 192 MiB, filled by people with %s', {
-  timeout,
-}, async ([, groupBytes]) => {
-  const script = ['test/support/memory-mode.ts', String(SESSIONS), String(groupBytes)]
-  const { stdout } = await promisify(execFile)(process.execPath, script, {
-    env: { ...process.env, ...settings },
-  })
-  const { signedIn, residentBytes: bytes } = JSON.parse(stdout) as Record<string, number>
-  expect(signedIn).toBeGreaterThan(1000)
-  expect((bytes ?? Number.NaN) / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
-})
+test.for(IDENTITIES)(
+  'memory mode stays below 192 MiB, filled by people with %s',
+  {
+    timeout,
+  },
+  async ([, groupBytes]) => {
+    const script = ['test/support/memory-mode.ts', String(SESSIONS), String(groupBytes)]
+    const { stdout } = await promisify(execFile)(process.execPath, script, {
+      env: { ...process.env, ...settings },
+    })
+    const { signedIn, residentBytes: bytes } = JSON.parse(stdout) as Record<string, number>
+    expect(signedIn).toBeGreaterThan(1000)
+    expect((bytes ?? Number.NaN) / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
+  },
+)
 
 /** Forces frequent collections, because only right after one is resident memory what is still in use. */
 const COLLECT = {
-  NODE_OPTIONS: '--expose-gc --max-semi-space-size=1 --import=data:text/javascript,setInterval(gc,500).unref()',
+  NODE_OPTIONS:
+    '--expose-gc --max-semi-space-size=1 --import=data:text/javascript,setInterval(gc,500).unref()',
 }
 
 describeWithRedis('C61 the bytes of L1', () => {
   test.for([
     ['small identities', 0, 30_000],
     ['1 KB of groups each', 1000, 12_000],
-  ] as const)('are within 1.3 of what the process takes for people with %s', {
-    timeout,
-  }, async ([, groupBytes, count]) => {
-    const hybrid = { ...COLLECT, REDIS_CACHE_MODE: 'hybrid', REDIS_HYBRID_L1_SIZE: '100000' }
-    await using replicas = await startReplicas({
-      settings: { ...hybrid, REDIS_HYBRID_L1_MEMORY_MB: '1000' },
-    })
-    const { first, redis } = replicas
-    const warmUp = await makeSessions(redis, PORTION, groupBytes)
-    await visitAll(first.internalPort, warmUp)
-    await visitAll(first.internalPort, warmUp)
-    const before = await measure(first)
-    for (let made = 0; made < count; made += PORTION)
-      await visitAll(first.internalPort, await makeSessions(redis, PORTION, groupBytes))
-    const after = await measure(first)
-    const ratio = (after.resident - before.resident) / (after.counted - before.counted)
-    expect(ratio).toBeGreaterThan(1 / 1.3)
-    expect(ratio).toBeLessThan(1.3)
-  })
+  ] as const)(
+    'are within 1.3 of what the process takes for people with %s',
+    {
+      timeout,
+    },
+    async ([, groupBytes, count]) => {
+      const hybrid = { ...COLLECT, REDIS_CACHE_MODE: 'hybrid', REDIS_HYBRID_L1_SIZE: '100000' }
+      await using replicas = await startReplicas({
+        settings: { ...hybrid, REDIS_HYBRID_L1_MEMORY_MB: '1000' },
+      })
+      const { first, redis } = replicas
+      const warmUp = await makeSessions(redis, PORTION, groupBytes)
+      await visitAll(first.internalPort, warmUp)
+      await visitAll(first.internalPort, warmUp)
+      const before = await measure(first)
+      for (let made = 0; made < count; made += PORTION)
+        await visitAll(first.internalPort, await makeSessions(redis, PORTION, groupBytes))
+      const after = await measure(first)
+      const ratio = (after.resident - before.resident) / (after.counted - before.counted)
+      expect(ratio).toBeGreaterThan(1 / 1.3)
+      expect(ratio).toBeLessThan(1.3)
+    },
+  )
 })
 
 /** The least of some seconds. */
