@@ -17,10 +17,12 @@ import { createTokenCheck } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
 import type { SessionRefresher } from '../session/refresh/refresher.ts'
 import type { SharedState } from '../store/shared-state.ts'
+import { readContainerLimit } from '../telemetry/container-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
 import type { Caches } from './listeners.ts'
+import { cacheBounds, memoryNeed } from './memory-budget.ts'
 import type { Oidc } from './oidc.ts'
 import { refreshPatienceMs } from './refresher.ts'
 import type { ComposedSessions } from './sessions.ts'
@@ -56,6 +58,8 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     mode: config.mode,
     redis: state.redis,
     revocationsWaiting: () => sessions.revocations.waiting,
+    memoryNeed: memoryNeed(cacheBounds(config)),
+    containerLimit: readContainerLimit,
     version,
   })
   const admin = createAdmin({

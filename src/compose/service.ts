@@ -102,6 +102,7 @@ export function composeService(options: ServiceOptions): Service {
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches }))
   metrics.observe({
     cachedSessions: () => caches.sessions.size,
+    cachedBytes: () => caches.sessions.bytes,
     isProviderDiscovered: () => oidc.provider.isDiscovered,
     revocationsWaiting: () => sessions.sessions.revocations.waiting,
     logLinesDropped: () => log.droppedLines?.() ?? 0,

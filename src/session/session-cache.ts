@@ -2,7 +2,8 @@ import { timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
-import { areSame, bytesOf } from './sealed-records.ts'
+import { heldBytes } from './held-bytes.ts'
+import { areSame, type PackedRecords, pack } from './sealed-records.ts'
 
 /**
  * Cache of decrypted sessions (L1), found by the cookie's id and evicted by its digest, so that a hit needs no hash.
@@ -41,6 +42,8 @@ export interface SessionCache {
   expire(digest: string): void
   clear(): void
   readonly size: number
+  /** Memory that the entries take. */
+  readonly bytes: number
 }
 
 /** Session, its digest, and when (monotonic clock) the store last confirmed it. */
@@ -66,7 +69,7 @@ export interface FillTicket {
 
 interface Entry extends CachedSession {
   readonly realm: string
-  readonly records: SealedRecords
+  readonly sealed: PackedRecords
   readonly secret: string
   confirmedAtMs: number
   subscription: number | undefined
@@ -74,7 +77,7 @@ interface Entry extends CachedSession {
 
 export interface SessionCacheOptions {
   readonly maxEntries: number
-  /** Bound of the estimated size: the JSON form and the sealed records. */
+  /** Bound of the memory that the entries take. */
   readonly maxBytes: number
   /** Age up to which an entry is served. */
   readonly servedMs: number
@@ -98,7 +101,13 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     dispose: ({ digest }) => byDigest.delete(digest),
   })
   let evictions = 0
+  let lastRealm = ''
 
+  /** Returns one text for all entries of a host or domain, because their requests each bring another. */
+  function sharedRealm(realm: string): string {
+    if (realm !== lastRealm) lastRealm = unsliced(realm)
+    return lastRealm
+  }
   function find({ id, secret }: SessionCredential, realm: string): Entry | undefined {
     const entry = cache.get(id)
     return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
@@ -136,7 +145,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
         evict(digest)
         return undefined
       }
-      if (!areSame(entry.records, records)) return undefined
+      if (!areSame(entry.sealed, records)) return undefined
       if (ticket.evictions === evictions) {
         entry.confirmedAtMs = ticket.takenAtMs
         entry.subscription = ticket.subscription
@@ -144,13 +153,14 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       return entry
     },
     fillTicket: () => ({ evictions, subscription: subscription(), takenAtMs: performance.now() }),
-    keep({ digest, credential, realm }, records, session, ticket) {
+    keep({ digest, credential, ...presented }, records, session, ticket) {
       const { subscription, takenAtMs: confirmedAtMs } = ticket
       if (ticket.evictions !== evictions) return { session, digest, confirmedAtMs }
-      const size = 400 + 2 * JSON.stringify(session).length + bytesOf(records)
+      const sealed = pack(records)
+      const realm = sharedRealm(presented.realm)
       const [id, secret] = [unsliced(credential.id), unsliced(credential.secret)]
-      const entry = { session, digest, realm, records, secret, confirmedAtMs, subscription }
-      cache.set(id, entry, { size })
+      const entry = { session, digest, realm, sealed, secret, confirmedAtMs, subscription }
+      cache.set(id, entry, { size: heldBytes(session, sealed.text.length) })
       if (cache.has(id)) byDigest.set(digest, id)
       return entry
     },
@@ -167,6 +177,9 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     },
     get size() {
       return cache.size
+    },
+    get bytes() {
+      return cache.calculatedSize
     },
   }
 }

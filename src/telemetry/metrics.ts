@@ -58,6 +58,8 @@ export interface Metrics extends RedisMetrics {
 /** Values that gauges read whenever `/metrics` is read. */
 export interface Observed {
   readonly cachedSessions: () => number
+  /** Returns the memory that the cached sessions take. */
+  readonly cachedBytes: () => number
   readonly isProviderDiscovered: () => boolean
   /** Returns the number of ended sessions that the store has not been told of yet. */
   readonly revocationsWaiting: () => number
@@ -149,6 +151,7 @@ function addGauges(registry: Registry, observed: Observed): void {
       },
     })
   gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
+  gauge('l1_bytes', 'Memory that the sessions in the session cache take', observed.cachedBytes)
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )

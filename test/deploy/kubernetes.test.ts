@@ -1,11 +1,14 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
+import { boundsWithin, memoryNeed } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
+import { ofMemory } from '../../src/routes/memory-reason.ts'
 import { findProgram } from '../../stand-ins/process.ts'
 import {
   type IngressRouteSpec,
@@ -146,11 +149,22 @@ describe('Vestibule', () => {
     expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(needed)
   })
 
-  suite(withVestibule, 'collects garbage before the kernel kills it', (objects) => {
-    const { env, resources } = containerOf(vestibule(objects))
+  suite(withVestibule, 'collects garbage before the kernel kills it (C61)', (objects) => {
+    const { env = [], resources } = containerOf(vestibule(objects))
     const limitMiB = Number(/^(\d+)Mi$/.exec(resources.limits['memory'] ?? '')?.[1])
-    const value = `--max-old-space-size=${limitMiB * 0.75}`
-    expect(env).toContainEqual({ name: 'NODE_OPTIONS', value })
+    const options = env.find(({ name }) => name === 'NODE_OPTIONS')?.value ?? ''
+    const heapLimit = "require('node:v8').getHeapStatistics().heap_size_limit"
+    const output = execFileSync(process.execPath, [...options.split(' '), '-p', heapLimit])
+    const heapLimitBytes = Number(output.toString())
+    const l1 = settings.shape.REDIS_HYBRID_L1_MEMORY_MB.parse(
+      environmentOf(objects)['REDIS_HYBRID_L1_MEMORY_MB'],
+    )
+    const hybrid = { maxEntries: 500, maxBytes: l1 * 1024 * 1024 }
+    for (const cache of [hybrid, boundsWithin('cache', heapLimitBytes)]) {
+      const need = memoryNeed(cache, heapLimitBytes)
+      expect(ofMemory({ need, limitBytes: limitMiB * 1024 * 1024 })).toEqual([])
+      expect(ofMemory({ need, limitBytes: (limitMiB - 32) * 1024 * 1024 })).toHaveLength(1)
+    }
   })
 
   suite(withVestibule, 'has secrets as files that change with the Secret', (objects) => {
