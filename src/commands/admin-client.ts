@@ -60,11 +60,14 @@ function readToken(environment: Environment): string {
   throw new AdminError('set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has')
 }
 
+const ASK_BY_TLS = 'if it speaks TLS, set INTERNAL_TLS_CERT_FILE, or begin --url with https'
 const refusal = z.object({ message: z.string() })
 
 function describeRefusal({ status, headers, body }: InternalAnswer, base: string): string {
   const said = refusal.safeParse(parseJson(body)).data?.message
   switch (status) {
+    case 400:
+      return said ?? `${base} answered 400${base.startsWith('http:') ? `; ${ASK_BY_TLS}` : ''}`
     case 401:
       return `${base} does not accept this ADMIN_TOKEN`
     case 404:
