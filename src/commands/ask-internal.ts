@@ -1,6 +1,6 @@
 import { request as askPlainly, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { request as askSecurely } from 'node:https'
-import { BlockList, isIPv6 } from 'node:net'
+import { BlockList, isIPv6, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type ConnectionOptions, TLSSocket } from 'node:tls'
 
@@ -41,7 +41,8 @@ export async function askInternal(
     request.once('response', resolve).once('error', reject).end()
   })
   const { statusCode: status = 0, socket } = answer
-  if (socket instanceof TLSSocket && !socket.authorized && !isOnThisMachine(socket)) {
+  const isAccepted = isThisMachineTrusted && isOnThisMachine(socket)
+  if (socket instanceof TLSSocket && !socket.authorized && !isAccepted) {
     answer.destroy()
     throw socket.authorizationError
   }
@@ -53,7 +54,7 @@ loopback.addSubnet('127.0.0.0', 8)
 loopback.addAddress('::1', 'ipv6')
 
 /** Tells whether both ends of a connection are on this machine, so that nobody is between them. */
-function isOnThisMachine({ localAddress, remoteAddress }: TLSSocket): boolean {
+function isOnThisMachine({ localAddress, remoteAddress }: Socket): boolean {
   if (remoteAddress === undefined) return false
   return (
     remoteAddress === localAddress ||

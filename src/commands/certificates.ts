@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Environment } from '../config/config.ts'
 import {
@@ -73,8 +74,8 @@ async function create({ path, names, days }: Asked, folder: CertificateFolder): 
   const server = await issue({ commonName: 'vestibule', names: all, usage: 'server', days })
   folder.add({ ...filesOf('ca', authority), ...filesOf('tls', server) })
   return `${describe(path, 'ca', authority)}${describe(path, 'tls', server)}
-Vestibule:  INTERNAL_TLS_CERT_FILE=${path}/tls.crt
-            INTERNAL_TLS_KEY_FILE=${path}/tls.key
+Vestibule:  INTERNAL_TLS_CERT_FILE=${resolve(path, 'tls.crt')}
+            INTERNAL_TLS_KEY_FILE=${resolve(path, 'tls.key')}
 Traefik:    ca.crt, which the middleware of vestibule render traefik names
 Nobody:     ca.key, which only this command needs
 `
@@ -125,7 +126,7 @@ function describe(path: string, base: string, { certificate }: CertificateAndKey
   const { subject, validToDate } = new X509Certificate(certificate)
   const names = namesOf(certificate)
   const holder = names.length > 0 ? names.map(({ value }) => value).join(', ') : subject
-  return `${path}/${base}.crt, ${base}.key: ${holder}, until ${validToDate.toISOString().slice(0, 10)}\n`
+  return `${join(path, base)}.crt, ${base}.key: ${holder}, until ${validToDate.toISOString().slice(0, 10)}\n`
 }
 
 function toNames(texts: readonly string[]): readonly AlternativeName[] {
