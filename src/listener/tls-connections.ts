@@ -13,6 +13,7 @@ interface Connection {
   socket?: TLSSocket
   session?: BoundedSession
   bytesSeen: number
+  isLeaving?: boolean
 }
 
 /** Connections of a TLS listener. */
@@ -28,9 +29,12 @@ export function createTlsConnections(onRefused: OnRefused) {
   }
   const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
 
-  function close({ raw, session }: Connection): void {
-    if (session) session.close()
-    else raw.destroy()
+  /** Ends an idle connection; one whose client does not answer the farewell has had the time since the last look. */
+  function close(connection: Connection): void {
+    const { raw, session } = connection
+    if (!session || connection.isLeaving) raw.destroy()
+    else session.close()
+    connection.isLeaving = true
   }
 
   /** Closes connections that have been silent since the last look, oldest first, until few enough are left. */
@@ -61,10 +65,9 @@ export function createTlsConnections(onRefused: OnRefused) {
     addSession(session: Http2Session): void {
       const connection = find(session.socket)
       if (!connection) return
-      const { peer } = connection
-      connection.session = boundSession(session, (cause) =>
-        onRefused({ kind: 'flood', peer, cause }),
-      )
+      connection.session = boundSession(session, (cause) => {
+        onRefused({ kind: 'http2', peer: connection.peer, cause })
+      })
     },
     /** Forgets a connection whose handshake has failed, and returns what is known of it. */
     remove(socket: Socket): Connection | undefined {
@@ -82,8 +85,8 @@ export function createTlsConnections(onRefused: OnRefused) {
         connection.session?.close()
       }
     },
-    sendAway(): void {
-      for (const session of sessions()) session.sendAway()
+    closeSessions(): void {
+      for (const session of sessions()) session.close()
     },
     /** Looks at all connections; called once a second. */
     check(): void {

@@ -4,7 +4,6 @@ import {
   createSecureServer,
   type Http2SecureServer,
   Http2ServerResponse,
-  type Http2Session,
 } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -21,6 +20,7 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
+import { hasTooLargeHead } from './http2-session.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
@@ -49,10 +49,13 @@ export function createTlsServer(
   const server: Http2SecureServer & Partial<Pick<Server, 'closeIdleConnections'>> =
     createSecureServer(optionsFor(current, reports))
   const answer: RequestHandler = (incoming, outgoing) => {
-    const isOutdated =
-      incoming instanceof IncomingMessage && connections.isOutdated(incoming.socket)
-    if (isOutdated) incoming.socket.destroy()
-    else listener(incoming, outgoing)
+    if (incoming instanceof IncomingMessage) {
+      if (connections.isOutdated(incoming.socket)) incoming.socket.destroy()
+      else listener(incoming, outgoing)
+    } else if (hasTooLargeHead(incoming)) {
+      answerStatus(431, outgoing)
+      incoming.stream.session?.close()
+    } else listener(incoming, outgoing)
   }
   server.on('request', answer)
   server.maxConnections = MAX_CONNECTIONS
@@ -69,9 +72,9 @@ export function createTlsServer(
   server.once('close', () => clearInterval(checking))
   return {
     server,
-    startDraining: connections.sendAway,
+    startDraining: connections.closeSessions,
     sendAway(outgoing) {
-      if (outgoing instanceof Http2ServerResponse) sessionOf(outgoing, connections)?.sendAway()
+      if (outgoing instanceof Http2ServerResponse) sessionOf(outgoing, connections)?.closeSoon()
       else closeWhenAnswered(outgoing)
     },
     closeAllConnections: connections.destroyAll,
@@ -133,10 +136,8 @@ function listenFor(
       answerStatus(405, outgoing)
     } else outgoing.destroy()
   })
-  server.on('sessionError', (error: NodeJS.ErrnoException, session: Http2Session) => {
-    void session
-    console.error('SESSIONERROR', error.code, error.message)
-  })
+  // Each connection reports its own; without a listener here an error would end the process.
+  server.on('sessionError', () => undefined)
 }
 
 /** Codes of OpenSSL for a first packet that is no TLS. */
