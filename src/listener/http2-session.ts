@@ -6,6 +6,7 @@ import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, VOLUME } from './limits.ts'
 export interface BoundedSession {
   /** Looks whether the client has sent more than its requests need; called once a second. */
   checkVolume(): void
+  hasAsked(): boolean
   /** Sends GOAWAY, which names the last stream that is answered; clients ask for later ones again elsewhere. */
   close(): void
   /** Does so after a second, because a client that is sent away with each of its requests would ask too often. */
@@ -66,6 +67,7 @@ export function boundSession(
   })
   return {
     checkVolume,
+    hasAsked: () => requests > 0,
     closeSoon() {
       closing ??= setTimeout(() => session.close(), CLOSED_AFTER_MS).unref()
     },
@@ -74,7 +76,10 @@ export function boundSession(
 }
 
 /** Codes of Node and nghttp2 for a client that broke a rule; others are those of a client that has left. */
-const BROKEN: ReadonlySet<string> = new Set(['ERR_HTTP2_ERROR', 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES'])
+const BROKEN: ReadonlySet<string> = new Set([
+  'ERR_HTTP2_ERROR',
+  'ERR_HTTP2_TOO_MANY_INVALID_FRAMES',
+])
 
 /** Meaning of texts of nghttp2 that say too little. */
 const CAUSE: Readonly<Record<string, string>> = {

@@ -37,13 +37,11 @@ export function createTlsConnections(onRefused: OnRefused) {
     connection.isLeaving = true
   }
 
-  /** Closes connections that have been silent since the last look, oldest first, until few enough are left. */
+  /** Closes connections that were silent since the last look until few enough are left, first those that never asked. */
   function closeIdle(): void {
-    const closed: Connection[] = []
-    for (const connection of open.values()) {
-      if (open.size - closed.length <= MAX_IDLE_TLS_CONNECTIONS) break
-      if (bytesOf(connection) === connection.bytesSeen) closed.push(connection)
-    }
+    const silent = [...open.values()].filter((each) => bytesOf(each) === each.bytesSeen)
+    const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
+    const closed = [...unasked, ...asked].slice(0, open.size - MAX_IDLE_TLS_CONNECTIONS)
     for (const connection of open.values()) connection.bytesSeen = bytesOf(connection)
     for (const connection of closed) close(connection)
     const [first] = closed
@@ -101,6 +99,11 @@ export function createTlsConnections(onRefused: OnRefused) {
 
 function bytesOf({ raw, socket }: Connection): number {
   return (socket ?? raw).bytesRead
+}
+
+/** Returns whether a request has come; what was read before the end of the handshake is none. */
+function hasAsked({ socket, session }: Connection): boolean {
+  return session ? session.hasAsked() : socket !== undefined && socket.bytesRead > 0
 }
 
 /** Returns the socket below TLS; Node has no public name for it, and a test holds that it is there. */

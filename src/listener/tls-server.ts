@@ -1,17 +1,13 @@
 import { constants } from 'node:crypto'
 import { IncomingMessage, type Server } from 'node:http'
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  Http2ServerResponse,
-} from 'node:http2'
+import { createSecureServer, type Http2SecureServer, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { createAnswerType } from '../http/answer-type.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
-import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
+import { hasTooLargeHead } from './http2-session.ts'
 import {
   answerStatus,
   closeWhenAnswered,
@@ -20,7 +16,7 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
-import { hasTooLargeHead } from './http2-session.ts'
+import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
@@ -119,6 +115,10 @@ function listenFor(
   const answerMalformed = createMalformedAnswer(onRefused)
   server.on('connection', connections.add)
   server.on('session', connections.addSession)
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    // Empties OpenSSL's queue of errors: Node takes one of a client certificate with a wrong signature for one of the connection.
+    socket.getPeerX509Certificate()
+  })
   server.on('secureConnection', (socket: TLSSocket) => {
     if (!connections.secure(socket)) socket.destroy()
   })

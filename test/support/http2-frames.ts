@@ -27,27 +27,24 @@ export function frame(type: number, flags: number, stream: number, payload = Buf
 }
 
 /** Frames are repeated as often as an attack needs. */
-export function repeated(count: number, make: (at: number) => Buffer): Buffer {
+export function repeated(count: number, make: (at: number) => Buffer) {
   return Buffer.concat(Array.from({ length: count }, (_, at) => make(at)))
 }
 
 /** A header block in HPACK: literals without indexing, each at most 127 bytes long unless it is padded by `length`. */
-export function block(headers: readonly (readonly [name: string, value: string])[]): Buffer {
+export function block(headers: readonly (readonly [name: string, value: string])[]) {
   return Buffer.concat(
     headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]),
   )
 }
 
 /** The pseudo-headers of a GET. */
-export function requestBlock(
-  path = '/auth',
-  further: readonly (readonly [string, string])[] = [],
-): Buffer {
+export function requestBlock(path = '/auth', further: readonly (readonly [string, string])[] = []) {
   const pseudo = { ':method': 'GET', ':scheme': 'https', ':path': path, ':authority': 'v' }
   return block([...Object.entries(pseudo), ...further])
 }
 
-function text(value: string): Buffer {
+function text(value: string) {
   const bytes = Buffer.from(value, 'latin1')
   if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes])
   const length = [127]
