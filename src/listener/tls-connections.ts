@@ -13,6 +13,7 @@ interface Connection {
   socket?: TLSSocket
   session?: BoundedSession
   bytesSeen: number
+  isLeaving?: boolean
 }
 
 /** Connections of a TLS listener. */
@@ -28,18 +29,19 @@ export function createTlsConnections(onRefused: OnRefused) {
   }
   const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
 
-  function close({ raw, session }: Connection): void {
-    if (session) session.close()
-    else raw.destroy()
+  /** Ends an idle connection; one whose client does not answer the farewell has had the time since the last look. */
+  function close(connection: Connection): void {
+    const { raw, session } = connection
+    if (!session || connection.isLeaving) raw.destroy()
+    else session.close()
+    connection.isLeaving = true
   }
 
-  /** Closes connections that have been silent since the last look, oldest first, until few enough are left. */
+  /** Closes connections that were silent since the last look until few enough are left, first those that never asked. */
   function closeIdle(): void {
-    const closed: Connection[] = []
-    for (const connection of open.values()) {
-      if (open.size - closed.length <= MAX_IDLE_TLS_CONNECTIONS) break
-      if (bytesOf(connection) === connection.bytesSeen) closed.push(connection)
-    }
+    const silent = [...open.values()].filter((each) => bytesOf(each) === each.bytesSeen)
+    const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
+    const closed = [...unasked, ...asked].slice(0, open.size - MAX_IDLE_TLS_CONNECTIONS)
     for (const connection of open.values()) connection.bytesSeen = bytesOf(connection)
     for (const connection of closed) close(connection)
     const [first] = closed
@@ -61,10 +63,9 @@ export function createTlsConnections(onRefused: OnRefused) {
     addSession(session: Http2Session): void {
       const connection = find(session.socket)
       if (!connection) return
-      const { peer } = connection
-      connection.session = boundSession(session, (cause) =>
-        onRefused({ kind: 'flood', peer, cause }),
-      )
+      connection.session = boundSession(session, (cause) => {
+        onRefused({ kind: 'http2', peer: connection.peer, cause })
+      })
     },
     /** Forgets a connection whose handshake has failed, and returns what is known of it. */
     remove(socket: Socket): Connection | undefined {
@@ -82,8 +83,8 @@ export function createTlsConnections(onRefused: OnRefused) {
         connection.session?.close()
       }
     },
-    sendAway(): void {
-      for (const session of sessions()) session.sendAway()
+    closeSessions(): void {
+      for (const session of sessions()) session.close()
     },
     /** Looks at all connections; called once a second. */
     check(): void {
@@ -98,6 +99,11 @@ export function createTlsConnections(onRefused: OnRefused) {
 
 function bytesOf({ raw, socket }: Connection): number {
   return (socket ?? raw).bytesRead
+}
+
+/** Returns whether a request has come; what was read before the end of the handshake is none. */
+function hasAsked({ socket, session }: Connection): boolean {
+  return session ? session.hasAsked() : socket !== undefined && socket.bytesRead > 0
 }
 
 /** Returns the socket below TLS; Node has no public name for it, and a test holds that it is there. */
