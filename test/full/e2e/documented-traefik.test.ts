@@ -31,7 +31,7 @@ interface Place {
   readonly readyHost: string
   /** Puts addresses of this machine into a configuration. */
   readonly here: (text: string) => string
-  /** What `render traefik` prints for the running service. */
+  /** Output of `render traefik` for the running service; empty without TLS. */
   readonly rendered: string
 }
 
