@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
 import { waitAtMost } from '../timing/time-limit.ts'
-import { listReasons } from './health-reasons.ts'
+import { type HealthReason, listReasons } from './health-reasons.ts'
 import type { MemoryNeed } from './memory-reason.ts'
 
 /** State that the health endpoints read for each request. */
@@ -20,6 +20,8 @@ export interface HealthState {
   readonly memoryNeed: MemoryNeed
   /** Resolves with the memory limit of the container; `undefined` without one. */
   readonly containerLimit: () => Promise<number | undefined>
+  /** Returns what is wrong with the certificate of the internal listener. */
+  readonly ofCertificate: () => readonly HealthReason[]
   readonly version: string
 }
 
@@ -37,7 +39,10 @@ export function createHealth(state: HealthState) {
       const { mode, redis } = state
       const isAnswered = cache.redis.connected
       const memory = { need: state.memoryNeed, limitBytes }
-      const reasons = listReasons({ isProviderDiscovered, mode, redis, isAnswered, memory })
+      const reasons = [
+        ...listReasons({ isProviderDiscovered, mode, redis, isAnswered, memory }),
+        ...state.ofCertificate(),
+      ]
       const isDegraded = reasons.length > 0
       const body = {
         status: isDegraded ? 'degraded' : 'healthy',

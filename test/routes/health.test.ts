@@ -40,6 +40,7 @@ const start = (changes: Partial<HealthState> = {}) => {
     revocationsWaiting: () => 0,
     memoryNeed: need(),
     containerLimit: async () => undefined,
+    ofCertificate: () => [],
     version: '1.2.3',
     ...changes,
   })
