@@ -15,15 +15,23 @@ export function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
-/** Returns JSON without the members that are `null` or `""`, at any depth that matters; lists keep their length. */
+/**
+ * Returns JSON without the members that are `null` or `""`, at any depth that matters; lists keep their length. Returns
+ * the same object where there are none.
+ */
 export function withoutEmptyMembers(json: unknown, depth = MAX_DEPTH): unknown {
   if (typeof json !== 'object' || json === null || depth === 0) return json
-  if (Array.isArray(json)) return json.map((member) => withoutEmptyMembers(member, depth - 1))
-  return Object.fromEntries(
-    Object.entries(json)
-      .filter(([, value]) => !isAbsent(value))
-      .map(([name, value]) => [name, withoutEmptyMembers(value, depth - 1)]),
-  )
+  if (Array.isArray(json)) {
+    const members = json.map((member) => withoutEmptyMembers(member, depth - 1))
+    return members.every((member, at) => member === json[at]) ? json : members
+  }
+  const entries = Object.entries(json)
+  const left = entries
+    .filter(([, value]) => !isAbsent(value))
+    .map(([name, value]) => [name, withoutEmptyMembers(value, depth - 1)])
+  const isSame =
+    left.length === entries.length && left.every(([, value], at) => value === entries[at]?.[1])
+  return isSame ? json : Object.fromEntries(left)
 }
 
 /**

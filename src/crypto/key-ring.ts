@@ -28,11 +28,14 @@ const FORMAT_VERSION = 1
 const KEY_ID_BYTES = 8
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
+const VERSION = Buffer.of(FORMAT_VERSION)
 const HEADER_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES
 
 interface ServerKey {
   readonly id: Buffer
   readonly key: Buffer
+  /** Keys of contexts without a name and a secret, of which there are a few, each derived once. */
+  readonly unnamed: Map<string, Buffer>
 }
 
 /** Creates a key ring. Throws a `TypeError` when there is no key. */
@@ -40,19 +43,19 @@ export function createKeyRing(initialKeys: readonly Buffer[]): KeyRing {
   let keys = identify(initialKeys)
   return {
     seal(plaintext, context) {
-      const [{ id, key }] = keys
+      const [serverKey] = keys
       const nonce = randomBytes(NONCE_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', contextKey(key, context), nonce)
+      const cipher = createCipheriv('aes-256-gcm', contextKey(serverKey, context), nonce)
       cipher.setAAD(associatedData(context))
-      const header = Buffer.concat([Buffer.of(FORMAT_VERSION), id, nonce])
-      return Buffer.concat([header, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+      const sealed = [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]
+      return Buffer.concat([VERSION, serverKey.id, nonce, ...sealed])
     },
     open(sealed, context) {
       if (sealed.length < HEADER_BYTES + TAG_BYTES || sealed[0] !== FORMAT_VERSION) return undefined
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
       const keyId = bytes.subarray(1, 1 + KEY_ID_BYTES)
       const serverKey = keys.find(({ id }) => id.equals(keyId))
-      return serverKey && openWith(serverKey.key, bytes, context)
+      return serverKey && openWith(serverKey, bytes, context)
     },
     derive: (purpose) => expand(keys[0].key, '', purpose, 32),
     fingerprints: () => keys.map(({ key }) => expand(key, '', 'fleet', 16).toString('base64url')),
@@ -62,7 +65,7 @@ export function createKeyRing(initialKeys: readonly Buffer[]): KeyRing {
   }
 }
 
-function openWith(key: Buffer, sealed: Buffer, context: SealContext): Buffer | undefined {
+function openWith(key: ServerKey, sealed: Buffer, context: SealContext): Buffer | undefined {
   const nonce = sealed.subarray(1 + KEY_ID_BYTES, HEADER_BYTES)
   const decipher = createDecipheriv('aes-256-gcm', contextKey(key, context), nonce, {
     authTagLength: TAG_BYTES,
@@ -81,13 +84,19 @@ function openWith(key: Buffer, sealed: Buffer, context: SealContext): Buffer | u
 
 /** Derives the key id, so that it reveals nothing about the key. */
 function identify(keys: readonly Buffer[]): [ServerKey, ...ServerKey[]] {
-  const [first, ...rest] = keys.map((key) => ({ id: expand(key, '', 'kid', KEY_ID_BYTES), key }))
+  const [first, ...rest] = keys.map((key) => ({
+    id: expand(key, '', 'kid', KEY_ID_BYTES),
+    key,
+    unnamed: new Map<string, Buffer>(),
+  }))
   if (!first) throw new TypeError('a key ring needs at least one key')
   return [first, ...rest]
 }
 
-function contextKey(key: Buffer, { purpose, name, secret = '' }: SealContext): Buffer {
-  return expand(key, secret, JSON.stringify([purpose, name]), 32)
+function contextKey({ key, unnamed }: ServerKey, context: SealContext): Buffer {
+  const { purpose, name, secret = '' } = context
+  const derive = () => expand(key, secret, JSON.stringify([purpose, name]), 32)
+  return name === '' && secret === '' ? unnamed.getOrInsertComputed(purpose, derive) : derive()
 }
 
 function associatedData({ purpose, name, realm }: SealContext): Buffer {

@@ -129,6 +129,7 @@ export function createCookies({
         (each) =>
           !each.startsWith('__Host-') && readCookie(raw.headers.cookie, each) === 'ambiguous',
       )
+      if (names.length === 0) return []
       const [hostname = ''] = site.host.split(':')
       const { httpOnly, secure } = common(site)
       return expirePlanted({

@@ -63,13 +63,15 @@ export function isForm({ headers }: IncomingMessage): boolean {
   return FORM.test(headers['content-type'] ?? '')
 }
 
+const queries = new WeakMap<NodeContext['req'], Record<string, string[]>>()
+
 /** Returns a query parameter that may occur once (threats A47, A55). */
 export function singleQuery(
   c: NodeContext,
   name: string,
   code: AuthErrorCode = 'invalid_request',
 ): string | undefined {
-  const values = c.req.queries(name) ?? []
+  const values = queries.getOrInsertComputed(c.req, (request) => request.queries())[name] ?? []
   if (values.length > 1) {
     throw new AuthError(code, `The parameter ${name} was sent more than once.`, { isPublic: true })
   }

@@ -3,6 +3,7 @@ import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
+import { metadataOf } from './discovery/configurations.ts'
 import type { ProviderConnection } from './discovery/provider.ts'
 import { factsAbout, sayClaim } from './failure/claim-facts.ts'
 import type { FailedRequest } from './failure/failure-facts.ts'
@@ -68,7 +69,7 @@ export function createRefresh(options: RefreshOptions): RefreshTokens {
     let asked: FailedRequest = {}
     try {
       const configuration = await connection.configuration()
-      asked = { endpoint: 'token_endpoint', metadata: configuration.serverMetadata() }
+      asked = { endpoint: 'token_endpoint', metadata: metadataOf(configuration) }
       const refreshing = await connection.refreshConfiguration()
       const tokens = await client.refreshTokenGrant(refreshing, refreshable.refreshToken)
       return await readIssued(toIssuedTokens(tokens), refreshable, configuration, options)
@@ -140,7 +141,7 @@ async function claimsOf(
   if (idToken === undefined) return before
   // Precedes verification, because a foreign token is rejected even while its signature cannot be verified.
   requireSame(decodeClaims(idToken), refreshable, before['nonce'])
-  const metadata = configuration.serverMetadata()
+  const metadata = metadataOf(configuration)
   return verifyIdToken({ idToken, metadata, isRefreshed: true }, options)
 }
 
@@ -150,7 +151,7 @@ function userInfoFor(
   configuration: client.Configuration,
   options: RefreshOptions,
 ): RefreshOptions {
-  const isOffered = configuration.serverMetadata().userinfo_endpoint !== undefined
+  const isOffered = metadataOf(configuration).userinfo_endpoint !== undefined
   const asksAlways = issued.idToken === undefined && options.userInfo === 'auto' && isOffered
   return { ...options, userInfo: asksAlways ? 'always' : options.userInfo }
 }

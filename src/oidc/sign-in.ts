@@ -1,6 +1,7 @@
 import * as client from 'openid-client'
 import type { Claims } from '../core/claims.ts'
 import type { AuthError } from '../errors.ts'
+import { metadataOf } from './discovery/configurations.ts'
 import { type EndSessionOptions, type EndSessionRequest, endSessionUrl } from './end-session.ts'
 import { type CodeFate, fateOfCode } from './failure/code-fate.ts'
 import { refusedAuthorization } from './failure/refused-authorization.ts'
@@ -95,7 +96,7 @@ export function createSignIn(options: SignInOptions): SignIn {
     async refusal(error, description) {
       const { connection } = options
       const configuration = connection.isDiscovered ? await connection.configuration() : undefined
-      return refusedAuthorization(error, description, configuration?.serverMetadata())
+      return refusedAuthorization(error, description, configuration && metadataOf(configuration))
     },
     async revoke(tokens) {
       await revokeTokens(tokens, await options.connection.configuration())
@@ -129,7 +130,7 @@ function withPrompt(configured: string | null, prompt: string): string {
 
 async function redeemCode(response: AuthorizationResponse, options: SignInOptions): Promise<Grant> {
   const configuration = await options.connection.configuration()
-  const metadata = configuration.serverMetadata()
+  const metadata = metadataOf(configuration)
   // Verifies `auth_time`, because a provider may ignore `max_age` (OpenID Connect Core 1.0 section 3.1.3.7).
   const maxAge = options.authorizationParams.find(([name]) => name === 'max_age')?.[1]
   const tokens = await client
@@ -181,7 +182,7 @@ async function revokeTokens(
   { refreshToken, accessToken }: RevocableTokens,
   configuration: client.Configuration,
 ): Promise<void> {
-  if (!configuration.serverMetadata().revocation_endpoint) return
+  if (!metadataOf(configuration).revocation_endpoint) return
   const failures: unknown[] = []
   for (const [hint, token] of [
     ['refresh_token', refreshToken],
@@ -193,6 +194,6 @@ async function revokeTokens(
       .catch((cause: unknown) => failures.push(cause))
   }
   const [first] = failures
-  const metadata = configuration.serverMetadata()
+  const metadata = metadataOf(configuration)
   if (first !== undefined) await translate(first, { endpoint: 'revocation_endpoint', metadata })
 }

@@ -6,11 +6,13 @@ import { completeClaims } from '../core/complete-claims.ts'
 import { isRecord, parseJson } from '../core/json.ts'
 import { AuthError, type FailureFacts } from '../errors.ts'
 import { acceptedAlgorithms } from './discovery/accepted-algorithms.ts'
+import { metadataOf } from './discovery/configurations.ts'
 import { isPassing } from './failure/final-answers.ts'
 import { isVerificationFailure, translate, VerificationError } from './failure/translate.ts'
 import { WRONG_CONTENT_TYPE } from './request/answer-type.ts'
 import { challengeOf, codeOf, ProviderFault, responseOf } from './request/provider-errors.ts'
-import { CONTENT_ENCODED, REDIRECTED, TOO_LARGE } from './request/provider-fetch.ts'
+import { CONTENT_ENCODED, REDIRECTED } from './request/provider-fetch.ts'
+import { TOO_LARGE } from './request/read-bounded.ts'
 import type { IdTokenOptions } from './tokens/id-token.ts'
 import { CLOCK_TOLERANCE_SECONDS } from './tokens/token-rules.ts'
 
@@ -46,7 +48,7 @@ export async function withUserInfo(
   options: UserInfoOptions,
 ): Promise<CompletedClaims> {
   const { userInfo, needsMore } = options
-  const { userinfo_endpoint: endpoint } = configuration.serverMetadata()
+  const { userinfo_endpoint: endpoint } = metadataOf(configuration)
   const isAsked =
     userInfo === 'always' || (userInfo === 'auto' && endpoint !== undefined && needsMore(claims))
   if (!isAsked) return { claims, ignored: [] }
@@ -93,7 +95,7 @@ async function ask(
   } catch (cause) {
     const fault = faultOf(cause)
     if (fault !== undefined) return leftOut(fault)
-    return translate(cause, { endpoint: ENDPOINT, metadata: configuration.serverMetadata() })
+    return translate(cause, { endpoint: ENDPOINT, metadata: metadataOf(configuration) })
   }
 }
 
@@ -137,7 +139,7 @@ async function readSigned(
   { keySets, clientId }: UserInfoOptions,
 ): Promise<Answer> {
   if (jwt.split('.').length === 5) return leftOut('unreadable: encrypted')
-  const metadata = configuration.serverMetadata()
+  const metadata = metadataOf(configuration)
   const { issuer, jwks_uri, userinfo_signing_alg_values_supported: listed } = metadata
   const how = {
     algorithms: [...acceptedAlgorithms({ id_token_signing_alg_values_supported: listed })],

@@ -15,7 +15,7 @@ export interface ExtendIdleOptions {
   readonly onExtendFailure: (cause: unknown) => void
 }
 
-/** Bounds the remembered extensions of this replica. */
+/** Bounds the remembered extensions of this replica; a `maxSize`, because `max` reserves memory for all of them. */
 const MAX_RECENT = 100_000
 
 /** Writes at most once per session and min(idle / 10, 60 s). */
@@ -23,7 +23,8 @@ export function createExtendIdle(options: ExtendIdleOptions): ExtendIdle {
   const { store, idleTimeoutMs, now, onExtendFailure } = options
   if (!idleTimeoutMs) return () => undefined
   const recent = new LRUCache<string, true>({
-    max: MAX_RECENT,
+    maxSize: MAX_RECENT,
+    sizeCalculation: () => 1,
     ttl: Math.max(1, Math.min(idleTimeoutMs / 10, 60_000)),
   })
   return (digest, session) => {

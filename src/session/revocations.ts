@@ -48,6 +48,7 @@ export interface RevocationsOptions {
   readonly onFlushed: (count: number) => void
 }
 
+/** A `maxSize` of entries of size 1, because `max` reserves memory for all of them at the start (5 ms, 5 MB). */
 const MAX_KNOWN = 100_000
 const MAX_WAITING = 10_000
 /** Bounds sign-outs that cannot be verified, because anybody can make them up (finding C12). */
@@ -58,7 +59,11 @@ const EVERYBODY = 'everybody'
 
 /** Creates the memory of ended sessions and the queues of ends that wait for the store, all bounded (finding C12). */
 export function createRevocations(options: RevocationsOptions): Revocations {
-  const known = new LRUCache<string, true>({ max: MAX_KNOWN, ttl: options.maxAgeMs })
+  const known = new LRUCache<string, true>({
+    maxSize: MAX_KNOWN,
+    sizeCalculation: () => 1,
+    ttl: options.maxAgeMs,
+  })
   const outbox = new Map<string, QueuedEnd>()
   const unverified = new Map<string, UnverifiedEnd>()
   const owners = new Map<string, Moment>()

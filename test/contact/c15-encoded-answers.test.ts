@@ -48,6 +48,16 @@ describe('C15: answers of providers and issuers', () => {
     expect(seen).toEqual(['identity', 'identity'])
   })
 
+  test('a connection whose answer was read to its end carries the next request', async () => {
+    const ports = new Set<number | undefined>()
+    answer = (response, { socket }) => {
+      ports.add(socket.remotePort)
+      response.end(BODY)
+    }
+    for (let asked = 0; asked < 3; asked++) await providerFetch(url)
+    expect(ports.size).toBe(1)
+  })
+
   const refused: readonly (readonly [
     shown: string,
     values: string | string[],

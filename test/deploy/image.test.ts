@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -45,18 +55,27 @@ describe('the Dockerfile', () => {
     expect(final.filter((line) => line.startsWith('RUN '))).toEqual([])
   })
 
-  test('ships compiled code and what package.json lists as dependencies', () => {
+  test('ships bundled code alone, and the licences of the packages that package.json lists as dependencies', () => {
     const sources = final
       .filter((line) => line.startsWith('COPY '))
       .map((line) => line.split(' ').slice(1).join(' '))
     expect(sources).toEqual([
-      '--from=dependencies /app/node_modules node_modules',
       '--from=build /app/dist dist',
+      '--from=packages /app/packages packages',
       '--from=build /app/bin /usr/local/bin',
       'LICENSE ./',
     ])
-    const dependencies = stages.find((stage) => stage.includes(' AS dependencies'))
-    expect(dependencies).toContain('RUN npm ci --omit=dev --omit=optional')
+    const packages = stages.find((stage) => stage.includes(' AS packages'))
+    expect(packages).toContain('RUN npm ci --omit=dev --omit=optional')
+    const folder = mkdtempSync(join(tmpdir(), 'vestibule-packages-'))
+    mkdirSync(join(folder, 'node_modules/@some/package'), { recursive: true })
+    for (const name of ['LICENSE', 'licence.md', 'package.json', 'index.js'])
+      writeFileSync(join(folder, 'node_modules/@some/package', name), '')
+    const [, copy = ''] = /^RUN (mkdir packages .*)$/m.exec(packages ?? '') ?? []
+    execFileSync('sh', ['-c', copy], { cwd: folder })
+    const kept = readdirSync(join(folder, 'packages/node_modules/@some/package')).toSorted()
+    rmSync(folder, { recursive: true })
+    expect(kept).toEqual(['LICENSE', 'licence.md', 'package.json'])
   })
 
   /** The first release without the advisory: CVE-2026-111497 (Brotli), then Node's November 2026 security release. */
@@ -71,6 +90,7 @@ describe('the Dockerfile', () => {
 
   test('has the commands under the name by which the documentation calls them', () => {
     const build = stages.find((stage) => stage.includes(' AS build'))
+    expect(build).toContain('RUN npm run build\n')
     expect(build).toContain(`RUN mkdir bin && ln -s ${MAIN} bin/vestibule`)
   })
 
@@ -102,32 +122,43 @@ describe('what npm run build makes', () => {
     ALLOW_ANY_USER: 'true',
     OIDC_ISSUER_URL: 'http://127.0.0.1:9',
     OIDC_CLIENT_ID: 'vestibule',
+    SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    REDIS_ENABLED: 'true',
+    REDIS_ADDRESS: '127.0.0.1:9',
+    REDIS_CACHE_MODE: 'hybrid',
   }
   let running: RunningProcess | undefined
 
-  // Builds only from the files that the build stage copies.
+  // Builds only from the files that the build stage copies, and keeps only what the image gets.
   beforeAll(() => {
+    const needed = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']
+    for (const name of needed) cpSync(name, join(folder, name), { recursive: true })
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
-    for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src'])
-      cpSync(name, join(folder, name), { recursive: true })
     execFileSync('npm', ['run', 'build'], { cwd: folder })
+    for (const name of [...needed, 'node_modules']) rmSync(join(folder, name), { recursive: true })
   })
   afterAll(async () => {
     await running?.stop('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   })
 
-  test('serves, says that it is well, and stops when told to', async () => {
+  test('serves without Redis and provider, says that it is well, and stops when told to', async () => {
     running = startProcess(process.execPath, [main], { env: environment })
     const listening = await untilListening(running)
     expect(listening['version']).toBe(packageJson.version)
     const internalPort = String(listening['internal_port'])
-    expect((await fetch(`http://127.0.0.1:${internalPort}/livez`)).status).toBe(200)
+    expect((await fetch(`http://127.0.0.1:${internalPort}/readyz`)).status).toBe(200)
 
     const env = { INTERNAL_PORT: internalPort }
     const healthcheck = startProcess(process.execPath, [main, 'healthcheck'], { env })
     expect(await healthcheck.exited, healthcheck.output()).toBe(0)
     expect(await running.stop('SIGTERM')).toBe(0)
+  })
+
+  test('is a few files, because finding and reading a thousand takes most of the start', () => {
+    const chunks = readdirSync(join(folder, 'dist/src')).filter((name) => name.endsWith('.js'))
+    expect(chunks).toContain('serve.js')
+    expect(chunks.length).toBeLessThan(20)
   })
 
   test('is a program by itself, also behind a link', async () => {

@@ -5,6 +5,7 @@ import {
   type ProviderFetch,
   REFRESH_TIMEOUT_SECONDS,
 } from '../request/provider-fetch.ts'
+import type { ProviderRequest } from '../request/sent-secrets.ts'
 import { CLOCK_TOLERANCE_SECONDS } from '../tokens/token-rules.ts'
 import { acceptedAlgorithms } from './accepted-algorithms.ts'
 import {
@@ -47,7 +48,8 @@ export function createConfigurations(
       { [client.clockTolerance]: toleranceSeconds },
       clientAuthentication(decided),
     )
-    configuration.timeout = seconds
+    // The fetch has the time limit.
+    configuration.timeout = undefined
     configuration[client.customFetch] = createFetch(
       { metadata, fetch, seconds },
       describeMethods(decided, offered),
@@ -61,6 +63,15 @@ export function createConfigurations(
     forRefresh: create(REFRESH_TIMEOUT_SECONDS, ANY_TIME_SECONDS),
     warnings: warningsOf(decided, offered),
   }
+}
+
+const metadataOfConfigurations = new WeakMap<client.Configuration, client.ServerMetadata>()
+
+/** Returns the metadata of a configuration, copied once, because the library copies them at each call. */
+export function metadataOf(configuration: client.Configuration): client.ServerMetadata {
+  return metadataOfConfigurations.getOrInsertComputed(configuration, (each) =>
+    each.serverMetadata(),
+  )
 }
 
 /** Lists the accepted algorithms, because openid-client accepts RS256 alone where the metadata list none (C66). */
@@ -102,7 +113,8 @@ function createFetch(
         : { endpoint },
     ]),
   )
-  return (url, init) => fetch(url, init as RequestInit, { seconds, facts: facts.get(url) ?? {} })
+  return (url, init) =>
+    fetch(url, init as ProviderRequest, { seconds, facts: facts.get(url) ?? {} })
 }
 
 function describeMethods({ method }: DecidedCredentials, offered: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { isRecord, parseJson } from '../../core/json.ts'
+import { isRecord } from '../../core/json.ts'
 import { ProviderFault } from './provider-errors.ts'
 
 /** Error code for an answer of an unexpected content type. */
@@ -7,7 +7,9 @@ export const WRONG_CONTENT_TYPE = 'ERR_PROVIDER_CONTENT_TYPE'
 /** Body of an answer with its headers. */
 export interface TypedBody {
   readonly headers: Headers
-  readonly body: Uint8Array
+  readonly bytes: Uint8Array
+  /** Body as JSON; `undefined` where it is none. */
+  readonly value: unknown
 }
 
 /** Circumstances that decide which content types are accepted. */
@@ -28,16 +30,15 @@ const HTML_TYPE = /html/
  * page. Metadata and key sets count as JSON under every type but HTML, as file servers send them (finding C34);
  * tokens and claims do not.
  */
-export function checkContentType({ headers, body }: TypedBody, answer: AnswerKind): void {
+export function checkContentType({ headers, bytes, value }: TypedBody, answer: AnswerKind): void {
   const type = mediaTypeOf(headers)
   if (type === JWT_TYPE) return headers.set('Content-Type', JWT_TYPE)
-  if (answer.isSuccess && body.length > 0) checkBody(body, type, answer.isPublicFile)
+  if (answer.isSuccess && bytes.length > 0) checkBody(value, type, answer.isPublicFile)
   else if (!ANY_JSON.test(type)) return
   headers.set('Content-Type', JSON_TYPE)
 }
 
-function checkBody(body: Uint8Array, type: string, isPublicFile: boolean): void {
-  const value = parseJson(new TextDecoder().decode(body))
+function checkBody(value: unknown, type: string, isPublicFile: boolean): void {
   if (ANY_JSON.test(type)) {
     if (value !== undefined) return
     throw new ProviderFault('the answer is not readable as JSON', WRONG_CONTENT_TYPE)

@@ -1,43 +1,55 @@
 import { decodeJwt } from 'jose'
 import { withoutEmptyMembers } from '../../core/claims.ts'
 import { isRecord, parseJson } from '../../core/json.ts'
-import { withoutSecrets } from './sent-secrets.ts'
+import { type ProviderRequest, secretsIn, withoutSecrets } from './sent-secrets.ts'
 
 /** Member of a token answer that keeps the ID token as received where openid-client reads a changed one. */
 const RECEIVED = 'vestibule_received_id_token'
+
+/** Body of an answer to read from, and its members where it is a JSON object. */
+export interface ReadableBody {
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly json?: JsonObject
+}
 
 /**
  * Returns the body of an answer with its empty members left out, in the one place that all answers of providers pass,
  * because openid-client takes `null` and `""` for values (C21); what it says of an error does not repeat the secrets of the
  * request. A body that is no JSON object stays as it is.
  */
-export function withoutEmptyValues(
-  body: Uint8Array<ArrayBuffer>,
-  secrets: readonly string[] = [],
-): Uint8Array<ArrayBuffer> {
-  const json = parseJson(new TextDecoder().decode(body))
-  if (!isRecord(json)) return body
+export function readableBody(
+  bytes: Uint8Array<ArrayBuffer>,
+  value: unknown,
+  request: ProviderRequest,
+): ReadableBody {
+  if (!isRecord(value)) return { body: bytes }
   try {
-    const answer = readable(withoutEmptyMembers(json) as JsonObject)
-    return Buffer.from(JSON.stringify({ ...answer, ...saidIn(answer, secrets) }))
+    const json = readable(withoutEmptyMembers(value) as JsonObject, request)
+    return json === value
+      ? { body: bytes, json }
+      : { body: Buffer.from(JSON.stringify(json)), json }
   } catch {
     // Nested too deeply to be written again, and nothing that a reader here accepts.
-    return body
+    return { body: bytes }
   }
 }
+
+/** Headers of answers that are read here. */
+const READ_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
 /** Returns the headers of an answer, with a challenge that does not repeat the secrets of the request. */
 export function readableHeaders(
   received: Readonly<Record<string, readonly string[] | undefined>>,
-  secrets: readonly string[],
+  request: ProviderRequest,
 ): Headers {
-  const headers = new Headers(
-    Object.entries(received).flatMap(([name, values = []]) =>
-      values.map((value): [string, string] => [name, value]),
-    ),
-  )
+  const headers = new Headers()
+  for (const name of READ_HEADERS) {
+    for (const value of received[name] ?? []) headers.append(name, value)
+  }
   const challenge = headers.get('WWW-Authenticate')
-  if (challenge !== null) headers.set('WWW-Authenticate', withoutSecrets(challenge, secrets))
+  if (challenge !== null) {
+    headers.set('WWW-Authenticate', withoutSecrets(challenge, secretsIn(request)))
+  }
   return headers
 }
 
@@ -51,33 +63,37 @@ export function decodeClaims(jwt: string): JsonObject {
   return withoutEmptyMembers(decodeJwt(jwt)) as JsonObject
 }
 
-/** Returns the texts about an error, which are logged. */
-function saidIn(answer: JsonObject, secrets: readonly string[]): JsonObject {
-  return Object.fromEntries(
-    ['error', 'error_description'].flatMap((name) => {
-      const text = answer[name]
-      return typeof text === 'string' ? [[name, withoutSecrets(text, secrets)]] : []
-    }),
-  )
-}
-
 type JsonObject = Readonly<Record<string, unknown>>
 
-function readable(answer: JsonObject): JsonObject {
-  const { [RECEIVED]: _, scope, ...others } = answer
-  // openid-client refuses a list (as Twitch sends it), although nothing here reads it.
-  const members = { ...others, ...(typeof scope === 'string' && { scope }) }
-  const { id_token: idToken } = answer
+/** Returns the answer itself where nothing of it has to change. */
+function readable(answer: JsonObject, request: ProviderRequest): JsonObject {
+  const { id_token: idToken, scope } = answer
   const claims = typeof idToken === 'string' ? changedClaims(idToken) : undefined
-  return claims === undefined ? members : { ...members, id_token: claims, [RECEIVED]: idToken }
+  const said = SAID.filter((name) => typeof answer[name] === 'string')
+  // openid-client refuses a list (as Twitch sends it), although nothing here reads it.
+  const isPlain =
+    (scope === undefined || typeof scope === 'string') && !Object.hasOwn(answer, RECEIVED)
+  if (isPlain && claims === undefined && said.length === 0) return answer
+  const { [RECEIVED]: _, scope: __, ...others } = answer
+  return {
+    ...others,
+    ...(typeof scope === 'string' && { scope }),
+    ...(claims !== undefined && { id_token: claims, [RECEIVED]: idToken }),
+    ...Object.fromEntries(
+      said.map((name) => [name, withoutSecrets(String(answer[name]), secretsIn(request))]),
+    ),
+  }
 }
+
+/** Texts about an error, which are logged. */
+const SAID = ['error', 'error_description']
 
 /** Returns a JWT with its empty claims left out, whose signature does not fit; `undefined` where there are none. */
 function changedClaims(jwt: string): string | undefined {
   const [header, payload = '', ...others] = jwt.split('.')
   const claims = parseJson(Buffer.from(payload, 'base64url').toString())
   if (!isRecord(claims)) return undefined
-  const left = JSON.stringify(withoutEmptyMembers(claims))
-  if (left === JSON.stringify(claims)) return undefined
-  return [header, Buffer.from(left).toString('base64url'), ...others].join('.')
+  const left = withoutEmptyMembers(claims)
+  if (left === claims) return undefined
+  return [header, Buffer.from(JSON.stringify(left)).toString('base64url'), ...others].join('.')
 }

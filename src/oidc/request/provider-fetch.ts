@@ -1,14 +1,16 @@
-import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { cleanUrl } from '../../core/clean-text.ts'
+import { parseJson } from '../../core/json.ts'
 import type { Proxies } from '../../core/proxies.ts'
 import type { FailureFacts } from '../../errors.ts'
+import { within } from '../../timing/time-limit.ts'
 import { checkContentType } from './answer-type.ts'
 import { createRoutes, type Route } from './connections.ts'
 import { networkFault, proxySettingOf, refusedByProxy, slowFault } from './network-fault.ts'
-import { readableHeaders, withoutEmptyValues } from './provider-answer.ts'
+import { readableBody, readableHeaders } from './provider-answer.ts'
 import { noteFacts, ProviderFault, withFacts } from './provider-errors.ts'
-import { secretsIn } from './sent-secrets.ts'
+import { readBounded } from './read-bounded.ts'
+import type { ProviderRequest } from './sent-secrets.ts'
 
 /** Conditions of one request to a provider or issuer. */
 export interface FetchOptions {
@@ -20,11 +22,11 @@ export interface FetchOptions {
 /**
  * Fetches from a provider or issuer, bounded in time and size, without redirects (threat A95, fault F34) and without
  * decoding, because Node's `fetch` decodes any content encoding (finding C15). Rejects with a `ProviderFault` that
- * names the cause, or with the reason of the caller's signal.
+ * names the cause.
  */
 export type ProviderFetch = (
   url: string,
-  init?: RequestInit,
+  init?: ProviderRequest,
   options?: FetchOptions,
 ) => Promise<Response>
 
@@ -37,29 +39,24 @@ export const PROVIDER_TIMEOUT_SECONDS = 5
  */
 export const REFRESH_TIMEOUT_SECONDS = 30
 
-/** Error codes for an answer with a content encoding, for a redirect, and for one above 1 MiB. */
+/** Error codes for an answer with a content encoding, and for a redirect. */
 export const CONTENT_ENCODED = 'ERR_PROVIDER_CONTENT_ENCODING'
 export const REDIRECTED = 'ERR_PROVIDER_REDIRECT'
-export const TOO_LARGE = 'ERR_PROVIDER_TOO_LARGE'
 
 const NO_BODY = new Uint8Array()
-const MAX_RESPONSE_BYTES = 1024 * 1024
+const TEXT = new TextDecoder()
 
 /** Creates the fetch for all requests to providers and issuers, through the proxies where there are any. */
 export function createProviderFetch(proxies: Proxies | undefined): ProviderFetch {
   const routeTo = createRoutes(proxies)
   return async (url, init = {}, { seconds = PROVIDER_TIMEOUT_SECONDS, facts = {} } = {}) => {
-    const timeout = AbortSignal.timeout(seconds * 1000)
-    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
     const server = new URL(url)
     const route = routeTo(server)
     const { proxy } = route
     const known = { ...facts, url: cleanUrl(url), ...(proxy !== undefined && { proxy }) }
-    const asked = { url: server, init, signal, route }
+    const asked = { url: server, init, route, seconds }
     return exchange(asked, known).catch((cause: unknown) => {
-      if (!signal.aborted) throw faultOf(cause, asked, known)
-      if (!isTimeout(signal.reason)) throw signal.reason
-      throw slowFault(seconds, { url: server, proxy }, known)
+      throw faultOf(cause, asked, known)
     })
   }
 }
@@ -67,32 +64,49 @@ export function createProviderFetch(proxies: Proxies | undefined): ProviderFetch
 /** Request with its way to the server. */
 interface RoutedRequest {
   readonly url: URL
-  readonly init: RequestInit
-  readonly signal: AbortSignal
+  readonly init: ProviderRequest
   readonly route: Route
+  readonly seconds: number
 }
 
 async function exchange(asked: RoutedRequest, known: FailureFacts): Promise<Response> {
-  const { url, init, signal } = asked
-  const answer = await send(asked)
+  const { url, route, seconds } = asked
+  const request = send(asked)
+  try {
+    // A switch of protocols ends a request without any event.
+    return await within(receive(request, asked, known), seconds * 1000, () =>
+      slowFault(seconds, { url, proxy: route.proxy }, known),
+    )
+  } finally {
+    // Closes the connection of an answer that was not read to its end.
+    request.destroy()
+  }
+}
+
+async function receive(
+  request: ClientRequest,
+  asked: RoutedRequest,
+  known: FailureFacts,
+): Promise<Response> {
+  const answer = await answerTo(request)
   const status = answer.statusCode ?? 0
-  const secrets = secretsIn(init)
-  const headers = readableHeaders(answer.headersDistinct, secrets)
+  const { url, init } = asked
   try {
     checkHead(answer, status, asked)
-    const body = hasUnreadBody(answer, status) ? NO_BODY : await readBounded(answer)
-    // A body without a length that the time limit has cut off looks complete.
-    signal.throwIfAborted()
+    const headers = readableHeaders(answer.headersDistinct, init)
+    const bytes = hasUnreadBody(answer, status) ? NO_BODY : await readBounded(answer)
+    const value = parseJson(TEXT.decode(bytes))
     const isSuccess = status >= 200 && status <= 299
-    checkContentType({ headers, body }, { isSuccess, isPublicFile: isPublicFile(init) })
-    const response = new Response(isBodiless(status) ? null : withoutEmptyValues(body, secrets), {
-      status,
-      headers,
-    })
+    checkContentType({ headers, bytes, value }, { isSuccess, isPublicFile: isPublicFile(init) })
+    const { body, json } = readableBody(bytes, value, init)
+    const response = new Response(isBodiless(status) ? null : body, { status, headers })
     noteFacts(response, { ...known, http_status: status })
-    return Object.defineProperty(response, 'url', { value: url.href })
+    return Object.defineProperties(response, {
+      url: { value: url.href },
+      // Saves openid-client the reading of a stream and of the JSON that has just been read.
+      ...(json && { bodyUsed: { value: false }, json: { value: async () => json } }),
+    })
   } catch (cause) {
-    answer.destroy()
     throw cause instanceof ProviderFault ? withFacts(cause, { http_status: status }) : cause
   }
 }
@@ -106,19 +120,22 @@ function faultOf(
   return networkFault(cause, { url, proxy: route.proxy }, known)
 }
 
-async function send({ url, init, signal, route }: RoutedRequest): Promise<IncomingMessage> {
-  const { open, agent } = route
-  const headers = new Headers(init.headers)
-  headers.set('Accept-Encoding', 'identity')
-  const method = init.method ?? 'GET'
-  const request = open(url, { agent, method, headers: Object.fromEntries(headers), signal })
-  // Ignored here, because the response emits errors after its head too.
-  request.on('error', () => undefined)
-  // Bodies are forms only, as text or as URLSearchParams.
-  request.end(init.body ? String(init.body as string | URLSearchParams) : undefined)
-  // Passes the signal, because a switch of protocols ends a request without any event.
-  const [answer] = (await once(request, 'response', { signal })) as [IncomingMessage]
-  return answer
+function send({ url, init, route: { open, agent } }: RoutedRequest): ClientRequest {
+  const { method = 'GET', headers = {}, body } = init
+  const request = open(url, {
+    agent,
+    method,
+    headers: { ...headers, 'Accept-Encoding': 'identity' },
+  })
+  return request.end(body ? String(body) : undefined)
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once('response', resolve)
+    // Stays, because the response emits errors after its head too.
+    request.on('error', reject)
+  })
 }
 
 /** Refuses an answer by its head: a content encoding, a redirect, or a proxy that wants credentials. */
@@ -157,7 +174,7 @@ function isOutage(status: number): boolean {
 }
 
 /** Metadata and key sets are the only answers to GET requests without credentials. */
-function isPublicFile({ method = 'GET', headers }: RequestInit): boolean {
+function isPublicFile({ method = 'GET', headers }: ProviderRequest): boolean {
   return method === 'GET' && !new Headers(headers).has('Authorization')
 }
 
@@ -170,23 +187,6 @@ function encodingsOf({ headersDistinct }: IncomingMessage): readonly string[] {
     .map((coding) => (/^[a-z0-9-]{1,20}$/.test(coding) ? coding : 'unknown'))
 }
 
-async function readBounded(answer: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_RESPONSE_BYTES) {
-      throw new ProviderFault('the answer is larger than 1 MiB', TOO_LARGE)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
 function isBodiless(status: number): boolean {
   return status === 101 || status === 204 || status === 205 || status === 304
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof DOMException && reason.name === 'TimeoutError'
 }

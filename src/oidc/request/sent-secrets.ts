@@ -1,3 +1,11 @@
+/** Request to a provider or issuer. */
+export interface ProviderRequest {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Form, as text or as parameters. */
+  readonly body?: string | URLSearchParams
+}
+
 /** Parameters of a request that may be repeated in a log line; all others are secrets or tokens. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'grant_type',
@@ -11,9 +19,8 @@ const HARMLESS: ReadonlySet<string> = new Set([
 const MIN_CHARS = 4
 
 /** Returns what must not be logged of a request, in each spelling by which an answer may repeat it (threat A93). */
-export function secretsIn({ headers, body }: RequestInit): readonly string[] {
-  // Bodies are forms only, as text or as URLSearchParams.
-  const form = new URLSearchParams((body as string | URLSearchParams | undefined) ?? '')
+export function secretsIn({ headers, body = '' }: ProviderRequest): readonly string[] {
+  const form = new URLSearchParams(body)
   const inBody = [...form].flatMap(([name, value]) => (HARMLESS.has(name) ? [] : [value]))
   const found = [...inBody, ...credentialsIn(new Headers(headers).get('Authorization') ?? '')]
   return [...new Set(found.flatMap(spellingsOf))]

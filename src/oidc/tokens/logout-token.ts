@@ -5,6 +5,7 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { isRecord } from '../../core/json.ts'
 import { AuthError, type FailureFacts } from '../../errors.ts'
 import { acceptedAlgorithms } from '../discovery/accepted-algorithms.ts'
+import { metadataOf } from '../discovery/configurations.ts'
 import type { ProviderConnection } from '../discovery/provider.ts'
 import { claimFacts, type Expected, factsAbout } from '../failure/claim-facts.ts'
 import { isVerificationFailure, keysUnavailable } from '../failure/translate.ts'
@@ -53,7 +54,7 @@ export function createLogoutTokenVerifier(options: LogoutTokenOptions): VerifyLo
   const { connection, keySets, clientId, type, now } = options
   return async (token) => {
     if (!isCompactJws(token)) throw faulty('is not a signed JWT')
-    const metadata = (await connection.configuration()).serverMetadata()
+    const metadata = metadataOf(await connection.configuration())
     const { issuer, jwks_uri } = metadata
     const algorithms = acceptedAlgorithms(metadata)
     const how = {

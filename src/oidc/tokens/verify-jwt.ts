@@ -17,7 +17,7 @@ export interface VerifiedJwt {
   readonly protectedHeader: CompactVerifyResult['protectedHeader']
 }
 
-const UNSECURED = Buffer.from('{"alg":"none"}').toString('base64url')
+const UNSECURED = encode({ alg: 'none' })
 
 /**
  * Verifies the signature of a JWT as received, then its claims without the empty ones (C21), both as jose's
@@ -35,9 +35,14 @@ export async function verifyJwt(
   // jose refuses `null`, as it refuses bytes that are not UTF-8 and a payload that is not base64url.
   const isReadable = isUtf8(payload) && protectedHeader.b64 !== false
   const json = isReadable ? parseJson(Buffer.from(payload).toString()) : undefined
-  const text = Buffer.from(JSON.stringify(withoutEmptyMembers(json) ?? null)).toString('base64url')
+  const left = withoutEmptyMembers(json) ?? null
+  const claims = left === json ? jwt.split('.', 2)[1] : encode(left)
   return {
-    payload: UnsecuredJWT.decode(`${UNSECURED}.${text}.`, expected).payload,
+    payload: UnsecuredJWT.decode(`${UNSECURED}.${claims}.`, expected).payload,
     protectedHeader,
   }
+}
+
+function encode(json: unknown): string {
+  return Buffer.from(JSON.stringify(json)).toString('base64url')
 }

@@ -43,6 +43,7 @@ const BEAT_MS = 1000
 /** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000
 const RELEASE_RETRY_MS = 500
+/** A `maxSize` of entries of size 1, because `max` reserves memory for all of them at the start (5 ms, 5 MB). */
 const MAX_WATCHED = 100_000
 
 const TAKEN = 'taken'
@@ -62,7 +63,11 @@ interface Watch {
  */
 export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
   const { locks, settling } = options
-  const watches = new LRUCache<string, Watch>({ max: MAX_WATCHED, ttl: ASKING_MS })
+  const watches = new LRUCache<string, Watch>({
+    maxSize: MAX_WATCHED,
+    sizeCalculation: () => 1,
+    ttl: ASKING_MS,
+  })
 
   function isSilent(digest: string, value: string): boolean {
     const { interruptions } = settling

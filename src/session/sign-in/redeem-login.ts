@@ -8,7 +8,7 @@ import { type IdentityOptions, ignoredClaims, toIdentity } from '../../core/read
 import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { AuthorizationResponse, Grant, SignIn } from '../../oidc/sign-in.ts'
-import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
+import type { ConsumptionAttempt, ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import { keptTokens } from '../kept-tokens.ts'
 import { providerSessionOwner, userOwner } from '../owners.ts'
 import type { Sessions } from '../sessions.ts'
@@ -65,16 +65,14 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     throw new AuthError('sign_in_failed', `replay: the ${kind} has been used before`)
   }
 
-  /** Marks the login for 1.5 s, then extends the mark, because a mark set after its attempt gave up must expire. */
-  async function claim(key: string, attemptId: string): Promise<boolean> {
-    const attempt = { kind: 'login', key, attemptId } as const
-    if (!(await oneTimeKeys.consume(attempt, CLAIM_MS))) return false
-    if (await oneTimeKeys.extend(attempt, LOGIN_LIFETIME_MS)) return true
+  /** Extends the mark, because one that is set after its attempt gave up must expire. */
+  async function keepMark(mark: ConsumptionAttempt): Promise<void> {
+    if (await oneTimeKeys.extend(mark, LOGIN_LIFETIME_MS)) return
     throw new AuthError('store_unavailable', 'the mark of the login expired before it was extended')
   }
 
   /** Releases the mark unless the code is spent, so that a reload may retry and made-up codes leave no marks. */
-  async function redeemCode(redeemable: Redeemable, attemptId: string) {
+  async function redeemCode(redeemable: Redeemable, mark: ConsumptionAttempt) {
     let isSpent = false
     const onSpent: Redeemable['onSpent'] = (fate) => {
       isSpent = fate === 'spent'
@@ -82,13 +80,11 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     }
     try {
       // Reads the generation before redeeming, so that an end of all sessions from now on includes this sign-in.
-      const generation = await sessions.currentGeneration()
+      const [generation] = await Promise.all([sessions.currentGeneration(), keepMark(mark)])
       return { grant: await signIn.redeem({ ...redeemable, onSpent }), generation }
     } catch (cause) {
-      const key = digestOfParts(redeemable.txid)
       // Ignores a failed release, because the provider's error is the answer.
-      if (!isSpent)
-        await oneTimeKeys.release({ kind: 'login', key, attemptId }).catch(() => undefined)
+      if (!isSpent) await oneTimeKeys.release(mark).catch(() => undefined)
       throw cause
     }
   }
@@ -140,8 +136,9 @@ export function createRedemption(options: RedemptionOptions): Redemption {
     const giveBack = slots.take(redeemable.origin)
     try {
       const attemptId = randomBytes(16).toString('base64url')
-      if (!(await claim(digestOfParts(redeemable.txid), attemptId))) return undefined
-      const { grant, generation } = await redeemCode(redeemable, attemptId)
+      const mark = { kind: 'login', key: digestOfParts(redeemable.txid), attemptId } as const
+      if (!(await oneTimeKeys.consume(mark, CLAIM_MS))) return undefined
+      const { grant, generation } = await redeemCode(redeemable, mark)
       const identity = toIdentity(grant.claims, options.identity)
       if (options.detectsIdTokenReplay) await consumeIdToken(grant, identity.issuer, attemptId)
       const cookie = await open(redeemable, grant, identity, generation)
