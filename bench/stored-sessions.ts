@@ -32,12 +32,13 @@ export async function storedSessions(
     REDIS_HYBRID_L1_SIZE: String(l1Entries),
     REDIS_HYBRID_L1_MEMORY_MB: '4096',
     REDIS_HYBRID_L1_TTL: '30',
-    ...(mode !== 'memory' && {
-      REDIS_ENABLED: 'true',
-      REDIS_CACHE_MODE: mode,
-      REDIS_URL: redisUrl,
-      REDIS_KEY_PREFIX: `bench-${mode}:`,
-    }),
+    ...(mode === 'memory'
+      ? { REDIS_ENABLED: 'false', REDIS_CACHE_MODE: undefined }
+      : {
+          REDIS_CACHE_MODE: mode,
+          REDIS_URL: redisUrl,
+          REDIS_KEY_PREFIX: `bench-${mode}-${l1Entries}:`,
+        }),
   })
   await state.firstAttempt
   while (state.backplane.subscription === undefined)
