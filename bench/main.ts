@@ -8,11 +8,15 @@ import { withTables } from './report/page.ts'
 import { terminalTable } from './report/print.ts'
 import type { Table } from './report/table.ts'
 import { measureChecks } from './sections/checks.ts'
+import { measureReads } from './sections/reads.ts'
+import { measureSizes } from './sections/sizes.ts'
 import { measureThroughTraefik } from './sections/through-traefik.ts'
 
 /** Sections by name, in the order in which they run. */
 const SECTIONS: Readonly<Record<string, (plan: Plan) => Promise<Table | readonly Table[]>>> = {
   checks: measureChecks,
+  reads: measureReads,
+  sizes: measureSizes,
   traefik: measureThroughTraefik,
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { parseSessionCookie, type SessionCredential } from '../src/core/session.ts'
-import { openSessionReplica } from '../test/support/session-replica.ts'
+import { parseSessionCookie, type Session, type SessionCredential } from '../../src/core/session.ts'
+import { openSessionReplica } from '../../test/support/session-replica.ts'
 
 /** Sessions as the check reads them, within this process, over Redis or memory. */
 export interface StoredSessions extends AsyncDisposable {
@@ -10,6 +10,10 @@ export interface StoredSessions extends AsyncDisposable {
   readonly write: () => Promise<void>
   /** Signs in that many users. */
   readonly signIn: (count: number) => Promise<SessionCredential[]>
+  /** Fills L1 with that many further sessions, which no store holds: a million sign-ins take minutes. */
+  readonly crowd: (count: number) => void
+  /** Number of sessions in L1. */
+  readonly cached: () => number
 }
 
 export type Mode = 'memory' | 'redis' | 'hybrid'
@@ -23,7 +27,7 @@ export async function storedSessions(
   redisUrl: string,
   l1Entries = 1000,
 ): Promise<StoredSessions> {
-  const { sessions, state, close } = openSessionReplica({
+  const { sessions, cache, state, close } = openSessionReplica({
     PROTECTED_HOSTS: REALM,
     ALLOW_ANY_USER: 'true',
     OIDC_ISSUER_URL: 'https://id.example.com',
@@ -74,8 +78,25 @@ export async function storedSessions(
       }
       return credentials
     },
+    crowd(count) {
+      for (let user = 0; user < count; user++) {
+        const presented = { digest: random(), credential: { id: random(), secret: random() }, realm: REALM }
+        const sealed = { identity: randomBytes(350) }
+        cache.keep(presented, sealed, sessionOf(user), cache.fillTicket())
+      }
+    },
+    cached: () => cache.size,
     [Symbol.asyncDispose]: close,
   }
+}
+
+function random(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function sessionOf(user: number): Session {
+  const now = Date.now()
+  return { identity: identityOf(user), createdAt: now, expiresAt: now + 3_600_000 }
 }
 
 function identityOf(user: number) {
