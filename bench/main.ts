@@ -10,6 +10,8 @@ import type { Table } from './report/table.ts'
 import { measureChecks } from './sections/checks.ts'
 import { measureReads } from './sections/reads.ts'
 import { measureSizes } from './sections/sizes.ts'
+import { measureSignIns } from './sections/sign-ins.ts'
+import { measureStart } from './sections/start.ts'
 import { measureThroughTraefik } from './sections/through-traefik.ts'
 
 /** Sections by name, in the order in which they run. */
@@ -17,6 +19,8 @@ const SECTIONS: Readonly<Record<string, (plan: Plan) => Promise<Table | readonly
   checks: measureChecks,
   reads: measureReads,
   sizes: measureSizes,
+  'sign-ins': measureSignIns,
+  start: measureStart,
   traefik: measureThroughTraefik,
 }
 

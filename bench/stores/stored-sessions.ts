@@ -34,7 +34,7 @@ export async function storedSessions(
     OIDC_CLIENT_ID: 'bench',
     SESSION_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     REDIS_HYBRID_L1_SIZE: String(l1Entries),
-    REDIS_HYBRID_L1_MEMORY_MB: '4096',
+    REDIS_HYBRID_L1_MEMORY_MB: '10000',
     REDIS_HYBRID_L1_TTL: '30',
     ...(mode === 'memory'
       ? { REDIS_ENABLED: 'false', REDIS_CACHE_MODE: undefined }
