@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { NodeEnv } from '../../src/http/request.ts'
-import { type Listener, listen } from '../../src/listen.ts'
+import { type Listener, listen } from '../../src/listener/listen.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { useParty } from '../support/used-party.ts'
@@ -93,7 +93,11 @@ describe('C10: a head that cannot be written', () => {
     app.onError((error) => {
       throw error
     })
-    listener = await listen(app, '127.0.0.1', 0, (cause) => unwritten.push(cause))
+    listener = await listen(app, {
+      host: '127.0.0.1',
+      port: 0,
+      onUnwritten: (cause) => unwritten.push(cause),
+    })
   })
   beforeEach(() => {
     unwritten.length = 0
