@@ -9,8 +9,8 @@ import { terminalTable } from './report/print.ts'
 import type { Table } from './report/table.ts'
 import { measureChecks } from './sections/checks.ts'
 import { measureReads } from './sections/reads.ts'
-import { measureSizes } from './sections/sizes.ts'
 import { measureSignIns } from './sections/sign-ins.ts'
+import { measureSizes } from './sections/sizes.ts'
 import { measureStart } from './sections/start.ts'
 import { measureThroughTraefik } from './sections/through-traefik.ts'
 
@@ -38,7 +38,13 @@ const machine = describeMachine()
     if (!options.isJson) process.stdout.write(measured.map(terminalTable).join(''))
   }
 }
-const run = { machine, laps: options.laps, rounds: options.rounds, seconds: options.seconds, tables }
+const run = {
+  machine,
+  laps: options.laps,
+  rounds: options.rounds,
+  seconds: options.seconds,
+  tables,
+}
 if (options.isJson) process.stdout.write(`${JSON.stringify(run, null, 2)}\n`)
 if (options.compare !== undefined) {
   const earlier = JSON.parse(readFileSync(options.compare, 'utf8')) as typeof run

@@ -15,9 +15,9 @@ export interface Options {
 }
 
 export const USAGE = `npm run bench -- [options]
-  --only NAME,…    ${'sections to run: checks, reads, sizes, sign-ins, start, traefik'}
+  --only NAME,…    sections to run: checks, reads, sizes, sign-ins, start, traefik
   --laps N         repetitions with fresh processes (3)
-  --rounds N       measurements of each contestant within a repetition, in turns (4)
+  --rounds N       measurements of each contestant within a repetition, in turns (2)
   --seconds N      length of one measurement (1)
   --json           prints JSON instead of tables
   --compare FILE   prints the figures over those of an earlier run, saved with --json
@@ -44,7 +44,7 @@ export function parseOptions(args: readonly string[], sections: readonly string[
   return {
     only: only && new Set(only),
     laps: positive('laps', values.laps, 3),
-    rounds: positive('rounds', values.rounds, 4),
+    rounds: positive('rounds', values.rounds, 2),
     seconds: positive('seconds', values.seconds, 1),
     isJson: values.json ?? false,
     compare: values.compare,

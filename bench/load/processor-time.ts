@@ -13,7 +13,8 @@ export function processorMicros(pids: readonly number[]): number {
 
 function microsOf(pid: number): number {
   const path = `/proc/${pid}/stat`
-  if (!existsSync(path)) throw new Error(`${path} is missing: the bench needs Linux, and the process`)
+  if (!existsSync(path))
+    throw new Error(`${path} is missing: the bench needs Linux, and the process`)
   const text = readFileSync(path, 'latin1')
   // Fields 14 and 15 of proc(5), counted behind the name, which may contain blanks.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')

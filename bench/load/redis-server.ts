@@ -3,8 +3,6 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { findProgram, freePort, startProcess } from '../../stand-ins/process.ts'
 
-export type BenchRedis = Awaited<ReturnType<typeof redisServer>>
-
 /** Starts a Redis for this run. */
 export async function redisServer() {
   if (!findProgram('redis-server')) throw new Error('redis-server is not on PATH')

@@ -89,7 +89,7 @@ async function steadyCheck(
 
 /** Starts the bare server as a process. */
 export async function bareServer(headers: Headers, ...redis: readonly string[]) {
-  const script = ['bench/load/bare-server.ts', JSON.stringify(headers), ...redis]
+  const script = ['bench/load/bare-process.ts', JSON.stringify(headers), ...redis]
   const running = startProcess(process.execPath, script)
   for (let tries = 0; tries < 500; tries++) {
     const port = /"internal_port":(\d+)/.exec(running.output())?.[1]

@@ -3,7 +3,9 @@ import { type Table, textRows } from './table.ts'
 /** Writes a table for the terminal. */
 export function terminalTable(table: Table): string {
   const rows = textRows(table)
-  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
+  const widths = (rows[0] ?? []).map((_, at) =>
+    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
+  )
   const lines = rows.map((row) =>
     row
       .map((cell, at) => (at === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[at] ?? 0)))

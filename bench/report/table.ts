@@ -11,7 +11,7 @@ export interface Row {
   readonly name: string
   /** Figures by the name of their column. */
   readonly cells: Readonly<Record<string, Spread>>
-  readonly aim?: Aim
+  readonly aims?: readonly Aim[]
 }
 
 /** Table of one section, which the terminal, the JSON and the page in `docs/` show alike. */
@@ -25,12 +25,12 @@ export interface Table {
 
 /** Returns the cells of a table as text, with the name first and the aim last. */
 export function textRows({ columns, rows }: Table): readonly (readonly string[])[] {
-  const hasAims = rows.some(({ aim }) => aim !== undefined)
+  const hasAims = rows.some(({ aims }) => aims !== undefined)
   const head = ['', ...columns, ...(hasAims ? ['aim'] : [])]
-  const lines = rows.map(({ name, cells, aim }) => [
+  const lines = rows.map(({ name, cells, aims = [] }) => [
     name,
     ...columns.map((column) => cellText(cells[column])),
-    ...(hasAims ? [aimText(cells, aim)] : []),
+    ...(hasAims ? [aims.map((aim) => aimText(cells, aim)).join('; ')] : []),
   ])
   return [head, ...lines]
 }
@@ -40,9 +40,7 @@ function cellText(spread: Spread | undefined): string {
   const { low, median, high, count } = spread
   const digits = digitsOf(median)
   const middle = numberText(median, digits)
-  return count < 2
-    ? middle
-    : `${middle} (${numberText(low, digits)}–${numberText(high, digits)})`
+  return count < 2 ? middle : `${middle} (${numberText(low, digits)}–${numberText(high, digits)})`
 }
 
 function digitsOf(value: number): number {
@@ -51,12 +49,13 @@ function digitsOf(value: number): number {
 }
 
 function numberText(value: number, digits: number): string {
-  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return value.toLocaleString('en', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
 }
 
-function aimText(cells: Row['cells'], aim: Aim | undefined): string {
-  if (aim === undefined) return ''
-  const { column, atLeast, atMost } = aim
+function aimText(cells: Row['cells'], { column, atLeast, atMost }: Aim): string {
   const median = cells[column]?.median ?? Number.NaN
   const isMet = median >= (atLeast ?? Number.NEGATIVE_INFINITY) && median <= (atMost ?? Infinity)
   const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`

@@ -10,6 +10,7 @@ const RAW = 'raw node-redis'
 const KINDS: readonly StoreKind[] = [RAW, 'memory', 'redis', 'hybrid']
 const SESSIONS = 1000
 const CPU_SHARE = 'raw / ours, CPU'
+const RATE_SHARE = 'ours / raw, reads/s'
 
 /** Measures sessions within the process: the table of the traefikoidc plugin, each mode beside raw node-redis. */
 export async function measureReads(plan: Plan): Promise<Table> {
@@ -28,7 +29,7 @@ export async function measureReads(plan: Plan): Promise<Table> {
       'reads/s',
       'CPU µs a read',
       CPU_SHARE,
-      'raw / ours, time',
+      RATE_SHARE,
     ],
     rows: [...all].map(([kind, rounds]) => row(kind, rounds, all.get(RAW) ?? [])),
     notes: [
@@ -55,9 +56,9 @@ function row(kind: string, rounds: readonly StoreRound[], raw: readonly StoreRou
       'write p50 ms': spreadOf(of('writeP50Ms')),
       'reads/s': spreadOf(of('readsPerSecond')),
       'CPU µs a read': spreadOf(of('cpuMicros')),
-      ...(kind !== RAW && { [CPU_SHARE]: cpu, 'raw / ours, time': time }),
+      ...(kind !== RAW && { [CPU_SHARE]: cpu, [RATE_SHARE]: time }),
     },
-    ...(kind === 'redis' && { aim: { column: CPU_SHARE, atLeast: 0.6 } }),
+    ...(kind === 'redis' && { aims: [{ column: CPU_SHARE, atLeast: 0.6 }] }),
   }
 }
 

@@ -1,5 +1,8 @@
 import { testClient } from '../../test/support/vestibule.ts'
-import { startVestibuleProcess, type VestibuleProcess } from '../../test/support/vestibule-process.ts'
+import {
+  startVestibuleProcess,
+  type VestibuleProcess,
+} from '../../test/support/vestibule-process.ts'
 import { totalCpuMicros } from '../load/load.ts'
 import { processorMicros } from '../load/processor-time.ts'
 import { redisServer } from '../load/redis-server.ts'
@@ -44,7 +47,7 @@ export async function measureSignIns(plan: Plan): Promise<Table> {
           figure: spreadOf(of('signInMicros')),
           'in checks': ratios(of('signInMicros'), of('checkMicros')),
         },
-        aim: { column: 'in checks', atMost: 20 },
+        aims: [{ column: 'in checks', atMost: 20 }],
       },
       {
         name: `p50 ms of ${CHECKS_PER_SECOND} checks/s alone`,
@@ -56,7 +59,7 @@ export async function measureSignIns(plan: Plan): Promise<Table> {
           figure: spreadOf(of('besideP50Ms')),
           'of without': ratios(of('besideP50Ms'), of('aloneP50Ms')),
         },
-        aim: { column: 'of without', atMost: 1.5 },
+        aims: [{ column: 'of without', atMost: 1.5 }],
       },
     ],
     notes: [

@@ -18,8 +18,8 @@ export async function measureSizes(plan: Plan): Promise<Table> {
   await using many = await redisServer()
   await fill(many.url)
   const rows = [
-    await measured('hybrid mode, from L1', 'hybrid', plan, few.url, many.url),
-    await measured('redis mode', 'redis', plan, few.url, many.url),
+    await measured('hybrid', plan, few.url, many.url),
+    await measured('redis', plan, few.url, many.url),
   ]
   return {
     id: 'sizes',
@@ -33,8 +33,7 @@ export async function measureSizes(plan: Plan): Promise<Table> {
 }
 
 async function measured(
-  name: string,
-  mode: string,
+  mode: 'hybrid' | 'redis',
   plan: Plan,
   fewUrl: string,
   manyUrl: string,
@@ -50,7 +49,7 @@ async function measured(
   const fewMicros = rounds.map((round) => round.fewMicros)
   const manyMicros = rounds.map((round) => round.manyMicros)
   return {
-    name,
+    name: mode === 'hybrid' ? 'hybrid mode, from L1' : 'redis mode',
     cells: {
       'CPU µs, 1 k': spreadOf(fewMicros),
       'CPU µs, 1 M': spreadOf(manyMicros),
@@ -59,7 +58,7 @@ async function measured(
         'resident bytes a session': spreadOf([rounds[0]?.bytesPerSession ?? Number.NaN]),
       }),
     },
-    aim: { column: RATIO, atMost: 1.05 },
+    aims: [{ column: RATIO, atMost: 1.05 }],
   }
 }
 

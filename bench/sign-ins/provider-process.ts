@@ -24,7 +24,8 @@ process.on('disconnect', () => process.exit())
 process.send?.('ready')
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = request.url === '/token' ? await tokens(await text(request)) : documentAt(request.url)
+  const body =
+    request.url === '/token' ? await tokens(await text(request)) : documentAt(request.url)
   response.writeHead(body ? 200 : 404, { 'Content-Type': 'application/json' })
   response.end(JSON.stringify(body ?? {}))
 }

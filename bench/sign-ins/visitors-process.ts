@@ -59,7 +59,13 @@ async function run(load: SignInLoad): Promise<SignInResult> {
     await Promise.all(begun)
   }
   const seconds = (performance.now() - startedAtMs) / 1000
-  return { signIns, seconds, failures: faults.length, firstFailure: faults[0] ?? '', check: lastCheck }
+  return {
+    signIns,
+    seconds,
+    failures: faults.length,
+    firstFailure: faults[0] ?? '',
+    check: lastCheck,
+  }
 }
 
 /** Opens a page, signs in as a new user and opens the page again: two checks, the login and the callback. */

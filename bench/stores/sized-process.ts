@@ -1,5 +1,5 @@
-import { reader } from './store.ts'
 import { throughput } from './measure.ts'
+import { reader } from './store.ts'
 import { type Mode, storedSessions } from './stored-sessions.ts'
 
 /** Result of one round: processor time for a read beside few sessions and beside many. */
@@ -31,7 +31,8 @@ async function hotReader(redisUrl: string, others: number): Promise<() => unknow
   const stored = await storedSessions(mode as Mode, redisUrl, Math.max(FEW, others))
   const credentials = await stored.signIn(FEW)
   stored.crowd(others - FEW)
-  if (stored.cached() < others * 0.95) throw new Error(`only ${stored.cached()} sessions fit into L1`)
+  if (stored.cached() < others * 0.95)
+    throw new Error(`only ${stored.cached()} sessions fit into L1`)
   // The crowd is younger, and the least recently used would go first.
   for (const credential of credentials) await stored.read(credential)
   return reader(stored.read, credentials.slice(-HOT))

@@ -17,7 +17,9 @@ export type StoreKind = Mode | 'raw node-redis'
 const RECORD_BYTES = 350
 
 export function openStore(kind: StoreKind, redisUrl: string, sessions: number): Promise<Store> {
-  return kind === 'raw node-redis' ? rawStore(redisUrl, sessions) : modeStore(kind, redisUrl, sessions)
+  return kind === 'raw node-redis'
+    ? rawStore(redisUrl, sessions)
+    : modeStore(kind, redisUrl, sessions)
 }
 
 async function modeStore(mode: Mode, redisUrl: string, sessions: number): Promise<Store> {

@@ -80,7 +80,11 @@ export async function storedSessions(
     },
     crowd(count) {
       for (let user = 0; user < count; user++) {
-        const presented = { digest: random(), credential: { id: random(), secret: random() }, realm: REALM }
+        const presented = {
+          digest: random(),
+          credential: { id: random(), secret: random() },
+          realm: REALM,
+        }
         const sealed = { identity: randomBytes(350) }
         cache.keep(presented, sealed, sessionOf(user), cache.fillTicket())
       }
