@@ -132,9 +132,7 @@ function isAccepted(
     createSecureContext({ cert, key, ...(clientCa !== undefined && { ca: clientCa }) })
     return true
   } catch (error) {
-    const why = String((error as Error).message)
-      .replace(/^.*:/, '')
-      .trim()
+    const why = String((error as Error).message).replace(/^.*:/, '').trim()
     problems.push(`${CERT}: ${file} is not accepted by OpenSSL: ${why}; make another certificate`)
     return false
   }

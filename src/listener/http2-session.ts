@@ -45,7 +45,8 @@ export function boundSession(
       if (session.destroyed) return
       const { lastProcStreamID = 0 } = session.state
       const now = { bytes: session.socket.bytesRead, streams: (lastProcStreamID + 1) / 2 }
-      const allowed = VOLUME.bytesPerSecond + (now.streams - seen.streams) * VOLUME.bytesPerRequest
+      const allowed =
+        VOLUME.bytesPerSecond + (now.streams - seen.streams) * VOLUME.bytesPerRequest
       if (now.bytes - seen.bytes > allowed) end('too many bytes that belong to no request')
       seen = now
     },

@@ -12,6 +12,7 @@ import type { TLSSocket } from 'node:tls'
 import { createAnswerType } from '../http/answer-type.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
+import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import {
   answerStatus,
   closeWhenAnswered,
@@ -20,7 +21,6 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
-import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
