@@ -1,11 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { startLoadGenerator } from './load/load.ts'
 import { describeMachine } from './machine.ts'
-import { parseOptions, USAGE } from './options.ts'
+import { type Options, parseOptions, USAGE } from './options.ts'
 import type { Plan } from './plan.ts'
 import { comparison } from './report/compare.ts'
-import { withTables } from './report/page.ts'
+import { type Run, withTables } from './report/page.ts'
 import { terminalTable } from './report/print.ts'
+import { sizingTable } from './report/sizing.ts'
 import type { Table } from './report/table.ts'
 import { measureChecks } from './sections/checks.ts'
 import { measureReads } from './sections/reads.ts'
@@ -26,32 +27,36 @@ const SECTIONS: Readonly<Record<string, (plan: Plan) => Promise<Table | readonly
 
 const options = readOptions()
 const say = (text: string) => void process.stderr.write(`${text}\n`)
-const tables: Table[] = []
-const machine = describeMachine()
-{
-  using generator = startLoadGenerator()
-  const { laps, rounds, seconds } = options
-  for (const [name, measure] of Object.entries(SECTIONS)) {
-    if (options.only && !options.only.has(name)) continue
-    const measured = [await measure({ laps, rounds, seconds, generator, say })].flat()
-    tables.push(...measured)
-    if (!options.isJson) process.stdout.write(measured.map(terminalTable).join(''))
-  }
+const show = (tables: readonly Table[]) => {
+  if (!options.isJson) process.stdout.write(tables.map(terminalTable).join(''))
 }
-const run = {
-  machine,
-  laps: options.laps,
-  rounds: options.rounds,
-  seconds: options.seconds,
-  tables,
-}
+const run = options.from === undefined ? await measure(options) : readRun(options.from)
 if (options.isJson) process.stdout.write(`${JSON.stringify(run, null, 2)}\n`)
-if (options.compare !== undefined) {
-  const earlier = JSON.parse(readFileSync(options.compare, 'utf8')) as typeof run
-  say(comparison(tables, earlier.tables))
-}
+if (options.compare !== undefined) say(comparison(run.tables, readRun(options.compare).tables))
 if (options.page !== undefined) {
   writeFileSync(options.page, withTables(readFileSync(options.page, 'utf8'), run))
+}
+
+async function measure({ only, laps, rounds, seconds }: Options): Promise<Run> {
+  const tables: Table[] = []
+  const machine = describeMachine()
+  using generator = startLoadGenerator()
+  for (const [name, section] of Object.entries(SECTIONS)) {
+    if (only && !only.has(name)) continue
+    const measured = [await section({ laps, rounds, seconds, generator, say })].flat()
+    tables.push(...measured)
+    show(measured)
+  }
+  const sizing = sizingTable(tables)
+  if (sizing) {
+    tables.push(sizing)
+    show([sizing])
+  }
+  return { machine, laps, rounds, seconds, tables }
+}
+
+function readRun(file: string): Run {
+  return JSON.parse(readFileSync(file, 'utf8')) as Run
 }
 
 function readOptions() {

@@ -12,6 +12,8 @@ export interface Options {
   readonly compare: string | undefined
   /** Page whose tables are replaced by those of this run. */
   readonly page: string | undefined
+  /** File with the JSON of a run, which is used instead of measuring. */
+  readonly from: string | undefined
 }
 
 export const USAGE = `npm run bench -- [options]
@@ -21,6 +23,7 @@ export const USAGE = `npm run bench -- [options]
   --seconds N      length of one measurement (1)
   --json           prints JSON instead of tables
   --compare FILE   prints the figures over those of an earlier run, saved with --json
+  --from FILE      takes the figures of an earlier run instead of measuring
   --page FILE      replaces the tables of a page, such as docs/performance.md
 `
 
@@ -35,6 +38,7 @@ export function parseOptions(args: readonly string[], sections: readonly string[
       seconds: text,
       compare: text,
       page: text,
+      from: text,
       json: { type: 'boolean' },
     },
   })
@@ -49,6 +53,7 @@ export function parseOptions(args: readonly string[], sections: readonly string[
     isJson: values.json ?? false,
     compare: values.compare,
     page: values.page,
+    from: values.from,
   }
 }
 
