@@ -31,6 +31,7 @@ const show = (tables: readonly Table[]) => {
   if (!options.isJson) process.stdout.write(tables.map(terminalTable).join(''))
 }
 const run = options.from === undefined ? await measure(options) : readRun(options.from)
+if (options.from !== undefined) show(run.tables)
 if (options.isJson) process.stdout.write(`${JSON.stringify(run, null, 2)}\n`)
 if (options.compare !== undefined) say(comparison(run.tables, readRun(options.compare).tables))
 if (options.page !== undefined) {
