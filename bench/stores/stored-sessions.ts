@@ -4,8 +4,8 @@ import { openSessionReplica } from '../../test/support/session-replica.ts'
 
 /** Sessions as the check reads them, within this process, over Redis or memory. */
 export interface StoredSessions extends AsyncDisposable {
-  /** Reads like a check: from memory, else from the store. Returns false when there is no such session. */
-  readonly read: (credential: SessionCredential) => boolean | Promise<boolean>
+  /** Reads like a check: from memory, else from the store. Returns or resolves with `undefined` for no such session. */
+  readonly read: (credential: SessionCredential) => unknown
   /** Writes one record of each kind in one round trip. */
   readonly write: () => Promise<void>
   /** Signs in that many users. */
@@ -65,9 +65,7 @@ export async function storedSessions(
   const records = { identity: record, tokens: record, metadata: record }
   let written = 0
   return {
-    read: (credential) =>
-      sessions.recall(credential, REALM) !== undefined ||
-      sessions.find(credential, REALM).then((found) => found !== undefined),
+    read: (credential) => sessions.recall(credential, REALM) ?? sessions.find(credential, REALM),
     write: () => state.store.create(`written-${written++}`, records, 60_000),
     async signIn(count) {
       const credentials: SessionCredential[] = []
