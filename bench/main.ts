@@ -44,7 +44,9 @@ async function measure({ only, laps, rounds, seconds }: Options): Promise<Run> {
   using generator = startLoadGenerator()
   for (const [name, section] of Object.entries(SECTIONS)) {
     if (only && !only.has(name)) continue
-    const measured = [await section({ laps, rounds, seconds, generator, say })].flat()
+    const measured = [
+      await section({ laps, rounds, seconds, warmUpSeconds: 3, generator, say }),
+    ].flat()
     tables.push(...measured)
     show(measured)
   }

@@ -8,6 +8,8 @@ export interface Plan {
   readonly rounds: number
   readonly seconds: number
   readonly generator: LoadGenerator
+  /** Length of the load before the first round, until the compiler has done its work. */
+  readonly warmUpSeconds: number
   /** Tells what is being measured. */
   readonly say: (text: string) => void
 }
@@ -18,17 +20,16 @@ export function rotated<Member>(members: readonly Member[], round: number): read
   return [...members.slice(first), ...members.slice(0, first)]
 }
 
-/** Runs `measure` for every contestant in turns and returns its results by name; the first round warms up. */
+/** Runs `measure` for every contestant in turns and returns its results by name. */
 export async function inTurns<Contestant extends { readonly name: string }, Result>(
   contestants: readonly Contestant[],
   rounds: number,
-  measure: (contestant: Contestant, isWarmUp: boolean) => Promise<Result>,
+  measure: (contestant: Contestant) => Promise<Result>,
 ): Promise<ReadonlyMap<string, Result[]>> {
   const results = new Map<string, Result[]>(contestants.map(({ name }) => [name, []]))
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const contestant of rotated(contestants, round)) {
-      const result = await measure(contestant, round === 0)
-      if (round > 0) results.get(contestant.name)?.push(result)
+      results.get(contestant.name)?.push(await measure(contestant))
     }
   }
   return results

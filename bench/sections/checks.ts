@@ -96,7 +96,7 @@ function row(
   }
 }
 
-async function runLap({ rounds, seconds, generator }: Plan): Promise<LapResult> {
+async function runLap({ rounds, seconds, warmUpSeconds, generator }: Plan): Promise<LapResult> {
   await using provider = await startProvider({ clients: [testClient] })
   await using issuer = await tokenIssuer(AUDIENCE)
   await using redis = await redisServer()
@@ -130,11 +130,13 @@ async function runLap({ rounds, seconds, generator }: Plan): Promise<LapResult> 
     { name: 'bare Hono, JWT headers', server: bareToken, check: token },
     { name: 'JWT bearer, hot', server: memory, check: token },
   ]
-  const results = await inTurns(contestants, rounds, async ({ server, check }) => {
+  const measure = async ({ server, check }: Contestant, forSeconds = seconds) => {
     const url = `http://127.0.0.1:${server.internalPort}/auth`
-    const load = { url, headers: await check.headers(), connections: CONNECTIONS, seconds }
-    return generator.run(load, [server.pid])
-  })
+    const load = { url, headers: await check.headers(), connections: CONNECTIONS }
+    return generator.run({ ...load, seconds: forSeconds }, [server.pid])
+  }
+  for (const contestant of contestants) await measure(contestant, warmUpSeconds)
+  const results = await inTurns(contestants, rounds, (contestant) => measure(contestant))
   return {
     rounds: results,
     residentMib: new Map(contestants.map(({ name, server }) => [name, residentMib(server.pid)])),

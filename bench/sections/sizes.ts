@@ -42,7 +42,7 @@ async function measured(
   const script = 'bench/stores/sized-process.ts'
   using sized = await startAsked(script, args, ['--max-old-space-size=16000'])
   const rounds: (SizedRound & { readonly bytesPerSession: number })[] = []
-  await sized.ask(plan.seconds)
+  await sized.ask(plan.warmUpSeconds)
   for (let round = 0; round < plan.laps * plan.rounds; round++) {
     rounds.push((await sized.ask(plan.seconds)) as (typeof rounds)[number])
   }

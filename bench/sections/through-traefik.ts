@@ -22,6 +22,7 @@ import { COPIED_HEADERS, startOauth2Proxy } from '../traefik/oauth2-proxy.ts'
 import { type Middlewares, startBenchTraefik } from '../traefik/traefik.ts'
 
 const CLIENTS = [4, 32, 64, 128]
+const WARM_UP_CLIENTS = 32
 const HOST = 'app.example.com'
 const PEER = 'oauth2-proxy, Redis'
 const BASE = 'Traefik alone'
@@ -99,7 +100,7 @@ function tableOf(clients: number, rounds: ReadonlyMap<string, Measured[]>, plan:
 }
 
 async function runLap(
-  { rounds, seconds, generator }: Plan,
+  { rounds, seconds, warmUpSeconds, generator }: Plan,
   hasPeer: boolean,
   results: Map<number, Map<string, Measured[]>>,
 ): Promise<void> {
@@ -117,26 +118,30 @@ async function runLap(
     old.size === 0
       ? undefined
       : stack.use(await startBenchTraefik(old, { GODEBUG: 'http2client=0' }))
+  const measure = async (contestant: Contestant, clients: number, forSeconds: number) => {
+    const traefik = contestant.isWithoutHttp2 ? withoutHttp2 : usual
+    if (!traefik) throw new Error('no Traefik for this contestant')
+    const url = `${traefik.urls.get(slug(contestant.name))}/dashboard/items?page=2`
+    const headers = {
+      ...browserHeaders,
+      Host: HOST,
+      'X-Forwarded-Proto': 'https',
+      Cookie: contestant.cookie(),
+    }
+    const pids = [traefik.pid, ...(contestant.pid === undefined ? [] : [contestant.pid])]
+    const openedBefore = openedConnections()
+    const load = { url, headers, connections: clients, seconds: forSeconds }
+    const round = await generator.run(load, pids)
+    const opened = openedConnections() - openedBefore - clients
+    return { ...round, newConnections: opened / (round.perSecond * forSeconds) }
+  }
+  await renew()
+  for (const contestant of contestants) await measure(contestant, WARM_UP_CLIENTS, warmUpSeconds)
   for (const clients of CLIENTS) {
     await renew()
-    const measured = await inTurns(contestants, rounds, async (contestant) => {
-      const traefik = contestant.isWithoutHttp2 ? withoutHttp2 : usual
-      if (!traefik) throw new Error('no Traefik for this contestant')
-      const url = `${traefik.urls.get(slug(contestant.name))}/dashboard/items?page=2`
-      const headers = {
-        ...browserHeaders,
-        Host: HOST,
-        'X-Forwarded-Proto': 'https',
-        Cookie: contestant.cookie(),
-      }
-      const pids = [traefik.pid, ...(contestant.pid === undefined ? [] : [contestant.pid])]
-      const openedBefore = openedConnections()
-      const load = { url, headers, connections: clients, seconds }
-      const round = await generator.run(load, pids)
-      const newConnections =
-        (openedConnections() - openedBefore - clients) / (round.perSecond * seconds)
-      return { ...round, newConnections }
-    })
+    const measured = await inTurns(contestants, rounds, (contestant) =>
+      measure(contestant, clients, seconds),
+    )
     const all = results.get(clients) ?? new Map<string, Measured[]>()
     for (const [name, own] of measured) all.set(name, [...(all.get(name) ?? []), ...own])
     results.set(clients, all)
