@@ -18,7 +18,7 @@ const patience = {
 
 /** Tests of src/redis that need no server; all others in test/redis start one. */
 const WITHOUT_SERVER = [
-  'test/redis/{breaker,deadlines,failure,reply-errors}.test.ts',
+  'test/redis/{breaker,deadlines,failure,reply-errors,waiting-list}.test.ts',
   'test/redis/{cluster,examine,sentinel}/*.test.ts',
 ]
 

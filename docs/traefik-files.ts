@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
-import type { Config } from '../src/config/config.ts'
+import { internalTlsFiles } from '../src/commands/internal-listener.ts'
+import type { Config, Environment } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load.ts'
 import { kubernetesManifests } from '../src/render/kubernetes.ts'
 import { traefikFile } from '../src/render/traefik.ts'
@@ -41,7 +42,14 @@ function note(path: string): string {
 
 /** Leaves out files, which are elsewhere, and Redis, because neither matters to Traefik. */
 function configOf(...paths: readonly string[]): Config {
-  const settings = paths.flatMap((path) => Object.entries(parseEnv(readFileSync(path, 'utf8'))))
-  const isElsewhere = (name: string) => name.startsWith('REDIS_') || name.endsWith('_FILE')
-  return loadConfig(Object.fromEntries(settings.filter(([name]) => !isElsewhere(name))))
+  const settings = Object.assign({}, ...paths.map(readEnvironment)) as Environment
+  const isElsewhere = ([name]: [string, unknown]) =>
+    name.startsWith('REDIS_') || name.endsWith('_FILE')
+  const here = Object.entries(settings).filter((each) => !isElsewhere(each))
+  const internalTls = internalTlsFiles(settings)
+  return { ...loadConfig(Object.fromEntries(here)), ...(internalTls && { internalTls }) }
+}
+
+function readEnvironment(path: string): Environment {
+  return parseEnv(readFileSync(path, 'utf8'))
 }

@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { sessions } = await import('./commands/sessions.ts')
     return sessions(environment, ...args)
   },
+  async certificates(environment, ...args) {
+    const { certificates } = await import('./commands/certificates.ts')
+    return certificates(environment, ...args)
+  },
 }
 
 /** Commands that take no arguments because the environment configures them. */

@@ -44,7 +44,7 @@ export interface BearerVerifierOptions {
   readonly now: () => EpochMs
 }
 
-const CACHE = { max: 10_000, maxSize: 64 * 1024 * 1024 }
+const CACHE = { max: 10_000, maxSize: 16 * 1024 * 1024 }
 const CACHE_MAX_MS = 5 * 60 * 1000
 /** Resolution of the cache's clock, to read the clock less often than once for each lookup. */
 const CLOCK_RESOLUTION_MS = 50

@@ -1,12 +1,18 @@
 import type { Environment } from '../config/config.ts'
+import { askInternal } from './ask-internal.ts'
 import { internalListeners } from './internal-listener.ts'
 
 const TIMEOUT_MS = 3000
 
-/** Requests `/readyz` on this machine, for images without a shell. Returns 0 when ready, else 1. */
+/**
+ * Requests `/readyz` on this machine, for images without a shell. Returns 0 when ready, else 1. Compares no certificate
+ * there, as the kubelet does not: the request has no secret, and a service that keeps an earlier certificate until the
+ * files are read again, or because they cannot be used, is well.
+ */
 export async function healthcheck(environment: Environment): Promise<number> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS)
-  const isReady = async (origin: string) => (await fetch(`${origin}/readyz`, { signal })).ok
+  const probe = { method: 'GET', timeoutMs: TIMEOUT_MS, isThisMachineTrusted: true } as const
+  const isReady = async (origin: string) =>
+    (await askInternal(new URL('/readyz', origin), probe)).status === 200
   const answers = await Promise.allSettled(internalListeners(environment).map(isReady))
   return answers.some((answer) => answer.status === 'fulfilled' && answer.value) ? 0 : 1
 }

@@ -1,4 +1,5 @@
 import type { Environment } from '../config/config.ts'
+import type { InternalTlsFiles } from '../config/internal-tls.ts'
 import { loadSettings } from '../config/load.ts'
 
 /**
@@ -7,9 +8,29 @@ import { loadSettings } from '../config/load.ts'
  */
 export function internalListeners(environment: Environment): readonly [string, ...string[]] {
   const { HOST, INTERNAL_PORT } = loadSettings(environment, 'HOST', 'INTERNAL_PORT')
-  const originOf = (host: string) => `http://${host}:${INTERNAL_PORT}`
+  const scheme = internalTlsFiles(environment) ? 'https' : 'http'
+  const originOf = (host: string) => `${scheme}://${host}:${INTERNAL_PORT}`
   const [first, ...further] = reachable(HOST)
   return [originOf(first), ...further.map(originOf)]
+}
+
+/**
+ * Returns the files of the internal listener's TLS, or `undefined` without TLS. Does not look into them, because a
+ * service that runs keeps those it read before they became unusable.
+ */
+export function internalTlsFiles(environment: Environment): InternalTlsFiles | undefined {
+  const {
+    INTERNAL_TLS_CERT_FILE: certFile,
+    INTERNAL_TLS_KEY_FILE: keyFile,
+    INTERNAL_TLS_CLIENT_CA_FILE: clientCaFile,
+  } = loadSettings(
+    environment,
+    'INTERNAL_TLS_CERT_FILE',
+    'INTERNAL_TLS_KEY_FILE',
+    'INTERNAL_TLS_CLIENT_CA_FILE',
+  )
+  if (certFile === undefined || keyFile === undefined) return undefined
+  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
 }
 
 /** Replaces a wildcard address by loopback, because nothing can connect to a wildcard. */

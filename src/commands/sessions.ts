@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
-import { AdminError, createAdminClient } from './admin-client.ts'
+import { type AdminAddress, AdminError, createAdminClient } from './admin-client.ts'
 
 const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]
        vestibule sessions end --id=ID | --user=SUB [--issuer=URL] | --all
@@ -11,7 +11,9 @@ const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--jso
   --issuer=URL  who names the user, if not OIDC_ISSUER_URL of the service
   --all         all sessions of everybody
   --json        the answer of the service as it is
-  --url=URL     the internal listener (http://127.0.0.1:4181, or INTERNAL_PORT)
+  --url=URL     the internal listener (127.0.0.1:4181, or HOST and INTERNAL_PORT, with TLS as in INTERNAL_TLS_CERT_FILE)
+  --ca=FILE     the authority of its certificate, if it is not one that everybody trusts
+  --cert=FILE --key=FILE  the client certificate that it demands, if not that of INTERNAL_TLS_CERT_FILE
 The token is that of the service, in ADMIN_TOKEN or ADMIN_TOKEN_FILE.
 `
 
@@ -23,7 +25,7 @@ export async function sessions(environment: Environment, ...args: string[]): Pro
     return 2
   }
   try {
-    const ask = createAdminClient(environment, asked.url)
+    const ask = createAdminClient(environment, asked.address)
     const answer = await ask(asked.action === 'list' ? 'GET' : 'DELETE', asked.path)
     process.stdout.write(asked.isJson ? `${toSafeJson(answer)}\n` : describe(asked.action, answer))
     return 0
@@ -40,7 +42,7 @@ type Action = 'list' | 'end'
 interface ParsedArguments {
   readonly action: Action
   readonly path: string
-  readonly url: string | undefined
+  readonly address: AdminAddress
   readonly isJson: boolean
 }
 
@@ -55,13 +57,18 @@ function parseOptions(args: string[]): ParsedArguments | undefined {
         all: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         url: { type: 'string' },
+        ca: { type: 'string' },
+        cert: { type: 'string' },
+        key: { type: 'string' },
       },
       allowPositionals: true,
     })
     const [action] = positionals
     if (positionals.length !== 1 || (action !== 'list' && action !== 'end')) return undefined
-    if (!isClear(action, values) || !isUsableUrl(values.url)) return undefined
-    return { action, path: pathOf(values), url: values.url, isJson: values.json }
+    const { url, ca, cert, key, json: isJson } = values
+    const address = { url, ca, cert, key }
+    if (!isClear(action, values) || !isUsable(address)) return undefined
+    return { action, path: pathOf(values), address, isJson }
   } catch {
     return undefined
   }
@@ -92,12 +99,14 @@ function pathOf({ id, user, issuer, all }: Whose): string {
   return `/admin/sessions?${query.toString()}`
 }
 
-function isUsableUrl(url: string | undefined): boolean {
+/** Tells whether an address can be asked, and has no file that would be ignored. */
+function isUsable({ url, ca, cert, key }: AdminAddress): boolean {
+  if ((cert === undefined) !== (key === undefined)) return false
   if (url === undefined) return true
   const parsed = URL.parse(url)
-  return (
-    parsed !== null && /^https?:$/.test(parsed.protocol) && !parsed.username && !parsed.password
-  )
+  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password)
+    return false
+  return parsed.protocol === 'https:' || (ca === undefined && cert === undefined)
 }
 
 const ended = z.object({ ended: z.number() })

@@ -10,6 +10,7 @@ import { createSessions, type Sessions } from '../session/sessions.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import { type Log, userDigest } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { cacheBounds } from './memory-budget.ts'
 
 /** Sessions and the parts that other code shares with them. */
 export interface ComposedSessions {
@@ -33,8 +34,6 @@ export interface ComposeSessionsOptions {
   readonly state: SharedState
 }
 
-/** Bounds of the cache in `redis` and `memory` mode, where it only saves decryption. */
-const CACHE = { maxEntries: 20_000, maxBytes: 64 * 1024 * 1024 }
 const MEMORY_SERVED_MS = 5000
 
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
@@ -42,7 +41,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
   const { settings, mode } = config
   const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE.ms : 0
   const cache = createSessionCache({
-    ...(mode === 'hybrid' ? hybridBounds(settings) : CACHE),
+    ...cacheBounds(config),
     servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL.ms : MEMORY_SERVED_MS,
     keptMs: outageGraceMs,
     canRecall: mode !== 'redis',
@@ -102,12 +101,5 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
         )
       }
     },
-  }
-}
-
-function hybridBounds(settings: Config['settings']) {
-  return {
-    maxEntries: settings.REDIS_HYBRID_L1_SIZE,
-    maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * 1024 * 1024,
   }
 }

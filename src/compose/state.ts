@@ -7,6 +7,7 @@ import { openRedisState } from '../store/redis/open.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { boundsWithin } from './memory-budget.ts'
 import { createTarget } from './redis-target.ts'
 
 export interface StateOptions {
@@ -20,7 +21,12 @@ export interface StateOptions {
 /** Opens the shared state of the configured mode and reports its events to log and metrics. */
 export function openSharedState(options: StateOptions): SharedState {
   const { redis, settings } = options.config
-  if (!redis) return openMemoryState()
+  if (!redis)
+    return openMemoryState({
+      store: boundsWithin('store'),
+      index: boundsWithin('index'),
+      markers: boundsWithin('markers'),
+    })
   return openRedisState({
     target: createTarget(redis, options.log),
     database: redis.database,

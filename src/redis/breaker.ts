@@ -9,6 +9,10 @@ export interface Breaker {
   readonly failures: number
   /** Returns what `call` resolves to. Throws what `refusal` makes, without a call, while the breaker is open. */
   run<T>(call: () => Promise<T>): Promise<T>
+  /** Lets a call through, as `run` does. Returns whether it is a trial, which `succeed` and `fail` need to know. */
+  admit(): boolean
+  succeed(isTrial: boolean): void
+  fail(isTrial: boolean, cause: unknown): void
   /** Brings the next trial forward, because something shows that Redis works again: to now, or after a pause while it flaps. */
   tryNow(): void
 }
@@ -50,14 +54,14 @@ export function createBreaker(options: BreakerOptions): Breaker {
     change({ kind: 'open', trialAtMs: nowMs + options.timeoutMs, earliestTrialAtMs })
   }
 
-  function succeed(): void {
+  function countSuccess(): void {
     failures = 0
     if (state.kind !== 'half-open') return
     closedAtMs = performance.now()
     change({ kind: 'closed' })
   }
 
-  function fail(): void {
+  function countFailure(): void {
     failures++
     switch (state.kind) {
       case 'half-open':
@@ -85,6 +89,19 @@ export function createBreaker(options: BreakerOptions): Breaker {
     }
   }
 
+  /** Ignores calls that began before the breaker opened, because they show nothing about the trial. */
+  const counts = (isTrial: boolean) => isTrial || state.kind === 'closed'
+
+  function succeed(isTrial: boolean): void {
+    if (counts(isTrial)) countSuccess()
+  }
+
+  function fail(isTrial: boolean, cause: unknown): void {
+    if (!counts(isTrial)) return
+    if (options.isFailure(cause)) countFailure()
+    else countSuccess()
+  }
+
   return {
     get state() {
       return state.kind
@@ -92,18 +109,17 @@ export function createBreaker(options: BreakerOptions): Breaker {
     get failures() {
       return failures
     },
+    admit,
+    succeed,
+    fail,
     async run(call) {
       const isTrial = admit()
       try {
         const answer = await call()
-        // Ignores calls that began before the breaker opened, because they show nothing about the trial.
-        if (isTrial || state.kind === 'closed') succeed()
+        succeed(isTrial)
         return answer
       } catch (cause) {
-        if (isTrial || state.kind === 'closed') {
-          if (options.isFailure(cause)) fail()
-          else succeed()
-        }
+        fail(isTrial, cause)
         throw cause
       }
     },
@@ -134,5 +150,8 @@ export const NO_BREAKER: Breaker = {
   state: 'closed',
   failures: 0,
   run: (call) => call(),
+  admit: () => false,
+  succeed: () => undefined,
+  fail: () => undefined,
   tryNow: () => undefined,
 }

@@ -3,6 +3,7 @@ import { DeadlineError, TopologyError } from './failure.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createPendingReplies } from './pending-replies.ts'
 import { readReplyError } from './reply-errors.ts'
+import { asPromise, type ReplyHandler } from './reply-handler.ts'
 import { ProtocolError, ServerFailure } from './server-failure.ts'
 import { addressOf, type ServerAddress } from './target.ts'
 import {
@@ -24,8 +25,8 @@ export type CommandKey = string | undefined
 
 /** Single connection from connect to disconnect; a later one is another object. */
 export interface ClientConnection {
-  /** Runs a command. Rejects with the cause as soon as the connection that carries it ends (fault F04). */
-  run<T>(key: CommandKey, command: Command<T>): Promise<T>
+  /** Sends a command, which fails with the cause as soon as the connection that carries it ends (fault F04). */
+  send<T>(key: CommandKey, command: Command<T>, handler: ReplyHandler<T>): void
   /** The server itself, or the connected primaries of a cluster. */
   readonly primaries: readonly Primary[]
   /** False while some primary of a cluster is disconnected. */
@@ -139,16 +140,15 @@ function createConnection(parts: ConnectionParts): ClientConnection {
   const locate = (cause: unknown) => (isKnown(cause) ? cause : parts.locate(cause))
   const pending = createPendingReplies(lifetime.signal, locate)
   const binary = decodeBuffers(client)
-  const run = <T>(command: Command<T>) => pending.run(() => command(client, binary))
   const only: Primary = {
     address: addressOf({ host, port }),
     isInCluster: false,
     owns: () => true,
-    run,
+    run: (command) => pending.run(() => command(client, binary)),
   }
   return {
     locate,
-    run: (_, command) => run(command),
+    send: (_, command, handler) => pending.send(() => command(client, binary), handler),
     primaries: [only],
     isComplete: true,
     lost: lifetime.lost,
@@ -157,7 +157,7 @@ function createConnection(parts: ConnectionParts): ClientConnection {
     },
     drop: lifetime.end,
     dropStalled(stalledAfterMs) {
-      if (pending.isOlderThan(stalledAfterMs)) lifetime.end(locate(new DeadlineError()))
+      if (pending.measureOldestMs() > stalledAfterMs) lifetime.end(locate(new DeadlineError()))
     },
   }
 }
@@ -190,7 +190,7 @@ export async function runOrDrop<T>(
     afterRead = setImmediate(() => connection.drop(connection.locate(new DeadlineError())))
   }, timeoutMs)
   try {
-    return await connection.run(undefined, command)
+    return await asPromise<T>((handler) => connection.send(undefined, command, handler))
   } finally {
     clearTimeout(timer)
     clearImmediate(afterRead)

@@ -1,18 +1,12 @@
-import { waitAtMost } from '../timing/time-limit.ts'
 import type { ClientConnection, Command, CommandKey, OpenConnection, Primary } from './client.ts'
 import { createDeadlines } from './deadlines.ts'
 import { describeFailure, type FailureReport } from './describe-failure.ts'
-import {
-  DeadlineError,
-  failureOf,
-  type RedisFailure,
-  ServerLostError,
-  TopologyError,
-} from './failure.ts'
+import { type RedisFailure, TopologyError } from './failure.ts'
 import { keepOpen } from './keep-open.ts'
-import { NotConnectedError, serverFailureIn } from './server-failure.ts'
+import { asPromise, type ReplyHandler } from './reply-handler.ts'
+import { type Call, createCommandSender } from './send-commands.ts'
+import { serverFailureIn } from './server-failure.ts'
 import { createAttemptExplainer } from './tls-mismatch.ts'
-import { unavailable } from './unavailable.ts'
 
 export interface ConnectOptions {
   readonly open: OpenConnection
@@ -40,6 +34,8 @@ export interface RedisConnection {
    */
   run<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** Runs an idempotent command, and once more over the next connection when this one is lost under way. */
+  sendRetryable<T>(call: Call<T>): void
+  /** As `sendRetryable`, with a promise of the reply. */
   runRetryable<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** Runs a command at each connected primary; throws as `run` does. */
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
@@ -111,49 +107,24 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
     if (kept.current) kept.current.drop(replicaFailure(kept.current))
   }
 
-  async function send<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T> {
-    if (!kept.current) throw new NotConnectedError(latestLoss)
-    return deadlines.within(kept.current.run(key, command), timeoutMs)
-  }
-
-  async function sendToEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number) {
-    if (!kept.current) throw new NotConnectedError(latestLoss)
-    const replies = kept.current.primaries.map((primary) =>
-      deadlines.within(command(primary), timeoutMs),
-    )
-    return Promise.all(replies)
-  }
-
-  function fail(cause: unknown): never {
-    const failure = failureOf(cause)
-    // Leaves out commands that our own close() ended, because they show nothing about Redis.
-    if (!isClosing) options.onFailure(failure)
-    if (failure === 'readonly') resolveAgain()
-    const { current } = kept
-    throw unavailable(cause instanceof DeadlineError && current ? current.locate(cause) : cause)
-  }
+  const sender = createCommandSender({
+    kept,
+    deadlines,
+    latestLoss: () => latestLoss,
+    onFailure(failure) {
+      // Leaves out commands that our own close() ended, because they show nothing about Redis.
+      if (!isClosing) options.onFailure(failure)
+    },
+    onReadonly: resolveAgain,
+  })
 
   return {
-    run: (key, command, timeoutMs) => send(key, command, timeoutMs).catch(fail),
-    async runRetryable(key, command, timeoutMs) {
-      const untilMs = performance.now() + timeoutMs
-      const leftMs = () => untilMs - performance.now()
-      const used = kept.current
-      try {
-        return await send(key, command, timeoutMs)
-      } catch (cause) {
-        if (failureOf(cause) === 'readonly') resolveAgain()
-        const isReconnecting = used
-          ? used.hasEnded || cause instanceof ServerLostError
-          : kept.isExpected
-        const waitMs = leftMs()
-        if (!isReconnecting || waitMs <= 0) return fail(cause)
-        if (!kept.current) await waitAtMost(kept.next, waitMs)
-        if (leftMs() <= 0) return fail(cause)
-        return send(key, command, leftMs()).catch(fail)
-      }
-    },
-    runAtEach: (command, timeoutMs) => sendToEach(command, timeoutMs).catch(fail),
+    run: (key, command, timeoutMs) =>
+      asPromise((handler) => sender.send(callOf(key, command, timeoutMs, handler))),
+    sendRetryable: (call) => sender.sendRetryable(call),
+    runRetryable: (key, command, timeoutMs) =>
+      asPromise((handler) => sender.sendRetryable(callOf(key, command, timeoutMs, handler))),
+    runAtEach: (command, timeoutMs) => sender.runAtEach(command, timeoutMs),
     get isConnected() {
       return kept.current !== undefined
     },
@@ -178,6 +149,15 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
       deadlines.close()
     },
   }
+}
+
+function callOf<T>(
+  key: CommandKey,
+  command: Command<T>,
+  timeoutMs: number,
+  { onReply, onFailure }: ReplyHandler<T>,
+): Call<T> {
+  return { key, command, untilMs: performance.now() + timeoutMs, onReply, onFailure }
 }
 
 function replicaFailure({ locate }: ClientConnection): TopologyError {

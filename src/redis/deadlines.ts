@@ -1,7 +1,14 @@
 import { DeadlineError } from './failure.ts'
+import { createWaitingList, type Links } from './waiting-list.ts'
 
 /** Time limits on replies; a command that has timed out may still be carried out. */
 export interface Deadlines {
+  /** Starts a command, which is given up by `onFailure` with a `DeadlineError` at `untilMs` (monotonic clock). */
+  start(untilMs: number, onFailure: (cause: DeadlineError) => void): Waiting
+  /** Ends the wait of a command whose reply has come. Returns false where it has timed out before. */
+  endByReply(waiting: Waiting): boolean
+  /** Ends the wait of a command that has failed. Returns false where it has timed out before. */
+  endByFailure(waiting: Waiting): boolean
   /** Returns the reply. Throws `DeadlineError` after `timeoutMs`. */
   within<T>(reply: Promise<T>, timeoutMs: number): Promise<T>
   /** Number of commands without a reply, timed out or not. */
@@ -9,9 +16,10 @@ export interface Deadlines {
   close(): void
 }
 
-interface Waiting {
+/** Command that has been sent. */
+export interface Waiting extends Links<Waiting> {
   readonly untilMs: number
-  readonly reject: (error: DeadlineError) => void
+  readonly onFailure: (error: DeadlineError) => void
   hasTimedOut: boolean
 }
 
@@ -31,9 +39,9 @@ export interface DeadlineOptions {
   readonly onLateAnswer: () => void
 }
 
-/** Checks all commands by one timer every 20 ms, so that a command costs no timer of its own. */
+/** Checks all commands by one timer every 20 ms, so that a command costs neither a timer nor a promise of its own. */
 export function createDeadlines(options: DeadlineOptions): Deadlines {
-  const waiting = new Set<Waiting>()
+  const waiting = createWaitingList<Waiting>()
   let sweptAtMs = performance.now()
   let lateAtMs = Number.NEGATIVE_INFINITY
   let skipped = 0
@@ -52,31 +60,54 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
   const timeOut = () => {
     skipped = 0
     const nowMs = performance.now()
-    for (const each of waiting) {
-      if (each.hasTimedOut || each.untilMs > nowMs) continue
+    for (const each of waiting.toArray()) {
+      if (!each.isListed || each.hasTimedOut || each.untilMs > nowMs) continue
       each.hasTimedOut = true
-      each.reject(new DeadlineError())
+      each.onFailure(new DeadlineError())
     }
     options.onSwept()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
+  function start(untilMs: number, onFailure: Waiting['onFailure']): Waiting {
+    const each: Waiting = {
+      untilMs,
+      onFailure,
+      hasTimedOut: false,
+      previous: undefined,
+      next: undefined,
+      isListed: false,
+    }
+    waiting.add(each)
+    return each
+  }
+
+  function endByReply(each: Waiting): boolean {
+    const isInTime = endByFailure(each)
+    if (!isInTime) options.onLateAnswer()
+    return isInTime
+  }
+
+  function endByFailure(each: Waiting): boolean {
+    waiting.remove(each)
+    return !each.hasTimedOut
+  }
+
   return {
+    start,
+    endByReply,
+    endByFailure,
     within: <T>(reply: Promise<T>, timeoutMs: number) =>
       new Promise<T>((resolve, reject) => {
-        const untilMs = performance.now() + timeoutMs
-        const each = { untilMs, reject, hasTimedOut: false }
-        waiting.add(each)
-        const settle = (value: T) => {
-          waiting.delete(each)
-          if (each.hasTimedOut) options.onLateAnswer()
-          else resolve(value)
-        }
-        const fail = (cause: unknown) => {
-          waiting.delete(each)
-          reject(cause)
-        }
-        reply.then(settle, fail)
+        const each = start(performance.now() + timeoutMs, reject)
+        reply.then(
+          (value) => {
+            if (endByReply(each)) resolve(value)
+          },
+          (cause: unknown) => {
+            if (endByFailure(each)) reject(cause)
+          },
+        )
       }),
     get inFlight() {
       return waiting.size

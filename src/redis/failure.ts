@@ -1,4 +1,4 @@
-import { ConnectionTimeoutError } from '@redis/client'
+import { ConnectionTimeoutError } from 'redis'
 import { AuthError } from '../errors.ts'
 import { type ReplyFailure, readReplyError } from './reply-errors.ts'
 import { ProtocolError, ServerFailure, TlsMismatchError } from './server-failure.ts'

@@ -48,6 +48,34 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   const create = (name: keyof Breakers) => createNamedBreaker(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }
 
+  /** Sends a command that may be repeated; one promise stands for it from here to the socket. */
+  function send<T>(
+    name: keyof Breakers,
+    key: CommandKey,
+    command: Command<T>,
+    timeoutMs: number,
+  ): Promise<T> {
+    const breaker = breakers[name]
+    return new Promise<T>((resolve, reject) => {
+      const isTrial = breaker.admit()
+      const sentAtMs = performance.now()
+      connection.sendRetryable({
+        key,
+        command,
+        untilMs: sentAtMs + timeoutMs,
+        onReply(reply) {
+          breaker.succeed(isTrial)
+          if (name === 'read') settings.onRead((performance.now() - sentAtMs) / 1000)
+          resolve(reply)
+        },
+        onFailure(cause) {
+          breaker.fail(isTrial, cause)
+          reject(cause)
+        },
+      })
+    })
+  }
+
   async function timed<T>(ask: () => Promise<T>): Promise<T> {
     const sentAtMs = performance.now()
     const answer = await breakers.read.run(ask)
@@ -62,8 +90,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   }
 
   return {
-    read: (key, command, timeoutMs) =>
-      timed(() => connection.runRetryable(key, command, timeoutMs)),
+    read: (key, command, timeoutMs) => send('read', key, command, timeoutMs),
     readEach: (keys, command, timeoutMs) => timed(() => runEach(keys, command, timeoutMs)),
     readAtEach: (command, timeoutMs) =>
       breakers.read.run(async () => {
@@ -72,8 +99,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
         }
         return connection.runAtEach(command, timeoutMs)
       }),
-    write: (key, command, timeoutMs) =>
-      breakers.write.run(() => connection.runRetryable(key, command, timeoutMs)),
+    write: (key, command, timeoutMs) => send('write', key, command, timeoutMs),
     writeEach: (keys, command, timeoutMs) =>
       breakers.write.run(() => runEach(keys, command, timeoutMs)),
     writeOnce: (key, command, timeoutMs) =>

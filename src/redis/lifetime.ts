@@ -16,8 +16,10 @@ export function createLifetime(parent: AbortSignal): Lifetime {
   lost.promise.catch(() => undefined)
   const endWithParent = () => end(parent.reason)
   parent.addEventListener('abort', endWithParent)
+  let hasEnded = false
 
   function end(cause: unknown): void {
+    hasEnded = true
     parent.removeEventListener('abort', endWithParent)
     lost.reject(cause)
     controller.abort(cause)
@@ -26,7 +28,7 @@ export function createLifetime(parent: AbortSignal): Lifetime {
   return {
     signal: controller.signal,
     get hasEnded() {
-      return controller.signal.aborted
+      return hasEnded
     },
     lost: lost.promise,
     end,

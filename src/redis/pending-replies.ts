@@ -1,14 +1,20 @@
+import { asPromise, type ReplyHandler } from './reply-handler.ts'
+import { createWaitingList, type Links } from './waiting-list.ts'
+
 /** Commands of one connection that await their reply. */
 export interface PendingReplies {
-  /** Runs `call`; rejects with the cause of the connection's end if that comes before the reply. */
+  /** Runs `call`; fails with the cause of the connection's end if that comes before the reply. */
+  send<T>(call: () => Promise<T>, handler: ReplyHandler<T>): void
+  /** As `send`, with a promise of the reply. */
   run<T>(call: () => Promise<T>): Promise<T>
-  /** Returns whether the oldest of them has waited for longer than this. */
-  isOlderThan(ms: number): boolean
+  /** Returns for how long the oldest of them has waited since the first measurement that found it, and 0 for none. */
+  measureOldestMs(): number
 }
 
-interface Waiting {
-  readonly sinceMs: number
-  readonly reject: (cause: unknown) => void
+interface Waiting extends Links<Waiting> {
+  /** Set by the first measurement after the command, because the clock takes 50 ns to read for each. */
+  sinceMs: number | undefined
+  readonly onFailure: (cause: unknown) => void
 }
 
 /**
@@ -19,36 +25,52 @@ export function createPendingReplies(
   signal: AbortSignal,
   locate: (cause: unknown) => unknown = (cause) => cause,
 ): PendingReplies {
-  const waiting = new Set<Waiting>()
-  const rejectAll = () => {
-    for (const { reject } of waiting) reject(signal.reason)
-    waiting.clear()
+  const waiting = createWaitingList<Waiting>()
+  let hasEnded = signal.aborted
+  const failAll = () => {
+    hasEnded = true
+    for (const each of waiting.toArray()) if (waiting.remove(each)) each.onFailure(signal.reason)
   }
-  signal.addEventListener('abort', rejectAll, { once: true })
+  // Shares one abort listener, because one for each command would stay on the signal after the reply.
+  signal.addEventListener('abort', failAll, { once: true })
+
+  function send<T>(call: () => Promise<T>, { onReply, onFailure }: ReplyHandler<T>): void {
+    if (hasEnded) return onFailure(signal.reason)
+    let reply: Promise<T>
+    try {
+      reply = call()
+    } catch (cause) {
+      return onFailure(cause)
+    }
+    const each: Waiting = {
+      sinceMs: undefined,
+      onFailure,
+      previous: undefined,
+      next: undefined,
+      isListed: false,
+    }
+    waiting.add(each)
+    reply.then(
+      (value) => {
+        if (waiting.remove(each)) onReply(value)
+      },
+      (cause: unknown) => {
+        if (waiting.remove(each)) onFailure(locate(cause))
+      },
+    )
+  }
 
   return {
-    run<T>(call: () => Promise<T>) {
-      if (signal.aborted) return Promise.reject(signal.reason)
-      // Shares one abort listener, because one for each command would stay on the signal after the reply.
-      return new Promise<T>((resolve, reject) => {
-        const reply = call()
-        const each = { sinceMs: performance.now(), reject }
-        waiting.add(each)
-        reply.then(
-          (value) => {
-            waiting.delete(each)
-            resolve(value)
-          },
-          (cause: unknown) => {
-            waiting.delete(each)
-            reject(locate(cause))
-          },
-        )
-      })
-    },
-    isOlderThan(ms) {
-      const [oldest] = waiting
-      return oldest !== undefined && performance.now() - oldest.sinceMs > ms
+    send,
+    run: (call) => asPromise((handler) => send(call, handler)),
+    measureOldestMs() {
+      const nowMs = performance.now()
+      let each = waiting.latest
+      while (each && each.sinceMs === undefined) {
+        each.sinceMs = nowMs
+        each = each.previous
+      }
+      return nowMs - (waiting.oldest?.sinceMs ?? nowMs)
     },
   }
 }

@@ -1,4 +1,4 @@
-import { ErrorReply } from '@redis/client'
+import { ErrorReply } from 'redis'
 import { ServerFailure } from './server-failure.ts'
 
 /** Failure that Redis reports by an error reply, as a label for metrics. */

@@ -1,4 +1,4 @@
-import { createClient, RESP_TYPES } from '@redis/client'
+import { createClient, RESP_TYPES } from 'redis'
 import type { RedisTls, ServerAccess, ServerAddress } from './target.ts'
 
 /** Server to connect to. */

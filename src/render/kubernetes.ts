@@ -1,13 +1,18 @@
 import type { Config } from '../config/config.ts'
 import { explained, middlewareOptions, signInRule } from './traefik.ts'
 
+/** Not the Secret of the service, whose key belongs into no other namespace. */
+const TLS_SECRET = 'vestibule-client'
+
 /**
  * Returns Traefik's custom resources: the middlewares, which each namespace with an app needs, and the route to the
  * sign-in pages, which belongs beside the Service of Vestibule. `host` is the full name of that Service because
- * Traefik runs in another namespace.
+ * Traefik runs in another namespace; `secret` names the Secret with certificates beside each middleware.
  */
-export function kubernetesManifests(config: Config, host: string) {
-  const { strip, check } = middlewareOptions(config, host)
+export function kubernetesManifests(config: Config, host: string, secret = TLS_SECRET) {
+  const server = { caSecret: secret }
+  const both = { caSecret: secret, certSecret: secret }
+  const { strip, check } = middlewareOptions(config, host, { server, both })
   const { rule: match, priority } = signInRule(config)
   const [name = host] = host.split('.')
   const chain = { middlewares: [{ name: 'vestibule-strip' }, { name: 'vestibule' }] }

@@ -14,15 +14,21 @@ const REWRITING_HEADERS = [
   'X-Original-Url',
   'X-Rewrite-Url',
 ]
-/** Limit of a response body, several times our largest page; Traefik answers 401 above it. */
-const MAX_RESPONSE_BODY_BYTES = 65_536
+/**
+ * Limit of a response body, above which Traefik answers 401. Exceeds our largest answer by little, because Traefik
+ * allocates the limit for each check (finding C63).
+ */
+const MAX_RESPONSE_BODY_BYTES = 16_384
 /** Exceeds every default priority of Traefik, which is the length of a rule. */
 const SIGN_IN_PRIORITY = 100_000
+
+const TLS_FOLDER = '/etc/traefik/vestibule-tls'
 
 /** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
     'Deletes these headers (empty value), because a client could forge an identity in them, or claim another\nhost, path or method than those by which Traefik routes.',
+  tls: 'Authority of Vestibule, and with INTERNAL_TLS_CLIENT_CA_FILE the certificate that Traefik presents. With TLS\none HTTP/2 connection of a router carries all of its checks.',
   trustForwardHeader:
     "Leaves it to the entry point's forwardedHeaders.trustedIPs which forwarded headers to trust.",
   authResponseHeaders:
@@ -37,11 +43,21 @@ const NOTES: Readonly<Record<string, string>> = {
     "Ranks above the apps' routers. Has no middleware, because the check answers 403 for these paths.",
 }
 
+/** Options with which Traefik verifies Vestibule's certificate, and those with which it presents one of its own as well. */
+interface TlsOfCheck {
+  readonly server: Readonly<Record<string, string>>
+  readonly both: Readonly<Record<string, string>>
+}
+
 /**
  * Returns the middlewares of a configuration. The form in which a chain names its members differs by format and is
  * left to the caller.
  */
-export function middlewareOptions({ settings, identityHeaders }: Config, host: string) {
+export function middlewareOptions(
+  { settings, identityHeaders, internalTls }: Config,
+  host: string,
+  tls: TlsOfCheck,
+) {
   const identity = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   const authorization = settings.PASS_AUTHORIZATION ? ['Authorization'] : []
   const stripped = [...REWRITING_HEADERS, ...identity]
@@ -51,7 +67,8 @@ export function middlewareOptions({ settings, identityHeaders }: Config, host: s
     },
     check: {
       forwardAuth: {
-        address: `http://${host}:${settings.INTERNAL_PORT}/auth`,
+        address: `${internalTls ? 'https' : 'http'}://${host}:${settings.INTERNAL_PORT}/auth`,
+        ...(internalTls && { tls: internalTls.clientCaFile === undefined ? tls.server : tls.both }),
         trustForwardHeader: true,
         authResponseHeaders: [...identity, ...authorization, 'Cookie'],
         addAuthCookiesToResponse: cookieVariants(cookieBases(settings.COOKIE_NAME).outage),
@@ -76,10 +93,12 @@ export function signInRule({ settings, publicSite, hosts }: Config) {
 
 /**
  * Returns the dynamic configuration for Traefik's file provider. `host` is the name by which Traefik reaches
- * Vestibule.
+ * Vestibule, `folder` the place of its certificates on Traefik's machine.
  */
-export function traefikFile(config: Config, host: string): string {
-  const { strip, check } = middlewareOptions(config, host)
+export function traefikFile(config: Config, host: string, folder = TLS_FOLDER): string {
+  const ca = `${folder}/ca.crt`
+  const both = { ca, cert: `${folder}/tls.crt`, key: `${folder}/tls.key` }
+  const { strip, check } = middlewareOptions(config, host, { server: { ca }, both })
   const { rule, priority } = signInRule(config)
   return explained({
     http: {

@@ -1,4 +1,5 @@
 import type { ObservedRedis } from '../store/shared-state.ts'
+import { type MemoryState, ofMemory } from './memory-reason.ts'
 
 /** Reason for which the service is degraded. */
 export interface HealthReason {
@@ -13,16 +14,21 @@ export interface ReasonedState {
   readonly redis: ObservedRedis | undefined
   /** Whether Redis has just answered a read. */
   readonly isAnswered: boolean
+  readonly memory: MemoryState
 }
 
 /** Lists what keeps people from signing in or replicas from agreeing; none means healthy (finding C51). */
 export function listReasons(state: ReasonedState): HealthReason[] {
-  const { isProviderDiscovered, redis } = state
+  const { isProviderDiscovered, redis, memory } = state
   const ofProvider = {
     code: 'provider',
     message: 'the provider is not discovered, so nobody can sign in: see provider_discovery_failed',
   }
-  return [...(isProviderDiscovered ? [] : [ofProvider]), ...(redis ? ofRedis(redis, state) : [])]
+  return [
+    ...(isProviderDiscovered ? [] : [ofProvider]),
+    ...(redis ? ofRedis(redis, state) : []),
+    ...ofMemory(memory),
+  ]
 }
 
 function ofRedis(redis: ObservedRedis, { mode, isAnswered }: ReasonedState): HealthReason[] {

@@ -2,7 +2,8 @@ import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
 import { waitAtMost } from '../timing/time-limit.ts'
-import { listReasons } from './health-reasons.ts'
+import { type HealthReason, listReasons } from './health-reasons.ts'
+import type { MemoryNeed } from './memory-reason.ts'
 
 /** State that the health endpoints read for each request. */
 export interface HealthState {
@@ -16,6 +17,11 @@ export interface HealthState {
   /** Absent in memory mode. */
   readonly redis: ObservedRedis | undefined
   readonly revocationsWaiting: () => number
+  readonly memoryNeed: MemoryNeed
+  /** Resolves with the memory limit of the container; `undefined` without one. */
+  readonly containerLimit: () => Promise<number | undefined>
+  /** Returns what is wrong with the certificate of the internal listener. */
+  readonly ofCertificate: () => readonly HealthReason[]
   readonly version: string
 }
 
@@ -28,11 +34,15 @@ export function createHealth(state: HealthState) {
     readyz: () => yesOrNo(state.isReady()),
     startupz: () => yesOrNo(isStarted()),
     async health(c: Context) {
-      const cache = await describeCache(state)
+      const [cache, limitBytes] = await Promise.all([describeCache(state), state.containerLimit()])
       const isProviderDiscovered = state.isProviderDiscovered()
       const { mode, redis } = state
       const isAnswered = cache.redis.connected
-      const reasons = listReasons({ isProviderDiscovered, mode, redis, isAnswered })
+      const memory = { need: state.memoryNeed, limitBytes }
+      const reasons = [
+        ...listReasons({ isProviderDiscovered, mode, redis, isAnswered, memory }),
+        ...state.ofCertificate(),
+      ]
       const isDegraded = reasons.length > 0
       const body = {
         status: isDegraded ? 'degraded' : 'healthy',

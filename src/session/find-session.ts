@@ -120,20 +120,18 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     return own
   }
 
-  async function findInStore(
+  function openAnswer(
     presented: PresentedSession,
-    timeoutMs?: number,
-  ): Promise<ConfirmedSession | undefined> {
+    records: SealedRecords,
+    ticket: FillTicket,
+  ): ConfirmedSession | undefined {
     const { digest } = presented
-    if (revocations.has(digest)) return undefined
-    const { ticket, records: answer } = read(digest, timeoutMs)
-    const records = await answer
     const known = sessionCache.reopen(presented, records, ticket)
     const session = known?.session ?? openAll(presented, records)
     if (!session || !isUsable(digest, session)) return undefined
     options.onUse(digest, session)
     const { confirmedAtMs } = known ?? sessionCache.keep(presented, records, session, ticket)
-    return { session, confirmedAtMs, source: 'store' }
+    return { session, digest, confirmedAtMs, source: 'store' }
   }
 
   function findStandIn(
@@ -141,7 +139,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     { assertion }: StandIn,
   ): StandInSession | undefined {
     const { digest, credential, realm } = presented
-    const stale = sessionCache.recallStale(digest, credential, realm)
+    const stale = sessionCache.recallStale(credential, realm)
     if (stale) {
       const { session } = stale
       return isUsable(digest, session) ? { session, source: 'l1' } : undefined
@@ -155,14 +153,14 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   return {
     recall(credential, realm) {
       if (!sessionCache.canRecall) return undefined
-      const digest = sessionDigest(credential)
-      const known = sessionCache.recall(digest, credential, realm)
+      const known = sessionCache.recall(credential, realm)
       // Checks deferred orders, because they end sessions without evicting them one by one.
       if (!known || !isAlive(known.session, now()) || revocations.includes(known.session)) {
         return undefined
       }
-      options.onUse(digest, known.session)
-      return { session: known.session, confirmedAtMs: known.confirmedAtMs, source: 'memory' }
+      const { session, digest, confirmedAtMs } = known
+      options.onUse(digest, session)
+      return { session, digest, confirmedAtMs, source: 'memory' }
     },
 
     keep(presented, { records, session, tokens }, ticket) {
@@ -174,9 +172,12 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     },
 
     async find(credential, realm, { timeoutMs, standIn } = {}) {
-      const presented = { digest: sessionDigest(credential), credential, realm }
+      const digest = sessionCache.digestOf(credential) ?? sessionDigest(credential)
+      const presented = { digest, credential, realm }
       try {
-        return await findInStore(presented, timeoutMs)
+        if (revocations.has(digest)) return undefined
+        const { ticket, records } = read(digest, timeoutMs)
+        return openAnswer(presented, await records, ticket)
       } catch (error) {
         // Falls back only in an outage, never after a miss or a nonsensical answer.
         const found =

@@ -85,7 +85,8 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   }
 
   return {
-    has: (digest) => (known.size > 0 && known.has(digest)) || unverified.has(digest),
+    has: (digest) =>
+      (known.size > 0 && known.has(digest)) || (unverified.size > 0 && unverified.has(digest)),
     isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
     note: (digest) => void known.set(digest, true),
     defer(digest, apply) {

@@ -1,24 +1,23 @@
-import { hash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
-import { areSame, bytesOf } from './sealed-records.ts'
+import { heldBytes } from './held-bytes.ts'
+import { areSame, type PackedRecords, pack } from './sealed-records.ts'
 
 /**
- * Cache of decrypted sessions (L1). Each entry holds the digest of its cookie's secret, because the right id with a
- * wrong secret must miss.
+ * Cache of decrypted sessions (L1), found by the cookie's id and evicted by its digest, so that a hit needs no hash.
+ * Each entry holds its cookie's secret, because the right id with a wrong secret must miss.
  */
 export interface SessionCache {
   /** Whether a check may be answered from memory, without a round trip to the store. */
   readonly canRecall: boolean
   /** Returns a cache hit up to `servedMs` old; `undefined` where a message of a change may have been missed. */
-  recall(digest: string, credential: SessionCredential, realm: string): CachedSession | undefined
+  recall(credential: SessionCredential, realm: string): CachedSession | undefined
   /** Returns an entry up to `keptMs` old, for a store outage. */
-  recallStale(
-    digest: string,
-    credential: SessionCredential,
-    realm: string,
-  ): CachedSession | undefined
+  recallStale(credential: SessionCredential, realm: string): CachedSession | undefined
+  /** Returns the digest of an id that is cached, which spares its hash. Says nothing about the secret. */
+  digestOf(credential: SessionCredential): string | undefined
   /**
    * Returns the cached session if these records are unchanged, so that they are not decrypted again. Evicts a session
    * without a record in the store, because a later outage would revive it.
@@ -43,11 +42,14 @@ export interface SessionCache {
   expire(digest: string): void
   clear(): void
   readonly size: number
+  /** Memory that the entries take. */
+  readonly bytes: number
 }
 
-/** Session and when (monotonic clock) the store last confirmed it. */
+/** Session, its digest, and when (monotonic clock) the store last confirmed it. */
 export interface CachedSession {
   readonly session: Session
+  readonly digest: string
   readonly confirmedAtMs: number
 }
 
@@ -65,18 +67,17 @@ export interface FillTicket {
   readonly takenAtMs: number
 }
 
-interface Entry {
-  readonly session: Session
+interface Entry extends CachedSession {
   readonly realm: string
-  readonly records: SealedRecords
-  readonly secretDigest: Buffer
+  readonly sealed: PackedRecords
+  readonly secret: string
   confirmedAtMs: number
   subscription: number | undefined
 }
 
 export interface SessionCacheOptions {
   readonly maxEntries: number
-  /** Bound of the estimated size: the JSON form and the sealed records. */
+  /** Bound of the memory that the entries take. */
   readonly maxBytes: number
   /** Age up to which an entry is served. */
   readonly servedMs: number
@@ -90,36 +91,39 @@ export interface SessionCacheOptions {
 
 export type LookUp = 'hit' | 'miss' | 'bypassed'
 
-/** Age of the LRU's cached clock reading. */
-const CLOCK_RESOLUTION_MS = 50
-
 /** Evicts the least recently used entry when a bound is reached. */
 export function createSessionCache(options: SessionCacheOptions): SessionCache {
   const { servedMs, keptMs, subscription, onLookUp } = options
+  const byDigest = new Map<string, string>()
   const cache = new LRUCache<string, Entry>({
     max: options.maxEntries,
     maxSize: options.maxBytes,
-    ttl: Math.max(servedMs, keptMs),
-    ttlResolution: CLOCK_RESOLUTION_MS,
-    updateAgeOnGet: true,
+    dispose: ({ digest }) => byDigest.delete(digest),
   })
   let evictions = 0
+  let lastRealm = ''
 
-  function find(digest: string, { secret }: SessionCredential, realm: string) {
-    const entry = cache.get(digest)
+  /** Returns one text for all entries of a host or domain, because their requests each bring another. */
+  function sharedRealm(realm: string): string {
+    if (realm !== lastRealm) lastRealm = unsliced(realm)
+    return lastRealm
+  }
+  function find({ id, secret }: SessionCredential, realm: string): Entry | undefined {
+    const entry = cache.get(id)
     return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
   }
   function evict(digest: string): void {
     evictions++
-    cache.delete(digest)
+    const id = byDigest.get(digest)
+    if (id !== undefined) cache.delete(id)
   }
   const isYounger = ({ confirmedAtMs }: Entry, ageMs: number) =>
     performance.now() - confirmedAtMs < ageMs
 
   return {
     canRecall: options.canRecall,
-    recall(digest, credential, realm) {
-      const entry = find(digest, credential, realm)
+    recall(credential, realm) {
+      const entry = find(credential, realm)
       if (!entry || !isYounger(entry, servedMs)) {
         onLookUp('miss')
         return undefined
@@ -129,18 +133,19 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       onLookUp(isOfSubscription ? 'hit' : 'bypassed')
       return isOfSubscription ? entry : undefined
     },
-    recallStale(digest, credential, realm) {
-      const entry = find(digest, credential, realm)
+    recallStale(credential, realm) {
+      const entry = find(credential, realm)
       return entry && isYounger(entry, keptMs) ? entry : undefined
     },
+    digestOf: ({ id }) => cache.peek(id)?.digest,
     reopen({ digest, credential, realm }, records, ticket) {
-      const entry = find(digest, credential, realm)
+      const entry = find(credential, realm)
       if (!entry) return undefined
       if (records.identity === undefined) {
         evict(digest)
         return undefined
       }
-      if (!areSame(entry.records, records)) return undefined
+      if (!areSame(entry.sealed, records)) return undefined
       if (ticket.evictions === evictions) {
         entry.confirmedAtMs = ticket.takenAtMs
         entry.subscription = ticket.subscription
@@ -148,21 +153,22 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       return entry
     },
     fillTicket: () => ({ evictions, subscription: subscription(), takenAtMs: performance.now() }),
-    keep({ digest, credential, realm }, records, session, ticket) {
-      const confirmedAtMs = ticket.takenAtMs
-      if (ticket.evictions === evictions) {
-        const size = 400 + 2 * JSON.stringify(session).length + bytesOf(records)
-        const secretDigest = Buffer.from(hash('sha256', credential.secret, 'hex'))
-        const { subscription } = ticket
-        const entry = { session, realm, records, secretDigest, confirmedAtMs, subscription }
-        cache.set(digest, entry, { size })
-      }
-      return { session, confirmedAtMs }
+    keep({ digest, credential, ...presented }, records, session, ticket) {
+      const { subscription, takenAtMs: confirmedAtMs } = ticket
+      if (ticket.evictions !== evictions) return { session, digest, confirmedAtMs }
+      const sealed = pack(records)
+      const realm = sharedRealm(presented.realm)
+      const [id, secret] = [unsliced(credential.id), unsliced(credential.secret)]
+      const entry = { session, digest, realm, sealed, secret, confirmedAtMs, subscription }
+      cache.set(id, entry, { size: heldBytes(session, sealed.text.length) })
+      if (cache.has(id)) byDigest.set(digest, id)
+      return entry
     },
     evict,
     expire(digest) {
       evictions++
-      const entry = cache.peek(digest)
+      const id = byDigest.get(digest)
+      const entry = id === undefined ? undefined : cache.peek(id)
       if (entry) entry.subscription = undefined
     },
     clear() {
@@ -172,13 +178,25 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     get size() {
       return cache.size
     },
+    get bytes() {
+      return cache.calculatedSize
+    },
   }
 }
 
-/** Buffer that every comparison reuses. */
-const presentedDigest = Buffer.alloc(64)
+const SECRET_CHARACTERS = 43
+/** Buffers that every comparison reuses, because a buffer in each entry takes more memory than its secret. */
+const [kept, presented] = [Buffer.alloc(SECRET_CHARACTERS), Buffer.alloc(SECRET_CHARACTERS)]
 
-function isSecretOf({ secretDigest }: Entry, secret: string): boolean {
-  presentedDigest.write(hash('sha256', secret, 'hex'), 'latin1')
-  return timingSafeEqual(secretDigest, presentedDigest)
+/** Compares in constant time, after the lengths, which are no secret. */
+function isSecretOf(entry: Entry, secret: string): boolean {
+  if (secret.length !== SECRET_CHARACTERS || entry.secret.length !== SECRET_CHARACTERS) return false
+  kept.write(entry.secret, 'latin1')
+  presented.write(secret, 'latin1')
+  return timingSafeEqual(kept, presented)
+}
+
+/** Copies a text, because a part of a header keeps the whole header in memory. */
+function unsliced(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }

@@ -58,11 +58,15 @@ export interface Metrics extends RedisMetrics {
 /** Values that gauges read whenever `/metrics` is read. */
 export interface Observed {
   readonly cachedSessions: () => number
+  /** Returns the memory that the cached sessions take. */
+  readonly cachedBytes: () => number
   readonly isProviderDiscovered: () => boolean
   /** Returns the number of ended sessions that the store has not been told of yet. */
   readonly revocationsWaiting: () => number
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
+  /** Returns the end of the internal listener's certificate in seconds since 1970; absent without TLS. */
+  readonly certificateEndSeconds?: () => number
   /** Absent in memory mode. */
   readonly redis: GaugedRedis | undefined
 }
@@ -149,6 +153,7 @@ function addGauges(registry: Registry, observed: Observed): void {
       },
     })
   gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
+  gauge('l1_bytes', 'Memory that the sessions in the session cache take', observed.cachedBytes)
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )
@@ -172,5 +177,12 @@ function addGauges(registry: Registry, observed: Observed): void {
     'Log lines dropped because they were not read in time or could not be written',
     () => observed.logLinesDropped?.() ?? 0,
   )
+  if (observed.certificateEndSeconds) {
+    gauge(
+      'internal_tls_certificate_not_after_seconds',
+      'End of the internal listener’s certificate, in seconds since 1970',
+      observed.certificateEndSeconds,
+    )
+  }
   if (observed.redis) addRedisGauges(registry, observed.redis)
 }

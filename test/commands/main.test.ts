@@ -111,7 +111,7 @@ describe.concurrent('the command line', () => {
     const { code, lines } = await run([name])
     expect(code).toBe(2)
     expect(lines).toEqual([
-      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, sessions`,
+      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, sessions, certificates`,
     ])
   })
 

@@ -1,9 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { sessions } from '../../src/commands/sessions.ts'
-import { type Listener, listen } from '../../src/listen.ts'
+import { type Listener, listen } from '../../src/listener/listen.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
+import { runCommand } from '../support/command.ts'
 import { useFolder } from '../support/configuration.ts'
 import { useMonotonicClock } from '../support/monotonic-clock.ts'
 import { ADMIN_TOKEN, ISSUER, startAdmin } from '../support/started-admin.ts'
@@ -19,28 +20,17 @@ let started: ReturnType<typeof startAdmin>
 let listener: Listener
 beforeEach(async () => {
   started = startAdmin()
-  listener = await listen(started.app, '127.0.0.1', 0)
+  listener = await listen(started.app, { host: '127.0.0.1', port: 0 })
 })
 afterEach(async () => {
-  vi.restoreAllMocks()
   await listener.close(0)
 })
 
-const run = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-  let output = ''
-  const note = (text: string | Uint8Array): boolean => {
-    output += String(text)
-    return true
-  }
-  vi.spyOn(process.stdout, 'write').mockImplementation(note)
-  vi.spyOn(process.stderr, 'write').mockImplementation(note)
-  const here = { ADMIN_TOKEN, INTERNAL_PORT: `${listener.port}` }
-  try {
-    return { code: await sessions({ ...here, ...env }, ...args), output }
-  } finally {
-    vi.restoreAllMocks()
-  }
-}
+const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  runCommand(() => {
+    const here = { ADMIN_TOKEN, INTERNAL_PORT: `${listener.port}` }
+    return sessions({ ...here, ...env }, ...args)
+  })
 const serve = async (status: number, body: string) => {
   let seen = 0
   const server = createServer((_, answer) => {
@@ -138,6 +128,7 @@ describe('vestibule sessions', () => {
     ...words`end,--all,--user= end,--id,x,--user,alice end,--all,--issuer,https://id.example.com`,
     ...words`end,--al end,--all=true end,--all,now end,--all,--url,not\x20a\x20url`,
     ...words`end,--all,--url,ftp://127.0.0.1/ end,--all,--url,http://user:password@127.0.0.1/`,
+    ...words`list,--cert,x list,--key,x list,--url,http://127.0.0.1/,--ca,x list,--url,http://127.0.0.1/,--cert,x,--key,x`,
   ].map((args) => args.split(','))
   test.for([[], ...misused])('%j is a usage error that ends nothing', async (args) => {
     await started.openFor('alice')

@@ -164,6 +164,51 @@ describe('its secrets', () => {
   })
 })
 
+describe('its TLS', () => {
+  const maker = service('certificates')
+  const script = maker.command?.join('\n') ?? ''
+
+  test('has a certificate that is made at first and renewed at each further start', () => {
+    expect(maker).toMatchObject({ restart: 'no', network_mode: 'none' })
+    expect(script).toContain('vestibule certificates /authority $$renew')
+    for (const each of [service('vestibule'), ...traefiks]) {
+      const made = { condition: 'service_completed_successfully' }
+      expect(each.depends_on).toMatchObject({ certificates: made })
+    }
+  })
+
+  test.for([
+    ['vestibule', '/vestibule', 'vestibule-tls:/run/tls:ro', ['tls.key', 'tls.crt']],
+    ['traefik-1', '/traefik', 'traefik-tls:/etc/traefik/vestibule-tls:ro', ['ca.crt']],
+    ['traefik-2', '/traefik', 'traefik-tls:/etc/traefik/vestibule-tls:ro', ['ca.crt']],
+  ] as const)(
+    'C17: %s gets its files of %s, and nobody the key of the authority',
+    ([name, folder, volume, files]) => {
+      const copied = `install -m 444 ${files.map((file) => `/authority/${file}`).join(' ')} ${folder}/`
+      expect(script.split('\n')).toContain(copied)
+      expect(maker.volumes).toContain(`${volume.split(':')[0]}:${folder}`)
+      expect(service(name).volumes).toContain(volume)
+      const holders = Object.keys(services).filter((each) =>
+        service(each).volumes?.some((mounted) => mounted.startsWith('authority:')),
+      )
+      expect(holders).toEqual(['certificates'])
+    },
+  )
+
+  test('is asked for by the middleware, at the files that are mounted', () => {
+    const files = readFileSync('deploy/compose/dynamic/vestibule.yaml', 'utf8')
+    const { http } = parse(files) as { http: { middlewares: Record<string, object> } }
+    expect(http.middlewares['vestibule']).toMatchObject({
+      forwardAuth: {
+        address: 'https://vestibule:4181/auth',
+        tls: { ca: '/etc/traefik/vestibule-tls/ca.crt' },
+      },
+    })
+    const paths = ['INTERNAL_TLS_CERT_FILE', 'INTERNAL_TLS_KEY_FILE'].map((it) => environment[it])
+    expect(paths).toEqual(['/run/tls/tls.crt', '/run/tls/tls.key'])
+  })
+})
+
 describe('its Redis', () => {
   const { command = [], healthcheck, volumes } = service('redis')
 

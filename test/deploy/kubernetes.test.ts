@@ -1,13 +1,17 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
+import { boundsWithin, memoryNeed } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
+import { ofMemory } from '../../src/routes/memory-reason.ts'
 import { findProgram } from '../../stand-ins/process.ts'
 import {
+  type CertificateSpec,
   type IngressRouteSpec,
   isSubset,
   K8S,
@@ -17,18 +21,21 @@ import {
   named,
   ofKind,
   rendered,
+  renderedWithTls,
   type ServiceSpec,
   type Workload,
 } from './manifests.ts'
 import { fileSettings, LAST_SECONDS, loadSettings, readSettings } from './settings.ts'
 
 const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
-const OVERLAYS = ['overlays/demo', 'overlays/production'] as const
+const WITH_TLS = 'overlays/production with TLS'
+const OVERLAYS = ['overlays/demo', 'overlays/production', WITH_TLS] as const
 const EVERYTHING = ['the files', 'base', ...OVERLAYS, 'traefik/plain'] as const
 const sources = new Map<string, readonly Manifest[] | undefined>([
-  ...['base', ...OVERLAYS, 'traefik/plain', 'traefik/policies'].map(
+  ...['base', 'overlays/demo', 'overlays/production', 'traefik/plain', 'traefik/policies'].map(
     (path) => [path, rendered(path)] as const,
   ),
+  [WITH_TLS, renderedWithTls('overlays/production')],
   ['the files', manifestFiles()],
 ])
 
@@ -134,8 +141,9 @@ describe('Vestibule', () => {
   suite(withVestibule, 'is probed on its internal port', (all) => {
     const { startupProbe, readinessProbe, livenessProbe } = containerOf(vestibule(all))
     const probes = [startupProbe, readinessProbe, livenessProbe]
+    const asked = { port: 'internal', ...(all === sources.get(WITH_TLS) && { scheme: 'HTTPS' }) }
     expect(probes.map((probe) => probe?.httpGet)).toEqual(
-      ['/startupz', '/readyz', '/livez'].map((path) => ({ path, port: 'internal' })),
+      ['/startupz', '/readyz', '/livez'].map((path) => ({ path, ...asked })),
     )
   })
 
@@ -146,11 +154,22 @@ describe('Vestibule', () => {
     expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(needed)
   })
 
-  suite(withVestibule, 'collects garbage before the kernel kills it', (objects) => {
-    const { env, resources } = containerOf(vestibule(objects))
+  suite(withVestibule, 'collects garbage before the kernel kills it (C61)', (objects) => {
+    const { env = [], resources } = containerOf(vestibule(objects))
     const limitMiB = Number(/^(\d+)Mi$/.exec(resources.limits['memory'] ?? '')?.[1])
-    const value = `--max-old-space-size=${limitMiB * 0.75}`
-    expect(env).toContainEqual({ name: 'NODE_OPTIONS', value })
+    const options = env.find(({ name }) => name === 'NODE_OPTIONS')?.value ?? ''
+    const heapLimit = "require('node:v8').getHeapStatistics().heap_size_limit"
+    const output = execFileSync(process.execPath, [...options.split(' '), '-p', heapLimit])
+    const heapLimitBytes = Number(output.toString())
+    const l1 = settings.shape.REDIS_HYBRID_L1_MEMORY_MB.parse(
+      environmentOf(objects)['REDIS_HYBRID_L1_MEMORY_MB'],
+    )
+    const hybrid = { maxEntries: 500, maxBytes: l1 * 1024 * 1024 }
+    for (const cache of [hybrid, boundsWithin('cache', heapLimitBytes)]) {
+      const need = memoryNeed(cache, heapLimitBytes)
+      expect(ofMemory({ need, limitBytes: limitMiB * 1024 * 1024 })).toEqual([])
+      expect(ofMemory({ need, limitBytes: (limitMiB - 32) * 1024 * 1024 })).toHaveLength(1)
+    }
   })
 
   suite(withVestibule, 'has secrets as files that change with the Secret', (objects) => {
@@ -231,7 +250,7 @@ describe('Vestibule', () => {
   suite(OVERLAYS, 'has three replicas or more, on several nodes', (objects) => {
     expect(vestibule(objects).spec.replicas).toBeGreaterThanOrEqual(3)
     const spread = podOf(vestibule(objects)).topologySpreadConstraints ?? []
-    const isProduction = objects === sources.get('overlays/production')
+    const isProduction = objects !== sources.get('overlays/demo')
     expect(spread.map((each) => [each.topologyKey, each.whenUnsatisfiable])).toEqual([
       ['kubernetes.io/hostname', isProduction ? 'DoNotSchedule' : 'ScheduleAnyway'],
       ['topology.kubernetes.io/zone', 'ScheduleAnyway'],
@@ -270,9 +289,11 @@ describe('an overlay', () => {
     const { headers } = middleware('vestibule-strip')
     const { forwardAuth } = middleware('vestibule')
     const { name, namespace } = service.metadata
+    const isTls = objects === sources.get(WITH_TLS)
     expect(forwardAuth['address']).toBe(
-      `http://${name}.${namespace}.svc.cluster.local.:${ports.internal}/auth`,
+      `http${isTls ? 's' : ''}://${name}.${namespace}.svc.cluster.local.:${ports.internal}/auth`,
     )
+    expect(forwardAuth['tls']).toEqual(isTls ? { caSecret: 'vestibule-client' } : undefined)
     const identity = [...IDENTITY_HEADERS.map((header) => header.name), ACCESS_TOKEN_HEADER]
     expect(forwardAuth['authResponseHeaders']).toEqual([...identity, 'Cookie'])
     expect(forwardAuth).not.toHaveProperty('authRequestHeaders')
@@ -307,6 +328,43 @@ describe('an overlay', () => {
       }
     }
     expect(routes.map(({ metadata }) => metadata.name)).toContain('vestibule')
+  })
+})
+
+describe('TLS by cert-manager', () => {
+  suite(
+    [WITH_TLS],
+    'has a certificate for each name by which Traefik asks, in its namespace',
+    (all) => {
+      const certificate = named<CertificateSpec>(all, 'Certificate', 'vestibule-tls').spec
+      const { namespace } = named(all, 'Service', 'vestibule').metadata
+      const names = ['svc.cluster.local', 'svc'].map((domain) => `vestibule.${namespace}.${domain}`)
+      expect(certificate.dnsNames).toEqual([...names, 'vestibule', 'localhost'])
+      // Our own commands present it where client certificates are demanded.
+      expect(certificate.usages).toEqual(['digital signature', 'server auth', 'client auth'])
+      expect(certificate.issuerRef).toMatchObject({ kind: 'Issuer', name: 'vestibule-ca' })
+      const authority = named<CertificateSpec>(all, 'Certificate', 'vestibule-ca').spec
+      expect(authority).toMatchObject({ isCA: true, privateKey: { rotationPolicy: 'Never' } })
+    },
+  )
+
+  suite([WITH_TLS], 'is mounted at the files that the settings name, as a folder', (all) => {
+    const workload = named<Workload>(all, 'Deployment', 'vestibule')
+    const tls = podOf(workload).volumes?.find(({ name }) => name === 'tls')
+    expect(tls?.secret).toEqual({ secretName: 'vestibule-tls', defaultMode: 0o440 })
+    const mount = containerOf(workload).volumeMounts?.find(({ name }) => name === 'tls')
+    expect(mount).toEqual({ name: 'tls', mountPath: '/run/secrets/vestibule-tls', readOnly: true })
+    const { data } = named(all, 'ConfigMap', 'vestibule')
+    expect(data).toMatchObject({
+      INTERNAL_TLS_CERT_FILE: `${mount?.mountPath}/tls.crt`,
+      INTERNAL_TLS_KEY_FILE: `${mount?.mountPath}/tls.key`,
+    })
+  })
+
+  suite([WITH_TLS], 'gives the middlewares a Secret without the key of the server', (all) => {
+    const { spec } = named<CertificateSpec>(all, 'Certificate', 'vestibule-client')
+    expect(spec).toMatchObject({ secretName: 'vestibule-client' })
+    expect(spec.usages).toEqual(['digital signature', 'client auth'])
   })
 })
 
@@ -379,7 +437,7 @@ describe("Traefik's namespace", () => {
 })
 
 test('C8: no overlay gives the session cookie to all hosts of a domain', () => {
-  for (const overlay of OVERLAYS) {
+  for (const overlay of ['overlays/demo', 'overlays/production']) {
     const settings = readSettings(`${K8S}/${overlay}/vestibule.env`)
     expect(settings).toHaveProperty('PROTECTED_HOSTS')
     expect(settings).not.toHaveProperty('COOKIE_DOMAIN')

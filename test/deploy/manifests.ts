@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { findProgram } from '../../stand-ins/process.ts'
@@ -71,6 +72,12 @@ export interface NetworkPolicySpec {
   egress?: { to: Peer[]; ports: PolicyPorts }[]
 }
 
+export interface CertificateSpec {
+  dnsNames: string[]
+  usages: string[]
+  issuerRef: Labels
+}
+
 export interface IngressRouteSpec {
   routes: {
     match: string
@@ -90,11 +97,22 @@ export const manifestFiles = (folder = K8S): readonly Manifest[] =>
     .flatMap((path) => parseManifests(readFileSync(join(folder, path), 'utf8')))
     .filter((object) => object.apiVersion && !object.apiVersion.startsWith('kustomize.'))
 
+/** Returns the manifests of an overlay in which the lines that switch TLS on are no comments, in another namespace. */
+export const renderedWithTls = (overlay: string): readonly Manifest[] | undefined => {
+  using copy = mkdtempDisposableSync(join(tmpdir(), 'vestibule-k8s-'))
+  cpSync(K8S, copy.path, { recursive: true })
+  const file = join(copy.path, overlay, 'kustomization.yaml')
+  const text = readFileSync(file, 'utf8')
+  const switched = text.replaceAll(/^ {2}# - (?=\.\.\/\.\.\/components\/)/gm, '  - ')
+  writeFileSync(file, switched.replace('\nnamespace: vestibule\n', '\nnamespace: elsewhere\n'))
+  return rendered(overlay, copy.path)
+}
+
 /** Returns the manifests that `kubectl apply -k` sends; `undefined` without kubectl. */
-export const rendered = (kustomization: string): readonly Manifest[] | undefined => {
+export const rendered = (kustomization: string, from = K8S): readonly Manifest[] | undefined => {
   const kubectl = findProgram('kubectl')
   if (!kubectl) return undefined
-  const folder = join(K8S, kustomization)
+  const folder = join(from, kustomization)
   return parseManifests(execFileSync(kubectl, ['kustomize', folder], { encoding: 'utf8' }))
 }
 

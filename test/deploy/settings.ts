@@ -24,16 +24,20 @@ export const SECRET_NAMES: readonly string[] = Object.keys(SECRETS)
 export const readSettings = (path: string): Readonly<Record<string, string>> =>
   parseEnv(readFileSync(path, 'utf8')) as Record<string, string>
 
+/** Files of secrets, which the settings name; those of the internal listener's TLS are no secrets of an installation. */
 export const fileSettings = (settings: Readonly<Record<string, string>>) =>
-  Object.entries(settings).filter(([name]) => name.endsWith('_FILE'))
+  Object.entries(settings).filter(
+    ([name]) => name.endsWith('_FILE') && !name.startsWith('INTERNAL_TLS_'),
+  )
 
 /** Through the product's own loader, with secrets of this test in the place of those that the settings name. */
 export const loadSettings = (settings: Readonly<Record<string, string>>): Config => {
   const folder = mkdtempSync(join(tmpdir(), 'vestibule-deploy-'))
   for (const [name, text] of Object.entries(SECRETS)) writeFileSync(join(folder, name), text)
   const here = fileSettings(settings).map(([name, path]) => [name, join(folder, basename(path))])
+  const others = Object.entries(settings).filter(([name]) => !name.startsWith('INTERNAL_TLS_'))
   try {
-    return loadConfig({ ...settings, ...(Object.fromEntries(here) as Record<string, string>) })
+    return loadConfig(Object.fromEntries([...others, ...here]) as Record<string, string>)
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { kubernetesManifests } from '../../src/render/kubernetes.ts'
 import { traefikFile } from '../../src/render/traefik.ts'
@@ -9,6 +9,7 @@ import { readSettings } from './settings.ts'
 
 const FOLDER = 'deploy/traefik'
 const settings = readSettings(`${FOLDER}/vestibule.env`)
+const pair = { certFile: 'tls.crt', keyFile: 'tls.key' }
 
 interface Dynamic {
   readonly http: {
@@ -47,7 +48,13 @@ describe('render traefik', () => {
     expect(output).toBe(`${manifests.middlewares}---\n${manifests.signIn}`)
   })
 
-  const misused = [[], ['nginx'], ['traefik', '--kubernets'], ['traefik', 'again']]
+  const misused = [
+    [],
+    ['nginx'],
+    ['traefik', '--kubernets'],
+    ['traefik', 'again'],
+    ['traefik', '--tls'],
+  ]
   test.for(misused)('prints its usage: %j', async (args) => {
     const { code, output } = await command(args, settings)
     expect(code).toBe(2)
@@ -92,6 +99,31 @@ describe('render traefik', () => {
     expect(rule).toBe(
       '(Host(`auth.example.com`) || Host(`app.example.com`) || HostRegexp(`^.+\\.apps\\.example\\.com$`)) && PathPrefix(`/account/`)',
     )
+  })
+
+  test.for([
+    [{}, 'http', undefined, undefined],
+    [pair, 'https', { ca: 'F/ca.crt' }, { caSecret: 'F' }],
+    [
+      { ...pair, clientCaFile: 'clients.crt' },
+      'https',
+      { ca: 'F/ca.crt', cert: 'F/tls.crt', key: 'F/tls.key' },
+      { caSecret: 'F', certSecret: 'F' },
+    ],
+  ] as const)('asks as the internal listener speaks: with %o by %s', ([files, scheme, ...tls]) => {
+    const config = { ...loadConfig(settings), ...('certFile' in files && { internalTls: files }) }
+    const file = parse(traefikFile(config, 'vestibule', 'F')) as Dynamic
+    const { middlewares } = kubernetesManifests(config, 'vestibule', 'F')
+    const [, resource] = parseAllDocuments(middlewares).map(
+      (each) => each.toJS() as { spec: { forwardAuth: Record<string, unknown> } },
+    )
+    for (const [at, forwardAuth] of [
+      file.http.middlewares.vestibule.forwardAuth,
+      resource?.spec.forwardAuth,
+    ].entries()) {
+      expect(forwardAuth?.['address']).toBe(`${scheme}://vestibule:4181/auth`)
+      expect(forwardAuth?.['tls']).toEqual(tls[at])
+    }
   })
 
   test('names the cookies, the ports and the host of this configuration', () => {

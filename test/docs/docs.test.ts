@@ -22,7 +22,7 @@ const PAGES = [
 ]
 const read = (page: string) => readFileSync(page, 'utf8')
 /** Environment variables of others. */
-const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY']
+const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']
 const sources = () =>
   readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 const minimum = {
@@ -64,6 +64,7 @@ describe('the documentation', () => {
     const metrics = createMetrics({ hasRedis: true })
     metrics.observe({
       cachedSessions: () => 0,
+      cachedBytes: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
       redis: {

@@ -23,6 +23,13 @@ const redisWith = (changes: Partial<ObservedRedis> = {}): ObservedRedis => ({
   ...changes,
 })
 
+const MIB = 1024 * 1024
+const need = (heapLimit = 150, heapNeeded = 80) => ({
+  heapLimitBytes: heapLimit * MIB,
+  outsideHeapBytes: 90 * MIB,
+  heapNeededBytes: heapNeeded * MIB,
+})
+
 const start = (changes: Partial<HealthState> = {}) => {
   const health = createHealth({
     isReady: () => true,
@@ -31,6 +38,9 @@ const start = (changes: Partial<HealthState> = {}) => {
     mode: 'memory',
     redis: undefined,
     revocationsWaiting: () => 0,
+    memoryNeed: need(),
+    containerLimit: async () => undefined,
+    ofCertificate: () => [],
     version: '1.2.3',
     ...changes,
   })
@@ -212,5 +222,24 @@ describe('the reasons', () => {
   ])('name %s', async ([, redis, code, message]) => {
     const { reasons } = await start({ mode: 'hybrid', redis: redisWith(redis) }).read()
     expect(reasons).toEqual([{ code, message: expect.stringContaining(message) as string }])
+  })
+
+  test.for<[string, number | undefined, HealthState['memoryNeed'], readonly string[]]>([
+    ['no limit', undefined, need(), []],
+    ['a limit that is just kept', 240, need(), []],
+    [
+      'a limit that is not',
+      239,
+      need(),
+      ['may take 240 MiB (a heap of 150 MiB and 90 MiB beside it) and the container 239 MiB'],
+    ],
+    ['a heap that L1 exceeds', undefined, need(150, 151), ['REDIS_HYBRID_L1_MEMORY_MB']],
+    ['both', 300, need(150, 500), ['needs a heap of 500 MiB', 'lower REDIS_HYBRID_L1_MEMORY_MB']],
+  ])('name the memory of a container with %s', async ([, limit, memoryNeed, messages]) => {
+    const containerLimit = async () => (limit === undefined ? undefined : limit * MIB)
+    const { reasons, status } = await start({ memoryNeed, containerLimit }).read()
+    const expected = messages.map((part) => expect.stringContaining(part) as string)
+    expect(reasons).toEqual(expected.map((message) => ({ code: 'memory', message })))
+    expect(status).toBe(messages.length > 0 ? 'degraded' : 'healthy')
   })
 })

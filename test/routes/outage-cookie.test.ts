@@ -48,7 +48,7 @@ const start = (graceMs = GRACE_MS) => {
     ): string | undefined => {
       const { method = 'GET', asClass, of = session } = asked
       const raw = rawRequest(headers)
-      const opened = { session: of, confirmedAtMs: performance.now() }
+      const opened = { session: of, digest: held.digest, confirmedAtMs: performance.now() }
       const requestClass = asClass ?? classify(raw, method)
       const checked = { raw, requestClass, request: { method, site } }
       return renew(checked, opened, () => held)

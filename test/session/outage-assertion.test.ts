@@ -33,7 +33,7 @@ const start = (keys = [randomBytes(32)]) => {
   const assertions = createOutageAssertions({ ring, graceMs: GRACE_MS, now })
   /** As it is after an answer of the store that was asked for just now. */
   const tryIssue = (issued = session, ageMs = 0) =>
-    assertions.issue({ session: issued, confirmedAtMs: performance.now() - ageMs }, held)
+    assertions.issue({ ...held, session: issued, confirmedAtMs: performance.now() - ageMs }, held)
   return {
     ring,
     now,
@@ -239,7 +239,7 @@ describe('making outage assertions', () => {
       graceMs: GRACE_MS,
       now: () => STARTED_AT,
     })
-    const large = { session: ofLength(5000), confirmedAtMs: performance.now() }
+    const large = { ...held, session: ofLength(5000), confirmedAtMs: performance.now() }
     for (let count = 0; count < 5; count += 1) expect(counting.issue(large, held)).toBeUndefined()
     expect(seals).toBe(1)
   })

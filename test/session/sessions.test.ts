@@ -44,10 +44,11 @@ async function startOpen(
 
 describe('a session', () => {
   test('is found by its cookie', async () => {
-    const { find, tokens } = await startOpen()
+    const { find, tokens, credential } = await startOpen()
     const { providerSession } = newSession.metadata.owners
     expect(await find()).toEqual({
       session: { identity, ...LIFE, providerSession },
+      digest: sessionDigest(credential),
       confirmedAtMs: expect.any(Number) as number,
       source: 'store',
     })

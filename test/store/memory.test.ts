@@ -81,10 +81,10 @@ describe('the bounds of the memory store', () => {
   })
 
   test('all three records of a session count, and each session has an overhead', async () => {
-    const { store } = start({ maxBytes: 2000 })
+    const { store } = start({ maxBytes: 2400 })
     await expect(store.create('a', records(700, 700, 700), 1000)).rejects.toThrow(FULL)
-    await fill(store, 'abcdefghi', 1)
-    await expect(fill(store, 'j', 1)).rejects.toThrow(FULL)
+    await fill(store, 'abcdef', 1)
+    await expect(fill(store, 'g', 1)).rejects.toThrow(FULL)
   })
 
   test('an ended and an expired session make room', async () => {

@@ -16,10 +16,14 @@ const HOUR_MS = 3_600_000
 const PREFIX = 'vestibule:'
 const AT_ONCE = 200
 
-/** More sessions than anybody would sign in for: written to Redis as the service writes them, for app.example.com. */
+/**
+ * More sessions than anybody would sign in for: written to Redis as the service writes them, for app.example.com, each
+ * with so many bytes of groups of its own.
+ */
 export const makeSessions = async (
   redis: Parameters<typeof openState>[0],
   count: number,
+  groupBytes = 0,
 ): Promise<readonly MadeSession[]> => {
   const ring = createKeyRing(parseKeys(SERVER_KEY))
   const codec = createSessionCodec({ ring, keyPrefix: PREFIX, onIntegrityFailure: () => undefined })
@@ -32,7 +36,12 @@ export const makeSessions = async (
     const [id, secret] = [token(), token()]
     const digest = hash('sha256', id, 'base64url')
     const holder = { secret, realm: 'app.example.com' }
-    const identity = { issuer: 'https://id.example.com', subject: sub, groups: [], claims: {} }
+    const identity = {
+      issuer: 'https://id.example.com',
+      subject: sub,
+      groups: groupsOf(groupBytes),
+      claims: {},
+    }
     const records = {
       identity: codec.seal(
         digest,
@@ -58,4 +67,8 @@ export const makeSessions = async (
     made.push(...more)
   }
   return made
+}
+
+function groupsOf(bytes: number): string[] {
+  return Array.from({ length: bytes / 25 }, () => randomBytes(12).toString('hex'))
 }

@@ -3,10 +3,11 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { words } from '../support/words.ts'
 
 const start = () => {
-  const observed = { sessions: 0, isDiscovered: false, waiting: 0 }
+  const observed = { sessions: 0, bytes: 0, isDiscovered: false, waiting: 0 }
   const metrics = createMetrics({ hasRedis: false })
   metrics.observe({
     cachedSessions: () => observed.sessions,
+    cachedBytes: () => observed.bytes,
     isProviderDiscovered: () => observed.isDiscovered,
     revocationsWaiting: () => observed.waiting,
     redis: undefined,
@@ -119,12 +120,12 @@ describe('the other counts', () => {
   test('gauges are asked when somebody reads', async () => {
     const { read, observed } = start()
     const readAll = async () => {
-      const names = ['l1_sessions', 'provider_discovered', 'revocations_waiting']
+      const names = ['l1_sessions', 'l1_bytes', 'provider_discovered', 'revocations_waiting']
       return (await Promise.all(names.map(read))).map((values) => values[''])
     }
-    expect(await readAll()).toEqual([0, 0, 0])
-    Object.assign(observed, { sessions: 7, isDiscovered: true, waiting: 3 })
-    expect(await readAll()).toEqual([7, 1, 3])
+    expect(await readAll()).toEqual([0, 0, 0, 0])
+    Object.assign(observed, { sessions: 7, bytes: 9000, isDiscovered: true, waiting: 3 })
+    expect(await readAll()).toEqual([7, 9000, 1, 3])
   })
 
   test('two services in one process count apart', async () => {

@@ -4,6 +4,7 @@ import type { GaugedRedis } from '../../src/telemetry/redis-metrics.ts'
 
 const local = {
   cachedSessions: () => 0,
+  cachedBytes: () => 0,
   isProviderDiscovered: () => true,
   revocationsWaiting: () => 0,
 }

@@ -15,7 +15,13 @@ export const cacheSettings = {
     ),
   REDIS_HYBRID_L1_MEMORY_MB: integer(1, 10_000)
     .default(10)
-    .register(notes, note(CACHE, 'MiB that the sessions in L1 may take together.')),
+    .register(
+      notes,
+      note(
+        CACHE,
+        'MiB that the sessions in L1 may take together, as `vestibule_l1_bytes` counts them: 1.2 KiB for a small session, 5.3 KiB with 1 KB of groups. `/health` says where the heap or the container is too small for it.',
+      ),
+    ),
   REDIS_HYBRID_L1_TTL: seconds(1, 30, 5).register(
     notes,
     note(

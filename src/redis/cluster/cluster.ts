@@ -74,8 +74,10 @@ export async function openCluster(
     throw cause
   }
   state = servers.isComplete ? 'complete' : 'incomplete'
+  const route = createCommandRouter(servers, refreshSoon)
   return {
-    run: createCommandRouter(servers, refreshSoon),
+    send: (key, command, { onReply, onFailure }) =>
+      void route(key, command).then(onReply, onFailure),
     get primaries() {
       return primariesOf(servers)
     },

@@ -1,6 +1,7 @@
 import { type ClientConnection, type Command, openClient } from '../client.ts'
 import { failureOf, ServerLostError, TopologyError } from '../failure.ts'
 import { type KeepOpenOptions, type KeptConnection, keepOpen } from '../keep-open.ts'
+import { asPromise } from '../reply-handler.ts'
 import { NotConnectedError } from '../server-failure.ts'
 import { addressOf, type ClusterTarget, type ServerAddress } from '../target.ts'
 import { NAMED_BY_CLUSTER } from './topology.ts'
@@ -55,13 +56,14 @@ export function keepServer(address: ServerAddress, options: ClusterServerOptions
     address,
     connection,
     async send(command, isAsking = false) {
+      const withAsking: typeof command = (client, binary) => {
+        // ASKING applies to the next command on this connection, whose outcome shows whether it failed.
+        if (isAsking) client.sendCommand(['ASKING']).catch(() => undefined)
+        return command(client, binary)
+      }
       const used = connection.current ?? (await whenConnected())
       try {
-        return await used.run(undefined, (client, binary) => {
-          // ASKING applies to the next command on this connection, whose outcome shows whether it failed.
-          if (isAsking) client.sendCommand(['ASKING']).catch(() => undefined)
-          return command(client, binary)
-        })
+        return await asPromise((handler) => used.send(undefined, withAsking, handler))
       } catch (cause) {
         throw used.hasEnded ? new ServerLostError(cause) : cause
       }

@@ -1,36 +1,49 @@
 import type { RecordPart, Store } from '../store.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
-/** Creates a store for a single replica, which is lost with its process. */
+type Texts = Readonly<Record<RecordPart, string>>
+
+/** Bytes counted for the names of a session and of its tombstone, and for the heads of its texts. */
+const NAMES_BYTES = 150
+
+/**
+ * Creates a store for a single replica, which is lost with its process. Keeps records as texts of a byte a character,
+ * because small buffers are cut from chunks that each of them keeps alive (finding C61).
+ */
 export function createMemoryStore(
   bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 },
   now: MonotonicClock = () => performance.now(),
 ): Store {
-  const sessions = createExpiringMap<Readonly<Record<RecordPart, Buffer>>>(bounds, now)
+  const sessions = createExpiringMap<Texts>(bounds, now)
   const ended = createExpiringMap<true>(bounds, now)
+  const keep = (digest: string, texts: Texts, ttlMs: number) => {
+    const { identity, tokens, metadata } = texts
+    const bytes = identity.length + tokens.length + metadata.length + NAMES_BYTES
+    sessions.set(digest, texts, bytes, ttlMs)
+  }
   return {
     async read(digest, parts) {
-      const records = sessions.get(digest)?.value
-      return records ? Object.fromEntries(parts.map((part) => [part, records[part]])) : {}
+      const texts = sessions.get(digest)?.value
+      return texts ? Object.fromEntries(parts.map((part) => [part, bytesOf(texts[part])])) : {}
     },
-    async create(digest, records, ttlMs) {
+    async create(digest, { identity, tokens, metadata }, ttlMs) {
       if (ended.get(digest)) return
-      const bytes = records.identity.length + records.tokens.length + records.metadata.length
-      sessions.set(digest, records, bytes, ttlMs)
+      const texts = {
+        identity: textOf(identity),
+        tokens: textOf(tokens),
+        metadata: textOf(metadata),
+      }
+      keep(digest, texts, ttlMs)
     },
     async replace(digest, { identity, tokens }, before) {
       const entry = sessions.get(digest)
       if (!entry) return 'gone'
       const { value, expiresAtMs } = entry
-      if (value.tokens.equals(tokens)) return 'replaced'
-      if (!value.tokens.equals(before)) return 'changed'
-      const bytes = identity.length + tokens.length + value.metadata.length
-      sessions.set(
-        digest,
-        { identity, tokens, metadata: value.metadata },
-        bytes,
-        expiresAtMs - now(),
-      )
+      const renewed = textOf(tokens)
+      if (value.tokens === renewed) return 'replaced'
+      if (value.tokens !== textOf(before)) return 'changed'
+      const texts = { ...value, identity: textOf(identity), tokens: renewed }
+      keep(digest, texts, expiresAtMs - now())
       return 'replaced'
     },
     async extend(digest, ttlMs) {
@@ -46,4 +59,12 @@ export function createMemoryStore(
       yield sessions.keys()
     },
   }
+}
+
+function textOf(record: Buffer): string {
+  return record.toString('latin1')
+}
+
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'latin1')
 }

@@ -14,46 +14,61 @@ const MAX_DIGESTS = 10_000
  * answers (threat A91).
  */
 export interface ScoutedReads {
-  read(digest: string, fetch: () => Promise<Values>): Promise<Values>
+  /**
+   * Resolves with what `fetch` makes of an answer that it has shown to `isUsual`, and with `unusable` where the records
+   * are known to be oversized.
+   */
+  read<T>(digest: string, fetch: () => Promise<T>, unusable: () => T): Promise<T>
+  /** Returns whether an answer can be used. Notes an oversized one, also after its caller's deadline. */
+  isUsual(digest: string, values: Values): boolean
 }
 
 /** Values of the keys that were read, `null` for an absent key. */
 export type Values = readonly (Buffer | null)[]
 
-/** Creates reads that return `unusable` in place of values where one is larger than `maxBytes`. */
-export function createScoutedReads(maxBytes: number, unusable: Buffer): ScoutedReads {
+/** Creates reads for which a session with a value larger than `maxBytes` is unusable. */
+export function createScoutedReads(maxBytes: number): ScoutedReads {
   const size = new LRUCache<string, 'usual' | 'oversized'>({ max: MAX_DIGESTS })
   const scouts = new Map<string, Promise<unknown>>()
 
-  /** Notes the size when the answer arrives, also after the caller's deadline. */
-  async function fetchAndNote(digest: string, fetch: () => Promise<Values>): Promise<Values> {
-    const found = await fetch()
-    const isUsual = found.every((value) => (value?.length ?? 0) <= maxBytes)
-    if (isUsual && size.has(digest)) return found
-    if (isUsual) size.set(digest, 'usual', { ttl: USUAL_MS })
-    else size.set(digest, 'oversized', { ttl: OVERSIZED_MS })
-    return isUsual ? found : found.map(() => unusable)
-  }
-
-  async function scout(digest: string, fetch: () => Promise<Values>): Promise<Values> {
-    const found = fetchAndNote(digest, fetch)
+  async function scout<T>(digest: string, fetch: () => Promise<T>): Promise<T> {
+    const found = fetch()
     scouts.set(digest, found)
     try {
-      return await found
+      const value = await found
+      if (!size.has(digest)) size.set(digest, 'usual', { ttl: USUAL_MS })
+      return value
     } finally {
       scouts.delete(digest)
     }
   }
 
+  async function readUnknown<T>(
+    digest: string,
+    fetch: () => Promise<T>,
+    unusable: () => T,
+  ): Promise<T> {
+    const ahead = scouts.get(digest)
+    if (!ahead) return scout(digest, fetch)
+    await ahead.catch(() => undefined)
+    return size.get(digest) === 'oversized' ? unusable() : fetch()
+  }
+
   return {
-    async read(digest, fetch) {
-      if (!size.has(digest)) {
-        const ahead = scouts.get(digest)
-        if (!ahead) return scout(digest, fetch)
-        await ahead.catch(() => undefined)
+    read(digest, fetch, unusable) {
+      switch (size.get(digest)) {
+        case 'usual':
+          return fetch()
+        case 'oversized':
+          return Promise.resolve(unusable())
+        case undefined:
+          return readUnknown(digest, fetch, unusable)
       }
-      if (size.get(digest) === 'oversized') return [unusable]
-      return fetchAndNote(digest, fetch)
+    },
+    isUsual(digest, values) {
+      const isUsual = values.every((value) => (value?.length ?? 0) <= maxBytes)
+      if (!isUsual) size.set(digest, 'oversized', { ttl: OVERSIZED_MS })
+      return isUsual
     },
   }
 }

@@ -1,6 +1,13 @@
-import type { BinaryClient, Primary } from '../../redis/client.ts'
+import type { BinaryClient, Command, Primary } from '../../redis/client.ts'
 import { failureOf } from '../../redis/failure.ts'
-import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
+import {
+  type KeyPart,
+  type RecordPart,
+  type Replacement,
+  recordKey,
+  type SealedRecords,
+  type Store,
+} from '../store.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
 import { readValues, readWord } from './replies.ts'
@@ -25,16 +32,16 @@ export function createRedisStore(options: RedisPortOptions): Store {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const keyOf = (digest: string, part: KeyPart) => recordKey(prefix, digest, part)
   const pattern = `${escapeGlob(prefix)}{*}:s`
-  const reads = createScoutedReads(MAX_RECORD_BYTES, UNUSABLE)
+  const reads = createScoutedReads(MAX_RECORD_BYTES)
   return {
-    async read(digest, parts, timeoutMs = readTimeoutMs) {
+    read(digest, parts, timeoutMs = readTimeoutMs) {
       const keys = parts.map((part) => keyOf(digest, part))
-      const values = await redis.read(
-        keys[0],
-        (_, binary) => reads.read(digest, () => fetchAll(binary, keys)),
-        timeoutMs,
-      )
-      return Object.fromEntries(parts.map((part, index) => [part, values[index] ?? undefined]))
+      const unusable = () => toRecords(parts, [UNUSABLE])
+      const readAnswer = (values: Values) =>
+        reads.isUsual(digest, values) ? toRecords(parts, values) : unusable()
+      const command: Command<SealedRecords> = (_, binary) =>
+        reads.read(digest, () => fetchAll(binary, keys, readAnswer), unusable)
+      return redis.read(keys[0], command, timeoutMs)
     },
 
     async create(digest, { identity, tokens, metadata }, ttlMs) {
@@ -103,17 +110,32 @@ export function createRedisStore(options: RedisPortOptions): Store {
   }
 }
 
-/** Reads one key by `GET` and several by `MGET`; a value of another type is `UNUSABLE`. */
-async function fetchAll(binary: BinaryClient, keys: readonly string[]): Promise<Values> {
-  const [key] = keys
-  try {
-    const isOne = keys.length === 1 && key !== undefined
-    const found: unknown = isOne ? [await binary.get(key)] : await binary.mGet([...keys])
-    return readValues(found, keys.length)
-  } catch (error) {
-    if (failureOf(error) === 'data') return [UNUSABLE]
-    throw error
+/**
+ * Reads one key by `GET` and several by `MGET`; a value of another type is `UNUSABLE`. Writes the words itself, because a
+ * method of node-redis makes two promises more.
+ */
+function fetchAll<T>(
+  binary: BinaryClient,
+  keys: readonly string[],
+  readAnswer: (values: Values) => T,
+): Promise<T> {
+  const isOne = keys.length === 1
+  return binary.sendCommand<unknown>([isOne ? 'GET' : 'MGET', ...keys]).then(
+    (reply) => readAnswer(readValues(isOne ? [reply] : reply, keys.length)),
+    (cause: unknown) => {
+      if (failureOf(cause) === 'data') return readAnswer([UNUSABLE])
+      throw cause
+    },
+  )
+}
+
+function toRecords(parts: readonly RecordPart[], values: Values): SealedRecords {
+  const records: Partial<Record<RecordPart, Buffer>> = {}
+  for (const [index, part] of parts.entries()) {
+    const value = values[index]
+    if (value) records[part] = value
   }
+  return records
 }
 
 function escapeGlob(text: string): string {

@@ -1,12 +1,19 @@
 import { readFileSync } from 'node:fs'
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { certificates } from '../../../src/commands/certificates.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { traefikFile } from '../../../src/render/traefik.ts'
 import { startApp } from '../../../stand-ins/app.ts'
+import { startTcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { findProgram } from '../../../stand-ins/process.ts'
 import { startGatewayProgram } from '../../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
+import { runCommand } from '../../support/command.ts'
+import { base } from '../../support/configuration.ts'
 import { prepared } from '../../support/prepared.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
@@ -24,6 +31,8 @@ interface Place {
   readonly readyHost: string
   /** Puts addresses of this machine into a configuration. */
   readonly here: (text: string) => string
+  /** Output of `render traefik` for the running service; empty without TLS. */
+  readonly rendered: string
 }
 
 /** The one example of a page that has this key at its top or below `http`. */
@@ -71,13 +80,14 @@ function documented(isBehindProxy: boolean) {
 }
 
 /** Writes the files as they are, with a log of their own and a trusted proxy that lets all through. */
-async function deployed({ folder, port, readyHost, here }: Place): Promise<string> {
+async function deployed({ folder, port, readyHost, here, rendered }: Place): Promise<string> {
   const directory = join(folder, 'dynamic')
   await mkdir(directory)
   for (const name of ['vestibule.yaml', 'apps.yaml']) {
     await copyFile(join(DEPLOYED, 'dynamic', name), join(directory, name))
     await writeFile(join(directory, name), here(await readFile(join(directory, name), 'utf8')))
   }
+  if (rendered !== '') await writeFile(join(directory, 'vestibule.yaml'), here(rendered))
   const ready = stringify({ http: { routers: { ready: readyRouter(readyHost) } } })
   await writeFile(join(directory, 'ready.yaml'), ready)
   // The older name, which every version here understands.
@@ -100,16 +110,43 @@ async function deployed({ folder, port, readyHost, here }: Place): Promise<strin
   })
 }
 
-async function startConfigured(configure: (place: Place) => Promise<string>) {
+/** Makes certificates with the command, for the service and for Traefik. Returns the settings, and Traefik's folder. */
+async function makeCertificates(folder: string) {
+  const own = join(folder, 'own')
+  const traefik = join(folder, 'traefik')
+  const made = await runCommand(async () => {
+    const codes = [await certificates({}, own), await certificates({}, own, '--client=traefik')]
+    return Math.max(...codes)
+  })
+  expect(made).toMatchObject({ code: 0 })
+  await mkdir(traefik)
+  await copyFile(join(own, 'ca.crt'), join(traefik, 'ca.crt'))
+  for (const end of ['crt', 'key'])
+    await copyFile(join(own, `traefik.${end}`), join(traefik, `tls.${end}`))
+  const settings = {
+    INTERNAL_TLS_CERT_FILE: join(own, 'tls.crt'),
+    INTERNAL_TLS_KEY_FILE: join(own, 'tls.key'),
+    INTERNAL_TLS_CLIENT_CA_FILE: join(own, 'ca.crt'),
+  }
+  return { settings, traefik }
+}
+
+async function startConfigured(configure: (place: Place) => Promise<string>, isTls: boolean) {
   await using stack = new AsyncDisposableStack()
-  const settings = { PROTECTED_HOSTS: HOST, PUBLIC_PATHS: '/public/**' }
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-tls-'))
+  stack.defer(() => rm(folder, { recursive: true }))
+  const tls = isTls ? await makeCertificates(folder) : undefined
+  const settings = { PROTECTED_HOSTS: HOST, PUBLIC_PATHS: '/public/**', ...tls?.settings }
+  const config = loadConfig({ ...base, ...settings })
+  const rendered = tls ? traefikFile(config, 'vestibule', tls.traefik) : ''
   const party: RelyingParty = stack.use(await startRelyingParty(settings))
   const { internalPort, publicPort } = party.vestibule
+  const wire = stack.use(await startTcpProxy(internalPort))
   const { url: appUrl, ...app } = await startApp()
   stack.defer(app.close)
   const here = (text: string) =>
     text
-      .replace('http://vestibule:4181', `http://127.0.0.1:${internalPort}`)
+      .replace('://vestibule:4181', `://localhost:${wire.port}`)
       .replace('http://vestibule:4180', `http://127.0.0.1:${publicPort}`)
       .replace('http://app:8080', appUrl)
   let log = ''
@@ -120,7 +157,7 @@ async function startConfigured(configure: (place: Place) => Promise<string>) {
     async (folder, port, readyHost) => {
       log = join(folder, 'traefik.log')
       const file = join(folder, 'static.yml')
-      await writeFile(file, await configure({ folder, port, readyHost, here }))
+      await writeFile(file, await configure({ folder, port, readyHost, here, rendered }))
       return [`--configFile=${file}`]
     },
   )
@@ -128,6 +165,7 @@ async function startConfigured(configure: (place: Place) => Promise<string>) {
   const resources = stack.move()
   return {
     log,
+    connections: wire.accepted,
     visitor: () => createVisitor({ connectTo: { [HOST]: gateway.origin } }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -145,12 +183,15 @@ const forged = {
 }
 const PROXIED = { 'X-Forwarded-Proto': 'https' }
 
+const DEPLOYED_HEADERS = { ...PROXIED, X_Auth_Request_User: 'root' }
+
 describe.for([
   ['the pages', documented(false), {}],
   ['the pages, behind a proxy', documented(true), PROXIED],
-  ['deploy/traefik, behind a proxy', deployed, { ...PROXIED, X_Auth_Request_User: 'root' }],
-] as const)('Traefik configured as %s', ([, configure, proxied]) => {
-  const started = prepared(async () => (missing ? undefined : startConfigured(configure)))
+  ['deploy/traefik, behind a proxy', deployed, DEPLOYED_HEADERS],
+  ['deploy/traefik, over TLS as rendered', deployed, DEPLOYED_HEADERS, true],
+] as const)('Traefik configured as %s', ([, configure, proxied, isTls = false]) => {
+  const started = prepared(async () => (missing ? undefined : startConfigured(configure, isTls)))
   const traefik = () => started() as Awaited<ReturnType<typeof startConfigured>>
   beforeEach(({ skip }) => skip(missing !== undefined, missing))
   const headers = { ...forged, ...proxied }
@@ -179,6 +220,17 @@ describe.for([
       .get(`https://${HOST}/secret`, { headers })
     const rd = encodeURIComponent(`https://${HOST}/secret`)
     expect([status, location]).toEqual([302, `https://${HOST}/oauth2/login?rd=${rd}`])
+  })
+
+  test('all checks of a router share one connection where they are asked over TLS', async ({
+    skip,
+  }) => {
+    skip(!isTls, 'the plain client of Traefik opens many')
+    const visitor = traefik().visitor()
+    const pages = Array.from({ length: 40 }, (_, at) => `https://${HOST}/public/${at}`)
+    const answers = await Promise.all(pages.map((url) => visitor.get(url)))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(traefik().connections()).toBe(1)
   })
 
   test('Traefik complains about nothing', async ({ skip }) => {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { listenOn } from '../stand-ins/network/server.ts'
+import { listenOn } from '../../stand-ins/network/server.ts'
 
 /** Starts an issuer of access tokens: metadata, a key set, and one token by RFC 9068. */
 export async function tokenIssuer(audience: string) {

@@ -1,6 +1,5 @@
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createClient, RESP_TYPES } from 'redis'
 
 /**
@@ -9,8 +8,6 @@ import { createClient, RESP_TYPES } from 'redis'
  */
 const [, , headersJson = '{}', redisUrl, key] = process.argv
 const headers = JSON.parse(headersJson) as Record<string, string>
-const registry = new Registry()
-collectDefaultMetrics({ register: registry, prefix: 'vestibule_' })
 
 const app = new Hono()
 if (redisUrl === undefined || key === undefined) {
@@ -24,7 +21,6 @@ if (redisUrl === undefined || key === undefined) {
     return new Response(null, { status: value === null ? 500 : 200, headers })
   })
 }
-app.get('/metrics', async () => new Response(await registry.metrics()))
 serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
   process.stdout.write(`${JSON.stringify({ event: 'listening', internal_port: port })}\n`)
 })

@@ -1,0 +1,50 @@
+import { getHeapStatistics } from 'node:v8'
+import type { Config } from '../config/config.ts'
+import type { MemoryNeed } from '../routes/memory-reason.ts'
+import type { MemoryBounds } from '../store/memory/expiring-map.ts'
+
+const MIB = 1024 * 1024
+
+/** Heap of a service under load without sessions, and its memory outside of the heap: code, threads, buffers. */
+const HEAP_WITHOUT_SESSIONS_BYTES = 64 * MIB
+export const OUTSIDE_HEAP_BYTES = 96 * MIB
+
+/** Shares of the heap that is left for sessions; the rest is room for what a collection has not freed yet. */
+const SHARES = { cache: 1 / 8, store: 1 / 6, index: 1 / 12, markers: 1 / 12 } as const
+const MAX_BYTES = { cache: 64 * MIB, store: 256 * MIB, index: 64 * MIB, markers: 64 * MIB } as const
+const MAX_ENTRIES = { cache: 20_000, store: 100_000, index: 100_000, markers: 100_000 } as const
+const MIN_BYTES = 4 * MIB
+
+export type Purpose = keyof typeof SHARES
+
+/** Returns the bounds of sessions in memory, which grow with the heap limit up to those of a roomy machine (C61). */
+export function boundsWithin(purpose: Purpose, heapLimitBytes = heapLimit()): MemoryBounds {
+  const spare = Math.max(0, heapLimitBytes - HEAP_WITHOUT_SESSIONS_BYTES)
+  const bytes = Math.floor(spare * SHARES[purpose])
+  return {
+    maxEntries: MAX_ENTRIES[purpose],
+    maxBytes: Math.min(MAX_BYTES[purpose], Math.max(MIN_BYTES, bytes)),
+  }
+}
+
+/** Returns the bounds of L1: in hybrid mode those of the settings, otherwise what the heap has room for. */
+export function cacheBounds({ mode, settings }: Pick<Config, 'mode' | 'settings'>): MemoryBounds {
+  if (mode !== 'hybrid') return boundsWithin('cache')
+  return {
+    maxEntries: settings.REDIS_HYBRID_L1_SIZE,
+    maxBytes: settings.REDIS_HYBRID_L1_MEMORY_MB * MIB,
+  }
+}
+
+/** Returns what the process may take by its settings. */
+export function memoryNeed(cache: MemoryBounds, heapLimitBytes = heapLimit()): MemoryNeed {
+  return {
+    heapLimitBytes,
+    outsideHeapBytes: OUTSIDE_HEAP_BYTES,
+    heapNeededBytes: HEAP_WITHOUT_SESSIONS_BYTES + cache.maxBytes,
+  }
+}
+
+function heapLimit(): number {
+  return getHeapStatistics().heap_size_limit
+}

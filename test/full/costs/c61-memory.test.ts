@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { makeSessions } from '../../support/made-sessions.ts'
+import { readMetric } from '../../support/outage.ts'
+import { describeWithRedis, startReplicas } from '../../support/replicas.ts'
+import { manifestLimits, residentBytes, visitAll } from '../../support/resident.ts'
+import type { RunningVestibule } from '../../support/vestibule.ts'
+
+/** `C61_SESSIONS=200000` is the full measure. */
+const SESSIONS = Number(process.env['C61_SESSIONS'] ?? 20_000)
+const PORTION = 5000
+const MIB = 1024 * 1024
+const MAX_RESIDENT_BYTES = 192 * MIB
+const timeout = 600_000 + SESSIONS * 20
+
+const { settings } = manifestLimits()
+const IDENTITIES = [
+  ['small identities', 0],
+  ['1 KB of groups each', 1000],
+] as const
+const CASES = ['redis', 'hybrid'].flatMap((mode) =>
+  IDENTITIES.map(([name, groupBytes]) => [mode, name, groupBytes] as const),
+)
+
+describeWithRedis('C61 memory within the limits of the manifest', () => {
+  test.for(CASES)(
+    '%s mode stays below 192 MiB, visited by people with %s',
+    {
+      timeout,
+    },
+    async ([mode, , groupBytes]) => {
+      await using replicas = await startReplicas({
+        settings: { ...settings, REDIS_CACHE_MODE: mode },
+      })
+      const { first, redis } = replicas
+      for (let visited = 0; visited < SESSIONS; visited += PORTION) {
+        const people = await makeSessions(redis, PORTION, groupBytes)
+        expect(await visitAll(first.internalPort, people)).toBe(0)
+        await redis.cli('FLUSHDB')
+      }
+      expect(residentBytes(first.pid).peak / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
+    },
+  )
+})
+
+test.for(IDENTITIES)(
+  'memory mode stays below 192 MiB, filled by people with %s',
+  {
+    timeout,
+  },
+  async ([, groupBytes]) => {
+    const script = ['test/support/memory-mode.ts', String(SESSIONS), String(groupBytes)]
+    const { stdout } = await promisify(execFile)(process.execPath, script, {
+      env: { ...process.env, ...settings },
+    })
+    const { signedIn, residentBytes: bytes } = JSON.parse(stdout) as Record<string, number>
+    expect(signedIn).toBeGreaterThan(1000)
+    expect((bytes ?? Number.NaN) / MIB).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
+  },
+)
+
+/** Forces frequent collections, because only right after one is resident memory what is still in use. */
+const COLLECT = {
+  NODE_OPTIONS:
+    '--expose-gc --max-semi-space-size=1 --import=data:text/javascript,setInterval(gc,500).unref()',
+}
+
+describeWithRedis('C61 the bytes of L1', () => {
+  test.for([
+    ['small identities', 0, 30_000],
+    ['1 KB of groups each', 1000, 12_000],
+  ] as const)(
+    'are within 1.3 of what the process takes for people with %s',
+    {
+      timeout,
+    },
+    async ([, groupBytes, count]) => {
+      const hybrid = { ...COLLECT, REDIS_CACHE_MODE: 'hybrid', REDIS_HYBRID_L1_SIZE: '100000' }
+      await using replicas = await startReplicas({
+        settings: { ...hybrid, REDIS_HYBRID_L1_MEMORY_MB: '1000' },
+      })
+      const { first, redis } = replicas
+      const warmUp = await makeSessions(redis, PORTION, groupBytes)
+      await visitAll(first.internalPort, warmUp)
+      await visitAll(first.internalPort, warmUp)
+      const before = await measure(first)
+      for (let made = 0; made < count; made += PORTION)
+        await visitAll(first.internalPort, await makeSessions(redis, PORTION, groupBytes))
+      const after = await measure(first)
+      const ratio = (after.resident - before.resident) / (after.counted - before.counted)
+      expect(ratio).toBeGreaterThan(1 / 1.3)
+      expect(ratio).toBeLessThan(1.3)
+    },
+  )
+})
+
+/** The least of some seconds. */
+async function measure(vestibule: RunningVestibule) {
+  let resident = Number.POSITIVE_INFINITY
+  for (let reading = 0; reading < 10; reading += 1) {
+    await wait(300)
+    const read = await readMetric(vestibule, 'vestibule_process_resident_memory_bytes')
+    resident = Math.min(resident, read)
+  }
+  return { resident, counted: await readMetric(vestibule, 'vestibule_l1_bytes') }
+}
