@@ -82,8 +82,8 @@ function flatten(values: Values = []): unknown[] {
   const flat: unknown[] = []
   for (const [name, value] of pairs) {
     validateHeaderName(name)
-    for (const each of Array.isArray(value) ? value : [value]) {
-      validateHeaderValue(name, each)
+    for (const each of Array.isArray(value) ? (value as readonly unknown[]) : [value]) {
+      validateHeaderValue(name, each as string)
       flat.push(name, each)
     }
   }
