@@ -50,3 +50,9 @@ export const VOLUME = {
   bytesPerRequest: 128 * 1024,
   refusedRequests: 50,
 } as const
+
+/**
+ * Times of leaving: how long a connection lives that was opened while draining, because a client that is sent away with each of
+ * its requests would ask too often, and how long one that was told to end may take.
+ */
+export const LEAVING = { afterMs: 1000, withinMs: 10_000 } as const

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { addressOf } from '../http/trusted-proxies.ts'
 import { type BoundedSession, boundSession } from './http2-session.ts'
-import { IDLE } from './limits.ts'
+import { IDLE, LEAVING } from './limits.ts'
 import type { OnRefused } from './refused-connection.ts'
 
 /** Connection from its first packet on, before the handshake has told what it is. */
@@ -15,6 +15,7 @@ interface Connection {
   bytesSeen: number
   heardAtMs: number
   isLeaving?: boolean
+  isSentAway?: boolean
 }
 
 /** Connections of a TLS listener. */
@@ -31,12 +32,13 @@ export function createTlsConnections(onRefused: OnRefused) {
   }
   const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
 
-  /** Ends an idle connection; one whose client does not answer the farewell has had the time since the last look. */
-  function close(connection: Connection): void {
-    const { raw, session } = connection
-    if (!session || connection.isLeaving) raw.destroy()
-    else session.close()
+  /** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
+  function leave(connection: Connection): void {
+    const { raw, socket, session } = connection
+    if (connection.isLeaving) return
     connection.isLeaving = true
+    session?.close()
+    setTimeout(() => (socket ?? raw).destroy(), session ? LEAVING.withinMs : 0).unref()
   }
 
   /** Closes idle connections until few enough are left, first those that never asked, then those silent for longest. */
@@ -48,7 +50,7 @@ export function createTlsConnections(onRefused: OnRefused) {
     const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
     const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
     const closed = [...unasked, ...asked].slice(0, open.size - IDLE.connections)
-    for (const connection of closed) close(connection)
+    for (const connection of closed) leave(connection)
     const [first] = closed
     if (first) onRefused({ kind: 'idle', peer: first.peer, count: closed.length })
   }
@@ -84,15 +86,23 @@ export function createTlsConnections(onRefused: OnRefused) {
 
   /** Ends connections whose clients were accepted by an authority that is not in use any more. */
   function outdate(): void {
-    for (const { raw, socket, session } of open.values()) {
-      outdated.add(raw)
-      if (socket) outdated.add(socket)
-      session?.close()
+    for (const connection of open.values()) {
+      outdated.add(connection.raw)
+      if (connection.socket) outdated.add(connection.socket)
     }
+    closeSessions()
   }
 
   function closeSessions(): void {
-    for (const session of sessions()) session.close()
+    for (const connection of open.values()) if (connection.session) leave(connection)
+  }
+
+  /** Ends the HTTP/2 connection of a request, at once or after a while. */
+  function closeSession(session: Http2Session | undefined, afterMs = 0): void {
+    const connection = session && !session.destroyed ? find(session.socket) : undefined
+    if (!connection || connection.isSentAway) return
+    connection.isSentAway = true
+    setTimeout(leave, afterMs, connection).unref()
   }
 
   /** Looks at all connections; called once a second. */
@@ -111,9 +121,9 @@ export function createTlsConnections(onRefused: OnRefused) {
     secure,
     addSession,
     remove,
-    find,
     isOutdated,
     outdate,
+    closeSession,
     closeSessions,
     check,
     destroyAll,
