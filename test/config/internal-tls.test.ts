@@ -1,4 +1,5 @@
-import { beforeAll, expect, test } from 'vitest'
+import { generate } from 'selfsigned'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { type Authority, createAuthority } from '../../stand-ins/certificates.ts'
 import { confidential, problemsOf, problemsWith, useFolder } from '../support/configuration.ts'
 
@@ -72,4 +73,23 @@ test.for([
   expect(problems).toHaveLength(1)
   expect(problems[0]).toMatch(new RegExp(`^${setting}: `))
   expect(problems[0]).toMatch(problem)
+})
+
+test('a certificate that is not valid yet stops the start', () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 10 * DAY_MS })
+  try {
+    const [problem] = problemsWith(settingsOf('cert', 'key'))
+    expect(problem).toMatch(/^INTERNAL_TLS_CERT_FILE: .* is not valid before \d{4}-/)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a key that OpenSSL finds too weak stops the start', async () => {
+  const name = [{ name: 'commonName', value: 'vestibule' }]
+  const weak = await generate(name, { keySize: 1024, algorithm: 'sha256' })
+  await folder.write(weak.cert, 'weak')
+  await folder.write(weak.private, 'weakKey')
+  const problems = problemsWith(settingsOf('weak', 'weakKey'))
+  expect(problems).toEqual([expect.stringMatching(/is not accepted by OpenSSL: .*too small/)])
 })
