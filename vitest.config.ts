@@ -97,6 +97,17 @@ export default defineConfig({
         },
       })),
       {
+        // Checks that are asked by the support alone, again over TLS and HTTP/2 (finding C63).
+        test: {
+          name: 'full-http2',
+          ...patience,
+          ...guarded,
+          isolate: false,
+          env: { INTERNAL_PROTOCOL: 'h2' },
+          include: ['test/threats/{a07,a26,a35,a36,a75,a77,a78,a80,a81,a88}-*.test.ts'],
+        },
+      },
+      {
         test: {
           name: 'soak',
           ...patience,

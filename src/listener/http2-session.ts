@@ -9,12 +9,7 @@ export interface BoundedSession {
   hasAsked(): boolean
   /** Sends GOAWAY, which names the last stream that is answered; clients ask for later ones again elsewhere. */
   close(): void
-  /** Does so after a second, because a client that is sent away with each of its requests would ask too often. */
-  closeSoon(): void
 }
-
-/** Bounds the life of a connection that was made while draining. */
-const CLOSED_AFTER_MS = 1000
 
 /** Bounds an HTTP/2 connection; the client that exceeds a bound loses this connection and no other. */
 export function boundSession(
@@ -24,7 +19,6 @@ export function boundSession(
   const takeControlFrame = createBudget(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
   let requests = 0
   let seen = { bytes: 0, streams: 0, requests: 0 }
-  let closing: NodeJS.Timeout | undefined
 
   function end(cause: string): void {
     if (session.destroyed) return
@@ -68,9 +62,6 @@ export function boundSession(
   return {
     checkVolume,
     hasAsked: () => requests > 0,
-    closeSoon() {
-      closing ??= setTimeout(() => session.close(), CLOSED_AFTER_MS).unref()
-    },
     close: () => session.close(),
   }
 }

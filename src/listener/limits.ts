@@ -20,10 +20,10 @@ export const MAX_CONNECTIONS = 20_000
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /**
- * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26); the ones that
- * have been idle for longest are closed.
+ * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that those
+ * are closed that have said nothing for a while, before their first request or behind it.
  */
-export const MAX_IDLE_TLS_CONNECTIONS = 1000
+export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 100 } as const
 
 /**
  * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000
@@ -50,3 +50,9 @@ export const VOLUME = {
   bytesPerRequest: 128 * 1024,
   refusedRequests: 50,
 } as const
+
+/**
+ * Times of leaving: how long a connection lives that was opened while draining, because a client that is sent away with each of
+ * its requests would ask too often, and how long one that was told to end may take.
+ */
+export const LEAVING = { afterMs: 1000, withinMs: 10_000 } as const

@@ -16,7 +16,7 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
-import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
+import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LEAVING, LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
@@ -50,7 +50,7 @@ export function createTlsServer(
       else listener(incoming, outgoing)
     } else if (hasTooLargeHead(incoming)) {
       answerStatus(431, outgoing)
-      incoming.stream.session?.close()
+      connections.closeSession(incoming.stream.session)
     } else listener(incoming, outgoing)
   }
   server.on('request', answer)
@@ -70,15 +70,12 @@ export function createTlsServer(
     server,
     startDraining: connections.closeSessions,
     sendAway(outgoing) {
-      if (outgoing instanceof Http2ServerResponse) sessionOf(outgoing, connections)?.closeSoon()
-      else closeWhenAnswered(outgoing)
+      if (outgoing instanceof Http2ServerResponse) {
+        connections.closeSession(outgoing.stream.session, LEAVING.afterMs)
+      } else closeWhenAnswered(outgoing)
     },
     closeAllConnections: connections.destroyAll,
   }
-}
-
-function sessionOf({ stream }: Http2ServerResponse, { find }: TlsConnections) {
-  return stream.session && find(stream.session.socket)?.session
 }
 
 function optionsFor(credentials: Credentials, { onUnwritten }: ServerReports) {

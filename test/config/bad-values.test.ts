@@ -210,11 +210,12 @@ test.for(ofRedis)('%j in %s is one problem where Redis is used', ([value, name, 
 
 test('every setting is tried here, free texts aside', () => {
   // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
-  // proxies in config/proxies.test.ts.
+  // proxies in config/proxies.test.ts, TLS of the internal listener in config/internal-tls.test.ts.
   const free = words`
     REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
     OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY VESTIBULE_CONFIG ALLOWED_EMAILS
-    ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER
+    ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER INTERNAL_TLS_CERT_FILE INTERNAL_TLS_KEY_FILE
+    INTERNAL_TLS_CLIENT_CA_FILE
   `
   const tried = new Set([...[...single, ...ofRedis].map(([, name]) => name), ...free])
   expect(Object.keys(schema.shape).filter((name) => !tried.has(name))).toEqual([])

@@ -384,7 +384,7 @@ describe('C63: a listener that drains', () => {
     await expect.poll(() => idle.frames().some(({ type }) => type === FRAME.ping)).toBe(true)
     listener.startDraining()
     await expect.poll(() => [idle, busy].every((each) => each.frames().some(isGoaway))).toBe(true)
-    const [goaway] = busy.frames().filter(isGoaway)
+    const goaway = busy.frames().find(isGoaway)
     expect([goaway?.payload.readUInt32BE(0), goaway?.payload.readUInt32BE(4)]).toEqual([1, 0])
     await idle.closed
     await using late = await openRawSession(listener.port)

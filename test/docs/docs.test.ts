@@ -67,6 +67,7 @@ describe('the documentation', () => {
       cachedBytes: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
+      certificateEndSeconds: () => 0,
       redis: {
         isConnected: true,
         commandsInFlight: 0,

@@ -15,6 +15,7 @@ export const FRAME = {
 } as const
 export const END_STREAM = 1
 export const END_HEADERS = 4
+const ACKNOWLEDGEMENT = 1
 
 /** One frame, byte for byte. */
 export function frame(type: number, flags: number, stream: number, payload = Buffer.alloc(0)) {
@@ -68,8 +69,8 @@ export interface RawSession extends AsyncDisposable {
   readonly closed: Promise<void>
 }
 
-/** A connection over which a test writes frames by hand, behind the preface. */
-export async function openRawSession(port: number, preface = PREFACE): Promise<RawSession> {
+/** A connection over which a test writes frames by hand, behind the preface and the acknowledgement of the settings. */
+export async function openRawSession(port: number, isAcknowledging = true): Promise<RawSession> {
   const socket = connect({
     port,
     host: '127.0.0.1',
@@ -91,7 +92,12 @@ export async function openRawSession(port: number, preface = PREFACE): Promise<R
       await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), closed.promise])
     }
   }
-  await send(preface)
+  await send(PREFACE)
+  while (isAcknowledging && received.length < 9) {
+    await Promise.race([once(socket, 'data'), closed.promise])
+    if (socket.destroyed) break
+  }
+  if (isAcknowledging) await send(frame(FRAME.settings, ACKNOWLEDGEMENT, 0))
   return {
     socket,
     send,

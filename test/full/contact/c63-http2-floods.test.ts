@@ -21,6 +21,8 @@ import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
 const ALL = END_STREAM | END_HEADERS
 const headers = (id: number, flags: number = ALL) => frame(FRAME.headers, flags, id, requestBlock())
+/** First byte of an answer with this status, which is in the table of HPACK. */
+const STATUS_200 = 0x88
 const number = (value: number) => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value])
 const CANCEL = number(8)
 const id = (at: number) => 1 + 2 * at
@@ -118,7 +120,8 @@ describe('C63: an HTTP/2 attack', () => {
       await using other = await openHttp2(internalPort)
       await using session = await openRawSession(internalPort)
       await attack(session)
-      await session.closed
+      // Sooner than a silent connection ends by itself.
+      await expect.poll(session.isClosed).toBe(true)
       expect((await other.ask('/livez')).status).toBe(200)
       await until('a line', () => countEvents(vestibule(), 'connection_refused') > before)
       const line = vestibule()
@@ -131,8 +134,7 @@ describe('C63: an HTTP/2 attack', () => {
 
   test('64 KiB of headers pass in part only where they fit, acknowledged or not', async () => {
     for (const isAcknowledged of [false, true]) {
-      await using session = await openRawSession(vestibule().internalPort)
-      if (isAcknowledged) await session.send(frame(FRAME.settings, 1, 0))
+      await using session = await openRawSession(vestibule().internalPort, isAcknowledged)
       const asked = async (stream: number, count: number) => {
         const padding = Array.from(
           { length: count },
@@ -151,8 +153,8 @@ describe('C63: an HTTP/2 attack', () => {
       }
       expect((await asked(1, 58))?.type).toBe(FRAME.headers)
       const refused = await asked(3, 66)
-      if (isAcknowledged) expect(refused?.type).toBe(FRAME.reset)
-      else await session.closed
+      const isOk = refused?.type === FRAME.headers && refused.payload[0] === STATUS_200
+      expect([refused?.type === FRAME.reset, isOk]).toEqual([isAcknowledged, false])
     }
   })
 
@@ -173,11 +175,10 @@ describe('C63: an HTTP/2 attack', () => {
       if (at % 1000 === 0) expect((await other.ask('/auth')).status).toBe(400)
     }
     const left = () => sockets.filter(({ destroyed }) => !destroyed).length
-    await until('few idle connections', () => left() <= 1000, 30_000)
+    await until('few idle connections', () => left() <= 600, 30_000)
     expect((await other.ask('/livez')).status).toBe(200)
     await until('a line', () => countEvents(vestibule(), 'connection_refused') > before)
     const bytes = await readMetric(vestibule(), 'vestibule_process_resident_memory_bytes')
-    process.stdout.write(`RSS ${bytes / 1048576}\n`)
     expect(bytes).toBeLessThan(400 * 1024 * 1024)
     for (const socket of sockets) socket.destroy()
   })

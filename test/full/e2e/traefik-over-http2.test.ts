@@ -126,7 +126,7 @@ describeWithTraefik('C63: Traefik over HTTP/2', () => {
       publicWay.lead([...running].map((each) => each.publicPort))
       checkWay.lead([...running].map((each) => each.internalPort))
     }
-    for (const replica of [...replicas.all]) {
+    for (const replica of replicas.all.slice()) {
       const next = await replicas.add()
       await untilStarted(next)
       running.add(next)
