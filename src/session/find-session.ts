@@ -172,8 +172,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     },
 
     async find(credential, realm, { timeoutMs, standIn } = {}) {
-      const digest = sessionCache.digestOf(credential) ?? sessionDigest(credential)
-      const presented = { digest, credential, realm }
+      const entry = sessionCache.entryOf(credential)
+      const digest = entry?.digest ?? sessionDigest(credential)
+      const presented = { digest, credential, realm, entry }
       try {
         if (revocations.has(digest)) return undefined
         const { ticket, records } = read(digest, timeoutMs)

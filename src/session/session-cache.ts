@@ -16,8 +16,8 @@ export interface SessionCache {
   recall(credential: SessionCredential, realm: string): CachedSession | undefined
   /** Returns an entry up to `keptMs` old, for a store outage. */
   recallStale(credential: SessionCredential, realm: string): CachedSession | undefined
-  /** Returns the digest of an id that is cached, which spares its hash. Says nothing about the secret. */
-  digestOf(credential: SessionCredential): string | undefined
+  /** Returns the entry of an id, whose digest spares a hash. Says nothing about the secret, which `reopen` compares. */
+  entryOf(credential: SessionCredential): CacheEntry | undefined
   /**
    * Returns the cached session if these records are unchanged, so that they are not decrypted again. Evicts a session
    * without a record in the store, because a later outage would revive it.
@@ -58,6 +58,8 @@ export interface PresentedSession {
   readonly digest: string
   readonly credential: SessionCredential
   readonly realm: string
+  /** Entry that the id had before a read, which spares `reopen` another look for it. */
+  readonly entry?: CacheEntry | undefined
 }
 
 /** State of the cache before a read. */
@@ -67,7 +69,8 @@ export interface FillTicket {
   readonly takenAtMs: number
 }
 
-interface Entry extends CachedSession {
+/** Session as it is cached. */
+export interface CacheEntry extends CachedSession {
   readonly realm: string
   readonly sealed: PackedRecords
   readonly secret: string
@@ -95,7 +98,7 @@ export type LookUp = 'hit' | 'miss' | 'bypassed'
 export function createSessionCache(options: SessionCacheOptions): SessionCache {
   const { servedMs, keptMs, subscription, onLookUp } = options
   const byDigest = new Map<string, string>()
-  const cache = new LRUCache<string, Entry>({
+  const cache = new LRUCache<string, CacheEntry>({
     max: options.maxEntries,
     maxSize: options.maxBytes,
     dispose: ({ digest }) => byDigest.delete(digest),
@@ -108,7 +111,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     if (realm !== lastRealm) lastRealm = unsliced(realm)
     return lastRealm
   }
-  function find({ id, secret }: SessionCredential, realm: string): Entry | undefined {
+  function find({ id, secret }: SessionCredential, realm: string): CacheEntry | undefined {
     const entry = cache.get(id)
     return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
   }
@@ -117,7 +120,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     const id = byDigest.get(digest)
     if (id !== undefined) cache.delete(id)
   }
-  const isYounger = ({ confirmedAtMs }: Entry, ageMs: number) =>
+  const isYounger = ({ confirmedAtMs }: CacheEntry, ageMs: number) =>
     performance.now() - confirmedAtMs < ageMs
 
   return {
@@ -137,10 +140,9 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       const entry = find(credential, realm)
       return entry && isYounger(entry, keptMs) ? entry : undefined
     },
-    digestOf: ({ id }) => cache.peek(id)?.digest,
-    reopen({ digest, credential, realm }, records, ticket) {
-      const entry = find(credential, realm)
-      if (!entry) return undefined
+    entryOf: ({ id }) => cache.get(id),
+    reopen({ digest, credential, realm, entry = cache.get(credential.id) }, records, ticket) {
+      if (entry?.realm !== realm || !isSecretOf(entry, credential.secret)) return undefined
       if (records.identity === undefined) {
         evict(digest)
         return undefined
@@ -189,7 +191,7 @@ const SECRET_CHARACTERS = 43
 const [kept, presented] = [Buffer.alloc(SECRET_CHARACTERS), Buffer.alloc(SECRET_CHARACTERS)]
 
 /** Compares in constant time, after the lengths, which are no secret. */
-function isSecretOf(entry: Entry, secret: string): boolean {
+function isSecretOf(entry: CacheEntry, secret: string): boolean {
   if (secret.length !== SECRET_CHARACTERS || entry.secret.length !== SECRET_CHARACTERS) return false
   kept.write(entry.secret, 'latin1')
   presented.write(secret, 'latin1')

@@ -85,10 +85,10 @@ describe('opened sessions', () => {
     for (const digest of ['a', 'b', 'c']) keep(digest)
     sessionCache.evict('b')
     keep('c')
-    const known = ['a', 'b', 'c'].map((digest) => sessionCache.digestOf(of(digest, WRONG)))
+    const known = ['a', 'b', 'c'].map((digest) => sessionCache.entryOf(of(digest, WRONG))?.digest)
     expect(known).toEqual([undefined, undefined, 'c'])
     sessionCache.evict('c')
-    expect([sessionCache.digestOf(of('c')), sessionCache.size]).toEqual([undefined, 0])
+    expect([sessionCache.entryOf(of('c')), sessionCache.size]).toEqual([undefined, 0])
   })
 
   test('elsewhere it is no session', () => {
