@@ -30,7 +30,7 @@ describeWithRedis('C61 memory within the limits of the manifest', () => {
     {
       timeout,
     },
-    async ([mode, , groupBytes]) => {
+    async ([mode, name, groupBytes]) => {
       await using replicas = await startReplicas({
         settings: { ...settings, REDIS_CACHE_MODE: mode },
       })
@@ -41,7 +41,7 @@ describeWithRedis('C61 memory within the limits of the manifest', () => {
         await redis.cli('FLUSHDB')
       }
       const peakMib = residentBytes(first.pid).peak / MIB
-      process.stdout.write(`peak ${mode} ${groupBytes} ${peakMib}\n`)
+      process.stdout.write(`${mode} mode, ${name}: ${Math.round(peakMib)} MiB resident\n`)
       expect(peakMib).toBeLessThan(MAX_RESIDENT_BYTES / MIB)
     },
   )
