@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { parseJson } from '../core/json.ts'
@@ -28,6 +29,8 @@ export interface OutageAssertionOptions {
 
 /** Bounds the cookie, because browsers accept 4 KiB per cookie and proxies bound the header. */
 const MAX_CHARACTERS = 3000
+/** Bounds the assertions that parallel requests share before one of them has brought it back (finding C61). */
+const MAX_REMEMBERED = 500
 /** Accepted clock skew between replicas (fault F29). */
 const CLOCK_TOLERANCE_MS = 30_000
 
@@ -40,7 +43,10 @@ const SEALED = /^[A-Za-z0-9_-]+$/
 export function createOutageAssertions(options: OutageAssertionOptions): OutageAssertions {
   const { ring, graceMs, now } = options
   const renewAfterMs = graceMs / 5
-  const issued = new WeakMap<Session, { readonly text: string | undefined; readonly at: EpochMs }>()
+  const issued = new LRUCache<Session, { readonly text: string; readonly at: EpochMs }>({
+    max: MAX_REMEMBERED,
+  })
+  const tooLarge = new WeakSet<Session>()
 
   const contextOf = ({ digest, credential, realm }: PresentedSession) => ({
     purpose: 'outage',
@@ -73,11 +79,13 @@ export function createOutageAssertions(options: OutageAssertionOptions): OutageA
 
   return {
     issue({ session, confirmedAtMs }, presented) {
+      if (tooLarge.has(session)) return undefined
       const before = issued.get(session)
       if (before && now() - before.at < renewAfterMs) return before.text
       const at = now() - (performance.now() - confirmedAtMs)
       const text = seal(session, at, presented)
-      issued.set(session, { text, at })
+      if (text === undefined) tooLarge.add(session)
+      else issued.set(session, { text, at })
       return text
     },
     open(text, presented) {

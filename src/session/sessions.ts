@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
 import { formatSessionCookie, type Session, type SessionCredential } from '../core/session.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionIndex } from '../store/session-index.ts'
 import type { Store } from '../store/store.ts'
@@ -113,15 +113,22 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     async open(newSession) {
       const { identity, tokens, metadata, realm } = newSession
-      const { user, providerSession } = metadata.owners
+      const { owners } = metadata
+      const { user, providerSession } = owners
       const credential = { id: randomToken(), secret: randomToken() }
       const digest = sessionDigest(credential)
       const session = makeSession(newSession)
       const records = seal(newSession, session, credential)
       const ticket = sessionCache.fillTicket()
       // Adds the index entry first, so that no session is without one.
-      await index.add(digest, metadata.owners, maxAgeMs)
-      await store.create(digest, records, Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs))
+      await index.add(digest, owners, maxAgeMs)
+      const ttlMs = Math.min(idleTimeoutMs || maxAgeMs, maxAgeMs)
+      await store.create(digest, records, ttlMs).catch(async (error: unknown) => {
+        // Takes the entry back where nothing was written for certain, because refused sign-ins would fill the index.
+        if (!(error instanceof OutageError))
+          await index.remove(digest, owners).catch(() => undefined)
+        throw error
+      })
       // Reads the generations after the write, because an end of all sessions advances them before it lists.
       const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
       if ((await generations.oldestOf(...ownerIds)) > (tokens.generation ?? 0)) {

@@ -23,6 +23,8 @@ const session = sessionOf('u1')
 const identity = Buffer.from('sealed s')
 const tokens = Buffer.from('sealed t')
 const records = { identity }
+const [joined, none] = [Buffer.concat([identity, tokens]), Buffer.alloc(0)]
+const large = (last = 0) => Buffer.concat([Buffer.alloc(20_000), Buffer.of(last)])
 /** Gives each digest an id of its own, as it has. */
 const of = (digest: string, { secret } = credential) => ({ id: digest.padEnd(43, 'i'), secret })
 const heldAt = (digest: string, by = credential, realm = REALM) => ({
@@ -191,6 +193,15 @@ describe('sessions that the store has just confirmed', () => {
     ['absent and is there', { identity, tokens: absent }, { identity, tokens }, false],
     ['there and is absent', { identity, tokens }, { identity, tokens: absent }, false],
     ['there and still there', { identity, tokens }, { identity, tokens }, true],
+    ['there and is another', { identity, tokens }, { identity, tokens: identity }, false],
+    [
+      'there and is longer by what another lost',
+      { identity, tokens },
+      { identity: joined, tokens: none },
+      false,
+    ],
+    ['large and still there', { identity: large() }, { identity: large() }, true],
+    ['large and differs at its end', { identity: large() }, { identity: large(1) }, false],
     ['never there at all', {}, {}, false],
     ['never there at all and all are', {}, records, false],
   ] as const)('a record that was %s', ([, before, found, isKnown]) => {

@@ -10,6 +10,7 @@ import {
   identity,
   KEY_PREFIX,
   newSession,
+  outage,
   REALM,
   STARTED_AT,
   STORE_AWAY,
@@ -379,4 +380,14 @@ describe('a store that is away', () => {
     await expect(ask(started.sessions)).rejects.toThrow(STORE_AWAY)
     expect(started.sessionCache.size).toBe(0)
   })
+})
+
+test.for([
+  ['a full store refused leaves no trace in the index', away, 0],
+  ['an outage may have written stays in the index', outage, 1],
+] as const)('a sign-in that %s', async ([, fail, entries]) => {
+  const { open, index, ...started } = start()
+  started.break('create', fail)
+  await expect(open()).rejects.toThrow(STORE_AWAY)
+  expect(await index.list('user', 'user-1')).toHaveLength(entries)
 })
