@@ -9,8 +9,9 @@ const REASON: Readonly<Record<RefusalKind, string>> = {
   tls_to_plain: 'the client speaks TLS and this port does not: use http://',
   http2_to_plain: 'the client speaks HTTP/2 without TLS and this port does not: use HTTP/1.1',
   plain_to_tls: 'the client speaks no TLS and this port does: use https://',
-  handshake: 'the TLS handshake failed: compare the versions, and the authority that the client trusts',
-  flood: 'the client sent more than requests need, so its HTTP/2 connection was closed',
+  handshake:
+    'the TLS handshake failed: compare the versions, and the authority that the client trusts',
+  http2: 'the client exceeded a bound or broke a rule of HTTP/2, so its connection was closed',
   idle: 'too many connections were idle, so those that had been idle for longest were closed',
 }
 

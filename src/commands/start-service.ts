@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { composeService, type Service } from '../compose/service.ts'
 import type { KeptCertificate } from '../compose/internal-tls.ts'
+import { composeService, type Service } from '../compose/service.ts'
 import type { Config } from '../config/config.ts'
 import { type Listener, listen } from '../listener/listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'

@@ -52,9 +52,7 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
   const { config, log, metrics, version, isAccepting, state, oidc, web } = options
   const { addresses, writePage, proxies } = web
   const { sessions } = options.sessions
-  const requireCertificate = createCertificateDemand(
-    config.internalTls?.clientCaFile !== undefined,
-  )
+  const requireCertificate = createCertificateDemand(config.internalTls?.clientCaFile !== undefined)
   const check = composeCheck(options, requireCertificate)
   const health = createHealth({
     isReady: isAccepting,

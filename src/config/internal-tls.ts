@@ -50,23 +50,39 @@ const CLIENT_CA = 'INTERNAL_TLS_CLIENT_CA_FILE'
 
 /** Reads the files together; adds why they cannot be used to `problems` and returns `undefined` then. */
 export function readInternalTls(
-  { certFile, keyFile, clientCaFile }: InternalTlsFiles,
+  files: InternalTlsFiles,
   problems: string[],
 ): InternalTls | undefined {
   const before = problems.length
-  const cert = tryReadText(certFile, CERT, problems)
-  const key = tryReadText(keyFile, KEY, problems)
-  const clientCa =
-    clientCaFile === undefined ? undefined : tryReadText(clientCaFile, CLIENT_CA, problems)
-  const [own] = cert === undefined ? [] : certificatesIn(cert, CERT, certFile, problems)
-  if (own) checkLife(own, CERT, certFile, problems)
-  if (own && key !== undefined) checkKey(own, key, keyFile, problems)
-  if (clientCa !== undefined) checkAuthorities(clientCa, clientCaFile ?? '', problems)
+  const cert = tryReadText(files.certFile, CERT, problems)
+  const key = tryReadText(files.keyFile, KEY, problems)
+  const clientCa = readAuthorities(files.clientCaFile, problems)
+  const own = cert === undefined ? undefined : ownIn(cert, files.certFile, problems)
+  if (own && key !== undefined) checkKey(own, key, files.keyFile, problems)
   if (problems.length > before || !own || cert === undefined || key === undefined) return undefined
   const read = { cert, key, ...(clientCa !== undefined && { clientCa }) }
-  if (!isAccepted(read, certFile, problems)) return undefined
+  if (!isAccepted(read, files.certFile, problems)) return undefined
   const { validFromDate, validToDate } = own
   return { ...read, notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() }
+}
+
+/** Returns the server's own certificate, which comes first in its file. */
+function ownIn(text: string, file: string, problems: string[]): X509Certificate | undefined {
+  const [own] = certificatesIn(text, CERT, file, problems)
+  if (own) checkLife(own, CERT, file, problems)
+  return own
+}
+
+/** Reads the authorities of clients, of which one must not have expired, because all clients would be refused otherwise. */
+function readAuthorities(file: string | undefined, problems: string[]): string | undefined {
+  if (file === undefined) return undefined
+  const text = tryReadText(file, CLIENT_CA, problems)
+  const found = text === undefined ? [] : certificatesIn(text, CLIENT_CA, file, problems)
+  const hasLiving = found.some(({ validToDate }) => validToDate.getTime() > Date.now())
+  if (found.length > 0 && !hasLiving) {
+    problems.push(`${CLIENT_CA}: every certificate in ${file} has expired; renew it`)
+  }
+  return text
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
@@ -115,14 +131,6 @@ function checkKey(own: X509Certificate, key: string, file: string, problems: str
   }
 }
 
-/** Requires one authority that has not expired, because all clients would be refused otherwise. */
-function checkAuthorities(text: string, file: string, problems: string[]): void {
-  const found = certificatesIn(text, CLIENT_CA, file, problems)
-  if (found.length === 0) return
-  if (found.some(({ validToDate }) => validToDate.getTime() > Date.now())) return
-  problems.push(`${CLIENT_CA}: every certificate in ${file} has expired; renew it`)
-}
-
 function isAccepted(
   { cert, key, clientCa }: Pick<InternalTls, 'cert' | 'key' | 'clientCa'>,
   file: string,
@@ -132,7 +140,7 @@ function isAccepted(
     createSecureContext({ cert, key, ...(clientCa !== undefined && { ca: clientCa }) })
     return true
   } catch (error) {
-    const why = String((error as Error).message).replace(/^.*:/, '').trim()
+    const why = (error as Error).message.replace(/^.*:/, '').trim()
     problems.push(`${CERT}: ${file} is not accepted by OpenSSL: ${why}; make another certificate`)
     return false
   }

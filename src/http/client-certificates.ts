@@ -7,7 +7,7 @@ import { peerAddress } from './trusted-proxies.ts'
 /** Throws for a request whose connection has no client certificate that counts. */
 export type RequireCertificate = (raw: IncomingMessage) => void
 
-/** What is known of a connection: the reason for which it is refused, and the time until which it is not. */
+/** Verdict on the certificate of a connection: the reason for which it is refused, and the time until which it is not. */
 interface Presented {
   readonly fault: string | undefined
   readonly endsAtMs: number

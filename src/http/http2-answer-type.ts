@@ -24,7 +24,7 @@ export function createHttp2AnswerType(
       if (this.isDenied) return this
       try {
         this.statusCode = status
-        this.head = this.headOf(values.at(-1) as Values | undefined)
+        this.head = this.headOf(values.at(-1) as Values | string | undefined)
       } catch (cause) {
         this.deny(cause)
       }
@@ -49,7 +49,7 @@ export function createHttp2AnswerType(
       return body === undefined ? super.end() : super.end(body)
     }
 
-    private headOf(values: Values | undefined): unknown[] {
+    private headOf(values: Values | string | undefined): unknown[] {
       return [':status', this.statusCode, ...flatten(this.getHeaders()), ...flatten(values)]
     }
 
@@ -57,7 +57,12 @@ export function createHttp2AnswerType(
       const { stream, head = this.headOf(undefined) } = this
       this.head = undefined
       if (stream.destroyed || stream.closed) return
-      stream.respond(head as string[], { endStream: isAll })
+      try {
+        stream.respond(head as string[], { endStream: isAll })
+      } catch (cause) {
+        // Headers of HTTP/1.1 alone, such as Connection, are found here.
+        if (!stream.headersSent) this.deny(cause)
+      }
     }
 
     private deny(cause: unknown): void {
@@ -77,13 +82,15 @@ function bodyOf(chunk: unknown): string | Uint8Array | undefined {
 }
 
 /** Returns names and values in turn; throws as Node's HTTP/1 does for those that cannot be written. */
-function flatten(values: Values = []): unknown[] {
+function flatten(values: Values | string = []): unknown[] {
+  // A status message, which HTTP/2 has none of.
+  if (typeof values === 'string') return []
   const pairs = Array.isArray(values) ? pairsOf(values) : Object.entries(values)
   const flat: unknown[] = []
   for (const [name, value] of pairs) {
     validateHeaderName(name)
-    for (const each of Array.isArray(value) ? value : [value]) {
-      validateHeaderValue(name, each)
+    for (const each of Array.isArray(value) ? (value as readonly unknown[]) : [value]) {
+      validateHeaderValue(name, each as string)
       flat.push(name, each)
     }
   }

@@ -16,10 +16,10 @@ export type RequestHandler = (
 export interface LimitedServer {
   readonly server: Server
   /** Tells clients on open connections to move to another replica; their requests are still answered. */
-  startDraining(): void
+  readonly startDraining: () => void
   /** Tells it a client whose request came after that. */
-  sendAway(outgoing: ServerResponse | Http2ServerResponse): void
-  closeAllConnections(): void
+  readonly sendAway: (outgoing: ServerResponse | Http2ServerResponse) => void
+  readonly closeAllConnections: () => void
 }
 
 export interface ServerReports {

@@ -20,16 +20,19 @@ export const MAX_CONNECTIONS = 20_000
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /**
- * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26); the ones that
- * have been idle for longest are closed.
+ * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that those
+ * are closed that have said nothing for a while, before their first request or behind it.
  */
-export const MAX_IDLE_TLS_CONNECTIONS = 1000
+export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 100 } as const
 
-/** Bounds of one HTTP/2 connection; Node ends a connection that exceeds one of the last four. */
+/**
+ * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000
+ * answers that wait to be sent, and 1,000 odd frames at once.
+ */
 export const HTTP2_LIMITS = {
   settings: { maxConcurrentStreams: 1000, maxHeaderListSize: 64 * 1024, enablePush: false },
-  // As many as HTTP/1.1 has; Go sends each cookie as a header of its own.
-  maxHeaderListPairs: 2000,
+  // Go sends each cookie as a header of its own.
+  maxHeaderListPairs: 1000,
   maxSessionMemory: 32,
   // A busy Traefik cancels checks whose visitors have left, all over one connection (CVE-2023-44487).
   streamResetBurst: 1000,
@@ -41,5 +44,15 @@ export const HTTP2_LIMITS = {
 /** Bounds the PING, SETTINGS and PRIORITY frames of one connection, which ask for nothing. */
 export const CONTROL_FRAMES = { burst: 1000, perSecond: 200 } as const
 
-/** Bounds what a connection may send within a second, beside what its requests may need. */
-export const VOLUME = { bytesPerSecond: 256 * 1024, bytesPerRequest: 128 * 1024 } as const
+/** Bounds what a connection may send within a second: bytes beside those of its requests, and requests that Node refuses. */
+export const VOLUME = {
+  bytesPerSecond: 256 * 1024,
+  bytesPerRequest: 128 * 1024,
+  refusedRequests: 50,
+} as const
+
+/**
+ * Times of leaving: how long a connection lives that was opened while draining, because a client that is sent away with each of
+ * its requests would ask too often, and how long one that was told to end may take.
+ */
+export const LEAVING = { afterMs: 1000, withinMs: 10_000 } as const

@@ -75,11 +75,10 @@ export async function listen(
     close: (underWayMs) =>
       new Promise((resolve) => {
         const end = setTimeout(limited.closeAllConnections, underWayMs)
-        server.once('close', () => {
+        server.close(() => {
           clearTimeout(end)
           resolve()
         })
-        server.close()
       }),
   }
 }

@@ -4,7 +4,7 @@ export type RefusalKind =
   | 'http2_to_plain'
   | 'plain_to_tls'
   | 'handshake'
-  | 'flood'
+  | 'http2'
   | 'idle'
 
 export interface RefusedConnection {

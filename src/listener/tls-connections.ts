@@ -1,9 +1,9 @@
 import type { Http2Session } from 'node:http2'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { addressOf } from '../http/trusted-proxies.ts'
 import { type BoundedSession, boundSession } from './http2-session.ts'
-import { MAX_IDLE_TLS_CONNECTIONS } from './limits.ts'
+import { IDLE, LEAVING } from './limits.ts'
 import type { OnRefused } from './refused-connection.ts'
 
 /** Connection from its first packet on, before the handshake has told what it is. */
@@ -13,6 +13,9 @@ interface Connection {
   socket?: TLSSocket
   session?: BoundedSession
   bytesSeen: number
+  heardAtMs: number
+  isLeaving?: boolean
+  isSentAway?: boolean
 }
 
 /** Connections of a TLS listener. */
@@ -20,6 +23,7 @@ export type TlsConnections = ReturnType<typeof createTlsConnections>
 
 export function createTlsConnections(onRefused: OnRefused) {
   const open = new Map<Socket, Connection>()
+  let lookedAtMs = 0
   /** Connections over HTTP/1.1 that were made under another authority of client certificates. */
   const outdated = new WeakSet<object>()
   const find = (socket: Socket) => {
@@ -28,79 +32,122 @@ export function createTlsConnections(onRefused: OnRefused) {
   }
   const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
 
-  function close({ raw, session }: Connection): void {
-    if (session) session.close()
-    else raw.destroy()
+  /** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
+  function leave(connection: Connection): void {
+    const { raw, socket, session } = connection
+    if (connection.isLeaving) return
+    connection.isLeaving = true
+    session?.close()
+    setTimeout(() => (socket ?? raw).destroy(), session ? LEAVING.withinMs : 0).unref()
   }
 
-  /** Closes connections that have been silent since the last look, oldest first, until few enough are left. */
+  /** Closes idle connections until few enough are left, first those that never asked, then those silent for longest. */
   function closeIdle(): void {
-    const closed: Connection[] = []
-    for (const connection of open.values()) {
-      if (open.size - closed.length <= MAX_IDLE_TLS_CONNECTIONS) break
-      if (bytesOf(connection) === connection.bytesSeen) closed.push(connection)
-    }
-    for (const connection of open.values()) connection.bytesSeen = bytesOf(connection)
-    for (const connection of closed) close(connection)
+    if (open.size <= IDLE.connections) return
+    const nowMs = performance.now()
+    if (nowMs - lookedAtMs < IDLE.lookMs) return
+    lookedAtMs = nowMs
+    const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
+    const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
+    const closed = [...unasked, ...asked].slice(0, open.size - IDLE.connections)
+    for (const connection of closed) leave(connection)
     const [first] = closed
     if (first) onRefused({ kind: 'idle', peer: first.peer, count: closed.length })
   }
 
+  function add(raw: Socket): void {
+    open.set(raw, { raw, peer: addressOf(raw), bytesSeen: 0, heardAtMs: performance.now() })
+    closeIdle()
+  }
+
+  /** Notes the end of the handshake; returns false where the connection is older than the authority in use. */
+  function secure(socket: TLSSocket): boolean {
+    const connection = find(socket)
+    if (!connection || outdated.has(connection.raw)) return false
+    connection.socket = socket
+    socket.once('close', () => open.delete(connection.raw))
+    return true
+  }
+
+  function addSession(session: Http2Session): void {
+    const connection = find(session.socket)
+    if (!connection) return
+    connection.session = boundSession(session, (cause) => {
+      onRefused({ kind: 'http2', peer: connection.peer, cause })
+    })
+  }
+
+  /** Forgets a connection whose handshake has failed, and returns what is known of it. */
+  function remove(socket: Socket): Connection | undefined {
+    const connection = find(socket)
+    if (connection) open.delete(connection.raw)
+    return connection
+  }
+
+  /** Ends connections whose clients were accepted by an authority that is not in use any more. */
+  function outdate(): void {
+    for (const connection of open.values()) {
+      outdated.add(connection.raw)
+      if (connection.socket) outdated.add(connection.socket)
+    }
+    closeSessions()
+  }
+
+  function closeSessions(): void {
+    for (const connection of open.values()) if (connection.session) leave(connection)
+  }
+
+  /** Ends the HTTP/2 connection of a request, at once or after a while. */
+  function closeSession(session: Http2Session | undefined, afterMs = 0): void {
+    const connection = session && !session.destroyed ? find(session.socket) : undefined
+    if (!connection || connection.isSentAway) return
+    connection.isSentAway = true
+    setTimeout(leave, afterMs, connection).unref()
+  }
+
+  /** Looks at all connections; called once a second. */
+  function check(): void {
+    for (const session of sessions()) session.checkVolume()
+    closeIdle()
+  }
+
+  function destroyAll(): void {
+    for (const { raw, socket } of open.values()) (socket ?? raw).destroy()
+  }
+
+  const isOutdated = (socket: object) => outdated.has(socket)
   return {
-    add(raw: Socket): void {
-      open.set(raw, { raw, peer: addressOf(raw), bytesSeen: 0 })
-    },
-    /** Notes the end of the handshake; returns false where the connection is older than the authority in use. */
-    secure(socket: TLSSocket): boolean {
-      const connection = find(socket)
-      if (!connection || outdated.has(connection.raw)) return false
-      connection.socket = socket
-      socket.once('close', () => open.delete(connection.raw))
-      return true
-    },
-    addSession(session: Http2Session): void {
-      const connection = find(session.socket)
-      if (!connection) return
-      const { peer } = connection
-      connection.session = boundSession(session, (cause) =>
-        onRefused({ kind: 'flood', peer, cause }),
-      )
-    },
-    /** Forgets a connection whose handshake has failed, and returns what is known of it. */
-    remove(socket: Socket): Connection | undefined {
-      const connection = find(socket)
-      if (connection) open.delete(connection.raw)
-      return connection
-    },
-    find,
-    isOutdated: (socket: object) => outdated.has(socket),
-    /** Ends connections whose clients were accepted by an authority that is not in use any more. */
-    outdate(): void {
-      for (const connection of open.values()) {
-        outdated.add(connection.raw)
-        if (connection.socket) outdated.add(connection.socket)
-        connection.session?.close()
-      }
-    },
-    sendAway(): void {
-      for (const session of sessions()) session.sendAway()
-    },
-    /** Looks at all connections; called once a second. */
-    check(): void {
-      for (const session of sessions()) session.checkVolume()
-      if (open.size > MAX_IDLE_TLS_CONNECTIONS) closeIdle()
-    },
-    destroyAll(): void {
-      for (const { raw, socket } of open.values()) (socket ?? raw).destroy()
-    },
+    add,
+    secure,
+    addSession,
+    remove,
+    isOutdated,
+    outdate,
+    closeSession,
+    closeSessions,
+    check,
+    destroyAll,
   }
 }
 
-function bytesOf({ raw, socket }: Connection): number {
-  return (socket ?? raw).bytesRead
+/** Returns whether a connection has said nothing for a while; before its first request the handshake is not counted. */
+function isSilent(connection: Connection, nowMs: number): boolean {
+  if (!hasAsked(connection)) return nowMs - connection.heardAtMs > IDLE.unaskedMs
+  const { bytesRead } = connection.socket ?? connection.raw
+  if (bytesRead !== connection.bytesSeen) {
+    connection.bytesSeen = bytesRead
+    connection.heardAtMs = nowMs
+  }
+  return nowMs - connection.heardAtMs > IDLE.askedMs
+}
+
+/** Returns whether a request has come; what was read before the end of the handshake is none. */
+function hasAsked({ socket, session }: Connection): boolean {
+  return session ? session.hasAsked() : socket !== undefined && socket.bytesRead > 0
 }
 
 /** Returns the socket below TLS; Node has no public name for it, and a test holds that it is there. */
 function rawOf(socket: Socket): Socket | undefined {
-  return (socket as Socket & { readonly _parent?: Socket })._parent
+  const raw: unknown = Reflect.get(socket, '_parent')
+  return raw instanceof Socket ? raw : undefined
 }

@@ -1,18 +1,13 @@
 import { constants } from 'node:crypto'
 import { IncomingMessage, type Server } from 'node:http'
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  Http2ServerResponse,
-  type Http2Session,
-} from 'node:http2'
+import { createSecureServer, type Http2SecureServer, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { createAnswerType } from '../http/answer-type.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
-import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LIMITS, MAX_CONNECTIONS } from './limits.ts'
+import { hasTooLargeHead } from './http2-session.ts'
 import {
   answerStatus,
   closeWhenAnswered,
@@ -21,6 +16,7 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
+import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LEAVING, LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
@@ -49,10 +45,13 @@ export function createTlsServer(
   const server: Http2SecureServer & Partial<Pick<Server, 'closeIdleConnections'>> =
     createSecureServer(optionsFor(current, reports))
   const answer: RequestHandler = (incoming, outgoing) => {
-    const isOutdated =
-      incoming instanceof IncomingMessage && connections.isOutdated(incoming.socket)
-    if (isOutdated) incoming.socket.destroy()
-    else listener(incoming, outgoing)
+    if (incoming instanceof IncomingMessage) {
+      if (connections.isOutdated(incoming.socket)) incoming.socket.destroy()
+      else listener(incoming, outgoing)
+    } else if (hasTooLargeHead(incoming)) {
+      answerStatus(431, outgoing)
+      connections.closeSession(incoming.stream.session)
+    } else listener(incoming, outgoing)
   }
   server.on('request', answer)
   server.maxConnections = MAX_CONNECTIONS
@@ -69,17 +68,14 @@ export function createTlsServer(
   server.once('close', () => clearInterval(checking))
   return {
     server,
-    startDraining: connections.sendAway,
+    startDraining: connections.closeSessions,
     sendAway(outgoing) {
-      if (outgoing instanceof Http2ServerResponse) sessionOf(outgoing, connections)?.sendAway()
-      else closeWhenAnswered(outgoing)
+      if (outgoing instanceof Http2ServerResponse) {
+        connections.closeSession(outgoing.stream.session, LEAVING.afterMs)
+      } else closeWhenAnswered(outgoing)
     },
     closeAllConnections: connections.destroyAll,
   }
-}
-
-function sessionOf({ stream }: Http2ServerResponse, { find }: TlsConnections) {
-  return stream.session && find(stream.session.socket)?.session
 }
 
 function optionsFor(credentials: Credentials, { onUnwritten }: ServerReports) {
@@ -116,6 +112,10 @@ function listenFor(
   const answerMalformed = createMalformedAnswer(onRefused)
   server.on('connection', connections.add)
   server.on('session', connections.addSession)
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    // Empties OpenSSL's queue of errors: Node takes one of a client certificate with a wrong signature for one of the connection.
+    socket.getPeerX509Certificate()
+  })
   server.on('secureConnection', (socket: TLSSocket) => {
     if (!connections.secure(socket)) socket.destroy()
   })
@@ -133,10 +133,8 @@ function listenFor(
       answerStatus(405, outgoing)
     } else outgoing.destroy()
   })
-  server.on('sessionError', (error: NodeJS.ErrnoException, session: Http2Session) => {
-    void session
-    console.error('SESSIONERROR', error.code, error.message)
-  })
+  // Each connection reports its own; without a listener here an error would end the process.
+  server.on('sessionError', () => undefined)
 }
 
 /** Codes of OpenSSL for a first packet that is no TLS. */

@@ -66,6 +66,7 @@ describe('the documentation', () => {
       cachedSessions: () => 0,
       isProviderDiscovered: () => true,
       revocationsWaiting: () => 0,
+      certificateEndSeconds: () => 0,
       redis: {
         isConnected: true,
         commandsInFlight: 0,
