@@ -68,7 +68,8 @@ export async function startContestants(
     outage = `; ${pair}`
   }
   const cookie = () => session + outage
-  const check = middlewareOptions(loadConfig({ ...defaultSettings, ...settings }), '127.0.0.1')
+  const config = loadConfig({ ...defaultSettings, ...settings })
+  const check = middlewareOptions(config, '127.0.0.1', { server: {}, both: {} })
   const plain = ({ internalPort }: VestibuleProcess): Middlewares =>
     vestibuleMiddlewares(check, `http://127.0.0.1:${internalPort}/auth`)
   const tls = ({ internalPort }: VestibuleProcess): Middlewares =>

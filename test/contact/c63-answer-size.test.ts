@@ -31,7 +31,10 @@ describe('C63: Traefik allocates the size of the largest answer for each check',
     const answer = await party.check({ uri }, { ...headersFor(cookieHeader(browser) ?? '') })
     const bytes = Buffer.byteLength(answer.body)
     expect([answer.status, bytes > 8 * 1024]).toEqual([status, true])
-    const { check } = middlewareOptions(loadConfig(defaultSettings), 'vestibule')
+    const { check } = middlewareOptions(loadConfig(defaultSettings), 'vestibule', {
+      server: {},
+      both: {},
+    })
     expect(bytes).toBeLessThan(check.forwardAuth.maxResponseBodySize)
   })
 })
