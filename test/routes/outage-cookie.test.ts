@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { classify, type RequestClass } from '../../src/core/request-class.ts'
+import { scanHeaders } from '../../src/core/sent-headers.ts'
 import type { Session } from '../../src/core/session.ts'
 import { createSite } from '../../src/core/site.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
@@ -49,8 +50,9 @@ const start = (graceMs = GRACE_MS) => {
       const { method = 'GET', asClass, of = session } = asked
       const raw = rawRequest(headers)
       const opened = { session: of, confirmedAtMs: performance.now() }
-      const requestClass = asClass ?? classify(raw, method)
-      const checked = { raw, requestClass, request: { method, site } }
+      const sent = scanHeaders(raw.rawHeaders)
+      const requestClass = asClass ?? classify(sent, method)
+      const checked = { raw, headers: sent, requestClass, request: { method, site } }
       return renew(checked, opened, () => held)
     },
     elapse: (ms: number) => {
