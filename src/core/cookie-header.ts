@@ -31,23 +31,94 @@ export function readCookies(header: string | undefined, name: string): readonly 
   return [...found]
 }
 
-/** Removes the named cookies and leaves the rest unchanged byte for byte; `undefined` when nothing is left. */
-export function withoutCookies(
-  header: string | undefined,
-  names: ReadonlySet<string>,
-): string | undefined {
-  if (header === undefined) return undefined
+/** Cookies of ours that a check reads, and what is left for the app. */
+export interface CutCookies {
+  /** Absent where it was not sent, is empty or has several values. */
+  readonly session: string | undefined
+  readonly isSessionAmbiguous: boolean
+  /** Absent like `session`. */
+  readonly outage: string | undefined
+  /** All cookies but ours, byte for byte as sent. */
+  readonly others: string | undefined
+}
+
+/** Names of our cookies: the two that a check reads, and all in every variant. */
+export interface OwnCookieNames {
+  readonly session: string
+  readonly outage: string
+  readonly all: ReadonlySet<string>
+}
+
+/** Reads our cookies as `readCookie` does and cuts all of them out, in one pass. */
+export function cutCookies(header: string | undefined, names: OwnCookieNames): CutCookies {
+  if (header === undefined) return NO_COOKIES
+  let session: string | undefined
+  let outage: string | undefined
   let kept = ''
+  /** Begin of the pairs to keep that are not in `kept` yet; -1 where there are none. */
+  let from = -1
   for (let start = 0; start <= header.length; ) {
     const end = pairEnd(header, start)
-    if (!names.has(nameOf(header, start, end))) {
-      const from = kept === '' ? skipBlanks(header, start) : start
-      if (kept !== '') kept += ';'
-      kept += header.slice(from, end)
+    const equals = equalsIn(header, start, end)
+    const name = trimBlanks(header, start, equals)
+    if (!names.all.has(name)) {
+      if (from === -1) from = start
+    } else {
+      if (from !== -1) kept = joined(kept, header.slice(from, start - 1))
+      from = -1
+      if (name === names.session) session = merged(session, header, equals, end)
+      else if (name === names.outage) outage = merged(outage, header, equals, end)
     }
     start = end + 1
   }
-  return kept === '' ? undefined : kept
+  if (from !== -1) kept = joined(kept, header.slice(from))
+  return {
+    session: single(session),
+    isSessionAmbiguous: session === SEVERAL,
+    outage: single(outage),
+    others: kept || undefined,
+  }
+}
+
+const NO_COOKIES: CutCookies = {
+  session: undefined,
+  isSessionAmbiguous: false,
+  outage: undefined,
+  others: undefined,
+}
+
+/** Stands for several values, as no value can have it. */
+const SEVERAL = ';'
+
+/** Returns the value of a pair beside those before it. */
+function merged(
+  before: string | undefined,
+  header: string,
+  equals: number,
+  end: number,
+): string | undefined {
+  if (equals === end) return before
+  const value = trimBlanks(header, equals + 1, end)
+  return before === undefined || before === value ? value : SEVERAL
+}
+
+function single(value: string | undefined): string | undefined {
+  return value === SEVERAL || value === '' ? undefined : value
+}
+
+/** Returns the end of the pair where it has no `=`. */
+function equalsIn(header: string, start: number, end: number): number {
+  let at = start
+  while (at < end && header.charCodeAt(at) !== EQUALS) at++
+  return at
+}
+
+/** Joins pairs as they were sent, without blanks and empty pairs before the first. */
+function joined(kept: string, pairs: string): string {
+  if (kept !== '') return `${kept};${pairs}`
+  let start = 0
+  while (isBlank(pairs.charCodeAt(start)) || pairs.charCodeAt(start) === SEMICOLON) start++
+  return pairs.slice(start)
 }
 
 /** Returns the value of the cookie whose name starts at `at`; `undefined` where that is not a cookie's name. */
@@ -55,11 +126,6 @@ function valueAt(header: string, name: string, at: number): string | undefined {
   const equals = skipBlanks(header, at + name.length)
   if (header.charCodeAt(equals) !== EQUALS || !isPairStart(header, at)) return undefined
   return trimBlanks(header, equals + 1, pairEnd(header, equals))
-}
-
-function nameOf(header: string, start: number, end: number): string {
-  const equals = header.indexOf('=', start)
-  return trimBlanks(header, start, equals === -1 || equals > end ? end : equals)
 }
 
 function isPairStart(header: string, at: number): boolean {

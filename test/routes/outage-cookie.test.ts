@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { classify, type RequestClass } from '../../src/core/request-class.ts'
-import { scanHeaders } from '../../src/core/sent-headers.ts'
 import type { Session } from '../../src/core/session.ts'
 import { createSite } from '../../src/core/site.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
@@ -10,7 +9,7 @@ import { createOutageCookie } from '../../src/routes/check/outage-cookie.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { useMonotonicClock } from '../support/monotonic-clock.ts'
-import { rawRequest } from '../support/raw-request.ts'
+import { sentHeaders } from '../support/raw-request.ts'
 import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
 import { words } from '../support/words.ts'
 
@@ -48,11 +47,11 @@ const start = (graceMs = GRACE_MS) => {
       asked: { method?: string; asClass?: RequestClass; of?: Session } = {},
     ): string | undefined => {
       const { method = 'GET', asClass, of = session } = asked
-      const raw = rawRequest(headers)
       const opened = { session: of, confirmedAtMs: performance.now() }
-      const sent = scanHeaders(raw.rawHeaders)
+      const sent = sentHeaders(headers)
       const requestClass = asClass ?? classify(sent, method)
-      const checked = { raw, headers: sent, requestClass, request: { method, site } }
+      const cut = cookies.cut(sent.cookie, site)
+      const checked = { headers: sent, cookies: cut, requestClass, request: { method, site } }
       return renew(checked, opened, () => held)
     },
     elapse: (ms: number) => {

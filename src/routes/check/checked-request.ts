@@ -6,6 +6,7 @@ import {
   takesTokens,
 } from '../../core/access-rule.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
+import type { CutCookies } from '../../core/cookie-header.ts'
 import { isForeignOrigin } from '../../core/decision.ts'
 import { type ForwardedRequest, parseForwardedRequest } from '../../core/forwarded-request.ts'
 import { isUnder } from '../../core/path-readings.ts'
@@ -13,6 +14,7 @@ import { classify, type RequestClass } from '../../core/request-class.ts'
 import { createHeaderScan, type SentHeaders } from '../../core/sent-headers.ts'
 import type { Sites } from '../../core/site.ts'
 import { AuthError, type AuthErrorCode, type FailureFacts } from '../../errors.ts'
+import type { Cookies } from '../../http/cookies.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 
 /** Forwarded request after parsing, with the access that its rules grant. */
@@ -20,6 +22,7 @@ export interface CheckedRequest {
   /** Traefik's request to the check, with the visitor's headers. */
   readonly raw: IncomingMessage
   readonly headers: SentHeaders
+  readonly cookies: CutCookies
   readonly request: ForwardedRequest
   readonly requestClass: RequestClass
   readonly access: Access
@@ -32,6 +35,7 @@ export interface RequestParserOptions {
   readonly rules: readonly AccessRule[]
   readonly basePath: string
   readonly proxies: TrustedProxies
+  readonly cookies: Cookies
   /** Header names that are refused in any other spelling; empty refuses none. */
   readonly guardedNames: readonly string[]
 }
@@ -76,7 +80,8 @@ export function createRequestParser(
     const access = findAccess(request)
     if (requestClass === 'websocket') requireOwnOrigin(headers.origin, request)
     const presented = takesTokens(access) ? readAuthorization(headers) : undefined
-    return { raw, headers, request, requestClass, access, presented }
+    const cookies = options.cookies.cut(headers.cookie, request.site)
+    return { raw, headers, cookies, request, requestClass, access, presented }
   }
 }
 

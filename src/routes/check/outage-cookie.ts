@@ -5,7 +5,7 @@ import type { OutageAssertions } from '../../session/outage-assertion.ts'
 import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
-interface AssertedRequest extends Pick<CheckedRequest, 'raw' | 'headers' | 'requestClass'> {
+interface AssertedRequest extends Pick<CheckedRequest, 'headers' | 'cookies' | 'requestClass'> {
   readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
 }
 
@@ -29,10 +29,10 @@ export function createOutageCookie({
   graceMs,
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
-  return ({ raw, headers, requestClass, request: { method, site } }, confirmed, presented) => {
+  return ({ headers, cookies: sent, requestClass, request }, confirmed, presented) => {
+    const { method, site } = request
     if (method !== 'GET' || !storesCookies(headers, requestClass)) return undefined
-    const sent = cookies.readOutage(raw, site)
-    if (sent !== undefined && assertions.isRecent(sent)) return undefined
+    if (sent.outage !== undefined && assertions.isRecent(sent.outage)) return undefined
     const text = assertions.issue(confirmed, presented())
     return text === undefined ? undefined : cookies.outage(site, text)
   }

@@ -2,9 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { allowsDegraded } from '../../core/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import { renewalNeed } from '../../core/session.ts'
+import { parseSessionCookie, renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
-import type { Cookies } from '../../http/cookies.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
@@ -25,7 +24,6 @@ export interface FoundEvidence {
 }
 
 export interface SessionCheckOptions {
-  readonly cookies: Cookies
   readonly sessions: Sessions
   readonly refresher: SessionRefresher
   readonly realmOf: (host: string) => string
@@ -51,7 +49,7 @@ const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'non
 
 /** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
 export function createSessionCheck(options: SessionCheckOptions) {
-  const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
+  const { sessions, refresher, renewOutageCookie, metrics } = options
   const { storeTimeoutMs: timeoutMs, patienceMs } = options
 
   function evidenceOf(
@@ -74,8 +72,8 @@ export function createSessionCheck(options: SessionCheckOptions) {
     }
   }
 
-  function findOptions({ raw, request, access }: CheckedRequest): FindOptions {
-    const assertion = () => cookies.readOutage(raw, request.site)
+  function findOptions({ cookies, access }: CheckedRequest): FindOptions {
+    const assertion = () => cookies.outage
     return { timeoutMs, ...(allowsDegraded(access) && { standIn: { assertion } }) }
   }
 
@@ -122,9 +120,9 @@ export function createSessionCheck(options: SessionCheckOptions) {
   }
 
   return function checkSession(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
-    const { raw, request } = checked
-    const credential = cookies.readSession(raw, request.site)
-    if (credential === 'ambiguous') return AMBIGUOUS
+    const { cookies, request } = checked
+    if (cookies.isSessionAmbiguous) return AMBIGUOUS
+    const credential = cookies.session && parseSessionCookie(cookies.session)
     if (!credential) return NOBODY
     const realm = options.realmOf(request.site.host)
     const cookie = { credential, realm }
