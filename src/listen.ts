@@ -12,6 +12,7 @@ import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { createAnswerType, type OnUnwritten } from './http/answer-type.ts'
 import { type NodeEnv, requestIdOf } from './http/request.ts'
+import { createRequestType } from './http/request-type.ts'
 
 /** Listener of the service. */
 export interface Listener {
@@ -37,6 +38,8 @@ const LIMITS: ServerOptions = {
   keepAliveTimeout: 95_000,
   // Off, because Node's own answer to a request without Host has no `Cache-Control: no-store`.
   requireHostHeader: false,
+  // Makes no stream for a body that is not sent, which is a tenth of the CPU of a bare server.
+  optimizeEmptyRequests: true,
 }
 
 /** Bounds the connections of one listener; further ones are dropped. */
@@ -88,7 +91,8 @@ export async function listen(
 
 function createLimitedServer(listener: RequestListener, onUnwritten: OnUnwritten): Server {
   const ServerResponse = createAnswerType(onUnwritten)
-  const server = createServer({ ...LIMITS, ServerResponse }, listener)
+  const IncomingMessage = createRequestType()
+  const server = createServer({ ...LIMITS, ServerResponse, IncomingMessage }, listener)
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', answerMalformed)
   server.on('checkExpectation', (_incoming, outgoing) => {
@@ -100,7 +104,10 @@ function createLimitedServer(listener: RequestListener, onUnwritten: OnUnwritten
 /** Bounds the unread rest of a body; a longer one closes its connection after the answer. */
 const MAX_UNREAD_BODY_BYTES = 16 * 1024
 
-function hasLongBody({ headers }: IncomingMessage): boolean {
+function hasLongBody(incoming: IncomingMessage): boolean {
+  // Is so at once where no body was announced.
+  if (incoming.readableEnded) return false
+  const { headers } = incoming
   const bytes = Number(headers['content-length'] ?? 0)
   return headers['transfer-encoding'] !== undefined || bytes > MAX_UNREAD_BODY_BYTES
 }

@@ -142,7 +142,7 @@ const OUTAGE_PAUSE_MS = 1000
 
 /** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
 function hasLeft(thrown: unknown, raw: IncomingMessage): boolean {
-  if (!(thrown instanceof AuthError)) return raw.destroyed && !raw.complete
+  if (!(thrown instanceof AuthError)) return raw.readableAborted && !raw.complete
   return thrown.code === 'untrusted_peer' && peerAddress(raw) === ''
 }
 
