@@ -47,35 +47,38 @@ export interface OwnCookieNames {
   readonly session: string
   readonly outage: string
   readonly all: ReadonlySet<string>
+  /** Lengths of all names. */
+  readonly lengths: ReadonlySet<number>
 }
 
 /** Reads our cookies as `readCookie` does and cuts all of them out, in one pass. */
 export function cutCookies(header: string | undefined, names: OwnCookieNames): CutCookies {
   if (header === undefined) return NO_COOKIES
-  let session: string | undefined
-  let outage: string | undefined
+  const own: OwnValues = { session: undefined, outage: undefined }
   let kept = ''
   /** Begin of the pairs to keep that are not in `kept` yet; -1 where there are none. */
   let from = -1
+  let nextEquals = -1
   for (let start = 0; start <= header.length; ) {
     const end = pairEnd(header, start)
-    const equals = equalsIn(header, start, end)
-    const name = trimBlanks(header, start, equals)
-    if (!names.all.has(name)) {
+    // Searches on from where it found one, so that pairs without any take linear time.
+    if (nextEquals < start) nextEquals = equalsFrom(header, start)
+    const equals = Math.min(nextEquals, end)
+    const name = ownNameIn(header, start, equals, names)
+    if (name === undefined) {
       if (from === -1) from = start
     } else {
       if (from !== -1) kept = joined(kept, header.slice(from, start - 1))
       from = -1
-      if (name === names.session) session = merged(session, header, equals, end)
-      else if (name === names.outage) outage = merged(outage, header, equals, end)
+      if (equals < end) note(own, names, name, trimBlanks(header, equals + 1, end))
     }
     start = end + 1
   }
   if (from !== -1) kept = joined(kept, header.slice(from))
   return {
-    session: single(session),
-    isSessionAmbiguous: session === SEVERAL,
-    outage: single(outage),
+    session: single(own.session),
+    isSessionAmbiguous: own.session === SEVERAL,
+    outage: single(own.outage),
     others: kept || undefined,
   }
 }
@@ -90,15 +93,17 @@ const NO_COOKIES: CutCookies = {
 /** Stands for several values, as no value can have it. */
 const SEVERAL = ';'
 
-/** Returns the value of a pair beside those before it. */
-function merged(
-  before: string | undefined,
-  header: string,
-  equals: number,
-  end: number,
-): string | undefined {
-  if (equals === end) return before
-  const value = trimBlanks(header, equals + 1, end)
+interface OwnValues {
+  session: string | undefined
+  outage: string | undefined
+}
+
+function note(own: OwnValues, names: OwnCookieNames, name: string, value: string): void {
+  if (name === names.session) own.session = merged(own.session, value)
+  else if (name === names.outage) own.outage = merged(own.outage, value)
+}
+
+function merged(before: string | undefined, value: string): string {
   return before === undefined || before === value ? value : SEVERAL
 }
 
@@ -106,11 +111,25 @@ function single(value: string | undefined): string | undefined {
   return value === SEVERAL || value === '' ? undefined : value
 }
 
-/** Returns the end of the pair where it has no `=`. */
-function equalsIn(header: string, start: number, end: number): number {
-  let at = start
-  while (at < end && header.charCodeAt(at) !== EQUALS) at++
-  return at
+function equalsFrom(header: string, start: number): number {
+  const equals = header.indexOf('=', start)
+  return equals === -1 ? header.length : equals
+}
+
+/** Returns which of our names stands here; compares with the hot ones in place, because a slice has to be hashed. */
+function ownNameIn(
+  header: string,
+  start: number,
+  end: number,
+  { session, outage, all, lengths }: OwnCookieNames,
+): string | undefined {
+  const from = skipBlanks(header, start)
+  const to = trimmedEnd(header, from, end)
+  if (!lengths.has(to - from)) return undefined
+  if (to - from === session.length && header.startsWith(session, from)) return session
+  if (to - from === outage.length && header.startsWith(outage, from)) return outage
+  const name = header.slice(from, to)
+  return all.has(name) ? name : undefined
 }
 
 /** Joins pairs as they were sent, without blanks and empty pairs before the first. */
@@ -146,10 +165,14 @@ function skipBlanks(text: string, from: number): number {
 }
 
 function trimBlanks(text: string, from: number, to: number): string {
-  const start = skipBlanks(text, from)
+  const start = Math.min(skipBlanks(text, from), to)
+  return text.slice(start, trimmedEnd(text, start, to))
+}
+
+function trimmedEnd(text: string, from: number, to: number): number {
   let end = to
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
-  return text.slice(Math.min(start, end), end)
+  while (end > from && isBlank(text.charCodeAt(end - 1))) end--
+  return Math.max(from, end)
 }
 
 function isBlank(code: number): boolean {

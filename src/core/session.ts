@@ -47,30 +47,21 @@ const PART_LENGTH = 43
 const PREFIX = 'v1.'
 const ID_END = PREFIX.length + PART_LENGTH
 const COOKIE_LENGTH = ID_END + 1 + PART_LENGTH
-const DOT = 46
+/** Matches a character that is neither of base64url nor a dot. */
+const NO_PART = /[^A-Za-z0-9_.-]/
 
 /** Parses `v1.<id>.<secret>`, 256 bits each; `undefined` for any other value, newer versions included. */
 export function parseSessionCookie(value: string): SessionCredential | undefined {
+  // Looks for the two dots first, because an expression with groups takes longer than the rest of the cookie (C64).
   const hasForm =
     value.length === COOKIE_LENGTH &&
     value.startsWith(PREFIX) &&
-    value.charCodeAt(ID_END) === DOT &&
-    isBase64Url(value, PREFIX.length, ID_END) &&
-    isBase64Url(value, ID_END + 1, COOKIE_LENGTH)
+    value.indexOf('.', PREFIX.length) === ID_END &&
+    !value.includes('.', ID_END + 1) &&
+    !NO_PART.test(value)
   return hasForm
     ? { id: value.slice(PREFIX.length, ID_END), secret: value.slice(ID_END + 1) }
     : undefined
-}
-
-/** Whether each character is one of base64url, by its code. */
-const IS_BASE64URL = Uint8Array.from({ length: 256 }, (_, code) =>
-  Number(/[A-Za-z0-9_-]/.test(String.fromCharCode(code))),
-)
-
-/** Tests without a regular expression, which takes longer than the rest of reading the cookie (finding C64). */
-function isBase64Url(text: string, from: number, to: number): boolean {
-  for (let at = from; at < to; at++) if (IS_BASE64URL[text.charCodeAt(at)] !== 1) return false
-  return true
 }
 
 export function formatSessionCookie({ id, secret }: SessionCredential): string {

@@ -92,10 +92,12 @@ export function createCookies({
       : [...hostOnlyVariants, writeShared(site, base, '', 0)]
   }
   const ownNames = new Set(Object.values(bases).flatMap(cookieVariants))
+  const ownLengths = new Set([...ownNames].map((each) => each.length))
   const namesOn = (site: Pick<Site, 'scheme'>) => ({
     session: shared(site, bases.session),
     outage: shared(site, bases.outage),
     all: ownNames,
+    lengths: ownLengths,
   })
   const cutNames = { https: namesOn({ scheme: 'https' }), http: namesOn({ scheme: 'http' }) }
   const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, bases.outage) : [])

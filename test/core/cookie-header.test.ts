@@ -61,8 +61,9 @@ describe('reading a cookie', () => {
 describe('cutting our cookies out', () => {
   const OUTAGE = `${OURS}_outage`
   const names = new Set([OURS, OUTAGE, 'vestibule'])
+  const lengths = new Set([...names].map((name) => name.length))
   const cut = (header: string | undefined) =>
-    cutCookies(header, { session: OURS, outage: OUTAGE, all: names })
+    cutCookies(header, { session: OURS, outage: OUTAGE, all: names, lengths })
   const withoutOurs = (header: string | undefined) => cut(header).others
 
   test('ours are read as one by one', () =>

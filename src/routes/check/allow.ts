@@ -29,8 +29,8 @@ export function createAllow(options: AllowOptions): Allow {
 
   function identityAnswer(principal: Principal | undefined): HeaderValues {
     return {
-      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
       'Content-Length': '0',
+      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
     }
   }
 

@@ -2,8 +2,8 @@ import type { RequestClass } from '../../core/request-class.ts'
 import type { SentHeaders } from '../../core/sent-headers.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { OutageAssertions } from '../../session/outage-assertion.ts'
-import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
 import type { CheckedRequest } from './checked-request.ts'
+import { type ConfirmedCookie, withDigest } from './found-evidence.ts'
 
 interface AssertedRequest extends Pick<CheckedRequest, 'headers' | 'cookies' | 'requestClass'> {
   readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
@@ -12,8 +12,7 @@ interface AssertedRequest extends Pick<CheckedRequest, 'headers' | 'cookies' | '
 /** Returns the `Set-Cookie` of an outage assertion, or `undefined` where the browser needs none. */
 export type RenewOutageCookie = (
   checked: AssertedRequest,
-  confirmed: CachedSession,
-  presented: () => PresentedSession,
+  confirmed: ConfirmedCookie,
 ) => string | undefined
 
 export interface OutageCookieOptions {
@@ -29,11 +28,11 @@ export function createOutageCookie({
   graceMs,
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
-  return ({ headers, cookies: sent, requestClass, request }, confirmed, presented) => {
+  return ({ headers, cookies: sent, requestClass, request }, { found, cookie }) => {
     const { method, site } = request
     if (method !== 'GET' || !storesCookies(headers, requestClass)) return undefined
     if (sent.outage !== undefined && assertions.isRecent(sent.outage)) return undefined
-    const text = assertions.issue(confirmed, presented())
+    const text = assertions.issue(found, withDigest(cookie))
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }
