@@ -1,13 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isReadByPerson, readAuthorization } from '../../src/core/authorization.ts'
+import { isCompactJws } from '../../src/core/compact-jws.ts'
 import { anyText } from '../support/any-text.ts'
 import { holds } from '../support/holds.ts'
 import { sentHeaders } from '../support/raw-request.ts'
 import { rows } from '../support/words.ts'
 
+/** Reads the header as a check does, which looks at the form of a token that it does not know. */
 function read(...values: readonly string[]) {
-  return readAuthorization(sentHeaders(values.map((value) => ['Authorization', value] as const)))
+  const sent = sentHeaders(values.map((value) => ['Authorization', value] as const))
+  const presented = readAuthorization(sent)
+  const isMalformed = presented?.token !== undefined && !isCompactJws(presented.token)
+  return presented && isMalformed ? { scheme: presented.scheme } : presented
 }
 
 describe('the token in Authorization', () => {

@@ -4,6 +4,7 @@ import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
 import { allowsDegraded } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
+import { isCompactJws } from '../../core/compact-jws.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
@@ -84,9 +85,10 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
 
   return {
     examine({ scheme, token }, checked) {
-      if (token === undefined) return found(refused(MALFORMED))
+      const known = token === undefined ? undefined : verifier.recall(token)
+      // Looks at the form of unknown tokens only, because a known one has been verified.
+      if (token === undefined || (!known && !isCompactJws(token))) return found(refused(MALFORMED))
       if (!allowsDegraded(checked.access) && !denied.isCurrent) throw mayBeDenied()
-      const known = verifier.recall(token)
       return known && scheme === 'Bearer'
         ? found(asSent({ kind: 'bearer', bearer: known }))
         : verify(scheme, token, known, checked)
