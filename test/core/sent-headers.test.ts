@@ -36,7 +36,7 @@ class Received extends IncomingMessage {
   declare readonly [ADD_HEADER_LINES]: (rawHeaders: readonly string[], count: number) => void
 }
 
-/** What Node makes of the same headers. */
+/** Returns what Node makes of the same headers. */
 function headersOf(rawHeaders: readonly string[]): IncomingMessage['headers'] {
   const incoming = new Received(new Socket())
   incoming[ADD_HEADER_LINES](rawHeaders, rawHeaders.length)

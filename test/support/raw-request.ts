@@ -12,7 +12,7 @@ const entriesOf = (headers: Headers): HeaderEntries =>
     ? (headers as HeaderEntries)
     : Object.entries(headers as Readonly<Record<string, string>>)
 
-/** What a check finds in these headers. */
+/** Returns what a check finds in these headers. */
 export const sentHeaders = (headers: Headers): SentHeaders => scanHeaders(entriesOf(headers).flat())
 
 /** A request with these headers, laid out the way Node lays them out: in lower case, doubled ones joined. */
