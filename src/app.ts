@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import { foreignHost } from './core/forwarded-request.ts'
 import { isPrefetch } from './core/request-class.ts'
+import { scanHeaders } from './core/sent-headers.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
@@ -106,24 +107,41 @@ export function createInternalApp(
       headers: { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' },
     })
   })
-  app.use('/admin/*', async (c, next) => {
+  const admin = createAdminApp(routes.admin, refuse, requireCertificate)
+  // An app of its own, because its paths would take the router of the check from a table to a search.
+  app.all('/admin/*', (c) => admin.fetch(c.req.raw, c.env))
+  return withErrors(app, refuse, visitorsMethod)
+}
+
+function createAdminApp(
+  admin: Admin,
+  refuse: Refuse,
+  requireCertificate: RequireCertificate,
+): Hono<NodeEnv> {
+  const app = new Hono<NodeEnv>()
+  app.use(async (c, next) => {
     await next()
     c.header('X-Request-Id', requestIdOf(c.env.incoming))
   })
-  app.use('/admin/*', async (c, next) => {
+  app.use(async (c, next) => {
     requireCertificate(c.env.incoming)
     await next()
   })
-  app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
-  app.get('/admin/cache', routes.admin.showCache)
-  app.delete('/admin/cache/:region?', routes.admin.clearCache)
-  app.delete('/admin/cache/sessions/:id', routes.admin.evictSession)
-  app.get('/admin/sessions', routes.admin.listSessions)
-  app.delete('/admin/sessions', routes.admin.endSessions)
-  app.delete('/admin/sessions/:id', routes.admin.endSession)
-  app.get('/admin/denied-tokens', routes.admin.listDeniedTokens)
-  app.post('/admin/denied-tokens', limitBody, routes.admin.denyToken)
-  return withErrors(app, refuse, (raw) => String(raw.headers['x-forwarded-method'] ?? 'GET'))
+  app.use(async (c, next) => admin.guard(c as NodeContext) ?? next())
+  app.get('/admin/cache', admin.showCache)
+  app.delete('/admin/cache/:region?', admin.clearCache)
+  app.delete('/admin/cache/sessions/:id', admin.evictSession)
+  app.get('/admin/sessions', admin.listSessions)
+  app.delete('/admin/sessions', admin.endSessions)
+  app.delete('/admin/sessions/:id', admin.endSession)
+  app.get('/admin/denied-tokens', admin.listDeniedTokens)
+  app.post('/admin/denied-tokens', limitBody, admin.denyToken)
+  return withErrors(app, refuse, visitorsMethod)
+}
+
+/** Returns the method that Traefik forwards, because an answer of the check is for the visitor. */
+function visitorsMethod({ headers }: IncomingMessage): string {
+  return String(headers['x-forwarded-method'] ?? 'GET')
 }
 
 function withErrors(
@@ -155,7 +173,7 @@ function effectful(route: Route): Route {
 function answerWithoutEffect(raw: IncomingMessage): Response | undefined {
   if (raw.method === 'HEAD') return plain(204)
   // A browser discards a prefetched error and requests the page again when its user opens it.
-  return isPrefetch(raw) ? plain(503) : undefined
+  return isPrefetch(scanHeaders(raw.rawHeaders)) ? plain(503) : undefined
 }
 
 /** Returns the site that `Host` alone names, or throws for one that is not ours. */

@@ -128,7 +128,6 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
     basePath: settings.BASE_PATH,
     guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
     allow: createAllow({
-      cookies,
       now,
       headers: identityHeaders,
       headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,

@@ -1,46 +1,46 @@
-import type { RawRequest } from './forwarded-request.ts'
 import { type RequestClass, showsPage } from './request-class.ts'
+import type { SentHeaders } from './sent-headers.ts'
 
-/** Token as sent; `token` is absent where the header is malformed. */
+/** Token as sent, whatever its form; absent where the header is malformed. */
 export interface PresentedToken {
   readonly scheme: 'Bearer' | 'DPoP'
   readonly token?: string
 }
 
-const SCHEME = /^(?:bearer|(dpop))(?![!#$%&'*+.^_`|~\w-])/i
-/** Matches a scheme and one JWS in compact form (RFC 7515 section 7.1). */
-const COMPACT_JWS = /^[a-z]+ +([\w-]+\.[\w-]+\.[\w-]+)$/i
-const NAME = 'authorization'
+const SCHEME = /^(?:bearer|dpop)(?![!#$%&'*+.^_`|~\w-])/i
 const MAX_VALUE_LENGTH = 16 * 1024
+const BLANK = 32
 
 /**
  * Returns the token in `Authorization`; `undefined` for another scheme, which belongs to the app. Treats a token in one
  * of several such headers as malformed, because Node keeps the first and an app may read the last (threat A87).
  */
-export function readAuthorization({ rawHeaders }: RawRequest): PresentedToken | undefined {
-  let scheme: PresentedToken['scheme'] | undefined
-  let count = 0
-  let value = ''
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    if (name.length !== NAME.length || name.toLowerCase() !== NAME) continue
-    value = rawHeaders[index + 1] as string
-    scheme = schemeOf(value) ?? scheme
-    count++
+export function readAuthorization({ authorizations }: SentHeaders): PresentedToken | undefined {
+  const value = authorizations[0]
+  if (value === undefined) return undefined
+  if (authorizations.length > 1) {
+    const scheme = schemeOf(authorizations.findLast(schemeOf) ?? '')
+    return scheme && { scheme }
   }
+  const scheme = schemeOf(value)
   if (!scheme) return undefined
-  const isReadable = count === 1 && value.length <= MAX_VALUE_LENGTH
-  const token = isReadable ? COMPACT_JWS.exec(value)?.[1] : undefined
-  return token === undefined ? { scheme } : { scheme, token }
+  const token = value.length > MAX_VALUE_LENGTH ? '' : behindBlanks(value, scheme.length)
+  return token === '' ? { scheme } : { scheme, token }
 }
 
 function schemeOf(value: string): PresentedToken['scheme'] | undefined {
-  const match = SCHEME.exec(value)
-  if (!match) return undefined
-  return match[1] === undefined ? 'Bearer' : 'DPoP'
+  if (!SCHEME.test(value)) return undefined
+  return value.startsWith('d') || value.startsWith('D') ? 'DPoP' : 'Bearer'
+}
+
+/** Returns what follows at least one blank; empty where there is none. */
+function behindBlanks(value: string, from: number): string {
+  let start = from
+  while (value.charCodeAt(start) === BLANK) start++
+  return start === from ? '' : value.slice(start)
 }
 
 /** Returns whether a refusal without a known rule is shown as a page; a program that sends a token gets none. */
-export function isReadByPerson(raw: RawRequest, requestClass: RequestClass): boolean {
-  return showsPage(requestClass) && readAuthorization(raw) === undefined
+export function isReadByPerson(headers: SentHeaders, requestClass: RequestClass): boolean {
+  return showsPage(requestClass) && readAuthorization(headers) === undefined
 }

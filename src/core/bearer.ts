@@ -66,7 +66,7 @@ export function faultOf(
   if (isOneTime && !isShortLived(bearer)) {
     return invalidToken('a token for one use needs jti, iat and an exp of ten minutes at most')
   }
-  if (!requirements.every(({ scopes }) => scopes.every((scope) => bearer.scopes.has(scope)))) {
+  if (!requirements.every((each) => hasScopes(bearer, each))) {
     const scopes = [...new Set(requirements.flatMap((each) => each.scopes))]
     return { error: 'insufficient_scope', scopes }
   }
@@ -85,10 +85,15 @@ function isShortLived({ jti, lifeSeconds }: Bearer): boolean {
   return jti !== undefined && lifeSeconds !== undefined && lifeSeconds <= MAX_ONE_TIME_SECONDS
 }
 
+function hasScopes({ scopes }: Bearer, requirement: BearerRequirement): boolean {
+  return requirement.scopes.every((scope) => scopes.has(scope))
+}
+
 function hasClaims({ claims }: Bearer, requirement: BearerRequirement): boolean {
-  return requirement.claims
-    .entries()
-    .every(([name, wanted]) => textsOf(claimValue(claims, name)).some((text) => wanted.has(text)))
+  for (const [name, wanted] of requirement.claims) {
+    if (!textsOf(claimValue(claims, name)).some((text) => wanted.has(text))) return false
+  }
+  return true
 }
 
 /** Returns a claim's value, or the members of a list, as texts; an object has none. */

@@ -1,5 +1,6 @@
 import { AuthError, invalidRequest } from '../errors.ts'
 import { MAX_AMBIGUOUS_LENGTH, type PathReadings, readPath } from './path-readings.ts'
+import type { Ambiguity, SentHeaders } from './sent-headers.ts'
 import type { Site, Sites } from './site.ts'
 
 /** User's request as described by Traefik's headers; no field is taken from our own request line. */
@@ -16,17 +17,6 @@ export interface ForwardedRequest {
   readonly isWebSocketScheme: boolean
 }
 
-/** Parts of Node's `IncomingMessage` that core reads. */
-export interface RawRequest {
-  readonly rawHeaders: readonly string[]
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
-}
-
-const SINGLE_NAMES = new Set(
-  ['method', 'proto', 'host', 'uri'].map((part) => `x-forwarded-${part}`),
-)
-const OVERRIDE_NAMES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
-const CANONICAL_NAME = /^[A-Za-z0-9-]+$/
 /** Bytes of path and query, above which a check is refused (finding C43). */
 const MAX_URI_BYTES = 16 * 1024
 
@@ -35,18 +25,18 @@ const MAX_URI_BYTES = 16 * 1024
  * `invalid_request`, `hidden_dots`, `foreign_host` or `method_not_allowed` for a missing, duplicate or malformed header
  * (threats A01-A10).
  */
-export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedRequest {
-  refuseDoubledHeaders(raw.rawHeaders)
-  const method = parseMethod(required(raw, 'x-forwarded-method'))
-  const proto = required(raw, 'x-forwarded-proto')
-  const site = findSite(required(raw, 'x-forwarded-host'), sites)
+export function parseForwardedRequest(headers: SentHeaders, sites: Sites): ForwardedRequest {
+  if (headers.ambiguity) throw ambiguous(headers.ambiguity)
+  const method = parseMethod(required(headers.forwardedMethod, 'x-forwarded-method'))
+  const proto = required(headers.forwardedProto, 'x-forwarded-proto')
+  const site = findSite(required(headers.forwardedHost, 'x-forwarded-host'), sites)
   const scheme = parseScheme(proto)
   if (scheme !== site.scheme) {
     throw invalidRequest(
       `X-Forwarded-Proto says ${scheme}, but ${site.host} is configured for ${site.scheme}`,
     )
   }
-  const uri = parseUri(required(raw, 'x-forwarded-uri'))
+  const uri = parseUri(required(headers.forwardedUri, 'x-forwarded-uri'))
   const query = uri.indexOf('?')
   const path = query === -1 ? uri : uri.slice(0, query)
   const isWebSocketScheme = proto === 'ws' || proto === 'wss'
@@ -61,73 +51,12 @@ export function parseForwardedRequest(raw: RawRequest, sites: Sites): ForwardedR
   }
 }
 
-/**
- * Creates a check that returns the first header whose name is an alias of a trusted one, such as `X_Auth_User` (threats
- * A09, A29). Finds none when there are no identity headers.
- */
-export function createAliasCheck(
-  identityHeaderNames: readonly string[],
-): (raw: RawRequest) => string | undefined {
-  if (identityHeaderNames.length === 0) return () => undefined
-  const trusted = new Set([
-    ...identityHeaderNames.map((n) => n.toLowerCase()),
-    ...SINGLE_NAMES,
-    'x-forwarded-for',
-  ])
-  const isAlias = remember((name) => !CANONICAL_NAME.test(name) && trusted.has(canonical(name)))
-  return ({ rawHeaders }) => {
-    for (let index = 0; index < rawHeaders.length; index += 2) {
-      const name = rawHeaders[index] as string
-      if (isAlias(name)) return name
-    }
-    return undefined
-  }
+function ambiguous({ name, fault }: Ambiguity): AuthError {
+  return invalidRequest(fault === 'doubled' ? `${name} was sent twice` : `${name} is not accepted`)
 }
 
-/** Bit of each header that may occur once, so that the check for duplicates allocates nothing. */
-const SINGLE_BITS = new Map([...SINGLE_NAMES].map((name, index) => [name, 1 << index]))
-const REFUSED_BIT = 1 << SINGLE_NAMES.size
-
-const bitOf = remember((name) =>
-  OVERRIDE_NAMES.has(canonical(name)) ? REFUSED_BIT : (SINGLE_BITS.get(name.toLowerCase()) ?? 0),
-)
-
-function refuseDoubledHeaders(rawHeaders: readonly string[]): void {
-  let seen = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    const bit = bitOf(name)
-    if (bit === REFUSED_BIT) throw invalidRequest(`${name} is not accepted`)
-    if ((seen & bit) !== 0) throw invalidRequest(`${name} was sent twice`)
-    seen |= bit
-  }
-}
-
-/** Returns the spelling under which an app may read a header. */
-function canonical(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
-}
-
-const MAX_REMEMBERED = 500
-const MAX_REMEMBERED_LENGTH = 40
-
-/** Caches a function of header names; empties the cache when clients send too many spellings. */
-function remember<T extends number | boolean>(meaningOf: (name: string) => T): (name: string) => T {
-  const meanings = new Map<string, T>()
-  return (name) => {
-    const known = meanings.get(name)
-    if (known !== undefined) return known
-    const meaning = meaningOf(name)
-    if (name.length > MAX_REMEMBERED_LENGTH) return meaning
-    if (meanings.size >= MAX_REMEMBERED) meanings.clear()
-    meanings.set(name, meaning)
-    return meaning
-  }
-}
-
-function required(raw: RawRequest, name: string): string {
-  const value = raw.headers[name]
-  if (typeof value === 'string' && value !== '') return value
+function required(value: string | undefined, name: string): string {
+  if (value !== undefined && value !== '') return value
   throw invalidRequest(`${name} is missing: is this request sent by Traefik's forwardAuth?`)
 }
 
@@ -180,13 +109,16 @@ function readingsOf(path: string): PathReadings {
       )
 }
 
-/** Matches one slash, then no blanks, controls or `#`; bytes above ASCII are encoded afterwards. */
+/** Matches one slash, then no blanks, controls or `#`. */
+const ASCII_URI = /^\/(?!\/)[\x21\x22\x24-\x7e]*$/
+/** Matches the same with bytes above ASCII, which are encoded afterwards. */
 const URI = /^\/(?!\/)[\x21\x22\x24-\x7e\x80-\xff]*$/
 
 function parseUri(value: string): string {
   if (value.length > MAX_URI_BYTES) {
     throw invalidRequest(`X-Forwarded-Uri is longer than ${MAX_URI_BYTES} bytes`)
   }
+  if (ASCII_URI.test(value)) return value
   if (!URI.test(value)) throw invalidRequest('X-Forwarded-Uri is not a path with an optional query')
   return value.replace(
     /[\x80-\xff]/g,

@@ -61,36 +61,45 @@ function isDotSegment(segment: string): boolean {
   return /^\s*\.{1,2}(?:\s[\s.]*)?$/.test(segment)
 }
 
-/** Path split into segments: the first and the last ones that patterns look at, and whether those are all. */
-export interface SplitPath {
-  readonly first: readonly string[]
-  readonly last: readonly string[]
-  readonly isWhole: boolean
+/**
+ * Returns whether a path matches. Compares segment by segment in the path itself and looks at no more segments than the
+ * pattern has, to bound the work on long paths (finding C4).
+ */
+export function matchesPath({ head, tail }: SegmentPattern, reading: string): boolean {
+  // A path without its final slash may be empty, and has one empty segment then as `/` has.
+  const path = reading === '' ? '/' : reading
+  const end = endOfHead(head, path)
+  if (end === -1) return false
+  return tail === undefined ? end === path.length : endsWith(tail, path, end)
 }
 
-/** Splits off only the segments that patterns of `limit` segments look at, to bound the work on long paths. */
-export function splitPath(path: string, limit: number): SplitPath {
-  const first = path.slice(1).split('/', limit + 1)
-  if (first.length <= limit) return { first, last: first, isWhole: true }
-  let at = path.length
-  for (let index = 0; index < limit; index++) at = path.lastIndexOf('/', at - 1)
-  return { first, last: path.slice(at + 1).split('/'), isWhole: false }
-}
-
-/** Returns the number of segments that the pattern looks at. */
-export function lengthOf({ head, tail = [] }: SegmentPattern): number {
-  return head.length + tail.length
-}
-
-/** Returns whether a path that was split to the pattern's length matches; `tail` holds the segments behind `**`. */
-export function matchesPath({ head, tail }: SegmentPattern, path: SplitPath): boolean {
-  if (tail === undefined) {
-    return path.isWhole && path.first.length === head.length && startsWith(path.first, 0, head)
+/** Returns the end of the segments that match the head from the start; -1 where they do not. */
+function endOfHead(head: Segments, path: string): number {
+  let at = 0
+  for (const wanted of head) {
+    if (at === path.length) return -1
+    const slash = path.indexOf('/', at + 1)
+    const end = slash === -1 ? path.length : slash
+    if (!isSegment(wanted, path, at + 1, end)) return -1
+    at = end
   }
-  if (path.first.length < head.length + tail.length) return false
-  return (
-    startsWith(path.first, 0, head) && startsWith(path.last, path.last.length - tail.length, tail)
-  )
+  return at
+}
+
+/** Returns whether the last segments match the tail, none of them before `start`. */
+function endsWith(tail: Segments, path: string, start: number): boolean {
+  let end = path.length
+  for (let index = tail.length - 1; index >= 0; index--) {
+    const slash = path.lastIndexOf('/', end - 1)
+    if (slash < start || !isSegment(tail[index], path, slash + 1, end)) return false
+    end = slash
+  }
+  return true
+}
+
+function isSegment(wanted: string | undefined, path: string, from: number, to: number): boolean {
+  if (wanted === undefined) return to > from
+  return wanted.length === to - from && path.startsWith(wanted, from)
 }
 
 export function withoutFinalSlash(path: string): string {
@@ -99,13 +108,4 @@ export function withoutFinalSlash(path: string): string {
 
 function splitSegments(path: string): string[] {
   return path.slice(1).split('/')
-}
-
-function startsWith(path: readonly string[], from: number, segments: Segments): boolean {
-  for (let index = 0; index < segments.length; index++) {
-    const wanted = segments[index]
-    const given = path[from + index]
-    if (wanted === undefined ? !given : wanted !== given) return false
-  }
-  return true
 }

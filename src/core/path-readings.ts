@@ -105,10 +105,12 @@ function alike(all: readonly string[]): PathReadings {
 
 /** Returns whether any reading lies at or below `base`, a lower-case prefix without a final slash. */
 export function isUnder(base: string, readings: readonly string[]): boolean {
-  return readings.some((reading) => {
+  for (const reading of readings) {
     const folded = FOLDINGS.compatible(reading)
-    return folded.startsWith(base) && (folded.length === base.length || folded[base.length] === '/')
-  })
+    if (!folded.startsWith(base)) continue
+    if (folded.length === base.length || folded[base.length] === '/') return true
+  }
+  return false
 }
 
 /**

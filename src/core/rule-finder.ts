@@ -1,12 +1,9 @@
 import type { ForwardedRequest } from './forwarded-request.ts'
 import { FOLDINGS, type Folding, isFolded } from './path-folding.ts'
 import {
-  lengthOf,
   matchesPath,
   type PathPattern,
   type SegmentPattern,
-  type SplitPath,
-  splitPath,
   withoutFinalSlash,
 } from './path-pattern.ts'
 import type { PathReadings } from './path-readings.ts'
@@ -30,8 +27,6 @@ export type RuleFinder<Rule extends RuleConditions> = (
 interface RuleTable {
   readonly comparisons: Comparison[]
   readonly patterns: readonly (readonly SegmentPattern[] | undefined)[]
-  /** Number of segments that the longest pattern looks at. */
-  readonly reach: number
 }
 
 interface Comparison {
@@ -54,13 +49,11 @@ export function createRuleFinder<Rule extends RuleConditions>(
   const namesHosts = rules.some(({ hosts }) => hosts !== undefined)
 
   function find(table: RuleTable, path: string, request: RequestFields): Rule | undefined {
-    const split = table.reach === 0 ? ROOT : splitPath(path, table.reach)
-    return rules.find((rule, index) => {
-      const patterns = table.patterns[index]
-      return (
-        applies(rule, request) && (!patterns || patterns.some((each) => matchesPath(each, split)))
-      )
-    })
+    for (let index = 0; index < rules.length; index++) {
+      const rule = rules[index] as Rule
+      if (applies(rule, request) && matchesAny(table.patterns[index], path)) return rule
+    }
+    return undefined
   }
 
   return (request) => {
@@ -92,7 +85,11 @@ interface RequestFields {
   readonly isAmbiguous: boolean
 }
 
-const ROOT: SplitPath = splitPath('/', 1)
+function matchesAny(patterns: readonly SegmentPattern[] | undefined, path: string): boolean {
+  if (!patterns) return true
+  for (const pattern of patterns) if (matchesPath(pattern, path)) return true
+  return false
+}
 
 function applies(rule: RuleConditions, { method, host, isAmbiguous }: RequestFields): boolean {
   if (isAmbiguous && rule.access === 'public') return false
@@ -111,9 +108,8 @@ function createTables(rules: readonly RuleConditions[]): readonly RuleTable[] {
     const patterns = rules.map((rule) =>
       rule.paths?.map((path) => path.fold(folding, countsFinalSlash)),
     )
-    const reach = Math.max(0, ...patterns.flatMap((each) => each ?? []).map(lengthOf))
     tables
-      .getOrInsertComputed(JSON.stringify(patterns), () => ({ comparisons: [], patterns, reach }))
+      .getOrInsertComputed(JSON.stringify(patterns), () => ({ comparisons: [], patterns }))
       .comparisons.push(comparison)
   }
   return [...tables.values()]

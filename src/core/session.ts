@@ -42,12 +42,26 @@ export interface SessionCredential {
   readonly secret: string
 }
 
-const COOKIE_VALUE = /^v1\.(?<id>[A-Za-z0-9_-]{43})\.(?<secret>[A-Za-z0-9_-]{43})$/
+/** Characters of an id and of a secret: 256 bits in base64url. */
+const PART_LENGTH = 43
+const PREFIX = 'v1.'
+const ID_END = PREFIX.length + PART_LENGTH
+const COOKIE_LENGTH = ID_END + 1 + PART_LENGTH
+/** Matches a character that is neither of base64url nor a dot. */
+const NO_PART = /[^A-Za-z0-9_.-]/
 
 /** Parses `v1.<id>.<secret>`, 256 bits each; `undefined` for any other value, newer versions included. */
 export function parseSessionCookie(value: string): SessionCredential | undefined {
-  const groups = COOKIE_VALUE.exec(value)?.groups
-  return groups && { id: groups['id'] as string, secret: groups['secret'] as string }
+  // Looks for the two dots first, because an expression with groups takes longer than the rest of the cookie (C64).
+  const hasForm =
+    value.length === COOKIE_LENGTH &&
+    value.startsWith(PREFIX) &&
+    value.indexOf('.', PREFIX.length) === ID_END &&
+    !value.includes('.', ID_END + 1) &&
+    !NO_PART.test(value)
+  return hasForm
+    ? { id: value.slice(PREFIX.length, ID_END), secret: value.slice(ID_END + 1) }
+    : undefined
 }
 
 export function formatSessionCookie({ id, secret }: SessionCredential): string {

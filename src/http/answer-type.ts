@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { type Outgoing, requestIdOf } from './request.ts'
 
 /** Reports a response that could not be made or written and was replaced by a 500. */
@@ -12,9 +12,9 @@ export function createAnswerType(onUnwritten: OnUnwritten): typeof ServerRespons
   return class Answer extends ServerResponse implements Outgoing {
     counted: Outgoing['counted'] = undefined
 
-    override writeHead(...head: [status: number, ...unknown[]]): this {
+    override writeHead(status: number, reason?: unknown, headers?: unknown): this {
       try {
-        super.writeHead(...(head as Parameters<ServerResponse['writeHead']>))
+        super.writeHead(status, reason as string, headers as OutgoingHttpHeaders)
       } catch (cause) {
         this.deny(cause)
       }

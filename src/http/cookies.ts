@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { serialize } from 'hono/utils/cookie'
-import { readCookie, readCookies } from '../core/cookie-header.ts'
+import { type CutCookies, cutCookies, readCookie, readCookies } from '../core/cookie-header.ts'
 import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
 import {
   type Binding,
@@ -17,6 +17,8 @@ export interface Cookies {
   /** Names of our cookies in all variants, which are removed from what apps receive. */
   readonly ownNames: ReadonlySet<string>
   sessionName(site: Site): string
+  /** Reads session and outage cookie and cuts ours out of a `Cookie` header, for the check. */
+  cut(header: string | undefined, site: Site): CutCookies
   /** Returns `'ambiguous'` for two different values, and `undefined` for none or a malformed one. */
   readSession(raw: IncomingMessage, site: Site): SessionCredential | 'ambiguous' | undefined
   /** Returns each well-formed session cookie, at most eight, so that a sign-out can end them all. */
@@ -63,8 +65,9 @@ export function createCookies({
   outageGraceSeconds,
 }: CookieOptions): Cookies {
   const bases = cookieBases(name)
-  const hostOnly = (site: Site, base: string) => (site.scheme === 'https' ? `__Host-${base}` : base)
-  const shared = (site: Site, base: string) => {
+  const hostOnly = (site: Pick<Site, 'scheme'>, base: string) =>
+    site.scheme === 'https' ? `__Host-${base}` : base
+  const shared = (site: Pick<Site, 'scheme'>, base: string) => {
     if (domain === undefined) return hostOnly(site, base)
     return site.scheme === 'https' ? `__Secure-${base}` : base
   }
@@ -88,14 +91,24 @@ export function createCookies({
       ? hostOnlyVariants
       : [...hostOnlyVariants, writeShared(site, base, '', 0)]
   }
+  const ownNames = new Set(Object.values(bases).flatMap(cookieVariants))
+  const ownLengths = new Set([...ownNames].map((each) => each.length))
+  const namesOn = (site: Pick<Site, 'scheme'>) => ({
+    session: shared(site, bases.session),
+    outage: shared(site, bases.outage),
+    all: ownNames,
+    lengths: ownLengths,
+  })
+  const cutNames = { https: namesOn({ scheme: 'https' }), http: namesOn({ scheme: 'http' }) }
   const clearOutage = (site: Site) => (outageGraceSeconds > 0 ? clear(site, bases.outage) : [])
   const read = (raw: IncomingMessage, cookieName: string) => {
     const cookie = readCookie(raw.headers.cookie, cookieName)
     return typeof cookie === 'object' ? cookie.value : undefined
   }
   return {
-    ownNames: new Set(Object.values(bases).flatMap(cookieVariants)),
+    ownNames,
     sessionName: (site) => shared(site, bases.session),
+    cut: (header, site) => cutCookies(header, cutNames[site.scheme]),
     readSession(raw, site) {
       const cookie = readCookie(raw.headers.cookie, shared(site, bases.session))
       return typeof cookie === 'object' ? parseSessionCookie(cookie.value) : cookie

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isReadByPerson } from '../core/authorization.ts'
 import { classify } from '../core/request-class.ts'
+import { scanHeaders } from '../core/sent-headers.ts'
 import type { Site } from '../core/site.ts'
 import { AuthError, type AuthErrorCode } from '../errors.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
@@ -62,8 +63,9 @@ export function createRefusals({
     count(error)
     report(error, status, request, requestId)
     const extra = headersOf(status)
-    const requestClass = classify(raw, method)
-    if (isReadByPerson(raw, requestClass)) {
+    const headers = scanHeaders(raw.rawHeaders)
+    const requestClass = classify(headers, method)
+    if (isReadByPerson(headers, requestClass)) {
       const mayReload = requestClass === 'navigation'
       const content = errorPage(error, { ...linksOf(request), mayReload })
       return writePage(status, content, requestId, extra)
@@ -140,7 +142,7 @@ const OUTAGE_PAUSE_MS = 1000
 
 /** Returns whether the connection ended in the middle of the request's body, or before anything was read of it. */
 function hasLeft(thrown: unknown, raw: IncomingMessage): boolean {
-  if (!(thrown instanceof AuthError)) return raw.destroyed && !raw.complete
+  if (!(thrown instanceof AuthError)) return raw.readableAborted && !raw.complete
   return thrown.code === 'untrusted_peer' && peerAddress(raw) === ''
 }
 

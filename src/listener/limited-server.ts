@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Server } from 'node:net'
 import { createAnswerType, type OnUnwritten } from '../http/answer-type.ts'
+import { createRequestType } from '../http/request-type.ts'
 import { createMalformedAnswer } from './answer-malformed.ts'
 import { LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import type { OnRefused } from './refused-connection.ts'
@@ -33,7 +34,8 @@ export function createPlainServer(
   { onUnwritten, onRefused }: ServerReports,
 ): LimitedServer {
   const ServerResponse = createAnswerType(onUnwritten)
-  const server = createServer({ ...LIMITS, ServerResponse }, listener)
+  const IncomingMessage = createRequestType()
+  const server = createServer({ ...LIMITS, ServerResponse, IncomingMessage }, listener)
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', createMalformedAnswer(onRefused))
   server.on('checkExpectation', refuseExpectation)

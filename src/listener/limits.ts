@@ -11,6 +11,8 @@ export const LIMITS = {
   keepAliveTimeout: 95_000,
   // Off, because Node's own answer to a request without Host has no `Cache-Control: no-store`.
   requireHostHeader: false,
+  // Makes no stream for a body that is not sent, which is a tenth of the CPU of a bare server.
+  optimizeEmptyRequests: true,
 } as const satisfies ServerOptions
 
 /** Bounds the connections of one listener; further ones are dropped. */

@@ -100,7 +100,10 @@ function limitStream({ stream }: Http2ServerRequest): void {
   stream.once('close', () => clearTimeout(end))
 }
 
-function hasLongBody({ headers }: IncomingMessage): boolean {
+function hasLongBody(incoming: IncomingMessage): boolean {
+  // Is so at once where no body was announced.
+  if (incoming.readableEnded) return false
+  const { headers } = incoming
   const bytes = Number(headers['content-length'] ?? 0)
   return headers['transfer-encoding'] !== undefined || bytes > MAX_UNREAD_BODY_BYTES
 }

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { createAnswerType } from '../http/answer-type.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
+import { createRequestType } from '../http/request-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
 import { hasTooLargeHead } from './http2-session.ts'
 import {
@@ -84,7 +85,11 @@ function optionsFor(credentials: Credentials, { onUnwritten }: ServerReports) {
     ...HTTP2_LIMITS,
     allowHTTP1: true,
     // Node gives these connections none of the limits of a plain server.
-    http1Options: { ...LIMITS, ServerResponse: createAnswerType(onUnwritten) },
+    http1Options: {
+      ...LIMITS,
+      ServerResponse: createAnswerType(onUnwritten),
+      IncomingMessage: createRequestType(),
+    },
     Http2ServerResponse: createHttp2AnswerType(onUnwritten),
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     // Requests tell who may ask without a certificate, so that probes work.

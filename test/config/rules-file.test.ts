@@ -10,7 +10,7 @@ import {
   problemsOf,
   useFolder,
 } from '../support/configuration.ts'
-import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { forwarded, sentHeaders } from '../support/raw-request.ts'
 import { signedIn } from '../support/signed-in.ts'
 
 const { pathOf, write } = useFolder()
@@ -23,7 +23,7 @@ describe('the rules file', () => {
   const accessOf = (environment: Environment, path: string, method = 'GET') =>
     createAccessFinder(loadConfig(environment).rules)(
       parseForwardedRequest(
-        rawRequest(forwarded({ 'X-Forwarded-Uri': path, 'X-Forwarded-Method': method })),
+        sentHeaders(forwarded({ 'X-Forwarded-Uri': path, 'X-Forwarded-Method': method })),
         sites,
       ),
     )

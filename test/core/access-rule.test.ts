@@ -16,7 +16,7 @@ import { compilePathPattern } from '../../src/core/path-pattern.ts'
 import { anyText } from '../support/any-text.ts'
 import { holds } from '../support/holds.ts'
 import { hostPatterns, sitesOf } from '../support/protected-sites.ts'
-import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { forwarded, sentHeaders } from '../support/raw-request.ts'
 import { signedIn } from '../support/signed-in.ts'
 import { words } from '../support/words.ts'
 
@@ -57,7 +57,7 @@ function rule({ access, paths, methods, hosts: names, ...rest }: RuleSource): Ac
 
 function request(path: string, method = 'GET', host = 'app.example.com'): ForwardedRequest {
   const parts = { 'X-Forwarded-Uri': path, 'X-Forwarded-Method': method, 'X-Forwarded-Host': host }
-  return parseForwardedRequest(rawRequest(forwarded(parts)), sites)
+  return parseForwardedRequest(sentHeaders(forwarded(parts)), sites)
 }
 
 function accessTo(rules: readonly RuleSource[], ...asked: Parameters<typeof request>) {

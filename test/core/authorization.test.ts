@@ -1,13 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isReadByPerson, readAuthorization } from '../../src/core/authorization.ts'
+import { isCompactJws } from '../../src/core/compact-jws.ts'
 import { anyText } from '../support/any-text.ts'
 import { holds } from '../support/holds.ts'
-import { rawRequest } from '../support/raw-request.ts'
+import { sentHeaders } from '../support/raw-request.ts'
 import { rows } from '../support/words.ts'
 
+/** Reads the header as a check does, which looks at the form of a token that it does not know. */
 function read(...values: readonly string[]) {
-  return readAuthorization(rawRequest(values.map((value) => ['Authorization', value] as const)))
+  const sent = sentHeaders(values.map((value) => ['Authorization', value] as const))
+  const presented = readAuthorization(sent)
+  const isMalformed = presented?.token !== undefined && !isCompactJws(presented.token)
+  return presented && isMalformed ? { scheme: presented.scheme } : presented
 }
 
 describe('the token in Authorization', () => {
@@ -32,7 +37,7 @@ describe('the token in Authorization', () => {
 
   test('there is none without the header', () => {
     expect(read()).toBeUndefined()
-    expect(readAuthorization(rawRequest({ 'X-Authorized-By': 'Bearer a.b.c' }))).toBeUndefined()
+    expect(readAuthorization(sentHeaders({ 'X-Authorized-By': 'Bearer a.b.c' }))).toBeUndefined()
   })
 
   test('two headers hold none, whichever of them has one', () => {
@@ -59,9 +64,9 @@ describe('the token in Authorization', () => {
 
 describe('who reads a refusal', () => {
   test('a person does after a navigation, unless a token was sent with it', () => {
-    const plain = rawRequest({})
-    const withToken = rawRequest({ Authorization: 'Bearer x' })
-    const withPassword = rawRequest({ Authorization: 'Basic eDp5' })
+    const plain = sentHeaders({})
+    const withToken = sentHeaders({ Authorization: 'Bearer x' })
+    const withPassword = sentHeaders({ Authorization: 'Basic eDp5' })
     expect(isReadByPerson(plain, 'navigation')).toBe(true)
     expect(isReadByPerson(withPassword, 'form-navigation')).toBe(true)
     expect(isReadByPerson(withToken, 'navigation')).toBe(false)

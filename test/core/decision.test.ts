@@ -12,7 +12,7 @@ import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import type { RequestClass } from '../../src/core/request-class.ts'
 import type { Session } from '../../src/core/session.ts'
 import { sitesOf } from '../support/protected-sites.ts'
-import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { forwarded, sentHeaders } from '../support/raw-request.ts'
 import { signedIn } from '../support/signed-in.ts'
 import { words } from '../support/words.ts'
 
@@ -146,7 +146,7 @@ describe('the decision about a token', () => {
 describe('the origin of a WebSocket handshake', () => {
   const sites = sitesOf('app.example.com', '*.apps.example.com', 'http://app.localhost:8080')
   const request = parseForwardedRequest(
-    rawRequest(forwarded({ 'X-Forwarded-Proto': 'wss', 'X-Forwarded-Uri': '/socket' })),
+    sentHeaders(forwarded({ 'X-Forwarded-Proto': 'wss', 'X-Forwarded-Uri': '/socket' })),
     sites,
   )
 

@@ -3,9 +3,8 @@ import { expect, test } from 'vitest'
 import { FOLDINGS, type Folding } from '../../src/core/path-folding.ts'
 import {
   compilePathPattern,
-  lengthOf,
   matchesPath,
-  splitPath,
+  type SegmentPattern,
   withoutFinalSlash,
 } from '../../src/core/path-pattern.ts'
 import { holds } from '../support/holds.ts'
@@ -17,7 +16,7 @@ function matches(source: string, path: string, folding: Folding = 'exact'): bool
   const pattern = compilePathPattern(source).fold(folding, isExact)
   const folded = FOLDINGS[folding](path)
   const compared = isExact ? folded : withoutFinalSlash(folded)
-  return matchesPath(pattern, splitPath(compared, lengthOf(pattern)))
+  return matchesPath(pattern, compared)
 }
 
 const segment = fc.constantFrom('a', 'B', 'docs', 'x.json', 'é', '*')
@@ -97,9 +96,35 @@ test('what matches letter by letter matches generously too', () =>
     if (matches(source, asked)) expect(matches(source, asked, 'caseless')).toBe(true)
   }))
 
-test('a long path is split no further than the pattern looks (A25)', () => {
-  const { first, last, isWhole } = splitPath('/a'.repeat(100_000), 4)
-  expect([first.length, last.length, isWhole]).toEqual([5, 4, false])
+/** The slow and plain way: whole segments, side by side. */
+function matchesPlainly({ head, tail }: SegmentPattern, asked: string): boolean {
+  const segments = asked.slice(1).split('/')
+  if (tail === undefined ? segments.length !== head.length : segments.length < head.length) {
+    return false
+  }
+  const rest = segments.slice(head.length)
+  const last = rest.slice(Math.max(0, rest.length - (tail?.length ?? 0)))
+  const fits = (wanted: string | undefined, given = '') =>
+    wanted === undefined ? given !== '' : wanted === given
+  return (
+    head.every((each, index) => fits(each, segments[index])) &&
+    last.length === (tail?.length ?? 0) &&
+    last.every((each, index) => fits(tail?.[index], each))
+  )
+}
+
+test('any pattern matches what it matches segment by segment', () => {
+  const odd = fc
+    .array(fc.constantFrom('a', 'B', 'docs', '', '/'), { maxLength: 6 })
+    .map((parts) => `/${parts.join('/')}`)
+  const asked = fc.oneof(path, odd, fc.constantFrom('', '/', '//'))
+  holds(5000, [pattern, asked, fc.boolean()], (source, each, isExact) => {
+    const folded = compilePathPattern(source).fold('exact', isExact)
+    expect(matchesPath(folded, each)).toBe(matchesPlainly(folded, each))
+  })
+})
+
+test('a long path is no reason to look further than the pattern goes (A25)', () => {
   expect(matches('/**/a/a/a/b', '/a'.repeat(100_000))).toBe(false)
   expect(matches('/a/**/a/b', `${'/a'.repeat(100_000)}/b`)).toBe(true)
 })

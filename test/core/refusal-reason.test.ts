@@ -5,7 +5,7 @@ import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import { compilePathPattern } from '../../src/core/path-pattern.ts'
 import { createRefusalReasons, type RefusalReason } from '../../src/core/refusal-reason.ts'
 import { sitesOf } from '../support/protected-sites.ts'
-import { forwarded, rawRequest } from '../support/raw-request.ts'
+import { forwarded, sentHeaders } from '../support/raw-request.ts'
 
 type Lists = Partial<Readonly<Record<keyof AllowedUsers, readonly string[]>>>
 
@@ -71,7 +71,7 @@ test.for<[what: string, email: string | undefined, reason: RefusalReason]>([
 ])('a refusal of %s for %s says why (C53)', ([what, email, reason]) => {
   const [method = '', uri = ''] = what.split(' ')
   const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
-  const request = parseForwardedRequest(rawRequest(forwarded(parts)), sitesOf('app.example.com'))
+  const request = parseForwardedRequest(sentHeaders(forwarded(parts)), sitesOf('app.example.com'))
   const groups = email === undefined ? [] : ['z']
   const identity = { issuer: 'i', subject: 's', groups, claims: {}, ...(email && { email }) }
   expect(explain(request, identity)).toEqual(reason)
@@ -93,7 +93,7 @@ test.for<[uri: string, token: Partial<Bearer>, reason: RefusalReason]>([
   ['/token/a', { scopes, claims: { tenant: 'a' } }, NOTHING_IN_COMMON],
 ])('a refusal of a token at %s says why (C53)', ([uri, changes, reason]) => {
   const parts = forwarded({ 'X-Forwarded-Uri': uri })
-  const request = parseForwardedRequest(rawRequest(parts), sitesOf('app.example.com'))
+  const request = parseForwardedRequest(sentHeaders(parts), sitesOf('app.example.com'))
   const identity = { issuer: 'i', subject: 's', groups: [], claims: {} }
   const limits = { jti: 'j', lifeSeconds: 60, acceptedUntil: 0 }
   const known = { type: 'jwt', audiences: ['here'], scopes: new Set<string>(), claims: {} } as const

@@ -26,7 +26,7 @@ describe('the session cookie', () => {
     ...words`
       v2.${ID}.${SECRET} ${ID}.${SECRET} V1.${ID}.${SECRET} v1.${ID} v1.${ID}. v1.${ID.slice(1)}.${SECRET}
       v1.${ID}i.${SECRET} v1.${ID}.${SECRET}s v1.${ID}.${SECRET}.x v1.${'+'.repeat(43)}.${SECRET}
-      v1.${ID}.${SECRET.slice(1)}= v1.${ID}.${SECRET}\n \x20v1.${ID}.${SECRET} "v1.${ID}.${SECRET}"
+      v1.${ID}.${SECRET.slice(1)}. v1.${ID.slice(1)}..${SECRET} v1.${ID}.${SECRET.slice(1)}= v1.${ID}.${SECRET}\n \x20v1.${ID}.${SECRET} "v1.${ID}.${SECRET}"
     `,
   ])('%j is no credential', (value) => expect(parseSessionCookie(value)).toBeUndefined())
 

@@ -7,20 +7,18 @@ import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createCookies } from '../../src/http/cookies.ts'
 import { createOutageCookie } from '../../src/routes/check/outage-cookie.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
+import { sessionDigest } from '../../src/session/records.ts'
 import type { PresentedSession } from '../../src/session/session-cache.ts'
 import { useMonotonicClock } from '../support/monotonic-clock.ts'
-import { rawRequest } from '../support/raw-request.ts'
+import { sentHeaders } from '../support/raw-request.ts'
 import { identity, REALM, STARTED_AT } from '../support/started-sessions.ts'
 import { words } from '../support/words.ts'
 
 const GRACE_MS = 300_000
 const NAME = '__Host-vestibule_outage'
 const site = createSite('https', REALM, '')
-const held: PresentedSession = {
-  digest: 'd'.repeat(43),
-  credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) },
-  realm: REALM,
-}
+const cookie = { credential: { id: 'i'.repeat(43), secret: 's'.repeat(43) }, realm: REALM }
+const held: PresentedSession = { ...cookie, digest: sessionDigest(cookie.credential) }
 const session: Session = { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + 86_400_000 }
 
 type Headers = Readonly<Record<string, string>>
@@ -47,11 +45,12 @@ const start = (graceMs = GRACE_MS) => {
       asked: { method?: string; asClass?: RequestClass; of?: Session } = {},
     ): string | undefined => {
       const { method = 'GET', asClass, of = session } = asked
-      const raw = rawRequest(headers)
       const opened = { session: of, digest: held.digest, confirmedAtMs: performance.now() }
-      const requestClass = asClass ?? classify(raw, method)
-      const checked = { raw, requestClass, request: { method, site } }
-      return renew(checked, opened, () => held)
+      const sent = sentHeaders(headers)
+      const requestClass = asClass ?? classify(sent, method)
+      const cut = cookies.cut(sent.cookie, site)
+      const checked = { headers: sent, cookies: cut, requestClass, request: { method, site } }
+      return renew(checked, { found: opened, cookie })
     },
     elapse: (ms: number) => {
       nowMs += ms

@@ -1,16 +1,23 @@
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
+import { type SentHeaders, scanHeaders } from '../../src/core/sent-headers.ts'
 
 /** Header names and values in the order of the wire. */
 export type HeaderEntries = readonly (readonly [string, string])[]
 
-/** A request with these headers, laid out the way Node lays them out: in lower case, doubled ones joined. */
-export const rawRequest = (
-  headers: HeaderEntries | Readonly<Record<string, string>>,
-): IncomingMessage => {
-  const entries = Array.isArray(headers)
+type Headers = HeaderEntries | Readonly<Record<string, string>>
+
+const entriesOf = (headers: Headers): HeaderEntries =>
+  Array.isArray(headers)
     ? (headers as HeaderEntries)
     : Object.entries(headers as Readonly<Record<string, string>>)
+
+/** Returns what a check finds in these headers. */
+export const sentHeaders = (headers: Headers): SentHeaders => scanHeaders(entriesOf(headers).flat())
+
+/** A request with these headers, laid out the way Node lays them out: in lower case, doubled ones joined. */
+export const rawRequest = (headers: Headers): IncomingMessage => {
+  const entries = entriesOf(headers)
   const raw = new IncomingMessage(new Socket())
   raw.rawHeaders = entries.flat()
   for (const [name, value] of entries) {

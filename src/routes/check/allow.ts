@@ -1,10 +1,8 @@
-import { withoutCookies } from '../../core/cookie-header.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { encodeHeaderValue, isFaithful } from '../../core/header-value.ts'
 import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../../core/identity.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
-import type { Cookies } from '../../http/cookies.ts'
 import type { CheckedRequest } from './checked-request.ts'
 
 /** Answers a check with 200, as nothing else does; without a principal the identity headers are empty. */
@@ -15,7 +13,6 @@ export type Allow = (
 ) => Response
 
 export interface AllowOptions {
-  readonly cookies: Cookies
   readonly headers: readonly IdentityHeader[]
   readonly headersMaxBytes: number
   readonly passesAccessToken: boolean
@@ -25,23 +22,23 @@ export interface AllowOptions {
 
 /** Creates `Allow`, which caches the headers of each session and token. */
 export function createAllow(options: AllowOptions): Allow {
-  const { headers, headersMaxBytes, cookies } = options
+  const { headers, headersMaxBytes } = options
   const addTokens = createTokenHeaders(options)
   const nobody = identityAnswer(undefined)
   const issued = new WeakMap<Principal, HeaderValues>()
 
   function identityAnswer(principal: Principal | undefined): HeaderValues {
     return {
-      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
       'Content-Length': '0',
+      ...identityHeaders(principal?.identity, headers, headersMaxBytes),
     }
   }
 
-  return function allow({ raw }, principal, setCookie): Response {
+  return function allow({ cookies }, principal, setCookie): Response {
     const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
     const answer = addTokens ? addTokens(identity, principal) : identity
-    const cookie = withoutCookies(raw.headers.cookie, cookies.ownNames)
-    const headers = cookie === undefined ? answer : { ...answer, Cookie: cookie }
+    const { others } = cookies
+    const headers = others === undefined ? answer : { ...answer, Cookie: others }
     return new Response(null, {
       status: 200,
       headers: setCookie === undefined ? headers : { ...headers, 'Set-Cookie': setCookie },

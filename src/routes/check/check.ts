@@ -1,25 +1,21 @@
-import type { IncomingMessage } from 'node:http'
 import { takesTokensOnly } from '../../core/access-rule.ts'
-import type { PresentedToken } from '../../core/authorization.ts'
 import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { NodeContext } from '../../http/request.ts'
-import type { CheckOutcome, CheckSource } from '../../telemetry/metrics.ts'
+import type { CheckOutcome } from '../../telemetry/metrics.ts'
 import type { Allow } from './allow.ts'
 import {
   type CheckedRequest,
   createRequestParser,
   type RequestParserOptions,
 } from './checked-request.ts'
-import { createCheckCount } from './count.ts'
+import { type CheckCount, createCheckCount } from './count.ts'
 import type { CheckAnswer, Denials } from './deny.ts'
+import type { FoundEvidence } from './found-evidence.ts'
+import type { RenewOutageCookie } from './outage-cookie.ts'
 import type { RefusalLog } from './refusal-log.ts'
-import {
-  createSessionCheck,
-  type FoundEvidence,
-  type SessionCheckOptions,
-} from './session-evidence.ts'
+import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
 import type { TokenCheck } from './token-evidence.ts'
 
 export interface CheckOptions extends RequestParserOptions, SessionCheckOptions {
@@ -27,85 +23,89 @@ export interface CheckOptions extends RequestParserOptions, SessionCheckOptions 
   readonly allow: Allow
   readonly denials: Denials
   readonly refusalLog: RefusalLog
+  readonly renewOutageCookie: RenewOutageCookie
   readonly isOverloaded: (nowMs: number) => boolean
 }
 
-interface Answer extends CheckAnswer {
-  readonly source: CheckSource
-}
+type Answer = Response | Promise<Response>
 
 const NONE: Evidence = { kind: 'none' }
+const OF_RULE: FoundEvidence = { evidence: NONE, source: 'rule' }
+const NOBODY: FoundEvidence = { evidence: NONE, source: 'none' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { bearers, allow, denials, metrics, refusalLog } = options
+  const { bearers, allow, denials, metrics, refusalLog, renewOutageCookie } = options
   const parse = createRequestParser(options)
   const checkSession = createSessionCheck(options)
-  const countWhenSent = createCheckCount(metrics)
-
-  return function checkRoute(c: NodeContext): Response | Promise<Response> {
-    const startedAtMs = performance.now()
-    const count = (outcome: CheckOutcome, source: CheckSource) => {
-      countWhenSent(c.env.outgoing, outcome, source, startedAtMs)
-    }
-    const settle = ({ response, outcome, source }: Answer) => {
-      count(outcome, source)
-      return response
-    }
-    const fail = (error: unknown): never => {
-      count(outcomeOf(error), 'none')
-      throw error
-    }
-    try {
-      if (options.isOverloaded(startedAtMs))
-        throw new AuthError('busy', 'the process is overloaded')
-      const answer = check(c.env.incoming)
-      return answer instanceof Promise ? answer.then(settle).catch(fail) : settle(answer)
-    } catch (error) {
-      return fail(error)
-    }
-  }
+  const startCount = createCheckCount(metrics)
 
   /** Returns a promise only where something has to be awaited, because most checks are answered from memory. */
-  function check(raw: IncomingMessage): Answer | Promise<Answer> {
-    const checked = parse(raw)
-    const found = findEvidence(checked)
-    return found instanceof Promise
-      ? found.then((each) => judge(checked, each))
-      : judge(checked, found)
+  return function checkRoute({ env }: NodeContext): Answer {
+    const count = startCount(env.outgoing)
+    try {
+      if (options.isOverloaded(count.startedAtMs))
+        throw new AuthError('busy', 'the process is overloaded')
+      const checked = parse(env.incoming)
+      const found = findEvidence(checked)
+      if (found instanceof Promise) return answerLater(checked, found, count)
+      const verdict = decide(checked.access, checked.requestClass, found.evidence)
+      return verdict.kind === 'allow' && verdict.spends
+        ? answerLater(checked, found, count)
+        : answer(checked, verdict, found, count)
+    } catch (error) {
+      throw failed(count, error)
+    }
   }
 
   function findEvidence(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
     const { access, requestClass, presented } = checked
-    if (!needsEvidence(access, requestClass)) return { evidence: NONE, source: 'rule' }
-    if (presented) return examineToken(checked, presented)
-    return takesTokensOnly(access) ? { evidence: NONE, source: 'none' } : checkSession(checked)
+    if (!needsEvidence(access, requestClass)) return OF_RULE
+    // Takes a token as the only evidence where its rule accepts one, so no session stands in for it (threat A87).
+    if (presented) return bearers.examine(presented, checked)
+    return takesTokensOnly(access) ? NOBODY : checkSession(checked)
   }
 
-  /** Takes a token as the only evidence where its rule accepts one, so no session stands in for it (threat A87). */
-  function examineToken(
+  /** Answers once evidence from the store, the provider or the issuer is there, and what may be used once is spent. */
+  async function answerLater(
     checked: CheckedRequest,
-    presented: PresentedToken,
-  ): FoundEvidence | Promise<FoundEvidence> {
-    const evidence = bearers.examine(presented, checked)
-    return evidence instanceof Promise
-      ? evidence.then((each) => ({ evidence: each, source: 'bearer' }))
-      : { evidence, source: 'bearer' }
+    pending: FoundEvidence | Promise<FoundEvidence>,
+    count: CheckCount,
+  ): Promise<Response> {
+    try {
+      const found = await pending
+      const verdict = decide(checked.access, checked.requestClass, found.evidence)
+      const spends = verdict.kind === 'allow' ? verdict.spends : undefined
+      const fault = spends && (await bearers.spend(spends))
+      return await answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found, count)
+    } catch (error) {
+      throw failed(count, error)
+    }
   }
 
-  function judge(checked: CheckedRequest, found: FoundEvidence): Answer | Promise<Answer> {
-    const verdict = decide(checked.access, checked.requestClass, found.evidence)
-    if (verdict.kind !== 'allow' || !verdict.spends) return answer(checked, verdict, found)
-    return bearers
-      .spend(verdict.spends)
-      .then((fault) => answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found))
+  function answer(
+    checked: CheckedRequest,
+    verdict: Verdict,
+    found: FoundEvidence,
+    count: CheckCount,
+  ): Answer {
+    count.source = found.source
+    if (verdict.kind === 'allow') {
+      const response = pass(checked, verdict.principal, found)
+      count.outcome = 'allow'
+      return response
+    }
+    const { response, outcome } = deny(checked, verdict, found)
+    count.outcome = outcome
+    return response
   }
 
   function pass(
     checked: CheckedRequest,
     principal: Principal | undefined,
-    setCookie: string | undefined,
+    { confirmed }: FoundEvidence,
   ): Response {
+    const setCookie = confirmed && renewOutageCookie(checked, confirmed)
     try {
       return allow(checked, principal, setCookie)
     } catch (error) {
@@ -114,28 +114,33 @@ export function createCheck(options: CheckOptions) {
     }
   }
 
-  function answer(
+  function deny(
     checked: CheckedRequest,
-    verdict: Verdict,
-    { evidence, source, renew }: FoundEvidence,
-  ): Answer {
+    verdict: Exclude<Verdict, { kind: 'allow' }>,
+    { evidence }: FoundEvidence,
+  ): CheckAnswer {
     switch (verdict.kind) {
-      case 'allow':
-        return { response: pass(checked, verdict.principal, renew?.()), outcome: 'allow', source }
       case 'sign-in':
-        return { ...denials.signIn(checked), source }
+        return denials.signIn(checked)
       case 'forbidden':
         refusalLog.notPermitted(checked, verdict.session)
-        return { ...denials.forbidden(checked, verdict.session), source }
+        return denials.forbidden(checked, verdict.session)
       case 'reset-cookies':
         metrics.duplicateCookie()
         refusalLog.ambiguous(checked)
-        return { ...denials.resetCookies(checked), source }
+        return denials.resetCookies(checked)
       case 'refuse-token':
         if (verdict.fault) refusalLog.tokenNotPermitted(checked, evidence, verdict.fault)
-        return { ...denials.refuseToken(checked, verdict.fault), source }
+        return denials.refuseToken(checked, verdict.fault)
     }
   }
+}
+
+/** Counts a check as failed, whatever was found before, and returns its error. */
+function failed(count: CheckCount, error: unknown): unknown {
+  count.source = 'none'
+  count.outcome = outcomeOf(error)
+  return error
 }
 
 const UNAVAILABLE: ReadonlySet<AuthErrorCode> = new Set([

@@ -6,23 +6,24 @@ import {
   takesTokens,
 } from '../../core/access-rule.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
+import type { CutCookies } from '../../core/cookie-header.ts'
 import { isForeignOrigin } from '../../core/decision.ts'
-import {
-  createAliasCheck,
-  type ForwardedRequest,
-  parseForwardedRequest,
-} from '../../core/forwarded-request.ts'
+import { type ForwardedRequest, parseForwardedRequest } from '../../core/forwarded-request.ts'
 import { isUnder } from '../../core/path-readings.ts'
 import { classify, type RequestClass } from '../../core/request-class.ts'
+import { createHeaderScan, type SentHeaders } from '../../core/sent-headers.ts'
 import type { Sites } from '../../core/site.ts'
 import { AuthError, type AuthErrorCode, type FailureFacts } from '../../errors.ts'
 import type { RequireCertificate } from '../../http/client-certificates.ts'
+import type { Cookies } from '../../http/cookies.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 
 /** Forwarded request after parsing, with the access that its rules grant. */
 export interface CheckedRequest {
   /** Traefik's request to the check, with the visitor's headers. */
   readonly raw: IncomingMessage
+  readonly headers: SentHeaders
+  readonly cookies: CutCookies
   readonly request: ForwardedRequest
   readonly requestClass: RequestClass
   readonly access: Access
@@ -36,6 +37,7 @@ export interface RequestParserOptions {
   readonly basePath: string
   readonly proxies: TrustedProxies
   readonly requireCertificate: RequireCertificate
+  readonly cookies: Cookies
   /** Header names that are refused in any other spelling; empty refuses none. */
   readonly guardedNames: readonly string[]
 }
@@ -45,52 +47,50 @@ export function createRequestParser(
   options: RequestParserOptions,
 ): (raw: IncomingMessage) => CheckedRequest {
   const { protectedSites, proxies } = options
-  const findAlias = createAliasCheck(options.guardedNames)
+  const scan = createHeaderScan(options.guardedNames)
   const findAccess = createAccessFinder(options.rules)
 
-  function requireTrustedSender(raw: IncomingMessage): void {
-    if (!proxies.isTrustedPeer(raw)) {
-      throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
-        peer: peerAddress(raw),
-        setting: 'TRUSTED_PROXIES',
-      })
-    }
-    options.requireCertificate(raw)
-    const alias = findAlias(raw)
-    if (alias === undefined) return
-    // Names no setting, because the switch that helps the sender opens what this refusal protects (threat A29).
-    throw refusal('alias_header', `${alias} is another spelling of a header that is trusted`)
+  function requireTrustedPeer(raw: IncomingMessage): void {
+    if (proxies.isTrustedPeer(raw)) return
+    throw refusal('untrusted_peer', 'the caller is not in TRUSTED_PROXIES', {
+      peer: peerAddress(raw),
+      setting: 'TRUSTED_PROXIES',
+    })
+  }
+
+  function requireOwnOrigin(origin: string | undefined, request: ForwardedRequest): void {
+    if (!isForeignOrigin(origin, request, protectedSites)) return
+    throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin', {
+      host: request.site.host,
+      origin: URL.parse(origin ?? '')?.origin ?? 'null',
+      setting: 'PROTECTED_HOSTS',
+    })
   }
 
   return function parse(raw) {
-    requireTrustedSender(raw)
-    const request = parseForwardedRequest(raw, protectedSites)
+    requireTrustedPeer(raw)
+    options.requireCertificate(raw)
+    const headers = scan(raw.rawHeaders)
+    if (headers.alias !== undefined) throw aliased(headers.alias)
+    const request = parseForwardedRequest(headers, protectedSites)
     if (isUnder(options.basePath, request.readings.all)) {
       throw refusal('sign_in_router', 'the middleware is attached to the sign-in router', {
         host: request.site.host,
         setting: 'BASE_PATH',
       })
     }
-    const requestClass = classify(raw, request.method, request.isWebSocketScheme)
+    const requestClass = classify(headers, request.method, request.isWebSocketScheme)
     const access = findAccess(request)
-    if (
-      requestClass === 'websocket' &&
-      isForeignOrigin(raw.headers.origin, request, protectedSites)
-    ) {
-      throw refusal('foreign_origin', 'the WebSocket was opened by a page of another origin', {
-        host: request.site.host,
-        origin: URL.parse(raw.headers.origin ?? '')?.origin ?? 'null',
-        setting: 'PROTECTED_HOSTS',
-      })
-    }
-    return {
-      raw,
-      request,
-      requestClass,
-      access,
-      presented: takesTokens(access) ? readAuthorization(raw) : undefined,
-    }
+    if (requestClass === 'websocket') requireOwnOrigin(headers.origin, request)
+    const presented = takesTokens(access) ? readAuthorization(headers) : undefined
+    const cookies = options.cookies.cut(headers.cookie, request.site)
+    return { raw, headers, cookies, request, requestClass, access, presented }
   }
+}
+
+/** Names no setting, because the switch that helps the sender opens what this refusal protects (threat A29). */
+function aliased(name: string): AuthError {
+  return refusal('alias_header', `${name} is another spelling of a header that is trusted`)
 }
 
 function refusal(code: AuthErrorCode, message: string, facts: FailureFacts = {}): AuthError {

@@ -1,31 +1,31 @@
 import type { Counted, Outgoing } from '../../http/request.ts'
 import type { CheckOutcome, CheckSource, Metrics } from '../../telemetry/metrics.ts'
 
-/** Count of one check, taken when its answer is sent. */
-interface CountedCheck extends Counted {
-  readonly outcome: CheckOutcome
-  readonly source: CheckSource
+/** Record of one check, which is counted when its answer is sent. */
+export interface CheckCount extends Counted {
+  outcome: CheckOutcome
+  source: CheckSource
   readonly startedAtMs: number
 }
 
-/** Counts a check when its status is sent, because writing the head may fail and turn it into a 500 (finding C10). */
-export type CountWhenSent = (
-  outgoing: Outgoing,
-  outcome: CheckOutcome,
-  source: CheckSource,
-  startedAtMs: number,
-) => void
+/** Starts the count of a check; until its answer is known it counts as unavailable. */
+export type StartCount = (outgoing: Outgoing) => CheckCount
 
-/** Creates the function that notes start, outcome and source on the response, to be counted with its status. */
-export function createCheckCount(metrics: Pick<Metrics, 'check'>): CountWhenSent {
+/**
+ * Creates the function that leaves a record on the response, to be counted with the status that is sent, because writing
+ * the head may fail and turn it into a 500 (finding C10).
+ */
+export function createCheckCount(metrics: Pick<Metrics, 'check'>): StartCount {
   /** Runs for every check with its record as `this`, because a closure would keep the request alive. */
-  function countAs(this: CountedCheck, status: number): void {
+  function countAs(this: CheckCount, status: number): void {
     const seconds = (performance.now() - this.startedAtMs) / 1000
     metrics.check(status === 500 ? 'unavailable' : this.outcome, this.source, seconds)
   }
 
-  return (outgoing, outcome, source, startedAtMs) => {
-    const counted: CountedCheck = { countAs, outcome, source, startedAtMs }
-    outgoing.counted = counted
+  return (outgoing) => {
+    const startedAtMs = performance.now()
+    const count: CheckCount = { countAs, outcome: 'unavailable', source: 'none', startedAtMs }
+    outgoing.counted = count
+    return count
   }
 }

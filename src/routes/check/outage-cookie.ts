@@ -1,19 +1,18 @@
-import type { IncomingMessage } from 'node:http'
 import type { RequestClass } from '../../core/request-class.ts'
+import type { SentHeaders } from '../../core/sent-headers.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { OutageAssertions } from '../../session/outage-assertion.ts'
-import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
 import type { CheckedRequest } from './checked-request.ts'
+import { type ConfirmedCookie, withDigest } from './found-evidence.ts'
 
-interface AssertedRequest extends Pick<CheckedRequest, 'raw' | 'requestClass'> {
+interface AssertedRequest extends Pick<CheckedRequest, 'headers' | 'cookies' | 'requestClass'> {
   readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
 }
 
 /** Returns the `Set-Cookie` of an outage assertion, or `undefined` where the browser needs none. */
 export type RenewOutageCookie = (
   checked: AssertedRequest,
-  confirmed: CachedSession,
-  presented: () => PresentedSession,
+  confirmed: ConfirmedCookie,
 ) => string | undefined
 
 export interface OutageCookieOptions {
@@ -29,11 +28,11 @@ export function createOutageCookie({
   graceMs,
 }: OutageCookieOptions): RenewOutageCookie {
   if (graceMs === 0) return () => undefined
-  return ({ raw, requestClass, request: { method, site } }, confirmed, presented) => {
-    if (method !== 'GET' || !storesCookies(raw, requestClass)) return undefined
-    const sent = cookies.readOutage(raw, site)
-    if (sent !== undefined && assertions.isRecent(sent)) return undefined
-    const text = assertions.issue(confirmed, presented())
+  return ({ headers, cookies: sent, requestClass, request }, { found, cookie }) => {
+    const { method, site } = request
+    if (method !== 'GET' || !storesCookies(headers, requestClass)) return undefined
+    if (sent.outage !== undefined && assertions.isRecent(sent.outage)) return undefined
+    const text = assertions.issue(found, withDigest(cookie))
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }
@@ -41,11 +40,13 @@ export function createOutageCookie({
 /** Destinations that get the cookie: caches may share an asset's answer, and browsers ignore a handshake's cookies. */
 const COOKIE_DESTINATIONS: ReadonlySet<unknown> = new Set(['document', 'empty', 'iframe', 'frame'])
 
-function storesCookies({ headers }: IncomingMessage, requestClass: RequestClass): boolean {
+function storesCookies(
+  { fetchDestination, requestedWith }: SentHeaders,
+  requestClass: RequestClass,
+): boolean {
   if (requestClass === 'navigation') return true
   if (requestClass !== 'background') return false
-  const destination = headers['sec-fetch-dest']
-  return destination === undefined
-    ? headers['x-requested-with'] !== undefined
-    : COOKIE_DESTINATIONS.has(destination)
+  return fetchDestination === undefined
+    ? requestedWith !== undefined
+    : COOKIE_DESTINATIONS.has(fetchDestination)
 }

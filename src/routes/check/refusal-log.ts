@@ -4,7 +4,7 @@ import { cleanText } from '../../core/clean-text.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { Identity } from '../../core/identity.ts'
 import { createRefusalReasons } from '../../core/refusal-reason.ts'
-import type { Principal } from '../../core/session.ts'
+import { type Principal, parseSessionCookie } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import { requestIdOf, traceOf } from '../../http/request.ts'
@@ -61,11 +61,11 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
 
   /** Finds the user whom a rule with `access: deny` refused without a look at the session. */
   async function findAndNote(checked: CheckedRequest): Promise<void> {
-    const { raw, request } = checked
-    const credential = cookies.readSession(raw, request.site)
-    if (!credential || credential === 'ambiguous') return
+    const { cookies, request } = checked
+    const credential = cookies.session && parseSessionCookie(cookies.session)
+    if (!credential) return
     const realm = options.realmOf(request.site.host)
-    const standIn = { assertion: () => cookies.readOutage(raw, request.site) }
+    const standIn = { assertion: () => cookies.outage }
     const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs, standIn })
     if (found) notPermitted(checked, found.session)
   }

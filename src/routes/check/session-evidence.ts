@@ -2,30 +2,18 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { allowsDegraded } from '../../core/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
-import { renewalNeed } from '../../core/session.ts'
+import { parseSessionCookie, renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
-import type { Cookies } from '../../http/cookies.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
-import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
 import type { Cause } from '../../session/refresh/result.ts'
-import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
-import type { CheckSource, Metrics } from '../../telemetry/metrics.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import { waitAtMost } from '../../timing/time-limit.ts'
 import type { CheckedRequest } from './checked-request.ts'
-import type { RenewOutageCookie } from './outage-cookie.ts'
-
-/** Evidence of a request and what it rests on. */
-export interface FoundEvidence {
-  readonly evidence: Evidence
-  readonly source: CheckSource
-  /** Makes the `Set-Cookie` of a 200; called only for one. */
-  readonly renew?: () => string | undefined
-}
+import { type FoundEvidence, type PresentedCookie, withDigest } from './found-evidence.ts'
 
 export interface SessionCheckOptions {
-  readonly cookies: Cookies
   readonly sessions: Sessions
   readonly refresher: SessionRefresher
   readonly realmOf: (host: string) => string
@@ -33,7 +21,6 @@ export interface SessionCheckOptions {
   readonly storeTimeoutMs: number
   /** Time after the access token's end for which a session is accepted while it cannot be refreshed. */
   readonly patienceMs: number
-  readonly renewOutageCookie: RenewOutageCookie
   readonly metrics: Metrics
   readonly now: () => EpochMs
 }
@@ -43,30 +30,34 @@ const RENEWAL_WAIT_MS = 1000
 /** Pause between looks at the store for the refresh of another replica. */
 const RENEWAL_POLL_MS = 100
 
-type PresentedCookie = Omit<PresentedSession, 'digest'>
-
 const NOBODY: FoundEvidence = { evidence: { kind: 'none' }, source: 'none' }
 const UNKNOWN: FoundEvidence = { evidence: { kind: 'none' }, source: 'store' }
 const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'none' }
 
 /** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
 export function createSessionCheck(options: SessionCheckOptions) {
-  const { cookies, sessions, refresher, renewOutageCookie, metrics } = options
+  const { sessions, refresher, metrics } = options
   const { storeTimeoutMs: timeoutMs, patienceMs } = options
 
-  function evidenceOf(
-    checked: CheckedRequest,
-    found: FoundSession,
-    cookie: PresentedCookie,
-  ): FoundEvidence {
+  return function checkSession(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
+    const { cookies, request } = checked
+    if (cookies.isSessionAmbiguous) return AMBIGUOUS
+    const credential = cookies.session && parseSessionCookie(cookies.session)
+    if (!credential) return NOBODY
+    const realm = options.realmOf(request.site.host)
+    const cookie = { credential, realm }
+    const recalled = sessions.recall(credential, realm)
+    if (recalled) return refreshed(checked, recalled, cookie)
+    return readSession(checked, cookie)
+  }
+
+  function evidenceOf(found: FoundSession, cookie: PresentedCookie): FoundEvidence {
     const { session, source } = found
     const evidence: Evidence = { kind: 'session', session }
     switch (found.source) {
       case 'memory':
-      case 'store': {
-        const renew = () => renewOutageCookie(checked, found, () => withDigest(cookie))
-        return { evidence, source, renew }
-      }
+      case 'store':
+        return { evidence, source, confirmed: { found, cookie } }
       case 'l1':
       case 'assertion':
         metrics.degradedDecision(found.source)
@@ -74,8 +65,8 @@ export function createSessionCheck(options: SessionCheckOptions) {
     }
   }
 
-  function findOptions({ raw, request, access }: CheckedRequest): FindOptions {
-    const assertion = () => cookies.readOutage(raw, request.site)
+  function findOptions({ cookies, access }: CheckedRequest): FindOptions {
+    const assertion = () => cookies.outage
     return { timeoutMs, ...(allowsDegraded(access) && { standIn: { assertion } }) }
   }
 
@@ -100,7 +91,7 @@ export function createSessionCheck(options: SessionCheckOptions) {
     const need = needOf(found)
     if (need === 'overdue') return waitForRefresh(checked, cookie)
     if (need === 'due') setImmediate(() => void refresher.refresh(withDigest(cookie)))
-    return evidenceOf(checked, found, cookie)
+    return evidenceOf(found, cookie)
   }
 
   async function waitForRefresh(
@@ -114,25 +105,19 @@ export function createSessionCheck(options: SessionCheckOptions) {
       await waitAtMost(refresher.refresh(presented), untilMs - performance.now())
       const found = await sessions.find(presented.credential, presented.realm, findOptions(checked))
       if (!found) return UNKNOWN
-      if (needOf(found) !== 'overdue') return evidenceOf(checked, found, cookie)
+      if (needOf(found) !== 'overdue') return evidenceOf(found, cookie)
       const isOver = refresher.failureOf(digest) !== undefined || performance.now() > untilMs
       if (isOver) throw notRefreshed(refresher.lastFailureOf(digest))
       await pause(RENEWAL_POLL_MS)
     }
   }
 
-  return function checkSession(checked: CheckedRequest): FoundEvidence | Promise<FoundEvidence> {
-    const { raw, request } = checked
-    const credential = cookies.readSession(raw, request.site)
-    if (credential === 'ambiguous') return AMBIGUOUS
-    if (!credential) return NOBODY
-    const realm = options.realmOf(request.site.host)
-    const cookie = { credential, realm }
-    const recalled = sessions.recall(credential, realm)
-    if (recalled) return refreshed(checked, recalled, cookie)
-    return sessions
-      .find(credential, realm, findOptions(checked))
-      .then((found) => (found ? refreshed(checked, found, cookie) : UNKNOWN))
+  async function readSession(
+    checked: CheckedRequest,
+    cookie: PresentedCookie,
+  ): Promise<FoundEvidence> {
+    const found = await sessions.find(cookie.credential, cookie.realm, findOptions(checked))
+    return found ? refreshed(checked, found, cookie) : UNKNOWN
   }
 }
 
@@ -141,9 +126,4 @@ function notRefreshed({ reason, facts = {} }: Cause = {}): AuthError {
   return new AuthError('provider_unavailable', `the tokens could not be refreshed${cause}`, {
     facts,
   })
-}
-
-/** Adds the digest of the session id, which a check answered from memory does not need. */
-function withDigest(cookie: PresentedCookie): PresentedSession {
-  return { ...cookie, digest: sessionDigest(cookie.credential) }
 }

@@ -4,12 +4,14 @@ import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
 import { allowsDegraded } from '../../core/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
+import { isCompactJws } from '../../core/compact-jws.ts'
 import type { Spend, TokenEvidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { AuthError } from '../../errors.ts'
 import type { ConsumptionKind, OneTimeKeys } from '../../store/one-time-keys.ts'
 import type { CheckedRequest } from './checked-request.ts'
+import type { FoundEvidence } from './found-evidence.ts'
 
 /** Verifies tokens before the decision and spends them after it. */
 export interface TokenCheck {
@@ -20,7 +22,7 @@ export interface TokenCheck {
   examine(
     presented: PresentedToken,
     checked: CheckedRequest,
-  ): TokenEvidence | Promise<TokenEvidence>
+  ): FoundEvidence | Promise<FoundEvidence>
   /** Spends one-time tokens and proofs; resolves to the fault where one has been spent before. */
   spend(spends: readonly Spend[]): Promise<TokenFault | undefined>
 }
@@ -62,6 +64,18 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     return proof ? { kind: 'bearer', bearer, proof } : refused(NOT_PROVEN)
   }
 
+  async function verify(
+    scheme: PresentedToken['scheme'],
+    token: string,
+    known: Bearer | undefined,
+    checked: CheckedRequest,
+  ): Promise<FoundEvidence> {
+    const evidence: TokenEvidence = known
+      ? { kind: 'bearer', bearer: known }
+      : await verifier.verify(token)
+    return found(scheme === 'DPoP' ? await prove(token, evidence, checked) : asSent(evidence))
+  }
+
   /** Releases what a failed attempt may have spent, because Redis may carry a command out late (fault F02). */
   function giveBack(spends: readonly Spend[], attemptId: string): void {
     for (const { kind, parts } of spends) {
@@ -71,14 +85,13 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
 
   return {
     examine({ scheme, token }, checked) {
-      if (token === undefined) return refused(MALFORMED)
+      const known = token === undefined ? undefined : verifier.recall(token)
+      // Looks at the form of unknown tokens only, because a known one has been verified.
+      if (token === undefined || (!known && !isCompactJws(token))) return found(refused(MALFORMED))
       if (!allowsDegraded(checked.access) && !denied.isCurrent) throw mayBeDenied()
-      const known = verifier.recall(token)
-      const evidence = known ? accepted(known) : verifier.verify(token)
-      if (scheme === 'DPoP') {
-        return Promise.resolve(evidence).then((each) => prove(token, each, checked))
-      }
-      return evidence instanceof Promise ? evidence.then(asSent) : asSent(evidence)
+      return known && scheme === 'Bearer'
+        ? found(asSent({ kind: 'bearer', bearer: known }))
+        : verify(scheme, token, known, checked)
     },
 
     async spend(spends) {
@@ -122,8 +135,8 @@ function asSent(evidence: TokenEvidence): TokenEvidence {
   return isBound ? refused(BOUND) : evidence
 }
 
-function accepted(bearer: Bearer): TokenEvidence {
-  return { kind: 'bearer', bearer }
+function found(evidence: TokenEvidence): FoundEvidence {
+  return { evidence, source: 'bearer' }
 }
 
 function refused(fault: TokenFault): TokenEvidence {

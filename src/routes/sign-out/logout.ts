@@ -1,4 +1,5 @@
 import { classify } from '../../core/request-class.ts'
+import { scanHeaders } from '../../core/sent-headers.ts'
 import type { SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
@@ -129,7 +130,7 @@ export function createLogout(options: LogoutOptions) {
 function isOnTheWayBack({ env }: NodeContext, state: SignOutState | undefined): boolean {
   const { incoming } = env
   if (!state || incoming.method !== 'GET') return false
-  return classify(incoming, 'GET') === 'navigation'
+  return classify(scanHeaders(incoming.rawHeaders), 'GET') === 'navigation'
 }
 
 function stateOf({ landingPage }: SignOutRequest, ending: Ending): SignOutState {

@@ -3,7 +3,7 @@ import { parseForwardedRequest } from '../../../src/core/forwarded-request.ts'
 import { compilePathPattern } from '../../../src/core/path-pattern.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../../src/core/site.ts'
 import { AuthError } from '../../../src/errors.ts'
-import { forwarded, rawRequest } from '../raw-request.ts'
+import { forwarded, sentHeaders } from '../raw-request.ts'
 import type { PolicyRule } from './policy.ts'
 import type { Check } from './wrong-allows.ts'
 
@@ -27,7 +27,10 @@ export function compilePolicy(rules: readonly PolicyRule[]): readonly AccessRule
 export const checkInCore: Check = (rules, path) => {
   const findAccess = createAccessFinder(compilePolicy(rules))
   try {
-    const request = parseForwardedRequest(rawRequest(forwarded({ 'X-Forwarded-Uri': path })), sites)
+    const request = parseForwardedRequest(
+      sentHeaders(forwarded({ 'X-Forwarded-Uri': path })),
+      sites,
+    )
     const access = findAccess(request)
     return (person) => {
       if (access.kind !== 'signed-in' || person === 'nobody') return access.kind === 'public'
