@@ -34,8 +34,7 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.description="The forward-auth service for Traefik" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT"
-# One arena of malloc takes 12 MiB less than one for each thread.
-ENV NODE_ENV=production MALLOC_ARENA_MAX=1
+ENV NODE_ENV=production
 WORKDIR /app
 # Files belong to root, so that the service cannot change its own code. It writes no file and runs with --read-only.
 COPY --from=build /app/dist dist
