@@ -1,0 +1,70 @@
+import fc from 'fast-check'
+import type { RunningVestibule } from '../vestibule.ts'
+import { askedRequests } from './asked-requests.ts'
+import { expectedAnswers } from './expected-answer.ts'
+import { createRawClient } from './raw-client.ts'
+import { fits, plainAnswer, type ReceivedAnswer } from './received-answer.ts'
+import type { SentRequest, World } from './world.ts'
+
+/** Requests of one run, which are asked one after the other and then all again. */
+const AT_ONCE = 32
+const SEED = 64
+
+/**
+ * Asks a replica this many generated requests, each twice, so that the second answer may come from memory. Both have to
+ * be what the model says, and the same but for the time. A failure names the seed and the smallest request.
+ */
+export async function expectModelled(
+  { internalPort }: Pick<RunningVestibule, 'internalPort'>,
+  world: World,
+  count: number,
+): Promise<void> {
+  using client = createRawClient(internalPort)
+  const requests = fc.array(askedRequests(world), {
+    minLength: 1,
+    maxLength: 2 * AT_ONCE,
+    size: 'max',
+  })
+  const property = fc.asyncProperty(requests, async (sent) => {
+    const first = await client.ask(sent)
+    const second = await client.ask(sent)
+    sent.forEach((each, at) => {
+      const answers = [first[at], second[at]] as [ReceivedAnswer, ReceivedAnswer]
+      expectAnswered(each, answers, world)
+    })
+  })
+  await fc.assert(property, {
+    numRuns: Math.ceil(count / AT_ONCE),
+    seed: SEED,
+    endOnFailure: process.env['NOSHRINK'] === '1',
+  })
+}
+
+function expectAnswered(
+  sent: SentRequest,
+  [first, second]: readonly [ReceivedAnswer, ReceivedAnswer],
+  world: World,
+): void {
+  const expected = expectedAnswers(sent, world)
+  const received = plainAnswer(first)
+  const isAsSaid = expected.some((each) => fits(each, received))
+  if (isAsSaid && lasting(first) === lasting(second)) return
+  const why = isAsSaid
+    ? { first, second }
+    : {
+        received,
+        expected: [...new Map(expected.map((each) => [JSON.stringify(each), each])).values()],
+      }
+  const { method, target, version, headers, ...rest } = sent
+  const lines = [`${method} ${target} ${version}`, ...headers.map((each) => each.join(': '))]
+  throw new Error([...lines, JSON.stringify(rest), JSON.stringify(why, undefined, 1)].join('\n'))
+}
+
+/** Returns all of an answer that must not change when the same is asked again. */
+function lasting({ status, headers, body }: ReceivedAnswer): string {
+  const kept = headers.filter(([name]) => name.toLowerCase() !== 'date')
+  return JSON.stringify({ status, kept, body }).replace(
+    /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|_outage=v1\.[^;]*/g,
+    '',
+  )
+}
