@@ -1,18 +1,10 @@
-import { expect, test } from 'vitest'
-import { expectModelled } from '../support/check-model/ask-model.ts'
-import { startModelledReplicas } from '../support/check-model/worlds.ts'
-import { prepared } from '../support/prepared.ts'
-import { describeWithRedis } from '../support/replicas.ts'
+import { describeModelled } from '../support/check-model/describe-modelled.ts'
 
-describeWithRedis('C64 the check answers as a plain model of the contract', () => {
-  const modelled = prepared(startModelledReplicas)
-
-  test.for(['memory', 'redis', 'hybrid', 'domain', 'untrusted'] as const)(
-    'a replica of kind %s answers a thousand odd requests as the model says, twice',
-    async (kind) => {
-      const { replica, world } = modelled()[kind]
-      expect(world.sessions.size).toBeGreaterThan(0)
-      await expectModelled(replica, world, 1000)
-    },
-  )
-})
+describeModelled([
+  ['memory', 1, 700],
+  ['redis', 1, 700],
+  ['hybrid', 1, 700],
+  ['domain', 1, 600],
+  ['untrusted', 1, 100],
+  ['lonely', 1, 200],
+])

@@ -31,7 +31,11 @@ export function findCredential(
   world: World,
 ): Finding {
   const scheme = demand.bearers.length > 0 ? tokenScheme(headers) : undefined
-  if (scheme) return ofToken(demand, headers, scheme, world)
+  if (scheme) {
+    const isUnsure =
+      world.isStoreAway && demand.deniesDegraded && presentedToken(headers) !== undefined
+    return isUnsure ? { kind: 'unavailable' } : ofToken(demand, headers, scheme, world)
+  }
   if (demand.isOneTime) return { kind: 'bad-token', status: 401, error: 'token_required' }
   return ofCookie(demand, headers, site, world)
 }
@@ -49,10 +53,15 @@ export function tokenScheme({ all }: Headers): 'Bearer' | 'DPoP' | undefined {
 
 const INVALID: BadToken = { kind: 'bad-token', status: 401, error: 'invalid_token' }
 
-function ofToken(demand: SignIn, { all }: Headers, scheme: string, world: World): Finding {
+/** Returns what stands behind the scheme in the one `Authorization`, where it has the form of a token. */
+function presentedToken({ all }: Headers): string | undefined {
   const [value = '', ...others] = all('authorization')
-  const [, text = ''] = /^[a-z]+ +(\S+)$/i.exec(value) ?? []
-  const token = others.length === 0 && value.length <= 16_384 ? world.tokens.get(text) : undefined
+  const [, token] = /^[a-z]+ +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(value) ?? []
+  return others.length === 0 && value.length <= 16_384 ? token : undefined
+}
+
+function ofToken(demand: SignIn, headers: Headers, scheme: string, world: World): Finding {
+  const token = world.tokens.get(presentedToken(headers) ?? '')
   if (!token) return INVALID
   if (scheme === 'DPoP') {
     return token.isBound ? { ...INVALID, error: 'invalid_dpop_proof' } : INVALID

@@ -32,6 +32,8 @@ const PAGE = {
   'strict-transport-security': 'max-age=31536000',
 }
 const MAX_TARGET = 3000
+/** Depth of the prefixes that a reset names at least; clients bound the head of an answer. */
+const DEPTH = 8
 const HEADERS_MAX_BYTES = 8192
 
 type Answer = Omit<PlainAnswer, 'closes'>
@@ -183,7 +185,7 @@ function getsAssertion({ headers, world, site, kind, method }: Asked, person: Pe
   const sent = cookieNamed(value('cookie'), cookieName(site, world, 'vestibule_outage'))
   const isRecent = sent !== undefined && isYoung(sent)
   const isSmall = person.groups.join().length < 1000
-  if (!world.issuesAssertions || method !== 'GET' || isRecent || !isSmall) return false
+  if (world.graceSeconds === 0 || method !== 'GET' || isRecent || !isSmall) return false
   if (kind === 'page') return true
   if (kind !== 'other') return false
   if (!has('sec-fetch-dest')) return has('x-requested-with')
@@ -199,7 +201,7 @@ function assertionCookie({ site, world }: Asked): string {
   const domain = world.cookieDomain === undefined ? '' : `; Domain=${world.cookieDomain}`
   const secure = site.scheme === 'https' ? '; Secure' : ''
   const name = cookieName(site, world, 'vestibule_outage')
-  return `${name}=${ANY}; Max-Age=300${domain}; Path=/; HttpOnly${secure}; SameSite=Lax`
+  return `${name}=${ANY}; Max-Age=${world.graceSeconds}${domain}; Path=/; HttpOnly${secure}; SameSite=Lax`
 }
 
 const EMPTY_PAGE = { title: '', signedInAs: '', links: [] as readonly string[], refresh: '' }
@@ -299,7 +301,7 @@ function reset(asked: Asked): Answer {
     title: 'Please sign in again',
     links: [loginUrl(asked, targetOf(asked))],
   }
-  const both = ['vestibule', ...(world.issuesAssertions ? ['vestibule_outage'] : [])]
+  const both = ['vestibule', ...(world.graceSeconds > 0 ? ['vestibule_outage'] : [])]
   const isDouble = (name: string) => cookieNamed(headers.value('cookie'), name) === 'ambiguous'
   const expired = new Set<string>()
   for (const base of both) {
@@ -312,16 +314,17 @@ function reset(asked: Asked): Answer {
   for (const base of ['vestibule', 'vestibule_outage']) {
     const name = cookieName(site, world, base)
     if (name.startsWith('__Host-') || !isDouble(name)) continue
-    const names = (uri.split('?')[0] ?? '').split('/').slice(1).filter(Boolean)
-    const prefixes = names.map((_, at) => `/${names.slice(0, at + 1).join('/')}`)
-    for (const path of ['/', ...prefixes.flatMap((each) => [each, `${each}/`])]) {
-      if (/^\/[\x21-\x3a\x3c-\x7e]*$/.test(path)) expired.add(`${name} at ${path} of the host`)
+    const path = (uri.split('?')[0] ?? '').replace(/\/$/, '')
+    const ends = [...path.matchAll(/\/|$/g)].map(({ index }) => index).slice(1, DEPTH)
+    const prefixes = ends.map((end) => path.slice(0, end))
+    for (const each of ['/', ...prefixes.flatMap((prefix) => [prefix, `${prefix}/`])]) {
+      if (/^\/[\x21-\x3a\x3c-\x7e]*$/.test(each)) expired.add(`${name} at ${each} of the host`)
     }
   }
   return {
     status: 400,
     headers: { ...PAGE, ...idOf(headers) },
-    setCookies: [...expired].sort(),
+    setCookies: [...expired].toSorted(),
     body,
   }
 }

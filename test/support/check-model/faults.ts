@@ -19,14 +19,14 @@ export interface AskedSite {
 }
 
 const FORWARDED = ['method', 'proto', 'host', 'uri'].map((part) => `x-forwarded-${part}`)
-const GUARDED = [
+const GUARDED: ReadonlySet<string> = new Set([
   ...FORWARDED,
   'x-forwarded-for',
   ...['user', 'email', 'preferred-username', 'name', 'groups', 'access-token'].map(
     (part) => `x-auth-request-${part}`,
   ),
-]
-const OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override']
+])
+const OVERRIDES = new Set(['x-http-method-override', 'x-http-method', 'x-method-override'])
 const SCHEMES: Readonly<Record<string, string>> = {
   http: 'http',
   ws: 'http',
@@ -78,8 +78,8 @@ export function faultsOf(sent: SentRequest, headers: Headers, world: World): rea
 
 function faultOfName(name: string): readonly Fault[] {
   const canonical = name.toLowerCase().replace(/[^a-z0-9]/g, '-')
-  if (OVERRIDES.includes(canonical)) return [BAD]
-  const isAlias = GUARDED.includes(canonical) && canonical !== name.toLowerCase()
+  if (OVERRIDES.has(canonical)) return [BAD]
+  const isAlias = GUARDED.has(canonical) && canonical !== name.toLowerCase()
   return isAlias ? [{ code: 'alias_header', status: 400, named: name }] : []
 }
 

@@ -2,11 +2,9 @@ import { connect, type Socket } from 'node:net'
 import type { ReceivedAnswer } from './received-answer.ts'
 import type { SentRequest } from './world.ts'
 
-/** Writes requests byte for byte, several at a time over one connection. */
-export type RawClient = ReturnType<typeof createRawClient>
-
 const PATIENCE_MS = 30_000
 
+/** Creates a client that writes requests byte for byte, several at a time over one connection. */
 export function createRawClient(port: number, depth = 8) {
   let kept: Connection | undefined
   const connection = () => (kept = kept?.isUsable() ? kept : openConnection(port))
@@ -56,7 +54,7 @@ interface Connection {
 
 function openConnection(port: number): Connection {
   const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true }).setEncoding('latin1')
-  let [received, wanted, isEnded] = ['', [] as SentRequest[], false]
+  let [received, wanted, isEnded, isClosed] = ['', [] as SentRequest[], false, false]
   let done = Promise.withResolvers<readonly ReceivedAnswer[]>()
   let answers: ReceivedAnswer[] = []
   const fail = (why: string) => {
@@ -72,7 +70,7 @@ function openConnection(port: number): Connection {
   const read = () => {
     for (;;) {
       const request = wanted[answers.length]
-      const message = request && readAnswer(received, request.method === 'HEAD')
+      const message = request && readAnswer(received, request.method === 'HEAD', isClosed)
       if (!message) return settle()
       answers.push(message.answer)
       received = received.slice(message.end)
@@ -91,6 +89,8 @@ function openConnection(port: number): Connection {
   socket.on('error', ({ message }) => wanted.length > 0 && fail(message))
   socket.on('close', () => {
     isEnded = true
+    isClosed = true
+    read()
     if (wanted.length > 0) fail('the end of the connection')
   })
   return {
@@ -107,7 +107,7 @@ function openConnection(port: number): Connection {
 }
 
 /** Returns the first answer where all of it is there; throws where its length is not what its head says. */
-function readAnswer(text: string, isHead: boolean) {
+function readAnswer(text: string, isHead: boolean, isClosed: boolean) {
   const head = text.indexOf('\r\n\r\n')
   if (head === -1) return undefined
   const [statusLine = '', ...lines] = text.slice(0, head).split('\r\n')
@@ -118,19 +118,16 @@ function readAnswer(text: string, isHead: boolean) {
   const value = (name: string) => headers.find(([each]) => each.toLowerCase() === name)?.[1]
   const start = head + 4
   const isChunked = value('transfer-encoding') === 'chunked' && !isHead
-  const length = isChunked ? text.indexOf('0\r\n\r\n', start) + 5 - start : lengthOf(value, isHead)
+  // A client of HTTP/1.0 reads up to the end of the connection.
+  const rest = isClosed ? text.length - start : Number.POSITIVE_INFINITY
+  const told = isHead ? 0 : Number(value('content-length') ?? rest)
+  const length = isChunked ? text.indexOf('0\r\n\r\n', start) + 5 - start : told
   if (length < 0 || text.length < start + length) return undefined
   const sent = text.slice(start, start + length)
   const status = Number(statusLine.split(' ')[1])
   const body = isChunked ? withoutChunks(sent) : sent
   const answer: ReceivedAnswer = { status, headers, body }
   return { answer, end: start + length, isLast: value('connection') === 'close' }
-}
-
-function lengthOf(value: (name: string) => string | undefined, isHead: boolean): number {
-  const length = isHead ? 0 : Number(value('content-length') ?? Number.NaN)
-  if (Number.isNaN(length)) throw new Error('an answer of no known length')
-  return length
 }
 
 /** Joins the chunks of a body. */

@@ -72,13 +72,15 @@ export function cookiesOf(header: string) {
   })
 }
 
-const VARIANTS: readonly string[] = ['', '__Host-', '__Secure-'].flatMap((prefix) =>
-  ['', '_outage', '_login', '_target'].map((suffix) => `${prefix}vestibule${suffix}`),
+const VARIANTS: ReadonlySet<string> = new Set(
+  ['', '__Host-', '__Secure-'].flatMap((prefix) =>
+    ['', '_outage', '_login', '_target'].map((suffix) => `${prefix}vestibule${suffix}`),
+  ),
 )
 
 /** Returns what is left of `Cookie` for the app. */
 export function cookieForApp(header: string): string {
-  const kept = cookiesOf(header).filter(({ name }) => !VARIANTS.includes(name))
+  const kept = cookiesOf(header).filter(({ name }) => !VARIANTS.has(name))
   const first = kept.findIndex(({ pair }) => pair.trim() !== '')
   if (first === -1) return ''
   const left = kept.slice(first).map(({ pair }) => pair)

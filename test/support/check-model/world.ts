@@ -35,8 +35,8 @@ export interface World {
   readonly publicUrl?: string
   readonly cookieDomain?: string
   readonly isPeerTrusted: boolean
-  /** Whether the store has a server that can go away, for which outage assertions are issued. */
-  readonly issuesAssertions: boolean
+  /** Time for which a session counts after Redis has gone away; 0 without Redis, where no assertion is issued. */
+  readonly graceSeconds: number
   /** Whether Redis is away; then only confirmed sessions count. */
   readonly isStoreAway: boolean
   /** Sessions that live, by the value of their cookie. */

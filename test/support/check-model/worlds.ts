@@ -3,7 +3,9 @@ import { parseKeys } from '../../../src/config/encryption-keys.ts'
 import type { RuleSource } from '../../../src/config/rules/rules-file.ts'
 import { createKeyRing } from '../../../src/crypto/key-ring.ts'
 import { createSessionCodec } from '../../../src/session/records.ts'
+import { startTcpProxy, type TcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { AUDIENCE, bearerRule, createProofKey, mintAccessToken } from '../bearers.ts'
+import { until } from '../own-lag.ts'
 import type { TestProvider } from '../provider.ts'
 import type { RunningRedis } from '../redis.ts'
 import { openRedisBytes } from '../redis-bytes.ts'
@@ -124,7 +126,7 @@ export async function signEverybodyIn(door: RunningVestibule, hosts = HOSTS) {
   }
   const [first = '', ...others] = hosts
   for (const person of PEOPLE) await put(person, first)
-  const [alice = { sub: '', groups: [] }] = PEOPLE
+  const [alice = NOBODY] = PEOPLE
   for (const host of others) await put(alice, host)
   const [value = ''] = sessions.keys()
   const [version = '', id = '', secret = ''] = value.split('.')
@@ -226,7 +228,7 @@ export const PLAIN_WORLD = {
   rules: RULES,
   basePath: '/oauth2',
   isPeerTrusted: true,
-  issuesAssertions: false,
+  graceSeconds: 0,
   isStoreAway: false,
   strangers: [],
   sessions: new Map(),
@@ -248,6 +250,9 @@ export function settingsOf({ hosts, publicUrl, cookieDomain }: World) {
   }
 }
 
+const GRACE_SECONDS = 900
+const GRACE = { REDIS_HYBRID_L1_TTL: '30', SESSION_OUTAGE_GRACE: `${GRACE_SECONDS}` }
+
 /** Starts a replica in each mode, one whose cookies are for a domain, and one that trusts no peer. */
 export async function startModelledReplicas() {
   await using stack = new AsyncDisposableStack()
@@ -256,44 +261,86 @@ export async function startModelledReplicas() {
   const replicas = stack.use(
     await startReplicasInProcess({
       count: 0,
-      settings: { ...PATIENT, VESTIBULE_CONFIG: rules.path },
+      settings: { ...PATIENT, ...GRACE, VESTIBULE_CONFIG: rules.path },
       provider: { origins, users: USERS },
     }),
   )
   const { provider, redis } = replicas
-  const tokens = await makeTokens(provider)
-  const plain: World = { ...PLAIN_WORLD, ...tokens }
-  const add = (world: World, settings = {}) => replicas.add({ ...settingsOf(world), ...settings })
-  const shared: World = { ...plain, issuesAssertions: true }
-  const [memory, door, hybrid] = await Promise.all([
-    add(plain, { REDIS_ENABLED: 'false', REDIS_ADDRESS: '' }),
-    add(shared),
-    add(shared, { ...HYBRID, REDIS_HYBRID_L1_TTL: '30' }),
-  ])
+  const way = stack.use(await startTcpProxy(redis.port))
+  const plain: World = { ...PLAIN_WORLD, ...(await makeTokens(provider)) }
+  const shared: World = { ...plain, graceSeconds: GRACE_SECONDS }
   const domain: World = {
     ...shared,
     hosts: plain.hosts.slice(0, 3),
     publicUrl: 'https://app.example.com',
     cookieDomain: 'example.com',
   }
-  const [wide, wideDoor, wary] = await Promise.all([
+  const add = (world: World, settings = {}) => replicas.add({ ...settingsOf(world), ...settings })
+  const [memory, door, hybrid, wide, wideDoor, wary, lonely] = await Promise.all([
+    add(plain, { REDIS_ENABLED: 'false', REDIS_ADDRESS: '' }),
+    add(shared),
+    add(shared, HYBRID),
     add(domain, HYBRID),
     add(domain),
     add(shared, { TRUSTED_PROXIES: '192.0.2.0/24' }),
+    add(shared, { ...HYBRID, REDIS_ADDRESS: `127.0.0.1:${way.port}` }),
   ])
-  await Promise.all([memory, door, hybrid, wide, wideDoor, wary].map(untilStarted))
+  await Promise.all([memory, door, hybrid, wide, wideDoor, wary, lonely].map(untilStarted))
   const inMemory = await signEverybodyIn(memory)
   const inRedis = await signEverybodyIn(door)
   const strangers = [...inRedis.strangers, ...(await breakRecords(door, redis))]
   const inDomain = await signEverybodyIn(wideDoor, HOSTS.slice(0, 1))
   const resources = stack.move()
+  /** Takes Redis away once. */
+  let losing: Promise<World> | undefined
+  const loseRedis = () => afterOutage({ door, lonely, way, world: { ...shared, ...inRedis } })
   return {
-    memory: { replica: memory, world: { ...plain, ...inMemory } },
-    redis: { replica: door, world: { ...shared, ...inRedis, strangers } },
-    hybrid: { replica: hybrid, world: { ...shared, ...inRedis, strangers } },
-    domain: { replica: wide, world: { ...domain, ...inDomain } },
-    untrusted: { replica: wary, world: { ...shared, ...inRedis, isPeerTrusted: false } },
-    network: replicas.network,
+    memory: () => ({ replica: memory, world: { ...plain, ...inMemory } }),
+    redis: () => ({ replica: door, world: { ...shared, ...inRedis, strangers } }),
+    hybrid: () => ({ replica: hybrid, world: { ...shared, ...inRedis, strangers } }),
+    domain: () => ({ replica: wide, world: { ...domain, ...inDomain } }),
+    untrusted: () => ({ replica: wary, world: { ...shared, ...inRedis, isPeerTrusted: false } }),
+    /** A replica that has met some of the sessions, and has lost its Redis since. */
+    lonely: async () => ({ replica: lonely, world: await (losing ??= loseRedis()) }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
+
+interface Outage {
+  readonly door: RunningVestibule
+  readonly lonely: RunningVestibule
+  readonly way: TcpProxy
+  readonly world: World
+}
+
+/** Returns the world behind the outage: all but two sessions were seen before it, and one of these has an assertion. */
+async function afterOutage({ door, lonely, way, world }: Outage): Promise<World> {
+  const [alice = NOBODY] = PEOPLE
+  const host = HOSTS[0] ?? ''
+  const [unseen, asserted] = [await door.signIn('alice', host), await door.signIn('alice', host)]
+  for (const [value, { host: made }] of world.sessions) {
+    await lonely.check({ host: made, uri: '/x' }, { Cookie: `__Host-vestibule=${value}` })
+  }
+  const { setCookies } = await door.check({ uri: '/x' }, { Cookie: asserted })
+  const [, assertion = ''] = /_outage=([^;]+)/.exec(setCookies.join()) ?? []
+  const added = [unseen, asserted].map(valueIn)
+  await way.refuse()
+  await until('an outage', async () => {
+    const { status } = await lonely.check({ uri: '/x' }, { Cookie: unseen })
+    return status === 503
+  })
+  return {
+    ...world,
+    isStoreAway: true,
+    sessions: new Map([
+      ...world.sessions,
+      ...added.map((value) => [value, { person: alice, host }] as const),
+    ]),
+    // The one that was ended is known to have ended.
+    strangers: world.strangers.slice(0, -1),
+    unseen: new Set(added),
+    assertions: new Map([[valueIn(asserted), assertion]]),
+  }
+}
+
+const NOBODY: Person = { sub: '', groups: [] }

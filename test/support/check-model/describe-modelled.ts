@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { prepared } from '../prepared.ts'
+import { describeWithRedis } from '../replicas.ts'
+import { expectModelled } from './ask-model.ts'
+import { startModelledReplicas } from './worlds.ts'
+
+/** Replica, number of its tests, and requests of each. */
+type Row = readonly [
+  kind: 'memory' | 'redis' | 'hybrid' | 'domain' | 'untrusted' | 'lonely',
+  tests: number,
+  count: number,
+]
+
+/** Describes that replicas of every kind answer generated requests as the model says. */
+export function describeModelled(rows: readonly Row[]): void {
+  describeWithRedis('C64 the check answers as a plain model of the contract', () => {
+    const modelled = prepared(startModelledReplicas)
+    const samples = rows.flatMap(([kind, tests, count]) =>
+      Array.from({ length: tests }, (_, at) => ({ kind, count, seed: 64 + at })),
+    )
+
+    test.for(samples)(
+      'the replica "$kind" answers $count odd requests of seed $seed as the model says, twice',
+      async ({ kind, ...sample }) => {
+        const { replica, world } = await modelled()[kind]()
+        expect(world.sessions.size).toBeGreaterThan(0)
+        await expectModelled(replica, world, sample)
+      },
+    )
+  })
+}
