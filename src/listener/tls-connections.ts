@@ -1,0 +1,143 @@
+import type { Http2Session } from 'node:http2'
+import { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { addressOf } from '../http/trusted-proxies.ts'
+import { type BoundedSession, boundSession } from './http2-session.ts'
+import { IDLE } from './limits.ts'
+import type { OnRefused } from './refused-connection.ts'
+
+/** Connection from its first packet on, before the handshake has told what it is. */
+interface Connection {
+  readonly raw: Socket
+  readonly peer: string
+  socket?: TLSSocket
+  session?: BoundedSession
+  bytesSeen: number
+  heardAtMs: number
+  isLeaving?: boolean
+}
+
+/** Connections of a TLS listener. */
+export type TlsConnections = ReturnType<typeof createTlsConnections>
+
+export function createTlsConnections(onRefused: OnRefused) {
+  const open = new Map<Socket, Connection>()
+  let lookedAtMs = 0
+  /** Connections over HTTP/1.1 that were made under another authority of client certificates. */
+  const outdated = new WeakSet<object>()
+  const find = (socket: Socket) => {
+    const raw = rawOf(socket)
+    return raw && open.get(raw)
+  }
+  const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
+
+  /** Ends an idle connection; one whose client does not answer the farewell has had the time since the last look. */
+  function close(connection: Connection): void {
+    const { raw, session } = connection
+    if (!session || connection.isLeaving) raw.destroy()
+    else session.close()
+    connection.isLeaving = true
+  }
+
+  /** Closes idle connections until few enough are left, first those that never asked, then those silent for longest. */
+  function closeIdle(): void {
+    if (open.size <= IDLE.connections) return
+    const nowMs = performance.now()
+    if (nowMs - lookedAtMs < IDLE.lookMs) return
+    lookedAtMs = nowMs
+    const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
+    const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
+    const closed = [...unasked, ...asked].slice(0, open.size - IDLE.connections)
+    for (const connection of closed) close(connection)
+    const [first] = closed
+    if (first) onRefused({ kind: 'idle', peer: first.peer, count: closed.length })
+  }
+
+  function add(raw: Socket): void {
+    open.set(raw, { raw, peer: addressOf(raw), bytesSeen: 0, heardAtMs: performance.now() })
+    closeIdle()
+  }
+
+  /** Notes the end of the handshake; returns false where the connection is older than the authority in use. */
+  function secure(socket: TLSSocket): boolean {
+    const connection = find(socket)
+    if (!connection || outdated.has(connection.raw)) return false
+    connection.socket = socket
+    socket.once('close', () => open.delete(connection.raw))
+    return true
+  }
+
+  function addSession(session: Http2Session): void {
+    const connection = find(session.socket)
+    if (!connection) return
+    connection.session = boundSession(session, (cause) => {
+      onRefused({ kind: 'http2', peer: connection.peer, cause })
+    })
+  }
+
+  /** Forgets a connection whose handshake has failed, and returns what is known of it. */
+  function remove(socket: Socket): Connection | undefined {
+    const connection = find(socket)
+    if (connection) open.delete(connection.raw)
+    return connection
+  }
+
+  /** Ends connections whose clients were accepted by an authority that is not in use any more. */
+  function outdate(): void {
+    for (const { raw, socket, session } of open.values()) {
+      outdated.add(raw)
+      if (socket) outdated.add(socket)
+      session?.close()
+    }
+  }
+
+  function closeSessions(): void {
+    for (const session of sessions()) session.close()
+  }
+
+  /** Looks at all connections; called once a second. */
+  function check(): void {
+    for (const session of sessions()) session.checkVolume()
+    closeIdle()
+  }
+
+  function destroyAll(): void {
+    for (const { raw, socket } of open.values()) (socket ?? raw).destroy()
+  }
+
+  const isOutdated = (socket: object) => outdated.has(socket)
+  return {
+    add,
+    secure,
+    addSession,
+    remove,
+    find,
+    isOutdated,
+    outdate,
+    closeSessions,
+    check,
+    destroyAll,
+  }
+}
+
+/** Returns whether a connection has said nothing for a while; before its first request the handshake is not counted. */
+function isSilent(connection: Connection, nowMs: number): boolean {
+  if (!hasAsked(connection)) return nowMs - connection.heardAtMs > IDLE.unaskedMs
+  const { bytesRead } = connection.socket ?? connection.raw
+  if (bytesRead !== connection.bytesSeen) {
+    connection.bytesSeen = bytesRead
+    connection.heardAtMs = nowMs
+  }
+  return nowMs - connection.heardAtMs > IDLE.askedMs
+}
+
+/** Returns whether a request has come; what was read before the end of the handshake is none. */
+function hasAsked({ socket, session }: Connection): boolean {
+  return session ? session.hasAsked() : socket !== undefined && socket.bytesRead > 0
+}
+
+/** Returns the socket below TLS; Node has no public name for it, and a test holds that it is there. */
+function rawOf(socket: Socket): Socket | undefined {
+  const raw: unknown = Reflect.get(socket, '_parent')
+  return raw instanceof Socket ? raw : undefined
+}
