@@ -7,6 +7,7 @@ import { isPrefetch } from './core/request-class.ts'
 import type { Site, Sites } from './core/site.ts'
 import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
+import type { RequireCertificate } from './http/client-certificates.ts'
 import type { Refuse } from './http/error-answer.ts'
 import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
@@ -22,6 +23,7 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   access_denied: 400,
   sign_in_refused: 400,
   untrusted_peer: 403,
+  client_certificate: 403,
   sign_in_router: 403,
   foreign_origin: 403,
   claims_too_large: 403,
@@ -90,6 +92,7 @@ export function createInternalApp(
   routes: InternalRoutes,
   registry: Registry,
   refuse: Refuse,
+  requireCertificate: RequireCertificate,
 ): Hono<NodeEnv> {
   const app = new Hono<NodeEnv>()
   app.all('/auth', routes.check as Handler<NodeEnv>)
@@ -97,7 +100,8 @@ export function createInternalApp(
   app.get('/readyz', routes.readyz)
   app.get('/startupz', routes.startupz)
   app.get('/health', routes.health)
-  app.get('/metrics', async () => {
+  app.get('/metrics', async (c) => {
+    requireCertificate(c.env.incoming)
     return new Response(await registry.metrics(), {
       headers: { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' },
     })
@@ -105,6 +109,10 @@ export function createInternalApp(
   app.use('/admin/*', async (c, next) => {
     await next()
     c.header('X-Request-Id', requestIdOf(c.env.incoming))
+  })
+  app.use('/admin/*', async (c, next) => {
+    requireCertificate(c.env.incoming)
+    await next()
   })
   app.use('/admin/*', async (c, next) => routes.admin.guard(c as NodeContext) ?? next())
   app.get('/admin/cache', routes.admin.showCache)

@@ -9,6 +9,7 @@ export type AuthErrorCode =
   | 'alias_header'
   | 'method_not_allowed'
   | 'untrusted_peer'
+  | 'client_certificate'
   | 'sign_in_router'
   | 'foreign_origin'
   | 'claims_too_large'

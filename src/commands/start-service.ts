@@ -1,11 +1,13 @@
 import packageJson from '../../package.json' with { type: 'json' }
+import type { KeptCertificate } from '../compose/internal-tls.ts'
 import { composeService, type Service } from '../compose/service.ts'
 import type { Config } from '../config/config.ts'
-import { type Listener, listen } from '../listen.ts'
+import { type Listener, listen } from '../listener/listen.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
 import type { Log } from '../telemetry/log.ts'
 import { warnOfRisks } from './insecure-settings.ts'
+import { createRefusalReport, type PortSetting } from './report-refused.ts'
 import { watchKeyFile } from './watch-key-file.ts'
 
 /** Running service, listening on both ports. */
@@ -42,12 +44,12 @@ export async function startService(
   }
 
   try {
-    const open = (name: PortSetting, app: Service['publicApp']) =>
-      listeners.open(app, settings[name]).catch((error: unknown) => {
+    const open = (name: PortSetting, app: Service['publicApp'], credentials?: KeptCertificate) =>
+      listeners.open(app, name, settings[name], credentials).catch((error: unknown) => {
         throw withSetting(error, name)
       })
     const publicPort = await open('PORT', service.publicApp)
-    const internalPort = await open('INTERNAL_PORT', service.internalApp)
+    const internalPort = await open('INTERNAL_PORT', service.internalApp, service.certificate)
     service.start()
     const ports = { port: publicPort, internal_port: internalPort }
     log.info({ event: 'listening', ...ports, version, mode: config.mode }, 'ready')
@@ -67,8 +69,6 @@ export async function startService(
   }
 }
 
-type PortSetting = 'PORT' | 'INTERNAL_PORT'
-
 /** Adds to Node's error for an address that cannot be listened at which setting gives it. */
 function withSetting(error: unknown, name: PortSetting): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error
@@ -81,10 +81,19 @@ function withSetting(error: unknown, name: PortSetting): unknown {
 function keepListeners(host: string | undefined, log: Log) {
   const listeners: Listener[] = []
   return {
-    async open(app: Service['publicApp'], port: number): Promise<number> {
-      const listener = await listen(app, host, port, (...failure) =>
-        reportUnwritten(...failure, log),
-      )
+    async open(
+      app: Service['publicApp'],
+      name: PortSetting,
+      port: number,
+      credentials?: KeptCertificate,
+    ): Promise<number> {
+      const listener = await listen(app, {
+        host,
+        port,
+        credentials,
+        onUnwritten: (...failure) => reportUnwritten(...failure, log),
+        onRefused: createRefusalReport(name, log),
+      })
       listeners.push(listener)
       if (host === undefined && listener.address === '0.0.0.0') {
         const { address } = listener

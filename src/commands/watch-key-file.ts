@@ -4,6 +4,7 @@ import { ValueError } from '../config/config-error.ts'
 import { parseKeys } from '../config/encryption-keys.ts'
 import { readText } from '../config/sources/read-text.ts'
 import type { Log } from '../telemetry/log.ts'
+import { poll } from '../timing/poll.ts'
 
 const INTERVAL_MS = 5000
 
@@ -15,7 +16,7 @@ export function watchKeyFile(
 ): () => void {
   if (keyFile === undefined) return () => undefined
   let known = settings.SESSION_ENCRYPTION_KEY
-  const timer = setInterval(() => {
+  return poll(INTERVAL_MS, () => {
     try {
       const text = readText(keyFile)
       if (text === known) return
@@ -30,7 +31,5 @@ export function watchKeyFile(
         'the key file cannot be used; the keys in use stay',
       )
     }
-  }, INTERVAL_MS)
-  timer.unref()
-  return () => clearInterval(timer)
+  })
 }

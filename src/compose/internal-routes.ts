@@ -4,6 +4,7 @@ import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
+import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
 import { createAdmin } from '../routes/admin/admin.ts'
@@ -20,6 +21,7 @@ import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
+import type { KeptCertificate } from './internal-tls.ts'
 import type { Caches } from './listeners.ts'
 import type { Oidc } from './oidc.ts'
 import { refreshPatienceMs } from './refresher.ts'
@@ -41,6 +43,8 @@ export interface InternalRoutesOptions {
   readonly refresher: SessionRefresher
   readonly caches: Caches
   readonly web: Web
+  /** Absent where the internal listener speaks plain HTTP. */
+  readonly certificate: KeptCertificate | undefined
 }
 
 /** Makes the app for Traefik, probes, Prometheus and operators. */
@@ -48,7 +52,8 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
   const { config, log, metrics, version, isAccepting, state, oidc, web } = options
   const { addresses, writePage, proxies } = web
   const { sessions } = options.sessions
-  const check = composeCheck(options)
+  const requireCertificate = createCertificateDemand(config.internalTls?.clientCaFile !== undefined)
+  const check = composeCheck(options, requireCertificate)
   const health = createHealth({
     isReady: isAccepting,
     firstAttempts: Promise.all([oidc.provider.firstAttempt, state.firstAttempt]),
@@ -56,6 +61,7 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     mode: config.mode,
     redis: state.redis,
     revocationsWaiting: () => sessions.revocations.waiting,
+    ofCertificate: () => options.certificate?.findings() ?? [],
     version,
   })
   const admin = createAdmin({
@@ -72,10 +78,15 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
   })
   const clientOf = (raw: IncomingMessage) => proxies.clientAddress(raw)
   const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf })
-  return createInternalApp({ check, ...health, admin }, metrics.registry, refuse)
+  return createInternalApp(
+    { check, ...health, admin },
+    metrics.registry,
+    refuse,
+    requireCertificate,
+  )
 }
 
-function composeCheck(options: InternalRoutesOptions) {
+function composeCheck(options: InternalRoutesOptions, requireCertificate: RequireCertificate) {
   const { config, metrics, now, bearers, state, web } = options
   const { settings, rules, identityHeaders } = config
   const { sessions, outageAssertions, outageGraceMs } = options.sessions
@@ -85,6 +96,7 @@ function composeCheck(options: InternalRoutesOptions) {
   return createCheck({
     cookies,
     proxies,
+    requireCertificate,
     protectedSites,
     realmOf,
     metrics,

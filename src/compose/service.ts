@@ -8,6 +8,7 @@ import type { Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { composeBearers } from './bearers.ts'
 import { composeInternalRoutes } from './internal-routes.ts'
+import { type KeptCertificate, keepCertificate } from './internal-tls.ts'
 import { createListeners } from './listeners.ts'
 import { composeOidc } from './oidc.ts'
 import { composePublicRoutes } from './public-routes.ts'
@@ -31,6 +32,8 @@ export interface Service {
   readonly publicApp: Hono<NodeEnv>
   /** Answers Traefik, probes, Prometheus and operators. */
   readonly internalApp: Hono<NodeEnv>
+  /** Certificate of the internal listener; absent where it speaks plain HTTP. */
+  readonly certificate: KeptCertificate | undefined
   /** Reports ready from now on, once the first attempts at the provider and at Redis are over. */
   start(): void
   /** Reports not ready from now on, so that balancers stop sending requests. */
@@ -50,6 +53,7 @@ const EPHEMERAL_KEY_BYTES = 32
 export function composeService(options: ServiceOptions): Service {
   const { config, log, version, now = Date.now } = options
   const { mode } = config
+  const certificate = config.internalTls && keepCertificate(config.internalTls, log)
   let isStarted = false
   const isAccepting = () => isStarted
   const metrics = createMetrics({ hasRedis: config.redis !== undefined })
@@ -98,6 +102,7 @@ export function composeService(options: ServiceOptions): Service {
     refresher,
     caches,
     web,
+    certificate,
   })
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches }))
   metrics.observe({
@@ -105,11 +110,15 @@ export function composeService(options: ServiceOptions): Service {
     isProviderDiscovered: () => oidc.provider.isDiscovered,
     revocationsWaiting: () => sessions.sessions.revocations.waiting,
     logLinesDropped: () => log.droppedLines?.() ?? 0,
+    ...(certificate && {
+      certificateEndSeconds: () => certificate.current().notAfterMs / 1000,
+    }),
     redis: state.redis,
   })
   return {
     publicApp,
     internalApp,
+    certificate,
     start() {
       isStarted = true
     },
@@ -123,6 +132,7 @@ export function composeService(options: ServiceOptions): Service {
     },
     async stop(inFlightMs) {
       isStarted = false
+      certificate?.close()
       overload.close()
       oidc.close()
       await refresher.finish(inFlightMs)

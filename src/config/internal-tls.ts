@@ -1,4 +1,7 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import type { Settings } from './settings/settings.ts'
+import { tryReadText } from './sources/read-text.ts'
 
 /** Files of the internal listener's TLS (`INTERNAL_TLS_*`). */
 export interface InternalTlsFiles {
@@ -6,6 +9,15 @@ export interface InternalTlsFiles {
   readonly keyFile: string
   /** Authority of client certificates; without it none is asked for. */
   readonly clientCaFile?: string
+}
+
+/** Contents of these files, which fit each other, and the life of the certificate. */
+export interface InternalTls {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
 }
 
 /** Returns the files of the internal listener's TLS, or `undefined` without TLS; adds what cannot be used to `problems`. */
@@ -22,8 +34,108 @@ export function checkInternalTls(
     return undefined
   }
   if (certFile === undefined || keyFile === undefined) {
-    problems.push('INTERNAL_TLS_CERT_FILE and INTERNAL_TLS_KEY_FILE: one of them is missing')
+    const missing = certFile === undefined ? CERT : KEY
+    const given = certFile === undefined ? (keyFile === undefined ? CLIENT_CA : KEY) : CERT
+    problems.push(`${missing}: is not set, but ${given} is; TLS needs a certificate and its key`)
     return undefined
   }
-  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
+  const files = { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
+  readInternalTls(files, problems)
+  return files
+}
+
+const CERT = 'INTERNAL_TLS_CERT_FILE'
+const KEY = 'INTERNAL_TLS_KEY_FILE'
+const CLIENT_CA = 'INTERNAL_TLS_CLIENT_CA_FILE'
+
+/** Reads the files together; adds why they cannot be used to `problems` and returns `undefined` then. */
+export function readInternalTls(
+  { certFile, keyFile, clientCaFile }: InternalTlsFiles,
+  problems: string[],
+): InternalTls | undefined {
+  const before = problems.length
+  const cert = tryReadText(certFile, CERT, problems)
+  const key = tryReadText(keyFile, KEY, problems)
+  const clientCa =
+    clientCaFile === undefined ? undefined : tryReadText(clientCaFile, CLIENT_CA, problems)
+  const [own] = cert === undefined ? [] : certificatesIn(cert, CERT, certFile, problems)
+  if (own) checkLife(own, CERT, certFile, problems)
+  if (own && key !== undefined) checkKey(own, key, keyFile, problems)
+  if (clientCa !== undefined) checkAuthorities(clientCa, clientCaFile ?? '', problems)
+  if (problems.length > before || !own || cert === undefined || key === undefined) return undefined
+  const read = { cert, key, ...(clientCa !== undefined && { clientCa }) }
+  if (!isAccepted(read, certFile, problems)) return undefined
+  const { validFromDate, validToDate } = own
+  return { ...read, notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() }
+}
+
+const PEM = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+function certificatesIn(
+  text: string,
+  name: string,
+  file: string,
+  problems: string[],
+): readonly X509Certificate[] {
+  try {
+    const found = (text.match(PEM) ?? []).map((each) => new X509Certificate(each))
+    if (found.length > 0) return found
+  } catch {
+    // Says the same of a block that cannot be read as of none.
+  }
+  problems.push(`${name}: ${file} holds no certificate that can be read; it must be PEM text`)
+  return []
+}
+
+function checkLife(own: X509Certificate, name: string, file: string, problems: string[]): void {
+  const { validFromDate, validToDate } = own
+  const now = Date.now()
+  if (validToDate.getTime() <= now) {
+    problems.push(
+      `${name}: the certificate in ${file} has expired at ${validToDate.toISOString()}; renew it`,
+    )
+  } else if (validFromDate.getTime() > now) {
+    problems.push(
+      `${name}: the certificate in ${file} is not valid before ${validFromDate.toISOString()}; compare the clocks`,
+    )
+  }
+}
+
+/** Compares the keys, because a context takes a certificate with the key of another without an error. */
+function checkKey(own: X509Certificate, key: string, file: string, problems: string[]): void {
+  try {
+    if (own.checkPrivateKey(createPrivateKey(key))) return
+    problems.push(
+      `${KEY}: the key in ${file} is not that of the first certificate in ${CERT}; renew both together, the server's own certificate first`,
+    )
+  } catch {
+    problems.push(
+      `${KEY}: ${file} holds no private key that can be read; it must be PEM text without a passphrase`,
+    )
+  }
+}
+
+/** Requires one authority that has not expired, because all clients would be refused otherwise. */
+function checkAuthorities(text: string, file: string, problems: string[]): void {
+  const found = certificatesIn(text, CLIENT_CA, file, problems)
+  if (found.length === 0) return
+  if (found.some(({ validToDate }) => validToDate.getTime() > Date.now())) return
+  problems.push(`${CLIENT_CA}: every certificate in ${file} has expired; renew it`)
+}
+
+function isAccepted(
+  { cert, key, clientCa }: Pick<InternalTls, 'cert' | 'key' | 'clientCa'>,
+  file: string,
+  problems: string[],
+): boolean {
+  try {
+    createSecureContext({ cert, key, ...(clientCa !== undefined && { ca: clientCa }) })
+    return true
+  } catch (error) {
+    const why = String((error as Error).message)
+      .replace(/^.*:/, '')
+      .trim()
+    problems.push(`${CERT}: ${file} is not accepted by OpenSSL: ${why}; make another certificate`)
+    return false
+  }
 }

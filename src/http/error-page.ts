@@ -38,6 +38,7 @@ export function errorPage(error: AuthError, context: ErrorPageContext): PageCont
       return internalErrorPage()
     case 'foreign_host':
     case 'untrusted_peer':
+    case 'client_certificate':
     case 'sign_in_router':
     case 'claims_too_large':
     case 'unusable_token':

@@ -15,7 +15,10 @@ export interface Counted {
   countAs(status: number): void
 }
 
-/** Environment of every handler: Node's request and response, and variables set by earlier steps. */
+/**
+ * Environment of every handler: Node's request and response, and variables set by earlier steps. Over HTTP/2 both are Node's
+ * compatibility classes, which have the members that are read here; `connectionOf` and `socketOf` know the difference.
+ */
 export interface NodeEnv {
   Bindings: { incoming: IncomingMessage; outgoing: Outgoing }
   Variables: {
@@ -38,10 +41,10 @@ export function pathOf({ url = '/' }: IncomingMessage): string {
   return query === -1 ? url : url.slice(0, query)
 }
 
-const made = new WeakMap<IncomingMessage, string>()
+const made = new WeakMap<object, string>()
 
 /** Returns Traefik's `X-Request-Id` where it is safe to show and log, else a random one that stays with the request. */
-export function requestIdOf(raw: IncomingMessage): string {
+export function requestIdOf(raw: Pick<IncomingMessage, 'headers'>): string {
   const given = raw.headers['x-request-id']
   if (typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given)) return given
   return made.getOrInsertComputed(raw, () => randomUUID())

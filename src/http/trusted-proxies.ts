@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type BlockList, isIP, type Socket } from 'node:net'
 import type { LimitedOrigin } from '../core/limited-origin.ts'
+import { connectionOf } from './connection.ts'
 
 /** Networks whose `X-Forwarded-*` headers are trusted. */
 export interface TrustedProxies {
@@ -13,12 +14,12 @@ export interface TrustedProxies {
 }
 
 export function createTrustedProxies(networks: BlockList): TrustedProxies {
-  const known = new WeakMap<Socket, boolean>()
+  const known = new WeakMap<object, boolean>()
   const isTrusted = (address: string) =>
     networks.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
   // Cached by connection, because its peer does not change.
   const isTrustedPeer = (incoming: IncomingMessage) =>
-    known.getOrInsertComputed(incoming.socket, () => isTrusted(peerAddress(incoming)))
+    known.getOrInsertComputed(connectionOf(incoming), () => isTrusted(peerAddress(incoming)))
   return {
     isTrustedPeer,
     clientAddress: (incoming) =>
@@ -81,7 +82,12 @@ function networkOf(address: string): string {
 
 /** Returns the address of the other end of the connection. */
 export function peerAddress({ socket }: IncomingMessage): string {
-  return bareAddress(socket.remoteAddress ?? '')
+  return addressOf(socket)
+}
+
+/** Returns the address of the other end of a socket, or an empty text where it has ended. */
+export function addressOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string {
+  return bareAddress(remoteAddress ?? '')
 }
 
 /** Matches an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), dotted or as two groups. */

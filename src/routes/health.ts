@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
 import { waitAtMost } from '../timing/time-limit.ts'
-import { listReasons } from './health-reasons.ts'
+import { type HealthReason, listReasons } from './health-reasons.ts'
 
 /** State that the health endpoints read for each request. */
 export interface HealthState {
@@ -16,6 +16,8 @@ export interface HealthState {
   /** Absent in memory mode. */
   readonly redis: ObservedRedis | undefined
   readonly revocationsWaiting: () => number
+  /** Returns what is wrong with the certificate of the internal listener. */
+  readonly ofCertificate: () => readonly HealthReason[]
   readonly version: string
 }
 
@@ -32,7 +34,10 @@ export function createHealth(state: HealthState) {
       const isProviderDiscovered = state.isProviderDiscovered()
       const { mode, redis } = state
       const isAnswered = cache.redis.connected
-      const reasons = listReasons({ isProviderDiscovered, mode, redis, isAnswered })
+      const reasons = [
+        ...listReasons({ isProviderDiscovered, mode, redis, isAnswered }),
+        ...state.ofCertificate(),
+      ]
       const isDegraded = reasons.length > 0
       const body = {
         status: isDegraded ? 'degraded' : 'healthy',

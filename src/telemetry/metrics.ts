@@ -63,6 +63,8 @@ export interface Observed {
   readonly revocationsWaiting: () => number
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
+  /** Returns the end of the internal listener's certificate in seconds since 1970; absent without TLS. */
+  readonly certificateEndSeconds?: () => number
   /** Absent in memory mode. */
   readonly redis: GaugedRedis | undefined
 }
@@ -172,5 +174,12 @@ function addGauges(registry: Registry, observed: Observed): void {
     'Log lines dropped because they were not read in time or could not be written',
     () => observed.logLinesDropped?.() ?? 0,
   )
+  if (observed.certificateEndSeconds) {
+    gauge(
+      'internal_tls_certificate_not_after_seconds',
+      'End of the internal listener’s certificate, in seconds since 1970',
+      observed.certificateEndSeconds,
+    )
+  }
   if (observed.redis) addRedisGauges(registry, observed.redis)
 }

@@ -28,6 +28,8 @@ export interface GatewayOptions {
     ForwardAuth,
     'address' | 'authResponseHeaders' | 'addAuthCookiesToResponse'
   >
+  /** Files with which Traefik's `forwardAuth` speaks TLS to the check. */
+  readonly checkTls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
   /** Also protects the sign-in router, a mistake that operators make. Not for Caddy. */
   readonly protectSignIn?: boolean
 }

@@ -54,7 +54,13 @@ const dynamicConfiguration = (readyHost: string, options: GatewayOptions) => {
         },
       },
       middlewares: {
-        vestibule: { forwardAuth: { ...forwardAuthOf(options), trustForwardHeader: true } },
+        vestibule: {
+          forwardAuth: {
+            ...forwardAuthOf(options),
+            trustForwardHeader: true,
+            ...(options.checkTls && { tls: options.checkTls }),
+          },
+        },
       },
       services: {
         app: { loadBalancer: { servers: [{ url: appUrl }] } },

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sessions } from '../../src/commands/sessions.ts'
-import { type Listener, listen } from '../../src/listen.ts'
+import { type Listener, listen } from '../../src/listener/listen.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { useFolder } from '../support/configuration.ts'
 import { useMonotonicClock } from '../support/monotonic-clock.ts'
@@ -19,7 +19,7 @@ let started: ReturnType<typeof startAdmin>
 let listener: Listener
 beforeEach(async () => {
   started = startAdmin()
-  listener = await listen(started.app, '127.0.0.1', 0)
+  listener = await listen(started.app, { host: '127.0.0.1', port: 0 })
 })
 afterEach(async () => {
   vi.restoreAllMocks()

@@ -1,7 +1,9 @@
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { NodeEnv } from '../../src/http/request.ts'
-import { type Listener, listen } from '../../src/listen.ts'
+import { type Listener, listen } from '../../src/listener/listen.ts'
+import { openHttp2 } from '../support/http2-client.ts'
+import { sharedTlsFiles } from '../support/internal-tls.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { useParty } from '../support/used-party.ts'
@@ -69,7 +71,7 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
   )
 })
 
-describe('C10: a head that cannot be written', () => {
+describe.for(['HTTP/1.1', 'HTTP/2'])('C10: a head that cannot be written over %s', (protocol) => {
   const unwritten: unknown[] = []
   const sent: number[] = []
   let listener: Listener
@@ -93,7 +95,14 @@ describe('C10: a head that cannot be written', () => {
     app.onError((error) => {
       throw error
     })
-    listener = await listen(app, '127.0.0.1', 0, (cause) => unwritten.push(cause))
+    const { issued } = await sharedTlsFiles()
+    const current = () => ({ cert: issued.certificate, key: issued.privateKey })
+    listener = await listen(app, {
+      host: '127.0.0.1',
+      port: 0,
+      ...(protocol === 'HTTP/2' && { credentials: { current, onReplaced: () => undefined } }),
+      onUnwritten: (cause) => unwritten.push(cause),
+    })
   })
   beforeEach(() => {
     unwritten.length = 0
@@ -102,17 +111,23 @@ describe('C10: a head that cannot be written', () => {
   afterAll(() => listener.close(0))
 
   const get = async (path: string) => {
+    if (protocol === 'HTTP/2') {
+      await using client = await openHttp2(listener.port)
+      const { status, headers, body } = await client.ask(path)
+      return { status, headers, body }
+    }
     const answer = await fetch(`http://127.0.0.1:${listener.port}${path}`)
-    return { answer, body: await answer.text() }
+    const headers: Record<string, unknown> = Object.fromEntries(answer.headers)
+    return { status: answer.status, headers, body: await answer.text() }
   }
 
   test.for(['/empty', '/text', '/later', '/stream', '/throws'])(
     'C10: %s is a denial, and logged and counted as one',
     async (path) => {
-      const { answer, body } = await get(path)
-      expect([answer.status, body]).toEqual([500, ''])
-      expect(answer.headers.get('cache-control')).toBe('no-store')
-      expect(answer.headers.get('x-first')).toBeNull()
+      const { status, headers, body } = await get(path)
+      expect([status, body]).toEqual([500, ''])
+      expect(headers['cache-control']).toBe('no-store')
+      expect(headers['x-first']).toBeUndefined()
       expect(unwritten).toHaveLength(1)
       expect(sent).toEqual([500])
       expect(await get('/fine')).toMatchObject({ body: 'fine' })

@@ -31,6 +31,7 @@ const start = (changes: Partial<HealthState> = {}) => {
     mode: 'memory',
     redis: undefined,
     revocationsWaiting: () => 0,
+    ofCertificate: () => [],
     version: '1.2.3',
     ...changes,
   })

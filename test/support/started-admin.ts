@@ -97,7 +97,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   })
   const other = () => plain(200)
   const routes = { check: other, livez: other, readyz: other, startupz: other, health: other }
-  const app = createInternalApp({ ...routes, admin }, metrics.registry, refuse)
+  const app = createInternalApp({ ...routes, admin }, metrics.registry, refuse, () => undefined)
   /** Opens a session of this user and returns its id as operators see it. */
   const openFor = async (subject: string, issuer = ISSUER): Promise<string> => {
     const user = userOwner(issuer, subject).id

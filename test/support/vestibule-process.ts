@@ -40,7 +40,12 @@ export const startVestibuleProcess = async (
   const log = () => running.output().split('\n').slice(0, -1).flatMap(parseLine)
   const listening = () => {
     const line = log().find((entry) => entry['event'] === 'listening')
-    return line && { publicPort: Number(line['port']), internalPort: Number(line['internal_port']) }
+    const isTls = 'INTERNAL_TLS_CERT_FILE' in settings
+    const ports = {
+      publicPort: Number(line?.['port']),
+      internalPort: Number(line?.['internal_port']),
+    }
+    return line && { ...ports, isTls }
   }
   return describeProcess(running, log, await untilReady(running, listening, readyWithinMs))
 }

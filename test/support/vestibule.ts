@@ -1,6 +1,7 @@
 import { startService } from '../../src/commands/start-service.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/telemetry/log.ts'
+import { sharedTlsFiles } from './internal-tls.ts'
 import { noteOpen } from './left-open.ts'
 import {
   createVisitor,
@@ -61,13 +62,17 @@ export const defaultSettings = {
 /** The event loop is the test's as well, and its clock may stand still or jump. */
 const NEVER_OVERLOADED = { isOverloaded: () => false, close: () => undefined }
 
+/** Settings of a lane in which checks are asked over TLS and HTTP/2. */
+const ofLane = async (): Promise<Readonly<Record<string, string>>> =>
+  process.env['INTERNAL_PROTOCOL'] === 'h2' ? (await sharedTlsFiles()).settings : {}
+
 /** The service in the process of the test, with its log in memory. Settings of Node itself need `startVestibuleProcess`. */
 export const startVestibule = async (
   settings: Readonly<Record<string, string>> = {},
 ): Promise<RunningVestibule> => {
   const ofNode = Object.keys(settings).filter((name) => /^NODE_|^OIDC_CA_FILE$/.test(name))
   if (ofNode.length > 0) throw new Error(`${ofNode.join()} is for a process of its own`)
-  const environment = { ...defaultSettings, ...settings }
+  const environment = { ...defaultSettings, ...(await ofLane()), ...settings }
   const lines: string[] = []
   const config = loadConfig(environment)
   const log = createLog(config.settings.LOG_LEVEL, { write: (line) => void lines.push(line) })
@@ -78,24 +83,31 @@ export const startVestibule = async (
     return stopped
   }
   const noteClosed = noteOpen(`the service at port ${service.internalPort}`, stop)
-  return describeVestibule(service, {
-    output: () => lines.join(''),
-    log: () => lines.flatMap(parseLine),
-    isAlive: () => stopped === undefined,
-    stop,
-    [Symbol.asyncDispose]: stop,
-  })
+  const isTls = 'INTERNAL_TLS_CERT_FILE' in environment
+  return describeVestibule(
+    { ...service, isTls },
+    {
+      output: () => lines.join(''),
+      log: () => lines.flatMap(parseLine),
+      isAlive: () => stopped === undefined,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    },
+  )
 }
 
-type Ports = Pick<RunningVestibule, 'publicPort' | 'internalPort'>
+/** Ports of a service, the internal one by TLS and HTTP/2 where it is so. */
+type Ports = Pick<RunningVestibule, 'publicPort' | 'internalPort'> & { readonly isTls?: boolean }
 
 /** How a service at these ports is asked, beside what is particular to where it runs. */
 export const describeVestibule = <Particular>(
-  { publicPort, internalPort }: Ports,
+  { publicPort, internalPort, isTls = false }: Ports,
   particular: Particular,
 ): Particular & Ports & Pick<RunningVestibule, 'check' | 'visitor' | 'signIn' | 'internal'> => {
+  const origin = `${isTls ? 'https' : 'http'}://127.0.0.1:${internalPort}`
   const check: RunningVestibule['check'] = (forwarded = {}, headers = {}) =>
-    createVisitor().get(`http://127.0.0.1:${internalPort}/auth`, {
+    createVisitor().get(`${origin}/auth`, {
+      isHttp2: isTls,
       headers: {
         'X-Forwarded-Method': forwarded.method ?? 'GET',
         'X-Forwarded-Proto': forwarded.proto ?? 'https',
@@ -125,7 +137,7 @@ export const describeVestibule = <Particular>(
     check,
     visitor,
     signIn,
-    internal: (path) => createVisitor().get(`http://127.0.0.1:${internalPort}${path}`),
+    internal: (path) => createVisitor().get(`${origin}${path}`, { isHttp2: isTls }),
   }
 }
 

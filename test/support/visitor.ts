@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { type CookieJar, createCookieJar } from './cookie-jar.ts'
 import { type Form, parseForm } from './html-form.ts'
+import { openHttp2, type StreamAnswer, type StreamRequest } from './http2-client.ts'
 
 /** Values as sent, spelling and duplicates included; `undefined` takes a default header away. */
 export type VisitHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -16,6 +17,8 @@ export interface VisitOptions {
   readonly crossSite?: boolean
   /** The request target byte for byte, where a URL would normalise it. */
   readonly target?: string
+  /** Asks over HTTP/2, each time by a connection of its own. */
+  readonly isHttp2?: boolean
 }
 
 export interface Visit {
@@ -194,8 +197,10 @@ const send = (
   url: URL,
   visit: Omit<VisitOptions, 'headers'> & { method: string; headers: readonly string[] },
   connectTo: Readonly<Record<string, string>>,
-): Promise<IncomingMessage> => {
+): Promise<IncomingMessage | StreamAnswer> => {
   const reached = new URL(connectTo[url.host] ?? connectTo[url.hostname] ?? loopback(url))
+  const path = visit.target ?? url.pathname + url.search
+  if (visit.isHttp2) return sendOverHttp2(Number(reached.port), { ...visit, path })
   const open = reached.protocol === 'https:' ? openTls : openPlain
   const answered = Promise.withResolvers<IncomingMessage>()
   const length =
@@ -204,7 +209,7 @@ const send = (
     host: reached.hostname.replaceAll(/[[\]]/g, ''),
     port: reached.port,
     method: visit.method,
-    path: visit.target ?? url.pathname + url.search,
+    path,
     headers: [...visit.headers, ...length],
     servername: url.hostname,
     rejectUnauthorized: false,
@@ -213,6 +218,19 @@ const send = (
   })
   outgoing.on('response', answered.resolve).on('error', answered.reject).end(visit.body)
   return answered.promise
+}
+
+const sendOverHttp2 = async (
+  port: number,
+  request: StreamRequest & { readonly signal?: AbortSignal },
+): Promise<StreamAnswer> => {
+  const { session, send: sendStream } = await openHttp2(port)
+  request.signal?.addEventListener('abort', () => session.destroy())
+  const answer = await sendStream(request).catch((error: unknown) => {
+    session.destroy()
+    throw error
+  })
+  return answer.on('close', () => session.close())
 }
 
 const loopback = (url: URL): string =>

@@ -16,6 +16,7 @@ import { isUnder } from '../../core/path-readings.ts'
 import { classify, type RequestClass } from '../../core/request-class.ts'
 import type { Sites } from '../../core/site.ts'
 import { AuthError, type AuthErrorCode, type FailureFacts } from '../../errors.ts'
+import type { RequireCertificate } from '../../http/client-certificates.ts'
 import { peerAddress, type TrustedProxies } from '../../http/trusted-proxies.ts'
 
 /** Forwarded request after parsing, with the access that its rules grant. */
@@ -34,6 +35,7 @@ export interface RequestParserOptions {
   readonly rules: readonly AccessRule[]
   readonly basePath: string
   readonly proxies: TrustedProxies
+  readonly requireCertificate: RequireCertificate
   /** Header names that are refused in any other spelling; empty refuses none. */
   readonly guardedNames: readonly string[]
 }
@@ -53,6 +55,7 @@ export function createRequestParser(
         setting: 'TRUSTED_PROXIES',
       })
     }
+    options.requireCertificate(raw)
     const alias = findAlias(raw)
     if (alias === undefined) return
     // Names no setting, because the switch that helps the sender opens what this refusal protects (threat A29).

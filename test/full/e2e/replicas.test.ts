@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { proxyKinds, proxyMissing } from '../../../stand-ins/proxy/proxies.ts'
 import { readMetric } from '../../support/outage.ts'
@@ -7,37 +5,12 @@ import { prepared } from '../../support/prepared.ts'
 import { givenTo, startProxies } from '../../support/protected-app.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { describeWithRedis, PATIENT, startReplicas } from '../../support/replicas.ts'
+import { startRoundRobin } from '../../support/round-robin.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import { createVisitor, type Visit } from '../../support/visitor.ts'
 
 const HOST = 'app.localhost'
 const ORIGIN = `http://${HOST}`
-
-/** Passes each connection on to the next port of 127.0.0.1, as a Kubernetes Service does. */
-async function startRoundRobin(ports: readonly number[]) {
-  const sockets = new Set<Socket>()
-  let turn = 0
-  const server = createServer((client) => {
-    const target = connect(Number(ports[turn++ % ports.length]), '127.0.0.1')
-    const join = (from: Socket, to: Socket) => {
-      sockets.add(from.setNoDelay(true))
-      from.on('error', () => to.destroy()).once('close', () => to.destroySoon())
-      from.once('close', () => sockets.delete(from)).pipe(to)
-    }
-    join(client, target)
-    join(target, client)
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await closed
-    },
-  }
-}
 
 async function startFleet() {
   await using stack = new AsyncDisposableStack()

@@ -1,0 +1,99 @@
+import { constants, type Http2ServerRequest, type Http2Session } from 'node:http2'
+import { createBudget } from './budget.ts'
+import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, VOLUME } from './limits.ts'
+
+/** HTTP/2 connection under the bounds that Node does not have. */
+export interface BoundedSession {
+  /** Looks whether the client has sent more than its requests need; called once a second. */
+  checkVolume(): void
+  hasAsked(): boolean
+  /** Sends GOAWAY, which names the last stream that is answered; clients ask for later ones again elsewhere. */
+  close(): void
+  /** Does so after a second, because a client that is sent away with each of its requests would ask too often. */
+  closeSoon(): void
+}
+
+/** Bounds the life of a connection that was made while draining. */
+const CLOSED_AFTER_MS = 1000
+
+/** Bounds an HTTP/2 connection; the client that exceeds a bound loses this connection and no other. */
+export function boundSession(
+  session: Http2Session,
+  onRefused: (cause: string) => void,
+): BoundedSession {
+  const takeControlFrame = createBudget(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
+  let requests = 0
+  let seen = { bytes: 0, streams: 0, requests: 0 }
+  let closing: NodeJS.Timeout | undefined
+
+  function end(cause: string): void {
+    if (session.destroyed) return
+    onRefused(cause)
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    session.destroy()
+  }
+
+  function countControlFrame(name: string): void {
+    if (!takeControlFrame()) end(`too many ${name} frames`)
+  }
+
+  function checkVolume(): void {
+    if (session.destroyed) return
+    const { lastProcStreamID = 0 } = session.state
+    const { bytesRead } = session.socket
+    const now = { bytes: bytesRead, streams: (lastProcStreamID + 1) / 2, requests }
+    const streams = now.streams - seen.streams
+    const allowedBytes = VOLUME.bytesPerSecond + streams * VOLUME.bytesPerRequest
+    const refused = streams - (now.requests - seen.requests)
+    if (now.bytes - seen.bytes > allowedBytes) end('too many bytes that belong to no request')
+    else if (refused > VOLUME.refusedRequests) end('too many requests with too large headers')
+    seen = now
+  }
+
+  session.on('stream', () => {
+    requests += 1
+  })
+  session.on('ping', () => countControlFrame('PING'))
+  session.on('priority', () => countControlFrame('PRIORITY'))
+  session.on('remoteSettings', () => countControlFrame('SETTINGS'))
+  session.setTimeout(LIMITS.keepAliveTimeout, () => session.destroy())
+  // Our settings hold for a client from its acknowledgement on, so it has to come.
+  const unacknowledged = setTimeout(end, LIMITS.headersTimeout, 'no SETTINGS acknowledgement')
+  unacknowledged.unref()
+  session.once('localSettings', () => clearTimeout(unacknowledged))
+  session.once('close', () => clearTimeout(unacknowledged))
+  session.once('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code !== undefined && BROKEN.has(code)) onRefused(CAUSE[message] ?? message)
+  })
+  return {
+    checkVolume,
+    hasAsked: () => requests > 0,
+    closeSoon() {
+      closing ??= setTimeout(() => session.close(), CLOSED_AFTER_MS).unref()
+    },
+    close: () => session.close(),
+  }
+}
+
+/** Codes of Node and nghttp2 for a client that broke a rule; others are those of a client that has left. */
+const BROKEN: ReadonlySet<string> = new Set([
+  'ERR_HTTP2_ERROR',
+  'ERR_HTTP2_TOO_MANY_INVALID_FRAMES',
+])
+
+/** Meaning of texts of nghttp2 that say too little. */
+const CAUSE: Readonly<Record<string, string>> = {
+  'Protocol error': 'a rule was broken, or too many frames or resets came at once',
+  'The user callback function failed': 'too many streams were opened at once',
+}
+
+/** Returns whether the headers of a request exceed the bound that Node holds only behind the acknowledgement. */
+export function hasTooLargeHead({ rawHeaders, stream }: Http2ServerRequest): boolean {
+  if (!stream.session?.pendingSettingsAck) return false
+  let bytes = rawHeaders.length * (HEADER_OVERHEAD_BYTES / 2)
+  for (const text of rawHeaders) bytes += text.length
+  return bytes > HTTP2_LIMITS.settings.maxHeaderListSize
+}
+
+/** Bytes that each header counts beside its own (RFC 9113 section 6.5.2). */
+const HEADER_OVERHEAD_BYTES = 32

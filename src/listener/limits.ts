@@ -1,0 +1,52 @@
+import type { ServerOptions } from 'node:http'
+import type { SecureServerOptions } from 'node:http2'
+
+/** Limits for slow and oversized requests over HTTP/1.1 (threats A76, A94), plain or in TLS. */
+export const LIMITS = {
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 2000,
+  // Go's client, and so Traefik, reuses idle connections for 90 s.
+  keepAliveTimeout: 95_000,
+  // Off, because Node's own answer to a request without Host has no `Cache-Control: no-store`.
+  requireHostHeader: false,
+} as const satisfies ServerOptions
+
+/** Bounds the connections of one listener; further ones are dropped. */
+export const MAX_CONNECTIONS = 20_000
+
+/** Bounds a TLS handshake. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000
+
+/**
+ * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26); the ones that
+ * have been idle for longest are closed.
+ */
+export const MAX_IDLE_TLS_CONNECTIONS = 1000
+
+/**
+ * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000
+ * answers that wait to be sent, and 1,000 odd frames at once.
+ */
+export const HTTP2_LIMITS = {
+  settings: { maxConcurrentStreams: 1000, maxHeaderListSize: 64 * 1024, enablePush: false },
+  // Go sends each cookie as a header of its own.
+  maxHeaderListPairs: 1000,
+  maxSessionMemory: 32,
+  // A busy Traefik cancels checks whose visitors have left, all over one connection (CVE-2023-44487).
+  streamResetBurst: 1000,
+  streamResetRate: 200,
+  maxSessionInvalidFrames: 100,
+  maxSessionRejectedStreams: 100,
+} as const satisfies SecureServerOptions
+
+/** Bounds the PING, SETTINGS and PRIORITY frames of one connection, which ask for nothing. */
+export const CONTROL_FRAMES = { burst: 1000, perSecond: 200 } as const
+
+/** Bounds what a connection may send within a second: bytes beside those of its requests, and requests that Node refuses. */
+export const VOLUME = {
+  bytesPerSecond: 256 * 1024,
+  bytesPerRequest: 128 * 1024,
+  refusedRequests: 50,
+} as const
