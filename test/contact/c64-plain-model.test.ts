@@ -6,5 +6,6 @@ describeModelled([
   ['hybrid', 1, 700],
   ['domain', 1, 600],
   ['untrusted', 1, 100],
+  ['streams', 1, 300],
   ['lonely', 1, 200],
 ])

@@ -7,5 +7,6 @@ describeModelled([
   ['hybrid', 5, 5000],
   ['domain', 3, 5000],
   ['untrusted', 1, 2000],
+  ['streams', 2, 5000],
   ['lonely', 2, 4000],
 ])

@@ -4,6 +4,7 @@ import { askedRequests } from './asked-requests.ts'
 import { expectedAnswers } from './expected-answer.ts'
 import { createRawClient } from './raw-client.ts'
 import { fits, plainAnswer, type ReceivedAnswer } from './received-answer.ts'
+import { createStreamClient, overHttp2 } from './stream-client.ts'
 import type { SentRequest, World } from './world.ts'
 
 /** Requests of one run, which are asked one after the other and then all again. */
@@ -15,17 +16,26 @@ export interface Sample {
   readonly seed: number
 }
 
+/** Replica with all that its answers depend on. */
+export interface Modelled {
+  readonly replica: Pick<RunningVestibule, 'internalPort'>
+  readonly world: World
+  readonly isHttp2?: boolean
+}
+
 /**
  * Asks a replica this many generated requests, each twice, so that the second answer may come from memory. Both have to
  * be what the model says, and the same but for the time. A failure names the seed and the smallest request.
  */
 export async function expectModelled(
-  { internalPort }: Pick<RunningVestibule, 'internalPort'>,
-  world: World,
+  { replica: { internalPort }, world, isHttp2 = false }: Modelled,
   { count, seed }: Sample,
 ): Promise<void> {
-  using client = createRawClient(internalPort)
-  const requests = fc.array(askedRequests(world), {
+  await using client = isHttp2
+    ? await createStreamClient(internalPort)
+    : createRawClient(internalPort)
+  const asked = askedRequests(world)
+  const requests = fc.array(isHttp2 ? asked.map(overHttp2) : asked, {
     minLength: 1,
     maxLength: 2 * AT_ONCE,
     size: 'max',

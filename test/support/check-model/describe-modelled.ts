@@ -6,7 +6,7 @@ import { startModelledReplicas } from './worlds.ts'
 
 /** Replica, number of its tests, and requests of each. */
 type Row = readonly [
-  kind: 'memory' | 'redis' | 'hybrid' | 'domain' | 'untrusted' | 'lonely',
+  kind: 'memory' | 'redis' | 'hybrid' | 'domain' | 'untrusted' | 'streams' | 'lonely',
   tests: number,
   count: number,
 ]
@@ -22,9 +22,9 @@ export function describeModelled(rows: readonly Row[]): void {
     test.for(samples)(
       'the replica "$kind" answers $count odd requests of seed $seed as the model says, twice',
       async ({ kind, ...sample }) => {
-        const { replica, world } = await modelled()[kind]()
-        expect(world.sessions.size).toBeGreaterThan(0)
-        await expectModelled(replica, world, sample)
+        const found = await modelled()[kind]()
+        expect(found.world.sessions.size).toBeGreaterThan(0)
+        await expectModelled(found, sample)
       },
     )
   })

@@ -24,7 +24,7 @@ export function createRawClient(port: number, depth = 8) {
       }
       return answers
     },
-    [Symbol.dispose]: () => kept?.close(),
+    [Symbol.asyncDispose]: async () => kept?.close(),
   }
 }
 

@@ -5,6 +5,7 @@ import { createKeyRing } from '../../../src/crypto/key-ring.ts'
 import { createSessionCodec } from '../../../src/session/records.ts'
 import { startTcpProxy, type TcpProxy } from '../../../stand-ins/network/tcp-proxy.ts'
 import { AUDIENCE, bearerRule, createProofKey, mintAccessToken } from '../bearers.ts'
+import { sharedTlsFiles } from '../internal-tls.ts'
 import { until } from '../own-lag.ts'
 import type { TestProvider } from '../provider.ts'
 import type { RunningRedis } from '../redis.ts'
@@ -276,16 +277,18 @@ export async function startModelledReplicas() {
     cookieDomain: 'example.com',
   }
   const add = (world: World, settings = {}) => replicas.add({ ...settingsOf(world), ...settings })
-  const [memory, door, hybrid, wide, wideDoor, wary, lonely] = await Promise.all([
+  const { settings: tls } = await sharedTlsFiles()
+  const [memory, door, hybrid, wide, wideDoor, wary, streams, lonely] = await Promise.all([
     add(plain, { REDIS_ENABLED: 'false', REDIS_ADDRESS: '' }),
     add(shared),
     add(shared, HYBRID),
     add(domain, HYBRID),
     add(domain),
     add(shared, { TRUSTED_PROXIES: '192.0.2.0/24' }),
+    add(shared, { ...HYBRID, ...tls }),
     add(shared, { ...HYBRID, REDIS_ADDRESS: `127.0.0.1:${way.port}` }),
   ])
-  await Promise.all([memory, door, hybrid, wide, wideDoor, wary, lonely].map(untilStarted))
+  await Promise.all([memory, door, hybrid, wide, wideDoor, wary, streams, lonely].map(untilStarted))
   const inMemory = await signEverybodyIn(memory)
   const inRedis = await signEverybodyIn(door)
   const strangers = [...inRedis.strangers, ...(await breakRecords(door, redis))]
@@ -300,6 +303,11 @@ export async function startModelledReplicas() {
     hybrid: () => ({ replica: hybrid, world: { ...shared, ...inRedis, strangers } }),
     domain: () => ({ replica: wide, world: { ...domain, ...inDomain } }),
     untrusted: () => ({ replica: wary, world: { ...shared, ...inRedis, isPeerTrusted: false } }),
+    streams: () => ({
+      replica: streams,
+      world: { ...shared, ...inRedis, strangers },
+      isHttp2: true,
+    }),
     /** A replica that has met some of the sessions, and has lost its Redis since. */
     lonely: async () => ({ replica: lonely, world: await (losing ??= loseRedis()) }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
