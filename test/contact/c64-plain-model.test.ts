@@ -1,11 +1,11 @@
 import { describeModelled } from '../support/check-model/describe-modelled.ts'
 
 describeModelled([
-  ['memory', 1, 700],
-  ['redis', 1, 700],
-  ['hybrid', 1, 700],
-  ['domain', 1, 600],
-  ['untrusted', 1, 100],
-  ['streams', 1, 300],
-  ['lonely', 1, 200],
+  ['memory', 1, 250],
+  ['redis', 1, 250],
+  ['hybrid', 1, 250],
+  ['domain', 1, 250],
+  ['untrusted', 1, 50],
+  ['streams', 1, 150],
+  ['lonely', 1, 100],
 ])

@@ -230,12 +230,12 @@ export function askedRequests(world: World): fc.Arbitrary<SentRequest> {
         fc.array(one<(readonly SentHeader[])[]>(...EXTRAS), { maxLength: 2 }).map(joined),
       ),
       refused: often(
-        15,
+        25,
         none,
         one(...REFUSED).map((each): readonly SentHeader[] => [each]),
       ),
       at: fc.nat({ max: 1000 }),
-      line: often(20, fc.constant(PLAIN_LINE), one(...LINES)),
+      line: often(30, fc.constant(PLAIN_LINE), one(...LINES)),
       body: often(6, fc.constant(undefined), one(...BODIES)),
       isTraefikFirst: fc.boolean(),
     })
@@ -265,6 +265,80 @@ export function askedRequests(world: World): fc.Arbitrary<SentRequest> {
 
 /** Bound of the headers, above which Node's parser answers 431 to what no check is asked for. */
 const MAX_HEAD = 60_000
+
+/** Returns requests with one odd thing at a time, each of the kinds above, and every credential in plain ones. */
+export function simpleRequests(world: World): readonly SentRequest[] {
+  const [first = ''] = world.sessions.keys()
+  const cookie = (value: string): SentHeader => ['Cookie', `${sessionCookie(world)}=${value}`]
+  const [page = [], , , , , script = []] = STYLES
+  const known: readonly SentHeader[] = [...page, cookie(first)]
+  const credentials = [
+    ...[...world.sessions.keys(), ...world.strangers].map((value) => [cookie(value)]),
+    ...FOREIGN.map((pair): SentHeader[] => [['Cookie', `${pair};${cookie(first)[1]}; ${pair}`]]),
+  ]
+  const tokens = [...world.tokens.keys(), ...world.badTokens].map((token) => `Bearer ${token}`)
+  const [good = '', other = ''] = tokens
+  const presented = [...tokens.map((each) => [each]), [good, other], [good, 'Basic x'], ['x', good]]
+  const odd = TRAEFIK_NAMES.flatMap((name, at) => {
+    const values = ODD[name] ?? []
+    const put = (changed: readonly SentHeader[]) =>
+      plainRequest('/x', known, { headers: TRAEFIK.toSpliced(at, 1, ...changed) })
+    return [
+      ...values.map((value) => put([[name, value]])),
+      ...SPOILS.map((spoil) => put(spoil(TRAEFIK[at] ?? [name, ''], values[0] ?? ''))),
+    ]
+  })
+  return [
+    ...odd,
+    ...[...REFUSED.map((each) => [each]), ...EXTRAS].flatMap((each) => [
+      plainRequest('/x', [...known, ...each]),
+      plainRequest('/x', [...each, ...script, cookie(first)]),
+    ]),
+    ...STYLES.flatMap((style) => [
+      plainRequest('/x', style),
+      plainRequest('/x', [...style, cookie(first)]),
+      plainRequest('/debug', style),
+      plainRequest('/x', style, { headers: TRAEFIK.with(0, ['X-Forwarded-Method', 'POST']) }),
+    ]),
+    ...LINES.map((line) => ({ ...plainRequest('/x', known, { line }) })),
+    ...BODIES.map((body) => ({ ...plainRequest('/x', known), body })),
+    ...credentials.flatMap((each) => [
+      plainRequest('/x', [...page, ...each]),
+      plainRequest('/x', [...page, ...each], {
+        headers: TRAEFIK.with(2, ['X-Forwarded-Host', 'other.example.com']),
+      }),
+      plainRequest('/admin/', [...script, ...each]),
+      plainRequest('/reports/q', [...page, ...each]),
+      plainRequest('/deploy/q', [...page, ...each]),
+    ]),
+    ...presented.flatMap((values) => {
+      const headers = values.map((each): SentHeader => ['Authorization', each])
+      return ['/api/orders', '/reports/q', '/x'].map((path) => plainRequest(path, headers))
+    }),
+  ]
+}
+
+const TRAEFIK: readonly SentHeader[] = [
+  ['X-Forwarded-Method', 'GET'],
+  ['X-Forwarded-Proto', 'https'],
+  ['X-Forwarded-Host', 'app.example.com'],
+  ['X-Forwarded-Uri', '/x'],
+]
+const TRAEFIK_NAMES = TRAEFIK.map(([name]) => name)
+
+function plainRequest(
+  path: string,
+  visitors: readonly SentHeader[],
+  { line = PLAIN_LINE, headers = TRAEFIK } = {},
+): SentRequest {
+  const asked = headers.map(
+    ([name, value]): SentHeader => [
+      name,
+      name === 'X-Forwarded-Uri' && value === '/x' ? path : value,
+    ],
+  )
+  return { ...line, headers: [...line.headers, ...asked, ...visitors], readings: [path] }
+}
 
 type Line = Pick<SentRequest, 'method' | 'target' | 'version' | 'headers'>
 const PLAIN_LINE: Line = {
@@ -319,7 +393,7 @@ function forwardedHeaders({ hosts }: World) {
   })
   const spoil = fc.tuple(fc.nat({ max: 3 }), one(...SPOILS), fc.nat({ max: 20 }))
   return fc
-    .tuple(usual, often(8, fc.constant(undefined), spoil))
+    .tuple(usual, often(14, fc.constant(undefined), spoil))
     .map(([{ method, site, isSocket, asked, query, from }, spoiled]) => {
       const proto = isSocket ? site[0].replace('http', 'ws') : site[0]
       const good: readonly SentHeader[] = [
@@ -338,6 +412,10 @@ function forwardedHeaders({ hosts }: World) {
     })
 }
 
+function sessionCookie({ cookieDomain }: World): string {
+  return `${cookieDomain === undefined ? '__Host-' : '__Secure-'}vestibule`
+}
+
 const RECENT = 'recent'
 
 /** Returns what looks like an assertion of this second, by which the browser needs no other one. */
@@ -346,7 +424,7 @@ function recentAssertion(): string {
 }
 
 function cookieHeaders(world: World): fc.Arbitrary<readonly SentHeader[]> {
-  const name = world.cookieDomain === undefined ? '__Host-vestibule' : '__Secure-vestibule'
+  const name = sessionCookie(world)
   const alive = [...world.sessions.keys()]
   const values = often(2, one(...alive), one(...world.strangers))
   const blanks = often(6, fc.constant(''), one(' ', '\t', '  '))

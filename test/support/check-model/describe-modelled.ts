@@ -15,8 +15,8 @@ type Row = readonly [
 export function describeModelled(rows: readonly Row[]): void {
   describeWithRedis('C64 the check answers as a plain model of the contract', () => {
     const modelled = prepared(startModelledReplicas)
-    const samples = rows.flatMap(([kind, tests, count]) =>
-      Array.from({ length: tests }, (_, at) => ({ kind, count, seed: 64 + at })),
+    const samples = rows.flatMap(([kind, tests, count], row) =>
+      Array.from({ length: tests }, (_, at) => ({ kind, count, seed: 100 * row + at })),
     )
 
     test.for(samples)(

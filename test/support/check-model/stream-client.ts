@@ -3,6 +3,8 @@ import { openHttp2 } from '../http2-client.ts'
 import type { ReceivedAnswer } from './received-answer.ts'
 import type { SentHeader, SentRequest } from './world.ts'
 
+const AT_ONCE = 8
+
 /** Sends requests as streams of one connection over HTTP/2, several at a time. */
 export async function createStreamClient(port: number) {
   const client = await openHttp2(port)
@@ -17,8 +19,14 @@ export async function createStreamClient(port: number) {
     return { status: answer.statusCode, headers: pairsOf(answer.rawHeaders), body: text }
   }
   return {
-    ask: (requests: readonly SentRequest[]): Promise<readonly ReceivedAnswer[]> =>
-      Promise.all(requests.map(send)),
+    async ask(requests: readonly SentRequest[]): Promise<readonly ReceivedAnswer[]> {
+      const answers: ReceivedAnswer[] = []
+      while (answers.length < requests.length) {
+        const some = requests.slice(answers.length, answers.length + AT_ONCE)
+        answers.push(...(await Promise.all(some.map(send))))
+      }
+      return answers
+    },
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }
 }
