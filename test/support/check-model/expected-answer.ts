@@ -122,7 +122,7 @@ function decided(asked: Asked, readings: readonly string[]): Answer {
 }
 
 function found(asked: Asked, finding: Finding, isToken: boolean): Answer {
-  const { headers, kind } = asked
+  const { headers, kind, method } = asked
   switch (finding.kind) {
     case 'person':
       return finding.isPermitted ? passed(asked, finding) : forbidden(asked, finding.person)
@@ -131,8 +131,8 @@ function found(asked: Asked, finding: Finding, isToken: boolean): Answer {
     case 'ambiguous':
       return isPageKind(kind) ? reset(asked) : loginRequired(asked)
     case 'unavailable': {
-      const isPage = isPageKind(kind) && tokenScheme(headers) === undefined
-      const page = { title: 'One moment, please', refresh: kind === 'page' ? '5' : '' }
+      const isPage = showsErrorAsPage(asked)
+      const page = { title: 'One moment, please', refresh: method === 'POST' ? '' : '5' }
       const fault = { code: 'store_unavailable', status: 503 }
       return {
         ...refusal(headers, fault, isPage),
@@ -144,12 +144,17 @@ function found(asked: Asked, finding: Finding, isToken: boolean): Answer {
   }
 }
 
+/** Tells by the headers alone, without the scheme, whether a person reads an error. */
+function showsErrorAsPage({ headers, method }: Asked): boolean {
+  return isPageKind(kindOf(headers, method, false)) && tokenScheme(headers) === undefined
+}
+
 function passed(asked: Asked, { person, by }: Finding & { kind: 'person' }): Answer {
   const identity = identityOf(person)
   const bytes = Object.entries(identity).map(([name, value]) => name.length + value.length)
   if (bytes.reduce((sum, each) => sum + each) > HEADERS_MAX_BYTES) {
-    const isPage = isPageKind(asked.kind) && tokenScheme(asked.headers) === undefined
-    return refusal(asked.headers, { code: 'claims_too_large', status: 403 }, isPage)
+    const fault = { code: 'claims_too_large', status: 403 }
+    return refusal(asked.headers, fault, showsErrorAsPage(asked))
   }
   const answer = allowed(asked, identity)
   const isAsserted = by === 'session' && getsAssertion(asked, person)
