@@ -16,14 +16,17 @@ const HTML = 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8'
 const fetched = (mode: string, dest: string, ...others: readonly SentHeader[]) =>
   [['Sec-Fetch-Mode', mode], ['Sec-Fetch-Dest', dest], ...others] as const
 
+const PAGE: readonly SentHeader[] = fetched('navigate', 'document', ['Accept', HTML])
+const SCRIPT: readonly SentHeader[] = fetched('cors', 'empty', ['Accept', '*/*'])
+
 /** Headers by which a request is told to be a page, a script and so on. */
 const STYLES: readonly (readonly SentHeader[])[] = [
-  fetched('navigate', 'document', ['Accept', HTML]),
+  PAGE,
   fetched('navigate', 'document'),
   fetched('navigate', 'empty', ['Accept', HTML]),
   fetched('navigate', 'empty', ['Accept', '*/*']),
   fetched('navigate', 'iframe', ['Accept', HTML]),
-  fetched('cors', 'empty', ['Accept', '*/*']),
+  SCRIPT,
   fetched('same-origin', 'empty', ['Accept', HTML]),
   fetched('no-cors', 'image', ['Accept', 'image/*']),
   fetched('no-cors', 'script'),
@@ -270,8 +273,7 @@ const MAX_HEAD = 60_000
 export function simpleRequests(world: World): readonly SentRequest[] {
   const [first = ''] = world.sessions.keys()
   const cookie = (value: string): SentHeader => ['Cookie', `${sessionCookie(world)}=${value}`]
-  const [page = [], , , , , script = []] = STYLES
-  const known: readonly SentHeader[] = [...page, cookie(first)]
+  const known: readonly SentHeader[] = [...PAGE, cookie(first)]
   const credentials = [
     ...[...world.sessions.keys(), ...world.strangers].map((value) => [cookie(value)]),
     ...FOREIGN.map((pair): SentHeader[] => [['Cookie', `${pair};${cookie(first)[1]}; ${pair}`]]),
@@ -292,7 +294,7 @@ export function simpleRequests(world: World): readonly SentRequest[] {
     ...odd,
     ...[...REFUSED.map((each) => [each]), ...EXTRAS].flatMap((each) => [
       plainRequest('/x', [...known, ...each]),
-      plainRequest('/x', [...each, ...script, cookie(first)]),
+      plainRequest('/x', [...each, ...SCRIPT, cookie(first)]),
     ]),
     ...STYLES.flatMap((style) => [
       plainRequest('/x', style),
@@ -303,13 +305,13 @@ export function simpleRequests(world: World): readonly SentRequest[] {
     ...LINES.map((line) => ({ ...plainRequest('/x', known, { line }) })),
     ...BODIES.map((body) => ({ ...plainRequest('/x', known), body })),
     ...credentials.flatMap((each) => [
-      plainRequest('/x', [...page, ...each]),
-      plainRequest('/x', [...page, ...each], {
+      plainRequest('/x', [...PAGE, ...each]),
+      plainRequest('/x', [...PAGE, ...each], {
         headers: TRAEFIK.with(2, ['X-Forwarded-Host', 'other.example.com']),
       }),
-      plainRequest('/admin/', [...script, ...each]),
-      plainRequest('/reports/q', [...page, ...each]),
-      plainRequest('/deploy/q', [...page, ...each]),
+      plainRequest('/admin/', [...SCRIPT, ...each]),
+      plainRequest('/reports/q', [...PAGE, ...each]),
+      plainRequest('/deploy/q', [...PAGE, ...each]),
     ]),
     ...presented.flatMap((values) => {
       const headers = values.map((each): SentHeader => ['Authorization', each])
