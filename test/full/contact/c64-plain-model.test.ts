@@ -1,6 +1,6 @@
 import { describeModelled } from '../../support/check-model/describe-modelled.ts'
 
-// 100,000 requests, each of them asked twice.
+// 110,000 requests, each of them asked twice.
 describeModelled([
   ['memory', 5, 5000],
   ['redis', 5, 5000],
