@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import type { RunningVestibule } from '../vestibule.ts'
-import { askedRequests, simpleRequests } from './asked-requests.ts'
+import { askedRequests } from './asked-requests.ts'
 import { expectedAnswers } from './expected-answer.ts'
 import { createRawClient } from './raw-client.ts'
 import { fits, plainAnswer, type ReceivedAnswer } from './received-answer.ts'
+import { simpleRequests } from './simple-requests.ts'
 import { createStreamClient, overHttp2 } from './stream-client.ts'
 import type { SentRequest, World } from './world.ts'
 

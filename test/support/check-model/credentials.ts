@@ -5,7 +5,7 @@ import type { KnownSession, KnownToken, Person, World } from './world.ts'
 
 type SignIn = Demand & { readonly kind: 'sign-in' }
 
-/** What the credentials of a request come to. */
+/** Outcome of the credentials of a request. */
 export type Finding =
   | {
       readonly kind: 'person'

@@ -1,7 +1,7 @@
 import type { RuleSource } from '../../../src/config/rules/rules-file.ts'
 import type { Person } from './world.ts'
 
-/** What the rules together demand of a request. */
+/** Demand of all the rules that are found for a request. */
 export type Demand =
   | { readonly kind: 'public' | 'deny' }
   | {

@@ -1,4 +1,4 @@
-import type { SentRequest } from './world.ts'
+import type { SentRequest, World } from './world.ts'
 
 /** Headers that are no lists, of which the first counts; values of all others are joined. */
 const FIRST_COUNTS: ReadonlySet<string> = new Set([
@@ -96,4 +96,9 @@ export function cookieNamed(header: string, name: string): string | undefined {
   )
   if (values.size > 1) return 'ambiguous'
   return [...values][0] || undefined
+}
+
+/** Returns the name of the session cookie on https. */
+export function sessionCookie({ cookieDomain }: World): string {
+  return `${cookieDomain === undefined ? '__Host-' : '__Secure-'}vestibule`
 }
