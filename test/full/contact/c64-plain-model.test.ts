@@ -1,0 +1,12 @@
+import { describeModelled } from '../../support/check-model/describe-modelled.ts'
+
+// 110,000 requests, each of them asked twice.
+describeModelled([
+  ['memory', 5, 5000],
+  ['redis', 5, 5000],
+  ['hybrid', 5, 5000],
+  ['domain', 3, 5000],
+  ['untrusted', 1, 2000],
+  ['streams', 2, 5000],
+  ['lonely', 2, 4000],
+])
