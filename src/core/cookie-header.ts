@@ -79,7 +79,8 @@ export function cutCookies(header: string | undefined, names: OwnCookieNames): C
     session: single(own.session),
     isSessionAmbiguous: own.session === SEVERAL,
     outage: single(own.outage),
-    others: kept || undefined,
+    // Ends without the blank that an empty field of HTTP/2 leaves, which no header may end with (RFC 9113 section 8.2.1).
+    others: trimBlanks(kept, 0, kept.length) || undefined,
   }
 }
 

@@ -56,7 +56,5 @@ function asFields([name, value]: SentHeader): readonly SentHeader[] {
   if (lower === 'connection') return []
   if (lower === 'host') return [[lower, /^[\w.:[\]-]+$/.test(trimmed) ? trimmed : 'vestibule']]
   if (lower !== 'cookie') return [[lower, trimmed]]
-  // No client sends an empty one, which would leave a blank at the end of what the app gets.
-  const pairs = trimmed.split(/[ \t]*;[ \t]*/).filter((pair) => pair !== '')
-  return pairs.map((pair) => [lower, pair])
+  return trimmed.split(/[ \t]*;[ \t]*/).map((pair) => [lower, pair])
 }
