@@ -28,7 +28,10 @@ const backDoors: readonly (readonly [string, RegExp])[] = [
   ['the runtime’s environment name', /NODE_ENV|VITEST|JEST|MOCHA/],
   ['a test mode', /is_?test|test_?mode|for_?testing|testOnly|__test/i],
   ['a literal token', /eyJ[A-Za-z0-9_-]{6,}/],
-  ['a literal key', /-----BEGIN|['"`][A-Za-z0-9+/_-]{43}=?['"`]|['"`][0-9a-f]{64}['"`]/],
+  [
+    'a literal key',
+    /-----BEGIN (?!CERTIFICATE)|['"`][A-Za-z0-9+/_-]{43}=?['"`]|['"`][0-9a-f]{64}['"`]/,
+  ],
   [
     'a skipped verification',
     /rejectUnauthorized\s*:\s*false|NODE_TLS_REJECT|decodeJwt\b|UnsecuredJWT/,
@@ -54,12 +57,22 @@ const LOOKS_INSIDE: ReadonlySet<string> = new Set([
 /** The file that reads claims behind their signature, as of an unsecured token, because jose refuses empty ones. */
 const READS_VERIFIED = 'oidc/tokens/verify-jwt.ts'
 
+/** The listener, which asks for client certificates and leaves it to each route to refuse (C63). */
+const ASKS_CLIENTS = 'listener/tls-server.ts'
+
 test('there is code to look at', () => expect(sources.length).toBeGreaterThan(40))
 
 test.for(backDoors)('no source file has %s', ([, pattern]) => {
   const found = sources.filter(([, text]) => pattern.test(text)).map(([path]) => path)
-  const isKnown = (path: string) => LOOKS_INSIDE.has(path) || path === READS_VERIFIED
-  expect(found.filter((path) => !isKnown(path))).toEqual([])
+  const known = new Set([...LOOKS_INSIDE, READS_VERIFIED, ASKS_CLIENTS])
+  expect(found.filter((path) => !known.has(path))).toEqual([])
+})
+
+test('the listener leaves out the verification of clients alone', () => {
+  const [, text = ''] = sources.find(([path]) => path === ASKS_CLIENTS) ?? []
+  expect(text).toMatch(/requestCert: .*\n\s*rejectUnauthorized: false/)
+  const doors = backDoors.filter(([, pattern]) => pattern.test(text)).map(([what]) => what)
+  expect(doors).toEqual(['a skipped verification'])
 })
 
 test('the files that read a token have no other back door', () => {
