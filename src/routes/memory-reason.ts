@@ -1,5 +1,3 @@
-import type { HealthReason } from './health-reasons.ts'
-
 /** Memory that the process may take by its settings. */
 export interface MemoryNeed {
   readonly heapLimitBytes: number
@@ -14,25 +12,27 @@ export interface MemoryState {
   readonly limitBytes: number | undefined
 }
 
-/** Returns why a full process would be killed at its container's limit, or would run out of heap (finding C61). */
-export function ofMemory({ need, limitBytes }: MemoryState): HealthReason[] {
+/** Returns why a full process would run out of heap, or be killed at its container's limit (finding C61). */
+export function memoryFaults({ need, limitBytes }: MemoryState): string[] {
   const { heapLimitBytes, heapNeededBytes, outsideHeapBytes } = need
+  const faults: string[] = []
   const isHeapTooSmall = heapNeededBytes > heapLimitBytes
-  const mostBytes = Math.max(heapLimitBytes, heapNeededBytes) + outsideHeapBytes
-  const isOverLimit = limitBytes !== undefined && mostBytes > limitBytes
-  const parts = [
-    ...(isHeapTooSmall
-      ? [
-          `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: lower REDIS_HYBRID_L1_MEMORY_MB or raise --max-old-space-size in NODE_OPTIONS`,
-        ]
-      : []),
-    ...(isOverLimit
-      ? [
-          `the process may take ${mib(mostBytes)} (a heap of ${mib(mostBytes - outsideHeapBytes)} and ${mib(outsideHeapBytes)} beside it) and the container ${mib(limitBytes)}: raise the container's memory limit, or lower ${isHeapTooSmall ? 'REDIS_HYBRID_L1_MEMORY_MB' : '--max-old-space-size in NODE_OPTIONS'}`,
-        ]
-      : []),
-  ]
-  return parts.map((message) => ({ code: 'memory', message }))
+  if (isHeapTooSmall) {
+    faults.push(
+      `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: lower REDIS_HYBRID_L1_MEMORY_MB or raise --max-old-space-size in NODE_OPTIONS`,
+    )
+  }
+  const heapBytes = Math.max(heapLimitBytes, heapNeededBytes)
+  const mostBytes = heapBytes + outsideHeapBytes
+  if (limitBytes !== undefined && mostBytes > limitBytes) {
+    const lowered = isHeapTooSmall
+      ? 'REDIS_HYBRID_L1_MEMORY_MB'
+      : '--max-old-space-size in NODE_OPTIONS'
+    faults.push(
+      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it) and the container ${mib(limitBytes)}: raise the container's memory limit, or lower ${lowered}`,
+    )
+  }
+  return faults
 }
 
 function mib(bytes: number): string {
