@@ -33,7 +33,7 @@ async function hotReader(redisUrl: string, others: number): Promise<() => unknow
   stored.crowd(others - FEW)
   if (stored.cached() < others * 0.95)
     throw new Error(`only ${stored.cached()} sessions fit into L1`)
-  // The crowd is younger, and the least recently used would go first.
+  // Reads them once, because the crowd was kept later and the least recently used go first.
   for (const credential of credentials) await stored.read(credential)
   return reader(stored.read, credentials.slice(-HOT))
 }

@@ -24,7 +24,7 @@ export interface Contestant {
   readonly middlewares: Middlewares
   readonly cookie: () => string
   readonly pid?: number
-  /** Whether Traefik's client may not use HTTP/2. */
+  /** True where Traefik's client may not use HTTP/2. */
   readonly isWithoutHttp2?: boolean
 }
 
