@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8'
 import type { Config } from '../config/config.ts'
-import type { MemoryNeed } from '../routes/memory-reason.ts'
+import type { MemoryNeed } from '../routes/memory-faults.ts'
 import type { MemoryBounds } from '../store/memory/expiring-map.ts'
 
 const MIB = 1024 * 1024

@@ -1,5 +1,5 @@
 import type { ObservedRedis } from '../store/shared-state.ts'
-import { type MemoryState, memoryFaults } from './memory-reason.ts'
+import { type MemoryState, memoryFaults } from './memory-faults.ts'
 
 /** Reason for which the service is degraded. */
 export interface HealthReason {

@@ -8,7 +8,7 @@ import { boundsWithin, memoryNeed } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
-import { memoryFaults } from '../../src/routes/memory-reason.ts'
+import { memoryFaults } from '../../src/routes/memory-faults.ts'
 import { findProgram } from '../../stand-ins/process.ts'
 import {
   type CertificateSpec,

@@ -29,7 +29,7 @@ export function memoryFaults({ need, limitBytes }: MemoryState): string[] {
       ? 'REDIS_HYBRID_L1_MEMORY_MB'
       : '--max-old-space-size in NODE_OPTIONS'
     faults.push(
-      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it) and the container ${mib(limitBytes)}: raise the container's memory limit, or lower ${lowered}`,
+      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it), and the container is limited to ${mib(limitBytes)}: raise the container's memory limit, or lower ${lowered}`,
     )
   }
   return faults
