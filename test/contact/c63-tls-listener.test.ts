@@ -358,7 +358,7 @@ describe('C63: client certificates', () => {
 describe('C63: a listener that drains', () => {
   const isGoaway = ({ type }: { type: number }) => type === FRAME.goaway
 
-  test('sends GOAWAY on each connection, answers streams under way and ends with them', async () => {
+  test('answers streams under way, says goodbye to each connection and ends with them', async () => {
     const app = new Hono()
     const held = Promise.withResolvers<void>()
     app.get('/auth', async () => {
