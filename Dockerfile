@@ -21,7 +21,7 @@ COPY src src
 RUN npm run build
 RUN mkdir bin && ln -s /app/dist/src/main.js bin/vestibule
 
-# Keeps the licence, name and version of each bundled package, for its author's sake and for scanners of images.
+# Keeps the licence, name and version of each bundled package, as the licences demand and scanners of images expect.
 FROM node:${NODE_VERSION}-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./

@@ -41,7 +41,7 @@ if (options.page !== undefined) {
 async function measure({ only, laps, rounds, seconds }: Options): Promise<Run> {
   const tables: Table[] = []
   const machine = describeMachine()
-  using generator = startLoadGenerator()
+  using generator = await startLoadGenerator()
   for (const [name, section] of Object.entries(SECTIONS)) {
     if (only && !only.has(name)) continue
     const measured = [

@@ -43,8 +43,8 @@ export function parseOptions(args: readonly string[], sections: readonly string[
     },
   })
   const only = values.only?.split(',')
-  const strangers = only?.filter((name) => !sections.includes(name)) ?? []
-  if (strangers.length > 0) throw new TypeError(`there is no section ${strangers.join()}`)
+  const unknown = only?.filter((name) => !sections.includes(name)) ?? []
+  if (unknown.length > 0) throw new TypeError(`there is no section ${unknown.join()}`)
   return {
     only: only && new Set(only),
     laps: positive('laps', values.laps, 3),

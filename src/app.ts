@@ -108,7 +108,7 @@ export function createInternalApp(
     })
   })
   const admin = createAdminApp(routes.admin, refuse, requireCertificate)
-  // An app of its own, because its paths would take the router of the check from a table to a search.
+  // Kept in an app of its own, because paths with parameters would turn the check's route from a table look-up into a search.
   app.all('/admin/*', (c) => admin.fetch(c.req.raw, c.env))
   return withErrors(app, refuse, visitorsMethod)
 }

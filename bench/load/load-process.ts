@@ -6,6 +6,7 @@ process.on('message', (load: Load) => {
   void run(load).then((result) => process.send?.(result))
 })
 process.on('disconnect', () => process.exit())
+process.send?.('ready')
 
 async function run({ url, headers, connections, seconds, perSecond }: Load): Promise<LoadResult> {
   const tookMs: number[] = []

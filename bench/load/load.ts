@@ -1,5 +1,4 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
+import { startAsked } from '../ask-process.ts'
 import { processorMicros } from './processor-time.ts'
 
 export interface Load {
@@ -35,13 +34,12 @@ export interface LoadGenerator extends Disposable {
 }
 
 /** Starts the process that generates load. */
-export function startLoadGenerator(): LoadGenerator {
-  const child = fork('bench/load/load-process.ts')
+export async function startLoadGenerator(): Promise<LoadGenerator> {
+  const generator = await startAsked('bench/load/load-process.ts', [])
   return {
     async run(load, pids) {
       const before = pids.map((pid) => processorMicros([pid]))
-      child.send(load)
-      const [result] = (await once(child, 'message')) as [LoadResult]
+      const result = (await generator.ask(load)) as LoadResult
       const { requests, seconds, p50Ms, p99Ms, failures } = result
       return {
         perSecond: requests / seconds,
@@ -51,7 +49,7 @@ export function startLoadGenerator(): LoadGenerator {
         failures,
       }
     },
-    [Symbol.dispose]: () => child.disconnect(),
+    [Symbol.dispose]: () => generator[Symbol.dispose](),
   }
 }
 

@@ -29,13 +29,13 @@ export interface SteadyCheck {
   readonly headers: () => Promise<Headers>
   /** Headers of the answer that apps receive. */
   readonly answered: Headers
-  /** The outage cookie behind a separator, or nothing. */
+  /** Returns the outage cookie behind a separator, or an empty text. */
   readonly outage: () => string
 }
 
 /**
- * Signs a user in. The outage cookie is renewed before each round, so that no check of the round sets one (C62).
- * `beside` adds cookies that mean nothing here, so that contestants carry the same weight.
+ * Signs a user in, with an outage cookie that is renewed before each round, so that no check of the round sets one (C62).
+ * `beside` adds cookies that mean nothing here, so that the headers of all contestants have the same size.
  */
 export async function signedInCheck(
   vestibule: VestibuleProcess,

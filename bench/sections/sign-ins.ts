@@ -3,6 +3,7 @@ import {
   startVestibuleProcess,
   type VestibuleProcess,
 } from '../../test/support/vestibule-process.ts'
+import { type AskedProcess, startAsked } from '../ask-process.ts'
 import { totalCpuMicros } from '../load/load.ts'
 import { processorMicros } from '../load/processor-time.ts'
 import { redisServer } from '../load/redis-server.ts'
@@ -10,7 +11,6 @@ import type { Plan } from '../plan.ts'
 import { ratios, spreadOf } from '../report/spread.ts'
 import type { Table } from '../report/table.ts'
 import type { SignInLoad, SignInResult } from '../sign-ins/visitors-process.ts'
-import { type AskedProcess, startAsked } from '../stores/ask-process.ts'
 
 const BESIDE_PER_SECOND = 100
 const CHECKS_PER_SECOND = 500

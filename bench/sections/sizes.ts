@@ -1,9 +1,9 @@
 import { createClient } from 'redis'
+import { startAsked } from '../ask-process.ts'
 import { redisServer } from '../load/redis-server.ts'
 import type { Plan } from '../plan.ts'
 import { ratios, spreadOf } from '../report/spread.ts'
 import type { Row, Table } from '../report/table.ts'
-import { startAsked } from '../stores/ask-process.ts'
 import type { SizedRound } from '../stores/sized-process.ts'
 
 const MANY = 1_000_000
@@ -41,10 +41,10 @@ async function measured(
   const args = [mode, fewUrl, manyUrl, String(MANY)]
   const script = 'bench/stores/sized-process.ts'
   using sized = await startAsked(script, args, ['--max-old-space-size=16000'])
-  const rounds: (SizedRound & { readonly bytesPerSession: number })[] = []
+  const rounds: SizedRound[] = []
   await sized.ask(plan.warmUpSeconds)
   for (let round = 0; round < plan.laps * plan.rounds; round++) {
-    rounds.push((await sized.ask(plan.seconds)) as (typeof rounds)[number])
+    rounds.push((await sized.ask(plan.seconds)) as SizedRound)
   }
   const fewMicros = rounds.map((round) => round.fewMicros)
   const manyMicros = rounds.map((round) => round.manyMicros)

@@ -6,7 +6,7 @@ import { ratios, spreadOf } from '../report/spread.ts'
 import type { Row, Table } from '../report/table.ts'
 import { type Contestant, PEER, startContestants } from '../traefik/contestants.ts'
 import { openedConnections } from '../traefik/new-connections.ts'
-import { startBenchTraefik } from '../traefik/traefik.ts'
+import { type RunningTraefik, startBenchTraefik } from '../traefik/traefik.ts'
 
 const CLIENTS = [4, 32, 64, 128]
 const WARM_UP_CLIENTS = 32
@@ -82,34 +82,13 @@ async function runLap(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack()
   const { contestants, renew } = await startContestants(stack, hasPeer)
-  const by = (isWithoutHttp2: boolean) =>
-    new Map(
-      contestants
-        .filter((each) => (each.isWithoutHttp2 ?? false) === isWithoutHttp2)
-        .map(({ name, middlewares }) => [slug(name), middlewares]),
-    )
-  const usual = stack.use(await startBenchTraefik(by(false)))
-  const old = by(true)
-  const withoutHttp2 =
-    old.size === 0
-      ? undefined
-      : stack.use(await startBenchTraefik(old, { GODEBUG: 'http2client=0' }))
-  const measure = async (contestant: Contestant, clients: number, forSeconds: number) => {
-    const traefik = contestant.isWithoutHttp2 ? withoutHttp2 : usual
-    if (!traefik) throw new Error('no Traefik for this contestant')
-    const url = `${traefik.urls.get(slug(contestant.name))}/dashboard/items?page=2`
-    const headers = {
-      ...browserHeaders,
-      Host: HOST,
-      'X-Forwarded-Proto': 'https',
-      Cookie: contestant.cookie(),
-    }
-    const pids = [traefik.pid, ...(contestant.pid === undefined ? [] : [contestant.pid])]
-    const openedBefore = openedConnections()
-    const load = { url, headers, connections: clients, seconds: forSeconds }
-    const round = await generator.run(load, pids)
-    const opened = openedConnections() - openedBefore - clients
-    return { ...round, newConnections: opened / (round.perSecond * forSeconds) }
+  const traefiks = {
+    usual: stack.use(await startTraefikFor(contestants, false)),
+    withoutHttp2: stack.use(await startTraefikFor(contestants, true)),
+  }
+  const measure = (contestant: Contestant, connections: number, forSeconds: number) => {
+    const traefik = contestant.isWithoutHttp2 ? traefiks.withoutHttp2 : traefiks.usual
+    return measureOne(generator, traefik, contestant, { connections, seconds: forSeconds })
   }
   await renew()
   for (const contestant of contestants) await measure(contestant, WARM_UP_CLIENTS, warmUpSeconds)
@@ -122,6 +101,36 @@ async function runLap(
     for (const [name, own] of measured) all.set(name, [...(all.get(name) ?? []), ...own])
     results.set(clients, all)
   }
+}
+
+/** Starts the Traefik of those contestants that it asks with or without HTTP/2. */
+function startTraefikFor(
+  contestants: readonly Contestant[],
+  isWithoutHttp2: boolean,
+): Promise<RunningTraefik> {
+  const own = contestants.filter((each) => (each.isWithoutHttp2 ?? false) === isWithoutHttp2)
+  const middlewares = new Map(own.map((each) => [slug(each.name), each.middlewares]))
+  return startBenchTraefik(middlewares, isWithoutHttp2 ? { GODEBUG: 'http2client=0' } : {})
+}
+
+async function measureOne(
+  generator: Plan['generator'],
+  traefik: RunningTraefik,
+  { name, cookie, pid }: Contestant,
+  extent: { readonly connections: number; readonly seconds: number },
+): Promise<Measured> {
+  const url = `${traefik.urls.get(slug(name))}/dashboard/items?page=2`
+  const headers = {
+    ...browserHeaders,
+    Host: HOST,
+    'X-Forwarded-Proto': 'https',
+    Cookie: cookie(),
+  }
+  const openedBefore = openedConnections()
+  const pids = [traefik.pid, ...(pid === undefined ? [] : [pid])]
+  const round = await generator.run({ url, headers, ...extent }, pids)
+  const opened = openedConnections() - openedBefore - extent.connections
+  return { ...round, newConnections: opened / (round.perSecond * extent.seconds) }
 }
 
 function slug(name: string): string {

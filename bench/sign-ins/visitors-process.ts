@@ -21,13 +21,13 @@ export interface SignInResult {
   readonly check: Readonly<Record<string, string>>
 }
 
-/** Signs users in on request of its parent, in a process of its own. */
 const HOST = 'app.example.com'
 const AT_ONCE = 16
 const agent = new Agent({ keepAlive: true })
 let users = 0
 let lastCheck: SignInResult['check'] = {}
 
+/** Signs users in on request of its parent, in a process of its own. */
 process.on('message', (load: SignInLoad) => {
   void run(load).then((result) => process.send?.(result))
 })

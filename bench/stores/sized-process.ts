@@ -2,10 +2,12 @@ import { throughput } from './measure.ts'
 import { reader } from './store.ts'
 import { type Mode, storedSessions } from './stored-sessions.ts'
 
-/** Result of one round: processor time for a read beside few sessions and beside many. */
+/** Result of one round: processor time for a read beside few sessions and beside many, and the memory of the many. */
 export interface SizedRound {
   readonly fewMicros: number
   readonly manyMicros: number
+  /** Resident bytes of each of many sessions in L1. */
+  readonly bytesPerSession: number
 }
 
 const HOT = 100
@@ -22,7 +24,7 @@ const large = await hotReader(manyUrl, mode === 'redis' ? 0 : Number(many))
 const bytesPerSession = (process.memoryUsage().rss - beforeBytes) / Number(many)
 
 process.on('message', (seconds: number) => {
-  void round(seconds).then((result) => process.send?.({ ...result, bytesPerSession }))
+  void round(seconds).then((result) => process.send?.(result))
 })
 process.on('disconnect', () => process.exit())
 process.send?.('ready')
@@ -33,7 +35,7 @@ async function hotReader(redisUrl: string, others: number): Promise<() => unknow
   stored.crowd(others - FEW)
   if (stored.cached() < others * 0.95)
     throw new Error(`only ${stored.cached()} sessions fit into L1`)
-  // The crowd is younger, and the least recently used would go first.
+  // Reads them once, because the crowd was kept later and the least recently used go first.
   for (const credential of credentials) await stored.read(credential)
   return reader(stored.read, credentials.slice(-HOT))
 }
@@ -46,5 +48,5 @@ async function round(seconds: number): Promise<SizedRound> {
     sums.fewMicros += (await throughput(few, seconds / slices / 2)).cpuMicros / slices
     sums.manyMicros += (await throughput(large, seconds / slices / 2)).cpuMicros / slices
   }
-  return sums
+  return { ...sums, bytesPerSession }
 }

@@ -11,7 +11,7 @@ import {
   type VestibuleProcess,
 } from '../../test/support/vestibule-process.ts'
 import { redisServer } from '../load/redis-server.ts'
-import { browserHeaders } from '../load/signed-in.ts'
+import { signedInCheck } from '../load/signed-in.ts'
 import { COPIED_HEADERS, startOauth2Proxy } from './oauth2-proxy.ts'
 import type { Middlewares } from './traefik.ts'
 
@@ -24,7 +24,7 @@ export interface Contestant {
   readonly middlewares: Middlewares
   readonly cookie: () => string
   readonly pid?: number
-  /** Whether Traefik's client may not use HTTP/2. */
+  /** True where Traefik's client may not use HTTP/2. */
   readonly isWithoutHttp2?: boolean
 }
 
@@ -42,63 +42,62 @@ export async function startContestants(
     REDIS_ENABLED: 'true',
     REDIS_URL: redis.url,
   }
-  const files = await certificateFiles(stack)
-  const start = async (mode: string, isTls: boolean) =>
-    stack.use(
-      await startVestibuleProcess({
-        ...settings,
-        REDIS_CACHE_MODE: mode,
-        ...(isTls && {
-          INTERNAL_TLS_CERT_FILE: files.certificate,
-          INTERNAL_TLS_KEY_FILE: files.key,
-        }),
-      }),
-    )
-  const hybrid = await start('hybrid', false)
-  const redisMode = await start('redis', false)
-  const hybridTls = await start('hybrid', true)
-  const redisTls = await start('redis', true)
-  const session = `${await hybrid.signIn('alice')}; theme=dark`
-  let outage = ''
-  /** Takes a new outage cookie, which no check of the next three minutes renews (C62). */
+  const ours = await startVestibules(stack, settings)
+  const visitor = await signedInCheck(ours.hybrid)
+  let cookies = ''
   const renew = async () => {
-    const { setCookies } = await hybrid.check({}, { ...browserHeaders, Cookie: session })
-    const [pair] = (setCookies[0] ?? '').split(';')
-    if (!pair?.includes('_outage=')) throw new Error('no outage cookie was given')
-    outage = `; ${pair}`
+    cookies = (await visitor.headers())['Cookie'] ?? ''
   }
-  const cookie = () => session + outage
+  const cookie = () => cookies
   const config = loadConfig({ ...defaultSettings, ...settings })
   const check = middlewareOptions(config, '127.0.0.1', { server: {}, both: {} })
-  const plain = ({ internalPort }: VestibuleProcess): Middlewares =>
-    vestibuleMiddlewares(check, `http://127.0.0.1:${internalPort}/auth`)
-  const tls = ({ internalPort }: VestibuleProcess): Middlewares =>
-    vestibuleMiddlewares(check, `https://localhost:${internalPort}/auth`, files.authority)
-  const ours = [
-    { name: 'hybrid, plain', middlewares: plain(hybrid), pid: hybrid.pid },
-    { name: 'hybrid, TLS and HTTP/2', middlewares: tls(hybridTls), pid: hybridTls.pid },
-    { name: 'redis, plain', middlewares: plain(redisMode), pid: redisMode.pid },
-    { name: 'redis, TLS and HTTP/2', middlewares: tls(redisTls), pid: redisTls.pid },
-    {
-      name: 'hybrid, TLS and HTTP/1.1',
-      middlewares: tls(hybridTls),
-      pid: hybridTls.pid,
-      isWithoutHttp2: true,
-    },
-  ]
   const peer = hasPeer ? stack.use(await startOauth2Proxy(provider.issuer, redis.url)) : undefined
-  const others = peer && {
-    name: PEER,
-    middlewares: oauth2ProxyMiddlewares(peer.port),
-    pid: peer.pid,
-    cookie: () => `${peer.cookie}; theme=dark`,
-  }
   const contestants = [
     { name: 'Traefik alone', middlewares: {}, cookie },
-    ...ours.map((each) => ({ ...each, cookie })),
-    ...(others ? [others] : []),
+    ...waysOf(ours, check).map((each) => ({ ...each, cookie })),
+    ...(peer ? [oauth2ProxyContestant(peer)] : []),
   ]
   return { contestants, renew }
+}
+
+type Vestibules = Awaited<ReturnType<typeof startVestibules>>
+
+async function startVestibules(
+  stack: AsyncDisposableStack,
+  settings: Readonly<Record<string, string>>,
+) {
+  const { authority, certificate, key } = await certificateFiles(stack)
+  const tls = { INTERNAL_TLS_CERT_FILE: certificate, INTERNAL_TLS_KEY_FILE: key }
+  const start = async (mode: string, further = {}) =>
+    stack.use(await startVestibuleProcess({ ...settings, REDIS_CACHE_MODE: mode, ...further }))
+  return {
+    authority,
+    hybrid: await start('hybrid'),
+    redis: await start('redis'),
+    hybridTls: await start('hybrid', tls),
+    redisTls: await start('redis', tls),
+  }
+}
+
+function waysOf(
+  { authority, hybrid, redis, hybridTls, redisTls }: Vestibules,
+  check: ReturnType<typeof middlewareOptions>,
+): readonly Omit<Contestant, 'cookie'>[] {
+  const plain = ({ internalPort, pid }: VestibuleProcess) => ({
+    middlewares: vestibuleMiddlewares(check, `http://127.0.0.1:${internalPort}/auth`),
+    pid,
+  })
+  const tls = ({ internalPort, pid }: VestibuleProcess) => ({
+    middlewares: vestibuleMiddlewares(check, `https://localhost:${internalPort}/auth`, authority),
+    pid,
+  })
+  return [
+    { name: 'hybrid, plain', ...plain(hybrid) },
+    { name: 'hybrid, TLS and HTTP/2', ...tls(hybridTls) },
+    { name: 'redis, plain', ...plain(redis) },
+    { name: 'redis, TLS and HTTP/2', ...tls(redisTls) },
+    { name: 'hybrid, TLS and HTTP/1.1', ...tls(hybridTls), isWithoutHttp2: true },
+  ]
 }
 
 /** Returns the middlewares as `vestibule render traefik` writes them. */
@@ -111,15 +110,21 @@ function vestibuleMiddlewares(
   return { strip, check: { forwardAuth: { ...check.forwardAuth, address, ...tls } } }
 }
 
-function oauth2ProxyMiddlewares(port: number): Middlewares {
+function oauth2ProxyContestant({
+  port,
+  pid,
+  cookie,
+}: Awaited<ReturnType<typeof startOauth2Proxy>>): Contestant {
+  const forwardAuth = {
+    address: `http://127.0.0.1:${port}/oauth2/auth`,
+    trustForwardHeader: true,
+    authResponseHeaders: COPIED_HEADERS,
+  }
   return {
-    check: {
-      forwardAuth: {
-        address: `http://127.0.0.1:${port}/oauth2/auth`,
-        trustForwardHeader: true,
-        authResponseHeaders: COPIED_HEADERS,
-      },
-    },
+    name: PEER,
+    middlewares: { check: { forwardAuth } },
+    pid,
+    cookie: () => `${cookie}; theme=dark`,
   }
 }
 

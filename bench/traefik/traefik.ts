@@ -12,8 +12,6 @@ export interface RunningTraefik extends AsyncDisposable {
   readonly pid: number
   /** Address of each contestant's entry point. */
   readonly urls: ReadonlyMap<string, string>
-  /** Address of the API with the profiles of Go. */
-  readonly debugUrl: string
 }
 
 /**
@@ -48,7 +46,6 @@ export async function startBenchTraefik(
   return {
     pid: running.child.pid ?? 0,
     urls: new Map([...contestants.keys()].map((name) => [name, urlOf(name)])),
-    debugUrl: urlOf('debug'),
     [Symbol.asyncDispose]: close,
   }
 }

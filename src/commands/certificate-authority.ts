@@ -41,13 +41,13 @@ export interface Authority {
   readonly issue: (request: CertificateRequest) => Promise<CertificateAndKey>
 }
 
-/** The pair that every TLS library takes, Go's and OpenSSL's in their strict modes included. */
+/** Key type that every TLS library accepts, Go's and OpenSSL's in their strict modes included. */
 const KEY = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const
 const DAY_MS = 86_400_000
 /** Allows for clocks of other machines that are behind. */
 const CLOCK_SKEW_MS = 600_000
-/** The server's certificate authenticates a client too, because our own commands present it (`INTERNAL_TLS_CLIENT_CA_FILE`). */
+/** Makes the server's certificate one for clients too, because our own commands present it (`INTERNAL_TLS_CLIENT_CA_FILE`). */
 const USAGES = {
   server: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
   client: [ExtendedKeyUsage.clientAuth],

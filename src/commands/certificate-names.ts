@@ -12,11 +12,11 @@ const NAME_MAX_LENGTH = 253
 export function toAlternativeName(text: string): AlternativeName | undefined {
   if (isIP(text) === 4) return { type: 'ip', value: text }
   if (isIP(text) === 6) return toIpv6(text)
-  // The conversion would leave out others, or what follows them, without a word.
+  // Refuses other characters, because the conversion drops them, or what follows them, without an error.
   if (!/^[\p{L}\p{M}\p{N}._-]+$/u.test(text)) return undefined
   const value = domainToASCII(text.replace(/\.$/, ''))
   const labels = value.split('.')
-  // An address in another form than the usual (127.1) becomes one here; a name is not meant.
+  // Refuses an address in an unusual form (127.1), which the conversion turns into an address.
   if (isIP(value) !== 0 || value.length > NAME_MAX_LENGTH) return undefined
   return labels.every((label) => LABEL.test(label)) ? { type: 'dns', value } : undefined
 }

@@ -103,7 +103,7 @@ async function issue(asked: Asked, folder: CertificateFolder): Promise<string> {
     usage: client === undefined ? 'server' : 'client',
     days,
   })
-  // The key first: a service that reads between the two keeps what it has, and reads again.
+  // Writes the key first; a service that reads between the two keeps the old pair and reads again.
   folder.replace(filesOf(base, issued))
   return describe(path, base, issued)
 }

@@ -5,9 +5,8 @@ import { internalListeners } from './internal-listener.ts'
 const TIMEOUT_MS = 3000
 
 /**
- * Requests `/readyz` on this machine, for images without a shell. Returns 0 when ready, else 1. Compares no certificate
- * there, as the kubelet does not: the request has no secret, and a service that keeps an earlier certificate until the
- * files are read again, or because they cannot be used, is well.
+ * Requests `/readyz` on this machine, for images without a shell; returns 0 when ready, else 1. Accepts any certificate
+ * there, because the request has no secret and a service that still uses an earlier certificate is healthy.
  */
 export async function healthcheck(environment: Environment): Promise<number> {
   const probe = { method: 'GET', timeoutMs: TIMEOUT_MS, isThisMachineTrusted: true } as const

@@ -13,9 +13,9 @@ export interface GivenFiles {
 }
 
 /**
- * Returns the TLS of a request that carries the admin token. Accepts the certificate in `INTERNAL_TLS_CERT_FILE` at any
- * address, because it may name the Service alone, its renewal by the same authority, and otherwise what a browser
- * accepts. Throws `ConfigError` for files that cannot be used.
+ * Returns the TLS of a request that carries the admin token, or throws `ConfigError`. Accepts the certificate in
+ * `INTERNAL_TLS_CERT_FILE` at any address, because it may name the Service alone, its renewal by the same authority, and
+ * otherwise what a browser accepts.
  */
 export function adminTls(own: InternalTlsFiles | undefined, given: GivenFiles): TlsOfClient {
   const problems: string[] = []

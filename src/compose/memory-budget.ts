@@ -1,16 +1,17 @@
 import { getHeapStatistics } from 'node:v8'
 import type { Config } from '../config/config.ts'
-import type { MemoryNeed } from '../routes/memory-reason.ts'
+import type { MemoryNeed } from '../routes/memory-faults.ts'
 import type { MemoryBounds } from '../store/memory/expiring-map.ts'
 
 const MIB = 1024 * 1024
 
-/** Heap of a service under load without sessions, and its memory outside of the heap: code, threads, buffers. */
+/** Heap of a service under load without sessions, and its memory outside of the heap (code, threads, buffers), as measured. */
 const HEAP_WITHOUT_SESSIONS_BYTES = 64 * MIB
-export const OUTSIDE_HEAP_BYTES = 96 * MIB
+const OUTSIDE_HEAP_BYTES = 96 * MIB
 
 /** Shares of the heap that is left for sessions; the rest is room for what a collection has not freed yet. */
 const SHARES = { cache: 1 / 8, store: 1 / 6, index: 1 / 12, markers: 1 / 12 } as const
+/** Bounds of a roomy machine, beyond which more sessions in memory save little, and what a tiny heap still gets. */
 const MAX_BYTES = { cache: 64 * MIB, store: 256 * MIB, index: 64 * MIB, markers: 64 * MIB } as const
 const MAX_ENTRIES = { cache: 20_000, store: 100_000, index: 100_000, markers: 100_000 } as const
 const MIN_BYTES = 4 * MIB

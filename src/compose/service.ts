@@ -53,7 +53,7 @@ const EPHEMERAL_KEY_BYTES = 32
 export function composeService(options: ServiceOptions): Service {
   const { config, log, version, now = Date.now } = options
   const { mode } = config
-  const certificate = config.internalTls && keepCertificate(config.internalTls, log)
+  const certificate = config.internalTls && keepCertificate(config.internalTls, log, now)
   let isStarted = false
   const isAccepting = () => isStarted
   const metrics = createMetrics({ hasRedis: config.redis !== undefined })

@@ -60,7 +60,7 @@ export function createHttp2AnswerType(
       try {
         stream.respond(head as string[], { endStream: isAll })
       } catch (cause) {
-        // Headers of HTTP/1.1 alone, such as Connection, are found here.
+        // Node refuses headers of HTTP/1.1 here, such as Connection.
         if (!stream.headersSent) this.deny(cause)
       }
     }
@@ -83,7 +83,7 @@ function bodyOf(chunk: unknown): string | Uint8Array | undefined {
 
 /** Returns names and values in turn; throws as Node's HTTP/1 does for those that cannot be written. */
 function flatten(values: Values | string = []): unknown[] {
-  // A status message, which HTTP/2 has none of.
+  // Drops a status message, because HTTP/2 has none.
   if (typeof values === 'string') return []
   const pairs = Array.isArray(values) ? pairsOf(values) : Object.entries(values)
   const flat: unknown[] = []

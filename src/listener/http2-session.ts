@@ -4,7 +4,7 @@ import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, VOLUME } from './limits.ts'
 
 /** HTTP/2 connection under the bounds that Node does not have. */
 export interface BoundedSession {
-  /** Looks whether the client has sent more than its requests need; called once a second. */
+  /** Ends the connection of a client that has sent more than its requests need; called once a second. */
   checkVolume(): void
   hasAsked(): boolean
   /** Sends GOAWAY, which names the last stream that is answered; clients ask for later ones again elsewhere. */
@@ -51,7 +51,7 @@ export function boundSession(
   session.on('priority', () => countControlFrame('PRIORITY'))
   session.on('remoteSettings', () => countControlFrame('SETTINGS'))
   session.setTimeout(LIMITS.keepAliveTimeout, () => session.destroy())
-  // Our settings hold for a client from its acknowledgement on, so it has to come.
+  // Demands the acknowledgement, because our settings hold for a client only from then on.
   const unacknowledged = setTimeout(end, LIMITS.headersTimeout, 'no SETTINGS acknowledgement')
   unacknowledged.unref()
   session.once('localSettings', () => clearTimeout(unacknowledged))

@@ -22,8 +22,8 @@ export const MAX_CONNECTIONS = 20_000
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /**
- * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that those
- * are closed that have said nothing for a while, before their first request or behind it.
+ * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that,
+ * those without a request for `unaskedMs` are closed first, then those that have been silent for `askedMs`.
  */
 export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 100 } as const
 

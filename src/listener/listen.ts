@@ -101,7 +101,7 @@ function limitStream({ stream }: Http2ServerRequest): void {
 }
 
 function hasLongBody(incoming: IncomingMessage): boolean {
-  // Is so at once where no body was announced.
+  // Holds at once where no body was announced.
   if (incoming.readableEnded) return false
   const { headers } = incoming
   const bytes = Number(headers['content-length'] ?? 0)

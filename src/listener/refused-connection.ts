@@ -12,7 +12,7 @@ export interface RefusedConnection {
   /** Address of the client; empty where it had left. */
   readonly peer: string
   readonly cause?: string
-  /** How many connections were closed together. */
+  /** Number of connections that were closed together. */
   readonly count?: number
 }
 

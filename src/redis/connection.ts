@@ -35,7 +35,7 @@ export interface RedisConnection {
   run<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** Runs an idempotent command, and once more over the next connection when this one is lost under way. */
   sendRetryable<T>(call: Call<T>): void
-  /** As `sendRetryable`, with a promise of the reply. */
+  /** Does the same as `sendRetryable` and returns a promise of the reply. */
   runRetryable<T>(key: CommandKey, command: Command<T>, timeoutMs: number): Promise<T>
   /** Runs a command at each connected primary; throws as `run` does. */
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>

@@ -5,7 +5,7 @@ import { createWaitingList, type Links } from './waiting-list.ts'
 export interface PendingReplies {
   /** Runs `call`; fails with the cause of the connection's end if that comes before the reply. */
   send<T>(call: () => Promise<T>, handler: ReplyHandler<T>): void
-  /** As `send`, with a promise of the reply. */
+  /** Does the same as `send` and returns a promise of the reply. */
   run<T>(call: () => Promise<T>): Promise<T>
   /** Returns for how long the oldest of them has waited since the first measurement that found it, and 0 for none. */
   measureOldestMs(): number

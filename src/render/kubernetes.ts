@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { explained, middlewareOptions, signInRule } from './traefik.ts'
 
-/** Not the Secret of the service, whose key belongs into no other namespace. */
+/** Not the Secret of the service, whose key belongs in no other namespace. */
 const TLS_SECRET = 'vestibule-client'
 
 /**

@@ -1,5 +1,5 @@
 import type { ObservedRedis } from '../store/shared-state.ts'
-import { type MemoryState, ofMemory } from './memory-reason.ts'
+import { type MemoryState, memoryFaults } from './memory-faults.ts'
 
 /** Reason for which the service is degraded. */
 export interface HealthReason {
@@ -27,7 +27,7 @@ export function listReasons(state: ReasonedState): HealthReason[] {
   return [
     ...(isProviderDiscovered ? [] : [ofProvider]),
     ...(redis ? ofRedis(redis, state) : []),
-    ...ofMemory(memory),
+    ...memoryFaults(memory).map((message) => ({ code: 'memory', message })),
   ]
 }
 

@@ -3,7 +3,7 @@ import { plain } from '../http/answers.ts'
 import type { ObservedRedis } from '../store/shared-state.ts'
 import { waitAtMost } from '../timing/time-limit.ts'
 import { type HealthReason, listReasons } from './health-reasons.ts'
-import type { MemoryNeed } from './memory-reason.ts'
+import type { MemoryNeed } from './memory-faults.ts'
 
 /** State that the health endpoints read for each request. */
 export interface HealthState {

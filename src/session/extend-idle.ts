@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Session } from '../core/session.ts'
 import type { Store } from '../store/store.ts'
+import { atMostEntries } from './at-most-entries.ts'
 
 /** Extends the life of a session in the store behind the answer of a check that used it. */
 export type ExtendIdle = (digest: string, session: Session) => void
@@ -23,8 +24,7 @@ export function createExtendIdle(options: ExtendIdleOptions): ExtendIdle {
   const { store, idleTimeoutMs, now, onExtendFailure } = options
   if (!idleTimeoutMs) return () => undefined
   const recent = new LRUCache<string, true>({
-    maxSize: MAX_RECENT,
-    sizeCalculation: () => 1,
+    ...atMostEntries(MAX_RECENT),
     ttl: Math.max(1, Math.min(idleTimeoutMs / 10, 60_000)),
   })
   return (digest, session) => {

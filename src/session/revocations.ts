@@ -4,6 +4,7 @@ import { AuthError } from '../errors.ts'
 import type { Moment } from '../store/generations.ts'
 import type { Owner } from '../store/session-index.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
+import { atMostEntries } from './at-most-entries.ts'
 import { inPortions } from './in-portions.ts'
 import { ownersOf } from './owners.ts'
 
@@ -48,7 +49,6 @@ export interface RevocationsOptions {
   readonly onFlushed: (count: number) => void
 }
 
-/** A `maxSize` of entries of size 1, because `max` reserves memory for all of them at the start (5 ms, 5 MB). */
 const MAX_KNOWN = 100_000
 const MAX_WAITING = 10_000
 /** Bounds sign-outs that cannot be verified, because anybody can make them up (finding C12). */
@@ -60,8 +60,7 @@ const EVERYBODY = 'everybody'
 /** Creates the memory of ended sessions and the queues of ends that wait for the store, all bounded (finding C12). */
 export function createRevocations(options: RevocationsOptions): Revocations {
   const known = new LRUCache<string, true>({
-    maxSize: MAX_KNOWN,
-    sizeCalculation: () => 1,
+    ...atMostEntries(MAX_KNOWN),
     ttl: options.maxAgeMs,
   })
   const outbox = new Map<string, QueuedEnd>()

@@ -188,14 +188,15 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
 
 const SECRET_CHARACTERS = 43
 /** Buffers that every comparison reuses, because a buffer in each entry takes more memory than its secret. */
-const [kept, presented] = [Buffer.alloc(SECRET_CHARACTERS), Buffer.alloc(SECRET_CHARACTERS)]
+const keptSecret = Buffer.alloc(SECRET_CHARACTERS)
+const sentSecret = Buffer.alloc(SECRET_CHARACTERS)
 
 /** Compares in constant time, after the lengths, which are no secret. */
 function isSecretOf(entry: CacheEntry, secret: string): boolean {
   if (secret.length !== SECRET_CHARACTERS || entry.secret.length !== SECRET_CHARACTERS) return false
-  kept.write(entry.secret, 'latin1')
-  presented.write(secret, 'latin1')
-  return timingSafeEqual(kept, presented)
+  keptSecret.write(entry.secret, 'latin1')
+  sentSecret.write(secret, 'latin1')
+  return timingSafeEqual(keptSecret, sentSecret)
 }
 
 /** Copies a text, because a part of a header keeps the whole header in memory. */

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { posix } from 'node:path'
 
-/** Folders that tell the limits of a process. */
+/** Places where Linux tells the control groups of this process and their limits. */
 export interface CgroupPlaces {
+  /** File with the groups that the process belongs to. */
   readonly memberships: string
+  /** Folder with the files of all groups. */
   readonly mount: string
 }
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ValueError } from '../../src/config/config-error.ts'
-import { parseRedisAddress, type RedisAddress } from '../../src/config/redis/address.ts'
+import { parseRedisAddress } from '../../src/config/redis/address.ts'
+import type { RedisAddress } from '../../src/config/redis/server.ts'
 import { rows } from '../support/words.ts'
 
 type Said = Partial<Omit<RedisAddress, 'servers'> & { host: string; port: number }>

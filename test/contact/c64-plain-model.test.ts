@@ -6,6 +6,6 @@ describeModelled([
   ['hybrid', 1, 150],
   ['domain', 1, 250],
   ['untrusted', 1, 50],
-  ['streams', 1, 100],
-  ['lonely', 1, 50],
+  ['http2', 1, 100],
+  ['outage', 1, 50],
 ])

@@ -8,7 +8,7 @@ import { boundsWithin, memoryNeed } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
-import { ofMemory } from '../../src/routes/memory-reason.ts'
+import { memoryFaults } from '../../src/routes/memory-faults.ts'
 import { findProgram } from '../../stand-ins/process.ts'
 import {
   type CertificateSpec,
@@ -167,8 +167,8 @@ describe('Vestibule', () => {
     const hybrid = { maxEntries: 500, maxBytes: l1 * 1024 * 1024 }
     for (const cache of [hybrid, boundsWithin('cache', heapLimitBytes)]) {
       const need = memoryNeed(cache, heapLimitBytes)
-      expect(ofMemory({ need, limitBytes: limitMiB * 1024 * 1024 })).toEqual([])
-      expect(ofMemory({ need, limitBytes: (limitMiB - 32) * 1024 * 1024 })).toHaveLength(1)
+      expect(memoryFaults({ need, limitBytes: limitMiB * 1024 * 1024 })).toEqual([])
+      expect(memoryFaults({ need, limitBytes: (limitMiB - 32) * 1024 * 1024 })).toHaveLength(1)
     }
   })
 

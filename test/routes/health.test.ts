@@ -231,7 +231,9 @@ describe('the reasons', () => {
       'a limit that is not',
       239,
       need(),
-      ['may take 240 MiB (a heap of 150 MiB and 90 MiB beside it) and the container 239 MiB'],
+      [
+        'may take 240 MiB (a heap of 150 MiB and 90 MiB beside it), and the container is limited to 239 MiB',
+      ],
     ],
     ['a heap that L1 exceeds', undefined, need(150, 151), ['REDIS_HYBRID_L1_MEMORY_MB']],
     ['both', 300, need(150, 500), ['needs a heap of 500 MiB', 'lower REDIS_HYBRID_L1_MEMORY_MB']],

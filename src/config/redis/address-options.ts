@@ -2,7 +2,7 @@ import type { Notice } from '../notices.ts'
 import { type Duration, durationOf } from '../settings/setting-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { GivenSettings } from '../sources/given.ts'
-import type { RedisAddress } from './address.ts'
+import type { RedisAddress } from './server.ts'
 import { nameOfAddress } from './servers.ts'
 
 /** Time limit that the address gives, in place of a setting. */

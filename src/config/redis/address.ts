@@ -1,25 +1,6 @@
 import { ValueError } from '../config-error.ts'
-import type { RedisServer } from './server.ts'
+import type { RedisAddress } from './server.ts'
 import { parseConnectionString } from './stack-exchange.ts'
-
-/** Content of a Redis address; everything else has a setting of its own. */
-export interface RedisAddress {
-  /** More than one only for a cluster. */
-  readonly servers: readonly [RedisServer, ...RedisServer[]]
-  readonly isTls: boolean
-  readonly username?: string
-  readonly password?: string
-  readonly database?: number
-  /** Name that the certificate must be valid for, where it is not the host's. */
-  readonly tlsServerName?: string
-  /** Name of the connection in `CLIENT LIST`. */
-  readonly clientName?: string
-  readonly connectTimeoutMs?: number
-  /** Time limit of a command outside the check. */
-  readonly commandTimeoutMs?: number
-  /** Options of StackExchange.Redis that have no counterpart and need none. */
-  readonly ignoredOptions?: readonly string[]
-}
 
 const DEFAULT_PORT = 6379
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/i

@@ -1,8 +1,8 @@
 import type { Notice } from '../notices.ts'
 import type { SettingName, Settings } from '../settings/settings.ts'
 import { type GivenSettings, pathOf } from '../sources/given.ts'
-import type { RedisAddress } from './address.ts'
 import { type AddressTimeout, noticesOf, timeoutsOf } from './address-options.ts'
+import type { RedisAddress } from './server.ts'
 import { checkServers, type RedisServers } from './servers.ts'
 import { checkTls, type RedisTlsFiles } from './tls-files.ts'
 

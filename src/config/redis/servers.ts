@@ -1,7 +1,7 @@
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
-import { parseRedisAddress, type RedisAddress } from './address.ts'
-import { parseServer, type RedisServer } from './server.ts'
+import { parseRedisAddress } from './address.ts'
+import { parseServer, type RedisAddress, type RedisServer } from './server.ts'
 
 /** Servers that hold the data, by topology. */
 export type RedisServers =

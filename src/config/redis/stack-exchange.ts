@@ -1,6 +1,5 @@
 import { ValueError } from '../config-error.ts'
-import type { RedisAddress } from './address.ts'
-import { parseServer } from './server.ts'
+import { parseServer, type RedisAddress } from './server.ts'
 
 /**
  * Parses the connection strings of StackExchange.Redis: `host:port,host:port,password=…,ssl=True`. Throws `ValueError`

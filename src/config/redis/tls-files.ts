@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { attempt } from '../attempt.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { RedisAddress } from './address.ts'
+import type { RedisAddress } from './server.ts'
 import { nameOfAddress } from './servers.ts'
 
 export interface RedisTlsFiles {

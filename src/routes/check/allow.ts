@@ -38,10 +38,10 @@ export function createAllow(options: AllowOptions): Allow {
     const identity = principal ? issued.getOrInsertComputed(principal, identityAnswer) : nobody
     const answer = addTokens ? addTokens(identity, principal) : identity
     const { others } = cookies
-    const headers = others === undefined ? answer : { ...answer, Cookie: others }
+    const sent = others === undefined ? answer : { ...answer, Cookie: others }
     return new Response(null, {
       status: 200,
-      headers: setCookie === undefined ? headers : { ...headers, 'Set-Cookie': setCookie },
+      headers: setCookie === undefined ? sent : { ...sent, 'Set-Cookie': setCookie },
     })
   }
 }

@@ -5,6 +5,7 @@ import { OutageError } from '../../errors.ts'
 import { type Locks, noteOf } from '../../store/locks.ts'
 import type { Settling } from '../../store/settling.ts'
 import { createSingleFlight } from '../../timing/single-flight.ts'
+import { atMostEntries } from '../at-most-entries.ts'
 
 /** Lock of one refresh across all replicas. */
 export interface RefreshLock {
@@ -43,7 +44,6 @@ const BEAT_MS = 1000
 /** Silence after which an owner that has asked counts as dead; one that is cut off for longer loses the tokens. */
 export const SILENT_MS = 60_000
 const RELEASE_RETRY_MS = 500
-/** A `maxSize` of entries of size 1, because `max` reserves memory for all of them at the start (5 ms, 5 MB). */
 const MAX_WATCHED = 100_000
 
 const TAKEN = 'taken'
@@ -64,8 +64,7 @@ interface Watch {
 export function createRefreshLocks(options: RefreshLocksOptions): RefreshLocks {
   const { locks, settling } = options
   const watches = new LRUCache<string, Watch>({
-    maxSize: MAX_WATCHED,
-    sizeCalculation: () => 1,
+    ...atMostEntries(MAX_WATCHED),
     ttl: ASKING_MS,
   })
 

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { backoffMs } from '../../timing/backoff.ts'
+import { atMostEntries } from '../at-most-entries.ts'
 import type { Cause } from './result.ts'
 
 /** Pauses between refresh attempts of one session on this replica. */
@@ -36,13 +37,11 @@ interface Pause {
 const BACKOFF = { minMs: 1000, maxMs: 60_000 }
 /** Bounds `Retry-After` of the provider, which may exceed the back-off. */
 const MAX_RETRY_AFTER_MS = 60 * 60 * 1000
-/** A `maxSize` of entries of size 1, because `max` reserves memory for all of them at the start (5 ms, 5 MB). */
 const MAX_PAUSED = 100_000
 
 export function createRefreshPauses(): RefreshPauses {
   const pauses = new LRUCache<string, Pause>({
-    maxSize: MAX_PAUSED,
-    sizeCalculation: () => 1,
+    ...atMostEntries(MAX_PAUSED),
     ttl: MAX_RETRY_AFTER_MS,
   })
 

@@ -127,7 +127,7 @@ function recentAssertion(): string {
 function cookieHeaders(world: World): fc.Arbitrary<readonly SentHeader[]> {
   const name = sessionCookie(world)
   const alive = [...world.sessions.keys()]
-  const values = often(2, one(...alive), one(...world.strangers))
+  const values = often(2, one(...alive), one(...world.invalidSessions))
   const blanks = often(6, fc.constant(''), one(' ', '\t', '  '))
   const ours = fc
     .tuple(

@@ -6,13 +6,13 @@ import { startModelledReplicas } from './worlds.ts'
 
 /** Replica, number of its tests, and requests of each. */
 type Row = readonly [
-  kind: 'memory' | 'redis' | 'hybrid' | 'domain' | 'untrusted' | 'streams' | 'lonely',
+  kind: 'memory' | 'redis' | 'hybrid' | 'domain' | 'untrusted' | 'http2' | 'outage',
   tests: number,
   count: number,
 ]
 
 /** Replicas that are asked one odd thing at a time too: one for each way to a session. */
-const SIMPLE: ReadonlySet<string> = new Set(['redis', 'hybrid', 'streams', 'lonely'])
+const SIMPLE: ReadonlySet<string> = new Set(['redis', 'hybrid', 'http2', 'outage'])
 
 /** Limits a test that hangs; a busy machine needs minutes. */
 const PATIENCE_MS = 900_000

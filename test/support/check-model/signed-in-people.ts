@@ -78,7 +78,7 @@ export async function signEverybodyIn(door: RunningVestibule, hosts = HOSTS) {
   const [value = ''] = sessions.keys()
   const [version = '', id = '', secret = ''] = value.split('.')
   const otherEnd = `${secret.slice(0, -2)}${secret.endsWith('AA') ? 'BB' : 'AA'}`
-  const strangers = [
+  const invalidSessions = [
     `${version}.${id}.${otherEnd}`,
     `${version}.${id}.${secret.slice(0, 1) === 'A' ? 'B' : 'A'}${secret.slice(1)}`,
     `${version}.${secret}.${id}`,
@@ -91,7 +91,7 @@ export async function signEverybodyIn(door: RunningVestibule, hosts = HOSTS) {
     .visitor()
     .post(`https://${first}/oauth2/logout`, {}, { headers: { Cookie: cookie } })
   if (status !== 303) throw new Error(`a sign-out was answered ${status}`)
-  return { sessions, strangers: [...strangers, ended] }
+  return { sessions, invalidSessions: [...invalidSessions, ended] }
 }
 
 function randomText(): string {

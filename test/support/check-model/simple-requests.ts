@@ -20,7 +20,7 @@ export function simpleRequests(world: World): readonly SentRequest[] {
   const cookie = (value: string): SentHeader => ['Cookie', `${sessionCookie(world)}=${value}`]
   const known: readonly SentHeader[] = [...PAGE, cookie(first)]
   const credentials = [
-    ...[...world.sessions.keys(), ...world.strangers].map((value) => [cookie(value)]),
+    ...[...world.sessions.keys(), ...world.invalidSessions].map((value) => [cookie(value)]),
     ...FOREIGN.map((pair): SentHeader[] => [['Cookie', `${pair};${cookie(first)[1]}; ${pair}`]]),
   ]
   const tokens = [...world.tokens.keys(), ...world.badTokens].map((token) => `Bearer ${token}`)

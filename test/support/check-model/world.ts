@@ -42,7 +42,7 @@ export interface World {
   /** Sessions that live, by the value of their cookie. */
   readonly sessions: ReadonlyMap<string, KnownSession>
   /** Cookie values that look like a session's and are none: ended, expired, with a wrong secret, with a broken record. */
-  readonly strangers: readonly string[]
+  readonly invalidSessions: readonly string[]
   /** Sessions that this replica has never seen, of which only an assertion speaks while Redis is away. */
   readonly unseen: ReadonlySet<string>
   /** Outage assertions by the session value beside which they count. */

@@ -21,7 +21,7 @@ const PLAIN_WORLD = {
   isPeerTrusted: true,
   graceSeconds: 0,
   isStoreAway: false,
-  strangers: [],
+  invalidSessions: [],
   sessions: new Map(),
   unseen: new Set<string>(),
   assertions: new Map(),
@@ -57,7 +57,7 @@ export async function startModelledReplicas() {
     }),
   )
   const { provider, redis } = replicas
-  const way = stack.use(await startTcpProxy(redis.port))
+  const redisProxy = stack.use(await startTcpProxy(redis.port))
   const plain: World = { ...PLAIN_WORLD, ...(await makeTokens(provider)) }
   const shared: World = { ...plain, graceSeconds: GRACE_SECONDS }
   const domain: World = {
@@ -68,63 +68,75 @@ export async function startModelledReplicas() {
   }
   const add = (world: World, settings = {}) => replicas.add({ ...settingsOf(world), ...settings })
   const { settings: tls } = await sharedTlsFiles()
-  const [memory, door, hybrid, wide, wideDoor, wary, streams, lonely] = await Promise.all([
-    add(plain, { REDIS_ENABLED: 'false', REDIS_ADDRESS: '' }),
-    add(shared),
-    add(shared, HYBRID),
-    add(domain, HYBRID),
-    add(domain),
-    add(shared, { TRUSTED_PROXIES: '192.0.2.0/24' }),
-    add(shared, { ...HYBRID, ...tls }),
-    add(shared, { ...HYBRID, REDIS_ADDRESS: `127.0.0.1:${way.port}` }),
-  ])
-  await Promise.all([memory, door, hybrid, wide, wideDoor, wary, streams, lonely].map(untilStarted))
+  const [memory, redisMode, hybrid, domainHybrid, domainRedis, untrusting, http2, withoutRedis] =
+    await Promise.all([
+      add(plain, { REDIS_ENABLED: 'false', REDIS_ADDRESS: '' }),
+      add(shared),
+      add(shared, HYBRID),
+      add(domain, HYBRID),
+      add(domain),
+      add(shared, { TRUSTED_PROXIES: '192.0.2.0/24' }),
+      add(shared, { ...HYBRID, ...tls }),
+      add(shared, { ...HYBRID, REDIS_ADDRESS: `127.0.0.1:${redisProxy.port}` }),
+    ])
+  await Promise.all(
+    [memory, redisMode, hybrid, domainHybrid, domainRedis, untrusting, http2, withoutRedis].map(
+      untilStarted,
+    ),
+  )
   const inMemory = await signEverybodyIn(memory)
-  const inRedis = await signEverybodyIn(door)
-  const strangers = [...inRedis.strangers, ...(await breakRecords(door, redis))]
-  const inDomain = await signEverybodyIn(wideDoor, HOSTS.slice(0, 1))
+  const inRedis = await signEverybodyIn(redisMode)
+  const invalidSessions = [...inRedis.invalidSessions, ...(await breakRecords(redisMode, redis))]
+  const inDomain = await signEverybodyIn(domainRedis, HOSTS.slice(0, 1))
   const resources = stack.move()
-  /** Takes Redis away once. */
-  let losing: Promise<World> | undefined
-  const loseRedis = () => afterOutage({ door, lonely, way, world: { ...shared, ...inRedis } })
+  /** World after the outage, which is brought about once. */
+  let outageWorld: Promise<World> | undefined
+  const takeRedisAway = () =>
+    afterOutage({ redisMode, withoutRedis, redisProxy, world: { ...shared, ...inRedis } })
   return {
     memory: () => ({ replica: memory, world: { ...plain, ...inMemory } }),
-    redis: () => ({ replica: door, world: { ...shared, ...inRedis, strangers } }),
-    hybrid: () => ({ replica: hybrid, world: { ...shared, ...inRedis, strangers } }),
-    domain: () => ({ replica: wide, world: { ...domain, ...inDomain } }),
-    untrusted: () => ({ replica: wary, world: { ...shared, ...inRedis, isPeerTrusted: false } }),
-    streams: () => ({
-      replica: streams,
-      world: { ...shared, ...inRedis, strangers },
+    redis: () => ({ replica: redisMode, world: { ...shared, ...inRedis, invalidSessions } }),
+    hybrid: () => ({ replica: hybrid, world: { ...shared, ...inRedis, invalidSessions } }),
+    domain: () => ({ replica: domainHybrid, world: { ...domain, ...inDomain } }),
+    untrusted: () => ({
+      replica: untrusting,
+      world: { ...shared, ...inRedis, isPeerTrusted: false },
+    }),
+    http2: () => ({
+      replica: http2,
+      world: { ...shared, ...inRedis, invalidSessions },
       isHttp2: true,
     }),
-    /** A replica that has met some of the sessions, and has lost its Redis since. */
-    lonely: async () => ({ replica: lonely, world: await (losing ??= loseRedis()) }),
+    /** Replica that has seen some of the sessions, and has lost its Redis since. */
+    outage: async () => ({ replica: withoutRedis, world: await (outageWorld ??= takeRedisAway()) }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
 interface Outage {
-  readonly door: RunningVestibule
-  readonly lonely: RunningVestibule
-  readonly way: TcpProxy
+  readonly redisMode: RunningVestibule
+  readonly withoutRedis: RunningVestibule
+  readonly redisProxy: TcpProxy
   readonly world: World
 }
 
 /** Returns the world behind the outage: all but two sessions were seen before it, and one of these has an assertion. */
-async function afterOutage({ door, lonely, way, world }: Outage): Promise<World> {
+async function afterOutage({ redisMode, withoutRedis, redisProxy, world }: Outage): Promise<World> {
   const [alice = NOBODY] = PEOPLE
   const host = HOSTS[0] ?? ''
-  const [unseen, asserted] = [await door.signIn('alice', host), await door.signIn('alice', host)]
+  const [unseen, asserted] = [
+    await redisMode.signIn('alice', host),
+    await redisMode.signIn('alice', host),
+  ]
   for (const [value, { host: made }] of world.sessions) {
-    await lonely.check({ host: made, uri: '/x' }, { Cookie: `__Host-vestibule=${value}` })
+    await withoutRedis.check({ host: made, uri: '/x' }, { Cookie: `__Host-vestibule=${value}` })
   }
-  const { setCookies } = await door.check({ uri: '/x' }, { Cookie: asserted })
+  const { setCookies } = await redisMode.check({ uri: '/x' }, { Cookie: asserted })
   const [, assertion = ''] = /_outage=([^;]+)/.exec(setCookies.join()) ?? []
   const added = [unseen, asserted].map(valueIn)
-  await way.refuse()
+  await redisProxy.refuse()
   await until('an outage', async () => {
-    const { status } = await lonely.check({ uri: '/x' }, { Cookie: unseen })
+    const { status } = await withoutRedis.check({ uri: '/x' }, { Cookie: unseen })
     return status === 503
   })
   return {
@@ -134,8 +146,8 @@ async function afterOutage({ door, lonely, way, world }: Outage): Promise<World>
       ...world.sessions,
       ...added.map((value) => [value, { person: alice, host }] as const),
     ]),
-    // The one that was ended is known to have ended.
-    strangers: world.strangers.slice(0, -1),
+    // Leaves out the ended session, which this replica knows to have ended.
+    invalidSessions: world.invalidSessions.slice(0, -1),
     unseen: new Set(added),
     assertions: new Map([[valueIn(asserted), assertion]]),
   }

@@ -1,0 +1,40 @@
+/** Memory that the process may take by its settings. */
+export interface MemoryNeed {
+  readonly heapLimitBytes: number
+  readonly outsideHeapBytes: number
+  /** Heap that a full L1 needs. */
+  readonly heapNeededBytes: number
+}
+
+export interface MemoryState {
+  readonly need: MemoryNeed
+  /** Memory limit of the container; `undefined` without one. */
+  readonly limitBytes: number | undefined
+}
+
+/** Returns why a full process would run out of heap, or be killed at its container's limit (finding C61). */
+export function memoryFaults({ need, limitBytes }: MemoryState): string[] {
+  const { heapLimitBytes, heapNeededBytes, outsideHeapBytes } = need
+  const faults: string[] = []
+  const isHeapTooSmall = heapNeededBytes > heapLimitBytes
+  if (isHeapTooSmall) {
+    faults.push(
+      `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: lower REDIS_HYBRID_L1_MEMORY_MB or raise --max-old-space-size in NODE_OPTIONS`,
+    )
+  }
+  const heapBytes = Math.max(heapLimitBytes, heapNeededBytes)
+  const mostBytes = heapBytes + outsideHeapBytes
+  if (limitBytes !== undefined && mostBytes > limitBytes) {
+    const lowered = isHeapTooSmall
+      ? 'REDIS_HYBRID_L1_MEMORY_MB'
+      : '--max-old-space-size in NODE_OPTIONS'
+    faults.push(
+      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it), and the container is limited to ${mib(limitBytes)}: raise the container's memory limit, or lower ${lowered}`,
+    )
+  }
+  return faults
+}
+
+function mib(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`
+}
