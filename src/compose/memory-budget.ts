@@ -10,11 +10,32 @@ const HEAP_WITHOUT_SESSIONS_BYTES = 64 * MIB
 const OUTSIDE_HEAP_BYTES = 96 * MIB
 
 /** Shares of the heap that is left for sessions; the rest is room for what a collection has not freed yet. */
-const SHARES = { cache: 1 / 8, store: 1 / 6, index: 1 / 12, markers: 1 / 12 } as const
+const SHARES = {
+  cache: 1 / 8,
+  store: 1 / 6,
+  index: 1 / 12,
+  markers: 1 / 12,
+  locks: 1 / 32,
+  generations: 1 / 32,
+} as const
 /** Bounds of a roomy machine, beyond which more sessions in memory save little, and what a tiny heap still gets. */
-const MAX_BYTES = { cache: 64 * MIB, store: 256 * MIB, index: 64 * MIB, markers: 64 * MIB } as const
-const MAX_ENTRIES = { cache: 20_000, store: 100_000, index: 100_000, markers: 100_000 } as const
-const MIN_BYTES = 4 * MIB
+const MAX_BYTES = {
+  cache: 64 * MIB,
+  store: 256 * MIB,
+  index: 64 * MIB,
+  markers: 64 * MIB,
+  locks: 16 * MIB,
+  generations: 16 * MIB,
+} as const
+const MAX_ENTRIES = {
+  cache: 20_000,
+  store: 100_000,
+  index: 100_000,
+  markers: 100_000,
+  locks: 100_000,
+  generations: 100_000,
+} as const
+const MIN_BYTES = 2 * MIB
 
 export type Purpose = keyof typeof SHARES
 

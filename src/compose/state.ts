@@ -26,6 +26,8 @@ export function openSharedState(options: StateOptions): SharedState {
       store: boundsWithin('store'),
       index: boundsWithin('index'),
       markers: boundsWithin('markers'),
+      locks: boundsWithin('locks'),
+      generations: boundsWithin('generations'),
     })
   return openRedisState({
     target: createTarget(redis, options.log),

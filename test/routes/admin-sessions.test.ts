@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { userOwner } from '../../src/session/owners.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
+import { ROOMY } from '../support/memory-bounds.ts'
 import { ISSUER, OPERATOR, startAdmin as start } from '../support/started-admin.ts'
 import { DAY_MS, newSession, outage, STARTED_AT, sessionOf } from '../support/started-sessions.ts'
 import { rows, words } from '../support/words.ts'
@@ -61,7 +62,7 @@ describe('the list of sessions', () => {
   })
 
   test('ends after a thousand, and says that there are more', async () => {
-    const started = start({ sessions: { store: createMemoryStore() } })
+    const started = start({ sessions: { store: createMemoryStore(ROOMY) } })
     for (let count = 0; count < 1000; count++) await started.open(sessionOf(`user-${count % 20}`))
     expect(await list(started)).toMatchObject({ truncated: false })
     await started.open()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { boundsWithin, type Purpose } from '../../src/compose/memory-budget.ts'
 import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
 import { type MemoryBounds, type MonotonicClock } from '../../src/store/memory/expiring-map.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
@@ -10,6 +11,7 @@ import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { SETTLED } from '../../src/store/settling.ts'
 import type { StateListeners } from '../../src/store/shared-state.ts'
 import type { Store } from '../../src/store/store.ts'
+import { ROOMY } from '../support/memory-bounds.ts'
 import { describeDenyList } from './contracts/deny-list.ts'
 import { describeGenerations } from './contracts/generations.ts'
 import { describeListing } from './contracts/listing.ts'
@@ -19,7 +21,6 @@ import { describeReplacement } from './contracts/replacement.ts'
 import { describeSessionIndex } from './contracts/session-index.ts'
 import { describeStore } from './contracts/store.ts'
 
-const ROOMY: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 }
 const RECORDS = { identity: Buffer.alloc(1024), tokens: Buffer.of(1), metadata: Buffer.of(2) }
 const FULL = expect.objectContaining({ name: 'AuthError', code: 'store_unavailable' }) as Error
 
@@ -190,7 +191,7 @@ describe('the bounds of generations in memory', () => {
   })
 
   test('an order of an unknown moment ends what has begun so far', async () => {
-    const generations = createMemoryGenerations()
+    const generations = createMemoryGenerations(ROOMY)
     await generations.advance('a', 1000)
     const asked = { atMs: 0, generation: undefined, uncertainty: 0 }
     expect(await generations.advance('b', 1000, asked)).toBe(await generations.current())
@@ -226,7 +227,13 @@ describe('the bounds of the session index in memory', () => {
 })
 
 test('the state in memory is available and settled, and has nobody to tell', async () => {
-  const state = openMemoryState()
+  const state = openMemoryState({
+    store: ROOMY,
+    index: ROOMY,
+    markers: ROOMY,
+    locks: ROOMY,
+    generations: ROOMY,
+  })
   const { isAvailable, settling, backplane } = state
   expect([isAvailable, settling, backplane.subscription]).toEqual([true, SETTLED, 0])
   const told = [backplane.publish({ type: 'clear-all' }), state.subscribe({} as StateListeners)]
@@ -235,9 +242,12 @@ test('the state in memory is available and settled, and has nobody to tell', asy
   expect([left, ...all]).toEqual(Array(5).fill(undefined))
 })
 
-test('the default bounds of each suffice for a single replica', async () => {
-  const [locks, generations] = [createMemoryLocks(), createMemoryGenerations()]
-  const [store, index] = [createMemoryStore(), createMemorySessionIndex()]
+test('the bounds of the smallest heap suffice for a thousand sessions', async () => {
+  const smallest = (purpose: Purpose) => boundsWithin(purpose, 0)
+  const locks = createMemoryLocks(smallest('locks'))
+  const generations = createMemoryGenerations(smallest('generations'))
+  const store = createMemoryStore(smallest('store'))
+  const index = createMemorySessionIndex(smallest('index'))
   for (let count = 0; count < 1000; count += 1) {
     const lease = { owner: '1', note: 'note', ttlMs: 60_000 }
     expect(await locks.acquire(`d${count}`, lease)).toEqual({ isOurs: true })

@@ -3,7 +3,7 @@ import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './exp
 
 /** Creates generations for a single process, where a counter tells before from after without a clock. */
 export function createMemoryGenerations(
-  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 16 * 1024 * 1024 },
+  bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
 ): Generations {
   const oldest = createExpiringMap<number>(bounds, now)

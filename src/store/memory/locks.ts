@@ -3,7 +3,7 @@ import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './exp
 
 /** Creates locks that this process alone knows. */
 export function createMemoryLocks(
-  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
 ): Locks {
   const values = createExpiringMap<string>(bounds, now)

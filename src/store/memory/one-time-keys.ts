@@ -3,7 +3,7 @@ import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './exp
 
 /** Creates one-time keys that this process alone knows. */
 export function createMemoryOneTimeKeys(
-  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
 ): OneTimeKeys {
   const attempts = createExpiringMap<string>(bounds, now)

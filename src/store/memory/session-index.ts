@@ -8,7 +8,7 @@ import {
 
 /** Creates a session index that is lost with this process. */
 export function createMemorySessionIndex(
-  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 64 * 1024 * 1024 },
+  bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
 ): SessionIndex {
   const owned = createExpiringMap<ReadonlyMap<string, number>>(bounds, now)

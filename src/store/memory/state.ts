@@ -8,21 +8,19 @@ import { createMemoryOneTimeKeys } from './one-time-keys.ts'
 import { createMemorySessionIndex } from './session-index.ts'
 import { createMemoryStore } from './store.ts'
 
-/** Bounds of what grows with the number of sessions and sign-ins; each has defaults for a roomy machine. */
-export interface MemoryStateBounds {
-  readonly store?: MemoryBounds
-  readonly index?: MemoryBounds
-  readonly markers?: MemoryBounds
-}
+/** Bounds of what grows with the number of sessions, sign-ins, renewals and sign-outs. */
+export type MemoryStateBounds = Readonly<
+  Record<'store' | 'index' | 'markers' | 'locks' | 'generations', MemoryBounds>
+>
 
 /** Opens the shared state of a single process, which is lost with it. */
-export function openMemoryState(bounds: MemoryStateBounds = {}): SharedState {
+export function openMemoryState(bounds: MemoryStateBounds): SharedState {
   return {
     store: createMemoryStore(bounds.store),
     oneTimeKeys: createMemoryOneTimeKeys(bounds.markers),
-    locks: createMemoryLocks(),
+    locks: createMemoryLocks(bounds.locks),
     sessionIndex: createMemorySessionIndex(bounds.index),
-    generations: createMemoryGenerations(),
+    generations: createMemoryGenerations(bounds.generations),
     denyList: createMemoryDenyList(),
     backplane: { subscription: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),

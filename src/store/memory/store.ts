@@ -11,7 +11,7 @@ const NAMES_BYTES = 150
  * because small buffers are cut from chunks that each of them keeps alive (finding C61).
  */
 export function createMemoryStore(
-  bounds: MemoryBounds = { maxEntries: 100_000, maxBytes: 256 * 1024 * 1024 },
+  bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
 ): Store {
   const sessions = createExpiringMap<Texts>(bounds, now)

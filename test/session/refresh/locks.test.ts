@@ -4,6 +4,7 @@ import { createRefreshLocks, SILENT_MS } from '../../../src/session/refresh/lock
 import type { Locks } from '../../../src/store/locks.ts'
 import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
 import { SETTLED, type Settling } from '../../../src/store/settling.ts'
+import { ROOMY } from '../../support/memory-bounds.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import { away, outage } from '../../support/started-sessions.ts'
 
@@ -13,7 +14,7 @@ const clock = useMonotonicClock('with intervals')
 
 /** Replicas that share locks, each with its own idea of when the store was last away. */
 const start = () => {
-  const memory = createMemoryLocks()
+  const memory = createMemoryLocks(ROOMY)
   let failing: Partial<Record<keyof Locks, () => never>> = {}
   const locks: Locks = {
     acquire: async (...given) => failing.acquire?.() ?? memory.acquire(...given),

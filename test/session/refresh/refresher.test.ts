@@ -18,6 +18,7 @@ import { createMemoryGenerations } from '../../../src/store/memory/generations.t
 import { createMemoryLocks } from '../../../src/store/memory/locks.ts'
 import { SETTLE_MS, SETTLED } from '../../../src/store/settling.ts'
 import type { Replacement, Store } from '../../../src/store/store.ts'
+import { ROOMY } from '../../support/memory-bounds.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import {
   away,
@@ -73,8 +74,8 @@ type Due = Awaited<ReturnType<typeof startDue>>
 
 async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptions = {}) {
   const { wrap = (inner: Store) => inner, kept = tokens, waitMs = DUE_MS, ...refresher } = changes
-  const generations = createMemoryGenerations()
-  const locks = createMemoryLocks()
+  const generations = createMemoryGenerations(ROOMY)
+  const locks = createMemoryLocks(ROOMY)
   const started = startSessions({ generations, wrap })
   const told = {
     asked: [] as string[],
@@ -307,7 +308,7 @@ describe('single flight', () => {
 
   test('a lock that cannot be extended ends no refresh and is released when the store is back', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const memory = createMemoryLocks()
+    const memory = createMemoryLocks(ROOMY)
     let isAway = false
     let tries = 0
     const due = await startHeld({
@@ -584,8 +585,8 @@ describe('the next try waits', () => {
       })
     const due = await startDue(refreshed, {
       wrap: failing,
-      locks: failing(createMemoryLocks()),
-      generations: failing(createMemoryGenerations()),
+      locks: failing(createMemoryLocks(ROOMY)),
+      generations: failing(createMemoryGenerations(ROOMY)),
     })
     await due.refresh()
     isAway = false

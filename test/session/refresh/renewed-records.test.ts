@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { createRenewedRecords } from '../../../src/session/refresh/renewed-records.ts'
 import { createMemoryStore } from '../../../src/store/memory/store.ts'
+import { ROOMY } from '../../support/memory-bounds.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 import { outage } from '../../support/started-sessions.ts'
 
@@ -12,11 +13,11 @@ const renewed = (text: string) => ({
 const DAY_MS = 86_400_000
 
 const start = async () => {
-  let store = createMemoryStore()
+  let store = createMemoryStore(ROOMY)
   let isAway = false
   let calls = 0
   const startWith = async (text: string) => {
-    store = createMemoryStore()
+    store = createMemoryStore(ROOMY)
     await store.create('a', { ...renewed(text), metadata: Buffer.from('metadata') }, DAY_MS)
   }
   await startWith('0')

@@ -12,6 +12,7 @@ import {
 } from '../../../src/session/sign-in/redeem-login.ts'
 import { createSignInSlots } from '../../../src/session/sign-in/slots.ts'
 import { createMemoryOneTimeKeys } from '../../../src/store/memory/one-time-keys.ts'
+import { ROOMY } from '../../support/memory-bounds.ts'
 import * as given from '../../support/started-sessions.ts'
 
 const CLAIMS = { iss: given.identity.issuer, sub: 'u1' }
@@ -49,7 +50,7 @@ const start = (
   const { sessions } = started
   const refusals: string[] = []
   const consumed: number[] = []
-  const keys = createMemoryOneTimeKeys()
+  const keys = createMemoryOneTimeKeys(ROOMY)
   const redemption = createRedemption({
     signIn: { redeem } as SignIn,
     sessions,
@@ -138,7 +139,7 @@ describe('redeeming a code', () => {
   )
 
   test('a mark that was set late, after its attempt was given up, does not spend the login', async () => {
-    const keys = createMemoryOneTimeKeys()
+    const keys = createMemoryOneTimeKeys(ROOMY)
     let attempts = 0
     const { redeem, refusals } = start(undefined, {
       oneTimeKeys: {
@@ -157,7 +158,7 @@ describe('redeeming a code', () => {
   })
 
   test('a mark that ended before it could be kept is no replay: it may be tried again', async () => {
-    const oneTimeKeys = { ...createMemoryOneTimeKeys(), extend: async () => false }
+    const oneTimeKeys = { ...createMemoryOneTimeKeys(ROOMY), extend: async () => false }
     const { redeem, refusals } = start(undefined, { oneTimeKeys })
     await expect(redeem()).rejects.toThrow(given.STORE_AWAY)
     expect(refusals).toEqual([])
