@@ -69,7 +69,10 @@ export function readInternalTls(
 /** Returns the server's own certificate, which comes first in its file. */
 function ownIn(text: string, file: string, problems: string[]): X509Certificate | undefined {
   const [own] = certificatesIn(text, CERT, file, problems)
-  if (own) checkLife(own, CERT, file, problems)
+  if (own) {
+    checkLife(own, CERT, file, problems)
+    checkUsage(own, file, problems)
+  }
   return own
 }
 
@@ -115,6 +118,17 @@ function checkLife(own: X509Certificate, name: string, file: string, problems: s
       `${name}: the certificate in ${file} is not valid before ${validFromDate.toISOString()}; compare the clocks`,
     )
   }
+}
+
+/** Serving, and anything (RFC 5280, section 4.2.1.12). */
+const SERVER_USAGES = new Set(['1.3.6.1.5.5.7.3.1', '2.5.29.37.0'])
+
+/** Refuses a certificate for clients alone, such as one of `--client`, because every client would refuse it. */
+function checkUsage({ keyUsage: usages }: X509Certificate, file: string, problems: string[]): void {
+  if (usages === undefined || usages.some((usage) => SERVER_USAGES.has(usage))) return
+  problems.push(
+    `${CERT}: the certificate in ${file} is not for servers (extended key usage); use the one of the listener`,
+  )
 }
 
 /** Compares the keys, because a context takes a certificate with the key of another without an error. */
