@@ -43,7 +43,7 @@ describe('the Dockerfile', () => {
 
   test('ends with the service: no root, no compiler, nothing to type', () => {
     expect(valueOf('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
-    expect(valueOf('ENV')).toBe('NODE_ENV=production MALLOC_ARENA_MAX=1')
+    expect(valueOf('ENV')).toBe('NODE_ENV=production')
     expect(valueOf('WORKDIR')).toBe('/app')
     expect(valueOf('STOPSIGNAL')).toBe('SIGTERM')
     expect(valueOf('EXPOSE')).toBe('4180 4181')
