@@ -69,13 +69,13 @@ describe('the Dockerfile', () => {
     expect(packages).toContain('RUN npm ci --omit=dev --omit=optional')
     const folder = mkdtempSync(join(tmpdir(), 'vestibule-packages-'))
     mkdirSync(join(folder, 'node_modules/@some/package'), { recursive: true })
-    for (const name of ['LICENSE', 'licence.md', 'package.json', 'index.js'])
+    for (const name of ['LICENSE', 'licence.md', 'NOTICE', 'package.json', 'index.js'])
       writeFileSync(join(folder, 'node_modules/@some/package', name), '')
     const [, copy = ''] = /^RUN (mkdir packages .*)$/m.exec(packages ?? '') ?? []
     execFileSync('sh', ['-c', copy], { cwd: folder })
     const kept = readdirSync(join(folder, 'packages/node_modules/@some/package')).toSorted()
     rmSync(folder, { recursive: true })
-    expect(kept).toEqual(['LICENSE', 'licence.md', 'package.json'])
+    expect(kept).toEqual(['LICENSE', 'NOTICE', 'licence.md', 'package.json'])
   })
 
   /** The first release without the advisory: CVE-2026-111497 (Brotli), then Node's November 2026 security release. */
