@@ -12,23 +12,29 @@ export interface MemoryState {
   readonly need: MemoryNeed
   /** Memory limit of the container; `undefined` without one. */
   readonly limitBytes: number | undefined
+  /** Has a setting that bounds L1 in hybrid mode alone; elsewhere the heap bounds it. */
+  readonly mode: 'memory' | 'redis' | 'hybrid'
 }
 
+const LOWER_L1 = 'lower REDIS_HYBRID_L1_MEMORY_MB'
+
 /** Returns why a full process would be killed at its container's limit, or would run out of heap (finding C61). */
-export function ofMemory({ need, limitBytes }: MemoryState): HealthReason[] {
+export function ofMemory({ need, limitBytes, mode }: MemoryState): HealthReason[] {
   const { heapLimitBytes, heapNeededBytes, outsideHeapBytes } = need
   const isHeapTooSmall = heapNeededBytes > heapLimitBytes
   const mostBytes = Math.max(heapLimitBytes, heapNeededBytes) + outsideHeapBytes
   const isOverLimit = limitBytes !== undefined && mostBytes > limitBytes
+  const lowerL1 = mode === 'hybrid' ? `${LOWER_L1} or ` : ''
+  const lowerHeap = isHeapTooSmall ? lowerL1 : 'lower --max-old-space-size in NODE_OPTIONS or '
   const parts = [
     ...(isHeapTooSmall
       ? [
-          `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: lower REDIS_HYBRID_L1_MEMORY_MB or raise --max-old-space-size in NODE_OPTIONS`,
+          `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: ${lowerL1}raise --max-old-space-size in NODE_OPTIONS`,
         ]
       : []),
     ...(isOverLimit
       ? [
-          `the process may take ${mib(mostBytes)} (a heap of ${mib(mostBytes - outsideHeapBytes)} and ${mib(outsideHeapBytes)} beside it) and the container ${mib(limitBytes)}: raise the container's memory limit, or lower ${isHeapTooSmall ? 'REDIS_HYBRID_L1_MEMORY_MB' : '--max-old-space-size in NODE_OPTIONS'}`,
+          `the process may take ${mib(mostBytes)} (a heap of ${mib(mostBytes - outsideHeapBytes)} and ${mib(outsideHeapBytes)} beside it) and the container ${mib(limitBytes)}: ${lowerHeap}raise the container's memory limit`,
         ]
       : []),
   ]
