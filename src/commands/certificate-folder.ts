@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -6,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -29,6 +29,8 @@ export interface CertificateFolder extends Disposable {
 }
 
 const LOCK = '.vestibule-certificates.lock'
+/** Begins the names of files that are not in place yet; a run that was killed leaves them to the next one. */
+const NEW = '.vestibule-certificates.new.'
 /** Exceeds the time of any run, so that a run that was killed does not lock the folder for ever. */
 const LOCK_ENDS_MS = 60_000
 
@@ -45,9 +47,9 @@ export function openCertificateFolder(path: string, mayMake: boolean): Certifica
     read: (name) => readFileSync(pathOf(name), 'utf8'),
     add: (files) => writeAll(files, pathOf),
     replace(files) {
-      const mark = randomUUID()
       // A reader never sees a part of a file that another one replaces.
-      const besides = (name: string) => pathOf(`.${mark}.${name}`)
+      const besides = (name: string) => pathOf(`${NEW}${name}`)
+      for (const left of readdirSync(path)) if (left.startsWith(NEW)) rmSync(pathOf(left))
       writeAll(files, besides, (name) => takeOver(besides(name), pathOf(name)))
       try {
         for (const name of Object.keys(files)) renameSync(besides(name), pathOf(name))

@@ -205,6 +205,7 @@ test('of runs at the same time one changes the folder, and one that was killed b
     const since = Date.now() / 1000 - ageSeconds
     await writeFile(lock, '1')
     await utimes(lock, since, since)
+    await writeFile(join(folder, '.vestibule-certificates.new.tls.key'), 'half a key')
     await made('--renew')
   }
   expect(readdirSync(folder).toSorted()).toEqual(FILES)
