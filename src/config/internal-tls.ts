@@ -76,14 +76,21 @@ function ownIn(text: string, file: string, problems: string[]): X509Certificate 
   return own
 }
 
-/** Reads the authorities of clients, of which one must not have expired, because all clients would be refused otherwise. */
+/**
+ * Reads the authorities of clients. One must be a root that has not expired, because OpenSSL follows each chain up to
+ * one, so that all clients would be refused otherwise.
+ */
 function readAuthorities(file: string | undefined, problems: string[]): string | undefined {
   if (file === undefined) return undefined
   const text = tryReadText(file, CLIENT_CA, problems)
   const found = text === undefined ? [] : certificatesIn(text, CLIENT_CA, file, problems)
-  const hasLiving = found.some(({ validToDate }) => validToDate.getTime() > Date.now())
-  if (found.length > 0 && !hasLiving) {
+  const living = found.filter(({ validToDate }) => validToDate.getTime() > Date.now())
+  if (found.length > 0 && living.length === 0) {
     problems.push(`${CLIENT_CA}: every certificate in ${file} has expired; renew it`)
+  } else if (found.length > 0 && !living.some(({ subject, issuer }) => subject === issuer)) {
+    problems.push(
+      `${CLIENT_CA}: ${file} holds no root, which is signed by itself; add the root of this authority`,
+    )
   }
   return text
 }

@@ -70,6 +70,7 @@ test.for([
   [['expired', 'expiredKey'], CERT, /has expired at \d{4}-.*; renew it/],
   [['cert', 'key', 'none'], CLIENT_CA, /none cannot be read/],
   [['cert', 'key', 'nonsense'], CLIENT_CA, /holds no certificate/],
+  [['cert', 'key', 'cert'], CLIENT_CA, /cert holds no root, .* add the root of this authority/],
   [['cert', 'key', 'expired'], CLIENT_CA, /every certificate in .* has expired/],
 ] as const)('%j stops the start with the name of %s', ([names, setting, problem]) => {
   const problems = problemsWith(settingsOf(...names))
