@@ -26,7 +26,7 @@ FROM node:${NODE_VERSION}-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --omit=optional
-RUN mkdir packages && find node_modules -type f \( -iname 'licen[cs]e*' -o -name package.json \) \
+RUN mkdir packages && find node_modules -type f \( -iname 'licen[cs]e*' -o -iname '*notice*' -o -name package.json \) \
       -exec cp --parents --target-directory=packages {} +
 
 FROM node:${NODE_VERSION}-bookworm-slim

@@ -37,9 +37,22 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** Commands that take no arguments because the environment configures them. */
 const WITHOUT_ARGUMENTS = ['serve', 'check-config', 'healthcheck']
 
+const HELP = `usage: vestibule COMMAND
+  serve         runs the service; the same without a command
+  check-config  prints the settings in effect, or what is wrong with them
+  healthcheck   ends with 0 when the service on this machine is ready
+  render        prints the configuration for Traefik
+  sessions      lists and ends sessions of a running service
+  certificates  makes and renews the certificates of the internal listener
+The settings are environment variables: docs/configuration.md.
+`
+
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-if (!command) {
+if (/^(?:--help|-h|help)$/.test(name)) {
+  process.stdout.write(HELP)
+  process.exit(0)
+} else if (!command) {
   refuse(`no command ${name}; the commands are ${Object.keys(COMMANDS).join(', ')}`)
 } else if (WITHOUT_ARGUMENTS.includes(name) && args.length > 0) {
   refuse(`${name} takes no arguments; it is configured by its environment`)

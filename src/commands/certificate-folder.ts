@@ -1,9 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -27,6 +29,8 @@ export interface CertificateFolder extends Disposable {
 }
 
 const LOCK = '.vestibule-certificates.lock'
+/** Begins the names of files that are not in place yet; a run that was killed leaves them to the next one. */
+const NEW = '.vestibule-certificates.new.'
 /** Exceeds the time of any run, so that a run that was killed does not lock the folder for ever. */
 const LOCK_ENDS_MS = 60_000
 
@@ -43,11 +47,15 @@ export function openCertificateFolder(path: string, mayMake: boolean): Certifica
     read: (name) => readFileSync(pathOf(name), 'utf8'),
     add: (files) => writeAll(files, pathOf),
     replace(files) {
-      const mark = randomUUID()
       // A reader never sees a part of a file that another one replaces.
-      const besides = (name: string) => pathOf(`.${mark}.${name}`)
+      const besides = (name: string) => pathOf(`${NEW}${name}`)
+      for (const left of readdirSync(path)) if (left.startsWith(NEW)) rmSync(pathOf(left))
       writeAll(files, besides, (name) => takeOver(besides(name), pathOf(name)))
-      for (const name of Object.keys(files)) renameSync(besides(name), pathOf(name))
+      try {
+        for (const name of Object.keys(files)) renameSync(besides(name), pathOf(name))
+      } finally {
+        for (const name of Object.keys(files)) rmSync(besides(name), { force: true })
+      }
     },
     [Symbol.dispose]: () => rmSync(pathOf(LOCK), { force: true }),
   }
@@ -55,7 +63,8 @@ export function openCertificateFolder(path: string, mayMake: boolean): Certifica
 
 function lock(path: string, folder: string): void {
   const since = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-  if (Date.now() - since > LOCK_ENDS_MS) rmSync(path, { force: true })
+  // Either way, because the clock may have been set back.
+  if (Math.abs(Date.now() - since) > LOCK_ENDS_MS) rmSync(path, { force: true })
   try {
     writeNew(path, `${process.pid}\n`)
   } catch (error) {
@@ -88,12 +97,31 @@ function takeOver(path: string, replaced: string): void {
   const earlier = statSync(replaced, { throwIfNoEntry: false })
   if (!earlier) return
   const { uid, gid } = statSync(path)
-  if (uid !== earlier.uid || gid !== earlier.gid) chownSync(path, earlier.uid, earlier.gid)
+  if (uid !== earlier.uid || gid !== earlier.gid) giveTo(path, earlier, replaced)
   chmodSync(path, earlier.mode & (isKey(path) ? 0o660 : 0o666))
 }
 
+function giveTo(path: string, { uid, gid }: { uid: number; gid: number }, replaced: string): void {
+  try {
+    chownSync(path, uid, gid)
+  } catch {
+    throw new CertificateError(
+      `${replaced} belongs to ${uid}:${gid}, to whom only root can give its successor: run this as root, or as that user`,
+    )
+  }
+}
+
+/** Writes a file that must not exist; leaves none of which only a part fits on the disk. */
 function writeNew(path: string, text: string, mode = 0o600): void {
-  writeFileSync(path, text, { flag: 'wx', mode, flush: true })
+  const file = openSync(path, 'wx', mode)
+  try {
+    writeFileSync(file, text, { flush: true })
+  } catch (error) {
+    rmSync(path)
+    throw error
+  } finally {
+    closeSync(file)
+  }
 }
 
 function isKey(name: string): boolean {

@@ -25,7 +25,7 @@ export function adminTls(own: InternalTlsFiles | undefined, given: GivenFiles): 
   const certificate = parse(pinned, problems)
   const ca = read(given.ca, '--ca')
   const presented = readPresented(own, given, read)
-  if (problems.length > 0) throw new ConfigError(problems)
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)])
   return {
     ca: [...getCACertificates('default'), ...[pinned, ca].filter((each) => each !== undefined)],
     ...(certificate && accepting(certificate)),

@@ -45,7 +45,9 @@ function parseOptions(args: string[]) {
       allowPositionals: true,
     })
     if (positionals.join(' ') !== 'traefik') return undefined
-    return { isKubernetes: values.kubernetes, host: values.host, tls: values.tls }
+    const { kubernetes: isKubernetes, host, tls } = values
+    // An empty one is a variable of a script that is not set.
+    return host === '' || tls === '' ? undefined : { isKubernetes, host, tls }
   } catch {
     return undefined
   }

@@ -69,18 +69,28 @@ export function readInternalTls(
 /** Returns the server's own certificate, which comes first in its file. */
 function ownIn(text: string, file: string, problems: string[]): X509Certificate | undefined {
   const [own] = certificatesIn(text, CERT, file, problems)
-  if (own) checkLife(own, CERT, file, problems)
+  if (own) {
+    checkLife(own, CERT, file, problems)
+    checkUsage(own, file, problems)
+  }
   return own
 }
 
-/** Reads the authorities of clients, of which one must not have expired, because all clients would be refused otherwise. */
+/**
+ * Reads the authorities of clients. One must be a root that has not expired, because OpenSSL follows each chain up to
+ * one, so that all clients would be refused otherwise.
+ */
 function readAuthorities(file: string | undefined, problems: string[]): string | undefined {
   if (file === undefined) return undefined
   const text = tryReadText(file, CLIENT_CA, problems)
   const found = text === undefined ? [] : certificatesIn(text, CLIENT_CA, file, problems)
-  const hasLiving = found.some(({ validToDate }) => validToDate.getTime() > Date.now())
-  if (found.length > 0 && !hasLiving) {
+  const living = found.filter(({ validToDate }) => validToDate.getTime() > Date.now())
+  if (found.length > 0 && living.length === 0) {
     problems.push(`${CLIENT_CA}: every certificate in ${file} has expired; renew it`)
+  } else if (found.length > 0 && !living.some(({ subject, issuer }) => subject === issuer)) {
+    problems.push(
+      `${CLIENT_CA}: ${file} holds no root, which is signed by itself; add the root of this authority`,
+    )
   }
   return text
 }
@@ -115,6 +125,17 @@ function checkLife(own: X509Certificate, name: string, file: string, problems: s
       `${name}: the certificate in ${file} is not valid before ${validFromDate.toISOString()}; compare the clocks`,
     )
   }
+}
+
+/** Serving, and anything (RFC 5280, section 4.2.1.12). */
+const SERVER_USAGES = new Set(['1.3.6.1.5.5.7.3.1', '2.5.29.37.0'])
+
+/** Refuses a certificate for clients alone, such as one of `--client`, because every client would refuse it. */
+function checkUsage({ keyUsage: usages }: X509Certificate, file: string, problems: string[]): void {
+  if (usages === undefined || usages.some((usage) => SERVER_USAGES.has(usage))) return
+  problems.push(
+    `${CERT}: the certificate in ${file} is not for servers (extended key usage); use the one of the listener`,
+  )
 }
 
 /** Compares the keys, because a context takes a certificate with the key of another without an error. */

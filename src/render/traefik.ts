@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { Document, isScalar, visit } from 'yaml'
 import type { Config } from '../config/config.ts'
 import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
@@ -96,8 +97,9 @@ export function signInRule({ settings, publicSite, hosts }: Config) {
  * Vestibule, `folder` the place of its certificates on Traefik's machine.
  */
 export function traefikFile(config: Config, host: string, folder = TLS_FOLDER): string {
-  const ca = `${folder}/ca.crt`
-  const both = { ca, cert: `${folder}/tls.crt`, key: `${folder}/tls.key` }
+  const pathOf = (name: string) => posix.join(folder, name)
+  const ca = pathOf('ca.crt')
+  const both = { ca, cert: pathOf('tls.crt'), key: pathOf('tls.key') }
   const { strip, check } = middlewareOptions(config, host, { server: { ca }, both })
   const { rule, priority } = signInRule(config)
   return explained({

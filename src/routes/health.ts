@@ -38,7 +38,7 @@ export function createHealth(state: HealthState) {
       const isProviderDiscovered = state.isProviderDiscovered()
       const { mode, redis } = state
       const isAnswered = cache.redis.connected
-      const memory = { need: state.memoryNeed, limitBytes }
+      const memory = { need: state.memoryNeed, limitBytes, mode }
       const reasons = [
         ...listReasons({ isProviderDiscovered, mode, redis, isAnswered, memory }),
         ...state.ofCertificate(),

@@ -10,26 +10,27 @@ export interface MemoryState {
   readonly need: MemoryNeed
   /** Memory limit of the container; `undefined` without one. */
   readonly limitBytes: number | undefined
+  /** Has a setting that bounds L1 in hybrid mode alone; elsewhere the heap bounds it. */
+  readonly mode: 'memory' | 'redis' | 'hybrid'
 }
 
 /** Returns why a full process would run out of heap, or be killed at its container's limit (finding C61). */
-export function memoryFaults({ need, limitBytes }: MemoryState): string[] {
+export function memoryFaults({ need, limitBytes, mode }: MemoryState): string[] {
   const { heapLimitBytes, heapNeededBytes, outsideHeapBytes } = need
   const faults: string[] = []
   const isHeapTooSmall = heapNeededBytes > heapLimitBytes
+  const lowerL1 = mode === 'hybrid' ? 'lower REDIS_HYBRID_L1_MEMORY_MB or ' : ''
   if (isHeapTooSmall) {
     faults.push(
-      `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: lower REDIS_HYBRID_L1_MEMORY_MB or raise --max-old-space-size in NODE_OPTIONS`,
+      `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: ${lowerL1}raise --max-old-space-size in NODE_OPTIONS`,
     )
   }
   const heapBytes = Math.max(heapLimitBytes, heapNeededBytes)
   const mostBytes = heapBytes + outsideHeapBytes
   if (limitBytes !== undefined && mostBytes > limitBytes) {
-    const lowered = isHeapTooSmall
-      ? 'REDIS_HYBRID_L1_MEMORY_MB'
-      : '--max-old-space-size in NODE_OPTIONS'
+    const lowerHeap = isHeapTooSmall ? lowerL1 : 'lower --max-old-space-size in NODE_OPTIONS or '
     faults.push(
-      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it), and the container is limited to ${mib(limitBytes)}: raise the container's memory limit, or lower ${lowered}`,
+      `the process may take ${mib(mostBytes)} (a heap of ${mib(heapBytes)} and ${mib(outsideHeapBytes)} beside it), and the container is limited to ${mib(limitBytes)}: ${lowerHeap}raise the container's memory limit`,
     )
   }
   return faults

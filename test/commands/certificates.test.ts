@@ -1,5 +1,14 @@
+import { spawnSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -164,6 +173,22 @@ test('leaves nothing half made where a file cannot be written', async () => {
   expect(readdirSync(folder)).toEqual(['tls.crt'])
 })
 
+test('leaves no part of a file where the disk is full', async () => {
+  // 512 bytes take a key, but no certificate.
+  const limited = 'ulimit -f 1; exec "$0" src/main.ts certificates "$1"'
+  const { status, stderr } = spawnSync('sh', ['-c', limited, process.execPath, folder])
+  expect([status, String(stderr)]).toEqual([1, expect.stringMatching(/^vestibule: EFBIG/)])
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test('leaves nothing beside a file that cannot be replaced', async () => {
+  await made()
+  await rm(join(folder, 'tls.key'))
+  mkdirSync(join(folder, 'tls.key'))
+  await expect(run('--renew')).rejects.toThrow(/EISDIR/)
+  expect(readdirSync(folder).toSorted()).toEqual(FILES)
+})
+
 test('of runs at the same time one changes the folder, and one that was killed blocks none for ever', async () => {
   const runs = await runCommand(async () => {
     const codes = await Promise.all([0, 1, 2].map(() => certificates({}, folder)))
@@ -175,9 +200,14 @@ test('of runs at the same time one changes the folder, and one that was killed b
   const lock = join(folder, '.vestibule-certificates.lock')
   await writeFile(lock, '1')
   expect((await run('--renew')).code).toBe(1)
-  const anHourAgo = Date.now() / 1000 - 3600
-  await utimes(lock, anHourAgo, anHourAgo)
-  await made('--renew')
+  // Ahead of the clock when it was set back.
+  for (const ageSeconds of [3600, -3600]) {
+    const since = Date.now() / 1000 - ageSeconds
+    await writeFile(lock, '1')
+    await utimes(lock, since, since)
+    await writeFile(join(folder, '.vestibule-certificates.new.tls.key'), 'half a key')
+    await made('--renew')
+  }
   expect(readdirSync(folder).toSorted()).toEqual(FILES)
 })
 

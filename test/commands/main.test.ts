@@ -107,6 +107,13 @@ describe.concurrent('the command line', () => {
     expect(lines[2]).toMatch(/^ {2}- PROTECTED_HOSTS: is empty\. Name the hosts to protect/)
   })
 
+  test.for(['--help', '-h', 'help'])('%j says what each command does', async (name, { expect }) => {
+    const { code, lines } = await run([name])
+    expect(code).toBe(0)
+    for (const command of words`serve check-config healthcheck render sessions certificates`)
+      expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^  ${command} +[a-z]`)))
+  })
+
   test.for(['sevre', '__proto__'])('%j is no command; all are named', async (name, { expect }) => {
     const { code, lines } = await run([name])
     expect(code).toBe(2)

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { generate } from 'selfsigned'
 import { beforeAll, expect, test, vi } from 'vitest'
 import { type Authority, createAuthority } from '../../stand-ins/certificates.ts'
@@ -9,7 +10,7 @@ const CLIENT_CA = 'INTERNAL_TLS_CLIENT_CA_FILE'
 const DAY_MS = 86_400_000
 
 const folder = useFolder()
-const texts: Record<string, string> = {}
+const texts: Record<string, string | Uint8Array> = {}
 let authority: Authority
 
 beforeAll(async () => {
@@ -29,6 +30,7 @@ beforeAll(async () => {
     expiredKey: expired.privateKey,
     ca: authority.certificate,
     half: good.certificate.slice(0, 200),
+    binary: new X509Certificate(good.certificate).raw,
     nonsense: 'nonsense',
     empty: '',
   })
@@ -57,6 +59,7 @@ test.for([
   [[undefined, undefined, 'ca'], CERT, 'is not set, but INTERNAL_TLS_CLIENT_CA_FILE is'],
   [['none', 'key'], CERT, /none cannot be read \(ENOENT\): check the path and its permissions/],
   [['half', 'key'], CERT, /half holds no certificate that can be read; it must be PEM text/],
+  [['binary', 'key'], CERT, /binary is binary \(DER or PKCS#12\): convert it to PEM text/],
   [['nonsense', 'key'], CERT, /holds no certificate/],
   [['empty', 'key'], CERT, /holds no certificate/],
   [['key', 'key'], CERT, /holds no certificate/],
@@ -67,6 +70,7 @@ test.for([
   [['expired', 'expiredKey'], CERT, /has expired at \d{4}-.*; renew it/],
   [['cert', 'key', 'none'], CLIENT_CA, /none cannot be read/],
   [['cert', 'key', 'nonsense'], CLIENT_CA, /holds no certificate/],
+  [['cert', 'key', 'cert'], CLIENT_CA, /cert holds no root, .* add the root of this authority/],
   [['cert', 'key', 'expired'], CLIENT_CA, /every certificate in .* has expired/],
 ] as const)('%j stops the start with the name of %s', ([names, setting, problem]) => {
   const problems = problemsWith(settingsOf(...names))
@@ -83,6 +87,16 @@ test('a certificate that is not valid yet stops the start', () => {
   } finally {
     vi.useRealTimers()
   }
+})
+
+test('a certificate for clients alone stops the start', async () => {
+  const name = [{ name: 'commonName', value: 'traefik' }]
+  const extensions = [{ name: 'extKeyUsage', clientAuth: true } as const]
+  const client = await generate(name, { keyType: 'ec', algorithm: 'sha256', extensions })
+  await folder.write(client.cert, 'client')
+  await folder.write(client.private, 'clientKey')
+  const problems = problemsWith(settingsOf('client', 'clientKey'))
+  expect(problems).toEqual([expect.stringMatching(/^INTERNAL_TLS_CERT_FILE: .*is not for servers/)])
 })
 
 test('a key that OpenSSL finds too weak stops the start', async () => {

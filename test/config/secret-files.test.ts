@@ -57,6 +57,20 @@ test('a file that is not there or holds nothing is named', async () => {
   expect(empty).toEqual([`OIDC_CLIENT_SECRET_FILE: ${path} is empty`])
 })
 
+test.for([
+  'a-secret-in-the-place-of-a-path',
+  '-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----',
+  '/secret\nwith two lines',
+  `secret${'0'.repeat(300)}`,
+])('%j in the place of a path is not shown', (value) => {
+  const both = { INTERNAL_TLS_CERT_FILE: pathOf('nowhere'), INTERNAL_TLS_KEY_FILE: value }
+  for (const settings of [both, { SESSION_ENCRYPTION_KEY_FILE: value }]) {
+    const problem = problemsWith(settings).at(-1)
+    expect(problem).toMatch(/_KEY_FILE: the file that it names cannot be read .*absolute path/)
+    expect(problem).not.toContain('secret')
+  }
+})
+
 test('a bad key in a file is told by its position alone', async () => {
   const path = await write(`${key.toString('base64')},weak-key-material`)
   const problems = problemsWith({ SESSION_ENCRYPTION_KEY_FILE: path })

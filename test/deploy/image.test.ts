@@ -43,7 +43,7 @@ describe('the Dockerfile', () => {
 
   test('ends with the service: no root, no compiler, nothing to type', () => {
     expect(valueOf('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
-    expect(valueOf('ENV')).toBe('NODE_ENV=production MALLOC_ARENA_MAX=1')
+    expect(valueOf('ENV')).toBe('NODE_ENV=production')
     expect(valueOf('WORKDIR')).toBe('/app')
     expect(valueOf('STOPSIGNAL')).toBe('SIGTERM')
     expect(valueOf('EXPOSE')).toBe('4180 4181')
@@ -69,13 +69,13 @@ describe('the Dockerfile', () => {
     expect(packages).toContain('RUN npm ci --omit=dev --omit=optional')
     const folder = mkdtempSync(join(tmpdir(), 'vestibule-packages-'))
     mkdirSync(join(folder, 'node_modules/@some/package'), { recursive: true })
-    for (const name of ['LICENSE', 'licence.md', 'package.json', 'index.js'])
+    for (const name of ['LICENSE', 'licence.md', 'NOTICE', 'package.json', 'index.js'])
       writeFileSync(join(folder, 'node_modules/@some/package', name), '')
     const [, copy = ''] = /^RUN (mkdir packages .*)$/m.exec(packages ?? '') ?? []
     execFileSync('sh', ['-c', copy], { cwd: folder })
     const kept = readdirSync(join(folder, 'packages/node_modules/@some/package')).toSorted()
     rmSync(folder, { recursive: true })
-    expect(kept).toEqual(['LICENSE', 'licence.md', 'package.json'])
+    expect(kept).toEqual(['LICENSE', 'NOTICE', 'licence.md', 'package.json'])
   })
 
   /** The first release without the advisory: CVE-2026-111497 (Brotli), then Node's November 2026 security release. */

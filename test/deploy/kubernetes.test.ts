@@ -46,6 +46,7 @@ const policyOf = (objects: readonly Manifest[], name: string) =>
 const podOf = ({ spec }: Manifest<Workload>) => spec.template.spec
 const containerOf = (workload: Manifest<Workload>) => podOf(workload).containers[0]
 const DENY_ALL = { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }
+const MIB = 1024 * 1024
 const ports = { public: 4180, internal: 4181 }
 
 const suite = (names: readonly string[], title: string, check: (of: readonly Manifest[]) => void) =>
@@ -164,11 +165,13 @@ describe('Vestibule', () => {
     const l1 = settings.shape.REDIS_HYBRID_L1_MEMORY_MB.parse(
       environmentOf(objects)['REDIS_HYBRID_L1_MEMORY_MB'],
     )
-    const hybrid = { maxEntries: 500, maxBytes: l1 * 1024 * 1024 }
+    const hybrid = { maxEntries: 500, maxBytes: l1 * MIB }
     for (const cache of [hybrid, boundsWithin('cache', heapLimitBytes)]) {
       const need = memoryNeed(cache, heapLimitBytes)
-      expect(memoryFaults({ need, limitBytes: limitMiB * 1024 * 1024 })).toEqual([])
-      expect(memoryFaults({ need, limitBytes: (limitMiB - 32) * 1024 * 1024 })).toHaveLength(1)
+      expect(memoryFaults({ need, limitBytes: limitMiB * MIB, mode: 'hybrid' })).toEqual([])
+      expect(
+        memoryFaults({ need, limitBytes: (limitMiB - 32) * MIB, mode: 'hybrid' }),
+      ).toHaveLength(1)
     }
   })
 

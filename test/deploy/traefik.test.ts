@@ -54,6 +54,8 @@ describe('render traefik', () => {
     ['traefik', '--kubernets'],
     ['traefik', 'again'],
     ['traefik', '--tls'],
+    ['traefik', '--tls='],
+    ['traefik', '--host='],
   ]
   test.for(misused)('prints its usage: %j', async (args) => {
     const { code, output } = await command(args, settings)

@@ -235,11 +235,27 @@ describe('the reasons', () => {
         'may take 240 MiB (a heap of 150 MiB and 90 MiB beside it), and the container is limited to 239 MiB',
       ],
     ],
-    ['a heap that L1 exceeds', undefined, need(150, 151), ['REDIS_HYBRID_L1_MEMORY_MB']],
-    ['both', 300, need(150, 500), ['needs a heap of 500 MiB', 'lower REDIS_HYBRID_L1_MEMORY_MB']],
-  ])('name the memory of a container with %s', async ([, limit, memoryNeed, messages]) => {
+    ['a heap that L1 exceeds', undefined, need(150, 151), ['is 150 MiB: raise --max-old-']],
+    [
+      'both',
+      300,
+      need(150, 500),
+      ['of 500 MiB', "container is limited to 300 MiB: raise the container's"],
+    ],
+    [
+      'both in hybrid mode',
+      300,
+      need(150, 500),
+      [
+        'lower REDIS_HYBRID_L1_MEMORY_MB or raise --max',
+        'lower REDIS_HYBRID_L1_MEMORY_MB or raise the c',
+      ],
+    ],
+  ])('name the memory of a container with %s', async ([what, limit, memoryNeed, messages]) => {
     const containerLimit = async () => (limit === undefined ? undefined : limit * MIB)
-    const { reasons, status } = await start({ memoryNeed, containerLimit }).read()
+    const isHybrid = what.endsWith('hybrid mode')
+    const asked = { memoryNeed, containerLimit, ...(isHybrid && { mode: 'hybrid' as const }) }
+    const { reasons, status } = await start(asked).read()
     const expected = messages.map((part) => expect.stringContaining(part) as string)
     expect(reasons).toEqual(expected.map((message) => ({ code: 'memory', message })))
     expect(status).toBe(messages.length > 0 ? 'degraded' : 'healthy')

@@ -1,8 +1,11 @@
 import { closeSync, openSync, readSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { ValueError } from '../config-error.ts'
 
 /** Bounds what is read of a file, so that a device or a wrong path does not fill the memory. */
 const MAX_BYTES = 1024 * 1024
+/** Begins every certificate and key in binary form. */
+const DER_START = 0x30
 
 /**
  * Reads a file of the configuration without its byte-order mark and the blanks around its text (C55). Throws
@@ -14,7 +17,11 @@ export function readText(path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim()
   } catch {
-    throw new ValueError(`${path} is not UTF-8 text: save it as UTF-8`)
+    throw new ValueError(
+      bytes[0] === DER_START
+        ? `${path} is binary (DER or PKCS#12): convert it to PEM text with openssl`
+        : `${path} is not UTF-8 text: save it as UTF-8`,
+    )
   }
 }
 
@@ -26,10 +33,19 @@ export function tryReadText(path: string, name: string, problems: string[]): str
     if (error instanceof ValueError) problems.push(`${name}: ${error.message}`)
     else {
       const { code } = error as NodeJS.ErrnoException
-      problems.push(`${name}: ${path} cannot be read (${code}): check the path and its permissions`)
+      problems.push(
+        isShown(path, name)
+          ? `${name}: ${path} cannot be read (${code}): check the path and its permissions`
+          : `${name}: the file that it names cannot be read (${code}): it takes an absolute path, not the text itself`,
+      )
     }
     return undefined
   }
+}
+
+/** Tells whether a message may show a path. A setting that names a file may hold the secret itself by mistake. */
+function isShown(path: string, name: string): boolean {
+  return !/file$/i.test(name) || (isAbsolute(path) && !path.includes('\n'))
 }
 
 /** Reads one byte more than is allowed at most. */
