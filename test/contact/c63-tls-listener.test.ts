@@ -16,6 +16,7 @@ import {
   FRAME,
   frame,
   openRawSession,
+  repeated,
   requestBlock,
 } from '../support/http2-frames.ts'
 import { makeTlsFiles, sharedTlsFiles } from '../support/internal-tls.ts'
@@ -359,25 +360,31 @@ describe('C63: client certificates', () => {
   })
 })
 
-describe('C63: a listener that drains', () => {
-  const isGoaway = ({ type }: { type: number }) => type === FRAME.goaway
+/** Listener whose checks wait until they are released. */
+async function startHeld(maxAgeMs?: number) {
+  const held = Promise.withResolvers<void>()
+  const app = new Hono().get('/auth', async () => {
+    await held.promise
+    return new Response('done')
+  })
+  const listener = await listen(app as never, {
+    host: '127.0.0.1',
+    port: 0,
+    credentials: await credentials(),
+    ...(maxAgeMs !== undefined && { maxAgeMs }),
+  })
+  return { listener, release: held.resolve }
+}
 
+const request = (id: number) => frame(FRAME.headers, END_HEADERS | END_STREAM, id, requestBlock())
+const isGoaway = ({ type }: { type: number }) => type === FRAME.goaway
+const CANCEL = Buffer.from([0, 0, 0, 8])
+
+describe('C63: a listener that drains', () => {
   test('answers streams under way, says goodbye to each connection and ends with them', async () => {
-    const app = new Hono()
-    const held = Promise.withResolvers<void>()
-    app.get('/auth', async () => {
-      await held.promise
-      return new Response('done')
-    })
-    const listener = await listen(app as never, {
-      host: '127.0.0.1',
-      port: 0,
-      credentials: await credentials(),
-    })
+    const { listener, release } = await startHeld()
     await using idle = await openRawSession(listener.port)
     await using busy = await openRawSession(listener.port)
-    const request = (id: number) =>
-      frame(FRAME.headers, END_HEADERS | END_STREAM, id, requestBlock())
     await busy.send(request(1))
     await expect.poll(() => busy.frames().length).toBeGreaterThan(1)
     await idle.send(frame(FRAME.ping, 0, 0, Buffer.alloc(8)))
@@ -389,10 +396,33 @@ describe('C63: a listener that drains', () => {
     await idle.closed
     await using late = await openRawSession(listener.port)
     const closed = listener.close(60_000)
-    held.resolve()
+    release()
     await busy.closed
     expect(busy.frames().some(({ type, stream }) => type === FRAME.data && stream === 1)).toBe(true)
     await late.closed
     await closed
+  })
+})
+
+describe('C63: an HTTP/2 connection ends with its streams under way', () => {
+  test.for([
+    ['before it is older than it may be', 50, 0],
+    ['when its client resets more streams than visitors leave', undefined, 3000],
+  ] as const)('%s', async ([, maxAgeMs, resets]) => {
+    const { listener, release } = await startHeld(maxAgeMs)
+    await using session = await openRawSession(listener.port)
+    await session.send(request(1))
+    const reset = (id: number) => Buffer.concat([request(id), frame(FRAME.reset, 0, id, CANCEL)])
+    for (let at = 0; at < resets; at += 100) {
+      await session.send(repeated(100, (each) => reset(3 + 2 * (at + each))))
+    }
+    await expect.poll(() => session.frames().some(isGoaway), { timeout: 5000 }).toBe(true)
+    expect(session.frames().find(isGoaway)?.payload.readUInt32BE(4)).toBe(0)
+    release()
+    await session.closed
+    expect(session.frames().some(({ type, stream }) => type === FRAME.data && stream === 1)).toBe(
+      true,
+    )
+    await listener.close(0)
   })
 })
