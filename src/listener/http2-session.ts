@@ -19,13 +19,13 @@ export interface BoundedSession {
 export interface SessionReports {
   readonly onRefused: (cause: string) => void
   /** Asks that the connection ends with its streams under way. */
-  readonly onTooManyResets: () => void
+  readonly onTooMany: () => void
 }
 
 /** Bounds an HTTP/2 connection; the client that exceeds a bound loses this connection and no other. */
 export function boundSession(
   session: Http2Session,
-  { onRefused, onTooManyResets }: SessionReports,
+  { onRefused, onTooMany }: SessionReports,
 ): BoundedSession {
   const takeControlFrame = createBudget(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
   const takeReset = createBudget(RESETS.burst, RESETS.perSecond)
@@ -38,11 +38,16 @@ export function boundSession(
     isTold = true
   }
 
-  /** Lets the other streams finish, because Traefik resets those of visitors who leave beside those of all others. */
+  /** Lets the other streams finish, because strangers behind Traefik can bring about what is counted here. */
+  function leave(cause: string): void {
+    if (session.closed) return
+    tell(cause)
+    onTooMany()
+  }
+
   function countReset(this: ServerHttp2Stream): void {
-    if (this.rstCode === constants.NGHTTP2_NO_ERROR || session.closed || takeReset()) return
-    tell('too many resets of streams; the others were answered')
-    onTooManyResets()
+    const isReset = this.rstCode !== constants.NGHTTP2_NO_ERROR
+    if (isReset && !takeReset()) leave('too many resets of streams')
   }
 
   function end(cause: string): void {
@@ -65,7 +70,7 @@ export function boundSession(
     const allowedBytes = VOLUME.bytesPerSecond + streams * VOLUME.bytesPerRequest
     const refused = streams - (now.requests - seen.requests)
     if (now.bytes - seen.bytes > allowedBytes) end('too many bytes that belong to no request')
-    else if (refused > VOLUME.refusedRequests) end('too many requests with too large headers')
+    else if (refused > VOLUME.refusedRequests) leave('too many requests with too large headers')
     seen = now
   }
 

@@ -33,8 +33,8 @@ export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 1
  */
 export const HTTP2_LIMITS = {
   settings: { maxConcurrentStreams: 1000, maxHeaderListSize: 64 * 1024, enablePush: false },
-  // Go sends each cookie as a header of its own.
-  maxHeaderListPairs: 1000,
+  // Go sends each cookie as a header of its own, and knows the bound in bytes alone, in which not even 2,048 have room.
+  maxHeaderListPairs: 2048,
   maxSessionMemory: 32,
   // Above RESETS, because these end the connection without its streams under way.
   streamResetBurst: 10_000,
@@ -47,7 +47,7 @@ export const HTTP2_LIMITS = {
  * Bounds the resets of one connection (CVE-2023-44487), behind which its other streams finish and the client opens another
  * one: a busy Traefik cancels checks whose visitors have left, all over one connection.
  */
-export const RESETS = { burst: 2000, perSecond: 2000 } as const
+export const RESETS = { burst: 2000, perSecond: 1500 } as const
 
 /**
  * Bounds the PING, SETTINGS and PRIORITY frames of one connection, which ask for nothing. There are more than resets, because

@@ -77,7 +77,7 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     if (!connection) return
     connection.session = boundSession(session, {
       onRefused: (cause) => onRefused({ kind: 'http2', peer: connection.peer, cause }),
-      onTooManyResets: () => leave(connection),
+      onTooMany: () => leave(connection),
     })
   }
 
