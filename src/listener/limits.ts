@@ -25,7 +25,7 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
  * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that those
  * are closed that have said nothing for a while, before their first request or behind it.
  */
-export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 100 } as const
+export const IDLE = { connections: 500, unaskedMs: 250, askedMs: 1000, lookMs: 50 } as const
 
 /**
  * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000
