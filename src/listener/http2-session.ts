@@ -1,6 +1,11 @@
-import { constants, type Http2ServerRequest, type Http2Session } from 'node:http2'
+import {
+  constants,
+  type Http2ServerRequest,
+  type Http2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { createBudget } from './budget.ts'
-import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, VOLUME } from './limits.ts'
+import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, RESETS, VOLUME } from './limits.ts'
 
 /** HTTP/2 connection under the bounds that Node does not have. */
 export interface BoundedSession {
@@ -11,18 +16,43 @@ export interface BoundedSession {
   close(): void
 }
 
+export interface SessionReports {
+  readonly onRefused: (cause: string) => void
+  /** Asks that the connection ends with its streams under way. */
+  readonly onTooMany: () => void
+}
+
 /** Bounds an HTTP/2 connection; the client that exceeds a bound loses this connection and no other. */
 export function boundSession(
   session: Http2Session,
-  onRefused: (cause: string) => void,
+  { onRefused, onTooMany }: SessionReports,
 ): BoundedSession {
   const takeControlFrame = createBudget(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
+  const takeReset = createBudget(RESETS.burst, RESETS.perSecond)
   let requests = 0
   let seen = { bytes: 0, streams: 0, requests: 0 }
+  let isTold = false
+
+  function tell(cause: string): void {
+    if (!isTold) onRefused(cause)
+    isTold = true
+  }
+
+  /** Lets the other streams finish, because strangers behind Traefik can bring about what is counted here. */
+  function leave(cause: string): void {
+    if (session.closed) return
+    tell(cause)
+    onTooMany()
+  }
+
+  function countReset(this: ServerHttp2Stream): void {
+    const isReset = this.rstCode !== constants.NGHTTP2_NO_ERROR
+    if (isReset && !takeReset()) leave('too many resets of streams')
+  }
 
   function end(cause: string): void {
     if (session.destroyed) return
-    onRefused(cause)
+    tell(cause)
     session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
     session.destroy()
   }
@@ -40,12 +70,13 @@ export function boundSession(
     const allowedBytes = VOLUME.bytesPerSecond + streams * VOLUME.bytesPerRequest
     const refused = streams - (now.requests - seen.requests)
     if (now.bytes - seen.bytes > allowedBytes) end('too many bytes that belong to no request')
-    else if (refused > VOLUME.refusedRequests) end('too many requests with too large headers')
+    else if (refused > VOLUME.refusedRequests) leave('too many requests with too large headers')
     seen = now
   }
 
-  session.on('stream', () => {
+  session.on('stream', (stream: ServerHttp2Stream) => {
     requests += 1
+    stream.once('close', countReset)
   })
   session.on('ping', () => countControlFrame('PING'))
   session.on('priority', () => countControlFrame('PRIORITY'))
@@ -57,7 +88,7 @@ export function boundSession(
   session.once('localSettings', () => clearTimeout(unacknowledged))
   session.once('close', () => clearTimeout(unacknowledged))
   session.once('error', ({ code, message }: NodeJS.ErrnoException) => {
-    if (code !== undefined && BROKEN.has(code)) onRefused(CAUSE[message] ?? message)
+    if (code !== undefined && BROKEN.has(code)) tell(CAUSE[message] ?? message)
   })
   return {
     checkVolume,

@@ -25,7 +25,7 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
  * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that,
  * those without a request for `unaskedMs` are closed first, then those that have been silent for `askedMs`.
  */
-export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 100 } as const
+export const IDLE = { connections: 500, unaskedMs: 250, askedMs: 1000, lookMs: 50 } as const
 
 /**
  * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000
@@ -33,18 +33,27 @@ export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 1
  */
 export const HTTP2_LIMITS = {
   settings: { maxConcurrentStreams: 1000, maxHeaderListSize: 64 * 1024, enablePush: false },
-  // Go sends each cookie as a header of its own.
-  maxHeaderListPairs: 1000,
+  // Go sends each cookie as a header of its own, and knows the bound in bytes alone, in which not even 2,048 have room.
+  maxHeaderListPairs: 2048,
   maxSessionMemory: 32,
-  // A busy Traefik cancels checks whose visitors have left, all over one connection (CVE-2023-44487).
-  streamResetBurst: 1000,
-  streamResetRate: 200,
+  // Above RESETS, because these end the connection without its streams under way.
+  streamResetBurst: 10_000,
+  streamResetRate: 10_000,
   maxSessionInvalidFrames: 100,
   maxSessionRejectedStreams: 100,
 } as const satisfies SecureServerOptions
 
-/** Bounds the PING, SETTINGS and PRIORITY frames of one connection, which ask for nothing. */
-export const CONTROL_FRAMES = { burst: 1000, perSecond: 200 } as const
+/**
+ * Bounds the resets of one connection (CVE-2023-44487), behind which its other streams finish and the client opens another
+ * one: a busy Traefik cancels checks whose visitors have left, all over one connection.
+ */
+export const RESETS = { burst: 2000, perSecond: 1500 } as const
+
+/**
+ * Bounds the PING, SETTINGS and PRIORITY frames of one connection, which ask for nothing. There are more than resets, because
+ * Go sends a PING behind one.
+ */
+export const CONTROL_FRAMES = { burst: 3000, perSecond: 3000 } as const
 
 /** Bounds what a connection may send within a second: bytes beside those of its requests, and requests that Node refuses. */
 export const VOLUME = {
@@ -58,3 +67,9 @@ export const VOLUME = {
  * its requests would ask too often, and how long one that was told to end may take.
  */
 export const LEAVING = { afterMs: 1000, withinMs: 10_000 } as const
+
+/**
+ * Bounds the age of an HTTP/2 connection, because a router of Traefik stays with one replica as long as it lives. Each ends
+ * at another part of the last third, so that replicas do not lose theirs together.
+ */
+export const MAX_AGE_MS = 5 * 60 * 1000

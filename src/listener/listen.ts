@@ -33,6 +33,8 @@ export interface ListenOptions {
   readonly port: number
   /** Credentials for TLS; plain HTTP/1.1 without them. */
   readonly credentials?: CredentialSource | undefined
+  /** Age at which HTTP/2 connections end at the latest. */
+  readonly maxAgeMs?: number
   readonly onUnwritten?: OnUnwritten
   readonly onRefused?: OnRefused
 }
@@ -42,7 +44,7 @@ const ignore = () => undefined
 /** Serves an app; rejects with Node's error where the address is not free. */
 export async function listen(
   app: Hono<NodeEnv>,
-  { host, port, credentials, onUnwritten = ignore, onRefused = ignore }: ListenOptions,
+  { host, port, credentials, maxAgeMs, onUnwritten = ignore, onRefused = ignore }: ListenOptions,
 ): Promise<Listener> {
   let isDraining = false
   const answer = getRequestListener(app.fetch, {
@@ -60,7 +62,7 @@ export async function listen(
   }
   const reports = { onUnwritten, onRefused }
   const limited = credentials
-    ? createTlsServer(listener, reports, credentials)
+    ? createTlsServer(listener, reports, credentials, maxAgeMs)
     : createPlainServer(listener, reports)
   const { server } = limited
   await bind(server, host, port)

@@ -12,6 +12,8 @@ interface Connection {
   readonly peer: string
   socket?: TLSSocket
   session?: BoundedSession
+  /** Time at which an HTTP/2 connection is told to end. */
+  readonly endsAtMs: number
   bytesSeen: number
   heardAtMs: number
   isLeaving?: boolean
@@ -21,7 +23,7 @@ interface Connection {
 /** Connections of a TLS listener. */
 export type TlsConnections = ReturnType<typeof createTlsConnections>
 
-export function createTlsConnections(onRefused: OnRefused) {
+export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
   const open = new Map<Socket, Connection>()
   let lookedAtMs = 0
   /** Connections over HTTP/1.1 that were made under another authority of client certificates. */
@@ -30,7 +32,6 @@ export function createTlsConnections(onRefused: OnRefused) {
     const raw = rawOf(socket)
     return raw && open.get(raw)
   }
-  const sessions = () => [...open.values()].flatMap(({ session }) => session ?? [])
 
   /** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
   function leave(connection: Connection): void {
@@ -56,7 +57,9 @@ export function createTlsConnections(onRefused: OnRefused) {
   }
 
   function add(raw: Socket): void {
-    open.set(raw, { raw, peer: addressOf(raw), bytesSeen: 0, heardAtMs: performance.now() })
+    const nowMs = performance.now()
+    const endsAtMs = nowMs + maxAgeMs * (1 - Math.random() / 3)
+    open.set(raw, { raw, peer: addressOf(raw), endsAtMs, bytesSeen: 0, heardAtMs: nowMs })
     closeIdle()
   }
 
@@ -72,8 +75,9 @@ export function createTlsConnections(onRefused: OnRefused) {
   function addSession(session: Http2Session): void {
     const connection = find(session.socket)
     if (!connection) return
-    connection.session = boundSession(session, (cause) => {
-      onRefused({ kind: 'http2', peer: connection.peer, cause })
+    connection.session = boundSession(session, {
+      onRefused: (cause) => onRefused({ kind: 'http2', peer: connection.peer, cause }),
+      onTooMany: () => leave(connection),
     })
   }
 
@@ -107,7 +111,11 @@ export function createTlsConnections(onRefused: OnRefused) {
 
   /** Looks at all connections; called once a second. */
   function check(): void {
-    for (const session of sessions()) session.checkVolume()
+    const nowMs = performance.now()
+    for (const connection of open.values()) {
+      connection.session?.checkVolume()
+      if (connection.session && nowMs >= connection.endsAtMs) leave(connection)
+    }
     closeIdle()
   }
 

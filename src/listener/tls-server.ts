@@ -17,7 +17,14 @@ import {
   refuseExpectation,
   type ServerReports,
 } from './limited-server.ts'
-import { HANDSHAKE_TIMEOUT_MS, HTTP2_LIMITS, LEAVING, LIMITS, MAX_CONNECTIONS } from './limits.ts'
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  HTTP2_LIMITS,
+  LEAVING,
+  LIMITS,
+  MAX_AGE_MS,
+  MAX_CONNECTIONS,
+} from './limits.ts'
 import { createTlsConnections, type TlsConnections } from './tls-connections.ts'
 
 /** Certificate and key of a listener as PEM texts, with the authority whose client certificates are asked for. */
@@ -40,8 +47,9 @@ export function createTlsServer(
   listener: RequestHandler,
   reports: ServerReports,
   source: CredentialSource,
+  maxAgeMs = MAX_AGE_MS,
 ): LimitedServer {
-  const connections = createTlsConnections(reports.onRefused)
+  const connections = createTlsConnections(reports.onRefused, maxAgeMs)
   let current = source.current()
   const server: Http2SecureServer & Partial<Pick<Server, 'closeIdleConnections'>> =
     createSecureServer(optionsFor(current, reports))
