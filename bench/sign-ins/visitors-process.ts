@@ -1,5 +1,5 @@
 import { Agent, get, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
-import { setTimeout as wait } from 'node:timers/promises'
+import { atPace } from '../load/paced.ts'
 import { browserHeaders } from '../load/signed-in.ts'
 import type { Code } from './provider-process.ts'
 
@@ -10,6 +10,8 @@ export interface SignInLoad {
   readonly seconds: number
   /** Sign-ins that begin each second; without it sixteen users sign in at once, again and again. */
   readonly perSecond?: number
+  /** Number below which they go on although the seconds are over. */
+  readonly atLeast?: number
 }
 
 export interface SignInResult {
@@ -37,6 +39,7 @@ process.send?.('ready')
 async function run(load: SignInLoad): Promise<SignInResult> {
   const startedAtMs = performance.now()
   const endMs = startedAtMs + load.seconds * 1000
+  const { perSecond, atLeast = 0 } = load
   let signIns = 0
   const faults: string[] = []
   const one = () =>
@@ -44,19 +47,14 @@ async function run(load: SignInLoad): Promise<SignInResult> {
       () => void signIns++,
       (error: unknown) => void faults.push(String(error)),
     )
-  if (load.perSecond === undefined) {
+  if (perSecond === undefined) {
+    const isDone = () => performance.now() >= endMs && signIns + faults.length >= atLeast
     const work = async () => {
-      while (performance.now() < endMs) await one()
+      while (!isDone()) await one()
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
   } else {
-    const begun: Promise<void>[] = []
-    while (performance.now() < endMs) {
-      const due = ((performance.now() - startedAtMs) * load.perSecond) / 1000
-      while (begun.length < due) begun.push(one())
-      await wait(1)
-    }
-    await Promise.all(begun)
+    await atPace({ ...load, perSecond }, one)
   }
   const seconds = (performance.now() - startedAtMs) / 1000
   return {

@@ -38,12 +38,20 @@ export function redirect(status: 302 | 303, location: string, extra: HeaderList 
 
 /** Returns any answer; later headers replace earlier ones, except `Set-Cookie`, which is appended. */
 export function answer(status: number, body: string | null, extra: HeaderList): Response {
+  const list = [...COMMON, ...extra]
+  const cookies = list.filter(([name]) => name === 'Set-Cookie').length
+  // Writes a plain object where that is enough, because Hono's adapter would only take the `Headers` apart again.
+  const isPlain = body === null && cookies <= 1
+  return new Response(body, { status, headers: isPlain ? Object.fromEntries(list) : joined(list) })
+}
+
+function joined(list: HeaderList): Headers {
   const headers = new Headers()
-  for (const [name, value] of [...COMMON, ...extra]) {
+  for (const [name, value] of list) {
     if (name === 'Set-Cookie') headers.append(name, value)
     else headers.set(name, value)
   }
-  return new Response(body, { status, headers })
+  return headers
 }
 
 export function settingCookies(...cookies: readonly string[]): HeaderList {
