@@ -29,7 +29,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return sessions(environment, ...args)
   },
   async certificates(environment, ...args) {
-    const { certificates } = await import('./commands/certificates.ts')
+    const { certificates } = await import('./commands/certificates/certificates.ts')
     return certificates(environment, ...args)
   },
 }

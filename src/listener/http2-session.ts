@@ -4,8 +4,8 @@ import {
   type Http2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { createBudget } from './budget.ts'
 import { CONTROL_FRAMES, HTTP2_LIMITS, LIMITS, RESETS, VOLUME } from './limits.ts'
+import { createTokenBucket } from './token-bucket.ts'
 
 /** HTTP/2 connection under the bounds that Node does not have. */
 export interface BoundedSession {
@@ -27,8 +27,8 @@ export function boundSession(
   session: Http2Session,
   { onRefused, onTooMany }: SessionReports,
 ): BoundedSession {
-  const takeControlFrame = createBudget(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
-  const takeReset = createBudget(RESETS.burst, RESETS.perSecond)
+  const takeControlFrame = createTokenBucket(CONTROL_FRAMES.burst, CONTROL_FRAMES.perSecond)
+  const takeReset = createTokenBucket(RESETS.burst, RESETS.perSecond)
   let requests = 0
   let seen = { bytes: 0, streams: 0, requests: 0 }
   let isTold = false

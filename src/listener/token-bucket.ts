@@ -1,5 +1,5 @@
 /** Creates a token bucket; the returned function takes one token and returns whether there was one. */
-export function createBudget(burst: number, perSecond: number): () => boolean {
+export function createTokenBucket(burst: number, perSecond: number): () => boolean {
   let tokens = burst
   let countedAtMs = performance.now()
   return () => {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import type { AlternativeName } from './certificate-authority.ts'
+import type { AlternativeName } from './authority.ts'
 
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
 const NAME_MAX_LENGTH = 253

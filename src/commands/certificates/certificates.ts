@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Environment } from '../config/config.ts'
+import type { Environment } from '../../config/config.ts'
 import {
   type AlternativeName,
   alternativeNamesOf,
@@ -9,9 +9,9 @@ import {
   CertificateError,
   createAuthority,
   openAuthority,
-} from './certificate-authority.ts'
-import { type CertificateFolder, openCertificateFolder } from './certificate-folder.ts'
-import { toAlternativeName, withoutCopies } from './certificate-names.ts'
+} from './authority.ts'
+import { type CertificateFolder, openCertificateFolder } from './folder.ts'
+import { toAlternativeName, withoutCopies } from './names.ts'
 
 const USAGE = `usage: vestibule certificates DIR [--name=NAME]... [--days=DAYS]
        vestibule certificates DIR --renew [--name=NAME]... [--days=DAYS]
@@ -89,8 +89,10 @@ async function issue(asked: Asked, folder: CertificateFolder): Promise<string> {
     throw new CertificateError(
       `${path} has no ${missing.join(' and no ')}: there is no authority to issue by`,
     )
-  const [certificate, privateKey] = AUTHORITY.map(folder.read) as [string, string]
-  const authority = await openAuthority({ certificate, privateKey })
+  const authority = await openAuthority({
+    certificate: folder.read(AUTHORITY[0]),
+    privateKey: folder.read(AUTHORITY[1]),
+  })
   const base = client ?? 'tls'
   const there = [`${base}.crt`, `${base}.key`].filter(folder.has)
   if (there.length > 0 && !isRenewal)

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { CertificateError } from './certificate-authority.ts'
+import { CertificateError } from './authority.ts'
 
 /** Texts by name of the file. */
 type Files = Readonly<Record<string, string>>
