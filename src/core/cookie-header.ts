@@ -126,9 +126,10 @@ function ownNameIn(
 ): string | undefined {
   const from = skipBlanks(header, start)
   const to = trimmedEnd(header, from, end)
-  if (!lengths.has(to - from)) return undefined
-  if (to - from === session.length && header.startsWith(session, from)) return session
-  if (to - from === outage.length && header.startsWith(outage, from)) return outage
+  const length = to - from
+  if (length === session.length && header.startsWith(session, from)) return session
+  if (length === outage.length && header.startsWith(outage, from)) return outage
+  if (!lengths.has(length)) return undefined
   const name = header.slice(from, to)
   return all.has(name) ? name : undefined
 }
