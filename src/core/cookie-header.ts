@@ -126,10 +126,9 @@ function ownNameIn(
 ): string | undefined {
   const from = skipBlanks(header, start)
   const to = trimmedEnd(header, from, end)
-  const length = to - from
-  if (length === session.length && header.startsWith(session, from)) return session
-  if (length === outage.length && header.startsWith(outage, from)) return outage
-  if (!lengths.has(length)) return undefined
+  if (!lengths.has(to - from)) return undefined
+  if (to - from === session.length && header.startsWith(session, from)) return session
+  if (to - from === outage.length && header.startsWith(outage, from)) return outage
   const name = header.slice(from, to)
   return all.has(name) ? name : undefined
 }
