@@ -155,9 +155,9 @@ function callOf<T>(
   key: CommandKey,
   command: Command<T>,
   timeoutMs: number,
-  { onReply, onFailure }: ReplyHandler<T>,
+  handler: ReplyHandler<T>,
 ): Call<T> {
-  return { key, command, untilMs: performance.now() + timeoutMs, onReply, onFailure }
+  return { ...handler, key, command, untilMs: performance.now() + timeoutMs }
 }
 
 function replicaFailure({ locate }: ClientConnection): TopologyError {

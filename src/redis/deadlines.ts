@@ -3,8 +3,8 @@ import { createWaitingList, type Links } from './waiting-list.ts'
 
 /** Time limits on replies; a command that has timed out may still be carried out. */
 export interface Deadlines {
-  /** Starts a command, which is given up by `onFailure` with a `DeadlineError` at `untilMs` (monotonic clock). */
-  start(untilMs: number, onFailure: (cause: DeadlineError) => void): Waiting
+  /** Starts a command, which is given up by `onTimeout` at `untilMs` (monotonic clock). */
+  start(waiting: Waiting): void
   /** Ends the wait of a command whose reply has come. Returns false where it has timed out before. */
   endByReply(waiting: Waiting): boolean
   /** Ends the wait of a command that has failed. Returns false where it has timed out before. */
@@ -19,8 +19,8 @@ export interface Deadlines {
 /** Command that has been sent. */
 export interface Waiting extends Links<Waiting> {
   readonly untilMs: number
-  readonly onFailure: (error: DeadlineError) => void
   hasTimedOut: boolean
+  onTimeout(error: DeadlineError): void
 }
 
 const SWEEP_MS = 20
@@ -63,24 +63,11 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
     for (const each of waiting.toArray()) {
       if (!each.isListed || each.hasTimedOut || each.untilMs > nowMs) continue
       each.hasTimedOut = true
-      each.onFailure(new DeadlineError())
+      each.onTimeout(new DeadlineError())
     }
     options.onSwept()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
-
-  function start(untilMs: number, onFailure: Waiting['onFailure']): Waiting {
-    const each: Waiting = {
-      untilMs,
-      onFailure,
-      hasTimedOut: false,
-      previous: undefined,
-      next: undefined,
-      isListed: false,
-    }
-    waiting.add(each)
-    return each
-  }
 
   function endByReply(each: Waiting): boolean {
     const isInTime = endByFailure(each)
@@ -94,12 +81,20 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
   }
 
   return {
-    start,
+    start: (each) => waiting.add(each),
     endByReply,
     endByFailure,
     within: <T>(reply: Promise<T>, timeoutMs: number) =>
       new Promise<T>((resolve, reject) => {
-        const each = start(performance.now() + timeoutMs, reject)
+        const each: Waiting = {
+          untilMs: performance.now() + timeoutMs,
+          onTimeout: reject,
+          hasTimedOut: false,
+          previous: undefined,
+          next: undefined,
+          isListed: false,
+        }
+        waiting.add(each)
         reply.then(
           (value) => {
             if (endByReply(each)) resolve(value)

@@ -3,6 +3,7 @@ import { type Breaker, type BreakerState, createBreaker, NO_BREAKER } from './br
 import type { Command, CommandKey, Primary, RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { BreakerOpenError, TopologyError } from './failure.ts'
+import type { Call } from './send-commands.ts'
 import { unavailable } from './unavailable.ts'
 
 /** Redis behind two circuit breakers, one for reads and one for writes, because a full Redis can still be read. */
@@ -34,6 +35,15 @@ export function isSomeOpen({ read, write }: Breakers): boolean {
   return read.state === 'open' || write.state === 'open'
 }
 
+/** Command behind a breaker, and the promise of its reply. */
+interface GuardedCall<T> extends Call<T> {
+  readonly name: keyof Breakers
+  readonly isTrial: boolean
+  readonly sentAtMs: number
+  readonly resolve: (reply: T) => void
+  readonly reject: (cause: unknown) => void
+}
+
 export interface BreakerSettings {
   readonly isEnabled: boolean
   readonly threshold: number
@@ -55,25 +65,35 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
     command: Command<T>,
     timeoutMs: number,
   ): Promise<T> {
-    const breaker = breakers[name]
     return new Promise<T>((resolve, reject) => {
-      const isTrial = breaker.admit()
+      const isTrial = breakers[name].admit()
       const sentAtMs = performance.now()
-      connection.sendRetryable({
+      const untilMs = sentAtMs + timeoutMs
+      const guarded: GuardedCall<T> = {
         key,
         command,
-        untilMs: sentAtMs + timeoutMs,
-        onReply(reply) {
-          breaker.succeed(isTrial)
-          if (name === 'read') settings.onRead((performance.now() - sentAtMs) / 1000)
-          resolve(reply)
-        },
-        onFailure(cause) {
-          breaker.fail(isTrial, cause)
-          reject(cause)
-        },
-      })
+        untilMs,
+        name,
+        isTrial,
+        sentAtMs,
+        resolve,
+        reject,
+        onReply,
+        onFailure,
+      }
+      connection.sendRetryable(guarded)
     })
+  }
+
+  function onReply<T>(this: GuardedCall<T>, reply: T): void {
+    breakers[this.name].succeed(this.isTrial)
+    if (this.name === 'read') settings.onRead((performance.now() - this.sentAtMs) / 1000)
+    this.resolve(reply)
+  }
+
+  function onFailure<T>(this: GuardedCall<T>, cause: unknown): void {
+    breakers[this.name].fail(this.isTrial, cause)
+    this.reject(cause)
   }
 
   async function timed<T>(ask: () => Promise<T>): Promise<T> {

@@ -14,7 +14,7 @@ export interface PendingReplies {
 interface Waiting extends Links<Waiting> {
   /** Set by the first measurement after the command, because the clock takes 50 ns to read for each. */
   sinceMs: number | undefined
-  readonly onFailure: (cause: unknown) => void
+  readonly handler: Pick<ReplyHandler<unknown>, 'onFailure'>
 }
 
 /**
@@ -29,22 +29,23 @@ export function createPendingReplies(
   let hasEnded = signal.aborted
   const failAll = () => {
     hasEnded = true
-    for (const each of waiting.toArray()) if (waiting.remove(each)) each.onFailure(signal.reason)
+    for (const each of waiting.toArray())
+      if (waiting.remove(each)) each.handler.onFailure(signal.reason)
   }
   // Shares one abort listener, because one for each command would stay on the signal after the reply.
   signal.addEventListener('abort', failAll, { once: true })
 
-  function send<T>(call: () => Promise<T>, { onReply, onFailure }: ReplyHandler<T>): void {
-    if (hasEnded) return onFailure(signal.reason)
+  function send<T>(call: () => Promise<T>, handler: ReplyHandler<T>): void {
+    if (hasEnded) return handler.onFailure(signal.reason)
     let reply: Promise<T>
     try {
       reply = call()
     } catch (cause) {
-      return onFailure(cause)
+      return handler.onFailure(cause)
     }
     const each: Waiting = {
       sinceMs: undefined,
-      onFailure,
+      handler,
       previous: undefined,
       next: undefined,
       isListed: false,
@@ -52,10 +53,10 @@ export function createPendingReplies(
     waiting.add(each)
     reply.then(
       (value) => {
-        if (waiting.remove(each)) onReply(value)
+        if (waiting.remove(each)) handler.onReply(value)
       },
       (cause: unknown) => {
-        if (waiting.remove(each)) onFailure(locate(cause))
+        if (waiting.remove(each)) handler.onFailure(locate(cause))
       },
     )
   }

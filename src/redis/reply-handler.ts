@@ -1,7 +1,10 @@
-/** Callbacks of a command that was sent. One of them is called, once, unless the caller has given up. */
+/**
+ * Record of a command that was sent. One of its functions is called on it, once, unless the caller has given up: commands
+ * share them, because functions of their own take a tenth of the CPU of a read (C64).
+ */
 export interface ReplyHandler<T> {
-  readonly onReply: (reply: T) => void
-  readonly onFailure: (cause: unknown) => void
+  onReply(reply: T): void
+  onFailure(cause: unknown): void
 }
 
 /** Returns a promise of the reply for callers that need no callbacks of their own. */

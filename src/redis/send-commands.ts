@@ -1,7 +1,7 @@
 import type { AuthError } from '../errors.ts'
 import { waitAtMost } from '../timing/time-limit.ts'
 import type { ClientConnection, Command, CommandKey, Primary } from './client.ts'
-import type { Deadlines } from './deadlines.ts'
+import type { Deadlines, Waiting } from './deadlines.ts'
 import { DeadlineError, failureOf, type RedisFailure, ServerLostError } from './failure.ts'
 import type { KeptConnection } from './keep-open.ts'
 import type { ReplyHandler } from './reply-handler.ts'
@@ -24,6 +24,14 @@ export interface CommandSender {
   runAtEach<T>(command: (primary: Primary) => Promise<T>, timeoutMs: number): Promise<T[]>
 }
 
+/** Command under way over a connection: its place in the list of deadlines, and what learns of its reply. */
+interface SentCommand<T> extends Waiting, ReplyHandler<T> {
+  readonly call: Call<T>
+  readonly used: ClientConnection | undefined
+  readonly isRetryable: boolean
+  onTimeout(cause: unknown): void
+}
+
 export interface CommandSenderOptions {
   readonly kept: KeptConnection
   readonly deadlines: Deadlines
@@ -39,26 +47,44 @@ export interface CommandSenderOptions {
 export function createCommandSender(options: CommandSenderOptions): CommandSender {
   const { kept, deadlines, latestLoss, onReadonly } = options
 
-  /** Leaves failures as they were thrown; `failed` translates them. */
   function sendOver<T>(
     used: ClientConnection | undefined,
-    { key, command, untilMs, onReply }: Call<T>,
-    onFailure: (cause: unknown) => void,
+    call: Call<T>,
+    isRetryable: boolean,
   ): void {
-    if (!used) return onFailure(new NotConnectedError(latestLoss()))
-    const waiting = deadlines.start(untilMs, onFailure)
-    used.send(key, command, {
-      onReply(reply) {
-        if (deadlines.endByReply(waiting)) onReply(reply)
-      },
-      onFailure(cause) {
-        if (deadlines.endByFailure(waiting)) onFailure(cause)
-      },
-    })
+    const sent: SentCommand<T> = {
+      call,
+      used,
+      isRetryable,
+      untilMs: call.untilMs,
+      hasTimedOut: false,
+      previous: undefined,
+      next: undefined,
+      isListed: false,
+      onReply,
+      onFailure,
+      onTimeout,
+    }
+    if (!used) return sent.onTimeout(new NotConnectedError(latestLoss()))
+    deadlines.start(sent)
+    used.send(call.key, call.command, sent)
+  }
+
+  function onReply<T>(this: SentCommand<T>, reply: T): void {
+    if (deadlines.endByReply(this)) this.call.onReply(reply)
+  }
+
+  function onFailure<T>(this: SentCommand<T>, cause: unknown): void {
+    if (deadlines.endByFailure(this)) this.onTimeout(cause)
+  }
+
+  function onTimeout<T>(this: SentCommand<T>, cause: unknown): void {
+    if (this.isRetryable) void repeat(this.call, this.used, cause)
+    else this.call.onFailure(failed(cause))
   }
 
   function send<T>(call: Call<T>): void {
-    sendOver(kept.current, call, (cause) => call.onFailure(failed(cause)))
+    sendOver(kept.current, call, false)
   }
 
   async function repeat<T>(
@@ -105,8 +131,7 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
   return {
     send,
     sendRetryable(call) {
-      const used = kept.current
-      sendOver(used, call, (cause) => void repeat(call, used, cause))
+      sendOver(kept.current, call, true)
     },
     runAtEach: (command, timeoutMs) =>
       sendToEach(command, timeoutMs).catch((cause: unknown) => {

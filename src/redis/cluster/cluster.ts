@@ -76,8 +76,11 @@ export async function openCluster(
   state = servers.isComplete ? 'complete' : 'incomplete'
   const route = createCommandRouter(servers, refreshSoon)
   return {
-    send: (key, command, { onReply, onFailure }) =>
-      void route(key, command).then(onReply, onFailure),
+    send: (key, command, handler) =>
+      void route(key, command).then(
+        (reply) => handler.onReply(reply),
+        (cause: unknown) => handler.onFailure(cause),
+      ),
     get primaries() {
       return primariesOf(servers)
     },

@@ -66,8 +66,8 @@ export function createSessionCheck(options: SessionCheckOptions) {
   }
 
   function findOptions({ cookies, access }: CheckedRequest): FindOptions {
-    const assertion = () => cookies.outage
-    return { timeoutMs, ...(allowsDegraded(access) && { standIn: { assertion } }) }
+    if (!allowsDegraded(access)) return { timeoutMs }
+    return { timeoutMs, standIn: { assertion: () => cookies.outage } }
   }
 
   /** Returns `none` during a store outage, because new tokens could not be stored (fault F36). */

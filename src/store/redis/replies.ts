@@ -34,9 +34,12 @@ export function readWord<T extends string | number>(reply: unknown, words: reado
 export function readValues(reply: unknown, count: number): readonly (Buffer | null)[] {
   const values = readList(reply)
   if (values.length !== count) refuse('one value for each key is missing')
-  return values.map((value) =>
-    value === null || value instanceof Buffer ? value : refuse('bytes or nil are missing'),
-  )
+  return values.map(readValue)
+}
+
+/** Returns the reply as a byte string or nil. Throws `AuthError` `store_unavailable` for any other shape. */
+export function readValue(reply: unknown): Buffer | null {
+  return reply === null || reply instanceof Buffer ? reply : refuse('bytes or nil are missing')
 }
 
 function readList(reply: unknown): readonly unknown[] {

@@ -13,26 +13,29 @@ const MAX_DIGESTS = 10_000
  * Lets one read of a session of unknown size go first while the others wait, because many at once would queue 50 MB
  * answers (threat A91).
  */
-export interface ScoutedReads {
-  /**
-   * Resolves with what `fetch` makes of an answer that it has shown to `isUsual`, and with `unusable` where the records
-   * are known to be oversized.
-   */
-  read<T>(digest: string, fetch: () => Promise<T>, unusable: () => T): Promise<T>
-  /** Returns whether an answer can be used. Notes an oversized one, also after its caller's deadline. */
-  isUsual(digest: string, values: Values): boolean
+export interface ScoutedReads<Q, T> {
+  /** Resolves with the answer of `fetch`, or with `unusable` where the session's records are known to be oversized. */
+  read(question: Q): Promise<T>
+  /** Notes that records are oversized, also where their answer came after its caller's deadline. */
+  noteOversized(digest: string): void
 }
 
-/** Values of the keys that were read, `null` for an absent key. */
-export type Values = readonly (Buffer | null)[]
+export interface ScoutedReadsOptions<Q, T> {
+  readonly fetch: (question: Q) => Promise<T>
+  readonly unusable: (question: Q) => T
+}
 
-/** Creates reads for which a session with a value larger than `maxBytes` is unusable. */
-export function createScoutedReads(maxBytes: number): ScoutedReads {
+/** Creates reads that differ in their questions only, so that a read makes no function of its own. */
+export function createScoutedReads<Q extends { readonly digest: string }, T>({
+  fetch,
+  unusable,
+}: ScoutedReadsOptions<Q, T>): ScoutedReads<Q, T> {
   const size = new LRUCache<string, 'usual' | 'oversized'>({ max: MAX_DIGESTS })
   const scouts = new Map<string, Promise<unknown>>()
 
-  async function scout<T>(digest: string, fetch: () => Promise<T>): Promise<T> {
-    const found = fetch()
+  async function scout(question: Q): Promise<T> {
+    const { digest } = question
+    const found = fetch(question)
     scouts.set(digest, found)
     try {
       const value = await found
@@ -43,32 +46,24 @@ export function createScoutedReads(maxBytes: number): ScoutedReads {
     }
   }
 
-  async function readUnknown<T>(
-    digest: string,
-    fetch: () => Promise<T>,
-    unusable: () => T,
-  ): Promise<T> {
-    const ahead = scouts.get(digest)
-    if (!ahead) return scout(digest, fetch)
+  async function readUnknown(question: Q): Promise<T> {
+    const ahead = scouts.get(question.digest)
+    if (!ahead) return scout(question)
     await ahead.catch(() => undefined)
-    return size.get(digest) === 'oversized' ? unusable() : fetch()
+    return size.get(question.digest) === 'oversized' ? unusable(question) : fetch(question)
   }
 
   return {
-    read(digest, fetch, unusable) {
-      switch (size.get(digest)) {
+    read(question) {
+      switch (size.get(question.digest)) {
         case 'usual':
-          return fetch()
+          return fetch(question)
         case 'oversized':
-          return Promise.resolve(unusable())
+          return Promise.resolve(unusable(question))
         case undefined:
-          return readUnknown(digest, fetch, unusable)
+          return readUnknown(question)
       }
     },
-    isUsual(digest, values) {
-      const isUsual = values.every((value) => (value?.length ?? 0) <= maxBytes)
-      if (!isUsual) size.set(digest, 'oversized', { ttl: OVERSIZED_MS })
-      return isUsual
-    },
+    noteOversized: (digest) => void size.set(digest, 'oversized', { ttl: OVERSIZED_MS }),
   }
 }

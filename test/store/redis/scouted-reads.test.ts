@@ -1,25 +1,27 @@
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { createScoutedReads, type Values } from '../../../src/store/redis/scouted-reads.ts'
+import { createScoutedReads } from '../../../src/store/redis/scouted-reads.ts'
 
 const UNUSABLE = Buffer.alloc(0)
 const small = [Buffer.from('small')]
 const large = [Buffer.alloc(100), Buffer.alloc(3)]
 
+type Values = readonly (Buffer | null)[]
+
 function start() {
-  const reads = createScoutedReads(10)
   const sent: PromiseWithResolvers<Values>[] = []
-  const ask = () => sent[sent.push(Promise.withResolvers<Values>()) - 1]!.promise
-  const read = (digest: string) => {
-    const use = (values: Values) =>
-      reads.isUsual(digest, values) ? values : values.map(() => UNUSABLE)
-    return reads.read<Values>(
-      digest,
-      () => ask().then(use),
-      () => [UNUSABLE],
-    )
-  }
-  return { sent, read }
+  const reads = createScoutedReads<{ readonly digest: string }, Values>({
+    async fetch({ digest }) {
+      const question = Promise.withResolvers<Values>()
+      sent.push(question)
+      const values = await question.promise
+      if (values.every((value) => (value?.length ?? 0) <= 10)) return values
+      reads.noteOversized(digest)
+      return values.map(() => UNUSABLE)
+    },
+    unusable: () => [UNUSABLE],
+  })
+  return { sent, read: (digest: string) => reads.read({ digest }) }
 }
 
 describe('reads of one session of unknown size', () => {
