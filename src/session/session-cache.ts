@@ -1,8 +1,8 @@
-import { timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
 import { heldBytes } from './held-bytes.ts'
+import { isSameSecret } from './same-secret.ts'
 import { areSame, type PackedRecords, pack } from './sealed-records.ts'
 
 /**
@@ -113,7 +113,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
   }
   function find({ id, secret }: SessionCredential, realm: string): CacheEntry | undefined {
     const entry = cache.get(id)
-    return entry?.realm === realm && isSecretOf(entry, secret) ? entry : undefined
+    return entry?.realm === realm && isSameSecret(entry.secret, secret) ? entry : undefined
   }
   function evict(digest: string): void {
     evictions++
@@ -142,7 +142,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     },
     entryOf: ({ id }) => cache.get(id),
     reopen({ digest, credential, realm, entry = cache.get(credential.id) }, records, ticket) {
-      if (entry?.realm !== realm || !isSecretOf(entry, credential.secret)) return undefined
+      if (entry?.realm !== realm || !isSameSecret(entry.secret, credential.secret)) return undefined
       if (records.identity === undefined) {
         evict(digest)
         return undefined
@@ -184,19 +184,6 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       return cache.calculatedSize
     },
   }
-}
-
-const SECRET_CHARACTERS = 43
-/** Buffers that every comparison reuses, because a buffer in each entry takes more memory than its secret. */
-const keptSecret = Buffer.alloc(SECRET_CHARACTERS)
-const sentSecret = Buffer.alloc(SECRET_CHARACTERS)
-
-/** Compares in constant time, after the lengths, which are no secret. */
-function isSecretOf(entry: CacheEntry, secret: string): boolean {
-  if (secret.length !== SECRET_CHARACTERS || entry.secret.length !== SECRET_CHARACTERS) return false
-  keptSecret.write(entry.secret, 'latin1')
-  sentSecret.write(secret, 'latin1')
-  return timingSafeEqual(keptSecret, sentSecret)
 }
 
 /** Copies a text, because a part of a header keeps the whole header in memory. */

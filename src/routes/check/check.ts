@@ -1,5 +1,5 @@
 import { takesTokensOnly } from '../../core/access-rule.ts'
-import { decide, type Evidence, needsEvidence, type Verdict } from '../../core/decision.ts'
+import { decide, needsEvidence, type Verdict } from '../../core/decision.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { NodeContext } from '../../http/request.ts'
@@ -12,7 +12,7 @@ import {
 } from './checked-request.ts'
 import { type CheckCount, createCheckCount } from './count.ts'
 import type { CheckAnswer, Denials } from './deny.ts'
-import type { FoundEvidence } from './found-evidence.ts'
+import { type FoundEvidence, NOBODY } from './found-evidence.ts'
 import type { RenewOutageCookie } from './outage-cookie.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
@@ -29,9 +29,7 @@ export interface CheckOptions extends RequestParserOptions, SessionCheckOptions 
 
 type Answer = Response | Promise<Response>
 
-const NONE: Evidence = { kind: 'none' }
-const OF_RULE: FoundEvidence = { evidence: NONE, source: 'rule' }
-const NOBODY: FoundEvidence = { evidence: NONE, source: 'none' }
+const OF_RULE: FoundEvidence = { evidence: { kind: 'none' }, source: 'rule' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {

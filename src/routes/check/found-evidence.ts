@@ -1,5 +1,4 @@
 import type { Evidence } from '../../core/decision.ts'
-import { sessionDigest } from '../../session/records.ts'
 import type { CachedSession, PresentedSession } from '../../session/session-cache.ts'
 import type { CheckSource } from '../../telemetry/metrics.ts'
 
@@ -11,6 +10,9 @@ export interface FoundEvidence {
   readonly confirmed?: ConfirmedCookie
 }
 
+/** Evidence of a request that presents nothing. */
+export const NOBODY: FoundEvidence = { evidence: { kind: 'none' }, source: 'none' }
+
 /** Session that the store has confirmed, and the cookie that names it. */
 export interface ConfirmedCookie {
   readonly found: CachedSession
@@ -19,8 +21,3 @@ export interface ConfirmedCookie {
 
 /** Session cookie of a request, with the realm it was sent to. */
 export type PresentedCookie = Omit<PresentedSession, 'digest'>
-
-/** Adds the digest of the session id, which a check answered from memory does not need. */
-export function withDigest(cookie: PresentedCookie): PresentedSession {
-  return { ...cookie, digest: sessionDigest(cookie.credential) }
-}

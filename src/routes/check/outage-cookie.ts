@@ -3,7 +3,7 @@ import type { SentHeaders } from '../../core/sent-headers.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import type { OutageAssertions } from '../../session/outage-assertion.ts'
 import type { CheckedRequest } from './checked-request.ts'
-import { type ConfirmedCookie, withDigest } from './found-evidence.ts'
+import type { ConfirmedCookie } from './found-evidence.ts'
 
 interface AssertedRequest extends Pick<CheckedRequest, 'headers' | 'cookies' | 'requestClass'> {
   readonly request: Pick<CheckedRequest['request'], 'method' | 'site'>
@@ -32,7 +32,7 @@ export function createOutageCookie({
     const { method, site } = request
     if (method !== 'GET' || !storesCookies(headers, requestClass)) return undefined
     if (sent.outage !== undefined && assertions.isRecent(sent.outage)) return undefined
-    const text = assertions.issue(found, withDigest(cookie))
+    const text = assertions.issue(found, { ...cookie, digest: found.digest })
     return text === undefined ? undefined : cookies.outage(site, text)
   }
 }

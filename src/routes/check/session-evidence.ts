@@ -5,13 +5,15 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseSessionCookie, renewalNeed } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
+import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
 import type { Cause } from '../../session/refresh/result.ts'
+import type { PresentedSession } from '../../session/session-cache.ts'
 import type { Sessions } from '../../session/sessions.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { waitAtMost } from '../../timing/time-limit.ts'
 import type { CheckedRequest } from './checked-request.ts'
-import { type FoundEvidence, type PresentedCookie, withDigest } from './found-evidence.ts'
+import { type FoundEvidence, NOBODY, type PresentedCookie } from './found-evidence.ts'
 
 export interface SessionCheckOptions {
   readonly sessions: Sessions
@@ -30,7 +32,6 @@ const RENEWAL_WAIT_MS = 1000
 /** Pause between looks at the store for the refresh of another replica. */
 const RENEWAL_POLL_MS = 100
 
-const NOBODY: FoundEvidence = { evidence: { kind: 'none' }, source: 'none' }
 const UNKNOWN: FoundEvidence = { evidence: { kind: 'none' }, source: 'store' }
 const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'none' }
 
@@ -126,4 +127,9 @@ function notRefreshed({ reason, facts = {} }: Cause = {}): AuthError {
   return new AuthError('provider_unavailable', `the tokens could not be refreshed${cause}`, {
     facts,
   })
+}
+
+/** Adds the digest of the session id, by which replicas agree on who refreshes. */
+function withDigest(cookie: PresentedCookie): PresentedSession {
+  return { ...cookie, digest: sessionDigest(cookie.credential) }
 }
