@@ -68,6 +68,9 @@ function isDotSegment(segment: string): boolean {
 export function matchesPath({ head, tail }: SegmentPattern, reading: string): boolean {
   // A path without its final slash may be empty, and has one empty segment then as `/` has.
   const path = reading === '' ? '/' : reading
+  const last = (tail ?? head).at(-1)
+  // Most patterns end in another name, which shows without a walk over the segments (finding C4).
+  if (last !== undefined && !path.endsWith(last)) return false
   const end = endOfHead(head, path)
   if (end === -1) return false
   return tail === undefined ? end === path.length : endsWith(tail, path, end)
