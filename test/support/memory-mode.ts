@@ -1,7 +1,7 @@
 import { parseSessionCookie } from '../../src/core/session.ts'
 import { AuthError } from '../../src/errors.ts'
 import { openSessionReplica } from './session-replica.ts'
-import { identity, newSession, REALM } from './started-sessions.ts'
+import { identity, newSession, REALM } from './session-values.ts'
 
 /** Signs in and visits so many people in memory mode, within the limits of this process, and prints how many found room. */
 const [count = 0, groupBytes = 0] = process.argv.slice(2).map(Number)

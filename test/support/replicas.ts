@@ -7,6 +7,7 @@ import { type RedisOptions, type RunningRedis, startRedis } from './redis.ts'
 import { redisMissing } from './redis-home.ts'
 import { APP } from './relying-party.ts'
 import { writeRules } from './rules-file.ts'
+import { SERVER_KEY } from './session-values.ts'
 import { cookieHeader, returnFromProvider, SESSION_COOKIE, startLogin } from './sign-in-steps.ts'
 import { type RunningVestibule, startVestibule } from './vestibule.ts'
 import { startVestibuleProcess, type VestibuleProcess } from './vestibule-process.ts'
@@ -62,7 +63,7 @@ export const HYBRID = { REDIS_CACHE_MODE: 'hybrid' } as const
 /** Settings for tests without an outage: a Redis that a busy machine pauses for a moment does not count as away. */
 export const PATIENT = { CHECK_STORE_TIMEOUT_MS: '1000' } as const
 
-export const SERVER_KEY = '0123456789abcdef'.repeat(4)
+export { SERVER_KEY }
 
 /** Waits until `/startupz` is 200: the replica has reached its Redis and its provider, or knows that they are away. */
 export function untilStarted(replica: RunningVestibule): Promise<void> {

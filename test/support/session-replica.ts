@@ -6,8 +6,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { SERVER_KEY } from './replicas.ts'
-import { newSession, REALM } from './started-sessions.ts'
+import { newSession, REALM, SERVER_KEY } from './session-values.ts'
 
 export type SessionReplica = ReturnType<typeof openSessionReplica>
 

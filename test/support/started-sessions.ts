@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
-import type { Identity } from '../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { AuthError, type AuthErrorCode, OutageError } from '../../src/errors.ts'
@@ -21,34 +20,9 @@ import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
+import { DAY_MS, identity, KEY_PREFIX, newSession, REALM, STARTED_AT } from './session-values.ts'
 
-export { sessionDigest }
-
-export const REALM = 'app.example.com'
-export const DAY_MS = 86_400_000
-export const KEY_PREFIX = 'vestibule:'
-export const STARTED_AT = 1_700_000_000_000
-
-export const identity: Identity = {
-  issuer: 'https://id.example.com',
-  subject: 'u1',
-  email: 'alice@example.com',
-  name: 'Alice',
-  groups: ['admins'],
-  claims: { dept: 'R&D' },
-}
-
-export const newSession: NewSession = {
-  identity,
-  tokens: { idToken: 'the.id.token', accessToken: 'the-access-token', accessTokenExpiresAt: 5000 },
-  metadata: {
-    subject: 'u1',
-    displayName: 'Alice',
-    owners: { user: 'user-1', providerSession: 'sid-1' },
-    address: '203.0.113.7',
-  },
-  realm: REALM,
-}
+export { DAY_MS, identity, KEY_PREFIX, newSession, REALM, STARTED_AT, sessionDigest }
 
 /** Returns the identity and metadata that a sign-in of `subject` gives. */
 export function sessionOf(subject: string, sid?: string) {
