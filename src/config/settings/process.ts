@@ -33,30 +33,13 @@ export const processSettings = {
         'Address that both listeners bind to. `::` includes IPv4; the default becomes `0.0.0.0` where the machine has no IPv6.',
       ),
     ),
-  INTERNAL_TLS_CERT_FILE: z
-    .string()
-    .optional()
-    .register(
-      notes,
-      note(
-        PROCESS,
-        'PEM file of the certificate with which the internal listener speaks TLS (HTTP/2 and HTTP/1.1). Read again when it changes.',
-      ),
-    ),
-  INTERNAL_TLS_KEY_FILE: z
-    .string()
-    .optional()
-    .register(notes, note(PROCESS, 'PEM file of the private key of `INTERNAL_TLS_CERT_FILE`.')),
-  INTERNAL_TLS_CLIENT_CA_FILE: z
-    .string()
-    .optional()
-    .register(
-      notes,
-      note(
-        PROCESS,
-        'PEM file of the authority whose client certificates `/auth`, `/metrics` and `/admin` demand; probes need none.',
-      ),
-    ),
+  INTERNAL_TLS_CERT_FILE: pemFile(
+    'PEM file of the certificate with which the internal listener speaks TLS (HTTP/2 and HTTP/1.1). Read again when it changes.',
+  ),
+  INTERNAL_TLS_KEY_FILE: pemFile('PEM file of the private key of `INTERNAL_TLS_CERT_FILE`.'),
+  INTERNAL_TLS_CLIENT_CA_FILE: pemFile(
+    'PEM file of the authority whose client certificates `/auth`, `/metrics` and `/admin` demand; probes need none.',
+  ),
   ADMIN_TOKEN: z
     .string()
     .optional()
@@ -76,4 +59,8 @@ export const processSettings = {
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .register(notes, note(PROCESS, 'Lowest level that is logged.')),
+}
+
+function pemFile(text: string) {
+  return z.string().optional().register(notes, note(PROCESS, text))
 }
