@@ -81,7 +81,6 @@ export function boundSession(
   session.on('ping', () => countControlFrame('PING'))
   session.on('priority', () => countControlFrame('PRIORITY'))
   session.on('remoteSettings', () => countControlFrame('SETTINGS'))
-  session.setTimeout(LIMITS.keepAliveTimeout, () => session.destroy())
   // Demands the acknowledgement, because our settings hold for a client only from then on.
   const unacknowledged = setTimeout(end, LIMITS.headersTimeout, 'no SETTINGS acknowledgement')
   unacknowledged.unref()

@@ -4,6 +4,7 @@ export type RefusalKind =
   | 'http2_to_plain'
   | 'plain_to_tls'
   | 'handshake'
+  | 'handshakes'
   | 'http2'
   | 'idle'
 

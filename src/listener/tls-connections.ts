@@ -3,10 +3,10 @@ import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { addressOf } from '../http/trusted-proxies.ts'
 import { type BoundedSession, boundSession } from './http2-session.ts'
-import { IDLE, LEAVING } from './limits.ts'
+import { IDLE, LEAVING, LIMITS } from './limits.ts'
 import type { OnRefused } from './refused-connection.ts'
 
-/** Connection from its first packet on, before the handshake has told what it is. */
+/** Connection from the beginning of its handshake on, before that has told what it is. */
 interface Connection {
   readonly raw: Socket
   readonly peer: string
@@ -16,7 +16,8 @@ interface Connection {
   readonly endsAtMs: number
   bytesSeen: number
   heardAtMs: number
-  isLeaving?: boolean
+  /** Ends the connection when its client does not. */
+  leaving?: NodeJS.Timeout
   isSentAway?: boolean
 }
 
@@ -36,10 +37,16 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
   /** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
   function leave(connection: Connection): void {
     const { raw, socket, session } = connection
-    if (connection.isLeaving) return
-    connection.isLeaving = true
+    if (connection.leaving) return
     session?.close()
-    setTimeout(() => (socket ?? raw).destroy(), session ? LEAVING.withinMs : 0).unref()
+    const end = () => (socket ?? raw).destroy()
+    connection.leaving = setTimeout(end, session ? LEAVING.withinMs : 0).unref()
+  }
+
+  function forget({ raw, leaving }: Connection): void {
+    open.delete(raw)
+    // Would keep all that belongs to the connection in memory.
+    clearTimeout(leaving)
   }
 
   /** Closes idle connections until few enough are left, first those that never asked, then those silent for longest. */
@@ -49,7 +56,8 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     if (nowMs - lookedAtMs < IDLE.lookMs) return
     lookedAtMs = nowMs
     const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
-    const [asked, unasked] = [silent.filter(hasAsked), silent.filter((each) => !hasAsked(each))]
+    const unasked = silent.filter((each) => !hasAsked(each))
+    const asked = silent.filter(hasAsked).sort((one, other) => one.heardAtMs - other.heardAtMs)
     const closed = [...unasked, ...asked].slice(0, open.size - IDLE.connections)
     for (const connection of closed) leave(connection)
     const [first] = closed
@@ -63,13 +71,13 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     closeIdle()
   }
 
-  /** Notes the end of the handshake; returns false where the connection is older than the authority in use. */
-  function secure(socket: TLSSocket): boolean {
+  /** Notes the end of the handshake; returns nothing where the connection is older than the authority in use. */
+  function secure(socket: TLSSocket): Socket | undefined {
     const connection = find(socket)
-    if (!connection || outdated.has(connection.raw)) return false
+    if (!connection || outdated.has(connection.raw)) return undefined
     connection.socket = socket
-    socket.once('close', () => open.delete(connection.raw))
-    return true
+    socket.once('close', () => forget(connection))
+    return connection.raw
   }
 
   function addSession(session: Http2Session): void {
@@ -81,11 +89,23 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     })
   }
 
-  /** Forgets a connection whose handshake has failed, and returns what is known of it. */
+  /** Forgets a connection whose handshake has failed, and returns it unless it was closed here. */
   function remove(socket: Socket): Connection | undefined {
     const connection = find(socket)
-    if (connection) open.delete(connection.raw)
-    return connection
+    if (!connection) return undefined
+    const isLeaving = connection.leaving !== undefined
+    forget(connection)
+    return isLeaving ? undefined : connection
+  }
+
+  /** Closes connections whose handshakes are overdue or have not begun. */
+  function drop(raws: readonly Socket[]): void {
+    for (const raw of raws) {
+      open.delete(raw)
+      raw.destroy()
+    }
+    const [first] = raws
+    if (first) onRefused({ kind: 'handshakes', peer: addressOf(first), count: raws.length })
   }
 
   /** Ends connections whose clients were accepted by an authority that is not in use any more. */
@@ -114,7 +134,7 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     const nowMs = performance.now()
     for (const connection of open.values()) {
       connection.session?.checkVolume()
-      if (connection.session && nowMs >= connection.endsAtMs) leave(connection)
+      if (connection.session && isOver(connection, nowMs)) leave(connection)
     }
     closeIdle()
   }
@@ -129,6 +149,7 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     secure,
     addSession,
     remove,
+    drop,
     isOutdated,
     outdate,
     closeSession,
@@ -138,15 +159,23 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
   }
 }
 
-/** Returns whether a connection has said nothing for a while; before its first request the handshake is not counted. */
+/** Returns whether an HTTP/2 connection ends; its own timer would keep a closed one in memory until it runs out (Node 26). */
+function isOver(connection: Connection, nowMs: number): boolean {
+  return nowMs >= connection.endsAtMs || silenceMs(connection, nowMs) > LIMITS.keepAliveTimeout
+}
+
 function isSilent(connection: Connection, nowMs: number): boolean {
-  if (!hasAsked(connection)) return nowMs - connection.heardAtMs > IDLE.unaskedMs
+  return silenceMs(connection, nowMs) > (hasAsked(connection) ? IDLE.askedMs : IDLE.unaskedMs)
+}
+
+/** Returns for how long a connection has said nothing; before its first request the handshake is not counted. */
+function silenceMs(connection: Connection, nowMs: number): number {
   const { bytesRead } = connection.socket ?? connection.raw
-  if (bytesRead !== connection.bytesSeen) {
+  if (bytesRead !== connection.bytesSeen && hasAsked(connection)) {
     connection.bytesSeen = bytesRead
     connection.heardAtMs = nowMs
   }
-  return nowMs - connection.heardAtMs > IDLE.askedMs
+  return nowMs - connection.heardAtMs
 }
 
 /** Returns whether a request has come; what was read before the end of the handshake is none. */

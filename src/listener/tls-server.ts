@@ -8,6 +8,7 @@ import { createAnswerType } from '../http/answer-type.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
 import { createRequestType } from '../http/request-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
+import { createHandshakeQueue, type HandshakeQueue } from './handshake-queue.ts'
 import { hasTooLargeHead } from './http2-session.ts'
 import {
   answerStatus,
@@ -64,6 +65,7 @@ export function createTlsServer(
   }
   server.on('request', answer)
   server.maxConnections = MAX_CONNECTIONS
+  const handshakes = queueHandshakes(server, connections)
   listenFor(server, connections, reports)
   source.onReplaced((next) => {
     server.setSecureContext(contextOf(next))
@@ -83,8 +85,28 @@ export function createTlsServer(
         connections.closeSession(outgoing.stream.session, LEAVING.afterMs)
       } else closeWhenAnswered(outgoing)
     },
-    closeAllConnections: connections.destroyAll,
+    closeAllConnections() {
+      handshakes.destroyWaiting()
+      connections.destroyAll()
+    },
   }
+}
+
+/** Puts a queue before Node's own listener, which begins a handshake with each connection at once. */
+function queueHandshakes(server: Http2SecureServer, connections: TlsConnections): HandshakeQueue {
+  const begin = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const handshakes = createHandshakeQueue((raw) => {
+    connections.add(raw)
+    for (const each of begin) each.call(server, raw)
+  }, connections.drop)
+  server.on('connection', handshakes.add)
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const raw = connections.secure(socket)
+    if (raw) handshakes.end(raw)
+    else socket.destroy()
+  })
+  return handshakes
 }
 
 function optionsFor(credentials: Credentials, { onUnwritten }: ServerReports) {
@@ -123,14 +145,10 @@ function listenFor(
   { onRefused }: ServerReports,
 ): void {
   const answerMalformed = createMalformedAnswer(onRefused)
-  server.on('connection', connections.add)
   server.on('session', connections.addSession)
   server.prependListener('secureConnection', (socket: TLSSocket) => {
     // Empties OpenSSL's queue of errors: Node takes one of a client certificate with a wrong signature for one of the connection.
     socket.getPeerX509Certificate()
-  })
-  server.on('secureConnection', (socket: TLSSocket) => {
-    if (!connections.secure(socket)) socket.destroy()
   })
   // Node's own listener would report a failed handshake as a malformed request.
   server.removeAllListeners('tlsClientError')
