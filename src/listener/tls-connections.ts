@@ -34,31 +34,18 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
     return raw && open.get(raw)
   }
 
-  /** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
-  function leave(connection: Connection): void {
-    const { raw, socket, session } = connection
-    if (connection.leaving) return
-    session?.close()
-    const end = () => (socket ?? raw).destroy()
-    connection.leaving = setTimeout(end, session ? LEAVING.withinMs : 0).unref()
-  }
-
   function forget({ raw, leaving }: Connection): void {
     open.delete(raw)
     // Would keep all that belongs to the connection in memory.
     clearTimeout(leaving)
   }
 
-  /** Closes idle connections until few enough are left, first those that never asked, then those silent for longest. */
   function closeIdle(): void {
     if (open.size <= IDLE.connections) return
     const nowMs = performance.now()
     if (nowMs - lookedAtMs < IDLE.lookMs) return
     lookedAtMs = nowMs
-    const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
-    const unasked = silent.filter((each) => !hasAsked(each))
-    const asked = silent.filter(hasAsked).sort((one, other) => one.heardAtMs - other.heardAtMs)
-    const closed = [...unasked, ...asked].slice(0, open.size - IDLE.connections)
+    const closed = surplusOf(open, nowMs)
     for (const connection of closed) leave(connection)
     const [first] = closed
     if (first) onRefused({ kind: 'idle', peer: first.peer, count: closed.length })
@@ -159,9 +146,26 @@ export function createTlsConnections(onRefused: OnRefused, maxAgeMs: number) {
   }
 }
 
+/** Ends a connection with its streams under way; a client that does not answer the farewell loses it later. */
+function leave(connection: Connection): void {
+  const { raw, socket, session } = connection
+  if (connection.leaving) return
+  session?.close()
+  const end = () => (socket ?? raw).destroy()
+  connection.leaving = setTimeout(end, session ? LEAVING.withinMs : 0).unref()
+}
+
 /** Returns whether an HTTP/2 connection ends; its own timer would keep a closed one in memory until it runs out (Node 26). */
 function isOver(connection: Connection, nowMs: number): boolean {
   return nowMs >= connection.endsAtMs || silenceMs(connection, nowMs) > LIMITS.keepAliveTimeout
+}
+
+/** Returns the idle connections that are too many: first those that never asked, then those that were silent for longest. */
+function surplusOf(open: ReadonlyMap<Socket, Connection>, nowMs: number): Connection[] {
+  const silent = [...open.values()].filter((each) => isSilent(each, nowMs))
+  const unasked = silent.filter((each) => !hasAsked(each))
+  const asked = silent.filter(hasAsked).toSorted((one, other) => one.heardAtMs - other.heardAtMs)
+  return [...unasked, ...asked].slice(0, open.size - IDLE.connections)
 }
 
 function isSilent(connection: Connection, nowMs: number): boolean {

@@ -30,11 +30,8 @@ test('C63: more half handshakes than run together keep nobody from a new connect
   await using late = await openHttp2(internalPort)
   expect((await late.ask('/livez')).status).toBe(200)
   const told = () => log().find(({ code }) => code === 'handshakes')
-  await expect.poll(told).toMatchObject({
-    event: 'connection_refused',
-    peer: '127.0.0.1',
-    count: expect.toSatisfy((count: number) => count <= HANDSHAKES.together),
-  })
+  await expect.poll(told).toMatchObject({ event: 'connection_refused', peer: '127.0.0.1' })
+  expect(told()?.['count']).toBeLessThanOrEqual(HANDSHAKES.together)
   expect(halves.some(({ closed }) => !closed)).toBe(true)
   for (const each of halves) each.destroy()
 })
