@@ -59,7 +59,9 @@ async function measure({ only, laps, rounds, seconds }: Options): Promise<Run> {
 }
 
 function readRun(file: string): Run {
-  return JSON.parse(readFileSync(file, 'utf8')) as Run
+  const text = readFileSync(file, 'utf8')
+  // npm prints the name of the script first.
+  return JSON.parse(text.slice(text.indexOf('{'))) as Run
 }
 
 function readOptions() {
