@@ -27,7 +27,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
   const { sessions, cache, codec, renewedRecords } = options.sessions
   return createSessionRefresher({
     store: state.store,
-    sessionIndex: state.sessionIndex,
+    sessionsByOwner: state.sessionsByOwner,
     generations: state.generations,
     locks: state.locks,
     settling: state.settling,

@@ -56,7 +56,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
   const outageAssertions = createOutageAssertions({ ring, graceMs: outageGraceMs, now })
   const sessions = createSessions({
     store: state.store,
-    index: state.sessionIndex,
+    index: state.sessionsByOwner,
     generations: state.generations,
     codec,
     sessionCache: cache,

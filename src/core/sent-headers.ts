@@ -36,7 +36,10 @@ export type HeaderScan = (rawHeaders: readonly string[]) => SentHeaders
 /** Notes one header; several of a name are joined as Node joins them, so that both ways read the same. */
 type Note = (found: SentHeaders, value: string, name: string) => void
 
-/** Headers to note, by their names; all others are skipped. */
+/**
+ * Headers to note, by their names; all others are skipped. Each names its field itself, because functions made for a field
+ * double the time of the scan (measured with Node 26).
+ */
 const NOTES: Readonly<Record<string, Note>> = {
   'x-forwarded-method': (found, value, name) => {
     if (isSingle(found.forwardedMethod, found, name)) found.forwardedMethod = value

@@ -1,7 +1,7 @@
 import type { SessionCredential } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
-import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
+import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { EndReason, Store } from '../store/store.ts'
 import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
@@ -26,7 +26,7 @@ export interface StoreEnder {
 
 export interface StoreEnderOptions {
   readonly store: Store
-  readonly index: SessionIndex
+  readonly index: SessionsByOwner
   readonly generations: Generations
   readonly codec: SessionCodec
   readonly maxAgeMs: number

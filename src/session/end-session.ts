@@ -1,7 +1,7 @@
 import type { SessionCredential } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
-import type { Owner, Owners, SessionIndex } from '../store/session-index.ts'
+import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createStoreEnder } from './end-in-store.ts'
 import { type SessionCodec, sessionDigest } from './records.ts'
@@ -48,7 +48,7 @@ export interface EndAllOptions {
 
 export interface SessionEnderOptions {
   readonly store: Store
-  readonly index: SessionIndex
+  readonly index: SessionsByOwner
   readonly generations: Generations
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache

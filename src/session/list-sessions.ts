@@ -1,5 +1,5 @@
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { SessionIndex } from '../store/session-index.ts'
+import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createMetadataReader } from './found-metadata.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
@@ -18,7 +18,7 @@ export type ListSessions = (
 
 export interface ListSessionsOptions {
   readonly store: Store
-  readonly index: SessionIndex
+  readonly index: SessionsByOwner
   readonly codec: SessionCodec
   readonly maxAgeMs: number
 }

@@ -1,6 +1,6 @@
 import type { Session } from '../core/session.ts'
 import { digestOfParts } from '../crypto/digest.ts'
-import type { Owner, Owners } from '../store/session-index.ts'
+import type { Owner, Owners } from '../store/sessions-by-owner.ts'
 
 /** Returns the owner id of a user; no two issuers have a user in common. */
 export function userOwner(issuer: string, subject: string): Owner {

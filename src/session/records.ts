@@ -5,7 +5,7 @@ import { isRecord } from '../core/json.ts'
 import type { Session, SessionCredential } from '../core/session.ts'
 import { sha256 } from '../crypto/digest.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
-import type { Owners } from '../store/session-index.ts'
+import type { Owners } from '../store/sessions-by-owner.ts'
 import { type RecordPart, recordKey } from '../store/store.ts'
 
 /** Tokens of the provider, as stored. */

@@ -1,5 +1,5 @@
 import type { Generations } from '../store/generations.ts'
-import type { Owners, SessionIndex } from '../store/session-index.ts'
+import type { Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createMetadataReader } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
@@ -13,7 +13,7 @@ export type LimitSessions = (user: string) => Promise<number>
 
 export interface SessionLimitOptions {
   readonly store: Store
-  readonly index: SessionIndex
+  readonly index: SessionsByOwner
   readonly generations: Pick<Generations, 'isAhead'>
   readonly codec: SessionCodec
   readonly perUser: number

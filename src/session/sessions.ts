@@ -4,7 +4,7 @@ import type { Identity } from '../core/identity.ts'
 import { formatSessionCookie, type Session, type SessionCredential } from '../core/session.ts'
 import { AuthError, OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
-import type { SessionIndex } from '../store/session-index.ts'
+import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createExtendIdle } from './extend-idle.ts'
@@ -39,7 +39,7 @@ export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
 
 export interface SessionsOptions {
   readonly store: Store
-  readonly index: SessionIndex
+  readonly index: SessionsByOwner
   readonly generations: Generations
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache

@@ -9,7 +9,7 @@ import type { DenyList } from './deny-list.ts'
 import type { Generations } from './generations.ts'
 import type { Locks } from './locks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
-import type { SessionIndex } from './session-index.ts'
+import type { SessionsByOwner } from './sessions-by-owner.ts'
 import type { Settling } from './settling.ts'
 import type { Store } from './store.ts'
 
@@ -18,7 +18,7 @@ export interface SharedPorts {
   readonly store: Store
   readonly oneTimeKeys: OneTimeKeys
   readonly locks: Locks
-  readonly sessionIndex: SessionIndex
+  readonly sessionsByOwner: SessionsByOwner
   readonly generations: Generations
   readonly denyList: DenyList
 }

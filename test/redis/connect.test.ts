@@ -103,7 +103,7 @@ describe('a reply that is lost with its connection', () => {
 
   freshTest('costs neither a session nor its end', async ({ proxy }) => {
     await using observed = await openExamined(proxy)
-    const { store, sessionIndex } = observed.state
+    const { store, sessionsByOwner } = observed.state
     async function loseReply(match: string, work: () => Promise<unknown>) {
       const cut = proxy.cutAfterRequest(match)
       await work()
@@ -111,8 +111,8 @@ describe('a reply that is lost with its connection', () => {
     }
     await loseReply('{one}', () => store.create('one', RECORDS, 60_000))
     expect(await store.read('one', ['identity'])).toEqual({ identity: RECORDS.identity })
-    await loseReply('{u1}', () => sessionIndex.add('one', { user: 'u1' }, 60_000))
-    expect(await sessionIndex.list('user', 'u1')).toEqual(['one'])
+    await loseReply('{u1}', () => sessionsByOwner.add('one', { user: 'u1' }, 60_000))
+    expect(await sessionsByOwner.list('user', 'u1')).toEqual(['one'])
     await loseReply('{one}', () => store.end('one', 60_000))
     expect(await store.read('one', ['identity'])).toEqual({})
     expect(new Set(observed.failures), 'of connections only').toEqual(new Set(['connection']))

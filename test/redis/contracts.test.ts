@@ -10,7 +10,7 @@ import { describeListing } from '../store/contracts/listing.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
 import { describeOneTimeKeys } from '../store/contracts/one-time-keys.ts'
 import { describeReplacement } from '../store/contracts/replacement.ts'
-import { describeSessionIndex } from '../store/contracts/session-index.ts'
+import { describeSessionsByOwner } from '../store/contracts/sessions-by-owner.ts'
 import { describeStore } from '../store/contracts/store.ts'
 import { leastUser } from '../support/least-user.ts'
 import { startRedis } from '../support/redis.ts'
@@ -81,7 +81,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeLocks(name, over('locks'))
   describeGenerations(name, over('generations'))
   describeOneTimeKeys(name, over('oneTimeKeys'))
-  describeSessionIndex(name, over('sessionIndex'))
+  describeSessionsByOwner(name, over('sessionsByOwner'))
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
 })
@@ -90,7 +90,7 @@ test('every key that is written has a TTL', async () => {
   await using redis = await startRedis()
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
-  const { store, oneTimeKeys, sessionIndex, locks, generations, denyList } = observed.state
+  const { store, oneTimeKeys, sessionsByOwner, locks, generations, denyList } = observed.state
   await store.create('a', RECORDS, 60_000)
   await store.create('b', RECORDS, 60_000)
   await store.extend('a', 50_000)
@@ -101,7 +101,7 @@ test('every key that is written has a TTL', async () => {
   await generations.advance('u1', 60_000)
   await generations.advance(undefined, 60_000)
   await oneTimeKeys.consume({ kind: 'login', key: 'c', attemptId: 'attempt' }, 60_000)
-  await sessionIndex.add('a', { user: 'u1', providerSession: 'p1' }, 60_000)
+  await sessionsByOwner.add('a', { user: 'u1', providerSession: 'p1' }, 60_000)
   await denyList.add('d', 60_000)
   // Leaves out the name of the data set, which has a TTL of 30 days.
   const all = (await redis.cli('KEYS', '*')).split('\n').toSorted()

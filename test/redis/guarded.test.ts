@@ -111,10 +111,10 @@ describe('a Redis whose memory is full', () => {
 redisTest('errors about one command alone never open a breaker', async ({ redis }) => {
   await using observed = openState(redis, { breaker: { threshold: 1 } })
   await untilConnected(observed)
-  const { sessionIndex, store } = observed.state
+  const { sessionsByOwner, store } = observed.state
   await redis.cli('SET', 'vestibule:u:{owner}', 'no index', 'PX', '60000')
   for (let count = 0; count < 20; count += 1)
-    expect(await outcome(sessionIndex.remove('d', { user: 'owner' }))).toBe('Redis: data')
+    expect(await outcome(sessionsByOwner.remove('d', { user: 'owner' }))).toBe('Redis: data')
   await redis.cli('ACL', 'SETUSER', 'default', '-get')
   const refused = await store.read('nobody', ['identity']).catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(AuthError)

@@ -77,11 +77,11 @@ describe('the list of sessions in Redis', () => {
   stateTest('has the sessions of its own prefix and no other key', async ({ redis, opened }) => {
     await using longer = await open(redis, { prefix: 'vestibule:2:' })
     await using shorter = await open(redis, { prefix: 'vest' })
-    const { store, sessionIndex, oneTimeKeys, locks, generations } = opened.state
+    const { store, sessionsByOwner, oneTimeKeys, locks, generations } = opened.state
     const digests = await createMany(opened, 5)
     const [digest, ended] = digests as [string, string]
     await store.end(ended, LONG_MS)
-    await sessionIndex.add(digest, { user: digest, providerSession: digest }, LONG_MS)
+    await sessionsByOwner.add(digest, { user: digest, providerSession: digest }, LONG_MS)
     await oneTimeKeys.consume({ kind: 'login', key: digest, attemptId: 'attempt' }, LONG_MS)
     await locks.acquire(digest, { owner: 'owner', note: 'note', ttlMs: LONG_MS })
     await generations.advance(digest, LONG_MS)

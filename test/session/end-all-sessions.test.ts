@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { SessionCredential } from '../../src/core/session.ts'
 import { providerSessionOwner, userOwner } from '../../src/session/owners.ts'
 import type { NewSession } from '../../src/session/sessions.ts'
-import type { Owner } from '../../src/store/session-index.ts'
+import type { Owner } from '../../src/store/sessions-by-owner.ts'
 import * as given from '../support/started-sessions.ts'
 
 const { identity } = given

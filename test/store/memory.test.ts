@@ -5,7 +5,7 @@ import { type MemoryBounds, type MonotonicClock } from '../../src/store/memory/e
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/locks.ts'
 import { createMemoryOneTimeKeys } from '../../src/store/memory/one-time-keys.ts'
-import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemorySessionsByOwner } from '../../src/store/memory/sessions-by-owner.ts'
 import { openMemoryState } from '../../src/store/memory/state.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { SETTLED } from '../../src/store/settling.ts'
@@ -18,7 +18,7 @@ import { describeListing } from './contracts/listing.ts'
 import { describeLocks } from './contracts/locks.ts'
 import { describeOneTimeKeys } from './contracts/one-time-keys.ts'
 import { describeReplacement } from './contracts/replacement.ts'
-import { describeSessionIndex } from './contracts/session-index.ts'
+import { describeSessionsByOwner } from './contracts/sessions-by-owner.ts'
 import { describeStore } from './contracts/store.ts'
 
 const RECORDS = { identity: Buffer.alloc(1024), tokens: Buffer.of(1), metadata: Buffer.of(2) }
@@ -42,7 +42,7 @@ describeListing('memory', over(createMemoryStore))
 describeOneTimeKeys('memory', over(createMemoryOneTimeKeys))
 describeLocks('memory', over(createMemoryLocks))
 describeGenerations('memory', over(createMemoryGenerations))
-describeSessionIndex('memory', over(createMemorySessionIndex))
+describeSessionsByOwner('memory', over(createMemorySessionsByOwner))
 describeDenyList(
   'memory',
   over((_, now) => createMemoryDenyList(now)),
@@ -205,9 +205,9 @@ describe('the bounds of generations in memory', () => {
   })
 })
 
-describe('the bounds of the session index in memory', () => {
+describe('the bounds of the sessions by owner in memory', () => {
   test('an owner above the number is refused, and the entries of the others stay', async () => {
-    const index = createMemorySessionIndex({ maxEntries: 2, maxBytes: 10_000 })
+    const index = createMemorySessionsByOwner({ maxEntries: 2, maxBytes: 10_000 })
     await index.add('a', { user: '1' }, 1000)
     await index.add('b', { user: '2' }, 1000)
     await expect(index.add('c', { user: '3' }, 1000)).rejects.toThrow(FULL)
@@ -217,7 +217,7 @@ describe('the bounds of the session index in memory', () => {
   })
 
   test('each entry of an owner has an overhead, which its removal frees', async () => {
-    const index = createMemorySessionIndex({ maxEntries: 10, maxBytes: 1000 })
+    const index = createMemorySessionsByOwner({ maxEntries: 10, maxBytes: 1000 })
     for (const digest of 'abcd') await index.add(digest, { user: '1' }, 1000)
     await expect(index.add('e', { user: '1' }, 1000)).rejects.toThrow(FULL)
     await index.remove('a', { user: '1' })
@@ -247,7 +247,7 @@ test('the bounds of the smallest heap suffice for a thousand sessions', async ()
   const locks = createMemoryLocks(smallest('locks'))
   const generations = createMemoryGenerations(smallest('generations'))
   const store = createMemoryStore(smallest('store'))
-  const index = createMemorySessionIndex(smallest('index'))
+  const index = createMemorySessionsByOwner(smallest('index'))
   for (let count = 0; count < 1000; count += 1) {
     const lease = { owner: '1', note: 'note', ttlMs: 60_000 }
     expect(await locks.acquire(`d${count}`, lease)).toEqual({ isOurs: true })

@@ -10,7 +10,7 @@ import type { RefreshResult } from '../../src/session/refresh/result.ts'
 import type { PresentedSession, SessionCache } from '../../src/session/session-cache.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/locks.ts'
-import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemorySessionsByOwner } from '../../src/store/memory/sessions-by-owner.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
 import { watchSettling } from '../../src/store/settling.ts'
 import {
@@ -44,7 +44,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
   const clock = () => performance.now()
   const now = () => Date.now()
   const memory = createMemoryStore(NEVER, clock)
-  const index = createMemorySessionIndex(NEVER, clock)
+  const index = createMemorySessionsByOwner(NEVER, clock)
   const generations = createMemoryGenerations(NEVER, clock)
   let locks = createMemoryLocks(NEVER, clock)
   let startedAtMs = clock() - DAY_MS
@@ -94,7 +94,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
     } satisfies typeof locks
     const refresher = createSessionRefresher({
       store,
-      sessionIndex: wired(index, overWire),
+      sessionsByOwner: wired(index, overWire),
       settling,
       renewedRecords: createRenewedRecords(store),
       generations: wired(generations, overWire),

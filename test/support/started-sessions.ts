@@ -17,7 +17,7 @@ import {
   type SessionsOptions,
 } from '../../src/session/sessions.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
-import { createMemorySessionIndex } from '../../src/store/memory/session-index.ts'
+import { createMemorySessionsByOwner } from '../../src/store/memory/sessions-by-owner.ts'
 import { createMemoryStore } from '../../src/store/memory/store.ts'
 import type { RecordPart, Store } from '../../src/store/store.ts'
 import { DAY_MS, identity, KEY_PREFIX, newSession, REALM, STARTED_AT } from './session-values.ts'
@@ -96,7 +96,7 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
   const calls: string[] = []
   const broken = new Map<Step, { readonly fail: () => never; spared: number }>()
   const store = createMemoryStore(BOUNDS, now)
-  const index = createMemorySessionIndex(BOUNDS, now)
+  const index = createMemorySessionsByOwner(BOUNDS, now)
   const generations = createMemoryGenerations(BOUNDS, now)
 
   const held = new Map<string, () => Promise<void>>()

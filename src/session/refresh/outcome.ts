@@ -4,7 +4,7 @@ import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read
 import type { Renewal, Session } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
-import type { SessionIndex } from '../../store/session-index.ts'
+import type { SessionsByOwner } from '../../store/sessions-by-owner.ts'
 import type { Replacement } from '../../store/store.ts'
 import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
@@ -43,7 +43,7 @@ export interface RefreshOutcomes {
 }
 
 export interface RefreshOutcomesOptions extends RivalOptions {
-  readonly sessionIndex: SessionIndex
+  readonly sessionsByOwner: SessionsByOwner
   readonly renewedRecords: RenewedRecords
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
@@ -142,7 +142,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
   /** Repairs an index that lacks the session: that of another primary which came back with old data. */
   async function index(digest: string, session: Session): Promise<void> {
     const leftMs = session.expiresAt - now()
-    await options.sessionIndex
+    await options.sessionsByOwner
       .add(digest, namedOwnersOf(session), leftMs)
       // Ignores a failure, because the next refresh repairs the index as well.
       .catch(() => undefined)

@@ -5,7 +5,7 @@ import type { MemoryBounds } from './expiring-map.ts'
 import { createMemoryGenerations } from './generations.ts'
 import { createMemoryLocks } from './locks.ts'
 import { createMemoryOneTimeKeys } from './one-time-keys.ts'
-import { createMemorySessionIndex } from './session-index.ts'
+import { createMemorySessionsByOwner } from './sessions-by-owner.ts'
 import { createMemoryStore } from './store.ts'
 
 /** Bounds of what grows with the number of sessions, sign-ins, renewals and sign-outs. */
@@ -19,7 +19,7 @@ export function openMemoryState(bounds: MemoryStateBounds): SharedState {
     store: createMemoryStore(bounds.store),
     oneTimeKeys: createMemoryOneTimeKeys(bounds.markers),
     locks: createMemoryLocks(bounds.locks),
-    sessionIndex: createMemorySessionIndex(bounds.index),
+    sessionsByOwner: createMemorySessionsByOwner(bounds.index),
     generations: createMemoryGenerations(bounds.generations),
     denyList: createMemoryDenyList(),
     backplane: { subscription: 0, publish: async () => undefined },

@@ -4,7 +4,7 @@ import { createRedisGenerations } from './generations.ts'
 import { createRedisLocks } from './locks.ts'
 import { createRedisOneTimeKeys } from './one-time-keys.ts'
 import type { RedisPortOptions } from './options.ts'
-import { createRedisSessionIndex } from './session-index.ts'
+import { createRedisSessionsByOwner } from './sessions-by-owner.ts'
 import { createRedisStore } from './store.ts'
 
 export function createRedisPorts(options: RedisPortOptions): SharedPorts {
@@ -12,7 +12,7 @@ export function createRedisPorts(options: RedisPortOptions): SharedPorts {
     store: createRedisStore(options),
     oneTimeKeys: createRedisOneTimeKeys(options),
     locks: createRedisLocks(options),
-    sessionIndex: createRedisSessionIndex(options),
+    sessionsByOwner: createRedisSessionsByOwner(options),
     generations: createRedisGenerations(options),
     denyList: createRedisDenyList(options),
   }

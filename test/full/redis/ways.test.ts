@@ -32,9 +32,9 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   const digest = randomUUID()
   const records = { identity: Buffer.of(1), tokens: Buffer.of(2), metadata: Buffer.of(3) }
   await one.store.create(digest, records, LONG_MS)
-  await one.sessionIndex.add(digest, { user: digest }, LONG_MS)
+  await one.sessionsByOwner.add(digest, { user: digest }, LONG_MS)
   expect(await other.store.read(digest, ['identity', 'tokens', 'metadata'])).toEqual(records)
-  expect(await other.sessionIndex.list('user', digest)).toEqual([digest])
+  expect(await other.sessionsByOwner.list('user', digest)).toEqual([digest])
   expect((await Array.fromAsync(other.store.list())).flat()).toContain(digest)
   expect(await one.locks.acquire(digest, { owner: 'one', note: 'note', ttlMs: LONG_MS })).toEqual({
     isOurs: true,

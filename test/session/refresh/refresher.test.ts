@@ -87,7 +87,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
   let elapsedMs = 0
   const options: SessionRefresherOptions = {
     store,
-    sessionIndex: started.index,
+    sessionsByOwner: started.index,
     settling: SETTLED,
     renewedRecords: createRenewedRecords(store),
     locks,
@@ -196,7 +196,7 @@ describe('a session that is due', () => {
 
   test('its new tokens are stored and served although the index cannot be repaired', async () => {
     const due = await startDue(refreshed)
-    await due.replica({ sessionIndex: { ...due.index, add: async () => outage() } }).refresh()
+    await due.replica({ sessionsByOwner: { ...due.index, add: async () => outage() } }).refresh()
     expect([due.results, due.faults, await due.tokens()]).toEqual([[REFRESHED], [], NEW_TOKENS])
     expect(due.sessions.recall(due.held.credential, REALM)).toBeUndefined()
   })

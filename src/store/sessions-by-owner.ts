@@ -16,7 +16,7 @@ export interface Owner {
  * Index of sessions by owner, for finding them without their cookies. Every session has an entry, because entries are
  * written first, so an entry may have no session; throws `AuthError` `store_unavailable` when the store gives no answer.
  */
-export interface SessionIndex {
+export interface SessionsByOwner {
   add(digest: string, owners: Owners, ttlMs: number): Promise<void>
   list(kind: OwnerKind, owner: string): Promise<readonly string[]>
   remove(digest: string, owners: Partial<Owners>): Promise<void>

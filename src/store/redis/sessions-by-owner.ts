@@ -1,4 +1,4 @@
-import type { OwnerKind, Owners, SessionIndex } from '../session-index.ts'
+import type { OwnerKind, Owners, SessionsByOwner } from '../sessions-by-owner.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
 import { readTexts } from './replies.ts'
@@ -8,7 +8,7 @@ import { INDEX_ADD, INDEX_LIST, INDEX_REMOVE_LOST } from './scripts.ts'
 const INDEX_LETTER: Readonly<Record<OwnerKind, string>> = { user: 'u', providerSession: 'p' }
 
 /** Creates an index of sorted sets of session digests, scored by expiry. */
-export function createRedisSessionIndex(options: RedisPortOptions): SessionIndex {
+export function createRedisSessionsByOwner(options: RedisPortOptions): SessionsByOwner {
   const { redis, prefix, readTimeoutMs, writeTimeoutMs } = options
   const nameOf = (kind: OwnerKind, owner: string) => `${prefix}${INDEX_LETTER[kind]}:{${owner}}`
   const namesOf = (owners: Partial<Owners>) =>

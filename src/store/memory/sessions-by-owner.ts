@@ -1,4 +1,4 @@
-import type { Owners, SessionIndex } from '../session-index.ts'
+import type { Owners, SessionsByOwner } from '../sessions-by-owner.ts'
 import {
   createExpiringMap,
   ENTRY_OVERHEAD_BYTES,
@@ -6,11 +6,11 @@ import {
   type MonotonicClock,
 } from './expiring-map.ts'
 
-/** Creates a session index that is lost with this process. */
-export function createMemorySessionIndex(
+/** Creates an index of sessions by owner that is lost with this process. */
+export function createMemorySessionsByOwner(
   bounds: MemoryBounds,
   now: MonotonicClock = () => performance.now(),
-): SessionIndex {
+): SessionsByOwner {
   const owned = createExpiringMap<ReadonlyMap<string, number>>(bounds, now)
   const keysOf = (owners: Partial<Owners>) =>
     Object.entries(owners).map(([kind, owner]) => `${kind}:${owner}`)
