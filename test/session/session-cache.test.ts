@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8'
 import { describe, expect, test } from 'vitest'
 import type { Session } from '../../src/core/session.ts'
 import {
@@ -80,6 +81,20 @@ describe('opened sessions', () => {
     const { recalled } = startKept()
     const wrong = recalled('d', { ...credential, secret })
     expect([recalled(), wrong, recalled()]).toEqual(['same', undefined, 'same'])
+  })
+
+  test('an entry that gave way to others leaves nothing in memory', () => {
+    const { keep } = start({ maxEntries: 10 })
+    const heldBytes = () => {
+      // Collects garbage.
+      queryObjects(Map, { format: 'count' })
+      return process.memoryUsage().heapUsed
+    }
+    const before = heldBytes()
+    for (let made = 0; made < 50_000; made += 1) keep(`${made}-`.padEnd(43, 'd'))
+    // Their digests and ids alone would be above 8 MB.
+    expect(heldBytes() - before).toBeLessThan(2_000_000)
+    keep('d')
   })
 
   test('the digest of an id is known as long as its session is kept, whatever the secret', () => {
